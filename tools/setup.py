@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Install what Krait's build and tests need on a Debian machine that has Python, gcc and make.
+
+Debian packages are installed through apt (as root or with sudo); Python packages go into `.venv/` inside the
+checkout, at the versions that `tools/requirements.txt` pins. Both steps look first and do nothing when nothing is
+missing, so that calling this before every build costs a fraction of a second. Runs under the system's Python, with
+its standard library alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+OLDEST_PYTHON = (3, 11)
+
+# Why each is here: emulator and firmware; the ISO; userland; debugging and checks.
+PACKAGES = (
+    "qemu-system-x86", "seabios", "ovmf",
+    "grub-pc-bin", "grub-efi-amd64-bin", "grub-common", "xorriso", "mtools",
+    "musl", "musl-dev", "musl-tools", "linux-libc-dev", "dpkg-dev", "bzip2", "xz-utils", "patch",
+    "binutils", "gdb", "valgrind", "e2fsprogs", "util-linux",
+)
+
+
+def say(message: str) -> None:
+    print(f"setup: {message}", file=sys.stderr, flush=True)
+
+
+def run(command: list[str]) -> None:
+    """Run a command; its output goes to standard error, so that ours stays clean for `krait run --command`."""
+    try:
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    except FileNotFoundError:
+        raise SystemExit(f"setup: {command[0]} is missing on this machine") from None
+    if done.returncode != 0:
+        raise SystemExit(f"setup: `{' '.join(command)}` failed with status {done.returncode}")
+
+
+def missing_packages() -> list[str]:
+    query = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *PACKAGES],
+        check=False, capture_output=True, text=True,
+    )
+    installed = {line.split()[0] for line in query.stdout.splitlines() if line.endswith(" installed")}
+    return [name for name in PACKAGES if name not in installed]
+
+
+def privileged(command: list[str]) -> list[str]:
+    if os.geteuid() == 0:
+        return command
+    if shutil.which("sudo") is None:
+        raise SystemExit("setup: installing packages needs root: run this as root, or install sudo")
+    return ["sudo", "--", *command]
+
+
+def install_packages() -> None:
+    if shutil.which("dpkg-query") is None:
+        raise SystemExit("setup: this is not a Debian machine: dpkg-query is missing")
+    missing = missing_packages()
+    if not missing:
+        return
+    say(f"installing Debian packages: {' '.join(missing)}")
+    patience = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=600"]
+    run(privileged(["apt-get", *patience, "-qq", "update"]))
+    run(privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *patience, "-qq", "--yes",
+                    "--no-install-recommends", "install", *missing]))
+
+
+def requirements_digest() -> str:
+    text = REQUIREMENTS.read_text() + sys.version
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def install_python_packages() -> None:
+    stamp = VENV / "installed"
+    digest = requirements_digest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    say(f"installing Python packages into {VENV.name}/")
+    if not (VENV / "bin" / "pip").exists():
+        try:
+            import ensurepip  # noqa: F401  (Debian ships it apart from Python)
+        except ImportError:
+            run(privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "--yes",
+                            "--no-install-recommends", "install", "python3-venv"]))
+        run([sys.executable, "-m", "venv", str(VENV)])
+    run([str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+         "--retries", "5", "--requirement", str(REQUIREMENTS)])
+    stamp.write_text(digest)
+
+
+def main() -> None:
+    if sys.version_info < OLDEST_PYTHON:
+        raise SystemExit(f"setup: Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed")
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    with (build / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two makes in one checkout must not install at once
+        install_packages()
+        install_python_packages()
+
+
+if __name__ == "__main__":
+    main()
