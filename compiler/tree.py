@@ -1,0 +1,596 @@
+"""The typed tree: what the front end hands to the back end.
+
+One node class a construct, names resolved, every expression with its type. The tree of a generic function mentions type
+variables; the back end substitutes. Nothing here knows mypy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compiler.types import Type
+
+
+@dataclass(frozen=True)
+class Loc:
+    """A place in a source file: 1-based line, 0-based columns."""
+
+    path: str
+    line: int
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
+
+
+# Expressions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Expr:
+    """Base of expressions; `type` is the narrowed type at this place."""
+
+    loc: Loc
+    type: Type
+
+
+@dataclass
+class IntLit(Expr):
+    value: int
+
+
+@dataclass
+class BoolLit(Expr):
+    value: bool
+
+
+@dataclass
+class StrLit(Expr):
+    value: str
+
+
+@dataclass
+class BytesLit(Expr):
+    value: bytes
+
+
+@dataclass
+class NoneLit(Expr):
+    pass
+
+
+@dataclass
+class Local(Expr):
+    """A local variable or parameter of the enclosing function. Its declared type is in `Function.locals`; `type` may be narrower."""
+
+    name: str
+
+
+@dataclass
+class Captured(Expr):
+    """A variable of an enclosing function, used in a lambda or nested function."""
+
+    name: str
+
+
+@dataclass
+class Global(Expr):
+    """A module-level name: `module` is where it is defined ("kernel.fs.vfs"). The back end looks at the live object.
+
+    `final` says that it is `Final` (or a function, class or module), so that its value may be folded.
+    """
+
+    module: str
+    name: str
+    final: bool
+
+
+@dataclass
+class ClassConstant(Expr):
+    """`C.X` or `self.X` where X is a class-level constant: looked up on the live class `owner`."""
+
+    owner: str
+    name: str
+
+
+@dataclass
+class EnumMember(Expr):
+    """`Color.RED`."""
+
+    enum: str
+    name: str
+
+
+@dataclass
+class Field(Expr):
+    """`value.name`: a data field of a class or struct. `owner` is the class that declares it."""
+
+    value: Expr
+    owner: str
+    name: str
+
+
+@dataclass
+class Unary(Expr):
+    op: str  # "-" "~" "not" "+"
+    operand: Expr
+
+
+@dataclass
+class Binary(Expr):
+    """Arithmetic on numbers, and `+`/`*` on str, bytes, lists. Operator methods of classes are Calls."""
+
+    op: str  # + - * // % << >> & | ^ (and "/" "**" never reach the back end unless constant-folded)
+    left: Expr
+    right: Expr
+
+
+@dataclass
+class Compare(Expr):
+    """One comparison. Chains become Chain."""
+
+    op: str  # == != < <= > >= is "is not" in "not in"
+    left: Expr
+    right: Expr
+
+
+@dataclass
+class Chain(Expr):
+    """`a < b <= c`: operands one more than ops; each operand is evaluated once."""
+
+    operands: list[Expr]
+    ops: list[str]
+
+
+@dataclass
+class BoolOp(Expr):
+    op: str  # "and" "or"
+    left: Expr
+    right: Expr
+
+
+@dataclass
+class Conditional(Expr):
+    test: Expr
+    then: Expr
+    orelse: Expr
+
+
+@dataclass
+class Walrus(Expr):
+    name: str
+    value: Expr
+
+
+@dataclass
+class CallFunction(Expr):
+    """A call of a known function, static method or (non-virtual, by class) method: `Base.f(self)`, `super().f()`.
+
+    `function` is its full name; `type_args` bind its type variables (and, for methods, its class's), by name. Arguments are in the order of
+    parameters; defaults are filled in (as expressions of the default's constant value or Global references).
+    """
+
+    function: str
+    args: list[Expr]
+    type_args: dict[str, Type] = field(default_factory=dict)
+
+
+@dataclass
+class CallMethod(Expr):
+    """`receiver.method(args)` on a class, struct or bounded type variable: dispatch by the receiver's type; virtual where overridden.
+
+    `owner` is the full name of the class where mypy found the method (of the bound, for a type variable: look it up again after
+    substitution). Also property reads (`is_property`) and operator methods (`__getitem__`, `__len__`, `__contains__`, `__enter__` …) of
+    classes, run-time containers included. Arguments without the receiver.
+    """
+
+    receiver: Expr
+    owner: str
+    method: str
+    args: list[Expr]
+    is_property: bool = False
+    type_args: dict[str, Type] = field(default_factory=dict)
+
+
+@dataclass
+class CallBuiltin(Expr):
+    """A builtin or an intrinsic of the prelude, by name: "len" "abs" "min" "max" "ord" "chr" "bool" "hash" "isinstance" "print" "panic" "sizeof"
+    "offsetof" "bytes" "span_of" "bytes_of" "struct_at" "weak" "divmod" "any" "all" "sum" "sorted" …, intrinsics as "unsafe.load_u8", "cpu.outb", methods of
+    builtin value types as "bytes.find", "str.encode", "Span.copy_from", "Span.__getitem__" (index), "Span.slice", "bytes.slice", "Array.__getitem__", "Array.span",
+    "Weak.get", "Enum.value", "Enum.name" …: the receiver is args[0]. `type_operands` are classes given as arguments (sizeof(S), object_at(C, a), isinstance), in order,
+    and are not in args.
+    """
+
+    name: str
+    args: list[Expr]
+    type_operands: list[Type] = field(default_factory=list)
+    text_operand: str = ""  # offsetof's field name, symbol_address's symbol
+
+
+@dataclass
+class CallValue(Expr):
+    """A call through a function value (a `Callable` field, parameter, element) or of a lambda parameter that is inlined."""
+
+    callee: Expr
+    args: list[Expr]
+
+
+@dataclass
+class Cast(Expr):
+    """`u32(x)`, `int(x)`, `u64(x)`, `bool(x)`; `wrapping` when an explicit cast to a fixed-width type wraps. The front end leaves storing conversions
+    (a checked narrowing into a u8 field) implicit: the back end does them where the target's type differs."""
+
+    value: Expr
+    wrapping: bool
+
+
+@dataclass
+class New(Expr):
+    """Construct a class or struct: `type` says which, with its type arguments. For classes, args are `__init__`'s (defaults filled in); for
+    structs `fields` are the keyword arguments."""
+
+    args: list[Expr]
+    fields: dict[str, Expr] = field(default_factory=dict)
+
+
+@dataclass
+class EnumFromInt(Expr):
+    value: Expr
+
+
+@dataclass
+class ListLit(Expr):
+    items: list[Expr]
+
+
+@dataclass
+class DictLit(Expr):
+    items: list[tuple[Expr, Expr]]
+
+
+@dataclass
+class TupleLit(Expr):
+    items: list[Expr]
+
+
+@dataclass
+class TupleIndex(Expr):
+    value: Expr
+    index: int
+
+
+@dataclass
+class Comprehension(Expr):
+    """`[element for target in iterable if cond …]`: a list (`type`), or with `kind` "any"/"all"/"sum" the reduction of a generator expression."""
+
+    element: Expr
+    clauses: list[ForClause]
+    kind: str = "list"
+
+
+@dataclass
+class ForClause:
+    target: Target
+    iterable: Expr
+    conditions: list[Expr]
+
+
+@dataclass
+class FString(Expr):
+    parts: list[Expr | FormatPart]  # StrLit or FormatPart
+
+
+@dataclass
+class FormatPart:
+    value: Expr
+    spec: str  # what stands behind the colon: "", "x", "08x", ">5", "d"
+    conversion: str = ""  # "r" or ""
+
+
+@dataclass
+class Lambda(Expr):
+    function: Function
+
+
+# Targets ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Target:
+    """What can stand left of `=`."""
+
+    loc: Loc
+    type: Type  # declared type of the place
+
+
+@dataclass
+class LocalTarget(Target):
+    name: str
+
+
+@dataclass
+class GlobalTarget(Target):
+    module: str
+    name: str
+
+
+@dataclass
+class FieldTarget(Target):
+    value: Expr
+    owner: str
+    name: str
+
+
+@dataclass
+class IndexTarget(Target):
+    """`container[index] = …`: of Span, Array (value types). For classes (list, dict, bytearray) the front end makes a CallMethod of `__setitem__`."""
+
+    container: Expr
+    index: Expr
+
+
+@dataclass
+class SetItemTarget(Target):
+    """`container[index] = …` where container is a class with `__setitem__` (run-time containers included)."""
+
+    container: Expr
+    owner: str
+    index: Expr
+
+
+@dataclass
+class PropertyTarget(Target):
+    """`value.name = …` where name is a property with a setter."""
+
+    value: Expr
+    owner: str
+    name: str
+
+
+@dataclass
+class TupleTarget(Target):
+    items: list[Target]
+
+
+# Statements ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Stmt:
+    loc: Loc
+
+
+@dataclass
+class ExprStmt(Stmt):
+    value: Expr
+
+
+@dataclass
+class Assign(Stmt):
+    """`a = b = value`: targets left to right."""
+
+    targets: list[Target]
+    value: Expr
+
+
+@dataclass
+class AugAssign(Stmt):
+    """`target op= value`; `target_type` reads the old value. The container and index are evaluated once."""
+
+    target: Target
+    op: str
+    value: Expr
+    result_type: Type
+
+
+@dataclass
+class If(Stmt):
+    test: Expr
+    then: list[Stmt]
+    orelse: list[Stmt]
+
+
+@dataclass
+class While(Stmt):
+    test: Expr
+    body: list[Stmt]
+    orelse: list[Stmt]
+
+
+@dataclass
+class For(Stmt):
+    """`for target in iterable`: the back end dispatches on the iterable: CallBuiltin "range"/"enumerate"/"zip"/"reversed", a call of a generator function,
+    or a value by its type (run-time containers: by their `__len__` and an index, or the entries of Dict)."""
+
+    target: Target
+    iterable: Expr
+    body: list[Stmt]
+    orelse: list[Stmt]
+
+
+@dataclass
+class Break(Stmt):
+    pass
+
+
+@dataclass
+class Continue(Stmt):
+    pass
+
+
+@dataclass
+class Pass(Stmt):
+    pass
+
+
+@dataclass
+class Return(Stmt):
+    value: Expr | None
+
+
+@dataclass
+class Yield(Stmt):
+    value: Expr
+
+
+@dataclass
+class Raise(Stmt):
+    """`raise E(code)`, or a bare raise (`exception` None)."""
+
+    exception: Expr | None
+
+
+@dataclass
+class Handler:
+    loc: Loc
+    exceptions: list[str]  # full names of exception classes
+    name: str | None
+    body: list[Stmt]
+
+
+@dataclass
+class Try(Stmt):
+    body: list[Stmt]
+    handlers: list[Handler]
+    orelse: list[Stmt]
+    final: list[Stmt]
+
+
+@dataclass
+class WithItem:
+    context: Expr
+    target: Target | None
+
+
+@dataclass
+class With(Stmt):
+    items: list[WithItem]
+    body: list[Stmt]
+
+
+@dataclass
+class Assert(Stmt):
+    test: Expr
+    message: Expr | None
+
+
+@dataclass
+class Delete(Stmt):
+    """`del c[i]` (a CallMethod of `__delitem__` in `value`) or `del name` (None)."""
+
+    value: Expr | None
+
+
+@dataclass
+class NestedFunction(Stmt):
+    """`def f…` inside a function: usable only as a non-escaping argument or called directly."""
+
+    function: Function
+
+
+@dataclass
+class Pattern:
+    loc: Loc
+
+
+@dataclass
+class ValuePattern(Pattern):
+    value: Expr
+
+
+@dataclass
+class ClassPattern(Pattern):
+    """`case C():` or `case C() as x` (with `capture`); keyword sub-patterns by field."""
+
+    cls: Type
+    fields: dict[str, Pattern] = field(default_factory=dict)
+
+
+@dataclass
+class OrPattern(Pattern):
+    items: list[Pattern]
+
+
+@dataclass
+class CapturePattern(Pattern):
+    """`name`, `pattern as name`, or `_` (both None)."""
+
+    pattern: Pattern | None
+    name: str | None
+    type: Type | None = None
+
+
+@dataclass
+class MatchCase:
+    pattern: Pattern
+    guard: Expr | None
+    body: list[Stmt]
+
+
+@dataclass
+class Match(Stmt):
+    subject: Expr
+    cases: list[MatchCase]
+
+
+# Declarations -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Param:
+    name: str
+    type: Type
+
+
+@dataclass
+class Function:
+    """A function or method. `name` is the full name: "kernel.fs.vfs.walk", "kernel.fs.inode.Inode.lookup"."""
+
+    name: str
+    loc: Loc
+    params: list[Param]
+    result: Type
+    body: list[Stmt]
+    locals: dict[str, Type]  # declared types of locals, without parameters
+    type_params: list[str] = field(default_factory=list)  # names of its own TypeVariables (not the class's)
+    cls: str | None = None  # the class it is a method of (None for static methods too)
+    decorators: dict[str, str] = field(default_factory=dict)  # "irq" -> "", "export" -> "krait_main", "inline" -> ""
+    is_property: bool = False
+    is_generator: bool = False
+    is_lambda: bool = False
+
+
+@dataclass
+class ClassDecl:
+    """A class, struct or enum."""
+
+    name: str
+    loc: Loc
+    kind: str  # "class" "struct" "enum" "exception" "protocol"
+    base: Type | None  # with its type arguments
+    type_params: list[str]
+    fields: list[Param]  # data fields in order, its own only
+    methods: list[str]  # full names of its own methods and properties
+    final: bool = False
+    packed: bool = False
+    base_names: list[str] = field(default_factory=list)  # protocols it names
+
+
+@dataclass
+class Program:
+    """Everything mypy saw of our packages, by full name. The back end takes what is reached."""
+
+    functions: dict[str, Function]
+    classes: dict[str, ClassDecl]
+    modules: dict[str, str]  # module name -> path
+    sources: dict[str, list[str]]  # path -> lines
+
+
+@dataclass
+class Diagnostic(Exception):
+    """An error in the source: printed as `path:line:col: error KP012: message`, the line, a caret, and a hint."""
+
+    code: str
+    loc: Loc
+    message: str
+    hint: str = ""
+    notes: list[tuple[Loc | None, str]] = field(default_factory=list)
