@@ -1,0 +1,143 @@
+"""Write cpio archives in the "newc" format, which kernels unpack as their first root file system.
+
+Archives are reproducible: owner, time and inode numbers do not depend on the machine. Everything belongs to root, so that no
+privilege is needed to make one, device nodes included. Source: Linux's Documentation/driver-api/early-userspace/buffer-format.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAGIC = b"070701"
+TRAILER = "TRAILER!!!"
+BLOCK = 512  # archives are padded to this, as cpio(1) does
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: its whole mode (type and permissions), its contents or link target, its device number."""
+
+    mode: int
+    data: bytes = b""
+    device: tuple[int, int] = (0, 0)
+
+
+@dataclass
+class Archive:
+    """A tree of files by path, without a leading slash. Missing parent directories are added when written."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def directory(self, path: str, mode: int = 0o755) -> None:
+        self._put(path, Entry(stat.S_IFDIR | mode))
+
+    def file(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        self._put(path, Entry(stat.S_IFREG | mode, data))
+
+    def link(self, path: str, target: str) -> None:
+        self._put(path, Entry(stat.S_IFLNK | 0o777, target.encode()))
+
+    def character_device(self, path: str, major: int, minor: int, mode: int = 0o600) -> None:
+        self._put(path, Entry(stat.S_IFCHR | mode, device=(major, minor)))
+
+    def tree(self, root: Path, prefix: str = "") -> None:
+        """Add a directory of the host, with its files' permissions but not their owners."""
+        for directory, names, files in os.walk(root):
+            names.sort()
+            for name in sorted([*names, *files]):
+                source = Path(directory) / name
+                path = os.path.join(prefix, source.relative_to(root))
+                mode = source.lstat().st_mode
+                if stat.S_ISLNK(mode):
+                    self.link(path, os.readlink(source))
+                elif stat.S_ISDIR(mode):
+                    self.directory(path, stat.S_IMODE(mode))
+                elif stat.S_ISREG(mode):
+                    self.file(path, source.read_bytes(), stat.S_IMODE(mode))
+
+    def _put(self, path: str, entry: Entry) -> None:
+        self.entries[path.strip("/")] = entry
+
+    def _complete(self) -> dict[str, Entry]:
+        """All entries, each directory before what lies in it."""
+        complete: dict[str, Entry] = {}
+        for path, entry in self.entries.items():
+            parts = path.split("/")
+            for depth in range(1, len(parts)):
+                parent = "/".join(parts[:depth])
+                complete.setdefault(parent, self.entries.get(parent, Entry(stat.S_IFDIR | 0o755)))
+            complete[path] = entry
+        return complete
+
+    def pack(self) -> bytes:
+        """The archive as bytes."""
+        out = bytearray()
+        for number, (path, entry) in enumerate(self._complete().items(), start=1):
+            _append(out, number, path, entry)
+        return finish(bytes(out))
+
+
+def _append(out: bytearray, number: int, path: str, entry: Entry) -> None:
+    name = path.encode() + b"\0"
+    links = 2 if stat.S_ISDIR(entry.mode) else 1
+    fields = (
+        number, entry.mode, 0, 0, links, 0, len(entry.data), 0, 0, entry.device[0], entry.device[1], len(name), 0,
+    )
+    out += MAGIC + b"".join(b"%08X" % value for value in fields) + name
+    _pad(out, 4)
+    out += entry.data
+    _pad(out, 4)
+
+
+def _pad(out: bytearray, alignment: int) -> None:
+    out += bytes(-len(out) % alignment)
+
+
+def finish(members: bytes) -> bytes:
+    """Close a run of members with the trailer."""
+    out = bytearray(members)
+    _append(out, 0, TRAILER, Entry(0))
+    _pad(out, BLOCK)
+    return bytes(out)
+
+
+def extend(archive: bytes, overlay: Archive) -> bytes:
+    """An initial RAM disk that unpacks `archive` and then `overlay` over it.
+
+    A plain archive is continued, so that the result is one archive; behind a compressed one, a second archive follows.
+    """
+    if archive.startswith(MAGIC):
+        end = _trailer_offset(archive)
+        if end is not None:
+            return archive[:end] + overlay.pack()
+    return archive + bytes(-len(archive) % BLOCK) + overlay.pack()
+
+
+def members(archive: bytes) -> Iterator[tuple[int, str, int]]:
+    """Each member of a plain archive, up to its first trailer: offset, path, length of the data."""
+    offset = 0
+    while archive[offset : offset + 6] == MAGIC:
+        size = int(archive[offset + 54 : offset + 62], 16)
+        name_size = int(archive[offset + 94 : offset + 102], 16)
+        name = archive[offset + 110 : offset + 110 + name_size - 1].decode()
+        yield offset, name, size
+        data = offset + 110 + name_size + -(110 + name_size) % 4
+        offset = data + size + -size % 4
+
+
+def _trailer_offset(archive: bytes) -> int | None:
+    for offset, name, _ in members(archive):
+        if name == TRAILER:
+            rest = archive[offset + 124 :]
+            return offset if not rest.strip(b"\0") else None  # something follows: it must keep its own trailer
+    return None
+
+
+def compress(archive: bytes) -> bytes:
+    """gzip without a name and a time, so that equal input gives equal output."""
+    return gzip.compress(archive, compresslevel=9, mtime=0)

@@ -1,0 +1,33 @@
+"""Fetch Debian's Linux kernel, the oracle of our tests: behaviour is compared with it in the same virtual machine.
+
+The package is unpacked under `build/oracle/`, not installed. Run as `python -m tools.oracle`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tools.debian import fetch_binary
+from tools.paths import ORACLE
+
+
+def fetch_oracle() -> Path:
+    """The path of a Linux kernel image that QEMU can boot."""
+    if ORACLE.exists():
+        return ORACLE
+    directory = ORACLE.parent
+    package = fetch_binary("linux-image-cloud-amd64", "linux-image-", directory)
+    unpacked = directory / "package"
+    subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
+    (kernel,) = (unpacked / "boot").glob("vmlinuz-*")
+    kernel.rename(directory / "vmlinuz.new")
+    (directory / "vmlinuz.new").rename(ORACLE)
+    shutil.rmtree(unpacked)
+    package.unlink()
+    return ORACLE
+
+
+if __name__ == "__main__":
+    print(fetch_oracle())
