@@ -557,6 +557,7 @@ class Function:
     is_property: bool = False
     is_generator: bool = False
     is_lambda: bool = False
+    errors: list[Diagnostic] = field(default_factory=list)  # broken rules of the subset: reported only if the function is reached; the body may be partial
 
 
 @dataclass
