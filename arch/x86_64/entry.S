@@ -1,0 +1,278 @@
+# The doors of the kernel: system calls, interrupts, exceptions, and the way back out.
+#
+# Every door builds the same struct TrapFrame on a kernel stack and calls Kernel Python with its address:
+#     krait_syscall(frame)   system calls; the result goes to frame.rax
+#     krait_trap(frame)      exceptions and interrupts, frame.vector says which
+# and leaves through one exit that restores the frame, whatever Python made of it (a signal handler's frame,
+# another program after execve).
+#
+# Invariants:
+#   - Interrupts are off in the kernel except in the idle loop and at safe points, so doors do not nest
+#     elsewhere but for page faults in the user copy routines.
+#   - In the kernel GS is the per-CPU block (percpu.py), and the user's GS base is in MSR_KERNEL_GS_BASE.
+#   - The vectors that can arrive between `syscall` and `swapgs` (NMI, machine check, debug) and double fault
+#     run on stacks of their own (IST) and do not trust GS.
+#
+# Source: Intel SDM vol. 3, chapter 7 (interrupts, IST) and vol. 2, SYSCALL and SYSRET; AMD APM vol. 2, 6.1, 8.9.
+
+.include "arch/x86_64/constants.inc"
+
+.text
+
+# Pushes r15 … rdi below the vector, which completes the frame, in the order of struct TrapFrame.
+.macro push_registers
+        pushq   %rdi
+        pushq   %rsi
+        pushq   %rdx
+        pushq   %rcx
+        pushq   %rax
+        pushq   %r8
+        pushq   %r9
+        pushq   %r10
+        pushq   %r11
+        pushq   %rbx
+        pushq   %rbp
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+.endm
+
+# ---- System calls -----------------------------------------------------------------------------------------
+# From user mode: rcx = user rip, r11 = user rflags, rsp and gs still the user's; MSR_SFMASK cleared IF, TF,
+# DF, AC and NT.
+
+.globl syscall_entry
+.balign 16
+syscall_entry:
+        swapgs
+        movq    %rsp, %gs:PERCPU_USER_RSP
+        movq    %gs:PERCPU_KERNEL_SP, %rsp
+        pushq   $USER_SS
+        pushq   %gs:PERCPU_USER_RSP
+        pushq   %r11
+        pushq   $USER_CS
+        pushq   %rcx
+        pushq   %rax                    # FRAME_ERROR_CODE holds the number; rax will be overwritten
+        pushq   $VECTOR_SYSCALL
+        push_registers
+        xorl    %ebp, %ebp              # tracebacks end here
+        movq    %rsp, %rdi
+        call    krait_syscall
+
+        # sysret is a fifth of iretq's price. It takes rip from rcx and rflags from r11, so these must agree
+        # with the frame; a non-canonical rip would fault in ring 0 on the user's stack (Intel's SYSRET), and
+        # RF and TF are lost or late, so such frames leave by iretq.
+        movq    FRAME_RIP(%rsp), %rcx
+        movq    FRAME_RFLAGS(%rsp), %r11
+        cmpq    %rcx, FRAME_RCX(%rsp)
+        jne     return_to_user
+        cmpq    %r11, FRAME_R11(%rsp)
+        jne     return_to_user
+        movq    %rcx, %rax
+        shrq    $USER_ADDRESS_BITS, %rax
+        jnz     return_to_user
+        cmpq    $USER_CS, FRAME_CS(%rsp)
+        jne     return_to_user
+        cmpq    $USER_SS, FRAME_SS(%rsp)
+        jne     return_to_user
+        testl   $(RFLAGS_TF | RFLAGS_RF), %r11d
+        jnz     return_to_user
+
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbp
+        popq    %rbx
+        addq    $8, %rsp                # r11: already loaded
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rax
+        addq    $8, %rsp                # rcx: already loaded
+        popq    %rdx
+        popq    %rsi
+        popq    %rdi
+        movq    (FRAME_RSP - FRAME_VECTOR)(%rsp), %rsp
+        swapgs
+        sysretq
+
+# ---- The exit ---------------------------------------------------------------------------------------------
+# rsp -> TrapFrame.
+
+.balign 16
+trap_return:
+        testb   $3, FRAME_CS(%rsp)
+        jz      return_to_kernel
+
+# A new task's first instruction in user mode starts here too: switch_stacks returns to it with the frame on
+# top of the stack.
+.globl task_entry
+task_entry:
+return_to_user:
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbp
+        popq    %rbx
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rax
+        popq    %rcx
+        popq    %rdx
+        popq    %rsi
+        popq    %rdi
+        addq    $16, %rsp               # vector, error code
+        swapgs
+iret_to_user:
+        iretq                           # may fault on a bad frame: see repair_iret
+
+return_to_kernel:
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbp
+        popq    %rbx
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rax
+        popq    %rcx
+        popq    %rdx
+        popq    %rsi
+        popq    %rdi
+        addq    $16, %rsp
+        iretq
+
+# ---- Interrupts and exceptions ----------------------------------------------------------------------------
+# On the stack: vector, error code, and the processor's five words.
+
+.balign 16
+trap_common:
+        testb   $3, (FRAME_CS - FRAME_VECTOR)(%rsp)
+        jz      trap_from_kernel
+        swapgs
+trap_from_user:
+        push_registers
+        xorl    %ebp, %ebp
+        jmp     trap_call
+
+trap_from_kernel:
+        cmpq    $iret_to_user, (FRAME_RIP - FRAME_VECTOR)(%rsp)
+        je      repair_iret
+        push_registers                  # rbp stays: the traceback runs on through the interrupted function
+trap_call:
+        cld
+        cmpb    $0, smap_enabled(%rip)  # interrupt gates leave AC alone: a user could bring it along
+        je      1f
+        clac
+1:      movq    %rsp, %rdi
+        call    krait_trap
+        jmp     trap_return
+
+# iretq faulted in ring 0 because the user's frame was unfit (a rip that is not canonical, set by sigreturn or
+# ptrace). GS is the user's again, and the registers too. Make it what it is, a fault of the user's: drop the
+# processor's new five words and put vector and error code below the old ones, to which the saved rsp points.
+repair_iret:
+        swapgs
+        movq    %rax, %gs:PERCPU_SCRATCH_0
+        movq    %rcx, %gs:PERCPU_SCRATCH_1
+        movq    (FRAME_RSP - FRAME_VECTOR)(%rsp), %rax
+        movq    (%rsp), %rcx
+        movq    %rcx, -16(%rax)
+        movq    8(%rsp), %rcx
+        movq    %rcx, -8(%rax)
+        leaq    -16(%rax), %rsp
+        movq    %gs:PERCPU_SCRATCH_0, %rax
+        movq    %gs:PERCPU_SCRATCH_1, %rcx
+        jmp     trap_from_user
+
+# ---- Vectors on stacks of their own -----------------------------------------------------------------------
+# The top 16 bytes of each IST stack hold the address of its processor's PerCpu block (idt.py), because GS may
+# be the user's, and with FSGSBASE a user can put anything there: its sign proves nothing.
+# From user mode there is nothing special: the frame moves to the task's stack, so that the handler may deliver
+# a signal or sleep.
+
+.balign 16
+trap_on_own_stack:
+        testb   $3, (FRAME_CS - FRAME_VECTOR)(%rsp)
+        jnz     1f
+        push_registers
+        cld
+        # Save the GS base that was there, load ours, and put the old one back at the end. r12 and r13 are
+        # preserved by the call.
+        movl    $MSR_GS_BASE, %ecx
+        rdmsr
+        movl    %eax, %r12d
+        movl    %edx, %r13d
+        movq    FRAME_SIZE(%rsp), %rax
+        movq    %rax, %rdx
+        shrq    $32, %rdx
+        wrmsr
+        cmpb    $0, smap_enabled(%rip)
+        je      2f
+        clac
+2:      movq    %rsp, %rdi
+        call    krait_trap
+        movl    $MSR_GS_BASE, %ecx
+        movl    %r12d, %eax
+        movl    %r13d, %edx
+        wrmsr
+        jmp     return_to_kernel
+
+1:      swapgs
+        movq    %rax, %gs:PERCPU_SCRATCH_0
+        movq    %rsp, %rax
+        movq    %gs:PERCPU_KERNEL_SP, %rsp
+        pushq   48(%rax)                # ss
+        pushq   40(%rax)                # rsp
+        pushq   32(%rax)                # rflags
+        pushq   24(%rax)                # cs
+        pushq   16(%rax)                # rip
+        pushq   8(%rax)                 # error code
+        pushq   (%rax)                  # vector
+        movq    %gs:PERCPU_SCRATCH_0, %rax
+        jmp     trap_from_user
+
+# ---- One stub a vector ------------------------------------------------------------------------------------
+# Sixteen bytes each, so that idt.py computes an address instead of reading a table.
+
+.set VECTOR_DEBUG,         1
+.set VECTOR_NMI,           2
+.set VECTOR_DOUBLE_FAULT,  8
+.set VECTOR_MACHINE_CHECK, 18
+
+.globl trap_stubs
+.balign 16
+trap_stubs:
+.set vector, 0
+.rept 256
+        .balign 16
+        # Vectors for which the processor pushes an error code: Intel SDM vol. 3, table 7-1.
+        .if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
+        .else
+        pushq   $0
+        .endif
+        pushq   $vector
+        .if vector == VECTOR_DEBUG || vector == VECTOR_NMI || vector == VECTOR_DOUBLE_FAULT || vector == VECTOR_MACHINE_CHECK
+        jmp     trap_on_own_stack
+        .else
+        jmp     trap_common
+        .endif
+        .set vector, vector + 1
+.endr
+
+.data
+.balign 8
+# Set to 1 by cpu.py when CR4.SMAP is on: stac and clac are undefined instructions without the feature.
+.globl smap_enabled
+smap_enabled:
+        .quad 0
+
+.section .note.GNU-stack, "", @progbits

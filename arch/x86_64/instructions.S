@@ -1,0 +1,298 @@
+# Single instructions as functions, for arch/x86_64/instructions.py: what a processor can do and Python can't say.
+#
+# C calling convention; leaf functions without a frame. What each one does, and what its caller owes, stands in
+# instructions.py.
+
+.include "arch/x86_64/constants.inc"
+
+.text
+
+# ---- Ports ------------------------------------------------------------------------------------------------
+.globl port_in_u8
+port_in_u8:
+        movl    %edi, %edx
+        xorl    %eax, %eax
+        inb     %dx, %al
+        ret
+
+.globl port_in_u16
+port_in_u16:
+        movl    %edi, %edx
+        xorl    %eax, %eax
+        inw     %dx, %ax
+        ret
+
+.globl port_in_u32
+port_in_u32:
+        movl    %edi, %edx
+        inl     %dx, %eax
+        ret
+
+.globl port_out_u8
+port_out_u8:
+        movl    %edi, %edx
+        movl    %esi, %eax
+        outb    %al, %dx
+        ret
+
+.globl port_out_u16
+port_out_u16:
+        movl    %edi, %edx
+        movl    %esi, %eax
+        outw    %ax, %dx
+        ret
+
+.globl port_out_u32
+port_out_u32:
+        movl    %edi, %edx
+        movl    %esi, %eax
+        outl    %eax, %dx
+        ret
+
+# ---- Model-specific and control registers -----------------------------------------------------------------
+.globl read_msr
+read_msr:
+        movl    %edi, %ecx
+        rdmsr
+        shlq    $32, %rdx
+        orq     %rdx, %rax
+        ret
+
+.globl write_msr
+write_msr:
+        movl    %edi, %ecx
+        movq    %rsi, %rax
+        movq    %rsi, %rdx
+        shrq    $32, %rdx
+        wrmsr
+        ret
+
+.globl read_cr0
+read_cr0:
+        movq    %cr0, %rax
+        ret
+
+.globl write_cr0
+write_cr0:
+        movq    %rdi, %cr0
+        ret
+
+.globl read_cr2
+read_cr2:
+        movq    %cr2, %rax
+        ret
+
+.globl read_cr3
+read_cr3:
+        movq    %cr3, %rax
+        ret
+
+.globl write_cr3
+write_cr3:
+        movq    %rdi, %cr3
+        ret
+
+.globl read_cr4
+read_cr4:
+        movq    %cr4, %rax
+        ret
+
+.globl write_cr4
+write_cr4:
+        movq    %rdi, %cr4
+        ret
+
+.globl write_xcr0
+write_xcr0:
+        xorl    %ecx, %ecx
+        movq    %rdi, %rax
+        movq    %rdi, %rdx
+        shrq    $32, %rdx
+        xsetbv
+        ret
+
+.globl clear_task_switched
+clear_task_switched:
+        clts
+        ret
+
+.globl invalidate_page
+invalidate_page:
+        invlpg  (%rdi)
+        ret
+
+# cpuid_register(leaf, subleaf, register): register 0 eax, 1 ebx, 2 ecx, 3 edx
+.globl cpuid_register
+cpuid_register:
+        pushq   %rbx
+        movl    %edx, %r8d
+        movl    %edi, %eax
+        movl    %esi, %ecx
+        cpuid
+        testl   %r8d, %r8d
+        jz      9f
+        movl    %ebx, %eax
+        decl    %r8d
+        jz      9f
+        movl    %ecx, %eax
+        decl    %r8d
+        jz      9f
+        movl    %edx, %eax
+9:      popq    %rbx
+        ret
+
+.globl read_tsc
+read_tsc:
+        rdtsc
+        shlq    $32, %rdx
+        orq     %rdx, %rax
+        ret
+
+# random_word(): 63 random bits, or -1 when the generator has none to give after ten tries (Intel SDM vol. 1, 7.3.17)
+.globl random_word
+random_word:
+        movl    $10, %ecx
+1:      rdrand  %rax
+        jc      2f
+        decl    %ecx
+        jnz     1b
+        movq    $-1, %rax
+        ret
+2:      shrq    $1, %rax
+        ret
+
+# ---- Tables -----------------------------------------------------------------------------------------------
+# load_gdt(base, limit): and reloads every segment register from it. FS and GS bases become 0.
+.globl load_gdt
+load_gdt:
+        subq    $16, %rsp
+        movw    %si, (%rsp)
+        movq    %rdi, 2(%rsp)
+        lgdt    (%rsp)
+        addq    $16, %rsp
+        xorl    %eax, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %fs
+        movl    %eax, %gs
+        movl    $KERNEL_SS, %eax
+        movl    %eax, %ss
+        popq    %rax
+        pushq   $KERNEL_CS
+        pushq   %rax
+        lretq
+
+.globl load_idt
+load_idt:
+        subq    $16, %rsp
+        movw    %si, (%rsp)
+        movq    %rdi, 2(%rsp)
+        lidt    (%rsp)
+        addq    $16, %rsp
+        ret
+
+.globl load_task_register
+load_task_register:
+        ltr     %di
+        ret
+
+# ---- Interrupts -------------------------------------------------------------------------------------------
+.globl enable_interrupts
+enable_interrupts:
+        sti
+        ret
+
+.globl disable_interrupts
+disable_interrupts:
+        cli
+        ret
+
+# sti takes effect after the next instruction: nothing can come between it and hlt.
+.globl wait_for_interrupt
+wait_for_interrupt:
+        sti
+        hlt
+        cli
+        ret
+
+.globl interrupt_window
+interrupt_window:
+        sti
+        nop
+        cli
+        ret
+
+.globl interrupts_enabled
+interrupts_enabled:
+        pushfq
+        popq    %rax
+        shrl    $9, %eax
+        andl    $1, %eax
+        ret
+
+.globl spin_pause
+spin_pause:
+        pause
+        ret
+
+.globl halt_forever
+halt_forever:
+        cli
+1:      hlt
+        jmp     1b
+
+# triple_fault(): an empty interrupt table and an exception. The last way to reset a PC.
+.globl triple_fault
+triple_fault:
+        pushq   $0
+        pushq   $0
+        lidt    (%rsp)
+        int3
+        jmp     halt_forever
+
+# ---- Per-CPU block ----------------------------------------------------------------------------------------
+.globl percpu_load
+percpu_load:
+        movq    %gs:(%rdi), %rax
+        ret
+
+.globl percpu_store
+percpu_store:
+        movq    %rsi, %gs:(%rdi)
+        ret
+
+# ---- FS and GS bases of the user --------------------------------------------------------------------------
+# fsgsbase_enabled is set by cpu.py when CR4.FSGSBASE is on: the instructions cost a fiftieth of the MSRs under TCG.
+# In the kernel the user's GS base sits in MSR_KERNEL_GS_BASE, where only rdmsr reaches it.
+.globl read_fs_base
+read_fs_base:
+        cmpb    $0, fsgsbase_enabled(%rip)
+        je      1f
+        rdfsbase %rax
+        ret
+1:      movl    $MSR_FS_BASE, %edi
+        jmp     read_msr
+
+.globl write_fs_base
+write_fs_base:
+        cmpb    $0, fsgsbase_enabled(%rip)
+        je      1f
+        wrfsbase %rdi
+        ret
+1:      movq    %rdi, %rsi
+        movl    $MSR_FS_BASE, %edi
+        jmp     write_msr
+
+# ---- Frames of the interrupted program --------------------------------------------------------------------
+.globl read_frame_pointer
+read_frame_pointer:
+        movq    %rbp, %rax
+        ret
+
+.data
+.balign 8
+.globl fsgsbase_enabled
+fsgsbase_enabled:
+        .quad 0
+
+.section .note.GNU-stack, "", @progbits

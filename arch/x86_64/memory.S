@@ -1,0 +1,193 @@
+# memcpy, memmove, memset, memcmp, bcmp, strlen: LLVM calls them on its own account; page_zero and page_copy for mm.
+#
+# Moves of eight bytes, four or eight a turn, and never `rep movsb`: under TCG the string instructions cost ten
+# times as much a page, and there is no SSE in the kernel (the registers are the user's).
+# All have the C signatures. Only registers that a call does not preserve are used; no stack.
+
+.text
+
+# memmove(dst, src, n) -> dst. memcpy is the same: one compare more, and overlapping calls are harmless.
+.globl memcpy, memmove
+.balign 16
+memcpy:
+memmove:
+        movq    %rdi, %rax
+        movq    %rdi, %rcx
+        subq    %rsi, %rcx
+        cmpq    %rdx, %rcx              # unsigned dst - src < n: dst lies inside the source, go backwards
+        jb      5f
+
+        subq    $32, %rdx
+        jb      2f
+1:      movq    (%rsi), %r8
+        movq    8(%rsi), %r9
+        movq    16(%rsi), %r10
+        movq    24(%rsi), %r11
+        movq    %r8, (%rdi)
+        movq    %r9, 8(%rdi)
+        movq    %r10, 16(%rdi)
+        movq    %r11, 24(%rdi)
+        addq    $32, %rsi
+        addq    $32, %rdi
+        subq    $32, %rdx
+        jae     1b
+2:      addq    $32, %rdx               # 0 … 31 left
+        subq    $8, %rdx
+        jb      4f
+3:      movq    (%rsi), %r8
+        movq    %r8, (%rdi)
+        addq    $8, %rsi
+        addq    $8, %rdi
+        subq    $8, %rdx
+        jae     3b
+4:      addq    $8, %rdx                # 0 … 7 left
+        jz      9f
+6:      movzbl  (%rsi), %ecx
+        movb    %cl, (%rdi)
+        incq    %rsi
+        incq    %rdi
+        decq    %rdx
+        jnz     6b
+9:      ret
+
+5:      addq    %rdx, %rsi              # backwards, from the ends
+        addq    %rdx, %rdi
+        subq    $8, %rdx
+        jb      7f
+1:      movq    -8(%rsi), %r8
+        movq    %r8, -8(%rdi)
+        subq    $8, %rsi
+        subq    $8, %rdi
+        subq    $8, %rdx
+        jae     1b
+7:      addq    $8, %rdx
+        jz      9b
+8:      movzbl  -1(%rsi), %ecx
+        movb    %cl, -1(%rdi)
+        decq    %rsi
+        decq    %rdi
+        decq    %rdx
+        jnz     8b
+        ret
+
+# memset(dst, value, n) -> dst
+.globl memset
+.balign 16
+memset:
+        movq    %rdi, %rax
+        movzbl  %sil, %ecx
+        movabsq $0x0101010101010101, %r8
+        imulq   %r8, %rcx
+        subq    $64, %rdx
+        jb      2f
+1:      movq    %rcx, (%rdi)
+        movq    %rcx, 8(%rdi)
+        movq    %rcx, 16(%rdi)
+        movq    %rcx, 24(%rdi)
+        movq    %rcx, 32(%rdi)
+        movq    %rcx, 40(%rdi)
+        movq    %rcx, 48(%rdi)
+        movq    %rcx, 56(%rdi)
+        addq    $64, %rdi
+        subq    $64, %rdx
+        jae     1b
+2:      addq    $64, %rdx
+        subq    $8, %rdx
+        jb      4f
+3:      movq    %rcx, (%rdi)
+        addq    $8, %rdi
+        subq    $8, %rdx
+        jae     3b
+4:      addq    $8, %rdx
+        jz      6f
+5:      movb    %cl, (%rdi)
+        incq    %rdi
+        decq    %rdx
+        jnz     5b
+6:      ret
+
+# memcmp(a, b, n) -> negative, 0, positive, by the first byte that differs, unsigned. bcmp asks only for 0 or not.
+.globl memcmp, bcmp
+.balign 16
+memcmp:
+bcmp:
+        subq    $8, %rdx
+        jb      2f
+1:      movq    (%rdi), %rax
+        movq    (%rsi), %rcx
+        cmpq    %rcx, %rax
+        jne     4f
+        addq    $8, %rdi
+        addq    $8, %rsi
+        subq    $8, %rdx
+        jae     1b
+2:      addq    $8, %rdx
+        jz      5f
+3:      movzbl  (%rdi), %eax
+        movzbl  (%rsi), %ecx
+        subl    %ecx, %eax
+        jnz     6f
+        incq    %rdi
+        incq    %rsi
+        decq    %rdx
+        jnz     3b
+5:      xorl    %eax, %eax
+6:      ret
+4:      bswapq  %rax                    # the first byte in memory is the most significant now
+        bswapq  %rcx
+        cmpq    %rcx, %rax
+        sbbl    %eax, %eax              # -1 if below, else 0
+        orl     $1, %eax
+        ret
+
+# strlen(s)
+.globl strlen
+.balign 16
+strlen:
+        movq    %rdi, %rax
+1:      cmpb    $0, (%rax)
+        je      2f
+        incq    %rax
+        jmp     1b
+2:      subq    %rdi, %rax
+        ret
+
+# page_zero(page): 4096 bytes, eight moves a turn (261 ns under TCG; rep stosq 434).
+.globl page_zero
+.balign 16
+page_zero:
+        xorl    %eax, %eax
+        movl    $64, %ecx
+1:      movq    %rax, (%rdi)
+        movq    %rax, 8(%rdi)
+        movq    %rax, 16(%rdi)
+        movq    %rax, 24(%rdi)
+        movq    %rax, 32(%rdi)
+        movq    %rax, 40(%rdi)
+        movq    %rax, 48(%rdi)
+        movq    %rax, 56(%rdi)
+        addq    $64, %rdi
+        decl    %ecx
+        jnz     1b
+        ret
+
+# page_copy(dst, src): 4096 bytes, four moves a turn (520 ns under TCG; rep movsq 680).
+.globl page_copy
+.balign 16
+page_copy:
+        movl    $128, %ecx
+1:      movq    (%rsi), %r8
+        movq    8(%rsi), %r9
+        movq    16(%rsi), %r10
+        movq    24(%rsi), %r11
+        movq    %r8, (%rdi)
+        movq    %r9, 8(%rdi)
+        movq    %r10, 16(%rdi)
+        movq    %r11, 24(%rdi)
+        addq    $32, %rsi
+        addq    $32, %rdi
+        decl    %ecx
+        jnz     1b
+        ret
+
+.section .note.GNU-stack, "", @progbits

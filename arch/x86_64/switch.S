@@ -1,0 +1,64 @@
+# Kernel stacks: switching between them, the first moments of a new one, and reading one's own.
+#
+# Interrupts are off in all of these.
+
+.include "arch/x86_64/constants.inc"
+
+.text
+
+# switch_stacks(save_sp_to, load_sp): leaves the present stack, with its pointer stored at save_sp_to, and
+# returns on the other one, to where that one called switch_stacks. Registers that a call preserves are pushed; the rest are
+# dead by the calling convention.
+.globl switch_stacks
+.balign 16
+switch_stacks:
+        pushq   %rbp
+        pushq   %rbx
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+        movq    %rsp, (%rdi)
+        movq    %rsi, %rsp
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbx
+        popq    %rbp
+        ret
+
+# The first return of a kernel thread: context.py put the argument where switch_stacks loads rbx from.
+# krait_kthread_main(argument) does not return.
+.globl kthread_entry
+.balign 16
+kthread_entry:
+        movq    %rbx, %rdi
+        xorl    %ebp, %ebp
+        call    krait_kthread_main
+        ud2
+
+# scan_own_stack_begin(): spills the registers that may hold references onto the stack, and calls
+# krait_reclaim_scan(sp), which reads the stack from sp up. Registers that a call does not preserve hold nothing of the caller's here.
+.globl scan_own_stack_begin
+scan_own_stack_begin:
+        pushq   %rbp
+        movq    %rsp, %rbp              # keeps the chain of frames whole
+        pushq   %rbx
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+        subq    $8, %rsp                # 16-byte alignment at the call
+        movq    %rsp, %rdi
+        call    krait_reclaim_scan
+        addq    $8, %rsp
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbx
+        popq    %rbp
+        ret
+
+.section .note.GNU-stack, "", @progbits

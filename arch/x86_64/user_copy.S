@@ -1,0 +1,307 @@
+# The only instructions of the kernel that follow a user address.
+#
+# Each may fault. krait_trap first offers the fault to mm (the page may only be absent), and if that fails
+# looks the instruction up in the exception table (extable.py) and continues at the fix-up beside it. So the
+# routines survive any address, and say how far they came.
+#
+# Every routine refuses addresses outside of the user half itself, before it opens the SMAP window: there is no
+# second gate behind this one. Only the accesses to user memory are in the table; a fault on the kernel's side
+# of a copy is a bug and stops the kernel.
+#
+# Entries must be in ascending order of address, because extable.py searches by halves: write them in place.
+
+.include "arch/x86_64/constants.inc"
+
+.text
+
+# Records that a fault at the next instruction goes on at \fixup.
+.macro may_fault fixup
+.pushsection __ex_table, "a", @progbits
+        .quad 9999f, \fixup
+.popsection
+9999:
+.endm
+
+.macro open_user
+        cmpb    $0, smap_enabled(%rip)
+        je      9998f
+        stac
+9998:
+.endm
+
+.macro close_user
+        cmpb    $0, smap_enabled(%rip)
+        je      9998f
+        clac
+9998:
+.endm
+
+# Jumps to \bad unless [\address, \address + \size) lies in the user half. Clobbers rax and rcx. \size is a
+# register, or an immediate; a negative size fails, because its top bits join the test.
+.macro check_user address, size, bad
+        movq    \size, %rax
+        movq    \size, %rcx
+        addq    \address, %rax
+        orq     \address, %rax
+        orq     %rcx, %rax
+        shrq    $USER_ADDRESS_BITS, %rax
+        jnz     \bad
+.endm
+
+# user_copy_in(dst, user_src, n) -> bytes not copied
+.globl user_copy_in
+.balign 16
+user_copy_in:
+        check_user %rsi, %rdx, 8f
+        open_user
+        subq    $32, %rdx
+        jb      2f
+1:
+        may_fault 2f
+        movq    (%rsi), %r8
+        may_fault 2f
+        movq    8(%rsi), %r9
+        may_fault 2f
+        movq    16(%rsi), %r10
+        may_fault 2f
+        movq    24(%rsi), %r11
+        movq    %r8, (%rdi)
+        movq    %r9, 8(%rdi)
+        movq    %r10, 16(%rdi)
+        movq    %r11, 24(%rdi)
+        addq    $32, %rsi
+        addq    $32, %rdi
+        subq    $32, %rdx
+        jae     1b
+2:      addq    $32, %rdx               # after a fault too: the rest is taken in smaller bites, so that the
+        subq    $8, %rdx                # count is exact to the byte
+        jb      4f
+3:
+        may_fault 4f
+        movq    (%rsi), %r8
+        movq    %r8, (%rdi)
+        addq    $8, %rsi
+        addq    $8, %rdi
+        subq    $8, %rdx
+        jae     3b
+4:      addq    $8, %rdx
+        jz      6f
+5:
+        may_fault 6f
+        movzbl  (%rsi), %ecx
+        movb    %cl, (%rdi)
+        incq    %rsi
+        incq    %rdi
+        decq    %rdx
+        jnz     5b
+6:      close_user
+8:      movq    %rdx, %rax
+        ret
+
+# user_copy_out(user_dst, src, n) -> bytes not copied
+.globl user_copy_out
+.balign 16
+user_copy_out:
+        check_user %rdi, %rdx, 8f
+        open_user
+        subq    $32, %rdx
+        jb      2f
+1:      movq    (%rsi), %r8
+        movq    8(%rsi), %r9
+        movq    16(%rsi), %r10
+        movq    24(%rsi), %r11
+        may_fault 2f
+        movq    %r8, (%rdi)
+        may_fault 2f
+        movq    %r9, 8(%rdi)
+        may_fault 2f
+        movq    %r10, 16(%rdi)
+        may_fault 2f
+        movq    %r11, 24(%rdi)
+        addq    $32, %rsi
+        addq    $32, %rdi
+        subq    $32, %rdx
+        jae     1b
+2:      addq    $32, %rdx
+        subq    $8, %rdx
+        jb      4f
+3:      movq    (%rsi), %r8
+        may_fault 4f
+        movq    %r8, (%rdi)
+        addq    $8, %rsi
+        addq    $8, %rdi
+        subq    $8, %rdx
+        jae     3b
+4:      addq    $8, %rdx
+        jz      6f
+5:      movzbl  (%rsi), %ecx
+        may_fault 6f
+        movb    %cl, (%rdi)
+        incq    %rsi
+        incq    %rdi
+        decq    %rdx
+        jnz     5b
+6:      close_user
+8:      movq    %rdx, %rax
+        ret
+
+# user_clear(user_dst, n) -> bytes not cleared
+.globl user_clear
+.balign 16
+user_clear:
+        movq    %rsi, %rdx
+        check_user %rdi, %rdx, 8f
+        xorl    %ecx, %ecx
+        open_user
+        subq    $8, %rdx
+        jb      4f
+3:
+        may_fault 4f
+        movq    %rcx, (%rdi)
+        addq    $8, %rdi
+        subq    $8, %rdx
+        jae     3b
+4:      addq    $8, %rdx
+        jz      6f
+5:
+        may_fault 6f
+        movb    %cl, (%rdi)
+        incq    %rdi
+        decq    %rdx
+        jnz     5b
+6:      close_user
+8:      movq    %rdx, %rax
+        ret
+
+# user_copy_string(dst, user_src, n) -> length without the 0; n if there is no 0 among the first n bytes;
+# -1 after a fault. Stops at the end of the user half as at a fault.
+.globl user_copy_string
+.balign 16
+user_copy_string:
+        movq    %rsi, %r9
+        movq    %rsi, %rcx
+        shrq    $USER_ADDRESS_BITS, %rcx
+        jnz     4f
+        open_user
+        xorl    %eax, %eax
+1:      cmpq    %rdx, %rax
+        jae     3f
+        btq     $USER_ADDRESS_BITS, %r9 # one past the last user address
+        jc      2f
+        may_fault 2f
+        movzbl  (%r9), %ecx
+        movb    %cl, (%rdi,%rax)
+        testl   %ecx, %ecx
+        jz      3f
+        incq    %rax
+        incq    %r9
+        jmp     1b
+2:      movq    $-1, %rax
+3:      close_user
+        ret
+4:      movq    $-1, %rax
+        ret
+
+# user_get_u8(user_addr), user_get_u32(user_addr) -> value, or -1 after a fault
+.globl user_get_u8
+.balign 16
+user_get_u8:
+        check_user %rdi, $1, 2f
+        open_user
+        may_fault 1f
+        movzbl  (%rdi), %eax
+        close_user
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+
+.globl user_get_u32
+.balign 16
+user_get_u32:
+        check_user %rdi, $4, 2f
+        open_user
+        may_fault 1f
+        movl    (%rdi), %eax
+        close_user
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+
+# user_get_i64(dst, user_addr) -> 0 and the value at dst, or -1 after a fault: all 64-bit values are taken
+.globl user_get_i64
+.balign 16
+user_get_i64:
+        check_user %rsi, $8, 2f
+        open_user
+        may_fault 1f
+        movq    (%rsi), %rdx
+        movq    %rdx, (%rdi)
+        close_user
+        xorl    %eax, %eax
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+
+# user_put_u8, user_put_u32, user_put_i64(user_addr, value) -> 0, or -1 after a fault
+.globl user_put_u8
+.balign 16
+user_put_u8:
+        check_user %rdi, $1, 2f
+        open_user
+        may_fault 1f
+        movb    %sil, (%rdi)
+        close_user
+        xorl    %eax, %eax
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+
+.globl user_put_u32
+.balign 16
+user_put_u32:
+        check_user %rdi, $4, 2f
+        open_user
+        may_fault 1f
+        movl    %esi, (%rdi)
+        close_user
+        xorl    %eax, %eax
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+
+.globl user_put_i64
+.balign 16
+user_put_i64:
+        check_user %rdi, $8, 2f
+        open_user
+        may_fault 1f
+        movq    %rsi, (%rdi)
+        close_user
+        xorl    %eax, %eax
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+
+# user_cas_u32(user_addr, old, new) -> the value found, as u32 (equal to old: new was stored), or -1 after a fault
+.globl user_cas_u32
+.balign 16
+user_cas_u32:
+        check_user %rdi, $4, 2f
+        movl    %esi, %eax
+        open_user
+        may_fault 1f
+        lock cmpxchgl %edx, (%rdi)
+        movl    %eax, %eax              # clears the upper half when cmpxchg left eax alone
+        close_user
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+
+.section .note.GNU-stack, "", @progbits
