@@ -1,7 +1,8 @@
 """Write cpio archives in the "newc" format, which kernels unpack as their first root file system.
 
-Archives are reproducible: owner, time and inode numbers do not depend on the machine. Everything belongs to root, so that no
-privilege is needed to make one, device nodes included. Source: Linux's Documentation/driver-api/early-userspace/buffer-format.
+Archives are reproducible: owner, time and inode numbers do not depend on the machine. Everything belongs to root, so
+that no privilege is needed to make one, device nodes included.
+Source: Linux's Documentation/driver-api/early-userspace/buffer-format.
 """
 
 from __future__ import annotations
