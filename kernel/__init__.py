@@ -1,0 +1,1 @@
+"""Krait, a Linux-compatible kernel."""

@@ -1,0 +1,1 @@
+"""What every subsystem uses: error numbers, log, credentials, user memory, checksums."""
