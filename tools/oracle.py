@@ -10,13 +10,17 @@ import subprocess
 from pathlib import Path
 
 from tools.debian import fetch_binary
+from tools.lock import exclusively
 from tools.paths import ORACLE
 
 
 def fetch_oracle() -> Path:
     """The path of a Linux kernel image that QEMU can boot."""
-    if ORACLE.exists():
-        return ORACLE
+    with exclusively("oracle"):
+        return ORACLE if ORACLE.exists() else _fetch()
+
+
+def _fetch() -> Path:
     directory = ORACLE.parent
     package = fetch_binary("linux-image-cloud-amd64", "linux-image-", directory)
     unpacked = directory / "package"

@@ -1,7 +1,7 @@
 """Build busybox from Debian's source package with musl, as one static program.
 
-The result is kept in `build/userland/`, in a directory named after a hash of everything that went in, so that a second build
-with the same configuration takes no time. Run as `python -m userland.busybox`.
+The result is kept in `build/userland/`, in a directory named after a hash of everything that went in, so that a second
+build with the same configuration takes no time. Run as `python -m userland.busybox`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tools.cpio import Archive, compress
+from tools.lock import exclusively
 from tools.paths import INITRAMFS, INITRAMFS_GZ, ROOT
 from userland.busybox import build_busybox
 
@@ -39,16 +40,22 @@ def root_archive() -> Archive:
 
 
 def _write(path: Path, data: bytes) -> None:
-    if not path.exists() or path.read_bytes() != data:
-        path.write_bytes(data)
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.rename(path)
 
 
 def build_image() -> Path:
     """Build both forms of the root image and return the plain one."""
+    with exclusively("image"):
+        return _build()
+
+
+def _build() -> Path:
     plain = root_archive().pack()
     if not INITRAMFS.exists() or INITRAMFS.read_bytes() != plain or not INITRAMFS_GZ.exists():
-        _write(INITRAMFS, plain)
         _write(INITRAMFS_GZ, compress(plain))
+        _write(INITRAMFS, plain)
     return INITRAMFS
 
 

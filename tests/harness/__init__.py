@@ -1,7 +1,7 @@
 """Boot guests in QEMU and talk to them: what the tests of whole images are written with.
 
-`Guest` is one virtual machine with its serial line and QMP monitor. `Batch` runs many cases in as few boots as possible.
-`KRAIT` and `LINUX` are the two kernels that a test can boot.
+`Guest` is one virtual machine with its serial line and QMP monitor. `Batch` runs many cases in as few boots as
+possible. `KRAIT` and `LINUX` are the two kernels that a test can boot.
 """
 
 from tests.harness.batch import Batch, Case, Result

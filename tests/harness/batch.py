@@ -1,7 +1,7 @@
 """Run many cases in one boot, and go on in another boot when one of them takes the kernel down.
 
-Inside the guest, `runner.c` runs the cases. A case that hangs inside the guest is ended there; when the whole machine hangs or
-ends, the harness blames the case that was running, starts the machine again and runs the rest.
+Inside the guest, `runner.c` runs the cases. A case that hangs inside the guest is ended there; when the whole
+machine hangs or ends, the harness blames the case that was running, starts the machine again and runs the rest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One virtual machine under test: start it, type at its serial line, wait for what it prints, see how it ends.
 
-The serial line and the QMP monitor run over socket pairs that QEMU inherits: no files, no ports, no races. A thread reads
-the line all the time, so that the log is whole whatever a test waits for. A guest that resets itself (a triple fault) makes
-QEMU exit with status 0 because of -no-reboot: so an exit is never success by itself, a test waits for a marker.
+The serial line and the QMP monitor run over socket pairs that QEMU inherits: no files, no ports, no races. A thread
+reads the line all the time, so that the log is whole whatever a test waits for. A guest that resets itself (a
+triple fault) makes QEMU exit with status 0 because of -no-reboot: so an exit is never success by itself, a test
+waits for a marker.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Guest:
     def __enter__(self) -> Guest:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     # --- life ---
@@ -130,7 +133,7 @@ class Guest:
     def pid(self) -> int:
         return self._qemu.pid
 
-    def qmp(self, command: str, **arguments: Any) -> Any:
+    def qmp(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  (JSON)
         """Run one QMP command and return its result."""
         assert self._monitor is not None
         return self._monitor.cmd(command, **arguments)
@@ -157,7 +160,9 @@ class Guest:
         """Type: bytes go to the line as they are. A line ends with "\\r", as the Enter key sends it."""
         self._serial.sendall(text.encode() if isinstance(text, str) else text)
 
-    def wait_until(self, found: Callable[[bytes], re.Match[bytes] | None], what: str, seconds: float) -> re.Match[bytes]:
+    def wait_until(
+        self, found: Callable[[bytes], re.Match[bytes] | None], what: str, seconds: float
+    ) -> re.Match[bytes]:
         """Wait until `found` matches in what was printed since the last match; then skip past the match."""
         deadline = time.monotonic() + seconds * PATIENCE
         with self._news:

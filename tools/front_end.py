@@ -1,0 +1,305 @@
+"""The command `./krait`: build, run, debug, test, check, make and write the ISO image."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+from tools import cpio
+from tools.flash import flash
+from tools.iso import build_iso
+from tools.kvm import accelerator
+from tools.machine import MACHINE_TYPES, DirectBoot, Machine
+from tools.paths import BUILD, KERNEL, ROOT
+from tools.session import run_program
+from userland.image import SKELETON, build_image
+
+MOST_PROCESSORS = 255
+PARAMETERS = "console=ttyS0"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, instead of printing the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(f"{self.prog}: {message} (`{self.prog} --help` tells more)")
+
+
+def memory_size(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*[KMGT]?", text.upper()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 256M or 2G")
+    return text.upper()
+
+
+def processor_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSORS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_PROCESSORS}")
+    return int(text)
+
+
+def existing(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"{text} does not exist")
+    return path
+
+
+# --- build ---
+
+
+def build_kernel(profile: str) -> None:
+    command = [sys.executable, "-m", "compiler", "build", "--profile", profile, "-o", str(KERNEL)]
+    done = subprocess.run(command, check=False, cwd=ROOT, stdout=sys.stderr)
+    if done.returncode != 0:
+        raise SystemExit("krait: the kernel was not built")
+
+
+def build(options: argparse.Namespace) -> int:
+    build_kernel(options.profile)
+    build_image()
+    return 0
+
+
+def iso(options: argparse.Namespace) -> int:
+    build(options)
+    print(build_iso())
+    return 0
+
+
+def write_disk(options: argparse.Namespace) -> int:
+    build(options)
+    flash(options.device, build_iso())
+    return 0
+
+
+# --- run ---
+
+
+def _root_image(options: argparse.Namespace) -> bytes:
+    """The initial RAM disk that the user asked for."""
+    if options.root is not None:
+        if not options.root.is_dir():
+            raise SystemExit(f"krait run: --root wants a directory, and {options.root} is none")
+        archive = cpio.Archive()
+        archive.character_device("dev/console", 5, 1)
+        archive.tree(options.root)
+        if "init" not in archive.entries:
+            archive.file("init", (SKELETON / "init").read_bytes(), 0o755)
+        return archive.pack()
+    if options.initramfs is not None:
+        if not options.initramfs.is_file():
+            raise SystemExit(f"krait run: --initramfs wants a file, and {options.initramfs} is none")
+        return bytes(options.initramfs.read_bytes())
+    return build_image().read_bytes()
+
+
+def interpreter(program: bytes) -> str | None:
+    """The dynamic loader that an ELF program asks for; None for any other file."""
+    if program[:5] != b"\x7fELF\x02" or len(program) < 64:
+        return None
+    table, size, count = *struct.unpack_from("<Q", program, 32), *struct.unpack_from("<HH", program, 54)
+    for number in range(count):
+        header = program[table + number * size :][:56]
+        if len(header) == 56 and struct.unpack_from("<I", header)[0] == 3:
+            offset, length = struct.unpack_from("<Q", header, 8)[0], struct.unpack_from("<Q", header, 32)[0]
+            return program[offset : offset + length].rstrip(b"\0").decode(errors="replace")
+    return None
+
+
+def _program_overlay(options: argparse.Namespace, keyboard: bool) -> cpio.Archive:
+    """The files that make /init run the given command or program."""
+    overlay = cpio.Archive()
+    if options.command is not None:
+        overlay.file("krait-command", (options.command + "\n").encode())
+        start = "sh /krait-command"
+    else:
+        if not options.program.is_file():
+            raise SystemExit(f"krait run: {options.program} is not a file")
+        program = options.program.read_bytes()
+        loader = interpreter(program)
+        if loader is not None and options.root is None and loader != "/lib/ld-musl-x86_64.so.1":
+            raise SystemExit(
+                f"krait run: {options.program} is linked dynamically and needs {loader}, which the root image does not "
+                "hold: link it statically, or give a root file system with --root"
+            )
+        name = options.program.name
+        overlay.file(f"root/{name}", program, 0o755)
+        start = shlex.join([f"./{name}", *options.arguments])
+    stdin = "" if keyboard else " </dev/null"
+    overlay.file("krait-run", f"#!/bin/sh\nexec {start}{stdin}\n".encode(), 0o755)
+    return overlay
+
+
+def _terminal_overlay() -> cpio.Archive:
+    overlay = cpio.Archive()
+    if os.isatty(1):
+        size = os.get_terminal_size(1)
+        overlay.file("etc/terminal-size", f"{size.lines} {size.columns}\n".encode())
+    return overlay
+
+
+def _machine(options: argparse.Namespace, *extra: str) -> Machine:
+    chosen = accelerator(options.accel)
+    cpu = options.cpu or ("host" if chosen == "kvm" else "max")
+    return Machine(
+        type=options.machine, memory=options.memory, processors=options.smp, cpu=cpu, accelerator=chosen, extra=extra,
+    )
+
+
+def _kernel(options: argparse.Namespace) -> Path:
+    if options.kernel is not None:
+        return Path(options.kernel)
+    build_kernel(options.profile or ("dev" if options.debug else "release"))
+    return KERNEL
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.command is not None and options.program is not None:
+        raise SystemExit("krait run: give either --command or a program, not both")
+    if options.root is not None and options.initramfs is not None:
+        raise SystemExit("krait run: give either --root or --initramfs, not both")
+    single = options.command is not None or options.program is not None
+    keyboard = single and os.isatty(0)
+    overlay = _program_overlay(options, keyboard) if single else _terminal_overlay()
+    image = _root_image(options)
+    kernel = _kernel(options)
+    parameters = " ".join(word for word in (PARAMETERS, "quiet loglevel=1" if single else "", options.append) if word)
+    with tempfile.TemporaryDirectory(prefix="krait-run-") as scratch:
+        initrd = Path(scratch) / "initrd"
+        initrd.write_bytes(cpio.extend(image, overlay) if overlay.entries else image)
+        extra = ("-s", "-S") if options.debug else ()
+        if options.debug:
+            print(f"krait: waiting for gdb: gdb {kernel} -ex 'target remote :1234'", file=sys.stderr)
+        command = _machine(options, *extra).command(DirectBoot(kernel, initrd, parameters), Path(scratch))
+        if single:
+            return run_program(command, keyboard)
+        return subprocess.run([*command, "-serial", "mon:stdio"], check=False).returncode
+
+
+def debug(options: argparse.Namespace) -> int:
+    """gdb in front, the machine behind it; what the guest prints goes to a file."""
+    options.debug = True
+    kernel = _kernel(options)
+    image = _root_image(options)
+    log = BUILD / "debug.log"
+    with tempfile.TemporaryDirectory(prefix="krait-debug-") as scratch:
+        initrd = Path(scratch) / "initrd"
+        initrd.write_bytes(image)
+        stub = Path(scratch) / "gdb"
+        parameters = f"{PARAMETERS} {options.append}".strip()
+        machine = _machine(options, "-S", "-gdb", f"unix:{stub},server=on,wait=off")
+        command = machine.command(DirectBoot(kernel, initrd, parameters), Path(scratch))
+        print(f"krait: the guest's serial line goes to {log}", file=sys.stderr)
+        qemu = subprocess.Popen([*command, "-serial", f"file:{log}"], stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            while not stub.exists() and qemu.poll() is None:
+                pass
+            return subprocess.run(
+                ["gdb", "-q", str(kernel), "-ex", f"target remote {stub}", *options.gdb], check=False, cwd=ROOT
+            ).returncode
+        finally:
+            qemu.kill()
+            qemu.wait()
+
+
+# --- check ---
+
+
+def test(options: argparse.Namespace) -> int:
+    build(options)
+    return subprocess.run([sys.executable, "-m", "pytest", *options.pytest], check=False, cwd=ROOT).returncode
+
+
+def lint(options: argparse.Namespace) -> int:
+    packages = [name for name in ("kernel", "arch", "compiler") if any((ROOT / name).rglob("*.py"))]
+    arguments = [part for name in packages for part in ("-p", name)]
+    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "."], check=False, cwd=ROOT).returncode
+    mypy = subprocess.run([sys.executable, "-m", "mypy", "--strict", *arguments], check=False, cwd=ROOT).returncode
+    ours = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "tools", "userland", "tests/harness"],
+        check=False, cwd=ROOT,
+    ).returncode
+    return ruff or mypy or ours
+
+
+def _add_machine_options(parser: Parser) -> None:
+    parser.add_argument("--memory", metavar="SIZE", type=memory_size, default="256M", help="memory (256M)")
+    parser.add_argument("--smp", metavar="N", type=processor_count, default=1, help="processors (1)")
+    parser.add_argument("--machine", choices=MACHINE_TYPES, default="q35", help="QEMU's machine type (q35)")
+    parser.add_argument("--cpu", metavar="MODEL", help="QEMU's processor model (max)")
+    parser.add_argument("--accel", choices=("tcg", "kvm", "auto"), default="tcg",
+                        help="tcg emulates; kvm and auto use KVM only after a guest has run on it (tcg)")
+    parser.add_argument("--append", metavar="'PARAMETERS'", default="", help="more kernel parameters")
+    parser.add_argument("--initramfs", metavar="FILE", type=existing, help="boot this cpio archive as root file system")
+    parser.add_argument("--root", metavar="DIR", type=existing, help="boot a copy of this directory as root")
+    parser.add_argument("--kernel", metavar="FILE", type=existing, help="boot this kernel and build none")
+    parser.add_argument("--profile", choices=("dev", "release"), help="how to compile (release; dev for debugging)")
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="krait", description="Build, run and test Krait.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+
+    command = commands.add_parser("build", help="compile the kernel and pack the root image")
+    command.set_defaults(action=build)
+    command.add_argument("--profile", choices=("dev", "release"), default="release")
+
+    command = commands.add_parser(
+        "run", help="boot into a shell, or run one command or program",
+        description="Boot Krait in QEMU: into a shell on this terminal (Ctrl-A X leaves), or to run one command of the "
+        "root image or one program of this machine, whose output and exit status become ours.",
+    )
+    command.set_defaults(action=run)
+    _add_machine_options(command)
+    command.add_argument("--command", metavar="CMD", help="run this shell command and stop")
+    command.add_argument("--debug", action="store_true", help="wait for gdb on port 1234 before the first instruction")
+    command.add_argument("program", metavar="PROGRAM", nargs="?", type=Path, help="run this file of the host and stop")
+    command.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
+
+    command = commands.add_parser("debug", help="boot under gdb")
+    command.set_defaults(action=debug)
+    _add_machine_options(command)
+    command.add_argument("gdb", metavar="GDB-ARGS", nargs=argparse.REMAINDER, help="arguments for gdb, after --")
+
+    for name, action, text in (
+        ("iso", iso, "make build/krait.iso, which boots from CD and disk, with BIOS and UEFI"),
+        ("flash", write_disk, "write the ISO image to a disk, after asking"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(action=action)
+        command.add_argument("--profile", choices=("dev", "release"), default="release")
+        if name == "flash":
+            command.add_argument("device", metavar="DEVICE", type=existing)
+
+    command = commands.add_parser("test", help="run the tests; arguments go to pytest")
+    command.set_defaults(action=test, profile="release")
+    command.add_argument("pytest", metavar="PYTEST-ARGS", nargs=argparse.REMAINDER)
+
+    command = commands.add_parser("lint", help="check style and types")
+    command.set_defaults(action=lint)
+    return parser
+
+
+def main() -> int:
+    if shutil.which("qemu-system-x86_64") is None:
+        raise SystemExit("krait: QEMU is missing: run tools/setup.py")
+    options = _parser().parse_args()
+    if getattr(options, "gdb", None) and options.gdb[0] == "--":
+        options.gdb = options.gdb[1:]
+    return int(options.action(options))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,18 @@
+"""Keep two builds in one checkout from doing the same work at the same time."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tools.paths import BUILD
+
+
+@contextmanager
+def exclusively(name: str) -> Iterator[None]:
+    """Hold the checkout's lock of this name; wait for whoever has it."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
