@@ -1,0 +1,1 @@
+"""Memory: frames, the object heap, address spaces."""
