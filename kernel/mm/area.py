@@ -1,0 +1,85 @@
+"""An area: a run of pages of one address space with the same protection and the same source.
+
+Source: mmap(2).
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.mm.frames import PAGE_SHIFT
+from kernel.mm.objects import MemoryObject
+
+PROT_READ: Final = 1
+PROT_WRITE: Final = 2
+PROT_EXEC: Final = 4
+PROT_GROWSDOWN: Final = 0x0100_0000
+PROT_GROWSUP: Final = 0x0200_0000
+
+MAP_SHARED: Final = 0x01
+MAP_PRIVATE: Final = 0x02
+MAP_SHARED_VALIDATE: Final = 0x03
+MAP_TYPE: Final = 0x0F
+MAP_FIXED: Final = 0x10
+MAP_ANONYMOUS: Final = 0x20
+MAP_32BIT: Final = 0x40
+MAP_GROWSDOWN: Final = 0x100
+MAP_DENYWRITE: Final = 0x800
+MAP_EXECUTABLE: Final = 0x1000
+MAP_LOCKED: Final = 0x2000
+MAP_NORESERVE: Final = 0x4000
+MAP_POPULATE: Final = 0x8000
+MAP_NONBLOCK: Final = 0x1_0000
+MAP_STACK: Final = 0x2_0000
+MAP_HUGETLB: Final = 0x4_0000
+MAP_SYNC: Final = 0x8_0000
+MAP_FIXED_NOREPLACE: Final = 0x10_0000
+
+
+@final
+class Area:
+    """start…end (end exclusive), page-aligned. `offset` is the byte offset of `start` in `source`."""
+
+    def __init__(self, start: int, end: int, prot: int, maximum_prot: int, flags: int, source: MemoryObject | None, offset: int) -> None:
+        self.start: int = start
+        self.end: int = end
+        self.prot: int = prot
+        self.maximum_prot: int = maximum_prot  # what mprotect may ask for: a shared mapping of a read-only file is never writable
+        self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED
+        self.source: MemoryObject | None = source
+        self.offset: int = offset
+        self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
+        self.dont_fork: bool = False
+        self.wipe_on_fork: bool = False
+
+    @property
+    def shared(self) -> bool:
+        """Whether writes reach the source."""
+        return self.flags & MAP_TYPE != MAP_PRIVATE
+
+    def index_of(self, address: int) -> int:
+        """The page index in `source` of an address inside the area."""
+        return (address - self.start + self.offset) >> PAGE_SHIFT
+
+    def copy(self, start: int, end: int) -> "Area":
+        """An area of the same kind for start…end, a part of this one; takes its own reference to the source."""
+        part = Area(start, end, self.prot, self.maximum_prot, self.flags, self.source, self.offset + (start - self.start))
+        part.label = self.label
+        part.dont_fork = self.dont_fork
+        part.wipe_on_fork = self.wipe_on_fork
+        if self.source is not None:
+            self.source.acquire()
+        return part
+
+    def continues(self, other: "Area") -> bool:
+        """Whether `other` starts where this area ends and is of the same kind, so that both can be one."""
+        return (
+            self.end == other.start
+            and self.prot == other.prot
+            and self.maximum_prot == other.maximum_prot
+            and self.flags == other.flags
+            and self.source is other.source
+            and self.label == other.label
+            and self.dont_fork == other.dont_fork
+            and self.wipe_on_fork == other.wipe_on_fork
+            and (self.source is None or self.offset + (self.end - self.start) == other.offset)
+        )

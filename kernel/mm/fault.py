@@ -1,0 +1,203 @@
+"""Page faults inside an area: demand paging, copy-on-write, fault-around.
+
+`resolve` makes one page of an area accessible. Cases, first match wins:
+1. the page is mapped and the access is allowed: only the hardware's accessed/dirty bits or a stale translation were in the way;
+2. a write to a private page that is mapped read-only: copied, or made writable if nobody else uses the frame;
+3. a write to a shared page that was mapped for reading: the source is told (`page(…, for_write)`), the entry becomes writable;
+4. an anonymous private page: a zeroed frame;
+5. a page of a memory object: its frame, read-only if private; a write to a private one copies at once.
+
+The zero page that Linux maps for reads of untouched anonymous memory was left out: it saves memory for sparse readers only, and costs every
+other program a second fault.
+
+Context: may sleep (a source may read a disk).
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.frames import (
+    NO_FRAME,
+    PAGE_SIZE,
+    Frame,
+    allocate_user_frame,
+    copy_frame,
+    frame_count,
+    get_frame,
+    put_frame,
+    zero_frame,
+)
+from kernel.mm.pages import (
+    ACCESSED,
+    DIRTY,
+    HIDDEN,
+    NO_EXECUTE,
+    PRESENT,
+    PRIVATE,
+    USER,
+    WRITABLE,
+    PageTable,
+    entry_frame,
+    make_entry,
+    read_entry,
+    write_entry,
+)
+
+_AROUND_PAGES: Final = 16  # file pages mapped by one fault when they are at hand
+
+
+class Access(IntEnum):
+    """What the instruction that faulted wanted."""
+
+    READ = 0
+    WRITE = 1
+    EXECUTE = 2
+
+
+class FaultOutcome(IntEnum):
+    """What became of a fault; all but DONE end in a signal."""
+
+    DONE = 0
+    NOT_MAPPED = 1  # SIGSEGV, SEGV_MAPERR
+    NOT_ALLOWED = 2  # SIGSEGV, SEGV_ACCERR
+    NO_SUCH_PAGE = 3  # SIGBUS, BUS_ADRERR: past the end of the file, or an I/O error
+    NO_MEMORY = 4
+
+
+def allows(area: Area, access: Access) -> bool:
+    """Whether the area's protection permits the access (x86: writable or executable implies readable)."""
+    if access == Access.WRITE:
+        return area.prot & PROT_WRITE != 0
+    if access == Access.EXECUTE:
+        return area.prot & PROT_EXEC != 0
+    return area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) != 0
+
+
+def entry_flags(area: Area) -> int:
+    """The entry bits of a readable page of the area."""
+    flags = PRESENT | USER | ACCESSED
+    if area.prot & PROT_EXEC == 0:
+        flags |= NO_EXECUTE
+    return flags
+
+
+def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
+    """Make the page at `address` (page-aligned, inside `area`) accessible; returns by how many pages the resident set grew.
+
+    The caller has checked `allows`. Raises Errno (no such page: SIGBUS) and MemoryError.
+    """
+    slot = pages.make(address)
+    entry = read_entry(slot)
+    if entry == 0:
+        return _map_new(pages, area, address, slot, access)
+    if access != Access.WRITE or entry & WRITABLE != 0:
+        write_entry(slot, (entry & ~(HIDDEN | NO_EXECUTE)) | entry_flags(area))
+        pages.flush_page(address)
+        return 0
+    frame = entry_frame(entry)
+    flags = entry_flags(area) | WRITABLE | DIRTY
+    if area.shared:
+        source = area.source
+        if source is not None:
+            put_frame(source.page(area.index_of(address), True))  # the source learns of the write; it may sleep
+            slot = pages.make(address)
+            if entry_frame(read_entry(slot)) != frame:
+                return 0  # changed meanwhile: the instruction faults again
+        write_entry(slot, make_entry(frame, flags))
+    elif entry & PRIVATE != 0 and frame_count(frame) == 1:
+        write_entry(slot, make_entry(frame, flags | PRIVATE))
+    else:
+        copied = allocate_user_frame()
+        copy_frame(copied, frame)
+        write_entry(slot, make_entry(copied, flags | PRIVATE))
+        put_frame(frame)
+    pages.flush_page(address)
+    return 0
+
+
+def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Access) -> int:
+    """Map a page that has no entry yet."""
+    flags = entry_flags(area)
+    source = area.source
+    if source is None:
+        frame = allocate_user_frame()
+        zero_frame(frame)
+        if area.prot & PROT_WRITE != 0:
+            flags |= WRITABLE | DIRTY
+        write_entry(slot, make_entry(frame, flags | PRIVATE))
+        return 1
+    index = area.index_of(address)
+    if area.shared:
+        for_write = access == Access.WRITE
+        frame = source.page(index, for_write)
+        slot = pages.make(address)
+        if read_entry(slot) != 0:
+            put_frame(frame)  # another thread mapped it while the source slept
+            return 0
+        write_entry(slot, make_entry(frame, flags | (WRITABLE | DIRTY if for_write else 0)))
+        return 1
+    frame = source.page(index, False)
+    slot = pages.make(address)
+    if read_entry(slot) != 0:
+        put_frame(frame)
+        return 0
+    if access == Access.WRITE:
+        copied = NO_FRAME
+        try:
+            copied = allocate_user_frame()
+        finally:
+            if copied == NO_FRAME:
+                put_frame(frame)
+        copy_frame(copied, frame)
+        put_frame(frame)
+        write_entry(slot, make_entry(copied, flags | WRITABLE | DIRTY | PRIVATE))
+        return 1
+    write_entry(slot, make_entry(frame, flags))
+    return 1 + _map_around(pages, area, address, flags)
+
+
+def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
+    """Map the neighbours of a file page that are at hand, within an aligned window; returns how many."""
+    source = area.source
+    if source is None:
+        return 0
+    window = address & ~(_AROUND_PAGES * PAGE_SIZE - 1)
+    start = max(area.start, window)
+    end = min(area.end, window + _AROUND_PAGES * PAGE_SIZE)
+    slot = pages.find(start)  # the window lies in one lowest-level table
+    mapped = 0
+    for near in range(start, end, PAGE_SIZE):
+        if read_entry(slot) == 0:
+            frame = source.resident(area.index_of(near))
+            if frame != NO_FRAME:
+                get_frame(frame)
+                write_entry(slot, make_entry(frame, flags))
+                mapped += 1
+        slot += 8
+    return mapped
+
+
+def fork_entry(parent_slot: int, child_slot: int, shared: bool) -> Frame:
+    """Give the child the parent's page: the same frame, read-only on both sides if it is private (copy-on-write)."""
+    entry = read_entry(parent_slot)
+    if not shared and entry & WRITABLE != 0:
+        entry &= ~WRITABLE
+        write_entry(parent_slot, entry)
+    frame = entry_frame(entry)
+    get_frame(frame)
+    write_entry(child_slot, entry)
+    return frame
+
+
+def protect_entry(slot: int, area: Area) -> None:
+    """Bring an existing entry in line with its area's new protection. Writability returns by a fault."""
+    entry = read_entry(slot)
+    entry &= ~(WRITABLE | NO_EXECUTE | HIDDEN | PRESENT)
+    if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
+        write_entry(slot, entry | HIDDEN)
+        return
+    if area.prot & PROT_WRITE != 0 and not area.shared and entry & PRIVATE != 0 and frame_count(entry_frame(entry)) == 1:
+        entry |= WRITABLE
+    write_entry(slot, entry | entry_flags(area))
+

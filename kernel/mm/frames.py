@@ -1,0 +1,310 @@
+"""Physical memory: a buddy allocator of 4 KiB frames, with a reference count for each.
+
+A frame is named by its number (physical address / 4096). Blocks of 2**order frames, order 0…10, are kept on one doubly linked free
+list an order; the links live in the frame table, 16 bytes a frame, which `initialise` takes from the memory that it is given.
+Frame 0 is never handed out, so 0 means "none". In front of the buddy lists stands a stack of single frames, because nearly every
+request is for one.
+
+Invariants: a free block is aligned to its size and its head alone carries ORDER_FREE | order; a frame in use has count >= 1; no two
+buddies of the same order are both free, except those on the single-frame stack.
+
+Context: never sleeps; interrupts are off in the kernel. Out of memory is `MemoryError`.
+Safety: all accesses go to the frame table (bounded by `_frame_limit`) and to whole frames in the direct map.
+Source: Knuth, The Art of Computer Programming, volume 1, section 2.5 (buddy system).
+"""
+
+from typing import Final, NewType
+
+from arch.x86_64.layout import DIRECT_MAP_BASE
+from kernel.lang import Span, panic, u8
+from kernel.lang.unsafe import copy_bytes, fill_bytes, load_u8, load_u32, span_at, store_u8, store_u32
+
+Frame = NewType("Frame", int)
+
+PAGE_SHIFT: Final = 12
+PAGE_SIZE: Final = 4096
+PAGE_MASK: Final = PAGE_SIZE - 1
+NO_FRAME: Final = Frame(0)
+MAX_ORDER: Final = 10
+
+# One entry of the frame table.
+_ENTRY_SHIFT: Final = 4
+_COUNT: Final = 0  # u32: references; 0 while free
+_NEXT: Final = 4  # u32: free list or stack link
+_PREVIOUS: Final = 8  # u32
+_STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 0
+
+_ORDER_FREE: Final = 0x80
+_STACK_LIMIT: Final = 256  # single frames kept in front of the buddy lists
+
+# What user pages and page caches may not touch, so that the kernel can finish what it started: 1/64 of memory, at least this.
+_RESERVE_MINIMUM: Final = 128
+
+_table: int = 0
+_frame_limit: int = 0
+_total: int = 0
+_free: int = 0
+_reserve: int = 0
+_heads: Final[list[int]] = [0] * (MAX_ORDER + 1)
+_stack_head: int = 0
+_stack_depth: int = 0
+
+
+def _entry(frame: int) -> int:
+    if frame <= 0 or frame >= _frame_limit:
+        panic(f"frame {frame} is not memory")
+    return _table + (frame << _ENTRY_SHIFT)
+
+
+def frame_address(frame: Frame) -> int:
+    """Kernel address of a frame's bytes, in the direct map."""
+    return DIRECT_MAP_BASE + (frame << PAGE_SHIFT)
+
+
+def frame_of_address(address: int) -> Frame:
+    """The frame behind a direct-map address."""
+    return Frame((address - DIRECT_MAP_BASE) >> PAGE_SHIFT)
+
+
+def frame_span(frame: Frame) -> Span[u8]:
+    """The frame's 4096 bytes.
+
+    Safety: the direct map covers every frame of the table, and the caller holds a reference to the frame while it uses the span.
+    """
+    _entry(frame)
+    return span_at(frame_address(frame), PAGE_SIZE)
+
+
+# Free lists ---------------------------------------------------------------------------------------------------------
+
+
+def _push_block(frame: int, order: int) -> None:
+    entry = _entry(frame)
+    head = _heads[order]
+    store_u8(entry + _STATE, _ORDER_FREE | order)
+    store_u32(entry + _NEXT, head)
+    store_u32(entry + _PREVIOUS, 0)
+    if head != 0:
+        store_u32(_entry(head) + _PREVIOUS, frame)
+    _heads[order] = frame
+
+
+def _unlink_block(frame: int, order: int) -> None:
+    entry = _entry(frame)
+    following = load_u32(entry + _NEXT)
+    previous = load_u32(entry + _PREVIOUS)
+    if previous != 0:
+        store_u32(_entry(previous) + _NEXT, following)
+    else:
+        _heads[order] = following
+    if following != 0:
+        store_u32(_entry(following) + _PREVIOUS, previous)
+    store_u8(entry + _STATE, 0)
+
+
+def _release_block(frame: int, order: int) -> None:
+    """Put a block back, merged with its buddies as far as they are free."""
+    while order < MAX_ORDER:
+        buddy = frame ^ (1 << order)
+        if buddy <= 0 or buddy >= _frame_limit or load_u8(_entry(buddy) + _STATE) != _ORDER_FREE | order:
+            break
+        _unlink_block(buddy, order)
+        frame = min(frame, buddy)
+        order += 1
+    _push_block(frame, order)
+
+
+def _take_block(order: int) -> int:
+    """A block of 2**order frames, split off the smallest that fits; 0 if there is none."""
+    found = order
+    while found <= MAX_ORDER and _heads[found] == 0:
+        found += 1
+    if found > MAX_ORDER:
+        return 0
+    frame = _heads[found]
+    _unlink_block(frame, found)
+    while found > order:
+        found -= 1
+        _push_block(frame + (1 << found), found)
+    return frame
+
+
+def _drain_stack() -> None:
+    """Give the single frames back to the buddy lists, so that they can merge."""
+    global _stack_head, _stack_depth
+    while _stack_head != 0:
+        frame = _stack_head
+        _stack_head = load_u32(_entry(frame) + _NEXT)
+        _release_block(frame, 0)
+    _stack_depth = 0
+
+
+# Public -------------------------------------------------------------------------------------------------------------
+
+
+def initialise(table_address: int, frame_limit: int) -> None:
+    """Begin with no free frame; `table_address` is the kernel address of 16 * frame_limit zeroed bytes for the table."""
+    global _table, _frame_limit
+    _table = table_address
+    _frame_limit = frame_limit
+
+
+def table_bytes(frame_limit: int) -> int:
+    """Size of the frame table for frames 0…frame_limit - 1."""
+    return frame_limit << _ENTRY_SHIFT
+
+
+def add_range(first: int, end: int) -> None:
+    """Hand the usable frames first…end - 1 to the allocator."""
+    global _total, _free, _reserve
+    first = max(first, 1)
+    end = min(end, _frame_limit)
+    frame = first
+    while frame < end:
+        order = MAX_ORDER
+        while order > 0 and (frame & ((1 << order) - 1) != 0 or frame + (1 << order) > end):
+            order -= 1
+        _release_block(frame, order)
+        _total += 1 << order
+        _free += 1 << order
+        frame += 1 << order
+    _reserve = max(_RESERVE_MINIMUM, _total >> 6)
+
+
+def allocate_frames(order: int) -> Frame:
+    """2**order frames in a row, aligned to their size, contents undefined, each with one reference. Raises MemoryError."""
+    global _free
+    frame = _take_block(order)
+    if frame == 0 and order > 0 and _stack_head != 0:
+        _drain_stack()
+        frame = _take_block(order)
+    if frame == 0:
+        raise MemoryError
+    for i in range(1 << order):
+        store_u32(_entry(frame + i) + _COUNT, 1)
+    _free -= 1 << order
+    return Frame(frame)
+
+
+def allocate_frame() -> Frame:
+    """One frame, contents undefined, with one reference. Raises MemoryError."""
+    global _free, _stack_head, _stack_depth
+    frame = _stack_head
+    if frame == 0:
+        return allocate_frames(0)
+    entry = _entry(frame)
+    _stack_head = load_u32(entry + _NEXT)
+    _stack_depth -= 1
+    store_u32(entry + _COUNT, 1)
+    _free -= 1
+    return Frame(frame)
+
+
+def allocate_user_frame() -> Frame:
+    """As `allocate_frame`, but leaves the kernel's reserve alone: for user pages and file contents."""
+    if _free <= _reserve:
+        raise MemoryError
+    return allocate_frame()
+
+
+def allocate_zeroed_frame() -> Frame:
+    """One frame of zeros, with one reference. Raises MemoryError."""
+    frame = allocate_frame()
+    zero_frame(frame)
+    return frame
+
+
+def free_frames(frame: Frame, order: int) -> None:
+    """Give back a block from `allocate_frames(order)`; every frame's count must be 1."""
+    global _free
+    for i in range(1 << order):
+        entry = _entry(frame + i)
+        if load_u32(entry + _COUNT) != 1:
+            panic(f"frame {frame + i} freed with count {load_u32(entry + _COUNT)}")
+        store_u32(entry + _COUNT, 0)
+    _release_block(frame, order)
+    _free += 1 << order
+
+
+def get_frame(frame: Frame) -> None:
+    """Take one more reference."""
+    entry = _entry(frame)
+    count = load_u32(entry + _COUNT)
+    if count == 0:
+        panic(f"frame {frame} is free")
+    store_u32(entry + _COUNT, count + 1)
+
+
+def put_frame(frame: Frame) -> None:
+    """Drop a reference; the last one frees the frame."""
+    global _free, _stack_head, _stack_depth
+    entry = _entry(frame)
+    count = load_u32(entry + _COUNT)
+    if count == 0:
+        panic(f"frame {frame} is already free")
+    store_u32(entry + _COUNT, count - 1)
+    if count > 1:
+        return
+    _free += 1
+    if _stack_depth < _STACK_LIMIT:
+        store_u32(entry + _NEXT, _stack_head)
+        _stack_head = frame
+        _stack_depth += 1
+    else:
+        _release_block(frame, 0)
+
+
+def free_frame(frame: Frame) -> None:
+    """Drop what must be the only reference."""
+    if frame_count(frame) != 1:
+        panic(f"frame {frame} is shared")
+    put_frame(frame)
+
+
+def frame_count(frame: Frame) -> int:
+    """How many references a frame has."""
+    return load_u32(_entry(frame) + _COUNT)
+
+
+def zero_frame(frame: Frame) -> None:
+    """Fill a frame with zeros."""
+    _entry(frame)
+    fill_bytes(frame_address(frame), 0, PAGE_SIZE)
+
+
+def copy_frame(target: Frame, source: Frame) -> None:
+    """Copy a frame's 4096 bytes."""
+    _entry(target)
+    _entry(source)
+    copy_bytes(frame_address(target), frame_address(source), PAGE_SIZE)
+
+
+def free_frame_count() -> int:
+    """Frames that nobody uses."""
+    return _free
+
+
+def total_frame_count() -> int:
+    """Frames that the allocator was given."""
+    return _total
+
+
+def available_frame_count() -> int:
+    """Frames that user pages may still take."""
+    return max(0, _free - _reserve)
+
+
+# The heap's supply of pages (kernel.mm.heap). -------------------------------------------------------------------------
+
+
+def take_pages(order: int) -> int:
+    """Kernel address of 2**order frames in a row, or 0."""
+    try:
+        return frame_address(allocate_frames(order))
+    except MemoryError:
+        return 0
+
+
+def give_pages(address: int, order: int) -> None:
+    """Give back what `take_pages` returned."""
+    free_frames(frame_of_address(address), order)

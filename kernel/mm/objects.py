@@ -1,0 +1,109 @@
+"""What an address space can map: memory objects, page by page.
+
+A file's cache, a shared anonymous mapping, the vDSO: each supplies frames by page index. The object keeps its own reference to a
+frame; `page` gives the caller another one, for the page-table entry.
+
+Context: `page` may sleep (a file system reads from its disk).
+"""
+
+from kernel.lang import EIO, EINVAL, Errno
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame, allocate_user_frame, get_frame, put_frame, zero_frame
+
+
+class MemoryObject:
+    """Base of what can be mapped. Counted: every area holds one `acquire`."""
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        """The frame of page `index`, with a reference for the caller.
+
+        `for_write` says that the mapping is shared and will be written. Raises Errno (the program gets SIGBUS) or MemoryError.
+        """
+        raise Errno(EIO)
+
+    def resident(self, index: int) -> Frame:
+        """The frame of page `index` if it is at hand, else NO_FRAME; takes no reference and never sleeps."""
+        return NO_FRAME
+
+    def acquire(self) -> None:
+        """One more area maps the object."""
+
+    def release(self) -> None:
+        """An area is gone."""
+
+    def sync(self, first_index: int, end_index: int) -> None:
+        """Write back what is dirty among the pages first_index…end_index - 1 (msync with MS_SYNC)."""
+
+    def name(self) -> bytes:
+        """What /proc/PID/maps shows."""
+        return b""
+
+    def inode_number(self) -> int:
+        """What /proc/PID/maps shows as the inode, 0 for none."""
+        return 0
+
+    def device_number(self) -> int:
+        """What /proc/PID/maps shows as the device (major << 8 | minor)."""
+        return 0
+
+
+class SharedMemory(MemoryObject):
+    """Zero-filled pages shared by all who map the object: MAP_SHARED | MAP_ANONYMOUS."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.page_limit: int = (size_bytes + PAGE_MASK) >> PAGE_SHIFT
+        self.frames: dict[int, int] = {}
+        self.users: int = 0
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        if index < 0 or index >= self.page_limit:
+            raise Errno(EINVAL)
+        frame = Frame(self.frames.get(index, 0))
+        if frame == NO_FRAME:
+            frame = allocate_user_frame()
+            zero_frame(frame)
+            try:
+                self.frames[index] = frame
+            except MemoryError:
+                put_frame(frame)
+                raise
+        get_frame(frame)
+        return frame
+
+    def resident(self, index: int) -> Frame:
+        return Frame(self.frames.get(index, 0))
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            for index in self.frames.keys():
+                put_frame(Frame(self.frames[index]))
+            self.frames.clear()
+
+    def name(self) -> bytes:
+        return b"/dev/zero (deleted)"
+
+
+class FixedPages(MemoryObject):
+    """Frames that live as long as the kernel: the vDSO and its data page."""
+
+    def __init__(self, label: bytes) -> None:
+        self.label: bytes = label
+        self.frames: list[int] = []
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        if index < 0 or index >= len(self.frames):
+            raise Errno(EINVAL)
+        frame = Frame(self.frames[index])
+        get_frame(frame)
+        return frame
+
+    def resident(self, index: int) -> Frame:
+        if index < 0 or index >= len(self.frames):
+            return NO_FRAME
+        return Frame(self.frames[index])
+
+    def name(self) -> bytes:
+        return self.label

@@ -1,0 +1,238 @@
+"""Moving and advising: mremap, madvise, mincore, msync over an address space.
+
+Source: mremap(2), madvise(2), mincore(2), msync(2).
+"""
+
+from typing import Final
+
+from kernel.lang import EBUSY, EFAULT, EINVAL, ENOMEM, Errno
+from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.pages import USER_END, read_entry, write_entry
+from kernel.mm.space import AddressSpace, page_up
+
+MREMAP_MAYMOVE: Final = 1
+MREMAP_FIXED: Final = 2
+MREMAP_DONTUNMAP: Final = 4
+
+MADV_NORMAL: Final = 0
+MADV_RANDOM: Final = 1
+MADV_SEQUENTIAL: Final = 2
+MADV_WILLNEED: Final = 3
+MADV_DONTNEED: Final = 4
+MADV_FREE: Final = 8
+MADV_REMOVE: Final = 9
+MADV_DONTFORK: Final = 10
+MADV_DOFORK: Final = 11
+MADV_MERGEABLE: Final = 12
+MADV_UNMERGEABLE: Final = 13
+MADV_HUGEPAGE: Final = 14
+MADV_NOHUGEPAGE: Final = 15
+MADV_DONTDUMP: Final = 16
+MADV_DODUMP: Final = 17
+MADV_WIPEONFORK: Final = 18
+MADV_KEEPONFORK: Final = 19
+MADV_COLD: Final = 20
+MADV_PAGEOUT: Final = 21
+MADV_POPULATE_READ: Final = 22
+MADV_POPULATE_WRITE: Final = 23
+
+MS_ASYNC: Final = 1
+MS_INVALIDATE: Final = 2
+MS_SYNC: Final = 4
+
+
+def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
+    """mremap(2): resize or move a mapping; returns its address. Raises EINVAL, EFAULT (not one mapping), ENOMEM."""
+    if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) != 0:
+        raise Errno(EINVAL)
+    if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 and flags & MREMAP_MAYMOVE == 0:
+        raise Errno(EINVAL)
+    if flags & MREMAP_DONTUNMAP != 0 and old_length != new_length:
+        raise Errno(EINVAL)
+    if old & PAGE_MASK != 0 or old < 0 or old_length < 0 or new_length <= 0:
+        raise Errno(EINVAL)
+    if old_length > USER_END or old > USER_END - old_length:
+        raise Errno(EFAULT)
+    if new_length > USER_END:
+        raise Errno(ENOMEM)
+    old_length = page_up(old_length)
+    new_length = page_up(new_length)
+    area = space.area_at(old)
+    if area is None:
+        raise Errno(EFAULT)
+    if flags & MREMAP_FIXED != 0:
+        if new & PAGE_MASK != 0 or new < 0 or new > USER_END - new_length:
+            raise Errno(EINVAL)
+        if new < old + old_length and old < new + new_length:
+            raise Errno(EINVAL)
+    if old_length == 0:
+        # A second mapping of the same pages; only shared mappings can have one.
+        if not area.shared or flags & MREMAP_MAYMOVE == 0:
+            raise Errno(EINVAL)
+        place = new if flags & MREMAP_FIXED != 0 else 0
+        return _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
+    if old + old_length > area.end:
+        raise Errno(EFAULT)
+    if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) == 0:
+        if new_length <= old_length:
+            if new_length < old_length:
+                space.unmap(old + new_length, old_length - new_length)
+            return old
+        if old + old_length == area.end and _grow_in_place(space, area, new_length - old_length):
+            return old
+        if flags & MREMAP_MAYMOVE == 0:
+            raise Errno(ENOMEM)
+    return _move(space, area, old, old_length, new_length, flags, new)
+
+
+def _grow_in_place(space: AddressSpace, area: Area, growth: int) -> bool:
+    end = area.end + growth
+    if end > USER_END or not space.is_free(area.end, end):
+        return False
+    if growth > space.address_limit - min(space.mapped_bytes, space.address_limit):
+        return False
+    area.end = end
+    space.mapped_bytes += growth
+    space.rejoin(area.start, area.end)
+    return True
+
+
+def _map_copy(space: AddressSpace, area: Area, old: int, length: int, new: int, fixed: int) -> int:
+    """Map what `area` maps from `old` on a second time."""
+    offset = area.offset + (old - area.start)
+    flags = area.flags | (MAP_FIXED if fixed != 0 else 0)
+    if area.source is None:
+        flags |= MAP_ANONYMOUS
+    source = area.source
+    prot = area.prot
+    maximum = area.maximum_prot
+    label = area.label
+    start = space.map(new, length, prot, flags, source, offset, maximum)
+    made = space.area_at(start)
+    if made is not None and label != b"" and made.start == start:
+        made.label = label
+    return start
+
+
+def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
+    kept = min(old_length, new_length)
+    place = new if flags & MREMAP_FIXED != 0 else 0
+    start = _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
+    pages = space.pages
+    address = pages.next_mapped(old, old + kept)
+    while address < old + kept:
+        target = pages.make(start + (address - old))
+        source = pages.find(address)
+        write_entry(target, read_entry(source))
+        write_entry(source, 0)
+        address = pages.next_mapped(address + PAGE_SIZE, old + kept)
+    pages.flush_range(old, old + old_length)
+    if flags & MREMAP_DONTUNMAP == 0:
+        space.unmap(old, old_length)
+    return start
+
+
+def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
+    """madvise(2). Advice that only concerns speed is accepted. Raises EINVAL, ENOMEM (a hole)."""
+    if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_POPULATE_WRITE or 5 <= advice <= 7:
+        raise Errno(EINVAL)
+    if start & PAGE_MASK != 0 or start < 0 or length < 0 or length > USER_END:
+        raise Errno(EINVAL)
+    if start > USER_END - length:
+        raise Errno(EINVAL if start > USER_END else ENOMEM)
+    if length == 0:
+        return
+    end = start + page_up(length)
+    if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK):
+        _advise_areas(space, start, end, advice)
+    elif advice == MADV_REMOVE:
+        raise Errno(EINVAL)
+    elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
+        space.populate(start, end)
+    space.check_mapped(start, end)
+
+
+def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> None:
+    if advice == MADV_DONTNEED or advice == MADV_FREE:
+        i = space.position(start)
+        while i < len(space.areas) and space.areas[i].start < end:
+            area = space.areas[i]
+            if advice == MADV_FREE and (area.source is not None or area.shared):
+                raise Errno(EINVAL)
+            if area.flags & MAP_LOCKED != 0:
+                raise Errno(EINVAL)
+            i += 1
+        space.discard(start, end)
+        return
+    i = space.isolate(start, end)
+    while i < len(space.areas) and space.areas[i].start < end:
+        area = space.areas[i]
+        if advice == MADV_DONTFORK:
+            area.dont_fork = True
+        elif advice == MADV_DOFORK:
+            area.dont_fork = False
+        elif area.source is not None or area.shared:
+            raise Errno(EINVAL)
+        else:
+            area.wipe_on_fork = advice == MADV_WIPEONFORK
+        i += 1
+    space.rejoin(start, end)
+
+
+def residency(space: AddressSpace, start: int, page_count: int) -> bytearray:
+    """mincore(2): one byte a page, 1 if it is in memory. Raises ENOMEM (a hole)."""
+    end = start + (page_count << PAGE_SHIFT)
+    space.check_mapped(start, end)
+    result = bytearray()
+    for address in range(start, end, PAGE_SIZE):
+        slot = space.pages.find(address)
+        here = slot != 0 and read_entry(slot) != 0
+        if not here:
+            area = space.area_at(address)
+            if area is not None and area.source is not None:
+                here = area.source.resident(area.index_of(address)) != NO_FRAME
+        result.append(1 if here else 0)
+    return result
+
+
+def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> None:
+    """msync(2). Raises EINVAL, EBUSY (MS_INVALIDATE of a locked area), ENOMEM (a hole, after the rest was done)."""
+    if flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 or flags & (MS_ASYNC | MS_SYNC) == MS_ASYNC | MS_SYNC:
+        raise Errno(EINVAL)
+    if start & PAGE_MASK != 0:
+        raise Errno(EINVAL)
+    if start < 0 or length < 0 or length > USER_END or start > USER_END - length:
+        raise Errno(ENOMEM)
+    end = start + page_up(length)
+    i = space.position(start)
+    while i < len(space.areas) and space.areas[i].start < end:
+        area = space.areas[i]
+        if flags & MS_INVALIDATE != 0 and area.flags & MAP_LOCKED != 0:
+            raise Errno(EBUSY)
+        source = area.source
+        if flags & MS_SYNC != 0 and area.shared and source is not None and area.prot & PROT_WRITE != 0:
+            source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
+        i += 1
+    space.check_mapped(start, end)
+
+
+def lock(space: AddressSpace, start: int, end: int) -> None:
+    """mlock(2): without a swap device, being present is being locked. May sleep."""
+    space.check_mapped(start, end)
+    i = space.isolate(start, end)
+    while i < len(space.areas) and space.areas[i].start < end:
+        space.areas[i].flags |= MAP_LOCKED
+        i += 1
+    space.rejoin(start, end)
+    space.populate(start, end)
+
+
+def unlock(space: AddressSpace, start: int, end: int) -> None:
+    """munlock(2)."""
+    space.check_mapped(start, end)
+    i = space.isolate(start, end)
+    while i < len(space.areas) and space.areas[i].start < end:
+        space.areas[i].flags &= ~MAP_LOCKED
+        i += 1
+    space.rejoin(start, end)
