@@ -1,0 +1,247 @@
+"""Memory system calls: mmap and its family.
+
+Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(2), msync(2), mlock(2).
+"""
+
+from typing import Final
+
+from kernel.fs import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, File
+from kernel.lang import EACCES, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
+from kernel.lib import user
+from kernel.mm import remap as remapping
+from kernel.mm.area import (
+    MAP_ANONYMOUS,
+    MAP_GROWSDOWN,
+    MAP_HUGETLB,
+    MAP_LOCKED,
+    MAP_NONBLOCK,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_SHARED_VALIDATE,
+    MAP_SYNC,
+    MAP_TYPE,
+    PROT_EXEC,
+    PROT_GROWSDOWN,
+    PROT_GROWSUP,
+    PROT_READ,
+    PROT_WRITE,
+)
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.pages import USER_END
+from kernel.mm.space import page_up
+from kernel.syscalls.table import syscall
+from kernel.task import current
+
+_PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
+_PROT_SEM: Final = 8
+_SHARED_FLAGS: Final = 0x1F_F9FF  # what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds
+_MCL_CURRENT: Final = 1
+_MCL_FUTURE: Final = 2
+_MCL_ONFAULT: Final = 4
+
+
+@syscall(9, "mmap", args="pxxxdx", notes="No huge pages")
+def mmap(address: int, length: int, prot: int, flags: int, fd: i32, offset: int) -> int:
+    """mmap(2)."""
+    if offset & PAGE_MASK != 0:
+        raise Errno(EINVAL)
+    if flags & MAP_ANONYMOUS != 0:
+        return _map_anonymous(address, length, prot, flags)
+    file = current().files.get(fd)
+    return _map_file(file, address, length, prot, flags, offset)
+
+
+def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
+    kind = flags & MAP_TYPE
+    if length == 0:
+        raise Errno(EINVAL)
+    if flags & MAP_HUGETLB != 0:
+        raise Errno(ENOMEM)
+    if kind != MAP_SHARED and kind != MAP_PRIVATE:
+        raise Errno(EINVAL)
+    if kind == MAP_SHARED and flags & MAP_GROWSDOWN != 0:
+        raise Errno(EINVAL)
+    space = current().space
+    start = space.map(address, length, prot, flags, None, 0)
+    _populate(start, length, flags)
+    return start
+
+
+def _map_file(file: File, address: int, length: int, prot: int, flags: int, offset: int) -> int:
+    kind = flags & MAP_TYPE
+    if length == 0 or flags & MAP_HUGETLB != 0:
+        raise Errno(EINVAL)
+    if length < 0 or length > USER_END:
+        raise Errno(ENOMEM)
+    if offset < 0 or offset > (1 << 62) - length:
+        raise Errno(EOVERFLOW)
+    if kind == MAP_SHARED_VALIDATE and flags & ~_SHARED_FLAGS != 0:
+        raise Errno(EOPNOTSUPP)
+    mode = file.flags & O_ACCMODE
+    readable = mode == O_RDONLY or mode == O_RDWR
+    writable = mode == O_WRONLY or mode == O_RDWR
+    maximum = _PROT_ALL
+    if kind == MAP_SHARED or kind == MAP_SHARED_VALIDATE:
+        if prot & PROT_WRITE != 0 and not writable:
+            raise Errno(EACCES)
+        if not writable:
+            maximum &= ~PROT_WRITE
+    elif kind != MAP_PRIVATE:
+        raise Errno(EINVAL)
+    if not readable:
+        raise Errno(EACCES)
+    if file.on_noexec_mount():
+        if prot & PROT_EXEC != 0:
+            raise Errno(EPERM)
+        maximum &= ~PROT_EXEC
+    source = file.memory_object()
+    if flags & MAP_GROWSDOWN != 0:
+        raise Errno(EINVAL)
+    start = current().space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
+    _populate(start, length, flags)
+    return start
+
+
+def _populate(start: int, length: int, flags: int) -> None:
+    """MAP_POPULATE and MAP_LOCKED: fault in now; running out of memory is not reported, as on Linux."""
+    if flags & MAP_LOCKED == 0 and (flags & MAP_POPULATE == 0 or flags & MAP_NONBLOCK != 0):
+        return
+    try:
+        current().space.populate(start, start + page_up(length))
+    except Errno:
+        return
+
+
+@syscall(11, "munmap", status="Full", args="px")
+def munmap(address: int, length: int) -> int:
+    """munmap(2)."""
+    current().space.unmap(address, length)
+    return 0
+
+
+@syscall(10, "mprotect", status="Full", args="pxx")
+def mprotect(address: int, length: int, prot: int) -> int:
+    """mprotect(2)."""
+    grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
+    if grows == PROT_GROWSDOWN | PROT_GROWSUP or prot & ~(_PROT_ALL | _PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP) != 0:
+        raise Errno(EINVAL)
+    if address & PAGE_MASK != 0:
+        raise Errno(EINVAL)
+    if length == 0:
+        return 0
+    if length < 0 or length > USER_END or address < 0 or address > USER_END - length:
+        raise Errno(ENOMEM)
+    space = current().space
+    if grows != 0:
+        area = space.area_at(address)
+        if area is None:
+            raise Errno(ENOMEM)
+        if grows == PROT_GROWSUP or area.flags & MAP_GROWSDOWN == 0:
+            raise Errno(EINVAL)
+        length += address - area.start
+        address = area.start
+    space.protect(address, length, prot & _PROT_ALL)
+    return 0
+
+
+@syscall(12, "brk", status="Full", args="p")
+def brk(address: int) -> int:
+    """brk(2): the raw call returns the end of the heap, moved or not."""
+    return current().space.set_brk(address)
+
+
+@syscall(25, "mremap", args="pxxxp")
+def mremap(old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
+    """mremap(2)."""
+    return remapping.remap(current().space, old, old_length, new_length, flags, new)
+
+
+@syscall(26, "msync", args="pxx")
+def msync(address: int, length: int, flags: i32) -> int:
+    """msync(2)."""
+    remapping.synchronise(current().space, address, length, flags)
+    return 0
+
+
+@syscall(27, "mincore", status="Full", args="pxp")
+def mincore(address: int, length: int, result: int) -> int:
+    """mincore(2)."""
+    if address & PAGE_MASK != 0:
+        raise Errno(EINVAL)
+    if length < 0 or length > USER_END or address < 0 or address > USER_END - length:
+        raise Errno(ENOMEM)
+    page_count = page_up(length) >> PAGE_SHIFT
+    user.check(result, page_count)
+    done = 0
+    while done < page_count:
+        part = min(page_count - done, 4096)
+        user.write_bytes(result + done, bytes(remapping.residency(current().space, address + (done << PAGE_SHIFT), part)))
+        done += part
+    return 0
+
+
+@syscall(28, "madvise", args="pxd")
+def madvise(address: int, length: int, advice: i32) -> int:
+    """madvise(2)."""
+    remapping.advise(current().space, address, length, advice)
+    return 0
+
+
+@syscall(149, "mlock", args="px")
+def mlock(address: int, length: int) -> int:
+    """mlock(2)."""
+    _lock(address, length)
+    return 0
+
+
+@syscall(325, "mlock2", args="pxx")
+def mlock2(address: int, length: int, flags: i32) -> int:
+    """mlock2(2)."""
+    if flags & ~1 != 0:
+        raise Errno(EINVAL)
+    _lock(address, length)
+    return 0
+
+
+def _lock(address: int, length: int) -> None:
+    start, end = _whole_pages(address, length)
+    remapping.lock(current().space, start, end)
+
+
+def _whole_pages(address: int, length: int) -> tuple[int, int]:
+    """The pages that a byte range touches. Raises EINVAL where it wraps, ENOMEM outside user space."""
+    if length < 0 or address < 0:
+        raise Errno(ENOMEM)
+    if address > USER_END or length > USER_END - address:
+        raise Errno(ENOMEM)
+    return address & ~PAGE_MASK, page_up(address + length)
+
+
+@syscall(150, "munlock", args="px")
+def munlock(address: int, length: int) -> int:
+    """munlock(2)."""
+    start, end = _whole_pages(address, length)
+    remapping.unlock(current().space, start, end)
+    return 0
+
+
+@syscall(151, "mlockall", args="x")
+def mlockall(flags: i32) -> int:
+    """mlockall(2)."""
+    if flags == 0 or flags & ~(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0 or flags == _MCL_ONFAULT:
+        raise Errno(EINVAL)
+    if flags & _MCL_CURRENT != 0:
+        space = current().space
+        for area in space.areas:
+            area.flags |= MAP_LOCKED
+    return 0
+
+
+@syscall(152, "munlockall", args="")
+def munlockall() -> int:
+    """munlockall(2)."""
+    space = current().space
+    for area in space.areas:
+        area.flags &= ~MAP_LOCKED
+    return 0
