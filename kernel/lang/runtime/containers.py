@@ -1,0 +1,529 @@
+"""The classes behind list, deque and bytearray. (dict: `kernel.lang.runtime.dictionary`.)
+
+Each method does what Python's does, or traps; never anything else. A negative index traps, unless the source wrote it as a literal: then
+the compiler calls `from_end`. Slices are Python's, negative bounds included.
+
+Where Python overloads a method, or spells it as syntax, the compiler calls:
+
+| source | here | | source | here |
+| --- | --- | --- | --- | --- |
+| `x[-k]`, k literal | `from_end(k)` | | `x[a:b]` | `slice(a, b)`, with 0 and `LAST` for what is left out |
+| `x + y` | `concat(y)` | | `x * n` | `repeat(n)` |
+| `x += y` | `extend(y)` | | `del x[a:b]` | `delete_slice(a, b)` |
+| `x.copy()`, `list(x)` | `copy()` | | `bytes(b)` | `to_bytes()` |
+| `b += data`, `b.extend(data)` | `extend_bytes`, `extend_array`, `extend_span` by the argument's type | | `bytearray(n)`, `bytearray(data)` | `ByteArray(n)`, `byte_array_of(data)` |
+
+Storage comes from `RawArray`s, at least doubled when full; growing raises MemoryError with the container unchanged. A container without
+elements has no storage. An element that leaves is dropped at once, so that its count falls.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Generic, TypeVar
+
+from kernel.lang import Span, final, inline, u8
+from kernel.lang.raw import RawArray, array_span, become_bytes, copy_in, no_array
+from kernel.lang.unsafe import TRAP_INDEX, TRAP_KEY, TRAP_RANGE, trap
+
+T = TypeVar("T")
+
+FIRST_CAPACITY: Final = 4
+LAST: Final = (1 << 63) - 1  # the stop of a slice that has none
+
+
+@inline
+def slice_start(start: int, length: int) -> int:
+    """Where a slice begins that names `start`: inside 0…length."""
+    if start < 0:
+        start = start + length
+    return 0 if start < 0 else length if start > length else start
+
+
+@inline
+def slice_stop(stop: int, start: int, length: int) -> int:
+    """Where a slice ends that names `stop`: inside start…length. `start` is already inside."""
+    if stop < 0:
+        stop = stop + length
+    return start if stop < start else length if stop > length else stop
+
+
+@final
+class List(Generic[T]):
+    """`list[T]`."""
+
+    _items: RawArray[T]
+    _length: int
+    _capacity: int
+
+    def __init__(self) -> None:
+        self._items = no_array()
+        self._length = 0
+        self._capacity = 0
+
+    @inline
+    def __len__(self) -> int:
+        return self._length
+
+    @inline
+    def __getitem__(self, index: int) -> T:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        return self._items[index]
+
+    @inline
+    def __setitem__(self, index: int, value: T) -> None:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        self._items[index] = value
+
+    def __delitem__(self, index: int) -> None:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        self._close_gap(index, 1)
+
+    def from_end(self, back: int) -> T:
+        """`self[-back]`."""
+        return self[self._length - back]
+
+    def __contains__(self, value: T) -> bool:
+        for i in range(self._length):
+            if self._items[i] == value:
+                return True
+        return False
+
+    def index(self, value: T) -> int:
+        """The first index of a value; traps if there is none."""
+        for i in range(self._length):
+            if self._items[i] == value:
+                return i
+        trap(TRAP_KEY)
+
+    def count(self, value: T) -> int:
+        """How many elements equal a value."""
+        found = 0
+        for i in range(self._length):
+            if self._items[i] == value:
+                found += 1
+        return found
+
+    @inline
+    def append(self, value: T) -> None:
+        if self._length == self._capacity:
+            self.reserve(self._length + 1)
+        self._items[self._length] = value
+        self._length += 1
+
+    def pop(self, index: int = -1) -> T:
+        """Remove and return an element; the last one for -1."""
+        if index == -1:
+            index = self._length - 1
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        value = self._items[index]
+        self._close_gap(index, 1)
+        return value
+
+    def insert(self, index: int, value: T) -> None:
+        """Insert before an index, which Python clamps."""
+        at = slice_start(index, self._length)
+        if self._length == self._capacity:
+            self.reserve(self._length + 1)
+        self._items.move(at + 1, at, self._length - at)
+        self._items.forget(at, 1)
+        self._items[at] = value
+        self._length += 1
+
+    def remove(self, value: T) -> None:
+        """Remove the first element that equals a value; traps if there is none."""
+        self._close_gap(self.index(value), 1)
+
+    def clear(self) -> None:
+        self._items_clear(0, self._length)
+        self._length = 0
+
+    def extend(self, other: List[T]) -> None:
+        """Append all of another list, which may be this one."""
+        added = other._length
+        self.reserve(self._length + added)
+        for i in range(added):
+            self._items[self._length + i] = other._items[i]
+        self._length += added
+
+    def reverse(self) -> None:
+        low = 0
+        high = self._length - 1
+        while low < high:
+            kept = self._items[low]
+            self._items[low] = self._items[high]
+            self._items[high] = kept
+            low += 1
+            high -= 1
+
+    def sort(self: List[int]) -> None:
+        """Sort ints upwards, in place (heap sort: no memory, no bad case)."""
+        for root in range(self._length // 2 - 1, -1, -1):
+            sift_down(self._items, root, self._length)
+        for end in range(self._length - 1, 0, -1):
+            largest = self._items[0]
+            self._items[0] = self._items[end]
+            self._items[end] = largest
+            sift_down(self._items, 0, end)
+
+    def slice(self, start: int, stop: int) -> List[T]:
+        """`self[start:stop]`."""
+        first = slice_start(start, self._length)
+        behind = slice_stop(stop, first, self._length)
+        part: List[T] = List()
+        part.reserve(behind - first)
+        for i in range(first, behind):
+            part._items[i - first] = self._items[i]
+        part._length = behind - first
+        return part
+
+    def delete_slice(self, start: int, stop: int) -> None:
+        """`del self[start:stop]`."""
+        first = slice_start(start, self._length)
+        self._close_gap(first, slice_stop(stop, first, self._length) - first)
+
+    def copy(self) -> List[T]:
+        return self.slice(0, self._length)
+
+    def concat(self, other: List[T]) -> List[T]:
+        """`self + other`."""
+        both: List[T] = List()
+        both.reserve(self._length + other._length)
+        both.extend(self)
+        both.extend(other)
+        return both
+
+    def repeat(self, times: int) -> List[T]:
+        """`self * times`."""
+        result: List[T] = List()
+        if times > 0:
+            result.reserve(self._length * times)
+            for _ in range(times):
+                result.extend(self)
+        return result
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for `capacity` elements in all."""
+        if capacity <= self._capacity:
+            return
+        larger = max(FIRST_CAPACITY, self._capacity * 2, capacity)
+        items: RawArray[T] = RawArray(larger)
+        if self._length > 0:
+            items.take(0, self._items, 0, self._length)
+            self._items.forget(0, self._length)
+        self._items = items
+        self._capacity = larger
+
+    def _close_gap(self, first: int, count: int) -> None:
+        """Remove `count` elements from `first`."""
+        if count == 0:
+            return
+        self._items_clear(first, count)
+        behind = first + count
+        moved = self._length - behind
+        if moved > 0:
+            self._items.move(first, behind, moved)
+        # What is left behind the last element was cleared, or its bits now count elsewhere.
+        self._items.forget(first + moved, count)
+        self._length -= count
+
+    def _items_clear(self, first: int, count: int) -> None:
+        if count > 0:
+            self._items.clear(first, count)
+
+
+def sift_down(items: RawArray[int], root: int, end: int) -> None:
+    """Let `items[root]` sink in the heap that ends before `end`."""
+    value = items[root]
+    while True:
+        child = root * 2 + 1
+        if child >= end:
+            break
+        if child + 1 < end and items[child] < items[child + 1]:
+            child += 1
+        if items[child] <= value:
+            break
+        items[root] = items[child]
+        root = child
+    items[root] = value
+
+
+def sorted_ints(values: List[int]) -> List[int]:
+    """`sorted(values)`."""
+    result = values.copy()
+    result.sort()
+    return result
+
+
+@final
+class Deque(Generic[T]):
+    """`deque[T]`: a ring whose capacity is a power of two. `version` changes with every change of length: `for` traps on it."""
+
+    _items: RawArray[T]
+    _length: int
+    _capacity: int
+    _head: int
+    version: int
+
+    def __init__(self) -> None:
+        self._items = no_array()
+        self._length = 0
+        self._capacity = 0
+        self._head = 0
+        self.version = 0
+
+    @inline
+    def __len__(self) -> int:
+        return self._length
+
+    @inline
+    def _place(self, index: int) -> int:
+        """Where the element of an index in 0…capacity-1 lies."""
+        return (self._head + index) & (self._capacity - 1)
+
+    def __getitem__(self, index: int) -> T:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        return self._items[self._place(index)]
+
+    def __setitem__(self, index: int, value: T) -> None:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        self._items[self._place(index)] = value
+
+    def from_end(self, back: int) -> T:
+        """`self[-back]`."""
+        return self[self._length - back]
+
+    def __contains__(self, value: T) -> bool:
+        for i in range(self._length):
+            if self._items[self._place(i)] == value:
+                return True
+        return False
+
+    def append(self, value: T) -> None:
+        self._grow_if_full()
+        self._items[self._place(self._length)] = value
+        self._length += 1
+        self.version += 1
+
+    def appendleft(self, value: T) -> None:
+        self._grow_if_full()
+        self._head = (self._head - 1) & (self._capacity - 1)
+        self._items[self._head] = value
+        self._length += 1
+        self.version += 1
+
+    def pop(self) -> T:
+        if self._length == 0:
+            trap(TRAP_INDEX)
+        place = self._place(self._length - 1)
+        value = self._items[place]
+        self._items.clear(place, 1)
+        self._length -= 1
+        self.version += 1
+        return value
+
+    def popleft(self) -> T:
+        if self._length == 0:
+            trap(TRAP_INDEX)
+        value = self._items[self._head]
+        self._items.clear(self._head, 1)
+        self._head = (self._head + 1) & (self._capacity - 1)
+        self._length -= 1
+        self.version += 1
+        return value
+
+    def remove(self, value: T) -> None:
+        """Remove the first element that equals a value; traps if there is none."""
+        for i in range(self._length):
+            if self._items[self._place(i)] == value:
+                for later in range(i, self._length - 1):
+                    self._items[self._place(later)] = self._items[self._place(later + 1)]
+                self.pop()
+                return
+        trap(TRAP_KEY)
+
+    def extend(self, other: List[T]) -> None:
+        """Append all of a list."""
+        for i in range(len(other)):
+            self.append(other[i])
+
+    def clear(self) -> None:
+        for i in range(self._length):
+            self._items.clear(self._place(i), 1)
+        self._length = 0
+        self._head = 0
+        self.version += 1
+
+    def _grow_if_full(self) -> None:
+        if self._length < self._capacity:
+            return
+        larger = max(FIRST_CAPACITY, self._capacity * 2)
+        items: RawArray[T] = RawArray(larger)
+        if self._length > 0:
+            upper = self._capacity - self._head
+            items.take(0, self._items, self._head, upper)
+            items.take(upper, self._items, 0, self._head)
+            self._items.forget(0, self._capacity)
+        self._items = items
+        self._capacity = larger
+        self._head = 0
+
+
+@final
+class ByteArray:
+    """`bytearray`: bytes from `_start` in an array. Deleting at the front moves the start, so that queues of bytes are cheap."""
+
+    _items: RawArray[u8]
+    _start: int
+    _length: int
+    _capacity: int
+
+    def __init__(self, size: int = 0) -> None:
+        self._items = no_array()
+        self._start = 0
+        self._length = 0
+        self._capacity = 0
+        if size < 0:
+            trap(TRAP_RANGE)
+        if size > 0:
+            self.reserve(size)
+            self._length = size
+
+    @inline
+    def __len__(self) -> int:
+        return self._length
+
+    @inline
+    def __getitem__(self, index: int) -> int:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        return self._items[self._start + index]
+
+    @inline
+    def __setitem__(self, index: int, value: u8) -> None:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        self._items[self._start + index] = value
+
+    def from_end(self, back: int) -> int:
+        """`self[-back]`."""
+        return self[self._length - back]
+
+    def __contains__(self, value: int) -> bool:
+        for i in range(self._length):
+            if self._items[self._start + i] == value:
+                return True
+        return False
+
+    @inline
+    def append(self, value: u8) -> None:
+        if self._start + self._length == self._capacity:
+            self.reserve(self._length + 1)
+        self._items[self._start + self._length] = value
+        self._length += 1
+
+    def pop(self, index: int = -1) -> int:
+        """Remove and return a byte; the last one for -1."""
+        if index == -1:
+            index = self._length - 1
+        value = self[index]
+        self.delete_slice(index, index + 1)
+        return value
+
+    def extend_bytes(self, data: bytes) -> None:
+        """Append a byte string."""
+        added = len(data)
+        self.reserve(self._length + added)
+        copy_in(self._items, self._start + self._length, data, 0, added)
+        self._length += added
+
+    def extend_array(self, other: ByteArray) -> None:
+        """Append another bytearray, or this one itself."""
+        added = other._length
+        self.reserve(self._length + added)
+        for i in range(added):
+            self._items[self._start + self._length + i] = other._items[other._start + i]
+        self._length += added
+
+    def extend_span(self, other: Span[u8]) -> None:
+        """Append what a span shows. The span must not show this bytearray."""
+        added = len(other)
+        self.reserve(self._length + added)
+        if added > 0:
+            array_span(self._items, self._start + self._length, added).copy_from(other)
+        self._length += added
+
+    def clear(self) -> None:
+        self._start = 0
+        self._length = 0
+
+    def slice(self, start: int, stop: int) -> ByteArray:
+        """`self[start:stop]`."""
+        first = slice_start(start, self._length)
+        count = slice_stop(stop, first, self._length) - first
+        part = ByteArray(count)
+        if count > 0:
+            part._items.take(0, self._items, self._start + first, count)
+        return part
+
+    def slice_bytes(self, start: int, stop: int) -> bytes:
+        """`bytes(self[start:stop])`, copying once."""
+        first = slice_start(start, self._length)
+        count = slice_stop(stop, first, self._length) - first
+        array: RawArray[u8] = RawArray(count + 1)
+        if count > 0:
+            array.take(0, self._items, self._start + first, count)
+        return become_bytes(array, count)
+
+    def to_bytes(self) -> bytes:
+        """`bytes(self)`."""
+        return self.slice_bytes(0, self._length)
+
+    def delete_slice(self, start: int, stop: int) -> None:
+        """`del self[start:stop]`."""
+        first = slice_start(start, self._length)
+        count = slice_stop(stop, first, self._length) - first
+        if first == 0:
+            self._start += count
+        else:
+            self._items.move(self._start + first, self._start + first + count, self._length - first - count)
+        self._length -= count
+        if self._length == 0:
+            self._start = 0
+
+    def __delitem__(self, index: int) -> None:
+        if index < 0 or index >= self._length:
+            trap(TRAP_INDEX)
+        self.delete_slice(index, index + 1)
+
+    def span(self) -> Span[u8]:
+        """A view of the bytes; it goes stale when the bytearray grows."""
+        return array_span(self._items, self._start, self._length)
+
+    def reserve(self, length: int) -> None:
+        """Make room for `length` bytes in all, from `_start` on."""
+        if self._start + length <= self._capacity:
+            return
+        if length <= self._capacity and self._start >= self._length:
+            # At least half lies free in front: move down.
+            self._items.move(0, self._start, self._length)
+        else:
+            larger = max(16, self._capacity * 2, length)
+            items: RawArray[u8] = RawArray(larger)
+            if self._length > 0:
+                items.take(0, self._items, self._start, self._length)
+            self._items = items
+            self._capacity = larger
+        self._start = 0
+
+
+def byte_array_of(data: bytes) -> ByteArray:
+    """`bytearray(data)`."""
+    result = ByteArray()
+    result.extend_bytes(data)
+    return result

@@ -1,0 +1,45 @@
+"""Hashes of dictionary keys: pure functions, the same in the image and in the compiler, which lays out frozen dictionaries.
+
+Every hash is 31 bits. Keys are trusted to be no attack: a table is never longer than the kernel's own limits make it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kernel.lang import u32
+from kernel.lang.raw import byte_at, text_bytes, word_at
+
+GOLDEN: Final = 0x9E3779B1  # 2**32 divided by the golden ratio: odd, its bits spread well
+SEED: Final = 0x2545F491
+MASK: Final = 0x7FFF_FFFF
+
+
+def hash_int(value: int) -> int:
+    """The hash of an int, an enum's value, or an object's address."""
+    folded = value ^ (value >> 32)
+    mixed = int(u32(folded * GOLDEN))
+    return (mixed ^ (mixed >> 15)) & MASK
+
+
+def hash_bytes(data: bytes) -> int:
+    """The hash of a byte string, eight bytes a step."""
+    length = len(data)
+    mixed = SEED ^ length
+    place = 0
+    while place + 8 <= length:
+        word = word_at(data, place)
+        folded = word ^ (word >> 29) ^ mixed
+        mixed = int(u32(folded * GOLDEN))
+        mixed = mixed ^ (mixed >> 15)
+        place += 8
+    while place < length:
+        mixed = int(u32((mixed ^ byte_at(data, place)) * GOLDEN))
+        mixed = mixed ^ (mixed >> 13)
+        place += 1
+    return mixed & MASK
+
+
+def hash_str(text: str) -> int:
+    """The hash of a text: that of its UTF-8 form."""
+    return hash_bytes(text_bytes(text))

@@ -1,0 +1,372 @@
+"""Text: the operations of `str`, and `TextBuilder`, which f-strings and `print` are made of.
+
+A `str` is UTF-8 inside (`kernel.lang.raw`): encoding is free, decoding is a check, `len` counts characters.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kernel.lang import Span, final, inline, u8, u64
+from kernel.lang.raw import RawArray, array_span, become_bytes, byte_at, bytes_text, copy_in, no_array, text_bytes
+from kernel.lang.runtime.byte_strings import bytes_compare, bytes_concat, bytes_equal
+from kernel.lang.unsafe import TRAP_RANGE, trap
+
+FIRST_CAPACITY: Final = 64
+DIGITS_LOWER: Final = b"0123456789abcdefghijklmnopqrstuvwxyz"
+DIGITS_UPPER: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+ALIGN_LEFT: Final = 60  # the characters of a format specification
+ALIGN_RIGHT: Final = 62
+ALIGN_CENTRE: Final = 94
+ALIGN_AFTER_SIGN: Final = 61
+SIGN_MINUS: Final = 45  # a sign for negative numbers only
+SIGN_PLUS: Final = 43
+SIGN_SPACE: Final = 32
+NO_PRECISION: Final = -1
+LAST_CODE_POINT: Final = 0x10FFFF
+
+
+def str_equal(left: str, right: str) -> bool:
+    """`left == right`."""
+    return bytes_equal(text_bytes(left), text_bytes(right))
+
+
+def str_compare(left: str, right: str) -> int:
+    """Below, equal to or above 0: the order of code points is that of their UTF-8 bytes."""
+    return bytes_compare(text_bytes(left), text_bytes(right))
+
+
+def str_concat(left: str, right: str) -> str:
+    """`left + right`."""
+    return bytes_text(bytes_concat(text_bytes(left), text_bytes(right)))
+
+
+def str_length(text: str) -> int:
+    """`len(text)`: its characters."""
+    data = text_bytes(text)
+    count = 0
+    for place in range(len(data)):
+        if byte_at(data, place) & 0xC0 != 0x80:
+            count += 1
+    return count
+
+
+def str_encode(text: str) -> bytes:
+    """`text.encode()`."""
+    return text_bytes(text)
+
+
+def bytes_decode(data: bytes) -> str:
+    """`data.decode()`; traps on what is not UTF-8."""
+    if not is_utf8(data):
+        trap(TRAP_RANGE)
+    return bytes_text(data)
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether Python would decode it: no overlong forms, no surrogates, nothing beyond U+10FFFF."""
+    place = 0
+    while place < len(data):
+        lead = byte_at(data, place)
+        if lead < 0x80:
+            place += 1
+            continue
+        length = 2 if 0xC2 <= lead < 0xE0 else 3 if 0xE0 <= lead < 0xF0 else 4 if 0xF0 <= lead < 0xF5 else 0
+        if length == 0 or place + length > len(data):
+            return False
+        second = byte_at(data, place + 1)
+        low = 0xA0 if lead == 0xE0 else 0x90 if lead == 0xF0 else 0x80
+        high = 0x9F if lead == 0xED else 0x8F if lead == 0xF4 else 0xBF
+        if not low <= second <= high:
+            return False
+        for later in range(place + 2, place + length):
+            if byte_at(data, later) & 0xC0 != 0x80:
+                return False
+        place += length
+    return True
+
+
+def str_ord(text: str) -> int:
+    """`ord(text)`; traps unless it is one character."""
+    data = text_bytes(text)
+    if len(data) == 0:
+        trap(TRAP_RANGE)
+    lead = byte_at(data, 0)
+    length = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    if len(data) != length:
+        trap(TRAP_RANGE)
+    if length == 1:
+        return lead
+    code = lead & (0x7F >> length)
+    for place in range(1, length):
+        code = (code << 6) | (byte_at(data, place) & 0x3F)
+    return code
+
+
+def int_chr(code: int) -> str:
+    """`chr(code)`; traps on surrogates, which have no UTF-8."""
+    builder = TextBuilder()
+    builder.add_character(code)
+    return builder.finish()
+
+
+def text_of_int(value: int) -> str:
+    """`str(value)`."""
+    builder = TextBuilder()
+    builder.add_int(value)
+    return builder.finish()
+
+
+@final
+class TextBuilder:
+    """Text that grows at its end. `finish` hands it out without a copy; `clear` starts anew with the storage that is there, so that
+    a builder kept for good formats without allocating as long as its text fits."""
+
+    _buffer: RawArray[u8]
+    _length: int
+    _capacity: int
+
+    def __init__(self) -> None:
+        self._buffer = no_array()
+        self._length = 0
+        self._capacity = 0
+
+    @inline
+    def __len__(self) -> int:
+        """Bytes so far."""
+        return self._length
+
+    def clear(self) -> None:
+        self._length = 0
+
+    def reserve(self, added: int) -> None:
+        """Make room for `added` more bytes, and one to spare."""
+        needed = self._length + added + 1
+        if needed <= self._capacity:
+            return
+        larger = max(FIRST_CAPACITY, self._capacity * 2, needed)
+        buffer: RawArray[u8] = RawArray(larger)
+        if self._length > 0:
+            buffer.take(0, self._buffer, 0, self._length)
+        self._buffer = buffer
+        self._capacity = larger
+
+    def finish(self) -> str:
+        """The text. The builder is empty afterwards."""
+        return bytes_text(self.finish_bytes())
+
+    def finish_bytes(self) -> bytes:
+        """The text's bytes. The builder is empty afterwards."""
+        self.reserve(0)
+        buffer = self._buffer
+        length = self._length
+        self._buffer = no_array()
+        self._length = 0
+        self._capacity = 0
+        return become_bytes(buffer, length)
+
+    def span(self) -> Span[u8]:
+        """A view of the text's bytes; it goes stale with the next addition."""
+        return array_span(self._buffer, 0, self._length)
+
+    # Additions ----------------------------------------------------------------------------------------------------------
+
+    def add_raw(self, data: bytes) -> None:
+        """Bytes that are UTF-8."""
+        self.reserve(len(data))
+        copy_in(self._buffer, self._length, data, 0, len(data))
+        self._length += len(data)
+
+    def add_byte(self, value: int) -> None:
+        """One byte (an ASCII character, or a part of a longer one)."""
+        self.reserve(1)
+        self._buffer[self._length] = u8(value)
+        self._length += 1
+
+    def add_fill(self, code: int, count: int) -> None:
+        """A character `count` times; none if `count` is negative."""
+        for _ in range(count):
+            self.add_character(code)
+
+    def add_character(self, code: int) -> None:
+        """A character by its code point; traps on surrogates."""
+        if code < 0 or code > LAST_CODE_POINT or 0xD800 <= code < 0xE000:
+            trap(TRAP_RANGE)
+        if code < 0x80:
+            self.add_byte(code)
+        elif code < 0x800:
+            self.add_byte(0xC0 | (code >> 6))
+            self.add_byte(0x80 | (code & 0x3F))
+        elif code < 0x10000:
+            self.add_byte(0xE0 | (code >> 12))
+            self.add_byte(0x80 | ((code >> 6) & 0x3F))
+            self.add_byte(0x80 | (code & 0x3F))
+        else:
+            self.add_byte(0xF0 | (code >> 18))
+            self.add_byte(0x80 | ((code >> 12) & 0x3F))
+            self.add_byte(0x80 | ((code >> 6) & 0x3F))
+            self.add_byte(0x80 | (code & 0x3F))
+
+    def add_str(self, text: str) -> None:
+        """`f"{text}"`."""
+        self.add_raw(text_bytes(text))
+
+    def add_bool(self, value: bool) -> None:
+        """`f"{value}"`."""
+        self.add_raw(b"True" if value else b"False")
+
+    def add_int(self, value: int) -> None:
+        """`f"{value}"`."""
+        if value < 0:
+            self.add_byte(SIGN_MINUS)
+        self.add_digits(magnitude_of(value), 10, False)
+
+    def add_unsigned(self, value: u64) -> None:
+        """`f"{value}"` of a u64."""
+        self.add_digits(value, 10, False)
+
+    def add_digits(self, magnitude: u64, base: int, upper: bool) -> None:
+        """A number's digits in base 2, 8, 10 or 16."""
+        count = count_digits(magnitude, base)
+        self.reserve(count)
+        digits = DIGITS_UPPER if upper else DIGITS_LOWER
+        rest = magnitude
+        place = self._length + count
+        if base == 10:
+            for _ in range(count):
+                place -= 1
+                self._buffer[place] = u8(int(rest % 10) + 48)
+                rest = rest // 10
+        else:
+            shift = shift_of_base(base)
+            for _ in range(count):
+                place -= 1
+                self._buffer[place] = u8(byte_at(digits, int(rest & u64(base - 1))))
+                rest = rest >> shift
+        self._length += count
+
+    def add_int_formatted(
+        self, value: int, base: int, width: int, fill: int, align: int, sign: int, alternate: bool, upper: bool
+    ) -> None:
+        """`f"{value:…}"`: base 2, 8, 10 or 16; `fill` and `align` as characters (`=` pads after the sign: the `0` of `08x`)."""
+        self.add_number(magnitude_of(value), value < 0, base, width, fill, align, sign, alternate, upper)
+
+    def add_unsigned_formatted(
+        self, value: u64, base: int, width: int, fill: int, align: int, sign: int, alternate: bool, upper: bool
+    ) -> None:
+        """The same for a u64."""
+        self.add_number(value, False, base, width, fill, align, sign, alternate, upper)
+
+    def add_number(
+        self,
+        magnitude: u64,
+        negative: bool,
+        base: int,
+        width: int,
+        fill: int,
+        align: int,
+        sign: int,
+        alternate: bool,
+        upper: bool,
+    ) -> None:
+        """A number from its magnitude and sign."""
+        has_sign = negative or sign != SIGN_MINUS
+        has_prefix = alternate and base != 10
+        size = count_digits(magnitude, base) + (1 if has_sign else 0) + (2 if has_prefix else 0)
+        padding = max(width - size, 0)
+        before = padding if align == ALIGN_RIGHT else padding // 2 if align == ALIGN_CENTRE else 0
+        after = 0 if align == ALIGN_AFTER_SIGN else padding - before
+        self.add_fill(fill, before)
+        if has_sign:
+            self.add_byte(SIGN_MINUS if negative else sign)
+        if has_prefix:
+            letter = 120 if base == 16 else 111 if base == 8 else 98
+            self.add_byte(48)
+            self.add_byte(letter - 32 if upper else letter)
+        if align == ALIGN_AFTER_SIGN:
+            self.add_fill(fill, padding)
+        self.add_digits(magnitude, base, upper)
+        self.add_fill(fill, after)
+
+    def add_str_formatted(self, text: str, width: int, fill: int, align: int, precision: int) -> None:
+        """`f"{text:…}"`: `precision` is the most characters to show, or NO_PRECISION."""
+        data = text_bytes(text)
+        shown = 0
+        end = 0
+        while end < len(data) and shown != precision:
+            end += 1
+            while end < len(data) and byte_at(data, end) & 0xC0 == 0x80:
+                end += 1
+            shown += 1
+        padding = max(width - shown, 0)
+        before = padding if align == ALIGN_RIGHT else padding // 2 if align == ALIGN_CENTRE else 0
+        self.add_fill(fill, before)
+        self.reserve(end)
+        copy_in(self._buffer, self._length, data, 0, end)
+        self._length += end
+        self.add_fill(fill, padding - before)
+
+    def add_bytes(self, data: bytes) -> None:
+        """`f"{data}"`, which is the same as `repr(data)`: `b'...'`."""
+        self.add_byte(98)
+        self.add_quoted(data, False)
+
+    def add_str_repr(self, text: str) -> None:
+        """`f"{text!r}"`. Characters beyond ASCII stand for themselves (Python escapes those that it holds for unprintable)."""
+        self.add_quoted(text_bytes(text), True)
+
+    def add_quoted(self, data: bytes, is_text: bool) -> None:
+        """A quoted literal, with the quotation mark that Python would choose."""
+        single = False
+        double = False
+        for place in range(len(data)):
+            single = single or byte_at(data, place) == 39
+            double = double or byte_at(data, place) == 34
+        quote = 34 if single and not double else 39
+        self.add_byte(quote)
+        for place in range(len(data)):
+            self.add_escaped(byte_at(data, place), quote, is_text)
+        self.add_byte(quote)
+
+    def add_escaped(self, value: int, quote: int, is_text: bool) -> None:
+        """One byte of a literal."""
+        escape = 110 if value == 10 else 114 if value == 13 else 116 if value == 9 else 0
+        if value == quote or value == 92:
+            escape = value
+        if escape != 0:
+            self.add_byte(92)
+            self.add_byte(escape)
+        elif 32 <= value < 127 or (is_text and value >= 128):
+            self.add_byte(value)
+        else:
+            self.add_raw(b"\\x")
+            self.add_byte(byte_at(DIGITS_LOWER, value >> 4))
+            self.add_byte(byte_at(DIGITS_LOWER, value & 15))
+
+
+def magnitude_of(value: int) -> u64:
+    """A number without its sign: the least int has one too."""
+    return u64(-value) if value < 0 else u64(value)
+
+
+def shift_of_base(base: int) -> int:
+    """The bits of a digit in base 2, 8 or 16."""
+    return 4 if base == 16 else 3 if base == 8 else 1
+
+
+def count_digits(magnitude: u64, base: int) -> int:
+    """How many digits a number has."""
+    count = 1
+    if base == 10:
+        rest = magnitude // 10
+        while rest != 0:
+            rest = rest // 10
+            count += 1
+        return count
+    shift = shift_of_base(base)
+    rest = magnitude >> shift
+    while rest != 0:
+        rest = rest >> shift
+        count += 1
+    return count
