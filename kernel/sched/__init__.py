@@ -1,0 +1,43 @@
+"""Threads and who runs when: run queue, wait queues, timeouts, sleeping locks, kernel stacks.
+
+Context: the kernel runs with interrupts off, so what happens between two sleeping calls is atomic on one processor. `wake` and everything
+that only wakes may be called from interrupts; whatever sleeps must not be.
+"""
+
+from kernel.sched.kthread import KernelThread, spawn_kernel_thread
+from kernel.sched.mutex import Mutex
+from kernel.sched.poller import Poller, PollWaiter
+from kernel.sched.scheduler import (
+    current_thread,
+    exit_thread,
+    need_resched,
+    preempt,
+    safe_point,
+    tick,
+    wake,
+    yield_now,
+)
+from kernel.sched.thread import Thread, ThreadState
+from kernel.sched.wait import Waiter, WaitQueue, sleep_for_signal, sleep_until
+
+__all__ = [
+    "KernelThread",
+    "Mutex",
+    "PollWaiter",
+    "Poller",
+    "Thread",
+    "ThreadState",
+    "WaitQueue",
+    "Waiter",
+    "current_thread",
+    "exit_thread",
+    "need_resched",
+    "preempt",
+    "safe_point",
+    "sleep_for_signal",
+    "sleep_until",
+    "spawn_kernel_thread",
+    "tick",
+    "wake",
+    "yield_now",
+]

@@ -1,0 +1,217 @@
+"""The run queue: which ready thread runs next. Pure bookkeeping, no processor.
+
+Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority. All others share the processor in rounds: a thread has a slice a round,
+whose length follows its nice value by steps of 5/4, and waits in `expired` once it is used up; when nobody in `active` is left, the lists
+change places. A thread that slept gets back what it slept, up to a slice, and goes to the head: so who waits for input is served before who
+computes, and nobody starves, because every slice ends.
+
+Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing.
+
+Invariants: a thread is on at most one list (`queue_index` says which); linking allocates nothing, so waking never fails.
+Source: sched(7).
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
+
+_BASE_SLICE_NS: Final = 6_000_000  # nice 0
+_IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
+_RR_SLICE_NS: Final = 100_000_000
+_DEBT_LIMIT_NS: Final = 50_000_000
+
+# nice -20 … 19
+SLICES_NS: Final[list[int]] = [
+    (_BASE_SLICE_NS * 5**20 // 4**20) * 4**step // 5**step for step in range(40)
+]
+
+
+@final
+class ThreadList:
+    """A doubly linked list of threads, through the threads themselves."""
+
+    def __init__(self, index: int) -> None:
+        self.index: int = index
+        self.head: Thread | None = None
+        self.tail: Thread | None = None
+        self.count: int = 0
+
+    def push_tail(self, thread: Thread) -> None:
+        """Add at the end."""
+        tail = self.tail
+        thread.queue_previous = tail
+        thread.queue_next = None
+        if tail is None:
+            self.head = thread
+        else:
+            tail.queue_next = thread
+        self.tail = thread
+        thread.queue_index = self.index
+        self.count += 1
+
+    def push_head(self, thread: Thread) -> None:
+        """Add at the front."""
+        head = self.head
+        thread.queue_next = head
+        thread.queue_previous = None
+        if head is None:
+            self.tail = thread
+        else:
+            head.queue_previous = thread
+        self.head = thread
+        thread.queue_index = self.index
+        self.count += 1
+
+    def insert_before(self, place: Thread, thread: Thread) -> None:
+        """Add in front of `place`, which is on this list."""
+        previous = place.queue_previous
+        if previous is None:
+            self.push_head(thread)
+            return
+        previous.queue_next = thread
+        thread.queue_previous = previous
+        thread.queue_next = place
+        place.queue_previous = thread
+        thread.queue_index = self.index
+        self.count += 1
+
+    def remove(self, thread: Thread) -> None:
+        """Take out a thread that is on this list."""
+        following = thread.queue_next
+        previous = thread.queue_previous
+        if previous is None:
+            self.head = following
+        else:
+            previous.queue_next = following
+        if following is None:
+            self.tail = previous
+        else:
+            following.queue_previous = previous
+        thread.queue_next = None
+        thread.queue_previous = None
+        thread.queue_index = 0
+        self.count -= 1
+
+
+def slice_of(thread: Thread) -> int:
+    """How long a thread may run in a round, in nanoseconds."""
+    if thread.policy == SCHED_RR:
+        return _RR_SLICE_NS
+    if thread.policy == SCHED_IDLE:
+        return _IDLE_SLICE_NS
+    return SLICES_NS[thread.nice - NICE_LOWEST]
+
+
+_REALTIME: Final = 1
+_FIRST: Final = 2
+_SECOND: Final = 3
+
+
+@final
+class RunQueue:
+    """The ready threads of one processor."""
+
+    def __init__(self) -> None:
+        self.realtime: ThreadList = ThreadList(_REALTIME)
+        self.active: ThreadList = ThreadList(_FIRST)
+        self.expired: ThreadList = ThreadList(_SECOND)
+
+    def ready_count(self) -> int:
+        """How many threads wait for the processor."""
+        return self.realtime.count + self.active.count + self.expired.count
+
+    def has_ready(self) -> bool:
+        """Whether anyone waits for the processor."""
+        return self.realtime.head is not None or self.active.head is not None or self.expired.head is not None
+
+    def add_woken(self, thread: Thread, slept_ns: int) -> None:
+        """A thread wakes after sleeping for so long."""
+        if thread.is_realtime():
+            self._add_realtime(thread, True)
+            return
+        full = slice_of(thread)
+        if slept_ns > 0:
+            thread.slice_ns = min(full, thread.slice_ns + min(slept_ns, _RR_SLICE_NS))
+        if thread.slice_ns > 0:
+            self.active.push_head(thread)
+        else:
+            self.expired.push_tail(thread)
+
+    def add_yielded(self, thread: Thread) -> None:
+        """A thread gives up the processor, or its slice ended: it goes behind the others."""
+        if thread.is_realtime():
+            if thread.slice_ns <= 0:
+                thread.slice_ns = slice_of(thread)
+            self._add_realtime(thread, True)
+        elif thread.slice_ns > 0:
+            self.active.push_tail(thread)
+        else:
+            self.expired.push_tail(thread)
+
+    def add_preempted(self, thread: Thread) -> None:
+        """A thread lost the processor before its slice ended: it is next among its equals."""
+        if thread.is_realtime():
+            self._add_realtime(thread, False)
+        elif thread.slice_ns > 0:
+            self.active.push_head(thread)
+        else:
+            self.expired.push_tail(thread)
+
+    def _add_realtime(self, thread: Thread, behind_equals: bool) -> None:
+        place = self.realtime.head
+        while place is not None and (
+            place.realtime_priority > thread.realtime_priority
+            or (behind_equals and place.realtime_priority == thread.realtime_priority)
+        ):
+            place = place.queue_next
+        if place is None:
+            self.realtime.push_tail(thread)
+        else:
+            self.realtime.insert_before(place, thread)
+
+    def remove(self, thread: Thread) -> None:
+        """Take a ready thread out, to change its priority."""
+        if thread.queue_index == self.realtime.index:
+            self.realtime.remove(thread)
+        elif thread.queue_index == self.active.index:
+            self.active.remove(thread)
+        elif thread.queue_index == self.expired.index:
+            self.expired.remove(thread)
+
+    def take(self) -> Thread | None:
+        """The thread to run next, taken off the queue; None if nobody is ready."""
+        thread = self.realtime.head
+        if thread is not None:
+            self.realtime.remove(thread)
+            return thread
+        while True:
+            thread = self.active.head
+            if thread is None:
+                if self.expired.head is None:
+                    return None
+                self._next_round()
+                continue
+            self.active.remove(thread)
+            if thread.slice_ns <= 0:
+                # From the last round. A thread that ran past its slice by more than a new one sits this round out.
+                thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread)
+                if thread.slice_ns <= 0:
+                    self.expired.push_tail(thread)
+                    continue
+            return thread
+
+    def _next_round(self) -> None:
+        done = self.active
+        self.active = self.expired
+        self.expired = done
+
+    def outranks(self, woken: Thread, running: Thread) -> bool:
+        """Whether a woken thread should have the processor at once."""
+        if woken.is_realtime():
+            return not running.is_realtime() or woken.realtime_priority > running.realtime_priority
+        if running.is_realtime():
+            return False
+        if running.policy == SCHED_IDLE:
+            return woken.policy != SCHED_IDLE
+        return woken.slice_ns > running.slice_ns

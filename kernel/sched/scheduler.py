@@ -1,0 +1,310 @@
+"""The scheduler: changes the thread that a processor runs.
+
+`schedule` in steps: charge the running thread for its time; take the next thread off the run queue; if there is none, wait for an
+interrupt on the present stack (no idle thread: a thread that is woken while it idles goes on without a switch); switch address
+space, kernel stack and processor state; on the other side, free what a dead thread left.
+
+Context: `schedule` sleeps; `wake`, `tick` and `request_reschedule` are called from interrupts too.
+Source: sched(7).
+"""
+
+from typing import Final
+
+from arch.x86_64.percpu import set_kernel_stack
+from kernel.lang import export, final, sleeps
+from kernel.sched.idle import interrupt_point, wait_for_interrupt
+from kernel.sched.runqueue import RunQueue
+from kernel.sched.stacks import free_stack
+from kernel.sched.switch import first_stack_pointer, load_space, switch
+from kernel.sched.thread import SCHED_FIFO, Thread, ThreadState, enter_list, leave_list
+from kernel.time.clock import monotonic_ns
+from kernel.time.timers import run_timers
+
+_LOAD_PERIOD_NS: Final = 5_000_000_000
+# exp(-5 s / 1 min), 5 min, 15 min in units of 2**-11 (proc(5), /proc/loadavg)
+_LOAD_DECAY: Final[list[int]] = [1884, 2014, 2037]
+LOAD_ONE: Final = 2048
+
+
+@final
+class Processor:
+    """What one processor's scheduler knows."""
+
+    def __init__(self) -> None:
+        self.boot_thread: Thread = Thread(b"swapper")
+        self.current: Thread = self.boot_thread
+        self.queue: RunQueue = RunQueue()
+        self.need_resched: bool = False
+        self.idle: bool = False
+        self.charged_at_ns: int = 0
+        self.ticked_at_ns: int = 0
+        self.departed: Thread | None = None  # died, and ran until the last switch
+        # Statistics for /proc/stat and /proc/uptime
+        self.switches: int = 0
+        self.idle_ns: int = 0
+        self.user_ns: int = 0
+        self.nice_ns: int = 0
+        self.system_ns: int = 0
+        self.forks: int = 0
+        self.load: list[int] = [0, 0, 0]
+        self.load_due_ns: int = _LOAD_PERIOD_NS
+
+
+_processor: Final = Processor()
+
+
+def this_processor() -> Processor:
+    """The processor that runs this. There is one so far; all state of the scheduler is reached through here."""
+    return _processor
+
+
+def current_thread() -> Thread:
+    """The running thread."""
+    return _processor.current
+
+
+def need_resched() -> bool:
+    """Whether the running thread should give way at the next chance."""
+    return _processor.need_resched
+
+
+def request_reschedule() -> None:
+    """Make the running thread give way at the next chance."""
+    this_processor().need_resched = True
+
+
+# Becoming ready ------------------------------------------------------------------------------------------------------
+
+
+def wake(thread: Thread) -> None:
+    """Make a sleeping thread ready; nothing happens to one that is ready, running, stopped or dead."""
+    if thread.state == ThreadState.SLEEPING or thread.state == ThreadState.WAITING:
+        make_ready(thread)
+
+
+def make_ready(thread: Thread) -> None:
+    """Put a thread that does not run on the run queue, whatever it was waiting for."""
+    processor = this_processor()
+    thread.state = ThreadState.READY
+    processor.queue.add_woken(thread, monotonic_ns() - thread.slept_at_ns)
+    if processor.queue.outranks(thread, processor.current):
+        processor.need_resched = True
+
+
+def interrupt_sleep(thread: Thread) -> None:
+    """A signal came: end an interruptible sleep."""
+    if thread.state == ThreadState.SLEEPING:
+        make_ready(thread)
+
+
+def start_thread(thread: Thread, parent: Thread | None) -> None:
+    """Let a new thread run, on the stack that it has. A child gets half of what its parent may still run in this round."""
+    thread.context.stack_pointer = first_stack_pointer(thread)
+    thread.started_ns = monotonic_ns()
+    thread.slept_at_ns = thread.started_ns
+    if parent is not None:
+        thread.slice_ns = max(parent.slice_ns, 0) // 2
+        parent.slice_ns -= thread.slice_ns
+    enter_list(thread)
+    processor = this_processor()
+    processor.forks += 1
+    thread.state = ThreadState.READY
+    processor.queue.add_woken(thread, 0)
+
+
+def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
+    """Set how a thread is scheduled; the caller has checked the values."""
+    processor = this_processor()
+    ready = thread.state == ThreadState.READY
+    if ready:
+        processor.queue.remove(thread)
+    thread.policy = policy
+    thread.realtime_priority = realtime_priority
+    thread.nice = nice
+    if ready:
+        processor.queue.add_preempted(thread)
+        if processor.queue.outranks(thread, processor.current):
+            processor.need_resched = True
+    elif thread is processor.current and processor.queue.has_ready():
+        processor.need_resched = True
+
+
+# Giving up the processor -----------------------------------------------------------------------------------------------
+
+
+def _charge(processor: Processor, now_ns: int) -> None:
+    """Count the time since the last charge to the running thread."""
+    elapsed = now_ns - processor.charged_at_ns
+    processor.charged_at_ns = now_ns
+    if elapsed <= 0:
+        return
+    thread = processor.current
+    thread.runtime_ns += elapsed
+    if thread.policy != SCHED_FIFO:
+        thread.slice_ns -= elapsed
+
+
+@sleeps
+def schedule() -> None:
+    """Run somebody else, until this thread is ready again. Its state says why it leaves; RUNNING means that it was preempted."""
+    processor = this_processor()
+    previous = processor.current
+    now_ns = monotonic_ns()
+    _charge(processor, now_ns)
+    processor.need_resched = False
+    if previous.state != ThreadState.RUNNING and previous.state != ThreadState.READY:
+        previous.slept_at_ns = now_ns
+        previous.voluntary_switches += 1
+    following = _next_thread(processor, previous)
+    following.state = ThreadState.RUNNING
+    if following is previous:
+        return
+    processor.switches += 1
+    previous.leave_processor()
+    processor.current = following
+    stack = following.stack
+    if stack is not None:
+        set_kernel_stack(stack.top)
+    if following.space_root != 0:
+        load_space(following.space_root)
+    if previous.state == ThreadState.DEAD:
+        processor.departed = previous
+    switch(previous, following)
+    finish_switch()
+
+
+def _next_thread(processor: Processor, previous: Thread) -> Thread:
+    """The thread to run; waits for an interrupt as long as there is none."""
+    following = processor.queue.take()
+    if previous.state == ThreadState.RUNNING:
+        if following is None:
+            return previous
+        if previous.is_realtime() and not processor.queue.outranks(following, previous) and previous.slice_ns > 0:
+            processor.queue.add_preempted(following)
+            return previous
+        previous.involuntary_switches += 1
+        previous.state = ThreadState.READY
+        if previous.slice_ns > 0:
+            processor.queue.add_preempted(previous)
+        else:
+            processor.queue.add_yielded(previous)
+        return following
+    while following is None:
+        processor.idle = True
+        wait_for_interrupt()
+        processor.idle = False
+        now_ns = monotonic_ns()
+        run_timers(now_ns)
+        processor.idle_ns += max(0, now_ns - processor.charged_at_ns)
+        processor.charged_at_ns = now_ns
+        processor.need_resched = False
+        following = processor.queue.take()
+    return following
+
+
+def finish_switch() -> None:
+    """First thing on the new thread's stack: restore its processor state, and free the stack of one that died."""
+    processor = this_processor()
+    processor.current.enter_processor()
+    departed = processor.departed
+    if departed is not None:
+        processor.departed = None
+        release_stack(departed)
+
+
+def release_stack(thread: Thread) -> None:
+    """Free the stack of a thread that never runs again."""
+    stack = thread.stack
+    if stack is not None:
+        thread.stack = None
+        thread.waiter = None  # these two refer back to the thread
+        thread.timer = None
+        leave_list(thread)
+        free_stack(stack)
+
+
+@sleeps
+def yield_now() -> None:
+    """Let the others run (sched_yield(2))."""
+    processor = this_processor()
+    if not processor.queue.has_ready():
+        processor.need_resched = False
+        return
+    thread = processor.current
+    _charge(processor, monotonic_ns())
+    thread.state = ThreadState.READY
+    processor.queue.add_yielded(thread)
+    schedule()
+
+
+@sleeps
+def preempt() -> None:
+    """Give way if somebody should run instead: where the kernel returns to user mode."""
+    if this_processor().need_resched:
+        schedule()
+
+
+@sleeps
+def safe_point() -> None:
+    """For long loops: lets interrupts in, and others run when it is their turn. Nothing may be half done."""
+    interrupt_point()
+    if this_processor().need_resched:
+        schedule()
+
+
+@sleeps
+def exit_thread() -> None:
+    """End the running thread. Its stack is freed by whoever runs next. Does not return."""
+    this_processor().current.state = ThreadState.DEAD
+    schedule()
+
+
+# The tick ------------------------------------------------------------------------------------------------------------
+
+
+def tick(from_user: bool) -> None:
+    """The timer interrupt: run timers, sample what the processor does, end slices."""
+    processor = this_processor()
+    now_ns = monotonic_ns()
+    sample_ns = max(0, now_ns - processor.ticked_at_ns)
+    processor.ticked_at_ns = now_ns
+    run_timers(now_ns)
+    if now_ns >= processor.load_due_ns:
+        _update_load(processor, now_ns)
+    if processor.idle:
+        return
+    thread = processor.current
+    _charge(processor, now_ns)
+    if from_user:
+        thread.user_sample_ns += sample_ns
+        if thread.nice > 0:
+            processor.nice_ns += sample_ns
+        else:
+            processor.user_ns += sample_ns
+    else:
+        thread.system_sample_ns += sample_ns
+        processor.system_ns += sample_ns
+    if thread.slice_ns <= 0 and thread.policy != SCHED_FIFO:
+        processor.need_resched = True
+
+
+def _update_load(processor: Processor, now_ns: int) -> None:
+    """Move the load averages one period on."""
+    processor.load_due_ns = now_ns + _LOAD_PERIOD_NS
+    running = processor.queue.ready_count() + (0 if processor.idle else 1)
+    for i in range(3):
+        decay = _LOAD_DECAY[i]
+        processor.load[i] = (processor.load[i] * decay + running * LOAD_ONE * (LOAD_ONE - decay)) // LOAD_ONE
+
+
+def charge_current() -> None:
+    """Bring the running thread's `runtime_ns` up to date."""
+    _charge(this_processor(), monotonic_ns())
+
+
+@export("krait_kthread_main")
+def thread_main(argument: int) -> None:
+    """Where every new thread starts, on its own stack. Does not return."""
+    finish_switch()
+    this_processor().current.run()
+    exit_thread()

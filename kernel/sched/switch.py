@@ -1,0 +1,46 @@
+"""From one kernel stack to another, and the stacks as the reclaimer sees them.
+
+A kernel thread runs in whatever address space was loaded last. That stays safe because the last user of a space loads the kernel's own table
+before it frees the space (kernel.mm).
+
+Safety: the addresses given to `switch_stacks` are that of the leaving thread's own `context` (an object on the list of all
+threads, so it lives) and the stack pointer that was saved in the same place when the other thread left, or made by `prepare_kernel_entry`.
+"""
+
+from arch.x86_64.context import prepare_kernel_entry, switch_stacks
+from arch.x86_64.frame import FRAME_SIZE
+from arch.x86_64.instructions import read_cr3, write_cr3
+from kernel.lang import noinline, panic
+from kernel.lang.unsafe import address_of
+from kernel.mm.reclaim import scan_stack
+from kernel.sched.thread import Thread, first_thread
+
+
+@noinline
+def switch(previous: Thread, following: Thread) -> None:
+    """Leave `previous`' stack and go on with `following`'s; returns when `previous` runs again."""
+    switch_stacks(address_of(previous.context), following.context.stack_pointer)
+
+
+def load_space(root: int) -> None:
+    """Translate user addresses by the page table at `root`; loading what is loaded would cost a flush."""
+    if read_cr3() != root:
+        write_cr3(root)
+
+
+def first_stack_pointer(thread: Thread) -> int:
+    """Prepare a new thread's stack: it will begin in `thread_main`, below the room for a user frame."""
+    stack = thread.stack
+    if stack is None:
+        panic("a thread without a stack")
+    return prepare_kernel_entry(stack.top - FRAME_SIZE, 0)
+
+
+def scan_sleeping_stacks(current: Thread) -> None:
+    """Show the reclaimer the stacks of all threads but the running one."""
+    thread = first_thread()
+    while thread is not None:
+        stack = thread.stack
+        if thread is not current and stack is not None:
+            scan_stack(thread.context.stack_pointer, stack.top)
+        thread = thread.all_next

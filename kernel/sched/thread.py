@@ -1,0 +1,132 @@
+"""A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
+
+Invariants: a thread is on the run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first` links all threads
+that have a stack, so that the reclaimer can scan the stacks.
+"""
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import struct
+from kernel.sched.stacks import KernelStack
+
+if TYPE_CHECKING:
+    from kernel.sched.wait import SleepTimer, SleepWaiter
+
+NICE_LOWEST: Final = -20
+NICE_HIGHEST: Final = 19
+
+SCHED_OTHER: Final = 0
+SCHED_FIFO: Final = 1
+SCHED_RR: Final = 2
+SCHED_BATCH: Final = 3
+SCHED_IDLE: Final = 5
+SCHED_DEADLINE: Final = 6
+
+
+class ThreadState(IntEnum):
+    """What a thread does; /proc/PID/stat shows R, S, D, T, Z and X."""
+
+    READY = 0  # on the run queue
+    RUNNING = 1
+    SLEEPING = 2  # until woken or interrupted by a signal
+    WAITING = 3  # until woken
+    STOPPED = 4  # by a job control signal
+    DEAD = 5
+
+
+@struct
+class SwitchContext:
+    """What `switch_stacks` needs of a thread that does not run."""
+
+    stack_pointer: int
+
+
+class Thread:
+    """One flow of control in the kernel."""
+
+    def __init__(self, name: bytes) -> None:
+        self.name: bytes = name
+        self.state: ThreadState = ThreadState.WAITING
+        self.context: SwitchContext = SwitchContext()
+        self.stack: KernelStack | None = None
+        self.space_root: int = 0  # physical address of the page table; 0: any will do
+        self.interrupted: bool = False  # a signal waits: interruptible sleeps end
+        self.woken: bool = False  # the present sleep was ended by its wait queue
+        self.waiter: SleepWaiter | None = None  # made at the first sleep, and used for all
+        self.timer: SleepTimer | None = None  # made at the first timed sleep
+        # Scheduling
+        self.policy: int = SCHED_OTHER
+        self.nice: int = 0
+        self.realtime_priority: int = 0
+        self.reset_on_fork: bool = False
+        self.slice_ns: int = 0
+        self.slept_at_ns: int = 0
+        self.queue_next: Thread | None = None
+        self.queue_previous: Thread | None = None
+        self.queue_index: int = 0  # which list of the run queue
+        # Accounting
+        self.runtime_ns: int = 0
+        self.user_sample_ns: int = 0  # ticks that found it in user mode
+        self.system_sample_ns: int = 0
+        self.voluntary_switches: int = 0
+        self.involuntary_switches: int = 0
+        self.started_ns: int = 0
+        # All threads
+        self.all_next: Thread | None = None
+        self.all_previous: Thread | None = None
+
+    def run(self) -> None:
+        """The thread's life; when it returns the thread ends. Called on its own stack."""
+
+    def leave_processor(self) -> None:
+        """Another thread gets the processor: save what the processor holds of this one."""
+
+    def enter_processor(self) -> None:
+        """This thread gets the processor."""
+
+    def is_realtime(self) -> bool:
+        """Whether it goes before all threads of the fair classes."""
+        return self.policy == SCHED_FIFO or self.policy == SCHED_RR
+
+
+_first: Thread | None = None
+_count: int = 0
+
+
+def enter_list(thread: Thread) -> None:
+    """Count a thread among all threads: it has a stack now."""
+    global _first, _count
+    first = _first
+    thread.all_next = first
+    thread.all_previous = None
+    if first is not None:
+        first.all_previous = thread
+    _first = thread
+    _count += 1
+
+
+def leave_list(thread: Thread) -> None:
+    """Its stack is gone."""
+    global _first, _count
+    following = thread.all_next
+    previous = thread.all_previous
+    if previous is not None:
+        previous.all_next = following
+    else:
+        _first = following
+    if following is not None:
+        following.all_previous = previous
+    thread.all_next = None
+    thread.all_previous = None
+    _count -= 1
+
+
+def first_thread() -> Thread | None:
+    """Begin of the list of all threads (`all_next`)."""
+    return _first
+
+
+def thread_count() -> int:
+    """How many threads have a stack."""
+    return _count

@@ -1,0 +1,216 @@
+"""Wait queues: where threads sleep until somebody says that something happened.
+
+A queue is a list of waiters. A sleeping thread stands there with its own waiter, which leaves the queue when it is woken; other waiters (poll, epoll)
+stay until their owner takes them off, and hear of every wake. Because nothing interrupts kernel code between testing a condition and sleeping, no wake
+is lost:
+
+    while not condition:
+        queue.sleep()
+
+Context: `sleep` sleeps; waking is fit for interrupts. Linking allocates nothing.
+Source: the interruption rules of signal(7).
+"""
+
+from typing import Final
+
+from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, sleeps
+from kernel.sched.scheduler import current_thread, schedule, wake
+from kernel.sched.thread import Thread, ThreadState
+from kernel.time.clock import monotonic_ns
+from kernel.time.timers import FOREVER_NS, Timer
+
+
+@final
+class SleepTimer(Timer):
+    """Ends a thread's sleep at a time."""
+
+    def __init__(self, thread: Thread) -> None:
+        super().__init__()
+        self.thread: Thread = thread
+        self.expired: bool = False
+
+    def expire(self, now_ns: int) -> int:
+        self.expired = True
+        wake(self.thread)
+        return 0
+
+
+class Waiter:
+    """Something that wants to hear of a queue's wakes. Base class: see SleepWaiter and poller.py."""
+
+    def __init__(self) -> None:
+        self.queue: WaitQueue | None = None
+        self.next: Waiter | None = None
+        self.previous: Waiter | None = None
+        self.once: bool = False  # leaves the queue when it is notified, and `wake_one` wakes one of these only
+
+    def notify(self) -> None:
+        """The queue was woken. In interrupt context perhaps: only wake things."""
+
+    def leave(self) -> None:
+        """Stand on no queue any more."""
+        queue = self.queue
+        if queue is not None:
+            queue.remove(self)
+
+
+@final
+class SleepWaiter(Waiter):
+    """A thread that sleeps on one queue."""
+
+    def __init__(self, thread: Thread) -> None:
+        super().__init__()
+        self.once = True
+        self.thread: Thread = thread
+
+    def notify(self) -> None:
+        self.thread.woken = True
+        wake(self.thread)
+
+
+@final
+class WaitQueue:
+    """Who waits for one thing, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.head: Waiter | None = None
+        self.tail: Waiter | None = None
+
+    def empty(self) -> bool:
+        """Whether nobody waits."""
+        return self.head is None
+
+    def add(self, waiter: Waiter) -> None:
+        """Put a waiter, which stands on no queue, at the end."""
+        tail = self.tail
+        waiter.queue = self
+        waiter.previous = tail
+        waiter.next = None
+        if tail is None:
+            self.head = waiter
+        else:
+            tail.next = waiter
+        self.tail = waiter
+
+    def remove(self, waiter: Waiter) -> None:
+        """Take a waiter off this queue."""
+        following = waiter.next
+        previous = waiter.previous
+        if previous is None:
+            self.head = following
+        else:
+            previous.next = following
+        if following is None:
+            self.tail = previous
+        else:
+            following.previous = previous
+        waiter.queue = None
+        waiter.next = None
+        waiter.previous = None
+
+    @sleeps
+    def sleep(self, interruptible: bool = True) -> None:
+        """Sleep until woken. Raises ERESTARTSYS when a signal came first."""
+        self.sleep_until(FOREVER_NS, interruptible)
+
+    @sleeps
+    def sleep_until(self, deadline_ns: int, interruptible: bool = True) -> bool:
+        """Sleep until woken (True) or until the monotonic clock shows `deadline_ns` (False). Raises ERESTARTSYS, MemoryError."""
+        thread = current_thread()
+        if interruptible and thread.interrupted:
+            raise Errno(ERESTARTSYS)
+        waiter = thread.waiter
+        if waiter is None:
+            waiter = SleepWaiter(thread)
+            thread.waiter = waiter
+        timed_out = False
+        if deadline_ns != FOREVER_NS:
+            if deadline_ns <= monotonic_ns():
+                return False
+            arm_timer(thread, deadline_ns)
+        thread.woken = False
+        self.add(waiter)
+        thread.state = ThreadState.SLEEPING if interruptible else ThreadState.WAITING
+        schedule()
+        if deadline_ns != FOREVER_NS:
+            timed_out = disarm_timer(thread)
+        waiter.leave()
+        if thread.woken:
+            return True
+        if timed_out:
+            return False
+        if interruptible and thread.interrupted:
+            raise Errno(ERESTARTSYS)
+        return True  # woken by hand: the caller looks again
+
+    def wake_all(self) -> None:
+        """Wake everybody who waits now."""
+        waiter = self.head
+        while waiter is not None:
+            following = waiter.next
+            if waiter.once:
+                self.remove(waiter)
+            waiter.notify()
+            waiter = following
+
+    def wake_one(self) -> None:
+        """Wake the sleeper that came first; who only watches hears of it too."""
+        waiter = self.head
+        while waiter is not None:
+            following = waiter.next
+            if waiter.once:
+                self.remove(waiter)
+                waiter.notify()
+                return
+            waiter.notify()
+            waiter = following
+
+
+def arm_timer(thread: Thread, deadline_ns: int) -> None:
+    """Let the thread's sleep end at a time. Raises MemoryError."""
+    timer = thread.timer
+    if timer is None:
+        timer = SleepTimer(thread)
+        thread.timer = timer
+    timer.expired = False
+    timer.start(deadline_ns)
+
+
+def disarm_timer(thread: Thread) -> bool:
+    """After the sleep: whether the time was up."""
+    timer = thread.timer
+    if timer is None:
+        return False
+    timer.cancel()
+    return timer.expired
+
+
+@sleeps
+def sleep_until(deadline_ns: int, interruptible: bool = True) -> bool:
+    """Sleep until the monotonic clock shows `deadline_ns` (then False), or until woken by `wake` (True). Raises ERESTARTSYS, MemoryError."""
+    thread = current_thread()
+    if interruptible and thread.interrupted:
+        raise Errno(ERESTARTSYS)
+    if deadline_ns <= monotonic_ns():
+        return False
+    if deadline_ns != FOREVER_NS:
+        arm_timer(thread, deadline_ns)
+    thread.state = ThreadState.SLEEPING if interruptible else ThreadState.WAITING
+    schedule()
+    if deadline_ns != FOREVER_NS and disarm_timer(thread):
+        return False
+    if interruptible and thread.interrupted:
+        raise Errno(ERESTARTSYS)
+    return True
+
+
+@sleeps
+def sleep_for_signal() -> None:
+    """Sleep until a signal comes; raises ERESTARTNOHAND (pause(2), sigsuspend(2))."""
+    thread = current_thread()
+    while not thread.interrupted:
+        thread.state = ThreadState.SLEEPING
+        schedule()
+    raise Errno(ERESTARTNOHAND)
+
+
