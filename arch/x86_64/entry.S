@@ -98,6 +98,12 @@ syscall_entry:
         swapgs
         sysretq
 
+# enter_user_mode(frame): a new task's way to its program. Everything on the stack below the frame is forgotten.
+.globl enter_user_mode
+enter_user_mode:
+        movq    %rdi, %rsp
+        jmp     return_to_user
+
 # ---- The exit ---------------------------------------------------------------------------------------------
 # rsp -> TrapFrame.
 
@@ -106,10 +112,6 @@ trap_return:
         testb   $3, FRAME_CS(%rsp)
         jz      return_to_kernel
 
-# A new task's first instruction in user mode starts here too: switch_stacks returns to it with the frame on
-# top of the stack.
-.globl task_entry
-task_entry:
 return_to_user:
         popq    %r15
         popq    %r14
@@ -274,5 +276,17 @@ trap_stubs:
 .globl smap_enabled
 smap_enabled:
         .quad 0
+
+# ---- The boot processor's memory (percpu.py) ---------------------------------------------------------------
+.bss
+.balign 4096
+.globl cpu_area, interrupt_table, ist_stacks
+cpu_area:               .skip 4096      # PerCpu, TSS, GDT
+interrupt_table:        .skip 4096      # 256 gates of 16 bytes
+ist_stacks:
+.rept 4
+                        .skip 4096      # guard page, unmapped by paging.py
+                        .skip 16 * 1024
+.endr
 
 .section .note.GNU-stack, "", @progbits

@@ -1,4 +1,4 @@
-# Kernel stacks: switching between them, the first moments of a new one, and reading one's own.
+# Kernel stacks: switching between them, and the first moments of a new one.
 #
 # Interrupts are off in all of these.
 
@@ -37,28 +37,5 @@ kthread_entry:
         xorl    %ebp, %ebp
         call    krait_kthread_main
         ud2
-
-# scan_own_stack_begin(): spills the registers that may hold references onto the stack, and calls
-# krait_reclaim_scan(sp), which reads the stack from sp up. Registers that a call does not preserve hold nothing of the caller's here.
-.globl scan_own_stack_begin
-scan_own_stack_begin:
-        pushq   %rbp
-        movq    %rsp, %rbp              # keeps the chain of frames whole
-        pushq   %rbx
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
-        subq    $8, %rsp                # 16-byte alignment at the call
-        movq    %rsp, %rdi
-        call    krait_reclaim_scan
-        addq    $8, %rsp
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %rbx
-        popq    %rbp
-        ret
 
 .section .note.GNU-stack, "", @progbits

@@ -229,22 +229,6 @@ user_get_u32:
 2:      movq    $-1, %rax
         ret
 
-# user_get_i64(dst, user_addr) -> 0 and the value at dst, or -1 after a fault: all 64-bit values are taken
-.globl user_get_i64
-.balign 16
-user_get_i64:
-        check_user %rsi, $8, 2f
-        open_user
-        may_fault 1f
-        movq    (%rsi), %rdx
-        movq    %rdx, (%rdi)
-        close_user
-        xorl    %eax, %eax
-        ret
-1:      close_user
-2:      movq    $-1, %rax
-        ret
-
 # user_put_u8, user_put_u32, user_put_i64(user_addr, value) -> 0, or -1 after a fault
 .globl user_put_u8
 .balign 16

@@ -1,0 +1,6 @@
+"""The x86-64 processor: entry and exit, page tables, user copies, switching, FPU.
+
+The lowest layer: it imports nothing of the kernel but the language prelude. Assembly routines are declared in the
+module that stands for their file: `instructions` (instructions.S, ports), `usercopy` (user_copy.S), `context`
+(switch.S), `fpu` (fpu.S), `paging` (page copies of memory.S).
+"""

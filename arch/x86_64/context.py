@@ -1,0 +1,60 @@
+"""Kernel stacks: switching between them and preparing new ones (switch.S).
+
+A stack that is not running is known by its stack pointer, under which lie the six registers that `switch_stacks`
+pushed, and the address that it returns to.
+"""
+
+from typing import Final
+
+from kernel.lang.unsafe import store_i64, struct_at_address, symbol_address
+
+from arch.x86_64.frame import FRAME_SIZE, TrapFrame
+from kernel.lang import extern
+
+SAVED_REGISTERS: Final = 6
+# From the stack pointer up: r15 r14 r13 r12 rbx rbp, return address.
+OFFSET_RBX: Final = 4 * 8
+OFFSET_RETURN: Final = SAVED_REGISTERS * 8
+
+
+@extern("switch_stacks")
+def switch_stacks(save_sp_to: int, load_sp: int) -> None:
+    """Leaves this stack, its pointer stored at address `save_sp_to`, and goes on where the other one left.
+
+    Safety: interrupts are off; `load_sp` came from here or from `prepare_*`, and runs nowhere else.
+    """
+
+
+@extern("enter_user_mode")
+def _enter_user_mode(frame: int) -> None: ...
+
+
+def user_frame(stack_top: int) -> TrapFrame:
+    """The frame of the program that runs on the kernel stack that ends at `stack_top`: every entry from user mode
+    builds it there.
+
+    Safety: `stack_top` is a kernel stack's 16-byte aligned upper end.
+    """
+    return struct_at_address(TrapFrame, stack_top - FRAME_SIZE)
+
+
+def enter_user_mode(stack_top: int) -> None:
+    """Goes to user mode with the registers of `user_frame(stack_top)`, from the kernel stack that ends there. Does not
+    return.
+
+    Safety: the frame's selectors are the user's; nothing on the stack is needed any more.
+    """
+    _enter_user_mode(stack_top - FRAME_SIZE)
+
+
+def prepare_kernel_entry(stack_top: int, argument: int) -> int:
+    """The stack pointer with which a new kernel thread first runs: it calls krait_kthread_main(argument).
+
+    Safety: as user_frame; the stack is not in use.
+    """
+    sp = stack_top - OFFSET_RETURN - 8
+    for offset in range(0, OFFSET_RETURN, 8):
+        store_i64(sp + offset, 0)
+    store_i64(sp + OFFSET_RBX, argument)
+    store_i64(sp + OFFSET_RETURN, symbol_address("kthread_entry"))
+    return sp

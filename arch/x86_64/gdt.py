@@ -1,0 +1,64 @@
+"""Segments. 64-bit mode uses them for privilege levels and for the task state segment, and for nothing else.
+
+The selectors are Linux's, because programs see them. There is no 32-bit code segment for user mode, so no program can
+leave 64-bit mode and reach `syscall` by its 32-bit road. Intel SDM vol. 3, 3.4.5 (descriptors) and 9.2.3 (the TSS
+descriptor takes two slots).
+"""
+
+from typing import Final
+
+from kernel.lang.unsafe import store_i64, store_u16
+
+from arch.x86_64.instructions import load_gdt, load_task_register
+from arch.x86_64.layout import KERNEL_CS, KERNEL_SS, TASK_REGISTER, USER_CS, USER_SS
+from arch.x86_64.percpu import (
+    GDT_OFFSET,
+    IST_COUNT,
+    TSS_IO_MAP,
+    TSS_IST1,
+    TSS_OFFSET,
+    TSS_SIZE,
+    boot_cpu_area,
+    ist_stack_top,
+    store_tss_word,
+)
+
+CODE_RING_0: Final = 0x00AF_9B00_0000_FFFF
+DATA_RING_0: Final = 0x00CF_9300_0000_FFFF
+DATA_RING_3: Final = 0x00CF_F300_0000_FFFF
+CODE_RING_3: Final = 0x00AF_FB00_0000_FFFF
+TSS_PRESENT: Final = 0x89 << 40
+
+GDT_ENTRIES: Final = 16
+
+
+def initialise() -> None:
+    """Loads the boot processor's segment table and task register. GS has no base afterwards: `idt.initialise` sets
+    it.
+    """
+    area = boot_cpu_area()
+    tss = area + TSS_OFFSET
+    for number in range(1, IST_COUNT + 1):
+        # The word on top is the per-CPU block: entry.S finds it there when it can't trust GS.
+        top = ist_stack_top(number) - 16
+        store_i64(top, area)
+        store_tss_word(tss + TSS_IST1 + (number - 1) * 8, top)
+    store_u16(tss + TSS_IO_MAP, TSS_SIZE)  # past the limit: no port is open to user mode
+
+    gdt = area + GDT_OFFSET
+    store_i64(gdt + KERNEL_CS, CODE_RING_0)
+    store_i64(gdt + KERNEL_SS, DATA_RING_0)
+    store_i64(gdt + (USER_SS & ~3), DATA_RING_3)
+    store_i64(gdt + (USER_CS & ~3), CODE_RING_3)
+    store_i64(gdt + TASK_REGISTER, tss_descriptor_low(tss))
+    store_i64(gdt + TASK_REGISTER + 8, (tss >> 32) & 0xFFFF_FFFF)
+    load_gdt(gdt, GDT_ENTRIES * 8 - 1)
+    load_task_register(TASK_REGISTER)
+
+
+def tss_descriptor_low(tss: int) -> int:
+    """Base bits 0-23 at 16, type and presence at 40, base bits 24-31 at 56. The top byte is put in as a signed one."""
+    top = (tss >> 24) & 0xFF
+    if top >= 0x80:
+        top -= 0x100
+    return (top << 56) | TSS_PRESENT | ((tss & 0xFF_FFFF) << 16) | (TSS_SIZE - 1)

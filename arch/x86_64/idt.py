@@ -1,0 +1,139 @@
+"""The interrupt table: 256 gates to the stubs of entry.S, and the vectors' names.
+
+All are interrupt gates (interrupts off in the handler). int3 and into are open to user mode; everything else a program
+raises by `int` is a general protection fault. Intel SDM vol. 3, 7.14.1.
+"""
+
+from typing import Final
+
+from kernel.lang.unsafe import store_i64, symbol_address
+
+from arch.x86_64.instructions import load_idt, write_msr
+from arch.x86_64.layout import KERNEL_CS
+from arch.x86_64.percpu import (
+    IST_DEBUG,
+    IST_DOUBLE_FAULT,
+    IST_MACHINE_CHECK,
+    IST_NMI,
+    OFFSET_SELF,
+    boot_cpu_area,
+)
+
+DIVIDE_ERROR: Final = 0
+DEBUG: Final = 1
+NMI: Final = 2
+BREAKPOINT: Final = 3
+OVERFLOW: Final = 4
+BOUND_RANGE: Final = 5
+INVALID_OPCODE: Final = 6
+DEVICE_NOT_AVAILABLE: Final = 7
+DOUBLE_FAULT: Final = 8
+INVALID_TSS: Final = 10
+SEGMENT_NOT_PRESENT: Final = 11
+STACK_FAULT: Final = 12
+GENERAL_PROTECTION: Final = 13
+PAGE_FAULT: Final = 14
+FLOATING_POINT: Final = 16
+ALIGNMENT_CHECK: Final = 17
+MACHINE_CHECK: Final = 18
+SIMD_FLOATING_POINT: Final = 19
+
+EXCEPTION_COUNT: Final = 32
+"""Vectors below are the processor's; from here on, interrupts (pic8259.py)."""
+
+# Page fault error code: Intel SDM vol. 3, figure 5-12.
+FAULT_PRESENT: Final = 1
+FAULT_WRITE: Final = 2
+FAULT_USER: Final = 4
+FAULT_RESERVED: Final = 8
+FAULT_FETCH: Final = 16
+
+VECTOR_COUNT: Final = 256
+STUB_SIZE: Final = 16
+
+GATE_RING_0: Final = 0x8E << 40
+GATE_RING_3: Final = 0xEE << 40
+
+MSR_GS_BASE: Final = 0xC000_0101
+MSR_KERNEL_GS_BASE: Final = 0xC000_0102
+
+
+def initialise() -> None:
+    """Loads the table and points GS at the boot processor's block: from here on exceptions reach krait_trap."""
+    stubs = symbol_address("trap_stubs")
+    table = symbol_address("interrupt_table")
+    for vector in range(VECTOR_COUNT):
+        stub = stubs + vector * STUB_SIZE
+        store_i64(table + vector * 16, gate_low(stub, ist_of(vector), gate_type(vector)))
+        store_i64(table + vector * 16 + 8, (stub >> 32) & 0xFFFF_FFFF)
+    load_idt(table, VECTOR_COUNT * 16 - 1)
+    area = boot_cpu_area()
+    store_i64(area + OFFSET_SELF, area)
+    write_msr(MSR_GS_BASE, area)
+    write_msr(MSR_KERNEL_GS_BASE, 0)
+
+
+def ist_of(vector: int) -> int:
+    """The stack of its own that a vector needs, or 0: it may strike when the stack or GS can't be trusted."""
+    if vector == DOUBLE_FAULT:
+        return IST_DOUBLE_FAULT
+    if vector == NMI:
+        return IST_NMI
+    if vector == MACHINE_CHECK:
+        return IST_MACHINE_CHECK
+    if vector == DEBUG:
+        return IST_DEBUG
+    return 0
+
+
+def gate_type(vector: int) -> int:
+    return GATE_RING_3 if vector in (BREAKPOINT, OVERFLOW) else GATE_RING_0
+
+
+def gate_low(stub: int, ist: int, kind: int) -> int:
+    """Offset bits 0-15, selector at 16, IST at 32, type at 40, offset bits 16-31 at 48 (put in as signed 16 bits)."""
+    upper = (stub >> 16) & 0xFFFF
+    if upper >= 0x8000:
+        upper -= 0x1_0000
+    return (upper << 48) | kind | (ist << 32) | (KERNEL_CS << 16) | (stub & 0xFFFF)
+
+
+def name_of(vector: int) -> str:
+    """An exception's name for panics."""
+    if vector == DIVIDE_ERROR:
+        return "divide error"
+    if vector == DEBUG:
+        return "debug exception"
+    if vector == NMI:
+        return "non-maskable interrupt"
+    if vector == BREAKPOINT:
+        return "breakpoint"
+    if vector == OVERFLOW:
+        return "overflow"
+    if vector == BOUND_RANGE:
+        return "bound range exceeded"
+    if vector == INVALID_OPCODE:
+        return "invalid opcode"
+    if vector == DEVICE_NOT_AVAILABLE:
+        return "FPU not available"
+    if vector == DOUBLE_FAULT:
+        return "double fault"
+    if vector == INVALID_TSS:
+        return "invalid task state segment"
+    if vector == SEGMENT_NOT_PRESENT:
+        return "segment not present"
+    if vector == STACK_FAULT:
+        return "stack fault"
+    if vector == GENERAL_PROTECTION:
+        return "general protection fault"
+    if vector == PAGE_FAULT:
+        return "page fault"
+    if vector == FLOATING_POINT:
+        return "x87 floating-point error"
+    if vector == ALIGNMENT_CHECK:
+        return "alignment check"
+    if vector == MACHINE_CHECK:
+        return "machine check"
+    if vector == SIMD_FLOATING_POINT:
+        return "SIMD floating-point error"
+    return "unknown exception"

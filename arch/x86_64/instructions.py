@@ -1,0 +1,167 @@
+"""Single instructions that Python can't say (instructions.S). Unsafe: see compiler/unsafe_modules.txt.
+
+Every caller owes what the processor demands (Intel SDM vol. 2): bits whose feature CPUID does not report fault or
+hang; a wrong CR3 or table pointer is the end. Values are the register's 64 bits as a signed int.
+"""
+
+from arch.x86_64.simulation import NotSimulated, processor
+from kernel.lang import extern
+
+
+@extern("read_msr")
+def read_msr(index: int) -> int:
+    return processor.msrs.get(index, 0)
+
+
+@extern("write_msr")
+def write_msr(index: int, value: int) -> None:
+    processor.msrs[index] = value
+
+
+@extern("read_cr0")
+def read_cr0() -> int:
+    return processor.registers.get("cr0", 0)
+
+
+@extern("write_cr0")
+def write_cr0(value: int) -> None:
+    processor.registers["cr0"] = value
+
+
+@extern("read_cr2")
+def read_cr2() -> int:
+    """The address of the last page fault."""
+    return processor.registers.get("cr2", 0)
+
+
+@extern("read_cr3")
+def read_cr3() -> int:
+    return processor.registers.get("cr3", 0)
+
+
+@extern("write_cr3")
+def write_cr3(value: int) -> None:
+    """Safety: `value` is the root of tables that map the running kernel and this stack."""
+    processor.registers["cr3"] = value
+
+
+@extern("read_cr4")
+def read_cr4() -> int:
+    return processor.registers.get("cr4", 0)
+
+
+@extern("write_cr4")
+def write_cr4(value: int) -> None:
+    processor.registers["cr4"] = value
+
+
+@extern("write_xcr0")
+def write_xcr0(value: int) -> None:
+    processor.registers["xcr0"] = value
+
+
+@extern("clear_task_switched")
+def clear_task_switched() -> None:
+    """clts: the FPU may be used."""
+    processor.registers["cr0"] = processor.registers.get("cr0", 0) & ~8
+
+
+@extern("invalidate_page")
+def invalidate_page(address: int) -> None:
+    """Drops the cached translation of one page."""
+
+
+@extern("cpuid_register")
+def cpuid_register(leaf: int, subleaf: int, register: int) -> int:
+    """One register of CPUID's answer, 0 … 2**32 - 1: 0 eax, 1 ebx, 2 ecx, 3 edx."""
+    return 0
+
+
+@extern("read_tsc")
+def read_tsc() -> int:
+    processor.tsc += 1
+    return processor.tsc
+
+
+@extern("random_word")
+def random_word() -> int:
+    """63 random bits, or -1. Only with the RDRAND feature."""
+    return -1
+
+
+@extern("load_gdt")
+def load_gdt(base: int, limit: int) -> None:
+    """Also reloads all segment registers; the GS base becomes 0."""
+
+
+@extern("load_idt")
+def load_idt(base: int, limit: int) -> None: ...
+
+
+@extern("load_task_register")
+def load_task_register(selector: int) -> None: ...
+
+
+@extern("enable_interrupts")
+def enable_interrupts() -> None: ...
+
+
+@extern("disable_interrupts")
+def disable_interrupts() -> None: ...
+
+
+@extern("interrupts_enabled")
+def interrupts_enabled() -> bool:
+    return False
+
+
+@extern("wait_for_interrupt")
+def wait_for_interrupt() -> None:
+    """Halts with interrupts on until one was served; nothing can slip between the enabling and the halt."""
+
+
+@extern("interrupt_window")
+def interrupt_window() -> None:
+    """Serves pending interrupts: on, one instruction, off."""
+
+
+@extern("spin_pause")
+def spin_pause() -> None: ...
+
+
+@extern("halt_forever")
+def halt_forever() -> None:
+    raise NotSimulated("halt")
+
+
+@extern("triple_fault")
+def triple_fault() -> None:
+    raise NotSimulated("triple fault")
+
+
+@extern("percpu_load")
+def percpu_load(offset: int) -> int:
+    """One word of this processor's PerCpu block, through GS."""
+    return processor.registers.get(f"percpu{offset}", 0)
+
+
+@extern("percpu_store")
+def percpu_store(offset: int, value: int) -> None:
+    processor.registers[f"percpu{offset}"] = value
+
+
+@extern("read_fs_base")
+def read_fs_base() -> int:
+    return processor.registers.get("fs_base", 0)
+
+
+@extern("write_fs_base")
+def write_fs_base(address: int) -> None:
+    """Safety: `address` is canonical, or the processor faults."""
+    processor.registers["fs_base"] = address
+
+
+@extern("read_frame_pointer")
+def read_frame_pointer() -> int:
+    """rbp of the caller: the head of the chain of frames, for tracebacks."""
+    return 0

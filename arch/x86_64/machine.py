@@ -1,0 +1,39 @@
+"""The processor as a whole: stopping, waiting, windows for interrupts. For modules that may not name single
+instructions.
+"""
+
+from arch.x86_64 import instructions
+
+
+def stop() -> None:
+    """Interrupts off, and halt for ever. Does not return."""
+    instructions.halt_forever()
+
+
+def reset_by_triple_fault() -> None:
+    """An exception without a handler resets the processor. Does not return."""
+    instructions.triple_fault()
+
+
+def wait_for_interrupt() -> None:
+    """For the idle loop: sleeps with interrupts on until one has been served, and returns with interrupts off."""
+    instructions.wait_for_interrupt()
+
+
+def interrupt_window() -> None:
+    """Serves pending interrupts, for long loops: see sched.safe_point."""
+    instructions.interrupt_window()
+
+
+def interrupts_enabled() -> bool:
+    return instructions.interrupts_enabled()
+
+
+def read_counter() -> int:
+    """The time stamp counter."""
+    return instructions.read_tsc()
+
+
+def fault_address() -> int:
+    """The address of the last page fault."""
+    return instructions.read_cr2()

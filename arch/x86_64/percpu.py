@@ -1,0 +1,104 @@
+"""What each processor has of its own: the block at GS:0, its task state segment, and the stacks for grave exceptions.
+
+The block's first words have fixed places (constants.inc), because entry.S reaches them by offset. Interrupts are off
+in the kernel, so a processor's block is only ever touched by that processor, in one flow of control.
+
+Memory: entry.S reserves `cpu_area` for the boot processor: PerCpu at 0, TSS at 256, GDT at 512, one page; dense,
+because after an address space switch each distinct page that the kernel touches costs a page walk.
+"""
+
+from typing import Final
+
+from kernel.lang.unsafe import store_u32, struct_at_address, symbol_address
+
+from arch.x86_64.instructions import percpu_load, percpu_store
+from kernel.lang import struct
+
+OFFSET_SELF: Final = 0
+OFFSET_KERNEL_SP: Final = 8
+OFFSET_USER_RSP: Final = 16
+OFFSET_SCRATCH_0: Final = 24
+OFFSET_SCRATCH_1: Final = 32
+OFFSET_CURRENT: Final = 40
+OFFSET_NEED_RESCHED: Final = 48
+
+TSS_OFFSET: Final = 256
+GDT_OFFSET: Final = 512
+
+# Task state segment: Intel SDM vol. 3, figure 9-11. The 64-bit fields are only 4-byte aligned.
+TSS_RSP0: Final = 4
+TSS_IST1: Final = 36
+TSS_IO_MAP: Final = 102
+TSS_SIZE: Final = 104
+
+IST_DOUBLE_FAULT: Final = 1
+IST_NMI: Final = 2
+IST_MACHINE_CHECK: Final = 3
+IST_DEBUG: Final = 4
+IST_COUNT: Final = 4
+# ist_stacks of entry.S: for each stack a guard page, then the stack.
+IST_STACK_SIZE: Final = 16 * 1024
+IST_STACK_STRIDE: Final = IST_STACK_SIZE + 4096
+
+
+@struct
+class PerCpu:
+    self_address: int
+    kernel_sp: int
+    """Top of the current task's kernel stack: where system calls and interrupts from user mode start."""
+    user_rsp: int
+    scratch_0: int
+    scratch_1: int
+    current: int
+    """Address of the current thread's object, 0 before there is one."""
+    need_resched: int
+    """Not 0 when the scheduler should run before this processor returns to user mode."""
+    cpu_number: int
+    fpu_owned: int
+    """Not 0 while the FPU holds the current task's registers (fpu.py)."""
+
+
+def this_cpu() -> PerCpu:
+    """Safety: the block exists once `idt.initialise` ran, and lives for ever."""
+    return struct_at_address(PerCpu, percpu_load(OFFSET_SELF))
+
+
+def current_address() -> int:
+    """The word that `set_current_address` stored: the current thread's object."""
+    return percpu_load(OFFSET_CURRENT)
+
+
+def set_current_address(address: int) -> None:
+    percpu_store(OFFSET_CURRENT, address)
+
+
+def need_resched() -> bool:
+    return percpu_load(OFFSET_NEED_RESCHED) != 0
+
+
+def set_need_resched(wanted: bool) -> None:
+    percpu_store(OFFSET_NEED_RESCHED, 1 if wanted else 0)
+
+
+def set_kernel_stack(top: int) -> None:
+    """Names the stack on which the next entry from user mode starts: for `syscall` and for interrupts.
+
+    Safety: `top` is 16-byte aligned and the upper end of the current task's kernel stack.
+    """
+    percpu_store(OFFSET_KERNEL_SP, top)
+    store_tss_word(percpu_load(OFFSET_SELF) + TSS_OFFSET + TSS_RSP0, top)
+
+
+def store_tss_word(address: int, value: int) -> None:
+    """Two halves: the segment's 64-bit fields are not 8-byte aligned."""
+    store_u32(address, value & 0xFFFF_FFFF)
+    store_u32(address + 4, (value >> 32) & 0xFFFF_FFFF)
+
+
+def boot_cpu_area() -> int:
+    return symbol_address("cpu_area")
+
+
+def ist_stack_top(number: int) -> int:
+    """Upper end of interrupt stack `number` (1 … IST_COUNT) of the boot processor."""
+    return symbol_address("ist_stacks") + number * IST_STACK_STRIDE

@@ -1,0 +1,102 @@
+"""The clock chip with the battery (MC146818): what time it is when the kernel starts.
+
+Read once at boot. The chip's registers change while one reads them: a reading counts when no update was in progress
+and a second reading agrees. Hours may be 12 or 24, numbers binary or decimal-coded, as status register B says.
+
+Deviation: the century register (ACPI's FADT names it) is not read; two-digit years mean 2000 to 2099.
+
+Source: Motorola MC146818A data sheet.
+"""
+
+from typing import Final
+
+from arch.x86_64.ports import in_u8, out_u8
+
+INDEX: Final = 0x70
+DATA: Final = 0x71
+NMI_DISABLE: Final = 0x80
+
+SECONDS: Final = 0
+MINUTES: Final = 2
+HOURS: Final = 4
+DAY: Final = 7
+MONTH: Final = 8
+YEAR: Final = 9
+STATUS_A: Final = 10
+STATUS_B: Final = 11
+
+UPDATE_IN_PROGRESS: Final = 0x80
+HOURS_24: Final = 0x02
+BINARY: Final = 0x04
+AFTERNOON: Final = 0x80
+
+SPIN_LIMIT: Final = 20_000
+ATTEMPTS: Final = 16
+
+SECONDS_PER_DAY: Final = 86_400
+
+
+def read_wall_clock() -> int:
+    """Seconds since 1970-01-01 00:00 UTC, or 0 when the chip gives no date."""
+    for _ in range(ATTEMPTS):
+        _wait_for_update()
+        first = _read_time()
+        if first == _read_time():
+            return first
+    return 0
+
+
+def seconds_since_1970(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
+    """A date of the Gregorian calendar, 1970 to 2099, as seconds; 0 when it is no date."""
+    if not (1970 <= year <= 2099 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 61):
+        return 0
+    days = (year - 1970) * 365 + (year - 1969) // 4 + days_before_month(month) + day - 1
+    if month > 2 and year % 4 == 0:  # 2000 is a leap year, 2100 is out of range
+        days += 1
+    return days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second
+
+
+def days_before_month(month: int) -> int:
+    """Days of an ordinary year before the 1st of a month. March to January alternate in fives: 31 30 31 30 31."""
+    if month <= 2:
+        return 31 * (month - 1)
+    return (153 * (month - 3) + 2) // 5 + 59
+
+
+def decode_hour(raw: int, status_b: int) -> int:
+    """The hour 0 … 23. In 12-hour form the top bit is the afternoon, and 12 is the hour that comes first."""
+    if status_b & HOURS_24 != 0:
+        return decode(raw, status_b)
+    hour = decode(raw & ~AFTERNOON, status_b) % 12
+    return hour + 12 if raw & AFTERNOON != 0 else hour
+
+
+def decode(raw: int, status_b: int) -> int:
+    """A register's number: binary, or a decimal digit in each half."""
+    if status_b & BINARY != 0:
+        return raw
+    return (raw >> 4) * 10 + (raw & 15)
+
+
+def _read_time() -> int:
+    status_b = _read(STATUS_B)
+    return seconds_since_1970(
+        2000 + decode(_read(YEAR), status_b),
+        decode(_read(MONTH), status_b),
+        decode(_read(DAY), status_b),
+        decode_hour(_read(HOURS), status_b),
+        decode(_read(MINUTES), status_b),
+        decode(_read(SECONDS), status_b),
+    )
+
+
+def _wait_for_update() -> None:
+    """Bounded: a missing chip reads as all ones."""
+    for _ in range(SPIN_LIMIT):
+        if _read(STATUS_A) & UPDATE_IN_PROGRESS == 0:
+            return
+
+
+def _read(register: int) -> int:
+    out_u8(INDEX, NMI_DISABLE | register)
+    return in_u8(DATA)
