@@ -1,0 +1,239 @@
+"""LLVM IR text to object files: optimisation and code generation by llvmlite, in worker processes, with a cache.
+
+LLVM answers some errors (a bad mnemonic in inline assembly, an SSE value with SSE off) by printing to standard error and ending
+the process. So it runs in workers: `python -m compiler.backend`, which read one job a line and answer with one line a job. What a
+dead worker printed becomes the message of a `BackendError`.
+
+An object is cached under the hash of its IR, its target and profile and the versions of llvmlite, LLVM and this file. Invalid debug
+information is dropped by LLVM without an error, so an object whose IR has a compile unit must have `.debug_info`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "build" / "cache"
+
+DATA_LAYOUT = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What code is generated for. Part of every object's cache key."""
+
+    name: str
+    triple: str
+    features: str
+    code_model: str
+    cpu: str = "x86-64"
+
+
+KERNEL = Target("kernel", "x86_64-unknown-none-elf", "-mmx,-sse,-sse2,+soft-float", "kernel")
+HOST = Target("host", "x86_64-unknown-linux-gnu", "", "small")
+TARGETS = {target.name: target for target in (KERNEL, HOST)}
+PROFILES = {"dev": 0, "release": 2}
+
+
+class BackendError(Exception):
+    """LLVM refused a module: `package`, and what it said."""
+
+    def __init__(self, package: str, message: str) -> None:
+        super().__init__(f"{package}: {message}")
+        self.package = package
+        self.message = message
+
+
+@dataclass
+class Compiled:
+    """Objects by package, in the order of the modules given, and how much work they were."""
+
+    objects: dict[str, Path]
+    cached: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)  # of worker time, by package, for those not cached
+
+
+def with_target(ir: str, target: Target) -> str:
+    """The module with its data layout and triple in front, where LLVM must see them before the first type."""
+    return f'target datalayout = "{DATA_LAYOUT}"\ntarget triple = "{target.triple}"\n{ir}'
+
+
+def toolchain_key() -> str:
+    """Changes when the same IR may give other objects."""
+    import llvmlite
+    from llvmlite import binding
+
+    return f"{llvmlite.__version__} {binding.llvm_version_info} {file_hash(Path(__file__))}"
+
+
+def file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def compile_modules(
+    modules: dict[str, str], target: Target, profile: str, workers: int = 0, cache: Path = CACHE
+) -> Compiled:
+    """Compile IR texts by package. `workers` 0 means one a processor. Raises BackendError for the first package refused."""
+    cache.mkdir(parents=True, exist_ok=True)
+    toolchain = toolchain_key()
+    result = Compiled({})
+    jobs: list[Job] = []
+    for package, ir in modules.items():
+        text = with_target(ir, target)
+        key = hashlib.sha256("\0".join((toolchain, repr(target), profile, text)).encode()).hexdigest()[:40]
+        path = cache / f"{key}.o"
+        result.objects[package] = path
+        if path.exists():
+            os.utime(path)
+            result.cached += 1
+        else:
+            jobs.append(Job(package, text, path, target.name, profile))
+    jobs.sort(key=lambda job: -len(job.ir))  # the longest first, so that the last worker does not start it late
+    if jobs:
+        run_jobs(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
+        result.seconds = {job.package: job.seconds for job in jobs}
+    trim(cache)
+    return result
+
+
+def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
+    """Forget the objects that were used longest ago when the cache is large."""
+    entries = sorted(((s.st_mtime, s.st_size, p) for p in cache.glob("*.o") if (s := p.stat())), reverse=True)
+    total = 0
+    for _, size, path in entries:
+        total += size
+        if total > keep_bytes:
+            path.unlink(missing_ok=True)
+
+
+# Workers --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Job:
+    """One module to compile. `error` is None when the object is there."""
+
+    package: str
+    ir: str
+    path: Path
+    target: str
+    profile: str
+    error: str | None = "not compiled"
+    seconds: float = 0.0
+
+
+def run_jobs(jobs: list[Job], workers: int) -> None:
+    """Hand the jobs to so many workers; raise the error of the first job, in the order given, that has one."""
+    queue = list(reversed(jobs))
+    lock = threading.Lock()
+
+    def serve() -> None:
+        while True:
+            with lock:
+                if not queue:
+                    return
+            serve_until_death(queue, lock)
+
+    threads = [threading.Thread(target=serve) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for job in jobs:
+        if job.error is not None:
+            raise BackendError(job.package, job.error)
+
+
+def serve_until_death(queue: list[Job], lock: threading.Lock) -> None:
+    """Run one worker process until the queue is empty or a job kills it."""
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory(prefix="krait-ir-") as directory:
+        environment = dict(os.environ, PYTHONPATH=str(ROOT))
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "compiler.backend"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=environment,
+        )  # fmt: skip
+        assert worker.stdin is not None and worker.stdout is not None
+        try:
+            while True:
+                with lock:
+                    if not queue:
+                        return
+                    job = queue.pop()
+                ir_path = Path(directory) / "module.ll"
+                ir_path.write_text(job.ir)
+                mark = errors.seek(0, os.SEEK_END)
+                started = time.monotonic()
+                request = [str(ir_path), str(job.path), job.target, job.profile]
+                try:
+                    worker.stdin.write(json.dumps(request) + "\n")
+                    worker.stdin.flush()
+                    answer = worker.stdout.readline()
+                except BrokenPipeError:
+                    answer = ""
+                job.seconds = time.monotonic() - started
+                errors.seek(mark)
+                said = errors.read().decode(errors="replace").strip()
+                if answer:
+                    problem: str | None = json.loads(answer)
+                    job.error = None if problem is None else "\n".join(part for part in (problem, said) if part)
+                else:
+                    job.error = f"LLVM stopped: {said or f'status {worker.wait()}'}"
+                    return
+        finally:
+            worker.stdin.close()
+            worker.wait()
+
+
+def worker_main() -> None:
+    """A worker: one JSON list a line in, JSON null or an error message a line out."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    binding.initialize_native_asmparser()
+    for line in sys.stdin:
+        ir_path, object_path, target, profile = json.loads(line)
+        problem = compile_one(Path(ir_path), Path(object_path), TARGETS[target], PROFILES[profile])
+        sys.stdout.write(json.dumps(problem) + "\n")
+        sys.stdout.flush()
+
+
+def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) -> str | None:
+    """Compile one module in this process; returns LLVM's complaint, or None."""
+    from llvmlite import binding
+
+    text = ir_path.read_text()
+    try:
+        module = binding.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        return str(error)
+    machine = binding.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=speed, reloc="static", codemodel=target.code_model
+    )
+    options = binding.create_pipeline_tuning_options(speed_level=speed)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_interleaving = False
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    data = machine.emit_object(module)
+    if "!llvm.dbg.cu" in text and b".debug_info" not in data:
+        return "the debug information is invalid, and LLVM dropped it"
+    temporary = object_path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(object_path)
+    return None
+
+
+if __name__ == "__main__":
+    worker_main()
