@@ -1,0 +1,37 @@
+"""Run conformance cases by hand: `python -m tests.conformance [--on linux|krait|both] [NAME…]`.
+
+`both`, the default, shows how Krait's answers differ from Linux's; the others show one kernel's answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.conformance.cases import answers, linux_answers, names
+from tests.conformance.compare import difference
+from tests.harness import KRAIT, LINUX
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description="Run conformance cases.")
+    parser.add_argument("--on", choices=("linux", "krait", "both"), default="both")
+    parser.add_argument("names", metavar="NAME", nargs="*")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(names()))
+    if unknown:
+        raise SystemExit(f"no such case: {', '.join(unknown)}; there are: {', '.join(names())}")
+    chosen = options.names or None
+    if options.on != "both":
+        for result in answers(LINUX if options.on == "linux" else KRAIT, chosen).values():
+            print(f"=== {result.name}: {result.ending}, {result.seconds:.3f} s\n{result.output}{result.log}")
+        return 0
+    linux = linux_answers(chosen)
+    krait = answers(KRAIT, chosen)
+    unlike = [text for name in linux if (text := difference(linux[name], krait[name]))]
+    print("\n\n".join(unlike))
+    print(f"{len(linux) - len(unlike)} of {len(linux)} cases answer as Linux does")
+    return 1 if unlike else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,94 @@
+"""The conformance cases: C programs in `c/`, shell scripts in `shell/`, and what Linux answers to them.
+
+A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-independent
+program, any other one static. Linux runs every case twice; answers that differ make the case invalid. Its answers are kept
+under `build/tests/`, in a file named after a hash of all that determines them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.harness import LINUX, Batch, Case, Kernel, Result, compile_program
+from tools.cpio import Archive
+from tools.lock import exclusively
+from tools.machine import Machine
+from tools.oracle import fetch_oracle
+from tools.paths import BUILD
+from userland.image import build_image
+
+HERE = Path(__file__).parent
+ANSWERS = BUILD / "tests" / "answers"
+MACHINE = Machine(memory="256M")
+SLOW_SECONDS = {"fork_bomb": 60.0, "memory_hog": 60.0, "million_signals": 60.0}
+
+
+def programs() -> list[Path]:
+    return sorted((HERE / "c").glob("*.c"))
+
+
+def scripts() -> list[Path]:
+    return sorted((HERE / "shell").glob("*.sh"))
+
+
+def names() -> list[str]:
+    return [path.stem for path in [*programs(), *scripts()]]
+
+
+def _link_flags(source: Path) -> tuple[str, ...]:
+    if source.stem.endswith("_dynamic"):
+        return ("-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1",)
+    return ("-static-pie", "-fPIE") if source.stem.endswith("_pie") else ("-static",)
+
+
+def batch(chosen: list[str] | None = None) -> Batch:
+    """The cases of these names, or all, with their files."""
+    files = Archive()
+    cases: list[Case] = []
+    for source in programs():
+        path = f"cases/c/{source.stem}"
+        if chosen is None or source.stem in chosen:
+            files.file(path, compile_program(source, flags=_link_flags(source)).read_bytes(), 0o755)
+            cases.append(Case(source.stem, (f"/{path}",), SLOW_SECONDS.get(source.stem, 20.0)))
+    for source in scripts():
+        path = f"cases/shell/{source.name}"
+        if chosen is None or source.stem in chosen:
+            files.file(path, source.read_bytes(), 0o755)
+            cases.append(Case(source.stem, ("/bin/sh", f"/{path}")))
+    return Batch(cases, files, MACHINE)
+
+
+def answers(kernel: Kernel, chosen: list[str] | None = None) -> dict[str, Result]:
+    """What a kernel answers to the cases."""
+    build_image()
+    return batch(chosen).run(kernel)
+
+
+def linux_answers(chosen: list[str] | None = None) -> dict[str, Result]:
+    """What Linux answers, from the kept file where nothing has changed."""
+    fetch_oracle()
+    build_image()
+    wanted = batch(chosen)
+    with exclusively("answers"):
+        kept = _keep_file(wanted)
+        if kept.exists():
+            return {name: Result(**fields) for name, fields in json.loads(kept.read_text()).items()}
+        first, second = wanted.run(LINUX), wanted.run(LINUX)
+        for name, result in first.items():
+            again = second[name]
+            assert (result.ending, result.output) == (again.ending, again.output), (
+                f"{name} answers differently from run to run on Linux:\n{result.output}\n--- and:\n{again.output}"
+            )
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps({name: asdict(result) for name, result in first.items()}))
+        return first
+
+
+def _keep_file(wanted: Batch) -> Path:
+    digest = hashlib.sha256(wanted.initrd(wanted.cases))
+    digest.update(LINUX.path.read_bytes())
+    digest.update(repr((LINUX.parameters, MACHINE)).encode())
+    return ANSWERS / f"{digest.hexdigest()[:16]}.json"

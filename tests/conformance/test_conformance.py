@@ -1,0 +1,55 @@
+"""Every conformance case must end and print on Krait as it does on Linux."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.cases import answers, linux_answers, names
+from tests.conformance.compare import difference
+from tests.harness import KRAIT, Result
+
+PENDING = Path(__file__).parent / "pending.txt"
+
+
+def pending() -> dict[str, str]:
+    """Cases that Krait is known not to pass yet, with the reason: `NAME: reason` a line."""
+    lines = (line.split("#")[0].strip() for line in PENDING.read_text().splitlines())
+    return {name.strip(): reason.strip() for name, _, reason in (line.partition(":") for line in lines if line)}
+
+
+@pytest.fixture(scope="module")
+def linux() -> dict[str, Result]:
+    return linux_answers()
+
+
+@pytest.fixture(scope="module")
+def krait(linux: dict[str, Result]) -> dict[str, Result]:
+    return answers(KRAIT)
+
+
+def _parameters() -> list[object]:
+    reasons = pending()
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(reason=reasons[name], strict=False) if name in reasons else ())
+        for name in names()
+    ]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", _parameters())
+def test_answers_as_linux_does(name: str, linux: dict[str, Result], krait: dict[str, Result]) -> None:
+    text = difference(linux[name], krait[name])
+    if text is not None:
+        pytest.fail(f"{text}\n\nrun it alone: .venv/bin/python -m tests.conformance {name}", pytrace=False)
+
+
+@pytest.mark.timeout(900)
+def test_linux_ends_every_case(linux: dict[str, Result]) -> None:
+    """A case that Linux does not finish tests nothing."""
+    assert [name for name, result in linux.items() if result.kind in ("timeout", "died", "error")] == []
+
+
+def test_pending_cases_exist() -> None:
+    assert set(pending()) <= set(names())
