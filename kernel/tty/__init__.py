@@ -1,0 +1,1 @@
+"""Terminals: settings (termios), the line discipline, tty devices, the console."""

@@ -1,0 +1,437 @@
+"""The line discipline: what happens between a terminal's wire and the programs that read and write it.
+
+Pure logic: bytes go in through `receive` (from the wire) and `transform_output` (from programs); echoes and transformed output come back
+in `output`, which the tty hands to its driver; signals in `signals`, a list that the tty drains. Input that programs may read lies in `queue`, with a
+mark beside each byte that ends a line.
+
+Deviations from Linux: no parity marking (PARMRK), no ECHOPRT, no upper-case terminals (XCASE).
+Source: termios(3), POSIX chapter 11 (general terminal interface).
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.tty.termios import (
+    ECHO,
+    ECHOCTL,
+    ECHOE,
+    ECHOK,
+    ECHOKE,
+    ECHONL,
+    ICANON,
+    ICRNL,
+    IEXTEN,
+    IGNCR,
+    IMAXBEL,
+    INLCR,
+    ISIG,
+    ISTRIP,
+    IUTF8,
+    IXANY,
+    IXON,
+    NOFLSH,
+    OCRNL,
+    ONLCR,
+    ONLRET,
+    ONOCR,
+    OPOST,
+    TABDLY,
+    VEOF,
+    VEOL,
+    VEOL2,
+    VERASE,
+    VINTR,
+    VKILL,
+    VLNEXT,
+    VMIN,
+    VQUIT,
+    VREPRINT,
+    VSTART,
+    VSTOP,
+    VSUSP,
+    VTIME,
+    VWERASE,
+    XTABS,
+    Termios,
+)
+
+QUEUE_LIMIT: Final = 4095  # the longest line, its end included (N_TTY_BUF_SIZE - 1)
+
+# Marks beside queued bytes.
+_PLAIN: Final = 0
+_LINE_END: Final = 1  # the byte ends a line and belongs to it
+_END_OF_FILE: Final = 2  # VEOF: ends a line but is not read
+
+_BELL: Final = 7
+_BACKSPACE: Final = 8
+_TAB: Final = 9
+_NEWLINE: Final = 10
+_RETURN: Final = 13
+_DELETE: Final = 127
+
+SIGINT: Final = 2
+SIGQUIT: Final = 3
+SIGTSTP: Final = 20
+
+
+def _is_control(byte: int) -> bool:
+    return byte < 32 or byte == _DELETE
+
+
+def _is_word(byte: int) -> bool:
+    """Letters, digits, underscore and everything beyond ASCII: what ^W takes as a word."""
+    return 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95 or byte >= 128
+
+
+@final
+class LineDiscipline:
+    """The state of one terminal's input and output."""
+
+    def __init__(self, settings: Termios) -> None:
+        self.settings: Termios = settings
+        self.queue: bytearray = bytearray()
+        self.marks: bytearray = bytearray()
+        self.line_count: int = 0  # marks that are not plain
+        self.output: bytearray = bytearray()
+        self.signals: list[int] = []
+        self.stopped: bool = False  # by VSTOP
+        self.column: int = 0  # of the cursor, for tabs
+        self.line_start_column: int = 0  # where the edited line began
+        self._quote_next: bool = False
+
+    # Input ---------------------------------------------------------------------------------------------------------
+
+    def receive(self, byte: int) -> None:
+        """Take one byte from the wire."""
+        settings = self.settings
+        if settings.input & ISTRIP != 0:
+            byte &= 0x7F
+        if self._quote_next:
+            self._quote_next = False
+            self._echo(byte)
+            self._queue_byte(byte, _PLAIN)
+            return
+        if settings.input & IXON != 0 and self._flow_control(byte):
+            return
+        if settings.local & ISIG != 0 and self._signal_key(byte):
+            return
+        if byte == _RETURN:
+            if settings.input & IGNCR != 0:
+                return
+            if settings.input & ICRNL != 0:
+                byte = _NEWLINE
+        elif byte == _NEWLINE and settings.input & INLCR != 0:
+            byte = _RETURN
+        if settings.canonical and self._edit(byte):
+            return
+        if settings.local & ECHO != 0:
+            if len(self.queue) >= QUEUE_LIMIT:
+                self._overflow()
+                return
+            if len(self.queue) == 0 or self.marks[len(self.marks) - 1] != _PLAIN:
+                self.line_start_column = self.column
+            self._echo(byte)
+        self._queue_byte(byte, _PLAIN)
+
+    def _flow_control(self, byte: int) -> bool:
+        settings = self.settings
+        if byte != 0 and byte == settings.character(VSTART):
+            self.stopped = False
+            return True
+        if byte != 0 and byte == settings.character(VSTOP):
+            self.stopped = True
+            return True
+        if self.stopped and settings.input & IXANY != 0:
+            self.stopped = False
+        return False
+
+    def _signal_key(self, byte: int) -> bool:
+        settings = self.settings
+        if byte == 0:
+            return False
+        if byte == settings.character(VINTR):
+            signal = SIGINT
+        elif byte == settings.character(VQUIT):
+            signal = SIGQUIT
+        elif byte == settings.character(VSUSP):
+            signal = SIGTSTP
+        else:
+            return False
+        if settings.local & NOFLSH == 0:
+            self.flush_input()
+            self.output.clear()
+        self.stopped = False
+        if settings.local & ECHO != 0:
+            self._echo(byte)
+        self.signals.append(signal)
+        return True
+
+    def _edit(self, byte: int) -> bool:
+        """The keys of canonical mode; whether `byte` was one of them."""
+        settings = self.settings
+        extended = settings.local & IEXTEN != 0
+        if byte == _NEWLINE:
+            if settings.local & (ECHO | ECHONL) != 0:
+                self._emit(_NEWLINE)
+            self._queue_byte(byte, _LINE_END)
+            return True
+        if byte == 0:
+            return False
+        if byte == settings.character(VERASE):
+            self._erase_character()
+        elif byte == settings.character(VKILL):
+            self._kill()
+        elif byte == settings.character(VEOF):
+            self._queue_byte(0, _END_OF_FILE)
+        elif extended and byte == settings.character(VWERASE):
+            self._erase_word()
+        elif extended and byte == settings.character(VLNEXT):
+            self._quote_next = True
+            if settings.local & ECHO != 0 and settings.local & ECHOCTL != 0:
+                self._emit_raw(94)
+                self._emit_raw(_BACKSPACE)
+        elif extended and byte == settings.character(VREPRINT) and settings.local & ECHO != 0:
+            self._reprint(byte)
+        elif byte == settings.character(VEOL) or (extended and byte == settings.character(VEOL2)):
+            if settings.local & ECHO != 0:
+                self._echo(byte)
+            self._queue_byte(byte, _LINE_END)
+        else:
+            return False
+        return True
+
+    def _queue_byte(self, byte: int, mark: int) -> None:
+        """Enter a byte. In canonical mode a full queue keeps taking line ends, so that the line can be finished."""
+        if len(self.queue) >= QUEUE_LIMIT and (mark == _PLAIN or len(self.queue) > QUEUE_LIMIT):
+            self._overflow()
+            return
+        self.queue.append(byte)
+        self.marks.append(mark)
+        if mark != _PLAIN:
+            self.line_count += 1
+
+    def _overflow(self) -> None:
+        if self.settings.input & IMAXBEL != 0:
+            self._emit_raw(_BELL)
+
+    # Editing -------------------------------------------------------------------------------------------------------
+
+    def _editable(self) -> bool:
+        """Whether the line being typed has a byte to erase."""
+        return len(self.queue) > 0 and self.marks[len(self.marks) - 1] == _PLAIN
+
+    def _drop_last(self) -> int:
+        """Remove the last character of the line (all bytes of a UTF-8 one under IUTF8); returns its first byte."""
+        last = len(self.queue) - 1
+        byte = self.queue[last]
+        self.queue.pop()
+        self.marks.pop()
+        if self.settings.input & IUTF8 != 0:
+            while byte & 0xC0 == 0x80 and self._editable():
+                last -= 1
+                byte = self.queue[last]
+                self.queue.pop()
+                self.marks.pop()
+        return byte
+
+    def _erase_character(self) -> None:
+        if self._editable():
+            self._erase_one()
+
+    def _erase_one(self) -> None:
+        byte = self._drop_last()
+        local = self.settings.local
+        if local & ECHO == 0:
+            return
+        if local & ECHOE == 0:
+            self._echo(self.settings.character(VERASE))
+        elif byte == _TAB:
+            self._unwind_tab()
+        elif _is_control(byte):
+            if local & ECHOCTL != 0:
+                self._rub_out(2)
+        else:
+            self._rub_out(1)
+
+    def _rub_out(self, columns: int) -> None:
+        for _ in range(columns):
+            self._emit_raw(_BACKSPACE)
+            self._emit_raw(32)
+            self._emit_raw(_BACKSPACE)
+            if self.column > 0:
+                self.column -= 1
+
+    def _unwind_tab(self) -> None:
+        """Move the cursor back over a tab: to where the rest of the line ends."""
+        column = self.line_start_column
+        i = len(self.queue)
+        while i > 0 and self.marks[i - 1] == _PLAIN:
+            i -= 1
+        while i < len(self.queue):
+            byte = self.queue[i]
+            if byte == _TAB:
+                column = (column | 7) + 1
+            elif _is_control(byte):
+                column += 2 if self.settings.local & ECHOCTL != 0 else 0
+            elif self.settings.input & IUTF8 == 0 or byte & 0xC0 != 0x80:
+                column += 1
+            i += 1
+        while self.column > column:
+            self._emit_raw(_BACKSPACE)
+            self.column -= 1
+
+    def _erase_word(self) -> None:
+        seen_word = False
+        while self._editable():
+            word = _is_word(self.queue[len(self.queue) - 1])
+            if seen_word and not word:
+                return
+            seen_word = seen_word or word
+            self._erase_one()
+
+    def _kill(self) -> None:
+        local = self.settings.local
+        if local & ECHO != 0 and local & ECHOK != 0 and local & ECHOKE != 0 and local & ECHOE != 0:
+            while self._editable():
+                self._erase_one()
+            return
+        while self._editable():
+            self._drop_last()
+        if local & ECHO != 0:
+            self._echo(self.settings.character(VKILL))
+            if local & ECHOK != 0:
+                self._emit(_NEWLINE)
+
+    def _reprint(self, byte: int) -> None:
+        self._echo(byte)
+        self._emit(_NEWLINE)
+        i = len(self.queue)
+        while i > 0 and self.marks[i - 1] == _PLAIN:
+            i -= 1
+        while i < len(self.queue):
+            self._echo(self.queue[i])
+            i += 1
+
+    # Echo and output -----------------------------------------------------------------------------------------------
+
+    def _echo(self, byte: int) -> None:
+        """Show a typed byte: control characters as ^X under ECHOCTL."""
+        if self.settings.local & ECHO == 0:
+            return
+        if _is_control(byte) and byte != _TAB and byte != _NEWLINE and self.settings.local & ECHOCTL != 0:
+            self._emit(94)
+            self._emit(byte ^ 0x40)
+        else:
+            self._emit(byte)
+
+    def _emit_raw(self, byte: int) -> None:
+        self.output.append(byte)
+
+    def _emit(self, byte: int) -> None:
+        """One byte towards the wire, by the output modes; keeps the column."""
+        modes = self.settings.output
+        if modes & OPOST == 0:
+            self.output.append(byte)
+            return
+        if byte == _NEWLINE:
+            if modes & ONLCR != 0:
+                self.output.append(_RETURN)
+                self.column = 0
+            elif modes & ONLRET != 0:
+                self.column = 0
+        elif byte == _RETURN:
+            if modes & ONOCR != 0 and self.column == 0:
+                return
+            if modes & OCRNL != 0:
+                byte = _NEWLINE
+                if modes & ONLRET != 0:
+                    self.column = 0
+            else:
+                self.column = 0
+        elif byte == _TAB:
+            spaces = 8 - (self.column & 7)
+            self.column += spaces
+            if modes & TABDLY == XTABS:
+                for _ in range(spaces):
+                    self.output.append(32)
+                return
+        elif byte == _BACKSPACE:
+            if self.column > 0:
+                self.column -= 1
+        elif not _is_control(byte) and (self.settings.input & IUTF8 == 0 or byte & 0xC0 != 0x80):
+            self.column += 1
+        self.output.append(byte)
+
+    def transform_output(self, data: bytes) -> None:
+        """Take what a program wrote; the transformed bytes are appended to `output`."""
+        if self.settings.output & OPOST == 0:
+            self.output.extend(data)
+            return
+        for byte in data:
+            self._emit(byte)
+
+    # Reading -------------------------------------------------------------------------------------------------------
+
+    def readable(self) -> bool:
+        """Whether a read would return at once (for poll, and before sleeping)."""
+        if self.settings.canonical:
+            return self.line_count > 0
+        needed = 1
+        if self.settings.character(VTIME) == 0 and self.settings.character(VMIN) > 0:
+            needed = self.settings.character(VMIN)
+        return len(self.queue) >= needed
+
+    def available(self) -> int:
+        """How many bytes FIONREAD reports: whole lines in canonical mode, else all."""
+        if not self.settings.canonical:
+            return len(self.queue)
+        lines = 0
+        last = 0
+        for i in range(len(self.marks)):
+            if self.marks[i] != _PLAIN:
+                lines += 1
+                last = i + 1 if self.marks[i] == _LINE_END else i
+                if lines == self.line_count:
+                    break
+        return last
+
+    def take(self, limit: int) -> bytes:
+        """Remove and return up to `limit` bytes: of the first line in canonical mode (empty at end of file), else of all input."""
+        if not self.settings.canonical:
+            return self._remove(min(limit, len(self.queue)))
+        count = 0
+        while count < len(self.queue) and self.marks[count] == _PLAIN:
+            count += 1
+        if count == len(self.queue):
+            return b""
+        if self.marks[count] == _LINE_END:
+            return self._remove(min(limit, count + 1))
+        data = self._remove(min(limit, count))
+        if len(data) == count and (limit > count or count == 0):
+            self._remove(1)
+        return data
+
+    def _remove(self, count: int) -> bytes:
+        data = bytes(self.queue[:count])
+        for i in range(count):
+            if self.marks[i] != _PLAIN:
+                self.line_count -= 1
+        del self.queue[:count]
+        del self.marks[:count]
+        return data
+
+    def flush_input(self) -> None:
+        """Throw away what was typed."""
+        self.queue.clear()
+        self.marks.clear()
+        self.line_count = 0
+        self._quote_next = False
+
+    def settings_changed(self, old_local: int) -> None:
+        """After a change of settings: what was typed becomes readable when canonical mode is left, and complete when it is entered."""
+        if (old_local ^ self.settings.local) & ICANON == 0:
+            return
+        self._quote_next = False
+        if self.settings.canonical and self._editable():
+            self.marks[len(self.marks) - 1] = _LINE_END
+            self.line_count += 1
