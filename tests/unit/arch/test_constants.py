@@ -1,0 +1,58 @@
+"""The numbers in constants.inc are those of the Python modules."""
+
+import re
+from pathlib import Path
+
+from arch.x86_64 import frame, layout, percpu
+
+ROOT = Path(__file__).resolve().parents[3]
+FRAME_ORDER = "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi vector error_code rip cs rflags rsp ss".split()
+
+
+def assembly_constants() -> dict[str, int]:
+    text = (ROOT / "arch/x86_64/constants.inc").read_text()
+    return {name: int(value, 0) for name, value in re.findall(r"^\.set (\w+),\s*(-?\w+)", text, re.MULTILINE)}
+
+
+def signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def test_layout() -> None:
+    constants = assembly_constants()
+    assert signed(constants["KERNEL_BASE"]) == layout.KERNEL_BASE
+    assert signed(constants["DIRECT_MAP_BASE"]) == layout.DIRECT_MAP_BASE
+    for name in ("USER_ADDRESS_BITS", "KERNEL_CS", "KERNEL_SS", "USER_CS", "USER_SS", "VECTOR_SYSCALL"):
+        assert constants[name] == getattr(layout, name), name
+
+
+def test_linker_script_agrees() -> None:
+    script = (ROOT / "linker.ld").read_text()
+    found = re.search(r"KERNEL_BASE = (0x\w+);", script)
+    assert found is not None
+    assert signed(int(found[1], 16)) == layout.KERNEL_BASE
+
+
+def test_trap_frame_order_is_the_assembly_s() -> None:
+    constants = assembly_constants()
+    for place, name in enumerate(FRAME_ORDER):
+        assert constants[f"FRAME_{name.upper()}"] == 8 * place, name
+    assert list(frame.TrapFrame.__annotations__) == FRAME_ORDER
+    assert constants["FRAME_SIZE"] == frame.FRAME_SIZE == 8 * len(FRAME_ORDER)
+    assert frame.FRAME_SIZE % 16 == 0
+
+
+def test_per_cpu_block() -> None:
+    constants = assembly_constants()
+    fields = list(percpu.PerCpu.__annotations__)
+    for name in ("KERNEL_SP", "USER_RSP", "SCRATCH_0", "SCRATCH_1"):
+        assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == 8 * fields.index(name.lower())
+    assert constants["PERCPU_SELF"] == percpu.OFFSET_SELF == 8 * fields.index("self_address")
+    assert 8 * len(fields) <= percpu.TSS_OFFSET
+
+
+def test_address_space_parts_do_not_overlap() -> None:
+    assert layout.DIRECT_MAP_BASE % (1 << 39) == 0
+    assert layout.DIRECT_MAP_BASE + layout.DIRECT_MAP_SIZE <= layout.DYNAMIC_BASE
+    assert layout.DYNAMIC_BASE < layout.DYNAMIC_END <= layout.KERNEL_BASE
+    assert layout.DIRECT_MAP_BASE >= -(1 << 47)

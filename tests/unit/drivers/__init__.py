@@ -1,0 +1,1 @@
+"""Tests of the device drivers against simulated devices."""
