@@ -1,0 +1,150 @@
+"""Terminals on serial lines, the terminal thread, and the devices that programs open: /dev/ttyS0…, /dev/tty, /dev/console.
+
+Serial interrupts only fill a ring and wake the terminal thread; the line disciplines run there, where allocating and sleeping are allowed.
+/dev/tty is the controlling terminal of whoever opens it; /dev/console is the line that `console=` names (the first serial line without it).
+"""
+
+from typing import Final
+
+from kernel.drivers.serial16550 import SerialPort, ports
+from kernel.fs import O_NOCTTY, O_NONBLOCK, File, Path, register_char_device
+from kernel.lang import EBUSY, ENODEV, ENXIO, Errno, final, span_of
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter, WaitQueue, spawn_kernel_thread
+from kernel.task import current
+from kernel.tty.control import control
+from kernel.tty.tty import Tty, TtyDriver
+
+_MAJOR_SERIAL: Final = 4
+_FIRST_SERIAL_MINOR: Final = 64
+_MAJOR_TTY: Final = 5
+
+terminals: Final[list[Tty]] = []
+_serial_lines: Final[list["SerialTerminal"]] = []
+_input_arrived: Final = WaitQueue()
+_console_index: int = 0
+
+
+@final
+class SerialDriver(TtyDriver):
+    """A 16550 port as a terminal's wire."""
+
+    def __init__(self, port: SerialPort) -> None:
+        self.port: SerialPort = port
+
+    def transmit(self, data: bytes) -> None:
+        self.port.write(span_of(data))
+
+
+@final
+class SerialTerminal:
+    """A port and its terminal."""
+
+    def __init__(self, port: SerialPort, tty: Tty) -> None:
+        self.port: SerialPort = port
+        self.tty: Tty = tty
+
+
+@final
+class TtyFile(File):
+    """An open terminal."""
+
+    def __init__(self, path: Path, flags: int, tty: Tty) -> None:
+        super().__init__(path, flags)
+        self.tty: Tty = tty
+
+    def read(self, buffer: Buffer) -> int:
+        return self.tty.read(buffer, self.flags & O_NONBLOCK != 0)
+
+    def write(self, buffer: Buffer) -> int:
+        return self.tty.write(buffer, self.flags & O_NONBLOCK != 0)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        return self.tty.poll(waiter)
+
+    def ioctl(self, command: int, argument: int) -> int:
+        return control(self.tty, command, argument)
+
+    def fsync(self) -> None:
+        return
+
+
+def _open(tty: Tty, path: Path, flags: int) -> File:
+    if tty.exclusive and current().credentials.euid != 0:
+        raise Errno(EBUSY)
+    file = TtyFile(path, flags, tty)
+    tty.jobs.opened(tty.device, flags & O_NOCTTY != 0)
+    return file
+
+
+def find_terminal(device: int) -> Tty | None:
+    """The terminal with a device number."""
+    for tty in terminals:
+        if tty.device == device:
+            return tty
+    return None
+
+
+def open_serial(path: Path, flags: int) -> File:
+    """open(2) of /dev/ttySN."""
+    tty = find_terminal(path.inode().rdev)
+    if tty is None:
+        raise Errno(ENXIO)
+    return _open(tty, path, flags)
+
+
+def open_controlling(path: Path, flags: int) -> File:
+    """open(2) of /dev/tty. Raises ENXIO without a controlling terminal."""
+    tty = find_terminal(current().process.session.terminal)
+    if tty is None:
+        raise Errno(ENXIO)
+    return TtyFile(path, flags, tty)
+
+
+def open_console(path: Path, flags: int) -> File:
+    """open(2) of /dev/console; it never becomes a controlling terminal by being opened."""
+    if _console_index >= len(terminals):
+        raise Errno(ENODEV)
+    return TtyFile(path, flags, terminals[_console_index])
+
+
+def input_interrupt() -> None:
+    """A serial line received something (interrupt context): wake the terminal thread."""
+    _input_arrived.wake_all()
+
+
+def _terminal_thread(argument: int) -> None:
+    """Feed what the lines received to their terminals, for ever."""
+    while True:
+        for line in _serial_lines:
+            byte = line.port.take_byte()
+            while byte >= 0:
+                line.tty.input_byte(byte)
+                byte = line.port.take_byte()
+        if not _input_waiting():
+            _input_arrived.sleep(False)
+
+
+def _input_waiting() -> bool:
+    for line in _serial_lines:
+        if line.port.ring_length > 0:
+            return True
+    return False
+
+
+def start(console_index: int) -> None:
+    """Make a terminal of every serial port found, register the devices, start the terminal thread. `console_index`: which line is the console."""
+    global _console_index
+    _console_index = console_index
+    for port in ports:
+        if port.present:
+            device = _MAJOR_SERIAL << 8 | (_FIRST_SERIAL_MINOR + port.number)
+            name = f"ttyS{port.number}".encode()
+            tty = Tty(name, device, SerialDriver(port))
+            terminals.append(tty)
+            _serial_lines.append(SerialTerminal(port, tty))
+            register_char_device(_MAJOR_SERIAL, _FIRST_SERIAL_MINOR + port.number, name, open_serial)
+            port.enable_receive()
+    register_char_device(_MAJOR_TTY, 0, b"tty", open_controlling)
+    register_char_device(_MAJOR_TTY, 1, b"console", open_console)
+    spawn_kernel_thread(b"kterminal", _terminal_thread, 0)

@@ -1,0 +1,137 @@
+"""Job control of one terminal: which session it belongs to, which process group is in the foreground.
+
+Source: credentials(7), setsid(2), tcsetpgrp(3), ioctl_tty(2), POSIX 2.2.11 (terminal access control).
+"""
+
+from kernel.lang import EINVAL, EIO, ENOTTY, EPERM, ERESTARTSYS, ESRCH, Errno, final
+from kernel.task import (
+    SIGCONT,
+    SIGHUP,
+    SIGTTIN,
+    SIGTTOU,
+    current,
+    find_group,
+    is_orphaned_group,
+    is_signal_dropped,
+    signal_group,
+    signal_session_leader,
+)
+
+
+@final
+class JobControl:
+    """Session and foreground group of a terminal; 0 means none."""
+
+    def __init__(self) -> None:
+        self.session: int = 0
+        self.foreground: int = 0
+
+    def is_controlling(self, device: int) -> bool:
+        """Whether the terminal with this device number is the running process's controlling terminal."""
+        return current().process.session.terminal == device
+
+    def signal_foreground(self, signal: int) -> None:
+        """A key of the terminal sends a signal to the foreground group."""
+        if self.foreground != 0:
+            signal_group(self.foreground, signal)
+
+    def check_read(self, device: int) -> None:
+        """A background process may not read: SIGTTIN, or EIO where it would do no good."""
+        process = current().process
+        if not self.is_controlling(device) or self.foreground == 0 or process.group == self.foreground:
+            return
+        if is_signal_dropped(SIGTTIN) or is_orphaned_group(process.group):
+            raise Errno(EIO)
+        signal_group(process.group, SIGTTIN)
+        raise Errno(ERESTARTSYS)
+
+    def check_change(self, device: int) -> None:
+        """A background process that changes the terminal gets SIGTTOU, unless it ignores it."""
+        process = current().process
+        if not self.is_controlling(device) or self.foreground == 0 or process.group == self.foreground:
+            return
+        if is_signal_dropped(SIGTTOU):
+            return
+        if is_orphaned_group(process.group):
+            raise Errno(EIO)
+        signal_group(process.group, SIGTTOU)
+        raise Errno(ERESTARTSYS)
+
+    def adopt(self, device: int) -> None:
+        """Make the terminal the controlling one of the running session leader."""
+        process = current().process
+        process.session.terminal = device
+        self.session = process.session.sid
+        self.foreground = process.group
+
+    def opened(self, device: int, no_controlling: bool) -> None:
+        """open(2) without O_NOCTTY by a session leader without a terminal adopts a free terminal."""
+        process = current().process
+        if no_controlling or not process.is_session_leader() or process.session.terminal != 0 or self.session != 0:
+            return
+        self.adopt(device)
+
+    def set_controlling(self, device: int, steal: int) -> int:
+        """TIOCSCTTY. Raises EPERM."""
+        process = current().process
+        if process.is_session_leader() and process.session.sid == self.session:
+            return 0
+        if not process.is_session_leader() or process.session.terminal != 0:
+            raise Errno(EPERM)
+        if self.session != 0:
+            if steal != 1 or current().credentials.euid != 0:
+                raise Errno(EPERM)
+            self.disown()
+        self.adopt(device)
+        return 0
+
+    def disown(self) -> None:
+        """No session has the terminal any more; its foreground group gets SIGHUP and SIGCONT."""
+        if self.foreground != 0:
+            signal_group(self.foreground, SIGHUP)
+            signal_group(self.foreground, SIGCONT)
+        self.session = 0
+        self.foreground = 0
+
+    def give_up(self, device: int) -> int:
+        """TIOCNOTTY. Raises ENOTTY."""
+        process = current().process
+        if not self.is_controlling(device):
+            raise Errno(ENOTTY)
+        if process.is_session_leader():
+            self.disown()
+            process.session.terminal = 0
+        return 0
+
+    def hang_up(self) -> None:
+        """The line is gone: the session's leader gets SIGHUP and SIGCONT."""
+        if self.session != 0:
+            signal_session_leader(self.session, SIGHUP)
+            signal_session_leader(self.session, SIGCONT)
+
+    def get_foreground(self, device: int) -> int:
+        """TIOCGPGRP. Raises ENOTTY."""
+        if not self.is_controlling(device):
+            raise Errno(ENOTTY)
+        return self.foreground
+
+    def set_foreground(self, device: int, group: int) -> int:
+        """TIOCSPGRP. Raises ENOTTY, EINVAL, ESRCH, EPERM, EIO."""
+        self.check_change(device)
+        if not self.is_controlling(device) or self.session != current().process.session.sid:
+            raise Errno(ENOTTY)
+        if group < 0:
+            raise Errno(EINVAL)
+        found = find_group(group)
+        if found is None:
+            raise Errno(ESRCH)
+        if found.session != self.session:
+            raise Errno(EPERM)
+        self.foreground = group
+        return 0
+
+    def get_session(self, device: int) -> int:
+        """TIOCGSID. Raises ENOTTY."""
+        if not self.is_controlling(device) or self.session == 0:
+            raise Errno(ENOTTY)
+        return self.session

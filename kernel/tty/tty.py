@@ -1,0 +1,201 @@
+"""A terminal device: a line discipline between a driver and the programs that have it open.
+
+The wire's side calls `input_byte` (from the terminal thread, which may allocate and sleep); the programs' side is `read`, `write`, `poll` and
+`ioctl`. Job control: a process of another group than the foreground one gets SIGTTIN when it reads and SIGTTOU when it changes the terminal (or writes under
+TOSTOP).
+
+Context: `read` and `write` sleep.
+Source: ioctl_tty(2), termios(3), POSIX chapter 11.
+"""
+
+from typing import Final
+
+from kernel.fs import POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
+from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.time import FOREVER_NS, monotonic_ns
+from kernel.tty.discipline import LineDiscipline
+from kernel.tty.job_control import JobControl
+from kernel.tty.termios import TOSTOP, VMIN, VTIME, Termios
+
+_WRITE_PART: Final = 512  # bytes transformed at a time, so that ^S takes hold
+_TENTH_NS: Final = 100_000_000
+
+
+class TtyDriver:
+    """What a terminal is connected to. Base class."""
+
+    def transmit(self, data: bytes) -> None:
+        """Send bytes; waits (without sleeping) for the wire if it must."""
+
+    def settings_changed(self, settings: Termios) -> None:
+        """The speed or framing may have changed."""
+
+
+class Tty:
+    """One terminal."""
+
+    def __init__(self, name: bytes, device: int, driver: TtyDriver) -> None:
+        self.name: bytes = name
+        self.device: int = device  # major << 8 | minor
+        self.driver: TtyDriver = driver
+        self.settings: Termios = Termios()
+        self.discipline: LineDiscipline = LineDiscipline(self.settings)
+        self.jobs: JobControl = JobControl()
+        self.rows: int = 24
+        self.columns: int = 80
+        self.x_pixels: int = 0
+        self.y_pixels: int = 0
+        self.exclusive: bool = False
+        self.hung_up: bool = False
+        self.read_queue: WaitQueue = WaitQueue()
+        self.write_queue: WaitQueue = WaitQueue()
+
+    # The wire's side -------------------------------------------------------------------------------------------------
+
+    def input_byte(self, byte: int) -> None:
+        """A byte came over the wire."""
+        discipline = self.discipline
+        was_stopped = discipline.stopped
+        discipline.receive(byte)
+        self._after_input()
+        if was_stopped and not discipline.stopped:
+            self.write_queue.wake_all()
+
+    def _after_input(self) -> None:
+        discipline = self.discipline
+        while len(discipline.signals) > 0:
+            self.jobs.signal_foreground(discipline.signals.pop(0))
+        self.flush_output()
+        if discipline.readable():
+            self.read_queue.wake_all()
+
+    def flush_output(self) -> None:
+        """Hand what the discipline has for the wire to the driver."""
+        pending = self.discipline.output
+        if len(pending) > 0:
+            data = bytes(pending)
+            pending.clear()
+            self.driver.transmit(data)
+
+    # The programs' side ----------------------------------------------------------------------------------------------
+
+    def read(self, buffer: Buffer, non_blocking: bool) -> int:
+        """read(2): a line in canonical mode; by VMIN and VTIME else. Raises EAGAIN, EIO, EINTR and restarts."""
+        if buffer.remaining == 0:
+            return 0
+        if self.settings.canonical:
+            return self._read_canonical(buffer, non_blocking)
+        return self._read_raw(buffer, non_blocking)
+
+    def _read_canonical(self, buffer: Buffer, non_blocking: bool) -> int:
+        while True:
+            self.jobs.check_read(self.device)
+            if self.hung_up:
+                return 0
+            if not self.settings.canonical:
+                return self._read_raw(buffer, non_blocking)
+            if self.discipline.line_count > 0:
+                return buffer.put_bytes(self.discipline.take(buffer.remaining))
+            if non_blocking:
+                raise Errno(EAGAIN)
+            self.read_queue.sleep()
+
+    def _read_raw(self, buffer: Buffer, non_blocking: bool) -> int:
+        """VMIN bytes, or what came until VTIME tenths of a second passed since the last byte (the start, if VMIN is 0)."""
+        minimum = self.settings.character(VMIN)
+        tenths = self.settings.character(VTIME)
+        wanted = min(buffer.remaining, minimum) if minimum > 0 else 1
+        deadline = FOREVER_NS
+        if minimum == 0:
+            deadline = monotonic_ns() + tenths * _TENTH_NS
+        seen = 0
+        while True:
+            self.jobs.check_read(self.device)
+            if self.hung_up:
+                return 0
+            count = len(self.discipline.queue)
+            if count >= wanted:
+                break
+            if non_blocking:
+                if count > 0:
+                    break
+                raise Errno(EAGAIN)
+            if minimum > 0 and tenths > 0 and count > seen:
+                seen = count
+                deadline = monotonic_ns() + tenths * _TENTH_NS
+            if minimum == 0 and tenths == 0:
+                break
+            try:
+                if not self.read_queue.sleep_until(deadline):
+                    break
+            except Errno as e:
+                if e.code == ERESTARTSYS and len(self.discipline.queue) > 0 and minimum > 0:
+                    break
+                raise
+        return buffer.put_bytes(self.discipline.take(buffer.remaining))
+
+    def write(self, buffer: Buffer, non_blocking: bool) -> int:
+        """write(2). Raises EAGAIN, EIO; a signal ends a stopped write with what was written."""
+        if self.settings.local & TOSTOP != 0:
+            self.jobs.check_change(self.device)
+        done = 0
+        while buffer.remaining > 0 and not buffer.faulted:
+            if self.hung_up:
+                raise Errno(EIO)
+            if self.discipline.stopped:
+                if non_blocking:
+                    if done > 0:
+                        return done
+                    raise Errno(EAGAIN)
+                try:
+                    self.write_queue.sleep()
+                except Errno:
+                    if done > 0:
+                        return done
+                    raise
+                continue
+            data = buffer.take_bytes(_WRITE_PART)
+            if len(data) == 0:
+                break
+            self.discipline.transform_output(data)
+            self.flush_output()
+            done += len(data)
+        return done
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        """POLL* bits that hold now."""
+        if waiter is not None:
+            waiter.wait_on(self.read_queue)
+            waiter.wait_on(self.write_queue)
+        bits = 0
+        if self.discipline.readable() or self.hung_up:
+            bits |= POLLIN | POLLRDNORM
+        if not self.discipline.stopped:
+            bits |= POLLOUT | POLLWRNORM
+        return bits
+
+    def flush_input(self) -> None:
+        """Throw away what was typed but not read."""
+        self.discipline.flush_input()
+
+    def change_settings(self, old_local: int) -> None:
+        """`settings` was changed: the discipline, the driver and sleeping readers follow."""
+        self.discipline.settings_changed(old_local)
+        self.driver.settings_changed(self.settings)
+        self.read_queue.wake_all()
+        self.write_queue.wake_all()
+
+    def set_stopped(self, stopped: bool) -> None:
+        """TCXONC: suspend or resume output."""
+        self.discipline.stopped = stopped
+        if not stopped:
+            self.write_queue.wake_all()
+
+    def hang_up(self) -> None:
+        """The line is gone: readers see end of file, writers EIO; the session gets SIGHUP."""
+        self.hung_up = True
+        self.jobs.hang_up()
+        self.read_queue.wake_all()
+        self.write_queue.wake_all()

@@ -1,0 +1,122 @@
+"""The line discipline: editing, echo, signals and reading, as a person at the terminal sees them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.tty.discipline import QUEUE_LIMIT, SIGINT, LineDiscipline
+from kernel.tty.termios import ECHO, ICANON, ICRNL, IXON, Termios
+
+
+def typed(text: bytes) -> LineDiscipline:
+    discipline = LineDiscipline(Termios())
+    for byte in text:
+        discipline.receive(byte)
+    return discipline
+
+
+def test_return_ends_a_line_and_is_echoed_as_return_and_newline() -> None:
+    discipline = typed(b"ls\r")
+    assert bytes(discipline.output) == b"ls\r\n"
+    assert discipline.readable()
+    assert discipline.take(100) == b"ls\n"
+    assert not discipline.readable()
+
+
+def test_a_line_is_read_in_parts() -> None:
+    discipline = typed(b"hello\rworld\r")
+    assert discipline.available() == 12
+    assert discipline.take(3) == b"hel"
+    assert discipline.take(100) == b"lo\n"
+    assert discipline.take(100) == b"world\n"
+
+
+def test_erase_removes_the_character_from_queue_and_screen() -> None:
+    discipline = typed(b"ab\x7f\r")
+    assert discipline.take(10) == b"a\n"
+    assert bytes(discipline.output) == b"ab\b \b\r\n"
+
+
+def test_erase_stops_at_the_start_of_the_line() -> None:
+    discipline = typed(b"x\r\x7f\x7fy\r")
+    assert discipline.take(10) == b"x\n"
+    assert discipline.take(10) == b"y\n"
+
+
+def test_control_characters_take_two_columns() -> None:
+    discipline = typed(b"\x01\x7f")
+    assert bytes(discipline.output) == b"^A\b \b\b \b"
+
+
+def test_kill_and_word_erase() -> None:
+    assert typed(b"one two\x17x\r").take(99) == b"one x\n"
+    assert typed(b"one two\x15x\r").take(99) == b"x\n"
+
+
+def test_end_of_file_returns_what_was_typed_then_nothing() -> None:
+    discipline = typed(b"ab\x04\x04")
+    assert discipline.take(10) == b"ab"
+    assert discipline.readable()
+    assert discipline.take(10) == b""
+    assert not discipline.readable()
+
+
+def test_interrupt_key_flushes_and_signals() -> None:
+    discipline = typed(b"half a line\x03")
+    assert discipline.signals == [SIGINT]
+    assert len(discipline.queue) == 0
+    assert bytes(discipline.output) == b"^C"
+
+
+def test_quoted_control_character_is_data() -> None:
+    assert typed(b"\x16\x03\r").take(10) == b"\x03\n"
+
+
+def test_stop_and_start_keys() -> None:
+    discipline = typed(b"\x13")
+    assert discipline.stopped
+    discipline.receive(0x11)
+    assert not discipline.stopped
+    assert len(discipline.queue) == 0
+
+
+def test_raw_mode_passes_everything() -> None:
+    settings = Termios()
+    settings.local = 0
+    settings.input = 0
+    discipline = LineDiscipline(settings)
+    for byte in range(256):
+        discipline.receive(byte)
+    assert discipline.take(300) == bytes(range(256))
+    assert len(discipline.output) == 0
+
+
+def test_leaving_canonical_mode_frees_a_partial_line() -> None:
+    discipline = typed(b"partial")
+    assert not discipline.readable()
+    old = discipline.settings.local
+    discipline.settings.local &= ~ICANON
+    discipline.settings_changed(old)
+    assert discipline.take(100) == b"partial"
+
+
+@given(st.binary(max_size=6000))
+def test_queue_and_marks_stay_together(data: bytes) -> None:
+    discipline = typed(data)
+    assert len(discipline.queue) == len(discipline.marks) <= QUEUE_LIMIT + 1
+    assert discipline.line_count == sum(1 for mark in discipline.marks if mark != 0)
+    total = 0
+    while discipline.readable():
+        total += len(discipline.take(7)) + 1
+        assert total < 20_000
+
+
+@given(st.binary(max_size=200).filter(lambda b: not set(b) & {3, 4, 8, 21, 22, 23, 26, 28, 127, 17, 18, 19, 13, 10, 0}))
+def test_plain_text_comes_through_unchanged(data: bytes) -> None:
+    settings = Termios()
+    settings.local &= ~ECHO
+    settings.input &= ~(ICRNL | IXON)
+    discipline = LineDiscipline(settings)
+    for byte in data:
+        discipline.receive(byte)
+    discipline.receive(10)
+    assert discipline.take(4096) == data + b"\n"
