@@ -90,6 +90,7 @@ class DebugFactory(Protocol):
 
 CONTAINERS = "kernel.lang.runtime.containers"
 TEXT = "kernel.lang.runtime.text"
+BYTE_STRINGS = "kernel.lang.runtime.byte_strings"
 LIST = f"{CONTAINERS}.List"
 DICT = f"{CONTAINERS}.Dict"
 DEQUE = f"{CONTAINERS}.Deque"
@@ -105,7 +106,7 @@ ADD_U64 = "add_u64"  # the same for u64
 ADD_BYTES_REPR = "add_bytes_repr"  # (self, data: bytes) -> None: Python's repr
 FINISH = "finish"  # (self) -> str
 
-# A builtin with the receiver first is a function of the run-time library: "bytes.find" is kernel.lang.runtime.text.bytes_find,
+# A builtin with the receiver first is a function of the run-time library: "bytes.find" is kernel.lang.runtime.byte_strings.bytes_find,
 # "str.encode" is str_encode, "sorted" is kernel.lang.runtime.containers.sorted_ints, "print" is kernel.lang.runtime.text.print_text(s: str).
 # Arguments that the source leaves out are filled in from the live function's defaults.
 
@@ -113,7 +114,8 @@ FINISH = "finish"  # (self) -> str
 def runtime_function(builtin: str) -> str:
     """The full name of the library function behind a builtin."""
     special = {"sorted": f"{CONTAINERS}.sorted_ints", "print": f"{TEXT}.print_text"}
-    return special.get(builtin) or f"{TEXT}.{builtin.replace('.', '_')}"
+    module = BYTE_STRINGS if builtin.startswith("bytes.") and builtin != "bytes.decode" else TEXT
+    return special.get(builtin) or f"{module}.{builtin.replace('.', '_')}"
 
 
 # C symbols that compiled code calls; whoever exports them is compiled in with the program, else they stay external.

@@ -7,23 +7,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from kernel.lang import Span, final, inline, u8, u64
+from kernel.lang import Span, extern, final, inline, u8, u64
 from kernel.lang.raw import RawArray, array_span, become_bytes, byte_at, bytes_text, copy_in, no_array, text_bytes
 from kernel.lang.runtime.byte_strings import bytes_compare, bytes_concat, bytes_equal
-from kernel.lang.unsafe import TRAP_RANGE, trap
+from kernel.lang.unsafe import TRAP_RANGE, address_of, span_at, trap
 
 FIRST_CAPACITY: Final = 64
 DIGITS_LOWER: Final = b"0123456789abcdefghijklmnopqrstuvwxyz"
 DIGITS_UPPER: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-ALIGN_LEFT: Final = 60  # the characters of a format specification
-ALIGN_RIGHT: Final = 62
-ALIGN_CENTRE: Final = 94
-ALIGN_AFTER_SIGN: Final = 61
-SIGN_MINUS: Final = 45  # a sign for negative numbers only
-SIGN_PLUS: Final = 43
-SIGN_SPACE: Final = 32
-NO_PRECISION: Final = -1
+SPACE: Final = 32
+ZERO: Final = 48
+MINUS: Final = 45
+NEWLINE: Final = 10
+BYTES_DATA: Final = 16  # where a byte string's data begins
 LAST_CODE_POINT: Final = 0x10FFFF
 
 
@@ -118,6 +115,21 @@ def text_of_int(value: int) -> str:
     return builder.finish()
 
 
+@extern("krait_host_write")
+def host_write(address: int, length: int) -> None:
+    """Write bytes to standard output: of stand-alone programs on the host, where C provides it."""
+    print(span_at(address, length).to_bytes().decode(), end="")
+
+
+def print_text(text: str) -> None:
+    """`print(...)` of a stand-alone program: the text and a newline."""
+    builder = TextBuilder()
+    builder.add_str(text)
+    builder.add_byte(NEWLINE)
+    data = builder.finish_bytes()
+    host_write(address_of(data) + BYTES_DATA, len(data))
+
+
 @final
 class TextBuilder:
     """Text that grows at its end. `finish` hands it out without a copy; `clear` starts anew with the storage that is there, so that
@@ -184,11 +196,6 @@ class TextBuilder:
         self._buffer[self._length] = u8(value)
         self._length += 1
 
-    def add_fill(self, code: int, count: int) -> None:
-        """A character `count` times; none if `count` is negative."""
-        for _ in range(count):
-            self.add_character(code)
-
     def add_character(self, code: int) -> None:
         """A character by its code point; traps on surrogates."""
         if code < 0 or code > LAST_CODE_POINT or 0xD800 <= code < 0xE000:
@@ -208,27 +215,62 @@ class TextBuilder:
             self.add_byte(0x80 | ((code >> 6) & 0x3F))
             self.add_byte(0x80 | (code & 0x3F))
 
-    def add_str(self, text: str) -> None:
-        """`f"{text}"`."""
-        self.add_raw(text_bytes(text))
+    def add_str(self, text: str, width: int = 0) -> None:
+        """`f"{text:width}"`: padded on the right; for a negative width, on the left."""
+        data = text_bytes(text)
+        padding = abs(width) - str_length(text) if width != 0 else 0
+        if width < 0:
+            self.add_spaces(padding)
+        self.add_raw(data)
+        if width > 0:
+            self.add_spaces(padding)
+
+    def add_spaces(self, count: int) -> None:
+        """Spaces; none if `count` is negative."""
+        for _ in range(count):
+            self.add_byte(SPACE)
 
     def add_bool(self, value: bool) -> None:
         """`f"{value}"`."""
         self.add_raw(b"True" if value else b"False")
 
-    def add_int(self, value: int) -> None:
-        """`f"{value}"`."""
-        if value < 0:
-            self.add_byte(SIGN_MINUS)
-        self.add_digits(magnitude_of(value), 10, False)
+    def add_int(
+        self, value: int, base: int = 10, width: int = 0, zero_pad: bool = False, upper: bool = False, alternate: bool = False
+    ) -> None:
+        """`f"{value:…}"` in base 2, 8, 10 or 16, padded on the left (with zeros behind the sign, if asked); for a negative width, on
+        the right. `alternate` puts the base's prefix in front."""
+        self.add_number(magnitude_of(value), value < 0, base, width, zero_pad, upper, alternate)
 
-    def add_unsigned(self, value: u64) -> None:
-        """`f"{value}"` of a u64."""
-        self.add_digits(value, 10, False)
+    def add_u64(
+        self, value: u64, base: int = 10, width: int = 0, zero_pad: bool = False, upper: bool = False, alternate: bool = False
+    ) -> None:
+        """The same for a u64."""
+        self.add_number(value, False, base, width, zero_pad, upper, alternate)
 
-    def add_digits(self, magnitude: u64, base: int, upper: bool) -> None:
-        """A number's digits in base 2, 8, 10 or 16."""
+    def add_number(
+        self, magnitude: u64, negative: bool, base: int, width: int, zero_pad: bool, upper: bool, alternate: bool
+    ) -> None:
+        """A number from its magnitude and sign."""
         count = count_digits(magnitude, base)
+        has_prefix = alternate and base != 10
+        padding = abs(width) - count - (1 if negative else 0) - (2 if has_prefix else 0)
+        if width > 0 and not zero_pad:
+            self.add_spaces(padding)
+        if negative:
+            self.add_byte(MINUS)
+        if has_prefix:
+            letter = 120 if base == 16 else 111 if base == 8 else 98
+            self.add_byte(ZERO)
+            self.add_byte(letter - 32 if upper else letter)
+        if width > 0 and zero_pad:
+            for _ in range(padding):
+                self.add_byte(ZERO)
+        self.add_digits(magnitude, count, base, upper)
+        if width < 0:
+            self.add_spaces(padding)
+
+    def add_digits(self, magnitude: u64, count: int, base: int, upper: bool) -> None:
+        """A number's `count` digits in base 2, 8, 10 or 16."""
         self.reserve(count)
         digits = DIGITS_UPPER if upper else DIGITS_LOWER
         rest = magnitude
@@ -246,69 +288,8 @@ class TextBuilder:
                 rest = rest >> shift
         self._length += count
 
-    def add_int_formatted(
-        self, value: int, base: int, width: int, fill: int, align: int, sign: int, alternate: bool, upper: bool
-    ) -> None:
-        """`f"{value:…}"`: base 2, 8, 10 or 16; `fill` and `align` as characters (`=` pads after the sign: the `0` of `08x`)."""
-        self.add_number(magnitude_of(value), value < 0, base, width, fill, align, sign, alternate, upper)
-
-    def add_unsigned_formatted(
-        self, value: u64, base: int, width: int, fill: int, align: int, sign: int, alternate: bool, upper: bool
-    ) -> None:
-        """The same for a u64."""
-        self.add_number(value, False, base, width, fill, align, sign, alternate, upper)
-
-    def add_number(
-        self,
-        magnitude: u64,
-        negative: bool,
-        base: int,
-        width: int,
-        fill: int,
-        align: int,
-        sign: int,
-        alternate: bool,
-        upper: bool,
-    ) -> None:
-        """A number from its magnitude and sign."""
-        has_sign = negative or sign != SIGN_MINUS
-        has_prefix = alternate and base != 10
-        size = count_digits(magnitude, base) + (1 if has_sign else 0) + (2 if has_prefix else 0)
-        padding = max(width - size, 0)
-        before = padding if align == ALIGN_RIGHT else padding // 2 if align == ALIGN_CENTRE else 0
-        after = 0 if align == ALIGN_AFTER_SIGN else padding - before
-        self.add_fill(fill, before)
-        if has_sign:
-            self.add_byte(SIGN_MINUS if negative else sign)
-        if has_prefix:
-            letter = 120 if base == 16 else 111 if base == 8 else 98
-            self.add_byte(48)
-            self.add_byte(letter - 32 if upper else letter)
-        if align == ALIGN_AFTER_SIGN:
-            self.add_fill(fill, padding)
-        self.add_digits(magnitude, base, upper)
-        self.add_fill(fill, after)
-
-    def add_str_formatted(self, text: str, width: int, fill: int, align: int, precision: int) -> None:
-        """`f"{text:…}"`: `precision` is the most characters to show, or NO_PRECISION."""
-        data = text_bytes(text)
-        shown = 0
-        end = 0
-        while end < len(data) and shown != precision:
-            end += 1
-            while end < len(data) and byte_at(data, end) & 0xC0 == 0x80:
-                end += 1
-            shown += 1
-        padding = max(width - shown, 0)
-        before = padding if align == ALIGN_RIGHT else padding // 2 if align == ALIGN_CENTRE else 0
-        self.add_fill(fill, before)
-        self.reserve(end)
-        copy_in(self._buffer, self._length, data, 0, end)
-        self._length += end
-        self.add_fill(fill, padding - before)
-
-    def add_bytes(self, data: bytes) -> None:
-        """`f"{data}"`, which is the same as `repr(data)`: `b'...'`."""
+    def add_bytes_repr(self, data: bytes) -> None:
+        """`f"{data!r}"`: `b'...'`."""
         self.add_byte(98)
         self.add_quoted(data, False)
 

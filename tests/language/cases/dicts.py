@@ -1,0 +1,81 @@
+"""dict: keys of all kinds, every operation, insertion order, growth and removal."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Color(IntEnum):
+    RED = 1
+    BLUE = 2
+
+
+class Key:
+    number: int
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def show(counts: dict[int, int]) -> None:
+    text = ""
+    for key, value in counts.items():
+        text += f"{key}={value} "
+    print(f"{len(counts)}: {text}")
+
+
+def main() -> None:
+    counts: dict[int, int] = {}
+    for value in [5, 3, 5, 1, 3, 5]:
+        counts[value] = counts.get(value, 0) + 1
+    show(counts)
+    counts[3] += 10
+    del counts[5]
+    counts[5] = 50
+    show(counts)
+    print(counts.pop(1), counts.pop(77, -1), counts.setdefault(3, 0), counts.setdefault(4, 44))
+    show(counts)
+    print(3 in counts, 99 in counts, 99 not in counts)
+    found = counts.get(99)
+    print(found is None)
+    names: dict[str, int] = {"one": 1, "two": 2}
+    names["three"] = 3
+    for name in names:
+        print(name, names[name])
+    for number in names.values():
+        print(number)
+    paths: dict[bytes, Key] = {b"/": Key(0), b"/bin": Key(1)}
+    paths[b"/" + b"bin"] = Key(2)
+    entry = paths.get(b"/bin")
+    if entry is not None:
+        print(entry.number, len(paths))
+    print(paths.get(b"/usr") is None)
+    colors: dict[Color, bytes] = {Color.RED: b"red"}
+    colors[Color.BLUE] = b"blue"
+    print(len(colors[Color.BLUE]))
+    key = Key(7)
+    objects: dict[Key, int] = {key: 1, Key(7): 2}
+    print(objects[key], len(objects), Key(7) in objects)
+    large: dict[int, int] = {}
+    for value in range(1000):
+        large[value * 4096] = value
+    for value in range(0, 1000, 3):
+        del large[value * 4096]
+    for value in range(500):
+        large[-value] = value
+    total = 0
+    for place, (place_key, value) in enumerate(large.items()):
+        total = (total * 31 + place * 7 + place_key + value) % 1000003
+    print(len(large), total)
+    large.clear()
+    print(len(large), 0 in large)
+    large[1] = 2
+    show(large)
+    for step in range(100):
+        large[step] = step
+        del large[step]
+    show(large)
+
+
+if __name__ == "__main__":
+    main()
