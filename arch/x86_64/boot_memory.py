@@ -5,10 +5,10 @@ Works on the boot stub's direct map, which reaches to 4 GiB.
 
 from typing import Final
 
-from kernel.lang.unsafe import fill_bytes, load_u8
+from kernel.lang.unsafe import fill_bytes, load_u8, symbol_address
 
 from arch.x86_64.bootinfo import OUT_OF_REACH, BootInfo, BootInfoError, PhysicalMemory
-from arch.x86_64.layout import PAGE_SIZE, direct_map
+from arch.x86_64.layout import PAGE_SIZE, direct_map, physical_of
 from kernel.lang import panic
 
 REACH: Final = 1 << 32
@@ -70,3 +70,8 @@ def first_free() -> int:
 def range_end() -> int:
     """End of the chosen range."""
     return _end
+
+
+def reserve_image(info: BootInfo) -> None:
+    """Keeps the kernel's image out of the usable memory. Raises BootInfoError."""
+    info.reserve(physical_of(symbol_address("__image_start")), physical_of(symbol_address("__image_end")))

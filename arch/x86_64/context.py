@@ -58,3 +58,8 @@ def prepare_kernel_entry(stack_top: int, argument: int) -> int:
     store_i64(sp + OFFSET_RBX, argument)
     store_i64(sp + OFFSET_RETURN, symbol_address("kthread_entry"))
     return sp
+
+
+def boot_stack_top() -> int:
+    """The upper end of the stack on which the boot stub called krait_main."""
+    return symbol_address("boot_stack_top")

@@ -16,6 +16,7 @@ from typing import Final
 
 from kernel.lang.unsafe import load_i64, store_i64, symbol_address
 
+from arch.x86_64.bootinfo import KIND_ACPI, KIND_RAM, BootInfo
 from arch.x86_64.cpu import features
 from arch.x86_64.instructions import invalidate_page, write_cr3
 from arch.x86_64.layout import (
@@ -74,9 +75,9 @@ def kernel_root() -> int:
     return _root
 
 
-def build(usable_start: list[int], usable_end: list[int], count: int) -> None:
-    """Makes the kernel's tables and switches to them. Runs once, on the boot stub's tables, whose direct map reaches
-    to 4 GiB: the page source must give pages below. The ranges are the RAM to map, in bytes.
+def build(info: BootInfo) -> None:
+    """Makes the kernel's tables and switches to them. Runs once, on the boot stub's tables, whose direct map reaches to 4 GiB: the
+    page source must give pages below. Maps what the loader calls RAM, or ACPI tables.
     """
     global _root
     _root = _new_table()
@@ -85,8 +86,9 @@ def build(usable_start: list[int], usable_end: list[int], count: int) -> None:
     _table_below(_root, DYNAMIC_BASE, TOP_SHIFT)
     _table_below(_root, KERNEL_BASE, TOP_SHIFT)
 
-    for i in range(count):
-        _map_ram(page_floor(usable_start[i]), page_ceiling(usable_end[i]))
+    for i in range(info.region_count):
+        if info.region_kind[i] == KIND_RAM or info.region_kind[i] == KIND_ACPI:
+            _map_ram(page_floor(info.region_start[i]), page_ceiling(info.region_end[i]))
     _map_image()
     write_cr3(_root)
 

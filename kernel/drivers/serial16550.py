@@ -2,7 +2,7 @@
 
 Transmission is polled: a byte is written only when the holding register is empty, because a line that is connected to
 a socket loses bytes that come faster than they are taken. Reception interrupts; the handler moves the bytes to a ring,
-from which the tty takes them. If the ring is full, what comes is dropped: nobody reads.
+from which the tty takes them. When the ring is full, bytes stay in the chip, with its interrupt off, until the ring is half empty: the other side then waits.
 
 Locking: interrupts are off in all of these.
 Source: National Semiconductor PC16550D data sheet.
@@ -49,6 +49,8 @@ class SerialPort:
         self.ring: list[int] = [0] * RING_SIZE
         self.ring_start: int = 0
         self.ring_length: int = 0
+        self.stalled: bool = False
+        """The ring is full, and the chip keeps what comes."""
 
     def initialise(self) -> None:
         """Probes the chip by its scratch register, which nothing else uses; sets 115200 baud, 8 bits, no parity; no
@@ -77,8 +79,8 @@ class SerialPort:
     def enable_receive(self) -> None:
         """Interrupts on reception. The caller unmasks `line`."""
         if self.present:
-            self.receive()
             out_u8(self.base + INTERRUPT_ENABLE, IER_RECEIVE)
+            self.receive()
 
     def write_byte(self, byte: int) -> None:
         """Waits for room, then sends. A line that never drains (no chip, hardware handshake gone) is given up after
@@ -99,13 +101,15 @@ class SerialPort:
         """The interrupt handler's work: empties the chip's FIFO into the ring. Harmless when there is nothing."""
         if not self.present:
             return
-        for _ in range(RING_SIZE):
+        for _ in range(RING_SIZE + 1):
             if in_u8(self.base + LINE_STATUS) & LSR_DATA_READY == 0:
                 return
-            byte = in_u8(self.base + DATA)
-            if self.ring_length < RING_SIZE:
-                self.ring[(self.ring_start + self.ring_length) % RING_SIZE] = byte
-                self.ring_length += 1
+            if self.ring_length == RING_SIZE:
+                self.stalled = True
+                out_u8(self.base + INTERRUPT_ENABLE, 0)
+                return
+            self.ring[(self.ring_start + self.ring_length) % RING_SIZE] = in_u8(self.base + DATA)
+            self.ring_length += 1
 
     def take_byte(self) -> int:
         """The oldest received byte, or -1."""
@@ -114,6 +118,9 @@ class SerialPort:
         byte = self.ring[self.ring_start]
         self.ring_start = (self.ring_start + 1) % RING_SIZE
         self.ring_length -= 1
+        if self.stalled and self.ring_length <= RING_SIZE // 2:
+            self.stalled = False
+            self.enable_receive()
         return byte
 
 

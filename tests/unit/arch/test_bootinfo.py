@@ -1,5 +1,6 @@
 """Boot information: honest loaders are understood, lying ones are refused without harm."""
 
+import itertools
 import struct
 from collections.abc import Iterable
 
@@ -176,7 +177,7 @@ def test_usable_memory_is_disjoint_ram_that_nobody_reserved(some: list[Region], 
         assert any(low <= start and end <= high for low, high in ram)
         assert not any(low < end and start < high for low, high in holes)
     ordered = sorted(found)
-    for (_, end), (start, _) in zip(ordered, ordered[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(ordered):
         assert end <= start
 
 

@@ -69,15 +69,18 @@ def test_received_bytes_wait_in_the_ring(chip: Chip) -> None:
     assert [port.take_byte() for _ in range(4)] == [97, 98, 99, -1]
 
 
-def test_a_full_ring_drops_the_newest(chip: Chip) -> None:
+def test_a_full_ring_leaves_the_rest_to_the_chip(chip: Chip) -> None:
     port = SerialPort(0, BASE, 4)
     port.initialise()
-    for round_number in range(2):
-        chip.incoming += bytes([round_number]) * serial16550.RING_SIZE
-        port.receive()
-    assert not chip.incoming
-    assert {port.take_byte() for _ in range(serial16550.RING_SIZE)} == {0}
+    port.enable_receive()
+    sent = [i % 251 for i in range(3 * serial16550.RING_SIZE)]
+    chip.incoming += bytes(sent)
+    port.receive()
+    assert len(chip.incoming) == 2 * serial16550.RING_SIZE
+    assert chip.registers[serial16550.INTERRUPT_ENABLE] == 0
+    assert [port.take_byte() for _ in sent] == sent
     assert port.take_byte() == -1
+    assert chip.registers[serial16550.INTERRUPT_ENABLE] == serial16550.IER_RECEIVE
 
 
 def test_absent_port() -> None:
