@@ -22,4 +22,4 @@ class Kernel:
 
 
 KRAIT = Kernel("krait", KERNEL, "console=ttyS0")
-LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off")
+LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off no5lvl")

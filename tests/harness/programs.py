@@ -10,7 +10,7 @@ from tools.paths import BUILD, ROOT
 from userland.busybox import kernel_headers
 
 PROGRAMS = BUILD / "tests" / "programs"
-FLAGS = ("-O1", "-g0", "-Wall", "-Wno-nonnull", "-Wno-unused-result", "-pthread")
+FLAGS = ("-D_GNU_SOURCE", "-O1", "-g0", "-w", "-pthread")
 
 
 def compile_program(source: Path, *, flags: tuple[str, ...] = ("-static",)) -> Path:

@@ -5,7 +5,6 @@
  * A case runs in an empty directory of its own, in a session of its own, with standard input from /dev/null; its output goes to a
  * file, which is printed when it has ended. Whatever is left of its process group is killed then.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -6,9 +6,6 @@
  */
 #ifndef CASE_H
 #define CASE_H
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

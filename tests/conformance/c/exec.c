@@ -28,7 +28,7 @@ static int report(int argc, char **argv)
 	printf("alternate stack %s\n", stack.ss_flags & SS_DISABLE ? "off" : "on");
 	printf("umask %o\n", umask(0));
 	char name[17] = { 0 };
-	syscall(SYS_prctl, 15, name);
+	syscall(SYS_prctl, 16, name);
 	printf("name %s\n", name);
 	return 0;
 }

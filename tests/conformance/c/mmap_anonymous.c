@@ -113,7 +113,6 @@ int main(void)
 	SHOW(madvise(d, 4 * PAGE, MADV_DONTNEED));
 	SHOW(mprotect(d, 4 * PAGE, PROT_READ));
 	unsigned char present[4];
-	d[0] = 0;
 	SHOW(mincore(shared, PAGE, present));
 	printf("present %d\n", present[0] & 1);
 	SHOW(mincore(d + 2 * PAGE, PAGE, present));

@@ -1,7 +1,7 @@
 /* Covers: rt_sigaction (SA_SIGINFO SA_RESTART SA_NODEFER SA_RESETHAND SA_ONSTACK), rt_sigprocmask, rt_sigpending, rt_sigsuspend, rt_sigtimedwait, rt_sigqueueinfo, kill, tgkill, tkill, pause, sigaltstack; nesting and order. */
 #include "case.h"
 
-static volatile int depth, deepest, count;
+static volatile int depth, deepest, count, raised;
 static volatile siginfo_t last;
 
 static void plain(int number)
@@ -13,7 +13,7 @@ static void nested(int number)
 {
 	if (++depth > deepest)
 		deepest = depth;
-	if (depth < 3)
+	if (raised++ < 2)
 		raise(number);
 	depth--;
 }
@@ -101,11 +101,11 @@ int main(void)
 
 	/* Flags. */
 	install(SIGUSR2, nested, 0);
-	deepest = 0, raise(SIGUSR2);
+	raised = deepest = 0, raise(SIGUSR2);
 	printf("without SA_NODEFER: depth %d\n", deepest);
 	sleep_ms(1);
 	install(SIGUSR2, nested, SA_NODEFER);
-	depth = deepest = 0, raise(SIGUSR2);
+	depth = deepest = raised = 0, raise(SIGUSR2);
 	printf("with SA_NODEFER: depth %d\n", deepest);
 	install(SIGUSR2, plain, SA_RESETHAND);
 	raise(SIGUSR2);

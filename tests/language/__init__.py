@@ -1,0 +1,1 @@
+"""Tests of the language: every feature runs plainly, checked and compiled."""

@@ -1,0 +1,86 @@
+"""Runs a stand-alone Kernel Python file three ways: plain CPython, checked CPython, compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.language import checked as checks
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TRAP_STATUS = 70
+TIMEOUT_SECONDS = 120
+FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+# Exceptions of CPython that mean that the program itself is wrong, and never a trap.
+BROKEN = (NameError, SyntaxError, AttributeError, ImportError, TypeError, RecursionError)
+
+
+@dataclass
+class Trap:
+    """Where and how a program trapped. `lines` are the lines of the program's own file on the stack, innermost last."""
+
+    kind: str
+    lines: list[int] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.kind} at line {self.lines[-1] if self.lines else '?'}"
+
+
+@dataclass
+class Outcome:
+    """What a run printed, and how it ended."""
+
+    lines: list[str]
+    trap: Trap | None = None
+    message: str = ""
+    broken: bool = False
+
+
+def run_python(path: Path, checked: bool) -> Outcome:
+    """Run the file's `main` in this process."""
+    output = io.StringIO()
+    name = f"language_{'checked' if checked else 'plain'}_{path.stem}"
+    try:
+        with contextlib.redirect_stdout(output):
+            module = checks.load(path, name, checked)
+            module.main()
+    except BROKEN:
+        return Outcome(output.getvalue().splitlines(), None, traceback.format_exc(), broken=True)
+    except Exception as error:  # noqa: BLE001  (whatever a program raises is its outcome)
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno or 0 for frame in frames if frame.filename == str(path)]
+        return Outcome(output.getvalue().splitlines(), Trap(type(error).__name__, lines), traceback.format_exc())
+    finally:
+        sys.modules.pop(name, None)
+    return Outcome(output.getvalue().splitlines())
+
+
+def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
+    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims."""
+    environment = dict(os.environ)
+    if stress:
+        environment["KRAIT_STRESS"] = "1"
+    command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", profile]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as expired:
+        printed = expired.stdout or b""
+        text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
+        return Outcome(text.splitlines(), None, "timed out", broken=True)
+    lines = done.stdout.splitlines()
+    if done.returncode == 0:
+        return Outcome(lines)
+    if done.returncode != TRAP_STATUS:
+        return Outcome(lines, None, f"status {done.returncode}\n{done.stderr}", broken=True)
+    inside = [int(frame["line"]) for frame in FRAME.finditer(done.stderr) if Path(frame["path"]).name == path.name]
+    last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "?"
+    return Outcome(lines, Trap(last, inside), done.stderr)

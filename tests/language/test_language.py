@@ -1,0 +1,136 @@
+"""Every case in `cases/` runs plainly, with checks, and compiled in both profiles; all must print the same.
+
+A case that traps says so: `# traps: OverflowError at line 17`. Its checked run must end with that exception at that line, and its compiled
+runs must print the same lines before, and show that line in their traceback. What plain CPython does then is its own affair.
+
+Cases that do not trap are compiled together, as modules of one program, which is quick; if that fails, they are compiled one by
+one so that each failure has its name.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.language.runner import ROOT, Outcome, run_compiled, run_python
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
+TRAPS = re.compile(r"^# traps: (?P<kind>\w+) at line (?P<line>\d+)$", re.MULTILINE)
+PROFILES = ("dev", "release")
+BUILD = ROOT / "build" / "language"
+WORKERS = 2
+
+
+def expected_trap(path: Path) -> re.Match[str] | None:
+    return TRAPS.search(path.read_text())
+
+
+QUIET = [path for path in CASES if expected_trap(path) is None]
+TRAPPING = [path for path in CASES if expected_trap(path) is not None]
+
+
+def name_of(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize("path", QUIET, ids=name_of)
+def test_plain_and_checked_agree(path: Path) -> None:
+    plain = run_python(path, checked=False)
+    checked = run_python(path, checked=True)
+    assert plain.trap is None and not plain.broken, plain.message
+    assert checked.trap is None and not checked.broken, checked.message
+    assert checked.lines == plain.lines
+
+
+@pytest.mark.parametrize("path", TRAPPING, ids=name_of)
+def test_checked_traps(path: Path) -> None:
+    expected = expected_trap(path)
+    assert expected is not None
+    outcome = run_python(path, checked=True)
+    assert outcome.trap is not None, outcome.message
+    assert outcome.trap.kind == expected["kind"], outcome.message
+    assert int(expected["line"]) in outcome.trap.lines, outcome.message
+
+
+class Compiled:
+    """Outcomes of the compiled cases, made once a session and profile."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[tuple[str, str], Outcome] = {}
+
+    def of(self, path: Path, profile: str) -> Outcome:
+        if (path.stem, profile) not in self.outcomes:
+            self.run_all(profile)
+        return self.outcomes[path.stem, profile]
+
+    def run_all(self, profile: str) -> None:
+        alone = list(TRAPPING)
+        together = self.run_together(profile)
+        if together is None:
+            alone += QUIET
+        else:
+            self.outcomes.update({(name, profile): outcome for name, outcome in together.items()})
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for path, outcome in zip(alone, pool.map(lambda p: run_compiled(p, profile), alone), strict=True):
+                self.outcomes[path.stem, profile] = outcome
+
+    def run_together(self, profile: str) -> dict[str, Outcome] | None:
+        """All quiet cases as one program; None if it does not compile or does not end well."""
+        folder = BUILD / profile
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in QUIET:
+            shutil.copy(path, folder / f"case_{path.name}")
+        imports = "".join(f"import case_{path.stem}\n" for path in QUIET)
+        calls = "".join(f'    print("=== {path.stem}")\n    case_{path.stem}.main()\n' for path in QUIET)
+        driver = folder / "all_cases.py"
+        driver.write_text(
+            f'"""All cases."""\n\nfrom __future__ import annotations\n\n{imports}\n\ndef main() -> None:\n{calls}'
+        )
+        outcome = run_compiled(driver, profile)
+        if outcome.trap is not None or outcome.broken:
+            (folder / "message.txt").write_text(outcome.message)
+            return None
+        parts = "\n".join(outcome.lines).split("=== ")
+        named = (part.partition("\n") for part in parts if part)
+        return {name: Outcome(text.removesuffix("\n").split("\n")) for name, _, text in named}
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Compiled:
+    return Compiled()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("path", QUIET, ids=name_of)
+def test_compiled_prints_the_same(path: Path, profile: str, compiled: Compiled) -> None:
+    outcome = compiled.of(path, profile)
+    assert outcome.trap is None and not outcome.broken, outcome.message
+    expected = run_python(path, checked=True).lines
+    assert outcome.lines == expected
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("path", TRAPPING, ids=name_of)
+def test_compiled_traps(path: Path, profile: str, compiled: Compiled) -> None:
+    expected = expected_trap(path)
+    assert expected is not None
+    outcome = compiled.of(path, profile)
+    assert outcome.trap is not None, outcome.message
+    assert int(expected["line"]) in outcome.trap.lines, outcome.message
+    assert outcome.lines == run_python(path, checked=True).lines
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["references", "dicts", "lists", "texts"])
+def test_reclaiming_at_every_allocation_changes_nothing(name: str) -> None:
+    path = next(path for path in CASES if path.stem == name)
+    outcome = run_compiled(path, "release", stress=True)
+    assert not outcome.broken and outcome.trap is None, outcome.message
+    assert outcome.lines == run_python(path, checked=True).lines
