@@ -1,0 +1,36 @@
+"""What a parent hears of a child: the fields of SIGCHLD's siginfo_t and of waitid (wait(2), sigaction(2))."""
+
+from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage
+from kernel.task.process import Process
+from kernel.task.siginfo import SignalInfo, from_child
+from kernel.task.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED
+
+
+def child_information(process: Process, signo: int, code: int, status: int) -> SignalInfo:
+    """siginfo_t for a child's change of state."""
+    usage = process_usage(process)
+    leader = process.leader
+    uid = 0 if leader is None else leader.credentials.uid
+    return from_child(
+        signo,
+        code,
+        process.pid,
+        uid,
+        status,
+        usage.user_ns // NS_PER_CLOCK_TICK,
+        usage.system_ns // NS_PER_CLOCK_TICK,
+    )
+
+
+def exit_code(process: Process) -> int:
+    """si_code for how a process ended."""
+    if process.exit_status & 0x7F == 0:
+        return CLD_EXITED
+    return CLD_DUMPED if process.exit_status & 0x80 != 0 else CLD_KILLED
+
+
+def exit_value(process: Process) -> int:
+    """si_status for how a process ended: its exit code or its signal."""
+    if process.exit_status & 0x7F == 0:
+        return (process.exit_status >> 8) & 0xFF
+    return process.exit_status & 0x7F

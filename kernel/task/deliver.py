@@ -1,0 +1,196 @@
+"""Work on the way back to user mode: ending, stopping, signals, giving way (signal(7)).
+
+Runs whenever a system call or a fault of a program is done, with the program's registers in its frame. In a loop, because each step may sleep and
+things change meanwhile:
+
+1. the process is to end, or another thread executes a new program: this thread exits;
+2. it is somebody else's turn: give way;
+3. the process is to stop: sleep until it continues;
+4. a signal waits: take it. A handler gets a frame on the user stack, and perhaps another one on top of it; without a handler the default action follows.
+
+If the system call ended because of a signal (the results ERESTART…), it is repeated or returns EINTR, as the handler's flags say.
+"""
+
+from typing import Final
+
+from arch.x86_64.frame import TrapFrame
+from arch.x86_64.layout import VECTOR_SYSCALL
+from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno
+from kernel.sched import ThreadState
+from kernel.sched.scheduler import need_resched, schedule
+from kernel.task import signal_frame
+from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction
+from kernel.task.exit import end_process, exit_task
+from kernel.task.groups import is_orphaned
+from kernel.task.notify import report_stopped
+from kernel.task.process import Process
+from kernel.task.send import force, interrupt, is_protected, set_blocked, update_interrupted
+from kernel.task.siginfo import SignalInfo, from_kernel
+from kernel.task.signals import IGNORED_BY_DEFAULT, SIGSEGV, SIGSTOP, STOP_SIGNALS, bit, contains
+from kernel.task.task import Task
+
+_SYS_RESTART_SYSCALL: Final = 219
+_SYSCALL_INSTRUCTION: Final = 2  # bytes
+
+
+def before_user_mode(task: Task, frame: TrapFrame) -> None:
+    """Do what has to be done before the program goes on. May not return: the task may end here."""
+    while True:
+        if task.interrupted:
+            process = task.process
+            if process.is_exiting:
+                exit_task(task)
+            if process.exec_task is not None and process.exec_task is not task:
+                exit_task(task)
+            if process.stop_signal != 0:
+                _stop(task)
+            else:
+                _take_signal(task, frame)
+        elif need_resched():
+            schedule()
+        else:
+            break
+    _settle_restart(frame)
+    if task.restores_blocked:
+        task.restores_blocked = False
+        set_blocked(task, task.saved_blocked)
+
+
+# Restarting system calls -----------------------------------------------------------------------------------------------
+
+
+def _interrupted_by(frame: TrapFrame) -> int:
+    """Which ERESTART… the system call ended with; 0 if it ended otherwise, or this is no system call."""
+    if frame.vector != VECTOR_SYSCALL or frame.error_code < 0:
+        return 0
+    error = -frame.rax if -600 < frame.rax < 0 else 0
+    if error == ERESTARTSYS or error == ERESTARTNOHAND or error == ERESTARTNOINTR or error == ERESTART_RESTARTBLOCK:
+        return error
+    return 0
+
+
+def _settle_restart(frame: TrapFrame) -> None:
+    """No handler ran: repeat the call."""
+    error = _interrupted_by(frame)
+    if error == 0:
+        return
+    _repeat(frame, _SYS_RESTART_SYSCALL if error == ERESTART_RESTARTBLOCK else frame.error_code)
+
+
+def _repeat(frame: TrapFrame, number: int) -> None:
+    frame.rax = number
+    frame.rip -= _SYSCALL_INSTRUCTION
+    frame.rcx = frame.rip
+    frame.error_code = -1
+
+
+def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
+    """A handler runs: the call is repeated after it only if it may be."""
+    error = _interrupted_by(frame)
+    if error == 0:
+        return
+    if error == ERESTARTNOINTR or (error == ERESTARTSYS and action.flags & SA_RESTART != 0):
+        _repeat(frame, frame.error_code)
+    else:
+        frame.rax = -EINTR
+        frame.error_code = -1
+
+
+# Taking signals ------------------------------------------------------------------------------------------------------------
+
+
+def take_pending(task: Task, blocked: int) -> SignalInfo | None:
+    """Take the next pending signal that is not in `blocked`: the thread's own before the process's."""
+    signo = task.pending.choose(blocked)
+    if signo != 0:
+        return task.pending.take(signo)
+    shared = task.process.pending
+    signo = shared.choose(blocked)
+    if signo != 0:
+        return shared.take(signo)
+    return None
+
+
+def _take_signal(task: Task, frame: TrapFrame) -> None:
+    info = take_pending(task, task.blocked)
+    if info is None:
+        update_interrupted(task)
+        return
+    process = task.process
+    signo = info.signo
+    forced = task.forced == signo
+    if forced:
+        task.forced = 0
+    action = process.actions.table[signo]
+    if action.handler == SIG_IGN:
+        pass
+    elif action.handler != SIG_DFL:
+        _run_handler(task, frame, action, info)
+    elif is_protected(process, signo) and not forced:
+        pass
+    elif contains(STOP_SIGNALS, signo):
+        _begin_stop(process, signo)
+    elif not contains(IGNORED_BY_DEFAULT, signo):
+        end_process(process, signo)
+        return
+    update_interrupted(task)
+
+
+def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo) -> None:
+    _settle_for_handler(frame, action)
+    mask = task.saved_blocked if task.restores_blocked else task.blocked
+    try:
+        signal_frame.push(task, frame, action, info, mask)
+    except Errno:
+        _force_fault(task, info.signo)
+        return
+    except MemoryError:
+        _force_fault(task, info.signo)
+        return
+    task.restores_blocked = False
+    blocked = task.blocked | action.mask
+    if action.flags & SA_NODEFER == 0:
+        blocked |= bit(info.signo)
+    if action.flags & SA_RESETHAND != 0:
+        task.process.actions.set(info.signo, SIG_DFL, action.flags, action.restorer, action.mask)
+    set_blocked(task, blocked)
+
+
+def _force_fault(task: Task, signo: int) -> None:
+    """The frame cannot be written: SIGSEGV, and if it was for SIGSEGV, without a handler."""
+    if signo == SIGSEGV:
+        task.process.actions.set(SIGSEGV, SIG_DFL, 0, 0, 0)
+    force(task, from_kernel(SIGSEGV))
+
+
+# Stopping --------------------------------------------------------------------------------------------------------------------
+
+
+def _begin_stop(process: Process, signo: int) -> None:
+    """A stop signal's default action: all threads are to stop. Nothing happens in an orphaned group, whose jobs nobody would continue."""
+    group = process.group
+    if signo != SIGSTOP and group is not None and is_orphaned(group, None):
+        return
+    process.stop_signal = signo
+    process.last_stop_signal = signo
+    process.stopped_count = 0
+    for tid in process.threads.keys():
+        other = process.threads[tid]
+        other.is_stopped = False
+        interrupt(other)
+
+
+def _stop(task: Task) -> None:
+    """Take part in a stop; the last thread to do so tells the parent."""
+    process = task.process
+    task.is_stopped = True
+    process.stopped_count += 1
+    if process.stopped_count >= len(process.threads):
+        process.is_stopped = True
+        process.stop_reported = False
+        process.continue_unreported = False
+        report_stopped(process)
+    task.state = ThreadState.STOPPED
+    schedule()
+    task.is_stopped = False
+    update_interrupted(task)

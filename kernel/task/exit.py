@@ -1,0 +1,228 @@
+"""The end of tasks and processes, and what is left to do for others (exit(2), wait(2), prctl(2), setpgid(2)).
+
+A task ends in its own context, on its own stack; the stack is freed by whoever runs next. When the last thread has ended the process is a zombie until its parent has
+waited for it, or is reaped at once if the parent does not care.
+
+Context: `exit_task` sleeps (closing files) and does not return.
+"""
+
+from collections.abc import Callable
+
+from kernel.lang import Errno, final, panic
+from kernel.sched import exit_thread
+from kernel.sched.scheduler import wake
+from kernel.task import futex_exit
+from kernel.task.accounting import process_usage, retire
+from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
+from kernel.task.groups import ProcessGroup, has_stopped_member, is_orphaned, leave
+from kernel.task.notify import report_exit, report_stopped
+from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
+from kernel.task.process import Process
+from kernel.task.send import interrupt, resume_stopped, send_from_kernel, send_to_group
+from kernel.task.siginfo import from_kernel
+from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP
+from kernel.task.task import Task
+
+
+@final
+class LastExit:
+    """What happens when the first process ends: entered by the boot code, with the status that wait(2) would report."""
+
+    def __init__(self) -> None:
+        self.handler: Callable[[int], None] | None = None
+
+
+LAST_EXIT: LastExit = LastExit()
+
+
+def end_process(process: Process, status: int) -> None:
+    """All threads are to end, with a status as wait(2) reports it. The first call decides. The running thread goes on until it looks at its signals."""
+    if process.is_exiting:
+        return
+    process.is_exiting = True
+    process.exit_status = status
+    process.stop_signal = 0
+    for tid in process.threads.keys():
+        task = process.threads[tid]
+        if not task.is_exiting:
+            interrupt(task)
+            resume_stopped(task)
+            if task.kill_wakes:
+                wake(task)
+
+
+def exit_task(task: Task) -> None:
+    """End the running task. Does not return."""
+    task.is_exiting = True
+    task.interrupted = False
+    process = task.process
+    if process.pid == 1 and len(process.threads) == 1:
+        _first_process_ends(process)
+    futex_exit.leave_locks(task)
+    _release_memory(task)
+    finish_vfork(task)
+    files = task.file_table
+    task.file_table = None
+    if files is not None:
+        files.release()
+    context = task.fs_context
+    task.fs_context = None
+    if context is not None:
+        context.release()
+    task.registers.release()
+    retire(task)
+    process.threads.pop(task.tid)
+    task.pending.clear()
+    task.restart = None
+    uncount_user(task.credentials.uid)
+    if process.leader is not task:
+        unregister_task(task)
+    if len(process.threads) == 0:
+        _end_of_process(process)
+    else:
+        _one_thread_less(process)
+    exit_thread()
+
+
+def _first_process_ends(process: Process) -> None:
+    handler = LAST_EXIT.handler
+    if handler is not None:
+        handler(process.exit_status)
+    panic(f"the first process ended with status {process.exit_status}")
+
+
+def _release_memory(task: Task) -> None:
+    memory = task.memory
+    task.memory = None
+    task.space_root = 0
+    if memory is not None:
+        memory.release()
+
+
+def finish_vfork(task: Task) -> None:
+    """The task no longer uses its parent's memory: the parent goes on."""
+    if task.is_vfork_child:
+        task.is_vfork_child = False
+        task.vfork_waiters.wake_all()
+
+
+def _one_thread_less(process: Process) -> None:
+    """Who waits for the other threads: execve, a stop."""
+    if process.exec_task is not None:
+        process.exec_waiters.wake_all()
+    if process.stop_signal != 0 and not process.is_stopped and process.stopped_count >= len(process.threads):
+        process.is_stopped = True
+        process.stop_reported = False
+        report_stopped(process)
+
+
+# The process --------------------------------------------------------------------------------------------------------------
+
+
+def _end_of_process(process: Process) -> None:
+    process.is_zombie = True
+    process.is_stopped = False
+    timers = process.timers
+    if timers is not None:
+        timers.cancel_all()
+        process.timers = None
+    posix_timers = process.posix_timers
+    if posix_timers is not None:
+        posix_timers.delete_all()
+        process.posix_timers = None
+    process.pending.clear()
+    executable = process.executable
+    process.executable = None
+    if executable is not None:
+        executable.release()
+    _hang_up(process)
+    _give_children_away(process)
+    group = process.group
+    if group is not None:
+        _rescue_orphans(group, process)
+    _tell_parent(process)
+    process.exit_waiters.wake_all()
+
+
+def _hang_up(process: Process) -> None:
+    """A session leader's end frees its terminal."""
+    if process.group is None or not process.is_session_leader():
+        return
+    session = process.session
+    terminal = session.terminal
+    if terminal is not None:
+        terminal.session_ended()
+        session.terminal = None
+        terminal.session = None
+
+
+def _new_parent(process: Process) -> Process | None:
+    """Who adopts the children: the nearest ancestor that asked for it (PR_SET_CHILD_SUBREAPER), else the first process."""
+    ancestor = process.parent
+    while ancestor is not None:
+        if ancestor.is_subreaper and not ancestor.is_zombie:
+            return ancestor
+        ancestor = ancestor.parent
+    return find_process(1)
+
+
+def _give_children_away(process: Process) -> None:
+    if len(process.children) == 0:
+        return
+    adopter = _new_parent(process)
+    if adopter is None or adopter is process:
+        return
+    for pid in list(process.children.keys()):
+        child = process.children[pid]
+        child.parent = adopter
+        adopter.children[pid] = child
+        if child.death_signal != 0 and not child.is_zombie:
+            try:
+                send_from_kernel(child, child.death_signal)
+            except Errno:
+                pass  # its queue is full
+        child.exit_signal = SIGCHLD if child.exit_signal != 0 else 0
+        group = child.group
+        if child.is_zombie:
+            _tell_parent(child)
+        elif group is not None and group is not process.group:
+            _rescue_orphans(group, process)
+    process.children.clear()
+
+
+def _rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
+    """A group that has just been orphaned with stopped members gets SIGHUP and SIGCONT: nobody else would continue it (POSIX, _exit)."""
+    if is_orphaned(group, leaving) and has_stopped_member(group):
+        send_to_group(group, from_kernel(SIGHUP))
+        send_to_group(group, from_kernel(SIGCONT))
+
+
+def _tell_parent(process: Process) -> None:
+    parent = process.parent
+    if parent is None:
+        return
+    action = parent.actions.table[SIGCHLD]
+    uncaring = process.exit_signal == SIGCHLD and (action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0)
+    report_exit(process, parent)
+    if uncaring:
+        reap(process)
+        parent.child_waiters.wake_all()
+
+
+def reap(process: Process) -> None:
+    """Forget a zombie: its use goes to the parent's count, its numbers are free again, and no reference to it remains."""
+    if process.is_reaped:
+        return
+    process.is_reaped = True
+    parent = process.parent
+    if parent is not None:
+        parent.waited.add(process_usage(process))
+        parent.waited.add(process.waited)
+        parent.children.pop(process.pid)
+        process.parent = None
+    leave(process)
+    leader = process.leader
+    if leader is not None:
+        unregister_task(leader)
+        process.leader = None
+    unregister_process(process)

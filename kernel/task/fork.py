@@ -1,0 +1,301 @@
+"""Making tasks: clone in all its forms (clone(2), fork(2), vfork(2)).
+
+The child starts with a copy of the caller's registers, and its system call returns 0. What is not shared is copied before the child can be seen, so a failure
+leaves nothing behind.
+
+Context: sleeps (CLONE_VFORK waits for the child to exec or exit). Raises EAGAIN (limits), EINVAL, MemoryError.
+"""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, bytes_of, final
+from kernel.lib import user
+from kernel.mm.frames import total_frame_count
+from kernel.sched.scheduler import start_thread
+from kernel.sched.stacks import allocate_stack, free_stack
+from kernel.task.deliver import before_user_mode
+from kernel.task.groups import join
+from kernel.task.limits import RLIMIT_NPROC
+from kernel.task.pids import (
+    allocate_pid,
+    count_user,
+    register_process,
+    register_task,
+    task_count,
+    tasks_of_user,
+    unregister_task,
+)
+from kernel.task.process import Process
+from kernel.task.signals import SIGCHLD
+from kernel.task.task import SS_DISABLE, Task, TaskStart
+from kernel.time.clock import monotonic_ns
+
+CSIGNAL: Final = 0xFF
+CLONE_VM: Final = 0x100
+CLONE_FS: Final = 0x200
+CLONE_FILES: Final = 0x400
+CLONE_SIGHAND: Final = 0x800
+CLONE_PIDFD: Final = 0x1000
+CLONE_PTRACE: Final = 0x2000
+CLONE_VFORK: Final = 0x4000
+CLONE_PARENT: Final = 0x8000
+CLONE_THREAD: Final = 0x1_0000
+CLONE_NEWNS: Final = 0x2_0000
+CLONE_SYSVSEM: Final = 0x4_0000
+CLONE_SETTLS: Final = 0x8_0000
+CLONE_PARENT_SETTID: Final = 0x10_0000
+CLONE_CHILD_CLEARTID: Final = 0x20_0000
+CLONE_DETACHED: Final = 0x40_0000
+CLONE_UNTRACED: Final = 0x80_0000
+CLONE_CHILD_SETTID: Final = 0x100_0000
+CLONE_NEWCGROUP: Final = 0x200_0000
+CLONE_NEWUTS: Final = 0x400_0000
+CLONE_NEWIPC: Final = 0x800_0000
+CLONE_NEWUSER: Final = 0x1000_0000
+CLONE_NEWPID: Final = 0x2000_0000
+CLONE_NEWNET: Final = 0x4000_0000
+CLONE_IO: Final = 0x8000_0000
+CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000
+CLONE_INTO_CGROUP: Final = 0x2_0000_0000
+
+_NAMESPACES: Final = (
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
+)
+_UNSUPPORTED: Final = _NAMESPACES | CLONE_PIDFD | CLONE_INTO_CGROUP
+
+_FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
+
+
+@final
+class CloneArguments:
+    """What a caller of clone asks for."""
+
+    def __init__(self, flags: int, exit_signal: int) -> None:
+        self.flags: int = flags
+        self.exit_signal: int = exit_signal
+        self.stack: int = 0  # the child's stack pointer, 0: the parent's
+        self.parent_tid: int = 0
+        self.child_tid: int = 0
+        self.tls: int = 0
+
+
+@final
+class ForkStart(TaskStart):
+    """A child's first steps, in its own address space."""
+
+    def __init__(self, child_tid: int) -> None:
+        self.child_tid: int = child_tid  # where to write the child's number, or 0
+
+    def begin(self, task: Task) -> None:
+        if self.child_tid != 0:
+            try:
+                user.write_u32(self.child_tid, task.tid)
+            except Errno:
+                pass  # as on Linux: the program finds out
+        before_user_mode(task, task.frame())
+
+
+def task_limit() -> int:
+    """How many tasks memory allows (threads-max)."""
+    return max(64, total_frame_count() // _FRAMES_PER_TASK)
+
+
+def clone(parent: Task, arguments: CloneArguments) -> int:
+    """Make a task; returns its number."""
+    _check(parent, arguments)
+    flags = arguments.flags
+    child = _make(parent, arguments)
+    tid = child.tid
+    if flags & CLONE_PARENT_SETTID != 0:
+        try:
+            user.write_u32(arguments.parent_tid, tid)
+        except Errno:
+            pass  # the child exists; Linux does not undo it either
+    child.is_vfork_child = flags & CLONE_VFORK != 0
+    start_thread(child, parent)
+    if flags & CLONE_VFORK != 0:
+        _wait_for_vfork(parent, child)
+    return tid
+
+
+def _check(parent: Task, arguments: CloneArguments) -> None:
+    flags = arguments.flags
+    if flags & _UNSUPPORTED != 0 or flags & (CLONE_FS | CLONE_NEWNS) == CLONE_FS | CLONE_NEWNS:
+        raise Errno(EINVAL)
+    if flags & CLONE_THREAD != 0 and flags & CLONE_SIGHAND == 0:
+        raise Errno(EINVAL)
+    if flags & CLONE_SIGHAND != 0 and flags & CLONE_VM == 0:
+        raise Errno(EINVAL)
+    if flags & CLONE_SIGHAND != 0 and flags & CLONE_CLEAR_SIGHAND != 0:
+        raise Errno(EINVAL)
+    if flags & CLONE_PARENT != 0 and parent.pid == 1:
+        raise Errno(EINVAL)
+    if flags & CLONE_SETTLS != 0 and (arguments.tls < 0 or arguments.tls >= 1 << 47):
+        raise Errno(EINVAL)
+    if parent.interrupted:
+        raise Errno(ERESTARTNOINTR)  # the signal first: a child of a dying process would only be killed
+    credentials = parent.credentials
+    if not credentials.capable() and tasks_of_user(credentials.uid) >= parent.process.limits.soft[RLIMIT_NPROC]:
+        raise Errno(EAGAIN)
+    if task_count() >= task_limit():
+        raise Errno(EAGAIN)
+
+
+def _make(parent: Task, arguments: CloneArguments) -> Task:
+    flags = arguments.flags
+    tid = allocate_pid()
+    is_thread = flags & CLONE_THREAD != 0
+    process = parent.process if is_thread else _new_process(parent, tid, arguments)
+    child = Task(tid, process, parent.name, parent.credentials)
+    child.stack = allocate_stack()
+    try:
+        _share_or_copy(parent, child, flags)
+        register_task(child)
+        try:
+            _enter(parent, child, arguments, is_thread)
+        except MemoryError:
+            unregister_task(child)
+            raise
+    except MemoryError:
+        _undo(child)
+        raise
+    return child
+
+
+def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
+    old = parent.process
+    flags = arguments.flags
+    actions = old.actions if flags & CLONE_SIGHAND != 0 else old.actions.copy()
+    if flags & CLONE_CLEAR_SIGHAND != 0:
+        actions.reset_for_exec()
+    process = Process(pid, old.limits.copy(), actions)
+    process.exit_signal = old.exit_signal if flags & CLONE_PARENT != 0 else arguments.exit_signal
+    process.is_dumpable = old.is_dumpable
+    process.no_new_privileges = old.no_new_privileges
+    process.keeps_capabilities = old.keeps_capabilities
+    process.personality = old.personality
+    process.oom_adjustment = old.oom_adjustment
+    process.timer_slack_ns = old.timer_slack_ns
+    process.started_ns = monotonic_ns()
+    executable = old.executable
+    if executable is not None:
+        process.executable = executable.acquire()
+    return process
+
+
+def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
+    """Fill in memory, files and file context, each with a reference of the child's own."""
+    space = parent.space
+    if flags & CLONE_VM != 0:
+        space.acquire()
+        child.memory = space
+    else:
+        child.memory = space.fork()
+    child.space_root = child.space.root
+    files = parent.files
+    if flags & CLONE_FILES != 0:
+        files.acquire()
+        child.file_table = files
+    else:
+        child.file_table = files.copy()
+    context = parent.fs
+    if flags & CLONE_FS != 0:
+        context.acquire()
+        child.fs_context = context
+    else:
+        child.fs_context = context.copy()
+    parent.registers.copy_to(child.registers)
+
+
+def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool) -> None:
+    """Registers, numbers, relatives. The lists come first, because only they can fail."""
+    flags = arguments.flags
+    process = child.process
+    process.threads[child.tid] = child
+    if not is_thread:
+        relative = parent.process.parent if flags & CLONE_PARENT != 0 else parent.process
+        if relative is None:
+            relative = parent.process
+        try:
+            register_process(process)
+            relative.children[process.pid] = process
+            group = parent.process.group
+            if group is not None:
+                join(process, group)
+        except MemoryError:
+            relative.children.pop(process.pid, process)
+            process.group = None
+            raise
+        process.parent = relative
+        process.leader = child
+    count_user(child.credentials.uid)
+    child.start = ForkStart(arguments.child_tid if flags & CLONE_CHILD_SETTID != 0 else 0)
+    child.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
+    child.blocked = parent.saved_blocked if parent.restores_blocked else parent.blocked
+    _copy_scheduling(parent, child)
+    if flags & CLONE_VM == 0 or flags & CLONE_VFORK != 0:
+        child.signal_stack.address = parent.signal_stack.address
+        child.signal_stack.size = parent.signal_stack.size
+        child.signal_stack.flags = parent.signal_stack.flags
+    else:
+        child.signal_stack.flags = SS_DISABLE
+    frame = child.frame()
+    bytes_of(frame).copy_from(bytes_of(parent.frame()))
+    frame.rax = 0
+    frame.error_code = -1  # the child's call is done: nothing to restart
+    if arguments.stack != 0:
+        frame.rsp = arguments.stack
+    if flags & CLONE_SETTLS != 0:
+        child.registers.fs_base = arguments.tls
+
+
+def _copy_scheduling(parent: Task, child: Task) -> None:
+    child.affinity = parent.affinity
+    if parent.reset_on_fork:
+        child.nice = max(parent.nice, 0) if not parent.is_realtime() else 0
+        return
+    child.policy = parent.policy
+    child.nice = parent.nice
+    child.realtime_priority = parent.realtime_priority
+
+
+def _undo(child: Task) -> None:
+    """Give back what a child got that will not live."""
+    process = child.process
+    process.threads.pop(child.tid, child)
+    executable = process.executable
+    if process.leader is None and executable is not None:
+        process.executable = None
+        executable.release()
+    memory = child.memory
+    if memory is not None:
+        memory.release()
+    files = child.file_table
+    if files is not None:
+        files.release()
+    context = child.fs_context
+    if context is not None:
+        context.release()
+    child.registers.release()
+    stack = child.stack
+    if stack is not None:
+        child.stack = None
+        free_stack(stack)
+
+
+def _wait_for_vfork(parent: Task, child: Task) -> None:
+    """Sleep until the child has its own memory. Only a kill ends this earlier."""
+    parent.kill_wakes = True
+    while child.is_vfork_child and not parent.process.is_exiting and not parent.has_pending_kill():
+        child.vfork_waiters.sleep(interruptible=False)
+    parent.kill_wakes = False
+
+
+def fork_arguments() -> CloneArguments:
+    """fork(2)."""
+    return CloneArguments(0, SIGCHLD)
+
+
+def vfork_arguments() -> CloneArguments:
+    """vfork(2)."""
+    return CloneArguments(CLONE_VFORK | CLONE_VM, SIGCHLD)

@@ -1,0 +1,123 @@
+"""Process groups and sessions (setpgid(2), setsid(2), credentials(7)): what job control works on.
+
+Invariants: a group belongs to one session and is in the registry while it has a member; a session is in the registry while it has a group. Their
+numbers are not given to new processes for so long (pids.py).
+"""
+
+from typing import TYPE_CHECKING
+
+from kernel.lang import final
+
+if TYPE_CHECKING:
+    from kernel.task.process import Process
+
+
+class ControllingTerminal:
+    """What a session knows of its terminal. Base class of kernel.tty's terminals."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.foreground: int = 0  # process group id
+
+    def session_ended(self) -> None:
+        """The session leader exited: hang up. Called with `session` still set."""
+
+    def device_number(self) -> int:
+        """For /proc/PID/stat."""
+        return 0
+
+
+@final
+class Session:
+    """A login: process groups that share a controlling terminal."""
+
+    def __init__(self, sid: int) -> None:
+        self.sid: int = sid
+        self.group_count: int = 0
+        self.terminal: ControllingTerminal | None = None
+
+
+@final
+class ProcessGroup:
+    """A job."""
+
+    def __init__(self, pgid: int, session: Session) -> None:
+        self.pgid: int = pgid
+        self.session: Session = session
+        self.members: dict[int, Process] = {}
+
+
+_groups: dict[int, ProcessGroup] = {}
+_sessions: dict[int, Session] = {}
+
+
+def find_group(pgid: int) -> ProcessGroup | None:
+    """The group with this number."""
+    return _groups.get(pgid)
+
+
+def find_session(sid: int) -> Session | None:
+    """The session with this number."""
+    return _sessions.get(sid)
+
+
+def new_session(sid: int) -> Session:
+    """Register a session without groups."""
+    session = Session(sid)
+    _sessions[sid] = session
+    return session
+
+
+def new_group(pgid: int, session: Session) -> ProcessGroup:
+    """Register a group without members."""
+    group = ProcessGroup(pgid, session)
+    _groups[pgid] = group
+    session.group_count += 1
+    return group
+
+
+def join(process: "Process", group: ProcessGroup) -> None:
+    """Make a process a member; it must be in no group."""
+    group.members[process.pid] = process
+    process.group = group
+
+
+def leave(process: "Process") -> None:
+    """Take a process out of its group. A group without members goes, and a session without groups."""
+    group = process.group
+    if group is None:
+        return
+    process.group = None
+    group.members.pop(process.pid)
+    if len(group.members) > 0:
+        return
+    _groups.pop(group.pgid)
+    session = group.session
+    session.group_count -= 1
+    if session.group_count == 0:
+        _sessions.pop(session.sid)
+        terminal = session.terminal
+        if terminal is not None:
+            terminal.session = None
+            session.terminal = None
+
+
+def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
+    """Whether no member (`leaving` aside) has a parent in another group of the session: nobody would continue the job once it stops."""
+    for pid in group.members.keys():
+        member = group.members[pid]
+        parent = member.parent
+        if member is leaving or member.is_zombie or parent is None or parent.pid == 1:
+            continue
+        other = parent.group
+        if other is not None and other is not group and other.session is group.session:
+            return False
+    return True
+
+
+def has_stopped_member(group: ProcessGroup) -> bool:
+    """Whether any member is stopped."""
+    for pid in group.members.keys():
+        if group.members[pid].is_stopped:
+            return True
+    return False

@@ -1,0 +1,100 @@
+"""Signals that were sent and not yet taken, for a thread or for a whole process.
+
+A standard signal is pending once, however often it is sent. Real-time signals queue, in order of sending, each with its information; the number
+queued for a user is bounded (RLIMIT_SIGPENDING), so a million signals cost a bounded amount of memory. What finds no room fails with EAGAIN if
+it came from sigqueue, and otherwise is pending without its information.
+
+Source: signal(7), "Queueing and delivery semantics for real-time signals".
+"""
+
+from kernel.lang import final
+from kernel.task.siginfo import SignalInfo, anonymous
+from kernel.task.signals import FIRST_REALTIME, SYNCHRONOUS, bit, contains, lowest
+
+# Signals with information that are queued, by user.
+_queued_by_user: dict[int, int] = {}
+
+
+def queued_count(uid: int) -> int:
+    """How many queued signals count against a user."""
+    return _queued_by_user.get(uid, 0)
+
+
+@final
+class PendingSignals:
+    """Invariant: `mask` has the bit of every signal in `queue`, and perhaps more."""
+
+    def __init__(self) -> None:
+        self.mask: int = 0
+        self.queue: list[SignalInfo] = []
+
+    def add(self, info: SignalInfo, uid: int, limit: int) -> bool:
+        """Make a signal pending; False if its information found no room within the user's `limit`. Never raises."""
+        signo = info.signo
+        if signo < FIRST_REALTIME and contains(self.mask, signo):
+            return True
+        self.mask |= bit(signo)
+        if queued_count(uid) >= limit:
+            return False
+        try:
+            self.queue.append(info)
+        except MemoryError:
+            return False
+        info.owner_uid = uid
+        _queued_by_user[uid] = queued_count(uid) + 1
+        return True
+
+    def choose(self, blocked: int) -> int:
+        """The signal to take next among those that are not blocked, 0 if there is none."""
+        ready = self.mask & ~blocked
+        if ready == 0:
+            return 0
+        first = ready & SYNCHRONOUS
+        return lowest(first if first != 0 else ready)
+
+    def take(self, signo: int) -> SignalInfo:
+        """Take a pending signal with its information."""
+        found = -1
+        more = False
+        for i in range(len(self.queue)):
+            if self.queue[i].signo == signo:
+                if found < 0:
+                    found = i
+                else:
+                    more = True
+                    break
+        if not more:
+            self.mask &= ~bit(signo)
+        if found < 0:
+            return anonymous(signo)
+        info = self.queue.pop(found)
+        _uncount(info)
+        return info
+
+    def discard(self, mask: int) -> None:
+        """Forget all pending signals of a set."""
+        if self.mask & mask == 0:
+            return
+        self.mask &= ~mask
+        kept = 0
+        for i in range(len(self.queue)):
+            info = self.queue[i]
+            if contains(mask, info.signo):
+                _uncount(info)
+            else:
+                self.queue[kept] = info
+                kept += 1
+        while len(self.queue) > kept:
+            self.queue.pop()
+
+    def clear(self) -> None:
+        """Forget everything: the owner is gone."""
+        self.discard(-1)
+
+
+def _uncount(info: SignalInfo) -> None:
+    count = queued_count(info.owner_uid) - 1
+    if count <= 0:
+        _queued_by_user.pop(info.owner_uid, 0)
+    else:
+        _queued_by_user[info.owner_uid] = count

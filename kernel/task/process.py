@@ -1,0 +1,138 @@
+"""A process: what all threads of a thread group share.
+
+Invariants: `threads` holds the living threads, by tid; a process without threads is a zombie until its parent reaps it. `children` holds
+living and zombie children, by pid. References from `parent`, `children` and `group` are undone when the process is reaped (exit.py), so no cycle outlives it.
+"""
+
+from typing import TYPE_CHECKING
+
+from kernel.lang import final
+from kernel.sched import WaitQueue
+from kernel.task.actions import SignalActions
+from kernel.task.groups import ProcessGroup, Session
+from kernel.task.limits import Limits
+from kernel.task.pending import PendingSignals
+from kernel.task.signals import SIGCHLD
+
+if TYPE_CHECKING:
+    from kernel.fs.file import File
+    from kernel.task.interval_timers import IntervalTimers
+    from kernel.task.posix_timers import PosixTimers
+    from kernel.task.task import Task
+
+
+@final
+class Usage:
+    """Counters of resource use (getrusage(2)); times in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.user_ns: int = 0
+        self.system_ns: int = 0
+        self.peak_pages: int = 0
+        self.minor_faults: int = 0
+        self.major_faults: int = 0
+        self.voluntary_switches: int = 0
+        self.involuntary_switches: int = 0
+
+    def add(self, other: "Usage") -> None:
+        """Count another's use too."""
+        self.user_ns += other.user_ns
+        self.system_ns += other.system_ns
+        self.peak_pages = max(self.peak_pages, other.peak_pages)
+        self.minor_faults += other.minor_faults
+        self.major_faults += other.major_faults
+        self.voluntary_switches += other.voluntary_switches
+        self.involuntary_switches += other.involuntary_switches
+
+
+@final
+class Process:
+    """A thread group."""
+
+    def __init__(self, pid: int, limits: Limits, actions: SignalActions) -> None:
+        self.pid: int = pid
+        self.parent: Process | None = None
+        self.children: dict[int, Process] = {}
+        self.threads: dict[int, Task] = {}
+        self.leader: Task | None = None  # kept, dead or alive, until the process is reaped
+        self.group: ProcessGroup | None = None
+        self.limits: Limits = limits
+        self.actions: SignalActions = actions
+        self.pending: PendingSignals = PendingSignals()
+        # Exit
+        self.exit_signal: int = SIGCHLD  # what the parent gets; 0: nothing
+        self.exit_status: int = 0  # as wait(2) reports it
+        self.is_exiting: bool = False  # all threads are to end, with `exit_status`
+        self.exec_task: Task | None = None  # the thread that waits for the others to end, in execve
+        self.exec_waiters: WaitQueue = WaitQueue()
+        self.is_zombie: bool = False
+        self.is_reaped: bool = False
+        # Job control
+        self.stop_signal: int = 0  # threads are to stop, or have stopped
+        self.stopped_count: int = 0
+        self.is_stopped: bool = False  # all threads have stopped
+        self.stop_reported: bool = True  # a wait has seen the stop
+        self.continue_unreported: bool = False
+        self.last_stop_signal: int = 0
+        # Waiting
+        self.child_waiters: WaitQueue = WaitQueue()
+        self.exit_waiters: WaitQueue = WaitQueue()  # pidfd, and vfork's parents by task
+        self.has_execed: bool = False
+        self.is_subreaper: bool = False
+        self.death_signal: int = 0  # PR_SET_PDEATHSIG
+        self.is_dumpable: bool = True
+        self.no_new_privileges: bool = False
+        self.keeps_capabilities: bool = False
+        self.personality: int = 0
+        self.oom_adjustment: int = 0
+        self.executable: File | None = None
+        self.timers: IntervalTimers | None = None
+        self.posix_timers: PosixTimers | None = None
+        self.started_ns: int = 0
+        self.cpu_limit_warned_ns: int = 0
+        self.timer_slack_ns: int = 50_000
+        # Accounting of threads that ended, and of children that were waited for
+        self.ended: Usage = Usage()
+        self.waited: Usage = Usage()
+
+    @property
+    def session(self) -> Session:
+        """The session; a process that was reaped has none, and nobody asks."""
+        group = self.group
+        assert group is not None
+        return group.session
+
+    @property
+    def group_id(self) -> int:
+        """The process group's number, 0 after the process was reaped."""
+        group = self.group
+        return 0 if group is None else group.pgid
+
+    @property
+    def session_id(self) -> int:
+        """The session's number, 0 after the process was reaped."""
+        group = self.group
+        return 0 if group is None else group.session.sid
+
+    @property
+    def parent_id(self) -> int:
+        """The parent's pid; 0 for the first process."""
+        parent = self.parent
+        return 0 if parent is None else parent.pid
+
+    def is_session_leader(self) -> bool:
+        """Whether the session bears this process's number."""
+        return self.session_id == self.pid
+
+    def thread_count(self) -> int:
+        """How many threads live."""
+        return len(self.threads)
+
+    def any_thread(self) -> "Task | None":
+        """A living thread, the leader if it lives; None for zombies."""
+        leader = self.leader
+        if leader is not None and leader.tid in self.threads:
+            return leader
+        for tid in self.threads.keys():
+            return self.threads[tid]
+        return None

@@ -1,0 +1,138 @@
+"""What the processor holds of a program beside the frame: FS and GS bases, FPU and vector registers.
+
+The bases are swapped at each switch. The FPU is lazy at first: a task without an area runs with CR0.TS set, and its first FPU instruction
+traps and gives it one (`first_use`); from then on the registers are saved and restored at each switch, which is cheaper than a trap.
+
+Invariants: FPU instructions run exactly while the running task has an area and its registers are loaded. An area is one frame.
+Context: never sleeps; `first_use` raises MemoryError.
+Safety: areas are whole zeroed frames, larger than any area that `fpu.initialise` accepts (checked) and 64-byte aligned; registers are
+loaded from areas that this kernel saved, or whose contents were sanitised, and a malformed area is refused by `fpu_restore` without
+harm. Base registers get user addresses only: arch_prctl checks.
+"""
+
+from typing import Final
+
+from arch.x86_64 import fpu
+from arch.x86_64.context import enter_user_mode
+from arch.x86_64.instructions import read_fs_base, read_msr, write_fs_base, write_msr
+from kernel.lang import Span, final, panic, u8
+from kernel.lang.unsafe import span_at
+from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
+from kernel.sched import Thread
+
+_MSR_KERNEL_GS_BASE: Final = 0xC000_0102
+
+
+@final
+class ProcessorState:
+    """One task's."""
+
+    def __init__(self) -> None:
+        self.fs_base: int = 0
+        self.gs_base: int = 0
+        self.area: Frame = NO_FRAME
+        self.loaded: bool = False  # the FPU holds this task's registers
+
+    # Switching ---------------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """The task loses the processor."""
+        self.save()
+        if self.loaded:
+            self.loaded = False
+            fpu.take_away()
+
+    def enter(self) -> None:
+        """The task gets the processor."""
+        write_fs_base(self.fs_base)
+        write_msr(_MSR_KERNEL_GS_BASE, self.gs_base)
+        if self.area != NO_FRAME:
+            self._load()
+
+    def save(self) -> None:
+        """Bring this object up to date with the processor, which runs the task."""
+        self.fs_base = read_fs_base()
+        self.gs_base = read_msr(_MSR_KERNEL_GS_BASE)
+        if self.loaded:
+            fpu.fpu_save(frame_address(self.area))
+
+    def _load(self) -> None:
+        fpu.give()
+        self.loaded = True
+        if fpu.fpu_restore(frame_address(self.area)) != 0:
+            fpu.initialise_area(frame_address(self.area))
+            fpu.fpu_restore(frame_address(self.area))
+
+    # The FPU --------------------------------------------------------------------------------------------------------
+
+    def first_use(self) -> None:
+        """An FPU instruction trapped: give the running task the FPU. Raises MemoryError."""
+        if self.area == NO_FRAME:
+            self.need_area()
+        self._load()
+
+    def need_area(self) -> None:
+        """Have an area, of initial state if the task had none. Raises MemoryError."""
+        if self.area != NO_FRAME:
+            return
+        if fpu.area_size() > PAGE_SIZE:
+            panic("an FPU area is larger than a frame")
+        area = allocate_zeroed_frame()
+        fpu.initialise_area(frame_address(area))
+        self.area = area
+
+    def copy_to(self, child: "ProcessorState") -> None:
+        """For clone: the child starts with the running task's state. Raises MemoryError."""
+        self.save()
+        child.fs_base = self.fs_base
+        child.gs_base = self.gs_base
+        if self.area != NO_FRAME:
+            child.area = allocate_zeroed_frame()
+            copy_frame(child.area, self.area)
+
+    def reset(self) -> None:
+        """For execve: bases zero, FPU as if never used."""
+        self.release()
+        self.fs_base = 0
+        self.gs_base = 0
+        write_fs_base(0)
+        write_msr(_MSR_KERNEL_GS_BASE, 0)
+
+    def release(self) -> None:
+        """The task ends, or starts another program: free the area."""
+        if self.loaded:
+            self.loaded = False
+            fpu.take_away()
+        area = self.area
+        if area != NO_FRAME:
+            self.area = NO_FRAME
+            put_frame(area)
+
+    def area_bytes(self) -> Span[u8]:
+        """The saved registers, for signal frames. The task must have an area; while its registers are loaded, `save` first."""
+        if self.area == NO_FRAME:
+            panic("no FPU area")
+        return span_at(frame_address(self.area), fpu.area_size())
+
+    def area_changed(self) -> None:
+        """The area of the running task was written from user memory: clear what is not legal, and load it."""
+        fpu.sanitise_area(frame_address(self.area))
+        self._load()
+
+    def set_fs_base(self, address: int) -> None:
+        """Of the running task; a user address."""
+        self.fs_base = address
+        write_fs_base(address)
+
+    def set_gs_base(self, address: int) -> None:
+        """Of the running task; a user address."""
+        self.gs_base = address
+        write_msr(_MSR_KERNEL_GS_BASE, address)
+
+
+def leave_for_user_mode(thread: Thread) -> None:
+    """Abandon what is on the running thread's stack and go on with the user frame at its top. Does not return."""
+    stack = thread.stack
+    if stack is None:
+        panic("a thread without a stack")
+    enter_user_mode(stack.top)

@@ -1,0 +1,298 @@
+"""Sending signals: who gets them, what is dropped, who is woken (kill(2), signal(7)).
+
+A signal for a process goes to a thread that does not block it, and waits in the process's own set until one takes it. It is dropped at once if it would
+be ignored; not while it is blocked, because the program may look at pending signals. Stop signals and SIGCONT cancel each other when they are sent.
+
+Context: never sleeps, never raises for want of memory; fit for interrupts (keys of a terminal, timers).
+"""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EPERM, ESRCH, Errno
+from kernel.lib.credentials import Credentials
+from kernel.sched import ThreadState
+from kernel.sched.scheduler import interrupt_sleep, make_ready
+from kernel.task.actions import SA_NOCLDSTOP
+from kernel.task.child_information import child_information
+from kernel.task.groups import ProcessGroup
+from kernel.task.limits import RLIMIT_SIGPENDING
+from kernel.task.pending import PendingSignals
+from kernel.task.pids import find_process, process_ids
+from kernel.task.process import Process
+from kernel.task.siginfo import SignalInfo, from_kernel
+from kernel.task.signals import (
+    CLD_CONTINUED,
+    FIRST_REALTIME,
+    SI_USER,
+    SIGCHLD,
+    SIGCONT,
+    SIGKILL,
+    STOP_SIGNALS,
+    UNBLOCKABLE,
+    bit,
+    contains,
+)
+from kernel.task.task import Task
+
+_INIT: Final = 1
+
+# Ready to be taken -----------------------------------------------------------------------------------------------------
+
+
+def update_interrupted(task: Task) -> None:
+    """Set `interrupted` after masks, pending signals or the state of the process changed."""
+    process = task.process
+    if process.is_exiting:
+        task.interrupted = not task.is_exiting
+        return
+    waiting = (task.pending.mask | process.pending.mask) & ~task.blocked
+    task.interrupted = waiting != 0 or (process.stop_signal != 0 and not task.is_stopped)
+
+
+def set_blocked(task: Task, mask: int) -> None:
+    """Change a task's signal mask. What SIGKILL and SIGSTOP are for, nobody blocks."""
+    task.blocked = mask & ~UNBLOCKABLE
+    update_interrupted(task)
+
+
+def interrupt(task: Task) -> None:
+    """Make a task look at its signals: ends its sleep if a signal may end it."""
+    task.interrupted = True
+    interrupt_sleep(task)
+
+
+# Sending ----------------------------------------------------------------------------------------------------------------
+
+
+def send_to_process(process: Process, info: SignalInfo) -> None:
+    """Send to a process as a whole. Raises EAGAIN when a queued signal finds no room."""
+    if process.is_zombie:
+        return
+    _prepare(process, info.signo)
+    if _is_dropped(process, process.any_thread(), info):
+        return
+    _queue(process, process.pending, process.any_thread(), info)
+    _wake_for(process, info.signo)
+
+
+def send_to_task(task: Task, info: SignalInfo) -> None:
+    """Send to one thread. Raises EAGAIN when a queued signal finds no room."""
+    process = task.process
+    if task.is_exiting:
+        return
+    _prepare(process, info.signo)
+    if _is_dropped(process, task, info):
+        return
+    _queue(process, task.pending, task, info)
+    if info.signo == SIGKILL:
+        _wake_for(process, SIGKILL)
+    elif not contains(task.blocked, info.signo):
+        interrupt(task)
+
+
+def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
+    """Send to every member of a process group, from the kernel: no permission is asked."""
+    for pid in list(group.members.keys()):
+        member = group.members.get(pid)
+        if member is not None:
+            try:
+                send_to_process(member, info)
+            except Errno:
+                continue  # one member's queue is full
+
+
+def send_from_kernel(process: Process, signo: int) -> None:
+    """A signal that the kernel sends to a process."""
+    send_to_process(process, from_kernel(signo))
+
+
+def force(task: Task, info: SignalInfo) -> None:
+    """A fault of the running task: it cannot ignore or block the signal. If it tries to, the default action follows, which kills."""
+    actions = task.process.actions
+    signo = info.signo
+    if contains(task.blocked, signo) or contains(actions.ignored, signo):
+        actions.set(signo, 0, 0, 0, 0)
+        task.blocked &= ~bit(signo)
+    task.forced = signo
+    task.pending.add(info, task.credentials.uid, _limit(task.process))
+    interrupt(task)
+
+
+def _limit(process: Process) -> int:
+    return process.limits.soft[RLIMIT_SIGPENDING]
+
+
+def _prepare(process: Process, signo: int) -> None:
+    """Stop signals drop pending SIGCONTs; SIGCONT drops pending stop signals, and continues the process whatever else it does."""
+    if contains(STOP_SIGNALS, signo):
+        _discard(process, bit(SIGCONT))
+    elif signo == SIGCONT:
+        _discard(process, STOP_SIGNALS)
+        continue_process(process)
+
+
+def _discard(process: Process, mask: int) -> None:
+    process.pending.discard(mask)
+    for tid in process.threads.keys():
+        process.threads[tid].pending.discard(mask)
+
+
+def discard_ignored(process: Process, signo: int) -> None:
+    """A signal became ignored: forget pending ones."""
+    _discard(process, bit(signo))
+    for tid in process.threads.keys():
+        update_interrupted(process.threads[tid])
+
+
+def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
+    if task is None:
+        return True
+    signo = info.signo
+    if contains(task.blocked, signo):
+        return False
+    if is_protected(process, signo):
+        return True
+    return process.actions.ignores(signo)
+
+
+def is_protected(process: Process, signo: int) -> bool:
+    """The first process takes only the signals for which it has a handler: nobody can kill it by accident."""
+    actions = process.actions
+    return process.pid == _INIT and not contains(actions.caught, signo)
+
+
+def _queue(process: Process, pending: PendingSignals, task: Task | None, info: SignalInfo) -> None:
+    uid = 0 if task is None else task.credentials.uid
+    if pending.add(info, uid, _limit(process)):
+        return
+    if info.signo >= FIRST_REALTIME and info.code != SI_USER:
+        # Queued with information: the sender hears that there was no room. The bit goes unless others are queued.
+        if not _has_queued(pending, info.signo):
+            pending.mask &= ~bit(info.signo)
+        raise Errno(EAGAIN)
+
+
+def _has_queued(pending: PendingSignals, signo: int) -> bool:
+    for queued in pending.queue:
+        if queued.signo == signo:
+            return True
+    return False
+
+
+def _wake_for(process: Process, signo: int) -> None:
+    """Choose the thread that takes a process's signal, and make it look. SIGKILL makes all look, the stopped too."""
+    if signo == SIGKILL:
+        process.stop_signal = 0
+        for tid in process.threads.keys():
+            task = process.threads[tid]
+            interrupt(task)
+            resume_stopped(task)
+            if task.kill_wakes and task.state == ThreadState.WAITING:
+                make_ready(task)
+        return
+    chosen: Task | None = None
+    for tid in process.threads.keys():
+        task = process.threads[tid]
+        if task.is_exiting or contains(task.blocked, signo):
+            continue
+        if chosen is None or task.tid == process.pid:
+            chosen = task
+    if chosen is not None:
+        interrupt(chosen)
+
+
+# Stopping and going on ---------------------------------------------------------------------------------------------------
+
+
+def resume_stopped(task: Task) -> None:
+    """Let a thread go on that a stop signal holds."""
+    if task.state == ThreadState.STOPPED:
+        task.is_stopped = False
+        make_ready(task)
+
+
+def continue_process(process: Process) -> None:
+    """End a stop, and tell the parent."""
+    if process.stop_signal == 0:
+        return
+    process.stop_signal = 0
+    process.stopped_count = 0
+    for tid in process.threads.keys():
+        task = process.threads[tid]
+        resume_stopped(task)
+        update_interrupted(task)
+    if process.is_stopped:
+        process.is_stopped = False
+        process.stop_reported = True
+        process.continue_unreported = True
+        report_job_control(process, CLD_CONTINUED, SIGCONT)
+
+
+def report_job_control(process: Process, code: int, status: int) -> None:
+    """Tell the parent that a process stopped or goes on, and wake its waits."""
+    parent = process.parent
+    if parent is None:
+        return
+    if parent.actions.table[SIGCHLD].flags & SA_NOCLDSTOP == 0:
+        send_to_process(parent, child_information(process, SIGCHLD, code, status))
+    parent.child_waiters.wake_all()
+
+
+# For system calls ----------------------------------------------------------------------------------------------------------
+
+
+def may_signal(sender: Task, target: Process, signo: int) -> bool:
+    """Whether a task's ids permit it to signal a process (kill(2))."""
+    if sender.process is target:
+        return True
+    mine = sender.credentials
+    theirs = credentials_of(target)
+    if theirs is None or mine.capable():
+        return True
+    if mine.euid == theirs.suid or mine.euid == theirs.uid or mine.uid == theirs.suid or mine.uid == theirs.uid:
+        return True
+    return signo == SIGCONT and sender.process.session_id == target.session_id
+
+
+def credentials_of(process: Process) -> Credentials | None:
+    """The credentials of a process: those of its leader; None once it is reaped."""
+    leader = process.leader
+    return None if leader is None else leader.credentials
+
+
+def kill_process(sender: Task, process: Process, signo: int, info: SignalInfo) -> None:
+    """kill(2) with a positive pid. Signal 0 only checks. Raises EPERM, EAGAIN."""
+    if not may_signal(sender, process, signo):
+        raise Errno(EPERM)
+    if signo != 0:
+        send_to_process(process, info)
+
+
+def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) -> None:
+    """kill(2) with a process group. Raises EPERM if no member may be signalled, ESRCH if there is none."""
+    _kill_each(sender, list(group.members.keys()), signo, info)
+
+
+def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
+    """kill(2) with -1: everybody but the first process and the sender."""
+    targets: list[int] = []
+    for pid in process_ids():
+        if pid != _INIT and pid != sender.pid:
+            targets.append(pid)
+    _kill_each(sender, targets, signo, info)
+
+
+def _kill_each(sender: Task, pids: list[int], signo: int, info: SignalInfo) -> None:
+    done = 0
+    error = ESRCH
+    for pid in pids:
+        process = find_process(pid)
+        if process is None:
+            continue
+        try:
+            kill_process(sender, process, signo, info)
+            done += 1
+        except Errno as e:
+            error = e.code
+    if done == 0:
+        raise Errno(error)

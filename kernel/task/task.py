@@ -1,0 +1,165 @@
+"""A task: one thread of a program, and what it may share with others (clone(2)).
+
+`memory`, `file_table` and `fs_context` are None once the task has exited; `space`, `files` and `fs` are for the running task and for
+others that are known to live.
+
+Invariants: a task holds one reference each to its address space, descriptor table and file context. `blocked` never has SIGKILL or SIGSTOP.
+`interrupted` is true whenever there is something to do before the next return to user mode (deliver.py).
+"""
+
+from typing import Final
+
+from arch.x86_64.context import user_frame
+from arch.x86_64.frame import TrapFrame
+from kernel.fs.descriptors import FileTable
+from kernel.fs.path import FsContext
+from kernel.lang import EFAULT, Errno, final, panic
+from kernel.lib.credentials import Credentials
+from kernel.mm.space import AddressSpace
+from kernel.sched import Thread, WaitQueue
+from kernel.sched.scheduler import current_thread
+from kernel.task.pending import PendingSignals
+from kernel.task.process import Process
+from kernel.task.processor_state import ProcessorState, leave_for_user_mode
+from kernel.task.signals import SIGKILL, contains
+
+SS_DISABLE: Final = 2
+
+
+@final
+class SignalStack:
+    """sigaltstack(2)."""
+
+    def __init__(self) -> None:
+        self.address: int = 0
+        self.size: int = 0
+        self.flags: int = SS_DISABLE
+
+
+class RestartBlock:
+    """How an interrupted call goes on when it is restarted (restart_syscall(2)). Base class; `resume` is the rest of the call."""
+
+    def resume(self) -> int:
+        """Go on; value or Errno as for any call."""
+        raise Errno(EFAULT)
+
+
+class TaskStart:
+    """What a new task does first, in its own context. Base class: see fork.py and init.py."""
+
+    def begin(self, task: "Task") -> None:
+        """Runs once, on the task's kernel stack, before it enters user mode."""
+
+
+@final
+class Task(Thread):
+    """A thread of a program."""
+
+    def __init__(self, tid: int, process: Process, name: bytes, credentials: Credentials) -> None:
+        super().__init__(name)
+        self.tid: int = tid
+        self.process: Process = process
+        self.credentials: Credentials = credentials
+        self.memory: AddressSpace | None = None
+        self.file_table: FileTable | None = None
+        self.fs_context: FsContext | None = None
+        # Signals
+        self.blocked: int = 0
+        self.saved_blocked: int = 0  # to restore after sigsuspend and its kind
+        self.restores_blocked: bool = False
+        self.awaited: int = 0  # sigtimedwait's set
+        self.pending: PendingSignals = PendingSignals()
+        self.signal_stack: SignalStack = SignalStack()
+        self.restart: RestartBlock | None = None
+        self.forced: int = 0  # a fault's signal, which even the first process takes
+        self.is_stopped: bool = False
+        self.kill_wakes: bool = False  # a kill ends the present sleep, though other signals do not
+        self.fault_address: int = 0  # of the last fault, for signal frames
+        self.fault_error_code: int = 0
+        self.fault_vector: int = 0
+        # Processor state
+        self.registers: ProcessorState = ProcessorState()
+        # Threads library
+        self.clear_tid_address: int = 0
+        self.robust_list: int = 0
+        # vfork: who waits until this task execs or exits
+        self.is_vfork_child: bool = False
+        self.vfork_waiters: WaitQueue = WaitQueue()
+        self.start: TaskStart | None = None
+        self.is_exiting: bool = False
+        self.minor_faults: int = 0
+        self.affinity: int = 1
+        self.system_call: int = -1  # for /proc/PID/syscall
+
+    # Parts -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def space(self) -> AddressSpace:
+        """The address space of a living task."""
+        memory = self.memory
+        if memory is None:
+            raise Errno(EFAULT)
+        return memory
+
+    @property
+    def files(self) -> FileTable:
+        """The descriptors of a living task."""
+        table = self.file_table
+        if table is None:
+            panic("an exited task has no files")
+        return table
+
+    @property
+    def fs(self) -> FsContext:
+        """Root, working directory and umask of a living task, with this task's credentials in it."""
+        context = self.fs_context
+        if context is None:
+            panic("an exited task has no working directory")
+        if context.credentials is not self.credentials:
+            context.credentials = self.credentials
+        return context
+
+    def frame(self) -> TrapFrame:
+        """The registers with which the program entered the kernel, and will go on."""
+        stack = self.stack
+        if stack is None:
+            panic("a task without a stack")
+        return user_frame(stack.top)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self.process.pid
+
+    def has_pending_kill(self) -> bool:
+        """Whether SIGKILL waits for this task."""
+        return contains(self.pending.mask | self.process.pending.mask, SIGKILL)
+
+    # Scheduling ----------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        start = self.start
+        self.start = None
+        if start is not None:
+            start.begin(self)
+        leave_for_user_mode(self)
+
+    def leave_processor(self) -> None:
+        self.registers.leave()
+
+    def enter_processor(self) -> None:
+        self.registers.enter()
+
+
+def current() -> Task:
+    """The running task. Only where a program's thread runs: system calls and its faults."""
+    thread = current_thread()
+    if not isinstance(thread, Task):
+        panic("a kernel thread is no task")
+    return thread
+
+
+def current_or_none() -> Task | None:
+    """The running task, or None in a kernel thread."""
+    thread = current_thread()
+    return thread if isinstance(thread, Task) else None

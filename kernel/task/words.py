@@ -1,0 +1,30 @@
+"""Signed 64-bit and 32-bit words in spans: how structures of the system call interface are filled and read."""
+
+from kernel.lang import Span, u8
+
+
+def signed_32(value: int) -> int:
+    """The low 32 bits as a signed number."""
+    value &= 0xFFFF_FFFF
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def store_i32(target: Span[u8], offset: int, value: int) -> None:
+    """The low 32 bits of `value`, little-endian."""
+    target.store_u32(offset, value & 0xFFFF_FFFF)
+
+
+def store_i64(target: Span[u8], offset: int, value: int) -> None:
+    """64 bits, little-endian."""
+    target.store_u32(offset, value & 0xFFFF_FFFF)
+    target.store_u32(offset + 4, (value >> 32) & 0xFFFF_FFFF)
+
+
+def load_i32(source: Span[u8], offset: int) -> int:
+    """A signed 32-bit word."""
+    return signed_32(source.load_u32(offset))
+
+
+def load_i64(source: Span[u8], offset: int) -> int:
+    """A 64-bit word as a signed number."""
+    return source.load_u32(offset) | (signed_32(source.load_u32(offset + 4)) << 32)
