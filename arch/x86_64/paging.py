@@ -76,8 +76,8 @@ def kernel_root() -> int:
 
 
 def build(info: BootInfo) -> None:
-    """Makes the kernel's tables and switches to them. Runs once, on the boot stub's tables, whose direct map reaches to 4 GiB: the
-    page source must give pages below. Maps what the loader calls RAM, or ACPI tables.
+    """Makes the kernel's tables and switches to them. Runs once, on the boot stub's tables, whose direct map reaches
+    to 4 GiB: the page source must give pages below. Maps what the loader calls RAM, or ACPI tables.
     """
     global _root
     _root = _new_table()

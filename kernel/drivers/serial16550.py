@@ -2,7 +2,8 @@
 
 Transmission is polled: a byte is written only when the holding register is empty, because a line that is connected to
 a socket loses bytes that come faster than they are taken. Reception interrupts; the handler moves the bytes to a ring,
-from which the tty takes them. When the ring is full, bytes stay in the chip, with its interrupt off, until the ring is half empty: the other side then waits.
+from which the tty takes them. When the ring is full, bytes stay in the chip, with its interrupt off, until the ring is
+half empty: the other side then waits.
 
 Locking: interrupts are off in all of these.
 Source: National Semiconductor PC16550D data sheet.

@@ -1,0 +1,153 @@
+"""Exceptions and interrupts: who is concerned, and what becomes of the program.
+
+Every vector arrives here with the interrupted registers (entry.S). An interrupt goes to its driver. A page fault on a
+user address goes to the address space, whoever made it: the program, or the kernel's copy routines on its behalf; if
+the page can't be had, the program gets a signal, the routine an error. Any other exception of a program is a signal to
+it (signal(7)); any other exception of the kernel is a bug.
+
+Context: on the running thread's kernel stack, or on a stack of its own for NMI, double fault and machine check.
+Interrupts are off. Page faults may sleep.
+"""
+
+from arch.x86_64 import extable, idt
+from arch.x86_64.frame import TrapFrame
+from arch.x86_64.machine import fault_address
+from kernel import interrupts
+from kernel.drivers.pic8259 import FIRST_VECTOR, LINE_COUNT
+from kernel.lang import export
+from kernel.lib.panic import kernel_fault
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.task.deliver import before_user_mode
+from kernel.task.send import force
+from kernel.task.siginfo import from_fault, from_kernel
+from kernel.task.signals import (
+    BUS_ADRALN,
+    BUS_ADRERR,
+    FPE_FLTINV,
+    FPE_INTDIV,
+    ILL_ILLOPN,
+    SEGV_ACCERR,
+    SEGV_MAPERR,
+    SIGBUS,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGSEGV,
+    SIGTRAP,
+    TRAP_TRACE,
+)
+from kernel.task.task import Task, current, current_or_none
+
+
+@export("krait_trap")
+def trap(frame: TrapFrame) -> None:
+    """Called by entry.S for every vector but the system call."""
+    vector = frame.vector
+    if not frame.from_user():
+        _trap_in_kernel(frame)
+        return
+    task = current()
+    if vector >= FIRST_VECTOR:
+        _interrupt(vector, True)
+    elif vector == idt.PAGE_FAULT:
+        _page_fault(task, frame)
+    elif vector == idt.DEVICE_NOT_AVAILABLE:
+        _first_use_of_fpu(task)
+    elif vector == idt.NMI or vector == idt.DOUBLE_FAULT or vector == idt.MACHINE_CHECK:
+        kernel_fault(frame)
+    else:
+        _raise_signal(task, frame)
+    before_user_mode(task, frame)
+
+
+def _trap_in_kernel(frame: TrapFrame) -> None:
+    """Interrupts come in the idle loop and at safe points only; exceptions only in the user copy routines, or they
+    are bugs.
+    """
+    vector = frame.vector
+    if vector >= FIRST_VECTOR:
+        _interrupt(vector, False)
+        return
+    landing = extable.fixup(frame.rip)
+    if landing == 0:
+        kernel_fault(frame)
+        return
+    if vector == idt.PAGE_FAULT:
+        address = fault_address()
+        task = current_or_none()
+        if task is not None and _make_accessible(task, address, frame.error_code) == FaultOutcome.DONE:
+            return
+    frame.rip = landing
+
+
+def _interrupt(vector: int, from_user: bool) -> None:
+    """Vectors beyond the 8259's lines belong to nobody."""
+    if vector < FIRST_VECTOR + LINE_COUNT:
+        interrupts.handle(vector - FIRST_VECTOR, from_user)
+
+
+# Page faults ---------------------------------------------------------------------------------------------------------
+
+
+def access_of(error_code: int) -> Access:
+    """What the instruction wanted."""
+    if error_code & idt.FAULT_WRITE != 0:
+        return Access.WRITE
+    if error_code & idt.FAULT_FETCH != 0:
+        return Access.EXECUTE
+    return Access.READ
+
+
+def _make_accessible(task: Task, address: int, error_code: int) -> FaultOutcome:
+    space = task.memory
+    if space is None:
+        return FaultOutcome.NOT_MAPPED
+    task.minor_faults += 1
+    return space.fault(address, access_of(error_code))
+
+
+def _page_fault(task: Task, frame: TrapFrame) -> None:
+    """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
+    address = fault_address()
+    outcome = _make_accessible(task, address, frame.error_code)
+    if outcome == FaultOutcome.DONE:
+        return
+    if outcome == FaultOutcome.NOT_MAPPED:
+        force(task, from_fault(SIGSEGV, SEGV_MAPERR, address))
+    elif outcome == FaultOutcome.NOT_ALLOWED:
+        force(task, from_fault(SIGSEGV, SEGV_ACCERR, address))
+    elif outcome == FaultOutcome.NO_SUCH_PAGE:
+        force(task, from_fault(SIGBUS, BUS_ADRERR, address))
+    else:
+        force(task, from_kernel(SIGKILL))
+
+
+# Other exceptions of programs ----------------------------------------------------------------------------------------
+
+
+def _first_use_of_fpu(task: Task) -> None:
+    try:
+        task.registers.first_use()
+    except MemoryError:
+        force(task, from_kernel(SIGKILL))
+
+
+def _raise_signal(task: Task, frame: TrapFrame) -> None:
+    """The signal and code that Linux gives for each exception."""
+    vector = frame.vector
+    if vector == idt.DIVIDE_ERROR:
+        force(task, from_fault(SIGFPE, FPE_INTDIV, frame.rip))
+    elif vector == idt.FLOATING_POINT or vector == idt.SIMD_FLOATING_POINT:
+        force(task, from_fault(SIGFPE, FPE_FLTINV, frame.rip))
+    elif vector == idt.INVALID_OPCODE:
+        force(task, from_fault(SIGILL, ILL_ILLOPN, frame.rip))
+    elif vector == idt.DEBUG:
+        force(task, from_fault(SIGTRAP, TRAP_TRACE, frame.rip))
+    elif vector == idt.BREAKPOINT:
+        force(task, from_kernel(SIGTRAP))
+    elif vector == idt.ALIGNMENT_CHECK:
+        force(task, from_fault(SIGBUS, BUS_ADRALN, 0))
+    elif vector == idt.STACK_FAULT:
+        force(task, from_kernel(SIGBUS))
+    else:
+        force(task, from_kernel(SIGSEGV))
