@@ -1,7 +1,7 @@
 """Bringing the kernel up: the boot stub calls `krait_main` in 64-bit mode, on the boot stack, with interrupts off.
 
-In order: processor, memory, devices, time, file systems, the first program. The boot thread ends there; what goes on is the
-scheduler and what interrupts bring.
+In order: processor, memory, devices, time, file systems, the first program. The boot thread ends there; what goes on
+is the scheduler and what interrupts bring.
 """
 
 from arch.x86_64 import cpu, fpu, gdt, idt
@@ -15,10 +15,14 @@ from kernel.tty import console
 
 _ = trap  # its exports are called by entry.S
 
+_console_port: serial16550.SerialPort = serial16550.ports[0]
+
 
 @export("krait_main")
 def krait_main(protocol: int, info: int) -> None:
-    """Called once by boot.S. `protocol`: bootinfo.PROTOCOL_…; `info`: physical address of the loader's information. Does not return."""
+    """Called once by boot.S. `protocol`: bootinfo.PROTOCOL_…; `info`: physical address of the loader's information.
+    Does not return.
+    """
     start_processor()
     physical_memory.start(protocol, info)
     try:
@@ -42,13 +46,16 @@ def start_processor() -> None:
 
 def start_devices() -> None:
     """Log, clocks, tick, terminals. Raises MemoryError."""
+    global _console_port
     line = boot_info.command_line()
     if command_line.has_word(line, b"quiet"):
         log.log.console_level = log.WARNING
+    _console_port = serial16550.ports[command_line.console_index(line)]
     log.log.use_console(write_console)
     clock.start(tsc.measure_frequency_hz(), rtc.read_wall_clock() * clock.NS_PER_SECOND)
     log.log.clock = clock.monotonic_ns
-    log.info(f"Krait: {boot_info.usable_bytes() >> 20} MiB of memory, counter at {clock.counter_frequency_hz() // 1000} kHz")
+    memory_mib = boot_info.usable_bytes() >> 20
+    log.info(f"Krait: {memory_mib} MiB of memory, counter at {clock.counter_frequency_hz() // 1000} kHz")
 
     pit.start_tick()
     pic8259.unmask(pit.TICK_LINE)
@@ -60,4 +67,4 @@ def start_devices() -> None:
 
 def write_console(data: Span[u8]) -> None:
     """Where the log shows itself."""
-    serial16550.ports[command_line.console_index(boot_info.command_line())].write(data)
+    _console_port.write(data)
