@@ -10,7 +10,7 @@ from typing import Final
 
 from kernel.lang.unsafe import fill_bytes, load_u32, store_i64, store_u16, store_u32, symbol_address
 
-from arch.x86_64.cpu import CR0_TS, EBX, ECX, features
+from arch.x86_64.cpu import CR0_TS, EBX, features
 from arch.x86_64.instructions import clear_task_switched, cpuid_register, read_cr0, write_cr0, write_xcr0
 from kernel.lang import extern
 
@@ -98,8 +98,3 @@ def take_away() -> None:
 def give() -> None:
     """FPU instructions run."""
     clear_task_switched()
-
-
-def highest_area_size() -> int:
-    """The largest area this processor could ever need."""
-    return cpuid_register(0xD, 0, ECX) if features.xsave else LEGACY_SIZE

@@ -15,20 +15,6 @@ def reset_by_triple_fault() -> None:
     instructions.triple_fault()
 
 
-def wait_for_interrupt() -> None:
-    """For the idle loop: sleeps with interrupts on until one has been served, and returns with interrupts off."""
-    instructions.wait_for_interrupt()
-
-
-def interrupt_window() -> None:
-    """Serves pending interrupts, for long loops: see sched.safe_point."""
-    instructions.interrupt_window()
-
-
-def interrupts_enabled() -> bool:
-    return instructions.interrupts_enabled()
-
-
 def read_counter() -> int:
     """The time stamp counter."""
     return instructions.read_tsc()

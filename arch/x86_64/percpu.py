@@ -9,7 +9,7 @@ because after an address space switch each distinct page that the kernel touches
 
 from typing import Final
 
-from kernel.lang.unsafe import store_u32, struct_at_address, symbol_address
+from kernel.lang.unsafe import store_u32, symbol_address
 
 from arch.x86_64.instructions import percpu_load, percpu_store
 from kernel.lang import struct
@@ -19,8 +19,6 @@ OFFSET_KERNEL_SP: Final = 8
 OFFSET_USER_RSP: Final = 16
 OFFSET_SCRATCH_0: Final = 24
 OFFSET_SCRATCH_1: Final = 32
-OFFSET_CURRENT: Final = 40
-OFFSET_NEED_RESCHED: Final = 48
 
 TSS_OFFSET: Final = 256
 GDT_OFFSET: Final = 512
@@ -47,37 +45,9 @@ class PerCpu:
     kernel_sp: int
     """Top of the current task's kernel stack: where system calls and interrupts from user mode start."""
     user_rsp: int
+    """The program's stack pointer, for the few instructions of an entry that have no stack."""
     scratch_0: int
     scratch_1: int
-    current: int
-    """Address of the current thread's object, 0 before there is one."""
-    need_resched: int
-    """Not 0 when the scheduler should run before this processor returns to user mode."""
-    cpu_number: int
-    fpu_owned: int
-    """Not 0 while the FPU holds the current task's registers (fpu.py)."""
-
-
-def this_cpu() -> PerCpu:
-    """Safety: the block exists once `idt.initialise` ran, and lives for ever."""
-    return struct_at_address(PerCpu, percpu_load(OFFSET_SELF))
-
-
-def current_address() -> int:
-    """The word that `set_current_address` stored: the current thread's object."""
-    return percpu_load(OFFSET_CURRENT)
-
-
-def set_current_address(address: int) -> None:
-    percpu_store(OFFSET_CURRENT, address)
-
-
-def need_resched() -> bool:
-    return percpu_load(OFFSET_NEED_RESCHED) != 0
-
-
-def set_need_resched(wanted: bool) -> None:
-    percpu_store(OFFSET_NEED_RESCHED, 1 if wanted else 0)
 
 
 def set_kernel_stack(top: int) -> None:

@@ -1,7 +1,6 @@
 """Switching off, starting again, and stopping.
 
-Several ways each, in turn, because no machine has all; behind every write the processor stops for a moment's length,
-and in the end for ever. None of these returns.
+Several ways each, in turn, because no machine has all; in the end the processor stops for ever. None of these returns.
 
 Source: ACPI Specification 6.5, 4.8.3.2.1 (PM1 control registers); Intel ICH9 data sheet, 13.7.5 (reset control
 register).
