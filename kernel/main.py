@@ -24,8 +24,8 @@ def krait_main(protocol: int, info: int) -> None:
     Does not return.
     """
     start_processor()
-    physical_memory.start(protocol, info)
     try:
+        physical_memory.start(protocol, info)
         start_devices()
     except MemoryError:
         panic("not enough memory to start")

@@ -87,7 +87,7 @@ def ist_of(vector: int) -> int:
 
 
 def gate_type(vector: int) -> int:
-    return GATE_RING_3 if vector in (BREAKPOINT, OVERFLOW) else GATE_RING_0
+    return GATE_RING_3 if vector == BREAKPOINT or vector == OVERFLOW else GATE_RING_0
 
 
 def gate_low(stub: int, ist: int, kind: int) -> int:

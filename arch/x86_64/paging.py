@@ -60,37 +60,48 @@ TOP_ENTRY_SPAN: Final = 1 << TOP_SHIFT
 # (768 GiB under OVMF).
 DIRECT_MAP_TOP_ENTRIES: Final = 8
 
-_root: int = 0
-_allocate_page: Callable[[], int] | None = None
+
+def _no_pages() -> int:
+    """The page source before `set_page_source`."""
+    panic("no source for page tables")
+
+
+class KernelTables:
+    """The top-level table, and where further tables come from."""
+
+    def __init__(self) -> None:
+        self.root: int = 0
+        self.allocate_page: Callable[[], int] = _no_pages
+
+
+_tables: Final = KernelTables()
 
 
 def set_page_source(allocate_page: Callable[[], int]) -> None:
     """Where tables come from: a function that gives the physical address of a zeroed page, or raises MemoryError."""
-    global _allocate_page
-    _allocate_page = allocate_page
+    _tables.allocate_page = allocate_page
 
 
 def kernel_root() -> int:
     """Physical address of the kernel's own top-level table."""
-    return _root
+    return _tables.root
 
 
 def build(info: BootInfo) -> None:
     """Makes the kernel's tables and switches to them. Runs once, on the boot stub's tables, whose direct map reaches
     to 4 GiB: the page source must give pages below. Maps what the loader calls RAM, or ACPI tables.
     """
-    global _root
-    _root = _new_table()
+    _tables.root = _new_table()
     for i in range(DIRECT_MAP_TOP_ENTRIES):
-        _table_below(_root, DIRECT_MAP_BASE + i * TOP_ENTRY_SPAN, TOP_SHIFT)
-    _table_below(_root, DYNAMIC_BASE, TOP_SHIFT)
-    _table_below(_root, KERNEL_BASE, TOP_SHIFT)
+        _table_below(_tables.root, DIRECT_MAP_BASE + i * TOP_ENTRY_SPAN, TOP_SHIFT)
+    _table_below(_tables.root, DYNAMIC_BASE, TOP_SHIFT)
+    _table_below(_tables.root, KERNEL_BASE, TOP_SHIFT)
 
     for i in range(info.region_count):
         if info.region_kind[i] == KIND_RAM or info.region_kind[i] == KIND_ACPI:
             _map_ram(page_floor(info.region_start[i]), page_ceiling(info.region_end[i]))
     _map_image()
-    write_cr3(_root)
+    write_cr3(_tables.root)
 
 
 def _map_ram(start: int, end: int) -> None:
@@ -163,7 +174,7 @@ def unmap_page(address: int) -> int:
 
 def is_mapped(address: int) -> bool:
     """Whether a kernel address can be read, for tracebacks and the oops printer. Large pages count."""
-    table = direct_map(_root)
+    table = direct_map(_tables.root)
     shift = TOP_SHIFT
     while True:
         entry = load_i64(table + index(address, shift) * 8)
@@ -197,7 +208,7 @@ def index(address: int, shift: int) -> int:
 
 def _set_entry(address: int, shift: int, entry: int) -> None:
     """Writes the entry for `address` at a level; makes the tables above."""
-    table = _root
+    table = _tables.root
     level = TOP_SHIFT
     while level > shift:
         table = _table_below(table, address, level)
@@ -207,7 +218,7 @@ def _set_entry(address: int, shift: int, entry: int) -> None:
 
 def _find_entry(address: int) -> int:
     """Where the lowest-level entry of `address` lies, or 0 when there is no such table."""
-    table = _root
+    table = _tables.root
     level = TOP_SHIFT
     while level > 12:
         entry = load_i64(direct_map(table) + index(address, level) * 8)
@@ -230,6 +241,5 @@ def _table_below(table: int, address: int, shift: int) -> int:
 
 
 def _new_table() -> int:
-    if _allocate_page is None:
-        panic("no source for page tables")
-    return _allocate_page()
+    allocate_page = _tables.allocate_page
+    return allocate_page()
