@@ -7,6 +7,8 @@ Safety: the addresses given to `switch_stacks` are that of the leaving thread's 
 threads, so it lives) and the stack pointer that was saved in the same place when the other thread left, or made by `prepare_kernel_entry`.
 """
 
+from typing import Final
+
 from arch.x86_64.context import prepare_kernel_entry, switch_stacks
 from arch.x86_64.frame import FRAME_SIZE
 from arch.x86_64.instructions import read_cr3, write_cr3
@@ -14,6 +16,9 @@ from kernel.lang import noinline, panic
 from kernel.lang.unsafe import address_of
 from kernel.mm.reclaim import scan_stack
 from kernel.sched.thread import Thread, first_thread
+
+
+_USER_ENTRY_SIZE: Final = 64  # what prepare_user_entry writes below the frame, rounded up to 16
 
 
 @noinline
@@ -29,11 +34,11 @@ def load_space(root: int) -> None:
 
 
 def first_stack_pointer(thread: Thread) -> int:
-    """Prepare a new thread's stack: it will begin in `thread_main`, below the room for a user frame."""
+    """Prepare a new thread's stack: it will begin in `thread_main`, below the room for a user frame and for what leads to it."""
     stack = thread.stack
     if stack is None:
         panic("a thread without a stack")
-    return prepare_kernel_entry(stack.top - FRAME_SIZE, 0)
+    return prepare_kernel_entry(stack.top - FRAME_SIZE - _USER_ENTRY_SIZE, 0)
 
 
 def scan_sleeping_stacks(current: Thread) -> None:

@@ -168,7 +168,7 @@ def _force_fault(task: Task, signo: int) -> None:
 
 def _begin_stop(process: Process, signo: int) -> None:
     """A stop signal's default action: all threads are to stop. Nothing happens in an orphaned group, whose jobs nobody would continue."""
-    group = process.group
+    group = process.job
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return
     process.stop_signal = signo

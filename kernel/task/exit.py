@@ -14,7 +14,7 @@ from kernel.sched.scheduler import wake
 from kernel.task import futex_exit
 from kernel.task.accounting import process_usage, retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
-from kernel.task.groups import ProcessGroup, has_stopped_member, is_orphaned, leave
+from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, has_stopped_member, is_orphaned, leave
 from kernel.task.notify import report_exit, report_stopped
 from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
 from kernel.task.process import Process
@@ -137,7 +137,7 @@ def _end_of_process(process: Process) -> None:
         executable.release()
     _hang_up(process)
     _give_children_away(process)
-    group = process.group
+    group = process.job
     if group is not None:
         _rescue_orphans(group, process)
     _tell_parent(process)
@@ -146,14 +146,14 @@ def _end_of_process(process: Process) -> None:
 
 def _hang_up(process: Process) -> None:
     """A session leader's end frees its terminal."""
-    if process.group is None or not process.is_session_leader():
+    if process.job is None or not process.is_session_leader():
         return
     session = process.session
     terminal = session.terminal
-    if terminal is not None:
-        terminal.session_ended()
-        session.terminal = None
-        terminal.session = None
+    hook = TERMINAL_HOOK.session_ended
+    session.terminal = 0
+    if terminal != 0 and hook is not None:
+        hook(terminal)
 
 
 def _new_parent(process: Process) -> Process | None:
@@ -182,10 +182,10 @@ def _give_children_away(process: Process) -> None:
             except Errno:
                 pass  # its queue is full
         child.exit_signal = SIGCHLD if child.exit_signal != 0 else 0
-        group = child.group
+        group = child.job
         if child.is_zombie:
             _tell_parent(child)
-        elif group is not None and group is not process.group:
+        elif group is not None and group is not process.job:
             _rescue_orphans(group, process)
     process.children.clear()
 

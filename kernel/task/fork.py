@@ -147,8 +147,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
     is_thread = flags & CLONE_THREAD != 0
     process = parent.process if is_thread else _new_process(parent, tid, arguments)
     child = Task(tid, process, parent.name, parent.credentials)
-    child.stack = allocate_stack()
     try:
+        child.stack = allocate_stack()
         _share_or_copy(parent, child, flags)
         register_task(child)
         try:
@@ -177,9 +177,6 @@ def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
     process.oom_adjustment = old.oom_adjustment
     process.timer_slack_ns = old.timer_slack_ns
     process.started_ns = monotonic_ns()
-    executable = old.executable
-    if executable is not None:
-        process.executable = executable.acquire()
     return process
 
 
@@ -219,15 +216,18 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         try:
             register_process(process)
             relative.children[process.pid] = process
-            group = parent.process.group
+            group = parent.process.job
             if group is not None:
                 join(process, group)
         except MemoryError:
             relative.children.pop(process.pid, process)
-            process.group = None
+            process.job = None
             raise
         process.parent = relative
         process.leader = child
+        executable = parent.process.executable
+        if executable is not None:
+            process.executable = executable.acquire()
     count_user(child.credentials.uid)
     child.start = ForkStart(arguments.child_tid if flags & CLONE_CHILD_SETTID != 0 else 0)
     child.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
@@ -263,10 +263,6 @@ def _undo(child: Task) -> None:
     """Give back what a child got that will not live."""
     process = child.process
     process.threads.pop(child.tid, child)
-    executable = process.executable
-    if process.leader is None and executable is not None:
-        process.executable = None
-        executable.release()
     memory = child.memory
     if memory is not None:
         memory.release()

@@ -4,6 +4,7 @@ Invariants: a group belongs to one session and is in the registry while it has a
 numbers are not given to new processes for so long (pids.py).
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kernel.lang import final
@@ -12,19 +13,15 @@ if TYPE_CHECKING:
     from kernel.task.process import Process
 
 
-class ControllingTerminal:
-    """What a session knows of its terminal. Base class of kernel.tty's terminals."""
+@final
+class TerminalHook:
+    """How a session's end reaches its terminal: entered by kernel.tty. Called with the terminal's device number."""
 
     def __init__(self) -> None:
-        self.session: Session | None = None
-        self.foreground: int = 0  # process group id
+        self.session_ended: Callable[[int], None] | None = None
 
-    def session_ended(self) -> None:
-        """The session leader exited: hang up. Called with `session` still set."""
 
-    def device_number(self) -> int:
-        """For /proc/PID/stat."""
-        return 0
+TERMINAL_HOOK: TerminalHook = TerminalHook()
 
 
 @final
@@ -34,7 +31,7 @@ class Session:
     def __init__(self, sid: int) -> None:
         self.sid: int = sid
         self.group_count: int = 0
-        self.terminal: ControllingTerminal | None = None
+        self.terminal: int = 0  # device number of the controlling terminal
 
 
 @final
@@ -43,8 +40,13 @@ class ProcessGroup:
 
     def __init__(self, pgid: int, session: Session) -> None:
         self.pgid: int = pgid
-        self.session: Session = session
+        self.owner: Session = session
         self.members: dict[int, Process] = {}
+
+    @property
+    def session(self) -> int:
+        """The session's number."""
+        return self.owner.sid
 
 
 _groups: dict[int, ProcessGroup] = {}
@@ -79,27 +81,23 @@ def new_group(pgid: int, session: Session) -> ProcessGroup:
 def join(process: "Process", group: ProcessGroup) -> None:
     """Make a process a member; it must be in no group."""
     group.members[process.pid] = process
-    process.group = group
+    process.job = group
 
 
 def leave(process: "Process") -> None:
     """Take a process out of its group. A group without members goes, and a session without groups."""
-    group = process.group
+    group = process.job
     if group is None:
         return
-    process.group = None
+    process.job = None
     group.members.pop(process.pid)
     if len(group.members) > 0:
         return
     _groups.pop(group.pgid)
-    session = group.session
+    session = group.owner
     session.group_count -= 1
     if session.group_count == 0:
         _sessions.pop(session.sid)
-        terminal = session.terminal
-        if terminal is not None:
-            terminal.session = None
-            session.terminal = None
 
 
 def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
@@ -109,8 +107,8 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
         parent = member.parent
         if member is leaving or member.is_zombie or parent is None or parent.pid == 1:
             continue
-        other = parent.group
-        if other is not None and other is not group and other.session is group.session:
+        other = parent.job
+        if other is not None and other is not group and other.owner is group.owner:
             return False
     return True
 
@@ -121,3 +119,9 @@ def has_stopped_member(group: ProcessGroup) -> bool:
         if group.members[pid].is_stopped:
             return True
     return False
+
+
+def is_orphaned_group(pgid: int) -> bool:
+    """The same by number; a group that is gone is orphaned."""
+    group = find_group(pgid)
+    return group is None or is_orphaned(group, None)

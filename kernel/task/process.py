@@ -1,7 +1,7 @@
 """A process: what all threads of a thread group share.
 
 Invariants: `threads` holds the living threads, by tid; a process without threads is a zombie until its parent reaps it. `children` holds
-living and zombie children, by pid. References from `parent`, `children` and `group` are undone when the process is reaped (exit.py), so no cycle outlives it.
+living and zombie children, by pid. References from `parent`, `children` and `job` are undone when the process is reaped (exit.py), so no cycle outlives it.
 """
 
 from typing import TYPE_CHECKING
@@ -55,7 +55,7 @@ class Process:
         self.children: dict[int, Process] = {}
         self.threads: dict[int, Task] = {}
         self.leader: Task | None = None  # kept, dead or alive, until the process is reaped
-        self.group: ProcessGroup | None = None
+        self.job: ProcessGroup | None = None  # the process group
         self.limits: Limits = limits
         self.actions: SignalActions = actions
         self.pending: PendingSignals = PendingSignals()
@@ -98,21 +98,21 @@ class Process:
     @property
     def session(self) -> Session:
         """The session; a process that was reaped has none, and nobody asks."""
-        group = self.group
-        assert group is not None
-        return group.session
+        job = self.job
+        assert job is not None
+        return job.owner
 
     @property
-    def group_id(self) -> int:
+    def group(self) -> int:
         """The process group's number, 0 after the process was reaped."""
-        group = self.group
-        return 0 if group is None else group.pgid
+        job = self.job
+        return 0 if job is None else job.pgid
 
     @property
     def session_id(self) -> int:
         """The session's number, 0 after the process was reaped."""
-        group = self.group
-        return 0 if group is None else group.session.sid
+        job = self.job
+        return 0 if job is None else job.owner.sid
 
     @property
     def parent_id(self) -> int:

@@ -14,7 +14,7 @@ from kernel.sched import ThreadState
 from kernel.sched.scheduler import interrupt_sleep, make_ready
 from kernel.task.actions import SA_NOCLDSTOP
 from kernel.task.child_information import child_information
-from kernel.task.groups import ProcessGroup
+from kernel.task.groups import ProcessGroup, find_group
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import PendingSignals
 from kernel.task.pids import find_process, process_ids
@@ -32,7 +32,7 @@ from kernel.task.signals import (
     bit,
     contains,
 )
-from kernel.task.task import Task
+from kernel.task.task import Task, current
 
 _INIT: Final = 1
 
@@ -296,3 +296,26 @@ def _kill_each(sender: Task, pids: list[int], signo: int, info: SignalInfo) -> N
             error = e.code
     if done == 0:
         raise Errno(error)
+
+
+# For terminals ----------------------------------------------------------------------------------------------------------------
+
+
+def signal_group(pgid: int, signo: int) -> None:
+    """A signal from the kernel to a group, by number; nothing happens if the group is gone."""
+    group = find_group(pgid)
+    if group is not None:
+        send_to_group(group, from_kernel(signo))
+
+
+def signal_session_leader(sid: int, signo: int) -> None:
+    """A signal from the kernel to the leader of a session, if it lives."""
+    process = find_process(sid)
+    if process is not None and process.session_id == sid:
+        send_from_kernel(process, signo)
+
+
+def is_signal_dropped(signo: int) -> bool:
+    """Whether the running task blocks or ignores a signal."""
+    task = current()
+    return contains(task.blocked | task.process.actions.ignored, signo)

@@ -63,7 +63,7 @@ def wait_for_child(task: Task, kind: int, number: int, options: int) -> WaitResu
 def _is_eligible(child: Process, kind: int, number: int, options: int) -> bool:
     if kind == BY_PID and child.pid != number:
         return False
-    if kind == BY_GROUP and child.group_id != number:
+    if kind == BY_GROUP and child.group != number:
         return False
     if options & WALL != 0:
         return True

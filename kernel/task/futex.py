@@ -1,0 +1,236 @@
+"""Fast user-space locks: the part that sleeps (futex(2), futex(7)).
+
+A waiter is found by its key: for private futexes the address space and the address; for shared ones the memory object and the page offset in it, or the frame. Waiters
+with the same key stand in one bucket, in the order in which they came.
+
+The word is read and compared, and the waiter queued, without a chance for anybody else in between: user memory may have to be read first, which can sleep, so the
+value is read again once the page is at hand.
+
+Context: sleeps. Raises EAGAIN, EINTR kin, EINVAL, ETIMEDOUT, EFAULT, MemoryError.
+"""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EFAULT, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTSYS, ETIMEDOUT, Errno, final
+from kernel.lib import user
+from kernel.mm.objects import MemoryObject
+from kernel.mm.space import AddressSpace
+from kernel.sched import WaitQueue
+from kernel.task.task import RestartBlock, Task, current
+from kernel.time.timers import FOREVER_NS
+
+BITSET_ANY: Final = 0xFFFF_FFFF
+_BUCKETS: Final = 256
+
+
+@final
+class FutexKey:
+    """What a futex is: `offset` in the memory of `space` (private) or in `source` (shared)."""
+
+    def __init__(self, space: AddressSpace | None, source: MemoryObject | None, offset: int) -> None:
+        self.space: AddressSpace | None = space
+        self.source: MemoryObject | None = source
+        self.offset: int = offset
+
+    def same(self, other: "FutexKey") -> bool:
+        """Whether both are one futex."""
+        return self.offset == other.offset and self.space is other.space and self.source is other.source
+
+    def bucket(self) -> int:
+        """Where its waiters stand."""
+        return ((self.offset >> 2) ^ (self.offset >> 12)) & (_BUCKETS - 1)
+
+
+@final
+class FutexWaiter:
+    """A sleeping thread."""
+
+    def __init__(self, key: FutexKey, bitset: int) -> None:
+        self.key: FutexKey = key
+        self.bitset: int = bitset
+        self.queue: WaitQueue = WaitQueue()
+        self.is_woken: bool = False
+
+
+_buckets: list[list[FutexWaiter]] = [[] for _ in range(_BUCKETS)]
+
+
+def key_of(task: Task, address: int, shared: bool) -> FutexKey:
+    """The key of the word at a user address. Raises EINVAL (alignment), EFAULT."""
+    if address & 3 != 0:
+        raise Errno(EINVAL)
+    user.check(address, 4)
+    space = task.space
+    if shared:
+        area = space.area_at(address)
+        if area is None:
+            raise Errno(EFAULT)
+        if area.shared and area.source is not None:
+            return FutexKey(None, area.source, address - area.start + area.offset)
+    return FutexKey(space, None, address)
+
+
+def wait(task: Task, address: int, shared: bool, expected: int, bitset: int, deadline_ns: int) -> None:
+    """Sleep while the word holds `expected`, until woken or the monotonic clock shows `deadline_ns`."""
+    if bitset == 0:
+        raise Errno(EINVAL)
+    key = key_of(task, address, shared)
+    waiter = FutexWaiter(key, bitset)
+    if user.read_u32(address) != expected:
+        raise Errno(EAGAIN)
+    bucket = _buckets[key.bucket()]
+    bucket.append(waiter)
+    try:
+        while not waiter.is_woken:
+            if not waiter.queue.sleep_until(deadline_ns) and not waiter.is_woken:
+                raise Errno(ETIMEDOUT)
+    except Errno:
+        if waiter.is_woken:
+            return  # the wake came first: it must not get lost
+        raise
+    finally:
+        if not waiter.is_woken:
+            _buckets[waiter.key.bucket()].remove(waiter)
+
+
+def wake(key: FutexKey, limit: int, bitset: int) -> int:
+    """Wake up to `limit` waiters whose bit sets meet `bitset`; how many were woken."""
+    bucket = _buckets[key.bucket()]
+    woken = 0
+    i = 0
+    while i < len(bucket) and woken < limit:
+        waiter = bucket[i]
+        if waiter.bitset & bitset != 0 and waiter.key.same(key):
+            bucket.pop(i)
+            waiter.is_woken = True
+            waiter.queue.wake_all()
+            woken += 1
+        else:
+            i += 1
+    return woken
+
+
+def requeue(source: FutexKey, target: FutexKey, wake_limit: int, move_limit: int) -> int:
+    """Wake some waiters of one futex and let others wait on another; how many were woken or moved."""
+    woken = wake(source, wake_limit, BITSET_ANY)
+    if source.same(target):
+        return woken
+    moved = 0
+    bucket = _buckets[source.bucket()]
+    target_bucket = _buckets[target.bucket()]
+    i = 0
+    while i < len(bucket) and moved < move_limit:
+        waiter = bucket[i]
+        if not waiter.key.same(source):
+            i += 1
+            continue
+        bucket.pop(i)
+        target_bucket.append(waiter)
+        waiter.key = target
+        moved += 1
+    return woken + moved
+
+
+def wake_address(task: Task, address: int, limit: int) -> None:
+    """Wake waiters at an address, private and shared, as the kernel does at a thread's end. Bad addresses wake nobody."""
+    try:
+        private = key_of(task, address, False)
+        shared = key_of(task, address, True)
+    except Errno:
+        return
+    wake(private, limit, BITSET_ANY)
+    if not shared.same(private):
+        wake(shared, limit, BITSET_ANY)
+
+
+# The operation of FUTEX_WAKE_OP ------------------------------------------------------------------------------------------------
+
+_OP_SET: Final = 0
+_OP_ADD: Final = 1
+_OP_OR: Final = 2
+_OP_ANDN: Final = 3
+_OP_XOR: Final = 4
+_OP_SHIFT: Final = 8
+
+
+def apply_operation(address: int, encoded: int) -> bool:
+    """Change the word as `encoded` says; whether its old value passes the comparison in `encoded`. Raises EINVAL→ENOSYS, EFAULT."""
+    operation = (encoded >> 28) & 7
+    operand = _signed_12(encoded >> 12)
+    if (encoded >> 28) & _OP_SHIFT != 0:
+        operand = 1 << (operand & 31)
+    old = user.read_u32(address)
+    while True:
+        fresh = _operate(operation, old, operand) & 0xFFFF_FFFF
+        found = user.compare_and_swap_u32(address, old, fresh)
+        if found == old:
+            break
+        old = found
+    return _compare((encoded >> 24) & 0xF, _signed_32(old), _signed_12(encoded))
+
+
+def _operate(operation: int, old: int, operand: int) -> int:
+    if operation == _OP_SET:
+        return operand
+    if operation == _OP_ADD:
+        return old + operand
+    if operation == _OP_OR:
+        return old | operand
+    if operation == _OP_ANDN:
+        return old & ~operand
+    if operation == _OP_XOR:
+        return old ^ operand
+    raise Errno(EINVAL)
+
+
+def _compare(comparison: int, old: int, operand: int) -> bool:
+    if comparison == 0:
+        return old == operand
+    if comparison == 1:
+        return old != operand
+    if comparison == 2:
+        return old < operand
+    if comparison == 3:
+        return old <= operand
+    if comparison == 4:
+        return old > operand
+    if comparison == 5:
+        return old >= operand
+    raise Errno(EINVAL)
+
+
+def _signed_12(value: int) -> int:
+    value &= 0xFFF
+    return value - 0x1000 if value >= 0x800 else value
+
+
+def _signed_32(value: int) -> int:
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+@final
+class FutexRestart(RestartBlock):
+    """FUTEX_WAIT with a relative time-out: after a signal without a handler it goes on with the time that is left."""
+
+    def __init__(self, address: int, shared: bool, expected: int, bitset: int, deadline_ns: int) -> None:
+        self.address: int = address
+        self.shared: bool = shared
+        self.expected: int = expected
+        self.bitset: int = bitset
+        self.deadline_ns: int = deadline_ns
+
+    def resume(self) -> int:
+        return wait_restartable(self.address, self.shared, self.expected, self.bitset, self.deadline_ns)
+
+
+def wait_restartable(address: int, shared: bool, expected: int, bitset: int, deadline_ns: int) -> int:
+    """FUTEX_WAIT for the running task."""
+    task = current()
+    try:
+        wait(task, address, shared, expected, bitset, deadline_ns)
+    except Errno as e:
+        if e.code == ERESTARTSYS and deadline_ns != FOREVER_NS:
+            task.restart = FutexRestart(address, shared, expected, bitset, deadline_ns)
+            raise Errno(ERESTART_RESTARTBLOCK)
+        raise
+    return 0

@@ -1,0 +1,71 @@
+"""What a thread leaves behind in its program's memory: robust locks and the word of its number (get_robust_list(2), set_tid_address(2)).
+
+Context: sleeps (user memory). Bad addresses end the walk: it is the program's own memory.
+"""
+
+from typing import Final
+
+from kernel.lang import Errno
+from kernel.lib import user
+from kernel.task import futex
+from kernel.task.task import Task
+
+_LIST_LIMIT: Final = 2048
+_OWNER_DIED: Final = 0x4000_0000
+_WAITERS: Final = 0x8000_0000
+_OWNER_MASK: Final = 0x3FFF_FFFF
+
+
+def leave_locks(task: Task) -> None:
+    """Mark the locks that the thread holds, and tell who waits for its end. The address space is still there."""
+    memory = task.memory
+    if memory is None:
+        return
+    if task.robust_list != 0:
+        try:
+            _walk_robust_list(task, task.robust_list)
+        except Errno:
+            pass  # a broken list
+        task.robust_list = 0
+    address = task.clear_tid_address
+    task.clear_tid_address = 0
+    # Nobody is there to look at it in a process that ends, or that another program replaces.
+    if address != 0 and memory.users > 1:
+        try:
+            user.write_u32(address, 0)
+        except Errno:
+            return
+        futex.wake_address(task, address, 1)
+
+
+def _walk_robust_list(task: Task, head: int) -> None:
+    """struct robust_list_head: next, futex_offset, list_op_pending."""
+    entry = user.read_i64(head)
+    offset = user.read_i64(head + 8)
+    pending = user.read_i64(head + 16)
+    if offset < -(1 << 30) or offset > 1 << 30:
+        return
+    for _ in range(_LIST_LIMIT):
+        if entry & ~1 == head:
+            break
+        user.check(entry & ~1, 8)
+        following = user.read_i64(entry & ~1)
+        if entry != pending:
+            _die(task, (entry & ~1) + offset)
+        entry = following
+    if pending != 0:
+        user.check(pending & ~1, 8)
+        _die(task, (pending & ~1) + offset)
+
+
+def _die(task: Task, address: int) -> None:
+    """If the thread holds the lock at `address`: mark it, and wake one who waits."""
+    user.check(address, 4)
+    while True:
+        value = user.read_u32(address)
+        if value & _OWNER_MASK != task.tid:
+            return
+        if user.compare_and_swap_u32(address, value, value & _WAITERS | _OWNER_DIED) == value:
+            break
+    if value & _WAITERS != 0:
+        futex.wake_address(task, address, 1)
