@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from arch.x86_64 import frame, layout, percpu
+from kernel.lang import offsetof, sizeof
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAME_ORDER = "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi vector error_code rip cs rflags rsp ss".split()
@@ -36,19 +37,19 @@ def test_linker_script_agrees() -> None:
 def test_trap_frame_order_is_the_assembly_s() -> None:
     constants = assembly_constants()
     for place, name in enumerate(FRAME_ORDER):
-        assert constants[f"FRAME_{name.upper()}"] == 8 * place, name
-    assert list(frame.TrapFrame.__annotations__) == FRAME_ORDER
+        assert constants[f"FRAME_{name.upper()}"] == offsetof(frame.TrapFrame, name) == 8 * place, name
+    assert sizeof(frame.TrapFrame) == frame.FRAME_SIZE
     assert constants["FRAME_SIZE"] == frame.FRAME_SIZE == 8 * len(FRAME_ORDER)
     assert frame.FRAME_SIZE % 16 == 0
 
 
 def test_per_cpu_block() -> None:
     constants = assembly_constants()
-    fields = list(percpu.PerCpu.__annotations__)
     for name in ("KERNEL_SP", "USER_RSP", "SCRATCH_0", "SCRATCH_1"):
-        assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == 8 * fields.index(name.lower())
-    assert constants["PERCPU_SELF"] == percpu.OFFSET_SELF == 8 * fields.index("self_address")
-    assert 8 * len(fields) <= percpu.TSS_OFFSET
+        place = offsetof(percpu.PerCpu, name.lower())
+        assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == place, name
+    assert constants["PERCPU_SELF"] == percpu.OFFSET_SELF == offsetof(percpu.PerCpu, "self_address")
+    assert sizeof(percpu.PerCpu) <= percpu.TSS_OFFSET
 
 
 def test_address_space_parts_do_not_overlap() -> None:
