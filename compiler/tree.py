@@ -574,6 +574,7 @@ class ClassDecl:
     final: bool = False
     packed: bool = False
     base_names: list[str] = field(default_factory=list)  # protocols it names
+    errors: list[Diagnostic] = field(default_factory=list)  # broken rules of the declaration: reported if the class is reached
 
 
 @dataclass

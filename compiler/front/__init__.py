@@ -1,0 +1,1 @@
+"""The front end: mypy's typed tree to ours (see adaptor.py)."""

@@ -1,0 +1,92 @@
+"""Functions: signatures, decorators, bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import mypy.types as mt
+from mypy.nodes import CallExpr, Decorator, Expression, FuncDef, MypyFile, NameExpr, StrExpr
+
+from compiler.front.classes import decorator_name
+from compiler.front.convert_types import TypeConverter
+from compiler.front.statements import StatementConverter
+from compiler.tree import Diagnostic, Function, Loc, Param
+from compiler.types import NONE, ClassType, Type
+
+
+class Converter:
+    """Converts functions; holds what all of them share."""
+
+    def __init__(self, type_map: Mapping[Expression, mt.Type], structs: set[str], trees: dict[str, MypyFile]) -> None:
+        self.type_map = type_map
+        self.types = TypeConverter(structs)
+        self.trees = trees
+
+    def convert_function(self, node: FuncDef | Decorator, tree: MypyFile) -> Function:
+        """The typed tree of a function. Broken rules of the subset are kept in `errors`."""
+        definition = node.func if isinstance(node, Decorator) else node
+        decorators = _decorators(node) if isinstance(node, Decorator) else {}
+        loc = Loc(tree.path, definition.line, definition.column, definition.end_line or definition.line, definition.end_column or 0)
+        cls = definition.info.fullname if definition.info and not definition.is_static else None
+        function = Function(
+            name=definition.fullname,
+            loc=loc,
+            params=[],
+            result=NONE,
+            body=[],
+            locals={},
+            cls=cls,
+            decorators=decorators,
+            is_property=definition.is_property,
+            is_generator=definition.is_generator,
+        )
+        try:
+            if definition.is_class:
+                raise Diagnostic("KP130", loc, "class methods are out", "write a function, or a static method")
+            if definition.is_coroutine or definition.is_async_generator:
+                raise Diagnostic("KP131", loc, "async is out", "sleep on a WaitQueue instead")
+            self._signature(definition, function)
+            body = StatementConverter(self, tree, function, None)
+            body.declare_parameters(definition)
+            function.body = body.block(definition.body)
+            function.errors.extend(body.errors)
+        except Diagnostic as error:
+            function.errors.append(error)
+        except Exception as error:
+            raise Diagnostic("KP999", loc, f"internal compiler error in the front end: {error!r}") from error
+        return function
+
+    def _signature(self, definition: FuncDef, function: Function) -> None:
+        signature = definition.type
+        loc = function.loc
+        if not isinstance(signature, mt.CallableType):
+            raise Diagnostic("KP132", loc, f"{definition.name} has no annotations", "annotate its parameters and its result")
+        for argument, t in zip(definition.arguments, signature.arg_types, strict=True):
+            if argument.kind.is_star():
+                raise Diagnostic("KP133", loc, "*args and **kwargs are out", "pass a list, or write the parameters out")
+            function.params.append(Param(argument.variable.name, self.types.convert(t, loc)))
+        result = self.types.convert(signature.ret_type, loc)
+        function.result = generator_element(result) if definition.is_generator else result
+        own = [v for v in signature.variables if isinstance(v, mt.TypeVarType) and (v.id.namespace or "") == definition.fullname]
+        function.type_params = [f"{definition.fullname}.{v.name}" for v in own]
+
+
+def generator_element(t: Type) -> Type:
+    """What a generator function yields, from its declared Iterator[T]."""
+    if isinstance(t, ClassType) and t.args:
+        return t.args[0]
+    return t
+
+
+def _decorators(node: Decorator) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for expr in node.original_decorators:
+        value = ""
+        if isinstance(expr, CallExpr) and expr.args:
+            first = expr.args[0]
+            if isinstance(first, StrExpr):
+                value = first.value
+            elif isinstance(first, NameExpr):
+                value = first.name
+        found[decorator_name(expr)] = value
+    return found

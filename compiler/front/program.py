@@ -1,0 +1,192 @@
+"""Loading a program: run mypy on it, and turn what it knows into a `Program` of typed trees.
+
+The package compiler.front and the plugin are all that imports mypy; its version is pinned and asserted. mypy keeps no trees behind a warm incremental
+cache, so it checks everything anew each time (1.3 s for 30,000 lines).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import mypy.version
+from mypy.build import BuildResult, build
+from mypy.errors import CompileError
+from mypy.modulefinder import BuildSource
+from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
+from mypy.options import Options
+
+from compiler.front.classes import convert_class, struct_names
+from compiler.front.functions import Converter
+from compiler.mypy_plugin import KraitPlugin
+from compiler.tree import Diagnostic, Loc, Program
+
+MYPY_VERSION = "2.4.1"
+PACKAGES = ("kernel", "arch")
+RUNTIME = ("kernel.lang.runtime.containers", "kernel.lang.runtime.text", "kernel.lang.runtime.byte_strings", "kernel.lang.runtime.hashing")
+# Of the prelude, what is compiled; the rest is known to the back end by name, and is only a simulation.
+PRELUDE = ("kernel.lang.errno", "kernel.lang.errors", "kernel.lang.addresses", "kernel.lang.runtime")
+
+
+def is_simulation(module: str) -> bool:
+    """Whether a module of the prelude only runs under CPython."""
+    return module.startswith("kernel.lang.") and not module.startswith(PRELUDE)
+
+
+class SourceErrors(Exception):
+    """The program has errors; `diagnostics` lists them."""
+
+    def __init__(self, diagnostics: list[Diagnostic], sources: dict[str, list[str]]) -> None:
+        super().__init__(f"{len(diagnostics)} errors")
+        self.diagnostics = diagnostics
+        self.sources = sources
+
+
+def load(modules: list[str], files: list[str], root: str) -> Program:
+    """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem) under `root`.
+
+    Raises SourceErrors with everything that mypy finds.
+    """
+    assert mypy.version.__version__ == MYPY_VERSION, f"mypy {MYPY_VERSION} is needed, not {mypy.version.__version__}"
+    sources = [BuildSource(None, module, None) for module in (*RUNTIME, *modules)]
+    names: dict[str, str] = {}
+    for file in files:
+        path = Path(file).resolve()
+        name = module_name(path, Path(root).resolve())
+        names[name] = str(path)
+        sources.append(BuildSource(str(path), name, None))
+    result = _run_mypy(sources, root)
+    trees = {
+        name: tree for name, tree in result.files.items() if tree is not None and (name in names or name.split(".")[0] in PACKAGES)
+    }
+    program = Program({}, {}, {}, {})
+    for name, tree in trees.items():
+        program.modules[name] = tree.path
+        program.sources[tree.path] = Path(tree.path).read_text(encoding="utf-8").splitlines()
+    _convert(program, trees, result)
+    return program
+
+
+def module_name(path: Path, root: Path) -> str:
+    """The module that a file is: its dotted place under `root` if it belongs to our packages, else its stem."""
+    try:
+        relative = path.relative_to(root)
+    except ValueError:
+        return path.stem
+    if relative.parts[0] in PACKAGES:
+        return ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
+    return path.stem
+
+
+def mypy_options(root: str) -> Options:
+    """Strict checking with our plugin, types exported, no cache."""
+    options = Options()
+    options.python_version = (3, 11)
+    options.incremental = False
+    options.cache_dir = "/dev/null"
+    options.export_types = True
+    options.preserve_asts = True
+    options.show_traceback = True
+    options.show_column_numbers = True
+    options.show_error_end = True
+    options.mypy_path = [root]
+    options.namespace_packages = True
+    options.explicit_package_bases = True
+    options.follow_untyped_imports = True
+    options.disallow_untyped_defs = True
+    options.disallow_incomplete_defs = True
+    options.disallow_any_generics = True
+    options.disallow_untyped_calls = True
+    options.check_untyped_defs = True
+    options.strict_equality = False
+    options.warn_return_any = True
+    options.implicit_reexport = True
+    options.local_partial_types = True
+    options.allow_redefinition = False
+    options.hide_error_codes = False
+    return options
+
+
+def _run_mypy(sources: list[BuildSource], root: str) -> BuildResult:
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    try:
+        options = mypy_options(root)
+        result = build(sources, options, extra_plugins=[KraitPlugin(options)])
+        messages = result.errors
+    except CompileError as error:
+        raise SourceErrors(parse_messages(error.messages), {}) from None
+    diagnostics = parse_messages(messages)
+    if diagnostics:
+        raise SourceErrors(diagnostics, {})
+    return result
+
+
+def parse_messages(messages: list[str]) -> list[Diagnostic]:
+    """mypy's lines `path:line:col:end_line:end_col: error: text  [code]` as diagnostics; a note joins the error before it."""
+    found: list[Diagnostic] = []
+    for message in messages:
+        parts = message.split(":", 5)
+        if len(parts) == 6 and all(p.strip().isdigit() for p in parts[1:5]):
+            path, line, column, end_line, end_column = parts[0], *(int(p) for p in parts[1:5])
+            loc = Loc(path, line, column - 1, end_line, end_column)
+            text = parts[5].strip()
+        else:
+            loc = Loc("", 0)
+            text = message
+            parts = message.split(":", 2)
+            if len(parts) == 3 and parts[1].strip().isdigit():
+                loc = Loc(parts[0], int(parts[1]))
+                text = parts[2].strip()
+        if text.startswith("note:"):
+            if found:
+                found[-1].notes.append((loc, text.removeprefix("note:").strip()))
+            continue
+        code = "KP100" if "[syntax]" in text else "KP101"
+        found.append(Diagnostic(code, loc, text.removeprefix("error:").strip()))
+    return found
+
+
+def _convert(program: Program, trees: dict[str, MypyFile], result: BuildResult) -> None:
+    structs = struct_names(trees.values())
+    converter = Converter(result.types, structs, trees)
+    for module, tree in trees.items():
+        if is_simulation(module):
+            continue
+        for statement in tree.defs:
+            if isinstance(statement, ClassDef):
+                _convert_class(program, converter, statement, tree)
+            elif isinstance(statement, FuncDef | Decorator | OverloadedFuncDef):
+                _convert_function(program, converter, statement, tree)
+
+
+def is_prelude(module: str) -> bool:
+    """Whether a module belongs to the part of the prelude that the back end knows itself and never compiles."""
+    return module.startswith("kernel.lang.") and not module.startswith("kernel.lang.runtime") and module != "kernel.lang.errors"
+
+
+def _convert_class(program: Program, converter: Converter, statement: ClassDef, tree: MypyFile) -> None:
+    declaration = convert_class(statement, tree.path, converter.types)
+    program.classes[declaration.name] = declaration
+    for inner in statement.defs.body:
+        if isinstance(inner, FuncDef | Decorator | OverloadedFuncDef):
+            _convert_function(program, converter, inner, tree)
+
+
+def _convert_function(program: Program, converter: Converter, statement: FuncDef | Decorator | OverloadedFuncDef, tree: MypyFile) -> None:
+    if isinstance(statement, OverloadedFuncDef):
+        # A property with a setter; the setter's name gets a suffix. (Functions overloaded for mypy only run at build time.)
+        for item in statement.items:
+            if isinstance(item, Decorator):
+                setter = any(getattr(d, "name", "") == "setter" for d in item.decorators)
+                _enter(program, converter, item, tree, ".setter" if setter else "")
+        if statement.impl is not None and isinstance(statement.impl, FuncDef | Decorator):
+            _enter(program, converter, statement.impl, tree, "")
+        return
+    _enter(program, converter, statement, tree, "")
+
+
+def _enter(program: Program, converter: Converter, statement: FuncDef | Decorator, tree: MypyFile, suffix: str) -> None:
+    function = converter.convert_function(statement, tree)
+    function.name += suffix
+    program.functions[function.name] = function

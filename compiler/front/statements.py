@@ -1,0 +1,433 @@
+"""Statements, targets and patterns."""
+
+from __future__ import annotations
+
+import mypy.patterns as mp
+import mypy.types as mt
+from mypy.nodes import (
+    GDEF,
+    AssertStmt,
+    AssignmentStmt,
+    Block,
+    BreakStmt,
+    ClassDef,
+    ContinueStmt,
+    Decorator,
+    DelStmt,
+    Expression,
+    ExpressionStmt,
+    ForStmt,
+    FuncDef,
+    GlobalDecl,
+    IfStmt,
+    ImportBase,
+    IndexExpr,
+    MatchStmt,
+    MemberExpr,
+    NameExpr,
+    Node,
+    NonlocalDecl,
+    OperatorAssignmentStmt,
+    PassStmt,
+    RaiseStmt,
+    RefExpr,
+    ReturnStmt,
+    SliceExpr,
+    Statement,
+    StrExpr,
+    TempNode,
+    TryStmt,
+    TupleExpr,
+    TypeInfo,
+    Var,
+    WhileStmt,
+    WithStmt,
+    YieldExpr,
+)
+
+from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
+from compiler.front.expressions import ExpressionConverter, Unreachable, find_attribute
+from compiler.tree import (
+    Assert,
+    Assign,
+    AugAssign,
+    Break,
+    CallBuiltin,
+    CallMethod,
+    CapturePattern,
+    ClassPattern,
+    Continue,
+    Delete,
+    Diagnostic,
+    Expr,
+    ExprStmt,
+    FieldTarget,
+    For,
+    Function,
+    GlobalTarget,
+    Handler,
+    If,
+    IndexTarget,
+    LocalTarget,
+    Loc,
+    Match,
+    MatchCase,
+    NestedFunction,
+    New,
+    NoneLit,
+    OrPattern,
+    Param,
+    Pass,
+    Pattern,
+    PropertyTarget,
+    Raise,
+    Return,
+    SetItemTarget,
+    Stmt,
+    Target,
+    Try,
+    TupleTarget,
+    ValuePattern,
+    While,
+    With,
+    WithItem,
+    Yield,
+)
+from compiler.types import (
+    BOOL,
+    INT,
+    NEVER,
+    NONE,
+    ArrayType,
+    BytesType,
+    ClassType,
+    RawArrayType,
+    SpanType,
+    StructType,
+    TupleType,
+    Type,
+    UnionType,
+)
+
+
+class StatementConverter(ExpressionConverter):
+    """Converts the body of one function."""
+
+    def block(self, node: Block | None) -> list[Stmt]:
+        """The statements of a block; what mypy knows to be unreachable traps."""
+        if node is None:
+            return []
+        if node.is_unreachable and node.body:
+            return [self._unreachable(self.loc(node.body[0]))]
+        result: list[Stmt] = []
+        for statement in node.body:
+            try:
+                self._statement(statement, result)
+            except Unreachable:
+                result.append(self._unreachable(self.loc(statement)))
+                break
+            except Diagnostic as error:
+                self.errors.append(error)
+        return result
+
+    def _unreachable(self, loc: Loc) -> Stmt:
+        return ExprStmt(loc, CallBuiltin(loc, NEVER, "unreachable", []))
+
+    def _statement(self, node: Statement, out: list[Stmt]) -> None:
+        loc = self.loc(node)
+        match node:
+            case ExpressionStmt():
+                self._expression_statement(node, loc, out)
+            case AssignmentStmt():
+                self._assignment(node, loc, out)
+            case OperatorAssignmentStmt():
+                self._augmented(node, loc, out)
+            case ReturnStmt():
+                value = self.expression(node.expr) if node.expr is not None else None
+                if value is not None and value.type == NONE and self.function.result == NONE and not isinstance(value, NoneLit):
+                    out.append(ExprStmt(loc, value))
+                    value = None
+                out.append(Return(loc, None if isinstance(value, NoneLit) and self.function.result == NONE else value))
+            case IfStmt():
+                out.append(self._if(node, 0, loc))
+            case WhileStmt():
+                out.append(While(loc, self.expression(node.expr), self.block(node.body), self.block(node.else_body)))
+            case ForStmt():
+                if node.is_async:
+                    raise Diagnostic("KP131", loc, "async is out")
+                iterable = self.iterable(node.expr)
+                out.append(For(loc, self.target(node.index), iterable, self.block(node.body), self.block(node.else_body)))
+            case BreakStmt():
+                out.append(Break(loc))
+            case ContinueStmt():
+                out.append(Continue(loc))
+            case PassStmt() | GlobalDecl() | ImportBase():
+                out.append(Pass(loc))
+            case AssertStmt():
+                message = self.expression(node.msg) if node.msg is not None else None
+                out.append(Assert(loc, self.expression(node.expr), message))
+            case RaiseStmt():
+                out.append(Raise(loc, self._raised(node, loc)))
+            case DelStmt():
+                self._delete(node.expr, loc, out)
+            case TryStmt():
+                out.append(self._try(node, loc))
+            case WithStmt():
+                out.append(self._with(node, loc))
+            case MatchStmt():
+                cases = []
+                subject = self.expression(node.subject)
+                for pattern, guard, body in zip(node.patterns, node.guards, node.bodies, strict=True):
+                    converted = self._pattern(pattern)
+                    cases.append(MatchCase(converted, self.expression(guard) if guard is not None else None, self.block(body)))
+                out.append(Match(loc, subject, cases))
+            case FuncDef():
+                out.append(NestedFunction(loc, self.nested_function(node)))
+            case Block():
+                out.extend(self.block(node))
+            case NonlocalDecl():
+                raise Diagnostic("KP140", loc, "nonlocal is out", "return the value, or keep it in an object")
+            case ClassDef():
+                raise Diagnostic("KP141", loc, "a class inside a function", "declare it in the module")
+            case Decorator():
+                raise Diagnostic("KP142", loc, "a decorated function inside a function", "declare it in the module")
+            case _:
+                raise Diagnostic("KP199", loc, f"{type(node).__name__} is not supported")
+
+    def nested_function(self, node: FuncDef) -> Function:
+        """A function inside this one."""
+        signature = node.type
+        loc = self.loc(node)
+        if not isinstance(signature, mt.CallableType):
+            raise Diagnostic("KP132", loc, f"{node.name} has no annotations", "annotate its parameters and its result")
+        params = [Param(a.variable.name, self.types.convert(t, loc)) for a, t in zip(node.arguments, signature.arg_types, strict=True)]
+        function = Function(f"{self.function.name}.<locals>.{node.name}", loc, params, self.types.convert(signature.ret_type, loc), [], {})
+        inner = StatementConverter(self.shared, self.tree, function, self)
+        inner.declare_parameters(node)
+        function.body = inner.block(node.body)
+        function.errors = inner.errors
+        self.errors.extend(inner.errors)
+        self.nested[node] = function
+        return function
+
+    def _expression_statement(self, node: ExpressionStmt, loc: Loc, out: list[Stmt]) -> None:
+        inner = node.expr
+        if isinstance(inner, StrExpr):
+            return  # a docstring
+        if isinstance(inner, YieldExpr):
+            value = self.expression(inner.expr) if inner.expr is not None else NoneLit(loc, NONE)
+            out.append(Yield(loc, value))
+            return
+        if getattr(inner, "name", "") == "" and type(inner).__name__ == "EllipsisExpr":
+            out.append(Pass(loc))
+            return
+        out.append(ExprStmt(loc, self.expression(inner)))
+
+    def _if(self, node: IfStmt, i: int, loc: Loc) -> Stmt:
+        if i + 1 < len(node.expr):
+            orelse: list[Stmt] = [self._if(node, i + 1, self.loc(node.expr[i + 1]))]
+        else:
+            orelse = self.block(node.else_body)
+        return If(loc, self.expression(node.expr[i]), self.block(node.body[i]), orelse)
+
+    # Assignment --------------------------------------------------------------------------------------------------
+
+    def _assignment(self, node: AssignmentStmt, loc: Loc, out: list[Stmt]) -> None:
+        if isinstance(node.rvalue, TempNode):
+            for lvalue in node.lvalues:
+                if isinstance(lvalue, NameExpr) and isinstance(lvalue.node, Var):
+                    self.local_name(lvalue.node, loc)  # a declaration alone
+            return
+        value = self.expression(node.rvalue)
+        targets = [self.target(lvalue) for lvalue in node.lvalues]
+        self._check_struct_alias(value, loc)
+        out.append(Assign(loc, targets, value))
+
+    def _check_struct_alias(self, value: Expr, loc: Loc) -> None:
+        if isinstance(value.type, StructType) and not isinstance(value, New | CallMethod | CallBuiltin) and type(value).__name__ not in (
+            "CallFunction",
+            "CallValue",
+            "Conditional",
+        ):
+            if type(value).__name__ in ("Local", "Captured"):
+                raise Diagnostic("KP150", loc, "this would make two names of one struct", "write .copy() to copy it")
+
+    def target(self, node: Expression) -> Target:
+        """What stands left of `=`, in `for` or in `with`."""
+        loc = self.loc(node)
+        match node:
+            case NameExpr():
+                if isinstance(node.node, Var) and (node.kind == GDEF):
+                    module, name = node.node.fullname.rsplit(".", 1)
+                    return GlobalTarget(loc, self.types.convert(node.node.type, loc), module, name)
+                if isinstance(node.node, Var):
+                    name = self.local_name(node.node, loc)
+                    return LocalTarget(loc, self.function.locals.get(name) or self.parameter_type(name), name)
+                raise Diagnostic("KP151", loc, f"cannot assign to {node.name}")
+            case MemberExpr():
+                return self._member_target(node, loc)
+            case IndexExpr():
+                return self._index_target(node, loc)
+            case TupleExpr():
+                items = [self.target(i) for i in node.items]
+                return TupleTarget(loc, TupleType(tuple(i.type for i in items)), items)
+            case _:
+                raise Diagnostic("KP151", loc, "cannot assign to this")
+
+    def _member_target(self, node: MemberExpr, loc: Loc) -> Target:
+        if isinstance(node.expr, RefExpr) and isinstance(node.expr.node, TypeInfo):
+            raise Diagnostic("KP152", loc, "class constants cannot change", "keep what changes in a module's global or an object")
+        if node.kind == GDEF and isinstance(node.node, Var):
+            module, name = node.node.fullname.rsplit(".", 1)
+            return GlobalTarget(loc, self.types.convert(node.node.type, loc), module, name)
+        value = self.expression(node.expr)
+        info = type_info(self.type_of(node.expr))
+        if info is None:
+            raise Diagnostic("KP151", loc, f"cannot assign to .{node.name}")
+        owner, symbol = find_attribute(info, node.name)
+        if symbol is None:
+            raise Diagnostic("KP151", loc, f"{info.name} has no field {node.name}")
+        if not isinstance(symbol, Var):
+            return PropertyTarget(loc, self.convert_type(node), value, owner, node.name)
+        return FieldTarget(loc, self.types.convert(symbol.type, loc), value, owner, node.name)
+
+    def _index_target(self, node: IndexExpr, loc: Loc) -> Target:
+        container = self.expression(node.base)
+        t = container.type
+        if isinstance(node.index, SliceExpr):
+            raise Diagnostic("KP153", loc, "cannot assign to a slice", "use copy_from on spans, or extend and del")
+        index = self.expression(node.index)
+        if isinstance(t, SpanType | ArrayType):
+            return IndexTarget(loc, t.element, container, index)
+        if isinstance(t, RawArrayType):
+            return IndexTarget(loc, t.element, container, index)
+        if isinstance(t, ClassType):
+            element: Type = INT
+            if t.name in (LIST, DEQUE):
+                element = t.args[0]
+            elif t.name == DICT:
+                element = t.args[1]
+            elif t.name != BYTE_ARRAY:
+                element = self.setitem_type(node, loc)
+            return SetItemTarget(loc, element, container, t.name, index)
+        raise Diagnostic("KP154", loc, "this cannot be changed by index")
+
+    def setitem_type(self, node: IndexExpr, loc: Loc) -> Type:
+        """The type that a class's __setitem__ takes."""
+        info = type_info(self.type_of(node.base))
+        if info is not None:
+            symbol = info.get("__setitem__")
+            if symbol is not None and isinstance(symbol.node, FuncDef) and isinstance(symbol.node.type, mt.CallableType):
+                return self.types.convert(symbol.node.type.arg_types[2], loc)
+        raise Diagnostic("KP154", loc, "this cannot be changed by index")
+
+    def _augmented(self, node: OperatorAssignmentStmt, loc: Loc, out: list[Stmt]) -> None:
+        left = node.lvalue
+        value = self.expression(node.rvalue)
+        t = self.convert_type(left) if not isinstance(left, IndexExpr) else None
+        if isinstance(t, ClassType) and node.op == "+" and t.name in (LIST, BYTE_ARRAY, DEQUE):
+            out.append(ExprStmt(loc, self.extend_call(self.expression(left), value, loc)))
+            return
+        target = self.target(left)
+        result = self.augmented_type(target.type, value.type)
+        out.append(AugAssign(loc, target, node.op, value, result))
+
+    def augmented_type(self, left: Type, right: Type) -> Type:
+        """The type that `left op right` has."""
+        from compiler.types import U64, IntType
+
+        if isinstance(left, IntType):
+            return U64 if left == U64 else INT
+        return left
+
+    def _delete(self, node: Expression, loc: Loc, out: list[Stmt]) -> None:
+        match node:
+            case NameExpr():
+                out.append(Delete(loc, None))
+            case TupleExpr():
+                for item in node.items:
+                    self._delete(item, loc, out)
+            case IndexExpr(base=base, index=index):
+                container = self.expression(base)
+                if not isinstance(container.type, ClassType):
+                    raise Diagnostic("KP155", loc, "nothing can be deleted here")
+                owner = container.type.name
+                if isinstance(index, SliceExpr):
+                    start, stop = self.slice_bounds(index, loc)
+                    out.append(Delete(loc, CallMethod(loc, NONE, container, owner, "delete_slice", [start, stop])))
+                else:
+                    out.append(Delete(loc, CallMethod(loc, NONE, container, owner, "__delitem__", [self.expression(index)])))
+            case _:
+                raise Diagnostic("KP155", loc, "nothing can be deleted here")
+
+    # Exceptions, with ------------------------------------------------------------------------------------------------
+
+    def _raised(self, node: RaiseStmt, loc: Loc) -> Expr | None:
+        if node.expr is None:
+            return None
+        if isinstance(node.expr, RefExpr) and isinstance(node.expr.node, TypeInfo):
+            return New(loc, ClassType(node.expr.node.fullname), [])
+        return self.expression(node.expr)
+
+    def _try(self, node: TryStmt, loc: Loc) -> Stmt:
+        body = self.block(node.body)
+        handlers: list[Handler] = []
+        for var, t, block in zip(node.vars, node.types, node.handlers, strict=True):
+            if t is None:
+                raise Diagnostic("KP156", self.loc(block), "an except without a class", "name what you can handle: except Errno as e")
+            place = self.loc(t)
+            names: list[str] = []
+            for item in t.items if isinstance(t, TupleExpr) else [t]:
+                if not isinstance(item, RefExpr) or not isinstance(item.node, TypeInfo):
+                    raise Diagnostic("KP157", place, "an except names exception classes")
+                names.append(item.node.fullname)
+            name = None
+            if var is not None and isinstance(var.node, Var):
+                caught: Type = ClassType(names[0]) if len(names) == 1 else UnionType(tuple(ClassType(n) for n in names))
+                name = self.local_name(var.node, place, caught)  # mypy deletes the variable behind the handler, and its type
+            handlers.append(Handler(place, names, name, self.block(block)))
+        return Try(loc, body, handlers, self.block(node.else_body), self.block(node.finally_body))
+
+    def _with(self, node: WithStmt, loc: Loc) -> Stmt:
+        if node.is_async:
+            raise Diagnostic("KP131", loc, "async is out")
+        items: list[WithItem] = []
+        for expr, target in zip(node.expr, node.target, strict=True):
+            items.append(WithItem(self.expression(expr), self.target(target) if target is not None else None))
+        return With(loc, items, self.block(node.body))
+
+    # Patterns ----------------------------------------------------------------------------------------------------------
+
+    def _pattern(self, node: Node) -> Pattern:
+        loc = self.loc(node)
+        match node:
+            case mp.ValuePattern():
+                return ValuePattern(loc, self.expression(node.expr))
+            case mp.SingletonPattern():
+                from compiler.tree import BoolLit
+
+                value: Expr = NoneLit(loc, NONE) if node.value is None else BoolLit(loc, BOOL, bool(node.value))
+                return ValuePattern(loc, value)
+            case mp.OrPattern():
+                return OrPattern(loc, [self._pattern(p) for p in node.patterns])
+            case mp.AsPattern():
+                inner = self._pattern(node.pattern) if node.pattern is not None else None
+                if node.name is None:
+                    return CapturePattern(loc, inner, None)
+                assert isinstance(node.name.node, Var)
+                name = self.local_name(node.name.node, loc)
+                return CapturePattern(loc, inner, name, self.function.locals.get(name))
+            case mp.ClassPattern():
+                return self._class_pattern(node, loc)
+            case _:
+                raise Diagnostic("KP158", loc, "this kind of pattern is out", "match values, enums or classes")
+
+    def _class_pattern(self, node: mp.ClassPattern, loc: Loc) -> Pattern:
+        if node.positionals:
+            raise Diagnostic("KP159", loc, "positional class patterns are out", "name the fields")
+        ref = node.class_ref
+        if not isinstance(ref.node, TypeInfo):
+            raise Diagnostic("KP158", loc, "this kind of pattern is out")
+        fields = {k: self._pattern(v) for k, v in zip(node.keyword_keys, node.keyword_values, strict=True)}
+        simple: dict[str, Type] = {"builtins.int": INT, "builtins.bool": BOOL, "builtins.bytes": BytesType()}
+        return ClassPattern(loc, simple.get(ref.node.fullname) or ClassType(ref.node.fullname), fields)
