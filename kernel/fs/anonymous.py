@@ -1,0 +1,74 @@
+"""Files without a place in the tree: pipes, sockets, event descriptors, memfds.
+
+Each kind has an internal file system with one internal mount. Such a file's path is a dentry whose name is what /proc/PID/fd shows,
+as "pipe:[17]".
+"""
+
+from typing import Final
+
+from kernel.fs.constants import ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, S_IFIFO, SOCKFS_MAGIC
+from kernel.fs.dentry import Dentry
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
+from kernel.fs.path import Mount, Path
+
+
+class InternalFileSystem(FileSystem):
+    """Hands out inode numbers."""
+
+    def __init__(self, type_name: bytes, magic: int) -> None:
+        super().__init__(type_name, b"none", magic)
+        self.next_ino: int = 1
+
+    def root(self) -> Inode:
+        return Inode(self, 0, 0o040500)
+
+    def new_ino(self) -> int:
+        ino = self.next_ino
+        self.next_ino += 1
+        return ino
+
+
+class AnonymousInode(Inode):
+    """The inode of a pipe, socket or event descriptor: attributes only."""
+
+
+class InternalMount:
+    """A file system and its mount, made when the kernel is built."""
+
+    def __init__(self, type_name: bytes, magic: int) -> None:
+        self.file_system: InternalFileSystem = InternalFileSystem(type_name, magic)
+        self.mount: Mount = Mount(self.file_system, Dentry(None, b"/", self.file_system.root()), 0)
+        self.mount.is_internal = True
+
+    def place(self, inode: Inode, name: bytes) -> Path:
+        return Path(self.mount, Dentry(None, name, inode))
+
+
+PIPES: Final = InternalMount(b"pipefs", PIPEFS_MAGIC)
+SOCKETS: Final = InternalMount(b"sockfs", SOCKFS_MAGIC)
+ANONYMOUS: Final = InternalMount(b"anon_inodefs", ANON_INODE_FS_MAGIC)
+_SHARED_INODE: Final = AnonymousInode(ANONYMOUS.file_system, 1, 0o600)
+
+
+def pipe_path(uid: int, gid: int) -> Path:
+    """A place for a new pipe."""
+    inode = AnonymousInode(PIPES.file_system, PIPES.file_system.new_ino(), S_IFIFO | 0o600)
+    inode.uid = uid
+    inode.gid = gid
+    return PIPES.place(inode, f"pipe:[{inode.ino}]".encode())
+
+
+def socket_path(uid: int, gid: int) -> Path:
+    """A place for a new socket."""
+    inode = AnonymousInode(SOCKETS.file_system, SOCKETS.file_system.new_ino(), 0o140777)
+    inode.uid = uid
+    inode.gid = gid
+    return SOCKETS.place(inode, f"socket:[{inode.ino}]".encode())
+
+
+def anonymous_path(kind: bytes) -> Path:
+    """A place for an event descriptor, epoll set and so on: they all share one inode, as on Linux."""
+    return ANONYMOUS.place(_SHARED_INODE, b"anon_inode:" + kind)
+
+

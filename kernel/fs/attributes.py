@@ -1,0 +1,130 @@
+"""Changing attributes: chmod(2), chown(2), utimensat(2), truncate(2), access(2).
+
+Each takes the place (or open file) that a system call found. The checks are those of inode_change_ok in every Unix: owner or root.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    MAX_FILE_SIZE,
+    MAY_EXEC,
+    MAY_WRITE,
+    MODE_BITS,
+    MS_NOEXEC,
+    S_ISGID,
+    S_ISUID,
+    S_IXGRP,
+    UTIME_NOW,
+    UTIME_OMIT,
+)
+from kernel.fs.file import clear_set_id_bits
+from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext, Mount, Path
+from kernel.lang import Errno
+from kernel.lib.credentials import Credentials
+from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM
+from kernel.time import realtime_ns
+
+NO_CHANGE: Final = -1  # of an owner or a group
+_SECOND_NS: Final = 1_000_000_000
+_SECONDS_LIMIT: Final = 9_000_000_000
+
+
+def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> None:
+    """chmod(2). Clears set-group-ID when the caller is not in the file's group."""
+    if inode.is_symlink():
+        raise Errno(EOPNOTSUPP)
+    mount.require_writable()
+    credentials = context.credentials
+    if not inode.owned_by(credentials):
+        raise Errno(EPERM)
+    mode &= MODE_BITS
+    if credentials.fsuid != 0 and not credentials.in_group(inode.gid):
+        mode &= ~S_ISGID
+    inode.set_mode(mode)
+
+
+def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: int, gid: int) -> None:
+    """chown(2); -1 leaves an id alone. The set-ID bits of files that are not directories go."""
+    mount.require_writable()
+    credentials = context.credentials
+    if credentials.fsuid != 0:
+        if uid != NO_CHANGE and (credentials.fsuid != inode.uid or uid != inode.uid):
+            raise Errno(EPERM)
+        if gid != NO_CHANGE and (
+            credentials.fsuid != inode.uid or (gid != inode.gid and not credentials.in_group(gid))
+        ):
+            raise Errno(EPERM)
+    if not inode.is_directory():
+        mode = inode.mode & ~S_ISUID
+        if mode & S_IXGRP != 0:
+            mode &= ~S_ISGID
+        inode.mode = mode
+    inode.set_owner(inode.uid if uid == NO_CHANGE else uid, inode.gid if gid == NO_CHANGE else gid)
+
+
+class TimeChange:
+    """The two times of utimensat(2), in nanoseconds or UTIME_NOW/UTIME_OMIT in `*_special`."""
+
+    def __init__(self) -> None:
+        self.accessed_ns: int = 0
+        self.accessed_special: int = UTIME_NOW
+        self.modified_ns: int = 0
+        self.modified_special: int = UTIME_NOW
+
+
+def time_ns(seconds: int, nanoseconds: int) -> int:
+    """A time stamp, within what 64 bits of nanoseconds hold."""
+    return max(-_SECONDS_LIMIT, min(_SECONDS_LIMIT, seconds)) * _SECOND_NS + nanoseconds
+
+
+def change_times(context: FsContext, mount: Mount, inode: Inode, change: TimeChange) -> None:
+    """utimensat(2): setting both to "now" needs write permission only, anything else ownership."""
+    if change.accessed_special == UTIME_OMIT and change.modified_special == UTIME_OMIT:
+        return
+    mount.require_writable()
+    credentials = context.credentials
+    if change.accessed_special == UTIME_NOW and change.modified_special == UTIME_NOW:
+        if not inode.owned_by(credentials):
+            inode.check_permission(credentials, MAY_WRITE)
+    elif not inode.owned_by(credentials):
+        raise Errno(EPERM)
+    now = realtime_ns()
+    if change.accessed_special == UTIME_NOW:
+        inode.atime_ns = now
+    elif change.accessed_special != UTIME_OMIT:
+        inode.atime_ns = change.accessed_ns
+    if change.modified_special == UTIME_NOW:
+        inode.mtime_ns = now
+    elif change.modified_special != UTIME_OMIT:
+        inode.mtime_ns = change.modified_ns
+    inode.ctime_ns = now
+    inode.attributes_changed()
+
+
+def truncate_path(context: FsContext, path: Path, size: int) -> None:
+    """truncate(2)."""
+    inode = path.inode()
+    if inode.is_directory():
+        raise Errno(EISDIR)
+    if not inode.is_regular():
+        raise Errno(EINVAL)
+    if size < 0 or size > MAX_FILE_SIZE:
+        raise Errno(EINVAL)
+    path.mount.require_writable()
+    inode.check_permission(context.credentials, MAY_WRITE)
+    clear_set_id_bits(inode, context.credentials)
+    inode.truncate(size)
+
+
+def check_access(credentials: Credentials, path: Path, mask: int) -> None:
+    """access(2) with the given credentials, whose fsuid and fsgid count."""
+    inode = path.inode()
+    if mask & MAY_EXEC != 0 and inode.is_regular() and path.mount.flags & MS_NOEXEC != 0:
+        raise Errno(EACCES)
+    if mask & MAY_WRITE != 0 and not inode.is_device() and not inode.is_fifo() and not inode.is_socket():
+        # The mode decides first, as on Linux: EACCES before EROFS.
+        inode.check_permission(credentials, mask)
+        path.mount.require_writable()
+        return
+    inode.check_permission(credentials, mask)

@@ -1,0 +1,137 @@
+"""The dentry: a name in a directory, and the cache of names.
+
+A directory's dentry holds its known children in a dictionary, so that one step of a path walk is one look-up. A child without an
+inode is a negative entry: the name is known to be free. Entries that nobody uses are kept on a list in order of their last
+insertion; when there are too many, the oldest that nothing depends on are forgotten.
+
+Invariants: a cached dentry is in its parent's `children` under its name and on the list; a dentry with children, pins or mounts is
+never forgotten, so that a directory in use has one dentry only. `pins` counts open files, working directories, roots and mounts.
+
+Rejected: one hash table over (parent, name). A dictionary a directory needs no hash of the parent, and dies with it.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from kernel.fs.inode import Inode
+
+CACHE_LIMIT: Final = 32768
+_SHRINK_STEP: Final = 16  # entries looked at when the cache is full
+
+
+class Dentry:
+    """One name. `parent` of a root is itself."""
+
+    def __init__(self, parent: "Dentry | None", name: bytes, inode: "Inode | None") -> None:
+        self.name: bytes = name
+        self.inode: Inode | None = inode
+        self.parent: Dentry | None = parent  # None: a root, or unhashed for ever
+        self.children: dict[bytes, Dentry] | None = None
+        self.pins: int = 0
+        self.mounted: int = 0  # mounts that have this dentry as their mount point
+        self.deleted: bool = False  # unlinked: path names show " (deleted)"
+        self.cached: bool = False
+        self.newer: Dentry | None = None
+        self.older: Dentry | None = None
+
+
+class DentryCache:
+    """The list of cached dentries, newest to oldest."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit: int = limit
+        self.count: int = 0
+        self.newest: Dentry | None = None
+        self.oldest: Dentry | None = None
+
+    def insert(self, parent: Dentry, name: bytes, inode: "Inode | None") -> Dentry:
+        """Remember that `name` in `parent` is `inode` (None: nothing)."""
+        child = Dentry(parent, name, inode)
+        if self.count >= self.limit:
+            self.shrink(_SHRINK_STEP)
+        self.attach(parent, child)
+        return child
+
+    def attach(self, parent: Dentry, child: Dentry) -> None:
+        """Enter a dentry under its name in `parent`."""
+        children = parent.children
+        if children is None:
+            children = {}
+            parent.children = children
+        children[child.name] = child
+        child.parent = parent
+        child.cached = True
+        child.older = self.newest
+        if self.newest is not None:
+            self.newest.newer = child
+        else:
+            self.oldest = child
+        self.newest = child
+        self.count += 1
+
+    def detach(self, child: Dentry) -> None:
+        """Take a dentry off the list and out of its parent. It keeps `parent`, for path names."""
+        if not child.cached:
+            return
+        child.cached = False
+        parent = child.parent
+        if parent is not None and parent.children is not None:
+            del parent.children[child.name]
+        newer = child.newer
+        older = child.older
+        if newer is not None:
+            newer.older = older
+        else:
+            self.newest = older
+        if older is not None:
+            older.newer = newer
+        else:
+            self.oldest = newer
+        child.newer = None
+        child.older = None
+        self.count -= 1
+
+    def rename(self, child: Dentry, parent: Dentry, name: bytes) -> None:
+        """Give `child` another place. A dentry that has the new name already must have been detached."""
+        self.detach(child)
+        child.name = name
+        self.attach(parent, child)
+
+    def shrink(self, steps: int) -> None:
+        """Look at the oldest entries: forget what nothing depends on, give the others another round."""
+        for _ in range(steps):
+            victim = self.oldest
+            if victim is None:
+                return
+            parent = victim.parent
+            self.detach(victim)
+            children = victim.children
+            in_use = victim.pins > 0 or victim.mounted > 0 or (children is not None and len(children) > 0)
+            if in_use and parent is not None:
+                self.attach(parent, victim)
+
+    def forget_children(self, parent: Dentry) -> None:
+        """Drop all that is known below a dentry whose file system goes away or whose directory was removed."""
+        node = parent
+        while True:
+            child = first_child(node)
+            if child is not None:
+                node = child
+                continue
+            if node is parent:
+                return
+            node.deleted = True
+            self.detach(node)
+            above = node.parent
+            node = above if above is not None else parent
+
+
+def first_child(parent: Dentry) -> Dentry | None:
+    children = parent.children
+    if children is not None:
+        for child in children.values():
+            return child
+    return None
+
+
+CACHE: DentryCache = DentryCache(CACHE_LIMIT)

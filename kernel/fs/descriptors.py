@@ -1,0 +1,166 @@
+"""The descriptor table of a process (dup(2), fcntl(2), close(2)). Shared by threads (CLONE_FILES), hence counted.
+
+Invariants: `_next` is not above the lowest free descriptor; a slot holds one reference to its file.
+"""
+
+from typing import Final
+
+from kernel.fs.file import File
+from kernel.lang import Errno
+from kernel.lang import EBADF, EINVAL, EMFILE
+
+DEFAULT_LIMIT: Final = 1024
+HARD_LIMIT: Final = 1024 * 1024  # of any process, whatever RLIMIT_NOFILE says
+
+
+class FileTable:
+    """Descriptors 0 … len - 1. `limit` follows RLIMIT_NOFILE."""
+
+    def __init__(self) -> None:
+        self._files: list[File | None] = []
+        self._close_on_exec: bytearray = bytearray()
+        self._next: int = 0
+        self.limit: int = DEFAULT_LIMIT
+        self.users: int = 1
+
+    def get(self, descriptor: int) -> File:
+        """EBADF if it is not open, or open with O_PATH only."""
+        file = self.get_any(descriptor)
+        if file.is_path_only():
+            raise Errno(EBADF)
+        return file
+
+    def get_any(self, descriptor: int) -> File:
+        """The same, but O_PATH descriptors are fine."""
+        if 0 <= descriptor < len(self._files):
+            file = self._files[descriptor]
+            if file is not None:
+                return file
+        raise Errno(EBADF)
+
+    def find(self, descriptor: int) -> File | None:
+        if 0 <= descriptor < len(self._files):
+            return self._files[descriptor]
+        return None
+
+    def size(self) -> int:
+        """One past the highest descriptor that may be open."""
+        return len(self._files)
+
+    def lowest_free(self, lowest: int) -> int:
+        """The lowest free descriptor that is not below `lowest`; EMFILE if the limit forbids it."""
+        files = self._files
+        candidate = max(lowest, self._next)
+        while candidate < len(files) and files[candidate] is not None:
+            candidate += 1
+        if candidate >= min(self.limit, HARD_LIMIT):
+            raise Errno(EMFILE)
+        return candidate
+
+    def install(self, file: File, cloexec: bool, lowest: int = 0) -> int:
+        """Give `file` a descriptor. The caller's reference becomes the table's; on EMFILE the file is released."""
+        try:
+            descriptor = self.lowest_free(lowest)
+            self._grow(descriptor + 1)
+        except Errno:
+            file.release()
+            raise
+        except MemoryError:
+            file.release()
+            raise
+        self._files[descriptor] = file
+        self._close_on_exec[descriptor] = 1 if cloexec else 0
+        if lowest <= self._next:
+            self._next = descriptor + 1
+        return descriptor
+
+    def replace(self, descriptor: int, file: File, cloexec: bool) -> None:
+        """dup2: put `file` at `descriptor`, closing what was there. Takes a reference of its own."""
+        if descriptor < 0 or descriptor >= min(self.limit, HARD_LIMIT):
+            raise Errno(EBADF)
+        self._grow(descriptor + 1)
+        file.acquire()
+        old = self._files[descriptor]
+        self._files[descriptor] = file
+        self._close_on_exec[descriptor] = 1 if cloexec else 0
+        if old is not None:
+            self._dispose(old)
+
+    def duplicate(self, descriptor: int, lowest: int, cloexec: bool) -> int:
+        """F_DUPFD."""
+        file = self.get_any(descriptor)
+        if lowest < 0 or lowest >= self.limit:
+            raise Errno(EINVAL)
+        return self.install(file.acquire(), cloexec, lowest)
+
+    def close(self, descriptor: int) -> None:
+        file = self.get_any(descriptor)
+        self._files[descriptor] = None
+        if descriptor < self._next:
+            self._next = descriptor
+        self._dispose(file)
+
+    def close_range(self, first: int, last: int) -> None:
+        for descriptor in range(first, min(last + 1, len(self._files))):
+            if self._files[descriptor] is not None:
+                self.close(descriptor)
+
+    def closes_on_exec(self, descriptor: int) -> bool:
+        self.get_any(descriptor)
+        return self._close_on_exec[descriptor] != 0
+
+    def set_close_on_exec(self, descriptor: int, cloexec: bool) -> None:
+        self.get_any(descriptor)
+        self._close_on_exec[descriptor] = 1 if cloexec else 0
+
+    def close_on_exec(self) -> None:
+        """Close what execve(2) does not keep."""
+        for descriptor in range(len(self._files)):
+            if self._close_on_exec[descriptor] != 0:
+                self._close_on_exec[descriptor] = 0
+                if self._files[descriptor] is not None:
+                    self.close(descriptor)
+
+    def copy(self) -> "FileTable":
+        """A table with the same files (fork)."""
+        table = FileTable()
+        table.limit = self.limit
+        table._grow(len(self._files))
+        for descriptor in range(len(self._files)):
+            file = self._files[descriptor]
+            if file is not None:
+                table._files[descriptor] = file.acquire()
+                table._close_on_exec[descriptor] = self._close_on_exec[descriptor]
+        table._next = self._next
+        return table
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    def release(self) -> None:
+        """The last user's release closes everything."""
+        self.users -= 1
+        if self.users == 0:
+            self.close_range(0, len(self._files))
+            self._files.clear()
+
+    def open_count(self) -> int:
+        count = 0
+        for file in self._files:
+            if file is not None:
+                count += 1
+        return count
+
+    def _grow(self, size: int) -> None:
+        while len(self._close_on_exec) < size:
+            self._close_on_exec.append(0)
+        while len(self._files) < size:
+            self._files.append(None)
+
+    def _dispose(self, file: File) -> None:
+        """Drop the table's reference. Closing any descriptor of a file drops the process's record locks on it (fcntl(2))."""
+        locks = file.inode.locks
+        if locks is not None:
+            locks.drop_owner(self)
+        file.flush()
+        file.release()

@@ -1,0 +1,294 @@
+"""Open file descriptions: what a descriptor refers to (open(2)).
+
+`File` is the base of pipes, sockets, terminals, event descriptors; `InodeFile` reads and writes an inode by offset. A description is
+counted: by each descriptor, and by whoever uses it across a sleep. The last `release()` calls `close()`, exactly once.
+
+Access rights (`readable`, `writable`) are checked by the system calls, not here. A read or write moves what it can and returns
+the count; it looks at `buffer.faulted` only to stop early.
+
+Context: read, write, poll, ioctl may sleep; close may free frames.
+"""
+
+from typing import TYPE_CHECKING
+
+from kernel.fs.constants import (
+    MAX_FILE_SIZE,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    O_ACCMODE,
+    O_APPEND,
+    O_NOATIME,
+    O_NOCTTY,
+    O_PATH,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+    READABLE,
+    S_ISGID,
+    S_ISUID,
+    S_IXGRP,
+    SEEK_CUR,
+    SEEK_DATA,
+    SEEK_END,
+    SEEK_HOLE,
+    SEEK_SET,
+    WRITABLE,
+)
+from kernel.fs.inode import Inode
+from kernel.fs.path import Path
+from kernel.lang import Errno
+from kernel.lib.credentials import Credentials
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOVERFLOW, ESPIPE
+from kernel.lib.user import Buffer
+
+if TYPE_CHECKING:
+    from kernel.mm import MemoryObject
+    from kernel.sched import PollWaiter
+
+
+class DirectorySink:
+    """Receives directory entries. `emit` returns False when there is no room: the entry was not taken."""
+
+    def __init__(self) -> None:
+        self.position: int = 0  # where the next read of the directory goes on
+
+    def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
+        return False
+
+
+class File:
+    """Base of all open file descriptions."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        self.path: Path = path.pin()
+        self.inode: Inode = path.inode()
+        self.flags: int = flags & ~O_NOCTTY  # O_NOCTTY matters to the opening only
+        self.position: int = 0
+        self.users: int = 1
+        self.readable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_RDONLY or flags & O_ACCMODE == O_RDWR)
+        self.writable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_WRONLY or flags & O_ACCMODE == O_RDWR)
+        self.seekable: bool = False
+        self.owner: int = 0  # F_SETOWN: a process, or a group if negative
+        self.owner_signal: int = 0  # F_SETSIG
+        self.lock_kind: int = 0  # flock(2): LOCK_SH, LOCK_EX or none
+        self.has_locks: bool = False  # may hold flock or OFD locks
+        self.inode.users += 1
+
+    def acquire(self) -> "File":
+        self.users += 1
+        return self
+
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            if self.has_locks and self.inode.locks is not None:
+                self.inode.locks.drop_description(self)
+            self.close()
+            self.inode.release()
+            self.path.unpin()
+
+    def close(self) -> None:
+        """The last reference is gone: end what the description stands for. Derived classes override it."""
+
+    def flush(self) -> None:
+        """A descriptor of it was closed."""
+
+    def is_path_only(self) -> bool:
+        return self.flags & O_PATH != 0
+
+    def on_noexec_mount(self) -> bool:
+        return self.path.mount.flags & MS_NOEXEC != 0
+
+    def on_nosuid_mount(self) -> bool:
+        return self.path.mount.flags & MS_NOSUID != 0
+
+    def on_nodev_mount(self) -> bool:
+        return self.path.mount.flags & MS_NODEV != 0
+
+    # ---- Data -------------------------------------------------------------------------------------------------
+
+    def read(self, buffer: Buffer) -> int:
+        """Read at the position, or the next bytes of a stream. 0 is end of file."""
+        raise Errno(EINVAL)
+
+    def write(self, buffer: Buffer) -> int:
+        raise Errno(EINVAL)
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(ESPIPE)
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(ESPIPE)
+
+    def seek(self, offset: int, whence: int) -> int:
+        raise Errno(ESPIPE)
+
+    def read_directory(self, sink: DirectorySink) -> None:
+        """Emit entries from the position on and advance it."""
+        raise Errno(ENOTDIR)
+
+    def truncate(self, size: int) -> None:
+        raise Errno(EINVAL)
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        raise Errno(ESPIPE if self.inode.is_fifo() else ENODEV)
+
+    def fsync(self) -> None:
+        raise Errno(EINVAL)
+
+    def poll(self, waiter: "PollWaiter | None") -> int:
+        """POLL* bits that hold now; the waiter, if any, is queued to be woken when they change."""
+        return READABLE | WRITABLE
+
+    def ioctl(self, command: int, argument: int) -> int:
+        raise Errno(ENOTTY)
+
+    def memory_object(self) -> "MemoryObject":
+        raise Errno(ENODEV)
+
+    def set_status_flags(self, flags: int) -> None:
+        """F_SETFL; `flags` holds all of the new flags."""
+        self.flags = flags
+
+    def describe(self) -> bytes:
+        """Further lines of /proc/PID/fdinfo."""
+        return b""
+
+
+class InodeFile(File):
+    """A regular file, directory or anything else that is read by offset."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        super().__init__(path, flags)
+        self.seekable = True
+
+    def read(self, buffer: Buffer) -> int:
+        done = self.inode.read_at(buffer, self.position)
+        self.position += done
+        if self.flags & O_NOATIME == 0:
+            self.path.mount.touch_accessed(self.inode)
+        return done
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        done = self.inode.read_at(buffer, offset)
+        if self.flags & O_NOATIME == 0:
+            self.path.mount.touch_accessed(self.inode)
+        return done
+
+    def write(self, buffer: Buffer) -> int:
+        offset = self.inode.size if self.flags & O_APPEND != 0 else self.position
+        done = self._write_at(buffer, offset)
+        self.position = offset + done
+        return done
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        # O_APPEND wins over the offset, as on Linux (pwrite(2), BUGS).
+        return self._write_at(buffer, self.inode.size if self.flags & O_APPEND != 0 else offset)
+
+    def _write_at(self, buffer: Buffer, offset: int) -> int:
+        if buffer.remaining == 0:
+            return 0
+        if offset >= MAX_FILE_SIZE:
+            raise Errno(EFBIG)
+        buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - offset)
+        return self.inode.write_at(buffer, offset)
+
+    def seek(self, offset: int, whence: int) -> int:
+        inode = self.inode
+        if whence == SEEK_SET:
+            target = offset
+        elif whence == SEEK_CUR:
+            target = add_offset(self.position, offset)
+        elif whence == SEEK_END:
+            target = add_offset(inode.size, offset)
+        elif whence == SEEK_DATA or whence == SEEK_HOLE:
+            if offset < 0 or offset >= inode.size:
+                raise Errno(ENXIO)
+            target = inode.seek_data(offset) if whence == SEEK_DATA else inode.seek_hole(offset)
+        else:
+            raise Errno(EINVAL)
+        if target < 0:
+            raise Errno(EINVAL)
+        self.position = target
+        return target
+
+    def read_directory(self, sink: DirectorySink) -> None:
+        inode = self.inode
+        if not inode.is_directory():
+            raise Errno(ENOTDIR)
+        sink.position = self.position
+        if self.position == 0 and sink.emit(b".", inode.ino, 4, 1):
+            sink.position = 1
+        if sink.position == 1:
+            dentry = self.path.dentry
+            above = dentry.parent
+            ino = inode.ino
+            if above is not None and above.inode is not None and dentry is not self.path.mount.root:
+                ino = above.inode.ino
+            if sink.emit(b"..", ino, 4, 2):
+                sink.position = 2
+        if sink.position >= 2:
+            inode.read_directory(sink.position, sink)
+        self.position = sink.position
+        self.path.mount.touch_accessed(inode)
+
+    def truncate(self, size: int) -> None:
+        self.inode.truncate(size)
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        self.inode.allocate(mode, offset, length)
+
+    def fsync(self) -> None:
+        self.inode.sync()
+
+    def poll(self, waiter: "PollWaiter | None") -> int:
+        return self.inode.poll_at(waiter, self.flags)
+
+    def ioctl(self, command: int, argument: int) -> int:
+        return self.inode.ioctl(command, argument)
+
+    def memory_object(self) -> "MemoryObject":
+        return self.inode.memory_object()
+
+
+class PathFile(File):
+    """What O_PATH opens: a place, without access to the contents."""
+
+    def read(self, buffer: Buffer) -> int:
+        raise Errno(EBADF)
+
+    def write(self, buffer: Buffer) -> int:
+        raise Errno(EBADF)
+
+    def seek(self, offset: int, whence: int) -> int:
+        raise Errno(EBADF)
+
+    def ioctl(self, command: int, argument: int) -> int:
+        raise Errno(EBADF)
+
+    def memory_object(self) -> "MemoryObject":
+        raise Errno(EBADF)
+
+
+def add_offset(base: int, offset: int) -> int:
+    """base + offset for lseek; EOVERFLOW rather than a trap."""
+    if offset > 0 and base > MAX_FILE_SIZE - offset:
+        raise Errno(EOVERFLOW)
+    return base + offset
+
+
+def clear_set_id_bits(inode: Inode, credentials: Credentials) -> None:
+    """A write or truncation by anyone but root takes the set-user-ID and set-group-ID bits away."""
+    mode = inode.mode
+    if mode & (S_ISUID | S_ISGID) == 0 or credentials.fsuid == 0 or not inode.is_regular():
+        return
+    mode &= ~S_ISUID
+    if mode & S_IXGRP != 0:
+        mode &= ~S_ISGID
+    inode.mode = mode
+
+
+def bytes_to_read(file: File) -> int:
+    """FIONREAD of a regular file."""
+    return max(0, min(file.inode.size - file.position, 0x7FFFFFFF))

@@ -1,0 +1,248 @@
+"""The inode: one file of a file system, whatever names lead to it (inode(7)).
+
+A file system derives its own classes and overrides what its files can do. Every operation that a kind of file does not have
+raises the errno that Linux gives for it. `nlink` counts names; `users` counts open descriptions and mappings. Once both are
+zero `evict()` frees the contents.
+
+Context: operations run in a system call and may sleep, but those of file systems in memory do not.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.constants import (
+    MAY_EXEC,
+    MODE_BITS,
+    READABLE,
+    S_IFBLK,
+    S_IFCHR,
+    S_IFDIR,
+    S_IFIFO,
+    S_IFLNK,
+    S_IFMT,
+    S_IFREG,
+    S_IFSOCK,
+    WRITABLE,
+)
+from kernel.lang import Errno
+from kernel.lib.credentials import Credentials
+from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EPERM, ESPIPE
+from kernel.lib.user import Buffer
+from kernel.time import realtime_ns
+
+if TYPE_CHECKING:
+    from kernel.fs.file import DirectorySink, File
+    from kernel.fs.filesystem import FileSystem
+    from kernel.fs.locks import LockList
+    from kernel.fs.path import FsContext, Path
+    from kernel.mm import MemoryObject
+    from kernel.sched import PollWaiter
+
+CAP_FSETID_BITS: Final = 0o6000
+
+
+class Inode:
+    """Base of all inodes."""
+
+    def __init__(self, file_system: "FileSystem", ino: int, mode: int) -> None:
+        now = realtime_ns()
+        self.file_system: FileSystem = file_system
+        self.ino: int = ino
+        self.mode: int = mode
+        self.uid: int = 0
+        self.gid: int = 0
+        self.nlink: int = 1
+        self.size: int = 0
+        self.blocks: int = 0  # of 512 bytes
+        self.rdev: int = 0
+        self.atime_ns: int = now
+        self.mtime_ns: int = now
+        self.ctime_ns: int = now
+        self.btime_ns: int = now
+        self.users: int = 0
+        self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
+        self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)
+        self.has_magic_link: bool = False  # `follow` leads to a Path rather than to text
+        self.locks: LockList | None = None
+
+    # ---- What kind of file ------------------------------------------------------------------------------------
+
+    def is_directory(self) -> bool:
+        return self.mode & S_IFMT == S_IFDIR
+
+    def is_regular(self) -> bool:
+        return self.mode & S_IFMT == S_IFREG
+
+    def is_symlink(self) -> bool:
+        return self.mode & S_IFMT == S_IFLNK
+
+    def is_fifo(self) -> bool:
+        return self.mode & S_IFMT == S_IFIFO
+
+    def is_socket(self) -> bool:
+        return self.mode & S_IFMT == S_IFSOCK
+
+    def is_device(self) -> bool:
+        kind = self.mode & S_IFMT
+        return kind == S_IFCHR or kind == S_IFBLK
+
+    def directory_entry_type(self) -> int:
+        return (self.mode & S_IFMT) >> 12
+
+    # ---- Counting ---------------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0 and self.nlink == 0:
+            self.evict()
+
+    def drop_link(self) -> None:
+        """A name has gone; frees the contents with the last one if nobody has the file open."""
+        self.nlink -= 1
+        self.ctime_ns = realtime_ns()
+        if self.nlink == 0 and self.users == 0:
+            self.evict()
+
+    def evict(self) -> None:
+        """Free the contents. Nobody can reach the inode any more."""
+
+    # ---- Permissions ------------------------------------------------------------------------------------------
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        """Raise EACCES unless the mode lets `credentials` do all of `mask` (MAY_*). Root passes, but for execution."""
+        mode = self.mode
+        if self.uid == credentials.fsuid:
+            granted = mode >> 6
+        elif mode & 0o70 == (mode & 0o7) << 3:
+            granted = mode  # the group's bits are those of the others: membership does not matter
+        elif credentials.in_group(self.gid):
+            granted = mode >> 3
+        else:
+            granted = mode
+        if mask & ~granted & 7 == 0:
+            return
+        if credentials.fsuid == 0 and (mask & MAY_EXEC == 0 or mode & 0o111 != 0 or mode & S_IFMT == S_IFDIR):
+            return
+        raise Errno(EACCES)
+
+    def owned_by(self, credentials: Credentials) -> bool:
+        return credentials.fsuid == self.uid or credentials.fsuid == 0
+
+    # ---- Directories ------------------------------------------------------------------------------------------
+
+    def lookup(self, name: bytes) -> "Inode | None":
+        """The child called `name`, or None. `name` is not "." or ".." and not longer than NAME_MAX."""
+        raise Errno(ENOTDIR)
+
+    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
+        """Make a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is free."""
+        raise Errno(EPERM)
+
+    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> "Inode":
+        raise Errno(EPERM)
+
+    def create_unnamed(self, mode: int, credentials: Credentials) -> "Inode":
+        """A regular file without a name (O_TMPFILE)."""
+        raise Errno(EOPNOTSUPP)
+
+    def link(self, name: bytes, target: "Inode") -> None:
+        raise Errno(EPERM)
+
+    def unlink(self, name: bytes, target: "Inode") -> None:
+        raise Errno(EPERM)
+
+    def remove_directory(self, name: bytes, target: "Inode") -> None:
+        raise Errno(EPERM)
+
+    def rename(
+        self, name: bytes, target: "Inode", new_parent: "Inode", new_name: bytes, replaced: "Inode | None"
+    ) -> None:
+        """Move `target`; `replaced` had the new name so far. All checks of kind and permission are done."""
+        raise Errno(EPERM)
+
+    def exchange(self, name: bytes, target: "Inode", other_parent: "Inode", other_name: bytes, other: "Inode") -> None:
+        raise Errno(EINVAL)
+
+    def is_empty(self) -> bool:
+        return False
+
+    def read_directory(self, position: int, sink: "DirectorySink") -> None:
+        """Emit the entries from `position` on, without "." and "..". Positions start at 2."""
+        raise Errno(ENOTDIR)
+
+    # ---- Symbolic links ---------------------------------------------------------------------------------------
+
+    def read_link(self) -> bytes:
+        raise Errno(EINVAL)
+
+    def follow(self, context: "FsContext") -> "Path":
+        """Where a magic link leads (`has_magic_link`)."""
+        raise Errno(EINVAL)
+
+    # ---- Contents ---------------------------------------------------------------------------------------------
+
+    def open(self, path: "Path", flags: int) -> "File":
+        """A new open description. Permissions are checked. May sleep (FIFO, terminal)."""
+        if self.mode & S_IFMT == S_IFSOCK:
+            raise Errno(ENXIO)
+        raise Errno(ENODEV)
+
+    def read_at(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EISDIR if self.is_directory() else EINVAL)
+
+    def write_at(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EINVAL)
+
+    def truncate(self, size: int) -> None:
+        raise Errno(EINVAL)
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        raise Errno(EOPNOTSUPP if self.is_regular() else ENODEV)
+
+    def seek_data(self, offset: int) -> int:
+        """The first offset from `offset` on that holds data; `offset` < size. ENXIO when there is none."""
+        return offset
+
+    def seek_hole(self, offset: int) -> int:
+        return self.size
+
+    def memory_object(self) -> "MemoryObject":
+        raise Errno(ENODEV)
+
+    def poll_at(self, waiter: "PollWaiter | None", flags: int) -> int:
+        """Readiness of a file that is always ready."""
+        return READABLE | WRITABLE
+
+    def ioctl(self, command: int, argument: int) -> int:
+        raise Errno(ENOTTY)
+
+    def sync(self) -> None:
+        """Write the contents out. Nothing to do where there is no disk."""
+
+    # ---- Attributes -------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Bring the attributes up to date before they are shown; for inodes whose attributes are computed."""
+
+    def attributes_changed(self) -> None:
+        """mode, uid, gid or times were set: a disk file system writes them back."""
+
+    def set_mode(self, mode: int) -> None:
+        self.mode = (self.mode & S_IFMT) | (mode & MODE_BITS)
+        self.ctime_ns = realtime_ns()
+        self.attributes_changed()
+
+    def set_owner(self, uid: int, gid: int) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.ctime_ns = realtime_ns()
+        self.attributes_changed()
+
+    def touch_modified(self) -> None:
+        now = realtime_ns()
+        self.mtime_ns = now
+        self.ctime_ns = now
+
+

@@ -1,0 +1,310 @@
+"""mount(2), umount2(2), pivot_root(2), and what /proc/mounts shows.
+
+Only root may change the tree. Propagation types are accepted and mean nothing: there is one namespace.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    MNT_DETACH,
+    MNT_EXPIRE,
+    MNT_FORCE,
+    MS_BIND,
+    MS_MOVE,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NODIRATIME,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_RELATIME,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_STRICTATIME,
+    MS_UNBINDABLE,
+    UMOUNT_NOFOLLOW,
+)
+from kernel.fs.dentry import Dentry
+from kernel.fs.filesystem import FileSystem, make_filesystem
+from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, is_below, path_name
+from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
+from kernel.lang import Errno
+from kernel.lib.credentials import Credentials
+from kernel.lang import EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM
+
+_PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
+
+
+def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
+    """Mount the first file system; the context of the first process."""
+    mount = Mount(file_system, root_dentry(file_system), MS_RELATIME)
+    mount.attached = True
+    MOUNTS.append(mount)
+    path = Path(mount, mount.root)
+    return FsContext(path, path, 0o022, credentials)
+
+
+def root_dentry(file_system: FileSystem) -> Dentry:
+    """A dentry for the root of a file system that is mounted for the first time."""
+    return Dentry(None, b"/", file_system.root())
+
+
+def _existing_root(file_system: FileSystem) -> Dentry:
+    """The root dentry of a file system that may be mounted already (devtmpfs): one tree of dentries each."""
+    for mount in MOUNTS:
+        if mount.file_system is file_system and mount.root.parent is None:
+            return mount.root
+    return root_dentry(file_system)
+
+
+def mount_filesystem(file_system: FileSystem, at: Path, flags: int) -> Mount:
+    """Attach a file system at a directory, which may be covered by others already."""
+    inode = at.inode()
+    if not inode.is_directory():
+        raise Errno(ENOTDIR)
+    if at.dentry.deleted:
+        raise Errno(EINVAL)
+    if at.dentry is at.mount.root and at.mount.file_system is file_system:
+        raise Errno(EBUSY)  # the same thing on itself
+    mount = Mount(file_system, _existing_root(file_system), flags & MOUNT_FLAGS)
+    mount.attach(at.mount, at.dentry)
+    return mount
+
+
+def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, flags: int, options: bytes) -> None:
+    """mount(2), after its strings were read."""
+    # Old programs put a magic number into the high half.
+    if flags & 0xFFFF0000 == 0xC0ED0000:
+        flags &= 0xFFFF
+    at = resolve(context, None, target, FOLLOW)
+    if context.credentials.euid != 0:
+        raise Errno(EPERM)
+    mount_flags = flags & MOUNT_FLAGS
+    if flags & (MS_NOATIME | MS_STRICTATIME) == 0:
+        mount_flags |= MS_RELATIME
+    if flags & MS_STRICTATIME != 0:
+        mount_flags &= ~(MS_RELATIME | MS_NOATIME)
+    if flags & MS_REMOUNT != 0:
+        _remount(at, flags, mount_flags, options)
+    elif flags & MS_BIND != 0:
+        _bind(context, source, at, flags & MS_REC != 0)
+    elif flags & _PROPAGATION != 0:
+        _require_root(at)
+    elif flags & MS_MOVE != 0:
+        _move(context, source, at)
+    else:
+        if len(type_name) == 0:
+            raise Errno(EINVAL)
+        mount_filesystem_checked(make_filesystem(type_name, source, options), at, mount_flags)
+
+
+def mount_filesystem_checked(file_system: FileSystem, at: Path, flags: int) -> None:
+    """Mount a fresh instance; it is shut down if it cannot be attached."""
+    try:
+        mount_filesystem(file_system, at, flags)
+    except Errno:
+        if file_system.mounts == 0:
+            file_system.shut_down()
+        raise
+
+
+def _require_root(at: Path) -> None:
+    if at.dentry is not at.mount.root:
+        raise Errno(EINVAL)
+
+
+def _remount(at: Path, flags: int, mount_flags: int, options: bytes) -> None:
+    _require_root(at)
+    if flags & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME) == 0:
+        kept = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
+        mount_flags = (mount_flags & ~kept) | (at.mount.flags & kept)
+    at.mount.flags = mount_flags
+    if flags & MS_BIND == 0:
+        at.mount.file_system.read_only = flags & MS_RDONLY != 0
+        at.mount.file_system.reconfigure(options)
+
+
+def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
+    if len(source) == 0:
+        raise Errno(EINVAL)
+    origin = resolve(context, None, source, FOLLOW)
+    if origin.inode().is_directory() != at.inode().is_directory():
+        raise Errno(ENOTDIR)
+    if at.dentry.deleted:
+        raise Errno(EINVAL)
+    copy = Mount(origin.mount.file_system, origin.dentry, origin.mount.flags)
+    inner: list[Mount] = []
+    if recursive:
+        inner = mounts_below(origin)
+    copy.attach(at.mount, at.dentry)
+    copies: dict[Mount, Mount] = {origin.mount: copy}
+    for each in inner:
+        parent = each.parent
+        point = each.mount_point
+        if parent is None or point is None:
+            continue
+        new_parent = copies.get(parent)
+        if new_parent is None:
+            continue
+        new = Mount(each.file_system, each.root, each.flags)
+        new.attach(new_parent, point)
+        copies[each] = new
+
+
+def mounts_below(top: Path) -> list[Mount]:
+    """All mounts at or below a place, outer ones first."""
+    found: list[Mount] = []
+    for each in MOUNTS:
+        parent = each.parent
+        point = each.mount_point
+        if parent is not None and point is not None and is_below(Path(parent, point), top):
+            found.append(each)
+    return found
+
+
+def _move(context: FsContext, source: bytes, at: Path) -> None:
+    if len(source) == 0:
+        raise Errno(EINVAL)
+    origin = resolve(context, None, source, FOLLOW)
+    moved = origin.mount
+    if origin.dentry is not moved.root or moved.parent is None:
+        raise Errno(EINVAL)
+    if moved.root_is_directory() != at.inode().is_directory():
+        raise Errno(ENOTDIR)
+    if is_below(at, origin):
+        raise Errno(ELOOP)
+    moved.move(at.mount, at.dentry)
+
+
+def unmount(context: FsContext, target: bytes, flags: int) -> None:
+    """umount2(2)."""
+    if flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW) != 0:
+        raise Errno(EINVAL)
+    follow = 0 if flags & UMOUNT_NOFOLLOW != 0 else FOLLOW
+    at = resolve(context, None, target, follow)
+    if context.credentials.euid != 0:
+        raise Errno(EPERM)
+    _require_root(at)
+    mount_ = at.mount
+    if flags & MNT_EXPIRE != 0:
+        if flags & (MNT_FORCE | MNT_DETACH) != 0:
+            raise Errno(EINVAL)
+        raise Errno(EAGAIN)
+    if mount_.parent is None:
+        raise Errno(EBUSY if flags & MNT_DETACH == 0 else EINVAL)
+    if flags & MNT_DETACH == 0:
+        if mount_.users > 0 or len(mount_.children) > 0:
+            raise Errno(EBUSY)
+        mount_.detach()
+        return
+    inner = mounts_below(Path(mount_, mount_.root))
+    inner.reverse()
+    for each in inner:
+        each.detach()
+    if mount_.attached:
+        mount_.detach()
+
+
+def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
+    """pivot_root(2): the tree's root moves to `put_old`. Returns the new root; the caller moves the processes."""
+    if context.credentials.euid != 0:
+        raise Errno(EPERM)
+    new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
+    old = resolve(context, None, put_old, FOLLOW | DIRECTORY)
+    root = context.root
+    if new.mount is root.mount or old.mount is root.mount:
+        raise Errno(EBUSY)
+    if new.dentry is not new.mount.root or root.dentry is not root.mount.root or new.mount.parent is None:
+        raise Errno(EINVAL)
+    if not is_below(old, new) or root.mount.parent is not None:
+        raise Errno(EINVAL)
+    new.mount.become_root()
+    root.mount.move(old.mount, old.dentry)
+    return new
+
+
+def mount_lines(context: FsContext) -> bytes:
+    """The text of /proc/mounts as seen from the context's root."""
+    text = bytearray()
+    for each in MOUNTS:
+        place = Path(each, each.root)
+        name = path_name(place, context.root)
+        if name.startswith(b"(unreachable)"):
+            continue
+        text.extend(escape(each.file_system.source) + b" " + escape(name) + b" " + each.file_system.type_name)
+        text.extend(b" " + flag_names(each) + each.file_system.options() + b" 0 0\n")
+    return bytes(text)
+
+
+def mountinfo_lines(context: FsContext) -> bytes:
+    """The text of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
+    text = bytearray()
+    for each in MOUNTS:
+        name = path_name(Path(each, each.root), context.root)
+        if name.startswith(b"(unreachable)"):
+            continue
+        parent = each.parent
+        parent_identifier = parent.identifier if parent is not None else 1
+        device = each.file_system.device
+        top = _name_in_filesystem(each.root)
+        text.extend(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
+        text.extend(escape(top) + b" " + escape(name) + b" " + flag_names(each) + b" - ")
+        text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
+        text.extend((b" ro" if each.file_system.read_only else b" rw") + each.file_system.options() + b"\n")
+    return bytes(text)
+
+
+def _name_in_filesystem(dentry: Dentry) -> bytes:
+    parts: list[bytes] = []
+    place = dentry
+    while True:
+        above = place.parent
+        if above is None or above is place:
+            break
+        parts.append(place.name)
+        place = above
+    parts.reverse()
+    return b"/" + b"/".join(parts)
+
+
+def flag_names(mount_: Mount) -> bytes:
+    """The options that belong to the mount, as /proc/mounts shows them."""
+    flags = mount_.flags
+    read_only = flags & MS_RDONLY != 0 or mount_.file_system.read_only
+    names = b"ro" if read_only else b"rw"
+    if flags & MS_NOSUID != 0:
+        names += b",nosuid"
+    if flags & MS_NODEV != 0:
+        names += b",nodev"
+    if flags & MS_NOEXEC != 0:
+        names += b",noexec"
+    if flags & MS_NOATIME != 0:
+        names += b",noatime"
+    if flags & MS_NODIRATIME != 0:
+        names += b",nodiratime"
+    if flags & MS_RELATIME != 0:
+        names += b",relatime"
+    return names
+
+
+def escape(name: bytes) -> bytes:
+    """Spaces, tabs, newlines and backslashes as octal, so that a line stays a line (getmntent(3))."""
+    text = bytearray()
+    for byte in name:
+        if byte == 32 or byte == 9 or byte == 10 or byte == 92:
+            text.append(92)
+            text.append(48 + (byte >> 6))
+            text.append(48 + (byte >> 3 & 7))
+            text.append(48 + (byte & 7))
+        else:
+            text.append(byte)
+    return bytes(text)
+
+
+def sync_all() -> None:
+    """sync(2)."""
+    for each in MOUNTS:
+        each.file_system.sync()

@@ -1,0 +1,302 @@
+"""Making, removing and renaming names: mkdir(2), mknod(2), link(2), symlink(2), unlink(2), rmdir(2), rename(2).
+
+The file systems' operations do the work; here are the walks, the permission checks and the order of errors.
+"""
+
+from kernel.fs.constants import (
+    MAY_EXEC,
+    MAY_WRITE,
+    PATH_MAX,
+    RENAME_EXCHANGE,
+    RENAME_NOREPLACE,
+    S_IFBLK,
+    S_IFCHR,
+    S_IFDIR,
+    S_IFIFO,
+    S_IFMT,
+    S_IFREG,
+    S_IFSOCK,
+    S_ISVTX,
+)
+from kernel.fs.dentry import CACHE, Dentry
+from kernel.fs.inode import Inode
+from kernel.fs.open import new_file_mode
+from kernel.fs.path import FsContext, Path
+from kernel.fs.walk import (
+    LAST_DOT,
+    LAST_DOT_DOT,
+    LAST_NORMAL,
+    Walk,
+    look_up,
+    remember,
+    resolve_parent,
+)
+from kernel.lang import Errno
+from kernel.lang import (
+    EBUSY,
+    EEXIST,
+    EINVAL,
+    EISDIR,
+    ENAMETOOLONG,
+    ENOENT,
+    ENOTDIR,
+    ENOTEMPTY,
+    EPERM,
+    EXDEV,
+)
+
+
+def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
+    """Check that the last component of a walk is free and may be made; returns the directory's inode."""
+    if walk.kind != LAST_NORMAL:
+        raise Errno(EEXIST)
+    child = look_up(walk.dentry, walk.last)
+    if child is not None:
+        raise Errno(EEXIST)
+    if walk.trailing_slash and not for_directory:
+        raise Errno(ENOENT)
+    walk.mount.require_writable()
+    directory = walk.directory()
+    directory.check_permission(walk.context.credentials, MAY_WRITE | MAY_EXEC)
+    return directory
+
+
+def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
+    """mknod(2): a regular file, device, FIFO or socket."""
+    kind = mode & S_IFMT
+    if kind == 0:
+        kind = S_IFREG
+    if kind == S_IFDIR:
+        raise Errno(EPERM)
+    if kind not in (S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK):
+        raise Errno(EINVAL)
+    walk = resolve_parent(context, base, name)
+    directory = _prepare_creation(walk, False)
+    if (kind == S_IFCHR or kind == S_IFBLK) and context.credentials.fsuid != 0:
+        raise Errno(EPERM)
+    inode = directory.create(walk.last, kind | new_file_mode(context, directory, mode), rdev, context.credentials)
+    return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+
+
+def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int) -> Path:
+    """mkdir(2)."""
+    walk = resolve_parent(context, base, name)
+    directory = _prepare_creation(walk, True)
+    bits = mode & (0o777 | S_ISVTX) & ~context.umask
+    inode = directory.create(walk.last, S_IFDIR | bits, 0, context.credentials)
+    return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+
+
+def make_symlink(context: FsContext, base: Path | None, name: bytes, target: bytes) -> None:
+    """symlink(2)."""
+    if len(target) == 0:
+        raise Errno(ENOENT)
+    if len(target) >= PATH_MAX:
+        raise Errno(ENAMETOOLONG)
+    walk = resolve_parent(context, base, name)
+    directory = _prepare_creation(walk, False)
+    inode = directory.create_symlink(walk.last, target, context.credentials)
+    remember(walk.dentry, walk.last, inode)
+
+
+def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> None:
+    """link(2): one more name for what lies at `old`."""
+    inode = old.inode()
+    walk = resolve_parent(context, base, name)
+    directory = _prepare_creation(walk, False)
+    if walk.mount is not old.mount:
+        raise Errno(EXDEV)
+    if inode.is_directory():
+        raise Errno(EPERM)
+    if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
+        raise Errno(ENOENT)
+    directory.link(walk.last, inode)
+    remember(walk.dentry, walk.last, inode)
+
+
+def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:
+    """The inode behind a name that is to go, once `context` may remove it."""
+    inode = child.inode
+    if inode is None:
+        raise Errno(ENOENT)
+    check_removal(context, walk.directory(), inode)
+    return inode
+
+
+def check_removal(context: FsContext, directory: Inode, inode: Inode) -> None:
+    """Whether a name of `inode` in `directory` may be removed: write permission, and the sticky bit's rule."""
+    credentials = context.credentials
+    directory.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+    if directory.mode & S_ISVTX != 0 and credentials.fsuid not in (0, inode.uid, directory.uid):
+        raise Errno(EPERM)
+
+
+def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
+    """unlink(2)."""
+    walk = resolve_parent(context, base, name)
+    if walk.kind != LAST_NORMAL:
+        raise Errno(EISDIR)
+    walk.mount.require_writable()
+    child = look_up(walk.dentry, walk.last)
+    if child is None:
+        raise Errno(ENOENT)
+    inode = child.inode
+    if walk.trailing_slash and inode is not None:
+        raise Errno(EISDIR if inode.is_directory() else ENOTDIR)
+    inode = _victim(context, walk, child)
+    if inode.is_directory():
+        raise Errno(EISDIR)
+    if child.mounted != 0:
+        raise Errno(EBUSY)
+    walk.directory().unlink(walk.last, inode)
+    _forget(child)
+
+
+def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None:
+    """rmdir(2)."""
+    walk = resolve_parent(context, base, name)
+    if walk.kind == LAST_DOT:
+        raise Errno(EINVAL)
+    if walk.kind == LAST_DOT_DOT:
+        raise Errno(ENOTEMPTY)
+    if walk.kind != LAST_NORMAL:
+        raise Errno(EBUSY)
+    walk.mount.require_writable()
+    child = look_up(walk.dentry, walk.last)
+    if child is None:
+        raise Errno(ENOENT)
+    inode = _victim(context, walk, child)
+    if not inode.is_directory():
+        raise Errno(ENOTDIR)
+    if child.mounted != 0:
+        raise Errno(EBUSY)
+    if not inode.is_empty():
+        raise Errno(ENOTEMPTY)
+    walk.directory().remove_directory(walk.last, inode)
+    CACHE.forget_children(child)
+    _forget(child)
+
+
+def _forget(child: Dentry) -> None:
+    child.deleted = True
+    CACHE.detach(child)
+
+
+def rename(
+    context: FsContext, old_base: Path | None, old_name: bytes, new_base: Path | None, new_name: bytes, flags: int
+) -> None:
+    """rename(2), renameat2(2)."""
+    if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) != 0:
+        raise Errno(EINVAL)
+    if flags == RENAME_NOREPLACE | RENAME_EXCHANGE:
+        raise Errno(EINVAL)
+    source = resolve_parent(context, old_base, old_name)
+    target = resolve_parent(context, new_base, new_name)
+    if source.mount is not target.mount:
+        raise Errno(EXDEV)
+    if source.kind != LAST_NORMAL:
+        raise Errno(EBUSY)
+    if target.kind != LAST_NORMAL:
+        raise Errno(EEXIST if flags & RENAME_NOREPLACE != 0 else EBUSY)
+    source.mount.require_writable()
+    child = look_up(source.dentry, source.last)
+    if child is None:
+        raise Errno(ENOENT)
+    inode = child.inode
+    if inode is None:
+        raise Errno(ENOENT)
+    other = look_up(target.dentry, target.last)
+    if other is not None and flags & RENAME_NOREPLACE != 0:
+        raise Errno(EEXIST)
+    if flags & RENAME_EXCHANGE != 0:
+        if other is None:
+            raise Errno(ENOENT)
+        if not _is_directory(other) and target.trailing_slash:
+            raise Errno(ENOTDIR)
+    if not inode.is_directory() and (source.trailing_slash or (target.trailing_slash and flags & RENAME_EXCHANGE == 0)):
+        raise Errno(ENOTDIR)
+    # A directory cannot move below itself; nor can its own ancestor be replaced.
+    if _is_within(target.dentry, child):
+        raise Errno(EINVAL)
+    if other is not None and _is_within(source.dentry, other):
+        raise Errno(EINVAL if flags & RENAME_EXCHANGE != 0 else ENOTEMPTY)
+    replaced = other.inode if other is not None else None
+    if replaced is inode:
+        return
+    _check_rename(context, source, inode, target, replaced, flags)
+    if child.mounted != 0 or (other is not None and other.mounted != 0):
+        raise Errno(EBUSY)
+    if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:
+        source.directory().exchange(source.last, inode, target.directory(), target.last, replaced)
+        _exchange_dentries(child, other)
+        return
+    if replaced is not None and replaced.is_directory() and not replaced.is_empty():
+        raise Errno(ENOTEMPTY)
+    source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
+    _move_dentry(child, target.dentry, target.last)
+
+
+def _is_directory(dentry: Dentry) -> bool:
+    inode = dentry.inode
+    return inode is not None and inode.is_directory()
+
+
+def _is_within(dentry: Dentry, ancestor: Dentry) -> bool:
+    """Whether `dentry` is `ancestor` or lies below it, in one file system."""
+    place = dentry
+    while place is not ancestor:
+        above = place.parent
+        if above is None or above is place:
+            return False
+        place = above
+    return True
+
+
+def _check_rename(
+    context: FsContext, source: Walk, inode: Inode, target: Walk, replaced: Inode | None, flags: int
+) -> None:
+    credentials = context.credentials
+    check_removal(context, source.directory(), inode)
+    destination = target.directory()
+    if replaced is None:
+        destination.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+    else:
+        check_removal(context, destination, replaced)
+        if flags & RENAME_EXCHANGE == 0:
+            if inode.is_directory() and not replaced.is_directory():
+                raise Errno(ENOTDIR)
+            if replaced.is_directory() and not inode.is_directory():
+                raise Errno(EISDIR)
+    if source.dentry is target.dentry:
+        return
+    # Moving a directory changes its "..", so it must be writable itself.
+    if inode.is_directory():
+        inode.check_permission(credentials, MAY_WRITE)
+    if flags & RENAME_EXCHANGE != 0 and replaced is not None and replaced.is_directory():
+        replaced.check_permission(credentials, MAY_WRITE)
+
+
+def _move_dentry(child: Dentry, parent: Dentry, name: bytes) -> None:
+    children = parent.children
+    if children is not None:
+        old = children.get(name)
+        if old is not None and old is not child:
+            CACHE.forget_children(old)
+            _forget(old)
+    if child.cached:
+        CACHE.rename(child, parent, name)
+
+
+def _exchange_dentries(first: Dentry, second: Dentry) -> None:
+    first_parent = first.parent
+    first_name = first.name
+    second_parent = second.parent
+    second_name = second.name
+    if first_parent is None or second_parent is None:
+        return
+    CACHE.detach(first)
+    CACHE.detach(second)
+    first.name = second_name
+    second.name = first_name
+    CACHE.attach(second_parent, first)
+    CACHE.attach(first_parent, second)

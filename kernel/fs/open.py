@@ -1,0 +1,209 @@
+"""open(2): from a name and flags to an open file description.
+
+Context: may sleep (FIFO, terminals).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.fs.constants import (
+    MAY_EXEC,
+    MAY_READ,
+    MAY_WRITE,
+    MS_NODEV,
+    MS_NOEXEC,
+    O_ACCMODE,
+    O_CLOEXEC,
+    O_CREAT,
+    O_DIRECT,
+    O_DIRECTORY,
+    O_EXCL,
+    O_NOATIME,
+    O_NOCTTY,
+    O_NOFOLLOW,
+    O_PATH,
+    O_RDONLY,
+    O_TMPFILE_BIT,
+    O_TRUNC,
+    O_WRONLY,
+    S_IFCHR,
+    S_IFIFO,
+    S_IFMT,
+    S_IFREG,
+    S_ISGID,
+)
+from kernel.fs.dentry import Dentry
+from kernel.fs.devices import open_device
+from kernel.fs.file import File, PathFile, clear_set_id_bits
+from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext, Mount, Path
+from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, look_up, remember, resolve, start
+from kernel.lang import Errno
+from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM
+
+OpenFifo = Callable[[Path, int], File]
+
+# Flags that only steer the opening and are not kept.
+_TRANSIENT: Final = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC
+
+
+class SpecialFiles:
+    """What opens files whose meaning lies in a package above this one; entered by that package."""
+
+    def __init__(self) -> None:
+        self.open_fifo: OpenFifo | None = None
+
+
+SPECIAL: SpecialFiles = SpecialFiles()
+
+
+def open_file(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
+    """Open `name`; with O_CREAT make it with `mode` (less the umask)."""
+    if flags & O_PATH != 0:
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+    elif flags & O_TMPFILE_BIT != 0:
+        return _open_unnamed(context, base, name, flags, mode)
+    if flags & O_CREAT != 0:
+        if flags & O_DIRECTORY != 0:
+            raise Errno(EINVAL)
+        return _open_or_create(context, base, name, flags, mode)
+    follow = 0 if flags & O_NOFOLLOW != 0 else FOLLOW
+    path = resolve(context, base, name, follow)
+    return open_path(context, path, flags)
+
+
+def open_path(context: FsContext, path: Path, flags: int) -> File:
+    """Open what lies at `path`, which exists, after checking that `context` may."""
+    inode = path.inode()
+    if flags & O_DIRECTORY != 0 and not inode.is_directory():
+        raise Errno(ENOTDIR)
+    if flags & O_PATH != 0:
+        return PathFile(path, flags & ~O_CLOEXEC)
+    if inode.is_symlink():
+        raise Errno(ELOOP)
+    check_open(context, path.mount, inode, flags)
+    return _finish(context, path, inode, flags)
+
+
+def check_open(context: FsContext, mount: Mount, inode: Inode, flags: int) -> None:
+    """Whether `context` may open the inode with these flags, in Linux's order of errors."""
+    access = flags & O_ACCMODE
+    mask = MAY_READ if access == O_RDONLY else MAY_WRITE if access == O_WRONLY else MAY_READ | MAY_WRITE
+    if flags & O_TRUNC != 0:
+        mask |= MAY_WRITE
+    if inode.is_directory() and mask & MAY_WRITE != 0:
+        raise Errno(EISDIR)
+    if inode.is_device() and mount.flags & MS_NODEV != 0:
+        raise Errno(EACCES)
+    if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
+        mount.require_writable()
+    inode.check_permission(context.credentials, mask)
+    if flags & O_NOATIME != 0 and not inode.owned_by(context.credentials):
+        raise Errno(EPERM)
+
+
+def check_executable(context: FsContext, path: Path) -> None:
+    """Whether execve(2) may run the file at `path`."""
+    inode = path.inode()
+    if not inode.is_regular() or path.mount.flags & MS_NOEXEC != 0:
+        raise Errno(EACCES)
+    inode.check_permission(context.credentials, MAY_EXEC)
+
+
+def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """Make the description; permissions are checked."""
+    kept = flags & ~_TRANSIENT
+    kind = inode.mode & S_IFMT
+    if kind == S_IFREG:
+        if flags & O_DIRECT != 0:
+            raise Errno(EINVAL)
+        if flags & O_TRUNC != 0:
+            clear_set_id_bits(inode, context.credentials)
+            inode.truncate(0)
+        return inode.open(path, kept)
+    if inode.is_device():
+        if kind == S_IFCHR:
+            # The flags go on whole: opening a terminal looks at O_NOCTTY.
+            return open_device(path, inode, flags & ~(_TRANSIENT & ~O_NOCTTY))
+        raise Errno(ENXIO)
+    if kind == S_IFIFO:
+        opener = SPECIAL.open_fifo
+        if opener is None:
+            raise Errno(ENXIO)
+        return opener(path, kept)
+    return inode.open(path, kept)
+
+
+def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
+    if len(name) == 0:
+        raise Errno(ENOENT)
+    walk = start(context, base)
+    walk.run(name, PARENT)
+    while True:
+        if walk.kind != LAST_NORMAL or walk.trailing_slash:
+            raise Errno(EISDIR)
+        parent = walk.dentry
+        child = look_up(parent, walk.last)
+        if child is None:
+            return _create(context, walk.path(), walk.last, flags, mode)
+        if flags & O_EXCL != 0:
+            raise Errno(EEXIST)
+        outer = walk.mount
+        walk.enter(child)
+        inode = walk.directory()
+        if not inode.is_symlink() or flags & O_NOFOLLOW != 0:
+            path = walk.path()
+            if inode.is_symlink():
+                raise Errno(ELOOP)
+            if inode.is_directory():
+                raise Errno(EISDIR)
+            check_open(context, path.mount, inode, flags)
+            return _finish(context, path, inode, flags)
+        walk.mount = outer
+        walk.dentry = parent
+        target = walk.link_target(inode)
+        if not target:
+            return open_path(context, walk.path(), flags)
+        walk.run(target, PARENT)
+
+
+def _create(context: FsContext, parent: Path, name: bytes, flags: int, mode: int) -> File:
+    """Make a regular file in `parent` and open it, whatever its mode forbids."""
+    directory = parent.inode()
+    parent.mount.require_writable()
+    directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
+    inode = directory.create(name, S_IFREG | new_file_mode(context, directory, mode), 0, context.credentials)
+    dentry = remember(parent.dentry, name, inode)
+    return inode.open(Path(parent.mount, dentry), flags & ~_TRANSIENT)
+
+
+def new_file_mode(context: FsContext, directory: Inode, mode: int) -> int:
+    """Mode bits of a new file: the umask applies; set-group-ID is only for members of the directory's group."""
+    mode = mode & 0o7777 & ~context.umask
+    credentials = context.credentials
+    if mode & S_ISGID != 0 and directory.mode & S_ISGID != 0 and mode & 0o010 != 0:
+        if credentials.fsuid != 0 and not credentials.in_group(directory.gid):
+            mode &= ~S_ISGID
+    return mode
+
+
+def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
+    """O_TMPFILE: a regular file in the file system of the directory `name`, without a name."""
+    if flags & O_DIRECTORY == 0 or flags & O_ACCMODE == O_RDONLY or flags & O_CREAT != 0:
+        raise Errno(EINVAL)
+    place = resolve(context, base, name, FOLLOW)
+    directory = place.inode()
+    if not directory.is_directory():
+        raise Errno(ENOTDIR)
+    place.mount.require_writable()
+    directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
+    inode = directory.create_unnamed(S_IFREG | new_file_mode(context, directory, mode), context.credentials)
+    return inode.open(unnamed_path(place.mount, place, inode), flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
+
+
+def unnamed_path(mount: Mount, directory: Path, inode: Inode) -> Path:
+    """A place for an inode that has no name; shown as /directory/#ino (deleted)."""
+    name = f"#{inode.ino}".encode()
+    dentry = Dentry(directory.dentry, name, inode)
+    dentry.deleted = True
+    return Path(mount, dentry)

@@ -1,0 +1,245 @@
+"""Mounts, paths and the file context of a process (path_resolution(7), mount(2), chroot(2)).
+
+A `Path` is a place in the tree: a dentry seen through a mount. What is kept for long (working directory, root, open file) is
+pinned, so that the mount counts as busy and the dentry cache keeps the dentry.
+
+There is one mount namespace. Invariant: for every mount but the first, `parent.children[mount_point] is mount` until it is detached.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME
+from kernel.fs.dentry import CACHE, Dentry
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
+from kernel.lang import Errno
+from kernel.lib.credentials import Credentials
+from kernel.lang import EINVAL, EROFS
+from kernel.time import realtime_ns
+
+MOUNT_FLAGS: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME
+_DAY_NS: Final = 24 * 3600 * 1_000_000_000
+
+_next_mount_id: int = 1
+
+
+class Mount:
+    """One file system, or a directory of it, attached to the tree."""
+
+    def __init__(self, file_system: FileSystem, root: Dentry, flags: int) -> None:
+        global _next_mount_id
+        self.identifier: int = _next_mount_id
+        _next_mount_id += 1
+        self.file_system: FileSystem = file_system
+        self.root: Dentry = root
+        self.flags: int = flags
+        self.parent: Mount | None = None
+        self.mount_point: Dentry | None = None
+        self.children: dict[Dentry, Mount] = {}
+        self.users: int = 0  # pinned paths
+        self.attached: bool = False
+        self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
+        file_system.mounts += 1
+        root.pins += 1
+
+    def require_writable(self) -> None:
+        """Raise EROFS if the mount or its file system is read-only."""
+        if self.flags & MS_RDONLY != 0 or self.file_system.read_only:
+            raise Errno(EROFS)
+
+    def attach(self, parent: "Mount", mount_point: Dentry) -> None:
+        self.parent = parent
+        self.mount_point = mount_point
+        parent.children[mount_point] = self
+        mount_point.mounted += 1
+        mount_point.pins += 1
+        self.attached = True
+        MOUNTS.append(self)
+
+    def detach(self) -> None:
+        """Take the mount out of the tree; its file system goes when nobody uses the mount any more."""
+        self._leave_place()
+        self.attached = False
+        MOUNTS.remove(self)
+        self._finish_if_unused()
+
+    def move(self, parent: "Mount", mount_point: Dentry) -> None:
+        """Give the mount another place in the tree."""
+        self._leave_place()
+        self.parent = parent
+        self.mount_point = mount_point
+        parent.children[mount_point] = self
+        mount_point.mounted += 1
+        mount_point.pins += 1
+
+    def become_root(self) -> None:
+        """Leave the place for the top of the tree (pivot_root)."""
+        self._leave_place()
+
+    def _leave_place(self) -> None:
+        parent = self.parent
+        mount_point = self.mount_point
+        if parent is not None and mount_point is not None:
+            del parent.children[mount_point]
+            mount_point.mounted -= 1
+            mount_point.pins -= 1
+        self.parent = None
+        self.mount_point = None
+
+    def root_is_directory(self) -> bool:
+        inode = self.root.inode
+        return inode is not None and inode.is_directory()
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    def release(self) -> None:
+        self.users -= 1
+        self._finish_if_unused()
+
+    def _finish_if_unused(self) -> None:
+        if self.users != 0 or self.attached or self.is_internal:
+            return
+        self.root.pins -= 1
+        self.file_system.mounts -= 1
+        if self.file_system.mounts == 0:
+            top = self.root
+            while top.parent is not None and top.parent is not top:
+                top = top.parent
+            CACHE.forget_children(top)
+            self.file_system.shut_down()
+
+    def touch_accessed(self, inode: Inode) -> None:
+        """Set the access time as the mount's options say: relatime unless another was asked for."""
+        if self.flags & (MS_NOATIME | MS_RDONLY) != 0 or (self.flags & MS_NODIRATIME != 0 and inode.is_directory()):
+            return
+        accessed = inode.atime_ns
+        if self.flags & MS_RELATIME != 0 and accessed > inode.mtime_ns and accessed > inode.ctime_ns:
+            now = realtime_ns()
+            if now - accessed < _DAY_NS:
+                return
+            inode.atime_ns = now
+        else:
+            inode.atime_ns = realtime_ns()
+        inode.attributes_changed()
+
+
+# In order of their mounting: the source of /proc/mounts.
+MOUNTS: Final[list[Mount]] = []
+
+
+class Path:
+    """A dentry seen through a mount."""
+
+    def __init__(self, mount: Mount, dentry: Dentry) -> None:
+        self.mount: Mount = mount
+        self.dentry: Dentry = dentry
+
+    def inode(self) -> Inode:
+        inode = self.dentry.inode
+        if inode is None:
+            raise Errno(EINVAL)  # a negative dentry never becomes a path
+        return inode
+
+    def pin(self) -> "Path":
+        self.mount.users += 1
+        self.dentry.pins += 1
+        return self
+
+    def unpin(self) -> None:
+        self.dentry.pins -= 1
+        self.mount.release()
+
+    def same(self, other: "Path") -> bool:
+        return self.mount is other.mount and self.dentry is other.dentry
+
+
+class FsContext:
+    """What a path walk depends on: root, working directory, umask, credentials. Shared by threads (CLONE_FS), hence counted.
+
+    Both paths are pinned. `credentials` are those of the thread that is about to use the context.
+    """
+
+    def __init__(self, root: Path, working: Path, umask: int, credentials: Credentials) -> None:
+        self.root: Path = root.pin()
+        self.working: Path = working.pin()
+        self.umask: int = umask
+        self.credentials: Credentials = credentials
+        self.users: int = 1
+
+    def copy(self) -> "FsContext":
+        return FsContext(self.root, self.working, self.umask, self.credentials)
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            self.root.unpin()
+            self.working.unpin()
+
+    def set_working(self, path: Path) -> None:
+        old = self.working
+        self.working = path.pin()
+        old.unpin()
+
+    def set_root(self, path: Path) -> None:
+        old = self.root
+        self.root = path.pin()
+        old.unpin()
+
+
+def path_name(path: Path, root: Path) -> bytes:
+    """The name of `path` as seen from `root` (getcwd(2), /proc/PID/fd), "(unreachable)" in front if it lies outside."""
+    mount = path.mount
+    if mount.is_internal:
+        return path.dentry.name
+    dentry = path.dentry
+    deleted = dentry.deleted
+    parts: list[bytes] = []
+    reachable = True
+    while not (mount is root.mount and dentry is root.dentry):
+        if dentry is mount.root:
+            parent = mount.parent
+            point = mount.mount_point
+            if parent is None or point is None:
+                reachable = False
+                break
+            mount = parent
+            dentry = point
+            continue
+        above = dentry.parent
+        if above is None or above is dentry:
+            reachable = False
+            break
+        parts.append(dentry.name)
+        dentry = above
+    parts.reverse()
+    name = b"/" + b"/".join(parts)
+    if not reachable:
+        name = b"(unreachable)" + name
+    if deleted:
+        name += b" (deleted)"
+    return name
+
+
+def is_below(path: Path, root: Path) -> bool:
+    """Whether `path` lies at or below `root` in the tree."""
+    mount = path.mount
+    dentry = path.dentry
+    while True:
+        if mount is root.mount and dentry is root.dentry:
+            return True
+        if dentry is mount.root:
+            parent = mount.parent
+            point = mount.mount_point
+            if parent is None or point is None:
+                return False
+            mount = parent
+            dentry = point
+            continue
+        above = dentry.parent
+        if above is None or above is dentry:
+            return False
+        dentry = above

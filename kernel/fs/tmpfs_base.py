@@ -1,0 +1,134 @@
+"""What all of tmpfs is built on: the instance with its limits and options, and the base of its inodes.
+
+The size limit counts pages of file contents; the limit on inodes counts inodes. Both default to half of memory, as on Linux.
+
+Context: never sleeps. Source: tmpfs(5).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import PAGE_SIZE, TMPFS_MAGIC
+from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
+from kernel.fs.inode import Inode
+from kernel.lang import Errno
+from kernel.lang import EINVAL, ENOSPC
+from kernel.mm.frames import total_frame_count
+
+
+class Tmpfs(FileSystem):
+    """One instance."""
+
+    def __init__(self, type_name: bytes, source: bytes, options: bytes) -> None:
+        super().__init__(type_name, source, TMPFS_MAGIC)
+        half = max(1, total_frame_count() // 2)
+        self.page_limit: int = half
+        self.pages_used: int = 0
+        self.inode_limit: int = half
+        self.inodes_used: int = 0
+        self.next_ino: int = 1
+        self.options_text: bytes = b""
+        self.root_mode: int = 0o1777
+        self.root_uid: int = 0
+        self.root_gid: int = 0
+        self._parse(options)
+        self.top: TmpfsInode | None = None  # the root directory, entered by who made the instance
+
+    def root(self) -> Inode:
+        top = self.top
+        if top is None:
+            raise Errno(EINVAL)
+        return top
+
+    def statistics(self) -> Statistics:
+        result = Statistics()
+        result.blocks = self.page_limit
+        result.blocks_free = max(0, self.page_limit - self.pages_used)
+        result.files = self.inode_limit
+        result.files_free = max(0, self.inode_limit - self.inodes_used)
+        return result
+
+    def options(self) -> bytes:
+        return self.options_text
+
+    def reconfigure(self, options: bytes) -> None:
+        self._parse(options)
+
+    def shut_down(self) -> None:
+        top = self.top
+        if top is not None:
+            top.empty_out()
+            self.top = None
+
+    def _parse(self, options: bytes) -> None:
+        shown = b""
+        total_bytes = total_frame_count() * PAGE_SIZE
+        for option in options.split(b","):
+            if not option:
+                continue
+            equals = option.find(b"=")
+            key = option if equals < 0 else option[:equals]
+            value = b"" if equals < 0 else option[equals + 1 :]
+            if key == b"size":
+                limit = (parse_size(value, total_bytes) + PAGE_SIZE - 1) // PAGE_SIZE
+                self.page_limit = limit if limit > 0 else 1 << 50
+                shown += b",size=" + decimal(self.page_limit * 4) + b"k"
+            elif key == b"nr_blocks":
+                self.page_limit = parse_size(value, total_bytes)
+            elif key == b"nr_inodes":
+                self.inode_limit = parse_size(value, total_bytes)
+                shown += b",nr_inodes=" + decimal(self.inode_limit)
+            elif key == b"mode":
+                self.root_mode = parse_octal(value) & 0o7777
+                shown += b",mode=" + value
+            elif key == b"uid":
+                self.root_uid = parse_size(value, 0)
+            elif key == b"gid":
+                self.root_gid = parse_size(value, 0)
+            elif key not in _IGNORED_OPTIONS:
+                raise Errno(EINVAL)
+        self.options_text = shown
+
+    def new_ino(self) -> int:
+        """Account for one more inode; ENOSPC past the limit."""
+        if self.inodes_used >= self.inode_limit:
+            raise Errno(ENOSPC)
+        self.inodes_used += 1
+        ino = self.next_ino
+        self.next_ino += 1
+        return ino
+
+    def take_page(self) -> None:
+        if self.pages_used >= self.page_limit:
+            raise Errno(ENOSPC)
+        self.pages_used += 1
+
+    def give_pages(self, count: int) -> None:
+        self.pages_used -= count
+
+
+_IGNORED_OPTIONS: Final[dict[bytes, bool]] = {
+    b"defaults": True,
+    b"huge": True,
+    b"mpol": True,
+    b"inode64": True,
+    b"inode32": True,
+    b"noswap": True,
+}
+
+
+class TmpfsInode(Inode):
+    """What all inodes of a tmpfs have."""
+
+    def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
+        super().__init__(tmpfs, tmpfs.new_ino(), mode)
+        self.tmpfs: Tmpfs = tmpfs
+
+    def evict(self) -> None:
+        self.tmpfs.inodes_used -= 1
+
+    def empty_out(self) -> None:
+        """The file system goes away: drop what a directory holds."""
+
+
+def decimal(value: int) -> bytes:
+    return f"{value}".encode()

@@ -1,0 +1,251 @@
+"""Path walks: from a name to a place in the tree (path_resolution(7)).
+
+One loop without recursion: a symbolic link's text takes the place of the component that named it. The order of errors is
+Linux's: before a component is looked at, what leads to it must be a directory (ENOTDIR) and searchable (EACCES); then the name's
+length (ENAMETOOLONG), then its existence (ENOENT).
+
+Context: may sleep in a file system's `lookup`.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MAX_LINKS, MAY_EXEC, NAME_MAX
+from kernel.fs.dentry import CACHE, Dentry
+from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext, Mount, Path
+from kernel.lang import Errno
+from kernel.lang import ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
+
+# Flags of `resolve`.
+FOLLOW: Final = 1  # follow a symbolic link in the last component
+DIRECTORY: Final = 2  # ENOTDIR for anything else
+EMPTY_PATH: Final = 4  # an empty name is the base itself
+PARENT: Final = 8  # stop before the last component
+
+# Kinds of last components.
+LAST_NORMAL: Final = 0
+LAST_DOT: Final = 1
+LAST_DOT_DOT: Final = 2
+LAST_ROOT: Final = 3  # there was no component, only slashes
+
+_SLASH: Final = 47
+_DOT: Final = 46
+
+
+class Walk:
+    """Where a walk is. After a walk to the parent, `last` is the remaining component and `kind` what it is."""
+
+    def __init__(self, context: FsContext, base: Path) -> None:
+        self.context: FsContext = context
+        self.mount: Mount = base.mount
+        self.dentry: Dentry = base.dentry
+        self.links: int = 0
+        self.last: bytes = b""
+        self.kind: int = LAST_ROOT
+        self.trailing_slash: bool = False
+
+    def path(self) -> Path:
+        return Path(self.mount, self.dentry)
+
+    def directory(self) -> Inode:
+        """The inode of the place that was reached."""
+        inode = self.dentry.inode
+        if inode is None:
+            raise Errno(ENOENT)
+        return inode
+
+    def run(self, name: bytes, flags: int) -> None:
+        """Walk `name` from the present place; with PARENT leave the last component to the caller."""
+        context = self.context
+        rest = name
+        position = 0
+        length = len(rest)
+        if length > 0 and rest[0] == _SLASH:
+            self._to_root()
+        self.kind = LAST_ROOT
+        self.last = b""
+        self.trailing_slash = False
+        while True:
+            while position < length and rest[position] == _SLASH:
+                position += 1
+            if position == length:
+                return
+            dentry = self.dentry
+            directory = dentry.inode
+            if directory is None or not directory.is_directory():
+                raise Errno(ENOTDIR)
+            if directory.mode & 0o111 != 0o111:
+                directory.check_permission(context.credentials, MAY_EXEC)
+            end = rest.find(b"/", position)
+            if end < 0:
+                end = length
+            component = rest[position:end]
+            position = end
+            while position < length and rest[position] == _SLASH:
+                position += 1
+            is_last = position == length
+            kind = LAST_NORMAL
+            if component[0] == _DOT:
+                if len(component) == 1:
+                    kind = LAST_DOT
+                elif len(component) == 2 and component[1] == _DOT:
+                    kind = LAST_DOT_DOT
+            if is_last:
+                self.trailing_slash = end < length
+                self.kind = kind
+                if flags & PARENT != 0:
+                    self.last = component
+                    return
+            if kind == LAST_DOT:
+                continue
+            if kind == LAST_DOT_DOT:
+                self._up()
+                continue
+            child = look_up(dentry, component)
+            if child is None:
+                raise Errno(ENOENT)
+            inode = self._enter(child)
+            if inode.is_symlink() and (not is_last or self.trailing_slash or flags & FOLLOW != 0):
+                self.dentry = dentry
+                target = self.link_target(inode)
+                if not target:
+                    continue  # a magic link: the place is set
+                if is_last and not self.trailing_slash:
+                    rest = target
+                else:
+                    rest = target + b"/" + rest[position:]
+                position = 0
+                length = len(rest)
+                if rest[0] == _SLASH:
+                    self._to_root()
+                self.trailing_slash = False
+                continue
+            if is_last and self.trailing_slash and not inode.is_directory():
+                raise Errno(ENOTDIR)
+
+    def link_target(self, inode: Inode) -> bytes:
+        """Count a symbolic link; its text, or b"" after a magic link, which moves the walk itself."""
+        self.links += 1
+        if self.links > MAX_LINKS:
+            raise Errno(ELOOP)
+        if inode.has_magic_link:
+            place = inode.follow(self.context)
+            self.mount = place.mount
+            self.dentry = place.dentry
+            return b""
+        self.mount.touch_accessed(inode)
+        target = inode.read_link()
+        if not target:
+            raise Errno(ENOENT)
+        return target
+
+    def enter(self, child: Dentry) -> None:
+        """Step to a child of the present directory, and into what is mounted there."""
+        self._enter(child)
+
+    def _enter(self, child: Dentry) -> Inode:
+        mount = self.mount
+        while child.mounted != 0:
+            covering = mount.children.get(child)
+            if covering is None:
+                break
+            mount = covering
+            child = covering.root
+        inode = child.inode
+        if inode is None:
+            raise Errno(ENOENT)
+        self.mount = mount
+        self.dentry = child
+        return inode
+
+    def _to_root(self) -> None:
+        root = self.context.root
+        self.mount = root.mount
+        self.dentry = root.dentry
+
+    def _up(self) -> None:
+        """One directory up, out of mounts, but not past the root."""
+        root = self.context.root
+        mount = self.mount
+        dentry = self.dentry
+        while True:
+            if dentry is root.dentry and mount is root.mount:
+                break
+            if dentry is not mount.root:
+                above = dentry.parent
+                if above is not None:
+                    dentry = above
+                break
+            outer = mount.parent
+            point = mount.mount_point
+            if outer is None or point is None:
+                break
+            mount = outer
+            dentry = point
+        # What lies there may itself be covered, as when something was mounted over a working directory's parent.
+        while dentry.mounted != 0:
+            covering = mount.children.get(dentry)
+            if covering is None:
+                break
+            mount = covering
+            dentry = covering.root
+        self.mount = mount
+        self.dentry = dentry
+
+
+def look_up(parent: Dentry, name: bytes) -> Dentry | None:
+    """The child `name` of a directory, from the cache or from its file system; None if there is none."""
+    children = parent.children
+    if children is not None:
+        child = children.get(name)
+        if child is not None:
+            return child if child.inode is not None else None
+    if len(name) > NAME_MAX:
+        raise Errno(ENAMETOOLONG)
+    directory = parent.inode
+    if directory is None:
+        return None
+    inode = directory.lookup(name)
+    if inode is None:
+        if directory.file_system.keeps_negatives:
+            CACHE.insert(parent, name, None)
+        return None
+    if not directory.caches_children:
+        return Dentry(parent, name, inode)
+    return CACHE.insert(parent, name, inode)
+
+
+def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
+    """Enter a name that has just been made; a negative entry becomes positive."""
+    children = parent.children
+    if children is not None:
+        child = children.get(name)
+        if child is not None:
+            child.inode = inode
+            child.deleted = False
+            return child
+    return CACHE.insert(parent, name, inode)
+
+
+def start(context: FsContext, base: Path | None) -> Walk:
+    return Walk(context, context.working if base is None else base)
+
+
+def resolve(context: FsContext, base: Path | None, name: bytes, flags: int) -> Path:
+    """Where `name` leads, seen from `base` (None: the working directory)."""
+    if len(name) == 0 and flags & EMPTY_PATH == 0:
+        raise Errno(ENOENT)
+    walk = start(context, base)
+    walk.run(name, flags)
+    if flags & DIRECTORY != 0 and not walk.directory().is_directory():
+        raise Errno(ENOTDIR)
+    return Path(walk.mount, walk.dentry)
+
+
+def resolve_parent(context: FsContext, base: Path | None, name: bytes) -> Walk:
+    """Walk to the directory that holds the last component of `name`."""
+    if len(name) == 0:
+        raise Errno(ENOENT)
+    walk = start(context, base)
+    walk.run(name, PARENT)
+    return walk

@@ -1,0 +1,8 @@
+"""Talking between processes: pipes, FIFOs, event descriptors, epoll.
+
+Importing the package registers what opens FIFOs.
+"""
+
+from kernel.ipc.pipe import Pipe, PipeFile, make_pipe
+
+__all__ = ["Pipe", "PipeFile", "make_pipe"]

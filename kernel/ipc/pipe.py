@@ -1,0 +1,402 @@
+"""Pipes and FIFOs (pipe(7), fifo(7)).
+
+A pipe is a ring of bytes in frames that are taken as they are needed: an empty pipe owns no memory but its bookkeeping. In packet
+mode (O_DIRECT) each write is a packet, and a read returns one packet at most.
+
+Invariants: `count` bytes are readable, starting at `head` (a position in the ring of `capacity` bytes). `readers` and `writers`
+count open descriptions of each side. A write of at most PIPE_BUF bytes is not interleaved with others: it waits for room for all.
+
+Context: reads and writes sleep; a copy to or from a program may sleep too, so a mutex guards
+the ring meanwhile. SIGPIPE is sent by the system call that gets EPIPE.
+"""
+
+from typing import Final
+
+from kernel.fs.anonymous import pipe_path
+from kernel.fs.constants import (
+    FIONREAD,
+    O_ACCMODE,
+    O_DIRECT,
+    O_NONBLOCK,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+    POLLERR,
+    POLLHUP,
+    READABLE,
+    WRITABLE,
+)
+from kernel.fs.file import File
+from kernel.fs.open import SPECIAL
+from kernel.fs.path import Path
+from kernel.lang import EAGAIN, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE, Errno
+from kernel.lib import user
+from kernel.lib.credentials import Credentials
+from kernel.lib.user import Buffer
+from kernel.mm.frames import NO_FRAME, Frame, allocate_frame, frame_span, put_frame
+from kernel.sched import Mutex, PollWaiter, WaitQueue
+
+PIPE_BUF: Final = 4096
+PAGE: Final = 4096
+DEFAULT_CAPACITY: Final = 16 * PAGE
+LARGEST_CAPACITY: Final = 1 << 20
+
+
+class Pipe:
+    """The ring, and who is at its ends."""
+
+    def __init__(self) -> None:
+        self.frames: list[int] = [NO_FRAME] * (DEFAULT_CAPACITY // PAGE)
+        self.capacity: int = DEFAULT_CAPACITY
+        self.head: int = 0
+        self.count: int = 0
+        self.readers: int = 0
+        self.writers: int = 0
+        self.reader_generation: int = 0  # counts openings, so that a FIFO's opener sees a partner that has left again
+        self.writer_generation: int = 0
+        self.packets: list[int] = []  # lengths, when some writer is in packet mode
+        self.lock: Mutex = Mutex()
+        self.read_queue: WaitQueue = WaitQueue()
+        self.write_queue: WaitQueue = WaitQueue()
+
+    def free(self) -> int:
+        return self.capacity - self.count
+
+    # ---- Moving bytes -----------------------------------------------------------------------------------------
+
+    def put_into(self, buffer: Buffer, limit: int) -> int:
+        """Move up to `limit` readable bytes to a reader."""
+        done = 0
+        while done < limit and self.count > 0:
+            within = self.head % PAGE
+            index = self.head // PAGE
+            length = min(PAGE - within, self.count, limit - done)
+            moved = buffer.put(frame_span(Frame(self.frames[index]))[within : within + length])
+            self._consume(moved)
+            done += moved
+            if moved < length:
+                break
+        return done
+
+    def _consume(self, length: int) -> None:
+        """Take bytes of one frame off the head, and give the frame back when it is used up."""
+        index = self.head // PAGE
+        self.head += length
+        self.count -= length
+        if self.count == 0:
+            # Keep one frame: a pipe that is used in turns would take and give it all the time.
+            if self.head % PAGE == 0 or index != 0:
+                self._move_frame_to_front(index)
+            self.head = 0
+            return
+        if self.head // PAGE != index:
+            self._free_frame(index)
+        if self.head == self.capacity:
+            self.head = 0
+
+    def _move_frame_to_front(self, index: int) -> None:
+        frame = self.frames[index]
+        self.frames[index] = NO_FRAME
+        if self.frames[0] == NO_FRAME:
+            self.frames[0] = frame
+        else:
+            put_frame(Frame(frame))
+
+    def _free_frame(self, index: int) -> None:
+        frame = self.frames[index]
+        self.frames[index] = NO_FRAME
+        put_frame(Frame(frame))
+
+    def take_from(self, buffer: Buffer, limit: int) -> int:
+        """Move up to `limit` bytes from a writer into the ring; there is room."""
+        done = 0
+        while done < limit:
+            position = self.head + self.count
+            if position >= self.capacity:
+                position -= self.capacity
+            within = position % PAGE
+            index = position // PAGE
+            length = min(PAGE - within, limit - done)
+            frame = self.frames[index]
+            if frame == NO_FRAME:
+                frame = allocate_frame()
+                self.frames[index] = frame
+            moved = buffer.take(frame_span(Frame(frame))[within : within + length])
+            self.count += moved
+            done += moved
+            if moved < length:
+                break
+        return done
+
+    def set_capacity(self, wanted: int, credentials: Credentials) -> int:
+        """F_SETPIPE_SZ: a power of two of pages."""
+        if wanted > 1 << 31 or wanted < 0:
+            raise Errno(EINVAL)
+        size = PAGE
+        while size < wanted:
+            size <<= 1
+        if size > LARGEST_CAPACITY and size > self.capacity and not credentials.capable():
+            raise Errno(EPERM)
+        if size < self.count:
+            raise Errno(EBUSY)
+        if self.lock.owner is not None:
+            raise Errno(EBUSY)
+        data = bytearray(self.count)
+        buffer = user.KernelBuffer(data)
+        self.put_into(buffer, len(data))
+        self.release_frames()
+        self.frames = [NO_FRAME] * (size // PAGE)
+        self.capacity = size
+        self.head = 0
+        buffer.rewind(len(data))
+        self.take_from(buffer, len(data))
+        self.write_queue.wake_all()
+        return size
+
+    def release_frames(self) -> None:
+        for index in range(len(self.frames)):
+            if self.frames[index] != NO_FRAME:
+                self._free_frame(index)
+        self.count = 0
+        self.head = 0
+        self.packets.clear()
+
+    # ---- Reading and writing ----------------------------------------------------------------------------------
+
+    def read(self, buffer: Buffer, nonblocking: bool) -> int:
+        """The next bytes; waits for the first. 0 once there are no writers."""
+        if buffer.remaining == 0:
+            return 0
+        while True:
+            if self.count > 0:
+                done = self._read_available(buffer)
+                if done > 0 or buffer.faulted:
+                    return done
+                continue
+            if self.writers == 0:
+                return 0
+            if nonblocking:
+                raise Errno(EAGAIN)
+            self.read_queue.sleep(True)
+
+    def _read_available(self, buffer: Buffer) -> int:
+        self.lock.acquire()
+        try:
+            done = self._read_packet(buffer) if self.packets else self.put_into(buffer, buffer.remaining)
+        finally:
+            self.lock.release()
+        if done > 0:
+            self.write_queue.wake_all()
+        if self.count > 0:
+            self.read_queue.wake_one()
+        return done
+
+    def _read_packet(self, buffer: Buffer) -> int:
+        length = self.packets[0]
+        done = self.put_into(buffer, min(length, buffer.remaining))
+        if done == 0 and buffer.faulted:
+            return 0
+        # What did not fit is lost, as pipe(2) says.
+        left = length - done
+        while left > 0:
+            part = min(left, PAGE - self.head % PAGE)
+            self._consume(part)
+            left -= part
+        self.packets.pop(0)
+        return done
+
+    def write(self, buffer: Buffer, nonblocking: bool, as_packets: bool) -> int:
+        """Write all bytes, waiting for room; EPIPE without readers. An interrupted write returns what it has done."""
+        total = buffer.remaining
+        if self.readers == 0:
+            raise Errno(EPIPE)
+        if total == 0:
+            return 0
+        done = 0
+        while buffer.remaining > 0:
+            wanted = buffer.remaining
+            if as_packets:
+                wanted = min(wanted, PIPE_BUF)
+            needed = wanted if total <= PIPE_BUF or as_packets else 1
+            try:
+                self._wait_for_room(needed, nonblocking)
+            except Errno:
+                if done > 0:
+                    return done
+                raise
+            try:
+                moved = self._write_available(buffer, wanted, needed, as_packets)
+            except MemoryError:
+                if done > 0:
+                    return done
+                raise
+            done += moved
+            if buffer.faulted:
+                break
+        return done
+
+    def _write_available(self, buffer: Buffer, wanted: int, needed: int, as_packets: bool) -> int:
+        self.lock.acquire()
+        try:
+            if self.free() < needed:
+                return 0  # somebody was quicker
+            moved = self.take_from(buffer, min(wanted, self.free()))
+            if as_packets and moved > 0:
+                self.packets.append(moved)
+        finally:
+            self.lock.release()
+        self.read_queue.wake_all()
+        return moved
+
+    def _wait_for_room(self, needed: int, nonblocking: bool) -> None:
+        while True:
+            if self.readers == 0:
+                raise Errno(EPIPE)
+            if self.free() >= needed:
+                return
+            if nonblocking:
+                raise Errno(EAGAIN)
+            self.write_queue.sleep(True)
+
+    # ---- Ends -------------------------------------------------------------------------------------------------
+
+    def add_end(self, readable: bool, writable: bool) -> None:
+        if readable:
+            self.readers += 1
+            self.reader_generation += 1
+        if writable:
+            self.writers += 1
+            self.writer_generation += 1
+
+    def drop_end(self, readable: bool, writable: bool) -> None:
+        if readable:
+            self.readers -= 1
+        if writable:
+            self.writers -= 1
+        if self.readers == 0 and self.writers == 0:
+            self.release_frames()
+        self.read_queue.wake_all()
+        self.write_queue.wake_all()
+
+
+class PipeFile(File):
+    """An end of a pipe, or a FIFO's open description, which may be both ends."""
+
+    def __init__(self, path: Path, flags: int, pipe: Pipe) -> None:
+        super().__init__(path, flags)
+        self.pipe: Pipe = pipe
+        self.writer_generation_at_open: int = pipe.writer_generation
+        pipe.add_end(self.readable, self.writable)
+
+    def close(self) -> None:
+        self.pipe.drop_end(self.readable, self.writable)
+        if self.pipe.readers == 0 and self.pipe.writers == 0:
+            FIFOS.forget(self.pipe, self.inode.ino, self.inode.file_system.device)
+
+    def read(self, buffer: Buffer) -> int:
+        return self.pipe.read(buffer, self.flags & O_NONBLOCK != 0)
+
+    def write(self, buffer: Buffer) -> int:
+        return self.pipe.write(buffer, self.flags & O_NONBLOCK != 0, self.flags & O_DIRECT != 0)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        pipe = self.pipe
+        state = 0
+        if self.readable:
+            if waiter is not None:
+                waiter.wait_on(pipe.read_queue)
+            if pipe.count > 0:
+                state |= READABLE
+            # A FIFO that never had a writer is not hung up.
+            if pipe.writers == 0 and pipe.writer_generation != self.writer_generation_at_open:
+                state |= POLLHUP
+        if self.writable:
+            if waiter is not None:
+                waiter.wait_on(pipe.write_queue)
+            if pipe.free() >= PIPE_BUF:
+                state |= WRITABLE
+            if pipe.readers == 0:
+                state |= POLLERR
+        return state
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command == FIONREAD:
+            user.write_i32(argument, self.pipe.count)
+            return 0
+        raise Errno(ENOTTY)
+
+
+class PipeEnds:
+    """Both ends of a new pipe."""
+
+    def __init__(self, reader: PipeFile, writer: PipeFile) -> None:
+        self.reader: PipeFile = reader
+        self.writer: PipeFile = writer
+
+
+def make_pipe(credentials: Credentials, flags: int) -> PipeEnds:
+    """pipe2(2). `flags`: O_NONBLOCK, O_DIRECT."""
+    pipe = Pipe()
+    path = pipe_path(credentials.fsuid, credentials.fsgid)
+    reader = PipeFile(path, O_RDONLY | flags, pipe)
+    # The reading end was opened before there was a writer, but a pipe's writer counts from the start.
+    reader.writer_generation_at_open = -1
+    return PipeEnds(reader, PipeFile(path, O_WRONLY | flags, pipe))
+
+
+class FifoTable:
+    """The pipes behind FIFOs that are open now, by inode number and device."""
+
+    def __init__(self) -> None:
+        self.pipes: dict[int, Pipe] = {}
+
+    def find(self, ino: int, device: int) -> Pipe:
+        key = ino << 20 ^ device
+        pipe = self.pipes.get(key)
+        if pipe is None:
+            pipe = Pipe()
+            self.pipes[key] = pipe
+        return pipe
+
+    def forget(self, pipe: Pipe, ino: int, device: int) -> None:
+        key = ino << 20 ^ device
+        if self.pipes.get(key) is pipe:
+            del self.pipes[key]
+
+
+FIFOS: Final = FifoTable()
+
+
+def open_fifo(path: Path, flags: int) -> File:
+    """open(2) of a FIFO: waits for the other side, unless it is opened for both or without blocking (fifo(7))."""
+    inode = path.inode()
+    access = flags & O_ACCMODE
+    pipe = FIFOS.find(inode.ino, inode.file_system.device)
+    nonblocking = flags & O_NONBLOCK != 0
+    if access == O_WRONLY and nonblocking and pipe.readers == 0:
+        if pipe.writers == 0:
+            FIFOS.forget(pipe, inode.ino, inode.file_system.device)
+        raise Errno(ENXIO)
+    file = PipeFile(path, flags, pipe)
+    pipe.read_queue.wake_all()
+    pipe.write_queue.wake_all()
+    if access == O_RDWR or nonblocking:
+        return file
+    try:
+        if access == O_RDONLY:
+            seen = pipe.writer_generation
+            while pipe.writers == 0 and pipe.writer_generation == seen:
+                pipe.read_queue.sleep(True)
+        else:
+            seen = pipe.reader_generation
+            while pipe.readers == 0 and pipe.reader_generation == seen:
+                pipe.write_queue.sleep(True)
+    except Errno:
+        file.release()
+        raise
+    # A blocking opener has seen a writer: from now on its absence is a hang-up.
+    file.writer_generation_at_open = -1
+    return file
+
+
+SPECIAL.open_fifo = open_fifo

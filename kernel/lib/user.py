@@ -1,0 +1,307 @@
+"""User memory, and the buffers that file reads and writes move bytes through.
+
+Nothing else in the kernel follows a user address. An address outside of the user half, or one that cannot be read or written,
+raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that was, and set `faulted` when
+memory stopped them; so a file operation can stop where it is and report what it has done. The system call that made the buffer
+turns "nothing moved and faulted" into EFAULT.
+
+Context: may sleep, because a user page may have to be read from a disk first.
+"""
+
+from typing import Final
+
+from arch.x86_64 import usercopy
+from kernel.lang import Errno, Span, span_of, u8
+from kernel.lang import EFAULT, ENAMETOOLONG
+
+USER_LIMIT: Final = 1 << 47
+_SHORT: Final = 128  # most strings fit
+
+
+def check(address: int, length: int) -> None:
+    """Raise EFAULT unless the range lies in the user half."""
+    if address < 0 or length < 0 or address > USER_LIMIT or length > USER_LIMIT - address:
+        raise Errno(EFAULT)
+
+
+def read_into(destination: Span[u8], address: int) -> None:
+    """Fill the span from user memory."""
+    if usercopy.copy_in(destination, address) != 0:
+        raise Errno(EFAULT)
+
+
+def write_from(address: int, source: Span[u8]) -> None:
+    """Copy the span to user memory."""
+    if usercopy.copy_out(address, source) != 0:
+        raise Errno(EFAULT)
+
+
+def read_struct(address: int, destination: Span[u8]) -> None:
+    """Fill a struct (`bytes_of(s)`) from user memory."""
+    read_into(destination, address)
+
+
+def read_bytes(address: int, length: int) -> bytes:
+    """`length` bytes; the caller has bounded `length`."""
+    check(address, length)
+    storage = bytearray(length)
+    read_into(span_of(storage), address)
+    return bytes(storage)
+
+
+def write_bytes(address: int, data: bytes) -> None:
+    write_from(address, span_of(data))
+
+
+def clear(address: int, length: int) -> None:
+    """Fill user memory with zeros."""
+    check(address, length)
+    if usercopy.clear(address, length) != 0:
+        raise Errno(EFAULT)
+
+
+def read_string(address: int, limit: int) -> bytes:
+    """The string at `address` without its NUL. `limit` counts the NUL: ENAMETOOLONG if there is none among so many bytes."""
+    size = min(_SHORT, limit)
+    storage = bytearray(size)
+    length = usercopy.copy_string(span_of(storage), address)
+    if length == size and size < limit:
+        storage = bytearray(limit)
+        size = limit
+        length = usercopy.copy_string(span_of(storage), address)
+    if length < 0:
+        raise Errno(EFAULT)
+    if length >= size:
+        raise Errno(ENAMETOOLONG)
+    return bytes(storage[:length])
+
+
+def read_u8(address: int) -> int:
+    value = usercopy.get_u8(address)
+    if value < 0:
+        raise Errno(EFAULT)
+    return value
+
+
+def read_u32(address: int) -> int:
+    value = usercopy.get_u32(address)
+    if value < 0:
+        raise Errno(EFAULT)
+    return value
+
+
+def read_i32(address: int) -> int:
+    value = read_u32(address)
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def read_u16(address: int) -> int:
+    storage = bytearray(2)
+    read_into(span_of(storage), address)
+    return storage[0] | storage[1] << 8
+
+
+def read_i64(address: int) -> int:
+    value = usercopy.get_i64(address)
+    if value is None:
+        raise Errno(EFAULT)
+    return value
+
+
+def read_u64(address: int) -> int:
+    """A 64-bit value, as the signed number with the same bits: sizes above 2**63 come out negative."""
+    return read_i64(address)
+
+
+def write_u8(address: int, value: int) -> None:
+    if usercopy.put_u8(address, value & 0xFF) != 0:
+        raise Errno(EFAULT)
+
+
+def write_u16(address: int, value: int) -> None:
+    write_u8(address, value)
+    write_u8(address + 1, value >> 8)
+
+
+def write_u32(address: int, value: int) -> None:
+    if usercopy.put_u32(address, value & 0xFFFFFFFF) != 0:
+        raise Errno(EFAULT)
+
+
+def write_i32(address: int, value: int) -> None:
+    write_u32(address, value)
+
+
+def write_i64(address: int, value: int) -> None:
+    if usercopy.put_i64(address, value) != 0:
+        raise Errno(EFAULT)
+
+
+def write_u64(address: int, value: int) -> None:
+    write_i64(address, value)
+
+
+def compare_and_swap_u32(address: int, old: int, new: int) -> int:
+    """Store `new` if the word holds `old`; returns what it held."""
+    found = usercopy.compare_and_swap_u32(address, old, new)
+    if found < 0:
+        raise Errno(EFAULT)
+    return found
+
+
+class Buffer:
+    """Bytes on their way between a file and a reader or writer."""
+
+    def __init__(self, remaining: int) -> None:
+        self.remaining: int = remaining
+        self.faulted: bool = False
+
+    def put(self, source: Span[u8]) -> int:
+        """Give bytes to the reader; returns how many fitted."""
+        return 0
+
+    def take(self, destination: Span[u8]) -> int:
+        """Get bytes from the writer; returns how many there were."""
+        return 0
+
+    def put_bytes(self, source: bytes) -> int:
+        return self.put(span_of(source))
+
+    def put_zeros(self, count: int) -> int:
+        """Give `count` zero bytes to the reader."""
+        done = 0
+        while done < count:
+            part = self.put(span_of(_ZEROS)[0 : min(count - done, len(_ZEROS))])
+            if part == 0:
+                break
+            done += part
+        return done
+
+    def take_bytes(self, limit: int) -> bytes:
+        """Up to `limit` bytes from the writer."""
+        storage = bytearray(min(limit, self.remaining))
+        count = self.take(span_of(storage))
+        return bytes(storage[:count])
+
+
+_ZEROS: Final[bytes] = bytes(4096)
+
+
+class UserBuffer(Buffer):
+    """One range of user memory."""
+
+    def __init__(self, address: int, length: int) -> None:
+        self.remaining: int = length
+        self.faulted: bool = False
+        self.address: int = address
+
+    def put(self, source: Span[u8]) -> int:
+        length = min(len(source), self.remaining)
+        if length == 0:
+            return 0
+        left = usercopy.copy_out(self.address, source[0:length])
+        return self._advance(length, left)
+
+    def take(self, destination: Span[u8]) -> int:
+        length = min(len(destination), self.remaining)
+        if length == 0:
+            return 0
+        left = usercopy.copy_in(destination[0:length], self.address)
+        return self._advance(length, left)
+
+    def put_zeros(self, count: int) -> int:
+        length = min(count, self.remaining)
+        if length == 0:
+            return 0
+        left = usercopy.clear(self.address, length)
+        return self._advance(length, left)
+
+    def _advance(self, length: int, left: int) -> int:
+        done = length - left
+        self.address += done
+        self.remaining -= done
+        if left != 0:
+            self.faulted = True
+        return done
+
+
+class UserVector(Buffer):
+    """Several ranges of user memory, one after the other (struct iovec)."""
+
+    def __init__(self, addresses: list[int], lengths: list[int]) -> None:
+        total = 0
+        for length in lengths:
+            total += length
+        self.remaining: int = total
+        self.faulted: bool = False
+        self._addresses: list[int] = addresses
+        self._lengths: list[int] = lengths
+        self._index: int = 0
+        self._offset: int = 0
+
+    def put(self, source: Span[u8]) -> int:
+        done = 0
+        while done < len(source) and self.remaining > 0 and not self.faulted:
+            part = self._part(len(source) - done)
+            left = 0
+            if part > 0:
+                left = usercopy.copy_out(self._addresses[self._index] + self._offset, source[done : done + part])
+            done += self._advance(part, left)
+        return done
+
+    def take(self, destination: Span[u8]) -> int:
+        done = 0
+        while done < len(destination) and self.remaining > 0 and not self.faulted:
+            part = self._part(len(destination) - done)
+            left = 0
+            if part > 0:
+                left = usercopy.copy_in(destination[done : done + part], self._addresses[self._index] + self._offset)
+            done += self._advance(part, left)
+        return done
+
+    def _part(self, wanted: int) -> int:
+        """How many bytes the present range can give, at most `wanted`; 0 for an empty range."""
+        return min(wanted, self._lengths[self._index] - self._offset)
+
+    def _advance(self, part: int, left: int) -> int:
+        done = part - left
+        self._offset += done
+        self.remaining -= done
+        if left != 0:
+            self.faulted = True
+        elif self._offset == self._lengths[self._index]:
+            self._index += 1
+            self._offset = 0
+        return done
+
+
+class KernelBuffer(Buffer):
+    """The same over kernel memory: a bytearray that is filled (`put`) or emptied (`take`) from its start."""
+
+    def __init__(self, storage: bytearray) -> None:
+        self.remaining: int = len(storage)
+        self.faulted: bool = False
+        self.storage: bytearray = storage
+        self.position: int = 0
+
+    def put(self, source: Span[u8]) -> int:
+        length = min(len(source), self.remaining)
+        start = self.position
+        span_of(self.storage)[start : start + length].copy_from(source[0:length])
+        return self._advance(length)
+
+    def take(self, destination: Span[u8]) -> int:
+        length = min(len(destination), self.remaining)
+        start = self.position
+        destination[0:length].copy_from(span_of(self.storage)[start : start + length])
+        return self._advance(length)
+
+    def _advance(self, length: int) -> int:
+        self.position += length
+        self.remaining -= length
+        return length
+
+    def rewind(self, length: int) -> None:
+        """Make the first `length` bytes be there again, to be taken after they were put."""
+        self.position = 0
+        self.remaining = length
