@@ -5,7 +5,7 @@ from __future__ import annotations
 import mypy.types as mt
 from mypy.nodes import TypeInfo
 
-from compiler.tree import Diagnostic, Loc
+from compiler.tree import CallBuiltin, CallMethod, Diagnostic, Expr, Loc
 from compiler.types import (
     BOOL,
     BYTES,
@@ -16,6 +16,7 @@ from compiler.types import (
     STR,
     U64,
     ArrayType,
+    BytesType,
     ClassType,
     EnumType,
     FunctionType,
@@ -177,6 +178,36 @@ def type_info(t: mt.Type | None) -> TypeInfo | None:
             return type_info(kept[0]) if kept else None
         case mt.TupleType():
             return t.partial_fallback.type
+        case _:
+            return None
+
+
+def element_type(iterable: Expr) -> Type | None:
+    """What `for` takes from an iterable, where that can be told without mypy."""
+    t = iterable.type
+    match iterable:
+        case CallBuiltin(name="range"):
+            return INT
+        case CallBuiltin(name="enumerate", args=[inner, *_]):
+            item = element_type(inner)
+            return TupleType((INT, item)) if item is not None else None
+        case CallBuiltin(name="zip", args=parts):
+            items = [element_type(p) for p in parts]
+            return TupleType(tuple(i for i in items if i is not None)) if None not in items else None
+        case CallBuiltin(name="reversed", args=[inner]):
+            return element_type(inner)
+        case CallMethod(owner=owner, method=method, receiver=receiver) if owner == DICT and isinstance(receiver.type, ClassType):
+            key, value = receiver.type.args
+            return {"keys": key, "values": value, "items": TupleType((key, value))}.get(method)
+    match t:
+        case ClassType(name, args) if name in (LIST, DEQUE, DICT):
+            return args[0]
+        case BytesType() | ClassType(name="kernel.lang.runtime.containers.ByteArray"):
+            return INT
+        case SpanType(element) | ArrayType(element):
+            return element
+        case ClassType(name, args) if name.startswith(("typing.", "collections.abc.")) and args:
+            return args[0]
         case _:
             return None
 

@@ -48,7 +48,7 @@ from mypy.nodes import (
 )
 
 from compiler.front.calls import CallConverter
-from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
+from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
 from compiler.tree import (
     Binary,
     BoolLit,
@@ -193,7 +193,7 @@ class ExpressionConverter(CallConverter):
         name = self.names.get(var)
         if name is not None:
             return name
-        taken = set(self.names.values()) | {p.name for p in self.function.params}
+        taken = set(self.names.values()) | {p.name for p in self.function.params} | self.function.locals.keys()
         name = var.name
         count = 2
         while name in taken:
@@ -527,7 +527,7 @@ class ExpressionConverter(CallConverter):
         clauses = []
         for index, sequence, conditions in zip(node.indices, node.sequences, node.condlists, strict=True):
             iterable = self.iterable(sequence)
-            target = self.target(index)
+            target = self.target(index, element_type(iterable))
             clauses.append(ForClause(target, iterable, [self.expression(c) for c in conditions]))
         return Comprehension(loc, t, self.expression(node.left_expr), clauses, kind)
 
@@ -576,6 +576,18 @@ class ExpressionConverter(CallConverter):
             raise Diagnostic("KP189", self.loc(node), "a format that is computed", "write the width into the f-string")
         conversion = pattern[1:-4].removeprefix("!")
         return FormatPart(self.expression(node.args[0]), spec.value, conversion)
+
+
+def element_type(iterable: Expr) -> Type | None:
+    """What a loop over this yields, where that is plain to see."""
+    t = iterable.type
+    if isinstance(iterable, CallBuiltin) and iterable.name == "range":
+        return INT
+    if isinstance(t, ClassType) and t.args:
+        return t.args[0]
+    if isinstance(t, SpanType | ArrayType):
+        return t.element
+    return INT if isinstance(t, BytesType) else None
 
 
 def value_type_name(t: Type, loc: Loc) -> str:

@@ -46,6 +46,8 @@ class Converter:
             if definition.is_coroutine or definition.is_async_generator:
                 raise Diagnostic("KP131", loc, "async is out", "sleep on a WaitQueue instead")
             self._signature(definition, function)
+            if "extern" in decorators:
+                return function  # the body is a simulation
             body = StatementConverter(self, tree, function, None)
             body.declare_parameters(definition)
             function.body = body.block(definition.body)

@@ -48,11 +48,16 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
     Raises SourceErrors with everything that mypy finds.
     """
     assert mypy.version.__version__ == MYPY_VERSION, f"mypy {MYPY_VERSION} is needed, not {mypy.version.__version__}"
-    sources = [BuildSource(None, module, None) for module in (*RUNTIME, *modules)]
+    root = str(Path(root).resolve())
+    sources: list[BuildSource] = []
+    for module in dict.fromkeys((*RUNTIME, *modules)):
+        path = Path(root, *module.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        sources.append(BuildSource(str(path), module, None))
     names: dict[str, str] = {}
     for file in files:
         path = Path(file).resolve()
-        name = module_name(path, Path(root).resolve())
+        name = module_name(path, Path(root))
         names[name] = str(path)
         sources.append(BuildSource(str(path), name, None))
     result = _run_mypy(sources, root)

@@ -6,6 +6,7 @@ import mypy.patterns as mp
 import mypy.types as mt
 from mypy.nodes import (
     GDEF,
+    LDEF,
     AssertStmt,
     AssignmentStmt,
     Block,
@@ -45,7 +46,7 @@ from mypy.nodes import (
     YieldExpr,
 )
 
-from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
+from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
 from compiler.front.expressions import ExpressionConverter, Unreachable, find_attribute
 from compiler.tree import (
     Assert,
@@ -54,6 +55,7 @@ from compiler.tree import (
     Break,
     CallBuiltin,
     CallMethod,
+    Captured,
     CapturePattern,
     ClassPattern,
     Continue,
@@ -61,13 +63,16 @@ from compiler.tree import (
     Diagnostic,
     Expr,
     ExprStmt,
+    Field,
     FieldTarget,
     For,
     Function,
+    Global,
     GlobalTarget,
     Handler,
     If,
     IndexTarget,
+    Local,
     LocalTarget,
     Loc,
     Match,
@@ -108,6 +113,11 @@ from compiler.types import (
     Type,
     UnionType,
 )
+
+
+KERNEL_ERROR = "kernel.lang.errors.KernelError"
+# Expressions that denote a place where a struct or an Array lies.
+PLACES = (Local, Captured, Global, Field)
 
 
 class StatementConverter(ExpressionConverter):
@@ -156,7 +166,8 @@ class StatementConverter(ExpressionConverter):
                 if node.is_async:
                     raise Diagnostic("KP131", loc, "async is out")
                 iterable = self.iterable(node.expr)
-                out.append(For(loc, self.target(node.index), iterable, self.block(node.body), self.block(node.else_body)))
+                target = self.target(node.index, element_type(iterable))
+                out.append(For(loc, target, iterable, self.block(node.body), self.block(node.else_body)))
             case BreakStmt():
                 out.append(Break(loc))
             case ContinueStmt():
@@ -239,23 +250,24 @@ class StatementConverter(ExpressionConverter):
                     self.local_name(lvalue.node, loc)  # a declaration alone
             return
         value = self.expression(node.rvalue)
-        targets = [self.target(lvalue) for lvalue in node.lvalues]
-        self._check_struct_alias(value, loc)
+        targets = [self.target(lvalue, value.type) for lvalue in node.lvalues]
+        self._check_struct_alias(targets, value, loc)
         out.append(Assign(loc, targets, value))
 
-    def _check_struct_alias(self, value: Expr, loc: Loc) -> None:
-        if isinstance(value.type, StructType) and not isinstance(value, New | CallMethod | CallBuiltin) and type(value).__name__ not in (
-            "CallFunction",
-            "CallValue",
-            "Conditional",
-        ):
-            if type(value).__name__ in ("Local", "Captured"):
-                raise Diagnostic("KP150", loc, "this would make two names of one struct", "write .copy() to copy it")
+    def _check_struct_alias(self, targets: list[Target], value: Expr, loc: Loc) -> None:
+        """A struct or Array that already has a place gets no second name. Assigning to a place copies."""
+        if not isinstance(value.type, StructType | ArrayType) or not isinstance(value, PLACES):
+            return
+        if any(isinstance(t, LocalTarget | GlobalTarget) for t in targets):
+            hint = "write .copy() to copy it" if isinstance(value.type, StructType) else "write .copy() to copy it, or .span() to view it"
+            raise Diagnostic("KP150", loc, "this would make two names of one value", hint)
 
-    def target(self, node: Expression) -> Target:
-        """What stands left of `=`, in `for` or in `with`."""
+    def target(self, node: Expression, given: Type | None = None) -> Target:
+        """What stands left of `=`, in `for` or in `with`. `given` is the type of what is assigned, where it is known."""
         loc = self.loc(node)
         match node:
+            case NameExpr(name="_") if given is not None and node.kind == LDEF:
+                return self._unused(given, loc)
             case NameExpr():
                 if isinstance(node.node, Var) and (node.kind == GDEF):
                     module, name = node.node.fullname.rsplit(".", 1)
@@ -269,10 +281,23 @@ class StatementConverter(ExpressionConverter):
             case IndexExpr():
                 return self._index_target(node, loc)
             case TupleExpr():
-                items = [self.target(i) for i in node.items]
+                parts: list[Type | None] = [None] * len(node.items)
+                if isinstance(given, TupleType) and len(given.items) == len(parts):
+                    parts = list(given.items)
+                items = [self.target(i, t) for i, t in zip(node.items, parts, strict=True)]
                 return TupleTarget(loc, TupleType(tuple(i.type for i in items)), items)
             case _:
                 raise Diagnostic("KP151", loc, "cannot assign to this")
+
+    def _unused(self, t: Type, loc: Loc) -> Target:
+        """`_`: mypy gives it no type, and each use may have another."""
+        name = "_"
+        count = 2
+        while self.function.locals.get(name, t) != t:
+            name = f"_.{count}"
+            count += 1
+        self.function.locals[name] = t
+        return LocalTarget(loc, t, name)
 
     def _member_target(self, node: MemberExpr, loc: Loc) -> Target:
         if isinstance(node.expr, RefExpr) and isinstance(node.expr.node, TypeInfo):

@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
 class InPlaceField:
-    """Makes the value at the first read, and then stands aside: the instance's own attribute goes first."""
+    """A field that is in place: made at the first use; assigning to it copies."""
 
     def __init__(self, name: str, kind: Any) -> None:
         self.name = name
@@ -27,9 +27,15 @@ class InPlaceField:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        value = self.in_place_kind()
-        instance.__dict__[self.name] = value
-        return value
+        members = instance.__dict__
+        if self.name not in members:
+            members[self.name] = self.in_place_kind()
+        return members[self.name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if not isinstance(value, self.in_place_kind):
+            raise TypeError(f"{self.name}: a {self.in_place_kind.__name__} is wanted, not a {type(value).__name__}")
+        instance.__dict__[self.name] = value.copy()
 
 
 def in_place_type(annotation: Any, namespace: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernel.lang.ints import FixedWidth, i64
+from kernel.lang.widths import FixedWidth, i64
 
 
 class PlaceType:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_args
 
-from kernel.lang.ints import FixedWidth, be16, be32, be64, u8, u16, u32, u64
+from kernel.lang.ints import be16, be32, be64, u8, u16, u32, u64
 from kernel.lang.places import REFERENCE, PlaceType, place_of
+from kernel.lang.widths import FixedWidth
 
 
 def checked_index(index: Any, length: int) -> int:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeVar
 
 from kernel.lang.errors import Panic
-from kernel.lang.ints import i64, u8
+from kernel.lang.ints import u8
 from kernel.lang.places import place_of
 from kernel.lang.simulation import memory
 from kernel.lang.spans import Span
+from kernel.lang.widths import i64
 
 T = TypeVar("T")
 
