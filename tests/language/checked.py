@@ -41,6 +41,10 @@ class ShiftCountError(Exception):
     """A shift count outside 0…63."""
 
 
+class U64(int):
+    """A value of type u64, so that its arithmetic is known from that of int. (The prelude's `u64(x)` gives a plain int.)"""
+
+
 # What rewritten code calls ----------------------------------------------------------------------------------------------
 
 OPERATORS: dict[str, Any] = {
@@ -52,16 +56,36 @@ IN_PLACE: dict[str, Any] = {"Add": operator.iadd, "Mult": operator.imul}
 
 
 def fit(value: Any) -> Any:
-    """Trap if an int does not fit in 64 bits. Values of other types pass: u64 checks itself."""
+    """Trap if an int does not fit in 64 bits. Values of other types pass."""
     if type(value) is int and not INT_MIN <= value <= INT_MAX:
         raise OverflowError("integer overflow")
     return value
 
 
+def unsigned(value: Any) -> U64:
+    """A value that must be a u64 already."""
+    if not 0 <= value < 1 << 64:
+        raise OverflowError("integer overflow")
+    return U64(value)
+
+
+def wrapped_unsigned(value: Any) -> U64:
+    """The cast `u64(…)`."""
+    return U64(int(value) & ((1 << 64) - 1))
+
+
+def to_int(value: Any, *base: Any) -> Any:
+    """The cast `int(…)`."""
+    return fit(int(value, *base))
+
+
 def binary(name: str, left: Any, right: Any) -> Any:
     if name in ("LShift", "RShift") and not 0 <= int(right) <= 63:
         raise ShiftCountError(f"shift by {right}")
-    return fit(OPERATORS[name](left, right))
+    result = OPERATORS[name](left, right)
+    if type(left) is U64 or (type(right) is U64 and name not in ("LShift", "RShift")):
+        return unsigned(result)
+    return fit(result)
 
 
 def augmented(name: str, left: Any, right: Any) -> Any:
@@ -94,6 +118,8 @@ def index(container: Any, place: Any) -> Any:
 
 def narrow(type_name: str, value: Any) -> Any:
     """A value to be stored to a place of a storage type."""
+    if type_name == "u64":
+        return unsigned(value)
     low, high = RANGES[type_name]
     if not low <= int(value) <= high:
         raise NarrowingError(f"{value} does not fit in {type_name}")
@@ -112,8 +138,9 @@ def narrow_field(owner: Any, field: str, value: Any) -> Any:
 FIELDS: dict[tuple[str, str, str], str] = {}
 
 SUPPORT = {
-    "__krait_binary": binary, "__krait_augmented": augmented, "__krait_negate": negate, "__krait_abs": checked_abs,
-    "__krait_sum": checked_sum, "__krait_index": index, "__krait_narrow": narrow, "__krait_narrow_field": narrow_field,
+    "krait__binary": binary, "krait__augmented": augmented, "krait__negate": negate, "krait__abs": checked_abs,
+    "krait__sum": checked_sum, "krait__index": index, "krait__narrow": narrow, "krait__narrow_field": narrow_field,
+    "krait__u64": wrapped_unsigned, "krait__int": to_int,
 }  # fmt: skip
 
 
@@ -122,6 +149,14 @@ SUPPORT = {
 
 def call(function: str, *args: ast.expr) -> ast.Call:
     return ast.Call(ast.Name(function, ast.Load()), list(args), [])
+
+
+def read_again(node: ast.expr) -> ast.expr:
+    """A copy of a target or operand that reads it, at the same place in the source."""
+    copy = ast.parse(ast.unparse(node), mode="eval").body
+    for inner in ast.walk(copy):
+        ast.copy_location(inner, node)
+    return copy
 
 
 def storage_name(annotation: ast.expr | None) -> str | None:
@@ -174,7 +209,7 @@ class Rewriter(ast.NodeTransformer):
             name = storage_name(parameter.annotation)
             if name is not None:
                 declared[parameter.arg] = name
-                value = call("__krait_narrow", ast.Constant(name), ast.Name(parameter.arg, ast.Load()))
+                value = call("krait__narrow", ast.Constant(name), ast.Name(parameter.arg, ast.Load()))
                 entry.append(ast.Assign([ast.Name(parameter.arg, ast.Store())], value))
         for inner in ast.walk(node):
             if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name):
@@ -209,10 +244,10 @@ class Rewriter(ast.NodeTransformer):
     def stored(self, target: ast.expr, value: ast.expr) -> ast.expr:
         """The value as it is stored to a target (already visited)."""
         if isinstance(target, ast.Name) and self.locals and target.id in self.locals[-1]:
-            return call("__krait_narrow", ast.Constant(self.locals[-1][target.id]), value)
+            return call("krait__narrow", ast.Constant(self.locals[-1][target.id]), value)
         if isinstance(target, ast.Attribute):
-            owner = ast.parse(ast.unparse(target.value), mode="eval").body
-            return call("__krait_narrow_field", owner, ast.Constant(target.attr), value)
+            owner = read_again(target.value)
+            return call("krait__narrow_field", owner, ast.Constant(target.attr), value)
         return value
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
@@ -241,18 +276,23 @@ class Rewriter(ast.NodeTransformer):
             place: ast.expr = target.slice
             if not literal_index(place):
                 place = self.hold(place, before)
-                place = call("__krait_index", container, place)
+                place = call("krait__index", container, place)
             target = ast.Subscript(container, place, ast.Store())
-        read = ast.parse(ast.unparse(target), mode="eval").body
-        result = call("__krait_augmented", operation, read, value)
-        return [*before, ast.Assign([target], self.stored(target, result))]
+        ast.copy_location(target, node)
+        read = read_again(ast.fix_missing_locations(target))
+        result = call("krait__augmented", operation, read, value)
+        statements = [*before, ast.Assign([target], self.stored(target, result))]
+        for statement in statements:
+            ast.copy_location(statement, node)
+            ast.fix_missing_locations(statement)
+        return statements
 
     def hold(self, node: ast.expr, before: list[ast.stmt]) -> ast.expr:
         """Evaluate an expression once, into a temporary."""
         if isinstance(node, ast.Name):
             return ast.Name(node.id, ast.Load())
         self.temporaries += 1
-        name = f"__krait_{self.temporaries}"
+        name = f"krait__{self.temporaries}"
         before.append(ast.Assign([ast.Name(name, ast.Store())], self.visit(node)))
         return ast.Name(name, ast.Load())
 
@@ -260,36 +300,38 @@ class Rewriter(ast.NodeTransformer):
         if node.value is not None:
             node.value = self.visit(node.value)
             if self.results and self.results[-1] is not None:
-                node.value = call("__krait_narrow", ast.Constant(self.results[-1]), node.value)
+                node.value = call("krait__narrow", ast.Constant(self.results[-1]), node.value)
         return node
 
     # Expressions
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         left, right = self.visit(node.left), self.visit(node.right)
-        return call("__krait_binary", ast.Constant(type(node.op).__name__), left, right)
+        return call("krait__binary", ast.Constant(type(node.op).__name__), left, right)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         if isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant):
-            return call("__krait_negate", self.visit(node.operand))
+            return call("krait__negate", self.visit(node.operand))
         return self.generic_visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         node.value = self.visit(node.value)
         node.slice = self.visit(node.slice)
         if not literal_index(node.slice):
-            container = ast.parse(ast.unparse(node.value), mode="eval").body
+            container = read_again(node.value)
             if isinstance(node.value, (ast.Name, ast.Attribute)):
-                node.slice = call("__krait_index", container, node.slice)
+                node.slice = call("krait__index", container, node.slice)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name):
             if node.func.id in CASTS and len(node.args) == 1:
                 node.args = [self.exact(node.args[0])]
+                if node.func.id == "u64":
+                    node.func = ast.Name("krait__u64", ast.Load())
                 return node
-            if node.func.id in ("abs", "sum"):
-                node.func = ast.Name(f"__krait_{node.func.id}", ast.Load())
+            if node.func.id in ("abs", "sum", "int"):
+                node.func = ast.Name(f"krait__{node.func.id}", ast.Load())
         return self.generic_visit(node)
 
     def exact(self, node: ast.expr) -> ast.expr:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kernel.lang import u32
+from kernel.lang import inline, u32
 from kernel.lang.raw import byte_at, text_bytes, word_at
 
 GOLDEN: Final = 0x9E3779B1  # 2**32 divided by the golden ratio: odd, its bits spread well
@@ -18,8 +18,14 @@ MASK: Final = 0x7FFF_FFFF
 def hash_int(value: int) -> int:
     """The hash of an int, an enum's value, or an object's address."""
     folded = value ^ (value >> 32)
-    mixed = int(u32(folded * GOLDEN))
-    return (mixed ^ (mixed >> 15)) & MASK
+    return finish(int(u32(folded * GOLDEN)))
+
+
+@inline
+def finish(mixed: int) -> int:
+    """Let the upper bits of 32 reach the lower ones."""
+    spread = int(u32((mixed ^ (mixed >> 16)) * GOLDEN))
+    return (spread ^ (spread >> 15)) & MASK
 
 
 def hash_bytes(data: bytes) -> int:
@@ -35,9 +41,9 @@ def hash_bytes(data: bytes) -> int:
         place += 8
     while place < length:
         mixed = int(u32((mixed ^ byte_at(data, place)) * GOLDEN))
-        mixed = mixed ^ (mixed >> 13)
+        mixed = mixed ^ (mixed >> 15)
         place += 1
-    return mixed & MASK
+    return finish(mixed)
 
 
 def hash_str(text: str) -> int:

@@ -1,0 +1,243 @@
+"""Deferred reference counting over simulated memory: what is freed, and what a stack keeps alive."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from kernel.lang.simulation import memory
+from kernel.lang.unsafe import load_i64, load_u32, store_i64, store_u32
+from kernel.mm import heap, reclaim, slabs
+from tests.unit.mm.heap_world import HeapWorld
+
+
+@pytest.fixture
+def world() -> Iterator[HeapWorld]:
+    yield HeapWorld()
+    memory.reset()
+
+
+def test_fresh_objects_are_zero_and_in_the_table(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 40)
+    for size in (8, 16, 24, 40, 100, 5000, 50_000):
+        address = world.new(kind, size)
+        assert load_u32(address) == heap.IN_TABLE
+        assert load_u32(address + 4) == kind
+        assert all(load_i64(address + offset) == 0 for offset in range(8, size, 8))
+    # A used slot comes back clean.
+    dirty = world.new(kind, 40)
+    for offset in range(8, 40, 8):
+        store_i64(dirty + offset, -1)
+    reclaim.reclaim_now()
+    clean = world.new(kind, 40)
+    assert all(load_i64(clean + offset) == 0 for offset in range(8, 40, 8))
+
+
+def test_what_nothing_holds_is_freed(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24)
+    objects = [world.new(kind, 24) for _ in range(100)]
+    assert all(world.alive(address) for address in objects)
+    reclaim.reclaim_now()
+    assert not any(world.alive(address) for address in objects)
+    assert slabs.slots_in_use() == 0
+    assert heap.TABLE.count == 0
+
+
+def test_a_stack_keeps_objects_alive_even_by_an_interior_pointer(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_BYTES, 16)
+    objects = [world.new(kind, 200) for _ in range(5)]
+    large = world.new(kind, 60_000)
+    world.hold(3, objects[1])
+    world.hold(7, objects[3] + 199)
+    world.hold(9, large + 59_999)
+    reclaim.reclaim_now()
+    assert [world.alive(address) for address in objects] == [False, True, False, True, False]
+    assert world.alive(large)
+    assert heap.TABLE.count == 3
+    for place in (3, 7, 9):
+        world.hold(place, 0)
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
+def test_counted_objects_leave_the_table_and_come_back(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24, pointers=(8, 16))
+    root, child = world.new(kind, 24), world.new(kind, 24)
+    world.hold(0, root)
+    world.set(root, 8, child)
+    reclaim.reclaim_now()
+    assert world.alive(child) and heap.TABLE.count == 1
+    assert load_u32(child) == 1
+    world.set(root, 8, 0)
+    assert load_u32(child) == heap.IN_TABLE and heap.TABLE.count == 2
+    # Up and down again while it is in the table: no second entry.
+    world.set(root, 16, child)
+    world.set(root, 16, 0)
+    assert heap.TABLE.count == 2
+    reclaim.reclaim_now()
+    assert not world.alive(child) and world.alive(root)
+
+
+def test_a_long_chain_dies_without_recursion(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 16, pointers=(8,))
+    head = 0
+    for _ in range(20_000):
+        node = world.new(kind, 16)
+        world.set(node, 8, head)
+        head = node
+        world.hold(0, head)
+        if heap.TABLE.count > 500:
+            reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 20_000
+    world.hold(0, 0)
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
+def test_a_child_on_the_stack_survives_its_parent(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24, pointers=(8, 16))
+    parent, child, grandchild = (world.new(kind, 24) for _ in range(3))
+    world.set(parent, 8, child)
+    world.set(child, 16, grandchild)
+    world.hold(0, parent)
+    reclaim.reclaim_now()
+    world.hold(0, child + 8)
+    reclaim.reclaim_now()
+    assert not world.alive(parent)
+    assert world.alive(child) and world.alive(grandchild)
+    assert load_u32(child) == heap.IN_TABLE
+    world.hold(0, 0)
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
+def test_arrays_of_references_drop_their_elements(world: HeapWorld) -> None:
+    item = world.type(reclaim.KIND_INSTANCE, 16)
+    array = world.type(reclaim.KIND_REFERENCE_ARRAY, 16, 8)
+    plain = world.type(reclaim.KIND_PLAIN_ARRAY, 16, 8)
+    block = world.new(array, 16 + 8 * 10)
+    store_i64(block + 8, 10)
+    items = [world.new(item, 16) for _ in range(10)]
+    for place, address in enumerate(items):
+        if place != 4:
+            world.set(block, 16 + 8 * place, address)
+    world.hold(0, block)
+    reclaim.reclaim_now()
+    assert [world.alive(address) for address in items].count(True) == 9
+    numbers = world.new(plain, 16 + 8)
+    store_i64(numbers + 8, 1)
+    store_i64(numbers + 16, items[0])  # a number that looks like an address
+    world.hold(0, 0)
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
+def test_weak_references(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 16)
+    weak_kind = world.type(reclaim.KIND_WEAK, 24)
+    target, other = world.new(kind, 16), world.new(kind, 16)
+    weak = [reclaim.new_weak(weak_kind, address) for address in (target, target, other)]
+    for place, address in enumerate([target, other, weak[0], weak[2]]):
+        world.hold(place, address)
+    reclaim.reclaim_now()
+    assert load_i64(weak[0] + 8) == target and load_i64(weak[2] + 8) == other
+    assert not world.alive(weak[1])
+    world.hold(0, 0)
+    reclaim.reclaim_now()
+    assert not world.alive(target)
+    assert load_i64(weak[0] + 8) == 0 and load_i64(weak[2] + 8) == other
+    for place in range(4):
+        world.hold(place, 0)
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0 and reclaim.RECLAIMER.weak_list == 0
+
+
+def test_frozen_objects_never_die(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 16, pointers=(8,))
+    memory.map(0x20_0000, 4096)
+    frozen = 0x20_0000
+    store_u32(frozen, 1 << 30)
+    store_u32(frozen + 4, kind)
+    holder = world.new(kind, 16)
+    world.set(holder, 8, frozen)
+    assert load_u32(frozen) == (1 << 30) + 1
+    reclaim.reclaim_now()
+    assert load_u32(frozen) == 1 << 30
+
+
+def test_a_full_table_loses_nothing(world: HeapWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "grow_table", lambda: False)
+    kind = world.type(reclaim.KIND_INSTANCE, 16, pointers=(8,))
+    heap.TABLE.capacity = 10
+    kept = world.new(kind, 16)
+    world.hold(0, kept)
+    chain = [world.new(kind, 16) for _ in range(50)]
+    for left, right in zip(chain, chain[1:], strict=False):
+        world.set(left, 8, right)
+    assert heap.TABLE.incomplete
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 1 and world.alive(kept)
+    assert not heap.TABLE.incomplete
+
+
+def test_stress_reclaims_at_every_allocation(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 16)
+    reclaim.set_stress(True)
+    for _ in range(50):
+        world.new(kind, 16)
+        assert slabs.slots_in_use() == 1
+
+
+def test_memory_comes_back_before_allocation_fails() -> None:
+    world = HeapWorld(256 << 10)
+    kind = world.type(reclaim.KIND_BYTES, 16)
+    reclaim.set_threshold(1 << 20)
+    for _ in range(500):
+        world.new(kind, 4000)
+    memory.reset()
+
+
+def test_random_graphs_match_a_model(world: HeapWorld) -> None:
+    """Objects with four fields, random stores, a few stack words: exactly what the model reaches from counts and stack is alive."""
+    choice = random.Random(7)
+    kind = world.type(reclaim.KIND_INSTANCE, 40, pointers=(8, 16, 24, 32))
+    fields: dict[int, list[int]] = {}
+    stack = [0] * 8
+    for step in range(4000):
+        place = choice.randrange(8)
+        if choice.random() < 0.5 or not any(stack):
+            address = world.new(kind, 40)
+            fields[address] = [0, 0, 0, 0]
+            stack[place] = address
+        else:
+            holder = choice.choice([address for address in stack if address])
+            target = choice.choice([0, *stack])
+            # Only younger objects are stored into older ones: no cycles.
+            number = choice.randrange(4)
+            ages = list(fields)
+            if target == 0 or ages.index(target) > ages.index(holder):
+                world.set(holder, 8 + 8 * number, target)
+                fields[holder][number] = target
+        world.hold(place, stack[place])
+        if step % 50 == 0:
+            reclaim.reclaim_now()
+            reached: set[int] = set()
+            todo = [address for address in stack if address]
+            while todo:
+                address = todo.pop()
+                if address not in reached:
+                    reached.add(address)
+                    todo.extend(target for target in fields[address] if target)
+            assert {address for address in fields if world.alive(address)} == reached
+            fields = {address: targets for address, targets in fields.items() if address in reached}
+            assert slabs.slots_in_use() == len(reached)
+
+
+def test_a_pass_inside_a_pass_does_nothing(world: HeapWorld) -> None:
+    reclaim.RECLAIMER.running = True
+    kind = world.type(reclaim.KIND_INSTANCE, 16)
+    address = world.new(kind, 16)
+    reclaim.reclaim_now()
+    assert world.alive(address)
