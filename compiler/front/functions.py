@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import mypy.types as mt
 from mypy.nodes import CallExpr, Decorator, Expression, FuncDef, MypyFile, NameExpr, StrExpr
 
+from compiler.diagnostics import internal_error
 from compiler.front.classes import decorator_name
 from compiler.front.convert_types import TypeConverter
 from compiler.front.statements import StatementConverter
@@ -55,7 +56,7 @@ class Converter:
         except Diagnostic as error:
             function.errors.append(error)
         except Exception as error:
-            raise Diagnostic("KP999", loc, f"internal compiler error in the front end: {error!r}") from error
+            function.errors.append(internal_error(error, loc))
         return function
 
     def _signature(self, definition: FuncDef, function: Function) -> None:

@@ -46,6 +46,7 @@ from mypy.nodes import (
     YieldExpr,
 )
 
+from compiler.diagnostics import internal_error
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
 from compiler.front.expressions import ExpressionConverter, Unreachable, find_attribute
 from compiler.tree import (
@@ -138,6 +139,8 @@ class StatementConverter(ExpressionConverter):
                 break
             except Diagnostic as error:
                 self.errors.append(error)
+            except Exception as error:
+                self.errors.append(internal_error(error, self.loc(statement)))
         return result
 
     def _unreachable(self, loc: Loc) -> Stmt:
