@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.cases import answers, linux_answers, names
+from tests.conformance.cases import answers, linux_answers, names, scripts
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, Result
+from userland.busybox import build_busybox
 
 PENDING = Path(__file__).parent / "pending.txt"
 
@@ -53,3 +55,10 @@ def test_linux_ends_every_case(linux: dict[str, Result]) -> None:
 
 def test_pending_cases_exist() -> None:
     assert set(pending()) <= set(names())
+
+
+def test_scripts_use_many_commands() -> None:
+    """The shell scripts name at least sixty different applets of busybox."""
+    applets = {Path(path).name for path in (build_busybox() / "busybox.links").read_text().split()}
+    words = {word for script in scripts() for word in re.findall(r"[\w.-]+", script.read_text())}
+    assert len(applets & words) >= 60

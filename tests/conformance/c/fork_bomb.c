@@ -33,10 +33,11 @@ int main(void)
 			fork();
 	}
 	sleep_ms(1000);
-	while (kill(-bomb, SIGKILL) == 0)
+	SHOW(kill(-bomb, SIGKILL));
+	show_end(bomb);
+	for (int tries = 0; kill(-bomb, SIGKILL) == 0 && tries < 200; tries++)
 		sleep_ms(20);
 	printf("the bomb is over: %s\n", error_name(errno));
-	show_end(bomb);
 
 	int good = 0;
 	for (int i = 0; i < 200; i++) {

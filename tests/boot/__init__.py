@@ -1,0 +1,1 @@
+"""Tests of whole images: boot paths, machines, and sessions typed at the terminal."""

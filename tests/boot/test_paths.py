@@ -1,0 +1,138 @@
+"""Each way to boot ends at a working shell, and powering off ends the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import KRAIT, Guest, Kernel
+from tests.harness.guest import PATIENCE
+from tools import cpio
+from tools.machine import Firmware, ImageBoot, Machine, Medium
+
+pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
+
+
+def works(guest: Guest, seconds: float = 30) -> None:
+    """The shell answers, and the machine ends when it is told to."""
+    guest.expect_prompt(seconds)
+    assert guest.check("echo $((6 * 7))") == "42\n"
+    assert "NAME" not in guest.check("ls /bin/busybox /etc/passwd")
+    guest.send("poweroff -f\r")
+    assert guest.wait_exit(20) in (0, 1), guest.log
+
+
+@pytest.mark.parametrize("machine_type", ["q35", "pc"])
+@pytest.mark.parametrize("cpu", ["max", "qemu64"])
+def test_direct_boot(kernel: Kernel, root_image: Path, machine_type: str, cpu: str) -> None:
+    with Guest(kernel.boot(root_image), Machine(type=machine_type, cpu=cpu)) as guest:
+        works(guest)
+
+
+@pytest.mark.parametrize("memory", ["128M", "3G", "6G"])
+def test_amounts_of_memory(kernel: Kernel, root_image: Path, memory: str) -> None:
+    with Guest(kernel.boot(root_image, "quiet"), Machine(memory=memory)) as guest:
+        guest.expect_prompt(30)
+        total = int(guest.check("grep MemTotal /proc/meminfo").split()[1])
+        size = int(memory[:-1]) << (20 if memory.endswith("G") else 10)
+        assert size * 0.6 < total <= size
+
+
+@pytest.mark.parametrize("processors", [2, 4])
+def test_several_processors_are_present(kernel: Kernel, root_image: Path, processors: int) -> None:
+    """The machine boots with more processors than one, whether or not they are used."""
+    with Guest(kernel.boot(root_image), Machine(processors=processors)) as guest:
+        works(guest)
+
+
+def test_compressed_root_image(kernel: Kernel, root_image: Path) -> None:
+    with Guest(kernel.boot(root_image.with_suffix(".cpio.gz"))) as guest:
+        works(guest)
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
+def test_archives_one_after_the_other(kernel: Kernel, root_image: Path, tmp_path: Path, compressed: bool) -> None:
+    """A second archive in the same initial RAM disk is unpacked over the first."""
+    overlay = cpio.Archive()
+    overlay.file("root/added", b"by the second archive\n")
+    overlay.file("etc/hostname", b"replaced\n")
+    first = root_image.with_suffix(".cpio.gz") if compressed else root_image
+    data = first.read_bytes()
+    initrd = tmp_path / "initrd"
+    second = overlay.pack()
+    initrd.write_bytes(data + bytes(-len(data) % 4) + (cpio.compress(second) if compressed else second))
+    with Guest(kernel.boot(initrd, "quiet")) as guest:
+        guest.expect_prompt(30)
+        assert guest.check("cat /root/added; hostname") == "by the second archive\nreplaced\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["truncated", "trailing garbage", "no archive", "lying size", "broken gzip"],
+)
+def test_broken_root_images_end_in_a_message(kernel: Kernel, root_image: Path, tmp_path: Path, damage: str) -> None:
+    """Whatever the initial RAM disk holds, the kernel says something and does not reset."""
+    data = root_image.read_bytes()
+    compressed = root_image.with_suffix(".cpio.gz").read_bytes()
+    broken = {
+        "truncated": data[: len(data) // 3],
+        "trailing garbage": data + b"\xff" * 1000,
+        "no archive": b"this is no archive" * 100,
+        "lying size": data[:54] + b"FFFFFFFF" + data[62:],
+        "broken gzip": compressed[:1000] + b"\0" * 1000 + compressed[2000:],
+    }[damage]
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(broken)
+    with Guest(kernel.boot(initrd)) as guest:
+        guest.expect(r"krait:[^\r\n#]*# $|[Pp]anic|[Nn]o (working )?init|initramfs|Initramfs", 30)
+
+
+def test_without_a_root_image_the_kernel_says_so(kernel: Kernel) -> None:
+    with Guest(kernel.boot(None)) as guest:
+        guest.expect(r"[Pp]anic|[Nn]o (working )?init|Unable to mount root", 30)
+
+
+@pytest.mark.parametrize("medium", list(Medium))
+@pytest.mark.parametrize("firmware", list(Firmware))
+def test_iso_image(kernel: Kernel, firmware: Firmware, medium: Medium) -> None:
+    """The hybrid image, as a CD and as a disk, under both kinds of firmware, with multiboot2."""
+    if kernel is not KRAIT:
+        pytest.skip("the image holds Krait")
+    from tools.iso import build_iso
+
+    with Guest(ImageBoot(build_iso(), firmware, medium), Machine(memory="512M")) as guest:
+        works(guest, 60)
+
+
+def test_iso_image_with_multiboot1(kernel: Kernel) -> None:
+    if kernel is not KRAIT:
+        pytest.skip("the image holds Krait")
+    from tools.iso import build_iso
+
+    with Guest(ImageBoot(build_iso())) as guest:
+        guest.expect("multiboot 1", 30)
+        guest.send("\x1b[B\r")
+        works(guest, 60)
+
+
+def test_kernel_parameters_are_seen(kernel: Kernel, root_image: Path) -> None:
+    with Guest(kernel.boot(root_image, "quiet unknown.parameter=5 'quoted value'")) as guest:
+        guest.expect_prompt(30)
+        assert "unknown.parameter=5" in guest.check("cat /proc/cmdline")
+
+
+def test_reboot_ends_the_machine(kernel: Kernel, root_image: Path) -> None:
+    """QEMU runs with -no-reboot: a reset makes it exit."""
+    with Guest(kernel.boot(root_image, "quiet")) as guest:
+        guest.expect_prompt(30)
+        guest.send("reboot -f\r")
+        guest.wait_exit(20)
+
+
+def test_halt_keeps_the_machine_quiet(kernel: Kernel, root_image: Path) -> None:
+    with Guest(kernel.boot(root_image, "quiet")) as guest:
+        guest.expect_prompt(30)
+        guest.send("halt -f\r")
+        guest.expect(r"halt -f\r\n", 5)
+        assert guest.running
