@@ -229,6 +229,20 @@ user_get_u32:
 2:      movq    $-1, %rax
         ret
 
+# user_get_i64(user_addr) -> value; after a fault FAULT_MARK, which is a possible value too: usercopy.py tells them apart
+.globl user_get_i64
+.balign 16
+user_get_i64:
+        check_user %rdi, $8, 2f
+        open_user
+        may_fault 1f
+        movq    (%rdi), %rax
+        close_user
+        ret
+1:      close_user
+2:      movabsq $FAULT_MARK, %rax
+        ret
+
 # user_put_u8, user_put_u32, user_put_i64(user_addr, value) -> 0, or -1 after a fault
 .globl user_put_u8
 .balign 16

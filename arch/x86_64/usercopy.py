@@ -1,76 +1,102 @@
-"""Reading and writing a program's memory: the declarations of user_copy.S. kernel.lib.user is the typed face for
-everybody else.
+"""Reading and writing a program's memory: the typed face of user_copy.S, on which kernel.lib.user is built.
 
-User addresses are plain ints from registers, and may be anything: the routines refuse what is outside of the user
-half, and survive what is not mapped. Any call may sleep, because a page may have to be read first; on return it is
-done or has failed.
+User addresses are plain ints from registers, and may be anything: the routines refuse what is outside of the user half,
+and survive what is not mapped. Any call may sleep, because a page may have to be read first; on return it is done or
+has failed.
 
-Safety: the kernel's side of a copy is an address with a length, which the caller takes from a Span. The user's side
-needs no check: the assembly does it.
+Safety: the kernel's side of every copy is a Span, so its bounds are known; the user's side is checked in assembly.
 """
 
-from kernel.lang import extern
+from typing import Final
+
+from kernel.lang import Span, extern, u8
+from kernel.lang.unsafe import span_address
+
+FAULT_MARK: Final = -0x7FFF_FACE_0FF5_E700
+"""What user_get_i64 returns after a fault. No program has reason to keep this value; when one does, two more reads tell
+(constants.inc has it too)."""
 
 
 @extern("user_copy_in")
-def user_copy_in(dst: int, src: int, size_bytes: int) -> int:
-    """User memory to kernel memory; the number of bytes at the end that could NOT be read."""
+def _copy_in(dst: int, src: int, size_bytes: int) -> int:
     return size_bytes
 
 
 @extern("user_copy_out")
-def user_copy_out(dst: int, src: int, size_bytes: int) -> int:
-    """Kernel memory to user memory; the number of bytes at the end that could NOT be written."""
+def _copy_out(dst: int, src: int, size_bytes: int) -> int:
     return size_bytes
 
 
 @extern("user_copy_string")
-def user_copy_string(dst: int, src: int, size_bytes: int) -> int:
-    """Reads a C string: its length without the NUL; `size_bytes` when no NUL was among that many bytes; -1 after a
-    fault.
-    """
+def _copy_string(dst: int, src: int, size_bytes: int) -> int:
     return -1
 
 
+@extern("user_get_i64")
+def _get_i64(address: int) -> int:
+    return FAULT_MARK
+
+
 @extern("user_clear")
-def user_clear(address: int, size_bytes: int) -> int:
-    """Zeroes user memory; the number of bytes NOT zeroed."""
+def clear(address: int, size_bytes: int) -> int:
+    """Zeroes user memory; the number of bytes at the end that could NOT be zeroed."""
     return size_bytes
 
 
 @extern("user_get_u8")
-def user_get_u8(address: int) -> int:
+def get_u8(address: int) -> int:
     """The value, or -1 after a fault."""
     return -1
 
 
 @extern("user_get_u32")
-def user_get_u32(address: int) -> int:
+def get_u32(address: int) -> int:
     """The value (0 … 2**32 - 1), or -1 after a fault. One access: a futex word is read whole."""
     return -1
 
 
 @extern("user_put_u8")
-def user_put_u8(address: int, value: int) -> int:
+def put_u8(address: int, value: int) -> int:
     """Stores the low 8 bits. 0, or -1 after a fault."""
     return -1
 
 
 @extern("user_put_u32")
-def user_put_u32(address: int, value: int) -> int:
+def put_u32(address: int, value: int) -> int:
     """Stores the low 32 bits. 0, or -1 after a fault."""
     return -1
 
 
 @extern("user_put_i64")
-def user_put_i64(address: int, value: int) -> int:
+def put_i64(address: int, value: int) -> int:
     """0, or -1 after a fault."""
     return -1
 
 
 @extern("user_cas_u32")
-def user_cas_u32(address: int, old: int, new: int) -> int:
-    """Atomically stores `new` where `old` was. The value found (equal to `old` if it was stored), or -1 after a
-    fault.
-    """
+def compare_and_swap_u32(address: int, old: int, new: int) -> int:
+    """Atomically stores `new` where `old` was. The value found (`old`: it was stored), or -1 after a fault."""
     return -1
+
+
+def copy_in(dst: Span[u8], address: int) -> int:
+    """Fills `dst` from user memory; the number of bytes at its end that could NOT be read."""
+    return _copy_in(span_address(dst), address, len(dst))
+
+
+def copy_out(address: int, src: Span[u8]) -> int:
+    """Writes `src` to user memory; the number of bytes at its end that could NOT be written."""
+    return _copy_out(address, span_address(src), len(src))
+
+
+def copy_string(dst: Span[u8], address: int) -> int:
+    """Reads a C string: its length without the NUL; len(dst) when no NUL was among that many bytes; -1 after a fault."""
+    return _copy_string(span_address(dst), address, len(dst))
+
+
+def get_i64(address: int) -> int | None:
+    """One 64-bit access; None after a fault."""
+    value = _get_i64(address)
+    if value == FAULT_MARK and (get_u8(address) < 0 or get_u8(address + 7) < 0):
+        return None
+    return value

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from arch.x86_64 import frame, layout, percpu
+from arch.x86_64 import frame, layout, percpu, usercopy
 from kernel.lang import offsetof, sizeof
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,6 +25,10 @@ def test_layout() -> None:
     assert signed(constants["DIRECT_MAP_BASE"]) == layout.DIRECT_MAP_BASE
     for name in ("USER_ADDRESS_BITS", "KERNEL_CS", "KERNEL_SS", "USER_CS", "USER_SS", "VECTOR_SYSCALL"):
         assert constants[name] == getattr(layout, name), name
+
+
+def test_fault_mark() -> None:
+    assert signed(assembly_constants()["FAULT_MARK"]) == usercopy.FAULT_MARK
 
 
 def test_linker_script_agrees() -> None:
