@@ -90,7 +90,7 @@ def copy_out(address: int, src: Span[u8]) -> int:
 
 
 def copy_string(dst: Span[u8], address: int) -> int:
-    """Reads a C string: its length without the NUL; len(dst) when no NUL was among that many bytes; -1 after a fault."""
+    """Reads a C string: its length without the NUL; len(dst) when no NUL is among that many bytes; -1 after a fault."""
     return _copy_string(span_address(dst), address, len(dst))
 
 
