@@ -14,7 +14,8 @@ from kernel.fs import POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
-from kernel.time import FOREVER_NS, monotonic_ns
+from kernel.time import monotonic_ns
+from kernel.time.timers import FOREVER_NS
 from kernel.tty.discipline import LineDiscipline
 from kernel.tty.job_control import JobControl
 from kernel.tty.termios import TOSTOP, VMIN, VTIME, Termios
