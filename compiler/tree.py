@@ -557,6 +557,7 @@ class Function:
     is_property: bool = False
     is_generator: bool = False
     is_lambda: bool = False
+    returns_view: bool = False  # the result is a struct or Array that lives elsewhere (`return struct_at_address(…)`, a parameter, a field): its address is returned, nothing is copied
     errors: list[Diagnostic] = field(default_factory=list)  # broken rules of the subset: reported only if the function is reached; the body may be partial
 
 

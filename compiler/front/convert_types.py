@@ -33,6 +33,7 @@ from compiler.types import (
     TypeVariable,
     UnionType,
     WeakType,
+    show,
 )
 
 RUNTIME = "kernel.lang.runtime.containers"
@@ -80,7 +81,7 @@ class TypeConverter:
             case mt.TupleType():
                 return TupleType(tuple(self.convert(i, loc) for i in t.items))
             case mt.UnionType():
-                return self.union([self.convert(i, loc) for i in t.items])
+                return self._checked_union(t, loc)
             case mt.CallableType():
                 if t.is_type_obj():
                     return TypeObject(self.convert(t.ret_type, loc))
@@ -141,6 +142,14 @@ class TypeConverter:
             raise Diagnostic("KP116", loc, "an Array needs its length in its type", "write Array[u8, Literal[64]]")
         return None
 
+    def _checked_union(self, t: mt.UnionType, loc: Loc) -> Type:
+        """A union as it is written or inferred: of classes, but for None."""
+        whole = self.union([self.convert(i, loc) for i in t.items])
+        inner = whole.inner if isinstance(whole, OptionalType) else whole
+        if isinstance(inner, UnionType) and not all(isinstance(i, ClassType) for i in inner.items):
+            raise Diagnostic("KP236", loc, f"a union of values: {show(inner)}", "a union is of classes; derive classes for the cases")
+        return whole
+
     def union(self, items: list[Type]) -> Type:
         """A union, with None split off as Optional, duplicates and numeric mixtures merged."""
         optional = any(isinstance(i, NoneType) for i in items)
@@ -153,12 +162,17 @@ class TypeConverter:
             for part in parts:
                 if not isinstance(part, NoneType | NeverType) and part not in kept:
                     kept.append(part)
-        if kept and all(isinstance(k, IntType) for k in kept) and len(kept) > 1:
-            kept = [INT]
+        if len(kept) > 1 and all(isinstance(k, IntType | EnumType) for k in kept) and any(isinstance(k, IntType) for k in kept):
+            kept = [U64 if U64 in kept else INT]
         if not kept:
             return NONE if optional else NEVER
         whole = kept[0] if len(kept) == 1 else UnionType(tuple(kept))
         return OptionalType(whole) if optional else whole
+
+
+def short_name(name: str) -> str:
+    """The last part of a full name."""
+    return name.rsplit(".", 1)[-1]
 
 
 def type_info(t: mt.Type | None) -> TypeInfo | None:

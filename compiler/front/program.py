@@ -19,7 +19,10 @@ from mypy.options import Options
 
 from compiler.diagnostics import internal_error, type_error
 from compiler.front.classes import convert_class, struct_names
+from compiler.front.declarations import check_classes, check_imports
+from compiler.front.flows import find_views
 from compiler.front.functions import Converter
+from compiler.front.rules import check_program
 from compiler.mypy_plugin import KraitPlugin
 from compiler.tree import Diagnostic, Loc, Program
 
@@ -28,6 +31,8 @@ PACKAGES = ("kernel", "arch")
 RUNTIME = ("kernel.lang.runtime.containers", "kernel.lang.runtime.text", "kernel.lang.runtime.byte_strings", "kernel.lang.runtime.hashing")
 # Of the prelude, what is compiled; the rest is known to the back end by name, and is only a simulation.
 PRELUDE = ("kernel.lang.errno", "kernel.lang.errors", "kernel.lang.addresses", "kernel.lang.runtime")
+
+SIMULATED = {("kernel.lang.errors", "Panic"), ("kernel.lang.errors", "panic")}
 
 
 def is_simulation(module: str) -> bool:
@@ -73,7 +78,13 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
     for name, tree in trees.items():
         program.modules[name] = tree.path
         program.sources[tree.path] = Path(tree.path).read_text(encoding="utf-8").splitlines()
+    imports = [d for name, tree in trees.items() for d in check_imports(name, tree.path, program.sources[tree.path], root)]
+    if imports:
+        raise SourceErrors(imports, program.sources)
     _convert(program, trees, result)
+    find_views(program)
+    check_program(program)
+    check_classes(program)
     return program
 
 
@@ -158,6 +169,8 @@ def _convert(program: Program, trees: dict[str, MypyFile], result: BuildResult) 
         if is_simulation(module):
             continue
         for statement in tree.defs:
+            if (module, getattr(statement, "name", "")) in SIMULATED:
+                continue
             if isinstance(statement, ClassDef):
                 _convert_class(program, converter, statement, tree)
             elif isinstance(statement, FuncDef | Decorator | OverloadedFuncDef):
