@@ -130,3 +130,8 @@ def random_seed() -> int:
         if word >= 0:
             return word
     return read_tsc() & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def hardware_capabilities() -> int:
+    """What AT_HWCAP tells programs: the feature bits of CPUID leaf 1, EDX (getauxval(3))."""
+    return cpuid_register(1, 0, EDX)

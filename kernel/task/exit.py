@@ -139,7 +139,7 @@ def _end_of_process(process: Process) -> None:
     _give_children_away(process)
     group = process.job
     if group is not None:
-        _rescue_orphans(group, process)
+        rescue_orphans(group, process)
     _tell_parent(process)
     process.exit_waiters.wake_all()
 
@@ -186,11 +186,11 @@ def _give_children_away(process: Process) -> None:
         if child.is_zombie:
             _tell_parent(child)
         elif group is not None and group is not process.job:
-            _rescue_orphans(group, process)
+            rescue_orphans(group, process)
     process.children.clear()
 
 
-def _rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
+def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
     """A group that has just been orphaned with stopped members gets SIGHUP and SIGCONT: nobody else would continue it (POSIX, _exit)."""
     if is_orphaned(group, leaving) and has_stopped_member(group):
         send_to_group(group, from_kernel(SIGHUP))

@@ -1,0 +1,38 @@
+"""The system call's way in and out: find the handler, call it, do what is due before the program goes on.
+
+`krait_syscall` is called by entry.S on the task's kernel stack, with the program's registers. Handlers may change these (execve, sigreturn), may sleep, and may not
+return at all (exit).
+"""
+
+from arch.x86_64.frame import TrapFrame
+from kernel.lang import ENOSYS, export
+from kernel.lib import log
+from kernel.mm.reclaim import reclaim_if_due
+from kernel.sched.scheduler import need_resched
+from kernel.syscalls.table import HIGHEST, SYSCALLS
+from kernel.task.deliver import before_user_mode
+from kernel.task.task import current
+
+
+@export("krait_syscall")
+def krait_syscall(frame: TrapFrame) -> None:
+    """One system call. The result, or a negative errno, goes to frame.rax."""
+    # Linux looks at the low 32 bits only.
+    number = frame.rax & 0xFFFF_FFFF
+    frame.rax = call(number, frame)
+    reclaim_if_due()
+    task = current()
+    if task.interrupted or task.restores_blocked or need_resched() or -600 < frame.rax < -511:
+        before_user_mode(task, frame)
+
+
+def call(number: int, frame: TrapFrame) -> int:
+    """Run a handler with the registers of the call."""
+    if number < HIGHEST:
+        row = SYSCALLS[number]
+        if row is not None:
+            handler = row.handler
+            if handler is not None:
+                return handler(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9)
+    log.once(number, f"system call {number} is not implemented")
+    return -ENOSYS

@@ -1,0 +1,311 @@
+"""Processes: fork and its kin, execve, exit, wait, and their numbers (fork(2), execve(2), _exit(2), wait(2), getpid(2))."""
+
+from typing import Final
+
+from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from kernel.fs.path import Path
+from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import E2BIG, EBADF, EINVAL, ELOOP, ENOENT, ESRCH, Errno, i32, span_of
+from kernel.lib import user
+from kernel.syscalls.resources import USAGE_SIZE, store_usage
+from kernel.syscalls.table import syscall
+from kernel.task import exec as execution
+from kernel.task import wait as waiting
+from kernel.task.arguments import StringBudget, read_strings
+from kernel.task.exit import end_process, exit_task
+from kernel.task.fork import CSIGNAL, CloneArguments, clone, fork_arguments, vfork_arguments
+from kernel.task.job_control import change_group, start_session
+from kernel.task.pids import find_process
+from kernel.task.signals import SIGCHLD, SIGNAL_COUNT
+from kernel.task.task import Task, current
+from kernel.task.wait import BY_GROUP, BY_PID, WaitResult, wait_for_child
+from kernel.task.words import load_i64, store_i32
+
+_PATH_MAX: Final = 4096
+_CLONE_ARGS_SMALLEST: Final = 64
+_CLONE_ARGS_KNOWN: Final = 88
+_CLONE3_FORBIDDEN: Final = 0x40_0000 | CSIGNAL  # CLONE_DETACHED
+
+P_ALL: Final = 0
+P_PID: Final = 1
+P_PGID: Final = 2
+P_PIDFD: Final = 3
+
+
+@syscall(57, "fork", status="Full", args="")
+def fork() -> int:
+    """fork(2)."""
+    return clone(current(), fork_arguments())
+
+
+@syscall(58, "vfork", status="Full", args="")
+def vfork() -> int:
+    """vfork(2): the caller sleeps until the child execs or exits."""
+    return clone(current(), vfork_arguments())
+
+
+@syscall(56, "clone", args="xpppp", notes="No namespaces, no pidfds")
+def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
+    """clone(2)."""
+    arguments = CloneArguments(flags & 0xFFFF_FFFF & ~CSIGNAL, flags & CSIGNAL)
+    if arguments.exit_signal > SIGNAL_COUNT:
+        raise Errno(EINVAL)
+    arguments.stack = stack
+    arguments.parent_tid = parent_tid
+    arguments.child_tid = child_tid
+    arguments.tls = tls
+    return clone(current(), arguments)
+
+
+@syscall(435, "clone3", args="px", notes="No namespaces, no pidfds, no cgroups, no choice of the number")
+def clone3(address: int, size: int) -> int:
+    """clone3, in clone(2)."""
+    if size < 0 or size > 4096:
+        raise Errno(E2BIG)
+    if size < _CLONE_ARGS_SMALLEST:
+        raise Errno(EINVAL)
+    storage = bytearray(max(size, _CLONE_ARGS_KNOWN))
+    fields = span_of(storage)
+    user.read_into(fields[0:size], address)
+    for i in range(_CLONE_ARGS_KNOWN, size):
+        if storage[i] != 0:
+            raise Errno(E2BIG)
+    flags = load_i64(fields, 0)
+    exit_signal = load_i64(fields, 32)
+    stack = load_i64(fields, 40)
+    stack_size = load_i64(fields, 48)
+    if flags < 0 or flags & _CLONE3_FORBIDDEN != 0 or not 0 <= exit_signal <= SIGNAL_COUNT:
+        raise Errno(EINVAL)
+    if load_i64(fields, 64) != 0 or load_i64(fields, 72) != 0:
+        raise Errno(EINVAL)  # set_tid
+    if (stack == 0) != (stack_size == 0):
+        raise Errno(EINVAL)
+    if stack != 0:
+        user.check(stack, stack_size)
+    if flags & 0x1_8000 != 0 and exit_signal != 0:
+        raise Errno(EINVAL)  # CLONE_THREAD and CLONE_PARENT have the exit signal of another
+    arguments = CloneArguments(flags, exit_signal)
+    arguments.child_tid = load_i64(fields, 16)
+    arguments.parent_tid = load_i64(fields, 24)
+    arguments.stack = stack + stack_size
+    arguments.tls = load_i64(fields, 56)
+    return clone(current(), arguments)
+
+
+# Running programs -----------------------------------------------------------------------------------------------------------
+
+
+@syscall(59, "execve", status="Full", args="spp")
+def execve(name: int, arguments: int, environment: int) -> int:
+    """execve(2)."""
+    task = current()
+    path = user.read_string(name, _PATH_MAX)
+    if len(path) == 0:
+        raise Errno(ENOENT)
+    return _execute(task, resolve(task.fs, None, path, FOLLOW), path, arguments, environment)
+
+
+@syscall(322, "execveat", args="dsppx")
+def execveat(directory: i32, name: int, arguments: int, environment: int, flags: i32) -> int:
+    """execveat(2)."""
+    task = current()
+    if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0:
+        raise Errno(EINVAL)
+    path = user.read_string(name, _PATH_MAX)
+    if len(path) == 0:
+        if flags & AT_EMPTY_PATH == 0:
+            raise Errno(ENOENT)
+        file = task.files.get_any(directory)
+        return _execute(task, file.path, b"/dev/fd/" + _decimal(directory), arguments, environment)
+    base: Path | None = None
+    if path[0] != 0x2F and directory != AT_FDCWD:
+        base = task.files.get_any(directory).path
+    found = resolve(task.fs, base, path, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW)
+    if found.inode().is_symlink():
+        raise Errno(ELOOP)
+    shown = path if base is None else b"/dev/fd/" + _decimal(directory) + b"/" + path
+    return _execute(task, found, shown, arguments, environment)
+
+
+def _decimal(number: int) -> bytes:
+    return f"{number}".encode()
+
+
+def _execute(task: Task, path: Path, name: bytes, arguments: int, environment: int) -> int:
+    """The path stays pinned while the arguments are read, which may sleep."""
+    path.pin()
+    try:
+        budget = StringBudget(task, name)
+        execution.execute(task, path, name, read_strings(arguments, budget), read_strings(environment, budget))
+    finally:
+        path.unpin()
+    return 0
+
+
+# Ending ------------------------------------------------------------------------------------------------------------------------
+
+
+@syscall(60, "exit", status="Full", args="d")
+def exit_call(code: i32) -> int:
+    """_exit(2), of one thread."""
+    task = current()
+    process = task.process
+    if not process.is_exiting and (process.leader is task or len(process.threads) == 1):
+        process.exit_status = (code & 0xFF) << 8
+    exit_task(task)
+    return 0
+
+
+@syscall(231, "exit_group", status="Full", args="d")
+def exit_group(code: i32) -> int:
+    """exit_group(2): all threads end."""
+    task = current()
+    end_process(task.process, (code & 0xFF) << 8)
+    exit_task(task)
+    return 0
+
+
+# Waiting -----------------------------------------------------------------------------------------------------------------------
+
+
+@syscall(61, "wait4", status="Full", args="dpxp")
+def wait4(pid: i32, status: int, options: i32, usage: int) -> int:
+    """wait4(2)."""
+    task = current()
+    waiting.check_wait_options(options, waiting.WNOHANG | waiting.WUNTRACED | waiting.WCONTINUED)
+    if pid == -(1 << 31):
+        raise Errno(ESRCH)
+    kind = waiting.ANY
+    number = 0
+    if pid < -1:
+        kind = BY_GROUP
+        number = -pid
+    elif pid == 0:
+        kind = BY_GROUP
+        number = task.process.group
+    elif pid > 0:
+        kind = BY_PID
+        number = pid
+    result = wait_for_child(task, kind, number, options | waiting.WEXITED)
+    if result.pid == 0:
+        return 0
+    if status != 0:
+        user.write_i32(status, result.status)
+    if usage != 0:
+        _write_usage(usage, result)
+    return result.pid
+
+
+@syscall(247, "waitid", args="ddpxp", notes="No pidfds")
+def waitid(kind: i32, number: i32, info: int, options: i32, usage: int) -> int:
+    """waitid(2)."""
+    task = current()
+    known = waiting.WNOHANG | waiting.WUNTRACED | waiting.WEXITED | waiting.WCONTINUED | waiting.WNOWAIT
+    waiting.check_wait_options(options, known)
+    if options & (waiting.WEXITED | waiting.WUNTRACED | waiting.WCONTINUED) == 0:
+        raise Errno(EINVAL)
+    if kind == P_ALL:
+        result = wait_for_child(task, waiting.ANY, 0, options)
+    elif kind == P_PID:
+        if number <= 0:
+            raise Errno(EINVAL)
+        result = wait_for_child(task, BY_PID, number, options)
+    elif kind == P_PGID:
+        if number < 0:
+            raise Errno(EINVAL)
+        result = wait_for_child(task, BY_GROUP, number if number != 0 else task.process.group, options)
+    elif kind == P_PIDFD:
+        raise Errno(EBADF if number >= 0 else EINVAL)
+    else:
+        raise Errno(EINVAL)
+    if result.pid != 0 and usage != 0:
+        _write_usage(usage, result)
+    if info != 0:
+        _write_wait_info(info, result)
+    return 0
+
+
+def _write_usage(address: int, result: WaitResult) -> None:
+    storage = bytearray(USAGE_SIZE)
+    store_usage(span_of(storage), result.usage)
+    user.write_from(address, span_of(storage))
+
+
+def _write_wait_info(address: int, result: WaitResult) -> None:
+    """The fields that waitid fills, and no others: signo, errno, code, pid, uid, status."""
+    storage = bytearray(28)
+    out = span_of(storage)
+    if result.pid != 0:
+        store_i32(out, 0, SIGCHLD)
+        store_i32(out, 8, result.code)
+        store_i32(out, 16, result.pid)
+        store_i32(out, 20, result.uid)
+        store_i32(out, 24, result.value)
+    user.write_from(address, out[0:12])
+    user.write_from(address + 16, out[16:28])
+
+
+# Numbers, groups, sessions -------------------------------------------------------------------------------------------------------
+
+
+@syscall(39, "getpid", status="Full", args="")
+def getpid() -> int:
+    """getpid(2)."""
+    return current().process.pid
+
+
+@syscall(110, "getppid", status="Full", args="")
+def getppid() -> int:
+    """getppid(2)."""
+    return current().process.parent_id
+
+
+@syscall(186, "gettid", status="Full", args="")
+def gettid() -> int:
+    """gettid(2)."""
+    return current().tid
+
+
+@syscall(218, "set_tid_address", status="Full", args="p")
+def set_tid_address(address: int) -> int:
+    """set_tid_address(2)."""
+    task = current()
+    task.clear_tid_address = address
+    return task.tid
+
+
+@syscall(111, "getpgrp", status="Full", args="")
+def getpgrp() -> int:
+    """getpgrp(2)."""
+    return current().process.group
+
+
+@syscall(121, "getpgid", status="Full", args="d")
+def getpgid(pid: i32) -> int:
+    """getpgid(2)."""
+    process = current().process if pid == 0 else find_process(pid)
+    if process is None:
+        raise Errno(ESRCH)
+    return process.group
+
+
+@syscall(124, "getsid", status="Full", args="d")
+def getsid(pid: i32) -> int:
+    """getsid(2)."""
+    process = current().process if pid == 0 else find_process(pid)
+    if process is None:
+        raise Errno(ESRCH)
+    return process.session_id
+
+
+@syscall(109, "setpgid", status="Full", args="dd")
+def setpgid(pid: i32, group: i32) -> int:
+    """setpgid(2)."""
+    change_group(current(), pid, group)
+    return 0
+
+
+@syscall(112, "setsid", status="Full", args="")
+def setsid() -> int:
+    """setsid(2)."""
+    return start_session(current())

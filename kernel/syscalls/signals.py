@@ -1,0 +1,315 @@
+"""Signals: handlers, masks, sending, waiting (sigaction(2), sigprocmask(2), kill(2), sigwaitinfo(2), …)."""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, i32, span_of
+from kernel.lib import user
+from kernel.sched import sleep_for_signal, sleep_until
+from kernel.syscalls.table import syscall
+from kernel.syscalls.timespec import read_timespec
+from kernel.task import signal_frame, signal_stack
+from kernel.task.actions import SIG_DFL, SIG_IGN
+from kernel.task.deliver import take_pending
+from kernel.task.groups import find_group
+from kernel.task.pids import find_process, find_task
+from kernel.task.send import (
+    discard_ignored,
+    force,
+    kill_all,
+    kill_group,
+    kill_process,
+    may_signal,
+    send_to_task,
+    set_blocked,
+    update_interrupted,
+)
+from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_kernel, from_process, from_user
+from kernel.task.signals import SI_TKILL, SI_USER, SIGSEGV, UNBLOCKABLE, contains, is_valid
+from kernel.task.task import Task, current
+from kernel.task.words import load_i64, store_i32, store_i64
+from kernel.time.clock import monotonic_ns
+from kernel.time.timers import FOREVER_NS
+
+_SET_SIZE: Final = 8
+_ACTION_SIZE: Final = 32  # struct kernel_sigaction: handler, flags, restorer, mask
+_STACK_SIZE: Final = 24
+_SIG_BLOCK: Final = 0
+_SIG_UNBLOCK: Final = 1
+_SIG_SETMASK: Final = 2
+
+
+def read_mask(address: int, size: int) -> int:
+    """A signal set of a program; SIGKILL and SIGSTOP are never in it. Raises EINVAL for another size, EFAULT."""
+    if size != _SET_SIZE:
+        raise Errno(EINVAL)
+    return user.read_i64(address) & ~UNBLOCKABLE
+
+
+def block_during(task: Task, mask: int) -> None:
+    """Use another mask until the system call is over (sigsuspend, ppoll, pselect): a handler that runs then returns to the old one."""
+    task.saved_blocked = task.blocked
+    task.restores_blocked = True
+    set_blocked(task, mask)
+
+
+@syscall(13, "rt_sigaction", status="Full", args="dppx")
+def rt_sigaction(signo: i32, action: int, old: int, size: int) -> int:
+    """sigaction(2)."""
+    if size != _SET_SIZE:
+        raise Errno(EINVAL)
+    storage = bytearray(_ACTION_SIZE)
+    fields = span_of(storage)
+    if action != 0:
+        user.read_into(fields, action)
+    if not is_valid(signo) or (action != 0 and contains(UNBLOCKABLE, signo)):
+        raise Errno(EINVAL)
+    process = current().process
+    present = process.actions.table[signo]
+    before = bytearray(_ACTION_SIZE)
+    shown = span_of(before)
+    store_i64(shown, 0, present.handler)
+    store_i64(shown, 8, present.flags)
+    store_i64(shown, 16, present.restorer)
+    store_i64(shown, 24, present.mask)
+    if action != 0:
+        handler = load_i64(fields, 0)
+        process.actions.set(signo, handler, fields.load_u32(8), load_i64(fields, 16), load_i64(fields, 24))
+        if process.actions.ignores(signo) and (handler == SIG_IGN or handler == SIG_DFL):
+            discard_ignored(process, signo)
+    if old != 0:
+        user.write_from(old, shown)
+    return 0
+
+
+@syscall(14, "rt_sigprocmask", status="Full", args="dppx")
+def rt_sigprocmask(how: i32, new: int, old: int, size: int) -> int:
+    """sigprocmask(2)."""
+    if size != _SET_SIZE:
+        raise Errno(EINVAL)
+    task = current()
+    before = task.blocked
+    if new != 0:
+        mask = read_mask(new, size)
+        if how == _SIG_BLOCK:
+            set_blocked(task, before | mask)
+        elif how == _SIG_UNBLOCK:
+            set_blocked(task, before & ~mask)
+        elif how == _SIG_SETMASK:
+            set_blocked(task, mask)
+        else:
+            raise Errno(EINVAL)
+    if old != 0:
+        user.write_i64(old, before)
+    return 0
+
+
+@syscall(15, "rt_sigreturn", status="Full", args="")
+def rt_sigreturn() -> int:
+    """sigreturn(2)."""
+    task = current()
+    try:
+        return signal_frame.pop(task, task.frame())
+    except Errno:
+        task.frame().error_code = -1
+        force(task, from_kernel(SIGSEGV))
+        return 0
+
+
+@syscall(131, "sigaltstack", status="Full", args="pp")
+def sigaltstack(new: int, old: int) -> int:
+    """sigaltstack(2)."""
+    task = current()
+    sp = task.frame().rsp
+    fields = bytearray(_STACK_SIZE)
+    if new != 0:
+        user.read_into(span_of(fields), new)
+    before = bytearray(_STACK_SIZE)
+    shown = span_of(before)
+    store_i64(shown, 0, task.signal_stack.address)
+    store_i32(shown, 8, signal_stack.stack_flags(task.signal_stack, sp))
+    store_i64(shown, 16, task.signal_stack.size)
+    if new != 0:
+        taken = span_of(fields)
+        signal_stack.set_stack(task, sp, load_i64(taken, 0), taken.load_u32(8), load_i64(taken, 16))
+    if old != 0:
+        user.write_from(old, shown)
+    return 0
+
+
+@syscall(127, "rt_sigpending", status="Full", args="px")
+def rt_sigpending(address: int, size: int) -> int:
+    """sigpending(2)."""
+    if size < 0 or size > _SET_SIZE:
+        raise Errno(EINVAL)
+    task = current()
+    mask = (task.pending.mask | task.process.pending.mask) & task.blocked
+    storage = bytearray(_SET_SIZE)
+    store_i64(span_of(storage), 0, mask)
+    user.write_from(address, span_of(storage)[0:size])
+    return 0
+
+
+# Waiting -------------------------------------------------------------------------------------------------------------------------
+
+
+@syscall(34, "pause", status="Full", args="")
+def pause() -> int:
+    """pause(2)."""
+    sleep_for_signal()
+    return 0
+
+
+@syscall(130, "rt_sigsuspend", status="Full", args="px")
+def rt_sigsuspend(address: int, size: int) -> int:
+    """sigsuspend(2)."""
+    mask = read_mask(address, size)
+    block_during(current(), mask)
+    sleep_for_signal()
+    return 0
+
+
+@syscall(128, "rt_sigtimedwait", status="Full", args="pppx")
+def rt_sigtimedwait(wanted: int, info: int, timeout: int, size: int) -> int:
+    """sigtimedwait(2)."""
+    mask = read_mask(wanted, size)
+    deadline_ns = FOREVER_NS
+    if timeout != 0:
+        deadline_ns = min(FOREVER_NS - 1, monotonic_ns() + read_timespec(timeout))
+    found = _wait_for(current(), mask, deadline_ns)
+    if info != 0:
+        storage = bytearray(SIGINFO_SIZE)
+        found.store(span_of(storage))
+        user.write_from(info, span_of(storage))
+    return found.signo
+
+
+def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
+    """Take a signal of a set, sleeping until one comes. Raises EAGAIN when the time is up, EINTR for another signal."""
+    found = take_pending(task, ~mask)
+    if found is not None:
+        update_interrupted(task)
+        return found
+    before = task.blocked
+    set_blocked(task, before & ~mask)  # so that they wake the task
+    try:
+        sleep_until(deadline_ns)
+    except Errno:
+        pass  # a signal: which one is looked at below
+    found = take_pending(task, ~mask)
+    interrupted = task.interrupted
+    set_blocked(task, before)
+    if found is not None:
+        return found
+    raise Errno(EINTR if interrupted else EAGAIN)
+
+
+# Sending ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _check_number(signo: int) -> None:
+    if signo < 0 or (signo != 0 and not is_valid(signo)):
+        raise Errno(EINVAL)
+
+
+@syscall(62, "kill", status="Full", args="dd")
+def kill(pid: i32, signo: i32) -> int:
+    """kill(2)."""
+    task = current()
+    info = from_process(signo, SI_USER, task.pid, task.credentials.uid)
+    if pid > 0:
+        process = find_process(pid)
+        if process is None:
+            raise Errno(ESRCH)
+        _check_number(signo)
+        kill_process(task, process, signo, info)
+    elif pid == -1:
+        _check_number(signo)
+        kill_all(task, signo, info)
+    elif pid == -(1 << 31):
+        raise Errno(ESRCH)
+    else:
+        group = find_group(task.process.group if pid == 0 else -pid)
+        if group is None:
+            raise Errno(ESRCH)
+        _check_number(signo)
+        kill_group(task, group, signo, info)
+    return 0
+
+
+@syscall(200, "tkill", status="Full", args="dd")
+def tkill(tid: i32, signo: i32) -> int:
+    """tkill(2)."""
+    if tid <= 0:
+        raise Errno(EINVAL)
+    _kill_thread(0, tid, signo)
+    return 0
+
+
+@syscall(234, "tgkill", status="Full", args="ddd")
+def tgkill(pid: i32, tid: i32, signo: i32) -> int:
+    """tgkill(2)."""
+    if pid <= 0 or tid <= 0:
+        raise Errno(EINVAL)
+    _kill_thread(pid, tid, signo)
+    return 0
+
+
+def _kill_thread(pid: int, tid: int, signo: int) -> None:
+    task = current()
+    _send_to_thread(pid, tid, signo, from_process(signo, SI_TKILL, task.pid, task.credentials.uid))
+
+
+def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:
+    task = current()
+    target = find_task(tid)
+    if target is None or (pid != 0 and target.pid != pid):
+        raise Errno(ESRCH)
+    _check_number(signo)
+    if not may_signal(task, target.process, signo):
+        raise Errno(EPERM)
+    if signo != 0:
+        send_to_task(target, info)
+
+
+def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:
+    """siginfo_t from a program; to others it may not pretend to come from the kernel or from kill."""
+    storage = bytearray(SIGINFO_SIZE)
+    user.read_into(span_of(storage), address)
+    info = from_user(span_of(storage), signo)
+    if to_other and (info.code >= 0 or info.code == SI_TKILL):
+        raise Errno(EPERM)
+    return info
+
+
+@syscall(129, "rt_sigqueueinfo", status="Full", args="ddp")
+def rt_sigqueueinfo(pid: i32, signo: i32, info: int) -> int:
+    """rt_sigqueueinfo(2)."""
+    task = current()
+    sent = _read_info(info, signo, pid != task.pid)
+    process = find_process(pid) if pid > 0 else None
+    if process is None:
+        raise Errno(ESRCH)
+    _check_number(signo)
+    kill_process(task, process, signo, sent)
+    return 0
+
+
+@syscall(297, "rt_tgsigqueueinfo", status="Full", args="dddp")
+def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: int) -> int:
+    """rt_tgsigqueueinfo(2)."""
+    if pid <= 0 or tid <= 0:
+        raise Errno(EINVAL)
+    sent = _read_info(info, signo, tid != current().tid)
+    _send_to_thread(pid, tid, signo, sent)
+    return 0
+
+
+@syscall(219, "restart_syscall", status="Full", args="")
+def restart_syscall() -> int:
+    """restart_syscall(2): the kernel itself makes programs call it."""
+    task = current()
+    rest = task.restart
+    task.restart = None
+    if rest is None:
+        raise Errno(EINTR)
+    return rest.resume()

@@ -1,0 +1,239 @@
+"""execve: another program in the same process (execve(2)).
+
+In two halves. First everything that can fail is done beside the running program: the file is found and checked, a script's interpreter followed, arguments are copied into
+the kernel, the new address space is laid out. Then the point of no return: other threads end, the old memory goes, what belongs to the old program is reset. A failure
+behind it (the arguments do not fit, no memory) kills the process.
+
+Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
+"""
+
+from typing import Final
+
+from kernel.fs.constants import O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
+from kernel.fs.file import File
+from kernel.fs.open import check_executable
+from kernel.fs.path import Path
+from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import ELOOP, ENOEXEC, ERESTARTNOINTR, Errno, final, span_of
+from kernel.lib.credentials import Credentials
+from kernel.mm.space import AddressSpace
+from kernel.task import futex_exit
+from kernel.task.arguments import write_stack
+from kernel.task.elf import Image, check_interpreter, looks_like_elf, read_at, read_image
+from kernel.task.exit import end_process, finish_vfork
+from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
+from kernel.task.load import Layout, lay_out
+from kernel.task.pids import rename_task, unregister_task
+from kernel.task.script import parse_script
+from kernel.task.send import interrupt, update_interrupted
+from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
+from kernel.task.task import SS_DISABLE, Task
+
+_HEAD_SIZE: Final = 256  # what decides what a file is
+_SCRIPT_DEPTH: Final = 5
+ADDR_NO_RANDOMIZE: Final = 0x0040000
+
+
+@final
+class Program:
+    """What execve is to run: changes while scripts are followed. Holds a reference to its file."""
+
+    def __init__(self, file: File, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
+        self.file: File = file
+        self.name: bytes = name  # AT_EXECFN, and what `comm` is made of
+        self.arguments: list[bytes] = arguments
+        self.environment: list[bytes] = environment
+
+
+def execute(task: Task, path: Path, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
+    """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's context: its frame is set."""
+    if len(arguments) == 0:
+        arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
+    program = Program(open_executable(task, path), name, arguments, environment)
+    try:
+        _execute(task, program)
+    finally:
+        program.file.release()
+
+
+def open_executable(task: Task, path: Path) -> File:
+    """Open a file to run it. Raises EACCES and what opening raises. Reading permission is not needed."""
+    context = task.fs
+    check_executable(context, path)
+    return path.inode().open(path, O_RDONLY)
+
+
+def _execute(task: Task, program: Program) -> None:
+    interpreter: File | None = None
+    credentials = task.credentials
+    try:
+        head = _follow_scripts(task, program)
+        image = read_image(program.file, span_of(head))
+        loader: Image | None = None
+        if len(image.interpreter) != 0:
+            interpreter = _open_by_name(task, image.interpreter)
+            loader_head = read_at(interpreter, 0, _HEAD_SIZE)
+            loader = read_image(interpreter, span_of(loader_head))
+            check_interpreter(loader)
+        credentials = _new_credentials(task, program.file)
+        space = AddressSpace()
+        try:
+            _set_limits(task, space)
+            fixed = task.process.personality & ADDR_NO_RANDOMIZE != 0
+            layout = lay_out(space, program.file, image, interpreter, loader, space.stack_limit, fixed)
+            _stop_other_threads(task)
+        except Errno:
+            space.release()
+            raise
+        except MemoryError:
+            space.release()
+            raise
+    finally:
+        if interpreter is not None:
+            interpreter.release()
+    _replace(task, program, space, layout, credentials)
+
+
+def _open_by_name(task: Task, name: bytes) -> File:
+    return open_executable(task, resolve(task.fs, None, name, FOLLOW))
+
+
+def _follow_scripts(task: Task, program: Program) -> bytearray:
+    """While the file is a script, go on with its interpreter. Returns the first bytes of the file to load."""
+    for _ in range(_SCRIPT_DEPTH + 1):
+        head = read_at(program.file, 0, _HEAD_SIZE)
+        if len(head) < 2 or head[0] != 0x23 or head[1] != 0x21:
+            if not looks_like_elf(span_of(head)):
+                raise Errno(ENOEXEC)
+            return head
+        script = parse_script(bytes(head))
+        fresh: list[bytes] = [script.interpreter]
+        if len(script.argument) != 0:
+            fresh.append(script.argument)
+        fresh.append(program.name)
+        for i in range(1, len(program.arguments)):
+            fresh.append(program.arguments[i])
+        file = _open_by_name(task, script.interpreter)
+        program.file.release()
+        program.file = file
+        program.arguments = fresh
+    raise Errno(ELOOP)
+
+
+def _set_limits(task: Task, space: AddressSpace) -> None:
+    limits = task.process.limits
+    space.address_limit = limits.soft[RLIMIT_AS]
+    space.data_limit = limits.soft[RLIMIT_DATA]
+    space.stack_limit = limits.soft[RLIMIT_STACK]
+
+
+def _new_credentials(task: Task, file: File) -> Credentials:
+    """The set-user-ID and set-group-ID bits; saved and file system ids follow the effective ones in any case."""
+    old = task.credentials
+    fresh = old.copy()
+    inode = file.inode
+    if not file.on_nosuid_mount() and not task.process.no_new_privileges:
+        if inode.mode & S_ISUID != 0:
+            fresh.euid = inode.uid
+        if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
+            fresh.egid = inode.gid
+    fresh.suid = fresh.euid
+    fresh.fsuid = fresh.euid
+    fresh.sgid = fresh.egid
+    fresh.fsgid = fresh.egid
+    return fresh
+
+
+# The point of no return ------------------------------------------------------------------------------------------------------
+
+
+def _stop_other_threads(task: Task) -> None:
+    """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was quicker."""
+    process = task.process
+    if process.is_exiting or process.exec_task is not None:
+        raise Errno(ERESTARTNOINTR)
+    if len(process.threads) > 1:
+        process.exec_task = task
+        for tid in process.threads.keys():
+            other = process.threads[tid]
+            if other is not task:
+                interrupt(other)
+        while len(process.threads) > 1 and not process.is_exiting:
+            process.exec_waiters.sleep(interruptible=False)
+        process.exec_task = None
+        if process.is_exiting:
+            raise Errno(ERESTARTNOINTR)
+    leader = process.leader
+    if leader is not None and leader is not task:
+        # The leader has ended; its number and its place become this thread's.
+        unregister_task(leader)
+        process.threads.pop(task.tid)
+        rename_task(task, process.pid)
+        process.threads[task.tid] = task
+        process.leader = task
+
+
+def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, credentials: Credentials) -> None:
+    process = task.process
+    futex_exit.leave_locks(task)
+    old = task.memory
+    task.memory = space
+    task.space_root = space.root
+    space.activate()
+    if old is not None:
+        old.release()
+    finish_vfork(task)
+    _reset(task, program, credentials)
+    secure = credentials.euid != credentials.uid or credentials.egid != credentials.gid
+    frame = task.frame()
+    try:
+        sp = write_stack(task, program.arguments, program.environment, program.name, layout, secure)
+    except Errno:
+        end_process(process, SIGSEGV)
+        return
+    except MemoryError:
+        end_process(process, SIGKILL)
+        return
+    frame.set_user(layout.entry, sp)
+    frame.error_code = -1
+
+
+def _reset(task: Task, program: Program, credentials: Credentials) -> None:
+    """What belongs to the old program goes; what execve(2) says stays."""
+    process = task.process
+    changed = credentials.euid != task.credentials.euid or credentials.egid != task.credentials.egid
+    task.credentials = credentials
+    process.is_dumpable = not changed
+    files = task.file_table
+    if files is not None and files.users > 1:
+        fresh = files.copy()
+        files.release()
+        task.file_table = fresh
+    task.files.close_on_exec()
+    process.actions = process.actions.copy()
+    process.actions.reset_for_exec()
+    task.signal_stack.address = 0
+    task.signal_stack.size = 0
+    task.signal_stack.flags = SS_DISABLE
+    task.restart = None
+    task.registers.reset()
+    task.name = program_name(program.name)
+    executable = process.executable
+    process.executable = program.file.acquire()
+    if executable is not None:
+        executable.release()
+    posix_timers = process.posix_timers
+    if posix_timers is not None:
+        posix_timers.delete_all()
+        process.posix_timers = None
+    process.exit_signal = SIGCHLD
+    process.has_execed = True
+    process.keeps_capabilities = False
+    if changed:
+        process.death_signal = 0
+    update_interrupted(task)
+
+
+def program_name(path: bytes) -> bytes:
+    """`comm`: the last part of the name, at most 15 bytes."""
+    return path[path.rfind(b"/") + 1 :][:15]

@@ -1,0 +1,55 @@
+"""Moving processes between groups, and starting sessions (setpgid(2), setsid(2))."""
+
+from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno
+from kernel.task.exit import rescue_orphans
+from kernel.task.groups import find_group, join, leave, new_group, new_session
+from kernel.task.pids import find_process
+from kernel.task.task import Task
+
+
+def change_group(task: Task, pid: int, pgid: int) -> None:
+    """setpgid: put a process (0: the caller's) into a group of the session, or a new one of its own number. Raises EINVAL, ESRCH, EPERM, EACCES."""
+    if pid == 0:
+        pid = task.pid
+    if pgid == 0:
+        pgid = pid
+    if pgid < 0:
+        raise Errno(EINVAL)
+    process = find_process(pid)
+    if process is None or process.is_zombie:
+        raise Errno(ESRCH)
+    caller = task.process
+    if process.parent is caller:
+        if process.session_id != caller.session_id:
+            raise Errno(EPERM)
+        if process.has_execed:
+            raise Errno(EACCES)
+    elif process is not caller:
+        raise Errno(ESRCH)
+    if process.is_session_leader():
+        raise Errno(EPERM)
+    old = process.job
+    if old is None or old.pgid == pgid:
+        return
+    group = find_group(pgid)
+    if group is None:
+        if pgid != pid:
+            raise Errno(EPERM)
+        group = new_group(pgid, old.owner)
+    elif group.owner is not old.owner:
+        raise Errno(EPERM)
+    leave(process)
+    join(process, group)
+    if len(old.members) > 0:
+        rescue_orphans(old, process)
+
+
+def start_session(task: Task) -> int:
+    """setsid: a session and a group of the caller's number, without a terminal. Raises EPERM."""
+    process = task.process
+    if find_group(process.pid) is not None:
+        raise Errno(EPERM)
+    leave(process)
+    session = new_session(process.pid)
+    join(process, new_group(process.pid, session))
+    return process.pid

@@ -1,0 +1,152 @@
+"""Laying a program out in a new address space: segments, heap, stack, vDSO, at random places (execve(2), elf(5)).
+
+Only bookkeeping happens here, so that all that can fail does so while the old program still runs. What must be written (arguments, the zeros behind a segment's file part) is
+noted in the `Layout` and written once the new space is active.
+
+Context: sleeps (reading the interpreter's headers).
+"""
+
+from typing import Final
+
+from kernel.fs.file import File
+from kernel.lang import EINVAL, ENOEXEC, ENOMEM, Errno, final
+from kernel.lib import random
+from kernel.mm.area import (
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN,
+    MAP_PRIVATE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+)
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
+from kernel.mm.pages import USER_END
+from kernel.mm.space import LOWEST_ADDRESS, AddressSpace, page_up
+from kernel.task.elf import Image
+from kernel.task.vdso import map_vdso
+
+_PROGRAM_BASE: Final = 0x5555_5555_4000  # two thirds of the user half, as Linux
+_PROGRAM_RANDOM_PAGES: Final = 1 << 26
+_MAP_RANDOM_PAGES: Final = 1 << 26
+_STACK_RANDOM_PAGES: Final = 1 << 20
+_BRK_RANDOM_PAGES: Final = 1 << 13
+_STACK_INITIAL: Final = 128 << 10
+_GAP_MINIMUM: Final = 128 << 20  # between the stack's top and mmap's
+
+
+@final
+class Clearing:
+    """Bytes of the new program that must read as zero."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self.address: int = address
+        self.size: int = size
+
+
+@final
+class Layout:
+    """Where the parts of a new program are."""
+
+    def __init__(self) -> None:
+        self.entry: int = 0  # where it starts: in the interpreter if there is one
+        self.program_entry: int = 0
+        self.interpreter_base: int = 0
+        self.headers: int = 0
+        self.header_count: int = 0
+        self.stack_top: int = 0
+        self.vdso: int = 0
+        self.clearings: list[Clearing] = []
+
+
+def random_pages(limit: int) -> int:
+    """A random number of bytes, whole pages, below `limit` pages (a power of two)."""
+    return (random.word() & (limit - 1)) << 12
+
+
+def lay_out(space: AddressSpace, file: File, image: Image, interpreter: File | None, loader: Image | None, stack_limit: int, fixed: bool) -> Layout:
+    """Map everything. `fixed`: no randomness (personality(2)). Raises ENOMEM, EINVAL, ENOEXEC, EACCES, MemoryError."""
+    layout = Layout()
+    stack_random = 0 if fixed else random_pages(_STACK_RANDOM_PAGES)
+    layout.stack_top = USER_END - stack_random
+    gap = max(_GAP_MINIMUM, min(stack_limit, USER_END // 6 * 5)) + (_STACK_RANDOM_PAGES << 12)
+    space.mapping_top = (USER_END - gap - (0 if fixed else random_pages(_MAP_RANDOM_PAGES))) & ~PAGE_MASK
+    bias = 0
+    if image.is_relocatable():
+        base = _PROGRAM_BASE + (0 if fixed else random_pages(_PROGRAM_RANDOM_PAGES))
+        if interpreter is None:
+            base = space.find_gap(image.high - image.low, space.mapping_top)
+        bias = base - image.low
+    _map_image(space, file, image, bias, layout)
+    layout.program_entry = image.entry + bias
+    layout.entry = layout.program_entry
+    layout.headers = image.header_address + bias if image.header_address != 0 else 0
+    layout.header_count = image.header_count
+    _place_heap(space, image.high + bias, fixed)
+    if interpreter is not None and loader is not None:
+        _map_interpreter(space, interpreter, loader, layout)
+    _map_stack(space, layout.stack_top, image.executable_stack)
+    layout.vdso = map_vdso(space)
+    return layout
+
+
+def _map_interpreter(space: AddressSpace, file: File, image: Image, layout: Layout) -> None:
+    bias = 0
+    if image.is_relocatable():
+        bias = space.find_gap(image.high - image.low, space.mapping_top) - image.low
+    _map_image(space, file, image, bias, layout)
+    layout.interpreter_base = bias
+    layout.entry = image.entry + bias
+
+
+def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout: Layout) -> None:
+    """Map the segments of one file. A page that two segments share belongs to the later one."""
+    if image.low + bias < LOWEST_ADDRESS or image.high + bias > USER_END:
+        raise Errno(EINVAL)
+    source = file.memory_object()
+    for segment in image.segments:
+        start = (segment.address + bias) & ~PAGE_MASK
+        file_end = segment.address + bias + segment.file_size
+        memory_end = segment.address + bias + segment.memory_size
+        mapped_end = start
+        if segment.file_size > 0:
+            offset = segment.offset & ~PAGE_MASK
+            mapped_end = page_up(file_end)
+            space.map(start, mapped_end - start, segment.prot, MAP_PRIVATE | MAP_FIXED, source, offset)
+        if page_up(memory_end) > mapped_end:
+            space.map(
+                mapped_end,
+                page_up(memory_end) - mapped_end,
+                segment.prot,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                None,
+                0,
+            )
+        if segment.file_size > 0 and memory_end > file_end and file_end & PAGE_MASK != 0:
+            # The rest of the last file page would show what follows in the file.
+            if segment.prot & PROT_WRITE == 0:
+                raise Errno(ENOEXEC)
+            layout.clearings.append(Clearing(file_end, min(memory_end, mapped_end) - file_end))
+        if segment.prot & PROT_EXEC != 0 and space.code_end == 0:
+            space.code_start = segment.address + bias
+            space.code_end = file_end
+
+
+def _place_heap(space: AddressSpace, end: int, fixed: bool) -> None:
+    start = end + (0 if fixed else random_pages(_BRK_RANDOM_PAGES))
+    if start > USER_END - PAGE_SIZE:
+        start = end
+    space.brk_start = start
+    space.brk_end = start
+
+
+def _map_stack(space: AddressSpace, top: int, executable: bool) -> None:
+    prot = PROT_READ | PROT_WRITE | (PROT_EXEC if executable else 0)
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE
+    start = space.map(top - _STACK_INITIAL, _STACK_INITIAL, prot, flags, None, 0)
+    area = space.area_at(start)
+    if area is None:
+        raise Errno(ENOMEM)
+    area.label = b"[stack]"
+    space.stack_top = top

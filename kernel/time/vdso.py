@@ -1,0 +1,72 @@
+"""The vDSO: clock_gettime without a system call (vdso(7)).
+
+Two pages are mapped into every program, read-only: data that the tick brings up to date, and behind it the code from the kernel's image. The layout of the data is that of
+arch/x86_64/vdso/vdso.S.
+
+Context: `update` runs in interrupts. `start` raises MemoryError.
+Safety: reads the image's vDSO page between the symbols that the linker gave it; writes only the frame that it allocated.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.lang.unsafe import span_at, symbol_address
+from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, frame_span
+from kernel.mm.objects import FixedPages
+from kernel.time.clock import base_ns, counter_base, counter_scale, monotonic_ns, realtime_offset_ns
+
+_SEQUENCE: Final = 0
+_BASE_COUNTER: Final = 8
+_BASE_NS: Final = 16
+_SCALE: Final = 24
+_REALTIME_OFFSET: Final = 32
+
+
+@final
+class VdsoPages:
+    """The two frames, NO_FRAME before `start`."""
+
+    def __init__(self) -> None:
+        self.data: Frame = NO_FRAME
+        self.pages: FixedPages = FixedPages(b"[vdso]")
+        self.sequence: int = 0
+
+
+_vdso: Final = VdsoPages()
+
+
+def start() -> None:
+    """Make the pages, once."""
+    data = allocate_zeroed_frame()
+    code = allocate_zeroed_frame()
+    frame_span(code).copy_from(span_at(symbol_address("vdso_image_start"), PAGE_SIZE))
+    _vdso.pages.frames.append(data)
+    _vdso.pages.frames.append(code)
+    _vdso.data = data
+    update()
+
+
+def pages() -> FixedPages | None:
+    """What to map, None where there is no vDSO."""
+    return None if _vdso.data == NO_FRAME else _vdso.pages
+
+
+def update() -> None:
+    """Bring the data up to date: after each move of the clock's base, and when the wall clock was set."""
+    if _vdso.data == NO_FRAME:
+        return
+    monotonic_ns()  # moves the base forward if it is far
+    data = frame_span(_vdso.data)
+    _vdso.sequence = (_vdso.sequence + 2) & 0x7FFF_FFFE
+    data.store_u32(_SEQUENCE, _vdso.sequence | 1)
+    _store(_BASE_COUNTER, counter_base())
+    _store(_BASE_NS, base_ns())
+    _store(_SCALE, counter_scale())
+    _store(_REALTIME_OFFSET, realtime_offset_ns())
+    data.store_u32(_SEQUENCE, _vdso.sequence)
+
+
+def _store(offset: int, value: int) -> None:
+    data = frame_span(_vdso.data)
+    data.store_u32(offset, value & 0xFFFF_FFFF)
+    data.store_u32(offset + 4, (value >> 32) & 0xFFFF_FFFF)
