@@ -3,10 +3,10 @@
 
     python -m tools.fuzz_language [--seed N] [--programs N] [--rounds N] [--profile release] [--traps N] [--show]
 
-A round makes `--programs` small programs, runs each under checked CPython (tests/language/checked.py), compiles those that do not trap
-as one file, and compares the output. Of those that trap, `--traps` are compiled alone: they must print the same lines and then
-trap too. A difference is narrowed down to one program, which stays in build/fuzz/ with its seed in its name.
-The same seed makes the same programs.
+A round makes `--programs` small programs, runs each under checked CPython (tests/language/checked.py), compiles those
+that do not trap as one file, and compares the output. Of those that trap, `--traps` are compiled alone: they must print
+the same lines and then trap too. A difference is narrowed down to one program, which stays in build/fuzz/ with its seed
+in its name. The same seed makes the same programs.
 """
 
 from __future__ import annotations
@@ -23,10 +23,41 @@ from tests.language.runner import Outcome, run_compiled, run_python
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "fuzz"
 
-STORAGE = {"u8": (0, 255), "u16": (0, 65535), "u32": (0, 2**32 - 1), "i8": (-128, 127), "i16": (-(2**15), 2**15 - 1),
-           "i32": (-(2**31), 2**31 - 1)}  # fmt: skip
-EDGES = [0, 1, 2, 3, 7, 8, 10, 31, 63, 64, 127, 128, 255, 256, 1000, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1,
-         2**32, 2**62, 2**63 - 1]  # fmt: skip
+STORAGE = {
+    "u8": (0, 255),
+    "u16": (0, 65535),
+    "u32": (0, 2**32 - 1),
+    "i8": (-128, 127),
+    "i16": (-(2**15), 2**15 - 1),
+    "i32": (-(2**31), 2**31 - 1),
+}
+EDGES = [
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    10,
+    31,
+    63,
+    64,
+    127,
+    128,
+    255,
+    256,
+    1000,
+    32767,
+    32768,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**32,
+    2**62,
+    2**63 - 1,
+]
 MASKS = [1, 7, 15, 63, 255, 1023, 65535, 0xFFFFFF, 2**31 - 1]
 
 PREAMBLE = '''"""A program of the fuzzer, seed {seed}."""
@@ -38,7 +69,7 @@ from kernel.lang import Errno, i8, i16, i32, noinline, struct, u8, u16, u32, u64
 
 '''
 
-CLASSES = '''class {p}Box:
+CLASSES = """class {p}Box:
     small: u8
     medium: i16
     large: u32
@@ -80,7 +111,7 @@ class {p}Pair:
         return self.first + self.second + self.third % 1000003
 
 
-'''
+"""
 
 
 @dataclass
@@ -162,7 +193,11 @@ class Generator:
         if roll < 7:
             divisor = self.random.choice(["3", "7", "-5", "16", "1000", "(-1)" if self.chance(self.daring) else "2"])
             if self.chance(0.3):
-                divisor = f"({self.integer(scope, depth - 1)} | 1)" if self.chance(0.1) else f"({self.small(scope, depth)} * 2 + 1)"
+                divisor = (
+                    f"({self.integer(scope, depth - 1)} | 1)"
+                    if self.chance(0.1)
+                    else f"({self.small(scope, depth)} * 2 + 1)"
+                )
             return f"({self.small(scope, depth)} {self.pick('//', '%')} {divisor})"
         if roll == 7:
             return f"({self.integer(scope, depth - 1)} >> ({self.integer(scope, depth - 1)} & {self.pick('7', '31', '63')}))"
@@ -184,8 +219,15 @@ class Generator:
             return f"{name}.get({self.small(scope, depth)} % 11, {self.integer(scope, depth - 1)})"
         if roll == 15 and scope.of("box"):
             name = self.random.choice(scope.of("box"))
-            return self.pick(f"{name}.small", f"{name}.medium", f"{name}.large", f"({name}.number % 1009)",
-                             f"{name}.weigh({self.random.randrange(50)})", f"{name}.touch()", f"{name}.items[0]")  # fmt: skip
+            return self.pick(
+                f"{name}.small",
+                f"{name}.medium",
+                f"{name}.large",
+                f"({name}.number % 1009)",
+                f"{name}.weigh({self.random.randrange(50)})",
+                f"{name}.touch()",
+                f"{name}.items[0]",
+            )
         if roll == 16 and scope.of("pair"):
             name = self.random.choice(scope.of("pair"))
             return f"{name}.{self.pick('first', 'second', 'third', 'total()')}"
@@ -196,7 +238,9 @@ class Generator:
             if callable_functions and self.calls_left > 0 and not self.in_loop:
                 self.calls_left -= 1
                 function = self.random.choice(callable_functions)
-                return f"{function.name}({', '.join(self.argument(kind, scope, depth - 1) for kind in function.params)})"
+                return (
+                    f"{function.name}({', '.join(self.argument(kind, scope, depth - 1) for kind in function.params)})"
+                )
         if roll == 19:
             return f"int({self.boolean(scope, depth - 1)})"
         return self.random.choice(readable) if readable else self.literal()
@@ -258,9 +302,11 @@ class Generator:
         if kind in ("list", "dict", "box", "pair") and scope.of(kind):
             return self.random.choice(scope.of(kind))
         return {
-            "list": "[1, 2, 3]", "dict": "{1: 2}", "box": f"{self.prefix}Box({self.random.randrange(100)})",
+            "list": "[1, 2, 3]",
+            "dict": "{1: 2}",
+            "box": f"{self.prefix}Box({self.random.randrange(100)})",
             "pair": f"{self.prefix}Pair(first={self.random.randrange(100)}, third=7)",
-        }.get(kind) or self.integer(scope, depth)  # fmt: skip
+        }.get(kind) or self.integer(scope, depth)
 
     # Statements
 
@@ -307,7 +353,9 @@ class Generator:
             inner = scope.copy()
             inner.add("int", target)
             place = self.name()
-            self.emit(indent, f"{place} = [{self.small(inner, 1)} for {target} in {values} if {self.boolean(inner, 1)}]")
+            self.emit(
+                indent, f"{place} = [{self.small(inner, 1)} for {target} in {values} if {self.boolean(inner, 1)}]"
+            )
             self.emit(indent, f"{place}.append({self.literal()})")
             scope.add("list", place)
         else:
@@ -317,7 +365,10 @@ class Generator:
         kind = self.random.choice(["int"] * 5 + ["bool", "u64", "list", "dict", "box", "pair", *STORAGE])
         name = self.name()
         if kind == "int":
-            self.emit(indent, f"{name} = {self.integer(scope, 3)}" if self.chance(0.1) else f"{name}: int = {self.integer(scope, 3)}")
+            self.emit(
+                indent,
+                f"{name} = {self.integer(scope, 3)}" if self.chance(0.1) else f"{name}: int = {self.integer(scope, 3)}",
+            )
         elif kind == "bool":
             self.emit(indent, f"{name} = {self.boolean(scope, 3)}")
         elif kind == "u64":
@@ -325,14 +376,19 @@ class Generator:
         elif kind in STORAGE:
             self.emit(indent, f"{name}: {kind} = {kind}({self.ring(scope, 3)})")
         elif kind == "list":
-            self.emit(indent, f"{name} = [{', '.join(self.small(scope, 1) for _ in range(self.random.randrange(1, 5)))}]")
+            self.emit(
+                indent, f"{name} = [{', '.join(self.small(scope, 1) for _ in range(self.random.randrange(1, 5)))}]"
+            )
         elif kind == "dict":
             self.emit(indent, f"{name}: dict[int, int] = {{{self.random.randrange(11)}: {self.small(scope, 1)}}}")
         elif kind == "box":
             cls = self.pick("Box", "Box", "Heavy")
             self.emit(indent, f"{name}: {self.prefix}Box = {self.prefix}{cls}({self.small(scope, 1)})")
         else:
-            self.emit(indent, f"{name} = {self.prefix}Pair(first=i32({self.ring(scope, 1)}), second=u16({self.ring(scope, 1)}))")
+            self.emit(
+                indent,
+                f"{name} = {self.prefix}Pair(first=i32({self.ring(scope, 1)}), second=u16({self.ring(scope, 1)}))",
+            )
         scope.add(kind, name)
 
     def assign(self, scope: Scope, indent: int) -> None:
@@ -374,8 +430,11 @@ class Generator:
             self.emit(indent, f"for {name} in list({self.random.choice(scope.of('dict'))}.values()):")
             inner.add("int", name)
         else:
-            bounds = self.pick(f"{self.random.randrange(9)}", f"{self.random.randrange(-5, 5)}, {self.random.randrange(9)}",
-                               f"{self.random.randrange(9)}, {self.random.randrange(-5, 5)}, {self.random.choice([-1, -2, 3])}")  # fmt: skip
+            bounds = self.pick(
+                f"{self.random.randrange(9)}",
+                f"{self.random.randrange(-5, 5)}, {self.random.randrange(9)}",
+                f"{self.random.randrange(9)}, {self.random.randrange(-5, 5)}, {self.random.choice([-1, -2, 3])}",
+            )
             self.emit(indent, f"for {name} in range({bounds}):")
             inner.add("int", name)
         self.reserved.add(name)
@@ -386,19 +445,31 @@ class Generator:
         boxes, pairs = scope.of("box"), scope.of("pair")
         if boxes and (not pairs or self.chance(0.7)):
             name = self.random.choice(boxes)
-            self.emit(indent, self.pick(
-                f"{name}.small = u8({self.ring(scope, 2)})", f"{name}.medium = i16({self.ring(scope, 2)})",
-                f"{name}.large = u32({self.ring(scope, 2)})", f"{name}.number = {self.integer(scope, 2)}",
-                f"{name}.small ^= {self.random.randrange(256)}", f"{name}.flag = {self.boolean(scope, 2)}",
-                f"{name}.items.append({self.small(scope, 2)})", f"{name}.next = {self.random.choice(boxes)}",
-                f"{name}.next = None",
-            ))  # fmt: skip
+            self.emit(
+                indent,
+                self.pick(
+                    f"{name}.small = u8({self.ring(scope, 2)})",
+                    f"{name}.medium = i16({self.ring(scope, 2)})",
+                    f"{name}.large = u32({self.ring(scope, 2)})",
+                    f"{name}.number = {self.integer(scope, 2)}",
+                    f"{name}.small ^= {self.random.randrange(256)}",
+                    f"{name}.flag = {self.boolean(scope, 2)}",
+                    f"{name}.items.append({self.small(scope, 2)})",
+                    f"{name}.next = {self.random.choice(boxes)}",
+                    f"{name}.next = None",
+                ),
+            )
         elif pairs:
             name = self.random.choice(pairs)
-            self.emit(indent, self.pick(
-                f"{name}.first = i32({self.ring(scope, 2)})", f"{name}.second = u16({self.ring(scope, 2)})",
-                f"{name}.third = {self.small(scope, 2)}", f"{name}.third += {self.random.randrange(9)}",
-            ))  # fmt: skip
+            self.emit(
+                indent,
+                self.pick(
+                    f"{name}.first = i32({self.ring(scope, 2)})",
+                    f"{name}.second = u16({self.ring(scope, 2)})",
+                    f"{name}.third = {self.small(scope, 2)}",
+                    f"{name}.third += {self.random.randrange(9)}",
+                ),
+            )
         else:
             self.declare(scope, indent)
 
@@ -407,20 +478,32 @@ class Generator:
         if lists and (not dicts or self.chance(0.6)):
             name = self.random.choice(lists)
             place = f"{self.integer(scope, 1)} % len({name})"
-            self.emit(indent, self.pick(
-                f"{name}.append({self.small(scope, 2)})", f"{name}.insert({place}, {self.small(scope, 1)})",
-                f"{name}[{place}] = {self.small(scope, 2)}", f"{name}[{place}] ^= {self.small(scope, 2)}",
-                f"{name}.reverse()", f"{name}.sort()", f"{name}.extend([{self.small(scope, 1)}, {self.small(scope, 1)}])",
-            ))  # fmt: skip
+            self.emit(
+                indent,
+                self.pick(
+                    f"{name}.append({self.small(scope, 2)})",
+                    f"{name}.insert({place}, {self.small(scope, 1)})",
+                    f"{name}[{place}] = {self.small(scope, 2)}",
+                    f"{name}[{place}] ^= {self.small(scope, 2)}",
+                    f"{name}.reverse()",
+                    f"{name}.sort()",
+                    f"{name}.extend([{self.small(scope, 1)}, {self.small(scope, 1)}])",
+                ),
+            )
             if self.chance(0.4):
                 self.emit(indent, f"if len({name}) > {self.random.randrange(1, 4)}:")
                 self.emit(indent + 1, self.pick(f"{name}.pop()", f"{name}.pop(0)", f"del {name}[1]"))
         elif dicts:
             name = self.random.choice(dicts)
             key = f"{self.small(scope, 1)} % 11"
-            self.emit(indent, self.pick(
-                f"{name}[{key}] = {self.small(scope, 2)}", f"{name}.pop({key}, 0)", f"{name}.setdefault({key}, {self.small(scope, 1)})",
-            ))  # fmt: skip
+            self.emit(
+                indent,
+                self.pick(
+                    f"{name}[{key}] = {self.small(scope, 2)}",
+                    f"{name}.pop({key}, 0)",
+                    f"{name}.setdefault({key}, {self.small(scope, 1)})",
+                ),
+            )
         else:
             self.declare(scope, indent)
 
@@ -457,7 +540,12 @@ class Generator:
         for kind in params:
             name = self.name()
             scope.add(kind, name)
-            written = {"list": "list[int]", "dict": "dict[int, int]", "box": f"{self.prefix}Box", "pair": f"{self.prefix}Pair"}
+            written = {
+                "list": "list[int]",
+                "dict": "dict[int, int]",
+                "box": f"{self.prefix}Box",
+                "pair": f"{self.prefix}Pair",
+            }
             signature.append(f"{name}: {written.get(kind, kind)}")
         name = f"{self.prefix}f{number}"
         if self.chance(0.5):

@@ -1,16 +1,16 @@
 """What the run-time library is made of: raw arrays, and the bytes of `bytes` and `str` objects.
 
-Only `kernel.lang.runtime` uses this. Nothing here checks bounds: the containers above check once and then use these. The compiler
-knows every name: a method of `RawArray` is the intrinsic "RawArray.<method>" (also "RawArray.__getitem__", "RawArray.__setitem__",
-"RawArray.__len__"; `RawArray[T](n)` is a New), a function here the intrinsic "raw.<function>". The bodies below are their
-simulation under CPython.
+Only `kernel.lang.runtime` uses this. Nothing here checks bounds: the containers above check once and then use these.
+The compiler knows every name: a method of `RawArray` is the intrinsic "RawArray.<method>" (also "RawArray.__getitem__",
+"RawArray.__setitem__", "RawArray.__len__"; `RawArray[T](n)` is a New), a function here the intrinsic "raw.<function>".
+The bodies below are their simulation under CPython.
 
-A `RawArray[T]` is a heap block (docs/compiler-abi.md): header, `i64 count` at 8, elements at 16. Elements that are references are
-counted when they are stored by `[]`, `fill` and `clear`. `move`, `take` and `forget` copy or zero the bits and leave the counts
-alone, so that shifting a list costs one memmove.
+A `RawArray[T]` is a heap block (docs/compiler-abi.md): header, `i64 count` at 8, elements at 16. Elements that are
+references are counted when they are stored by `[]`, `fill` and `clear`. `move`, `take` and `forget` copy or zero the
+bits and leave the counts alone, so that shifting a list costs one memmove.
 
-`bytes`, `str` and `RawArray[u8]` have one layout, so that they turn into one another where they lie: a byte string is filled as a
-`RawArray[u8]` with one byte to spare and then becomes `bytes` for good (`become_bytes`).
+`bytes`, `str` and `RawArray[u8]` have one layout, so that they turn into one another where they lie: a byte string is
+filled as a `RawArray[u8]` with one byte to spare and then becomes `bytes` for good (`become_bytes`).
 """
 
 from __future__ import annotations
@@ -51,14 +51,16 @@ class RawArray(Generic[T]):
             self._items[i] = value
 
     def clear(self, start: int, count: int) -> None:
-        """Make `count` elements from `start` zero or null, dropping the references that they held. Safety: they lie inside."""
+        """Make `count` elements from `start` zero or null, dropping the references that they held. Safety: they lie
+        inside."""
         assert 0 <= start and 0 <= count and start + count <= len(self._items)
         for i in range(start, start + count):
             self._items[i] = 0
 
     def move(self, to: int, start: int, count: int) -> None:
-        """memmove of elements inside the array, uncounted. Safety: both ranges lie inside; what is overwritten held no reference
-        (or was moved away itself), and what was moved away from is overwritten or forgotten before anything else happens."""
+        """memmove of elements inside the array, uncounted. Safety: both ranges lie inside; what is overwritten held
+        no reference (or was moved away itself), and what was moved away from is overwritten or forgotten before
+        anything else happens."""
         assert 0 <= start and 0 <= to and 0 <= count and max(start, to) + count <= len(self._items)
         self._items[to : to + count] = self._items[start : start + count]
 

@@ -1,8 +1,8 @@
 """A page source over one range of memory: for stand-alone programs on the host, and for tests.
 
-Pages are taken from the range's untouched end, or from what was given back. Free blocks lie on a list per order, linked through their first
-words; a block that is too large is split, and blocks never join again: programs that live long use the kernel's frame allocator.
-Unsafe: writes links into free pages.
+Pages are taken from the range's untouched end, or from what was given back. Free blocks lie on a list per order, linked
+through their first words; a block that is too large is split, and blocks never join again: programs that live long use
+the kernel's frame allocator. Unsafe: writes links into free pages.
 """
 
 from __future__ import annotations

@@ -1,21 +1,22 @@
 """The object heap: counted objects in slots (`kernel.mm.slabs`), and the table of those whose count is zero.
 
-Compiled code calls `krait_allocate` for every object and `krait_count_is_zero` when a decrement reaches zero; `kernel.mm.reclaim` frees.
+Compiled code calls `krait_allocate` for every object and `krait_count_is_zero` when a decrement reaches zero;
+`kernel.mm.reclaim` frees.
 
 The header of an object is `u32 count`, `u32 type` (the low half of its type descriptor's address). Of the count's bits:
 
-- bit 31, `IN_TABLE`: the zero-count table has an entry for the object. Compiled code reports a decrement only when the whole word
-  was 1, so an object in the table whose count goes up and down again costs nothing.
+- bit 31, `IN_TABLE`: the zero-count table has an entry for the object. Compiled code reports a decrement only when the
+  whole word was 1, so an object in the table whose count goes up and down again costs nothing.
 - bits 0 to 30: references from heap fields and globals. Frozen objects start at 2**30 and so never come to 0.
 
 Invariants:
-- An object whose count is 0 has `IN_TABLE` and an entry, or `TABLE.incomplete` is set: then the table could not grow, and the
-  reclaimer looks through the whole heap once.
-- A fresh object is zero behind its header, has count 0 and is in the table: whoever called holds it only on a stack or in
-  registers, where the reclaimer's scan finds it.
+- An object whose count is 0 has `IN_TABLE` and an entry, or `TABLE.incomplete` is set: then the table could not grow,
+  and the reclaimer looks through the whole heap once.
+- A fresh object is zero behind its header, has count 0 and is in the table: whoever called holds it only on a stack or
+  in registers, where the reclaimer's scan finds it.
 
-Context: interrupts off. Never sleeps. `krait_allocate` may run the reclaimer, but through a hook, since the reclaimer lies above.
-Unsafe: reads and writes headers of objects as raw words.
+Context: interrupts off. Never sleeps. `krait_allocate` may run the reclaimer, but through a hook, since the reclaimer
+lies above. Unsafe: reads and writes headers of objects as raw words.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def start() -> bool:
 
 
 def set_hooks(limit: int, on_limit: Callable[[], None], on_shortage: Callable[[], None]) -> None:
-    """Have allocation call `on_limit` while the table has `limit` entries or more, and `on_shortage` once before it fails."""
+    """Have allocation call `on_limit` while the table has `limit` entries or more, and `on_shortage` once before it
+    fails."""
     TABLE.limit = limit
     TABLE.on_limit = on_limit
     TABLE.on_shortage = on_shortage
@@ -129,7 +131,8 @@ def enter(address: int) -> None:
 
 
 def grow_table() -> bool:
-    """Move the table to twice as many pages. False if there are none, or it is large enough to look through the heap instead."""
+    """Move the table to twice as many pages. False if there are none, or it is large enough to look through the heap
+    instead."""
     order = TABLE.order + 1 if TABLE.capacity != 0 else TABLE_FIRST_ORDER
     if order > TABLE_LARGEST_ORDER:
         return False
@@ -147,5 +150,6 @@ def grow_table() -> bool:
 
 
 def drop_reference(address: int) -> bool:
-    """Decrement a count. True if it came to zero and the object has no entry in the table. Safety: `address` is an object."""
+    """Decrement a count. True if it came to zero and the object has no entry in the table. Safety: `address` is an
+    object."""
     return atomic_add_u32(address, -1) == 1

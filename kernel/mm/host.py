@@ -1,8 +1,7 @@
 """Memory of stand-alone programs on the host: what C's `main` calls before the program's.
 
-C maps a range of zero memory below 2**47, and passes it with the address where its own stack frame lies: no reference of the program
-is above that. Nothing else runs, so there are no other stacks.
-Unsafe: takes the range on trust.
+C maps a range of zero memory below 2**47, and passes it with the address where its own stack frame lies: no reference
+of the program is above that. Nothing else runs, so there are no other stacks. Unsafe: takes the range on trust.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from kernel.lang import export
-from kernel.mm import arena, reclaim
+from kernel.mm import arena, reclaim, slabs
 
 
 class Host:
@@ -45,4 +44,4 @@ def own_stack_top() -> int:
 def objects_in_use() -> int:
     """How many objects there are, after a last pass: for leak reports."""
     reclaim.reclaim_now()
-    return arena.slabs.slots_in_use()
+    return slabs.slots_in_use()

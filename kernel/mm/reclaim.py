@@ -1,13 +1,14 @@
 """Deferred reference counting: frees the objects whose count is zero and that no stack holds.
 
-References on stacks and in registers are not counted. So an object with count 0 is garbage only if no word of any kernel stack points
-into it. A pass, with every other thread stopped:
+References on stacks and in registers are not counted. So an object with count 0 is garbage only if no word of any
+kernel stack points into it. A pass, with every other thread stopped:
 
-1. *Mark*: spill the callee-saved registers, and look at each word of the own stack and (through a hook) of every other kernel
-   stack. What points into a slot in use marks its object: the scan is conservative, interior pointers count.
-2. *Sweep*: of the entries of the zero-count table, those with a count leave the table; those marked stay; the rest are dead.
-3. *Trace*: a dead object drops its references. Objects whose count comes to zero are dead too, or enter the table if marked. The
-   dead are chained through their own headers, so neither recursion nor memory is needed.
+1. *Mark*: spill the callee-saved registers, and look at each word of the own stack and (through a hook) of every other
+   kernel stack. What points into a slot in use marks its object: the scan is conservative, interior pointers count.
+2. *Sweep*: of the entries of the zero-count table, those with a count leave the table; those marked stay; the rest are
+   dead.
+3. *Trace*: a dead object drops its references. Objects whose count comes to zero are dead too, or enter the table if
+   marked. The dead are chained through their own headers, so neither recursion nor memory is needed.
 4. *Weak references* to the dead are cleared, and dead weak references leave the list of all.
 5. *Release*: the slots go back.
 
@@ -15,11 +16,12 @@ Invariants:
 - A dead object's `type` is 0 after step 3; nobody but this module sees it until its slot is taken anew.
 - All live `Weak` objects are on one list through their word at 16, which is no counted reference.
 
-The kernel calls `reclaim_if_due` when a system call returns, and allocation calls `reclaim_now` when memory is short. The cost is about
-0.2 µs for 2 KiB of stack, and some 10 ns an object. Rejected: counting on stacks too (8 times slower path walks, and a
-load-then-retain race between processors); tracing from roots (a pause that grows with the heap).
+The kernel calls `reclaim_if_due` when a system call returns, and allocation calls `reclaim_now` when memory is short.
+The cost is about 0.2 µs for 2 KiB of stack, and some 10 ns an object. Rejected: counting on stacks too (8 times slower
+path walks, and a load-then-retain race between processors); tracing from roots (a pause that grows with the heap).
 
-Unsafe: reads stacks and objects as raw words. Safe as long as the stack ranges are complete and descriptors tell the truth.
+Unsafe: reads stacks and objects as raw words. Safe as long as the stack ranges are complete and descriptors tell the
+truth.
 """
 
 from __future__ import annotations
@@ -111,9 +113,9 @@ RECLAIMER: Final = Reclaimer()
 def configure(own_stack_top: Callable[[], int], scan_other_stacks: Callable[[], None], descriptor_high: int) -> None:
     """Start reclaiming; after `heap.start`.
 
-    `own_stack_top` returns the end of the running thread's kernel stack. `scan_other_stacks` must call `scan_stack` for every other
-    stack in use. `descriptor_high` is what, shifted left by 32, completes a `type` word to its descriptor's address: 0 on the
-    host, -1 in the kernel, which lies at -2 GiB.
+    `own_stack_top` returns the end of the running thread's kernel stack. `scan_other_stacks` must call `scan_stack` for
+    every other stack in use. `descriptor_high` is what, shifted left by 32, completes a `type` word to its descriptor's
+    address: 0 on the host, -1 in the kernel, which lies at -2 GiB.
     """
     RECLAIMER.own_stack_top = own_stack_top
     RECLAIMER.scan_other_stacks = scan_other_stacks
@@ -130,7 +132,8 @@ def set_stress(stress: bool) -> None:
 
 
 def allocation_limit() -> int:
-    """How long the table may get before an allocation reclaims. What a pass leaves is held by stacks: look again when much more came."""
+    """How long the table may get before an allocation reclaims. What a pass leaves is held by stacks: look again when
+    much more came."""
     return 0 if RECLAIMER.stress else heap.TABLE.count + RECLAIMER.threshold * ALLOCATION_FACTOR
 
 
@@ -276,7 +279,8 @@ def address_of_link(link: int) -> int:
     return slabs.SLABS.span_start + (link << LINK_SHIFT)
 
 
-# Weak references --------------------------------------------------------------------------------------------------------
+# Weak references
+# --------------------------------------------------------------------------------------------------------
 
 
 @export("krait_new_weak")

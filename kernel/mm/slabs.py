@@ -1,16 +1,17 @@
 """Slots of memory by size: the lower half of the object heap (`kernel.mm.heap` is the upper).
 
-Memory comes from a page source in units of 16 KiB. A *slab* is one unit, cut into slots of one size class; a larger block is a *run*
-of 2**n units with a single slot. Either starts with a `Slab` head and a bitmap of marks:
+Memory comes from a page source in units of 16 KiB. A *slab* is one unit, cut into slots of one size class; a larger
+block is a *run* of 2**n units with a single slot. Either starts with a `Slab` head and a bitmap of marks:
 
     | head, 64 bytes | marks, a bit a slot | slot 0 | slot 1 | ... | rest |
 
 Invariants:
-- Slots are multiples of 16 bytes and 16-aligned. Word 0 of a free slot is zero; its second word links the free slots of the
-  slab. Whoever takes a slot makes the upper half of word 0 nonzero before anything may look for it, and `release` zeroes it.
-- The unit map has a byte for each unit of the span: 0 is foreign, 1 the first unit of a slab or run, 2 + k a later unit of a run whose
-  first unit lies at least 2**k units before. So `slot_of` finds the slot around any address in constant time (a run of n units:
-  at most log2 n steps): the reclaimer asks it about every word of a stack.
+- Slots are multiples of 16 bytes and 16-aligned. Word 0 of a free slot is zero; its second word links the free slots of
+  the slab. Whoever takes a slot makes the upper half of word 0 nonzero before anything may look for it, and `release`
+  zeroes it.
+- The unit map has a byte for each unit of the span: 0 is foreign, 1 the first unit of a slab or run, 2 + k a later unit
+  of a run whose first unit lies at least 2**k units before. So `slot_of` finds the slot around any address in constant
+  time (a run of n units: at most log2 n steps): the reclaimer asks it about every word of a stack.
 - A slab is on its class's `partial` list exactly while it has both used and free slots, or is the class's one spare.
 - Nothing here allocates objects, counts references or sleeps.
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import sizeof, struct, u8, u32
+from kernel.lang import sizeof, struct, u32
 from kernel.lang.unsafe import load_i64, load_u8, load_u32, store_i64, store_u8, struct_at_address
 
 PAGE_SHIFT: Final = 12
@@ -159,9 +160,9 @@ def configure(
 ) -> None:
     """Start the allocator.
 
-    All pages will lie in `span_bytes` (a multiple of 16 KiB) from `span_start` (16 KiB-aligned; the kernel's direct map). `unit_map` is
-    the address of `unit_map_bytes(span_bytes)` zero bytes. `take_pages(order)` returns the address of 2**order pages, aligned to
-    their size, or 0; `give_pages(address, order)` takes them back.
+    All pages will lie in `span_bytes` (a multiple of 16 KiB) from `span_start` (16 KiB-aligned; the kernel's direct
+    map). `unit_map` is the address of `unit_map_bytes(span_bytes)` zero bytes. `take_pages(order)` returns the address
+    of 2**order pages, aligned to their size, or 0; `give_pages(address, order)` takes them back.
     """
     assert span_start & (UNIT_SIZE - 1) == 0 and span_bytes & (UNIT_SIZE - 1) == 0
     SLABS.span_start = span_start
@@ -243,7 +244,8 @@ def slot_size(slot: int) -> int:
     return struct_at_address(Slab, head_of(slot)).slot_size
 
 
-# Marks ------------------------------------------------------------------------------------------------------------------
+# Marks
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def new_epoch() -> None:
@@ -279,7 +281,8 @@ def clear_marks(head: int, slab: Slab) -> None:
     slab.epoch = SLABS.epoch
 
 
-# Walking ----------------------------------------------------------------------------------------------------------------
+# Walking
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def unit_count() -> int:
@@ -315,7 +318,8 @@ def bytes_held() -> int:
     return SLABS.pages << PAGE_SHIFT
 
 
-# Slabs and runs ---------------------------------------------------------------------------------------------------------
+# Slabs and runs
+# ---------------------------------------------------------------------------------------------------------
 
 
 def head_of(slot: int) -> int:
@@ -436,7 +440,8 @@ def return_units(head: int, order: int) -> None:
     SLABS.give_pages(head, order)
 
 
-# Poison -----------------------------------------------------------------------------------------------------------------
+# Poison
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def poison(slot: int, size_bytes: int) -> None:

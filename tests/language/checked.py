@@ -1,15 +1,18 @@
 """Kernel Python under CPython with the compiler's checks: what compiled code must do, without the compiler.
 
-A source file is parsed, its arithmetic, indexing and stores are rewritten into calls of the functions below, and the result runs as an
-ordinary module. Added to Python's own behaviour are exactly the rules of docs/language.md:
+A source file is parsed, its arithmetic, indexing and stores are rewritten into calls of the functions below, and the
+result runs as an ordinary module. Added to Python's own behaviour are exactly the rules of docs/language.md:
 
-- the result of `+ - * //`, unary `-`, `<<`, `abs` and `sum` on ints must fit in 64 bits, signed; shift counts lie in 0…63;
+- the result of `+ - * //`, unary `-`, `<<`, `abs` and `sum` on ints must fit in 64 bits, signed; shift counts lie in
+  0…63;
 - under a cast such as `u32(…)` ring operators are exact, since they wrap;
 - a negative index traps, unless it is a literal;
 - a store to a place declared with a storage type (annotated local, parameter, result, field) must be in its range.
 
 The rewriting knows no types: the functions look at the values.
 """
+
+# ruff: noqa: ANN401  (the values of a program under test are of any type)
 
 from __future__ import annotations
 
@@ -42,10 +45,12 @@ class ShiftCountError(Exception):
 
 
 class U64(int):
-    """A value of type u64, so that its arithmetic is known from that of int. (The prelude's `u64(x)` gives a plain int.)"""
+    """A value of type u64, so that its arithmetic is known from that of int. (The prelude's `u64(x)` gives a plain
+    int.)"""
 
 
-# What rewritten code calls ----------------------------------------------------------------------------------------------
+# What rewritten code calls
+# ----------------------------------------------------------------------------------------------
 
 OPERATORS: dict[str, Any] = {
     "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "FloorDiv": operator.floordiv, "Mod": operator.mod,
@@ -144,7 +149,8 @@ SUPPORT = {
 }  # fmt: skip
 
 
-# Rewriting --------------------------------------------------------------------------------------------------------------
+# Rewriting
+# --------------------------------------------------------------------------------------------------------------
 
 
 def call(function: str, *args: ast.expr) -> ast.Call:

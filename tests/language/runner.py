@@ -53,7 +53,7 @@ def run_python(path: Path, checked: bool) -> Outcome:
             module.main()
     except BROKEN:
         return Outcome(output.getvalue().splitlines(), None, traceback.format_exc(), broken=True)
-    except Exception as error:  # noqa: BLE001  (whatever a program raises is its outcome)
+    except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno or 0 for frame in frames if frame.filename == str(path)]
         return Outcome(output.getvalue().splitlines(), Trap(type(error).__name__, lines), traceback.format_exc())

@@ -1,10 +1,11 @@
 """Every case in `cases/` runs plainly, with checks, and compiled in both profiles; all must print the same.
 
-A case that traps says so: `# traps: OverflowError at line 17`. Its checked run must end with that exception at that line, and its compiled
-runs must print the same lines before, and show that line in their traceback. What plain CPython does then is its own affair.
+A case that traps says so: `# traps: OverflowError at line 17`. Its checked run must end with that exception at that
+line, and its compiled runs must print the same lines before, and show that line in their traceback. What plain CPython
+does then is its own affair.
 
-Cases that do not trap are compiled together, as modules of one program, which is quick; if that fails, they are compiled one by
-one so that each failure has its name.
+Cases that do not trap are compiled together, as modules of one program, which is quick; if that fails, they are
+compiled one by one so that each failure has its name.
 """
 
 from __future__ import annotations

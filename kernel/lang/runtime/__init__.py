@@ -1,5 +1,6 @@
-"""The run-time library: the classes behind list, dict, deque and bytearray, and the functions behind text and byte strings.
+"""The run-time library: the classes behind list, dict, deque and bytearray, and the functions behind text and byte
+strings.
 
-Compiled code uses it where Python code uses the built-in types; under CPython the built-in types themselves run, and this package only
-in its own tests.
+Compiled code uses it where Python code uses the built-in types; under CPython the built-in types themselves run, and
+this package only in its own tests.
 """

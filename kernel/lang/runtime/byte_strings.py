@@ -1,6 +1,7 @@
 """The operations of `bytes`: the compiler calls `bytes_<operation>` for the method or operator.
 
-Each does what Python's does, or traps. Results are new objects, except that a slice or strip that changes nothing returns the operand.
+Each does what Python's does, or traps. Results are new objects, except that a slice or strip that changes nothing
+returns the operand.
 """
 
 from __future__ import annotations
@@ -184,8 +185,10 @@ def bytes_endswith(data: bytes, suffix: bytes) -> bool:
     return len(suffix) <= len(data) and equal_at(data, len(data) - len(suffix), suffix, 0, len(suffix))
 
 
-def bytes_split(data: bytes, separator: bytes, limit: int = NO_LIMIT) -> List[bytes]:
-    """`data.split(separator, limit)`; traps on an empty separator."""
+def bytes_split(data: bytes, separator: bytes | None = None, limit: int = NO_LIMIT) -> List[bytes]:
+    """`data.split(separator, limit)`; without a separator, `data.split()`. Traps on an empty separator."""
+    if separator is None:
+        return bytes_split_spaces(data)
     if len(separator) == 0:
         trap(TRAP_RANGE)
     parts: List[bytes] = List()
@@ -265,40 +268,3 @@ def bytes_isdigit(data: bytes) -> bool:
         if not 48 <= byte_at(data, place) <= 57:
             return False
     return len(data) > 0
-
-
-def parse_int(data: bytes, base: int = 10) -> int:
-    """`int(data, base)`, for bases 2 to 36; traps on what is no number. Underscores are not allowed, the prefix of the base is."""
-    text = bytes_strip(data)
-    place = 0
-    negative = False
-    if len(text) > 0 and (byte_at(text, 0) == 43 or byte_at(text, 0) == 45):
-        negative = byte_at(text, 0) == 45
-        place = 1
-    if place + 2 < len(text) and byte_at(text, place) == 48 and prefix_base(byte_at(text, place + 1)) == base:
-        place += 2
-    if place == len(text):
-        trap(TRAP_RANGE)
-    value = 0
-    while place < len(text):
-        digit = digit_value(byte_at(text, place))
-        if digit >= base:
-            trap(TRAP_RANGE)
-        # Downwards, so that the least int parses too.
-        value = value * base - digit
-        place += 1
-    return value if negative else -value
-
-
-def prefix_base(letter: int) -> int:
-    """The base that a letter behind a 0 announces; 0 if none."""
-    lower = letter | 32
-    return 16 if lower == 120 else 8 if lower == 111 else 2 if lower == 98 else 0
-
-
-def digit_value(letter: int) -> int:
-    """What a digit or letter counts; 255 if it is neither."""
-    if 48 <= letter <= 57:
-        return letter - 48
-    lower = letter | 32
-    return lower - 87 if 97 <= lower <= 122 else 255

@@ -1,25 +1,29 @@
 """The classes behind list, dict, deque and bytearray.
 
-Each method does what Python's does, or traps; never anything else. A negative index traps, unless the source wrote it as a literal: then
-the compiler calls `from_end`. Slices are Python's, negative bounds included.
+Each method does what Python's does, or traps; never anything else. A negative index traps, unless the source wrote it
+as a literal: then the compiler calls `from_end`. Slices are Python's, negative bounds included.
 
 Where Python overloads a method, or spells it as syntax, the compiler calls:
 
-| source | here | | source | here |
-| --- | --- | --- | --- | --- |
-| `x[-k]`, k literal | `from_end(k)` | | `x[a:b]` | `slice(a, b)`, with 0 and `LAST` for what is left out |
-| `x + y` | `concat(y)` | | `x * n` | `repeat(n)` |
-| `x += y` | `extend(y)` | | `del x[a:b]` | `delete_slice(a, b)` |
-| `x.copy()`, `list(x)` | `copy()` | | `bytes(b)` | `to_bytes()` |
-| `b += data`, `b.extend(data)` | `extend_bytes`, `extend_array`, `extend_span` by type | | `bytearray(n)`, `bytearray(data)` | `ByteArray(n)`, `byte_array_of(data)` |
-| `d.get(k)`, `d.get(k, v)` | `get`, `get_default` | | `list(d)`, `list(d.keys())` | `key_list()` |
-| `d.pop(k)`, `d.pop(k, v)`, `d.pop(k, None)` | `pop`, `pop_default`, `pop_optional` | | `list(d.values())` | `value_list()` |
+| source | here |
+| --- | --- |
+| `x[-k]`, k literal | `from_end(k)` |
+| `x[a:b]`, `del x[a:b]` | `slice(a, b)`, `delete_slice(a, b)`, with 0 and `LAST` for what is left out |
+| `x + y`, `x * n`, `x += y` | `concat(y)`, `repeat(n)`, `extend(y)` |
+| `x.pop()`, `x.pop(i)` | `pop_last()`, `pop_at(i)`; a deque's `pop()` is `pop()` |
+| `x.copy()`, `list(x)` | `copy()` |
+| `b.extend(data)` | `extend_bytes`, `extend_array`, `extend_span` by the type of `data` |
+| `bytes(b)`, `bytearray(n)`, `bytearray(data)` | `to_bytes()`, `ByteArray(n)`, `byte_array_of(data)` |
+| `d.get(k)`, `d.get(k, v)` | `get`, `get_default` |
+| `d.pop(k)`, `d.pop(k, v)`, `d.pop(k, None)` | `pop`, `pop_default`, `pop_optional` |
+| `list(d)`, `list(d.keys())`, `list(d.values())` | `key_list()`, `value_list()` |
 
-`for` over a dict runs `i = d.entry_first()`, `while i >= 0`, the body with `d.entry_key(i)` and `d.entry_value(i)`, `i = d.entry_next(i)`, and traps
-(TRAP_CHANGED) before `entry_next` if `d.version` is no longer what it was: every insertion and removal changes it. Deques have a `version` too.
+`for` over a dict runs `i = d.entry_first()`, `while i >= 0`, the body with `d.entry_key(i)` and `d.entry_value(i)`, `i
+= d.entry_next(i)`, and traps (TRAP_CHANGED) before `entry_next` if `d.version` is no longer what it was: every
+insertion and removal changes it. Deques have a `version` too.
 
-Storage comes from `RawArray`s, at least doubled when full; growing raises MemoryError with the container unchanged. A container without
-elements has no storage. An element that leaves is dropped at once, so that its count falls.
+Storage comes from `RawArray`s, at least doubled when full; growing raises MemoryError with the container unchanged. A
+container without elements has no storage. An element that leaves is dropped at once, so that its count falls.
 
 This file is long because the compiler knows these four classes by this module's name.
 """
@@ -126,10 +130,18 @@ class List(Generic[T]):
         self._items[self._length] = value
         self._length += 1
 
-    def pop(self, index: int = -1) -> T:
-        """Remove and return an element; the last one for -1."""
-        if index == -1:
-            index = self._length - 1
+    def pop_last(self) -> T:
+        """`pop()`."""
+        last = self._length - 1
+        if last < 0:
+            trap(TRAP_INDEX)
+        value = self._items[last]
+        self._items.clear(last, 1)
+        self._length = last
+        return value
+
+    def pop_at(self, index: int) -> T:
+        """`pop(index)`."""
         if index < 0 or index >= self._length:
             trap(TRAP_INDEX)
         value = self._items[index]
@@ -285,7 +297,8 @@ def capacity_for(entries: int) -> int:
 
 
 def table_of(hashes: list[int]) -> list[int]:
-    """The `_table` of a dictionary with entries of these hashes, in order: for the compiler, which lays out frozen dictionaries."""
+    """The `_table` of a dictionary with entries of these hashes, in order: for the compiler, which lays out frozen
+    dictionaries."""
     capacity = capacity_for(len(hashes))
     cells = [0] * index_size(capacity)
     for number, hash_value in enumerate(hashes):
@@ -301,13 +314,14 @@ def table_of(hashes: list[int]) -> list[int]:
 class Dict(Generic[K, V]):
     """`dict[K, V]`: insertion-ordered entries, and an index into them by hash.
 
-    `_keys` and `_values` hold `_used` entries, removed ones (hash `REMOVED`, key and value null) included. `_table` holds
-    `_capacity` hashes of 31 bits, and behind them, in a dictionary of more than `SMALL` entries, an open-addressed index of
-    2 * `_capacity` cells: 0 free, -1 given up, or the entry's number plus 1. Each entry ever made since the last rebuild uses one cell, so
-    the index is at most half full and every probe ends. A small dictionary is searched entry by entry.
+    `_keys` and `_values` hold `_used` entries, removed ones (hash `REMOVED`, key and value null) included. `_table`
+    holds `_capacity` hashes of 31 bits, and behind them, in a dictionary of more than `SMALL` entries, an
+    open-addressed index of 2 * `_capacity` cells: 0 free, -1 given up, or the entry's number plus 1. Each entry ever
+    made since the last rebuild uses one cell, so the index is at most half full and every probe ends. A small
+    dictionary is searched entry by entry.
 
-    A frozen dictionary whose keys hash by their address comes from the compiler with `_stale` set: the addresses are known only in the
-    image, so the first look-up computes hashes and index in place (no memory is needed).
+    A frozen dictionary whose keys hash by their address comes from the compiler with `_stale` set: the addresses are
+    known only in the image, so the first look-up computes hashes and index in place (no memory is needed).
     """
 
     _keys: RawArray[K]
@@ -446,7 +460,8 @@ class Dict(Generic[K, V]):
             entry = self.entry_next(entry)
         return result
 
-    # Iteration ----------------------------------------------------------------------------------------------------------
+    # Iteration
+    # ----------------------------------------------------------------------------------------------------------
 
     def entry_first(self) -> int:
         """The number of the first entry, or -1."""
@@ -471,7 +486,8 @@ class Dict(Generic[K, V]):
         """The value of such an entry."""
         return self._values[entry]
 
-    # Entries and index --------------------------------------------------------------------------------------------------
+    # Entries and index
+    # --------------------------------------------------------------------------------------------------
 
     def _find(self, key: K, hash_value: int) -> int:
         """The number of the entry of a key, or -1."""
@@ -567,7 +583,8 @@ class Dict(Generic[K, V]):
 
 @final
 class Deque(Generic[T]):
-    """`deque[T]`: a ring whose capacity is a power of two. `version` changes with every change of length: `for` traps on it."""
+    """`deque[T]`: a ring whose capacity is a power of two. `version` changes with every change of length: `for` traps
+    on it."""
 
     _items: RawArray[T]
     _length: int
@@ -683,7 +700,8 @@ class Deque(Generic[T]):
 
 @final
 class ByteArray:
-    """`bytearray`: bytes from `_start` in an array. Deleting at the front moves the start, so that queues of bytes are cheap."""
+    """`bytearray`: bytes from `_start` in an array. Deleting at the front moves the start, so that queues of bytes are
+    cheap."""
 
     _items: RawArray[u8]
     _start: int
@@ -734,10 +752,12 @@ class ByteArray:
         self._items[self._start + self._length] = value
         self._length += 1
 
-    def pop(self, index: int = -1) -> int:
-        """Remove and return a byte; the last one for -1."""
-        if index == -1:
-            index = self._length - 1
+    def pop_last(self) -> int:
+        """`pop()`."""
+        return self.pop_at(self._length - 1)
+
+    def pop_at(self, index: int) -> int:
+        """`pop(index)`."""
         value = self[index]
         self.delete_slice(index, index + 1)
         return value

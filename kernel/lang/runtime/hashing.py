@@ -1,4 +1,5 @@
-"""Hashes of dictionary keys: pure functions, the same in the image and in the compiler, which lays out frozen dictionaries.
+"""Hashes of dictionary keys: pure functions, the same in the image and in the compiler, which lays out frozen
+dictionaries.
 
 Every hash is 31 bits. Keys are trusted to be no attack: a table is never longer than the kernel's own limits make it.
 """

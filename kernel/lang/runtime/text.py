@@ -9,7 +9,14 @@ from typing import Final
 
 from kernel.lang import Span, extern, final, inline, u8, u64
 from kernel.lang.raw import RawArray, array_span, become_bytes, byte_at, bytes_text, copy_in, no_array, text_bytes
-from kernel.lang.runtime.byte_strings import bytes_compare, bytes_concat, bytes_equal
+from kernel.lang.runtime.byte_strings import (
+    bytes_compare,
+    bytes_concat,
+    bytes_contains,
+    bytes_equal,
+    bytes_repeat,
+    bytes_strip,
+)
 from kernel.lang.unsafe import TRAP_RANGE, address_of, span_at, trap
 
 FIRST_CAPACITY: Final = 64
@@ -37,6 +44,16 @@ def str_compare(left: str, right: str) -> int:
 def str_concat(left: str, right: str) -> str:
     """`left + right`."""
     return bytes_text(bytes_concat(text_bytes(left), text_bytes(right)))
+
+
+def str_repeat(text: str, times: int) -> str:
+    """`text * times`."""
+    return bytes_text(bytes_repeat(text_bytes(text), times))
+
+
+def str_contains(text: str, part: str) -> bool:
+    """`part in text`."""
+    return bytes_contains(text_bytes(text), text_bytes(part))
 
 
 def str_length(text: str) -> int:
@@ -108,6 +125,44 @@ def int_chr(code: int) -> str:
     return builder.finish()
 
 
+def int_parse(data: bytes, base: int = 10) -> int:
+    """`int(data, base)`, for bases 2 to 36; traps on what is no number. Underscores are not allowed, the prefix of the
+    base is."""
+    text = bytes_strip(data)
+    place = 0
+    negative = False
+    if len(text) > 0 and (byte_at(text, 0) == 43 or byte_at(text, 0) == 45):
+        negative = byte_at(text, 0) == 45
+        place = 1
+    if place + 2 < len(text) and byte_at(text, place) == 48 and prefix_base(byte_at(text, place + 1)) == base:
+        place += 2
+    if place == len(text):
+        trap(TRAP_RANGE)
+    value = 0
+    while place < len(text):
+        digit = digit_value(byte_at(text, place))
+        if digit >= base:
+            trap(TRAP_RANGE)
+        # Downwards, so that the least int parses too.
+        value = value * base - digit
+        place += 1
+    return value if negative else -value
+
+
+def prefix_base(letter: int) -> int:
+    """The base that a letter behind a 0 announces; 0 if none."""
+    lower = letter | 32
+    return 16 if lower == 120 else 8 if lower == 111 else 2 if lower == 98 else 0
+
+
+def digit_value(letter: int) -> int:
+    """What a digit or letter counts; 255 if it is neither."""
+    if 48 <= letter <= 57:
+        return letter - 48
+    lower = letter | 32
+    return lower - 87 if 97 <= lower <= 122 else 255
+
+
 def text_of_int(value: int) -> str:
     """`str(value)`."""
     builder = TextBuilder()
@@ -132,8 +187,8 @@ def print_text(text: str) -> None:
 
 @final
 class TextBuilder:
-    """Text that grows at its end. `finish` hands it out without a copy; `clear` starts anew with the storage that is there, so that
-    a builder kept for good formats without allocating as long as its text fits."""
+    """Text that grows at its end. `finish` hands it out without a copy; `clear` starts anew with the storage that is
+    there, so that a builder kept for good formats without allocating as long as its text fits."""
 
     _buffer: RawArray[u8]
     _length: int
@@ -182,7 +237,8 @@ class TextBuilder:
         """A view of the text's bytes; it goes stale with the next addition."""
         return array_span(self._buffer, 0, self._length)
 
-    # Additions ----------------------------------------------------------------------------------------------------------
+    # Additions
+    # ----------------------------------------------------------------------------------------------------------
 
     def add_raw(self, data: bytes) -> None:
         """Bytes that are UTF-8."""
@@ -235,14 +291,26 @@ class TextBuilder:
         self.add_raw(b"True" if value else b"False")
 
     def add_int(
-        self, value: int, base: int = 10, width: int = 0, zero_pad: bool = False, upper: bool = False, alternate: bool = False
+        self,
+        value: int,
+        base: int = 10,
+        width: int = 0,
+        zero_pad: bool = False,
+        upper: bool = False,
+        alternate: bool = False,
     ) -> None:
-        """`f"{value:…}"` in base 2, 8, 10 or 16, padded on the left (with zeros behind the sign, if asked); for a negative width, on
-        the right. `alternate` puts the base's prefix in front."""
+        """`f"{value:…}"` in base 2, 8, 10 or 16, padded on the left (with zeros behind the sign, if asked); for a
+        negative width, on the right. `alternate` puts the base's prefix in front."""
         self.add_number(magnitude_of(value), value < 0, base, width, zero_pad, upper, alternate)
 
     def add_u64(
-        self, value: u64, base: int = 10, width: int = 0, zero_pad: bool = False, upper: bool = False, alternate: bool = False
+        self,
+        value: u64,
+        base: int = 10,
+        width: int = 0,
+        zero_pad: bool = False,
+        upper: bool = False,
+        alternate: bool = False,
     ) -> None:
         """The same for a u64."""
         self.add_number(value, False, base, width, zero_pad, upper, alternate)
@@ -294,7 +362,8 @@ class TextBuilder:
         self.add_quoted(data, False)
 
     def add_str_repr(self, text: str) -> None:
-        """`f"{text!r}"`. Characters beyond ASCII stand for themselves (Python escapes those that it holds for unprintable)."""
+        """`f"{text!r}"`. Characters beyond ASCII stand for themselves (Python escapes those that it holds for
+        unprintable)."""
         self.add_quoted(text_bytes(text), True)
 
     def add_quoted(self, data: bytes, is_text: bool) -> None:

@@ -35,7 +35,7 @@ def main() -> None:
     show(b"".join([b"a", b"b"]))
     show(data + b"!" + b"")
     show(b"ab" * 3)
-    print(b"abc" == b"abc", b"abc" == b"abd", b"abc" != b"ab", b"abc" < b"abd", b"ab" < b"abc", b"b" > b"abc", b"" < b"a")
+    print(data == b"/usr" + data[4:], data == b"abd", data != b"ab", b"abc" < b"abd", b"ab" < b"abc", b"b" > b"abc", b"" < b"a")
     print(b"local" in data, b"lokal" in data, 47 in data, 48 in data)
     total = 0
     for value in data:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernel.lang import Span, span_of, u8
+from kernel.lang import Span, span_of, u8, u64
 
 
 def checksum(span: Span[u8]) -> int:
@@ -18,7 +18,7 @@ def main() -> None:
     span.store_u8(0, 1)
     span.store_u16(2, 0x1234)
     span.store_u32(4, 0xDEADBEEF)
-    span.store_u64(8, 0x0102030405060708)
+    span.store_u64(8, u64(0x0102030405060708))
     print(span[0], span[2], span[3], span.load_u16(2), span.load_u32(4), span.load_u64(8))
     print(span.load_be16(2), span.load_be32(4))
     middle = span[8:16]

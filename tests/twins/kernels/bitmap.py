@@ -7,7 +7,6 @@ from typing import Literal
 from kernel.lang import Array, noinline, u32
 
 
-
 class Bitmap:
     words: Array[u32, Literal[64]]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import Span, noinline, span_of, u8
 
 
-
 @noinline
 def checksum(packet: Span[u8]) -> int:
     total = 0

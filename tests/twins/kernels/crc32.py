@@ -7,7 +7,6 @@ from typing import Literal
 from kernel.lang import Array, Span, noinline, span_of, u8, u32
 
 
-
 class Table:
     entries: Array[u32, Literal[256]]
 

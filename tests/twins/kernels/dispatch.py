@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import noinline
 
 
-
 class Shape:
     size: int
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import Span, noinline, span_of, u8
 
 
-
 @noinline
 def find(text: Span[u8], pattern: Span[u8]) -> int:
     for start in range(len(text) - len(pattern) + 1):

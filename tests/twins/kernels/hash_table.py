@@ -7,7 +7,6 @@ from typing import Literal
 from kernel.lang import Array, noinline, u32
 
 
-
 class Table:
     keys: Array[int, Literal[1024]]
     values: Array[int, Literal[1024]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import noinline
 
 
-
 class Node:
     value: int
     next: Node | None

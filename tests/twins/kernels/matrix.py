@@ -7,7 +7,6 @@ from typing import Literal
 from kernel.lang import Array, noinline
 
 
-
 class Matrix:
     cells: Array[int, Literal[576]]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import Errno, Span, noinline, span_of, u8
 
 
-
 @noinline
 def parse(text: Span[u8], start: int) -> int:
     value = 0

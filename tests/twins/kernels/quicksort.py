@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import noinline
 
 
-
 @noinline
 def quicksort(values: list[int], low: int, high: int) -> None:
     if low >= high:

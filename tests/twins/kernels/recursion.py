@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import Errno, noinline
 
 
-
 def fibonacci(n: int) -> int:
     if n < 0:
         raise Errno(22)

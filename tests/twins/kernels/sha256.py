@@ -7,7 +7,6 @@ from typing import Final, Literal
 from kernel.lang import Array, noinline, u32
 
 
-
 def make_constants() -> list[int]:
     """The first 32 bits of the fractions of the cube roots of the first 64 primes, by integer roots."""
     constants: list[int] = []

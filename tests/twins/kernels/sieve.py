@@ -5,7 +5,6 @@ from __future__ import annotations
 from kernel.lang import noinline, span_of
 
 
-
 @noinline
 def run(rounds: int) -> int:
     limit = 20000

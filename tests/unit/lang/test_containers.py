@@ -51,10 +51,10 @@ def test_list(operations: list[tuple[int, int, int, int]]) -> None:
                 ours.insert(a, value)
                 model.insert(a, value)
             case 4:
-                same_error(ours.pop, model.pop)
+                same_error(ours.pop_last, model.pop)
             case 5:
                 place = abs(a)
-                same_error(lambda p=place: ours.pop(p), lambda p=place: model.pop(p))
+                same_error(lambda p=place: ours.pop_at(p), lambda p=place: model.pop(p))
             case 6 if value in model:
                 ours.remove(value)
                 model.remove(value)
@@ -244,6 +244,6 @@ def test_byte_array(operations: list[tuple[int, int, int, bytes]]) -> None:
                 ours[abs(a)] = 200
                 model[abs(a)] = 200
             case 8:
-                same_error(ours.pop, model.pop)
+                same_error(ours.pop_last, model.pop)
         assert ours.to_bytes() == bytes(model)
     assert byte_array_of(bytes(model)).to_bytes() == bytes(model)

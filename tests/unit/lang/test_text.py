@@ -14,6 +14,7 @@ from kernel.lang.runtime.hashing import MASK, hash_bytes, hash_int, hash_str
 SHORT = st.lists(st.sampled_from(b"ab /\n"), max_size=24).map(bytes)
 INTS = st.one_of(st.integers(-300, 300), st.integers(-(2**63), 2**63 - 1))
 PLACES = st.integers(-30, 30)
+BASES = [(2, "b"), (8, "o"), (10, "d"), (16, "x"), (16, "X")]
 
 
 def listed(parts: List[bytes]) -> list[bytes]:
@@ -61,9 +62,9 @@ def test_long_byte_strings_compare_word_by_word() -> None:
 @given(INTS, st.sampled_from([2, 8, 10, 16]))
 def test_parse_int(value: int, base: int) -> None:
     digits = {2: "b", 8: "o", 10: "d", 16: "x"}[base]
-    assert b.parse_int(f" {value:{digits}}\n".encode(), base) == value
+    assert t.int_parse(f" {value:{digits}}\n".encode(), base) == value
     if base != 10:
-        assert b.parse_int(f"{value:#{digits}}".encode(), base) == value
+        assert t.int_parse(f"{value:#{digits}}".encode(), base) == value
 
 
 @pytest.mark.parametrize("text", [b"", b"-", b"12x", b"0x", b"9 9", b"+-3"])
@@ -71,11 +72,11 @@ def test_parse_int_traps(text: bytes) -> None:
     with pytest.raises(ValueError):
         int(text)
     with pytest.raises((ValueError, OverflowError)):
-        b.parse_int(text)
+        t.int_parse(text)
 
 
 @settings(max_examples=300, deadline=None)
-@given(INTS, st.sampled_from([(2, "b"), (8, "o"), (10, "d"), (16, "x"), (16, "X")]), st.integers(0, 70), st.booleans(), st.booleans())
+@given(INTS, st.sampled_from(BASES), st.integers(0, 70), st.booleans(), st.booleans())
 def test_int_formats(value: int, base: tuple[int, str], width: int, zero_pad: bool, alternate: bool) -> None:
     builder = t.TextBuilder()
     builder.add_int(value, base[0], width, zero_pad, base[1] == "X", alternate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -174,7 +175,7 @@ def test_a_full_table_loses_nothing(world: HeapWorld, monkeypatch: pytest.Monkey
     kept = world.new(kind, 16)
     world.hold(0, kept)
     chain = [world.new(kind, 16) for _ in range(50)]
-    for left, right in zip(chain, chain[1:], strict=False):
+    for left, right in itertools.pairwise(chain):
         world.set(left, 8, right)
     assert heap.TABLE.incomplete
     reclaim.reclaim_now()
@@ -200,7 +201,8 @@ def test_memory_comes_back_before_allocation_fails() -> None:
 
 
 def test_random_graphs_match_a_model(world: HeapWorld) -> None:
-    """Objects with four fields, random stores, a few stack words: exactly what the model reaches from counts and stack is alive."""
+    """Objects with four fields, random stores, a few stack words: exactly what the model reaches from counts and stack
+    is alive."""
     choice = random.Random(7)
     kind = world.type(reclaim.KIND_INSTANCE, 40, pointers=(8, 16, 24, 32))
     fields: dict[int, list[int]] = {}

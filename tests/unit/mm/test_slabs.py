@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -67,7 +68,7 @@ def test_random_life_without_overlap(world: HeapWorld) -> None:
             assert slabs.slot_size(slot) >= size
             live[slot] = size
     spans = sorted((slot, slot + size) for slot, size in live.items())
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spans))
     assert slabs.slots_in_use() == len(live)
     assert slabs.bytes_in_use() == sum(slabs.slot_size(slot) for slot in live)
     for slot, size in live.items():
