@@ -224,6 +224,12 @@ def is_reference(t: Type) -> bool:
             return False
 
 
+_BUILTIN_NAMES = {
+    f"kernel.lang.runtime.containers.{ours}": pythons
+    for ours, pythons in (("List", "list"), ("Dict", "dict"), ("Deque", "deque"), ("ByteArray", "bytearray"))
+}
+
+
 def show(t: Type) -> str:
     """The type as a programmer writes it, for messages."""
     match t:
@@ -240,7 +246,7 @@ def show(t: Type) -> str:
         case BytesType():
             return "bytes"
         case ClassType(name, args) | StructType(name, args):
-            short = name.rsplit(".", 1)[-1]
+            short = _BUILTIN_NAMES.get(name) or name.rsplit(".", 1)[-1]
             return f"{short}[{', '.join(show(a) for a in args)}]" if args else short
         case EnumType(name) | TypeVariable(name) | ModuleType(name):
             return name.rsplit(".", 1)[-1]

@@ -309,6 +309,8 @@ class CallConverter:
         else:
             args = [self.expression(a) for a in node.args]
         if prefix in ("str", "bytes") and name in ("encode", "decode"):
+            if len(args) > 1 or not all(isinstance(a, StrLit) and a.value.lower() in ("utf-8", "utf8") for a in args):
+                raise Diagnostic("KP214", loc, f"{name} knows only UTF-8, and only strictly", f"write .{name}()")
             args = []
         return CallBuiltin(loc, self.convert_type(node), f"{prefix}.{name}", [receiver, *args])
 

@@ -64,6 +64,10 @@ def convert_class(node: ClassDef, path: str, types: TypeConverter) -> ClassDecl:
     elif is_exception(info):
         kind = "exception"
     errors: list[Diagnostic] = []
+    if node.metaclass is not None:
+        errors.append(Diagnostic("KP247", loc, f"{info.name} has a metaclass", "everything is known at compile time: write plain classes"))
+    if "dataclass" in names:
+        errors.append(Diagnostic("KP238", loc, f"{info.name} is a data class", "write __init__, or make it a @struct if it is a value"))
     packed = any(
         isinstance(d, CallExpr) and "packed" in d.arg_names and isinstance(d.args[d.arg_names.index("packed")], NameExpr)
         for d in node.decorators
@@ -89,6 +93,9 @@ def _base(info: TypeInfo, types: TypeConverter, loc: Loc, errors: list[Diagnosti
         return None
     if len(bases) > 1:
         errors.append(Diagnostic("KP121", loc, f"{info.name} has several base classes", "keep one, and hold the other in a field"))
+    if bases[0].type.fullname == "builtins.type":
+        errors.append(Diagnostic("KP247", loc, f"{info.name} is a metaclass", "everything is known at compile time: write plain classes"))
+        return None
     if bases[0].type.fullname.startswith("builtins.") and not is_exception(info):
         errors.append(Diagnostic("KP122", loc, f"{info.name} derives from {bases[0].type.name}", "hold one in a field"))
         return None
@@ -125,8 +132,9 @@ def _fields(node: ClassDef, info: TypeInfo, types: TypeConverter, path: str, err
                 continue
             enter(lvalue.node, loc)
     for symbol in info.names.values():
-        if isinstance(symbol.node, Var) and symbol.implicit:
-            enter(symbol.node, Loc(path, symbol.node.line if symbol.node.line > 0 else node.line))
+        if not isinstance(symbol.node, Var) or not symbol.implicit:
+            continue
+        enter(symbol.node, Loc(path, symbol.node.line if symbol.node.line > 0 else node.line, max(symbol.node.column, 0)))
     return fields
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from compiler.front.convert_types import short_name
-from compiler.front.rules import KERNEL_ERROR, container_faults, heap_fault, walk
+from compiler.front.rules import KERNEL_ERROR, a_type, container_faults, heap_fault, walk
 from compiler.tree import (
     CallFunction,
     CallMethod,
@@ -19,7 +19,7 @@ from compiler.tree import (
     Loc,
     Program,
 )
-from compiler.types import ArrayType, BoolType, ClassType, EnumType, IntType, StructType, TypeVariable, show
+from compiler.types import ArrayType, BoolType, ClassType, EnumType, IntType, StructType, TypeVariable
 
 UNSAFE_MODULES = ("kernel.lang.unsafe", "arch.x86_64.instructions")
 _HOOKS = (
@@ -72,7 +72,7 @@ def _check_struct_fields(decl: ClassDecl) -> None:
             t = t.element
         if not isinstance(t, IntType | BoolType | StructType | EnumType | TypeVariable):
             hint = "a struct holds ints, bools, enums, structs and Arrays of them; use a class"
-            _fail(decl, "KP246", f"a {show(t)} in the struct field {field.name}", hint)
+            _fail(decl, "KP246", f"{a_type(t)} in the struct field {field.name}", hint)
 
 
 def _check_exception(decl: ClassDecl) -> None:

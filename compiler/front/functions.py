@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import mypy.types as mt
-from mypy.nodes import CallExpr, Decorator, Expression, FuncDef, MypyFile, NameExpr, StrExpr
+from mypy.nodes import CallExpr, Decorator, Expression, FuncDef, MypyFile, NameExpr, RefExpr, StrExpr
 
 from compiler.diagnostics import internal_error
 from compiler.front.classes import decorator_name
@@ -26,7 +26,6 @@ class Converter:
     def convert_function(self, node: FuncDef | Decorator, tree: MypyFile) -> Function:
         """The typed tree of a function. Broken rules of the subset are kept in `errors`."""
         definition = node.func if isinstance(node, Decorator) else node
-        decorators = _decorators(node) if isinstance(node, Decorator) else {}
         loc = Loc(tree.path, definition.line, definition.column, definition.end_line or definition.line, definition.end_column or 0)
         cls = definition.info.fullname if definition.info and not definition.is_static else None
         function = Function(
@@ -37,17 +36,19 @@ class Converter:
             body=[],
             locals={},
             cls=cls,
-            decorators=decorators,
+            decorators={},
             is_property=definition.is_property,
             is_generator=definition.is_generator,
         )
         try:
+            if isinstance(node, Decorator):
+                function.decorators = _decorators(node, loc)
             if definition.is_class:
                 raise Diagnostic("KP130", loc, "class methods are out", "write a function, or a static method")
             if definition.is_coroutine or definition.is_async_generator:
                 raise Diagnostic("KP131", loc, "async is out", "sleep on a WaitQueue instead")
             self._signature(definition, function)
-            if "extern" in decorators:
+            if "extern" in function.decorators:
                 return function  # the body is a simulation
             body = StatementConverter(self, tree, function, None)
             body.declare_parameters(definition)
@@ -65,9 +66,12 @@ class Converter:
         if not isinstance(signature, mt.CallableType):
             raise Diagnostic("KP132", loc, f"{definition.name} has no annotations", "annotate its parameters and its result")
         for argument, t in zip(definition.arguments, signature.arg_types, strict=True):
+            place = loc
+            if argument.line > 0:
+                place = Loc(loc.path, argument.line, max(argument.column, 0), argument.end_line or 0, argument.end_column or 0)
             if argument.kind.is_star():
-                raise Diagnostic("KP133", loc, "*args and **kwargs are out", "pass a list, or write the parameters out")
-            function.params.append(Param(argument.variable.name, self.types.convert(t, loc)))
+                raise Diagnostic("KP133", place, "*args and **kwargs are out", "pass a list, or write the parameters out")
+            function.params.append(Param(argument.variable.name, self.types.convert(t, place)))
         result = self.types.convert(signature.ret_type, loc)
         function.result = generator_element(result) if definition.is_generator else result
         own = [v for v in signature.variables if isinstance(v, mt.TypeVarType) and (v.id.namespace or "") == definition.fullname]
@@ -81,7 +85,7 @@ def generator_element(t: Type) -> Type:
     return t
 
 
-def _decorators(node: Decorator) -> dict[str, str]:
+def _decorators(node: Decorator, loc: Loc) -> dict[str, str]:
     found: dict[str, str] = {}
     for expr in node.original_decorators:
         value = ""
@@ -91,5 +95,9 @@ def _decorators(node: Decorator) -> dict[str, str]:
                 value = first.value
             elif isinstance(first, NameExpr):
                 value = first.name
+        callee = expr.callee if isinstance(expr, CallExpr) else expr
+        if isinstance(callee, RefExpr) and callee.fullname.startswith(("functools.", "contextlib.")):
+            hint = "write a class with __enter__ and __exit__" if callee.fullname.startswith("contextlib.") else "keep results in a dict of the module"
+            raise Diagnostic("KP237", loc, f"@{decorator_name(expr)} puts something else in the function's place", hint)
         found[decorator_name(expr)] = value
     return found

@@ -135,12 +135,13 @@ def check_function(program: Program, function: Function) -> None:
     rules.check_type(function.result, function.loc)
     if not function.is_generator:
         rules.check_known(function.result, function.loc)
-    for name, t in function.locals.items():
-        rules.check_type(t, function.loc)
-        rules.check_known(t, function.loc, name)
     for statement in function.body:
         rules.visit(statement)
     check_flows(program, function, rules.errors)
+    if not rules.errors:  # else the expressions told it already, with a better place
+        for name, t in function.locals.items():
+            rules.check_type(t, function.loc)
+            rules.check_known(t, function.loc, name)
     function.errors.extend(rules.errors)
 
 
@@ -236,7 +237,7 @@ class FunctionRules:
     def on_callvalue(self, node: CallValue) -> None:
         self.allowed.add(id(node.callee))
         if not isinstance(node.callee.type, FunctionType):
-            self.fail("KP240", node.loc, f"a {show(node.callee.type)} can't be called", "give it a named method")
+            self.fail("KP240", node.loc, f"{a_type(node.callee.type)} can't be called", "give it a named method")
         for arg in node.args:
             if self._is_closure(arg):
                 self.fail("KP220", arg.loc, "a closure passed through a function value", "call a function by its name")
@@ -366,7 +367,7 @@ class FunctionRules:
     def on_assign(self, node: Assign) -> None:
         for target in node.targets:
             if isinstance(target, TupleTarget) and not isinstance(node.value.type, TupleType):
-                message = f"a {show(node.value.type)} can't be unpacked"
+                message = f"{a_type(node.value.type)} can't be unpacked"
                 self.fail("KP239", node.loc, message, "only tuples are; index it")
 
     # Texts and methods of built-in values -----------------------------------------------------------------------------------
@@ -374,7 +375,7 @@ class FunctionRules:
     def on_formatpart(self, node: FormatPart) -> None:
         t = node.value.type
         if not isinstance(t, IntType | BoolType | StrType | BytesType | EnumType | TypeVariable):
-            self.fail("KP241", node.value.loc, f"a {show(t)} in a text", "show its fields, or give it a method that makes a str")
+            self.fail("KP241", node.value.loc, f"{a_type(t)} in a text", "show its fields, or give it a method that makes a str")
         elif not _FORMAT.fullmatch(node.spec):
             self.fail("KP242", node.value.loc, f"the format {node.spec!r}", "use [[fill]align][sign][#][0][width][.precision][bdoxXs]")
 
@@ -415,21 +416,27 @@ def container_faults(t: Type) -> Iterator[tuple[str, str, str]]:
     for item in t.args[-1:]:
         fault = heap_fault(item)
         if fault is None and isinstance(item, StructType | ArrayType):
-            fault = f"a {show(item)}", "KP225", "use an Array[T, Literal[n]], or a class"
+            fault = a_type(item), "KP225", "use an Array[T, Literal[n]], or a class"
         if fault is not None:
             message, code, hint = fault
             yield f"{message} in a {kind}", code, hint
         yield from container_faults(item)
 
 
+def a_type(t: Type) -> str:
+    """A type with its article."""
+    name = show(t)
+    return f"{'an' if name[0] in 'aeiAEI' or name.startswith('u8') else 'a'} {name}"
+
+
 def heap_fault(t: Type) -> tuple[str, str, str] | None:
     """Why a type can't be that of a heap field or element: message, code, hint."""
     if isinstance(t, SpanType):
-        return f"a {show(t)}", "KP224", "a span lives in locals only; keep the bytearray or Array that it shows"
+        return a_type(t), "KP224", "a span lives in locals only; keep the bytearray or Array that it shows"
     if isinstance(t, TupleType):
-        return f"a {show(t)}", "KP225", "write a class with named fields"
+        return a_type(t), "KP225", "write a class with named fields"
     if isinstance(t, OptionalType) and not is_reference(t.inner) and not isinstance(t.inner, TypeVariable | FunctionType):
-        return f"a {show(t)}", "KP226", "use a value that means none, such as -1"
+        return a_type(t), "KP226", "use a value that means none, such as -1"
     return None
 
 

@@ -255,6 +255,8 @@ class StatementConverter(ExpressionConverter):
         value = self.expression(node.rvalue)
         targets = [self.target(lvalue, value.type) for lvalue in node.lvalues]
         self._check_struct_alias(targets, value, loc)
+        for lvalue in node.lvalues:
+            self._check_in_place(lvalue, value, loc)
         out.append(Assign(loc, targets, value))
 
     def _check_struct_alias(self, targets: list[Target], value: Expr, loc: Loc) -> None:
@@ -264,6 +266,16 @@ class StatementConverter(ExpressionConverter):
         if any(isinstance(t, LocalTarget | GlobalTarget) for t in targets):
             hint = "write .copy() to copy it" if isinstance(value.type, StructType) else "write .copy() to copy it, or .span() to view it"
             raise Diagnostic("KP150", loc, "this would make two names of one value", hint)
+
+    def _check_in_place(self, node: Expression, value: Expr, loc: Loc) -> None:
+        """Assigning to a field copies a struct or Array; under CPython only where the class body declares the field."""
+        if not isinstance(node, MemberExpr) or not isinstance(value.type, StructType | ArrayType) or not isinstance(value, PLACES):
+            return
+        info = type_info(self.type_of(node.expr))
+        symbol = info.get(node.name) if info is not None else None
+        if symbol is not None and symbol.implicit:
+            message = f"{node.name} lies in the object, but the class body does not declare it"
+            raise Diagnostic("KP123", loc, message, f"write {node.name}: {show(value.type)} in the class body, or .copy() here")
 
     def target(self, node: Expression, given: Type | None = None) -> Target:
         """What stands left of `=`, in `for` or in `with`. `given` is the type of what is assigned, where it is known."""

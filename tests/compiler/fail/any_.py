@@ -1,0 +1,7 @@
+"""There is no Any."""
+
+from typing import Any
+
+
+def show(value: Any) -> None:
+    pass

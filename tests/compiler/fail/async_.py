@@ -1,0 +1,5 @@
+"""async is out."""
+
+
+async def read() -> int:
+    return 1

@@ -1,0 +1,6 @@
+"""__del__ is out."""
+
+
+class File:
+    def __del__(self) -> None:
+        pass

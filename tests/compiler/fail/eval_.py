@@ -1,0 +1,5 @@
+"""eval is out."""
+
+
+def main() -> None:
+    eval("1 + 1")

@@ -1,0 +1,5 @@
+"""Formats are known at compile time."""
+
+
+def main(width: int) -> None:
+    print(f"{width:{width}}")

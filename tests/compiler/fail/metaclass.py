@@ -1,0 +1,9 @@
+"""Metaclasses are out."""
+
+
+class Meta(type):
+    pass
+
+
+class Box(metaclass=Meta):
+    pass

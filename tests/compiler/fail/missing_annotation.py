@@ -1,0 +1,5 @@
+"""Functions have annotations."""
+
+
+def show(value):
+    pass

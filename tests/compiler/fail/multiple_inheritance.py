@@ -1,0 +1,13 @@
+"""A class has one base class."""
+
+
+class Left:
+    pass
+
+
+class Right:
+    pass
+
+
+class Both(Left, Right):
+    pass

@@ -1,0 +1,5 @@
+"""% formatting is out."""
+
+
+def main(width: int) -> None:
+    print("%d" % width)

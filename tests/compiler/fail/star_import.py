@@ -1,0 +1,7 @@
+"""Star imports are out."""
+
+from kernel.lang import *
+
+
+def main() -> None:
+    pass

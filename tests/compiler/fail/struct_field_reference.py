@@ -1,0 +1,8 @@
+"""A struct holds no references."""
+
+from kernel.lang import struct
+
+
+@struct
+class Named:
+    name: bytes

@@ -1,0 +1,5 @@
+"""A syntax error."""
+
+
+def main() -> None:
+    print("a"

@@ -1,0 +1,5 @@
+"""Types must fit."""
+
+
+def name() -> bytes:
+    return "name"

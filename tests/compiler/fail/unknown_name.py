@@ -1,0 +1,5 @@
+"""A name that nobody defines."""
+
+
+def main() -> None:
+    print(missing)
