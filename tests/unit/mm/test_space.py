@@ -1,0 +1,206 @@
+"""Address spaces against a model: a dict from page to (protection, bytes)."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kernel.lang import EEXIST, EINVAL, ENOMEM, Errno
+from kernel.mm import frames, remap
+from kernel.mm.area import (
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    PROT_READ,
+    PROT_WRITE,
+)
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.frames import PAGE_SIZE
+from kernel.mm.pages import WRITABLE, entry_frame, read_entry
+from kernel.mm.space import AddressSpace
+
+BASE = 0x40_0000
+READ_WRITE = PROT_READ | PROT_WRITE
+
+
+def anonymous(space: AddressSpace, address: int, page_count: int, prot: int = READ_WRITE, flags: int = MAP_PRIVATE) -> int:
+    return space.map(address, page_count * PAGE_SIZE, prot, flags | MAP_ANONYMOUS | (MAP_FIXED if address else 0), None, 0)
+
+
+def poke(space: AddressSpace, address: int, value: int) -> FaultOutcome:
+    outcome = space.fault(address, Access.WRITE)
+    if outcome == FaultOutcome.DONE:
+        entry = read_entry(space.pages.find(address))
+        assert entry & WRITABLE
+        frames.frame_span(entry_frame(entry))[address % PAGE_SIZE] = value
+    return outcome
+
+
+def peek(space: AddressSpace, address: int) -> int:
+    assert space.fault(address, Access.READ) == FaultOutcome.DONE
+    return frames.frame_span(entry_frame(read_entry(space.pages.find(address))))[address % PAGE_SIZE]
+
+
+@pytest.mark.usefixtures("machine")
+def test_everything_comes_back_when_a_space_ends() -> None:
+    before = frames.free_frame_count()
+    space = AddressSpace()
+    anonymous(space, BASE, 600)
+    for page in range(0, 600, 7):
+        assert poke(space, BASE + page * PAGE_SIZE, 1) == FaultOutcome.DONE
+    child = space.fork()
+    poke(child, BASE, 2)
+    space.release()
+    child.release()
+    assert frames.free_frame_count() == before
+
+
+@pytest.mark.usefixtures("machine")
+def test_fork_copies_on_write_and_shares_what_is_shared() -> None:
+    space = AddressSpace()
+    anonymous(space, BASE, 1)
+    anonymous(space, BASE + PAGE_SIZE, 1, READ_WRITE, MAP_SHARED)
+    poke(space, BASE, 1)
+    poke(space, BASE + PAGE_SIZE, 1)
+    child = space.fork()
+    poke(child, BASE, 2)
+    poke(child, BASE + PAGE_SIZE, 2)
+    assert peek(space, BASE) == 1
+    assert peek(child, BASE) == 2
+    assert peek(space, BASE + PAGE_SIZE) == 2
+    poke(space, BASE, 3)
+    assert peek(child, BASE) == 2
+
+
+@pytest.mark.usefixtures("machine")
+def test_protection() -> None:
+    space = AddressSpace()
+    anonymous(space, BASE, 3)
+    poke(space, BASE, 5)
+    space.protect(BASE, PAGE_SIZE, PROT_READ)
+    assert poke(space, BASE, 6) == FaultOutcome.NOT_ALLOWED
+    space.protect(BASE, PAGE_SIZE, 0)
+    assert space.fault(BASE, Access.READ) == FaultOutcome.NOT_ALLOWED
+    space.protect(BASE, PAGE_SIZE, READ_WRITE)
+    assert peek(space, BASE) == 5
+    assert poke(space, BASE, 6) == FaultOutcome.DONE
+    assert len(space.areas) == 1
+    assert space.fault(BASE - PAGE_SIZE, Access.READ) == FaultOutcome.NOT_MAPPED
+
+
+@pytest.mark.usefixtures("machine")
+def test_errors_of_mapping() -> None:
+    space = AddressSpace()
+    anonymous(space, BASE, 2)
+    for address, length, flags, code in [
+        (0, 0, MAP_PRIVATE, EINVAL),
+        (BASE + 1, PAGE_SIZE, MAP_PRIVATE | MAP_FIXED, EINVAL),
+        (BASE, PAGE_SIZE, MAP_PRIVATE | MAP_FIXED_NOREPLACE, EEXIST),
+        (1 << 46, 1 << 46, MAP_PRIVATE | MAP_FIXED, ENOMEM),
+    ]:
+        with pytest.raises(Errno) as caught:
+            space.map(address, length, PROT_READ, flags, None, 0)
+        assert caught.value.code == code
+    with pytest.raises(Errno):
+        space.unmap(BASE + 1, PAGE_SIZE)
+    space.unmap(BASE, 2 * PAGE_SIZE)
+    space.unmap(BASE, 2 * PAGE_SIZE)
+    assert space.areas == []
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_heap_grows_and_shrinks() -> None:
+    space = AddressSpace()
+    space.brk_start = space.brk_end = BASE
+    assert space.set_brk(BASE + 5000) == BASE + 5000
+    poke(space, BASE + 4999, 9)
+    assert space.set_brk(0) == BASE + 5000
+    assert space.set_brk(BASE + 100_000) == BASE + 100_000
+    assert len(space.areas) == 1
+    assert peek(space, BASE + 4999) == 9
+    assert space.set_brk(BASE) == BASE
+    assert space.areas == []
+    assert space.resident == 0
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_stack_grows_down_to_its_limit() -> None:
+    space = AddressSpace()
+    space.stack_limit = 64 * PAGE_SIZE
+    anonymous(space, BASE + (1 << 24), 1, READ_WRITE, MAP_PRIVATE | MAP_GROWSDOWN)
+    top = BASE + (1 << 24) + PAGE_SIZE
+    assert poke(space, top - 30 * PAGE_SIZE, 1) == FaultOutcome.DONE
+    assert poke(space, top - 65 * PAGE_SIZE, 1) == FaultOutcome.NOT_MAPPED
+
+
+@pytest.mark.usefixtures("machine")
+def test_remap_moves_the_pages() -> None:
+    space = AddressSpace()
+    anonymous(space, BASE, 2)
+    anonymous(space, BASE + 2 * PAGE_SIZE, 1, PROT_READ)
+    poke(space, BASE + PAGE_SIZE, 7)
+    moved = remap.remap(space, BASE, 2 * PAGE_SIZE, 4 * PAGE_SIZE, remap.MREMAP_MAYMOVE, 0)
+    assert moved != BASE
+    assert peek(space, moved + PAGE_SIZE) == 7
+    assert space.fault(BASE, Access.READ) == FaultOutcome.NOT_MAPPED
+
+
+@pytest.mark.usefixtures("machine")
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["map", "unmap", "protect", "write", "fork", "discard"]), st.integers(0, 40), st.integers(1, 12), st.integers(0, 3)),
+        max_size=60,
+    )
+)
+def test_any_sequence_agrees_with_the_model(steps: list[tuple[str, int, int, int]]) -> None:
+    before = frames.free_frame_count()
+    space = AddressSpace()
+    protection: dict[int, int] = {}
+    contents: dict[int, int] = {}
+    for action, first, count, prot in steps:
+        pages = range(first, first + count)
+        start = BASE + first * PAGE_SIZE
+        if action == "map":
+            anonymous(space, start, count, prot)
+            for page in pages:
+                protection[page] = prot
+                contents.pop(page, None)
+        elif action == "unmap":
+            space.unmap(start, count * PAGE_SIZE)
+            for page in pages:
+                protection.pop(page, None)
+                contents.pop(page, None)
+        elif action == "protect":
+            try:
+                space.protect(start, count * PAGE_SIZE, prot)
+                assert all(page in protection for page in pages)
+                protection.update(dict.fromkeys(pages, prot))
+            except Errno:
+                assert any(page not in protection for page in pages)
+        elif action == "write":
+            outcome = poke(space, start, prot + 1)
+            assert (outcome == FaultOutcome.DONE) == (protection.get(first, 0) & PROT_WRITE != 0)
+            if outcome == FaultOutcome.DONE:
+                contents[first] = prot + 1
+        elif action == "fork":
+            child = space.fork()
+            space.release()
+            space = child
+        else:
+            space.discard(start, start + count * PAGE_SIZE)
+            for page in pages:
+                contents.pop(page, None)
+    for page, prot in protection.items():
+        outcome = space.fault(BASE + page * PAGE_SIZE, Access.READ)
+        assert (outcome == FaultOutcome.DONE) == (prot != 0)
+        if prot != 0:
+            assert peek(space, BASE + page * PAGE_SIZE) == contents.get(page, 0)
+    starts = [(area.start, area.end) for area in space.areas]
+    assert starts == sorted(starts)
+    assert all(a[1] <= b[0] for a, b in zip(starts, starts[1:], strict=False))
+    assert space.mapped_bytes == sum(end - start for start, end in starts)
+    space.release()
+    assert frames.free_frame_count() == before
