@@ -20,9 +20,8 @@ from kernel.fs.constants import (
 from kernel.fs.file import clear_set_id_bits
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
-from kernel.lang import Errno
+from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.credentials import Credentials
-from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM
 from kernel.time import realtime_ns
 
 NO_CHANGE: Final = -1  # of an owner or a group

@@ -6,8 +6,7 @@ Invariants: `_next` is not above the lowest free descriptor; a slot holds one re
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import Errno
-from kernel.lang import EBADF, EINVAL, EMFILE
+from kernel.lang import EBADF, EINVAL, EMFILE, Errno
 
 DEFAULT_LIMIT: Final = 1024
 HARD_LIMIT: Final = 1024 * 1024  # of any process, whatever RLIMIT_NOFILE says

@@ -37,9 +37,8 @@ from kernel.fs.constants import (
 )
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import Errno
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOVERFLOW, ESPIPE, Errno
 from kernel.lib.credentials import Credentials
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOVERFLOW, ESPIPE
 from kernel.lib.user import Buffer
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ instance from the source name and the options of mount(2).
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kernel.lang import Errno
-from kernel.lang import EINVAL, ENODEV
+from kernel.lang import EINVAL, ENODEV, Errno
 
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode

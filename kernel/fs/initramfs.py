@@ -18,7 +18,7 @@ from kernel.fs.path import FsContext
 from kernel.fs.walk import EMPTY_PATH, resolve
 from kernel.lang import ENOENT, Errno, KernelError, Span, span_of, u8
 from kernel.lib import log
-from kernel.lib.inflate import Inflater, InflateError, InflateSink
+from kernel.lib.inflate import InflateError, Inflater, InflateSink
 from kernel.lib.user import KernelBuffer
 
 _HEADER_SIZE: Final = 110

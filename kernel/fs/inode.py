@@ -23,9 +23,8 @@ from kernel.fs.constants import (
     S_IFSOCK,
     WRITABLE,
 )
-from kernel.lang import Errno
+from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.credentials import Credentials
-from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EPERM, ESPIPE
 from kernel.lib.user import Buffer
 from kernel.time import realtime_ns
 

@@ -9,8 +9,7 @@ Context: `set_record` and `set_flock` with waiting sleep.
 from typing import TYPE_CHECKING
 
 from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_SH, LOCK_UN, MAX_FILE_SIZE
-from kernel.lang import Errno
-from kernel.lang import EAGAIN, EDEADLK
+from kernel.lang import EAGAIN, EDEADLK, Errno
 from kernel.sched import WaitQueue
 
 if TYPE_CHECKING:

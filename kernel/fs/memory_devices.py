@@ -5,8 +5,8 @@ Context: reads of kmsg do not wait for records: nothing tells of new ones.
 
 from typing import Final
 
-from kernel.fs.devfs import register_char_device
 from kernel.fs.constants import O_NONBLOCK, POLLERR, READABLE, SEEK_CUR, SEEK_END, SEEK_SET, WRITABLE
+from kernel.fs.devfs import register_char_device
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, ENOSPC, EPIPE, Errno, span_of

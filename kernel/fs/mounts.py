@@ -31,9 +31,8 @@ from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, make_filesystem
 from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, is_below, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import Errno
+from kernel.lang import EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
 from kernel.lib.credentials import Credentials
-from kernel.lang import EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 

@@ -31,7 +31,6 @@ from kernel.fs.walk import (
     remember,
     resolve_parent,
 )
-from kernel.lang import Errno
 from kernel.lang import (
     EBUSY,
     EEXIST,
@@ -43,6 +42,7 @@ from kernel.lang import (
     ENOTEMPTY,
     EPERM,
     EXDEV,
+    Errno,
 )
 
 

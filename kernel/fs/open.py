@@ -38,8 +38,7 @@ from kernel.fs.file import File, PathFile, clear_set_id_bits
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, look_up, remember, resolve, start
-from kernel.lang import Errno
-from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM
+from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, Errno
 
 OpenFifo = Callable[[Path, int], File]
 

@@ -12,9 +12,8 @@ from kernel.fs.constants import MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, 
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.lang import Errno
+from kernel.lang import EINVAL, EROFS, Errno
 from kernel.lib.credentials import Credentials
-from kernel.lang import EINVAL, EROFS
 from kernel.time import realtime_ns
 
 MOUNT_FLAGS: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME

@@ -22,9 +22,8 @@ from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
 from kernel.fs.tmpfs_file import TmpfsFile
-from kernel.lang import Errno
+from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
 from kernel.lib.credentials import Credentials
-from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT
 
 if TYPE_CHECKING:
     from kernel.fs.path import Path

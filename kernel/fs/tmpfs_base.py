@@ -10,8 +10,7 @@ from typing import Final
 from kernel.fs.constants import PAGE_SIZE, TMPFS_MAGIC
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
-from kernel.lang import Errno
-from kernel.lang import EINVAL, ENOSPC
+from kernel.lang import EINVAL, ENOSPC, Errno
 from kernel.mm.frames import total_frame_count
 
 

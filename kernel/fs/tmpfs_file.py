@@ -12,8 +12,8 @@ Context: allocation raises MemoryError; a copy to or from a program may sleep, s
 from typing import TYPE_CHECKING, Final
 
 from kernel.fs.constants import (
-    F_SEAL_GROW,
     F_SEAL_FUTURE_WRITE,
+    F_SEAL_GROW,
     F_SEAL_SHRINK,
     F_SEAL_WRITE,
     FALLOC_FL_KEEP_SIZE,
@@ -25,8 +25,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import File, InodeFile
 from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
-from kernel.lang import Errno
-from kernel.lang import EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM
+from kernel.lang import EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
 from kernel.mm.objects import MemoryObject

@@ -13,8 +13,7 @@ from kernel.fs.constants import MAX_LINKS, MAY_EXEC, NAME_MAX
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
-from kernel.lang import Errno
-from kernel.lang import ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
+from kernel.lang import ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
 
 # Flags of `resolve`.
 FOLLOW: Final = 1  # follow a symbolic link in the last component

@@ -1,0 +1,331 @@
+"""Changing files' attributes and sizes: chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), fsync(2), sync(2)."""
+
+from typing import Final
+
+from kernel.fs.attributes import (
+    NO_CHANGE,
+    TimeChange,
+    change_mode,
+    change_owner,
+    change_times,
+    time_ns,
+    truncate_path,
+)
+from kernel.fs.constants import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_SYMLINK_NOFOLLOW,
+    FALLOC_FL_PUNCH_HOLE,
+    MAX_FILE_SIZE,
+    UTIME_NOW,
+    UTIME_OMIT,
+)
+from kernel.fs.file import File, clear_set_id_bits
+from kernel.fs.mounts import sync_all
+from kernel.fs.path import Path
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, ESPIPE, Errno, i32, u32
+from kernel.lib import user
+from kernel.syscalls.paths import place_at
+from kernel.syscalls.status import place_or_descriptor
+from kernel.syscalls.table import syscall
+from kernel.syscalls.transfer import check_size_limit
+from kernel.task import current
+
+_NS: Final = 1_000_000_000
+_SYNC_FILE_RANGE_FLAGS: Final = 7
+
+
+# ---- mode and owner -------------------------------------------------------------------------------------------------
+
+
+def _change_mode(path: Path, mode: int) -> int:
+    change_mode(current().fs, path.mount, path.inode(), mode)
+    return 0
+
+
+@syscall(90, "chmod", status="Full", args="so")
+def chmod(path: int, mode: i32) -> int:
+    return _change_mode(place_at(AT_FDCWD, path, 0), mode)
+
+
+@syscall(91, "fchmod", status="Full", args="do")
+def fchmod(descriptor: i32, mode: i32) -> int:
+    return _change_mode(current().files.get(descriptor).path, mode)
+
+
+@syscall(268, "fchmodat", status="Full", args="dso")
+def fchmodat(directory: i32, path: int, mode: i32) -> int:
+    return _change_mode(place_at(directory, path, 0), mode)
+
+
+@syscall(452, "fchmodat2", status="Full", args="dsox")
+def fchmodat2(directory: i32, path: int, mode: i32, flags: i32) -> int:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
+        raise Errno(EINVAL)
+    return _change_mode(place_or_descriptor(directory, path, flags), mode)
+
+
+def _change_owner(path: Path, uid: int, gid: int) -> int:
+    change_owner(
+        current().fs,
+        path.mount,
+        path.inode(),
+        NO_CHANGE if uid == 0xFFFFFFFF else uid,
+        NO_CHANGE if gid == 0xFFFFFFFF else gid,
+    )
+    return 0
+
+
+@syscall(92, "chown", status="Full", args="sdd")
+def chown(path: int, uid: u32, gid: u32) -> int:
+    return _change_owner(place_at(AT_FDCWD, path, 0), uid, gid)
+
+
+@syscall(93, "fchown", status="Full", args="ddd")
+def fchown(descriptor: i32, uid: u32, gid: u32) -> int:
+    return _change_owner(current().files.get(descriptor).path, uid, gid)
+
+
+@syscall(94, "lchown", status="Full", args="sdd")
+def lchown(path: int, uid: u32, gid: u32) -> int:
+    return _change_owner(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), uid, gid)
+
+
+@syscall(260, "fchownat", status="Full", args="dsddx")
+def fchownat(directory: i32, path: int, uid: u32, gid: u32, flags: i32) -> int:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
+        raise Errno(EINVAL)
+    return _change_owner(place_or_descriptor(directory, path, flags), uid, gid)
+
+
+# ---- times ----------------------------------------------------------------------------------------------------------
+
+
+def _read_timespecs(address: int) -> TimeChange:
+    change = TimeChange()
+    if address == 0:
+        return change
+    change.accessed_special = user.read_i64(address + 8)
+    change.modified_special = user.read_i64(address + 24)
+    for nanoseconds in (change.accessed_special, change.modified_special):
+        if nanoseconds != UTIME_NOW and nanoseconds != UTIME_OMIT and not 0 <= nanoseconds < _NS:
+            raise Errno(EINVAL)
+    if change.accessed_special < _NS:
+        change.accessed_ns = time_ns(user.read_i64(address), change.accessed_special)
+    if change.modified_special < _NS:
+        change.modified_ns = time_ns(user.read_i64(address + 16), change.modified_special)
+    return change
+
+
+def _read_timevals(address: int) -> TimeChange:
+    change = TimeChange()
+    if address == 0:
+        return change
+    accessed_us = user.read_i64(address + 8)
+    modified_us = user.read_i64(address + 24)
+    if not 0 <= accessed_us < 1_000_000 or not 0 <= modified_us < 1_000_000:
+        raise Errno(EINVAL)
+    change.accessed_ns = time_ns(user.read_i64(address), accessed_us * 1000)
+    change.modified_ns = time_ns(user.read_i64(address + 16), modified_us * 1000)
+    change.accessed_special = 0
+    change.modified_special = 0
+    return change
+
+
+def _change_times(path: Path, change: TimeChange) -> int:
+    change_times(current().fs, path.mount, path.inode(), change)
+    return 0
+
+
+@syscall(280, "utimensat", status="Full", args="dspx")
+def utimensat(directory: i32, path: int, times: int, flags: i32) -> int:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
+        raise Errno(EINVAL)
+    change = _read_timespecs(times)
+    if change.accessed_special == UTIME_OMIT and change.modified_special == UTIME_OMIT:
+        return 0
+    if path == 0 and directory != AT_FDCWD:
+        # A null name means the descriptor itself: futimens(3).
+        if flags != 0:
+            raise Errno(EINVAL)
+        return _change_times(current().files.get(directory).path, change)
+    return _change_times(place_or_descriptor(directory, path, flags), change)
+
+
+@syscall(261, "futimesat", status="Full", args="dsp")
+def futimesat(directory: i32, path: int, times: int) -> int:
+    change = _read_timevals(times)
+    if path == 0 and directory != AT_FDCWD:
+        return _change_times(current().files.get(directory).path, change)
+    return _change_times(place_at(directory, path, 0), change)
+
+
+@syscall(235, "utimes", status="Full", args="sp")
+def utimes(path: int, times: int) -> int:
+    change = _read_timevals(times)
+    return _change_times(place_at(AT_FDCWD, path, 0), change)
+
+
+@syscall(132, "utime", status="Full", args="sp")
+def utime(path: int, times: int) -> int:
+    change = TimeChange()
+    if times != 0:
+        change.accessed_ns = time_ns(user.read_i64(times), 0)
+        change.modified_ns = time_ns(user.read_i64(times + 8), 0)
+        change.accessed_special = 0
+        change.modified_special = 0
+    return _change_times(place_at(AT_FDCWD, path, 0), change)
+
+
+# ---- size -----------------------------------------------------------------------------------------------------------
+
+
+@syscall(76, "truncate", status="Full", args="sx")
+def truncate(path: int, size: int) -> int:
+    if size < 0:
+        raise Errno(EINVAL)
+    place = place_at(AT_FDCWD, path, 0)
+    if place.inode().is_regular():
+        check_size_limit(size)
+    truncate_path(current().fs, place, size)
+    return 0
+
+
+@syscall(77, "ftruncate", status="Full", args="dx")
+def ftruncate(descriptor: i32, size: int) -> int:
+    if size < 0:
+        raise Errno(EINVAL)
+    file = current().files.get(descriptor)
+    if not file.writable or not file.inode.is_regular():
+        raise Errno(EINVAL)
+    check_size_limit(size)
+    clear_set_id_bits(file.inode, current().credentials)
+    file.truncate(size)
+    return 0
+
+
+@syscall(285, "fallocate", args="dxxx", notes="No collapsing, inserting or zeroing of ranges")
+def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
+    if offset < 0 or length <= 0:
+        raise Errno(EINVAL)
+    file = current().files.get(descriptor)
+    if not file.writable:
+        raise Errno(EBADF)
+    if file.inode.is_fifo():
+        raise Errno(ESPIPE)
+    if not file.inode.is_regular():
+        raise Errno(ENODEV)
+    if offset > MAX_FILE_SIZE - length:
+        raise Errno(EFBIG)
+    if mode & FALLOC_FL_PUNCH_HOLE == 0:
+        check_size_limit(offset + length)
+    file.allocate(mode, offset, length)
+    return 0
+
+
+# ---- writing out ----------------------------------------------------------------------------------------------------
+
+
+def _sync_file(file: File) -> int:
+    file.acquire()
+    try:
+        file.fsync()
+    finally:
+        file.release()
+    return 0
+
+
+@syscall(74, "fsync", status="Full", args="d")
+def fsync(descriptor: i32) -> int:
+    return _sync_file(current().files.get(descriptor))
+
+
+@syscall(75, "fdatasync", status="Full", args="d")
+def fdatasync(descriptor: i32) -> int:
+    return _sync_file(current().files.get(descriptor))
+
+
+@syscall(277, "sync_file_range", args="dxxx")
+def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> int:
+    file = current().files.get(descriptor)
+    if flags & ~_SYNC_FILE_RANGE_FLAGS != 0 or offset < 0 or length < 0 or offset > MAX_FILE_SIZE - length:
+        raise Errno(EINVAL)
+    if not file.seekable:
+        raise Errno(ESPIPE)
+    return _sync_file(file)
+
+
+@syscall(162, "sync", status="Full", args="")
+def sync() -> int:
+    sync_all()
+    return 0
+
+
+@syscall(306, "syncfs", status="Full", args="d")
+def syncfs(descriptor: i32) -> int:
+    current().files.get(descriptor).path.mount.file_system.sync()
+    return 0
+
+
+@syscall(221, "fadvise64", status="Full", args="dxxd")
+def fadvise64(descriptor: i32, offset: int, length: int, advice: i32) -> int:
+    file = current().files.get(descriptor)
+    if file.inode.is_fifo():
+        raise Errno(ESPIPE)
+    if length < 0 or not 0 <= advice <= 5:
+        raise Errno(EINVAL)
+    return 0  # files in memory have nothing to read ahead
+
+
+@syscall(187, "readahead", status="Full", args="dxx")
+def readahead(descriptor: i32, offset: int, count: int) -> int:
+    file = current().files.get(descriptor)
+    if not file.readable:
+        raise Errno(EBADF)
+    if not file.inode.is_regular():
+        raise Errno(EINVAL)
+    return 0
+
+
+# ---- extended attributes: no file system has any ---------------------------------------------------------------------
+
+
+def _no_attributes(path: int, flags: int) -> int:
+    place_at(AT_FDCWD, path, flags)
+    raise Errno(EOPNOTSUPP)
+
+
+@syscall(191, "getxattr", args="sspx", notes="No file system stores extended attributes")
+def getxattr(path: int, name: int, value: int, size: int) -> int:
+    return _no_attributes(path, 0)
+
+
+@syscall(192, "lgetxattr", args="sspx", notes="No file system stores extended attributes")
+def lgetxattr(path: int, name: int, value: int, size: int) -> int:
+    return _no_attributes(path, AT_SYMLINK_NOFOLLOW)
+
+
+@syscall(193, "fgetxattr", args="dspx", notes="No file system stores extended attributes")
+def fgetxattr(descriptor: i32, name: int, value: int, size: int) -> int:
+    current().files.get(descriptor)
+    raise Errno(EOPNOTSUPP)
+
+
+@syscall(194, "listxattr", args="spx", notes="No file system stores extended attributes")
+def listxattr(path: int, names: int, size: int) -> int:
+    return _no_attributes(path, 0)
+
+
+@syscall(195, "llistxattr", args="spx", notes="No file system stores extended attributes")
+def llistxattr(path: int, names: int, size: int) -> int:
+    return _no_attributes(path, AT_SYMLINK_NOFOLLOW)
+
+
+@syscall(188, "setxattr", args="sspxx", notes="No file system stores extended attributes")
+def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
+    return _no_attributes(path, 0)
+
+
+@syscall(189, "lsetxattr", args="sspxx", notes="No file system stores extended attributes")
+def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
+    return _no_attributes(path, AT_SYMLINK_NOFOLLOW)

@@ -1,0 +1,201 @@
+"""Copying between files inside the kernel: sendfile(2), copy_file_range(2), splice(2).
+
+Data goes through a buffer of one page. What was read but could not be written is never lost: the source's position is moved back,
+or (a pipe) the amount read is bounded by what the target takes first.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR
+from kernel.fs.file import File
+from kernel.ipc.pipe import PipeFile
+from kernel.lang import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, Errno, i32
+from kernel.lib import user
+from kernel.lib.user import KernelBuffer
+from kernel.syscalls.table import syscall
+from kernel.syscalls.transfer import position_at, prepare_write
+from kernel.task import current
+from kernel.task.send import send_from_kernel
+from kernel.task.signals import SIGPIPE
+
+_CHUNK: Final = 16384
+_SPLICE_NONBLOCK: Final = 2
+_SPLICE_FLAGS: Final = 15
+
+
+class Cursor:
+    """One side of a copy: a file at its own position, or at an offset of the caller's."""
+
+    def __init__(self, file: File, offset: int) -> None:
+        self.file: File = file
+        self.offset: int = offset  # -1: the file's own position
+
+    def read(self, buffer: KernelBuffer) -> int:
+        if self.offset < 0:
+            return self.file.read(buffer)
+        done = self.file.pread(buffer, self.offset)
+        self.offset += done
+        return done
+
+    def write(self, buffer: KernelBuffer) -> int:
+        file = self.file
+        if file.seekable:
+            offset = self.offset if self.offset >= 0 else file.position
+            prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
+        if self.offset < 0:
+            return file.write(buffer)
+        done = file.pwrite(buffer, self.offset)
+        self.offset += done
+        return done
+
+    def back(self, count: int) -> None:
+        """Give back what was read but not used."""
+        if self.offset < 0:
+            if self.file.seekable:
+                self.file.seek(-count, SEEK_CUR)
+        else:
+            self.offset -= count
+
+
+def copy(source: Cursor, target: Cursor, count: int) -> int:
+    """Copy up to `count` bytes; an error after the first bytes ends the copy instead of failing it."""
+    storage = bytearray(min(_CHUNK, count))
+    total = 0
+    source.file.acquire()
+    target.file.acquire()
+    try:
+        while total < count:
+            buffer = KernelBuffer(storage)
+            buffer.remaining = min(len(storage), count - total)
+            got = source.read(buffer)
+            if got == 0:
+                break
+            buffer.rewind(got)
+            put = _write_some(target, buffer, source, got)
+            total += put
+            if put < got:
+                source.back(got - put)
+                break
+    except Errno as error:
+        if error.code == EPIPE:
+            send_from_kernel(current().process, SIGPIPE)
+        if total == 0:
+            raise
+    finally:
+        source.file.release()
+        target.file.release()
+    return total
+
+
+def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) -> int:
+    """Write what was read; if that fails the source is put back before the error goes on."""
+    try:
+        return target.write(buffer)
+    except Errno:
+        source.back(got)
+        raise
+
+
+@syscall(40, "sendfile", args="ddpx")
+def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
+    files = current().files
+    in_file = files.get(source)
+    out_file = files.get(target)
+    if not in_file.readable or not out_file.writable:
+        raise Errno(EBADF)
+    offset = -1
+    if offset_address != 0:
+        if not in_file.seekable:
+            raise Errno(ESPIPE)
+        offset = position_at(offset_address)
+    elif not in_file.seekable and not isinstance(in_file, PipeFile):
+        raise Errno(EINVAL)
+    if out_file.flags & O_APPEND != 0 or count < 0:
+        raise Errno(EINVAL)
+    cursor = Cursor(in_file, offset)
+    done = copy(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))
+    if offset_address != 0:
+        user.write_i64(offset_address, cursor.offset)
+    return done
+
+
+@syscall(326, "copy_file_range", args="dpdpxx")
+def copy_file_range(
+    source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32
+) -> int:
+    files = current().files
+    in_file = files.get(source)
+    out_file = files.get(target)
+    if flags != 0:
+        raise Errno(EINVAL)
+    in_offset = user.read_i64(source_address) if source_address != 0 else -1
+    out_offset = user.read_i64(target_address) if target_address != 0 else -1
+    if in_file.inode.is_directory() or out_file.inode.is_directory():
+        raise Errno(EISDIR)
+    if not in_file.inode.is_regular() or not out_file.inode.is_regular():
+        raise Errno(EINVAL)
+    if not in_file.readable or not out_file.writable or out_file.flags & O_APPEND != 0:
+        raise Errno(EBADF)
+    if (source_address != 0 and in_offset < 0) or (target_address != 0 and out_offset < 0) or count < 0:
+        raise Errno(EINVAL)
+    count = min(count, MAX_RW_COUNT)
+    in_start = in_offset if source_address != 0 else in_file.position
+    out_start = out_offset if target_address != 0 else out_file.position
+    if in_start > (1 << 62) or out_start > (1 << 62):
+        raise Errno(EOVERFLOW)
+    count = max(0, min(count, in_file.inode.size - in_start))
+    if in_file.inode is out_file.inode and in_start < out_start + count and out_start < in_start + count:
+        raise Errno(EINVAL)
+    reading = Cursor(in_file, in_offset if source_address != 0 else -1)
+    writing = Cursor(out_file, out_offset if target_address != 0 else -1)
+    done = copy(reading, writing, count)
+    if source_address != 0:
+        user.write_i64(source_address, reading.offset)
+    if target_address != 0:
+        user.write_i64(target_address, writing.offset)
+    return done
+
+
+@syscall(275, "splice", args="dpdpxx")
+def splice(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
+    if flags & ~_SPLICE_FLAGS != 0 or count < 0:
+        raise Errno(EINVAL)
+    if count == 0:
+        return 0
+    files = current().files
+    in_file = files.get(source)
+    out_file = files.get(target)
+    if not in_file.readable or not out_file.writable:
+        raise Errno(EBADF)
+    from_pipe = isinstance(in_file, PipeFile)
+    to_pipe = isinstance(out_file, PipeFile)
+    if not from_pipe and not to_pipe:
+        raise Errno(EINVAL)
+    if (from_pipe and source_address != 0) or (to_pipe and target_address != 0):
+        raise Errno(ESPIPE)
+    in_offset = position_at(source_address) if source_address != 0 else -1
+    out_offset = position_at(target_address) if target_address != 0 else -1
+    if out_file.flags & O_APPEND != 0 and not to_pipe:
+        raise Errno(EINVAL)
+    if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile) and in_file.pipe is out_file.pipe:
+        raise Errno(EINVAL)
+    count = min(count, MAX_RW_COUNT)
+    # One piece, as much as is there and fits: splice does not wait for more once it has moved something.
+    if isinstance(in_file, PipeFile):
+        count = min(count, max(1, in_file.pipe.count))
+        if flags & _SPLICE_NONBLOCK != 0 and in_file.pipe.count == 0 and in_file.pipe.writers > 0:
+            raise Errno(EAGAIN)
+    if isinstance(out_file, PipeFile):
+        room = out_file.pipe.free()
+        if room == 0 and (flags & _SPLICE_NONBLOCK != 0 or out_file.flags & O_NONBLOCK != 0):
+            raise Errno(EAGAIN)
+        if room > 0:
+            count = min(count, room)
+    reading = Cursor(in_file, in_offset)
+    writing = Cursor(out_file, out_offset)
+    done = copy(reading, writing, min(count, _CHUNK) if isinstance(in_file, PipeFile) else count)
+    if source_address != 0:
+        user.write_i64(source_address, reading.offset)
+    if target_address != 0:
+        user.write_i64(target_address, writing.offset)
+    return done

@@ -1,0 +1,236 @@
+"""Directories and names: getdents(2), getcwd(2), chdir(2), mkdir(2), link(2), unlink(2), rename(2), mknod(2), chroot(2)."""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_REMOVEDIR,
+    AT_SYMLINK_FOLLOW,
+    AT_SYMLINK_NOFOLLOW,
+    MAY_EXEC,
+    PATH_MAX,
+)
+from kernel.fs.file import DirectorySink, File
+from kernel.fs.names import make_directory, make_link, make_node, make_symlink, remove_directory, rename, unlink
+from kernel.fs.path import Path, path_name
+from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
+from kernel.lang import EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE, Errno, i32, span_of, u32, u64
+from kernel.lib import user
+from kernel.syscalls.paths import base_for, path_at
+from kernel.syscalls.status import place_or_descriptor
+from kernel.syscalls.table import syscall
+from kernel.task import current
+
+_LARGEST_CHUNK: Final = 32768
+
+
+class EntryBuffer(DirectorySink):
+    """Builds the records of getdents64(2), or with `old` those of getdents(2)."""
+
+    def __init__(self, size: int, old: bool) -> None:
+        super().__init__()
+        self.storage: bytearray = bytearray(size)
+        self.used: int = 0
+        self.old: bool = old
+        self.refused: bool = False
+
+    def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
+        # Header, name, NUL (and in the old form the kind at the very end), up to a multiple of eight.
+        length = (18 + len(name) + 2 + 7) & ~7 if self.old else (19 + len(name) + 1 + 7) & ~7
+        if length > len(self.storage) - self.used:
+            self.refused = True
+            return False
+        record = span_of(self.storage)[self.used : self.used + length]
+        record.store_u64(0, u64(ino))
+        record.store_u64(8, u64(next_position))
+        record.store_u16(16, length)
+        start = 18 if self.old else 19
+        record[start : start + len(name)].copy_from(span_of(name))
+        if self.old:
+            record.store_u8(length - 1, kind)
+        else:
+            record.store_u8(18, kind)
+        self.used += length
+        return True
+
+
+def _read_entries(file: File, address: int, size: int, old: bool) -> int:
+    if not file.inode.is_directory():
+        raise Errno(ENOTDIR)
+    if file.inode.nlink == 0:
+        raise Errno(ENOENT)
+    user.check(address, size)
+    sink = EntryBuffer(min(size, _LARGEST_CHUNK), old)
+    before = file.position
+    file.read_directory(sink)
+    if sink.used == 0 and sink.refused:
+        raise Errno(EINVAL)
+    try:
+        user.write_from(address, span_of(sink.storage)[0 : sink.used])
+    except Errno:
+        file.position = before
+        raise
+    return sink.used
+
+
+@syscall(217, "getdents64", status="Full", args="dpx")
+def getdents64(descriptor: i32, address: int, size: u32) -> int:
+    return _read_entries(current().files.get(descriptor), address, size, False)
+
+
+@syscall(78, "getdents", status="Full", args="dpx")
+def getdents(descriptor: i32, address: int, size: u32) -> int:
+    return _read_entries(current().files.get(descriptor), address, size, True)
+
+
+@syscall(79, "getcwd", status="Full", args="px")
+def getcwd(address: int, size: int) -> int:
+    context = current().fs
+    if context.working.dentry.deleted:
+        raise Errno(ENOENT)
+    name = path_name(context.working, context.root)
+    if len(name) + 1 > size and size >= 0:
+        raise Errno(ERANGE)
+    user.write_bytes(address, name + b"\0")
+    return len(name) + 1
+
+
+def _change_directory(path: Path) -> int:
+    context = current().fs
+    inode = path.inode()
+    if not inode.is_directory():
+        raise Errno(ENOTDIR)
+    inode.check_permission(context.credentials, MAY_EXEC)
+    context.set_working(path)
+    return 0
+
+
+@syscall(80, "chdir", status="Full", args="s")
+def chdir(path: int) -> int:
+    return _change_directory(resolve(current().fs, None, path_at(path), FOLLOW | DIRECTORY))
+
+
+@syscall(81, "fchdir", status="Full", args="d")
+def fchdir(descriptor: i32) -> int:
+    return _change_directory(current().files.get_any(descriptor).path)
+
+
+@syscall(161, "chroot", status="Full", args="s")
+def chroot(path: int) -> int:
+    context = current().fs
+    place = resolve(context, None, path_at(path), FOLLOW | DIRECTORY)
+    place.inode().check_permission(context.credentials, MAY_EXEC)
+    if not context.credentials.capable():
+        raise Errno(EPERM)
+    context.set_root(place)
+    return 0
+
+
+@syscall(83, "mkdir", status="Full", args="so")
+def mkdir(path: int, mode: i32) -> int:
+    return mkdirat(AT_FDCWD, path, mode)
+
+
+@syscall(258, "mkdirat", status="Full", args="dso")
+def mkdirat(directory: i32, path: int, mode: i32) -> int:
+    name = path_at(path)
+    make_directory(current().fs, base_for(directory, name), name, mode)
+    return 0
+
+
+@syscall(84, "rmdir", status="Full", args="s")
+def rmdir(path: int) -> int:
+    return unlinkat(AT_FDCWD, path, AT_REMOVEDIR)
+
+
+@syscall(87, "unlink", status="Full", args="s")
+def unlink_(path: int) -> int:
+    return unlinkat(AT_FDCWD, path, 0)
+
+
+@syscall(263, "unlinkat", status="Full", args="dsx")
+def unlinkat(directory: i32, path: int, flags: i32) -> int:
+    if flags & ~AT_REMOVEDIR != 0:
+        raise Errno(EINVAL)
+    name = path_at(path)
+    base = base_for(directory, name)
+    if flags & AT_REMOVEDIR != 0:
+        remove_directory(current().fs, base, name)
+    else:
+        unlink(current().fs, base, name)
+    return 0
+
+
+@syscall(133, "mknod", status="Full", args="sox")
+def mknod(path: int, mode: i32, device: u32) -> int:
+    return mknodat(AT_FDCWD, path, mode, device)
+
+
+@syscall(259, "mknodat", status="Full", args="dsox")
+def mknodat(directory: i32, path: int, mode: i32, device: u32) -> int:
+    name = path_at(path)
+    make_node(current().fs, base_for(directory, name), name, mode & 0o177777, device)
+    return 0
+
+
+@syscall(88, "symlink", status="Full", args="ss")
+def symlink(target: int, path: int) -> int:
+    return symlinkat(target, AT_FDCWD, path)
+
+
+@syscall(266, "symlinkat", status="Full", args="sds")
+def symlinkat(target: int, directory: i32, path: int) -> int:
+    text = user.read_string(target, PATH_MAX)
+    name = path_at(path)
+    make_symlink(current().fs, base_for(directory, name), name, text)
+    return 0
+
+
+@syscall(86, "link", status="Full", args="ss")
+def link(old: int, new: int) -> int:
+    return linkat(AT_FDCWD, old, AT_FDCWD, new, 0)
+
+
+@syscall(265, "linkat", status="Full", args="dsdsx")
+def linkat(old_directory: i32, old: int, new_directory: i32, new: int, flags: i32) -> int:
+    if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0:
+        raise Errno(EINVAL)
+    context = current().fs
+    if flags & AT_EMPTY_PATH != 0 and not context.credentials.capable():
+        raise Errno(ENOENT)
+    how = flags & AT_EMPTY_PATH
+    if flags & AT_SYMLINK_FOLLOW == 0:
+        how |= AT_SYMLINK_NOFOLLOW
+    source = place_or_descriptor(old_directory, old, how)
+    name = path_at(new)
+    make_link(context, source, base_for(new_directory, name), name)
+    return 0
+
+
+@syscall(82, "rename", status="Full", args="ss")
+def rename_(old: int, new: int) -> int:
+    return renameat2(AT_FDCWD, old, AT_FDCWD, new, 0)
+
+
+@syscall(264, "renameat", status="Full", args="dsds")
+def renameat(old_directory: i32, old: int, new_directory: i32, new: int) -> int:
+    return renameat2(old_directory, old, new_directory, new, 0)
+
+
+@syscall(316, "renameat2", args="dsdsx", notes="No RENAME_WHITEOUT")
+def renameat2(old_directory: i32, old: int, new_directory: i32, new: int, flags: u32) -> int:
+    old_name = path_at(old)
+    new_name = path_at(new)
+    old_base = base_for(old_directory, old_name)
+    new_base = base_for(new_directory, new_name)
+    rename(current().fs, old_base, old_name, new_base, new_name, flags)
+    return 0
+
+
+@syscall(95, "umask", status="Full", args="o")
+def umask(mask: i32) -> int:
+    context = current().fs
+    old = context.umask
+    context.umask = mask & 0o777
+    return old

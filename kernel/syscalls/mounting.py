@@ -1,0 +1,69 @@
+"""Mounting: mount(2), umount2(2), pivot_root(2)."""
+
+from typing import Final
+
+from kernel.fs.constants import PATH_MAX
+from kernel.fs.mounts import mount, pivot_root, unmount
+from kernel.fs.path import FsContext, Path
+from kernel.lang import Errno, i32
+from kernel.lib import user
+from kernel.syscalls.paths import path_at
+from kernel.syscalls.table import syscall
+from kernel.task import current, find_process, process_ids
+
+_OPTIONS_LIMIT: Final = 4096
+
+
+def _optional_string(address: int) -> bytes:
+    return user.read_string(address, PATH_MAX) if address != 0 else b""
+
+
+def _options_at(address: int) -> bytes:
+    """The last argument of mount(2): at most a page, cut off at its end or where memory ends."""
+    if address == 0:
+        return b""
+    try:
+        return user.read_string(address, _OPTIONS_LIMIT)
+    except Errno as error:
+        if error.code == 36:  # ENAMETOOLONG: no NUL in the page
+            return user.read_bytes(address, _OPTIONS_LIMIT - 1)
+        raise
+
+
+@syscall(165, "mount", args="sssxp", notes="tmpfs, proc, devtmpfs and others; bind, move, remount; no propagation")
+def mount_(source: int, target: int, type_name: int, flags: int, options: int) -> int:
+    kind = _optional_string(type_name)
+    device = _optional_string(source)
+    text = _options_at(options)
+    mount(current().fs, device, path_at(target), kind, flags, text)
+    return 0
+
+
+@syscall(166, "umount2", args="sx", notes="No MNT_EXPIRE")
+def umount2(target: int, flags: i32) -> int:
+    unmount(current().fs, path_at(target), flags)
+    return 0
+
+
+@syscall(155, "pivot_root", status="Full", args="ss")
+def pivot_root_(new_root: int, put_old: int) -> int:
+    context = current().fs
+    old = context.root
+    new = pivot_root(context, path_at(new_root), path_at(put_old))
+    for pid in process_ids():
+        process = find_process(pid)
+        if process is None:
+            continue
+        for task in process.threads.values():
+            other = task.fs_context
+            if other is not None:
+                _follow_root(other, old, new)
+    return 0
+
+
+def _follow_root(context: FsContext, old: Path, new: Path) -> None:
+    """Processes that had the old root as root or working directory get the new one."""
+    if context.working.same(old):
+        context.set_working(new)
+    if context.root.same(old):
+        context.set_root(new)

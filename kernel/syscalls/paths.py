@@ -1,0 +1,50 @@
+"""What the file system calls have in common: path arguments and the descriptors that they are relative to."""
+
+from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX
+from kernel.fs.file import File
+from kernel.fs.inode import Inode
+from kernel.fs.path import Path
+from kernel.fs.walk import EMPTY_PATH, FOLLOW, resolve
+from kernel.lang import EBADF, Errno
+from kernel.lib import user
+from kernel.task import current
+
+
+def path_at(address: int) -> bytes:
+    """A path name from user memory."""
+    return user.read_string(address, PATH_MAX)
+
+
+def base_for(descriptor: int, name: bytes) -> Path | None:
+    """Where a relative name starts; the descriptor does not matter to an absolute one."""
+    if descriptor == AT_FDCWD or (len(name) > 0 and name[0] == 47):
+        return None
+    return current().files.get_any(descriptor).path
+
+
+def place_at(descriptor: int, address: int, flags: int) -> Path:
+    """The place that a pair of descriptor and name means, with AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH."""
+    name = path_at(address)
+    how = 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW
+    if flags & AT_EMPTY_PATH != 0:
+        how |= EMPTY_PATH
+    return resolve(current().fs, base_for(descriptor, name), name, how)
+
+
+def readable_file(descriptor: int) -> File:
+    file = current().files.get(descriptor)
+    if not file.readable:
+        raise Errno(EBADF)
+    return file
+
+
+def writable_file(descriptor: int) -> File:
+    file = current().files.get(descriptor)
+    if not file.writable:
+        raise Errno(EBADF)
+    return file
+
+
+def inode_of(descriptor: int) -> Inode:
+    """Of any open descriptor, O_PATH included."""
+    return current().files.get_any(descriptor).inode

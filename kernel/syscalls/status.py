@@ -1,0 +1,339 @@
+"""What a file is: stat(2) and its relatives, statx(2), statfs(2), access(2), readlink(2)."""
+
+from typing import Final, Literal
+
+from kernel.fs.attributes import check_access
+from kernel.fs.constants import (
+    AT_EACCESS,
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_NO_AUTOMOUNT,
+    AT_STATX_SYNC_TYPE,
+    AT_SYMLINK_NOFOLLOW,
+    PAGE_SIZE,
+    S_IFBLK,
+    S_IFCHR,
+    S_IFMT,
+    device_major,
+    device_minor,
+)
+from kernel.fs.inode import Inode
+from kernel.fs.path import Mount, Path, path_name
+from kernel.fs.walk import EMPTY_PATH, resolve
+from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, bytes_of, i32, struct, u16, u32, u64
+from kernel.lib import user
+from kernel.lib.credentials import Credentials
+from kernel.syscalls.paths import base_for, path_at, place_at
+from kernel.syscalls.table import syscall
+from kernel.task import current
+
+_NS: Final = 1_000_000_000
+_STATX_BASIC: Final = 0x7FF
+_STATX_BTIME: Final = 0x800
+_STATX_MNT_ID: Final = 0x1000
+_STATX_RESERVED: Final = 0x80000000
+_STATX_ATTR_MOUNT_ROOT: Final = 0x2000
+_STATFS_VALID: Final = 0x20
+
+
+@struct
+class RawStat:
+    """struct stat of x86-64."""
+
+    device: int
+    ino: int
+    nlink: int
+    mode: u32
+    uid: u32
+    gid: u32
+    padding: u32
+    rdev: int
+    size: int
+    block_size: int
+    blocks: int
+    accessed_s: int
+    accessed_ns: int
+    modified_s: int
+    modified_ns: int
+    changed_s: int
+    changed_ns: int
+    reserved: Array[u64, Literal[3]]
+
+
+@struct
+class RawStatxTime:
+    seconds: int
+    nanoseconds: u32
+    reserved: i32
+
+
+@struct
+class RawStatx:
+    """struct statx."""
+
+    mask: u32
+    block_size: u32
+    attributes: int
+    nlink: u32
+    uid: u32
+    gid: u32
+    mode: u16
+    padding: u16
+    ino: int
+    size: int
+    blocks: int
+    attributes_mask: int
+    accessed: RawStatxTime
+    born: RawStatxTime
+    changed: RawStatxTime
+    modified: RawStatxTime
+    rdev_major: u32
+    rdev_minor: u32
+    device_major: u32
+    device_minor: u32
+    mount_identifier: int
+    reserved: Array[u64, Literal[13]]
+
+
+@struct
+class RawStatfs:
+    """struct statfs of x86-64."""
+
+    magic: int
+    block_size: int
+    blocks: int
+    blocks_free: int
+    blocks_available: int
+    files: int
+    files_free: int
+    identifier: int
+    name_length: int
+    fragment_size: int
+    flags: int
+    spare: Array[u64, Literal[4]]
+
+
+def write_stat(address: int, inode: Inode) -> None:
+    """Fill a struct stat in user memory."""
+    inode.refresh()
+    raw = RawStat()
+    raw.device = inode.file_system.device
+    raw.ino = inode.ino
+    raw.nlink = inode.nlink
+    raw.mode = inode.mode
+    raw.uid = inode.uid & 0xFFFFFFFF
+    raw.gid = inode.gid & 0xFFFFFFFF
+    raw.rdev = inode.rdev
+    raw.size = inode.size
+    raw.block_size = PAGE_SIZE
+    raw.blocks = inode.blocks
+    raw.accessed_s = inode.atime_ns // _NS
+    raw.accessed_ns = inode.atime_ns % _NS
+    raw.modified_s = inode.mtime_ns // _NS
+    raw.modified_ns = inode.mtime_ns % _NS
+    raw.changed_s = inode.ctime_ns // _NS
+    raw.changed_ns = inode.ctime_ns % _NS
+    user.write_from(address, bytes_of(raw))
+
+
+@syscall(4, "stat", status="Full", args="sp")
+def stat(path: int, address: int) -> int:
+    write_stat(address, place_at(AT_FDCWD, path, 0).inode())
+    return 0
+
+
+@syscall(5, "fstat", status="Full", args="dp")
+def fstat(descriptor: i32, address: int) -> int:
+    write_stat(address, current().files.get_any(descriptor).inode)
+    return 0
+
+
+@syscall(6, "lstat", status="Full", args="sp")
+def lstat(path: int, address: int) -> int:
+    write_stat(address, place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode())
+    return 0
+
+
+@syscall(262, "newfstatat", status="Full", args="dspx")
+def newfstatat(directory: i32, path: int, address: int, flags: i32) -> int:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE) != 0:
+        raise Errno(EINVAL)
+    write_stat(address, place_or_descriptor(directory, path, flags).inode())
+    return 0
+
+
+def place_or_descriptor(directory: int, address: int, flags: int) -> Path:
+    """As `place_at`; with AT_EMPTY_PATH a null pointer is an empty name, and an empty name means the descriptor itself."""
+    if flags & AT_EMPTY_PATH != 0:
+        name = path_at(address) if address != 0 else b""
+        if len(name) == 0:
+            task = current()
+            return task.fs.working if directory == AT_FDCWD else task.files.get_any(directory).path
+    return place_at(directory, address, flags)
+
+
+@syscall(332, "statx", args="dsxxp")
+def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int:
+    if mask & _STATX_RESERVED != 0 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
+        raise Errno(EINVAL)
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE) != 0:
+        raise Errno(EINVAL)
+    place = place_or_descriptor(directory, path, flags)
+    inode = place.inode()
+    inode.refresh()
+    raw = RawStatx()
+    raw.mask = _STATX_BASIC | _STATX_BTIME | _STATX_MNT_ID
+    raw.block_size = PAGE_SIZE
+    raw.nlink = inode.nlink & 0xFFFFFFFF
+    raw.uid = inode.uid & 0xFFFFFFFF
+    raw.gid = inode.gid & 0xFFFFFFFF
+    raw.mode = inode.mode
+    raw.ino = inode.ino
+    raw.size = inode.size
+    raw.blocks = inode.blocks
+    raw.attributes_mask = _STATX_ATTR_MOUNT_ROOT
+    if place.dentry is place.mount.root:
+        raw.attributes = _STATX_ATTR_MOUNT_ROOT
+    raw.accessed.seconds = inode.atime_ns // _NS
+    raw.accessed.nanoseconds = inode.atime_ns % _NS
+    raw.born.seconds = inode.btime_ns // _NS
+    raw.born.nanoseconds = inode.btime_ns % _NS
+    raw.changed.seconds = inode.ctime_ns // _NS
+    raw.changed.nanoseconds = inode.ctime_ns % _NS
+    raw.modified.seconds = inode.mtime_ns // _NS
+    raw.modified.nanoseconds = inode.mtime_ns % _NS
+    if inode.mode & S_IFMT == S_IFCHR or inode.mode & S_IFMT == S_IFBLK:
+        raw.rdev_major = device_major(inode.rdev)
+        raw.rdev_minor = device_minor(inode.rdev)
+    raw.device_major = device_major(inode.file_system.device)
+    raw.device_minor = device_minor(inode.file_system.device)
+    raw.mount_identifier = place.mount.identifier
+    user.write_from(address, bytes_of(raw))
+    return 0
+
+
+def _write_statfs(address: int, mount: Mount) -> int:
+    file_system = mount.file_system
+    numbers = file_system.statistics()
+    raw = RawStatfs()
+    raw.magic = file_system.magic
+    raw.block_size = numbers.block_size
+    raw.fragment_size = numbers.block_size
+    raw.blocks = numbers.blocks
+    raw.blocks_free = numbers.blocks_free
+    raw.blocks_available = numbers.blocks_free
+    raw.files = numbers.files
+    raw.files_free = numbers.files_free
+    raw.identifier = file_system.device
+    raw.name_length = 255
+    # ST_RDONLY … ST_NOEXEC are the mount's bits; ST_NOATIME, ST_NODIRATIME and ST_RELATIME are not.
+    flags = mount.flags & 15
+    if mount.flags & 1024 != 0:
+        flags |= 1024
+    if mount.flags & 2048 != 0:
+        flags |= 2048
+    if mount.flags & 1 << 21 != 0:
+        flags |= 4096
+    raw.flags = flags | _STATFS_VALID
+    user.write_from(address, bytes_of(raw))
+    return 0
+
+
+@syscall(137, "statfs", status="Full", args="sp")
+def statfs(path: int, address: int) -> int:
+    return _write_statfs(address, place_at(AT_FDCWD, path, 0).mount)
+
+
+@syscall(138, "fstatfs", status="Full", args="dp")
+def fstatfs(descriptor: i32, address: int) -> int:
+    return _write_statfs(address, current().files.get_any(descriptor).path.mount)
+
+
+# ---- access ---------------------------------------------------------------------------------------------------------
+
+
+def _access(directory: int, path: int, mode: int, flags: int) -> int:
+    if mode & ~7 != 0 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
+        raise Errno(EINVAL)
+    task = current()
+    credentials = task.credentials
+    context = task.fs
+    if flags & AT_EACCESS == 0 and (
+        credentials.uid != credentials.fsuid or credentials.gid != credentials.fsgid
+    ):
+        credentials = _real_credentials(credentials)
+        context.credentials = credentials
+    try:
+        place = place_or_descriptor(directory, path, flags) if flags & AT_EMPTY_PATH != 0 else _walk(
+            directory, path, flags
+        )
+        if mode != 0:
+            check_access(credentials, place, mode)
+    finally:
+        context.credentials = task.credentials
+    return 0
+
+
+def _walk(directory: int, address: int, flags: int) -> Path:
+    """`place_at`, but with the credentials that the context has now."""
+    task = current()
+    name = path_at(address)
+    context = task.fs_context
+    if context is None:
+        raise Errno(EFAULT)
+    return resolve(context, base_for(directory, name), name, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else 1)
+
+
+def _real_credentials(credentials: Credentials) -> Credentials:
+    """As if the real ids were the effective ones (access(2))."""
+    real = credentials.copy()
+    real.fsuid = credentials.uid
+    real.fsgid = credentials.gid
+    return real
+
+
+@syscall(21, "access", status="Full", args="so")
+def access(path: int, mode: i32) -> int:
+    return _access(AT_FDCWD, path, mode, 0)
+
+
+@syscall(269, "faccessat", status="Full", args="dso")
+def faccessat(directory: i32, path: int, mode: i32) -> int:
+    return _access(directory, path, mode, 0)
+
+
+@syscall(439, "faccessat2", status="Full", args="dsox")
+def faccessat2(directory: i32, path: int, mode: i32, flags: i32) -> int:
+    return _access(directory, path, mode, flags)
+
+
+# ---- readlink -------------------------------------------------------------------------------------------------------
+
+
+def _read_link(directory: int, path: int, address: int, size: int) -> int:
+    if size <= 0:
+        raise Errno(EINVAL)
+    name = path_at(path)
+    task = current()
+    place = resolve(task.fs, base_for(directory, name), name, EMPTY_PATH if directory != AT_FDCWD else 0)
+    inode = place.inode()
+    if not inode.is_symlink():
+        raise Errno(ENOENT if len(name) == 0 else EINVAL)
+    if inode.has_magic_link:
+        target = path_name(inode.follow(task.fs), task.fs.root)
+    else:
+        target = inode.read_link()
+    place.mount.touch_accessed(inode)
+    length = min(size, len(target))
+    user.write_bytes(address, target[:length])
+    return length
+
+
+@syscall(89, "readlink", status="Full", args="spd")
+def readlink(path: int, address: int, size: i32) -> int:
+    return _read_link(AT_FDCWD, path, address, size)
+
+
+@syscall(267, "readlinkat", status="Full", args="dspd")
+def readlinkat(directory: i32, path: int, address: int, size: i32) -> int:
+    return _read_link(directory, path, address, size)

@@ -1,0 +1,225 @@
+"""Moving data: read, write and their relatives (read(2), readv(2), pread(2), lseek(2)).
+
+A description is held across the operation, because another thread may close the descriptor while this one sleeps.
+"""
+
+from kernel.fs.constants import IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, S_ISGID, S_ISUID
+from kernel.fs.file import File, clear_set_id_bits
+from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPIPE, ESPIPE, Errno, i32
+from kernel.lib import user
+from kernel.lib.user import Buffer, UserBuffer, UserVector
+from kernel.syscalls.paths import readable_file, writable_file
+from kernel.syscalls.table import syscall
+from kernel.task import current
+from kernel.task.limits import RLIMIT_FSIZE
+from kernel.task.send import send_from_kernel
+from kernel.task.signals import SIGPIPE, SIGXFSZ
+
+
+def user_range(address: int, length: int) -> UserBuffer:
+    """A buffer over user memory; lengths beyond what one call moves are cut off."""
+    if length < 0:
+        raise Errno(EINVAL)
+    user.check(address, length)
+    return UserBuffer(address, min(length, MAX_RW_COUNT))
+
+
+def user_vector(address: int, count: int) -> UserVector:
+    """A buffer over an array of struct iovec."""
+    if count < 0 or count > IOV_MAX:
+        raise Errno(EINVAL)
+    addresses: list[int] = []
+    lengths: list[int] = []
+    total = 0
+    for index in range(count):
+        start = user.read_i64(address + index * 16)
+        length = user.read_i64(address + index * 16 + 8)
+        if length < 0:
+            raise Errno(EINVAL)
+        user.check(start, length)
+        length = min(length, MAX_RW_COUNT - total)
+        total += length
+        addresses.append(start)
+        lengths.append(length)
+    return UserVector(addresses, lengths)
+
+
+def finish_transfer(done: int, buffer: Buffer) -> int:
+    """The result of a transfer: EFAULT if memory stopped it before anything moved."""
+    if done == 0 and buffer.faulted:
+        raise Errno(EFAULT)
+    return done
+
+
+def read_file(file: File, buffer: Buffer) -> int:
+    """Read at the position."""
+    file.acquire()
+    try:
+        return finish_transfer(file.read(buffer), buffer)
+    finally:
+        file.release()
+
+
+def write_file(file: File, buffer: Buffer) -> int:
+    """Write at the position; sends the signals that belong to the errors."""
+    file.acquire()
+    try:
+        if file.seekable:
+            prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
+        return finish_transfer(file.write(buffer), buffer)
+    except Errno as error:
+        if error.code == EPIPE:
+            send_from_kernel(current().process, SIGPIPE)
+        raise
+    finally:
+        file.release()
+
+
+def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
+    """What comes before any write to a file with offsets: RLIMIT_FSIZE, and the set-ID bits go."""
+    inode = file.inode
+    if not inode.is_regular() or buffer.remaining == 0:
+        return
+    task = current()
+    limit = task.process.limits.soft[RLIMIT_FSIZE]
+    if offset >= limit:
+        send_from_kernel(task.process, SIGXFSZ)
+        raise Errno(EFBIG)
+    buffer.remaining = min(buffer.remaining, limit - offset)
+    if inode.mode & (S_ISUID | S_ISGID) != 0:
+        clear_set_id_bits(inode, task.credentials)
+
+
+def check_size_limit(size: int) -> None:
+    """RLIMIT_FSIZE for truncation and allocation."""
+    task = current()
+    if size > task.process.limits.soft[RLIMIT_FSIZE]:
+        send_from_kernel(task.process, SIGXFSZ)
+        raise Errno(EFBIG)
+
+
+def pread_file(file: File, buffer: Buffer, offset: int) -> int:
+    check_offset(file, offset)
+    file.acquire()
+    try:
+        return finish_transfer(file.pread(buffer, offset), buffer)
+    finally:
+        file.release()
+
+
+def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
+    check_offset(file, offset)
+    file.acquire()
+    try:
+        if file.seekable:
+            prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
+        return finish_transfer(file.pwrite(buffer, offset), buffer)
+    finally:
+        file.release()
+
+
+def check_offset(file: File, offset: int) -> None:
+    if offset < 0:
+        raise Errno(EINVAL)
+
+
+@syscall(0, "read", status="Full", args="dpx")
+def read(descriptor: i32, address: int, length: int) -> int:
+    file = readable_file(descriptor)
+    return read_file(file, user_range(address, length))
+
+
+@syscall(1, "write", status="Full", args="dpx")
+def write(descriptor: i32, address: int, length: int) -> int:
+    file = writable_file(descriptor)
+    return write_file(file, user_range(address, length))
+
+
+@syscall(17, "pread64", status="Full", args="dpxx")
+def pread64(descriptor: i32, address: int, length: int, offset: int) -> int:
+    if offset < 0:
+        raise Errno(EINVAL)
+    file = readable_file(descriptor)
+    return pread_file(file, user_range(address, length), offset)
+
+
+@syscall(18, "pwrite64", status="Full", args="dpxx")
+def pwrite64(descriptor: i32, address: int, length: int, offset: int) -> int:
+    if offset < 0:
+        raise Errno(EINVAL)
+    file = writable_file(descriptor)
+    return pwrite_file(file, user_range(address, length), offset)
+
+
+@syscall(19, "readv", status="Full", args="dpd")
+def readv(descriptor: i32, vector: int, count: int) -> int:
+    file = readable_file(descriptor)
+    return read_file(file, user_vector(vector, count))
+
+
+@syscall(20, "writev", status="Full", args="dpd")
+def writev(descriptor: i32, vector: int, count: int) -> int:
+    file = writable_file(descriptor)
+    return write_file(file, user_vector(vector, count))
+
+
+@syscall(295, "preadv", status="Full", args="dpdxx")
+def preadv(descriptor: i32, vector: int, count: int, offset: int) -> int:
+    if offset < 0:
+        raise Errno(EINVAL)
+    file = readable_file(descriptor)
+    return pread_file(file, user_vector(vector, count), offset)
+
+
+@syscall(296, "pwritev", status="Full", args="dpdxx")
+def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
+    if offset < 0:
+        raise Errno(EINVAL)
+    file = writable_file(descriptor)
+    return pwrite_file(file, user_vector(vector, count), offset)
+
+
+@syscall(327, "preadv2", notes="No RWF_ flags", args="dpdxxx")
+def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
+    if flags != 0:
+        raise Errno(EOPNOTSUPP)
+    if offset == -1:
+        return readv(descriptor, vector, count)
+    return preadv(descriptor, vector, count, offset)
+
+
+@syscall(328, "pwritev2", notes="No RWF_ flags", args="dpdxxx")
+def pwritev2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
+    if flags != 0:
+        raise Errno(EOPNOTSUPP)
+    if offset == -1:
+        return writev(descriptor, vector, count)
+    return pwritev(descriptor, vector, count, offset)
+
+
+@syscall(8, "lseek", status="Full", args="dxd")
+def lseek(descriptor: i32, offset: int, whence: i32) -> int:
+    return current().files.get(descriptor).seek(offset, whence)
+
+
+def position_at(address: int) -> int:
+    """An offset that a call takes and gives back through memory."""
+    offset = user.read_i64(address)
+    if offset < 0:
+        raise Errno(EINVAL)
+    return offset
+
+
+def require_seekable(file: File) -> None:
+    if not file.seekable:
+        raise Errno(ESPIPE)
+
+
+def room_behind(offset: int, length: int) -> int:
+    """`length`, as far as it fits between `offset` and the largest file size."""
+    return min(length, MAX_FILE_SIZE - offset)
+
+
+def require_access(file: File, readable: bool) -> None:
+    if (readable and not file.readable) or (not readable and not file.writable):
+        raise Errno(EBADF)

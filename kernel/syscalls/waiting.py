@@ -1,0 +1,53 @@
+"""Times and signal masks of calls that wait for files (poll(2), select(2), epoll_wait(2))."""
+
+from typing import Final
+
+from kernel.lang import EINVAL, Errno
+from kernel.lib import user
+from kernel.task import current
+from kernel.task.send import set_blocked
+from kernel.time import monotonic_ns
+from kernel.time.timers import FOREVER_NS
+
+_NS: Final = 1_000_000_000
+_SECONDS_LIMIT: Final = 1 << 33
+_MASK_SIZE: Final = 8
+
+
+def deadline_after(timeout_ns: int) -> int:
+    """When a time-out ends on the monotonic clock; a negative one never does."""
+    if timeout_ns < 0:
+        return FOREVER_NS
+    return monotonic_ns() + timeout_ns
+
+
+def timespec_ns(address: int) -> int:
+    """A struct timespec as nanoseconds; EINVAL if it is none. Times beyond any uptime are cut off."""
+    seconds = user.read_i64(address)
+    nanoseconds = user.read_i64(address + 8)
+    if seconds < 0 or not 0 <= nanoseconds < _NS:
+        raise Errno(EINVAL)
+    return min(seconds, _SECONDS_LIMIT) * _NS + nanoseconds
+
+
+def write_remaining(address: int, deadline_ns: int) -> None:
+    """Tell the time that is left, as ppoll and pselect6 do; failing to is not an error."""
+    if address == 0:
+        return
+    left_ns = max(0, deadline_ns - monotonic_ns())
+    try:
+        user.write_i64(address, left_ns // _NS)
+        user.write_i64(address + 8, left_ns % _NS)
+    except Errno:
+        return
+
+
+def temporary_mask(address: int, size: int) -> None:
+    """Block other signals during this call; the way back to user mode restores what was blocked before (signal delivery)."""
+    if size != _MASK_SIZE:
+        raise Errno(EINVAL)
+    mask = user.read_i64(address)
+    task = current()
+    task.saved_blocked = task.blocked
+    task.restores_blocked = True
+    set_blocked(task, mask)
