@@ -5,7 +5,7 @@ error and ending the process. So it runs in workers: `python -m compiler.backend
 answer with one line a job. What a dead worker printed becomes the message of a `BackendError`.
 
 An object is cached under the hash of its IR, its target and profile and the versions of llvmlite, LLVM and this
-file. Invalid debug information is dropped by LLVM without an error, so an object whose IR has a compile unit must
+file; beside it lies what `compiler/lines.py` read from its debug information. Invalid debug information is dropped by LLVM without an error, so an object whose IR has a compile unit must
 have `.debug_info`.
 """
 
@@ -21,6 +21,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from compiler import lines
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "cache"
@@ -73,7 +75,8 @@ def toolchain_key() -> str:
     import llvmlite
     from llvmlite import binding
 
-    return f"{llvmlite.__version__} {binding.llvm_version_info} {file_hash(Path(__file__))}"
+    own = "".join(file_hash(Path(path)) for path in (__file__, lines.__file__))
+    return f"{llvmlite.__version__} {binding.llvm_version_info} {own}"
 
 
 def file_hash(path: Path) -> str:
@@ -93,7 +96,7 @@ def compile_modules(
         key = hashlib.sha256("\0".join((toolchain, repr(target), profile, text)).encode()).hexdigest()[:40]
         path = cache / f"{key}.o"
         result.objects[package] = path
-        if path.exists():
+        if path.exists() and path.with_suffix(".lines").exists():
             os.utime(path)
             result.cached += 1
         else:
@@ -114,6 +117,7 @@ def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
         total += size
         if total > keep_bytes:
             path.unlink(missing_ok=True)
+            path.with_suffix(".lines").unlink(missing_ok=True)
 
 
 # Workers --------------------------------------------------------------------------------------------------------------
@@ -230,10 +234,16 @@ def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) ->
     data = machine.emit_object(module)
     if "!llvm.dbg.cu" in text and b".debug_info" not in data:
         return "the debug information is invalid, and LLVM dropped it"
-    temporary = object_path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(object_path)
+    write_whole(object_path.with_suffix(".lines"), lines.extract(data).to_json().encode())
+    write_whole(object_path, data)
     return None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that nobody sees half of it."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,427 @@
+"""The commands of the compiler: build the kernel, check files, run a stand-alone program.
+
+Sources -> `front.program.load` (mypy, typed tree) -> import of the same modules under CPython -> `lower.lower_program` -> objects
+(`backend`) -> `link`. What was built is remembered with the hashes of everything that it was made of, so that nothing is done, and mypy
+and LLVM are not even imported, when nothing changed.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from compiler.backend import CACHE, HOST, KERNEL, ROOT, Target, compile_modules, file_hash, write_whole
+from compiler.link import assembly_includes, assembly_sources, link_host, link_kernel
+from compiler.tree import Diagnostic, Function, Loc, Program
+
+if TYPE_CHECKING:
+    from compiler.types import Type
+
+STATUS_ERRORS = 1
+STATUS_TRAP = 70
+HOST_MODULE = "kernel.mm.host"
+HOST_MAIN = "krait_host_main"
+
+
+class UserError(Exception):
+    """Something is wrong with what the user gave us; the text is the whole message."""
+
+
+class Refused(Exception):
+    """The sources have errors."""
+
+    def __init__(self, diagnostics: list[Diagnostic], sources: dict[str, list[str]]) -> None:
+        super().__init__(f"{len(diagnostics)} errors")
+        self.diagnostics = diagnostics
+        self.sources = sources
+
+
+@dataclass
+class Timings:
+    """Seconds by phase, for `build --timings`."""
+
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - started
+
+    def show(self, stream: TextIO) -> None:
+        for name, seconds in self.phases.items():
+            print(f"{name:<24} {seconds:7.2f} s", file=stream)
+        print(f"{'total':<24} {sum(self.phases.values()):7.2f} s", file=stream)
+
+
+# What was built from what ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Manifest:
+    """The inputs of an output, with their hashes; `extra` is whatever the command wants to know again."""
+
+    inputs: dict[str, str]
+    output: str
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest | None:
+        """A manifest whose inputs and output are still the same; else None."""
+        try:
+            manifest = cls(*json.loads(path.read_text()))
+            for name, value in manifest.inputs.items():
+                if file_hash(Path(name)) != value:
+                    return None
+            return manifest if file_hash(Path(manifest.extra["path"])) == manifest.output else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps([self.inputs, self.output, self.extra]).encode())
+
+
+def manifest_of(output: Path, inputs: list[Path], extra: dict[str, str]) -> Manifest:
+    hashes = {str(path): file_hash(path) for path in sorted(set(inputs))}
+    return Manifest(hashes, file_hash(output), {**extra, "path": str(output)})
+
+
+def manifest_path(*key: str) -> Path:
+    return CACHE / (hashlib.sha256("\0".join(key).encode()).hexdigest()[:24] + ".manifest.json")
+
+
+def compiler_sources() -> list[Path]:
+    """The compiler itself is an input of everything."""
+    return [path for path in sorted((ROOT / "compiler").rglob("*")) if path.suffix in (".py", ".c", ".txt")]
+
+
+# Loading --------------------------------------------------------------------------------------------------------------
+
+
+def related_files(file: Path) -> list[Path]:
+    """A stand-alone file, and the files beside it that it imports, directly or not; imported ones first."""
+    found: dict[Path, None] = {}
+
+    def visit(path: Path) -> None:
+        if path in found:
+            return
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):
+            tree = ast.Module([], [])  # mypy says what is wrong with it
+        names: list[str] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                names.append(node.module)
+        for name in names:
+            neighbour = path.parent / f"{name}.py"
+            if "." not in name and neighbour.is_file() and neighbour != path:
+                visit(neighbour)
+        found[path] = None
+
+    visit(file)
+    return list(found)
+
+
+def load(modules: list[str], files: list[Path]) -> Program:
+    """The typed program; Refused if mypy or the front end finds errors."""
+    from compiler.front.program import SourceErrors
+    from compiler.front.program import load as front_load
+
+    try:
+        return front_load(modules, [str(file) for file in files], str(ROOT))
+    except SourceErrors as errors:
+        raise Refused(errors.diagnostics, errors.sources) from None
+
+
+def import_live(modules: list[str], files: list[Path]) -> None:
+    """Import what is compiled: its module level runs here and now. What it prints goes to standard error."""
+    from compiler.front.program import module_name
+
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    with contextlib.redirect_stdout(sys.stderr):
+        for module in modules:
+            guarded_import(lambda module=module: importlib.import_module(module), Path(*module.split(".")))
+        for file in files:
+            name = module_name(file, ROOT)
+            if name.split(".")[0] in ("kernel", "arch") and "." in name:
+                guarded_import(lambda name=name: importlib.import_module(name), file)
+            else:
+                guarded_import(lambda name=name, file=file: import_file(name, file), file)
+
+
+def import_file(name: str, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def guarded_import(action: Callable[[], object], source: Path) -> None:
+    """Import; an exception of the sources becomes a diagnostic at their innermost line."""
+    try:
+        action()
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [frame for frame in frames if not frame.filename.startswith("<") and "/compiler/" not in frame.filename]
+        place = Loc(ours[-1].filename, ours[-1].lineno or 1) if ours else Loc(str(source), 1)
+        raise Refused(
+            [Diagnostic("KP190", place, f"importing this raises {type(error).__name__}: {error}",
+                        "module-level code runs when the program is compiled")], {}
+        ) from error  # fmt: skip
+
+
+def errors_of_functions(program: Program, files: list[Path]) -> list[Diagnostic]:
+    """Broken rules in the functions of these files, reached or not."""
+    paths = {str(file) for file in files}
+    return [error for f in program.functions.values() if os.path.abspath(f.loc.path) in paths for error in f.errors]
+
+
+def lower(program: Program, entries: list[str], target: Target, profile: str) -> dict[str, str]:
+    """IR by package; Refused for what the back end finds."""
+    from compiler.lower import lower_program
+    from compiler.lower.interfaces import Options
+
+    try:
+        return lower_program(program, entries, Options(target.name, profile == "release"))
+    except Diagnostic as diagnostic:
+        raise Refused([diagnostic], program.sources) from diagnostic
+    except ExceptionGroup as group:
+        found = [error for error in group.exceptions if isinstance(error, Diagnostic)]
+        if len(found) != len(group.exceptions):
+            raise
+        raise Refused(found, program.sources) from group
+
+
+def keep_ir(modules: dict[str, str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.ll"):
+        old.unlink()
+    for name, text in modules.items():
+        (folder / f"{name}.ll").write_text(text)
+
+
+# build ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class BuildOptions:
+    """What `build` was asked for."""
+
+    profile: str = "release"
+    output: Path = ROOT / "build" / "krait.elf"
+    entry: str = "kernel.main"
+    keep_ir: bool = False
+    workers: int = 0
+    force: bool = False
+
+
+def kernel_inputs(program: Program) -> list[Path]:
+    sources = [Path(path).resolve() for path in program.modules.values()]
+    prelude = list((ROOT / "kernel" / "lang").rglob("*.py*"))
+    prelude = [path for path in prelude if path.suffix in (".py", ".pyi")]
+    return [*sources, *prelude, *compiler_sources(), *assembly_sources(), *assembly_includes(), ROOT / "linker.ld"]
+
+
+def exported_functions(program: Program) -> list[str]:
+    """The functions that assembly and hardware call."""
+    return sorted(f.name for f in program.functions.values() if "export" in f.decorators)
+
+
+def build_kernel(options: BuildOptions, timings: Timings) -> str:
+    """Build the image; returns a line that says what happened."""
+    manifest_file = manifest_path("build", options.profile, str(options.output), options.entry)
+    with timings.phase("look for changes"):
+        unchanged = None if options.force or options.keep_ir else Manifest.read(manifest_file)
+    if unchanged is not None:
+        return f"{shown_path(options.output)} is up to date"
+    module = options.entry
+    if not module_file(module).exists():
+        raise UserError(f"there is no module {module} to enter ({shown_path(module_file(module))} is missing)")
+    with timings.phase("front end"):
+        program = load([module], [])
+        import_live([module], [])
+    with timings.phase("lowering"):
+        modules = lower(program, exported_functions(program), KERNEL, options.profile)
+    if options.keep_ir:
+        keep_ir(modules, options.output.parent / "ir")
+    with timings.phase("LLVM"):
+        compiled = compile_modules(modules, KERNEL, options.profile, options.workers)
+    with timings.phase("link"):
+        table_size = link_kernel(list(compiled.objects.values()), options.output)
+    manifest_of(options.output, kernel_inputs(program), {}).write(manifest_file)
+    fresh = len(compiled.objects) - compiled.cached
+    return (f"{shown_path(options.output)}: {options.output.stat().st_size >> 10} KiB, line table {table_size >> 10} KiB, "
+            f"{fresh} of {len(compiled.objects)} packages compiled")  # fmt: skip
+
+
+def module_file(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def shown_path(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+# check ----------------------------------------------------------------------------------------------------------------
+
+
+def existing_file(file: str) -> Path:
+    path = Path(file)
+    if not path.exists():
+        raise UserError(f"{file}: no such file")
+    if not path.is_file():
+        raise UserError(f"{file}: not a file")
+    return path.resolve()
+
+
+def check(names: list[str]) -> None:
+    """Check files; Refused if they have errors."""
+    files = [existing_file(name) for name in names]
+    everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
+    program = load([], everything)
+    broken = errors_of_functions(program, files)
+    if broken:
+        raise Refused(broken, program.sources)
+    import_live([], everything)
+    paths = {str(file) for file in files}
+    kernel = any(str(file).startswith(f"{ROOT}/arch/") or str(file).startswith(f"{ROOT}/kernel/") for file in files)
+    entries = sorted(f.name for f in program.functions.values() if f.loc.path in paths and is_concrete(program, f))
+    lower(program, entries, KERNEL if kernel else HOST, "dev")
+
+
+def is_concrete(program: Program, function: Function) -> bool:
+    """Whether a function can be compiled by itself: not generic, not a generator, run-time code."""
+    owner = program.classes.get(function.cls or "")
+    if function.type_params or function.is_generator or function.is_lambda or (owner is not None and owner.type_params):
+        return False
+    return owner is None or owner.kind in ("class", "struct")
+
+
+# run ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class HostProgram:
+    """A program compiled for this machine."""
+
+    path: Path
+    exceptions: dict[int, str]
+
+
+def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) -> HostProgram:
+    """Compile a stand-alone file, unless it was before and nothing changed."""
+    file = existing_file(name)
+    manifest_file = manifest_path("run", profile, str(file))
+    with timings.phase("look for changes"):
+        manifest = None if keep else Manifest.read(manifest_file)
+    if manifest is not None:
+        return HostProgram(Path(manifest.extra["path"]), read_exceptions(manifest.extra["exceptions"]))
+    from compiler.front.program import module_name
+    from compiler.lower.world import number_exceptions
+
+    files = related_files(file)
+    with timings.phase("front end"):
+        program = load([HOST_MODULE], files)
+        main = program.functions.get(f"{module_name(file, ROOT)}.main")
+        if main is None:
+            raise Refused([Diagnostic("KP191", Loc(str(file), 1), "there is no main() in this file to run",
+                                      "write `def main() -> None:`")], program.sources)  # fmt: skip
+        if main.params:
+            raise Refused([Diagnostic("KP191", main.loc, "main() takes no parameters")], program.sources)
+        import_live([HOST_MODULE], files)
+    own = {str(path) for path in files}
+    entries = [main.name]
+    entries += [f for f in exported_functions(program)
+                if f.startswith(HOST_MODULE + ".") or program.functions[f].loc.path in own]  # fmt: skip
+    with timings.phase("lowering"):
+        modules = lower(program, entries, HOST, profile)
+        modules["krait.host"] = main_glue(modules, main.name, main.result)
+    key = hashlib.sha256(f"{file}\0{profile}".encode()).hexdigest()[:12]
+    folder = ROOT / "build" / "host" / f"{file.stem}-{key}"
+    if keep:
+        keep_ir(modules, folder / "ir")
+        print(f"IR is in {shown_path(folder / 'ir')}", file=sys.stderr)
+    with timings.phase("LLVM"):
+        compiled = compile_modules(modules, HOST, profile)
+    with timings.phase("link"):
+        output = folder / re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem)
+        link_host(list(compiled.objects.values()), output)
+    exceptions = {low: exception for exception, (low, _) in number_exceptions(program).items()}
+    inputs = [Path(path).resolve() for path in program.modules.values()]
+    inputs += [path for path in (ROOT / "kernel" / "lang").rglob("*.py*") if path.suffix in (".py", ".pyi")]
+    extra = {"exceptions": json.dumps(sorted(exceptions.items()))}
+    manifest_of(output, [*inputs, *files, *compiler_sources()], extra).write(manifest_file)
+    return HostProgram(output, exceptions)
+
+
+def read_exceptions(text: str) -> dict[int, str]:
+    return {int(number): str(name) for number, name in json.loads(text)}
+
+
+def main_glue(modules: dict[str, str], main: str, result: Type) -> str:
+    """IR of `krait_host_main(status) -> error word`, which calls the program's main; see compiler/host/start.c."""
+    from compiler.types import IntType, NeverType, NoneType
+
+    pattern = re.compile(rf'^define [^@\n]*?(void|i64|i1|{{ i64, i64 }}) @"{re.escape(main)}"\(\)', re.MULTILINE)
+    kind = next((match[1] for text in modules.values() if (match := pattern.search(text))), None)
+    if kind is None or not isinstance(result, IntType | NoneType | NeverType):
+        raise UserError(f"{main} must return None, or an int that becomes the exit status")
+    lines = [f'declare dso_local {kind} @"{main}"()', f'define dso_local i64 @{HOST_MAIN}(ptr %status) "frame-pointer"="all" {{']
+    if kind == "void":
+        lines += [f'  call void @"{main}"()', "  ret i64 0"]
+    elif kind == "{ i64, i64 }":
+        lines += [f'  %pair = call {kind} @"{main}"()', f"  %value = extractvalue {kind} %pair, 0",
+                  "  store i64 %value, ptr %status", f"  %word = extractvalue {kind} %pair, 1", "  ret i64 %word"]  # fmt: skip
+    elif isinstance(result, IntType):
+        lines += [f'  %value = call i64 @"{main}"()', "  store i64 %value, ptr %status", "  ret i64 0"]
+    else:
+        lines += [f'  %word = call i64 @"{main}"()', "  ret i64 %word"]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def execute(program: HostProgram, name: str, arguments: list[str]) -> int:
+    """Run a compiled program; a trap becomes a traceback on standard error. Returns the exit status."""
+    from compiler.lines import Table
+    from compiler.tracebacks import parse, render
+
+    sys.stdout.flush()
+    read_end, write_end = os.pipe()
+    environment = dict(os.environ, KRAIT_REPORT_FD=str(write_end))
+    child = subprocess.Popen(
+        [name, *arguments], executable=str(program.path), env=environment, pass_fds=(write_end,)
+    )
+    os.close(write_end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child too, which decides
+    with os.fdopen(read_end, "rb") as pipe:
+        data = pipe.read()
+    status = child.wait()
+    report = parse(data)
+    if report is not None:
+        table = Table(program.path.with_suffix(".lines").read_bytes())
+        sys.stderr.write(render(report, table, ROOT, program.exceptions))
+    return status if status >= 0 else 128 - status

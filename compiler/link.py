@@ -1,0 +1,130 @@
+"""Linking: objects to `build/krait.elf`, or to a program on the host; and the line table of either.
+
+The kernel is linked twice: once to learn where code lies, then again with the line table (`compiler/lines.py`) in the section
+`.krait_lines`, which `linker.ld` puts behind all code and read-only data, so that no address of code moves; that is checked.
+
+A host program is our objects and the start-up in `compiler/host/start.c`, linked by gcc below 2 GiB (type words hold 32 bits of an
+address) and not position-independent. Its line table lies beside it, in `PROGRAM.lines`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+from pathlib import Path
+
+from compiler.backend import CACHE, ROOT, file_hash, write_whole
+from compiler.lines import ObjectLines, Placed, build
+
+KERNEL_BASE = 0xFFFF_FFFF_8000_0000
+ASSEMBLY = ("boot", "arch/x86_64")
+ASSEMBLER = ("gcc", "-c", "-g", "-m64", "-fno-pie", f"-fdebug-prefix-map={ROOT}=.", "-I.")
+LINKER = ("ld", "-T", "linker.ld", "-z", "max-page-size=4096", "-z", "noexecstack", "-z", "norelro", "--build-id=none",
+          "--no-warn-rwx-segments", "--orphan-handling=place", "-nostdlib", "-static")  # fmt: skip
+HOST_START = ROOT / "compiler" / "host" / "start.c"
+HOST_COMPILER = ("gcc", "-c", "-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-fno-pie")
+HOST_LINKER = ("gcc", "-no-pie", "-static", "-Wl,--build-id=none", "-Wl,-z,noexecstack")
+
+_MAP_LINE = re.compile(r"^ (\.[^\s]+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S.*)$", re.MULTILINE)
+
+
+class LinkError(Exception):
+    """The assembler or linker refused: what it said."""
+
+
+def run(command: list[str]) -> None:
+    """Run a tool in the checkout; its complaints become a LinkError."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise LinkError(f"{command[0]} is missing on this machine") from None
+    if done.returncode != 0:
+        raise LinkError(f"{command[0]} failed:\n{done.stderr.strip() or done.stdout.strip()}")
+
+
+def cached_object(source: Path, command: tuple[str, ...], dependencies: list[Path]) -> Path:
+    """Compile a C or assembly file, unless it and what it includes are unchanged."""
+    key = hashlib.sha256(" ".join((*command, *(file_hash(path) for path in [source, *dependencies]))).encode())
+    path = CACHE / f"{source.stem}-{key.hexdigest()[:24]}.o"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp.o")
+        run([*command, str(source.relative_to(ROOT)), "-o", str(temporary)])
+        temporary.replace(path)
+    return path
+
+
+def assembly_sources() -> list[Path]:
+    """The kernel's assembly, the boot stub first."""
+    return [path for folder in ASSEMBLY for path in sorted((ROOT / folder).glob("*.S"))]
+
+
+def assembly_includes() -> list[Path]:
+    return [path for folder in ASSEMBLY for path in sorted((ROOT / folder).glob("*.inc"))]
+
+
+def placements(map_text: str, objects: list[Path]) -> list[Placed]:
+    """Where the linker put the code of our objects."""
+    lines = {str(path): ObjectLines.from_json(path.with_suffix(".lines").read_text()) for path in objects}
+    found: list[Placed] = []
+    for section, address, size, path in _MAP_LINE.findall(map_text):
+        if section.startswith(".text") and path in lines and int(size, 16) and int(address, 16):
+            found.append(Placed(lines[path], section, int(address, 16), int(size, 16)))
+    return found
+
+
+def code_addresses(map_text: str) -> list[tuple[str, str, str, str]]:
+    """All pieces of code in a map, for comparison."""
+    return [entry for entry in _MAP_LINE.findall(map_text) if entry[0].startswith((".text", ".boot.text"))]
+
+
+def link_kernel(objects: list[Path], output: Path) -> int:
+    """Link the image; returns the size of its line table."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    includes = assembly_includes()
+    stubs = [cached_object(source, ASSEMBLER, includes) for source in assembly_sources()]
+    everything = [*map(str, stubs), *map(str, objects)]
+    first = output.with_suffix(".pass1.elf")
+    first_map, final_map = output.with_suffix(".pass1.map"), output.with_suffix(".map")
+    table_path = output.with_suffix(".lines")
+    new = output.with_suffix(".new.elf")
+    try:
+        run([*LINKER, "-Map", str(first_map), "-o", str(first), *everything])
+        map_text = first_map.read_text()
+        table = build(placements(map_text, objects), KERNEL_BASE)
+        write_whole(table_path, table)
+        run([*LINKER, "-Map", str(final_map), "-o", str(new), *everything, str(table_object(table_path))])
+        if code_addresses(map_text) != code_addresses(final_map.read_text()):
+            raise LinkError("the second link moved code: .krait_lines must lie behind all code in linker.ld")
+        new.replace(output)
+    finally:
+        for path in (first, first_map, new):
+            path.unlink(missing_ok=True)
+    return len(table)
+
+
+def table_object(table: Path) -> Path:
+    """An object whose section `.krait_lines` is the table."""
+    source = table.with_suffix(".lines.S")
+    target = table.with_suffix(".lines.o")
+    source.write_text(f'.section .krait_lines, "a", @progbits\n.balign 16\n.incbin "{table}"\n')
+    run([*ASSEMBLER[:2], "-m64", str(source), "-o", str(target)])
+    source.unlink()
+    return target
+
+
+def link_host(objects: list[Path], output: Path) -> None:
+    """Link a program for this machine, and write its line table to OUTPUT.lines."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    start = cached_object(HOST_START, HOST_COMPILER, [])
+    map_path = output.with_suffix(".map")
+    temporary = output.with_suffix(".new")
+    try:
+        run([*HOST_LINKER, f"-Wl,-Map={map_path}", "-o", str(temporary), str(start), *map(str, objects)])
+        placed = placements(map_path.read_text(), objects)
+        write_whole(output.with_suffix(".lines"), build(placed, 0))
+        temporary.replace(output)
+    finally:
+        map_path.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
