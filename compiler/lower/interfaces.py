@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compiler.lower.layout import Layouts
-from compiler.tree import Function, Loc
+from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import ClassType, FunctionType, Type
 
 
@@ -21,6 +21,14 @@ class Options:
 
     target: str = "host"  # "host" or "kernel"
     optimise: bool = True  # the release profile: repeat small functions across modules
+
+
+class CompileErrors(Exception):
+    """The program breaks rules: all diagnostics that were found."""
+
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        super().__init__(f"{len(diagnostics)} errors: {diagnostics[0].message}")
+        self.diagnostics = diagnostics
 
 
 class WorldHooks(Protocol):

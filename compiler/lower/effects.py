@@ -1,0 +1,205 @@
+"""Effects over the whole reached call graph: which exceptions a function may raise, whether it may sleep or allocate.
+
+Inferred after discovery from the edges of every instance, virtual calls and function values included. From this follow which
+signatures carry an error word, and whether the promises of decorators hold; a broken one is shown with the chain of calls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from compiler.lower.world import Edge, Instance, World
+from compiler.tree import Diagnostic, Loc
+
+SLEEP, ALLOCATE = "sleep", "allocate"
+
+PROMISES = {
+    "nosleep": (SLEEP,),
+    "noalloc": (ALLOCATE,),
+    "irq": (SLEEP, ALLOCATE),
+}
+
+
+class Effects:
+    """The effects of every instance of a closed world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.raises: dict[Instance, set[str]] = {}
+        self.flags: dict[Instance, set[str]] = {}
+        self._targets: dict[int, list[Instance]] = {}
+        self._caught: dict[tuple[str, tuple[str, ...]], bool] = {}
+        self._compute()
+
+    def targets(self, edge: Edge) -> list[Instance]:
+        """The instances that a call edge may reach."""
+        known = self._targets.get(id(edge))
+        if known is None:
+            if edge.kind == "call":
+                assert edge.instance is not None
+                known = [edge.instance]
+            elif edge.kind == "virtual":
+                assert edge.site is not None
+                known = list(dict.fromkeys(i for _, i in self.world.implementations(*edge.site)))
+            elif edge.kind == "value":
+                assert edge.signature is not None
+                known = list(self.world.function_values.get(self.world.group_of(edge.signature), {}))
+            else:
+                known = []
+            self._targets[id(edge)] = known
+        return known
+
+    def escapes(self, exception: str, caught: tuple[str, ...]) -> bool:
+        """Whether an exception gets past handlers for `caught`."""
+        if not caught:
+            return True
+        key = (exception, caught)
+        known = self._caught.get(key)
+        if known is None:
+            numbers = self.world.exception_numbers
+            low, high = numbers[exception]
+            known = not any(numbers[c][0] <= low and high <= numbers[c][1] for c in caught if c in numbers)
+            self._caught[key] = known
+        return known
+
+    def _compute(self) -> None:
+        callers: dict[Instance, dict[Instance, None]] = {}
+        instances = list(self.world.instances.values())
+        for instance in instances:
+            self.raises[instance] = set()
+            self.flags[instance] = {SLEEP} if "sleeps" in instance.function.decorators else set()
+            for edge in instance.edges:
+                for target in self.targets(edge):
+                    callers.setdefault(target, {})[instance] = None
+        queue = deque(instances)
+        waiting = set(instances)
+        while queue:
+            instance = queue.popleft()
+            waiting.discard(instance)
+            if self._update(instance):
+                for caller in callers.get(instance, ()):
+                    if caller not in waiting:
+                        waiting.add(caller)
+                        queue.append(caller)
+
+    def _update(self, instance: Instance) -> bool:
+        """Add what the edges of an instance bring; whether that was news."""
+        raises, flags = self.raises[instance], self.flags[instance]
+        before = len(raises) + len(flags)
+        for edge in instance.edges:
+            if edge.cold:
+                continue
+            if edge.kind == "raise":
+                if self.escapes(edge.exception, edge.caught):
+                    raises.add(edge.exception)
+            elif edge.kind == "allocate":
+                flags.add(ALLOCATE)
+            else:
+                for target in self.targets(edge):
+                    flags |= self.flags[target]
+                    for exception in self.raises[target]:
+                        if exception not in raises and self.escapes(exception, edge.caught):
+                            raises.add(exception)
+        return len(raises) + len(flags) != before
+
+    # Signatures -------------------------------------------------------------------------------------------------------
+
+    def settle_signatures(self) -> None:
+        """Decide which functions return an error word: those that may raise, and all that share a call with one."""
+        world = self.world
+        for instance in world.instances.values():
+            instance.raises_word = bool(self.raises[instance]) and not instance.extern
+        groups: list[list[Instance]] = []
+        families: dict[object, dict[Instance, None]] = {}
+        for site, method in world.virtual_sites:
+            members = {i: None for _, i in world.implementations(site, method)}
+            if len(members) > 1 and not world.layouts.is_polymorphic_root(site):
+                families.setdefault(world.family(site, method), {}).update(members)
+        groups += [list(members) for members in families.values()]
+        groups += [list(members) for members in world.function_values.values()]
+        changed = True
+        while changed:
+            changed = False
+            for group in groups:
+                if any(i.raises_word for i in group):
+                    for instance in group:
+                        if not instance.raises_word and not instance.extern:
+                            instance.raises_word = True
+                            changed = True
+
+    # Promises ---------------------------------------------------------------------------------------------------------
+
+    def check_promises(self) -> list[Diagnostic]:
+        """Diagnostics for all broken promises."""
+        found: list[Diagnostic] = []
+        for instance in self.world.instances.values():
+            decorators = instance.function.decorators
+            for decorator, effects in PROMISES.items():
+                if decorator in decorators:
+                    for effect in effects:
+                        if effect in self.flags[instance]:
+                            found.append(self._broken(instance, f"@{decorator}", effect))
+            if self.raises[instance]:
+                if "noraise" in decorators:
+                    found.append(self._raising(instance, "is @noraise"))
+                elif "export" in decorators:
+                    found.append(self._raising(instance, "is exported: nobody could catch it"))
+                elif instance in self.world.from_outside:
+                    found.append(self._raising(instance, "is called by address from outside: nobody could catch it"))
+        return found
+
+    def _broken(self, instance: Instance, decorator: str, effect: str) -> Diagnostic:
+        name = instance.function.name
+        verb = {"sleep": "may sleep", "allocate": "may allocate"}[effect]
+        diagnostic = Diagnostic("KP700", instance.function.loc, f"{name} is {decorator} but {verb}")
+        diagnostic.notes = self._chain(instance, lambda i: effect in self.flags[i], lambda e: self._is_source(e, effect))
+        return diagnostic
+
+    def _is_source(self, edge: Edge, effect: str) -> bool:
+        if effect == ALLOCATE:
+            return edge.kind == "allocate"
+        return any("sleeps" in t.function.decorators for t in self.targets(edge))
+
+    def _raising(self, instance: Instance, why: str) -> Diagnostic:
+        exception = sorted(self.raises[instance])[0]
+        short = exception.rsplit(".", 1)[-1]
+        diagnostic = Diagnostic("KP701", instance.function.loc, f"{instance.function.name} may raise {short}, but {why}")
+        diagnostic.hint = f"catch it: except {short}"
+
+        def source(edge: Edge) -> bool:
+            return edge.kind == "raise" and edge.exception == exception and self.escapes(exception, edge.caught)
+
+        diagnostic.notes = self._chain(instance, lambda i: exception in self.raises[i], source, exception)
+        return diagnostic
+
+    def _chain(self, start: Instance, has, is_source, exception: str = "") -> list[tuple[Loc | None, str]]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        """The shortest chain of calls from `start` to where the effect comes from."""
+        came: dict[Instance, tuple[Instance, Edge] | None] = {start: None}
+        queue = deque([start])
+        while queue:
+            instance = queue.popleft()
+            for edge in instance.edges:
+                if edge.cold:
+                    continue
+                if is_source(edge):
+                    return self._path(came, instance, edge)
+                for target in self.targets(edge):
+                    passes = not exception or self.escapes(exception, edge.caught)
+                    if target not in came and has(target) and passes:
+                        came[target] = (instance, edge)
+                        queue.append(target)
+        return []
+
+    def _path(self, came: dict[Instance, tuple[Instance, Edge] | None], last: Instance, edge: Edge) -> list[tuple[Loc | None, str]]:
+        what = {"raise": "raises here", "allocate": "allocates here"}.get(edge.kind, "")
+        if not what:
+            what = "calls " + next(t.function.name for t in self.targets(edge) if "sleeps" in t.function.decorators) + ", which sleeps"
+        notes: list[tuple[Loc | None, str]] = [(edge.loc, what)]
+        step = came[last]
+        while step is not None:
+            caller, through = step
+            name = last.function.name
+            notes.append((through.loc, f"calls {name}" + ("" if through.kind == "call" else " (one of several targets)")))
+            last = caller
+            step = came[last]
+        return list(reversed(notes))

@@ -1,0 +1,189 @@
+"""raise, try, with. An exception is an error word: `number << 32 | code`, 0 for none (docs/compiler-abi.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compiler.lower.convert import coerce
+from compiler.lower.expressions import lower
+from compiler.lower.function import (
+    TRAP_UNREACHABLE,
+    FinallyContext,
+    FunctionLowerer,
+    HandlerContext,
+    TryContext,
+)
+from compiler.lower.objects import call_method
+from compiler.lower.statements import lower_body, store
+from compiler.lower.values import NONE_VALUE, Value
+from compiler.tree import Handler, Raise, Stmt, Try, With
+from compiler.types import ClassType, OptionalType, Type
+
+
+def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
+    """`raise E(code)`, `raise e`, or a bare `raise` in a handler."""
+    if s.exception is None:
+        for context in reversed(fn.contexts):
+            if isinstance(context, HandlerContext):
+                for name in context.exceptions:
+                    fn.edge("raise", exception=name)
+                fn.propagate(fn.op(f"load i64, ptr {context.error}"))
+                return
+        raise fn.error("KP980", "there is no exception to raise again here", loc=s.loc)
+    value = lower(fn, s.exception)
+    fn.set_loc(s.loc)
+    t = value.type.inner if isinstance(value.type, OptionalType) else value.type
+    if not isinstance(t, ClassType) or not fn.is_exception(t):
+        raise fn.error("KP981", "only exceptions can be raised", "derive the class from KernelError", s.loc)
+    fn.edge("raise", exception=t.name)
+    fn.propagate(value.operand)
+
+
+def error_slot(fn: FunctionLowerer) -> str:
+    """A place for an error word on its way."""
+    return fn.alloca("i64")
+
+
+def with_finally(fn: FunctionLowerer, body: Callable[[], None], final: Callable[[], None]) -> None:
+    """Run `body`, then `final` on every way out of it."""
+    context = FinallyContext(final, error_slot(fn), fn.label("finally"))
+    fn.contexts.append(context)
+    body()
+    fn.contexts.pop()
+    end = fn.label("end")
+    if fn.live:
+        final()
+    fn.branch(end)
+    if context.used:
+        fn.start(context.label)
+        # What `final` itself calls may use the slot's name no more: the word is kept aside.
+        error = fn.op(f"load i64, ptr {context.slot}")
+        final()
+        fn.propagate(error)
+    fn.start(end)
+
+
+def lower_try(fn: FunctionLowerer, s: Try) -> None:
+    """`try` with all its parts: `finally` outermost."""
+    if s.final:
+        frame = fn.frame
+
+        def final() -> None:
+            with fn.in_frame(frame):
+                lower_body(fn, s.final)
+
+        with_finally(fn, lambda: lower_handlers(fn, s), final)
+    else:
+        lower_handlers(fn, s)
+
+
+def lower_handlers(fn: FunctionLowerer, s: Try) -> None:
+    """Body, `except` clauses and `else`."""
+    if not s.handlers:
+        lower_body(fn, s.body)
+        lower_body(fn, s.orelse)
+        return
+    caught = tuple(name for handler in s.handlers for name in handler.exceptions)
+    context = TryContext(error_slot(fn), fn.label("except"), caught)
+    fn.contexts.append(context)
+    lower_body(fn, s.body)
+    fn.contexts.pop()
+    end = fn.label("end")
+    # `else` is outside the handlers' reach.
+    lower_body(fn, s.orelse)
+    fn.branch(end)
+    if context.used:
+        fn.start(context.label)
+        dispatch(fn, s.handlers, context.slot, end)
+    fn.start(end)
+
+
+def dispatch(fn: FunctionLowerer, handlers: list[Handler], slot: str, end: str) -> None:
+    """Find the handler for the error word in `slot`, else propagate it."""
+    error = fn.op(f"load i64, ptr {slot}")
+    number = fn.op(f"lshr i64 {error}, 32")
+    for handler in handlers:
+        fn.set_loc(handler.loc)
+        matches, following = fn.label("handler"), fn.label("next")
+        fn.branch_if(matches_any(fn, number, handler), matches, following)
+        fn.start(matches)
+        run_handler(fn, handler, error)
+        fn.branch(end)
+        fn.start(following)
+    fn.propagate(error)
+
+
+def matches_any(fn: FunctionLowerer, number: str, handler: Handler) -> str:
+    """Whether an exception's number is one of a handler's, as an i1."""
+    result = "false"
+    for name in handler.exceptions:
+        low, high = fn.world.exception_interval(name, handler.loc)
+        if low == 1:
+            return "true"
+        if low == high:
+            hit = fn.op(f"icmp eq i64 {number}, {low}")
+        else:
+            relative = fn.op(f"sub i64 {number}, {low}")
+            hit = fn.op(f"icmp ule i64 {relative}, {high - low}")
+        result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
+    return result
+
+
+def run_handler(fn: FunctionLowerer, handler: Handler, error: str) -> None:
+    """The body of an `except` clause."""
+    kept = error_slot(fn)
+    fn.emit(f"store i64 {error}, ptr {kept}")
+    if handler.name is not None:
+        slot = fn.slot(handler.name, ClassType(handler.exceptions[0]))
+        fn.write(slot, Value(error, slot.type))
+    fn.contexts.append(HandlerContext(kept, tuple(handler.exceptions)))
+    lower_body(fn, handler.body)
+    fn.contexts.pop()
+
+
+# with -----------------------------------------------------------------------------------------------------------------
+
+
+def lower_with(fn: FunctionLowerer, s: With, index: int) -> None:
+    """The items of a `with` from `index` on, and its body innermost."""
+    if index == len(s.items):
+        lower_body(fn, s.body)
+        return
+    item = s.items[index]
+    manager = lower(fn, item.context)
+    fn.set_loc(s.loc)
+    entered = call_method(fn, manager, "__enter__", [])
+    if item.target is not None:
+        store(fn, item.target, entered)
+    frame, loc = fn.frame, s.loc
+    # The manager is needed again on every way out: keep it where each can read it.
+    slot = fn.alloca(fn.kind(manager.type))
+    fn.emit(f"store {fn.kind(manager.type)} {manager.operand}, ptr {slot}")
+
+    def leave() -> None:
+        with fn.in_frame(frame), fn.at(loc):
+            again = Value(fn.op(f"load {fn.kind(manager.type)}, ptr {slot}"), manager.type)
+            call_exit(fn, again)
+
+    with_finally(fn, lambda: lower_with(fn, s, index + 1), leave)
+
+
+def call_exit(fn: FunctionLowerer, manager: Value) -> None:
+    """`manager.__exit__(None, None, None)`: what it returns does not matter, an exception goes on."""
+    from compiler.lower.objects import method_declaration
+
+    parameters, _ = method_declaration(fn, manager.type, "__exit__")
+    call_method(fn, manager, "__exit__", [empty(fn, t) for t in parameters])
+
+
+def empty(fn: FunctionLowerer, t: Type) -> Value:
+    """None, whatever the parameter's type."""
+    kind = fn.kind(t)
+    if kind == "void":
+        return NONE_VALUE
+    if isinstance(t, OptionalType):
+        return coerce(fn, NONE_VALUE, t)
+    return Value("null" if kind == "ptr" else "zeroinitializer" if kind.startswith("{") else "0", t)
+
+
+__all__ = ["TRAP_UNREACHABLE", "Stmt"]

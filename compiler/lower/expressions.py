@@ -1,0 +1,652 @@
+"""Expressions: one function for each kind of node. `lower` gives a value in the form of the node's (narrowed) type."""
+
+from __future__ import annotations
+
+import types as python_types
+from collections.abc import Callable
+from typing import Any
+
+from compiler.lower import integers
+from compiler.lower.convert import (
+    as_int,
+    call_runtime,
+    coerce,
+    constant,
+    equal,
+    function_reference,
+    identical,
+    invert,
+    is_present,
+    make_tuple,
+    narrow,
+    truth,
+    tuple_item,
+)
+from compiler.lower.function import TRAP_ENUM, TRAP_RANGE, FunctionLowerer
+from compiler.lower.interfaces import DICT, LIST
+from compiler.lower.layout import live_object
+from compiler.lower.values import INT_MAX, INT_MIN, NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned
+from compiler.tree import (
+    Binary,
+    BoolLit,
+    BoolOp,
+    BytesLit,
+    CallBuiltin,
+    CallFunction,
+    CallMethod,
+    CallValue,
+    Captured,
+    Cast,
+    Chain,
+    ClassConstant,
+    Compare,
+    Comprehension,
+    Conditional,
+    DictLit,
+    EnumFromInt,
+    EnumMember,
+    Expr,
+    Field,
+    FString,
+    Global,
+    IntLit,
+    Lambda,
+    ListLit,
+    Local,
+    New,
+    NoneLit,
+    StrLit,
+    TupleIndex,
+    TupleLit,
+    Unary,
+    Walrus,
+)
+from compiler.types import (
+    BOOL,
+    BYTES,
+    INT,
+    NONE,
+    STR,
+    U64,
+    BoolType,
+    BytesType,
+    ClassType,
+    EnumType,
+    FunctionType,
+    IntType,
+    OptionalType,
+    StrType,
+    TupleType,
+    Type,
+    TypeObject,
+    show,
+)
+
+
+def lower(fn: FunctionLowerer, e: Expr) -> Value:
+    """The value of an expression."""
+    handler = HANDLERS.get(type(e))
+    if handler is None:
+        raise fn.error("KP960", f"{type(e).__name__} cannot be used here", loc=e.loc)
+    fn.set_loc(e.loc)
+    return handler(fn, e)
+
+
+def lower_as(fn: FunctionLowerer, e: Expr, t: Type) -> Value:
+    """The value of an expression, converted to a type that it is stored or passed as."""
+    if isinstance(e, ListLit | DictLit) and isinstance(t, ClassType | OptionalType):
+        inner = t.inner if isinstance(t, OptionalType) else t
+        if isinstance(inner, ClassType) and inner.name in (LIST, DICT):
+            e = type(e)(e.loc, inner, e.items)  # type: ignore[arg-type]  # the place says what the literal holds
+    if isinstance(e, TupleLit) and isinstance(t, TupleType) and len(e.items) == len(t.items):
+        return make_tuple(fn, [lower_as(fn, item, kind) for item, kind in zip(e.items, t.items, strict=True)], t)
+    if isinstance(e, IntLit) and t == U64:
+        return integer_literal(fn, e, U64)
+    value = lower(fn, e)
+    fn.set_loc(e.loc)
+    return coerce(fn, value, t)
+
+
+def lower_truth(fn: FunctionLowerer, e: Expr) -> str:
+    """The truth of an expression as an i1."""
+    return truth(fn, lower(fn, e))
+
+
+# Literals and names ---------------------------------------------------------------------------------------------------
+
+
+def integer_literal(fn: FunctionLowerer, e: IntLit, t: Type = INT) -> Value:
+    if not INT_MIN <= e.value <= INT_MAX:
+        if t == U64 or e.type == U64 or 0 <= e.value < 1 << 64:
+            return int_constant(e.value, U64)
+        raise fn.error("KP961", f"{e.value} does not fit 64 bits", loc=e.loc)
+    return int_constant(e.value, U64 if e.type == U64 and e.value >= 0 else INT)
+
+
+def string_literal(fn: FunctionLowerer, text: str) -> Value:
+    return constant(fn, text, STR)
+
+
+def local(fn: FunctionLowerer, e: Local) -> Value:
+    slot = fn.slot(e.name)
+    return narrow(fn, fn.read(slot), fn.type(e.type), stable=True)
+
+
+def captured(fn: FunctionLowerer, e: Captured) -> Value:
+    frame = fn.frame.outer
+    while frame is not None:
+        if e.name in frame.slots or e.name in frame.function.locals:
+            narrowed = fn.type(e.type)
+            with fn.in_frame(frame):
+                value = fn.read(fn.slot(e.name))
+            return narrow(fn, value, narrowed, stable=False)
+        frame = frame.outer
+    raise fn.error("KP962", f"{e.name} is not a variable of an enclosing function", loc=e.loc)
+
+
+def global_value(fn: FunctionLowerer, e: Global) -> Value:
+    t = fn.type(e.type)
+    if isinstance(t, TypeObject):
+        raise fn.error("KP963", f"the class {e.name} cannot be a value", "classes are only called, or named in isinstance and sizeof")
+    if (e.module, e.name) in fn.world.rebound:
+        declared = declared_global(fn, e.module, e.name, t)
+        symbol = fn.world.global_cell(e.module, e.name, declared)
+        fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(declared)}')
+        return narrow(fn, fn.load_at(f'@"{symbol}"', declared), t, stable=False)
+    if isinstance(t, FunctionType):
+        function = fn.world.program.functions.get(f"{e.module}.{e.name}")
+        if function is not None:
+            return function_reference(fn, fn.world.instance(function, {}), t)
+    if e.module in fn.world.program.classes:
+        live = getattr(live_object(fn.world.program, e.module), e.name)
+    else:
+        live = fn.world.global_object(e.module, e.name, e.loc)
+    return constant(fn, live, t)
+
+
+def declared_global(fn: FunctionLowerer, module: str, name: str, at: Type) -> Type:
+    """The declared type of a global that is rebound: what its assignments say."""
+    return fn.world.rebound_types.get((module, name), at)
+
+
+def class_constant(fn: FunctionLowerer, e: ClassConstant) -> Value:
+    live: Any = live_object(fn.world.program, e.owner)
+    value = getattr(live, e.name)
+    if isinstance(value, python_types.FunctionType):
+        function = fn.world.live_function(value)
+        t = fn.type(e.type)
+        assert isinstance(t, FunctionType)
+        return function_reference(fn, fn.world.instance(function, {}), t)
+    receiver = getattr(e, "receiver", None)
+    if receiver is not None:
+        from compiler.lower.objects import virtual_constant
+
+        return virtual_constant(fn, e, lower(fn, receiver))
+    return constant(fn, value, fn.type(e.type))
+
+
+def enum_member(fn: FunctionLowerer, e: EnumMember) -> Value:
+    live: Any = live_object(fn.world.program, e.enum)
+    return int_constant(int(live.__members__[e.name].value), EnumType(e.enum))
+
+
+# Operators ------------------------------------------------------------------------------------------------------------
+
+
+def unary(fn: FunctionLowerer, e: Unary) -> Value:
+    if e.op == "not":
+        return Value(invert(fn, lower_truth(fn, e.operand)), BOOL)
+    operand = lower(fn, e.operand)
+    fn.set_loc(e.loc)
+    if e.op == "+":
+        return operand
+    if not is_integer(operand.type):
+        raise fn.error("KP964", f"{e.op} of {show(operand.type)}")
+    if e.op == "-":
+        return integers.negate(fn, as_int(fn, operand))
+    t = fn.type(e.type)
+    return integers.complement(fn, operand, t if isinstance(t, EnumType) else INT)
+
+
+def binary(fn: FunctionLowerer, e: Binary) -> Value:
+    t = fn.type(e.type)
+    left = lower(fn, e.left)
+    if isinstance(left.type, ClassType) and left.type.name == LIST:
+        from compiler.lower.objects import call_method
+
+        return call_method(fn, left, "concat" if e.op == "+" else "repeat", [e.right])
+    right = lower(fn, e.right)
+    fn.set_loc(e.loc)
+    return operate(fn, e.op, left, right, t)
+
+
+def operate(fn: FunctionLowerer, op: str, left: Value, right: Value, t: Type) -> Value:
+    """`left op right` on values."""
+    if isinstance(left.type, OptionalType):
+        left = narrow(fn, left, left.type.inner, stable=False)
+    if isinstance(left.type, BytesType | StrType):
+        name = "bytes" if isinstance(left.type, BytesType) else "str"
+        if op not in ("+", "*"):
+            raise fn.error("KP964", f"{op} of {show(left.type)}")
+        return call_runtime(fn, f"{name}.{'concat' if op == '+' else 'repeat'}", [left, right])
+    if isinstance(right.type, BytesType | StrType) and op == "*":
+        return operate(fn, op, right, left, t)
+    if isinstance(left.type, BoolType) and isinstance(right.type, BoolType) and op in integers.BITS:
+        return Value(fn.op(f"{integers.BITS[op]} i1 {left.operand}, {right.operand}"), BOOL)
+    if isinstance(left.type, BoolType):
+        left = coerce(fn, left, INT)
+    if isinstance(right.type, BoolType):
+        right = coerce(fn, right, INT)
+    if not is_integer(left.type) or not is_integer(right.type):
+        from compiler.lower.objects import call_method
+
+        if isinstance(left.type, ClassType):
+            return call_method(fn, left, {"+": "concat", "*": "repeat"}.get(op, op), [right])
+        raise fn.error("KP964", f"{show(left.type)} {op} {show(right.type)}")
+    return integers.arithmetic(fn, op, left, right, t)
+
+
+def compare(fn: FunctionLowerer, e: Compare) -> Value:
+    if e.op in ("in", "not in"):
+        from compiler.lower.builtins import contains
+
+        found = contains(fn, e)
+        return Value(invert(fn, found) if e.op == "not in" else found, BOOL)
+    left = lower(fn, e.left)
+    right = lower(fn, e.right)
+    fn.set_loc(e.loc)
+    return Value(compare_values(fn, e.op, left, right), BOOL)
+
+
+def compare_values(fn: FunctionLowerer, op: str, left: Value, right: Value) -> str:
+    """One comparison as an i1."""
+    match op:
+        case "is":
+            return identical(fn, left, right)
+        case "is not":
+            return invert(fn, identical(fn, left, right))
+        case "==":
+            return equal(fn, left, right)
+        case "!=":
+            return invert(fn, equal(fn, left, right))
+    if isinstance(left.type, OptionalType):
+        left = narrow(fn, left, left.type.inner, stable=False)
+    if isinstance(right.type, OptionalType):
+        right = narrow(fn, right, right.type.inner, stable=False)
+    if is_integer(left.type) and is_integer(right.type):
+        return integers.compare(fn, op, left, right)
+    if isinstance(left.type, StrType | BytesType) and type(left.type) is type(right.type):
+        name = "bytes.compare" if isinstance(left.type, BytesType) else "str.compare"
+        return integers.compare(fn, op, call_runtime(fn, name, [left, right]), int_constant(0))
+    if isinstance(left.type, ClassType):
+        from compiler.lower.objects import call_method
+
+        method = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}[op]
+        return truth(fn, call_method(fn, left, method, [right]))
+    raise fn.error("KP965", f"{show(left.type)} and {show(right.type)} have no order")
+
+
+def chain(fn: FunctionLowerer, e: Chain) -> Value:
+    """`a < b <= c`: stops at the first comparison that fails."""
+    end = fn.label("chained")
+    arms: list[tuple[str, str]] = []
+    left = lower(fn, e.operands[0])
+    for number, (op, operand) in enumerate(zip(e.ops, e.operands[1:], strict=True)):
+        right = lower(fn, operand)
+        fn.set_loc(e.loc)
+        bit = compare_values(fn, op, left, right)
+        if number + 1 < len(e.ops):
+            following = fn.label("next")
+            if bit == "false":
+                arms.append(("false", fn.block))
+                fn.branch(end)
+                break
+            if bit != "true":
+                arms.append(("false", fn.block))
+                fn.branch_if(bit, following, end)
+                fn.start(following)
+        else:
+            if fn.live:
+                arms.append((bit, fn.block))
+            fn.branch(end)
+        left = right
+    fn.start(end)
+    return Value(fn.phi("i1", arms), BOOL)
+
+
+def bool_op(fn: FunctionLowerer, e: BoolOp) -> Value:
+    """`and`, `or`: the value of the operand that decides."""
+    t = fn.type(e.type)
+    left = lower(fn, e.left)
+    test = truth(fn, left)
+    other, end = fn.label("other"), fn.label("decided")
+    arms: list[tuple[str, str]] = []
+    bool_result = isinstance(t, BoolType)
+    kept = "none"
+    if fn.live:
+        keep = fn.label("keep")
+        if e.op == "and":
+            fn.branch_if(test, other, keep)
+        else:
+            fn.branch_if(test, keep, other)
+        fn.start(keep)
+        if fn.live:
+            kept = test if bool_result else keep_value(fn, left, t, e.op)
+            if fn.live:
+                arms.append((kept, fn.block))
+            fn.branch(end)
+    fn.start(other)
+    right = lower(fn, e.right)
+    fn.set_loc(e.loc)
+    operand = truth(fn, right) if bool_result else coerce(fn, right, t).operand
+    if fn.live:
+        arms.append((operand, fn.block))
+    fn.branch(end)
+    fn.start(end)
+    if fn.kind(t) == "void":
+        return NONE_VALUE
+    return Value(fn.phi(fn.kind(t), arms), t)
+
+
+def keep_value(fn: FunctionLowerer, left: Value, t: Type, op: str) -> str:
+    """The left operand as the result: under `or` it is not None, under `and` it is false."""
+    if op == "or" and isinstance(left.type, OptionalType) and not isinstance(t, OptionalType):
+        left = narrow(fn, left, left.type.inner, stable=True)
+    if op == "and" and isinstance(t, OptionalType) and isinstance(left.type, OptionalType) and left.type != t:
+        # What is false and may be None: a None of the other type, where the left side can only be None.
+        return coerce(fn, NONE_VALUE, t).operand
+    return coerce(fn, left, t).operand
+
+
+def conditional(fn: FunctionLowerer, e: Conditional) -> Value:
+    """`a if test else b`."""
+    t = fn.type(e.type)
+    test = lower_truth(fn, e.test)
+    then, orelse, end = fn.label("then"), fn.label("else"), fn.label("chosen")
+    fn.branch_if(test, then, orelse)
+    arms: list[tuple[str, str]] = []
+    low: int | None = None
+    high: int | None = None
+    first = True
+    for label, part in ((then, e.then), (orelse, e.orelse)):
+        fn.start(label)
+        if not fn.live:
+            continue
+        value = lower_as(fn, part, t)
+        if fn.live:
+            arms.append((value.operand, fn.block))
+            if is_integer(value.type):
+                least, greatest = bounds(value)
+                low = least if first else min(low or 0, least) if low is not None else None
+                high = greatest if first else max(high or 0, greatest) if high is not None else None
+                first = False
+        fn.branch(end)
+    fn.start(end)
+    if fn.kind(t) == "void":
+        return NONE_VALUE
+    return Value(fn.phi(fn.kind(t), arms), t, low, high)
+
+
+def walrus(fn: FunctionLowerer, e: Walrus) -> Value:
+    value = lower(fn, e.value)
+    slot = fn.slot(e.name, e.value.type)
+    fn.set_loc(e.loc)
+    fn.write(slot, coerce(fn, value, slot.type))
+    return narrow(fn, value, fn.type(e.type), stable=True)
+
+
+def cast(fn: FunctionLowerer, e: Cast) -> Value:
+    """`u32(x)` wraps, `int(x)` and `u64(x)` check or wrap as the node says."""
+    t = fn.type(e.type)
+    if e.wrapping and isinstance(t, IntType):
+        value = wrapped(fn, e.value)
+        fn.set_loc(e.loc)
+        return integers.wrap(fn, value, t)
+    value = lower(fn, e.value)
+    fn.set_loc(e.loc)
+    if isinstance(t, BoolType):
+        return Value(truth(fn, value), BOOL)
+    if isinstance(value.type, BoolType):
+        return coerce(fn, value, t)
+    if isinstance(value.type, OptionalType):
+        value = narrow(fn, value, value.type.inner, stable=False)
+    return as_int(fn, value) if t == INT else coerce(fn, value, t)
+
+
+def wrapped(fn: FunctionLowerer, e: Expr) -> Value:
+    """An expression directly under a wrapping cast: its ring operators are computed modulo 2**64."""
+    if isinstance(e, Binary) and (e.op in integers.PLAIN or e.op in integers.BITS):
+        left = wrapped(fn, e.left)
+        right = wrapped(fn, e.right)
+        if is_integer(left.type) and is_integer(right.type):
+            fn.set_loc(e.loc)
+            if left.constant is not None and right.constant is not None:
+                folded = integers.fold(e.op, left.constant, right.constant)
+                if folded is not None and INT_MIN <= folded < 1 << 64:
+                    return int_constant(folded, U64 if folded > INT_MAX else INT)
+            name = integers.PLAIN.get(e.op) or integers.BITS[e.op]
+            t = U64 if is_unsigned(left.type) or is_unsigned(right.type) else INT
+            if e.op in integers.BITS:
+                low, high = integers.bit_bounds(e.op, left, right, t == U64)
+                return Value(fn.op(f"{name} i64 {left.operand}, {right.operand}"), t, low, high)
+            return Value(fn.op(f"{name} i64 {left.operand}, {right.operand}"), t)
+        return operate(fn, e.op, left, right, fn.type(e.type))
+    if isinstance(e, Binary) and e.op == "<<":
+        left = wrapped(fn, e.left)
+        count = as_int(fn, lower(fn, e.right))
+        if is_integer(left.type):
+            fn.set_loc(e.loc)
+            integers.check_shift_count(fn, count)
+            t = U64 if is_unsigned(left.type) else INT
+            return Value(fn.op(f"shl i64 {left.operand}, {count.operand}"), t)
+    if isinstance(e, Unary) and e.op in ("-", "~"):
+        operand = wrapped(fn, e.operand)
+        fn.set_loc(e.loc)
+        t = U64 if is_unsigned(operand.type) else INT
+        if operand.constant is not None:
+            folded = -operand.constant if e.op == "-" else ~operand.constant
+            if folded >= INT_MIN:
+                return int_constant(folded, INT)
+        text = f"sub i64 0, {operand.operand}" if e.op == "-" else f"xor i64 {operand.operand}, -1"
+        return Value(fn.op(text), t)
+    value = lower(fn, e)
+    if isinstance(value.type, BoolType):
+        return coerce(fn, value, INT)
+    if isinstance(value.type, OptionalType):
+        value = narrow(fn, value, value.type.inner, stable=False)
+    if not is_integer(value.type):
+        raise fn.error("KP966", f"{show(value.type)} is not a number", loc=e.loc)
+    return value
+
+
+def enum_from_int(fn: FunctionLowerer, e: EnumFromInt) -> Value:
+    """`E(n)`: traps unless n is a member's value (any bits, for flags)."""
+    import enum
+
+    t = fn.type(e.type)
+    assert isinstance(t, EnumType)
+    value = as_int(fn, lower(fn, e.value))
+    fn.set_loc(e.loc)
+    live: Any = live_object(fn.world.program, t.name)
+    if issubclass(live, enum.IntFlag):
+        return value.of_type(t)
+    if issubclass(live, enum.Flag):
+        mask = 0
+        for number in fn.world.enum_members(t.name).values():
+            mask |= number
+        fn.trap_if(fn.op(f"icmp ne i64 {fn.op(f'and i64 {value.operand}, {~mask}')}, 0"), TRAP_ENUM)
+        return value.of_type(t)
+    numbers = sorted(set(fn.world.enum_members(t.name).values()))
+    if numbers and numbers[-1] - numbers[0] + 1 == len(numbers):
+        relative = fn.op(f"sub i64 {value.operand}, {numbers[0]}")
+        fn.trap_if(fn.op(f"icmp ugt i64 {relative}, {len(numbers) - 1}"), TRAP_ENUM)
+        return Value(value.operand, t)
+    known, unknown = fn.label("member"), fn.label("stranger")
+    if fn.live:
+        fn.targets |= {known, unknown}
+        cases = " ".join(f"i64 {n}, label %{known}" for n in numbers)
+        fn.emit(f"switch i64 {value.operand}, label %{unknown} [ {cases} ]")
+        fn.live = False
+    fn.start(unknown)
+    fn.trap(TRAP_ENUM)
+    fn.start(known)
+    return Value(value.operand, t)
+
+
+# Calls and literals of containers -------------------------------------------------------------------------------------
+
+
+def call_function(fn: FunctionLowerer, e: CallFunction) -> Value:
+    from compiler.lower.objects import call_with
+
+    function = fn.world.function(e.function, e.loc)
+    env = {name: fn.type(t) for name, t in e.type_args.items()}
+    # A base class's method called by `super()`: the receiver's type says what the class's variables stand for.
+    if function.cls is not None and e.args:
+        receiver = fn.type(e.args[0].type)
+        for ancestor in fn.layouts.ancestry(receiver) if isinstance(receiver, ClassType) else ():
+            if ancestor.name == function.cls:
+                env.update(fn.layouts.binding(ancestor))
+    target = fn.world.instance(function, env)
+    fn.set_loc(e.loc)
+    value = call_with(fn, target, None, e.args)
+    return narrow(fn, value, fn.type(e.type), stable=True)
+
+
+def call_value(fn: FunctionLowerer, e: CallValue) -> Value:
+    """A call through a function value, or of a lambda or nested function that is inlined here."""
+    from compiler.lower.loops import closure_of, inline_closure
+
+    closure = closure_of(fn, e.callee)
+    if closure is not None:
+        return inline_closure(fn, closure, e.args)
+    callee = lower(fn, e.callee)
+    if isinstance(callee.type, OptionalType):
+        callee = narrow(fn, callee, callee.type.inner, stable=False)
+    t = callee.type
+    if not isinstance(t, FunctionType):
+        raise fn.error("KP967", f"{show(t)} cannot be called", loc=e.loc)
+    args = [lower_as(fn, a, p) for a, p in zip(e.args, t.params, strict=True)]
+    fn.set_loc(e.loc)
+    return fn.call_value(callee, args)
+
+
+def list_literal(fn: FunctionLowerer, e: ListLit) -> Value:
+    """`[a, b]`: a List with room for its items."""
+    from compiler.lower.objects import call_method, construct_simple
+
+    t = fn.type(e.type)
+    assert isinstance(t, ClassType)
+    result = construct_simple(fn, t, [])
+    if len(e.items) > 1:
+        call_method(fn, result, "reserve", [int_constant(len(e.items))])
+    for item in e.items:
+        value = lower_as(fn, item, t.args[0])
+        fn.set_loc(e.loc)
+        call_method(fn, result, "append", [value])
+    return result
+
+
+def dict_literal(fn: FunctionLowerer, e: DictLit) -> Value:
+    """`{k: v}`."""
+    from compiler.lower.objects import call_method, construct_simple
+
+    t = fn.type(e.type)
+    assert isinstance(t, ClassType)
+    result = construct_simple(fn, t, [])
+    for key, value in e.items:
+        key_value = lower_as(fn, key, t.args[0])
+        stored = lower_as(fn, value, t.args[1])
+        fn.set_loc(e.loc)
+        call_method(fn, result, "__setitem__", [key_value, stored])
+    return result
+
+
+def tuple_literal(fn: FunctionLowerer, e: TupleLit) -> Value:
+    t = fn.type(e.type)
+    assert isinstance(t, TupleType)
+    items = [lower_as(fn, item, kind) for item, kind in zip(e.items, t.items, strict=True)]
+    return make_tuple(fn, items, t)
+
+
+def tuple_index(fn: FunctionLowerer, e: TupleIndex) -> Value:
+    return narrow(fn, tuple_item(fn, lower(fn, e.value), e.index), fn.type(e.type), stable=True)
+
+
+def field(fn: FunctionLowerer, e: Field) -> Value:
+    from compiler.lower.objects import read_field
+
+    return read_field(fn, e)
+
+
+def method_call(fn: FunctionLowerer, e: CallMethod) -> Value:
+    from compiler.lower.objects import lower_method_call
+
+    return lower_method_call(fn, e)
+
+
+def new(fn: FunctionLowerer, e: New) -> Value:
+    from compiler.lower.objects import construct
+
+    return construct(fn, e)
+
+
+def builtin(fn: FunctionLowerer, e: CallBuiltin) -> Value:
+    from compiler.lower.builtins import lower_builtin
+
+    return narrow(fn, lower_builtin(fn, e), fn.type(e.type), stable=True)
+
+
+def comprehension(fn: FunctionLowerer, e: Comprehension) -> Value:
+    from compiler.lower.loops import lower_comprehension
+
+    return lower_comprehension(fn, e)
+
+
+def f_string(fn: FunctionLowerer, e: FString) -> Value:
+    from compiler.lower.text import lower_f_string
+
+    return lower_f_string(fn, e)
+
+
+HANDLERS: dict[type[Expr], Callable[[FunctionLowerer, Any], Value]] = {
+    IntLit: lambda fn, e: integer_literal(fn, e),
+    BoolLit: lambda fn, e: Value("true" if e.value else "false", BOOL),
+    StrLit: lambda fn, e: constant(fn, e.value, STR),
+    BytesLit: lambda fn, e: constant(fn, e.value, BYTES),
+    NoneLit: lambda fn, e: NONE_VALUE,
+    Local: local,
+    Captured: captured,
+    Global: global_value,
+    ClassConstant: class_constant,
+    EnumMember: enum_member,
+    Field: field,
+    Unary: unary,
+    Binary: binary,
+    Compare: compare,
+    Chain: chain,
+    BoolOp: bool_op,
+    Conditional: conditional,
+    Walrus: walrus,
+    CallFunction: call_function,
+    CallMethod: method_call,
+    CallBuiltin: builtin,
+    CallValue: call_value,
+    Cast: cast,
+    New: new,
+    EnumFromInt: enum_from_int,
+    ListLit: list_literal,
+    DictLit: dict_literal,
+    TupleLit: tuple_literal,
+    TupleIndex: tuple_index,
+    Comprehension: comprehension,
+    FString: f_string,
+    Lambda: lambda fn, e: _no_lambda(fn, e),
+}
+
+
+def _no_lambda(fn: FunctionLowerer, e: Lambda) -> Value:
+    raise fn.error("KP968", "a lambda can only be an argument of a function that calls it", "write a top-level function", e.loc)
+
+
+__all__ = ["NONE", "TRAP_RANGE", "is_present"]

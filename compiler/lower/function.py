@@ -1,0 +1,708 @@
+"""Lowering of one function: its blocks and registers, its frames of locals, and what happens on the way out of a block.
+
+`FunctionLowerer` is the state that all modules of the lowering share; expressions, statements and so on are functions over it.
+
+A *frame* is a set of locals: one for the function itself, and one more for each generator, lambda or nested function that is
+inlined into it. A *context* is something that a jump passes on its way out: a loop, a `try`, a `finally`, the border of an inlined call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from compiler.lower.layout import by_address, is_pointer, register_type
+from compiler.lower.module import Module
+from compiler.lower.values import INT_MAX, NONE_VALUE, Value
+from compiler.lower.world import Edge, Instance, World
+from compiler.tree import Diagnostic, Function, Loc, Stmt
+from compiler.types import (
+    INT,
+    ArrayType,
+    ClassType,
+    FunctionType,
+    IntType,
+    NeverType,
+    NoneType,
+    OptionalType,
+    SpanType,
+    Type,
+    show,
+    substitute,
+)
+
+TRAP_OVERFLOW, TRAP_INDEX, TRAP_NONE, TRAP_ZERO, TRAP_ASSERT, TRAP_KEY, TRAP_MATCH = 1, 2, 3, 4, 5, 6, 7
+TRAP_RANGE, TRAP_SHIFT, TRAP_PANIC, TRAP_UNREACHABLE, TRAP_ENUM, TRAP_CHANGED, TRAP_UNCAUGHT = 8, 9, 10, 11, 12, 13, 14
+
+
+@dataclass
+class Slot:
+    """A local variable: the address of its storage, and its declared type."""
+
+    address: str
+    type: Type
+
+
+@dataclass
+class Closure:
+    """A lambda or nested function, and the frame whose variables it sees."""
+
+    function: Function
+    frame: Frame
+
+
+@dataclass
+class Frame:
+    """Locals of a function or of one inlined into it."""
+
+    function: Function
+    env: dict[str, Type]
+    depth: int  # how many contexts there were when it began
+    scope: int = -1  # debug information: its subprogram,
+    inlined_at: int | None = None  # and the call that was inlined
+    slots: dict[str, Slot] = field(default_factory=dict)
+    closures: dict[str, Closure] = field(default_factory=dict)
+    outer: Frame | None = None  # the frame that encloses it in the source, for captured variables
+    return_label: str = ""  # for inlined frames
+    return_slot: Slot | None = None
+    on_yield: object = None  # for generators: what to do with a value (loops.py)
+
+
+@dataclass
+class LoopContext:
+    """`break` and `continue` of a loop that belongs to `frame`."""
+
+    frame: Frame
+    break_label: str
+    continue_label: str
+
+
+@dataclass
+class TryContext:
+    """Handlers around a body: an error word is stored in `slot`, then `label` finds the handler."""
+
+    slot: str
+    label: str
+    caught: tuple[str, ...]
+    used: bool = False
+
+
+@dataclass
+class FinallyContext:
+    """A `finally` body (or the end of a `with`), emitted anew for every way out."""
+
+    emit: object  # Callable[[], None], run in the contexts around
+    slot: str
+    label: str
+    used: bool = False
+
+
+@dataclass
+class ColdContext:
+    """The building of a panic's message: errors go straight to the trap."""
+
+    label: str
+    used: bool = False
+
+
+@dataclass
+class HandlerContext:
+    """The inside of an `except`: a bare `raise` raises `error` again."""
+
+    error: str
+    exceptions: tuple[str, ...]
+
+
+Context = LoopContext | TryContext | FinallyContext | ColdContext | HandlerContext
+
+
+class FunctionLowerer:
+    """The state of one function's lowering, and its most common steps."""
+
+    def __init__(self, world: World, module: Module, instance: Instance) -> None:
+        self.world = world
+        self.layouts = world.layouts
+        self.module = module
+        self.instance = instance
+        self.discovering = world.discovering
+        self.lines: list[str] = []
+        self.entry: list[str] = []
+        self.tail: list[str] = []
+        self.contexts: list[Context] = []
+        self.counter = 0
+        self.block = "entry"
+        self.live = True
+        self.targets: set[str] = set()
+        self.debug_suffix = ""
+        self.frame = Frame(instance.function, instance.env, 0)
+        self.loc = instance.function.loc
+        self.result_address = ""  # of a struct result's storage
+        self.raise_used = False
+        self.inline_depth = 0
+
+    # Text -------------------------------------------------------------------------------------------------------------
+
+    def emit(self, text: str) -> None:
+        """Append an instruction to the current block; nothing if the place cannot be reached."""
+        if self.live:
+            self.lines.append("  " + text + self.debug_suffix)
+
+    def name(self, prefix: str) -> str:
+        """A fresh name, without the %."""
+        self.counter += 1
+        return f"{prefix}{self.counter}"
+
+    def op(self, text: str) -> str:
+        """Append an instruction with a result; returns its register."""
+        register = f"%t{self.name('')}"
+        self.emit(f"{register} = {text}")
+        return register
+
+    def label(self, prefix: str) -> str:
+        """A fresh label."""
+        return self.name(prefix)
+
+    def start(self, label: str) -> None:
+        """Begin a block. It is live if something reachable jumps to it."""
+        self.live = label in self.targets
+        if self.live:
+            self.block = label
+            self.lines.append(f"{label}:")
+
+    def branch(self, label: str) -> None:
+        """Jump; the block is over."""
+        if self.live:
+            self.targets.add(label)
+            self.emit(f"br label %{label}")
+            self.live = False
+
+    def branch_if(self, condition: str, then: str, orelse: str) -> None:
+        """Jump by an i1; the block is over."""
+        if not self.live:
+            return
+        if condition in ("true", "false"):
+            self.branch(then if condition == "true" else orelse)
+            return
+        self.targets.add(then)
+        self.targets.add(orelse)
+        self.emit(f"br i1 {condition}, label %{then}, label %{orelse}")
+        self.live = False
+
+    def unreachable(self) -> None:
+        """The place is not reached."""
+        self.emit("unreachable")
+        self.live = False
+
+    def phi(self, kind: str, arms: list[tuple[str, str]]) -> str:
+        """Merge operands by the blocks that they come from (all of them jump here)."""
+        if not arms:
+            return "poison"
+        if len(arms) == 1:
+            return arms[0][0]
+        return self.op(f"phi {kind} " + ", ".join(f"[ {operand}, %{block} ]" for operand, block in arms))
+
+    def alloca(self, kind: str, zero: bool = True, align: int = 0) -> str:
+        """Storage in the entry block."""
+        register = f"%s{self.name('')}"
+        self.entry.append(f"  {register} = alloca {kind}" + (f", align {align}" if align else ""))
+        if zero:
+            self.entry.append(f"  store {kind} zeroinitializer, ptr {register}")
+        return register
+
+    def storage(self, t: Type) -> str:
+        """Storage for a struct or Array in this function's frame, not yet cleared."""
+        size, align = self.layouts.size_align(t)
+        return self.alloca(f"[{max(size, 1)} x i8]", zero=False, align=max(align, 8))
+
+    def set_loc(self, loc: Loc) -> None:
+        """What follows comes from this place in the source."""
+        self.loc = loc
+        if self.discovering or self.frame.scope < 0:
+            return
+        number = self.module.debug.location(loc, self.frame.scope, self.frame.inlined_at)
+        self.debug_suffix = f", !dbg !{number}" if number >= 0 else ""
+
+    @contextmanager
+    def at(self, loc: Loc) -> Iterator[None]:
+        """`set_loc` for a while."""
+        old, old_suffix = self.loc, self.debug_suffix
+        self.set_loc(loc)
+        yield
+        self.loc, self.debug_suffix = old, old_suffix
+
+    @contextmanager
+    def in_frame(self, frame: Frame) -> Iterator[None]:
+        """Lower in another frame for a while."""
+        old, old_loc, old_suffix = self.frame, self.loc, self.debug_suffix
+        self.frame = frame
+        yield
+        self.frame, self.loc, self.debug_suffix = old, old_loc, old_suffix
+
+    @contextmanager
+    def in_contexts(self, contexts: list[Context]) -> Iterator[None]:
+        """Lower with other contexts for a while."""
+        old = self.contexts
+        self.contexts = contexts
+        yield
+        self.contexts = old
+
+    def error(self, code: str, message: str, hint: str = "", loc: Loc | None = None) -> Diagnostic:
+        """A diagnostic at the current place."""
+        return Diagnostic(code, loc or self.loc, message, hint)
+
+    # Types ------------------------------------------------------------------------------------------------------------
+
+    def type(self, t: Type) -> Type:
+        """A type of the tree with the frame's type variables bound."""
+        return substitute(t, self.frame.env)
+
+    def is_exception(self, t: Type) -> bool:
+        return self.layouts.is_exception(t)
+
+    def kind(self, t: Type) -> str:
+        """LLVM's type of a value of `t` in a register (exceptions are error words)."""
+        return "i64" if isinstance(t, ClassType) and self.layouts.is_exception(t) else register_type(t)
+
+    def signature(self, parameters: tuple[Type, ...], result: Type, raises: bool) -> tuple[str, list[str]]:
+        """LLVM's result type and parameter types of a function."""
+        kinds: list[str] = []
+        if by_address(result):
+            kinds.append("ptr")
+            result = NoneType()
+        for t in parameters:
+            if isinstance(t, NoneType):
+                continue
+            if isinstance(t, SpanType):
+                kinds += ["ptr", "i64"]
+            else:
+                kinds.append(self.kind(t))
+        kind = self.kind(result)
+        if raises:
+            kind = "i64" if kind == "void" else f"{{ {kind}, i64 }}"
+        return kind, kinds
+
+    # Traps and errors -------------------------------------------------------------------------------------------------
+
+    def trap(self, kind: int) -> None:
+        """Stop here."""
+        self.module.intrinsic("llvm.ubsantrap")
+        self.emit(f"call void @llvm.ubsantrap(i8 {kind}) #1")
+        self.unreachable()
+
+    def trap_if(self, condition: str, kind: int) -> None:
+        """Stop if an i1 holds."""
+        if not self.live or condition == "false":
+            return
+        if condition == "true":
+            self.trap(kind)
+            return
+        stop, go = self.label("trap"), self.label("go")
+        self.targets.add(go)
+        self.emit(f"br i1 {condition}, label %{stop}, label %{go}")
+        self.module.intrinsic("llvm.ubsantrap")
+        self.tail.append(f"{stop}:")
+        self.tail.append(f"  call void @llvm.ubsantrap(i8 {kind}) #1{self.debug_suffix}")
+        self.tail.append("  unreachable")
+        self.start(go)
+
+    def caught(self) -> tuple[str, ...]:
+        """The exception classes that handlers around this place catch."""
+        names: list[str] = []
+        for context in self.contexts:
+            if isinstance(context, TryContext):
+                names += context.caught
+        return tuple(names)
+
+    @property
+    def cold(self) -> bool:
+        return any(isinstance(context, ColdContext) for context in self.contexts)
+
+    def edge(self, kind: str, **facts: object) -> None:
+        """Record an effect of the function."""
+        if self.discovering and self.live:
+            self.instance.edges.append(Edge(kind, self.loc, self.caught(), cold=self.cold, **facts))  # type: ignore[arg-type]
+
+    def propagate(self, error: str) -> None:
+        """An error word leaves this place: jump to the nearest handler, `finally` or to the function's end."""
+        if not self.live:
+            return
+        for context in reversed(self.contexts):
+            if isinstance(context, TryContext | FinallyContext):
+                context.used = True
+                self.emit(f"store i64 {error}, ptr {context.slot}")
+                self.branch(context.label)
+                return
+            if isinstance(context, ColdContext):
+                context.used = True
+                self.branch(context.label)
+                return
+        if not self.instance.raises_word:
+            self.trap(TRAP_UNCAUGHT)
+            return
+        self.return_error(error)
+
+    def return_error(self, error: str) -> None:
+        """Return from the function with an error word."""
+        kind, _ = self.signature((), self.instance.result, True)
+        if kind == "i64":
+            self.emit(f"ret i64 {error}")
+        else:
+            pair = self.op(f"insertvalue {kind} zeroinitializer, i64 {error}, 1")
+            self.emit(f"ret {kind} {pair}")
+        self.live = False
+
+    def check_error(self, error: str) -> None:
+        """Go on if an error word is 0, else propagate it."""
+        if not self.live:
+            return
+        failed = self.op(f"icmp ne i64 {error}, 0")
+        fail, go = self.label("raised"), self.label("go")
+        self.branch_if(failed, fail, go)
+        self.start(fail)
+        self.propagate(error)
+        self.start(go)
+
+    def raise_constant(self, exception: str, code: int = 0) -> None:
+        """Raise a known exception here."""
+        self.edge("raise", exception=exception)
+        number = self.world.exception_interval(exception, self.loc)[0]
+        self.propagate(str(number << 32 | (code & 0xFFFFFFFF)))
+
+    # Calls ------------------------------------------------------------------------------------------------------------
+
+    def call(self, callee: str, parameters: tuple[Type, ...], result: Type, raises: bool, args: list[Value]) -> Value:
+        """Emit a call; the arguments have the parameters' types already. Its error, if any, is propagated."""
+        kind, kinds = self.signature(parameters, result, raises)
+        operands: list[str] = []
+        storage = ""
+        if by_address(result):
+            storage = self.storage(result)
+            self.clear_bytes(storage, self.layouts.size_align(result)[0])
+            operands.append(storage)
+        for arg in args:
+            if isinstance(arg.type, NoneType):
+                continue
+            if isinstance(arg.type, SpanType):
+                operands += list(self.span_parts(arg))
+            else:
+                operands.append(arg.operand)
+        listed = ", ".join(f"{k} {o}" for k, o in zip(kinds, operands, strict=True))
+        if not raises:
+            if kind == "void":
+                self.emit(f"call void {callee}({listed})")
+                value = storage or "null"
+            else:
+                value = self.op(f"call {kind} {callee}({listed})")
+        else:
+            returned = self.op(f"call {kind} {callee}({listed})")
+            if kind == "i64":
+                self.check_error(returned)
+                value = storage or "null"
+            else:
+                self.check_error(self.op(f"extractvalue {kind} {returned}, 1"))
+                value = self.op(f"extractvalue {kind} {returned}, 0")
+        if isinstance(result, NeverType):
+            self.trap(TRAP_UNREACHABLE)
+        return Value(value, result)
+
+    def call_instance(self, target: Instance, args: list[Value]) -> Value:
+        """Call a known function; the arguments have the parameters' types already."""
+        self.edge("call", instance=target)
+        if target.extern:
+            return self.call_extern(target, args)
+        parameters, result = target.parameters, target.result
+        self.mention(target, parameters, result)
+        return self.call(f'@"{target.symbol}"', parameters, result, target.raises_word, args)
+
+    def mention(self, target: Instance, parameters: tuple[Type, ...], result: Type) -> None:
+        """Declare a function that another module may define."""
+        if self.discovering:
+            return
+        kind, kinds = self.signature(parameters, result, target.raises_word)
+        self.module.declare(target.symbol, f'declare dso_local {kind} @"{target.symbol}"({", ".join(kinds)}) #0')
+        if target.package != self.module.name:
+            self.world.external.add(target.symbol)
+
+    def call_extern(self, target: Instance, args: list[Value]) -> Value:
+        """Call a C function: bools are i64, and there are no errors."""
+        kinds, operands = [], []
+        for arg in args:
+            kind = self.kind(arg.type)
+            operand = arg.operand
+            if kind == "i1":
+                kind, operand = "i64", self.op(f"zext i1 {operand} to i64")
+            if kind not in ("i64", "ptr"):
+                raise self.error("KP920", f"{show(arg.type)} cannot be passed to an @extern function")
+            kinds.append(kind)
+            operands.append(operand)
+        result = target.result
+        kind = self.kind(result)
+        c_kind = "i64" if kind == "i1" else kind
+        symbol = target.symbol
+        self.module.declare(symbol, f'declare dso_local {c_kind} @"{symbol}"({", ".join(kinds)}) nounwind')
+        listed = ", ".join(f"{k} {o}" for k, o in zip(kinds, operands, strict=True))
+        if kind == "void":
+            self.emit(f'call void @"{symbol}"({listed})')
+            if isinstance(result, NeverType):
+                self.trap(TRAP_UNREACHABLE)
+            return NONE_VALUE
+        value = self.op(f'call {c_kind} @"{symbol}"({listed})')
+        if kind == "i1":
+            value = self.op(f"icmp ne i64 {value}, 0")
+        return Value(value, result)
+
+    def raises_through(self, signature: FunctionType) -> bool:
+        """Whether calls through function values of a type return an error word."""
+        if self.discovering:
+            return True
+        targets = self.world.function_values.get(self.world.group_of(signature), {})
+        return any(target.raises_word for target in targets)
+
+    def call_value(self, callee: Value, args: list[Value]) -> Value:
+        """Call through a function value."""
+        t = callee.type.inner if isinstance(callee.type, OptionalType) else callee.type
+        assert isinstance(t, FunctionType)
+        self.edge("value", signature=t)
+        return self.call(callee.operand, t.params, t.result, self.raises_through(t), args)
+
+    # Memory -----------------------------------------------------------------------------------------------------------
+
+    def offset(self, address: str, offset: int | str) -> str:
+        """An address some bytes on."""
+        return address if offset == 0 else self.op(f"getelementptr inbounds i8, ptr {address}, i64 {offset}")
+
+    def span_parts(self, span: Value) -> tuple[str, str]:
+        """Pointer and length of a span."""
+        return (
+            self.op(f"extractvalue {{ ptr, i64 }} {span.operand}, 0"),
+            self.op(f"extractvalue {{ ptr, i64 }} {span.operand}, 1"),
+        )
+
+    def make_span(self, pointer: str, length: str, t: Type) -> Value:
+        """A span of a pointer and a length."""
+        half = self.op(f"insertvalue {{ ptr, i64 }} poison, ptr {pointer}, 0")
+        return Value(self.op(f"insertvalue {{ ptr, i64 }} {half}, i64 {length}, 1"), t)
+
+    def clear_bytes(self, address: str, size: int) -> None:
+        """Fill storage with zeros."""
+        if size:
+            self.module.intrinsic("llvm.memset")
+            self.emit(f"call void @llvm.memset.p0.i64(ptr {address}, i8 0, i64 {size}, i1 false)")
+
+    def copy_bytes(self, to: str, source: str, size: int | str) -> None:
+        """Copy storage that does not overlap (or is the same)."""
+        self.module.intrinsic("llvm.memmove")
+        self.emit(f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")
+
+    def load_at(self, address: str, t: Type, aligned: bool = True) -> Value:
+        """Read a field or element: storage types widen, structs and Arrays give their address."""
+        if by_address(t):
+            return Value(address, t)
+        align = "" if aligned else ", align 1"
+        if is_pointer(t):
+            if not aligned:
+                return Value(self.op(f"load ptr, ptr {address}, align 1"), t)
+            return Value(self.op(f"load atomic ptr, ptr {address} unordered, align 8"), t)
+        if isinstance(t, IntType):
+            value = self.op(f"load i{t.bits}, ptr {address}{align}")
+            if t.big_endian:
+                value = self.byte_swap(value, t.bits)
+            if t.bits < 64:
+                value = self.op(f"{'sext' if t.signed else 'zext'} i{t.bits} {value} to i64")
+            return Value(value, t)
+        kind = self.kind(t)
+        if kind == "i1":
+            byte = self.op(f"load i8, ptr {address}")
+            return Value(self.op(f"icmp ne i8 {byte}, 0"), t)
+        return Value(self.op(f"load {kind}, ptr {address}{align}"), t)
+
+    def byte_swap(self, value: str, bits: int) -> str:
+        self.module.declare(f"llvm.bswap.i{bits}", f"declare i{bits} @llvm.bswap.i{bits}(i{bits})")
+        return self.op(f"call i{bits} @llvm.bswap.i{bits}(i{bits} {value})")
+
+    def store_at(self, address: str, value: Value, t: Type, aligned: bool = True, counted: bool = True) -> None:
+        """Write a field or element of type `t`, which the value has already. References in the heap are counted."""
+        if by_address(t):
+            self.copy_bytes(address, value.operand, self.layouts.size_align(t)[0])
+            return
+        align = "" if aligned else ", align 1"
+        if isinstance(t, OptionalType) and isinstance(t.inner, FunctionType) or isinstance(t, FunctionType):
+            self.emit(f"store ptr {value.operand}, ptr {address}{align}")
+            return
+        if is_pointer(t):
+            if counted:
+                self.emit(f"call void {self.module.helper('krait.store_reference')}(ptr {address}, ptr {value.operand})")
+            else:
+                self.emit(f"store atomic ptr {value.operand}, ptr {address} unordered, align 8")
+            return
+        if isinstance(t, IntType):
+            operand = value.operand
+            if t.bits < 64:
+                operand = self.op(f"trunc i64 {operand} to i{t.bits}")
+            if t.big_endian:
+                operand = self.byte_swap(operand, t.bits)
+            self.emit(f"store i{t.bits} {operand}, ptr {address}{align}")
+            return
+        kind = self.kind(t)
+        if kind == "i1":
+            byte = self.op(f"zext i1 {value.operand} to i8")
+            self.emit(f"store i8 {byte}, ptr {address}")
+            return
+        self.emit(f"store {kind} {value.operand}, ptr {address}{align}")
+
+    # Locals -----------------------------------------------------------------------------------------------------------
+
+    def slot(self, name: str, t: Type | None = None) -> Slot:
+        """The storage of a local of the current frame, made when it is first mentioned."""
+        slot = self.frame.slots.get(name)
+        if slot is None:
+            declared = self.frame.function.locals.get(name, t)
+            if declared is None:
+                raise self.error("KP921", f"{name} is not a local variable")
+            slot = self.new_slot(name, self.type(declared))
+        return slot
+
+    def new_slot(self, name: str, t: Type, argument: int = 0) -> Slot:
+        """Storage for a local, known to the debugger."""
+        if isinstance(t, NoneType | NeverType):
+            slot = Slot("", NoneType())
+        else:
+            slot = Slot(self.alloca(self.kind(t)), t)
+            if not self.discovering and self.frame.scope >= 0:
+                loc = self.loc
+                variable = self.module.debug.local(name, t, loc, self.frame.scope, argument)
+                place = self.module.debug.location(loc, self.frame.scope, self.frame.inlined_at)
+                if variable >= 0:
+                    self.entry.append(f"    #dbg_declare(ptr {slot.address}, !{variable}, !DIExpression(), !{place})")
+        self.frame.slots[name] = slot
+        return slot
+
+    def read(self, slot: Slot) -> Value:
+        """The value of a local."""
+        if slot.address == "":
+            return NONE_VALUE
+        return Value(self.op(f"load {self.kind(slot.type)}, ptr {slot.address}"), slot.type)
+
+    def write(self, slot: Slot, value: Value) -> None:
+        """Assign a local; the value has its type."""
+        if slot.address:
+            self.emit(f"store {self.kind(slot.type)} {value.operand}, ptr {slot.address}")
+
+    # Leaving ----------------------------------------------------------------------------------------------------------
+
+    def unwind_to(self, depth: int) -> None:
+        """Run the `finally` bodies between here and the first `depth` contexts, innermost first."""
+        saved = self.contexts
+        for index in range(len(saved) - 1, depth - 1, -1):
+            context = saved[index]
+            if isinstance(context, FinallyContext):
+                self.contexts = saved[:index]
+                context.emit()  # type: ignore[operator]
+        self.contexts = saved
+
+    def return_value(self, value: Value) -> None:
+        """`return`: the value has the frame's result type."""
+        frame = self.frame
+        if frame.return_label:
+            if frame.return_slot is not None:
+                self.write(frame.return_slot, value)
+            self.unwind_to(frame.depth)
+            self.branch(frame.return_label)
+            return
+        self.unwind_to(0)
+        self.emit_return(value)
+
+    def emit_return(self, value: Value) -> None:
+        """Leave the function."""
+        if not self.live:
+            return
+        result = self.instance.result
+        raises = self.instance.raises_word
+        if by_address(result):
+            self.copy_bytes(self.result_address, value.operand, self.layouts.size_align(result)[0])
+            result = NoneType()
+        kind, _ = self.signature((), result, raises)
+        if isinstance(result, NoneType | NeverType):
+            self.emit("ret i64 0" if raises else "ret void")
+        elif raises:
+            inner = self.kind(result)
+            pair = self.op(f"insertvalue {kind} zeroinitializer, {inner} {value.operand}, 0")
+            self.emit(f"ret {kind} {pair}")
+        else:
+            self.emit(f"ret {kind} {value.operand}")
+        self.live = False
+
+    # The whole --------------------------------------------------------------------------------------------------------
+
+    def lower(self) -> str:
+        """Lower the function; returns its definition, with `LINKAGE` where its linkage goes."""
+        from compiler.lower.statements import lower_body
+
+        function = self.instance.function
+        if function.is_generator:
+            raise self.error("KP922", "a generator can only be called in a `for`")
+        subprogram = -1
+        if not self.discovering:
+            subprogram = self.module.debug.subprogram(function, self.instance.symbol)
+            self.frame.scope = subprogram
+        self.set_loc(function.loc)
+        names = self.parameters()
+        lower_body(self, function.body)
+        if self.live:
+            result = self.instance.result
+            if isinstance(result, NoneType | NeverType):
+                self.emit_return(NONE_VALUE)
+            elif isinstance(result, OptionalType):
+                from compiler.lower.convert import coerce
+
+                self.emit_return(coerce(self, NONE_VALUE, result))
+            else:
+                self.trap(TRAP_UNREACHABLE)
+        kind, _ = self.signature(self.instance.parameters, self.instance.result, self.instance.raises_word)
+        attributes = "#0"
+        base = self.module.base_attributes()
+        if "inline" in function.decorators:
+            attributes = self.module.attribute_group(base + " alwaysinline")
+        elif "noinline" in function.decorators:
+            attributes = self.module.attribute_group(base + " noinline")
+        debug = f" !dbg !{subprogram}" if subprogram >= 0 else ""
+        header = f'define LINKAGE {kind} @"{self.instance.symbol}"({", ".join(names)}) {attributes}{debug} {{'
+        body = [header, "entry:", *self.entry, "  br label %begin", "begin:", *self.lines, *self.tail, "}"]
+        return "\n".join(body)
+
+    def parameters(self) -> list[str]:
+        """Store the parameters in their slots; returns their declarations."""
+        self.block = "begin"
+        names: list[str] = []
+        if by_address(self.instance.result):
+            self.result_address = "%result"
+            names.append("ptr %result")
+        from_outside = "export" in self.instance.function.decorators
+        for number, (param, t) in enumerate(zip(self.instance.function.params, self.instance.parameters, strict=True), 1):
+            slot = self.new_slot(param.name, t, number)
+            if isinstance(t, NoneType):
+                continue
+            if isinstance(t, SpanType):
+                names += [f"ptr %p{number}", f"i64 range(i64 0, {INT_MAX}) %p{number}.length"]
+                value = self.make_span(f"%p{number}", f"%p{number}.length", t)
+            else:
+                kind = self.kind(t)
+                narrow = isinstance(t, IntType) and t.bits < 64 and not from_outside
+                if narrow and isinstance(t, IntType):
+                    low = -(1 << (t.bits - 1)) if t.signed else 0
+                    kind += f" range(i64 {low}, {low + (1 << t.bits)})"
+                names.append(f"{kind} %p{number}")
+                value = Value(f"%p{number}", t)
+            self.write(slot, value)
+        return names
+
+
+def lower_statements(fn: FunctionLowerer, body: list[Stmt]) -> None:
+    """Lower a body (see statements.py)."""
+    from compiler.lower.statements import lower_body
+
+    lower_body(fn, body)
+
+
+__all__ = ["INT", "ArrayType", "FunctionLowerer"]

@@ -1,0 +1,127 @@
+"""`match` on ints, enums, strings, classes: cases are tried in order; a subject that no case takes traps if the cases are meant to be all."""
+
+from __future__ import annotations
+
+from compiler.lower.convert import coerce, equal, identical, narrow
+from compiler.lower.expressions import lower, lower_truth
+from compiler.lower.function import FunctionLowerer
+from compiler.lower.layout import is_pointer
+from compiler.lower.objects import field_place, is_instance
+from compiler.lower.statements import lower_body
+from compiler.lower.values import Value
+from compiler.tree import (
+    BoolLit,
+    CapturePattern,
+    ClassPattern,
+    Match,
+    NoneLit,
+    OrPattern,
+    Pattern,
+    ValuePattern,
+)
+from compiler.types import BoolType, BytesType, ClassType, IntType, OptionalType, StrType, Type, TypeVariable
+
+
+def lower_match(fn: FunctionLowerer, s: Match) -> None:
+    """Python falls through a match without a fitting case; so does this."""
+    subject = lower(fn, s.subject)
+    end = fn.label("matched")
+    for case in s.cases:
+        if not fn.live:
+            break
+        following = fn.label("case")
+        fn.set_loc(case.pattern.loc)
+        test_pattern(fn, case.pattern, subject, following)
+        if case.guard is not None:
+            accepted = fn.label("guarded")
+            fn.branch_if(lower_truth(fn, case.guard), accepted, following)
+            fn.start(accepted)
+        lower_body(fn, case.body)
+        fn.branch(end)
+        fn.start(following)
+    fn.branch(end)
+    fn.start(end)
+
+
+def test_pattern(fn: FunctionLowerer, pattern: Pattern, subject: Value, failure: str) -> None:
+    """Go on if the subject fits, binding names; else jump to `failure`."""
+    match pattern:
+        case ValuePattern():
+            proceed(fn, value_matches(fn, pattern, subject), failure)
+        case ClassPattern():
+            class_pattern(fn, pattern, subject, failure)
+        case OrPattern():
+            or_pattern(fn, pattern, subject, failure)
+        case CapturePattern():
+            if pattern.pattern is not None:
+                test_pattern(fn, pattern.pattern, subject, failure)
+            if pattern.name is not None and fn.live:
+                slot = fn.slot(pattern.name, pattern.type or subject.type)
+                fn.write(slot, narrow(fn, subject, slot.type, stable=True))
+        case _:
+            raise fn.error("KP985", f"{type(pattern).__name__} is not supported", loc=pattern.loc)
+
+
+def proceed(fn: FunctionLowerer, bit: str, failure: str) -> None:
+    """Go on if an i1 holds."""
+    go = fn.label("fits")
+    fn.branch_if(bit, go, failure)
+    fn.start(go)
+
+
+def value_matches(fn: FunctionLowerer, pattern: ValuePattern, subject: Value) -> str:
+    """Whether the subject equals a value (is it, for None, True and False)."""
+    value = lower(fn, pattern.value)
+    fn.set_loc(pattern.loc)
+    if isinstance(pattern.value, NoneLit | BoolLit):
+        return identical(fn, subject, value)
+    return equal(fn, subject, value)
+
+
+def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, failure: str) -> None:
+    """`case C(field=…)`."""
+    cls = fn.type(pattern.cls)
+    t = subject.type.inner if isinstance(subject.type, OptionalType) else subject.type
+    if isinstance(cls, IntType | BoolType) or not is_pointer(subject.type):
+        if isinstance(subject.type, OptionalType):
+            from compiler.lower.convert import is_present
+
+            proceed(fn, is_present(fn, subject), failure)
+        if type(t) is not type(cls) and not (isinstance(t, IntType) and isinstance(cls, IntType)):
+            proceed(fn, "false", failure)
+        return
+    cls = specific(fn, t, cls)
+    proceed(fn, is_instance(fn, subject, cls), failure)
+    receiver = subject.of_type(cls)
+    for name, part in pattern.fields.items():
+        address, field_type, aligned = field_place(fn, receiver, name)
+        test_pattern(fn, part, fn.load_at(address, field_type, aligned), failure)
+
+
+def specific(fn: FunctionLowerer, t: Type, cls: Type) -> Type:
+    """A generic class named without its arguments: take them from the subject's type where it tells."""
+    if not isinstance(cls, ClassType):
+        return cls
+    parameters = fn.layouts.declaration(cls).type_params if cls.name in fn.world.program.classes else []
+    if parameters and (not cls.args or any(isinstance(a, TypeVariable) for a in cls.args)):
+        items = getattr(t, "items", (t,))
+        for item in items:
+            if isinstance(item, ClassType) and item.name == cls.name:
+                return item
+        return ClassType(cls.name, tuple(TypeVariable(p) for p in parameters))
+    return cls
+
+
+def or_pattern(fn: FunctionLowerer, pattern: OrPattern, subject: Value, failure: str) -> None:
+    """`a | b`."""
+    found = fn.label("found")
+    for number, item in enumerate(pattern.items):
+        following = failure if number + 1 == len(pattern.items) else fn.label("or")
+        test_pattern(fn, item, subject, following)
+        fn.branch(found)
+        if following is not failure:
+            fn.start(following)
+    fn.start(found)
+
+
+__all__ = ["BytesType", "StrType", "coerce"]

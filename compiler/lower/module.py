@@ -1,0 +1,139 @@
+"""One LLVM module as text: functions, declarations, helper functions, attributes, debug metadata.
+
+Deterministic: everything is printed in the order of lowering, declarations sorted.
+"""
+
+from __future__ import annotations
+
+from compiler.lower.interfaces import DebugInfo, Options
+
+BASE_ATTRIBUTES = '"frame-pointer"="all" nounwind null_pointer_is_valid'
+
+INTRINSICS: dict[str, str] = {
+    "llvm.ubsantrap": "declare void @llvm.ubsantrap(i8)",
+    "llvm.memcpy": "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+    "llvm.memmove": "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)",
+    "llvm.memset": "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+}
+
+# Small functions that every module has for itself. The barrier of a counted store (docs/compiler-abi.md): increment the new
+# reference first, so that it never seems dead; then store; then decrement the old one.
+HELPERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "krait.store_reference": (
+        ("krait_count_is_zero",),
+        """define internal void @krait.store_reference(ptr %place, ptr %new) #0 {
+entry:
+  %old = load atomic ptr, ptr %place unordered, align 8
+  %new_null = icmp eq ptr %new, null
+  br i1 %new_null, label %store, label %increment
+increment:
+  %ignored = atomicrmw add ptr %new, i32 1 monotonic
+  br label %store
+store:
+  store atomic ptr %new, ptr %place unordered, align 8
+  %old_null = icmp eq ptr %old, null
+  br i1 %old_null, label %done, label %decrement
+decrement:
+  %before = atomicrmw sub ptr %old, i32 1 monotonic
+  %last = icmp eq i32 %before, 1
+  br i1 %last, label %zero, label %done
+zero:
+  call void @krait_count_is_zero(ptr %old)
+  br label %done
+done:
+  ret void
+}""",
+    ),
+    "krait.retain": (
+        (),
+        """define internal void @krait.retain(ptr %new) #0 {
+entry:
+  %new_null = icmp eq ptr %new, null
+  br i1 %new_null, label %done, label %increment
+increment:
+  %ignored = atomicrmw add ptr %new, i32 1 monotonic
+  br label %done
+done:
+  ret void
+}""",
+    ),
+    "krait.fill_references": (
+        ("krait.store_reference",),
+        """define internal void @krait.fill_references(ptr %place, i64 %count, ptr %new) #0 {
+entry:
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %body ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %body, label %done
+body:
+  %address = getelementptr inbounds ptr, ptr %place, i64 %i
+  call void @krait.store_reference(ptr %address, ptr %new)
+  %next = add nsw i64 %i, 1
+  br label %head
+done:
+  ret void
+}""",
+    ),
+}
+
+
+class Module:
+    """An IR module under construction."""
+
+    def __init__(self, name: str, options: Options, debug: DebugInfo) -> None:
+        self.name = name
+        self.options = options
+        self.debug = debug
+        self.declarations: dict[str, str] = {}
+        self.definitions: dict[str, str] = {}  # symbol -> text
+        self.attributes: dict[str, int] = {}
+        self.attribute_group(self.base_attributes())  # number 0
+        self.attribute_group("cold noreturn nounwind nomerge")  # number 1: trap calls
+        self.helpers: dict[str, str] = {}
+
+    def base_attributes(self) -> str:
+        """What every function of ours has."""
+        if self.options.target == "kernel":
+            return BASE_ATTRIBUTES + ' noredzone noimplicitfloat "use-soft-float"="true"'
+        return BASE_ATTRIBUTES
+
+    def attribute_group(self, text: str) -> str:
+        """The number of an attribute group, as `#n`."""
+        return f"#{self.attributes.setdefault(text, len(self.attributes))}"
+
+    def declare(self, symbol: str, text: str) -> None:
+        """Remember a declaration; dropped at the end if the module defines the symbol."""
+        self.declarations.setdefault(symbol, text)
+
+    def intrinsic(self, name: str) -> None:
+        """Declare an intrinsic of the table."""
+        self.declare(name, INTRINSICS[name])
+
+    def helper(self, name: str) -> str:
+        """Make a helper function available; returns its symbol with the @."""
+        if name not in self.helpers:
+            needs, text = HELPERS[name]
+            self.helpers[name] = text
+            for need in needs:
+                if need in HELPERS:
+                    self.helper(need)
+                else:
+                    self.declare(need, f"declare void @{need}(ptr)")
+        return f"@{name}"
+
+    def define(self, symbol: str, text: str) -> None:
+        """Add a definition."""
+        self.definitions[symbol] = text
+
+    def text(self) -> str:
+        """The whole module."""
+        parts = [f'; module {self.name}\nsource_filename = "{self.name}"']
+        parts += [text for symbol, text in sorted(self.declarations.items()) if symbol not in self.definitions]
+        parts += [self.helpers[name] for name in sorted(self.helpers)]
+        parts += list(self.definitions.values())
+        parts += [f"attributes #{number} = {{ {text} }}" for text, number in self.attributes.items()]
+        debug = self.debug.text()
+        if debug:
+            parts.append(debug)
+        return "\n\n".join(parts) + "\n"

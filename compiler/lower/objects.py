@@ -1,0 +1,478 @@
+"""Objects: fields, construction, method calls, dispatch by class."""
+
+from __future__ import annotations
+
+from compiler.lower.convert import call_named, coerce, narrow
+from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
+from compiler.lower.interfaces import ALLOCATE
+from compiler.lower.layout import TEXT_DATA_OFFSET, by_address, descriptor_symbol, register_type
+from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant
+from compiler.lower.world import Instance
+from compiler.tree import CallMethod, Expr, Field, New
+from compiler.types import (
+    INT,
+    ArrayType,
+    BytesType,
+    ClassType,
+    FunctionType,
+    IntType,
+    NoneType,
+    OptionalType,
+    RawArrayType,
+    StrType,
+    StructType,
+    Type,
+    UnionType,
+    is_reference,
+    show,
+)
+
+MEMORY_ERROR = "builtins.MemoryError"
+
+
+# Fields ---------------------------------------------------------------------------------------------------------------
+
+
+def field_place(fn: FunctionLowerer, receiver: Value, name: str) -> tuple[str, Type, bool]:
+    """Address and type of a field, and whether it is aligned as its type asks."""
+    t = receiver.type
+    if isinstance(t, OptionalType):
+        t = t.inner
+    if isinstance(t, UnionType):
+        t = same_place(fn, t, name)
+    if not isinstance(t, ClassType | StructType):
+        raise fn.error("KP950", f"{show(t)} has no field {name}")
+    layout = fn.layouts.instance(t)
+    if name not in layout.fields:
+        raise fn.error("KP950", f"{show(t)} has no field {name}")
+    offset, field_type = layout.fields[name]
+    aligned = not isinstance(t, StructType)
+    return fn.offset(receiver.operand, offset), field_type, aligned
+
+
+def same_place(fn: FunctionLowerer, union: UnionType, name: str) -> ClassType:
+    """A class of the union, if all of them have the field at one place."""
+    first = union.items[0]
+    places = set()
+    for item in union.items:
+        if not isinstance(item, ClassType) or name not in fn.layouts.instance(item).fields:
+            raise fn.error("KP951", f"not every class of {show(union)} has a field {name}")
+        places.add(fn.layouts.instance(item).fields[name])
+    if len(places) != 1 or not isinstance(first, ClassType):
+        raise fn.error("KP951", f"{name} lies at different places in {show(union)}", "give them a common base class")
+    return first
+
+
+def read_field(fn: FunctionLowerer, e: Field) -> Value:
+    """`value.name`."""
+    from compiler.lower.expressions import lower
+
+    receiver = lower(fn, e.value)
+    fn.set_loc(e.loc)
+    if fn.is_exception(receiver.type):
+        return exception_code(fn, receiver, e.name)
+    address, t, aligned = field_place(fn, receiver, e.name)
+    return narrow(fn, fn.load_at(address, t, aligned), fn.type(e.type), stable=False)
+
+
+def exception_code(fn: FunctionLowerer, error: Value, name: str) -> Value:
+    """`e.code`: the low half of the error word."""
+    if name != "code":
+        raise fn.error("KP952", f"an exception has no field {name}", "exceptions carry one int, `code`")
+    low = fn.op(f"trunc i64 {error.operand} to i32")
+    return Value(fn.op(f"sext i32 {low} to i64"), INT, -(1 << 31), (1 << 31) - 1)
+
+
+def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value) -> None:
+    """`receiver.name = value`."""
+    address, t, aligned = field_place(fn, receiver, name)
+    inside_struct = isinstance(receiver.type, StructType)
+    fn.store_at(address, coerce(fn, value, t), t, aligned, counted=not inside_struct)
+
+
+# Construction ---------------------------------------------------------------------------------------------------------
+
+
+def allocate(fn: FunctionLowerer, t: Type, size: str) -> str:
+    """A fresh object of a class; MemoryError if there is none."""
+    fn.world.require_class(t)
+    fn.edge("allocate")
+    symbol = descriptor_symbol(t)
+    fn.module.declare(symbol, f'@"{symbol}" = external dso_local constant i8')
+    fn.module.declare(ALLOCATE, f"declare dso_local noalias ptr @{ALLOCATE}(ptr, i64) nounwind")
+    address = fn.op(f'call ptr @{ALLOCATE}(ptr @"{symbol}", i64 {size})')
+    missing, there = fn.label("memory"), fn.label("go")
+    fn.branch_if(fn.op(f"icmp eq ptr {address}, null"), missing, there)
+    fn.start(missing)
+    fn.raise_constant(MEMORY_ERROR)
+    fn.start(there)
+    return address
+
+
+def construct(fn: FunctionLowerer, e: New) -> Value:
+    """`C(…)` of a class, struct, exception or RawArray."""
+    from compiler.lower.expressions import lower, lower_as
+
+    t = fn.type(e.type)
+    if isinstance(t, StructType):
+        return construct_struct(fn, t, {name: lower(fn, value) for name, value in e.fields.items()})
+    if isinstance(t, ArrayType):
+        return construct_array(fn, t)
+    if isinstance(t, RawArrayType):
+        return construct_raw_array(fn, t, lower_as(fn, e.args[0], INT))
+    if not isinstance(t, ClassType):
+        raise fn.error("KP953", f"{show(t)} cannot be constructed", loc=e.loc)
+    if fn.is_exception(t):
+        return construct_exception(fn, t, [lower(fn, a) for a in e.args])
+    found = fn.world.find_method(t, "__init__")
+    args: list[Value] = []
+    init: Instance | None = None
+    if found is not None:
+        init = fn.world.method_instance(t, "__init__", e.loc)
+        args = [lower_as(fn, a, p) for a, p in zip(e.args, init.parameters[1:], strict=False)]
+    else:
+        args = [lower(fn, a) for a in e.args]
+    fn.set_loc(e.loc)
+    return new_object(fn, t, init, args)
+
+
+def new_object(fn: FunctionLowerer, t: ClassType, init: Instance | None, args: list[Value]) -> Value:
+    """Allocate and initialise; the arguments have the types of `__init__`'s parameters."""
+    if t.name in fn.world.program.classes:
+        size = fn.layouts.instance(t).size
+    else:
+        raise fn.error("KP953", f"{show(t)} cannot be constructed")
+    value = Value(allocate(fn, t, str(size)), t)
+    if init is not None:
+        fn.call_instance(init, [value.of_type(init.parameters[0]), *default_arguments(fn, init, args)])
+    return value
+
+
+def default_arguments(fn: FunctionLowerer, init: Instance, args: list[Value]) -> list[Value]:
+    """Fill in the defaults that a caller inside the compiler left out."""
+    from compiler.lower.convert import constant
+    from compiler.lower.layout import live_object
+
+    missing = len(init.parameters) - 1 - len(args)
+    if missing == 0:
+        return args
+    defaults = getattr(live_object(fn.world.program, init.function.name), "__defaults__", None) or ()
+    types = init.parameters[len(init.parameters) - missing :]
+    return args + [constant(fn, d, t) for d, t in zip(defaults[len(defaults) - missing :], types, strict=True)]
+
+
+def construct_simple(fn: FunctionLowerer, t: ClassType, args: list[Value]) -> Value:
+    """`t(*args)` for classes of the run-time library."""
+    init = fn.world.method_instance(t, "__init__", fn.loc) if fn.world.find_method(t, "__init__") else None
+    if init is not None:
+        args = [coerce(fn, a, p) for a, p in zip(args, init.parameters[1:], strict=False)]
+    return new_object(fn, t, init, args)
+
+
+def construct_struct(fn: FunctionLowerer, t: StructType, fields: dict[str, Value]) -> Value:
+    """`S(a=…)`: storage in this function's frame."""
+    storage = fn.storage(t)
+    fn.clear_bytes(storage, fn.layouts.size_align(t)[0])
+    value = Value(storage, t)
+    for name, field_value in fields.items():
+        write_field(fn, value, name, field_value)
+    return value
+
+
+def construct_array(fn: FunctionLowerer, t: ArrayType) -> Value:
+    """`Array()`: zeros."""
+    storage = fn.storage(t)
+    fn.clear_bytes(storage, fn.layouts.size_align(t)[0])
+    return Value(storage, t)
+
+
+def construct_raw_array(fn: FunctionLowerer, t: RawArrayType, count: Value) -> Value:
+    """`RawArray[T](n)`."""
+    size, _ = fn.layouts.size_align(t.element)
+    limit = (1 << 62) // max(size, 1)
+    if not 0 <= bounds(count)[0] or bounds(count)[1] > limit:
+        # A count that is absurd is out of memory, not a bug; a negative one is.
+        fn.trap_if(fn.op(f"icmp slt i64 {count.operand}, 0"), TRAP_RANGE)
+        big, go = fn.label("memory"), fn.label("go")
+        fn.branch_if(fn.op(f"icmp sgt i64 {count.operand}, {limit}"), big, go)
+        fn.start(big)
+        fn.raise_constant(MEMORY_ERROR)
+        fn.start(go)
+    bytes_wanted = fn.op(f"mul nuw nsw i64 {count.operand}, {size}") if size != 1 else count.operand
+    # Rounded up to whole words: the allocator clears words.
+    padded = fn.op(f"add nuw nsw i64 {bytes_wanted}, {TEXT_DATA_OFFSET + 7}")
+    total = fn.op(f"and i64 {padded}, -8")
+    address = allocate(fn, t, total)
+    fn.emit(f"store i64 {count.operand}, ptr {fn.offset(address, 8)}")
+    return Value(address, t)
+
+
+def construct_exception(fn: FunctionLowerer, t: ClassType, args: list[Value]) -> Value:
+    """An error word: the class's number and the code."""
+    number = fn.world.exception_interval(t.name, fn.loc)[0]
+    if not args:
+        return int_constant(number << 32).of_type(t)
+    code = args[0]
+    if not isinstance(code.type, IntType) and register_type(code.type) != "i64":
+        return int_constant(number << 32).of_type(t)  # a text for CPython's reader only
+    low, high = bounds(code)
+    if low < -(1 << 31) or high >= 1 << 31:
+        shifted = fn.op(f"add i64 {code.operand}, {1 << 31}")
+        fn.trap_if(fn.op(f"icmp ugt i64 {shifted}, {(1 << 32) - 1}"), TRAP_RANGE)
+    if code.constant is not None:
+        return int_constant(number << 32 | (code.constant & 0xFFFFFFFF)).of_type(t)
+    masked = fn.op(f"and i64 {code.operand}, {0xFFFFFFFF}")
+    return Value(fn.op(f"or i64 {masked}, {number << 32}"), t)
+
+
+# Calls ----------------------------------------------------------------------------------------------------------------
+
+
+def lower_method_call(fn: FunctionLowerer, e: CallMethod) -> Value:
+    """`receiver.method(args)`."""
+    from compiler.lower.expressions import lower
+
+    receiver = lower(fn, e.receiver)
+    fn.set_loc(e.loc)
+    type_args = {name: fn.type(t) for name, t in e.type_args.items()}
+    return narrow(fn, call_method(fn, receiver, e.method, e.args, type_args), fn.type(e.type), stable=True)
+
+
+def method_declaration(fn: FunctionLowerer, t: Type, method: str) -> tuple[tuple[Type, ...], Type]:
+    """Parameter types (without the receiver) and result of a method as the static type declares it."""
+    found = fn.world.find_method(t, method)
+    if found is None:
+        raise fn.error("KP914", f"{show(t)} has no method {method} that can be compiled")
+    from compiler.types import substitute
+
+    function, owner = found
+    env = fn.layouts.binding(owner)
+    return tuple(substitute(p.type, env) for p in function.params[1:]), substitute(function.result, env)
+
+
+def call_method(
+    fn: FunctionLowerer,
+    receiver: Value,
+    method: str,
+    args: list[Expr] | list[Value],
+    type_args: dict[str, Type] | None = None,
+) -> Value:
+    """Call a method of a class or struct: directly where only one can be meant, else by the object's class."""
+    t = receiver.type.inner if isinstance(receiver.type, OptionalType) else receiver.type
+    if isinstance(t, UnionType):
+        return call_on_union(fn, receiver, t, method, args)
+    if isinstance(t, ClassType) and fn.layouts.is_polymorphic_root(t):
+        return call_on_union(fn, receiver, t, method, args)
+    found = fn.world.find_method(t, method)
+    if found is None:
+        raise fn.error("KP914", f"{show(t)} has no method {method} that can be compiled")
+    if isinstance(t, StructType) or found[0].type_params or (found[0].cls is None and "." in found[0].name):
+        target = fn.world.method_instance(t, method, fn.loc, type_args)
+        return call_with(fn, target, receiver, args)
+    assert isinstance(t, ClassType)
+    if has_closures(fn, args):
+        return call_with(fn, fn.world.method_instance(t, method, fn.loc, type_args), receiver, args)
+    parameters, result = method_declaration(fn, t, method)
+    if fn.discovering:
+        if not fn.live:
+            return Value("poison", result)
+        fn.world.virtual_site(t, method)
+        values = convert_arguments(fn, args, parameters)
+        fn.edge("virtual", site=(t, method))
+        return fn.call("@virtual", (t, *parameters), result, True, [receiver.of_type(t), *values])
+    targets = list(dict.fromkeys(i for _, i in fn.world.implementations(t, method)))
+    values = convert_arguments(fn, args, parameters)
+    receiver = receiver.of_type(t)
+    if not targets:
+        # No instance exists, so this is not reached (or the receiver is null, which traps too).
+        fn.trap(TRAP_UNREACHABLE)
+        return Value("poison", result)
+    if len(targets) == 1:
+        target = targets[0]
+        own = [coerce(fn, v, p) for v, p in zip(values, target.parameters[1:], strict=True)]
+        answer = fn.call_instance(target, [receiver.of_type(target.parameters[0]), *own])
+        return coerce(fn, answer, result)
+    return call_virtual(fn, receiver, t, method, values, targets, parameters, result)
+
+
+def call_virtual(
+    fn: FunctionLowerer,
+    receiver: Value,
+    t: ClassType,
+    method: str,
+    values: list[Value],
+    targets: list[Instance],
+    parameters: tuple[Type, ...],
+    result: Type,
+) -> Value:
+    """A call through the virtual table."""
+    shape = fn.signature((t, *parameters), result, targets[0].raises_word)
+    for target in targets:
+        if fn.signature(target.parameters, target.result, target.raises_word) != shape:
+            raise fn.error("KP954", f"{target.function.name} has another shape than the method that it overrides",
+                           "give parameters and result the same types")  # fmt: skip
+    descriptor = load_descriptor(fn, receiver.operand)
+    slot = fn.offset(descriptor, 40 + 8 * fn.world.slot(t, method))
+    code = fn.op(f"load ptr, ptr {slot}, !invariant.load !{{}}")
+    return fn.call(code, (t, *parameters), result, targets[0].raises_word, [receiver, *values])
+
+
+def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:
+    """The type descriptor of an object."""
+    word = fn.op(f"load i32, ptr {fn.offset(object_address, 4)}")
+    wide = fn.op(f"sext i32 {word} to i64")
+    return fn.op(f"inttoptr i64 {wide} to ptr")
+
+
+def call_on_union(
+    fn: FunctionLowerer, receiver: Value, t: Type, method: str, args: list[Expr] | list[Value]
+) -> Value:
+    """A method of a union of classes or of a protocol: compare the object's class with each that it can be."""
+    if isinstance(t, UnionType):
+        cases: list[Type] = list(t.items)
+    else:
+        assert isinstance(t, ClassType)
+        fn.world.virtual_site(t, method)
+        cases = [c for c, _ in fn.world.implementations(t, method)]
+    if not cases:
+        if not fn.discovering:
+            fn.trap(TRAP_UNREACHABLE)
+        return protocol_result(fn, t, method, receiver, args)
+    parameters, result = method_declaration(fn, t if isinstance(t, ClassType) else cases[0], method)
+    values = convert_arguments(fn, args, parameters)
+    end = fn.label("dispatched")
+    arms: list[tuple[str, str]] = []
+    for number, case in enumerate(cases):
+        following = fn.label("case")
+        if number + 1 < len(cases):
+            matches = fn.label("class")
+            fn.branch_if(is_instance(fn, receiver, case), matches, following)
+            fn.start(matches)
+        own = method_declaration(fn, case, method)[0]
+        answer = call_method(fn, receiver.of_type(case), method, [coerce(fn, v, p) for v, p in zip(values, own, strict=True)])
+        answer = coerce(fn, answer, result)
+        if fn.live:
+            arms.append((answer.operand, fn.block))
+        fn.branch(end)
+        fn.start(following)
+    fn.start(end)
+    if register_type_of(fn, result) == "void":
+        return NONE_VALUE
+    return Value(fn.phi(register_type_of(fn, result), arms), result)
+
+
+def protocol_result(
+    fn: FunctionLowerer, t: Type, method: str, receiver: Value, args: list[Expr] | list[Value]
+) -> Value:
+    """What a call of a protocol's method gives where no class implements it (yet)."""
+    parameters, result = method_declaration(fn, t, method)
+    convert_arguments(fn, args, parameters)
+    if fn.discovering:
+        fn.edge("virtual", site=(t, method))
+        assert isinstance(t, ClassType)
+        return fn.call("@virtual", (t, *parameters), result, True, [receiver.of_type(t), *[Value("poison", p) for p in parameters]])
+    return Value("poison", result)
+
+
+def register_type_of(fn: FunctionLowerer, t: Type) -> str:
+    return fn.kind(t)
+
+
+def has_closures(fn: FunctionLowerer, args: list[Expr] | list[Value]) -> bool:
+    """Whether a lambda or nested function is among the arguments."""
+    from compiler.lower.loops import closure_of
+
+    return any(isinstance(a, Expr) and closure_of(fn, a) is not None for a in args)
+
+
+def convert_arguments(fn: FunctionLowerer, args: list[Expr] | list[Value], parameters: tuple[Type, ...]) -> list[Value]:
+    """Evaluate arguments into the types of parameters."""
+    from compiler.lower.expressions import lower_as
+
+    result: list[Value] = []
+    for arg, t in zip(args, parameters, strict=False):
+        result.append(coerce(fn, arg, t) if isinstance(arg, Value) else lower_as(fn, arg, t))
+    return result
+
+
+def call_with(fn: FunctionLowerer, target: Instance, receiver: Value | None, args: list[Expr] | list[Value]) -> Value:
+    """Call a known function with arguments to evaluate; inlined if it is a generator's business or takes closures."""
+    from compiler.lower.loops import inline_call
+
+    parameters = target.parameters
+    if has_closures(fn, args):
+        return inline_call(fn, target, receiver, args)
+    values: list[Value] = []
+    if receiver is not None:
+        values.append(coerce(fn, receiver, parameters[0]))
+        parameters = parameters[1:]
+    values += convert_arguments(fn, args, parameters)
+    fn.set_loc(fn.loc)
+    if receiver is None and target.function.cls is None and target.function.name.endswith(".__init__"):
+        raise fn.error("KP955", "__init__ is called by constructing")
+    return fn.call_instance(target, values)
+
+
+# Classes at run time --------------------------------------------------------------------------------------------------
+
+
+def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
+    """`isinstance(value, t)` of a reference, as an i1. None is no instance of anything here."""
+    if isinstance(value.type, OptionalType) or isinstance(value.type, NoneType):
+        if isinstance(t, NoneType):
+            return fn.op(f"icmp eq ptr {value.operand}, null")
+        if not is_reference(value.type):
+            raise fn.error("KP956", f"isinstance of {show(value.type)}", "compare with None")
+        test, end = fn.label("present"), fn.label("checked")
+        start = fn.block
+        fn.branch_if(fn.op(f"icmp ne ptr {value.operand}, null"), test, end)
+        fn.start(test)
+        assert isinstance(value.type, OptionalType)
+        result = is_instance(fn, value.of_type(value.type.inner), t)
+        last = fn.block
+        fn.branch(end)
+        fn.start(end)
+        return fn.phi("i1", [("false", start), (result, last)])
+    if not is_reference(value.type) or fn.is_exception(value.type):
+        return "true" if value.type == t or (isinstance(value.type, IntType) and isinstance(t, IntType)) else "false"
+    if not isinstance(value.type, UnionType) and fn.world.is_subclass(value.type, t):
+        return "true"
+    intervals = class_intervals(fn, t)
+    if fn.discovering:
+        return fn.op("freeze i1 poison")
+    result = "false"
+    if not intervals:
+        return result
+    descriptor = load_descriptor(fn, value.operand)
+    number = fn.op(f"load i32, ptr {fn.offset(descriptor, 16)}")
+    for low, high in intervals:
+        if low == high:
+            hit = fn.op(f"icmp eq i32 {number}, {low}")
+        else:
+            relative = fn.op(f"sub i32 {number}, {low}")
+            hit = fn.op(f"icmp ule i32 {relative}, {high - low}")
+        result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
+    return result
+
+
+def class_intervals(fn: FunctionLowerer, t: Type) -> list[tuple[int, int]]:
+    """The numbers of classes that are instances of `t`: all instances of a generic class where `t` leaves its arguments open."""
+    if fn.discovering:
+        return []
+    if isinstance(t, ClassType):
+        from compiler.types import TypeVariable
+
+        if fn.layouts.is_polymorphic_root(t) or any(isinstance(a, TypeVariable) for a in t.args):
+            found = [
+                fn.world.class_numbers(c)
+                for c in fn.world.instantiated
+                if isinstance(c, ClassType) and (fn.world.is_subclass(c, t) or any(a.name == t.name for a in fn.layouts.ancestry(c)))
+            ]
+            return sorted({i for i in found if i is not None})
+    if isinstance(t, UnionType):
+        return [i for item in t.items for i in class_intervals(fn, item)]
+    interval = fn.world.class_numbers(t)
+    return [interval] if interval is not None else []
+
+
+__all__ = ["BytesType", "FunctionType", "StrType", "by_address", "call_named"]

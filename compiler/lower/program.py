@@ -1,0 +1,368 @@
+"""The whole of lowering: discovery, effects, and the text of all modules."""
+
+from __future__ import annotations
+
+import enum
+
+from compiler.lower.effects import Effects
+from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
+from compiler.lower.interfaces import CompileErrors, DebugFactory, DebugInfo, Freezer, NoDebugInfo, Options
+from compiler.lower.layout import NOWHERE, Layouts, descriptor_symbol, is_pointer, module_of, register_type
+from compiler.lower.module import Module
+from compiler.lower.world import Instance, World
+from compiler.tree import Diagnostic, Program
+from compiler.types import (
+    INT,
+    BoolType,
+    ClassType,
+    EnumType,
+    FunctionType,
+    IntType,
+    NoneType,
+    OptionalType,
+    Type,
+    show,
+)
+
+TYPES_MODULE = "krait.types"
+GLOBALS_MODULE = "krait.globals"
+THUNKS_MODULE = "krait.thunks"
+ENOMEM = 12
+
+
+def lower_program(
+    program: Program,
+    entry_points: list[str],
+    options: Options,
+    freezer_factory: object = None,
+    debug_factory: DebugFactory | None = None,
+) -> dict[str, str]:
+    """LLVM IR of everything that the entry points (full names) and the exported functions of the imported modules reach, by
+    module name; frozen data included. Raises CompileErrors."""
+    return Lowering(program, options, freezer_factory, debug_factory).run(entry_points)
+
+
+class Lowering:
+    """One program's way through discovery and emission."""
+
+    def __init__(
+        self, program: Program, options: Options, freezer_factory: object = None, debug_factory: DebugFactory | None = None
+    ) -> None:
+        self.program = program
+        self.options = options
+        self.world = World(program, options)
+        if freezer_factory is None:
+            from compiler.freeze import Freezer as RealFreezer
+
+            freezer_factory = RealFreezer
+        self.freezer: Freezer = freezer_factory(program, self.world, options.target)  # type: ignore[operator]
+        self.world.freezer = self.freezer
+        self.debug_factory = debug_factory
+        self.modules: dict[str, Module] = {}
+        self.errors: list[Diagnostic] = []
+        self.effects: Effects | None = None
+
+    def run(self, entry_points: list[str]) -> dict[str, str]:
+        """See `lower_program`."""
+        self.discover(entry_points)
+        self.fail_on_errors()
+        self.world.close()
+        self.effects = Effects(self.world)
+        self.errors += self.effects.check_promises()
+        self.fail_on_errors()
+        self.effects.settle_signatures()
+        self.emit()
+        self.fail_on_errors()
+        return self.texts()
+
+    def fail_on_errors(self) -> None:
+        if self.errors:
+            raise CompileErrors(sorted(self.errors, key=lambda d: (d.loc.path, d.loc.line)))
+
+    # Discovery --------------------------------------------------------------------------------------------------------
+
+    def discover(self, entry_points: list[str]) -> None:
+        """Lower everything once, until nothing new is asked for."""
+        world = self.world
+        scratch = Module("discovery", self.options, NoDebugInfo())
+        for name in entry_points:
+            self.guard(lambda name=name: world.instance(world.function(name, NOWHERE), {}))  # type: ignore[misc]
+        for function in self.program.functions.values():
+            if "export" in function.decorators and is_imported(self.program, function.name):
+                self.guard(lambda function=function: world.instance(function, {}))  # type: ignore[misc]
+        done_cells = 0
+        while world.queue or done_cells < len(world.cells):
+            while world.queue:
+                instance = world.queue.popleft()
+                self.guard(lambda: self.discover_one(scratch, instance))
+            for symbol in list(world.cells)[done_cells:]:
+                done_cells += 1
+                self.guard(lambda: self.cell_text(symbol))
+            for thunk_target in list(world.thunks):
+                world.external.add(thunk_target.symbol)
+
+    def discover_one(self, scratch: Module, instance: Instance) -> None:
+        if instance.function.errors:
+            self.errors += instance.function.errors
+            return
+        FunctionLowerer(self.world, scratch, instance).lower()
+
+    def guard(self, step: object) -> None:
+        """Run a step; collect its diagnostic."""
+        try:
+            step()  # type: ignore[operator]
+        except Diagnostic as error:
+            self.errors.append(error)
+
+    # Emission ---------------------------------------------------------------------------------------------------------
+
+    def module(self, name: str) -> Module:
+        """The module of a package."""
+        if name not in self.modules:
+            debug: DebugInfo = NoDebugInfo()
+            if self.debug_factory is not None:
+                debug = self.debug_factory(name, self.world.layouts)
+            self.modules[name] = Module(name, self.options, debug)
+        return self.modules[name]
+
+    def emit(self) -> None:
+        """Lower everything again, for good."""
+        for instance in list(self.world.instances.values()):
+            if instance.extern:
+                continue
+            module = self.module(instance.package)
+
+            def lower_one(instance: Instance = instance, module: Module = module) -> None:
+                text = FunctionLowerer(self.world, module, instance).lower()
+                module.define(instance.symbol, text)
+                if "export" in instance.function.decorators:
+                    self.emit_export(module, instance)
+
+            self.guard(lower_one)
+
+    def emit_export(self, module: Module, instance: Instance) -> None:
+        """The C symbol of an exported function: an alias, or a thunk where C's types are others (bool) or an error word is there."""
+        symbol = instance.function.decorators["export"]
+        fn = FunctionLowerer(self.world, module, instance)
+        kind, kinds = fn.signature(instance.parameters, instance.result, instance.raises_word)
+        if "i1" not in [kind, *kinds] and not instance.raises_word:
+            module.define(symbol, f'@"{symbol}" = dso_local alias {kind} ({", ".join(kinds)}), ptr @"{instance.symbol}"')
+            self.world.external.add(instance.symbol)
+            return
+        plain, _ = fn.signature(instance.parameters, instance.result, False)
+        c_kind = "i64" if plain == "i1" else plain
+        lines = []
+        operands = []
+        for number, k in enumerate(kinds):
+            if k == "i1":
+                lines.append(f"  %b{number} = icmp ne i64 %p{number}, 0")
+                operands.append(f"i1 %b{number}")
+            else:
+                operands.append(f"{k} %p{number}")
+        names = ", ".join(f"{'i64' if k == 'i1' else k} %p{number}" for number, k in enumerate(kinds))
+        call = f'call {kind} @"{instance.symbol}"({", ".join(operands)})'
+        if kind == "void":
+            lines += [f"  {call}", "  ret void"]
+        else:
+            lines.append(f"  %r = {call}")
+            value = "%r"
+            if instance.raises_word and kind != "i64":
+                lines.append(f"  %v = extractvalue {kind} %r, 0")
+                value = "%v"
+            if plain == "void":
+                lines.append("  ret void")
+            elif plain == "i1":
+                lines += [f"  %z = zext i1 {value} to i64", "  ret i64 %z"]
+            else:
+                lines.append(f"  ret {plain} {value}")
+        module.define(symbol, f'define dso_local {c_kind} @"{symbol}"({names}) #0 {{\n' + "\n".join(lines) + "\n}")
+
+    def texts(self) -> dict[str, str]:
+        """All modules' text, linkage settled."""
+        self.emit_types()
+        self.emit_thunks()
+        self.emit_globals()
+        result: dict[str, str] = {}
+        for name, module in self.modules.items():
+            for symbol, text in module.definitions.items():
+                if text.startswith("define LINKAGE"):
+                    linkage = "dso_local hidden" if symbol in self.world.external else "internal"
+                    module.definitions[symbol] = text.replace("LINKAGE", linkage, 1)
+            result[name] = module.text()
+        for name, text in self.freezer.modules().items():
+            result[name] = text
+        return dict(sorted(result.items()))
+
+    # Type descriptors -------------------------------------------------------------------------------------------------
+
+    def emit_types(self) -> None:
+        """A descriptor for every class of which instances exist."""
+        world = self.world
+        module = Module(TYPES_MODULE, self.options, NoDebugInfo())
+        for number, t in enumerate(world.instantiated):
+            facts = world.layouts.descriptor(t)
+            symbol = descriptor_symbol(t)
+            low, high = world.class_numbers(t) or (0, 0)
+            table = world.virtual_table(t) if isinstance(t, ClassType) else []
+            name = show(t).encode() + b"\0"
+            parts = [f'@krait.name.{number} = private unnamed_addr constant [{len(name)} x i8] c"{escaped(name)}"']
+            pointers = "null"
+            if facts.pointers:
+                offsets = ", ".join(f"i32 {o}" for o in facts.pointers)
+                parts.append(f"@krait.pointers.{number} = private unnamed_addr constant [{len(facts.pointers)} x i32] [{offsets}]")
+                pointers = f"@krait.pointers.{number}"
+            entries = []
+            for target in table:
+                if target is None:
+                    entries.append("ptr null")
+                    continue
+                world.external.add(target.symbol)
+                fn = FunctionLowerer(world, module, target)
+                fn.discovering = False
+                fn.mention(target, target.parameters, target.result)
+                entries.append(f'ptr @"{target.symbol}"')
+            words = [facts.kind, facts.size, facts.element_size, len(facts.pointers), low, high]
+            types = ", ".join(["i32"] * 6 + ["ptr"] * (2 + len(entries)))
+            values = ", ".join([f"i32 {w}" for w in words] + [f"ptr @krait.name.{number}", f"ptr {pointers}", *entries])
+            parts.append(f'@"{symbol}" = dso_local constant <{{ {types} }}> <{{ {values} }}>, align 8')
+            module.define(symbol, "\n".join(parts))
+        self.modules[TYPES_MODULE] = module
+
+    # System calls -----------------------------------------------------------------------------------------------------
+
+    def emit_thunks(self) -> None:
+        """A function of six registers for every system call handler."""
+        if not self.world.thunks:
+            return
+        module = Module(THUNKS_MODULE, self.options, NoDebugInfo())
+        for instance, symbol in self.world.thunks.items():
+            self.guard(lambda instance=instance, symbol=symbol: self.emit_thunk(module, instance, symbol))  # type: ignore[misc]
+        self.modules[THUNKS_MODULE] = module
+
+    def emit_thunk(self, module: Module, instance: Instance, symbol: str) -> None:
+        """Decode the registers by the handler's annotations; an error becomes a negative number."""
+        fn = FunctionLowerer(self.world, module, instance)
+        fn.mention(instance, instance.parameters, instance.result)
+        self.world.external.add(instance.symbol)
+        operands = []
+        if len(instance.parameters) > 6:
+            raise Diagnostic("KP710", instance.function.loc, "a system call has at most six arguments")
+        for number, t in enumerate(instance.parameters):
+            register = f"%r{number}"
+            if isinstance(t, BoolType):
+                operands.append("i1 " + fn.op(f"icmp ne i64 {register}, 0"))
+            elif isinstance(t, IntType) and t.bits < 64:
+                narrow = fn.op(f"trunc i64 {register} to i{t.bits}")
+                operands.append("i64 " + fn.op(f"{'sext' if t.signed else 'zext'} i{t.bits} {narrow} to i64"))
+            elif isinstance(t, IntType):
+                operands.append(f"i64 {register}")
+            else:
+                raise Diagnostic("KP711", instance.function.loc, f"{show(t)} is no parameter of a system call", "take ints")
+        if not isinstance(instance.result, IntType | NoneType):
+            raise Diagnostic("KP712", instance.function.loc, "a system call returns an int")
+        kind, _ = fn.signature(instance.parameters, instance.result, instance.raises_word)
+        call = f'call {kind} @"{instance.symbol}"({", ".join(operands)})'
+        value = "0"
+        if kind == "void":
+            fn.emit(call)
+        else:
+            answer = fn.op(call)
+            error = answer
+            if not isinstance(instance.result, NoneType):
+                value = answer
+                if instance.raises_word:
+                    value = fn.op(f"extractvalue {kind} {answer}, 0")
+                    error = fn.op(f"extractvalue {kind} {answer}, 1")
+            if instance.raises_word:
+                self.return_errno(fn, error)
+        fn.emit(f"ret i64 {value}")
+        registers = ", ".join(f"i64 %r{n}" for n in range(6))
+        body = "\n".join(["entry:", *fn.lines, *fn.tail])
+        module.define(symbol, f'define dso_local i64 @"{symbol}"({registers}) #0 {{\n{body}\n}}')
+
+    def return_errno(self, fn: FunctionLowerer, error: str) -> None:
+        """Return a negative errno if there is an error; other exceptions than Errno and MemoryError have no number."""
+        failed, fine = fn.label("failed"), fn.label("fine")
+        fn.branch_if(fn.op(f"icmp ne i64 {error}, 0"), failed, fine)
+        fn.start(failed)
+        number = fn.op(f"lshr i64 {error}, 32")
+        memory = self.world.exception_numbers["builtins.MemoryError"][0]
+        errno_name = next((n for n in self.world.exception_numbers if n.endswith(".Errno")), None)
+        is_memory = fn.op(f"icmp eq i64 {number}, {memory}")
+        if errno_name is not None:
+            low, high = self.world.exception_numbers[errno_name]
+            relative = fn.op(f"sub i64 {number}, {low}")
+            is_errno = fn.op(f"icmp ule i64 {relative}, {high - low}")
+            known = fn.op(f"or i1 {is_memory}, {is_errno}")
+            fn.trap_if(fn.op(f"xor i1 {known}, true"), TRAP_UNCAUGHT)
+        code = fn.op(f"trunc i64 {error} to i32")
+        wide = fn.op(f"sext i32 {code} to i64")
+        negative = fn.op(f"sub i64 0, {wide}")
+        chosen = fn.op(f"select i1 {is_memory}, i64 {-ENOMEM}, i64 {negative}")
+        fn.emit(f"ret i64 {chosen}")
+        fn.live = False
+        fn.start(fine)
+
+    # Globals ----------------------------------------------------------------------------------------------------------
+
+    def emit_globals(self) -> None:
+        """The storage of globals that code rebinds, with the live values."""
+        if not self.world.cells:
+            return
+        module = Module(GLOBALS_MODULE, self.options, NoDebugInfo())
+        for symbol in self.world.cells:
+            kind, text, references = self.cell_text(symbol)
+            for reference in references:
+                module.declare(reference, f'@"{reference}" = external dso_local global i8')
+            module.define(symbol, f'@"{symbol}" = dso_local global {kind} {text}, align 8')
+        self.modules[GLOBALS_MODULE] = module
+
+    def cell_text(self, symbol: str) -> tuple[str, str, list[str]]:
+        """LLVM type and initial value of a global's storage, and the symbols that it mentions."""
+        module, name, t = self.world.cells[symbol]
+        live = self.world.global_object(module, name, NOWHERE)
+        references: list[str] = []
+        text = self.constant_text(live, t, references)
+        # Stored as in a field: a bool is a byte there, a storage type its bits.
+        kind = "i8" if isinstance(t, BoolType) else f"i{t.bits}" if isinstance(t, IntType) else register_type(t)
+        return kind, text, references
+
+    def constant_text(self, live: object, t: Type, references: list[str]) -> str:
+        if isinstance(t, OptionalType):
+            if live is None:
+                return "null" if is_pointer(t) else "zeroinitializer"
+            if not is_pointer(t):
+                inner = self.constant_text(live, t.inner, references)
+                if isinstance(t.inner, BoolType):
+                    inner = "true" if live else "false"
+                return f"{{ {register_type(t.inner)} {inner}, i1 true }}"
+            return self.constant_text(live, t.inner, references)
+        match t:
+            case BoolType():
+                return str(int(bool(live)))
+            case IntType() | EnumType():
+                number = int(live.value) if isinstance(live, enum.Enum) else int(live)  # type: ignore[call-overload]
+                return str(number)
+            case FunctionType():
+                symbol = self.world.require_function(live, t)
+                references.append(symbol)
+                return f'@"{symbol}"'
+            case _:
+                symbol = self.freezer.symbol_for(live, t)
+                references.append(symbol)
+                return f'@"{symbol}"'
+
+
+def is_imported(program: Program, name: str) -> bool:
+    """Whether the module that defines a function was imported: only then is it part of the program."""
+    import sys
+
+    return module_of(program, name) in sys.modules
+
+
+def escaped(data: bytes) -> str:
+    """The inside of an LLVM string constant."""
+    return "".join(chr(b) if 32 <= b < 127 and b not in (34, 92) else f"\\{b:02X}" for b in data)
+
+
+__all__ = ["INT", "Layouts", "lower_program"]

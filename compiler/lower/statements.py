@@ -1,0 +1,310 @@
+"""Statements: one function for each kind of node. Loops are in loops.py, `match` in matching.py, exceptions in exceptions.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compiler.lower.convert import as_int, coerce, invert, truth, tuple_item
+from compiler.lower.expressions import lower, lower_as, lower_truth, operate
+from compiler.lower.function import TRAP_ASSERT, TRAP_INDEX, Closure, FunctionLowerer, LoopContext
+from compiler.lower.objects import call_method, field_place, write_field
+from compiler.lower.values import NONE_VALUE, Value
+from compiler.tree import (
+    Assert,
+    Assign,
+    AugAssign,
+    Break,
+    Continue,
+    Delete,
+    ExprStmt,
+    FieldTarget,
+    For,
+    GlobalTarget,
+    If,
+    IndexTarget,
+    LocalTarget,
+    Match,
+    NestedFunction,
+    Pass,
+    PropertyTarget,
+    Raise,
+    Return,
+    SetItemTarget,
+    Stmt,
+    Target,
+    Try,
+    TupleTarget,
+    While,
+    With,
+    Yield,
+)
+from compiler.types import ArrayType, NeverType, NoneType, RawArrayType, SpanType, StructType, TupleType, show
+
+
+def lower_body(fn: FunctionLowerer, body: list[Stmt]) -> None:
+    """Lower statements in order; what cannot be reached is left out."""
+    for statement in body:
+        if not fn.live:
+            return
+        fn.set_loc(statement.loc)
+        handler = HANDLERS.get(type(statement))
+        if handler is None:
+            raise fn.error("KP970", f"{type(statement).__name__} is not supported", loc=statement.loc)
+        handler(fn, statement)
+
+
+def expression_statement(fn: FunctionLowerer, s: ExprStmt) -> None:
+    value = lower(fn, s.value)
+    if isinstance(value.type, NeverType) and fn.live:
+        fn.unreachable()
+
+
+# Assignment -----------------------------------------------------------------------------------------------------------
+
+
+def assign(fn: FunctionLowerer, s: Assign) -> None:
+    if len(s.targets) == 1 and not isinstance(s.targets[0], TupleTarget | PropertyTarget):
+        value = lower_as(fn, s.value, fn.type(s.targets[0].type))
+    else:
+        value = lower(fn, s.value)
+    for target in s.targets:
+        fn.set_loc(s.loc)
+        store(fn, target, value)
+
+
+def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
+    """`target = value`."""
+    if not fn.live:
+        return
+    match target:
+        case LocalTarget():
+            slot = fn.slot(target.name, target.type)
+            fn.write(slot, coerce(fn, value, slot.type))
+        case GlobalTarget():
+            t = fn.world.rebound_types[(target.module, target.name)]
+            symbol = fn.world.global_cell(target.module, target.name, t)
+            fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(t)}')
+            fn.store_at(f'@"{symbol}"', coerce(fn, value, t), t)
+        case FieldTarget():
+            receiver = lower(fn, target.value)
+            fn.set_loc(target.loc)
+            write_field(fn, receiver, target.name, value)
+        case IndexTarget():
+            address, element, aligned, counted = element_place(fn, target)
+            fn.store_at(address, coerce(fn, value, element), element, aligned, counted)
+        case SetItemTarget():
+            container = lower(fn, target.container)
+            index = lower(fn, target.index)
+            fn.set_loc(target.loc)
+            call_method(fn, container, "__setitem__", [index, value])
+        case PropertyTarget():
+            receiver = lower(fn, target.value)
+            fn.set_loc(target.loc)
+            call_method(fn, receiver, f"{target.name}.setter", [value])
+        case TupleTarget():
+            if not isinstance(value.type, TupleType):
+                raise fn.error("KP971", f"{show(value.type)} cannot be unpacked", loc=target.loc)
+            items = [tuple_item(fn, value, i) for i in range(len(value.type.items))]
+            for part, item in zip(target.items, items, strict=True):
+                store(fn, part, item)
+        case _:
+            raise fn.error("KP972", "this cannot be assigned", loc=target.loc)
+
+
+def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, bool, bool]:
+    """Address and type of an element of a Span, Array or RawArray; whether it is aligned, and whether its references are counted."""
+    from compiler.lower.builtins import element_address
+
+    container = lower(fn, target.container)
+    index = as_int(fn, lower(fn, target.index))
+    fn.set_loc(target.loc)
+    return element_address(fn, container, index)
+
+
+def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
+    """`target op= value`: container, receiver and index are evaluated once, then the value, as Python does."""
+    target = s.target
+    t = fn.type(s.result_type)
+
+    def updated(old: Value) -> Value:
+        right = lower(fn, s.value)
+        fn.set_loc(s.loc)
+        return operate(fn, s.op, old, right, t)
+
+    match target:
+        case LocalTarget():
+            slot = fn.slot(target.name, target.type)
+            old = fn.read(slot)
+            fn.write(slot, coerce(fn, updated(old), slot.type))
+        case GlobalTarget():
+            declared = fn.world.rebound_types[(target.module, target.name)]
+            symbol = fn.world.global_cell(target.module, target.name, declared)
+            fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(declared)}')
+            old = fn.load_at(f'@"{symbol}"', declared)
+            fn.store_at(f'@"{symbol}"', coerce(fn, updated(old), declared), declared)
+        case FieldTarget():
+            receiver = lower(fn, target.value)
+            fn.set_loc(s.loc)
+            address, declared, aligned = field_place(fn, receiver, target.name)
+            old = fn.load_at(address, declared, aligned)
+            value = coerce(fn, updated(old), declared)
+            fn.store_at(address, value, declared, aligned, counted=not isinstance(receiver.type, StructType))
+        case IndexTarget():
+            address, element, aligned, counted = element_place(fn, target)
+            old = fn.load_at(address, element, aligned)
+            fn.store_at(address, coerce(fn, updated(old), element), element, aligned, counted)
+        case SetItemTarget():
+            container = lower(fn, target.container)
+            index = lower(fn, target.index)
+            fn.set_loc(s.loc)
+            old = call_method(fn, container, "__getitem__", [index])
+            call_method(fn, container, "__setitem__", [index, updated(old)])
+        case PropertyTarget():
+            receiver = lower(fn, target.value)
+            fn.set_loc(s.loc)
+            old = call_method(fn, receiver, target.name, [])
+            call_method(fn, receiver, f"{target.name}.setter", [updated(old)])
+        case _:
+            raise fn.error("KP972", "this cannot be assigned", loc=target.loc)
+
+
+def delete(fn: FunctionLowerer, s: Delete) -> None:
+    if s.value is not None:
+        lower(fn, s.value)
+
+
+# Flow -----------------------------------------------------------------------------------------------------------------
+
+
+def if_statement(fn: FunctionLowerer, s: If) -> None:
+    test = lower_truth(fn, s.test)
+    then, orelse, end = fn.label("then"), fn.label("else"), fn.label("end")
+    fn.branch_if(test, then, orelse)
+    fn.start(then)
+    lower_body(fn, s.then)
+    fn.branch(end)
+    fn.start(orelse)
+    lower_body(fn, s.orelse)
+    fn.branch(end)
+    fn.start(end)
+
+
+def while_statement(fn: FunctionLowerer, s: While) -> None:
+    head, body, orelse, end = fn.label("while"), fn.label("body"), fn.label("else"), fn.label("end")
+    fn.branch(head)
+    fn.start(head)
+    fn.branch_if(lower_truth(fn, s.test), body, orelse)
+    fn.start(body)
+    fn.contexts.append(LoopContext(fn.frame, end, head))
+    lower_body(fn, s.body)
+    fn.contexts.pop()
+    fn.branch(head)
+    fn.start(orelse)
+    lower_body(fn, s.orelse)
+    fn.branch(end)
+    fn.start(end)
+
+
+def leave_loop(fn: FunctionLowerer, s: Break | Continue) -> None:
+    for depth in range(len(fn.contexts) - 1, -1, -1):
+        context = fn.contexts[depth]
+        if isinstance(context, LoopContext) and context.frame is fn.frame:
+            fn.unwind_to(depth + 1)
+            fn.branch(context.break_label if isinstance(s, Break) else context.continue_label)
+            return
+    raise fn.error("KP973", "not inside a loop", loc=s.loc)
+
+
+def return_statement(fn: FunctionLowerer, s: Return) -> None:
+    result = fn.type(fn.frame.function.result)
+    if fn.frame.function.is_generator:
+        fn.unwind_to(fn.frame.depth)
+        fn.branch(fn.frame.return_label)
+        return
+    value = lower_as(fn, s.value, result) if s.value is not None else coerce(fn, NONE_VALUE, result)
+    fn.set_loc(s.loc)
+    fn.return_value(value)
+
+
+def assert_statement(fn: FunctionLowerer, s: Assert) -> None:
+    test = truth(fn, lower(fn, s.test))
+    fn.set_loc(s.loc)
+    if s.message is None:
+        fn.trap_if(invert(fn, test), TRAP_ASSERT)
+        return
+    from compiler.lower.text import panic_with
+
+    fail, go = fn.label("assert"), fn.label("go")
+    fn.branch_if(test, go, fail)
+    fn.start(fail)
+    panic_with(fn, s.message, TRAP_ASSERT)
+    fn.start(go)
+
+
+def nested_function(fn: FunctionLowerer, s: NestedFunction) -> None:
+    name = s.function.name.rpartition(".")[2]
+    fn.frame.closures[name] = Closure(s.function, fn.frame)
+
+
+def yield_statement(fn: FunctionLowerer, s: Yield) -> None:
+    on_yield = fn.frame.on_yield
+    if on_yield is None:
+        raise fn.error("KP922", "a generator can only be called in a `for`", loc=s.loc)
+    value = lower_as(fn, s.value, fn.type(fn.frame.function.result))
+    fn.set_loc(s.loc)
+    on_yield(value)  # type: ignore[operator]
+
+
+def for_statement(fn: FunctionLowerer, s: For) -> None:
+    from compiler.lower.loops import lower_for
+
+    lower_for(fn, s)
+
+
+def match_statement(fn: FunctionLowerer, s: Match) -> None:
+    from compiler.lower.matching import lower_match
+
+    lower_match(fn, s)
+
+
+def try_statement(fn: FunctionLowerer, s: Try) -> None:
+    from compiler.lower.exceptions import lower_try
+
+    lower_try(fn, s)
+
+
+def with_statement(fn: FunctionLowerer, s: With) -> None:
+    from compiler.lower.exceptions import lower_with
+
+    lower_with(fn, s, 0)
+
+
+def raise_statement(fn: FunctionLowerer, s: Raise) -> None:
+    from compiler.lower.exceptions import lower_raise
+
+    lower_raise(fn, s)
+
+
+HANDLERS: dict[type[Stmt], Callable[[FunctionLowerer, Any], None]] = {
+    ExprStmt: expression_statement,
+    Assign: assign,
+    AugAssign: augmented,
+    If: if_statement,
+    While: while_statement,
+    For: for_statement,
+    Break: leave_loop,
+    Continue: leave_loop,
+    Pass: lambda fn, s: None,
+    Return: return_statement,
+    Yield: yield_statement,
+    Raise: raise_statement,
+    Try: try_statement,
+    With: with_statement,
+    Assert: assert_statement,
+    Delete: delete,
+    NestedFunction: nested_function,
+    Match: match_statement,
+}
+
+__all__ = ["TRAP_INDEX", "ArrayType", "NoneType", "RawArrayType", "SpanType"]

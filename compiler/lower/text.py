@@ -1,0 +1,169 @@
+"""f-strings and panics: texts are built by the run-time library's TextBuilder."""
+
+from __future__ import annotations
+
+import re
+
+from compiler.lower.convert import coerce, constant
+from compiler.lower.expressions import lower
+from compiler.lower.function import TRAP_PANIC, ColdContext, FunctionLowerer
+from compiler.lower.interfaces import (
+    ADD_BYTES_REPR,
+    ADD_INT,
+    ADD_STR,
+    ADD_U64,
+    FINISH,
+    PANIC_MESSAGE,
+    TEXT_BUILDER,
+)
+from compiler.lower.layout import live_object
+from compiler.lower.objects import call_method, construct_simple
+from compiler.lower.values import Value, int_constant, is_integer, is_unsigned
+from compiler.tree import Expr, FormatPart, FString, Loc, StrLit
+from compiler.types import (
+    BOOL,
+    INT,
+    STR,
+    U64,
+    BoolType,
+    BytesType,
+    ClassType,
+    EnumType,
+    NoneType,
+    OptionalType,
+    StrType,
+    show,
+)
+
+SPEC = re.compile(r"(?:(?P<fill>.)?(?P<align>[<>]))?(?P<alternate>#)?(?P<zero>0)?(?P<width>\d+)?(?P<kind>[bdoxXs])?")
+BASES = {"b": 2, "o": 8, "d": 10, "x": 16, "X": 16}
+
+
+def lower_f_string(fn: FunctionLowerer, e: FString) -> Value:
+    """A new str; a text without parts to format is a literal."""
+    if all(isinstance(part, StrLit) for part in e.parts):
+        return constant(fn, "".join(part.value for part in e.parts if isinstance(part, StrLit)), STR)
+    if len(e.parts) == 1 and isinstance(e.parts[0], FormatPart) and e.parts[0].spec == "" and e.parts[0].conversion == "":
+        value = lower(fn, e.parts[0].value)
+        if isinstance(value.type, StrType):
+            return value
+        builder = construct_simple(fn, ClassType(TEXT_BUILDER), [])
+        add_value(fn, builder, value, "", "", e.loc)
+        return call_method(fn, builder, FINISH, [])
+    builder = construct_simple(fn, ClassType(TEXT_BUILDER), [])
+    for part in e.parts:
+        if isinstance(part, StrLit):
+            if part.value:
+                add_text(fn, builder, constant(fn, part.value, STR), 0)
+        elif isinstance(part, FormatPart):
+            value = lower(fn, part.value)
+            fn.set_loc(e.loc)
+            add_value(fn, builder, value, part.spec, part.conversion, part.value.loc)
+        else:
+            add_value(fn, builder, lower(fn, part), "", "", e.loc)
+    fn.set_loc(e.loc)
+    return call_method(fn, builder, FINISH, [])
+
+
+def add_text(fn: FunctionLowerer, builder: Value, text: Value, width: int) -> None:
+    call_method(fn, builder, ADD_STR, [text, int_constant(width)])
+
+
+def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conversion: str, loc: Loc) -> None:
+    """`{value!conversion:spec}`."""
+    parts = SPEC.fullmatch(spec)
+    if parts is None or parts["fill"] not in (None, " ", "0"):
+        raise fn.error("KP995", f"the format {spec!r} is not supported", "use a width, 0, <, >, # and one of d x X b o", loc)
+    width = int(parts["width"] or 0)
+    align = parts["align"]
+    t = value.type
+    if isinstance(t, OptionalType):
+        add_optional(fn, builder, value, spec, conversion, loc)
+        return
+    if isinstance(t, NoneType):
+        add_text(fn, builder, constant(fn, "None", STR), width)
+    elif isinstance(t, BoolType):
+        if parts["kind"] in BASES:
+            add_number(fn, builder, coerce(fn, value, INT), parts, width, align)
+        elif width:
+            text = Value(fn.op(f"select i1 {value.operand}, ptr {constant(fn, 'True', STR).operand}, ptr {constant(fn, 'False', STR).operand}"), STR)  # noqa: E501
+            add_text(fn, builder, text, -width if align == ">" else width)
+        else:
+            call_method(fn, builder, "add_bool", [value])
+    elif isinstance(t, EnumType) and not issubclass(live_object(fn.world.program, t.name), int):  # type: ignore[arg-type]
+        from compiler.lower.builtins import enum_name
+
+        short = t.name.rsplit(".", 1)[-1]
+        add_text(fn, builder, constant(fn, f"{short}.", STR), 0)
+        add_text(fn, builder, enum_name(fn, value), width)
+    elif is_integer(t):
+        add_number(fn, builder, value, parts, width, align)
+    elif isinstance(t, StrType):
+        if conversion == "r":
+            call_method(fn, builder, "add_str_repr", [value])
+        else:
+            add_text(fn, builder, value, -width if align == ">" else width)
+    elif isinstance(t, BytesType):
+        call_method(fn, builder, ADD_BYTES_REPR, [value])
+    elif isinstance(t, ClassType) and fn.is_exception(t):
+        from compiler.lower.objects import exception_code
+
+        call_method(fn, builder, ADD_INT, number_arguments(exception_code(fn, value, "code"), 10, 0))
+    else:
+        for method in ("__str__", "__repr__"):
+            if fn.world.find_method(t, method) is not None:
+                add_text(fn, builder, call_method(fn, value, method, []), width)
+                return
+        raise fn.error("KP996", f"{show(t)} has no text", "format its fields", loc)
+
+
+def add_optional(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conversion: str, loc: Loc) -> None:
+    """A value that may be None."""
+    from compiler.lower.convert import is_present, unwrap
+
+    there, none, end = fn.label("present"), fn.label("none"), fn.label("end")
+    fn.branch_if(is_present(fn, value), there, none)
+    fn.start(there)
+    add_value(fn, builder, unwrap(fn, value, check=False), spec, conversion, loc)
+    fn.branch(end)
+    fn.start(none)
+    add_text(fn, builder, constant(fn, "None", STR), 0)
+    fn.branch(end)
+    fn.start(end)
+
+
+def number_arguments(value: Value, base: int, width: int, zero: bool = False, upper: bool = False, alternate: bool = False) -> list[Value]:
+    """The arguments of `add_int` and `add_u64`."""
+    flags = [Value("true" if flag else "false", BOOL) for flag in (zero, upper, alternate)]
+    return [value, int_constant(base), int_constant(width), *flags]
+
+
+def add_number(
+    fn: FunctionLowerer, builder: Value, value: Value, parts: re.Match[str], width: int, align: str | None
+) -> None:
+    """A number in some base."""
+    kind = parts["kind"] or "d"
+    if kind == "s":
+        raise fn.error("KP995", "a number cannot be formatted with s")
+    unsigned = is_unsigned(value.type)
+    number = value.of_type(U64 if unsigned else INT)
+    zero = parts["zero"] is not None or parts["fill"] == "0"
+    args = number_arguments(
+        number, BASES[kind], -width if align == "<" else width, zero, kind == "X", parts["alternate"] is not None
+    )
+    call_method(fn, builder, ADD_U64 if unsigned else ADD_INT, args)
+
+
+def panic_with(fn: FunctionLowerer, message: Expr, kind: int = TRAP_PANIC) -> None:
+    """Hand the message to the panic printer and stop. Building the text may fail for want of memory: then stop without it."""
+    context = ColdContext(fn.label("silent"))
+    fn.contexts.append(context)
+    text = lower(fn, message)
+    fn.module.declare(PANIC_MESSAGE, f"declare dso_local void @{PANIC_MESSAGE}(ptr) cold nounwind")
+    if isinstance(text.type, StrType):
+        fn.emit(f"call void @{PANIC_MESSAGE}(ptr {text.operand})")
+    fn.contexts.pop()
+    fn.trap(kind)
+    if context.used:
+        fn.start(context.label)
+        fn.trap(kind)

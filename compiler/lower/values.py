@@ -1,0 +1,69 @@
+"""Values in registers while a function is lowered, and what is known about the range of an int."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compiler.types import INT, U64, EnumType, IntType, NoneType, Type
+
+INT_MIN = -(1 << 63)
+INT_MAX = (1 << 63) - 1
+U64_MAX = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An operand of LLVM: a register's name or a constant, of Python type `type` in the form of `register_type(type)`.
+
+    `low` and `high` bound an int where more is known than its type says. The operand of a NoneType is never looked at.
+    """
+
+    operand: str
+    type: Type
+    low: int | None = None
+    high: int | None = None
+
+    @property
+    def constant(self) -> int | None:
+        """The value of an int that is known."""
+        return self.low if self.low is not None and self.low == self.high else None
+
+    def of_type(self, t: Type) -> Value:
+        """The same operand seen as another type of the same form."""
+        return Value(self.operand, t, self.low, self.high)
+
+
+NONE_VALUE = Value("null", NoneType())
+
+
+def int_constant(value: int, t: Type = INT) -> Value:
+    """An int, u64 or enum constant."""
+    operand = value - (1 << 64) if value > INT_MAX else value
+    return Value(str(operand), t, value, value)
+
+
+def type_bounds(t: Type) -> tuple[int, int]:
+    """The least and the greatest value of an int type."""
+    if isinstance(t, IntType) and t != INT:
+        if t.name == "u64" or t.name == "be64":
+            return 0, U64_MAX
+        if t.signed:
+            return -(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1
+        return 0, (1 << t.bits) - 1
+    return INT_MIN, INT_MAX
+
+
+def bounds(value: Value) -> tuple[int, int]:
+    """What is known about an int's range."""
+    low, high = type_bounds(value.type)
+    return (low if value.low is None else max(low, value.low), high if value.high is None else min(high, value.high))
+
+
+def is_integer(t: Type) -> bool:
+    """Whether values are i64 in registers: ints of all kinds and enums."""
+    return isinstance(t, IntType | EnumType)
+
+
+def is_unsigned(t: Type) -> bool:
+    """Whether the 64 bits in the register mean an unsigned number (u64; big-endian 64 bits read as one too)."""
+    return t == U64 or (isinstance(t, IntType) and t.name == "be64")

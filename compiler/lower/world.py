@@ -1,0 +1,474 @@
+"""The whole program as the back end sees it: what is reached from the entry points, and what that makes of classes and functions.
+
+Discovery lowers every reached function once and throws the text away: whatever the lowering asks for (instances of functions,
+classes, virtual calls, function values, global cells) is entered here, and the freezer adds what the live objects reach. When the queue
+is empty the world is closed. From then on questions have final answers: which implementations a virtual call can reach, how
+classes are numbered, which signatures carry an error word.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+import types as python_types
+from collections import deque
+from dataclasses import dataclass, field
+
+from compiler.lower.interfaces import Freezer, Options
+from compiler.lower.layout import (
+    NOWHERE,
+    Layouts,
+    descriptor_symbol,
+    live_object,
+    module_of,
+    register_type,
+    type_symbol,
+)
+from compiler.tree import (
+    Assign,
+    AugAssign,
+    Diagnostic,
+    For,
+    Function,
+    GlobalTarget,
+    If,
+    Loc,
+    Match,
+    NestedFunction,
+    Program,
+    Stmt,
+    Target,
+    Try,
+    TupleTarget,
+    While,
+    With,
+)
+from compiler.types import (
+    INT,
+    BytesType,
+    ClassType,
+    FunctionType,
+    OptionalType,
+    RawArrayType,
+    StrType,
+    StructType,
+    Type,
+    UnionType,
+    WeakType,
+    show,
+    substitute,
+)
+
+SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
+
+
+@dataclass(eq=False)
+class Edge:
+    """Something that a function does to its effects: a call of one, of any of several, a raise, an allocation.
+
+    `caught` are the exception classes that handlers around the place catch; `cold` edges lie on the way to a panic and do not count.
+    """
+
+    kind: str  # "call" "virtual" "value" "raise" "allocate"
+    loc: Loc
+    caught: tuple[str, ...]
+    instance: Instance | None = None
+    site: tuple[ClassType, str] | None = None
+    signature: FunctionType | None = None
+    exception: str = ""
+    cold: bool = False
+
+
+@dataclass(eq=False)
+class Instance:
+    """A function with its type variables bound: the unit of code."""
+
+    function: Function
+    env: dict[str, Type]
+    symbol: str
+    extern: bool
+    package: str
+    edges: list[Edge] = field(default_factory=list)
+    raises_word: bool = True  # whether the signature carries an error word; final after `effects`
+
+    @property
+    def parameters(self) -> tuple[Type, ...]:
+        return tuple(substitute(p.type, self.env) for p in self.function.params)
+
+    @property
+    def result(self) -> Type:
+        return substitute(self.function.result, self.env)
+
+
+class World:
+    """Reached functions, classes, globals; see the module's docstring."""
+
+    def __init__(self, program: Program, options: Options, layouts: Layouts | None = None) -> None:
+        self.program = program
+        self.options = options
+        self.layouts = layouts or Layouts(program)
+        self.freezer: Freezer | None = None
+        self.discovering = True
+        self.instances: dict[tuple[str, tuple[Type, ...]], Instance] = {}
+        self.queue: deque[Instance] = deque()
+        self.instantiated: dict[Type, None] = {}
+        self.virtual_sites: dict[tuple[ClassType, str], None] = {}
+        self.cells: dict[str, tuple[str, str, Type]] = {}  # symbol -> module, name, type
+        self.function_values: dict[FunctionType, dict[Instance, None]] = {}
+        self.value_group: dict[FunctionType, FunctionType] = {}
+        self.thunks: dict[Instance, str] = {}
+        self.from_outside: dict[Instance, Loc] = {}  # functions whose address assembly or hardware gets
+        self.external: set[str] = set()  # symbols of functions that another module or the data mentions
+        self.rebound_types = rebound_globals(program)
+        self.rebound = set(self.rebound_types)
+        self.exception_numbers = number_exceptions(program)
+        self._ancestors: dict[Type, tuple[Type, ...]] = {}
+        self._implementations: dict[tuple[ClassType, str], list[tuple[ClassType, Instance]]] = {}
+        self._class_numbers: dict[Type, tuple[int, int]] = {}
+        self._slots: dict[tuple[Type, str], int] = {}
+        self._methods: dict[tuple[Type, str], tuple[Function, ClassType | StructType] | None] = {}
+
+    # Functions --------------------------------------------------------------------------------------------------------
+
+    def function(self, name: str, loc: Loc) -> Function:
+        """The declaration of a function by its full name."""
+        function = self.program.functions.get(name)
+        if function is None:
+            raise Diagnostic("KP910", loc, f"{name} is not a function that can be compiled")
+        return function
+
+    def class_parameters(self, function: Function) -> list[str]:
+        """The type variables of the class that a function is defined in."""
+        owner = function.cls or function.name.rpartition(".")[0]
+        decl = self.program.classes.get(owner)
+        return decl.type_params if decl is not None else []
+
+    def instance(self, function: Function, env: dict[str, Type]) -> Instance:
+        """The instance of a function for what `env` binds its (and its class's) type variables to; lowered if it is new."""
+        names = self.class_parameters(function) + function.type_params
+        args = tuple(env[name] for name in names if name in env)
+        key = (function.name, args)
+        known = self.instances.get(key)
+        if known is not None:
+            return known
+        suffix = f"[{','.join(type_symbol(a) for a in args)}]" if args else ""
+        extern = function.decorators.get("extern")
+        package = package_of(module_of(self.program, function.name))
+        symbol = extern if extern is not None else function.name + suffix
+        own = {name: env[name] for name in names if name in env}
+        made = Instance(function, own, symbol, extern is not None, package)
+        if extern is not None:
+            made.raises_word = False
+        self.instances[key] = made
+        if not self.discovering:
+            raise Diagnostic("KP911", function.loc, f"{symbol} was not discovered (a mistake in the compiler)")
+        if extern is None:
+            self.queue.append(made)
+        return made
+
+    def live_function(self, function: object) -> Function:
+        """The declaration of a live function object (or of a full name)."""
+        if isinstance(function, str):
+            return self.function(function, NOWHERE)
+        if isinstance(function, staticmethod):
+            function = function.__func__
+        while hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        if not isinstance(function, python_types.FunctionType):
+            raise Diagnostic("KP912", NOWHERE, f"{function!r} is not a plain function")
+        return self.function(f"{function.__module__}.{function.__qualname__}", NOWHERE)
+
+    def function_value(self, instance: Instance, t: FunctionType) -> str:
+        """The symbol of an instance that is used as a value where `t` is expected."""
+        own = FunctionType(instance.parameters, instance.result)
+        group = self.join_groups(own, t)
+        self.function_values.setdefault(group, {})[instance] = None
+        return instance.symbol
+
+    def group_of(self, t: FunctionType) -> FunctionType:
+        """The representative of all function types that values of `t` may have been converted between."""
+        while (parent := self.value_group.get(t, t)) != t:
+            t = parent
+        return t
+
+    def join_groups(self, a: FunctionType, b: FunctionType) -> FunctionType:
+        """Values of one function type flow into another: they share targets and signature."""
+        a, b = self.group_of(a), self.group_of(b)
+        if a != b:
+            self.value_group[b] = a
+            self.function_values.setdefault(a, {}).update(self.function_values.pop(b, {}))
+        return a
+
+    def require_function(self, function: object, t: Type) -> str:
+        """See `interfaces.WorldHooks`."""
+        if isinstance(t, OptionalType):
+            t = t.inner
+        instance = self.instance(self.live_function(function), {})
+        if t == SYSCALL_HANDLER:
+            return self.thunks.setdefault(instance, f"krait.syscall.{instance.symbol}")
+        self.external.add(instance.symbol)
+        if isinstance(t, FunctionType):
+            return self.function_value(instance, t)
+        return instance.symbol
+
+    # Classes ----------------------------------------------------------------------------------------------------------
+
+    def require_class(self, t: Type) -> str:
+        """See `interfaces.WorldHooks`."""
+        if isinstance(t, OptionalType):
+            t = t.inner
+        if t not in self.instantiated and isinstance(t, ClassType | StrType | BytesType | RawArrayType | WeakType):
+            if not self.discovering:
+                raise Diagnostic("KP913", NOWHERE, f"class {show(t)} was not discovered (a mistake in the compiler)")
+            self.instantiated[t] = None
+            if isinstance(t, ClassType):
+                for site, method in list(self.virtual_sites):
+                    if self.is_subclass(t, site):
+                        self._require_implementation(t, method)
+        return descriptor_symbol(t)
+
+    def ancestors(self, t: Type) -> tuple[Type, ...]:
+        """A class and its bases, itself first."""
+        known = self._ancestors.get(t)
+        if known is None:
+            known = tuple(self.layouts.ancestry(t)) if isinstance(t, ClassType) else (t,)
+            self._ancestors[t] = known
+        return known
+
+    def is_subclass(self, t: Type, base: Type) -> bool:
+        """Whether instances of `t` are instances of `base` (a class, a union of classes, a protocol)."""
+        if isinstance(base, UnionType):
+            return any(self.is_subclass(t, item) for item in base.items)
+        if base in self.ancestors(t):
+            return True
+        if isinstance(base, ClassType) and isinstance(t, ClassType):
+            if base.name == "builtins.object":
+                return True
+            if self.layouts.is_polymorphic_root(base):
+                return self.satisfies(t, base)
+        return False
+
+    def satisfies(self, t: ClassType, protocol: ClassType) -> bool:
+        """Whether a class has all methods of a protocol."""
+        names = [name.rpartition(".")[2] for name in self.layouts.declaration(protocol).methods]
+        return all(self.find_method(t, name) is not None for name in names)
+
+    def find_method(self, t: Type, method: str) -> tuple[Function, ClassType | StructType] | None:
+        """The method that instances of exactly `t` have, and the class that defines it."""
+        key = (t, method)
+        if key not in self._methods:
+            found = None
+            if isinstance(t, ClassType | StructType):
+                for owner in self.layouts.ancestry(t):
+                    function = self.program.functions.get(f"{owner.name}.{method}")
+                    if function is not None:
+                        found = (function, owner)
+                        break
+            self._methods[key] = found
+        return self._methods[key]
+
+    def method_instance(self, t: Type, method: str, loc: Loc, type_args: dict[str, Type] | None = None) -> Instance:
+        """The instance of the method that instances of exactly `t` have."""
+        found = self.find_method(t, method)
+        if found is None:
+            raise Diagnostic("KP914", loc, f"{show(t)} has no method {method} that can be compiled")
+        function, owner = found
+        return self.instance(function, {**self.layouts.binding(owner), **(type_args or {})})
+
+    def virtual_site(self, t: ClassType, method: str) -> None:
+        """A virtual call through a receiver of static type `t`."""
+        if (t, method) in self.virtual_sites:
+            return
+        self.virtual_sites[(t, method)] = None
+        for known in list(self.instantiated):
+            if isinstance(known, ClassType) and self.is_subclass(known, t):
+                self._require_implementation(known, method)
+
+    def _require_implementation(self, t: ClassType, method: str) -> None:
+        if self.find_method(t, method) is not None:
+            self.method_instance(t, method, NOWHERE)
+
+    def implementations(self, t: ClassType, method: str) -> list[tuple[ClassType, Instance]]:
+        """After discovery: the classes whose instances a receiver of type `t` may be, each with its method."""
+        key = (t, method)
+        known = self._implementations.get(key)
+        if known is None:
+            known = [
+                (c, self.method_instance(c, method, NOWHERE))
+                for c in self.instantiated
+                if isinstance(c, ClassType) and self.is_subclass(c, t) and self.find_method(c, method) is not None
+            ]
+            if not self.discovering:
+                self._implementations[key] = known
+        return known
+
+    def family(self, t: ClassType, method: str) -> tuple[Type, str]:
+        """The topmost class that declares a method, and its name: all its overriding methods share a signature and a slot."""
+        top: Type = t
+        for owner in self.layouts.ancestry(t):
+            if f"{owner.name}.{method}" in self.program.functions:
+                top = owner
+        return top, method
+
+    def close(self) -> None:
+        """Discovery is over: number the classes, give families of virtual methods their slots."""
+        self.discovering = False
+        for t in list(self.instantiated):
+            for ancestor in self.ancestors(t):
+                self._class_numbers.setdefault(ancestor, (0, 0))
+        children: dict[Type | None, list[Type]] = {}
+        for t in self._class_numbers:
+            chain = self.ancestors(t)
+            children.setdefault(chain[1] if len(chain) > 1 else None, []).append(t)
+        counter = 0
+
+        def visit(t: Type) -> None:
+            nonlocal counter
+            counter += 1
+            low = counter
+            for child in sorted(children.get(t, []), key=type_symbol):
+                visit(child)
+            self._class_numbers[t] = (low, counter)
+
+        for root in sorted(children.get(None, []), key=type_symbol):
+            visit(root)
+        families: dict[Type, dict[tuple[Type, str], None]] = {}
+        for site, method in self.virtual_sites:
+            if len({i for _, i in self.implementations(site, method)}) > 1 and not self.layouts.is_polymorphic_root(site):
+                family = self.family(site, method)
+                families.setdefault(self.ancestors(site)[-1], {})[family] = None
+        for members in families.values():
+            for slot, family in enumerate(sorted(members, key=lambda f: (type_symbol(f[0]), f[1]))):
+                self._slots[family] = slot
+
+    def class_numbers(self, t: Type) -> tuple[int, int] | None:
+        """The interval of a class and its descendants; None if no instance of any can exist."""
+        return self._class_numbers.get(t)
+
+    def slot(self, t: ClassType, method: str) -> int:
+        """The place of a virtual method in the virtual tables."""
+        return self._slots[self.family(t, method)]
+
+    def virtual_table(self, t: ClassType) -> list[Instance | None]:
+        """The virtual table of an instantiated class."""
+        entries: dict[int, Instance] = {}
+        ancestors = self.ancestors(t)
+        for (top, method), slot in self._slots.items():
+            if top in ancestors:
+                entries[slot] = self.method_instance(t, method, NOWHERE)
+        return [entries.get(i) for i in range(max(entries) + 1)] if entries else []
+
+    # Globals ----------------------------------------------------------------------------------------------------------
+
+    def global_object(self, module: str, name: str, loc: Loc) -> object:
+        """The live object behind a module-level name."""
+        live = sys.modules.get(module)
+        if live is None or not hasattr(live, name):
+            raise Diagnostic("KP915", loc, f"{module}.{name} does not exist when the modules have been imported")
+        return getattr(live, name)
+
+    def global_cell(self, module: str, name: str, t: Type) -> str:
+        """The symbol of the storage of a global that code rebinds."""
+        symbol = f"{module}.{name}"
+        self.cells.setdefault(symbol, (module, name, t))
+        return symbol
+
+    def enum_members(self, name: str) -> dict[str, int]:
+        """Names and values of an enum's members."""
+        live = live_object(self.program, name)
+        assert isinstance(live, type) and issubclass(live, enum.Enum)
+        return {member.name: int(member.value) for member in live.__members__.values()}
+
+    def exception_interval(self, name: str, loc: Loc) -> tuple[int, int]:
+        """The numbers of an exception class and its descendants."""
+        interval = self.exception_numbers.get(name)
+        if interval is None:
+            raise Diagnostic("KP916", loc, f"{name} is not an exception of Kernel Python", "derive it from KernelError")
+        return interval
+
+
+def package_of(module: str) -> str:
+    """The package that a module is compiled with."""
+    path = getattr(sys.modules.get(module), "__path__", None)
+    return module if path is not None or "." not in module else module.rpartition(".")[0]
+
+
+def number_exceptions(program: Program) -> dict[str, tuple[int, int]]:
+    """Intervals of exception classes, in pre-order from 1; siblings in the order of their names."""
+    parents = {"builtins.BaseException": "", "builtins.Exception": "builtins.BaseException"}
+    parents["builtins.MemoryError"] = "builtins.Exception"
+    for name, decl in program.classes.items():
+        if decl.kind == "exception":
+            parents[name] = decl.base.name if isinstance(decl.base, ClassType) else "builtins.Exception"
+    for name, parent in list(parents.items()):
+        if parent and parent not in parents:
+            parents[name] = "builtins.Exception"
+    children: dict[str, list[str]] = {}
+    for name, parent in parents.items():
+        children.setdefault(parent, []).append(name)
+    numbers: dict[str, tuple[int, int]] = {}
+    counter = 0
+
+    def visit(name: str) -> None:
+        nonlocal counter
+        counter += 1
+        low = counter
+        for child in sorted(children.get(name, [])):
+            visit(child)
+        numbers[name] = (low, counter)
+
+    visit("builtins.BaseException")
+    return numbers
+
+
+def rebound_globals(program: Program) -> dict[tuple[str, str], Type]:
+    """Module-level names that some function assigns, and their declared types."""
+    found: dict[tuple[str, str], Type] = {}
+
+    def target(t: Target | None) -> None:
+        if isinstance(t, GlobalTarget):
+            found[(t.module, t.name)] = t.type
+        elif isinstance(t, TupleTarget):
+            for item in t.items:
+                target(item)
+
+    def walk(body: list[Stmt]) -> None:
+        for statement in body:
+            match statement:
+                case Assign(targets=targets):
+                    for t in targets:
+                        target(t)
+                case AugAssign(target=t):
+                    target(t)
+                case If(then=then, orelse=orelse):
+                    walk(then)
+                    walk(orelse)
+                case While(body=inner, orelse=orelse):
+                    walk(inner)
+                    walk(orelse)
+                case For(target=t, body=inner, orelse=orelse):
+                    target(t)
+                    walk(inner)
+                    walk(orelse)
+                case Try(body=inner, handlers=handlers, orelse=orelse, final=final):
+                    walk(inner)
+                    for handler in handlers:
+                        walk(handler.body)
+                    walk(orelse)
+                    walk(final)
+                case With(items=items, body=inner):
+                    for item in items:
+                        target(item.target)
+                    walk(inner)
+                case Match(cases=cases):
+                    for case in cases:
+                        walk(case.body)
+                case NestedFunction(function=function):
+                    walk(function.body)
+
+    for function in program.functions.values():
+        walk(function.body)
+    return found
+
+
+__all__ = ["Edge", "Instance", "World", "register_type"]
