@@ -476,7 +476,11 @@ class CallConverter:
             made = f"{_CONTAINER_MODULE}.byte_array_of"
             if isinstance(source.type, BytesType):
                 return CallFunction(loc, t, made, [source])
-            raise Diagnostic("KP209", loc, "a bytearray is made of a size or of bytes")
+            if isinstance(source.type, SpanType):
+                return CallFunction(loc, t, made, [CallBuiltin(loc, BYTES, "Span.to_bytes", [source])])
+            if isinstance(source.type, ClassType) and source.type.name == BYTE_ARRAY:
+                return CallMethod(loc, t, source, BYTE_ARRAY, "slice", [IntLit(loc, INT, 0), IntLit(loc, INT, (1 << 63) - 1)])
+            raise Diagnostic("KP209", loc, "a bytearray is made of a size, of bytes, a bytearray or a span")
         if isinstance(source.type, ClassType) and source.type.name == LIST and name == "list":
             return CallMethod(loc, t, source, LIST, "copy", [])
         if isinstance(source.type, ClassType) and source.type.name == DICT and name == "list":

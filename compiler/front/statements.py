@@ -113,6 +113,7 @@ from compiler.types import (
     TupleType,
     Type,
     UnionType,
+    show,
 )
 
 
