@@ -1,0 +1,115 @@
+"""Path walks: links, dots, mounts, and which error wins."""
+
+import pytest
+
+from kernel.fs import make_directory, make_symlink, mount_filesystem, new_tmpfs, resolve
+from kernel.fs.constants import O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY
+from kernel.fs.names import remove_directory
+from kernel.fs.open import open_file
+from kernel.fs.walk import FOLLOW
+from kernel.lang import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
+
+from .conftest import World
+
+
+def code(function, *arguments) -> int:  # noqa: ANN001, ANN002
+    with pytest.raises(Errno) as caught:
+        function(*arguments)
+    return caught.value.code
+
+
+def test_components_dots_and_slashes(world: World) -> None:
+    make_directory(world.root, None, b"/a", 0o755)
+    make_directory(world.root, None, b"a/b/", 0o755)
+    world.write(b"/a/b/file", b"x")
+    assert world.where(b"/a//b/./../b/file") == b"/a/b/file"
+    assert world.where(b"/../../a/b/") == b"/a/b"
+    assert world.where(b"/") == b"/"
+    assert code(world.where, b"") == ENOENT
+    assert code(world.where, b"/a/b/file/") == ENOTDIR
+    assert code(world.where, b"/a/b/file/x") == ENOTDIR
+    assert code(world.where, b"/a/b/file/..") == ENOTDIR
+    assert code(world.where, b"/a/none") == ENOENT
+    assert code(world.where, b"/a/none/x") == ENOENT
+    assert code(world.where, b"/" + b"n" * 256) == ENAMETOOLONG
+
+
+def test_symbolic_links(world: World) -> None:
+    make_directory(world.root, None, b"/d", 0o755)
+    world.write(b"/d/file", b"x")
+    make_symlink(world.root, None, b"/link", b"d")
+    make_symlink(world.root, None, b"/abs", b"/link/file")
+    make_symlink(world.root, None, b"/d/up", b"../d/./file")
+    make_symlink(world.root, None, b"/self", b"self")
+    make_symlink(world.root, None, b"/dangling", b"nowhere")
+    assert world.where(b"/link/file") == b"/d/file"
+    assert world.where(b"/abs") == b"/d/file"
+    assert world.where(b"/d/up") == b"/d/file"
+    assert world.where(b"/link", 0) == b"/link"
+    assert world.where(b"/link/", 0) == b"/d"
+    assert code(world.where, b"/abs/") == ENOTDIR
+    assert code(world.where, b"/self") == ELOOP
+    assert code(world.where, b"/dangling") == ENOENT
+
+
+def test_forty_links_and_no_more(world: World) -> None:
+    world.write(b"/l0", b"x")
+    for number in range(1, 42):
+        make_symlink(world.root, None, b"/l%d" % number, b"l%d" % (number - 1))
+    assert world.where(b"/l40") == b"/l0"
+    assert code(world.where, b"/l41") == ELOOP
+
+
+def test_search_permission_comes_first(world: World) -> None:
+    make_directory(world.root, None, b"/secret", 0o700)
+    world.write(b"/secret/file", b"x")
+    assert code(resolve, world.user, None, b"/secret/none", FOLLOW) == EACCES
+    assert code(resolve, world.user, None, b"/secret/" + b"n" * 300, FOLLOW) == EACCES
+    assert world.read(b"/secret/file") == b"x"
+
+
+def test_mount_points(world: World) -> None:
+    make_directory(world.root, None, b"/mnt", 0o755)
+    other = new_tmpfs(b"tmpfs", b"other", b"")
+    mount_filesystem(other, resolve(world.root, None, b"/mnt", FOLLOW), 0)
+    world.write(b"/mnt/inside", b"x")
+    assert world.where(b"/mnt/inside") == b"/mnt/inside"
+    assert world.where(b"/mnt/..") == b"/"
+    assert resolve(world.root, None, b"/mnt", FOLLOW).mount.file_system is other
+
+
+def test_chroot_is_not_left(world: World) -> None:
+    make_directory(world.root, None, b"/jail", 0o755)
+    context = world.root.copy()
+    context.set_root(resolve(world.root, None, b"/jail", FOLLOW))
+    context.set_working(context.root)
+    assert resolve(context, None, b"/../../..", FOLLOW).same(context.root)
+    assert code(resolve, context, None, b"/jail", FOLLOW) == ENOENT
+    assert world.where(b"/jail") == b"/jail"
+
+
+def test_opening_links(world: World) -> None:
+    make_symlink(world.root, None, b"/new", b"made")
+    assert code(open_file, world.root, None, b"/new", O_RDONLY | O_NOFOLLOW, 0) == ELOOP
+    open_file(world.root, None, b"/new", O_PATH | O_NOFOLLOW, 0).release()
+    open_file(world.root, None, b"/new", O_CREAT | O_WRONLY, 0o600).release()
+    assert world.where(b"/made") == b"/made"
+    assert code(open_file, world.root, None, b"/other/", O_CREAT | O_WRONLY, 0o600) == EISDIR
+
+
+def test_removed_working_directory(world: World) -> None:
+    make_directory(world.root, None, b"/gone", 0o755)
+    world.root.set_working(resolve(world.root, None, b"/gone", FOLLOW))
+    remove_directory(world.root, None, b"/gone")
+    assert code(make_directory, world.root, None, b"x", 0o755) == ENOENT
+    assert world.where(b"..") == b"/"
+    assert world.where(b".") == b"/gone (deleted)"
+
+
+def test_context_of_the_first_process_is_counted(world: World) -> None:
+    mount = world.root.root.mount
+    users = mount.users
+    copy = world.root.copy()
+    assert mount.users == users + 2
+    copy.release()
+    assert mount.users == users
