@@ -53,8 +53,20 @@ def boot_shell(kernel: Kernel, root_image: Path) -> Iterator[Shells]:
 
 
 @pytest.fixture(scope="module")
-def shell(kernel: Kernel, root_image: Path) -> Iterator[Guest]:
-    """One guest at its prompt, shared by the tests of a module. A test leaves the prompt as it found it."""
-    with Guest(kernel.boot(root_image, "quiet")) as guest:
-        guest.expect_prompt(30)
-        yield guest
+def shared_guests() -> Iterator[list[Guest]]:
+    guests: list[Guest] = []
+    yield guests
+    for guest in guests:
+        guest.stop()
+
+
+@pytest.fixture
+def shell(kernel: Kernel, root_image: Path, shared_guests: list[Guest]) -> Guest:
+    """A guest at its prompt, shared by the tests of a module. One that a failed test has left unusable is replaced."""
+    if shared_guests and shared_guests[-1].is_at_prompt():
+        return shared_guests[-1]
+    for guest in shared_guests:
+        guest.stop()
+    shared_guests[:] = [Guest(kernel.boot(root_image, "quiet"))]
+    shared_guests[-1].expect_prompt(30)
+    return shared_guests[-1]

@@ -34,8 +34,7 @@ def test_keys_of_the_line_editor(shell: Guest) -> None:
 
 def test_canonical_input_and_end_of_file(shell: Guest) -> None:
     """cat gets whole lines, edited by the terminal; ^D at the start of a line ends the file."""
-    shell.send("cat\r")
-    shell.expect(r"cat\r\n")
+    shell.start("cat")
     shell.send("first lime" + DELETE * 2 + "ne\r")
     shell.expect(r"first lime\x08 \x08\x08 \x08ne\r\nfirst line\r\n")
     shell.send("all wrong" + CTRL_U + "right\r")
@@ -45,12 +44,11 @@ def test_canonical_input_and_end_of_file(shell: Guest) -> None:
     shell.send("no newline" + CTRL_D)
     shell.expect("no newlineno newline")
     shell.send(CTRL_D)
-    shell.expect_prompt()
+    shell.expect_prompt_anywhere()
 
 
 def test_interrupt(shell: Guest) -> None:
-    shell.send("sleep 1000\r")
-    shell.expect(r"sleep 1000\r\n")
+    shell.start("sleep 1000")
     shell.send(CTRL_C)
     shell.expect(r"\^C")
     shell.expect_prompt()
@@ -58,20 +56,17 @@ def test_interrupt(shell: Guest) -> None:
 
 
 def test_interrupt_of_a_pipeline_and_of_a_loop(shell: Guest) -> None:
-    shell.send("yes | cat >/dev/null\r")
-    shell.expect(r"null\r\n")
+    shell.start("yes | cat >/dev/null")
     shell.send(CTRL_C)
-    shell.expect_prompt()
-    shell.send("while :; do :; done\r")
-    shell.expect(r"done\r\n")
+    shell.expect_prompt_anywhere()
+    shell.start("while :; do :; done")
     shell.send(CTRL_C)
-    shell.expect_prompt()
+    shell.expect_prompt_anywhere()
     assert shell.run("pgrep yes; echo $?") == "1\n"
 
 
 def test_quit(shell: Guest) -> None:
-    shell.send("sleep 1000\r")
-    shell.expect(r"sleep 1000\r\n")
+    shell.start("sleep 1000")
     shell.send(CTRL_BACKSLASH)
     shell.expect_prompt()
     assert shell.run("echo $?") == "131\n"
@@ -84,8 +79,7 @@ def test_interrupt_at_the_prompt_drops_the_line(shell: Guest) -> None:
 
 
 def test_job_control(shell: Guest) -> None:
-    shell.send("sleep 1000\r")
-    shell.expect(r"sleep 1000\r\n")
+    shell.start("sleep 1000")
     shell.send(CTRL_Z)
     shell.expect(r"Stopped")
     shell.expect_prompt()
@@ -98,14 +92,13 @@ def test_job_control(shell: Guest) -> None:
     shell.expect_prompt()
     assert shell.run("jobs") == ""
     shell.run("sleep 1000 &")
-    shell.run("kill %1")
-    assert "Terminated" in shell.run("wait; sleep 0.1; jobs; true") + shell.run("true")
+    assert "Terminated" in shell.run("kill %1; sleep 0.2") + shell.run("true")
 
 
 def test_a_background_reader_is_stopped(shell: Guest) -> None:
     shell.run("cat &")
     assert "Stopped" in shell.run("sleep 0.2; jobs")
-    shell.send("fg\r")
+    shell.start("fg")
     shell.expect(r"cat\r\n")
     shell.send("line\r")
     shell.expect(r"line\r\nline\r\n")
@@ -125,25 +118,27 @@ def test_vi(shell: Guest) -> None:
     """An editor in raw mode: insert, move, change, save."""
     shell.run("rm -f /tmp/edited")
     shell.send("vi /tmp/edited\r")
+    shell.expect(r"1049h")
     shell.expect(r"/tmp/edited")
     shell.send("ifirst line\rsecond lien\rthird line" + ESCAPE)
     shell.expect(r"third line")
     shell.send("kdd1GOzeroth line" + ESCAPE + "/third\r")
     shell.send("xiT" + ESCAPE + ":s/line/LINE/\r:wq\r")
-    shell.expect_prompt(20)
+    shell.expect_prompt_anywhere(20)
     assert shell.run("cat /tmp/edited") == "zeroth line\nfirst line\nThird LINE\n"
 
 
 def test_echo_off_and_raw_bytes(shell: Guest) -> None:
-    shell.send("stty -echo; read secret; stty echo; echo got $secret\r")
-    shell.expect(r"got \$secret\r\n")
+    shell.send("stty -echo; echo rea''dy; read secret; stty echo; echo got $secret\r")
+    shell.expect(r"^ready\r\n")
     shell.send("hidden\r")
     printed = shell.expect_prompt()
     assert printed == b"got hidden\r\n"
-    shell.send("stty raw -echo; dd bs=1 count=3 2>/dev/null | od -An -tx1; stty sane\r")
-    shell.expect(r"sane\r\n")
+    shell.send("stty raw -echo; echo rea''dy; dd bs=1 count=3 2>/dev/null | od -An -tx1; stty sane\r")
+    shell.expect(r"^ready\n")
     shell.send("\r\x03\x1a")
-    assert b"0d 03 1a" in shell.expect_prompt()
+    shell.expect("0d 03 1a")
+    shell.expect_prompt()
 
 
 def test_terminal_settings(shell: Guest) -> None:
@@ -168,8 +163,7 @@ def test_long_output_is_whole(shell: Guest) -> None:
 
 def test_typing_ahead(shell: Guest) -> None:
     """What is typed while a program runs is read by the shell afterwards."""
-    shell.send("sleep 0.5\r")
-    shell.expect(r"sleep 0.5\r\n")
+    shell.start("sleep 0.5")
     shell.send("echo typed ahead\r")
     shell.expect(r"\r\ntyped ahead\r\n")
     shell.expect_prompt()
@@ -177,18 +171,18 @@ def test_typing_ahead(shell: Guest) -> None:
 
 def test_pages_with_less(shell: Guest) -> None:
     shell.send("seq 100 | less\r")
-    shell.expect(r"\b20\b")
+    shell.expect(r"20\r\n")
     shell.send("G")
-    shell.expect(r"\b100\b")
+    shell.expect(r"100\r\n")
     shell.send("q")
-    shell.expect_prompt()
+    shell.expect_prompt_anywhere()
 
 
 def test_top_shows_processes(shell: Guest) -> None:
     shell.send("top -d 1\r")
     shell.expect(r"PID")
     shell.send("q")
-    shell.expect_prompt()
+    shell.expect_prompt_anywhere()
 
 
 def test_hostile_input_leaves_the_shell_alive(boot_shell: object) -> None:

@@ -26,7 +26,8 @@ from qemu.qmp.legacy import QEMUMonitorProtocol
 
 from tools.machine import Boot, Machine
 
-PROMPT = re.compile(rb"krait:[^\r\n#]*# $")
+# The prompt at the start of a line. The line editor prints it again after a carriage return, which must not count.
+PROMPT = re.compile(rb"(?:\A|(?<=\n))krait:[^\r\n#]*# $")
 
 # Time limits in tests are meant for an idle host. On a busy one they can be stretched by a factor.
 PATIENCE = float(os.environ.get("KRAIT_PATIENCE", "3"))
@@ -191,11 +192,31 @@ class Guest:
         match = self.wait_until(PROMPT.search, "shell prompt", seconds)
         return match.string[: match.start()]
 
+    def is_at_prompt(self) -> bool:
+        """Whether the shell answers now; what was printed before is forgotten."""
+        with self._news:
+            self._cursor = len(self._log)
+        if not self.running:
+            return False
+        try:
+            return self.run("echo $((40 + 2))", 2).endswith("42\n")
+        except GuestError:
+            return False
+
     def run(self, command: str, seconds: float = 10) -> str:
         """Type a command at the prompt and return its output, when the prompt is back."""
         self.send(command + "\r")
         printed = self.expect_prompt(seconds).replace(b"\r\n", b"\n").decode(errors="replace")
         return printed.partition("\n")[2]
+
+    def expect_prompt_anywhere(self, seconds: float = 10) -> None:
+        """Wait for the prompt behind a program that did not end its last line, such as an editor."""
+        self.expect(r"krait:[^\r\n#]*# $", seconds)
+
+    def start(self, command: str) -> None:
+        """Type a command that reads the terminal, and wait until the shell has handed the terminal over to it."""
+        self.send(f"echo rea''dy; {command}\r")
+        self.expect(r"^ready\r\n")
 
     def check(self, command: str, seconds: float = 10) -> str:
         """Like `run`, but the command must end with status 0."""
