@@ -1,8 +1,8 @@
 """The kernel's random numbers: ChaCha20 with fast key erasure (getrandom(2), random(4)).
 
-Each request runs the cipher under the present key; the first 32 bytes of its output become the next key before anything is handed out, so that what was handed out
-cannot be computed from the generator's later state. The seed is the processor's generator, or where there is none, the jitter of the time-stamp counter; `stir`
-mixes more in at any time.
+Each request runs the cipher under the present key; the first 32 bytes of its output become the next key before anything
+is handed out, so that what was handed out cannot be computed from the generator's later state. The seed is the
+processor's generator, or where there is none, the jitter of the time-stamp counter; `stir` mixes more in at any time.
 
 Context: any; never sleeps. `fill` allocates nothing.
 Source: RFC 8439, sections 2.1 to 2.3.

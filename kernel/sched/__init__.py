@@ -1,7 +1,7 @@
 """Threads and who runs when: run queue, wait queues, timeouts, sleeping locks, kernel stacks.
 
-Context: the kernel runs with interrupts off, so what happens between two sleeping calls is atomic on one processor. `wake` and everything
-that only wakes may be called from interrupts; whatever sleeps must not be.
+Context: the kernel runs with interrupts off, so what happens between two sleeping calls is atomic on one processor.
+`wake` and everything that only wakes may be called from interrupts; whatever sleeps must not be.
 """
 
 from kernel.sched.kthread import KernelThread, spawn_kernel_thread

@@ -1,6 +1,7 @@
 """Waiting for interrupts, and letting them in.
 
-Safety: interrupts go on only between two instructions that change nothing, and are off again afterwards; callers hold nothing half done.
+Safety: interrupts go on only between two instructions that change nothing, and are off again afterwards; callers hold
+nothing half done.
 """
 
 from arch.x86_64 import instructions

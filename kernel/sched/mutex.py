@@ -1,6 +1,7 @@
 """A lock that sleeps.
 
-Most kernel code needs none, because it is not interrupted between two sleeps; a Mutex is for what must stay together across one.
+Most kernel code needs none, because it is not interrupted between two sleeps; a Mutex is for what must stay together
+across one.
 
 Context: `acquire` sleeps.
 """

@@ -1,13 +1,14 @@
 """The run queue: which ready thread runs next. Pure bookkeeping, no processor.
 
-Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority. All others share the processor in rounds: a thread has a slice a round,
-whose length follows its nice value by steps of 5/4, and waits in `expired` once it is used up; when nobody in `active` is left, the lists
-change places. A thread that slept gets back what it slept, up to a slice, and goes to the head: so who waits for input is served before who
-computes, and nobody starves, because every slice ends.
+Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority. All others share the processor in rounds: a thread has
+a slice a round, whose length follows its nice value by steps of 5/4, and waits in `expired` once it is used up; when
+nobody in `active` is left, the lists change places. A thread that slept gets back what it slept, up to a slice, and
+goes to the head: so who waits for input is served before who computes, and nobody starves, because every slice ends.
 
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing.
 
-Invariants: a thread is on at most one list (`queue_index` says which); linking allocates nothing, so waking never fails.
+Invariants: a thread is on at most one list (`queue_index` says which); linking allocates nothing, so waking never
+fails.
 Source: sched(7).
 """
 
@@ -22,9 +23,7 @@ _RR_SLICE_NS: Final = 100_000_000
 _DEBT_LIMIT_NS: Final = 50_000_000
 
 # nice -20 … 19
-SLICES_NS: Final[list[int]] = [
-    (_BASE_SLICE_NS * 5**20 // 4**20) * 4**step // 5**step for step in range(40)
-]
+SLICES_NS: Final[list[int]] = [(_BASE_SLICE_NS * 5**20 // 4**20) * 4**step // 5**step for step in range(40)]
 
 
 @final

@@ -1,8 +1,8 @@
 """The scheduler: changes the thread that a processor runs.
 
-`schedule` in steps: charge the running thread for its time; take the next thread off the run queue; if there is none, wait for an
-interrupt on the present stack (no idle thread: a thread that is woken while it idles goes on without a switch); switch address
-space, kernel stack and processor state; on the other side, free what a dead thread left.
+`schedule` in steps: charge the running thread for its time; take the next thread off the run queue; if there is none,
+wait for an interrupt on the present stack (no idle thread: a thread that is woken while it idles goes on without a
+switch); switch address space, kernel stack and processor state; on the other side, free what a dead thread left.
 
 Context: `schedule` sleeps; `wake`, `tick` and `request_reschedule` are called from interrupts too.
 Source: sched(7).
@@ -129,7 +129,7 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
         processor.need_resched = True
 
 
-# Giving up the processor -----------------------------------------------------------------------------------------------
+# Giving up the processor ----------------------------------------------------------------------------------------------
 
 
 def _charge(processor: Processor, now_ns: int) -> None:
@@ -146,7 +146,9 @@ def _charge(processor: Processor, now_ns: int) -> None:
 
 @sleeps
 def schedule() -> None:
-    """Run somebody else, until this thread is ready again. Its state says why it leaves; RUNNING means that it was preempted."""
+    """Run somebody else, until this thread is ready again. Its state says why it leaves; RUNNING means that it was
+    preempted.
+    """
     processor = this_processor()
     previous = processor.current
     now_ns = monotonic_ns()
@@ -284,6 +286,7 @@ def tick(from_user: bool) -> None:
     else:
         thread.system_sample_ns += sample_ns
         processor.system_ns += sample_ns
+    thread.ticked()
     if thread.slice_ns <= 0 and thread.policy != SCHED_FIFO:
         processor.need_resched = True
 

@@ -1,12 +1,12 @@
 """Kernel stacks: 16 KiB each, mapped in the kernel's dynamic area with an unmapped page below.
 
-A stack that overflows hits the gap, which is a double fault on a stack of its own, instead of someone else's memory. Mapping costs
-a microsecond, so up to `_CACHE_LIMIT` stacks are kept for the next threads.
+A stack that overflows hits the gap, which is a double fault on a stack of its own, instead of someone else's memory.
+Mapping costs a microsecond, so up to `_CACHE_LIMIT` stacks are kept for the next threads.
 
 Invariants: slot numbers are unique among stacks in use and cached; a cached stack is mapped, and nobody runs on it.
 Context: never sleeps. Raises MemoryError.
-Safety: `map_page` gets addresses inside the dynamic area, of a slot that is ours, and frames that we just allocated; a stack is
-unmapped only after the thread that ran on it has left it for good.
+Safety: `map_page` gets addresses inside the dynamic area, of a slot that is ours, and frames that we just allocated; a
+stack is unmapped only after the thread that ran on it has left it for good.
 """
 
 from typing import Final

@@ -1,10 +1,11 @@
 """From one kernel stack to another, and the stacks as the reclaimer sees them.
 
-A kernel thread runs in whatever address space was loaded last. That stays safe because the last user of a space loads the kernel's own table
-before it frees the space (kernel.mm).
+A kernel thread runs in whatever address space was loaded last. That stays safe because the last user of a space loads
+the kernel's own table before it frees the space (kernel.mm).
 
-Safety: the addresses given to `switch_stacks` are that of the leaving thread's own `context` (an object on the list of all
-threads, so it lives) and the stack pointer that was saved in the same place when the other thread left, or made by `prepare_kernel_entry`.
+Safety: the addresses given to `switch_stacks` are that of the leaving thread's own `context` (an object on the list of
+all threads, so it lives) and the stack pointer that was saved in the same place when the other thread left, or made by
+`prepare_kernel_entry`.
 """
 
 from typing import Final
@@ -16,7 +17,6 @@ from kernel.lang import noinline, panic
 from kernel.lang.unsafe import address_of
 from kernel.mm.reclaim import scan_stack
 from kernel.sched.thread import Thread, first_thread
-
 
 _USER_ENTRY_SIZE: Final = 64  # what prepare_user_entry writes below the frame, rounded up to 16
 
@@ -34,7 +34,9 @@ def load_space(root: int) -> None:
 
 
 def first_stack_pointer(thread: Thread) -> int:
-    """Prepare a new thread's stack: it will begin in `thread_main`, below the room for a user frame and for what leads to it."""
+    """Prepare a new thread's stack: it will begin in `thread_main`, below the room for a user frame and for what leads
+    to it.
+    """
     stack = thread.stack
     if stack is None:
         panic("a thread without a stack")

@@ -1,7 +1,7 @@
 """A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
 
-Invariants: a thread is on the run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first` links all threads
-that have a stack, so that the reclaimer can scan the stacks.
+Invariants: a thread is on the run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first`
+links all threads that have a stack, so that the reclaimer can scan the stacks.
 """
 
 from enum import IntEnum
@@ -78,6 +78,9 @@ class Thread:
 
     def run(self) -> None:
         """The thread's life; when it returns the thread ends. Called on its own stack."""
+
+    def ticked(self) -> None:
+        """The timer interrupt found the thread running. In interrupt context."""
 
     def leave_processor(self) -> None:
         """Another thread gets the processor: save what the processor holds of this one."""

@@ -1,8 +1,8 @@
 """Wait queues: where threads sleep until somebody says that something happened.
 
-A queue is a list of waiters. A sleeping thread stands there with its own waiter, which leaves the queue when it is woken; other waiters (poll, epoll)
-stay until their owner takes them off, and hear of every wake. Because nothing interrupts kernel code between testing a condition and sleeping, no wake
-is lost:
+A queue is a list of waiters. A sleeping thread stands there with its own waiter, which leaves the queue when it is
+woken; other waiters (poll, epoll) stay until their owner takes them off, and hear of every wake. Because nothing
+interrupts kernel code between testing a condition and sleeping, no wake is lost:
 
     while not condition:
         queue.sleep()
@@ -11,7 +11,6 @@ Context: `sleep` sleeps; waking is fit for interrupts. Linking allocates nothing
 Source: the interruption rules of signal(7).
 """
 
-from typing import Final
 
 from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, sleeps
 from kernel.sched.scheduler import current_thread, schedule, wake
@@ -115,7 +114,9 @@ class WaitQueue:
 
     @sleeps
     def sleep_until(self, deadline_ns: int, interruptible: bool = True) -> bool:
-        """Sleep until woken (True) or until the monotonic clock shows `deadline_ns` (False). Raises ERESTARTSYS, MemoryError."""
+        """Sleep until woken (True) or until the monotonic clock shows `deadline_ns` (False). Raises ERESTARTSYS,
+        MemoryError.
+        """
         thread = current_thread()
         if interruptible and thread.interrupted:
             raise Errno(ERESTARTSYS)
@@ -187,7 +188,9 @@ def disarm_timer(thread: Thread) -> bool:
 
 @sleeps
 def sleep_until(deadline_ns: int, interruptible: bool = True) -> bool:
-    """Sleep until the monotonic clock shows `deadline_ns` (then False), or until woken by `wake` (True). Raises ERESTARTSYS, MemoryError."""
+    """Sleep until the monotonic clock shows `deadline_ns` (then False), or until woken by `wake` (True). Raises
+    ERESTARTSYS, MemoryError.
+    """
     thread = current_thread()
     if interruptible and thread.interrupted:
         raise Errno(ERESTARTSYS)
@@ -212,5 +215,3 @@ def sleep_for_signal() -> None:
         thread.state = ThreadState.SLEEPING
         schedule()
     raise Errno(ERESTARTNOHAND)
-
-

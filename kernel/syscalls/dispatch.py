@@ -1,7 +1,7 @@
 """The system call's way in and out: find the handler, call it, do what is due before the program goes on.
 
-`krait_syscall` is called by entry.S on the task's kernel stack, with the program's registers. Handlers may change these (execve, sigreturn), may sleep, and may not
-return at all (exit).
+`krait_syscall` is called by entry.S on the task's kernel stack, with the program's registers. Handlers may change these
+(execve, sigreturn), may sleep, and may not return at all (exit).
 """
 
 from arch.x86_64.frame import TrapFrame

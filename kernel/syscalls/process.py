@@ -1,4 +1,6 @@
-"""Processes: fork and its kin, execve, exit, wait, and their numbers (fork(2), execve(2), _exit(2), wait(2), getpid(2))."""
+"""Processes: fork and its kin, execve, exit, wait, and their numbers (fork(2), execve(2), _exit(2), wait(2),
+getpid(2)).
+"""
 
 from typing import Final
 
@@ -92,7 +94,7 @@ def clone3(address: int, size: int) -> int:
     return clone(current(), arguments)
 
 
-# Running programs -----------------------------------------------------------------------------------------------------------
+# Running programs -----------------------------------------------------------------------------------------------------
 
 
 @syscall(59, "execve", status="Full", args="spp")
@@ -142,7 +144,7 @@ def _execute(task: Task, path: Path, name: bytes, arguments: int, environment: i
     return 0
 
 
-# Ending ------------------------------------------------------------------------------------------------------------------------
+# Ending ---------------------------------------------------------------------------------------------------------------
 
 
 @syscall(60, "exit", status="Full", args="d")
@@ -165,7 +167,7 @@ def exit_group(code: i32) -> int:
     return 0
 
 
-# Waiting -----------------------------------------------------------------------------------------------------------------------
+# Waiting --------------------------------------------------------------------------------------------------------------
 
 
 @syscall(61, "wait4", status="Full", args="dpxp")
@@ -245,7 +247,7 @@ def _write_wait_info(address: int, result: WaitResult) -> None:
     user.write_from(address + 16, out[16:28])
 
 
-# Numbers, groups, sessions -------------------------------------------------------------------------------------------------------
+# Numbers, groups, sessions --------------------------------------------------------------------------------------------
 
 
 @syscall(39, "getpid", status="Full", args="")

@@ -13,6 +13,7 @@ from kernel.task.deliver import take_pending
 from kernel.task.groups import find_group
 from kernel.task.pids import find_process, find_task
 from kernel.task.send import (
+    block_during,
     discard_ignored,
     force,
     kill_all,
@@ -43,13 +44,6 @@ def read_mask(address: int, size: int) -> int:
     if size != _SET_SIZE:
         raise Errno(EINVAL)
     return user.read_i64(address) & ~UNBLOCKABLE
-
-
-def block_during(task: Task, mask: int) -> None:
-    """Use another mask until the system call is over (sigsuspend, ppoll, pselect): a handler that runs then returns to the old one."""
-    task.saved_blocked = task.blocked
-    task.restores_blocked = True
-    set_blocked(task, mask)
 
 
 @syscall(13, "rt_sigaction", status="Full", args="dppx")
@@ -149,7 +143,7 @@ def rt_sigpending(address: int, size: int) -> int:
     return 0
 
 
-# Waiting -------------------------------------------------------------------------------------------------------------------------
+# Waiting --------------------------------------------------------------------------------------------------------------
 
 
 @syscall(34, "pause", status="Full", args="")
@@ -203,7 +197,7 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
     raise Errno(EINTR if interrupted else EAGAIN)
 
 
-# Sending ----------------------------------------------------------------------------------------------------------------------------
+# Sending --------------------------------------------------------------------------------------------------------------
 
 
 def _check_number(signo: int) -> None:

@@ -7,6 +7,7 @@ from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, Session, find_group,
 from kernel.task.pids import find_process, find_task, last_pid, process_count, process_ids, task_count
 from kernel.task.process import Process
 from kernel.task.send import (
+    block_during,
     is_signal_dropped,
     send_from_kernel,
     send_to_process,
@@ -56,6 +57,7 @@ __all__ = [
     "Session",
     "SignalInfo",
     "Task",
+    "block_during",
     "current",
     "current_or_none",
     "find_group",

@@ -1,7 +1,7 @@
 """Who used how much processor time and memory (getrusage(2), times(2), proc(5)).
 
-Run time is measured at each switch; how it divides into user and system time is sampled by the tick, as Linux does without full accounting. A thread
-that no tick ever met has spent its time in user mode.
+Run time is measured at each switch; how it divides into user and system time is sampled by the tick, as Linux does
+without full accounting. A thread that no tick ever met has spent its time in user mode.
 """
 
 from typing import Final

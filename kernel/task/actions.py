@@ -1,6 +1,7 @@
 """What a process does about each signal (sigaction(2)).
 
-Threads share one table, and so may processes (CLONE_SIGHAND). Sets `ignored` and `caught` answer the common questions without a look at the table.
+Threads share one table, and so may processes (CLONE_SIGHAND). Sets `ignored` and `caught` answer the common questions
+without a look at the table.
 """
 
 from typing import Final
@@ -21,7 +22,15 @@ SA_NODEFER: Final = 0x4000_0000
 SA_RESETHAND: Final = 0x8000_0000
 _SA_EXPOSE_TAGBITS: Final = 0x800
 KNOWN_FLAGS: Final = (
-    SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | _SA_EXPOSE_TAGBITS
+    SA_NOCLDSTOP
+    | SA_NOCLDWAIT
+    | SA_SIGINFO
+    | SA_RESTORER
+    | SA_ONSTACK
+    | SA_RESTART
+    | SA_NODEFER
+    | SA_RESETHAND
+    | _SA_EXPOSE_TAGBITS
 )
 
 

@@ -1,7 +1,8 @@
 """Arguments of a new program: read from the old one, and laid out on the new one's stack (execve(2), getauxval(3), System V ABI 3.4.1).
 
-From the stack's top downwards: eight zero bytes, the program's name, the environment's strings, the arguments' strings, the platform's name, sixteen random bytes; then, 16-byte
-aligned, what the stack pointer points to: argc, pointers to arguments, 0, pointers to the environment, 0, and the auxiliary vector.
+From the stack's top downwards: eight zero bytes, the program's name, the environment's strings, the arguments' strings,
+the platform's name, sixteen random bytes; then, 16-byte aligned, what the stack pointer points to: argc, pointers to
+arguments, 0, pointers to the environment, 0, and the auxiliary vector.
 
 Context: sleeps (user memory). Raises E2BIG, EFAULT, MemoryError.
 """
@@ -111,7 +112,9 @@ _AUXILIARY_WORDS: Final = 44
 def write_stack(
     task: Task, arguments: list[bytes], environment: list[bytes], name: bytes, layout: Layout, secure: bool
 ) -> int:
-    """Write what the program finds on its stack, and the zeros that its segments need. Returns the stack pointer. The new address space is active."""
+    """Write what the program finds on its stack, and the zeros that its segments need. Returns the stack pointer. The
+    new address space is active.
+    """
     for clearing in layout.clearings:
         user.clear(clearing.address, clearing.size)
     space = task.space

@@ -1,14 +1,16 @@
 """Work on the way back to user mode: ending, stopping, signals, giving way (signal(7)).
 
-Runs whenever a system call or a fault of a program is done, with the program's registers in its frame. In a loop, because each step may sleep and
-things change meanwhile:
+Runs whenever a system call or a fault of a program is done, with the program's registers in its frame. In a loop,
+because each step may sleep and things change meanwhile:
 
 1. the process is to end, or another thread executes a new program: this thread exits;
 2. it is somebody else's turn: give way;
 3. the process is to stop: sleep until it continues;
-4. a signal waits: take it. A handler gets a frame on the user stack, and perhaps another one on top of it; without a handler the default action follows.
+4. a signal waits: take it. A handler gets a frame on the user stack, and perhaps another one on top of it; without a
+handler the default action follows.
 
-If the system call ended because of a signal (the results ERESTART…), it is repeated or returns EINTR, as the handler's flags say.
+If the system call ended because of a signal (the results ERESTART…), it is repeated or returns EINTR, as the handler's
+flags say.
 """
 
 from typing import Final
@@ -56,7 +58,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         set_blocked(task, task.saved_blocked)
 
 
-# Restarting system calls -----------------------------------------------------------------------------------------------
+# Restarting system calls ----------------------------------------------------------------------------------------------
 
 
 def _interrupted_by(frame: TrapFrame) -> int:
@@ -96,7 +98,7 @@ def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
         frame.error_code = -1
 
 
-# Taking signals ------------------------------------------------------------------------------------------------------------
+# Taking signals -------------------------------------------------------------------------------------------------------
 
 
 def take_pending(task: Task, blocked: int) -> SignalInfo | None:
@@ -163,11 +165,13 @@ def _force_fault(task: Task, signo: int) -> None:
     force(task, from_kernel(SIGSEGV))
 
 
-# Stopping --------------------------------------------------------------------------------------------------------------------
+# Stopping -------------------------------------------------------------------------------------------------------------
 
 
 def _begin_stop(process: Process, signo: int) -> None:
-    """A stop signal's default action: all threads are to stop. Nothing happens in an orphaned group, whose jobs nobody would continue."""
+    """A stop signal's default action: all threads are to stop. Nothing happens in an orphaned group, whose jobs nobody
+    would continue.
+    """
     group = process.job
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return

@@ -1,7 +1,7 @@
 """Reading ELF files: what of one has to be mapped where (elf(5)).
 
-Nothing in a file is trusted. Counts and sizes are bounded before anything is read, sums are computed in ranges where they cannot overflow, and a file that makes no
-sense is ENOEXEC.
+Nothing in a file is trusted. Counts and sizes are bounded before anything is read, sums are computed in ranges where
+they cannot overflow, and a file that makes no sense is ENOEXEC.
 
 Context: `read_image` sleeps (reading the file).
 """
@@ -99,7 +99,12 @@ def read_image(file: File, head: Span[u8]) -> Image:
         raise Errno(ENOEXEC)
     image = Image()
     image.kind = head.load_u16(16)
-    if head[4] != 2 or head[5] != 1 or head.load_u16(18) != _EM_X86_64 or (image.kind != ET_EXEC and image.kind != ET_DYN):
+    if (
+        head[4] != 2
+        or head[5] != 1
+        or head.load_u16(18) != _EM_X86_64
+        or (image.kind != ET_EXEC and image.kind != ET_DYN)
+    ):
         raise Errno(ENOEXEC)
     image.entry = load_i64(head, 24)
     table_offset = load_i64(head, 32)

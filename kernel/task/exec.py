@@ -1,8 +1,9 @@
 """execve: another program in the same process (execve(2)).
 
-In two halves. First everything that can fail is done beside the running program: the file is found and checked, a script's interpreter followed, arguments are copied into
-the kernel, the new address space is laid out. Then the point of no return: other threads end, the old memory goes, what belongs to the old program is reset. A failure
-behind it (the arguments do not fit, no memory) kills the process.
+In two halves. First everything that can fail is done beside the running program: the file is found and checked, a
+script's interpreter followed, arguments are copied into the kernel, the new address space is laid out. Then the point
+of no return: other threads end, the old memory goes, what belongs to the old program is reset. A failure behind it (the
+arguments do not fit, no memory) kills the process.
 
 Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
 """
@@ -46,7 +47,9 @@ class Program:
 
 
 def execute(task: Task, path: Path, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
-    """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's context: its frame is set."""
+    """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's
+    context: its frame is set.
+    """
     if len(arguments) == 0:
         arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
     program = Program(open_executable(task, path), name, arguments, environment)
@@ -144,7 +147,7 @@ def _new_credentials(task: Task, file: File) -> Credentials:
     return fresh
 
 
-# The point of no return ------------------------------------------------------------------------------------------------------
+# The point of no return -----------------------------------------------------------------------------------------------
 
 
 def _stop_other_threads(task: Task) -> None:

@@ -1,7 +1,7 @@
 """The end of tasks and processes, and what is left to do for others (exit(2), wait(2), prctl(2), setpgid(2)).
 
-A task ends in its own context, on its own stack; the stack is freed by whoever runs next. When the last thread has ended the process is a zombie until its parent has
-waited for it, or is reaped at once if the parent does not care.
+A task ends in its own context, on its own stack; the stack is freed by whoever runs next. When the last thread has
+ended the process is a zombie until its parent has waited for it, or is reaped at once if the parent does not care.
 
 Context: `exit_task` sleeps (closing files) and does not return.
 """
@@ -36,7 +36,9 @@ LAST_EXIT: LastExit = LastExit()
 
 
 def end_process(process: Process, status: int) -> None:
-    """All threads are to end, with a status as wait(2) reports it. The first call decides. The running thread goes on until it looks at its signals."""
+    """All threads are to end, with a status as wait(2) reports it. The first call decides. The running thread goes on
+    until it looks at its signals.
+    """
     if process.is_exiting:
         return
     process.is_exiting = True
@@ -116,7 +118,7 @@ def _one_thread_less(process: Process) -> None:
         report_stopped(process)
 
 
-# The process --------------------------------------------------------------------------------------------------------------
+# The process ----------------------------------------------------------------------------------------------------------
 
 
 def _end_of_process(process: Process) -> None:
@@ -191,7 +193,9 @@ def _give_children_away(process: Process) -> None:
 
 
 def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
-    """A group that has just been orphaned with stopped members gets SIGHUP and SIGCONT: nobody else would continue it (POSIX, _exit)."""
+    """A group that has just been orphaned with stopped members gets SIGHUP and SIGCONT: nobody else would continue it
+    (POSIX, _exit).
+    """
     if is_orphaned(group, leaving) and has_stopped_member(group):
         send_to_group(group, from_kernel(SIGHUP))
         send_to_group(group, from_kernel(SIGCONT))

@@ -1,7 +1,7 @@
 """Making tasks: clone in all its forms (clone(2), fork(2), vfork(2)).
 
-The child starts with a copy of the caller's registers, and its system call returns 0. What is not shared is copied before the child can be seen, so a failure
-leaves nothing behind.
+The child starts with a copy of the caller's registers, and its system call returns 0. What is not shared is copied
+before the child can be seen, so a failure leaves nothing behind.
 
 Context: sleeps (CLONE_VFORK waits for the child to exec or exit). Raises EAGAIN (limits), EINVAL, MemoryError.
 """

@@ -1,10 +1,10 @@
 """Fast user-space locks: the part that sleeps (futex(2), futex(7)).
 
-A waiter is found by its key: for private futexes the address space and the address; for shared ones the memory object and the page offset in it, or the frame. Waiters
-with the same key stand in one bucket, in the order in which they came.
+A waiter is found by its key: for private futexes the address space and the address; for shared ones the memory object
+and the page offset in it, or the frame. Waiters with the same key stand in one bucket, in the order in which they came.
 
-The word is read and compared, and the waiter queued, without a chance for anybody else in between: user memory may have to be read first, which can sleep, so the
-value is read again once the page is at hand.
+The word is read and compared, and the waiter queued, without a chance for anybody else in between: user memory may have
+to be read first, which can sleep, so the value is read again once the page is at hand.
 
 Context: sleeps. Raises EAGAIN, EINTR kin, EINVAL, ETIMEDOUT, EFAULT, MemoryError.
 """
@@ -143,7 +143,7 @@ def wake_address(task: Task, address: int, limit: int) -> None:
         wake(shared, limit, BITSET_ANY)
 
 
-# The operation of FUTEX_WAKE_OP ------------------------------------------------------------------------------------------------
+# The operation of FUTEX_WAKE_OP ---------------------------------------------------------------------------------------
 
 _OP_SET: Final = 0
 _OP_ADD: Final = 1
@@ -154,7 +154,9 @@ _OP_SHIFT: Final = 8
 
 
 def apply_operation(address: int, encoded: int) -> bool:
-    """Change the word as `encoded` says; whether its old value passes the comparison in `encoded`. Raises EINVAL→ENOSYS, EFAULT."""
+    """Change the word as `encoded` says; whether its old value passes the comparison in `encoded`. Raises
+    EINVAL→ENOSYS, EFAULT.
+    """
     operation = (encoded >> 28) & 7
     operand = _signed_12(encoded >> 12)
     if (encoded >> 28) & _OP_SHIFT != 0:

@@ -1,7 +1,7 @@
 """Process groups and sessions (setpgid(2), setsid(2), credentials(7)): what job control works on.
 
-Invariants: a group belongs to one session and is in the registry while it has a member; a session is in the registry while it has a group. Their
-numbers are not given to new processes for so long (pids.py).
+Invariants: a group belongs to one session and is in the registry while it has a member; a session is in the registry
+while it has a group. Their numbers are not given to new processes for so long (pids.py).
 """
 
 from collections.abc import Callable
@@ -101,7 +101,9 @@ def leave(process: "Process") -> None:
 
 
 def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
-    """Whether no member (`leaving` aside) has a parent in another group of the session: nobody would continue the job once it stops."""
+    """Whether no member (`leaving` aside) has a parent in another group of the session: nobody would continue the job
+    once it stops.
+    """
     for pid in group.members.keys():
         member = group.members[pid]
         parent = member.parent

@@ -8,7 +8,9 @@ from kernel.task.task import Task
 
 
 def change_group(task: Task, pid: int, pgid: int) -> None:
-    """setpgid: put a process (0: the caller's) into a group of the session, or a new one of its own number. Raises EINVAL, ESRCH, EPERM, EACCES."""
+    """setpgid: put a process (0: the caller's) into a group of the session, or a new one of its own number. Raises
+    EINVAL, ESRCH, EPERM, EACCES.
+    """
     if pid == 0:
         pid = task.pid
     if pgid == 0:

@@ -1,6 +1,7 @@
 """Resource limits (getrlimit(2)): sixteen pairs of a soft and a hard value. Shared by the threads of a process.
 
-RLIM_INFINITY is all ones, which reads as -1 in the 64-bit words of the interface; inside the kernel it is `UNLIMITED`, so that limits compare as numbers.
+RLIM_INFINITY is all ones, which reads as -1 in the 64-bit words of the interface; inside the kernel it is `UNLIMITED`,
+so that limits compare as numbers.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """Laying a program out in a new address space: segments, heap, stack, vDSO, at random places (execve(2), elf(5)).
 
-Only bookkeeping happens here, so that all that can fail does so while the old program still runs. What must be written (arguments, the zeros behind a segment's file part) is
-noted in the `Layout` and written once the new space is active.
+Only bookkeeping happens here, so that all that can fail does so while the old program still runs. What must be written
+(arguments, the zeros behind a segment's file part) is noted in the `Layout` and written once the new space is active.
 
 Context: sleeps (reading the interpreter's headers).
 """
@@ -65,7 +65,15 @@ def random_pages(limit: int) -> int:
     return (random.word() & (limit - 1)) << 12
 
 
-def lay_out(space: AddressSpace, file: File, image: Image, interpreter: File | None, loader: Image | None, stack_limit: int, fixed: bool) -> Layout:
+def lay_out(
+    space: AddressSpace,
+    file: File,
+    image: Image,
+    interpreter: File | None,
+    loader: Image | None,
+    stack_limit: int,
+    fixed: bool,
+) -> Layout:
     """Map everything. `fixed`: no randomness (personality(2)). Raises ENOMEM, EINVAL, ENOEXEC, EACCES, MemoryError."""
     layout = Layout()
     stack_random = 0 if fixed else random_pages(_STACK_RANDOM_PAGES)

@@ -1,8 +1,8 @@
 """Signals that were sent and not yet taken, for a thread or for a whole process.
 
-A standard signal is pending once, however often it is sent. Real-time signals queue, in order of sending, each with its information; the number
-queued for a user is bounded (RLIMIT_SIGPENDING), so a million signals cost a bounded amount of memory. What finds no room fails with EAGAIN if
-it came from sigqueue, and otherwise is pending without its information.
+A standard signal is pending once, however often it is sent. Real-time signals queue, in order of sending, each with its
+information; the number queued for a user is bounded (RLIMIT_SIGPENDING), so a million signals cost a bounded amount of
+memory. What finds no room fails with EAGAIN if it came from sigqueue, and otherwise is pending without its information.
 
 Source: signal(7), "Queueing and delivery semantics for real-time signals".
 """

@@ -1,8 +1,10 @@
 """Process and thread numbers, and who bears them.
 
-Numbers go up and start again at 300 after PID_LIMIT, as on Linux. A number is free when no task, process, group or session bears it.
+Numbers go up and start again at 300 after PID_LIMIT, as on Linux. A number is free when no task, process, group or
+session bears it.
 
-Invariants: `_tasks` holds every task from its creation until it has exited (leaders: until the process is reaped); `_processes` every process until it is reaped.
+Invariants: `_tasks` holds every task from its creation until it has exited (leaders: until the process is reaped);
+`_processes` every process until it is reaped.
 Source: fork(2), proc_sys_kernel(5) (pid_max).
 """
 

@@ -1,7 +1,8 @@
 """A process: what all threads of a thread group share.
 
-Invariants: `threads` holds the living threads, by tid; a process without threads is a zombie until its parent reaps it. `children` holds
-living and zombie children, by pid. References from `parent`, `children` and `job` are undone when the process is reaped (exit.py), so no cycle outlives it.
+Invariants: `threads` holds the living threads, by tid; a process without threads is a zombie until its parent reaps it.
+`children` holds living and zombie children, by pid. References from `parent`, `children` and `job` are undone when the
+process is reaped (exit.py), so no cycle outlives it.
 """
 
 from typing import TYPE_CHECKING

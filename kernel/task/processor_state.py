@@ -1,13 +1,15 @@
 """What the processor holds of a program beside the frame: FS and GS bases, FPU and vector registers.
 
-The bases are swapped at each switch. The FPU is lazy at first: a task without an area runs with CR0.TS set, and its first FPU instruction
-traps and gives it one (`first_use`); from then on the registers are saved and restored at each switch, which is cheaper than a trap.
+The bases are swapped at each switch. The FPU is lazy at first: a task without an area runs with CR0.TS set, and its
+first FPU instruction traps and gives it one (`first_use`); from then on the registers are saved and restored at each
+switch, which is cheaper than a trap.
 
-Invariants: FPU instructions run exactly while the running task has an area and its registers are loaded. An area is one frame.
+Invariants: FPU instructions run exactly while the running task has an area and its registers are loaded. An area is one
+frame.
 Context: never sleeps; `first_use` raises MemoryError.
-Safety: areas are whole zeroed frames, larger than any area that `fpu.initialise` accepts (checked) and 64-byte aligned; registers are
-loaded from areas that this kernel saved, or whose contents were sanitised, and a malformed area is refused by `fpu_restore` without
-harm. Base registers get user addresses only: arch_prctl checks.
+Safety: areas are whole zeroed frames, larger than any area that `fpu.initialise` accepts (checked) and 64-byte aligned;
+registers are loaded from areas that this kernel saved, or whose contents were sanitised, and a malformed area is
+refused by `fpu_restore` without harm. Base registers get user addresses only: arch_prctl checks.
 """
 
 from typing import Final
@@ -109,7 +111,9 @@ class ProcessorState:
             put_frame(area)
 
     def area_bytes(self) -> Span[u8]:
-        """The saved registers, for signal frames. The task must have an area; while its registers are loaded, `save` first."""
+        """The saved registers, for signal frames. The task must have an area; while its registers are loaded, `save`
+        first.
+        """
         if self.area == NO_FRAME:
             panic("no FPU area")
         return span_at(frame_address(self.area), fpu.area_size())

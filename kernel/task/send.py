@@ -1,7 +1,8 @@
 """Sending signals: who gets them, what is dropped, who is woken (kill(2), signal(7)).
 
-A signal for a process goes to a thread that does not block it, and waits in the process's own set until one takes it. It is dropped at once if it would
-be ignored; not while it is blocked, because the program may look at pending signals. Stop signals and SIGCONT cancel each other when they are sent.
+A signal for a process goes to a thread that does not block it, and waits in the process's own set until one takes it.
+It is dropped at once if it would be ignored; not while it is blocked, because the program may look at pending signals.
+Stop signals and SIGCONT cancel each other when they are sent.
 
 Context: never sleeps, never raises for want of memory; fit for interrupts (keys of a terminal, timers).
 """
@@ -36,7 +37,7 @@ from kernel.task.task import Task, current
 
 _INIT: Final = 1
 
-# Ready to be taken -----------------------------------------------------------------------------------------------------
+# Ready to be taken ----------------------------------------------------------------------------------------------------
 
 
 def update_interrupted(task: Task) -> None:
@@ -55,13 +56,22 @@ def set_blocked(task: Task, mask: int) -> None:
     update_interrupted(task)
 
 
+def block_during(task: Task, mask: int) -> None:
+    """Use another mask until the system call is over (sigsuspend, ppoll, pselect): a handler that runs then returns to
+    the old one.
+    """
+    task.saved_blocked = task.blocked
+    task.restores_blocked = True
+    set_blocked(task, mask)
+
+
 def interrupt(task: Task) -> None:
     """Make a task look at its signals: ends its sleep if a signal may end it."""
     task.interrupted = True
     interrupt_sleep(task)
 
 
-# Sending ----------------------------------------------------------------------------------------------------------------
+# Sending --------------------------------------------------------------------------------------------------------------
 
 
 def send_to_process(process: Process, info: SignalInfo) -> None:
@@ -107,7 +117,9 @@ def send_from_kernel(process: Process, signo: int) -> None:
 
 
 def force(task: Task, info: SignalInfo) -> None:
-    """A fault of the running task: it cannot ignore or block the signal. If it tries to, the default action follows, which kills."""
+    """A fault of the running task: it cannot ignore or block the signal. If it tries to, the default action follows,
+    which kills.
+    """
     actions = task.process.actions
     signo = info.signo
     if contains(task.blocked, signo) or contains(actions.ignored, signo):
@@ -123,7 +135,9 @@ def _limit(process: Process) -> int:
 
 
 def _prepare(process: Process, signo: int) -> None:
-    """Stop signals drop pending SIGCONTs; SIGCONT drops pending stop signals, and continues the process whatever else it does."""
+    """Stop signals drop pending SIGCONTs; SIGCONT drops pending stop signals, and continues the process whatever else
+    it does.
+    """
     if contains(STOP_SIGNALS, signo):
         _discard(process, bit(SIGCONT))
     elif signo == SIGCONT:
@@ -201,7 +215,7 @@ def _wake_for(process: Process, signo: int) -> None:
         interrupt(chosen)
 
 
-# Stopping and going on ---------------------------------------------------------------------------------------------------
+# Stopping and going on ------------------------------------------------------------------------------------------------
 
 
 def resume_stopped(task: Task) -> None:
@@ -238,7 +252,7 @@ def report_job_control(process: Process, code: int, status: int) -> None:
     parent.child_waiters.wake_all()
 
 
-# For system calls ----------------------------------------------------------------------------------------------------------
+# For system calls -----------------------------------------------------------------------------------------------------
 
 
 def may_signal(sender: Task, target: Process, signo: int) -> bool:
@@ -298,7 +312,7 @@ def _kill_each(sender: Task, pids: list[int], signo: int, info: SignalInfo) -> N
         raise Errno(error)
 
 
-# For terminals ----------------------------------------------------------------------------------------------------------------
+# For terminals --------------------------------------------------------------------------------------------------------
 
 
 def signal_group(pgid: int, signo: int) -> None:

@@ -1,7 +1,8 @@
 """What a signal tells beside its number: siginfo_t, 128 bytes in user memory (sigaction(2)).
 
-After number, error and code comes a union. A `SignalInfo` keeps its words as they lie there: `first` and `second` at 16 are si_pid and si_uid, or
-the halves of si_addr, or timer and overrun; `third` at 24 is si_status or si_value; `fourth` and `fifth` are a child's times. No kind uses more.
+After number, error and code comes a union. A `SignalInfo` keeps its words as they lie there: `first` and `second` at 16
+are si_pid and si_uid, or the halves of si_addr, or timer and overrun; `third` at 24 is si_status or si_value; `fourth`
+and `fifth` are a child's times. No kind uses more.
 """
 
 from typing import Final
@@ -87,7 +88,9 @@ def from_timer(signo: int, timer_id: int, overrun: int, value: int) -> SignalInf
     return info
 
 
-def from_child(signo: int, code: int, pid: int, uid: int, status: int, user_ticks: int, system_ticks: int) -> SignalInfo:
+def from_child(
+    signo: int, code: int, pid: int, uid: int, status: int, user_ticks: int, system_ticks: int
+) -> SignalInfo:
     """SIGCHLD: a child exited, stopped or went on."""
     info = SignalInfo(signo, code)
     info.first = pid

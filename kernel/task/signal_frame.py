@@ -7,7 +7,8 @@ From low to high address, the stack pointer at the handler's first instruction p
     312  siginfo_t (128 bytes)
     ...  the FPU state, 64-byte aligned, with the magic words that say that it is XSAVE's
 
-What comes back from user memory is trusted in nothing: selectors and flags are forced, the FPU image is sanitised, addresses are checked by whoever uses them.
+What comes back from user memory is trusted in nothing: selectors and flags are forced, the FPU image is sanitised,
+addresses are checked by whoever uses them.
 
 Context: sleeps (user memory).
 """
@@ -46,7 +47,9 @@ _FP_XSTATE_MAGIC2: Final = 0x46505845
 
 
 def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, mask: int) -> None:
-    """Write the frame and point the registers to the handler; `mask` is what sigreturn will restore. Raises EFAULT, MemoryError."""
+    """Write the frame and point the registers to the handler; `mask` is what sigreturn will restore. Raises EFAULT,
+    MemoryError.
+    """
     if action.flags & SA_RESTORER == 0:
         raise Errno(EFAULT)  # x86-64 has no other way back
     sp = frame.rsp
@@ -62,7 +65,11 @@ def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, m
     user.check(sp - fpu_size - _FRAME_SIZE - 128, fpu_size + _FRAME_SIZE + 128)
     fpu_address = (sp - fpu_size) & ~63
     address = ((fpu_address - _FRAME_SIZE) & ~15) - 8
-    if (entering or is_on_stack(alternate, frame.rsp)) and alternate.flags & SS_DISABLE == 0 and address < alternate.address:
+    if (
+        (entering or is_on_stack(alternate, frame.rsp))
+        and alternate.flags & SS_DISABLE == 0
+        and address < alternate.address
+    ):
         raise Errno(EFAULT)  # the alternate stack is full
     _write_fpu(task, fpu_address)
     _write_frame(task, frame, action, info, mask, address, fpu_address)
@@ -106,7 +113,9 @@ def _write_frame(
     out = span_of(storage)
     store_i64(out, 0, action.restorer)
     context = out[_CONTEXT : _CONTEXT + _CONTEXT_SIZE]
-    store_i64(context, 0, (_UC_FP_XSTATE if fpu.component_mask() != 0 else 0) | _UC_SIGCONTEXT_SS | _UC_STRICT_RESTORE_SS)
+    store_i64(
+        context, 0, (_UC_FP_XSTATE if fpu.component_mask() != 0 else 0) | _UC_SIGCONTEXT_SS | _UC_STRICT_RESTORE_SS
+    )
     store_i64(context, 16, task.signal_stack.address)
     store_i32(context, 24, stack_flags(task.signal_stack, frame.rsp))
     store_i64(context, 32, task.signal_stack.size)
@@ -145,7 +154,9 @@ def _store_registers(out: Span[u8], task: Task, frame: TrapFrame, fpu_address: i
 
 
 def pop(task: Task, frame: TrapFrame) -> int:
-    """rt_sigreturn: the registers, mask and alternate stack as the frame at the stack pointer says. Returns rax. Raises EFAULT."""
+    """rt_sigreturn: the registers, mask and alternate stack as the frame at the stack pointer says. Returns rax. Raises
+    EFAULT.
+    """
     user.check(frame.rsp, 0)
     address = frame.rsp - 8
     user.check(address, _FRAME_SIZE)

@@ -11,7 +11,9 @@ MINSIGSTKSZ: Final = 2048
 
 
 def is_on_stack(stack: SignalStack, sp: int) -> bool:
-    """Whether a stack pointer lies on the alternate stack. One that disarms itself is not in use while a handler runs on it."""
+    """Whether a stack pointer lies on the alternate stack. One that disarms itself is not in use while a handler runs
+    on it.
+    """
     if stack.flags & SS_AUTODISARM != 0:
         return False
     return sp > stack.address and sp - stack.address <= stack.size

@@ -1,10 +1,11 @@
 """A task: one thread of a program, and what it may share with others (clone(2)).
 
-`memory`, `file_table` and `fs_context` are None once the task has exited; `space`, `files` and `fs` are for the running task and for
-others that are known to live.
+`memory`, `file_table` and `fs_context` are None once the task has exited; `space`, `files` and `fs` are for the running
+task and for others that are known to live.
 
-Invariants: a task holds one reference each to its address space, descriptor table and file context. `blocked` never has SIGKILL or SIGSTOP.
-`interrupted` is true whenever there is something to do before the next return to user mode (deliver.py).
+Invariants: a task holds one reference each to its address space, descriptor table and file context. `blocked` never has
+SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do before the next return to user mode
+(deliver.py).
 """
 
 from typing import Final
@@ -37,7 +38,9 @@ class SignalStack:
 
 
 class RestartBlock:
-    """How an interrupted call goes on when it is restarted (restart_syscall(2)). Base class; `resume` is the rest of the call."""
+    """How an interrupted call goes on when it is restarted (restart_syscall(2)). Base class; `resume` is the rest of
+    the call.
+    """
 
     def resume(self) -> int:
         """Go on; value or Errno as for any call."""
@@ -91,7 +94,7 @@ class Task(Thread):
         self.affinity: int = 1
         self.system_call: int = -1  # for /proc/PID/syscall
 
-    # Parts -------------------------------------------------------------------------------------------------------------
+    # Parts ------------------------------------------------------------------------------------------------------------
 
     @property
     def space(self) -> AddressSpace:
@@ -135,7 +138,7 @@ class Task(Thread):
         """Whether SIGKILL waits for this task."""
         return contains(self.pending.mask | self.process.pending.mask, SIGKILL)
 
-    # Scheduling ----------------------------------------------------------------------------------------------------------
+    # Scheduling -------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         start = self.start
@@ -143,6 +146,11 @@ class Task(Thread):
         if start is not None:
             start.begin(self)
         leave_for_user_mode(self)
+
+    def ticked(self) -> None:
+        timers = self.process.timers
+        if timers is not None:
+            timers.ticked(self.process)
 
     def leave_processor(self) -> None:
         self.registers.leave()

@@ -11,7 +11,9 @@ _DATA_SIZE: Final = PAGE_SIZE
 
 
 def map_vdso(space: AddressSpace) -> int:
-    """Map data and code; the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. Raises ENOMEM, MemoryError."""
+    """Map data and code; the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. Raises ENOMEM,
+    MemoryError.
+    """
     source = pages()
     if source is None:
         return 0

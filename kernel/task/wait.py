@@ -41,7 +41,9 @@ class WaitResult:
 
 
 def wait_for_child(task: Task, kind: int, number: int, options: int) -> WaitResult:
-    """Wait until a child that `kind` and `number` name has changed state in a way that `options` ask for. Raises ECHILD, ERESTARTSYS."""
+    """Wait until a child that `kind` and `number` name has changed state in a way that `options` ask for. Raises
+    ECHILD, ERESTARTSYS.
+    """
     process = task.process
     while True:
         eligible = False

@@ -1,7 +1,7 @@
 """The clocks: monotonic time from the time-stamp counter, wall-clock time as an offset from it.
 
-Nanoseconds are `base_ns + (tsc - base_tsc) * 2**-32 * scale`; the base moves forward whenever a reading is far from it, so that the
-product stays inside 63 bits. Time never runs backwards: a reading is never smaller than the last.
+Nanoseconds are `base_ns + (tsc - base_tsc) * 2**-32 * scale`; the base moves forward whenever a reading is far from it,
+so that the product stays inside 63 bits. Time never runs backwards: a reading is never smaller than the last.
 
 Context: any; never sleeps, never allocates.
 Safety: reads the time-stamp counter only.
@@ -33,7 +33,9 @@ _last_ns: int = 0
 
 
 def start(frequency_hz: int, wall_clock_ns: int) -> None:
-    """Begin: monotonic time is 0 now, the wall clock shows `wall_clock_ns` (since 1970). The counter runs at `frequency_hz`."""
+    """Begin: monotonic time is 0 now, the wall clock shows `wall_clock_ns` (since 1970). The counter runs at
+    `frequency_hz`.
+    """
     global _frequency_hz, _scale, _base_tsc, _base_ns, _last_ns, _realtime_offset_ns
     _frequency_hz = max(frequency_hz, 16_000_000)
     _scale = (NS_PER_SECOND << _SHIFT) // _frequency_hz

@@ -1,10 +1,11 @@
 """Timers: things that happen at a time of the monotonic clock.
 
-A timer is an object of a class derived from `Timer`; `expire` says what happens. Armed timers stand in a binary heap by deadline, and each knows
-its place in it, so that cancelling costs no search. The tick runs what is due.
+A timer is an object of a class derived from `Timer`; `expire` says what happens. Armed timers stand in a binary heap by
+deadline, and each knows its place in it, so that cancelling costs no search. The tick runs what is due.
 
 Invariants: `_heap[t.position] is t` for every armed timer; no child is due before its parent.
-Context: `start` may raise MemoryError. `expire` runs in interrupt context: it only wakes things, and never sleeps or allocates.
+Context: `start` may raise MemoryError. `expire` runs in interrupt context: it only wakes things, and never sleeps or
+allocates.
 """
 
 from typing import Final

@@ -1,0 +1,113 @@
+"""Futexes and what threads libraries need beside them (futex(2), get_robust_list(2))."""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, i32, u32
+from kernel.lib import user
+from kernel.syscalls.table import syscall
+from kernel.syscalls.timespec import read_timespec
+from kernel.task import futex
+from kernel.task.pids import find_task
+from kernel.task.task import Task, current
+from kernel.time.clock import monotonic_ns, realtime_offset_ns
+from kernel.time.timers import FOREVER_NS
+
+_WAIT: Final = 0
+_WAKE: Final = 1
+_REQUEUE: Final = 3
+_CMP_REQUEUE: Final = 4
+_WAKE_OP: Final = 5
+_WAIT_BITSET: Final = 9
+_WAKE_BITSET: Final = 10
+_PRIVATE: Final = 128
+_REALTIME: Final = 256
+_COMMAND_MASK: Final = ~(_PRIVATE | _REALTIME)
+
+_ROBUST_HEAD_SIZE: Final = 24
+
+
+@syscall(202, "futex", args="pdxppx", notes="No priority inheritance")
+def futex_call(address: int, operation: i32, value: u32, timeout: int, second: int, third: u32) -> int:
+    """futex(2). `timeout` is a number in the operations that wake two futexes."""
+    task = current()
+    command = operation & _COMMAND_MASK
+    shared = operation & _PRIVATE == 0
+    if operation & _REALTIME != 0 and command != _WAIT_BITSET and command != _WAIT:
+        raise Errno(ENOSYS)
+    if command == _WAIT:
+        return futex.wait_restartable(address, shared, value, futex.BITSET_ANY, _deadline(timeout, False, False))
+    if command == _WAIT_BITSET:
+        deadline_ns = _deadline(timeout, True, operation & _REALTIME != 0)
+        futex.wait(task, address, shared, value, third, deadline_ns)
+        return 0
+    if command == _WAKE:
+        return futex.wake(futex.key_of(task, address, shared), _limit(value), futex.BITSET_ANY)
+    if command == _WAKE_BITSET:
+        if third == 0:
+            raise Errno(EINVAL)
+        return futex.wake(futex.key_of(task, address, shared), _limit(value), third)
+    if command == _REQUEUE or command == _CMP_REQUEUE:
+        return _requeue(task, address, second, shared, value, timeout, command == _CMP_REQUEUE, third)
+    if command == _WAKE_OP:
+        source = futex.key_of(task, address, shared)
+        target = futex.key_of(task, second, shared)
+        passes = futex.apply_operation(second, third)
+        woken = futex.wake(source, _limit(value), futex.BITSET_ANY)
+        if passes:
+            woken += futex.wake(target, _limit(timeout & 0xFFFF_FFFF), futex.BITSET_ANY)
+        return woken
+    raise Errno(ENOSYS)
+
+
+def _limit(count: int) -> int:
+    """A number of waiters. Linux wakes one when asked for none or a negative number."""
+    return 1 if count == 0 or count >= 1 << 31 else count
+
+
+def _deadline(timeout: int, absolute: bool, wall_clock: bool) -> int:
+    if timeout == 0:
+        return FOREVER_NS
+    time_ns = read_timespec(timeout)
+    if not absolute:
+        return monotonic_ns() + time_ns
+    return time_ns - realtime_offset_ns() if wall_clock else time_ns
+
+
+def _requeue(
+    task: Task, address: int, second: int, shared: bool, wake_limit: int, move_limit: int, compare: bool, expected: int
+) -> int:
+    moves = move_limit & 0xFFFF_FFFF
+    if wake_limit >= 1 << 31 or moves >= 1 << 31:
+        raise Errno(EINVAL)
+    source = futex.key_of(task, address, shared)
+    target = futex.key_of(task, second, shared)
+    if compare and user.read_u32(address) != expected:
+        raise Errno(EAGAIN)
+    return futex.requeue(source, target, wake_limit, moves)
+
+
+@syscall(273, "set_robust_list", status="Full", args="px")
+def set_robust_list(head: int, size: int) -> int:
+    """set_robust_list(2)."""
+    if size != _ROBUST_HEAD_SIZE:
+        raise Errno(EINVAL)
+    current().robust_list = head
+    return 0
+
+
+@syscall(274, "get_robust_list", status="Full", args="dpp")
+def get_robust_list(tid: i32, head: int, size: int) -> int:
+    """get_robust_list(2)."""
+    task = current()
+    target = task if tid == 0 else find_task(tid)
+    if target is None:
+        raise Errno(ESRCH)
+    if (
+        target.process is not task.process
+        and not task.credentials.capable()
+        and (task.credentials.uid != target.credentials.uid)
+    ):
+        raise Errno(EPERM)
+    user.write_i64(size, _ROBUST_HEAD_SIZE)
+    user.write_i64(head, target.robust_list)
+    return 0

@@ -1,0 +1,303 @@
+"""Scheduling: policies, priorities, affinity (sched(7), sched_setscheduler(2), getpriority(2), sched_setaffinity(2))."""
+
+from typing import Final
+
+from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, ESRCH, Errno, i32, span_of
+from kernel.lib import user
+from kernel.sched import yield_now
+from kernel.sched.runqueue import slice_of
+from kernel.sched.scheduler import change_priority
+from kernel.sched.thread import (
+    NICE_HIGHEST,
+    NICE_LOWEST,
+    SCHED_BATCH,
+    SCHED_FIFO,
+    SCHED_IDLE,
+    SCHED_OTHER,
+    SCHED_RR,
+)
+from kernel.syscalls.table import syscall
+from kernel.syscalls.timespec import write_timespec
+from kernel.task.groups import find_group
+from kernel.task.limits import RLIMIT_NICE, RLIMIT_RTPRIO
+from kernel.task.pids import find_process, find_task, process_ids
+from kernel.task.process import Process
+from kernel.task.task import Task, current
+from kernel.task.words import load_i32, load_i64, store_i32, store_i64
+
+_PRIO_PROCESS: Final = 0
+_PRIO_PGRP: Final = 1
+_PRIO_USER: Final = 2
+_RESET_ON_FORK: Final = 0x4000_0000
+_ATTRIBUTE_SIZE: Final = 48
+_FLAG_RESET_ON_FORK: Final = 1
+_REALTIME_HIGHEST: Final = 99
+_MASK_BYTES: Final = 8
+_PROCESSORS: Final = 1
+
+
+@syscall(24, "sched_yield", status="Full", args="")
+def sched_yield() -> int:
+    """sched_yield(2)."""
+    yield_now()
+    return 0
+
+
+def _target(pid: int) -> Task:
+    if pid < 0:
+        raise Errno(EINVAL)
+    if pid == 0:
+        return current()
+    task = find_task(pid)
+    if task is None or task.is_exiting:
+        raise Errno(ESRCH)
+    return task
+
+
+def _owns(task: Task, target: Task) -> bool:
+    """Whether the caller may change the target's scheduling."""
+    euid = task.credentials.euid
+    return euid == target.credentials.euid or euid == target.credentials.uid or task.credentials.capable()
+
+
+# Policies -------------------------------------------------------------------------------------------------------------
+
+
+@syscall(144, "sched_setscheduler", status="Full", args="ddp")
+def sched_setscheduler(pid: i32, policy: i32, parameters: int) -> int:
+    """sched_setscheduler(2)."""
+    if policy < 0 or pid < 0 or parameters == 0:
+        raise Errno(EINVAL)
+    priority = user.read_i32(parameters)
+    target = _target(pid)
+    _change(target, policy & ~_RESET_ON_FORK, priority, target.nice, policy & _RESET_ON_FORK != 0)
+    return 0
+
+
+@syscall(142, "sched_setparam", status="Full", args="dp")
+def sched_setparam(pid: i32, parameters: int) -> int:
+    """sched_setparam(2)."""
+    if pid < 0 or parameters == 0:
+        raise Errno(EINVAL)
+    priority = user.read_i32(parameters)
+    target = _target(pid)
+    _change(target, target.policy, priority, target.nice, target.reset_on_fork)
+    return 0
+
+
+def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: bool) -> None:
+    """Check and change. Raises EINVAL, EPERM."""
+    realtime = policy == SCHED_FIFO or policy == SCHED_RR
+    if not realtime and policy != SCHED_OTHER and policy != SCHED_BATCH and policy != SCHED_IDLE:
+        raise Errno(EINVAL)
+    if realtime != (1 <= priority <= _REALTIME_HIGHEST) or (not realtime and priority != 0):
+        raise Errno(EINVAL)
+    task = current()
+    if not task.credentials.capable():
+        limit = target.process.limits.soft[RLIMIT_RTPRIO]
+        if realtime and (
+            (policy != target.policy and limit == 0) or (priority > target.realtime_priority and priority > limit)
+        ):
+            raise Errno(EPERM)
+        if nice < target.nice and not _may_have_nice(target, nice):
+            raise Errno(EPERM)
+        if not _owns(task, target) or (target.reset_on_fork and not reset_on_fork):
+            raise Errno(EPERM)
+    target.reset_on_fork = reset_on_fork
+    change_priority(target, policy, priority if realtime else 0, nice)
+
+
+@syscall(145, "sched_getscheduler", status="Full", args="d")
+def sched_getscheduler(pid: i32) -> int:
+    """sched_getscheduler(2)."""
+    target = _target(pid)
+    return target.policy | (_RESET_ON_FORK if target.reset_on_fork else 0)
+
+
+@syscall(143, "sched_getparam", status="Full", args="dp")
+def sched_getparam(pid: i32, parameters: int) -> int:
+    """sched_getparam(2)."""
+    if parameters == 0:
+        raise Errno(EINVAL)
+    user.write_i32(parameters, _target(pid).realtime_priority)
+    return 0
+
+
+@syscall(314, "sched_setattr", args="dpx", notes="No deadline scheduling, no utilisation clamps")
+def sched_setattr(pid: i32, attributes: int, flags: i32) -> int:
+    """sched_setattr(2)."""
+    if attributes == 0 or pid < 0 or flags != 0:
+        raise Errno(EINVAL)
+    size = user.read_u32(attributes)
+    if size == 0:
+        size = _ATTRIBUTE_SIZE
+    if size < _ATTRIBUTE_SIZE or size > 4096:
+        user.write_u32(attributes, _ATTRIBUTE_SIZE)
+        raise Errno(E2BIG)
+    storage = bytearray(_ATTRIBUTE_SIZE)
+    fields = span_of(storage)
+    user.read_into(fields, attributes)
+    wanted = load_i64(fields, 8)
+    if wanted & ~_FLAG_RESET_ON_FORK != 0:
+        raise Errno(EINVAL)
+    nice = max(NICE_LOWEST, min(NICE_HIGHEST, load_i32(fields, 16)))
+    target = _target(pid)
+    policy = load_i32(fields, 4)
+    realtime = policy == SCHED_FIFO or policy == SCHED_RR
+    _change(target, policy, load_i32(fields, 20), target.nice if realtime else nice, wanted & _FLAG_RESET_ON_FORK != 0)
+    return 0
+
+
+@syscall(315, "sched_getattr", args="dpxx")
+def sched_getattr(pid: i32, attributes: int, size: i32, flags: i32) -> int:
+    """sched_getattr(2)."""
+    if attributes == 0 or pid < 0 or size < _ATTRIBUTE_SIZE or size > 4096 or flags != 0:
+        raise Errno(EINVAL)
+    target = _target(pid)
+    storage = bytearray(_ATTRIBUTE_SIZE)
+    fields = span_of(storage)
+    store_i32(fields, 0, _ATTRIBUTE_SIZE)
+    store_i32(fields, 4, target.policy)
+    store_i64(fields, 8, _FLAG_RESET_ON_FORK if target.reset_on_fork else 0)
+    if target.is_realtime():
+        store_i32(fields, 20, target.realtime_priority)
+    else:
+        store_i32(fields, 16, target.nice)
+    user.write_from(attributes, fields)
+    return 0
+
+
+def _check_policy(policy: int) -> None:
+    if policy != SCHED_OTHER and policy != SCHED_BATCH and policy != SCHED_IDLE and policy != 6:
+        raise Errno(EINVAL)
+
+
+@syscall(146, "sched_get_priority_max", status="Full", args="d")
+def sched_get_priority_max(policy: i32) -> int:
+    """sched_get_priority_max(2)."""
+    if policy == SCHED_FIFO or policy == SCHED_RR:
+        return _REALTIME_HIGHEST
+    _check_policy(policy)
+    return 0
+
+
+@syscall(147, "sched_get_priority_min", status="Full", args="d")
+def sched_get_priority_min(policy: i32) -> int:
+    """sched_get_priority_min(2)."""
+    if policy == SCHED_FIFO or policy == SCHED_RR:
+        return 1
+    _check_policy(policy)
+    return 0
+
+
+@syscall(148, "sched_rr_get_interval", status="Full", args="dp")
+def sched_rr_get_interval(pid: i32, interval: int) -> int:
+    """sched_rr_get_interval(2)."""
+    target = _target(pid)
+    write_timespec(interval, 0 if target.policy == SCHED_FIFO else slice_of(target))
+    return 0
+
+
+# Affinity and the processor -------------------------------------------------------------------------------------------
+
+
+@syscall(203, "sched_setaffinity", status="Full", args="dxp")
+def sched_setaffinity(pid: i32, size: i32, mask: int) -> int:
+    """sched_setaffinity(2): there is one processor, and it must be in the set."""
+    wanted = 0
+    if size > 0:
+        wanted = user.read_u8(mask)
+    target = _target(pid)
+    if not _owns(current(), target):
+        raise Errno(EPERM)
+    if wanted & _PROCESSORS == 0:
+        raise Errno(EINVAL)
+    target.affinity = wanted & _PROCESSORS
+    return 0
+
+
+@syscall(204, "sched_getaffinity", status="Full", args="dxp")
+def sched_getaffinity(pid: i32, size: i32, mask: int) -> int:
+    """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
+    if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
+        raise Errno(EINVAL)
+    user.write_i64(mask, _target(pid).affinity)
+    return _MASK_BYTES
+
+
+@syscall(309, "getcpu", status="Full", args="ppp")
+def getcpu(processor: int, node: int, _cache: int) -> int:
+    """getcpu(2)."""
+    if processor != 0:
+        user.write_u32(processor, 0)
+    if node != 0:
+        user.write_u32(node, 0)
+    return 0
+
+
+# Nice values ----------------------------------------------------------------------------------------------------------
+
+
+def _may_have_nice(target: Task, nice: int) -> bool:
+    """RLIMIT_NICE, which counts 20 - nice."""
+    return 20 - nice <= target.process.limits.soft[RLIMIT_NICE]
+
+
+def _chosen(which: int, who: int) -> list[Task]:
+    """The tasks that getpriority and setpriority mean. Raises EINVAL."""
+    task = current()
+    found: list[Task] = []
+    if which == _PRIO_PROCESS:
+        target = task if who == 0 else find_task(who)
+        if target is not None and not target.is_exiting:
+            found.append(target)
+    elif which == _PRIO_PGRP:
+        group = find_group(task.process.group if who == 0 else who)
+        if group is not None:
+            for pid in group.members.keys():
+                _add_threads(found, group.members[pid])
+    elif which == _PRIO_USER:
+        uid = task.credentials.uid if who == 0 else who
+        for pid in process_ids():
+            process = find_process(pid)
+            if process is not None and process.leader is not None and process.leader.credentials.uid == uid:
+                _add_threads(found, process)
+    else:
+        raise Errno(EINVAL)
+    return found
+
+
+def _add_threads(found: list[Task], process: Process) -> None:
+    for tid in process.threads.keys():
+        found.append(process.threads[tid])
+
+
+@syscall(140, "getpriority", status="Full", args="dd")
+def getpriority(which: i32, who: i32) -> int:
+    """getpriority(2): the raw call returns 20 - nice, the best of all that are meant."""
+    best = 0
+    for target in _chosen(which, who):
+        best = max(best, 20 - target.nice)
+    if best == 0:
+        raise Errno(ESRCH)
+    return best
+
+
+@syscall(141, "setpriority", status="Full", args="ddd")
+def setpriority(which: i32, who: i32, nice: i32) -> int:
+    """setpriority(2)."""
+    wanted = max(NICE_LOWEST, min(NICE_HIGHEST, nice))
+    task = current()
+    error = ESRCH
+    for target in _chosen(which, who):
+        if not _owns(task, target):
+            error = EPERM
+        elif wanted < target.nice and not task.credentials.capable() and not _may_have_nice(target, wanted):
+            error = EACCES
+        else:
+            if error == ESRCH:
+                error = 0
+            change_priority(target, target.policy, target.realtime_priority, wanted)
+    if error != 0:
+        raise Errno(error)
+    return 0

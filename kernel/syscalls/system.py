@@ -1,0 +1,139 @@
+"""The system as a whole: names, memory, random numbers, power (uname(2), sysinfo(2), getrandom(2), reboot(2))."""
+
+from typing import Final
+
+from kernel.drivers import power
+from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
+from kernel.lib import log, random, user
+from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
+from kernel.sched.scheduler import this_processor
+from kernel.syscalls.table import syscall
+from kernel.task.host import HOST, MACHINE, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.pids import task_count
+from kernel.task.task import current
+from kernel.task.words import store_i32, store_i64
+from kernel.time.clock import NS_PER_SECOND, boottime_ns
+
+_FIELD_SIZE: Final = 65
+_INFO_SIZE: Final = 112
+_LOAD_SHIFT: Final = 5  # from 2**11 to 2**16
+_RANDOM_CHUNK: Final = 256
+_RANDOM_LIMIT: Final = (1 << 25) - 1
+_GRND_NONBLOCK: Final = 1
+_GRND_RANDOM: Final = 2
+_GRND_INSECURE: Final = 4
+
+_REBOOT_MAGIC_1: Final = 0xFEE1_DEAD
+_REBOOT_MAGIC_2: Final[list[int]] = [672274793, 85072278, 369367448, 537993216]
+_REBOOT_RESTART: Final = 0x0123_4567
+_REBOOT_HALT: Final = 0xCDEF_0123
+_REBOOT_KEYS_ON: Final = 0x89AB_CDEF
+_REBOOT_KEYS_OFF: Final = 0
+_REBOOT_POWER_OFF: Final = 0x4321_FEDC
+_REBOOT_RESTART_2: Final = 0xA1B2_C3D4
+
+
+def _store_field(out: Span[u8], index: int, name: bytes) -> None:
+    start = index * _FIELD_SIZE
+    out[start : start + len(name)].copy_from(span_of(name))
+
+
+@syscall(63, "uname", status="Full", args="p")
+def uname(address: int) -> int:
+    """uname(2)."""
+    storage = bytearray(6 * _FIELD_SIZE)
+    out = span_of(storage)
+    _store_field(out, 0, SYSTEM_NAME)
+    _store_field(out, 1, HOST.name)
+    _store_field(out, 2, RELEASE)
+    _store_field(out, 3, VERSION)
+    _store_field(out, 4, MACHINE)
+    _store_field(out, 5, HOST.domain)
+    user.write_from(address, out)
+    return 0
+
+
+def _read_name(address: int, length: int) -> bytes:
+    if not current().credentials.capable():
+        raise Errno(EPERM)
+    if length < 0 or length > NAME_LIMIT:
+        raise Errno(EINVAL)
+    name = user.read_bytes(address, length)
+    end = name.find(b"\0")
+    return name if end < 0 else name[:end]
+
+
+@syscall(170, "sethostname", status="Full", args="px")
+def sethostname(address: int, length: i32) -> int:
+    """sethostname(2)."""
+    HOST.name = _read_name(address, length)
+    return 0
+
+
+@syscall(171, "setdomainname", status="Full", args="px")
+def setdomainname(address: int, length: i32) -> int:
+    """setdomainname(2)."""
+    HOST.domain = _read_name(address, length)
+    return 0
+
+
+@syscall(99, "sysinfo", args="p", notes="Buffers, shared and swap memory are 0")
+def sysinfo(address: int) -> int:
+    """sysinfo(2)."""
+    storage = bytearray(_INFO_SIZE)
+    out = span_of(storage)
+    store_i64(out, 0, boottime_ns() // NS_PER_SECOND)
+    load = this_processor().load
+    for i in range(3):
+        store_i64(out, 8 + 8 * i, load[i] << _LOAD_SHIFT)
+    store_i64(out, 32, total_frame_count() * PAGE_SIZE)
+    store_i64(out, 40, free_frame_count() * PAGE_SIZE)
+    out.store_u16(80, min(task_count(), 0xFFFF))
+    store_i32(out, 104, 1)
+    user.write_from(address, out)
+    return 0
+
+
+@syscall(318, "getrandom", status="Full", args="pxx")
+def getrandom(address: int, size: int, flags: u32) -> int:
+    """getrandom(2): never blocks, because the generator is seeded at boot."""
+    if flags & ~(_GRND_NONBLOCK | _GRND_RANDOM | _GRND_INSECURE) != 0:
+        raise Errno(EINVAL)
+    if flags & (_GRND_RANDOM | _GRND_INSECURE) == _GRND_RANDOM | _GRND_INSECURE:
+        raise Errno(EINVAL)
+    wanted = _RANDOM_LIMIT if size < 0 or size > _RANDOM_LIMIT else size
+    user.check(address, wanted)
+    chunk = bytearray(min(wanted, _RANDOM_CHUNK))
+    done = 0
+    while done < wanted:
+        part = span_of(chunk)[0 : min(len(chunk), wanted - done)]
+        random.fill(part)
+        try:
+            user.write_from(address + done, part)
+        except Errno:
+            if done == 0:
+                raise Errno(EFAULT)
+            break
+        done += len(part)
+    return done
+
+
+@syscall(169, "reboot", args="xxxp", notes="Ctrl-Alt-Del does nothing; no kexec, no suspension")
+def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
+    """reboot(2)."""
+    if not current().credentials.capable():
+        raise Errno(EPERM)
+    if magic_1 != _REBOOT_MAGIC_1 or magic_2 not in _REBOOT_MAGIC_2:
+        raise Errno(EINVAL)
+    if command == _REBOOT_KEYS_ON or command == _REBOOT_KEYS_OFF:
+        return 0
+    if command == _REBOOT_POWER_OFF:
+        log.info("Power down")
+        power.power_off()
+    elif command == _REBOOT_RESTART or command == _REBOOT_RESTART_2:
+        log.info("Restarting system")
+        power.restart()
+    elif command == _REBOOT_HALT:
+        log.info("System halted")
+        power.halt()
+    raise Errno(EINVAL)

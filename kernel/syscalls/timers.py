@@ -1,0 +1,164 @@
+"""Timers of processes: alarm, setitimer, timer_create and their kin (alarm(2), getitimer(2), timer_create(2))."""
+
+from typing import Final
+
+from kernel.lang import EINVAL, EOPNOTSUPP, Errno, i32, span_of, u32
+from kernel.lib import user
+from kernel.syscalls.table import syscall
+from kernel.syscalls.timespec import LONGEST_NS, read_timespec, read_timeval, write_timespec, write_timeval
+from kernel.task.clocks import can_sleep_on, is_wall_clock, read_clock
+from kernel.task.interval_timers import ITIMER_PROF, ITIMER_REAL, TimerValue, get_timer, set_timer
+from kernel.task.pids import find_task
+from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, PosixTimer, posix_timers_of
+from kernel.task.signals import SIGALRM, is_valid
+from kernel.task.task import current
+from kernel.task.words import load_i32, load_i64
+from kernel.time.clock import NS_PER_SECOND, monotonic_ns, realtime_offset_ns
+
+_SIGEVENT_SIZE: Final = 64
+_TIMER_ABSTIME: Final = 1
+
+
+@syscall(37, "alarm", status="Full", args="x")
+def alarm(seconds: u32) -> int:
+    """alarm(2)."""
+    process = current().process
+    before = get_timer(process, ITIMER_REAL).value_ns
+    set_timer(process, ITIMER_REAL, TimerValue(0, seconds * NS_PER_SECOND))
+    if before == 0:
+        return 0
+    return max(1, (before + NS_PER_SECOND // 2) // NS_PER_SECOND)
+
+
+@syscall(36, "getitimer", status="Full", args="dp")
+def getitimer(which: i32, address: int) -> int:
+    """getitimer(2)."""
+    if which < ITIMER_REAL or which > ITIMER_PROF:
+        raise Errno(EINVAL)
+    _write_value(address, get_timer(current().process, which))
+    return 0
+
+
+@syscall(38, "setitimer", status="Full", args="dpp")
+def setitimer(which: i32, new: int, old: int) -> int:
+    """setitimer(2)."""
+    value = TimerValue(0, 0)
+    if new != 0:
+        user.check(new, 32)
+        value = TimerValue(read_timeval(new), read_timeval(new + 16))
+    if which < ITIMER_REAL or which > ITIMER_PROF:
+        raise Errno(EINVAL)
+    process = current().process
+    before = get_timer(process, which)
+    set_timer(process, which, value)
+    if old != 0:
+        _write_value(old, before)
+    return 0
+
+
+def _write_value(address: int, value: TimerValue) -> None:
+    user.check(address, 32)
+    write_timeval(address, value.interval_ns)
+    write_timeval(address + 16, value.value_ns)
+
+
+# POSIX timers ---------------------------------------------------------------------------------------------------------
+
+
+@syscall(222, "timer_create", args="dpp", notes="Processor-time clocks are not supported")
+def timer_create(clock: i32, event: int, result: int) -> int:
+    """timer_create(2)."""
+    task = current()
+    if not can_sleep_on(clock):
+        read_clock(task, clock)
+        raise Errno(EOPNOTSUPP)
+    notify = SIGEV_SIGNAL
+    signo = SIGALRM
+    value = 0
+    thread = 0
+    if event != 0:
+        storage = bytearray(_SIGEVENT_SIZE)
+        fields = span_of(storage)
+        user.read_into(fields, event)
+        value = load_i64(fields, 0)
+        signo = load_i32(fields, 8)
+        notify = load_i32(fields, 12)
+        thread = load_i32(fields, 16)
+        _check_event(notify, signo, thread)
+    timers = posix_timers_of(task.process)
+    timer = timers.create(task.process, clock)
+    timer.notify = notify
+    timer.signo = signo
+    timer.thread = thread
+    if event != 0:
+        timer.value = value
+    try:
+        user.write_i32(result, timer.number)
+    except Errno:
+        timers.delete(timer.number)
+        raise
+    return 0
+
+
+def _check_event(notify: int, signo: int, thread: int) -> None:
+    if notify != SIGEV_NONE and not is_valid(signo):
+        raise Errno(EINVAL)
+    if notify == SIGEV_THREAD_ID:
+        target = find_task(thread)
+        if target is None or target.process is not current().process:
+            raise Errno(EINVAL)
+    elif notify != SIGEV_SIGNAL and notify != SIGEV_NONE:
+        raise Errno(EINVAL)  # SIGEV_THREAD is the C library's
+
+
+@syscall(223, "timer_settime", status="Full", args="ddpp")
+def timer_settime(number: i32, flags: i32, new: int, old: int) -> int:
+    """timer_settime(2)."""
+    if new == 0:
+        raise Errno(EINVAL)
+    user.check(new, 32)
+    interval_ns = read_timespec(new)
+    value_ns = read_timespec(new + 16)
+    timer = posix_timers_of(current().process).get(number)
+    before_interval_ns = timer.interval_ns
+    before_ns = timer.remaining_ns(monotonic_ns())
+    timer.cancel()
+    timer.interval_ns = interval_ns
+    timer.overrun = 0
+    timer.missed = 0
+    if value_ns != 0:
+        timer.start(_deadline(timer, flags, value_ns))
+    if old != 0:
+        user.check(old, 32)
+        write_timespec(old, before_interval_ns)
+        write_timespec(old + 16, before_ns)
+    return 0
+
+
+def _deadline(timer: PosixTimer, flags: int, value_ns: int) -> int:
+    if flags & _TIMER_ABSTIME == 0:
+        return monotonic_ns() + min(value_ns, LONGEST_NS)
+    return value_ns - realtime_offset_ns() if is_wall_clock(timer.clock) else value_ns
+
+
+@syscall(224, "timer_gettime", status="Full", args="dp")
+def timer_gettime(number: i32, address: int) -> int:
+    """timer_gettime(2)."""
+    timer = posix_timers_of(current().process).get(number)
+    user.check(address, 32)
+    write_timespec(address, timer.interval_ns)
+    write_timespec(address + 16, timer.remaining_ns(monotonic_ns()))
+    return 0
+
+
+@syscall(225, "timer_getoverrun", status="Full", args="d")
+def timer_getoverrun(number: i32) -> int:
+    """timer_getoverrun(2)."""
+    return posix_timers_of(current().process).get(number).overrun
+
+
+@syscall(226, "timer_delete", status="Full", args="d")
+def timer_delete(number: i32) -> int:
+    """timer_delete(2)."""
+    posix_timers_of(current().process).delete(number)
+    return 0

@@ -1,0 +1,80 @@
+"""The clocks that programs name (clock_gettime(2)): the system's, and the processor time of processes and threads."""
+
+from typing import Final
+
+from kernel.lang import EINVAL, Errno
+from kernel.sched.scheduler import charge_current
+from kernel.task.accounting import process_time_ns
+from kernel.task.pids import find_process, find_task
+from kernel.task.task import Task
+from kernel.time.clock import boottime_ns, monotonic_ns, realtime_ns
+
+CLOCK_REALTIME: Final = 0
+CLOCK_MONOTONIC: Final = 1
+CLOCK_PROCESS_CPUTIME_ID: Final = 2
+CLOCK_THREAD_CPUTIME_ID: Final = 3
+CLOCK_MONOTONIC_RAW: Final = 4
+CLOCK_REALTIME_COARSE: Final = 5
+CLOCK_MONOTONIC_COARSE: Final = 6
+CLOCK_BOOTTIME: Final = 7
+CLOCK_REALTIME_ALARM: Final = 8
+CLOCK_BOOTTIME_ALARM: Final = 9
+CLOCK_TAI: Final = 11
+
+_PER_THREAD: Final = 4
+_KIND: Final = 3  # low bits of a dynamic clock: 0 profile, 1 user time, 2 scheduler time, 3 a file's
+
+COARSE_RESOLUTION_NS: Final = 4_000_000
+
+
+def read_clock(task: Task, clock: int) -> int:
+    """What a clock shows, in nanoseconds. Raises EINVAL for clocks that do not exist."""
+    if clock < 0:
+        return _dynamic_clock(task, clock)
+    if clock == CLOCK_REALTIME or clock == CLOCK_REALTIME_COARSE or clock == CLOCK_REALTIME_ALARM or clock == CLOCK_TAI:
+        return realtime_ns()
+    if clock == CLOCK_MONOTONIC or clock == CLOCK_MONOTONIC_RAW or clock == CLOCK_MONOTONIC_COARSE:
+        return monotonic_ns()
+    if clock == CLOCK_BOOTTIME or clock == CLOCK_BOOTTIME_ALARM:
+        return boottime_ns()
+    charge_current()
+    if clock == CLOCK_PROCESS_CPUTIME_ID:
+        return process_time_ns(task.process)
+    if clock == CLOCK_THREAD_CPUTIME_ID:
+        return task.runtime_ns
+    raise Errno(EINVAL)
+
+
+def _dynamic_clock(task: Task, clock: int) -> int:
+    """A negative clock is the processor time of process or thread ~(clock >> 3) (clock_getcpuclockid(3))."""
+    number = ~(clock >> 3)
+    if clock & _KIND == _KIND:
+        raise Errno(EINVAL)
+    charge_current()
+    if clock & _PER_THREAD != 0:
+        found = task if number == 0 else find_task(number)
+        if found is None or found.process is not task.process:
+            raise Errno(EINVAL)
+        return found.runtime_ns
+    process = task.process if number == 0 else find_process(number)
+    if process is None:
+        raise Errno(EINVAL)
+    return process_time_ns(process)
+
+
+def resolution_ns(task: Task, clock: int) -> int:
+    """clock_getres. Raises EINVAL."""
+    read_clock(task, clock)
+    if clock == CLOCK_REALTIME_COARSE or clock == CLOCK_MONOTONIC_COARSE:
+        return COARSE_RESOLUTION_NS
+    return 1
+
+
+def is_wall_clock(clock: int) -> bool:
+    """Whether times on this clock move when it is set."""
+    return clock == CLOCK_REALTIME or clock == CLOCK_TAI or clock == CLOCK_REALTIME_ALARM
+
+
+def can_sleep_on(clock: int) -> bool:
+    """Whether timers and sleeps run on this clock: the monotonic and wall clocks."""
+    return is_wall_clock(clock) or clock == CLOCK_MONOTONIC or clock == CLOCK_BOOTTIME or clock == CLOCK_BOOTTIME_ALARM

@@ -1,0 +1,23 @@
+"""What the whole machine is called (uname(2), sethostname(2))."""
+
+from typing import Final
+
+from kernel.lang import final
+
+NAME_LIMIT: Final = 64
+SYSTEM_NAME: Final = b"Linux"  # what programs test for
+RELEASE: Final = b"6.12.0-krait"
+VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC Krait 0.1"
+MACHINE: Final = b"x86_64"
+
+
+@final
+class Host:
+    """Names that root may change."""
+
+    def __init__(self) -> None:
+        self.name: bytes = b"(none)"
+        self.domain: bytes = b"(none)"
+
+
+HOST: Host = Host()

@@ -1,0 +1,75 @@
+"""The first process: made by the kernel, out of a program in the root file system (init(1)).
+
+Context: `start_first_process` runs in the boot thread, once file systems are mounted; the program is opened in the new
+task's own context.
+"""
+
+from kernel.fs.descriptors import FileTable
+from kernel.fs.path import FsContext, Path
+from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import Errno, final, panic
+from kernel.lib import log
+from kernel.lib.credentials import Credentials
+from kernel.mm.space import AddressSpace
+from kernel.sched.scheduler import start_thread
+from kernel.sched.stacks import allocate_stack
+from kernel.task.actions import SignalActions
+from kernel.task.deliver import before_user_mode
+from kernel.task.exec import execute
+from kernel.task.fork import task_limit
+from kernel.task.groups import join, new_group, new_session
+from kernel.task.limits import RLIMIT_NOFILE, initial_limits
+from kernel.task.pids import allocate_pid, count_user, register_process, register_task
+from kernel.task.process import Process
+from kernel.task.task import Task, TaskStart
+from kernel.time.clock import monotonic_ns
+
+
+@final
+class FirstStart(TaskStart):
+    """Executes the first of several programs that can be executed."""
+
+    def __init__(self, candidates: list[bytes], arguments: list[bytes], environment: list[bytes]) -> None:
+        self.candidates: list[bytes] = candidates
+        self.arguments: list[bytes] = arguments  # behind the program's name
+        self.environment: list[bytes] = environment
+
+    def begin(self, task: Task) -> None:
+        for name in self.candidates:
+            try:
+                execute(task, resolve(task.fs, None, name, FOLLOW), name, [name] + self.arguments, self.environment)
+            except Errno as e:
+                log.warn(f"{name.decode()} cannot be run: error {e.code}")
+                continue
+            before_user_mode(task, task.frame())
+            return
+        panic("there is no program to run first: give one with init=")
+
+
+def start_first_process(
+    root: Path, files: FileTable, candidates: list[bytes], arguments: list[bytes], environment: list[bytes]
+) -> Task:
+    """Make process 1, which begins once the boot thread gives up the processor. Takes over the reference to `files`.
+    Raises MemoryError.
+    """
+    limits = initial_limits(task_limit() // 2)
+    process = Process(allocate_pid(), limits, SignalActions())
+    credentials = Credentials()
+    task = Task(process.pid, process, b"init", credentials)
+    task.stack = allocate_stack()
+    task.memory = AddressSpace()
+    task.space_root = task.space.root
+    task.file_table = files
+    files.limit = limits.soft[RLIMIT_NOFILE]
+    task.fs_context = FsContext(root, root, 0o022, credentials)
+    process.threads[task.tid] = task
+    process.leader = task
+    process.started_ns = monotonic_ns()
+    # As on Linux, it leads nothing until it asks: group and session 0.
+    join(process, new_group(0, new_session(0)))
+    register_process(process)
+    register_task(task)
+    count_user(credentials.uid)
+    task.start = FirstStart(candidates, arguments, environment)
+    start_thread(task, None)
+    return task

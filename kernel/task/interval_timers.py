@@ -1,0 +1,143 @@
+"""alarm and setitimer: one timer for each of three clocks in a process (getitimer(2), alarm(2)).
+
+ITIMER_REAL runs on the timer queue. ITIMER_VIRTUAL and ITIMER_PROF count processor time: they are checked when the
+process's threads are sampled by the tick, so they are as fine as the tick.
+
+Context: expiry is in interrupt context.
+"""
+
+from typing import Final
+
+from kernel.lang import Errno, final
+from kernel.task.process import Process
+from kernel.task.send import send_from_kernel
+from kernel.task.signals import SIGALRM, SIGPROF, SIGVTALRM
+from kernel.time.clock import monotonic_ns
+from kernel.time.timers import Timer
+
+ITIMER_REAL: Final = 0
+ITIMER_VIRTUAL: Final = 1
+ITIMER_PROF: Final = 2
+
+
+@final
+class RealTimer(Timer):
+    """ITIMER_REAL."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__()
+        self.process: Process | None = process
+        self.interval_ns: int = 0
+
+    def expire(self, now_ns: int) -> int:
+        process = self.process
+        if process is not None:
+            _send(process, SIGALRM)
+        if self.interval_ns == 0:
+            return 0
+        # Missed periods are not made up for.
+        periods = (now_ns - self.deadline_ns) // self.interval_ns + 1
+        return self.deadline_ns + periods * self.interval_ns
+
+
+@final
+class ProcessorTimer:
+    """ITIMER_VIRTUAL or ITIMER_PROF: expires when the process has used `due_ns` of processor time; 0: not armed."""
+
+    def __init__(self) -> None:
+        self.due_ns: int = 0
+        self.interval_ns: int = 0
+
+    def check(self, process: Process, used_ns: int, signo: int) -> None:
+        """Send the signal if the time has been used."""
+        if self.due_ns == 0 or used_ns < self.due_ns:
+            return
+        self.due_ns = used_ns + self.interval_ns if self.interval_ns != 0 else 0
+        _send(process, signo)
+
+
+def _send(process: Process, signo: int) -> None:
+    try:
+        send_from_kernel(process, signo)
+    except Errno:
+        return  # these are standard signals, which never find the queue full
+
+
+@final
+class IntervalTimers:
+    """A process's three. Refers to the process until `cancel_all`."""
+
+    def __init__(self, process: Process) -> None:
+        self.real: RealTimer = RealTimer(process)
+        self.virtual: ProcessorTimer = ProcessorTimer()
+        self.profile: ProcessorTimer = ProcessorTimer()
+
+    def ticked(self, process: Process) -> None:
+        """The tick found one of the process's threads running."""
+        if self.virtual.due_ns == 0 and self.profile.due_ns == 0:
+            return
+        self.virtual.check(process, _used_ns(process, ITIMER_VIRTUAL), SIGVTALRM)
+        self.profile.check(process, _used_ns(process, ITIMER_PROF), SIGPROF)
+
+    def cancel_all(self) -> None:
+        """The process ends."""
+        self.real.cancel()
+        self.real.process = None
+        self.virtual.due_ns = 0
+        self.profile.due_ns = 0
+
+
+def timers_of(process: Process) -> IntervalTimers:
+    """The process's timers, made at the first use. Raises MemoryError."""
+    timers = process.timers
+    if timers is None:
+        timers = IntervalTimers(process)
+        process.timers = timers
+    return timers
+
+
+@final
+class TimerValue:
+    """struct itimerval in nanoseconds."""
+
+    def __init__(self, interval_ns: int, value_ns: int) -> None:
+        self.interval_ns: int = interval_ns
+        self.value_ns: int = value_ns
+
+
+def _used_ns(process: Process, which: int) -> int:
+    """The clock of a processor timer, from what ticks have sampled."""
+    total = process.ended.user_ns + (process.ended.system_ns if which == ITIMER_PROF else 0)
+    for tid in process.threads.keys():
+        thread = process.threads[tid]
+        total += thread.user_sample_ns
+        if which == ITIMER_PROF:
+            total += thread.system_sample_ns
+    return total
+
+
+def get_timer(process: Process, which: int) -> TimerValue:
+    """How long until a timer expires."""
+    timers = process.timers
+    if timers is None:
+        return TimerValue(0, 0)
+    if which == ITIMER_REAL:
+        return TimerValue(timers.real.interval_ns, timers.real.remaining_ns(monotonic_ns()))
+    timer = timers.virtual if which == ITIMER_VIRTUAL else timers.profile
+    left_ns = 0 if timer.due_ns == 0 else max(1, timer.due_ns - _used_ns(process, which))
+    return TimerValue(timer.interval_ns, left_ns)
+
+
+def set_timer(process: Process, which: int, value: TimerValue) -> None:
+    """Arm or (value 0) disarm a timer. Raises MemoryError."""
+    timers = timers_of(process)
+    if which == ITIMER_REAL:
+        timers.real.interval_ns = value.interval_ns
+        if value.value_ns == 0:
+            timers.real.cancel()
+        else:
+            timers.real.start(monotonic_ns() + value.value_ns)
+        return
+    timer = timers.virtual if which == ITIMER_VIRTUAL else timers.profile
+    timer.interval_ns = value.interval_ns
+    timer.due_ns = 0 if value.value_ns == 0 else _used_ns(process, which) + value.value_ns

@@ -1,0 +1,120 @@
+"""POSIX timers (timer_create(2)): timers of a process that signal it or one of its threads.
+
+Timers run on the monotonic and wall clocks. While a timer's signal waits to be taken, further expirations only count as
+overruns.
+
+Context: expiry is in interrupt context.
+"""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EINVAL, Errno, final
+from kernel.task.limits import RLIMIT_SIGPENDING
+from kernel.task.pids import find_task
+from kernel.task.process import Process
+from kernel.task.send import send_to_process, send_to_task
+from kernel.task.siginfo import from_timer
+from kernel.task.signals import contains
+from kernel.time.timers import Timer
+
+SIGEV_SIGNAL: Final = 0
+SIGEV_NONE: Final = 1
+SIGEV_THREAD_ID: Final = 4
+_OVERRUN_LIMIT: Final = (1 << 31) - 1
+
+
+@final
+class PosixTimer(Timer):
+    """One timer."""
+
+    def __init__(self, process: Process, number: int, clock: int) -> None:
+        super().__init__()
+        self.process: Process | None = process
+        self.number: int = number
+        self.clock: int = clock
+        self.notify: int = SIGEV_SIGNAL
+        self.signo: int = 0
+        self.value: int = 0
+        self.thread: int = 0  # SIGEV_THREAD_ID
+        self.interval_ns: int = 0
+        self.overrun: int = 0  # of the last signal taken
+        self.missed: int = 0  # since the signal that waits was sent
+
+    def expire(self, now_ns: int) -> int:
+        following_ns = 0
+        skipped = 0
+        if self.interval_ns > 0:
+            periods = (now_ns - self.deadline_ns) // self.interval_ns + 1
+            following_ns = self.deadline_ns + periods * self.interval_ns
+            skipped = periods - 1
+        process = self.process
+        if process is not None and self.notify != SIGEV_NONE:
+            self._signal(process, skipped)
+        return following_ns
+
+    def _signal(self, process: Process, skipped: int) -> None:
+        target = find_task(self.thread) if self.notify == SIGEV_THREAD_ID else None
+        pending = process.pending.mask if target is None else target.pending.mask
+        if contains(pending, self.signo):
+            self.missed = min(_OVERRUN_LIMIT, self.missed + 1 + skipped)
+            return
+        self.overrun = min(_OVERRUN_LIMIT, self.missed + skipped)
+        self.missed = 0
+        info = from_timer(self.signo, self.number, self.overrun, self.value)
+        try:
+            if self.notify != SIGEV_THREAD_ID:
+                send_to_process(process, info)
+            elif target is not None:
+                send_to_task(target, info)
+        except Errno:
+            self.missed = min(_OVERRUN_LIMIT, self.missed + 1)  # the queue is full
+
+
+@final
+class PosixTimers:
+    """A process's timers, by number."""
+
+    def __init__(self) -> None:
+        self.table: dict[int, PosixTimer] = {}
+        self.next_number: int = 0
+
+    def create(self, process: Process, clock: int) -> PosixTimer:
+        """A new timer, not armed. Raises EAGAIN (RLIMIT_SIGPENDING), MemoryError."""
+        if len(self.table) >= process.limits.soft[RLIMIT_SIGPENDING]:
+            raise Errno(EAGAIN)
+        timer = PosixTimer(process, self.next_number, clock)
+        timer.value = self.next_number
+        self.table[self.next_number] = timer
+        self.next_number += 1
+        return timer
+
+    def get(self, number: int) -> PosixTimer:
+        """Raises EINVAL."""
+        timer = self.table.get(number)
+        if timer is None:
+            raise Errno(EINVAL)
+        return timer
+
+    def delete(self, number: int) -> None:
+        """Raises EINVAL."""
+        timer = self.get(number)
+        timer.cancel()
+        timer.process = None
+        self.table.pop(number)
+
+    def delete_all(self) -> None:
+        """The process ends or executes another program."""
+        for number in self.table.keys():
+            timer = self.table[number]
+            timer.cancel()
+            timer.process = None
+        self.table.clear()
+
+
+def posix_timers_of(process: Process) -> PosixTimers:
+    """The process's timers, made at the first use. Raises MemoryError."""
+    timers = process.posix_timers
+    if timers is None:
+        timers = PosixTimers()
+        process.posix_timers = timers
+    return timers
