@@ -156,12 +156,12 @@ def load(modules: list[str], files: list[Path]) -> Program:
 
 def import_live(modules: list[str], files: list[Path]) -> None:
     """Import what is compiled: its module level runs here and now. What it prints goes to standard error."""
-    from compiler.front.program import module_name
+    from compiler.front.program import RUNTIME, module_name
 
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     with contextlib.redirect_stdout(sys.stderr):
-        for module in modules:
+        for module in (*RUNTIME, *modules):
             guarded_import(lambda module=module: importlib.import_module(module), Path(*module.split(".")))
         for file in files:
             name = module_name(file, ROOT)
@@ -193,26 +193,19 @@ def guarded_import(action: Callable[[], object], source: Path) -> None:
         ) from error  # fmt: skip
 
 
-def errors_of_functions(program: Program, files: list[Path]) -> list[Diagnostic]:
-    """Broken rules in the functions of these files, reached or not."""
-    paths = {str(file) for file in files}
-    return [error for f in program.functions.values() if os.path.abspath(f.loc.path) in paths for error in f.errors]
-
-
 def lower(program: Program, entries: list[str], target: Target, profile: str) -> dict[str, str]:
     """IR by package; Refused for what the back end finds."""
-    from compiler.lower import lower_program
-    from compiler.lower.interfaces import Options
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import CompileErrors, Options
+    from compiler.lower.program import lower_program
 
     try:
-        return lower_program(program, entries, Options(target.name, profile == "release"))
+        return lower_program(program, entries, Options(target.name, profile == "release"), Freezer, DebugInfo)
     except Diagnostic as diagnostic:
         raise Refused([diagnostic], program.sources) from diagnostic
-    except ExceptionGroup as group:
-        found = [error for error in group.exceptions if isinstance(error, Diagnostic)]
-        if len(found) != len(group.exceptions):
-            raise
-        raise Refused(found, program.sources) from group
+    except CompileErrors as errors:
+        raise Refused(errors.diagnostics, program.sources) from errors
 
 
 def keep_ir(modules: dict[str, str], folder: Path) -> None:
@@ -300,17 +293,25 @@ def existing_file(file: str) -> Path:
 
 
 def check(names: list[str]) -> None:
-    """Check files; Refused if they have errors."""
+    """Check files; Refused if they have errors. What the types and the rules of the subset allow is lowered too, which finds broken
+    promises such as `@nosleep`, and objects that can't be frozen."""
+    from compiler.front.check import _build_time, _rule_errors, check_files
+
     files = [existing_file(name) for name in names]
     everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
-    program = load([], everything)
-    broken = errors_of_functions(program, files)
+    paths = {str(file) for file in files}
+    try:
+        program = load([], everything)
+    except Refused:
+        raise Refused(*check_files([str(file) for file in everything], str(ROOT))) from None
+    broken = _rule_errors(program, paths)
     if broken:
         raise Refused(broken, program.sources)
     import_live([], everything)
-    paths = {str(file) for file in files}
-    kernel = any(str(file).startswith(f"{ROOT}/arch/") or str(file).startswith(f"{ROOT}/kernel/") for file in files)
-    entries = sorted(f.name for f in program.functions.values() if f.loc.path in paths and is_concrete(program, f))
+    build_time = {name for path in paths for name in _build_time(program, path)}
+    entries = sorted(f.name for f in program.functions.values()
+                     if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
+    kernel = any(file.is_relative_to(ROOT / name) for file in files for name in ("kernel", "arch"))
     lower(program, entries, KERNEL if kernel else HOST, "dev")
 
 
@@ -391,7 +392,7 @@ def main_glue(modules: dict[str, str], main: str, result: Type) -> str:
     kind = next((match[1] for text in modules.values() if (match := pattern.search(text))), None)
     if kind is None or not isinstance(result, IntType | NoneType | NeverType):
         raise UserError(f"{main} must return None, or an int that becomes the exit status")
-    lines = [f'declare dso_local {kind} @"{main}"()', f'define dso_local i64 @{HOST_MAIN}(ptr %status) "frame-pointer"="all" {{']
+    lines = [f'declare dso_local hidden {kind} @"{main}"()', f'define dso_local i64 @{HOST_MAIN}(ptr %status) "frame-pointer"="all" {{']
     if kind == "void":
         lines += [f'  call void @"{main}"()', "  ret i64 0"]
     elif kind == "{ i64, i64 }":
