@@ -56,6 +56,13 @@ class DirectorySink:
         return False
 
 
+class FileWatcher:
+    """Somebody who wants to know when a description ends (epoll)."""
+
+    def file_closed(self) -> None:
+        """The last reference is gone."""
+
+
 class File:
     """Base of all open file descriptions."""
 
@@ -72,6 +79,7 @@ class File:
         self.owner_signal: int = 0  # F_SETSIG
         self.lock_kind: int = 0  # flock(2): LOCK_SH, LOCK_EX or none
         self.has_locks: bool = False  # may hold flock or OFD locks
+        self.watchers: list[FileWatcher] | None = None
         self.inode.users += 1
 
     def acquire(self) -> "File":
@@ -81,6 +89,11 @@ class File:
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
+            watchers = self.watchers
+            if watchers is not None:
+                self.watchers = None
+                for watcher in watchers:
+                    watcher.file_closed()
             if self.has_locks and self.inode.locks is not None:
                 self.inode.locks.drop_description(self)
             self.close()

@@ -104,16 +104,16 @@ def parse_size(text: bytes, total: int) -> int:
         index += 1
     if index == 0:
         raise Errno(EINVAL)
-    suffix = text[index:].lower()
+    suffix = text[index:]
     if suffix == b"":
         return value
     if suffix == b"%":
         return total // 100 * min(value, 100)
-    if suffix == b"k":
+    if suffix == b"k" or suffix == b"K":
         return value << 10
-    if suffix == b"m":
+    if suffix == b"m" or suffix == b"M":
         return value << 20
-    if suffix == b"g" and value < 1 << 32:
+    if (suffix == b"g" or suffix == b"G") and value < 1 << 32:
         return value << 30
     raise Errno(EINVAL)
 

@@ -1,0 +1,256 @@
+"""epoll(7): a set of files, of which those that are ready are found without asking all.
+
+Each member has a waiter on its file's queues. A wake links the member into the ready list, which allocates nothing, since it
+may happen in an interrupt. `collect` asks each member on that list for its state: one that is not ready leaves the list, a
+level-triggered one stays, an edge-triggered one leaves, a one-shot one is switched off.
+
+Invariants: a member is on the ready list exactly if `is_listed`. A member holds no reference count on its file; the file tells the
+member when it ends (FileWatcher).
+
+Context: `collect` and `add` ask files, which may not sleep in `poll`. Waiting is the system call's.
+"""
+
+from typing import Final
+
+from kernel.fs.anonymous import anonymous_path
+from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, READABLE
+from kernel.fs.file import File, FileWatcher
+from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno
+from kernel.sched import PollWaiter, WaitQueue
+
+EPOLLEXCLUSIVE: Final = 1 << 28
+EPOLLWAKEUP: Final = 1 << 29
+EPOLLONESHOT: Final = 1 << 30
+EPOLLET: Final = 1 << 31
+_DEPTH_LIMIT: Final = 5
+
+
+class MemberWaiter(PollWaiter):
+    """Stands on the queues of a member's file."""
+
+    def __init__(self, member: "Member") -> None:
+        super().__init__()
+        self.member: Member | None = member
+
+    def notified(self) -> None:
+        member = self.member
+        if member is not None:
+            member.mark_ready()
+
+
+class Member(FileWatcher):
+    """A file in the set."""
+
+    def __init__(self, owner: "EpollFile", descriptor: int, file: File, events: int, data: int) -> None:
+        self.owner: EpollFile | None = owner
+        self.descriptor: int = descriptor
+        self.file: File = file
+        self.events: int = events
+        self.data: int = data
+        self.is_listed: bool = False
+        self.next: Member | None = None
+        self.previous: Member | None = None
+        self.waiter: MemberWaiter = MemberWaiter(self)
+
+    def mark_ready(self) -> None:
+        owner = self.owner
+        if owner is not None:
+            owner.list_member(self)
+            owner.queue.wake_all()
+
+    def file_closed(self) -> None:
+        owner = self.owner
+        if owner is not None:
+            owner.drop(self)
+
+    def state(self, waiter: PollWaiter | None) -> int:
+        """Which of the wanted events hold now."""
+        wanted = self.events & 0xFFFF
+        if wanted == 0 and self.events & EPOLLONESHOT != 0:
+            return 0  # switched off
+        return self.file.poll(waiter) & (wanted | POLLERR | POLLHUP)
+
+
+class Ready:
+    """One event to report."""
+
+    def __init__(self, events: int, data: int) -> None:
+        self.events: int = events
+        self.data: int = data
+
+
+class EpollFile(File):
+    """An epoll set."""
+
+    def __init__(self, flags: int) -> None:
+        super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
+        self.members: dict[int, list[Member]] = {}  # by descriptor; several if descriptors were reused while files live on
+        self.first: Member | None = None  # the ready list
+        self.last: Member | None = None
+        self.queue: WaitQueue = WaitQueue()
+
+    # ---- The set ----------------------------------------------------------------------------------------------
+
+    def find(self, descriptor: int, file: File) -> Member | None:
+        same = self.members.get(descriptor)
+        if same is not None:
+            for member in same:
+                if member.file is file:
+                    return member
+        return None
+
+    def add(self, descriptor: int, file: File, events: int, data: int) -> None:
+        """EPOLL_CTL_ADD. EPERM for files that are always ready."""
+        if file is self:
+            raise Errno(EINVAL)
+        if file.seekable:
+            raise Errno(EPERM)
+        if self.find(descriptor, file) is not None:
+            raise Errno(EEXIST)
+        if isinstance(file, EpollFile) and (file.depth(self) + 1 > _DEPTH_LIMIT):
+            raise Errno(ELOOP)
+        member = Member(self, descriptor, file, events, data)
+        same = self.members.get(descriptor)
+        if same is None:
+            same = []
+            self.members[descriptor] = same
+        same.append(member)
+        watchers = file.watchers
+        if watchers is None:
+            watchers = []
+            file.watchers = watchers
+        watchers.append(member)
+        if member.state(member.waiter) != 0:
+            member.mark_ready()
+
+    def depth(self, target: "EpollFile") -> int:
+        """How deep sets are nested below this one; more than the limit if `target` is among them, or for too many to look at."""
+        todo: list[EpollFile] = [self]
+        level = 0
+        while len(todo) > 0 and level <= _DEPTH_LIMIT:
+            level += 1
+            following: list[EpollFile] = []
+            for each in todo:
+                if each is target:
+                    return _DEPTH_LIMIT + 1
+                for same in each.members.values():
+                    for member in same:
+                        inner = member.file
+                        if isinstance(inner, EpollFile):
+                            following.append(inner)
+            if len(following) > 1000:
+                return _DEPTH_LIMIT + 1
+            todo = following
+        return level
+
+    def change(self, descriptor: int, file: File, events: int, data: int) -> None:
+        """EPOLL_CTL_MOD."""
+        member = self.find(descriptor, file)
+        if member is None:
+            raise Errno(ENOENT)
+        if (member.events | events) & EPOLLEXCLUSIVE != 0:
+            raise Errno(EINVAL)
+        member.events = events
+        member.data = data
+        if member.state(member.waiter) != 0:
+            member.mark_ready()
+
+    def remove(self, descriptor: int, file: File) -> None:
+        """EPOLL_CTL_DEL."""
+        member = self.find(descriptor, file)
+        if member is None:
+            raise Errno(ENOENT)
+        watchers = file.watchers
+        if watchers is not None:
+            watchers.remove(member)
+        self.drop(member)
+
+    def drop(self, member: Member) -> None:
+        """Forget a member; its file's list of watchers is the caller's business."""
+        member.waiter.close()
+        member.waiter.member = None
+        member.owner = None
+        self._unlist(member)
+        same = self.members.get(member.descriptor)
+        if same is not None:
+            same.remove(member)
+            if len(same) == 0:
+                del self.members[member.descriptor]
+
+    def close(self) -> None:
+        everybody: list[Member] = []
+        for same in self.members.values():
+            for member in same:
+                everybody.append(member)
+        for member in everybody:
+            watchers = member.file.watchers
+            if watchers is not None:
+                watchers.remove(member)
+            self.drop(member)
+
+    # ---- The ready list ---------------------------------------------------------------------------------------
+
+    def list_member(self, member: Member) -> None:
+        if member.is_listed:
+            return
+        member.is_listed = True
+        member.previous = self.last
+        member.next = None
+        if self.last is not None:
+            self.last.next = member
+        else:
+            self.first = member
+        self.last = member
+
+    def _unlist(self, member: Member) -> None:
+        if not member.is_listed:
+            return
+        member.is_listed = False
+        following = member.next
+        previous = member.previous
+        if previous is not None:
+            previous.next = following
+        else:
+            self.first = following
+        if following is not None:
+            following.previous = previous
+        else:
+            self.last = previous
+        member.next = None
+        member.previous = None
+
+    def collect(self, limit: int) -> list[Ready]:
+        """Up to `limit` events; level-triggered members go to the end of the list, so that all get their turn."""
+        found: list[Ready] = []
+        stay: list[Member] = []
+        while len(found) < limit:
+            member = self.first
+            if member is None:
+                break
+            self._unlist(member)
+            state = member.state(None)
+            if state == 0:
+                continue
+            found.append(Ready(state, member.data))
+            if member.events & EPOLLONESHOT != 0:
+                member.events &= ~0xFFFF
+            elif member.events & EPOLLET == 0:
+                stay.append(member)
+        for member in stay:
+            self.list_member(member)
+        return found
+
+    def has_ready(self) -> bool:
+        """Whether any listed member is ready still; drops those that are not."""
+        while True:
+            member = self.first
+            if member is None:
+                return False
+            if member.state(None) != 0:
+                return True
+            self._unlist(member)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.queue)
+        return READABLE if self.has_ready() else 0

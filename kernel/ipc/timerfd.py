@@ -1,0 +1,89 @@
+"""Timers that are read: timerfd_create(2).
+
+All run on the monotonic clock; an absolute time of the wall clock is converted when it is set, so setting the wall clock later does
+not move it (Linux moves it; TFD_TIMER_CANCEL_ON_SET is refused).
+
+Context: reads sleep. `expire` runs in interrupt context and only counts and wakes.
+"""
+
+from kernel.fs.anonymous import anonymous_path
+from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
+from kernel.fs.file import File
+from kernel.lang import EAGAIN, EINVAL, Errno, span_of, u64
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.time import Timer, monotonic_ns, realtime_ns
+
+
+class DescriptorTimer(Timer):
+    """The timer behind a descriptor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interval_ns: int = 0
+        self.expirations: int = 0
+        self.queue: WaitQueue = WaitQueue()
+
+    def expire(self, now_ns: int) -> int:
+        following = 0
+        missed = 1
+        if self.interval_ns > 0:
+            missed += max(0, now_ns - self.deadline_ns) // self.interval_ns
+            following = self.deadline_ns + missed * self.interval_ns
+        self.expirations += missed
+        self.queue.wake_all()
+        return following
+
+
+class TimerFile(File):
+    """A timer descriptor."""
+
+    def __init__(self, clock: int, is_wall_clock: bool, flags: int) -> None:
+        super().__init__(anonymous_path(b"[timerfd]"), O_RDWR | flags)
+        self.clock: int = clock
+        self.is_wall_clock: bool = is_wall_clock
+        self.timer: DescriptorTimer = DescriptorTimer()
+
+    def close(self) -> None:
+        self.timer.cancel()
+
+    def set(self, value_ns: int, interval_ns: int, is_absolute: bool) -> None:
+        """Arm (value 0: disarm)."""
+        timer = self.timer
+        timer.cancel()
+        timer.expirations = 0
+        timer.interval_ns = interval_ns
+        if value_ns == 0:
+            return
+        now = monotonic_ns()
+        if not is_absolute:
+            deadline = now + value_ns
+        elif self.is_wall_clock:
+            deadline = now + value_ns - realtime_ns()
+        else:
+            deadline = value_ns
+        timer.start(max(deadline, 1))
+
+    def remaining_ns(self) -> int:
+        if not self.timer.is_armed():
+            return 0
+        return max(1, self.timer.deadline_ns - monotonic_ns())
+
+    def read(self, buffer: Buffer) -> int:
+        if buffer.remaining < 8:
+            raise Errno(EINVAL)
+        timer = self.timer
+        while timer.expirations == 0:
+            if self.flags & O_NONBLOCK != 0:
+                raise Errno(EAGAIN)
+            timer.queue.sleep(True)
+        count = timer.expirations
+        timer.expirations = 0
+        storage = bytearray(8)
+        span_of(storage).store_u64(0, u64(count))
+        return buffer.put(span_of(storage))
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.timer.queue)
+        return READABLE if self.timer.expirations > 0 else 0

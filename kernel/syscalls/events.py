@@ -1,0 +1,203 @@
+"""Event descriptors: eventfd2(2), epoll_create1(2), epoll_ctl(2), epoll_wait(2), timerfd_create(2)."""
+
+from typing import Final
+
+from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
+from kernel.ipc.epoll import EPOLLEXCLUSIVE, EpollFile
+from kernel.ipc.eventfd import EventFile
+from kernel.ipc.timerfd import TimerFile
+from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Errno, i32, u32
+from kernel.lib import user
+from kernel.sched import Poller
+from kernel.syscalls.table import syscall
+from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns
+from kernel.task import current
+from kernel.time.timers import FOREVER_NS
+
+_EFD_SEMAPHORE: Final = 1
+_EPOLL_CTL_ADD: Final = 1
+_EPOLL_CTL_DEL: Final = 2
+_EPOLL_CTL_MOD: Final = 3
+_EVENT_SIZE: Final = 12
+_MAX_EVENTS: Final = 0x7FFFFFFF // _EVENT_SIZE
+_EVENTS_AT_ONCE: Final = 1024
+
+_CLOCK_REALTIME: Final = 0
+_CLOCK_MONOTONIC: Final = 1
+_CLOCK_BOOTTIME: Final = 7
+_TFD_TIMER_ABSTIME: Final = 1
+_NS: Final = 1_000_000_000
+
+
+@syscall(284, "eventfd", status="Full", args="d")
+def eventfd(initial: u32) -> int:
+    return eventfd2(initial, 0)
+
+
+@syscall(290, "eventfd2", status="Full", args="dx")
+def eventfd2(initial: u32, flags: i32) -> int:
+    if flags & ~(_EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK) != 0:
+        raise Errno(EINVAL)
+    file = EventFile(initial, flags & O_NONBLOCK, flags & _EFD_SEMAPHORE != 0)
+    return current().files.install(file, flags & O_CLOEXEC != 0)
+
+
+# ---- epoll ----------------------------------------------------------------------------------------------------------
+
+
+@syscall(213, "epoll_create", status="Full", args="d")
+def epoll_create(size: i32) -> int:
+    if size <= 0:
+        raise Errno(EINVAL)
+    return epoll_create1(0)
+
+
+@syscall(291, "epoll_create1", status="Full", args="x")
+def epoll_create1(flags: i32) -> int:
+    if flags & ~O_CLOEXEC != 0:
+        raise Errno(EINVAL)
+    return current().files.install(EpollFile(0), flags & O_CLOEXEC != 0)
+
+
+def _set_at(descriptor: int) -> EpollFile:
+    file = current().files.get(descriptor)
+    if not isinstance(file, EpollFile):
+        raise Errno(EINVAL)
+    return file
+
+
+@syscall(233, "epoll_ctl", status="Full", args="dddp")
+def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: int) -> int:
+    events = 0
+    data = 0
+    if operation != _EPOLL_CTL_DEL:
+        events = user.read_u32(event)
+        data = user.read_i64(event + 4)
+    files = current().files
+    owner_file = files.get(set_descriptor)
+    file = files.get(descriptor)
+    if not isinstance(owner_file, EpollFile):
+        raise Errno(EINVAL)
+    owner = owner_file
+    if events & EPOLLEXCLUSIVE != 0 and (operation != _EPOLL_CTL_ADD or isinstance(file, EpollFile)):
+        raise Errno(EINVAL)
+    if operation == _EPOLL_CTL_ADD:
+        owner.add(descriptor, file, events, data)
+    elif operation == _EPOLL_CTL_MOD:
+        owner.change(descriptor, file, events, data)
+    elif operation == _EPOLL_CTL_DEL:
+        owner.remove(descriptor, file)
+    else:
+        raise Errno(EINVAL)
+    return 0
+
+
+def _wait(descriptor: int, events: int, limit: int, deadline_ns: int) -> int:
+    if limit <= 0 or limit > _MAX_EVENTS:
+        raise Errno(EINVAL)
+    user.check(events, limit * _EVENT_SIZE)
+    owner = _set_at(descriptor)
+    owner.acquire()
+    poller = Poller()
+    try:
+        while True:
+            poller.start()
+            found = owner.collect(min(limit, _EVENTS_AT_ONCE))
+            if found:
+                for index in range(len(found)):
+                    user.write_u32(events + index * _EVENT_SIZE, found[index].events)
+                    user.write_i64(events + index * _EVENT_SIZE + 4, found[index].data)
+                return len(found)
+            if deadline_ns == 0:
+                return 0
+            poller.wait_on(owner.queue)
+            if not _sleep(poller, deadline_ns):
+                return 0
+    finally:
+        poller.close()
+        owner.release()
+
+
+def _sleep(poller: Poller, deadline_ns: int) -> bool:
+    """epoll_wait never restarts: a signal is EINTR, handler or not (signal(7))."""
+    code = 0
+    try:
+        return poller.sleep_until(deadline_ns)
+    except Errno as error:
+        code = error.code
+    raise Errno(EINTR if code == ERESTARTNOHAND else code)
+
+
+@syscall(232, "epoll_wait", status="Full", args="dpdd")
+def epoll_wait(descriptor: i32, events: int, limit: i32, timeout_ms: i32) -> int:
+    return _wait(descriptor, events, limit, _deadline_ms(timeout_ms))
+
+
+def _deadline_ms(timeout_ms: int) -> int:
+    if timeout_ms == 0:
+        return 0
+    return deadline_after(timeout_ms * 1_000_000 if timeout_ms > 0 else -1)
+
+
+@syscall(281, "epoll_pwait", status="Full", args="dpddpx")
+def epoll_pwait(descriptor: i32, events: int, limit: i32, timeout_ms: i32, mask: int, mask_size: int) -> int:
+    if mask != 0:
+        temporary_mask(mask, mask_size)
+    return _wait(descriptor, events, limit, _deadline_ms(timeout_ms))
+
+
+@syscall(441, "epoll_pwait2", status="Full", args="dpdppx")
+def epoll_pwait2(descriptor: i32, events: int, limit: i32, timeout: int, mask: int, mask_size: int) -> int:
+    deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
+    if mask != 0:
+        temporary_mask(mask, mask_size)
+    return _wait(descriptor, events, limit, deadline_ns)
+
+
+# ---- timerfd --------------------------------------------------------------------------------------------------------
+
+
+@syscall(283, "timerfd_create", args="dx", notes="No alarm clocks")
+def timerfd_create(clock: i32, flags: i32) -> int:
+    if clock != _CLOCK_REALTIME and clock != _CLOCK_MONOTONIC and clock != _CLOCK_BOOTTIME:
+        raise Errno(EINVAL)
+    if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
+        raise Errno(EINVAL)
+    file = TimerFile(clock, clock == _CLOCK_REALTIME, flags & O_NONBLOCK)
+    return current().files.install(file, flags & O_CLOEXEC != 0)
+
+
+def _timer_at(descriptor: int) -> TimerFile:
+    file = current().files.get(descriptor)
+    if not isinstance(file, TimerFile):
+        raise Errno(EINVAL)
+    return file
+
+
+@syscall(286, "timerfd_settime", args="dxpp", notes="No TFD_TIMER_CANCEL_ON_SET")
+def timerfd_settime(descriptor: i32, flags: i32, value: int, old: int) -> int:
+    if flags & ~_TFD_TIMER_ABSTIME != 0:
+        raise Errno(EINVAL)
+    interval_ns = timespec_ns(value)
+    value_ns = timespec_ns(value + 16)
+    file = _timer_at(descriptor)
+    old_value_ns = file.remaining_ns()
+    old_interval_ns = file.timer.interval_ns
+    file.set(value_ns, interval_ns, flags & _TFD_TIMER_ABSTIME != 0)
+    if old != 0:
+        _write_itimerspec(old, old_value_ns, old_interval_ns)
+    return 0
+
+
+@syscall(287, "timerfd_gettime", status="Full", args="dp")
+def timerfd_gettime(descriptor: i32, value: int) -> int:
+    file = _timer_at(descriptor)
+    _write_itimerspec(value, file.remaining_ns(), file.timer.interval_ns)
+    return 0
+
+
+def _write_itimerspec(address: int, value_ns: int, interval_ns: int) -> None:
+    user.write_i64(address, interval_ns // _NS)
+    user.write_i64(address + 8, interval_ns % _NS)
+    user.write_i64(address + 16, value_ns // _NS)
+    user.write_i64(address + 24, value_ns % _NS)
