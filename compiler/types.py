@@ -270,3 +270,9 @@ def show(t: Type) -> str:
             return f"type[{show(instance)}]"
         case _:
             return type(t).__name__
+
+
+def a_type(t: Type) -> str:
+    """A type with its article."""
+    name = show(t)
+    return f"{'an' if name[0] in 'aeiAEI' or name.startswith('u8') else 'a'} {name}"

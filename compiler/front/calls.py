@@ -26,6 +26,7 @@ from mypy.nodes import (
     SuperExpr,
     SymbolNode,
     TupleExpr,
+    TypeAlias,
     TypeApplication,
     TypeInfo,
     Var,
@@ -33,13 +34,19 @@ from mypy.nodes import (
 
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, TypeConverter, type_info, unify
 from compiler.tree import (
+    BoolLit,
+    BytesLit,
     CallBuiltin,
     CallFunction,
     CallMethod,
     CallValue,
+    Captured,
     Cast,
+    ClassConstant,
     Diagnostic,
+    DictLit,
     EnumFromInt,
+    EnumMember,
     Expr,
     Field,
     FormatPart,
@@ -75,6 +82,7 @@ from compiler.types import (
     Type,
     TypeObject,
     WeakType,
+    substitute,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +91,10 @@ if TYPE_CHECKING:
 _BUILTINS = ("abs", "min", "max", "ord", "chr", "hash", "divmod", "sorted", "any", "all", "sum", "range", "enumerate", "zip", "reversed", "id")
 _CONTAINER_MODULE = "kernel.lang.runtime.containers"
 _MISSING = object()
+
+
+_CONSTANT = (IntLit, BoolLit, StrLit, BytesLit, NoneLit, Global, EnumMember, ClassConstant)
+_INERT = (*_CONSTANT, Local, Captured)
 
 
 class CallConverter:
@@ -120,7 +132,7 @@ class CallConverter:
             return self._super_call(node, callee, loc)
         if isinstance(callee, RefExpr):
             target = callee.node
-            if isinstance(target, TypeInfo):
+            if isinstance(target, TypeInfo | TypeAlias):
                 return self._construct(node, callee, loc)
             if isinstance(callee, NameExpr) and isinstance(target, FuncDef) and target in self._nested_functions():
                 return self._call_value(node, loc)
@@ -155,9 +167,7 @@ class CallConverter:
         if fullname.startswith("builtins."):
             return self.builtin(node, fullname.removeprefix("builtins."), loc)
         if fullname == "typing.cast":
-            value = self.expression(node.args[1])
-            value.type = self.convert_type(node)
-            return value
+            raise Diagnostic("KP252", loc, "cast is out", "assert isinstance(value, Class): the compiler relies on types")
         if fullname == "typing.assert_never":
             return CallBuiltin(loc, self.convert_type(node), "unreachable", [])
         prelude = prelude_name(fullname)
@@ -167,7 +177,17 @@ class CallConverter:
         if definition is None:
             raise Diagnostic("KP200", loc, f"{fullname} is overloaded and can't be called", "call a function with one signature")
         args = self.arguments(node, definition, 0, loc)
-        return CallFunction(loc, self.convert_type(node), definition.fullname, args, self.type_arguments(definition, args, self.convert_type(node), loc))
+        env = self.type_arguments(definition, args, self.convert_type(node), loc)
+        return CallFunction(loc, self._result(node, definition, env), definition.fullname, args, env)
+
+    def _result(self, node: CallExpr, definition: FuncDef, env: dict[str, Type]) -> Type:
+        """The type of a call. mypy may say u8 where our type arguments say int, since a read of a local widened."""
+        t = self.convert_type(node)
+        if isinstance(t, IntType) and isinstance(definition.type, mt.CallableType):
+            declared = substitute(self.types.convert(definition.type.ret_type, self.loc(node)), env)
+            if isinstance(declared, IntType):
+                return declared
+        return t
 
     def _intrinsic(self, node: CallExpr, name: str, loc: Loc) -> Expr:
         """A function of the prelude that the back end knows."""
@@ -195,16 +215,20 @@ class CallConverter:
         """The arguments in the order of the parameters from `skip` on, defaults filled in."""
         parameters = definition.arguments[skip:]
         found: list[Expr | None] = [None] * len(parameters)
+        order: list[int] = []  # the parameters of arguments that do something, as written
         position = 0
         for arg, kind, name in zip(node.args, node.arg_kinds, node.arg_names, strict=True):
             value = self.expression(arg)
+            place = position
             if kind == ArgKind.ARG_POS:
-                found[position] = value
                 position += 1
-                continue
-            for i, parameter in enumerate(parameters):
-                if parameter.variable.name == name:
-                    found[i] = value
+            else:
+                place = next(i for i, p in enumerate(parameters) if p.variable.name == name)
+            found[place] = value
+            if not isinstance(value, _INERT):
+                order.append(place)
+        if order != sorted(order):
+            raise Diagnostic("KP215", loc, "arguments in another order than the parameters", "write them in order, or compute them before")
         result: list[Expr] = []
         for value_or_none, parameter in zip(found, parameters, strict=True):
             if value_or_none is not None:
@@ -217,9 +241,17 @@ class CallConverter:
 
     def _default(self, initializer: Expression, definition: FuncDef, loc: Loc) -> Expr:
         """A default: an expression of the place where the function is defined, which must not depend on anything local."""
-        value = self.expression(initializer)
-        if isinstance(value, ListLit):
+        from compiler.front.expressions import Unreachable
+
+        try:
+            value = self.expression(initializer)
+        except Unreachable:
+            value = None
+        if isinstance(value, ListLit | DictLit | New):
             raise Diagnostic("KP203", loc, f"a mutable default in {definition.name}", "use None, or pass the list")
+        if not isinstance(value, _CONSTANT) or (isinstance(value, Global) and not value.final):
+            raise Diagnostic("KP203", loc, f"a default in {definition.name} that is not constant", "use a literal or a Final name")
+        value.loc = loc
         return value
 
     def type_arguments(self, definition: FuncDef, args: list[Expr], result: Type, loc: Loc) -> dict[str, Type]:
@@ -233,7 +265,7 @@ class CallConverter:
             unify(formal, actual.type, env)
         own = self.types.convert(signature.ret_type, loc)
         unify(own, result, env)
-        return {k: widen(v) for k, v in env.items()}
+        return env
 
     # Methods ---------------------------------------------------------------------------------------------------------
 
@@ -386,8 +418,11 @@ class CallConverter:
     # Classes ---------------------------------------------------------------------------------------------------------
 
     def _construct(self, node: CallExpr, callee: Expression, loc: Loc) -> Expr:
-        assert isinstance(callee, RefExpr) and isinstance(callee.node, TypeInfo)
-        info = callee.node
+        assert isinstance(callee, RefExpr)
+        aliased = type_info(callee.node.target) if isinstance(callee.node, TypeAlias) else callee.node
+        if not isinstance(aliased, TypeInfo):
+            raise Diagnostic("KP208", loc, f"{callee.fullname} can't be called", "name a class")
+        info = aliased
         name = info.fullname
         if name.startswith("builtins.") or name == "collections.deque":
             return self.construct_builtin(node, name.rsplit(".", 1)[-1], loc)
@@ -450,8 +485,6 @@ class CallConverter:
 
     def _construct_bytes(self, args: list[Expr], loc: Loc) -> Expr:
         if not args:
-            from compiler.tree import BytesLit
-
             return BytesLit(loc, BYTES, b"")
         t = args[0].type
         if isinstance(t, ClassType) and t.name == BYTE_ARRAY:
@@ -518,6 +551,8 @@ class CallConverter:
         if any(n is not None for n in node.arg_names):
             raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here")
         t = self.convert_type(node)
+        if isinstance(t, IntType) and t != U64:
+            t = INT
         return CallBuiltin(loc, t, name, args)
 
     def _isinstance(self, node: CallExpr, loc: Loc) -> Expr:
@@ -580,11 +615,6 @@ def prelude_name(fullname: str) -> str | None:
     if module == "kernel.lang.raw":
         return f"raw.{short}"
     return short
-
-
-def widen(t: Type) -> Type:
-    """Type arguments are ordinary types: a storage type's values are ints."""
-    return INT if isinstance(t, IntType) and t != U64 and not t.big_endian and t.name != "int" and False else t
 
 
 __all__ = ["CallConverter", "Field", "Global", "IntExpr", "LambdaExpr", "function_definition"]

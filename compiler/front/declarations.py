@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from compiler.front.convert_types import short_name
-from compiler.front.rules import KERNEL_ERROR, a_type, container_faults, heap_fault, walk
+from compiler.front.rules import KERNEL_ERROR, container_faults, heap_fault, walk
 from compiler.tree import (
     CallFunction,
     CallMethod,
@@ -19,7 +19,19 @@ from compiler.tree import (
     Loc,
     Program,
 )
-from compiler.types import ArrayType, BoolType, ClassType, EnumType, IntType, StructType, TypeVariable
+from compiler.types import (
+    NONE,
+    ArrayType,
+    BoolType,
+    ClassType,
+    EnumType,
+    IntType,
+    NoneType,
+    StructType,
+    Type,
+    TypeVariable,
+    a_type,
+)
 
 UNSAFE_MODULES = ("kernel.lang.unsafe", "arch.x86_64.instructions")
 _HOOKS = (
@@ -32,8 +44,9 @@ def check_classes(program: Program) -> None:
     """Judge all classes."""
     for decl in program.classes.values():
         if decl.kind in ("class", "exception", "struct"):
-            _check_methods(decl)
+            _check_methods(program, decl)
         if decl.kind == "class":
+            _check_overrides(program, decl)
             _check_heap_fields(decl)
             _check_all_set(program, decl)
         elif decl.kind == "struct":
@@ -46,13 +59,36 @@ def _fail(decl: ClassDecl, code: str, message: str, hint: str, loc: Loc | None =
     decl.errors.append(Diagnostic(code, loc or decl.loc, message, hint))
 
 
-def _check_methods(decl: ClassDecl) -> None:
+def _check_methods(program: Program, decl: ClassDecl) -> None:
     for full_name in decl.methods:
         method = full_name.removeprefix(decl.name + ".")
         if method == "__del__":
             _fail(decl, "KP230", f"{short_name(decl.name)} has __del__", "end it with close() or with; memory frees itself")
+        elif method == "__exit__" and not isinstance(_result(program, full_name), NoneType):
+            _fail(decl, "KP248", f"{short_name(decl.name)}.__exit__ returns something", "it can't swallow exceptions: return nothing")
         elif method in _HOOKS:
             _fail(decl, "KP231", f"{short_name(decl.name)} has {method}", "everything is known at compile time: write plain methods")
+
+
+def _result(program: Program, name: str) -> Type:
+    function = program.functions.get(name)
+    return function.result if function is not None and not function.errors else NONE
+
+
+def _check_overrides(program: Program, decl: ClassDecl) -> None:
+    """An override has the storage types of what it overrides: to mypy u8 and int are one type, in memory they are not."""
+    base = program.classes.get(decl.base.name) if isinstance(decl.base, ClassType) else None
+    for full_name in decl.methods if base is not None else ():
+        method = full_name.removeprefix(decl.name + ".")
+        inherited = _find_method(program, base, method)
+        own = program.functions.get(full_name)
+        if own is None or inherited is None or method == "__init__":
+            continue
+        pairs = [(p.type, q.type) for p, q in zip(own.params[1:], inherited.params[1:], strict=False)]
+        for ours, theirs in [*pairs, (own.result, inherited.result)]:
+            if isinstance(ours, IntType) and isinstance(theirs, IntType) and ours != theirs:
+                message = f"{method} has {a_type(ours)} where the base class has {a_type(theirs)}"
+                _fail(decl, "KP109", message, "an override has the same types of ints", own.loc)
 
 
 def _check_heap_fields(decl: ClassDecl) -> None:

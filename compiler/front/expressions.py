@@ -90,6 +90,7 @@ from compiler.types import (
     BOOL,
     INT,
     NONE,
+    U64,
     ArrayType,
     BytesType,
     ClassType,
@@ -203,8 +204,17 @@ class ExpressionConverter(CallConverter):
         if declared is not None:
             self.function.locals[name] = declared
         elif var.type is not None:
-            self.function.locals[name] = self.types.convert(var.type, loc)
+            t = self.types.convert(var.type, loc)
+            # A read widens: only an annotation makes a local of a storage type.
+            self.function.locals[name] = widened(t) if var.is_inferred else t
         return name
+
+    def declared_type(self, name: str) -> Type | None:
+        """The declared type of a local or parameter of this function."""
+        found = self.function.locals.get(name)
+        if found is None:
+            found = next((p.type for p in self.function.params if p.name == name), None)
+        return found
 
     def is_outer(self, var: Var) -> bool:
         """Whether the variable belongs to an enclosing function."""
@@ -249,12 +259,16 @@ class ExpressionConverter(CallConverter):
                 return self._index(node, loc)
             case ConditionalExpr():
                 test = self.expression(node.cond)
-                return Conditional(loc, self.convert_type(node), test, self.expression(node.if_expr), self.expression(node.else_expr))
+                then, orelse = self.expression(node.if_expr), self.expression(node.else_expr)
+                return Conditional(loc, common(self.convert_type(node), then, orelse), test, then, orelse)
             case ListExpr():
                 return ListLit(loc, self.convert_type(node), [self.expression(i) for i in node.items])
             case TupleExpr():
                 items = [self.expression(i) for i in node.items]
-                return TupleLit(loc, self.convert_type(node), items)
+                whole = self.convert_type(node)
+                if isinstance(whole, TupleType) and len(whole.items) == len(items):
+                    whole = TupleType(tuple(common(t, i) for t, i in zip(whole.items, items, strict=True)))
+                return TupleLit(loc, whole, items)
             case DictExpr():
                 pairs = []
                 for key, value in node.items:
@@ -267,7 +281,8 @@ class ExpressionConverter(CallConverter):
             case AssignmentExpr():
                 value = self.expression(node.value)
                 assert isinstance(node.target.node, Var)
-                return Walrus(loc, self.convert_type(node), self.local_name(node.target.node, loc), value)
+                name = self.local_name(node.target.node, loc)
+                return Walrus(loc, common(self.convert_type(node), value), name, value)
             case LambdaExpr():
                 return self._lambda(node, loc)
             case SetExpr():
@@ -311,8 +326,14 @@ class ExpressionConverter(CallConverter):
                 outer = self.outer
                 while outer is not None and target not in outer.names:
                     outer = outer.outer
-                return Captured(loc, t, outer.names[target] if outer is not None else node.name)
-            return Local(loc, t, self.local_name(target, loc))
+                if outer is None:
+                    return Captured(loc, t, node.name)
+                name = outer.names[target]
+                declared = outer.declared_type(name)
+                return Captured(loc, declared if isinstance(declared, IntType) else t, name)
+            name = self.local_name(target, loc)
+            declared = self.declared_type(name)
+            return Local(loc, declared if isinstance(declared, IntType) else t, name)
         if isinstance(target, FuncDef) and node.kind == LDEF:
             return Local(loc, self.convert_type(node), node.name)
         return self.global_reference(node, loc)
@@ -360,6 +381,8 @@ class ExpressionConverter(CallConverter):
         t = receiver.type
         name = node.name
         if isinstance(t, EnumType) and name in ("value", "name"):
+            if name == "value" and not isinstance(self.convert_type(node), IntType):
+                raise Diagnostic("KP193", loc, "an enum whose values are not ints", "keep what belongs to the members in a list, by value")
             return CallBuiltin(loc, INT if name == "value" else StrType(), f"Enum.{name}", [receiver])
         if info is None:
             raise Diagnostic("KP177", loc, f"no field {name} here")
@@ -367,7 +390,7 @@ class ExpressionConverter(CallConverter):
         match symbol:
             case Var():
                 if symbol.is_classvar or (symbol.is_final and symbol.final_value is not None and not symbol.final_set_in_init):
-                    return ClassConstant(loc, self.convert_type(node), owner, name)
+                    return self._instance_constant(receiver, owner, name, self.convert_type(node), loc)
                 if symbol.is_property:
                     return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], True)
                 if isinstance(t, RawArrayType | SpanType | ArrayType):
@@ -384,6 +407,19 @@ class ExpressionConverter(CallConverter):
             case _:
                 raise Diagnostic("KP177", loc, f"{info.name} has no field {name}")
 
+    def _instance_constant(self, receiver: Expr, owner: str, name: str, t: Type, loc: Loc) -> Expr:
+        """A class constant read through an instance, which may be of a subclass that gives it another value."""
+        value: Expr = ClassConstant(loc, t, owner, name)
+        below = self.shared.overriding(owner, name)
+        if below and not isinstance(receiver, Local | Captured):
+            message = f"{name} has another value in {below[0].name}, and which one is meant is known only at run time"
+            raise Diagnostic("KP249", loc, message, "name the object first, or make it a method that the subclass overrides")
+        for info in reversed(below):
+            cls = self.types.convert(mt.Instance(info, list(info.defn.type_vars)), loc)
+            test = CallBuiltin(loc, BOOL, "isinstance", [receiver], [cls])
+            value = Conditional(loc, t, test, ClassConstant(loc, t, info.fullname, name), value)
+        return value
+
     # Operators -------------------------------------------------------------------------------------------------------
 
     def _operator(self, node: OpExpr, loc: Loc) -> Expr:
@@ -393,7 +429,7 @@ class ExpressionConverter(CallConverter):
                 right = self.expression(node.right)
             except Unreachable:
                 return left
-            return BoolOp(loc, self.convert_type(node), node.op, left, right)
+            return BoolOp(loc, common(self.convert_type(node), left, right), node.op, left, right)
         if node.op == "/":
             raise Diagnostic("KP180", loc, "/ makes a float", "use // (it rounds down)")
         if node.op == "@":
@@ -588,6 +624,18 @@ def element_type(iterable: Expr) -> Type | None:
     if isinstance(t, SpanType | ArrayType):
         return t.element
     return INT if isinstance(t, BytesType) else None
+
+
+def widened(t: Type) -> Type:
+    """The type of a value that was read from a place of type `t`."""
+    return INT if isinstance(t, IntType) and t != U64 else t
+
+
+def common(t: Type, *values: Expr) -> Type:
+    """mypy's type of an expression that gives one of `values`: a storage type only if all of them surely fit in it."""
+    if isinstance(t, IntType) and t != U64 and not all(v.type == t for v in values):
+        return INT
+    return t
 
 
 def value_type_name(t: Type, loc: Loc) -> str:

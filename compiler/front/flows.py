@@ -41,10 +41,15 @@ from compiler.types import (
     ArrayType,
     ClassType,
     EnumType,
+    FunctionType,
     IntType,
     OptionalType,
+    RawArrayType,
+    SpanType,
     StructType,
+    TupleType,
     Type,
+    a_type,
     substitute,
 )
 
@@ -62,6 +67,7 @@ def _visit(program: Program, function: Function, node: Any, errors: list[Diagnos
         function = node
     for value, t in _flows(program, function, node):
         _judge_bool(value, t, errors)
+        _judge_storage(value, t, errors)
     for value in _named_again(function, node):
         hint = "write .copy() to copy it"
         if isinstance(value.type, ArrayType):
@@ -142,6 +148,39 @@ def _judge_bool(value: Expr, t: Type, errors: list[Diagnostic]) -> None:
         errors.append(Diagnostic("KP184", value.loc, "a bool where an int is wanted", "write int(b)"))
     if isinstance(value.type, IntType | EnumType) and place == BOOL:
         errors.append(Diagnostic("KP184", value.loc, "an int where a bool is wanted", "write != 0"))
+
+
+def _judge_storage(value: Expr, t: Type, errors: list[Diagnostic]) -> None:
+    """To mypy list[u8] and list[int] are one type; in memory they are not."""
+    if not same_storage(value.type, t):
+        message = f"{a_type(value.type)} where {a_type(t)} is wanted"
+        errors.append(Diagnostic("KP254", value.loc, message, "the elements have another size: use one type for both"))
+
+
+def same_storage(actual: Type, formal: Type) -> bool:
+    """Whether the type arguments of two types that mypy holds for compatible are laid out alike."""
+    match actual, formal:
+        case OptionalType(inner), OptionalType(other):
+            return same_storage(inner, other)
+        case _, OptionalType(other):
+            return same_storage(actual, other)
+        case ClassType(name, args), ClassType(other_name, others) if name == other_name:
+            return all(_same_argument(a, b) for a, b in zip(args, others, strict=False))
+        case (SpanType(a), SpanType(b)) | (ArrayType(a, _), ArrayType(b, _)) | (RawArrayType(a), RawArrayType(b)):
+            return _same_argument(a, b)
+        case FunctionType(params, result), FunctionType(others, other_result):
+            pairs = [*zip(params, others, strict=False), (result, other_result)]
+            return all(_same_argument(a, b) for a, b in pairs)
+        case TupleType(items), TupleType(others):
+            return all(same_storage(a, b) for a, b in zip(items, others, strict=False))
+        case _:
+            return True
+
+
+def _same_argument(a: Type, b: Type) -> bool:
+    if isinstance(a, IntType) and isinstance(b, IntType):
+        return a == b
+    return same_storage(a, b)
 
 
 # Structs and Arrays ---------------------------------------------------------------------------------------------------

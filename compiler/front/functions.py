@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import mypy.types as mt
-from mypy.nodes import CallExpr, Decorator, Expression, FuncDef, MypyFile, NameExpr, RefExpr, StrExpr
+from mypy.nodes import CallExpr, ClassDef, Decorator, Expression, FuncDef, MypyFile, NameExpr, RefExpr, StrExpr, TypeInfo
 
 from compiler.diagnostics import internal_error
 from compiler.front.classes import decorator_name
@@ -22,6 +22,19 @@ class Converter:
         self.type_map = type_map
         self.types = TypeConverter(structs)
         self.trees = trees
+        self._constants: dict[str, list[TypeInfo]] | None = None
+
+    def overriding(self, owner: str, name: str) -> list[TypeInfo]:
+        """The classes below `owner` that give a class constant another value, the lowest first."""
+        if self._constants is None:
+            self._constants = {}
+            for tree in self.trees.values():
+                for statement in tree.defs:
+                    if isinstance(statement, ClassDef):
+                        for constant in statement.info.names:
+                            self._constants.setdefault(constant, []).append(statement.info)
+        below = [i for i in self._constants.get(name, ()) if i.fullname != owner and any(b.fullname == owner for b in i.mro)]
+        return sorted(below, key=lambda info: (-len(info.mro), info.fullname))
 
     def convert_function(self, node: FuncDef | Decorator, tree: MypyFile) -> Function:
         """The typed tree of a function. Broken rules of the subset are kept in `errors`."""

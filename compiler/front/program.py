@@ -12,6 +12,7 @@ from pathlib import Path
 
 import mypy.version
 from mypy.build import BuildResult, build
+from mypy.errorcodes import POSSIBLY_UNDEFINED
 from mypy.errors import CompileError
 from mypy.modulefinder import BuildSource
 from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
@@ -119,7 +120,8 @@ def mypy_options(root: str) -> Options:
     options.disallow_any_generics = True
     options.disallow_untyped_calls = True
     options.check_untyped_defs = True
-    options.strict_equality = False
+    options.strict_equality = False  # int and storage types are not one type to mypy
+    options.enabled_error_codes = {POSSIBLY_UNDEFINED}  # compiled code can't find out that a local has no value yet
     options.warn_return_any = True
     options.implicit_reexport = True
     options.local_partial_types = True
@@ -206,4 +208,8 @@ def _convert_function(program: Program, converter: Converter, statement: FuncDef
 def _enter(program: Program, converter: Converter, statement: FuncDef | Decorator, tree: MypyFile, suffix: str) -> None:
     function = converter.convert_function(statement, tree)
     function.name += suffix
+    for line in tree.ignored_lines:
+        if function.loc.line <= line <= function.loc.end_line:
+            hint = "change the code so that its types are right; the compiler relies on them"
+            function.errors.append(Diagnostic("KP253", Loc(tree.path, line), "type: ignore is out", hint))
     program.functions[function.name] = function

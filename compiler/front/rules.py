@@ -64,6 +64,7 @@ from compiler.types import (
     TupleType,
     Type,
     TypeVariable,
+    a_type,
     is_reference,
     show,
 )
@@ -421,12 +422,6 @@ def container_faults(t: Type) -> Iterator[tuple[str, str, str]]:
             message, code, hint = fault
             yield f"{message} in a {kind}", code, hint
         yield from container_faults(item)
-
-
-def a_type(t: Type) -> str:
-    """A type with its article."""
-    name = show(t)
-    return f"{'an' if name[0] in 'aeiAEI' or name.startswith('u8') else 'a'} {name}"
 
 
 def heap_fault(t: Type) -> tuple[str, str, str] | None:

@@ -369,6 +369,8 @@ class StatementConverter(ExpressionConverter):
         if isinstance(t, ClassType) and node.op == "+" and t.name in (LIST, BYTE_ARRAY, DEQUE):
             out.append(ExprStmt(loc, self.extend_call(self.expression(left), value, loc)))
             return
+        if isinstance(t, ClassType | StructType) or (isinstance(left, IndexExpr) and isinstance(self.convert_type(left), ClassType | StructType)):
+            raise Diagnostic("KP194", loc, f"{node.op}= on this", f"write a = a {node.op} b")
         target = self.target(left)
         result = self.augmented_type(target.type, value.type)
         out.append(AugAssign(loc, target, node.op, value, result))
@@ -470,5 +472,5 @@ class StatementConverter(ExpressionConverter):
         if not isinstance(ref.node, TypeInfo):
             raise Diagnostic("KP158", loc, "this kind of pattern is out")
         fields = {k: self._pattern(v) for k, v in zip(node.keyword_keys, node.keyword_values, strict=True)}
-        simple: dict[str, Type] = {"builtins.int": INT, "builtins.bool": BOOL, "builtins.bytes": BytesType()}
-        return ClassPattern(loc, simple.get(ref.node.fullname) or ClassType(ref.node.fullname), fields)
+        t = self.types.convert(mt.Instance(ref.node, list(ref.node.defn.type_vars)), loc)
+        return ClassPattern(loc, t, fields)
