@@ -1,23 +1,25 @@
 """The line table: from a code address to Python frames, inlined ones included.
 
-`extract` reads the DWARF of one object (with pyelftools), once for each object: `compiler/backend.py` caches the result beside it.
-`build` puts the objects of an image together, at the addresses that the linker's map gives, and encodes the table. The kernel
-carries it in the section `.krait_lines` and reads it in `kernel/lib/traceback.py`; for programs on the host, `Table` reads it here.
+`extract` reads the DWARF of one object (with pyelftools), once for each object: `compiler/backend.py` caches the result
+beside it. `build` puts the objects of an image together, at the addresses that the linker's map gives, and encodes the
+table. The kernel carries it in the section `.krait_lines` and reads it in `kernel/lib/traceback.py`; for programs on the
+host, `Table` reads it here.
 
 Format, little-endian, all offsets in bytes from the start of the table:
 
-    header   12 u32: MAGIC, size of the table; then count and offset of blocks, scopes, functions; offset of rows, of
+    header   12 u32: MAGIC, size of the table; then count and offset of blocks, scopes, rows; offset of functions, of
              strings; low and high half of the image's base address
     blocks   u32 address, u32 offset in rows: every BLOCK_ROWS rows, in the order of addresses
-    rows     three variable-length numbers each: address minus that of the row before, line minus the line before, scope
-             minus the scope before (the last two signed, zigzag); in front of a block's first row stand its address, 0 and 0
+    rows     three variable-length numbers each: address minus that of the row before, line minus the line before,
+             scope minus the scope before (the last two signed, zigzag); for a block's first row "before" is its
+             address, 0 and 0
     scopes   u16 function, u16 line of the call in the parent, u32 parent scope; scope 0 is "no Python code"
     functions  u32 offset of its name, u32 offset of its file's name
     strings  UTF-8, each with a NUL behind it
 
-A variable-length number has 7 bits a byte, the lowest first, bit 7 set in all but the last byte. Addresses are relative to the base.
-A row holds from its address to the next row's. Scopes with a parent are inlined functions. A return address is looked up at the
-address minus 1: the call is what counts.
+A variable-length number has 7 bits a byte, the lowest first, bit 7 set in all but the last byte. Addresses are relative
+to the base. A row holds from its address to the next row's. Scopes with a parent are inlined functions. A return address
+is looked up at the address minus 1: the call is what counts.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ def extract(data: bytes) -> ObjectLines:
 
 
 def with_section_bases(data: bytes) -> bytes:
-    """The object with code section n at n << SECTION_SHIFT: its symbols' values, from which relocations are computed."""
+    """The object with code section n at n << SECTION_SHIFT: the values of its symbols, from which relocations come."""
     from elftools.elf.elffile import ELFFile
 
     elf = ELFFile(io.BytesIO(data))
@@ -316,7 +318,7 @@ def encode(encoder: Encoder, rows: list[tuple[int, int, int]], base: int) -> byt
         body += part + b"\0" * (-len(part) % 4)
     header = struct.pack(
         f"<{HEADER_WORDS}I", MAGIC, HEADER_WORDS * 4 + len(body), len(blocks) // 8, offsets[0],
-        len(encoder.scopes), offsets[1], len(encoder.functions), offsets[2], offsets[3], offsets[4],
+        len(encoder.scopes), offsets[1], len(rows), offsets[3], offsets[2], offsets[4],
         base & 0xFFFF_FFFF, base >> 32 & 0xFFFF_FFFF,
     )  # fmt: skip
     return header + bytes(body)
@@ -345,7 +347,7 @@ class Table:
         if words[0] != MAGIC:
             raise ValueError("not a line table")
         self.block_count, self.blocks = words[2:4]
-        self.scopes, self.functions, self.rows, self.strings = words[5], words[7], words[8], words[9]
+        self.scopes, self.row_count, self.rows, self.functions, self.strings = words[5:10]
         self.base = words[10] | words[11] << 32
         self.block_addresses = [
             struct.unpack_from("<I", data, self.blocks + 8 * number)[0] for number in range(self.block_count)
@@ -360,10 +362,7 @@ class Table:
         place = self.rows + int(struct.unpack_from("<I", self.data, self.blocks + 8 * block + 4)[0])
         at, line, scope = self.block_addresses[block], 0, 0
         found = (0, 0)
-        end = self.strings
-        for _ in range(BLOCK_ROWS):
-            if place >= end:
-                break
+        for _ in range(min(BLOCK_ROWS, self.row_count - block * BLOCK_ROWS)):
             delta, place = self._number(place)
             line_delta, place = self._number(place)
             scope_delta, place = self._number(place)
