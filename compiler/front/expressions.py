@@ -265,6 +265,8 @@ class ExpressionConverter(CallConverter):
                 return ListLit(loc, self.convert_type(node), [self.expression(i) for i in node.items])
             case TupleExpr():
                 items = [self.expression(i) for i in node.items]
+                if node not in self.shared.type_map:  # mypy looks at the parts of `a, b = c, d` one by one
+                    return TupleLit(loc, TupleType(tuple(i.type for i in items)), items)
                 whole = self.convert_type(node)
                 if isinstance(whole, TupleType) and len(whole.items) == len(items):
                     whole = TupleType(tuple(common(t, i) for t, i in zip(whole.items, items, strict=True)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, truth, tuple_item
 from compiler.lower.expressions import lower, lower_as, lower_truth, operate
 from compiler.lower.function import TRAP_ASSERT, TRAP_INDEX, Closure, FunctionLowerer, LoopContext
+from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.objects import call_method, field_place, write_field
 from compiler.lower.values import NONE_VALUE, Value
 from compiler.tree import (
@@ -17,12 +19,14 @@ from compiler.tree import (
     Break,
     Continue,
     Delete,
+    Expr,
     ExprStmt,
     FieldTarget,
     For,
     GlobalTarget,
     If,
     IndexTarget,
+    IntLit,
     LocalTarget,
     Match,
     NestedFunction,
@@ -39,7 +43,18 @@ from compiler.tree import (
     With,
     Yield,
 )
-from compiler.types import ArrayType, NeverType, NoneType, RawArrayType, SpanType, StructType, TupleType, show
+from compiler.types import (
+    INT,
+    ArrayType,
+    ClassType,
+    NeverType,
+    NoneType,
+    RawArrayType,
+    SpanType,
+    StructType,
+    TupleType,
+    show,
+)
 
 
 def lower_body(fn: FunctionLowerer, body: list[Stmt]) -> None:
@@ -95,7 +110,7 @@ def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
             fn.store_at(address, coerce(fn, value, element), element, aligned, counted)
         case SetItemTarget():
             container = lower(fn, target.container)
-            index = lower(fn, target.index)
+            index = item_index(fn, container, target.index)
             fn.set_loc(target.loc)
             call_method(fn, container, "__setitem__", [index, value])
         case PropertyTarget():
@@ -156,7 +171,7 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             fn.store_at(address, coerce(fn, updated(old), element), element, aligned, counted)
         case SetItemTarget():
             container = lower(fn, target.container)
-            index = lower(fn, target.index)
+            index = item_index(fn, container, target.index)
             fn.set_loc(s.loc)
             old = call_method(fn, container, "__getitem__", [index])
             call_method(fn, container, "__setitem__", [index, updated(old)])
@@ -167,6 +182,14 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             call_method(fn, receiver, f"{target.name}.setter", [updated(old)])
         case _:
             raise fn.error("KP972", "this cannot be assigned", loc=target.loc)
+
+
+def item_index(fn: FunctionLowerer, container: Value, index: Expr) -> Value:
+    """The index of an item to store: a negative literal counts from the end of a sequence."""
+    from_end = isinstance(index, IntLit) and index.value < 0
+    if from_end and isinstance(container.type, ClassType) and container.type.name in (LIST, DEQUE, BYTE_ARRAY):
+        return integers.arithmetic(fn, "+", call_method(fn, container, "__len__", []), lower(fn, index), INT)
+    return lower(fn, index)
 
 
 def delete(fn: FunctionLowerer, s: Delete) -> None:

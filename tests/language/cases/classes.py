@@ -21,7 +21,7 @@ class Shape:
 
     @property
     def sides(self) -> int:
-        return self.SIDES
+        return Shape.SIDES
 
     @staticmethod
     def unit() -> int:

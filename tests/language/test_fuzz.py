@@ -1,0 +1,19 @@
+"""A bounded run of the program fuzzer. `FUZZ_SEED` sets the seed; a longer run: `python -m tools.fuzz_language`."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tools.fuzz_language import round_of
+
+PROGRAMS = 30
+
+
+@pytest.mark.timeout(300)
+def test_random_programs_agree_with_checked_python() -> None:
+    seed = int(os.environ.get("FUZZ_SEED", time.time() // 60 % 100_000))
+    print(f"seed {seed}")
+    assert round_of(seed, PROGRAMS, "release", traps=2) == [], f"python -m tools.fuzz_language --seed {seed}"

@@ -1,0 +1,16 @@
+"""The speed gate: each kernel computes what its C twin computes, within its budget of instructions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.twins.measure import BUDGETS, measure, names
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", names())
+def test_twin(name: str) -> None:
+    measured = measure(name)
+    print(f"{name}: {measured.python} instructions against {measured.c}, {measured.ratio:.2f}")
+    assert measured.same_result
+    assert measured.ratio <= BUDGETS[name]
