@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from compiler.lower import integers
@@ -20,10 +21,11 @@ from compiler.lower.convert import (
 )
 from compiler.lower.expressions import lower, lower_as
 from compiler.lower.function import TRAP_ENUM, TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
+from compiler.lower.interfaces import LIST
 from compiler.lower.layout import is_pointer, live_object
 from compiler.lower.objects import allocate, call_method, construct_array, is_instance
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned
-from compiler.tree import CallBuiltin, Compare, IntLit, StrLit, TupleLit
+from compiler.tree import CallBuiltin, Compare, Comprehension, IntLit, ListLit, StrLit, TupleLit
 from compiler.types import (
     BOOL,
     BYTES,
@@ -162,6 +164,10 @@ AS_BYTES = {"startswith", "endswith", "isdigit"}  # mean the same on the UTF-8 f
 
 def text_method(fn: FunctionLowerer, e: CallBuiltin, prefix: str, method: str) -> Value:
     """A method of bytes or str: a function of the run-time library."""
+    if e.name == "bytes.of_list" and isinstance(e.args[0], ListLit | Comprehension):
+        # mypy takes the items of bytes([…]) for SupportsIndex.
+        items = replace(e.args[0], type=ClassType(LIST, (INT,)))
+        return call_runtime(fn, e.name, [lower(fn, items)])
     values = values_of(fn, e)
     if e.name == "bytes.split" and len(values) == 1:
         return call_runtime(fn, "bytes.split_spaces", values)
@@ -566,7 +572,7 @@ def int_parse(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`int(text, base)`."""
     values = values_of(fn, e)
     values[0] = values[0].of_type(BYTES)
-    return call_named(fn, "kernel.lang.runtime.byte_strings.parse_int", values)
+    return call_runtime(fn, "int.parse", values)
 
 
 def hash_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:

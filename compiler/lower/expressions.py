@@ -76,6 +76,7 @@ from compiler.types import (
     IntType,
     OptionalType,
     StrType,
+    StructType,
     TupleType,
     Type,
     TypeObject,
@@ -198,6 +199,10 @@ def unary(fn: FunctionLowerer, e: Unary) -> Value:
         return Value(invert(fn, lower_truth(fn, e.operand)), BOOL)
     operand = lower(fn, e.operand)
     fn.set_loc(e.loc)
+    if isinstance(operand.type, ClassType | StructType):
+        from compiler.lower.objects import call_method
+
+        return call_method(fn, operand, {"-": "__neg__", "~": "__invert__", "+": "__pos__"}[e.op], [])
     if e.op == "+":
         return operand
     if not is_integer(operand.type):

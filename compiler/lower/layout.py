@@ -227,7 +227,8 @@ def by_address(t: Type) -> bool:
 def is_pointer(t: Type) -> bool:
     """Whether the register form of `t` is one pointer (references, functions, structs; None is null)."""
     inner = t.inner if isinstance(t, OptionalType) else t
-    return is_reference(inner) or isinstance(inner, FunctionType | StructType | ArrayType)
+    # A class as a value is a parameter of `__exit__` only: always None, but it needs a form.
+    return is_reference(inner) or isinstance(inner, FunctionType | StructType | ArrayType | TypeObject)
 
 
 def register_type(t: Type) -> str:

@@ -202,7 +202,8 @@ def over_reversed(fn: FunctionLowerer, e: Expr, body: Body, frame: Frame, end: s
     if isinstance(e, CallBuiltin) and e.name == "range":
         values = [as_int(fn, lower(fn, a)) for a in e.args]
         if len(values) > 2 and values[2].constant != 1:
-            raise fn.error("KP990", "reversed of a range with a step", "write the range backwards", e.loc)
+            reversed_steps(fn, values, body, frame, end, done)
+            return
         low = values[0] if len(values) > 1 else int_constant(0)
         high = values[1] if len(values) > 1 else values[0]
         count_down(fn, low, high, body, frame, end, done)
@@ -214,6 +215,22 @@ def over_reversed(fn: FunctionLowerer, e: Expr, body: Body, frame: Frame, end: s
         body(sequence_item(fn, sequence, index))
 
     count_down(fn, int_constant(0), length, at, frame, end, done)
+
+
+def reversed_steps(fn: FunctionLowerer, values: list[Value], body: Body, frame: Frame, end: str, done: str) -> None:
+    """`reversed(range(start, stop, step))`: from the last number back to `start`."""
+    from compiler.lower.integers import arithmetic
+
+    start, stop, step = values
+    if step.constant is None or step.constant == 0:
+        raise fn.error("KP990", "reversed of a range whose step is no constant", "write the range backwards")
+    one = int_constant(1 if step.constant > 0 else -1)
+    # An empty range gives a last number before `start`, so that the loop ends at once.
+    span = arithmetic(fn, "-", arithmetic(fn, "-", stop, start, INT), one, INT)
+    steps = arithmetic(fn, "//", span, step, INT)
+    last = arithmetic(fn, "+", start, arithmetic(fn, "*", steps, step, INT), INT)
+    limit = arithmetic(fn, "-", start, one, INT)
+    count_range(fn, last, limit, int_constant(-step.constant), body, frame, end, done)
 
 
 def count_down(fn: FunctionLowerer, low: Value, high: Value, body: Body, frame: Frame, end: str, done: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from compiler.lower.interfaces import DebugInfo, Options
 
-BASE_ATTRIBUTES = '"frame-pointer"="all" nounwind null_pointer_is_valid'
+BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" nounwind null_pointer_is_valid'
 
 INTRINSICS: dict[str, str] = {
     "llvm.ubsantrap": "declare void @llvm.ubsantrap(i8)",

@@ -86,7 +86,7 @@ class Lowering:
         world = self.world
         scratch = Module("discovery", self.options, NoDebugInfo())
         for name in entry_points:
-            self.guard(lambda name=name: world.instance(world.function(name, NOWHERE), {}))  # type: ignore[misc]
+            self.guard(lambda name=name: world.external.add(world.instance(world.function(name, NOWHERE), {}).symbol))  # type: ignore[misc]
         for function in self.program.functions.values():
             if "export" in function.decorators and is_imported(self.program, function.name):
                 self.guard(lambda function=function: world.instance(function, {}))  # type: ignore[misc]
