@@ -35,6 +35,7 @@ enum {
     KIND_PANIC = 10,
     KIND_STACK_OVERFLOW = 15,
     FRAMES_KEPT = 64, /* at each end of a deep stack */
+    FRAMES_OF_RAISE = 16, /* few, since most exceptions are caught */
 };
 
 static const size_t DEFAULT_MEMORY = (size_t)2 << 30;
@@ -202,14 +203,14 @@ void krait_panic_message(const char *object)
 }
 
 /* Where the last exception was raised: its return addresses, for the case that nobody catches it. */
-static uintptr_t raised[FRAMES_KEPT];
+static uintptr_t raised[FRAMES_OF_RAISE];
 static size_t raised_count;
 
 void krait_raised(void)
 {
     uintptr_t *frame = __builtin_frame_address(0);
     raised_count = 0;
-    while ((uintptr_t)frame + 16 <= stack_top && raised_count < FRAMES_KEPT) {
+    while ((uintptr_t)frame + 16 <= stack_top && raised_count < FRAMES_OF_RAISE) {
         raised[raised_count++] = frame[1];
         if (frame[0] <= (uintptr_t)frame)
             break;
