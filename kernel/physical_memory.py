@@ -10,6 +10,7 @@ from arch.x86_64 import boot_memory, paging
 from arch.x86_64.bootinfo import BootInfo, BootInfoError
 from arch.x86_64.context import boot_stack_top
 from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SHIFT, direct_map, page_ceiling, page_floor
+from kernel import command_line
 from kernel.drivers import power
 from kernel.lang import panic
 from kernel.mm import frames, heap, reclaim, slabs
@@ -29,6 +30,7 @@ def start(protocol: int, info: int) -> None:
         boot_memory.reserve_image(boot_info)
         boot_info.parse(boot_memory.low_memory, protocol, info)
         boot_info.find_usable()
+        _limit(command_line.size_of(boot_info.command_line(), b"mem"))
     except BootInfoError as error:
         panic(f"the boot loader's information is unusable ({error.code})")
     power.soft_off.find(boot_memory.low_memory, boot_info.rsdp)  # while the boot tables still map the firmware
@@ -48,6 +50,19 @@ def release_initrd() -> None:
     if first < end:
         frames.add_range(first, end)
     boot_info.initrd_end = boot_info.initrd_start
+
+
+def _limit(limit: int) -> None:
+    """`mem=`: use no memory from this physical address on. 0 means all, and so does a limit that leaves nothing to start with."""
+    if limit == 0 or boot_info.usable_start[0] >= limit:
+        return
+    kept = 0
+    for i in range(boot_info.usable_count):
+        if boot_info.usable_start[i] < limit:
+            boot_info.usable_start[kept] = boot_info.usable_start[i]
+            boot_info.usable_end[kept] = min(boot_info.usable_end[i], limit)
+            kept += 1
+    boot_info.usable_count = kept
 
 
 def _start_frames() -> None:
@@ -74,8 +89,11 @@ def _start_frames() -> None:
 
 
 def _table_page() -> int:
-    """A zeroed page for a page table."""
-    return frames.allocate_zeroed_frame() << PAGE_SHIFT
+    """A zeroed page for a page table; 0 if there is none."""
+    try:
+        return frames.allocate_zeroed_frame() << PAGE_SHIFT
+    except MemoryError:
+        return 0
 
 
 def _own_stack_top() -> int:

@@ -9,6 +9,8 @@ Context: on the running thread's kernel stack, or on a stack of its own for NMI,
 Interrupts are off. Page faults may sleep.
 """
 
+from typing import Final
+
 from arch.x86_64 import extable, idt
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.machine import fault_address
@@ -17,7 +19,9 @@ from kernel.drivers.pic8259 import FIRST_VECTOR, LINE_COUNT
 from kernel.lang import export
 from kernel.lib.panic import kernel_fault
 from kernel.mm.fault import Access, FaultOutcome
+from kernel.sched import yield_now
 from kernel.task.deliver import before_user_mode
+from kernel.task.memory_shortage import kill_largest
 from kernel.task.send import force
 from kernel.task.siginfo import from_fault, from_kernel
 from kernel.task.signals import (
@@ -38,6 +42,8 @@ from kernel.task.signals import (
 )
 from kernel.task.task import Task, current, current_or_none
 
+_KILL: Final = from_kernel(SIGKILL)  # made beforehand: it is needed when memory is gone
+
 
 @export("krait_trap")
 def trap(frame: TrapFrame) -> None:
@@ -50,13 +56,19 @@ def trap(frame: TrapFrame) -> None:
     if vector >= FIRST_VECTOR:
         _interrupt(vector, True)
     elif vector == idt.PAGE_FAULT:
-        _page_fault(task, frame)
+        try:
+            _page_fault(task, frame)
+        except MemoryError:
+            force(task, _KILL)
     elif vector == idt.DEVICE_NOT_AVAILABLE:
         _first_use_of_fpu(task)
     elif vector == idt.NMI or vector == idt.DOUBLE_FAULT or vector == idt.MACHINE_CHECK:
         kernel_fault(frame)
     else:
-        _raise_signal(task, frame)
+        try:
+            _raise_signal(task, frame)
+        except MemoryError:
+            force(task, _KILL)
     before_user_mode(task, frame)
 
 
@@ -118,8 +130,10 @@ def _page_fault(task: Task, frame: TrapFrame) -> None:
         force(task, from_fault(SIGSEGV, SEGV_ACCERR, address))
     elif outcome == FaultOutcome.NO_SUCH_PAGE:
         force(task, from_fault(SIGBUS, BUS_ADRERR, address))
+    elif kill_largest():
+        yield_now()  # the victim ends, and the instruction faults again
     else:
-        force(task, from_kernel(SIGKILL))
+        force(task, _KILL)
 
 
 # Other exceptions of programs ----------------------------------------------------------------------------------------
@@ -129,7 +143,7 @@ def _first_use_of_fpu(task: Task) -> None:
     try:
         task.registers.first_use()
     except MemoryError:
-        force(task, from_kernel(SIGKILL))
+        force(task, _KILL)
 
 
 def _raise_signal(task: Task, frame: TrapFrame) -> None:

@@ -78,7 +78,7 @@ _tables: Final = KernelTables()
 
 
 def set_page_source(allocate_page: Callable[[], int]) -> None:
-    """Where tables come from: a function that gives the physical address of a zeroed page, or raises MemoryError."""
+    """Where tables come from: a function that gives the physical address of a zeroed page, or 0."""
     _tables.allocate_page = allocate_page
 
 
@@ -241,5 +241,9 @@ def _table_below(table: int, address: int, shift: int) -> int:
 
 
 def _new_table() -> int:
+    """Raises MemoryError."""
     allocate_page = _tables.allocate_page
-    return allocate_page()
+    page = allocate_page()
+    if page == 0:
+        raise MemoryError
+    return page
