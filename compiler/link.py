@@ -22,6 +22,9 @@ ASSEMBLY = ("boot", "arch/x86_64")
 ASSEMBLER = ("gcc", "-c", "-g", "-m64", "-fno-pie", f"-fdebug-prefix-map={ROOT}=.", "-I.")
 LINKER = ("ld", "-T", "linker.ld", "-z", "max-page-size=4096", "-z", "noexecstack", "-z", "norelro", "--build-id=none",
           "--no-warn-rwx-segments", "--orphan-handling=place", "-nostdlib", "-static")  # fmt: skip
+VDSO = ROOT / "arch" / "x86_64" / "vdso"
+VDSO_LINKER = ("gcc", "-shared", "-nostdlib", "-Wl,-T,arch/x86_64/vdso/vdso.lds", "-Wl,--hash-style=both", "-Wl,-soname=linux-vdso.so.1",
+               "-Wl,-z,max-page-size=4096", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-s")  # fmt: skip
 HOST_START = ROOT / "compiler" / "host" / "start.c"
 HOST_COMPILER = ("gcc", "-c", "-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-fno-pie")
 HOST_LINKER = ("gcc", "-no-pie", "-static", "-Wl,--build-id=none", "-Wl,-z,noexecstack")
@@ -55,6 +58,17 @@ def cached_object(source: Path, command: tuple[str, ...], dependencies: list[Pat
     return path
 
 
+def build_vdso() -> Path:
+    """The vDSO's shared object, which arch/x86_64/vdso_image.S puts into the image, in a folder named by its contents."""
+    sources = [VDSO / "vdso.S", VDSO / "vdso.lds"]
+    key = hashlib.sha256(" ".join((*VDSO_LINKER, *(file_hash(path) for path in sources))).encode()).hexdigest()
+    path = CACHE / f"vdso-{key[:24]}" / "vdso.so"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        run([*VDSO_LINKER, "-o", str(path), str(sources[0].relative_to(ROOT))])
+    return path
+
+
 def assembly_sources() -> list[Path]:
     """The kernel's assembly, the boot stub first."""
     return [path for folder in ASSEMBLY for path in sorted((ROOT / folder).glob("*.S"))]
@@ -83,7 +97,9 @@ def link_kernel(objects: list[Path], output: Path) -> int:
     """Link the image; returns the size of its line table."""
     output.parent.mkdir(parents=True, exist_ok=True)
     includes = assembly_includes()
-    stubs = [cached_object(source, ASSEMBLER, includes) for source in assembly_sources()]
+    vdso = build_vdso()
+    assembler = (*ASSEMBLER, f"-I{vdso.parent}")
+    stubs = [cached_object(source, assembler, [*includes, vdso]) for source in assembly_sources()]
     everything = [*map(str, stubs), *map(str, objects)]
     first = output.with_suffix(".pass1.elf")
     first_map, final_map = output.with_suffix(".pass1.map"), output.with_suffix(".map")
