@@ -287,6 +287,7 @@ def common_type(items: tuple[Type, ...]) -> Type:
 def over_dict(fn: FunctionLowerer, d: Value, what: str, body: Body, frame: Frame, end: str, done: str) -> None:
     """A dictionary by its entries; traps if the body changed it."""
     assert isinstance(d.type, ClassType)
+    loc = fn.loc
     entry = fn.alloca("i64")
     version_offset, version_type = fn.layouts.field(d.type, "version")
     version = fn.load_at(fn.offset(d.operand, version_offset), version_type)
@@ -309,6 +310,7 @@ def over_dict(fn: FunctionLowerer, d: Value, what: str, body: Body, frame: Frame
         value = make_tuple(fn, [key, item], TupleType((key.type, item.type)))
     run_body(fn, body, value, frame, end, following)
     fn.start(following)
+    fn.set_loc(loc)
     changed = fn.load_at(fn.offset(d.operand, version_offset), version_type)
     fn.trap_if(fn.op(f"icmp ne i64 {changed.operand}, {version.operand}"), TRAP_CHANGED)
     again = Value(fn.op(f"load i64, ptr {entry}"), INT)
@@ -320,6 +322,7 @@ def over_dict(fn: FunctionLowerer, d: Value, what: str, body: Body, frame: Frame
 def over_value(fn: FunctionLowerer, value: Value, body: Body, frame: Frame, end: str, done: str) -> None:
     """A list, deque, bytes, bytearray, Span, Array or tuple, or an object with `__len__` and `__getitem__`."""
     t = value.type
+    loc = fn.loc
     if isinstance(t, ClassType) and t.name == DICT:
         over_dict(fn, value, "keys", body, frame, end, done)
         return
@@ -345,6 +348,7 @@ def over_value(fn: FunctionLowerer, value: Value, body: Body, frame: Frame, end:
     fn.start(inside)
     run_body(fn, body, sequence_item(fn, value, now), frame, end, following)
     fn.start(following)
+    fn.set_loc(loc)
     if version is not None:
         changed = fn.op(f"load i64, ptr {place}")
         fn.trap_if(fn.op(f"icmp ne i64 {changed}, {version.operand}"), TRAP_CHANGED)

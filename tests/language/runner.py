@@ -79,7 +79,8 @@ def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
     lines = done.stdout.splitlines()
     if done.returncode == 0:
         return Outcome(lines)
-    if done.returncode != TRAP_STATUS:
+    uncaught = done.returncode == 1 and done.stderr.startswith("Traceback")
+    if done.returncode != TRAP_STATUS and not uncaught:
         return Outcome(lines, None, f"status {done.returncode}\n{done.stderr}", broken=True)
     inside = [int(frame["line"]) for frame in FRAME.finditer(done.stderr) if Path(frame["path"]).name == path.name]
     last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "?"
