@@ -21,9 +21,9 @@ from compiler.lower.convert import (
 )
 from compiler.lower.expressions import lower, lower_as
 from compiler.lower.function import TRAP_ENUM, TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
-from compiler.lower.interfaces import LIST
+from compiler.lower.interfaces import LIST, NEW_WEAK
 from compiler.lower.layout import is_pointer, live_object
-from compiler.lower.objects import allocate, call_method, construct_array, is_instance
+from compiler.lower.objects import call_method, checked_allocation, construct_array, descriptor, is_instance
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned
 from compiler.tree import CallBuiltin, Compare, Comprehension, IntLit, ListLit, StrLit, TupleLit
 from compiler.types import (
@@ -630,12 +630,12 @@ def isinstance_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 
 def weak(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    """`weak(obj)`: the address of the object, which the reclaimer clears; not counted."""
+    """`weak(obj)`: an object of its own that the reclaimer knows, and whose target it clears; the target is not counted."""
     target = values_of(fn, e)[0]
     t = fn.type(e.type)
     assert isinstance(t, WeakType)
-    address = allocate(fn, t, "16")
-    fn.emit(f"store atomic ptr {target.operand}, ptr {fn.offset(address, 8)} unordered, align 8")
+    fn.module.declare(NEW_WEAK, f"declare dso_local ptr @{NEW_WEAK}(ptr, ptr) nounwind")
+    address = checked_allocation(fn, t, f"call ptr @{NEW_WEAK}(ptr {descriptor(fn, t)}, ptr {target.operand})")
     return Value(address, t)
 
 

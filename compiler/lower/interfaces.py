@@ -128,6 +128,7 @@ def runtime_function(builtin: str) -> str:
 
 # C symbols that compiled code calls; whoever exports them is compiled in with the program, else they stay external.
 ALLOCATE = "krait_allocate"  # ptr (ptr descriptor, i64 size)
+NEW_WEAK = "krait_new_weak"  # ptr (ptr descriptor, ptr target)
 COUNT_IS_ZERO = "krait_count_is_zero"  # void (ptr object)
 PANIC_MESSAGE = "krait_panic_message"  # void (ptr str)
 

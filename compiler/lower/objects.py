@@ -93,14 +93,24 @@ def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value) -
 # Construction ---------------------------------------------------------------------------------------------------------
 
 
-def allocate(fn: FunctionLowerer, t: Type, size: str) -> str:
-    """A fresh object of a class; MemoryError if there is none."""
+def descriptor(fn: FunctionLowerer, t: Type) -> str:
+    """The type descriptor of a class whose instances are made here."""
     fn.world.require_class(t)
-    fn.edge("allocate")
     symbol = descriptor_symbol(t)
     fn.module.declare(symbol, f'@"{symbol}" = external dso_local constant i8')
+    return f'@"{symbol}"'
+
+
+def allocate(fn: FunctionLowerer, t: Type, size: str) -> str:
+    """A fresh object of a class; MemoryError if there is none."""
     fn.module.declare(ALLOCATE, f"declare dso_local noalias ptr @{ALLOCATE}(ptr, i64) nounwind")
-    address = fn.op(f'call ptr @{ALLOCATE}(ptr @"{symbol}", i64 {size})')
+    return checked_allocation(fn, t, f"call ptr @{ALLOCATE}(ptr {descriptor(fn, t)}, i64 {size})")
+
+
+def checked_allocation(fn: FunctionLowerer, t: Type, call: str) -> str:
+    """A call that gives a fresh object of `t`, or null: then MemoryError."""
+    fn.edge("allocate")
+    address = fn.op(call)
     missing, there = fn.label("memory"), fn.label("go")
     fn.branch_if(fn.op(f"icmp eq ptr {address}, null"), missing, there)
     fn.start(missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import sys
 
 from compiler.lower.effects import Effects
 from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
@@ -37,8 +38,7 @@ def lower_program(
     freezer_factory: object = None,
     debug_factory: DebugFactory | None = None,
 ) -> dict[str, str]:
-    """LLVM IR of everything that the entry points (full names) and the exported functions of the imported modules reach, by
-    module name; frozen data included. Raises CompileErrors."""
+    """LLVM IR of everything that the entry points (full names) reach, by module name; frozen data included. Raises CompileErrors."""
     return Lowering(program, options, freezer_factory, debug_factory).run(entry_points)
 
 
@@ -87,14 +87,17 @@ class Lowering:
         scratch = Module("discovery", self.options, NoDebugInfo())
         for name in entry_points:
             self.guard(lambda name=name: world.external.add(world.instance(world.function(name, NOWHERE), {}).symbol))  # type: ignore[misc]
-        for function in self.program.functions.values():
-            if "export" in function.decorators and is_imported(self.program, function.name):
-                self.guard(lambda function=function: world.instance(function, {}))  # type: ignore[misc]
         done_cells = 0
+        exports = {f.decorators["export"]: f for f in self.program.functions.values() if "export" in f.decorators}
         while world.queue or done_cells < len(world.cells):
             while world.queue:
                 instance = world.queue.popleft()
                 self.guard(lambda: self.discover_one(scratch, instance))
+            # C symbols that compiled code calls (the allocator's, say) and that imported modules export.
+            for symbol in sorted(exports.keys() & scratch.declarations.keys()):
+                function = exports.pop(symbol)
+                if module_of(self.program, function.name) in sys.modules:
+                    self.guard(lambda: world.instance(function, {}))
             for symbol in list(world.cells)[done_cells:]:
                 done_cells += 1
                 self.guard(lambda: self.cell_text(symbol))
@@ -351,13 +354,6 @@ class Lowering:
                 symbol = self.freezer.symbol_for(live, t)
                 references.append(symbol)
                 return f'@"{symbol}"'
-
-
-def is_imported(program: Program, name: str) -> bool:
-    """Whether the module that defines a function was imported: only then is it part of the program."""
-    import sys
-
-    return module_of(program, name) in sys.modules
 
 
 def escaped(data: bytes) -> str:
