@@ -6,7 +6,7 @@ Invariants: `_next` is not above the lowest free descriptor; a slot holds one re
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EBADF, EINVAL, EMFILE, Errno
+from kernel.lang import EBADF, EINVAL, EMFILE, Errno, noraise
 
 DEFAULT_LIMIT: Final = 1024
 HARD_LIMIT: Final = 1024 * 1024  # of any process, whatever RLIMIT_NOFILE says
@@ -93,16 +93,12 @@ class FileTable:
         return self.install(file.acquire(), cloexec, lowest)
 
     def close(self, descriptor: int) -> None:
-        file = self.get_any(descriptor)
-        self._files[descriptor] = None
-        if descriptor < self._next:
-            self._next = descriptor
-        self._dispose(file)
+        self.get_any(descriptor)
+        self._close_slot(descriptor)
 
     def close_range(self, first: int, last: int) -> None:
         for descriptor in range(first, min(last + 1, len(self._files))):
-            if self._files[descriptor] is not None:
-                self.close(descriptor)
+            self._close_slot(descriptor)
 
     def closes_on_exec(self, descriptor: int) -> bool:
         self.get_any(descriptor)
@@ -117,8 +113,7 @@ class FileTable:
         for descriptor in range(len(self._files)):
             if self._close_on_exec[descriptor] != 0:
                 self._close_on_exec[descriptor] = 0
-                if self._files[descriptor] is not None:
-                    self.close(descriptor)
+                self._close_slot(descriptor)
 
     def copy(self) -> "FileTable":
         """A table with the same files (fork)."""
@@ -136,6 +131,7 @@ class FileTable:
     def acquire(self) -> None:
         self.users += 1
 
+    @noraise
     def release(self) -> None:
         """The last user's release closes everything."""
         self.users -= 1
@@ -149,6 +145,16 @@ class FileTable:
             if file is not None:
                 count += 1
         return count
+
+    @noraise
+    def _close_slot(self, descriptor: int) -> None:
+        file = self._files[descriptor]
+        if file is None:
+            return
+        self._files[descriptor] = None
+        if descriptor < self._next:
+            self._next = descriptor
+        self._dispose(file)
 
     def _grow(self, size: int) -> None:
         while len(self._close_on_exec) < size:

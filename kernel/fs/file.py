@@ -37,7 +37,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOVERFLOW, ESPIPE, Errno
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOVERFLOW, ESPIPE, Errno, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 
@@ -86,6 +86,7 @@ class File:
         self.users += 1
         return self
 
+    @noraise
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:

@@ -115,22 +115,19 @@ class LockList:
         """A process closed a descriptor of the file: its record locks go."""
         if not self.records:
             return
-        kept: list[RecordLock] = []
-        for lock in self.records:
-            if lock.table is not table:
-                kept.append(lock)
-        if len(kept) != len(self.records):
-            self.records = kept
+        before = len(self.records)
+        for index in reversed(range(before)):
+            if self.records[index].table is table:
+                del self.records[index]
+        if len(self.records) != before:
             self.queue.wake_all()
 
     def drop_description(self, file: "File") -> None:
         """The last reference to a description went: its flock and its record locks go."""
         self.unlock_flock(file)
-        kept: list[RecordLock] = []
-        for lock in self.records:
-            if lock.file is not file:
-                kept.append(lock)
-        self.records = kept
+        for index in reversed(range(len(self.records))):
+            if self.records[index].file is file:
+                del self.records[index]
         self.queue.wake_all()
 
     # ---- flock ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from kernel.fs.constants import MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, 
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, EROFS, Errno
+from kernel.lang import EINVAL, EROFS, Errno, noraise
 from kernel.lib.credentials import Credentials
 from kernel.time import realtime_ns
 
@@ -172,6 +172,7 @@ class FsContext:
     def acquire(self) -> None:
         self.users += 1
 
+    @noraise
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:

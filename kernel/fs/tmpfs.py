@@ -65,6 +65,7 @@ class TmpfsDirectory(TmpfsInode):
         self.entries: dict[bytes, TmpfsEntry] = {}
         self.order: list[TmpfsEntry] = []  # by position; with removed entries in between
         self.next_position: int = _FIRST_POSITION
+        self.above: TmpfsDirectory | None = None  # the way back while the file system is emptied
         self.nlink = 2
 
     # ---- Looking ----------------------------------------------------------------------------------------------
@@ -184,21 +185,27 @@ class TmpfsDirectory(TmpfsInode):
         other.ctime_ns = self.ctime_ns
 
     def empty_out(self) -> None:
-        """The file system goes away: drop every inode, however deep, without recursion."""
-        todo: list[TmpfsDirectory] = [self]
-        while todo:
-            directory = todo.pop()
-            for entry in directory.order:
+        """The file system goes away: drop every inode, however deep, without recursion or memory."""
+        directory = self
+        while True:
+            if directory.order:
+                entry = directory.order.pop()
                 inode = entry.inode
-                if inode is None:
-                    continue
                 entry.inode = None
                 if isinstance(inode, TmpfsDirectory):
-                    todo.append(inode)
-                    inode.nlink = 1
-                inode.drop_link()
-            directory.order.clear()
+                    inode.above = directory
+                    directory = inode
+                elif inode is not None:
+                    inode.drop_link()
+                continue
             directory.entries.clear()
+            above = directory.above
+            directory.above = None
+            if directory is self or above is None:
+                return
+            directory.nlink = 1
+            directory.drop_link()
+            directory = above
 
     def _make(self, mode: int, rdev: int) -> TmpfsInode:
         kind = mode & S_IFMT

@@ -48,7 +48,11 @@ class TmpfsFile(TmpfsInode):
         return InodeFile(path, flags)
 
     def evict(self) -> None:
-        self._drop_pages(0)
+        for frame in self.pages.values():
+            put_frame(Frame(frame))
+        self.tmpfs.give_pages(len(self.pages))
+        self.pages.clear()
+        self.blocks = 0
         mapping = self.mapping
         if mapping is not None:
             self.mapping = None
@@ -210,13 +214,6 @@ class TmpfsFile(TmpfsInode):
         return found
 
     def _drop_pages(self, first: int) -> None:
-        if first == 0:
-            for frame in self.pages.values():
-                put_frame(Frame(frame))
-            self.tmpfs.give_pages(len(self.pages))
-            self.pages.clear()
-            self.blocks = 0
-            return
         end = (self.size + _OFFSET_MASK) >> PAGE_SHIFT
         for index in self._indices(first, max(end, 1 << 52)):
             self._drop_page(index)

@@ -178,15 +178,20 @@ class EpollFile(File):
                 del self.members[member.descriptor]
 
     def close(self) -> None:
-        everybody: list[Member] = []
-        for same in self.members.values():
-            for member in same:
-                everybody.append(member)
-        for member in everybody:
+        while True:
+            member = self._any_member()
+            if member is None:
+                return
             watchers = member.file.watchers
             if watchers is not None:
                 watchers.remove(member)
             self.drop(member)
+
+    def _any_member(self) -> Member | None:
+        for same in self.members.values():
+            for member in same:
+                return member
+        return None
 
     # ---- The ready list ---------------------------------------------------------------------------------------
 
