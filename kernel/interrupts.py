@@ -5,13 +5,12 @@ Context: interrupt; nothing here sleeps or allocates.
 """
 
 from kernel.drivers import pic8259, pit, serial16550
-from kernel.lang import noalloc, nosleep
+from kernel.lang import nosleep
 from kernel.sched import tick
 from kernel.tty.console import input_interrupt
 
 
 @nosleep
-@noalloc
 def handle(line: int, from_user: bool) -> None:
     """An interrupt on a line of the 8259. `from_user`: it found a program running."""
     if not pic8259.acknowledge(line):
