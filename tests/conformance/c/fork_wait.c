@@ -75,11 +75,12 @@ int main(void)
 		setpgid(0, 0);
 		_exit(2);
 	}
-	CHECK(waitpid(0, &status, 0) == a || 1);
-	show_end(-1 == waitpid(b, &status, WNOHANG) ? a : b);
-	while (wait(&status) > 0)
-		;
-	puts(error_name(errno));
+	setpgid(b, b);
+	CHECK(waitpid(0, &status, 0) == a);
+	SHOW(waitpid(0, &status, 0));
+	CHECK(waitpid(-b, &status, 0) == b);
+	SHOW(waitpid(-b, &status, 0));
+	SHOW(wait(&status));
 
 	/* An orphan goes to the first process. */
 	int pipes[2];
