@@ -89,8 +89,9 @@ def placements(map_text: str, objects: list[Path]) -> list[Placed]:
 
 
 def code_addresses(map_text: str) -> list[tuple[str, str, str, str]]:
-    """All pieces of code in a map, for comparison."""
-    return [entry for entry in _MAP_LINE.findall(map_text) if entry[0].startswith((".text", ".boot.text"))]
+    """All pieces of code in a map, for comparison (the table's own object has an empty one)."""
+    entries = _MAP_LINE.findall(map_text)
+    return [entry for entry in entries if entry[0].startswith((".text", ".boot.text")) and int(entry[2], 16)]
 
 
 def link_kernel(objects: list[Path], output: Path) -> int:
