@@ -79,7 +79,7 @@ class Poller(PollWaiter):
 
     @sleeps
     def sleep_until(self, deadline_ns: int) -> bool:
-        """Sleep until a queue was woken (True) or the monotonic clock shows `deadline_ns` (False; FOREVER_NS: no limit).
+        """Sleep until a queue was woken (True) or the clock shows `deadline_ns` (False; FOREVER_NS: no limit).
 
         Raises ERESTARTNOHAND when a signal came, MemoryError.
         """

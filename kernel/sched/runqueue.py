@@ -23,7 +23,10 @@ _RR_SLICE_NS: Final = 100_000_000
 _DEBT_LIMIT_NS: Final = 50_000_000
 
 # nice -20 … 19
-SLICES_NS: Final[list[int]] = [(_BASE_SLICE_NS * 5**20 // 4**20) * 4**step // 5**step for step in range(40)]
+SLICES_NS: Final[list[int]] = [
+    _BASE_SLICE_NS * 5 ** max(0, -nice) * 4 ** max(0, nice) // (4 ** max(0, -nice) * 5 ** max(0, nice))
+    for nice in range(-20, 20)
+]
 
 
 @final

@@ -11,7 +11,8 @@ Source: sched(7).
 from typing import Final
 
 from arch.x86_64.percpu import set_kernel_stack
-from kernel.lang import export, final, sleeps
+from kernel.lang import Errno, export, final, noraise, sleeps
+from kernel.lib import log
 from kernel.sched.idle import interrupt_point, wait_for_interrupt
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.stacks import free_stack
@@ -19,6 +20,7 @@ from kernel.sched.switch import first_stack_pointer, load_space, switch
 from kernel.sched.thread import SCHED_FIFO, Thread, ThreadState, enter_list, leave_list
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import run_timers
+from kernel.time.vdso import follow_clock
 
 _LOAD_PERIOD_NS: Final = 5_000_000_000
 # exp(-5 s / 1 min), 5 min, 15 min in units of 2**-11 (proc(5), /proc/loadavg)
@@ -98,7 +100,7 @@ def interrupt_sleep(thread: Thread) -> None:
 
 
 def start_thread(thread: Thread, parent: Thread | None) -> None:
-    """Let a new thread run, on the stack that it has. A child gets half of what its parent may still run in this round."""
+    """Let a new thread run, on the stack that it has. A child gets half of what is left of its parent's slice."""
     thread.context.stack_pointer = first_stack_pointer(thread)
     thread.started_ns = monotonic_ns()
     thread.slept_at_ns = thread.started_ns
@@ -264,6 +266,7 @@ def exit_thread() -> None:
 # The tick ------------------------------------------------------------------------------------------------------------
 
 
+@noraise
 def tick(from_user: bool) -> None:
     """The timer interrupt: run timers, sample what the processor does, end slices."""
     processor = this_processor()
@@ -271,6 +274,7 @@ def tick(from_user: bool) -> None:
     sample_ns = max(0, now_ns - processor.ticked_at_ns)
     processor.ticked_at_ns = now_ns
     run_timers(now_ns)
+    follow_clock()
     if now_ns >= processor.load_due_ns:
         _update_load(processor, now_ns)
     if processor.idle:
@@ -309,5 +313,11 @@ def charge_current() -> None:
 def thread_main(argument: int) -> None:
     """Where every new thread starts, on its own stack. Does not return."""
     finish_switch()
-    this_processor().current.run()
+    thread = this_processor().current
+    try:
+        thread.run()
+    except Errno:
+        log.error("a kernel thread ended with an error")
+    except MemoryError:
+        log.error("a kernel thread ended for want of memory")
     exit_thread()

@@ -11,7 +11,6 @@ Context: `sleep` sleeps; waking is fit for interrupts. Linking allocates nothing
 Source: the interruption rules of signal(7).
 """
 
-
 from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, sleeps
 from kernel.sched.scheduler import current_thread, schedule, wake
 from kernel.sched.thread import Thread, ThreadState

@@ -15,7 +15,7 @@ from kernel.lib.user import KernelBuffer
 from kernel.syscalls.table import syscall
 from kernel.syscalls.transfer import position_at, prepare_write
 from kernel.task import current
-from kernel.task.send import send_from_kernel
+from kernel.task.send import signal_process
 from kernel.task.signals import SIGPIPE
 
 _CHUNK: Final = 16384
@@ -78,7 +78,7 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
                 break
     except Errno as error:
         if error.code == EPIPE:
-            send_from_kernel(current().process, SIGPIPE)
+            signal_process(current().process, SIGPIPE)
         if total == 0:
             raise
     finally:

@@ -10,6 +10,7 @@ from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
 from kernel.sched.scheduler import need_resched
 from kernel.syscalls.table import HIGHEST, SYSCALLS
+from kernel.syscalls.trace import TRACE, describe_call, report_result
 from kernel.task.deliver import before_user_mode
 from kernel.task.task import current
 
@@ -19,7 +20,7 @@ def krait_syscall(frame: TrapFrame) -> None:
     """One system call. The result, or a negative errno, goes to frame.rax."""
     # Linux looks at the low 32 bits only.
     number = frame.rax & 0xFFFF_FFFF
-    frame.rax = call(number, frame)
+    frame.rax = _traced_call(number, frame) if TRACE.enabled else call(number, frame)
     reclaim_if_due()
     task = current()
     if task.interrupted or task.restores_blocked or need_resched() or -600 < frame.rax < -511:
@@ -34,5 +35,29 @@ def call(number: int, frame: TrapFrame) -> int:
             handler = row.handler
             if handler is not None:
                 return handler(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9)
-    log.once(number, f"system call {number} is not implemented")
+    _report_missing(number)
     return -ENOSYS
+
+
+def _traced_call(number: int, frame: TrapFrame) -> int:
+    """The same with a line in the log, if `trace=` asks for it."""
+    text = ""
+    try:
+        text = describe_call(number, [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9])
+    except MemoryError:
+        pass  # the call goes on without its line
+    result = call(number, frame)
+    if len(text) > 0:
+        try:
+            report_result(text, result)
+        except MemoryError:
+            pass
+    return result
+
+
+def _report_missing(number: int) -> None:
+    """Say so, once for each number."""
+    try:
+        log.once(number, f"system call {number} is not implemented")
+    except MemoryError:
+        return  # no room for the message

@@ -1,4 +1,4 @@
-"""User and group ids, supplementary groups, capabilities (credentials(7), setuid(2), setresuid(2), getgroups(2), capabilities(7)).
+"""User and group ids, supplementary groups, capabilities (credentials(7), capabilities(7)).
 
 Ids are unsigned 32-bit numbers; all ones means "leave as it is" where a call has several. Credentials are copied,
 changed and installed.

@@ -1,4 +1,4 @@
-"""Scheduling: policies, priorities, affinity (sched(7), sched_setscheduler(2), getpriority(2), sched_setaffinity(2))."""
+"""Scheduling: policies, priorities, affinity (sched(7), getpriority(2))."""
 
 from typing import Final
 

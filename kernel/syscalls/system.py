@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.drivers import power
-from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
+from kernel.lang import EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, random, user
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.sched.scheduler import this_processor
@@ -112,7 +112,7 @@ def getrandom(address: int, size: int, flags: u32) -> int:
             user.write_from(address + done, part)
         except Errno:
             if done == 0:
-                raise Errno(EFAULT)
+                raise
             break
         done += len(part)
     return done

@@ -12,7 +12,7 @@ from kernel.syscalls.paths import readable_file, writable_file
 from kernel.syscalls.table import syscall
 from kernel.task import current
 from kernel.task.limits import RLIMIT_FSIZE
-from kernel.task.send import send_from_kernel
+from kernel.task.send import signal_process
 from kernel.task.signals import SIGPIPE, SIGXFSZ
 
 
@@ -69,7 +69,7 @@ def write_file(file: File, buffer: Buffer) -> int:
         return finish_transfer(file.write(buffer), buffer)
     except Errno as error:
         if error.code == EPIPE:
-            send_from_kernel(current().process, SIGPIPE)
+            signal_process(current().process, SIGPIPE)
         raise
     finally:
         file.release()
@@ -83,7 +83,7 @@ def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
     task = current()
     limit = task.process.limits.soft[RLIMIT_FSIZE]
     if offset >= limit:
-        send_from_kernel(task.process, SIGXFSZ)
+        signal_process(task.process, SIGXFSZ)
         raise Errno(EFBIG)
     buffer.remaining = min(buffer.remaining, limit - offset)
     if inode.mode & (S_ISUID | S_ISGID) != 0:
@@ -94,7 +94,7 @@ def check_size_limit(size: int) -> None:
     """RLIMIT_FSIZE for truncation and allocation."""
     task = current()
     if size > task.process.limits.soft[RLIMIT_FSIZE]:
-        send_from_kernel(task.process, SIGXFSZ)
+        signal_process(task.process, SIGXFSZ)
         raise Errno(EFBIG)
 
 

@@ -13,6 +13,7 @@ from kernel.task.send import (
     send_to_process,
     send_to_task,
     signal_group,
+    signal_process,
     signal_session_leader,
 )
 from kernel.task.siginfo import SignalInfo
@@ -73,6 +74,7 @@ __all__ = [
     "send_to_process",
     "send_to_task",
     "signal_group",
+    "signal_process",
     "signal_session_leader",
     "task_count",
 ]

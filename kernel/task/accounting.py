@@ -30,26 +30,32 @@ def system_ns(thread: Thread) -> int:
     return min(runtime_ns, runtime_ns // 1000 * part + runtime_ns % 1000 * part // 1000)
 
 
-def thread_usage(task: Task) -> Usage:
-    """What one thread used."""
-    usage = Usage()
-    usage.system_ns = system_ns(task)
-    usage.user_ns = task.runtime_ns - usage.system_ns
-    usage.minor_faults = task.minor_faults
-    usage.voluntary_switches = task.voluntary_switches
-    usage.involuntary_switches = task.involuntary_switches
+def add_thread(usage: Usage, task: Task) -> None:
+    """Count what a thread used."""
+    in_kernel_ns = system_ns(task)
+    usage.system_ns += in_kernel_ns
+    usage.user_ns += task.runtime_ns - in_kernel_ns
+    usage.minor_faults += task.minor_faults
+    usage.voluntary_switches += task.voluntary_switches
+    usage.involuntary_switches += task.involuntary_switches
     memory = task.memory
     if memory is not None:
-        usage.peak_pages = memory.peak_resident
+        usage.peak_pages = max(usage.peak_pages, memory.peak_resident)
+
+
+def thread_usage(task: Task) -> Usage:
+    """What one thread used. Raises MemoryError."""
+    usage = Usage()
+    add_thread(usage, task)
     return usage
 
 
 def process_usage(process: Process) -> Usage:
-    """What all threads of a process used, the ended ones included."""
+    """What all threads of a process used, the ended ones included. Raises MemoryError."""
     usage = Usage()
     usage.add(process.ended)
     for tid in process.threads.keys():
-        usage.add(thread_usage(process.threads[tid]))
+        add_thread(usage, process.threads[tid])
     return usage
 
 
@@ -63,4 +69,4 @@ def process_time_ns(process: Process) -> int:
 
 def retire(task: Task) -> None:
     """A thread ends: its use stays with its process."""
-    task.process.ended.add(thread_usage(task))
+    add_thread(task.process.ended, task)

@@ -1,4 +1,6 @@
-"""Arguments of a new program: read from the old one, and laid out on the new one's stack (execve(2), getauxval(3), System V ABI 3.4.1).
+"""Arguments of a new program: read from the old one, and laid out on the new one's stack.
+
+Sources: execve(2), getauxval(3), System V ABI for x86-64, 3.4.1.
 
 From the stack's top downwards: eight zero bytes, the program's name, the environment's strings, the arguments' strings,
 the platform's name, sixteen random bytes; then, 16-byte aligned, what the stack pointer points to: argc, pointers to
@@ -66,6 +68,16 @@ class StringBudget:
             raise Errno(E2BIG)
 
 
+def _read_string(pointer: int) -> bytes:
+    code = E2BIG
+    try:
+        return user.read_string(pointer, STRING_LIMIT)
+    except Errno as e:
+        if e.code != ENAMETOOLONG:
+            code = e.code
+    raise Errno(code)
+
+
 def read_strings(address: int, budget: StringBudget) -> list[bytes]:
     """The strings of an array of pointers that ends with a null; a null array is empty, as on Linux."""
     strings: list[bytes] = []
@@ -77,12 +89,7 @@ def read_strings(address: int, budget: StringBudget) -> list[bytes]:
         pointer = user.read_i64(place)
         if pointer == 0:
             return strings
-        try:
-            string = user.read_string(pointer, STRING_LIMIT)
-        except Errno as e:
-            if e.code == ENAMETOOLONG:
-                raise Errno(E2BIG)
-            raise
+        string = _read_string(pointer)
         budget.take(len(string) + 1 + _POINTER_SIZE)
         strings.append(string)
         place += _POINTER_SIZE

@@ -17,7 +17,7 @@ from typing import Final
 
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.layout import VECTOR_SYSCALL
-from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno
+from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno, noraise
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import need_resched, schedule
 from kernel.task import signal_frame
@@ -35,6 +35,7 @@ _SYS_RESTART_SYSCALL: Final = 219
 _SYSCALL_INSTRUCTION: Final = 2  # bytes
 
 
+@noraise
 def before_user_mode(task: Task, frame: TrapFrame) -> None:
     """Do what has to be done before the program goes on. May not return: the task may end here."""
     while True:

@@ -8,17 +8,17 @@ Context: `exit_task` sleeps (closing files) and does not return.
 
 from collections.abc import Callable
 
-from kernel.lang import Errno, final, panic
+from kernel.lang import final, panic
 from kernel.sched import exit_thread
-from kernel.sched.scheduler import wake
+from kernel.sched.scheduler import charge_current, wake
 from kernel.task import futex_exit
-from kernel.task.accounting import process_usage, retire
+from kernel.task.accounting import retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, has_stopped_member, is_orphaned, leave
 from kernel.task.notify import report_exit, report_stopped
 from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
 from kernel.task.process import Process
-from kernel.task.send import interrupt, resume_stopped, send_from_kernel, send_to_group
+from kernel.task.send import interrupt, resume_stopped, send_to_group, signal_process
 from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP
 from kernel.task.task import Task
@@ -61,6 +61,8 @@ def exit_task(task: Task) -> None:
     if process.pid == 1 and len(process.threads) == 1:
         _first_process_ends(process)
     futex_exit.leave_locks(task)
+    charge_current()
+    retire(task)
     _release_memory(task)
     finish_vfork(task)
     files = task.file_table
@@ -72,7 +74,6 @@ def exit_task(task: Task) -> None:
     if context is not None:
         context.release()
     task.registers.release()
-    retire(task)
     process.threads.pop(task.tid)
     task.pending.clear()
     task.restart = None
@@ -159,7 +160,7 @@ def _hang_up(process: Process) -> None:
 
 
 def _new_parent(process: Process) -> Process | None:
-    """Who adopts the children: the nearest ancestor that asked for it (PR_SET_CHILD_SUBREAPER), else the first process."""
+    """Who adopts the children: the nearest ancestor that asked for it (a subreaper), else the first process."""
     ancestor = process.parent
     while ancestor is not None:
         if ancestor.is_subreaper and not ancestor.is_zombie:
@@ -174,15 +175,15 @@ def _give_children_away(process: Process) -> None:
     adopter = _new_parent(process)
     if adopter is None or adopter is process:
         return
-    for pid in list(process.children.keys()):
+    for pid in process.children.keys():
         child = process.children[pid]
-        child.parent = adopter
-        adopter.children[pid] = child
+        try:
+            adopter.children[pid] = child
+            child.parent = adopter
+        except MemoryError:
+            child.parent = None  # it will be reaped by itself
         if child.death_signal != 0 and not child.is_zombie:
-            try:
-                send_from_kernel(child, child.death_signal)
-            except Errno:
-                pass  # its queue is full
+            signal_process(child, child.death_signal)
         child.exit_signal = SIGCHLD if child.exit_signal != 0 else 0
         group = child.job
         if child.is_zombie:
@@ -204,6 +205,7 @@ def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
 def _tell_parent(process: Process) -> None:
     parent = process.parent
     if parent is None:
+        reap(process)
         return
     action = parent.actions.table[SIGCHLD]
     uncaring = process.exit_signal == SIGCHLD and (action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0)
@@ -214,13 +216,13 @@ def _tell_parent(process: Process) -> None:
 
 
 def reap(process: Process) -> None:
-    """Forget a zombie: its use goes to the parent's count, its numbers are free again, and no reference to it remains."""
+    """Forget a zombie: the parent counts its use, its numbers are free again, and no reference to it remains."""
     if process.is_reaped:
         return
     process.is_reaped = True
     parent = process.parent
     if parent is not None:
-        parent.waited.add(process_usage(process))
+        parent.waited.add(process.ended)
         parent.waited.add(process.waited)
         parent.children.pop(process.pid)
         process.parent = None

@@ -32,13 +32,21 @@ class FutexKey:
         self.source: MemoryObject | None = source
         self.offset: int = offset
 
+    def matches(self, space: AddressSpace | None, source: MemoryObject | None, offset: int) -> bool:
+        """Whether this is the futex with these parts."""
+        return self.offset == offset and self.space is space and self.source is source
+
     def same(self, other: "FutexKey") -> bool:
         """Whether both are one futex."""
-        return self.offset == other.offset and self.space is other.space and self.source is other.source
+        return self.matches(other.space, other.source, other.offset)
 
     def bucket(self) -> int:
         """Where its waiters stand."""
-        return ((self.offset >> 2) ^ (self.offset >> 12)) & (_BUCKETS - 1)
+        return _bucket_of(self.offset)
+
+
+def _bucket_of(offset: int) -> int:
+    return ((offset >> 2) ^ (offset >> 12)) & (_BUCKETS - 1)
 
 
 @final
@@ -95,12 +103,16 @@ def wait(task: Task, address: int, shared: bool, expected: int, bitset: int, dea
 
 def wake(key: FutexKey, limit: int, bitset: int) -> int:
     """Wake up to `limit` waiters whose bit sets meet `bitset`; how many were woken."""
-    bucket = _buckets[key.bucket()]
+    return _wake_at(key.space, key.source, key.offset, limit, bitset)
+
+
+def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: int, limit: int, bitset: int) -> int:
+    bucket = _buckets[_bucket_of(offset)]
     woken = 0
     i = 0
     while i < len(bucket) and woken < limit:
         waiter = bucket[i]
-        if waiter.bitset & bitset != 0 and waiter.key.same(key):
+        if waiter.bitset & bitset != 0 and waiter.key.matches(space, source, offset):
             bucket.pop(i)
             waiter.is_woken = True
             waiter.queue.wake_all()
@@ -132,15 +144,14 @@ def requeue(source: FutexKey, target: FutexKey, wake_limit: int, move_limit: int
 
 
 def wake_address(task: Task, address: int, limit: int) -> None:
-    """Wake waiters at an address, private and shared, as the kernel does at a thread's end. Bad addresses wake nobody."""
-    try:
-        private = key_of(task, address, False)
-        shared = key_of(task, address, True)
-    except Errno:
+    """Wake waiters at an address, private and shared: for a thread's end. Bad addresses wake nobody."""
+    space = task.memory
+    if space is None:
         return
-    wake(private, limit, BITSET_ANY)
-    if not shared.same(private):
-        wake(shared, limit, BITSET_ANY)
+    _wake_at(space, None, address, limit, BITSET_ANY)
+    area = space.area_at(address)
+    if area is not None and area.shared and area.source is not None:
+        _wake_at(None, area.source, address - area.start + area.offset, limit, BITSET_ANY)
 
 
 # The operation of FUTEX_WAKE_OP ---------------------------------------------------------------------------------------
@@ -228,11 +239,13 @@ class FutexRestart(RestartBlock):
 def wait_restartable(address: int, shared: bool, expected: int, bitset: int, deadline_ns: int) -> int:
     """FUTEX_WAIT for the running task."""
     task = current()
+    code = 0
     try:
         wait(task, address, shared, expected, bitset, deadline_ns)
+        return 0
     except Errno as e:
-        if e.code == ERESTARTSYS and deadline_ns != FOREVER_NS:
-            task.restart = FutexRestart(address, shared, expected, bitset, deadline_ns)
-            raise Errno(ERESTART_RESTARTBLOCK)
-        raise
-    return 0
+        code = e.code
+    if code == ERESTARTSYS and deadline_ns != FOREVER_NS:
+        task.restart = FutexRestart(address, shared, expected, bitset, deadline_ns)
+        code = ERESTART_RESTARTBLOCK
+    raise Errno(code)

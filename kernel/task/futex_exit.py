@@ -1,4 +1,6 @@
-"""What a thread leaves behind in its program's memory: robust locks and the word of its number (get_robust_list(2), set_tid_address(2)).
+"""What a thread leaves behind in its program's memory: robust locks and the word of its number.
+
+Sources: get_robust_list(2), set_tid_address(2).
 
 Context: sleeps (user memory). Bad addresses end the walk: it is the program's own memory.
 """

@@ -34,13 +34,21 @@ class FirstStart(TaskStart):
         self.arguments: list[bytes] = arguments  # behind the program's name
         self.environment: list[bytes] = environment
 
+    def words(self, name: bytes) -> list[bytes]:
+        """A program's arguments, with its name in front."""
+        words: list[bytes] = [name]
+        words.extend(self.arguments)
+        return words
+
     def begin(self, task: Task) -> None:
         for name in self.candidates:
             try:
-                execute(task, resolve(task.fs, None, name, FOLLOW), name, [name] + self.arguments, self.environment)
+                execute(task, resolve(task.fs, None, name, FOLLOW), name, self.words(name), self.environment)
             except Errno as e:
                 log.warn(f"{name.decode()} cannot be run: error {e.code}")
                 continue
+            except MemoryError:
+                panic("not enough memory for the first program")
             before_user_mode(task, task.frame())
             return
         panic("there is no program to run first: give one with init=")

@@ -8,9 +8,9 @@ Context: expiry is in interrupt context.
 
 from typing import Final
 
-from kernel.lang import Errno, final
+from kernel.lang import final
 from kernel.task.process import Process
-from kernel.task.send import send_from_kernel
+from kernel.task.send import signal_process
 from kernel.task.signals import SIGALRM, SIGPROF, SIGVTALRM
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import Timer
@@ -32,7 +32,7 @@ class RealTimer(Timer):
     def expire(self, now_ns: int) -> int:
         process = self.process
         if process is not None:
-            _send(process, SIGALRM)
+            signal_process(process, SIGALRM)
         if self.interval_ns == 0:
             return 0
         # Missed periods are not made up for.
@@ -53,14 +53,7 @@ class ProcessorTimer:
         if self.due_ns == 0 or used_ns < self.due_ns:
             return
         self.due_ns = used_ns + self.interval_ns if self.interval_ns != 0 else 0
-        _send(process, signo)
-
-
-def _send(process: Process, signo: int) -> None:
-    try:
-        send_from_kernel(process, signo)
-    except Errno:
-        return  # these are standard signals, which never find the queue full
+        signal_process(process, signo)
 
 
 @final

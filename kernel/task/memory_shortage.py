@@ -5,13 +5,11 @@ Context: any; never sleeps. The victim's memory comes free when it next looks at
 
 from typing import Final
 
-from kernel.lang import Errno
 from kernel.lib import log
 from kernel.mm.frames import total_frame_count
 from kernel.task.pids import find_process, process_ids
 from kernel.task.process import Process
-from kernel.task.send import send_to_process
-from kernel.task.siginfo import from_kernel
+from kernel.task.send import signal_process
 from kernel.task.signals import SIGKILL
 
 _NEVER: Final = -1000
@@ -49,8 +47,5 @@ def kill_largest() -> bool:
     if victim is None:
         return False
     log.error(f"Out of memory: killed process {victim.pid}, which used {worst * 4} KiB")
-    try:
-        send_to_process(victim, from_kernel(SIGKILL))
-    except Errno:
-        return False
+    signal_process(victim, SIGKILL)
     return True

@@ -1,12 +1,12 @@
-"""Telling a parent that its child ended or stopped: SIGCHLD with its information, and waking its waits (wait(2), sigaction(2)).
+"""Telling a parent that its child ended or stopped: SIGCHLD, and waking its waits (wait(2), sigaction(2)).
 
 Context: never sleeps; fit for interrupts.
 """
 
-from kernel.lang import Errno
 from kernel.task.child_information import child_information, exit_code, exit_value
 from kernel.task.process import Process
-from kernel.task.send import report_job_control, send_to_process
+from kernel.task.send import report_job_control, send_from_kernel
+from kernel.task.siginfo import from_kernel
 from kernel.task.signals import CLD_STOPPED
 
 
@@ -15,9 +15,9 @@ def report_exit(process: Process, parent: Process) -> None:
     signo = process.exit_signal
     if signo != 0:
         try:
-            send_to_process(parent, child_information(process, signo, exit_code(process), exit_value(process)))
-        except Errno:
-            pass  # a real-time exit signal found the queue full: the wait still finds the zombie
+            send_from_kernel(parent, child_information(process, signo, exit_code(process), exit_value(process)))
+        except MemoryError:
+            send_from_kernel(parent, from_kernel(signo))
     parent.child_waiters.wake_all()
 
 

@@ -8,7 +8,7 @@ Source: signal(7), "Queueing and delivery semantics for real-time signals".
 """
 
 from kernel.lang import final
-from kernel.task.siginfo import SignalInfo, anonymous
+from kernel.task.siginfo import SignalInfo, anonymous, from_kernel, is_shared
 from kernel.task.signals import FIRST_REALTIME, SYNCHRONOUS, bit, contains, lowest
 
 # Signals with information that are queued, by user.
@@ -26,6 +26,7 @@ class PendingSignals:
 
     def __init__(self) -> None:
         self.mask: int = 0
+        self.from_kernel: int = 0  # of those without information: sent by the kernel
         self.queue: list[SignalInfo] = []
 
     def add(self, info: SignalInfo, uid: int, limit: int) -> bool:
@@ -34,6 +35,9 @@ class PendingSignals:
         if signo < FIRST_REALTIME and contains(self.mask, signo):
             return True
         self.mask |= bit(signo)
+        if is_shared(info):
+            self.from_kernel |= bit(signo)
+            return True
         if queued_count(uid) >= limit:
             return False
         try:
@@ -41,7 +45,11 @@ class PendingSignals:
         except MemoryError:
             return False
         info.owner_uid = uid
-        _queued_by_user[uid] = queued_count(uid) + 1
+        try:
+            _queued_by_user[uid] = queued_count(uid) + 1
+        except MemoryError:
+            self.queue.pop()
+            return False
         return True
 
     def choose(self, blocked: int) -> int:
@@ -66,9 +74,12 @@ class PendingSignals:
         if not more:
             self.mask &= ~bit(signo)
         if found < 0:
+            if contains(self.from_kernel, signo):
+                self.from_kernel &= ~bit(signo)
+                return from_kernel(signo)
             return anonymous(signo)
         info = self.queue.pop(found)
-        _uncount(info)
+        _uncount(info.owner_uid)
         return info
 
     def discard(self, mask: int) -> None:
@@ -76,11 +87,12 @@ class PendingSignals:
         if self.mask & mask == 0:
             return
         self.mask &= ~mask
+        self.from_kernel &= ~mask
         kept = 0
         for i in range(len(self.queue)):
             info = self.queue[i]
             if contains(mask, info.signo):
-                _uncount(info)
+                _uncount(info.owner_uid)
             else:
                 self.queue[kept] = info
                 kept += 1
@@ -92,9 +104,13 @@ class PendingSignals:
         self.discard(-1)
 
 
-def _uncount(info: SignalInfo) -> None:
-    count = queued_count(info.owner_uid) - 1
-    if count <= 0:
-        _queued_by_user.pop(info.owner_uid, 0)
-    else:
-        _queued_by_user[info.owner_uid] = count
+def _uncount(uid: int) -> None:
+    """One queued signal less. Counts that exist are changed in place, which needs no memory."""
+    count = queued_count(uid) - 1
+    try:
+        if count <= 0:
+            _queued_by_user.pop(uid, 0)
+        else:
+            _queued_by_user[uid] = count
+    except MemoryError:
+        return

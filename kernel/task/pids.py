@@ -121,7 +121,10 @@ def count_user(uid: int) -> None:
 def uncount_user(uid: int) -> None:
     """One task less."""
     count = tasks_of_user(uid) - 1
-    if count <= 0:
-        _tasks_by_user.pop(uid, 0)
-    else:
-        _tasks_by_user[uid] = count
+    try:
+        if count <= 0:
+            _tasks_by_user.pop(uid, 0)
+        else:
+            _tasks_by_user[uid] = count
+    except MemoryError:
+        return  # cannot be: a count that exists is changed in place

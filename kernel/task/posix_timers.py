@@ -60,14 +60,16 @@ class PosixTimer(Timer):
             return
         self.overrun = min(_OVERRUN_LIMIT, self.missed + skipped)
         self.missed = 0
-        info = from_timer(self.signo, self.number, self.overrun, self.value)
         try:
+            info = from_timer(self.signo, self.number, self.overrun, self.value)
             if self.notify != SIGEV_THREAD_ID:
                 send_to_process(process, info)
             elif target is not None:
                 send_to_task(target, info)
         except Errno:
             self.missed = min(_OVERRUN_LIMIT, self.missed + 1)  # the queue is full
+        except MemoryError:
+            self.missed = min(_OVERRUN_LIMIT, self.missed + 1)
 
 
 @final

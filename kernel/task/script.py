@@ -24,7 +24,7 @@ def _is_blank(byte: int) -> bool:
 
 
 def parse_script(head: bytes) -> Script:
-    """Take the line apart: everything behind the interpreter is one argument, blanks inside included. Raises ENOEXEC."""
+    """Take the line apart: everything behind the interpreter is one argument, blanks included. Raises ENOEXEC."""
     end = head.find(b"\n")
     truncated = False
     if end < 0:

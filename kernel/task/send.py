@@ -76,13 +76,26 @@ def interrupt(task: Task) -> None:
 
 def send_to_process(process: Process, info: SignalInfo) -> None:
     """Send to a process as a whole. Raises EAGAIN when a queued signal finds no room."""
+    if not _send(process, info):
+        raise Errno(EAGAIN)
+
+
+def send_from_kernel(process: Process, info: SignalInfo) -> None:
+    """The same from the kernel, which does not mind when a queued signal finds no room."""
+    _send(process, info)
+
+
+def _send(process: Process, info: SignalInfo) -> bool:
     if process.is_zombie:
-        return
+        return True
     _prepare(process, info.signo)
-    if _is_dropped(process, process.any_thread(), info):
-        return
-    _queue(process, process.pending, process.any_thread(), info)
+    task = process.any_thread()
+    if _is_dropped(process, task, info):
+        return True
+    if not _queue(process, process.pending, task, info):
+        return False
     _wake_for(process, info.signo)
+    return True
 
 
 def send_to_task(task: Task, info: SignalInfo) -> None:
@@ -93,7 +106,8 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
     _prepare(process, info.signo)
     if _is_dropped(process, task, info):
         return
-    _queue(process, task.pending, task, info)
+    if not _queue(process, task.pending, task, info):
+        raise Errno(EAGAIN)
     if info.signo == SIGKILL:
         _wake_for(process, SIGKILL)
     elif not contains(task.blocked, info.signo):
@@ -102,18 +116,13 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
 
 def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
     """Send to every member of a process group, from the kernel: no permission is asked."""
-    for pid in list(group.members.keys()):
-        member = group.members.get(pid)
-        if member is not None:
-            try:
-                send_to_process(member, info)
-            except Errno:
-                continue  # one member's queue is full
+    for pid in group.members.keys():
+        _send(group.members[pid], info)
 
 
-def send_from_kernel(process: Process, signo: int) -> None:
-    """A signal that the kernel sends to a process."""
-    send_to_process(process, from_kernel(signo))
+def signal_process(process: Process, signo: int) -> None:
+    """A signal that the kernel sends to a process, without information."""
+    _send(process, from_kernel(signo))
 
 
 def force(task: Task, info: SignalInfo) -> None:
@@ -175,15 +184,16 @@ def is_protected(process: Process, signo: int) -> bool:
     return process.pid == _INIT and not contains(actions.caught, signo)
 
 
-def _queue(process: Process, pending: PendingSignals, task: Task | None, info: SignalInfo) -> None:
+def _queue(process: Process, pending: PendingSignals, task: Task | None, info: SignalInfo) -> bool:
+    """Make a signal pending; False if a real-time signal's information found no room: then it is not sent, and its
+    sender hears of it (sigqueue(3)). Other signals do without their information.
+    """
     uid = 0 if task is None else task.credentials.uid
-    if pending.add(info, uid, _limit(process)):
-        return
-    if info.signo >= FIRST_REALTIME and info.code != SI_USER:
-        # Queued with information: the sender hears that there was no room. The bit goes unless others are queued.
-        if not _has_queued(pending, info.signo):
-            pending.mask &= ~bit(info.signo)
-        raise Errno(EAGAIN)
+    if pending.add(info, uid, _limit(process)) or info.signo < FIRST_REALTIME or info.code == SI_USER:
+        return True
+    if not _has_queued(pending, info.signo):
+        pending.mask &= ~bit(info.signo)
+    return False
 
 
 def _has_queued(pending: PendingSignals, signo: int) -> bool:
@@ -248,7 +258,10 @@ def report_job_control(process: Process, code: int, status: int) -> None:
     if parent is None:
         return
     if parent.actions.table[SIGCHLD].flags & SA_NOCLDSTOP == 0:
-        send_to_process(parent, child_information(process, SIGCHLD, code, status))
+        try:
+            _send(parent, child_information(process, SIGCHLD, code, status))
+        except MemoryError:
+            _send(parent, from_kernel(SIGCHLD))
     parent.child_waiters.wake_all()
 
 
@@ -326,7 +339,7 @@ def signal_session_leader(sid: int, signo: int) -> None:
     """A signal from the kernel to the leader of a session, if it lives."""
     process = find_process(sid)
     if process is not None and process.session_id == sid:
-        send_from_kernel(process, signo)
+        _send(process, from_kernel(signo))
 
 
 def is_signal_dropped(signo: int) -> bool:

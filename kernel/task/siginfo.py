@@ -8,7 +8,7 @@ and `fifth` are a child's times. No kind uses more.
 from typing import Final
 
 from kernel.lang import Span, final, u8
-from kernel.task.signals import SI_KERNEL, SI_TIMER, SI_USER
+from kernel.task.signals import SI_KERNEL, SI_TIMER, SI_USER, SIGNAL_COUNT
 from kernel.task.words import load_i32, load_i64, signed_32, store_i32, store_i64
 
 SIGINFO_SIZE: Final = 128
@@ -67,9 +67,14 @@ def from_process(signo: int, code: int, pid: int, uid: int) -> SignalInfo:
     return info
 
 
+# Signals without more to tell need no object of their own, so that sending them cannot fail for want of memory.
+_KERNEL_INFO: Final[list[SignalInfo]] = [SignalInfo(signo, SI_KERNEL) for signo in range(SIGNAL_COUNT + 1)]
+_ANONYMOUS_INFO: Final[list[SignalInfo]] = [SignalInfo(signo, SI_USER) for signo in range(SIGNAL_COUNT + 1)]
+
+
 def from_kernel(signo: int) -> SignalInfo:
-    """Sent by the kernel for no process in particular."""
-    return SignalInfo(signo, SI_KERNEL)
+    """Sent by the kernel for no process in particular. Shared: never changed, never queued."""
+    return _KERNEL_INFO[signo]
 
 
 def from_fault(signo: int, code: int, address: int) -> SignalInfo:
@@ -102,5 +107,10 @@ def from_child(
 
 
 def anonymous(signo: int) -> SignalInfo:
-    """What a signal shows whose information was not kept."""
-    return SignalInfo(signo, SI_USER)
+    """What a signal shows whose information was not kept. Shared."""
+    return _ANONYMOUS_INFO[signo]
+
+
+def is_shared(info: SignalInfo) -> bool:
+    """Whether this is the kernel's own object, which pending sets need not keep."""
+    return info is _KERNEL_INFO[info.signo]

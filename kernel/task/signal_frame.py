@@ -1,4 +1,4 @@
-"""The frame that a signal handler runs on: struct rt_sigframe as Linux lays it out on x86-64, and its way back (sigreturn(2)).
+"""The frame that a signal handler runs on: Linux's struct rt_sigframe, and its way back (sigreturn(2)).
 
 From low to high address, the stack pointer at the handler's first instruction pointing to the first:
 

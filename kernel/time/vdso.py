@@ -31,6 +31,7 @@ class VdsoPages:
         self.data: Frame = NO_FRAME
         self.pages: FixedPages = FixedPages(b"[vdso]")
         self.sequence: int = 0
+        self.shown_base: int = 0
 
 
 _vdso: Final = VdsoPages()
@@ -58,6 +59,7 @@ def update() -> None:
         return
     monotonic_ns()  # moves the base forward if it is far
     data = frame_span(_vdso.data)
+    _vdso.shown_base = counter_base()
     _vdso.sequence = (_vdso.sequence + 2) & 0x7FFF_FFFE
     data.store_u32(_SEQUENCE, _vdso.sequence | 1)
     _store(_BASE_COUNTER, counter_base())
@@ -65,6 +67,12 @@ def update() -> None:
     _store(_SCALE, counter_scale())
     _store(_REALTIME_OFFSET, realtime_offset_ns())
     data.store_u32(_SEQUENCE, _vdso.sequence)
+
+
+def follow_clock() -> None:
+    """From the tick: update if the clock's base has moved, so that both ways to the time agree to the nanosecond."""
+    if _vdso.data != NO_FRAME and counter_base() != _vdso.shown_base:
+        update()
 
 
 def _store(offset: int, value: int) -> None:

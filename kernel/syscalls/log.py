@@ -1,0 +1,158 @@
+"""The kernel's log, read and cleared by programs (syslog(2), dmesg(1)).
+
+Reading that consumes (actions 0, 2, 9) has a position of its own, which all readers share. It does not wait: the log tells nobody of new records, so a read of nothing
+returns 0. Lines look like "<6>[    1.234567] text", as Linux gives them.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, EPERM, Errno, final, i32, span_of
+from kernel.lib import log, user
+from kernel.lib.log import Record
+from kernel.syscalls.table import syscall
+from kernel.task.task import current
+
+_CLOSE: Final = 0
+_OPEN: Final = 1
+_READ: Final = 2
+_READ_ALL: Final = 3
+_READ_CLEAR: Final = 4
+_CLEAR: Final = 5
+_CONSOLE_OFF: Final = 6
+_CONSOLE_ON: Final = 7
+_CONSOLE_LEVEL: Final = 8
+_SIZE_UNREAD: Final = 9
+_SIZE_BUFFER: Final = 10
+
+_QUIETEST: Final = 1
+_NOISIEST: Final = 8
+
+
+@final
+class Reading:
+    """Where the consuming reader is, and what the console level was before it was switched off."""
+
+    def __init__(self) -> None:
+        self.sequence: int = 0
+        self.offset: int = 0  # bytes of that record's line which were read
+        self.saved_level: int = -1
+
+
+_READING: Final = Reading()
+
+
+@syscall(103, "syslog", args="dpd", notes="SYSLOG_ACTION_READ does not wait for messages")
+def syslog(action: i32, address: int, length: i32) -> int:
+    """syslog(2)."""
+    if action != _READ_ALL and action != _SIZE_BUFFER and not current().credentials.capable():
+        raise Errno(EPERM)
+    if action == _CLOSE or action == _OPEN:
+        return 0
+    if action == _READ or action == _READ_ALL or action == _READ_CLEAR:
+        if address == 0 or length < 0:
+            raise Errno(EINVAL)
+        if length == 0:
+            return 0
+        user.check(address, length)
+        if action == _READ:
+            return _read_next(address, length)
+        count = _read_last(address, length)
+        if action == _READ_CLEAR:
+            log.log.cleared = log.log.next_sequence
+        return count
+    if action == _CLEAR:
+        log.log.cleared = log.log.next_sequence
+        return 0
+    if action == _CONSOLE_OFF or action == _CONSOLE_ON or action == _CONSOLE_LEVEL:
+        return _set_console(action, length)
+    if action == _SIZE_UNREAD:
+        return _unread()
+    if action == _SIZE_BUFFER:
+        return log.RING_BYTES
+    raise Errno(EINVAL)
+
+
+def _set_console(action: int, level: int) -> int:
+    ring = log.log
+    if action == _CONSOLE_OFF:
+        if _READING.saved_level < 0:
+            _READING.saved_level = ring.console_level
+        ring.console_level = _QUIETEST
+        return 0
+    if action == _CONSOLE_ON:
+        if _READING.saved_level >= 0:
+            ring.console_level = _READING.saved_level
+            _READING.saved_level = -1
+        return 0
+    if level < 1 or level > _NOISIEST:
+        raise Errno(EINVAL)
+    ring.console_level = level
+    _READING.saved_level = -1
+    return 0
+
+
+def line_of(record: Record) -> bytes:
+    """A record as programs see it."""
+    return f"<{record.level}>".encode() + record.line()
+
+
+def _read_next(address: int, length: int) -> int:
+    """SYSLOG_ACTION_READ: what was not read yet."""
+    ring = log.log
+    done = 0
+    while done < length:
+        oldest = ring.oldest_sequence()
+        if _READING.sequence < oldest:
+            _READING.sequence = oldest
+            _READING.offset = 0
+        record = ring.record(_READING.sequence)
+        if record is None:
+            break
+        line = line_of(record)
+        part = min(len(line) - _READING.offset, length - done)
+        user.write_from(address + done, span_of(line)[_READING.offset : _READING.offset + part])
+        done += part
+        _READING.offset += part
+        if _READING.offset == len(line):
+            _READING.sequence += 1
+            _READING.offset = 0
+    return done
+
+
+def _read_last(address: int, length: int) -> int:
+    """SYSLOG_ACTION_READ_ALL: the last whole lines that fit, of those that were not cleared."""
+    ring = log.log
+    first = ring.next_sequence
+    lowest = max(ring.oldest_sequence(), ring.cleared)
+    total = 0
+    while first > lowest:
+        record = ring.record(first - 1)
+        if record is None:
+            break
+        size = len(line_of(record))
+        if total + size > length:
+            break
+        total += size
+        first -= 1
+    done = 0
+    end = ring.next_sequence
+    for sequence in range(first, end):
+        record = ring.record(sequence)
+        if record is None:
+            break
+        line = line_of(record)
+        user.write_from(address + done, span_of(line))
+        done += len(line)
+    return done
+
+
+def _unread() -> int:
+    ring = log.log
+    total = 0
+    for sequence in range(max(ring.oldest_sequence(), _READING.sequence), ring.next_sequence):
+        record = ring.record(sequence)
+        if record is not None:
+            total += len(line_of(record))
+    if _READING.sequence >= ring.oldest_sequence():
+        total -= _READING.offset
+    return max(0, total)

@@ -1,0 +1,85 @@
+"""Which thread runs next."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernel.sched.runqueue import SLICES_NS, RunQueue, slice_of
+from kernel.sched.thread import SCHED_FIFO, SCHED_RR, Thread
+
+
+def thread(name: str, nice: int = 0) -> Thread:
+    fresh = Thread(name.encode())
+    fresh.nice = nice
+    fresh.slice_ns = slice_of(fresh)
+    return fresh
+
+
+def test_slices_follow_nice() -> None:
+    assert SLICES_NS[20] == 6_000_000
+    assert SLICES_NS[0] > 80 * SLICES_NS[20]
+    assert 60 * SLICES_NS[39] < SLICES_NS[20] < 80 * SLICES_NS[39]
+
+
+def test_realtime_goes_first_by_priority() -> None:
+    queue = RunQueue()
+    fair, low, high = thread("fair"), thread("low"), thread("high")
+    low.policy, low.realtime_priority = SCHED_FIFO, 1
+    high.policy, high.realtime_priority = SCHED_RR, 9
+    for each in (fair, low, high):
+        queue.add_woken(each, 0)
+    assert [queue.take() for _ in range(4)] == [high, low, fair, None]
+    assert queue.outranks(low, fair) and not queue.outranks(fair, low) and queue.outranks(high, low)
+
+
+def test_used_slices_wait_for_the_next_round() -> None:
+    queue = RunQueue()
+    a, b = thread("a"), thread("b")
+    queue.add_woken(a, 0)
+    queue.add_woken(b, 0)
+    first = queue.take()
+    assert first is b  # who woke last goes first
+    b.slice_ns = 0
+    queue.add_yielded(b)
+    assert queue.take() is a
+    a.slice_ns = -1
+    queue.add_yielded(a)
+    assert queue.take() is b and b.slice_ns == slice_of(b)
+    assert queue.take() is a and a.slice_ns == slice_of(a) - 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(-20, 19), min_size=2, max_size=6), st.integers(1, 10))
+def test_shares_are_proportional_and_nobody_starves(nices: list[int], tick_ms: int) -> None:
+    """Processor hogs get time in proportion to their slices, up to the granularity of one slice or tick a thread."""
+    queue = RunQueue()
+    threads = [thread(str(i), nice) for i, nice in enumerate(nices)]
+    for each in threads:
+        queue.add_woken(each, 0)
+    used = dict.fromkeys(threads, 0)
+    tick = tick_ms * 1_000_000
+    round_ns = sum(slice_of(t) for t in threads)
+    total = 0
+    while total < 30 * (round_ns + len(threads) * tick) + 2_000_000_000:
+        running = queue.take()
+        assert running is not None
+        ran = 0
+        while running.slice_ns > 0:
+            running.slice_ns -= tick
+            ran += tick
+        used[running] += ran
+        total += ran
+        queue.add_yielded(running)
+    for each in threads:
+        fair_share = total * slice_of(each) // round_ns
+        assert abs(used[each] - fair_share) <= 3 * (slice_of(each) + 60_000_000) + fair_share // 5
+
+
+def test_remove_from_any_list() -> None:
+    queue = RunQueue()
+    threads = [thread(str(i)) for i in range(5)]
+    threads[0].slice_ns = 0
+    for each in threads:
+        queue.add_woken(each, 0)
+    for each in threads:
+        queue.remove(each)
+    assert not queue.has_ready() and queue.ready_count() == 0

@@ -1,0 +1,53 @@
+"""Process groups and sessions: membership and orphans."""
+
+from kernel.task.actions import SignalActions
+from kernel.task.groups import find_group, find_session, is_orphaned, join, leave, new_group, new_session
+from kernel.task.limits import Limits
+from kernel.task.process import Process
+
+
+def process(pid: int, parent: Process | None = None) -> Process:
+    fresh = Process(pid, Limits(), SignalActions())
+    fresh.parent = parent
+    return fresh
+
+
+def test_groups_and_sessions_end_with_their_last_member() -> None:
+    session = new_session(100)
+    group = new_group(100, session)
+    a, b = process(100), process(101)
+    join(a, group)
+    join(b, group)
+    assert a.session_id == b.group == 100 and a.is_session_leader() and not b.is_session_leader()
+    leave(a)
+    assert find_group(100) is group
+    leave(b)
+    assert find_group(100) is None and find_session(100) is None and b.group == 0
+
+
+def test_orphaned_group() -> None:
+    session = new_session(200)
+    shell, job = process(200, process(1)), process(201)
+    join(shell, new_group(200, session))
+    job.parent = shell
+    group = new_group(201, session)
+    join(job, group)
+    assert not is_orphaned(group, None)
+    job.parent = process(1)
+    assert is_orphaned(group, None)
+    leave(job)
+    leave(shell)
+
+
+def test_actions() -> None:
+    actions = SignalActions()
+    assert actions.ignores(17) and not actions.ignores(15)
+    actions.set(15, 1, 0, 0, 0)
+    actions.set(17, 0x4000, 0x10000004, 0x5000, -1)
+    assert actions.ignores(15) and not actions.ignores(17)
+    assert actions.table[17].mask & (1 << 8) == 0
+    copied = actions.copy()
+    assert copied.ignored == actions.ignored and copied.table[17].restorer == 0x5000
+    copied.reset_for_exec()
+    assert copied.ignores(15) and copied.ignores(17) and copied.caught == 0
+    assert actions.table[17].handler == 0x4000
