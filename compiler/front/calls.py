@@ -155,6 +155,8 @@ class CallConverter:
 
     def _call_value(self, node: CallExpr, loc: Loc) -> Expr:
         callee = self.expression(node.callee)
+        if any(n is not None for n in node.arg_names):
+            raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments")
         return CallValue(loc, self.convert_type(node), callee, [self.expression(a) for a in node.args])
 
     def _call_variable(self, node: CallExpr, fullname: str, loc: Loc) -> Expr:
@@ -239,6 +241,18 @@ class CallConverter:
                 raise Diagnostic("KP202", loc, f"no argument for {parameter.variable.name}")
         return result
 
+    def raised_class(self, info: TypeInfo, loc: Loc) -> Expr:
+        """`raise C` without a call: C with the defaults of its arguments."""
+        owner, symbol = _find(info, "__init__")
+        definition = function_definition(symbol)
+        args: list[Expr] = []
+        if definition is not None and not owner.startswith("builtins."):
+            for parameter in definition.arguments[1:]:
+                if parameter.initializer is None:
+                    raise Diagnostic("KP202", loc, f"no argument for {parameter.variable.name}")
+                args.append(self._default(parameter.initializer, definition, loc))
+        return New(loc, ClassType(info.fullname), args)
+
     def _default(self, initializer: Expression, definition: FuncDef, loc: Loc) -> Expr:
         """A default: an expression of the place where the function is defined, which must not depend on anything local."""
         from compiler.front.expressions import Unreachable
@@ -296,7 +310,7 @@ class CallConverter:
         receiver = self.expression(base)
         t = receiver.type
         if isinstance(t, OptionalType):
-            raise Diagnostic("KP190", loc, "this may be None", "test for None first")
+            raise Diagnostic("KP102", loc, "this may be None", "test for None first")
         if isinstance(t, ClassType) and t.name in (LIST, DICT, DEQUE, BYTE_ARRAY):
             return self.container_call(node, callee.name, receiver, loc)
         info = type_info(self.type_of(base))
@@ -308,6 +322,8 @@ class CallConverter:
             raise Diagnostic("KP205", loc, f"no method {callee.name} here")
         owner, symbol = _find(info, callee.name)
         if isinstance(symbol, Var):
+            if any(n is not None for n in node.arg_names):
+                raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments")
             return CallValue(loc, self.convert_type(node), self.attribute(receiver, info, callee, loc), [self.expression(a) for a in node.args])
         definition = function_definition(symbol)
         if definition is None:
@@ -338,13 +354,30 @@ class CallConverter:
         prefix = kinds[type(t)]
         if definition is not None and info is not None and info.fullname.startswith("kernel."):
             args = self.arguments(node, definition, 1, loc)
+        elif name == "to_bytes":
+            args = self.byte_conversion(node, ("length", "byteorder"), loc)
         else:
+            if any(n is not None for n in node.arg_names):
+                raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here")
             args = [self.expression(a) for a in node.args]
         if prefix in ("str", "bytes") and name in ("encode", "decode"):
             if len(args) > 1 or not all(isinstance(a, StrLit) and a.value.lower() in ("utf-8", "utf8") for a in args):
                 raise Diagnostic("KP214", loc, f"{name} knows only UTF-8, and only strictly", f"write .{name}()")
             args = []
         return CallBuiltin(loc, self.convert_type(node), f"{prefix}.{name}", [receiver, *args])
+
+    def byte_conversion(self, node: CallExpr, names: tuple[str, str], loc: Loc) -> list[Expr]:
+        """The two arguments of int.to_bytes and int.from_bytes, in order."""
+        found: dict[str, Expr] = {}
+        for i, (arg, name) in enumerate(zip(node.args, node.arg_names, strict=True)):
+            if name == "signed":
+                if not (isinstance(arg, NameExpr) and arg.name == "False"):
+                    raise Diagnostic("KP217", loc, "a signed conversion of bytes", "convert it unsigned, and cast: i32(…)")
+                continue
+            found[name or names[min(i, 1)]] = self.expression(arg)
+        if set(found) != set(names):
+            raise Diagnostic("KP217", loc, "a conversion of bytes without its byte order", 'write the size and "little" or "big"')
+        return [found[name] for name in names]
 
     def container_call(self, node: CallExpr, name: str, receiver: Expr, loc: Loc) -> Expr:
         """A method of list, dict, deque or bytearray, by the names of the run-time library."""
@@ -404,7 +437,7 @@ class CallConverter:
     def _class_call(self, node: CallExpr, callee: MemberExpr, info: TypeInfo, loc: Loc) -> Expr:
         """`C.f(…)`: a static method, or a method called by its class."""
         if info.fullname == "builtins.int" and callee.name == "from_bytes":
-            return CallBuiltin(loc, INT, "int.from_bytes", [self.expression(a) for a in node.args])
+            return CallBuiltin(loc, INT, "int.from_bytes", self.byte_conversion(node, ("bytes", "byteorder"), loc))
         symbol = _find(info, callee.name)[1]
         definition = function_definition(symbol)
         if definition is None:
@@ -449,13 +482,19 @@ class CallConverter:
         owner, symbol = _find(info, "__init__")
         definition = function_definition(symbol)
         if definition is None or owner.startswith("builtins."):
+            if any(n is not None for n in node.arg_names):
+                raise Diagnostic("KP206", loc, f"{info.name} takes no keyword arguments")
             return New(loc, t, [self.expression(a) for a in node.args])
         return New(loc, t, self.arguments(node, definition, 1, loc))
 
     def construct_builtin(self, node: CallExpr, name: str, loc: Loc) -> Expr:
         """`int(x)`, `bytes(x)`, `list(x)`, `range(…)` …: classes of Python itself."""
         args: list[Expr] = []
-        for arg in node.args:
+        for arg, keyword in zip(node.args, node.arg_names, strict=True):
+            if name == "zip" and keyword == "strict" and isinstance(arg, NameExpr) and arg.name == "False":
+                continue
+            if keyword is not None and (name, keyword) not in (("enumerate", "start"), ("int", "base")):
+                raise Diagnostic("KP206", loc, f"{name} takes no keyword {keyword} here", "compare the lengths before" if keyword == "strict" else "")
             if isinstance(arg, GeneratorExpr):
                 element = self.convert_type(arg.left_expr)
                 args.append(self.comprehension(arg, "list", ClassType(LIST, (element,)), loc))

@@ -138,11 +138,18 @@ def _fields(node: ClassDef, info: TypeInfo, types: TypeConverter, path: str, err
     return fields
 
 
+def is_generated(cls: ClassDef, function: FuncDef) -> bool:
+    """Whether the plugin added a method to a class."""
+    symbol = cls.info.names.get(function.name)
+    return symbol is not None and symbol.plugin_generated
+
+
 def _methods(node: ClassDef) -> list[str]:
     names: list[str] = []
     for statement in node.defs.body:
         if isinstance(statement, FuncDef):
-            names.append(statement.fullname)
+            if not is_generated(node, statement):
+                names.append(statement.fullname)
         elif isinstance(statement, Decorator):
             names.append(statement.func.fullname)
         elif isinstance(statement, OverloadedFuncDef):

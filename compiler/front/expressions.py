@@ -55,6 +55,7 @@ from compiler.tree import (
     BoolOp,
     BytesLit,
     CallBuiltin,
+    CallFunction,
     CallMethod,
     Captured,
     Chain,
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from compiler.front.functions import Converter
 
 LAST = (1 << 63) - 1  # the stop of a slice that has none
+BYTE_STRINGS = "kernel.lang.runtime.byte_strings"
 _METHOD_OF_OPERATOR = {
     "+": "__add__",
     "-": "__sub__",
@@ -551,6 +553,10 @@ class ExpressionConverter(CallConverter):
             return CallMethod(loc, result, base, owner, "__getitem__", [index])
         name = value_type_name(t, loc)
         if isinstance(index, IntLit) and index.value < 0:
+            if name == "bytes":
+                return CallFunction(loc, INT, f"{BYTE_STRINGS}.bytes_from_end", [base, IntLit(loc, INT, -index.value)])
+            if not isinstance(base, Local | Captured | Field | Global):
+                raise Diagnostic("KP196", loc, "an index from the end of what is computed", "name it first")
             length = CallBuiltin(loc, INT, "len", [base])
             index = Binary(loc, INT, "-", length, IntLit(loc, INT, -index.value))
         return CallBuiltin(loc, result, f"{name}.__getitem__", [base, index])
@@ -574,6 +580,8 @@ class ExpressionConverter(CallConverter):
 
         t = self.convert_type(node)
         assert isinstance(t, FunctionType)
+        if any(a.initializer is not None or a.kind.is_star() for a in node.arguments):
+            raise Diagnostic("KP216", loc, "a lambda with defaults", "pass all arguments")
         params = [Param(a.variable.name, p) for a, p in zip(node.arguments, t.params, strict=True)]
         function = Function(f"{self.function.name}.<lambda>", loc, params, t.result, [], {}, is_lambda=True)
         inner = StatementConverter(self.shared, self.tree, function, self)
@@ -656,9 +664,9 @@ def value_type_name(t: Type, loc: Loc) -> str:
         case IntType():
             return "int"
         case OptionalType():
-            raise Diagnostic("KP190", loc, "this may be None", "test for None first")
+            raise Diagnostic("KP102", loc, "this may be None", "test for None first")
         case TypeVariable():
-            raise Diagnostic("KP191", loc, "nothing is known of this type", "give the type variable a bound")
+            raise Diagnostic("KP195", loc, "nothing is known of this type", "give the type variable a bound")
         case _:
             raise Diagnostic("KP192", loc, "this has no elements")
 

@@ -19,7 +19,7 @@ from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
 from mypy.options import Options
 
 from compiler.diagnostics import internal_error, type_error
-from compiler.front.classes import convert_class, struct_names
+from compiler.front.classes import convert_class, is_generated, struct_names
 from compiler.front.declarations import check_classes, check_imports
 from compiler.front.flows import find_views
 from compiler.front.functions import Converter
@@ -188,6 +188,8 @@ def _convert_class(program: Program, converter: Converter, statement: ClassDef, 
     declaration = convert_class(statement, tree.path, converter.types)
     program.classes[declaration.name] = declaration
     for inner in statement.defs.body:
+        if isinstance(inner, FuncDef) and is_generated(statement, inner):
+            continue  # the plugin made it, for the type checker
         if isinstance(inner, FuncDef | Decorator | OverloadedFuncDef):
             _convert_function(program, converter, inner, tree)
 

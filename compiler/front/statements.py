@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mypy.patterns as mp
 import mypy.types as mt
+from mypy.expandtype import expand_type_by_instance
+from mypy.maptype import map_instance_to_supertype
 from mypy.nodes import (
     GDEF,
     LDEF,
@@ -79,7 +81,6 @@ from compiler.tree import (
     Match,
     MatchCase,
     NestedFunction,
-    New,
     NoneLit,
     OrPattern,
     Param,
@@ -215,6 +216,8 @@ class StatementConverter(ExpressionConverter):
         loc = self.loc(node)
         if not isinstance(signature, mt.CallableType):
             raise Diagnostic("KP132", loc, f"{node.name} has no annotations", "annotate its parameters and its result")
+        if any(a.initializer is not None or a.kind.is_star() for a in node.arguments):
+            raise Diagnostic("KP216", loc, "a nested function with defaults", "pass all arguments")
         params = [Param(a.variable.name, self.types.convert(t, loc)) for a, t in zip(node.arguments, signature.arg_types, strict=True)]
         function = Function(f"{self.function.name}.<locals>.{node.name}", loc, params, self.types.convert(signature.ret_type, loc), [], {})
         inner = StatementConverter(self.shared, self.tree, function, self)
@@ -330,7 +333,15 @@ class StatementConverter(ExpressionConverter):
             raise Diagnostic("KP151", loc, f"{info.name} has no field {node.name}")
         if not isinstance(symbol, Var):
             return PropertyTarget(loc, self.convert_type(node), value, owner, node.name)
-        return FieldTarget(loc, self.types.convert(symbol.type, loc), value, owner, node.name)
+        return FieldTarget(loc, self.types.convert(self._declared(node.expr, symbol, owner), loc), value, owner, node.name)
+
+    def _declared(self, receiver: Expression, symbol: Var, owner: str) -> mt.Type | None:
+        """The declared type of a field, with the type arguments of the object that it is a field of."""
+        t = self.type_of(receiver)
+        base = next((b for b in symbol.info.mro if b.fullname == owner), None) if symbol.info else None
+        if symbol.type is None or base is None or not isinstance(t, mt.Instance) or not t.type.has_base(owner):
+            return symbol.type
+        return expand_type_by_instance(symbol.type, map_instance_to_supertype(t, base))
 
     def _index_target(self, node: IndexExpr, loc: Loc) -> Target:
         container = self.expression(node.base)
@@ -409,7 +420,7 @@ class StatementConverter(ExpressionConverter):
         if node.expr is None:
             return None
         if isinstance(node.expr, RefExpr) and isinstance(node.expr.node, TypeInfo):
-            return New(loc, ClassType(node.expr.node.fullname), [])
+            return self.raised_class(node.expr.node, loc)
         return self.expression(node.expr)
 
     def _try(self, node: TryStmt, loc: Loc) -> Stmt:
