@@ -263,5 +263,9 @@ boot_tables_end:
 boot_stack_guard:       .skip 4096
 boot_stack_bottom:      .skip 64 * 1024
 boot_stack_top:
+# What the kernel allocates before it has found its memory (kernel/mm/heap.py, EarlyArena).
+.globl early_arena, early_arena_end
+early_arena:            .skip 64 * 1024
+early_arena_end:
 
 .section .note.GNU-stack, "", @progbits

@@ -5,15 +5,28 @@ is the scheduler and what interrupts bring.
 """
 
 from arch.x86_64 import cpu, fpu, gdt, idt
+from arch.x86_64.context import early_arena_size, early_arena_start
 from kernel import command_line, physical_memory, trap
-from kernel.drivers import pic8259, pit, rtc, serial16550
-from kernel.lang import Span, export, panic, u8
+from kernel.drivers import pic8259, pit, power, rtc, serial16550
+from kernel.fs import memory_devices
+from kernel.ipc import pipe
+from kernel.lang import Errno, Span, export, panic, u8
 from kernel.lib import log
+from kernel.lib.panic import PANIC, end_with_message
+from kernel.mm import heap
 from kernel.physical_memory import boot_info
-from kernel.time import clock, tsc
+from kernel.procfs import filesystem as proc
+from kernel.root import start_user_space
+from kernel.sched.scheduler import exit_thread
+from kernel.syscalls import all as system_calls
+from kernel.syscalls import dispatch, trace
+from kernel.sysfs import filesystem as sys
+from kernel.task.exit import LAST_EXIT
+from kernel.time import clock, tsc, vdso
 from kernel.tty import console
 
-_ = trap  # its exports are called by entry.S
+# Called by assembly, or through registries that their import fills.
+_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys)
 
 _console_port: serial16550.SerialPort = serial16550.ports[0]
 
@@ -23,17 +36,27 @@ def krait_main(protocol: int, info: int) -> None:
     """Called once by boot.S. `protocol`: bootinfo.PROTOCOL_…; `info`: physical address of the loader's information.
     Does not return.
     """
+    heap.use_early_arena(early_arena_start(), early_arena_size())
     start_processor()
     try:
         physical_memory.start(protocol, info)
         start_devices()
+        vdso.start()
+        LAST_EXIT.handler = first_process_ended
+        trace.configure(boot_info.command_line())
+        start_user_space()
     except MemoryError:
         panic("not enough memory to start")
+    except Errno as error:
+        panic(f"the first process cannot be made: error {error.code}")
+    exit_thread()
 
 
 def start_processor() -> None:
     """Exceptions are caught from here on."""
     serial16550.initialise()
+    PANIC.console = write_console
+    PANIC.restart = power.restart
     cpu.detect()
     if not cpu.features.no_execute:
         panic("this processor cannot forbid the execution of data (NX)")
@@ -50,12 +73,16 @@ def start_devices() -> None:
     line = boot_info.command_line()
     if command_line.has_word(line, b"quiet"):
         log.log.console_level = log.WARNING
+    log.log.console_level = max(1, min(8, command_line.number_of(line, b"loglevel", log.log.console_level)))
+    PANIC.timeout_seconds = command_line.number_of(line, b"panic", 0)
     _console_port = serial16550.ports[command_line.console_index(line)]
     log.log.use_console(write_console)
     clock.start(tsc.measure_frequency_hz(), rtc.read_wall_clock() * clock.NS_PER_SECOND)
     log.log.clock = clock.monotonic_ns
+    PANIC.counter_hz = clock.counter_frequency_hz()
     memory_mib = boot_info.usable_bytes() >> 20
     log.info(f"Krait: {memory_mib} MiB of memory, counter at {clock.counter_frequency_hz() // 1000} kHz")
+    log.info("Command line: " + printable(line))
 
     pit.start_tick()
     pic8259.unmask(pit.TICK_LINE)
@@ -66,5 +93,18 @@ def start_devices() -> None:
 
 
 def write_console(data: Span[u8]) -> None:
-    """Where the log shows itself."""
+    """Where the log and panics show themselves."""
     _console_port.write(data)
+
+
+def printable(line: bytes) -> str:
+    """Text for the log, whatever bytes the boot loader gave."""
+    text = bytearray()
+    for byte in line:
+        text.append(byte if 32 <= byte < 127 else 63)
+    return bytes(text).decode()
+
+
+def first_process_ended(status: int) -> None:
+    """Process 1 must not end; `status` is as wait(2) reports it."""
+    end_with_message(b"Attempted to kill init! exitcode=", status)

@@ -63,3 +63,13 @@ def prepare_kernel_entry(stack_top: int, argument: int) -> int:
 def boot_stack_top() -> int:
     """The upper end of the stack on which the boot stub called krait_main."""
     return symbol_address("boot_stack_top")
+
+
+def early_arena_start() -> int:
+    """Zeroed memory in the image for what is allocated before memory is known."""
+    return symbol_address("early_arena")
+
+
+def early_arena_size() -> int:
+    """Its size in bytes."""
+    return symbol_address("early_arena_end") - symbol_address("early_arena")

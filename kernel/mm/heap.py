@@ -32,6 +32,8 @@ IN_TABLE: Final = 1 << 31
 COUNT_MASK: Final = IN_TABLE - 1
 HEADER_SIZE: Final = 8
 
+IMMORTAL: Final = 1 << 30  # the count of objects that are never freed: frozen ones, and those made before the heap starts
+
 TABLE_FIRST_ORDER: Final = 2  # pages of the first table: room for 2048 entries
 TABLE_LARGEST_ORDER: Final = 8
 
@@ -68,6 +70,37 @@ class ZeroCountTable:
 TABLE: Final = ZeroCountTable()
 
 
+class EarlyArena:
+    """Memory for the objects that the kernel makes before it knows what memory there is. They live for ever."""
+
+    next: int  # address of what is free
+    end: int
+
+    def __init__(self) -> None:
+        self.next = 0
+        self.end = 0
+
+
+EARLY: Final = EarlyArena()
+
+
+def use_early_arena(address: int, size_bytes: int) -> None:
+    """Serve allocations from these zeroed bytes until `start`."""
+    EARLY.next = address
+    EARLY.end = address + size_bytes
+
+
+def allocate_early(descriptor: int, size_bytes: int) -> int:
+    """An object that is never freed; 0 if the arena is used up."""
+    slot = EARLY.next
+    if size_bytes > EARLY.end - slot:
+        return 0
+    EARLY.next = slot + (size_bytes + 15 & ~15)
+    store_u32(slot, IMMORTAL)
+    store_u32(slot + 4, u32(descriptor))
+    return slot
+
+
 def start() -> bool:
     """Take the table's first pages; after `slabs.configure`, before the first object. False if there is no memory."""
     TABLE.count = 0
@@ -88,6 +121,8 @@ def set_hooks(limit: int, on_limit: Callable[[], None], on_shortage: Callable[[]
 @export("krait_allocate")
 def allocate(descriptor: int, size_bytes: int) -> int:
     """A fresh object of a type: `size_bytes` with its header, zeroed, count 0. 0 if there is no memory."""
+    if TABLE.capacity == 0:
+        return allocate_early(descriptor, size_bytes)
     if TABLE.count >= TABLE.limit:
         TABLE.on_limit()
     slot = slabs.take(size_bytes)
