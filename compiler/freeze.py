@@ -192,8 +192,10 @@ class Freezer:
                 fits = isinstance(obj, deque)
             case ClassType(name="kernel.lang.runtime.containers.ByteArray"):
                 fits = isinstance(obj, bytearray)
-            case ArrayType() | WeakType():
-                fits = type(obj).__name__ in ("Array", "Weak")
+            case ArrayType():
+                fits = any(class_name(cls) == "kernel.lang.spans.Array" for cls in type(obj).__mro__)
+            case WeakType():
+                fits = class_name(type(obj)) == "kernel.lang.weak.Weak"
             case UnionType(items):
                 for item in items:
                     name = getattr(item, "name", "")
@@ -264,7 +266,7 @@ class Freezer:
                 fields[name] = self._attribute(obj, name, t, path)
         pieces = self._header(t)
         return self._padded(pieces, 8, layout.size, [
-            (offset, self._member(field_type, fields[name], f"{path}.{name}"))
+            (offset, self._member(field_type, fields[name], f"{path}.{name}", self.hooks.field_place(t, name)))
             for name, (offset, field_type) in layout.fields.items()
         ])  # fmt: skip
 
@@ -276,10 +278,12 @@ class Freezer:
             raise self._error("KP801", path, f"field {name} of this {show(t)} has no value",
                               f"assign self.{name} in __init__") from None
 
-    def _member(self, t: Type, value: object, path: str) -> Constant:
-        """A field's constant; a RawArray of a container was frozen by `_container_fields` already."""
+    def _member(self, t: Type, value: object, path: str, place: object) -> Constant:
+        """A field's constant; a RawArray of a container was frozen by `_container_fields` already. `place` says which field."""
         if isinstance(value, Constant):
             return value
+        if isinstance(t, FunctionType) or (isinstance(t, OptionalType) and isinstance(t.inner, FunctionType)):
+            return self._function(t, value, path, place)
         return self._value(t, value, path)
 
     def _padded(self, pieces: list[Constant], end: int, size: int, members: list[tuple[int, Constant]]) -> list[Constant]:
@@ -339,7 +343,7 @@ class Freezer:
             number = int.from_bytes(number.to_bytes(t.bits // 8, "big"), "little")
         return Constant(f"i{t.bits}", str(number), t.bits // 8)
 
-    def _function(self, t: Type, value: object, path: str) -> Constant:
+    def _function(self, t: Type, value: object, path: str, place: object = None) -> Constant:
         if value is None:
             return Constant("ptr", "null", 8)
         if isinstance(value, MethodType):
@@ -352,7 +356,7 @@ class Freezer:
             raise self._error("KP803", path, f"{target.__qualname__} is defined inside a function and may hold its variables",
                               "store a top-level function")
         inner = t.inner if isinstance(t, OptionalType) else t
-        symbol = self.hooks.require_function(value, inner)
+        symbol = self.hooks.require_function(value, inner, place)
         self._refer(symbol)
         return Constant("ptr", quoted(symbol), 8)
 
@@ -361,7 +365,7 @@ class Freezer:
             raise self._mismatch(value, t, path)
         layout = self.layouts.instance(t)
         members = [
-            (offset, self._value(field_type, self._attribute(value, name, t, path), f"{path}.{name}"))
+            (offset, self._member(field_type, self._attribute(value, name, t, path), f"{path}.{name}", self.hooks.field_place(t, name)))
             for name, (offset, field_type) in layout.fields.items()
         ]
         return StructConstant.of(self._padded([], 0, layout.size, members), layout.size)
