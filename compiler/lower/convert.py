@@ -390,7 +390,7 @@ def function_reference(fn: FunctionLowerer, target: object, t: FunctionType) -> 
     fn.world.external.add(symbol)
     if not target.extern:
         fn.mention(target, target.parameters, target.result)
-    return Value(f'@"{symbol}"', t)
+    return Value(f'@"{symbol}"', t, origin=target)
 
 
 def as_int(fn: FunctionLowerer, value: Value) -> Value:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from compiler.lower.world import Edge, Instance, World
+from compiler.lower.function import holds_function
+from compiler.lower.world import SYSCALL_HANDLER, Edge, Instance, World
 from compiler.tree import Diagnostic, Loc
+from compiler.types import OptionalType
 
 SLEEP, ALLOCATE = "sleep", "allocate"
 
@@ -43,11 +45,15 @@ class Effects:
                 known = list(dict.fromkeys(i for _, i in self.world.implementations(*edge.site)))
             elif edge.kind == "value":
                 assert edge.signature is not None
-                known = list(self.world.function_values.get(self.world.group_of(edge.signature), {}))
+                known = self.world.functions_from(edge.signature if edge.origin is None else edge.origin)
             else:
                 known = []
             self._targets[id(edge)] = known
         return known
+
+    def calls_handlers(self, edge: Edge) -> bool:
+        """Whether a call may reach the thunks of system call handlers."""
+        return edge.signature is not None and self.world.group_of(edge.signature) == self.world.group_of(SYSCALL_HANDLER)
 
     def escapes(self, exception: str, caught: tuple[str, ...]) -> bool:
         """Whether an exception gets past handlers for `caught`."""
@@ -62,7 +68,20 @@ class Effects:
             self._caught[key] = known
         return known
 
+    def _open_parameters(self) -> None:
+        """Functions that are called virtually, through values or from outside take function values from anywhere."""
+        world = self.world
+        callable_from_afar = {i for members in world.function_values.values() for i in members} | set(world.from_outside)
+        for site, method in world.virtual_sites:
+            callable_from_afar |= {i for _, i in world.implementations(site, method)}
+        for instance in callable_from_afar:
+            for number, t in enumerate(instance.parameters):
+                if holds_function(t):
+                    inner = t.inner if isinstance(t, OptionalType) else t
+                    world.flows.setdefault(("parameter", instance.symbol, number), {})[inner] = None
+
     def _compute(self) -> None:
+        self._open_parameters()
         callers: dict[Instance, dict[Instance, None]] = {}
         instances = list(self.world.instances.values())
         for instance in instances:
@@ -71,6 +90,9 @@ class Effects:
             for edge in instance.edges:
                 for target in self.targets(edge):
                     callers.setdefault(target, {})[instance] = None
+                if self.calls_handlers(edge):
+                    for target in self.world.thunks:
+                        callers.setdefault(target, {})[instance] = None
         queue = deque(instances)
         waiting = set(instances)
         while queue:
@@ -95,6 +117,9 @@ class Effects:
             elif edge.kind == "allocate":
                 flags.add(ALLOCATE)
             else:
+                if self.calls_handlers(edge):
+                    for handler in self.world.thunks:  # which turn exceptions into numbers
+                        flags |= self.flags[handler]
                 for target in self.targets(edge):
                     flags |= self.flags[target]
                     for exception in self.raises[target]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types as python_types
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from compiler.lower import integers
@@ -22,7 +23,7 @@ from compiler.lower.convert import (
     truth,
     tuple_item,
 )
-from compiler.lower.function import TRAP_ENUM, TRAP_RANGE, FunctionLowerer
+from compiler.lower.function import TRAP_ENUM, TRAP_RANGE, FunctionLowerer, holds_function
 from compiler.lower.interfaces import DICT, LIST
 from compiler.lower.layout import live_object
 from compiler.lower.values import INT_MAX, INT_MIN, NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned
@@ -153,7 +154,10 @@ def global_value(fn: FunctionLowerer, e: Global) -> Value:
         declared = declared_global(fn, e.module, e.name, t)
         symbol = fn.world.global_cell(e.module, e.name, declared)
         fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(declared)}')
-        return narrow(fn, fn.load_at(f'@"{symbol}"', declared), t, stable=False)
+        value = fn.load_at(f'@"{symbol}"', declared)
+        if holds_function(declared):
+            value = replace(value, origin=("global", symbol))
+        return narrow(fn, value, t, stable=False)
     if isinstance(t, FunctionType):
         function = fn.world.program.functions.get(f"{e.module}.{e.name}")
         if function is not None:

@@ -42,6 +42,7 @@ class Slot:
 
     address: str
     type: Type
+    place: object = None  # for function values: see `World.flows`
 
 
 @dataclass
@@ -408,6 +409,9 @@ class FunctionLowerer:
 
     def call_instance(self, target: Instance, args: list[Value]) -> Value:
         """Call a known function; the arguments have the parameters' types already."""
+        for number, arg in enumerate(args):
+            if holds_function(arg.type):
+                self.flow(arg, arg.type, ("parameter", target.symbol, number))
         self.edge("call", instance=target)
         if target.extern:
             return self.call_extern(target, args)
@@ -463,8 +467,14 @@ class FunctionLowerer:
         """Call through a function value."""
         t = callee.type.inner if isinstance(callee.type, OptionalType) else callee.type
         assert isinstance(t, FunctionType)
-        self.edge("value", signature=t)
+        self.edge("value", signature=t, origin=callee.origin)
         return self.call(callee.operand, t.params, t.result, self.raises_through(t), args)
+
+    def flow(self, value: Value, t: Type, place: object) -> None:
+        """A function value is stored in a place."""
+        inner = t.inner if isinstance(t, OptionalType) else t
+        if self.discovering and value.operand != "null":
+            self.world.flow(inner if value.origin is None else value.origin, place)
 
     # Memory -----------------------------------------------------------------------------------------------------------
 
@@ -569,6 +579,9 @@ class FunctionLowerer:
             slot = Slot("", NoneType())
         else:
             slot = Slot(self.alloca(self.kind(t)), t)
+            if holds_function(t):
+                outermost = self.frame.outer is None and not self.frame.return_label and argument > 0
+                slot.place = ("parameter", self.instance.symbol, argument - 1) if outermost else ("local", self.instance.symbol, slot.address)
             if not self.discovering and self.frame.scope >= 0:
                 loc = self.loc
                 variable = self.module.debug.local(name, t, loc, self.frame.scope, argument)
@@ -582,11 +595,13 @@ class FunctionLowerer:
         """The value of a local."""
         if slot.address == "":
             return NONE_VALUE
-        return Value(self.op(f"load {self.kind(slot.type)}, ptr {slot.address}"), slot.type)
+        return Value(self.op(f"load {self.kind(slot.type)}, ptr {slot.address}"), slot.type, origin=slot.place)
 
     def write(self, slot: Slot, value: Value) -> None:
         """Assign a local; the value has its type."""
         if slot.address:
+            if slot.place is not None and slot.place != value.origin:
+                self.flow(value, slot.type, slot.place)
             self.emit(f"store {self.kind(slot.type)} {value.operand}, ptr {slot.address}")
 
     # Leaving ----------------------------------------------------------------------------------------------------------
@@ -693,9 +708,14 @@ class FunctionLowerer:
                     low = -(1 << (t.bits - 1)) if t.signed else 0
                     kind += f" range(i64 {low}, {low + (1 << t.bits)})"
                 names.append(f"{kind} %p{number}")
-                value = Value(f"%p{number}", t)
+                value = Value(f"%p{number}", t, origin=slot.place)
             self.write(slot, value)
         return names
+
+
+def holds_function(t: Type) -> bool:
+    """Whether a value of `t` is a function, or None."""
+    return isinstance(t, FunctionType) or (isinstance(t, OptionalType) and isinstance(t.inner, FunctionType))
 
 
 def lower_statements(fn: FunctionLowerer, body: list[Stmt]) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from compiler.lower.layout import Layouts
 from compiler.tree import Diagnostic, Function, Loc
-from compiler.types import ClassType, FunctionType, Type
+from compiler.types import ClassType, FunctionType, StructType, Type
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,12 @@ class WorldHooks(Protocol):
 
     layouts: Layouts
 
-    def require_function(self, function: object, t: Type) -> str:
+    def require_function(self, function: object, t: Type, place: object = None) -> str:
         """The symbol of a live function (or its full name) that is stored where a function of type `t` is expected; for
-        `SyscallHandler` fields, its thunk."""
+        `SyscallHandler` fields, its thunk. `place` is `field_place` of the field that holds it, if a field does."""
+
+    def field_place(self, t: ClassType | StructType, name: str) -> object:
+        """Which field, for `require_function`."""
 
     def require_class(self, t: Type) -> str:
         """Instances of `t` (a class, str, bytes, RawArray, Weak) exist: the symbol of its descriptor."""

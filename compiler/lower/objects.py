@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compiler.lower.convert import call_named, coerce, narrow
-from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
+from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer, holds_function
 from compiler.lower.interfaces import ALLOCATE
 from compiler.lower.layout import TEXT_DATA_OFFSET, by_address, descriptor_symbol, register_type
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant
@@ -72,7 +74,10 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     if fn.is_exception(receiver.type):
         return exception_code(fn, receiver, e.name)
     address, t, aligned = field_place(fn, receiver, e.name)
-    return narrow(fn, fn.load_at(address, t, aligned), fn.type(e.type), stable=False)
+    value = fn.load_at(address, t, aligned)
+    if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
+        value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
+    return narrow(fn, value, fn.type(e.type), stable=False)
 
 
 def exception_code(fn: FunctionLowerer, error: Value, name: str) -> Value:
@@ -87,6 +92,8 @@ def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value) -
     """`receiver.name = value`."""
     address, t, aligned = field_place(fn, receiver, name)
     inside_struct = isinstance(receiver.type, StructType)
+    if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
+        fn.flow(value, t, fn.world.field_place(receiver.type, name))
     fn.store_at(address, coerce(fn, value, t), t, aligned, counted=not inside_struct)
 
 

@@ -325,12 +325,12 @@ class Lowering:
         module, name, t = self.world.cells[symbol]
         live = self.world.global_object(module, name, NOWHERE)
         references: list[str] = []
-        text = self.constant_text(live, t, references)
+        text = self.constant_text(live, t, references, ("global", symbol))
         # Stored as in a field: a bool is a byte there, a storage type its bits.
         kind = "i8" if isinstance(t, BoolType) else f"i{t.bits}" if isinstance(t, IntType) else register_type(t)
         return kind, text, references
 
-    def constant_text(self, live: object, t: Type, references: list[str]) -> str:
+    def constant_text(self, live: object, t: Type, references: list[str], place: object = None) -> str:
         if isinstance(t, OptionalType):
             if live is None:
                 return "null" if is_pointer(t) else "zeroinitializer"
@@ -339,7 +339,7 @@ class Lowering:
                 if isinstance(t.inner, BoolType):
                     inner = "true" if live else "false"
                 return f"{{ {register_type(t.inner)} {inner}, i1 true }}"
-            return self.constant_text(live, t.inner, references)
+            return self.constant_text(live, t.inner, references, place)
         match t:
             case BoolType():
                 return str(int(bool(live)))
@@ -347,7 +347,7 @@ class Lowering:
                 number = int(live.value) if isinstance(live, enum.Enum) else int(live)  # type: ignore[call-overload]
                 return str(number)
             case FunctionType():
-                symbol = self.world.require_function(live, t)
+                symbol = self.world.require_function(live, t, place)
                 references.append(symbol)
                 return f'@"{symbol}"'
             case _:

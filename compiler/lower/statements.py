@@ -8,7 +8,7 @@ from typing import Any
 from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, truth, tuple_item
 from compiler.lower.expressions import lower, lower_as, lower_truth, operate
-from compiler.lower.function import TRAP_ASSERT, TRAP_INDEX, Closure, FunctionLowerer, LoopContext
+from compiler.lower.function import TRAP_ASSERT, TRAP_INDEX, Closure, FunctionLowerer, LoopContext, holds_function
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.objects import call_method, field_place, write_field
 from compiler.lower.values import NONE_VALUE, Value
@@ -100,6 +100,8 @@ def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
             t = fn.world.rebound_types[(target.module, target.name)]
             symbol = fn.world.global_cell(target.module, target.name, t)
             fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(t)}')
+            if holds_function(t):
+                fn.flow(value, t, ("global", symbol))
             fn.store_at(f'@"{symbol}"', coerce(fn, value, t), t)
         case FieldTarget():
             receiver = lower(fn, target.value)

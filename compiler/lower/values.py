@@ -22,6 +22,7 @@ class Value:
     type: Type
     low: int | None = None
     high: int | None = None
+    origin: object = None  # of a function value: the place or function that it comes from, if known (world.py, `flows`)
 
     @property
     def constant(self) -> int | None:
@@ -30,7 +31,7 @@ class Value:
 
     def of_type(self, t: Type) -> Value:
         """The same operand seen as another type of the same form."""
-        return Value(self.operand, t, self.low, self.high)
+        return Value(self.operand, t, self.low, self.high, self.origin)
 
 
 NONE_VALUE = Value("null", NoneType())

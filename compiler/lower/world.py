@@ -75,6 +75,7 @@ class Edge:
     instance: Instance | None = None
     site: tuple[ClassType, str] | None = None
     signature: FunctionType | None = None
+    origin: object = None  # of a function value: see `World.flows`
     exception: str = ""
     cold: bool = False
 
@@ -116,6 +117,9 @@ class World:
         self.cells: dict[str, tuple[str, str, Type]] = {}  # symbol -> module, name, type
         self.function_values: dict[FunctionType, dict[Instance, None]] = {}
         self.value_group: dict[FunctionType, FunctionType] = {}
+        # Which function values reach which places: fields, globals, parameters, locals. A place maps to where its values come from:
+        # an Instance, another place, or a FunctionType for any function of that type.
+        self.flows: dict[object, dict[object, None]] = {}
         self.thunks: dict[Instance, str] = {}
         self.from_outside: dict[Instance, Loc] = {}  # functions whose address assembly or hardware gets
         self.external: set[str] = set()  # symbols of functions that another module or the data mentions
@@ -199,7 +203,38 @@ class World:
             self.function_values.setdefault(a, {}).update(self.function_values.pop(b, {}))
         return a
 
-    def require_function(self, function: object, t: Type) -> str:
+    def flow(self, source: object, place: object) -> None:
+        """Function values from `source` reach `place`."""
+        if self.discovering:
+            self.flows.setdefault(place, {})[source] = None
+
+    def functions_from(self, origin: object) -> list[Instance]:
+        """All functions that a value of this origin may be, in the order in which they were found."""
+        found: dict[Instance, None] = {}
+        seen: set[object] = set()
+        stack = [origin]
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if isinstance(node, Instance):
+                found[node] = None
+            elif isinstance(node, FunctionType):
+                found.update(self.function_values.get(self.group_of(node), {}))
+            else:
+                stack += reversed(list(self.flows.get(node, {})))
+        return list(found)
+
+    def field_place(self, t: ClassType | StructType, name: str) -> object:
+        """The place of a field for `flows`: the class that declares it, and its name."""
+        declaring = t.name
+        for owner in self.layouts.ancestry(t):
+            if any(param.name == name for param in self.layouts.declaration(owner).fields):
+                declaring = owner.name
+        return ("field", declaring, name)
+
+    def require_function(self, function: object, t: Type, place: object = None) -> str:
         """See `interfaces.WorldHooks`."""
         if isinstance(t, OptionalType):
             t = t.inner
@@ -207,6 +242,8 @@ class World:
         if t == SYSCALL_HANDLER:
             return self.thunks.setdefault(instance, f"krait.syscall.{instance.symbol}")
         self.external.add(instance.symbol)
+        if place is not None:
+            self.flow(instance, place)
         if isinstance(t, FunctionType):
             return self.function_value(instance, t)
         return instance.symbol
