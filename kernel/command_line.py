@@ -1,8 +1,29 @@
 """The kernel's command line: words of the form name or name=value, separated by blanks.
 
-Words that the kernel does not know go to the first program as arguments and environment, as Linux does it
-(kernel-parameters(7), bootparam(7)). `--` ends the kernel's part.
+Words that the kernel does not know go to the first program: those with a value to its environment, the others to its arguments, and so does everything behind `--`
+(bootparam(7)). The parameters are documented in docs/kernel-parameters.md.
 """
+
+from typing import Final
+
+_KNOWN: Final[list[bytes]] = [
+    b"console",
+    b"quiet",
+    b"loglevel",
+    b"init",
+    b"rdinit",
+    b"panic",
+    b"root",
+    b"rootfstype",
+    b"rootflags",
+    b"ro",
+    b"rw",
+    b"mem",
+    b"trace",
+]
+"""Parameters that do not reach the first program. Those about a root device are known, though a device can't be the root yet."""
+
+_SIZE_LIMIT: Final = 1 << 50
 
 
 def value_of(line: bytes, name: bytes) -> bytes | None:
@@ -27,6 +48,105 @@ def console_index(line: bytes) -> int:
     """Which serial line is the console: the last `console=ttySN[,…]`, or 0."""
     index = 0
     for word in line.split(b" "):
+        if word == b"--":
+            break
         if word.startswith(b"console=ttyS") and len(word) > 12 and 48 <= word[12] <= 51:
             index = word[12] - 48
     return index
+
+
+def number_of(line: bytes, name: bytes, default: int) -> int:
+    """The value of `name=N`, a decimal number that may be negative; `default` where there is none or it is no number."""
+    text = value_of(line, name)
+    if text is None:
+        return default
+    negative = text.startswith(b"-")
+    digits = text[1:] if negative else text
+    if len(digits) == 0 or len(digits) > 9:
+        return default
+    value = 0
+    for digit in digits:
+        if not 48 <= digit <= 57:
+            return default
+        value = value * 10 + digit - 48
+    return -value if negative else value
+
+
+def size_of(line: bytes, name: bytes) -> int:
+    """The value of `name=SIZE`, a number of bytes with a suffix K, M or G; 0 where there is none or it is no size."""
+    text = value_of(line, name)
+    if text is None:
+        return 0
+    value = 0
+    index = 0
+    while index < len(text) and 48 <= text[index] <= 57:
+        value = value * 10 + text[index] - 48
+        if value > _SIZE_LIMIT:
+            return 0
+        index += 1
+    if index == len(text):
+        return value
+    if index == 0 or index + 1 != len(text):
+        return 0
+    suffix = text[index] | 0x20
+    if suffix == 107:
+        return value << 10
+    if suffix == 109 and value < _SIZE_LIMIT >> 20:
+        return value << 20
+    if suffix == 103 and value < _SIZE_LIMIT >> 30:
+        return value << 30
+    return 0
+
+
+def arguments_for_init(line: bytes) -> list[bytes]:
+    """Words without a value that the kernel does not know, and all behind `--`."""
+    found: list[bytes] = []
+    behind = False
+    for word in line.split(b" "):
+        if len(word) == 0:
+            continue
+        if behind:
+            found.append(word)
+        elif word == b"--":
+            behind = True
+        elif word.find(b"=") < 0 and word.find(b".") < 0 and word not in _KNOWN:
+            found.append(word)
+    return found
+
+
+def environment_for_init(line: bytes) -> list[bytes]:
+    """HOME and TERM, and words with a value that the kernel does not know. A name with a dot is a module's parameter, and goes nowhere."""
+    found: list[bytes] = [b"HOME=/", b"TERM=linux"]
+    for word in line.split(b" "):
+        if word == b"--":
+            break
+        equals = word.find(b"=")
+        if equals <= 0:
+            continue
+        name = word[:equals]
+        if name.find(b".") >= 0 or name in _KNOWN:
+            continue
+        replaced = False
+        for i in range(len(found)):
+            if found[i].startswith(name + b"="):
+                found[i] = word
+                replaced = True
+        if not replaced:
+            found.append(word)
+    return found
+
+
+def init_candidates(line: bytes) -> list[bytes]:
+    """Programs to run first, in the order of trying: `rdinit=`, `init=`, then the customary places.
+
+    Linux ignores `init=` where the initial RAM disk has an /init, because that one stands for a root file system to come; here it is the root file system.
+    """
+    found: list[bytes] = []
+    for name in (b"rdinit", b"init"):
+        value = value_of(line, name)
+        if value is not None and len(value) > 0:
+            found.append(value)
+    for place in (b"/init", b"/sbin/init", b"/etc/init", b"/bin/init", b"/bin/sh"):
+        if place not in found:
+            found.append(place)
+    return found

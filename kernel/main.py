@@ -10,7 +10,7 @@ from kernel import command_line, physical_memory, trap
 from kernel.drivers import pic8259, pit, power, rtc, serial16550
 from kernel.fs import memory_devices
 from kernel.ipc import pipe
-from kernel.lang import Errno, Span, export, panic, u8
+from kernel.lang import Errno, Span, export, final, panic, u8
 from kernel.lib import log
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
@@ -21,7 +21,7 @@ from kernel.sched.scheduler import exit_thread
 from kernel.syscalls import all as system_calls
 from kernel.syscalls import dispatch, trace
 from kernel.sysfs import filesystem as sys
-from kernel.task.exit import LAST_EXIT
+from kernel.task.exit import LAST_EXIT, LastExitHandler
 from kernel.time import clock, tsc, vdso
 from kernel.tty import console
 
@@ -42,7 +42,7 @@ def krait_main(protocol: int, info: int) -> None:
         physical_memory.start(protocol, info)
         start_devices()
         vdso.start()
-        LAST_EXIT.handler = first_process_ended
+        LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
         start_user_space()
     except MemoryError:
@@ -105,6 +105,9 @@ def printable(line: bytes) -> str:
     return bytes(text).decode()
 
 
-def first_process_ended(status: int) -> None:
-    """Process 1 must not end; `status` is as wait(2) reports it."""
-    end_with_message(b"Attempted to kill init! exitcode=", status)
+@final
+class InitDeath(LastExitHandler):
+    """Process 1 must not end: the machine stops, as `panic=` says."""
+
+    def first_process_ended(self, status: int) -> None:
+        end_with_message(b"Attempted to kill init! exitcode=", status)

@@ -17,10 +17,11 @@ from arch.x86_64.machine import fault_address
 from kernel import interrupts
 from kernel.drivers.pic8259 import FIRST_VECTOR, LINE_COUNT
 from kernel.lang import export
-from kernel.lib.panic import kernel_fault
+from kernel.lib.panic import PANIC, kernel_fault
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.sched import yield_now
 from kernel.task.deliver import before_user_mode
+from kernel.task.exit import end_process, exit_task
 from kernel.task.memory_shortage import kill_largest
 from kernel.task.send import force
 from kernel.task.siginfo import from_fault, from_kernel
@@ -63,7 +64,7 @@ def trap(frame: TrapFrame) -> None:
     elif vector == idt.DEVICE_NOT_AVAILABLE:
         _first_use_of_fpu(task)
     elif vector == idt.NMI or vector == idt.DOUBLE_FAULT or vector == idt.MACHINE_CHECK:
-        kernel_fault(frame)
+        kernel_fault(frame, False)
     else:
         try:
             _raise_signal(task, frame)
@@ -82,7 +83,7 @@ def _trap_in_kernel(frame: TrapFrame) -> None:
         return
     landing = extable.fixup(frame.rip)
     if landing == 0:
-        kernel_fault(frame)
+        _bug(frame)
         return
     if vector == idt.PAGE_FAULT:
         address = fault_address()
@@ -92,10 +93,23 @@ def _trap_in_kernel(frame: TrapFrame) -> None:
     frame.rip = landing
 
 
+def _bug(frame: TrapFrame) -> None:
+    """The kernel trapped. A program's thread that ran into it is killed, with its process; anything else is the end."""
+    task = current_or_none()
+    special = frame.vector == idt.NMI or frame.vector == idt.DOUBLE_FAULT or frame.vector == idt.MACHINE_CHECK
+    survivable = task is not None and task.pid != 1 and not task.is_exiting and not PANIC.in_interrupt and not special
+    kernel_fault(frame, survivable)
+    if task is not None:
+        end_process(task.process, SIGSEGV)
+        exit_task(task)
+
+
 def _interrupt(vector: int, from_user: bool) -> None:
     """Vectors beyond the 8259's lines belong to nobody."""
     if vector < FIRST_VECTOR + LINE_COUNT:
+        PANIC.in_interrupt = True
         interrupts.handle(vector - FIRST_VECTOR, from_user)
+        PANIC.in_interrupt = False
 
 
 # Page faults ---------------------------------------------------------------------------------------------------------

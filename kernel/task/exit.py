@@ -6,8 +6,6 @@ ended the process is a zombie until its parent has waited for it, or is reaped a
 Context: `exit_task` sleeps (closing files) and does not return.
 """
 
-from collections.abc import Callable
-
 from kernel.lang import final, panic
 from kernel.sched import exit_thread
 from kernel.sched.scheduler import charge_current, wake
@@ -24,12 +22,19 @@ from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP
 from kernel.task.task import Task
 
 
+class LastExitHandler:
+    """What happens when the first process ends. Base class."""
+
+    def first_process_ended(self, status: int) -> None:
+        """`status` is what wait(2) would report. Does not return."""
+
+
 @final
 class LastExit:
-    """What happens when the first process ends: entered by the boot code, with the status that wait(2) would report."""
+    """Where the boot code enters its handler."""
 
     def __init__(self) -> None:
-        self.handler: Callable[[int], None] | None = None
+        self.handler: LastExitHandler | None = None
 
 
 LAST_EXIT: LastExit = LastExit()
@@ -90,7 +95,7 @@ def exit_task(task: Task) -> None:
 def _first_process_ends(process: Process) -> None:
     handler = LAST_EXIT.handler
     if handler is not None:
-        handler(process.exit_status)
+        handler.first_process_ended(process.exit_status)
     panic(f"the first process ended with status {process.exit_status}")
 
 

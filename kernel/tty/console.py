@@ -11,7 +11,7 @@ from kernel.fs import O_NOCTTY, O_NONBLOCK, File, Path, register_char_device
 from kernel.lang import EBUSY, ENODEV, ENXIO, Errno, final, span_of
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue, spawn_kernel_thread
-from kernel.task import current
+from kernel.task import TERMINAL_HOOK, current
 from kernel.tty.control import control
 from kernel.tty.tty import Tty, TtyDriver
 
@@ -108,6 +108,13 @@ def open_console(path: Path, flags: int) -> File:
     return TtyFile(path, flags, terminals[_console_index])
 
 
+def session_ended(device: int) -> None:
+    """The leader of the session that a terminal controls has ended: the terminal is free, and its foreground job hears of it."""
+    tty = find_terminal(device)
+    if tty is not None:
+        tty.jobs.disown()
+
+
 def input_interrupt() -> None:
     """A serial line received something (interrupt context): wake the terminal thread."""
     _input_arrived.wake_all()
@@ -147,4 +154,5 @@ def start(console_index: int) -> None:
             port.enable_receive()
     register_char_device(_MAJOR_TTY, 0, b"tty", open_controlling)
     register_char_device(_MAJOR_TTY, 1, b"console", open_console)
+    TERMINAL_HOOK.session_ended = session_ended
     spawn_kernel_thread(b"kterminal", _terminal_thread, 0)

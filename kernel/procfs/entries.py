@@ -1,0 +1,189 @@
+"""What /proc is made of: directories of fixed entries, files whose text is made when it is read, links.
+
+A file's text is made at the first read of an open description, and anew at each read from offset 0; between those a reader sees one text, whatever happens meanwhile.
+So reading in small pieces gives a consistent answer, as Linux's seq_file does.
+
+Context: making a text may sleep where it reads user memory. Sizes are 0, as on Linux.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.fs.constants import MAY_WRITE, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_SET
+from kernel.fs.file import DirectorySink, File, InodeFile, add_offset
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
+from kernel.fs.path import Path
+from kernel.lang import EACCES, EINVAL, EIO, Errno, final, span_of
+from kernel.lib.credentials import Credentials
+from kernel.lib.user import Buffer
+
+FIRST_POSITION: Final = 2
+_WRITE_LIMIT: Final = 4096
+
+MakeText = Callable[[], bytes]
+StoreText = Callable[[bytes], None]
+
+
+class TextInode(Inode):
+    """Base of files that hold a text."""
+
+    def make_text(self) -> bytes:
+        """The text as it is now. Raises Errno when what it tells of is gone."""
+        raise Errno(EIO)
+
+    def store_text(self, text: bytes) -> None:
+        """What a write means; for files whose mode allows writing."""
+        raise Errno(EINVAL)
+
+    def check_reader(self) -> None:
+        """Raise Errno if the running task may not open the file, beyond what the mode says."""
+
+    def open(self, path: Path, flags: int) -> File:
+        self.check_reader()
+        return TextFile(path, flags, self)
+
+    def truncate(self, size: int) -> None:
+        """O_TRUNC, as the shell's redirection does it, means nothing here."""
+
+
+@final
+class TextFile(File):
+    """An open text."""
+
+    def __init__(self, path: Path, flags: int, source: TextInode) -> None:
+        super().__init__(path, flags)
+        self.source: TextInode = source
+        self.text: bytes | None = None
+        self.seekable = True
+
+    def read(self, buffer: Buffer) -> int:
+        done = self.pread(buffer, self.position)
+        self.position += done
+        return done
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        text = self.text
+        if text is None or offset == 0:
+            text = self.source.make_text()
+            self.text = text
+        if offset >= len(text):
+            return 0
+        return buffer.put(span_of(text)[offset : len(text)])
+
+    def write(self, buffer: Buffer) -> int:
+        count = buffer.remaining
+        if count > _WRITE_LIMIT:
+            raise Errno(EINVAL)
+        text = buffer.take_bytes(count)
+        if len(text) == count:
+            self.source.store_text(text)
+        self.position += len(text)
+        return len(text)
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self.write(buffer)
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == SEEK_SET:
+            target = offset
+        elif whence == SEEK_CUR:
+            target = add_offset(self.position, offset)
+        else:
+            raise Errno(EINVAL)
+        if target < 0:
+            raise Errno(EINVAL)
+        self.position = target
+        return target
+
+
+@final
+class FixedText(TextInode):
+    """A file about the system. `store` is None for one that can't be written."""
+
+    def __init__(self, file_system: FileSystem, ino: int, mode: int, make: MakeText, store: StoreText | None) -> None:
+        super().__init__(file_system, ino, S_IFREG | mode)
+        self.make: MakeText = make
+        self.store: StoreText | None = store
+
+    def make_text(self) -> bytes:
+        make = self.make
+        return make()
+
+    def store_text(self, text: bytes) -> None:
+        store = self.store
+        if store is None:
+            raise Errno(EINVAL)
+        store(text)
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        # Root can't write what nobody may write, as for Linux's settings.
+        if mask & MAY_WRITE != 0 and self.mode & 0o222 == 0:
+            raise Errno(EACCES)
+        super().check_permission(credentials, mask)
+
+
+@final
+class FixedLink(Inode):
+    """A symbolic link with a text that never changes."""
+
+    def __init__(self, file_system: FileSystem, ino: int, target: bytes) -> None:
+        super().__init__(file_system, ino, S_IFLNK | 0o777)
+        self.target: bytes = target
+
+    def read_link(self) -> bytes:
+        return self.target
+
+
+@final
+class Entry:
+    """A name in a fixed directory."""
+
+    def __init__(self, name: bytes, inode: Inode) -> None:
+        self.name: bytes = name
+        self.inode: Inode = inode
+
+
+class FixedDirectory(Inode):
+    """A directory whose entries are made with the file system."""
+
+    def __init__(self, file_system: FileSystem, ino: int) -> None:
+        super().__init__(file_system, ino, S_IFDIR | 0o555)
+        self.entries: list[Entry] = []
+        self.nlink = 2
+
+    def add(self, name: bytes, inode: Inode) -> None:
+        """Enter a child."""
+        self.entries.append(Entry(name, inode))
+        if inode.is_directory():
+            self.nlink += 1
+
+    def lookup(self, name: bytes) -> Inode | None:
+        for entry in self.entries:
+            if entry.name == name:
+                return entry.inode
+        return None
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        index = max(0, position - FIRST_POSITION)
+        while index < len(self.entries):
+            entry = self.entries[index]
+            index += 1
+            if not sink.emit(entry.name, entry.inode.ino, entry.inode.directory_entry_type(), index + FIRST_POSITION):
+                return
+            sink.position = index + FIRST_POSITION
+
+    def open(self, path: Path, flags: int) -> File:
+        return InodeFile(path, flags)
+
+
+class ComputedDirectory(Inode):
+    """A directory whose children are made at each look-up: nothing of them is cached."""
+
+    def __init__(self, file_system: FileSystem, ino: int, mode: int) -> None:
+        super().__init__(file_system, ino, S_IFDIR | mode)
+        self.caches_children = False
+        self.nlink = 2
+
+    def open(self, path: Path, flags: int) -> File:
+        return InodeFile(path, flags)

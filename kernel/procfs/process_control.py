@@ -1,0 +1,92 @@
+"""Files of /proc/PID that can be written: the name, and who dies first when memory runs out (proc_pid_oom_score_adj(5))."""
+
+from typing import Final
+
+from kernel.lang import EACCES, EINVAL, Errno
+from kernel.mm.frames import total_frame_count
+from kernel.procfs.subject import Subject
+from kernel.task.memory_shortage import badness
+from kernel.task.task import current
+
+_NAME_LIMIT: Final = 15
+_LOWEST: Final = -1000
+_HIGHEST: Final = 1000
+_OLD_DISABLE: Final = -17
+_OLD_HIGHEST: Final = 15
+
+
+def set_comm(subject: Subject, text: bytes) -> None:
+    """Rename a thread. Only its own process may."""
+    if current().process is not subject.process:
+        raise Errno(EINVAL)
+    task = subject.task()
+    end = text.find(b"\n")
+    name = text if end < 0 else text[:end]
+    task.name = name[:_NAME_LIMIT]
+
+
+def oom_score_adj(subject: Subject) -> bytes:
+    """-1000 (never) … 1000."""
+    subject.task()
+    return f"{subject.process.oom_adjustment}\n".encode()
+
+
+def set_oom_score_adj(subject: Subject, text: bytes) -> None:
+    """Lowering takes root."""
+    value = parse_signed(text)
+    if value < _LOWEST or value > _HIGHEST:
+        raise Errno(EINVAL)
+    subject.task()
+    if value < subject.process.oom_adjustment and not current().credentials.capable():
+        raise Errno(EACCES)
+    subject.process.oom_adjustment = value
+
+
+def oom_adj(subject: Subject) -> bytes:
+    """The old scale: -17 … 15."""
+    subject.task()
+    value = subject.process.oom_adjustment
+    if value == _HIGHEST:
+        old = _OLD_HIGHEST
+    elif value < 0:
+        old = -(-value * -_OLD_DISABLE // _HIGHEST)
+    else:
+        old = value * -_OLD_DISABLE // _HIGHEST
+    return f"{old}\n".encode()
+
+
+def set_oom_adj(subject: Subject, text: bytes) -> None:
+    """The old scale, written."""
+    old = parse_signed(text)
+    if old < _OLD_DISABLE or old > _OLD_HIGHEST:
+        raise Errno(EINVAL)
+    if old == _OLD_HIGHEST:
+        value = _HIGHEST
+    elif old < 0:
+        value = -(-old * _HIGHEST // -_OLD_DISABLE)
+    else:
+        value = old * _HIGHEST // -_OLD_DISABLE
+    set_oom_score_adj(subject, f"{value}".encode())
+
+
+def oom_score(subject: Subject) -> bytes:
+    """The share of memory that killing the process would free, in thousandths; with its adjustment."""
+    subject.task()
+    pages = badness(subject.process)
+    score = 0 if pages < 0 else pages * 1000 // max(1, total_frame_count())
+    return f"{min(score, 2 * _HIGHEST)}\n".encode()
+
+
+def parse_signed(text: bytes) -> int:
+    """A decimal number with blanks around. EINVAL if it is none."""
+    word = text.strip(b" \t\n")
+    negative = word.startswith(b"-")
+    digits = word[1:] if negative else word
+    if len(digits) == 0 or len(digits) > 9:
+        raise Errno(EINVAL)
+    value = 0
+    for digit in digits:
+        if not 48 <= digit <= 57:
+            raise Errno(EINVAL)
+        value = value * 10 + digit - 48
+    return -value if negative else value

@@ -1,0 +1,22 @@
+"""/proc/PID/{mounts,mountinfo}: the tree as the process sees it (proc_pid_mounts(5), proc_pid_mountinfo(5))."""
+
+from kernel.fs.mounts import mount_lines, mountinfo_lines
+from kernel.lang import EINVAL, Errno
+from kernel.procfs.process_files import context_of
+from kernel.procfs.subject import Subject
+
+
+def mounts(subject: Subject) -> bytes:
+    """A line a mount, as in fstab(5). EINVAL for zombies."""
+    context = context_of(subject)
+    if context is None:
+        raise Errno(EINVAL)
+    return mount_lines(context)
+
+
+def mountinfo(subject: Subject) -> bytes:
+    """The same with more about each."""
+    context = context_of(subject)
+    if context is None:
+        raise Errno(EINVAL)
+    return mountinfo_lines(context)

@@ -1,0 +1,102 @@
+"""Whom a file of /proc/PID tells of: a process, or one of its threads; and who may look.
+
+A subject can end at any time between looking it up and reading. Then its files give ESRCH, or nothing where Linux gives nothing.
+"""
+
+from kernel.lang import EACCES, ESRCH, Errno, final
+from kernel.task.process import Process
+from kernel.task.task import Task, current
+
+
+@final
+class Subject:
+    """A process (`tid` 0) or the thread `tid` of it."""
+
+    def __init__(self, process: Process, tid: int) -> None:
+        self.process: Process = process
+        self.tid: int = tid
+
+    def number(self) -> int:
+        """What its directory is called."""
+        return self.process.pid if self.tid == 0 else self.tid
+
+    def task_or_none(self) -> Task | None:
+        """The thread, or the process's leader, living or not; None once it was reaped."""
+        process = self.process
+        if self.tid != 0 and self.tid in process.threads:
+            return process.threads[self.tid]
+        if self.tid == 0 or self.tid == process.pid:
+            return process.leader
+        return None
+
+    def task(self) -> Task:
+        """The same; ESRCH once it is gone."""
+        task = self.task_or_none()
+        if task is None:
+            raise Errno(ESRCH)
+        return task
+
+    def living(self) -> Task:
+        """A thread that has memory and files: the named one, or any of the process. ESRCH for zombies."""
+        task = self.task_or_none()
+        if task is not None and not task.is_exiting:
+            return task
+        if self.tid == 0:
+            other = self.process.any_thread()
+            if other is not None and not other.is_exiting:
+                return other
+        raise Errno(ESRCH)
+
+
+def may_inspect(subject: Subject) -> bool:
+    """Whether the running task may see the subject's memory and files (ptrace(2), "Ptrace access mode checking")."""
+    reader = current()
+    if reader.process is subject.process or reader.credentials.capable():
+        return True
+    task = subject.task_or_none()
+    if task is None or not subject.process.is_dumpable:
+        return False
+    mine = reader.credentials
+    other = task.credentials
+    return (
+        mine.fsuid == other.uid
+        and mine.fsuid == other.euid
+        and mine.fsuid == other.suid
+        and mine.fsgid == other.gid
+        and mine.fsgid == other.egid
+        and mine.fsgid == other.sgid
+    )
+
+
+def require_inspection(subject: Subject) -> None:
+    """EACCES unless the running task may see the subject's memory and files."""
+    if not may_inspect(subject):
+        raise Errno(EACCES)
+
+
+def owner_uid(subject: Subject) -> int:
+    """Who owns the subject's files: its effective user, or root if it may not be looked into."""
+    task = subject.task_or_none()
+    if task is None or not subject.process.is_dumpable:
+        return 0
+    return task.credentials.euid
+
+
+def owner_gid(subject: Subject) -> int:
+    """The same for the group."""
+    task = subject.task_or_none()
+    if task is None or not subject.process.is_dumpable:
+        return 0
+    return task.credentials.egid
+
+
+def parse_number(name: bytes) -> int:
+    """A name that is a number without leading zeros, else -1."""
+    if len(name) == 0 or len(name) > 9 or (len(name) > 1 and name[0] == 48):
+        return -1
+    value = 0
+    for digit in name:
+        if not 48 <= digit <= 57:
+            return -1
+        value = value * 10 + digit - 48
+    return value

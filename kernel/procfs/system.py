@@ -1,0 +1,275 @@
+"""Files of /proc about the whole system (proc(5)): time, load, memory, processor, devices.
+
+What Krait does not have is shown as 0: there is no swap, no page cache on disk, one processor.
+"""
+
+from arch.x86_64 import cpu
+from kernel.fs.devices import CHAR_DEVICES
+from kernel.fs.filesystem import FILE_SYSTEM_TYPES
+from kernel.fs.path import MOUNTS
+from kernel.fs.tmpfs_base import Tmpfs
+from kernel.lang import u32
+from kernel.mm import slabs
+from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
+from kernel.physical_memory import boot_info
+from kernel.sched.scheduler import LOAD_ONE, this_processor
+from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
+from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.pids import find_process, last_pid, process_ids, task_count
+from kernel.time.clock import NS_PER_SECOND, boottime_ns, counter_frequency_hz, realtime_ns
+
+_KIB_PER_PAGE = PAGE_SIZE // 1024
+_NS_PER_TICK = 10_000_000
+
+
+def uptime() -> bytes:
+    """Seconds since boot, and idle ones."""
+    up = boottime_ns() // _NS_PER_TICK
+    idle = this_processor().idle_ns // _NS_PER_TICK
+    return f"{up // 100}.{up % 100:02d} {idle // 100}.{idle % 100:02d}\n".encode()
+
+
+def running_count() -> int:
+    """Threads that run or are ready to."""
+    count = 0
+    thread: Thread | None = first_thread()
+    while thread is not None:
+        if thread.state == ThreadState.READY or thread.state == ThreadState.RUNNING:
+            count += 1
+        thread = thread.all_next
+    return count
+
+
+def loadavg() -> bytes:
+    """Load averages, running and all threads, the last process number."""
+    text = ""
+    for average in this_processor().load:
+        hundredths = (average * 100 + LOAD_ONE // 2) // LOAD_ONE
+        text += f"{hundredths // 100}.{hundredths % 100:02d} "
+    return (text + f"{running_count()}/{thread_count()} {last_pid()}\n").encode()
+
+
+def shared_pages() -> int:
+    """Pages that hold files of file systems in memory."""
+    pages = 0
+    for mount in MOUNTS:
+        file_system = mount.file_system
+        if isinstance(file_system, Tmpfs) and mount.root.parent is None and _is_first_mount(mount.identifier, file_system):
+            pages += file_system.pages_used
+    return pages
+
+
+def _is_first_mount(identifier: int, file_system: Tmpfs) -> bool:
+    for mount in MOUNTS:
+        if mount.file_system is file_system:
+            return mount.identifier == identifier
+    return False
+
+
+def anonymous_pages() -> int:
+    """Pages in the address spaces of all processes; shared ones count for each."""
+    pages = 0
+    for pid in process_ids():
+        process = find_process(pid)
+        if process is None:
+            continue
+        task = process.any_thread()
+        if task is not None and task.memory is not None:
+            pages += task.memory.resident
+    return pages
+
+
+def _memory_line(name: str, kib: int) -> str:
+    label = name + ":"
+    while len(label) < 16:
+        label += " "
+    return f"{label}{kib:8d} kB\n"
+
+
+def meminfo() -> bytes:
+    """Memory in KiB. Files in memory are what Linux calls Shmem, and are part of Cached."""
+    total = total_frame_count() * _KIB_PER_PAGE
+    shared = shared_pages() * _KIB_PER_PAGE
+    heap_held = slabs.bytes_held() // 1024
+    heap_used = slabs.bytes_in_use() // 1024
+    stacks = thread_count() * 16
+    text = _memory_line("MemTotal", total)
+    text += _memory_line("MemFree", free_frame_count() * _KIB_PER_PAGE)
+    text += _memory_line("MemAvailable", available_frame_count() * _KIB_PER_PAGE)
+    text += _memory_line("Buffers", 0)
+    text += _memory_line("Cached", shared)
+    text += _memory_line("SwapCached", 0)
+    text += _memory_line("Active", 0)
+    text += _memory_line("Inactive", 0)
+    text += _memory_line("SwapTotal", 0)
+    text += _memory_line("SwapFree", 0)
+    text += _memory_line("Dirty", 0)
+    text += _memory_line("Writeback", 0)
+    text += _memory_line("AnonPages", anonymous_pages() * _KIB_PER_PAGE)
+    text += _memory_line("Mapped", 0)
+    text += _memory_line("Shmem", shared)
+    text += _memory_line("Slab", heap_held)
+    text += _memory_line("SReclaimable", max(0, heap_held - heap_used))
+    text += _memory_line("SUnreclaim", heap_used)
+    text += _memory_line("KernelStack", stacks)
+    text += _memory_line("CommitLimit", total // 2)
+    return text.encode()
+
+
+def stat() -> bytes:
+    """Processor time by kind in hundredths of a second; counters since boot."""
+    processor = this_processor()
+    times = f" {processor.user_ns // _NS_PER_TICK} {processor.nice_ns // _NS_PER_TICK}"
+    times += f" {processor.system_ns // _NS_PER_TICK} {processor.idle_ns // _NS_PER_TICK} 0 0 0 0 0 0\n"
+    boot_time = (realtime_ns() - boottime_ns()) // NS_PER_SECOND
+    text = "cpu " + times + "cpu0" + times + "intr 0\n"
+    text += f"ctxt {processor.switches}\nbtime {boot_time}\nprocesses {processor.forks}\n"
+    text += f"procs_running {running_count()}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
+    return text.encode()
+
+
+def version() -> bytes:
+    """As `uname -a`, in Linux's words."""
+    return SYSTEM_NAME + b" version " + RELEASE + b" (root@" + HOST.name + b") (krait) " + VERSION + b"\n"
+
+
+def command_line_text() -> bytes:
+    """What the boot loader passed."""
+    return boot_info.command_line() + b"\n"
+
+
+# The processor --------------------------------------------------------------------------------------------------------
+
+# Names of the bits of CPUID's leaf 1, EDX and ECX, as Linux calls them; empty ones are not shown.
+_EDX_FLAGS: list[str] = (
+    "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi mmx fxsr sse sse2 ss ht tm ia64 pbe"
+).split(" ")
+_ECX_FLAGS: list[str] = (
+    "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - pcid dca sse4_1 sse4_2 x2apic movbe popcnt "
+    "tsc_deadline_timer aes xsave osxsave avx f16c rdrand hypervisor"
+).split(" ")
+
+
+def _append_register(text: bytearray, value: int) -> None:
+    for shift in range(0, 32, 8):
+        text.append(value >> shift & 0xFF)
+
+
+def _printable(text: bytearray) -> str:
+    """Up to the first NUL, without blanks around."""
+    clean = bytearray()
+    for byte in text:
+        if byte == 0:
+            break
+        clean.append(byte if 32 <= byte < 127 else 63)
+    return bytes(clean).strip(b" ").decode()
+
+
+def _vendor() -> str:
+    text = bytearray()
+    _append_register(text, cpu.cpuid(0, 0, cpu.EBX))
+    _append_register(text, cpu.cpuid(0, 0, cpu.EDX))
+    _append_register(text, cpu.cpuid(0, 0, cpu.ECX))
+    return _printable(text)
+
+
+def _model_name() -> str:
+    if cpu.cpuid(0x8000_0000, 0, cpu.EAX) < 0x8000_0004:
+        return "unknown"
+    text = bytearray()
+    for leaf in range(0x8000_0002, 0x8000_0005):
+        for register in range(4):
+            _append_register(text, cpu.cpuid(leaf, 0, register))
+    return _printable(text)
+
+
+def _flags() -> str:
+    text = ""
+    low = u32(cpu.cpuid(1, 0, cpu.EDX))
+    high = u32(cpu.cpuid(1, 0, cpu.ECX))
+    for i in range(32):
+        if low >> i & 1 != 0 and _EDX_FLAGS[i] != "-":
+            text += " " + _EDX_FLAGS[i]
+    for i in range(32):
+        if high >> i & 1 != 0 and _ECX_FLAGS[i] != "-":
+            text += " " + _ECX_FLAGS[i]
+    return text
+
+
+def cpuinfo() -> bytes:
+    """The one processor."""
+    signature = cpu.cpuid(1, 0, cpu.EAX)
+    family = signature >> 8 & 15
+    model = signature >> 4 & 15
+    if family == 15 or family == 6:
+        model |= signature >> 12 & 0xF0
+    if family == 15:
+        family += signature >> 20 & 0xFF
+    khz = counter_frequency_hz() // 1000
+    text = f"processor\t: 0\nvendor_id\t: {_vendor()}\ncpu family\t: {family}\nmodel\t\t: {model}\n"
+    text += f"model name\t: {_model_name()}\nstepping\t: {signature & 15}\n"
+    text += f"cpu MHz\t\t: {khz // 1000}.{khz % 1000:03d}\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n"
+    text += f"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:{_flags()}\n"
+    text += f"bogomips\t: {khz // 500}.{khz // 5 % 100:02d}\nclflush size\t: 64\n"
+    text += "address sizes\t: 40 bits physical, 48 bits virtual\n\n"
+    return text.encode()
+
+
+# Devices --------------------------------------------------------------------------------------------------------------
+
+
+def devices() -> bytes:
+    """Majors of character devices, each with the name of its first; there are no block devices."""
+    text = bytearray(b"Character devices:\n")
+    seen: dict[int, bool] = {}
+    for device in CHAR_DEVICES.values():
+        major = device.number >> 8 & 0xFFF
+        if major in seen:
+            continue
+        seen[major] = True
+        name = device.name
+        if major == 1:
+            name = b"mem"
+        elif major == 4:
+            name = b"ttyS"
+        elif major == 5:
+            name = b"/dev/tty"
+        text.extend(f"{major:3d} ".encode() + name + b"\n")
+    text.extend(b"\nBlock devices:\n")
+    return bytes(text)
+
+
+def filesystems() -> bytes:
+    """Types that can be mounted."""
+    text = bytearray()
+    for kind in FILE_SYSTEM_TYPES:
+        text.extend((b"\t" if kind.needs_device else b"nodev\t") + kind.name + b"\n")
+    return bytes(text)
+
+
+def interrupts() -> bytes:
+    """The lines in use; they are not counted."""
+    return b"           CPU0\n"
+
+
+def partitions() -> bytes:
+    """There are no block devices."""
+    return b"major minor  #blocks  name\n\n"
+
+
+def swaps() -> bytes:
+    """There is no swap."""
+    return b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+
+
+def vmstat() -> bytes:
+    """Memory in pages."""
+    text = f"nr_free_pages {free_frame_count()}\nnr_anon_pages {anonymous_pages()}\nnr_mapped 0\n"
+    text += f"nr_file_pages {shared_pages()}\nnr_dirty 0\nnr_writeback 0\nnr_shmem {shared_pages()}\n"
+    text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n"
+    return text.encode()
+
+
+def tasks_in_use() -> int:
+    """Threads of programs."""
+    return task_count()
