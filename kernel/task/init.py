@@ -54,6 +54,14 @@ class FirstStart(TaskStart):
         panic("there is no program to run first: give one with init=")
 
 
+def first_pid() -> int:
+    """Number 1."""
+    try:
+        return allocate_pid()
+    except Errno:
+        panic("no number for the first process")
+
+
 def start_first_process(
     root: Path, files: FileTable, candidates: list[bytes], arguments: list[bytes], environment: list[bytes]
 ) -> Task:
@@ -61,7 +69,7 @@ def start_first_process(
     Raises MemoryError.
     """
     limits = initial_limits(task_limit() // 2)
-    process = Process(allocate_pid(), limits, SignalActions())
+    process = Process(first_pid(), limits, SignalActions())
     credentials = Credentials()
     task = Task(process.pid, process, b"init", credentials)
     task.stack = allocate_stack()
