@@ -64,7 +64,7 @@ class DebugInfo:
         file = self._file_node(module_name.replace(".", "/"))
         self._nodes[COMPILE_UNIT] = (
             f"distinct !DICompileUnit(language: DW_LANG_C11, file: !{file}, producer: {text(PRODUCER)}, "
-            "isOptimized: false, emissionKind: FullDebug)"
+            "isOptimized: false, emissionKind: FullDebug, nameTableKind: None)"
         )
 
     # What the lowering calls ------------------------------------------------------------------------------------------

@@ -578,7 +578,8 @@ class FunctionLowerer:
         if isinstance(t, NoneType | NeverType):
             slot = Slot("", NoneType())
         else:
-            slot = Slot(self.alloca(self.kind(t)), t)
+            # A parameter is stored at once; zeros before that would be its value for the debugger in optimised code.
+            slot = Slot(self.alloca(self.kind(t), zero=argument == 0), t)
             if holds_function(t):
                 outermost = self.frame.outer is None and not self.frame.return_label and argument > 0
                 slot.place = ("parameter", self.instance.symbol, argument - 1) if outermost else ("local", self.instance.symbol, slot.address)
