@@ -206,7 +206,9 @@ class Generator:
         if roll == 9:
             return f"({self.integer(scope, depth - 1)} if {self.boolean(scope, depth - 1)} else {self.integer(scope, depth - 1)})"
         if roll == 10:
-            return f"{self.pick('min', 'max')}({self.integer(scope, depth - 1)}, {self.integer(scope, depth - 1)})"
+            # mypy gives min and max of two storage types no useful type.
+            left, right = self.integer(scope, depth - 1), self.integer(scope, depth - 1)
+            return f"{self.pick('min', 'max')}(int({left}), int({right}))"
         if roll == 11:
             return f"abs({self.small(scope, depth)})" if self.chance(0.5) else f"(~{self.integer(scope, depth - 1)})"
         if roll == 12:
@@ -409,7 +411,7 @@ class Generator:
             if self.chance(self.daring):
                 self.emit(indent, f"{name} = {self.integer(scope, 2)}")
             else:
-                self.emit(indent, f"{name} = max({low}, min({high}, {self.integer(scope, 2)}))")
+                self.emit(indent, f"{name} = max({low}, min({high}, int({self.integer(scope, 2)})))")
         else:
             self.emit(indent, f"{name} = {self.argument(kind, scope, 3)}")
 
@@ -619,7 +621,10 @@ def round_of(seed: int, count: int, profile: str, traps: int) -> list[str]:
             trapping.append((program_seed, text, outcome))
         path.unlink()
     together = write_file(f"round_{seed}", seed, quiet)
-    if difference(run_python(together, checked=True), run_compiled(together, profile)):
+    compiled = run_compiled(together, profile)
+    if compiled.broken and not compiled.lines:
+        found.append(f"{together.relative_to(ROOT)}: {compiled.message.strip()[:600]}")
+    elif difference(run_python(together, checked=True), compiled):
         for prefix, text in quiet.items():
             number = int(prefix[1:-1])
             path = write_file(f"seed_{seed * 1000 + number}", seed * 1000 + number, {prefix: text})

@@ -8,7 +8,7 @@ struct bitmap {
     uint32_t words[64];
 };
 
-__attribute__((noinline)) static long take(struct bitmap *bitmap)
+__attribute__((noipa)) static long take(struct bitmap *bitmap)
 {
     for (long number = 0; number < 64; number++) {
         uint32_t word = bitmap->words[number];
@@ -25,12 +25,12 @@ __attribute__((noinline)) static long take(struct bitmap *bitmap)
     return -1;
 }
 
-__attribute__((noinline)) static void release(struct bitmap *bitmap, long place)
+__attribute__((noipa)) static void release(struct bitmap *bitmap, long place)
 {
     bitmap->words[place >> 5] &= ~(1u << (place & 31));
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     struct bitmap *bitmap = calloc(1, sizeof *bitmap);
     long total = 0;

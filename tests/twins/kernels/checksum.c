@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((noinline)) static long checksum(const uint8_t *packet, size_t length)
+__attribute__((noipa)) static long checksum(const uint8_t *packet, size_t length)
 {
     long total = 0;
     for (size_t place = 0; place + 1 < length; place += 2)
@@ -14,7 +14,7 @@ __attribute__((noinline)) static long checksum(const uint8_t *packet, size_t len
     return ~total & 0xFFFF;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     uint8_t *packet = malloc(1500);
     for (long place = 0; place < 1500; place++)

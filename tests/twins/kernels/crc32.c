@@ -6,7 +6,7 @@
 
 static uint32_t entries[256];
 
-__attribute__((noinline)) static uint32_t crc32(const uint8_t *data, size_t length)
+__attribute__((noipa)) static uint32_t crc32(const uint8_t *data, size_t length)
 {
     uint32_t crc = 0xFFFFFFFF;
     for (size_t i = 0; i < length; i++)
@@ -14,7 +14,7 @@ __attribute__((noinline)) static uint32_t crc32(const uint8_t *data, size_t leng
     return crc ^ 0xFFFFFFFF;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     for (uint32_t value = 0; value < 256; value++) {
         uint32_t crc = value;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((noinline)) static long lookup(const uint8_t *block, long size, const uint8_t *name, long name_length)
+__attribute__((noipa)) static long lookup(const uint8_t *block, long size, const uint8_t *name, long name_length)
 {
     long place = 0;
     while (place + 8 <= size) {
@@ -27,7 +27,7 @@ __attribute__((noinline)) static long lookup(const uint8_t *block, long size, co
     return -1;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     uint8_t *block = calloc(1, 4096);
     for (long number = 0; number < 128; number++) {

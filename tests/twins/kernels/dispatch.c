@@ -9,11 +9,11 @@ struct shape {
     long size;
 };
 
-static long square(const struct shape *shape) { return shape->size * shape->size; }
-static long strip(const struct shape *shape) { return shape->size * 3; }
-static long dot(const struct shape *shape) { (void)shape; return 1; }
+__attribute__((noipa)) static long square(const struct shape *shape) { return shape->size * shape->size; }
+__attribute__((noipa)) static long strip(const struct shape *shape) { return shape->size * 3; }
+__attribute__((noipa)) static long dot(const struct shape *shape) { (void)shape; return 1; }
 
-__attribute__((noinline)) static long total_area(struct shape **shapes, long count)
+__attribute__((noipa)) static long total_area(struct shape **shapes, long count)
 {
     long total = 0;
     for (long i = 0; i < count; i++)
@@ -21,7 +21,7 @@ __attribute__((noinline)) static long total_area(struct shape **shapes, long cou
     return total;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     struct shape *shapes[100];
     for (long number = 0; number < 100; number++) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((noinline)) static long find(const uint8_t *text, long text_length, const uint8_t *pattern, long length)
+__attribute__((noipa)) static long find(const uint8_t *text, long text_length, const uint8_t *pattern, long length)
 {
     for (long start = 0; start < text_length - length + 1; start++) {
         long place = 0;
@@ -16,7 +16,7 @@ __attribute__((noinline)) static long find(const uint8_t *text, long text_length
     return -1;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     uint8_t *text = malloc(11 * 300 + 11);
     for (int i = 0; i < 300; i++)

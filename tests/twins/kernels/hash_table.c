@@ -9,7 +9,7 @@ struct table {
     long values[1024];
 };
 
-__attribute__((noinline)) static long place_of(const struct table *table, long key)
+__attribute__((noipa)) static long place_of(const struct table *table, long key)
 {
     long place = (uint32_t)(key * 0x9E3779B1) >> 22;
     while (table->keys[place] != 0 && table->keys[place] != key)
@@ -17,7 +17,7 @@ __attribute__((noinline)) static long place_of(const struct table *table, long k
     return place;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     struct table *table = calloc(1, sizeof *table);
     long total = 0;

@@ -9,7 +9,7 @@ struct node {
     struct node *next;
 };
 
-__attribute__((noinline)) static long walk(const struct node *node)
+__attribute__((noipa)) static long walk(const struct node *node)
 {
     long total = 0;
     for (; node; node = node->next)
@@ -17,7 +17,7 @@ __attribute__((noinline)) static long walk(const struct node *node)
     return total;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     struct node *head = NULL;
     for (long value = 0; value < 500; value++) {

@@ -8,7 +8,7 @@ struct matrix {
     long cells[576];
 };
 
-__attribute__((noinline)) static void multiply(const struct matrix *a, const struct matrix *b, struct matrix *c)
+__attribute__((noipa)) static void multiply(const struct matrix *a, const struct matrix *b, struct matrix *c)
 {
     for (long row = 0; row < 24; row++)
         for (long column = 0; column < 24; column++) {
@@ -19,7 +19,7 @@ __attribute__((noinline)) static void multiply(const struct matrix *a, const str
         }
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     struct matrix *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b), *c = calloc(1, sizeof *c);
     for (long place = 0; place < 576; place++) {

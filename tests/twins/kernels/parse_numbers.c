@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((noinline)) static long parse(const uint8_t *text, long length, long start, int *error)
+__attribute__((noipa)) static long parse(const uint8_t *text, long length, long start, int *error)
 {
     long value = 0, place = start;
     while (place < length && text[place] != 32) {
@@ -19,7 +19,7 @@ __attribute__((noinline)) static long parse(const uint8_t *text, long length, lo
     return value << 16 | place;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     uint8_t *text = malloc(26 * 20);
     for (int i = 0; i < 20; i++)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((noinline)) static void quicksort(long *values, long low, long high)
+__attribute__((noipa)) static void quicksort(long *values, long low, long high)
 {
     if (low >= high)
         return;
@@ -27,7 +27,7 @@ __attribute__((noinline)) static void quicksort(long *values, long low, long hig
     quicksort(values, i, high);
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     long *values = malloc(1000 * sizeof *values);
     long result = 0, state = 1;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((noinline)) static long fibonacci(long n, int *error)
+__attribute__((noipa)) static long fibonacci(long n, int *error)
 {
     if (n < 0) {
         *error = 22;
@@ -21,7 +21,7 @@ __attribute__((noinline)) static long fibonacci(long n, int *error)
     return left + right;
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     long total = 0;
     for (long round = 0; round < rounds; round++) {

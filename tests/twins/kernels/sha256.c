@@ -13,7 +13,7 @@ struct state {
 
 static inline uint32_t rotated(uint32_t value, int count) { return value >> count | value << (32 - count); }
 
-__attribute__((noinline)) static void compress(struct state *state)
+__attribute__((noipa)) static void compress(struct state *state)
 {
     uint32_t *w = state->schedule;
     for (int i = 16; i < 64; i++) {
@@ -70,7 +70,7 @@ static void make_constants(void)
     }
 }
 
-__attribute__((noinline)) long run(long rounds)
+__attribute__((noipa)) long run(long rounds)
 {
     struct state *state = calloc(1, sizeof *state);
     for (int place = 0; place < 8; place++)
