@@ -23,7 +23,13 @@ def krait_syscall(frame: TrapFrame) -> None:
     frame.rax = _traced_call(number, frame) if TRACE.enabled else call(number, frame)
     reclaim_if_due()
     task = current()
-    if task.interrupted or task.restores_blocked or need_resched() or -600 < frame.rax < -511:
+    if (
+        task.interrupted
+        or task.returns_from_handler
+        or task.restores_blocked
+        or need_resched()
+        or -600 < frame.rax < -511
+    ):
         before_user_mode(task, frame)
 
 

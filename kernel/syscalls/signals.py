@@ -7,7 +7,7 @@ from kernel.lib import user
 from kernel.sched import sleep_for_signal, sleep_until
 from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec
-from kernel.task import signal_frame, signal_stack
+from kernel.task import signal_stack
 from kernel.task.actions import SIG_DFL, SIG_IGN
 from kernel.task.deliver import take_pending
 from kernel.task.groups import find_group
@@ -15,7 +15,6 @@ from kernel.task.pids import find_process, find_task
 from kernel.task.send import (
     block_during,
     discard_ignored,
-    force,
     kill_all,
     kill_group,
     kill_process,
@@ -24,9 +23,10 @@ from kernel.task.send import (
     set_blocked,
     update_interrupted,
 )
-from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_kernel, from_process, from_user
-from kernel.task.signals import SI_TKILL, SI_USER, SIGSEGV, UNBLOCKABLE, contains, is_valid
+from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
+from kernel.task.signals import SI_TKILL, SI_USER, UNBLOCKABLE, contains, is_valid
 from kernel.task.task import Task, current
+from kernel.task.user_frame import stack_pointer
 from kernel.task.words import load_i64, store_i32, store_i64
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
@@ -100,20 +100,15 @@ def rt_sigprocmask(how: i32, new: int, old: int, size: int) -> int:
 @syscall(15, "rt_sigreturn", status="Full", args="")
 def rt_sigreturn() -> int:
     """sigreturn(2)."""
-    task = current()
-    try:
-        return signal_frame.pop(task, task.frame())
-    except Errno:
-        task.frame().error_code = -1
-        force(task, from_kernel(SIGSEGV))
-        return 0
+    current().returns_from_handler = True  # the registers change on the way back (deliver.py)
+    return 0
 
 
 @syscall(131, "sigaltstack", status="Full", args="pp")
 def sigaltstack(new: int, old: int) -> int:
     """sigaltstack(2)."""
     task = current()
-    sp = task.frame().rsp
+    sp = stack_pointer(task)
     fields = bytearray(_STACK_SIZE)
     if new != 0:
         user.read_into(span_of(fields), new)

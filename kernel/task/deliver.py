@@ -38,6 +38,9 @@ _SYSCALL_INSTRUCTION: Final = 2  # bytes
 @noraise
 def before_user_mode(task: Task, frame: TrapFrame) -> None:
     """Do what has to be done before the program goes on. May not return: the task may end here."""
+    if task.returns_from_handler:
+        task.returns_from_handler = False
+        _return_from_handler(task, frame)
     while True:
         if task.interrupted:
             process = task.process
@@ -57,6 +60,18 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
     if task.restores_blocked:
         task.restores_blocked = False
         set_blocked(task, task.saved_blocked)
+
+
+def _return_from_handler(task: Task, frame: TrapFrame) -> None:
+    """rt_sigreturn: the program goes on where the signal interrupted it."""
+    try:
+        frame.rax = signal_frame.pop(task, frame)
+        return
+    except Errno:
+        frame.error_code = -1
+    except MemoryError:
+        frame.error_code = -1
+    force(task, from_kernel(SIGSEGV))
 
 
 # Restarting system calls ----------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from kernel.task.script import parse_script
 from kernel.task.send import interrupt, update_interrupted
 from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
 from kernel.task.task import SS_DISABLE, Task
+from kernel.task.user_frame import start_program
 
 _HEAD_SIZE: Final = 256  # what decides what a file is
 _SCRIPT_DEPTH: Final = 5
@@ -188,7 +189,6 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     finish_vfork(task)
     _reset(task, program, credentials)
     secure = credentials.euid != credentials.uid or credentials.egid != credentials.gid
-    frame = task.frame()
     try:
         sp = write_stack(task, program.arguments, program.environment, program.name, layout, secure)
     except Errno:
@@ -197,8 +197,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     except MemoryError:
         end_process(process, SIGKILL)
         return
-    frame.set_user(layout.entry, sp)
-    frame.error_code = -1
+    start_program(task, layout.entry, sp)
 
 
 def _reset(task: Task, program: Program, credentials: Credentials) -> None:

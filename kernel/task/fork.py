@@ -8,12 +8,12 @@ Context: sleeps (CLONE_VFORK waits for the child to exec or exit). Raises EAGAIN
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, bytes_of, final
+from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, final
 from kernel.lib import user
 from kernel.mm.frames import total_frame_count
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
-from kernel.task.deliver import before_user_mode
+from kernel.task.begin import settle
 from kernel.task.groups import join
 from kernel.task.limits import RLIMIT_NPROC
 from kernel.task.pids import (
@@ -28,6 +28,7 @@ from kernel.task.pids import (
 from kernel.task.process import Process
 from kernel.task.signals import SIGCHLD
 from kernel.task.task import SS_DISABLE, Task, TaskStart
+from kernel.task.user_frame import copy_to_child
 from kernel.time.clock import monotonic_ns
 
 CSIGNAL: Final = 0xFF
@@ -92,7 +93,7 @@ class ForkStart(TaskStart):
                 user.write_u32(self.child_tid, task.tid)
             except Errno:
                 pass  # as on Linux: the program finds out
-        before_user_mode(task, task.frame())
+        settle(task)
 
 
 def task_limit() -> int:
@@ -239,12 +240,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         child.signal_stack.flags = parent.signal_stack.flags
     else:
         child.signal_stack.flags = SS_DISABLE
-    frame = child.frame()
-    bytes_of(frame).copy_from(bytes_of(parent.frame()))
-    frame.rax = 0
-    frame.error_code = -1  # the child's call is done: nothing to restart
-    if arguments.stack != 0:
-        frame.rsp = arguments.stack
+    copy_to_child(parent, child, arguments.stack)
     if flags & CLONE_SETTLS != 0:
         child.registers.fs_base = arguments.tls
 

@@ -14,7 +14,7 @@ from kernel.mm.space import AddressSpace
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack
 from kernel.task.actions import SignalActions
-from kernel.task.deliver import before_user_mode
+from kernel.task.begin import settle
 from kernel.task.exec import execute
 from kernel.task.fork import task_limit
 from kernel.task.groups import join, new_group, new_session
@@ -49,7 +49,7 @@ class FirstStart(TaskStart):
                 continue
             except MemoryError:
                 panic("not enough memory for the first program")
-            before_user_mode(task, task.frame())
+            settle(task)
             return
         panic("there is no program to run first: give one with init=")
 

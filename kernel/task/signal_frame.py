@@ -168,7 +168,7 @@ def pop(task: Task, frame: TrapFrame) -> int:
     if fpu_address != 0:
         _read_fpu(task, fpu_address)
     set_blocked(task, load_i64(context, _MASK))
-    restore_stack(task, load_i64(context, 16), context.load_u32(24), load_i64(context, 32))
+    restore_stack(task, frame.rsp, load_i64(context, 16), context.load_u32(24), load_i64(context, 32))
     frame.error_code = -1  # no system call to restart
     return frame.rax
 

@@ -46,9 +46,9 @@ def set_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:
     stack.flags = (flags & SS_AUTODISARM) | (SS_DISABLE if mode == SS_DISABLE else 0)
 
 
-def restore_stack(task: Task, address: int, flags: int, size: int) -> None:
+def restore_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:
     """sigreturn: as set_stack, but what cannot be had is left alone."""
     try:
-        set_stack(task, task.frame().rsp, address, flags & ~SS_ONSTACK, size)
+        set_stack(task, sp, address, flags & ~SS_ONSTACK, size)
     except Errno:
         return

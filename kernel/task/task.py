@@ -10,8 +10,6 @@ SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do befo
 
 from typing import Final
 
-from arch.x86_64.context import user_frame
-from arch.x86_64.frame import TrapFrame
 from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
 from kernel.lang import EFAULT, Errno, final, panic
@@ -73,6 +71,7 @@ class Task(Thread):
         self.awaited: int = 0  # sigtimedwait's set
         self.pending: PendingSignals = PendingSignals()
         self.signal_stack: SignalStack = SignalStack()
+        self.returns_from_handler: bool = False  # rt_sigreturn was called
         self.restart: RestartBlock | None = None
         self.forced: int = 0  # a fault's signal, which even the first process takes
         self.is_stopped: bool = False
@@ -121,13 +120,6 @@ class Task(Thread):
         if context.credentials is not self.credentials:
             context.credentials = self.credentials
         return context
-
-    def frame(self) -> TrapFrame:
-        """The registers with which the program entered the kernel, and will go on."""
-        stack = self.stack
-        if stack is None:
-            panic("a task without a stack")
-        return user_frame(stack.top)
 
     @property
     def pid(self) -> int:
