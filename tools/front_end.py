@@ -143,7 +143,8 @@ def _terminal_overlay() -> cpio.Archive:
     overlay = cpio.Archive()
     if os.isatty(1):
         size = os.get_terminal_size(1)
-        overlay.file("etc/terminal-size", f"{size.lines} {size.columns}\n".encode())
+        if size.lines and size.columns:
+            overlay.file("etc/terminal-size", f"{size.lines} {size.columns}\n".encode())
     return overlay
 
 

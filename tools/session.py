@@ -61,12 +61,12 @@ class Filter:
     def _undecided(self) -> int:
         """How many bytes at the end may be part of a marker or of a line's end."""
         tail = self._held[-LONGEST_MARKER:]
-        at = tail.rfind(END_WORD[:1])
+        at = tail.find(END_WORD[:1])  # from the left: the longest candidate counts
         while at >= 0:
             rest = tail[at:]
             if END_WORD.startswith(rest) or UNFINISHED.fullmatch(rest):
                 return len(rest)
-            at = tail.rfind(END_WORD[:1], 0, at)
+            at = tail.find(END_WORD[:1], at + 1)
         return 1 if tail.endswith(b"\r") else 0
 
     def _clean(self, output: bytes) -> bytes:

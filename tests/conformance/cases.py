@@ -1,8 +1,8 @@
 """The conformance cases: C programs in `c/`, shell scripts in `shell/`, and what Linux answers to them.
 
-A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-independent
-program, any other one static. Linux runs every case twice; answers that differ make the case invalid. Its answers are kept
-under `build/tests/`, in a file named after a hash of all that determines them.
+A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-
+independent program, any other one static. Linux runs every case twice; answers that differ make the case invalid. Its
+answers are kept under `build/tests/`, in a file named after a hash of all that determines them.
 """
 
 from __future__ import annotations

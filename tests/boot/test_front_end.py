@@ -1,0 +1,160 @@
+"""The command `./krait`: output and status of one command, programs of the host, options that are wrong."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.harness import Kernel, compile_program
+from tests.harness.guest import PATIENCE
+from tools.cpio import Archive, extend, members
+from tools.paths import ROOT
+from tools.session import Filter
+
+pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
+
+
+def krait(*arguments: str, status: int | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [str(ROOT / "krait"), *arguments], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        timeout=100 * PATIENCE,
+    )
+    if status is not None:
+        assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def run(kernel: Kernel, *arguments: str, status: int | None = None) -> subprocess.CompletedProcess[str]:
+    return krait("run", "--kernel", str(kernel.path), *arguments, status=status)
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(1, 40), min_size=1, max_size=30), st.integers(0, 255))
+def test_the_filter_gives_back_what_was_printed(output: bytes, cuts: list[int], status: int) -> None:
+    """However the line cuts it: what a program wrote comes out again, and nothing else."""
+    line = b"boot noise\r\n@krait-begin@\r\n" + output.replace(b"\n", b"\r\n") + b"@krait-end@ %d\r\nlater" % status
+    filtered = Filter(keep_carriage_returns=False)
+    got = b""
+    position = 0
+    for number in range(len(line)):
+        size = cuts[number % len(cuts)]
+        got += filtered.feed(line[position : position + size])
+        position += size
+    assert (got, filtered.status) == (output, status)
+
+
+def test_output_and_status_of_a_command(kernel: Kernel) -> None:
+    done = run(kernel, "--command", "echo 'two  spaces' \"$HOME\"; printf 'a\\r\\nb'; exit 7", status=7)
+    assert done.stdout == "two  spaces /root\na\r\nb" or done.stdout == "two  spaces /root\na\nb"
+
+
+def test_long_output_of_a_command_is_whole(kernel: Kernel) -> None:
+    assert run(kernel, "--command", "seq 20000", status=0).stdout.split() == [str(n) for n in range(1, 20001)]
+
+
+def test_a_killed_command(kernel: Kernel) -> None:
+    run(kernel, "--command", "kill -9 $$", status=137)
+
+
+def test_a_program_of_the_host(kernel: Kernel, tmp_path: Path) -> None:
+    source = tmp_path / "hello.c"
+    source.write_text('#include <stdio.h>\nint main(int n, char **v) { printf("%d %s\\n", n, v[n - 1]); return 5; }\n')
+    program = compile_program(source)
+    assert run(kernel, str(program), "one", "--two", status=5).stdout == "3 --two\n"
+
+
+def test_a_directory_as_root(kernel: Kernel, tmp_path: Path, root_image: Path) -> None:
+    from userland.busybox import build_busybox
+
+    busybox = build_busybox()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "busybox").write_bytes((busybox / "busybox").read_bytes())
+    (tmp_path / "bin" / "busybox").chmod(0o755)
+    for name in "sh mount setsid stty poweroff cat mkdir ln hostname".split():
+        (tmp_path / "bin" / name).symlink_to("busybox")
+    for name in ("proc", "tmp", "root"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "note").write_text("from a directory\n")
+    assert run(kernel, "--root", str(tmp_path), "--command", "cat /note", status=0).stdout == "from a directory\n"
+
+
+def test_another_initramfs(kernel: Kernel, root_image: Path) -> None:
+    compressed = root_image.with_suffix(".cpio.gz")
+    assert run(kernel, "--initramfs", str(compressed), "--command", "echo works", status=0).stdout == "works\n"
+
+
+@pytest.mark.parametrize("arguments", [
+    ("run", "--memory", "5X"), ("run", "--memory", "0"), ("run", "--smp", "0"), ("run", "--smp", "many"),
+    ("run", "--machine", "vax"), ("run", "--command"), ("run", "/none/such"), ("run", "--initramfs", "/none"),
+    ("run", "--root", "/none"), ("run", "--root", "/etc/passwd"), ("run", "--kernel", "/none"), ("run", "--nonsense"),
+    ("fly",), (), ("run", "--command", "true", "/bin/true"), ("build", "--profile", "fast"), ("flash", "/none"),
+])
+def test_bad_options_give_one_line(arguments: tuple[str, ...]) -> None:
+    done = krait(*arguments)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert re.fullmatch(r"(krait|flash).*\n", done.stderr), done.stderr
+
+
+def test_a_dynamic_program_is_refused_with_a_reason() -> None:
+    done = krait("run", "/bin/ls")
+    assert done.returncode != 0
+    assert "link it statically" in done.stderr
+
+
+def test_help_names_the_options() -> None:
+    text = krait("run", "--help", status=0).stdout
+    for option in "memory smp machine cpu append initramfs root command debug".split():
+        assert f"--{option}" in text
+
+
+def test_flash_refuses_what_is_no_free_disk(tmp_path: Path) -> None:
+    from tools.flash import refusal
+
+    image = tmp_path / "image"
+    image.write_bytes(b"x" * 4096)
+    assert "not exist" in (refusal(tmp_path / "none", image) or "")
+    assert "not a block device" in (refusal(image, image) or "")
+    assert "not a block device" in (refusal(Path("/dev/null"), image) or "")
+
+
+def test_interactive_run_and_the_keys_that_leave(kernel: Kernel) -> None:
+    """With a terminal: type at the shell, and leave with Ctrl-A X."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(ROOT / "krait", ["krait", "run", "--kernel", str(kernel.path), "--append", "quiet"])
+    seen = b""
+    deadline = time.monotonic() + 60 * PATIENCE
+
+    def wait_for(text: bytes) -> None:
+        nonlocal seen
+        while text not in seen:
+            assert time.monotonic() < deadline, seen
+            seen += os.read(terminal, 4096)
+
+    wait_for(b"krait:~# ")
+    os.write(terminal, b"echo $((20 + 22))\r")
+    wait_for(b"\n42\r")
+    os.write(terminal, b"\x01x")
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_archives_are_reproducible_and_extend() -> None:
+    first, second = Archive(), Archive()
+    for archive in (first, second):
+        archive.file("a/b/c", b"text", 0o600)
+        archive.link("a/link", "b/c")
+    assert first.pack() == second.pack()
+    overlay = Archive()
+    overlay.file("a/new", b"")
+    names = [name for _, name, _ in members(extend(first.pack(), overlay))]
+    assert names[:4] == ["a", "a/b", "a/b/c", "a/link"] and names[-2:] == ["a/new", "TRAILER!!!"]
