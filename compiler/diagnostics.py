@@ -1,9 +1,9 @@
 """How errors in the source are shown: one line that tools can read, the source with a caret, a hint.
 
-    kernel/fs/walk.py:41:12: error KP113: the kernel has no floats
-       41 |     delay = 0.5
-          |             ^^^
-      hint: use an int in a smaller unit (ns, bytes, 1/1000)
+kernel/fs/walk.py:41:12: error KP113: the kernel has no floats
+   41 |     delay = 0.5
+      |             ^^^
+  hint: use an int in a smaller unit (ns, bytes, 1/1000)
 """
 
 from __future__ import annotations
@@ -79,7 +79,11 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, Sequence[str]] | None =
         lines.append(f"  {_GREEN}hint:{_PLAIN} {diagnostic.hint}" if colour else f"  hint: {diagnostic.hint}")
     for where, text in diagnostic.notes:
         label = f"{_BLUE}note:{_PLAIN}" if colour else "note:"
-        at = f"{_place(where)}: " if where is not None and where.line > 0 and (where.path, where.line) != (loc.path, loc.line) else ""
+        at = (
+            f"{_place(where)}: "
+            if where is not None and where.line > 0 and (where.path, where.line) != (loc.path, loc.line)
+            else ""
+        )
         lines.append(f"  {label} {at}{text}")
     return "\n".join(lines)
 

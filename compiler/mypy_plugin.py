@@ -1,6 +1,7 @@
 """What mypy must be told about Kernel Python.
 
-- Fixed-width integers (kernel/lang/ints.pyi): storage types and `int` stand for one another; an `int` stands for a `u64`.
+- Fixed-width integers (kernel/lang/ints.pyi): storage types and `int` stand for one another; an `int` stands for a
+`u64`.
 - `@struct` classes: a constructor with optional keyword arguments, and `copy`.
 """
 

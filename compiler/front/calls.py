@@ -55,8 +55,8 @@ from compiler.tree import (
     Global,
     IntLit,
     ListLit,
-    Local,
     Loc,
+    Local,
     New,
     NoneLit,
     StrLit,
@@ -88,7 +88,24 @@ from compiler.types import (
 if TYPE_CHECKING:
     from compiler.front.functions import Converter
 
-_BUILTINS = ("abs", "min", "max", "ord", "chr", "hash", "divmod", "sorted", "any", "all", "sum", "range", "enumerate", "zip", "reversed", "id")
+_BUILTINS = (
+    "abs",
+    "min",
+    "max",
+    "ord",
+    "chr",
+    "hash",
+    "divmod",
+    "sorted",
+    "any",
+    "all",
+    "sum",
+    "range",
+    "enumerate",
+    "zip",
+    "reversed",
+    "id",
+)
 _CONTAINER_MODULE = "kernel.lang.runtime.containers"
 _MISSING = object()
 
@@ -136,7 +153,11 @@ class CallConverter:
                 return self._construct(node, callee, loc)
             if isinstance(callee, NameExpr) and isinstance(target, FuncDef) and target in self._nested_functions():
                 return self._call_value(node, loc)
-            is_module_member = isinstance(callee, NameExpr) or (isinstance(callee, MemberExpr) and isinstance(callee.expr, RefExpr) and isinstance(callee.expr.node, MypyFile))
+            is_module_member = isinstance(callee, NameExpr) or (
+                isinstance(callee, MemberExpr)
+                and isinstance(callee.expr, RefExpr)
+                and isinstance(callee.expr.node, MypyFile)
+            )
             if is_module_member and isinstance(target, FuncDef | Decorator | OverloadedFuncDef):
                 return self._call_function(node, callee.fullname, target, loc)
             if is_module_member and isinstance(target, Var):
@@ -163,13 +184,15 @@ class CallConverter:
         """A global or local variable that holds a function (or a NewType)."""
         return self._call_value(node, loc)
 
-    # Functions -------------------------------------------------------------------------------------------------------
+    # Functions --------------------------------------------------------------------------------------------------------
 
     def _call_function(self, node: CallExpr, fullname: str, target: SymbolNode, loc: Loc) -> Expr:
         if fullname.startswith("builtins."):
             return self.builtin(node, fullname.removeprefix("builtins."), loc)
         if fullname == "typing.cast":
-            raise Diagnostic("KP252", loc, "cast is out", "assert isinstance(value, Class): the compiler relies on types")
+            raise Diagnostic(
+                "KP252", loc, "cast is out", "assert isinstance(value, Class): the compiler relies on types"
+            )
         if fullname == "typing.assert_never":
             return CallBuiltin(loc, self.convert_type(node), "unreachable", [])
         prelude = prelude_name(fullname)
@@ -177,7 +200,9 @@ class CallConverter:
             return self._intrinsic(node, prelude, loc)
         definition = function_definition(target)
         if definition is None:
-            raise Diagnostic("KP200", loc, f"{fullname} is overloaded and can't be called", "call a function with one signature")
+            raise Diagnostic(
+                "KP200", loc, f"{fullname} is overloaded and can't be called", "call a function with one signature"
+            )
         args = self.arguments(node, definition, 0, loc)
         env = self.type_arguments(definition, args, self.convert_type(node), loc)
         return CallFunction(loc, self._result(node, definition, env), definition.fullname, args, env)
@@ -230,7 +255,12 @@ class CallConverter:
             if not isinstance(value, _INERT):
                 order.append(place)
         if order != sorted(order):
-            raise Diagnostic("KP215", loc, "arguments in another order than the parameters", "write them in order, or compute them before")
+            raise Diagnostic(
+                "KP215",
+                loc,
+                "arguments in another order than the parameters",
+                "write them in order, or compute them before",
+            )
         result: list[Expr] = []
         for value_or_none, parameter in zip(found, parameters, strict=True):
             if value_or_none is not None:
@@ -254,7 +284,7 @@ class CallConverter:
         return New(loc, ClassType(info.fullname), args)
 
     def _default(self, initializer: Expression, definition: FuncDef, loc: Loc) -> Expr:
-        """A default: an expression of the place where the function is defined, which must not depend on anything local."""
+        """A default: an expression of the place where the function is defined, independent of anything local."""
         from compiler.front.expressions import Unreachable
 
         try:
@@ -264,7 +294,9 @@ class CallConverter:
         if isinstance(value, ListLit | DictLit | New):
             raise Diagnostic("KP203", loc, f"a mutable default in {definition.name}", "use None, or pass the list")
         if not isinstance(value, _CONSTANT) or (isinstance(value, Global) and not value.final):
-            raise Diagnostic("KP203", loc, f"a default in {definition.name} that is not constant", "use a literal or a Final name")
+            raise Diagnostic(
+                "KP203", loc, f"a default in {definition.name} that is not constant", "use a literal or a Final name"
+            )
         value.loc = loc
         return value
 
@@ -281,7 +313,7 @@ class CallConverter:
         unify(own, result, env)
         return env
 
-    # Methods ---------------------------------------------------------------------------------------------------------
+    # Methods ----------------------------------------------------------------------------------------------------------
 
     def _super_call(self, node: CallExpr, callee: SuperExpr, loc: Loc) -> Expr:
         info = callee.info
@@ -295,7 +327,9 @@ class CallConverter:
             definition = function_definition(symbol.node)
             if definition is None:
                 break
-            receiver = Local(loc, self.types.convert(mt.Instance(info, list(info.defn.type_vars)), loc), self.function.params[0].name)
+            receiver = Local(
+                loc, self.types.convert(mt.Instance(info, list(info.defn.type_vars)), loc), self.function.params[0].name
+            )
             args: list[Expr] = [receiver, *self.arguments(node, definition, 1, loc)]
             env = self.type_arguments(definition, args, self.convert_type(node), loc)
             return CallFunction(loc, self.convert_type(node), definition.fullname, args, env)
@@ -324,13 +358,24 @@ class CallConverter:
         if isinstance(symbol, Var):
             if any(n is not None for n in node.arg_names):
                 raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments")
-            return CallValue(loc, self.convert_type(node), self.attribute(receiver, info, callee, loc), [self.expression(a) for a in node.args])
+            return CallValue(
+                loc,
+                self.convert_type(node),
+                self.attribute(receiver, info, callee, loc),
+                [self.expression(a) for a in node.args],
+            )
         definition = function_definition(symbol)
         if definition is None:
             raise Diagnostic("KP205", loc, f"{info.name} has no method {callee.name}")
         if definition.is_static:
             args = self.arguments(node, definition, 0, loc)
-            return CallFunction(loc, self.convert_type(node), definition.fullname, args, self.type_arguments(definition, args, self.convert_type(node), loc))
+            return CallFunction(
+                loc,
+                self.convert_type(node),
+                definition.fullname,
+                args,
+                self.type_arguments(definition, args, self.convert_type(node), loc),
+            )
         args = self.arguments(node, definition, 1, loc)
         result = self.convert_type(node)
         env = self.type_arguments(definition, [receiver, *args], result, loc)
@@ -372,11 +417,15 @@ class CallConverter:
         for i, (arg, name) in enumerate(zip(node.args, node.arg_names, strict=True)):
             if name == "signed":
                 if not (isinstance(arg, NameExpr) and arg.name == "False"):
-                    raise Diagnostic("KP217", loc, "a signed conversion of bytes", "convert it unsigned, and cast: i32(…)")
+                    raise Diagnostic(
+                        "KP217", loc, "a signed conversion of bytes", "convert it unsigned, and cast: i32(…)"
+                    )
                 continue
             found[name or names[min(i, 1)]] = self.expression(arg)
         if set(found) != set(names):
-            raise Diagnostic("KP217", loc, "a conversion of bytes without its byte order", 'write the size and "little" or "big"')
+            raise Diagnostic(
+                "KP217", loc, "a conversion of bytes without its byte order", 'write the size and "little" or "big"'
+            )
         return [found[name] for name in names]
 
     def container_call(self, node: CallExpr, name: str, receiver: Expr, loc: Loc) -> Expr:
@@ -404,7 +453,11 @@ class CallConverter:
         if name == "pop" and owner in (LIST, BYTE_ARRAY) and not args:
             args = [IntLit(loc, INT, -1)]
         if name == "pop" and owner in (LIST, BYTE_ARRAY) and isinstance(args[0], IntLit) and args[0].value == -1:
-            return CallMethod(loc, result, receiver, owner, "pop_last", []) if self._has("pop_last", owner) else CallMethod(loc, result, receiver, owner, "pop", [])
+            return (
+                CallMethod(loc, result, receiver, owner, "pop_last", [])
+                if self._has("pop_last", owner)
+                else CallMethod(loc, result, receiver, owner, "pop", [])
+            )
         if name == "pop" and owner in (LIST, BYTE_ARRAY) and self._has("pop_at", owner):
             name = "pop_at"
         return CallMethod(loc, result, receiver, owner, name, args)
@@ -448,7 +501,7 @@ class CallConverter:
         env = self.type_arguments(definition, args, self.convert_type(node), loc)
         return CallFunction(loc, self.convert_type(node), definition.fullname, args, env)
 
-    # Classes ---------------------------------------------------------------------------------------------------------
+    # Classes ----------------------------------------------------------------------------------------------------------
 
     def _construct(self, node: CallExpr, callee: Expression, loc: Loc) -> Expr:
         assert isinstance(callee, RefExpr)
@@ -494,7 +547,12 @@ class CallConverter:
             if name == "zip" and keyword == "strict" and isinstance(arg, NameExpr) and arg.name == "False":
                 continue
             if keyword is not None and (name, keyword) not in (("enumerate", "start"), ("int", "base")):
-                raise Diagnostic("KP206", loc, f"{name} takes no keyword {keyword} here", "compare the lengths before" if keyword == "strict" else "")
+                raise Diagnostic(
+                    "KP206",
+                    loc,
+                    f"{name} takes no keyword {keyword} here",
+                    "compare the lengths before" if keyword == "strict" else "",
+                )
             if isinstance(arg, GeneratorExpr):
                 element = self.convert_type(arg.left_expr)
                 args.append(self.comprehension(arg, "list", ClassType(LIST, (element,)), loc))
@@ -551,23 +609,45 @@ class CallConverter:
             if isinstance(source.type, SpanType):
                 return CallFunction(loc, t, made, [CallBuiltin(loc, BYTES, "Span.to_bytes", [source])])
             if isinstance(source.type, ClassType) and source.type.name == BYTE_ARRAY:
-                return CallMethod(loc, t, source, BYTE_ARRAY, "slice", [IntLit(loc, INT, 0), IntLit(loc, INT, (1 << 63) - 1)])
+                return CallMethod(
+                    loc, t, source, BYTE_ARRAY, "slice", [IntLit(loc, INT, 0), IntLit(loc, INT, (1 << 63) - 1)]
+                )
             raise Diagnostic("KP209", loc, "a bytearray is made of a size, of bytes, a bytearray or a span")
         if isinstance(source.type, ClassType) and source.type.name == LIST and name == "list":
             return CallMethod(loc, t, source, LIST, "copy", [])
         if isinstance(source.type, ClassType) and source.type.name == DICT and name == "list":
             return CallMethod(loc, t, source, DICT, "key_list", [])
-        if isinstance(source, CallMethod) and source.owner == DICT and source.method in ("keys", "values") and name == "list":
-            return CallMethod(loc, t, source.receiver, DICT, "key_list" if source.method == "keys" else "value_list", [])
+        if (
+            isinstance(source, CallMethod)
+            and source.owner == DICT
+            and source.method in ("keys", "values")
+            and name == "list"
+        ):
+            return CallMethod(
+                loc, t, source.receiver, DICT, "key_list" if source.method == "keys" else "value_list", []
+            )
         if isinstance(source.type, ClassType) and source.type.name == DICT and name == "dict":
             return CallMethod(loc, t, source, DICT, "copy", [])
         raise Diagnostic("KP209", loc, f"{name}() of this", "write a comprehension or a loop")
 
-    # Builtin functions -----------------------------------------------------------------------------------------------
+    # Builtin functions ------------------------------------------------------------------------------------------------
 
     def builtin(self, node: CallExpr, name: str, loc: Loc) -> Expr:
         """A function of Python itself."""
-        if name in ("eval", "exec", "compile", "getattr", "setattr", "hasattr", "globals", "locals", "vars", "open", "input", "__import__"):
+        if name in (
+            "eval",
+            "exec",
+            "compile",
+            "getattr",
+            "setattr",
+            "hasattr",
+            "globals",
+            "locals",
+            "vars",
+            "open",
+            "input",
+            "__import__",
+        ):
             raise Diagnostic("KP210", loc, f"{name} is out", "everything is known at compile time")
         if name in ("any", "all", "sum") and isinstance(node.args[0], GeneratorExpr):
             return self.comprehension(node.args[0], name, INT if name == "sum" else BOOL, loc)
@@ -617,7 +697,7 @@ class CallConverter:
             parts.append(value if isinstance(value, StrLit) else FormatPart(value, ""))
         return CallBuiltin(loc, NONE, "print", [FString(loc, STR, parts)])
 
-    # Iteration -------------------------------------------------------------------------------------------------------
+    # Iteration --------------------------------------------------------------------------------------------------------
 
     def iterable(self, node: Expression) -> Expr:
         """What `for` runs over."""

@@ -50,7 +50,7 @@ def _rule_errors(program: Program, paths: set[str]) -> list[Diagnostic]:
 
 
 def _build_time(program: Program, path: str) -> set[str]:
-    """Functions of a file that only the module level uses (decorators, makers of tables): they run while it is imported."""
+    """Functions that only the module level of their file uses (decorators, makers of tables): they run at import."""
     functions = [f for f in program.functions.values() if f.loc.path == path and f.cls is None]
     used_outside = _module_level_names(path)
     candidates = {f.name for f in functions if f.name.rsplit(".", 1)[-1] in used_outside}

@@ -65,11 +65,21 @@ def convert_class(node: ClassDef, path: str, types: TypeConverter) -> ClassDecl:
         kind = "exception"
     errors: list[Diagnostic] = []
     if node.metaclass is not None:
-        errors.append(Diagnostic("KP247", loc, f"{info.name} has a metaclass", "everything is known at compile time: write plain classes"))
+        errors.append(
+            Diagnostic(
+                "KP247", loc, f"{info.name} has a metaclass", "everything is known at compile time: write plain classes"
+            )
+        )
     if "dataclass" in names:
-        errors.append(Diagnostic("KP238", loc, f"{info.name} is a data class", "write __init__, or make it a @struct if it is a value"))
+        errors.append(
+            Diagnostic(
+                "KP238", loc, f"{info.name} is a data class", "write __init__, or make it a @struct if it is a value"
+            )
+        )
     packed = any(
-        isinstance(d, CallExpr) and "packed" in d.arg_names and isinstance(d.args[d.arg_names.index("packed")], NameExpr)
+        isinstance(d, CallExpr)
+        and "packed" in d.arg_names
+        and isinstance(d.args[d.arg_names.index("packed")], NameExpr)
         for d in node.decorators
     )
     return ClassDecl(
@@ -88,13 +98,21 @@ def convert_class(node: ClassDef, path: str, types: TypeConverter) -> ClassDecl:
 
 
 def _base(info: TypeInfo, types: TypeConverter, loc: Loc, errors: list[Diagnostic]) -> Type | None:
-    bases = [b for b in info.bases if b.type.fullname not in ("builtins.object", "typing.Generic") and not b.type.is_protocol]
+    bases = [
+        b for b in info.bases if b.type.fullname not in ("builtins.object", "typing.Generic") and not b.type.is_protocol
+    ]
     if info.is_enum or not bases:
         return None
     if len(bases) > 1:
-        errors.append(Diagnostic("KP121", loc, f"{info.name} has several base classes", "keep one, and hold the other in a field"))
+        errors.append(
+            Diagnostic("KP121", loc, f"{info.name} has several base classes", "keep one, and hold the other in a field")
+        )
     if bases[0].type.fullname == "builtins.type":
-        errors.append(Diagnostic("KP247", loc, f"{info.name} is a metaclass", "everything is known at compile time: write plain classes"))
+        errors.append(
+            Diagnostic(
+                "KP247", loc, f"{info.name} is a metaclass", "everything is known at compile time: write plain classes"
+            )
+        )
         return None
     if bases[0].type.fullname.startswith("builtins.") and not is_exception(info):
         errors.append(Diagnostic("KP122", loc, f"{info.name} derives from {bases[0].type.name}", "hold one in a field"))
@@ -128,13 +146,17 @@ def _fields(node: ClassDef, info: TypeInfo, types: TypeConverter, path: str, err
                 seen.add(name)
                 if not (lvalue.node.is_final or lvalue.node.is_classvar or name.startswith("__")):
                     message = f"field {name} has a value in the class body"
-                    errors.append(Diagnostic("KP120", loc, message, "assign it in __init__, or make it Final or ClassVar"))
+                    errors.append(
+                        Diagnostic("KP120", loc, message, "assign it in __init__, or make it Final or ClassVar")
+                    )
                 continue
             enter(lvalue.node, loc)
     for symbol in info.names.values():
         if not isinstance(symbol.node, Var) or not symbol.implicit:
             continue
-        enter(symbol.node, Loc(path, symbol.node.line if symbol.node.line > 0 else node.line, max(symbol.node.column, 0)))
+        enter(
+            symbol.node, Loc(path, symbol.node.line if symbol.node.line > 0 else node.line, max(symbol.node.column, 0))
+        )
     return fields
 
 
@@ -154,6 +176,9 @@ def _methods(node: ClassDef) -> list[str]:
             names.append(statement.func.fullname)
         elif isinstance(statement, OverloadedFuncDef):
             names.append(statement.fullname)
-            if any(isinstance(i, Decorator) and any(decorator_name(d) == "setter" for d in i.decorators) for i in statement.items):
+            if any(
+                isinstance(i, Decorator) and any(decorator_name(d) == "setter" for d in i.decorators)
+                for i in statement.items
+            ):
                 names.append(statement.fullname + ".setter")
     return names

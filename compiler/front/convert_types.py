@@ -108,7 +108,9 @@ class TypeConverter:
             if special is not None:
                 return special
         if name == "builtins.float" or name == "builtins.complex":
-            raise Diagnostic("KP113", loc, "the kernel has no floats", "use an int in a smaller unit (ns, bytes, 1/1000)")
+            raise Diagnostic(
+                "KP113", loc, "the kernel has no floats", "use an int in a smaller unit (ns, bytes, 1/1000)"
+            )
         if name in ("builtins.set", "builtins.frozenset"):
             raise Diagnostic("KP114", loc, "Kernel Python has no sets", "use dict[K, bool]")
         if info.is_newtype:
@@ -147,7 +149,9 @@ class TypeConverter:
         whole = self.union([self.convert(i, loc) for i in t.items])
         inner = whole.inner if isinstance(whole, OptionalType) else whole
         if isinstance(inner, UnionType) and not all(isinstance(i, ClassType) for i in inner.items):
-            raise Diagnostic("KP236", loc, f"a union of values: {show(inner)}", "a union is of classes; derive classes for the cases")
+            raise Diagnostic(
+                "KP236", loc, f"a union of values: {show(inner)}", "a union is of classes; derive classes for the cases"
+            )
         return whole
 
     def union(self, items: list[Type]) -> Type:
@@ -162,7 +166,11 @@ class TypeConverter:
             for part in parts:
                 if not isinstance(part, NoneType | NeverType) and part not in kept:
                     kept.append(part)
-        if len(kept) > 1 and all(isinstance(k, IntType | EnumType) for k in kept) and any(isinstance(k, IntType) for k in kept):
+        if (
+            len(kept) > 1
+            and all(isinstance(k, IntType | EnumType) for k in kept)
+            and any(isinstance(k, IntType) for k in kept)
+        ):
             kept = [U64 if U64 in kept else INT]
         if not kept:
             return NONE if optional else NEVER
@@ -210,7 +218,9 @@ def element_type(iterable: Expr) -> Type | None:
             return TupleType(tuple(i for i in items if i is not None)) if None not in items else None
         case CallBuiltin(name="reversed", args=[inner]):
             return element_type(inner)
-        case CallMethod(owner=owner, method=method, receiver=receiver) if owner == DICT and isinstance(receiver.type, ClassType):
+        case CallMethod(owner=owner, method=method, receiver=receiver) if owner == DICT and isinstance(
+            receiver.type, ClassType
+        ):
             key, value = receiver.type.args
             return {"keys": key, "values": value, "items": TupleType((key, value))}.get(method)
     match t:

@@ -1,4 +1,4 @@
-"""Rules about classes, judged on the typed tree (`ClassDecl.errors`), and about imports, judged on Python's own syntax tree."""
+"""Rules about classes, judged on the typed tree (`ClassDecl.errors`), and about imports, on Python's syntax tree."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from compiler.tree import (
     Diagnostic,
     FieldTarget,
     Function,
-    Local,
     Loc,
+    Local,
     Program,
 )
 from compiler.types import (
@@ -35,8 +35,8 @@ from compiler.types import (
 
 UNSAFE_MODULES = ("kernel.lang.unsafe", "arch.x86_64.instructions")
 _HOOKS = (
-    "__new__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__init_subclass__", "__class_getitem__",
-    "__call__", "__set_name__", "__get__", "__set__",
+    "__new__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__init_subclass__",
+    "__class_getitem__", "__call__", "__set_name__", "__get__", "__set__",
 )  # fmt: skip
 
 
@@ -63,11 +63,26 @@ def _check_methods(program: Program, decl: ClassDecl) -> None:
     for full_name in decl.methods:
         method = full_name.removeprefix(decl.name + ".")
         if method == "__del__":
-            _fail(decl, "KP230", f"{short_name(decl.name)} has __del__", "end it with close() or with; memory frees itself")
+            _fail(
+                decl,
+                "KP230",
+                f"{short_name(decl.name)} has __del__",
+                "end it with close() or with; memory frees itself",
+            )
         elif method == "__exit__" and not isinstance(_result(program, full_name), NoneType):
-            _fail(decl, "KP248", f"{short_name(decl.name)}.__exit__ returns something", "it can't swallow exceptions: return nothing")
+            _fail(
+                decl,
+                "KP248",
+                f"{short_name(decl.name)}.__exit__ returns something",
+                "it can't swallow exceptions: return nothing",
+            )
         elif method in _HOOKS:
-            _fail(decl, "KP231", f"{short_name(decl.name)} has {method}", "everything is known at compile time: write plain methods")
+            _fail(
+                decl,
+                "KP231",
+                f"{short_name(decl.name)} has {method}",
+                "everything is known at compile time: write plain methods",
+            )
 
 
 def _result(program: Program, name: str) -> Type:
@@ -76,7 +91,7 @@ def _result(program: Program, name: str) -> Type:
 
 
 def _check_overrides(program: Program, decl: ClassDecl) -> None:
-    """An override has the storage types of what it overrides: to mypy u8 and int are one type, in memory they are not."""
+    """An override has the storage types of what it overrides (to mypy, u8 and int are one type)."""
     base = program.classes.get(decl.base.name) if isinstance(decl.base, ClassType) else None
     for full_name in decl.methods if base is not None else ():
         method = full_name.removeprefix(decl.name + ".")
@@ -118,7 +133,12 @@ def _check_exception(decl: ClassDecl) -> None:
         _fail(decl, "KP233", f"{short_name(decl.name)} is not derived from KernelError", "derive it from KernelError")
     for field in decl.fields:
         if field.name != "code" or not isinstance(field.type, IntType):
-            _fail(decl, "KP232", f"an exception with the field {field.name}", "an exception carries one int, code, and no more")
+            _fail(
+                decl,
+                "KP232",
+                f"an exception with the field {field.name}",
+                "an exception carries one int, code, and no more",
+            )
 
 
 def _check_all_set(program: Program, decl: ClassDecl) -> None:
@@ -130,7 +150,12 @@ def _check_all_set(program: Program, decl: ClassDecl) -> None:
     _collect_set(program, _find_method(program, decl, "__init__"), decl, done, set())
     for field in wanted:
         if field.name not in done and not _inherited(program, decl, field.name):
-            _fail(decl, "KP235", f"{short_name(decl.name)}.__init__ does not set the field {field.name}", f"set self.{field.name} in __init__")
+            _fail(
+                decl,
+                "KP235",
+                f"{short_name(decl.name)}.__init__ does not set the field {field.name}",
+                f"set self.{field.name} in __init__",
+            )
 
 
 def _inherited(program: Program, decl: ClassDecl, name: str) -> bool:
@@ -169,7 +194,7 @@ def _collect_set(program: Program, function: Function | None, decl: ClassDecl, d
                 _collect_set(program, program.functions.get(node.function), decl, done, seen)
 
 
-# Imports ----------------------------------------------------------------------------------------------------------------
+# Imports --------------------------------------------------------------------------------------------------------------
 
 
 def unsafe_allowed(root: str) -> tuple[set[str], tuple[str, ...]]:
@@ -189,7 +214,7 @@ def unsafe_allowed(root: str) -> tuple[set[str], tuple[str, ...]]:
 def check_imports(module: str, path: str, lines: Iterable[str], root: str) -> list[Diagnostic]:
     """Star imports, and imports of unsafe modules by modules that are not on the list."""
     modules, packages = unsafe_allowed(root)
-    trusted = module in modules or bool(packages) and module.startswith(packages)
+    trusted = module in modules or (bool(packages) and module.startswith(packages))
     found: list[Diagnostic] = []
     for node in ast.walk(ast.parse("\n".join(lines))):
         if not isinstance(node, ast.Import | ast.ImportFrom):
@@ -198,10 +223,19 @@ def check_imports(module: str, path: str, lines: Iterable[str], root: str) -> li
         source = node.module or "" if isinstance(node, ast.ImportFrom) else ""
         names = [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom) and "*" in names:
-            found.append(Diagnostic("KP250", loc, "a star import hides where names come from", "import the names that you use"))
+            found.append(
+                Diagnostic("KP250", loc, "a star import hides where names come from", "import the names that you use")
+            )
         imported = {source, *(f"{source}.{n}" if source else n for n in names)}
         unsafe = sorted(imported.intersection(UNSAFE_MODULES))
         if unsafe and not trusted:
             message = f"{module} imports {unsafe[0]}, and is not on the list of unsafe modules"
-            found.append(Diagnostic("KP251", loc, message, "use what a safe module offers, or add it to compiler/unsafe_modules.txt with a reason"))
+            found.append(
+                Diagnostic(
+                    "KP251",
+                    loc,
+                    message,
+                    "use what a safe module offers, or add it to compiler/unsafe_modules.txt with a reason",
+                )
+            )
     return found

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import mypy.types as mt
 from mypy.nodes import (
-    GDEF,
     LDEF,
     ArgKind,
     AssignmentExpr,
@@ -76,8 +75,8 @@ from compiler.tree import (
     IntLit,
     Lambda,
     ListLit,
-    Local,
     Loc,
+    Local,
     NoneLit,
     Param,
     Return,
@@ -150,7 +149,9 @@ def find_attribute(info: TypeInfo, name: str) -> tuple[str, SymbolNode | None]:
 class ExpressionConverter(CallConverter):
     """Converts the expressions of one function."""
 
-    def __init__(self, shared: Converter, tree: MypyFile, function: Function, outer: ExpressionConverter | None) -> None:
+    def __init__(
+        self, shared: Converter, tree: MypyFile, function: Function, outer: ExpressionConverter | None
+    ) -> None:
         self.shared = shared
         self.types = shared.types
         self.tree = tree
@@ -160,7 +161,7 @@ class ExpressionConverter(CallConverter):
         self.names: dict[Var, str] = {}
         self.nested: dict[FuncItem, Function] = {}
 
-    # Places and types ----------------------------------------------------------------------------------------------
+    # Places and types -------------------------------------------------------------------------------------------------
 
     def loc(self, node: Node) -> Loc:
         """Where a node stands."""
@@ -177,7 +178,7 @@ class ExpressionConverter(CallConverter):
         """Our type of an expression."""
         return self.types.convert(self.type_of(node), self.loc(node))
 
-    # Variables -----------------------------------------------------------------------------------------------------
+    # Variables --------------------------------------------------------------------------------------------------------
 
     def declare_parameters(self, node: FuncItem) -> None:
         """Enter the parameters' names."""
@@ -227,7 +228,7 @@ class ExpressionConverter(CallConverter):
             outer = outer.outer
         return False
 
-    # Expressions -----------------------------------------------------------------------------------------------------
+    # Expressions ------------------------------------------------------------------------------------------------------
 
     def expression(self, node: Expression) -> Expr:
         """Convert an expression."""
@@ -240,7 +241,9 @@ class ExpressionConverter(CallConverter):
             case BytesExpr():
                 return BytesLit(loc, BytesType(), self.bytes_value(node.value, loc))
             case FloatExpr():
-                raise Diagnostic("KP113", loc, "the kernel has no floats", "use an int in a smaller unit (ns, bytes, 1/1000)")
+                raise Diagnostic(
+                    "KP113", loc, "the kernel has no floats", "use an int in a smaller unit (ns, bytes, 1/1000)"
+                )
             case NameExpr():
                 return self._name(node, loc)
             case MemberExpr():
@@ -292,7 +295,9 @@ class ExpressionConverter(CallConverter):
             case SetExpr():
                 raise Diagnostic("KP114", loc, "Kernel Python has no sets", "use dict[K, bool]")
             case GeneratorExpr():
-                raise Diagnostic("KP171", loc, "a generator as a value", "use a list comprehension, or any/all/sum around it")
+                raise Diagnostic(
+                    "KP171", loc, "a generator as a value", "use a list comprehension, or any/all/sum around it"
+                )
             case DictionaryComprehension():
                 raise Diagnostic("KP172", loc, "dict comprehensions are not supported", "fill the dict in a loop")
             case SuperExpr():
@@ -349,7 +354,9 @@ class ExpressionConverter(CallConverter):
             return Global(loc, ModuleType(target.fullname), target.fullname, "", True)
         if isinstance(target, TypeInfo):
             module, name = target.fullname.rsplit(".", 1)
-            t: Type = TypeObject(self.types.convert(mt.Instance(target, [mt.AnyType(mt.TypeOfAny.special_form)] * 0), loc))
+            t: Type = TypeObject(
+                self.types.convert(mt.Instance(target, [mt.AnyType(mt.TypeOfAny.special_form)] * 0), loc)
+            )
             return Global(loc, t, module, name, True)
         if isinstance(target, Var | FuncDef | Decorator | OverloadedFuncDef):
             module, name = target.fullname.rsplit(".", 1)
@@ -378,7 +385,9 @@ class ExpressionConverter(CallConverter):
             return ClassConstant(loc, self.convert_type(node), owner, node.name)
         if isinstance(symbol, Decorator) and symbol.func.is_static:
             return Global(loc, self.convert_type(node), owner, node.name, True)
-        raise Diagnostic("KP176", loc, f"{info.name}.{node.name} as a value", "only static methods can be function values")
+        raise Diagnostic(
+            "KP176", loc, f"{info.name}.{node.name} as a value", "only static methods can be function values"
+        )
 
     def attribute(self, receiver: Expr, info: TypeInfo | None, node: MemberExpr, loc: Loc) -> Expr:
         """A field, property or constant of an instance."""
@@ -386,23 +395,34 @@ class ExpressionConverter(CallConverter):
         name = node.name
         if isinstance(t, EnumType) and name in ("value", "name"):
             if name == "value" and not isinstance(self.convert_type(node), IntType):
-                raise Diagnostic("KP193", loc, "an enum whose values are not ints", "keep what belongs to the members in a list, by value")
+                raise Diagnostic(
+                    "KP193",
+                    loc,
+                    "an enum whose values are not ints",
+                    "keep what belongs to the members in a list, by value",
+                )
             return CallBuiltin(loc, INT if name == "value" else StrType(), f"Enum.{name}", [receiver])
         if info is None:
             raise Diagnostic("KP177", loc, f"no field {name} here")
         owner, symbol = find_attribute(info, name)
         match symbol:
             case Var():
-                if symbol.is_classvar or (symbol.is_final and symbol.final_value is not None and not symbol.final_set_in_init):
+                if symbol.is_classvar or (
+                    symbol.is_final and symbol.final_value is not None and not symbol.final_set_in_init
+                ):
                     return self._instance_constant(receiver, owner, name, self.convert_type(node), loc)
                 if symbol.is_property:
                     return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], True)
                 if isinstance(t, RawArrayType | SpanType | ArrayType):
-                    return CallBuiltin(loc, self.convert_type(node), f"{type(t).__name__.removesuffix('Type')}.{name}", [receiver])
+                    return CallBuiltin(
+                        loc, self.convert_type(node), f"{type(t).__name__.removesuffix('Type')}.{name}", [receiver]
+                    )
                 return Field(loc, self.convert_type(node), receiver, owner, name)
             case Decorator() if symbol.func.is_property:
                 if isinstance(t, RawArrayType | SpanType | ArrayType):
-                    return CallBuiltin(loc, self.convert_type(node), f"{type(t).__name__.removesuffix('Type')}.{name}", [receiver])
+                    return CallBuiltin(
+                        loc, self.convert_type(node), f"{type(t).__name__.removesuffix('Type')}.{name}", [receiver]
+                    )
                 return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], True)
             case OverloadedFuncDef() if symbol.is_property:
                 return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], True)
@@ -417,14 +437,16 @@ class ExpressionConverter(CallConverter):
         below = self.shared.overriding(owner, name)
         if below and not isinstance(receiver, Local | Captured):
             message = f"{name} has another value in {below[0].name}, and which one is meant is known only at run time"
-            raise Diagnostic("KP249", loc, message, "name the object first, or make it a method that the subclass overrides")
+            raise Diagnostic(
+                "KP249", loc, message, "name the object first, or make it a method that the subclass overrides"
+            )
         for info in reversed(below):
             cls = self.types.convert(mt.Instance(info, list(info.defn.type_vars)), loc)
             test = CallBuiltin(loc, BOOL, "isinstance", [receiver], [cls])
             value = Conditional(loc, t, test, ClassConstant(loc, t, info.fullname, name), value)
         return value
 
-    # Operators -------------------------------------------------------------------------------------------------------
+    # Operators --------------------------------------------------------------------------------------------------------
 
     def _operator(self, node: OpExpr, loc: Loc) -> Expr:
         if node.op in ("and", "or"):
@@ -482,7 +504,9 @@ class ExpressionConverter(CallConverter):
             return self._compare(node.operators[0], node.operands[0], node.operands[1], loc)
         operands = [self.expression(o) for o in node.operands]
         if any(op in ("in", "not in") for op in node.operators) or any(isinstance(o.type, ClassType) for o in operands):
-            raise Diagnostic("KP186", loc, "a chain of comparisons is for numbers and strings", "join the comparisons with and")
+            raise Diagnostic(
+                "KP186", loc, "a chain of comparisons is for numbers and strings", "join the comparisons with and"
+            )
         return Chain(loc, BOOL, operands, list(node.operators))
 
     def _compare(self, op: str, left_node: Expression, right_node: Expression, loc: Loc) -> Expr:
@@ -518,7 +542,7 @@ class ExpressionConverter(CallConverter):
             return CallMethod(loc, BOOL, right, owner, "__contains__", [left])
         return Compare(loc, BOOL, "in", left, right)
 
-    # Index, slice ----------------------------------------------------------------------------------------------------
+    # Index, slice -----------------------------------------------------------------------------------------------------
 
     def slice_bounds(self, node: SliceExpr, loc: Loc) -> tuple[Expr, Expr]:
         """Start and stop of a slice, with 0 and LAST for what is left out."""
@@ -561,7 +585,7 @@ class ExpressionConverter(CallConverter):
             index = Binary(loc, INT, "-", length, IntLit(loc, INT, -index.value))
         return CallBuiltin(loc, result, f"{name}.__getitem__", [base, index])
 
-    # Comprehensions, lambdas, f-strings --------------------------------------------------------------------------------
+    # Comprehensions, lambdas, f-strings -------------------------------------------------------------------------------
 
     def comprehension(self, node: GeneratorExpr, kind: str, t: Type, loc: Loc) -> Expr:
         """A list, or a reduction of a generator expression."""
@@ -595,7 +619,12 @@ class ExpressionConverter(CallConverter):
         if part is not None:
             return FString(loc, StrType(), [part])
         callee = node.callee
-        if not (isinstance(callee, MemberExpr) and callee.name == "join" and isinstance(callee.expr, StrExpr) and callee.expr.value == ""):
+        if not (
+            isinstance(callee, MemberExpr)
+            and callee.name == "join"
+            and isinstance(callee.expr, StrExpr)
+            and callee.expr.value == ""
+        ):
             return None
         if len(node.args) != 1 or not isinstance(node.args[0], ListExpr):
             return None
@@ -622,18 +651,6 @@ class ExpressionConverter(CallConverter):
             raise Diagnostic("KP189", self.loc(node), "a format that is computed", "write the width into the f-string")
         conversion = pattern[1:-4].removeprefix("!")
         return FormatPart(self.expression(node.args[0]), spec.value, conversion)
-
-
-def element_type(iterable: Expr) -> Type | None:
-    """What a loop over this yields, where that is plain to see."""
-    t = iterable.type
-    if isinstance(iterable, CallBuiltin) and iterable.name == "range":
-        return INT
-    if isinstance(t, ClassType) and t.args:
-        return t.args[0]
-    if isinstance(t, SpanType | ArrayType):
-        return t.element
-    return INT if isinstance(t, BytesType) else None
 
 
 def widened(t: Type) -> Type:

@@ -1,7 +1,10 @@
 """Rules about values that flow into places: bools are not ints, and a struct or Array has one name.
 
-Also decides for each function that returns a struct or Array whether it gives a fresh value or a view (`Function.returns_view`).
+Also decides for each function that returns a struct or Array whether it gives a fresh value or a view
+(`Function.returns_view`).
 """
+
+# ruff: noqa: ANN401  (nodes of the tree have no common base)
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from compiler.tree import (
     CallMethod,
     Captured,
     Conditional,
-    DictLit,
     Diagnostic,
+    DictLit,
     Expr,
     Field,
     Function,
@@ -106,7 +109,9 @@ def _flows(program: Program, function: Function, node: Any) -> Iterator[tuple[Ex
         case CallMethod():
             target = program.functions.get(f"{node.owner}.{node.method}")
             if target is not None and not node.is_property:
-                yield from _arguments(node.args, target.params[1:], _binding(program, node.receiver.type) | node.type_args)
+                yield from _arguments(
+                    node.args, target.params[1:], _binding(program, node.receiver.type) | node.type_args
+                )
         case New():
             if isinstance(node.type, StructType) and node.type.name in program.classes:
                 declared = {f.name: f.type for f in program.classes[node.type.name].fields}
@@ -215,7 +220,9 @@ def _named_again(function: Function, node: Any) -> Iterator[Expr]:
 
 def find_views(program: Program) -> None:
     """Set `returns_view` of all functions that return structs or Arrays; complain about those that do both."""
-    candidates = [f for f in program.functions.values() if isinstance(f.result, StructType | ArrayType) and not f.is_generator]
+    candidates = [
+        f for f in program.functions.values() if isinstance(f.result, StructType | ArrayType) and not f.is_generator
+    ]
     changed = True
     while changed:
         changed = False

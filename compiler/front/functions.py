@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import mypy.types as mt
-from mypy.nodes import CallExpr, ClassDef, Decorator, Expression, FuncDef, MypyFile, NameExpr, RefExpr, StrExpr, TypeInfo
+from mypy.nodes import (
+    CallExpr,
+    ClassDef,
+    Decorator,
+    Expression,
+    FuncDef,
+    MypyFile,
+    NameExpr,
+    RefExpr,
+    StrExpr,
+    TypeInfo,
+)
 
 from compiler.diagnostics import internal_error
 from compiler.front.classes import decorator_name
@@ -33,13 +44,21 @@ class Converter:
                     if isinstance(statement, ClassDef):
                         for constant in statement.info.names:
                             self._constants.setdefault(constant, []).append(statement.info)
-        below = [i for i in self._constants.get(name, ()) if i.fullname != owner and any(b.fullname == owner for b in i.mro)]
+        below = [
+            i for i in self._constants.get(name, ()) if i.fullname != owner and any(b.fullname == owner for b in i.mro)
+        ]
         return sorted(below, key=lambda info: (-len(info.mro), info.fullname))
 
     def convert_function(self, node: FuncDef | Decorator, tree: MypyFile) -> Function:
         """The typed tree of a function. Broken rules of the subset are kept in `errors`."""
         definition = node.func if isinstance(node, Decorator) else node
-        loc = Loc(tree.path, definition.line, definition.column, definition.end_line or definition.line, definition.end_column or 0)
+        loc = Loc(
+            tree.path,
+            definition.line,
+            definition.column,
+            definition.end_line or definition.line,
+            definition.end_column or 0,
+        )
         cls = definition.info.fullname if definition.info and not definition.is_static else None
         function = Function(
             name=definition.fullname,
@@ -77,17 +96,27 @@ class Converter:
         signature = definition.type
         loc = function.loc
         if not isinstance(signature, mt.CallableType):
-            raise Diagnostic("KP132", loc, f"{definition.name} has no annotations", "annotate its parameters and its result")
+            raise Diagnostic(
+                "KP132", loc, f"{definition.name} has no annotations", "annotate its parameters and its result"
+            )
         for argument, t in zip(definition.arguments, signature.arg_types, strict=True):
             place = loc
             if argument.line > 0:
-                place = Loc(loc.path, argument.line, max(argument.column, 0), argument.end_line or 0, argument.end_column or 0)
+                place = Loc(
+                    loc.path, argument.line, max(argument.column, 0), argument.end_line or 0, argument.end_column or 0
+                )
             if argument.kind.is_star():
-                raise Diagnostic("KP133", place, "*args and **kwargs are out", "pass a list, or write the parameters out")
+                raise Diagnostic(
+                    "KP133", place, "*args and **kwargs are out", "pass a list, or write the parameters out"
+                )
             function.params.append(Param(argument.variable.name, self.types.convert(t, place)))
         result = self.types.convert(signature.ret_type, loc)
         function.result = generator_element(result) if definition.is_generator else result
-        own = [v for v in signature.variables if isinstance(v, mt.TypeVarType) and (v.id.namespace or "") == definition.fullname]
+        own = [
+            v
+            for v in signature.variables
+            if isinstance(v, mt.TypeVarType) and (v.id.namespace or "") == definition.fullname
+        ]
         function.type_params = [f"{definition.fullname}.{v.name}" for v in own]
 
 
@@ -110,7 +139,11 @@ def _decorators(node: Decorator, loc: Loc) -> dict[str, str]:
                 value = first.name
         callee = expr.callee if isinstance(expr, CallExpr) else expr
         if isinstance(callee, RefExpr) and callee.fullname.startswith(("functools.", "contextlib.")):
-            hint = "write a class with __enter__ and __exit__" if callee.fullname.startswith("contextlib.") else "keep results in a dict of the module"
+            hint = (
+                "write a class with __enter__ and __exit__"
+                if callee.fullname.startswith("contextlib.")
+                else "keep results in a dict of the module"
+            )
             raise Diagnostic("KP237", loc, f"@{decorator_name(expr)} puts something else in the function's place", hint)
         found[decorator_name(expr)] = value
     return found

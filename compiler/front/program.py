@@ -1,7 +1,7 @@
 """Loading a program: run mypy on it, and turn what it knows into a `Program` of typed trees.
 
-The package compiler.front and the plugin are all that imports mypy; its version is pinned and asserted. mypy keeps no trees behind a warm incremental
-cache, so it checks everything anew each time (1.3 s for 30,000 lines).
+The package compiler.front and the plugin are all that imports mypy; its version is pinned and asserted. mypy keeps no
+trees behind a warm incremental cache, so it checks everything anew each time (1.3 s for 30,000 lines).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mypy.modulefinder import BuildSource
 from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
 from mypy.options import Options
 
-from compiler.diagnostics import internal_error, type_error
+from compiler.diagnostics import type_error
 from compiler.front.classes import convert_class, is_generated, struct_names
 from compiler.front.declarations import check_classes, check_imports
 from compiler.front.flows import find_views
@@ -29,7 +29,12 @@ from compiler.tree import Diagnostic, Loc, Program
 
 MYPY_VERSION = "2.4.1"
 PACKAGES = ("kernel", "arch")
-RUNTIME = ("kernel.lang.runtime.containers", "kernel.lang.runtime.text", "kernel.lang.runtime.byte_strings", "kernel.lang.runtime.hashing")
+RUNTIME = (
+    "kernel.lang.runtime.containers",
+    "kernel.lang.runtime.text",
+    "kernel.lang.runtime.byte_strings",
+    "kernel.lang.runtime.hashing",
+)
 # Of the prelude, what is compiled; the rest is known to the back end by name, and is only a simulation.
 PRELUDE = ("kernel.lang.errno", "kernel.lang.errors", "kernel.lang.addresses", "kernel.lang.runtime")
 
@@ -54,7 +59,8 @@ class SourceErrors(Exception):
 
 
 def load(modules: list[str], files: list[str], root: str) -> Program:
-    """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem) under `root`.
+    """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem)
+    under `root`.
 
     Raises SourceErrors with everything that mypy finds.
     """
@@ -73,13 +79,17 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
         sources.append(BuildSource(str(path), name, None))
     result = _run_mypy(sources, root)
     trees = {
-        name: tree for name, tree in result.files.items() if tree is not None and (name in names or name.split(".")[0] in PACKAGES)
+        name: tree
+        for name, tree in result.files.items()
+        if tree is not None and (name in names or name.split(".")[0] in PACKAGES)
     }
     program = Program({}, {}, {}, {})
     for name, tree in trees.items():
         program.modules[name] = tree.path
         program.sources[tree.path] = Path(tree.path).read_text(encoding="utf-8").splitlines()
-    imports = [d for name, tree in trees.items() for d in check_imports(name, tree.path, program.sources[tree.path], root)]
+    imports = [
+        d for name, tree in trees.items() for d in check_imports(name, tree.path, program.sources[tree.path], root)
+    ]
     if imports:
         raise SourceErrors(imports, program.sources)
     _convert(program, trees, result)
@@ -146,7 +156,7 @@ def _run_mypy(sources: list[BuildSource], root: str) -> BuildResult:
 
 
 def parse_messages(messages: list[str]) -> list[Diagnostic]:
-    """mypy's lines `path:line:col:end_line:end_col: error: text  [code]` as diagnostics; a note joins the error before it."""
+    """mypy's lines `path:line:col:end_line:end_col: error: text  [code]` as diagnostics; notes join errors."""
     found: list[Diagnostic] = []
     for message in messages:
         match = _MESSAGE.match(message)
@@ -154,7 +164,9 @@ def parse_messages(messages: list[str]) -> list[Diagnostic]:
             found.append(type_error(message, Loc("", 0)))
             continue
         path, line, column, end_line, end_column = (match.group(i) for i in range(1, 6))
-        loc = Loc(str(Path(path).resolve()), int(line), int(column or 1) - 1, int(end_line or line), int(end_column or 0))
+        loc = Loc(
+            str(Path(path).resolve()), int(line), int(column or 1) - 1, int(end_line or line), int(end_column or 0)
+        )
         kind, text = match.group(6), match.group(7).strip()
         if kind == "note":
             if found and not text.startswith("See https:"):
@@ -181,7 +193,11 @@ def _convert(program: Program, trees: dict[str, MypyFile], result: BuildResult) 
 
 def is_prelude(module: str) -> bool:
     """Whether a module belongs to the part of the prelude that the back end knows itself and never compiles."""
-    return module.startswith("kernel.lang.") and not module.startswith("kernel.lang.runtime") and module != "kernel.lang.errors"
+    return (
+        module.startswith("kernel.lang.")
+        and not module.startswith("kernel.lang.runtime")
+        and module != "kernel.lang.errors"
+    )
 
 
 def _convert_class(program: Program, converter: Converter, statement: ClassDef, tree: MypyFile) -> None:
@@ -194,9 +210,11 @@ def _convert_class(program: Program, converter: Converter, statement: ClassDef, 
             _convert_function(program, converter, inner, tree)
 
 
-def _convert_function(program: Program, converter: Converter, statement: FuncDef | Decorator | OverloadedFuncDef, tree: MypyFile) -> None:
+def _convert_function(
+    program: Program, converter: Converter, statement: FuncDef | Decorator | OverloadedFuncDef, tree: MypyFile
+) -> None:
     if isinstance(statement, OverloadedFuncDef):
-        # A property with a setter; the setter's name gets a suffix. (Functions overloaded for mypy only run at build time.)
+        # A property with a setter, whose name gets a suffix. (Functions overloaded for mypy run at build time only.)
         for item in statement.items:
             if isinstance(item, Decorator):
                 setter = any(getattr(d, "name", "") == "setter" for d in item.decorators)

@@ -1,8 +1,10 @@
 """Rules of the subset that are judged on the typed tree: what mypy accepts, and Kernel Python does not.
 
-`check_function` adds to `Function.errors`. Rules about declarations are in declarations.py; what the tree cannot even express is
-refused where the tree is made.
+`check_function` adds to `Function.errors`. Rules about declarations are in declarations.py; what the tree cannot even
+express is refused where the tree is made.
 """
+
+# ruff: noqa: ANN401  (nodes of the tree have no common base)
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ from compiler.tree import (
     Function,
     Handler,
     Lambda,
-    Local,
     Loc,
+    Local,
     NestedFunction,
     New,
     Program,
@@ -171,7 +173,7 @@ class FunctionRules:
             self.visit(child)
         self.protected -= protects
 
-    # Types -------------------------------------------------------------------------------------------------------------
+    # Types ------------------------------------------------------------------------------------------------------------
 
     def check_known(self, t: Type, loc: Loc, name: str = "") -> None:
         """Refuse classes of Python's own library."""
@@ -201,7 +203,7 @@ class FunctionRules:
         for clause in node.clauses:
             self.allowed.add(id(clause.iterable))
 
-    # Generators and closures ---------------------------------------------------------------------------------------------
+    # Generators and closures ------------------------------------------------------------------------------------------
 
     def on_for(self, node: For) -> None:
         self.allowed.add(id(node.iterable))
@@ -213,9 +215,15 @@ class FunctionRules:
         for i, arg in enumerate(node.args):
             if self._is_closure(arg):
                 self.allowed.add(id(arg))
-                if target is not None and i < len(target.params) and self._escapes(target, target.params[i].name, set()):
+                if (
+                    target is not None
+                    and i < len(target.params)
+                    and self._escapes(target, target.params[i].name, set())
+                ):
                     message = f"{target.name.rsplit('.', 1)[-1]} keeps its argument, and a closure must not be kept"
-                    self.fail("KP220", arg.loc, message, "pass a function of the module, and what it needs in an object")
+                    self.fail(
+                        "KP220", arg.loc, message, "pass a function of the module, and what it needs in an object"
+                    )
 
     def on_callmethod(self, node: CallMethod) -> None:
         name = f"{node.owner}.{node.method}"
@@ -227,11 +235,15 @@ class FunctionRules:
                 self.allowed.add(id(arg))
                 if target is None or self._escapes(target, target.params[i + 1].name, set()):
                     hint = "pass a function of the module, and what it needs in an object"
-                    self.fail("KP220", arg.loc, f"{node.method} keeps its argument, and a closure must not be kept", hint)
+                    self.fail(
+                        "KP220", arg.loc, f"{node.method} keeps its argument, and a closure must not be kept", hint
+                    )
         if node.owner.startswith("kernel.lang.runtime.containers.") and target is None:
             kind = {LIST: "list", DICT: "dict", DEQUE: "deque"}.get(node.owner, "bytearray")
             if not (node.owner == DICT and node.method in ("keys", "values", "items") and id(node) in self.allowed):
-                hint = "run over it with for, or make a list of it" if node.method in ("keys", "values", "items") else ""
+                hint = (
+                    "run over it with for, or make a list of it" if node.method in ("keys", "values", "items") else ""
+                )
                 method = node.method.strip("_")
                 self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python", hint)
 
@@ -287,13 +299,18 @@ class FunctionRules:
 
     def on_yield(self, node: Yield) -> None:
         if self.protected:
-            self.fail("KP228", node.loc, "yield inside try or with", "take the values first, or write the loop where they are used")
+            self.fail(
+                "KP228",
+                node.loc,
+                "yield inside try or with",
+                "take the values first, or write the loop where they are used",
+            )
 
     def on_return(self, node: Return) -> None:
         if self.function.is_generator and node.value is not None:
             self.fail("KP229", node.loc, "a generator returns no value", "yield it")
 
-    # Exceptions -------------------------------------------------------------------------------------------------------------
+    # Exceptions -------------------------------------------------------------------------------------------------------
 
     def on_raise(self, node: Raise) -> None:
         if isinstance(node.exception, New) and isinstance(node.exception.type, ClassType):
@@ -307,7 +324,9 @@ class FunctionRules:
         for name in node.exceptions:
             if not self._is_error(name):
                 short = name.rsplit(".", 1)[-1]
-                hint = "catch Errno, MemoryError or a class derived from KernelError; test for the rest before it happens"
+                hint = (
+                    "catch Errno, MemoryError or a class derived from KernelError; test for the rest before it happens"
+                )
                 self.fail("KP222", node.loc, f"{short} can't be caught: bugs stop the task", hint)
 
     def _is_error(self, name: str) -> bool:
@@ -321,7 +340,7 @@ class FunctionRules:
             seen += 1
         return True
 
-    # Operators --------------------------------------------------------------------------------------------------------------
+    # Operators --------------------------------------------------------------------------------------------------------
 
     def on_compare(self, node: Compare) -> None:
         self._comparison(node.op, node.left, node.right, node.loc)
@@ -335,7 +354,10 @@ class FunctionRules:
         if op in ("is", "is not"):
             if self.function.name.startswith("kernel.lang.runtime."):
                 return
-            if any(isinstance(t, IntType | StrType | BytesType | TupleType | SpanType | StructType | ArrayType) for t in sides):
+            if any(
+                isinstance(t, IntType | StrType | BytesType | TupleType | SpanType | StructType | ArrayType)
+                for t in sides
+            ):
                 if not any(isinstance(t, NoneType) for t in (left.type, right.type)):
                     self.fail("KP223", loc, f"`{op}` compares objects, and these are values", "use == or !=")
             return
@@ -343,7 +365,9 @@ class FunctionRules:
             self.fail("KP184", loc, "a bool compared with an int", "write int(b), or test the bool itself")
         if any(isinstance(t, StructType | ArrayType | SpanType) for t in sides):
             which = next(t for t in sides if isinstance(t, StructType | ArrayType | SpanType))
-            self.fail("KP243", loc, f"{show(which)} values are not compared", "compare the fields or elements that matter")
+            self.fail(
+                "KP243", loc, f"{show(which)} values are not compared", "compare the fields or elements that matter"
+            )
 
     def on_unary(self, node: Unary) -> None:
         if node.op in ("-", "~", "+") and node.operand.type == BOOL:
@@ -371,14 +395,24 @@ class FunctionRules:
                 message = f"{a_type(node.value.type)} can't be unpacked"
                 self.fail("KP239", node.loc, message, "only tuples are; index it")
 
-    # Texts and methods of built-in values -----------------------------------------------------------------------------------
+    # Texts and methods of built-in values -----------------------------------------------------------------------------
 
     def on_formatpart(self, node: FormatPart) -> None:
         t = node.value.type
         if not isinstance(t, IntType | BoolType | StrType | BytesType | EnumType | TypeVariable):
-            self.fail("KP241", node.value.loc, f"{a_type(t)} in a text", "show its fields, or give it a method that makes a str")
+            self.fail(
+                "KP241",
+                node.value.loc,
+                f"{a_type(t)} in a text",
+                "show its fields, or give it a method that makes a str",
+            )
         elif not _FORMAT.fullmatch(node.spec):
-            self.fail("KP242", node.value.loc, f"the format {node.spec!r}", "use [[fill]align][sign][#][0][width][.precision][bdoxXs]")
+            self.fail(
+                "KP242",
+                node.value.loc,
+                f"the format {node.spec!r}",
+                "use [[fill]align][sign][#][0][width][.precision][bdoxXs]",
+            )
 
     def on_callbuiltin(self, node: CallBuiltin) -> None:
         if node.name in ("enumerate", "zip", "reversed", "range") and id(node) not in self.allowed:
@@ -430,7 +464,11 @@ def heap_fault(t: Type) -> tuple[str, str, str] | None:
         return a_type(t), "KP224", "a span lives in locals only; keep the bytearray or Array that it shows"
     if isinstance(t, TupleType):
         return a_type(t), "KP225", "write a class with named fields"
-    if isinstance(t, OptionalType) and not is_reference(t.inner) and not isinstance(t.inner, TypeVariable | FunctionType):
+    if (
+        isinstance(t, OptionalType)
+        and not is_reference(t.inner)
+        and not isinstance(t.inner, TypeVariable | FunctionType)
+    ):
         return a_type(t), "KP226", "use a value that means none, such as -1"
     return None
 

@@ -75,9 +75,9 @@ from compiler.tree import (
     Handler,
     If,
     IndexTarget,
+    Loc,
     Local,
     LocalTarget,
-    Loc,
     Match,
     MatchCase,
     NestedFunction,
@@ -106,7 +106,6 @@ from compiler.types import (
     NEVER,
     NONE,
     ArrayType,
-    BytesType,
     ClassType,
     RawArrayType,
     SpanType,
@@ -116,7 +115,6 @@ from compiler.types import (
     UnionType,
     show,
 )
-
 
 KERNEL_ERROR = "kernel.lang.errors.KernelError"
 # Expressions that denote a place where a struct or an Array lies.
@@ -159,7 +157,12 @@ class StatementConverter(ExpressionConverter):
                 self._augmented(node, loc, out)
             case ReturnStmt():
                 value = self.expression(node.expr) if node.expr is not None else None
-                if value is not None and value.type == NONE and self.function.result == NONE and not isinstance(value, NoneLit):
+                if (
+                    value is not None
+                    and value.type == NONE
+                    and self.function.result == NONE
+                    and not isinstance(value, NoneLit)
+                ):
                     out.append(ExprStmt(loc, value))
                     value = None
                 out.append(Return(loc, None if isinstance(value, NoneLit) and self.function.result == NONE else value))
@@ -195,7 +198,9 @@ class StatementConverter(ExpressionConverter):
                 subject = self.expression(node.subject)
                 for pattern, guard, body in zip(node.patterns, node.guards, node.bodies, strict=True):
                     converted = self._pattern(pattern)
-                    cases.append(MatchCase(converted, self.expression(guard) if guard is not None else None, self.block(body)))
+                    cases.append(
+                        MatchCase(converted, self.expression(guard) if guard is not None else None, self.block(body))
+                    )
                 out.append(Match(loc, subject, cases))
             case FuncDef():
                 out.append(NestedFunction(loc, self.nested_function(node)))
@@ -218,8 +223,18 @@ class StatementConverter(ExpressionConverter):
             raise Diagnostic("KP132", loc, f"{node.name} has no annotations", "annotate its parameters and its result")
         if any(a.initializer is not None or a.kind.is_star() for a in node.arguments):
             raise Diagnostic("KP216", loc, "a nested function with defaults", "pass all arguments")
-        params = [Param(a.variable.name, self.types.convert(t, loc)) for a, t in zip(node.arguments, signature.arg_types, strict=True)]
-        function = Function(f"{self.function.name}.<locals>.{node.name}", loc, params, self.types.convert(signature.ret_type, loc), [], {})
+        params = [
+            Param(a.variable.name, self.types.convert(t, loc))
+            for a, t in zip(node.arguments, signature.arg_types, strict=True)
+        ]
+        function = Function(
+            f"{self.function.name}.<locals>.{node.name}",
+            loc,
+            params,
+            self.types.convert(signature.ret_type, loc),
+            [],
+            {},
+        )
         inner = StatementConverter(self.shared, self.tree, function, self)
         inner.declare_parameters(node)
         function.body = inner.block(node.body)
@@ -248,7 +263,7 @@ class StatementConverter(ExpressionConverter):
             orelse = self.block(node.else_body)
         return If(loc, self.expression(node.expr[i]), self.block(node.body[i]), orelse)
 
-    # Assignment --------------------------------------------------------------------------------------------------
+    # Assignment -------------------------------------------------------------------------------------------------------
 
     def _assignment(self, node: AssignmentStmt, loc: Loc, out: list[Stmt]) -> None:
         if isinstance(node.rvalue, TempNode):
@@ -268,21 +283,31 @@ class StatementConverter(ExpressionConverter):
         if not isinstance(value.type, StructType | ArrayType) or not isinstance(value, PLACES):
             return
         if any(isinstance(t, LocalTarget | GlobalTarget) for t in targets):
-            hint = "write .copy() to copy it" if isinstance(value.type, StructType) else "write .copy() to copy it, or .span() to view it"
+            hint = (
+                "write .copy() to copy it"
+                if isinstance(value.type, StructType)
+                else "write .copy() to copy it, or .span() to view it"
+            )
             raise Diagnostic("KP150", loc, "this would make two names of one value", hint)
 
     def _check_in_place(self, node: Expression, value: Expr, loc: Loc) -> None:
         """Assigning to a field copies a struct or Array; under CPython only where the class body declares the field."""
-        if not isinstance(node, MemberExpr) or not isinstance(value.type, StructType | ArrayType) or not isinstance(value, PLACES):
+        if (
+            not isinstance(node, MemberExpr)
+            or not isinstance(value.type, StructType | ArrayType)
+            or not isinstance(value, PLACES)
+        ):
             return
         info = type_info(self.type_of(node.expr))
         symbol = info.get(node.name) if info is not None else None
         if symbol is not None and symbol.implicit:
             message = f"{node.name} lies in the object, but the class body does not declare it"
-            raise Diagnostic("KP123", loc, message, f"write {node.name}: {show(value.type)} in the class body, or .copy() here")
+            raise Diagnostic(
+                "KP123", loc, message, f"write {node.name}: {show(value.type)} in the class body, or .copy() here"
+            )
 
     def target(self, node: Expression, given: Type | None = None) -> Target:
-        """What stands left of `=`, in `for` or in `with`. `given` is the type of what is assigned, where it is known."""
+        """What stands left of `=`, in `for` or in `with`. `given` is the type of what is assigned, if known."""
         loc = self.loc(node)
         match node:
             case NameExpr(name="_") if given is not None and node.kind == LDEF:
@@ -320,7 +345,9 @@ class StatementConverter(ExpressionConverter):
 
     def _member_target(self, node: MemberExpr, loc: Loc) -> Target:
         if isinstance(node.expr, RefExpr) and isinstance(node.expr.node, TypeInfo):
-            raise Diagnostic("KP152", loc, "class constants cannot change", "keep what changes in a module's global or an object")
+            raise Diagnostic(
+                "KP152", loc, "class constants cannot change", "keep what changes in a module's global or an object"
+            )
         if node.kind == GDEF and isinstance(node.node, Var):
             module, name = node.node.fullname.rsplit(".", 1)
             return GlobalTarget(loc, self.types.convert(node.node.type, loc), module, name)
@@ -333,7 +360,9 @@ class StatementConverter(ExpressionConverter):
             raise Diagnostic("KP151", loc, f"{info.name} has no field {node.name}")
         if not isinstance(symbol, Var):
             return PropertyTarget(loc, self.convert_type(node), value, owner, node.name)
-        return FieldTarget(loc, self.types.convert(self._declared(node.expr, symbol, owner), loc), value, owner, node.name)
+        return FieldTarget(
+            loc, self.types.convert(self._declared(node.expr, symbol, owner), loc), value, owner, node.name
+        )
 
     def _declared(self, receiver: Expression, symbol: Var, owner: str) -> mt.Type | None:
         """The declared type of a field, with the type arguments of the object that it is a field of."""
@@ -369,7 +398,11 @@ class StatementConverter(ExpressionConverter):
         info = type_info(self.type_of(node.base))
         if info is not None:
             symbol = info.get("__setitem__")
-            if symbol is not None and isinstance(symbol.node, FuncDef) and isinstance(symbol.node.type, mt.CallableType):
+            if (
+                symbol is not None
+                and isinstance(symbol.node, FuncDef)
+                and isinstance(symbol.node.type, mt.CallableType)
+            ):
                 return self.types.convert(symbol.node.type.arg_types[2], loc)
         raise Diagnostic("KP154", loc, "this cannot be changed by index")
 
@@ -380,7 +413,9 @@ class StatementConverter(ExpressionConverter):
         if isinstance(t, ClassType) and node.op == "+" and t.name in (LIST, BYTE_ARRAY, DEQUE):
             out.append(ExprStmt(loc, self.extend_call(self.expression(left), value, loc)))
             return
-        if isinstance(t, ClassType | StructType) or (isinstance(left, IndexExpr) and isinstance(self.convert_type(left), ClassType | StructType)):
+        if isinstance(t, ClassType | StructType) or (
+            isinstance(left, IndexExpr) and isinstance(self.convert_type(left), ClassType | StructType)
+        ):
             raise Diagnostic("KP194", loc, f"{node.op}= on this", f"write a = a {node.op} b")
         target = self.target(left)
         result = self.augmented_type(target.type, value.type)
@@ -410,11 +445,13 @@ class StatementConverter(ExpressionConverter):
                     start, stop = self.slice_bounds(index, loc)
                     out.append(Delete(loc, CallMethod(loc, NONE, container, owner, "delete_slice", [start, stop])))
                 else:
-                    out.append(Delete(loc, CallMethod(loc, NONE, container, owner, "__delitem__", [self.expression(index)])))
+                    out.append(
+                        Delete(loc, CallMethod(loc, NONE, container, owner, "__delitem__", [self.expression(index)]))
+                    )
             case _:
                 raise Diagnostic("KP155", loc, "nothing can be deleted here")
 
-    # Exceptions, with ------------------------------------------------------------------------------------------------
+    # Exceptions, with -------------------------------------------------------------------------------------------------
 
     def _raised(self, node: RaiseStmt, loc: Loc) -> Expr | None:
         if node.expr is None:
@@ -428,7 +465,9 @@ class StatementConverter(ExpressionConverter):
         handlers: list[Handler] = []
         for var, t, block in zip(node.vars, node.types, node.handlers, strict=True):
             if t is None:
-                raise Diagnostic("KP156", self.loc(block), "an except without a class", "name what you can handle: except Errno as e")
+                raise Diagnostic(
+                    "KP156", self.loc(block), "an except without a class", "name what you can handle: except Errno as e"
+                )
             place = self.loc(t)
             names: list[str] = []
             for item in t.items if isinstance(t, TupleExpr) else [t]:
@@ -438,7 +477,9 @@ class StatementConverter(ExpressionConverter):
             name = None
             if var is not None and isinstance(var.node, Var):
                 caught: Type = ClassType(names[0]) if len(names) == 1 else UnionType(tuple(ClassType(n) for n in names))
-                name = self.local_name(var.node, place, caught)  # mypy deletes the variable behind the handler, and its type
+                name = self.local_name(
+                    var.node, place, caught
+                )  # mypy deletes the variable behind the handler, and its type
             handlers.append(Handler(place, names, name, self.block(block)))
         return Try(loc, body, handlers, self.block(node.else_body), self.block(node.finally_body))
 
@@ -450,7 +491,7 @@ class StatementConverter(ExpressionConverter):
             items.append(WithItem(self.expression(expr), self.target(target) if target is not None else None))
         return With(loc, items, self.block(node.body))
 
-    # Patterns ----------------------------------------------------------------------------------------------------------
+    # Patterns ---------------------------------------------------------------------------------------------------------
 
     def _pattern(self, node: Node) -> Pattern:
         loc = self.loc(node)

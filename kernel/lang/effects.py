@@ -1,7 +1,7 @@
 """Decorators that tell the compiler something about a function. Under CPython they change nothing.
 
-`@irq`, `@nosleep`, `@noalloc` and `@noraise` are promises that the compiler proves over the whole program; `@sleeps` marks a
-primitive that sleeps. `@export` and `@extern` name C symbols. See docs/language.md, "Effects".
+`@irq`, `@nosleep`, `@noalloc` and `@noraise` are promises that the compiler proves over the whole program; `@sleeps`
+marks a primitive that sleeps. `@export` and `@extern` name C symbols. See docs/language.md, "Effects".
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def noinline(function: F) -> F:
 
 
 def wrapping(function: F) -> F:
-    """Arithmetic of this function wraps instead of trapping. Each use needs a reason: CPython computes exact results."""
+    """Arithmetic of this function wraps instead of trapping. Each use needs a reason: CPython is exact."""
     return function
 
 

@@ -1,6 +1,7 @@
 """Exceptions of Kernel Python, and `panic`.
 
-Compiled, an exception is a word beside the result: which class, and its `code`. So an exception has at most that one field.
+Compiled, an exception is a word beside the result: which class, and its `code`. So an exception has at most that one
+field.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
 """Structs and Arrays as fields of ordinary classes, under CPython.
 
-A field that a class body only declares, `table: Array[u8, Literal[64]]`, is in place and starts as zeros. Under CPython somebody must
-make it: `install` wraps the building of classes, so that such a declaration becomes an `InPlaceField`, which makes the value when it is
-first read. It looks at classes of modules that import a struct or Array, and at nothing else.
+A field that a class body only declares, `table: Array[u8, Literal[64]]`, is in place and starts as zeros. Under
+CPython somebody must make it: `install` wraps the building of classes, so that such a declaration becomes an
+`InPlaceField`, which makes the value when it is first read. It looks at classes of modules that import a struct or
+Array, and at nothing else.
 """
+
+# ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
 
 from __future__ import annotations
 
@@ -53,7 +56,11 @@ def in_place_type(annotation: Any, namespace: dict[str, Any]) -> Any:
             annotation = eval(annotation, namespace)
         except Exception:
             return None
-    if isinstance(annotation, type) and issubclass(annotation, (Array, Struct)) and getattr(annotation, "__size__", None):
+    if (
+        isinstance(annotation, type)
+        and issubclass(annotation, (Array, Struct))
+        and getattr(annotation, "__size__", None)
+    ):
         return annotation
     return None
 

@@ -1,8 +1,10 @@
 """How values lie in memory, for the simulation of structs and Arrays under CPython.
 
-A *place type* reads and writes one kind of value at an offset of a buffer: a bytearray (or memoryview, or bytes, which can't be
-written) for whatever has a C layout, a list for references.
+A *place type* reads and writes one kind of value at an offset of a buffer: a bytearray (or memoryview, or bytes,
+which can't be written) for whatever has a C layout, a list for references.
 """
+
+# ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
 """Memory under CPython: what `kernel.lang.unsafe` reads and writes when no machine is there.
 
-Memory is a set of regions, each a bytearray at a base address; a test maps the ones that it needs (`memory.map`), puts devices
-behind others (`memory.map_device`) and names linker symbols (`memory.define_symbol`). Any other access raises `SimulatedFault`, like the
-page fault that it would be. Structs and spans get an address, and a region that shares their bytes, when somebody asks for it.
+Memory is a set of regions, each a bytearray at a base address; a test maps the ones that it needs (`memory.map`),
+puts devices behind others (`memory.map_device`) and names linker symbols (`memory.define_symbol`). Any other access
+raises `SimulatedFault`, like the page fault that it would be. Structs and spans get an address, and a region that
+shares their bytes, when somebody asks for it.
 """
+
+# ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
 
 from __future__ import annotations
 

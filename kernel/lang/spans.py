@@ -1,7 +1,10 @@
 """`Array` and `Span` under CPython: elements in a shared buffer, with every index checked.
 
-Types for the checker: `spans.pyi`. Here a negative index counts from the end even when it is no literal (compiled code traps then).
+Types for the checker: `spans.pyi`. Here a negative index counts from the end even when it is no literal (compiled
+code traps then).
 """
+
+# ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
 
 from __future__ import annotations
 
@@ -144,7 +147,8 @@ class Span(Elements):
 
 
 class Array(Elements):
-    """Elements in place. `Array[T, Literal[n]]` is a class of its own; bare `Array()` takes the annotation of the assignment
+    """Elements in place. `Array[T, Literal[n]]` is a class of its own; bare `Array()` takes the annotation of the
+    assignment
     that it stands in."""
 
     __slots__ = ()

@@ -1,8 +1,11 @@
-"""`@struct` under CPython: values with C layout, each a place in a buffer. Types for the checker: `structs.pyi` and the plugin.
+"""`@struct` under CPython: values with C layout, each a place in a buffer. Types for the checker: `structs.pyi` and
+the plugin.
 
-A nested struct or Array is read as a view of the same buffer, and assigning to it copies. A store out of a field's range raises
-OverflowError.
+A nested struct or Array is read as a view of the same buffer, and assigning to it copies. A store out of a field's
+range raises OverflowError.
 """
+
+# ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
 
 from __future__ import annotations
 
@@ -92,7 +95,9 @@ def _make_struct(cls: Any, packed: bool) -> Any:
         place = place_of(annotation)
         default = members.get(name)
         if place is REFERENCE or not (default is None or hasattr(default, "in_place_kind")):
-            raise TypeError(f"{cls.__name__}.{name}: a struct field is an int, bool, struct or Array, without a default")
+            raise TypeError(
+                f"{cls.__name__}.{name}: a struct field is an int, bool, struct or Array, without a default"
+            )
         field_align = 1 if packed else place.align
         offset = -(-size // field_align) * field_align
         fields[name] = members[name] = StructField(offset, place)

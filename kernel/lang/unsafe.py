@@ -1,9 +1,11 @@
 """Raw memory. Only the modules of compiler/unsafe_modules.txt may import this; each use says why it is safe.
 
-Addresses are ints: kernel addresses are negative, user addresses 0…2**47-1. Safety, for everything here: the address is mapped, and
-holds (or may hold) a value of the kind that is read or written. Compiled, each function is one or a few instructions; the bodies
-below are their simulation on `kernel.lang.simulation.memory`.
+Addresses are ints: kernel addresses are negative, user addresses 0…2**47-1. Safety, for everything here: the address
+is mapped, and holds (or may hold) a value of the kind that is read or written. Compiled, each function is one or a
+few instructions; the bodies below are their simulation on `kernel.lang.simulation.memory`.
 """
+
+# ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ TRAP_STACK: Final = 15
 
 _TRAP_EXCEPTIONS: dict[int, type[Exception]] = {
     TRAP_OVERFLOW: OverflowError, TRAP_INDEX: IndexError, TRAP_NONE: AttributeError, TRAP_DIVISION: ZeroDivisionError,
-    TRAP_ASSERT: AssertionError, TRAP_KEY: KeyError, TRAP_RANGE: OverflowError, TRAP_ENUM: ValueError, TRAP_CHANGED: RuntimeError,
+    TRAP_ASSERT: AssertionError, TRAP_KEY: KeyError, TRAP_RANGE: OverflowError, TRAP_ENUM: ValueError,
+    TRAP_CHANGED: RuntimeError,
 }  # fmt: skip
 
 

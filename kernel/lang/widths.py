@@ -1,5 +1,7 @@
 """What all fixed-width integers do under CPython."""
 
+# ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
+
 from __future__ import annotations
 
 from typing import Any

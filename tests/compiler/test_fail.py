@@ -1,6 +1,8 @@
-"""Programs that must be refused: each file of fail/ with the exact text of its diagnostics in a .expected file beside it.
+"""Programs that must be refused: each file of fail/ with the exact text of its diagnostics in a .expected file
+beside it.
 
-All files are checked in one process. `KRAIT_UPDATE=1 pytest tests/compiler/test_fail.py` writes the expected texts anew: read the difference.
+All files are checked in one process. `KRAIT_UPDATE=1 pytest tests/compiler/test_fail.py` writes the expected texts
+anew: read the difference.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ def found(request: pytest.FixtureRequest) -> tuple[list[Diagnostic], dict[str, l
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_fail(case: Path, found: tuple[list[Diagnostic], dict[str, list[str]]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fail(
+    case: Path, found: tuple[list[Diagnostic], dict[str, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(case.parent)
     diagnostics, sources = found
     own = [d for d in diagnostics if d.loc.path == str(case)]

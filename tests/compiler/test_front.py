@@ -35,12 +35,19 @@ def test_tree(case: Path, program: Program) -> None:
 
 def test_no_errors(program: Program) -> None:
     cases = {str(case) for case in CASES}
-    errors = [e for d in (*program.functions.values(), *program.classes.values()) if d.loc.path in cases for e in d.errors]
+    errors = [
+        e for d in (*program.functions.values(), *program.classes.values()) if d.loc.path in cases for e in d.errors
+    ]
     assert render_all(errors, program.sources) == "0 errors\n"
 
 
 def test_run_time_library_obeys_the_rules(program: Program) -> None:
-    errors = [e for d in (*program.functions.values(), *program.classes.values()) for e in d.errors if d.name.startswith("kernel.")]
+    errors = [
+        e
+        for d in (*program.functions.values(), *program.classes.values())
+        for e in d.errors
+        if d.name.startswith("kernel.")
+    ]
     assert render_all(errors, program.sources) == "0 errors\n"
 
 
@@ -48,7 +55,10 @@ def test_render_shows_caret_hint_and_note() -> None:
     loc = Loc("a.py", 1, 4, 1, 7)
     note = (Loc("b.py", 3), "declared here")
     text = render(Diagnostic("KP001", loc, "no", "yes", [note]), {"a.py": ["x = abc"]})
-    assert text == "a.py:1:5: error KP001: no\n    1 | x = abc\n      |     ^^^\n  hint: yes\n  note: b.py:3:1: declared here"
+    assert (
+        text
+        == "a.py:1:5: error KP001: no\n    1 | x = abc\n      |     ^^^\n  hint: yes\n  note: b.py:3:1: declared here"
+    )
 
 
 def test_render_keeps_tabs() -> None:
