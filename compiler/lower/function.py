@@ -265,10 +265,12 @@ class FunctionLowerer:
         """LLVM's type of a value of `t` in a register (exceptions are error words)."""
         return "i64" if isinstance(t, ClassType) and self.layouts.is_exception(t) else register_type(t)
 
-    def signature(self, parameters: tuple[Type, ...], result: Type, raises: bool) -> tuple[str, list[str]]:
-        """LLVM's result type and parameter types of a function."""
+    def signature(
+        self, parameters: tuple[Type, ...], result: Type, raises: bool, view: bool = False
+    ) -> tuple[str, list[str]]:
+        """LLVM's result type and parameter types of a function. `view`: a struct that lives elsewhere is returned as its address."""
         kinds: list[str] = []
-        if by_address(result):
+        if by_address(result) and not view:
             kinds.append("ptr")
             result = NoneType()
         for t in parameters:
@@ -345,7 +347,7 @@ class FunctionLowerer:
 
     def return_error(self, error: str) -> None:
         """Return from the function with an error word."""
-        kind, _ = self.signature((), self.instance.result, True)
+        kind, _ = self.signature((), self.instance.result, True, self.instance.view)
         if kind == "i64":
             self.emit(f"ret i64 {error}")
         else:
@@ -372,12 +374,20 @@ class FunctionLowerer:
 
     # Calls ------------------------------------------------------------------------------------------------------------
 
-    def call(self, callee: str, parameters: tuple[Type, ...], result: Type, raises: bool, args: list[Value]) -> Value:
+    def call(
+        self,
+        callee: str,
+        parameters: tuple[Type, ...],
+        result: Type,
+        raises: bool,
+        args: list[Value],
+        view: bool = False,
+    ) -> Value:
         """Emit a call; the arguments have the parameters' types already. Its error, if any, is propagated."""
-        kind, kinds = self.signature(parameters, result, raises)
+        kind, kinds = self.signature(parameters, result, raises, view)
         operands: list[str] = []
         storage = ""
-        if by_address(result):
+        if by_address(result) and not view:
             storage = self.storage(result)
             self.clear_bytes(storage, self.layouts.size_align(result)[0])
             operands.append(storage)
@@ -417,13 +427,13 @@ class FunctionLowerer:
             return self.call_extern(target, args)
         parameters, result = target.parameters, target.result
         self.mention(target, parameters, result)
-        return self.call(f'@"{target.symbol}"', parameters, result, target.raises_word, args)
+        return self.call(f'@"{target.symbol}"', parameters, result, target.raises_word, args, target.view)
 
     def mention(self, target: Instance, parameters: tuple[Type, ...], result: Type) -> None:
         """Declare a function that another module may define."""
         if self.discovering:
             return
-        kind, kinds = self.signature(parameters, result, target.raises_word)
+        kind, kinds = self.signature(parameters, result, target.raises_word, target.view)
         self.module.declare(target.symbol, f'declare dso_local {kind} @"{target.symbol}"({", ".join(kinds)}) #0')
         if target.package != self.module.name:
             self.world.external.add(target.symbol)
@@ -635,10 +645,10 @@ class FunctionLowerer:
             return
         result = self.instance.result
         raises = self.instance.raises_word
-        if by_address(result):
+        if by_address(result) and not self.instance.view:
             self.copy_bytes(self.result_address, value.operand, self.layouts.size_align(result)[0])
             result = NoneType()
-        kind, _ = self.signature((), result, raises)
+        kind, _ = self.signature((), result, raises, self.instance.view)
         if isinstance(result, NoneType | NeverType):
             self.emit("ret i64 0" if raises else "ret void")
         elif raises:
@@ -675,7 +685,9 @@ class FunctionLowerer:
                 self.emit_return(coerce(self, NONE_VALUE, result))
             else:
                 self.trap(TRAP_UNREACHABLE)
-        kind, _ = self.signature(self.instance.parameters, self.instance.result, self.instance.raises_word)
+        kind, _ = self.signature(
+            self.instance.parameters, self.instance.result, self.instance.raises_word, self.instance.view
+        )
         attributes = "#0"
         base = self.module.base_attributes()
         if "inline" in function.decorators:
@@ -691,7 +703,7 @@ class FunctionLowerer:
         """Store the parameters in their slots; returns their declarations."""
         self.block = "begin"
         names: list[str] = []
-        if by_address(self.instance.result):
+        if by_address(self.instance.result) and not self.instance.view:
             self.result_address = "%result"
             names.append("ptr %result")
         from_outside = "export" in self.instance.function.decorators

@@ -323,15 +323,15 @@ def call_virtual(
     result: Type,
 ) -> Value:
     """A call through the virtual table."""
-    shape = fn.signature((t, *parameters), result, targets[0].raises_word)
+    shape = fn.signature((t, *parameters), result, targets[0].raises_word, targets[0].view)
     for target in targets:
-        if fn.signature(target.parameters, target.result, target.raises_word) != shape:
+        if fn.signature(target.parameters, target.result, target.raises_word, target.view) != shape:
             raise fn.error("KP954", f"{target.function.name} has another shape than the method that it overrides",
                            "give parameters and result the same types")  # fmt: skip
     descriptor = load_descriptor(fn, receiver.operand)
     slot = fn.offset(descriptor, 40 + 8 * fn.world.slot(t, method))
     code = fn.op(f"load ptr, ptr {slot}, !invariant.load !{{}}")
-    return fn.call(code, (t, *parameters), result, targets[0].raises_word, [receiver, *values])
+    return fn.call(code, (t, *parameters), result, targets[0].raises_word, [receiver, *values], targets[0].view)
 
 
 def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:

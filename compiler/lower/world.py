@@ -100,6 +100,11 @@ class Instance:
     def result(self) -> Type:
         return substitute(self.function.result, self.env)
 
+    @property
+    def view(self) -> bool:
+        """Whether the result is a struct or Array that lives elsewhere: its address is returned."""
+        return self.function.returns_view
+
 
 class World:
     """Reached functions, classes, globals; see the module's docstring."""
