@@ -21,5 +21,5 @@ class Kernel:
         return DirectBoot(self.path, initrd, f"{self.parameters} {parameters}".strip())
 
 
-KRAIT = Kernel("krait", KERNEL, "console=ttyS0")
+KRAIT = Kernel("krait", KERNEL, "console=ttyS0 panic=-1")
 LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off no5lvl")
