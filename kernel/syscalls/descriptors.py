@@ -1,0 +1,307 @@
+"""Controlling descriptors: fcntl(2), flock(2), ioctl(2)."""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    F_ADD_SEALS,
+    F_DUPFD,
+    F_DUPFD_CLOEXEC,
+    F_GET_SEALS,
+    F_GETFD,
+    F_GETFL,
+    F_GETLK,
+    F_GETOWN,
+    F_GETOWN_EX,
+    F_GETPIPE_SZ,
+    F_GETSIG,
+    F_OFD_GETLK,
+    F_OFD_SETLK,
+    F_OFD_SETLKW,
+    F_RDLCK,
+    F_SEAL_EXEC,
+    F_SEAL_FUTURE_WRITE,
+    F_SEAL_GROW,
+    F_SEAL_SEAL,
+    F_SEAL_SHRINK,
+    F_SEAL_WRITE,
+    F_SETFD,
+    F_SETFL,
+    F_SETLK,
+    F_SETLKW,
+    F_SETOWN,
+    F_SETOWN_EX,
+    F_SETPIPE_SZ,
+    F_SETSIG,
+    F_UNLCK,
+    F_WRLCK,
+    FD_CLOEXEC,
+    FIOASYNC,
+    FIOCLEX,
+    FIONBIO,
+    FIONCLEX,
+    FIONREAD,
+    FIOQSIZE,
+    LOCK_EX,
+    LOCK_NB,
+    LOCK_SH,
+    LOCK_UN,
+    MAX_FILE_SIZE,
+    O_ASYNC,
+    O_NOATIME,
+    O_NONBLOCK,
+    SETTABLE_FLAGS,
+)
+from kernel.fs.file import File, bytes_to_read
+from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
+from kernel.fs.tmpfs_file import TmpfsFile
+from kernel.ipc.pipe import PipeFile
+from kernel.lang import EBADF, EBUSY, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, i32, u32
+from kernel.lib import user
+from kernel.syscalls.table import syscall
+from kernel.task import current, find_process, find_task
+from kernel.task.groups import find_group
+
+_ALL_SEALS: Final = (
+    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC
+)
+_OWNER_TID: Final = 0
+_OWNER_PID: Final = 1
+_OWNER_GROUP: Final = 2
+
+
+@syscall(72, "fcntl", args="ddx", notes="No leases, no directory notification")
+def fcntl(descriptor: i32, command: i32, argument: int) -> int:
+    files = current().files
+    file = files.get_any(descriptor)
+    if file.is_path_only() and command not in (F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL):
+        raise Errno(EBADF)
+    if command == F_DUPFD or command == F_DUPFD_CLOEXEC:
+        if argument < 0 or argument > 0x7FFFFFFF:
+            raise Errno(EINVAL)
+        return files.duplicate(descriptor, argument, command == F_DUPFD_CLOEXEC)
+    if command == F_GETFD:
+        return FD_CLOEXEC if files.closes_on_exec(descriptor) else 0
+    if command == F_SETFD:
+        files.set_close_on_exec(descriptor, argument & FD_CLOEXEC != 0)
+        return 0
+    if command == F_GETFL:
+        return file.flags
+    if command == F_SETFL:
+        return _set_flags(file, argument)
+    if command in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
+        return _record_lock(file, command, argument)
+    if command in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX):
+        return _owner(file, command, argument)
+    if command == F_SETPIPE_SZ or command == F_GETPIPE_SZ:
+        if not isinstance(file, PipeFile):
+            raise Errno(EBADF)
+        if command == F_GETPIPE_SZ:
+            return file.pipe.capacity
+        return file.pipe.set_capacity(argument & 0xFFFFFFFF, current().credentials)
+    if command == F_ADD_SEALS or command == F_GET_SEALS:
+        return _seals(file, command, argument)
+    raise Errno(EINVAL)
+
+
+def _set_flags(file: File, argument: int) -> int:
+    inode = file.inode
+    if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(current().credentials):
+        raise Errno(EPERM)
+    file.set_status_flags((file.flags & ~SETTABLE_FLAGS) | (argument & SETTABLE_FLAGS))
+    return 0
+
+
+def _owner(file: File, command: int, argument: int) -> int:
+    """Who gets SIGIO: kept, though no file sends it yet but sockets and terminals."""
+    if command == F_GETOWN:
+        return file.owner
+    if command == F_SETOWN:
+        who = argument & 0xFFFFFFFF
+        if who >= 1 << 31:
+            who -= 1 << 32
+        if who == -1 << 31:
+            raise Errno(EINVAL)
+        if (who > 0 and find_process(who) is None) or (who < 0 and find_group(-who) is None):
+            raise Errno(ESRCH)
+        file.owner = who
+        return 0
+    if command == F_GETSIG:
+        return file.owner_signal
+    if command == F_SETSIG:
+        if not 0 <= argument <= 64:
+            raise Errno(EINVAL)
+        file.owner_signal = argument
+        return 0
+    if command == F_GETOWN_EX:
+        user.write_i32(argument, _OWNER_GROUP if file.owner < 0 else _OWNER_PID)
+        user.write_i32(argument + 4, abs(file.owner))
+        return 0
+    kind = user.read_i32(argument)
+    who = user.read_i32(argument + 4)
+    if kind == _OWNER_TID:
+        known = find_task(who) is not None
+    elif kind == _OWNER_PID:
+        known = find_process(who) is not None
+    elif kind == _OWNER_GROUP:
+        known = find_group(who) is not None
+    else:
+        raise Errno(EINVAL)
+    if who != 0 and not known:
+        raise Errno(ESRCH)
+    file.owner = -who if kind == _OWNER_GROUP else who
+    return 0
+
+
+def _seals(file: File, command: int, argument: int) -> int:
+    inode = file.inode
+    if inode.seals < 0 or not isinstance(inode, TmpfsFile):
+        raise Errno(EINVAL)
+    if command == F_GET_SEALS:
+        return inode.seals
+    if not file.writable:
+        raise Errno(EPERM)
+    if argument & ~_ALL_SEALS != 0:
+        raise Errno(EINVAL)
+    if inode.seals & F_SEAL_SEAL != 0:
+        raise Errno(EPERM)
+    mapping = inode.mapping
+    if argument & F_SEAL_WRITE & ~inode.seals != 0 and mapping is not None and mapping.written:
+        raise Errno(EBUSY)
+    inode.seals |= argument
+    return 0
+
+
+# ---- locks ----------------------------------------------------------------------------------------------------------
+
+
+def _record_lock(file: File, command: int, address: int) -> int:
+    """struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16, i32 pid at 24."""
+    kind = user.read_u16(address)
+    whence = user.read_u16(address + 2)
+    start = user.read_i64(address + 8)
+    length = user.read_i64(address + 16)
+    by_description = command >= F_OFD_GETLK
+    if by_description and user.read_i32(address + 24) != 0:
+        raise Errno(EINVAL)
+    if not lock_kind_is_known(kind):
+        raise Errno(EINVAL)
+    request = _lock_request(file, kind, whence, start, length, by_description)
+    locks = file.inode.locks
+    if command == F_GETLK or command == F_OFD_GETLK:
+        if kind == F_UNLCK:
+            raise Errno(EINVAL)
+        conflict = locks.find_conflict(request) if locks is not None else None
+        _write_lock(address, conflict)
+        return 0
+    if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
+        raise Errno(EBADF)
+    if locks is None:
+        if kind == F_UNLCK:
+            return 0
+        locks = LockList()
+        file.inode.locks = locks
+    file.acquire()
+    try:
+        if by_description:
+            file.has_locks = True
+        locks.set_record(request, command == F_SETLKW or command == F_OFD_SETLKW)
+    finally:
+        file.release()
+    return 0
+
+
+def _lock_request(file: File, kind: int, whence: int, start: int, length: int, by_description: bool) -> RecordLock:
+    if whence == 0:
+        base = 0
+    elif whence == 1:
+        base = file.position
+    elif whence == 2:
+        base = file.inode.size
+    else:
+        raise Errno(EINVAL)
+    if start > MAX_FILE_SIZE - base:
+        raise Errno(EOVERFLOW)
+    start += base
+    if start < 0:
+        raise Errno(EINVAL)
+    end = MAX_FILE_SIZE
+    if length > 0:
+        if length - 1 > MAX_FILE_SIZE - start:
+            raise Errno(EOVERFLOW)
+        end = start + length - 1
+    elif length < 0:
+        end = start - 1
+        start += length if length > -MAX_FILE_SIZE else -MAX_FILE_SIZE
+        if start < 0:
+            raise Errno(EINVAL)
+    task = current()
+    if by_description:
+        return RecordLock(None, file, -1, kind, start, end)
+    return RecordLock(task.files, None, task.pid, kind, start, end)
+
+
+def _write_lock(address: int, lock: RecordLock | None) -> None:
+    if lock is None:
+        user.write_u16(address, F_UNLCK)
+        return
+    user.write_u16(address, lock.kind)
+    user.write_u16(address + 2, 0)
+    user.write_i64(address + 8, lock.start)
+    user.write_i64(address + 16, 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1)
+    user.write_i32(address + 24, lock.pid)
+
+
+@syscall(73, "flock", status="Full", args="dx")
+def flock(descriptor: i32, operation: i32) -> int:
+    kind = operation & ~LOCK_NB
+    if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
+        raise Errno(EINVAL)
+    file = current().files.get(descriptor)
+    locks = file.inode.locks
+    if locks is None:
+        if kind == LOCK_UN:
+            return 0
+        locks = LockList()
+        file.inode.locks = locks
+    file.acquire()
+    try:
+        locks.set_flock(file, kind, operation & LOCK_NB == 0)
+    finally:
+        file.release()
+    return 0
+
+
+# ---- ioctl ----------------------------------------------------------------------------------------------------------
+
+
+@syscall(16, "ioctl", args="dxx", notes="What the files themselves support")
+def ioctl(descriptor: i32, command: u32, argument: int) -> int:
+    files = current().files
+    file = files.get(descriptor)
+    if command == FIOCLEX or command == FIONCLEX:
+        files.set_close_on_exec(descriptor, command == FIOCLEX)
+        return 0
+    if command == FIONBIO:
+        return _switch_flag(file, O_NONBLOCK, argument)
+    if command == FIOASYNC:
+        return _switch_flag(file, O_ASYNC, argument)
+    inode = file.inode
+    if inode.is_regular() and command == FIONREAD:
+        user.write_i32(argument, bytes_to_read(file))
+        return 0
+    if command == FIOQSIZE:
+        if not inode.is_regular() and not inode.is_directory() and not inode.is_symlink():
+            raise Errno(ENOTTY)
+        user.write_i64(argument, inode.size)
+        return 0
+    file.acquire()
+    try:
+        return file.ioctl(command, argument)
+    finally:
+        file.release()
+
+
+def _switch_flag(file: File, flag: int, argument: int) -> int:
+    on = user.read_i32(argument) != 0
+    file.set_status_flags(file.flags | flag if on else file.flags & ~flag)
+    return 0
