@@ -44,6 +44,7 @@ class LineTable:
         self.scope_count: int = 0
         self.scopes: int = 0
         self.functions: int = 0
+        self.row_count: int = 0
         self.rows: int = 0
         self.strings: int = 0
         # Of the row that `find` found.
@@ -68,6 +69,7 @@ class LineTable:
         self.blocks = load_u32(start + 12)
         self.scope_count = load_u32(start + 16)
         self.scopes = load_u32(start + 20)
+        self.row_count = load_u32(start + 24)
         self.rows = load_u32(start + 28)
         self.functions = load_u32(start + 32)
         self.strings = load_u32(start + 36)
@@ -106,7 +108,7 @@ class LineTable:
         line = 0
         scope = 0
         found = False
-        for row in range(_BLOCK_ROWS):
+        for row in range(min(_BLOCK_ROWS, self.row_count - (low - 1) * _BLOCK_ROWS)):
             step = self._number()
             if row > 0:
                 place += step
