@@ -29,6 +29,8 @@ TYPES_MODULE = "krait.types"
 GLOBALS_MODULE = "krait.globals"
 THUNKS_MODULE = "krait.thunks"
 ENOMEM = 12
+SMALL_LINES = 60  # of IR before optimisation
+COPY_DEPTH = 3  # how far copies of functions that copies call go
 
 
 def lower_program(
@@ -142,17 +144,36 @@ class Lowering:
                     self.emit_export(module, instance)
 
             self.guard(lower_one)
+        if self.options.optimise:
+            self.repeat_small_functions()
+
+    def repeat_small_functions(self) -> None:
+        """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never sees them."""
+        small: dict[str, Instance] = {}
+        for instance in self.world.instances.values():
+            if not instance.extern and "noinline" not in instance.function.decorators:
+                text = self.modules[instance.package].definitions[instance.symbol]
+                if "inline" in instance.function.decorators or text.count("\n") <= SMALL_LINES:
+                    small[instance.symbol] = instance
+        for module in list(self.modules.values()):
+            done: set[str] = set()
+            for _ in range(COPY_DEPTH):
+                wanted = sorted((module.declarations.keys() & small.keys()) - module.definitions.keys() - done)
+                for symbol in wanted:
+                    done.add(symbol)
+                    text = FunctionLowerer(self.world, module, small[symbol]).lower()
+                    module.define(symbol, text.replace("define LINKAGE", "define available_externally hidden", 1))
 
     def emit_export(self, module: Module, instance: Instance) -> None:
         """The C symbol of an exported function: an alias, or a thunk where C's types are others (bool) or an error word is there."""
         symbol = instance.function.decorators["export"]
         fn = FunctionLowerer(self.world, module, instance)
-        kind, kinds = fn.signature(instance.parameters, instance.result, instance.raises_word)
+        kind, kinds = fn.signature(instance.parameters, instance.result, instance.raises_word, instance.view)
         if "i1" not in [kind, *kinds] and not instance.raises_word:
             module.define(symbol, f'@"{symbol}" = dso_local alias {kind} ({", ".join(kinds)}), ptr @"{instance.symbol}"')
             self.world.external.add(instance.symbol)
             return
-        plain, _ = fn.signature(instance.parameters, instance.result, False)
+        plain, _ = fn.signature(instance.parameters, instance.result, False, instance.view)
         c_kind = "i64" if plain == "i1" else plain
         lines = []
         operands = []
@@ -263,7 +284,7 @@ class Lowering:
                 raise Diagnostic("KP711", instance.function.loc, f"{show(t)} is no parameter of a system call", "take ints")
         if not isinstance(instance.result, IntType | NoneType):
             raise Diagnostic("KP712", instance.function.loc, "a system call returns an int")
-        kind, _ = fn.signature(instance.parameters, instance.result, instance.raises_word)
+        kind, _ = fn.signature(instance.parameters, instance.result, instance.raises_word, instance.view)
         call = f'call {kind} @"{instance.symbol}"({", ".join(operands)})'
         value = "0"
         if kind == "void":
