@@ -138,6 +138,8 @@ def _page_fault(task: Task, frame: TrapFrame) -> None:
     outcome = _make_accessible(task, address, frame.error_code)
     if outcome == FaultOutcome.DONE:
         return
+    _note_fault(task, frame)
+    task.fault_address = address
     if outcome == FaultOutcome.NOT_MAPPED:
         force(task, from_fault(SIGSEGV, SEGV_MAPERR, address))
     elif outcome == FaultOutcome.NOT_ALLOWED:
@@ -148,6 +150,12 @@ def _page_fault(task: Task, frame: TrapFrame) -> None:
         yield_now()  # the victim ends, and the instruction faults again
     else:
         force(task, _KILL)
+
+
+def _note_fault(task: Task, frame: TrapFrame) -> None:
+    """What signal frames tell of the exception."""
+    task.fault_vector = frame.vector
+    task.fault_error_code = frame.error_code
 
 
 # Other exceptions of programs ----------------------------------------------------------------------------------------
@@ -162,6 +170,7 @@ def _first_use_of_fpu(task: Task) -> None:
 
 def _raise_signal(task: Task, frame: TrapFrame) -> None:
     """The signal and code that Linux gives for each exception."""
+    _note_fault(task, frame)
     vector = frame.vector
     if vector == idt.DIVIDE_ERROR:
         force(task, from_fault(SIGFPE, FPE_INTDIV, frame.rip))

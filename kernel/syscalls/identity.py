@@ -276,6 +276,7 @@ def setgroups(size: i32, address: int) -> int:
     groups: list[int] = []
     for i in range(size):
         groups.append(user.read_u32(address + 4 * i))
+    groups.sort()
     fresh = task.credentials.copy()
     fresh.groups = groups
     task.credentials = fresh

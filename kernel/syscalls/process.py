@@ -118,7 +118,7 @@ def execveat(directory: i32, name: int, arguments: int, environment: int, flags:
         if flags & AT_EMPTY_PATH == 0:
             raise Errno(ENOENT)
         file = task.files.get_any(directory)
-        return _execute(task, file.path, b"/dev/fd/" + _decimal(directory), arguments, environment)
+        return _execute(task, file.path, b"/dev/fd/" + _decimal(directory), arguments, environment, True)
     base: Path | None = None
     if path[0] != 0x2F and directory != AT_FDCWD:
         base = task.files.get_any(directory).path
@@ -133,12 +133,15 @@ def _decimal(number: int) -> bytes:
     return f"{number}".encode()
 
 
-def _execute(task: Task, path: Path, name: bytes, arguments: int, environment: int) -> int:
+def _execute(
+    task: Task, path: Path, name: bytes, arguments: int, environment: int, by_descriptor: bool = False
+) -> int:
     """The path stays pinned while the arguments are read, which may sleep."""
     path.pin()
     try:
         budget = StringBudget(task, name)
-        execution.execute(task, path, name, read_strings(arguments, budget), read_strings(environment, budget))
+        words = read_strings(arguments, budget)
+        execution.execute(task, path, name, words, read_strings(environment, budget), by_descriptor)
     finally:
         path.unpin()
     return 0

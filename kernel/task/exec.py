@@ -42,18 +42,24 @@ class Program:
 
     def __init__(self, file: File, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
         self.file: File = file
-        self.name: bytes = name  # AT_EXECFN, and what `comm` is made of
+        self.name: bytes = name  # AT_EXECFN
+        self.interpreted: bytes = name  # what the next interpreter is told to read
+        self.title: bytes = program_name(name)  # `comm`
         self.arguments: list[bytes] = arguments
         self.environment: list[bytes] = environment
 
 
-def execute(task: Task, path: Path, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
+def execute(
+    task: Task, path: Path, name: bytes, arguments: list[bytes], environment: list[bytes], by_descriptor: bool = False
+) -> None:
     """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's
     context: its frame is set.
     """
     if len(arguments) == 0:
         arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
     program = Program(open_executable(task, path), name, arguments, environment)
+    if by_descriptor:
+        program.title = path.dentry.name[:15]
     try:
         _execute(task, program)
     finally:
@@ -114,13 +120,14 @@ def _follow_scripts(task: Task, program: Program) -> bytearray:
         fresh: list[bytes] = [script.interpreter]
         if len(script.argument) != 0:
             fresh.append(script.argument)
-        fresh.append(program.name)
+        fresh.append(program.interpreted)
         for i in range(1, len(program.arguments)):
             fresh.append(program.arguments[i])
         file = _open_by_name(task, script.interpreter)
         program.file.release()
         program.file = file
         program.arguments = fresh
+        program.interpreted = script.interpreter
     raise Errno(ELOOP)
 
 
@@ -219,7 +226,7 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     task.signal_stack.flags = SS_DISABLE
     task.restart = None
     task.registers.reset()
-    task.name = program_name(program.name)
+    task.name = program.title
     executable = process.executable
     process.executable = program.file.acquire()
     if executable is not None:

@@ -296,33 +296,35 @@ def kill_process(sender: Task, process: Process, signo: int, info: SignalInfo) -
 
 
 def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) -> None:
-    """kill(2) with a process group. Raises EPERM if no member may be signalled, ESRCH if there is none."""
-    _kill_each(sender, list(group.members.keys()), signo, info)
-
-
-def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
-    """kill(2) with -1: everybody but the first process and the sender."""
-    targets: list[int] = []
-    for pid in process_ids():
-        if pid != _INIT and pid != sender.pid:
-            targets.append(pid)
-    _kill_each(sender, targets, signo, info)
-
-
-def _kill_each(sender: Task, pids: list[int], signo: int, info: SignalInfo) -> None:
+    """kill(2) with a process group. It is enough that one member may be signalled; else the last error is raised."""
     done = 0
     error = ESRCH
-    for pid in pids:
-        process = find_process(pid)
-        if process is None:
-            continue
+    for pid in group.members.keys():
         try:
-            kill_process(sender, process, signo, info)
+            kill_process(sender, group.members[pid], signo, info)
             done += 1
         except Errno as e:
             error = e.code
     if done == 0:
         raise Errno(error)
+
+
+def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
+    """kill(2) with -1: everybody but the first process and the sender. Raises ESRCH only if there is nobody else: those
+    that may not be signalled do not count as errors, as on Linux.
+    """
+    met = 0
+    for pid in process_ids():
+        process = find_process(pid)
+        if pid == _INIT or pid == sender.pid or process is None:
+            continue
+        met += 1
+        try:
+            kill_process(sender, process, signo, info)
+        except Errno:
+            continue
+    if met == 0:
+        raise Errno(ESRCH)
 
 
 # For terminals --------------------------------------------------------------------------------------------------------
