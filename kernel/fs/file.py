@@ -37,7 +37,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOVERFLOW, ESPIPE, Errno, noraise
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE, Errno, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 
@@ -285,9 +285,9 @@ class PathFile(File):
 
 
 def add_offset(base: int, offset: int) -> int:
-    """base + offset for lseek; EOVERFLOW rather than a trap."""
+    """base + offset for lseek; EINVAL rather than a trap."""
     if offset > 0 and base > MAX_FILE_SIZE - offset:
-        raise Errno(EOVERFLOW)
+        raise Errno(EINVAL)
     return base + offset
 
 

@@ -5,8 +5,10 @@ The file systems' operations do the work; here are the walks, the permission che
 
 from kernel.fs.constants import (
     MAY_EXEC,
+    MAY_READ,
     MAY_WRITE,
     PATH_MAX,
+    PROC_SUPER_MAGIC,
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
     S_IFBLK,
@@ -16,7 +18,10 @@ from kernel.fs.constants import (
     S_IFMT,
     S_IFREG,
     S_IFSOCK,
+    S_ISGID,
+    S_ISUID,
     S_ISVTX,
+    S_IXGRP,
 )
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
@@ -53,6 +58,8 @@ def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
     child = look_up(walk.dentry, walk.last)
     if child is not None:
         raise Errno(EEXIST)
+    if walk.mount.file_system.magic == PROC_SUPER_MAGIC:
+        raise Errno(ENOENT)  # procfs knows all its names
     if walk.trailing_slash and not for_directory:
         raise Errno(ENOENT)
     walk.mount.require_writable()
@@ -108,10 +115,27 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
         raise Errno(EXDEV)
     if inode.is_directory():
         raise Errno(EPERM)
+    if not _may_link(context, inode):
+        raise Errno(EPERM)
     if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
         raise Errno(ENOENT)
     directory.link(walk.last, inode)
     remember(walk.dentry, walk.last, inode)
+
+
+def _may_link(context: FsContext, inode: Inode) -> bool:
+    """protected_hardlinks (proc_sys_fs(5)), on as Debian has it: no links to others' files but harmless ones."""
+    credentials = context.credentials
+    if inode.owned_by(credentials):
+        return True
+    mode = inode.mode
+    if not inode.is_regular() or mode & S_ISUID != 0 or mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
+        return False
+    try:
+        inode.check_permission(credentials, MAY_READ | MAY_WRITE)
+    except Errno:
+        return False
+    return True
 
 
 def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:

@@ -160,6 +160,7 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
             return _finish(context, path, inode, flags)
         walk.mount = outer
         walk.dentry = parent
+        walk.check_link(walk.directory(), inode)
         target = walk.link_target(inode)
         if not target:
             return open_path(context, walk.path(), flags)

@@ -1,8 +1,7 @@
 """Regular files of tmpfs: pages in a dictionary by index; what is missing is a hole and reads as zeros.
 
 Reads copy straight from the frames to the reader. The same frames are what mmap maps (`FilePages`), so there is one copy of a
-file in memory. A frame belongs to the file by one reference; mappings take their own, so truncation never pulls a page from under
-a program: it only leaves the file.
+file in memory. A frame belongs to the file by one reference; mappings take their own, and truncation takes the pages out of the mappings first (truncation.py).
 
 memfd_create(2)'s seals are kept in `seals`.
 
@@ -25,6 +24,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import File, InodeFile
 from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
+from kernel.fs.truncation import forget_mapped_pages
 from kernel.lang import EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kernel.fs.path import Path
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
+_LAST_PAGE: Final = 1 << 52
 
 
 class TmpfsFile(TmpfsInode):
@@ -149,6 +150,7 @@ class TmpfsFile(TmpfsInode):
         if size < self.size:
             if self.seals > 0 and self.seals & F_SEAL_SHRINK != 0:
                 raise Errno(EPERM)
+            self._unmap((size + _OFFSET_MASK) >> PAGE_SHIFT, _LAST_PAGE)
             self._drop_pages((size + _OFFSET_MASK) >> PAGE_SHIFT)
             self._zero_part(size, self.size)
         elif size > self.size and self.seals > 0 and self.seals & F_SEAL_GROW != 0:
@@ -188,6 +190,7 @@ class TmpfsFile(TmpfsInode):
         else:
             self._zero_part(start, first << PAGE_SHIFT)
             self._zero_part(last << PAGE_SHIFT, end)
+            self._unmap(first, last)
             for index in self._indices(first, last):
                 self._drop_page(index)
         self.touch_modified()
@@ -215,8 +218,14 @@ class TmpfsFile(TmpfsInode):
 
     def _drop_pages(self, first: int) -> None:
         end = (self.size + _OFFSET_MASK) >> PAGE_SHIFT
-        for index in self._indices(first, max(end, 1 << 52)):
+        for index in self._indices(first, max(end, _LAST_PAGE)):
             self._drop_page(index)
+
+    def _unmap(self, first: int, end: int) -> None:
+        """Take pages from the programs that map them."""
+        mapping = self.mapping
+        if mapping is not None and mapping.areas > 0:
+            forget_mapped_pages(mapping, first, end)
 
     def _drop_page(self, index: int) -> None:
         frame = self.pages.pop(index)

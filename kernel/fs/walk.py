@@ -13,7 +13,7 @@ from kernel.fs.constants import MAX_LINKS, MAY_EXEC, NAME_MAX
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
-from kernel.lang import ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
+from kernel.lang import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
 
 # Flags of `resolve`.
 FOLLOW: Final = 1  # follow a symbolic link in the last component
@@ -106,6 +106,8 @@ class Walk:
             inode = self._enter(child)
             if inode.is_symlink() and (not is_last or self.trailing_slash or flags & FOLLOW != 0):
                 self.dentry = dentry
+                if is_last:
+                    self.check_link(directory, inode)
                 target = self.link_target(inode)
                 if not target:
                     continue  # a magic link: the place is set
@@ -121,6 +123,15 @@ class Walk:
                 continue
             if is_last and self.trailing_slash and not inode.is_directory():
                 raise Errno(ENOTDIR)
+
+    def check_link(self, directory: Inode, link: Inode) -> None:
+        """protected_symlinks (proc_sys_fs(5)), on as Debian has it: in a sticky directory for all, only one's own links and
+        the directory's owner's may be followed at the end of a path.
+        """
+        if directory.mode & 0o1002 != 0o1002 or link.uid == directory.uid:
+            return
+        if link.uid != self.context.credentials.fsuid:
+            raise Errno(EACCES)
 
     def link_target(self, inode: Inode) -> bytes:
         """Count a symbolic link; its text, or b"" after a magic link, which moves the walk itself."""

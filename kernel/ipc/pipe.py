@@ -29,7 +29,7 @@ from kernel.fs.constants import (
 from kernel.fs.file import File
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
-from kernel.lang import EAGAIN, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE, Errno
+from kernel.lang import EAGAIN, EBUSY, EINVAL, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
@@ -39,7 +39,8 @@ from kernel.sched import Mutex, PollWaiter, WaitQueue
 PIPE_BUF: Final = 4096
 PAGE: Final = 4096
 DEFAULT_CAPACITY: Final = 16 * PAGE
-LARGEST_CAPACITY: Final = 1 << 20
+LARGEST_CAPACITY: Final = 1 << 20  # for programs without privileges
+HIGHEST_CAPACITY: Final = 1 << 28
 
 
 class Pipe:
@@ -60,7 +61,10 @@ class Pipe:
         self.write_queue: WaitQueue = WaitQueue()
 
     def free(self) -> int:
-        return self.capacity - self.count
+        """How many bytes fit. What was read of the first frame is not used again before all of it was read, so that the
+        end of the ring never lies in the frame of its beginning.
+        """
+        return self.capacity - self.count - self.head % PAGE
 
     # ---- Moving bytes -----------------------------------------------------------------------------------------
 
@@ -74,6 +78,23 @@ class Pipe:
             moved = buffer.put(frame_span(Frame(self.frames[index]))[within : within + length])
             self._consume(moved)
             done += moved
+            if moved < length:
+                break
+        return done
+
+    def peek_into(self, buffer: Buffer, limit: int) -> int:
+        """Copy up to `limit` readable bytes without taking them (tee(2))."""
+        done = 0
+        position = self.head
+        left = min(limit, self.count)
+        while done < left:
+            within = position % PAGE
+            length = min(PAGE - within, left - done)
+            moved = buffer.put(frame_span(Frame(self.frames[position // PAGE]))[within : within + length])
+            done += moved
+            position += moved
+            if position == self.capacity:
+                position = 0
             if moved < length:
                 break
         return done
@@ -135,6 +156,8 @@ class Pipe:
         size = PAGE
         while size < wanted:
             size <<= 1
+        if size > HIGHEST_CAPACITY:
+            raise Errno(ENOMEM)
         if size > LARGEST_CAPACITY and size > self.capacity and not credentials.capable():
             raise Errno(EPERM)
         if size < self.count:
@@ -208,10 +231,10 @@ class Pipe:
     def write(self, buffer: Buffer, nonblocking: bool, as_packets: bool) -> int:
         """Write all bytes, waiting for room; EPIPE without readers. An interrupted write returns what it has done."""
         total = buffer.remaining
-        if self.readers == 0:
-            raise Errno(EPIPE)
         if total == 0:
             return 0
+        if self.readers == 0:
+            raise Errno(EPIPE)
         done = 0
         while buffer.remaining > 0:
             wanted = buffer.remaining

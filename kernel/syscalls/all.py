@@ -24,6 +24,7 @@ from kernel.syscalls import (
     timers,
     times,
     transfer,
+    unmapping,
     waiting,
 )
 
@@ -51,5 +52,6 @@ FAMILIES = (
     timers,
     times,
     transfer,
+    unmapping,
     waiting,
 )

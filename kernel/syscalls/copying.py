@@ -1,4 +1,4 @@
-"""Copying between files inside the kernel: sendfile(2), copy_file_range(2), splice(2).
+"""Copying between files inside the kernel: sendfile(2), copy_file_range(2), splice(2), tee(2).
 
 Data goes through a buffer of one page. What was read but could not be written is never lost: the source's position is moved back,
 or (a pipe) the amount read is bounded by what the target takes first.
@@ -199,3 +199,35 @@ def splice(source: i32, source_address: int, target: i32, target_address: int, c
     if target_address != 0:
         user.write_i64(target_address, writing.offset)
     return done
+
+
+@syscall(276, "tee", status="Full", args="ddxx")
+def tee(source: i32, target: i32, count: int, flags: i32) -> int:
+    if flags & ~_SPLICE_FLAGS != 0 or count < 0:
+        raise Errno(EINVAL)
+    if count == 0:
+        return 0
+    files = current().files
+    in_file = files.get(source)
+    out_file = files.get(target)
+    if not isinstance(in_file, PipeFile) or not isinstance(out_file, PipeFile) or in_file.pipe is out_file.pipe:
+        raise Errno(EINVAL)
+    if not in_file.readable or not out_file.writable:
+        raise Errno(EBADF)
+    reading = in_file.pipe
+    writing = out_file.pipe
+    nonblocking = flags & _SPLICE_NONBLOCK != 0
+    while reading.count == 0:
+        if reading.writers == 0:
+            return 0
+        if nonblocking:
+            raise Errno(EAGAIN)
+        reading.read_queue.sleep(True)
+    room = writing.free()
+    if room == 0 and nonblocking:
+        raise Errno(EAGAIN)
+    storage = bytearray(min(count, reading.count, max(room, 1)))
+    buffer = KernelBuffer(storage)
+    got = reading.peek_into(buffer, len(storage))
+    buffer.rewind(got)
+    return writing.write(buffer, nonblocking, False)
