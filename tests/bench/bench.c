@@ -1,0 +1,181 @@
+/* Micro-benchmarks of system calls: prints one line a row, "name nanoseconds", each the smallest of several rounds.
+ *
+ * The same binary runs on Krait and on Linux in the same virtual machine (tests/bench/__main__.py). A round does its operation
+ * until at least 20 ms have passed, so that the clock's cost and resolution do not matter.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUNDS 5
+#define ROUND_NS 20000000LL
+
+static char buffer[1 << 20];
+static int file, zero, pipe_a[2], pipe_b[2];
+static const char *self;
+
+static long long now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void measure(const char *name, void (*operation)(void))
+{
+    double best = 1e18;
+    for (int round = 0; round < ROUNDS; round++) {
+        long count = 0, step = 1;
+        long long start = now(), spent;
+        do {
+            for (long i = 0; i < step; i++)
+                operation();
+            count += step;
+            spent = now() - start;
+            if (spent < ROUND_NS / 10)
+                step *= 2;
+        } while (spent < ROUND_NS);
+        double each = (double)spent / count;
+        if (each < best)
+            best = each;
+    }
+    printf("%s %.1f\n", name, best);
+    fflush(stdout);
+}
+
+static void op_getppid(void) { syscall(SYS_getppid); }
+static void op_clock(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); }
+static void op_read_zero(void) { read(zero, buffer, 1); }
+static void op_stat(void) { struct stat s; stat("/tmp/bench", &s); }
+static void op_open(void) { close(open("/tmp/bench", O_RDONLY)); }
+static void op_read_mib(void) { pread(file, buffer, sizeof buffer, 0); }
+static void op_write_mib(void) { pwrite(file, buffer, sizeof buffer, 0); }
+
+static void op_create(void)
+{
+    close(open("/tmp/bench-new", O_CREAT | O_WRONLY, 0644));
+    unlink("/tmp/bench-new");
+}
+
+static void op_fault(void)
+{
+    char *p = mmap(0, 64 << 12, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 64; i++)
+        p[i << 12] = 1;
+    munmap(p, 64 << 12);
+}
+
+static void op_fork(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    waitpid(child, 0, 0);
+}
+
+static void op_exec(void)
+{
+    pid_t child = vfork();
+    if (child == 0) {
+        execl(self, self, "exit", (char *)0);
+        _exit(127);
+    }
+    waitpid(child, 0, 0);
+}
+
+static void op_fork_exec(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execl(self, self, "exit", (char *)0);
+        _exit(127);
+    }
+    waitpid(child, 0, 0);
+}
+
+static void op_pipe(void)
+{
+    char c = 1;
+    write(pipe_a[1], &c, 1);
+    read(pipe_b[0], &c, 1);
+}
+
+static void on_signal(int number) { (void)number; }
+static void op_signal(void) { kill(getpid(), SIGUSR1); }
+
+static int turn;
+static void futex_wait(int value) { syscall(SYS_futex, &turn, 128, value, 0, 0, 0); }
+static void futex_wake(void) { syscall(SYS_futex, &turn, 129, 1, 0, 0, 0); }
+
+static void *partner(void *argument)
+{
+    for (;;) {
+        while (__atomic_load_n(&turn, __ATOMIC_SEQ_CST) != 1)
+            futex_wait(0);
+        __atomic_store_n(&turn, 0, __ATOMIC_SEQ_CST);
+        futex_wake();
+    }
+    return argument;
+}
+
+static void op_futex(void)
+{
+    __atomic_store_n(&turn, 1, __ATOMIC_SEQ_CST);
+    futex_wake();
+    while (__atomic_load_n(&turn, __ATOMIC_SEQ_CST) != 0)
+        futex_wait(1);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "exit"))
+        _exit(0);
+    self = argv[0];
+    memset(buffer, 1, sizeof buffer);
+    file = open("/tmp/bench", O_CREAT | O_RDWR | O_TRUNC, 0644);
+    zero = open("/dev/zero", O_RDONLY);
+    write(file, buffer, sizeof buffer);
+
+    measure("getppid", op_getppid);
+    measure("clock_gettime", op_clock);
+    measure("read-1-byte-of-dev-zero", op_read_zero);
+    measure("stat", op_stat);
+    measure("open-close", op_open);
+    measure("tmpfs-create-unlink", op_create);
+    measure("tmpfs-read-1MiB", op_read_mib);
+    measure("tmpfs-write-1MiB", op_write_mib);
+    measure("mmap-64-faults-munmap", op_fault);
+    signal(SIGUSR1, on_signal);
+    measure("signal-caught", op_signal);
+    measure("fork-exit-wait", op_fork);
+    measure("vfork-exec-wait", op_exec);
+    measure("fork-exec-wait", op_fork_exec);
+
+    pipe(pipe_a);
+    pipe(pipe_b);
+    pid_t child = fork();
+    if (child == 0) {
+        char c;
+        while (read(pipe_a[0], &c, 1) == 1)
+            write(pipe_b[1], &c, 1);
+        _exit(0);
+    }
+    measure("pipe-round-trip-processes", op_pipe);
+    kill(child, SIGKILL);
+    waitpid(child, 0, 0);
+
+    pthread_t thread;
+    pthread_create(&thread, 0, partner, 0);
+    measure("futex-ping-pong-threads", op_futex);
+    return 0;
+}
