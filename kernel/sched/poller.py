@@ -77,6 +77,10 @@ class Poller(PollWaiter):
         """Begin a round: wakes from now on end the next sleep at once."""
         self.happened = False
 
+    def has_happened(self) -> bool:
+        """Whether a queue was woken in this round. A call, because the type checker believes that a tested flag stays false."""
+        return self.happened
+
     @sleeps
     def sleep_until(self, deadline_ns: int) -> bool:
         """Sleep until a queue was woken (True) or the clock shows `deadline_ns` (False; FOREVER_NS: no limit).
@@ -95,7 +99,7 @@ class Poller(PollWaiter):
         thread.state = ThreadState.SLEEPING
         schedule()
         timed_out = deadline_ns != FOREVER_NS and disarm_timer(thread)
-        if self.happened:
+        if self.has_happened():
             return True
         if timed_out:
             return False
