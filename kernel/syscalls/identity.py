@@ -254,7 +254,7 @@ def getgroups(size: i32, address: int) -> int:
     groups = current().credentials.groups
     if size < 0:
         raise Errno(EINVAL)
-    if size == 0:
+    if size == 0 or len(groups) == 0:
         return len(groups)
     if size < len(groups):
         raise Errno(EINVAL)

@@ -9,7 +9,7 @@ Context: `read_image` sleeps (reading the file).
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EINVAL, EIO, ELIBBAD, ENOEXEC, Errno, Span, final, span_of, u8
+from kernel.lang import ELIBBAD, ENOEXEC, Errno, Span, final, span_of, u8
 from kernel.lib.user import KernelBuffer
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
@@ -58,6 +58,9 @@ class Image:
         self.high: int = 0
         self.interpreter: bytes = b""
         self.executable_stack: bool = False
+        self.is_broken: bool = (
+            False  # recognised, but it cannot be laid out: Linux notices when the old program is gone
+        )
 
     def is_relocatable(self) -> bool:
         """Whether it may be loaded anywhere."""
@@ -84,7 +87,7 @@ def _read_exactly(file: File, offset: int, size: int) -> bytearray:
         raise Errno(ENOEXEC)
     data = read_at(file, offset, size)
     if len(data) < size:
-        raise Errno(EIO)
+        raise Errno(ENOEXEC)
     return data
 
 
@@ -94,17 +97,12 @@ def looks_like_elf(head: Span[u8]) -> bool:
 
 
 def read_image(file: File, head: Span[u8]) -> Image:
-    """Check a file whose first bytes are `head`. Raises ENOEXEC, EIO, EINVAL."""
+    """Check a file whose first bytes are `head`. Raises ENOEXEC."""
     if len(head) < _HEADER_SIZE or not looks_like_elf(head):
         raise Errno(ENOEXEC)
     image = Image()
     image.kind = head.load_u16(16)
-    if (
-        head[4] != 2
-        or head[5] != 1
-        or head.load_u16(18) != _EM_X86_64
-        or (image.kind != ET_EXEC and image.kind != ET_DYN)
-    ):
+    if head.load_u16(18) != _EM_X86_64 or (image.kind != ET_EXEC and image.kind != ET_DYN):
         raise Errno(ENOEXEC)
     image.entry = load_i64(head, 24)
     table_offset = load_i64(head, 32)
@@ -141,11 +139,13 @@ def _take_segment(image: Image, header: Span[u8], flags: int) -> None:
     address = load_i64(header, 16)
     file_size = load_i64(header, 32)
     memory_size = load_i64(header, 40)
-    if not (0 <= address < USER_END and 0 <= file_size <= memory_size and memory_size <= USER_END - address):
-        raise Errno(EINVAL)
-    if not 0 <= offset <= (1 << 62) - file_size or (address - offset) & PAGE_MASK != 0:
-        raise Errno(EINVAL)
     if memory_size == 0:
+        return
+    if not (0 <= address < USER_END and 0 <= file_size <= memory_size and memory_size <= USER_END - address):
+        image.is_broken = True
+        return
+    if not 0 <= offset <= (1 << 62) - file_size or (address - offset) & PAGE_MASK != 0:
+        image.is_broken = True
         return
     prot = 0
     if flags & _PF_R != 0:
@@ -160,21 +160,21 @@ def _take_segment(image: Image, header: Span[u8], flags: int) -> None:
 def _finish(image: Image, table_offset: int) -> None:
     """The extent; where the program headers lie; segments must come in ascending order and not overlap."""
     if len(image.segments) == 0:
-        raise Errno(ENOEXEC)
+        image.is_broken = True
+        return
     image.low = image.segments[0].address & ~PAGE_MASK
     end = image.low
     table_size = image.header_count * _ENTRY_SIZE
     for segment in image.segments:
         if segment.address < end:
-            raise Errno(ENOEXEC)
+            image.is_broken = True
         end = segment.address + segment.memory_size
         if segment.offset <= table_offset and table_offset + table_size <= segment.offset + segment.file_size:
             image.header_address = segment.address + (table_offset - segment.offset)
     image.high = (end + PAGE_MASK) & ~PAGE_MASK
-    if image.kind == ET_EXEC and not 0 <= image.entry < USER_END:
-        raise Errno(ENOEXEC)
-    if image.kind == ET_DYN and not 0 <= image.entry < image.high:
-        raise Errno(ENOEXEC)
+    limit = USER_END if image.kind == ET_EXEC else image.high
+    if not 0 <= image.entry < limit:
+        image.is_broken = True
 
 
 def check_interpreter(image: Image) -> None:

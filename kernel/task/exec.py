@@ -89,8 +89,7 @@ def _execute(task: Task, program: Program) -> None:
         space = AddressSpace()
         try:
             _set_limits(task, space)
-            fixed = task.process.personality & ADDR_NO_RANDOMIZE != 0
-            layout = lay_out(space, program.file, image, interpreter, loader, space.stack_limit, fixed)
+            layout = _try_lay_out(task, space, program.file, image, interpreter, loader)
             _stop_other_threads(task)
         except Errno:
             space.release()
@@ -101,7 +100,25 @@ def _execute(task: Task, program: Program) -> None:
     finally:
         if interpreter is not None:
             interpreter.release()
+    if layout is None:
+        # Linux notices here, when there is no way back.
+        space.release()
+        end_process(task.process, SIGSEGV)
+        return
     _replace(task, program, space, layout, credentials)
+
+
+def _try_lay_out(
+    task: Task, space: AddressSpace, file: File, image: Image, interpreter: File | None, loader: Image | None
+) -> Layout | None:
+    """Lay the program out; None if its headers make no sense or it does not fit. Raises MemoryError."""
+    if image.is_broken or (loader is not None and loader.is_broken):
+        return None
+    fixed = task.process.personality & ADDR_NO_RANDOMIZE != 0
+    try:
+        return lay_out(space, file, image, interpreter, loader, space.stack_limit, fixed)
+    except Errno:
+        return None
 
 
 def _open_by_name(task: Task, name: bytes) -> File:
