@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.drivers import power
-from kernel.lang import EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
+from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, random, user
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.sched.scheduler import this_processor
@@ -103,18 +103,15 @@ def getrandom(address: int, size: int, flags: u32) -> int:
         raise Errno(EINVAL)
     wanted = _RANDOM_LIMIT if size < 0 or size > _RANDOM_LIMIT else size
     user.check(address, wanted)
+    buffer = user.UserBuffer(address, wanted)
     chunk = bytearray(min(wanted, _RANDOM_CHUNK))
     done = 0
-    while done < wanted:
+    while done < wanted and not buffer.faulted:
         part = span_of(chunk)[0 : min(len(chunk), wanted - done)]
         random.fill(part)
-        try:
-            user.write_from(address + done, part)
-        except Errno:
-            if done == 0:
-                raise
-            break
-        done += len(part)
+        done += buffer.put(part)
+    if done == 0 and buffer.faulted:
+        raise Errno(EFAULT)
     return done
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from kernel.lang import EAGAIN, EFAULT, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTSYS, ETIMEDOUT, Errno, final
 from kernel.lib import user
+from kernel.mm.area import PROT_WRITE
 from kernel.mm.objects import MemoryObject
 from kernel.mm.space import AddressSpace
 from kernel.sched import WaitQueue
@@ -75,6 +76,8 @@ def key_of(task: Task, address: int, shared: bool) -> FutexKey:
             raise Errno(EFAULT)
         if area.shared and area.source is not None:
             return FutexKey(None, area.source, address - area.start + area.offset)
+        if area.source is None and area.prot & PROT_WRITE == 0:
+            raise Errno(EFAULT)  # as Linux, which wants to write to anonymous pages
     return FutexKey(space, None, address)
 
 
