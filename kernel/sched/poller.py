@@ -90,7 +90,7 @@ class Poller(PollWaiter):
         thread = self.thread
         if self.happened:
             return True
-        if thread.interrupted:
+        if thread.is_interrupted():
             raise Errno(ERESTARTNOHAND)
         if deadline_ns <= monotonic_ns():
             return False
@@ -103,6 +103,6 @@ class Poller(PollWaiter):
             return True
         if timed_out:
             return False
-        if thread.interrupted:
+        if thread.is_interrupted():
             raise Errno(ERESTARTNOHAND)
         return True
