@@ -79,6 +79,12 @@ class Thread:
     def run(self) -> None:
         """The thread's life; when it returns the thread ends. Called on its own stack."""
 
+    def is_interrupted(self) -> bool:
+        """`interrupted`, asked anew: for code that looks again after a sleep, which type checkers do not expect to
+        change a field.
+        """
+        return self.interrupted
+
     def ticked(self) -> None:
         """The timer interrupt found the thread running. In interrupt context."""
 

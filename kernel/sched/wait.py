@@ -117,7 +117,7 @@ class WaitQueue:
         MemoryError.
         """
         thread = current_thread()
-        if interruptible and thread.interrupted:
+        if interruptible and thread.is_interrupted():
             raise Errno(ERESTARTSYS)
         waiter = thread.waiter
         if waiter is None:
@@ -139,7 +139,7 @@ class WaitQueue:
             return True
         if timed_out:
             return False
-        if interruptible and thread.interrupted:
+        if interruptible and thread.is_interrupted():
             raise Errno(ERESTARTSYS)
         return True  # woken by hand: the caller looks again
 
@@ -191,7 +191,7 @@ def sleep_until(deadline_ns: int, interruptible: bool = True) -> bool:
     ERESTARTSYS, MemoryError.
     """
     thread = current_thread()
-    if interruptible and thread.interrupted:
+    if interruptible and thread.is_interrupted():
         raise Errno(ERESTARTSYS)
     if deadline_ns <= monotonic_ns():
         return False
@@ -201,7 +201,7 @@ def sleep_until(deadline_ns: int, interruptible: bool = True) -> bool:
     schedule()
     if deadline_ns != FOREVER_NS and disarm_timer(thread):
         return False
-    if interruptible and thread.interrupted:
+    if interruptible and thread.is_interrupted():
         raise Errno(ERESTARTSYS)
     return True
 
@@ -210,7 +210,7 @@ def sleep_until(deadline_ns: int, interruptible: bool = True) -> bool:
 def sleep_for_signal() -> None:
     """Sleep until a signal comes; raises ERESTARTNOHAND (pause(2), sigsuspend(2))."""
     thread = current_thread()
-    while not thread.interrupted:
+    while not thread.is_interrupted():
         thread.state = ThreadState.SLEEPING
         schedule()
     raise Errno(ERESTARTNOHAND)
