@@ -25,7 +25,7 @@ from pathlib import Path
 from compiler import lines
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / "build" / "cache"
+CACHE = Path(os.environ.get("KRAIT_CACHE") or ROOT / "build" / "cache")
 
 DATA_LAYOUT = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
 

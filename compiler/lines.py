@@ -282,8 +282,8 @@ def build(placed: list[Placed], base: int) -> bytes:
     end = 0
     for part in sorted(placed, key=lambda part: part.address):
         start = part.address - base
-        if start > end and rows:
-            rows.append((end, 0, 0))
+        if rows:
+            rows.append((end, 0, 0))  # what lies between, and a beginning that no row describes
         scopes = maps.get(id(part.lines))
         if scopes is None:
             scopes = maps[id(part.lines)] = encoder.scope_map(part.lines)

@@ -1,0 +1,257 @@
+"""The command line: running programs, tracebacks, exit statuses, and messages for what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HELLO = '''"""A program."""
+
+
+def main() -> int:
+    print("hello")
+    return 3
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
+'''
+
+
+def compiler(*arguments: str | Path, cwd: Path = ROOT, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the compiler as a user does."""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), **variables)
+    environment.pop("KRAIT_COMPILER_DEBUG", None)
+    command = [sys.executable, "-m", "compiler", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False)
+
+
+def write(folder: Path, text: str, name: str = "program.py") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def run(folder: Path, text: str, profile: str = "dev", **variables: str) -> subprocess.CompletedProcess[str]:
+    return compiler("run", write(folder, text), "--profile", profile, **variables)
+
+
+def test_output_and_exit_status(tmp_path: Path) -> None:
+    done = run(tmp_path, HELLO)
+    assert (done.stdout, done.stderr, done.returncode) == ("hello\n", "", 3)
+
+
+def test_nothing_is_done_when_nothing_changed(tmp_path: Path) -> None:
+    path = write(tmp_path, HELLO)
+    assert compiler("run", path, "--timings").returncode == 3
+    started = time.monotonic()
+    again = compiler("run", path, "--timings")
+    assert again.stdout == "hello\n" and "front end" not in again.stderr
+    assert time.monotonic() - started < 2
+    path.write_text(HELLO.replace("hello", "changed"))
+    assert compiler("run", path).stdout == "changed\n"
+
+
+def test_files_beside_it(tmp_path: Path) -> None:
+    write(tmp_path, "def twice(x: int) -> int:\n    return x + x\n", "numbers_beside.py")
+    done = run(tmp_path, "from numbers_beside import twice\n\n\ndef main() -> None:\n    print(twice(4))\n")
+    assert (done.stdout, done.stderr) == ("8\n", "")
+
+
+@pytest.mark.parametrize("profile", ["dev", "release"])
+def test_traceback_of_a_trap(tmp_path: Path, profile: str) -> None:
+    text = """
+from kernel.lang import inline, noinline
+
+
+@inline
+def check(values: list[int], index: int) -> int:
+    return values[index]
+
+
+@noinline
+def middle(index: int) -> int:
+    return check([1, 2], index)
+
+
+def main() -> None:
+    print("before")
+    print(middle(2))
+"""
+    done = run(tmp_path, text, profile)
+    assert done.stdout == "before\n"
+    assert done.returncode == 70
+    file = tmp_path / "program.py"
+    assert done.stderr == f"""Traceback (most recent call last):
+  File "{file}", line 17, in main
+    print(middle(2))
+  File "{file}", line 12, in middle
+    return check([1, 2], index)
+  File "{file}", line 7, in check
+    return values[index]
+IndexError: index out of range
+"""
+
+
+@pytest.mark.parametrize("profile", ["dev", "release"])
+def test_uncaught_exception(tmp_path: Path, profile: str) -> None:
+    text = """
+from kernel.lang import Errno
+
+
+def main() -> None:
+    raise Errno(2)
+"""
+    done = run(tmp_path, text, profile)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [
+        f'  File "{tmp_path / "program.py"}", line 6, in main', "    raise Errno(2)", "kernel.lang.errors.Errno: 2",
+    ]  # fmt: skip
+
+
+def test_messages_of_panic_and_assert(tmp_path: Path) -> None:
+    text = "from kernel.lang import panic\n\n\ndef main() -> None:\n    panic(f'bad {40 + 2}')\n"
+    done = run(tmp_path, text)
+    assert done.returncode == 70 and done.stderr.endswith("Panic: bad 42\n")
+    text = "def main() -> None:\n    x = 5\n    assert x < 5, 'too large'\n"
+    assert run(tmp_path, text).stderr.endswith("AssertionError: too large\n")
+
+
+def test_endless_recursion(tmp_path: Path) -> None:
+    text = """
+from kernel.lang import noinline
+
+
+@noinline
+def down(n: int) -> int:
+    return down(n + 1) + n
+
+
+def main() -> None:
+    print(down(0))
+"""
+    done = run(tmp_path, text, "release")
+    assert done.returncode == 70
+    assert done.stderr.endswith("RecursionError: stack overflow\n")
+    assert "more times]" in done.stderr and len(done.stderr) < 3000
+
+
+def test_memory_that_runs_out(tmp_path: Path) -> None:
+    text = """
+def main() -> None:
+    kept: list[bytearray] = []
+    try:
+        while True:
+            kept.append(bytearray(100_000))
+    except MemoryError:
+        count = len(kept)
+        kept.clear()
+        print(f"enough {count > 10}")
+"""
+    done = run(tmp_path, text, KRAIT_HOST_MEMORY="8000000")
+    assert (done.stdout, done.stderr, done.returncode) == ("enough True\n", "", 0)
+
+
+def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+    path = write(tmp_path, "def main() -> None:\n    for i in range(1_000_000):\n        print(i)\n")
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", "dev"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None and program.stderr is not None
+        assert program.stdout.readline() == b"0\n"
+        program.stdout.close()
+        assert program.stderr.read() == b""
+        assert program.wait() == 128 + 13
+
+
+def test_module_level_runs_at_build_time(tmp_path: Path) -> None:
+    text = 'print("building")\nTABLE = [i * i for i in range(5)]\n\n\ndef main() -> None:\n    print(sum(TABLE))\n'
+    done = run(tmp_path, text)
+    assert (done.stdout, done.stderr) == ("30\n", "building\n")
+    assert run(tmp_path, text).stderr == ""
+
+
+# What goes wrong: one message, never a traceback of the compiler ------------------------------------------------------
+
+
+def test_no_such_file() -> None:
+    done = compiler("run", "/nowhere/at/all.py")
+    assert (done.stderr, done.returncode) == ("error: /nowhere/at/all.py: no such file\n", 1)
+
+
+def test_no_main(tmp_path: Path) -> None:
+    done = run(tmp_path, "X = 1\n")
+    assert done.returncode == 1 and "KP191" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_main_with_parameters(tmp_path: Path) -> None:
+    done = run(tmp_path, "def main(x: int) -> None:\n    pass\n")
+    assert done.returncode == 1 and "main() takes no parameters" in done.stderr
+
+
+def test_import_that_fails(tmp_path: Path) -> None:
+    done = run(tmp_path, "LIMIT = 10\nREST = LIMIT // (LIMIT - 10)\n\n\ndef main() -> None:\n    print(REST)\n")
+    assert done.returncode == 1
+    assert "program.py:2:1: error KP190: importing this raises ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ITEMS: list[int] = [1, 2, 1 << 70]\n\n\ndef main() -> None:\n    print(len(ITEMS))\n",
+         "program.ITEMS.items[2]: 1180591620717411303424 does not fit int"),
+        ("from typing import Any\n\nWRONG: Any = 1.5\nITEMS: list[int] = [1, WRONG]\n\n\ndef main() -> None:\n    print(len(ITEMS))\n",
+         "program.ITEMS.items[1]: float 1.5 cannot be frozen as int"),
+    ],
+    ids=["too_large", "float"],
+)  # fmt: skip
+def test_objects_that_cannot_be_frozen(tmp_path: Path, text: str, message: str) -> None:
+    done = run(tmp_path, text)
+    assert done.returncode == 1 and message in done.stderr, done.stderr
+    assert "ITEMS: list[int] = " in done.stderr, "the definition of the global is shown"
+
+
+def test_check(tmp_path: Path) -> None:
+    good = write(tmp_path, HELLO, "good.py")
+    done = compiler("check", good)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    bad = write(tmp_path, "def half(x: int) -> int:\n    return x / 2\n", "bad.py")
+    done = compiler("check", good, bad, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("bad.py:2:") and done.stderr.rstrip().endswith("1 error")
+
+
+def test_check_finds_broken_promises(tmp_path: Path) -> None:
+    text = """
+from kernel.lang import noalloc
+
+
+@noalloc
+def act() -> int:
+    values = [1, 2, 3]
+    values.append(4)
+    return len(values)
+"""
+    done = compiler("check", write(tmp_path, text))
+    assert done.returncode == 1 and "noalloc" in done.stderr
+
+
+def test_an_entry_that_does_not_exist(tmp_path: Path) -> None:
+    done = compiler("build", "--entry", "kernel.nothing", "-o", tmp_path / "x.elf")
+    assert done.returncode == 1 and done.stderr.startswith("error: there is no module kernel.nothing")
+
+
+def test_wrong_command_lines() -> None:
+    assert compiler().returncode == 2
+    assert compiler("run").returncode == 2
+    assert compiler("run", "--profile", "fast", "x.py").returncode == 2
+    done = compiler("--help")
+    assert done.returncode == 0 and "build" in done.stdout
