@@ -12,7 +12,7 @@ from kernel.tty.console import input_interrupt
 
 @nosleep
 def handle(line: int, from_user: bool) -> None:
-    """An interrupt on a line of the 8259. `from_user`: it found a program running."""
+    """An interrupt on a line of the 8259. `from_user`: a program ran since the last one, not the kernel for it."""
     if not pic8259.acknowledge(line):
         return
     if line == pit.TICK_LINE:

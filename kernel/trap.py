@@ -55,7 +55,7 @@ def trap(frame: TrapFrame) -> None:
         return
     task = current()
     if vector >= FIRST_VECTOR:
-        _interrupt(vector, True)
+        _interrupt(vector, not frame.is_right_after_system_call())
     elif vector == idt.PAGE_FAULT:
         try:
             _page_fault(task, frame)
