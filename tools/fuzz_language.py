@@ -200,11 +200,13 @@ class Generator:
                 )
             return f"({self.small(scope, depth)} {self.pick('//', '%')} {divisor})"
         if roll == 7:
-            return f"({self.integer(scope, depth - 1)} >> ({self.integer(scope, depth - 1)} & {self.pick('7', '31', '63')}))"
+            count = f"({self.integer(scope, depth - 1)} & {self.pick('7', '31', '63')})"
+            return f"({self.integer(scope, depth - 1)} >> {count})"
         if roll == 8:
             return f"({self.small(scope, depth)} << {self.random.randrange(20)})"
         if roll == 9:
-            return f"({self.integer(scope, depth - 1)} if {self.boolean(scope, depth - 1)} else {self.integer(scope, depth - 1)})"
+            then, orelse = self.integer(scope, depth - 1), self.integer(scope, depth - 1)
+            return f"({then} if {self.boolean(scope, depth - 1)} else {orelse})"
         if roll == 10:
             # mypy gives min and max of two storage types no useful type.
             left, right = self.integer(scope, depth - 1), self.integer(scope, depth - 1)
@@ -250,10 +252,13 @@ class Generator:
     def ring(self, scope: Scope, depth: int) -> str:
         """What may stand under a wrapping cast."""
         if depth <= 0 or self.chance(0.2):
-            return self.integer(scope, depth)
+            # Literals that fold to more than 64 bits are refused.
+            names = scope.of("int", *STORAGE)
+            return self.random.choice(names) if names else str(self.random.randrange(1000))
         roll = self.random.randrange(6)
         if roll < 4:
-            return f"({self.ring(scope, depth - 1)} {self.pick('+', '-', '*', '&', '|', '^')} {self.ring(scope, depth - 1)})"
+            operator = self.pick("+", "-", "*", "&", "|", "^")
+            return f"({self.ring(scope, depth - 1)} {operator} {self.ring(scope, depth - 1)})"
         if roll == 4:
             return f"({self.ring(scope, depth - 1)} << {self.random.randrange(32)})"
         return f"({self.pick('-', '~')}{self.ring(scope, depth - 1)})"
@@ -266,7 +271,8 @@ class Generator:
         if roll == 0:
             return f"u64({self.integer(scope, depth - 1)})"
         if roll == 1:
-            return f"u64({self.unsigned(scope, depth - 1)} {self.pick('+', '-', '*', '^')} {self.unsigned(scope, depth - 1)})"
+            operator = self.pick("+", "-", "*", "^")
+            return f"u64({self.unsigned(scope, depth - 1)} {operator} {self.unsigned(scope, depth - 1)})"
         if roll == 2:
             return f"({self.unsigned(scope, depth - 1)} {self.pick('&', '|', '^')} {self.unsigned(scope, depth - 1)})"
         if roll == 3:
