@@ -4,7 +4,8 @@
     python -m tests.twins.measure --write        and store it in docs/performance-twins.md
 
 The C twin is compiled with `gcc -O2` and general registers only, as the kernel is; the Python kernel by the release
-profile with all checks on. Callgrind counts what `run` executes, callees included: the counts repeat exactly, so they can be gates.
+profile with all checks on. Callgrind counts what `run` executes, callees included: the counts repeat exactly, so that
+they can be gates.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def count_instructions(program: Path, function: str) -> tuple[int, str]:
 
 
 def compiled(source: Path) -> Path:
-    """The native program of a kernel. In a process of its own: the compiler freezes modules as they are when it runs."""
+    """The native program of a kernel. In a process of its own: the compiler freezes modules as they are."""
     script = (
         "import sys; from compiler.driver import Timings, compile_host;"
         "print(compile_host(sys.argv[1], 'release', Timings()).path)"
