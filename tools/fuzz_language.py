@@ -6,7 +6,8 @@
 A round makes `--programs` small programs, runs each under checked CPython (tests/language/checked.py), compiles those
 that do not trap as one file, and compares the output. Of those that trap, `--traps` are compiled alone: they must print
 the same lines and then trap too. A difference is narrowed down to one program, which stays in build/fuzz/ with its seed
-in its name. The same seed makes the same programs. With KRAIT_STRESS=1 in the environment they reclaim at every allocation.
+in its name. The same seed makes the same programs.
+With KRAIT_STRESS=1 in the environment they reclaim at every allocation.
 """
 
 from __future__ import annotations
