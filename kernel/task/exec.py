@@ -25,6 +25,7 @@ from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
 from kernel.task.pids import rename_task, unregister_task
+from kernel.task.process import Process
 from kernel.task.script import parse_script
 from kernel.task.send import interrupt, update_interrupted
 from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
@@ -175,10 +176,15 @@ def _new_credentials(task: Task, file: File) -> Credentials:
 # The point of no return -----------------------------------------------------------------------------------------------
 
 
+def _is_dying(process: Process) -> bool:
+    """Whether the process ends: asked anew after each sleep."""
+    return process.is_exiting
+
+
 def _stop_other_threads(task: Task) -> None:
     """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was quicker."""
     process = task.process
-    if process.is_exiting or process.exec_task is not None:
+    if _is_dying(process) or process.exec_task is not None:
         raise Errno(ERESTARTNOINTR)
     if len(process.threads) > 1:
         process.exec_task = task
@@ -186,10 +192,10 @@ def _stop_other_threads(task: Task) -> None:
             other = process.threads[tid]
             if other is not task:
                 interrupt(other)
-        while len(process.threads) > 1 and not process.is_exiting:
+        while len(process.threads) > 1 and not _is_dying(process):
             process.exec_waiters.sleep(interruptible=False)
         process.exec_task = None
-        if process.is_exiting:
+        if _is_dying(process):
             raise Errno(ERESTARTNOINTR)
     leader = process.leader
     if leader is not None and leader is not task:

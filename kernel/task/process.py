@@ -77,6 +77,7 @@ class Process:
         self.last_stop_signal: int = 0
         # Waiting
         self.child_waiters: WaitQueue = WaitQueue()
+        self.signal_waiters: WaitQueue = WaitQueue()  # signalfd: woken by each signal that becomes pending
         self.exit_waiters: WaitQueue = WaitQueue()  # pidfd, and vfork's parents by task
         self.has_execed: bool = False
         self.is_subreaper: bool = False

@@ -189,6 +189,7 @@ def _queue(process: Process, pending: PendingSignals, task: Task | None, info: S
     sender hears of it (sigqueue(3)). Other signals do without their information.
     """
     uid = 0 if task is None else task.credentials.uid
+    process.signal_waiters.wake_all()
     if pending.add(info, uid, _limit(process)) or info.signo < FIRST_REALTIME or info.code == SI_USER:
         return True
     if not _has_queued(pending, info.signo):
