@@ -6,7 +6,7 @@ as "pipe:[17]".
 
 from typing import Final
 
-from kernel.fs.constants import ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, S_IFIFO, SOCKFS_MAGIC
+from kernel.fs.constants import ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, SOCKFS_MAGIC
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -51,11 +51,8 @@ ANONYMOUS: Final = InternalMount(b"anon_inodefs", ANON_INODE_FS_MAGIC)
 _SHARED_INODE: Final = AnonymousInode(ANONYMOUS.file_system, 1, 0o600)
 
 
-def pipe_path(uid: int, gid: int) -> Path:
-    """A place for a new pipe."""
-    inode = AnonymousInode(PIPES.file_system, PIPES.file_system.new_ino(), S_IFIFO | 0o600)
-    inode.uid = uid
-    inode.gid = gid
+def pipe_path(inode: Inode) -> Path:
+    """The place of a pipe's inode."""
     return PIPES.place(inode, f"pipe:[{inode.ino}]".encode())
 
 

@@ -60,10 +60,12 @@ def _read_requests(address: int, count: int) -> list[PollRequest]:
 
 def _poll(address: int, count: int, deadline_ns: int) -> int:
     requests = _read_requests(address, count)
-    ready = wait_ready(current().files, requests, deadline_ns)
-    for index in range(count):
-        user.write_u16(address + index * 8 + 6, requests[index].found)
-    return ready
+    try:
+        return wait_ready(current().files, requests, deadline_ns)
+    finally:
+        # Also when a signal ended the wait: then nothing was ready.
+        for index in range(count):
+            user.write_u16(address + index * 8 + 6, requests[index].found)
 
 
 def _poll_until(address: int, count: int, deadline_ns: int) -> int:

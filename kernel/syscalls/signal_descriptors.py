@@ -1,0 +1,103 @@
+"""Signals that are read: signalfd(2).
+
+A signal descriptor belongs to nobody: it shows the pending signals of whoever reads or polls it.
+"""
+
+from typing import Final
+
+from kernel.fs.anonymous import anonymous_path
+from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
+from kernel.fs.file import File
+from kernel.lang import EAGAIN, EINVAL, Errno, Span, i32, span_of, u8
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter
+from kernel.syscalls.signals import read_mask
+from kernel.syscalls.table import syscall
+from kernel.task import SIGCHLD, current
+from kernel.task.deliver import take_pending
+from kernel.task.send import update_interrupted
+from kernel.task.siginfo import SignalInfo
+from kernel.task.signals import SI_TIMER
+from kernel.task.words import store_i32, store_i64
+
+_RECORD_SIZE: Final = 128
+
+
+class SignalFile(File):
+    """A signal descriptor."""
+
+    def __init__(self, mask: int, flags: int) -> None:
+        super().__init__(anonymous_path(b"[signalfd]"), O_RDWR | flags)
+        self.mask: int = mask
+
+    def read(self, buffer: Buffer) -> int:
+        if buffer.remaining < _RECORD_SIZE:
+            raise Errno(EINVAL)
+        task = current()
+        done = 0
+        while buffer.remaining >= _RECORD_SIZE and not buffer.faulted:
+            info = take_pending(task, ~self.mask)
+            if info is not None:
+                update_interrupted(task)
+                storage = bytearray(_RECORD_SIZE)
+                fill_record(span_of(storage), info)
+                done += buffer.put(span_of(storage))
+                continue
+            if done > 0:
+                break
+            if self.flags & O_NONBLOCK != 0:
+                raise Errno(EAGAIN)
+            task.process.signal_waiters.sleep()
+        return done
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        task = current()
+        if waiter is not None:
+            waiter.wait_on(task.process.signal_waiters)
+        ready = (task.pending.mask | task.process.pending.mask) & self.mask
+        return READABLE if ready != 0 else 0
+
+    def describe(self) -> bytes:
+        return f"sigmask:\t{self.mask:016x}\n".encode()
+
+
+def fill_record(record: Span[u8], info: SignalInfo) -> None:
+    """struct signalfd_siginfo."""
+    store_i32(record, 0, info.signo)
+    store_i32(record, 4, info.error)
+    store_i32(record, 8, info.code)
+    if info.code == SI_TIMER:
+        store_i32(record, 24, info.first)
+        store_i32(record, 32, info.second)
+    else:
+        store_i32(record, 12, info.first)
+        store_i32(record, 16, info.second)
+    if info.signo == SIGCHLD:
+        store_i32(record, 40, info.third)
+        store_i64(record, 56, info.fourth)
+        store_i64(record, 64, info.fifth)
+    elif info.code < 0:
+        low = info.third & 0xFFFFFFFF
+        store_i32(record, 44, low if low < 1 << 31 else low - (1 << 32))
+        store_i64(record, 48, info.third)
+
+
+@syscall(282, "signalfd", status="Full", args="dpx")
+def signalfd(descriptor: i32, mask: int, size: int) -> int:
+    return signalfd4(descriptor, mask, size, 0)
+
+
+@syscall(289, "signalfd4", status="Full", args="dpxx")
+def signalfd4(descriptor: i32, mask: int, size: int, flags: i32) -> int:
+    if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
+        raise Errno(EINVAL)
+    wanted = read_mask(mask, size)
+    files = current().files
+    if descriptor == -1:
+        return files.install(SignalFile(wanted, flags & O_NONBLOCK), flags & O_CLOEXEC != 0)
+    file = files.get(descriptor)
+    if not isinstance(file, SignalFile):
+        raise Errno(EINVAL)
+    file.mask = wanted
+    current().process.signal_waiters.wake_all()
+    return descriptor
