@@ -214,9 +214,14 @@ class Guest:
         self.expect(r"krait:[^\r\n#]*# $", seconds)
 
     def start(self, command: str) -> None:
-        """Type a command that reads the terminal, and wait until the shell has handed the terminal over to it."""
+        """Type a command that reads the terminal, and wait until the shell has handed the terminal over to it.
+
+        The shell says when it is about to; that it has done so shows nowhere, so a moment must do. A key that comes
+        earlier goes to the shell, which ignores it: on Linux, too.
+        """
         self.send(f"echo rea''dy; {command}\r")
         self.expect(r"^ready\r\n")
+        time.sleep(0.1 * PATIENCE)
 
     def check(self, command: str, seconds: float = 10) -> str:
         """Like `run`, but the command must end with status 0."""
