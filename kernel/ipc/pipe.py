@@ -12,7 +12,7 @@ the ring meanwhile. SIGPIPE is sent by the system call that gets EPIPE.
 
 from typing import Final
 
-from kernel.fs.anonymous import pipe_path
+from kernel.fs.anonymous import PIPES, AnonymousInode, pipe_path
 from kernel.fs.constants import (
     FIONREAD,
     O_ACCMODE,
@@ -24,6 +24,7 @@ from kernel.fs.constants import (
     POLLERR,
     POLLHUP,
     READABLE,
+    S_IFIFO,
     WRITABLE,
 )
 from kernel.fs.file import File
@@ -349,6 +350,16 @@ class PipeFile(File):
         raise Errno(ENOTTY)
 
 
+class PipeInode(AnonymousInode):
+    """The inode of a pipe without a name: it can be opened again through /proc/PID/fd."""
+
+    def __init__(self, pipe: Pipe, credentials: Credentials) -> None:
+        super().__init__(PIPES.file_system, PIPES.file_system.new_ino(), S_IFIFO | 0o600)
+        self.uid = credentials.fsuid
+        self.gid = credentials.fsgid
+        self.pipe: Pipe = pipe
+
+
 class PipeEnds:
     """Both ends of a new pipe."""
 
@@ -360,7 +371,7 @@ class PipeEnds:
 def make_pipe(credentials: Credentials, flags: int) -> PipeEnds:
     """pipe2(2). `flags`: O_NONBLOCK, O_DIRECT."""
     pipe = Pipe()
-    path = pipe_path(credentials.fsuid, credentials.fsgid)
+    path = pipe_path(PipeInode(pipe, credentials))
     reader = PipeFile(path, O_RDONLY | flags, pipe)
     # The reading end was opened before there was a writer, but a pipe's writer counts from the start.
     reader.writer_generation_at_open = -1
@@ -394,7 +405,7 @@ def open_fifo(path: Path, flags: int) -> File:
     """open(2) of a FIFO: waits for the other side, unless it is opened for both or without blocking (fifo(7))."""
     inode = path.inode()
     access = flags & O_ACCMODE
-    pipe = FIFOS.find(inode.ino, inode.file_system.device)
+    pipe = inode.pipe if isinstance(inode, PipeInode) else FIFOS.find(inode.ino, inode.file_system.device)
     nonblocking = flags & O_NONBLOCK != 0
     if access == O_WRONLY and nonblocking and pipe.readers == 0:
         if pipe.writers == 0:
