@@ -48,7 +48,9 @@ def run(command: list[str]) -> None:
 
 def cached_object(source: Path, command: tuple[str, ...], dependencies: list[Path]) -> Path:
     """Compile a C or assembly file, unless it and what it includes are unchanged."""
-    key = hashlib.sha256(" ".join((*command, *(file_hash(path) for path in [source, *dependencies]))).encode())
+    # The name goes into the image's symbol table, so it must not depend on where the checkout and the cache lie.
+    words = [word.replace(str(CACHE), "CACHE").replace(str(ROOT), ".") for word in command]
+    key = hashlib.sha256(" ".join((*words, *(file_hash(path) for path in [source, *dependencies]))).encode())
     path = CACHE / f"{source.stem}-{key.hexdigest()[:24]}.o"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
