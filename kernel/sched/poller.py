@@ -78,7 +78,7 @@ class Poller(PollWaiter):
         self.happened = False
 
     def has_happened(self) -> bool:
-        """Whether a queue was woken in this round. A call, because the type checker believes that a tested flag stays false."""
+        """Whether a queue was woken in this round. A call: to a type checker, a flag found false stays false."""
         return self.happened
 
     @sleeps

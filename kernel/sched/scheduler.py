@@ -268,7 +268,10 @@ def exit_thread() -> None:
 
 @noraise
 def tick(from_user: bool) -> None:
-    """The timer interrupt: run timers, sample what the processor does, end slices. `from_user`: the sample is a program's, not the kernel's."""
+    """The timer interrupt: run timers, sample what the processor does, end slices.
+
+    `from_user`: the sample is a program's, not the kernel's.
+    """
     processor = this_processor()
     now_ns = monotonic_ns()
     sample_ns = max(0, now_ns - processor.ticked_at_ns)
