@@ -11,8 +11,7 @@ Context: may sleep, because a user page may have to be read from a disk first.
 from typing import Final
 
 from arch.x86_64 import usercopy
-from kernel.lang import Errno, Span, span_of, u8
-from kernel.lang import EFAULT, ENAMETOOLONG
+from kernel.lang import EFAULT, ENAMETOOLONG, Errno, Span, span_of, u8
 
 USER_LIMIT: Final = 1 << 47
 _SHORT: Final = 128  # most strings fit
