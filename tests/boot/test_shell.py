@@ -93,7 +93,7 @@ def test_job_control(shell: Guest) -> None:
     shell.send(CTRL_C)
     shell.expect_prompt()
     assert shell.run("jobs") == ""
-    shell.run("sleep 1000 &")
+    shell.run("sleep 1000 & sleep 0.1")  # until it has started, it ignores the signal, as the shell does
     assert "Terminated" in shell.run("kill %1; sleep 0.2") + shell.run("true")
 
 
