@@ -14,13 +14,13 @@ from kernel.lang import final
 from kernel.lang.unsafe import span_at, symbol_address
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, frame_span
 from kernel.mm.objects import FixedPages
-from kernel.time.clock import base_ns, counter_base, counter_scale, monotonic_ns, realtime_offset_ns
+from kernel.time.clock import NS_PER_SECOND, base_ns, counter_base, counter_scale, monotonic_ns, realtime_offset_ns
 
 _SEQUENCE: Final = 0
 _BASE_COUNTER: Final = 8
-_BASE_NS: Final = 16
-_SCALE: Final = 24
-_REALTIME_OFFSET: Final = 32
+_MONOTONIC: Final = 16  # seconds, then nanoseconds, at the base
+_SCALE: Final = 32
+_REALTIME: Final = 40
 
 
 @final
@@ -63,9 +63,9 @@ def update() -> None:
     _vdso.sequence = (_vdso.sequence + 2) & 0x7FFF_FFFE
     data.store_u32(_SEQUENCE, _vdso.sequence | 1)
     _store(_BASE_COUNTER, counter_base())
-    _store(_BASE_NS, base_ns())
+    _store_time(_MONOTONIC, base_ns())
     _store(_SCALE, counter_scale())
-    _store(_REALTIME_OFFSET, realtime_offset_ns())
+    _store_time(_REALTIME, base_ns() + realtime_offset_ns())
     data.store_u32(_SEQUENCE, _vdso.sequence)
 
 
@@ -73,6 +73,12 @@ def follow_clock() -> None:
     """From the tick: update if the clock's base has moved, so that both ways to the time agree to the nanosecond."""
     if _vdso.data != NO_FRAME and counter_base() != _vdso.shown_base:
         update()
+
+
+def _store_time(offset: int, time_ns: int) -> None:
+    """Divided here, once a move of the base, so that programs need not divide."""
+    _store(offset, time_ns // NS_PER_SECOND)
+    _store(offset + 8, time_ns % NS_PER_SECOND)
 
 
 def _store(offset: int, value: int) -> None:
