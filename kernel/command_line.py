@@ -1,7 +1,8 @@
 """The kernel's command line: words of the form name or name=value, separated by blanks.
 
-Words that the kernel does not know go to the first program: those with a value to its environment, the others to its arguments, and so does everything behind `--`
-(bootparam(7)). The parameters are documented in docs/kernel-parameters.md.
+Words that the kernel does not know go to the first program: those with a value to its environment, the others to its
+arguments, and so does everything behind `--` (bootparam(7)). The parameters are documented in
+docs/kernel-parameters.md.
 """
 
 from typing import Final
@@ -21,7 +22,9 @@ _KNOWN: Final[list[bytes]] = [
     b"mem",
     b"trace",
 ]
-"""Parameters that do not reach the first program. Those about a root device are known, though a device can't be the root yet."""
+"""Parameters that do not reach the first program. Those about a root device are known, though a device can't be the
+root yet.
+"""
 
 _SIZE_LIMIT: Final = 1 << 50
 
@@ -56,7 +59,8 @@ def console_index(line: bytes) -> int:
 
 
 def number_of(line: bytes, name: bytes, default: int) -> int:
-    """The value of `name=N`, a decimal number that may be negative; `default` where there is none or it is no number."""
+    """The value of `name=N`, a decimal number that may be negative; `default` where there is none or it is no number.
+    """
     text = value_of(line, name)
     if text is None:
         return default
@@ -115,7 +119,9 @@ def arguments_for_init(line: bytes) -> list[bytes]:
 
 
 def environment_for_init(line: bytes) -> list[bytes]:
-    """HOME and TERM, and words with a value that the kernel does not know. A name with a dot is a module's parameter, and goes nowhere."""
+    """HOME and TERM, and words with a value that the kernel does not know. A name with a dot is a module's parameter,
+    and goes nowhere.
+    """
     found: list[bytes] = [b"HOME=/", b"TERM=linux"]
     for word in line.split(b" "):
         if word == b"--":
@@ -139,7 +145,8 @@ def environment_for_init(line: bytes) -> list[bytes]:
 def init_candidates(line: bytes) -> list[bytes]:
     """Programs to run first, in the order of trying: `rdinit=`, `init=`, then the customary places.
 
-    Linux ignores `init=` where the initial RAM disk has an /init, because that one stands for a root file system to come; here it is the root file system.
+    Linux ignores `init=` where the initial RAM disk has an /init, because that one stands for a root file system to
+    come; here it is the root file system.
     """
     found: list[bytes] = []
     for name in (b"rdinit", b"init"):

@@ -15,7 +15,8 @@ from kernel.task.init import start_first_process
 
 
 def start_user_space() -> None:
-    """Mount the root, unpack the archive, and make process 1, which runs once the boot thread gives up the processor."""
+    """Mount the root, unpack the archive, and make process 1, which runs once the boot thread gives up the processor.
+    """
     line = boot_info.command_line()
     if command_line.has_word(line, b"root"):
         log.error("root=: no root on a device yet: the initial RAM disk is the root file system")

@@ -5,11 +5,10 @@ Works on the boot stub's direct map, which reaches to 4 GiB.
 
 from typing import Final
 
-from kernel.lang.unsafe import fill_bytes, load_u8, span_at, symbol_address
-
 from arch.x86_64.bootinfo import OUT_OF_REACH, BootInfo, BootInfoError, PhysicalMemory
 from arch.x86_64.layout import PAGE_SIZE, direct_map, physical_of
 from kernel.lang import Span, panic, u8
+from kernel.lang.unsafe import fill_bytes, load_u8, span_at, symbol_address
 
 REACH: Final = 1 << 32
 
@@ -80,6 +79,7 @@ def reserve_image(info: BootInfo) -> None:
 def initrd_span(info: BootInfo) -> Span[u8]:
     """The initial RAM disk's bytes, through the direct map; empty if there is none.
 
-    Safety: the loader said where it is, and it was checked against the memory map; its pages are reserved until they are released.
+    Safety: the loader said where it is, and it was checked against the memory map; its pages are reserved until they
+    are released.
     """
     return span_at(direct_map(info.initrd_start), max(0, info.initrd_end - info.initrd_start))

@@ -1,6 +1,7 @@
 """The root of the tree: a tmpfs that holds what the initial archive brings.
 
-Before the archive it gets what Linux's built-in one has, /dev/console and /root, so that an archive without device nodes still has a console.
+Before the archive it gets what Linux's built-in one has, /dev/console and /root, so that an archive without device
+nodes still has a console.
 """
 
 from typing import Final

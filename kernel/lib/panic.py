@@ -1,10 +1,13 @@
-"""What happens when the kernel has a bug: a Python traceback on the console, and the end of the thread or of the machine.
+"""What happens when the kernel has a bug: a Python traceback on the console, and the end of the thread or of the
+machine.
 
-Compiled checks trap with the instruction `ud1`, whose operand holds the kind of bug (docs/compiler-abi.md). `kernel_fault` describes it and returns if the kernel may
-go on without the thread ("oops"); otherwise the machine stops: it restarts after `panic=` seconds, at once if that is negative, and stays halted if it is 0.
+Compiled checks trap with the instruction `ud1`, whose operand holds the kind of bug (docs/compiler-abi.md).
+`kernel_fault` describes it and returns if the kernel may go on without the thread ("oops"); otherwise the machine
+stops: it restarts after `panic=` seconds, at once if that is negative, and stays halted if it is 0.
 
 Context: any, with the heap in any state: nothing is allocated.
-Safety: reads the five bytes of the trapped instruction only where it lies in the kernel's text, and a message's text in place.
+Safety: reads the five bytes of the trapped instruction only where it lies in the kernel's text, and a message's text in
+place.
 """
 
 from collections.abc import Callable
@@ -94,7 +97,8 @@ def _write_cause(frame: TrapFrame) -> None:
         write_text(PANIC, _TRAPS[kind])
         if message is not None:
             write_text(PANIC, b": ")
-            PANIC.write(span_at(address_of(message) + 16, len(message)))  # a str's UTF-8, where docs/compiler-abi.md says
+            # A str's UTF-8 lies where docs/compiler-abi.md says.
+            PANIC.write(span_at(address_of(message) + 16, len(message)))
     else:
         write_text(PANIC, _fault_name(frame.vector))
         write_text(PANIC, b", error code ")

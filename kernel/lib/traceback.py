@@ -1,11 +1,13 @@
-"""From the kernel's return addresses to Python frames: the reader of the image's line table (compiler/lines.py describes it).
+"""From the kernel's return addresses to Python frames: the reader of the image's line table (compiler/lines.py
+describes it).
 
-A chain of frame pointers gives the return addresses; the table gives for each the functions that were inlined there, with file and line. Printed as Python prints
-tracebacks, most recent call last.
+A chain of frame pointers gives the return addresses; the table gives for each the functions that were inlined there,
+with file and line. Printed as Python prints tracebacks, most recent call last.
 
 Context: any, and with the heap in any state: nothing is allocated. One processor at a time.
-Safety: reads the table between the symbols that the linker set, with every offset checked against its end, and the two words at a frame pointer only where the pointer
-lies inside the given stack, aligned, and above the last one. A damaged table ends a search; it is not followed out of its bounds.
+Safety: reads the table between the symbols that the linker set, with every offset checked against its end, and the two
+words at a frame pointer only where the pointer lies inside the given stack, aligned, and above the last one. A damaged
+table ends a search; it is not followed out of its bounds.
 """
 
 from typing import Final

@@ -1,7 +1,8 @@
 """What /proc is made of: directories of fixed entries, files whose text is made when it is read, links.
 
-A file's text is made at the first read of an open description, and anew at each read from offset 0; between those a reader sees one text, whatever happens meanwhile.
-So reading in small pieces gives a consistent answer, as Linux's seq_file does.
+A file's text is made at the first read of an open description, and anew at each read from offset 0; between those a
+reader sees one text, whatever happens meanwhile. So reading in small pieces gives a consistent answer, as Linux's
+seq_file does.
 
 Context: making a text may sleep where it reads user memory. Sizes are 0, as on Linux.
 """

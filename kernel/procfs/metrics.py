@@ -1,4 +1,6 @@
-"""/proc/metrics: the kernel's figures in the text format of Prometheus (exposition format 0.0.4). Krait's own; Linux has no such file."""
+"""/proc/metrics: the kernel's figures in the text format of Prometheus (exposition format 0.0.4). Krait's own; Linux
+has no such file.
+"""
 
 from kernel.fs.path import MOUNTS
 from kernel.lib.log import log

@@ -1,4 +1,6 @@
-"""Files of /proc/PID that can be written: the name, and who dies first when memory runs out (proc_pid_oom_score_adj(5))."""
+"""Files of /proc/PID that can be written: the name, and who dies first when memory runs out
+(proc_pid_oom_score_adj(5)).
+"""
 
 from typing import Final
 

@@ -1,6 +1,7 @@
 """/proc/PID/{cwd,exe,root,fd,fdinfo}: places and open files of a process (proc_pid_fd(5)).
 
-Following such a link leads to the very file, even if its name is gone; reading it gives a name for people. Only who may look into the process can do either.
+Following such a link leads to the very file, even if its name is gone; reading it gives a name for people. Only who may
+look into the process can do either.
 """
 
 from typing import Final
@@ -158,5 +159,6 @@ class DescriptorText(TextInode):
         table = task.file_table
         if table is not None and table.closes_on_exec(self.descriptor):
             flags |= O_CLOEXEC
-        text = f"pos:\t{file.position}\nflags:\t0{flags:o}\nmnt_id:\t{file.path.mount.identifier}\nino:\t{file.inode.ino}\n"
+        text = f"pos:\t{file.position}\nflags:\t0{flags:o}\n"
+        text += f"mnt_id:\t{file.path.mount.identifier}\nino:\t{file.inode.ino}\n"
         return text.encode() + file.describe()

@@ -1,6 +1,8 @@
-"""Files of /proc/PID that show its memory: the arguments, the environment, the areas (proc_pid_cmdline(5), proc_pid_maps(5), …).
+"""Files of /proc/PID that show its memory: the arguments, the environment, the areas (proc_pid_cmdline(5),
+proc_pid_maps(5), …).
 
-Another process's memory is read page by page through its address space. Nothing is faulted in: a page that is not there yet, or not there any more, ends the text.
+Another process's memory is read page by page through its address space. Nothing is faulted in: a page that is not there
+yet, or not there any more, ends the text.
 """
 
 from typing import Final
@@ -67,7 +69,8 @@ def command_line(subject: Subject) -> bytes:
         return b""
     text = bytes(read_memory(space, space.argument_start, space.argument_end))
     if len(text) > 0 and len(text) == space.argument_end - space.argument_start and text[len(text) - 1] != 0:
-        # The program wrote a longer title over its arguments (setproctitle(3)): it goes on into the environment, up to a NUL.
+        # The program wrote a longer title over its arguments (setproctitle(3)): it goes on into the environment, up to
+        # a NUL.
         more = bytes(read_memory(space, space.argument_end, space.environment_end))
         end = more.find(b"\0")
         text += more if end < 0 else more[:end]
@@ -102,7 +105,8 @@ def area_line(area: Area) -> bytes:
         offset = area.offset
         if len(name) == 0:
             name = source.name()
-    text = f"{area.start:08x}-{area.end:08x} {_permissions(area)} {offset:08x} {device >> 8:02x}:{device & 0xFF:02x} {ino} "
+    text = f"{area.start:08x}-{area.end:08x} {_permissions(area)} {offset:08x} "
+    text += f"{device >> 8:02x}:{device & 0xFF:02x} {ino} "
     line = bytearray(text.encode())
     if len(name) > 0:
         while len(line) < _NAME_COLUMN:
@@ -125,7 +129,9 @@ def maps(subject: Subject) -> bytes:
 
 @final
 class Resident:
-    """Pages of some areas that are there, in KiB by kind. A page that several tables map is shared; each counts its part for Pss."""
+    """Pages of some areas that are there, in KiB by kind. A page that several tables map is shared; each counts its
+    part for Pss.
+    """
 
     def __init__(self) -> None:
         self.resident: int = 0
@@ -176,7 +182,8 @@ def smaps(subject: Subject) -> bytes:
         resident = Resident()
         resident.count(space, area)
         text.extend(area_line(area))
-        text.extend((_figure("Size", (area.end - area.start) // 1024) + _figure("KernelPageSize", _KIB_PER_PAGE)).encode())
+        size_kib = (area.end - area.start) // 1024
+        text.extend((_figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)).encode())
         text.extend(resident.lines())
     return bytes(text)
 

@@ -86,8 +86,10 @@ def stat(subject: Subject) -> bytes:
     flags = (0 if process.has_execed else _FLAG_FORKED) | (_FLAG_SUPERUSER if task.credentials.capable() else 0)
     text = f") {state_letter(process, task)} {process.parent_id} {process.group} {process.session_id} {terminal}"
     text += f" {_foreground_group(terminal)} {flags} {usage.minor_faults} {process.waited.minor_faults}"
-    text += f" {usage.major_faults} {process.waited.major_faults} {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
-    text += f" {_clock_ticks(process.waited.user_ns)} {_clock_ticks(process.waited.system_ns)} {_priority(task)} {task.nice}"
+    text += f" {usage.major_faults} {process.waited.major_faults}"
+    text += f" {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
+    text += f" {_clock_ticks(process.waited.user_ns)} {_clock_ticks(process.waited.system_ns)}"
+    text += f" {_priority(task)} {task.nice}"
     started_ns = process.started_ns if subject.tid == 0 else task.started_ns
     text += f" {process.thread_count()} 0 {_clock_ticks(started_ns)}"
     text += _stat_memory(subject)
@@ -206,13 +208,15 @@ def _escape(name: bytes) -> bytes:
 def _identity_lines(subject: Subject, task: Task) -> bytes:
     process = subject.process
     who = task.credentials
-    text = f"Uid:\t{who.uid}\t{who.euid}\t{who.suid}\t{who.fsuid}\nGid:\t{who.gid}\t{who.egid}\t{who.sgid}\t{who.fsgid}\n"
+    text = f"Uid:\t{who.uid}\t{who.euid}\t{who.suid}\t{who.fsuid}\n"
+    text += f"Gid:\t{who.gid}\t{who.egid}\t{who.sgid}\t{who.fsgid}\n"
     table = task.file_table
     size = 0 if table is None else max(64, (table.size() + 63) // 64 * 64)
     text += f"FDSize:\t{size}\nGroups:\t"
     for group in who.groups:
         text += f"{group} "
-    text += f"\nNStgid:\t{process.pid}\nNSpid:\t{subject.number()}\nNSpgid:\t{process.group}\nNSsid:\t{process.session_id}\nKthread:\t0\n"
+    text += f"\nNStgid:\t{process.pid}\nNSpid:\t{subject.number()}\nNSpgid:\t{process.group}\n"
+    text += f"NSsid:\t{process.session_id}\nKthread:\t0\n"
     return text.encode()
 
 
@@ -227,9 +231,11 @@ def _memory_lines(subject: Subject) -> bytes:
     sizes = MemorySizes(space)
     total = space.mapped_bytes // 1024
     text = _size_line("VmPeak", total) + _size_line("VmSize", total) + _size_line("VmLck", 0) + _size_line("VmPin", 0)
-    text += _size_line("VmHWM", space.peak_resident * _KIB_PER_PAGE) + _size_line("VmRSS", space.resident * _KIB_PER_PAGE)
+    text += _size_line("VmHWM", space.peak_resident * _KIB_PER_PAGE)
+    text += _size_line("VmRSS", space.resident * _KIB_PER_PAGE)
     text += _size_line("VmData", sizes.data // 1024) + _size_line("VmStk", sizes.stack // 1024)
-    text += _size_line("VmExe", sizes.code // 1024) + _size_line("VmLib", sizes.libraries // 1024) + _size_line("VmSwap", 0)
+    text += _size_line("VmExe", sizes.code // 1024) + _size_line("VmLib", sizes.libraries // 1024)
+    text += _size_line("VmSwap", 0)
     return text.encode()
 
 
@@ -307,7 +313,8 @@ def limits(subject: Subject) -> bytes:
     text = _padded("Limit", 26) + _padded("Soft Limit", 21) + _padded("Hard Limit", 21) + "Units     \n"
     for i in range(LIMIT_COUNT):
         text += _padded(_LIMIT_NAMES[i], 26) + _padded(_limit_text(limits_.soft[i]), 21)
-        text += _padded(_limit_text(limits_.hard[i]), 21) + (_padded(_LIMIT_UNITS[i], 10) if _LIMIT_UNITS[i] else "") + "\n"
+        units = _LIMIT_UNITS[i]
+        text += _padded(_limit_text(limits_.hard[i]), 21) + (_padded(units, 10) if len(units) > 0 else "") + "\n"
     return text.encode()
 
 

@@ -1,6 +1,7 @@
 """Whom a file of /proc/PID tells of: a process, or one of its threads; and who may look.
 
-A subject can end at any time between looking it up and reading. Then its files give ESRCH, or nothing where Linux gives nothing.
+A subject can end at any time between looking it up and reading. Then its files give ESRCH, or nothing where Linux gives
+nothing.
 """
 
 from kernel.lang import EACCES, ESRCH, Errno, final

@@ -3,6 +3,8 @@
 What Krait does not have is shown as 0: there is no swap, no page cache on disk, one processor.
 """
 
+from typing import Final
+
 from arch.x86_64 import cpu
 from kernel.fs.devices import CHAR_DEVICES
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
@@ -15,11 +17,11 @@ from kernel.physical_memory import boot_info
 from kernel.sched.scheduler import LOAD_ONE, this_processor
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
 from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
-from kernel.task.pids import find_process, last_pid, process_ids, task_count
+from kernel.task.pids import find_process, last_pid, process_ids
 from kernel.time.clock import NS_PER_SECOND, boottime_ns, counter_frequency_hz, realtime_ns
 
-_KIB_PER_PAGE = PAGE_SIZE // 1024
-_NS_PER_TICK = 10_000_000
+_KIB_PER_PAGE: Final = PAGE_SIZE // 1024
+_NS_PER_TICK: Final = 10_000_000
 
 
 def uptime() -> bytes:
@@ -54,7 +56,7 @@ def shared_pages() -> int:
     pages = 0
     for mount in MOUNTS:
         file_system = mount.file_system
-        if isinstance(file_system, Tmpfs) and mount.root.parent is None and _is_first_mount(mount.identifier, file_system):
+        if isinstance(file_system, Tmpfs) and _is_first_mount(mount.identifier, file_system):
             pages += file_system.pages_used
     return pages
 
@@ -141,12 +143,13 @@ def command_line_text() -> bytes:
 # The processor --------------------------------------------------------------------------------------------------------
 
 # Names of the bits of CPUID's leaf 1, EDX and ECX, as Linux calls them; empty ones are not shown.
-_EDX_FLAGS: list[str] = (
-    "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi mmx fxsr sse sse2 ss ht tm ia64 pbe"
+_EDX_FLAGS: Final[list[str]] = (
+    "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov "
+    "pat pse36 pn clflush - dts acpi mmx fxsr sse sse2 ss ht tm ia64 pbe"
 ).split(" ")
-_ECX_FLAGS: list[str] = (
-    "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - pcid dca sse4_1 sse4_2 x2apic movbe popcnt "
-    "tsc_deadline_timer aes xsave osxsave avx f16c rdrand hypervisor"
+_ECX_FLAGS: Final[list[str]] = (
+    "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm "
+    "- pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave osxsave avx f16c rdrand hypervisor"
 ).split(" ")
 
 
@@ -208,7 +211,8 @@ def cpuinfo() -> bytes:
     khz = counter_frequency_hz() // 1000
     text = f"processor\t: 0\nvendor_id\t: {_vendor()}\ncpu family\t: {family}\nmodel\t\t: {model}\n"
     text += f"model name\t: {_model_name()}\nstepping\t: {signature & 15}\n"
-    text += f"cpu MHz\t\t: {khz // 1000}.{khz % 1000:03d}\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n"
+    text += f"cpu MHz\t\t: {khz // 1000}.{khz % 1000:03d}\n"
+    text += "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n"
     text += f"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:{_flags()}\n"
     text += f"bogomips\t: {khz // 500}.{khz // 5 % 100:02d}\nclflush size\t: 64\n"
     text += "address sizes\t: 40 bits physical, 48 bits virtual\n\n"
@@ -268,8 +272,3 @@ def vmstat() -> bytes:
     text += f"nr_file_pages {shared_pages()}\nnr_dirty 0\nnr_writeback 0\nnr_shmem {shared_pages()}\n"
     text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n"
     return text.encode()
-
-
-def tasks_in_use() -> int:
-    """Threads of programs."""
-    return task_count()

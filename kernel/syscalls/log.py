@@ -1,7 +1,8 @@
 """The kernel's log, read and cleared by programs (syslog(2), dmesg(1)).
 
-Reading that consumes (actions 0, 2, 9) has a position of its own, which all readers share. It does not wait: the log tells nobody of new records, so a read of nothing
-returns 0. Lines look like "<6>[    1.234567] text", as Linux gives them.
+Reading that consumes (actions 0, 2, 9) has a position of its own, which all readers share. It does not wait: the log
+tells nobody of new records, so a read of nothing returns 0. Lines look like "<6>[    1.234567] text", as Linux gives
+them.
 """
 
 from typing import Final

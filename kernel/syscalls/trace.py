@@ -1,7 +1,8 @@
 """System call tracing: `trace=` on the kernel's command line prints calls to the log, much as strace(1) does.
 
-`trace` or `trace=all` traces every call, `trace=open,read` those. How the arguments look comes from the table: a letter each, `d` for a number, `x` and `p` in hexadecimal,
-`o` in octal, `s` for a string in user memory. Calls that never return are printed when they are made.
+`trace` or `trace=all` traces every call, `trace=open,read` those. How the arguments look comes from the table: a letter
+each, `d` for a number, `x` and `p` in hexadecimal, `o` in octal, `s` for a string in user memory. Calls that never
+return are printed when they are made.
 
 Context: system calls. A line that finds no memory is left out.
 """

@@ -1,4 +1,5 @@
-"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: the one processor; there are no buses or block devices to show.
+"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: the one processor; there are no buses or
+block devices to show.
 
 Context: see kernel/procfs/entries.py, whose directories and texts this tree is made of.
 """
