@@ -60,7 +60,9 @@ class NoneLit(Expr):
 
 @dataclass
 class Local(Expr):
-    """A local variable or parameter of the enclosing function. Its declared type is in `Function.locals`; `type` may be narrower."""
+    """A local variable or parameter of the enclosing function. Its declared type is in `Function.locals`; `type` may be
+    narrower.
+    """
 
     name: str
 
@@ -165,8 +167,9 @@ class Walrus(Expr):
 class CallFunction(Expr):
     """A call of a known function, static method or (non-virtual, by class) method: `Base.f(self)`, `super().f()`.
 
-    `function` is its full name; `type_args` bind its type variables (and, for methods, its class's), by name. Arguments are in the order of
-    parameters; defaults are filled in (as expressions of the default's constant value or Global references).
+    `function` is its full name; `type_args` bind its type variables (and, for methods, its class's), by name. Arguments
+    are in the order of parameters; defaults are filled in (as expressions of the default's constant value or Global
+    references).
     """
 
     function: str
@@ -176,11 +179,12 @@ class CallFunction(Expr):
 
 @dataclass
 class CallMethod(Expr):
-    """`receiver.method(args)` on a class, struct or bounded type variable: dispatch by the receiver's type; virtual where overridden.
+    """`receiver.method(args)` on a class, struct or bounded type variable: dispatch by the receiver's type; virtual
+    where overridden.
 
-    `owner` is the full name of the class where mypy found the method (of the bound, for a type variable: look it up again after
-    substitution). Also property reads (`is_property`) and operator methods (`__getitem__`, `__len__`, `__contains__`, `__enter__` …) of
-    classes, run-time containers included. Arguments without the receiver.
+    `owner` is the full name of the class where mypy found the method (of the bound, for a type variable: look it up
+    again after substitution). Also property reads (`is_property`) and operator methods (`__getitem__`, `__len__`,
+    `__contains__`, `__enter__` …) of classes, run-time containers included. Arguments without the receiver.
     """
 
     receiver: Expr
@@ -193,11 +197,12 @@ class CallMethod(Expr):
 
 @dataclass
 class CallBuiltin(Expr):
-    """A builtin or an intrinsic of the prelude, by name: "len" "abs" "min" "max" "ord" "chr" "bool" "hash" "isinstance" "print" "panic" "sizeof"
-    "offsetof" "bytes" "span_of" "bytes_of" "struct_at" "weak" "divmod" "any" "all" "sum" "sorted" …, intrinsics as "unsafe.load_u8", "cpu.outb", methods of
-    builtin value types as "bytes.find", "str.encode", "Span.copy_from", "Span.__getitem__" (index), "Span.slice", "bytes.slice", "Array.__getitem__", "Array.span",
-    "Weak.get", "Enum.value", "Enum.name" …: the receiver is args[0]. `type_operands` are classes given as arguments (sizeof(S), object_at(C, a), isinstance), in order,
-    and are not in args.
+    """A builtin or an intrinsic of the prelude, by name: "len" "abs" "min" "max" "ord" "chr" "bool" "hash" "isinstance"
+    "print" "panic" "sizeof" "offsetof" "bytes" "span_of" "bytes_of" "struct_at" "weak" "divmod" "any" "all" "sum"
+    "sorted" …, intrinsics as "unsafe.load_u8", "cpu.outb", methods of builtin value types as "bytes.find",
+    "str.encode", "Span.copy_from", "Span.__getitem__" (index), "Span.slice", "bytes.slice", "Array.__getitem__",
+    "Array.span", "Weak.get", "Enum.value", "Enum.name" …: the receiver is args[0]. `type_operands` are classes given as
+    arguments (sizeof(S), object_at(C, a), isinstance), in order, and are not in args.
     """
 
     name: str
@@ -208,7 +213,9 @@ class CallBuiltin(Expr):
 
 @dataclass
 class CallValue(Expr):
-    """A call through a function value (a `Callable` field, parameter, element) or of a lambda parameter that is inlined."""
+    """A call through a function value (a `Callable` field, parameter, element) or of a lambda parameter that is
+    inlined.
+    """
 
     callee: Expr
     args: list[Expr]
@@ -216,8 +223,10 @@ class CallValue(Expr):
 
 @dataclass
 class Cast(Expr):
-    """`u32(x)`, `int(x)`, `u64(x)`, `bool(x)`; `wrapping` when an explicit cast to a fixed-width type wraps. The front end leaves storing conversions
-    (a checked narrowing into a u8 field) implicit: the back end does them where the target's type differs."""
+    """`u32(x)`, `int(x)`, `u64(x)`, `bool(x)`; `wrapping` when an explicit cast to a fixed-width type wraps. The front
+    end leaves storing conversions (a checked narrowing into a u8 field) implicit: the back end does them where the
+    target's type differs.
+    """
 
     value: Expr
     wrapping: bool
@@ -225,8 +234,8 @@ class Cast(Expr):
 
 @dataclass
 class New(Expr):
-    """Construct a class or struct: `type` says which, with its type arguments. For classes, args are `__init__`'s (defaults filled in); for
-    structs `fields` are the keyword arguments."""
+    """Construct a class or struct: `type` says which, with its type arguments. For classes, args are `__init__`'s
+    (defaults filled in); for structs `fields` are the keyword arguments."""
 
     args: list[Expr]
     fields: dict[str, Expr] = field(default_factory=dict)
@@ -260,7 +269,9 @@ class TupleIndex(Expr):
 
 @dataclass
 class Comprehension(Expr):
-    """`[element for target in iterable if cond …]`: a list (`type`), or with `kind` "any"/"all"/"sum" the reduction of a generator expression."""
+    """`[element for target in iterable if cond …]`: a list (`type`), or with `kind` "any"/"all"/"sum" the reduction of
+    a generator expression.
+    """
 
     element: Expr
     clauses: list[ForClause]
@@ -322,7 +333,9 @@ class FieldTarget(Target):
 
 @dataclass
 class IndexTarget(Target):
-    """`container[index] = …`: of Span, Array (value types). For classes (list, dict, bytearray) the front end makes a CallMethod of `__setitem__`."""
+    """`container[index] = …`: of Span, Array (value types). For classes (list, dict, bytearray) the front end makes a
+    CallMethod of `__setitem__`.
+    """
 
     container: Expr
     index: Expr
@@ -398,8 +411,10 @@ class While(Stmt):
 
 @dataclass
 class For(Stmt):
-    """`for target in iterable`: the back end dispatches on the iterable: CallBuiltin "range"/"enumerate"/"zip"/"reversed", a call of a generator function,
-    or a value by its type (run-time containers: by their `__len__` and an index, or the entries of Dict)."""
+    """`for target in iterable`: the back end dispatches on the iterable: CallBuiltin
+    "range"/"enumerate"/"zip"/"reversed", a call of a generator function, or a value by its type (run-time containers:
+    by their `__len__` and an index, or the entries of Dict).
+    """
 
     target: Target
     iterable: Expr
@@ -557,8 +572,11 @@ class Function:
     is_property: bool = False
     is_generator: bool = False
     is_lambda: bool = False
-    returns_view: bool = False  # the result is a struct or Array that lives elsewhere (`return struct_at_address(…)`, a parameter, a field): its address is returned, nothing is copied
-    errors: list[Diagnostic] = field(default_factory=list)  # broken rules of the subset: reported only if the function is reached; the body may be partial
+    # the result is a struct or Array that lives elsewhere (`return struct_at_address(…)`, a parameter, a field): its
+    # address is returned, nothing is copied
+    returns_view: bool = False
+    # broken rules of the subset: reported only if the function is reached; the body may be partial
+    errors: list[Diagnostic] = field(default_factory=list)
 
 
 @dataclass
@@ -575,7 +593,8 @@ class ClassDecl:
     final: bool = False
     packed: bool = False
     base_names: list[str] = field(default_factory=list)  # protocols it names
-    errors: list[Diagnostic] = field(default_factory=list)  # broken rules of the declaration: reported if the class is reached
+    # broken rules of the declaration: reported if the class is reached
+    errors: list[Diagnostic] = field(default_factory=list)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Types of Kernel Python as the compiler sees them: immutable values, compared by content.
 
-The front end makes them from mypy's types; the back end substitutes type variables (`substitute`) when it monomorphises.
-NewTypes are erased to what they wrap; `Final`, `ClassVar` and `Literal` to the underlying type.
+The front end makes them from mypy's types; the back end substitutes type variables (`substitute`) when it
+monomorphises. NewTypes are erased to what they wrap; `Final`, `ClassVar` and `Literal` to the underlying type.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class ClassType(Type):
     """A heap class by its full name ("kernel.fs.inode.Inode"), with type arguments where generic.
 
     The containers are classes of the run-time library: list is "kernel.lang.runtime.containers.List", dict
-    "….Dict", deque "….Deque", bytearray "….ByteArray"; the front end maps the builtins to them, so that the back end knows no
-    containers beyond literals, comprehensions and iteration.
+    "….Dict", deque "….Deque", bytearray "….ByteArray"; the front end maps the builtins to them, so that the back end
+    knows no containers beyond literals, comprehensions and iteration.
     """
 
     name: str
@@ -108,7 +108,9 @@ class SpanType(Type):
 
 @dataclass(frozen=True)
 class RawArrayType(Type):
-    """`RawArray[T]` (run-time library only): a heap block of T whose length is its header's `count` field, not bounds-checked."""
+    """`RawArray[T]` (run-time library only): a heap block of T whose length is its header's `count` field, not
+    bounds-checked.
+    """
 
     element: Type
 

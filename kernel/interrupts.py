@@ -1,7 +1,8 @@
 """Interrupt lines: which driver answers which.
 
 A table by line number was left out: three lines are in use, and each is a call that one can follow.
-Context: interrupt; nothing here sleeps. Allocating is allowed: interrupts come only where no kernel code holds the heap.
+Context: interrupt; nothing here sleeps. Allocating is allowed: interrupts come only where no kernel code holds the
+heap.
 """
 
 from kernel.drivers import pic8259, pit, serial16550

@@ -173,7 +173,9 @@ def run(options: argparse.Namespace) -> int:
     overlay = _program_overlay(options, keyboard) if single else _terminal_overlay()
     image = _root_image(options)
     kernel = _kernel(options)
-    parameters = " ".join(word for word in (PARAMETERS, "quiet loglevel=1 panic=-1" if single else "", options.append) if word)
+    parameters = " ".join(
+        word for word in (PARAMETERS, "quiet loglevel=1 panic=-1" if single else "", options.append) if word
+    )
     with tempfile.TemporaryDirectory(prefix="krait-run-") as scratch:
         initrd = Path(scratch) / "initrd"
         initrd.write_bytes(cpio.extend(image, overlay) if overlay.entries else image)

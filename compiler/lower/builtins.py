@@ -108,7 +108,9 @@ def check_index(fn: FunctionLowerer, index: Value, count: Value) -> None:
     fn.trap_if(fn.op(f"icmp uge i64 {index.operand}, {count.operand}"), TRAP_INDEX)
 
 
-def element_address(fn: FunctionLowerer, container: Value, index: Value, check: bool = True) -> tuple[str, Type, bool, bool]:
+def element_address(
+    fn: FunctionLowerer, container: Value, index: Value, check: bool = True
+) -> tuple[str, Type, bool, bool]:
     """Address and type of an element; whether it is aligned, and whether references in it are counted."""
     t = container.type
     if isinstance(t, OptionalType):
@@ -173,7 +175,9 @@ def text_method(fn: FunctionLowerer, e: CallBuiltin, prefix: str, method: str) -
         return call_runtime(fn, "bytes.split_spaces", values)
     if e.name == "bytes.__contains__":
         inside = values[1]
-        return call_runtime(fn, "bytes.contains" if isinstance(inside.type, BytesType) else "bytes.contains_byte", values)
+        return call_runtime(
+            fn, "bytes.contains" if isinstance(inside.type, BytesType) else "bytes.contains_byte", values
+        )
     if e.name == "bytes.find" and is_integer(values[1].type):
         return call_runtime(fn, "bytes.find_byte", values)
     if prefix == "str" and (method in AS_BYTES or method == "__contains__"):
@@ -630,7 +634,9 @@ def isinstance_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 
 def weak(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    """`weak(obj)`: an object of its own that the reclaimer knows, and whose target it clears; the target is not counted."""
+    """`weak(obj)`: an object of its own that the reclaimer knows, and whose target it clears; the target is not
+    counted.
+    """
     target = values_of(fn, e)[0]
     t = fn.type(e.type)
     assert isinstance(t, WeakType)

@@ -115,7 +115,9 @@ def unwrap(fn: FunctionLowerer, value: Value, check: bool = True) -> Value:
 
 
 def narrow(fn: FunctionLowerer, value: Value, to: Type, stable: bool) -> Value:
-    """A variable's value at the narrower type that the type checker proved; `stable` if nobody else can have changed it."""
+    """A variable's value at the narrower type that the type checker proved; `stable` if nobody else can have changed
+    it.
+    """
     if value.type == to or isinstance(to, NeverType):
         return value
     if isinstance(to, NoneType):
@@ -332,7 +334,9 @@ def equal_optional(fn: FunctionLowerer, a: Value, b: Value) -> str:
 
 
 def call_runtime(fn: FunctionLowerer, builtin: str, args: list[Value], env: dict[str, Type] | None = None) -> Value:
-    """Call a function of the run-time library by the builtin's name; what is left out is filled in from its defaults."""
+    """Call a function of the run-time library by the builtin's name; what is left out is filled in from its
+    defaults.
+    """
     return call_named(fn, runtime_function(builtin), args, env)
 
 

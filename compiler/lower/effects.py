@@ -1,7 +1,8 @@
 """Effects over the whole reached call graph: which exceptions a function may raise, whether it may sleep or allocate.
 
-Inferred after discovery from the edges of every instance, virtual calls and function values included. From this follow which
-signatures carry an error word, and whether the promises of decorators hold; a broken one is shown with the chain of calls.
+Inferred after discovery from the edges of every instance, virtual calls and function values included. From this follow
+which signatures carry an error word, and whether the promises of decorators hold; a broken one is shown with the chain
+of calls.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Effects:
 
     def calls_handlers(self, edge: Edge) -> bool:
         """Whether a call may reach the thunks of system call handlers."""
-        return edge.signature is not None and self.world.group_of(edge.signature) == self.world.group_of(SYSCALL_HANDLER)
+        return edge.signature is not None and self.world.group_of(edge.signature) == self.world.group_of(
+            SYSCALL_HANDLER
+        )
 
     def escapes(self, exception: str, caught: tuple[str, ...]) -> bool:
         """Whether an exception gets past handlers for `caught`."""
@@ -71,7 +74,9 @@ class Effects:
     def _open_parameters(self) -> None:
         """Functions that are called virtually, through values or from outside take function values from anywhere."""
         world = self.world
-        callable_from_afar = {i for members in world.function_values.values() for i in members} | set(world.from_outside)
+        callable_from_afar = {i for members in world.function_values.values() for i in members} | set(
+            world.from_outside
+        )
         for site, method in world.virtual_sites:
             callable_from_afar |= {i for _, i in world.implementations(site, method)}
         for instance in callable_from_afar:
@@ -177,7 +182,9 @@ class Effects:
         name = instance.function.name
         verb = {"sleep": "may sleep", "allocate": "may allocate"}[effect]
         diagnostic = Diagnostic("KP700", instance.function.loc, f"{name} is {decorator} but {verb}")
-        diagnostic.notes = self._chain(instance, lambda i: effect in self.flags[i], lambda e: self._is_source(e, effect))
+        diagnostic.notes = self._chain(
+            instance, lambda i: effect in self.flags[i], lambda e: self._is_source(e, effect)
+        )
         return diagnostic
 
     def _is_source(self, edge: Edge, effect: str) -> bool:
@@ -188,7 +195,9 @@ class Effects:
     def _raising(self, instance: Instance, why: str) -> Diagnostic:
         exception = sorted(self.raises[instance])[0]
         short = exception.rsplit(".", 1)[-1]
-        diagnostic = Diagnostic("KP701", instance.function.loc, f"{instance.function.name} may raise {short}, but {why}")
+        diagnostic = Diagnostic(
+            "KP701", instance.function.loc, f"{instance.function.name} may raise {short}, but {why}"
+        )
         diagnostic.hint = f"catch it: except {short}"
 
         def source(edge: Edge) -> bool:
@@ -215,16 +224,24 @@ class Effects:
                         queue.append(target)
         return []
 
-    def _path(self, came: dict[Instance, tuple[Instance, Edge] | None], last: Instance, edge: Edge) -> list[tuple[Loc | None, str]]:
+    def _path(
+        self, came: dict[Instance, tuple[Instance, Edge] | None], last: Instance, edge: Edge
+    ) -> list[tuple[Loc | None, str]]:
         what = {"raise": "raises here", "allocate": "allocates here"}.get(edge.kind, "")
         if not what:
-            what = "calls " + next(t.function.name for t in self.targets(edge) if "sleeps" in t.function.decorators) + ", which sleeps"
+            what = (
+                "calls "
+                + next(t.function.name for t in self.targets(edge) if "sleeps" in t.function.decorators)
+                + ", which sleeps"
+            )
         notes: list[tuple[Loc | None, str]] = [(edge.loc, what)]
         step = came[last]
         while step is not None:
             caller, through = step
             name = last.function.name
-            notes.append((through.loc, f"calls {name}" + ("" if through.kind == "call" else " (one of several targets)")))
+            notes.append(
+                (through.loc, f"calls {name}" + ("" if through.kind == "call" else " (one of several targets)"))
+            )
             last = caller
             step = came[last]
         return list(reversed(notes))

@@ -36,7 +36,8 @@ def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
     if not isinstance(t, ClassType) or not fn.is_exception(t):
         raise fn.error("KP981", "only exceptions can be raised", "derive the class from KernelError", s.loc)
     fn.edge("raise", exception=t.name)
-    if fn.world.options.target == "host":  # where it was raised, for the case that nobody catches it (compiler/host/start.c)
+    # where it was raised, for the case that nobody catches it (compiler/host/start.c)
+    if fn.world.options.target == "host":
         fn.module.declare("krait_raised", "declare dso_local void @krait_raised()")
         fn.emit("call void @krait_raised()")
     fn.propagate(value.operand)

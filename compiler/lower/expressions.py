@@ -149,7 +149,11 @@ def captured(fn: FunctionLowerer, e: Captured) -> Value:
 def global_value(fn: FunctionLowerer, e: Global) -> Value:
     t = fn.type(e.type)
     if isinstance(t, TypeObject):
-        raise fn.error("KP963", f"the class {e.name} cannot be a value", "classes are only called, or named in isinstance and sizeof")
+        raise fn.error(
+            "KP963",
+            f"the class {e.name} cannot be a value",
+            "classes are only called, or named in isinstance and sizeof",
+        )
     if (e.module, e.name) in fn.world.rebound:
         declared = declared_global(fn, e.module, e.name, t)
         symbol = fn.world.global_cell(e.module, e.name, declared)
@@ -655,7 +659,9 @@ HANDLERS: dict[type[Expr], Callable[[FunctionLowerer, Any], Value]] = {
 
 
 def _no_lambda(fn: FunctionLowerer, e: Lambda) -> Value:
-    raise fn.error("KP968", "a lambda can only be an argument of a function that calls it", "write a top-level function", e.loc)
+    raise fn.error(
+        "KP968", "a lambda can only be an argument of a function that calls it", "write a top-level function", e.loc
+    )
 
 
 __all__ = ["NONE", "TRAP_RANGE", "is_present"]

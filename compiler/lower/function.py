@@ -1,9 +1,11 @@
 """Lowering of one function: its blocks and registers, its frames of locals, and what happens on the way out of a block.
 
-`FunctionLowerer` is the state that all modules of the lowering share; expressions, statements and so on are functions over it.
+`FunctionLowerer` is the state that all modules of the lowering share; expressions, statements and so on are functions
+over it.
 
-A *frame* is a set of locals: one for the function itself, and one more for each generator, lambda or nested function that is
-inlined into it. A *context* is something that a jump passes on its way out: a loop, a `try`, a `finally`, the border of an inlined call.
+A *frame* is a set of locals: one for the function itself, and one more for each generator, lambda or nested function
+that is inlined into it. A *context* is something that a jump passes on its way out: a loop, a `try`, a `finally`, the
+border of an inlined call.
 """
 
 from __future__ import annotations
@@ -268,7 +270,9 @@ class FunctionLowerer:
     def signature(
         self, parameters: tuple[Type, ...], result: Type, raises: bool, view: bool = False
     ) -> tuple[str, list[str]]:
-        """LLVM's result type and parameter types of a function. `view`: a struct that lives elsewhere is returned as its address."""
+        """LLVM's result type and parameter types of a function. `view`: a struct that lives elsewhere is returned as
+        its address.
+        """
         kinds: list[str] = []
         if by_address(result) and not view:
             kinds.append("ptr")
@@ -552,7 +556,9 @@ class FunctionLowerer:
             return
         if is_pointer(t):
             if counted:
-                self.emit(f"call void {self.module.helper('krait.store_reference')}(ptr {address}, ptr {value.operand})")
+                self.emit(
+                    f"call void {self.module.helper('krait.store_reference')}(ptr {address}, ptr {value.operand})"
+                )
             else:
                 self.emit(f"store atomic ptr {value.operand}, ptr {address} unordered, align 8")
             return
@@ -592,7 +598,11 @@ class FunctionLowerer:
             slot = Slot(self.alloca(self.kind(t), zero=argument == 0), t)
             if holds_function(t):
                 outermost = self.frame.outer is None and not self.frame.return_label and argument > 0
-                slot.place = ("parameter", self.instance.symbol, argument - 1) if outermost else ("local", self.instance.symbol, slot.address)
+                slot.place = (
+                    ("parameter", self.instance.symbol, argument - 1)
+                    if outermost
+                    else ("local", self.instance.symbol, slot.address)
+                )
             if not self.discovering and self.frame.scope >= 0:
                 loc = self.loc
                 variable = self.module.debug.local(name, t, loc, self.frame.scope, argument)
@@ -707,7 +717,9 @@ class FunctionLowerer:
             self.result_address = "%result"
             names.append("ptr %result")
         from_outside = "export" in self.instance.function.decorators
-        for number, (param, t) in enumerate(zip(self.instance.function.params, self.instance.parameters, strict=True), 1):
+        for number, (param, t) in enumerate(
+            zip(self.instance.function.params, self.instance.parameters, strict=True), 1
+        ):
             slot = self.new_slot(param.name, t, number)
             if isinstance(t, NoneType):
                 continue

@@ -1,4 +1,6 @@
-"""Arithmetic on ints: checked at 64 bits, wrapping under a cast, without a check where the ranges of the operands allow."""
+"""Arithmetic on ints: checked at 64 bits, wrapping under a cast, without a check where the ranges of the operands
+allow.
+"""
 
 from __future__ import annotations
 

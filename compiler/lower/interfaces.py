@@ -1,8 +1,10 @@
-"""What the lowering asks of its neighbours, and what it offers them: the freezer, the debug information, the run-time library.
+"""What the lowering asks of its neighbours, and what it offers them: the freezer, the debug information, the run-time
+library.
 
 The order of work: discovery runs the lowering of every reached function once for its calls, allocations and objects
-(its text is thrown away); the freezer is asked for symbols meanwhile and calls the hooks of `World`. Then the program is
-closed, effects are computed, and the second run writes the text that is kept. The freezer writes its data after that.
+(its text is thrown away); the freezer is asked for symbols meanwhile and calls the hooks of `World`. Then the program
+is closed, effects are computed, and the second run writes the text that is kept. The freezer writes its data after
+that.
 """
 
 from __future__ import annotations
@@ -51,9 +53,9 @@ class Freezer(Protocol):
     """compiler.freeze.Freezer."""
 
     def symbol_for(self, obj: object, t: Type) -> str:
-        """The symbol of the frozen copy of a live object of declared type `t`: class instances, containers, str, bytes; for a struct,
-        its storage. Literals of str and bytes come here too. Asked again for the same object, it gives the same symbol. It
-        calls the hooks for everything that the object reaches, at once."""
+        """The symbol of the frozen copy of a live object of declared type `t`: class instances, containers, str, bytes;
+        for a struct, its storage. Literals of str and bytes come here too. Asked again for the same object, it gives
+        the same symbol. It calls the hooks for everything that the object reaches, at once."""
 
     def modules(self) -> dict[str, str]:
         """After lowering: IR text of the data, by module name."""
@@ -107,9 +109,9 @@ DICT = f"{CONTAINERS}.Dict"
 DEQUE = f"{CONTAINERS}.Deque"
 BYTE_ARRAY = f"{CONTAINERS}.ByteArray"
 
-# An f-string becomes: b = TextBuilder(); b.add_str(s); b.add_int(value, base, width, zero_pad, upper); …; b.finish() -> str.
-# Width is negative for left alignment; prefix is "0x" and the like of "#x". add_bytes adds repr-less raw bytes (":s" of
-# bytes is not in the language; `{b!r}` adds Python's repr).
+# An f-string becomes: b = TextBuilder(); b.add_str(s); b.add_int(value, base, width, zero_pad, upper); …; b.finish() ->
+# str. Width is negative for left alignment; prefix is "0x" and the like of "#x". add_bytes adds repr-less raw bytes
+# (":s" of bytes is not in the language; `{b!r}` adds Python's repr).
 TEXT_BUILDER = f"{TEXT}.TextBuilder"
 ADD_STR = "add_str"  # (self, text: str, width: int) -> None
 ADD_INT = "add_int"  # (self, value: int, base: int, width: int, zero_pad: bool, upper: bool, alternate: bool) -> None
@@ -117,9 +119,10 @@ ADD_U64 = "add_u64"  # the same for u64
 ADD_BYTES_REPR = "add_bytes_repr"  # (self, data: bytes) -> None: Python's repr
 FINISH = "finish"  # (self) -> str
 
-# A builtin with the receiver first is a function of the run-time library: "bytes.find" is kernel.lang.runtime.byte_strings.bytes_find,
-# "str.encode" is str_encode, "sorted" is kernel.lang.runtime.containers.sorted_ints, "print" is kernel.lang.runtime.text.print_text(s: str).
-# Arguments that the source leaves out are filled in from the live function's defaults.
+# A builtin with the receiver first is a function of the run-time library: "bytes.find" is
+# kernel.lang.runtime.byte_strings.bytes_find, "str.encode" is str_encode, "sorted" is
+# kernel.lang.runtime.containers.sorted_ints, "print" is kernel.lang.runtime.text.print_text(s: str). Arguments that the
+# source leaves out are filled in from the live function's defaults.
 
 
 def runtime_function(builtin: str) -> str:

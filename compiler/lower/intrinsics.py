@@ -34,7 +34,9 @@ def pointer(fn: FunctionLowerer, address: Value) -> str:
 
 def ints(fn: FunctionLowerer, e: CallBuiltin) -> list[Value]:
     """All arguments as ints."""
-    return [as_int(fn, coerce(fn, v, INT)) if not isinstance(v.type, IntType) else as_int(fn, v) for v in values_of(fn, e)]
+    return [
+        as_int(fn, coerce(fn, v, INT)) if not isinstance(v.type, IntType) else as_int(fn, v) for v in values_of(fn, e)
+    ]
 
 
 def load(kind: str, volatile: bool) -> Handler:

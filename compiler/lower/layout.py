@@ -179,8 +179,12 @@ class Layouts:
                 return 0, 1
             case _ if is_reference(t):
                 return 8, 8
-        raise Diagnostic("KP902", NOWHERE, f"{show(t)} cannot live in a field or an element",
-                         "heap fields hold ints, bools, enums, functions, structs, Arrays and references; write a class")
+        raise Diagnostic(
+            "KP902",
+            NOWHERE,
+            f"{show(t)} cannot live in a field or an element",
+            "heap fields hold ints, bools, enums, functions, structs, Arrays and references; write a class",
+        )
 
     def descriptor(self, t: Type) -> DescriptorFacts:
         """The numbers in the type descriptor of `t`, all but the class interval."""
@@ -216,7 +220,9 @@ def _round_up(value: int, align: int) -> int:
 
 def storage_type(t: Type) -> Type:
     """Strip what does not change representation: a reference that may be None is stored as the reference."""
-    return t.inner if isinstance(t, OptionalType) and (is_reference(t.inner) or isinstance(t.inner, FunctionType)) else t
+    return (
+        t.inner if isinstance(t, OptionalType) and (is_reference(t.inner) or isinstance(t.inner, FunctionType)) else t
+    )
 
 
 def by_address(t: Type) -> bool:

@@ -1,4 +1,6 @@
-"""`for` over everything that it runs over, comprehensions, and the inlining of generators, lambdas and nested functions."""
+"""`for` over everything that it runs over, comprehensions, and the inlining of generators, lambdas and nested
+functions.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def lower_for(fn: FunctionLowerer, s: For) -> None:
 
 
 def iterate(fn: FunctionLowerer, iterable: Expr, body: Body, frame: Frame, end: str, done: str) -> None:
-    """Run `body` for each value; `break` goes to `end`, exhaustion to `done`. `frame` is where break and continue belong."""
+    """Run `body` for each value; `break` goes to `end`, exhaustion to `done`. `frame` is where break and continue
+    belong.
+    """
     if isinstance(iterable, CallBuiltin):
         match iterable.name:
             case "range":
@@ -430,7 +434,9 @@ def new_frame(fn: FunctionLowerer, function: Function, env: dict[str, Type], out
     """A frame for a function that is inlined here."""
     fn.inline_depth += 1
     if fn.inline_depth > INLINE_LIMIT:
-        raise fn.error("KP993", f"{function.name} is inlined into itself", "a function that takes a lambda cannot be recursive")
+        raise fn.error(
+            "KP993", f"{function.name} is inlined into itself", "a function that takes a lambda cannot be recursive"
+        )
     frame = Frame(function, env, len(fn.contexts), outer=outer)
     if not fn.discovering and fn.frame.scope >= 0:
         frame.inlined_at = fn.module.debug.location(fn.loc, fn.frame.scope, fn.frame.inlined_at)
@@ -451,7 +457,9 @@ def bind_parameters(fn: FunctionLowerer, frame: Frame, args: list[Value | Closur
             fn.write(slot, coerce(fn, arg, t))
 
 
-def evaluate_arguments(fn: FunctionLowerer, args: list[Expr] | list[Value], parameters: tuple[Type, ...]) -> list[Value | Closure]:
+def evaluate_arguments(
+    fn: FunctionLowerer, args: list[Expr] | list[Value], parameters: tuple[Type, ...]
+) -> list[Value | Closure]:
     """Arguments of an inlined call: closures stay what they are."""
     result: list[Value | Closure] = []
     for arg, t in zip(args, parameters, strict=True):
@@ -509,7 +517,9 @@ def inline_closure(fn: FunctionLowerer, closure: Closure, args: list[Expr]) -> V
 def over_generator(
     fn: FunctionLowerer, e: CallFunction | CallMethod, body: Body, frame: Frame, end: str, done: str
 ) -> bool:
-    """A generator function called in the `for`: its body, here, with the loop's body at each `yield`. False if it is none."""
+    """A generator function called in the `for`: its body, here, with the loop's body at each `yield`. False if it is
+    none.
+    """
     receiver: Value | None = None
     if isinstance(e, CallFunction):
         function = fn.world.program.functions.get(e.function)

@@ -1,4 +1,6 @@
-"""`match` on ints, enums, strings, classes: cases are tried in order; a subject that no case takes traps if the cases are meant to be all."""
+"""`match` on ints, enums, strings, classes: cases are tried in order; a subject that no case takes traps if the cases
+are meant to be all.
+"""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ INTRINSICS: dict[str, str] = {
     "llvm.memset": "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
 }
 
-# Small functions that every module has for itself. The barrier of a counted store (docs/compiler-abi.md): increment the new
-# reference first, so that it never seems dead; then store; then decrement the old one.
+# Small functions that every module has for itself. The barrier of a counted store (docs/compiler-abi.md): increment the
+# new reference first, so that it never seems dead; then store; then decrement the old one.
 HELPERS: dict[str, tuple[tuple[str, ...], str]] = {
     "krait.store_reference": (
         ("krait_count_is_zero",),

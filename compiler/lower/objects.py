@@ -366,7 +366,9 @@ def call_on_union(
             fn.branch_if(is_instance(fn, receiver, case), matches, following)
             fn.start(matches)
         own = method_declaration(fn, case, method)[0]
-        answer = call_method(fn, receiver.of_type(case), method, [coerce(fn, v, p) for v, p in zip(values, own, strict=True)])
+        answer = call_method(
+            fn, receiver.of_type(case), method, [coerce(fn, v, p) for v, p in zip(values, own, strict=True)]
+        )
         answer = coerce(fn, answer, result)
         if fn.live:
             arms.append((answer.operand, fn.block))
@@ -387,7 +389,9 @@ def protocol_result(
     if fn.discovering:
         fn.edge("virtual", site=(t, method))
         assert isinstance(t, ClassType)
-        return fn.call("@virtual", (t, *parameters), result, True, [receiver.of_type(t), *[Value("poison", p) for p in parameters]])
+        return fn.call(
+            "@virtual", (t, *parameters), result, True, [receiver.of_type(t), *[Value("poison", p) for p in parameters]]
+        )
     return Value("poison", result)
 
 
@@ -473,7 +477,9 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
 
 
 def class_intervals(fn: FunctionLowerer, t: Type) -> list[tuple[int, int]]:
-    """The numbers of classes that are instances of `t`: all instances of a generic class where `t` leaves its arguments open."""
+    """The numbers of classes that are instances of `t`: all instances of a generic class where `t` leaves its arguments
+    open.
+    """
     if fn.discovering:
         return []
     if isinstance(t, ClassType):
@@ -483,7 +489,8 @@ def class_intervals(fn: FunctionLowerer, t: Type) -> list[tuple[int, int]]:
             found = [
                 fn.world.class_numbers(c)
                 for c in fn.world.instantiated
-                if isinstance(c, ClassType) and (fn.world.is_subclass(c, t) or any(a.name == t.name for a in fn.layouts.ancestry(c)))
+                if isinstance(c, ClassType)
+                and (fn.world.is_subclass(c, t) or any(a.name == t.name for a in fn.layouts.ancestry(c)))
             ]
             return sorted({i for i in found if i is not None})
     if isinstance(t, UnionType):

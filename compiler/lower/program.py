@@ -40,7 +40,9 @@ def lower_program(
     freezer_factory: object = None,
     debug_factory: DebugFactory | None = None,
 ) -> dict[str, str]:
-    """LLVM IR of everything that the entry points (full names) reach, by module name; frozen data included. Raises CompileErrors."""
+    """LLVM IR of everything that the entry points (full names) reach, by module name; frozen data included. Raises
+    CompileErrors.
+    """
     return Lowering(program, options, freezer_factory, debug_factory).run(entry_points)
 
 
@@ -48,7 +50,11 @@ class Lowering:
     """One program's way through discovery and emission."""
 
     def __init__(
-        self, program: Program, options: Options, freezer_factory: object = None, debug_factory: DebugFactory | None = None
+        self,
+        program: Program,
+        options: Options,
+        freezer_factory: object = None,
+        debug_factory: DebugFactory | None = None,
     ) -> None:
         self.program = program
         self.options = options
@@ -148,7 +154,9 @@ class Lowering:
             self.repeat_small_functions()
 
     def repeat_small_functions(self) -> None:
-        """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never sees them."""
+        """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never
+        sees them.
+        """
         small: dict[str, Instance] = {}
         for instance in self.world.instances.values():
             if not instance.extern and "noinline" not in instance.function.decorators:
@@ -165,12 +173,16 @@ class Lowering:
                     module.define(symbol, text.replace("define LINKAGE", "define available_externally hidden", 1))
 
     def emit_export(self, module: Module, instance: Instance) -> None:
-        """The C symbol of an exported function: an alias, or a thunk where C's types are others (bool) or an error word is there."""
+        """The C symbol of an exported function: an alias, or a thunk where C's types are others (bool) or an error word
+        is there.
+        """
         symbol = instance.function.decorators["export"]
         fn = FunctionLowerer(self.world, module, instance)
         kind, kinds = fn.signature(instance.parameters, instance.result, instance.raises_word, instance.view)
         if "i1" not in [kind, *kinds] and not instance.raises_word:
-            module.define(symbol, f'@"{symbol}" = dso_local alias {kind} ({", ".join(kinds)}), ptr @"{instance.symbol}"')
+            module.define(
+                symbol, f'@"{symbol}" = dso_local alias {kind} ({", ".join(kinds)}), ptr @"{instance.symbol}"'
+            )
             self.world.external.add(instance.symbol)
             return
         plain, _ = fn.signature(instance.parameters, instance.result, False, instance.view)
@@ -233,7 +245,9 @@ class Lowering:
             pointers = "null"
             if facts.pointers:
                 offsets = ", ".join(f"i32 {o}" for o in facts.pointers)
-                parts.append(f"@krait.pointers.{number} = private unnamed_addr constant [{len(facts.pointers)} x i32] [{offsets}]")
+                parts.append(
+                    f"@krait.pointers.{number} = private unnamed_addr constant [{len(facts.pointers)} x i32] [{offsets}]"
+                )
                 pointers = f"@krait.pointers.{number}"
             entries = []
             for target in table:
@@ -281,7 +295,9 @@ class Lowering:
             elif isinstance(t, IntType):
                 operands.append(f"i64 {register}")
             else:
-                raise Diagnostic("KP711", instance.function.loc, f"{show(t)} is no parameter of a system call", "take ints")
+                raise Diagnostic(
+                    "KP711", instance.function.loc, f"{show(t)} is no parameter of a system call", "take ints"
+                )
         if not isinstance(instance.result, IntType | NoneType):
             raise Diagnostic("KP712", instance.function.loc, "a system call returns an int")
         kind, _ = fn.signature(instance.parameters, instance.result, instance.raises_word, instance.view)

@@ -1,4 +1,6 @@
-"""Statements: one function for each kind of node. Loops are in loops.py, `match` in matching.py, exceptions in exceptions.py."""
+"""Statements: one function for each kind of node. Loops are in loops.py, `match` in matching.py, exceptions in
+exceptions.py.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,9 @@ def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
 
 
 def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, bool, bool]:
-    """Address and type of an element of a Span, Array or RawArray; whether it is aligned, and whether its references are counted."""
+    """Address and type of an element of a Span, Array or RawArray; whether it is aligned, and whether its references
+    are counted.
+    """
     from compiler.lower.builtins import element_address
 
     container = lower(fn, target.container)

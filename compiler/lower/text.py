@@ -43,7 +43,12 @@ def lower_f_string(fn: FunctionLowerer, e: FString) -> Value:
     """A new str; a text without parts to format is a literal."""
     if all(isinstance(part, StrLit) for part in e.parts):
         return constant(fn, "".join(part.value for part in e.parts if isinstance(part, StrLit)), STR)
-    if len(e.parts) == 1 and isinstance(e.parts[0], FormatPart) and e.parts[0].spec == "" and e.parts[0].conversion == "":
+    if (
+        len(e.parts) == 1
+        and isinstance(e.parts[0], FormatPart)
+        and e.parts[0].spec == ""
+        and e.parts[0].conversion == ""
+    ):
         value = lower(fn, e.parts[0].value)
         if isinstance(value.type, StrType):
             return value
@@ -73,7 +78,9 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
     """`{value!conversion:spec}`."""
     parts = SPEC.fullmatch(spec)
     if parts is None or parts["fill"] not in (None, " ", "0"):
-        raise fn.error("KP995", f"the format {spec!r} is not supported", "use a width, 0, <, >, # and one of d x X b o", loc)
+        raise fn.error(
+            "KP995", f"the format {spec!r} is not supported", "use a width, 0, <, >, # and one of d x X b o", loc
+        )
     width = int(parts["width"] or 0)
     align = parts["align"]
     t = value.type
@@ -86,7 +93,12 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
         if parts["kind"] in BASES:
             add_number(fn, builder, coerce(fn, value, INT), parts, width, align)
         elif width:
-            text = Value(fn.op(f"select i1 {value.operand}, ptr {constant(fn, 'True', STR).operand}, ptr {constant(fn, 'False', STR).operand}"), STR)  # noqa: E501
+            text = Value(
+                fn.op(
+                    f"select i1 {value.operand}, ptr {constant(fn, 'True', STR).operand}, ptr {constant(fn, 'False', STR).operand}"
+                ),
+                STR,
+            )  # noqa: E501
             add_text(fn, builder, text, -width if align == ">" else width)
         else:
             call_method(fn, builder, "add_bool", [value])
@@ -132,7 +144,9 @@ def add_optional(fn: FunctionLowerer, builder: Value, value: Value, spec: str, c
     fn.start(end)
 
 
-def number_arguments(value: Value, base: int, width: int, zero: bool = False, upper: bool = False, alternate: bool = False) -> list[Value]:
+def number_arguments(
+    value: Value, base: int, width: int, zero: bool = False, upper: bool = False, alternate: bool = False
+) -> list[Value]:
     """The arguments of `add_int` and `add_u64`."""
     flags = [Value("true" if flag else "false", BOOL) for flag in (zero, upper, alternate)]
     return [value, int_constant(base), int_constant(width), *flags]
@@ -155,7 +169,9 @@ def add_number(
 
 
 def panic_with(fn: FunctionLowerer, message: Expr, kind: int = TRAP_PANIC) -> None:
-    """Hand the message to the panic printer and stop. Building the text may fail for want of memory: then stop without it."""
+    """Hand the message to the panic printer and stop. Building the text may fail for want of memory: then stop without
+    it.
+    """
     context = ColdContext(fn.label("silent"))
     fn.contexts.append(context)
     text = lower(fn, message)

@@ -1,9 +1,10 @@
-"""The whole program as the back end sees it: what is reached from the entry points, and what that makes of classes and functions.
+"""The whole program as the back end sees it: what is reached from the entry points, and what that makes of classes and
+functions.
 
-Discovery lowers every reached function once and throws the text away: whatever the lowering asks for (instances of functions,
-classes, virtual calls, function values, global cells) is entered here, and the freezer adds what the live objects reach. When the queue
-is empty the world is closed. From then on questions have final answers: which implementations a virtual call can reach, how
-classes are numbered, which signatures carry an error word.
+Discovery lowers every reached function once and throws the text away: whatever the lowering asks for (instances of
+functions, classes, virtual calls, function values, global cells) is entered here, and the freezer adds what the live
+objects reach. When the queue is empty the world is closed. From then on questions have final answers: which
+implementations a virtual call can reach, how classes are numbered, which signatures carry an error word.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
 class Edge:
     """Something that a function does to its effects: a call of one, of any of several, a raise, an allocation.
 
-    `caught` are the exception classes that handlers around the place catch; `cold` edges lie on the way to a panic and do not count.
+    `caught` are the exception classes that handlers around the place catch; `cold` edges lie on the way to a panic and
+    do not count.
     """
 
     kind: str  # "call" "virtual" "value" "raise" "allocate"
@@ -122,8 +124,8 @@ class World:
         self.cells: dict[str, tuple[str, str, Type]] = {}  # symbol -> module, name, type
         self.function_values: dict[FunctionType, dict[Instance, None]] = {}
         self.value_group: dict[FunctionType, FunctionType] = {}
-        # Which function values reach which places: fields, globals, parameters, locals. A place maps to where its values come from:
-        # an Instance, another place, or a FunctionType for any function of that type.
+        # Which function values reach which places: fields, globals, parameters, locals. A place maps to where its
+        # values come from: an Instance, another place, or a FunctionType for any function of that type.
         self.flows: dict[object, dict[object, None]] = {}
         self.thunks: dict[Instance, str] = {}
         self.from_outside: dict[Instance, Loc] = {}  # functions whose address assembly or hardware gets
@@ -153,7 +155,9 @@ class World:
         return decl.type_params if decl is not None else []
 
     def instance(self, function: Function, env: dict[str, Type]) -> Instance:
-        """The instance of a function for what `env` binds its (and its class's) type variables to; lowered if it is new."""
+        """The instance of a function for what `env` binds its (and its class's) type variables to; lowered if it is
+        new.
+        """
         names = self.class_parameters(function) + function.type_params
         args = tuple(env[name] for name in names if name in env)
         key = (function.name, args)
@@ -345,7 +349,9 @@ class World:
         return known
 
     def family(self, t: ClassType, method: str) -> tuple[Type, str]:
-        """The topmost class that declares a method, and its name: all its overriding methods share a signature and a slot."""
+        """The topmost class that declares a method, and its name: all its overriding methods share a signature and a
+        slot.
+        """
         top: Type = t
         for owner in self.layouts.ancestry(t):
             if f"{owner.name}.{method}" in self.program.functions:
@@ -376,7 +382,9 @@ class World:
             visit(root)
         families: dict[Type, dict[tuple[Type, str], None]] = {}
         for site, method in self.virtual_sites:
-            if len({i for _, i in self.implementations(site, method)}) > 1 and not self.layouts.is_polymorphic_root(site):
+            if len({i for _, i in self.implementations(site, method)}) > 1 and not self.layouts.is_polymorphic_root(
+                site
+            ):
                 family = self.family(site, method)
                 families.setdefault(self.ancestors(site)[-1], {})[family] = None
         for members in families.values():

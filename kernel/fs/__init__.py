@@ -1,6 +1,7 @@
 """Files: inodes, names, mounts, path walks, open descriptions, descriptors; tmpfs and devtmpfs.
 
-The names below are what other packages use. Importing the package registers the file systems in memory and the memory devices.
+The names below are what other packages use. Importing the package registers the file systems in memory and the memory
+devices.
 """
 
 from kernel.fs.anonymous import anonymous_path, pipe_path, socket_path

@@ -1,7 +1,7 @@
 """Files without a place in the tree: pipes, sockets, event descriptors, memfds.
 
-Each kind has an internal file system with one internal mount. Such a file's path is a dentry whose name is what /proc/PID/fd shows,
-as "pipe:[17]".
+Each kind has an internal file system with one internal mount. Such a file's path is a dentry whose name is what
+/proc/PID/fd shows, as "pipe:[17]".
 """
 
 from typing import Final

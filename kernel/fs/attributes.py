@@ -1,6 +1,7 @@
 """Changing attributes: chmod(2), chown(2), utimensat(2), truncate(2), access(2).
 
-Each takes the place (or open file) that a system call found. The checks are those of inode_change_ok in every Unix: owner or root.
+Each takes the place (or open file) that a system call found. The checks are those of inode_change_ok in every Unix:
+owner or root.
 """
 
 from typing import Final

@@ -1,4 +1,6 @@
-"""Numbers of the file interface that programs see (open(2), inode(7), statx(2), fcntl(2), mount(2), poll(2)), for x86-64."""
+"""Numbers of the file interface that programs see (open(2), inode(7), statx(2), fcntl(2), mount(2), poll(2)), for
+x86-64.
+"""
 
 from typing import Final
 

@@ -1,11 +1,12 @@
 """The dentry: a name in a directory, and the cache of names.
 
-A directory's dentry holds its known children in a dictionary, so that one step of a path walk is one look-up. A child without an
-inode is a negative entry: the name is known to be free. Entries that nobody uses are kept on a list in order of their last
-insertion; when there are too many, the oldest that nothing depends on are forgotten.
+A directory's dentry holds its known children in a dictionary, so that one step of a path walk is one look-up. A child
+without an inode is a negative entry: the name is known to be free. Entries that nobody uses are kept on a list in order
+of their last insertion; when there are too many, the oldest that nothing depends on are forgotten.
 
-Invariants: a cached dentry is in its parent's `children` under its name and on the list; a dentry with children, pins or mounts is
-never forgotten, so that a directory in use has one dentry only. `pins` counts open files, working directories, roots and mounts.
+Invariants: a cached dentry is in its parent's `children` under its name and on the list; a dentry with children, pins
+or mounts is never forgotten, so that a directory in use has one dentry only. `pins` counts open files, working
+directories, roots and mounts.
 
 Rejected: one hash table over (parent, name). A dictionary a directory needs no hash of the parent, and dies with it.
 """

@@ -163,7 +163,9 @@ class FileTable:
             self._files.append(None)
 
     def _dispose(self, file: File) -> None:
-        """Drop the table's reference. Closing any descriptor of a file drops the process's record locks on it (fcntl(2))."""
+        """Drop the table's reference. Closing any descriptor of a file drops the process's record locks on it
+        (fcntl(2)).
+        """
         locks = file.inode.locks
         if locks is not None:
             locks.drop_owner(self)

@@ -1,7 +1,7 @@
 """devtmpfs: a tmpfs with a node for every character device. There is one instance, however often it is mounted.
 
-Nodes appear when a driver registers; a program may remove, rename and add what it likes. The symbolic links that programs
-expect (/dev/fd, /dev/stdin …) are here too, since no udev makes them.
+Nodes appear when a driver registers; a program may remove, rename and add what it likes. The symbolic links that
+programs expect (/dev/fd, /dev/stdin …) are here too, since no udev makes them.
 """
 
 from typing import Final

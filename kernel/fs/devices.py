@@ -1,6 +1,7 @@
 """Character devices: which driver opens which device number (mknod(2), devices.txt).
 
-Drivers call `devfs.register_char_device(major, minor, name, open)`, which enters them here and shows a node in devtmpfs.
+Drivers call `devfs.register_char_device(major, minor, name, open)`, which enters them here and shows a node in
+devtmpfs.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,11 @@
 """Open file descriptions: what a descriptor refers to (open(2)).
 
-`File` is the base of pipes, sockets, terminals, event descriptors; `InodeFile` reads and writes an inode by offset. A description is
-counted: by each descriptor, and by whoever uses it across a sleep. The last `release()` calls `close()`, exactly once.
+`File` is the base of pipes, sockets, terminals, event descriptors; `InodeFile` reads and writes an inode by offset. A
+description is counted: by each descriptor, and by whoever uses it across a sleep. The last `release()` calls `close()`,
+exactly once.
 
-Access rights (`readable`, `writable`) are checked by the system calls, not here. A read or write moves what it can and returns
-the count; it looks at `buffer.faulted` only to stop early.
+Access rights (`readable`, `writable`) are checked by the system calls, not here. A read or write moves what it can and
+returns the count; it looks at `buffer.faulted` only to stop early.
 
 Context: read, write, poll, ioctl may sleep; close may free frames.
 """
@@ -262,7 +263,9 @@ class InodeFile(File):
         return self.inode.ioctl(command, argument)
 
     def memory_object(self) -> "MemoryObject":
-        return self.inode.memory_object()
+        result = self.inode.memory_object()
+        self.inode.mapped_through(self.path)
+        return result
 
 
 class PathFile(File):

@@ -1,7 +1,7 @@
 """File systems: a mounted instance (`FileSystem`) and the registry of types that mount(2) can name.
 
-A type is registered at build time or while the kernel comes up: `register_filesystem(name, function)`, where the function makes an
-instance from the source name and the options of mount(2).
+A type is registered at build time or while the kernel comes up: `register_filesystem(name, function)`, where the
+function makes an instance from the source name and the options of mount(2).
 """
 
 from collections.abc import Callable

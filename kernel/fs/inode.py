@@ -1,8 +1,8 @@
 """The inode: one file of a file system, whatever names lead to it (inode(7)).
 
-A file system derives its own classes and overrides what its files can do. Every operation that a kind of file does not have
-raises the errno that Linux gives for it. `nlink` counts names; `users` counts open descriptions and mappings. Once both are
-zero `evict()` frees the contents.
+A file system derives its own classes and overrides what its files can do. Every operation that a kind of file does not
+have raises the errno that Linux gives for it. `nlink` counts names; `users` counts open descriptions and mappings. Once
+both are zero `evict()` frees the contents.
 
 Context: operations run in a system call and may sleep, but those of file systems in memory do not.
 """
@@ -209,6 +209,9 @@ class Inode:
 
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
+
+    def mapped_through(self, path: "Path") -> None:
+        """Somebody maps the contents, opened as `path`: the name that /proc/PID/maps shows."""
 
     def poll_at(self, waiter: "PollWaiter | None", flags: int) -> int:
         """Readiness of a file that is always ready."""

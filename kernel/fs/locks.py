@@ -1,7 +1,8 @@
 """Advisory locks: flock(2), and record locks of fcntl(2), owned by a process or (F_OFD_*) by an open file description.
 
-Each inode that was ever locked has a `LockList`. Record locks are byte ranges [start, end], end inclusive and MAX_FILE_SIZE for "to
-the end of the file". Locks of one owner do not overlap: a new one replaces, splits and joins what it covers.
+Each inode that was ever locked has a `LockList`. Record locks are byte ranges [start, end], end inclusive and
+MAX_FILE_SIZE for "to the end of the file". Locks of one owner do not overlap: a new one replaces, splits and joins what
+it covers.
 
 Context: `set_record` and `set_flock` with waiting sleep.
 """
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 class RecordLock:
     """A byte range held by a descriptor table (process) or a description."""
 
-    def __init__(self, table: "FileTable | None", file: "File | None", pid: int, kind: int, start: int, end: int) -> None:
+    def __init__(
+        self, table: "FileTable | None", file: "File | None", pid: int, kind: int, start: int, end: int
+    ) -> None:
         self.table: FileTable | None = table
         self.file: File | None = file
         self.pid: int = pid  # -1 for locks of descriptions

@@ -65,7 +65,9 @@ class FullFile(ZeroFile):
 
 
 class RandomFile(File):
-    """/dev/random and /dev/urandom; the generator is seeded at boot, so neither blocks. Writing stirs nothing in, and is fine."""
+    """/dev/random and /dev/urandom; the generator is seeded at boot, so neither blocks. Writing stirs nothing in, and
+    is fine.
+    """
 
     def read(self, buffer: Buffer) -> int:
         done = 0

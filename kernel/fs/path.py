@@ -1,9 +1,10 @@
 """Mounts, paths and the file context of a process (path_resolution(7), mount(2), chroot(2)).
 
-A `Path` is a place in the tree: a dentry seen through a mount. What is kept for long (working directory, root, open file) is
-pinned, so that the mount counts as busy and the dentry cache keeps the dentry.
+A `Path` is a place in the tree: a dentry seen through a mount. What is kept for long (working directory, root, open
+file) is pinned, so that the mount counts as busy and the dentry cache keeps the dentry.
 
-There is one mount namespace. Invariant: for every mount but the first, `parent.children[mount_point] is mount` until it is detached.
+There is one mount namespace. Invariant: for every mount but the first, `parent.children[mount_point] is mount` until it
+is detached.
 """
 
 from typing import Final
@@ -154,7 +155,8 @@ class Path:
 
 
 class FsContext:
-    """What a path walk depends on: root, working directory, umask, credentials. Shared by threads (CLONE_FS), hence counted.
+    """What a path walk depends on: root, working directory, umask, credentials. Shared by threads (CLONE_FS), hence
+    counted.
 
     Both paths are pinned. `credentials` are those of the thread that is about to use the context.
     """

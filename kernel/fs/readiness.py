@@ -22,7 +22,8 @@ class PollRequest:
 def wait_ready(files: FileTable, requests: list[PollRequest], deadline_ns: int) -> int:
     """Wait until a request is ready or the time is up (deadline 0: do not wait); how many are ready.
 
-    Descriptors below 0 are skipped; one that is not open is ready with POLLNVAL. Raises ERESTARTNOHAND when a signal comes.
+    Descriptors below 0 are skipped; one that is not open is ready with POLLNVAL. Raises ERESTARTNOHAND when a signal
+    comes.
     """
     for request in requests:
         file = files.find(request.descriptor)

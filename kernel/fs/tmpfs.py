@@ -1,7 +1,7 @@
 """tmpfs: a file system in memory (tmpfs(5)); also the root file system, and the base of devtmpfs.
 
-A directory is a dictionary of entries, and a list of the same entries in order of their making, which gives each a position that
-stays the same while others come and go (readdir). The contents of regular files are in `tmpfs_file.py`.
+A directory is a dictionary of entries, and a list of the same entries in order of their making, which gives each a
+position that stays the same while others come and go (readdir). The contents of regular files are in `tmpfs_file.py`.
 
 Context: never sleeps.
 """

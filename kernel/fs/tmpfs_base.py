@@ -1,6 +1,7 @@
 """What all of tmpfs is built on: the instance with its limits and options, and the base of its inodes.
 
-The size limit counts pages of file contents; the limit on inodes counts inodes. Both default to half of memory, as on Linux.
+The size limit counts pages of file contents; the limit on inodes counts inodes. Both default to half of memory, as on
+Linux.
 
 Context: never sleeps. Source: tmpfs(5).
 """

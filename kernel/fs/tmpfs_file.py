@@ -1,14 +1,15 @@
 """Regular files of tmpfs: pages in a dictionary by index; what is missing is a hole and reads as zeros.
 
-Reads copy straight from the frames to the reader. The same frames are what mmap maps (`FilePages`), so there is one copy of a
-file in memory. A frame belongs to the file by one reference; mappings take their own, and truncation takes the pages out of the mappings first (truncation.py).
+Reads copy straight from the frames to the reader. The same frames are what mmap maps (`FilePages`), so there is one
+copy of a file in memory. A frame belongs to the file by one reference; mappings take their own, and truncation takes
+the pages out of the mappings first (truncation.py).
 
 memfd_create(2)'s seals are kept in `seals`.
 
 Context: allocation raises MemoryError; a copy to or from a program may sleep, so the frame is held meanwhile.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kernel.fs.constants import (
     F_SEAL_FUTURE_WRITE,
@@ -23,15 +24,13 @@ from kernel.fs.constants import (
     PAGE_SIZE,
 )
 from kernel.fs.file import File, InodeFile
+from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
 from kernel.fs.truncation import forget_mapped_pages
 from kernel.lang import EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
 from kernel.mm.objects import MemoryObject
-
-if TYPE_CHECKING:
-    from kernel.fs.path import Path
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
@@ -45,7 +44,7 @@ class TmpfsFile(TmpfsInode):
         self.pages: dict[int, int] = {}
         self.mapping: FilePages | None = None
 
-    def open(self, path: "Path", flags: int) -> File:
+    def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)
 
     def evict(self) -> None:
@@ -58,6 +57,7 @@ class TmpfsFile(TmpfsInode):
         if mapping is not None:
             self.mapping = None
             mapping.inode = None
+            mapping.place = None
         super().evict()
 
     # ---- Reading and writing ----------------------------------------------------------------------------------
@@ -264,6 +264,11 @@ class TmpfsFile(TmpfsInode):
             self.mapping = mapping
         return mapping
 
+    def mapped_through(self, path: Path) -> None:
+        mapping = self.mapping
+        if mapping is not None:
+            mapping.place = path
+
     def mapped_page(self, index: int) -> Frame:
         """The frame of a page for a mapping; holes are filled, because a program may write to what it has read."""
         if index < 0 or index << PAGE_SHIFT >= self.size:
@@ -280,6 +285,7 @@ class FilePages(MemoryObject):
         self.inode: TmpfsFile | None = inode
         self.areas: int = 0
         self.written: bool = False  # was mapped shared and written since nobody mapped it
+        self.place: Path | None = None  # where it was mapped from last; forgotten with the last area, for it leads back here
 
     def page(self, index: int, for_write: bool) -> Frame:
         inode = self.inode
@@ -307,10 +313,14 @@ class FilePages(MemoryObject):
         inode = self.inode
         if self.areas == 0 and inode is not None:
             self.written = False
+            self.place = None
             inode.release()
 
     def name(self) -> bytes:
-        return b""
+        place = self.place
+        if place is None or len(MOUNTS) == 0:
+            return b""
+        return path_name(place, Path(MOUNTS[0], MOUNTS[0].root))
 
     def size_bytes(self) -> int:
         inode = self.inode

@@ -1,6 +1,7 @@
 """Truncation and mappings: pages behind a file's new end disappear from the address spaces that map it.
 
-Which address spaces there are is known above this package (kernel.task), so the function that finds them is entered from there.
+Which address spaces there are is known above this package (kernel.task), so the function that finds them is entered
+from there.
 """
 
 from collections.abc import Callable

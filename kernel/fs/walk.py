@@ -1,8 +1,8 @@
 """Path walks: from a name to a place in the tree (path_resolution(7)).
 
-One loop without recursion: a symbolic link's text takes the place of the component that named it. The order of errors is
-Linux's: before a component is looked at, what leads to it must be a directory (ENOTDIR) and searchable (EACCES); then the name's
-length (ENAMETOOLONG), then its existence (ENOENT).
+One loop without recursion: a symbolic link's text takes the place of the component that named it. The order of errors
+is Linux's: before a component is looked at, what leads to it must be a directory (ENOTDIR) and searchable (EACCES);
+then the name's length (ENAMETOOLONG), then its existence (ENOENT).
 
 Context: may sleep in a file system's `lookup`.
 """
@@ -125,8 +125,8 @@ class Walk:
                 raise Errno(ENOTDIR)
 
     def check_link(self, directory: Inode, link: Inode) -> None:
-        """protected_symlinks (proc_sys_fs(5)), on as Debian has it: in a sticky directory for all, only one's own links and
-        the directory's owner's may be followed at the end of a path.
+        """protected_symlinks (proc_sys_fs(5)), on as Debian has it: in a sticky directory for all, only one's own links
+        and the directory's owner's may be followed at the end of a path.
         """
         if directory.mode & 0o1002 != 0o1002 or link.uid == directory.uid:
             return

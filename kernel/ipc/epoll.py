@@ -1,11 +1,11 @@
 """epoll(7): a set of files, of which those that are ready are found without asking all.
 
-Each member has a waiter on its file's queues. A wake links the member into the ready list, which allocates nothing, since it
-may happen in an interrupt. `collect` asks each member on that list for its state: one that is not ready leaves the list, a
-level-triggered one stays, an edge-triggered one leaves, a one-shot one is switched off.
+Each member has a waiter on its file's queues. A wake links the member into the ready list, which allocates nothing,
+since it may happen in an interrupt. `collect` asks each member on that list for its state: one that is not ready leaves
+the list, a level-triggered one stays, an edge-triggered one leaves, a one-shot one is switched off.
 
-Invariants: a member is on the ready list exactly if `is_listed`. A member holds no reference count on its file; the file tells the
-member when it ends (FileWatcher).
+Invariants: a member is on the ready list exactly if `is_listed`. A member holds no reference count on its file; the
+file tells the member when it ends (FileWatcher).
 
 Context: `collect` and `add` ask files, which may not sleep in `poll`. Waiting is the system call's.
 """
@@ -84,7 +84,8 @@ class EpollFile(File):
 
     def __init__(self, flags: int) -> None:
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
-        self.members: dict[int, list[Member]] = {}  # by descriptor; several if descriptors were reused while files live on
+        # by descriptor; several if descriptors were reused while files live on
+        self.members: dict[int, list[Member]] = {}
         self.first: Member | None = None  # the ready list
         self.last: Member | None = None
         self.queue: WaitQueue = WaitQueue()
@@ -124,7 +125,9 @@ class EpollFile(File):
             member.mark_ready()
 
     def depth(self, target: "EpollFile") -> int:
-        """How deep sets are nested below this one; more than the limit if `target` is among them, or for too many to look at."""
+        """How deep sets are nested below this one; more than the limit if `target` is among them, or for too many to
+        look at.
+        """
         todo: list[EpollFile] = [self]
         level = 0
         while len(todo) > 0 and level <= _DEPTH_LIMIT:

@@ -12,7 +12,8 @@ from kernel.lang import EAGAIN, EINVAL, Errno, span_of, u64
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 
-# The counter goes up to 2**64 - 2 on Linux. Kept in an int, it goes up to 2**63 - 2 here: a writer of more waits for ever on both.
+# The counter goes up to 2**64 - 2 on Linux. Kept in an int, it goes up to 2**63 - 2 here: a writer of more waits for
+# ever on both.
 MAXIMUM: Final = (1 << 63) - 2
 
 

@@ -1,7 +1,7 @@
 """Timers that are read: timerfd_create(2).
 
-All run on the monotonic clock; an absolute time of the wall clock is converted when it is set, so setting the wall clock later does
-not move it (Linux moves it; TFD_TIMER_CANCEL_ON_SET is refused).
+All run on the monotonic clock; an absolute time of the wall clock is converted when it is set, so setting the wall
+clock later does not move it (Linux moves it; TFD_TIMER_CANCEL_ON_SET is refused).
 
 Context: reads sleep. `expire` runs in interrupt context and only counts and wakes.
 """

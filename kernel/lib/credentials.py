@@ -1,7 +1,7 @@
 """Who a thread acts for: user and group ids, supplementary groups (credentials(7)).
 
-Credentials are copied on change, so whoever keeps a reference keeps what was true then. Capabilities follow the effective user id alone:
-root has all of them, everybody else has none.
+Credentials are copied on change, so whoever keeps a reference keeps what was true then. Capabilities follow the
+effective user id alone: root has all of them, everybody else has none.
 """
 
 from kernel.lang import final

@@ -1,7 +1,8 @@
 """Inflate: decompress gzip members, in one pass, into a window of the caller's choice (RFC 1951, RFC 1952).
 
-`Inflater(source)` holds the compressed bytes; `run(sink)` decompresses one member and hands the output to the sink in pieces of
-at most 32 KiB. The check sum and the length at the member's end are compared. Any fault in the data raises `InflateError`.
+`Inflater(source)` holds the compressed bytes; `run(sink)` decompresses one member and hands the output to the sink in
+pieces of at most 32 KiB. The check sum and the length at the member's end are compared. Any fault in the data raises
+`InflateError`.
 
 Decoding goes by tables of 512 entries for codes of up to nine bits; longer codes are found by counting, bit by bit.
 
@@ -122,7 +123,9 @@ def _reverse(code: int, bits: int) -> int:
 
 
 class Inflater:
-    """One pass over compressed bytes. The source is a span of memory that outlives the call, so it is handed to each method."""
+    """One pass over compressed bytes. The source is a span of memory that outlives the call, so it is handed to each
+    method.
+    """
 
     def __init__(self) -> None:
         self.position: int = 0  # in the source

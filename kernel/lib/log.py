@@ -1,8 +1,8 @@
 """The kernel's log: a ring of records with a level and a time, and the console that shows them as they come.
 
-A record that is older than what the ring holds is gone; readers (syslog(2), /dev/kmsg) learn how many they missed from the sequence numbers. The console
-shows records of a level below `console_level`. It is a function that the serial driver sets; before that the records wait in the ring and are shown when
-it appears.
+A record that is older than what the ring holds is gone; readers (syslog(2), /dev/kmsg) learn how many they missed from
+the sequence numbers. The console shows records of a level below `console_level`. It is a function that the serial
+driver sets; before that the records wait in the ring and are shown when it appears.
 
 Context: any but a non-maskable interrupt. A message that cannot be stored for want of memory is dropped and counted.
 Source: syslog(2), dmesg(1); levels 0 (emergency) … 7 (debug).

@@ -1,9 +1,9 @@
 """User memory, and the buffers that file reads and writes move bytes through.
 
-Nothing else in the kernel follows a user address. An address outside of the user half, or one that cannot be read or written,
-raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that was, and set `faulted` when
-memory stopped them; so a file operation can stop where it is and report what it has done. The system call that made the buffer
-turns "nothing moved and faulted" into EFAULT.
+Nothing else in the kernel follows a user address. An address outside of the user half, or one that cannot be read or
+written, raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that was, and
+set `faulted` when memory stopped them; so a file operation can stop where it is and report what it has done. The system
+call that made the buffer turns "nothing moved and faulted" into EFAULT.
 
 Context: may sleep, because a user page may have to be read from a disk first.
 """
@@ -60,7 +60,9 @@ def clear(address: int, length: int) -> None:
 
 
 def read_string(address: int, limit: int) -> bytes:
-    """The string at `address` without its NUL. `limit` counts the NUL: ENAMETOOLONG if there is none among so many bytes."""
+    """The string at `address` without its NUL. `limit` counts the NUL: ENAMETOOLONG if there is none among so many
+    bytes.
+    """
     size = min(_SHORT, limit)
     storage = bytearray(size)
     length = usercopy.copy_string(span_of(storage), address)

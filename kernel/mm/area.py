@@ -39,11 +39,14 @@ MAP_FIXED_NOREPLACE: Final = 0x10_0000
 class Area:
     """start…end (end exclusive), page-aligned. `offset` is the byte offset of `start` in `source`."""
 
-    def __init__(self, start: int, end: int, prot: int, maximum_prot: int, flags: int, source: MemoryObject | None, offset: int) -> None:
+    def __init__(
+        self, start: int, end: int, prot: int, maximum_prot: int, flags: int, source: MemoryObject | None, offset: int
+    ) -> None:
         self.start: int = start
         self.end: int = end
         self.prot: int = prot
-        self.maximum_prot: int = maximum_prot  # what mprotect may ask for: a shared mapping of a read-only file is never writable
+        # what mprotect may ask for: a shared mapping of a read-only file is never writable
+        self.maximum_prot: int = maximum_prot
         self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED
         self.source: MemoryObject | None = source
         self.offset: int = offset
@@ -62,7 +65,9 @@ class Area:
 
     def copy(self, start: int, end: int) -> "Area":
         """An area of the same kind for start…end, a part of this one; takes its own reference to the source."""
-        part = Area(start, end, self.prot, self.maximum_prot, self.flags, self.source, self.offset + (start - self.start))
+        part = Area(
+            start, end, self.prot, self.maximum_prot, self.flags, self.source, self.offset + (start - self.start)
+        )
         part.label = self.label
         part.dont_fork = self.dont_fork
         part.wipe_on_fork = self.wipe_on_fork

@@ -1,14 +1,16 @@
 """Page faults inside an area: demand paging, copy-on-write, fault-around.
 
 `resolve` makes one page of an area accessible. Cases, first match wins:
-1. the page is mapped and the access is allowed: only the hardware's accessed/dirty bits or a stale translation were in the way;
+1. the page is mapped and the access is allowed: only the hardware's accessed/dirty bits or a stale translation were in
+   the way;
 2. a write to a private page that is mapped read-only: copied, or made writable if nobody else uses the frame;
-3. a write to a shared page that was mapped for reading: the source is told (`page(…, for_write)`), the entry becomes writable;
+3. a write to a shared page that was mapped for reading: the source is told (`page(…, for_write)`), the entry becomes
+   writable;
 4. an anonymous private page: a zeroed frame;
 5. a page of a memory object: its frame, read-only if private; a write to a private one copies at once.
 
-The zero page that Linux maps for reads of untouched anonymous memory was left out: it saves memory for sparse readers only, and costs every
-other program a second fault.
+The zero page that Linux maps for reads of untouched anonymous memory was left out: it saves memory for sparse readers
+only, and costs every other program a second fault.
 
 Context: may sleep (a source may read a disk).
 """
@@ -83,7 +85,8 @@ def entry_flags(area: Area) -> int:
 
 
 def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
-    """Make the page at `address` (page-aligned, inside `area`) accessible; returns by how many pages the resident set grew.
+    """Make the page at `address` (page-aligned, inside `area`) accessible; returns by how many pages the resident set
+    grew.
 
     The caller has checked `allows`. Raises Errno (no such page: SIGBUS) and MemoryError.
     """
@@ -197,7 +200,12 @@ def protect_entry(slot: int, area: Area) -> None:
     if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
         write_entry(slot, entry | HIDDEN)
         return
-    if area.prot & PROT_WRITE != 0 and not area.shared and entry & PRIVATE != 0 and frame_count(entry_frame(entry)) == 1:
+    if (
+        area.prot & PROT_WRITE != 0
+        and not area.shared
+        and entry & PRIVATE != 0
+        and frame_count(entry_frame(entry)) == 1
+    ):
         entry |= WRITABLE
     write_entry(slot, entry | entry_flags(area))
 

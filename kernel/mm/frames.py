@@ -1,12 +1,12 @@
 """Physical memory: a buddy allocator of 4 KiB frames, with a reference count for each.
 
-A frame is named by its number (physical address / 4096). Blocks of 2**order frames, order 0…10, are kept on one doubly linked free
-list an order; the links live in the frame table, 16 bytes a frame, which `initialise` takes from the memory that it is given.
-Frame 0 is never handed out, so 0 means "none". In front of the buddy lists stands a stack of single frames, because nearly every
-request is for one.
+A frame is named by its number (physical address / 4096). Blocks of 2**order frames, order 0…10, are kept on one doubly
+linked free list an order; the links live in the frame table, 16 bytes a frame, which `initialise` takes from the memory
+that it is given. Frame 0 is never handed out, so 0 means "none". In front of the buddy lists stands a stack of single
+frames, because nearly every request is for one.
 
-Invariants: a free block is aligned to its size and its head alone carries ORDER_FREE | order; a frame in use has count >= 1; no two
-buddies of the same order are both free, except those on the single-frame stack.
+Invariants: a free block is aligned to its size and its head alone carries ORDER_FREE | order; a frame in use has a
+count of 1 or more; no two buddies of the same order are both free, except those on the single-frame stack.
 
 Context: never sleeps; interrupts are off in the kernel. Out of memory is `MemoryError`.
 Safety: all accesses go to the frame table (bounded by `_frame_limit`) and to whole frames in the direct map.
@@ -37,7 +37,8 @@ _STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 
 _ORDER_FREE: Final = 0x80
 _STACK_LIMIT: Final = 256  # single frames kept in front of the buddy lists
 
-# What user pages and page caches may not touch, so that the kernel can finish what it started: 1/64 of memory, at least this.
+# What user pages and page caches may not touch, so that the kernel can finish what it started: 1/64 of memory, at least
+# this.
 _RESERVE_MINIMUM: Final = 128
 
 _table: int = 0
@@ -69,7 +70,8 @@ def frame_of_address(address: int) -> Frame:
 def frame_span(frame: Frame) -> Span[u8]:
     """The frame's 4096 bytes.
 
-    Safety: the direct map covers every frame of the table, and the caller holds a reference to the frame while it uses the span.
+    Safety: the direct map covers every frame of the table, and the caller holds a reference to the frame while it uses
+    the span.
     """
     _entry(frame)
     return span_at(frame_address(frame), PAGE_SIZE)
@@ -143,7 +145,9 @@ def _drain_stack() -> None:
 
 
 def initialise(table_address: int, frame_limit: int) -> None:
-    """Begin with no free frame; `table_address` is the kernel address of 16 * frame_limit zeroed bytes for the table."""
+    """Begin with no free frame; `table_address` is the kernel address of 16 * frame_limit zeroed bytes for the
+    table.
+    """
     global _table, _frame_limit
     _table = table_address
     _frame_limit = frame_limit
@@ -172,7 +176,9 @@ def add_range(first: int, end: int) -> None:
 
 
 def allocate_frames(order: int) -> Frame:
-    """2**order frames in a row, aligned to their size, contents undefined, each with one reference. Raises MemoryError."""
+    """2**order frames in a row, aligned to their size, contents undefined, each with one reference. Raises
+    MemoryError.
+    """
     global _free
     frame = _take_block(order)
     if frame == 0 and order > 0 and _stack_head != 0:

@@ -32,7 +32,8 @@ IN_TABLE: Final = 1 << 31
 COUNT_MASK: Final = IN_TABLE - 1
 HEADER_SIZE: Final = 8
 
-IMMORTAL: Final = 1 << 30  # the count of objects that are never freed: frozen ones, and those made before the heap starts
+# the count of objects that are never freed: frozen ones, and those made before the heap starts
+IMMORTAL: Final = 1 << 30
 
 TABLE_FIRST_ORDER: Final = 2  # pages of the first table: room for 2048 entries
 TABLE_LARGEST_ORDER: Final = 8

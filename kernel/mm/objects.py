@@ -1,13 +1,22 @@
 """What an address space can map: memory objects, page by page.
 
-A file's cache, a shared anonymous mapping, the vDSO: each supplies frames by page index. The object keeps its own reference to a
-frame; `page` gives the caller another one, for the page-table entry.
+A file's cache, a shared anonymous mapping, the vDSO: each supplies frames by page index. The object keeps its own
+reference to a frame; `page` gives the caller another one, for the page-table entry.
 
 Context: `page` may sleep (a file system reads from its disk).
 """
 
 from kernel.lang import EIO, EINVAL, Errno
-from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame, allocate_user_frame, get_frame, put_frame, zero_frame
+from kernel.mm.frames import (
+    NO_FRAME,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    Frame,
+    allocate_user_frame,
+    get_frame,
+    put_frame,
+    zero_frame,
+)
 
 
 class MemoryObject:
@@ -16,7 +25,8 @@ class MemoryObject:
     def page(self, index: int, for_write: bool) -> Frame:
         """The frame of page `index`, with a reference for the caller.
 
-        `for_write` says that the mapping is shared and will be written. Raises Errno (the program gets SIGBUS) or MemoryError.
+        `for_write` says that the mapping is shared and will be written. Raises Errno (the program gets SIGBUS) or
+        MemoryError.
         """
         raise Errno(EIO)
 

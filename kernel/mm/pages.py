@@ -1,13 +1,15 @@
 """A user address space's page table: four levels of 512 entries, reached through the direct map.
 
-Entries are signed 64-bit ints, as the processor's words read. Beside the hardware's bits, an entry uses two that the hardware ignores:
-PRIVATE marks a frame that belongs to this mapping alone or to its forks (anonymous memory and copies of file pages); HIDDEN marks an entry whose
-frame is kept while its area is PROT_NONE (the Present bit is then clear). An entry of 0 maps nothing.
+Entries are signed 64-bit ints, as the processor's words read. Beside the hardware's bits, an entry uses two that the
+hardware ignores: PRIVATE marks a frame that belongs to this mapping alone or to its forks (anonymous memory and copies
+of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT_NONE (the Present bit is then clear).
+An entry of 0 maps nothing.
 
-The kernel half of the top level is copied from the boot table and never changes, so every address space maps the kernel.
+The kernel half of the top level is copied from the boot table and never changes, so every address space maps the
+kernel.
 
-Safety: table frames are owned by the PageTable, zeroed when allocated, and only reached through it; addresses are range-checked by the
-caller (AddressSpace) to lie below USER_END.
+Safety: table frames are owned by the PageTable, zeroed when allocated, and only reached through it; addresses are
+range-checked by the caller (AddressSpace) to lie below USER_END.
 Source: Intel SDM volume 3, section 4.5 (4-level paging).
 """
 
@@ -43,7 +45,8 @@ _LEVEL_BITS: Final = 9
 _ENTRIES: Final = 512
 _TOP_SHIFT: Final = 39
 _LEAF_TABLE_BYTES: Final = 1 << 21  # what one table of the lowest level maps
-_SINGLE_FLUSHES: Final = 24  # above that a reload of CR3 is quicker (measured under TCG: 127 ns against 840 and refills)
+# above that a reload of CR3 is quicker (measured under TCG: 127 ns against 840 and refills)
+_SINGLE_FLUSHES: Final = 24
 
 
 def entry_frame(entry: int) -> Frame:

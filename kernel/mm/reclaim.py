@@ -223,7 +223,9 @@ def bury(address: int) -> None:
 
 
 def reach_zero(address: int) -> None:
-    """An object's count is zero and it has no entry in the table: it is dead, or enters the table if a stack holds it."""
+    """An object's count is zero and it has no entry in the table: it is dead, or enters the table if a stack holds
+    it.
+    """
     if slabs.is_marked(address):
         store_u32(address, heap.IN_TABLE)
         heap.enter(address)

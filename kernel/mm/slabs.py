@@ -193,7 +193,9 @@ def take(size_bytes: int) -> int:
 
 
 def release(slot: int) -> None:
-    """Give a slot back. Safety: `slot` came from `take` (or `slot_of`), is in use, and nothing refers to it any more."""
+    """Give a slot back. Safety: `slot` came from `take` (or `slot_of`), is in use, and nothing refers to it any
+    more.
+    """
     head = head_of(slot)
     slab = struct_at_address(Slab, head)
     if slab.size_class == LARGE:

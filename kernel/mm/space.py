@@ -1,7 +1,8 @@
 """Address spaces: sorted areas over a page table.
 
-Invariants: areas are sorted by start and do not overlap; every mapped page lies in an area; `resident` counts non-zero entries.
-The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's resource limits.
+Invariants: areas are sorted by start and do not overlap; every mapped page lies in an area; `resident` counts non-zero
+entries. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
+resource limits.
 
 Context: `fault` and `populate` may sleep; the rest does not.
 Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
@@ -190,7 +191,16 @@ class AddressSpace:
 
     # Mapping -------------------------------------------------------------------------------------------------------
 
-    def map(self, address: int, length: int, prot: int, flags: int, source: MemoryObject | None, offset: int, maximum_prot: int = _PROT_ALL) -> int:
+    def map(
+        self,
+        address: int,
+        length: int,
+        prot: int,
+        flags: int,
+        source: MemoryObject | None,
+        offset: int,
+        maximum_prot: int = _PROT_ALL,
+    ) -> int:
         """Map `length` bytes (rounded up) and return the address. Takes its own reference to `source`.
 
         Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot).
@@ -276,7 +286,9 @@ class AddressSpace:
         return i
 
     def unmap(self, start: int, length: int) -> None:
-        """Remove all mappings in a range; it is fine if there are none. Raises EINVAL, ENOMEM (too many areas after a cut)."""
+        """Remove all mappings in a range; it is fine if there are none. Raises EINVAL, ENOMEM (too many areas after a
+        cut).
+        """
         if start & PAGE_MASK != 0 or start < 0 or length <= 0 or length > USER_END or start > USER_END - length:
             raise Errno(EINVAL)
         end = start + page_up(length)
@@ -309,7 +321,9 @@ class AddressSpace:
             address = self.pages.next_mapped(address + PAGE_SIZE, end)
 
     def discard(self, start: int, end: int) -> None:
-        """Forget the pages of a mapped range; the next touch reads the source or zeros anew (madvise MADV_DONTNEED, truncation)."""
+        """Forget the pages of a mapped range; the next touch reads the source or zeros anew (madvise MADV_DONTNEED,
+        truncation).
+        """
         i = self.position(start)
         while i < len(self.areas) and self.areas[i].start < end:
             area = self.areas[i]
@@ -374,7 +388,9 @@ class AddressSpace:
             if new_top > old_top:
                 if not self.is_free(old_top, new_top + PAGE_SIZE):
                     return self.brk_end
-                self.map(old_top, new_top - old_top, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0)
+                self.map(
+                    old_top, new_top - old_top, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0
+                )
                 area = self.area_at(old_top)
                 if area is not None:
                     area.label = b"[heap]"

@@ -1,4 +1,6 @@
-"""Changing files' attributes and sizes: chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), fsync(2), sync(2)."""
+"""Changing files' attributes and sizes: chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), fsync(2),
+sync(2).
+"""
 
 from typing import Final
 

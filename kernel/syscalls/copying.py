@@ -1,7 +1,7 @@
 """Copying between files inside the kernel: sendfile(2), copy_file_range(2), splice(2), tee(2).
 
-Data goes through a buffer of one page. What was read but could not be written is never lost: the source's position is moved back,
-or (a pipe) the amount read is bounded by what the target takes first.
+Data goes through a buffer of one page. What was read but could not be written is never lost: the source's position is
+moved back, or (a pipe) the amount read is bounded by what the target takes first.
 """
 
 from typing import Final

@@ -1,4 +1,6 @@
-"""Directories and names: getdents(2), getcwd(2), chdir(2), mkdir(2), link(2), unlink(2), rename(2), mknod(2), chroot(2)."""
+"""Directories and names: getdents(2), getcwd(2), chdir(2), mkdir(2), link(2), unlink(2), rename(2), mknod(2),
+chroot(2).
+"""
 
 from typing import Final
 

@@ -35,7 +35,8 @@ from kernel.task import current
 
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 _PROT_SEM: Final = 8
-_SHARED_FLAGS: Final = 0x1F_F9FF  # what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds
+# what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds
+_SHARED_FLAGS: Final = 0x1F_F9FF
 _MCL_CURRENT: Final = 1
 _MCL_FUTURE: Final = 2
 _MCL_ONFAULT: Final = 4
@@ -176,7 +177,9 @@ def mincore(address: int, length: int, result: int) -> int:
     done = 0
     while done < page_count:
         part = min(page_count - done, 4096)
-        user.write_bytes(result + done, bytes(remapping.residency(current().space, address + (done << PAGE_SHIFT), part)))
+        user.write_bytes(
+            result + done, bytes(remapping.residency(current().space, address + (done << PAGE_SHIFT), part))
+        )
         done += part
     return 0
 

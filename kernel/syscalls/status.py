@@ -163,7 +163,9 @@ def newfstatat(directory: i32, path: int, address: int, flags: i32) -> int:
 
 
 def place_or_descriptor(directory: int, address: int, flags: int) -> Path:
-    """As `place_at`; with AT_EMPTY_PATH a null pointer is an empty name, and an empty name means the descriptor itself."""
+    """As `place_at`; with AT_EMPTY_PATH a null pointer is an empty name, and an empty name means the descriptor
+    itself.
+    """
     if flags & AT_EMPTY_PATH != 0:
         name = path_at(address) if address != 0 else b""
         if len(name) == 0:

@@ -5,14 +5,15 @@ A handler is declared where it is written:
     @syscall(39, "getpid", args="")
     def getpid() -> int: ...
 
-The decorator runs at build time and enters the function here; the compiler freezes `SYSCALLS` into the image, with a thunk
-a handler that decodes the six registers by the handler's annotations and turns an `Errno` into a negative result.
+The decorator runs at build time and enters the function here; the compiler freezes `SYSCALLS` into the image, with a
+thunk a handler that decodes the six registers by the handler's annotations and turns an `Errno` into a negative result.
 """
 
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-# Six registers in, a value or a negative errno out. The compiler makes the thunk where a handler of another shape is stored here.
+# Six registers in, a value or a negative errno out. The compiler makes the thunk where a handler of another shape is
+# stored here.
 SyscallHandler = Callable[[int, int, int, int, int, int], int]
 
 HIGHEST: Final = 470  # one past the highest number that Linux 6.12 knows, rounded up

@@ -43,7 +43,9 @@ def write_remaining(address: int, deadline_ns: int) -> None:
 
 
 def temporary_mask(address: int, size: int) -> None:
-    """Block other signals during this call; the way back to user mode restores what was blocked before (signal delivery)."""
+    """Block other signals during this call; the way back to user mode restores what was blocked before (signal
+    delivery).
+    """
     if size != _MASK_SIZE:
         raise Errno(EINVAL)
     mask = user.read_i64(address)

@@ -65,7 +65,8 @@ def control(tty: Tty, command: int, argument: int) -> int:
     elif command == TCXONC:
         _flow(tty, argument)
     elif command == TCSBRK or command == TCSBRKP:
-        tty.jobs.check_change(tty.device)  # output is sent at once: there is nothing to drain, and a break needs no wait
+        # output is sent at once: there is nothing to drain, and a break needs no wait
+        tty.jobs.check_change(tty.device)
     elif command == TIOCSTI:
         _simulate_input(tty, argument)
     elif command == TIOCEXCL or command == TIOCNXCL:

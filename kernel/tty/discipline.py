@@ -1,8 +1,8 @@
 """The line discipline: what happens between a terminal's wire and the programs that read and write it.
 
-Pure logic: bytes go in through `receive` (from the wire) and `transform_output` (from programs); echoes and transformed output come back
-in `output`, which the tty hands to its driver; signals in `signals`, a list that the tty drains. Input that programs may read lies in `queue`, with a
-mark beside each byte that ends a line.
+Pure logic: bytes go in through `receive` (from the wire) and `transform_output` (from programs); echoes and transformed
+output come back in `output`, which the tty hands to its driver; signals in `signals`, a list that the tty drains. Input
+that programs may read lies in `queue`, with a mark beside each byte that ends a line.
 
 Deviations from Linux: no parity marking (PARMRK), no ECHOPRT, no upper-case terminals (XCASE).
 Source: termios(3), POSIX chapter 11 (general terminal interface).
@@ -396,7 +396,9 @@ class LineDiscipline:
         return last
 
     def take(self, limit: int) -> bytes:
-        """Remove and return up to `limit` bytes: of the first line in canonical mode (empty at end of file), else of all input."""
+        """Remove and return up to `limit` bytes: of the first line in canonical mode (empty at end of file), else of
+        all input.
+        """
         if not self.settings.canonical:
             return self._remove(min(limit, len(self.queue)))
         count = 0
@@ -428,7 +430,9 @@ class LineDiscipline:
         self._quote_next = False
 
     def settings_changed(self, old_local: int) -> None:
-        """After a change of settings: what was typed becomes readable when canonical mode is left, and complete when it is entered."""
+        """After a change of settings: what was typed becomes readable when canonical mode is left, and complete when it
+        is entered.
+        """
         if (old_local ^ self.settings.local) & ICANON == 0:
             return
         self._quote_next = False

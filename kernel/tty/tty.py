@@ -1,8 +1,8 @@
 """A terminal device: a line discipline between a driver and the programs that have it open.
 
-The wire's side calls `input_byte` (from the terminal thread, which may allocate and sleep); the programs' side is `read`, `write`, `poll` and
-`ioctl`. Job control: a process of another group than the foreground one gets SIGTTIN when it reads and SIGTTOU when it changes the terminal (or writes under
-TOSTOP).
+The wire's side calls `input_byte` (from the terminal thread, which may allocate and sleep); the programs' side is
+`read`, `write`, `poll` and `ioctl`. Job control: a process of another group than the foreground one gets SIGTTIN when
+it reads and SIGTTOU when it changes the terminal (or writes under TOSTOP).
 
 Context: `read` and `write` sleep.
 Source: ioctl_tty(2), termios(3), POSIX chapter 11.
@@ -104,7 +104,9 @@ class Tty:
             self.read_queue.sleep()
 
     def _read_raw(self, buffer: Buffer, non_blocking: bool) -> int:
-        """VMIN bytes, or what came until VTIME tenths of a second passed since the last byte (the start, if VMIN is 0)."""
+        """VMIN bytes, or what came until VTIME tenths of a second passed since the last byte (the start, if VMIN is
+        0).
+        """
         minimum = self.settings.character(VMIN)
         tenths = self.settings.character(VTIME)
         wanted = min(buffer.remaining, minimum) if minimum > 0 else 1

@@ -1,7 +1,8 @@
 """Krait and Linux in turns on the same virtual machine: `python -m tests.bench [--turns N] [--write]`.
 
-Each turn boots one kernel and then the other with the same program and the same image, so that a slow minute of the host hits both. The
-smallest time of each row over all turns counts; what is reported is the ratio. `--write` puts the tables into docs/performance.md between its marks.
+Each turn boots one kernel and then the other with the same program and the same image, so that a slow minute of the
+host hits both. The smallest time of each row over all turns counts; what is reported is the ratio. `--write` puts the
+tables into docs/performance.md between its marks.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ from kernel.fs.initramfs import unpack_bytes
 from .conftest import World
 
 
-def entry(name: str, data: bytes = b"", mode: int = 0o100644, ino: int = 1, links: int = 1, rdev: tuple[int, int] = (0, 0)) -> bytes:
+def entry(
+    name: str, data: bytes = b"", mode: int = 0o100644, ino: int = 1, links: int = 1, rdev: tuple[int, int] = (0, 0)
+) -> bytes:
     raw = name.encode() + b"\0"
     fields = [ino, mode, 7, 8, links, 1_000_000, len(data), 0, 0, rdev[0], rdev[1], len(raw), 0]
     header = b"070701" + b"".join(b"%08X" % field for field in fields)

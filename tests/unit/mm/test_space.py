@@ -25,8 +25,12 @@ BASE = 0x40_0000
 READ_WRITE = PROT_READ | PROT_WRITE
 
 
-def anonymous(space: AddressSpace, address: int, page_count: int, prot: int = READ_WRITE, flags: int = MAP_PRIVATE) -> int:
-    return space.map(address, page_count * PAGE_SIZE, prot, flags | MAP_ANONYMOUS | (MAP_FIXED if address else 0), None, 0)
+def anonymous(
+    space: AddressSpace, address: int, page_count: int, prot: int = READ_WRITE, flags: int = MAP_PRIVATE
+) -> int:
+    return space.map(
+        address, page_count * PAGE_SIZE, prot, flags | MAP_ANONYMOUS | (MAP_FIXED if address else 0), None, 0
+    )
 
 
 def poke(space: AddressSpace, address: int, value: int) -> FaultOutcome:
@@ -151,7 +155,12 @@ def test_remap_moves_the_pages() -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["map", "unmap", "protect", "write", "fork", "discard"]), st.integers(0, 40), st.integers(1, 12), st.integers(0, 3)),
+        st.tuples(
+            st.sampled_from(["map", "unmap", "protect", "write", "fork", "discard"]),
+            st.integers(0, 40),
+            st.integers(1, 12),
+            st.integers(0, 3),
+        ),
         max_size=60,
     )
 )
