@@ -1,7 +1,8 @@
 """The command line: `python -m compiler build`, `check`, `run`.
 
-Every error is one message on standard error. Exit statuses: 0; 1 for errors in the sources or of the program; 2 for a wrong command
-line; 70 for a trap of a program that `run` ran. `KRAIT_COMPILER_DEBUG=1` shows the compiler's own tracebacks.
+Every error is one message on standard error. Exit statuses: 0; 1 for errors in the sources or of the program; 2 for
+a wrong command line; 70 for a trap of a program that `run` ran. `KRAIT_COMPILER_DEBUG=1` shows the compiler's own
+tracebacks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from compiler.tree import Loc
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m compiler", description="The Krait compiler: Kernel Python to native code.")
+    top = argparse.ArgumentParser(prog="python -m compiler", description="Compile Kernel Python to native code.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="compile and link the kernel", description="Compile and link the kernel.")
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("files", nargs="+", metavar="FILE")
 
     run = commands.add_parser("run", help="compile a stand-alone file and run its main()",
-                              description="Compile a stand-alone Kernel Python file and run its main() on this machine.")  # fmt: skip
+                              description="Compile a stand-alone Kernel Python file and run its main().")  # fmt: skip
     run.add_argument("file", metavar="FILE")
     run.add_argument("--profile", choices=sorted(PROFILES), default="release", help="default: release")
     run.add_argument("--keep-ir", action="store_true", help="keep the LLVM IR, and say where")

@@ -1,12 +1,12 @@
 """LLVM IR text to object files: optimisation and code generation by llvmlite, in worker processes, with a cache.
 
-LLVM answers some errors (a bad mnemonic in inline assembly, an SSE value with SSE off) by printing to standard
-error and ending the process. So it runs in workers: `python -m compiler.backend`, which read one job a line and
-answer with one line a job. What a dead worker printed becomes the message of a `BackendError`.
+LLVM answers some errors (a bad mnemonic in inline assembly, an SSE value with SSE off) by printing to standard error
+and ending the process. So it runs in workers: `python -m compiler.backend`, which read one job a line and answer
+with one line a job. What a dead worker printed becomes the message of a `BackendError`.
 
 An object is cached under the hash of its IR, its target and profile and the versions of llvmlite, LLVM and this
-file; beside it lies what `compiler/lines.py` read from its debug information. Invalid debug information is dropped by LLVM without an error, so an object whose IR has a compile unit must
-have `.debug_info`.
+file; beside it lies what `compiler/lines.py` read from its debug information. Invalid debug information is dropped
+by LLVM without an error, so an object whose IR has a compile unit must have `.debug_info`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def file_hash(path: Path) -> str:
 def compile_modules(
     modules: dict[str, str], target: Target, profile: str, workers: int = 0, cache: Path = CACHE
 ) -> Compiled:
-    """Compile IR texts by package. `workers` 0 means one a processor. Raises BackendError for the first package refused."""
+    """Compile IR texts by package; `workers` 0 means one a processor. Raises BackendError for the first one refused."""
     cache.mkdir(parents=True, exist_ok=True)
     toolchain = toolchain_key()
     result = Compiled({})

@@ -1,8 +1,8 @@
 """The commands of the compiler: build the kernel, check files, run a stand-alone program.
 
-Sources -> `front.program.load` (mypy, typed tree) -> import of the same modules under CPython -> `lower.lower_program` -> objects
-(`backend`) -> `link`. What was built is remembered with the hashes of everything that it was made of, so that nothing is done, and mypy
-and LLVM are not even imported, when nothing changed.
+Sources -> `front.program.load` (mypy, typed tree) -> import of the same modules under CPython ->
+`lower.lower_program` -> objects (`backend`) -> `link`. What was built is remembered with the hashes of everything
+that it was made of, so that nothing is done, and mypy and LLVM are not even imported, when nothing changed.
 """
 
 from __future__ import annotations
@@ -266,7 +266,8 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
         table_size = link_kernel(list(compiled.objects.values()), options.output)
     manifest_of(options.output, kernel_inputs(program), {}).write(manifest_file)
     fresh = len(compiled.objects) - compiled.cached
-    return (f"{shown_path(options.output)}: {options.output.stat().st_size >> 10} KiB, line table {table_size >> 10} KiB, "
+    size = options.output.stat().st_size
+    return (f"{shown_path(options.output)}: {size >> 10} KiB, line table {table_size >> 10} KiB, "
             f"{fresh} of {len(compiled.objects)} packages compiled")  # fmt: skip
 
 
@@ -293,8 +294,11 @@ def existing_file(file: str) -> Path:
 
 
 def check(names: list[str]) -> None:
-    """Check files; Refused if they have errors. What the types and the rules of the subset allow is lowered too, which finds broken
-    promises such as `@nosleep`, and objects that can't be frozen."""
+    """Check files; Refused if they have errors.
+
+    What the types and the rules of the subset allow is lowered too: that finds broken promises such as `@nosleep`, and
+    objects that can't be frozen.
+    """
     from compiler.front.check import _build_time, _rule_errors, check_files
 
     files = [existing_file(name) for name in names]
@@ -392,12 +396,14 @@ def main_glue(modules: dict[str, str], main: str, result: Type) -> str:
     kind = next((match[1] for text in modules.values() if (match := pattern.search(text))), None)
     if kind is None or not isinstance(result, IntType | NoneType | NeverType):
         raise UserError(f"{main} must return None, or an int that becomes the exit status")
-    lines = [f'declare dso_local hidden {kind} @"{main}"()', f'define dso_local i64 @{HOST_MAIN}(ptr %status) "frame-pointer"="all" {{']
+    lines = [f'declare dso_local hidden {kind} @"{main}"()',
+             f'define dso_local i64 @{HOST_MAIN}(ptr %status) "frame-pointer"="all" {{']
     if kind == "void":
         lines += [f'  call void @"{main}"()', "  ret i64 0"]
     elif kind == "{ i64, i64 }":
         lines += [f'  %pair = call {kind} @"{main}"()', f"  %value = extractvalue {kind} %pair, 0",
-                  "  store i64 %value, ptr %status", f"  %word = extractvalue {kind} %pair, 1", "  ret i64 %word"]  # fmt: skip
+                  "  store i64 %value, ptr %status", f"  %word = extractvalue {kind} %pair, 1",
+                  "  ret i64 %word"]  # fmt: skip
     elif isinstance(result, IntType):
         lines += [f'  %value = call i64 @"{main}"()', "  store i64 %value, ptr %status", "  ret i64 0"]
     else:

@@ -182,7 +182,7 @@ class Freezer:
         return symbol
 
     def _exact_type(self, obj: object, t: Type, path: str) -> Type:
-        """The type of the object itself where `t` is what is declared: a base class, a union, a type of Python's own."""
+        """The type of the object itself where `t` is declared, which may be a base class or a union."""
         match t:
             case ClassType(name="kernel.lang.runtime.containers.List"):
                 fits = isinstance(obj, list)
@@ -235,8 +235,11 @@ class Freezer:
         return [Constant("i32", str(FROZEN_COUNT), 4), self._type_word(self.hooks.require_class(t))]
 
     def _type_word(self, descriptor: str) -> Constant:
-        """The low half of a descriptor's address. In the kernel the linker would refuse it (R_X86_64_32 wants an address
-        below 4 GiB): 2**32 is added, which brings the sum there and does not change its low half."""
+        """The low half of a descriptor's address.
+
+        In the kernel the linker would refuse it, since R_X86_64_32 wants an address below 4 GiB. So 2**32 is added,
+        which brings the sum there and does not change its low half.
+        """
         address = f"ptrtoint (ptr {quoted(descriptor)} to i64)"
         if self.target == "kernel":
             address = f"add (i64 {address}, i64 4294967296)"
@@ -279,14 +282,16 @@ class Freezer:
                               f"assign self.{name} in __init__") from None
 
     def _member(self, t: Type, value: object, path: str, place: object) -> Constant:
-        """A field's constant; a RawArray of a container was frozen by `_container_fields` already. `place` says which field."""
+        """The constant of the field `place`; a container's RawArray was frozen by `_container_fields` already."""
         if isinstance(value, Constant):
             return value
         if isinstance(t, FunctionType) or (isinstance(t, OptionalType) and isinstance(t.inner, FunctionType)):
             return self._function(t, value, path, place)
         return self._value(t, value, path)
 
-    def _padded(self, pieces: list[Constant], end: int, size: int, members: list[tuple[int, Constant]]) -> list[Constant]:
+    def _padded(
+        self, pieces: list[Constant], end: int, size: int, members: list[tuple[int, Constant]]
+    ) -> list[Constant]:
         """Pieces with zero bytes between members, and behind the last."""
         for offset, constant in sorted(members, key=lambda member: member[0]):
             if constant.size == 0:
@@ -335,7 +340,7 @@ class Freezer:
             value = value.value
         if isinstance(value, float | str | bytes) or not hasattr(value, "__index__"):
             raise self._mismatch(value, t, path)
-        number = int(value)  # type: ignore[call-overload]  # it has __index__
+        number = int(value)
         low, high = (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1) if t.signed else (0, (1 << t.bits) - 1)
         if not low <= number <= high:
             raise self._error("KP802", path, f"{number} does not fit {t.name}", f"{t.name} holds {low} to {high}")
@@ -353,7 +358,7 @@ class Freezer:
         if not isinstance(target, LiveFunction):
             raise self._mismatch(value, t, path)
         if "<locals>" in target.__qualname__:
-            raise self._error("KP803", path, f"{target.__qualname__} is defined inside a function and may hold its variables",
+            raise self._error("KP803", path, f"{target.__qualname__} is defined in a function, and may use its locals",
                               "store a top-level function")
         inner = t.inner if isinstance(t, OptionalType) else t
         symbol = self.hooks.require_function(value, inner, place)
@@ -365,7 +370,8 @@ class Freezer:
             raise self._mismatch(value, t, path)
         layout = self.layouts.instance(t)
         members = [
-            (offset, self._member(field_type, self._attribute(value, name, t, path), f"{path}.{name}", self.hooks.field_place(t, name)))
+            (offset, self._member(field_type, self._attribute(value, name, t, path), f"{path}.{name}",
+                                  self.hooks.field_place(t, name)))
             for name, (offset, field_type) in layout.fields.items()
         ]
         return StructConstant.of(self._padded([], 0, layout.size, members), layout.size)
@@ -382,7 +388,8 @@ class Freezer:
             return Constant(f"[{len(constants)} x i8]", byte_text(bytes(int(c.text) & 255 for c in constants)), total)
         if len({constant.type for constant in constants}) > 1:
             return StructConstant.of(constants, total)
-        return Constant(f"[{len(constants)} x {item}]", f"[{', '.join(f'{c.type} {c.text}' for c in constants)}]", total)
+        texts = ", ".join(f"{c.type} {c.text}" for c in constants)
+        return Constant(f"[{len(constants)} x {item}]", f"[{texts}]", total)
 
     def _weak(self, t: WeakType, target: Type, obj: Any, path: str) -> list[Constant]:  # noqa: ANN401
         return [*self._header(t), self._pointer(obj.get(), target, f"{path}.get()"), Constant("i64", "0", 8)]
@@ -390,7 +397,7 @@ class Freezer:
     # Containers -------------------------------------------------------------------------------------------------------
 
     def _raw_array(self, element: Type, values: Sequence[object], capacity: int, path: str) -> Constant:
-        """A RawArray of its own for a container's storage: `values`, then null or zero up to `capacity`. Null if that is 0."""
+        """A RawArray for a container's storage: `values`, then null or zero up to `capacity`. Null if that is 0."""
         if capacity == 0:
             return Constant("ptr", "null", 8)
         t = RawArrayType(element)
@@ -448,7 +455,7 @@ class Freezer:
         return "krait.data.other"
 
     def _global_path(self, obj: object) -> str | None:
-        """The full name of the global or class constant that holds an object; the module that defines it, if several import it."""
+        """The full name of the global or class constant that holds an object: where it is defined, not imported."""
         if self._globals is None:
             self._globals = {}
             for defining in (True, False):
@@ -476,7 +483,8 @@ class Freezer:
         where = path or self._global_path(value) or ""
         what = "None" if value is None else f"{type(value).__name__} {shortened(value)}"
         if isinstance(value, tuple):
-            return self._error("KP804", where, f"a tuple cannot live in the heap (declared {show(t)})", "write a class with fields")
+            message = f"a tuple cannot live in the heap (declared {show(t)})"
+            return self._error("KP804", where, message, "write a class with fields")
         return self._error("KP800", where, f"{what} cannot be frozen as {show(t)}", HINT_FIELDS)
 
     def _error(self, code: str, path: str, message: str, hint: str) -> Diagnostic:
@@ -542,7 +550,7 @@ def class_name(cls: type) -> str:
 
 def may_be_frozen(value: object) -> bool:
     """Whether a global of this value may be an object of its own in the image."""
-    plain = (int, str, bytes, float, bool, type, ModuleType, LiveFunction, staticmethod, classmethod, property, enum.Enum)
+    plain = (int, str, bytes, float, type, ModuleType, LiveFunction, staticmethod, classmethod, property, enum.Enum)
     return value is not None and not isinstance(value, plain)
 
 

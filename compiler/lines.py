@@ -1,9 +1,9 @@
 """The line table: from a code address to Python frames, inlined ones included.
 
-`extract` reads the DWARF of one object (with pyelftools), once for each object: `compiler/backend.py` caches the result
-beside it. `build` puts the objects of an image together, at the addresses that the linker's map gives, and encodes the
-table. The kernel carries it in the section `.krait_lines` and reads it in `kernel/lib/traceback.py`; for programs on the
-host, `Table` reads it here.
+`extract` reads the DWARF of one object (with pyelftools), once for each object: `compiler/backend.py` caches the
+result beside it. `build` puts the objects of an image together, at the addresses that the linker's map gives, and
+encodes the table. The kernel carries it in the section `.krait_lines` and reads it in `kernel/lib/traceback.py`; for
+programs on the host, `Table` reads it here.
 
 Format, little-endian, all offsets in bytes from the start of the table:
 
@@ -17,9 +17,9 @@ Format, little-endian, all offsets in bytes from the start of the table:
     functions  u32 offset of its name, u32 offset of its file's name
     strings  UTF-8, each with a NUL behind it
 
-A variable-length number has 7 bits a byte, the lowest first, bit 7 set in all but the last byte. Addresses are relative
-to the base. A row holds from its address to the next row's. Scopes with a parent are inlined functions. A return address
-is looked up at the address minus 1: the call is what counts.
+A variable-length number has 7 bits a byte, the lowest first, bit 7 set in all but the last byte. Addresses are
+relative to the base. A row holds from its address to the next row's. Scopes with a parent are inlined functions. A
+return address is looked up at the address minus 1: the call is what counts.
 """
 
 from __future__ import annotations

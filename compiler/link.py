@@ -1,10 +1,11 @@
 """Linking: objects to `build/krait.elf`, or to a program on the host; and the line table of either.
 
-The kernel is linked twice: once to learn where code lies, then again with the line table (`compiler/lines.py`) in the section
-`.krait_lines`, which `linker.ld` puts behind all code and read-only data, so that no address of code moves; that is checked.
+The kernel is linked twice: once to learn where code lies, then again with the line table (`compiler/lines.py`) in
+the section `.krait_lines`, which `linker.ld` puts behind all code and read-only data, so that no address of code
+moves; that is checked.
 
-A host program is our objects and the start-up in `compiler/host/start.c`, linked by gcc below 2 GiB (type words hold 32 bits of an
-address) and not position-independent. Its line table lies beside it, in `PROGRAM.lines`.
+A host program is our objects and the start-up in `compiler/host/start.c`, linked by gcc below 2 GiB (type words hold
+32 bits of an address) and not position-independent. Its line table lies beside it, in `PROGRAM.lines`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ ASSEMBLER = ("gcc", "-c", "-g", "-m64", "-fno-pie", f"-fdebug-prefix-map={ROOT}=
 LINKER = ("ld", "-T", "linker.ld", "-z", "max-page-size=4096", "-z", "noexecstack", "-z", "norelro", "--build-id=none",
           "--no-warn-rwx-segments", "--orphan-handling=place", "-nostdlib", "-static")  # fmt: skip
 VDSO = ROOT / "arch" / "x86_64" / "vdso"
-VDSO_LINKER = ("gcc", "-shared", "-nostdlib", "-Wl,-T,arch/x86_64/vdso/vdso.lds", "-Wl,--hash-style=both", "-Wl,-soname=linux-vdso.so.1",
+VDSO_LINKER = ("gcc", "-shared", "-nostdlib", "-Wl,-T,arch/x86_64/vdso/vdso.lds", "-Wl,--hash-style=both",
+               "-Wl,-soname=linux-vdso.so.1",
                "-Wl,-z,max-page-size=4096", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-s")  # fmt: skip
 HOST_START = ROOT / "compiler" / "host" / "start.c"
 HOST_COMPILER = ("gcc", "-c", "-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-fno-pie")
@@ -61,7 +63,7 @@ def cached_object(source: Path, command: tuple[str, ...], dependencies: list[Pat
 
 
 def build_vdso() -> Path:
-    """The vDSO's shared object, which arch/x86_64/vdso_image.S puts into the image, in a folder named by its contents."""
+    """The vDSO, which arch/x86_64/vdso_image.S puts into the image, in a folder named by its contents."""
     sources = [VDSO / "vdso.S", VDSO / "vdso.lds"]
     key = hashlib.sha256(" ".join((*VDSO_LINKER, *(file_hash(path) for path in sources))).encode()).hexdigest()
     path = CACHE / f"vdso-{key[:24]}" / "vdso.so"

@@ -1,7 +1,8 @@
 """What a trapped host program reported, as a Python traceback.
 
-The report's form is described in `compiler/host/start.c`. Frames of the run-time library at the inner end are left out: like CPython, a
-traceback ends at the line of the program that indexed past the end of its list. `KRAIT_FULL_TRACEBACK=1` shows them.
+The report's form is described in `compiler/host/start.c`. Frames of the run-time library at the inner end are left
+out: like CPython, a traceback ends at the line of the program that indexed past the end of its list.
+`KRAIT_FULL_TRACEBACK=1` shows them.
 """
 
 from __future__ import annotations

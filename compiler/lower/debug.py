@@ -21,7 +21,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from compiler.lower.layout import HEADER_BYTES, TEXT_DATA_OFFSET, Layouts, live_object, module_of
+from compiler.lower.layout import HEADER_BYTES, TEXT_DATA_OFFSET, Layouts, is_pointer, live_object, module_of
 from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import (
     INT,
@@ -98,7 +98,7 @@ class DebugInfo:
         return self._shared(f"!DILocation(line: {max(loc.line, 0)}, column: {column}, scope: !{scope}{at})")
 
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
-        """A DILocalVariable of a local whose slot has the register form of `t`; -1 for names that the source does not have."""
+        """A DILocalVariable; its slot has the register form of `t`. -1 for a name that is not the source's."""
         if not name.isidentifier():
             return -1
         arg = f"arg: {argument}, " if argument else ""
@@ -220,8 +220,8 @@ class DebugInfo:
         for key, value in values.items():
             if -(1 << 63) <= value < 1 << 63:
                 members.append(self._shared(f"!DIEnumerator(name: {text(key)}, value: {value})"))
-        return (f"!DICompositeType(tag: DW_TAG_enumeration_type, name: {text(short(name))}, baseType: !{base}, size: 64, "
-                f"elements: !{self._list(members)})")  # fmt: skip
+        return (f"!DICompositeType(tag: DW_TAG_enumeration_type, name: {text(short(name))}, baseType: !{base}, "
+                f"size: 64, elements: !{self._list(members)})")  # fmt: skip
 
     def _struct(
         self, name: str, size: int, members: list[tuple[str, int, int]], sizes: list[int], own: int
@@ -313,7 +313,7 @@ class DebugInfo:
                 return 16, 8
             case TupleType(items):
                 return self._sum([self._register_size(item) for item in items])
-            case OptionalType(inner) if not (is_reference(inner) or isinstance(inner, FunctionType | StructType | ArrayType)):
+            case OptionalType(inner) if not is_pointer(inner):
                 return self._sum([self._register_size(inner), (1, 1)])
         return 8, 8
 

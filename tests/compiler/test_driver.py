@@ -25,12 +25,17 @@ if __name__ == "__main__":
 '''
 
 
-def compiler(*arguments: str | Path, cwd: Path = ROOT, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+Done = subprocess.CompletedProcess[str]
+
+
+def compiler(*arguments: str | Path, cwd: Path = ROOT, **variables: str) -> Done:
     """Run the compiler as a user does."""
     environment = dict(os.environ, PYTHONPATH=str(ROOT), **variables)
     environment.pop("KRAIT_COMPILER_DEBUG", None)
     command = [sys.executable, "-m", "compiler", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
 
 
 def write(folder: Path, text: str, name: str = "program.py") -> Path:
@@ -39,7 +44,7 @@ def write(folder: Path, text: str, name: str = "program.py") -> Path:
     return path
 
 
-def run(folder: Path, text: str, profile: str = "dev", **variables: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, text: str, profile: str = "dev", **variables: str) -> Done:
     return compiler("run", write(folder, text), "--profile", profile, **variables)
 
 
@@ -163,7 +168,8 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     path = write(tmp_path, "def main() -> None:\n    for i in range(1_000_000):\n        print(i)\n")
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", "dev"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe) as program:
         assert program.stdout is not None and program.stderr is not None
         assert program.stdout.readline() == b"0\n"
         program.stdout.close()
@@ -208,7 +214,8 @@ def test_import_that_fails(tmp_path: Path) -> None:
     [
         ("ITEMS: list[int] = [1, 2, 1 << 70]\n\n\ndef main() -> None:\n    print(len(ITEMS))\n",
          "program.ITEMS.items[2]: 1180591620717411303424 does not fit int"),
-        ("from typing import Any\n\nWRONG: Any = 1.5\nITEMS: list[int] = [1, WRONG]\n\n\ndef main() -> None:\n    print(len(ITEMS))\n",
+        ("from typing import Any\n\nWRONG: Any = 1.5\nITEMS: list[int] = [1, WRONG]\n\n\n"
+         "def main() -> None:\n    print(len(ITEMS))\n",
          "program.ITEMS.items[1]: float 1.5 cannot be frozen as int"),
     ],
     ids=["too_large", "float"],

@@ -53,8 +53,8 @@ def test_inlined_calls_in_several_sections(tmp_path: Path) -> None:
     assert len(sections) == 2, "the cold function has a section of its own"
     placed = [Placed(lines, name, BASE + 0x1000 * (i + 1), 64) for i, name in enumerate(sections)]
     table = Table(build(placed, BASE))
-    for number, (name, outer) in enumerate(zip(sections, (FrameLine("kernel/a.py", 2, "f"),
-                                                          FrameLine("kernel/a.py", 21, "rare")), strict=True)):  # fmt: skip
+    callers = (FrameLine("kernel/a.py", 2, "f"), FrameLine("kernel/a.py", 21, "rare"))
+    for number, (name, outer) in enumerate(zip(sections, callers, strict=True)):
         seen = [tuple(table.frames(BASE + 0x1000 * (number + 1) + offset)) for offset, _, _ in lines.rows[name]]
         assert (FrameLine("/elsewhere/b.py", 12, "A.g"), outer) in seen
         assert (FrameLine("/elsewhere/b.py", 13, "A.g"), outer) in seen

@@ -1,4 +1,4 @@
-"""The same sources give the same bytes, whatever the hash seed, the number of workers, and where the image is written."""
+"""The same sources give the same bytes, whatever the hash seed, the number of workers and the output's path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def build(folder: Path, seed: str, workers: str) -> str:
     """Build the kernel with a cache of its own; returns the image's SHA-256."""
     output = folder / f"seed{seed}" / "krait.elf"
     environment = dict(os.environ, PYTHONHASHSEED=seed, KRAIT_CACHE=str(folder / f"cache{seed}"))
-    command = [sys.executable, "-m", "compiler", "build", "--profile", "dev", "--keep-ir", "--workers", workers, "-o", str(output)]
+    options = ["--profile", "dev", "--keep-ir", "--workers", workers, "-o", str(output)]
+    command = [sys.executable, "-m", "compiler", "build", *options]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return hashlib.sha256(output.read_bytes()).hexdigest()
