@@ -285,7 +285,7 @@ class FilePages(MemoryObject):
         self.inode: TmpfsFile | None = inode
         self.areas: int = 0
         self.written: bool = False  # was mapped shared and written since nobody mapped it
-        self.place: Path | None = None  # where it was mapped from last; forgotten with the last area, for it leads back here
+        self.place: Path | None = None  # where it was mapped from; forgotten with the last area: it leads back here
 
     def page(self, index: int, for_write: bool) -> Frame:
         inode = self.inode
