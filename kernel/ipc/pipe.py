@@ -76,11 +76,10 @@ class Pipe:
             within = self.head % PAGE
             index = self.head // PAGE
             length = min(PAGE - within, self.count, limit - done)
-            moved = buffer.put(frame_span(Frame(self.frames[index]))[within : within + length])
-            self._consume(moved)
-            done += moved
-            if moved < length:
-                break
+            if buffer.put(frame_span(Frame(self.frames[index]))[within : within + length]) < length:
+                break  # as on Linux, what was copied of a part that ends in a fault counts as unread
+            self._consume(length)
+            done += length
         return done
 
     def peek_into(self, buffer: Buffer, limit: int) -> int:
@@ -143,11 +142,10 @@ class Pipe:
             if frame == NO_FRAME:
                 frame = allocate_frame()
                 self.frames[index] = frame
-            moved = buffer.take(frame_span(Frame(frame))[within : within + length])
-            self.count += moved
-            done += moved
-            if moved < length:
-                break
+            if buffer.take(frame_span(Frame(frame))[within : within + length]) < length:
+                break  # as on Linux, a part that ends in a fault is not written
+            self.count += length
+            done += length
         return done
 
     def set_capacity(self, wanted: int, credentials: Credentials) -> int:
@@ -404,8 +402,12 @@ FIFOS: Final = FifoTable()
 def open_fifo(path: Path, flags: int) -> File:
     """open(2) of a FIFO: waits for the other side, unless it is opened for both or without blocking (fifo(7))."""
     inode = path.inode()
+    if isinstance(inode, PipeInode):  # nobody waits for the other end of a pipe without a name
+        end = PipeFile(path, flags, inode.pipe)
+        end.writer_generation_at_open = -1
+        return end
     access = flags & O_ACCMODE
-    pipe = inode.pipe if isinstance(inode, PipeInode) else FIFOS.find(inode.ino, inode.file_system.device)
+    pipe = FIFOS.find(inode.ino, inode.file_system.device)
     nonblocking = flags & O_NONBLOCK != 0
     if access == O_WRONLY and nonblocking and pipe.readers == 0:
         if pipe.writers == 0:
