@@ -87,8 +87,11 @@ def wake(thread: Thread) -> None:
 def make_ready(thread: Thread) -> None:
     """Put a thread that does not run on the run queue, whatever it was waiting for."""
     processor = this_processor()
+    now_ns = monotonic_ns()
+    if not processor.idle:
+        _charge(processor, now_ns)  # what is left of the two slices is compared below
     thread.state = ThreadState.READY
-    processor.queue.add_woken(thread, monotonic_ns() - thread.slept_at_ns)
+    processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
     if processor.queue.outranks(thread, processor.current):
         processor.need_resched = True
 
@@ -100,7 +103,9 @@ def interrupt_sleep(thread: Thread) -> None:
 
 
 def start_thread(thread: Thread, parent: Thread | None) -> None:
-    """Let a new thread run, on the stack that it has. A child gets half of what is left of its parent's slice."""
+    """Let a new thread run, on the stack that it has, behind those that are ready. A child gets half of what is left of
+    its parent's slice.
+    """
     thread.context.stack_pointer = first_stack_pointer(thread)
     thread.started_ns = monotonic_ns()
     thread.slept_at_ns = thread.started_ns
@@ -111,7 +116,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     processor = this_processor()
     processor.forks += 1
     thread.state = ThreadState.READY
-    processor.queue.add_woken(thread, 0)
+    processor.queue.add_yielded(thread)
 
 
 def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
