@@ -6,10 +6,9 @@ pushed, and the address that it returns to.
 
 from typing import Final
 
-from kernel.lang.unsafe import store_i64, struct_at_address, symbol_address
-
 from arch.x86_64.frame import FRAME_SIZE, TrapFrame
 from kernel.lang import extern
+from kernel.lang.unsafe import store_i64, struct_at_address, symbol_address
 
 SAVED_REGISTERS: Final = 6
 # From the stack pointer up: r15 r14 r13 r12 rbx rbp, return address.

@@ -6,8 +6,6 @@ Intel SDM vol. 2, CPUID; vol. 3, 2.5 (control registers).
 
 from typing import Final
 
-from kernel.lang.unsafe import store_i64, symbol_address
-
 from arch.x86_64.instructions import (
     cpuid_register,
     random_word,
@@ -19,6 +17,7 @@ from arch.x86_64.instructions import (
     write_msr,
 )
 from arch.x86_64.layout import KERNEL_CS, USER_SS
+from kernel.lang.unsafe import store_i64, symbol_address
 
 EAX: Final = 0
 EBX: Final = 1

@@ -8,11 +8,10 @@ vol. 1, chapter 13; vol. 3, chapter 14.
 
 from typing import Final
 
-from kernel.lang.unsafe import fill_bytes, load_u32, store_i64, store_u16, store_u32, symbol_address
-
 from arch.x86_64.cpu import CR0_TS, EBX, features
 from arch.x86_64.instructions import clear_task_switched, cpuid_register, read_cr0, write_cr0, write_xcr0
 from kernel.lang import extern
+from kernel.lang.unsafe import fill_bytes, load_u32, store_i64, store_u16, store_u32, symbol_address
 
 LEGACY_SIZE: Final = 512
 AREA_ALIGNMENT: Final = 64

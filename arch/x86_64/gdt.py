@@ -7,8 +7,6 @@ descriptor takes two slots).
 
 from typing import Final
 
-from kernel.lang.unsafe import store_i64, store_u16
-
 from arch.x86_64.instructions import load_gdt, load_task_register
 from arch.x86_64.layout import KERNEL_CS, KERNEL_SS, TASK_REGISTER, USER_CS, USER_SS
 from arch.x86_64.percpu import (
@@ -22,6 +20,7 @@ from arch.x86_64.percpu import (
     ist_stack_top,
     store_tss_word,
 )
+from kernel.lang.unsafe import store_i64, store_u16
 
 CODE_RING_0: Final = 0x00AF_9B00_0000_FFFF
 DATA_RING_0: Final = 0x00CF_9300_0000_FFFF

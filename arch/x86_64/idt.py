@@ -6,8 +6,6 @@ raises by `int` is a general protection fault. Intel SDM vol. 3, 7.14.1.
 
 from typing import Final
 
-from kernel.lang.unsafe import store_i64, symbol_address
-
 from arch.x86_64.instructions import load_idt, write_msr
 from arch.x86_64.layout import KERNEL_CS
 from arch.x86_64.percpu import (
@@ -18,6 +16,7 @@ from arch.x86_64.percpu import (
     OFFSET_SELF,
     boot_cpu_area,
 )
+from kernel.lang.unsafe import store_i64, symbol_address
 
 DIVIDE_ERROR: Final = 0
 DEBUG: Final = 1

@@ -14,8 +14,6 @@ Intel SDM vol. 3, 5.5 (4-level paging), table 5-20 (entry bits). Entries are sig
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang.unsafe import load_i64, store_i64, symbol_address
-
 from arch.x86_64.bootinfo import KIND_ACPI, KIND_RAM, BootInfo
 from arch.x86_64.cpu import features
 from arch.x86_64.instructions import invalidate_page, write_cr3
@@ -32,6 +30,7 @@ from arch.x86_64.layout import (
 )
 from arch.x86_64.percpu import IST_COUNT, IST_STACK_STRIDE
 from kernel.lang import panic
+from kernel.lang.unsafe import load_i64, store_i64, symbol_address
 
 PRESENT: Final = 1 << 0
 WRITABLE: Final = 1 << 1

@@ -9,10 +9,9 @@ because after an address space switch each distinct page that the kernel touches
 
 from typing import Final
 
-from kernel.lang.unsafe import store_u32, symbol_address
-
 from arch.x86_64.instructions import percpu_load, percpu_store
 from kernel.lang import struct
+from kernel.lang.unsafe import store_u32, symbol_address
 
 OFFSET_SELF: Final = 0
 OFFSET_KERNEL_SP: Final = 8

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from compiler.tree import ClassDecl, Expr, Function, Loc, NestedFunction, Param, Pattern, Program, Stmt, Target
+from compiler.tree import BoolLit, ClassDecl, Expr, Function, Loc, NestedFunction, Param, Pattern, Program, Stmt, Target
 from compiler.types import Type, show
 
 _BLOCKS = ("body", "then", "orelse", "final", "handlers", "cases")
@@ -86,15 +86,16 @@ def text_of(value: object) -> str:
         if field.name in ("loc", "type") or (inner in ([], {}, "", False) and inner is not False) or inner is False:
             continue
         parts.append(repr(inner) if type(value).__name__ in ("StrLit", "BytesLit") else text_of(inner))
-    if type(value).__name__ == "BoolLit":
-        parts = [str(value.value)]  # type: ignore[attr-defined]
+    if isinstance(value, BoolLit):
+        parts = [str(value.value)]
     kind = f":{show(value.type)}" if isinstance(value, Expr | Target) and isinstance(value.type, Type) else ""
     return f"({' '.join([type(value).__name__ + kind, *parts])})"
 
 
 def dump_module(program: Program, path: str) -> str:
     """All classes and functions of a file, in the order of the source."""
-    declared = [d for d in (*program.classes.values(), *program.functions.values()) if d.loc.path == path]
+    everything: list[ClassDecl | Function] = [*program.classes.values(), *program.functions.values()]
+    declared = [d for d in everything if d.loc.path == path]
     declared.sort(key=lambda d: (d.loc.line, d.loc.column))
     return "\n".join(dump_class(d) if isinstance(d, ClassDecl) else dump_function(d) for d in declared) + "\n"
 

@@ -286,10 +286,10 @@ class ExpressionConverter(CallConverter):
             case ListComprehension():
                 return self.comprehension(node.generator, "list", self.convert_type(node), loc)
             case AssignmentExpr():
-                value = self.expression(node.value)
+                assigned = self.expression(node.value)
                 assert isinstance(node.target.node, Var)
                 name = self.local_name(node.target.node, loc)
-                return Walrus(loc, common(self.convert_type(node), value), name, value)
+                return Walrus(loc, common(self.convert_type(node), assigned), name, assigned)
             case LambdaExpr():
                 return self._lambda(node, loc)
             case SetExpr():

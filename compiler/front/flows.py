@@ -103,14 +103,14 @@ def _flows(program: Program, function: Function, node: Any) -> Iterator[tuple[Ex
         case Yield():
             yield node.value, function.result
         case CallFunction():
-            target = program.functions.get(node.function)
-            if target is not None:
-                yield from _arguments(node.args, target.params, node.type_args)
+            callee = program.functions.get(node.function)
+            if callee is not None:
+                yield from _arguments(node.args, callee.params, node.type_args)
         case CallMethod():
-            target = program.functions.get(f"{node.owner}.{node.method}")
-            if target is not None and not node.is_property:
+            callee = program.functions.get(f"{node.owner}.{node.method}")
+            if callee is not None and not node.is_property:
                 yield from _arguments(
-                    node.args, target.params[1:], _binding(program, node.receiver.type) | node.type_args
+                    node.args, callee.params[1:], _binding(program, node.receiver.type) | node.type_args
                 )
         case New():
             if isinstance(node.type, StructType) and node.type.name in program.classes:
@@ -119,9 +119,9 @@ def _flows(program: Program, function: Function, node: Any) -> Iterator[tuple[Ex
                     if name in declared:
                         yield value, declared[name]
             elif isinstance(node.type, ClassType):
-                target = program.functions.get(f"{node.type.name}.__init__")
-                if target is not None:
-                    yield from _arguments(node.args, target.params[1:], _binding(program, node.type))
+                callee = program.functions.get(f"{node.type.name}.__init__")
+                if callee is not None:
+                    yield from _arguments(node.args, callee.params[1:], _binding(program, node.type))
         case ListLit() if isinstance(node.type, ClassType) and node.type.args:
             for value in node.items:
                 yield value, node.type.args[0]

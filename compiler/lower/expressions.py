@@ -186,11 +186,6 @@ def class_constant(fn: FunctionLowerer, e: ClassConstant) -> Value:
         t = fn.type(e.type)
         assert isinstance(t, FunctionType)
         return function_reference(fn, fn.world.instance(function, {}), t)
-    receiver = getattr(e, "receiver", None)
-    if receiver is not None:
-        from compiler.lower.objects import virtual_constant
-
-        return virtual_constant(fn, e, lower(fn, receiver))
     return constant(fn, value, fn.type(e.type))
 
 

@@ -551,7 +551,7 @@ class FunctionLowerer:
             self.copy_bytes(address, value.operand, self.layouts.size_align(t)[0])
             return
         align = "" if aligned else ", align 1"
-        if isinstance(t, OptionalType) and isinstance(t.inner, FunctionType) or isinstance(t, FunctionType):
+        if isinstance(t, FunctionType) or (isinstance(t, OptionalType) and isinstance(t.inner, FunctionType)):
             self.emit(f"store ptr {value.operand}, ptr {address}{align}")
             return
         if is_pointer(t):

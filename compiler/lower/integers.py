@@ -234,8 +234,9 @@ CONDITIONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "g
 def compare(fn: FunctionLowerer, op: str, a: Value, b: Value) -> str:
     """A comparison of ints of any two kinds, as an i1: by value, whatever their signs."""
     if a.constant is not None and b.constant is not None:
-        results = {"==": a.constant == b.constant, "!=": a.constant != b.constant, "<": a.constant < b.constant,
-                   "<=": a.constant <= b.constant, ">": a.constant > b.constant, ">=": a.constant >= b.constant}  # fmt: skip
+        left, right = a.constant, b.constant
+        results = {"==": left == right, "!=": left != right, "<": left < right,
+                   "<=": left <= right, ">": left > right, ">=": left >= right}  # fmt: skip
         return "true" if results[op] else "false"
     condition = CONDITIONS[op]
     a_unsigned, b_unsigned = is_unsigned(a.type), is_unsigned(b.type)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from compiler.lower.builtins import U8, element_address, fill_elements, item, values_of
 from compiler.lower.convert import as_int, coerce, constant
 from compiler.lower.expressions import lower
 from compiler.lower.function import FunctionLowerer
-from compiler.lower.builtins import U8, element_address, fill_elements, item, values_of
 from compiler.lower.values import NONE_VALUE, Value, int_constant
 from compiler.tree import CallBuiltin, Global
 from compiler.types import (

@@ -4,7 +4,7 @@ functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from compiler.lower.convert import as_int, coerce, make_tuple, truth, unwrap
 from compiler.lower.expressions import lower, lower_as, lower_truth
@@ -462,7 +462,8 @@ def evaluate_arguments(
 ) -> list[Value | Closure]:
     """Arguments of an inlined call: closures stay what they are."""
     result: list[Value | Closure] = []
-    for arg, t in zip(args, parameters, strict=True):
+    given: Sequence[Expr | Value] = args
+    for arg, t in zip(given, parameters, strict=True):
         if isinstance(arg, Value):
             result.append(arg)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from compiler.lower.convert import call_named, coerce, narrow
@@ -411,7 +412,8 @@ def convert_arguments(fn: FunctionLowerer, args: list[Expr] | list[Value], param
     from compiler.lower.expressions import lower_as
 
     result: list[Value] = []
-    for arg, t in zip(args, parameters, strict=False):
+    given: Sequence[Expr | Value] = args
+    for arg, t in zip(given, parameters, strict=False):
         result.append(coerce(fn, arg, t) if isinstance(arg, Value) else lower_as(fn, arg, t))
     return result
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from compiler.lower.effects import Effects
 from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
@@ -94,23 +96,27 @@ class Lowering:
         world = self.world
         scratch = Module("discovery", self.options, NoDebugInfo())
         for name in entry_points:
-            self.guard(lambda name=name: world.external.add(world.instance(world.function(name, NOWHERE), {}).symbol))  # type: ignore[misc]
+            self.guard(partial(self.enter, name))
         done_cells = 0
         exports = {f.decorators["export"]: f for f in self.program.functions.values() if "export" in f.decorators}
         while world.queue or done_cells < len(world.cells):
             while world.queue:
                 instance = world.queue.popleft()
-                self.guard(lambda: self.discover_one(scratch, instance))
+                self.guard(partial(self.discover_one, scratch, instance))
             # C symbols that compiled code calls (the allocator's, say) and that imported modules export.
             for symbol in sorted(exports.keys() & scratch.declarations.keys()):
                 function = exports.pop(symbol)
                 if module_of(self.program, function.name) in sys.modules:
-                    self.guard(lambda: world.instance(function, {}))
+                    self.guard(partial(world.instance, function, {}))
             for symbol in list(world.cells)[done_cells:]:
                 done_cells += 1
-                self.guard(lambda: self.cell_text(symbol))
+                self.guard(partial(self.cell_text, symbol))
             for thunk_target in list(world.thunks):
                 world.external.add(thunk_target.symbol)
+
+    def enter(self, name: str) -> None:
+        """An entry point: a symbol that the outside knows."""
+        self.world.external.add(self.world.instance(self.world.function(name, NOWHERE), {}).symbol)
 
     def discover_one(self, scratch: Module, instance: Instance) -> None:
         if instance.function.errors:
@@ -118,10 +124,10 @@ class Lowering:
             return
         FunctionLowerer(self.world, scratch, instance).lower()
 
-    def guard(self, step: object) -> None:
+    def guard(self, step: Callable[[], object]) -> None:
         """Run a step; collect its diagnostic."""
         try:
-            step()  # type: ignore[operator]
+            step()
         except Diagnostic as error:
             self.errors.append(error)
 
@@ -245,9 +251,8 @@ class Lowering:
             pointers = "null"
             if facts.pointers:
                 offsets = ", ".join(f"i32 {o}" for o in facts.pointers)
-                parts.append(
-                    f"@krait.pointers.{number} = private unnamed_addr constant [{len(facts.pointers)} x i32] [{offsets}]"
-                )
+                array = f"[{len(facts.pointers)} x i32] [{offsets}]"
+                parts.append(f"@krait.pointers.{number} = private unnamed_addr constant {array}")
                 pointers = f"@krait.pointers.{number}"
             entries = []
             for target in table:
@@ -274,7 +279,7 @@ class Lowering:
             return
         module = Module(THUNKS_MODULE, self.options, NoDebugInfo())
         for instance, symbol in self.world.thunks.items():
-            self.guard(lambda instance=instance, symbol=symbol: self.emit_thunk(module, instance, symbol))  # type: ignore[misc]
+            self.guard(partial(self.emit_thunk, module, instance, symbol))
         self.modules[THUNKS_MODULE] = module
 
     def emit_thunk(self, module: Module, instance: Instance, symbol: str) -> None:

@@ -93,12 +93,8 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
         if parts["kind"] in BASES:
             add_number(fn, builder, coerce(fn, value, INT), parts, width, align)
         elif width:
-            text = Value(
-                fn.op(
-                    f"select i1 {value.operand}, ptr {constant(fn, 'True', STR).operand}, ptr {constant(fn, 'False', STR).operand}"
-                ),
-                STR,
-            )  # noqa: E501
+            yes, no = constant(fn, "True", STR).operand, constant(fn, "False", STR).operand
+            text = Value(fn.op(f"select i1 {value.operand}, ptr {yes}, ptr {no}"), STR)
             add_text(fn, builder, text, -width if align == ">" else width)
         else:
             call_method(fn, builder, "add_bool", [value])

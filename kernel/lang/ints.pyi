@@ -1,7 +1,7 @@
 """Fixed-width integers for the type checker.
 
-They do not derive from int. The plugin (compiler/mypy_plugin.py) makes storage types and int compatible both ways, and lets an
-int stand for a u64, but not the other way round: `int(x)` says that. `/` and `**` are missing on purpose.
+They do not derive from int. The plugin (compiler/mypy_plugin.py) makes storage types and int compatible both ways, and
+lets an int stand for a u64, but not the other way round: `int(x)` says that. `/` and `**` are missing on purpose.
 """
 
 from typing import TypeVar

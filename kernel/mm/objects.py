@@ -6,7 +6,7 @@ reference to a frame; `page` gives the caller another one, for the page-table en
 Context: `page` may sleep (a file system reads from its disk).
 """
 
-from kernel.lang import EIO, EINVAL, Errno
+from kernel.lang import EINVAL, EIO, Errno
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,

@@ -12,6 +12,7 @@ from typing import Final
 
 from kernel.lang import EACCES, EEXIST, EINVAL, ENOMEM, Errno, final
 from kernel.mm.area import (
+    MAP_32BIT,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -19,7 +20,6 @@ from kernel.mm.area import (
     MAP_LOCKED,
     MAP_PRIVATE,
     MAP_TYPE,
-    MAP_32BIT,
     PROT_EXEC,
     PROT_READ,
     PROT_WRITE,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import ClassVar, Final, Literal
 
-from kernel.lang import Array, be16, be32, i8, struct, u8, u16, u32, u64
+from kernel.lang import Array, be16, be32, i8, struct, u8, u16, u64
 
 
 class Color(IntEnum):
