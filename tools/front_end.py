@@ -295,6 +295,8 @@ def _parser() -> Parser:
 def main() -> int:
     if shutil.which("qemu-system-x86_64") is None:
         raise SystemExit("krait: QEMU is missing: run tools/setup.py")
+    # It let us find our own modules. Children start in the checkout; mypy judges modules on PYTHONPATH differently.
+    os.environ.pop("PYTHONPATH", None)
     options = _parser().parse_args()
     if getattr(options, "gdb", None) and options.gdb[0] == "--":
         options.gdb = options.gdb[1:]
