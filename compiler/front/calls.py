@@ -283,6 +283,16 @@ class CallConverter:
                 args.append(self._default(parameter.initializer, definition, loc))
         return New(loc, ClassType(info.fullname), args)
 
+    def _named_default(self, initializer: Expression, loc: Loc) -> Expr | None:
+        """A default that is a name, by the type of its variable: mypy does not always keep the types of defaults (it depends on
+        the order in which it checks modules that import each other, and so on the hash seed).
+        """
+        if not isinstance(initializer, RefExpr) or not isinstance(initializer.node, Var):
+            return None
+        variable = initializer.node
+        module, name = variable.fullname.rsplit(".", 1)
+        return Global(loc, self.types.convert(variable.type, loc), module, name, variable.is_final)
+
     def _default(self, initializer: Expression, definition: FuncDef, loc: Loc) -> Expr:
         """A default: an expression of the place where the function is defined, independent of anything local."""
         from compiler.front.expressions import Unreachable
@@ -290,7 +300,7 @@ class CallConverter:
         try:
             value = self.expression(initializer)
         except Unreachable:
-            value = None
+            value = self._named_default(initializer, loc)
         if isinstance(value, ListLit | DictLit | New):
             raise Diagnostic("KP203", loc, f"a mutable default in {definition.name}", "use None, or pass the list")
         if not isinstance(value, _CONSTANT) or (isinstance(value, Global) and not value.final):
