@@ -22,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -162,13 +163,13 @@ def import_live(modules: list[str], files: list[Path]) -> None:
         sys.path.insert(0, str(ROOT))
     with contextlib.redirect_stdout(sys.stderr):
         for module in (*RUNTIME, *modules):
-            guarded_import(lambda module=module: importlib.import_module(module), Path(*module.split(".")))
+            guarded_import(partial(importlib.import_module, module), Path(*module.split(".")))
         for file in files:
             name = module_name(file, ROOT)
             if name.split(".")[0] in ("kernel", "arch") and "." in name:
-                guarded_import(lambda name=name: importlib.import_module(name), file)
+                guarded_import(partial(importlib.import_module, name), file)
             else:
-                guarded_import(lambda name=name, file=file: import_file(name, file), file)
+                guarded_import(partial(import_file, name, file), file)
 
 
 def import_file(name: str, file: Path) -> None:
