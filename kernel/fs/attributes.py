@@ -21,7 +21,7 @@ from kernel.fs.constants import (
 from kernel.fs.file import clear_set_id_bits
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
-from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, Errno
+from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, ETXTBSY, Errno
 from kernel.lib.credentials import Credentials
 from kernel.time import realtime_ns
 
@@ -113,6 +113,8 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
         raise Errno(EINVAL)
     path.mount.require_writable()
     inode.check_permission(context.credentials, MAY_WRITE)
+    if inode.executions > 0:
+        raise Errno(ETXTBSY)
     clear_set_id_bits(inode, context.credentials)
     inode.truncate(size)
 

@@ -38,7 +38,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE, Errno, noraise
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE, ETXTBSY, Errno, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 
@@ -81,7 +81,10 @@ class File:
         self.lock_kind: int = 0  # flock(2): LOCK_SH, LOCK_EX or none
         self.has_locks: bool = False  # may hold flock or OFD locks
         self.watchers: list[FileWatcher] | None = None
+        self.is_program: bool = False  # keeps its inode from being written
         self.inode.users += 1
+        if self.writable:
+            self.inode.writers += 1
 
     def acquire(self) -> "File":
         self.users += 1
@@ -99,8 +102,20 @@ class File:
             if self.has_locks and self.inode.locks is not None:
                 self.inode.locks.drop_description(self)
             self.close()
+            if self.writable:
+                self.inode.writers -= 1
+            if self.is_program:
+                self.inode.executions -= 1
             self.inode.release()
             self.path.unpin()
+
+    def deny_writing(self) -> None:
+        """A program is run from here: as long as the description lives, its inode is not opened for writing."""
+        if self.inode.writers > 0:
+            raise Errno(ETXTBSY)
+        if not self.is_program:
+            self.is_program = True
+            self.inode.executions += 1
 
     def close(self) -> None:
         """The last reference is gone: end what the description stands for. Derived classes override it."""

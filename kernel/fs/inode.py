@@ -58,6 +58,8 @@ class Inode:
         self.ctime_ns: int = now
         self.btime_ns: int = now
         self.users: int = 0
+        self.writers: int = 0  # descriptions that may write
+        self.executions: int = 0  # descriptions of running programs: nobody may write meanwhile
         self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
         self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)
         self.has_magic_link: bool = False  # `follow` leads to a Path rather than to text

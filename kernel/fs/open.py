@@ -38,7 +38,7 @@ from kernel.fs.file import File, PathFile, clear_set_id_bits
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, look_up, remember, resolve, start
-from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, Errno
+from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, ETXTBSY, Errno
 
 OpenFifo = Callable[[Path, int], File]
 
@@ -99,6 +99,8 @@ def check_open(context: FsContext, mount: Mount, inode: Inode, flags: int) -> No
     inode.check_permission(context.credentials, mask)
     if flags & O_NOATIME != 0 and not inode.owned_by(context.credentials):
         raise Errno(EPERM)
+    if mask & MAY_WRITE != 0 and inode.executions > 0:
+        raise Errno(ETXTBSY)
 
 
 def check_executable(context: FsContext, path: Path) -> None:

@@ -68,10 +68,16 @@ def execute(
 
 
 def open_executable(task: Task, path: Path) -> File:
-    """Open a file to run it. Raises EACCES and what opening raises. Reading permission is not needed."""
+    """Open a file to run it. Raises EACCES, ETXTBSY and what opening raises. Reading permission is not needed."""
     context = task.fs
     check_executable(context, path)
-    return path.inode().open(path, O_RDONLY)
+    file = path.inode().open(path, O_RDONLY)
+    try:
+        file.deny_writing()
+    except Errno:
+        file.release()
+        raise
+    return file
 
 
 def _execute(task: Task, program: Program) -> None:
