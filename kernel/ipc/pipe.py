@@ -1,10 +1,11 @@
 """Pipes and FIFOs (pipe(7), fifo(7)).
 
-A pipe is a ring of bytes in frames that are taken as they are needed: an empty pipe owns no memory but its bookkeeping. In packet
-mode (O_DIRECT) each write is a packet, and a read returns one packet at most.
+A pipe is a ring of bytes in frames that are taken as they are needed: an empty pipe owns no memory but its bookkeeping.
+In packet mode (O_DIRECT) each write is a packet, and a read returns one packet at most.
 
-Invariants: `count` bytes are readable, starting at `head` (a position in the ring of `capacity` bytes). `readers` and `writers`
-count open descriptions of each side. A write of at most PIPE_BUF bytes is not interleaved with others: it waits for room for all.
+Invariants: `count` bytes are readable, starting at `head` (a position in the ring of `capacity` bytes). `readers` and
+`writers` count open descriptions of each side. A write of at most PIPE_BUF bytes is not interleaved with others: it
+waits for room for all.
 
 Context: reads and writes sleep; a copy to or from a program may sleep too, so a mutex guards
 the ring meanwhile. SIGPIPE is sent by the system call that gets EPIPE.
