@@ -1,7 +1,7 @@
 """The conformance cases: C programs in `c/`, shell scripts in `shell/`, and what Linux answers to them.
 
 A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-
-independent program, any other one static. Linux runs every case twice; answers that differ make the case invalid. Its
+independent program, any other one static. Linux runs every case until two answers agree; a case without such is invalid. Its
 answers are kept under `build/tests/`, in a file named after a hash of all that determines them.
 """
 
@@ -23,6 +23,7 @@ from userland.image import build_image
 
 HERE = Path(__file__).parent
 ANSWERS = BUILD / "tests" / "answers"
+LINUX_RUNS = 4  # at most, until two of them agree
 MACHINE = Machine(memory="256M")
 SLOW_SECONDS = {"fork_bomb": 60.0, "memory_hog": 60.0, "million_signals": 60.0}
 
@@ -77,12 +78,27 @@ def linux_answers(chosen: list[str] | None = None) -> dict[str, Result]:
         kept = _keep_file(wanted)
         if kept.exists():
             return {name: Result(**fields) for name, fields in json.loads(kept.read_text()).items()}
-        first, second = wanted.run(LINUX), wanted.run(LINUX)
-        unstable = [text for name in first if (text := difference(first[name], second[name], ("once", "again")))]
-        assert not unstable, "Linux answers differently from run to run:\n" + "\n".join(unstable)
+        agreed = _agreed_answers(wanted)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps({name: asdict(result) for name, result in first.items()}))
-        return first
+        kept.write_text(json.dumps({name: asdict(result) for name, result in agreed.items()}))
+        return agreed
+
+
+def _agreed_answers(wanted: Batch) -> dict[str, Result]:
+    """What Linux answers to each case twice. A busy host may upset a case once, so those that differ get more runs."""
+    seen: dict[str, list[Result]] = {name: [result] for name, result in wanted.run(LINUX).items()}
+    agreed: dict[str, Result] = {}
+    for _ in range(LINUX_RUNS - 1):
+        open_cases = [case for case in wanted.cases if case.name not in agreed]
+        if not open_cases:
+            break
+        for name, result in Batch(open_cases, wanted.files, wanted.machine).run(LINUX).items():
+            if any(difference(earlier, result) is None for earlier in seen[name]):
+                agreed[name] = result
+            seen[name].append(result)
+    unstable = [difference(seen[name][0], seen[name][1], ("once", "again")) or name for name in seen if name not in agreed]
+    assert not unstable, "Linux answers differently from run to run:\n" + "\n".join(unstable)
+    return {name: agreed[name] for name in seen}
 
 
 def _keep_file(wanted: Batch) -> Path:

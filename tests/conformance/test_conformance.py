@@ -44,6 +44,9 @@ def _parameters() -> list[object]:
 def test_answers_as_linux_does(name: str, linux: dict[str, Result], krait: dict[str, Result]) -> None:
     text = difference(linux[name], krait[name])
     if text is not None:
+        # Once more, alone: some cases wait for moments, and a busy host may upset them (Linux gets the same chance).
+        text = difference(linux[name], answers(KRAIT, [name])[name])
+    if text is not None:
         pytest.fail(f"{text}\n\nrun it alone: .venv/bin/python -m tests.conformance {name}", pytrace=False)
 
 
