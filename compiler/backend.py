@@ -11,6 +11,7 @@ by LLVM without an error, so an object whose IR has a compile unit must have `.d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -105,7 +106,8 @@ def compile_modules(
     if jobs:
         run_jobs(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
         result.seconds = {job.package: job.seconds for job in jobs}
-    trim(cache)
+    with contextlib.suppress(FileNotFoundError):  # another build trims
+        trim(cache)
     return result
 
 
@@ -118,6 +120,9 @@ def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
         if total > keep_bytes:
             path.unlink(missing_ok=True)
             path.with_suffix(".lines").unlink(missing_ok=True)
+    manifests = sorted(cache.glob("*.manifest.json"), key=lambda path: -path.stat().st_mtime)
+    for path in manifests[2000:]:
+        path.unlink(missing_ok=True)
 
 
 # Workers --------------------------------------------------------------------------------------------------------------

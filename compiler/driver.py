@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -377,12 +378,20 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
     with timings.phase("link"):
         output = folder / re.sub(r"[^A-Za-z0-9_.-]", "_", file.stem)
         link_host(list(compiled.objects.values()), output)
+    forget_old_programs(folder.parent)
     exceptions = {low: exception for exception, (low, _) in number_exceptions(program).items()}
     inputs = [Path(path).resolve() for path in program.modules.values()]
     inputs += [path for path in (ROOT / "kernel" / "lang").rglob("*.py*") if path.suffix in (".py", ".pyi")]
     extra = {"exceptions": json.dumps(sorted(exceptions.items()))}
     manifest_of(output, [*inputs, *files, *compiler_sources()], extra).write(manifest_file)
     return HostProgram(output, exceptions)
+
+
+def forget_old_programs(folder: Path, keep: int = 200) -> None:
+    """Remove what was compiled longest ago: tests compile a great many programs."""
+    with contextlib.suppress(FileNotFoundError):  # another run forgets them
+        for old in sorted(folder.iterdir(), key=lambda path: -path.stat().st_mtime)[keep:]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def read_exceptions(text: str) -> dict[int, str]:

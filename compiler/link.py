@@ -11,8 +11,10 @@ A host program is our objects and the start-up in `compiler/host/start.c`, linke
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 from compiler.backend import CACHE, ROOT, file_hash, write_whole
@@ -56,7 +58,7 @@ def cached_object(source: Path, command: tuple[str, ...], dependencies: list[Pat
     path = CACHE / f"{source.stem}-{key.hexdigest()[:24]}.o"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp.o")
+        temporary = path.with_suffix(f".{os.getpid()}.tmp.o")
         run([*command, str(source.relative_to(ROOT)), "-o", str(temporary)])
         temporary.replace(path)
     return path
@@ -69,7 +71,9 @@ def build_vdso() -> Path:
     path = CACHE / f"vdso-{key[:24]}" / "vdso.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        run([*VDSO_LINKER, "-o", str(path), str(sources[0].relative_to(ROOT))])
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        run([*VDSO_LINKER, "-o", str(temporary), str(sources[0].relative_to(ROOT))])
+        temporary.replace(path)
     return path
 
 
@@ -106,32 +110,26 @@ def link_kernel(objects: list[Path], output: Path) -> int:
     assembler = (*ASSEMBLER, f"-I{vdso.parent}")
     stubs = [cached_object(source, assembler, [*includes, vdso]) for source in assembly_sources()]
     everything = [*map(str, stubs), *map(str, objects)]
-    first = output.with_suffix(".pass1.elf")
-    first_map, final_map = output.with_suffix(".pass1.map"), output.with_suffix(".map")
-    table_path = output.with_suffix(".lines")
-    new = output.with_suffix(".new.elf")
-    try:
-        run([*LINKER, "-Map", str(first_map), "-o", str(first), *everything])
-        map_text = first_map.read_text()
-        table = build(placements(map_text, objects), KERNEL_BASE)
-        write_whole(table_path, table)
-        run([*LINKER, "-Map", str(final_map), "-o", str(new), *everything, str(table_object(table_path))])
-        if code_addresses(map_text) != code_addresses(final_map.read_text()):
+    with tempfile.TemporaryDirectory(prefix=".link-", dir=output.parent) as scratch:  # another build may run as well
+        image, map_path = Path(scratch, "image"), Path(scratch, "map")
+        link = [*LINKER, "-Map", str(map_path), "-o", str(image), *everything]
+        run(link)
+        first = map_path.read_text()
+        table = build(placements(first, objects), KERNEL_BASE)
+        run([*link, str(table_object(table, Path(scratch)))])
+        if code_addresses(first) != code_addresses(map_path.read_text()):
             raise LinkError("the second link moved code: .krait_lines must lie behind all code in linker.ld")
-        new.replace(output)
-    finally:
-        for path in (first, first_map, new):
-            path.unlink(missing_ok=True)
+        map_path.replace(output.with_suffix(".map"))
+        image.replace(output)
     return len(table)
 
 
-def table_object(table: Path) -> Path:
-    """An object whose section `.krait_lines` is the table."""
-    source = table.with_suffix(".lines.S")
-    target = table.with_suffix(".lines.o")
-    source.write_text(f'.section .krait_lines, "a", @progbits\n.balign 16\n.incbin "{table}"\n')
+def table_object(table: bytes, folder: Path) -> Path:
+    """An object whose section `.krait_lines` is the table. The linker may name it in the image: its name is fixed."""
+    data, source, target = folder / "lines", folder / "lines.S", folder / "lines.o"
+    data.write_bytes(table)
+    source.write_text(f'.section .krait_lines, "a", @progbits\n.balign 16\n.incbin "{data}"\n')
     run([*ASSEMBLER[:2], "-m64", str(source), "-o", str(target)])
-    source.unlink()
     return target
 
 
@@ -139,13 +137,8 @@ def link_host(objects: list[Path], output: Path) -> None:
     """Link a program for this machine, and write its line table to OUTPUT.lines."""
     output.parent.mkdir(parents=True, exist_ok=True)
     start = cached_object(HOST_START, HOST_COMPILER, [])
-    map_path = output.with_suffix(".map")
-    temporary = output.with_suffix(".new")
-    try:
-        run([*HOST_LINKER, f"-Wl,-Map={map_path}", "-o", str(temporary), str(start), *map(str, objects)])
-        placed = placements(map_path.read_text(), objects)
-        write_whole(output.with_suffix(".lines"), build(placed, 0))
-        temporary.replace(output)
-    finally:
-        map_path.unlink(missing_ok=True)
-        temporary.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".link-", dir=output.parent) as scratch:
+        image, map_path = Path(scratch, "image"), Path(scratch, "map")
+        run([*HOST_LINKER, f"-Wl,-Map={map_path}", "-o", str(image), str(start), *map(str, objects)])
+        write_whole(output.with_suffix(".lines"), build(placements(map_path.read_text(), objects), 0))
+        image.replace(output)

@@ -6,12 +6,13 @@ with file and line. Printed as Python prints tracebacks, most recent call last.
 
 Context: any, and with the heap in any state: nothing is allocated. One processor at a time.
 Safety: reads the table between the symbols that the linker set, with every offset checked against its end, and the two
-words at a frame pointer only where the pointer lies inside the given stack, aligned, and above the last one. A damaged
+words at a frame pointer only where the pointer lies inside the given stack, aligned, mapped, and above the last one. A damaged
 table ends a search; it is not followed out of its bounds.
 """
 
 from typing import Final
 
+from arch.x86_64.paging import is_mapped
 from kernel.lang import Span, final, span_of, u8
 from kernel.lang.unsafe import load_i64, load_u8, load_u32, span_at, symbol_address
 
@@ -191,13 +192,20 @@ def write_address(sink: TextSink, address: int) -> None:
 
 
 def write_traceback(sink: TextSink, rip: int, rbp: int, stack_low: int, stack_high: int) -> None:
-    """The Python frames behind an instruction and a frame pointer."""
+    """The Python frames behind an instruction and a frame pointer; `stack_low` is the stack pointer."""
+    has_table = _TABLE.open()
     addresses = _TABLE.addresses
-    count = 1
     addresses[0] = rip
+    count = 1
+    if has_table and not _TABLE.find(rip) and stack_low & 7 == 0 and is_mapped(stack_low):
+        # Assembly without a frame, or a jump through a null function: the return address is on top of the stack.
+        caller = load_i64(stack_low) - 1
+        if _TABLE.find(caller):
+            addresses[count] = caller
+            count += 1
     frame = rbp
     low = stack_low
-    while count < _FRAME_LIMIT and low <= frame <= stack_high - 16 and frame & 7 == 0:
+    while count < _FRAME_LIMIT and low <= frame <= stack_high - 16 and frame & 7 == 0 and is_mapped(frame):
         target = load_i64(frame + 8)
         if target == 0:
             break
@@ -206,7 +214,6 @@ def write_traceback(sink: TextSink, rip: int, rbp: int, stack_low: int, stack_hi
         low = frame + 16
         frame = load_i64(frame)
     write_text(sink, b"Traceback (most recent call last):\r\n")
-    has_table = _TABLE.open()
     while count > 0:
         count -= 1
         if not has_table or not _write_frames(sink, addresses[count]):

@@ -1,0 +1,38 @@
+"""A panic in the image prints a Python traceback, with inlined functions and the callers of assembly."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from pathlib import Path
+
+from tests.harness import KRAIT, Guest
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAME = re.compile(r'  File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+
+
+def test_traceback_of_a_sleeping_reader(root_image: Path) -> None:
+    with Guest(KRAIT.boot(root_image, "quiet panic=0")) as guest:
+        guest.expect_prompt(60)
+        before = len(guest.log)
+        guest.start("cat")
+        guest.send("hello\n")
+        guest.expect(r"hello\r?\n.*hello\r?\n")  # the echo, and what cat made of it
+        time.sleep(0.5)  # then it reads again
+        guest.qmp("inject-nmi")
+        guest.expect(r"non-maskable interrupt.*\n")
+        text = guest.log[before:]
+    assert "Traceback (most recent call last):" in text
+    frames = [match.groupdict() for match in FRAME.finditer(text)]
+    functions = [frame["function"] for frame in frames]
+    assert functions[0] == "krait_syscall", text
+    assert "Tty.read" in functions and functions[-1] == "wait_for_interrupt", text
+    for frame, callee in itertools.pairwise(frames):
+        line = (ROOT / frame["path"]).read_text().splitlines()[int(frame["line"]) - 1]
+        name = callee["function"].rsplit(".", 1)[-1]
+        if name in line:
+            continue
+        # Through a system call's thunk, a function value or a virtual method the line does not name the callee.
+        assert "(" in line, f"{frame} does not call {name}: {line}"
