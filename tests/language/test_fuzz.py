@@ -1,9 +1,8 @@
-"""A bounded run of the program fuzzer. `FUZZ_SEED` sets the seed; a longer run: `python -m tools.fuzz_language`."""
+"""A bounded run of the program fuzzer. `FUZZ_SEED` sets the seed, 1 without it; a longer run: `python -m tools.fuzz_language`."""
 
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -14,6 +13,6 @@ PROGRAMS = 30
 
 @pytest.mark.timeout(300)
 def test_random_programs_agree_with_checked_python() -> None:
-    seed = int(os.environ.get("FUZZ_SEED", time.time() // 60 % 100_000))
+    seed = int(os.environ.get("FUZZ_SEED", "1"))
     print(f"seed {seed}")
     assert round_of(seed, PROGRAMS, "release", traps=2) == [], f"python -m tools.fuzz_language --seed {seed}"
