@@ -454,6 +454,8 @@ class CallConverter:
                     args.pop()
                 else:
                     name = "get_default"
+            elif name == "get" and isinstance(args[0], CallBuiltin) and args[0].name == "bytes.slice":
+                return CallMethod(loc, result, receiver, owner, "get_part", args[0].args)  # no slice is made
             elif name == "pop" and len(args) == 2:
                 if isinstance(args[1], NoneLit):
                     args.pop()

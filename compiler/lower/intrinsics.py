@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from compiler.lower.builtins import U8, element_address, fill_elements, item, values_of
 from compiler.lower.convert import as_int, coerce, constant
-from compiler.lower.expressions import lower
+from compiler.lower.expressions import lower, wrapped
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.values import NONE_VALUE, Value, int_constant
 from compiler.tree import CallBuiltin, Global
@@ -32,6 +32,13 @@ def pointer(fn: FunctionLowerer, address: Value) -> str:
     return fn.op(f"inttoptr i64 {address.operand} to ptr")
 
 
+def place(fn: FunctionLowerer, e: CallBuiltin) -> Value:
+    """The first argument, an address: its sums are computed modulo 2**64, as the processor computes addresses."""
+    value = wrapped(fn, e.args[0])
+    fn.set_loc(e.loc)
+    return value
+
+
 def ints(fn: FunctionLowerer, e: CallBuiltin) -> list[Value]:
     """All arguments as ints."""
     return [
@@ -45,7 +52,7 @@ def load(kind: str, volatile: bool) -> Handler:
     mark = "volatile " if volatile else ""
 
     def lowered(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-        address = ints(fn, e)[0]
+        address = place(fn, e)
         value = fn.op(f"load {mark}i{bits}, ptr {pointer(fn, address)}, align 1")
         if bits == 64:
             return Value(value, INT)
@@ -63,7 +70,10 @@ def store(kind: str, volatile: bool) -> Handler:
     mark = "volatile " if volatile else ""
 
     def lowered(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-        address, value = ints(fn, e)
+        address = place(fn, e)
+        value = lower(fn, e.args[1])
+        fn.set_loc(e.loc)
+        value = as_int(fn, value if isinstance(value.type, IntType) else coerce(fn, value, INT))
         if bits < 64:
             value = coerce(fn, value, STORAGE_INTS[kind])
         operand = value.operand if bits == 64 else fn.op(f"trunc i64 {value.operand} to i{bits}")
@@ -80,8 +90,7 @@ def address_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 def object_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`object_at(C, address)`, `struct_at_address(S, address)`."""
-    address = ints(fn, e)[0]
-    return Value(pointer(fn, address), fn.type(e.type_operands[0]))
+    return Value(pointer(fn, place(fn, e)), fn.type(e.type_operands[0]))
 
 
 def span_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:

@@ -78,31 +78,34 @@ class Walk:
             end = rest.find(b"/", position)
             if end < 0:
                 end = length
-            component = rest[position:end]
+            begin = position
             position = end
             while position < length and rest[position] == _SLASH:
                 position += 1
             is_last = position == length
             kind = LAST_NORMAL
-            if component[0] == _DOT:
-                if len(component) == 1:
+            if rest[begin] == _DOT:
+                if end - begin == 1:
                     kind = LAST_DOT
-                elif len(component) == 2 and component[1] == _DOT:
+                elif end - begin == 2 and rest[begin + 1] == _DOT:
                     kind = LAST_DOT_DOT
             if is_last:
                 self.trailing_slash = end < length
                 self.kind = kind
                 if flags & PARENT != 0:
-                    self.last = component
+                    self.last = rest[begin:end]
                     return
             if kind == LAST_DOT:
                 continue
             if kind == LAST_DOT_DOT:
                 self._up()
                 continue
-            child = look_up(dentry, component)
+            children = dentry.children
+            child = children.get(rest[begin:end]) if children is not None else None
             if child is None:
-                raise Errno(ENOENT)
+                child = look_up(dentry, rest[begin:end])
+                if child is None:
+                    raise Errno(ENOENT)
             inode = self._enter(child)
             if inode.is_symlink() and (not is_last or self.trailing_slash or flags & FOLLOW != 0):
                 self.dentry = dentry

@@ -8,13 +8,12 @@ call that made the buffer turns "nothing moved and faulted" into EFAULT.
 Context: may sleep, because a user page may have to be read from a disk first.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from arch.x86_64 import usercopy
-from kernel.lang import EFAULT, ENAMETOOLONG, Errno, Span, span_of, u8
+from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, span_of, u8
 
 USER_LIMIT: Final = 1 << 47
-_SHORT: Final = 128  # most strings fit
 
 
 def check(address: int, length: int) -> None:
@@ -63,18 +62,20 @@ def read_string(address: int, limit: int) -> bytes:
     """The string at `address` without its NUL. `limit` counts the NUL: ENAMETOOLONG if there is none among so many
     bytes.
     """
-    size = min(_SHORT, limit)
-    storage = bytearray(size)
-    length = usercopy.copy_string(span_of(storage), address)
+    short: Array[u8, Literal[128]] = Array()  # most strings fit
+    size = min(len(short), limit)
+    span = short.span()[0:size]
+    length = usercopy.copy_string(span, address)
     if length == size and size < limit:
         storage = bytearray(limit)
         size = limit
-        length = usercopy.copy_string(span_of(storage), address)
+        span = span_of(storage)
+        length = usercopy.copy_string(span, address)
     if length < 0:
         raise Errno(EFAULT)
     if length >= size:
         raise Errno(ENAMETOOLONG)
-    return bytes(storage[:length])
+    return span[0:length].to_bytes()
 
 
 def read_u8(address: int) -> int:

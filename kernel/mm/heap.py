@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import export, u32
+from kernel.lang import export, inline, noinline, u32
 from kernel.lang.unsafe import atomic_add_u32, atomic_cas_u32, load_i64, load_u32, store_i64, store_u32
 from kernel.mm import slabs
 
@@ -35,6 +35,7 @@ HEADER_SIZE: Final = 8
 # the count of objects that are never freed: frozen ones, and those made before the heap starts
 IMMORTAL: Final = 1 << 30
 
+ENTRY_SHIFT: Final = 3
 TABLE_FIRST_ORDER: Final = 2  # pages of the first table: room for 2048 entries
 TABLE_LARGEST_ORDER: Final = 8
 
@@ -48,24 +49,39 @@ class ZeroCountTable:
 
     entries: int  # address of the array
     order: int  # its size in pages, as a power of two
-    capacity: int
-    count: int
-    limit: int  # allocating calls `on_limit` when the count is not below
+    next: int  # address of the first free entry
+    end: int  # address behind the last entry; 0 before `start`
+    soft_end: int  # allocation takes its slow path when `next` is not below: `end`, or where `on_limit` is due
+    limit: int  # allocation calls `on_limit` when there are so many entries
     on_limit: Callable[[], None]
     on_shortage: Callable[[], None]
     incomplete: bool
-    allocations: int  # objects ever allocated
 
     def __init__(self) -> None:
         self.entries = 0
         self.order = 0
-        self.capacity = 0
-        self.count = 0
+        self.next = 0
+        self.end = 0
+        self.soft_end = 0
         self.limit = 0
         self.on_limit = do_nothing
         self.on_shortage = do_nothing
         self.incomplete = False
-        self.allocations = 0
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return (self.next - self.entries) >> ENTRY_SHIFT
+
+    @property
+    def capacity(self) -> int:
+        """How many entries fit."""
+        return (self.end - self.entries) >> ENTRY_SHIFT
+
+    def set_limit(self, limit: int) -> None:
+        """Have allocation call `on_limit` from `limit` entries on."""
+        self.limit = limit
+        self.soft_end = self.entries + (min(limit, self.capacity) << ENTRY_SHIFT)
 
 
 TABLE: Final = ZeroCountTable()
@@ -104,9 +120,10 @@ def allocate_early(descriptor: int, size_bytes: int) -> int:
 
 def start() -> bool:
     """Take the table's first pages; after `slabs.configure`, before the first object. False if there is no memory."""
-    TABLE.count = 0
-    TABLE.capacity = 0
-    TABLE.limit = 1 << 62
+    TABLE.entries = 0
+    TABLE.next = 0
+    TABLE.end = 0
+    TABLE.limit = 1 << 40
     TABLE.incomplete = False
     return grow_table()
 
@@ -114,15 +131,48 @@ def start() -> bool:
 def set_hooks(limit: int, on_limit: Callable[[], None], on_shortage: Callable[[], None]) -> None:
     """Have allocation call `on_limit` while the table has `limit` entries or more, and `on_shortage` once before it
     fails."""
-    TABLE.limit = limit
     TABLE.on_limit = on_limit
     TABLE.on_shortage = on_shortage
+    TABLE.set_limit(limit)
 
 
 @export("krait_allocate")
 def allocate(descriptor: int, size_bytes: int) -> int:
     """A fresh object of a type: `size_bytes` with its header, zeroed, count 0. 0 if there is no memory."""
-    if TABLE.capacity == 0:
+    if size_bytes <= slabs.LARGEST_SMALL and TABLE.next < TABLE.soft_end:
+        size_class = slabs.CLASS_OF_STEPS[(size_bytes + slabs.SLOT_ALIGN - 1) >> slabs.SLOT_SHIFT]
+        slot = size_class.free
+        if slot != 0 and not slabs.POISON:
+            size_class.free = load_i64(slot + 8)
+            prepare(slot, descriptor, size_bytes)
+            store_i64(TABLE.next, slot)
+            TABLE.next += 1 << ENTRY_SHIFT
+            return slot
+    return allocate_slowly(descriptor, size_bytes)
+
+
+@inline
+def prepare(slot: int, descriptor: int, size_bytes: int) -> None:
+    """Make an object of a slot."""
+    place = slot
+    end = slot + size_bytes
+    while place + 16 < end:
+        store_i64(place, 0)
+        store_i64(place + 8, 0)
+        store_i64(place + 16, 0)
+        store_i64(place + 24, 0)  # the size of a slot is a multiple of 16: no further
+        place += 32
+    if place < end:
+        store_i64(place, 0)
+        store_i64(place + 8, 0)
+    store_u32(slot, IN_TABLE)
+    store_u32(slot + 4, u32(descriptor))
+
+
+@noinline
+def allocate_slowly(descriptor: int, size_bytes: int) -> int:
+    """`allocate` where something is used up: the table, the magazine of the size, or memory."""
+    if TABLE.end == 0:
         return allocate_early(descriptor, size_bytes)
     if TABLE.count >= TABLE.limit:
         TABLE.on_limit()
@@ -132,19 +182,7 @@ def allocate(descriptor: int, size_bytes: int) -> int:
         slot = slabs.take(size_bytes)
         if slot == 0:
             return 0
-    end = slot + size_bytes
-    place = slot + HEADER_SIZE
-    while place + 24 <= end:
-        store_i64(place, 0)
-        store_i64(place + 8, 0)
-        store_i64(place + 16, 0)
-        place += 24
-    while place < end:
-        store_i64(place, 0)
-        place += 8
-    store_u32(slot, IN_TABLE)
-    store_u32(slot + 4, u32(descriptor))
-    TABLE.allocations += 1
+    prepare(slot, descriptor, size_bytes)
     enter(slot)
     return slot
 
@@ -158,30 +196,33 @@ def count_is_zero(address: int) -> None:
 
 def enter(address: int) -> None:
     """Write an object into the table. Its `IN_TABLE` is set; if there is no room, it is cleared again."""
-    if TABLE.count >= TABLE.capacity and not grow_table():
+    if TABLE.next >= TABLE.end and not grow_table():
         TABLE.incomplete = True
         store_u32(address, load_u32(address) & COUNT_MASK)
         return
-    store_i64(TABLE.entries + (TABLE.count << 3), address)
-    TABLE.count += 1
+    store_i64(TABLE.next, address)
+    TABLE.next += 1 << ENTRY_SHIFT
 
 
 def grow_table() -> bool:
     """Move the table to twice as many pages. False if there are none, or it is large enough to look through the heap
     instead."""
-    order = TABLE.order + 1 if TABLE.capacity != 0 else TABLE_FIRST_ORDER
+    order = TABLE.order + 1 if TABLE.end != 0 else TABLE_FIRST_ORDER
     if order > TABLE_LARGEST_ORDER:
         return False
     pages = slabs.SLABS.take_pages(order)
     if pages == 0:
         return False
-    for offset in range(0, TABLE.count << 3, 8):
+    used = TABLE.next - TABLE.entries
+    for offset in range(0, used, 1 << ENTRY_SHIFT):
         store_i64(pages + offset, load_i64(TABLE.entries + offset))
-    if TABLE.capacity != 0:
+    if TABLE.end != 0:
         slabs.SLABS.give_pages(TABLE.entries, TABLE.order)
     TABLE.entries = pages
     TABLE.order = order
-    TABLE.capacity = 1 << (order + slabs.PAGE_SHIFT - 3)
+    TABLE.next = pages + used
+    TABLE.end = pages + (1 << (order + slabs.PAGE_SHIFT))
+    TABLE.set_limit(TABLE.limit)
     return True
 
 

@@ -6,19 +6,20 @@ kernel stack points into it. A pass, with every other thread stopped:
 1. *Mark*: spill the callee-saved registers, and look at each word of the own stack and (through a hook) of every other
    kernel stack. What points into a slot in use marks its object: the scan is conservative, interior pointers count.
 2. *Sweep*: of the entries of the zero-count table, those with a count leave the table; those marked stay; the rest are
-   dead.
-3. *Trace*: a dead object drops its references. Objects whose count comes to zero are dead too, or enter the table if
-   marked. The dead are chained through their own headers, so neither recursion nor memory is needed.
-4. *Weak references* to the dead are cleared, and dead weak references leave the list of all.
-5. *Release*: the slots go back.
+   dead. A dead object drops its references, and its slot goes back.
+3. *Trace*: objects whose count came to zero by that are dead too, or enter the table if marked. These dead are chained
+   through their own headers, so neither recursion nor memory is needed.
+4. *Weak references* to the dead are cleared, and dead weak references leave the list of all before their slots go back.
 
 Invariants:
-- A dead object's `type` is 0 after step 3; nobody but this module sees it until its slot is taken anew.
+- A dead object's `type` is 0 from its death to the end of the pass, since nothing is allocated meanwhile; nobody but
+  this module looks at it.
 - All live `Weak` objects are on one list through their word at 16, which is no counted reference.
 
 The kernel calls `reclaim_if_due` when a system call returns, and allocation calls `reclaim_now` when memory is short.
-The cost is about 0.2 µs for 2 KiB of stack, and some 10 ns an object. Rejected: counting on stacks too (8 times slower
-path walks, and a load-then-retain race between processors); tracing from roots (a pause that grows with the heap).
+The cost is about 0.2 µs for 2 KiB of stack, and some 50 instructions an object. Rejected: counting on stacks too
+(8 times slower path walks, and a load-then-retain race between processors); tracing from roots (a pause that grows
+with the heap).
 
 Unsafe: reads stacks and objects as raw words. Safe as long as the stack ranges are complete and descriptors tell the
 truth.
@@ -79,14 +80,15 @@ class Reclaimer:
 
     own_stack_top: Callable[[], int]
     scan_other_stacks: Callable[[], None]
-    threshold: int
+    threshold: int  # entries of the zero-count table that make reclaiming due
+    threshold_bytes: int  # and their size
     enabled: bool
     running: bool
     stress: bool
     descriptor_high: int  # upper half of every descriptor's address
     weak_list: int
     visit: int  # dead objects whose references are still to be dropped
-    dead: int  # dead objects that are done
+    dead: int  # dead weak references, still on the list of all
     passes: int
     freed: int
     words_scanned: int
@@ -95,6 +97,7 @@ class Reclaimer:
         self.own_stack_top = no_stack_top
         self.scan_other_stacks = no_stacks
         self.threshold = DEFAULT_THRESHOLD
+        self.threshold_bytes = DEFAULT_THRESHOLD << heap.ENTRY_SHIFT
         self.enabled = False
         self.running = False
         self.stress = False
@@ -140,12 +143,13 @@ def allocation_limit() -> int:
 def set_threshold(entries: int) -> None:
     """How many entries of the zero-count table make reclaiming due."""
     RECLAIMER.threshold = entries
+    RECLAIMER.threshold_bytes = entries << heap.ENTRY_SHIFT
     set_stress(RECLAIMER.stress)
 
 
 def reclaim_if_due() -> None:
     """Reclaim if the table has grown past the threshold: where a system call returns, with little on the own stack."""
-    if heap.TABLE.count >= RECLAIMER.threshold:
+    if heap.TABLE.next - heap.TABLE.entries >= RECLAIMER.threshold_bytes:
         reclaim_now()
 
 
@@ -166,7 +170,7 @@ def reclaim_now() -> None:
     trace()
     clear_weak_references()
     release_dead()
-    heap.TABLE.limit = allocation_limit()
+    heap.TABLE.set_limit(allocation_limit())
     RECLAIMER.passes += 1
     RECLAIMER.running = False
 
@@ -182,20 +186,27 @@ def scan_stack(low: int, high: int) -> None:
 
 
 def sweep() -> None:
-    """Go through the zero-count table: drop the counted, keep the marked, bury the rest."""
+    """Go through the zero-count table: drop the counted, keep the marked, free the rest."""
     table = heap.TABLE
-    kept = 0
-    for index in range(table.count):
-        address = load_i64(table.entries + (index << 3))
+    kept = 0  # offsets in the table, which moves when it grows
+    offset = 0
+    end = table.next - table.entries
+    # What a freed object's references bring to zero is chained, not entered: only the marked enter, behind `end`.
+    while offset < end:
+        address = load_i64(table.entries + offset)
         count = load_u32(address)
         if count != heap.IN_TABLE:
             store_u32(address, count & heap.COUNT_MASK)
         elif slabs.is_marked(address):
-            store_i64(table.entries + (kept << 3), address)
-            kept += 1
+            store_i64(table.entries + kept, address)
+            kept += 1 << heap.ENTRY_SHIFT
         else:
-            bury(address)
-    table.count = kept
+            free(address)
+        offset += 1 << heap.ENTRY_SHIFT
+    for place in range(table.entries + end, table.next, 1 << heap.ENTRY_SHIFT):
+        store_i64(table.entries + kept, load_i64(place))
+        kept += 1 << heap.ENTRY_SHIFT
+    table.next = table.entries + kept
 
 
 def sweep_heap() -> None:
@@ -234,26 +245,33 @@ def reach_zero(address: int) -> None:
 
 
 def trace() -> None:
-    """Drop the references of the dead, until no new ones die."""
+    """Free the chained dead, until no new ones die."""
     while RECLAIMER.visit != END:
         address = address_of_link(RECLAIMER.visit)
         RECLAIMER.visit = load_u32(address)
-        drop_children(address)
-        store_i64(address, 0)
-        store_u32(address, u32(RECLAIMER.dead))
-        RECLAIMER.dead = link_of(address)
+        free(address)
 
 
-def drop_children(address: int) -> None:
-    """Decrement the counts of all that a dead object refers to."""
+def free(address: int) -> None:
+    """Drop the references of a dead object, and give its slot back."""
     descriptor = struct_at_address(TypeDescriptor, (RECLAIMER.descriptor_high << 32) | load_u32(address + 4))
-    if descriptor.kind == KIND_INSTANCE:
-        for index in range(descriptor.pointer_count):
-            drop_child(load_i64(address + load_u32(descriptor.pointers + (index << 2))))
-    elif descriptor.kind == KIND_REFERENCE_ARRAY:
+    kind = descriptor.kind
+    if kind == KIND_INSTANCE:
+        place = descriptor.pointers
+        for _ in range(descriptor.pointer_count):
+            drop_child(load_i64(address + load_u32(place)))
+            place += 4
+    elif kind == KIND_REFERENCE_ARRAY:
         items = address + ARRAY_ITEMS
         for place in range(items, items + (load_i64(address + ARRAY_COUNT) << 3), 8):
             drop_child(load_i64(place))
+    elif kind == KIND_WEAK:
+        store_i64(address, 0)
+        store_u32(address, u32(RECLAIMER.dead))
+        RECLAIMER.dead = link_of(address)
+        return
+    slabs.release(address)
+    RECLAIMER.freed += 1
 
 
 def drop_child(child: int) -> None:
@@ -263,7 +281,7 @@ def drop_child(child: int) -> None:
 
 
 def release_dead() -> None:
-    """Give the slots of the dead back."""
+    """Give the slots of the dead weak references back."""
     while RECLAIMER.dead != END:
         address = address_of_link(RECLAIMER.dead)
         RECLAIMER.dead = load_u32(address)
@@ -317,5 +335,5 @@ def clear_weak_references() -> None:
 
 
 def is_dead(address: int) -> bool:
-    """Whether an object died in this pass and was visited."""
+    """Whether an object died in this pass."""
     return load_u32(address + 4) == 0

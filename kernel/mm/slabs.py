@@ -13,6 +13,8 @@ Invariants:
   of a run whose first unit lies at least 2**k units before. So `slot_of` finds the slot around any address in constant
   time (a run of n units: at most log2 n steps): the reclaimer asks it about every word of a stack.
 - A slab is on its class's `partial` list exactly while it has both used and free slots, or is the class's one spare.
+- A class serves from its magazine: the free slots of one slab, which count as used until they are taken and so keep the
+  slab from being given back. `release` puts a slot back into its slab.
 - Nothing here allocates objects, counts references or sleeps.
 
 Context: kernel code with interrupts off (docs/architecture.md), so no lock is needed on one processor.
@@ -24,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import sizeof, struct, u32
+from kernel.lang import noinline, sizeof, struct, u32
 from kernel.lang.unsafe import load_i64, load_u8, load_u32, store_i64, store_u8, struct_at_address
 
 PAGE_SHIFT: Final = 12
@@ -33,6 +35,7 @@ UNIT_SIZE: Final = 1 << UNIT_SHIFT
 UNIT_ORDER: Final = UNIT_SHIFT - PAGE_SHIFT
 HEAD_SIZE: Final = 64
 SLOT_ALIGN: Final = 16
+SLOT_SHIFT: Final = 4
 LARGE_FIRST: Final = 80  # offset of the slot of a run: the head, its one mark, alignment
 LARGEST_ORDER: Final = 10  # of pages: blocks of 4 MiB
 
@@ -69,15 +72,15 @@ class Slab:
 
 
 class SizeClass:
-    """One slot size: its slabs with free slots, and statistics."""
+    """One slot size: its magazine and its slabs with free slots."""
 
     number: u32
     slots: u32
     first: u32
     reciprocal: u32
     slot_size: int
+    free: int  # the magazine: its first slot; 0 if it is empty
     partial: int
-    live: int
     slabs: int
 
     def __init__(self, number: int, slot_size: int) -> None:
@@ -89,9 +92,23 @@ class SizeClass:
         self.first = u32(first_slot(slots))
         self.reciprocal = u32(-(-(1 << 32) // slot_size))
         self.slot_size = slot_size
+        self.free = 0
         self.partial = 0
-        self.live = 0
         self.slabs = 0
+
+    def live(self) -> int:
+        """How many slots are in use."""
+        live = self.slabs * self.slots
+        slot = self.free
+        while slot != 0:
+            live -= 1
+            slot = load_i64(slot + 8)
+        head = self.partial
+        while head != 0:
+            slab = struct_at_address(Slab, head)
+            live -= slab.slots - slab.live
+            head = slab.next
+        return live
 
 
 def first_slot(slots: int) -> int:
@@ -176,20 +193,26 @@ def take(size_bytes: int) -> int:
     """A slot of at least `size_bytes`, 16-aligned, not zeroed but for word 0; 0 if there is no memory."""
     if size_bytes > LARGEST_SMALL:
         return take_run(size_bytes)
-    size_class = CLASS_OF_STEPS[(size_bytes + SLOT_ALIGN - 1) >> 4]
-    if size_class.partial == 0 and not add_slab(size_class):
+    size_class = CLASS_OF_STEPS[(size_bytes + SLOT_ALIGN - 1) >> SLOT_SHIFT]
+    if size_class.free == 0 and not load_magazine(size_class):
         return 0
-    slab = struct_at_address(Slab, size_class.partial)
-    slot = slab.free
-    following = load_i64(slot + 8)
-    slab.free = following
-    slab.live = u32(slab.live + 1)
-    size_class.live += 1
-    if following == 0:
-        unlink_first(size_class, slab)
+    slot = size_class.free
+    size_class.free = load_i64(slot + 8)
     if POISON:
-        check_poison(slot, slab.slot_size)
+        check_poison(slot, size_class.slot_size)
     return slot
+
+
+def load_magazine(size_class: SizeClass) -> bool:
+    """Fill the class's empty magazine with the free slots of a slab. False if there is no memory."""
+    if size_class.partial == 0 and not add_slab(size_class):
+        return False
+    slab = struct_at_address(Slab, size_class.partial)
+    size_class.free = slab.free
+    slab.free = 0
+    slab.live = slab.slots
+    unlink_first(size_class, slab)
+    return True
 
 
 def release(slot: int) -> None:
@@ -201,16 +224,23 @@ def release(slot: int) -> None:
     if slab.size_class == LARGE:
         release_run(head, slab)
         return
-    size_class = CLASSES[slab.size_class]
     following = slab.free
     store_i64(slot, 0)
     store_i64(slot + 8, following)
     if POISON:
         poison(slot, slab.slot_size)
     slab.free = slot
-    slab.live = u32(slab.live - 1)
-    size_class.live -= 1
-    if following == 0:
+    live = slab.live - 1
+    slab.live = u32(live)
+    if following == 0 or live == 0:
+        relist(head, slab, following == 0)
+
+
+@noinline
+def relist(head: int, slab: Slab, was_full: bool) -> None:
+    """A slab got its first free slot, or lost its last used one."""
+    size_class = CLASSES[slab.size_class]
+    if was_full:
         link_first(size_class, head, slab)
     if slab.live == 0 and (size_class.partial != head or slab.next != 0):
         drop_slab(size_class, head, slab)
@@ -303,7 +333,7 @@ def bytes_in_use() -> int:
     """What the slots in use take, in bytes."""
     total = SLABS.large_bytes
     for size_class in CLASSES:
-        total += size_class.live * size_class.slot_size
+        total += size_class.live() * size_class.slot_size
     return total
 
 
@@ -311,7 +341,7 @@ def slots_in_use() -> int:
     """How many slots are in use."""
     total = SLABS.live_large
     for size_class in CLASSES:
-        total += size_class.live
+        total += size_class.live()
     return total
 
 

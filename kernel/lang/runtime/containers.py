@@ -15,6 +15,7 @@ Where Python overloads a method, or spells it as syntax, the compiler calls:
 | `b.extend(data)` | `extend_bytes`, `extend_array`, `extend_span` by the type of `data` |
 | `bytes(b)`, `bytearray(n)`, `bytearray(data)` | `to_bytes()`, `ByteArray(n)`, `byte_array_of(data)` |
 | `d.get(k)`, `d.get(k, v)` | `get`, `get_default` |
+| `d.get(b[i:j])` of bytes | `get_part(b, i, j)` |
 | `d.pop(k)`, `d.pop(k, v)`, `d.pop(k, None)` | `pop`, `pop_default`, `pop_optional` |
 | `list(d)`, `list(d.keys())`, `list(d.values())` | `key_list()`, `value_list()` |
 
@@ -33,8 +34,8 @@ from __future__ import annotations
 from typing import Final, Generic, TypeVar
 
 from kernel.lang import Span, final, i32, inline, u8
-from kernel.lang.raw import RawArray, array_span, become_bytes, copy_in, no_array
-from kernel.lang.runtime.hashing import MASK
+from kernel.lang.raw import RawArray, array_span, become_bytes, byte_at, copy_in, no_array, word_at
+from kernel.lang.runtime.hashing import MASK, hash_part
 from kernel.lang.unsafe import TRAP_INDEX, TRAP_KEY, TRAP_RANGE, trap
 
 T = TypeVar("T")
@@ -377,6 +378,28 @@ class Dict(Generic[K, V]):
             return None
         return self._values[entry]
 
+    def get_part(self: Dict[bytes, V], data: bytes, start: int, stop: int) -> V | None:
+        """`get(data[start:stop])`, without making the slice."""
+        first = slice_start(start, len(data))
+        end = slice_stop(stop, first, len(data))
+        hash_value = hash_part(data, first, end)
+        if self._capacity <= SMALL:
+            for entry in range(self._used):
+                if self._table[entry] == hash_value and is_part(self._keys[entry], data, first, end):
+                    return self._values[entry]
+            return None
+        cells = self._capacity
+        cell_mask = cells * 2 - 1
+        cell = hash_value & cell_mask
+        while True:
+            number = self._table[cells + cell]
+            if number == 0:
+                return None
+            if number > 0 and self._table[number - 1] == hash_value:
+                if is_part(self._keys[number - 1], data, first, end):
+                    return self._values[number - 1]
+            cell = (cell + 1) & cell_mask
+
     def get_default(self, key: K, default: V) -> V:
         """The value of a key, or `default`."""
         entry = self._find(key, hash(key) & MASK)
@@ -579,6 +602,23 @@ class Dict(Generic[K, V]):
             hash_value = hash(self._keys[entry]) & MASK
             self._table[entry] = hash_value
             self._index_entry(entry, hash_value)
+
+
+def is_part(key: bytes, data: bytes, start: int, stop: int) -> bool:
+    """Whether `key == data[start:stop]`. Safety: the part lies inside."""
+    count = stop - start
+    if len(key) != count:
+        return False
+    place = 0
+    while place + 8 <= count:
+        if word_at(key, place) != word_at(data, start + place):
+            return False
+        place += 8
+    while place < count:
+        if byte_at(key, place) != byte_at(data, start + place):
+            return False
+        place += 1
+    return True
 
 
 @final

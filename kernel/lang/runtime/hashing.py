@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kernel.lang import inline, u32
+from kernel.lang import inline, u32, u64
 from kernel.lang.raw import byte_at, text_bytes, word_at
 
 GOLDEN: Final = 0x9E3779B1  # 2**32 divided by the golden ratio: odd, its bits spread well
@@ -30,20 +30,28 @@ def finish(mixed: int) -> int:
 
 
 def hash_bytes(data: bytes) -> int:
-    """The hash of a byte string, eight bytes a step."""
-    length = len(data)
-    mixed = SEED ^ length
-    place = 0
-    while place + 8 <= length:
+    """The hash of a byte string."""
+    return hash_part(data, 0, len(data))
+
+
+def hash_part(data: bytes, start: int, stop: int) -> int:
+    """The hash of `data[start:stop]`, eight bytes a step. Safety: the part lies inside."""
+    mixed = SEED ^ (stop - start)
+    place = start
+    while place + 8 <= stop:
         word = word_at(data, place)
         folded = word ^ (word >> 29) ^ mixed
         mixed = int(u32(folded * GOLDEN))
         mixed = mixed ^ (mixed >> 15)
         place += 8
-    while place < length:
-        mixed = int(u32((mixed ^ byte_at(data, place)) * GOLDEN))
-        mixed = mixed ^ (mixed >> 15)
-        place += 1
+    if place < stop:
+        rest = u64(0)
+        while place < stop:
+            rest = u64((rest << 8) | byte_at(data, place))
+            place += 1
+        word = int(rest)  # seven bytes at most
+        folded = word ^ (word >> 29) ^ mixed
+        mixed = int(u32(folded * GOLDEN))
     return finish(mixed)
 
 

@@ -75,6 +75,33 @@ def main() -> None:
         large[step] = step
         del large[step]
     show(large)
+    find_parts()
+
+
+def plain(found: int | None) -> int:
+    return -1 if found is None else found
+
+
+def find_parts() -> None:
+    """Looking a slice up makes no slice; it must find what the slice would find."""
+    names: dict[bytes, int] = {}
+    text = b"/usr/share/doc/a-long-name-of-more-than-eight-bytes/x"
+    for start in range(0, len(text), 5):
+        for length in range(12):
+            name = text[start : start + length]
+            found = names.get(text[start : start + length])
+            if found is None:
+                names[name] = start * 100 + length
+            elif text[found // 100 : found // 100 + found % 100] != name:
+                print("wrong", found, start, length)
+    for found in [
+        plain(names.get(text[:4])), plain(names.get(text[-3:])), plain(names.get(text[5:2])), plain(names.get(text[1:-1]))
+    ]:
+        print(len(names), found)
+    few: dict[bytes, int] = {b"share": 1, b"doc": 2}
+    print(plain(few.get(text[5:10])), plain(few.get(text[11:14])), plain(few.get(text[5:9])), plain(few.get(text[90:99])))
+    few.clear()
+    print(few.get(text[5:10]) is None)
 
 
 if __name__ == "__main__":

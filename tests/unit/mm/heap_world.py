@@ -26,7 +26,7 @@ class HeapWorld:
         memory.map(TYPES, 65536)
         self.next_type = TYPES
         for size_class in slabs.CLASSES:
-            size_class.partial = size_class.live = size_class.slabs = 0
+            size_class.free = size_class.partial = size_class.slabs = 0
         slabs.SLABS.__init__()  # type: ignore[misc]
         heap.TABLE.__init__()  # type: ignore[misc]
         reclaim.RECLAIMER.__init__()  # type: ignore[misc]

@@ -171,7 +171,8 @@ def test_frozen_objects_never_die(world: HeapWorld) -> None:
 def test_a_full_table_loses_nothing(world: HeapWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap, "grow_table", lambda: False)
     kind = world.type(reclaim.KIND_INSTANCE, 16, pointers=(8,))
-    heap.TABLE.capacity = 10
+    heap.TABLE.end = heap.TABLE.entries + (10 << heap.ENTRY_SHIFT)
+    heap.TABLE.set_limit(heap.TABLE.limit)
     kept = world.new(kind, 16)
     world.hold(0, kept)
     chain = [world.new(kind, 16) for _ in range(50)]
