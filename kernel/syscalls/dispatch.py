@@ -5,7 +5,7 @@
 """
 
 from arch.x86_64.frame import TrapFrame
-from kernel.lang import ENOSYS, export
+from kernel.lang import ENOSYS, export, inline, noinline
 from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
 from kernel.sched.scheduler import need_resched
@@ -20,7 +20,8 @@ def krait_syscall(frame: TrapFrame) -> None:
     """One system call. The result, or a negative errno, goes to frame.rax."""
     # Linux looks at the low 32 bits only.
     number = frame.rax & 0xFFFF_FFFF
-    frame.rax = _traced_call(number, frame) if TRACE.enabled else call(number, frame)
+    result = _traced_call(number, frame) if TRACE.enabled else call(number, frame)
+    frame.rax = result
     reclaim_if_due()
     task = current()
     if (
@@ -28,11 +29,12 @@ def krait_syscall(frame: TrapFrame) -> None:
         or task.returns_from_handler
         or task.restores_blocked
         or need_resched()
-        or -600 < frame.rax < -511
+        or -600 < result < -511
     ):
         before_user_mode(task, frame)
 
 
+@inline
 def call(number: int, frame: TrapFrame) -> int:
     """Run a handler with the registers of the call."""
     if number < HIGHEST:
@@ -45,6 +47,7 @@ def call(number: int, frame: TrapFrame) -> int:
     return -ENOSYS
 
 
+@noinline
 def _traced_call(number: int, frame: TrapFrame) -> int:
     """The same with a line in the log, if `trace=` asks for it."""
     text = ""
@@ -61,6 +64,7 @@ def _traced_call(number: int, frame: TrapFrame) -> int:
     return result
 
 
+@noinline
 def _report_missing(number: int) -> None:
     """Say so, once for each number."""
     try:
