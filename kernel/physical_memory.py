@@ -7,7 +7,7 @@ then all other usable memory goes to the frame allocator, then objects can be ma
 from typing import Final
 
 from arch.x86_64 import boot_memory, paging
-from arch.x86_64.bootinfo import BootInfo, BootInfoError
+from arch.x86_64.bootinfo import KIND_RAM, BootInfo, BootInfoError
 from arch.x86_64.context import boot_stack_top
 from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SHIFT, direct_map, page_ceiling, page_floor
 from kernel import command_line
@@ -44,16 +44,20 @@ def start(protocol: int, info: int) -> None:
 
 
 def release_initrd() -> None:
-    """The initial RAM disk was unpacked: its whole pages become ordinary memory."""
-    first = page_ceiling(boot_info.initrd_start) >> PAGE_SHIFT
-    end = page_floor(boot_info.initrd_end) >> PAGE_SHIFT
-    if first < end:
-        frames.add_range(first, end)
+    """The initial RAM disk was unpacked: those of its pages that are RAM, and whole, become ordinary memory."""
+    for i in range(boot_info.region_count):
+        if boot_info.region_kind[i] == KIND_RAM:
+            first = page_ceiling(max(boot_info.initrd_start, boot_info.region_start[i])) >> PAGE_SHIFT
+            end = page_floor(min(boot_info.initrd_end, boot_info.region_end[i])) >> PAGE_SHIFT
+            if first < end:
+                frames.add_range(first, end)
     boot_info.initrd_end = boot_info.initrd_start
 
 
 def _limit(limit: int) -> None:
-    """`mem=`: use no memory from this physical address on. 0 means all, and so does a limit that leaves nothing to start with."""
+    """`mem=`: use no memory from this physical address on. 0 means all, and so does a limit that leaves nothing to
+    start with.
+    """
     if limit == 0 or boot_info.usable_start[0] >= limit:
         return
     kept = 0

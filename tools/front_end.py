@@ -18,7 +18,7 @@ from tools import cpio
 from tools.flash import flash
 from tools.iso import build_iso
 from tools.kvm import accelerator
-from tools.machine import MACHINE_TYPES, DirectBoot, Machine
+from tools.machine import MACHINE_TYPES, DirectBoot, Disk, DiskMode, Forward, Machine, Network
 from tools.paths import BUILD, KERNEL, ROOT
 from tools.session import run_program
 from userland.image import SKELETON, build_image
@@ -51,6 +51,29 @@ def existing(text: str) -> Path:
     if not path.exists():
         raise argparse.ArgumentTypeError(f"{text} does not exist")
     return path
+
+
+def disk(text: str) -> Disk:
+    """FILE, FILE,rw or FILE,ro."""
+    name, comma, mode = text.rpartition(",")
+    if comma and mode in ("rw", "ro"):
+        chosen = DiskMode(mode)
+    else:
+        name, chosen = text, DiskMode.SNAPSHOT
+    path = Path(name)
+    if not path.is_file() and not path.is_block_device():
+        raise argparse.ArgumentTypeError(f"{name} is not a disk image (FILE, FILE,rw or FILE,ro)")
+    if not os.access(path, os.R_OK | os.W_OK if chosen is DiskMode.WRITE else os.R_OK):
+        raise argparse.ArgumentTypeError(f"{name} may not be {'written' if chosen is DiskMode.WRITE else 'read'}")
+    return Disk(path, chosen)
+
+
+def forward(text: str) -> Forward:
+    """HOSTPORT:GUESTPORT, with /udp behind it for datagrams."""
+    match = re.fullmatch(r"(\d{1,5}):(\d{1,5})(?:/(tcp|udp))?", text)
+    if match is None or not all(0 < int(port) < 65536 for port in match.group(1, 2)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOSTPORT:GUESTPORT, such as 8080:80 or 5353:53/udp")
+    return Forward(int(match[1]), int(match[2]), match[3] or "tcp")
 
 
 # --- build ---
@@ -151,9 +174,20 @@ def _terminal_overlay() -> cpio.Archive:
 def _machine(options: argparse.Namespace, *extra: str) -> Machine:
     chosen = accelerator(options.accel)
     cpu = options.cpu or ("host" if chosen == "kvm" else "max")
+    for each in options.disk:
+        if each.mode is DiskMode.SNAPSHOT:
+            note = f"what the guest writes is thrown away at the end (--disk {each.image},rw keeps it)"
+            print(f"krait: {each.image}: {note}", file=sys.stderr)
     return Machine(
-        type=options.machine, memory=options.memory, processors=options.smp, cpu=cpu, accelerator=chosen, extra=extra,
+        type=options.machine, memory=options.memory, processors=options.smp, cpu=cpu, accelerator=chosen,
+        disks=tuple(options.disk), network=_network(options), extra=extra,
     )
+
+
+def _network(options: argparse.Namespace) -> Network | None:
+    if not options.net and not options.forward:
+        return None
+    return Network(tuple(options.forward))
 
 
 def _kernel(options: argparse.Namespace) -> Path:
@@ -241,6 +275,11 @@ def _add_machine_options(parser: Parser) -> None:
     parser.add_argument("--cpu", metavar="MODEL", help="QEMU's processor model (max)")
     parser.add_argument("--accel", choices=("tcg", "kvm", "auto"), default="tcg",
                         help="tcg emulates; kvm and auto use KVM only after a guest has run on it (tcg)")
+    parser.add_argument("--disk", metavar="FILE[,rw|,ro]", type=disk, action="append", default=[],
+                        help="a virtio disk (repeatable): changes are thrown away unless ,rw; ,ro forbids them")
+    parser.add_argument("--net", action="store_true", help="a virtio network card on QEMU's user network")
+    parser.add_argument("--forward", metavar="HOSTPORT:GUESTPORT[/udp]", type=forward, action="append", default=[],
+                        help="lead a port of this machine's loopback to the guest (repeatable; means --net)")
     parser.add_argument("--append", metavar="'PARAMETERS'", default="", help="more kernel parameters")
     parser.add_argument("--initramfs", metavar="FILE", type=existing, help="boot this cpio archive as root file system")
     parser.add_argument("--root", metavar="DIR", type=existing, help="boot a copy of this directory as root")

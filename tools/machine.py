@@ -67,6 +67,64 @@ class ImageBoot:
 Boot = DirectBoot | ImageBoot
 
 
+class DiskMode(Enum):
+    """What becomes of what the guest writes to a disk."""
+
+    SNAPSHOT = "snapshot"  # it is kept in a temporary file and thrown away at the end
+    WRITE = "rw"
+    READ_ONLY = "ro"
+
+
+QCOW2_MAGIC = b"QFI\xfb"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A virtio disk of the guest: a raw image or one in QEMU's own format, told apart by its first bytes."""
+
+    image: Path
+    mode: DiskMode = DiskMode.SNAPSHOT
+    options: str = ""  # more properties of the device, beginning with a comma
+
+    @property
+    def format(self) -> str:
+        with self.image.open("rb") as image:
+            return "qcow2" if image.read(4) == QCOW2_MAGIC else "raw"
+
+    def arguments(self, number: int, bus: str) -> list[str]:
+        """QEMU's arguments for the disk with this number; `bus` ends the device's name: pci or device (MMIO)."""
+        modes = {DiskMode.SNAPSHOT: ",snapshot=on", DiskMode.WRITE: "", DiskMode.READ_ONLY: ",readonly=on"}
+        name = str(self.image).replace(",", ",,")  # QEMU's way to write a comma
+        return [
+            "-drive", f"if=none,id=disk{number},file={name},format={self.format}{modes[self.mode]}",
+            "-device", f"virtio-blk-{bus},drive=disk{number}{self.options}",
+        ]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A port of the host, on its loopback address, that leads to a port of the guest."""
+
+    host_port: int
+    guest_port: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True)
+class Network:
+    """QEMU's user network behind a virtio card: the guest is 10.0.2.15 and the host 10.0.2.2."""
+
+    forwards: tuple[Forward, ...] = ()
+    options: str = ""  # more properties of the card, beginning with a comma
+
+    def arguments(self, bus: str) -> list[str]:
+        """QEMU's arguments; `bus` as with disks."""
+        rules = "".join(
+            f",hostfwd={each.protocol}:127.0.0.1:{each.host_port}-:{each.guest_port}" for each in self.forwards
+        )
+        return ["-netdev", f"user,id=net0{rules}", "-device", f"virtio-net-{bus},netdev=net0{self.options}"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     type: str = "q35"
@@ -74,7 +132,20 @@ class Machine:
     processors: int = 1
     cpu: str = "max"
     accelerator: str = "tcg"
+    disks: tuple[Disk, ...] = ()
+    network: Network | None = None
     extra: tuple[str, ...] = ()
+
+    def _devices(self) -> list[str]:
+        """The virtio devices: on PCI, or on microvm's MMIO slots; only ever by the modern interface."""
+        mmio = self.type == "microvm"
+        bus = "device" if mmio else "pci"
+        arguments = [part for number, disk in enumerate(self.disks) for part in disk.arguments(number, bus)]
+        if self.network is not None:
+            arguments += self.network.arguments(bus)
+        if arguments and mmio:
+            arguments = ["-global", "virtio-mmio.force-legacy=false", *arguments]
+        return arguments
 
     def command(self, boot: Boot, scratch: Path) -> list[str]:
         """The QEMU command line without its character devices: the caller decides where the serial line goes."""
@@ -83,5 +154,5 @@ class Machine:
             "-machine", self.type, "-accel", self.accelerator, "-cpu", self.cpu,
             "-m", self.memory, "-smp", str(self.processors),
             "-device", f"isa-debug-exit,iobase={DEBUG_EXIT_PORT:#x},iosize=0x04",
-            *boot.arguments(scratch), *self.extra,
+            *boot.arguments(scratch), *self._devices(), *self.extra,
         ]

@@ -3,6 +3,8 @@ instructions.
 """
 
 from arch.x86_64 import instructions
+from arch.x86_64.paging import map_device
+from kernel.lang.unsafe import mmio_store_u8
 
 
 def stop() -> None:
@@ -13,6 +15,14 @@ def stop() -> None:
 def reset_by_triple_fault() -> None:
     """An exception without a handler resets the processor. Does not return."""
     instructions.triple_fault()
+
+
+def store_device_u8(physical: int, value: int) -> None:
+    """Writes a byte-wide register of a device in memory. Raises MemoryError when it cannot be mapped.
+
+    Safety: `physical` is a device's register.
+    """
+    mmio_store_u8(map_device(physical, 1), value)
 
 
 def read_counter() -> int:

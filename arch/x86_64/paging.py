@@ -99,6 +99,7 @@ def build(info: BootInfo) -> None:
     for i in range(info.region_count):
         if info.region_kind[i] == KIND_RAM or info.region_kind[i] == KIND_ACPI:
             _map_ram(page_floor(info.region_start[i]), page_ceiling(info.region_end[i]))
+    _map_initrd(info)
     _map_image()
     write_cr3(_tables.root)
 
@@ -125,6 +126,17 @@ def _map_ram(start: int, end: int) -> None:
         else:
             _set_entry(address, 30, physical | KERNEL_DATA | LARGE)
         physical += size
+
+
+def _map_initrd(info: BootInfo) -> None:
+    """The direct map of the initial RAM disk, where it lies outside of what is called RAM: on QEMU's microvm its end
+    shares a page with the firmware's tables.
+    """
+    physical = page_floor(info.initrd_start)
+    while physical < min(info.initrd_end, DIRECT_MAP_TOP_ENTRIES * TOP_ENTRY_SPAN):
+        if not is_mapped(direct_map(physical)):
+            _set_entry(direct_map(physical), 12, physical | KERNEL_DATA)
+        physical += PAGE_SIZE
 
 
 def _map_image() -> None:

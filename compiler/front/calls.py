@@ -284,8 +284,8 @@ class CallConverter:
         return New(loc, ClassType(info.fullname), args)
 
     def _named_default(self, initializer: Expression, loc: Loc) -> Expr | None:
-        """A default that is a name, by the type of its variable: mypy does not always keep the types of defaults (it depends on
-        the order in which it checks modules that import each other, and so on the hash seed).
+        """A default that is a name, by the type of its variable: mypy does not always keep the types of defaults (it
+        depends on the order in which it checks modules that import each other, and so on the hash seed).
         """
         if not isinstance(initializer, RefExpr) or not isinstance(initializer.node, Var):
             return None

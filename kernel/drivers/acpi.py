@@ -1,10 +1,12 @@
-"""As much of ACPI as switching off needs: the PM1a control port, and the value that means "soft off" (\\_S5).
+"""As much of ACPI as switching off needs: the PM1a control port, or the sleep register of a machine without such ports,
+and the value that means "soft off" (\\_S5).
 
 The tables are found from the root pointer, which the boot loader gives or which lies in the BIOS's memory. There is no
 AML interpreter: \\_S5 is a constant package in every machine that we know, so its bytes are searched for in the DSDT.
 Read once at boot, while all low memory is mapped; lying tables give "not found".
 
-Source: ACPI Specification 6.5, 5.2.5 (RSDP), 5.2.9 (FADT), 7.4.2 (_Sx), 20.2.5 (package encoding).
+Source: ACPI Specification 6.5, 5.2.5 (RSDP), 5.2.9 (FADT), 5.2.3.2 (generic addresses), 7.4.2 (_Sx), 20.2.5 (package
+encoding).
 """
 
 from typing import Final
@@ -22,18 +24,25 @@ NAME_S5: Final = 0x5F35_535F  # "_S5_"
 HEADER_SIZE: Final = 36
 FADT_DSDT: Final = 40
 FADT_PM1A_CONTROL: Final = 64
+FADT_FLAGS: Final = 112
+FADT_SLEEP_CONTROL: Final = 244  # a generic address: space, width, offset, access size (a byte each), address
+FLAG_HARDWARE_REDUCED: Final = 1 << 20
+SPACE_MEMORY: Final = 0
+SLEEP_CONTROL_END: Final = FADT_SLEEP_CONTROL + 12
 TABLE_LIMIT: Final = 128
 DSDT_LIMIT: Final = 1 << 20
+SHORTEST_S5: Final = 9  # name, package, length, count, and a value of two bytes
 
 PACKAGE_OP: Final = 0x12
 BYTE_PREFIX: Final = 0x0A
 
 
 class SoftOff:
-    """How to switch off; `port` 0: unknown."""
+    """How to switch off: through a port, or through a register in memory; 0: there is none."""
 
     def __init__(self) -> None:
         self.port: int = 0
+        self.register: int = 0  # physical address
         self.sleep_type: int = 0
 
     def find(self, memory: PhysicalMemory, rsdp: int) -> None:
@@ -47,9 +56,14 @@ class SoftOff:
             if sleep_type < 0:
                 return
             self.sleep_type = sleep_type
-            self.port = memory.read_u32(fadt + FADT_PM1A_CONTROL) & 0xFFFF
+            if memory.read_u32(fadt + FADT_FLAGS) & FLAG_HARDWARE_REDUCED == 0:
+                self.port = memory.read_u32(fadt + FADT_PM1A_CONTROL) & 0xFFFF
+            elif memory.read_u32(fadt + 4) >= SLEEP_CONTROL_END:
+                if memory.read_u8(fadt + FADT_SLEEP_CONTROL) == SPACE_MEMORY:
+                    self.register = memory.read_address(fadt + FADT_SLEEP_CONTROL + 4)
         except BootInfoError:
             self.port = 0
+            self.register = 0
 
 
 def find_root_pointer(memory: PhysicalMemory) -> int:
@@ -84,7 +98,7 @@ def find_s5(memory: PhysicalMemory, dsdt: int) -> int:
     """
     end = dsdt + min(memory.read_u32(dsdt + 4), DSDT_LIMIT)
     at = dsdt + HEADER_SIZE
-    while at + 12 < end:
+    while at + SHORTEST_S5 <= end:
         if memory.read_u8(at) == 0x5F and memory.read_u32(at) == NAME_S5 and memory.read_u8(at + 4) == PACKAGE_OP:
             element = at + 7 + (memory.read_u8(at + 5) >> 6)
             value = memory.read_u8(element)

@@ -2,17 +2,19 @@
 
 Several ways each, in turn, because no machine has all; in the end the processor stops for ever. None of these returns.
 
-Source: ACPI Specification 6.5, 4.8.3.2.1 (PM1 control registers); Intel ICH9 data sheet, 13.7.5 (reset control
-register).
+Source: ACPI Specification 6.5, 4.8.3.2.1 (PM1 control registers), 4.8.3.7 (sleep control register); Intel ICH9 data
+sheet, 13.7.5 (reset control register).
 """
 
 from typing import Final
 
-from arch.x86_64.machine import reset_by_triple_fault, stop
+from arch.x86_64.machine import reset_by_triple_fault, stop, store_device_u8
 from arch.x86_64.ports import in_u8, out_u8, out_u16
 from kernel.drivers.acpi import SoftOff
 
 SLEEP_ENABLE: Final = 1 << 13
+REGISTER_SLEEP_ENABLE: Final = 1 << 5
+DEVICE_LIMIT: Final = 1 << 40  # an address beyond is taken for a lie
 
 # What QEMU's machines have, where no ACPI tables say so: PIIX4 (pc) and ICH9 (q35), both with type 0 for S5.
 PIIX4_PM1A_CONTROL: Final = 0xB004
@@ -32,6 +34,8 @@ soft_off: Final = SoftOff()
 
 def power_off() -> None:
     """Off: ACPI S5, then QEMU's ports; a machine without them just stops."""
+    if 0 < soft_off.register < DEVICE_LIMIT:
+        store_device_u8(soft_off.register, soft_off.sleep_type << 2 | REGISTER_SLEEP_ENABLE)
     if soft_off.port != 0:
         out_u16(soft_off.port, soft_off.sleep_type << 10 | SLEEP_ENABLE)
     out_u16(ICH9_PM1A_CONTROL, SLEEP_ENABLE)

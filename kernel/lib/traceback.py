@@ -6,8 +6,8 @@ with file and line. Printed as Python prints tracebacks, most recent call last.
 
 Context: any, and with the heap in any state: nothing is allocated. One processor at a time.
 Safety: reads the table between the symbols that the linker set, with every offset checked against its end, and the two
-words at a frame pointer only where the pointer lies inside the given stack, aligned, mapped, and above the last one. A damaged
-table ends a search; it is not followed out of its bounds.
+words at a frame pointer only where the pointer lies inside the given stack, aligned, mapped, and above the last one. A
+damaged table ends a search; it is not followed out of its bounds.
 """
 
 from typing import Final

@@ -1,7 +1,9 @@
-"""Terminals on serial lines, the terminal thread, and the devices that programs open: /dev/ttyS0…, /dev/tty, /dev/console.
+"""Terminals on serial lines, the terminal thread, and the devices that programs open: /dev/ttyS0…, /dev/tty,
+/dev/console.
 
-Serial interrupts only fill a ring and wake the terminal thread; the line disciplines run there, where allocating and sleeping are allowed.
-/dev/tty is the controlling terminal of whoever opens it; /dev/console is the line that `console=` names (the first serial line without it).
+Serial interrupts only fill a ring and wake the terminal thread; the line disciplines run there, where allocating and
+sleeping are allowed. /dev/tty is the controlling terminal of whoever opens it; /dev/console is the line that `console=`
+names (the first serial line without it).
 """
 
 from typing import Final
@@ -109,7 +111,9 @@ def open_console(path: Path, flags: int) -> File:
 
 
 def session_ended(device: int) -> None:
-    """The leader of the session that a terminal controls has ended: the terminal is free, and its foreground job hears of it."""
+    """The leader of the session that a terminal controls has ended: the terminal is free, and its foreground job hears
+    of it.
+    """
     tty = find_terminal(device)
     if tty is not None:
         tty.jobs.disown()
@@ -140,7 +144,9 @@ def _input_waiting() -> bool:
 
 
 def start(console_index: int) -> None:
-    """Make a terminal of every serial port found, register the devices, start the terminal thread. `console_index`: which line is the console."""
+    """Make a terminal of every serial port found, register the devices, start the terminal thread. `console_index`:
+    which line is the console.
+    """
     global _console_index
     _console_index = console_index
     for port in ports:

@@ -94,6 +94,9 @@ def test_another_initramfs(kernel: Kernel, root_image: Path) -> None:
     ("run", "--memory", "5X"), ("run", "--memory", "0"), ("run", "--smp", "0"), ("run", "--smp", "many"),
     ("run", "--machine", "vax"), ("run", "--command"), ("run", "/none/such"), ("run", "--initramfs", "/none"),
     ("run", "--root", "/none"), ("run", "--root", "/etc/passwd"), ("run", "--kernel", "/none"), ("run", "--nonsense"),
+    ("run", "--disk", "/none"), ("run", "--disk", "/etc"), ("run", "--disk", "/etc/passwd,rx"), ("run", "--disk"),
+    ("run", "--forward", "80"), ("run", "--forward", "0:80"), ("run", "--forward", "80:65536"),
+    ("run", "--forward", "80:80/sctp"),
     ("fly",), (), ("run", "--command", "true", "/bin/true"), ("build", "--profile", "fast"), ("flash", "/none"),
 ])
 def test_bad_options_give_one_line(arguments: tuple[str, ...]) -> None:
@@ -113,6 +116,23 @@ def test_help_names_the_options() -> None:
     text = krait("run", "--help", status=0).stdout
     for option in "memory smp machine cpu append initramfs root command debug".split():
         assert f"--{option}" in text
+
+
+def test_disks_say_what_becomes_of_changes(kernel: Kernel, tmp_path: Path) -> None:
+    image = tmp_path / "a,b.img"
+    image.write_bytes(bytes(1 << 20))
+    thrown_away = run(kernel, "--disk", str(image), "--disk", f"{image},ro", "--command", "echo up", status=0)
+    assert thrown_away.stdout == "up\n"
+    assert thrown_away.stderr.count("thrown away") == 1
+    assert run(kernel, "--disk", f"{image},rw", "--command", "echo up", status=0).stderr == ""
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc", "microvm"])
+def test_a_machine_with_disk_and_network(kernel: Kernel, tmp_path: Path, machine: str) -> None:
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    done = run(kernel, "--machine", machine, "--net", "--disk", f"{image},ro", "--command", "echo up", status=0)
+    assert done.stdout == "up\n"
 
 
 def test_flash_refuses_what_is_no_free_disk(tmp_path: Path) -> None:

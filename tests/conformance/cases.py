@@ -1,8 +1,8 @@
 """The conformance cases: C programs in `c/`, shell scripts in `shell/`, and what Linux answers to them.
 
 A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-
-independent program, any other one static. Linux runs every case until two answers agree; a case without such is invalid. Its
-answers are kept under `build/tests/`, in a file named after a hash of all that determines them.
+independent program, any other one static. Linux runs every case until two answers agree; a case without such is
+invalid. Its answers are kept under `build/tests/`, in a file named after a hash of all that determines them.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def _agreed_answers(wanted: Batch) -> dict[str, Result]:
             if any(difference(earlier, result) is None for earlier in seen[name]):
                 agreed[name] = result
             seen[name].append(result)
-    unstable = [difference(seen[name][0], seen[name][1], ("once", "again")) or name for name in seen if name not in agreed]
+    unstable = [
+        difference(seen[name][0], seen[name][1], ("once", "again")) or name for name in seen if name not in agreed
+    ]
     assert not unstable, "Linux answers differently from run to run:\n" + "\n".join(unstable)
     return {name: agreed[name] for name in seen}
 

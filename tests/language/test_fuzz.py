@@ -1,4 +1,6 @@
-"""A bounded run of the program fuzzer. `FUZZ_SEED` sets the seed, 1 without it; a longer run: `python -m tools.fuzz_language`."""
+"""A bounded run of the program fuzzer. `FUZZ_SEED` sets the seed, 1 without it; a longer run:
+`python -m tools.fuzz_language`.
+"""
 
 from __future__ import annotations
 

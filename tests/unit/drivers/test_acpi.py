@@ -15,8 +15,10 @@ def table(signature: bytes, body: bytes) -> bytes:
     return signature + struct.pack("<I", 36 + len(body)) + bytes(28) + body
 
 
-def machine(s5: bytes, revision: int) -> Memory:
-    fadt = bytearray(table(b"FACP", bytes(80)))
+def machine(s5: bytes, revision: int, reduced: bool = False) -> Memory:
+    fadt = bytearray(table(b"FACP", bytes(240)))
+    struct.pack_into("<I", fadt, 112, reduced << 20)
+    struct.pack_into("<BBBBQ", fadt, 244, 0, 8, 0, 1, 0xFEA0_0200)
     struct.pack_into("<I", fadt, 40, DSDT)
     struct.pack_into("<I", fadt, 64, 0x604)
     return Memory(
@@ -25,7 +27,7 @@ def machine(s5: bytes, revision: int) -> Memory:
             (RSDT, table(b"RSDT", struct.pack("<I", FADT))),
             (XSDT, table(b"XSDT", struct.pack("<QQ", DSDT, FADT))),
             (FADT, bytes(fadt)),
-            (DSDT, table(b"DSDT", b"\x08_S4_\x12\x04" + s5 + bytes(20))),
+            (DSDT, table(b"DSDT", b"\x08_S4_\x12\x04" + s5)),
         ]
     )
 
@@ -48,6 +50,12 @@ def test_small_constants_have_no_prefix() -> None:
 
 def test_a_machine_without_s5() -> None:
     assert find(machine(b"", 2))[0] == 0
+
+
+def test_a_machine_without_ports_has_a_register() -> None:
+    soft_off = SoftOff()
+    soft_off.find(machine(b"\x08_S5_\x12\x06\x04\x0a\x05\x00\x00\x00", 2, reduced=True), RSDP)
+    assert (soft_off.port, soft_off.register, soft_off.sleep_type) == (0, 0xFEA0_0200, 5)
 
 
 @given(st.binary(max_size=300))
