@@ -123,6 +123,10 @@ class File:
     def flush(self) -> None:
         """A descriptor of it was closed."""
 
+    def breaks_with_signal(self) -> bool:
+        """Whether a write that fails with EPIPE also sends SIGPIPE."""
+        return True
+
     def is_path_only(self) -> bool:
         return self.flags & O_PATH != 0
 

@@ -77,7 +77,7 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
                 source.back(got - put)
                 break
     except Errno as error:
-        if error.code == EPIPE:
+        if error.code == EPIPE and target.file.breaks_with_signal():
             signal_process(current().process, SIGPIPE)
         if total == 0:
             raise
@@ -120,9 +120,7 @@ def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
 
 
 @syscall(326, "copy_file_range", args="dpdpxx")
-def copy_file_range(
-    source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32
-) -> int:
+def copy_file_range(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
     files = current().files
     in_file = files.get(source)
     out_file = files.get(target)

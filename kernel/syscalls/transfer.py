@@ -68,7 +68,7 @@ def write_file(file: File, buffer: Buffer) -> int:
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
         return finish_transfer(file.write(buffer), buffer)
     except Errno as error:
-        if error.code == EPIPE:
+        if error.code == EPIPE and file.breaks_with_signal():
             signal_process(current().process, SIGPIPE)
         raise
     finally:

@@ -1,0 +1,213 @@
+"""Sending and receiving: sendto(2), recvfrom(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2)."""
+
+from typing import Final
+
+from kernel.fs.constants import MAX_RW_COUNT
+from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, i32, u32
+from kernel.lib import user
+from kernel.lib.user import UserBuffer
+from kernel.net.socket import (
+    MSG_CMSG_CLOEXEC,
+    MSG_CTRUNC,
+    MSG_DONTWAIT,
+    MSG_ERRQUEUE,
+    MSG_NOSIGNAL,
+    MSG_OOB,
+    MSG_WAITFORONE,
+    Message,
+    Socket,
+)
+from kernel.syscalls.socket_memory import (
+    HEADER_SIZE,
+    ControlWriter,
+    MessageHeader,
+    read_address,
+    read_control,
+    release_files,
+    socket_at,
+    write_address,
+)
+from kernel.syscalls.table import syscall
+from kernel.syscalls.timespec import read_timespec, write_timespec
+from kernel.task import current
+from kernel.task.send import signal_process
+from kernel.task.signals import SIGPIPE
+from kernel.time import monotonic_ns
+from kernel.time.timers import FOREVER_NS
+
+_MOST_MESSAGES: Final = 1024  # of one sendmmsg or recvmmsg
+_ENTRY_SIZE: Final = HEADER_SIZE + 8  # struct mmsghdr
+_LENGTH_PLACE: Final = HEADER_SIZE  # its msg_len
+_NAME_LENGTH_PLACE: Final = 8  # in struct msghdr
+_CONTROL_LENGTH_PLACE: Final = 40
+_FLAGS_PLACE: Final = 48
+
+
+def _user_buffer(address: int, length: int) -> UserBuffer:
+    """A range of one message: sizes beyond what one call moves are cut off, negative ones included."""
+    if length < 0 or length > MAX_RW_COUNT:
+        length = MAX_RW_COUNT
+    user.check(address, length)
+    return UserBuffer(address, length)
+
+
+def _send(socket: Socket, message: Message) -> int:
+    """Send; gives the caller SIGPIPE where it belongs to EPIPE."""
+    socket.acquire()
+    try:
+        done = socket.send(message)
+        if done == 0 and message.buffer.faulted:
+            raise Errno(EFAULT)
+        return done
+    except Errno as error:
+        if error.code == EPIPE and message.flags & MSG_NOSIGNAL == 0 and socket.breaks_with_signal():
+            signal_process(current().process, SIGPIPE)
+        raise
+    finally:
+        socket.release()
+
+
+def _receive(socket: Socket, message: Message) -> int:
+    socket.acquire()
+    try:
+        done = socket.receive(message)
+        if done == 0 and message.buffer.faulted:
+            raise Errno(EFAULT)
+        return done
+    finally:
+        socket.release()
+
+
+# ---- One message ----------------------------------------------------------------------------------------------------
+
+
+@syscall(44, "sendto", status="Full", args="dpxxpd")
+def sendto(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: i32) -> int:
+    message = Message(_user_buffer(address, length), flags)
+    socket = socket_at(descriptor)
+    if name != 0:
+        message.address = read_address(name, name_length)
+    return _send(socket, message)
+
+
+@syscall(45, "recvfrom", status="Full", args="dpxxpp")
+def recvfrom(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: int) -> int:
+    message = Message(_user_buffer(address, length), flags)
+    done = _receive(socket_at(descriptor), message)
+    if name != 0:
+        write_address(message.address, name, name_length)
+    return done
+
+
+@syscall(46, "sendmsg", status="Full", args="dpx")
+def sendmsg(descriptor: i32, header: int, flags: i32) -> int:
+    return _send_message(socket_at(descriptor), header, flags)
+
+
+def _send_message(socket: Socket, address: int, flags: int) -> int:
+    header = MessageHeader(address)
+    name = b""
+    if header.name != 0 and header.name_length > 0:
+        name = read_address(header.name, header.name_length)
+    message = Message(header.buffer(), flags)
+    message.address = name
+    message.control = read_control(socket, header)
+    try:
+        return _send(socket, message)
+    finally:
+        release_files(message.control)
+
+
+@syscall(47, "recvmsg", status="Full", args="dpx")
+def recvmsg(descriptor: i32, header: int, flags: i32) -> int:
+    return _receive_message(socket_at(descriptor), header, flags)
+
+
+def _receive_message(socket: Socket, address: int, flags: int) -> int:
+    header = MessageHeader(address)
+    message = Message(header.buffer(), flags)
+    message.wants_control = header.control != 0
+    message.result_flags = flags & MSG_CMSG_CLOEXEC
+    done = _receive(socket, message)
+    try:
+        if header.name != 0:
+            write_address(message.address, header.name, address + _NAME_LENGTH_PLACE)
+        writer = ControlWriter(header.control, header.control_length, flags & MSG_CMSG_CLOEXEC != 0)
+        control = message.control
+        if control is not None:
+            writer.put(control)
+            if writer.truncated:
+                message.result_flags |= MSG_CTRUNC
+    finally:
+        release_files(message.control)
+    user.write_i32(address + _FLAGS_PLACE, message.result_flags)
+    user.write_i64(address + _CONTROL_LENGTH_PLACE, writer.used())
+    return done
+
+
+# ---- Several messages -----------------------------------------------------------------------------------------------
+
+
+@syscall(307, "sendmmsg", status="Full", args="dpdx")
+def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
+    socket = socket_at(descriptor)
+    socket.acquire()
+    done = 0
+    try:
+        for index in range(min(count, _MOST_MESSAGES)):
+            entry = vector + index * _ENTRY_SIZE
+            user.check(entry, _ENTRY_SIZE)
+            sent = _send_message(socket, entry, flags)
+            user.write_u32(entry + _LENGTH_PLACE, sent)
+            done += 1
+    except Errno:
+        if done == 0:
+            raise
+    finally:
+        socket.release()
+    return done
+
+
+@syscall(299, "recvmmsg", status="Full", args="dpdxp")
+def recvmmsg(descriptor: i32, vector: int, count: u32, flags: i32, timeout: int) -> int:
+    deadline_ns = FOREVER_NS
+    if timeout != 0:
+        deadline_ns = monotonic_ns() + read_timespec(timeout)
+    socket = socket_at(descriptor)
+    if flags & MSG_ERRQUEUE == 0:
+        error = socket.take_error()
+        if error != 0:
+            raise Errno(error)
+    socket.acquire()
+    try:
+        done = _receive_messages(socket, vector, min(count, _MOST_MESSAGES), flags, deadline_ns)
+    finally:
+        socket.release()
+    if timeout != 0 and done > 0:
+        write_timespec(timeout, max(0, deadline_ns - monotonic_ns()))
+    return done
+
+
+def _receive_messages(socket: Socket, vector: int, count: int, flags: int, deadline_ns: int) -> int:
+    """Receive until there are `count`, the time is up (it is looked at after each message only), or an error comes: if
+    something was received before, the next call reports the error.
+    """
+    done = 0
+    wanted = flags & ~MSG_WAITFORONE
+    try:
+        while done < count:
+            entry = vector + done * _ENTRY_SIZE
+            user.check(entry, _ENTRY_SIZE)
+            length = _receive_message(socket, entry, wanted)
+            user.write_u32(entry + _LENGTH_PLACE, length)
+            done += 1
+            if flags & MSG_WAITFORONE != 0:
+                wanted |= MSG_DONTWAIT
+            if deadline_ns <= monotonic_ns() or wanted & MSG_OOB != 0:
+                break
+    except Errno as error:
+        if done == 0:
+            raise
+        if error.code != EAGAIN:
+            socket.pending_error = error.code
+    return done

@@ -1,0 +1,249 @@
+"""Socket addresses, message headers and ancillary messages in user memory (recvmsg(2), cmsg(3)).
+
+The order of checks and errors is Linux's.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import IOV_MAX
+from kernel.fs.file import File
+from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOTSOCK, Errno, span_of
+from kernel.lib import user
+from kernel.net.socket import (
+    AF_UNIX,
+    SCM_RIGHTS,
+    SOL_SOCKET,
+    ControlMessage,
+    Socket,
+)
+from kernel.syscalls.transfer import user_vector
+from kernel.task import current
+
+ADDRESS_LIMIT: Final = 128  # sizeof(struct sockaddr_storage)
+HEADER_SIZE: Final = 56  # struct msghdr
+_CONTROL_HEADER: Final = 16  # struct cmsghdr
+_CONTROL_LIMIT: Final = 131_072  # bytes of ancillary messages that one call may send (optmem_max)
+_INT_MAX: Final = 0x7FFF_FFFF
+MOST_FILES: Final = 253  # in one SCM_RIGHTS (unix(7))
+
+
+def socket_at(descriptor: int) -> Socket:
+    """The socket behind a descriptor. EBADF, ENOTSOCK."""
+    file = current().files.get(descriptor)
+    if not isinstance(file, Socket):
+        raise Errno(ENOTSOCK)
+    return file
+
+
+def read_address(address: int, length: int) -> bytes:
+    """An address that the program gives; `length` is the int that came with it. Without bytes it is not touched."""
+    if length < 0 or length > ADDRESS_LIMIT:
+        raise Errno(EINVAL)
+    if length == 0:
+        return b""
+    return user.read_bytes(address, length)
+
+
+def write_address(name: bytes, address: int, length_address: int) -> None:
+    """Give an address to the program: as much as fits into the length that stands at `length_address`, which becomes
+    the whole one.
+    """
+    room = user.read_i32(length_address)
+    part = min(room, len(name))
+    if part < 0:
+        raise Errno(EINVAL)
+    if part > 0:
+        user.write_bytes(address, name[:part])
+    user.write_i32(length_address, len(name))
+
+
+class MessageHeader:
+    """A struct msghdr, without its vector."""
+
+    def __init__(self, address: int) -> None:
+        raw = user.read_bytes(address, HEADER_SIZE)
+        span = span_of(raw)
+        self.place: int = address
+        self.name: int = _word(raw, 0)
+        length = span.load_u32(8)
+        self.name_length: int = length - (1 << 32) if length > _INT_MAX else length
+        self.vector: int = _word(raw, 16)
+        self.vector_count: int = _word(raw, 24)
+        self.control: int = _word(raw, 32)
+        self.control_length: int = _word(raw, 40)
+        if self.name == 0:
+            self.name_length = 0
+        if self.name_length < 0:
+            raise Errno(EINVAL)
+
+    def buffer(self) -> user.UserVector:
+        """What the vector describes. EMSGSIZE, EINVAL, EFAULT."""
+        if not 0 <= self.vector_count <= IOV_MAX:
+            raise Errno(EMSGSIZE)
+        return user_vector(self.vector, self.vector_count)
+
+
+def _word(raw: bytes, offset: int) -> int:
+    """A 64-bit number as the signed one with the same bits."""
+    span = span_of(raw)
+    high = span.load_u32(offset + 4)
+    return (high - (1 << 32) if high > _INT_MAX else high) << 32 | span.load_u32(offset)
+
+
+# ---- Ancillary messages that are sent -------------------------------------------------------------------------------
+
+
+def read_control(socket: Socket, header: MessageHeader) -> list[ControlMessage] | None:
+    """The ancillary messages of a program; each file among them holds a reference of its own.
+
+    Raises ENOBUFS, EFAULT, EINVAL for a length that is none, EBADF for descriptors that are not open.
+    """
+    length = header.control_length
+    if length == 0:
+        return None
+    if length < 0 or length > _CONTROL_LIMIT:
+        raise Errno(ENOBUFS)
+    raw = user.read_bytes(header.control, length)
+    messages: list[ControlMessage] = []
+    try:
+        position = 0
+        while length - position >= _CONTROL_HEADER:
+            size = _word(raw, position)
+            if size < _CONTROL_HEADER or size > length - position:
+                raise Errno(EINVAL)
+            span = span_of(raw)
+            message = ControlMessage(
+                span.load_u32(position + 8),
+                span.load_u32(position + 12),
+                raw[position + _CONTROL_HEADER : position + size],
+            )
+            if message.level == SOL_SOCKET and message.kind == SCM_RIGHTS and socket.family == AF_UNIX:
+                message.files = _files_of(message.data, MOST_FILES - file_count(messages))
+            messages.append(message)
+            position += (size + 7) & ~7
+    except Errno:
+        release_files(messages)
+        raise
+    return messages
+
+
+def _files_of(data: bytes, limit: int) -> list[File]:
+    count = len(data) // 4
+    if count > limit:
+        raise Errno(EINVAL)
+    files: list[File] = []
+    table = current().files
+    bad = False
+    for index in range(count):
+        number = span_of(data).load_u32(index * 4)
+        file = table.find(number) if number <= _INT_MAX else None
+        if file is None:
+            bad = True
+            break
+        files.append(file.acquire())
+    if bad:
+        for held in files:
+            held.release()
+        raise Errno(EBADF)
+    return files
+
+
+def file_count(messages: list[ControlMessage]) -> int:
+    """How many files travel with the messages."""
+    count = 0
+    for message in messages:
+        files = message.files
+        if files is not None:
+            count += len(files)
+    return count
+
+
+def release_files(messages: list[ControlMessage] | None) -> None:
+    """Drop the files that nobody took over."""
+    if messages is None:
+        return
+    for message in messages:
+        files = message.files
+        if files is not None:
+            message.files = None
+            for file in files:
+                file.release()
+
+
+# ---- Ancillary messages that were received --------------------------------------------------------------------------
+
+
+class ControlWriter:
+    """Puts ancillary messages into the room that a program gave."""
+
+    def __init__(self, address: int, room: int, close_on_exec: bool) -> None:
+        self.address: int = address
+        self.room: int = room if address != 0 else 0
+        self.start: int = address
+        self.close_on_exec: bool = close_on_exec
+        self.truncated: bool = False
+
+    def used(self) -> int:
+        return self.address - self.start
+
+    def put(self, messages: list[ControlMessage]) -> None:
+        """All of them, as far as there is room."""
+        for message in messages:
+            files = message.files
+            if files is not None:
+                self._put_files(files)
+                message.files = None
+            else:
+                self._put_data(message)
+
+    def _put_data(self, message: ControlMessage) -> None:
+        if self.room < _CONTROL_HEADER:
+            self.truncated = True
+            return
+        length = _CONTROL_HEADER + len(message.data)
+        if self.room < length:
+            self.truncated = True
+            length = self.room
+        user.write_bytes(self.address + _CONTROL_HEADER, message.data[: length - _CONTROL_HEADER])
+        self._finish(message.level, message.kind, length)
+
+    def _finish(self, level: int, kind: int, length: int) -> None:
+        """Write the header of a message and go on behind it."""
+        user.write_i64(self.address, length)
+        user.write_i32(self.address + 8, level)
+        user.write_i32(self.address + 12, kind)
+        step = min((length + 7) & ~7, self.room)
+        self.address += step
+        self.room -= step
+
+    def _put_files(self, files: list[File]) -> None:
+        """Give the files descriptors, as many as there is room for; the others are closed."""
+        room = max(0, self.room - _CONTROL_HEADER) // 4
+        total = len(files)
+        done = 0
+        for file in files:
+            if done < room and self._put_file(file, done):
+                done += 1
+            else:
+                room = done
+                file.release()
+        files.clear()
+        if done < total:
+            self.truncated = True
+        if done > 0:
+            self._finish(SOL_SOCKET, SCM_RIGHTS, _CONTROL_HEADER + done * 4)
+
+    def _put_file(self, file: File, index: int) -> bool:
+        """Install one file and write its descriptor; False, and nothing has happened, if either is impossible."""
+        table = current().files
+        try:
+            descriptor = table.install(file.acquire(), self.close_on_exec)
+        except Errno:
+            return False
+        try:
+            user.write_i32(self.address + _CONTROL_HEADER + index * 4, descriptor)
+        except Errno:
+            table.close(descriptor)
+            return False
+        file.release()
+        return True

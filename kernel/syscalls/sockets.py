@@ -1,0 +1,163 @@
+"""Making and connecting sockets: socket(2), socketpair(2), bind(2), listen(2), accept(2), connect(2), getsockname(2),
+getpeername(2), shutdown(2).
+
+A socket is held across a call that may sleep, because another thread may close its descriptor meanwhile.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
+from kernel.lang import ECONNABORTED, EINVAL, Errno, i32
+from kernel.lib import user
+from kernel.net.families import make_socket
+from kernel.net.socket import SOCK_TYPE_MASK, Socket
+from kernel.syscalls.socket_memory import read_address, socket_at, write_address
+from kernel.syscalls.table import syscall
+from kernel.task import current
+
+_TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK  # SOCK_CLOEXEC and SOCK_NONBLOCK are the same bits
+_LONGEST_BACKLOG: Final = 4096  # net.core.somaxconn
+
+
+def _new_socket(family: int, kind: int, protocol: int) -> Socket:
+    """A socket whose type may hold SOCK_NONBLOCK."""
+    socket = make_socket(family, kind & SOCK_TYPE_MASK, protocol, current().credentials)
+    socket.flags |= kind & O_NONBLOCK
+    return socket
+
+
+def _check_type_flags(kind: int) -> None:
+    if kind & ~(SOCK_TYPE_MASK | _TYPE_FLAGS) != 0:
+        raise Errno(EINVAL)
+
+
+@syscall(41, "socket", status="Full", args="ddd")
+def socket(family: i32, kind: i32, protocol: i32) -> int:
+    _check_type_flags(kind)
+    made = _new_socket(family, kind, protocol)
+    return current().files.install(made, kind & O_CLOEXEC != 0)
+
+
+@syscall(53, "socketpair", status="Full", args="dddp")
+def socketpair(family: i32, kind: i32, protocol: i32, pair: int) -> int:
+    _check_type_flags(kind)
+    files = current().files
+    # As on Linux, the numbers are chosen and written before there are sockets.
+    first_number = files.lowest_free(0)
+    second_number = files.lowest_free(first_number + 1)
+    user.write_i32(pair, first_number)
+    user.write_i32(pair + 4, second_number)
+    first = _new_socket(family, kind, protocol)
+    try:
+        second = _new_socket(family, kind, protocol)
+    except Errno:
+        first.release()
+        raise
+    try:
+        first.pair_with(second)
+    except Errno:
+        first.release()
+        second.release()
+        raise
+    close_on_exec = kind & O_CLOEXEC != 0
+    try:
+        first_number = files.install(first, close_on_exec)
+    except Errno:
+        second.release()
+        raise
+    try:
+        second_number = files.install(second, close_on_exec)
+        user.write_i32(pair, first_number)
+        user.write_i32(pair + 4, second_number)
+    except Errno:
+        files.close(first_number)
+        raise
+    return 0
+
+
+@syscall(49, "bind", status="Full", args="dpd")
+def bind(descriptor: i32, address: int, length: i32) -> int:
+    made = socket_at(descriptor)
+    made.bind(read_address(address, length))
+    return 0
+
+
+@syscall(50, "listen", status="Full", args="dd")
+def listen(descriptor: i32, backlog: i32) -> int:
+    made = socket_at(descriptor)
+    made.listen(backlog if 0 <= backlog <= _LONGEST_BACKLOG else _LONGEST_BACKLOG)
+    return 0
+
+
+@syscall(43, "accept", status="Full", args="dpp")
+def accept(descriptor: i32, address: int, length: int) -> int:
+    return accept4(descriptor, address, length, 0)
+
+
+@syscall(288, "accept4", status="Full", args="dppx")
+def accept4(descriptor: i32, address: int, length: int, flags: i32) -> int:
+    if flags & ~_TYPE_FLAGS != 0:
+        raise Errno(EINVAL)
+    listener = current().files.get(descriptor)
+    current().files.lowest_free(0)
+    listening = socket_at(descriptor)
+    listener.acquire()
+    try:
+        accepted = listening.accept(flags & O_NONBLOCK)
+    finally:
+        listener.release()
+    if address != 0:
+        try:
+            write_address(_peer_of(accepted), address, length)
+        except Errno:
+            accepted.release()
+            raise
+    return current().files.install(accepted, flags & O_CLOEXEC != 0)
+
+
+def _peer_of(accepted: Socket) -> bytes:
+    """The peer's address; it may have gone since the connection came."""
+    address = b""
+    gone = False
+    try:
+        address = accepted.peer_address()
+    except Errno:
+        gone = True
+    if gone:
+        raise Errno(ECONNABORTED)
+    return address
+
+
+@syscall(42, "connect", status="Full", args="dpd")
+def connect(descriptor: i32, address: int, length: i32) -> int:
+    connecting = socket_at(descriptor)
+    name = read_address(address, length)
+    connecting.acquire()
+    try:
+        connecting.connect(name)
+    finally:
+        connecting.release()
+    return 0
+
+
+@syscall(51, "getsockname", status="Full", args="dpp")
+def getsockname(descriptor: i32, address: int, length: int) -> int:
+    write_address(socket_at(descriptor).local_address(), address, length)
+    return 0
+
+
+@syscall(52, "getpeername", status="Full", args="dpp")
+def getpeername(descriptor: i32, address: int, length: int) -> int:
+    write_address(socket_at(descriptor).peer_address(), address, length)
+    return 0
+
+
+@syscall(48, "shutdown", status="Full", args="dd")
+def shutdown(descriptor: i32, how: i32) -> int:
+    ending = socket_at(descriptor)
+    ending.acquire()
+    try:
+        ending.shut_down(how)
+    finally:
+        ending.release()
+    return 0
