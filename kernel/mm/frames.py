@@ -30,7 +30,7 @@ MAX_ORDER: Final = 10
 # One entry of the frame table.
 _ENTRY_SHIFT: Final = 4
 _COUNT: Final = 0  # u32: references; 0 while free
-_NEXT: Final = 4  # u32: free list or stack link
+_NEXT: Final = 4  # u32: free list or stack link; in use: its owner's chain
 _PREVIOUS: Final = 8  # u32
 _STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 0
 
@@ -270,6 +270,41 @@ def free_frame(frame: Frame) -> None:
 def frame_count(frame: Frame) -> int:
     """How many references a frame has."""
     return load_u32(_entry(frame) + _COUNT)
+
+
+# Chains: the links of a frame in use are its owner's -----------------------------------------------------------------
+
+
+def start_chain(frame: Frame) -> None:
+    """Let a frame that the caller owns be a ring of one."""
+    entry = _entry(frame)
+    store_u32(entry + _NEXT, frame)
+    store_u32(entry + _PREVIOUS, frame)
+
+
+def chain_frame(frame: Frame, anchor: Frame) -> None:
+    """Put a frame into the ring behind `anchor`. The caller owns both."""
+    entry = _entry(frame)
+    behind = _entry(anchor)
+    following = load_u32(behind + _NEXT)
+    store_u32(entry + _NEXT, following)
+    store_u32(entry + _PREVIOUS, anchor)
+    store_u32(behind + _NEXT, frame)
+    store_u32(_entry(following) + _PREVIOUS, frame)
+
+
+def unchain_frame(frame: Frame) -> None:
+    """Take a frame out of its ring."""
+    entry = _entry(frame)
+    following = load_u32(entry + _NEXT)
+    previous = load_u32(entry + _PREVIOUS)
+    store_u32(_entry(previous) + _NEXT, following)
+    store_u32(_entry(following) + _PREVIOUS, previous)
+
+
+def next_in_chain(frame: Frame) -> Frame:
+    """The frame behind this one in its ring."""
+    return Frame(load_u32(_entry(frame) + _NEXT))
 
 
 def zero_frame(frame: Frame) -> None:

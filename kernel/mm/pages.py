@@ -24,8 +24,12 @@ from kernel.mm.frames import (
     PAGE_SIZE,
     Frame,
     allocate_zeroed_frame,
+    chain_frame,
     frame_address,
+    next_in_chain,
     put_frame,
+    start_chain,
+    unchain_frame,
 )
 
 PRESENT: Final = 0x1
@@ -75,7 +79,8 @@ class PageTable:
 
     def __init__(self) -> None:
         top = allocate_zeroed_frame()
-        self.top: Frame = top
+        start_chain(top)
+        self.top: Frame = top  # and the ring of all tables
         self.root: int = top << PAGE_SHIFT  # what CR3 holds
         kernel_top = DIRECT_MAP_BASE + (_boot_root() & FRAME_BITS)
         copy_bytes(frame_address(top) + PAGE_SIZE // 2, kernel_top + PAGE_SIZE // 2, PAGE_SIZE // 2)
@@ -101,7 +106,9 @@ class PageTable:
             slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
             entry = load_i64(slot)
             if entry & PRESENT == 0:
-                entry = make_entry(allocate_zeroed_frame(), _TABLE_FLAGS)
+                frame = allocate_zeroed_frame()
+                chain_frame(frame, self.top)
+                entry = make_entry(frame, _TABLE_FLAGS)
                 store_i64(slot, entry)
                 self.table_count += 1
             table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
@@ -135,6 +142,7 @@ class PageTable:
             entry = load_i64(upper)
             if entry & PRESENT != 0:
                 store_i64(upper, 0)
+                unchain_frame(entry_frame(entry))
                 put_frame(entry_frame(entry))
                 self.table_count -= 1
             address += _LEAF_TABLE_BYTES
@@ -153,20 +161,13 @@ class PageTable:
 
     def destroy(self) -> None:
         """Free all tables. The pages must be unmapped; the table must not be active."""
-        self._free_below(frame_address(self.top), _ENTRIES // 2, 3)
+        table = next_in_chain(self.top)
+        while table != self.top:
+            following = next_in_chain(table)
+            put_frame(table)
+            table = following
         put_frame(self.top)
         self.table_count = 0
-
-    def _free_below(self, table: int, entries: int, depth: int) -> None:
-        """Free the tables under `table`; recursion is at most three deep."""
-        for i in range(entries):
-            entry = load_i64(table + (i << 3))
-            if entry & PRESENT == 0:
-                continue
-            frame = entry_frame(entry)
-            if depth > 1:
-                self._free_below(frame_address(frame), _ENTRIES, depth - 1)
-            put_frame(frame)
 
     def is_active(self) -> bool:
         """Whether this processor translates by this table."""

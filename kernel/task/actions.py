@@ -36,45 +36,47 @@ KNOWN_FLAGS: Final = (
 
 @final
 class SignalAction:
-    """One signal's handler."""
+    """One signal's handler. Never changed, so that processes can share it."""
 
-    def __init__(self) -> None:
-        self.handler: int = SIG_DFL
-        self.flags: int = 0
-        self.restorer: int = 0
-        self.mask: int = 0
+    def __init__(self, handler: int, flags: int, restorer: int, mask: int) -> None:
+        self.handler: int = handler
+        self.flags: int = flags
+        self.restorer: int = restorer
+        self.mask: int = mask
+
+
+_DEFAULT: Final = SignalAction(SIG_DFL, 0, 0, 0)
+_IGNORE: Final = SignalAction(SIG_IGN, 0, 0, 0)
 
 
 @final
 class SignalActions:
     """Handlers of signals 1…64; index 0 is not used."""
 
-    def __init__(self) -> None:
-        self.table: list[SignalAction] = [SignalAction() for _ in range(SIGNAL_COUNT + 1)]
-        self.ignored: int = 0  # handler is SIG_IGN
-        self.caught: int = 0  # handler is a function
+    def __init__(self, table: list[SignalAction], ignored: int, caught: int) -> None:
+        self.table: list[SignalAction] = table
+        self.ignored: int = ignored  # handler is SIG_IGN
+        self.caught: int = caught  # handler is a function
 
     def copy(self) -> "SignalActions":
         """For fork."""
-        fresh = SignalActions()
-        for signo in range(1, SIGNAL_COUNT + 1):
-            if contains(self.ignored | self.caught, signo) or self.table[signo].flags != 0:
-                old = self.table[signo]
-                fresh.set(signo, old.handler, old.flags, old.restorer, old.mask)
-        return fresh
+        return SignalActions(self.table.copy(), self.ignored, self.caught)
 
     def set(self, signo: int, handler: int, flags: int, restorer: int, mask: int) -> None:
-        """Change a signal's action; the caller has checked the number."""
-        action = self.table[signo]
-        action.handler = handler
-        action.flags = flags & KNOWN_FLAGS
-        action.restorer = restorer
-        action.mask = mask & ~UNBLOCKABLE
+        """Change a signal's action; the caller has checked the number. Raises MemoryError with nothing changed."""
+        self._enter(signo, SignalAction(handler, flags & KNOWN_FLAGS, restorer, mask & ~UNBLOCKABLE))
+
+    def set_default(self, signo: int) -> None:
+        """SIG_DFL without flags; needs no memory."""
+        self._enter(signo, _DEFAULT)
+
+    def _enter(self, signo: int, action: SignalAction) -> None:
+        self.table[signo] = action
         self.ignored &= ~bit(signo)
         self.caught &= ~bit(signo)
-        if handler == SIG_IGN:
+        if action.handler == SIG_IGN:
             self.ignored |= bit(signo)
-        elif handler != SIG_DFL:
+        elif action.handler != SIG_DFL:
             self.caught |= bit(signo)
 
     def ignores(self, signo: int) -> bool:
@@ -86,10 +88,10 @@ class SignalActions:
     def reset_for_exec(self) -> None:
         """Handlers are code that is gone: caught signals get their default back, ignored ones stay ignored."""
         for signo in range(1, SIGNAL_COUNT + 1):
-            action = self.table[signo]
-            if contains(self.caught, signo):
-                action.handler = SIG_DFL
-            action.flags = 0
-            action.restorer = 0
-            action.mask = 0
+            self.table[signo] = _IGNORE if contains(self.ignored, signo) else _DEFAULT
         self.caught = 0
+
+
+def default_actions() -> SignalActions:
+    """Those of the first process."""
+    return SignalActions([_DEFAULT] * (SIGNAL_COUNT + 1), 0, 0)

@@ -21,7 +21,7 @@ from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNO
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import need_resched, schedule
 from kernel.task import signal_frame
-from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction
+from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.exit import end_process, exit_task
 from kernel.task.groups import is_orphaned
 from kernel.task.notify import report_stopped
@@ -170,14 +170,22 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     if action.flags & SA_NODEFER == 0:
         blocked |= bit(info.signo)
     if action.flags & SA_RESETHAND != 0:
-        task.process.actions.set(info.signo, SIG_DFL, action.flags, action.restorer, action.mask)
+        _reset_handler(task.process.actions, info.signo, action)
     set_blocked(task, blocked)
+
+
+def _reset_handler(actions: SignalActions, signo: int, action: SignalAction) -> None:
+    """SA_RESETHAND: the default from now on; sigaction(2) still shows the flags."""
+    try:
+        actions.set(signo, SIG_DFL, action.flags, action.restorer, action.mask)
+    except MemoryError:
+        actions.set_default(signo)
 
 
 def _force_fault(task: Task, signo: int) -> None:
     """The frame cannot be written: SIGSEGV, and if it was for SIGSEGV, without a handler."""
     if signo == SIGSEGV:
-        task.process.actions.set(SIGSEGV, SIG_DFL, 0, 0, 0)
+        task.process.actions.set_default(SIGSEGV)
     force(task, from_kernel(SIGSEGV))
 
 

@@ -13,7 +13,7 @@ from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack
-from kernel.task.actions import SignalActions
+from kernel.task.actions import default_actions
 from kernel.task.begin import settle
 from kernel.task.exec import execute
 from kernel.task.fork import task_limit
@@ -69,7 +69,7 @@ def start_first_process(
     Raises MemoryError.
     """
     limits = initial_limits(task_limit() // 2)
-    process = Process(first_pid(), limits, SignalActions())
+    process = Process(first_pid(), limits, default_actions())
     credentials = Credentials()
     task = Task(process.pid, process, b"init", credentials)
     task.stack = allocate_stack()

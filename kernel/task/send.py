@@ -132,7 +132,7 @@ def force(task: Task, info: SignalInfo) -> None:
     actions = task.process.actions
     signo = info.signo
     if contains(task.blocked, signo) or contains(actions.ignored, signo):
-        actions.set(signo, 0, 0, 0, 0)
+        actions.set_default(signo)
         task.blocked &= ~bit(signo)
     task.forced = signo
     task.pending.add(info, task.credentials.uid, _limit(task.process))

@@ -1,13 +1,13 @@
 """Process groups and sessions: membership and orphans."""
 
-from kernel.task.actions import SignalActions
+from kernel.task.actions import default_actions
 from kernel.task.groups import find_group, find_session, is_orphaned, join, leave, new_group, new_session
 from kernel.task.limits import Limits
 from kernel.task.process import Process
 
 
 def process(pid: int, parent: Process | None = None) -> Process:
-    fresh = Process(pid, Limits(), SignalActions())
+    fresh = Process(pid, Limits(), default_actions())
     fresh.parent = parent
     return fresh
 
@@ -40,7 +40,7 @@ def test_orphaned_group() -> None:
 
 
 def test_actions() -> None:
-    actions = SignalActions()
+    actions = default_actions()
     assert actions.ignores(17) and not actions.ignores(15)
     actions.set(15, 1, 0, 0, 0)
     actions.set(17, 0x4000, 0x10000004, 0x5000, -1)
