@@ -297,6 +297,7 @@ class CallConverter:
         """A default: an expression of the place where the function is defined, independent of anything local."""
         from compiler.front.expressions import Unreachable
 
+        value: Expr | None
         try:
             value = self.expression(initializer)
         except Unreachable:

@@ -519,9 +519,10 @@ class ExpressionConverter(CallConverter):
             info = type_info(self.type_of(left_node))
             method = "__eq__" if op == "!=" else _METHOD_OF_OPERATOR[op]
             owner, symbol = find_attribute(info, method) if info is not None else ("", None)
-            if left.type.name in (LIST, BYTE_ARRAY, DEQUE, DICT):
-                owner, symbol = left.type.name, self.function  # type: ignore[assignment]  # any non-None will do
-            if symbol is not None and not owner.startswith("builtins."):
+            built_in = left.type.name in (LIST, BYTE_ARRAY, DEQUE, DICT)
+            if built_in:
+                owner = left.type.name
+            if (built_in or symbol is not None) and not owner.startswith("builtins."):
                 called = CallMethod(loc, BOOL, left, owner, method, [right])
                 return Unary(loc, BOOL, "not", called) if op == "!=" else called
         return Compare(loc, BOOL, op, left, right)
