@@ -78,6 +78,7 @@ class BlockDevice:
         self.read_only: bool = False
         self.has_volatile_cache: bool = False  # flushes mean something
         self.largest_transfer: int = 128  # frames in one request
+        self.readahead_pages: int = 32  # how far reads may be ahead of a sequential reader
 
     def submit(self, request: BlockRequest) -> None:
         """Begin a request that `check` has let pass. Its `finish` is called sooner or later, whatever happens."""
@@ -107,3 +108,10 @@ def transfer(device: BlockDevice, request: BlockRequest) -> None:
     device.check(request)
     device.submit(request)
     request.wait()
+
+
+@sleeps
+def flush(device: BlockDevice) -> None:
+    """Wait until everything that the device was given is on stable storage. Raises EIO."""
+    if device.has_volatile_cache:
+        transfer(device, BlockRequest(Operation.FLUSH, 0))

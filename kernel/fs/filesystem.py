@@ -7,7 +7,8 @@ function makes an instance from the source name and the options of mount(2).
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kernel.lang import EINVAL, ENODEV, Errno
+from kernel.block.device import BlockDevice
+from kernel.lang import EINVAL, ENODEV, ENOTBLK, Errno
 
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode
@@ -45,6 +46,13 @@ class FileSystem:
         self.read_only: bool = False
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0
+        self.block_device: BlockDevice | None = None  # what it lies on
+        self.sleeps: bool = False  # its operations may sleep: names.py locks its directories
+
+    def lie_on(self, device: BlockDevice) -> None:
+        """The file system lies on a block device, whose number is the one that stat(2) shows."""
+        self.block_device = device
+        self.device = device.number
 
     def root(self) -> "Inode":
         raise Errno(EINVAL)
@@ -57,40 +65,72 @@ class FileSystem:
         return b""
 
     def reconfigure(self, options: bytes) -> None:
-        """Options of a remount."""
+        """Options of a remount. Raises EINVAL."""
+
+    def remount(self, read_only: bool, options: bytes) -> None:
+        """A remount: becomes read-only or writable, and takes new options. May sleep. Raises EINVAL, EROFS (the device
+        is read-only), EBUSY, EIO, and then nothing has changed.
+        """
+        self.reconfigure(options)
+        self.read_only = read_only
 
     def sync(self) -> None:
-        """Write everything out."""
+        """Write everything out and wait. May sleep. Raises EIO."""
+
+    def write_back(self) -> None:
+        """Hand what is dirty in the file system's own memory (inodes, counts) to the page cache. Called every few
+        seconds by the flusher. May sleep; raises nothing.
+        """
 
     def shut_down(self) -> None:
-        """The last mount is gone: free everything."""
+        """The last mount is gone: write everything out, free everything. May sleep; raises nothing."""
 
 
 MakeFileSystem = Callable[[bytes, bytes], FileSystem]
+MountDevice = Callable[[BlockDevice, bytes, bool], FileSystem]
+"""device, options, read-only. Raises EINVAL (no such file system there, or an option), EROFS, EIO."""
 
 
 class FileSystemType:
     """A row of the registry, and of /proc/filesystems."""
 
-    def __init__(self, name: bytes, make: MakeFileSystem, needs_device: bool) -> None:
+    def __init__(self, name: bytes, make: MakeFileSystem | None, mount_device: MountDevice | None) -> None:
         self.name: bytes = name
-        self.make: MakeFileSystem = make
-        self.needs_device: bool = needs_device
+        self.make: MakeFileSystem | None = make
+        self.mount_device: MountDevice | None = mount_device
+
+    @property
+    def needs_device(self) -> bool:
+        return self.mount_device is not None
 
 
 FILE_SYSTEM_TYPES: list[FileSystemType] = []
 
 
-def register_filesystem(name: bytes, make: MakeFileSystem, needs_device: bool = False) -> None:
-    FILE_SYSTEM_TYPES.append(FileSystemType(name, make, needs_device))
+def register_filesystem(name: bytes, make: MakeFileSystem) -> None:
+    """A type without a device."""
+    FILE_SYSTEM_TYPES.append(FileSystemType(name, make, None))
 
 
-def make_filesystem(name: bytes, source: bytes, options: bytes) -> FileSystem:
+def register_disk_filesystem(name: bytes, mount_device: MountDevice) -> None:
+    """A type that lies on a block device."""
+    FILE_SYSTEM_TYPES.append(FileSystemType(name, None, mount_device))
+
+
+def find_type(name: bytes) -> FileSystemType:
     """ENODEV if there is no such type."""
     for kind in FILE_SYSTEM_TYPES:
         if kind.name == name:
-            return kind.make(source, options)
+            return kind
     raise Errno(ENODEV)
+
+
+def make_filesystem(name: bytes, source: bytes, options: bytes) -> FileSystem:
+    """An instance of a type without a device. ENODEV if there is no such type, ENOTBLK if it needs a device."""
+    make = find_type(name).make
+    if make is None:
+        raise Errno(ENOTBLK)
+    return make(source, options)
 
 
 def parse_size(text: bytes, total: int) -> int:

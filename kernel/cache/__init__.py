@@ -1,0 +1,20 @@
+"""The page cache: the one copy in memory of what files and block devices hold (see file_cache.py)."""
+
+from kernel.cache.blocks import Block, BlockCache
+from kernel.cache.devices import device_cache
+from kernel.cache.file_cache import FileCache
+from kernel.cache.page import CachedPage
+from kernel.cache.readahead import Readahead
+from kernel.cache.store import HOLE, BackingStore, Runs
+
+__all__ = [
+    "HOLE",
+    "BackingStore",
+    "Block",
+    "BlockCache",
+    "CachedPage",
+    "FileCache",
+    "Readahead",
+    "Runs",
+    "device_cache",
+]

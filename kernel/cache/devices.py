@@ -1,0 +1,54 @@
+"""The caches of block devices: what /dev/vda shows, and where file systems keep their own blocks."""
+
+from typing import Final
+
+from kernel.block.device import SECTOR_SHIFT, BlockDevice
+from kernel.cache.file_cache import FileCache
+from kernel.cache.store import HOLE, BackingStore, Runs
+from kernel.lang import ENOSPC, Errno, final
+
+
+@final
+class DeviceStore(BackingStore):
+    """A whole device, in order."""
+
+    def __init__(self, device: BlockDevice) -> None:
+        self.disk: BlockDevice = device
+
+    def device(self) -> BlockDevice:
+        return self.disk
+
+    def size_bytes(self) -> int:
+        return self.disk.sectors << SECTOR_SHIFT
+
+    def map(self, offset: int, length: int, runs: Runs) -> None:
+        there = max(0, min(length, self.size_bytes() - offset))
+        if there > 0:
+            runs.add(offset >> SECTOR_SHIFT, there)
+        if there < length:
+            runs.add(HOLE, length - there)
+
+    def allocate(self, offset: int, length: int) -> None:
+        if offset + length > self.size_bytes():
+            raise Errno(ENOSPC)
+
+
+DEVICE_CACHES: Final[dict[int, FileCache]] = {}
+"""By device number."""
+
+
+def device_cache(device: BlockDevice) -> FileCache:
+    """The cache of a device, made when it is first asked for. Raises MemoryError."""
+    cache = DEVICE_CACHES.get(device.number)
+    if cache is None:
+        cache = FileCache(DeviceStore(device), by_sectors=True)
+        DEVICE_CACHES[device.number] = cache
+    return cache
+
+
+def forget_device(device: BlockDevice) -> None:
+    """The device is gone or has other contents: drop its cache, whatever is dirty in it. May sleep."""
+    cache = DEVICE_CACHES.get(device.number)
+    if cache is not None:
+        del DEVICE_CACHES[device.number]
+        cache.close()

@@ -1,0 +1,590 @@
+"""The page cache of one file or block device, shared by read, write, exec and mmap: it is what the file's areas map.
+
+Reading: pages that are missing are entered as `reading`, the store says where they lie, the requests go out, and who
+needs a page sleeps until it is up to date. Writing: a page is changed in memory, marked dirty by sectors, and written
+back later, by who wants it on the device (fsync) or by the flusher. Errors of write-back are counted in `failures`, so
+that each open file learns of them once.
+
+Invariants: `pages[i].index == i`; a page on the dirty list has a non-zero `dirty`, and no other has; bytes behind the
+end of the file are zero in an up-to-date page, unless a program wrote them through a mapping (write-back and growth
+zero them again). The store's blocks of a page are allocated before the page is dirty.
+
+Context: whoever changes the file's contents or size holds the inode's lock; readers hold nothing. Everything that may
+read or wait sleeps. `transfer_done` comes from interrupts.
+"""
+
+from typing import Final
+
+from kernel.block.device import SECTOR_SHIFT, Operation
+from kernel.cache.page import ALL_SECTORS, LRU, CachedPage, sector_mask
+from kernel.cache.readahead import Readahead
+from kernel.cache.store import HOLE, BackingStore, Runs
+from kernel.cache.transfer import Transfer
+from kernel.lang import EFAULT, EIO, Errno, sleeps
+from kernel.mm.frames import (
+    NO_FRAME,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    Frame,
+    allocate_user_frame,
+    frame_span,
+    get_frame,
+    put_frame,
+    zero_frame,
+)
+from kernel.mm.objects import MemoryObject
+from kernel.sched import WaitQueue
+from kernel.time.clock import monotonic_ns
+
+LAST_PAGE: Final = 1 << 51  # behind every page
+_BATCH: Final = 256  # pages written by one round of requests
+
+
+class CacheTotals:
+    """Pages of all caches by state, and which caches have dirty ones."""
+
+    def __init__(self) -> None:
+        self.dirty: int = 0
+        self.writing: int = 0
+        self.read_sectors: int = 0
+        self.first_dirty: FileCache | None = None
+        self.last_dirty: FileCache | None = None
+
+
+TOTALS: Final = CacheTotals()
+
+
+class FileCache(MemoryObject):
+    """The pages of one backing store. `by_sectors`: only what was changed is written, rather than all of a page: for
+    devices, where the rest of a page may belong to somebody else.
+    """
+
+    def __init__(self, store: BackingStore, by_sectors: bool = False) -> None:
+        super().__init__()
+        self.store: BackingStore = store
+        self.by_sectors: bool = by_sectors
+        self.pages: dict[int, CachedPage] = {}
+        self.waiters: WaitQueue = WaitQueue()
+        self.readahead: Readahead = Readahead()  # of mappings
+        self.oldest_dirty: CachedPage | None = None
+        self.newest_dirty: CachedPage | None = None
+        self.dirty_count: int = 0
+        self.writing_count: int = 0
+        self.dirty_since_ns: int = 0  # when it last had nothing dirty
+        self.failures: int = 0  # pages that could not be written so far
+        self.walked: int = 0  # > 0: somebody goes through `pages`, so nothing may be dropped from it
+        self.next_dirty_cache: FileCache | None = None
+        self.previous_dirty_cache: FileCache | None = None
+        self.is_dirty: bool = False  # is on the list of dirty caches
+
+    # ---- Pages ------------------------------------------------------------------------------------------------
+
+    def find(self, index: int) -> CachedPage | None:
+        """The page if there is one, in whatever state."""
+        return self.pages.get(index)
+
+    def _enter(self, index: int) -> CachedPage:
+        """A new page, neither up to date nor being read. Raises MemoryError."""
+        frame = allocate_user_frame()
+        try:
+            page = CachedPage(self, index, frame)
+            self.pages[index] = page
+        except MemoryError:
+            put_frame(frame)
+            raise
+        LRU.add(page)
+        return page
+
+    def adopt(self, index: int, frame: Frame) -> CachedPage:
+        """A new page, up to date, whose contents are those of `frame`. Takes its own reference. Raises MemoryError."""
+        page = CachedPage(self, index, frame)
+        self.pages[index] = page
+        get_frame(frame)
+        LRU.add(page)
+        page.up_to_date = True
+        return page
+
+    def drop(self, page: CachedPage) -> None:
+        """Forget a page that is in no transfer. What is dirty in it is lost."""
+        if page.dirty != 0:
+            self._unlist_dirty(page)
+        page.cache = None
+        del self.pages[page.index]
+        LRU.remove(page)
+        put_frame(page.frame)
+
+    @sleeps
+    def present(self, index: int) -> CachedPage:
+        """The page, up to date. Sleeps if it must be read. Take a reference to its frame before the next sleep.
+
+        Raises EIO, EFAULT (behind the end of the file), MemoryError.
+        """
+        page = self.pages.get(index)
+        if page is not None and page.up_to_date:
+            page.touch()
+            return page
+        return self.load(index, 1, None)
+
+    @sleeps
+    def load(self, index: int, wanted: int, readahead: Readahead | None) -> CachedPage:
+        """As `present`, for a page that is not up to date; reads further pages with it, as `readahead` advises."""
+        alone = False
+        while True:
+            if index >= self.end_page():
+                raise Errno(EFAULT)
+            page = self.pages.get(index)
+            if page is not None and page.up_to_date:
+                page.touch()
+                return page
+            if page is None or not page.reading:
+                count = 1
+                if not alone and readahead is not None:
+                    count = readahead.miss(index, wanted, self._readahead_limit())
+                self.begin_reading(index, count)
+                page = self.pages.get(index)
+                alone = count == 1
+            while page is not None and page.reading:
+                self.waiters.sleep(interruptible=False)
+            if page is None or page.cache is None or page.up_to_date:
+                continue
+            # It failed. In a request with others, it may have been another's fault: once more, alone.
+            if alone:
+                raise Errno(EIO)
+            alone = True
+
+    def whole(self, index: int) -> CachedPage:
+        """The page for somebody who overwrites all of it: up to date, but with any contents. Raises MemoryError, EIO
+        (a read of it was under way and cannot be waited out).
+        """
+        page = self.pages.get(index)
+        while page is not None and page.reading:
+            self.waiters.sleep(interruptible=False)
+            page = self.pages.get(index)
+        if page is None:
+            page = self._enter(index)
+        page.up_to_date = True
+        page.touch()
+        return page
+
+    def end_page(self) -> int:
+        """The index behind the last page of the file."""
+        return (self.store.size_bytes() + PAGE_MASK) >> PAGE_SHIFT
+
+    def _readahead_limit(self) -> int:
+        return self.store.device().readahead_pages
+
+    # ---- Reading ----------------------------------------------------------------------------------------------
+
+    def begin_reading(self, first: int, count: int) -> None:
+        """Begin to read those of the pages first … first + count - 1 that are missing. Sleeps only in the store.
+
+        Raises nothing but MemoryError for the first page: what fails shows when the page is used.
+        """
+        end = min(first + count, self.end_page())
+        index = first
+        while index < end:
+            page = self.pages.get(index)
+            if page is not None and (page.up_to_date or page.reading or page.writing):
+                index += 1
+                continue
+            batch: list[CachedPage] = []
+            start = index
+            try:
+                while index < end and len(batch) < _BATCH:
+                    page = self.pages.get(index)
+                    if page is None:
+                        page = self._enter(index)
+                    elif page.up_to_date or page.reading or page.writing:
+                        break
+                    batch.append(page)
+                    page.reading = True
+                    page.failed = False
+                    index += 1
+            except MemoryError:
+                if len(batch) == 0:
+                    if start == first:
+                        raise
+                    return
+                end = index
+            self._read_batch(start, batch)
+
+    def _read_batch(self, start: int, batch: list[CachedPage]) -> None:
+        """Read consecutive pages, all marked as `reading`."""
+        transfer = Transfer(self.store.device(), Operation.READ)
+        error = EIO
+        try:
+            for page in batch:
+                transfer.hold(page)
+            runs = Runs()
+            self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
+            _add_runs(transfer, batch, runs)
+            transfer.submit()
+            return
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = EIO
+        # Pages that were not held yet have nothing pending; holding them now lets all end in one way.
+        for page in batch:
+            if page.pending == 0 and page.reading:
+                page.pending = 1
+                page.part_done(error)
+        transfer.abandon(error)
+
+    def transfer_done(self, page: CachedPage) -> None:
+        """All parts of a page's transfer are finished. In interrupt context perhaps."""
+        if page.reading:
+            page.reading = False
+            if not page.failed:
+                size = self.store.size_bytes()
+                if page.index == size >> PAGE_SHIFT:
+                    frame_span(page.frame)[size & PAGE_MASK : PAGE_SIZE].fill(0)
+                page.up_to_date = True
+        elif page.writing:
+            page.writing = False
+            self.writing_count -= 1
+            TOTALS.writing -= 1
+            if page.failed:
+                self.failures += 1
+        self.waiters.wake_all()
+
+    # ---- Dirty pages ------------------------------------------------------------------------------------------
+
+    def mark_dirty(self, page: CachedPage, start: int, end: int) -> None:
+        """The bytes start … end - 1 of an up-to-date page were changed. Never sleeps or raises."""
+        if page.cache is not self:
+            return  # dropped meanwhile: the file was truncated, or is gone
+        if start == end:
+            return
+        if page.dirty == 0:
+            self._list_dirty(page)
+        page.dirty |= sector_mask(start, end) if self.by_sectors else ALL_SECTORS
+
+    def cleanse(self, page: CachedPage, start: int, end: int) -> None:
+        """The bytes start … end - 1 belong to nobody any more: they are not written. Sleeps while they are being
+        written.
+        """
+        while page.writing:
+            self.waiters.sleep(interruptible=False)
+        if page.cache is self and page.dirty != 0:
+            left = page.dirty & ~sector_mask(start, end)
+            if left == 0:
+                self._unlist_dirty(page)
+            page.dirty = left
+
+    def _list_dirty(self, page: CachedPage) -> None:
+        newest = self.newest_dirty
+        page.previous_dirty = newest
+        if newest is not None:
+            newest.next_dirty = page
+        else:
+            self.oldest_dirty = page
+        self.newest_dirty = page
+        self.dirty_count += 1
+        TOTALS.dirty += 1
+        if not self.is_dirty:
+            self._list_cache()
+            self.store.dirtied()
+
+    def _unlist_dirty(self, page: CachedPage) -> None:
+        following = page.next_dirty
+        previous = page.previous_dirty
+        if following is not None:
+            following.previous_dirty = previous
+        else:
+            self.newest_dirty = previous
+        if previous is not None:
+            previous.next_dirty = following
+        else:
+            self.oldest_dirty = following
+        page.next_dirty = None
+        page.previous_dirty = None
+        page.dirty = 0
+        self.dirty_count -= 1
+        TOTALS.dirty -= 1
+        if self.dirty_count == 0:
+            self._unlist_cache()
+
+    def _list_cache(self) -> None:
+        last = TOTALS.last_dirty
+        self.previous_dirty_cache = last
+        if last is not None:
+            last.next_dirty_cache = self
+        else:
+            TOTALS.first_dirty = self
+        TOTALS.last_dirty = self
+        self.is_dirty = True
+        self.dirty_since_ns = monotonic_ns()
+
+    def _unlist_cache(self) -> None:
+        following = self.next_dirty_cache
+        previous = self.previous_dirty_cache
+        if following is not None:
+            following.previous_dirty_cache = previous
+        else:
+            TOTALS.last_dirty = previous
+        if previous is not None:
+            previous.next_dirty_cache = following
+        else:
+            TOTALS.first_dirty = following
+        self.next_dirty_cache = None
+        self.previous_dirty_cache = None
+        self.is_dirty = False
+
+    # ---- Write-back -------------------------------------------------------------------------------------------
+
+    @sleeps
+    def write_back(self, first: int, end: int, limit: int = LAST_PAGE) -> int:
+        """Begin to write the dirty pages first … end - 1, no more than `limit`; returns how many. Waits for a page
+        only where an earlier write-back of it is under way. Raises MemoryError; errors of the device are counted.
+        """
+        indices: list[int] = []
+        page = self.oldest_dirty
+        while page is not None and len(indices) < limit:
+            if first <= page.index < end:
+                indices.append(page.index)
+            page = page.next_dirty
+        indices.sort()
+        position = 0
+        while position < len(indices):
+            batch: list[CachedPage] = []
+            masks: list[int] = []
+            while position < len(indices) and len(batch) < _BATCH:
+                index = indices[position]
+                if len(batch) > 0 and batch[-1].index + 1 != index:
+                    break
+                dirty = self.pages.get(index)
+                if dirty is None or dirty.dirty == 0:
+                    position += 1
+                    if len(batch) > 0:
+                        break
+                    continue
+                if dirty.writing:
+                    if len(batch) > 0:
+                        break
+                    self.waiters.sleep(interruptible=False)
+                    continue
+                batch.append(dirty)
+                masks.append(dirty.dirty)
+                position += 1
+            if len(batch) > 0:
+                self._write_batch(batch, masks)
+        return len(indices)
+
+    def _write_batch(self, batch: list[CachedPage], masks: list[int]) -> None:
+        """Write consecutive dirty pages: of each, the sectors of its mask. No sleep came since they were chosen."""
+        transfer = Transfer(self.store.device(), Operation.WRITE)
+        try:
+            for page in batch:
+                transfer.hold(page)
+        except MemoryError:
+            transfer.abandon(0)
+            raise
+        start = batch[0].index
+        size = self.store.size_bytes()
+        for page in batch:
+            self._unlist_dirty(page)
+            page.writing = True
+            page.failed = False
+            self.writing_count += 1
+            TOTALS.writing += 1
+            if page.index == size >> PAGE_SHIFT:
+                frame_span(page.frame)[size & PAGE_MASK : PAGE_SIZE].fill(0)
+        self.protect_mappings(start, start + len(batch))
+        error = EIO
+        try:
+            runs = Runs()
+            self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
+            _add_dirty_runs(transfer, batch, masks, runs, self.store.device().logical_block_size >> SECTOR_SHIFT)
+            transfer.submit()
+            return
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            # Nothing was sent: they are as dirty as before.
+            for i in range(len(batch)):
+                self.mark_dirty(batch[i], 0, PAGE_SIZE)
+                batch[i].dirty = masks[i]
+            error = 0
+        transfer.abandon(error)
+
+    @sleeps
+    def wait_for_writes(self) -> None:
+        """Sleep until no write-back of this cache is under way."""
+        while self.writing_count > 0:
+            self.waiters.sleep(interruptible=False)
+
+    @sleeps
+    def sync(self, first_index: int, end_index: int) -> None:
+        """Write the dirty pages of a range and what leads to them, and wait until the device has them. Raises EIO if
+        one could not be written.
+        """
+        failures = self.failures
+        self.write_back(first_index, end_index)
+        self.wait_for_writes()
+        self.store.commit()
+        if self.failures != failures:
+            raise Errno(EIO)
+
+    # ---- Size -------------------------------------------------------------------------------------------------
+
+    @sleeps
+    def forget(self, first: int, end: int) -> None:
+        """Drop the pages first … end - 1, dirty or not, from memory and from who maps them; waits for their transfers.
+
+        The caller holds the inode's lock; the file's size is already such that nobody reads them in again.
+        """
+        self.unmap_mappings(first, end)
+        for index in self._indices(first, end):
+            page = self.pages.get(index)
+            while page is not None and (page.reading or page.writing):
+                self.waiters.sleep(interruptible=False)
+                page = self.pages.get(index)
+            if page is not None:
+                self.drop(page)
+
+    @sleeps
+    def shrink(self, size: int) -> None:
+        """The file ends at `size` from now on (the store says so already): drop what lies behind, zero the rest of the
+        last page. Raises EIO when the last page must be read and cannot, MemoryError.
+        """
+        self.forget((size + PAGE_MASK) >> PAGE_SHIFT, LAST_PAGE)
+        if size & PAGE_MASK != 0:
+            page = self.present(size >> PAGE_SHIFT)
+            frame_span(page.frame)[size & PAGE_MASK : PAGE_SIZE].fill(0)
+            self.mark_dirty(page, size & PAGE_MASK, PAGE_SIZE)
+
+    def zero_tail(self, size: int) -> None:
+        """The file, `size` bytes long so far, is about to grow: what a mapping wrote behind its end must not show."""
+        if size & PAGE_MASK != 0:
+            page = self.pages.get(size >> PAGE_SHIFT)
+            if page is not None and page.up_to_date:
+                frame_span(page.frame)[size & PAGE_MASK : PAGE_SIZE].fill(0)
+
+    def _indices(self, first: int, end: int) -> list[int]:
+        """Indices of the pages first … end - 1 that there are."""
+        found: list[int] = []
+        self.walked += 1
+        try:
+            if end - first < len(self.pages):
+                for index in range(first, end):
+                    if index in self.pages:
+                        found.append(index)
+            else:
+                for index in self.pages.keys():
+                    if first <= index < end:
+                        found.append(index)
+        finally:
+            self.walked -= 1
+        return found
+
+    @sleeps
+    def close(self) -> None:
+        """The file is gone, or its file system: drop everything."""
+        self.forget(0, LAST_PAGE)
+
+    # ---- Mappings ---------------------------------------------------------------------------------------------
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        if index < 0 or index >= LAST_PAGE:
+            raise Errno(EFAULT)
+        page = self.pages.get(index)
+        if page is None or not page.up_to_date or index >= self.end_page():
+            page = self.load(index, 1, self.readahead)
+        page.touch()
+        frame = page.frame
+        get_frame(frame)
+        if for_write:
+            done = False
+            try:
+                self._prepare_mapped_write(page)
+                done = True
+            finally:
+                if not done:
+                    put_frame(frame)
+        return frame
+
+    def _prepare_mapped_write(self, page: CachedPage) -> None:
+        """Blocks for a page, held by its frame, that a program is about to write through a mapping; it is dirty then.
+        """
+        if page.dirty == ALL_SECTORS:
+            return
+        offset = page.index << PAGE_SHIFT
+        self.store.begin_change()
+        try:
+            length = min(PAGE_SIZE, self.store.size_bytes() - offset)
+            if page.cache is not self or length <= 0:
+                raise Errno(EFAULT)  # truncated meanwhile
+            self.store.allocate(offset, length)
+            self.mark_dirty(page, 0, PAGE_SIZE)
+        finally:
+            self.store.end_change()
+
+    def resident(self, index: int) -> Frame:
+        page = self.pages.get(index)
+        if page is None or not page.up_to_date or index >= self.end_page():
+            return NO_FRAME
+        return page.frame
+
+    def protect_mappings(self, first: int, end: int) -> None:
+        """Take write permission for the pages first … end - 1 from who maps them: the next write dirties them anew."""
+
+    def unmap_mappings(self, first: int, end: int) -> None:
+        """Take the pages first … end - 1 from who maps them."""
+
+
+def _add_runs(transfer: Transfer, batch: list[CachedPage], runs: Runs) -> None:
+    """Read the pages of a batch from where they lie; holes are filled with zeros."""
+    position = 0  # bytes from the start of the batch
+    for i in range(len(runs.sectors)):
+        sector = runs.sectors[i]
+        left = runs.lengths[i]
+        while left > 0 and position >> PAGE_SHIFT < len(batch):
+            page = batch[position >> PAGE_SHIFT]
+            within = position & PAGE_MASK
+            part = min(PAGE_SIZE - within, left)
+            if sector == HOLE:
+                if part == PAGE_SIZE:
+                    zero_frame(page.frame)
+                else:
+                    frame_span(page.frame)[within : within + part].fill(0)
+            else:
+                transfer.add(page, within, part, sector)
+                sector += part >> SECTOR_SHIFT
+            position += part
+            left -= part
+
+
+def _add_dirty_runs(
+    transfer: Transfer, batch: list[CachedPage], masks: list[int], runs: Runs, block_sectors: int
+) -> None:
+    """Write of each page the blocks of `block_sectors` sectors that hold dirty ones. Holes hold nothing to keep."""
+    position = 0
+    for i in range(len(runs.sectors)):
+        sector = runs.sectors[i]
+        left = runs.lengths[i]
+        while left > 0 and position >> PAGE_SHIFT < len(batch):
+            page = batch[position >> PAGE_SHIFT]
+            within = position & PAGE_MASK
+            part = min(PAGE_SIZE - within, left)
+            if sector != HOLE:
+                mask = masks[position >> PAGE_SHIFT]
+                if mask == ALL_SECTORS:
+                    transfer.add(page, within, part, sector)
+                else:
+                    _add_blocks(transfer, page, within, part, sector, mask, block_sectors << SECTOR_SHIFT)
+                sector += part >> SECTOR_SHIFT
+            position += part
+            left -= part
+
+
+def _add_blocks(
+    transfer: Transfer, page: CachedPage, within: int, part: int, sector: int, mask: int, block_bytes: int
+) -> None:
+    done = 0
+    while done < part:
+        step = min(block_bytes, part - done)
+        if mask & sector_mask(within + done, within + done + step) != 0:
+            transfer.add(page, within + done, step, sector + (done >> SECTOR_SHIFT))
+        done += step

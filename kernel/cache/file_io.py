@@ -1,0 +1,153 @@
+"""read(2) and write(2) over a page cache.
+
+Context: both sleep. The caller of `write_at` holds the inode's lock; readers hold nothing, so a read that runs beside a
+write may see a part of it, page by page.
+"""
+
+from kernel.cache.file_cache import FileCache
+from kernel.cache.page import CachedPage
+from kernel.cache.readahead import Readahead
+from kernel.cache.writeback import balance
+from kernel.lang import EFAULT, Errno
+from kernel.lib.user import Buffer
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, allocate_user_frame, frame_span, get_frame, put_frame
+
+
+def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead) -> int:
+    """Read into the buffer from `offset`, up to the end of the file; returns the count. Raises EIO, MemoryError if not
+    a single byte could be read.
+    """
+    done = 0
+    try:
+        while buffer.remaining > 0:
+            left = cache.store.size_bytes() - offset
+            if left <= 0:
+                break
+            index = offset >> PAGE_SHIFT
+            page = cache.pages.get(index)
+            if page is None or not page.up_to_date:
+                wanted = (min(left, buffer.remaining) + (offset & PAGE_MASK) + PAGE_MASK) >> PAGE_SHIFT
+                page = cache.load(index, wanted, readahead)
+            page.touch()
+            further = readahead.hit(index, cache.store.device().readahead_pages)
+            frame = page.frame
+            get_frame(frame)
+            if further > 0:
+                _read_further(cache, readahead.start, further)
+            within = offset & PAGE_MASK
+            count = min(PAGE_SIZE - within, left)
+            moved = buffer.put(frame_span(frame)[within : within + count])
+            put_frame(frame)
+            done += moved
+            offset += moved
+            if buffer.faulted:
+                break
+    except Errno as error:
+        # EFAULT: the file was cut off meanwhile. An error behind what was read is told by the next read.
+        if done == 0 and error.code != EFAULT:
+            raise
+    except MemoryError:
+        if done == 0:
+            raise
+    return done
+
+
+def _read_further(cache: FileCache, first: int, count: int) -> None:
+    """Readahead: nobody waits, and nobody needs to know if it fails."""
+    try:
+        cache.begin_reading(first, count)
+    except MemoryError:
+        return
+
+
+def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
+    """Write the buffer from `offset` on, growing the file; returns the count. Raises what the store's `allocate`
+    raises, EIO, MemoryError, if not a single byte could be written.
+    """
+    done = 0
+    store = cache.store
+    size = store.size_bytes()
+    if offset > size:
+        cache.zero_tail(size)
+    try:
+        while buffer.remaining > 0:
+            moved = _write_page(cache, buffer, offset)
+            done += moved
+            offset += moved
+            if offset > store.size_bytes():
+                store.grow(offset)
+            if buffer.faulted or moved == 0:
+                break
+            balance(cache)
+    except Errno:
+        if done == 0:
+            raise
+    except MemoryError:
+        if done == 0:
+            raise
+    return done
+
+
+def _write_page(cache: FileCache, buffer: Buffer, offset: int) -> int:
+    """Write what goes into the page of `offset`."""
+    index = offset >> PAGE_SHIFT
+    within = offset & PAGE_MASK
+    count = min(PAGE_SIZE - within, buffer.remaining)
+    page = cache.pages.get(index)
+    if page is None and (count == PAGE_SIZE or index << PAGE_SHIFT >= cache.store.size_bytes()):
+        return _write_new_page(cache, buffer, index, within, count)
+    if page is None or not page.up_to_date:
+        page = cache.present(index)
+    page.touch()
+    frame = page.frame
+    get_frame(frame)
+    try:
+        cache.store.allocate(offset, count)
+        moved = buffer.take(frame_span(frame)[within : within + count])
+        cache.mark_dirty(page, within, within + moved)
+    finally:
+        put_frame(frame)
+    return moved
+
+
+def _write_new_page(cache: FileCache, buffer: Buffer, index: int, within: int, count: int) -> int:
+    """Write a page that is not in the cache and need not be read. The bytes are fetched first, into a frame of our own:
+    the fetch may fault on a mapping of the very same page, so nobody may be waiting for this one meanwhile.
+    """
+    frame = allocate_user_frame()
+    try:
+        span = frame_span(frame)
+        moved = buffer.take(span[within : within + count])
+        page = cache.pages.get(index)
+        behind_end = index << PAGE_SHIFT >= cache.store.size_bytes()
+        if page is None and (moved == PAGE_SIZE or behind_end):
+            span[0:within].fill(0)
+            span[within + moved : PAGE_SIZE].fill(0)
+            page = cache.adopt(index, frame)
+            _allocate(cache, page, within, moved)
+        else:
+            page = cache.present(index)
+            get_frame(page.frame)
+            try:
+                cache.store.allocate((index << PAGE_SHIFT) + within, moved)
+                frame_span(page.frame)[within : within + moved].copy_from(span[within : within + moved])
+            finally:
+                put_frame(page.frame)
+        cache.mark_dirty(page, within, within + moved)
+    finally:
+        put_frame(frame)
+    return moved
+
+
+def _allocate(cache: FileCache, page: CachedPage, within: int, moved: int) -> None:
+    """Blocks for a new page; without them the page goes again."""
+    get_frame(page.frame)
+    allocated = False
+    try:
+        cache.store.allocate((page.index << PAGE_SHIFT) + within, moved)
+        allocated = True
+    finally:
+        put_frame(page.frame)
+        if not allocated and page.cache is cache:
+            cache.unmap_mappings(page.index, page.index + 1)
+            cache.drop(page)

@@ -1,0 +1,80 @@
+"""Where a file's pages come from and go to: what a file system tells the page cache.
+
+A file system derives from `BackingStore`, one store a file. The cache asks it in bytes, and it answers in runs of
+sectors, so that a request of many pages goes to the device in one piece wherever the file lies in one piece.
+
+Context: `map` and `allocate` may sleep (a file system reads its own blocks); `size_bytes` and `dirtied` never do, and
+`size_bytes` may be called from interrupts.
+"""
+
+from typing import Final
+
+from kernel.block.device import BlockDevice
+from kernel.lang import EIO, ENOSPC, Errno
+
+HOLE: Final = -1
+
+
+class Runs:
+    """Consecutive pieces of a file: where each lies on the device, and its length."""
+
+    def __init__(self) -> None:
+        self.sectors: list[int] = []  # HOLE: nowhere, reads as zeros
+        self.lengths: list[int] = []  # bytes, multiples of 512
+
+    def add(self, sector: int, length: int) -> None:
+        """Append a piece of `length` bytes at `sector` (or HOLE); joined with the one before where it goes on."""
+        last = len(self.sectors) - 1
+        if last >= 0:
+            before = self.sectors[last]
+            end = HOLE if before == HOLE else before + (self.lengths[last] >> 9)
+            if sector == end:
+                self.lengths[last] += length
+                return
+        self.sectors.append(sector)
+        self.lengths.append(length)
+
+
+class BackingStore:
+    """Base of what is behind a cache."""
+
+    def device(self) -> BlockDevice:
+        """The device that requests go to."""
+        raise Errno(EIO)
+
+    def size_bytes(self) -> int:
+        """The size of the file. Pages behind it do not exist."""
+        return 0
+
+    def map(self, offset: int, length: int, runs: Runs) -> None:
+        """Say where the bytes offset … offset + length - 1 lie: pieces in order, `length` bytes in all.
+
+        Both are multiples of the page size; what lies behind the end of the file is a HOLE. Raises EIO (also for
+        blocks that do not lie on the device), MemoryError.
+        """
+        runs.add(HOLE, length)
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Give the bytes offset … offset + length - 1, all in one page, a place on the device where they have none.
+
+        The page is in the cache, complete and held meanwhile, and will be marked dirty: what the new blocks hold is
+        never read. Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.
+        """
+        raise Errno(ENOSPC)
+
+    def begin_change(self) -> None:
+        """Lock out everybody else who changes the file: taken around `allocate` for a write through a mapping, where
+        the caller of write(2) has it already. May sleep.
+        """
+
+    def end_change(self) -> None:
+        """Undo `begin_change`."""
+
+    def grow(self, size: int) -> None:
+        """A write went past the end of the file: it is `size` bytes long now. Never sleeps or raises."""
+
+    def dirtied(self) -> None:
+        """The cache has something to write, after it had nothing. Never sleeps or raises."""
+
+    def commit(self) -> None:
+        """The pages are on the device: now what leads to them (inode, indirect blocks). May sleep. Raises EIO."""

@@ -1,0 +1,290 @@
+"""Regular files whose contents lie in the page cache: what file systems on disks derive from.
+
+A file system overrides `map_blocks`, `allocate_blocks`, `free_blocks`, `write_inode` and `inode_changed`; reading,
+writing, truncation, mapping, readahead, write-back and their errors are here.
+
+The inode's lock is held over every change of contents, size and blocks: over `allocate_blocks` (also for a write
+through a mapping) and `free_blocks`, but not over `map_blocks`, which reads and write-back call at any time. Who holds
+it may read a program's memory, but not write to it: the fault of a write to a mapping of this file takes the lock.
+
+The inode and its cache refer to each other; `evict`, or `end` when the file system drops the inode from memory, undoes
+that.
+
+Context: everything sleeps, but where it says otherwise.
+"""
+
+from kernel.block.device import BlockDevice, flush
+from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_io
+from kernel.cache.file_cache import LAST_PAGE
+from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND, O_DSYNC, O_NOATIME
+from kernel.fs.file import File, InodeFile
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
+from kernel.fs.path import MOUNTS, Path, path_name
+from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, Errno, final
+from kernel.lib.user import Buffer
+from kernel.mm.objects import MemoryObject
+from kernel.sched import Mutex
+
+
+class CachedInode(Inode):
+    """Base of regular files on a disk."""
+
+    def __init__(self, file_system: FileSystem, ino: int, mode: int) -> None:
+        super().__init__(file_system, ino, mode)
+        self.lock: Mutex = Mutex()
+        self.cache: InodeCache = InodeCache(self, InodeStore(self))
+
+    # ---- What a file system says ------------------------------------------------------------------------------
+
+    def map_blocks(self, offset: int, length: int, runs: Runs) -> None:
+        """Where the file's bytes lie: see BackingStore.map. Raises EIO."""
+        raise Errno(EIO)
+
+    def allocate_blocks(self, offset: int, length: int) -> None:
+        """Give bytes within one page a place: see BackingStore.allocate. Quick where they have one: called for every
+        page that is written. Raises ENOSPC, EIO, EFBIG.
+        """
+        raise Errno(ENOSPC)
+
+    def free_blocks(self, size: int) -> None:
+        """The file was cut off at `size` bytes and the cache has forgotten what lay behind: free its blocks."""
+
+    def inode_changed(self) -> None:
+        """size or times changed, or pages became dirty: remember to write the inode. Never sleeps or raises."""
+
+    def write_inode(self) -> None:
+        """Write the inode and its indirect blocks to the device and wait. Raises EIO."""
+
+    def largest_size(self) -> int:
+        """How long a file may become."""
+        return MAX_FILE_SIZE
+
+    # ---- Contents ---------------------------------------------------------------------------------------------
+
+    def open(self, path: Path, flags: int) -> File:
+        return CachedFile(path, flags, self)
+
+    def read_at(self, buffer: Buffer, offset: int) -> int:
+        return file_io.read_at(self.cache, buffer, offset, self.cache.readahead)
+
+    def write_at(self, buffer: Buffer, offset: int) -> int:
+        """Write, under the inode's lock, which the caller has not taken."""
+        with self.lock:
+            return self.write_locked(buffer, offset)
+
+    def write_locked(self, buffer: Buffer, offset: int) -> int:
+        """Write; the caller holds the lock."""
+        limit = self.largest_size()
+        if offset >= limit:
+            raise Errno(EFBIG)
+        buffer.remaining = min(buffer.remaining, limit - offset)
+        done = file_io.write_at(self.cache, buffer, offset)
+        if done > 0:
+            self.touch_modified()
+        return done
+
+    def touch_modified(self) -> None:
+        super().touch_modified()
+        self.inode_changed()
+
+    def attributes_changed(self) -> None:
+        self.inode_changed()
+
+    def truncate(self, size: int) -> None:
+        if size < 0:
+            raise Errno(EINVAL)
+        if size > self.largest_size():
+            raise Errno(EFBIG)
+        with self.lock:
+            old = self.size
+            if size < old:
+                if size & 0xFFF != 0:
+                    self.cache.present(size >> 12)  # an error shows before anything has changed
+                self.size = size
+                self.cache.shrink(size)
+                self.free_blocks(size)
+            elif size > old:
+                self.cache.zero_tail(old)
+                self.size = size
+            self.touch_modified()
+
+    def sync(self) -> None:
+        self.cache.sync(0, LAST_PAGE)
+
+    def memory_object(self) -> MemoryObject:
+        return self.cache
+
+    def mapped_through(self, path: Path) -> None:
+        self.cache.place = path
+
+    # ---- End --------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """The inode leaves memory: nobody uses it, and what is dirty in the cache is lost."""
+        self.cache.close()
+        self.cache.end()
+
+
+@final
+class InodeStore(BackingStore):
+    """What is behind a file's cache: its inode."""
+
+    def __init__(self, inode: CachedInode) -> None:
+        self.inode: CachedInode | None = inode
+
+    def _inode(self) -> CachedInode:
+        inode = self.inode
+        if inode is None:
+            raise Errno(EIO)
+        return inode
+
+    def device(self) -> BlockDevice:
+        device = self._inode().file_system.block_device
+        if device is None:
+            raise Errno(EIO)
+        return device
+
+    def size_bytes(self) -> int:
+        inode = self.inode
+        return inode.size if inode is not None else 0
+
+    def map(self, offset: int, length: int, runs: Runs) -> None:
+        self._inode().map_blocks(offset, length, runs)
+
+    def allocate(self, offset: int, length: int) -> None:
+        self._inode().allocate_blocks(offset, length)
+
+    def grow(self, size: int) -> None:
+        inode = self.inode
+        if inode is not None:
+            inode.size = size
+            inode.inode_changed()
+
+    def dirtied(self) -> None:
+        inode = self.inode
+        if inode is not None:
+            inode.inode_changed()
+
+    def commit(self) -> None:
+        self._inode().write_inode()
+
+    def begin_change(self) -> None:
+        self._inode().lock.acquire()
+
+    def end_change(self) -> None:
+        inode = self.inode
+        if inode is not None:
+            inode.lock.release()
+
+
+@final
+class InodeCache(FileCache):
+    """The cache of a file, which knows what is told about a mapping of it. It counts as a user of the inode while areas
+    map it.
+    """
+
+    def __init__(self, inode: CachedInode, store: InodeStore) -> None:
+        super().__init__(store)
+        self.inode_store: InodeStore = store
+        self.inode: CachedInode | None = inode
+        self.areas: int = 0
+        self.place: Path | None = None  # where it was mapped from; forgotten with the last area: it leads back here
+
+    def acquire(self) -> None:
+        self.areas += 1
+        inode = self.inode
+        if self.areas == 1 and inode is not None:
+            inode.acquire()
+
+    def release(self) -> None:
+        self.areas -= 1
+        inode = self.inode
+        if self.areas == 0 and inode is not None:
+            self.place = None
+            inode.release()
+
+    def name(self) -> bytes:
+        place = self.place
+        if place is None or len(MOUNTS) == 0:
+            return b""
+        return path_name(place, Path(MOUNTS[0], MOUNTS[0].root))
+
+    def inode_number(self) -> int:
+        inode = self.inode
+        return inode.ino if inode is not None else 0
+
+    def device_number(self) -> int:
+        inode = self.inode
+        return inode.file_system.device if inode is not None else 0
+
+    def end(self) -> None:
+        """The inode goes: refer to it no more."""
+        self.inode = None
+        self.inode_store.inode = None
+        self.place = None
+
+
+@final
+class CachedFile(InodeFile):
+    """An open description of a file in the page cache: its own readahead, and its own memory of errors."""
+
+    def __init__(self, path: Path, flags: int, inode: CachedInode) -> None:
+        super().__init__(path, flags)
+        self.cached: CachedInode = inode
+        self.readahead: Readahead = Readahead()
+        self.seen_failures: int = inode.cache.failures
+
+    def read(self, buffer: Buffer) -> int:
+        done = self.pread(buffer, self.position)
+        self.position += done
+        return done
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        done = file_io.read_at(self.cached.cache, buffer, offset, self.readahead)
+        if self.flags & O_NOATIME == 0:
+            self.path.mount.touch_accessed(self.inode)
+        return done
+
+    def write(self, buffer: Buffer) -> int:
+        if buffer.remaining == 0:
+            return 0
+        with self.cached.lock:
+            offset = self.cached.size if self.flags & O_APPEND != 0 else self.position
+            done = self.cached.write_locked(buffer, offset)
+            self.position = offset + done
+        self._after_write(offset, done)
+        return done
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        if buffer.remaining == 0:
+            return 0
+        with self.cached.lock:
+            if self.flags & O_APPEND != 0:
+                offset = self.cached.size
+            done = self.cached.write_locked(buffer, offset)
+        self._after_write(offset, done)
+        return done
+
+    def _after_write(self, offset: int, done: int) -> None:
+        """O_SYNC and O_DSYNC: what was written is on the device when the call returns."""
+        if self.flags & O_DSYNC != 0 and done > 0:
+            self.cached.cache.sync(offset >> 12, (offset + done + 0xFFF) >> 12)
+            self._flush_device()
+
+    def _flush_device(self) -> None:
+        device = self.cached.file_system.block_device
+        if device is not None:
+            flush(device)
+
+    def fsync(self) -> None:
+        """Raises EIO if anything of the file could not be written since the last time that this description asked."""
+        cache = self.cached.cache
+        seen = self.seen_failures
+        try:
+            self.cached.sync()
+        finally:
+            self.seen_failures = cache.failures
+        self._flush_device()
+        if cache.failures != seen:
+            raise Errno(EIO)
