@@ -14,6 +14,7 @@ from kernel.lang import Errno, Span, export, final, panic, u8
 from kernel.lib import log
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
+from kernel.net.start import start_network
 from kernel.physical_memory import boot_info
 from kernel.procfs import filesystem as proc
 from kernel.root import start_user_space
@@ -42,6 +43,7 @@ def krait_main(protocol: int, info: int) -> None:
         physical_memory.start(protocol, info)
         start_devices()
         vdso.start()
+        start_network()
         LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
         start_user_space()

@@ -22,6 +22,14 @@ CHECKSUM_VERIFIED: Final = 1  # received: the device, or our own sender, answers
 CHECKSUM_PARTIAL: Final = 2  # to be sent: the pseudo header's sum is in place, the device does the rest
 
 
+# For whom the link meant a received packet (packet(7), sll_pkttype).
+PACKET_HOST: Final = 0
+PACKET_BROADCAST: Final = 1
+PACKET_MULTICAST: Final = 2
+PACKET_OTHERHOST: Final = 3
+PACKET_OUTGOING: Final = 4
+
+
 class Packet:
     """A packet in one piece. `capacity` bytes of room behind `headroom`."""
 
@@ -38,6 +46,13 @@ class Packet:
         self.checksum_start: int = 0  # PARTIAL: in `storage`, where summing starts
         self.checksum_offset: int = 0  # PARTIAL: from there, where the sum goes
         self.segment_size: int = 0  # TCP payload of each segment that the device cuts it into; 0: it is sent as it is
+        self.source: bytes = b""  # IP address, 4 or 16 bytes: set by the IP layer in both directions
+        self.destination: bytes = b""
+        self.link_kind: int = PACKET_HOST  # received: for whom the link meant it
+        self.from_ourselves: bool = False  # came over loopback from our own IP layer: headers and sums need no check
+        self.hop_limit: int = 0  # received: TTL or hop limit
+        self.traffic_class: int = 0  # received: TOS or traffic class
+        self.received_ns: int = 0  # received: wall-clock time, where somebody asked for it
         self.next: Packet | None = None  # for one queue
 
     def __len__(self) -> int:
@@ -73,3 +88,67 @@ class Packet:
         """Cut the end off: padding behind the datagram."""
         assert length <= self.end - self.start
         self.end = self.start + length
+
+    def network_header(self) -> Span[u8]:
+        """From the IP header to the packet's end."""
+        return span_of(self.storage)[self.network_start : self.end]
+
+    def copy(self) -> "Packet":
+        """Another packet with the same bytes, in front of `start` too. Raises MemoryError."""
+        other = Packet(len(self.storage) - self.start, self.start)
+        other.end = self.end
+        span_of(other.storage)[0 : self.end].copy_from(span_of(self.storage)[0 : self.end])
+        other.device = self.device
+        other.protocol = self.protocol
+        other.network_start = self.network_start
+        other.transport_start = self.transport_start
+        other.link_start = self.link_start
+        other.checksum = self.checksum
+        other.checksum_start = self.checksum_start
+        other.checksum_offset = self.checksum_offset
+        other.segment_size = self.segment_size
+        other.source = self.source
+        other.destination = self.destination
+        other.link_kind = self.link_kind
+        other.from_ourselves = self.from_ourselves
+        other.hop_limit = self.hop_limit
+        other.traffic_class = self.traffic_class
+        other.received_ns = self.received_ns
+        return other
+
+
+class PacketQueue:
+    """Packets in the order in which they came. A packet stands in one queue at most."""
+
+    def __init__(self) -> None:
+        self.head: Packet | None = None
+        self.tail: Packet | None = None
+        self.count: int = 0
+
+    def append(self, packet: Packet) -> None:
+        """Put a packet at the end."""
+        tail = self.tail
+        packet.next = None
+        if tail is None:
+            self.head = packet
+        else:
+            tail.next = packet
+        self.tail = packet
+        self.count += 1
+
+    def pop(self) -> Packet | None:
+        """Take the first packet; None if there is none."""
+        packet = self.head
+        if packet is None:
+            return None
+        self.head = packet.next
+        if self.head is None:
+            self.tail = None
+        packet.next = None
+        self.count -= 1
+        return packet
+
+    def clear(self) -> None:
+        """Forget all packets."""
+        while self.pop() is not None:
+            pass

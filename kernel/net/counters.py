@@ -1,0 +1,100 @@
+"""What the stack counts, with the names that SNMP's tables have (RFC 4293, RFC 4113, RFC 4022; /proc/net/snmp).
+
+Context: any.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+
+
+@final
+class IpCounters:
+    """One for each version of IP."""
+
+    def __init__(self) -> None:
+        self.in_receives: int = 0
+        self.in_header_errors: int = 0
+        self.in_too_big_errors: int = 0
+        self.in_no_routes: int = 0
+        self.in_address_errors: int = 0
+        self.in_unknown_protocols: int = 0
+        self.in_truncated: int = 0
+        self.in_discards: int = 0
+        self.in_delivers: int = 0
+        self.forwarded: int = 0
+        self.out_requests: int = 0
+        self.out_discards: int = 0
+        self.out_no_routes: int = 0
+        self.out_transmits: int = 0
+        self.reassembly_timeouts: int = 0
+        self.reassembly_required: int = 0
+        self.reassembly_oks: int = 0
+        self.reassembly_fails: int = 0
+        self.fragment_oks: int = 0
+        self.fragment_fails: int = 0
+        self.fragment_creates: int = 0
+        self.in_multicast: int = 0
+        self.out_multicast: int = 0
+        self.in_broadcast: int = 0
+        self.out_broadcast: int = 0
+        self.in_bytes: int = 0
+        self.out_bytes: int = 0
+
+
+@final
+class IcmpCounters:
+    """ICMP or ICMPv6; by message type as well."""
+
+    def __init__(self) -> None:
+        self.in_messages: int = 0
+        self.in_errors: int = 0
+        self.in_checksum_errors: int = 0
+        self.out_messages: int = 0
+        self.out_errors: int = 0
+        self.out_rate_limited: int = 0
+        self.in_types: list[int] = [0] * 256
+        self.out_types: list[int] = [0] * 256
+
+
+@final
+class UdpCounters:
+    """UDP over one version of IP."""
+
+    def __init__(self) -> None:
+        self.in_datagrams: int = 0
+        self.no_ports: int = 0
+        self.in_errors: int = 0
+        self.out_datagrams: int = 0
+        self.receive_buffer_errors: int = 0
+        self.send_buffer_errors: int = 0
+        self.in_checksum_errors: int = 0
+        self.ignored_multicast: int = 0
+        self.memory_errors: int = 0
+
+
+@final
+class TcpCounters:
+    """TCP, over both versions."""
+
+    def __init__(self) -> None:
+        self.active_opens: int = 0
+        self.passive_opens: int = 0
+        self.attempt_fails: int = 0
+        self.established_resets: int = 0
+        self.currently_established: int = 0
+        self.in_segments: int = 0
+        self.out_segments: int = 0
+        self.retransmitted_segments: int = 0
+        self.in_errors: int = 0
+        self.out_resets: int = 0
+        self.in_checksum_errors: int = 0
+
+
+IP4: Final = IpCounters()
+IP6: Final = IpCounters()
+ICMP4: Final = IcmpCounters()
+ICMP6: Final = IcmpCounters()
+UDP4: Final = UdpCounters()
+UDP6: Final = UdpCounters()
+TCP: Final = TcpCounters()

@@ -1,0 +1,187 @@
+"""Reassembly of fragmented datagrams, of both versions of IP.
+
+Fragments wait, sorted by offset, until there is no hole. Whoever overlaps another is treated as an attack: the whole
+datagram is dropped (RFC 5722; for IPv4 Linux does the same). Memory is bounded by bytes over all datagrams, and each
+datagram by a number of fragments and by a time.
+
+Invariants: pieces are sorted, disjoint and not empty; `bytes_held` is what all pieces' storages take.
+Context: thread context; nothing sleeps.
+Source: RFC 791 section 3.2, RFC 815, RFC 8200 section 4.5.
+"""
+
+from typing import Final
+
+from kernel.lang import final, span_of
+from kernel.net.counters import IP4, IP6
+from kernel.net.packet import CHECKSUM_NONE, Packet
+from kernel.net.sysctl import IP4_SETTINGS
+from kernel.net.timers import NEVER_NS, NetworkTimer
+
+DATAGRAM_LIMIT: Final = 65535
+_PIECES_LIMIT: Final = 128
+_OVERHEAD: Final = 256  # of a packet beside its storage
+_UNKNOWN: Final = -1
+
+
+@final
+class Piece:
+    """A fragment: its data are at the front of the packet."""
+
+    def __init__(self, packet: Packet, offset: int) -> None:
+        self.packet: Packet = packet
+        self.offset: int = offset
+
+    def end(self) -> int:
+        return self.offset + len(self.packet)
+
+
+class TimeoutListener:
+    """Hears of datagrams whose time is up."""
+
+    def timed_out(self, first: Packet) -> None:
+        """`first` is the fragment with offset 0, and starts with its data; its IP header is at `network_start`."""
+
+
+@final
+class Datagram:
+    """One that is not complete."""
+
+    def __init__(self, key: bytes, deadline_ns: int) -> None:
+        self.key: bytes = key
+        self.deadline_ns: int = deadline_ns
+        self.pieces: list[Piece] = []
+        self.total: int = _UNKNOWN  # its length, known from the last fragment
+        self.received: int = 0
+        self.bytes_held: int = 0
+        self.largest: int = 0  # the largest fragment's length with its IP header
+        self.congestion: int = 0  # the ECN codes that were seen, a bit each
+
+
+@final
+class Reassembler(NetworkTimer):
+    """All incomplete datagrams, oldest first. The timer ends those whose time is up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.datagrams: dict[bytes, Datagram] = {}
+        self.bytes_held: int = 0
+        self.listener4: TimeoutListener = TimeoutListener()
+        self.listener6: TimeoutListener = TimeoutListener()
+
+    def add(self, key: bytes, packet: Packet, offset: int, is_last: bool, now_ns: int) -> Packet | None:
+        """Take a fragment whose data start at `packet.start` and belong at `offset`; a fragment that is not the last
+        holds a multiple of 8 bytes. Returns the whole datagram once it is complete: a packet that starts with the
+        first fragment's IP header (and what stands between that and the data), followed by all data. May raise
+        MemoryError.
+        """
+        datagram = self.datagrams.get(key)
+        if datagram is None:
+            datagram = Datagram(key, now_ns + IP4_SETTINGS.ipfrag_time_s * 1_000_000_000)
+            self.datagrams[key] = datagram
+            if not self.is_armed():
+                self.start(datagram.deadline_ns)
+        if not self._insert(datagram, packet, offset, is_last):
+            self._fail(datagram)
+            return None
+        if datagram.received != datagram.total:
+            while self.bytes_held > IP4_SETTINGS.ipfrag_high_bytes:
+                self._drop_oldest()
+            return None
+        self._forget(datagram)
+        return self._assemble(datagram)
+
+    def _insert(self, datagram: Datagram, packet: Packet, offset: int, is_last: bool) -> bool:
+        """Put the piece in its place. False: it contradicts the others. A copy of a piece is dropped quietly."""
+        end = offset + len(packet)
+        if end > DATAGRAM_LIMIT or len(packet) == 0 or len(datagram.pieces) >= _PIECES_LIMIT:
+            return False
+        pieces = datagram.pieces
+        at = len(pieces)
+        while at > 0 and pieces[at - 1].offset >= offset:
+            at -= 1
+        if at < len(pieces) and pieces[at].offset == offset and pieces[at].end() == end:
+            return True
+        if at > 0 and pieces[at - 1].end() > offset:
+            return False
+        if at < len(pieces) and pieces[at].offset < end:
+            return False
+        if is_last:
+            if datagram.total != _UNKNOWN or (len(pieces) > 0 and pieces[len(pieces) - 1].end() > end):
+                return False
+            datagram.total = end
+        elif datagram.total != _UNKNOWN and end > datagram.total:
+            return False
+        pieces.insert(at, Piece(packet, offset))
+        datagram.received += len(packet)
+        cost = len(packet.storage) + _OVERHEAD
+        datagram.bytes_held += cost
+        self.bytes_held += cost
+        datagram.largest = max(datagram.largest, packet.end - packet.network_start)
+        datagram.congestion |= 1 << (packet.traffic_class & 3)
+        return True
+
+    def _assemble(self, datagram: Datagram) -> Packet:
+        first = datagram.pieces[0].packet
+        header = first.start - first.network_start
+        whole = Packet(header + datagram.total)
+        whole.put(header).copy_from(span_of(first.storage)[first.network_start : first.start])
+        for piece in datagram.pieces:
+            whole.put(len(piece.packet)).copy_from(piece.packet.span())
+        whole.network_start = whole.start
+        whole.link_start = whole.start
+        whole.device = first.device
+        whole.protocol = first.protocol
+        whole.source = first.source
+        whole.destination = first.destination
+        whole.link_kind = first.link_kind
+        whole.hop_limit = first.hop_limit
+        whole.traffic_class = first.traffic_class
+        whole.checksum = CHECKSUM_NONE
+        # RFC 3168, section 5.3: congestion that one fragment met is the datagram's.
+        if datagram.congestion & 8 != 0:
+            whole.traffic_class |= 3
+        return whole
+
+    def _counters_fail(self, key: bytes) -> None:
+        if len(key) < 32:
+            IP4.reassembly_fails += 1
+        else:
+            IP6.reassembly_fails += 1
+
+    def _fail(self, datagram: Datagram) -> None:
+        self._forget(datagram)
+        self._counters_fail(datagram.key)
+
+    def _drop_oldest(self) -> None:
+        for datagram in self.datagrams.values():
+            self._fail(datagram)
+            return
+
+    def _forget(self, datagram: Datagram) -> None:
+        self.bytes_held -= datagram.bytes_held
+        self.datagrams.pop(datagram.key)
+
+    def expire(self, now_ns: int) -> None:
+        due: list[Datagram] = []
+        next_ns = NEVER_NS
+        for datagram in self.datagrams.values():
+            if datagram.deadline_ns <= now_ns:
+                due.append(datagram)
+            else:
+                next_ns = min(next_ns, datagram.deadline_ns)
+        for datagram in due:
+            self._fail(datagram)
+            is_ip4 = len(datagram.key) < 32
+            if is_ip4:
+                IP4.reassembly_timeouts += 1
+            else:
+                IP6.reassembly_timeouts += 1
+            pieces = datagram.pieces
+            if len(pieces) > 0 and pieces[0].offset == 0:
+                listener = self.listener4 if is_ip4 else self.listener6
+                listener.timed_out(pieces[0].packet)
+        if next_ns != NEVER_NS:
+            self.start(next_ns)
+
+
+REASSEMBLER: Final = Reassembler()

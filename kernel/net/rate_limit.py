@@ -1,0 +1,58 @@
+"""How many errors are sent: a bucket for each destination, and one for all (RFC 1812 section 4.3.2.8, RFC 4443 (f)).
+
+Context: any; time is passed in.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+
+_BURST: Final = 6
+_TOTAL_PER_SECOND: Final = 1000
+_TOTAL_BURST: Final = 50
+_TABLE_LIMIT: Final = 256
+_SECOND_NS: Final = 1_000_000_000
+_MS_NS: Final = 1_000_000
+
+
+@final
+class Bucket:
+    """Credit, in nanoseconds of waiting."""
+
+    def __init__(self, credit_ns: int, now_ns: int) -> None:
+        self.credit_ns: int = credit_ns
+        self.filled_ns: int = now_ns
+
+    def take(self, cost_ns: int, limit_ns: int, now_ns: int) -> bool:
+        """Pay for one message, if there is the credit."""
+        self.credit_ns = min(limit_ns, self.credit_ns + max(0, min(now_ns - self.filled_ns, limit_ns)))
+        self.filled_ns = now_ns
+        if self.credit_ns < cost_ns:
+            return False
+        self.credit_ns -= cost_ns
+        return True
+
+
+@final
+class RateLimiter:
+    """Buckets of one protocol."""
+
+    def __init__(self) -> None:
+        self.total: Bucket = Bucket(_SECOND_NS // _TOTAL_PER_SECOND * _TOTAL_BURST, 0)
+        self.by_destination: dict[bytes, Bucket] = {}
+
+    def allows(self, destination: bytes, now_ns: int, interval_ms: int) -> bool:
+        """Whether an error may go to `destination` now: one in `interval_ms` on average, a few at once."""
+        total_cost_ns = _SECOND_NS // _TOTAL_PER_SECOND
+        if interval_ms <= 0:
+            return True
+        cost_ns = interval_ms * _MS_NS
+        bucket = self.by_destination.get(destination)
+        if bucket is None:
+            if len(self.by_destination) >= _TABLE_LIMIT:
+                self.by_destination.clear()
+            bucket = Bucket(_BURST * cost_ns, now_ns)
+            self.by_destination[destination] = bucket
+        if not bucket.take(cost_ns, _BURST * cost_ns, now_ns):
+            return False
+        return self.total.take(total_cost_ns, total_cost_ns * _TOTAL_BURST, now_ns)

@@ -1,0 +1,130 @@
+"""A host on a simulated wire: the whole stack under CPython, with a clock that the test moves."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from arch.x86_64.simulation import processor
+from kernel.net import link, path_mtu, timers
+from kernel.net.addresses import ADDRESSES, InterfaceAddress, add_address, broadcast_of
+from kernel.net.device import (
+    ARPHRD_ETHER,
+    DEVICES,
+    IFF_BROADCAST,
+    IFF_MULTICAST,
+    NetworkDevice,
+    bring_down,
+    bring_up,
+    register_device,
+)
+from kernel.net.fragments import REASSEMBLER
+from kernel.net.loopback import LOOPBACK
+from kernel.net.membership import MEMBERSHIPS
+from kernel.net.neighbours import CACHE, forget
+from kernel.net.packet import Packet
+from kernel.net.routes import ROUTING
+from kernel.net.start import start_network
+from kernel.time import clock, monotonic_ns
+
+__all__ = ["Wire", "start_network"]
+
+OUR_MAC = b"\x02\x00\x00\x00\x00\x01"
+PEER_MAC = b"\x02\x00\x00\x00\x00\x02"
+
+
+class Wire(NetworkDevice):
+    """An Ethernet interface whose other end is the test."""
+
+    def __init__(self, name: bytes = b"eth%d", mtu: int = 1500) -> None:
+        super().__init__(name, ARPHRD_ETHER, OUR_MAC, mtu)
+        self.flags = IFF_BROADCAST | IFF_MULTICAST
+        self.sent: list[bytes] = []
+
+    def transmit(self, packet: Packet) -> bool:
+        self.sent.append(packet.span().to_bytes())
+        return True
+
+    def inject(self, frame: bytes) -> None:
+        """A frame comes in."""
+        packet = Packet(len(frame))
+        for at, byte in enumerate(frame):
+            packet.put(1)[0] = byte
+            del at
+        packet.device = self
+        link.receive(packet)
+        link.drain()
+
+    def take(self) -> list[bytes]:
+        """What was sent since the last call."""
+        sent = self.sent
+        self.sent = []
+        return sent
+
+
+def pass_time(seconds: float) -> None:
+    """Let the clock run, and timers with it."""
+    end = processor.tsc + int(seconds * 1e9)
+    while True:
+        due = timers.TIMERS.heap[0].queued_ns if timers.TIMERS.heap else None
+        now = monotonic_ns()
+        if due is None or due - now > end - processor.tsc:
+            break
+        processor.tsc += max(0, due - now) + 1000
+        timers.TIMERS.run_due(monotonic_ns())
+        link.drain()
+    processor.tsc = max(processor.tsc, end)
+    timers.TIMERS.run_due(monotonic_ns())
+    link.drain()
+
+
+def give_address(device: NetworkDevice, address: bytes, prefix_length: int) -> InterfaceAddress:
+    entry = InterfaceAddress(device, address, prefix_length)
+    if len(address) == 4 and prefix_length < 31:
+        entry.broadcast = broadcast_of(address, prefix_length)
+    add_address(entry)
+    return entry
+
+
+def reset() -> None:
+    """A host without addresses, routes, neighbours."""
+    for device in list(DEVICES.devices):
+        bring_down(device)
+    ADDRESSES.entries.clear()
+    ADDRESSES.owned.clear()
+    ROUTING.ip4.local.clear()
+    ROUTING.ip4.main.clear()
+    ROUTING.ip6.local.clear()
+    ROUTING.ip6.main.clear()
+    MEMBERSHIPS.by_key.clear()
+    for entry in list(CACHE.entries.values()):
+        forget(entry)
+    path_mtu.TABLE.paths.clear()
+    REASSEMBLER.datagrams.clear()
+    REASSEMBLER.bytes_held = 0
+    for timer in list(timers.TIMERS.heap):
+        timer.remove()
+    LOOPBACK.queue.clear()
+    LOOPBACK.is_draining = False
+    del DEVICES.devices[1:]
+
+
+@pytest.fixture
+def loopback() -> Iterator[NetworkDevice]:
+    """Only lo, and it is up."""
+    processor.tsc = 1
+    clock.start(1_000_000_000, 10**18)
+    reset()
+    bring_up(LOOPBACK)
+    yield LOOPBACK
+    reset()
+
+
+@pytest.fixture
+def wire(loopback: NetworkDevice) -> Wire:
+    """lo, and eth0 with 10.0.0.1/24, whose neighbour 10.0.0.2 is the test."""
+    device = Wire()
+    register_device(device)
+    bring_up(device)
+    give_address(device, b"\x0a\x00\x00\x01", 24)
+    device.take()
+    return device
