@@ -1,23 +1,34 @@
-"""Interrupt lines: which driver answers which.
+"""Interrupts: from the vector to the driver, and the acknowledgement.
 
-A table by line number was left out: three lines are in use, and each is a call that one can follow.
 Context: interrupt; nothing here sleeps. Allocating is allowed: interrupts come only where no kernel code holds the
 heap.
 """
 
-from kernel.drivers import pic8259, pit, serial16550
+from typing import Final
+
+from arch.x86_64 import apic
+from kernel.drivers import pic8259, pit, vectors
 from kernel.lang import nosleep
 from kernel.sched import tick
-from kernel.tty.console import input_interrupt
+
+_TICK_VECTOR: Final = pic8259.FIRST_VECTOR + pit.TICK_LINE
+_END_OF_LINES: Final = pic8259.FIRST_VECTOR + pic8259.LINE_COUNT
 
 
 @nosleep
-def handle(line: int, from_user: bool) -> None:
-    """An interrupt on a line of the 8259. `from_user`: a program ran since the last one, not the kernel for it."""
-    if not pic8259.acknowledge(line):
+def handle(vector: int, from_user: bool) -> None:
+    """An interrupt arrived. `from_user`: a program ran since the last one, not the kernel for it.
+
+    The tick has no handler in the table: it comes most often, and it alone asks what was interrupted.
+    """
+    if vector < _END_OF_LINES:
+        if not pic8259.acknowledge(vector - pic8259.FIRST_VECTOR):
+            return
+        if vector == _TICK_VECTOR:
+            tick(from_user)
+            return
+    elif vector == apic.SPURIOUS_VECTOR:
         return
-    if line == pit.TICK_LINE:
-        tick(from_user)
     else:
-        serial16550.receive_on(line)
-        input_interrupt()
+        apic.end_of_interrupt()
+    vectors.dispatch(vector)

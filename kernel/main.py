@@ -4,7 +4,7 @@ In order: processor, memory, devices, time, file systems, the first program. The
 is the scheduler and what interrupts bring.
 """
 
-from arch.x86_64 import cpu, fpu, gdt, idt
+from arch.x86_64 import apic, cpu, fpu, gdt, idt
 from arch.x86_64.context import early_arena_size, early_arena_start
 from kernel import command_line, physical_memory, trap
 from kernel.drivers import pic8259, pit, power, rtc, serial16550
@@ -86,12 +86,10 @@ def start_devices() -> None:
     log.info(f"Krait: {memory_mib} MiB of memory, counter at {clock.counter_frequency_hz() // 1000} kHz")
     log.info("Command line: " + printable(line))
 
+    apic.initialise()
     pit.start_tick()
     pic8259.unmask(pit.TICK_LINE)
     console.start(command_line.console_index(line))
-    for port in serial16550.ports:
-        if port.present:
-            pic8259.unmask(port.line)
 
 
 def write_console(data: Span[u8]) -> None:

@@ -15,7 +15,7 @@ from arch.x86_64 import extable, idt
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.machine import fault_address
 from kernel import interrupts
-from kernel.drivers.pic8259 import FIRST_VECTOR, LINE_COUNT
+from kernel.drivers.pic8259 import FIRST_VECTOR
 from kernel.lang import export
 from kernel.lib.panic import PANIC, kernel_fault
 from kernel.mm.fault import Access, FaultOutcome
@@ -105,11 +105,9 @@ def _bug(frame: TrapFrame) -> None:
 
 
 def _interrupt(vector: int, from_user: bool) -> None:
-    """Vectors beyond the 8259's lines belong to nobody."""
-    if vector < FIRST_VECTOR + LINE_COUNT:
-        PANIC.in_interrupt = True
-        interrupts.handle(vector - FIRST_VECTOR, from_user)
-        PANIC.in_interrupt = False
+    PANIC.in_interrupt = True
+    interrupts.handle(vector, from_user)
+    PANIC.in_interrupt = False
 
 
 # Page faults ---------------------------------------------------------------------------------------------------------

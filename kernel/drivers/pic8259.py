@@ -1,12 +1,13 @@
 """The interrupt controller of the PC: two 8259A in cascade, fifteen lines, vectors 32 to 47.
 
-Every line starts masked; a driver unmasks its own. Interrupts are edge-triggered and acknowledged before their handler
-runs: handlers run with interrupts off, so the next edge waits.
+Every line starts masked; a driver unmasks its own. ISA's lines are edge-triggered, PCI's level-triggered. Both are
+acknowledged before their handler runs: handlers run with interrupts off, so the next edge waits, and a level that the
+handler did not make go away interrupts again.
 
 Spurious interrupts (the line fell before the processor asked) come as the lowest priority, 7 or 15, without the
 in-service bit, and must not be acknowledged at the chip that made them up.
 
-Source: Intel 8259A data sheet (231468-003).
+Source: Intel 8259A data sheet (231468-003); Intel ICH9 data sheet, 13.4.9 and 13.4.10 (edge/level control).
 """
 
 from typing import Final
@@ -20,6 +21,9 @@ MASTER_COMMAND: Final = 0x20
 MASTER_DATA: Final = 0x21
 SLAVE_COMMAND: Final = 0xA0
 SLAVE_DATA: Final = 0xA1
+
+MASTER_LEVEL: Final = 0x4D0
+SLAVE_LEVEL: Final = 0x4D1
 
 CASCADE_LINE: Final = 2
 
@@ -58,6 +62,12 @@ def mask(line: int) -> None:
     global _mask
     _mask |= 1 << line
     _write_mask()
+
+
+def set_level_triggered(line: int) -> None:
+    """The line interrupts as long as it is high. Firmware has often said so already."""
+    port = MASTER_LEVEL if line < 8 else SLAVE_LEVEL
+    out_u8(port, in_u8(port) | 1 << (line & 7))
 
 
 def acknowledge(line: int) -> bool:

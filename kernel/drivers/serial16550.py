@@ -78,7 +78,7 @@ class SerialPort:
         out_u8(self.base + LINE_CONTROL, LCR_8N1)
 
     def enable_receive(self) -> None:
-        """Interrupts on reception. The caller unmasks `line`."""
+        """Interrupts on reception."""
         if self.present:
             out_u8(self.base + INTERRUPT_ENABLE, IER_RECEIVE)
             self.receive()
@@ -137,10 +137,3 @@ ports: Final[list[SerialPort]] = [
 def initialise() -> None:
     for port in ports:
         port.initialise()
-
-
-def receive_on(line: int) -> None:
-    """An interrupt on a line: every port that could have raised it looks."""
-    for port in ports:
-        if port.line == line:
-            port.receive()

@@ -8,6 +8,7 @@ names (the first serial line without it).
 
 from typing import Final
 
+from kernel.drivers import vectors
 from kernel.drivers.serial16550 import SerialPort, ports
 from kernel.fs import O_NOCTTY, O_NONBLOCK, File, Path, register_char_device
 from kernel.lang import EBUSY, ENODEV, ENXIO, Errno, final, span_of
@@ -119,9 +120,18 @@ def session_ended(device: int) -> None:
         tty.jobs.disown()
 
 
-def input_interrupt() -> None:
-    """A serial line received something (interrupt context): wake the terminal thread."""
-    _input_arrived.wake_all()
+@final
+class SerialInterrupt(vectors.InterruptHandler):
+    """A port's interrupt: take what it received, and wake the terminal thread."""
+
+    def __init__(self, port: SerialPort) -> None:
+        super().__init__()
+        self.port: SerialPort = port
+
+    def interrupt(self) -> None:
+        self.port.receive()
+        if self.port.ring_length > 0:
+            _input_arrived.wake_all()
 
 
 def _terminal_thread(argument: int) -> None:
@@ -157,6 +167,7 @@ def start(console_index: int) -> None:
             terminals.append(tty)
             _serial_lines.append(SerialTerminal(port, tty))
             register_char_device(_MAJOR_SERIAL, _FIRST_SERIAL_MINOR + port.number, name, open_serial)
+            vectors.add_to_line(port.line, SerialInterrupt(port), False)
             port.enable_receive()
     register_char_device(_MAJOR_TTY, 0, b"tty", open_controlling)
     register_char_device(_MAJOR_TTY, 1, b"console", open_console)
