@@ -8,6 +8,7 @@ from arch.x86_64 import apic, cpu, fpu, gdt, idt
 from arch.x86_64.context import early_arena_size, early_arena_start
 from kernel import command_line, physical_memory, trap
 from kernel.drivers import pic8259, pit, power, rtc, serial16550
+from kernel.drivers.virtio import probe as virtio
 from kernel.fs import memory_devices
 from kernel.ipc import pipe
 from kernel.lang import Errno, Span, export, final, panic, u8
@@ -44,6 +45,7 @@ def krait_main(protocol: int, info: int) -> None:
         start_devices()
         vdso.start()
         start_network()
+        virtio.start()
         LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
         start_user_space()

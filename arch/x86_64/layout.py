@@ -22,6 +22,8 @@ DIRECT_MAP_BASE: Final = -0x7000_0000_0000
 DIRECT_MAP_SIZE: Final = 0x4000_0000_0000
 DYNAMIC_BASE: Final = -0x2000_0000_0000
 DYNAMIC_END: Final = DYNAMIC_BASE + 0x80_0000_0000
+DEVICE_BASE: Final = DYNAMIC_END - 0x4000_0000
+"""The last part of the dynamic area is for device memory that lies above what the direct map shows."""
 
 USER_ADDRESS_BITS: Final = 47
 # One page short of the half: `syscall` as the very last instruction would return to a non-canonical address.

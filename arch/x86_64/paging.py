@@ -18,8 +18,10 @@ from arch.x86_64.bootinfo import KIND_ACPI, KIND_RAM, BootInfo
 from arch.x86_64.cpu import features
 from arch.x86_64.instructions import invalidate_page, write_cr3
 from arch.x86_64.layout import (
+    DEVICE_BASE,
     DIRECT_MAP_BASE,
     DYNAMIC_BASE,
+    DYNAMIC_END,
     HUGE_PAGE_SIZE,
     KERNEL_BASE,
     LARGE_PAGE_SIZE,
@@ -74,6 +76,7 @@ class KernelTables:
 
 
 _tables: Final = KernelTables()
+_device_next: int = DEVICE_BASE
 
 
 def set_page_source(allocate_page: Callable[[], int]) -> None:
@@ -198,18 +201,25 @@ def is_mapped(address: int) -> bool:
 
 
 def map_device(physical: int, size_bytes: int) -> int:
-    """Maps device memory, uncached, in the direct map's place for it; its kernel address. Mapping twice is harmless.
+    """Maps device memory, uncached; its kernel address. Raises MemoryError. Mapping twice is harmless.
+
+    It lies in the direct map's place for it, or, where the direct map does not reach, in the device area.
 
     Safety: the range is a device's, not RAM.
     """
-    if physical < 0 or size_bytes <= 0 or physical + size_bytes > DIRECT_MAP_TOP_ENTRIES * TOP_ENTRY_SPAN:
-        panic(f"device memory at {physical} is out of reach")
-    page = page_floor(physical)
-    while page < physical + size_bytes:
-        if not is_mapped(direct_map(page)):
-            _set_entry(direct_map(page), 12, page | DEVICE_DATA)
-        page += PAGE_SIZE
-    return direct_map(physical)
+    global _device_next
+    first = page_floor(physical)
+    end = page_ceiling(physical + size_bytes)
+    address = direct_map(first)
+    if end > DIRECT_MAP_TOP_ENTRIES * TOP_ENTRY_SPAN:
+        if end - first > DYNAMIC_END - _device_next:
+            raise MemoryError
+        address = _device_next
+        _device_next += end - first
+    for offset in range(0, end - first, PAGE_SIZE):
+        if not is_mapped(address + offset):
+            _set_entry(address + offset, 12, first + offset | DEVICE_DATA)
+    return address + physical - first
 
 
 def index(address: int, shift: int) -> int:

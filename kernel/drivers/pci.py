@@ -8,8 +8,8 @@ What a device says of itself is checked before it is used: lists of capabilities
 window lies inside its base address register.
 
 Context: boot; nothing sleeps.
-Source: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism), chapter 6 (configuration space); PCI-to-PCI
-Bridge Architecture Specification 1.2, 3.2.
+Source: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism), chapter 6 (configuration space);
+PCI-to-PCI Bridge Architecture Specification 1.2, 3.2.
 """
 
 from typing import Final
@@ -55,6 +55,7 @@ CAPABILITY_MSIX: Final = 0x11
 
 _BUS_LIMIT: Final = 256
 _CAPABILITY_LIMIT: Final = 48  # as many as fit behind the header
+_HIGH_LIMIT: Final = 1 << 20  # of the upper half of an address: physical addresses have 52 bits
 _WINDOW_LIMIT: Final = 16 << 20  # of one register window; ours are a few pages
 
 
@@ -156,19 +157,22 @@ class PciDevice:
         wide = low & BAR_TYPE_MASK == BAR_WIDE
         if low & BAR_IO != 0 or (wide and bar == BAR_COUNT - 1):
             raise Errno(ENODEV)
+        high = self.read_u32(register + 4) if wide else 0
+        if high >= _HIGH_LIMIT:
+            raise Errno(ENODEV)
         self.change_command(COMMAND_MEMORY | COMMAND_IO, 0)
         self.write_u32(register, 0xFFFF_FFFF)
-        mask = self.read_u32(register) & ~0xF
+        ones = self.read_u32(register) & ~0xF
         self.write_u32(register, low)
-        high = 0
-        if wide:
-            high = self.read_u32(register + 4)
+        size = ones & -ones
+        if wide and size == 0:  # 4 GiB or more
             self.write_u32(register + 4, 0xFFFF_FFFF)
-            mask |= self.read_u32(register + 4) << 32 if mask == 0 else 0
+            ones = self.read_u32(register + 4)
             self.write_u32(register + 4, high)
+            size = min(ones & -ones, _HIGH_LIMIT) << 32
         self.change_command(0, COMMAND_MEMORY)
         self._bar_address[bar] = high << 32 | low & ~0xF
-        self._bar_size[bar] = mask & -mask
+        self._bar_size[bar] = size
 
 
 def scan() -> list[PciDevice]:

@@ -11,14 +11,14 @@ stack is unmapped only after the thread that ran on it has left it for good.
 
 from typing import Final
 
-from arch.x86_64.layout import DYNAMIC_BASE, DYNAMIC_END
+from arch.x86_64.layout import DEVICE_BASE, DYNAMIC_BASE
 from arch.x86_64.paging import KERNEL_DATA, map_page, unmap_page
 from kernel.lang import final
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_zeroed_frame, put_frame
 
 STACK_SIZE: Final = 16384
 _SLOT_SIZE: Final = 32768  # the lower half stays unmapped
-_SLOT_LIMIT: Final = (DYNAMIC_END - DYNAMIC_BASE) // _SLOT_SIZE
+_SLOT_LIMIT: Final = (DEVICE_BASE - DYNAMIC_BASE) // _SLOT_SIZE
 _CACHE_LIMIT: Final = 64
 
 

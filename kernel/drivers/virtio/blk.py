@@ -1,0 +1,288 @@
+"""virtio-blk: a disk. Each becomes a block device vda, vdb, ….
+
+A request is a chain of buffers: a header, the data, and a byte for the status. Headers and status bytes of all
+requests in flight lie in one frame, a slot for each head of the queue. When the queue is full, requests wait in a
+list and go on as others finish.
+
+A device that gives back what it does not have, or a status that does not exist, is broken: it is reset, so that it
+touches no memory any more, and everything ends with EIO from then on.
+
+Context: `submit` and the interrupts never sleep, and allocate only an indirect table for a slot used the first time.
+Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.2 (block device).
+"""
+
+from typing import Final
+
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SIZE, BlockDevice, BlockRequest, Operation
+from kernel.drivers.virtio.ring import NOTHING, Chain, SplitQueue
+from kernel.drivers.virtio.transport import F_INDIRECT, RING_FEATURES, DeviceEvents, Transport
+from kernel.drivers.window import Window, frame_window
+from kernel.lang import EIO, ENODEV, ENOMEM, ENOSPC, Errno, final
+from kernel.lib import log
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, allocate_zeroed_frame
+
+# As Linux has it: the first of the majors given out on demand, sixteen minors for a disk and its partitions.
+MAJOR: Final = 254
+MINORS: Final = 16
+DISK_LIMIT: Final = 26
+
+F_SIZE_MAX: Final = 1 << 1
+F_SEG_MAX: Final = 1 << 2
+F_READ_ONLY: Final = 1 << 5
+F_BLOCK_SIZE: Final = 1 << 6
+F_FLUSH: Final = 1 << 9
+F_TOPOLOGY: Final = 1 << 10
+F_CONFIG_WCE: Final = 1 << 11
+WANTED: Final = (
+    F_SIZE_MAX | F_SEG_MAX | F_READ_ONLY | F_BLOCK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE | RING_FEATURES
+)
+
+# The device's configuration.
+CONFIG_CAPACITY: Final = 0
+CONFIG_SIZE_MAX: Final = 8
+CONFIG_SEG_MAX: Final = 12
+CONFIG_BLOCK_SIZE: Final = 20
+CONFIG_PHYSICAL_EXPONENT: Final = 24
+CONFIG_WRITE_BACK: Final = 32
+
+# A request's header.
+TYPE_IN: Final = 0
+TYPE_OUT: Final = 1
+TYPE_FLUSH: Final = 4
+HEADER_TYPE: Final = 0
+HEADER_RESERVED: Final = 4
+HEADER_SECTOR: Final = 8
+HEADER_SIZE: Final = 16
+
+STATUS_OK: Final = 0
+STATUS_UNSUPPORTED: Final = 2
+STATUS_PENDING: Final = 0xFF  # what we put there; no device answers so
+
+QUEUE: Final = 0
+QUEUE_SIZE: Final = 128
+SLOT_SIZE: Final = 32  # QUEUE_SIZE of them are a frame
+SLOT_STATUS: Final = HEADER_SIZE
+
+_FRAMES_LIMIT: Final = 128  # in one request
+_SECTORS_LIMIT: Final = 1 << 53  # a disk's bytes fit 62 bits
+
+
+@final
+class VirtioDisk(BlockDevice):
+    """One disk. The transport has agreed on features."""
+
+    def __init__(self, transport: Transport, name: bytes, number: int) -> None:
+        super().__init__(name, number, min(transport.configuration_u64(CONFIG_CAPACITY), _SECTORS_LIMIT))
+        self._transport: Transport = transport
+        self._is_dead: bool = False
+        self._first_waiting: BlockRequest | None = None
+        self._last_waiting: BlockRequest | None = None
+        self._chain: Chain = Chain(self._configure())
+        # Made beforehand: an interrupt can't raise MemoryError.
+        self._message_broken: str = f"virtio {transport.name}: the disk breaks the rules and is switched off"
+        self._message_running: str = f"virtio {transport.name}: the disk does not stop"
+        self._message_resized: str = f"virtio {transport.name}: the disk changed its size"
+        transport.connect(_DiskEvents(self), 1)
+        queue = transport.make_queue(QUEUE, QUEUE_SIZE)
+        self._queue: SplitQueue = queue
+        self._slots: Window = frame_window(allocate_zeroed_frame())
+        self._in_flight: list[BlockRequest | None] = [None] * queue.size
+        if not transport.has(F_INDIRECT):
+            self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit the queue
+        transport.start()
+
+    def _configure(self) -> int:
+        """Read what the device says of itself; the longest buffer that it takes. Raises ENODEV if it is of no use."""
+        transport = self._transport
+        self.read_only = transport.has(F_READ_ONLY)
+        if transport.has(F_BLOCK_SIZE):
+            self.logical_block_size = transport.configuration_u32(CONFIG_BLOCK_SIZE)
+        size = self.logical_block_size
+        if size < SECTOR_SIZE or size > PAGE_SIZE or size & (size - 1) != 0:
+            raise Errno(ENODEV)
+        self.physical_block_size = size
+        if transport.has(F_TOPOLOGY):
+            self.physical_block_size = size << min(transport.configuration_u8(CONFIG_PHYSICAL_EXPONENT), 16)
+        if transport.has(F_FLUSH):
+            self.has_volatile_cache = True
+            if transport.has(F_CONFIG_WCE):
+                self.has_volatile_cache = transport.configuration_u8(CONFIG_WRITE_BACK) != 0
+        if transport.has(F_SEG_MAX):
+            self.largest_transfer = max(1, min(transport.configuration_u32(CONFIG_SEG_MAX), _FRAMES_LIMIT))
+        else:
+            self.largest_transfer = 1
+        if not transport.has(F_SIZE_MAX):
+            return _FRAMES_LIMIT * PAGE_SIZE
+        limit = transport.configuration_u32(CONFIG_SIZE_MAX)
+        if limit < PAGE_SIZE:
+            raise Errno(ENODEV)
+        return limit
+
+    # Requests ------------------------------------------------------------------------------------------------------
+
+    def submit(self, request: BlockRequest) -> None:
+        request.next = None
+        if request.operation == Operation.FLUSH and not self._transport.has(F_FLUSH):
+            request.finish(0)  # what is written is on the disk
+        elif self._is_dead or not self._is_sound(request):
+            request.finish(EIO)
+        elif self._first_waiting is not None or not self._begin(request):
+            self._wait_for_room(request)
+        elif self._queue.publish():
+            self._transport.notify(QUEUE)
+
+    def _is_sound(self, request: BlockRequest) -> bool:
+        """Whether there are as many bytes of frames as the request wants to move, and the device takes them at once."""
+        if request.operation == Operation.FLUSH:
+            return True
+        count = len(request.frames)
+        room = (count << PAGE_SHIFT) - request.offset
+        return count <= self.largest_transfer and 0 < request.length <= room and 0 <= request.offset < PAGE_SIZE
+
+    def _begin(self, request: BlockRequest) -> bool:
+        """Put a request on the queue; False if there is no room now."""
+        head = self._queue.next_head()
+        if self._queue.free_count == 0:
+            return False
+        operation = request.operation
+        slot = head * SLOT_SIZE
+        slots = self._slots
+        kind = TYPE_IN
+        if operation == Operation.WRITE:
+            kind = TYPE_OUT
+        elif operation == Operation.FLUSH:
+            kind = TYPE_FLUSH
+        slots.store_u32(slot + HEADER_TYPE, kind)
+        slots.store_u32(slot + HEADER_RESERVED, 0)
+        slots.store_i64(slot + HEADER_SECTOR, request.sector if operation != Operation.FLUSH else 0)
+        slots.store_u8(slot + SLOT_STATUS, STATUS_PENDING)
+        chain = self._chain
+        chain.clear()
+        chain.add(slots.physical + slot, HEADER_SIZE, False)
+        if operation != Operation.FLUSH:
+            offset = request.offset
+            remaining = request.length
+            for frame in request.frames:
+                size = min(PAGE_SIZE - offset, remaining)
+                if size > 0:
+                    chain.add((frame << PAGE_SHIFT) + offset, size, operation == Operation.READ)
+                remaining -= size
+                offset = 0
+        chain.add(slots.physical + slot + SLOT_STATUS, 1, True)
+        if self._queue.add(chain) == NOTHING:
+            return False
+        self._in_flight[head] = request
+        return True
+
+    def _wait_for_room(self, request: BlockRequest) -> None:
+        if self._queue.in_flight_count() == 0:
+            request.finish(ENOMEM)  # the queue is empty: it is the indirect table that can't be had
+            return
+        last = self._last_waiting
+        if last is None:
+            self._first_waiting = request
+        else:
+            last.next = request
+        self._last_waiting = request
+
+    def _take_waiting(self) -> BlockRequest | None:
+        request = self._first_waiting
+        if request is not None:
+            self._first_waiting = request.next
+            if request.next is None:
+                self._last_waiting = None
+            request.next = None
+        return request
+
+    # What the device says -------------------------------------------------------------------------------------------
+
+    def take_finished(self) -> None:
+        """Finish what the device is done with, and begin what waits for room."""
+        if self._is_dead:
+            return
+        queue = self._queue
+        while True:
+            head = queue.take()
+            while head != NOTHING:
+                self._finish(head)
+                head = queue.take()
+            if queue.is_broken:
+                self._die()
+                return
+            if queue.request_interrupt():
+                break
+        self._begin_waiting()
+
+    def _finish(self, head: int) -> None:
+        request = self._in_flight[head]
+        self._in_flight[head] = None
+        status = self._slots.load_u8(head * SLOT_SIZE + SLOT_STATUS)
+        if status > STATUS_UNSUPPORTED:
+            self._queue.is_broken = True
+        if request is not None:
+            request.finish(0 if status == STATUS_OK else EIO)
+
+    def _begin_waiting(self) -> None:
+        while True:
+            request = self._first_waiting
+            if request is None or not self._begin(request):
+                break
+            self._take_waiting()
+        if self._queue.publish():
+            self._transport.notify(QUEUE)
+
+    def _die(self) -> None:
+        """The device is broken: stop it, and let everything end with EIO."""
+        self._is_dead = True
+        log.error(self._message_broken)
+        try:
+            self._transport.reset()
+        except Errno:
+            log.error(self._message_running)
+        for head in range(len(self._in_flight)):
+            request = self._in_flight[head]
+            self._in_flight[head] = None
+            if request is not None:
+                request.finish(EIO)
+        waiting = self._take_waiting()
+        while waiting is not None:
+            waiting.finish(EIO)
+            waiting = self._take_waiting()
+
+    def read_capacity(self) -> None:
+        """The disk may have been made larger or smaller."""
+        sectors = min(self._transport.configuration_u64(CONFIG_CAPACITY), _SECTORS_LIMIT)
+        if sectors != self.sectors:
+            log.info(self._message_resized)
+            self.sectors = sectors
+
+
+@final
+class _DiskEvents(DeviceEvents):
+    """The interrupts of one disk."""
+
+    def __init__(self, disk: VirtioDisk) -> None:
+        self.disk: VirtioDisk = disk
+
+    def queue_used(self, queue: int) -> None:
+        self.disk.take_finished()
+
+    def configuration_changed(self) -> None:
+        self.disk.read_capacity()
+
+
+_disk_count: int = 0
+
+
+def start(transport: Transport) -> None:
+    """Bring a disk up and enter it. Raises Errno if it is of no use, MemoryError."""
+    global _disk_count
+    if _disk_count == DISK_LIMIT:
+        raise Errno(ENOSPC)
+    transport.negotiate(WANTED)
+    name = f"vd{chr(97 + _disk_count)}"
+    disk = VirtioDisk(transport, name.encode(), MAJOR << 8 | _disk_count * MINORS)
+    BLOCK_DEVICES[disk.number] = disk
+    _disk_count += 1
+    kind = ", read-only" if disk.read_only else ""
+    log.info(f"virtio {transport.name}: disk {name}, {disk.sectors} sectors{kind}")
