@@ -77,7 +77,7 @@ class VirtioDisk(BlockDevice):
         self._is_dead: bool = False
         self._first_waiting: BlockRequest | None = None
         self._last_waiting: BlockRequest | None = None
-        self._chain: Chain = Chain(self._configure())
+        self._chain: Chain = Chain(_FRAMES_LIMIT + 2, self._configure())
         # Made beforehand: an interrupt can't raise MemoryError.
         self._message_broken: str = f"virtio {transport.name}: the disk breaks the rules and is switched off"
         self._message_running: str = f"virtio {transport.name}: the disk does not stop"

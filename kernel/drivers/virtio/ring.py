@@ -49,33 +49,35 @@ NOTHING: Final = -1
 
 @final
 class Chain:
-    """Buffers on their way to the device. Made once and used again for each request."""
+    """Buffers on their way to the device. Made once, for `capacity` buffers of at most `buffer_limit` bytes, and used
+    again for each request.
+    """
 
-    def __init__(self, buffer_limit: int) -> None:
-        self.addresses: list[int] = []
-        self.lengths: list[int] = []
+    def __init__(self, capacity: int, buffer_limit: int) -> None:
+        self.addresses: list[int] = [0] * capacity
+        self.lengths: list[int] = [0] * capacity
+        self.count: int = 0
         self.readable: int = 0  # the first so many are read by the device, the others written
-        self._buffer_limit: int = buffer_limit  # the longest single buffer, in bytes
+        self._buffer_limit: int = buffer_limit
 
     def clear(self) -> None:
-        self.addresses.clear()
-        self.lengths.clear()
+        self.count = 0
         self.readable = 0
 
     def add(self, address: int, length: int, device_writes: bool) -> None:
         """One more buffer, at a physical address. Joined with the one before where both lie in a row. What the device
         reads comes first.
         """
-        count = len(self.addresses)
-        last = count - 1
-        same_way = count > 0 and device_writes == (count > self.readable)
-        if same_way and self.addresses[last] + self.lengths[last] == address:
-            if self.lengths[last] + length <= self._buffer_limit:
-                self.lengths[last] += length
+        count = self.count
+        if count > 0 and device_writes == (count > self.readable):
+            joined = self.lengths[count - 1] + length
+            if self.addresses[count - 1] + self.lengths[count - 1] == address and joined <= self._buffer_limit:
+                self.lengths[count - 1] = joined
                 return
         assert device_writes or self.readable == count
-        self.addresses.append(address)
-        self.lengths.append(length)
+        self.addresses[count] = address
+        self.lengths[count] = length
+        self.count = count + 1
         if not device_writes:
             self.readable += 1
 
@@ -137,7 +139,7 @@ class SplitQueue:
 
     def add(self, chain: Chain) -> int:
         """Make a chain available, once it is published; its head, or NOTHING when there is no room for it now."""
-        count = len(chain.addresses)
+        count = chain.count
         if count == 1:
             return self.add_buffer(chain.addresses[0], chain.lengths[0], chain.readable == 0)
         head = self._free_head
@@ -257,4 +259,4 @@ class SplitQueue:
 def _flags(chain: Chain, index: int) -> int:
     """A descriptor's flags: all but the last go on."""
     flags = F_WRITE if index >= chain.readable else 0
-    return flags | F_NEXT if index + 1 < len(chain.addresses) else flags
+    return flags | F_NEXT if index + 1 < chain.count else flags
