@@ -4,9 +4,9 @@ Context: boot.
 """
 
 from kernel.drivers import pci
-from kernel.drivers.virtio import blk, pci_transport
+from kernel.drivers.virtio import blk, net, pci_transport
 from kernel.drivers.virtio.pci_transport import PciTransport
-from kernel.drivers.virtio.transport import DEVICE_BLOCK, Transport
+from kernel.drivers.virtio.transport import DEVICE_BLOCK, DEVICE_NETWORK, Transport
 from kernel.lang import Errno
 from kernel.lib import log
 
@@ -16,7 +16,7 @@ def start() -> None:
     for device in pci.scan():
         log.debug(f"PCI {device.name()}: {device.vendor:04x}:{device.device:04x}, class {device.class_code:06x}")
         kind = pci_transport.device_type(device)
-        if kind == DEVICE_BLOCK:
+        if kind == DEVICE_BLOCK or kind == DEVICE_NETWORK:
             try:
                 _start_device(PciTransport(device))
             except Errno as error:
@@ -27,3 +27,5 @@ def _start_device(transport: Transport) -> None:
     """Raises Errno, MemoryError."""
     if transport.device_type == DEVICE_BLOCK:
         blk.start(transport)
+    elif transport.device_type == DEVICE_NETWORK:
+        net.start(transport)

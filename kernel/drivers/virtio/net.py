@@ -1,0 +1,436 @@
+"""virtio-net: a network card, registered as eth0, eth1, ….
+
+Receiving: the device always has buffers of its whole queue, each the storage of a packet. A frame that fills much of
+one goes up the stack as it is, and a fresh buffer takes its place; short frames, and those that the device spread over
+several buffers, are copied and their buffers used again at once. So memory is bounded, and a frame that finds none is
+dropped while its buffer goes on.
+
+An interrupt only stops further ones and schedules the network thread, which polls: it takes what there is, a share at
+a time, and asks for an interrupt when it finds nothing more. Under load there are no interrupts.
+
+Sending: the packet and the virtio header in front of it are one buffer. When the queue is full, packets wait in a
+backlog; the device is then asked for one interrupt when half of the queue is free.
+
+Checksums and the cutting of TCP into segments are left to the device where it offers that, in both directions.
+The control queue is not used: without it a device passes on everything, and no filter need be set.
+
+Context: interrupts, and the network thread. Nothing sleeps.
+Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.1 (network device).
+"""
+
+from typing import Final
+
+from kernel.drivers.virtio.ring import NOTHING, SplitQueue
+from kernel.drivers.virtio.transport import RING_FEATURES, DeviceEvents, Transport
+from kernel.drivers.window import bus_address
+from kernel.lang import Errno, deque, final, span_of
+from kernel.lib import log, random
+from kernel.net.device import (
+    ARPHRD_ETHER,
+    IFF_BROADCAST,
+    IFF_MULTICAST,
+    OFFLOAD_CHECKSUM,
+    OFFLOAD_TCP4,
+    OFFLOAD_TCP6,
+    NetworkDevice,
+    register_device,
+    set_carrier,
+)
+from kernel.net.link import ETHERNET_HEADER, ETHERTYPE_IP6, receive
+from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
+from kernel.net.thread import Work, schedule_work
+
+F_CHECKSUM: Final = 1 << 0
+F_GUEST_CHECKSUM: Final = 1 << 1
+F_MTU: Final = 1 << 3
+F_MAC: Final = 1 << 5
+F_GUEST_TSO4: Final = 1 << 7
+F_GUEST_TSO6: Final = 1 << 8
+F_HOST_TSO4: Final = 1 << 11
+F_HOST_TSO6: Final = 1 << 12
+F_MERGEABLE: Final = 1 << 15
+F_STATUS: Final = 1 << 16
+# Frames larger than a buffer come only when the device may spread them.
+LARGE_RECEIVE: Final = F_GUEST_TSO4 | F_GUEST_TSO6
+WANTED: Final = (
+    F_CHECKSUM | F_GUEST_CHECKSUM | F_MTU | F_MAC | F_HOST_TSO4 | F_HOST_TSO6 | F_MERGEABLE | F_STATUS | RING_FEATURES
+)
+
+# The device's configuration.
+CONFIG_MAC: Final = 0
+CONFIG_STATUS: Final = 6
+CONFIG_MTU: Final = 10
+STATUS_LINK_UP: Final = 1
+
+# The header in front of every frame.
+HEADER_SIZE: Final = 12
+HEADER_FLAGS: Final = 0
+HEADER_GSO_TYPE: Final = 1
+HEADER_LENGTH: Final = 2
+HEADER_GSO_SIZE: Final = 4
+HEADER_CHECKSUM_START: Final = 6
+HEADER_CHECKSUM_OFFSET: Final = 8
+HEADER_BUFFERS: Final = 10
+NEEDS_CHECKSUM: Final = 1
+DATA_VALID: Final = 2
+GSO_TCP4: Final = 1
+GSO_TCP6: Final = 4
+GSO_ECN: Final = 0x80
+
+RECEIVE_QUEUE: Final = 0
+TRANSMIT_QUEUE: Final = 1
+QUEUE_SIZE: Final = 256
+
+DEFAULT_MTU: Final = 1500
+SMALLEST_MTU: Final = 68  # RFC 791
+_VLAN_TAG: Final = 4
+
+# A receive buffer: two bytes that make the IP header lie on a word's boundary, the virtio header, the frame.
+BUFFER_START: Final = 2
+FRAME_START: Final = BUFFER_START + HEADER_SIZE
+COPY_LIMIT: Final = 256  # frames up to this are copied, so that they do not hold a whole buffer
+LARGEST_FRAME: Final = 65_535 + ETHERNET_HEADER + _VLAN_TAG
+POLL_SHARE: Final = 64  # frames taken in one turn of the network thread
+BACKLOG_LIMIT: Final = 1000
+
+
+@final
+class VirtioNetworkDevice(NetworkDevice):
+    """One card. The transport has agreed on features."""
+
+    def __init__(self, transport: Transport, address: bytes, mtu: int) -> None:
+        super().__init__(b"eth%d", ARPHRD_ETHER, address, mtu)
+        self.flags = IFF_BROADCAST | IFF_MULTICAST
+        self._transport: Transport = transport
+        self._is_dead: bool = False
+        self._link_may_differ: bool = False
+        if transport.has(F_CHECKSUM):
+            self.offload |= OFFLOAD_CHECKSUM
+            if transport.has(F_HOST_TSO4):
+                self.offload |= OFFLOAD_TCP4
+            if transport.has(F_HOST_TSO6):
+                self.offload |= OFFLOAD_TCP6
+        self._buffer_size: int = HEADER_SIZE + ETHERNET_HEADER + _VLAN_TAG + DEFAULT_MTU
+        if not transport.has(F_MERGEABLE):
+            self._buffer_size += max(0, mtu - DEFAULT_MTU)
+        self._work: PollWork = PollWork(self)
+        transport.connect(_CardEvents(self._work), 2)
+        self._receiving: SplitQueue = transport.make_queue(RECEIVE_QUEUE, QUEUE_SIZE)
+        self._sending: SplitQueue = transport.make_queue(TRANSMIT_QUEUE, QUEUE_SIZE)
+        self._buffers: list[Packet | None] = [None] * self._receiving.size
+        self._sent: list[Packet | None] = [None] * self._sending.size
+        self._backlog: deque[Packet] = deque()
+        transport.start()
+        self.has_carrier = self._link_is_up()
+
+    def _link_is_up(self) -> bool:
+        if not self._transport.has(F_STATUS):
+            return True
+        return self._transport.configuration_u16(CONFIG_STATUS) & STATUS_LINK_UP != 0
+
+    # Receiving -------------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        """Give the device all the buffers that it has room for. With some of them it works too."""
+        try:
+            while self._receiving.free_count > 0:
+                self._give_buffer(self._fresh_buffer())
+        except MemoryError:
+            log.warn("virtio-net: not enough memory for all receive buffers")
+        self._publish_buffers()
+        schedule_work(self._work)
+
+    def _fresh_buffer(self) -> Packet:
+        """Raises MemoryError."""
+        return Packet(self._buffer_size - HEADER_SIZE, FRAME_START)
+
+    def _give_buffer(self, packet: Packet) -> None:
+        """Let the device fill a buffer, for which there is room."""
+        storage = span_of(packet.storage)
+        head = self._receiving.add_buffer(bus_address(storage[BUFFER_START:]), self._buffer_size, True)
+        assert head != NOTHING
+        self._buffers[head] = packet
+
+    def _publish_buffers(self) -> None:
+        if self._receiving.publish():
+            self._transport.notify(RECEIVE_QUEUE)
+
+    def stop_receive_interrupts(self) -> None:
+        """The thread polls from now on."""
+        self._receiving.suppress_interrupts()
+
+    def look_at_link(self) -> None:
+        """The next poll asks whether there is a carrier."""
+        self._link_may_differ = True
+
+    def poll(self) -> None:
+        """In the network thread: take a share of what was received, free what was sent, look at the link."""
+        if self._is_dead:
+            return
+        has_more = self._receive_share()
+        self._free_sent()
+        self._send_backlog()
+        if self._link_may_differ:
+            self._link_may_differ = False
+            set_carrier(self, self._link_is_up())
+        if self._receiving.is_broken or self._sending.is_broken:
+            self._die()
+        elif has_more:
+            schedule_work(self._work)
+
+    def _receive_share(self) -> bool:
+        """Whether there is more to receive. If not, an interrupt will tell of it."""
+        queue = self._receiving
+        for _ in range(POLL_SHARE):
+            head = queue.take()
+            if head == NOTHING:
+                self._publish_buffers()
+                if queue.is_broken or queue.request_interrupt():
+                    return False
+                continue
+            packet = self._receive(head)
+            if packet is not None:
+                packet.device = self
+                receive(packet)
+        self._publish_buffers()
+        return True
+
+    def _receive(self, head: int) -> Packet | None:
+        """The frame that begins in a used buffer; None if it is unfit, or there is no memory for it."""
+        buffer = self._take_buffer(head)
+        if buffer is None:
+            return None
+        header = span_of(buffer.storage)[BUFFER_START:FRAME_START]
+        size = self._receiving.used_length - HEADER_SIZE
+        more = header.load_u16(HEADER_BUFFERS) - 1 if self._transport.has(F_MERGEABLE) else 0
+        if size < ETHERNET_HEADER or size > self._buffer_size - HEADER_SIZE:
+            self.received_errors += 1
+            self._give_buffer(buffer)
+            self._skip(more)
+            return None
+        packet: Packet | None = None
+        try:
+            if more > 0:
+                packet = self._gather(buffer, size, more)
+            elif size <= COPY_LIMIT:
+                packet = Packet(size)
+                packet.put(size).copy_from(span_of(buffer.storage)[FRAME_START : FRAME_START + size])
+            else:
+                replacement = self._fresh_buffer()
+                buffer.put(size)
+                self._note_offload(buffer, buffer)
+                self._give_buffer(replacement)
+                return buffer
+        except MemoryError:
+            self.received_dropped += 1
+        if packet is not None:
+            self._note_offload(buffer, packet)
+        self._give_buffer(buffer)
+        return packet
+
+    def _take_buffer(self, head: int) -> Packet | None:
+        buffer = self._buffers[head]
+        self._buffers[head] = None
+        return buffer
+
+    def _gather(self, first: Packet, size: int, more: int) -> Packet | None:
+        """A frame that the device spread over several buffers, in one piece. Raises MemoryError."""
+        try:
+            packet = Packet(min(size + more * self._buffer_size, LARGEST_FRAME))
+        except MemoryError:
+            self._skip(more)
+            raise
+        packet.put(size).copy_from(span_of(first.storage)[FRAME_START : FRAME_START + size])
+        for done in range(more):
+            head = self._receiving.take()
+            buffer = self._take_buffer(head) if head != NOTHING else None
+            if buffer is None:  # it promised more buffers than it used
+                self._receiving.is_broken = True
+                return None
+            length = self._receiving.used_length
+            if length > self._buffer_size or length > packet.tailroom():
+                self.received_errors += 1
+                self._give_buffer(buffer)
+                self._skip(more - done - 1)
+                return None
+            packet.put(length).copy_from(span_of(buffer.storage)[BUFFER_START : BUFFER_START + length])
+            self._give_buffer(buffer)
+        return packet
+
+    def _skip(self, count: int) -> None:
+        """Give the further buffers of a frame back that is not wanted."""
+        for _ in range(count):
+            head = self._receiving.take()
+            buffer = self._take_buffer(head) if head != NOTHING else None
+            if buffer is None:
+                self._receiving.is_broken = True
+                return
+            self._give_buffer(buffer)
+
+    def _note_offload(self, buffer: Packet, packet: Packet) -> None:
+        """What the header says of the checksum and of the segments that a frame was made of. A checksum that is still
+        partial comes from the same host: nothing can have changed the data.
+        """
+        header = span_of(buffer.storage)[BUFFER_START:FRAME_START]
+        if header[HEADER_FLAGS] & (NEEDS_CHECKSUM | DATA_VALID) != 0 and self._transport.has(F_GUEST_CHECKSUM):
+            packet.checksum = CHECKSUM_VERIFIED
+        kind = header[HEADER_GSO_TYPE] & ~GSO_ECN
+        if kind == GSO_TCP4 or kind == GSO_TCP6:
+            packet.segment_size = header.load_u16(HEADER_GSO_SIZE)
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def transmit(self, packet: Packet) -> bool:
+        if self._is_dead or len(packet) < ETHERNET_HEADER:
+            return False
+        self._free_sent()
+        if len(self._backlog) > 0 or self._sending.free_count == 0:
+            return self._append_to_backlog(packet)
+        if not self._put(packet):
+            return False
+        if self._sending.publish():
+            self._transport.notify(TRANSMIT_QUEUE)
+        return True
+
+    def _append_to_backlog(self, packet: Packet) -> bool:
+        if len(self._backlog) >= BACKLOG_LIMIT:
+            return False
+        try:
+            self._backlog.append(packet)
+        except MemoryError:
+            return False
+        self._await_room()
+        return True
+
+    def _await_room(self) -> None:
+        """Have the network thread go on when half of the queue is free."""
+        if not self._sending.request_interrupt(max(1, self._sending.in_flight_count() // 2)):
+            schedule_work(self._work)
+
+    def _put(self, packet: Packet) -> bool:
+        """Put a packet on the queue, where there is room. The header is written in front of it. False: it can't be
+        sent.
+        """
+        if packet.start < HEADER_SIZE:
+            try:
+                roomy = Packet(len(packet))
+            except MemoryError:
+                return False
+            roomy.put(len(packet)).copy_from(packet.span())
+            roomy.checksum = packet.checksum
+            roomy.checksum_start = packet.checksum_start - packet.start + roomy.start
+            roomy.checksum_offset = packet.checksum_offset
+            roomy.segment_size = packet.segment_size
+            packet = roomy
+        start = packet.start - HEADER_SIZE
+        header = span_of(packet.storage)[start : packet.start]
+        header.fill(0)
+        if packet.checksum == CHECKSUM_PARTIAL:
+            header[HEADER_FLAGS] = NEEDS_CHECKSUM
+            checksum_start = packet.checksum_start - packet.start
+            header.store_u16(HEADER_CHECKSUM_START, checksum_start)
+            header.store_u16(HEADER_CHECKSUM_OFFSET, packet.checksum_offset)
+            if packet.segment_size != 0:
+                frame = packet.span()
+                header[HEADER_GSO_TYPE] = GSO_TCP6 if frame.load_be16(12) == ETHERTYPE_IP6 else GSO_TCP4
+                tcp_header = (frame[checksum_start + 12] >> 4) * 4
+                header.store_u16(HEADER_LENGTH, checksum_start + tcp_header)
+                header.store_u16(HEADER_GSO_SIZE, packet.segment_size)
+        data = span_of(packet.storage)[start : packet.end]
+        head = self._sending.add_buffer(bus_address(data), len(data), False)
+        assert head != NOTHING
+        self._sent[head] = packet
+        return True
+
+    def _free_sent(self) -> None:
+        """Let go of the packets that the device has sent."""
+        while True:
+            head = self._sending.take()
+            if head == NOTHING:
+                break
+            self._sent[head] = None
+        if self._sending.is_broken:
+            schedule_work(self._work)
+
+    def _send_backlog(self) -> None:
+        while len(self._backlog) > 0 and self._sending.free_count > 0:
+            if not self._put(self._backlog.popleft()):
+                self.sent_dropped += 1
+        if self._sending.publish():
+            self._transport.notify(TRANSMIT_QUEUE)
+        if len(self._backlog) > 0:
+            self._await_room()
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    def _die(self) -> None:
+        """The device is broken: stop it. The interface stays, without a carrier."""
+        self._is_dead = True
+        set_carrier(self, False)
+        log.error("virtio-net: the network card breaks the rules and is switched off")
+        try:
+            self._transport.reset()
+        except Errno:
+            log.error("virtio-net: it does not stop")
+            return  # it may still use the buffers
+        for i in range(len(self._buffers)):
+            self._buffers[i] = None
+        for i in range(len(self._sent)):
+            self._sent[i] = None
+        self._backlog.clear()
+
+
+@final
+class PollWork(Work):
+    """A card's turn in the network thread."""
+
+    def __init__(self, device: VirtioNetworkDevice) -> None:
+        super().__init__()
+        self.device: VirtioNetworkDevice = device
+
+    def run(self, now_ns: int) -> None:
+        self.device.poll()
+
+
+@final
+class _CardEvents(DeviceEvents):
+    """The interrupts of one card."""
+
+    def __init__(self, work: PollWork) -> None:
+        self.work: PollWork = work
+
+    def queue_used(self, queue: int) -> None:
+        if queue == RECEIVE_QUEUE:
+            self.work.device.stop_receive_interrupts()
+        schedule_work(self.work)
+
+    def configuration_changed(self) -> None:
+        self.work.device.look_at_link()
+        schedule_work(self.work)
+
+
+def start(transport: Transport) -> None:
+    """Bring a card up and register it. Raises Errno if it is of no use, MemoryError."""
+    transport.negotiate(WANTED | LARGE_RECEIVE)
+    if transport.has(LARGE_RECEIVE) and not (transport.has(F_MERGEABLE) and transport.has(F_GUEST_CHECKSUM)):
+        transport.negotiate(WANTED)
+    mtu = DEFAULT_MTU
+    if transport.has(F_MTU):
+        told = transport.configuration_u16(CONFIG_MTU)
+        mtu = told if told >= SMALLEST_MTU else DEFAULT_MTU
+    device = VirtioNetworkDevice(transport, _address(transport), mtu)
+    register_device(device)
+    log.info(f"virtio {transport.name}: network card {device.name.decode()}, MTU {mtu}")
+
+
+def _address(transport: Transport) -> bytes:
+    """The card's own address; a random one, locally administered, where it has none or a group's."""
+    address = bytearray(6)
+    if transport.has(F_MAC):
+        for i in range(6):
+            address[i] = transport.configuration_u8(CONFIG_MAC + i)
+        if address[0] & 1 == 0:
+            return bytes(address)
+    random.fill(span_of(address))
+    address[0] = address[0] & 0xFC | 2
+    return bytes(address)
