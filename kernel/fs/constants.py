@@ -189,6 +189,7 @@ PIPEFS_MAGIC: Final = 0x50495045
 ANON_INODE_FS_MAGIC: Final = 0x09041934
 SOCKFS_MAGIC: Final = 0x534F434B
 DEVPTS_SUPER_MAGIC: Final = 0x1CD1
+EXT2_SUPER_MAGIC: Final = 0xEF53
 
 
 def device_number(major: int, minor: int) -> int:

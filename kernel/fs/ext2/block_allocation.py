@@ -1,0 +1,124 @@
+"""Allocating and freeing blocks.
+
+A file's blocks shall follow one another, so a request has a goal, the block after the file's last one. From there the
+search goes to the nearest free block of the goal's group, then to a run of eight free ones, then to the other groups.
+
+Context: sleeps while a bitmap is read; a bit is found and set without a sleep in between.
+"""
+
+from typing import Final
+
+from kernel.fs.ext2 import bitmap
+from kernel.fs.ext2.store import Block
+from kernel.fs.ext2.volume import Volume
+from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
+
+_NEAR: Final = 64  # blocks behind the goal that are as good as the goal
+
+
+def blocks_available(volume: Volume, privileged: bool) -> int:
+    """How many blocks the caller may still take: some are reserved for root."""
+    free = volume.free_blocks
+    return free if privileged else max(0, free - volume.reserved_blocks)
+
+
+def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> tuple[int, int]:
+    """Take a run of at least one and at most `want` blocks, near `goal` (any number): the first one and the count.
+
+    Raises ENOSPC, EROFS, EIO, EUCLEAN.
+    """
+    if volume.read_only:
+        raise Errno(EROFS)
+    geometry = volume.geometry
+    want = min(want, blocks_available(volume, privileged))
+    if want <= 0:
+        raise Errno(ENOSPC)
+    if not geometry.is_block(goal):
+        goal = geometry.first_data_block + 1
+    first_group = geometry.group_of_block(goal)
+    for step in range(geometry.group_count + 1):
+        # The first group comes again at the end, for what lies in front of the goal.
+        group = (first_group + step) % geometry.group_count
+        if volume.descriptor(group).free_blocks_count == 0:
+            continue
+        start = goal - geometry.first_block_of_group(group) if step == 0 else 0
+        with volume.blocks.block(volume.block_bitmap(group)) as block:
+            bits = block.span()
+            end = geometry.blocks_in_group(group)
+            index = _search(bits, start, end)
+            if index == bitmap.NONE:
+                continue
+            count = bitmap.clear_run(bits, index, end, want)
+            first = geometry.first_block_of_group(group) + index
+            for each in range(index, index + count):
+                bitmap.set_bit(bits, each)
+            block.mark_dirty()
+            if _meets_system_block(volume, group, first, count):
+                raise volume.damaged(f"blocks from {first} on hold metadata but are marked as free")
+            _count_blocks(volume, group, -count)
+            return first, count
+    raise Errno(ENOSPC)
+
+
+def _search(bits: Span[u8], start: int, end: int) -> int:
+    near = bitmap.find_clear_bit(bits, start, min(start + _NEAR, end))
+    if near != bitmap.NONE:
+        return near
+    whole = bitmap.find_clear_byte(bits, start, end)
+    if whole != bitmap.NONE:
+        return whole
+    return bitmap.find_clear_bit(bits, start, end)
+
+
+def _meets_system_block(volume: Volume, group: int, first: int, count: int) -> bool:
+    geometry = volume.geometry
+    end = first + count
+    if first < geometry.first_block_of_group(group) + geometry.blocks_in_front(group):
+        return True
+    descriptor = volume.descriptor(group)
+    if first <= descriptor.block_bitmap < end or first <= descriptor.inode_bitmap < end:
+        return True
+    return first < descriptor.inode_table + geometry.inode_table_blocks and descriptor.inode_table < end
+
+
+def _count_blocks(volume: Volume, group: int, change: int) -> None:
+    """Change the counts of free blocks, which a damaged disk may have got wrong, within their limits."""
+    descriptor = volume.descriptor(group)
+    count = descriptor.free_blocks_count + change
+    descriptor.free_blocks_count = max(0, min(count, volume.geometry.blocks_in_group(group)))
+    volume.descriptor_block(group).mark_dirty()
+    volume.free_blocks = max(0, volume.free_blocks + change)
+
+
+def free_blocks(volume: Volume, first: int, count: int) -> None:
+    """Give a run of blocks back; what the block cache has of them was forgotten.
+
+    Raises EUCLEAN if they cannot have been in use by a file; some are free then.
+    """
+    geometry = volume.geometry
+    while count > 0:
+        if not geometry.is_block(first):
+            raise volume.damaged(f"a file has block {first}, which does not exist")
+        group = geometry.group_of_block(first)
+        index = first - geometry.first_block_of_group(group)
+        part = min(count, geometry.blocks_in_group(group) - index)
+        if _meets_system_block(volume, group, first, part):
+            raise volume.damaged(f"a file has block {first}, which holds metadata")
+        with volume.blocks.block(volume.block_bitmap(group)) as block:
+            freed = _clear_bits(block, index, part)
+        _count_blocks(volume, group, freed)
+        if freed != part:
+            raise volume.damaged(f"block {first + freed} is freed twice")
+        first += part
+        count -= part
+
+
+def _clear_bits(block: Block, index: int, count: int) -> int:
+    """Clear bits up to the first one that is clear already; how many that were."""
+    bits = block.span()
+    done = 0
+    while done < count and bitmap.test_bit(bits, index + done):
+        bitmap.clear_bit(bits, index + done)
+        done += 1
+    block.mark_dirty()
+    return done

@@ -1,0 +1,285 @@
+"""Where a file's blocks are: the direct, indirect, double and triple indirect pointers of an inode.
+
+A pointer of 0 is a hole. Every other pointer is checked before it is used; the depth of the tree bounds what a damaged
+one can make us do, and a block that is met a second time while a tree is freed ends the freeing.
+
+Locking: `lock` keeps the tree in one piece across the sleeps in which its blocks are read. Context: sleeps.
+"""
+
+from typing import Final, Literal
+
+from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks
+from kernel.fs.ext2.layout import DIRECT_BLOCKS
+from kernel.fs.ext2.store import Block
+from kernel.fs.ext2.volume import Volume
+from kernel.lang import EFBIG, Array, Errno, u32
+from kernel.sched import Mutex
+
+HOLE: Final = 0
+_POINTER_SHIFT: Final = 2  # four bytes each
+_TREE_DEPTH: Final = 3
+
+
+class BlockMap:
+    """The pointers of one inode."""
+
+    pointers: Array[u32, Literal[15]]
+
+    def __init__(self, volume: Volume, ino: int) -> None:
+        self.volume: Volume = volume
+        self.ino: int = ino
+        self.lock: Mutex = Mutex()
+        self.sectors: int = 0  # of 512 bytes that the file has, its indirect blocks included (i_blocks)
+        self.goal: int = 0  # where the next block should be
+        self.per_block_shift: int = volume.geometry.block_shift - _POINTER_SHIFT
+        self.holds_metadata: bool = False  # the file's blocks are in the block cache: a directory, a symbolic link
+        self.changed: bool = False  # pointers or sectors are not as on the disk
+
+    # ---- Places in the tree -----------------------------------------------------------------------------------
+
+    def block_limit(self) -> int:
+        """How many blocks the tree can name."""
+        shift = self.per_block_shift
+        return DIRECT_BLOCKS + (1 << shift) + (1 << 2 * shift) + (1 << 3 * shift)
+
+    def _depth_of(self, block: int) -> int:
+        """How many indirect blocks lie above a file's block: 0 to 3. Raises EFBIG behind the end."""
+        if block < DIRECT_BLOCKS:
+            return 0
+        rest = block - DIRECT_BLOCKS
+        for depth in range(1, _TREE_DEPTH + 1):
+            span = 1 << depth * self.per_block_shift
+            if rest < span:
+                return depth
+            rest -= span
+        raise Errno(EFBIG)
+
+    def _place_in_tree(self, block: int, depth: int) -> int:
+        """The number of a file's block among those that the tree of this depth names."""
+        rest = block - DIRECT_BLOCKS
+        for lower in range(1, depth):
+            rest -= 1 << lower * self.per_block_shift
+        return rest
+
+    def _checked(self, pointer: int) -> int:
+        if pointer != HOLE and not self.volume.is_file_block(pointer):
+            raise self.volume.damaged(f"inode {self.ino} has block {pointer}, which cannot be its own")
+        return pointer
+
+    # ---- Looking ----------------------------------------------------------------------------------------------
+
+    def find(self, block: int, want: int) -> tuple[int, int]:
+        """The disk's block behind a file's block, and how many follow one another from there, at most `want`.
+
+        For a hole: HOLE and its length as far as it is known. Raises EIO, EUCLEAN.
+        """
+        if block >= self.block_limit():
+            return HOLE, want
+        self.lock.acquire()
+        try:
+            return self._find(block, want)
+        finally:
+            self.lock.release()
+
+    def _find(self, block: int, want: int) -> tuple[int, int]:
+        depth = self._depth_of(block)
+        if depth == 0:
+            first = self._checked(self.pointers[block])
+            count = 1
+            while count < want and block + count < DIRECT_BLOCKS:
+                if self.pointers[block + count] != (first + count if first != HOLE else HOLE):
+                    break
+                count += 1
+            return first, count if self._is_run(first, count) else 1
+        place = self._place_in_tree(block, depth)
+        pointer = self._checked(self.pointers[DIRECT_BLOCKS + depth - 1])
+        level = depth
+        shift = self.per_block_shift
+        while True:
+            level -= 1
+            if pointer == HOLE:
+                size = 1 << (level + 1) * shift
+                return HOLE, min(want, size - (place & (size - 1)))
+            index = place >> level * shift & ((1 << shift) - 1)
+            with self.volume.blocks.block(pointer) as node:
+                if level == 0:
+                    return self._run_in(node, index, want)
+                pointer = self._checked(node.span().load_u32(index << _POINTER_SHIFT))
+
+    def _run_in(self, node: Block, index: int, want: int) -> tuple[int, int]:
+        """The run that begins with pointer `index` of an indirect block of the lowest level."""
+        words = node.span()
+        first = self._checked(words.load_u32(index << _POINTER_SHIFT))
+        limit = min(want, (1 << self.per_block_shift) - index)
+        count = 1
+        step = 0 if first == HOLE else 1
+        expected = first + step
+        while count < limit and words.load_u32((index + count) << _POINTER_SHIFT) == expected:
+            count += 1
+            expected += step
+        return first, count if self._is_run(first, count) else 1
+
+    def _is_run(self, first: int, count: int) -> bool:
+        """Whether all of a run may belong to a file. Its first block is known to."""
+        if first == HOLE or count == 1:
+            return True
+        volume = self.volume
+        for block in range(first + 1, first + count):
+            if not volume.is_file_block(block):
+                return False
+        return True
+
+    # ---- Filling holes ----------------------------------------------------------------------------------------
+
+    def fill(self, block: int, want: int, privileged: bool) -> tuple[int, int, bool]:
+        """Like `find`, but a hole gets blocks: the first one, how many follow one another, and whether they are new.
+
+        What new blocks hold is undefined. Raises ENOSPC, EFBIG, EROFS, EIO, EUCLEAN.
+        """
+        self.lock.acquire()
+        try:
+            first, count = self._find(block, want)
+            if first != HOLE:
+                return first, count, False
+            depth = self._depth_of(block)
+            if depth == 0:
+                first, count = self._allocate(count, privileged)
+                for index in range(count):
+                    self.pointers[block + index] = first + index
+                return first, count, True
+            first, count = self._fill_in_tree(block, depth, count, privileged)
+            return first, count, True
+        finally:
+            self.lock.release()
+
+    def _allocate(self, want: int, privileged: bool) -> tuple[int, int]:
+        """Take blocks near the last ones and count them as the file's."""
+        first, count = allocate_blocks(self.volume, self.goal, want, privileged)
+        self.goal = first + count
+        self.sectors += count << self.volume.geometry.block_shift - 9
+        self.changed = True
+        return first, count
+
+    def release(self, first: int, count: int, is_metadata: bool) -> None:
+        """Free blocks of the file. Dirty metadata must not be written over whatever comes after it."""
+        if is_metadata:
+            for number in range(first, first + count):
+                self.volume.blocks.forget(number)
+        free_blocks(self.volume, first, count)
+        self.sectors = max(0, self.sectors - (count << self.volume.geometry.block_shift - 9))
+        self.changed = True
+
+    def _fill_in_tree(self, block: int, depth: int, want: int, privileged: bool) -> tuple[int, int]:
+        """Put new blocks into a hole below an indirect pointer, with the indirect blocks that are missing."""
+        place = self._place_in_tree(block, depth)
+        shift = self.per_block_shift
+        root = DIRECT_BLOCKS + depth - 1
+        pointer = self.pointers[root]
+        if pointer == HOLE:
+            pointer = self._new_node(privileged)
+            self.pointers[root] = pointer
+        for level in range(depth - 1, 0, -1):
+            index = place >> level * shift & ((1 << shift) - 1)
+            with self.volume.blocks.block(pointer) as node:
+                pointer = self._checked(node.span().load_u32(index << _POINTER_SHIFT))
+                if pointer == HOLE:
+                    pointer = self._new_node(privileged)
+                    node.span().store_u32(index << _POINTER_SHIFT, pointer)
+                    node.mark_dirty()
+        index = place & ((1 << shift) - 1)
+        with self.volume.blocks.block(pointer) as leaf:
+            free = 1
+            limit = min(want, (1 << shift) - index)
+            words = leaf.span()
+            while free < limit and words.load_u32((index + free) << _POINTER_SHIFT) == HOLE:
+                free += 1
+            first, count = self._allocate(free, privileged)
+            for step in range(count):
+                words.store_u32((index + step) << _POINTER_SHIFT, first + step)
+            leaf.mark_dirty()
+            return first, count
+
+    def _new_node(self, privileged: bool) -> int:
+        """An indirect block full of holes. One that stays empty, because the disk is full, goes with the file."""
+        number, _ = self._allocate(1, privileged)
+        self.volume.blocks.fresh(number).release()
+        return number
+
+    # ---- Cutting ----------------------------------------------------------------------------------------------
+
+    def cut(self, first: int) -> None:
+        """Free all blocks of the file from `first` on. Raises EIO, EUCLEAN; what is damaged stays marked as in use."""
+        self.lock.acquire()
+        try:
+            self._cut(first)
+        finally:
+            self.lock.release()
+
+    def _cut(self, first: int) -> None:
+        self.goal = 0
+        self.changed = True
+        run = _Run(self)
+        for index in range(first, DIRECT_BLOCKS):
+            pointer = self.pointers[index]
+            self.pointers[index] = HOLE
+            if pointer != HOLE:
+                run.add(self._checked(pointer))
+        run.finish()
+        start = DIRECT_BLOCKS
+        for depth in range(1, _TREE_DEPTH + 1):
+            size = 1 << depth * self.per_block_shift
+            pointer = self.pointers[DIRECT_BLOCKS + depth - 1]
+            if pointer != HOLE and first < start + size:
+                keep = max(0, first - start)
+                if keep == 0:
+                    self.pointers[DIRECT_BLOCKS + depth - 1] = HOLE
+                self._cut_node(self._checked(pointer), depth - 1, keep)
+            start += size
+
+    def _cut_node(self, number: int, level: int, keep: int) -> None:
+        """Free what an indirect block names from place `keep` on, and the block itself if nothing is kept.
+
+        Recursive, but `level` falls from 2 at most to 0.
+        """
+        shift = self.per_block_shift
+        run = _Run(self)
+        with self.volume.blocks.block(number) as node:
+            first = keep >> level * shift
+            for index in range(first, 1 << shift):
+                pointer = node.span().load_u32(index << _POINTER_SHIFT)
+                if pointer == HOLE:
+                    continue
+                inner = keep - (first << level * shift) if index == first else 0
+                if inner == 0:
+                    node.span().store_u32(index << _POINTER_SHIFT, HOLE)
+                    node.mark_dirty()
+                if level == 0:
+                    run.add(self._checked(pointer))
+                else:
+                    self._cut_node(self._checked(pointer), level - 1, inner)
+            run.finish()
+        if keep == 0:
+            self.release(number, 1, True)
+
+
+class _Run:
+    """Blocks that follow one another, to be freed together."""
+
+    def __init__(self, owner: BlockMap) -> None:
+        self.owner: BlockMap = owner
+        self.first: int = 0
+        self.count: int = 0
+
+    def add(self, block: int) -> None:
+        if self.count > 0 and block == self.first + self.count:
+            self.count += 1
+            return
+        self.finish()
+        self.first = block
+        self.count = 1
+
+    def finish(self) -> None:
+        if self.count > 0:
+            self.owner.release(self.first, self.count, self.owner.holds_metadata)
+            self.count = 0
+

@@ -1,0 +1,429 @@
+"""Directories of ext2: names in records, records in blocks.
+
+The blocks are in the block cache. A directory never shrinks while it lives. Whoever changes one clears its mark of a
+hash tree (dir_index), which then is no longer true; e2fsck -D makes it anew.
+
+Positions for readdir are offsets in the directory, with 2 added: 0 and 1 belong to the dots, which the VFS shows. A
+position that lies inside a record, because records were joined since, leads to the next record.
+
+Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.constants import NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
+from kernel.fs.ext2 import records
+from kernel.fs.ext2.block_map import HOLE
+from kernel.fs.ext2.directory_blocks import check_directory_block
+from kernel.fs.ext2.inode import Ext2Inode
+from kernel.fs.ext2.instance import Ext2
+from kernel.fs.ext2.layout import (
+    FILE_TYPE_UNKNOWN,
+    FLAG_IMMUTABLE,
+    FLAG_INDEX,
+    LINK_LIMIT,
+)
+from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
+from kernel.fs.file import DirectorySink, File, InodeFile
+from kernel.fs.inode import Inode
+from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, EPERM, Errno
+from kernel.lib.credentials import Credentials
+
+if TYPE_CHECKING:
+    from kernel.cache import Block
+    from kernel.fs.path import Path
+
+_FIRST_POSITION: Final = 2
+# From a record's file type to what getdents(2) tells: unknown, regular, directory, character, block, FIFO, socket, link.
+_ENTRY_TYPES: Final = b"\x00\x08\x04\x02\x06\x01\x0c\x0a"
+# From a mode's type (in its upper four bits) to a record's file type.
+_FILE_TYPES: Final = b"\x00\x05\x03\x00\x02\x00\x04\x00\x01\x00\x07\x00\x06\x00\x00\x00"
+
+
+class Ext2Directory(Ext2Inode):
+    """A directory."""
+
+    def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
+        super().__init__(ext2, ino, mode)
+        self.map.holds_metadata = True
+        self.parent_ino: int = 0  # of the directory that it was found in: a directory has one name only
+        self.room_hint: int = 0  # no block in front of this one has room for a new name
+
+    # ---- Blocks -----------------------------------------------------------------------------------------------
+
+    def _block_count(self) -> int:
+        geometry = self.ext2.volume.geometry
+        return min((self.size + geometry.block_size - 1) >> geometry.block_shift, geometry.block_count)
+
+    def _block(self, index: int) -> "Block":
+        """Block `index` of the directory, pinned. Raises EUCLEAN for a hole."""
+        volume = self.ext2.volume
+        number, _ = self.find_blocks(index, 1)
+        if number == HOLE:
+            raise self._broken()
+        block = volume.blocks.block(number)
+        if volume.geometry.has_checksums():
+            try:
+                check_directory_block(block.span(), self.checksum_seed)
+            except Errno:
+                block.release()
+                raise self._broken()
+        return block
+
+    def _broken(self) -> Errno:
+        return self.ext2.volume.damaged(f"directory {self.ino} is damaged")
+
+    def _find(self, name: bytes) -> tuple[int, int]:
+        """The block (of the directory) and the offset of the record with this name; NONE, 0 if there is none."""
+        inode_count = self.ext2.volume.geometry.inode_count
+        for index in range(self._block_count()):
+            with self._block(index) as block:
+                try:
+                    offset = records.find_name(block.span(), name, inode_count)
+                except Errno:
+                    raise self._broken()
+                if offset != records.NONE:
+                    return index, offset
+        return records.NONE, 0
+
+    def _require(self, name: bytes) -> tuple[int, int]:
+        """Like `_find`, for a name that the VFS has seen."""
+        index, offset = self._find(name)
+        if index == records.NONE:
+            raise Errno(ENOENT)
+        return index, offset
+
+    # ---- Looking ----------------------------------------------------------------------------------------------
+
+    def lookup(self, name: bytes) -> Inode | None:
+        index, offset = self._find(name)
+        if index == records.NONE:
+            return None
+        with self._block(index) as block:
+            ino = records.inode_at(block.span(), offset)
+        if ino == self.ino:
+            raise self._broken()
+        inode = self.ext2.inode(ino)
+        if isinstance(inode, Ext2Directory):
+            if inode.parent_ino == 0:
+                inode.parent_ino = self.ino
+            elif inode.parent_ino != self.ino:
+                raise self.ext2.volume.damaged(f"directory {ino} has two names")
+        return inode
+
+    def is_empty(self) -> bool:
+        inode_count = self.ext2.volume.geometry.inode_count
+        for index in range(self._block_count()):
+            with self._block(index) as block:
+                try:
+                    empty = records.has_only_dots(block.span(), inode_count)
+                except Errno:
+                    raise self._broken()
+                if not empty:
+                    return False
+        return True
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        geometry = self.ext2.volume.geometry
+        start = max(position - _FIRST_POSITION, 0)
+        index = start >> geometry.block_shift
+        start &= geometry.block_size - 1
+        count = self._block_count()
+        while index < count:
+            with self._block(index) as block:
+                if not self._emit_block(block, index << geometry.block_shift, start, sink):
+                    return
+            index += 1
+            start = 0
+
+    def _emit_block(self, block: "Block", base: int, start: int, sink: DirectorySink) -> bool:
+        """Emit a block's names from offset `start` on; False if the sink is full. `base`: the block's first position."""
+        geometry = self.ext2.volume.geometry
+        span = block.span()
+        offset = 0
+        while offset < len(span):
+            try:
+                length = records.record_length(span, offset, geometry.inode_count)
+            except Errno:
+                raise self._broken()
+            ino = records.inode_at(span, offset)
+            if offset >= start and ino != 0 and not records.is_dot_name(span, offset):
+                kind = records.file_type_at(span, offset) if geometry.has_file_types() else FILE_TYPE_UNKNOWN
+                if kind >= len(_ENTRY_TYPES):
+                    kind = FILE_TYPE_UNKNOWN
+                following = base + offset + length + _FIRST_POSITION
+                if not sink.emit(records.name_at(span, offset), ino, _ENTRY_TYPES[kind], following):
+                    return False
+                sink.position = following
+            offset += length
+        return True
+
+    def open(self, path: "Path", flags: int) -> File:
+        return InodeFile(path, flags)
+
+    def sync(self) -> None:
+        self.ext2.sync_inode(self)
+
+    # ---- Making -----------------------------------------------------------------------------------------------
+
+    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+        self._require_alive(name)
+        is_directory = mode & S_IFMT == S_IFDIR
+        if is_directory and self.nlink >= LINK_LIMIT:
+            raise Errno(EMLINK)
+        inode = self._new_inode(mode, credentials)
+        try:
+            if isinstance(inode, Ext2Special):
+                inode.set_device(rdev)
+            elif isinstance(inode, Ext2Directory):
+                inode._start(self)
+            inode.write_new()
+            self._add(name, inode)
+        except Errno:
+            inode.undo()
+            raise
+        except MemoryError:
+            inode.undo()
+            raise
+        if is_directory:
+            self.nlink += 1
+        return inode
+
+    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+        self._require_alive(name)
+        if len(target) >= self.ext2.volume.geometry.block_size:
+            raise Errno(ENAMETOOLONG)
+        inode = self._new_inode(0o120777, credentials)
+        try:
+            if isinstance(inode, Ext2Symlink):
+                inode.set_target(target)
+            inode.write_new()
+            self._add(name, inode)
+        except Errno:
+            inode.undo()
+            raise
+        except MemoryError:
+            inode.undo()
+            raise
+        return inode
+
+    def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
+        if self.nlink == 0:
+            raise Errno(ENOENT)
+        inode = self._new_inode(S_IFREG | mode & 0o7777, credentials)
+        inode.nlink = 0
+        try:
+            inode.write_new()
+        except Errno:
+            inode.undo()
+            raise
+        except MemoryError:
+            inode.undo()
+            raise
+        return inode
+
+    def _new_inode(self, mode: int, credentials: Credentials) -> Ext2Inode:
+        """A fresh inode of the right class; a set-group-ID directory hands its group down."""
+        inode = self.ext2.new_inode(self, mode, credentials)
+        if not isinstance(inode, Ext2Inode):
+            raise Errno(EINVAL)
+        inode.uid = credentials.fsuid
+        inode.gid = credentials.fsgid
+        if self.mode & S_ISGID != 0:
+            inode.gid = self.gid
+            if inode.is_directory():
+                inode.mode |= S_ISGID
+        return inode
+
+    def _start(self, parent: "Ext2Directory") -> None:
+        """Give a new directory its first block."""
+        volume = self.ext2.volume
+        number, _, _ = self.fill_blocks(0, 1, self.ext2.is_privileged())
+        with volume.blocks.fresh(number) as block:
+            records.start_directory(block.span(), self.ino, parent.ino, self._file_type(self))
+        self.size = volume.geometry.block_size
+        self.nlink = 2
+        self.parent_ino = parent.ino
+
+    def link(self, name: bytes, target: Inode) -> None:
+        self._require_alive(name)
+        if not isinstance(target, Ext2Inode):
+            raise Errno(EINVAL)
+        if target.flags & FLAG_IMMUTABLE != 0:
+            raise Errno(EPERM)
+        if target.nlink >= LINK_LIMIT:
+            raise Errno(EMLINK)
+        self._add(name, target)
+        target.nlink += 1
+        target.touch_changed()
+
+    def _require_alive(self, name: bytes) -> None:
+        if self.nlink == 0:
+            raise Errno(ENOENT)
+        if len(name) > NAME_MAX:
+            raise Errno(ENAMETOOLONG)
+
+    def _file_type(self, inode: Inode) -> int:
+        """What a record says of an inode's type."""
+        if not self.ext2.volume.geometry.has_file_types():
+            return FILE_TYPE_UNKNOWN
+        return _FILE_TYPES[inode.mode >> 12 & 15]
+
+    def _add(self, name: bytes, inode: Inode) -> None:
+        """Enter a name, in the first record with room or in a new block. Raises ENOSPC, EIO, EUCLEAN."""
+        needed = records.record_size(len(name))
+        inode_count = self.ext2.volume.geometry.inode_count
+        kind = self._file_type(inode)
+        count = self._block_count()
+        for index in range(min(self.room_hint, count), count):
+            with self._block(index) as block:
+                try:
+                    offset = records.find_room(block.span(), needed, inode_count)
+                except Errno:
+                    raise self._broken()
+                if offset != records.NONE:
+                    records.insert(block.span(), offset, name, inode.ino, kind)
+                    block.mark_dirty()
+                    self._changed()
+                    return
+            if index == self.room_hint and needed <= records.record_size(16):
+                self.room_hint = index + 1
+        self._add_block(count, name, inode.ino, kind)
+
+    def _add_block(self, index: int, name: bytes, ino: int, kind: int) -> None:
+        volume = self.ext2.volume
+        number, _, _ = self.fill_blocks(index, 1, self.ext2.is_privileged())
+        with volume.blocks.fresh(number) as block:
+            records.write_record(block.span(), 0, volume.geometry.block_size, name, ino, kind)
+        self.size = (index + 1) << volume.geometry.block_shift
+        self._changed()
+
+    def _changed(self) -> None:
+        self.flags &= ~FLAG_INDEX
+        self.touch_modified()
+
+    # ---- Removing ---------------------------------------------------------------------------------------------
+
+    def unlink(self, name: bytes, target: Inode) -> None:
+        self._require_mutable(target)
+        self._remove(name)
+        target.drop_link()
+
+    def remove_directory(self, name: bytes, target: Inode) -> None:
+        self._require_mutable(target)
+        self._remove(name)
+        self._lose_directory()
+        if target.nlink > 0:
+            target.nlink = 1
+        target.drop_link()
+
+    def _require_mutable(self, target: Inode) -> None:
+        if isinstance(target, Ext2Inode) and target.flags & FLAG_IMMUTABLE != 0:
+            raise Errno(EPERM)
+
+    def _remove(self, name: bytes) -> None:
+        index, offset = self._require(name)
+        with self._block(index) as block:
+            try:
+                records.remove(block.span(), offset, self.ext2.volume.geometry.inode_count)
+            except Errno:
+                raise self._broken()
+            block.mark_dirty()
+        self.room_hint = min(self.room_hint, index)
+        self._changed()
+
+    def _lose_directory(self) -> None:
+        """A directory in this one is gone, and its ".." with it. A damaged disk may have counted too few."""
+        if self.nlink > 2:
+            self.nlink -= 1
+
+    # ---- Renaming ---------------------------------------------------------------------------------------------
+
+    def rename(
+        self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None
+    ) -> None:
+        if not isinstance(target, Ext2Inode) or not isinstance(new_parent, Ext2Directory):
+            raise Errno(EINVAL)
+        new_parent._require_alive(new_name)
+        self._require_mutable(target)
+        moves_directory = target.is_directory() and new_parent is not self
+        if moves_directory and replaced is None and new_parent.nlink >= LINK_LIMIT:
+            raise Errno(EMLINK)
+        self._require(name)
+        if moves_directory and isinstance(target, Ext2Directory):
+            target._check_parent_record()
+        if replaced is not None:
+            self._require_mutable(replaced)
+            new_parent._replace(new_name, target)
+        else:
+            new_parent._add(new_name, target)
+        self._remove(name)
+        if moves_directory and isinstance(target, Ext2Directory):
+            target._set_parent(new_parent)
+            self._lose_directory()
+            new_parent.nlink += 1
+        if replaced is not None:
+            if replaced.is_directory():
+                new_parent._lose_directory()
+                replaced.nlink = min(replaced.nlink, 1)
+            replaced.drop_link()
+        target.touch_changed()
+        new_parent.attributes_changed()
+        self.attributes_changed()
+
+    def exchange(self, name: bytes, target: Inode, other_parent: Inode, other_name: bytes, other: Inode) -> None:
+        if not isinstance(target, Ext2Inode) or not isinstance(other, Ext2Inode):
+            raise Errno(EINVAL)
+        if not isinstance(other_parent, Ext2Directory):
+            raise Errno(EINVAL)
+        self._require_mutable(target)
+        self._require_mutable(other)
+        step = 0
+        if self is not other_parent and target.is_directory() != other.is_directory():
+            step = 1 if target.is_directory() else -1
+            gaining = other_parent if step == 1 else self
+            if gaining.nlink >= LINK_LIMIT:
+                raise Errno(EMLINK)
+        if self is not other_parent:
+            if isinstance(target, Ext2Directory):
+                target._check_parent_record()
+            if isinstance(other, Ext2Directory):
+                other._check_parent_record()
+        self._require(name)
+        other_parent._replace(other_name, target)
+        self._replace(name, other)
+        if self is not other_parent:
+            if isinstance(target, Ext2Directory):
+                target._set_parent(other_parent)
+            if isinstance(other, Ext2Directory):
+                other._set_parent(self)
+            self.nlink -= step
+            other_parent.nlink += step
+        target.touch_changed()
+        other.touch_changed()
+        self.attributes_changed()
+        other_parent.attributes_changed()
+
+    def _replace(self, name: bytes, inode: Inode) -> None:
+        """Let an existing name lead to another inode."""
+        index, offset = self._require(name)
+        with self._block(index) as block:
+            records.set_inode(block.span(), offset, inode.ino, self._file_type(inode))
+            block.mark_dirty()
+        self._changed()
+
+    def _check_parent_record(self) -> None:
+        """Raise EUCLEAN unless the first block has a record ".."."""
+        index, _ = self._find(b"..")
+        if index != 0:
+            raise self._broken()
+
+    def _set_parent(self, parent: "Ext2Directory") -> None:
+        """The directory was moved: its ".." leads elsewhere."""
+        index, offset = self._require(b"..")
+        with self._block(index) as block:
+            records.set_inode(block.span(), offset, parent.ino, self._file_type(self))
+            block.mark_dirty()
+        self.parent_ino = parent.ino
+
+

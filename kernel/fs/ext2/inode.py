@@ -1,0 +1,325 @@
+"""Inodes of ext2: from the inode table to attributes and back, and their end.
+
+`load` trusts nothing: a mode that does not exist, a negative size, a wrong checksum make an inode unusable (EUCLEAN).
+Fields that Krait has no use for stay as they are on the disk.
+
+Context: sleeps.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MAY_WRITE, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from kernel.fs.ext2.block_map import BlockMap
+from kernel.fs.ext2.checksum import crc32c, crc32c_u32, crc32c_zeros
+from kernel.fs.ext2.extents import ExtentTree
+from kernel.fs.ext2.inode_allocation import free_inode, group_of_inode
+from kernel.fs.ext2.instance import Ext2, Ext2Node
+from kernel.fs.ext2.layout import (
+    EXTRA_ATIME_OFFSET,
+    EXTRA_BTIME_EXTRA_OFFSET,
+    EXTRA_BTIME_OFFSET,
+    EXTRA_CHECKSUM_HIGH_OFFSET,
+    EXTRA_CTIME_OFFSET,
+    EXTRA_MTIME_OFFSET,
+    EXTRA_SIZE,
+    EXTRA_SIZE_OFFSET,
+    FLAG_EXTENTS,
+    FLAG_HUGE_FILE,
+    FLAG_IMMUTABLE,
+    INODE_BLOCK_OFFSET,
+    INODE_CHECKSUM_LOW_OFFSET,
+    OLD_INODE_SIZE,
+    POINTER_COUNT,
+    RO_COMPAT_LARGE_FILE,
+    RawInode,
+)
+from kernel.fs.ext2.times import decode_time, encode_extra, encode_seconds
+from kernel.fs.ext2.volume import Volume
+from kernel.fs.ext2.attributes_block import drop_attributes
+from kernel.lang import EPERM, EUCLEAN, Errno, Span, struct_at, u8
+from kernel.lib import log
+from kernel.lib.credentials import Credentials
+from kernel.time import realtime_ns, realtime_seconds
+
+_SECOND_NS: Final = 1_000_000_000
+_LARGE_FILE: Final = 1 << 31
+_KINDS: Final = (S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK)
+
+
+def inode_place(volume: Volume, ino: int) -> tuple[int, int]:
+    """The block of the inode table that holds an inode, and the offset in it. The number exists."""
+    geometry = volume.geometry
+    index = (ino - 1) % geometry.inodes_per_group
+    offset = index * geometry.inode_size
+    block = volume.inode_table(group_of_inode(volume, ino)) + (offset >> geometry.block_shift)
+    return block, offset & (geometry.block_size - 1)
+
+
+class Ext2Inode(Ext2Node):
+    """What all kinds of files have on the disk."""
+
+    def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
+        super().__init__(ext2, ino, mode)
+        self.map: BlockMap = BlockMap(ext2.volume, ino)
+        self.extents: ExtentTree | None = None
+        self.flags: int = 0
+        self.generation: int = 0
+        self.attribute_block: int = 0  # extended attributes (i_file_acl)
+        self.checksum_seed: int = 0
+        self.has_fine_times: bool = ext2.volume.geometry.inode_size >= OLD_INODE_SIZE + EXTRA_SIZE
+
+    # ---- Blocks -----------------------------------------------------------------------------------------------
+
+    def find_blocks(self, block: int, want: int) -> tuple[int, int]:
+        """Where a block of the file is on the disk, and how many follow one another, as `BlockMap.find`."""
+        extents = self.extents
+        if extents is not None:
+            return extents.find(block, want)
+        return self.map.find(block, want)
+
+    def fill_blocks(self, block: int, want: int, privileged: bool) -> tuple[int, int, bool]:
+        """Like `find_blocks`, with new blocks for holes, as `BlockMap.fill`."""
+        if self.is_gone:
+            raise Errno(EUCLEAN)
+        result = self.map.fill(block, want, privileged)
+        self._map_changed()
+        return result
+
+    def cut_blocks(self, first: int) -> None:
+        """Free the file's blocks from `first` on."""
+        try:
+            self.map.cut(first)
+        finally:
+            self._map_changed()
+
+    def _map_changed(self) -> None:
+        if self.map.changed:
+            self.map.changed = False
+            self.blocks = self.map.sectors
+            self.ext2.mark_dirty(self)
+
+    # ---- Attributes -------------------------------------------------------------------------------------------
+
+    def attributes_changed(self) -> None:
+        if not self.has_fine_times:
+            self.atime_ns -= self.atime_ns % _SECOND_NS
+            self.mtime_ns -= self.mtime_ns % _SECOND_NS
+            self.ctime_ns -= self.ctime_ns % _SECOND_NS
+        self.ext2.mark_dirty(self)
+
+    def touch_modified(self) -> None:
+        super().touch_modified()
+        self.attributes_changed()
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if mask & MAY_WRITE != 0 and self.flags & FLAG_IMMUTABLE != 0:
+            raise Errno(EPERM)
+        super().check_permission(credentials, mask)
+
+    def drop_link(self) -> None:
+        if self.nlink == 0:
+            return  # a damaged disk: more names than links
+        super().drop_link()
+        self.attributes_changed()
+
+    def touch_changed(self) -> None:
+        """Set the time of the last change of attributes."""
+        self.ctime_ns = realtime_ns()
+        self.attributes_changed()
+
+    # ---- The inode table --------------------------------------------------------------------------------------
+
+    def load(self, raw_bytes: Span[u8]) -> None:
+        """Take everything over from the disk's inode. Raises EUCLEAN."""
+        geometry = self.ext2.volume.geometry
+        raw = struct_at(RawInode, raw_bytes, 0)
+        extra = self._extra_size(raw_bytes)
+        self.generation = raw.generation
+        self._check_checksum(raw_bytes, extra)
+        if raw.links_count == 0:
+            raise self._damaged("is deleted but has a name")
+        if raw.mode & S_IFMT not in _KINDS:
+            raise self._damaged(f"has mode {raw.mode:o}")
+        self.mode = raw.mode
+        self.uid = raw.uid | raw.uid_high << 16
+        self.gid = raw.gid | raw.gid_high << 16
+        self.nlink = raw.links_count
+        self.flags = raw.flags
+        self.attribute_block = raw.file_acl
+        self.size = raw.size
+        if self.is_regular():
+            if raw.size_high >= 1 << 31:
+                raise self._damaged("has a negative size")
+            self.size |= raw.size_high << 32
+        sectors = raw.blocks
+        if raw.flags & FLAG_HUGE_FILE != 0:
+            sectors = min(raw.blocks | raw.blocks_high << 32, 1 << 48) << geometry.block_shift - 9
+        self.blocks = sectors
+        self.map.sectors = sectors
+        for index in range(POINTER_COUNT):
+            self.map.pointers[index] = raw.block[index]
+        if raw.flags & FLAG_EXTENTS != 0:
+            area = bytearray(raw_bytes[INODE_BLOCK_OFFSET : INODE_BLOCK_OFFSET + 4 * POINTER_COUNT].to_bytes())
+            self.extents = ExtentTree(self.ext2.volume, self.ino, area, self.checksum_seed)
+        self._load_times(raw_bytes, raw, extra)
+
+    def _extra_size(self, raw_bytes: Span[u8]) -> int:
+        """How many bytes behind the first 128 mean something."""
+        size = len(raw_bytes)
+        if size <= OLD_INODE_SIZE:
+            return 0
+        extra = raw_bytes.load_u16(EXTRA_SIZE_OFFSET)
+        if extra > size - OLD_INODE_SIZE or extra & 3 != 0:
+            raise self._damaged("has a wrong extra size")
+        return extra
+
+    def _check_checksum(self, raw_bytes: Span[u8], extra: int) -> None:
+        geometry = self.ext2.volume.geometry
+        if not geometry.has_checksums():
+            return
+        seed = crc32c_u32(crc32c_u32(geometry.checksum_seed, self.ino), self.generation)
+        self.checksum_seed = seed
+        low = INODE_CHECKSUM_LOW_OFFSET
+        crc = crc32c_zeros(crc32c(seed, raw_bytes[0:low]), 2)
+        stored = raw_bytes.load_u16(low)
+        high = EXTRA_CHECKSUM_HIGH_OFFSET
+        if OLD_INODE_SIZE + extra >= high + 2:
+            crc = crc32c_zeros(crc32c(crc, raw_bytes[low + 2 : high]), 2)
+            crc = crc32c(crc, raw_bytes[high + 2 : len(raw_bytes)])
+            stored |= raw_bytes.load_u16(high) << 16
+        else:
+            crc = crc32c(crc, raw_bytes[low + 2 : len(raw_bytes)]) & 0xFFFF
+        if crc != stored:
+            raise self._damaged("has a wrong checksum")
+
+    def _damaged(self, what: str) -> Errno:
+        return self.ext2.volume.damaged(f"inode {self.ino} {what}")
+
+    def _load_times(self, raw_bytes: Span[u8], raw: RawInode, extra: int) -> None:
+        end = OLD_INODE_SIZE + extra
+        fine = end >= EXTRA_ATIME_OFFSET + 4
+        self.ctime_ns = decode_time(raw.ctime, raw_bytes.load_u32(EXTRA_CTIME_OFFSET) if fine else 0)
+        self.mtime_ns = decode_time(raw.mtime, raw_bytes.load_u32(EXTRA_MTIME_OFFSET) if fine else 0)
+        self.atime_ns = decode_time(raw.atime, raw_bytes.load_u32(EXTRA_ATIME_OFFSET) if fine else 0)
+        self.btime_ns = 0
+        if end >= EXTRA_BTIME_EXTRA_OFFSET + 4:
+            seconds = raw_bytes.load_u32(EXTRA_BTIME_OFFSET)
+            self.btime_ns = decode_time(seconds, raw_bytes.load_u32(EXTRA_BTIME_EXTRA_OFFSET))
+
+    def write_back(self) -> None:
+        """Copy the inode to its place in the inode table, whose block is written with all others."""
+        volume = self.ext2.volume
+        number, offset = inode_place(volume, self.ino)
+        with volume.blocks.block(number) as block:
+            # No sleep from here on, so that no change is lost.
+            if not self.is_dirty or self.is_gone:
+                return
+            self.is_dirty = False
+            self.ext2.dirty.pop(self.ino)
+            self._store(block.span()[offset : offset + volume.geometry.inode_size])
+            block.mark_dirty()
+
+    def _store(self, raw_bytes: Span[u8]) -> None:
+        volume = self.ext2.volume
+        raw = struct_at(RawInode, raw_bytes, 0)
+        raw.mode = self.mode
+        raw.uid = self.uid & 0xFFFF
+        raw.uid_high = self.uid >> 16 & 0xFFFF
+        raw.gid = self.gid & 0xFFFF
+        raw.gid_high = self.gid >> 16 & 0xFFFF
+        raw.links_count = min(max(self.nlink, 0), 0xFFFF)
+        raw.size = self.size & 0xFFFFFFFF
+        if self.is_regular():
+            raw.size_high = self.size >> 32 & 0xFFFFFFFF
+            if self.size >= _LARGE_FILE and volume.geometry.ro_compat & RO_COMPAT_LARGE_FILE == 0:
+                volume.allow_large_files()
+        raw.blocks = min(self.map.sectors, 0xFFFFFFFF)
+        raw.flags = self.flags
+        raw.generation = self.generation
+        raw.file_acl = self.attribute_block
+        raw.dtime = 0
+        for index in range(POINTER_COUNT):
+            raw.block[index] = self.map.pointers[index]
+        self._store_times(raw_bytes, raw)
+
+    def _store_times(self, raw_bytes: Span[u8], raw: RawInode) -> None:
+        raw.atime = encode_seconds(self.atime_ns)
+        raw.mtime = encode_seconds(self.mtime_ns)
+        raw.ctime = encode_seconds(self.ctime_ns)
+        if not self.has_fine_times:
+            return
+        # An inode that somebody made without room for these fields keeps its coarse times.
+        end = OLD_INODE_SIZE + raw_bytes.load_u16(EXTRA_SIZE_OFFSET)
+        if end >= EXTRA_ATIME_OFFSET + 4:
+            raw_bytes.store_u32(EXTRA_CTIME_OFFSET, encode_extra(self.ctime_ns))
+            raw_bytes.store_u32(EXTRA_MTIME_OFFSET, encode_extra(self.mtime_ns))
+            raw_bytes.store_u32(EXTRA_ATIME_OFFSET, encode_extra(self.atime_ns))
+        if end >= EXTRA_BTIME_EXTRA_OFFSET + 4:
+            raw_bytes.store_u32(EXTRA_BTIME_OFFSET, encode_seconds(self.btime_ns))
+            raw_bytes.store_u32(EXTRA_BTIME_EXTRA_OFFSET, encode_extra(self.btime_ns))
+
+    def write_new(self) -> None:
+        """Fill the place of a fresh inode in the inode table, whatever it held before."""
+        volume = self.ext2.volume
+        number, offset = inode_place(volume, self.ino)
+        size = volume.geometry.inode_size
+        with volume.blocks.block(number) as block:
+            raw_bytes = block.span()[offset : offset + size]
+            raw_bytes.fill(0)
+            if self.has_fine_times:
+                raw_bytes.store_u16(EXTRA_SIZE_OFFSET, EXTRA_SIZE)
+            self._store(raw_bytes)
+            block.mark_dirty()
+
+    # ---- The end ----------------------------------------------------------------------------------------------
+
+    def evict(self) -> None:
+        """The last name and the last user are gone: free the blocks and the inode.
+
+        Nobody could be told of an error: it goes to the log, and e2fsck finds what is left.
+        """
+        if self.is_gone or self.ext2.volume.read_only:
+            return
+        try:
+            self.drop_contents()
+            self._delete()
+        except Errno as error:
+            log.error(f"ext2: inode {self.ino} could not be deleted wholly: error {error.code}")
+        except MemoryError:
+            log.error(f"ext2: inode {self.ino} could not be deleted wholly: no memory")
+
+    def drop_contents(self) -> None:
+        """Forget what is in memory of the contents, before their blocks are freed."""
+
+    def _delete(self) -> None:
+        volume = self.ext2.volume
+        number, offset = inode_place(volume, self.ino)
+        try:
+            if self.has_blocks():
+                self.map.cut(0)
+            if self.attribute_block != 0:
+                drop_attributes(volume, self.map, self.attribute_block)
+        finally:
+            # Whatever could not be freed stays marked as in use; the inode itself goes.
+            self.is_gone = True
+            self.is_dirty = False
+            if self.ino in self.ext2.dirty:
+                self.ext2.dirty.pop(self.ino)
+            if self.ino in self.ext2.inodes:
+                self.ext2.inodes.pop(self.ino)
+            self.size = 0
+            with volume.blocks.block(number) as block:
+                raw = struct_at(RawInode, block.span(), offset)
+                raw.links_count = 0
+                raw.size = 0
+                raw.size_high = 0
+                raw.blocks = 0
+                raw.file_acl = 0
+                raw.dtime = realtime_seconds() & 0xFFFFFFFF
+                raw.block.fill(0)
+                block.mark_dirty()
+        free_inode(volume, self.ino, self.is_directory())
+
+    def has_blocks(self) -> bool:
+        """Whether the pointers name blocks; in a device node or a short symbolic link they are something else."""
+        return self.is_regular() or self.is_directory()

@@ -1,0 +1,260 @@
+"""The state of a mounted file system: super block, group descriptors, counts, and what happens when it is damaged.
+
+The super block and the descriptors stay in memory, pinned, from mount to unmount; counts are kept in the descriptors
+and in two fields here, which go into the super block when it is written.
+
+Context: reading blocks sleeps. What is done between two reads is atomic.
+"""
+
+from kernel.fs.ext2.checksum import INITIAL_16, crc16, crc16_u32, crc32c, crc32c_u32, crc32c_zeros
+from kernel.fs.ext2.geometry import Geometry
+from kernel.fs.ext2.layout import (
+    DESCRIPTOR_BLOCK_BITMAP_HIGH,
+    DESCRIPTOR_CHECKSUM_OFFSET,
+    DESCRIPTOR_INODE_BITMAP_HIGH,
+    DESCRIPTOR_INODE_TABLE_HIGH,
+    ERRORS_CONTINUE,
+    INCOMPAT_FLEX_BG,
+    RO_COMPAT_GDT_CSUM,
+    RO_COMPAT_LARGE_FILE,
+    SUPER_BLOCK_OFFSET,
+    SUPER_BLOCK_SIZE,
+    STATE_CLEAN,
+    STATE_ERRORS,
+    GroupDescriptor,
+    SuperBlock,
+)
+from kernel.fs.ext2.store import Block, BlockStore
+from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
+from kernel.lib import log
+from kernel.time import realtime_seconds
+
+
+class Volume:
+    """One file system on its device."""
+
+    def __init__(self, blocks: BlockStore, geometry: Geometry, name: bytes) -> None:
+        self.blocks: BlockStore = blocks
+        self.geometry: Geometry = geometry
+        self.name: bytes = name  # of the device, for the log
+        self.read_only: bool = True
+        self.error_policy: int = ERRORS_CONTINUE
+        self.is_damaged: bool = False
+        self.free_blocks: int = 0
+        self.free_inodes: int = 0
+        self.directories: int = 0
+        self.reserved_blocks: int = 0
+        self.reserved_uid: int = 0
+        self.reserved_gid: int = 0
+        self.overhead_blocks: int = 0
+        self.next_generation: int = 0
+        self.last_directory_group: int = 0
+        self.state_at_mount: int = STATE_CLEAN
+        self.super_block: Block = blocks.block(SUPER_BLOCK_OFFSET >> geometry.block_shift)
+        self.super_offset: int = SUPER_BLOCK_OFFSET & (geometry.block_size - 1)
+        self.descriptor_blocks: list[Block] = []
+        try:
+            self._load()
+        except Errno:
+            self.close()
+            raise
+        except MemoryError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the pinned blocks back. What is to be kept was written by `write_super` and `blocks.write_all`."""
+        for block in self.descriptor_blocks:
+            block.release()
+        self.descriptor_blocks.clear()
+        self.super_block.release()
+
+    def super_span(self) -> Span[u8]:
+        """The super block's bytes."""
+        return self.super_block.span()[self.super_offset : self.super_offset + SUPER_BLOCK_SIZE]
+
+    def super(self) -> SuperBlock:
+        """A view of the super block; who changes it calls `write_super` or marks the block dirty."""
+        return struct_at(SuperBlock, self.super_block.span(), self.super_offset)
+
+    # ---- Mounting ---------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        geometry = self.geometry
+        raw = self.super()
+        self.state_at_mount = raw.state
+        self.reserved_blocks = min(raw.reserved_blocks_count, geometry.block_count)
+        self.reserved_uid = raw.reserved_uid
+        self.reserved_gid = raw.reserved_gid
+        self.error_policy = raw.errors
+        self.next_generation = raw.write_time ^ raw.mount_time
+        for index in range(geometry.descriptor_block_count):
+            place = geometry.descriptor_place(index)
+            if not geometry.is_block(place):
+                raise self.refuse("group descriptors lie outside of the file system")
+            self.descriptor_blocks.append(self.blocks.block(place))
+        for group in range(geometry.group_count):
+            self._check_descriptor(group)
+            descriptor = self.descriptor(group)
+            self.free_blocks += descriptor.free_blocks_count
+            self.free_inodes += descriptor.free_inodes_count
+            self.directories += descriptor.used_directories_count
+            self.overhead_blocks += geometry.blocks_in_front(group) + 2 + geometry.inode_table_blocks
+        self.overhead_blocks = min(self.overhead_blocks + geometry.first_data_block, geometry.block_count)
+        if geometry.has_64_bits():
+            self.free_blocks = min(raw.free_blocks_count | (raw.free_blocks_count_high & 0xFFFF) << 32, geometry.block_count)
+            self.free_inodes = min(raw.free_inodes_count, geometry.inode_count)
+
+    def _check_descriptor(self, group: int) -> None:
+        """Raise EUCLEAN unless the bitmaps and the inode table lie where they may."""
+        geometry = self.geometry
+        if not self._descriptor_checksum_holds(group):
+            raise self.refuse(f"the checksum of group {group}'s descriptor is wrong")
+        first = geometry.first_data_block
+        end = geometry.block_count
+        if geometry.incompat & INCOMPAT_FLEX_BG == 0:
+            first = geometry.first_block_of_group(group)
+            end = first + geometry.blocks_in_group(group)
+            first += geometry.blocks_in_front(group) - 1
+        table = self.inode_table(group)
+        block_bitmap = self.block_bitmap(group)
+        inode_bitmap = self.inode_bitmap(group)
+        if not first < block_bitmap < end or not first < inode_bitmap < end or not first < table:
+            raise self.refuse(f"group {group}'s bitmaps or inode table lie in the wrong place")
+        after = table + geometry.inode_table_blocks
+        if after > end or table <= block_bitmap < after or table <= inode_bitmap < after or block_bitmap == inode_bitmap:
+            raise self.refuse(f"group {group}'s bitmaps or inode table lie in the wrong place")
+        descriptor = self.descriptor(group)
+        # The high halves of these counts belong to groups larger than 32,768 blocks, which blocks of 4 KiB do not have.
+        if descriptor.free_inodes_count > geometry.inodes_per_group:
+            raise self.refuse(f"group {group} has more free inodes than inodes")
+        if descriptor.free_blocks_count > geometry.blocks_per_group:
+            raise self.refuse(f"group {group} has more free blocks than blocks")
+
+    def refuse(self, reason: str) -> Errno:
+        """An error for mount(2), with a line in the log."""
+        log.error(f"ext2: cannot mount: {reason}")
+        return Errno(EUCLEAN)
+
+    def _descriptor_checksum_holds(self, group: int) -> bool:
+        geometry = self.geometry
+        raw = self.descriptor_span(group)
+        size = geometry.descriptor_size
+        stored = raw.load_u16(DESCRIPTOR_CHECKSUM_OFFSET)
+        before = raw[0:DESCRIPTOR_CHECKSUM_OFFSET]
+        behind = raw[DESCRIPTOR_CHECKSUM_OFFSET + 2 : size]
+        if geometry.has_checksums():
+            crc = crc32c(crc32c_u32(geometry.checksum_seed, group), before)
+            return crc32c(crc32c_zeros(crc, 2), behind) & 0xFFFF == stored
+        if geometry.ro_compat & RO_COMPAT_GDT_CSUM != 0:
+            crc = crc16_u32(crc16(INITIAL_16, self.super().uuid.span()), group)
+            return crc16(crc16(crc, before), behind) == stored
+        return True
+
+    # ---- Groups -----------------------------------------------------------------------------------------------
+
+    def descriptor_block(self, group: int) -> Block:
+        return self.descriptor_blocks[group // self.geometry.descriptors_per_block]
+
+    def descriptor_span(self, group: int) -> Span[u8]:
+        geometry = self.geometry
+        offset = group % geometry.descriptors_per_block * geometry.descriptor_size
+        return self.descriptor_block(group).span()[offset : offset + geometry.descriptor_size]
+
+    def descriptor(self, group: int) -> GroupDescriptor:
+        """A view of a group's descriptor; who changes it marks `descriptor_block(group)` dirty."""
+        geometry = self.geometry
+        offset = group % geometry.descriptors_per_block * geometry.descriptor_size
+        return struct_at(GroupDescriptor, self.descriptor_block(group).span(), offset)
+
+    def block_bitmap(self, group: int) -> int:
+        return self.descriptor(group).block_bitmap | self._high(group, DESCRIPTOR_BLOCK_BITMAP_HIGH)
+
+    def inode_bitmap(self, group: int) -> int:
+        return self.descriptor(group).inode_bitmap | self._high(group, DESCRIPTOR_INODE_BITMAP_HIGH)
+
+    def inode_table(self, group: int) -> int:
+        return self.descriptor(group).inode_table | self._high(group, DESCRIPTOR_INODE_TABLE_HIGH)
+
+    def _high(self, group: int, offset: int) -> int:
+        if not self.geometry.has_64_bits():
+            return 0
+        return self.descriptor_span(group).load_u32(offset) << 32
+
+    def is_system_block(self, block: int) -> bool:
+        """Whether a block holds a copy of the super block or descriptors, a bitmap or a part of an inode table."""
+        geometry = self.geometry
+        group = geometry.group_of_block(block)
+        if block - geometry.first_block_of_group(group) < geometry.blocks_in_front(group):
+            return True
+        descriptor = self.descriptor(group)
+        if block == descriptor.block_bitmap or block == descriptor.inode_bitmap:
+            return True
+        return 0 <= block - descriptor.inode_table < geometry.inode_table_blocks
+
+    def is_file_block(self, block: int) -> bool:
+        """Whether a block may belong to a file."""
+        geometry = self.geometry
+        if not geometry.is_block(block):
+            return False
+        return geometry.incompat & INCOMPAT_FLEX_BG != 0 or not self.is_system_block(block)
+
+    # ---- Damage -----------------------------------------------------------------------------------------------
+
+    def damaged(self, what: str) -> Errno:
+        """Something on the disk is wrong: tell it, note it in the super block, and do what errors= says.
+
+        Returns the error to raise. errors=panic only makes the file system read-only: a disk never stops the kernel.
+        """
+        device = self.name.decode()
+        log.error(f"ext2 on {device}: {what}")
+        self.is_damaged = True
+        if not self.read_only:
+            raw = self.super()
+            raw.state = raw.state | STATE_ERRORS
+            self.super_block.mark_dirty()
+            if self.error_policy != ERRORS_CONTINUE:
+                log.error(f"ext2 on {device}: remounting read-only")
+                self.read_only = True
+        return Errno(EUCLEAN)
+
+    # ---- Super block ------------------------------------------------------------------------------------------
+
+    def write_super(self) -> None:
+        """Bring the super block up to date in memory; it is written with all other blocks."""
+        raw = self.super()
+        raw.free_blocks_count = self.free_blocks
+        raw.free_inodes_count = self.free_inodes
+        raw.write_time = realtime_seconds() & 0xFFFFFFFF
+        self.super_block.mark_dirty()
+
+    def begin_writing(self) -> None:
+        """From now on the file system counts as not cleanly unmounted."""
+        raw = self.super()
+        self.state_at_mount = raw.state
+        raw.state = raw.state & ~STATE_CLEAN
+        raw.mount_time = realtime_seconds() & 0xFFFFFFFF
+        if raw.mount_count < 0xFFFF:
+            raw.mount_count = raw.mount_count + 1
+        self.read_only = False
+        self.write_super()
+
+    def end_writing(self) -> None:
+        """Everything else was written: the file system counts as clean again, if it was when writing began."""
+        raw = self.super()
+        raw.state = self.state_at_mount | (STATE_ERRORS if self.is_damaged else 0)
+        self.read_only = True
+        self.write_super()
+
+    def allow_large_files(self) -> None:
+        """A file passes 2 GiB: old drivers must not write here any more."""
+        self.geometry.ro_compat |= RO_COMPAT_LARGE_FILE
+        raw = self.super()
+        if raw.revision == 0:
+            return  # no room for features; Linux would make it revision 1
+        raw.feature_ro_compat = raw.feature_ro_compat | RO_COMPAT_LARGE_FILE
+        self.super_block.mark_dirty()
+
+    def new_generation(self) -> int:
+        self.next_generation = (self.next_generation * 1103515245 + 12345) & 0xFFFFFFFF
+        return self.next_generation
