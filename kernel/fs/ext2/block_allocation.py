@@ -9,7 +9,7 @@ Context: sleeps while a bitmap is read; a bit is found and set without a sleep i
 from typing import Final
 
 from kernel.fs.ext2 import bitmap
-from kernel.fs.ext2.store import Block
+from kernel.cache import Block
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
 
@@ -45,10 +45,13 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
         with volume.blocks.block(volume.block_bitmap(group)) as block:
             bits = block.span()
             end = geometry.blocks_in_group(group)
-            index = _search(bits, start, end)
+            hint = volume.block_hints[group]
+            index = _search(bits, max(start, hint), end)
             if index == bitmap.NONE:
                 continue
             count = bitmap.clear_run(bits, index, end, want)
+            if start <= hint and index < hint + _NEAR:
+                volume.block_hints[group] = index + count
             first = geometry.first_block_of_group(group) + index
             for each in range(index, index + count):
                 bitmap.set_bit(bits, each)
@@ -106,6 +109,7 @@ def free_blocks(volume: Volume, first: int, count: int) -> None:
             raise volume.damaged(f"a file has block {first}, which holds metadata")
         with volume.blocks.block(volume.block_bitmap(group)) as block:
             freed = _clear_bits(block, index, part)
+            volume.block_hints[group] = min(volume.block_hints[group], index)
         _count_blocks(volume, group, freed)
         if freed != part:
             raise volume.damaged(f"block {first + freed} is freed twice")

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks
 from kernel.fs.ext2.layout import DIRECT_BLOCKS
-from kernel.fs.ext2.store import Block
+from kernel.cache import Block
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import EFBIG, Array, Errno, u32
 from kernel.sched import Mutex
@@ -30,7 +30,9 @@ class BlockMap:
         self.ino: int = ino
         self.lock: Mutex = Mutex()
         self.sectors: int = 0  # of 512 bytes that the file has, its indirect blocks included (i_blocks)
-        self.goal: int = 0  # where the next block should be
+        self.home: int = 0  # where the file's first block should be
+        self.goal: int = 0  # where the block behind the last new one should be
+        self.goal_block: int = -1  # and which block of the file that is
         self.per_block_shift: int = volume.geometry.block_shift - _POINTER_SHIFT
         self.holds_metadata: bool = False  # the file's blocks are in the block cache: a directory, a symbolic link
         self.changed: bool = False  # pointers or sectors are not as on the disk
@@ -143,7 +145,7 @@ class BlockMap:
                 return first, count, False
             depth = self._depth_of(block)
             if depth == 0:
-                first, count = self._allocate(count, privileged)
+                first, count = self._allocate(block, count, privileged)
                 for index in range(count):
                     self.pointers[block + index] = first + index
                 return first, count, True
@@ -152,10 +154,15 @@ class BlockMap:
         finally:
             self.lock.release()
 
-    def _allocate(self, want: int, privileged: bool) -> tuple[int, int]:
-        """Take blocks near the last ones and count them as the file's."""
-        first, count = allocate_blocks(self.volume, self.goal, want, privileged)
+    def _allocate(self, block: int, want: int, privileged: bool) -> tuple[int, int]:
+        """Take blocks for the file's blocks from `block` on, near those in front of it, and count them as the file's."""
+        goal = self.goal
+        if block != self.goal_block:
+            before = self._find(block - 1, 1)[0] if block > 0 else HOLE
+            goal = before + 1 if before != HOLE else self.home
+        first, count = allocate_blocks(self.volume, goal, want, privileged)
         self.goal = first + count
+        self.goal_block = block + count
         self.sectors += count << self.volume.geometry.block_shift - 9
         self.changed = True
         return first, count
@@ -176,14 +183,14 @@ class BlockMap:
         root = DIRECT_BLOCKS + depth - 1
         pointer = self.pointers[root]
         if pointer == HOLE:
-            pointer = self._new_node(privileged)
+            pointer = self._new_node(block, privileged)
             self.pointers[root] = pointer
         for level in range(depth - 1, 0, -1):
             index = place >> level * shift & ((1 << shift) - 1)
             with self.volume.blocks.block(pointer) as node:
                 pointer = self._checked(node.span().load_u32(index << _POINTER_SHIFT))
                 if pointer == HOLE:
-                    pointer = self._new_node(privileged)
+                    pointer = self._new_node(block, privileged)
                     node.span().store_u32(index << _POINTER_SHIFT, pointer)
                     node.mark_dirty()
         index = place & ((1 << shift) - 1)
@@ -193,15 +200,19 @@ class BlockMap:
             words = leaf.span()
             while free < limit and words.load_u32((index + free) << _POINTER_SHIFT) == HOLE:
                 free += 1
-            first, count = self._allocate(free, privileged)
+            first, count = self._allocate(block, free, privileged)
             for step in range(count):
                 words.store_u32((index + step) << _POINTER_SHIFT, first + step)
             leaf.mark_dirty()
             return first, count
 
-    def _new_node(self, privileged: bool) -> int:
-        """An indirect block full of holes. One that stays empty, because the disk is full, goes with the file."""
-        number, _ = self._allocate(1, privileged)
+    def _new_node(self, block: int, privileged: bool) -> int:
+        """An indirect block full of holes, in front of the file's `block`.
+
+        One that stays empty, because the disk is full, is freed with the file.
+        """
+        number, _ = self._allocate(block, 1, privileged)
+        self.goal_block = block
         self.volume.blocks.fresh(number).release()
         return number
 
@@ -216,7 +227,7 @@ class BlockMap:
             self.lock.release()
 
     def _cut(self, first: int) -> None:
-        self.goal = 0
+        self.goal_block = -1
         self.changed = True
         run = _Run(self)
         for index in range(first, DIRECT_BLOCKS):

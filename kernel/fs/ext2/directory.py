@@ -26,8 +26,10 @@ from kernel.fs.ext2.layout import (
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, EPERM, Errno
+from kernel.lang import EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, EPERM, Errno
 from kernel.lib.credentials import Credentials
+from kernel.lib.user import Buffer
+from kernel.mm.objects import MemoryObject
 
 if TYPE_CHECKING:
     from kernel.cache import Block
@@ -160,6 +162,18 @@ class Ext2Directory(Ext2Inode):
 
     def open(self, path: "Path", flags: int) -> File:
         return InodeFile(path, flags)
+
+    def read_at(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EISDIR)
+
+    def write_at(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EISDIR)
+
+    def truncate(self, size: int) -> None:
+        raise Errno(EISDIR)
+
+    def memory_object(self) -> MemoryObject:
+        raise Errno(ENODEV)
 
     def sync(self) -> None:
         self.ext2.sync_inode(self)

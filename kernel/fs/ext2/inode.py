@@ -61,6 +61,8 @@ class Ext2Inode(Ext2Node):
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
         self.map: BlockMap = BlockMap(ext2.volume, ino)
+        group = group_of_inode(ext2.volume, ino)
+        self.map.home = ext2.volume.geometry.first_block_of_group(group)
         self.extents: ExtentTree | None = None
         self.flags: int = 0
         self.generation: int = 0
@@ -96,20 +98,16 @@ class Ext2Inode(Ext2Node):
         if self.map.changed:
             self.map.changed = False
             self.blocks = self.map.sectors
-            self.ext2.mark_dirty(self)
+            self.inode_changed()
 
     # ---- Attributes -------------------------------------------------------------------------------------------
 
-    def attributes_changed(self) -> None:
+    def inode_changed(self) -> None:
         if not self.has_fine_times:
             self.atime_ns -= self.atime_ns % _SECOND_NS
             self.mtime_ns -= self.mtime_ns % _SECOND_NS
             self.ctime_ns -= self.ctime_ns % _SECOND_NS
-        self.ext2.mark_dirty(self)
-
-    def touch_modified(self) -> None:
-        super().touch_modified()
-        self.attributes_changed()
+        super().inode_changed()
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if mask & MAY_WRITE != 0 and self.flags & FLAG_IMMUTABLE != 0:
@@ -281,15 +279,17 @@ class Ext2Inode(Ext2Node):
         if self.is_gone or self.ext2.volume.read_only:
             return
         try:
-            self.drop_contents()
+            self.end()
             self._delete()
         except Errno as error:
             log.error(f"ext2: inode {self.ino} could not be deleted wholly: error {error.code}")
         except MemoryError:
             log.error(f"ext2: inode {self.ino} could not be deleted wholly: no memory")
 
-    def drop_contents(self) -> None:
-        """Forget what is in memory of the contents, before their blocks are freed."""
+    def undo(self) -> None:
+        """The inode was made in vain: nothing leads to it."""
+        self.nlink = 0
+        self.evict()
 
     def _delete(self) -> None:
         volume = self.ext2.volume

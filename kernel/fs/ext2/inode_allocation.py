@@ -34,11 +34,12 @@ def allocate_inode(volume: Volume, parent: int, is_directory: bool) -> int:
             continue
         with volume.blocks.block(volume.inode_bitmap(group)) as block:
             bits = block.span()
-            first = geometry.first_inode - 1 if group == 0 else 0
+            first = max(geometry.first_inode - 1 if group == 0 else 0, volume.inode_hints[group])
             index = bitmap.find_clear_bit(bits, first, geometry.inodes_per_group)
             if index == bitmap.NONE:
                 continue
             bitmap.set_bit(bits, index)
+            volume.inode_hints[group] = index + 1
             block.mark_dirty()
         _count_inodes(volume, group, -1, 1 if is_directory else 0)
         return group * geometry.inodes_per_group + index + 1
@@ -55,6 +56,7 @@ def free_inode(volume: Volume, ino: int, is_directory: bool) -> None:
         if not bitmap.test_bit(bits, index):
             raise volume.damaged(f"inode {ino} is freed twice")
         bitmap.clear_bit(bits, index)
+        volume.inode_hints[group] = min(volume.inode_hints[group], index)
         block.mark_dirty()
     _count_inodes(volume, group, 1, -1 if is_directory else 0)
 

@@ -6,10 +6,11 @@ they are copied to their places in the inode table; from there the block cache w
 Context: sleeps.
 """
 
+from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
+from kernel.fs.ext2.options import Ext2Options
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FileSystem
-from kernel.fs.inode import Inode
 from kernel.lang import EIO, Errno
 from kernel.lib.credentials import Credentials
 
@@ -17,10 +18,12 @@ from kernel.lib.credentials import Credentials
 class Ext2(FileSystem):
     """Base of `Ext2FileSystem`, with what inodes need of it."""
 
-    def __init__(self, type_name: bytes, source: bytes, volume: Volume) -> None:
+    def __init__(self, type_name: bytes, source: bytes, volume: Volume, options: Ext2Options) -> None:
         super().__init__(type_name, source, EXT2_SUPER_MAGIC)
         self.volume: Volume = volume
+        self.mount_options: Ext2Options = options
         self.sleeps = True
+        self.keeps_negatives = True
         self.inodes: dict[int, Ext2Node] = {}
         self.dirty: dict[int, Ext2Node] = {}
 
@@ -32,14 +35,15 @@ class Ext2(FileSystem):
         """A fresh inode without a name, for a child of `parent`. Raises ENOSPC, EROFS, EIO."""
         raise Errno(EIO)
 
-    def mark_dirty(self, node: "Ext2Node") -> None:
-        """The inode has changed: it is copied to the inode table later."""
-        if not node.is_dirty and not node.is_gone:
-            self.dirty[node.ino] = node
-            node.is_dirty = True
+    def is_privileged(self) -> bool:
+        """Whether who is running may take the blocks that are reserved."""
+        return True
+
+    def sync_inode(self, node: "Ext2Node") -> None:
+        """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""
 
 
-class Ext2Node(Inode):
+class Ext2Node(CachedInode):
     """What the instance keeps of an inode; `Ext2Inode` is the rest."""
 
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
@@ -47,3 +51,12 @@ class Ext2Node(Inode):
         self.ext2: Ext2 = ext2
         self.is_dirty: bool = False
         self.is_gone: bool = False  # deleted, and its number given back
+
+    def inode_changed(self) -> None:
+        """The inode is to be copied to the inode table, sooner or later. Never sleeps."""
+        if not self.is_dirty and not self.is_gone:
+            self.ext2.dirty[self.ino] = self
+            self.is_dirty = True
+
+    def write_back(self) -> None:
+        """Copy a changed inode to its place in the inode table. Sleeps. Raises EIO."""

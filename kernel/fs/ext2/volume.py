@@ -17,14 +17,13 @@ from kernel.fs.ext2.layout import (
     INCOMPAT_FLEX_BG,
     RO_COMPAT_GDT_CSUM,
     RO_COMPAT_LARGE_FILE,
-    SUPER_BLOCK_OFFSET,
     SUPER_BLOCK_SIZE,
     STATE_CLEAN,
     STATE_ERRORS,
     GroupDescriptor,
     SuperBlock,
 )
-from kernel.fs.ext2.store import Block, BlockStore
+from kernel.cache import Block, BlockCache
 from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.time import realtime_seconds
@@ -33,8 +32,8 @@ from kernel.time import realtime_seconds
 class Volume:
     """One file system on its device."""
 
-    def __init__(self, blocks: BlockStore, geometry: Geometry, name: bytes) -> None:
-        self.blocks: BlockStore = blocks
+    def __init__(self, blocks: BlockCache, geometry: Geometry, name: bytes, super_offset: int) -> None:
+        self.blocks: BlockCache = blocks
         self.geometry: Geometry = geometry
         self.name: bytes = name  # of the device, for the log
         self.read_only: bool = True
@@ -50,8 +49,11 @@ class Volume:
         self.next_generation: int = 0
         self.last_directory_group: int = 0
         self.state_at_mount: int = STATE_CLEAN
-        self.super_block: Block = blocks.block(SUPER_BLOCK_OFFSET >> geometry.block_shift)
-        self.super_offset: int = SUPER_BLOCK_OFFSET & (geometry.block_size - 1)
+        self.super_block: Block = blocks.block(super_offset >> geometry.block_shift)
+        self.super_offset: int = super_offset & (geometry.block_size - 1)
+        # No bit in front of these is clear, by group.
+        self.block_hints: list[int] = [0] * geometry.group_count
+        self.inode_hints: list[int] = [0] * geometry.group_count
         self.descriptor_blocks: list[Block] = []
         try:
             self._load()

@@ -1,0 +1,95 @@
+"""Regular files of ext2: between the page cache, which has their contents, and the block map.
+
+Blocks are allocated when a page is written to, so that a full disk shows in write(2) and not later. With blocks
+smaller than a page, only those that are written get a place; the others of the page stay holes.
+
+Context: sleeps.
+"""
+
+from typing import Final
+
+from kernel.cache import HOLE as NOWHERE
+from kernel.cache import Runs
+from kernel.fs.ext2.block_map import HOLE
+from kernel.fs.ext2.inode import Ext2Inode
+from kernel.fs.ext2.layout import FLAG_INLINE_DATA
+from kernel.lang import ENXIO, EOPNOTSUPP, Errno, Span, u8
+
+_SECTOR_SHIFT: Final = 9
+# i_blocks counts sectors in 32 bits.
+_LARGEST_SECTORS: Final = (1 << 32) - 1
+
+
+class Ext2File(Ext2Inode):
+    """A regular file."""
+
+    def load(self, raw_bytes: Span[u8]) -> None:
+        super().load(raw_bytes)
+        if self.flags & FLAG_INLINE_DATA != 0:
+            raise self._damaged("has inline data, without the feature")
+
+    # ---- For the page cache -----------------------------------------------------------------------------------
+
+    def map_blocks(self, offset: int, length: int, runs: Runs) -> None:
+        shift = self.ext2.volume.geometry.block_shift
+        block = offset >> shift
+        left = length >> shift
+        while left > 0:
+            first, count = self.find_blocks(block, left)
+            runs.add(NOWHERE if first == HOLE else first << shift - _SECTOR_SHIFT, count << shift)
+            block += count
+            left -= count
+
+    def allocate_blocks(self, offset: int, length: int) -> None:
+        if length == 0:
+            return
+        shift = self.ext2.volume.geometry.block_shift
+        block = offset >> shift
+        end = (offset + length - 1 >> shift) + 1
+        while block < end:
+            _, count, _ = self.fill_blocks(block, end - block, False)
+            block += count
+
+    def free_blocks(self, size: int) -> None:
+        geometry = self.ext2.volume.geometry
+        self.cut_blocks(size + geometry.block_size - 1 >> geometry.block_shift)
+
+    def write_inode(self) -> None:
+        self.ext2.sync_inode(self)
+
+    def largest_size(self) -> int:
+        """What the pointers can name, and the 32 bits that count sectors of 512 bytes (indirect blocks among them)."""
+        geometry = self.ext2.volume.geometry
+        shift = geometry.block_shift
+        pointers = geometry.block_size // 4
+        sectors_in_block = geometry.block_size >> _SECTOR_SHIFT
+        countable = _LARGEST_SECTORS // sectors_in_block
+        countable -= countable // pointers + countable // (pointers * pointers) + 4
+        return min(self.map.block_limit(), countable) << shift
+
+    # ---- Holes ------------------------------------------------------------------------------------------------
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        """fallocate(2): nothing on ext2 marks blocks as allocated but unwritten."""
+        raise Errno(EOPNOTSUPP)
+
+    def seek_data(self, offset: int) -> int:
+        return self._seek(offset, False)
+
+    def seek_hole(self, offset: int) -> int:
+        return self._seek(offset, True)
+
+    def _seek(self, offset: int, for_hole: bool) -> int:
+        """The first place from `offset` on that is (not) in a hole. Pages in the cache have blocks already."""
+        geometry = self.ext2.volume.geometry
+        shift = geometry.block_shift
+        block = offset >> shift
+        end = (self.size + geometry.block_size - 1) >> shift
+        while block < end:
+            first, count = self.find_blocks(block, end - block)
+            if (first == HOLE) == for_hole:
+                return min(max(offset, block << shift), self.size)
+            block += count
+        if for_hole:
+            return self.size
+        raise Errno(ENXIO)

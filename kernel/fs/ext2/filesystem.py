@@ -1,0 +1,316 @@
+"""Mounting ext2, ext3 and ext4; the mounted instance.
+
+ext2 is read and written. So is a file system with an empty journal (ext3) that is mounted as ext2: as in Linux's ext2,
+the journal is left alone. Whatever has features beyond that is read only: asked to mount it writable, the answer is
+EROFS. A journal that must be replayed first is not: with `noload` the file system can be read as it stands.
+
+While it is written, the super block says "not clean"; that is the first block to reach the device after mounting, and
+"clean" is the last one before unmounting.
+
+Context: sleeps.
+"""
+
+from typing import Final
+
+from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operation, transfer
+from kernel.cache import BlockCache
+from kernel.cache.file_cache import LAST_PAGE
+from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from kernel.fs.ext2.directory import Ext2Directory
+from kernel.fs.ext2.file import Ext2File
+from kernel.fs.ext2.geometry import Geometry, read_geometry
+from kernel.fs.ext2.inode import Ext2Inode, inode_place
+from kernel.fs.ext2.inode_allocation import allocate_inode, free_inode
+from kernel.fs.ext2.instance import Ext2, Ext2Node
+from kernel.fs.ext2.layout import (
+    FLAG_DIRSYNC,
+    FLAG_NOATIME,
+    FLAG_NODUMP,
+    INHERITED_FLAGS,
+    ROOT_INODE,
+    SUPER_BLOCK_OFFSET,
+    SUPER_BLOCK_SIZE,
+    RawInode,
+)
+from kernel.fs.ext2.options import Ext2Options
+from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
+from kernel.fs.ext2.volume import Volume
+from kernel.fs.filesystem import FileSystem, Statistics, register_disk_filesystem
+from kernel.fs.inode import Inode
+from kernel.lang import EINVAL, EROFS, Errno, struct_at
+from kernel.lib import log
+from kernel.lib.credentials import Credentials
+
+_EXT2: Final = b"ext2"
+_EXT3: Final = b"ext3"
+_EXT4: Final = b"ext4"
+
+
+class Ext2FileSystem(Ext2):
+    """A mounted instance."""
+
+    def __init__(self, type_name: bytes, device: BlockDevice, volume: Volume, options: Ext2Options) -> None:
+        super().__init__(type_name, b"/dev/" + device.name, volume, options)
+        self.lie_on(device)
+        self.disk: BlockDevice = device
+        self.default_errors: int = volume.error_policy
+        self.top: Ext2Directory | None = None
+        self.read_only = True
+        self._use_options()
+
+    def _use_options(self) -> None:
+        options = self.mount_options
+        volume = self.volume
+        volume.error_policy = options.errors if options.errors >= 0 else self.default_errors
+        if options.reserved_uid >= 0:
+            volume.reserved_uid = options.reserved_uid
+        if options.reserved_gid >= 0:
+            volume.reserved_gid = options.reserved_gid
+
+    def load_root(self) -> None:
+        """Raises EUCLEAN unless there is a root directory."""
+        node = self.inode(ROOT_INODE)
+        if not isinstance(node, Ext2Directory):
+            raise self.volume.refuse("the root is no directory")
+        node.parent_ino = ROOT_INODE
+        self.top = node
+
+    def root(self) -> Inode:
+        top = self.top
+        if top is None:
+            raise Errno(EINVAL)
+        return top
+
+    # ---- Inodes -----------------------------------------------------------------------------------------------
+
+    def inode(self, ino: int) -> Ext2Node:
+        known = self.inodes.get(ino)
+        if known is not None:
+            return known
+        volume = self.volume
+        geometry = volume.geometry
+        if not geometry.is_inode(ino) or (ino < geometry.first_inode and ino != ROOT_INODE):
+            raise volume.damaged(f"a name leads to inode {ino}, which cannot have one")
+        number, offset = inode_place(volume, ino)
+        with volume.blocks.block(number) as block:
+            # Somebody else may have loaded it during the sleep; from here on there is none.
+            known = self.inodes.get(ino)
+            if known is not None:
+                return known
+            raw_bytes = block.span()[offset : offset + geometry.inode_size]
+            node = self._new_node(ino, struct_at(RawInode, raw_bytes, 0).mode)
+            node.load(raw_bytes)
+            self.inodes[ino] = node
+            return node
+
+    def _new_node(self, ino: int, mode: int) -> Ext2Inode:
+        kind = mode & S_IFMT
+        if kind == S_IFREG:
+            return Ext2File(self, ino, mode)
+        if kind == S_IFDIR:
+            return Ext2Directory(self, ino, mode)
+        if kind == S_IFLNK:
+            return Ext2Symlink(self, ino, mode)
+        return Ext2Special(self, ino, mode)
+
+    def new_inode(self, parent: Ext2Node, mode: int, credentials: Credentials) -> Ext2Node:
+        volume = self.volume
+        kind = mode & S_IFMT
+        ino = allocate_inode(volume, parent.ino, kind == S_IFDIR)
+        if ino in self.inodes:
+            raise volume.damaged(f"inode {ino} is in use but marked as free")
+        try:
+            node = self._new_node(ino, mode)
+            self.inodes[ino] = node
+        except MemoryError:
+            free_inode(volume, ino, kind == S_IFDIR)
+            raise
+        node.generation = volume.new_generation()
+        if isinstance(parent, Ext2Inode):
+            node.flags = parent.flags & INHERITED_FLAGS
+            if kind == S_IFREG:
+                node.flags &= ~FLAG_DIRSYNC
+            elif kind != S_IFDIR:
+                node.flags &= FLAG_NODUMP | FLAG_NOATIME
+        return node
+
+    # ---- Writing ----------------------------------------------------------------------------------------------
+
+    def write_back(self) -> None:
+        try:
+            self._write_inodes()
+        except Errno as error:
+            log.error(f"ext2: inodes could not be written: error {error.code}")
+        except MemoryError:
+            log.error("ext2: inodes could not be written: no memory")
+
+    def _write_inodes(self) -> None:
+        """Copy all changed inodes and counts to the block cache. Raises EIO."""
+        if self.volume.read_only:
+            return
+        # A copy, because others change the dictionary while this sleeps.
+        for node in list(self.dirty.values()):
+            node.write_back()
+        self.volume.write_super()
+
+    def sync(self) -> None:
+        if self.volume.read_only:
+            return
+        for node in list(self.dirty.values()):
+            node.cache.write_back(0, LAST_PAGE)
+        for node in list(self.dirty.values()):
+            node.cache.wait_for_writes()
+        self._write_inodes()
+        self.volume.blocks.sync()
+        flush(self.disk)
+
+    def sync_inode(self, node: Ext2Node) -> None:
+        node.write_back()
+        self.volume.write_super()
+        self.volume.blocks.sync()
+        flush(self.disk)
+
+    # ---- Mounting and unmounting ------------------------------------------------------------------------------
+
+    def start_writing(self) -> None:
+        """Become writable. Raises EROFS, EINVAL, EIO."""
+        require_writable(self.volume.geometry, self.type_name, self.disk)
+        self.volume.begin_writing()
+        self.volume.blocks.sync()
+        flush(self.disk)
+        self.read_only = False
+
+    def stop_writing(self) -> None:
+        """Write everything, then that the file system is clean. Raises EIO."""
+        self.sync()
+        self.read_only = True
+        self.volume.end_writing()
+        self.volume.blocks.sync()
+        flush(self.disk)
+
+    def remount(self, read_only: bool, options: bytes) -> None:
+        fresh = Ext2Options()
+        fresh.parse(options)
+        if read_only and not self.read_only:
+            self.stop_writing()
+        elif not read_only and self.volume.read_only:
+            self.start_writing()
+        if len(options) > 0:
+            self.mount_options = fresh
+            self._use_options()
+
+    def shut_down(self) -> None:
+        try:
+            if not self.volume.read_only:
+                self.stop_writing()
+        except Errno as error:
+            log.error(f"ext2: unmounting: error {error.code}")
+        except MemoryError:
+            log.error("ext2: unmounting: no memory")
+        self.drop()
+
+    def drop(self) -> None:
+        """Give everything in memory back."""
+        for node in list(self.inodes.values()):
+            node.end()
+        self.inodes.clear()
+        self.dirty.clear()
+        self.top = None
+        self.volume.close()
+        # Files were written past the device's own cache, which may have old contents of their blocks.
+        self.volume.blocks.cache.forget(0, LAST_PAGE)
+
+    # ---- What programs are told -------------------------------------------------------------------------------
+
+    def statistics(self) -> Statistics:
+        volume = self.volume
+        result = Statistics()
+        result.block_size = volume.geometry.block_size
+        result.blocks = volume.geometry.block_count
+        if not self.mount_options.minix_df:
+            result.blocks -= volume.overhead_blocks
+        result.blocks_free = volume.free_blocks
+        result.blocks_available = max(0, volume.free_blocks - volume.reserved_blocks)
+        result.files = volume.geometry.inode_count
+        result.files_free = volume.free_inodes
+        return result
+
+    def options(self) -> bytes:
+        return self.mount_options.shown(self.default_errors)
+
+
+def flush(device: BlockDevice) -> None:
+    """What was written is on stable storage afterwards. Raises EIO."""
+    if device.has_volatile_cache:
+        transfer(device, BlockRequest(Operation.FLUSH, 0))
+
+
+def require_writable(geometry: Geometry, type_name: bytes, device: BlockDevice) -> None:
+    """Raise EROFS unless we write such a file system; EINVAL for one that has what nobody knows."""
+    if device.read_only:
+        raise Errno(EROFS)
+    if geometry.has_unknown_ro_compat():
+        log.error("ext2: it has features that allow reading only")
+        raise Errno(EINVAL)
+    if not geometry.is_ext2() or (type_name != _EXT2 and geometry.has_journal()):
+        log.error("ext2: ext3 and ext4 are mounted read-only")
+        raise Errno(EROFS)
+
+
+def mount_device(type_name: bytes, device: BlockDevice, options_text: bytes, read_only: bool) -> FileSystem:
+    """Mount what lies on a device as one of the three types."""
+    options = Ext2Options()
+    options.parse(options_text)
+    geometry = _read_super_block(device, options)
+    if type_name == _EXT2 and not geometry.is_ext2():
+        log.error("ext2: it has features of ext4")
+        raise Errno(EINVAL)
+    if type_name == _EXT3 and not geometry.has_journal():
+        log.error("ext3: it has no journal")
+        raise Errno(EINVAL)
+    if geometry.needs_recovery() and not options.without_journal:
+        log.error("ext4: the journal must be replayed first; with the option noload it can be read as it stands")
+        raise Errno(EROFS)
+    if not read_only:
+        require_writable(geometry, type_name, device)
+    blocks = BlockCache(device, geometry.block_size)
+    volume = Volume(blocks, geometry, device.name, options.super_block_kib * SUPER_BLOCK_SIZE)
+    file_system = Ext2FileSystem(type_name, device, volume, options)
+    try:
+        file_system.load_root()
+        if not read_only:
+            file_system.start_writing()
+    except Errno:
+        file_system.drop()
+        raise
+    except MemoryError:
+        file_system.drop()
+        raise
+    return file_system
+
+
+def _read_super_block(device: BlockDevice, options: Ext2Options) -> Geometry:
+    blocks = BlockCache(device, SUPER_BLOCK_SIZE)
+    try:
+        with blocks.block(options.super_block_kib) as block:
+            return read_geometry(block.span(), device.sectors << SECTOR_SHIFT, False)
+    except Errno as error:
+        # A device that is too small for a super block has none.
+        raise Errno(EINVAL if device.sectors << SECTOR_SHIFT < SUPER_BLOCK_OFFSET + SUPER_BLOCK_SIZE else error.code)
+
+
+def mount_ext2(device: BlockDevice, options: bytes, read_only: bool) -> FileSystem:
+    return mount_device(_EXT2, device, options, read_only)
+
+
+def mount_ext3(device: BlockDevice, options: bytes, read_only: bool) -> FileSystem:
+    return mount_device(_EXT3, device, options, read_only)
+
+
+def mount_ext4(device: BlockDevice, options: bytes, read_only: bool) -> FileSystem:
+    return mount_device(_EXT4, device, options, read_only)
+
+
+register_disk_filesystem(_EXT3, mount_ext3)
+register_disk_filesystem(_EXT2, mount_ext2)
+register_disk_filesystem(_EXT4, mount_ext4)
