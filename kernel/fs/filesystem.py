@@ -31,6 +31,7 @@ class Statistics:
         self.block_size: int = 4096
         self.blocks: int = 0
         self.blocks_free: int = 0
+        self.blocks_reserved: int = 0  # of the free ones, for root
         self.files: int = 0
         self.files_free: int = 0
 

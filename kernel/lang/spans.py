@@ -60,8 +60,15 @@ class Elements:
         return any(item == value for item in self)
 
     def fill(self, value: Any) -> None:
+        if self._are_bytes() and 0 <= value <= 0x7F:
+            self._buffer[self._start : self._start + self._count] = bytes([value]) * self._count
+            return
         for index in range(self._count):
             self[index] = value
+
+    def _are_bytes(self) -> bool:
+        """Whether the elements are single bytes: then slices of the buffer do what a loop would, and quicker."""
+        return self._element.size == 1 and isinstance(self._buffer, bytearray)
 
     def _part(self, part: slice) -> Span:
         start = 0 if part.start is None else int(part.start)
@@ -80,6 +87,10 @@ class Span(Elements):
         """Copy all elements of a span of the same length; the two may overlap."""
         if len(other) != self._count:
             raise IndexError(f"copying {len(other)} elements to {self._count}")
+        if self._are_bytes() and other._element is self._element:
+            source = other._buffer[other._start : other._start + self._count]
+            self._buffer[self._start : self._start + self._count] = bytes(source)
+            return
         values = list(other)
         for index, value in enumerate(values):
             self[index] = value

@@ -3,7 +3,7 @@ test asks for.
 """
 
 from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
-from kernel.lang import EIO
+from kernel.lang import EIO, span_of
 from kernel.mm.frames import PAGE_SIZE, Frame, frame_span
 
 
@@ -33,8 +33,7 @@ class MemoryDisk(BlockDevice):
             part = min(PAGE_SIZE - offset, left)
             span = frame_span(Frame(frame))[offset : offset + part]
             if request.operation == Operation.READ:
-                for i in range(part):
-                    span[i] = self.image[position + i]
+                span.copy_from(span_of(self.image)[position : position + part])
             else:
                 self.image[position : position + part] = span.to_bytes()
             position += part

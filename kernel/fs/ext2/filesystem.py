@@ -230,7 +230,7 @@ class Ext2FileSystem(Ext2):
         if not self.mount_options.minix_df:
             result.blocks -= volume.overhead_blocks
         result.blocks_free = volume.free_blocks
-        result.blocks_available = max(0, volume.free_blocks - volume.reserved_blocks)
+        result.blocks_reserved = volume.reserved_blocks
         result.files = volume.geometry.inode_count
         result.files_free = volume.free_inodes
         return result

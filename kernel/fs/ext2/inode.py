@@ -39,7 +39,8 @@ from kernel.fs.ext2.attributes_block import drop_attributes
 from kernel.lang import EPERM, EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
-from kernel.time import realtime_ns, realtime_seconds
+from kernel.time import realtime_ns
+from kernel.time.clock import realtime_seconds
 
 _SECOND_NS: Final = 1_000_000_000
 _LARGE_FILE: Final = 1 << 31

@@ -26,7 +26,7 @@ from kernel.fs.ext2.layout import (
 from kernel.cache import Block, BlockCache
 from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
-from kernel.time import realtime_seconds
+from kernel.time.clock import realtime_seconds
 
 
 class Volume:

@@ -1,0 +1,139 @@
+"""Making, reading and removing files, with e2fsck as the judge of what is on the disk."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
+from kernel.lang import ENOSPC, Errno
+from kernel.lib.credentials import Credentials
+
+from .conftest import Mounted, check_image, debugfs, make_image, read_inode, write_inode
+
+ROOT = Credentials()
+Mount = Callable[..., Mounted]
+LAYOUTS = [
+    ("-t", "ext2", "-b", "1024"),
+    ("-t", "ext2", "-b", "2048", "-I", "128"),
+    ("-t", "ext2", "-b", "4096"),
+    ("-t", "ext2", "-b", "1024", "-g", "1024", "-O", "^sparse_super,^filetype,^resize_inode", "-I", "128"),
+    ("-E", "revision=0", "-b", "1024"),
+    ("-t", "ext2", "-b", "1024", "-g", "512", "-O", "meta_bg,^resize_inode"),
+]
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_all_kinds_of_files(mount: Mount, options: tuple[str, ...]) -> None:
+    mounted = mount(make_image(4096, *options))
+    root = mounted.root
+    file = root.create(b"file", S_IFREG | 0o640, 0, ROOT)
+    assert write_inode(file, b"hello") == 5
+    directory = root.create(b"directory", S_IFDIR | 0o755, 0, ROOT)
+    inner = directory.create(b"inner", S_IFREG | 0o600, 0, ROOT)
+    assert write_inode(inner, bytes(range(256)) * 100) == 25600
+    root.create(b"null", S_IFCHR | 0o666, device_number(1, 3), ROOT)
+    root.create(b"disk", S_IFBLK | 0o660, device_number(259, 70000), ROOT)
+    root.create(b"fifo", S_IFIFO | 0o600, 0, ROOT)
+    root.create_symlink(b"short", b"file", ROOT)
+    root.create_symlink(b"long", b"x" * 100, ROOT)
+    root.link(b"second", file)
+    image = mounted.unmount()
+    assert check_image(image) == ""
+    again = mount(image, read_only=True)
+    names = sorted(again.names(again.root))
+    assert names == sorted(
+        [b"lost+found", b"file", b"directory", b"null", b"disk", b"fifo", b"short", b"long", b"second"]
+    )
+    found = again.root.lookup(b"second")
+    assert found is not None and found is again.root.lookup(b"file")
+    assert (found.nlink, found.size, found.mode) == (2, 5, S_IFREG | 0o640)
+    assert read_inode(found) == b"hello"
+    for name, rdev in ((b"null", device_number(1, 3)), (b"disk", device_number(259, 70000))):
+        device = again.root.lookup(name)
+        assert device is not None and device.rdev == rdev
+    for name, target in ((b"short", b"file"), (b"long", b"x" * 100)):
+        link = again.root.lookup(name)
+        assert link is not None and link.read_link() == target
+    below = again.root.lookup(b"directory")
+    assert below is not None
+    deep = below.lookup(b"inner")
+    assert deep is not None and read_inode(deep) == bytes(range(256)) * 100
+    assert "hello" in debugfs(image, "cat file")
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_everything_can_be_removed(mount: Mount, options: tuple[str, ...]) -> None:
+    image = make_image(4096, *options)
+    mounted = mount(image)
+    before = mounted.fs.statistics()
+    root = mounted.root
+    directory = root.create(b"d", S_IFDIR | 0o755, 0, ROOT)
+    names = [b"name %d " % i + b"x" * (i % 40) for i in range(150)]
+    for name in names:
+        file = directory.create(name, S_IFREG | 0o600, 0, ROOT)
+        write_inode(file, name * 60)
+    assert sorted(mounted.names(directory, 7)) == sorted(names)
+    for name in names[::2] + names[1::2]:
+        file_or_none = directory.lookup(name)
+        assert file_or_none is not None
+        directory.unlink(name, file_or_none)
+        assert directory.lookup(name) is None
+    assert directory.is_empty()
+    root.remove_directory(b"d", directory)
+    after = mounted.fs.statistics()
+    assert (after.blocks_free, after.files_free) == (before.blocks_free, before.files_free)
+    assert check_image(mounted.unmount()) == ""
+
+
+@pytest.mark.parametrize("block_size", [1024, 4096])
+def test_sparse_and_large_files(mount: Mount, block_size: int) -> None:
+    mounted = mount(make_image(4096, "-t", "ext2", "-b", str(block_size)))
+    file = mounted.root.create(b"sparse", S_IFREG | 0o600, 0, ROOT)
+    per_block = block_size // 4
+    places = [0, 11, 12, 12 + per_block - 1, 12 + per_block, 12 + per_block + per_block**2 + 5]
+    for place in places:
+        assert write_inode(file, b"<%d>" % place, place * block_size) > 0
+    for place in places:
+        text = b"<%d>" % place
+        assert read_inode(file, place * block_size, len(text)) == text
+        assert file.seek_data(place * block_size) == place * block_size
+    assert read_inode(file, 5 * block_size, 10) == bytes(10)
+    assert file.seek_hole(0) >= block_size
+    mounted.fs.sync()
+    assert check_image(mounted.disk.image.copy()).count("not cleanly") <= 1
+    file.truncate(12 * block_size + 1)
+    assert file.size == 12 * block_size + 1
+    file.truncate(20 * block_size)
+    assert read_inode(file, 12 * block_size, 8) == b"<" + bytes(7)
+    assert check_image(mounted.unmount()) == ""
+
+
+def test_full_disk_loses_nothing(mount: Mount) -> None:
+    mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024", "-m", "0"))
+    file = mounted.root.create(b"big", S_IFREG | 0o600, 0, ROOT)
+    written = 0
+    with pytest.raises(Errno) as caught:
+        while True:
+            written += write_inode(file, b"0123456789abcdef" * 512, written)
+    assert caught.value.code == ENOSPC
+    assert file.size == written
+    with pytest.raises(Errno) as caught:
+        mounted.root.create(b"directory", S_IFDIR | 0o700, 0, ROOT)
+    assert caught.value.code == ENOSPC
+    assert mounted.root.lookup(b"directory") is None
+    assert read_inode(file, 0, written) == b"0123456789abcdef" * (written // 16)
+    mounted.root.unlink(b"big", file)
+    mounted.root.create(b"directory", S_IFDIR | 0o700, 0, ROOT)
+    assert check_image(mounted.unmount()) == ""
+
+
+def test_inodes_run_out(mount: Mount) -> None:
+    mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024", "-N", "32"))
+    made = 0
+    with pytest.raises(Errno) as caught:
+        while True:
+            mounted.root.create(b"f%d" % made, S_IFREG | 0o600, 0, ROOT)
+            made += 1
+    assert caught.value.code == ENOSPC and made > 10
+    assert mounted.fs.statistics().files_free == 0
+    assert check_image(mounted.unmount()) == ""
