@@ -10,6 +10,7 @@ from kernel import command_line, physical_memory, trap
 from kernel.drivers import pic8259, pit, power, rtc, serial16550
 from kernel.drivers.virtio import probe as virtio
 from kernel.fs import memory_devices
+from kernel.fs.ext2 import filesystem as ext2
 from kernel.ipc import pipe
 from kernel.lang import Errno, Span, export, final, panic, u8
 from kernel.lib import log
@@ -28,7 +29,7 @@ from kernel.time import clock, tsc, vdso
 from kernel.tty import console
 
 # Called by assembly, or through registries that their import fills.
-_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys)
+_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2)
 
 _console_port: serial16550.SerialPort = serial16550.ports[0]
 

@@ -8,8 +8,8 @@ Context: sleeps while a bitmap is read; a bit is found and set without a sleep i
 
 from typing import Final
 
-from kernel.fs.ext2 import bitmap
 from kernel.cache import Block
+from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
 

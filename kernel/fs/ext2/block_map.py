@@ -8,9 +8,9 @@ Locking: `lock` keeps the tree in one piece across the sleeps in which its block
 
 from typing import Final, Literal
 
+from kernel.cache import Block
 from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks
 from kernel.fs.ext2.layout import DIRECT_BLOCKS
-from kernel.cache import Block
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import EFBIG, Array, Errno, u32
 from kernel.sched import Mutex

@@ -69,7 +69,7 @@ class Ext2Directory(Ext2Inode):
                 check_directory_block(block.span(), self.checksum_seed)
             except Errno:
                 block.release()
-                raise self._broken()
+                raise self._broken() from None
         return block
 
     def _broken(self) -> Errno:
@@ -83,7 +83,7 @@ class Ext2Directory(Ext2Inode):
                 try:
                     offset = records.find_name(block.span(), name, inode_count)
                 except Errno:
-                    raise self._broken()
+                    raise self._broken() from None
                 if offset != records.NONE:
                     return index, offset
         return records.NONE, 0
@@ -120,7 +120,7 @@ class Ext2Directory(Ext2Inode):
                 try:
                     empty = records.has_only_dots(block.span(), inode_count)
                 except Errno:
-                    raise self._broken()
+                    raise self._broken() from None
                 if not empty:
                     return False
         return True
@@ -147,7 +147,7 @@ class Ext2Directory(Ext2Inode):
             try:
                 length = records.record_length(span, offset, geometry.inode_count)
             except Errno:
-                raise self._broken()
+                raise self._broken() from None
             ino = records.inode_at(span, offset)
             if offset >= start and ino != 0 and not records.is_dot_name(span, offset):
                 kind = records.file_type_at(span, offset) if geometry.has_file_types() else FILE_TYPE_UNKNOWN
@@ -294,7 +294,7 @@ class Ext2Directory(Ext2Inode):
                 try:
                     offset = records.find_room(block.span(), needed, inode_count)
                 except Errno:
-                    raise self._broken()
+                    raise self._broken() from None
                 if offset != records.NONE:
                     records.insert(block.span(), offset, name, inode.ino, kind)
                     block.mark_dirty()
@@ -341,7 +341,7 @@ class Ext2Directory(Ext2Inode):
             try:
                 records.remove(block.span(), offset, self.ext2.volume.geometry.inode_count)
             except Errno:
-                raise self._broken()
+                raise self._broken() from None
             block.mark_dirty()
         self.room_hint = min(self.room_hint, index)
         self._changed()

@@ -28,7 +28,6 @@ from kernel.fs.ext2.layout import (
     FLAG_NODUMP,
     INHERITED_FLAGS,
     ROOT_INODE,
-    SUPER_BLOCK_OFFSET,
     SUPER_BLOCK_SIZE,
     RawInode,
 )
@@ -139,8 +138,8 @@ class Ext2FileSystem(Ext2):
     def write_back(self) -> None:
         try:
             self._write_inodes()
-        except Errno as error:
-            log.error(f"ext2: inodes could not be written: error {error.code}")
+        except Errno:
+            log.error("ext2: inodes could not be written: the device fails")
         except MemoryError:
             log.error("ext2: inodes could not be written: no memory")
 
@@ -203,11 +202,16 @@ class Ext2FileSystem(Ext2):
         try:
             if not self.volume.read_only:
                 self.stop_writing()
-        except Errno as error:
-            log.error(f"ext2: unmounting: error {error.code}")
+        except Errno:
+            log.error("ext2: not everything could be written before unmounting: the device fails")
         except MemoryError:
-            log.error("ext2: unmounting: no memory")
-        self.drop()
+            log.error("ext2: not everything could be written before unmounting: no memory")
+        try:
+            self.drop()
+        except Errno:
+            log.error("ext2: caches could not be given back: the device fails")
+        except MemoryError:
+            log.error("ext2: caches could not be given back: no memory")
 
     def drop(self) -> None:
         """Give everything in memory back."""
@@ -291,12 +295,10 @@ def mount_device(type_name: bytes, device: BlockDevice, options_text: bytes, rea
 
 def _read_super_block(device: BlockDevice, options: Ext2Options) -> Geometry:
     blocks = BlockCache(device, SUPER_BLOCK_SIZE)
-    try:
-        with blocks.block(options.super_block_kib) as block:
-            return read_geometry(block.span(), device.sectors << SECTOR_SHIFT, False)
-    except Errno as error:
-        # A device that is too small for a super block has none.
-        raise Errno(EINVAL if device.sectors << SECTOR_SHIFT < SUPER_BLOCK_OFFSET + SUPER_BLOCK_SIZE else error.code)
+    if options.super_block_kib >= blocks.block_count:
+        raise Errno(EINVAL)
+    with blocks.block(options.super_block_kib) as block:
+        return read_geometry(block.span(), device.sectors << SECTOR_SHIFT, False)
 
 
 def mount_ext2(device: BlockDevice, options: bytes, read_only: bool) -> FileSystem:

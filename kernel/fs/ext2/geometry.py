@@ -12,6 +12,7 @@ from kernel.fs.ext2.checksum import INITIAL, crc32c
 from kernel.fs.ext2.layout import (
     CHECKSUM_CRC32C,
     COMPAT_HAS_JOURNAL,
+    DESCRIPTOR_SIZE,
     EXT2_MAGIC,
     INCOMPAT_64BIT,
     INCOMPAT_CSUM_SEED,
@@ -39,7 +40,6 @@ from kernel.fs.ext2.layout import (
     RO_COMPAT_READONLY,
     RO_COMPAT_SPARSE_SUPER,
     SUPER_BLOCK_SIZE,
-    DESCRIPTOR_SIZE,
     SuperBlock,
 )
 from kernel.lang import EINVAL, Errno, Span, offsetof, struct_at, u8

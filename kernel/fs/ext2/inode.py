@@ -9,6 +9,7 @@ Context: sleeps.
 from typing import Final
 
 from kernel.fs.constants import MAY_WRITE, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from kernel.fs.ext2.attributes_block import drop_attributes
 from kernel.fs.ext2.block_map import BlockMap
 from kernel.fs.ext2.checksum import crc32c, crc32c_u32, crc32c_zeros
 from kernel.fs.ext2.extents import ExtentTree
@@ -35,7 +36,6 @@ from kernel.fs.ext2.layout import (
 )
 from kernel.fs.ext2.times import decode_time, encode_extra, encode_seconds
 from kernel.fs.ext2.volume import Volume
-from kernel.fs.ext2.attributes_block import drop_attributes
 from kernel.lang import EPERM, EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
@@ -280,12 +280,16 @@ class Ext2Inode(Ext2Node):
         if self.is_gone or self.ext2.volume.read_only:
             return
         try:
+            self._evict()
+        except MemoryError:
+            log.error("ext2: an inode could not be deleted wholly: no memory")
+
+    def _evict(self) -> None:
+        try:
             self.end()
             self._delete()
         except Errno as error:
             log.error(f"ext2: inode {self.ino} could not be deleted wholly: error {error.code}")
-        except MemoryError:
-            log.error(f"ext2: inode {self.ino} could not be deleted wholly: no memory")
 
     def undo(self) -> None:
         """The inode was made in vain: nothing leads to it."""

@@ -6,6 +6,7 @@ and in two fields here, which go into the super block when it is written.
 Context: reading blocks sleeps. What is done between two reads is atomic.
 """
 
+from kernel.cache import Block, BlockCache
 from kernel.fs.ext2.checksum import INITIAL_16, crc16, crc16_u32, crc32c, crc32c_u32, crc32c_zeros
 from kernel.fs.ext2.geometry import Geometry
 from kernel.fs.ext2.layout import (
@@ -17,13 +18,12 @@ from kernel.fs.ext2.layout import (
     INCOMPAT_FLEX_BG,
     RO_COMPAT_GDT_CSUM,
     RO_COMPAT_LARGE_FILE,
-    SUPER_BLOCK_SIZE,
     STATE_CLEAN,
     STATE_ERRORS,
+    SUPER_BLOCK_SIZE,
     GroupDescriptor,
     SuperBlock,
 )
-from kernel.cache import Block, BlockCache
 from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.time.clock import realtime_seconds
