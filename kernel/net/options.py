@@ -24,6 +24,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import option_names as so
+from kernel.net.ancillary import timestamp_option
 from kernel.net.socket import (
     AF_INET,
     AF_INET6,
@@ -160,7 +161,7 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
         case so.SO_BINDTODEVICE:
             return _device_name(socket, limit)
         case so.SO_TIMESTAMP | so.SO_TIMESTAMPNS | so.SO_TIMESTAMP_NEW | so.SO_TIMESTAMPNS_NEW:
-            return int_bytes(1 if socket.is_on(SWITCH_TIMESTAMP) and _timestamp_kind(socket) == name else 0)
+            return int_bytes(1 if socket.is_on(SWITCH_TIMESTAMP) and timestamp_option(socket) == name else 0)
         case so.SO_TIMESTAMPING | so.SO_TIMESTAMPING_NEW:
             return int_bytes(socket.timestamping) + int_bytes(0)
         case so.SO_PEEK_OFF:
@@ -229,13 +230,6 @@ def _device_name(socket: Socket, limit: int) -> bytes:
     if not name:
         raise Errno(ENODEV)
     return name + b"\0"
-
-
-def _timestamp_kind(socket: Socket) -> int:
-    """The option that turned timestamps on."""
-    if socket.is_on(SWITCH_TIMESTAMP_NEW):
-        return so.SO_TIMESTAMPNS_NEW if socket.is_on(SWITCH_TIMESTAMP_NS) else so.SO_TIMESTAMP_NEW
-    return so.SO_TIMESTAMPNS if socket.is_on(SWITCH_TIMESTAMP_NS) else so.SO_TIMESTAMP
 
 
 def _memory_information(socket: Socket) -> bytes:

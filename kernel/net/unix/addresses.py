@@ -1,0 +1,95 @@
+"""Addresses of unix sockets: struct sockaddr_un, and who is bound to which.
+
+A socket's `name` is the contents of sun_path: a path name with its NUL, an abstract name that starts with NUL, or empty
+for a socket without a name. Abstract names are apart for each type of socket, as on Linux; names in the file system
+stand for inodes of type S_IFSOCK.
+
+Source: unix(7).
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.inode import Inode
+from kernel.lang import EINVAL, Errno, span_of
+from kernel.net.socket import AF_UNIX
+
+if TYPE_CHECKING:
+    from kernel.net.unix.base import UnixSocket
+
+_FAMILY_SIZE: Final = 2
+_LONGEST: Final = 110  # sizeof(struct sockaddr_un)
+_FAMILY_BYTES: Final = b"\x01\x00"
+
+
+def family_of(address: bytes) -> int:
+    """The family that an address starts with; -1 when it is too short to have one."""
+    return span_of(address).load_u16(0) if len(address) >= _FAMILY_SIZE else -1
+
+
+def name_of(address: bytes) -> bytes:
+    """The name in an address: an abstract one whole, a path name up to its NUL, which is put there where it lacks. EINVAL
+    for an address of another family, without a name, or too long.
+    """
+    if not _FAMILY_SIZE < len(address) <= _LONGEST or family_of(address) != AF_UNIX:
+        raise Errno(EINVAL)
+    name = address[_FAMILY_SIZE:]
+    if name[0] == 0:
+        return name
+    end = name.find(b"\0")
+    return (name if end < 0 else name[:end]) + b"\0"
+
+
+def asks_for_any_name(address: bytes) -> bool:
+    """Whether bind(2) is to choose an abstract name (autobind)."""
+    return len(address) == _FAMILY_SIZE and family_of(address) == AF_UNIX
+
+
+def address_with(name: bytes) -> bytes:
+    """The address that holds a name."""
+    return _FAMILY_BYTES + name
+
+
+class NameTable:
+    """Who is bound to what. A socket leaves when it closes."""
+
+    def __init__(self) -> None:
+        self._abstract: dict[bytes, UnixSocket] = {}
+        self._inodes: dict[Inode, UnixSocket] = {}
+        self._next: int = 0  # of the names that autobind chooses
+
+    def find_abstract(self, kind: int, name: bytes) -> "UnixSocket | None":
+        return self._abstract.get(_key(kind, name))
+
+    def enter_abstract(self, kind: int, name: bytes, socket: "UnixSocket") -> None:
+        self._abstract[_key(kind, name)] = socket
+
+    def leave_abstract(self, kind: int, name: bytes) -> None:
+        key = _key(kind, name)
+        if key in self._abstract:
+            del self._abstract[key]
+
+    def find_inode(self, inode: Inode) -> "UnixSocket | None":
+        return self._inodes.get(inode)
+
+    def enter_inode(self, inode: Inode, socket: "UnixSocket") -> None:
+        self._inodes[inode] = socket
+
+    def leave_inode(self, inode: Inode) -> None:
+        if inode in self._inodes:
+            del self._inodes[inode]
+
+    def unused_name(self, kind: int) -> bytes:
+        """An abstract name of five hexadecimal digits that no socket of this type has; b"" if all are taken."""
+        for _ in range(1 << 20):
+            name = b"\0" + f"{self._next:05x}".encode()
+            self._next = (self._next + 1) & 0xFFFFF
+            if _key(kind, name) not in self._abstract:
+                return name
+        return b""
+
+
+def _key(kind: int, name: bytes) -> bytes:
+    return bytes([kind]) + name
+
+
+NAMES: Final = NameTable()

@@ -1,0 +1,381 @@
+"""What all unix sockets have: a name, a peer, a queue of what was received, readiness, credentials.
+
+Invariants: `used` is the sum of what the parcels cost that this socket sent and nobody has received yet. A socket whose
+peer has closed keeps the reference to it, so that it can still tell its name. `ended` holds what was shut down, by
+either side.
+
+Context: sending and receiving sleep; closing does not.
+Source: unix(7), POSIX sockets. The order of checks is Linux's.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import FIONREAD, MAY_WRITE, POLLERR, POLLHUP, POLLRDHUP, READABLE, S_IFSOCK, WRITABLE
+from kernel.fs.file import File
+from kernel.fs.names import make_node, unlink
+from kernel.fs.path import FsContext, Path
+from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, ENOSPC, ENOTCONN, EPIPE, EPROTOTYPE, Errno
+from kernel.lib import user
+from kernel.lib.credentials import Credentials
+from kernel.net.ancillary import timestamp_message
+from kernel.net.socket import (
+    MSG_CTRUNC,
+    SCM_CREDENTIALS,
+    SCM_RIGHTS,
+    SHUT_RD,
+    SHUT_RDWR,
+    SOCK_DGRAM,
+    SOL_SOCKET,
+    SWITCH_PASS_CREDENTIALS,
+    SWITCH_TIMESTAMP,
+    UNKNOWN_CREDENTIALS,
+    ControlMessage,
+    Message,
+    Socket,
+)
+from kernel.net.unix.addresses import NAMES, address_with, asks_for_any_name, name_of
+from kernel.net.unix.identity import check_claim, identity_bytes, own_identity, sign
+from kernel.net.unix.parcel import Parcel
+from kernel.net.unix.rights import SOCKETS, CollectableSocket, collect, drop_files, files_arrived, send_files
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.task import current
+from kernel.task.limits import RLIMIT_NOFILE
+from kernel.time import realtime_ns
+
+UNCONNECTED: Final = 0
+LISTENING: Final = 1
+CONNECTED: Final = 2
+
+# What has ended, bits of `ended`.
+RECEIVING: Final = 1
+SENDING: Final = 2
+BOTH: Final = 3
+
+SIOCOUTQ: Final = 0x5411
+NOT_YET: Final = -1  # a deadline that was not computed so far
+_DATAGRAM_BACKLOG: Final = 10  # net.unix.max_dgram_qlen
+
+
+class UnixSocket(CollectableSocket):
+    """Base of the three types."""
+
+    def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
+        super().__init__(kind, protocol, credentials)
+        self.name: bytes = b""
+        self.bound_to: Path | None = None  # where the name lies in the file system
+        self.peer: UnixSocket | None = None
+        self.state: int = UNCONNECTED
+        self.ended: int = 0
+        self.is_dead: bool = False
+        self.used: int = 0
+        self.backlog: int = _DATAGRAM_BACKLOG  # more than this in the queue makes senders wait
+        self.peer_identity: bytes = UNKNOWN_CREDENTIALS
+        self.read_queue: WaitQueue = WaitQueue()  # something was received, or ended
+        self.write_queue: WaitQueue = WaitQueue()  # there is room to send
+        self.peer_queue: WaitQueue = WaitQueue()  # others wait to send or to connect to this socket
+
+    # ---- Names ------------------------------------------------------------------------------------------------
+
+    def bind(self, address: bytes) -> None:
+        if asks_for_any_name(address):
+            self.bind_to_any()
+            return
+        name = name_of(address)
+        if name[0] != 0:
+            self._bind_to_path(name)
+            return
+        if self.name:
+            raise Errno(EINVAL)
+        if NAMES.find_abstract(self.kind, name) is not None:
+            raise Errno(EADDRINUSE)
+        NAMES.enter_abstract(self.kind, name, self)
+        self.name = name
+
+    def bind_to_any(self) -> None:
+        """Take an abstract name that is free, unless the socket has a name."""
+        if self.name:
+            return
+        name = NAMES.unused_name(self.kind)
+        if not name:
+            raise Errno(ENOSPC)
+        NAMES.enter_abstract(self.kind, name, self)
+        self.name = name
+
+    def _bind_to_path(self, name: bytes) -> None:
+        context = current().fs
+        text = name[: len(name) - 1]
+        mode = S_IFSOCK | (self.inode.mode & 0o777)
+        path = _make_socket_node(context, text, mode)
+        if self.name:
+            unlink(context, None, text)
+            raise Errno(EINVAL)
+        inode = path.inode()
+        NAMES.enter_inode(inode, self)
+        inode.acquire()
+        self.bound_to = path.pin()
+        self.name = name
+
+    def _leave_names(self) -> None:
+        place = self.bound_to
+        if place is not None:
+            self.bound_to = None
+            inode = place.inode()
+            NAMES.leave_inode(inode)
+            inode.release()
+            place.unpin()
+        elif self.name:
+            NAMES.leave_abstract(self.kind, self.name)
+
+    def find(self, address: bytes) -> "UnixSocket":
+        """Who is bound to an address, and of this socket's type. ECONNREFUSED, EPROTOTYPE, errors of path walks."""
+        name = name_of(address)
+        if name[0] == 0:
+            other = NAMES.find_abstract(self.kind, name)
+            if other is None:
+                raise Errno(ECONNREFUSED)
+            return other
+        context = current().fs
+        path = resolve(context, None, name[: len(name) - 1], FOLLOW)
+        inode = path.inode()
+        inode.check_permission(context.credentials, MAY_WRITE)
+        other = NAMES.find_inode(inode) if inode.is_socket() else None
+        if other is None:
+            raise Errno(ECONNREFUSED)
+        if other.kind != self.kind:
+            raise Errno(EPROTOTYPE)
+        path.mount.touch_accessed(inode)
+        return other
+
+    def local_address(self) -> bytes:
+        return address_with(self.name)
+
+    def peer_address(self) -> bytes:
+        peer = self.peer
+        if peer is None:
+            raise Errno(ENOTCONN)
+        return address_with(peer.name)
+
+    def needs_name_to_send(self) -> bool:
+        """Whoever wants identities can be answered: it gets a name before it connects or sends."""
+        return not self.name and self.is_on(SWITCH_PASS_CREDENTIALS)
+
+    # ---- Connection state -------------------------------------------------------------------------------------
+
+    def pair_with(self, other: Socket) -> None:
+        if not isinstance(other, UnixSocket):
+            raise Errno(EINVAL)
+        self.peer = other
+        other.peer = self
+        self.state = CONNECTED
+        other.state = CONNECTED
+        self.peer_identity = own_identity()
+        other.peer_identity = self.peer_identity
+
+    def shut_down(self, how: int) -> None:
+        if how < SHUT_RD or how > SHUT_RDWR:
+            raise Errno(EINVAL)
+        ending = how + 1
+        self.ended |= ending
+        peer = self.peer
+        if peer is not None and self.kind != SOCK_DGRAM:
+            # What one side does not receive any more the other cannot send, and the other way round.
+            peer.ended |= (ending & RECEIVING) << 1 | (ending & SENDING) >> 1
+            peer.wake_everybody()
+        self.wake_everybody()
+
+    def wake_everybody(self) -> None:
+        self.read_queue.wake_all()
+        self.write_queue.wake_all()
+        self.peer_queue.wake_all()
+
+    def close(self) -> None:
+        self.is_dead = True
+        self.ended = BOTH
+        self._leave_names()
+        SOCKETS.remove(self)
+        peer = self.peer
+        self.peer = None
+        if peer is not None:
+            self.leave_peer(peer)
+        queue = self.queue
+        while queue:
+            parcel = queue.popleft()
+            self.discard(parcel)
+        self.wake_everybody()
+        collect()
+
+    def leave_peer(self, peer: "UnixSocket") -> None:
+        """This socket closes: tell the peer, if it is one that hears of it."""
+
+    def discard(self, parcel: Parcel) -> None:
+        """A parcel was received, or never will be."""
+        drop_files(parcel)
+        self.uncharge(parcel)
+
+    def uncharge(self, parcel: Parcel) -> None:
+        """Give the sender its room back."""
+        sender = parcel.sender
+        sender.used -= parcel.cost()
+        if sender.has_room():
+            sender.write_queue.wake_all()
+
+    def has_room(self) -> bool:
+        """Whether poll(2) says that there is room to send: only once three quarters are free, so that a sender that
+        waited has something to do.
+        """
+        return self.used * 4 <= self.send_limit
+
+    # ---- Sending ----------------------------------------------------------------------------------------------
+
+    def check_control(self, message: Message) -> bytes:
+        """Check the ancillary messages; returns the identity that SCM_CREDENTIALS claims, or nothing."""
+        control = message.control
+        claim = b""
+        if control is not None:
+            for part in control:
+                if part.level != SOL_SOCKET:
+                    continue
+                if part.kind == SCM_CREDENTIALS:
+                    check_claim(part.data)
+                    claim = part.data
+                elif part.kind != SCM_RIGHTS:
+                    raise Errno(EINVAL)
+        return claim
+
+    def wait_for_room(self, deadline_ns: int) -> None:
+        """Wait until less is under way than the send buffer holds. Raises the pending error, EPIPE, EAGAIN, EINTR …"""
+        while True:
+            if self.pending_error != 0:
+                raise Errno(self.take_error())
+            if self.ended & SENDING != 0:
+                raise Errno(EPIPE)
+            if self.used < self.send_limit:
+                return
+            self.wait(self.write_queue, deadline_ns)
+
+    def fill_in(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
+        """Put what goes along on a parcel: identity and files."""
+        if claim or self.is_on(SWITCH_PASS_CREDENTIALS) or receiver.is_on(SWITCH_PASS_CREDENTIALS):
+            sign(parcel, claim)
+        control = message.control
+        if control is None:
+            return
+        for part in control:
+            files = part.files
+            if files is not None and files:
+                task = current()
+                send_files(files, task.credentials, task.process.limits.soft[RLIMIT_NOFILE])
+                part.files = None
+                held = parcel.files
+                if held is None:
+                    parcel.files = files
+                    parcel.files_uid = task.credentials.uid
+                else:
+                    held.extend(files)
+
+    def deliver(self, parcel: Parcel, receiver: "UnixSocket") -> None:
+        """Put a parcel into the receiver's queue."""
+        if receiver.is_on(SWITCH_TIMESTAMP):
+            parcel.time_ns = realtime_ns()
+        receiver.queue.append(parcel)
+        self.used += parcel.cost()
+        receiver.read_queue.wake_all()
+
+    # ---- Receiving --------------------------------------------------------------------------------------------
+
+    def report_control(self, message: Message, parcel: Parcel, peeking: bool) -> None:
+        """Hand over what went along with a parcel: identity, then files; to a peeker, copies of the files."""
+        wants_identity = self.is_on(SWITCH_PASS_CREDENTIALS)
+        files = parcel.files
+        if not wants_identity and files is None and not self.is_on(SWITCH_TIMESTAMP):
+            return
+        if files is not None:
+            if peeking:
+                copies: list[File] = []
+                for file in files:
+                    copies.append(file.acquire())
+                files = copies
+            else:
+                parcel.files = None
+                files_arrived(files, parcel.files_uid)
+        if not message.wants_control:
+            if wants_identity or files is not None:
+                message.result_flags |= MSG_CTRUNC
+            if files is not None:
+                for file in files:
+                    file.release()
+            return
+        control: list[ControlMessage] = []
+        stamp = timestamp_message(self, parcel.time_ns)
+        if stamp is not None:
+            control.append(stamp)
+        if wants_identity:
+            identity = identity_bytes(parcel.pid, parcel.uid, parcel.gid)
+            control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, identity))
+        if files is not None:
+            rights = ControlMessage(SOL_SOCKET, SCM_RIGHTS, b"")
+            rights.files = files
+            control.append(rights)
+        message.control = control
+
+    # ---- Readiness and the rest -------------------------------------------------------------------------------
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.read_queue)
+            waiter.wait_on(self.write_queue)
+        state = 0
+        if self.pending_error != 0:
+            state |= POLLERR
+        if self.ended == BOTH:
+            state |= POLLHUP
+        if self.ended & RECEIVING != 0:
+            state |= POLLRDHUP | READABLE
+        if self.queue or self.waiting:
+            state |= READABLE
+        if self.kind != SOCK_DGRAM and self.state == UNCONNECTED:
+            state |= POLLHUP
+        if self.has_room() and self.can_reach_peer(waiter):
+            state |= WRITABLE
+        return state
+
+    def can_reach_peer(self, waiter: PollWaiter | None) -> bool:
+        """Whether the peer's queue takes more."""
+        return True
+
+    def peer_credentials(self) -> bytes:
+        return self.peer_identity
+
+    def has_level(self, level: int) -> bool:
+        return False
+
+    def set_peek_offset(self, offset: int) -> None:
+        self.peek_offset = offset
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command == FIONREAD:
+            if self.state == LISTENING:
+                raise Errno(EINVAL)
+            user.write_i32(argument, self.bytes_to_read())
+            return 0
+        if command == SIOCOUTQ:
+            user.write_i32(argument, self.used)
+            return 0
+        return super().ioctl(command, argument)
+
+    def bytes_to_read(self) -> int:
+        """FIONREAD."""
+        total = 0
+        for parcel in self.queue:
+            total += len(parcel)
+        return total
+
+
+def _make_socket_node(context: FsContext, name: bytes, mode: int) -> Path:
+    code = 0
+    try:
+        return make_node(context, None, name, mode, 0)
+    except Errno as error:
+        code = error.code
+    raise Errno(EADDRINUSE if code == EEXIST else code)

@@ -1,0 +1,59 @@
+"""What travels between unix sockets: bytes with what goes along with them.
+
+A parcel of a stream is what one call wrote, or a part of it; a parcel of the other types is one datagram. It is charged
+to its sender (SO_SNDBUF) until it was received.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.file import File
+from kernel.lang import Span, span_of, u8
+
+if TYPE_CHECKING:
+    from kernel.net.unix.base import UnixSocket
+
+# What a parcel costs besides its bytes.
+OVERHEAD_BYTES: Final = 768
+_NOBODY: Final = 65_534  # the overflow user and group
+
+
+class Parcel:
+    """Bytes `start`…`end` of `storage` are still to be received."""
+
+    def __init__(self, capacity: int, sender: "UnixSocket") -> None:
+        self.storage: bytearray = bytearray(capacity)
+        self.start: int = 0
+        self.end: int = 0
+        self.sender: UnixSocket = sender
+        self.files: list[File] | None = None  # each with a reference of its own
+        self.files_uid: int = 0  # who sent them
+        self.pid: int = 0  # the sender's identity, where somebody wants it
+        self.uid: int = _NOBODY
+        self.gid: int = _NOBODY
+        self.time_ns: int = 0  # when it was sent, where somebody wants it
+        self.next: Parcel | None = None  # among those whose files are to be dropped
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def room(self) -> Span[u8]:
+        return span_of(self.storage)
+
+    def cost(self) -> int:
+        return OVERHEAD_BYTES + len(self.storage)
+
+    def set_identity(self, pid: int, uid: int, gid: int) -> None:
+        self.pid = pid
+        self.uid = uid
+        self.gid = gid
+
+    def same_identity(self, other: "Parcel") -> bool:
+        return self.pid == other.pid and self.uid == other.uid and self.gid == other.gid
+
+    def renew(self, sender: "UnixSocket") -> None:
+        """Make a parcel that was received fit for another journey."""
+        self.start = 0
+        self.end = 0
+        self.sender = sender
+        self.time_ns = 0
+        self.set_identity(0, _NOBODY, _NOBODY)

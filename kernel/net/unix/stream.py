@@ -1,0 +1,197 @@
+"""Stream sockets: bytes without boundaries, in order.
+
+What one call sends is a parcel, or several if it is long. A read may take from several parcels, but never past files
+that came along, nor past a change of the sender's identity where the receiver asked for it. The last parcel that was
+read is kept and used for the next send: two partners that take turns allocate nothing.
+
+Context: a mutex keeps readers apart, because a copy to a program may sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, span_of
+from kernel.lib.credentials import Credentials
+from kernel.net.socket import (
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
+    SOCK_STREAM,
+    SWITCH_PASS_CREDENTIALS,
+    Message,
+)
+from kernel.net.unix.addresses import address_with
+from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket
+from kernel.net.unix.connection import ConnectedSocket
+from kernel.net.unix.parcel import Parcel
+from kernel.sched import Mutex
+
+_LARGEST_PARCEL: Final = 32_768
+_SMALLEST_PARCEL: Final = 64
+
+
+class StreamSocket(ConnectedSocket):
+    """SOCK_STREAM."""
+
+    def __init__(self, protocol: int, credentials: Credentials) -> None:
+        super().__init__(SOCK_STREAM, protocol, credentials)
+        self.spare: Parcel | None = None
+        self.read_lock: Mutex = Mutex()
+
+    def new_end(self, credentials: Credentials) -> ConnectedSocket:
+        return StreamSocket(0, credentials)
+
+    # ---- Sending ----------------------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> int:
+        claim = self.check_control(message)
+        if message.flags & MSG_OOB != 0:
+            raise Errno(EOPNOTSUPP)
+        if message.address:
+            raise Errno(EISCONN if self.state == CONNECTED else EOPNOTSUPP)
+        peer = self.peer
+        if peer is None:
+            raise Errno(ENOTCONN)
+        if self.ended & SENDING != 0:
+            raise Errno(EPIPE)
+        buffer = message.buffer
+        deadline_ns = NOT_YET
+        done = 0
+        try:
+            while buffer.remaining > 0 and not buffer.faulted:
+                if self.used >= self.send_limit or self.pending_error != 0 or self.ended & SENDING != 0:
+                    if deadline_ns == NOT_YET:
+                        deadline_ns = self.send_deadline(message.flags)
+                    self.wait_for_room(deadline_ns)
+                done += self._send_part(message, peer, claim)
+        except Errno:
+            if done == 0:
+                raise
+        except MemoryError:
+            if done == 0:
+                raise
+        return done
+
+    def _send_part(self, message: Message, peer: UnixSocket, claim: bytes) -> int:
+        """Send one parcel; the bytes taken."""
+        length = min(message.buffer.remaining, _LARGEST_PARCEL, max(self.send_limit // 2, _SMALLEST_PARCEL))
+        parcel = self._parcel(length)
+        taken = message.buffer.take(parcel.room()[0:length])
+        if taken < length:
+            return 0  # as on Linux, a part that ends in a fault is not sent at all
+        parcel.end = length
+        if peer.ended & RECEIVING != 0:
+            raise Errno(EPIPE)
+        self.fill_in(parcel, message, claim, peer)
+        self.deliver(parcel, peer)
+        return length
+
+    def _parcel(self, length: int) -> Parcel:
+        """A parcel with room for so many bytes: the one that was read last, if it fits."""
+        spare = self.spare
+        if spare is not None:
+            capacity = len(spare.storage)
+            if length <= capacity <= max(length * 4, _SMALLEST_PARCEL):
+                self.spare = None
+                spare.renew(self)
+                return spare
+        return Parcel(max(length, _SMALLEST_PARCEL), self)
+
+    # ---- Receiving --------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> int:
+        if self.state != CONNECTED or message.flags & MSG_OOB != 0:
+            raise Errno(EINVAL)
+        self.read_lock.acquire()
+        try:
+            return self._receive(message)
+        finally:
+            self.read_lock.release()
+
+    def _receive(self, message: Message) -> int:
+        buffer = message.buffer
+        wanted = buffer.remaining
+        target = max(1, wanted if message.flags & MSG_WAITALL != 0 else min(self.receive_low_water, wanted))
+        peeking = message.flags & MSG_PEEK != 0
+        skip = max(0, self.peek_offset) if peeking else 0
+        index = 0  # a peeker goes along the queue, a reader takes from its front
+        deadline_ns = NOT_YET
+        first: Parcel | None = None
+        done = 0
+        while True:
+            while peeking and index < len(self.queue) and skip >= len(self.queue[index]) > 0:
+                skip -= len(self.queue[index])
+                index += 1
+            if index >= len(self.queue):
+                if done >= target:
+                    break
+                error = self.take_error()
+                if error != 0:
+                    if done > 0:
+                        break
+                    raise Errno(error)
+                if self.ended & RECEIVING != 0:
+                    break
+                if deadline_ns == NOT_YET:
+                    deadline_ns = self.receive_deadline(message.flags)
+                try:
+                    self._wait_for_data(deadline_ns)
+                except Errno:
+                    if done > 0:
+                        break
+                    raise
+                continue
+            parcel = self.queue[index]
+            if first is None:
+                first = parcel
+                if parcel.sender.name:
+                    message.address = address_with(parcel.sender.name)
+            elif self.is_on(SWITCH_PASS_CREDENTIALS) and not first.same_identity(parcel):
+                break
+            chunk = min(len(parcel) - skip, buffer.remaining)
+            start = parcel.start + skip
+            if buffer.put(span_of(parcel.storage)[start : start + chunk]) < chunk:
+                break  # what a fault cut off counts as unread
+            done += chunk
+            had_files = parcel.files is not None
+            if had_files or done == chunk:
+                self.report_control(message, parcel, peeking)
+            if peeking:
+                self._peeked(chunk)
+                skip = 0
+                index += 1
+            elif not self._consume(parcel, chunk):
+                break
+            if had_files or buffer.remaining == 0:
+                break
+        return done
+
+    def _wait_for_data(self, deadline_ns: int) -> None:
+        """Sleep, while others may read."""
+        if deadline_ns == 0:
+            raise Errno(EAGAIN)
+        self.read_lock.release()
+        try:
+            self.wait(self.read_queue, deadline_ns)
+        finally:
+            self.read_lock.acquire()
+
+    def _peeked(self, count: int) -> None:
+        if self.peek_offset >= 0:
+            self.peek_offset += count
+
+    def _consume(self, parcel: Parcel, count: int) -> bool:
+        """Take bytes off the first parcel; whether it is empty, and gone."""
+        if self.peek_offset > 0:
+            self.peek_offset = max(0, self.peek_offset - count)
+        parcel.start += count
+        if parcel.start < parcel.end:
+            return False
+        self.queue.popleft()
+        self.uncharge(parcel)
+        if self.spare is None or len(self.spare.storage) < len(parcel.storage):
+            self.spare = parcel
+        return True
+
+    def close(self) -> None:
+        super().close()
+        self.spare = None
