@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, span_of
-from kernel.net.socket import AF_UNIX
+from kernel.net.socket import AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 
 if TYPE_CHECKING:
     from kernel.net.unix.base import UnixSocket
@@ -27,8 +27,8 @@ def family_of(address: bytes) -> int:
 
 
 def name_of(address: bytes) -> bytes:
-    """The name in an address: an abstract one whole, a path name up to its NUL, which is put there where it lacks. EINVAL
-    for an address of another family, without a name, or too long.
+    """The name in an address: an abstract one whole, a path name up to its NUL, which is put there where it lacks.
+    EINVAL for an address of another family, without a name, or too long.
     """
     if not _FAMILY_SIZE < len(address) <= _LONGEST or family_of(address) != AF_UNIX:
         raise Errno(EINVAL)
@@ -53,20 +53,27 @@ class NameTable:
     """Who is bound to what. A socket leaves when it closes."""
 
     def __init__(self) -> None:
-        self._abstract: dict[bytes, UnixSocket] = {}
+        self._streams: dict[bytes, UnixSocket] = {}
+        self._datagrams: dict[bytes, UnixSocket] = {}
+        self._packets: dict[bytes, UnixSocket] = {}
         self._inodes: dict[Inode, UnixSocket] = {}
         self._next: int = 0  # of the names that autobind chooses
 
     def find_abstract(self, kind: int, name: bytes) -> "UnixSocket | None":
-        return self._abstract.get(_key(kind, name))
+        return self._abstract(kind).get(name)
 
     def enter_abstract(self, kind: int, name: bytes, socket: "UnixSocket") -> None:
-        self._abstract[_key(kind, name)] = socket
+        self._abstract(kind)[name] = socket
 
     def leave_abstract(self, kind: int, name: bytes) -> None:
-        key = _key(kind, name)
-        if key in self._abstract:
-            del self._abstract[key]
+        table = self._abstract(kind)
+        if name in table:
+            del table[name]
+
+    def _abstract(self, kind: int) -> "dict[bytes, UnixSocket]":
+        if kind == SOCK_STREAM:
+            return self._streams
+        return self._datagrams if kind == SOCK_DGRAM else self._packets
 
     def find_inode(self, inode: Inode) -> "UnixSocket | None":
         return self._inodes.get(inode)
@@ -83,13 +90,9 @@ class NameTable:
         for _ in range(1 << 20):
             name = b"\0" + f"{self._next:05x}".encode()
             self._next = (self._next + 1) & 0xFFFFF
-            if _key(kind, name) not in self._abstract:
+            if name not in self._abstract(kind):
                 return name
         return b""
-
-
-def _key(kind: int, name: bytes) -> bytes:
-    return bytes([kind]) + name
 
 
 NAMES: Final = NameTable()

@@ -11,7 +11,7 @@ Source: unix(7), POSIX sockets. The order of checks is Linux's.
 from typing import Final
 
 from kernel.fs.constants import FIONREAD, MAY_WRITE, POLLERR, POLLHUP, POLLRDHUP, READABLE, S_IFSOCK, WRITABLE
-from kernel.fs.file import File
+from kernel.fs.inode import Inode
 from kernel.fs.names import make_node, unlink
 from kernel.fs.path import FsContext, Path
 from kernel.fs.walk import FOLLOW, resolve
@@ -37,7 +37,7 @@ from kernel.net.socket import (
 from kernel.net.unix.addresses import NAMES, address_with, asks_for_any_name, name_of
 from kernel.net.unix.identity import check_claim, identity_bytes, own_identity, sign
 from kernel.net.unix.parcel import Parcel
-from kernel.net.unix.rights import SOCKETS, CollectableSocket, collect, drop_files, files_arrived, send_files
+from kernel.net.unix.rights import SOCKETS, CollectableSocket, collect, copy_files, drop_files, send_files, take_files
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
 from kernel.task.limits import RLIMIT_NOFILE
@@ -63,7 +63,9 @@ class UnixSocket(CollectableSocket):
     def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
         super().__init__(kind, protocol, credentials)
         self.name: bytes = b""
+        self.owns_name: bool = False  # False for the name that an accepted connection has from its listener
         self.bound_to: Path | None = None  # where the name lies in the file system
+        self.bound_inode: Inode | None = None
         self.peer: UnixSocket | None = None
         self.state: int = UNCONNECTED
         self.ended: int = 0
@@ -91,6 +93,7 @@ class UnixSocket(CollectableSocket):
             raise Errno(EADDRINUSE)
         NAMES.enter_abstract(self.kind, name, self)
         self.name = name
+        self.owns_name = True
 
     def bind_to_any(self) -> None:
         """Take an abstract name that is free, unless the socket has a name."""
@@ -101,6 +104,7 @@ class UnixSocket(CollectableSocket):
             raise Errno(ENOSPC)
         NAMES.enter_abstract(self.kind, name, self)
         self.name = name
+        self.owns_name = True
 
     def _bind_to_path(self, name: bytes) -> None:
         context = current().fs
@@ -114,17 +118,20 @@ class UnixSocket(CollectableSocket):
         NAMES.enter_inode(inode, self)
         inode.acquire()
         self.bound_to = path.pin()
+        self.bound_inode = inode
         self.name = name
+        self.owns_name = True
 
     def _leave_names(self) -> None:
         place = self.bound_to
-        if place is not None:
+        inode = self.bound_inode
+        if place is not None and inode is not None:
             self.bound_to = None
-            inode = place.inode()
+            self.bound_inode = None
             NAMES.leave_inode(inode)
             inode.release()
             place.unpin()
-        elif self.name:
+        elif self.owns_name:
             NAMES.leave_abstract(self.kind, self.name)
 
     def find(self, address: bytes) -> "UnixSocket":
@@ -256,21 +263,21 @@ class UnixSocket(CollectableSocket):
 
     def fill_in(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
         """Put what goes along on a parcel: identity and files."""
-        if claim or self.is_on(SWITCH_PASS_CREDENTIALS) or receiver.is_on(SWITCH_PASS_CREDENTIALS):
+        if len(claim) > 0 or self.is_on(SWITCH_PASS_CREDENTIALS) or receiver.is_on(SWITCH_PASS_CREDENTIALS):
             sign(parcel, claim)
         control = message.control
         if control is None:
             return
         for part in control:
             files = part.files
-            if files is not None and files:
+            if files is not None and len(files) > 0:
                 task = current()
-                send_files(files, task.credentials, task.process.limits.soft[RLIMIT_NOFILE])
+                sender = send_files(files, task.credentials, task.process.limits.soft[RLIMIT_NOFILE])
                 part.files = None
                 held = parcel.files
                 if held is None:
                     parcel.files = files
-                    parcel.files_uid = task.credentials.uid
+                    parcel.files_user = sender
                 else:
                     held.extend(files)
 
@@ -287,18 +294,9 @@ class UnixSocket(CollectableSocket):
     def report_control(self, message: Message, parcel: Parcel, peeking: bool) -> None:
         """Hand over what went along with a parcel: identity, then files; to a peeker, copies of the files."""
         wants_identity = self.is_on(SWITCH_PASS_CREDENTIALS)
-        files = parcel.files
-        if not wants_identity and files is None and not self.is_on(SWITCH_TIMESTAMP):
+        if not wants_identity and parcel.files is None and not self.is_on(SWITCH_TIMESTAMP):
             return
-        if files is not None:
-            if peeking:
-                copies: list[File] = []
-                for file in files:
-                    copies.append(file.acquire())
-                files = copies
-            else:
-                parcel.files = None
-                files_arrived(files, parcel.files_uid)
+        files = copy_files(parcel) if peeking else take_files(parcel)
         if not message.wants_control:
             if wants_identity or files is not None:
                 message.result_flags |= MSG_CTRUNC

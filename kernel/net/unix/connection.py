@@ -5,6 +5,7 @@ accepted. A listener that closes ends the connections that wait there.
 """
 
 from collections import deque
+from typing import Final
 
 from kernel.lang import (
     EAGAIN,
@@ -15,7 +16,7 @@ from kernel.lang import (
     Errno,
 )
 from kernel.lib.credentials import Credentials
-from kernel.net.socket import Socket
+from kernel.net.socket import SWITCH_PASS_CREDENTIALS, SWITCH_PASS_PIDFD, SWITCH_PASS_SECURITY, Socket
 from kernel.net.unix.base import (
     BOTH,
     CONNECTED,
@@ -28,6 +29,9 @@ from kernel.net.unix.base import (
 from kernel.net.unix.identity import own_identity
 from kernel.net.unix.rights import CollectableSocket
 from kernel.task import current
+
+# What a connection has from its listener.
+_INHERITED: Final = SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD | SWITCH_PASS_SECURITY
 
 
 class ConnectedSocket(UnixSocket):
@@ -67,7 +71,6 @@ class ConnectedSocket(UnixSocket):
         end = self.new_end(current().credentials)
         end.is_accepted = False
         end.name = listener.name
-        end.shares_name = True
         end.state = CONNECTED
         end.peer = self
         end.peer_identity = own_identity()
@@ -97,7 +100,7 @@ class ConnectedSocket(UnixSocket):
     def leave_peer(self, peer: UnixSocket) -> None:
         """The peer sees the end; a reset if something that it sent was never read, or nobody accepted it."""
         peer.ended = BOTH
-        if self.queue or not self.is_accepted:
+        if len(self.queue) > 0 or not self.is_accepted:
             peer.pending_error = ECONNRESET
         peer.wake_everybody()
 

@@ -36,7 +36,9 @@ def sign(parcel: Parcel, claimed: bytes) -> None:
 
 
 def check_claim(claim: bytes) -> None:
-    """Whether the caller may send this struct ucred: only its own identities, unless it is root. EINVAL, EPERM, ESRCH."""
+    """Whether the caller may send this struct ucred: only its own identities, unless it is root. EINVAL, EPERM,
+    ESRCH.
+    """
     if len(claim) != CREDENTIALS_SIZE:
         raise Errno(EINVAL)
     span = span_of(claim)
@@ -46,7 +48,9 @@ def check_claim(claim: bytes) -> None:
     task = current()
     mine = task.credentials
     if not mine.capable():
-        if pid != task.pid or uid not in (mine.uid, mine.euid, mine.suid) or gid not in (mine.gid, mine.egid, mine.sgid):
+        own_uid = uid == mine.uid or uid == mine.euid or uid == mine.suid
+        own_gid = gid == mine.gid or gid == mine.egid or gid == mine.sgid
+        if pid != task.pid or not own_uid or not own_gid:
             raise Errno(EPERM)
     if pid != task.pid and (pid > 0x7FFF_FFFF or find_process(pid) is None):
         raise Errno(ESRCH)

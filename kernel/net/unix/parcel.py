@@ -17,6 +17,13 @@ OVERHEAD_BYTES: Final = 768
 _NOBODY: Final = 65_534  # the overflow user and group
 
 
+class SendingUser:
+    """How many files a user has under way."""
+
+    def __init__(self) -> None:
+        self.files: int = 0
+
+
 class Parcel:
     """Bytes `start`…`end` of `storage` are still to be received."""
 
@@ -26,7 +33,7 @@ class Parcel:
         self.end: int = 0
         self.sender: UnixSocket = sender
         self.files: list[File] | None = None  # each with a reference of its own
-        self.files_uid: int = 0  # who sent them
+        self.files_user: SendingUser | None = None  # who sent them
         self.pid: int = 0  # the sender's identity, where somebody wants it
         self.uid: int = _NOBODY
         self.gid: int = _NOBODY

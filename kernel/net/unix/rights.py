@@ -15,7 +15,7 @@ from kernel.fs.file import File
 from kernel.lang import ETOOMANYREFS, Errno, noraise
 from kernel.lib.credentials import Credentials
 from kernel.net.socket import AF_UNIX, Socket
-from kernel.net.unix.parcel import Parcel
+from kernel.net.unix.parcel import Parcel, SendingUser
 
 
 class CollectableSocket(Socket):
@@ -41,7 +41,7 @@ class SocketList:
         self.first: CollectableSocket | None = None
         self.count: int = 0
         self.sockets_under_way: int = 0
-        self.files_by_user: dict[int, int] = {}  # under way, by the uid of who sent them
+        self.users: dict[int, SendingUser] = {}
         self.is_collecting: bool = False
 
     def add(self, socket: CollectableSocket) -> None:
@@ -69,43 +69,59 @@ class SocketList:
 SOCKETS: Final = SocketList()
 
 
-def send_files(files: list[File], credentials: Credentials, limit: int) -> None:
-    """The files go on their way; their references are the queue's from now on. ETOOMANYREFS when the user has more than
-    `limit` under way already, and is not root.
+def send_files(files: list[File], credentials: Credentials, limit: int) -> SendingUser:
+    """The files go on their way; their references are the queue's from now on. Returns who answers for them;
+    ETOOMANYREFS when the user has more than `limit` under way already, and is not root.
     """
-    uid = credentials.uid
-    present = SOCKETS.files_by_user.get(uid, 0)
-    if present > limit and not credentials.capable():
+    user = SOCKETS.users.get(credentials.uid)
+    if user is None:
+        user = SendingUser()
+        SOCKETS.users[credentials.uid] = user
+    if user.files > limit and not credentials.capable():
         raise Errno(ETOOMANYREFS)
-    SOCKETS.files_by_user[uid] = present + len(files)
+    user.files += len(files)
     for file in files:
         if isinstance(file, CollectableSocket):
             file.under_way += 1
             SOCKETS.sockets_under_way += 1
+    return user
 
 
 @noraise
-def files_arrived(files: list[File], uid: int) -> None:
-    """The files that user `uid` sent were received or dropped: their references are the caller's now."""
-    by_user = SOCKETS.files_by_user
-    if uid in by_user:
-        by_user[uid] -= len(files)
+def take_files(parcel: Parcel) -> list[File] | None:
+    """The files of a parcel, if it has some: their references are the caller's now."""
+    files = parcel.files
+    user = parcel.files_user
+    parcel.files = None
+    parcel.files_user = None
+    if files is None or user is None:
+        return None
+    user.files -= len(files)
     for file in files:
         if isinstance(file, CollectableSocket):
             file.under_way -= 1
             SOCKETS.sockets_under_way -= 1
+    return files
+
+
+def copy_files(parcel: Parcel) -> list[File] | None:
+    """The files of a parcel for somebody who only looks: each with one more reference, which is the caller's."""
+    files = parcel.files
+    if files is None:
+        return None
+    copies = files[:]
+    for file in copies:
+        file.acquire()
+    return copies
 
 
 @noraise
 def drop_files(parcel: Parcel) -> None:
     """The parcel will not be received: close its files."""
-    files = parcel.files
-    if files is None:
-        return
-    parcel.files = None
-    files_arrived(files, parcel.files_uid)
-    for file in files:
-        file.release()
+    files = take_files(parcel)
+    if files is not None:
+        for file in files:
+            file.release()
 
 
 @noraise
