@@ -26,10 +26,10 @@ from kernel.syscalls import dispatch, trace
 from kernel.sysfs import filesystem as sys
 from kernel.task.exit import LAST_EXIT, LastExitHandler
 from kernel.time import clock, tsc, vdso
-from kernel.tty import console
+from kernel.tty import console, devpts
 
 # Called by assembly, or through registries that their import fills.
-_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2)
+_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, devpts)
 
 _console_port: serial16550.SerialPort = serial16550.ports[0]
 

@@ -16,7 +16,7 @@ from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIM
 from kernel.task.pending import queued_count
 from kernel.task.process import Process, Usage
 from kernel.task.task import Task
-from kernel.tty.console import find_terminal
+from kernel.tty.terminals import TERMINALS
 
 _KIB_PER_PAGE: Final = 4
 _PAGE_SHIFT: Final = 12
@@ -65,7 +65,7 @@ def comm(subject: Subject) -> bytes:
 
 def _foreground_group(terminal: int) -> int:
     """The terminal's foreground group, -1 without a terminal."""
-    tty = find_terminal(terminal) if terminal != 0 else None
+    tty = TERMINALS.get(terminal) if terminal != 0 else None
     return -1 if tty is None else tty.jobs.foreground
 
 

@@ -12,7 +12,7 @@ from kernel.sched.scheduler import charge_current, wake
 from kernel.task import futex_exit
 from kernel.task.accounting import retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
-from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, has_stopped_member, is_orphaned, leave
+from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned, leave
 from kernel.task.notify import report_exit, report_stopped
 from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
 from kernel.task.process import Process
@@ -153,15 +153,22 @@ def _end_of_process(process: Process) -> None:
 
 
 def _hang_up(process: Process) -> None:
-    """A session leader's end frees its terminal."""
+    """A session leader's end frees its terminal. If that has hung up before, its foreground group hears of it now."""
     if process.job is None or not process.is_session_leader():
         return
     session = process.session
     terminal = session.terminal
     hook = TERMINAL_HOOK.session_ended
     session.terminal = 0
-    if terminal != 0 and hook is not None:
-        hook(terminal)
+    if terminal != 0:
+        if hook is not None:
+            hook(terminal)
+        return
+    foreground = find_group(session.lost_foreground)
+    session.lost_foreground = 0
+    if foreground is not None:
+        send_to_group(foreground, from_kernel(SIGHUP))
+        send_to_group(foreground, from_kernel(SIGCONT))
 
 
 def _new_parent(process: Process) -> Process | None:

@@ -32,6 +32,7 @@ class Session:
         self.sid: int = sid
         self.group_count: int = 0
         self.terminal: int = 0  # device number of the controlling terminal
+        self.lost_foreground: int = 0  # the foreground group of a terminal that has hung up
 
 
 @final

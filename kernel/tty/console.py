@@ -2,27 +2,25 @@
 /dev/console.
 
 Serial interrupts only fill a ring and wake the terminal thread; the line disciplines run there, where allocating and
-sleeping are allowed. /dev/tty is the controlling terminal of whoever opens it; /dev/console is the line that `console=`
-names (the first serial line without it).
+sleeping are allowed. /dev/tty is the controlling terminal of whoever opens it (terminals.py); /dev/console is the line
+that `console=` names (the first serial line without it).
 """
 
 from typing import Final
 
 from kernel.drivers import vectors
 from kernel.drivers.serial16550 import SerialPort, ports
-from kernel.fs import O_NOCTTY, O_NONBLOCK, File, Path, register_char_device
-from kernel.lang import EBUSY, ENODEV, ENXIO, Errno, final, span_of
-from kernel.lib.user import Buffer
-from kernel.sched import PollWaiter, WaitQueue, spawn_kernel_thread
-from kernel.task import TERMINAL_HOOK, current
-from kernel.tty.control import control
+from kernel.fs import File, Path, register_char_device
+from kernel.lang import ENODEV, ENXIO, Errno, final, span_of
+from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.task import TERMINAL_HOOK
+from kernel.tty.terminals import TERMINALS, TtyFile, open_controlling, open_terminal, session_ended
 from kernel.tty.tty import Tty, TtyDriver
 
 _MAJOR_SERIAL: Final = 4
 _FIRST_SERIAL_MINOR: Final = 64
 _MAJOR_TTY: Final = 5
 
-terminals: Final[list[Tty]] = []
 _serial_lines: Final[list["SerialTerminal"]] = []
 _input_arrived: Final = WaitQueue()
 _console_index: int = 0
@@ -48,76 +46,19 @@ class SerialTerminal:
         self.tty: Tty = tty
 
 
-@final
-class TtyFile(File):
-    """An open terminal."""
-
-    def __init__(self, path: Path, flags: int, tty: Tty) -> None:
-        super().__init__(path, flags)
-        self.tty: Tty = tty
-
-    def read(self, buffer: Buffer) -> int:
-        return self.tty.read(buffer, self.flags & O_NONBLOCK != 0)
-
-    def write(self, buffer: Buffer) -> int:
-        return self.tty.write(buffer, self.flags & O_NONBLOCK != 0)
-
-    def poll(self, waiter: PollWaiter | None) -> int:
-        return self.tty.poll(waiter)
-
-    def ioctl(self, command: int, argument: int) -> int:
-        return control(self.tty, command, argument)
-
-    def fsync(self) -> None:
-        return
-
-
-def _open(tty: Tty, path: Path, flags: int) -> File:
-    if tty.exclusive and current().credentials.euid != 0:
-        raise Errno(EBUSY)
-    file = TtyFile(path, flags, tty)
-    tty.jobs.opened(tty.device, flags & O_NOCTTY != 0)
-    return file
-
-
-def find_terminal(device: int) -> Tty | None:
-    """The terminal with a device number."""
-    for tty in terminals:
-        if tty.device == device:
-            return tty
-    return None
-
-
 def open_serial(path: Path, flags: int) -> File:
     """open(2) of /dev/ttySN."""
-    tty = find_terminal(path.inode().rdev)
+    tty = TERMINALS.get(path.inode().rdev)
     if tty is None:
         raise Errno(ENXIO)
-    return _open(tty, path, flags)
-
-
-def open_controlling(path: Path, flags: int) -> File:
-    """open(2) of /dev/tty. Raises ENXIO without a controlling terminal."""
-    tty = find_terminal(current().process.session.terminal)
-    if tty is None:
-        raise Errno(ENXIO)
-    return TtyFile(path, flags, tty)
+    return open_terminal(tty, path, flags)
 
 
 def open_console(path: Path, flags: int) -> File:
     """open(2) of /dev/console; it never becomes a controlling terminal by being opened."""
-    if _console_index >= len(terminals):
+    if _console_index >= len(_serial_lines):
         raise Errno(ENODEV)
-    return TtyFile(path, flags, terminals[_console_index])
-
-
-def session_ended(device: int) -> None:
-    """The leader of the session that a terminal controls has ended: the terminal is free, and its foreground job hears
-    of it.
-    """
-    tty = find_terminal(device)
-    if tty is not None:
-        tty.jobs.disown()
+    return TtyFile(path, flags, _serial_lines[_console_index].tty)
 
 
 @final
@@ -164,7 +105,7 @@ def start(console_index: int) -> None:
             device = _MAJOR_SERIAL << 8 | (_FIRST_SERIAL_MINOR + port.number)
             name = f"ttyS{port.number}".encode()
             tty = Tty(name, device, SerialDriver(port))
-            terminals.append(tty)
+            TERMINALS[device] = tty
             _serial_lines.append(SerialTerminal(port, tty))
             register_char_device(_MAJOR_SERIAL, _FIRST_SERIAL_MINOR + port.number, name, open_serial)
             vectors.add_to_line(port.line, SerialInterrupt(port), False)

@@ -8,7 +8,17 @@ from typing import Final
 from kernel.lang import EINVAL, ENOTTY, EPERM, Errno, bytes_of
 from kernel.lib import user
 from kernel.task import current
-from kernel.tty.termios import CONTROL_CHARACTERS, VSTART, VSTOP, RawTermios, RawTermios2, WindowSize
+from kernel.tty.termios import (
+    BOTHER,
+    CBAUD,
+    CONTROL_CHARACTERS,
+    TERMIOS2_SIZE,
+    TERMIOS_SIZE,
+    VSTART,
+    VSTOP,
+    RawTermios2,
+    WindowSize,
+)
 from kernel.tty.tty import Tty
 
 TCGETS: Final = 0x5401
@@ -39,19 +49,18 @@ TCSETSF2: Final = 0x402C542D
 TIOCGEXCL: Final = 0x80045440
 
 _SIGWINCH: Final = 28
-_SPEED: Final = 115_200
 
 
 def control(tty: Tty, command: int, argument: int) -> int:
     """ioctl(2) on a terminal. Raises ENOTTY for what it does not know."""
     if command == TCGETS:
-        _get_settings(tty, argument)
+        _get_settings(tty, argument, TERMIOS_SIZE)
     elif command == TCSETS or command == TCSETSW or command == TCSETSF:
-        _set_settings(tty, argument, command)
+        _set_settings(tty, argument, TERMIOS_SIZE, command == TCSETSF)
     elif command == TCGETS2:
-        _get_settings2(tty, argument)
+        _get_settings(tty, argument, TERMIOS2_SIZE)
     elif command == TCSETS2 or command == TCSETSW2 or command == TCSETSF2:
-        _set_settings2(tty, argument, command)
+        _set_settings(tty, argument, TERMIOS2_SIZE, command == TCSETSF2)
     elif command == TIOCGWINSZ:
         _get_window_size(tty, argument)
     elif command == TIOCSWINSZ:
@@ -97,20 +106,8 @@ def _job_control(tty: Tty, command: int, argument: int) -> int:
     raise Errno(ENOTTY)
 
 
-def _get_settings(tty: Tty, argument: int) -> None:
-    settings = tty.settings
-    raw = RawTermios()
-    raw.input_flags = settings.input
-    raw.output_flags = settings.output
-    raw.control_flags = settings.control
-    raw.local_flags = settings.local
-    raw.line = settings.line
-    for i in range(CONTROL_CHARACTERS):
-        raw.characters[i] = settings.characters[i]
-    user.write_from(argument, bytes_of(raw))
-
-
-def _get_settings2(tty: Tty, argument: int) -> None:
+def _get_settings(tty: Tty, argument: int, size: int) -> None:
+    """TCGETS and TCGETS2: `size` bytes of the same layout."""
     settings = tty.settings
     raw = RawTermios2()
     raw.input_flags = settings.input
@@ -120,33 +117,17 @@ def _get_settings2(tty: Tty, argument: int) -> None:
     raw.line = settings.line
     for i in range(CONTROL_CHARACTERS):
         raw.characters[i] = settings.characters[i]
-    raw.input_speed = _SPEED
-    raw.output_speed = _SPEED
-    user.write_from(argument, bytes_of(raw))
+    raw.input_speed = settings.input_speed
+    raw.output_speed = settings.output_speed
+    user.write_from(argument, bytes_of(raw)[0:size])
 
 
-def _set_settings(tty: Tty, argument: int, command: int) -> None:
-    raw = RawTermios()
-    user.read_into(bytes_of(raw), argument)
+def _set_settings(tty: Tty, argument: int, size: int, flush: bool) -> None:
+    """TCSETS… and TCSETS2…. All output is sent at once, so that there is nothing to wait for."""
     tty.jobs.check_change(tty.device)
-    if command == TCSETSF:
-        tty.flush_input()
-    settings = tty.settings
-    old_local = settings.local
-    settings.input = raw.input_flags
-    settings.output = raw.output_flags
-    settings.control = raw.control_flags
-    settings.local = raw.local_flags
-    for i in range(CONTROL_CHARACTERS):
-        settings.characters[i] = raw.characters[i]
-    tty.change_settings(old_local)
-
-
-def _set_settings2(tty: Tty, argument: int, command: int) -> None:
     raw = RawTermios2()
-    user.read_into(bytes_of(raw), argument)
-    tty.jobs.check_change(tty.device)
-    if command == TCSETSF2:
+    user.read_into(bytes_of(raw)[0:size], argument)
+    if flush:
         tty.flush_input()
     settings = tty.settings
     old_local = settings.local
@@ -154,8 +135,13 @@ def _set_settings2(tty: Tty, argument: int, command: int) -> None:
     settings.output = raw.output_flags
     settings.control = raw.control_flags
     settings.local = raw.local_flags
+    settings.line = raw.line
     for i in range(CONTROL_CHARACTERS):
         settings.characters[i] = raw.characters[i]
+    speed = settings.speed_of_code()
+    explicit = size == TERMIOS2_SIZE and settings.control & CBAUD == BOTHER
+    settings.input_speed = raw.input_speed if explicit else speed
+    settings.output_speed = raw.output_speed if explicit else speed
     tty.change_settings(old_local)
 
 
@@ -171,7 +157,12 @@ def _get_window_size(tty: Tty, argument: int) -> None:
 def _set_window_size(tty: Tty, argument: int) -> None:
     size = WindowSize()
     user.read_into(bytes_of(size), argument)
-    changed = size.rows != tty.rows or size.columns != tty.columns
+    changed = (
+        size.rows != tty.rows
+        or size.columns != tty.columns
+        or size.x_pixels != tty.x_pixels
+        or size.y_pixels != tty.y_pixels
+    )
     tty.rows = size.rows
     tty.columns = size.columns
     tty.x_pixels = size.x_pixels
@@ -181,12 +172,14 @@ def _set_window_size(tty: Tty, argument: int) -> None:
 
 
 def _flush(tty: Tty, which: int) -> None:
-    """TCFLSH: 0 input, 1 output, 2 both. Output is never held back for long."""
+    """TCFLSH: 0 input, 1 output, 2 both."""
     tty.jobs.check_change(tty.device)
     if which < 0 or which > 2:
         raise Errno(EINVAL)
     if which != 1:
         tty.flush_input()
+    if which != 0:
+        tty.driver.flush_output()
 
 
 def _flow(tty: Tty, action: int) -> None:

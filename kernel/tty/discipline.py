@@ -62,6 +62,8 @@ _PLAIN: Final = 0
 _LINE_END: Final = 1  # the byte ends a line and belongs to it
 _END_OF_FILE: Final = 2  # VEOF: ends a line but is not read
 
+_INPUT_CHANGES: Final = ISTRIP | IXON | INLCR | IGNCR | ICRNL  # modes under which a byte may not stay what it is
+
 _BELL: Final = 7
 _BACKSPACE: Final = 8
 _TAB: Final = 9
@@ -95,11 +97,37 @@ class LineDiscipline:
         self.output: bytearray = bytearray()
         self.signals: list[int] = []
         self.stopped: bool = False  # by VSTOP
+        self.flushed: bool = False  # a signal key has thrown input and output away; the tty takes note and clears it
         self.column: int = 0  # of the cursor, for tabs
         self.line_start_column: int = 0  # where the edited line began
         self._quote_next: bool = False
 
     # Input ---------------------------------------------------------------------------------------------------------
+
+    def room(self) -> int:
+        """How many bytes may come now. What fills a line beyond its limit is lost, so a line without an end never makes
+        the sender wait; what nobody has read does.
+        """
+        left = QUEUE_LIMIT - len(self.queue)
+        if self.settings.canonical and self.line_count == 0:
+            return max(left, 1)
+        return max(left, 0)
+
+    def receive_all(self, data: bytes) -> None:
+        """Take bytes from the wire. In raw mode they go in at once."""
+        settings = self.settings
+        if (
+            settings.local & (ICANON | ECHO | ISIG) == 0
+            and settings.input & _INPUT_CHANGES == 0
+            and not self._quote_next
+            and len(data) <= QUEUE_LIMIT - len(self.queue)
+        ):
+            self.queue.extend(data)
+            for _ in data:
+                self.marks.append(_PLAIN)
+            return
+        for byte in data:
+            self.receive(byte)
 
     def receive(self, byte: int) -> None:
         """Take one byte from the wire."""
@@ -160,6 +188,7 @@ class LineDiscipline:
         if settings.local & NOFLSH == 0:
             self.flush_input()
             self.output.clear()
+            self.flushed = True
         self.stopped = False
         if settings.local & ECHO != 0:
             self._echo(byte)

@@ -11,6 +11,7 @@ from kernel.task import (
     SIGTTOU,
     current,
     find_group,
+    find_session,
     is_orphaned_group,
     is_signal_dropped,
     signal_group,
@@ -93,6 +94,19 @@ class JobControl:
         self.session = 0
         self.foreground = 0
 
+    def leader_ended(self) -> None:
+        """The session's leader has exited: the terminal is free, and the foreground group gets SIGHUP."""
+        if self.foreground != 0:
+            signal_group(self.foreground, SIGHUP)
+        self.session = 0
+        self.foreground = 0
+
+    def closed(self) -> None:
+        """Nobody of the session has the terminal open any more: it is not their controlling terminal."""
+        session = find_session(self.session)
+        if session is not None:
+            session.terminal = 0
+
     def give_up(self, device: int) -> int:
         """TIOCNOTTY. Raises ENOTTY."""
         process = current().process
@@ -104,10 +118,17 @@ class JobControl:
         return 0
 
     def hang_up(self) -> None:
-        """The line is gone: the session's leader gets SIGHUP and SIGCONT."""
-        if self.session != 0:
+        """The line is gone: the session's leader gets SIGHUP and SIGCONT, and when it ends, the foreground group will
+        get them.
+        """
+        session = find_session(self.session)
+        if session is not None:
+            session.terminal = 0
+            session.lost_foreground = self.foreground
             signal_session_leader(self.session, SIGHUP)
             signal_session_leader(self.session, SIGCONT)
+        self.session = 0
+        self.foreground = 0
 
     def get_foreground(self, device: int) -> int:
         """TIOCGPGRP. Raises ENOTTY."""
@@ -132,6 +153,12 @@ class JobControl:
 
     def get_session(self, device: int) -> int:
         """TIOCGSID. Raises ENOTTY."""
-        if not self.is_controlling(device) or self.session == 0:
+        if not self.is_controlling(device):
+            raise Errno(ENOTTY)
+        return self.session_or_error()
+
+    def session_or_error(self) -> int:
+        """The session, whoever asks. Raises ENOTTY when there is none."""
+        if self.session == 0:
             raise Errno(ENOTTY)
         return self.session

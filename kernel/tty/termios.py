@@ -41,7 +41,10 @@ CS8: Final = 0o60
 CREAD: Final = 0o200
 HUPCL: Final = 0o2000
 CLOCAL: Final = 0o4000
+PARENB: Final = 0o400
+CBAUD: Final = 0o10017
 B38400: Final = 0o17
+BOTHER: Final = 0o10000  # the speed is a number of its own (termios2)
 B115200: Final = 0o10002
 
 # Local modes
@@ -84,21 +87,20 @@ CONTROL_CHARACTERS: Final = 19
 _DEFAULT_CHARACTERS: Final = bytes([3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0])
 
 
-@struct
-class RawTermios:
-    """The kernel's `struct termios`: what TCGETS and TCSETS move (36 bytes)."""
+# Speeds in bits a second by their codes: those below BOTHER, then those above.
+_SPEEDS: Final[list[int]] = [0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400]
+_HIGH_SPEEDS: Final[list[int]] = [
+    0, 57600, 115200, 230400, 460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000,
+    3500000, 4000000,
+]  # fmt: skip
 
-    input_flags: u32
-    output_flags: u32
-    control_flags: u32
-    local_flags: u32
-    line: u8
-    characters: Array[u8, Literal[19]]
+TERMIOS_SIZE: Final = 36  # struct termios: the common beginning of both layouts, for TCGETS and TCSETS
+TERMIOS2_SIZE: Final = 44
 
 
 @struct
 class RawTermios2:
-    """`struct termios2`: with explicit speeds (44 bytes)."""
+    """`struct termios2`; without the speeds at its end it is the kernel's `struct termios`."""
 
     input_flags: u32
     output_flags: u32
@@ -129,8 +131,17 @@ class Termios:
         self.output: int = OPOST | ONLCR
         self.control: int = B115200 | CS8 | CREAD | HUPCL | CLOCAL
         self.local: int = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN
+        self.input_speed: int = 115_200  # bits a second, for programs to see
+        self.output_speed: int = 115_200
         self.line: int = 0
         self.characters: bytearray = bytearray(_DEFAULT_CHARACTERS)
+
+    def speed_of_code(self) -> int:
+        """The speed that the code in the control modes stands for; the present one for BOTHER."""
+        code = self.control & CBAUD
+        if code & BOTHER == 0:
+            return _SPEEDS[code]
+        return _HIGH_SPEEDS[code & 0o17] if code != BOTHER else self.output_speed
 
     @property
     def canonical(self) -> bool:

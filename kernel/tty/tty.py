@@ -20,6 +20,7 @@ from kernel.tty.discipline import LineDiscipline
 from kernel.tty.job_control import JobControl
 from kernel.tty.termios import TOSTOP, VMIN, VTIME, Termios
 
+_ENDLESS_ROOM: Final = 1 << 30
 _WRITE_PART: Final = 512  # bytes transformed at a time, so that ^S takes hold
 _TENTH_NS: Final = 100_000_000
 
@@ -30,8 +31,27 @@ class TtyDriver:
     def transmit(self, data: bytes) -> None:
         """Send bytes; waits (without sleeping) for the wire if it must."""
 
+    def room(self) -> int:
+        """How many bytes a program may write now. One that finds none waits on the terminal's `write_queue`."""
+        return _ENDLESS_ROOM
+
     def settings_changed(self, settings: Termios) -> None:
-        """The speed or framing may have changed."""
+        """The speed or framing may have changed; settings that the wire cannot have may be corrected."""
+
+    def flow_changed(self, stopped: bool) -> None:
+        """Output was stopped or goes on, by a key or by a program."""
+
+    def input_taken(self) -> None:
+        """Programs have read input: there is room for more."""
+
+    def input_flushed(self) -> None:
+        """Input that nobody had read was thrown away."""
+
+    def flush_output(self) -> None:
+        """Throw away what was not sent yet."""
+
+    def last_closed(self) -> None:
+        """No program has the terminal open any more."""
 
 
 class Tty:
@@ -49,6 +69,7 @@ class Tty:
         self.x_pixels: int = 0
         self.y_pixels: int = 0
         self.exclusive: bool = False
+        self.users: int = 0  # open descriptions
         self.hung_up: bool = False
         self.read_queue: WaitQueue = WaitQueue()
         self.write_queue: WaitQueue = WaitQueue()
@@ -57,15 +78,26 @@ class Tty:
 
     def input_byte(self, byte: int) -> None:
         """A byte came over the wire."""
-        discipline = self.discipline
-        was_stopped = discipline.stopped
-        discipline.receive(byte)
-        self._after_input()
-        if was_stopped and not discipline.stopped:
-            self.write_queue.wake_all()
+        was_stopped = self.discipline.stopped
+        self.discipline.receive(byte)
+        self._after_input(was_stopped)
 
-    def _after_input(self) -> None:
+    def input_bytes(self, data: bytes) -> None:
+        """Bytes came over the wire: at most as many as the discipline has room for, or some are lost."""
+        was_stopped = self.discipline.stopped
+        self.discipline.receive_all(data)
+        self._after_input(was_stopped)
+
+    def _after_input(self, was_stopped: bool) -> None:
         discipline = self.discipline
+        if was_stopped != discipline.stopped:
+            self.driver.flow_changed(discipline.stopped)
+            if was_stopped:
+                self.write_queue.wake_all()
+        if discipline.flushed:
+            discipline.flushed = False
+            self.driver.flush_output()
+            self.driver.input_flushed()
         while len(discipline.signals) > 0:
             self.jobs.signal_foreground(discipline.signals.pop(0))
         self.flush_output()
@@ -81,6 +113,22 @@ class Tty:
             self.driver.transmit(data)
 
     # The programs' side ----------------------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """One more open description."""
+        self.users += 1
+
+    def closed(self) -> None:
+        """One fewer."""
+        self.users -= 1
+        if self.users == 0:
+            self.driver.last_closed()
+
+    def _take(self, buffer: Buffer) -> int:
+        """Give the reader what the discipline lets it have."""
+        done = buffer.put_bytes(self.discipline.take(buffer.remaining))
+        self.driver.input_taken()
+        return done
 
     def read(self, buffer: Buffer, non_blocking: bool) -> int:
         """read(2): a line in canonical mode; by VMIN and VTIME else. Raises EAGAIN, EIO, EINTR and restarts."""
@@ -98,7 +146,7 @@ class Tty:
             if not self.settings.canonical:
                 return self._read_raw(buffer, non_blocking)
             if self.discipline.line_count > 0:
-                return buffer.put_bytes(self.discipline.take(buffer.remaining))
+                return self._take(buffer)
             if non_blocking:
                 raise Errno(EAGAIN)
             self.read_queue.sleep()
@@ -137,7 +185,7 @@ class Tty:
                 if e.code == ERESTARTSYS and len(self.discipline.queue) > 0 and minimum > 0:
                     break
                 raise
-        return buffer.put_bytes(self.discipline.take(buffer.remaining))
+        return self._take(buffer)
 
     def write(self, buffer: Buffer, non_blocking: bool) -> int:
         """write(2). Raises EAGAIN, EIO; a signal ends a stopped write with what was written."""
@@ -147,7 +195,8 @@ class Tty:
         while buffer.remaining > 0 and not buffer.faulted:
             if self.hung_up:
                 raise Errno(EIO)
-            if self.discipline.stopped:
+            room = self.driver.room()
+            if self.discipline.stopped or room <= 0:
                 if non_blocking:
                     if done > 0:
                         return done
@@ -159,7 +208,7 @@ class Tty:
                         return done
                     raise
                 continue
-            data = buffer.take_bytes(_WRITE_PART)
+            data = buffer.take_bytes(min(_WRITE_PART, room))
             if len(data) == 0:
                 break
             self.discipline.transform_output(data)
@@ -175,13 +224,14 @@ class Tty:
         bits = 0
         if self.discipline.readable() or self.hung_up:
             bits |= POLLIN | POLLRDNORM
-        if not self.discipline.stopped:
+        if not self.discipline.stopped and self.driver.room() > 0:
             bits |= POLLOUT | POLLWRNORM
         return bits
 
     def flush_input(self) -> None:
         """Throw away what was typed but not read."""
         self.discipline.flush_input()
+        self.driver.input_flushed()
 
     def change_settings(self, old_local: int) -> None:
         """`settings` was changed: the discipline, the driver and sleeping readers follow."""
@@ -192,12 +242,15 @@ class Tty:
 
     def set_stopped(self, stopped: bool) -> None:
         """TCXONC: suspend or resume output."""
+        if self.discipline.stopped == stopped:
+            return
         self.discipline.stopped = stopped
+        self.driver.flow_changed(stopped)
         if not stopped:
             self.write_queue.wake_all()
 
     def hang_up(self) -> None:
-        """The line is gone: readers see end of file, writers EIO; the session gets SIGHUP."""
+        """The line is gone, for good: readers see end of file, writers EIO; the session loses its terminal."""
         self.hung_up = True
         self.jobs.hang_up()
         self.read_queue.wake_all()

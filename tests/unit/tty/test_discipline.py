@@ -22,6 +22,22 @@ def test_return_ends_a_line_and_is_echoed_as_return_and_newline() -> None:
     assert not discipline.readable()
 
 
+@given(st.lists(st.binary(max_size=40), max_size=10), st.booleans())
+def test_bytes_together_are_bytes_one_by_one(parts: list[bytes], raw: bool) -> None:
+    together, single = LineDiscipline(Termios()), LineDiscipline(Termios())
+    for discipline in (together, single):
+        if raw:
+            discipline.settings.local = 0
+            discipline.settings.input = 0
+    for part in parts:
+        together.receive_all(part)
+        for byte in part:
+            single.receive(byte)
+    assert (together.queue, together.marks, together.output) == (single.queue, single.marks, single.output)
+    assert (together.line_count, together.signals) == (single.line_count, single.signals)
+    assert together.room() == single.room()
+
+
 def test_a_line_is_read_in_parts() -> None:
     discipline = typed(b"hello\rworld\r")
     assert discipline.available() == 12

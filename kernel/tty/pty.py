@@ -1,0 +1,385 @@
+"""Pseudo terminals: a terminal whose wire is a file, the master, that another program (a terminal emulator, a login
+server) holds.
+
+What programs write to the slave goes through its line discipline into `output`, which the master reads; what the master
+writes is input of the slave. The slave is an ordinary `Tty`; `PtyDriver` is its end of the wire.
+
+Invariants: a pair lives from the opening of the master until neither side is open; its number is not given again
+before. `output` holds no more than OUTPUT_LIMIT bytes of programs' output and ECHO_LIMIT bytes in all: programs wait
+for room, and what a terminal echoes when nobody has read for so long is lost.
+
+Deviation from Linux: the numbers of all instances of devpts are different.
+Context: the master's `read` and `write` sleep; everything else does not.
+Source: pty(7), ioctl_tty(2), TIOCPKT(2const).
+"""
+
+from typing import Final
+
+from kernel.fs import (
+    O_NONBLOCK,
+    POLLHUP,
+    POLLIN,
+    POLLOUT,
+    POLLPRI,
+    POLLRDNORM,
+    POLLWRNORM,
+    File,
+    Path,
+    device_number,
+)
+from kernel.lang import EAGAIN, EINVAL, EIO, ENOSPC, Errno, Weak, final, weak
+from kernel.lib import user
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.task import SIGINT, SIGQUIT, SIGTSTP
+from kernel.tty.control import (
+    FIONREAD,
+    TCFLSH,
+    TCXONC,
+    TIOCGPGRP,
+    TIOCGSID,
+    TIOCSTI,
+    control,
+)
+from kernel.tty.terminals import TERMINALS
+from kernel.tty.termios import B38400, CREAD, CS8, CSIZE, IXON, PARENB, VSTART, VSTOP, Termios
+from kernel.tty.tty import Tty, TtyDriver
+
+MAJOR_SLAVE: Final = 136
+PAIR_LIMIT: Final = 4096
+OUTPUT_LIMIT: Final = 8192
+ECHO_LIMIT: Final = 65_536
+_INPUT_PART: Final = 4096
+
+TIOCPKT: Final = 0x5420
+TIOCGPTN: Final = 0x80045430
+TIOCSPTLCK: Final = 0x40045431
+TIOCSIG: Final = 0x40045436
+TIOCGPKT: Final = 0x80045438
+TIOCGPTLCK: Final = 0x80045439
+TIOCGPTPEER: Final = 0x5441
+
+# What a read in packet mode begins with: a zero before data, or some of these alone.
+_FLUSHED_INPUT: Final = 1
+_FLUSHED_OUTPUT: Final = 2
+_STOPPED: Final = 4
+_STARTED: Final = 8
+_NO_FLOW_KEYS: Final = 16
+_FLOW_KEYS: Final = 32
+
+_CONTROL_S: Final = 19
+_CONTROL_Q: Final = 17
+
+
+def _has_flow_keys(settings: Termios) -> bool:
+    """Whether ^S and ^Q stop and resume output, so that a terminal emulator may act on them by itself."""
+    return (
+        settings.input & IXON != 0
+        and settings.character(VSTOP) == _CONTROL_S
+        and settings.character(VSTART) == _CONTROL_Q
+    )
+
+
+@final
+class PtyDriver(TtyDriver):
+    """The slave's end of the wire: what the master will read, and what packet mode tells it."""
+
+    def __init__(self) -> None:
+        self.output: bytearray = bytearray()
+        self.in_packets: bool = False
+        self.events: int = 0  # what packet mode reports next
+        self.had_flow_keys: bool = True
+        self.read_queue: WaitQueue = WaitQueue()  # the master's
+        self.write_queue: WaitQueue = WaitQueue()
+        self.pair: Weak[Pty] | None = None
+
+    def transmit(self, data: bytes) -> None:
+        room = ECHO_LIMIT - len(self.output)
+        self.output.extend(data if len(data) <= room else data[:room])
+        self.read_queue.wake_all()
+
+    def room(self) -> int:
+        return OUTPUT_LIMIT - len(self.output)
+
+    def settings_changed(self, settings: Termios) -> None:
+        settings.control = settings.control & ~(CSIZE | PARENB) | CS8 | CREAD
+        has_flow_keys = _has_flow_keys(settings)
+        if has_flow_keys != self.had_flow_keys:
+            self.had_flow_keys = has_flow_keys
+            self._tell(_FLOW_KEYS if has_flow_keys else _NO_FLOW_KEYS, _FLOW_KEYS | _NO_FLOW_KEYS)
+        self.write_queue.wake_all()
+
+    def flow_changed(self, stopped: bool) -> None:
+        self._tell(_STOPPED if stopped else _STARTED, _STOPPED | _STARTED)
+
+    def input_taken(self) -> None:
+        self.write_queue.wake_all()
+
+    def input_flushed(self) -> None:
+        self._tell(_FLUSHED_INPUT, 0)
+        self.write_queue.wake_all()
+
+    def flush_output(self) -> None:
+        self.output.clear()
+        self._tell(_FLUSHED_OUTPUT, 0)
+
+    def last_closed(self) -> None:
+        pair = self.pair.get() if self.pair is not None else None
+        if pair is not None:
+            pair.slave_closed()
+
+    def _tell(self, event: int, replaced: int) -> None:
+        """Report an event in packet mode, instead of earlier ones that it makes void."""
+        if self.in_packets:
+            self.events = self.events & ~replaced | event
+            self.read_queue.wake_all()
+
+
+class PtyHome:
+    """Where a pair's slave has its name: an instance of devpts. Base class."""
+
+    def open_peer(self, number: int, flags: int) -> int:
+        """TIOCGPTPEER: a new descriptor of the slave."""
+        raise Errno(EIO)
+
+    def forget(self, number: int) -> None:
+        """The master is closed: the name goes."""
+
+
+@final
+class Pty:
+    """A pair."""
+
+    def __init__(self, number: int, home: PtyHome) -> None:
+        self.number: int = number
+        self.home: PtyHome | None = home
+        self.driver: PtyDriver = PtyDriver()
+        device = device_number(MAJOR_SLAVE, number)
+        tty = Tty(f"pts/{number}".encode(), device, self.driver)
+        tty.settings.control = B38400 | CS8 | CREAD
+        tty.settings.input_speed = 38_400
+        tty.settings.output_speed = 38_400
+        tty.rows = 0
+        tty.columns = 0
+        self.tty: Tty = tty
+        self.is_locked: bool = True
+        self.is_open: bool = True  # the master
+        self.slave_was_open: bool = False
+
+    def slave_opening(self) -> Tty:
+        """The slave's terminal, to be opened. Raises EIO while it is locked, and once the master is closed."""
+        if self.is_locked or not self.is_open:
+            raise Errno(EIO)
+        self.slave_was_open = True
+        return self.tty
+
+    def slave_is_gone(self) -> bool:
+        """Whether the slave was open and is no more: the master has hung up."""
+        return self.slave_was_open and self.tty.users == 0
+
+    def slave_closed(self) -> None:
+        """The last description of the slave is gone."""
+        self.tty.jobs.closed()
+        if self.is_open:
+            self.driver.read_queue.wake_all()
+            self.driver.write_queue.wake_all()
+        else:
+            self._end()
+
+    def close_master(self) -> None:
+        """The master is closed: the slave's programs lose their terminal."""
+        self.is_open = False
+        self.tty.hang_up()
+        home = self.home
+        self.home = None
+        if home is not None:
+            home.forget(self.number)
+        if self.tty.users == 0:
+            self._end()
+
+    def _end(self) -> None:
+        del TERMINALS[self.tty.device]
+        del _pairs[self.number]
+
+
+_pairs: Final[dict[int, Pty]] = {}
+
+
+def make_pair(home: PtyHome) -> Pty:
+    """A pair with the lowest free number; its slave is locked. Raises ENOSPC."""
+    number = 0
+    while number in _pairs:
+        number += 1
+    if number >= PAIR_LIMIT:
+        raise Errno(ENOSPC)
+    pair = Pty(number, home)
+    pair.driver.pair = weak(pair)
+    _pairs[number] = pair
+    TERMINALS[pair.tty.device] = pair.tty
+    return pair
+
+
+def pair_count() -> int:
+    """How many pairs there are."""
+    return len(_pairs)
+
+
+@final
+class PtyMaster(File):
+    """The open master."""
+
+    def __init__(self, path: Path, flags: int, pair: Pty) -> None:
+        super().__init__(path, flags)
+        self.pair: Pty = pair
+        self.is_stopped: bool = False  # by TCXONC
+
+    def close(self) -> None:
+        self.pair.close_master()
+
+    # Data ------------------------------------------------------------------------------------------------------------
+
+    def read(self, buffer: Buffer) -> int:
+        if buffer.remaining == 0:
+            return 0
+        driver = self.pair.driver
+        while True:
+            if driver.in_packets and driver.events != 0:
+                events = driver.events
+                driver.events = 0
+                return buffer.put_bytes(bytes([events]))
+            if len(driver.output) > 0:
+                return self._read_output(buffer)
+            if self.pair.slave_is_gone():
+                raise Errno(EIO)
+            if self.flags & O_NONBLOCK != 0:
+                raise Errno(EAGAIN)
+            driver.read_queue.sleep()
+
+    def _read_output(self, buffer: Buffer) -> int:
+        driver = self.pair.driver
+        done = buffer.put_bytes(b"\0") if driver.in_packets else 0
+        data = bytes(driver.output[: min(buffer.remaining, len(driver.output))])
+        del driver.output[: len(data)]
+        if len(data) > 0 and driver.room() > 0:
+            self.pair.tty.write_queue.wake_all()
+        return done + buffer.put_bytes(data)
+
+    def write(self, buffer: Buffer) -> int:
+        tty = self.pair.tty
+        done = 0
+        while buffer.remaining > 0 and not buffer.faulted:
+            room = 0 if self.is_stopped else tty.discipline.room()
+            if room == 0:
+                if self.flags & O_NONBLOCK != 0:
+                    if done > 0:
+                        return done
+                    raise Errno(EAGAIN)
+                try:
+                    self.pair.driver.write_queue.sleep()
+                except Errno:
+                    if done > 0:
+                        return done
+                    raise
+                continue
+            data = buffer.take_bytes(min(room, _INPUT_PART))
+            tty.input_bytes(data)
+            done += len(data)
+        return done
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        driver = self.pair.driver
+        if waiter is not None:
+            waiter.wait_on(driver.read_queue)
+            waiter.wait_on(driver.write_queue)
+        state = 0
+        if len(driver.output) > 0:
+            state |= POLLIN | POLLRDNORM
+        if driver.in_packets and driver.events != 0:
+            state |= POLLPRI | POLLIN | POLLRDNORM
+        if self.pair.slave_is_gone():
+            state |= POLLHUP
+        if not self.is_stopped and self.pair.tty.discipline.room() > 0:
+            state |= POLLOUT | POLLWRNORM
+        return state
+
+    def fsync(self) -> None:
+        return
+
+    # Control ---------------------------------------------------------------------------------------------------------
+
+    def ioctl(self, command: int, argument: int) -> int:
+        """What is about the master itself; everything else is about the slave, whose settings are the pair's."""
+        pair = self.pair
+        driver = pair.driver
+        if command == TIOCGPTN:
+            user.write_u32(argument, pair.number)
+        elif command == TIOCSPTLCK:
+            pair.is_locked = user.read_i32(argument) != 0
+        elif command == TIOCGPTLCK:
+            user.write_i32(argument, 1 if pair.is_locked else 0)
+        elif command == TIOCPKT:
+            self._set_packet_mode(user.read_i32(argument) != 0)
+        elif command == TIOCGPKT:
+            user.write_i32(argument, 1 if driver.in_packets else 0)
+        elif command == TIOCGPTPEER:
+            return self._open_peer(argument)
+        elif command == TIOCSIG:
+            if argument != SIGINT and argument != SIGQUIT and argument != SIGTSTP:
+                raise Errno(EINVAL)
+            pair.tty.jobs.signal_foreground(argument)
+        elif command == TIOCGPGRP:
+            user.write_i32(argument, pair.tty.jobs.foreground)
+        elif command == TIOCGSID:
+            user.write_i32(argument, pair.tty.jobs.session_or_error())
+        elif command == FIONREAD:
+            user.write_u32(argument, len(driver.output))
+        elif command == TCFLSH:
+            self._flush(argument)
+        elif command == TCXONC:
+            self._flow(argument)
+        elif command == TIOCSTI:
+            driver.transmit(bytes([user.read_u8(argument)]))
+        else:
+            return control(pair.tty, command, argument)
+        return 0
+
+    def _set_packet_mode(self, on: bool) -> None:
+        driver = self.pair.driver
+        if on and not driver.in_packets:
+            driver.events = 0
+        driver.had_flow_keys = _has_flow_keys(self.pair.tty.settings)
+        driver.in_packets = on
+
+    def _open_peer(self, flags: int) -> int:
+        home = self.pair.home
+        if home is None:
+            raise Errno(EIO)
+        return home.open_peer(self.pair.number, flags)
+
+    def _flush(self, which: int) -> None:
+        """TCFLSH: the master's input is what the slave's programs wrote. What it has written itself is delivered."""
+        if which < 0 or which > 2:
+            raise Errno(EINVAL)
+        if which != 1:
+            self.pair.driver.output.clear()
+            self.pair.tty.write_queue.wake_all()
+
+    def _flow(self, action: int) -> None:
+        """TCXONC: 0 and 1 hold the master's own output back; 2 and 3 send ^S and ^Q to the slave."""
+        if action < 0 or action > 3:
+            raise Errno(EINVAL)
+        if action < 2:
+            self.is_stopped = action == 0
+            self.pair.driver.write_queue.wake_all()
+        else:
+            self.pair.tty.input_byte(_CONTROL_S if action == 2 else _CONTROL_Q)
+
+
+def open_master(path: Path, flags: int, home: PtyHome) -> PtyMaster:
+    """A new pair's open master."""
+    pair = make_pair(home)
+    try:
+        return PtyMaster(path, flags, pair)
+    except MemoryError:
+        pair.close_master()
+        raise

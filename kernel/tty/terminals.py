@@ -1,0 +1,91 @@
+"""The terminals that there are, by device number, and the open description of one.
+
+Whoever makes a terminal (the console for serial lines, `pty.py` for pseudo terminals) enters it in `TERMINALS`;
+/dev/tty and the end of a session find it there again.
+"""
+
+from typing import Final
+
+from kernel.fs import (
+    O_NOCTTY,
+    O_NONBLOCK,
+    POLLERR,
+    POLLHUP,
+    POLLIN,
+    POLLOUT,
+    POLLRDNORM,
+    POLLWRNORM,
+    File,
+    Path,
+)
+from kernel.lang import EBUSY, EIO, ENOTTY, ENXIO, Errno, final
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter
+from kernel.task import current
+from kernel.tty.control import TIOCSPGRP, control
+from kernel.tty.tty import Tty
+
+TERMINALS: Final[dict[int, Tty]] = {}
+
+_AFTER_HANG_UP: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLWRNORM
+
+
+@final
+class TtyFile(File):
+    """An open terminal. After a hang-up it reads as ended and does nothing else."""
+
+    def __init__(self, path: Path, flags: int, tty: Tty) -> None:
+        super().__init__(path, flags)
+        self.tty: Tty = tty
+        tty.opened()
+
+    def close(self) -> None:
+        self.tty.closed()
+
+    def read(self, buffer: Buffer) -> int:
+        if self.tty.hung_up:
+            return 0
+        return self.tty.read(buffer, self.flags & O_NONBLOCK != 0)
+
+    def write(self, buffer: Buffer) -> int:
+        if self.tty.hung_up:
+            raise Errno(EIO)
+        return self.tty.write(buffer, self.flags & O_NONBLOCK != 0)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        state = self.tty.poll(waiter)
+        return _AFTER_HANG_UP if self.tty.hung_up else state
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if self.tty.hung_up:
+            raise Errno(ENOTTY if command == TIOCSPGRP else EIO)
+        return control(self.tty, command, argument)
+
+    def fsync(self) -> None:
+        return
+
+
+def open_terminal(tty: Tty, path: Path, flags: int) -> File:
+    """open(2) of a terminal; without O_NOCTTY it may become the controlling one. Raises EBUSY under TIOCEXCL."""
+    if tty.exclusive and current().credentials.euid != 0:
+        raise Errno(EBUSY)
+    file = TtyFile(path, flags, tty)
+    tty.jobs.opened(tty.device, flags & O_NOCTTY != 0)
+    return file
+
+
+def open_controlling(path: Path, flags: int) -> File:
+    """open(2) of /dev/tty. Raises ENXIO without a controlling terminal."""
+    tty = TERMINALS.get(current().process.session.terminal)
+    if tty is None:
+        raise Errno(ENXIO)
+    return TtyFile(path, flags, tty)
+
+
+def session_ended(device: int) -> None:
+    """The leader of the session that a terminal controls has ended: the terminal is free, and its foreground job hears
+    of it.
+    """
+    tty = TERMINALS.get(device)
+    if tty is not None:
+        tty.jobs.leader_ended()
