@@ -42,6 +42,17 @@ def value_of(line: bytes, name: bytes) -> bytes | None:
     return found
 
 
+def values_of(line: bytes, name: bytes) -> list[bytes]:
+    """The values of all words `name=…`, in their order."""
+    found: list[bytes] = []
+    for word in line.split(b" "):
+        if word == b"--":
+            break
+        if word.startswith(name + b"="):
+            found.append(word[len(name) + 1 :])
+    return found
+
+
 def has_word(line: bytes, name: bytes) -> bool:
     """Whether the word stands there, with or without a value."""
     return value_of(line, name) is not None

@@ -46,7 +46,7 @@ def krait_main(protocol: int, info: int) -> None:
         start_devices()
         vdso.start()
         start_network()
-        virtio.start()
+        virtio.start(boot_info.command_line())
         LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
         start_user_space()

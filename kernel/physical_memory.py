@@ -12,6 +12,7 @@ from arch.x86_64.context import boot_stack_top
 from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SHIFT, direct_map, page_ceiling, page_floor
 from kernel import command_line
 from kernel.drivers import power
+from kernel.drivers.acpi_devices import hardware
 from kernel.lang import panic
 from kernel.mm import frames, heap, reclaim, slabs
 from kernel.mm.pages import use_kernel_table
@@ -33,7 +34,9 @@ def start(protocol: int, info: int) -> None:
         _limit(command_line.size_of(boot_info.command_line(), b"mem"))
     except BootInfoError as error:
         panic(f"the boot loader's information is unusable ({error.code})")
-    power.soft_off.find(boot_memory.low_memory, boot_info.rsdp)  # while the boot tables still map the firmware
+    # While the boot tables still map the firmware.
+    power.soft_off.find(boot_memory.low_memory, boot_info.rsdp)
+    hardware.find(boot_memory.low_memory, boot_info.rsdp)
 
     boot_memory.choose(boot_info)
     paging.set_page_source(boot_memory.allocate_page)

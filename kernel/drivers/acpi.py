@@ -49,7 +49,7 @@ class SoftOff:
         """Looks the two numbers up. `rsdp` is 0 where the loader gave none."""
         try:
             root = rsdp if rsdp != 0 else find_root_pointer(memory)
-            fadt = find_fadt(memory, root) if root != 0 else 0
+            fadt = find_table(memory, root, SIGNATURE_FACP) if root != 0 else 0
             if fadt == 0:
                 return
             sleep_type = find_s5(memory, memory.read_u32(fadt + FADT_DSDT))
@@ -74,8 +74,8 @@ def find_root_pointer(memory: PhysicalMemory) -> int:
     return 0
 
 
-def find_fadt(memory: PhysicalMemory, rsdp: int) -> int:
-    """The FADT's address, by the XSDT where there is one, else the RSDT; or 0."""
+def find_table(memory: PhysicalMemory, rsdp: int, signature: int) -> int:
+    """The address of a table, by the XSDT where there is one, else the RSDT; or 0. Raises BootInfoError."""
     wide = memory.read_u8(rsdp + 15) >= 2
     table = memory.read_address(rsdp + 24) if wide else 0
     if table == 0:
@@ -86,7 +86,7 @@ def find_fadt(memory: PhysicalMemory, rsdp: int) -> int:
     for i in range(count):
         entry = table + HEADER_SIZE + i * entry_size
         address = memory.read_address(entry) if wide else memory.read_u32(entry)
-        if memory.read_u32(address) == SIGNATURE_FACP:
+        if memory.read_u32(address) == signature:
             return address
     return 0
 

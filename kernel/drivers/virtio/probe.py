@@ -3,24 +3,53 @@
 Context: boot.
 """
 
+from kernel import command_line
 from kernel.drivers import pci
+from kernel.drivers.acpi_devices import hardware
 from kernel.drivers.virtio import blk, net, pci_transport
+from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
 from kernel.drivers.virtio.transport import DEVICE_BLOCK, DEVICE_NETWORK, Transport
 from kernel.lang import Errno
 from kernel.lib import log
 
 
-def start() -> None:
-    """Look on all buses. Raises MemoryError."""
+def start(line: bytes) -> None:
+    """Look on PCI's buses, and where ACPI and the kernel's command line say that devices are. Raises MemoryError."""
     for device in pci.scan():
         log.debug(f"PCI {device.name()}: {device.vendor:04x}:{device.device:04x}, class {device.class_code:06x}")
-        kind = pci_transport.device_type(device)
-        if kind == DEVICE_BLOCK or kind == DEVICE_NETWORK:
+        if _has_driver(pci_transport.device_type(device)):
             try:
                 _start_device(PciTransport(device))
             except Errno as error:
                 log.error(f"virtio {device.name()}: the device cannot be used: error {error.code}")
+    for place in _mmio_places(line):
+        try:
+            _start_device(MmioTransport(place))
+        except Errno as error:
+            log.error(f"virtio mmio at {place.address:#x}: the device cannot be used: error {error.code}")
+
+
+def _mmio_places(line: bytes) -> list[MmioPlace]:
+    """What ACPI tells, and what the command line adds."""
+    places: list[MmioPlace] = []
+    for i in range(hardware.virtio_count):
+        places.append(MmioPlace(hardware.virtio_address[i], hardware.virtio_size[i], hardware.virtio_line[i]))
+    for text in command_line.values_of(line, b"virtio_mmio.device"):
+        place = parse_place(text)
+        if place is None:
+            log.error("virtio_mmio.device=: not of the form SIZE@ADDRESS:LINE")
+            continue
+        known = False
+        for other in places:
+            known = known or other.address == place.address
+        if not known:
+            places.append(place)
+    return places
+
+
+def _has_driver(device_type: int) -> bool:
+    return device_type == DEVICE_BLOCK or device_type == DEVICE_NETWORK
 
 
 def _start_device(transport: Transport) -> None:
