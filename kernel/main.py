@@ -7,6 +7,7 @@ is the scheduler and what interrupts bring.
 from arch.x86_64 import apic, cpu, fpu, gdt, idt
 from arch.x86_64.context import early_arena_size, early_arena_start
 from kernel import command_line, physical_memory, trap
+from kernel.disk import block_file, scan
 from kernel.drivers import pic8259, pit, power, rtc, serial16550
 from kernel.drivers.virtio import probe as virtio
 from kernel.fs import memory_devices
@@ -29,7 +30,7 @@ from kernel.time import clock, tsc, vdso
 from kernel.tty import console, devpts
 
 # Called by assembly, or through registries that their import fills.
-_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, devpts)
+_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, devpts, block_file)
 
 _console_port: serial16550.SerialPort = serial16550.ports[0]
 
@@ -49,6 +50,7 @@ def krait_main(protocol: int, info: int) -> None:
         virtio.start(boot_info.command_line())
         LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
+        scan.scan_all()
         start_user_space()
     except MemoryError:
         panic("not enough memory to start")

@@ -11,8 +11,9 @@ by drivers, in interrupt context perhaps.
 from enum import IntEnum
 from typing import Final
 
-from kernel.lang import EIO, EROFS, Errno, sleeps
+from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
 from kernel.sched import WaitQueue
+from kernel.time.clock import monotonic_ns
 
 SECTOR_SIZE: Final = 512
 SECTOR_SHIFT: Final = 9
@@ -44,12 +45,21 @@ class BlockRequest:
         self.error: int = PENDING  # 0 or an errno once it is finished
         self.waiters: WaitQueue = WaitQueue()
         self.next: BlockRequest | None = None  # for the driver's queue
+        self.device: BlockDevice | None = None  # that it was started on
+        self.started_ns: int = 0
 
     def completed(self) -> None:
         """The request is finished and `error` is set. In interrupt context perhaps: never sleeps."""
 
     def finish(self, error: int) -> None:
         """The driver is done with it; `error` is 0 or an errno."""
+        device = self.device
+        if device is not None:
+            self.device = None
+            device.account_finish(self)
+            whole = device.whole
+            if whole is not None:
+                whole.account_finish(self)
         self.error = error
         self.completed()
         self.waiters.wake_all()
@@ -66,6 +76,23 @@ class BlockRequest:
             raise Errno(self.error)
 
 
+class DeviceStatistics:
+    """What /proc/diskstats tells: requests and sectors since the device appeared."""
+
+    def __init__(self) -> None:
+        self.reads: int = 0
+        self.read_sectors: int = 0
+        self.read_ns: int = 0
+        self.writes: int = 0
+        self.written_sectors: int = 0
+        self.write_ns: int = 0
+        self.flushes: int = 0
+        self.flush_ns: int = 0
+        self.in_flight: int = 0
+        self.busy_ns: int = 0  # time with something in flight
+        self.busy_since_ns: int = 0
+
+
 class BlockDevice:
     """Base of all disks, partitions and loop devices."""
 
@@ -76,13 +103,98 @@ class BlockDevice:
         self.logical_block_size: int = SECTOR_SIZE
         self.physical_block_size: int = SECTOR_SIZE
         self.read_only: bool = False
+        self.hardware_read_only: bool = False  # and it stays so
+        self.soft_block_size: int = 4096  # BLKBSZGET; means nothing to the cache
+        self.heads: int = 0  # what old partition tools want to know; 0: there is no geometry
+        self.sectors_per_track: int = 0
+        self.cylinders: int = 0
         self.has_volatile_cache: bool = False  # flushes mean something
         self.largest_transfer: int = 128  # frames in one request
+        self.whole: BlockDevice | None = None  # of a partition: the disk that it lies on
+        self.uses_single_minors: bool = False  # loop devices: the next minor is another device
+        self.partition_number: int = 0  # from 1; 0 for a whole disk
+        self.first_sector: int = 0  # of a partition, on its disk
+        self.claimed: bool = False  # mounted, opened with O_EXCL, or under a loop device
+        self.claimed_partitions: int = 0  # of its partitions, so many are claimed
+        self.openers: int = 0  # open descriptions
+        self.statistics: DeviceStatistics = DeviceStatistics()
         self.readahead_pages: int = 32  # how far reads may be ahead of a sequential reader
 
     def submit(self, request: BlockRequest) -> None:
         """Begin a request that `check` has let pass. Its `finish` is called sooner or later, whatever happens."""
         request.finish(EIO)
+
+    def start(self, request: BlockRequest) -> None:
+        """Check, count and submit a request. Raises EIO, EROFS."""
+        self.check(request)
+        request.device = self
+        request.started_ns = monotonic_ns()
+        self.account_start(request.started_ns)
+        whole = self.whole
+        if whole is not None:
+            whole.account_start(request.started_ns)
+        self.submit(request)
+
+    def account_start(self, now_ns: int) -> None:
+        """A request begins."""
+        statistics = self.statistics
+        if statistics.in_flight == 0:
+            statistics.busy_since_ns = now_ns
+        statistics.in_flight += 1
+
+    def account_finish(self, request: BlockRequest) -> None:
+        """A request is finished."""
+        now = monotonic_ns()
+        taken = now - request.started_ns
+        statistics = self.statistics
+        statistics.in_flight -= 1
+        if statistics.in_flight == 0:
+            statistics.busy_ns += now - statistics.busy_since_ns
+        if request.operation == Operation.READ:
+            statistics.reads += 1
+            statistics.read_sectors += request.length >> SECTOR_SHIFT
+            statistics.read_ns += taken
+        elif request.operation == Operation.WRITE:
+            statistics.writes += 1
+            statistics.written_sectors += request.length >> SECTOR_SHIFT
+            statistics.write_ns += taken
+        else:
+            statistics.flushes += 1
+            statistics.flush_ns += taken
+
+    def set_read_only(self, read_only: bool) -> None:
+        """BLKROSET. Raises EACCES where the device itself cannot be written."""
+        if not read_only and self.hardware_read_only:
+            raise Errno(EACCES)
+        self.read_only = read_only
+
+    def ioctl(self, command: int, argument: int) -> int:
+        """A command that only this kind of device knows. Raises ENOTTY for all others."""
+        raise Errno(ENOTTY)
+
+    def opened(self) -> None:
+        """One more open description."""
+        self.openers += 1
+
+    def closed(self) -> None:
+        """An open description is gone. May sleep."""
+        self.openers -= 1
+
+    def claim(self) -> None:
+        """Use the device alone. Raises EBUSY if somebody uses it already, or a partition of it, or all of its disk."""
+        whole = self.whole
+        if self.claimed or self.claimed_partitions > 0 or (whole is not None and whole.claimed):
+            raise Errno(EBUSY)
+        self.claimed = True
+        if whole is not None:
+            whole.claimed_partitions += 1
+
+    def unclaim(self) -> None:
+        """Undo `claim`."""
+        self.claimed = False
+        whole = self.whole
+        if whole is not None:
+            whole.claimed_partitions -= 1
 
     def check(self, request: BlockRequest) -> None:
         """Raise EIO unless the request lies on the device and fits its blocks, EROFS if it may not be written."""
@@ -105,8 +217,7 @@ BLOCK_DEVICES: Final[dict[int, BlockDevice]] = {}
 @sleeps
 def transfer(device: BlockDevice, request: BlockRequest) -> None:
     """Carry out one request and wait for it. Raises EIO, EROFS."""
-    device.check(request)
-    device.submit(request)
+    device.start(request)
     request.wait()
 
 

@@ -107,9 +107,11 @@ class BlockCache:
     def write(self, numbers: list[int]) -> None:
         """Write these blocks, as far as they are dirty, and wait until the device has them. Raises EIO."""
         failures = self.cache.failures
+        indices: list[int] = []
         for number in numbers:
-            index = number // self.per_page
-            self.cache.write_back(index, index + 1)
+            indices.append(number // self.per_page)
+        indices.sort()
+        self.cache.write_back_pages(indices)
         self.cache.wait_for_writes()
         if self.cache.failures != failures:
             raise Errno(EIO)

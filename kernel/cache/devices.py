@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from kernel.block.device import SECTOR_SHIFT, BlockDevice
-from kernel.cache.file_cache import FileCache
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, flush
+from kernel.cache.file_cache import LAST_PAGE, FileCache
 from kernel.cache.store import HOLE, BackingStore, Runs
-from kernel.lang import ENOSPC, Errno, final
+from kernel.lang import ENOSPC, Errno, final, sleeps
+from kernel.lib import log
 
 
 @final
@@ -52,3 +53,25 @@ def forget_device(device: BlockDevice) -> None:
     if cache is not None:
         del DEVICE_CACHES[device.number]
         cache.close()
+
+
+@sleeps
+def sync_device(device: BlockDevice) -> None:
+    """Write what is dirty in a device's cache, wait, and flush the device. Raises EIO."""
+    cache = DEVICE_CACHES.get(device.number)
+    if cache is not None:
+        cache.sync(0, LAST_PAGE)
+    flush(device)
+
+
+@sleeps
+def sync_devices() -> None:
+    """As `sync_device` for all devices, whatever fails."""
+    devices: list[BlockDevice] = []
+    for device in BLOCK_DEVICES.values():
+        devices.append(device)
+    for device in devices:
+        try:
+            sync_device(device)
+        except Errno as error:
+            log.error(f"sync: a device could not be written: error {error.code}")

@@ -28,6 +28,7 @@ from kernel.mm.frames import (
     PAGE_SIZE,
     Frame,
     allocate_user_frame,
+    frame_count,
     frame_span,
     get_frame,
     put_frame,
@@ -38,6 +39,10 @@ from kernel.sched import WaitQueue
 from kernel.time.clock import monotonic_ns
 
 LAST_PAGE: Final = 1 << 51  # behind every page
+SYNC_FILE_RANGE_WAIT_BEFORE: Final = 1
+SYNC_FILE_RANGE_WRITE: Final = 2
+SYNC_FILE_RANGE_WAIT_AFTER: Final = 4
+
 _BATCH: Final = 256  # pages written by one round of requests
 
 
@@ -346,6 +351,12 @@ class FileCache(MemoryObject):
                 indices.append(page.index)
             page = page.next_dirty
         indices.sort()
+        self.write_back_pages(indices)
+        return len(indices)
+
+    @sleeps
+    def write_back_pages(self, indices: list[int]) -> None:
+        """As `write_back`, for those of the pages with these indices, in ascending order, that are dirty."""
         position = 0
         while position < len(indices):
             batch: list[CachedPage] = []
@@ -370,7 +381,6 @@ class FileCache(MemoryObject):
                 position += 1
             if len(batch) > 0:
                 self._write_batch(batch, masks)
-        return len(indices)
 
     def _write_batch(self, batch: list[CachedPage], masks: list[int]) -> None:
         """Write consecutive dirty pages: of each, the sectors of its mask. No sleep came since they were chosen."""
@@ -416,6 +426,28 @@ class FileCache(MemoryObject):
             self.waiters.sleep(interruptible=False)
 
     @sleeps
+    def write_range(self, first_index: int, end_index: int) -> None:
+        """Write the dirty pages of a range and wait, without what leads to them. Raises EIO."""
+        failures = self.failures
+        self.write_back(first_index, end_index)
+        self.wait_for_writes()
+        if self.failures != failures:
+            raise Errno(EIO)
+
+    @sleeps
+    def sync_range(self, first_index: int, end_index: int, flags: int) -> None:
+        """sync_file_range(2). Raises EIO."""
+        failures = self.failures
+        if flags & SYNC_FILE_RANGE_WAIT_BEFORE != 0:
+            self.wait_for_writes()
+        if flags & SYNC_FILE_RANGE_WRITE != 0:
+            self.write_back(first_index, end_index)
+        if flags & SYNC_FILE_RANGE_WAIT_AFTER != 0:
+            self.wait_for_writes()
+            if self.failures != failures:
+                raise Errno(EIO)
+
+    @sleeps
     def sync(self, first_index: int, end_index: int) -> None:
         """Write the dirty pages of a range and what leads to them, and wait until the device has them. Raises EIO if
         one could not be written.
@@ -442,6 +474,13 @@ class FileCache(MemoryObject):
                 self.waiters.sleep(interruptible=False)
                 page = self.pages.get(index)
             if page is not None:
+                self.drop(page)
+
+    def invalidate(self, first: int, end: int) -> None:
+        """Drop those of the pages first … end - 1 that are clean and that nobody uses or maps. Never sleeps."""
+        for index in self._indices(first, end):
+            page = self.pages.get(index)
+            if page is not None and can_drop(page):
                 self.drop(page)
 
     @sleeps
@@ -532,6 +571,11 @@ class FileCache(MemoryObject):
 
     def unmap_mappings(self, first: int, end: int) -> None:
         """Take the pages first … end - 1 from who maps them."""
+
+
+def can_drop(page: CachedPage) -> bool:
+    """Whether a page is clean, in no transfer, and used by nobody but its cache."""
+    return page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) == 1
 
 
 def _add_runs(transfer: Transfer, batch: list[CachedPage], runs: Runs) -> None:

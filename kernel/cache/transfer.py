@@ -88,11 +88,9 @@ class Transfer:
         """Send everything; a request that the device refuses fails at once."""
         for request in self.requests:
             try:
-                self.device.check(request)
+                self.device.start(request)
             except Errno as error:
                 request.finish(error.code)
-                continue
-            self.device.submit(request)
         self.requests.clear()
         self._let_go(0)
 

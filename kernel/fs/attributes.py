@@ -116,7 +116,11 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
     if inode.executions > 0:
         raise Errno(ETXTBSY)
     clear_set_id_bits(inode, context.credentials)
-    inode.truncate(size)
+    path.pin()
+    try:
+        inode.truncate(size)
+    finally:
+        path.unpin()
 
 
 def check_access(credentials: Credentials, path: Path, mask: int) -> None:

@@ -69,6 +69,17 @@ class DentryCache:
             self.oldest = child
         self.newest = child
         self.count += 1
+        inode = child.inode
+        if inode is not None:
+            inode.names += 1
+
+    def fill(self, child: Dentry, inode: "Inode") -> None:
+        """A cached dentry's name is that of `inode` from now on."""
+        inode.names += 1
+        old = child.inode
+        child.inode = inode
+        if old is not None:
+            old.drop_name()
 
     def detach(self, child: Dentry) -> None:
         """Take a dentry off the list and out of its parent. It keeps `parent`, for path names."""
@@ -91,6 +102,9 @@ class DentryCache:
         child.newer = None
         child.older = None
         self.count -= 1
+        inode = child.inode
+        if inode is not None:
+            inode.drop_name()
 
     def rename(self, child: Dentry, parent: Dentry, name: bytes) -> None:
         """Give `child` another place. A dentry that has the new name already must have been detached."""
@@ -104,12 +118,36 @@ class DentryCache:
             victim = self.oldest
             if victim is None:
                 return
-            parent = victim.parent
-            self.detach(victim)
             children = victim.children
-            in_use = victim.pins > 0 or victim.mounted > 0 or (children is not None and len(children) > 0)
-            if in_use and parent is not None:
-                self.attach(parent, victim)
+            if victim.pins > 0 or victim.mounted > 0 or (children is not None and len(children) > 0):
+                self._to_newest(victim)
+            else:
+                self.detach(victim)
+
+    def _to_newest(self, child: Dentry) -> None:
+        newer = child.newer
+        if newer is None:
+            return
+        older = child.older
+        newer.older = older
+        if older is not None:
+            older.newer = newer
+        else:
+            self.oldest = newer
+        newest = self.newest
+        if newest is not None:
+            newest.newer = child
+        child.older = newest
+        child.newer = None
+        self.newest = child
+
+    def forget_name(self, parent: Dentry, name: bytes) -> None:
+        """A name of `parent` was removed behind the walks' back: its dentry goes, if there is one."""
+        children = parent.children
+        child = children.get(name) if children is not None else None
+        if child is not None:
+            child.deleted = True
+            self.detach(child)
 
     def forget_children(self, parent: Dentry) -> None:
         """Drop all that is known below a dentry whose file system goes away or whose directory was removed."""

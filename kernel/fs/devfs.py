@@ -1,4 +1,4 @@
-"""devtmpfs: a tmpfs with a node for every character device. There is one instance, however often it is mounted.
+"""devtmpfs: a tmpfs with a node for every device. There is one instance, however often it is mounted.
 
 Nodes appear when a driver registers; a program may remove, rename and add what it likes. The symbolic links that
 programs expect (/dev/fd, /dev/stdin …) are here too, since no udev makes them.
@@ -6,10 +6,12 @@ programs expect (/dev/fd, /dev/stdin …) are here too, since no udev makes them
 
 from typing import Final
 
-from kernel.fs.constants import S_IFCHR, S_IFDIR
+from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
+from kernel.fs.dentry import CACHE
 from kernel.fs.devices import CHAR_DEVICES, CharDevice, OpenDevice, enter_device
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.path import MOUNTS
 from kernel.fs.tmpfs import new_tmpfs
 from kernel.fs.tmpfs_base import Tmpfs
 from kernel.lib.credentials import Credentials
@@ -67,6 +69,25 @@ def _add_node(tree: Tmpfs, device: CharDevice) -> None:
         return
     mode = 0o666 if device.name in _READ_WRITE_FOR_ALL else 0o620 if name.startswith(b"tty") else 0o600
     directory.create(name, S_IFCHR | mode, device.number, _ROOT)
+
+
+def add_block_node(name: bytes, number: int) -> None:
+    """Show a block device."""
+    top = device_tree().root()
+    if top.lookup(name) is None:
+        top.create(name, S_IFBLK | 0o660, number, _ROOT)
+
+
+def remove_block_node(name: bytes, number: int) -> None:
+    """Take the node of a block device away, if it is still there."""
+    top = device_tree().root()
+    node = top.lookup(name)
+    if node is None or node.mode & S_IFMT != S_IFBLK or node.rdev != number:
+        return
+    top.unlink(name, node)
+    for mount in MOUNTS:
+        if mount.file_system is _TREE.instance and mount.root.inode is top:
+            CACHE.forget_name(mount.root, name)
 
 
 def _directory(parent: Inode, name: bytes, mode: int) -> Inode:

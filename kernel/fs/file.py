@@ -85,6 +85,7 @@ class File:
         self.inode.users += 1
         if self.writable:
             self.inode.writers += 1
+            self.inode.file_system.writers += 1
 
     def acquire(self) -> "File":
         self.users += 1
@@ -104,6 +105,7 @@ class File:
             self.close()
             if self.writable:
                 self.inode.writers -= 1
+                self.inode.file_system.writers -= 1
             if self.is_program:
                 self.inode.executions -= 1
             self.inode.release()
@@ -169,6 +171,9 @@ class File:
 
     def fsync(self) -> None:
         raise Errno(EINVAL)
+
+    def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
+        """sync_file_range(2): SYNC_FILE_RANGE_*. Nothing to do where there is no disk."""
 
     def poll(self, waiter: "PollWaiter | None") -> int:
         """POLL* bits that hold now; the waiter, if any, is queued to be woken when they change."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kernel.block.device import BlockDevice
 from kernel.lang import EINVAL, ENODEV, ENOTBLK, Errno
+from kernel.sched import Mutex
 
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode
@@ -48,7 +49,9 @@ class FileSystem:
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
-        self.sleeps: bool = False  # its operations may sleep: names.py locks its directories
+        self.sleeps: bool = False  # its operations may sleep (see inode.py)
+        self.names: Mutex = Mutex()  # held over look-ups and changes of directories, if it sleeps
+        self.writers: int = 0  # open descriptions of regular files that may write
 
     def lie_on(self, device: BlockDevice) -> None:
         """The file system lies on a block device, whose number is the one that stat(2) shows."""

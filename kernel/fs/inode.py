@@ -4,6 +4,11 @@ A file system derives its own classes and overrides what its files can do. Every
 have raises the errno that Linux gives for it. `nlink` counts names; `users` counts open descriptions and mappings. Once
 both are zero `evict()` frees the contents.
 
+A file system that sleeps says so (`FileSystem.sleeps`). Then `lookup` and everything that changes a directory (create …
+exchange) is called under the file system's lock `names`, one call at a time, with the directories held in memory.
+`evict` of an unlinked inode is called after that lock was given back. `read_directory`, `read_link` and the operations
+on contents are called without it.
+
 Context: operations run in a system call and may sleep, but those of file systems in memory do not.
 """
 
@@ -58,6 +63,7 @@ class Inode:
         self.ctime_ns: int = now
         self.btime_ns: int = now
         self.users: int = 0
+        self.names: int = 0  # dentries in the cache
         self.writers: int = 0  # descriptions that may write
         self.executions: int = 0  # descriptions of running programs: nobody may write meanwhile
         self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
@@ -96,8 +102,22 @@ class Inode:
 
     def release(self) -> None:
         self.users -= 1
-        if self.users == 0 and self.nlink == 0:
-            self.evict()
+        if self.users == 0:
+            if self.nlink == 0:
+                self.evict()
+            elif self.names == 0:
+                self.became_idle()
+
+    def drop_name(self) -> None:
+        """A dentry was forgotten."""
+        self.names -= 1
+        if self.names == 0 and self.users == 0 and self.nlink != 0:
+            self.became_idle()
+
+    def became_idle(self) -> None:
+        """No dentry leads to it and nobody has it open: a disk file system may drop it from memory, later and where it
+        may sleep, if both are still so then. Never sleeps or raises.
+        """
 
     def drop_link(self) -> None:
         """A name has gone; frees the contents with the last one if nobody has the file open."""

@@ -5,6 +5,7 @@ Only root may change the tree. Propagation types are accepted and mean nothing: 
 
 from typing import Final
 
+from kernel.cache.devices import sync_devices
 from kernel.fs.constants import (
     MNT_DETACH,
     MNT_EXPIRE,
@@ -28,10 +29,12 @@ from kernel.fs.constants import (
     UMOUNT_NOFOLLOW,
 )
 from kernel.fs.dentry import Dentry
-from kernel.fs.filesystem import FileSystem, make_filesystem
-from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, is_below, path_name
+from kernel.fs.filesystem import FileSystem, find_type, make_filesystem
+from kernel.fs.mount_device import filesystem_on, find_block_device
+from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, end_filesystem, is_below, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
+from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
+from kernel.lib import log
 from kernel.lib.credentials import Credentials
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
@@ -97,7 +100,23 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
     else:
         if len(type_name) == 0:
             raise Errno(EINVAL)
+        _mount_new(context, source, at, type_name, flags, mount_flags, options)
+
+
+def _mount_new(
+    context: FsContext, source: bytes, at: Path, type_name: bytes, flags: int, mount_flags: int, options: bytes
+) -> None:
+    kind = find_type(type_name)
+    if not kind.needs_device:
         mount_filesystem_checked(make_filesystem(type_name, source, options), at, mount_flags)
+        return
+    at.pin()
+    try:
+        device = find_block_device(context, source)
+        file_system = filesystem_on(device, kind, source, options, flags & MS_RDONLY != 0)
+        mount_filesystem_checked(file_system, at, mount_flags)
+    finally:
+        at.unpin()
 
 
 def mount_filesystem_checked(file_system: FileSystem, at: Path, flags: int) -> None:
@@ -106,7 +125,7 @@ def mount_filesystem_checked(file_system: FileSystem, at: Path, flags: int) -> N
         mount_filesystem(file_system, at, flags)
     except Errno:
         if file_system.mounts == 0:
-            file_system.shut_down()
+            end_filesystem(file_system)
         raise
 
 
@@ -120,10 +139,20 @@ def _remount(at: Path, flags: int, mount_flags: int, options: bytes) -> None:
     if flags & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME) == 0:
         kept = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
         mount_flags = (mount_flags & ~kept) | (at.mount.flags & kept)
-    at.mount.flags = mount_flags
     if flags & MS_BIND == 0:
-        at.mount.file_system.read_only = flags & MS_RDONLY != 0
-        at.mount.file_system.reconfigure(options)
+        file_system = at.mount.file_system
+        read_only = flags & MS_RDONLY != 0
+        device = file_system.block_device
+        if read_only and not file_system.read_only and file_system.writers > 0:
+            raise Errno(EBUSY)
+        if not read_only and device is not None and device.read_only:
+            raise Errno(EACCES)
+        at.pin()
+        try:
+            file_system.remount(read_only, options)
+        finally:
+            at.unpin()
+    at.mount.flags = mount_flags
 
 
 def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
@@ -304,6 +333,27 @@ def escape(name: bytes) -> bytes:
 
 
 def sync_all() -> None:
-    """sync(2)."""
+    """sync(2): every file system and every device, whatever fails. May sleep."""
+    mounted: list[Mount] = []
     for each in MOUNTS:
-        each.file_system.sync()
+        each.acquire()
+        mounted.append(each)
+    for each in mounted:
+        try:
+            each.file_system.sync()
+        except Errno as error:
+            log.error(f"sync: a file system could not be written: error {error.code}")
+        each.release()
+    sync_devices()
+
+
+def write_back_all() -> None:
+    """What the flusher does for file systems every few seconds. May sleep."""
+    mounted: list[Mount] = []
+    for each in MOUNTS:
+        if each.file_system.sleeps:
+            each.acquire()
+            mounted.append(each)
+    for each in mounted:
+        each.file_system.write_back()
+        each.release()

@@ -32,7 +32,7 @@ from kernel.fs.walk import (
     LAST_DOT_DOT,
     LAST_NORMAL,
     Walk,
-    look_up,
+    look_up_held,
     remember,
     resolve_parent,
 )
@@ -52,10 +52,10 @@ from kernel.lang import (
 
 
 def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
-    """Check that the last component of a walk is free and may be made; returns the directory's inode."""
-    if walk.kind != LAST_NORMAL:
-        raise Errno(EEXIST)
-    child = look_up(walk.dentry, walk.last)
+    """Check that the last component of a walk, whose names are held, is free and may be made; returns the directory's
+    inode.
+    """
+    child = look_up_held(walk.dentry, walk.last)
     if child is not None:
         raise Errno(EEXIST)
     if walk.mount.file_system.magic == PROC_SUPER_MAGIC:
@@ -68,6 +68,15 @@ def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
     return directory
 
 
+def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
+    """Walk to where a name is to be made, and hold the names there."""
+    walk = resolve_parent(context, base, name)
+    if walk.kind != LAST_NORMAL:
+        raise Errno(EEXIST)
+    walk.hold_names()
+    return walk
+
+
 def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
     """mknod(2): a regular file, device, FIFO or socket."""
     kind = mode & S_IFMT
@@ -77,21 +86,27 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         raise Errno(EPERM)
     if kind not in (S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK):
         raise Errno(EINVAL)
-    walk = resolve_parent(context, base, name)
-    directory = _prepare_creation(walk, False)
-    if (kind == S_IFCHR or kind == S_IFBLK) and context.credentials.fsuid != 0:
-        raise Errno(EPERM)
-    inode = directory.create(walk.last, kind | new_file_mode(context, directory, mode), rdev, context.credentials)
-    return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+    walk = _hold_new_name(context, base, name)
+    try:
+        directory = _prepare_creation(walk, False)
+        if (kind == S_IFCHR or kind == S_IFBLK) and context.credentials.fsuid != 0:
+            raise Errno(EPERM)
+        inode = directory.create(walk.last, kind | new_file_mode(context, directory, mode), rdev, context.credentials)
+        return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+    finally:
+        walk.let_names_go()
 
 
 def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int) -> Path:
     """mkdir(2)."""
-    walk = resolve_parent(context, base, name)
-    directory = _prepare_creation(walk, True)
-    bits = mode & (0o777 | S_ISVTX) & ~context.umask
-    inode = directory.create(walk.last, S_IFDIR | bits, 0, context.credentials)
-    return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+    walk = _hold_new_name(context, base, name)
+    try:
+        directory = _prepare_creation(walk, True)
+        bits = mode & (0o777 | S_ISVTX) & ~context.umask
+        inode = directory.create(walk.last, S_IFDIR | bits, 0, context.credentials)
+        return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+    finally:
+        walk.let_names_go()
 
 
 def make_symlink(context: FsContext, base: Path | None, name: bytes, target: bytes) -> None:
@@ -100,27 +115,37 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
         raise Errno(ENOENT)
     if len(target) >= PATH_MAX:
         raise Errno(ENAMETOOLONG)
-    walk = resolve_parent(context, base, name)
-    directory = _prepare_creation(walk, False)
-    inode = directory.create_symlink(walk.last, target, context.credentials)
-    remember(walk.dentry, walk.last, inode)
+    walk = _hold_new_name(context, base, name)
+    try:
+        directory = _prepare_creation(walk, False)
+        inode = directory.create_symlink(walk.last, target, context.credentials)
+        remember(walk.dentry, walk.last, inode)
+    finally:
+        walk.let_names_go()
 
 
 def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> None:
     """link(2): one more name for what lies at `old`."""
     inode = old.inode()
-    walk = resolve_parent(context, base, name)
-    directory = _prepare_creation(walk, False)
-    if walk.mount is not old.mount:
-        raise Errno(EXDEV)
-    if inode.is_directory():
-        raise Errno(EPERM)
-    if not _may_link(context, inode):
-        raise Errno(EPERM)
-    if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
-        raise Errno(ENOENT)
-    directory.link(walk.last, inode)
-    remember(walk.dentry, walk.last, inode)
+    inode.acquire()
+    try:
+        walk = _hold_new_name(context, base, name)
+        try:
+            directory = _prepare_creation(walk, False)
+            if walk.mount is not old.mount:
+                raise Errno(EXDEV)
+            if inode.is_directory():
+                raise Errno(EPERM)
+            if not _may_link(context, inode):
+                raise Errno(EPERM)
+            if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
+                raise Errno(ENOENT)
+            directory.link(walk.last, inode)
+            remember(walk.dentry, walk.last, inode)
+        finally:
+            walk.let_names_go()
+    finally:
+        inode.release()
 
 
 def _may_link(context: FsContext, inode: Inode) -> bool:
@@ -161,19 +186,41 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
     if walk.kind != LAST_NORMAL:
         raise Errno(EISDIR)
     walk.mount.require_writable()
-    child = look_up(walk.dentry, walk.last)
-    if child is None:
-        raise Errno(ENOENT)
-    inode = child.inode
-    if walk.trailing_slash and inode is not None:
-        raise Errno(EISDIR if inode.is_directory() else ENOTDIR)
-    inode = _victim(context, walk, child)
-    if inode.is_directory():
-        raise Errno(EISDIR)
-    if child.mounted != 0:
-        raise Errno(EBUSY)
-    walk.directory().unlink(walk.last, inode)
-    _forget(child)
+    walk.hold_names()
+    removed: Inode | None = None
+    try:
+        child = look_up_held(walk.dentry, walk.last)
+        if child is None:
+            raise Errno(ENOENT)
+        inode = child.inode
+        if walk.trailing_slash and inode is not None:
+            raise Errno(EISDIR if inode.is_directory() else ENOTDIR)
+        inode = _victim(context, walk, child)
+        if inode.is_directory():
+            raise Errno(EISDIR)
+        if child.mounted != 0:
+            raise Errno(EBUSY)
+        removed = _keep(inode)
+        walk.directory().unlink(walk.last, inode)
+        _forget(child)
+    finally:
+        walk.let_names_go()
+        _let_go(removed)
+
+
+def _keep(inode: Inode) -> Inode | None:
+    """Let an inode outlive its last name until `_let_go`, which comes after the lock of names was given back: to free
+    the blocks of a large file takes long. In memory it does not.
+    """
+    if not inode.file_system.sleeps:
+        return None
+    inode.acquire()
+    return inode
+
+
+def _let_go(inode: Inode | None) -> None:
+    if inode is not None:
+        inode.release()
 
 
 def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None:
@@ -186,19 +233,26 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
     if walk.kind != LAST_NORMAL:
         raise Errno(EBUSY)
     walk.mount.require_writable()
-    child = look_up(walk.dentry, walk.last)
-    if child is None:
-        raise Errno(ENOENT)
-    inode = _victim(context, walk, child)
-    if not inode.is_directory():
-        raise Errno(ENOTDIR)
-    if child.mounted != 0:
-        raise Errno(EBUSY)
-    if not inode.is_empty():
-        raise Errno(ENOTEMPTY)
-    walk.directory().remove_directory(walk.last, inode)
-    CACHE.forget_children(child)
-    _forget(child)
+    walk.hold_names()
+    removed: Inode | None = None
+    try:
+        child = look_up_held(walk.dentry, walk.last)
+        if child is None:
+            raise Errno(ENOENT)
+        inode = _victim(context, walk, child)
+        if not inode.is_directory():
+            raise Errno(ENOTDIR)
+        if child.mounted != 0:
+            raise Errno(EBUSY)
+        removed = _keep(inode)
+        if not inode.is_empty():
+            raise Errno(ENOTEMPTY)
+        walk.directory().remove_directory(walk.last, inode)
+        CACHE.forget_children(child)
+        _forget(child)
+    finally:
+        walk.let_names_go()
+        _let_go(removed)
 
 
 def _forget(child: Dentry) -> None:
@@ -223,13 +277,30 @@ def rename(
     if target.kind != LAST_NORMAL:
         raise Errno(EEXIST if flags & RENAME_NOREPLACE != 0 else EBUSY)
     source.mount.require_writable()
-    child = look_up(source.dentry, source.last)
+    target.pin()
+    replaced: Inode | None = None
+    try:
+        source.hold_names()
+        try:
+            if target.dentry.deleted and target.mount.file_system.sleeps:
+                raise Errno(ENOENT)
+            replaced = _rename_held(context, source, target, flags)
+        finally:
+            source.let_names_go()
+    finally:
+        target.unpin()
+        _let_go(replaced)
+
+
+def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> Inode | None:
+    """rename(2), with the names of both places held. Returns what was replaced, if it is to be let go (`_keep`)."""
+    child = look_up_held(source.dentry, source.last)
     if child is None:
         raise Errno(ENOENT)
     inode = child.inode
     if inode is None:
         raise Errno(ENOENT)
-    other = look_up(target.dentry, target.last)
+    other = look_up_held(target.dentry, target.last)
     if other is not None and flags & RENAME_NOREPLACE != 0:
         raise Errno(EEXIST)
     if flags & RENAME_EXCHANGE != 0:
@@ -246,18 +317,26 @@ def rename(
         raise Errno(EINVAL if flags & RENAME_EXCHANGE != 0 else ENOTEMPTY)
     replaced = other.inode if other is not None else None
     if replaced is inode:
-        return
+        return None
     _check_rename(context, source, inode, target, replaced, flags)
     if child.mounted != 0 or (other is not None and other.mounted != 0):
         raise Errno(EBUSY)
     if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:
         source.directory().exchange(source.last, inode, target.directory(), target.last, replaced)
         _exchange_dentries(child, other)
-        return
+        return None
     if replaced is not None and replaced.is_directory() and not replaced.is_empty():
         raise Errno(ENOTEMPTY)
-    source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
-    _move_dentry(child, target.dentry, target.last)
+    kept = _keep(replaced) if replaced is not None else None
+    done = False
+    try:
+        source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
+        _move_dentry(child, target.dentry, target.last)
+        done = True
+    finally:
+        if not done:
+            _let_go(kept)
+    return kept
 
 
 def _is_directory(dentry: Dentry) -> bool:

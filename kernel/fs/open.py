@@ -37,10 +37,10 @@ from kernel.fs.devices import open_device
 from kernel.fs.file import File, PathFile, clear_set_id_bits
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
-from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, look_up, remember, resolve, start
+from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
 from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, ETXTBSY, Errno
 
-OpenFifo = Callable[[Path, int], File]
+OpenSpecial = Callable[[Path, int], File]
 
 # Flags that only steer the opening and are not kept.
 _TRANSIENT: Final = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC
@@ -50,7 +50,8 @@ class SpecialFiles:
     """What opens files whose meaning lies in a package above this one; entered by that package."""
 
     def __init__(self) -> None:
-        self.open_fifo: OpenFifo | None = None
+        self.open_fifo: OpenSpecial | None = None
+        self.open_block_device: OpenSpecial | None = None
 
 
 SPECIAL: SpecialFiles = SpecialFiles()
@@ -116,17 +117,26 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     kept = flags & ~_TRANSIENT
     kind = inode.mode & S_IFMT
     if kind == S_IFREG:
-        if flags & O_DIRECT != 0:
+        if flags & O_DIRECT != 0 and inode.file_system.block_device is None:
             raise Errno(EINVAL)
-        if flags & O_TRUNC != 0:
+        if flags & O_TRUNC == 0:
+            return inode.open(path, kept)
+        path.pin()
+        try:
             clear_set_id_bits(inode, context.credentials)
             inode.truncate(0)
-        return inode.open(path, kept)
+            return inode.open(path, kept)
+        finally:
+            path.unpin()
     if inode.is_device():
         if kind == S_IFCHR:
             # The flags go on whole: opening a terminal looks at O_NOCTTY.
             return open_device(path, inode, flags & ~(_TRANSIENT & ~O_NOCTTY))
-        raise Errno(ENXIO)
+        open_block_device = SPECIAL.open_block_device
+        if open_block_device is None:
+            raise Errno(ENXIO)
+        # O_EXCL is kept: it claims the device.
+        return open_block_device(path, kept | (flags & O_EXCL if flags & O_CREAT == 0 else 0))
     if kind == S_IFIFO:
         opener = SPECIAL.open_fifo
         if opener is None:
@@ -144,9 +154,12 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
         if walk.kind != LAST_NORMAL or walk.trailing_slash:
             raise Errno(EISDIR)
         parent = walk.dentry
-        child = look_up(parent, walk.last)
+        child = walk.look_up(walk.last)
         if child is None:
-            return _create(context, walk.path(), walk.last, flags, mode)
+            created = _create(context, walk, flags, mode)
+            if created is not None:
+                return created
+            continue  # somebody else was quicker
         if flags & O_EXCL != 0:
             raise Errno(EEXIST)
         outer = walk.mount
@@ -169,14 +182,20 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
         walk.run(target, PARENT)
 
 
-def _create(context: FsContext, parent: Path, name: bytes, flags: int, mode: int) -> File:
-    """Make a regular file in `parent` and open it, whatever its mode forbids."""
-    directory = parent.inode()
-    parent.mount.require_writable()
+def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | None:
+    """Make a regular file at the end of a walk and open it, whatever its mode forbids. None if it exists by now."""
+    directory = walk.directory()
+    walk.mount.require_writable()
     directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
-    inode = directory.create(name, S_IFREG | new_file_mode(context, directory, mode), 0, context.credentials)
-    dentry = remember(parent.dentry, name, inode)
-    return inode.open(Path(parent.mount, dentry), flags & ~_TRANSIENT)
+    walk.hold_names()
+    try:
+        if walk.mount.file_system.sleeps and look_up_held(walk.dentry, walk.last) is not None:
+            return None
+        inode = directory.create(walk.last, S_IFREG | new_file_mode(context, directory, mode), 0, context.credentials)
+        dentry = remember(walk.dentry, walk.last, inode)
+        return inode.open(Path(walk.mount, dentry), flags & ~_TRANSIENT)
+    finally:
+        walk.let_names_go()
 
 
 def new_file_mode(context: FsContext, directory: Inode, mode: int) -> int:

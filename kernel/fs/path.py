@@ -107,11 +107,13 @@ class Mount:
             while top.parent is not None and top.parent is not top:
                 top = top.parent
             CACHE.forget_children(top)
-            self.file_system.shut_down()
+            end_filesystem(self.file_system)
 
     def touch_accessed(self, inode: Inode) -> None:
         """Set the access time as the mount's options say: relatime unless another was asked for."""
         if self.flags & (MS_NOATIME | MS_RDONLY) != 0 or (self.flags & MS_NODIRATIME != 0 and inode.is_directory()):
+            return
+        if self.file_system.read_only:
             return
         accessed = inode.atime_ns
         if self.flags & MS_RELATIME != 0 and accessed > inode.mtime_ns and accessed > inode.ctime_ns:
@@ -122,6 +124,15 @@ class Mount:
         else:
             inode.atime_ns = realtime_ns()
         inode.attributes_changed()
+
+
+def end_filesystem(file_system: FileSystem) -> None:
+    """Nobody mounts it any more: it writes everything out, and its device is free. May sleep."""
+    file_system.shut_down()
+    device = file_system.block_device
+    if device is not None:
+        file_system.block_device = None
+        device.unclaim()
 
 
 # In order of their mounting: the source of /proc/mounts.

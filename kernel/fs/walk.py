@@ -4,6 +4,11 @@ One loop without recursion: a symbolic link's text takes the place of the compon
 is Linux's: before a component is looked at, what leads to it must be a directory (ENOTDIR) and searchable (EACCES);
 then the name's length (ENAMETOOLONG), then its existence (ENOENT).
 
+File systems that sleep (`FileSystem.sleeps`): a walk pins the place where it is while it sleeps, so that neither the
+dentry cache nor an unmount takes it away. What is not in the cache is looked up under the file system's lock of names,
+which also everything holds that changes names: so there is one dentry for a name, and it is the truth. What is in the
+cache is found without the lock.
+
 Context: may sleep in a file system's `lookup`.
 """
 
@@ -103,7 +108,7 @@ class Walk:
             children = dentry.children
             child = children.get(rest[begin:end]) if children is not None else None
             if child is None:
-                child = look_up(dentry, rest[begin:end])
+                child = self.look_up(rest[begin:end])
                 if child is None:
                     raise Errno(ENOENT)
             inode = self._enter(child)
@@ -147,10 +152,81 @@ class Walk:
             self.dentry = place.dentry
             return b""
         self.mount.touch_accessed(inode)
-        target = inode.read_link()
+        if not inode.file_system.sleeps:
+            target = inode.read_link()
+        else:
+            self._pin()
+            inode.acquire()
+            try:
+                target = inode.read_link()
+            finally:
+                inode.release()
+                self._unpin(self.mount, self.dentry)
         if not target:
             raise Errno(ENOENT)
         return target
+
+    # ---- Sleeping in a file system ------------------------------------------------------------------------------
+
+    def look_up(self, name: bytes) -> Dentry | None:
+        """The child `name` of the place that was reached, from the cache or from its file system; None if there is
+        none.
+        """
+        if not self.mount.file_system.sleeps:
+            return look_up_held(self.dentry, name)
+        children = self.dentry.children
+        if children is not None:
+            child = children.get(name)
+            if child is not None:
+                return child if child.inode is not None else None
+        self.hold_names()
+        try:
+            return look_up_held(self.dentry, name)
+        finally:
+            self.let_names_go()
+
+    def hold_names(self) -> None:
+        """Keep the directory that was reached as it is, until `let_names_go`: nobody else looks up, makes or removes
+        names in its file system. Costs nothing where a file system does not sleep, because nothing comes between there.
+        Raises ENOENT if the directory was removed meanwhile.
+        """
+        file_system = self.mount.file_system
+        if not file_system.sleeps:
+            return
+        self._pin()
+        held = False
+        try:
+            file_system.names.acquire()
+            held = True
+        finally:
+            if not held:
+                self._unpin(self.mount, self.dentry)
+        if self.dentry.deleted:
+            self.let_names_go()
+            raise Errno(ENOENT)
+
+    def let_names_go(self) -> None:
+        """Undo `hold_names`; the place is the same as then."""
+        if self.mount.file_system.sleeps:
+            self.mount.file_system.names.release()
+            self._unpin(self.mount, self.dentry)
+
+    def pin(self) -> None:
+        """Let the place stay where it is over a sleep, until `unpin`. Free of cost where nothing sleeps."""
+        if self.mount.file_system.sleeps:
+            self._pin()
+
+    def unpin(self) -> None:
+        if self.mount.file_system.sleeps:
+            self._unpin(self.mount, self.dentry)
+
+    def _pin(self) -> None:
+        self.mount.users += 1
+        self.dentry.pins += 1
+
+    def _unpin(self, mount: Mount, dentry: Dentry) -> None:
+        dentry.pins -= 1
+        mount.release()
 
     def enter(self, child: Dentry) -> None:
         """Step to a child of the present directory, and into what is mounted there."""
@@ -206,8 +282,10 @@ class Walk:
         self.dentry = dentry
 
 
-def look_up(parent: Dentry, name: bytes) -> Dentry | None:
-    """The child `name` of a directory, from the cache or from its file system; None if there is none."""
+def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
+    """The child `name` of a directory whose names are held (`Walk.hold_names`), from the cache or from its file system;
+    None if there is none.
+    """
     children = parent.children
     if children is not None:
         child = children.get(name)
@@ -234,8 +312,8 @@ def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
     if children is not None:
         child = children.get(name)
         if child is not None:
-            child.inode = inode
             child.deleted = False
+            CACHE.fill(child, inode)
             return child
     return CACHE.insert(parent, name, inode)
 

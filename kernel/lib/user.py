@@ -166,6 +166,10 @@ class Buffer:
         """Get bytes from the writer; returns how many there were."""
         return 0
 
+    def alignment(self) -> int:
+        """All addresses and lengths of the range or ranges, or-ed: what they are multiples of (O_DIRECT)."""
+        return self.remaining
+
     def put_bytes(self, source: bytes) -> int:
         return self.put(span_of(source))
 
@@ -210,6 +214,9 @@ class UserBuffer(Buffer):
             return 0
         left = usercopy.copy_in(destination[0:length], self.address)
         return self._advance(length, left)
+
+    def alignment(self) -> int:
+        return self.address | self.remaining
 
     def put_zeros(self, count: int) -> int:
         length = min(count, self.remaining)
@@ -260,6 +267,12 @@ class UserVector(Buffer):
                 left = usercopy.copy_in(destination[done : done + part], self._addresses[self._index] + self._offset)
             done += self._advance(part, left)
         return done
+
+    def alignment(self) -> int:
+        bits = 0
+        for i in range(len(self._addresses)):
+            bits |= self._addresses[i] | self._lengths[i]
+        return bits
 
     def _part(self, wanted: int) -> int:
         """How many bytes the present range can give, at most `wanted`; 0 for an empty range."""

@@ -1,0 +1,39 @@
+"""Devices come and go: drivers and the partition scanner call this; who must know is told.
+
+Context: `add_device` and `remove_device` never sleep. Drivers call `add_device` while the kernel comes up; partitions
+are looked for later, where reading may sleep (`kernel.disk.scan`).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.block.device import BLOCK_DEVICES, BlockDevice
+
+DeviceChange = Callable[[BlockDevice], None]
+
+
+class DeviceWatcher:
+    """Functions that are told, entered by the package that shows devices to programs."""
+
+    def __init__(self) -> None:
+        self.appeared: DeviceChange | None = None
+        self.vanished: DeviceChange | None = None
+
+
+WATCHER: Final = DeviceWatcher()
+
+
+def add_device(device: BlockDevice) -> None:
+    """The device can be used from now on. Raises MemoryError."""
+    BLOCK_DEVICES[device.number] = device
+    appeared = WATCHER.appeared
+    if appeared is not None:
+        appeared(device)
+
+
+def remove_device(device: BlockDevice) -> None:
+    """The device is gone for those who look for it."""
+    vanished = WATCHER.vanished
+    if vanished is not None:
+        vanished(device)
+    del BLOCK_DEVICES[device.number]

@@ -1,0 +1,1 @@
+"""Block devices as programs see them: device files, partitions, loop devices."""

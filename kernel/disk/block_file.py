@@ -1,0 +1,246 @@
+"""Open block devices: /dev/vda as a file of its device's size, through the device's page cache.
+
+Context: everything sleeps.
+Source: ioctl_list(2), linux/fs.h for the commands' numbers.
+"""
+
+from typing import Final
+
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, flush
+from kernel.cache import FileCache, Readahead, device_cache, file_io
+from kernel.cache.devices import sync_device
+from kernel.cache.file_cache import LAST_PAGE
+from kernel.disk.scan import scan_partitions
+from kernel.fs.constants import O_APPEND, O_DIRECT, O_DSYNC, O_EXCL, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET
+from kernel.fs.direct_io import check_alignment, finish_direct_write, read_direct
+from kernel.fs.file import File, add_offset
+from kernel.fs.open import SPECIAL
+from kernel.fs.path import Path
+from kernel.lang import (
+    EACCES,
+    EBADF,
+    EBUSY,
+    EINVAL,
+    EIO,
+    ENOSPC,
+    ENOTTY,
+    ENXIO,
+    EOPNOTSUPP,
+    EPERM,
+    Errno,
+    final,
+)
+from kernel.lib import user
+from kernel.lib.user import Buffer
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.objects import MemoryObject
+from kernel.task import current
+
+HDIO_GETGEO: Final = 0x0301
+BLKROSET: Final = 0x125D
+BLKRRPART: Final = 0x125F
+BLKFLSBUF: Final = 0x1261
+BLKRASET: Final = 0x1262
+BLKFRASET: Final = 0x1264
+BLKBSZSET: Final = 0x4008_1271
+BLKDISCARD: Final = 0x1277
+BLKSECDISCARD: Final = 0x127D
+BLKZEROOUT: Final = 0x127F
+
+_READAHEAD_LIMIT: Final = 1 << 20  # sectors that BLKRASET may ask for
+
+
+def open_block_device(path: Path, flags: int) -> File:
+    """Raises ENXIO (no such device), EBUSY (O_EXCL, and somebody uses it).
+    """
+    device = BLOCK_DEVICES.get(path.inode().rdev)
+    if device is None:
+        raise Errno(ENXIO)
+    exclusive = flags & O_EXCL != 0
+    if exclusive:
+        device.claim()
+    opened = False
+    try:
+        file = BlockFile(path, flags & ~O_EXCL, device, exclusive)
+        opened = True
+    finally:
+        if exclusive and not opened:
+            device.unclaim()
+    return file
+
+
+SPECIAL.open_block_device = open_block_device
+
+
+@final
+class BlockFile(File):
+    """An open description of a device."""
+
+    def __init__(self, path: Path, flags: int, device: BlockDevice, exclusive: bool) -> None:
+        super().__init__(path, flags)
+        self.seekable = True
+        self.device: BlockDevice = device
+        self.exclusive: bool = exclusive
+        self.cache: FileCache = device_cache(device)
+        self.readahead: Readahead = Readahead()
+        self.seen_failures: int = self.cache.failures
+        device.opened()
+
+    def close(self) -> None:
+        if self.exclusive:
+            self.device.unclaim()
+        self.device.closed()
+
+    def size_bytes(self) -> int:
+        return self.device.sectors << SECTOR_SHIFT
+
+    # ---- Data -------------------------------------------------------------------------------------------------
+
+    def read(self, buffer: Buffer) -> int:
+        done = self.pread(buffer, self.position)
+        self.position += done
+        return done
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        if self.flags & O_DIRECT != 0:
+            check_alignment(self.device, buffer, offset)
+            return read_direct(self.cache, buffer, offset)
+        return file_io.read_at(self.cache, buffer, offset, self.readahead)
+
+    def write(self, buffer: Buffer) -> int:
+        offset = self.size_bytes() if self.flags & O_APPEND != 0 else self.position
+        done = self.pwrite(buffer, offset)
+        self.position = offset + done
+        return done
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        if self.device.read_only:
+            raise Errno(EPERM)
+        if buffer.remaining == 0:
+            return 0
+        if offset >= self.size_bytes():
+            raise Errno(ENOSPC)
+        buffer.remaining = min(buffer.remaining, self.size_bytes() - offset)
+        if self.flags & O_DIRECT != 0:
+            check_alignment(self.device, buffer, offset)
+        done = file_io.write_at(self.cache, buffer, offset)
+        if done > 0 and self.flags & (O_DIRECT | O_DSYNC) != 0:
+            finish_direct_write(self.cache, offset, done)
+            if self.flags & O_DSYNC != 0:
+                flush(self.device)
+        return done
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == SEEK_SET:
+            target = offset
+        elif whence == SEEK_CUR:
+            target = add_offset(self.position, offset)
+        elif whence == SEEK_END:
+            target = add_offset(self.size_bytes(), offset)
+        elif whence == SEEK_DATA or whence == SEEK_HOLE:
+            if offset < 0 or offset >= self.size_bytes():
+                raise Errno(ENXIO)
+            target = offset if whence == SEEK_DATA else self.size_bytes()
+        else:
+            raise Errno(EINVAL)
+        if target < 0 or target > self.size_bytes():
+            raise Errno(EINVAL)
+        self.position = target
+        return target
+
+    def fsync(self) -> None:
+        seen = self.seen_failures
+        try:
+            sync_device(self.device)
+        finally:
+            self.seen_failures = self.cache.failures
+        if self.cache.failures != seen:
+            raise Errno(EIO)
+
+    def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
+        self.cache.sync_range(first_page, end_page, flags)
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        raise Errno(EOPNOTSUPP)
+
+    def memory_object(self) -> MemoryObject:
+        return self.cache
+
+    # ---- Commands ---------------------------------------------------------------------------------------------
+
+    def ioctl(self, command: int, argument: int) -> int:
+        device = self.device
+        match command:
+            case 0x1260:  # BLKGETSIZE
+                user.write_i64(argument, device.sectors)
+            case 0x8008_1272:  # BLKGETSIZE64
+                user.write_i64(argument, device.sectors << SECTOR_SHIFT)
+            case 0x1268:  # BLKSSZGET
+                user.write_i32(argument, device.logical_block_size)
+            case 0x127B | 0x1278:  # BLKPBSZGET, BLKIOMIN
+                user.write_i32(argument, device.physical_block_size)
+            case 0x1279 | 0x127A | 0x127C:  # BLKIOOPT, BLKALIGNOFF, BLKDISCARDZEROES
+                user.write_i32(argument, 0)
+            case 0x127E:  # BLKROTATIONAL
+                user.write_u16(argument, 1)
+            case 0x1267:  # BLKSECTGET
+                user.write_u16(argument, min(device.largest_transfer << (PAGE_SHIFT - SECTOR_SHIFT), 0xFFFF))
+            case 0x8008_1270:  # BLKBSZGET
+                user.write_i32(argument, device.soft_block_size)
+            case 0x1263 | 0x1265:  # BLKRAGET, BLKFRAGET
+                user.write_i64(argument, device.readahead_pages << (PAGE_SHIFT - SECTOR_SHIFT))
+            case 0x125E:  # BLKROGET
+                user.write_i32(argument, 1 if device.read_only else 0)
+            case _:
+                return self._change(command, argument)
+        return 0
+
+    def _change(self, command: int, argument: int) -> int:
+        """Commands that change something: they are for root."""
+        device = self.device
+        if command == HDIO_GETGEO:
+            return self._geometry(argument)
+        if command in (BLKDISCARD, BLKSECDISCARD, BLKZEROOUT):
+            if not self.writable:
+                raise Errno(EBADF)
+            raise Errno(EOPNOTSUPP)
+        if command not in (BLKROSET, BLKRRPART, BLKFLSBUF, BLKRASET, BLKFRASET, BLKBSZSET):
+            return device.ioctl(command, argument)
+        if current().credentials.euid != 0:
+            raise Errno(EACCES)
+        if command == BLKROSET:
+            device.set_read_only(user.read_i32(argument) != 0)
+        elif command == BLKRRPART:
+            if device.partition_number != 0:
+                raise Errno(EINVAL)
+            if device.claimed or device.claimed_partitions > 0:
+                raise Errno(EBUSY)
+            scan_partitions(device)
+        elif command == BLKFLSBUF:
+            sync_device(device)
+            self.cache.invalidate(0, LAST_PAGE)
+        elif command == BLKBSZSET:
+            size = user.read_i32(argument)
+            if size < device.logical_block_size or size > PAGE_MASK + 1 or size & (size - 1) != 0:
+                raise Errno(EINVAL)
+            if not self.exclusive:
+                device.claim()
+                device.unclaim()
+            device.soft_block_size = size
+        else:
+            if argument < 0 or argument > _READAHEAD_LIMIT:
+                raise Errno(EINVAL)
+            device.readahead_pages = argument >> (PAGE_SHIFT - SECTOR_SHIFT)
+        return 0
+
+    def _geometry(self, argument: int) -> int:
+        """struct hd_geometry: heads, sectors, cylinders, first sector."""
+        device = self.device
+        whole = device.whole if device.whole is not None else device
+        if whole.heads == 0:
+            raise Errno(ENOTTY)
+        user.write_u8(argument, whole.heads)
+        user.write_u8(argument + 1, whole.sectors_per_track)
+        user.write_u16(argument + 2, whole.cylinders & 0xFFFF)
+        user.write_i64(argument + 8, device.first_sector)
+        return 0
