@@ -25,6 +25,7 @@ WATCHER: Final = DeviceWatcher()
 
 def add_device(device: BlockDevice) -> None:
     """The device can be used from now on. Raises MemoryError."""
+    device.hardware_read_only = device.read_only
     BLOCK_DEVICES[device.number] = device
     appeared = WATCHER.appeared
     if appeared is not None:

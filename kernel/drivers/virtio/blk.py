@@ -13,7 +13,8 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.2 (block device).
 
 from typing import Final
 
-from kernel.block.device import BLOCK_DEVICES, SECTOR_SIZE, BlockDevice, BlockRequest, Operation
+from kernel.block.device import SECTOR_SIZE, BlockDevice, BlockRequest, Operation
+from kernel.block.registry import add_device
 from kernel.drivers.virtio.ring import NOTHING, Chain, SplitQueue
 from kernel.drivers.virtio.transport import F_INDIRECT, RING_FEATURES, DeviceEvents, Transport
 from kernel.drivers.window import Window, frame_window
@@ -282,7 +283,7 @@ def start(transport: Transport) -> None:
     transport.negotiate(WANTED)
     name = f"vd{chr(97 + _disk_count)}"
     disk = VirtioDisk(transport, name.encode(), MAJOR << 8 | _disk_count * MINORS)
-    BLOCK_DEVICES[disk.number] = disk
+    add_device(disk)
     _disk_count += 1
     kind = ", read-only" if disk.read_only else ""
     log.info(f"virtio {transport.name}: disk {name}, {disk.sectors} sectors{kind}")

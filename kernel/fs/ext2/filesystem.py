@@ -12,7 +12,7 @@ Context: sleeps.
 
 from typing import Final
 
-from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operation, transfer
+from kernel.block.device import SECTOR_SHIFT, BlockDevice, flush
 from kernel.cache import BlockCache
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
@@ -241,12 +241,6 @@ class Ext2FileSystem(Ext2):
 
     def options(self) -> bytes:
         return self.mount_options.shown(self.default_errors)
-
-
-def flush(device: BlockDevice) -> None:
-    """What was written is on stable storage afterwards. Raises EIO."""
-    if device.has_volatile_cache:
-        transfer(device, BlockRequest(Operation.FLUSH, 0))
 
 
 def require_writable(geometry: Geometry, type_name: bytes, device: BlockDevice) -> None:
