@@ -31,10 +31,10 @@ PACKET_OUTGOING: Final = 4
 
 
 class Packet:
-    """A packet in one piece. `capacity` bytes of room behind `headroom`."""
+    """A packet in one piece. `capacity` bytes of room behind `headroom`; or a packet in the storage of another one."""
 
-    def __init__(self, capacity: int, headroom: int = HEADROOM) -> None:
-        self.storage: bytearray = bytearray(headroom + capacity)
+    def __init__(self, capacity: int, headroom: int = HEADROOM, storage: bytearray | None = None) -> None:
+        self.storage: bytearray = bytearray(headroom + capacity) if storage is None else storage
         self.start: int = headroom
         self.end: int = headroom
         self.device: NetworkDevice | None = None  # where it came in, or goes out

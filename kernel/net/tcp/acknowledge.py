@@ -1,0 +1,154 @@
+"""What an acknowledgment means: data delivered, losses found and repaired, windows moved, round trips measured.
+
+Source: RFC 9293 section 3.10.7.4; RFC 5681 (fast retransmit), RFC 6582 (NewReno), RFC 6675 (SACK), RFC 3042 (limited
+transmit: it follows from counting duplicate acknowledgments as packets that have left the network).
+"""
+
+from kernel.net.tcp import output
+from kernel.net.tcp.connection import (
+    EVENT_WRITABLE,
+    FOREVER,
+    NS_PER_MS,
+    Connection,
+    Recovery,
+    Timeout,
+)
+from kernel.net.tcp.header import Segment
+from kernel.net.tcp.scoreboard import DUPLICATE_THRESHOLD
+from kernel.net.tcp.sequence import extend
+from kernel.net.tcp.settings import SETTINGS
+
+
+def process(c: Connection, segment: Segment, sequence: int, payload: int, now_ns: int) -> None:
+    """The acknowledgment of a segment; its number is at most snd_nxt. `payload` counts data, SYN and FIN."""
+    number = extend(segment.acknowledgment, c.snd_una)
+    if number < c.snd_una:
+        if c.sack and segment.sack_count > 0:
+            _take_sack(c, segment)
+        return
+    c.probes = 0
+    window_moved = _take_window(c, segment, sequence, number)
+    news = c.sack and segment.sack_count > 0 and _take_sack(c, segment)
+    if number > c.snd_una:
+        _advance(c, segment, number, now_ns)
+    elif c.snd_nxt > c.snd_una and payload == 0 and (news or not window_moved):
+        if news or not c.sack:
+            c.duplicate_acks += 1
+    if c.recovery == Recovery.OPEN:
+        if c.duplicate_acks > 0 and c.snd_nxt > c.snd_una:
+            _look_for_loss(c, now_ns)
+    elif c.recovery == Recovery.FAST and c.sack:
+        c.lost_edge = max(c.lost_edge, c.scoreboard.lost_edge(c.mss))
+    output.transmit(c, now_ns)
+
+
+def _take_window(c: Connection, segment: Segment, sequence: int, number: int) -> bool:
+    """Whether the offered window changed. Old segments must not change it."""
+    if c.snd_wl1 > sequence or (c.snd_wl1 == sequence and c.snd_wl2 > number):
+        return False
+    window = segment.window << c.send_scale
+    changed = window != c.snd_wnd
+    c.snd_wl1 = sequence
+    c.snd_wl2 = number
+    c.snd_wnd = window
+    c.largest_window = max(c.largest_window, window)
+    if changed and c.timeout == Timeout.PROBE and window > 0:
+        c.timeout = Timeout.NONE  # whatever is still held back arms it again
+        c.timeout_ns = FOREVER
+    return changed
+
+
+def _take_sack(c: Connection, segment: Segment) -> bool:
+    """Mark what the peer holds; whether something of it is news."""
+    news = False
+    for i in range(segment.sack_count):
+        left = extend(segment.sack_left[i], c.snd_una)
+        right = extend(segment.sack_right[i], c.snd_una)
+        if left < c.snd_una or right <= left or right > c.snd_nxt:
+            continue  # a duplicate that the peer tells of (RFC 2883), or nonsense
+        if c.scoreboard.add(left, right):
+            news = True
+    return news
+
+
+def _advance(c: Connection, segment: Segment, number: int, now_ns: int) -> None:
+    """Something new was acknowledged."""
+    count = number - c.snd_una
+    _measure(c, segment, number, now_ns)
+    c.bytes_acked += count
+    c.snd_una = number
+    c.queue.drop_before(min(number, c.queue.end))
+    if c.scoreboard.left:
+        c.scoreboard.acknowledged(number)
+    c.retries = 0
+    c.soft_error = 0
+    round_trip = c.round_trip.smoothed_ns
+    if c.recovery == Recovery.OPEN:
+        c.duplicate_acks = 0
+        if c.window_was_full:
+            c.congestion.acknowledged(count, now_ns, round_trip)
+    else:
+        _advance_recovery(c, count, now_ns)
+    if not c.send_buffer_fixed and 2 * c.congestion.window > c.send_buffer:
+        c.send_buffer = min(2 * c.congestion.window, SETTINGS.send_limit)
+    if c.snd_una == c.snd_nxt:
+        c.window_was_full = False
+        c.timeout = Timeout.NONE
+        c.timeout_ns = FOREVER
+    else:
+        output.arm_retransmission(c, now_ns)
+    if c.is_writable():
+        c.events |= EVENT_WRITABLE
+
+
+def _measure(c: Connection, segment: Segment, number: int, now_ns: int) -> None:
+    if c.timed_sequence != 0:
+        if number >= c.timed_sequence:
+            c.timed_sequence = 0
+            c.round_trip.measured(now_ns - c.timed_at_ns)
+    elif c.timestamps and segment.has_timestamp and (c.round_trip.backoff > 0 or c.recovery != Recovery.OPEN):
+        # An echoed timestamp says which transmission is acknowledged, so it may be used even now (RFC 7323, 4.1).
+        elapsed_ms = (c.timestamp(now_ns) - segment.timestamp_echo) & 0xFFFF_FFFF
+        if segment.timestamp_echo != 0 and elapsed_ms < 120_000:
+            c.round_trip.measured(max(1, elapsed_ms) * NS_PER_MS)
+    else:
+        c.round_trip.backoff = 0
+
+
+def _advance_recovery(c: Connection, count: int, now_ns: int) -> None:
+    if c.snd_una >= c.recovery_point:
+        if c.recovery == Recovery.FAST:
+            c.congestion.window = min(c.congestion.threshold, max(output.pipe(c), c.mss) + c.mss)
+            c.congestion.window = max(c.congestion.window, 2 * c.mss)
+        c.recovery = Recovery.OPEN
+        c.duplicate_acks = 0
+        c.lost_edge = 0
+        c.congestion.window = max(c.congestion.window, min(c.congestion.threshold, 2 * c.mss))
+        return
+    if c.recovery == Recovery.TIMEOUT:
+        c.congestion.acknowledged(count, now_ns, c.round_trip.smoothed_ns)
+        return
+    if not c.sack:
+        # A partial acknowledgment: the next segment was lost too, and others have arrived (RFC 6582, section 3.2).
+        c.duplicate_acks = max(0, c.duplicate_acks - max(0, count // c.mss - 1))
+        c.lost_edge = min(c.snd_una + c.mss, c.recovery_point)
+
+
+def _look_for_loss(c: Connection, now_ns: int) -> None:
+    """Enter fast recovery if something is lost."""
+    edge = c.scoreboard.lost_edge(c.mss) if c.sack else 0
+    if c.tail_probe_end != 0 and len(c.scoreboard.left) > 0 and c.scoreboard.highest() >= c.tail_probe_end:
+        # The probe, sent long after what is below it, has arrived first.
+        edge = c.scoreboard.left[len(c.scoreboard.left) - 1]
+    if c.duplicate_acks < DUPLICATE_THRESHOLD and edge <= c.snd_una:
+        return
+    c.congestion.lost(c.flight())
+    c.congestion.window = c.congestion.threshold
+    c.recovery = Recovery.FAST
+    c.recovery_point = c.snd_nxt
+    c.tail_probe_end = 0
+    c.retransmitted_to = c.snd_una
+    c.lost_edge = max(edge, min(c.snd_una + c.mss, c.snd_nxt))
+    # The first segment is sent again whatever the window says.
+    output.retransmit_first(c, now_ns)
+    output.arm_retransmission(c, now_ns)

@@ -1,0 +1,84 @@
+"""How connections end: by FIN in order, by reset, by giving up (RFC 9293, sections 3.6 and 3.10.4 to 3.10.5)."""
+
+from kernel.net.tcp import output
+from kernel.net.tcp.connection import (
+    EVENT_CLOSED,
+    EVENT_READABLE,
+    EVENT_STATE,
+    EVENT_WRITABLE,
+    FOREVER,
+    Connection,
+    State,
+    Timeout,
+)
+
+
+def finish(c: Connection, error: int) -> None:
+    """The connection is gone; `error` (an errno, or 0) is for the program. What was received stays readable."""
+    if c.state == State.CLOSED:
+        return
+    c.state = State.CLOSED
+    if error != 0 and c.error == 0:
+        c.error = error
+    c.timeout = Timeout.NONE
+    c.timeout_ns = FOREVER
+    c.delayed_ack_ns = FOREVER
+    c.keepalive_ns = FOREVER
+    c.queue.clear()
+    c.scoreboard.clear()
+    c.receive.drop_early()
+    c.ack_now = False
+    c.ack_wanted = False
+    if c.is_orphan:
+        c.receive.clear()
+    c.events |= EVENT_CLOSED | EVENT_STATE | EVENT_READABLE | EVENT_WRITABLE
+
+
+def enter_time_wait(c: Connection) -> None:
+    """Both sides have closed and we closed first: the pair of ports rests for a while, kept by the stack."""
+    c.rests_in_time_wait = True
+    finish(c, 0)
+
+
+def shut_send(c: Connection, now_ns: int) -> None:
+    """No more data will be written: a FIN follows what there is."""
+    if c.state == State.ESTABLISHED:
+        c.state = State.FIN_WAIT_1
+    elif c.state == State.CLOSE_WAIT:
+        c.state = State.LAST_ACK
+    elif c.state == State.SYN_RECEIVED:
+        pass  # the FIN goes once the peer has acknowledged our SYN
+    elif c.state == State.SYN_SENT:
+        finish(c, 0)
+        return
+    else:
+        return
+    c.fin_queued = True
+    c.events |= EVENT_STATE
+    output.transmit(c, now_ns)
+
+
+def abort(c: Connection, error: int, now_ns: int) -> None:
+    """End it at once, and let the peer know by a reset."""
+    if c.is_synchronized() or c.state == State.SYN_RECEIVED:
+        output.send_reset(c, now_ns)
+    finish(c, error)
+
+
+def close(c: Connection, now_ns: int) -> None:
+    """The program has no descriptor of it any more. Unread data means that something got lost: a reset tells so
+    (RFC 2525, section 2.17).
+    """
+    c.is_orphan = True
+    c.receive_shut = True
+    unread = c.receive.bytes
+    c.receive.clear()
+    if c.state == State.CLOSED:
+        return
+    if unread > 0:
+        abort(c, 0, now_ns)
+        return
+    shut_send(c, now_ns)
+    if c.state == State.FIN_WAIT_2:
+        # Nobody will ever read what the peer sends: it gets a limited time to close.
+        c.keepalive_ns = now_ns + c.fin_wait_ns

@@ -1,0 +1,309 @@
+"""A segment of a connection has come (RFC 9293, section 3.10.7; RFC 5961; RFC 7323, section 5).
+
+`process` is the entry. It takes over the packet, whose bytes are the payload. What happened is in `Connection.events`;
+whatever is to be sent has been sent when it returns.
+
+Nothing of a segment is trusted: each number is checked against what was sent and offered before it is used.
+"""
+
+from kernel.lang import ECONNREFUSED, ECONNRESET, EPIPE
+from kernel.net.packet import Packet
+from kernel.net.tcp import acknowledge, opening, output
+from kernel.net.tcp.closing import enter_time_wait, finish
+from kernel.net.tcp.connection import (
+    EVENT_READABLE,
+    EVENT_STATE,
+    EVENT_URGENT,
+    NS_PER_MS,
+    Connection,
+    State,
+)
+from kernel.net.tcp.header import ACK, FIN, RST, SYN, URG, Segment
+from kernel.net.tcp.sequence import HALF, MASK, extend
+from kernel.net.tcp.settings import NS_PER_SECOND
+
+# How old a remembered timestamp may be before it says nothing (RFC 7323, section 5.5): 24 days.
+_TIMESTAMP_AGE_NS = 24 * 86_400 * NS_PER_SECOND
+
+
+def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> bool:
+    """Take a segment. False: it asks for a reset in answer, which the caller sends, without a connection's state.
+    Raises MemoryError: the segment counts as lost.
+    """
+    c.segments_in += 1
+    state = c.state
+    if state == State.CLOSED:
+        return False
+    if state == State.SYN_SENT:
+        return _process_syn_sent(c, segment, packet, now_ns)
+    flags = segment.flags
+    sequence = extend(segment.sequence, c.rcv_nxt)
+    if state == State.SYN_RECEIVED and flags & (SYN | RST) == SYN and sequence == c.initial_receive:
+        if flags & ACK == 0:
+            output.send_syn(c, now_ns)  # the peer has not got ours
+            return True
+        flags &= ~SYN
+        sequence += 1
+    if not _check(c, segment, packet, sequence, flags, now_ns):
+        return True
+    if flags & RST != 0:
+        _process_reset(c, sequence, now_ns)
+        return True
+    if flags & SYN != 0:
+        output.challenge(c, now_ns)
+        return True
+    if flags & ACK == 0:
+        return True
+    number = extend(segment.acknowledgment, c.snd_una)
+    if state == State.SYN_RECEIVED:
+        if number <= c.snd_una or number > c.snd_nxt:
+            return False
+        _finish_handshake(c, segment, now_ns)
+    elif number > c.snd_nxt or number < c.snd_una - max(c.largest_window, 0x1_0000):
+        output.challenge(c, now_ns)
+        return True
+    if c.timestamps and segment.has_timestamp and sequence <= c.acknowledged_to:
+        # A timestamp of a segment that was not acknowledged yet is the one to echo (RFC 7323, section 4.3).
+        if (segment.timestamp - c.timestamp_recent) & MASK < HALF:
+            c.timestamp_recent = segment.timestamp
+            c.timestamp_recent_ns = now_ns
+    c.last_received_ns = now_ns
+    c.keepalive_probes_sent = 0
+    length = len(packet)
+    acknowledge.process(c, segment, sequence, length + (flags & FIN), now_ns)
+    if c.snd_una == c.send_end() and c.fin_queued:
+        _fin_acknowledged(c, now_ns)
+    if c.state == State.CLOSED:
+        return True
+    if flags & URG != 0:
+        _process_urgent(c, sequence, segment.urgent)
+    if length > 0 or flags & FIN != 0:
+        if length > 0 and c.receive_shut and c.is_orphan and sequence + length > c.rcv_nxt:
+            # Nobody will read it, and the peer should know (RFC 9293, section 3.6.1).
+            finish(c, 0)
+            return False
+        _process_payload(c, sequence, packet, flags & FIN != 0, now_ns)
+    # CLOSED it may be now, and then nothing is due any more.
+    output.acknowledge_if_due(c, now_ns)
+    return True
+
+
+# ---- Checks ---------------------------------------------------------------------------------------------------
+
+
+def _check(c: Connection, segment: Segment, packet: Packet, sequence: int, flags: int, now_ns: int) -> bool:
+    """Whether the segment is no old duplicate (PAWS) and lies in the window. What is not gets an acknowledgment."""
+    if c.timestamps and segment.has_timestamp and flags & RST == 0:
+        age = (segment.timestamp - c.timestamp_recent) & MASK
+        if age >= HALF and now_ns - c.timestamp_recent_ns < _TIMESTAMP_AGE_NS:
+            _answer_old(c, sequence, sequence + len(packet), now_ns)
+            return False
+    end = sequence + len(packet) + (1 if flags & FIN != 0 else 0) + (1 if flags & SYN != 0 else 0)
+    edge = max(c.receive_edge, c.rcv_nxt)
+    if end < c.acknowledged_to or sequence > edge:
+        if flags & RST == 0:
+            _answer_old(c, sequence, end, now_ns)
+        return False
+    return True
+
+
+def _answer_old(c: Connection, sequence: int, end: int, now_ns: int) -> None:
+    """Say where we are: the peer has lost our acknowledgment, or asks by a probe. Without data it may be one half of a
+    loop of answers, so these are limited in number.
+    """
+    if end > sequence:
+        _note_duplicate(c, sequence, end)
+        output.send_ack(c, now_ns)
+    elif sequence == c.rcv_nxt - 1 and now_ns - c.last_challenge_ns >= NS_PER_MS:
+        c.last_challenge_ns = now_ns - 499 * NS_PER_MS  # a probe of our window or our life
+        output.send_ack(c, now_ns)
+    else:
+        output.challenge(c, now_ns)
+
+
+def _note_duplicate(c: Connection, start: int, end: int) -> None:
+    if c.sack and start < c.rcv_nxt:
+        c.duplicate_left = start
+        c.duplicate_right = min(end, c.rcv_nxt)
+
+
+def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
+    """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2)."""
+    if sequence != c.rcv_nxt:
+        output.challenge(c, now_ns)
+        return
+    error = ECONNRESET
+    if c.state == State.SYN_RECEIVED:
+        error = ECONNREFUSED
+    elif c.state == State.CLOSE_WAIT:
+        error = EPIPE
+    finish(c, error)
+
+
+# ---- Handshake ------------------------------------------------------------------------------------------------
+
+
+def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> bool:
+    flags = segment.flags
+    has_ack = flags & ACK != 0
+    if has_ack:
+        number = extend(segment.acknowledgment, c.snd_una)
+        if number <= c.initial_send or number > c.snd_nxt:
+            return flags & RST != 0
+    if flags & RST != 0:
+        if has_ack:
+            finish(c, ECONNREFUSED)
+        return True
+    if flags & SYN == 0:
+        return True
+    opening.take_peer_syn(c, segment, now_ns)
+    c.receive_edge = c.rcv_nxt + min(c.window_limit(), 0xFFFF)
+    if not has_ack:
+        # Both have called each other at the same time.
+        c.state = State.SYN_RECEIVED
+        output.send_syn(c, now_ns)
+        output.arm_retransmission(c, now_ns)
+        return True
+    _measure_handshake(c, now_ns)
+    c.snd_una = c.initial_send + 1
+    c.snd_wl2 = c.snd_una
+    opening.established(c, now_ns)
+    c.ack_now = True
+    if len(packet) > 0 or flags & FIN != 0:
+        _process_payload(c, c.rcv_nxt, packet, flags & FIN != 0, now_ns)
+    output.transmit(c, now_ns)
+    output.acknowledge_if_due(c, now_ns)
+    return True
+
+
+def _measure_handshake(c: Connection, now_ns: int) -> None:
+    if c.timed_sequence != 0:
+        c.round_trip.measured(now_ns - c.timed_at_ns)
+    c.timed_sequence = 0
+    c.round_trip.backoff = 0
+
+
+def _finish_handshake(c: Connection, segment: Segment, now_ns: int) -> None:
+    """Our SYN is acknowledged, and the peer's came before."""
+    _measure_handshake(c, now_ns)
+    c.snd_una = c.initial_send + 1
+    c.snd_wnd = segment.window << c.send_scale
+    c.largest_window = max(c.largest_window, c.snd_wnd)
+    c.snd_wl2 = c.snd_una
+    opening.established(c, now_ns)
+    if c.fin_queued:
+        c.state = State.FIN_WAIT_1
+
+
+# ---- Ends -----------------------------------------------------------------------------------------------------
+
+
+def _fin_acknowledged(c: Connection, now_ns: int) -> None:
+    state = c.state
+    if state == State.FIN_WAIT_1:
+        c.state = State.FIN_WAIT_2
+        c.events |= EVENT_STATE
+        if c.is_orphan:
+            c.keepalive_ns = now_ns + c.fin_wait_ns
+    elif state == State.CLOSING:
+        enter_time_wait(c)
+    elif state == State.LAST_ACK:
+        finish(c, 0)
+
+
+def _process_fin(c: Connection, now_ns: int) -> None:
+    """The peer will send no more; everything before its FIN is here."""
+    c.fin_received = True
+    c.fin_sequence = 0
+    c.rcv_nxt += 1
+    c.ack_now = True
+    c.events |= EVENT_STATE | EVENT_READABLE
+    if c.state == State.ESTABLISHED:
+        c.state = State.CLOSE_WAIT
+    elif c.state == State.FIN_WAIT_1:
+        c.state = State.CLOSING
+    elif c.state == State.FIN_WAIT_2:
+        output.send_ack(c, now_ns)
+        enter_time_wait(c)
+
+
+# ---- Data -----------------------------------------------------------------------------------------------------
+
+
+def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool, now_ns: int) -> None:
+    """Data and FIN: trimmed to the window, put in order."""
+    end = sequence + len(packet)
+    if c.fin_received or not c.can_receive():
+        c.ack_now = True  # the peer sends its FIN again, or bytes behind it
+        return
+    if end <= c.rcv_nxt and not (has_fin and end == c.rcv_nxt):
+        _note_duplicate(c, sequence, end)
+        c.ack_now = True
+        return
+    if sequence < c.rcv_nxt:
+        if len(packet) > 0:
+            _note_duplicate(c, sequence, c.rcv_nxt)
+            packet.pull(c.rcv_nxt - sequence)
+        sequence = c.rcv_nxt
+    edge = max(c.receive_edge, c.rcv_nxt)
+    if end > edge:
+        packet.trim(max(0, edge - sequence))
+        end = sequence + len(packet)
+        has_fin = False
+        c.ack_now = True
+    if len(packet) > 0:
+        if not _has_memory(c, packet):
+            c.ack_now = True
+            return
+        c.data_segments_in += 1
+        if sequence == c.rcv_nxt:
+            _take_data(c, packet, now_ns)
+        else:
+            c.receive.add_early(sequence, packet)
+            c.ack_now = True
+    if has_fin and end >= c.rcv_nxt:
+        c.fin_sequence = end
+        if end > c.rcv_nxt:
+            c.ack_now = True
+    if c.fin_sequence != 0 and c.fin_sequence == c.rcv_nxt:
+        _process_fin(c, now_ns)
+
+
+def _has_memory(c: Connection, packet: Packet) -> bool:
+    """Whether the packet may be kept. An empty queue takes it always, or the connection would stand still."""
+    if c.receive.memory == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receive_buffer + 0x1_0000:
+        return True
+    if c.receive.early_bytes > 0:
+        c.receive.drop_early()
+    return c.receive.bytes == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receive_buffer + 0x1_0000
+
+
+def _take_data(c: Connection, packet: Packet, now_ns: int) -> None:
+    length = len(packet)
+    had_gap = bool(c.receive.pieces)
+    c.receive.add(packet)
+    c.bytes_received += c.receive.next_sequence - c.rcv_nxt
+    c.rcv_nxt = c.receive.next_sequence
+    unit = packet.segment_size if packet.segment_size != 0 else length
+    if unit > c.receive_mss:
+        c.receive_mss = min(unit, c.window_limit() >> 1)
+    c.ack_wanted = True
+    if had_gap:
+        c.ack_now = True  # the gap is closed, or a part of it
+    if now_ns - c.last_data_ns > c.round_trip.timeout_ns:
+        # After a pause the sender may be in slow start: it needs each acknowledgment.
+        c.quick_acks = max(c.quick_acks, 2)
+    c.last_data_ns = now_ns
+    c.events |= EVENT_READABLE
+
+
+def _process_urgent(c: Connection, sequence: int, pointer: int) -> None:
+    """There is an urgent byte, the one before where the pointer points (tcp(7); RFC 6093, section 3.1)."""
+    if pointer == 0:
+        return
+    place = sequence + pointer - 1
+    if place < c.copied or place < c.rcv_nxt or place <= c.urgent_sequence:
+        return
+    c.urgent_sequence = place
+    c.urgent_taken = False
+    c.events |= EVENT_URGENT

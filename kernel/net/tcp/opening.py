@@ -1,0 +1,130 @@
+"""How connections begin (RFC 9293, section 3.5): by our SYN, by the peer's, by both at once, from a SYN cookie."""
+
+from kernel.net.tcp import output
+from kernel.net.tcp.connection import (
+    DEFAULT_MSS,
+    EVENT_ESTABLISHED,
+    EVENT_STATE,
+    EVENT_WRITABLE,
+    FOREVER,
+    Connection,
+    State,
+    Timeout,
+)
+from kernel.net.tcp.header import LARGEST_SCALE, Segment
+from kernel.net.tcp.sequence import WRAP
+from kernel.net.tcp.settings import SETTINGS
+
+
+def _begin(c: Connection, initial_sequence: int, now_ns: int) -> None:
+    start = WRAP + initial_sequence
+    c.initial_send = start
+    c.snd_una = start
+    c.snd_nxt = start
+    c.queue.start = start + 1
+    c.queue.end = start + 1
+    c.started_ns = now_ns
+    c.last_received_ns = now_ns
+    c.growth_start_ns = now_ns
+
+
+def choose_receive_scale(c: Connection) -> None:
+    """A scale that the window can grow with to its limit."""
+    if not SETTINGS.window_scaling:
+        c.receive_scale = 0
+        return
+    largest = c.receive_buffer if c.receive_buffer_fixed else max(c.receive_buffer, SETTINGS.receive_limit)
+    scale = 0
+    while scale < LARGEST_SCALE and largest >> scale > 0xFFFF:
+        scale += 1
+    c.receive_scale = scale
+
+
+def connect(c: Connection, initial_sequence: int, now_ns: int) -> None:
+    """Open actively: send a SYN. Addresses, ports and path are set; `initial_sequence` has 32 bits."""
+    _begin(c, initial_sequence, now_ns)
+    c.state = State.SYN_SENT
+    choose_receive_scale(c)
+    output.send_syn(c, now_ns)
+    c.timed_sequence = c.snd_nxt
+    c.timed_at_ns = now_ns
+    output.arm_retransmission(c, now_ns)
+
+
+def take_peer_syn(c: Connection, segment: Segment, now_ns: int) -> None:
+    """Read the peer's SYN: its numbers, and the options that both sides want."""
+    c.initial_receive = WRAP + segment.sequence
+    start = c.initial_receive + 1
+    c.rcv_nxt = start
+    c.copied = start
+    c.growth_copied = start
+    c.receive.next_sequence = start
+    c.acknowledged_to = start
+    c.peer_mss = segment.mss if segment.mss != 0 else DEFAULT_MSS
+    c.scaling = SETTINGS.window_scaling and segment.scale >= 0
+    if c.scaling:
+        c.send_scale = segment.scale
+    else:
+        c.receive_scale = 0
+    c.sack = SETTINGS.sack and segment.sack_permitted
+    c.timestamps = SETTINGS.timestamps and segment.has_timestamp
+    if c.timestamps:
+        c.timestamp_recent = segment.timestamp
+        c.timestamp_recent_ns = now_ns
+    c.snd_wnd = segment.window
+    c.largest_window = segment.window
+    c.snd_wl1 = c.initial_receive
+    c.fix_segment_size()
+    c.receive_mss = min(c.mss, max(c.window_limit() >> 1, DEFAULT_MSS))
+
+
+def accept(c: Connection, segment: Segment, initial_sequence: int, now_ns: int) -> None:
+    """Open passively: a SYN came for a listener; answer it."""
+    _begin(c, initial_sequence, now_ns)
+    c.state = State.SYN_RECEIVED
+    choose_receive_scale(c)
+    take_peer_syn(c, segment, now_ns)
+    output.send_syn(c, now_ns)
+    c.timed_sequence = c.snd_nxt
+    c.timed_at_ns = now_ns
+    output.arm_retransmission(c, now_ns)
+
+
+def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> None:
+    """An acknowledgment came that holds a SYN cookie of ours, made for a peer with this segment size. Only options that
+    need no memory are in use: none.
+    """
+    _begin(c, (segment.acknowledgment - 1) & (WRAP - 1), now_ns)
+    c.initial_receive = WRAP + ((segment.sequence - 1) & (WRAP - 1))
+    start = c.initial_receive + 1
+    c.rcv_nxt = start
+    c.copied = start
+    c.growth_copied = start
+    c.receive.next_sequence = start
+    c.acknowledged_to = start
+    c.receive_edge = start + min(c.window_limit(), 0xFFFF)
+    c.peer_mss = mss
+    c.fix_segment_size()
+    c.receive_mss = c.mss
+    c.snd_nxt = c.initial_send + 1
+    c.snd_una = c.initial_send
+    c.snd_wl1 = c.initial_receive
+    c.state = State.SYN_RECEIVED
+
+
+def established(c: Connection, now_ns: int) -> None:
+    """Both SYNs are acknowledged."""
+    c.state = State.ESTABLISHED
+    c.retries = 0
+    c.timeout = Timeout.NONE
+    c.timeout_ns = FOREVER
+    c.events |= EVENT_ESTABLISHED | EVENT_STATE | EVENT_WRITABLE
+    start_keepalive(c, now_ns)
+    if not c.send_buffer_fixed:
+        c.send_buffer = min(max(c.send_buffer, 2 * c.congestion.window), SETTINGS.send_limit)
+
+
+def start_keepalive(c: Connection, now_ns: int) -> None:
+    """SO_KEEPALIVE is on: probe an idle peer."""
+    if c.keeps_alive and c.is_synchronized():
+        c.keepalive_ns = now_ns + c.keepalive_idle_ns

@@ -1,0 +1,441 @@
+"""Sending: what, when, how much (RFC 9293 section 3.8; RFC 5681; RFC 6675).
+
+`transmit` sends whatever may be sent now: first what was lost, then new data as far as the peer's window, the
+congestion window, Nagle's algorithm and corks let it. All other functions send one segment.
+
+Context: a packet that memory has no room for counts as lost; timers repair that. `Wire.send` must not call back into
+the connection: state is updated before it, but loops are on the way.
+"""
+
+from typing import Final
+
+from kernel.net.packet import Packet
+from kernel.net.tcp.connection import (
+    FOREVER,
+    NS_PER_MS,
+    Connection,
+    Recovery,
+    State,
+    Timeout,
+)
+from kernel.net.tcp.header import ACK, FIN, MAX_SACK_BLOCKS, PSH, RST, SYN, URG, OutgoingHeader
+from kernel.net.tcp.settings import SETTINGS
+
+TAIL_LOSS_LEAST_NS: Final = 10 * NS_PER_MS
+
+_header: Final = OutgoingHeader()
+
+
+# ---- One segment ----------------------------------------------------------------------------------------------
+
+
+def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int) -> None:
+    """Complete a segment of a synchronized connection, and send it."""
+    header = _header
+    length = len(packet)
+    header.clear_options()
+    header.source_port = c.local_port
+    header.destination_port = c.remote_port
+    header.sequence = sequence
+    header.acknowledgment = c.rcv_nxt
+    header.window = offer_window(c) >> c.receive_scale
+    if c.timestamps:
+        header.has_timestamp = True
+        header.timestamp = c.timestamp(now_ns)
+        header.timestamp_echo = c.timestamp_recent
+    if c.sack and (len(c.receive.pieces) > 0 or c.duplicate_right != 0):
+        _put_sack_blocks(c, header)
+    if c.urgent_end > sequence:
+        flags |= URG
+        header.urgent = min(c.urgent_end - sequence, 0xFFFF)
+    header.flags = flags
+    header.put_before(packet)
+    if length > c.mss:
+        packet.segment_size = c.mss
+    c.acknowledged_to = c.rcv_nxt
+    c.ack_now = False
+    c.ack_wanted = False
+    c.delayed_ack_ns = FOREVER
+    c.segments_out += 1
+    if length > 0:
+        c.data_segments_out += 1
+        c.bytes_sent += length
+        c.last_sent_ns = now_ns
+        if now_ns - c.last_data_ns < 40 * NS_PER_MS:
+            c.is_ping_pong = True
+    c.wire.send(c, packet)
+
+
+def _put_sack_blocks(c: Connection, header: OutgoingHeader) -> None:
+    """The newest gap-free run first, then others from the highest down."""
+    limit = 3 if c.timestamps else MAX_SACK_BLOCKS
+    count = 0
+    if c.duplicate_right != 0:
+        header.sack_left[0] = c.duplicate_left
+        header.sack_right[0] = c.duplicate_right
+        c.duplicate_right = 0
+        count = 1
+    queue = c.receive
+    pieces = queue.pieces
+    if pieces:
+        newest = queue.run_start(min(queue.newest_piece, len(pieces) - 1))
+        header.sack_left[count] = pieces[newest].start
+        header.sack_right[count] = pieces[queue.run_end(newest) - 1].end
+        count += 1
+        at = len(pieces)
+        while at > 0 and count < limit:
+            first = queue.run_start(at - 1)
+            if first != newest:
+                header.sack_left[count] = pieces[first].start
+                header.sack_right[count] = pieces[at - 1].end
+                count += 1
+            at = first
+    header.sack_count = count
+
+
+def offer_window(c: Connection) -> int:
+    """The window to offer, a multiple of the scale's unit; the edge that it sets is kept. It never moves left, and
+    moves right by a good step only (RFC 9293, section 3.8.6.2.2).
+    """
+    limit = c.window_limit()
+    free = max(0, limit - c.receive.bytes)
+    if c.receive.memory > 2 * c.receive_buffer:
+        free = 0
+    offered = max(0, c.receive_edge - c.rcv_nxt)
+    unit = 1 << c.receive_scale
+    if free >= offered + min(c.receive_mss, limit >> 1):
+        window = free & -unit
+        if window < offered:
+            window = offered
+    else:
+        window = (offered + unit - 1) & -unit
+    window = min(window, 0xFFFF << c.receive_scale)
+    c.receive_edge = max(c.receive_edge, c.rcv_nxt + window)
+    return window
+
+
+def send_ack(c: Connection, now_ns: int) -> None:
+    """Acknowledge what came."""
+    try:
+        packet = Packet(0)
+    except MemoryError:
+        c.ack_wanted = True
+        c.delayed_ack_ns = now_ns + 40 * NS_PER_MS
+        return
+    _emit(c, packet, c.snd_nxt, ACK, now_ns)
+
+
+def send_probe(c: Connection, now_ns: int) -> None:
+    """A segment that the peer must answer: its number is old (RFC 9293, section 3.8.4)."""
+    try:
+        _emit(c, Packet(0), c.snd_una - 1, ACK, now_ns)
+    except MemoryError:
+        return  # the timer that asked for it is armed again by its caller
+
+
+def challenge(c: Connection, now_ns: int) -> None:
+    """Answer a suspicious segment with where we are; not more than twice a second (RFC 5961, section 10)."""
+    if now_ns - c.last_challenge_ns < 500 * NS_PER_MS:
+        return
+    c.last_challenge_ns = now_ns
+    send_ack(c, now_ns)
+
+
+def send_syn(c: Connection, now_ns: int) -> None:
+    """Our SYN; with the acknowledgment of the peer's, if that is here."""
+    header = _header
+    header.clear_options()
+    header.source_port = c.local_port
+    header.destination_port = c.remote_port
+    header.sequence = c.initial_send
+    is_answer = c.state == State.SYN_RECEIVED
+    header.flags = SYN | ACK if is_answer else SYN
+    header.acknowledgment = c.rcv_nxt if is_answer else 0
+    window = min(c.window_limit(), 0xFFFF)  # never scaled in a SYN
+    header.window = window
+    header.mss = c.advertised_mss
+    header.sack_permitted = c.sack if is_answer else SETTINGS.sack
+    header.has_timestamp = c.timestamps if is_answer else SETTINGS.timestamps
+    if header.has_timestamp:
+        header.timestamp = c.timestamp(now_ns)
+        header.timestamp_echo = c.timestamp_recent if is_answer else 0
+    if c.scaling if is_answer else SETTINGS.window_scaling:
+        header.scale = c.receive_scale
+    c.receive_edge = c.rcv_nxt + window
+    c.acknowledged_to = c.rcv_nxt
+    c.snd_nxt = max(c.snd_nxt, c.initial_send + 1)
+    c.segments_out += 1
+    try:
+        packet = Packet(0)
+    except MemoryError:
+        return  # sent again by the timer
+    header.put_before(packet)
+    c.wire.send(c, packet)
+
+
+def send_reset(c: Connection, now_ns: int) -> None:
+    """Tell the peer that the connection is gone."""
+    try:
+        packet = Packet(0)
+    except MemoryError:
+        return  # it will learn when it sends something
+    _emit(c, packet, c.snd_nxt, RST | ACK, now_ns)
+
+
+def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -> None:
+    """The bytes `start`…`end` of the stream, where the last may be the FIN."""
+    data_end = min(end, c.queue.end)
+    flags = ACK
+    if end > c.queue.end:
+        flags |= FIN
+    if data_end == c.queue.end:
+        flags |= PSH
+    if start >= data_end:
+        packet = Packet(0)
+        flags &= ~PSH
+    elif again:
+        packet = c.queue.copy(start, data_end - start)
+    else:
+        packet = c.queue.packet(start, data_end - start)
+    if again:
+        c.total_retransmitted += 1
+        c.bytes_retransmitted += data_end - start if data_end > start else 0
+        c.timed_sequence = 0  # an acknowledgment may be for either of the two (Karn)
+    _emit(c, packet, start, flags, now_ns)
+
+
+# ---- How much may be on its way -------------------------------------------------------------------------------
+
+
+def pipe(c: Connection) -> int:
+    """How many bytes are believed to be on their way (RFC 6675, SetPipe)."""
+    board = c.scoreboard
+    if c.recovery == Recovery.OPEN:
+        if c.sack:
+            return c.flight() - board.bytes
+        return max(0, c.flight() - c.duplicate_acks * c.mss)
+    edge = max(c.lost_edge, c.snd_una)
+    sent_again_to = min(max(c.retransmitted_to, c.snd_una), edge)
+    if c.sack:
+        return board.missing(edge, c.snd_nxt) + board.missing(c.snd_una, sent_again_to)
+    return max(0, c.snd_nxt - edge - c.duplicate_acks * c.mss) + sent_again_to - c.snd_una
+
+
+def transmit(c: Connection, now_ns: int) -> None:
+    """Send what may be sent now, and see to the timer."""
+    if not c.can_send():
+        return
+    try:
+        if c.recovery != Recovery.OPEN:
+            _send_lost(c, now_ns)
+        if c.snd_nxt < c.send_end():
+            _send_new(c, now_ns)
+    except MemoryError:
+        if c.timeout == Timeout.NONE:
+            arm_probe(c, now_ns)
+    if c.snd_nxt > c.snd_una:
+        if c.timeout == Timeout.NONE or c.timeout == Timeout.PROBE:
+            arm_retransmission(c, now_ns)
+    elif c.snd_nxt < c.send_end() and c.timeout == Timeout.NONE:
+        arm_probe(c, now_ns)
+
+
+def _send_lost(c: Connection, now_ns: int) -> None:
+    """Send again what was lost, as far as the congestion window lets us."""
+    while True:
+        room = c.congestion.window - pipe(c)
+        if room < c.mss and room < c.congestion.window:
+            return
+        start = c.scoreboard.next_missing(max(c.retransmitted_to, c.snd_una))
+        edge = min(c.lost_edge, c.snd_nxt)
+        if start >= edge:
+            return
+        end = c.scoreboard.missing_end(start, min(edge, start + c.mss))
+        c.retransmitted_to = end
+        _send_range(c, start, end, now_ns, True)
+
+
+def retransmit_first(c: Connection, now_ns: int) -> None:
+    """Send the first missing segment again, whatever the windows say."""
+    start = c.scoreboard.next_missing(c.snd_una)
+    end = c.scoreboard.missing_end(start, min(c.snd_nxt, start + c.mss))
+    if start >= end:
+        return
+    c.retransmitted_to = end
+    try:
+        _send_range(c, start, end, now_ns, True)
+    except MemoryError:
+        c.retransmitted_to = start
+
+
+def send_tail_probe(c: Connection, now_ns: int) -> None:
+    """New data if there is some, else the last segment again."""
+    before = c.snd_nxt
+    push_tail(c, now_ns)
+    c.tail_probe_end = c.snd_nxt
+    if c.snd_nxt > before:
+        return
+    start = max(c.snd_una, c.snd_nxt - c.mss)
+    try:
+        _send_range(c, start, c.snd_nxt, now_ns, True)
+    except MemoryError:
+        return  # the retransmission timer is armed behind it
+
+
+def _send_new(c: Connection, now_ns: int) -> None:
+    congestion = c.congestion
+    if c.snd_nxt == c.snd_una and c.last_sent_ns != 0 and now_ns - c.last_sent_ns > c.round_trip.timeout_ns:
+        congestion.idle((now_ns - c.last_sent_ns) // c.round_trip.timeout_ns)
+    queue = c.queue
+    mss = c.mss
+    limit = max(c.packet_limit // mss * mss, mss)
+    while True:
+        start = c.snd_nxt
+        available = queue.end - start
+        if available <= 0:
+            if c.fin_queued and start == queue.end:
+                c.snd_nxt = start + 1
+                _send_range(c, start, start + 1, now_ns, False)
+            return
+        usable = c.snd_una + c.snd_wnd - start
+        length = min(available, usable, limit)
+        if length <= 0:
+            return
+        in_flight = pipe(c)
+        room = congestion.window - in_flight
+        if room < length:
+            c.window_was_full = True
+            length = room // mss * mss if room >= mss else 0
+            if length == 0:
+                if in_flight > 0:
+                    return
+                length = min(available, usable, mss)
+        if length < available and length % mss != 0:
+            # A part of the queue that is no multiple of full segments: the window ends here. Sending small pieces
+            # again and again would be the silly window syndrome (RFC 9293, section 3.8.6.2.1).
+            if length > mss:
+                length -= length % mss
+            elif length < mss and 2 * length < c.largest_window:
+                return
+        elif length == available and length % mss != 0 and not _may_send_tail(c):
+            if length < mss:
+                return
+            length -= length % mss
+        # A chunk as a whole needs no copy: prefer that to cutting at multiples of the segment size.
+        chunk = queue.chunk_at(start)
+        size = chunk.end_sequence() - start
+        if not chunk.is_sent and chunk.sequence == start and mss <= size < length:
+            length = size
+        end = start + length
+        if end == queue.end and c.fin_queued:
+            end += 1
+        if c.timed_sequence == 0:
+            c.timed_sequence = end
+            c.timed_at_ns = now_ns
+        packet_end = end
+        c.snd_nxt = packet_end
+        try:
+            _send_range(c, start, packet_end, now_ns, False)
+        except MemoryError:
+            c.snd_nxt = start
+            c.timed_sequence = 0
+            raise
+
+
+def _may_send_tail(c: Connection) -> bool:
+    """Whether the last, short segment of the queue may go: Nagle's algorithm (RFC 9293, section 3.7.4) and corks."""
+    if c.fin_queued or c.urgent_end > c.snd_nxt:
+        return True
+    if c.is_corked or c.more_follows:
+        return False
+    return c.no_delay or c.snd_nxt == c.snd_una
+
+
+def push_tail(c: Connection, now_ns: int) -> None:
+    """Send what is held back by Nagle's algorithm or a cork, as far as the window goes."""
+    corked = c.is_corked
+    more = c.more_follows
+    delay = c.no_delay
+    c.is_corked = False
+    c.more_follows = False
+    c.no_delay = True
+    transmit(c, now_ns)
+    c.is_corked = corked
+    c.more_follows = more
+    c.no_delay = delay
+
+
+# ---- Timers ---------------------------------------------------------------------------------------------------
+
+
+def arm_retransmission(c: Connection, now_ns: int) -> None:
+    """Something is on its way: wait for its acknowledgment. The last packets of a flight are probed for earlier than
+    the timeout, because no duplicate acknowledgments can tell of their loss (RFC 8985, section 7).
+    """
+    c.timeout = Timeout.RETRANSMIT
+    c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
+    smoothed = c.round_trip.smoothed_ns
+    if c.sack and c.recovery == Recovery.OPEN and smoothed != 0 and c.retries == 0 and c.scoreboard.bytes == 0:
+        wait = 2 * smoothed + TAIL_LOSS_LEAST_NS
+        if c.flight() <= c.mss:
+            wait += 200 * NS_PER_MS  # a delayed acknowledgment may be on its way
+        if now_ns + wait < c.timeout_ns and c.can_send():
+            c.timeout = Timeout.TAIL_LOSS
+            c.timeout_ns = now_ns + wait
+
+
+def arm_probe(c: Connection, now_ns: int) -> None:
+    """Nothing is on its way, but there is something to send: the peer's next word may be lost, so ask it."""
+    c.timeout = Timeout.PROBE
+    wait = c.round_trip.timeout_ns << min(c.probes, 10)
+    c.timeout_ns = now_ns + min(wait, 120_000 * NS_PER_MS)
+
+
+# ---- After a segment was taken --------------------------------------------------------------------------------
+
+
+def acknowledge_if_due(c: Connection, now_ns: int) -> None:
+    """Acknowledge at once, or let it wait for data to go along or for the timer (RFC 5681, section 4.2)."""
+    if c.ack_now:
+        send_ack(c, now_ns)
+        return
+    if not c.ack_wanted:
+        return
+    waiting = c.rcv_nxt - c.acknowledged_to
+    if waiting > c.receive_mss and c.receive_edge - c.rcv_nxt < c.window_limit() - c.receive.bytes + waiting:
+        send_ack(c, now_ns)
+    elif (c.quick_acks > 0 and not c.is_ping_pong) or len(c.receive.pieces) > 0:
+        if c.quick_acks > 0:
+            c.quick_acks -= 1
+        send_ack(c, now_ns)
+    elif c.delayed_ack_ns == FOREVER:
+        c.delayed_ack_ns = now_ns + 40 * NS_PER_MS
+
+
+def after_read(c: Connection, now_ns: int) -> None:
+    """The program has read: grow the window, and tell the peer if it can use that."""
+    _grow_window(c, now_ns)
+    if c.fin_received or not c.can_receive():
+        return
+    if c.ack_wanted and c.rcv_nxt - c.acknowledged_to > c.receive_mss:
+        send_ack(c, now_ns)
+        return
+    limit = c.window_limit()
+    offered = max(0, c.receive_edge - c.rcv_nxt)
+    gain = limit - c.receive.bytes - offered
+    if gain >= min(2 * c.receive_mss, limit >> 1) and 2 * offered <= limit:
+        send_ack(c, now_ns)
+
+
+def _grow_window(c: Connection, now_ns: int) -> None:
+    """A program that reads half a window or more in a round trip gets a window of twice that."""
+    if c.receive_buffer_fixed:
+        return
+    period = max(c.round_trip.smoothed_ns, NS_PER_MS >> 2)
+    if now_ns - c.growth_start_ns < period:
+        return
+    read = c.copied - c.growth_copied
+    c.growth_start_ns = now_ns
+    c.growth_copied = c.copied
+    if 2 * read >= c.window_limit() and c.receive_buffer < SETTINGS.receive_limit:
+        c.receive_buffer = min(max(4 * read, c.receive_buffer), 2 * c.receive_buffer, SETTINGS.receive_limit)

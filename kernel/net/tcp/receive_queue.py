@@ -1,0 +1,201 @@
+"""What has come and was not read yet: packets in order, and packets beyond a gap.
+
+Payloads stay in the packets that they came in; reading them is their only copy. A small payload behind others is moved
+into a collecting packet, so that many small segments do not hold many large storages.
+
+Invariants: the packets in order hold the bytes up to `next_sequence` without gaps or overlaps. Pieces beyond it are
+sorted, disjoint and do not touch, each a run of packets. `memory` is bounded by the connection, which drops what does
+not fit.
+Context: `add` and `add_early` may raise MemoryError, which leaves the queue as it was. Nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import final, span_of
+from kernel.net.packet import Packet
+
+PACKET_OVERHEAD: Final = 256
+_SMALL: Final = 512  # payloads up to this are collected …
+_COLLECTOR_SIZE: Final = 4096 - 64  # … in packets of this capacity
+MAX_PIECES: Final = 256
+
+
+@final
+class Piece:
+    """A packet beyond a gap: its payload is the bytes `start`…`end` of the stream."""
+
+    def __init__(self, start: int, packet: Packet) -> None:
+        self.start: int = start
+        self.end: int = start + len(packet)
+        self.packet: Packet = packet
+
+
+@final
+class ReceiveQueue:
+    """The packets of one connection."""
+
+    def __init__(self, sequence: int) -> None:
+        self.next_sequence: int = sequence  # the first byte that has not come (RCV.NXT without SYN and FIN)
+        self.bytes: int = 0  # in order and not read
+        self.memory: int = 0  # all storages, and PACKET_OVERHEAD for each
+        self.early_bytes: int = 0
+        self.head: Packet | None = None
+        self.tail: Packet | None = None
+        self.collector: Packet | None = None  # the tail, if it may be written to
+        self.pieces: list[Piece] = []
+        self.newest_piece: int = 0  # where the last early packet went: it is told of first (RFC 2018, section 4)
+
+    def add(self, packet: Packet) -> None:
+        """The payload of `packet`, one byte or more, is next in the stream."""
+        length = len(packet)
+        if self.bytes > 0 and length <= _SMALL:
+            self._collect(packet, length)
+        else:
+            self._append(packet)
+            self.collector = None
+        self.bytes += length
+        self.next_sequence += length
+        if self.pieces:
+            self._join()
+
+    def _append(self, packet: Packet) -> None:
+        packet.next = None
+        tail = self.tail
+        if tail is None:
+            self.head = packet
+        else:
+            tail.next = packet
+        self.tail = packet
+        self.memory += len(packet.storage) + PACKET_OVERHEAD
+
+    def _collect(self, packet: Packet, length: int) -> None:
+        collector = self.collector
+        if collector is None or collector.tailroom() < length:
+            collector = Packet(_COLLECTOR_SIZE, 0)
+            self._append(collector)
+            self.collector = collector
+        collector.put(length).copy_from(packet.span())
+
+    def _join(self) -> None:
+        """Pieces that are not beyond a gap any more move to the packets in order."""
+        pieces = self.pieces
+        done = 0
+        for piece in pieces:
+            if piece.start > self.next_sequence:
+                break
+            done += 1
+            self.early_bytes -= piece.end - piece.start
+            self.memory -= len(piece.packet.storage) + PACKET_OVERHEAD
+            if piece.end > self.next_sequence:
+                piece.packet.pull(self.next_sequence - piece.start)
+                self._append(piece.packet)
+                self.collector = None
+                self.bytes += piece.end - self.next_sequence
+                self.next_sequence = piece.end
+        if done > 0:
+            del pieces[:done]
+            self.newest_piece = max(0, self.newest_piece - done)
+
+    def add_early(self, start: int, packet: Packet) -> bool:
+        """A payload that lies beyond a gap. Parts that are here already are cut off. False: all of it is here, or
+        there are too many gaps.
+        """
+        pieces = self.pieces
+        end = start + len(packet)
+        at = len(pieces)
+        while at > 0 and pieces[at - 1].start > start:
+            at -= 1
+        if at > 0 and pieces[at - 1].end > start:
+            if pieces[at - 1].end >= end:
+                self.newest_piece = at - 1
+                return False
+            packet.pull(pieces[at - 1].end - start)
+            start = pieces[at - 1].end
+        # What lies wholly under the new payload goes; what overlaps its end cuts it.
+        covered = at
+        while covered < len(pieces) and pieces[covered].end <= end:
+            covered += 1
+        if covered < len(pieces) and pieces[covered].start < end:
+            end = pieces[covered].start
+            if end <= start:
+                return False
+            packet.trim(end - start)
+        if covered == at and len(pieces) >= MAX_PIECES:
+            return False
+        pieces.insert(at, Piece(start, packet))
+        covered += 1
+        for index in range(at + 1, covered):
+            self._forget(pieces[index])
+        if covered > at + 1:
+            del pieces[at + 1 : covered]
+        self.early_bytes += end - start
+        self.memory += len(packet.storage) + PACKET_OVERHEAD
+        self.newest_piece = at
+        return True
+
+    def _forget(self, piece: Piece) -> None:
+        self.early_bytes -= piece.end - piece.start
+        self.memory -= len(piece.packet.storage) + PACKET_OVERHEAD
+
+    def drop_early(self) -> None:
+        """Give up what lies beyond gaps: memory is short. The peer sends it again."""
+        for piece in self.pieces:
+            self._forget(piece)
+        self.pieces.clear()
+
+    def run_start(self, index: int) -> int:
+        """The index of the first piece of the gapless run that holds piece `index`."""
+        while index > 0 and self.pieces[index - 1].end == self.pieces[index].start:
+            index -= 1
+        return index
+
+    def run_end(self, index: int) -> int:
+        """The index behind the last piece of the run."""
+        index += 1
+        while index < len(self.pieces) and self.pieces[index - 1].end == self.pieces[index].start:
+            index += 1
+        return index
+
+    def consume(self, count: int) -> None:
+        """`count` bytes, at most `bytes`, were read."""
+        self.bytes -= count
+        while count > 0:
+            head = self.head
+            assert head is not None
+            length = len(head)
+            if count < length:
+                head.pull(count)
+                return
+            count -= length
+            self.memory -= len(head.storage) + PACKET_OVERHEAD
+            following = head.next
+            head.next = None
+            self.head = following
+            if following is None:
+                self.tail = None
+                self.collector = None
+
+    def byte_at(self, offset: int) -> int:
+        """The byte `offset` behind the first unread one; there is such a byte."""
+        packet = self.head
+        assert packet is not None
+        while offset >= len(packet):
+            offset -= len(packet)
+            packet = packet.next
+            assert packet is not None
+        return span_of(packet.storage)[packet.start + offset]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        packet = self.head
+        while packet is not None:
+            following = packet.next
+            packet.next = None
+            packet = following
+        self.head = None
+        self.tail = None
+        self.collector = None
+        self.pieces.clear()
+        self.bytes = 0
+        self.early_bytes = 0
+        self.memory = 0

@@ -1,0 +1,137 @@
+"""What happens when time passes: retransmission, probes, delayed acknowledgments, keep-alive, FIN_WAIT_2.
+
+Source: RFC 6298 section 5, RFC 9293 sections 3.8.3 to 3.8.6, RFC 8985 section 7 (tail loss probe), RFC 5482 (user
+timeout).
+"""
+
+from kernel.lang import ETIMEDOUT
+from kernel.net.tcp import output
+from kernel.net.tcp.closing import abort, enter_time_wait, finish
+from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
+from kernel.net.tcp.settings import SETTINGS
+
+
+def expire(c: Connection, now_ns: int) -> None:
+    """Do what is due; call it when `next_deadline()` has come."""
+    if c.delayed_ack_ns <= now_ns:
+        c.delayed_ack_ns = FOREVER
+        c.is_ping_pong = False
+        output.send_ack(c, now_ns)
+    if c.timeout_ns <= now_ns:
+        kind = c.timeout
+        c.timeout = Timeout.NONE
+        c.timeout_ns = FOREVER
+        if kind == Timeout.RETRANSMIT:
+            _retransmission_expired(c, now_ns)
+        elif kind == Timeout.PROBE:
+            _probe_expired(c, now_ns)
+        elif kind == Timeout.TAIL_LOSS:
+            _tail_loss_expired(c, now_ns)
+    if c.keepalive_ns <= now_ns and c.state != State.CLOSED:
+        c.keepalive_ns = FOREVER
+        _keepalive_expired(c, now_ns)
+
+
+def _give_up(c: Connection, now_ns: int) -> None:
+    """The peer is not there any more. What ICMP said before is the better reason."""
+    abort(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT, now_ns)
+
+
+def _tries(c: Connection) -> int:
+    if c.state == State.SYN_SENT:
+        return c.syn_retries
+    if c.state == State.SYN_RECEIVED:
+        return SETTINGS.synack_retries
+    return SETTINGS.orphan_retries if c.is_orphan else SETTINGS.retries
+
+
+def _retransmission_expired(c: Connection, now_ns: int) -> None:
+    """Everything on its way counts as lost: slow start from one segment, the first missing one first."""
+    if c.snd_una == c.snd_nxt:
+        return
+    if c.retries == 0:
+        c.first_retry_ns = now_ns
+    if c.retries >= _tries(c) or (
+        c.user_timeout_ns > 0 and c.retries > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns
+    ):
+        _give_up(c, now_ns)
+        return
+    c.retries += 1
+    c.round_trip.backoff += 1
+    if c.retries >= 3:
+        c.wire.update_path(c)
+    c.timed_sequence = 0
+    if c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
+        c.total_retransmitted += 1
+        output.send_syn(c, now_ns)
+        output.arm_retransmission(c, now_ns)
+        return
+    board = c.scoreboard
+    if len(board.left) > 0 and board.left[0] <= c.snd_una:
+        board.clear()  # the peer has dropped what it said it holds (RFC 2018, section 8)
+    c.congestion.timed_out(c.flight(), c.recovery != Recovery.TIMEOUT)
+    c.recovery = Recovery.TIMEOUT
+    c.recovery_point = c.snd_nxt
+    c.duplicate_acks = 0
+    c.tail_probe_end = 0
+    c.retransmitted_to = c.snd_una
+    c.lost_edge = c.snd_nxt
+    output.retransmit_first(c, now_ns)
+    output.arm_retransmission(c, now_ns)
+
+
+def _tail_loss_expired(c: Connection, now_ns: int) -> None:
+    """No acknowledgment for a while: new data, or the last segment again, makes the peer say what it has."""
+    if c.snd_una == c.snd_nxt:
+        return
+    if c.recovery == Recovery.OPEN:
+        output.send_tail_probe(c, now_ns)
+    c.timeout = Timeout.RETRANSMIT
+    c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
+
+
+def _probe_expired(c: Connection, now_ns: int) -> None:
+    """The peer's window is closed, or a short segment was held back for long enough."""
+    if c.snd_nxt > c.snd_una:
+        output.arm_retransmission(c, now_ns)
+        return
+    if c.snd_nxt >= c.send_end():
+        return
+    if c.snd_wnd > 0:
+        output.push_tail(c, now_ns)
+        if c.snd_nxt > c.snd_una:
+            return
+    if c.probes == 0:
+        c.first_retry_ns = now_ns
+    limit = SETTINGS.orphan_retries if c.is_orphan else SETTINGS.retries
+    if c.probes >= limit or (c.user_timeout_ns > 0 and c.probes > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns):
+        _give_up(c, now_ns)
+        return
+    c.probes += 1
+    output.send_probe(c, now_ns)
+    output.arm_probe(c, now_ns)
+
+
+def _keepalive_expired(c: Connection, now_ns: int) -> None:
+    if c.is_orphan:
+        if c.state == State.FIN_WAIT_2:
+            # The peer never closed. As on Linux, the rest of its life is that of TIME_WAIT.
+            enter_time_wait(c)
+        return
+    if not c.keeps_alive or not c.is_synchronized():
+        return
+    if c.snd_nxt > c.snd_una or c.snd_nxt < c.send_end():
+        c.keepalive_ns = now_ns + c.keepalive_idle_ns  # data on its way is a probe already
+        return
+    idle = now_ns - c.last_received_ns
+    if idle < c.keepalive_idle_ns:
+        c.keepalive_ns = c.last_received_ns + c.keepalive_idle_ns
+        return
+    sent = c.keepalive_probes_sent
+    if sent >= c.keepalive_probes or (c.user_timeout_ns > 0 and sent > 0 and idle >= c.user_timeout_ns):
+        output.send_reset(c, now_ns)
+        finish(c, ETIMEDOUT)
+        return
+    c.keepalive_probes_sent += 1
+    output.send_probe(c, now_ns)
+    c.keepalive_ns = now_ns + c.keepalive_interval_ns
