@@ -112,6 +112,7 @@ class Connection:
         self.no_delay: bool = False
         self.is_corked: bool = False
         self.more_follows: bool = False  # the last write said MSG_MORE
+        self.is_pushing: bool = False  # a timer sends what is held back
         self.send_buffer: int = SETTINGS.send_default
         self.send_buffer_fixed: bool = False
 

@@ -315,7 +315,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
             # again and again would be the silly window syndrome (RFC 9293, section 3.8.6.2.1).
             if length > mss:
                 length -= length % mss
-            elif length < mss and 2 * length < c.largest_window:
+            elif length < mss and 2 * length < c.largest_window and not c.is_pushing:
                 return
         elif length == available and length % mss != 0 and not _may_send_tail(c):
             if length < mss:
@@ -344,7 +344,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
 
 def _may_send_tail(c: Connection) -> bool:
     """Whether the last, short segment of the queue may go: Nagle's algorithm (RFC 9293, section 3.7.4) and corks."""
-    if c.fin_queued or c.urgent_end > c.snd_nxt:
+    if c.is_pushing or c.fin_queued or c.urgent_end > c.snd_nxt:
         return True
     if c.is_corked or c.more_follows:
         return False
@@ -353,16 +353,9 @@ def _may_send_tail(c: Connection) -> bool:
 
 def push_tail(c: Connection, now_ns: int) -> None:
     """Send what is held back by Nagle's algorithm or a cork, as far as the window goes."""
-    corked = c.is_corked
-    more = c.more_follows
-    delay = c.no_delay
-    c.is_corked = False
-    c.more_follows = False
-    c.no_delay = True
+    c.is_pushing = True
     transmit(c, now_ns)
-    c.is_corked = corked
-    c.more_follows = more
-    c.no_delay = delay
+    c.is_pushing = False
 
 
 # ---- Timers ---------------------------------------------------------------------------------------------------

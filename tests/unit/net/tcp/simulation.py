@@ -265,8 +265,11 @@ class World:
                 shut = True
                 self.a.shut()
             received.extend(self.b.read(read_size))
-            assert self.b.connection is not None
-            return self.b.connection.fin_received and self.b.connection.receive.bytes == 0
+            b = self.b.connection
+            assert b is not None
+            if b.receive.bytes > 0:
+                self.at(self.now + MS, lambda: None)  # a slow reader comes again
+            return b.fin_received and b.receive.bytes == 0
 
         assert self.run(duration, pump), "\n".join(self.trace[-40:])
         return bytes(received)
