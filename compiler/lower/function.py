@@ -577,6 +577,12 @@ class FunctionLowerer:
             return
         self.emit(f"store {kind} {value.operand}, ptr {address}{align}")
 
+    def fill_empty(self, address: str, value: Value) -> None:
+        """Store a reference to a field that is null."""
+        if value.operand != "null":
+            self.emit(f"call void {self.module.helper('krait.retain')}(ptr {value.operand})")
+            self.emit(f"store atomic ptr {value.operand}, ptr {address} unordered, align 8")
+
     # Locals -----------------------------------------------------------------------------------------------------------
 
     def slot(self, name: str, t: Type | None = None) -> Slot:

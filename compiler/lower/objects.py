@@ -89,13 +89,17 @@ def exception_code(fn: FunctionLowerer, error: Value, name: str) -> Value:
     return Value(fn.op(f"sext i32 {low} to i64"), INT, -(1 << 31), (1 << 31) - 1)
 
 
-def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value) -> None:
-    """`receiver.name = value`."""
+def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value, is_first: bool = False) -> None:
+    """`receiver.name = value`; `is_first` if the field is known to be empty so far."""
     address, t, aligned = field_place(fn, receiver, name)
     inside_struct = isinstance(receiver.type, StructType)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         fn.flow(value, t, fn.world.field_place(receiver.type, name))
-    fn.store_at(address, coerce(fn, value, t), t, aligned, counted=not inside_struct)
+    value = coerce(fn, value, t)
+    if is_first and not inside_struct and is_reference(t):
+        fn.fill_empty(address, value)
+    else:
+        fn.store_at(address, value, t, aligned, counted=not inside_struct)
 
 
 # Construction ---------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
         case FieldTarget():
             receiver = lower(fn, target.value)
             fn.set_loc(target.loc)
-            write_field(fn, receiver, target.name, value)
+            write_field(fn, receiver, target.name, value, fn.world.is_first_store(fn.frame.function, target))
         case IndexTarget():
             address, element, aligned, counted = element_place(fn, target)
             fn.store_at(address, coerce(fn, value, element), element, aligned, counted)

@@ -15,6 +15,7 @@ import types as python_types
 from collections import deque
 from dataclasses import dataclass, field
 
+from compiler.lower.fresh import first_stores
 from compiler.lower.interfaces import Freezer, Options
 from compiler.lower.layout import (
     NOWHERE,
@@ -29,6 +30,7 @@ from compiler.tree import (
     Assign,
     AugAssign,
     Diagnostic,
+    FieldTarget,
     For,
     Function,
     GlobalTarget,
@@ -137,7 +139,16 @@ class World:
         self._implementations: dict[tuple[ClassType, str], list[tuple[ClassType, Instance]]] = {}
         self._class_numbers: dict[Type, tuple[int, int]] = {}
         self._slots: dict[tuple[Type, str], int] = {}
+        self._first_stores: dict[str, set[int]] = {}
         self._methods: dict[tuple[Type, str], tuple[Function, ClassType | StructType] | None] = {}
+
+    def is_first_store(self, function: Function, target: FieldTarget) -> bool:
+        """Whether a target of a constructor is known to be empty so far."""
+        known = self._first_stores.get(function.name)
+        if known is None:
+            known = first_stores(self.program, function)
+            self._first_stores[function.name] = known
+        return id(target) in known
 
     # Functions --------------------------------------------------------------------------------------------------------
 
