@@ -203,3 +203,11 @@ def device_major(device: int) -> int:
 
 def device_minor(device: int) -> int:
     return (device & 0xFF) | ((device >> 12) & 0xFFF00)
+
+# openat2(2): what a walk may not do.
+RESOLVE_NO_XDEV: Final = 0x01
+RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_NO_SYMLINKS: Final = 0x04
+RESOLVE_BENEATH: Final = 0x08
+RESOLVE_IN_ROOT: Final = 0x10
+RESOLVE_CACHED: Final = 0x20

@@ -36,7 +36,7 @@ def device_tree() -> Tmpfs:
     if tree is not None:
         return tree
     tree = new_tmpfs(b"devtmpfs", b"devtmpfs", b"mode=755")
-    tree.options_text = b""
+    tree.shows_options = False
     tree.mounts = 1  # never shut down
     _TREE.instance = tree
     for device in CHAR_DEVICES.values():

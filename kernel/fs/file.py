@@ -38,7 +38,20 @@ from kernel.fs.constants import (
 )
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE, ETXTBSY, Errno, noraise
+from kernel.lang import (
+    EBADF,
+    EFBIG,
+    EINVAL,
+    ENODEV,
+    ENOTDIR,
+    ENOTTY,
+    ENXIO,
+    EOPNOTSUPP,
+    ESPIPE,
+    ETXTBSY,
+    Errno,
+    noraise,
+)
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 
@@ -156,6 +169,13 @@ class File:
     def pwrite(self, buffer: Buffer, offset: int) -> int:
         raise Errno(ESPIPE)
 
+    def read_at_once(self, buffer: Buffer) -> int:
+        """Like `read`, but EAGAIN rather than waiting, whatever the flags say (RWF_NOWAIT). Few kinds of files can."""
+        raise Errno(EOPNOTSUPP)
+
+    def write_at_once(self, buffer: Buffer) -> int:
+        raise Errno(EOPNOTSUPP)
+
     def seek(self, offset: int, whence: int) -> int:
         raise Errno(ESPIPE)
 
@@ -216,15 +236,16 @@ class InodeFile(File):
 
     def write(self, buffer: Buffer) -> int:
         offset = self.inode.size if self.flags & O_APPEND != 0 else self.position
-        done = self._write_at(buffer, offset)
+        done = self.write_at(buffer, offset)
         self.position = offset + done
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
         # O_APPEND wins over the offset, as on Linux (pwrite(2), BUGS).
-        return self._write_at(buffer, self.inode.size if self.flags & O_APPEND != 0 else offset)
+        return self.write_at(buffer, self.inode.size if self.flags & O_APPEND != 0 else offset)
 
-    def _write_at(self, buffer: Buffer, offset: int) -> int:
+    def write_at(self, buffer: Buffer, offset: int) -> int:
+        """Write at an offset, in spite of O_APPEND; the position stays."""
         if buffer.remaining == 0:
             return 0
         if offset >= MAX_FILE_SIZE:

@@ -177,7 +177,14 @@ class FsContext:
         self.working: Path = working.pin()
         self.umask: int = umask
         self.credentials: Credentials = credentials
+        self.restrictions: int = 0  # RESOLVE_* of openat2(2)
         self.users: int = 1
+
+    def restricted(self, root: Path, working: Path, restrictions: int) -> "FsContext":
+        """For one walk: other places to start from, and RESOLVE_* flags that bind it. The caller releases it."""
+        context = FsContext(root, working, self.umask, self.credentials)
+        context.restrictions = restrictions
+        return context
 
     def copy(self) -> "FsContext":
         return FsContext(self.root, self.working, self.umask, self.credentials)

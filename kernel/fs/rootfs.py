@@ -26,7 +26,7 @@ def mount_root(archive: Span[u8]) -> FsContext:
     A damaged archive leaves a message in the log and whatever came out of it. Raises MemoryError.
     """
     root = new_tmpfs(b"rootfs", b"rootfs", b"mode=755")
-    root.options_text = b""
+    root.shows_options = False
     context = attach_root(root, Credentials())
     _make_first_nodes(context)
     if len(archive) > 0:

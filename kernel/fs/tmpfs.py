@@ -275,7 +275,7 @@ def make_tmpfs(source: bytes, options: bytes) -> FileSystem:
 
 def make_ramfs(source: bytes, options: bytes) -> FileSystem:
     ramfs = new_tmpfs(b"ramfs", source, b"mode=755")
-    ramfs.options_text = b""
+    ramfs.shows_options = False
     ramfs.page_limit = 1 << 50
     ramfs.inode_limit = 1 << 50
     return ramfs

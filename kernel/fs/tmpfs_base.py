@@ -14,6 +14,8 @@ from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, ENOSPC, Errno
 from kernel.mm.frames import total_frame_count
 
+_NO_LIMIT: Final = 1 << 50
+
 
 class Tmpfs(FileSystem):
     """One instance."""
@@ -26,11 +28,11 @@ class Tmpfs(FileSystem):
         self.inode_limit: int = half
         self.inodes_used: int = 0
         self.next_ino: int = 1
-        self.options_text: bytes = b""
+        self.shows_options: bool = True
         self.root_mode: int = 0o1777
         self.root_uid: int = 0
         self.root_gid: int = 0
-        self._parse(options)
+        self._parse(options, True)
         self.top: TmpfsInode | None = None  # the root directory, entered by who made the instance
 
     def root(self) -> Inode:
@@ -48,10 +50,27 @@ class Tmpfs(FileSystem):
         return result
 
     def options(self) -> bytes:
-        return self.options_text
+        """What differs from the defaults, in Linux's order."""
+        if not self.shows_options:
+            return b""
+        half = max(1, total_frame_count() // 2)
+        text = b""
+        if self.page_limit != half:
+            kilobytes = 0 if self.page_limit == _NO_LIMIT else self.page_limit * (PAGE_SIZE // 1024)
+            text += b",size=" + decimal(kilobytes) + b"k"
+        if self.inode_limit != half:
+            text += b",nr_inodes=" + decimal(0 if self.inode_limit == _NO_LIMIT else self.inode_limit)
+        if self.root_mode != 0o1777:
+            text += b",mode=" + octal(self.root_mode)
+        if self.root_uid != 0:
+            text += b",uid=" + decimal(self.root_uid)
+        if self.root_gid != 0:
+            text += b",gid=" + decimal(self.root_gid)
+        return text + b",inode64"
 
     def reconfigure(self, options: bytes) -> None:
-        self._parse(options)
+        """A remount changes the limits alone, and not below what is in use."""
+        self._parse(options, False)
 
     def shut_down(self) -> None:
         top = self.top
@@ -59,9 +78,10 @@ class Tmpfs(FileSystem):
             top.empty_out()
             self.top = None
 
-    def _parse(self, options: bytes) -> None:
-        shown = b""
+    def _parse(self, options: bytes, fresh: bool) -> None:
         total_bytes = total_frame_count() * PAGE_SIZE
+        page_limit = self.page_limit
+        inode_limit = self.inode_limit
         for option in options.split(b","):
             if not option:
                 continue
@@ -69,24 +89,33 @@ class Tmpfs(FileSystem):
             key = option if equals < 0 else option[:equals]
             value = b"" if equals < 0 else option[equals + 1 :]
             if key == b"size":
-                limit = (parse_size(value, total_bytes) + PAGE_SIZE - 1) // PAGE_SIZE
-                self.page_limit = limit if limit > 0 else 1 << 50
-                shown += b",size=" + decimal(self.page_limit * 4) + b"k"
+                page_limit = (parse_size(value, total_bytes) + PAGE_SIZE - 1) // PAGE_SIZE
             elif key == b"nr_blocks":
-                self.page_limit = parse_size(value, total_bytes)
+                page_limit = parse_size(value, total_bytes)
             elif key == b"nr_inodes":
-                self.inode_limit = parse_size(value, total_bytes)
-                shown += b",nr_inodes=" + decimal(self.inode_limit)
-            elif key == b"mode":
-                self.root_mode = parse_octal(value) & 0o7777
-                shown += b",mode=" + value
-            elif key == b"uid":
-                self.root_uid = parse_size(value, 0)
-            elif key == b"gid":
-                self.root_gid = parse_size(value, 0)
+                inode_limit = parse_size(value, total_bytes)
+            elif key == b"mode" or key == b"uid" or key == b"gid":
+                self._parse_root(key, value, fresh)
             elif key not in _IGNORED_OPTIONS:
                 raise Errno(EINVAL)
-        self.options_text = shown
+        page_limit = page_limit if page_limit > 0 else _NO_LIMIT
+        inode_limit = inode_limit if inode_limit > 0 else _NO_LIMIT
+        if page_limit < self.pages_used or inode_limit < self.inodes_used:
+            raise Errno(EINVAL)
+        self.page_limit = page_limit
+        self.inode_limit = inode_limit
+
+    def _parse_root(self, key: bytes, value: bytes, fresh: bool) -> None:
+        """The mode and the owners of the root directory; they mean nothing to a remount."""
+        number = parse_octal(value) & 0o7777 if key == b"mode" else parse_size(value, 0)
+        if not fresh:
+            return
+        if key == b"mode":
+            self.root_mode = number
+        elif key == b"uid":
+            self.root_uid = number
+        else:
+            self.root_gid = number
 
     def new_ino(self) -> int:
         """Account for one more inode; ENOSPC past the limit."""
@@ -132,3 +161,8 @@ class TmpfsInode(Inode):
 
 def decimal(value: int) -> bytes:
     return f"{value}".encode()
+
+
+def octal(value: int) -> bytes:
+    """At least three digits."""
+    return f"{value:03o}".encode()

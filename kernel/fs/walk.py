@@ -14,11 +14,21 @@ Context: may sleep in a file system's `lookup`.
 
 from typing import Final
 
-from kernel.fs.constants import MAX_LINKS, MAY_EXEC, NAME_MAX
+from kernel.fs.constants import (
+    MAX_LINKS,
+    MAY_EXEC,
+    NAME_MAX,
+    RESOLVE_BENEATH,
+    RESOLVE_CACHED,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV,
+)
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
-from kernel.lang import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
+from kernel.lang import EACCES, EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno
 
 # Flags of `resolve`.
 FOLLOW: Final = 1  # follow a symbolic link in the last component
@@ -108,6 +118,8 @@ class Walk:
             children = dentry.children
             child = children.get(rest[begin:end]) if children is not None else None
             if child is None:
+                if context.restrictions & RESOLVE_CACHED != 0:
+                    raise Errno(EAGAIN)
                 child = self.look_up(rest[begin:end])
                 if child is None:
                     raise Errno(ENOENT)
@@ -126,6 +138,8 @@ class Walk:
                 position = 0
                 length = len(rest)
                 if rest[0] == _SLASH:
+                    if self.mount is not context.root.mount:
+                        self._check_crossing()
                     self._to_root()
                 self.trailing_slash = False
                 continue
@@ -144,10 +158,17 @@ class Walk:
     def link_target(self, inode: Inode) -> bytes:
         """Count a symbolic link; its text, or b"" after a magic link, which moves the walk itself."""
         self.links += 1
-        if self.links > MAX_LINKS:
+        restrictions = self.context.restrictions
+        if self.links > MAX_LINKS or restrictions & RESOLVE_NO_SYMLINKS != 0:
             raise Errno(ELOOP)
         if inode.has_magic_link:
+            if restrictions & RESOLVE_NO_MAGICLINKS != 0:
+                raise Errno(ELOOP)
             place = inode.follow(self.context)
+            if restrictions & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0:
+                raise Errno(EXDEV)
+            if restrictions & RESOLVE_NO_XDEV != 0 and place.mount is not self.mount:
+                raise Errno(EXDEV)
             self.mount = place.mount
             self.dentry = place.dentry
             return b""
@@ -238,6 +259,7 @@ class Walk:
             covering = mount.children.get(child)
             if covering is None:
                 break
+            self._check_crossing()
             mount = covering
             child = covering.root
         inode = child.inode
@@ -247,8 +269,14 @@ class Walk:
         self.dentry = child
         return inode
 
+    def _check_crossing(self) -> None:
+        if self.context.restrictions & RESOLVE_NO_XDEV != 0:
+            raise Errno(EXDEV)
+
     def _to_root(self) -> None:
         root = self.context.root
+        if self.context.restrictions & RESOLVE_BENEATH != 0:
+            raise Errno(EXDEV)
         self.mount = root.mount
         self.dentry = root.dentry
 
@@ -259,6 +287,8 @@ class Walk:
         dentry = self.dentry
         while True:
             if dentry is root.dentry and mount is root.mount:
+                if self.context.restrictions & RESOLVE_BENEATH != 0:
+                    raise Errno(EXDEV)
                 break
             if dentry is not mount.root:
                 above = dentry.parent
@@ -269,6 +299,7 @@ class Walk:
             point = mount.mount_point
             if outer is None or point is None:
                 break
+            self._check_crossing()
             mount = outer
             dentry = point
         # What lies there may itself be covered, as when something was mounted over a working directory's parent.

@@ -322,6 +322,12 @@ class PipeFile(File):
     def write(self, buffer: Buffer) -> int:
         return self.pipe.write(buffer, self.flags & O_NONBLOCK != 0, self.flags & O_DIRECT != 0)
 
+    def read_at_once(self, buffer: Buffer) -> int:
+        return self.pipe.read(buffer, True)
+
+    def write_at_once(self, buffer: Buffer) -> int:
+        return self.pipe.write(buffer, True, self.flags & O_DIRECT != 0)
+
     def poll(self, waiter: PollWaiter | None) -> int:
         pipe = self.pipe
         state = 0

@@ -1,4 +1,4 @@
-"""Copying between files inside the kernel: sendfile(2), copy_file_range(2), splice(2), tee(2).
+"""Copying between files inside the kernel: sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2).
 
 Data goes through a buffer of one page. What was read but could not be written is never lost: the source's position is
 moved back, or (a pipe) the amount read is bounded by what the target takes first.
@@ -6,14 +6,14 @@ moved back, or (a pipe) the amount read is bounded by what the target takes firs
 
 from typing import Final
 
-from kernel.fs.constants import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR
+from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR
 from kernel.fs.file import File
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, Errno, i32
+from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
 from kernel.syscalls.table import syscall
-from kernel.syscalls.transfer import position_at, prepare_write
+from kernel.syscalls.transfer import finish_transfer, position_at, prepare_write, user_vector
 from kernel.task import current
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGPIPE
@@ -96,7 +96,7 @@ def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) 
         raise
 
 
-@syscall(40, "sendfile", args="ddpx")
+@syscall(40, "sendfile", status="Full", args="ddpx")
 def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
     files = current().files
     in_file = files.get(source)
@@ -108,7 +108,7 @@ def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
         if not in_file.seekable:
             raise Errno(ESPIPE)
         offset = position_at(offset_address)
-    elif not in_file.seekable and not isinstance(in_file, PipeFile):
+    if not _has_offsets(in_file) or in_file.inode.is_directory():
         raise Errno(EINVAL)
     if out_file.flags & O_APPEND != 0 or count < 0:
         raise Errno(EINVAL)
@@ -119,7 +119,18 @@ def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
     return done
 
 
-@syscall(326, "copy_file_range", args="dpdpxx")
+def _has_offsets(file: File) -> bool:
+    """Whether lseek(2) works on it: sendfile's source must be such, be it only a device that ignores its position."""
+    if file.seekable:
+        return True
+    try:
+        file.seek(0, SEEK_CUR)
+    except Errno:
+        return False
+    return True
+
+
+@syscall(326, "copy_file_range", status="Full", args="dpdpxx")
 def copy_file_range(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
     files = current().files
     in_file = files.get(source)
@@ -134,14 +145,15 @@ def copy_file_range(source: i32, source_address: int, target: i32, target_addres
         raise Errno(EINVAL)
     if not in_file.readable or not out_file.writable or out_file.flags & O_APPEND != 0:
         raise Errno(EBADF)
-    if (source_address != 0 and in_offset < 0) or (target_address != 0 and out_offset < 0) or count < 0:
-        raise Errno(EINVAL)
-    count = min(count, MAX_RW_COUNT)
     in_start = in_offset if source_address != 0 else in_file.position
     out_start = out_offset if target_address != 0 else out_file.position
-    if in_start > (1 << 62) or out_start > (1 << 62):
+    if _wraps(in_start, count) or _wraps(out_start, count):
         raise Errno(EOVERFLOW)
-    count = max(0, min(count, in_file.inode.size - in_start))
+    if in_start < 0 or out_start < 0 or count < 0:
+        raise Errno(EINVAL)
+    if out_start == MAX_FILE_SIZE:
+        raise Errno(EFBIG)
+    count = max(0, min(count, MAX_RW_COUNT, in_file.inode.size - in_start, MAX_FILE_SIZE - out_start))
     if in_file.inode is out_file.inode and in_start < out_start + count and out_start < in_start + count:
         raise Errno(EINVAL)
     reading = Cursor(in_file, in_offset if source_address != 0 else -1)
@@ -154,7 +166,12 @@ def copy_file_range(source: i32, source_address: int, target: i32, target_addres
     return done
 
 
-@syscall(275, "splice", args="dpdpxx")
+def _wraps(offset: int, count: int) -> bool:
+    """Whether offset + count leaves 64 bits, both taken as unsigned numbers, as Linux adds them here."""
+    return offset < 0 and count != 0 and (count < 0 or offset + count >= 0)
+
+
+@syscall(275, "splice", status="Full", args="dpdpxx")
 def splice(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
     if flags & ~_SPLICE_FLAGS != 0 or count < 0:
         raise Errno(EINVAL)
@@ -173,7 +190,7 @@ def splice(source: i32, source_address: int, target: i32, target_address: int, c
         raise Errno(ESPIPE)
     in_offset = position_at(source_address) if source_address != 0 else -1
     out_offset = position_at(target_address) if target_address != 0 else -1
-    if out_file.flags & O_APPEND != 0 and not to_pipe:
+    if (out_file.flags & O_APPEND != 0 and not to_pipe) or in_file.inode.is_directory():
         raise Errno(EINVAL)
     if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile) and in_file.pipe is out_file.pipe:
         raise Errno(EINVAL)
@@ -229,3 +246,30 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
     got = reading.peek_into(buffer, len(storage))
     buffer.rewind(got)
     return writing.write(buffer, nonblocking, False)
+
+
+@syscall(278, "vmsplice", status="Full", args="dpdx")
+def vmsplice(descriptor: i32, vector: int, count: int, flags: u32) -> int:
+    """Between a pipe and memory. The pages are copied, not lent: what a program writes to them later is not seen."""
+    if flags & ~_SPLICE_FLAGS != 0:
+        raise Errno(EINVAL)
+    file = current().files.get(descriptor)
+    if not file.readable and not file.writable:
+        raise Errno(EBADF)
+    buffer = user_vector(vector, count)
+    if buffer.remaining == 0:
+        return 0
+    if not isinstance(file, PipeFile):
+        raise Errno(EBADF)
+    nonblocking = flags & _SPLICE_NONBLOCK != 0 or file.flags & O_NONBLOCK != 0
+    file.acquire()
+    try:
+        if file.writable:
+            return finish_transfer(file.pipe.write(buffer, nonblocking, False), buffer)
+        return finish_transfer(file.pipe.read(buffer, nonblocking), buffer)
+    except Errno as error:
+        if error.code == EPIPE:
+            signal_process(current().process, SIGPIPE)
+        raise
+    finally:
+        file.release()

@@ -228,7 +228,7 @@ def _lock_request(file: File, kind: int, whence: int, start: int, length: int, b
     if length > 0:
         if length - 1 > MAX_FILE_SIZE - start:
             raise Errno(EOVERFLOW)
-        end = start + length - 1
+        end = start + (length - 1)
     elif length < 0:
         end = start - 1
         start += length if length > -MAX_FILE_SIZE else -MAX_FILE_SIZE

@@ -18,11 +18,14 @@ from kernel.fs.constants import (
     O_TRUNC,
     O_WRONLY,
     PATH_MAX,
+    RESOLVE_BENEATH,
+    RESOLVE_CACHED,
+    RESOLVE_IN_ROOT,
 )
 from kernel.fs.memfd import create_memfd
 from kernel.fs.open import open_file
 from kernel.ipc.pipe import make_pipe
-from kernel.lang import E2BIG, EAGAIN, EBADF, EINVAL, Errno, i32, u32
+from kernel.lang import E2BIG, EAGAIN, EBADF, EINVAL, ENOTDIR, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.paths import base_for, path_at
 from kernel.syscalls.table import syscall
@@ -31,7 +34,8 @@ from kernel.task import current
 _CLOSE_RANGE_UNSHARE: Final = 2
 _CLOSE_RANGE_CLOEXEC: Final = 4
 _OPEN_HOW_SIZE: Final = 24
-_RESOLVE_CACHED: Final = 32
+_RESOLVE_SCOPED: Final = RESOLVE_BENEATH | RESOLVE_IN_ROOT
+_RESOLVE_FLAGS: Final = 0x3F
 
 _MFD_CLOEXEC: Final = 1
 _MFD_ALLOW_SEALING: Final = 2
@@ -64,7 +68,7 @@ def creat(address: int, mode: i32) -> int:
     return _open_at(AT_FDCWD, address, O_CREAT | O_WRONLY | O_TRUNC, mode)
 
 
-@syscall(437, "openat2", notes="RESOLVE_ flags are refused", args="dspx")
+@syscall(437, "openat2", status="Full", args="dspx")
 def openat2(directory: i32, address: int, how: int, size: int) -> int:
     if size < _OPEN_HOW_SIZE:
         raise Errno(EINVAL)
@@ -80,13 +84,31 @@ def openat2(directory: i32, address: int, how: int, size: int) -> int:
         raise Errno(EINVAL)
     if mode != 0 and flags & (O_CREAT | O_TMPFILE_BIT) == 0:
         raise Errno(EINVAL)
-    if resolve_flags == _RESOLVE_CACHED:
-        raise Errno(EAGAIN)  # "try again without it" is always a right answer
-    if resolve_flags != 0:
+    if resolve_flags & ~_RESOLVE_FLAGS != 0 or resolve_flags & _RESOLVE_SCOPED == _RESOLVE_SCOPED:
         raise Errno(EINVAL)
+    if resolve_flags & RESOLVE_CACHED != 0 and flags & (O_CREAT | O_TRUNC | O_TMPFILE_BIT) != 0:
+        raise Errno(EAGAIN)
     if flags & O_PATH != 0 and flags & (O_CREAT | O_TRUNC | O_WRONLY | O_RDWR) != 0:
         raise Errno(EINVAL)
-    return _open_at(directory, address, flags, mode)
+    if resolve_flags == 0:
+        return _open_at(directory, address, flags, mode)
+    return _open_restricted(directory, address, flags, mode, resolve_flags)
+
+
+def _open_restricted(directory: int, address: int, flags: int, mode: int, restrictions: int) -> int:
+    task = current()
+    name = path_at(address)
+    task.files.lowest_free(0)
+    base = task.fs.working if directory == AT_FDCWD else task.files.get_any(directory).path
+    if not base.inode().is_directory():
+        raise Errno(ENOTDIR)
+    root = base if restrictions & _RESOLVE_SCOPED != 0 else task.fs.root
+    context = task.fs.restricted(root, base, restrictions)
+    try:
+        file = open_file(context, None, name, flags | O_LARGEFILE, mode)
+    finally:
+        context.release()
+    return task.files.install(file, flags & O_CLOEXEC != 0)
 
 
 @syscall(3, "close", status="Full", args="d")

@@ -3,8 +3,10 @@
 A description is held across the operation, because another thread may close the descriptor while this one sleeps.
 """
 
+from typing import Final
+
 from kernel.fs.constants import IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, S_ISGID, S_ISUID
-from kernel.fs.file import File, clear_set_id_bits
+from kernel.fs.file import File, InodeFile, clear_set_id_bits
 from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPIPE, ESPIPE, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
@@ -14,6 +16,14 @@ from kernel.task import current
 from kernel.task.limits import RLIMIT_FSIZE
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGPIPE, SIGXFSZ
+
+# Flags of preadv2(2) and pwritev2(2).
+RWF_HIPRI: Final = 1
+RWF_DSYNC: Final = 2
+RWF_SYNC: Final = 4
+RWF_NOWAIT: Final = 8
+RWF_APPEND: Final = 16
+RWF_NOAPPEND: Final = 32
 
 
 def user_range(address: int, length: int) -> UserBuffer:
@@ -179,22 +189,77 @@ def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
     return pwrite_file(file, user_vector(vector, count), offset)
 
 
-@syscall(327, "preadv2", notes="No RWF_ flags", args="dpdxxx")
+@syscall(327, "preadv2", status="Full", args="dpdxxx")
 def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
-    if flags != 0:
-        raise Errno(EOPNOTSUPP)
-    if offset == -1:
-        return readv(descriptor, vector, count)
-    return preadv(descriptor, vector, count, offset)
+    if offset < -1:
+        raise Errno(EINVAL)
+    file = readable_file(descriptor)
+    buffer = user_vector(vector, count)
+    _check_flags(flags)
+    if flags & RWF_NOWAIT == 0:
+        return read_file(file, buffer) if offset == -1 else pread_file(file, buffer, offset)
+    file.acquire()
+    try:
+        if offset != -1 and not file.seekable:
+            raise Errno(ESPIPE)
+        return finish_transfer(file.read_at_once(buffer), buffer)
+    finally:
+        file.release()
 
 
-@syscall(328, "pwritev2", notes="No RWF_ flags", args="dpdxxx")
+@syscall(328, "pwritev2", status="Full", args="dpdxxx")
 def pwritev2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
-    if flags != 0:
+    if offset < -1:
+        raise Errno(EINVAL)
+    file = writable_file(descriptor)
+    buffer = user_vector(vector, count)
+    _check_flags(flags)
+    if flags & RWF_APPEND != 0 and flags & RWF_NOAPPEND != 0:
+        raise Errno(EINVAL)
+    if offset != -1 and not file.seekable:
+        raise Errno(ESPIPE)
+    if flags & RWF_NOWAIT != 0:
+        return _write_at_once(file, buffer)
+    if isinstance(file, InodeFile) and flags & (RWF_APPEND | RWF_NOAPPEND) != 0:
+        done = _write_by_flags(file, buffer, offset, flags)
+    elif offset == -1:
+        done = write_file(file, buffer)
+    else:
+        done = pwrite_file(file, buffer, offset)
+    if flags & (RWF_DSYNC | RWF_SYNC) != 0 and done > 0 and file.inode.is_regular():
+        file.fsync()
+    return done
+
+
+def _check_flags(flags: int) -> None:
+    if flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND) != 0:
         raise Errno(EOPNOTSUPP)
-    if offset == -1:
-        return writev(descriptor, vector, count)
-    return pwritev(descriptor, vector, count, offset)
+
+
+def _write_at_once(file: File, buffer: Buffer) -> int:
+    file.acquire()
+    try:
+        return finish_transfer(file.write_at_once(buffer), buffer)
+    except Errno as error:
+        if error.code == EPIPE and file.breaks_with_signal():
+            signal_process(current().process, SIGPIPE)
+        raise
+    finally:
+        file.release()
+
+
+def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) -> int:
+    """Write at the end, or at a position in spite of O_APPEND; the position moves if no offset was given."""
+    file.acquire()
+    try:
+        start = file.inode.size if flags & RWF_APPEND != 0 else offset if offset != -1 else file.position
+        prepare_write(file, buffer, start)
+        done = finish_transfer(file.write_at(buffer, start), buffer)
+        if offset == -1:
+            file.position = start + done
+        return done
+    finally:
+        file.release()
 
 
 @syscall(8, "lseek", status="Full", args="dxd")
