@@ -10,7 +10,17 @@ Source: unix(7), POSIX sockets. The order of checks is Linux's.
 
 from typing import Final
 
-from kernel.fs.constants import FIONREAD, MAY_WRITE, POLLERR, POLLHUP, POLLRDHUP, READABLE, S_IFSOCK, WRITABLE
+from kernel.fs.constants import (
+    FIONREAD,
+    MAY_WRITE,
+    POLLERR,
+    POLLHUP,
+    POLLRDHUP,
+    POLLWRBAND,
+    READABLE,
+    S_IFSOCK,
+    WRITABLE,
+)
 from kernel.fs.inode import Inode
 from kernel.fs.names import make_node, unlink
 from kernel.fs.path import FsContext, Path
@@ -330,12 +340,12 @@ class UnixSocket(CollectableSocket):
             state |= POLLHUP
         if self.ended & RECEIVING != 0:
             state |= POLLRDHUP | READABLE
-        if self.queue or self.waiting:
+        if len(self.queue) > 0 or len(self.waiting) > 0:
             state |= READABLE
         if self.kind != SOCK_DGRAM and self.state == UNCONNECTED:
             state |= POLLHUP
-        if self.has_room() and self.can_reach_peer(waiter):
-            state |= WRITABLE
+        if self.state != LISTENING and self.has_room() and self.can_reach_peer(waiter):
+            state |= WRITABLE | POLLWRBAND
         return state
 
     def can_reach_peer(self, waiter: PollWaiter | None) -> bool:
