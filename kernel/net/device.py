@@ -9,7 +9,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import ENETDOWN, Errno, final
+from kernel.lang import ENETDOWN, Errno, final, noraise
 from kernel.net.packet import Packet
 
 # Interface flags (netdevice(7)).
@@ -34,6 +34,14 @@ ARPHRD_LOOPBACK: Final = 772
 DEVICE_LIMIT: Final = 256
 
 
+@final
+class LinkGroup:
+    """A group address of the link: how many groups of IP want it."""
+
+    def __init__(self) -> None:
+        self.users: int = 0
+
+
 class NetworkDevice:
     """Base of all interfaces."""
 
@@ -47,7 +55,7 @@ class NetworkDevice:
         self.flags: int = 0  # IFF_*
         self.offload: int = 0  # OFFLOAD_*
         self.queue_length: int = 1000
-        self.multicast: dict[bytes, int] = {}  # link addresses that are received, and how often each was asked for
+        self.multicast: dict[bytes, LinkGroup] = {}  # link addresses of groups that are received
         self.has_carrier: bool = True
         self.received_packets: int = 0
         self.received_bytes: int = 0
@@ -68,6 +76,7 @@ class NetworkDevice:
     def set_down(self) -> None:
         """The interface goes down: nothing is received from now on."""
 
+    @noraise
     def multicast_changed(self) -> None:
         """`multicast` or the flags IFF_PROMISC, IFF_ALLMULTI changed: the driver may set its filter."""
 

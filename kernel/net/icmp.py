@@ -63,7 +63,7 @@ REASSEMBLY_EXCEEDED: Final = 1
 
 _QUOTED: Final = 576  # the whole error message is no longer (RFC 1812, section 4.3.2.3)
 
-# What the codes of "destination unreachable" mean for a socket (ip(7), Linux's icmp(7)); those with a 1 end a connection.
+# What the codes of "destination unreachable" mean for a socket (ip(7)); those with a 1 end a connection.
 _ERRNO: Final[list[int]] = [
     ENETUNREACH,
     EHOSTUNREACH,
@@ -117,6 +117,8 @@ class Icmp(Transport):
     """What IPv4 hands its datagrams to."""
 
     def receive(self, packet: Packet) -> bool:
+        if len(packet.source) != 4:
+            return False
         ICMP4.in_messages += 1
         if len(packet) < HEADER:
             ICMP4.in_errors += 1

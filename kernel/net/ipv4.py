@@ -91,8 +91,10 @@ def send(
     tos: int = 0,
     dont_fragment: bool = False,
     options: bytes = b"",
+    loops: bool = False,
 ) -> None:
     """Send a packet that starts with its transport header to `hop.destination`. `options` is padded to 4 bytes.
+    `loops`: what goes to a group or broadcast is received by this host as well.
 
     EMSGSIZE for one that is larger than the path's MTU and may not be fragmented, or larger than 65535 bytes;
     MemoryError.
@@ -128,6 +130,8 @@ def send(
             hop.transmit(packet)
             return
     header.store_be16(10, checksum(header))
+    if loops and (hop.kind == MULTICAST or hop.kind == BROADCAST):
+        _loop_back(packet, hop)
     transmit(packet, hop, dont_fragment)
 
 
@@ -153,15 +157,15 @@ def _count_group(hop: NextHop) -> None:
         IP4.out_broadcast += 1
 
 
-def loop_back(packet: Packet, hop: NextHop) -> None:
+def _loop_back(packet: Packet, hop: NextHop) -> None:
     """Deliver a copy of a datagram for a group or broadcast, complete with its header, to this host as well."""
     if hop.device is LOOPBACK:
         return
     copy = packet.copy()
     if copy.checksum == CHECKSUM_PARTIAL:
         copy.checksum = CHECKSUM_VERIFIED
-    LOOPBACK.transmit(copy)
-    copy.device = hop.device
+    if LOOPBACK.transmit(copy):
+        copy.device = hop.device
 
 
 def _fragment(packet: Packet, hop: NextHop) -> None:

@@ -7,9 +7,9 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import ENOBUFS, Errno, final
+from kernel.lang import ENOBUFS, Errno, final, noraise
 from kernel.net.addresses import ALL_HOSTS4, ALL_NODES6, multicast_link_address
-from kernel.net.device import ARPHRD_ETHER, NetworkDevice
+from kernel.net.device import ARPHRD_ETHER, LinkGroup, NetworkDevice
 
 _LIMIT: Final = 4096
 
@@ -21,6 +21,8 @@ class Membership:
     def __init__(self, device: NetworkDevice, group: bytes) -> None:
         self.device: NetworkDevice = device
         self.group: bytes = group
+        self.key: bytes = _key(device, group)
+        self.link_address: bytes = multicast_link_address(group)
         self.users: int = 0
         self.reports_left: int = 0
         self.report_at_ns: int = 0
@@ -33,6 +35,7 @@ class GroupProtocol:
     def joined(self, membership: Membership) -> None:
         """The host has just begun to listen. May raise MemoryError: then nothing is reported yet."""
 
+    @noraise
     def left(self, membership: Membership) -> None:
         """The host no longer listens."""
 
@@ -61,44 +64,52 @@ def is_member(device: NetworkDevice, group: bytes) -> bool:
     return _key(device, group) in MEMBERSHIPS.by_key
 
 
-def join(device: NetworkDevice, group: bytes) -> None:
-    """Begin to listen, or count one more who does. ENOBUFS for too many groups."""
+def join(device: NetworkDevice, group: bytes) -> Membership:
+    """Begin to listen, or count one more who does. ENOBUFS for too many groups, MemoryError."""
     found = MEMBERSHIPS.by_key.get(_key(device, group))
     if found is None:
         if len(MEMBERSHIPS.by_key) >= _LIMIT:
             raise Errno(ENOBUFS)
         found = Membership(device, group)
-        MEMBERSHIPS.by_key[_key(device, group)] = found
-        _filter(device, group, 1)
+        if device.kind == ARPHRD_ETHER:
+            _listen(device, found.link_address)
+        MEMBERSHIPS.by_key[found.key] = found
         protocol = MEMBERSHIPS.igmp if len(group) == 4 else MEMBERSHIPS.mld
         protocol.joined(found)
     found.users += 1
+    return found
 
 
-def leave(device: NetworkDevice, group: bytes) -> None:
-    """One who listened stops."""
-    found = MEMBERSHIPS.by_key.get(_key(device, group))
-    if found is None:
-        return
-    found.users -= 1
-    if found.users > 0:
-        return
-    del MEMBERSHIPS.by_key[_key(device, group)]
-    _filter(device, group, -1)
-    protocol = MEMBERSHIPS.igmp if len(group) == 4 else MEMBERSHIPS.mld
-    protocol.left(found)
+def find_membership(device: NetworkDevice, group: bytes) -> Membership | None:
+    """The group on the device, if the host listens to it there."""
+    return MEMBERSHIPS.by_key.get(_key(device, group))
 
 
-def _filter(device: NetworkDevice, group: bytes, change: int) -> None:
-    if device.kind != ARPHRD_ETHER:
-        return
-    address = multicast_link_address(group)
-    users = device.multicast.get(address, 0) + change
-    if users > 0:
-        device.multicast[address] = users
-    else:
-        device.multicast.pop(address)
+def _listen(device: NetworkDevice, address: bytes) -> None:
+    filter_ = device.multicast.get(address)
+    if filter_ is None:
+        filter_ = LinkGroup()
+        device.multicast[address] = filter_
+    filter_.users += 1
     device.multicast_changed()
+
+
+@noraise
+def leave(membership: Membership) -> None:
+    """One who listened stops."""
+    membership.users -= 1
+    if membership.users > 0:
+        return
+    MEMBERSHIPS.by_key.pop(membership.key)
+    device = membership.device
+    filter_ = device.multicast.get(membership.link_address)
+    if filter_ is not None:
+        filter_.users -= 1
+        if filter_.users == 0:
+            device.multicast.pop(membership.link_address)
+            device.multicast_changed()
+    protocol = MEMBERSHIPS.igmp if len(membership.group) == 4 else MEMBERSHIPS.mld
+    protocol.left(membership)
 
 
 def list_memberships(device: NetworkDevice, size: int) -> list[Membership]:

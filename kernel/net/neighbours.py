@@ -1,10 +1,11 @@
-"""The neighbour cache: which link address an IP address on the link has, and whether it answers (RFC 4861, section 7.3).
+"""The neighbour cache: which link address an IP address on the link has, and whether it answers.
 
 ARP and neighbour discovery share it. An entry goes INCOMPLETE → REACHABLE → STALE → DELAY → PROBE; packets for an entry
 that is being resolved wait in it, a bounded number of them. How to ask is the business of a `Resolver`.
 
 Invariants: an entry in the table has a `link_address` unless it is INCOMPLETE or FAILED; the table is bounded.
 Context: thread context; nothing sleeps.
+Source: RFC 4861, section 7.3.
 """
 
 from typing import Final

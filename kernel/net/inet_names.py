@@ -1,0 +1,98 @@
+"""Numbers of options of levels IPPROTO_IP and IPPROTO_IPV6, and of their structures (ip(7), ipv6(7))."""
+
+from typing import Final
+
+SOL_IP: Final = 0
+SOL_IPV6: Final = 41
+SOL_ICMPV6: Final = 58
+SOL_RAW: Final = 255
+SOL_UDP: Final = 17
+
+IP_TOS: Final = 1
+IP_TTL: Final = 2
+IP_HDRINCL: Final = 3
+IP_OPTIONS: Final = 4
+IP_RECVOPTS: Final = 6
+IP_RETOPTS: Final = 7
+IP_PKTINFO: Final = 8
+IP_MTU_DISCOVER: Final = 10
+IP_RECVERR: Final = 11
+IP_RECVTTL: Final = 12
+IP_RECVTOS: Final = 13
+IP_MTU: Final = 14
+IP_FREEBIND: Final = 15
+IP_TRANSPARENT: Final = 19
+IP_RECVORIGDSTADDR: Final = 20
+IP_MINTTL: Final = 21
+IP_BIND_ADDRESS_NO_PORT: Final = 24
+IP_MULTICAST_IF: Final = 32
+IP_MULTICAST_TTL: Final = 33
+IP_MULTICAST_LOOP: Final = 34
+IP_ADD_MEMBERSHIP: Final = 35
+IP_DROP_MEMBERSHIP: Final = 36
+MCAST_JOIN_GROUP: Final = 42
+MCAST_LEAVE_GROUP: Final = 45
+IP_MULTICAST_ALL: Final = 49
+IP_UNICAST_IF: Final = 50
+
+IPV6_CHECKSUM: Final = 7
+IPV6_UNICAST_HOPS: Final = 16
+IPV6_MULTICAST_IF: Final = 17
+IPV6_MULTICAST_HOPS: Final = 18
+IPV6_MULTICAST_LOOP: Final = 19
+IPV6_ADD_MEMBERSHIP: Final = 20
+IPV6_DROP_MEMBERSHIP: Final = 21
+IPV6_MTU_DISCOVER: Final = 23
+IPV6_MTU: Final = 24
+IPV6_RECVERR: Final = 25
+IPV6_V6ONLY: Final = 26
+IPV6_MULTICAST_ALL: Final = 29
+IPV6_HDRINCL: Final = 36
+IPV6_RECVPKTINFO: Final = 49
+IPV6_PKTINFO: Final = 50
+IPV6_RECVHOPLIMIT: Final = 51
+IPV6_HOPLIMIT: Final = 52
+IPV6_DONTFRAG: Final = 62
+IPV6_RECVTCLASS: Final = 66
+IPV6_TCLASS: Final = 67
+IPV6_MINHOPCOUNT: Final = 73
+IPV6_RECVORIGDSTADDR: Final = 74
+IPV6_TRANSPARENT: Final = 75
+IPV6_UNICAST_IF: Final = 76
+IPV6_FREEBIND: Final = 78
+
+ICMP_FILTER: Final = 1  # level SOL_RAW
+ICMPV6_FILTER: Final = 1  # level SOL_ICMPV6
+
+# IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
+PMTU_DONT: Final = 0
+PMTU_WANT: Final = 1
+PMTU_DO: Final = 2
+PMTU_PROBE: Final = 3
+PMTU_INTERFACE: Final = 4
+PMTU_OMIT: Final = 5
+
+# Options that are on or off: bits of InternetOptions.switches.
+ON_PKTINFO4: Final = 1 << 0
+ON_RECVTTL: Final = 1 << 1
+ON_RECVTOS: Final = 1 << 2
+ON_RECVERR4: Final = 1 << 3
+ON_HDRINCL: Final = 1 << 4
+ON_FREEBIND: Final = 1 << 5
+ON_TRANSPARENT: Final = 1 << 6
+ON_ORIGDST4: Final = 1 << 7
+ON_NO_PORT: Final = 1 << 8
+ON_MULTICAST_LOOP4: Final = 1 << 9
+ON_MULTICAST_ALL4: Final = 1 << 10
+ON_RECVOPTS: Final = 1 << 11
+ON_RETOPTS: Final = 1 << 12
+ON_V6ONLY: Final = 1 << 16
+ON_PKTINFO6: Final = 1 << 17
+ON_RECVHOPLIMIT: Final = 1 << 18
+ON_RECVTCLASS: Final = 1 << 19
+ON_RECVERR6: Final = 1 << 20
+ON_MULTICAST_LOOP6: Final = 1 << 21
+ON_MULTICAST_ALL6: Final = 1 << 22
+ON_DONTFRAG: Final = 1 << 23
+ON_ORIGDST6: Final = 1 << 24
+ON_HDRINCL6: Final = 1 << 25

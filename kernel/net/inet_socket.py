@@ -1,0 +1,391 @@
+"""What all Internet sockets have in common: local and remote address, binding, options of levels IP and IPv6.
+
+Addresses inside are 4 or 16 bytes: an AF_INET6 socket that speaks IPv4 has 4-byte addresses here, and mapped ones in
+what programs see.
+
+Context: system calls, thread context.
+Source: ip(7), ipv6(7), bind(2), RFC 3493.
+"""
+
+from typing import Final
+
+from kernel.lang import (
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EINVAL,
+    ENODEV,
+    ENOPROTOOPT,
+    ENOTCONN,
+    EPERM,
+    Errno,
+)
+from kernel.lib.credentials import Credentials
+from kernel.net import group_options, inet_names
+from kernel.net.addresses import (
+    ANY4,
+    ANY6,
+    LIMITED_BROADCAST,
+    is_link_local,
+    is_mapped,
+    is_multicast,
+    is_unspecified,
+    mapped,
+    owner_of,
+    unmapped,
+)
+from kernel.net.device import NetworkDevice, device_by_index
+from kernel.net.inet import (
+    Binding,
+    PortTable,
+    check_port_right,
+    decode_inet,
+    decode_inet6,
+    encode_inet,
+    encode_inet6,
+    family_of,
+)
+from kernel.net.inet_names import ON_FREEBIND, ON_TRANSPARENT, ON_V6ONLY, SOL_IP, SOL_IPV6
+from kernel.net.inet_options import (
+    InternetOptions,
+    get_ip_option,
+    get_ipv6_option,
+    int_bytes,
+    set_ip_option,
+    set_ipv6_option,
+)
+from kernel.net.membership import Membership
+from kernel.net.option_names import SO_BINDTODEVICE, SO_REUSEADDR, SO_REUSEPORT
+from kernel.net.output import NextHop, resolve
+from kernel.net.routes import BROADCAST, LOCAL, find_route
+from kernel.net.socket import (
+    AF_INET,
+    AF_INET6,
+    SOCK_STREAM,
+    SWITCH_REUSE_ADDRESS,
+    SWITCH_REUSE_PORT,
+    Socket,
+)
+from kernel.net.sysctl import IP4_SETTINGS
+from kernel.task import current
+
+
+class Destination:
+    """Where a datagram goes: what a struct sockaddr said."""
+
+    def __init__(self, address: bytes, port: int, scope: int) -> None:
+        self.address: bytes = address  # 4 or 16 bytes; a mapped address comes as 4
+        self.port: int = port
+        self.scope: int = scope  # IPv6: the interface of a link-local address, or 0
+        self.flow: int = 0
+
+
+class InetSocket(Socket):
+    """Base of TCP, UDP, raw and ping sockets."""
+
+    def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials) -> None:
+        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid)
+        self.binding: Binding = Binding()
+        self.binding.uid = credentials.fsuid
+        self.is_privileged: bool = credentials.capable()
+        self.local: bytes = b""  # the address that it is bound to; empty: any
+        self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
+        self.remote: bytes = b""  # the peer that it is connected to; empty: none
+        self.remote_port: int = 0
+        self.scope: int = 0  # IPv6: the interface of link-local addresses
+        self.remote_flow: int = 0
+        self.hop: NextHop | None = None
+        self.options: InternetOptions = InternetOptions()
+        self.groups: list[Membership] = []
+        if family == AF_INET6:
+            self._update_versions(ANY6)
+
+    def port_table(self) -> PortTable | None:
+        """The ports that this kind of socket is bound in; None for kinds without ports."""
+        return None
+
+    def is_ip6_only(self) -> bool:
+        return self.options.is_on(ON_V6ONLY)
+
+    # ---- Addresses ------------------------------------------------------------------------------------------------
+
+    def bind(self, address: bytes) -> None:
+        """bind(2). EINVAL, EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EADDRINUSE."""
+        if self.family == AF_INET:
+            self._bind4(address)
+        else:
+            self._bind6(address)
+
+    def _bind4(self, address: bytes) -> None:
+        if len(address) < 16:
+            raise Errno(EINVAL)
+        if family_of(address) == 0 and address[4:8] == ANY4:
+            local = ANY4
+            port = address[2] << 8 | address[3]
+        else:
+            local, port = decode_inet(address)
+        self._check_local4(local)
+        if self.port_table() is not None:
+            check_port_right(port, current().credentials.capable())
+        if self._is_bound():
+            raise Errno(EINVAL)
+        self._take(local, port)
+
+    def _check_local4(self, local: bytes) -> None:
+        """EADDRNOTAVAIL unless the address is ours, any, a group or a broadcast."""
+        if local == ANY4 or is_multicast(local) or local == LIMITED_BROADCAST or self._may_bind_foreign():
+            return
+        route = find_route(local)
+        if route is None or (route.kind != LOCAL and route.kind != BROADCAST):
+            raise Errno(EADDRNOTAVAIL)
+
+    def _may_bind_foreign(self) -> bool:
+        return IP4_SETTINGS.ip_nonlocal_bind != 0 or self.options.is_on(ON_FREEBIND | ON_TRANSPARENT)
+
+    def _bind6(self, address: bytes) -> None:
+        local, port, _flow, scope = decode_inet6(address)
+        if is_multicast(local) and self.kind == SOCK_STREAM:
+            raise Errno(EINVAL)
+        if self.port_table() is not None:
+            check_port_right(port, current().credentials.capable())
+        if self._is_bound():
+            raise Errno(EINVAL)
+        if is_mapped(local):
+            if self.is_ip6_only():
+                raise Errno(EINVAL)
+            self._check_local4(unmapped(local))
+        elif local != ANY6:
+            self._check_local6(local, scope)
+        self._take(local, port)
+
+    def _check_local6(self, local: bytes, scope: int) -> None:
+        index = self.bound_device
+        if is_link_local(local):
+            if scope != 0:
+                index = scope
+            if index == 0:
+                raise Errno(EINVAL)
+            if device_by_index(index) is None:
+                raise Errno(ENODEV)
+            self.scope = index
+        if is_multicast(local) or self._may_bind_foreign():
+            return
+        entry = owner_of(local)
+        if entry is None or (index != 0 and entry.device.index != index and is_link_local(local)):
+            raise Errno(EADDRNOTAVAIL)
+
+    def _is_bound(self) -> bool:
+        return self.binding.port != 0 or len(self.remote) != 0
+
+    def _update_versions(self, local: bytes) -> None:
+        self.binding.set_address(self.family, local, self.is_ip6_only())
+
+    def _take(self, local: bytes, port: int) -> None:
+        """Take a checked address and a port. EADDRINUSE."""
+        self._update_versions(local)
+        self._copy_switches()
+        table = self.port_table()
+        if table is not None:
+            try:
+                table.bind(self.binding, port)
+            except Errno:
+                self._update_versions(ANY4 if self.family == AF_INET else ANY6)
+                raise
+            self.binding.is_explicit = port != 0
+        plain = unmapped(local)
+        self.local = b"" if is_unspecified(plain) else plain
+        self.is_address_fixed = len(self.local) != 0
+        self.bound()
+
+    def bound(self) -> None:
+        """The socket has got its local port. A protocol enters it in its tables."""
+
+    def _copy_switches(self) -> None:
+        binding = self.binding
+        binding.reuse_address = self.is_on(SWITCH_REUSE_ADDRESS)
+        binding.reuse_port = self.is_on(SWITCH_REUSE_PORT)
+        binding.device_index = self.bound_device
+
+    def bind_automatically(self) -> None:
+        """Take a free port, if the socket has none yet. EAGAIN, EADDRINUSE when there is none."""
+        table = self.port_table()
+        if table is not None and self.binding.port == 0:
+            self._copy_switches()
+            table.bind(self.binding, 0)
+            self.bound()
+
+    def unbind(self) -> None:
+        """Give the port back."""
+        table = self.port_table()
+        if table is not None:
+            table.remove(self.binding)
+
+    def option_changed(self, name: int) -> None:
+        if name == SO_REUSEADDR or name == SO_REUSEPORT or name == SO_BINDTODEVICE:
+            self._copy_switches()
+            self.hop = None
+
+    def destination_of(self, address: bytes) -> Destination:
+        """What a struct sockaddr means to this socket. EINVAL, EAFNOSUPPORT; ENETUNREACH is for who sends."""
+        if self.family == AF_INET:
+            plain, port = decode_inet(address)
+            return Destination(plain, port, 0)
+        if family_of(address) == AF_INET:
+            plain, port = decode_inet(address)
+            return Destination(plain, port, 0)
+        full, port, flow, scope = decode_inet6(address)
+        destination = Destination(unmapped(full), port, scope if is_link_local(full) else 0)
+        destination.flow = flow
+        return destination
+
+    def local_address(self) -> bytes:
+        """getsockname(2)."""
+        local = self.local
+        if self.family == AF_INET:
+            return encode_inet(local if len(local) == 4 else ANY4, self.binding.port)
+        return self.encode6(local, self.binding.port)
+
+    def encode6(self, address: bytes, port: int) -> bytes:
+        """A struct sockaddr_in6 as this socket's programs see an address, which may be an IPv4 one or empty."""
+        if len(address) == 0:
+            return encode_inet6(ANY6, port)
+        scope = self.scope if len(address) == 16 and is_link_local(address) else 0
+        return encode_inet6(mapped(address), port, 0, scope)
+
+    def encode(self, address: bytes, port: int) -> bytes:
+        """A struct sockaddr of the socket's family."""
+        if self.family == AF_INET:
+            return encode_inet(address if len(address) == 4 else ANY4, port)
+        return self.encode6(address, port)
+
+    def peer_address(self) -> bytes:
+        """getpeername(2). ENOTCONN."""
+        if len(self.remote) == 0:
+            raise Errno(ENOTCONN)
+        return self.encode(self.remote, self.remote_port)
+
+    def route_to(self, address: bytes, source: bytes, device_index: int) -> NextHop:
+        """The way to an address, for this socket: its device, and its source where it has one."""
+        index = device_index
+        if index == 0:
+            index = self.bound_device
+        return resolve(address, source, index)
+
+    # ---- Options --------------------------------------------------------------------------------------------------
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level == SOL_IP:
+            if name == inet_names.IP_MTU:
+                return int_bytes(self._path_mtu())
+            return get_ip_option(self.options, name, limit)
+        if level == SOL_IPV6 and self.family == AF_INET6:
+            if name == inet_names.IPV6_MTU:
+                return int_bytes(self._path_mtu())
+            return get_ipv6_option(self.options, name)
+        raise Errno(ENOPROTOOPT)
+
+    def _path_mtu(self) -> int:
+        if len(self.remote) == 0:
+            raise Errno(ENOTCONN)
+        hop = self.hop
+        if hop is None or not hop.is_current():
+            hop = self.route_to(self.remote, self.local, self.scope)
+            self.hop = hop
+        return hop.mtu
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        privileged = current().credentials.capable()
+        if level == SOL_IP:
+            if name == inet_names.IP_TRANSPARENT and not privileged:
+                raise Errno(EPERM)
+            self._set_ip(name, value, privileged)
+        elif level == SOL_IPV6 and self.family == AF_INET6:
+            self._set_ipv6(name, value, privileged)
+        else:
+            raise Errno(ENOPROTOOPT)
+        self.hop = None
+
+    def _set_ip(self, name: int, value: bytes, is_privileged: bool) -> None:
+        device: NetworkDevice | None
+        match name:
+            case inet_names.IP_ADD_MEMBERSHIP | inet_names.IP_DROP_MEMBERSHIP:
+                self._refuse_stream()
+                group, device = group_options.request4(value)
+                self._change_group(group, device, name == inet_names.IP_ADD_MEMBERSHIP)
+            case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
+                self._refuse_stream()
+                group, device = group_options.group_request(value, 4)
+                self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
+            case inet_names.IP_MULTICAST_IF:
+                self._refuse_stream_as(EINVAL)
+                group_options.set_multicast_interface4(self.options, value, self.bound_device)
+            case inet_names.IP_MULTICAST_TTL:
+                self._refuse_stream_as(EINVAL)
+                set_ip_option(self.options, name, value, is_privileged)
+            case _:
+                set_ip_option(self.options, name, value, is_privileged)
+
+    def _set_ipv6(self, name: int, value: bytes, is_privileged: bool) -> None:
+        device: NetworkDevice | None
+        match name:
+            case inet_names.IPV6_ADD_MEMBERSHIP | inet_names.IPV6_DROP_MEMBERSHIP:
+                self._refuse_stream()
+                group, device = group_options.request6(value)
+                self._change_group(group, device, name == inet_names.IPV6_ADD_MEMBERSHIP)
+            case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
+                self._refuse_stream()
+                group, device = group_options.group_request(value, 16)
+                self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
+            case inet_names.IPV6_MULTICAST_IF:
+                self._refuse_stream()
+                group_options.set_multicast_interface6(self.options, value, self.bound_device)
+            case inet_names.IPV6_MULTICAST_HOPS:
+                self._refuse_stream()
+                set_ipv6_option(self.options, name, value, is_privileged)
+            case inet_names.IPV6_V6ONLY:
+                if len(value) < 4 or self.binding.port != 0:
+                    raise Errno(EINVAL)
+                set_ipv6_option(self.options, name, value, is_privileged)
+                self._update_versions(ANY6)
+            case _:
+                set_ipv6_option(self.options, name, value, is_privileged)
+
+    def _refuse_stream(self) -> None:
+        self._refuse_stream_as(ENOPROTOOPT)
+
+    def _refuse_stream_as(self, code: int) -> None:
+        if self.kind == SOCK_STREAM:
+            raise Errno(code)
+
+    def _change_group(self, group: bytes, device: NetworkDevice | None, is_joining: bool) -> None:
+        if is_joining:
+            if device is None:
+                raise Errno(ENODEV)
+            group_options.join_group(self.groups, group, device)
+        else:
+            group_options.leave_group(self.groups, group, 0 if device is None else device.index)
+
+    def close(self) -> None:
+        group_options.leave_all(self.groups)
+        self.unbind()
+        self.hop = None
+
+
+def check_family_length(address: bytes, family: int) -> None:
+    """For connect(2): EINVAL without a family or with a short address, EAFNOSUPPORT for another family."""
+    found = family_of(address)
+    if family == AF_INET:
+        if len(address) < 16:
+            raise Errno(EINVAL)
+        if found != AF_INET:
+            raise Errno(EAFNOSUPPORT)
+    elif found == AF_INET:
+        if len(address) < 16:
+            raise Errno(EINVAL)
+    else:
+        if len(address) < 24:
+            raise Errno(EINVAL)
+        if found != AF_INET6:
+            raise Errno(EAFNOSUPPORT)
+
+
+MOST_DATAGRAM: Final = 65535

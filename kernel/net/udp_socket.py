@@ -1,0 +1,204 @@
+"""UDP sockets (udp(7)).
+
+Context: system calls.
+"""
+
+from typing import Final
+
+from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, Errno, final, span_of
+from kernel.lib.credentials import Credentials
+from kernel.net import inet_names, link, udp
+from kernel.net.addresses import is_multicast
+from kernel.net.datagram import DatagramSocket, QueuedError
+from kernel.net.datagram_send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
+from kernel.net.inet import UDP_PORTS, PortTable, family_of
+from kernel.net.inet_options import int_bytes, int_of
+from kernel.net.inet_socket import check_family_length
+from kernel.net.output import NextHop
+from kernel.net.packet import Packet
+from kernel.net.routes import BROADCAST, MULTICAST
+from kernel.net.socket import MSG_MORE, SOCK_DGRAM, SWITCH_NO_CHECK, Message
+from kernel.net.transport import ORIGIN_LOCAL, PROTOCOL_UDP, NetworkError
+
+_LARGEST: Final = 65535
+_UDP_CORK: Final = 1
+
+
+@final
+class UdpSocket(DatagramSocket):
+    """A socket of type SOCK_DGRAM of AF_INET or AF_INET6."""
+
+    def __init__(self, family: int, credentials: Credentials) -> None:
+        super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials)
+        self.is_corked: bool = False  # UDP_CORK
+        self.corked: bytearray | None = None  # what MSG_MORE has gathered
+        self.corked_plan: SendPlan | None = None
+
+    def port_table(self) -> PortTable:
+        return UDP_PORTS
+
+    def bound(self) -> None:
+        udp.SOCKETS.insert(self, self.binding.port)
+
+    def unbind(self) -> None:
+        udp.SOCKETS.remove(self, self.binding.port)
+        super().unbind()
+
+    def connect(self, address: bytes) -> None:
+        """connect(2): no packet is sent. EINVAL, EAFNOSUPPORT, ENETUNREACH, EACCES."""
+        if family_of(address) == 0:
+            disconnect_datagram(self)
+            if not self.binding.is_explicit:
+                self.unbind()
+            return
+        check_family_length(address, self.family)
+        self.bind_automatically()
+        connect_datagram(self, address, True)
+
+    def source_port(self, packet: Packet) -> int:
+        return packet.storage[packet.transport_start] << 8 | packet.storage[packet.transport_start + 1]
+
+    def destination_port(self, packet: Packet) -> int:
+        return packet.storage[packet.transport_start + 2] << 8 | packet.storage[packet.transport_start + 3]
+
+    def accepts(self, packet: Packet) -> bool:
+        """Whether a datagram that fits the socket's addresses passes its other conditions."""
+        if len(packet.destination) == 4:
+            if packet.hop_limit < self.options.min_ttl and not packet.from_ourselves:
+                return False
+        elif packet.hop_limit < self.options.min_hops:
+            return False
+        if not is_multicast(packet.destination):
+            return True
+        for joined in self.groups:
+            if joined.group == packet.destination and joined.device is packet.device:
+                return True
+        is_ip4 = len(packet.destination) == 4
+        return self.options.is_on(inet_names.ON_MULTICAST_ALL4 if is_ip4 else inet_names.ON_MULTICAST_ALL6)
+
+    def send(self, message: Message) -> int:
+        length = message.buffer.remaining
+        if length > _LARGEST:
+            raise Errno(EMSGSIZE)
+        if self.corked is not None:
+            return self._gather(message)
+        plan = plan_datagram(self, message)
+        if plan.port == 0:
+            raise Errno(EINVAL)
+        self.bind_automatically()
+        if self.is_corked or message.flags & MSG_MORE != 0:
+            self.corked = bytearray()
+            self.corked_plan = plan
+            return self._gather(message)
+        packet = Packet(length)
+        if message.buffer.take(packet.put(length)) < length:
+            raise Errno(EFAULT)
+        self._transmit(packet, plan)
+        return length
+
+    def _gather(self, message: Message) -> int:
+        """Append to the datagram that is being made, and send it unless there is more to come."""
+        gathered = self.corked
+        plan = self.corked_plan
+        length = message.buffer.remaining
+        if gathered is None or plan is None:
+            return 0
+        if len(gathered) + length > _LARGEST:
+            raise Errno(EMSGSIZE)
+        part = message.buffer.take_bytes(length)
+        if len(part) < length:
+            raise Errno(EFAULT)
+        gathered.extend(part)
+        if not self.is_corked and message.flags & MSG_MORE == 0:
+            self._uncork()
+        return length
+
+    def _uncork(self) -> None:
+        gathered = self.corked
+        plan = self.corked_plan
+        self.corked = None
+        self.corked_plan = None
+        if gathered is None or plan is None:
+            return
+        packet = Packet(len(gathered))
+        packet.put(len(gathered)).copy_from(span_of(gathered))
+        self._transmit(packet, plan)
+
+    def _transmit(self, packet: Packet, plan: SendPlan) -> None:
+        hop = plan.way()
+        if not hop.is_current():
+            # The copy from the program may have slept.
+            hop = self.route_to(plan.address, plan.source, plan.device_index)
+        options = self.options
+        is_ip4 = len(plan.address) == 4
+        is_group = hop.kind == MULTICAST
+        length = len(packet)
+        ttl = plan.ttl if plan.ttl >= 0 else options.ttl_for(is_ip4, is_group)
+        tos = plan.tos if plan.tos >= 0 else options.tos if is_ip4 else options.traffic_class
+        self._check_size(hop, length, is_ip4, plan)
+        dont_fragment = options.must_not_fragment(is_ip4) or (
+            options.wants_discovery(is_ip4) and length + udp.HEADER + (20 if is_ip4 else 40) <= hop.mtu
+        )
+        header_options = options.header_options if is_ip4 else b""
+        without = self.is_on(SWITCH_NO_CHECK) and is_ip4
+        loops = hop.kind == BROADCAST or (
+            is_group
+            and options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
+        )
+        udp.send(
+            packet,
+            hop,
+            plan.source,
+            self.binding.port,
+            plan.port,
+            ttl,
+            tos,
+            dont_fragment,
+            without,
+            header_options,
+            loops,
+        )
+        link.drain()
+
+    def _check_size(self, hop: NextHop, length: int, is_ip4: bool, plan: SendPlan) -> None:
+        """EMSGSIZE, with an entry in the error queue, for what may not be sent in one piece and does not fit."""
+        limit = hop.mtu - udp.HEADER - (20 if is_ip4 else 40)
+        if not is_ip4 and self.options.mtu6 != 0:
+            limit = min(limit, self.options.mtu6 - udp.HEADER - 40)
+        if length <= limit:
+            return
+        mode = self.options.mtu_discover if is_ip4 else self.options.mtu_discover6
+        refuses = mode == inet_names.PMTU_DO or (not is_ip4 and self.options.is_on(inet_names.ON_DONTFRAG))
+        if length > _LARGEST - udp.HEADER - (20 if is_ip4 else 0):
+            raise Errno(EMSGSIZE)
+        if not refuses:
+            return
+        if self.options.is_on(inet_names.ON_RECVERR4 if is_ip4 else inet_names.ON_RECVERR6):
+            error = NetworkError(EMSGSIZE, False)
+            error.origin = ORIGIN_LOCAL
+            error.info = hop.mtu
+            self.errors.append(QueuedError(error, b"", plan.address, plan.port))
+        raise Errno(EMSGSIZE)
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level == inet_names.SOL_UDP:
+            if name == _UDP_CORK:
+                return int_bytes(1 if self.is_corked else 0)
+            raise Errno(ENOPROTOOPT)
+        return super().get_option(level, name, limit)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        if level == inet_names.SOL_UDP:
+            number = int_of(value)
+            if name != _UDP_CORK:
+                raise Errno(ENOPROTOOPT)
+            self.is_corked = number != 0
+            if number == 0:
+                self._uncork()
+            return
+        super().set_option(level, name, value)
+
+    def close(self) -> None:
+        self.corked = None
+        self.corked_plan = None
+        super().close()
