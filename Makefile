@@ -10,8 +10,8 @@ build:
 # The command is handed over through the environment, so that make does not expand its dollar signs.
 run: export KRAIT_COMMAND = $(value CMD)
 run:
-	@if [ -n "$$KRAIT_COMMAND" ]; then ./krait run --profile $(PROFILE) --command "$$KRAIT_COMMAND"; \
-	else ./krait run --profile $(PROFILE); fi
+	@if [ -n "$$KRAIT_COMMAND" ]; then ./krait run --profile $(PROFILE) $(if $(SSH),--ssh) --command "$$KRAIT_COMMAND"; \
+	else ./krait run --profile $(PROFILE) $(if $(SSH),--ssh); fi
 
 debug:
 	@./krait debug

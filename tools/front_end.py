@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -21,10 +22,27 @@ from tools.kvm import accelerator
 from tools.machine import MACHINE_TYPES, DirectBoot, Disk, DiskMode, Forward, Machine, Network
 from tools.paths import BUILD, KERNEL, ROOT
 from tools.session import run_program
+from userland import ssh
 from userland.image import SKELETON, build_image
 
 MOST_PROCESSORS = 255
 PARAMETERS = "console=ttyS0"
+SSH_PORT = 2222  # of this machine, or the next one that is free
+
+# Runs a program inside the root file system of a disk, from the root image.
+IN_DISK = """\
+#!/bin/sh
+mount DEVICE /mnt || exit 125
+cp -r /krait /tmp/krait
+for name in dev proc sys tmp; do
+	mkdir -p /mnt/$name 2>/dev/null
+	mount -o bind /$name /mnt/$name || exit 125
+done
+chroot /mnt /bin/sh -c 'cd /tmp/krait && exec ./krait-run'
+status=$?
+umount /mnt/tmp /mnt/sys /mnt/proc /mnt/dev /mnt || exit 125
+exit $status
+"""
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness")
 
 
@@ -51,6 +69,16 @@ def existing(text: str) -> Path:
     path = Path(text)
     if not path.exists():
         raise argparse.ArgumentTypeError(f"{text} does not exist")
+    return path
+
+
+def root(text: str) -> Path | str:
+    """A directory of this machine, or what the kernel's root= names: a disk of the guest."""
+    if re.match(r"/dev/vd[a-z]|(LABEL|UUID|PARTUUID)=", text):
+        return text
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is neither a directory nor a disk of the guest, like /dev/vda")
     return path
 
 
@@ -110,9 +138,7 @@ def write_disk(options: argparse.Namespace) -> int:
 
 def _root_image(options: argparse.Namespace) -> bytes:
     """The initial RAM disk that the user asked for."""
-    if options.root is not None:
-        if not options.root.is_dir():
-            raise SystemExit(f"krait run: --root wants a directory, and {options.root} is none")
+    if isinstance(options.root, Path):
         archive = cpio.Archive()
         archive.character_device("dev/console", 5, 1)
         archive.tree(options.root)
@@ -163,6 +189,17 @@ def _program_overlay(options: argparse.Namespace, keyboard: bool) -> cpio.Archiv
     return overlay
 
 
+def _in_disk(overlay: cpio.Archive, device: str) -> None:
+    """Make the overlay's program run in the root file system of a disk, which is mounted for it and unmounted again."""
+    for name in ("krait-run", "krait-command", *(path for path in overlay.entries if path.startswith("root/"))):
+        if name in overlay.entries:
+            entry = overlay.entries.pop(name)
+            overlay.entries[f"krait/{Path(name).name}"] = entry
+    run = overlay.entries.pop("krait/krait-run").data.replace(b"/krait-command", b"/tmp/krait/krait-command")
+    overlay.file("krait/krait-run", run, 0o755)
+    overlay.file("krait-run", IN_DISK.replace("DEVICE", shlex.quote(device)).encode(), 0o755)
+
+
 def _terminal_overlay() -> cpio.Archive:
     overlay = cpio.Archive()
     if os.isatty(1):
@@ -191,6 +228,29 @@ def _network(options: argparse.Namespace) -> Network | None:
     return Network(tuple(options.forward))
 
 
+def free_port(first: int) -> int:
+    """A port of the loopback address that nobody listens on, from `first` on."""
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise SystemExit(f"krait run: no free port between {first} and {first + 99}")
+
+
+def _prepare_ssh(options: argparse.Namespace, overlay: cpio.Archive) -> None:
+    """An SSH server in the guest, a port that leads to it, and how to log in."""
+    port = free_port(SSH_PORT)
+    overlay.entries |= ssh.ssh_overlay().entries
+    options.forward.append(Forward(port, ssh.GUEST_PORT))
+    configuration = ssh.client_configuration(port)
+    shown = os.path.relpath(configuration)
+    print(f"krait: log in with: ssh -F {shown} {ssh.GUEST_NAME}", file=sys.stderr)
+
+
 def _kernel(options: argparse.Namespace) -> Path:
     if options.kernel is not None:
         return Path(options.kernel)
@@ -206,14 +266,26 @@ def run(options: argparse.Namespace) -> int:
     single = options.command is not None or options.program is not None
     keyboard = single and os.isatty(0)
     overlay = _program_overlay(options, keyboard) if single else _terminal_overlay()
-    image = _root_image(options)
+    words = [PARAMETERS, "quiet loglevel=1 panic=-1" if single else "", options.append]
+    from_disk = isinstance(options.root, str)
+    if from_disk and options.ssh:
+        raise SystemExit("krait run: --ssh puts its server into the initial RAM disk, and --root DEVICE boots without")
+    if from_disk and not options.disk:
+        raise SystemExit(f"krait run: --root {options.root} needs a disk: --disk FILE")
+    if from_disk and single:
+        _in_disk(overlay, options.root)
+    elif from_disk:
+        words.append(f"root={options.root} rw rootwait")
+    if options.ssh:
+        _prepare_ssh(options, overlay)
     kernel = _kernel(options)
-    parameters = " ".join(
-        word for word in (PARAMETERS, "quiet loglevel=1 panic=-1" if single else "", options.append) if word
-    )
+    parameters = " ".join(word for word in words if word)
     with tempfile.TemporaryDirectory(prefix="krait-run-") as scratch:
-        initrd = Path(scratch) / "initrd"
-        initrd.write_bytes(cpio.extend(image, overlay) if overlay.entries else image)
+        initrd: Path | None = None
+        if single or not from_disk:
+            image = _root_image(options)
+            initrd = Path(scratch) / "initrd"
+            initrd.write_bytes(cpio.extend(image, overlay) if overlay.entries else image)
         extra = ("-s", "-S") if options.debug else ()
         if options.debug:
             print(f"krait: waiting for gdb: gdb {kernel} -ex 'target remote :1234'", file=sys.stderr)
@@ -225,6 +297,8 @@ def run(options: argparse.Namespace) -> int:
 
 def debug(options: argparse.Namespace) -> int:
     """gdb in front, the machine behind it; what the guest prints goes to a file."""
+    if isinstance(options.root, str):
+        options.append += f" root={options.root} rw rootwait"
     options.debug = True
     kernel = _kernel(options)
     image = _root_image(options)
@@ -279,7 +353,8 @@ def _add_machine_options(parser: Parser) -> None:
                         help="lead a port of this machine's loopback to the guest (repeatable; means --net)")
     parser.add_argument("--append", metavar="'PARAMETERS'", default="", help="more kernel parameters")
     parser.add_argument("--initramfs", metavar="FILE", type=existing, help="boot this cpio archive as root file system")
-    parser.add_argument("--root", metavar="DIR", type=existing, help="boot a copy of this directory as root")
+    parser.add_argument("--root", metavar="DIR|DEVICE", type=root,
+                        help="boot a copy of this directory as root, or from a disk, as in /dev/vda1 or LABEL=name")
     parser.add_argument("--kernel", metavar="FILE", type=existing, help="boot this kernel and build none")
     parser.add_argument("--profile", choices=("dev", "release"), help="how to compile (release; dev for debugging)")
 
@@ -300,6 +375,7 @@ def _parser() -> Parser:
     command.set_defaults(action=run)
     _add_machine_options(command)
     command.add_argument("--command", metavar="CMD", help="run this shell command and stop")
+    command.add_argument("--ssh", action="store_true", help="start an SSH server in the guest and say how to log in")
     command.add_argument("--debug", action="store_true", help="wait for gdb on port 1234 before the first instruction")
     command.add_argument("program", metavar="PROGRAM", nargs="?", type=Path, help="run this file of the host and stop")
     command.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")

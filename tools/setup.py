@@ -9,12 +9,14 @@ its standard library alone.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +31,13 @@ PACKAGES = (
     "musl", "musl-dev", "musl-tools", "linux-libc-dev", "dpkg-dev", "bzip2", "xz-utils", "patch",
     "binutils", "gdb", "valgrind", "e2fsprogs", "util-linux",
 )
+
+# What only some commands and tests need, installed when they are about to run.
+GROUPS = {
+    "ssh": ("openssh-client",),
+    "sqlite": ("tcl",),
+    "servers": ("curl", "openssh-client"),
+}
 
 
 def say(message: str) -> None:
@@ -45,13 +54,13 @@ def run(command: list[str]) -> None:
         raise SystemExit(f"setup: `{' '.join(command)}` failed with status {done.returncode}")
 
 
-def missing_packages() -> list[str]:
+def missing_packages(wanted: tuple[str, ...]) -> list[str]:
     query = subprocess.run(
-        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *PACKAGES],
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *wanted],
         check=False, capture_output=True, text=True,
     )
     installed = {line.split()[0] for line in query.stdout.splitlines() if line.endswith(" installed")}
-    return [name for name in PACKAGES if name not in installed]
+    return [name for name in wanted if name not in installed]
 
 
 def privileged(command: list[str]) -> list[str]:
@@ -62,10 +71,10 @@ def privileged(command: list[str]) -> list[str]:
     return ["sudo", "--", *command]
 
 
-def install_packages() -> None:
+def install_packages(wanted: tuple[str, ...]) -> None:
     if shutil.which("dpkg-query") is None:
         raise SystemExit("setup: this is not a Debian machine: dpkg-query is missing")
-    missing = missing_packages()
+    missing = missing_packages(wanted)
     if not missing:
         return
     say(f"installing Debian packages: {' '.join(missing)}")
@@ -73,6 +82,22 @@ def install_packages() -> None:
     run(privileged(["apt-get", *patience, "-qq", "update"]))
     run(privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *patience, "-qq", "--yes",
                     "--no-install-recommends", "install", *missing]))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two makes in one checkout must not install at once."""
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    with (build / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def require(group: str) -> None:
+    """Install a group of packages, unless they are there."""
+    with _alone():
+        install_packages(GROUPS[group])
 
 
 def requirements_digest() -> str:
@@ -101,11 +126,8 @@ def install_python_packages() -> None:
 def main() -> None:
     if sys.version_info < OLDEST_PYTHON:
         raise SystemExit(f"setup: Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed")
-    build = ROOT / "build"
-    build.mkdir(exist_ok=True)
-    with (build / "setup.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two makes in one checkout must not install at once
-        install_packages()
+    with _alone():
+        install_packages(PACKAGES)
         install_python_packages()
 
 
