@@ -90,6 +90,7 @@ class Geometry:
         self.block_count: int = 0
         self.inode_count: int = 0
         self.first_data_block: int = 0
+        self.super_place: int = 0  # the block of the super block that was read
         self.blocks_per_group: int = 0
         self.inodes_per_group: int = 0
         self.group_count: int = 0
@@ -163,7 +164,7 @@ class Geometry:
     def descriptor_place(self, index: int) -> int:
         """The block that holds the descriptors from `index` * `descriptors_per_block` on."""
         if self.incompat & INCOMPAT_META_BG == 0 or index < self.first_meta_group:
-            return self.first_data_block + 1 + index
+            return self.super_place + 1 + index
         group = index * self.descriptors_per_block
         return self.first_block_of_group(group) + (1 if self.group_has_super(group) else 0)
 

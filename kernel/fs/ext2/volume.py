@@ -50,6 +50,7 @@ class Volume:
         self.last_directory_group: int = 0
         self.state_at_mount: int = STATE_CLEAN
         self.super_block: Block = blocks.block(super_offset >> geometry.block_shift)
+        geometry.super_place = super_offset >> geometry.block_shift
         self.super_offset: int = super_offset & (geometry.block_size - 1)
         # No bit in front of these is clear, by group.
         self.block_hints: list[int] = [0] * geometry.group_count

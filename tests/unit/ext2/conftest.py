@@ -152,6 +152,11 @@ def write_inode(inode: Inode, data: bytes, offset: int = 0) -> int:
 
 @pytest.fixture
 def mount() -> Iterator[Callable[..., Mounted]]:
-    start_machine()
-    yield Mounted
+    """Mounts an image on a machine that has forgotten everything before."""
+
+    def fresh(image: bytearray, kind: bytes = b"ext2", options: bytes = b"", read_only: bool = False) -> Mounted:
+        start_machine()
+        return Mounted(image, kind, options, read_only)
+
+    yield fresh
     memory.reset()
