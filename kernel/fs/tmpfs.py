@@ -216,7 +216,7 @@ class TmpfsDirectory(TmpfsInode):
         if kind == S_IFDIR:
             return TmpfsDirectory(self.tmpfs, mode)
         special = TmpfsSpecial(self.tmpfs, mode)
-        special.rdev = rdev
+        special.rdev = rdev if special.is_device() else 0
         return special
 
     def _own(self, inode: TmpfsInode, credentials: Credentials) -> None:

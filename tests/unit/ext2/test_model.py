@@ -85,7 +85,7 @@ def _operate(world: FsContext, opened: dict[int, File], kind: str, first: bytes,
     elif kind == "link":
         make_link(world, resolve(world, None, first, 0), None, second)
     elif kind == "symlink":
-        make_symlink(world, None, first, second * (number % 12 + 1))
+        make_symlink(world, None, first, (second * (number % 12 + 1))[:1000])
     elif kind == "mknod":
         make_node(world, None, first, (S_IFCHR if number % 2 else S_IFIFO) | 0o600, number)
     elif kind == "chmod":
