@@ -4,7 +4,6 @@ tmpfs is the model: it is simple, and tested by itself against Linux.
 """
 
 import os
-from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -45,7 +44,7 @@ NAMES = [b"a", b"b", b"c", b"dir", b"a long name that needs more room than other
 EXAMPLES = int(os.environ.get("KRAIT_EXT2_EXAMPLES", "25"))
 
 
-def operation(world: FsContext, opened: dict[int, File], kind: str, first: bytes, second: bytes, number: int) -> Any:
+def operation(world: FsContext, opened: dict[int, File], kind: str, first: bytes, second: bytes, number: int) -> object:
     """Carry one operation out; what it says, or its error."""
     try:
         return _operate(world, opened, kind, first, second, number)
@@ -53,7 +52,7 @@ def operation(world: FsContext, opened: dict[int, File], kind: str, first: bytes
         return f"errno {error.code}"
 
 
-def _operate(world: FsContext, opened: dict[int, File], kind: str, first: bytes, second: bytes, number: int) -> Any:
+def _operate(world: FsContext, opened: dict[int, File], kind: str, first: bytes, second: bytes, number: int) -> object:
     if kind == "mkdir":
         make_directory(world, None, first, 0o750)
     elif kind == "write":
@@ -122,14 +121,17 @@ steps = st.lists(st.tuples(st.sampled_from(OPERATIONS), paths, paths, st.integer
 Steps = list[tuple[str, bytes, bytes, int]]
 
 
-def tree(world: FsContext, place: bytes = b"") -> dict[bytes, Any]:
+def tree(world: FsContext, place: bytes = b"") -> dict[bytes, object]:
     """Everything below a directory."""
-    found: dict[bytes, Any] = {}
-    for name, _ in operation(world, {}, "read", place or b"/", b"", 0):
+    found: dict[bytes, object] = {}
+    names = operation(world, {}, "read", place or b"/", b"", 0)
+    assert isinstance(names, list)
+    for name, _ in names:
         if name in (b".", b"..", b"lost+found"):
             continue
         path = place + b"/" + name
         status = operation(world, {}, "stat", path, b"", 0)
+        assert isinstance(status, tuple)
         found[path] = status
         kind = status[0] & 0o170000
         if kind == 0o040000:
