@@ -17,14 +17,13 @@ _KNOWN: Final[list[bytes]] = [
     b"root",
     b"rootfstype",
     b"rootflags",
+    b"rootwait",
     b"ro",
     b"rw",
     b"mem",
     b"trace",
 ]
-"""Parameters that do not reach the first program. Those about a root device are known, though a device can't be the
-root yet.
-"""
+"""Parameters that do not reach the first program."""
 
 _SIZE_LIMIT: Final = 1 << 50
 
@@ -56,6 +55,19 @@ def values_of(line: bytes, name: bytes) -> list[bytes]:
 def has_word(line: bytes, name: bytes) -> bool:
     """Whether the word stands there, with or without a value."""
     return value_of(line, name) is not None
+
+
+def last_of(line: bytes, name: bytes, other: bytes) -> bool:
+    """Whether the word `name` stands there, with no `other` behind it."""
+    found = False
+    for word in line.split(b" "):
+        if word == b"--":
+            break
+        if word == name:
+            found = True
+        elif word == other:
+            found = False
+    return found
 
 
 def console_index(line: bytes) -> int:

@@ -8,22 +8,32 @@ from kernel import command_line, physical_memory
 from kernel.fs import FileTable, FsContext, open_file
 from kernel.fs.constants import O_RDWR
 from kernel.fs.rootfs import mount_root
+from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import Errno
 from kernel.lib import log
 from kernel.physical_memory import boot_info
+from kernel.root_device import mount_disk_root
 from kernel.task.init import start_first_process
 
 
 def start_user_space() -> None:
     """Mount the root, unpack the archive, and make process 1, which runs once the boot thread gives up the processor.
+
+    With `root=` the root file system is a disk's, unless an initial RAM disk has a first program (`rdinit=` or /init):
+    then that one is to mount it, as on Linux.
     """
     line = boot_info.command_line()
-    if command_line.has_word(line, b"root"):
-        log.error("root=: no root on a device yet: the initial RAM disk is the root file system")
-    if boot_info.initrd_end <= boot_info.initrd_start:
-        log.warn("there is no initial RAM disk")
-    context = mount_root(initrd_span(boot_info))
-    physical_memory.release_initrd()
+    wants_disk = command_line.has_word(line, b"root")
+    has_archive = boot_info.initrd_end > boot_info.initrd_start
+    if not has_archive and wants_disk:
+        context = mount_disk_root(line)
+    else:
+        if not has_archive:
+            log.warn("there is no initial RAM disk")
+        context = mount_root(initrd_span(boot_info))
+        physical_memory.release_initrd()
+        if wants_disk and not _has_first_program(context, line):
+            context = _leave_for_disk(context, line)
     start_first_process(
         context.root,
         _open_console(context),
@@ -31,6 +41,25 @@ def start_user_space() -> None:
         command_line.arguments_for_init(line),
         command_line.environment_for_init(line),
     )
+
+
+def _has_first_program(context: FsContext, line: bytes) -> bool:
+    """Whether the archive brought the program that runs first."""
+    name = command_line.value_of(line, b"rdinit")
+    try:
+        resolve(context, None, b"/init" if name is None or len(name) == 0 else name, FOLLOW)
+    except Errno:
+        return False
+    return True
+
+
+def _leave_for_disk(context: FsContext, line: bytes) -> FsContext:
+    """The disk's file system takes the place of what the archive brought, which is freed."""
+    archive = context.root.mount
+    on_disk = mount_disk_root(line)
+    context.release()
+    archive.detach()
+    return on_disk
 
 
 def _open_console(context: FsContext) -> FileTable:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.drivers import power
+from kernel.fs.mounts import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, random, user
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
@@ -124,6 +125,8 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         raise Errno(EINVAL)
     if command == _REBOOT_KEYS_ON or command == _REBOOT_KEYS_OFF:
         return 0
+    if command in (_REBOOT_POWER_OFF, _REBOOT_RESTART, _REBOOT_RESTART_2, _REBOOT_HALT):
+        end_writing()
     if command == _REBOOT_POWER_OFF:
         log.info("Power down")
         power.power_off()

@@ -52,6 +52,7 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     CACHE.count = 0
     clock._realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"
     log.log.records.clear()
+    log.log.first = log.log.bytes_kept = 0
 
 
 @cache
