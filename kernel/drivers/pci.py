@@ -43,7 +43,6 @@ NO_DEVICE: Final = 0xFFFF
 MULTIPLE_FUNCTIONS: Final = 0x80
 TYPE_DEVICE: Final = 0
 TYPE_BRIDGE: Final = 1
-NO_LINE: Final = 0xFF
 
 BAR_COUNT: Final = 6
 BAR_IO: Final = 1 << 0
@@ -74,7 +73,7 @@ class PciDevice:
         self.subsystem: int = self.read_u32(SUBSYSTEM) >> 16
         self.header_type: int = self.read_u8(HEADER + 2)
         self._bar_address: list[int] = [0] * BAR_COUNT
-        self._bar_size: list[int] = [0] * BAR_COUNT  # 0: not known yet
+        self._bar_size: list[int] = [0] * BAR_COUNT  # 0: unusable
 
     def name(self) -> str:
         """As Linux writes it: domain, bus, slot, function."""
@@ -107,8 +106,45 @@ class PciDevice:
         self.write_u32(COMMAND, command & ~clear | put)
 
     def enable(self) -> None:
-        """Let the device answer at its addresses, and reach memory by itself."""
+        """Measure the base address registers; then let the device answer at its addresses, and reach memory by itself.
+
+        It does not answer while it is measured, lest it answer at the wrong place. All are measured at once, because
+        a virtual machine needs a millisecond to take a device's memory away and to give it back.
+        """
+        self.change_command(COMMAND_MEMORY | COMMAND_IO, 0)
+        bar = 0
+        while bar < self._bar_count():
+            bar += self._measure(bar)
         self.change_command(0, COMMAND_MEMORY | COMMAND_MASTER)
+
+    def _bar_count(self) -> int:
+        return BAR_COUNT if self.header_type & ~MULTIPLE_FUNCTIONS == TYPE_DEVICE else 0
+
+    def _measure(self, bar: int) -> int:
+        """Find address and size of a memory BAR: the bits that stay 0 when all are written as ones. What can't be used
+        keeps the size 0. How many registers it takes.
+        """
+        register = FIRST_BAR + 4 * bar
+        low = self.read_u32(register)
+        if low & BAR_IO != 0:
+            return 1
+        wide = low & BAR_TYPE_MASK == BAR_WIDE
+        if wide and bar == BAR_COUNT - 1:
+            return 1
+        high = self.read_u32(register + 4) if wide else 0
+        self.write_u32(register, 0xFFFF_FFFF)
+        ones = self.read_u32(register) & ~0xF
+        self.write_u32(register, low)
+        size = ones & -ones
+        if wide and size == 0:  # 4 GiB or more
+            self.write_u32(register + 4, 0xFFFF_FFFF)
+            ones = self.read_u32(register + 4)
+            self.write_u32(register + 4, high)
+            size = min(ones & -ones, _HIGH_LIMIT) << 32
+        if high < _HIGH_LIMIT:
+            self._bar_address[bar] = high << 32 | low & ~0xF
+            self._bar_size[bar] = size
+        return 2 if wide else 1
 
     def interrupt_line(self) -> int:
         """The line of the 8259 to which the firmware connected the device, or -1."""
@@ -135,44 +171,15 @@ class PciDevice:
         return 0
 
     def window(self, bar: int, offset: int, size_bytes: int) -> Window:
-        """A window on registers behind a base address register. Raises ENODEV when there is no such memory,
-        MemoryError.
+        """A window on registers behind a base address register of an enabled device. Raises ENODEV when there is no
+        such memory, MemoryError.
         """
         if not 0 <= bar < BAR_COUNT or not 0 < size_bytes <= _WINDOW_LIMIT:
             raise Errno(ENODEV)
-        self._measure(bar)
         size = self._bar_size[bar]
         if offset < 0 or offset > size or size_bytes > size - offset or self._bar_address[bar] == 0:
             raise Errno(ENODEV)
         return device_window(self._bar_address[bar] + offset, size_bytes)
-
-    def _measure(self, bar: int) -> None:
-        """Find the address and the size of a memory BAR: the bits that stay 0 when all are written as ones. The
-        device does not answer meanwhile, lest it answer at the wrong place.
-        """
-        if self._bar_size[bar] != 0:
-            return
-        register = FIRST_BAR + 4 * bar
-        low = self.read_u32(register)
-        wide = low & BAR_TYPE_MASK == BAR_WIDE
-        if low & BAR_IO != 0 or (wide and bar == BAR_COUNT - 1):
-            raise Errno(ENODEV)
-        high = self.read_u32(register + 4) if wide else 0
-        if high >= _HIGH_LIMIT:
-            raise Errno(ENODEV)
-        self.change_command(COMMAND_MEMORY | COMMAND_IO, 0)
-        self.write_u32(register, 0xFFFF_FFFF)
-        ones = self.read_u32(register) & ~0xF
-        self.write_u32(register, low)
-        size = ones & -ones
-        if wide and size == 0:  # 4 GiB or more
-            self.write_u32(register + 4, 0xFFFF_FFFF)
-            ones = self.read_u32(register + 4)
-            self.write_u32(register + 4, high)
-            size = min(ones & -ones, _HIGH_LIMIT) << 32
-        self.change_command(0, COMMAND_MEMORY)
-        self._bar_address[bar] = high << 32 | low & ~0xF
-        self._bar_size[bar] = size
 
 
 def scan() -> list[PciDevice]:

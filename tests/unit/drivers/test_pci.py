@@ -148,6 +148,7 @@ def test_windows_of_what_is_no_memory(bus: Bus) -> None:
     function.store(0x24, 4)  # of 64 bits, at the end
     bus.functions[0, 0, 0] = function
     device = PciDevice(0, 0, 0)
+    device.enable()
     for bar in (-1, 0, 1, 3, 5, 6, 255):
         with pytest.raises(Errno) as caught:
             device.window(bar, 0, 4)

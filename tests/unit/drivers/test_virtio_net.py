@@ -1,4 +1,4 @@
-"""The network card's driver against a model of the device: frames of all kinds, offload, full queues, broken devices."""
+"""The network card's driver against a model of the device: frames of all kinds, offload, full queues, wrong devices."""
 
 from __future__ import annotations
 
