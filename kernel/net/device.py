@@ -52,6 +52,7 @@ class NetworkDevice:
         self.address: bytes = address  # of the link: 6 bytes
         self.broadcast: bytes = b"\xff\xff\xff\xff\xff\xff" if kind == ARPHRD_ETHER else bytes(6)
         self.mtu: int = mtu
+        self.max_mtu: int = 65535 if kind == ARPHRD_LOOPBACK else max(mtu, 1500)
         self.flags: int = 0  # IFF_*
         self.offload: int = 0  # OFFLOAD_*
         self.queue_length: int = 1000

@@ -6,11 +6,13 @@ Context: system calls.
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import EINVAL, EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno, final
+from kernel.lang import EINVAL, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.net.families import register_family
+from kernel.net.ping_socket import PingSocket, check_ping_right
+from kernel.net.raw_socket import RawSocket
 from kernel.net.socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, Socket
-from kernel.net.transport import PROTOCOL_TCP, PROTOCOL_UDP
+from kernel.net.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
 from kernel.net.udp_socket import UdpSocket
 
 InternetMaker = Callable[[int, Credentials], Socket]
@@ -38,9 +40,16 @@ def _make(family: int, kind: int, protocol: int, credentials: Credentials) -> So
     if kind == SOCK_DGRAM:
         if protocol == 0 or protocol == PROTOCOL_UDP:
             return UdpSocket(family, credentials)
+        if protocol == (PROTOCOL_ICMP if family == AF_INET else PROTOCOL_ICMP6):
+            check_ping_right(credentials)
+            return PingSocket(family, credentials)
         raise Errno(EPROTONOSUPPORT)
     if kind == SOCK_RAW:
-        raise Errno(EPROTONOSUPPORT)
+        if protocol == 0:
+            raise Errno(EPROTONOSUPPORT)
+        if not credentials.capable():
+            raise Errno(EPERM)
+        return RawSocket(family, protocol, credentials)
     raise Errno(ESOCKTNOSUPPORT)
 
 

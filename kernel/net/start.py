@@ -3,13 +3,13 @@
 Context: the boot thread. Raises MemoryError.
 """
 
-from kernel.net import icmp, icmpv6, inet_family, interface_routes, ipv4, ipv6, thread, udp
+from kernel.net import arp, icmp, icmpv6, inet_family, interface_ioctl, interface_routes, ipv4, ipv6, thread, udp
 from kernel.net.device import bring_up
 from kernel.net.loopback import LOOPBACK
 from kernel.net.unix import family as unix_family
 
 # Called through registries that their import fills.
-_ = (icmp, icmpv6, inet_family, interface_routes, ipv4, ipv6, udp, unix_family)
+_ = (arp, icmp, icmpv6, inet_family, interface_ioctl, interface_routes, ipv4, ipv6, udp, unix_family)
 
 
 def start_network() -> None:
