@@ -8,8 +8,10 @@ Source: Linux's Documentation/driver-api/early-userspace/buffer-format.
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import stat
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +76,22 @@ class Archive:
                 complete.setdefault(parent, self.entries.get(parent, Entry(stat.S_IFDIR | 0o755)))
             complete[path] = entry
         return complete
+
+    def write_tar(self, path: Path) -> None:
+        """Write the same files as a tar archive."""
+        kinds = {stat.S_IFDIR: tarfile.DIRTYPE, stat.S_IFLNK: tarfile.SYMTYPE, stat.S_IFCHR: tarfile.CHRTYPE}
+        with tarfile.open(path, "w") as archive:
+            for name, entry in self._complete().items():
+                member = tarfile.TarInfo(name)
+                member.mode = stat.S_IMODE(entry.mode)
+                member.type = kinds.get(stat.S_IFMT(entry.mode), tarfile.REGTYPE)
+                member.devmajor, member.devminor = entry.device
+                if member.issym():
+                    member.linkname = entry.data.decode()
+                    archive.addfile(member)
+                else:
+                    member.size = len(entry.data)
+                    archive.addfile(member, io.BytesIO(entry.data))
 
     def pack(self) -> bytes:
         """The archive as bytes."""

@@ -17,13 +17,15 @@ from typing import NoReturn
 
 from tools import cpio
 from tools.flash import flash
+from tools.image import ImageError, build_disk
 from tools.iso import build_iso
 from tools.kvm import accelerator
 from tools.machine import MACHINE_TYPES, DirectBoot, Disk, DiskMode, Forward, Machine, Network
 from tools.paths import BUILD, KERNEL, ROOT
 from tools.session import run_program
+from tools.setup import require
 from userland import ssh
-from userland.image import SKELETON, build_image
+from userland.image import SKELETON, build_image, root_archive
 
 MOST_PROCESSORS = 255
 PARAMETERS = "console=ttyS0"
@@ -57,6 +59,18 @@ def memory_size(text: str) -> str:
     if not re.fullmatch(r"[1-9]\d*[KMGT]?", text.upper()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size like 256M or 2G")
     return text.upper()
+
+
+def in_bytes(size: str) -> int:
+    """The number of bytes behind what `memory_size` lets pass."""
+    number = size.rstrip("KMGT")
+    return int(number) << 10 * (" KMGT".index(size[len(number)]) if size != number else 0)
+
+
+def volume_label(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,16}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a label: 1 to 16 letters, digits, dots, dashes")
+    return text
 
 
 def processor_count(text: str) -> int:
@@ -130,6 +144,28 @@ def iso(options: argparse.Namespace) -> int:
 def write_disk(options: argparse.Namespace) -> int:
     build(options)
     flash(options.device, build_iso())
+    return 0
+
+
+def image(options: argparse.Namespace) -> int:
+    """Make a bootable disk of a root file system, ours if no other is given."""
+    require("image")
+    if options.output.is_block_device() or options.output.is_dir():
+        raise SystemExit(f"krait image: {options.output} is no place for a file")
+    build_kernel(options.profile)
+    with tempfile.TemporaryDirectory(prefix="krait-image-") as directory:
+        source = options.source
+        if source is None:
+            build_image()
+            source = Path(directory) / "root.tar"
+            root_archive().write_tar(source)
+        size = None if options.size is None else in_bytes(options.size)
+        parameters = f"{PARAMETERS} {options.append}".strip()
+        try:
+            build_disk(source, KERNEL, options.output, size=size, label=options.label, parameters=parameters)
+        except (ImageError, OSError) as error:
+            raise SystemExit(f"krait image: {error}") from error
+    print(f"krait: wrote {options.output} ({options.output.stat().st_size >> 20} MiB)", file=sys.stderr)
     return 0
 
 
@@ -384,6 +420,19 @@ def _parser() -> Parser:
     command.set_defaults(action=debug)
     _add_machine_options(command)
     command.add_argument("gdb", metavar="GDB-ARGS", nargs=argparse.REMAINDER, help="arguments for gdb, after --")
+
+    command = commands.add_parser(
+        "image", help="make a disk image that boots, from a root file system",
+        description="Make a raw disk image that boots under BIOS and UEFI: GRUB, Krait, and an ext2 root file system "
+        "made of a directory or a tar archive (of an exported container, for example); without one, of Krait's own.",
+    )
+    command.set_defaults(action=image)
+    command.add_argument("source", metavar="DIR|TAR", nargs="?", type=existing, help="the root file system")
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the image to write")
+    command.add_argument("--size", metavar="SIZE", type=memory_size, help="of the disk (half as much again as needed)")
+    command.add_argument("--label", metavar="NAME", type=volume_label, default="krait", help="of the root file system")
+    command.add_argument("--append", metavar="'PARAMETERS'", default="", help="more kernel parameters")
+    command.add_argument("--profile", choices=("dev", "release"), default="release")
 
     for name, action, text in (
         ("iso", iso, "make build/krait.iso, which boots from CD and disk, with BIOS and UEFI"),

@@ -27,6 +27,7 @@ class Firmware(Enum):
 class Medium(Enum):
     CD = "cd"
     DISK = "disk"
+    VIRTIO = "virtio"
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,11 @@ class ImageBoot:
     medium: Medium = Medium.CD
 
     def arguments(self, scratch: Path) -> list[str]:
-        media = "cdrom" if self.medium is Medium.CD else "disk"
-        drive = ["-drive", f"file={self.image},format=raw,media={media},snapshot=on,if=ide"]
+        if self.medium is Medium.VIRTIO:
+            drive = Disk(self.image, options=",bootindex=0").arguments(0, "pci")
+        else:
+            media = "cdrom" if self.medium is Medium.CD else "disk"
+            drive = ["-drive", f"file={self.image},format=raw,media={media},snapshot=on,if=ide"]
         if self.firmware is Firmware.BIOS:
             return drive
         variables = scratch / "uefi-variables.fd"

@@ -34,6 +34,7 @@ PACKAGES = (
 
 # What only some commands and tests need, installed when they are about to run.
 GROUPS = {
+    "image": ("libarchive13t64",),  # lets mke2fs read archives
     "ssh": ("openssh-client",),
     "sqlite": ("tcl",),
     "servers": ("curl", "openssh-client"),
