@@ -107,7 +107,7 @@ def look_at(source: Path) -> Contents:
 def _core(target: str, output: Path, serial: str, *modules: str) -> None:
     """GRUB's second stage, which looks for the boot partition by its serial number."""
     early = output.with_suffix(".cfg")
-    early.write_text(f"search --fs-uuid --set=root {serial}\nset prefix=($root)/boot/grub\n")
+    early.write_text(f"search.fs_uuid {serial} root\nset prefix=($root)/boot/grub\n")
     _run("grub-mkimage", "-O", target, "-o", output, "-c", early, "-p", "/boot/grub", *modules, *EARLY_MODULES)
 
 
