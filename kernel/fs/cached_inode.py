@@ -218,6 +218,11 @@ class InodeCache(FileCache):
         inode = self.inode
         return inode.file_system.device if inode is not None else 0
 
+    def resume(self, inode: CachedInode) -> None:
+        """Undo `end`: the inode has come back into use."""
+        self.inode = inode
+        self.inode_store.inode = inode
+
     def end(self) -> None:
         """The inode goes: refer to it no more."""
         self.inode = None

@@ -11,6 +11,7 @@ Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.block.device import flush
 from kernel.fs.constants import NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
 from kernel.fs.ext2 import records
 from kernel.fs.ext2.block_map import HOLE
@@ -177,6 +178,9 @@ class Ext2Directory(Ext2Inode):
 
     def sync(self) -> None:
         self.ext2.sync_inode(self)
+        device = self.ext2.block_device
+        if device is not None:
+            flush(device)
 
     # ---- Making -----------------------------------------------------------------------------------------------
 

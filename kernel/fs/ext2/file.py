@@ -13,6 +13,8 @@ from kernel.cache import Runs
 from kernel.fs.ext2.block_map import HOLE
 from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.layout import FLAG_INLINE_DATA
+from kernel.fs.file import File
+from kernel.fs.path import Path
 from kernel.lang import ENXIO, EOPNOTSUPP, Errno, Span, u8
 
 _SECTOR_SHIFT: Final = 9
@@ -27,6 +29,14 @@ class Ext2File(Ext2Inode):
         super().load(raw_bytes)
         if self.flags & FLAG_INLINE_DATA != 0:
             raise self._damaged("has inline data, without the feature")
+
+    def open(self, path: Path, flags: int) -> File:
+        self.wanted()
+        return super().open(path, flags)
+
+    def truncate(self, size: int) -> None:
+        self.wanted()
+        super().truncate(size)
 
     # ---- For the page cache -----------------------------------------------------------------------------------
 

@@ -83,9 +83,10 @@ class Ext2FileSystem(Ext2):
     # ---- Inodes -----------------------------------------------------------------------------------------------
 
     def inode(self, ino: int) -> Ext2Node:
-        known = self.inodes.get(ino)
+        known = self.find_known(ino)
         if known is not None:
             return known
+        self.retire_some()
         volume = self.volume
         geometry = volume.geometry
         if not geometry.is_inode(ino) or (ino < geometry.first_inode and ino != ROOT_INODE):
@@ -93,13 +94,13 @@ class Ext2FileSystem(Ext2):
         number, offset = inode_place(volume, ino)
         with volume.blocks.block(number) as block:
             # Somebody else may have loaded it during the sleep; from here on there is none.
-            known = self.inodes.get(ino)
+            known = self.find_known(ino)
             if known is not None:
                 return known
             raw_bytes = block.span()[offset : offset + geometry.inode_size]
             node = self._new_node(ino, struct_at(RawInode, raw_bytes, 0).mode)
             node.load(raw_bytes)
-            self.inodes[ino] = node
+            self.enter(node)
             return node
 
     def _new_node(self, ino: int, mode: int) -> Ext2Inode:
@@ -115,12 +116,13 @@ class Ext2FileSystem(Ext2):
     def new_inode(self, parent: Ext2Node, mode: int, credentials: Credentials) -> Ext2Node:
         volume = self.volume
         kind = mode & S_IFMT
+        self.retire_some()
         ino = allocate_inode(volume, parent.ino, kind == S_IFDIR)
-        if ino in self.inodes:
+        if self.find_known(ino) is not None:
             raise volume.damaged(f"inode {ino} is in use but marked as free")
         try:
             node = self._new_node(ino, mode)
-            self.inodes[ino] = node
+            self.enter(node)
         except MemoryError:
             free_inode(volume, ino, kind == S_IFDIR)
             raise
@@ -143,21 +145,39 @@ class Ext2FileSystem(Ext2):
         except MemoryError:
             log.error("ext2: inodes could not be written: no memory")
 
+    def _dirty_nodes(self) -> list[Ext2Node]:
+        """The inodes on the dirty list. Raises MemoryError."""
+        found: list[Ext2Node] = []
+        node = self.first_dirty
+        while node is not None:
+            found.append(node)
+            node = node.next_dirty
+        return found
+
+    def _nodes_with_dirty_pages(self) -> list[Ext2Node]:
+        """Inodes whose contents are not all on the device. Raises MemoryError."""
+        found: list[Ext2Node] = []
+        for node in self.inodes.values():
+            if node.cache.dirty_count > 0 or node.cache.writing_count > 0:
+                found.append(node)
+        return found
+
     def _write_inodes(self) -> None:
         """Copy all changed inodes and counts to the block cache. Raises EIO."""
         if self.volume.read_only:
             return
-        # A copy, because others change the dictionary while this sleeps.
-        for node in list(self.dirty.values()):
+        # Not for ever: others go on changing inodes while this sleeps.
+        for node in self._dirty_nodes():
             node.write_back()
         self.volume.write_super()
 
     def sync(self) -> None:
         if self.volume.read_only:
             return
-        for node in list(self.dirty.values()):
+        nodes = self._nodes_with_dirty_pages()
+        for node in nodes:
             node.cache.write_back(0, LAST_PAGE)
-        for node in list(self.dirty.values()):
+        for node in nodes:
             node.cache.wait_for_writes()
         self._write_inodes()
         self.volume.blocks.sync()
@@ -167,7 +187,6 @@ class Ext2FileSystem(Ext2):
         node.write_back()
         self.volume.write_super()
         self.volume.blocks.sync()
-        flush(self.disk)
 
     # ---- Mounting and unmounting ------------------------------------------------------------------------------
 
@@ -217,8 +236,10 @@ class Ext2FileSystem(Ext2):
         """Give everything in memory back."""
         for node in list(self.inodes.values()):
             node.end()
+            self.unlist_dirty(node)
         self.inodes.clear()
-        self.dirty.clear()
+        self.order.clear()
+        self.retired.clear()
         self.top = None
         self.volume.close()
         # Files were written past the device's own cache, which may have old contents of their blocks.

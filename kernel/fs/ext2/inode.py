@@ -213,8 +213,7 @@ class Ext2Inode(Ext2Node):
             # No sleep from here on, so that no change is lost.
             if not self.is_dirty or self.is_gone:
                 return
-            self.is_dirty = False
-            self.ext2.dirty.pop(self.ino)
+            self.ext2.unlist_dirty(self)
             self._store(block.span()[offset : offset + volume.geometry.inode_size])
             block.mark_dirty()
 
@@ -307,11 +306,8 @@ class Ext2Inode(Ext2Node):
         finally:
             # Whatever could not be freed stays marked as in use; the inode itself goes.
             self.is_gone = True
-            self.is_dirty = False
-            if self.ino in self.ext2.dirty:
-                self.ext2.dirty.pop(self.ino)
-            if self.ino in self.ext2.inodes:
-                self.ext2.inodes.pop(self.ino)
+            self.ext2.unlist_dirty(self)
+            self.ext2.leave(self)
             self.size = 0
             with volume.blocks.block(number) as block:
                 raw = struct_at(RawInode, block.span(), offset)

@@ -1,18 +1,31 @@
 """One mounted file system as its inodes see it: the volume, and the inodes that are in memory.
 
-An inode is one object as long as anybody has it: `inodes` finds it by number. Changed inodes stand in `dirty` until
-they are copied to their places in the inode table; from there the block cache writes them.
+An inode is one object as long as anybody has it: `find_known` finds it by number. Changed inodes stand on the `dirty`
+list until they are copied to their places in the inode table; from there the block cache writes them.
 
-Context: sleeps.
+An inode and its page cache refer to each other. When there are many inodes, those that nobody has used for long are
+retired: that cycle is broken and only a weak reference is left, so that the object goes with the last name or walk that
+leads to it. Should somebody who still has it want its contents, it comes back.
+
+Context: sleeps, but where it says otherwise.
 """
 
+from collections import deque
+from typing import Final
+
+from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
 from kernel.fs.ext2.options import Ext2Options
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FileSystem
-from kernel.lang import EIO, Errno
+from kernel.lang import EIO, Errno, Weak, weak
 from kernel.lib.credentials import Credentials
+from kernel.mm.frames import total_frame_count
+
+_FRAMES_PER_INODE: Final = 8
+_FEWEST_INODES: Final = 1024
+_STEP: Final = 4  # inodes looked at for each new one, when there are too many
 
 
 class Ext2(FileSystem):
@@ -25,7 +38,11 @@ class Ext2(FileSystem):
         self.sleeps = True
         self.keeps_negatives = True
         self.inodes: dict[int, Ext2Node] = {}
-        self.dirty: dict[int, Ext2Node] = {}
+        self.order: deque[int] = deque()  # numbers of `inodes`, and of some that are gone, oldest first
+        self.retired: dict[int, Weak[Ext2Node]] = {}
+        self.inode_limit: int = max(_FEWEST_INODES, total_frame_count() // _FRAMES_PER_INODE)
+        self.first_dirty: Ext2Node | None = None
+        self.last_dirty: Ext2Node | None = None
 
     def inode(self, ino: int) -> "Ext2Node":
         """The inode with this number, from memory or from the disk. Raises EIO, EUCLEAN."""
@@ -42,6 +59,105 @@ class Ext2(FileSystem):
     def sync_inode(self, node: "Ext2Node") -> None:
         """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""
 
+    # ---- Inodes in memory -------------------------------------------------------------------------------------
+
+    def find_known(self, ino: int) -> "Ext2Node | None":
+        """The inode if it is in memory. Never sleeps. Raises MemoryError."""
+        node = self.inodes.get(ino)
+        if node is not None:
+            node.was_used = True
+            return node
+        reference = self.retired.get(ino)
+        if reference is None:
+            return None
+        node = reference.get()
+        if node is None:
+            self.retired.pop(ino)
+            return None
+        self.bring_back(node)
+        return node
+
+    def enter(self, node: "Ext2Node") -> None:
+        """An inode is in memory from now on. Never sleeps. Raises MemoryError."""
+        self.order.append(node.ino)
+        self.inodes[node.ino] = node
+
+    def leave(self, node: "Ext2Node") -> None:
+        """An inode was deleted. Never sleeps."""
+        if self.inodes.get(node.ino) is node:
+            self.inodes.pop(node.ino)
+
+    def bring_back(self, node: "Ext2Node") -> None:
+        """A retired inode is wanted again. Never sleeps. Raises MemoryError."""
+        self.enter(node)
+        node.is_retired = False
+        node.cache.resume(node)
+        if node.ino in self.retired:
+            self.retired.pop(node.ino)
+
+    def retire_some(self) -> None:
+        """Retire a few inodes if there are too many. Sleeps. Raises MemoryError."""
+        if len(self.inodes) <= self.inode_limit:
+            return
+        for _ in range(_STEP):
+            if len(self.order) == 0:
+                return
+            ino = self.order.popleft()
+            node = self.inodes.get(ino)
+            if node is None:
+                continue
+            if node.was_used or not node.can_retire():
+                node.was_used = False
+                self.order.append(ino)
+                continue
+            node.cache.forget(0, LAST_PAGE)
+            if not node.can_retire():  # somebody came during the sleep
+                self.order.append(ino)
+                continue
+            if len(self.retired) > 2 * self.inode_limit:
+                self._forget_dead()
+            self.retired[ino] = weak(node)
+            self.inodes.pop(ino)
+            node.is_retired = True
+            node.cache.end()
+
+    def _forget_dead(self) -> None:
+        """Drop the weak references that lead nowhere."""
+        for ino in list(self.retired.keys()):
+            if self.retired[ino].get() is None:
+                self.retired.pop(ino)
+
+    # ---- Changed inodes ---------------------------------------------------------------------------------------
+
+    def list_dirty(self, node: "Ext2Node") -> None:
+        """Put an inode at the end of the list. Never sleeps or raises."""
+        last = self.last_dirty
+        node.previous_dirty = last
+        if last is not None:
+            last.next_dirty = node
+        else:
+            self.first_dirty = node
+        self.last_dirty = node
+        node.is_dirty = True
+
+    def unlist_dirty(self, node: "Ext2Node") -> None:
+        """Take an inode off the list, if it is there. Never sleeps or raises."""
+        if not node.is_dirty:
+            return
+        following = node.next_dirty
+        previous = node.previous_dirty
+        if following is not None:
+            following.previous_dirty = previous
+        else:
+            self.last_dirty = previous
+        if previous is not None:
+            previous.next_dirty = following
+        else:
+            self.first_dirty = following
+        node.next_dirty = None
+        node.previous_dirty = None
+        node.is_dirty = False
+
 
 class Ext2Node(CachedInode):
     """What the instance keeps of an inode; `Ext2Inode` is the rest."""
@@ -50,13 +166,28 @@ class Ext2Node(CachedInode):
         super().__init__(ext2, ino, mode)
         self.ext2: Ext2 = ext2
         self.is_dirty: bool = False
+        self.next_dirty: Ext2Node | None = None
+        self.previous_dirty: Ext2Node | None = None
         self.is_gone: bool = False  # deleted, and its number given back
+        self.is_retired: bool = False
+        self.was_used: bool = True
 
     def inode_changed(self) -> None:
         """The inode is to be copied to the inode table, sooner or later. Never sleeps."""
         if not self.is_dirty and not self.is_gone:
-            self.ext2.dirty[self.ino] = self
-            self.is_dirty = True
+            self.ext2.list_dirty(self)
+
+    def can_retire(self) -> bool:
+        """Whether nobody has it open and nothing in it must be written."""
+        cache = self.cache
+        if self.users > 0 or self.nlink == 0 or self.is_dirty or self.is_gone or self.is_retired:
+            return False
+        return cache.dirty_count == 0 and cache.writing_count == 0 and self.lock.owner is None
+
+    def wanted(self) -> None:
+        """Somebody is about to use the contents. Raises MemoryError."""
+        if self.is_retired:
+            self.ext2.bring_back(self)
 
     def write_back(self) -> None:
         """Copy a changed inode to its place in the inode table. Sleeps. Raises EIO."""

@@ -141,10 +141,11 @@ def tree(world: FsContext, place: bytes = b"") -> dict[bytes, object]:
     return found
 
 
-def run(options: tuple[str, ...], operations: Steps) -> None:
+def run(options: tuple[str, ...], operations: Steps, inode_limit: int) -> None:
     start_machine()
     image = make_image(2048, *options)
     mounted = Mounted(image)
+    mounted.fs.inode_limit = inode_limit
     disk = mounted.context
     model = attach_root(new_tmpfs(b"tmpfs", b"model", b"mode=755,size=64m,nr_inodes=10000"), Credentials())
     for name in NAMES:
@@ -174,10 +175,10 @@ def run(options: tuple[str, ...], operations: Steps) -> None:
 @given(steps)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES == 25)
 def test_small_blocks(operations: Steps) -> None:
-    run(("-t", "ext2", "-b", "1024", "-g", "512", "-O", "^resize_inode"), operations)
+    run(("-t", "ext2", "-b", "1024", "-g", "512", "-O", "^resize_inode"), operations, 1000)
 
 
 @given(steps)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES == 25)
 def test_page_sized_blocks(operations: Steps) -> None:
-    run(("-t", "ext2", "-b", "4096", "-I", "128", "-O", "^filetype"), operations)
+    run(("-t", "ext2", "-b", "4096", "-I", "128", "-O", "^filetype"), operations, 2)
