@@ -23,6 +23,7 @@ from compiler.lower.expressions import lower, lower_as
 from compiler.lower.function import TRAP_ENUM, TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
 from compiler.lower.interfaces import LIST, NEW_WEAK
 from compiler.lower.layout import is_pointer, live_object
+from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method, checked_allocation, construct_array, descriptor, is_instance
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned
 from compiler.tree import CallBuiltin, Compare, Comprehension, IntLit, ListLit, StrLit, TupleLit
@@ -142,7 +143,7 @@ def item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     if isinstance(e.args[1], IntLit) and e.args[1].value < 0 and not isinstance(container.type, RawArrayType):
         index = integers.arithmetic(fn, "+", length(fn, container), index, INT)
     place, element, aligned, _ = element_address(fn, container, index)
-    return fn.load_at(place, element, aligned)
+    return fn.load_at(place, element, aligned, element_alias(element))
 
 
 def bytes_item(fn: FunctionLowerer, e: CallBuiltin) -> Value:

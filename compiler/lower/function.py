@@ -519,17 +519,18 @@ class FunctionLowerer:
         self.module.intrinsic("llvm.memmove")
         self.emit(f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")
 
-    def load_at(self, address: str, t: Type, aligned: bool = True) -> Value:
-        """Read a field or element: storage types widen, structs and Arrays give their address."""
+    def load_at(self, address: str, t: Type, aligned: bool = True, alias: str = "") -> Value:
+        """Read a field or element: storage types widen, structs and Arrays give their address. `alias`: see module.py.
+        """
         if by_address(t):
             return Value(address, t)
         align = "" if aligned else ", align 1"
         if is_pointer(t):
             if not aligned:
-                return Value(self.op(f"load ptr, ptr {address}, align 1"), t)
-            return Value(self.op(f"load atomic ptr, ptr {address} unordered, align 8"), t)
+                return Value(self.op(f"load ptr, ptr {address}, align 1{alias}"), t)
+            return Value(self.op(f"load atomic ptr, ptr {address} unordered, align 8{alias}"), t)
         if isinstance(t, IntType):
-            value = self.op(f"load i{t.bits}, ptr {address}{align}")
+            value = self.op(f"load i{t.bits}, ptr {address}{align}{alias}")
             if t.big_endian:
                 value = self.byte_swap(value, t.bits)
             if t.bits < 64:
@@ -537,22 +538,24 @@ class FunctionLowerer:
             return Value(value, t)
         kind = self.kind(t)
         if kind == "i1":
-            byte = self.op(f"load i8, ptr {address}")
+            byte = self.op(f"load i8, ptr {address}{alias}")
             return Value(self.op(f"icmp ne i8 {byte}, 0"), t)
-        return Value(self.op(f"load {kind}, ptr {address}{align}"), t)
+        return Value(self.op(f"load {kind}, ptr {address}{align}{alias}"), t)
 
     def byte_swap(self, value: str, bits: int) -> str:
         self.module.declare(f"llvm.bswap.i{bits}", f"declare i{bits} @llvm.bswap.i{bits}(i{bits})")
         return self.op(f"call i{bits} @llvm.bswap.i{bits}(i{bits} {value})")
 
-    def store_at(self, address: str, value: Value, t: Type, aligned: bool = True, counted: bool = True) -> None:
+    def store_at(
+        self, address: str, value: Value, t: Type, aligned: bool = True, counted: bool = True, alias: str = ""
+    ) -> None:
         """Write a field or element of type `t`, which the value has already. References in the heap are counted."""
         if by_address(t):
             self.copy_bytes(address, value.operand, self.layouts.size_align(t)[0])
             return
         align = "" if aligned else ", align 1"
         if isinstance(t, FunctionType) or (isinstance(t, OptionalType) and isinstance(t.inner, FunctionType)):
-            self.emit(f"store ptr {value.operand}, ptr {address}{align}")
+            self.emit(f"store ptr {value.operand}, ptr {address}{align}{alias}")
             return
         if is_pointer(t):
             if counted:
@@ -568,14 +571,14 @@ class FunctionLowerer:
                 operand = self.op(f"trunc i64 {operand} to i{t.bits}")
             if t.big_endian:
                 operand = self.byte_swap(operand, t.bits)
-            self.emit(f"store i{t.bits} {operand}, ptr {address}{align}")
+            self.emit(f"store i{t.bits} {operand}, ptr {address}{align}{alias}")
             return
         kind = self.kind(t)
         if kind == "i1":
             byte = self.op(f"zext i1 {value.operand} to i8")
-            self.emit(f"store i8 {byte}, ptr {address}")
+            self.emit(f"store i8 {byte}, ptr {address}{alias}")
             return
-        self.emit(f"store {kind} {value.operand}, ptr {address}{align}")
+        self.emit(f"store {kind} {value.operand}, ptr {address}{align}{alias}")
 
     def fill_empty(self, address: str, value: Value) -> None:
         """Store a reference to a field that is null."""

@@ -19,6 +19,7 @@ from compiler.lower.function import (
     Slot,
 )
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, DICT, LIST
+from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method, construct_simple
 from compiler.lower.statements import lower_body, store
 from compiler.lower.values import INT_MAX, NONE_VALUE, Value, int_constant
@@ -405,7 +406,7 @@ def sequence_item(fn: FunctionLowerer, value: Value, index: Value) -> Value:
         return Value(fn.op(f"zext i8 {byte} to i64"), INT, 0, 255)
     if isinstance(t, SpanType | ArrayType):
         address, element, aligned, _ = element_address(fn, value, index, check=False)
-        item = fn.load_at(address, element, aligned)
+        item = fn.load_at(address, element, aligned, element_alias(element))
         return item
     if isinstance(t, StrType):
         raise fn.error("KP991", "for over a str", "run over its bytes: text.encode()")

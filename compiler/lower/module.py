@@ -5,7 +5,10 @@ Deterministic: everything is printed in the order of lowering, declarations sort
 
 from __future__ import annotations
 
+from typing import Final
+
 from compiler.lower.interfaces import DebugInfo, Options
+from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 
 BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" nounwind null_pointer_is_valid'
 
@@ -78,6 +81,27 @@ done:
 }
 
 
+# What LLVM may know of aliases: a field of an object and an element of a Span, Array or byte string are never the same
+# memory. Everything else (structs, which may be views of bytes; raw memory; references in arrays) may be either.
+_FIELD: Final = ", !tbaa !900003"
+_ELEMENT: Final = ", !tbaa !900004"
+_ALIASES = """!900000 = !{!"krait"}
+!900001 = !{!"field", !900000, i64 0}
+!900002 = !{!"element", !900000, i64 0}
+!900003 = !{!900001, !900001, i64 0}
+!900004 = !{!900002, !900002, i64 0}"""
+
+
+def field_alias(owner: Type) -> str:
+    """What else may be the same memory as a field: for that of an object, other fields only."""
+    return _FIELD if isinstance(owner, ClassType | UnionType) else ""
+
+
+def element_alias(element: Type) -> str:
+    """What else may be the same memory as an element of a Span, Array or RawArray: for plain data, no object's field."""
+    return _ELEMENT if isinstance(element, IntType | BoolType) else ""
+
+
 class Module:
     """An IR module under construction."""
 
@@ -136,4 +160,5 @@ class Module:
         debug = self.debug.text()
         if debug:
             parts.append(debug)
+        parts.append(_ALIASES)
         return "\n\n".join(parts) + "\n"

@@ -9,6 +9,7 @@ from compiler.lower.convert import call_named, coerce, narrow
 from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer, holds_function
 from compiler.lower.interfaces import ALLOCATE
 from compiler.lower.layout import TEXT_DATA_OFFSET, by_address, descriptor_symbol, register_type
+from compiler.lower.module import field_alias
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant
 from compiler.lower.world import Instance
 from compiler.tree import CallMethod, Expr, Field, New
@@ -75,7 +76,7 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     if fn.is_exception(receiver.type):
         return exception_code(fn, receiver, e.name)
     address, t, aligned = field_place(fn, receiver, e.name)
-    value = fn.load_at(address, t, aligned)
+    value = fn.load_at(address, t, aligned, field_alias(receiver.type))
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
     return narrow(fn, value, fn.type(e.type), stable=False)
@@ -99,7 +100,7 @@ def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value, i
     if is_first and not inside_struct and is_reference(t):
         fn.fill_empty(address, value)
     else:
-        fn.store_at(address, value, t, aligned, counted=not inside_struct)
+        fn.store_at(address, value, t, aligned, not inside_struct, field_alias(receiver.type))
 
 
 # Construction ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from compiler.lower.convert import as_int, coerce, invert, truth, tuple_item
 from compiler.lower.expressions import lower, lower_as, lower_truth, operate
 from compiler.lower.function import TRAP_ASSERT, TRAP_INDEX, Closure, FunctionLowerer, LoopContext, holds_function
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
+from compiler.lower.module import element_alias, field_alias
 from compiler.lower.objects import call_method, field_place, write_field
 from compiler.lower.values import NONE_VALUE, Value
 from compiler.tree import (
@@ -111,7 +112,7 @@ def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
             write_field(fn, receiver, target.name, value, fn.world.is_first_store(fn.frame.function, target))
         case IndexTarget():
             address, element, aligned, counted = element_place(fn, target)
-            fn.store_at(address, coerce(fn, value, element), element, aligned, counted)
+            fn.store_at(address, coerce(fn, value, element), element, aligned, counted, element_alias(element))
         case SetItemTarget():
             container = lower(fn, target.container)
             index = item_index(fn, container, target.index)
@@ -168,13 +169,15 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             receiver = lower(fn, target.value)
             fn.set_loc(s.loc)
             address, declared, aligned = field_place(fn, receiver, target.name)
-            old = fn.load_at(address, declared, aligned)
+            alias = field_alias(receiver.type)
+            old = fn.load_at(address, declared, aligned, alias)
             value = coerce(fn, updated(old), declared)
-            fn.store_at(address, value, declared, aligned, counted=not isinstance(receiver.type, StructType))
+            fn.store_at(address, value, declared, aligned, not isinstance(receiver.type, StructType), alias)
         case IndexTarget():
             address, element, aligned, counted = element_place(fn, target)
-            old = fn.load_at(address, element, aligned)
-            fn.store_at(address, coerce(fn, updated(old), element), element, aligned, counted)
+            alias = element_alias(element)
+            old = fn.load_at(address, element, aligned, alias)
+            fn.store_at(address, coerce(fn, updated(old), element), element, aligned, counted, alias)
         case SetItemTarget():
             container = lower(fn, target.container)
             index = item_index(fn, container, target.index)
