@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from tools import cpio
 from tools.flash import flash
-from tools.image import ImageError, build_disk
+from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kvm import accelerator
 from tools.machine import MACHINE_TYPES, DirectBoot, Disk, DiskMode, Forward, Machine, Network
@@ -152,7 +152,8 @@ def image(options: argparse.Namespace) -> int:
     require("image")
     if options.output.is_block_device() or options.output.is_dir():
         raise SystemExit(f"krait image: {options.output} is no place for a file")
-    build_kernel(options.profile)
+    if not options.output.resolve().parent.is_dir():
+        raise SystemExit(f"krait image: {options.output.parent} is no directory")
     with tempfile.TemporaryDirectory(prefix="krait-image-") as directory:
         source = options.source
         if source is None:
@@ -162,7 +163,9 @@ def image(options: argparse.Namespace) -> int:
         size = None if options.size is None else in_bytes(options.size)
         parameters = f"{PARAMETERS} {options.append}".strip()
         try:
-            build_disk(source, KERNEL, options.output, size=size, label=options.label, parameters=parameters)
+            plan = plan_disk(source, size)
+            build_kernel(options.profile)
+            build_disk(plan, KERNEL, options.output, label=options.label, parameters=parameters)
         except (ImageError, OSError) as error:
             raise SystemExit(f"krait image: {error}") from error
     print(f"krait: wrote {options.output} ({options.output.stat().st_size >> 20} MiB)", file=sys.stderr)

@@ -100,7 +100,7 @@ def look_at(source: Path) -> Contents:
                 for member in archive:
                     count(member.name, member.size if member.isreg() else 0)
         except (tarfile.TarError, EOFError) as error:
-            raise ImageError(f"{source} is neither a directory nor a tar archive ({error})") from error
+            raise ImageError(f"{source} is neither a directory nor a tar archive") from error
     return Contents(blocks, files, has_init)
 
 
@@ -155,10 +155,22 @@ def _install_root(disk: Path, partition: Partition, source: Path, contents: Cont
             _run("debugfs", "-w", "-R", request, place)
 
 
-def build_disk(source: Path, kernel: Path, output: Path, *, size: int | None, label: str, parameters: str) -> None:
-    """Write the image. `size` is of the whole disk in bytes; without it there is room for half as much again.
+@dataclass(frozen=True)
+class Plan:
+    """A disk to be made."""
 
-    Raises ImageError; an image that was there is replaced only at the end.
+    source: Path
+    contents: Contents
+    sectors: int
+    bios: Partition
+    efi: Partition
+    root: Partition
+
+
+def plan_disk(source: Path, size: int | None) -> Plan:
+    """Lay a disk out. `size` is of the whole disk in bytes; without it there is room for half as much again.
+
+    Raises ImageError when `source` is not to be read, or does not fit.
     """
     contents = look_at(source)
     needed = contents.blocks * BLOCK * 21 // 20 + contents.files * 256 + 4 * MIB
@@ -171,7 +183,11 @@ def build_disk(source: Path, kernel: Path, output: Path, *, size: int | None, la
     count = (sectors - FIRST_USABLE - first) // 8 * 8
     if count * SECTOR < needed:
         raise ImageError(f"{size} bytes are too few: {first * SECTOR + needed + MIB} are needed")
-    root = Partition(LINUX_ROOT_X86_64, first, count, "root")
+    return Plan(source, contents, sectors, bios, efi, Partition(LINUX_ROOT_X86_64, first, count, "root"))
+
+
+def build_disk(plan: Plan, kernel: Path, output: Path, *, label: str, parameters: str) -> None:
+    """Write the image. Raises ImageError; an image that was there is replaced only at the end."""
     identity = str(uuid.uuid4())
     serial = f"{uuid.uuid4().hex[:4]}-{uuid.uuid4().hex[:4]}".upper()
     new = output.with_name(output.name + ".new")
@@ -179,13 +195,13 @@ def build_disk(source: Path, kernel: Path, output: Path, *, size: int | None, la
         with tempfile.TemporaryDirectory(prefix="krait-image-") as directory:
             scratch = Path(directory)
             with new.open("wb") as image:
-                image.truncate(sectors * SECTOR)
-            _install_root(new, root, source, contents, label, identity)
+                image.truncate(plan.sectors * SECTOR)
+            _install_root(new, plan.root, plan.source, plan.contents, label, identity)
             words = f"root=UUID={identity} rw {parameters}".strip()
-            _install_efi(new, efi, scratch, serial, kernel, words)
-            code = _install_bios(new, bios, scratch, serial)
+            _install_efi(new, plan.efi, scratch, serial, kernel, words)
+            code = _install_bios(new, plan.bios, scratch, serial)
             with new.open("r+b") as image:
-                write_table(image, sectors, [bios, efi, root], code)
+                write_table(image, plan.sectors, [plan.bios, plan.efi, plan.root], code)
         new.rename(output)
     finally:
         new.unlink(missing_ok=True)

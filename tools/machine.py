@@ -30,47 +30,6 @@ class Medium(Enum):
     VIRTIO = "virtio"
 
 
-@dataclass(frozen=True)
-class DirectBoot:
-    """QEMU loads the kernel itself: Linux by its own protocol, Krait by PVH."""
-
-    kernel: Path
-    initrd: Path | None
-    parameters: str = ""
-
-    def arguments(self, scratch: Path) -> list[str]:
-        initrd = ["-initrd", str(self.initrd)] if self.initrd else []
-        return ["-kernel", str(self.kernel), *initrd, "-append", self.parameters]
-
-
-@dataclass(frozen=True)
-class ImageBoot:
-    """Firmware starts the boot loader of a disk image. `scratch` receives UEFI's writable variables."""
-
-    image: Path
-    firmware: Firmware = Firmware.BIOS
-    medium: Medium = Medium.CD
-
-    def arguments(self, scratch: Path) -> list[str]:
-        if self.medium is Medium.VIRTIO:
-            drive = Disk(self.image, options=",bootindex=0").arguments(0, "pci")
-        else:
-            media = "cdrom" if self.medium is Medium.CD else "disk"
-            drive = ["-drive", f"file={self.image},format=raw,media={media},snapshot=on,if=ide"]
-        if self.firmware is Firmware.BIOS:
-            return drive
-        variables = scratch / "uefi-variables.fd"
-        shutil.copy(OVMF_VARIABLES, variables)
-        return [
-            "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
-            "-drive", f"if=pflash,format=raw,unit=1,file={variables}",
-            *drive,
-        ]
-
-
-Boot = DirectBoot | ImageBoot
-
-
 class DiskMode(Enum):
     """What becomes of what the guest writes to a disk."""
 
@@ -103,6 +62,48 @@ class Disk:
             "-drive", f"if=none,id=disk{number},file={name},format={self.format}{modes[self.mode]}",
             "-device", f"virtio-blk-{bus},drive=disk{number}{self.options}",
         ]
+
+
+@dataclass(frozen=True)
+class DirectBoot:
+    """QEMU loads the kernel itself: Linux by its own protocol, Krait by PVH."""
+
+    kernel: Path
+    initrd: Path | None
+    parameters: str = ""
+
+    def arguments(self, scratch: Path) -> list[str]:
+        initrd = ["-initrd", str(self.initrd)] if self.initrd else []
+        return ["-kernel", str(self.kernel), *initrd, "-append", self.parameters]
+
+
+@dataclass(frozen=True)
+class ImageBoot:
+    """Firmware starts the boot loader of a disk image. `scratch` receives UEFI's writable variables."""
+
+    image: Path
+    firmware: Firmware = Firmware.BIOS
+    medium: Medium = Medium.CD
+    mode: DiskMode = DiskMode.SNAPSHOT  # for a virtio disk
+
+    def arguments(self, scratch: Path) -> list[str]:
+        if self.medium is Medium.VIRTIO:
+            drive = Disk(self.image, self.mode, ",bootindex=0").arguments(0, "pci")
+        else:
+            media = "cdrom" if self.medium is Medium.CD else "disk"
+            drive = ["-drive", f"file={self.image},format=raw,media={media},snapshot=on,if=ide"]
+        if self.firmware is Firmware.BIOS:
+            return drive
+        variables = scratch / "uefi-variables.fd"
+        shutil.copy(OVMF_VARIABLES, variables)
+        return [
+            "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
+            "-drive", f"if=pflash,format=raw,unit=1,file={variables}",
+            *drive,
+        ]
+
+
+Boot = DirectBoot | ImageBoot
 
 
 @dataclass(frozen=True)
