@@ -7,6 +7,7 @@ is the scheduler and what interrupts bring.
 from arch.x86_64 import apic, cpu, fpu, gdt, idt
 from arch.x86_64.context import early_arena_size, early_arena_start
 from kernel import command_line, physical_memory, trap
+from kernel.cache import writeback
 from kernel.disk import block_file, scan
 from kernel.drivers import pic8259, pit, power, rtc, serial16550
 from kernel.drivers.virtio import probe as virtio
@@ -50,6 +51,7 @@ def krait_main(protocol: int, info: int) -> None:
         virtio.start(boot_info.command_line())
         LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
+        writeback.start()
         scan.scan_all()
         start_user_space()
     except MemoryError:

@@ -13,6 +13,7 @@ Context: whoever changes the file's contents or size holds the inode's lock; rea
 read or wait sleeps. `transfer_done` comes from interrupts.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, Operation
@@ -34,7 +35,8 @@ from kernel.mm.frames import (
     put_frame,
     zero_frame,
 )
-from kernel.mm.objects import MemoryObject
+from kernel.mm.objects import TrackedObject
+from kernel.mm.reverse_map import forget_pages, protect_pages, unmap_frame
 from kernel.sched import WaitQueue
 from kernel.time.clock import monotonic_ns
 
@@ -52,7 +54,9 @@ class CacheTotals:
     def __init__(self) -> None:
         self.dirty: int = 0
         self.writing: int = 0
-        self.read_sectors: int = 0
+        self.surely_fine: int = 0  # with fewer pages dirty, writers need not look at the limits
+        self.progress: WaitQueue = WaitQueue()  # woken when a page was written back
+        self.balance: Callable[[FileCache], None] | None = None  # writeback.balance
         self.first_dirty: FileCache | None = None
         self.last_dirty: FileCache | None = None
 
@@ -60,7 +64,7 @@ class CacheTotals:
 TOTALS: Final = CacheTotals()
 
 
-class FileCache(MemoryObject):
+class FileCache(TrackedObject):
     """The pages of one backing store. `by_sectors`: only what was changed is written, rather than all of a page: for
     devices, where the rest of a page may belong to somebody else.
     """
@@ -252,6 +256,7 @@ class FileCache(MemoryObject):
             TOTALS.writing -= 1
             if page.failed:
                 self.failures += 1
+            TOTALS.progress.wake_all()
         self.waiters.wake_all()
 
     # ---- Dirty pages ------------------------------------------------------------------------------------------
@@ -351,6 +356,7 @@ class FileCache(MemoryObject):
                 indices.append(page.index)
             page = page.next_dirty
         indices.sort()
+        self.dirty_since_ns = monotonic_ns()
         self.write_back_pages(indices)
         return len(indices)
 
@@ -559,6 +565,12 @@ class FileCache(MemoryObject):
             self.mark_dirty(page, 0, PAGE_SIZE)
         finally:
             self.store.end_change()
+        balance = TOTALS.balance
+        if balance is not None:
+            balance(self)
+            if page.cache is not self:
+                raise Errno(EFAULT)
+            self.mark_dirty(page, 0, PAGE_SIZE)
 
     def resident(self, index: int) -> Frame:
         page = self.pages.get(index)
@@ -568,9 +580,18 @@ class FileCache(MemoryObject):
 
     def protect_mappings(self, first: int, end: int) -> None:
         """Take write permission for the pages first … end - 1 from who maps them: the next write dirties them anew."""
+        if self.first_area is not None:
+            protect_pages(self, first, end)
 
     def unmap_mappings(self, first: int, end: int) -> None:
         """Take the pages first … end - 1 from who maps them."""
+        if self.first_area is not None:
+            forget_pages(self, first, end)
+
+    def unmap_page(self, page: CachedPage) -> None:
+        """Take a page from who maps it; it can be faulted in again."""
+        if self.first_area is not None:
+            unmap_frame(self, page.index, page.frame)
 
 
 def can_drop(page: CachedPage) -> bool:

@@ -115,10 +115,14 @@ class PageList:
             return None
         if page.heat > 1:
             page.heat = 0
-            self.remove(page)
-            self.add(page)
+            self.rotate(page)
             return None
         return page
+
+    def rotate(self, page: CachedPage) -> None:
+        """Give a page another round."""
+        self.remove(page)
+        self.add(page)
 
 
 LRU: Final = PageList()

@@ -1,6 +1,107 @@
-"""Write-back in the background: how much may be dirty, how long, and who writes it. """
-from kernel.cache.file_cache import FileCache
+"""Write-back in the background: the flusher thread, and the brake for who dirties pages faster than devices write.
+
+Context: `balance` sleeps when there is too much dirty; it is called with an inode's lock held, never with a file
+system's own locks.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.cache.file_cache import LAST_PAGE, TOTALS, FileCache
+from kernel.cache.limits import INTERVAL_NS, DirtyLimits, is_expired
+from kernel.cache.page import LRU
+from kernel.lang import Errno, sleeps
+from kernel.lib import log
+from kernel.mm.frames import available_frame_count
+from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.time.clock import monotonic_ns
+
+_PORTION: Final = 1024  # pages that the flusher writes of one cache before it looks at the next
+_HELP: Final = 256  # pages that a writer writes at once
+_PATIENCE_NS: Final = 100_000_000  # a writer looks again at least so often
 
 
+class Flusher:
+    """The flusher's state. `before`: what file systems hand to the cache before each round, entered by kernel.fs."""
+
+    def __init__(self) -> None:
+        self.queue: WaitQueue = WaitQueue()
+        self.before: Callable[[], None] | None = None
+        self.runs: bool = False
+
+
+FLUSHER: Final = Flusher()
+
+
+def current_limits() -> DirtyLimits:
+    """The limits that hold now."""
+    return DirtyLimits(available_frame_count(), LRU.count)
+
+
+@sleeps
 def balance(cache: FileCache) -> None:
-    """Called by writers, page by page."""
+    """Called by writers, page by page: wakes the flusher, and waits while too much is dirty."""
+    if TOTALS.dirty + TOTALS.writing < TOTALS.surely_fine:
+        return
+    limits = current_limits()
+    TOTALS.surely_fine = limits.background
+    if limits.wants_flusher(TOTALS.dirty):
+        FLUSHER.queue.wake_all()
+    while limits.wants_throttling(TOTALS.dirty, TOTALS.writing):
+        if cache.dirty_count > 0:
+            cache.write_back(0, LAST_PAGE, _HELP)
+        if not limits.wants_throttling(TOTALS.dirty, TOTALS.writing):
+            return
+        TOTALS.progress.sleep_until(monotonic_ns() + _PATIENCE_NS, interruptible=False)
+        limits = current_limits()
+
+
+def start() -> None:
+    """Start the flusher thread. Raises MemoryError."""
+    FLUSHER.runs = True
+    spawn_kernel_thread(b"flusher", _flush_forever, 0)
+
+
+def _flush_forever(_: int) -> None:
+    while True:
+        try:
+            FLUSHER.queue.sleep_until(monotonic_ns() + INTERVAL_NS, interruptible=False)
+            before = FLUSHER.before
+            if before is not None:
+                before()
+            flush_round()
+        except MemoryError:
+            log.error("flusher: no memory")
+        except Errno as error:
+            log.error(f"flusher: error {error.code}")
+
+
+@sleeps
+def flush_round() -> None:
+    """Write what has been dirty for too long, and as much more as keeps the rest below the background limit. Raises
+    MemoryError.
+    """
+    rounds = 0
+    for cache in dirty_caches():
+        if is_expired(cache.dirty_since_ns, monotonic_ns()):
+            cache.write_back(0, LAST_PAGE)
+    while current_limits().wants_flusher(TOTALS.dirty) and rounds < 100:
+        rounds += 1
+        for cache in dirty_caches():
+            cache.write_back(0, LAST_PAGE, _PORTION)
+            cache.wait_for_writes()
+            if not current_limits().wants_flusher(TOTALS.dirty):
+                break
+
+
+def dirty_caches() -> list[FileCache]:
+    """The caches that have something dirty, the one that has had it longest first. Raises MemoryError."""
+    found: list[FileCache] = []
+    cache = TOTALS.first_dirty
+    while cache is not None:
+        found.append(cache)
+        cache = cache.next_dirty_cache
+    return found
+
+
+TOTALS.balance = balance

@@ -13,6 +13,9 @@ Rejected: one hash table over (parent, name). A dictionary a directory needs no 
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.cache.reclaim import SHRINKERS, Shrinker
+from kernel.lang import final
+
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode
 
@@ -174,3 +177,14 @@ def first_child(parent: Dentry) -> Dentry | None:
 
 
 CACHE: DentryCache = DentryCache(CACHE_LIMIT)
+
+
+@final
+class _NameShrinker(Shrinker):
+    """Gives back names. About ten, with their inodes, make a page."""
+
+    def shrink(self, pages: int) -> None:
+        CACHE.shrink(min(pages * 10, CACHE.count))
+
+
+SHRINKERS.append(_NameShrinker())

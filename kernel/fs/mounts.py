@@ -6,6 +6,7 @@ Only root may change the tree. Propagation types are accepted and mean nothing: 
 from typing import Final
 
 from kernel.cache.devices import sync_devices
+from kernel.cache.writeback import FLUSHER
 from kernel.fs.constants import (
     MNT_DETACH,
     MNT_EXPIRE,
@@ -372,3 +373,6 @@ def end_writing() -> None:
             file_system.remount(True, b"")
         except Errno as error:
             log.error(f"a file system could not be made read-only: error {error.code}")
+
+
+FLUSHER.before = write_back_all

@@ -2,7 +2,7 @@
 
 Reads copy straight from the frames to the reader. The same frames are what mmap maps (`FilePages`), so there is one
 copy of a file in memory. A frame belongs to the file by one reference; mappings take their own, and truncation takes
-the pages out of the mappings first (truncation.py).
+the pages out of the mappings first.
 
 memfd_create(2)'s seals are kept in `seals`.
 
@@ -26,11 +26,11 @@ from kernel.fs.constants import (
 from kernel.fs.file import File, InodeFile
 from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
-from kernel.fs.truncation import forget_mapped_pages
 from kernel.lang import EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
-from kernel.mm.objects import MemoryObject
+from kernel.mm.objects import MemoryObject, TrackedObject
+from kernel.mm.reverse_map import forget_pages
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
@@ -225,7 +225,7 @@ class TmpfsFile(TmpfsInode):
         """Take pages from the programs that map them."""
         mapping = self.mapping
         if mapping is not None and mapping.areas > 0:
-            forget_mapped_pages(mapping, first, end)
+            forget_pages(mapping, first, end)
 
     def _drop_page(self, index: int) -> None:
         frame = self.pages.pop(index)
@@ -278,10 +278,11 @@ class TmpfsFile(TmpfsInode):
         return frame
 
 
-class FilePages(MemoryObject):
+class FilePages(TrackedObject):
     """A tmpfs file as something to map. It counts as a user of the inode while areas map it."""
 
     def __init__(self, inode: TmpfsFile) -> None:
+        super().__init__()
         self.inode: TmpfsFile | None = inode
         self.areas: int = 0
         self.written: bool = False  # was mapped shared and written since nobody mapped it

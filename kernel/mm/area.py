@@ -3,11 +3,14 @@
 Source: mmap(2).
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import MemoryObject
+
+if TYPE_CHECKING:
+    from kernel.mm.space import AddressSpace
 
 PROT_READ: Final = 1
 PROT_WRITE: Final = 2
@@ -53,6 +56,9 @@ class Area:
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
         self.dont_fork: bool = False
         self.wipe_on_fork: bool = False
+        self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
+        self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
+        self.previous_of_source: Area | None = None
 
     @property
     def shared(self) -> bool:
@@ -63,16 +69,29 @@ class Area:
         """The page index in `source` of an address inside the area."""
         return (address - self.start + self.offset) >> PAGE_SHIFT
 
-    def copy(self, start: int, end: int) -> "Area":
-        """An area of the same kind for start…end, a part of this one; takes its own reference to the source."""
+    def attach(self, space: "AddressSpace") -> None:
+        """The area lies in `space` from now on; its source hears of it."""
+        source = self.source
+        if source is not None:
+            self.space = space
+            source.attach(self)
+
+    def detach(self) -> None:
+        """The area lies in no space any more."""
+        source = self.source
+        if source is not None:
+            source.detach(self)
+            self.space = None
+
+    def copy(self, start: int, end: int, space: "AddressSpace") -> "Area":
+        """An area of the same kind for start…end, a part of this one, that lies in `space`."""
         part = Area(
             start, end, self.prot, self.maximum_prot, self.flags, self.source, self.offset + (start - self.start)
         )
         part.label = self.label
         part.dont_fork = self.dont_fork
         part.wipe_on_fork = self.wipe_on_fork
-        if self.source is not None:
-            self.source.acquire()
+        part.attach(space)
         return part
 
     def continues(self, other: "Area") -> bool:

@@ -51,6 +51,43 @@ _stack_head: int = 0
 _stack_depth: int = 0
 
 
+class RoomMaker:
+    """Helps when frames run out. Base class: see kernel.cache.reclaim. (An object rather than functions, so that the
+    compiler sees that `make_room` never sleeps.)
+    """
+
+    def make_room(self, wanted: int) -> int:
+        """Free up to `wanted` frames at once; returns how many. Never sleeps, allocates nothing."""
+        return 0
+
+    def wait_for_room(self) -> bool:
+        """Sleep until something may have come free. False if nothing will."""
+        return False
+
+
+class Shortage:
+    """Who helps when frames run out; entered by a package above."""
+
+    def __init__(self) -> None:
+        self.helper: RoomMaker = RoomMaker()
+        self.busy: bool = False
+
+
+SHORTAGE: Final = Shortage()
+_ROOM: Final = 64  # frames made free at once
+_ROUNDS: Final = 16  # tries to get a run of frames together
+
+
+def _make_room(wanted: int) -> bool:
+    """Whether something has come free."""
+    if SHORTAGE.busy:
+        return False
+    SHORTAGE.busy = True
+    freed = SHORTAGE.helper.make_room(wanted)
+    SHORTAGE.busy = False
+    return freed > 0
+
+
 def _entry(frame: int) -> int:
     if frame <= 0 or frame >= _frame_limit:
         panic(f"frame {frame} is not memory")
@@ -184,6 +221,11 @@ def allocate_frames(order: int) -> Frame:
     if frame == 0 and order > 0 and _stack_head != 0:
         _drain_stack()
         frame = _take_block(order)
+    rounds = 0
+    while frame == 0 and rounds < _ROUNDS and _make_room(_ROOM << order):
+        _drain_stack()
+        frame = _take_block(order)
+        rounds += 1
     if frame == 0:
         raise MemoryError
     for i in range(1 << order):
@@ -209,7 +251,9 @@ def allocate_frame() -> Frame:
 def allocate_user_frame() -> Frame:
     """As `allocate_frame`, but leaves the kernel's reserve alone: for user pages and file contents."""
     if _free <= _reserve:
-        raise MemoryError
+        _make_room(_ROOM)
+        if _free <= _reserve:
+            raise MemoryError
     return allocate_frame()
 
 

@@ -6,6 +6,8 @@ reference to a frame; `page` gives the caller another one, for the page-table en
 Context: `page` may sleep (a file system reads from its disk).
 """
 
+from typing import TYPE_CHECKING
+
 from kernel.lang import EINVAL, EIO, Errno
 from kernel.mm.frames import (
     NO_FRAME,
@@ -18,9 +20,12 @@ from kernel.mm.frames import (
     zero_frame,
 )
 
+if TYPE_CHECKING:
+    from kernel.mm.area import Area
+
 
 class MemoryObject:
-    """Base of what can be mapped. Counted: every area holds one `acquire`."""
+    """Base of what can be mapped. Counted: every area is a user, from `attach` to `detach`."""
 
     def page(self, index: int, for_write: bool) -> Frame:
         """The frame of page `index`, with a reference for the caller.
@@ -34,11 +39,19 @@ class MemoryObject:
         """The frame of page `index` if it is at hand, else NO_FRAME; takes no reference and never sleeps."""
         return NO_FRAME
 
+    def attach(self, area: "Area") -> None:
+        """One more area maps the object. Raises nothing."""
+        self.acquire()
+
+    def detach(self, area: "Area") -> None:
+        """An area that was attached is gone, or maps nothing any more."""
+        self.release()
+
     def acquire(self) -> None:
-        """One more area maps the object."""
+        """The object has one more user."""
 
     def release(self) -> None:
-        """An area is gone."""
+        """A user is gone."""
 
     def sync(self, first_index: int, end_index: int) -> None:
         """Write back what is dirty among the pages first_index…end_index - 1 (msync with MS_SYNC)."""
@@ -54,6 +67,37 @@ class MemoryObject:
     def device_number(self) -> int:
         """What /proc/PID/maps shows as the device (major << 8 | minor)."""
         return 0
+
+
+class TrackedObject(MemoryObject):
+    """A memory object that knows the areas that map it, so that pages can be taken from them: a reverse map. The areas
+    are on a list through their own words. See reverse_map.py.
+    """
+
+    def __init__(self) -> None:
+        self.first_area: Area | None = None
+
+    def attach(self, area: "Area") -> None:
+        first = self.first_area
+        area.next_of_source = first
+        area.previous_of_source = None
+        if first is not None:
+            first.previous_of_source = area
+        self.first_area = area
+        self.acquire()
+
+    def detach(self, area: "Area") -> None:
+        following = area.next_of_source
+        previous = area.previous_of_source
+        if following is not None:
+            following.previous_of_source = previous
+        if previous is not None:
+            previous.next_of_source = following
+        else:
+            self.first_area = following
+        area.next_of_source = None
+        area.previous_of_source = None
+        self.release()
 
 
 class SharedMemory(MemoryObject):

@@ -26,7 +26,7 @@ from kernel.mm.area import (
     Area,
 )
 from kernel.mm.fault import Access, FaultOutcome, allows, fork_entry, protect_entry, resolve
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, put_frame
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, SHORTAGE, put_frame
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.pages import USER_END, PageTable, activate_kernel_table, entry_frame, read_entry, write_entry
 
@@ -93,8 +93,7 @@ class AddressSpace:
             activate_kernel_table()
         for area in self.areas:
             self._drop_pages(area, area.start, area.end)
-            if area.source is not None:
-                area.source.release()
+            area.detach()
         self.areas.clear()
         self.pages.destroy()
 
@@ -110,7 +109,7 @@ class AddressSpace:
             for area in self.areas:
                 if area.dont_fork:
                     continue
-                child.areas.append(area.copy(area.start, area.end))
+                child.areas.append(area.copy(area.start, area.end, child))
                 child.mapped_bytes += area.end - area.start
                 if not area.wipe_on_fork:
                     self._fork_area(child, area)
@@ -222,8 +221,7 @@ class AddressSpace:
             self.unmap(start, length)
         kept = flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED)
         area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, kept, source, offset)
-        if source is not None:
-            source.acquire()
+        area.attach(self)
         self._insert(area)
         return start
 
@@ -253,8 +251,7 @@ class AddressSpace:
         i = self.position(area.start)
         if i > 0 and self.areas[i - 1].continues(area):
             self.areas[i - 1].end = area.end
-            if area.source is not None:
-                area.source.release()
+            area.detach()
             i -= 1
         else:
             self.areas.insert(i, area)
@@ -264,13 +261,12 @@ class AddressSpace:
         if i + 1 < len(self.areas) and self.areas[i].continues(self.areas[i + 1]):
             following = self.areas.pop(i + 1)
             self.areas[i].end = following.end
-            if following.source is not None:
-                following.source.release()
+            following.detach()
 
     def _split(self, i: int, address: int) -> None:
         """Cut area `i` in two at `address`, strictly inside it."""
         area = self.areas[i]
-        upper = area.copy(address, area.end)
+        upper = area.copy(address, area.end, self)
         self.areas.insert(i + 1, upper)
         area.end = address
 
@@ -303,8 +299,7 @@ class AddressSpace:
             flush_to = max(flush_to, area.end)
             self._drop_pages(area, area.start, area.end)
             self.mapped_bytes -= area.end - area.start
-            if area.source is not None:
-                area.source.release()
+            area.detach()
         self.pages.drop_leaf_tables(start, end)
         if flush_from < flush_to:
             self.pages.flush_range(flush_from, flush_to)
@@ -420,9 +415,20 @@ class AddressSpace:
         except Errno:
             return FaultOutcome.NO_SUCH_PAGE
         except MemoryError:
-            return FaultOutcome.NO_MEMORY
+            return self._wait_for_memory()
         self.peak_resident = max(self.peak_resident, self.resident)
         return FaultOutcome.DONE
+
+    def _wait_for_memory(self) -> FaultOutcome:
+        """No memory for a fault. DONE: some may have come free while this slept, let the instruction fault again."""
+        try:
+            if SHORTAGE.helper.wait_for_room():
+                return FaultOutcome.DONE
+        except MemoryError:
+            return FaultOutcome.NO_MEMORY  # not even for a timer
+        except Errno:
+            return FaultOutcome.DONE  # a signal ended the wait: it is served first
+        return FaultOutcome.NO_MEMORY
 
     def _grow_stack(self, address: int) -> Area | None:
         """Extend the stack area above `address` down to it, within the stack limit and above the guard gap."""

@@ -29,7 +29,6 @@ from kernel.syscalls import (
     timers,
     times,
     transfer,
-    unmapping,
     waiting,
 )
 
@@ -62,6 +61,5 @@ FAMILIES = (
     timers,
     times,
     transfer,
-    unmapping,
     waiting,
 )

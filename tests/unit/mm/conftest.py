@@ -21,6 +21,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "_total": 0, "_free": 0, "_reserve": 0, "_stack_head": 0, "_stack_depth": 0,
     }.items():
         monkeypatch.setattr(frames, name, value)
+    monkeypatch.setattr(frames.SHORTAGE, "helper", frames.RoomMaker())
     frames._heads[:] = [0] * (frames.MAX_ORDER + 1)
     root = [1 << frames.PAGE_SHIFT]
     monkeypatch.setattr(pages, "read_cr3", lambda: root[0])

@@ -1,0 +1,37 @@
+"""How much of memory may be dirty. Pure: numbers in, numbers out.
+
+Above the background limit the flusher writes until it is below. Above the hard limit whoever dirties pages writes or
+waits. Both are shares of what file contents could have at most: free memory and what the caches hold already.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+
+BACKGROUND_PERCENT: Final = 10
+HARD_PERCENT: Final = 20
+EXPIRE_NS: Final = 30_000_000_000  # so long may a page stay dirty
+INTERVAL_NS: Final = 5_000_000_000  # so often the flusher looks
+
+
+@final
+class DirtyLimits:
+    """The limits of a moment, in pages."""
+
+    def __init__(self, available: int, cached: int) -> None:
+        usable = max(0, available) + cached
+        self.background: int = max(8, usable * BACKGROUND_PERCENT // 100)
+        self.hard: int = max(16, usable * HARD_PERCENT // 100)
+
+    def wants_flusher(self, dirty: int) -> bool:
+        """Whether the flusher has work before pages get old."""
+        return dirty > self.background
+
+    def wants_throttling(self, dirty: int, writing: int) -> bool:
+        """Whether who dirties pages must help."""
+        return dirty + writing > self.hard
+
+
+def is_expired(dirty_since_ns: int, now_ns: int) -> bool:
+    """Whether a cache has been dirty for too long."""
+    return now_ns - dirty_since_ns >= EXPIRE_NS

@@ -1,0 +1,78 @@
+"""Reclaim: when memory is short, clean pages of the caches go, the least recently used first.
+
+The frame allocator calls it when it has no more to give. It never sleeps: dirty pages are left to the flusher,
+which it wakes, and the limit on dirty pages keeps most of the cache clean. Pages that programs map are taken from them
+first; they fault them in again. When the caches have nothing to give, other kinds of memory are asked (`SHRINKERS`):
+unused names.
+
+Context: any allocation. Allocates nothing.
+"""
+
+from typing import Final
+
+from kernel.cache.file_cache import TOTALS, can_drop
+from kernel.cache.page import LRU
+from kernel.cache.writeback import FLUSHER
+from kernel.lang import final
+from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count
+from kernel.time.clock import monotonic_ns
+
+_LOOKED_AT: Final = 4  # pages looked at for each one wanted, at least; and at least:
+_LOOKED_AT_MINIMUM: Final = 256
+_PATIENCE_NS: Final = 200_000_000
+
+class Shrinker:
+    """Other memory that can be given back."""
+
+    def shrink(self, pages: int) -> None:
+        """Give back about so many pages of memory if there are. Never sleeps, allocates nothing."""
+
+
+SHRINKERS: Final[list[Shrinker]] = []
+
+
+@final
+class Reclaimer(RoomMaker):
+    """What the frame allocator calls."""
+
+    def make_room(self, wanted: int) -> int:
+        freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM))
+        if freed < wanted:
+            for shrinker in SHRINKERS:
+                shrinker.shrink(wanted - freed)
+            freed += _drop_pages(wanted - freed, 2 * LRU.count)
+        if freed < wanted and TOTALS.dirty > 0:
+            FLUSHER.queue.wake_all()
+        return freed
+
+    def wait_for_room(self) -> bool:
+        if TOTALS.dirty + TOTALS.writing == 0:
+            return False
+        FLUSHER.queue.wake_all()
+        TOTALS.progress.sleep_until(monotonic_ns() + _PATIENCE_NS, interruptible=False)
+        return True
+
+
+def _drop_pages(wanted: int, looked_at: int) -> int:
+    freed = 0
+    steps = min(looked_at, 2 * LRU.count)
+    while freed < wanted and steps > 0:
+        steps -= 1
+        page = LRU.next_victim()
+        if page is None:
+            continue
+        cache = page.cache
+        if cache is None or cache.walked > 0:
+            LRU.rotate(page)
+            continue
+        if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
+            cache.unmap_page(page)
+        if can_drop(page):
+            cache.drop(page)
+            freed += 1
+        else:
+            LRU.rotate(page)
+    return freed
+
+
+SHORTAGE.helper = Reclaimer()

@@ -1,0 +1,73 @@
+"""From a page of a memory object to the entries that map it: write-back takes write permission away, truncation and
+reclaim take pages away.
+
+The way is object → areas → page tables; so it costs a look-up for each area that maps the object, however many pages
+it has.
+
+Context: never sleeps.
+"""
+
+from kernel.mm.area import Area
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
+from kernel.mm.objects import TrackedObject
+from kernel.mm.pages import DIRTY, WRITABLE, entry_frame, read_entry, write_entry
+
+
+def _first_address(area: Area, first: int) -> int:
+    """Where page `first` of the source lies, or the area's start if that is later."""
+    return area.start + (max(0, first - (area.offset >> PAGE_SHIFT)) << PAGE_SHIFT)
+
+
+def _end_address(area: Area, end: int) -> int:
+    """Where page `end` of the source would lie, or the area's end if that is earlier."""
+    pages = end - (area.offset >> PAGE_SHIFT)
+    return area.start if pages <= 0 else min(area.end, area.start + (min(pages, 1 << 40) << PAGE_SHIFT))
+
+
+def forget_pages(source: TrackedObject, first: int, end: int) -> None:
+    """The pages first … end - 1 are no part of the object any more: all address spaces lose them, copies included."""
+    area = source.first_area
+    while area is not None:
+        space = area.space
+        start = _first_address(area, first)
+        stop = _end_address(area, end)
+        if space is not None and start < stop:
+            space.discard(start, stop)
+        area = area.next_of_source
+
+
+def protect_pages(source: TrackedObject, first: int, end: int) -> None:
+    """The next write through a mapping of the pages first … end - 1 is to fault."""
+    area = source.first_area
+    while area is not None:
+        space = area.space
+        if space is not None and area.shared:
+            stop = _end_address(area, end)
+            pages = space.pages
+            address = pages.next_mapped(_first_address(area, first), stop)
+            while address < stop:
+                slot = pages.find(address)
+                entry = read_entry(slot)
+                if entry & WRITABLE != 0:
+                    write_entry(slot, entry & ~(WRITABLE | DIRTY))
+                    pages.flush_page(address)
+                address = pages.next_mapped(address + PAGE_SIZE, stop)
+        area = area.next_of_source
+
+
+def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
+    """Take page `index`, which lies in `frame`, from all who map it; they fault it in again. Private copies stay."""
+    area = source.first_area
+    while area is not None:
+        space = area.space
+        address = _first_address(area, index)
+        if space is not None and area.start <= address < area.end and area.index_of(address) == index:
+            slot = space.pages.find(address)
+            if slot != 0:
+                entry = read_entry(slot)
+                if entry != 0 and entry_frame(entry) == frame:
+                    write_entry(slot, 0)
+                    space.pages.flush_page(address)
+                    space.resident -= 1
+                    put_frame(frame)
+        area = area.next_of_source
