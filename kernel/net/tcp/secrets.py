@@ -1,0 +1,147 @@
+"""Numbers that strangers must not guess: initial sequence numbers, timestamp offsets, SYN cookies.
+
+All are keyed hashes of the addresses and ports; the key is random and made once. The hash is HalfSipHash-2-4, which is
+made for short inputs and 32-bit words.
+
+Context: thread context; never sleeps.
+Source: RFC 6528 (initial sequence numbers), RFC 7323 section 5.4 (timestamp offsets), RFC 4987 section 3.6 (cookies).
+"""
+
+from typing import Final
+
+from kernel.lang import final, span_of
+from kernel.lib import random
+
+_MASK: Final = 0xFFFF_FFFF
+_PURPOSE_SEQUENCE: Final = 1
+_PURPOSE_TIMESTAMP: Final = 2
+_PURPOSE_COOKIE: Final = 3
+_PURPOSE_COOKIE_BODY: Final = 4
+
+# Segment sizes that a cookie can tell of, for IPv4 and IPv6 alike: it has room for two bits.
+COOKIE_SIZES: Final[list[int]] = [536, 1220, 1440, 1460]
+_COOKIE_PERIOD_NS: Final = 64 * 1_000_000_000
+_COOKIE_PERIODS: Final = 2  # a cookie is good for one to two periods
+
+
+@final
+class Hasher:
+    """HalfSipHash's state, and the key."""
+
+    def __init__(self) -> None:
+        self.key0: int = 0
+        self.key1: int = 0
+        self.is_keyed: bool = False
+        self.v0: int = 0
+        self.v1: int = 0
+        self.v2: int = 0
+        self.v3: int = 0
+
+    def start(self) -> None:
+        if not self.is_keyed:
+            word = random.word()
+            self.key0 = word & _MASK
+            self.key1 = (word >> 31) & _MASK
+            self.is_keyed = True
+        self.v0 = self.key0
+        self.v1 = self.key1
+        self.v2 = 0x6C796765 ^ self.key0
+        self.v3 = 0x74656462 ^ self.key1
+
+    def add(self, word: int) -> None:
+        """Take in 32 bits."""
+        self.v3 ^= word
+        self._rounds(2)
+        self.v0 ^= word
+
+    def finish(self) -> int:
+        """The 32-bit hash."""
+        self.v2 ^= 0xFF
+        self._rounds(4)
+        return self.v1 ^ self.v3
+
+    def _rounds(self, count: int) -> None:
+        v0 = self.v0
+        v1 = self.v1
+        v2 = self.v2
+        v3 = self.v3
+        for _ in range(count):
+            v0 = (v0 + v1) & _MASK
+            v1 = ((v1 << 5) & _MASK) | (v1 >> 27)
+            v1 ^= v0
+            v0 = ((v0 << 16) & _MASK) | (v0 >> 16)
+            v2 = (v2 + v3) & _MASK
+            v3 = ((v3 << 8) & _MASK) | (v3 >> 24)
+            v3 ^= v2
+            v0 = (v0 + v3) & _MASK
+            v3 = ((v3 << 7) & _MASK) | (v3 >> 25)
+            v3 ^= v0
+            v2 = (v2 + v1) & _MASK
+            v1 = ((v1 << 13) & _MASK) | (v1 >> 19)
+            v1 ^= v2
+            v2 = ((v2 << 16) & _MASK) | (v2 >> 16)
+        self.v0 = v0
+        self.v1 = v1
+        self.v2 = v2
+        self.v3 = v3
+
+
+_hasher: Final = Hasher()
+
+
+def _hash(purpose: int, local: bytes, local_port: int, remote: bytes, remote_port: int, extra: int) -> int:
+    hasher = _hasher
+    hasher.start()
+    hasher.add(purpose)
+    hasher.add(extra & _MASK)
+    hasher.add(local_port << 16 | remote_port)
+    for at in range(0, len(local), 4):
+        hasher.add(span_of(local).load_be32(at))
+    for at in range(0, len(remote), 4):
+        hasher.add(span_of(remote).load_be32(at))
+    return hasher.finish()
+
+
+def initial_sequence(local: bytes, local_port: int, remote: bytes, remote_port: int, now_ns: int) -> int:
+    """32 bits: a hash of the connection, and a clock of 64 ns, so that a connection's next life starts further on."""
+    return (_hash(_PURPOSE_SEQUENCE, local, local_port, remote, remote_port, 0) + (now_ns >> 6)) & _MASK
+
+
+def timestamp_offset(local: bytes, remote: bytes) -> int:
+    """32 bits: where the timestamps of connections between two hosts start."""
+    return _hash(_PURPOSE_TIMESTAMP, local, 0, remote, 0, 0)
+
+
+def table_hash(local_port: int, remote: bytes, remote_port: int) -> int:
+    """32 bits, for choosing among those that are equal."""
+    return _hash(_PURPOSE_TIMESTAMP, b"", local_port, remote, remote_port, 1)
+
+
+def make_cookie(
+    local: bytes, local_port: int, remote: bytes, remote_port: int, peer_sequence: int, peer_mss: int, now_ns: int
+) -> int:
+    """An initial sequence number that says what a forgotten SYN said: 8 bits of time, 24 bits that hold the class of
+    the segment size, both under a hash.
+    """
+    period = now_ns // _COOKIE_PERIOD_NS
+    size_class = len(COOKIE_SIZES) - 1
+    while size_class > 0 and COOKIE_SIZES[size_class] > peer_mss:
+        size_class -= 1
+    outer = _hash(_PURPOSE_COOKIE, local, local_port, remote, remote_port, 0)
+    inner = _hash(_PURPOSE_COOKIE_BODY, local, local_port, remote, remote_port, period)
+    return (outer + peer_sequence + ((period & 0xFF) << 24) + ((inner + size_class) & 0xFF_FFFF)) & _MASK
+
+
+def check_cookie(
+    local: bytes, local_port: int, remote: bytes, remote_port: int, peer_sequence: int, cookie: int, now_ns: int
+) -> int:
+    """The segment size that the cookie tells of; 0 if it is none of ours, or too old."""
+    outer = _hash(_PURPOSE_COOKIE, local, local_port, remote, remote_port, 0)
+    rest = (cookie - outer - peer_sequence) & _MASK
+    period = now_ns // _COOKIE_PERIOD_NS
+    age = (period - (rest >> 24)) & 0xFF
+    if age >= _COOKIE_PERIODS:
+        return 0
+    inner = _hash(_PURPOSE_COOKIE_BODY, local, local_port, remote, remote_port, period - age)
+    size_class = (rest - inner) & 0xFF_FFFF
+    return COOKIE_SIZES[size_class] if size_class < len(COOKIE_SIZES) else 0

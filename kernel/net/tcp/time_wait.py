@@ -1,0 +1,78 @@
+"""TIME_WAIT: what remains of a connection that was closed here first (RFC 9293 section 3.10.7.4, RFC 1122 4.2.2.13).
+
+It answers segments of the old connection, and lets a new one with the same ports begin when that cannot be mixed up
+with it: by a higher sequence number or a newer timestamp (RFC 6191).
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from kernel.lang import final
+from kernel.net.tcp.connection import Connection
+from kernel.net.tcp.header import ACK, FIN, RST, SYN, Segment
+from kernel.net.tcp.sequence import HALF, MASK
+from kernel.net.tcp.settings import NS_PER_SECOND
+
+TIME_WAIT_NS: Final = 60 * NS_PER_SECOND
+# A program that connects again and again may use the ports again once a timestamp is sure to differ.
+REUSE_AFTER_NS: Final = NS_PER_SECOND
+
+
+class Verdict(IntEnum):
+    """What to do with a segment for a connection in TIME_WAIT."""
+
+    DROP = 0
+    ACKNOWLEDGE = 1
+    FORGET = 2  # the old connection, and drop the segment
+    BEGIN = 3  # forget the old connection, and take the segment as the SYN of a new one
+
+
+@final
+class TimeWait:
+    """The old connection: sequence numbers of 32 bits."""
+
+    def __init__(self, c: Connection, now_ns: int) -> None:
+        self.local: bytes = c.local
+        self.local_port: int = c.local_port
+        self.remote: bytes = c.remote
+        self.remote_port: int = c.remote_port
+        self.snd_nxt: int = c.snd_nxt & MASK
+        self.rcv_nxt: int = c.rcv_nxt & MASK
+        self.window: int = min((c.receive_edge - c.rcv_nxt) >> c.receive_scale, 0xFFFF) if (
+            c.receive_edge > c.rcv_nxt
+        ) else 0
+        self.timestamps: bool = c.timestamps
+        self.timestamp_recent: int = c.timestamp_recent
+        self.timestamp_offset: int = c.timestamp_offset
+        self.since_ns: int = now_ns
+        self.deadline_ns: int = now_ns + TIME_WAIT_NS
+        self.is_listed: bool = True
+
+    def judge(self, segment: Segment, payload: int, now_ns: int) -> Verdict:
+        """What a segment of `payload` bytes means."""
+        flags = segment.flags
+        is_old = (
+            self.timestamps
+            and segment.has_timestamp
+            and (segment.timestamp - self.timestamp_recent) & MASK >= HALF
+        )
+        distance = (segment.sequence - self.rcv_nxt) & MASK  # how far beyond what was received
+        if flags & RST != 0:
+            return Verdict.FORGET if distance == 0 and not is_old else Verdict.DROP
+        if flags & (SYN | ACK) == SYN and not is_old:
+            newer = self.timestamps and segment.has_timestamp and segment.timestamp != self.timestamp_recent
+            if 0 < distance < HALF or newer:
+                return Verdict.BEGIN
+        if flags & ACK != 0 and payload == 0 and flags & (SYN | FIN) == 0 and distance == 0:
+            return Verdict.DROP
+        if flags & FIN != 0 and not is_old:
+            self.deadline_ns = now_ns + TIME_WAIT_NS  # our acknowledgment was lost: the peer's clock starts again
+        return Verdict.ACKNOWLEDGE
+
+    def next_initial_sequence(self) -> int:
+        """Where a new connection with these ports starts: beyond everything that the old one has sent."""
+        return (self.snd_nxt + 65_535 + 2) & MASK
+
+    def may_be_reused(self, now_ns: int) -> bool:
+        """Whether a program that connects from here may take the ports."""
+        return self.timestamps and now_ns - self.since_ns > REUSE_AFTER_NS
