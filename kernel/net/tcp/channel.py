@@ -1,0 +1,215 @@
+"""A connection's place in the kernel: its way to the peer, its timer, who waits for it.
+
+A `Channel` is the `Wire` of its connection. After anything that was done to the connection, `settle` looks at what came
+of it: it wakes who waits, arms the timer, and takes a connection that has ended out of the tables.
+
+Ports are counted: a socket, each connection and each TIME_WAIT that uses a binding is a user of its `PortHold`.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.fs.file import File
+from kernel.lang import Errno, final, noraise
+from kernel.net import ip
+from kernel.net.checksum import pseudo_header
+from kernel.net.counters import TCP
+from kernel.net.device import OFFLOAD_TCP4, OFFLOAD_TCP6
+from kernel.net.inet import TCP_PORTS, Binding
+from kernel.net.loopback import LOOPBACK
+from kernel.net.output import NextHop, resolve
+from kernel.net.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.tcp.connection import (
+    EVENT_CLOSED,
+    EVENT_ESTABLISHED,
+    EVENT_READABLE,
+    EVENT_STATE,
+    EVENT_URGENT,
+    EVENT_WRITABLE,
+    FOREVER,
+    Connection,
+    Wire,
+)
+from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.net.timers import NetworkTimer
+from kernel.net.transport import PROTOCOL_TCP
+from kernel.sched import WaitQueue
+
+LARGEST_PACKET: Final = 65_535
+_CHECKSUM_OFFSET: Final = 16
+_LONGEST_HEADERS: Final = 40 + 60  # IPv6's and TCP's
+NOWHERE: Final = Wire()
+
+
+@final
+class PortHold:
+    """A binding in the table of ports, as long as it has users."""
+
+    def __init__(self, binding: Binding) -> None:
+        self.binding: Binding = binding
+        self.users: int = 0
+
+    def acquire(self) -> "PortHold":
+        self.users += 1
+        return self
+
+    @noraise
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            TCP_PORTS.remove(self.binding)
+
+
+class SettleHook:
+    """What happens to a channel that the tables and listeners know of. Base class, see table.py."""
+
+    def established(self, channel: "Channel") -> None:
+        """A passive connection is complete."""
+
+    def closed(self, channel: "Channel") -> None:
+        """The connection has ended."""
+
+    def urgent(self, channel: "Channel") -> None:
+        """Urgent data was announced."""
+
+    def expire(self, channel: "Channel", now_ns: int) -> None:
+        """The connection's deadline came."""
+
+
+@final
+class ChannelTimer(NetworkTimer):
+    """The one timer of a connection."""
+
+    def __init__(self, channel: "Channel") -> None:
+        super().__init__()
+        self.channel: Channel | None = channel
+
+    def expire(self, now_ns: int) -> None:
+        channel = self.channel
+        if channel is not None:
+            HOOK.expire(channel, now_ns)
+
+
+@final
+class Channel(Wire):
+    """See above. `connection` is set right after it is made."""
+
+    def __init__(self, hop: NextHop, options: TcpOptions) -> None:
+        self.connection: Connection | None = None
+        self.hop: NextHop = hop
+        self.options: TcpOptions = options
+        self.bound_device: int = 0
+        self.hold: PortHold | None = None
+        self.file: File | None = None  # the socket, while a program has it
+        self.timer: ChannelTimer = ChannelTimer(self)
+        self.read_queue: WaitQueue = WaitQueue()
+        self.write_queue: WaitQueue = WaitQueue()
+        self.key: int = 0  # in the table of connections
+        self.next_in_table: Channel | None = None
+        self.is_listed: bool = False
+        self.backlog: WaitQueue | None = None  # of the listener that it was made by
+        self.listener_id: int = 0
+        self.was_established: bool = False
+
+    def send(self, connection: Connection, packet: Packet) -> None:
+        hop = self.hop
+        if not hop.is_current():
+            if not self._find_way(connection):
+                return
+            hop = self.hop
+        if hop.device is not LOOPBACK:
+            length = len(packet)
+            header = packet.span()
+            header.store_be16(
+                _CHECKSUM_OFFSET, pseudo_header(connection.local, connection.remote, PROTOCOL_TCP, length)
+            )
+            packet.checksum_start = packet.start
+            packet.checksum_offset = _CHECKSUM_OFFSET
+        packet.checksum = CHECKSUM_PARTIAL
+        TCP.out_segments += 1
+        is_ip4 = len(connection.local) == 4
+        internet = self.options.internet
+        ttl = internet.ttl_for(is_ip4, False)
+        tos = internet.tos if is_ip4 else internet.traffic_class
+        try:
+            ip.send(packet, hop, connection.local, PROTOCOL_TCP, ttl, tos, True)
+        except (Errno, MemoryError):
+            return  # as if the wire had lost it: the retransmission timer takes care
+
+    def _find_way(self, connection: Connection) -> bool:
+        """Ask the routes again. False: there is no way now."""
+        try:
+            hop = resolve(connection.remote, connection.local, self.bound_device)
+        except Errno as error:
+            connection.soft_error = error.code
+            return False
+        except MemoryError:
+            return False
+        self.hop = hop
+        self.measure_path(connection)
+        return True
+
+    def measure_path(self, connection: Connection) -> None:
+        """Set the connection's sizes by what the way to the peer allows."""
+        hop = self.hop
+        is_ip4 = len(connection.local) == 4
+        mtu = min(hop.mtu, LARGEST_PACKET)
+        connection.network_header = 20 if is_ip4 else 40
+        connection.path_mtu = mtu
+        connection.advertised_mss = max(min(mtu, hop.device.mtu) - connection.network_header - 20, 88)
+        if connection.mss_limit != 0:
+            connection.advertised_mss = min(connection.advertised_mss, connection.mss_limit)
+        wanted = OFFLOAD_TCP4 if is_ip4 else OFFLOAD_TCP6
+        connection.packet_limit = LARGEST_PACKET - _LONGEST_HEADERS if hop.device.offload & wanted != 0 else 0
+        if connection.is_synchronized():
+            connection.fix_segment_size()
+
+    def update_path(self, connection: Connection) -> None:
+        self._find_way(connection)
+
+
+@final
+class Hook:
+    """The hook of table.py."""
+
+    def __init__(self) -> None:
+        self.target: SettleHook = SettleHook()
+
+    def expire(self, channel: Channel, now_ns: int) -> None:
+        self.target.expire(channel, now_ns)
+
+
+HOOK: Final = Hook()
+
+
+def settle(channel: Channel) -> None:
+    """See to what came of an operation on the connection."""
+    c = channel.connection
+    if c is None:
+        return
+    events = c.events
+    if events != 0:
+        c.events = 0
+        if events & (EVENT_READABLE | EVENT_STATE) != 0:
+            channel.read_queue.wake_all()
+        if events & (EVENT_WRITABLE | EVENT_STATE) != 0:
+            channel.write_queue.wake_all()
+        if events & EVENT_URGENT != 0:
+            HOOK.target.urgent(channel)
+        if events & EVENT_ESTABLISHED != 0:
+            HOOK.target.established(channel)
+        if events & EVENT_CLOSED != 0:
+            HOOK.target.closed(channel)
+            return
+    deadline_ns = c.next_deadline()
+    timer = channel.timer
+    if deadline_ns != timer.deadline_ns:
+        if deadline_ns == FOREVER:
+            timer.cancel()
+        else:
+            try:
+                timer.start(deadline_ns)
+            except MemoryError:
+                # No place in the queue of timers; whatever happens next on this connection tries again.
+                timer.cancel()

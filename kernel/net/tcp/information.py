@@ -1,0 +1,102 @@
+"""TCP_INFO: struct tcp_info of a connection (linux/tcp.h). Times are microseconds, or milliseconds for what was last.
+
+What Linux counts and we have no measure for is 0, as it is there for a connection that did not meet it.
+"""
+
+from typing import Final
+
+from kernel.lang import Span, span_of, u8, u64
+from kernel.net.tcp import output
+from kernel.net.tcp.connection import NS_PER_MS, Connection, State, Timeout
+from kernel.net.tcp.cubic import UNLIMITED
+from kernel.net.tcp.tcp_options import TcpOptions
+
+_SIZE: Final = 248
+_OPTION_TIMESTAMPS: Final = 1
+_OPTION_SACK: Final = 2
+_OPTION_SCALE: Final = 4
+_NS_PER_US: Final = 1000
+_WORD: Final = 0xFFFF_FFFF
+
+
+def information(options: TcpOptions, c: Connection | None, idle_state: State, now_ns: int) -> bytes:
+    """The struct; without a connection, little more than the state."""
+    storage = bytearray(_SIZE)
+    out = span_of(storage)
+    if c is None:
+        out[0] = idle_state.value
+        out.store_u32(8, 1_000_000)
+        out.store_u32(16, 536)
+        out.store_u32(20, 88)
+        out.store_u32(80, 10)
+        out.store_u32(76, 0x7FFF_FFFF)
+        return bytes(storage)
+    out[0] = c.state.value
+    out[1] = c.recovery.value
+    out[2] = min(c.retries, 255)
+    out[3] = min(c.probes, 255)
+    out[4] = min(c.round_trip.backoff, 255)
+    flags = 0
+    if c.timestamps:
+        flags |= _OPTION_TIMESTAMPS
+    if c.sack:
+        flags |= _OPTION_SACK
+    if c.scaling:
+        flags |= _OPTION_SCALE
+    out[5] = flags
+    out[6] = c.send_scale | c.receive_scale << 4
+    _put_sizes(c, out)
+    _put_times(c, out, now_ns)
+    _put_counters(c, out)
+    return bytes(storage)
+
+
+def _put_sizes(c: Connection, out: Span[u8]) -> None:
+    mss = c.mss
+    out.store_u32(16, mss)
+    out.store_u32(20, min(c.receive_mss, _WORD))
+    out.store_u32(24, (c.flight() + mss - 1) // mss)
+    out.store_u32(28, (c.scoreboard.bytes + mss - 1) // mss)
+    lost = max(0, c.flight() - output.pipe(c) - c.scoreboard.bytes)
+    out.store_u32(32, (lost + mss - 1) // mss)
+    out.store_u32(36, 1 if c.timeout == Timeout.RETRANSMIT and c.retries > 0 else 0)
+    out.store_u32(60, c.path_mtu)
+    out.store_u32(64, min(c.window_limit(), _WORD))
+    threshold = c.congestion.threshold
+    out.store_u32(76, 0x7FFF_FFFF if threshold >= UNLIMITED else threshold // mss)
+    out.store_u32(80, max(1, c.congestion.window // mss))
+    out.store_u32(84, c.advertised_mss)
+    out.store_u32(88, 3)
+    out.store_u32(96, min(c.window_limit(), _WORD))
+    out.store_u32(144, max(0, min(c.queue.end - c.snd_nxt, _WORD)))
+    out.store_u32(228, min(c.snd_wnd, _WORD))
+    out.store_u32(232, max(0, min(c.receive_edge - c.rcv_nxt, _WORD)))
+
+
+def _put_times(c: Connection, out: Span[u8], now_ns: int) -> None:
+    out.store_u32(8, min(c.round_trip.backed_off_ns() // _NS_PER_US, _WORD))
+    out.store_u32(12, 40_000)
+    out.store_u32(44, _elapsed_ms(now_ns, c.last_sent_ns if c.last_sent_ns != 0 else c.started_ns))
+    out.store_u32(52, _elapsed_ms(now_ns, c.last_data_ns if c.last_data_ns != 0 else c.started_ns))
+    out.store_u32(56, _elapsed_ms(now_ns, c.last_received_ns))
+    out.store_u32(68, min(c.round_trip.smoothed_ns // _NS_PER_US, _WORD))
+    out.store_u32(72, min(c.round_trip.variation_ns // _NS_PER_US, _WORD))
+    out.store_u32(148, min(c.round_trip.least_ns // _NS_PER_US, _WORD))
+
+
+def _elapsed_ms(now_ns: int, then_ns: int) -> int:
+    return max(0, min((now_ns - then_ns) // NS_PER_MS, _WORD))
+
+
+def _put_counters(c: Connection, out: Span[u8]) -> None:
+    out.store_u32(100, min(c.total_retransmitted, _WORD))
+    out.store_u64(104, u64(0xFFFF_FFFF_FFFF_FFFF))
+    out.store_u64(112, u64(0xFFFF_FFFF_FFFF_FFFF))
+    out.store_u64(120, u64(c.bytes_acked))
+    out.store_u64(128, u64(c.bytes_received))
+    out.store_u32(136, c.segments_out & _WORD)
+    out.store_u32(140, c.segments_in & _WORD)
+    out.store_u32(152, c.data_segments_in & _WORD)
+    out.store_u32(156, c.data_segments_out & _WORD)
+    out.store_u64(200, u64(c.bytes_sent))
+    out.store_u64(208, u64(c.bytes_retransmitted))

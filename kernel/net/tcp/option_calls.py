@@ -1,0 +1,149 @@
+"""getsockopt and setsockopt at level IPPROTO_TCP (tcp(7)).
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, ENOENT, ENOPROTOOPT, Errno
+from kernel.net.inet_options import int_bytes, int_of
+from kernel.net.tcp import output, tcp_options
+from kernel.net.tcp.connection import Connection, State
+from kernel.net.tcp.information import information
+from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.time import monotonic_ns
+
+_LONGEST_NAME: Final = 16  # of a congestion control
+_LARGEST_MSS: Final = 32_767
+_LEAST_MSS: Final = 88
+_LONGEST_KEEPALIVE: Final = 32_767
+_MOST_PROBES: Final = 127
+_LONGEST_FIN_WAIT: Final = 120
+_LEAST_CLAMP: Final = 1152  # half of the least receive buffer
+
+
+def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int, limit: int) -> bytes:
+    """The value of an option; `idle_state` is the socket's without a connection. ENOPROTOOPT."""
+    match name:
+        case tcp_options.TCP_NODELAY:
+            return int_bytes(1 if options.no_delay else 0)
+        case tcp_options.TCP_MAXSEG:
+            if c is not None and c.state != State.CLOSED and c.state != State.SYN_SENT:
+                return int_bytes(c.mss)
+            return int_bytes(options.mss_limit if options.mss_limit != 0 else 536)
+        case tcp_options.TCP_CORK:
+            return int_bytes(1 if options.is_corked else 0)
+        case tcp_options.TCP_KEEPIDLE:
+            return int_bytes(options.keepalive_idle_s)
+        case tcp_options.TCP_KEEPINTVL:
+            return int_bytes(options.keepalive_interval_s)
+        case tcp_options.TCP_KEEPCNT:
+            return int_bytes(options.keepalive_probes)
+        case tcp_options.TCP_SYNCNT:
+            return int_bytes(options.syn_retries)
+        case tcp_options.TCP_LINGER2:
+            return int_bytes(options.linger2_s if options.linger2_s != 0 else SETTINGS.fin_timeout)
+        case tcp_options.TCP_DEFER_ACCEPT:
+            return int_bytes(options.defer_accept_s)
+        case tcp_options.TCP_WINDOW_CLAMP:
+            return int_bytes(options.window_clamp if options.window_clamp != 0 or c is None else c.window_clamp)
+        case tcp_options.TCP_INFO:
+            return information(options, c, idle_state, monotonic_ns())
+        case tcp_options.TCP_QUICKACK:
+            return int_bytes(0 if c is not None and c.is_ping_pong else 1)
+        case tcp_options.TCP_CONGESTION:
+            text = b"cubic" if options.use_cubic else b"reno"
+            return text + bytes(_LONGEST_NAME - len(text))
+        case tcp_options.TCP_USER_TIMEOUT:
+            return int_bytes(options.user_timeout_ms)
+        case tcp_options.TCP_NOTSENT_LOWAT:
+            return int_bytes(options.not_sent_limit)
+    raise Errno(ENOPROTOOPT)
+
+
+def set_option(options: TcpOptions, c: Connection | None, name: int, value: bytes, is_listening: bool) -> None:
+    """Set an option. EINVAL, ENOENT for a congestion control that there is not, ENOPROTOOPT."""
+    if name == tcp_options.TCP_CONGESTION:
+        _set_congestion(options, value)
+        return
+    number = int_of(value)
+    match name:
+        case tcp_options.TCP_NODELAY:
+            options.no_delay = number != 0
+        case tcp_options.TCP_MAXSEG:
+            if number != 0 and not _LEAST_MSS <= number <= _LARGEST_MSS:
+                raise Errno(EINVAL)
+            options.mss_limit = number
+        case tcp_options.TCP_CORK:
+            options.is_corked = number != 0
+        case tcp_options.TCP_KEEPIDLE:
+            options.keepalive_idle_s = _in_range(number, 1, _LONGEST_KEEPALIVE)
+        case tcp_options.TCP_KEEPINTVL:
+            options.keepalive_interval_s = _in_range(number, 1, _LONGEST_KEEPALIVE)
+        case tcp_options.TCP_KEEPCNT:
+            options.keepalive_probes = _in_range(number, 1, _MOST_PROBES)
+        case tcp_options.TCP_SYNCNT:
+            options.syn_retries = _in_range(number, 1, _MOST_PROBES)
+        case tcp_options.TCP_LINGER2:
+            options.linger2_s = -1 if number < 0 else 0 if number > _LONGEST_FIN_WAIT else number
+        case tcp_options.TCP_DEFER_ACCEPT:
+            options.defer_accept_s = _deferral(number)
+        case tcp_options.TCP_WINDOW_CLAMP:
+            if number == 0:
+                if c is not None and c.state != State.CLOSED:
+                    raise Errno(EINVAL)
+                options.window_clamp = 0
+            else:
+                options.window_clamp = max(number, _LEAST_CLAMP)
+        case tcp_options.TCP_QUICKACK:
+            if c is not None and not is_listening:
+                _set_quick_ack(c, number)
+        case tcp_options.TCP_USER_TIMEOUT:
+            options.user_timeout_ms = _in_range(number, 0, 0x7FFF_FFFF)
+        case tcp_options.TCP_NOTSENT_LOWAT:
+            options.not_sent_limit = number & 0xFFFF_FFFF
+        case _:
+            raise Errno(ENOPROTOOPT)
+
+
+def _in_range(number: int, least: int, most: int) -> int:
+    if not least <= number <= most:
+        raise Errno(EINVAL)
+    return number
+
+
+def _deferral(seconds: int) -> int:
+    """Linux counts in retransmissions of the SYN-ACK, and tells the time of these: 1, 3, 7, 15 … seconds."""
+    told = 0
+    step = 1
+    while told < seconds and told < 1 << 30:
+        told += step
+        step = min(step << 1, 120)
+    return told
+
+
+def _set_quick_ack(c: Connection, number: int) -> None:
+    if number == 0:
+        c.is_ping_pong = True
+        return
+    c.is_ping_pong = False
+    if c.ack_wanted and c.is_synchronized():
+        output.send_ack(c, monotonic_ns())
+    if number & 1 == 0:
+        c.is_ping_pong = True
+
+
+def _set_congestion(options: TcpOptions, value: bytes) -> None:
+    if len(value) < 1:
+        raise Errno(EINVAL)
+    name = value[: min(len(value), _LONGEST_NAME - 1)]
+    end = name.find(b"\0")
+    if end >= 0:
+        name = name[:end]
+    if name == b"cubic":
+        options.use_cubic = True
+    elif name == b"reno":
+        options.use_cubic = False
+    else:
+        raise Errno(ENOENT)

@@ -1,0 +1,578 @@
+"""TCP sockets: what socket(2) makes for SOCK_STREAM of AF_INET and AF_INET6 (tcp(7), socket(7)).
+
+A socket has a `Listener`, or a `Stream` over the channel of its connection, or neither. When the last descriptor is
+closed the channel lives on until the connection has ended; it keeps its port meanwhile.
+
+Context: system calls; they sleep unless the socket is non-blocking.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from kernel.fs.constants import (
+    FIONREAD,
+    POLLERR,
+    POLLHUP,
+    POLLIN,
+    POLLOUT,
+    POLLPRI,
+    POLLRDHUP,
+    POLLRDNORM,
+    POLLWRNORM,
+)
+from kernel.lang import (
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAGAIN,
+    EALREADY,
+    ECONNABORTED,
+    EINPROGRESS,
+    EINVAL,
+    EISCONN,
+    ENETUNREACH,
+    ENOTCONN,
+    EOPNOTSUPP,
+    EPIPE,
+    Errno,
+    final,
+    noraise,
+)
+from kernel.lib import random, user
+from kernel.lib.credentials import Credentials
+from kernel.net import ip
+from kernel.net.addresses import is_multicast
+from kernel.net.counters import TCP
+from kernel.net.inet import TCP_PORTS, PortTable, family_of
+from kernel.net.inet_family import STREAM
+from kernel.net.inet_socket import InetSocket, check_family_length
+from kernel.net.option_names import SO_KEEPALIVE, SO_OOBINLINE, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE
+from kernel.net.output import NextHop
+from kernel.net.socket import (
+    MSG_OOB,
+    SHUT_RD,
+    SHUT_RDWR,
+    SHUT_WR,
+    SOCK_STREAM,
+    SWITCH_KEEP_ALIVE,
+    SWITCH_LINGER,
+    SWITCH_OOB_INLINE,
+    Message,
+    Socket,
+)
+from kernel.net.sysctl import IP4_SETTINGS
+from kernel.net.tcp import closing, opening, option_calls, output, secrets, stream
+from kernel.net.tcp.channel import Channel, PortHold, settle
+from kernel.net.tcp.connection import Connection, State
+from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
+from kernel.net.tcp.stack import new_channel, run
+from kernel.net.tcp.stream import Stream
+from kernel.net.tcp.table import SIGNALS, TABLE, Listener
+from kernel.net.tcp.tcp_options import TCP_CORK, TCP_NODELAY, TcpOptions
+from kernel.net.transport import PROTOCOL_TCP
+from kernel.sched import PollWaiter
+from kernel.task import find_process
+from kernel.task import send as signals
+from kernel.time import monotonic_ns
+
+SIOCOUTQ: Final = 0x5411
+SIOCOUTQNSD: Final = 0x894B
+SIOCATMARK: Final = 0x8905
+_SIGURG: Final = 23
+_MSG_FASTOPEN: Final = 0x2000_0000
+
+
+class Phase(IntEnum):
+    """How far connect(2) has come, as far as the program knows."""
+
+    UNCONNECTED = 0
+    CONNECTING = 1
+    CONNECTED = 2
+
+
+@final
+class TcpSocket(InetSocket):
+    """See above."""
+
+    def __init__(self, family: int, credentials: Credentials) -> None:
+        super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials)
+        self.tcp: TcpOptions = TcpOptions()
+        self.tcp.internet = self.options
+        self.hold: PortHold = PortHold(self.binding)
+        self.phase: Phase = Phase.UNCONNECTED
+        self.listener: Listener | None = None
+        self.stream: Stream | None = None
+        self.send_limit = SETTINGS.send_default
+        self.receive_limit = SETTINGS.receive_default
+
+    def connection(self) -> Connection | None:
+        """The connection, which may have ended."""
+        found = self.stream
+        return None if found is None else found.channel.connection
+
+    # ---- Names ----------------------------------------------------------------------------------------------------
+
+    def port_table(self) -> PortTable:
+        return TCP_PORTS
+
+    def bound(self) -> None:
+        self.hold.users = 1
+
+    @noraise
+    def unbind(self) -> None:
+        """Give up the use of the port; connections that it was lent to keep it."""
+        if self.binding.port != 0 and self.hold.users > 0:
+            self.hold.release()
+
+    def peer_address(self) -> bytes:
+        c = self.connection()
+        if c is None or self.phase == Phase.UNCONNECTED or c.state == State.SYN_SENT or c.state == State.CLOSED:
+            raise Errno(ENOTCONN)
+        return self.encode(self.remote, self.remote_port)
+
+    # ---- Listening ------------------------------------------------------------------------------------------------
+
+    def listen(self, backlog: int) -> None:
+        """listen(2). EINVAL for a connected socket, EADDRINUSE."""
+        listener = self.listener
+        if listener is not None:
+            listener.backlog = backlog
+            return
+        c = self.connection()
+        if c is not None and c.state != State.CLOSED:
+            raise Errno(EINVAL)
+        if self.phase != Phase.UNCONNECTED:
+            raise Errno(EINVAL)
+        self.bind_automatically()
+        binding = self.binding
+        binding.is_listening = True
+        if TCP_PORTS.conflicts(binding, binding.port):
+            binding.is_listening = False
+            raise Errno(EADDRINUSE)
+        listener = Listener(self.hold, self.tcp, backlog, self.inode.uid, self.inode.ino)
+        TABLE.add_listener(listener)
+        self.listener = listener
+        self.is_listening = True
+
+    def accept(self, flags: int) -> Socket:
+        """accept(2). EINVAL unless it listens; EAGAIN, ERESTARTSYS, MemoryError."""
+        listener = self.listener
+        if listener is None:
+            raise Errno(EINVAL)
+        deadline_ns = self.receive_deadline(0)
+        while len(listener.ready) == 0:
+            if listener.is_closed:
+                raise Errno(EINVAL)
+            self.wait(listener.queue, deadline_ns)
+        accepted = TcpSocket(self.family, self._accepting_credentials())
+        channel = listener.ready.popleft()
+        accepted._adopt(channel, self, flags)
+        return accepted
+
+    def _accepting_credentials(self) -> Credentials:
+        credentials = Credentials()
+        credentials.fsuid = self.inode.uid
+        credentials.fsgid = self.inode.gid
+        return credentials
+
+    def _adopt(self, channel: Channel, listening: "TcpSocket", flags: int) -> None:
+        """Become the socket of an accepted connection."""
+        c = channel.connection
+        assert c is not None
+        channel.backlog = None
+        channel.file = self
+        self.stream = Stream(channel)
+        self.phase = Phase.CONNECTED
+        self.tcp = channel.options
+        self.options = channel.options.internet
+        self.hold = listening.hold.acquire()
+        self.binding = self.hold.binding
+        self.local = c.local
+        self.remote = c.remote
+        self.remote_port = c.remote_port
+        self.scope = listening.scope
+        self.flags |= flags
+        self.switches = listening.switches
+        self.linger_seconds = listening.linger_seconds
+        self.send_limit = listening.send_limit
+        self.receive_limit = listening.receive_limit
+        self.buffer_locks = listening.buffer_locks
+        self.receive_low_water = listening.receive_low_water
+        self.receive_timeout_ns = listening.receive_timeout_ns
+        self.send_timeout_ns = listening.send_timeout_ns
+        self.bound_device = listening.bound_device
+        self.priority = listening.priority
+        self.mark = listening.mark
+
+    def _stop_listening(self) -> None:
+        listener = self.listener
+        if listener is not None:
+            self.listener = None
+            self.is_listening = False
+            self.binding.is_listening = False
+            TABLE.remove_listener(listener, monotonic_ns())
+
+    # ---- Connecting -----------------------------------------------------------------------------------------------
+
+    def connect(self, address: bytes) -> None:
+        """connect(2). EINVAL, EAFNOSUPPORT, EISCONN, EALREADY, EINPROGRESS, EADDRNOTAVAIL, ENETUNREACH, and why it
+        failed: ECONNREFUSED, ETIMEDOUT …; ERESTARTSYS.
+        """
+        if family_of(address) == 0:
+            self._disconnect()
+            return
+        if self.phase == Phase.CONNECTED:
+            raise Errno(EISCONN)
+        code = EALREADY
+        if self.phase == Phase.UNCONNECTED:
+            if self.listener is not None:
+                raise Errno(EISCONN)
+            check_family_length(address, self.family)
+            self._start_connecting(address)
+            code = EINPROGRESS
+        found = self.stream
+        assert found is not None
+        channel = found.channel
+        c = channel.connection
+        assert c is not None
+        deadline_ns = self.send_deadline(0)
+        while c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
+            if deadline_ns == 0:
+                raise Errno(code)
+            self._wait_connected(channel, deadline_ns)
+        if c.state == State.CLOSED:
+            error = self.take_error()
+            self._forget_connection()
+            raise Errno(error if error != 0 else ECONNABORTED)
+        self.phase = Phase.CONNECTED
+
+    def _wait_connected(self, channel: Channel, deadline_ns: int) -> None:
+        code = 0
+        try:
+            self.wait(channel.write_queue, deadline_ns)
+        except Errno as error:
+            code = error.code
+        if code != 0:
+            raise Errno(EINPROGRESS if code == EAGAIN else code)
+
+    def _start_connecting(self, address: bytes) -> None:
+        self._forget_connection()
+        target = self.destination_of(address)
+        remote = target.address
+        if len(remote) == 4 and self.is_ip6_only():
+            raise Errno(ENETUNREACH)
+        if is_multicast(remote) or (len(remote) == 4 and ip.is_broadcast(remote)):
+            raise Errno(ENETUNREACH)
+        if len(self.local) != 0 and len(self.local) != len(remote):
+            raise Errno(ENETUNREACH if len(remote) == 4 else EINVAL)
+        hop = self.route_to(remote, self.local, target.scope)
+        now_ns = monotonic_ns()
+        local_port = self._port_for(hop, target.port, now_ns)
+        channel = Channel(hop, self.tcp)
+        channel.bound_device = target.scope if target.scope != 0 else self.bound_device
+        c = new_channel(channel, hop.source, local_port, hop.destination, target.port)
+        initial = secrets.initial_sequence(c.local, local_port, c.remote, target.port, now_ns)
+        wait = TABLE.find_wait(c.local, local_port, c.remote, target.port)
+        if wait is not None:
+            initial = wait.next_initial_sequence()
+            TABLE.end_wait(wait)
+        TABLE.insert(channel)
+        channel.hold = self.hold.acquire()
+        channel.file = self
+        self.stream = Stream(channel)
+        self.local = c.local
+        self.remote = c.remote
+        self.remote_port = target.port
+        self.scope = target.scope
+        self.phase = Phase.CONNECTING
+        TCP.active_opens += 1
+        opening.connect(c, initial, now_ns)
+        run(channel)
+
+    def _port_for(self, hop: NextHop, remote_port: int, now_ns: int) -> int:
+        """The local port, a free one if the socket has none. EADDRNOTAVAIL if this connection is there already."""
+        if self.binding.port != 0:
+            port = self.binding.port
+            if not _is_free(hop, port, remote_port, now_ns):
+                raise Errno(EADDRNOTAVAIL)
+            return port
+        taken = False
+        try:
+            self.bind_automatically()
+        except Errno:
+            taken = True
+        if not taken and _is_free(hop, self.binding.port, remote_port, now_ns):
+            return self.binding.port
+        self.unbind()
+        return self._shared_port(hop, remote_port, now_ns)
+
+    def _shared_port(self, hop: NextHop, remote_port: int, now_ns: int) -> int:
+        """Every port has a user: one that others use for other peers will do."""
+        first = IP4_SETTINGS.local_port_first
+        count = IP4_SETTINGS.local_port_last - first + 1
+        start = random.word() % count
+        for i in range(count):
+            port = first + (start + i) % count
+            if port not in TABLE.listeners and _is_free(hop, port, remote_port, now_ns):
+                TCP_PORTS.insert(self.binding, port)
+                self.bound()
+                return port
+        raise Errno(EADDRNOTAVAIL)
+
+    def _disconnect(self) -> None:
+        """connect(2) to AF_UNSPEC: the connection ends by a reset, and the socket is as new."""
+        self._stop_listening()
+        found = self.stream
+        if found is not None:
+            channel = found.channel
+            c = channel.connection
+            if c is not None:
+                c.is_orphan = True
+                closing.abort(c, 0, monotonic_ns())
+                run(channel)
+        self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        """The connection has ended: the socket may be used for another one."""
+        found = self.stream
+        if found is None:
+            return
+        self.stream = None
+        channel = found.channel
+        channel.file = None
+        channel.connection = None
+        self.phase = Phase.UNCONNECTED
+        self.remote = b""
+        self.remote_port = 0
+        if not self.is_address_fixed:
+            self.local = b""
+        if not self.binding.is_explicit:
+            self.unbind()
+
+    # ---- Data -----------------------------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> int:
+        if message.flags & _MSG_FASTOPEN != 0:
+            raise Errno(EOPNOTSUPP)
+        found = self.stream
+        if found is None or found.channel.connection is None:
+            if self.pending_error != 0:
+                raise Errno(self.take_error())
+            raise Errno(EPIPE)
+        return stream.send(self, found, message)
+
+    def receive(self, message: Message) -> int:
+        found = self.stream
+        if found is None or found.channel.connection is None:
+            if message.flags & MSG_OOB != 0 and self.listener is None:
+                raise Errno(EINVAL)
+            raise Errno(ENOTCONN)
+        return stream.receive(self, found, message)
+
+    def take_error(self) -> int:
+        error = self.pending_error
+        self.pending_error = 0
+        c = self.connection()
+        if error == 0 and c is not None:
+            error = stream.take_error(c)
+        return error
+
+    def shut_down(self, how: int) -> None:
+        """shutdown(2). EINVAL, ENOTCONN."""
+        if not SHUT_RD <= how <= SHUT_RDWR:
+            raise Errno(EINVAL)
+        if self.listener is not None:
+            if how != SHUT_WR:
+                self._stop_listening()
+            return
+        found = self.stream
+        c = self.connection()
+        if found is None or c is None or c.state == State.CLOSED:
+            raise Errno(ENOTCONN)
+        if c.state == State.SYN_SENT:
+            if how != SHUT_WR:
+                closing.finish(c, 0)
+                run(found.channel)
+            return
+        if how != SHUT_WR:
+            c.receive_shut = True
+            found.channel.read_queue.wake_all()
+        if how != SHUT_RD:
+            closing.shut_send(c, monotonic_ns())
+        run(found.channel)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        listener = self.listener
+        if listener is not None:
+            if waiter is not None:
+                waiter.wait_on(listener.queue)
+            return POLLIN | POLLRDNORM if len(listener.ready) > 0 else 0
+        found = self.stream
+        c = self.connection()
+        if found is None or c is None:
+            return POLLOUT | POLLWRNORM | POLLHUP | (POLLERR if self.pending_error != 0 else 0)
+        if waiter is not None:
+            waiter.wait_on(found.channel.read_queue)
+            waiter.wait_on(found.channel.write_queue)
+        return _readiness(c, self.receive_low_water) | (POLLERR if self.pending_error != 0 else 0)
+
+    def ioctl(self, command: int, argument: int) -> int:
+        c = self.connection()
+        if command == FIONREAD:
+            if self.listener is not None:
+                raise Errno(EINVAL)
+            user.write_i32(argument, 0 if c is None else c.readable_bytes())
+            return 0
+        if command == SIOCATMARK:
+            at_mark = c is not None and c.urgent_sequence != 0 and c.copied == c.urgent_sequence
+            user.write_i32(argument, 1 if at_mark else 0)
+            return 0
+        if command == SIOCOUTQ or command == SIOCOUTQNSD:
+            if self.listener is not None:
+                raise Errno(EINVAL)
+            user.write_i32(argument, 0 if c is None else _unsent(c, command == SIOCOUTQNSD))
+            return 0
+        return super().ioctl(command, argument)
+
+    # ---- Options --------------------------------------------------------------------------------------------------
+
+    def option_changed(self, name: int) -> None:
+        super().option_changed(name)
+        tcp = self.tcp
+        if name == SO_KEEPALIVE:
+            tcp.keeps_alive = self.is_on(SWITCH_KEEP_ALIVE)
+        elif name == SO_OOBINLINE:
+            tcp.urgent_inline = self.is_on(SWITCH_OOB_INLINE)
+        elif name == SO_SNDBUF or name == SO_SNDBUFFORCE:
+            tcp.send_buffer = self.send_limit
+        elif name == SO_RCVBUF or name == SO_RCVBUFFORCE:
+            tcp.receive_buffer = self.receive_limit
+        else:
+            return
+        self._apply_options()
+
+    def _apply_options(self) -> None:
+        found = self.stream
+        c = self.connection()
+        if found is not None and c is not None:
+            self.tcp.apply(c)
+            if c.keeps_alive:
+                opening.start_keepalive(c, monotonic_ns())
+            settle(found.channel)
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level != PROTOCOL_TCP:
+            return super().get_option(level, name, limit)
+        state = State.LISTEN if self.listener is not None else State.CLOSED
+        return option_calls.get(self.tcp, self.connection(), state, name, limit)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        if level != PROTOCOL_TCP:
+            super().set_option(level, name, value)
+            return
+        found = self.stream
+        c = self.connection()
+        option_calls.set_option(self.tcp, c, name, value, self.listener is not None)
+        if found is not None and c is not None:
+            self._apply_options()
+            if name == TCP_CORK or name == TCP_NODELAY:
+                if not self.tcp.is_corked:
+                    output.push_tail(c, monotonic_ns())
+            run(found.channel)
+
+    # ---- The end --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        self._stop_listening()
+        found = self.stream
+        if found is not None:
+            self._close_connection(found.channel)
+        self.stream = None
+        super().close()
+
+    def _close_connection(self, channel: Channel) -> None:
+        c = channel.connection
+        if c is None:
+            channel.file = None
+            return
+        now_ns = monotonic_ns()
+        lingers = self.is_on(SWITCH_LINGER)
+        if lingers and self.linger_seconds == 0 and c.state != State.CLOSED:
+            c.is_orphan = True
+            closing.abort(c, 0, now_ns)
+        else:
+            closing.close(c, now_ns)
+        channel.file = None
+        run(channel)
+        if lingers and self.linger_seconds > 0:
+            deadline_ns = now_ns + min(self.linger_seconds, 1 << 31) * NS_PER_SECOND
+            while c.state == State.FIN_WAIT_1 or c.state == State.CLOSING or c.state == State.LAST_ACK:
+                if not _wait_for_end(channel, deadline_ns):
+                    break
+        if c.state == State.CLOSED:
+            channel.connection = None
+
+
+def _wait_for_end(channel: Channel, deadline_ns: int) -> bool:
+    """Wait for the next event of a lingering connection. False: the time is up, or a signal came."""
+    woken = False
+    try:
+        woken = channel.read_queue.sleep_until(deadline_ns)
+    except (Errno, MemoryError):
+        woken = False
+    return woken
+
+
+def _is_free(hop: NextHop, port: int, remote_port: int, now_ns: int) -> bool:
+    """Whether a connection from this port may begin."""
+    if TABLE.find(hop.source, port, hop.destination, remote_port) is not None:
+        return False
+    wait = TABLE.find_wait(hop.source, port, hop.destination, remote_port)
+    return wait is None or wait.may_be_reused(now_ns)
+
+
+def _unsent(c: Connection, only_not_sent: bool) -> int:
+    """SIOCOUTQ: what is not acknowledged; SIOCOUTQNSD: what was not sent."""
+    if c.state == State.CLOSED or c.state == State.SYN_SENT:
+        return 0
+    return max(0, c.send_end() - (c.snd_nxt if only_not_sent else c.snd_una))
+
+
+def _readiness(c: Connection, low_water: int) -> int:
+    """The POLL* bits of a connection."""
+    state = 0
+    is_closed = c.state == State.CLOSED
+    receive_shut = c.receive_shut or c.fin_received or is_closed
+    send_shut = stream.is_send_shut(c)
+    if is_closed or (receive_shut and send_shut):
+        state |= POLLHUP
+    if receive_shut:
+        state |= POLLIN | POLLRDNORM | POLLRDHUP
+    if c.state != State.SYN_SENT and c.state != State.SYN_RECEIVED:
+        if c.readable_bytes() >= max(low_water, 1):
+            state |= POLLIN | POLLRDNORM
+        if send_shut or c.is_writable():
+            state |= POLLOUT | POLLWRNORM
+        place = c.urgent_sequence
+        if place != 0 and not c.urgent_taken and c.copied <= place < c.receive.next_sequence:
+            state |= POLLPRI
+    if c.error != 0:
+        state |= POLLERR
+    return state
+
+
+def _make(family: int, credentials: Credentials) -> Socket:
+    return TcpSocket(family, credentials)
+
+
+def _signal_urgent(owner: int) -> None:
+    """SIGURG to a process, or to a group if negative."""
+    if owner > 0:
+        process = find_process(owner)
+        if process is not None:
+            signals.signal_process(process, _SIGURG)
+    else:
+        signals.signal_group(-owner, _SIGURG)
+
+
+STREAM.maker = _make
+SIGNALS.urgent = _signal_urgent

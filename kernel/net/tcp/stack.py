@@ -1,0 +1,307 @@
+"""TCP segments from IP, and errors that ICMP reports, on their way to connections.
+
+Context: thread context; nothing sleeps.
+Source: RFC 9293 section 3.10.7, RFC 4987 (SYN floods), RFC 5927 (attacks by ICMP), RFC 1191.
+"""
+
+from typing import Final
+
+from kernel.lang import EMSGSIZE, Errno, final
+from kernel.net import ip, link
+from kernel.net.addresses import is_multicast
+from kernel.net.checksum import checksum, pseudo_header
+from kernel.net.counters import TCP
+from kernel.net.loopback import LOOPBACK
+from kernel.net.output import resolve
+from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.tcp import input, opening, output, reset, secrets
+from kernel.net.tcp.channel import Channel, settle
+from kernel.net.tcp.closing import finish
+from kernel.net.tcp.connection import DEFAULT_MSS, NS_PER_MS, Connection, State
+from kernel.net.tcp.header import ACK, FIN, HEADER_SIZE, RST, SYN, OutgoingHeader, Segment
+from kernel.net.tcp.sequence import extend
+from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
+from kernel.net.tcp.table import TABLE, Listener, find_owner
+from kernel.net.tcp.time_wait import TimeWait, Verdict
+from kernel.net.transport import PROTOCOL_TCP, NetworkError, Transport, register_transport
+from kernel.time import monotonic_ns
+
+_segment: Final = Segment()
+_header: Final = OutgoingHeader()
+
+
+def new_channel(channel: Channel, local: bytes, local_port: int, remote: bytes, remote_port: int) -> Connection:
+    """Give a channel its connection. Raises MemoryError."""
+    c = Connection(channel, local, local_port, remote, remote_port)
+    channel.connection = c
+    channel.options.apply(c)
+    channel.measure_path(c)
+    c.timestamp_offset = secrets.timestamp_offset(local, remote)
+    return c
+
+
+@final
+class Tcp(Transport):
+    """What IP hands its datagrams to."""
+
+    def receive(self, packet: Packet) -> bool:
+        TCP.in_segments += 1
+        if not packet.from_ourselves and not _is_sound(packet):
+            return True
+        segment = _segment
+        segment.forget_syn_options()
+        if not segment.parse(packet):
+            TCP.in_errors += 1
+            return True
+        now_ns = monotonic_ns()
+        channel = TABLE.find(packet.destination, segment.destination_port, packet.source, segment.source_port)
+        if channel is not None:
+            _deliver(channel, segment, packet, now_ns)
+        else:
+            _without_connection(segment, packet, now_ns)
+        return True
+
+    def report_error(self, packet: Packet, error: NetworkError) -> None:
+        header = packet.span()
+        channel = TABLE.find(packet.source, header.load_be16(0), packet.destination, header.load_be16(2))
+        if channel is None:
+            return
+        c = channel.connection
+        if c is None:
+            return
+        # Only who has seen the connection's segments knows its numbers (RFC 5927, section 4).
+        sequence = extend(header.load_be32(4), c.snd_una)
+        if sequence < c.snd_una or sequence > c.snd_nxt:
+            return
+        _report(channel, c, error)
+
+
+def _is_sound(packet: Packet) -> bool:
+    """Whether a segment from outside is for this host alone, and its checksum is right."""
+    if packet.link_kind != PACKET_HOST or is_multicast(packet.destination) or ip.is_broadcast(packet.destination):
+        return False
+    if len(packet) < HEADER_SIZE:
+        TCP.in_errors += 1
+        return False
+    if packet.checksum == CHECKSUM_VERIFIED:
+        return True
+    data = packet.span()
+    if checksum(data, pseudo_header(packet.source, packet.destination, PROTOCOL_TCP, len(data))) != 0:
+        TCP.in_checksum_errors += 1
+        TCP.in_errors += 1
+        return False
+    return True
+
+
+def _report(channel: Channel, c: Connection, error: NetworkError) -> None:
+    now_ns = monotonic_ns()
+    if error.errno == EMSGSIZE:
+        # The path's MTU has been learnt; what is on its way is too large for it.
+        channel.update_path(c)
+        if c.is_synchronized():
+            output.retransmit_first(c, now_ns)
+    elif c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
+        finish(c, error.errno)
+    else:
+        c.soft_error = error.errno
+    settle(channel)
+
+
+def _deliver(channel: Channel, segment: Segment, packet: Packet, now_ns: int) -> None:
+    c = channel.connection
+    if c is None:
+        return
+    if c.state == State.SYN_RECEIVED and channel.backlog is not None and segment.flags & (SYN | RST) == 0:
+        if _must_wait(channel, c, segment, len(packet), now_ns):
+            return
+    payload = len(packet)
+    answered = input.process(c, segment, packet, now_ns)
+    settle(channel)
+    if not answered:
+        _reset(segment, packet, payload)
+
+
+def _must_wait(channel: Channel, c: Connection, segment: Segment, payload: int, now_ns: int) -> bool:
+    """Whether the last step of a handshake is not taken yet: the backlog is full, or TCP_DEFER_ACCEPT waits for data.
+    """
+    listener = find_owner(channel)
+    if listener is None:
+        return False
+    if listener.is_full():
+        return True
+    defer_ns = listener.options.defer_accept_s * NS_PER_SECOND
+    return defer_ns > 0 and payload == 0 and segment.flags & FIN == 0 and now_ns - c.started_ns < defer_ns
+
+
+def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
+    """The segment belongs to no connection: TIME_WAIT, a listener, or nobody."""
+    local = packet.destination
+    remote = packet.source
+    initial = -1
+    wait = TABLE.find_wait(local, segment.destination_port, remote, segment.source_port)
+    if wait is not None:
+        verdict = wait.judge(segment, len(packet), now_ns)
+        if verdict == Verdict.ACKNOWLEDGE:
+            _acknowledge_wait(wait, packet, now_ns)
+            return
+        if verdict == Verdict.FORGET:
+            TABLE.end_wait(wait)
+            return
+        if verdict == Verdict.DROP:
+            return
+        initial = wait.next_initial_sequence()
+    device = packet.device
+    listener = TABLE.find_listener(
+        local, segment.destination_port, remote, segment.source_port, 0 if device is None else device.index
+    )
+    if listener is None:
+        if wait is None:
+            _reset(segment, packet, len(packet))
+        return
+    if wait is not None:
+        TABLE.end_wait(wait)
+    flags = segment.flags
+    if flags & RST != 0:
+        return
+    if flags & ACK != 0:
+        if not _take_cookie(listener, segment, packet, now_ns):
+            _reset(segment, packet, len(packet))
+    elif flags & SYN != 0 and flags & FIN == 0:
+        _take_syn(listener, segment, packet, initial, now_ns)
+
+
+def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int, now_ns: int) -> None:
+    """A new connection. One that a backlog has no room for is answered by a cookie, or not at all."""
+    if listener.is_full():
+        return
+    if len(listener.half_open) >= max(listener.backlog, 8) or len(listener.half_open) >= SETTINGS.max_syn_backlog:
+        if SETTINGS.syn_cookies:
+            _send_cookie(segment, packet, now_ns)
+        return
+    channel = _accepting_channel(listener, segment, packet)
+    c = channel.connection
+    if c is None:
+        return
+    if initial < 0:
+        initial = secrets.initial_sequence(c.local, c.local_port, c.remote, c.remote_port, now_ns)
+    listener.half_open.append(channel)
+    opening.accept(c, segment, initial, now_ns)
+    settle(channel)
+
+
+def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> Channel:
+    """A channel in the table for a listener's new connection. Raises MemoryError; no way back drops the segment, too.
+    """
+    try:
+        hop = resolve(packet.source, packet.destination)
+    except Errno:
+        raise MemoryError from None
+    channel = Channel(hop, listener.options.copy())
+    channel.backlog = listener.queue
+    new_channel(channel, packet.destination, segment.destination_port, packet.source, segment.source_port)
+    TABLE.insert(channel)
+    channel.hold = listener.hold.acquire()
+    return channel
+
+
+def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> bool:
+    """Whether the acknowledgment is of a cookie of ours: then there is a connection."""
+    if not SETTINGS.syn_cookies or segment.flags & (SYN | RST) != 0 or listener.is_full():
+        return False
+    mss = secrets.check_cookie(
+        packet.destination,
+        segment.destination_port,
+        packet.source,
+        segment.source_port,
+        segment.sequence - 1,
+        segment.acknowledgment - 1,
+        now_ns,
+    )
+    if mss == 0:
+        return False
+    channel = _accepting_channel(listener, segment, packet)
+    c = channel.connection
+    if c is None:
+        return False
+    opening.accept_cookie(c, segment, mss, now_ns)
+    input.process(c, segment, packet, now_ns)
+    settle(channel)
+    return True
+
+
+# ---- Answers without a connection -----------------------------------------------------------------------------
+
+
+def _answer(packet: Packet, local: bytes, remote: bytes) -> None:
+    """Send a segment that is complete but for its checksum. One that finds no way is dropped."""
+    try:
+        hop = resolve(remote, local)
+        if hop.device is not LOOPBACK:
+            total = pseudo_header(local, remote, PROTOCOL_TCP, len(packet))
+            packet.span().store_be16(16, total)
+            packet.checksum_start = packet.start
+            packet.checksum_offset = 16
+        packet.checksum = CHECKSUM_PARTIAL
+        TCP.out_segments += 1
+        ip.send(packet, hop, local, PROTOCOL_TCP, 64, 0, True)
+    except Errno:
+        TCP.in_errors += 1
+
+
+def _reset(segment: Segment, packet: Packet, payload: int) -> None:
+    answer = reset.answer(segment, payload)
+    if answer is not None:
+        TCP.out_resets += 1
+        _answer(answer, packet.destination, packet.source)
+
+
+def _send_cookie(segment: Segment, packet: Packet, now_ns: int) -> None:
+    """A SYN-ACK for a connection that nothing is kept of."""
+    mss = segment.mss if segment.mss != 0 else DEFAULT_MSS
+    header = _header
+    header.clear_options()
+    header.source_port = segment.destination_port
+    header.destination_port = segment.source_port
+    header.flags = SYN | ACK
+    header.sequence = secrets.make_cookie(
+        packet.destination,
+        segment.destination_port,
+        packet.source,
+        segment.source_port,
+        segment.sequence,
+        mss,
+        now_ns,
+    )
+    header.acknowledgment = segment.sequence + 1
+    header.window = 0xFFFF
+    header.mss = 1460 if len(packet.source) == 4 else 1440
+    answer = Packet(0)
+    header.put_before(answer)
+    _answer(answer, packet.destination, packet.source)
+
+
+def _acknowledge_wait(wait: TimeWait, packet: Packet, now_ns: int) -> None:
+    header = _header
+    header.clear_options()
+    header.source_port = wait.local_port
+    header.destination_port = wait.remote_port
+    header.flags = ACK
+    header.sequence = wait.snd_nxt
+    header.acknowledgment = wait.rcv_nxt
+    header.window = wait.window
+    if wait.timestamps:
+        header.has_timestamp = True
+        header.timestamp = now_ns // NS_PER_MS + wait.timestamp_offset
+        header.timestamp_echo = wait.timestamp_recent
+    answer = Packet(0)
+    header.put_before(answer)
+    _answer(answer, packet.destination, packet.source)
+
+
+def run(channel: Channel) -> None:
+    """After an operation of a program on its connection: see to its results, and deliver what went to this host."""
+    settle(channel)
+    link.drain()
+
+
+register_transport(PROTOCOL_TCP, Tcp())

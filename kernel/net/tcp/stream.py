@@ -1,0 +1,322 @@
+"""Bytes between programs and connections: the data side of TCP sockets (send(2), recv(2), tcp(7)).
+
+One mutex for each direction keeps whole writes, and reads, apart from each other across copies that sleep; it is not
+held while waiting for room or data.
+
+Context: system calls; sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EINVAL, ENOTCONN, EPIPE, Errno, final, span_of
+from kernel.net.packet import Packet
+from kernel.net.socket import MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, Message, Socket
+from kernel.net.tcp import output
+from kernel.net.tcp.channel import Channel
+from kernel.net.tcp.connection import Connection, State
+from kernel.net.tcp.send_queue import Chunk
+from kernel.net.tcp.stack import run
+from kernel.sched import Mutex
+from kernel.time import monotonic_ns
+
+_SMALL_CHUNK: Final = 2048
+
+
+@final
+class Stream:
+    """The two directions of a socket with a connection."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel: Channel = channel
+        self.send_lock: Mutex = Mutex()
+        self.receive_lock: Mutex = Mutex()
+
+
+def take_error(c: Connection) -> int:
+    """The errno that ended the connection, once."""
+    error = c.error
+    c.error = 0
+    return error
+
+
+# ---- Sending ------------------------------------------------------------------------------------------------------
+
+
+def is_send_shut(c: Connection) -> bool:
+    """Whether nothing may be written any more."""
+    return c.fin_queued or c.state == State.CLOSED
+
+
+def _check_sending(c: Connection) -> None:
+    if c.error != 0:
+        raise Errno(take_error(c))
+    if is_send_shut(c):
+        raise Errno(EPIPE)
+
+
+def send(socket: Socket, stream: Stream, message: Message) -> int:
+    """Send what the buffer holds; returns how much was taken. EAGAIN, EPIPE, what ended the connection, ERESTARTSYS.
+    """
+    channel = stream.channel
+    c = channel.connection
+    assert c is not None
+    deadline_ns = socket.send_deadline(message.flags)
+    while c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
+        _check_sending(c)
+        socket.wait(channel.write_queue, deadline_ns)
+    buffer = message.buffer
+    done = 0
+    if buffer.remaining == 0:
+        _check_sending(c)
+        return 0
+    while buffer.remaining > 0:
+        try:
+            _check_sending(c)
+            if _has_no_room(channel, c):
+                _flush(channel, c, False)
+                if _has_no_room(channel, c):
+                    socket.wait(channel.write_queue, deadline_ns)
+                continue
+            done += _copy_in(stream, c, message)
+        except (Errno, MemoryError):
+            if done > 0:
+                break
+            raise
+        if buffer.faulted:
+            break
+    if done > 0:
+        if message.flags & MSG_OOB != 0:
+            c.urgent_end = c.queue.end
+        _flush(channel, c, message.flags & MSG_MORE != 0)
+    return done
+
+
+def _has_no_room(channel: Channel, c: Connection) -> bool:
+    return c.send_room() <= 0 or c.queue.end - c.snd_nxt >= channel.options.not_sent_limit
+
+
+def _flush(channel: Channel, c: Connection, more: bool) -> None:
+    c.more_follows = more
+    output.transmit(c, monotonic_ns())
+    run(channel)
+
+
+def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
+    """Copy a part of the program's bytes into the last chunk, and send chunks that are full."""
+    buffer = message.buffer
+    lock = stream.send_lock
+    lock.acquire()
+    queue = c.queue
+    try:
+        chunk = _tail(c, min(buffer.remaining, max(c.send_room(), 1)), message.flags & MSG_MORE != 0)
+        queue.is_filling = True
+        moved = buffer.take(queue.room(chunk, buffer.remaining))
+        queue.is_filling = False
+        if queue.tail is chunk:
+            queue.filled(chunk, moved)
+        else:
+            moved = 0  # the connection has ended meanwhile
+    finally:
+        queue.is_filling = False
+        lock.release()
+    if chunk.room() == 0 and buffer.remaining > 0:
+        _flush(stream.channel, c, True)
+    return moved
+
+
+def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
+    """A chunk at the end of the queue with room. Its size is that of the packet which it will probably be."""
+    queue = c.queue
+    tail = queue.tail
+    if tail is not None and not tail.is_sent and tail.room() > 0:
+        return tail
+    goal = max(c.packet_limit // c.mss * c.mss, c.mss)
+    if wanted >= goal:
+        return queue.append_chunk(goal)
+    if more or c.is_corked or (queue.end > c.snd_nxt and not c.no_delay):
+        return queue.append_chunk(max(wanted, min(goal, _SMALL_CHUNK)))
+    return queue.append_chunk(wanted)
+
+
+# ---- Receiving ----------------------------------------------------------------------------------------------------
+
+
+def receive(socket: Socket, stream: Stream, message: Message) -> int:
+    """Give the program what has come: at least the low-water mark, or all with MSG_WAITALL, unless the stream ends or
+    something happens first. EAGAIN, ENOTCONN, what ended the connection, ERESTARTSYS.
+    """
+    channel = stream.channel
+    c = channel.connection
+    assert c is not None
+    flags = message.flags
+    if flags & MSG_OOB != 0:
+        return _receive_urgent(c, message)
+    buffer = message.buffer
+    wanted = buffer.remaining
+    target = wanted if flags & MSG_WAITALL != 0 else min(socket.receive_low_water, wanted)
+    deadline_ns = socket.receive_deadline(flags)
+    offset = 0
+    if flags & MSG_PEEK != 0 and socket.peek_offset > 0:
+        offset = socket.peek_offset
+    done = 0
+    while True:
+        moved = _move(stream, c, message, wanted - done, offset, done > 0)
+        done += moved
+        if flags & MSG_PEEK != 0:
+            offset += moved
+        if buffer.faulted or done >= wanted:
+            break
+        if moved > 0 and done < target:
+            continue
+        if done > 0 and (done >= target or _stops_at_urgent(c, offset if flags & MSG_PEEK != 0 else 0)):
+            break
+        # Nothing more is here.
+        if done > 0:
+            if c.error != 0 or _is_at_end(c):
+                break
+        else:
+            if c.fin_received or c.receive_shut:
+                break
+            if c.error != 0:
+                raise Errno(take_error(c))
+            if c.state == State.CLOSED:
+                break
+        if wanted == 0:
+            break
+        try:
+            socket.wait(channel.read_queue, deadline_ns)
+        except Errno:
+            if done > 0:
+                break
+            raise
+    if flags & MSG_PEEK != 0:
+        if socket.peek_offset >= 0:
+            socket.peek_offset += done
+    elif socket.peek_offset > 0:
+        socket.peek_offset = max(0, socket.peek_offset - done)
+    return done
+
+
+def _is_at_end(c: Connection) -> bool:
+    return c.fin_received or c.state == State.CLOSED or c.receive_shut
+
+
+def _stops_at_urgent(c: Connection, offset: int) -> bool:
+    return c.urgent_sequence != 0 and c.copied + offset == c.urgent_sequence
+
+
+def _move(stream: Stream, c: Connection, message: Message, limit: int, offset: int, has_some: bool) -> int:
+    """Copy up to `limit` bytes that are here, from `offset` on when peeking."""
+    if c.receive.bytes <= offset or limit == 0:
+        return 0
+    lock = stream.receive_lock
+    lock.acquire()
+    try:
+        peeks = message.flags & MSG_PEEK != 0
+        done = _copy_out(c, message, limit, offset) if peeks else _take_out(c, message, limit, has_some)
+    finally:
+        lock.release()
+    if done > 0 and not peeks:
+        output.after_read(c, monotonic_ns())
+        run(stream.channel)
+    return done
+
+
+def _take_out(c: Connection, message: Message, limit: int, has_some: bool) -> int:
+    """Copy and consume. A read does not run over the urgent mark; the byte there is left out, unless it is inline."""
+    buffer = message.buffer
+    queue = c.receive
+    done = 0
+    while done < limit:
+        head = queue.head
+        if head is None:
+            break
+        count = min(len(head), limit - done)
+        if c.urgent_sequence != 0:
+            ahead = c.urgent_sequence - c.copied
+            if ahead == 0:
+                if done > 0 or has_some:
+                    break
+                if not c.urgent_inline:
+                    _consume(c, 1)
+                    continue
+            elif 0 < ahead < count:
+                count = ahead
+        if message.flags & MSG_TRUNC != 0:
+            moved = count
+            buffer.remaining -= count
+        else:
+            moved = buffer.put(span_of(head.storage)[head.start : head.start + count])
+        _consume(c, moved)
+        done += moved
+        if moved < count:
+            break
+    return done
+
+
+def _consume(c: Connection, count: int) -> None:
+    c.receive.consume(count)
+    c.copied += count
+    if c.urgent_sequence != 0 and c.copied > c.urgent_sequence:
+        c.urgent_sequence = 0
+
+
+def _copy_out(c: Connection, message: Message, limit: int, offset: int) -> int:
+    """Copy without consuming."""
+    buffer = message.buffer
+    packet: Packet | None = c.receive.head
+    position = c.copied
+    skip = offset
+    done = 0
+    while packet is not None and done < limit:
+        length = len(packet)
+        if skip >= length:
+            skip -= length
+            position += length
+            packet = packet.next
+            continue
+        start = skip
+        skip = 0
+        count = min(length - start, limit - done)
+        ahead = c.urgent_sequence - (position + start)
+        if c.urgent_sequence != 0 and 0 <= ahead < count and not c.urgent_inline:
+            if ahead == 0:
+                if done > 0:
+                    break
+                skip = start + 1
+                continue
+            count = ahead
+        moved = buffer.put(span_of(packet.storage)[packet.start + start : packet.start + start + count])
+        done += moved
+        if moved < count:
+            break
+        if start + count < length:
+            skip = start + count
+            continue
+        position += length
+        packet = packet.next
+    return done
+
+
+def _receive_urgent(c: Connection, message: Message) -> int:
+    """MSG_OOB: the urgent byte. EINVAL if there is none, it was taken or is inline; EAGAIN if it has not come yet."""
+    place = c.urgent_sequence
+    if c.urgent_inline or place == 0 or c.urgent_taken:
+        raise Errno(EINVAL)
+    if c.state == State.CLOSED and c.receive.bytes == 0:
+        raise Errno(ENOTCONN)
+    if place < c.copied or place >= c.receive.next_sequence:
+        if c.state == State.CLOSED or c.receive_shut:
+            return 0
+        raise Errno(EAGAIN)
+    byte = bytearray(1)
+    byte[0] = c.receive.byte_at(place - c.copied)
+    if message.flags & MSG_PEEK == 0:
+        c.urgent_taken = True
+    message.result_flags |= MSG_OOB
+    if message.buffer.remaining == 0:
+        message.result_flags |= MSG_TRUNC
+        return 0
+    if message.flags & MSG_TRUNC != 0:
+        return 1
+    return message.buffer.put(span_of(byte))

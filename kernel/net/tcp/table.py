@@ -1,0 +1,361 @@
+"""Who a segment belongs to: connections by both addresses and ports, TIME_WAIT, listeners by port.
+
+Invariants: a channel is in the table from its SYN until its connection is CLOSED. Connections with equal keys form a
+chain, in which whole addresses are compared. `Listener.half_open` counts its channels in SYN_RECEIVED.
+Context: thread context; nothing sleeps.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.lang import deque, final, span_of
+from kernel.net.counters import TCP
+from kernel.net.inet import IP4_BIT, IP6_BIT
+from kernel.net.tcp import timers
+from kernel.net.tcp.channel import HOOK, NOWHERE, Channel, PortHold, SettleHook, settle
+from kernel.net.tcp.closing import abort
+from kernel.net.tcp.secrets import table_hash
+from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.net.tcp.time_wait import TimeWait
+from kernel.net.timers import NetworkTimer
+from kernel.sched import WaitQueue
+from kernel.time import monotonic_ns
+
+_MASK: Final = 0x3FFF_FFFF
+
+
+@final
+class Listener:
+    """A socket in state LISTEN."""
+
+    def __init__(self, hold: PortHold, options: TcpOptions, backlog: int, uid: int, ino: int) -> None:
+        self.hold: PortHold = hold
+        self.options: TcpOptions = options
+        self.backlog: int = backlog
+        self.uid: int = uid
+        self.ino: int = ino
+        self.ready: deque[Channel] = deque()  # may be accepted
+        self.half_open: list[Channel] = []
+        self.queue: WaitQueue = WaitQueue()
+        self.is_closed: bool = False
+
+    def is_full(self) -> bool:
+        """Whether no further connection may become ready. As on Linux, one more than was asked for is let in."""
+        return len(self.ready) > self.backlog
+
+    def fits(self, destination: bytes, device_index: int) -> int:
+        """How well the listener fits a segment; 0: it does not."""
+        binding = self.hold.binding
+        if binding.versions & (IP4_BIT if len(destination) == 4 else IP6_BIT) == 0:
+            return 0
+        score = 1
+        if len(binding.address) != 0:
+            if binding.address != destination:
+                return 0
+            score += 4
+        if binding.device_index != 0:
+            if binding.device_index != device_index:
+                return 0
+            score += 4
+        if binding.versions != IP4_BIT | IP6_BIT:
+            score += 1
+        return score
+
+
+@final
+class Table:
+    """All of TCP's state."""
+
+    def __init__(self) -> None:
+        self.channels: dict[int, Channel] = {}
+        self.count: int = 0
+        self.listeners: dict[int, list[Listener]] = {}
+        self.waits: dict[int, list[TimeWait]] = {}
+        self.wait_queue: deque[TimeWait] = deque()  # in the order of entering
+        self.wait_holds: deque[PortHold] = deque()  # of those in `wait_queue`
+        self.wait_count: int = 0
+        self.timer: WaitTimer = WaitTimer()
+
+    # ---- Connections ------------------------------------------------------------------------------------------
+
+    def insert(self, channel: Channel) -> None:
+        """Enter a channel, whose connection has addresses and ports. May raise MemoryError."""
+        c = channel.connection
+        assert c is not None
+        key = key_of(c.local, c.local_port, c.remote, c.remote_port)
+        first = self.channels.get(key)
+        self.channels[key] = channel
+        channel.key = key
+        channel.next_in_table = first
+        channel.is_listed = True
+        self.count += 1
+
+    def remove(self, channel: Channel) -> None:
+        """Take a channel out, if it is in."""
+        if not channel.is_listed:
+            return
+        channel.is_listed = False
+        self.count -= 1
+        following = channel.next_in_table
+        channel.next_in_table = None
+        before = self.channels.get(channel.key)
+        if before is channel:
+            if following is None:
+                del self.channels[channel.key]
+            else:
+                self.channels[channel.key] = following
+            return
+        while before is not None:
+            if before.next_in_table is channel:
+                before.next_in_table = following
+                return
+            before = before.next_in_table
+
+    def find(self, local: bytes, local_port: int, remote: bytes, remote_port: int) -> Channel | None:
+        """The connection with these ends."""
+        channel = self.channels.get(key_of(local, local_port, remote, remote_port))
+        while channel is not None:
+            c = channel.connection
+            if (
+                c is not None
+                and c.local_port == local_port
+                and c.remote_port == remote_port
+                and c.remote == remote
+                and c.local == local
+            ):
+                return channel
+            channel = channel.next_in_table
+        return None
+
+    # ---- Listeners --------------------------------------------------------------------------------------------
+
+    def add_listener(self, listener: Listener) -> None:
+        """Enter a listener at its port. May raise MemoryError."""
+        port = listener.hold.binding.port
+        found = self.listeners.get(port)
+        if found is None:
+            found = []
+            self.listeners[port] = found
+        found.append(listener)
+
+    def remove_listener(self, listener: Listener, now_ns: int) -> None:
+        """The listener ends, and so do the connections that nobody has accepted."""
+        port = listener.hold.binding.port
+        found = self.listeners.get(port)
+        if found is not None and listener in found:
+            found.remove(listener)
+            if len(found) == 0:
+                del self.listeners[port]
+        listener.is_closed = True
+        while len(listener.half_open) > 0:
+            _drop_unaccepted(listener.half_open.pop(), now_ns)
+        while len(listener.ready) > 0:
+            _drop_unaccepted(listener.ready.popleft(), now_ns)
+        listener.queue.wake_all()
+
+    def find_listener(
+        self, local: bytes, local_port: int, remote: bytes, remote_port: int, device_index: int
+    ) -> Listener | None:
+        """The listener that fits best; among those that share a port by SO_REUSEPORT, one by hash."""
+        found = self.listeners.get(local_port)
+        if found is None:
+            return None
+        best: Listener | None = None
+        best_score = 0
+        equals = 0
+        for listener in found:
+            score = listener.fits(local, device_index)
+            if score > best_score:
+                best = listener
+                best_score = score
+                equals = 1
+            elif score == best_score and score > 0 and listener.hold.binding.reuse_port:
+                equals += 1
+                if table_hash(local_port, remote, remote_port) % equals == 0:
+                    best = listener
+        return best
+
+    # ---- TIME_WAIT --------------------------------------------------------------------------------------------
+
+    def begin_wait(self, channel: Channel, now_ns: int) -> None:
+        """Keep what must be kept of a connection that has ended. Too many are not kept."""
+        c = channel.connection
+        hold = channel.hold
+        if c is None or hold is None or self.wait_count >= SETTINGS.max_time_wait:
+            return
+        try:
+            wait = TimeWait(c, now_ns)
+            key = key_of(c.local, c.local_port, c.remote, c.remote_port)
+            chain = self.waits.get(key)
+            if chain is None:
+                chain = []
+                self.waits[key] = chain
+            chain.append(wait)
+            self.wait_queue.append(wait)
+            self.wait_holds.append(hold.acquire())
+            self.wait_count += 1
+            if not self.timer.is_armed():
+                self.timer.start(wait.deadline_ns)
+        except MemoryError:
+            return  # without memory the ports are free at once
+
+    def find_wait(self, local: bytes, local_port: int, remote: bytes, remote_port: int) -> TimeWait | None:
+        """What is kept of an ended connection with these ends."""
+        if self.wait_count == 0:
+            return None
+        chain = self.waits.get(key_of(local, local_port, remote, remote_port))
+        if chain is None:
+            return None
+        for wait in chain:
+            if (
+                wait.local_port == local_port
+                and wait.remote_port == remote_port
+                and wait.remote == remote
+                and wait.local == local
+            ):
+                return wait
+        return None
+
+    def end_wait(self, wait: TimeWait) -> None:
+        """Forget it. Its port is given back when it comes up in the queue."""
+        if not wait.is_listed:
+            return
+        wait.is_listed = False
+        self.wait_count -= 1
+        key = key_of(wait.local, wait.local_port, wait.remote, wait.remote_port)
+        chain = self.waits.get(key)
+        if chain is not None and wait in chain:
+            chain.remove(wait)
+            if len(chain) == 0:
+                del self.waits[key]
+
+    def expire_waits(self, now_ns: int) -> int:
+        """Forget those whose time is over; when the next one is due, 0 for none. One that was prolonged lets those that
+        came after it wait a little longer, too.
+        """
+        queue = self.wait_queue
+        while len(queue) > 0:
+            wait = queue[0]
+            if wait.is_listed and wait.deadline_ns > now_ns:
+                return wait.deadline_ns
+            queue.popleft()
+            hold = self.wait_holds.popleft()
+            self.end_wait(wait)
+            hold.release()
+        return 0
+
+
+@final
+class WaitTimer(NetworkTimer):
+    """Comes up when the oldest TIME_WAIT is over."""
+
+    def expire(self, now_ns: int) -> None:
+        next_ns = TABLE.expire_waits(now_ns)
+        if next_ns != 0:
+            try:
+                self.start(next_ns)
+            except MemoryError:
+                return  # the next connection that ends arms it
+
+
+def key_of(local: bytes, local_port: int, remote: bytes, remote_port: int) -> int:
+    """The table's key of a connection: not unique, and not secret. The run-time library hashes it."""
+    far = span_of(remote)
+    near = span_of(local)
+    if len(remote) == 4:
+        mixed = far.load_be32(0) * 31 + near.load_be32(0)
+    else:
+        mixed = far.load_be32(12) * 31 + far.load_be32(8) * 7 + far.load_be32(4) + far.load_be32(0) + near.load_be32(12)
+    return (mixed & _MASK) << 32 ^ (remote_port << 16 | local_port)
+
+
+TABLE: Final = Table()
+
+
+def _drop_unaccepted(channel: Channel, now_ns: int) -> None:
+    channel.backlog = None
+    c = channel.connection
+    if c is not None:
+        c.is_orphan = True
+        abort(c, 0, now_ns)
+        c.receive.clear()
+        settle(channel)
+
+
+def find_owner(channel: Channel) -> Listener | None:
+    """The listener that made a channel, while it listens."""
+    queue = channel.backlog
+    c = channel.connection
+    if queue is None or c is None:
+        return None
+    found = TABLE.listeners.get(c.local_port)
+    if found is not None:
+        for listener in found:
+            if listener.queue is queue:
+                return listener
+    return None
+
+
+@final
+class SignalHook:
+    """Sends SIGURG to the owner of a socket; filled by the socket's module."""
+
+    def __init__(self) -> None:
+        self.urgent: Callable[[int], None] | None = None
+
+
+SIGNALS: Final = SignalHook()
+
+
+@final
+class TableHook(SettleHook):
+    """What `settle` tells of."""
+
+    def established(self, channel: Channel) -> None:
+        channel.was_established = True
+        TCP.currently_established += 1
+        listener = find_owner(channel)
+        if listener is None:
+            return
+        TCP.passive_opens += 1
+        if channel in listener.half_open:
+            listener.half_open.remove(channel)
+        listener.ready.append(channel)
+        listener.queue.wake_all()
+
+    def closed(self, channel: Channel) -> None:
+        listener = find_owner(channel)
+        if listener is not None and channel in listener.half_open:
+            listener.half_open.remove(channel)
+        if channel.was_established:
+            channel.was_established = False
+            TCP.currently_established -= 1
+        TABLE.remove(channel)
+        channel.timer.remove()
+        channel.timer.channel = None
+        c = channel.connection
+        if c is None:
+            return
+        c.wire = NOWHERE
+        if c.rests_in_time_wait:
+            TABLE.begin_wait(channel, monotonic_ns())
+        hold = channel.hold
+        channel.hold = None
+        if hold is not None:
+            hold.release()
+
+    def urgent(self, channel: Channel) -> None:
+        file = channel.file
+        send = SIGNALS.urgent
+        if file is not None and file.owner != 0 and send is not None:
+            send(file.owner)
+
+    def expire(self, channel: Channel, now_ns: int) -> None:
+        c = channel.connection
+        if c is not None:
+            timers.expire(c, now_ns)
+            settle(channel)
+
+
+HOOK.target = TableHook()

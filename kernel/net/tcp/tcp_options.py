@@ -1,0 +1,107 @@
+"""Options of level IPPROTO_TCP, and what else a program sets for its connections (tcp(7)).
+
+`TcpOptions` belongs to a socket; connections that a listener accepts take over a copy.
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.net.inet_options import InternetOptions
+from kernel.net.tcp.connection import NS_PER_MS, Connection
+from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
+
+TCP_NODELAY: Final = 1
+TCP_MAXSEG: Final = 2
+TCP_CORK: Final = 3
+TCP_KEEPIDLE: Final = 4
+TCP_KEEPINTVL: Final = 5
+TCP_KEEPCNT: Final = 6
+TCP_SYNCNT: Final = 7
+TCP_LINGER2: Final = 8
+TCP_DEFER_ACCEPT: Final = 9
+TCP_WINDOW_CLAMP: Final = 10
+TCP_INFO: Final = 11
+TCP_QUICKACK: Final = 12
+TCP_CONGESTION: Final = 13
+TCP_USER_TIMEOUT: Final = 18
+TCP_FASTOPEN: Final = 23
+TCP_NOTSENT_LOWAT: Final = 25
+TCP_FASTOPEN_CONNECT: Final = 30
+
+
+@final
+class TcpOptions:
+    """What is set, and not only for the present connection."""
+
+    def __init__(self) -> None:
+        self.internet: InternetOptions = InternetOptions()
+        self.no_delay: bool = False
+        self.is_corked: bool = False
+        self.mss_limit: int = 0
+        self.keeps_alive: bool = False
+        self.keepalive_idle_s: int = SETTINGS.keepalive_time
+        self.keepalive_interval_s: int = SETTINGS.keepalive_interval
+        self.keepalive_probes: int = SETTINGS.keepalive_probes
+        self.syn_retries: int = SETTINGS.syn_retries
+        self.linger2_s: int = 0  # 0: the default; -1: FIN_WAIT_2 is skipped
+        self.defer_accept_s: int = 0
+        self.user_timeout_ms: int = 0
+        self.window_clamp: int = 0
+        self.not_sent_limit: int = 0xFFFF_FFFF
+        self.use_cubic: bool = True
+        self.urgent_inline: bool = False
+        self.send_buffer: int = 0  # 0: SO_SNDBUF was not set, the buffer grows by itself
+        self.receive_buffer: int = 0
+
+    def copy(self) -> "TcpOptions":
+        """The same for an accepted connection."""
+        other = TcpOptions()
+        other.internet.ttl = self.internet.ttl
+        other.internet.tos = self.internet.tos
+        other.internet.hop_limit = self.internet.hop_limit
+        other.internet.traffic_class = self.internet.traffic_class
+        other.internet.switches = self.internet.switches
+        other.no_delay = self.no_delay
+        other.is_corked = self.is_corked
+        other.mss_limit = self.mss_limit
+        other.keeps_alive = self.keeps_alive
+        other.keepalive_idle_s = self.keepalive_idle_s
+        other.keepalive_interval_s = self.keepalive_interval_s
+        other.keepalive_probes = self.keepalive_probes
+        other.syn_retries = self.syn_retries
+        other.linger2_s = self.linger2_s
+        other.user_timeout_ms = self.user_timeout_ms
+        other.window_clamp = self.window_clamp
+        other.not_sent_limit = self.not_sent_limit
+        other.use_cubic = self.use_cubic
+        other.urgent_inline = self.urgent_inline
+        other.send_buffer = self.send_buffer
+        other.receive_buffer = self.receive_buffer
+        return other
+
+    def apply(self, c: Connection) -> None:
+        """Let a connection obey them."""
+        c.no_delay = self.no_delay
+        c.is_corked = self.is_corked
+        c.mss_limit = self.mss_limit
+        c.keeps_alive = self.keeps_alive
+        c.keepalive_idle_ns = self.keepalive_idle_s * NS_PER_SECOND
+        c.keepalive_interval_ns = self.keepalive_interval_s * NS_PER_SECOND
+        c.keepalive_probes = self.keepalive_probes
+        c.syn_retries = self.syn_retries
+        c.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
+        c.congestion.use_cubic = self.use_cubic
+        c.urgent_inline = self.urgent_inline
+        c.fin_wait_ns = (self.linger2_s if self.linger2_s > 0 else SETTINGS.fin_timeout) * NS_PER_SECOND
+        if self.linger2_s < 0:
+            c.fin_wait_ns = 0
+        if self.window_clamp > 0:
+            c.window_clamp = self.window_clamp
+        if self.send_buffer > 0:
+            c.send_buffer = self.send_buffer
+            c.send_buffer_fixed = True
+        if self.receive_buffer > 0:
+            c.receive_buffer = self.receive_buffer
+            c.receive_buffer_fixed = True
