@@ -1,7 +1,7 @@
 """Who a segment belongs to: connections by both addresses and ports, TIME_WAIT, listeners by port.
 
-Invariants: a channel is in the table from its SYN until its connection is CLOSED. Connections with equal keys form a
-chain, in which whole addresses are compared. `Listener.half_open` counts its channels in SYN_RECEIVED.
+Invariants: a channel is in the table from its SYN until its connection is CLOSED. Those of a bucket
+form a chain, in which whole addresses are compared. `Listener.half_open` counts its channels in SYN_RECEIVED.
 Context: thread context; nothing sleeps.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import deque, final, span_of
+from kernel.lib import random
 from kernel.net.counters import TCP
 from kernel.net.inet import IP4_BIT, IP6_BIT
 from kernel.net.tcp import timers
@@ -23,6 +24,7 @@ from kernel.sched import WaitQueue
 from kernel.time import monotonic_ns
 
 _MASK: Final = 0x3FFF_FFFF
+_LEAST_BUCKETS: Final = 1024
 
 
 @final
@@ -68,7 +70,8 @@ class Table:
     """All of TCP's state."""
 
     def __init__(self) -> None:
-        self.channels: dict[int, Channel] = {}
+        self.buckets: list[Channel | None] = [None] * _LEAST_BUCKETS
+        self.secret: int = 0  # odd, 30 bits: strangers cannot choose ports that meet in one bucket
         self.count: int = 0
         self.listeners: dict[int, list[Listener]] = {}
         self.waits: dict[int, list[TimeWait]] = {}
@@ -79,17 +82,37 @@ class Table:
 
     # ---- Connections ------------------------------------------------------------------------------------------
 
+    def _bucket(self, key: int) -> int:
+        mixed = (key & 0xFFFF_FFFF) ^ (key >> 30)
+        return (mixed * self.secret >> 16) & (len(self.buckets) - 1)
+
     def insert(self, channel: Channel) -> None:
         """Enter a channel, whose connection has addresses and ports. May raise MemoryError."""
         c = channel.connection
         assert c is not None
-        key = key_of(c.local, c.local_port, c.remote, c.remote_port)
-        first = self.channels.get(key)
-        self.channels[key] = channel
-        channel.key = key
-        channel.next_in_table = first
+        if self.secret == 0:
+            self.secret = random.word() & 0x3FFF_FFFF | 1
+        if self.count >= 2 * len(self.buckets):
+            self._grow()
+        channel.key = key_of(c.local, c.local_port, c.remote, c.remote_port)
+        self._link(channel)
         channel.is_listed = True
         self.count += 1
+
+    def _link(self, channel: Channel) -> None:
+        at = self._bucket(channel.key)
+        channel.next_in_table = self.buckets[at]
+        self.buckets[at] = channel
+
+    def _grow(self) -> None:
+        old = self.buckets
+        self.buckets = [None] * (4 * len(old))
+        for first in old:
+            channel = first
+            while channel is not None:
+                following = channel.next_in_table
+                self._link(channel)
+                channel = following
 
     def remove(self, channel: Channel) -> None:
         """Take a channel out, if it is in."""
@@ -99,12 +122,10 @@ class Table:
         self.count -= 1
         following = channel.next_in_table
         channel.next_in_table = None
-        before = self.channels.get(channel.key)
+        at = self._bucket(channel.key)
+        before = self.buckets[at]
         if before is channel:
-            if following is None:
-                del self.channels[channel.key]
-            else:
-                self.channels[channel.key] = following
+            self.buckets[at] = following
             return
         while before is not None:
             if before.next_in_table is channel:
@@ -114,11 +135,13 @@ class Table:
 
     def find(self, local: bytes, local_port: int, remote: bytes, remote_port: int) -> Channel | None:
         """The connection with these ends."""
-        channel = self.channels.get(key_of(local, local_port, remote, remote_port))
+        key = key_of(local, local_port, remote, remote_port)
+        channel = self.buckets[self._bucket(key)]
         while channel is not None:
             c = channel.connection
             if (
-                c is not None
+                channel.key == key
+                and c is not None
                 and c.local_port == local_port
                 and c.remote_port == remote_port
                 and c.remote == remote
@@ -260,14 +283,14 @@ class WaitTimer(NetworkTimer):
 
 
 def key_of(local: bytes, local_port: int, remote: bytes, remote_port: int) -> int:
-    """The table's key of a connection: not unique, and not secret. The run-time library hashes it."""
+    """The key of a connection, at least 0: not unique, and not secret."""
     far = span_of(remote)
     near = span_of(local)
     if len(remote) == 4:
         mixed = far.load_be32(0) * 31 + near.load_be32(0)
     else:
         mixed = far.load_be32(12) * 31 + far.load_be32(8) * 7 + far.load_be32(4) + far.load_be32(0) + near.load_be32(12)
-    return (mixed & _MASK) << 32 ^ (remote_port << 16 | local_port)
+    return (mixed & _MASK) << 32 | remote_port << 16 | local_port
 
 
 TABLE: Final = Table()
@@ -280,7 +303,7 @@ def _drop_unaccepted(channel: Channel, now_ns: int) -> None:
         c.is_orphan = True
         abort(c, 0, now_ns)
         c.receive.clear()
-        settle(channel)
+        HOOK.target.closed(channel)
 
 
 def find_owner(channel: Channel) -> Listener | None:
@@ -321,7 +344,11 @@ class TableHook(SettleHook):
         TCP.passive_opens += 1
         if channel in listener.half_open:
             listener.half_open.remove(channel)
-        listener.ready.append(channel)
+        try:
+            listener.ready.append(channel)
+        except MemoryError:
+            _drop_unaccepted(channel, monotonic_ns())
+            return
         listener.queue.wake_all()
 
     def closed(self, channel: Channel) -> None:
@@ -335,7 +362,7 @@ class TableHook(SettleHook):
         channel.timer.remove()
         channel.timer.channel = None
         c = channel.connection
-        if c is None:
+        if c is None or c.wire is NOWHERE:
             return
         c.wire = NOWHERE
         if c.rests_in_time_wait:
