@@ -13,7 +13,7 @@ from typing import Final
 from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
 from kernel.lang import EFAULT, Errno, final, panic
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import CALLER, Credentials
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
 from kernel.sched.scheduler import current_thread
@@ -163,3 +163,11 @@ def current_or_none() -> Task | None:
     """The running task, or None in a kernel thread."""
     thread = current_thread()
     return thread if isinstance(thread, Task) else None
+
+
+def _credentials_of_caller() -> Credentials | None:
+    task = current_or_none()
+    return task.credentials if task is not None else None
+
+
+CALLER.find = _credentials_of_caller

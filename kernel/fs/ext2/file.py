@@ -56,8 +56,9 @@ class Ext2File(Ext2Inode):
         shift = self.ext2.volume.geometry.block_shift
         block = offset >> shift
         end = (offset + length - 1 >> shift) + 1
+        privileged = self.ext2.is_privileged()
         while block < end:
-            _, count, _ = self.fill_blocks(block, end - block, False)
+            _, count, _ = self.fill_blocks(block, end - block, privileged)
             block += count
 
     def free_blocks(self, size: int) -> None:

@@ -20,7 +20,7 @@ from kernel.fs.ext2.options import Ext2Options
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FileSystem
 from kernel.lang import EIO, Errno, Weak, weak
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.mm.frames import total_frame_count
 
 _FRAMES_PER_INODE: Final = 8
@@ -53,8 +53,12 @@ class Ext2(FileSystem):
         raise Errno(EIO)
 
     def is_privileged(self) -> bool:
-        """Whether who is running may take the blocks that are reserved."""
-        return True
+        """Whether who is running may take the blocks that are reserved: root, and whom the super block names."""
+        caller = caller_credentials()
+        if caller is None or caller.fsuid == 0:
+            return True
+        volume = self.volume
+        return caller.fsuid == volume.reserved_uid or (volume.reserved_gid != 0 and caller.in_group(volume.reserved_gid))
 
     def sync_inode(self, node: "Ext2Node") -> None:
         """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""

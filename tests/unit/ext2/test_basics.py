@@ -6,7 +6,7 @@ import pytest
 
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
 from kernel.lang import ENOSPC, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import CALLER, Credentials
 
 from .conftest import Mounted, check_image, debugfs, make_image, read_inode, write_inode
 
@@ -136,4 +136,22 @@ def test_inodes_run_out(mount: Mount) -> None:
             made += 1
     assert caught.value.code == ENOSPC and made > 10
     assert mounted.fs.statistics().files_free == 0
+    assert check_image(mounted.unmount()) == ""
+
+
+def test_reserved_blocks_are_for_root(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024", "-m", "10"))
+    user = Credentials()
+    user.fsuid = user.fsgid = 1000
+    monkeypatch.setattr(CALLER, "find", lambda: user)
+    file = mounted.root.create(b"big", S_IFREG | 0o666, 0, ROOT)
+    written = 0
+    with pytest.raises(Errno) as caught:
+        while True:
+            written += write_inode(file, b"x" * 1024, written)
+    assert caught.value.code == ENOSPC
+    numbers = mounted.fs.statistics()
+    assert numbers.blocks_free == numbers.blocks_reserved > 50
+    monkeypatch.setattr(CALLER, "find", lambda: ROOT)
+    assert write_inode(file, b"x" * 1024, written) == 1024
     assert check_image(mounted.unmount()) == ""
