@@ -184,8 +184,8 @@ class Ext2FileSystem(Ext2):
         flush(self.disk)
 
     def sync_inode(self, node: Ext2Node) -> None:
-        node.write_back()
-        self.volume.write_super()
+        # A file's name is in its directory, whose own inode may have grown; so all inodes go, not this one alone.
+        self._write_inodes()
         self.volume.blocks.sync()
 
     # ---- Mounting and unmounting ------------------------------------------------------------------------------

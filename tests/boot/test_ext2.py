@@ -1,0 +1,204 @@
+"""ext2 in a guest: what it writes pleases e2fsck and debugfs, also when the machine was switched off in the middle; a
+root file system on a disk.
+
+KRAIT_POWER_CUTS says how often the power is cut, 3 times unless it is set.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Guest, Kernel
+from tests.harness.guest import PATIENCE
+from tools.cpio import Archive
+from tools.machine import Disk, DiskMode, Machine
+from userland.image import root_archive
+
+pytestmark = pytest.mark.timeout(int(240 * PATIENCE))
+
+POWER_CUTS = int(os.environ.get("KRAIT_POWER_CUTS", "3"))
+SEED = int(os.environ.get("KRAIT_SEED", "1"))
+MIB = 1 << 20
+
+
+def make_disk(path: Path, size_mib: int, *options: str) -> Path:
+    with path.open("wb") as image:
+        image.truncate(size_mib * MIB)
+    subprocess.run(["mke2fs", "-q", "-F", *options, str(path)], check=True, capture_output=True)
+    return path
+
+
+def problems(image: Path) -> str:
+    """What e2fsck finds, without changing anything; an empty text if it is content."""
+    result = subprocess.run(["e2fsck", "-fn", str(image)], capture_output=True, text=True)
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+def on_disk(image: Path, name: str) -> bytes:
+    return subprocess.run(["debugfs", "-R", f"cat {name}", str(image)], capture_output=True, check=True).stdout
+
+
+def guest_with(kernel: Kernel, initrd: Path | None, image: Path, parameters: str = "", memory: str = "256M") -> Guest:
+    return Guest(kernel.boot(initrd, parameters), Machine(memory=memory, disks=(Disk(image, DiskMode.WRITE),)))
+
+
+@pytest.mark.parametrize("block_size", [1024, 4096])
+def test_files_are_on_the_disk(kernel: Kernel, root_image: Path, tmp_path: Path, block_size: int) -> None:
+    image = make_disk(tmp_path / "disk", 32, "-t", "ext2", "-b", str(block_size))
+    with guest_with(kernel, root_image, image) as guest:
+        guest.expect_prompt(30)
+        guest.check("mount -t ext2 /dev/vda /mnt && cd /mnt")
+        guest.check("mkdir -p a/b/c && cp /bin/busybox a/b/c/busybox && ln a/b/c/busybox hard && ln -s a/b symbolic")
+        guest.check("mknod null c 1 3 && mkfifo fifo && echo text > a/text && chown 70000:5 a/text && chmod 4751 a/text")
+        guest.check("dd if=/bin/busybox of=sparse bs=1k count=8 seek=9000 && mv a/b moved && rmdir moved/c || true")
+        guest.check("cmp hard moved/c/busybox && /mnt/moved/c/busybox true && rm hard")
+        guest.check("cd / && umount /mnt")
+        assert problems(image) == ""
+        assert on_disk(image, "moved/c/busybox") == (root_archive().entries["bin/busybox"].data)
+        assert on_disk(image, "a/text") == b"text\n"
+        guest.check("mount -t ext2 -o ro /dev/vda /mnt")
+        assert guest.check("stat -c '%a %u %g %F' /mnt/a/text").split(maxsplit=3)[:3] == ["4751", "70000", "5"]
+        assert "No space" not in guest.check("df /mnt")
+        assert guest.run("touch /mnt/new").strip().endswith("Read-only file system")
+
+
+def test_five_thousand_files(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    image = make_disk(tmp_path / "disk", 64, "-t", "ext2")
+    with guest_with(kernel, root_image, image) as guest:
+        guest.expect_prompt(30)
+        guest.check("mount -t ext2 /dev/vda /mnt && cd /mnt && mkdir src out")
+        guest.check(
+            "for d in $(seq 50); do mkdir src/$d; for f in $(seq 100); do echo file $d $f > src/$d/$f; done; done", 120
+        )
+        guest.check("tar cf all.tar src && tar xf all.tar -C out && diff -r src out/src", 120)
+        assert guest.check("find out -type f | wc -l", 60).strip() == "5000"
+        guest.check("rm -r src && cd / && umount /mnt", 120)
+    assert problems(image) == ""
+    assert on_disk(image, "out/src/50/100") == b"file 50 100\n"
+
+
+def test_ext4_is_read(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "large").write_bytes(random.Random(2).randbytes(3 * MIB))
+    for number in range(300):
+        (tree / f"name {number}").write_text(str(number))
+    image = make_disk(tmp_path / "disk", 32, "-t", "ext4", "-d", str(tree))
+    with guest_with(kernel, root_image, image) as guest:
+        guest.expect_prompt(30)
+        assert "Read-only" in guest.run("mount -t ext4 -o rw /dev/vda /mnt; echo") or "read-only" in guest.run("dmesg")
+        guest.run("mountpoint -q /mnt || mount -t ext4 -o ro /dev/vda /mnt")
+        digest = subprocess.run(["md5sum", str(tree / "large")], capture_output=True, text=True).stdout.split()[0]
+        assert guest.check("md5sum /mnt/large").split()[0] == digest
+        assert guest.check("cat '/mnt/name 77'; ls /mnt | wc -l") == "77302\n"
+
+
+def disk_root(tmp_path: Path) -> Path:
+    """A directory that holds a root file system, with a first program that tells of it and switches the machine off."""
+    tree = tmp_path / "root"
+    for name in ("bin", "dev", "proc", "sys"):
+        (tree / name).mkdir(parents=True)
+    busybox = tree / "bin" / "busybox"
+    busybox.write_bytes(root_archive().entries["bin/busybox"].data)
+    busybox.chmod(0o755)
+    first = tree / "first"
+    first.write_text(
+        "#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t proc proc /proc\n$b grep ' / ' /proc/mounts\n"
+        "echo hello > /written && echo written\n$b umount -a -r\n$b poweroff -f\n"
+    )
+    first.chmod(0o755)
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "line"),
+    [
+        ("/dev/vda", "rw", r"/dev/\S+ / ext2 rw"),
+        ("LABEL=roots", "ro", r"/dev/\S+ / ext2 ro"),
+        ("UUID=0123ABCD-89ab-cdef-0123-456789abcdef", "rw rootwait rootfstype=ext2", r"/dev/\S+ / ext2 rw"),
+    ],
+)
+def test_root_on_a_disk(kernel: Kernel, tmp_path: Path, name: str, mode: str, line: str) -> None:
+    uuid = "0123abcd-89ab-cdef-0123-456789abcdef"
+    image = make_disk(
+        tmp_path / "disk", 16, "-t", "ext2", "-L", "roots", "-U", uuid, "-d", str(disk_root(tmp_path))
+    )
+    with guest_with(kernel, None, image, f"root={name} {mode} init=/first") as guest:
+        guest.expect(line, 30)
+        if mode.startswith("rw"):
+            guest.expect("written", 10)
+        guest.wait_exit(30)
+    assert problems(image) == ""
+    state = subprocess.run(["dumpe2fs", "-h", str(image)], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"Filesystem state: +clean\n", state)
+    if mode.startswith("rw"):
+        assert on_disk(image, "/written") == b"hello\n"
+
+
+def test_root_on_a_partition(kernel: Kernel, tmp_path: Path) -> None:
+    part = make_disk(tmp_path / "part", 16, "-t", "ext2", "-d", str(disk_root(tmp_path)))
+    image = tmp_path / "disk"
+    with image.open("wb") as disk:
+        disk.truncate(20 * MIB)
+        disk.seek(MIB)
+        with part.open("rb") as source:
+            shutil.copyfileobj(source, disk)
+        # An MBR with one partition of Linux's type, without addresses by cylinder.
+        disk.seek(446)
+        disk.write(struct.pack("<B3sB3sII", 0, bytes(3), 0x83, bytes(3), 2048, 32768) + bytes(48) + b"\x55\xaa")
+    with guest_with(kernel, None, image, "root=/dev/vda1 rw init=/first") as guest:
+        guest.expect(r"/dev/\S+ / ext2 rw", 30)
+        guest.expect("written", 10)
+        guest.wait_exit(30)
+
+
+def test_no_such_root(kernel: Kernel, tmp_path: Path) -> None:
+    image = make_disk(tmp_path / "disk", 4, "-t", "ext2")
+    with guest_with(kernel, None, image, "root=/dev/sda9 rw") as guest:
+        guest.expect(r"root=/dev/sda9: there is no such device. There are: vda \(4 MiB\)", 30)
+
+
+LOAD = """
+cd /mnt
+churn() { while :; do mkdir d$1 && for i in 1 2 3 4 5 6 7 8; do echo $i > d$1/$i; ln d$1/$i d$1/l$i; done
+mv d$1 e$1; dd if=/bin/busybox of=e$1/big bs=64k count=9; rm -r e$1; done 2>/dev/null; }
+churn 1 & churn 2 &
+i=0
+while :; do i=$((i + 1)); echo "record $i $i $i" > safe$i; sync safe$i && echo synced $i; done
+"""
+
+
+def test_power_cuts(kernel: Kernel, tmp_path: Path) -> None:
+    """What was synced is there, and e2fsck can repair the rest, whenever the machine was switched off."""
+    archive: Archive = root_archive()
+    archive.file("load", LOAD.encode(), 0o755)
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(archive.pack())
+    generator = random.Random(SEED)
+    for cut in range(POWER_CUTS):
+        image = make_disk(tmp_path / f"disk{cut}", 16, "-t", "ext2", "-b", "1024" if cut % 2 else "4096", "-N", "2048")
+        with guest_with(kernel, initrd, image) as guest:
+            guest.expect_prompt(30)
+            guest.check("mount -t ext2 /dev/vda /mnt")
+            guest.send("sh /load\r")
+            guest.expect("synced 1\r\n", 30)
+            time.sleep(generator.uniform(0.2, 3.0))
+            os.kill(guest.pid, 9)
+            time.sleep(0.2)
+            synced = [int(number) for number in re.findall(r"^synced (\d+)$", guest.log, re.MULTILINE)]
+        result = subprocess.run(["e2fsck", "-fy", str(image)], capture_output=True, text=True)
+        assert result.returncode in (0, 1), f"cut {cut}: {result.stdout}"
+        assert problems(image) == ""
+        assert synced
+        for number in synced:
+            assert on_disk(image, f"safe{number}") == f"record {number} {number} {number}\n".encode(), f"cut {cut}"
+        image.unlink()
