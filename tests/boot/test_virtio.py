@@ -30,6 +30,12 @@ DEVICE_OPTIONS = {
     "short queue": ",queue-size=4",
     "nothing": ",vectors=0,event_idx=off,indirect_desc=off",
 }
+CARD_OPTIONS = {
+    "interrupt line": ",vectors=0",
+    "no event index": ",event_idx=off",
+    "no merged buffers": ",mrg_rxbuf=off",
+    "nothing": ",vectors=0,event_idx=off,indirect_desc=off,mrg_rxbuf=off,status=off",
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +52,13 @@ def reads_all(guest: Guest, image: Path) -> None:
     assert guest.check("md5sum < /dev/vda", 30).split()[0] == expected
 
 
+def answers_pings(guest: Guest) -> None:
+    """QEMU's user network answers pings to the address of the host."""
+    guest.check("ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up")
+    for size in (56, 1472, 5000):
+        assert " 0% packet loss" in guest.check(f"ping -A -q -c 50 -s {size} 10.0.2.2", 60)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_disk_is_read(kernel: Kernel, root_image: Path, image: Path, way: str) -> None:
     machine = WAYS[way]
@@ -54,7 +67,7 @@ def test_a_disk_is_read(kernel: Kernel, root_image: Path, image: Path, way: str)
     with Guest(kernel.boot(root_image), machine) as guest:
         guest.expect_prompt(30)
         reads_all(guest, image)
-        assert "eth0" in guest.check("dmesg | grep virtio")
+        answers_pings(guest)
 
 
 @pytest.mark.parametrize("options", DEVICE_OPTIONS)
@@ -63,6 +76,34 @@ def test_features_that_a_device_lacks(kernel: Kernel, root_image: Path, image: P
     with Guest(kernel.boot(root_image), machine) as guest:
         guest.expect_prompt(30)
         reads_all(guest, image)
+
+
+@pytest.mark.parametrize("options", CARD_OPTIONS)
+def test_features_that_a_card_lacks(kernel: Kernel, root_image: Path, options: str) -> None:
+    machine = Machine(network=Network(options=CARD_OPTIONS[options]))
+    with Guest(kernel.boot(root_image), machine) as guest:
+        guest.expect_prompt(30)
+        answers_pings(guest)
+
+
+def test_the_cable_is_pulled_out(kernel: Kernel, root_image: Path) -> None:
+    with Guest(kernel.boot(root_image), Machine(network=Network())) as guest:
+        guest.expect_prompt(30)
+        answers_pings(guest)
+        guest.qmp("set_link", name="net0", up=False)
+        assert "RUNNING" not in guest.check("ifconfig eth0 2>&1")
+        assert "100% packet loss" in guest.run("ping -q -c 1 -W 1 10.0.2.2")
+        guest.qmp("set_link", name="net0", up=True)
+        assert "RUNNING" in guest.check("ifconfig eth0 2>&1")
+        answers_pings(guest)
+
+
+def test_address_and_mtu_are_the_cards(kernel: Kernel, root_image: Path) -> None:
+    options = ",mac=52:54:00:ab:cd:ef,host_mtu=1400"
+    with Guest(kernel.boot(root_image), Machine(network=Network(options=options))) as guest:
+        guest.expect_prompt(30)
+        shown = guest.check("ifconfig eth0 2>&1")
+        assert "52:54:00:AB:CD:EF" in shown and "MTU:1400" in shown
 
 
 def test_what_is_written_is_on_the_disk(kernel: Kernel, root_image: Path, image: Path, tmp_path: Path) -> None:
