@@ -110,7 +110,9 @@ def lower_as(fn: FunctionLowerer, e: Expr, t: Type) -> Value:
 
 
 def lower_truth(fn: FunctionLowerer, e: Expr) -> str:
-    """The truth of an expression as an i1."""
+    """The truth of an expression as an i1. Operands of `and` and `or` are asked one by one: their types may differ."""
+    if isinstance(e, BoolOp):
+        return bool_op(fn, replace(e, type=BOOL)).operand
     return truth(fn, lower(fn, e))
 
 
@@ -325,11 +327,11 @@ def chain(fn: FunctionLowerer, e: Chain) -> Value:
 def bool_op(fn: FunctionLowerer, e: BoolOp) -> Value:
     """`and`, `or`: the value of the operand that decides."""
     t = fn.type(e.type)
-    left = lower(fn, e.left)
+    bool_result = isinstance(t, BoolType)
+    left = Value(lower_truth(fn, e.left), BOOL) if bool_result else lower(fn, e.left)
     test = truth(fn, left)
     other, end = fn.label("other"), fn.label("decided")
     arms: list[tuple[str, str]] = []
-    bool_result = isinstance(t, BoolType)
     kept = "none"
     if fn.live:
         keep = fn.label("keep")
@@ -344,9 +346,12 @@ def bool_op(fn: FunctionLowerer, e: BoolOp) -> Value:
                 arms.append((kept, fn.block))
             fn.branch(end)
     fn.start(other)
-    right = lower(fn, e.right)
-    fn.set_loc(e.loc)
-    operand = truth(fn, right) if bool_result else coerce(fn, right, t).operand
+    if bool_result:
+        operand = lower_truth(fn, e.right)
+    else:
+        right = lower(fn, e.right)
+        fn.set_loc(e.loc)
+        operand = coerce(fn, right, t).operand
     if fn.live:
         arms.append((operand, fn.block))
     fn.branch(end)

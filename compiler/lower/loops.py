@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from compiler.lower.convert import as_int, coerce, make_tuple, truth, unwrap
+from compiler.lower.convert import as_int, coerce, make_tuple, unwrap
 from compiler.lower.expressions import lower, lower_as, lower_truth
 from compiler.lower.function import (
     TRAP_CHANGED,
@@ -645,7 +645,7 @@ def run_clauses(fn: FunctionLowerer, clauses: list[ForClause], innermost: Callab
             skip = fn.label("skip")
             for condition in clause.conditions:
                 accepted = fn.label("if")
-                fn.branch_if(truth(fn, lower(fn, condition)), accepted, skip)
+                fn.branch_if(lower_truth(fn, condition), accepted, skip)
                 fn.start(accepted)
             if index + 1 == len(clauses):
                 innermost()

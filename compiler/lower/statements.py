@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compiler.lower import integers
-from compiler.lower.convert import as_int, coerce, invert, truth, tuple_item
+from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.expressions import lower, lower_as, lower_truth, operate
 from compiler.lower.function import TRAP_ASSERT, TRAP_INDEX, Closure, FunctionLowerer, LoopContext, holds_function
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
@@ -260,7 +260,7 @@ def return_statement(fn: FunctionLowerer, s: Return) -> None:
 
 
 def assert_statement(fn: FunctionLowerer, s: Assert) -> None:
-    test = truth(fn, lower(fn, s.test))
+    test = lower_truth(fn, s.test)
     fn.set_loc(s.loc)
     if s.message is None:
         fn.trap_if(invert(fn, test), TRAP_ASSERT)

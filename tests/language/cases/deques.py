@@ -37,6 +37,13 @@ def main() -> None:
     names.append(b"x")
     names.appendleft(b"yy")
     print(len(names.popleft()), len(names.popleft()), not names)
+    numbers: deque[int] = deque()
+    print("something" if names or numbers else "nothing")
+    numbers.append(0)
+    if names or numbers:
+        print("something")
+    if not (numbers and names):
+        print("not both")
 
 
 if __name__ == "__main__":
