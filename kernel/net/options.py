@@ -25,10 +25,10 @@ from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import option_names as so
 from kernel.net.ancillary import timestamp_option
+from kernel.net.device import device_by_index, device_by_name
 from kernel.net.socket import (
     AF_INET,
     AF_INET6,
-    HOOKS,
     SOCK_DGRAM,
     SOCK_STREAM,
     SWITCH_BROADCAST,
@@ -225,11 +225,10 @@ def _device_name(socket: Socket, limit: int) -> bytes:
         return b""
     if limit < _NAME_SIZE:
         raise Errno(EINVAL)
-    name_of = HOOKS.device_name
-    name = name_of(socket.bound_device) if name_of is not None else b""
-    if not name:
+    device = device_by_index(socket.bound_device)
+    if device is None:
         raise Errno(ENODEV)
-    return name + b"\0"
+    return device.name + b"\0"
 
 
 def _memory_information(socket: Socket) -> bytes:
@@ -383,10 +382,10 @@ def _bind_to_device(socket: Socket, value: bytes, credentials: Credentials) -> N
         name = name[:end]
     index = 0
     if name:
-        index_of = HOOKS.device_index
-        index = index_of(name) if index_of is not None else 0
-        if index == 0:
+        device = device_by_name(name)
+        if device is None:
             raise Errno(ENODEV)
+        index = device.index
     _bind_to_index(socket, index, credentials)
 
 

@@ -123,9 +123,6 @@ class SocketHooks:
     def __init__(self) -> None:
         # Interface requests (netdevice(7)), which every socket takes: socket, command, argument.
         self.interface_ioctl: Callable[[Socket, int, int], int] | None = None
-        # The index of an interface by its name, 0 for none; and the name by the index, b"" for none.
-        self.device_index: Callable[[bytes], int] | None = None
-        self.device_name: Callable[[int], bytes] | None = None
 
 
 class Socket(File):

@@ -6,11 +6,25 @@ Context: the boot thread. Raises MemoryError.
 from kernel.net import arp, icmp, icmpv6, inet_family, interface_ioctl, interface_routes, ipv4, ipv6, thread, udp
 from kernel.net.device import bring_up
 from kernel.net.loopback import LOOPBACK
+from kernel.net.netlink import family as netlink_family
 from kernel.net.tcp import socket as tcp_socket
 from kernel.net.unix import family as unix_family
 
 # Called through registries that their import fills.
-_ = (arp, icmp, icmpv6, inet_family, interface_ioctl, interface_routes, ipv4, ipv6, tcp_socket, udp, unix_family)
+_ = (
+    arp,
+    icmp,
+    icmpv6,
+    inet_family,
+    interface_ioctl,
+    interface_routes,
+    ipv4,
+    ipv6,
+    netlink_family,
+    tcp_socket,
+    udp,
+    unix_family,
+)
 
 
 def start_network() -> None:

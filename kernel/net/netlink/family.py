@@ -1,0 +1,26 @@
+"""AF_NETLINK: making its sockets (netlink(7)). Importing this enters the family and the watchers of changes."""
+
+from kernel.lang import EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
+from kernel.lib.credentials import Credentials
+from kernel.net.families import register_family
+from kernel.net.netlink import notify
+from kernel.net.netlink.route_socket import RouteSocket
+from kernel.net.netlink.socket import NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NetlinkSocket
+from kernel.net.socket import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, Socket
+
+# Called through registries that its import fills.
+_ = notify
+
+
+def make_netlink_socket(kind: int, protocol: int, credentials: Credentials) -> Socket:
+    """A new socket. No events of devices come from NETLINK_KOBJECT_UEVENT so far: devices do not come and go."""
+    if kind != SOCK_RAW and kind != SOCK_DGRAM:
+        raise Errno(ESOCKTNOSUPPORT)
+    if protocol == NETLINK_ROUTE:
+        return RouteSocket(kind, credentials)
+    if protocol == NETLINK_KOBJECT_UEVENT:
+        return NetlinkSocket(kind, protocol, credentials)
+    raise Errno(EPROTONOSUPPORT)
+
+
+register_family(AF_NETLINK, make_netlink_socket)

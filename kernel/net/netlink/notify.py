@@ -1,0 +1,123 @@
+"""Telling multicast groups of NETLINK_ROUTE what changed (rtnetlink(7), RTMGRP_*).
+
+Context: wherever the tables change; nothing sleeps. When memory is short, listeners get ENOBUFS in place of the
+message.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.net.addresses import AddressWatcher, InterfaceAddress, watch_addresses
+from kernel.net.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.neighbours import CACHE, Neighbour, NeighbourWatcher
+from kernel.net.netlink.interface_addresses import RTM_DELADDR, RTM_NEWADDR, put_address
+from kernel.net.netlink.links import RTM_NEWLINK, put_link
+from kernel.net.netlink.messages import MessageWriter
+from kernel.net.netlink.neighbours import RTM_DELNEIGH, RTM_NEWNEIGH, put_neighbour
+from kernel.net.netlink.routes import RTM_DELROUTE, RTM_NEWROUTE, put_route
+from kernel.net.netlink.socket import NETLINK_ROUTE, has_listener, multicast, report_overrun
+from kernel.net.routes import Route, RouteWatcher, watch_routes
+
+_GROUP_LINK: Final = 1
+_GROUP_NEIGHBOUR: Final = 3
+_GROUP_ADDRESS4: Final = 5
+_GROUP_ROUTE4: Final = 7
+_GROUP_ADDRESS6: Final = 9
+_GROUP_ROUTE6: Final = 11
+
+
+def _tell_link(device: NetworkDevice, change: int) -> None:
+    if not has_listener(NETLINK_ROUTE, _GROUP_LINK):
+        return
+    try:
+        writer = MessageWriter()
+        put_link(writer, device, RTM_NEWLINK, change)
+        multicast(NETLINK_ROUTE, _GROUP_LINK, bytes(writer.data), 0, None)
+    except MemoryError:
+        report_overrun(NETLINK_ROUTE, _GROUP_LINK)
+
+
+def _tell_address(entry: InterfaceAddress, kind: int) -> None:
+    group = _GROUP_ADDRESS4 if len(entry.address) == 4 else _GROUP_ADDRESS6
+    if not has_listener(NETLINK_ROUTE, group):
+        return
+    try:
+        writer = MessageWriter()
+        put_address(writer, entry, kind)
+        multicast(NETLINK_ROUTE, group, bytes(writer.data), 0, None)
+    except MemoryError:
+        report_overrun(NETLINK_ROUTE, group)
+
+
+def _tell_route(route: Route, kind: int) -> None:
+    group = _GROUP_ROUTE4 if len(route.destination) == 4 else _GROUP_ROUTE6
+    if not has_listener(NETLINK_ROUTE, group):
+        return
+    try:
+        writer = MessageWriter()
+        put_route(writer, route, kind)
+        multicast(NETLINK_ROUTE, group, bytes(writer.data), 0, None)
+    except MemoryError:
+        report_overrun(NETLINK_ROUTE, group)
+
+
+def _tell_neighbour(entry: Neighbour, kind: int) -> None:
+    if not has_listener(NETLINK_ROUTE, _GROUP_NEIGHBOUR):
+        return
+    try:
+        writer = MessageWriter()
+        put_neighbour(writer, entry, kind)
+        multicast(NETLINK_ROUTE, _GROUP_NEIGHBOUR, bytes(writer.data), 0, None)
+    except MemoryError:
+        report_overrun(NETLINK_ROUTE, _GROUP_NEIGHBOUR)
+
+
+@final
+class _Devices(DeviceWatcher):
+    def device_added(self, device: NetworkDevice) -> None:
+        _tell_link(device, 0xFFFF_FFFF)
+
+    def device_up(self, device: NetworkDevice) -> None:
+        _tell_link(device, IFF_UP)
+
+    def device_down(self, device: NetworkDevice) -> None:
+        _tell_link(device, IFF_UP)
+
+    def device_changed(self, device: NetworkDevice) -> None:
+        _tell_link(device, 0)
+
+
+@final
+class _Addresses(AddressWatcher):
+    def address_added(self, entry: InterfaceAddress) -> None:
+        _tell_address(entry, RTM_NEWADDR)
+
+    def address_deleted(self, entry: InterfaceAddress) -> None:
+        _tell_address(entry, RTM_DELADDR)
+
+    def address_changed(self, entry: InterfaceAddress) -> None:
+        _tell_address(entry, RTM_NEWADDR)
+
+
+@final
+class _Routes(RouteWatcher):
+    def route_added(self, route: Route) -> None:
+        _tell_route(route, RTM_NEWROUTE)
+
+    def route_deleted(self, route: Route) -> None:
+        _tell_route(route, RTM_DELROUTE)
+
+
+@final
+class _Neighbours(NeighbourWatcher):
+    def neighbour_changed(self, neighbour: Neighbour) -> None:
+        _tell_neighbour(neighbour, RTM_NEWNEIGH)
+
+    def neighbour_deleted(self, neighbour: Neighbour) -> None:
+        _tell_neighbour(neighbour, RTM_DELNEIGH)
+
+
+watch_devices(_Devices())
+watch_addresses(_Addresses())
+watch_routes(_Routes())
+CACHE.watchers.append(_Neighbours())

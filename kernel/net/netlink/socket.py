@@ -1,0 +1,371 @@
+"""Netlink sockets: datagrams between programs and the kernel (netlink(7)).
+
+A request is carried out while it is sent; the answers lie in the sender's queue when sendmsg(2) returns. A dump is
+computed whole, then received in pieces. Who joined a multicast group hears of changes; a queue that is full loses them,
+and the next call reports ENOBUFS.
+
+Invariants: `queued_bytes` is what the queue holds; `PORTS` has every bound socket by protocol and port.
+Context: receiving sleeps, sending does not.
+"""
+
+from collections import deque
+from typing import Final
+
+from kernel.fs.constants import POLLERR, READABLE, WRITABLE
+from kernel.lang import (
+    EADDRINUSE,
+    ECONNREFUSED,
+    EINVAL,
+    EMSGSIZE,
+    ENOBUFS,
+    ENODATA,
+    ENOPROTOOPT,
+    EOPNOTSUPP,
+    EPERM,
+    Errno,
+    span_of,
+)
+from kernel.lib.credentials import Credentials
+from kernel.net.ancillary import timestamp_message
+from kernel.net.options import int_bytes, int_of
+from kernel.net.socket import (
+    AF_NETLINK,
+    AF_UNSPEC,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+    SCM_CREDENTIALS,
+    SOL_SOCKET,
+    SWITCH_PASS_CREDENTIALS,
+    ControlMessage,
+    Message,
+    Socket,
+)
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.task import current
+
+NETLINK_ROUTE: Final = 0
+NETLINK_KOBJECT_UEVENT: Final = 15
+
+SOL_NETLINK: Final = 270
+NETLINK_ADD_MEMBERSHIP: Final = 1
+NETLINK_DROP_MEMBERSHIP: Final = 2
+NETLINK_PKTINFO: Final = 3
+NETLINK_BROADCAST_ERROR: Final = 4
+NETLINK_NO_ENOBUFS: Final = 5
+NETLINK_LIST_MEMBERSHIPS: Final = 9
+NETLINK_CAP_ACK: Final = 10
+
+_ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
+_OVERHEAD_BYTES: Final = 512
+_HIGHEST_GROUP: Final = 64
+_LARGEST_PART: Final = 8192  # of a dump
+
+
+class Datagram:
+    """What a netlink socket receives."""
+
+    def __init__(self, data: bytes, port: int, group: int) -> None:
+        self.data: bytes = data
+        self.port: int = port  # of the sender; 0 is the kernel
+        self.group: int = group  # 0: for this socket alone
+        self.ends_dump: bool = False
+
+
+class NetlinkSocket(Socket):
+    """A netlink socket of one protocol."""
+
+    def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
+        super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid)
+        self.port: int = 0
+        self.is_bound: bool = False
+        self.groups: int = 0  # bit n - 1 for group n
+        self.peer_port: int = 0
+        self.peer_group: int = 0
+        self.queue: deque[Datagram] = deque()
+        self.queued_bytes: int = 0
+        self.is_dumping: bool = False
+        self.reports_overruns: bool = True
+        self.broadcast_errors: bool = False
+        self.packet_information: bool = False
+        self.caps_acknowledgements: bool = False
+        self.read_queue: WaitQueue = WaitQueue()
+
+    # ---- Names ------------------------------------------------------------------------------------------------
+
+    def bind(self, address: bytes) -> None:
+        if len(address) < _ADDRESS_SIZE or span_of(address).load_u16(0) != AF_NETLINK:
+            raise Errno(EINVAL)
+        port = span_of(address).load_u32(4)
+        if self.is_bound:
+            if port != self.port:
+                raise Errno(EINVAL)
+        elif port != 0:
+            self._take_port(port)
+        else:
+            self._bind_to_any()
+        self.groups = (self.groups & ~0xFFFF_FFFF) | span_of(address).load_u32(8)
+
+    def _take_port(self, port: int) -> None:
+        key = _key(self.protocol, port)
+        if key in PORTS:
+            raise Errno(EADDRINUSE)
+        PORTS[key] = self
+        self.port = port
+        self.is_bound = True
+
+    def _bind_to_any(self) -> None:
+        """The process's number is its first socket's port; others get numbers that no process has."""
+        port = current().pid
+        while _key(self.protocol, port) in PORTS:
+            port = 0xFFFF_F000 if port < 0x8000_0000 else port - 1
+        self._take_port(port)
+
+    def connect(self, address: bytes) -> None:
+        if len(address) < 2:
+            raise Errno(EINVAL)
+        family = span_of(address).load_u16(0)
+        if family == AF_UNSPEC:
+            self.peer_port = 0
+            self.peer_group = 0
+            return
+        if family != AF_NETLINK or len(address) < _ADDRESS_SIZE:
+            raise Errno(EINVAL)
+        self._set_peer(address)
+        if not self.is_bound:
+            self._bind_to_any()
+
+    def _set_peer(self, address: bytes) -> None:
+        port = span_of(address).load_u32(4)
+        group = _lowest_group(span_of(address).load_u32(8))
+        if (port != 0 or group != 0) and not current().credentials.capable():
+            raise Errno(EPERM)
+        self.peer_port = port
+        self.peer_group = group
+
+    def local_address(self) -> bytes:
+        return address_bytes(self.port, self.groups & 0xFFFF_FFFF)
+
+    def peer_address(self) -> bytes:
+        return address_bytes(self.peer_port, _group_mask(self.peer_group))
+
+    def close(self) -> None:
+        if self.is_bound:
+            key = _key(self.protocol, self.port)
+            if key in PORTS:
+                del PORTS[key]
+        self.queue.clear()
+
+    # ---- Sending ----------------------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> int:
+        if message.flags & MSG_OOB != 0:
+            raise Errno(EOPNOTSUPP)
+        length = message.buffer.remaining
+        if length == 0:
+            raise Errno(ENODATA)
+        port = self.peer_port
+        group = self.peer_group
+        address = message.address
+        if address:
+            if len(address) < _ADDRESS_SIZE or span_of(address).load_u16(0) != AF_NETLINK:
+                raise Errno(EINVAL)
+            port = span_of(address).load_u32(4)
+            group = _lowest_group(span_of(address).load_u32(8))
+            if (port != 0 or group != 0) and not current().credentials.capable():
+                raise Errno(EPERM)
+        if not self.is_bound:
+            self._bind_to_any()
+        if length > self.send_limit - 32:
+            raise Errno(EMSGSIZE)
+        data = message.buffer.take_bytes(length)
+        if len(data) < length:
+            message.buffer.faulted = True
+            return 0
+        if group != 0:
+            multicast(self.protocol, group, data, self.port, self)
+        if port != 0:
+            other = PORTS.get(_key(self.protocol, port))
+            if other is None:
+                raise Errno(ECONNREFUSED)
+            other.enqueue(Datagram(data, self.port, 0))
+        elif group == 0:
+            self.handle(data)
+        return length
+
+    def handle(self, data: bytes) -> None:
+        """Carry out what a program asks of the kernel. Protocols that take no requests ignore them."""
+
+    # ---- Receiving --------------------------------------------------------------------------------------------
+
+    def enqueue(self, datagram: Datagram) -> None:
+        """Put a datagram into the queue. One that does not fit is lost; ENOBUFS is reported, unless unwanted."""
+        if self.queued_bytes > self.receive_limit:
+            if self.reports_overruns:
+                self.pending_error = ENOBUFS
+                self.read_queue.wake_all()
+            return
+        self.queue.append(datagram)
+        self.queued_bytes += len(datagram.data) + _OVERHEAD_BYTES
+        self.read_queue.wake_all()
+
+    def enqueue_dump(self, data: bytearray) -> None:
+        """Put the messages of a dump into the queue, whole ones in parts that a program has room for."""
+        span = span_of(data)
+        start = 0
+        position = 0
+        while position < len(data):
+            length = (span.load_u32(position) + 3) & ~3
+            if position > start and position + length - start > _LARGEST_PART:
+                self._append_part(bytes(data[start:position]), False)
+                start = position
+            position += length
+        self.is_dumping = True
+        self._append_part(bytes(data[start:position]), True)
+        self.read_queue.wake_all()
+
+    def _append_part(self, part: bytes, is_last: bool) -> None:
+        datagram = Datagram(part, 0, 0)
+        datagram.ends_dump = is_last
+        self.queue.append(datagram)
+        self.queued_bytes += len(part) + _OVERHEAD_BYTES
+
+    def receive(self, message: Message) -> int:
+        if message.flags & MSG_OOB != 0:
+            raise Errno(EOPNOTSUPP)
+        deadline_ns = self.receive_deadline(message.flags)
+        while True:
+            if self.pending_error != 0:
+                raise Errno(self.take_error())
+            if self.queue:
+                break
+            self.wait(self.read_queue, deadline_ns)
+        datagram = self.queue[0]
+        if message.flags & MSG_PEEK == 0:
+            self.queue.popleft()
+            self.queued_bytes -= len(datagram.data) + _OVERHEAD_BYTES
+            if datagram.ends_dump:
+                self.is_dumping = False
+        message.address = address_bytes(datagram.port, _group_mask(datagram.group))
+        length = len(datagram.data)
+        size = min(length, message.buffer.remaining)
+        if size < length:
+            message.result_flags |= MSG_TRUNC
+        if message.buffer.put(span_of(datagram.data)[0:size]) < size:
+            message.buffer.faulted = True
+            return 0
+        self._report_control(message, datagram)
+        return length if message.flags & MSG_TRUNC != 0 else size
+
+    def _report_control(self, message: Message, datagram: Datagram) -> None:
+        if not message.wants_control:
+            return
+        control: list[ControlMessage] = []
+        stamp = timestamp_message(self, 0)
+        if stamp is not None:
+            control.append(stamp)
+        if self.packet_information:
+            control.append(ControlMessage(SOL_NETLINK, NETLINK_PKTINFO, int_bytes(datagram.group)))
+        if self.is_on(SWITCH_PASS_CREDENTIALS):
+            control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, bytes(12)))
+        message.control = control
+
+    # ---- Options and readiness --------------------------------------------------------------------------------
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level != SOL_NETLINK:
+            raise Errno(ENOPROTOOPT)
+        if name == NETLINK_LIST_MEMBERSHIPS:
+            return int_bytes(self.groups) + int_bytes(self.groups >> 32)
+        if limit < 4:
+            raise Errno(EINVAL)
+        if name == NETLINK_PKTINFO:
+            return int_bytes(1 if self.packet_information else 0)
+        if name == NETLINK_BROADCAST_ERROR:
+            return int_bytes(1 if self.broadcast_errors else 0)
+        if name == NETLINK_NO_ENOBUFS:
+            return int_bytes(0 if self.reports_overruns else 1)
+        if name == NETLINK_CAP_ACK:
+            return int_bytes(1 if self.caps_acknowledgements else 0)
+        raise Errno(ENOPROTOOPT)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        if level != SOL_NETLINK:
+            raise Errno(ENOPROTOOPT)
+        number = int_of(value)
+        if name == NETLINK_ADD_MEMBERSHIP or name == NETLINK_DROP_MEMBERSHIP:
+            if not 1 <= number < _HIGHEST_GROUP:
+                raise Errno(EINVAL)
+            bit = 1 << (number - 1)
+            self.groups = self.groups | bit if name == NETLINK_ADD_MEMBERSHIP else self.groups & ~bit
+        elif name == NETLINK_PKTINFO:
+            self.packet_information = number != 0
+        elif name == NETLINK_BROADCAST_ERROR:
+            self.broadcast_errors = number != 0
+        elif name == NETLINK_NO_ENOBUFS:
+            self.reports_overruns = number == 0
+        elif name == NETLINK_CAP_ACK:
+            self.caps_acknowledgements = number != 0
+        else:
+            raise Errno(ENOPROTOOPT)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.read_queue)
+        state = WRITABLE
+        if self.pending_error != 0:
+            state |= POLLERR
+        if len(self.queue) > 0:
+            state |= READABLE
+        return state
+
+
+# Bound sockets, by protocol and port.
+PORTS: Final[dict[int, NetlinkSocket]] = {}
+
+
+def _key(protocol: int, port: int) -> int:
+    return protocol << 32 | port
+
+
+def address_bytes(port: int, groups: int) -> bytes:
+    """A struct sockaddr_nl."""
+    return b"\x10\x00\x00\x00" + int_bytes(port) + int_bytes(groups)
+
+
+def _lowest_group(mask: int) -> int:
+    """The number of the lowest group in a mask; 0 for none."""
+    group = 0
+    while mask != 0:
+        group += 1
+        if mask & 1 != 0:
+            return group
+        mask >>= 1
+    return 0
+
+
+def _group_mask(group: int) -> int:
+    return 1 << (group - 1) if 1 <= group <= 32 else 0
+
+
+def has_listener(protocol: int, group: int) -> bool:
+    """Whether somebody joined a group."""
+    for socket in PORTS.values():
+        if socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
+            return True
+    return False
+
+
+def multicast(protocol: int, group: int, data: bytes, port: int, sender: NetlinkSocket | None) -> None:
+    """Give a datagram to everybody who joined the group, but for its sender."""
+    for socket in PORTS.values():
+        if socket is not sender and socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
+            socket.enqueue(Datagram(data, port, group))
+
+
+def report_overrun(protocol: int, group: int) -> None:
+    """A change could not be told for lack of memory: say so to everybody who joined the group."""
+    for socket in PORTS.values():
+        if socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
+            socket.pending_error = ENOBUFS
+            socket.read_queue.wake_all()
