@@ -171,7 +171,7 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
             return int_bytes(socket.busy_poll_us)
         case so.SO_MAX_PACING_RATE:
             rate = socket.pacing_rate
-            return int_bytes(rate) + int_bytes(rate >> 32) if limit == 8 else int_bytes(rate)
+            return int_bytes(rate) + int_bytes(rate >> 32) if limit >= 8 else int_bytes(rate)
         case so.SO_BPF_EXTENSIONS:
             return int_bytes(_FILTER_EXTENSIONS)
         case so.SO_INCOMING_CPU:
@@ -330,6 +330,8 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
             socket.busy_poll_us = number
         case so.SO_MAX_PACING_RATE:
             socket.pacing_rate = -1 if number == -1 else number & 0xFFFF_FFFF
+            if len(value) >= 8:
+                socket.pacing_rate = signed(span_of(value).load_u32(4)) << 32 | span_of(value).load_u32(0)
         case so.SO_INCOMING_CPU:
             socket.incoming_cpu = number
         case so.SO_ZEROCOPY:
