@@ -16,6 +16,7 @@ from kernel.lang import (
     ENODEV,
     ENOPROTOOPT,
     ENOTCONN,
+    EOPNOTSUPP,
     EPERM,
     Errno,
 )
@@ -281,7 +282,7 @@ class InetSocket(Socket):
             if name == inet_names.IPV6_MTU:
                 return int_bytes(self._path_mtu())
             return get_ipv6_option(self.options, name)
-        raise Errno(ENOPROTOOPT)
+        raise Errno(ENOPROTOOPT if self.family == AF_INET6 else EOPNOTSUPP)
 
     def _path_mtu(self) -> int:
         if len(self.remote) == 0:

@@ -400,16 +400,4 @@ def _name_of(argument: int) -> int:
     return 0
 
 
-def _index_by_name(name: bytes) -> int:
-    device = device_by_name(name)
-    return 0 if device is None else device.index
-
-
-def _name_by_index(index: int) -> bytes:
-    device = device_by_index(index)
-    return b"" if device is None else device.name
-
-
 HOOKS.interface_ioctl = interface_ioctl
-HOOKS.device_index = _index_by_name
-HOOKS.device_name = _name_by_index
