@@ -76,7 +76,7 @@ class Reassembler(NetworkTimer):
         """
         datagram = self.datagrams.get(key)
         if datagram is None:
-            datagram = Datagram(key, now_ns + IP4_SETTINGS.ipfrag_time_s * 1_000_000_000)
+            datagram = Datagram(key, now_ns + IP4_SETTINGS.ipfrag_time_s.value * 1_000_000_000)
             self.datagrams[key] = datagram
             if not self.is_armed():
                 self.start(datagram.deadline_ns)
@@ -84,7 +84,7 @@ class Reassembler(NetworkTimer):
             self._fail(datagram)
             return None
         if datagram.received != datagram.total:
-            while self.bytes_held > IP4_SETTINGS.ipfrag_high_bytes:
+            while self.bytes_held > IP4_SETTINGS.ipfrag_high_bytes.value:
                 self._drop_oldest()
             return None
         self._forget(datagram)

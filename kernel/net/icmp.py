@@ -130,7 +130,7 @@ class Icmp(Transport):
         kind = packet.span()[0]
         ICMP4.in_types[kind] += 1
         if kind == ECHO:
-            if IP4_SETTINGS.icmp_echo_ignore_all == 0 and _may_answer(packet):
+            if IP4_SETTINGS.icmp_echo_ignore_all.value == 0 and _may_answer(packet):
                 _reply(packet, ECHO_REPLY)
         elif kind == ECHO_REPLY:
             listener = PING4.listener
@@ -150,7 +150,7 @@ def _may_answer(packet: Packet) -> bool:
     """Broadcast pings are not answered unless told so (RFC 1122, section 3.2.2.6)."""
     is_group = packet.link_kind != PACKET_HOST or owner_of(packet.destination) is None
     if is_group and not is_loopback(packet.destination):
-        return IP4_SETTINGS.icmp_echo_ignore_broadcasts == 0
+        return IP4_SETTINGS.icmp_echo_ignore_broadcasts.value == 0
     return True
 
 
@@ -218,7 +218,7 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
         return
     if not is_loopback(source) and owner_of(source) is None:
         is_exempt = kind == UNREACHABLE and code == FRAGMENTATION_NEEDED
-        if not is_exempt and not _LIMITER.allows(source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms):
+        if not is_exempt and not _LIMITER.allows(source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms.value):
             ICMP4.out_rate_limited += 1
             return
     length = min(len(quoted), quoted.load_be16(2), _QUOTED - ipv4.HEADER - HEADER)

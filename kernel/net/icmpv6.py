@@ -183,7 +183,7 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     if is_multicast(source) or source == ANY6 or _quotes_error(offender):
         return
     if not is_loopback(source) and owner_of(source) is None and kind != PACKET_TOO_BIG:
-        if not _LIMITER.allows(source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms):
+        if not _LIMITER.allows(source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms.value):
             ICMP6.out_rate_limited += 1
             return
     length = min(len(quoted), _QUOTED - ipv6.HEADER - HEADER)

@@ -172,8 +172,8 @@ class PortTable:
 
     def _bind_free(self, binding: Binding) -> None:
         """A random start, then upwards: RFC 6056, section 3.3.1."""
-        first = IP4_SETTINGS.local_port_first
-        count = IP4_SETTINGS.local_port_last - first + 1
+        first = IP4_SETTINGS.local_ports.value
+        count = IP4_SETTINGS.local_ports.second - first + 1
         start = random.word() % count
         for i in range(count):
             port = first + (start + i) % count
@@ -191,7 +191,7 @@ class PortTable:
 
 def check_port_right(port: int, is_privileged: bool) -> None:
     """EACCES for a port that only root may bind."""
-    if 0 < port < IP4_SETTINGS.unprivileged_port_start and not is_privileged:
+    if 0 < port < IP4_SETTINGS.unprivileged_port_start.value and not is_privileged:
         raise Errno(EACCES)
 
 

@@ -83,7 +83,7 @@ class InternetOptions:
         self.switches: int = (
             ip.ON_MULTICAST_LOOP4 | ip.ON_MULTICAST_LOOP6 | ip.ON_MULTICAST_ALL4 | ip.ON_MULTICAST_ALL6
         )
-        if IP6_SETTINGS.bindv6only != 0:
+        if IP6_SETTINGS.bindv6only.value != 0:
             self.switches |= ip.ON_V6ONLY
         self.ttl: int = -1  # -1: the default
         self.tos: int = 0
@@ -117,10 +117,10 @@ class InternetOptions:
         if is_ip4:
             if is_multicast:
                 return self.multicast_ttl
-            return self.ttl if self.ttl >= 0 else IP4_SETTINGS.ip_default_ttl
+            return self.ttl if self.ttl >= 0 else IP4_SETTINGS.ip_default_ttl.value
         if is_multicast:
             return self.multicast_hops if self.multicast_hops >= 0 else 1
-        return self.hop_limit if self.hop_limit >= 0 else IP6_SETTINGS.hop_limit
+        return self.hop_limit if self.hop_limit >= 0 else IP6_SETTINGS.hop_limit.value
 
     def must_not_fragment(self, is_ip4: bool) -> bool:
         """Whether datagrams that are too large are refused, or sent whole with "don't fragment"."""
@@ -142,7 +142,7 @@ def get_ip_option(options: InternetOptions, name: int, limit: int) -> bytes:
         case ip.IP_TOS:
             value = options.tos
         case ip.IP_TTL:
-            value = options.ttl if options.ttl >= 0 else IP4_SETTINGS.ip_default_ttl
+            value = options.ttl if options.ttl >= 0 else IP4_SETTINGS.ip_default_ttl.value
         case ip.IP_MINTTL:
             value = options.min_ttl
         case ip.IP_MTU_DISCOVER:
@@ -233,7 +233,7 @@ def get_ipv6_option(options: InternetOptions, name: int) -> bytes:
         return int_bytes(1 if options.is_on(switch) else 0)
     match name:
         case ip.IPV6_UNICAST_HOPS:
-            return int_bytes(options.hop_limit if options.hop_limit >= 0 else IP6_SETTINGS.hop_limit)
+            return int_bytes(options.hop_limit if options.hop_limit >= 0 else IP6_SETTINGS.hop_limit.value)
         case ip.IPV6_MULTICAST_HOPS:
             return int_bytes(options.multicast_hops if options.multicast_hops >= 0 else 1)
         case ip.IPV6_MULTICAST_IF:

@@ -140,7 +140,7 @@ class InetSocket(Socket):
             raise Errno(EADDRNOTAVAIL)
 
     def _may_bind_foreign(self) -> bool:
-        return IP4_SETTINGS.ip_nonlocal_bind != 0 or self.options.is_on(ON_FREEBIND | ON_TRANSPARENT)
+        return IP4_SETTINGS.ip_nonlocal_bind.value != 0 or self.options.is_on(ON_FREEBIND | ON_TRANSPARENT)
 
     def _bind6(self, address: bytes) -> None:
         local, port, _flow, scope = decode_inet6(address)

@@ -168,9 +168,9 @@ class _FollowDevices(DeviceWatcher):
             enter_routes(entry)
         if device.is_loopback():
             _loopback_address(device, LOOPBACK4, 8)
-            if IP6_SETTINGS.disable_ipv6 == 0:
+            if IP6_SETTINGS.disable_ipv6.value == 0:
                 _loopback_address(device, LOOPBACK6, 128)
-        elif IP6_SETTINGS.disable_ipv6 == 0:
+        elif IP6_SETTINGS.disable_ipv6.value == 0:
             group = local_route(b"\xff" + bytes(15), 8, device, MULTICAST)
             group.metric = METRIC6_ADDRESS
             _enter(group)

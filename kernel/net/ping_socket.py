@@ -31,8 +31,8 @@ IDENTIFIERS6: Final = PortTable(False)
 
 def check_ping_right(credentials: Credentials) -> None:
     """EACCES unless one of the caller's groups is in the range of net.ipv4.ping_group_range."""
-    first = IP4_SETTINGS.ping_group_first
-    last = IP4_SETTINGS.ping_group_last
+    first = IP4_SETTINGS.ping_groups.value
+    last = IP4_SETTINGS.ping_groups.second
     if first <= credentials.egid <= last:
         return
     for group in credentials.groups:

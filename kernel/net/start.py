@@ -3,7 +3,21 @@
 Context: the boot thread. Raises MemoryError.
 """
 
-from kernel.net import arp, icmp, icmpv6, inet_family, interface_ioctl, interface_routes, ipv4, ipv6, thread, udp
+from kernel.net import (
+    arp,
+    icmp,
+    icmpv6,
+    inet_family,
+    interface_ioctl,
+    interface_routes,
+    ipv4,
+    ipv6,
+    packet_socket,
+    statistics,
+    tables,
+    thread,
+    udp,
+)
 from kernel.net.device import bring_up
 from kernel.net.loopback import LOOPBACK
 from kernel.net.netlink import family as netlink_family
@@ -21,6 +35,9 @@ _ = (
     ipv4,
     ipv6,
     netlink_family,
+    packet_socket,
+    statistics,
+    tables,
     tcp_socket,
     udp,
     unix_family,

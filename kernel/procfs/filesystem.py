@@ -11,6 +11,7 @@ from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, final
+from kernel.net.sysctl import SETTINGS, Setting
 from kernel.procfs import metrics, settings, system
 from kernel.procfs.entries import (
     FIRST_POSITION,
@@ -21,6 +22,7 @@ from kernel.procfs.entries import (
     MakeText,
     StoreText,
 )
+from kernel.procfs.network import SettingInode
 from kernel.procfs.process import ProcessDirectory, SelfLink
 from kernel.procfs.subject import parse_number
 from kernel.task.pids import find_process, process_count, process_ids
@@ -159,6 +161,25 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(files, fs, b"file-max", settings.file_max)
     _add_text(files, fs, b"nr_open", settings.nr_open)
     _add_text(files, fs, b"pipe-max-size", settings.pipe_max_size)
+    net = _add_directory(sys, fs, b"net")
+    for setting in SETTINGS:
+        _add_net_setting(net, fs, setting)
+
+
+def _add_net_setting(net: FixedDirectory, fs: ProcFileSystem, setting: Setting) -> None:
+    """Enter a setting below the directories that its path names."""
+    directory = net
+    parts = setting.path.split(b"/")
+    for i in range(len(parts) - 1):
+        directory = _directory_in(directory, fs, parts[i])
+    directory.add(parts[len(parts) - 1], SettingInode(fs, fs.new_ino(), setting))
+
+
+def _directory_in(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> FixedDirectory:
+    found = parent.lookup(name)
+    if isinstance(found, FixedDirectory):
+        return found
+    return _add_directory(parent, fs, name)
 
 
 register_filesystem(b"proc", make_procfs)

@@ -15,7 +15,8 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.lang import ENOENT, Errno, final
 from kernel.procfs import process_control, process_memory, process_mounts, process_status
-from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedDirectory, TextInode
+from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
+from kernel.procfs.network import NetDirectory
 from kernel.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
 from kernel.procfs.subject import Subject, owner_gid, owner_uid, parse_number, require_inspection
 from kernel.task.process import Process
@@ -126,7 +127,7 @@ class SubjectDirectory(ComputedDirectory):
         if name == b"fdinfo":
             return DescriptorDirectory(self.file_system, self.ino | _INO_FDINFO, self.subject, False)
         if name == b"net":
-            return FixedDirectory(self.file_system, self.ino | _INO_NET)  # there is no network: it is empty
+            return NetDirectory(self.file_system, self.ino | _INO_NET, 0o555)
         return self.lookup_more(name)
 
     def lookup_more(self, name: bytes) -> Inode | None:

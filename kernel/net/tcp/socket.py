@@ -307,8 +307,8 @@ class TcpSocket(InetSocket):
 
     def _shared_port(self, hop: NextHop, remote_port: int, now_ns: int) -> int:
         """Every port has a user: one that others use for other peers will do."""
-        first = IP4_SETTINGS.local_port_first
-        count = IP4_SETTINGS.local_port_last - first + 1
+        first = IP4_SETTINGS.local_ports.value
+        count = IP4_SETTINGS.local_ports.second - first + 1
         start = random.word() % count
         for i in range(count):
             port = first + (start + i) % count

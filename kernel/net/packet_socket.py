@@ -1,0 +1,357 @@
+"""Packet sockets: frames of an interface as they are, below all protocols (packet(7)).
+
+SOCK_RAW gives and takes frames with their link header, SOCK_DGRAM without. A socket sees what comes in, and with
+ETH_P_ALL what goes out too. A filter (SO_ATTACH_FILTER) runs before a frame is copied.
+
+Context: system calls; `saw` runs in thread context and never sleeps.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM
+from kernel.lang import (
+    EFAULT,
+    EINVAL,
+    EMSGSIZE,
+    ENETDOWN,
+    ENODEV,
+    ENOENT,
+    ENOPROTOOPT,
+    ENOTCONN,
+    ENXIO,
+    EPERM,
+    ESOCKTNOSUPPORT,
+    Errno,
+    final,
+    span_of,
+)
+from kernel.lib import user
+from kernel.lib.credentials import Credentials
+from kernel.net import link
+from kernel.net.bpf import Filter
+from kernel.net.datagram import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
+from kernel.net.device import NetworkDevice, device_by_index
+from kernel.net.families import register_family
+from kernel.net.inet_options import int_bytes, int_of
+from kernel.net.link import ETHERNET_HEADER, LINK, Tap
+from kernel.net.loopback import LOOPBACK
+from kernel.net.packet import CHECKSUM_PARTIAL, PACKET_OUTGOING, Packet, PacketQueue
+from kernel.net.socket import (
+    AF_PACKET,
+    MSG_PEEK,
+    MSG_TRUNC,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    ControlMessage,
+    Message,
+    Socket,
+)
+from kernel.sched import PollWaiter, WaitQueue
+
+SOL_PACKET: Final = 263
+_ADD_MEMBERSHIP: Final = 1
+_DROP_MEMBERSHIP: Final = 2
+_STATISTICS: Final = 6
+_AUXDATA: Final = 8
+_ORIGDEV: Final = 9
+_IGNORE_OUTGOING: Final = 23
+_VERSION: Final = 10
+
+_ETH_P_ALL: Final = 3
+_SOCKADDR_LL: Final = 20
+_SOCKADDR_LL_LEAST: Final = 12
+_LARGEST_FRAME: Final = 65535
+_STATUS_CSUM_NOT_READY: Final = 1 << 3
+_STATUS_USER: Final = 1
+
+
+@final
+class PacketSocket(Socket):
+    """A socket of AF_PACKET. `protocol` is the EtherType in the order of the network, as in socket(2)."""
+
+    def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
+        super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid)
+        self.ethertype: int = _swapped(protocol)  # 0: nothing is received
+        self.device_index: int = 0  # 0: all
+        self.queue: PacketQueue = PacketQueue()
+        self.queued_bytes: int = 0
+        self.waiters: WaitQueue = WaitQueue()
+        self.filter: Filter | None = None
+        self.seen: int = 0
+        self.drops: int = 0
+        self.wants_auxdata: bool = False
+        self.wants_origin: bool = False
+        self.ignores_outgoing: bool = False
+        SOCKETS.insert(self)
+
+    def bind(self, address: bytes) -> None:
+        """Choose an interface and a protocol. EINVAL, ENODEV."""
+        if len(address) < _SOCKADDR_LL:
+            raise Errno(EINVAL)
+        if address[0] | address[1] << 8 != AF_PACKET:
+            raise Errno(EINVAL)
+        index = span_of(address).load_u32(4) & 0x7FFF_FFFF
+        if index != 0:
+            device = device_by_index(index)
+            if device is None:
+                raise Errno(ENODEV)
+            if not device.is_up():
+                self.pending_error = ENETDOWN
+        self.device_index = index
+        protocol = address[2] << 8 | address[3]
+        if protocol != 0:
+            self.ethertype = protocol
+            self.protocol = _swapped(protocol)
+
+    def local_address(self) -> bytes:
+        device = device_by_index(self.device_index)
+        return _sockaddr(self.ethertype, self.device_index, device, 0, b"" if device is None else device.address)
+
+    def peer_address(self) -> bytes:
+        raise Errno(ENOTCONN)
+
+    def set_filter(self, program: bytes) -> None:
+        if len(program) == 0 and self.filter is None:
+            raise Errno(ENOENT)
+        self.filter = Filter(program) if len(program) > 0 else None
+
+    # ---- Receiving ------------------------------------------------------------------------------------------------
+
+    def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
+        """A frame passes, with its link header. May raise MemoryError."""
+        if self.ethertype == 0 or (self.device_index != 0 and self.device_index != device.index):
+            return
+        if self.ethertype != _ETH_P_ALL and (self.ethertype != packet.protocol or is_outgoing):
+            return
+        if is_outgoing and self.ignores_outgoing:
+            return
+        start = packet.start + (ETHERNET_HEADER if self.kind == SOCK_DGRAM else 0)
+        data = span_of(packet.storage)[start : packet.end]
+        length = len(data)
+        filter_ = self.filter
+        if filter_ is not None:
+            length = min(length, filter_.run(data, packet))
+            if length == 0:
+                return
+        self.seen += 1
+        if self.queued_bytes >= self.receive_limit:
+            self.drops += 1
+            return
+        copy = packet.copy()
+        copy.device = device
+        if is_outgoing:
+            copy.link_kind = PACKET_OUTGOING
+        copy.start = start
+        copy.trim(length)
+        self.queued_bytes += len(copy.storage) + PACKET_OVERHEAD
+        self.queue.append(copy)
+        self.waiters.wake_all()
+
+    def receive(self, message: Message) -> int:
+        deadline_ns = self.receive_deadline(message.flags)
+        while True:
+            if self.pending_error != 0:
+                raise Errno(self.take_error())
+            packet = self.queue.head
+            if packet is not None:
+                break
+            self.wait(self.waiters, deadline_ns)
+        if message.flags & MSG_PEEK == 0:
+            self.queue.pop()
+            self.queued_bytes -= len(packet.storage) + PACKET_OVERHEAD
+        length = len(packet)
+        room = min(length, message.buffer.remaining)
+        if message.buffer.put(packet.span()[0:room]) < room:
+            raise Errno(EFAULT)
+        if room < length:
+            message.result_flags |= MSG_TRUNC
+        device = packet.device
+        source = span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
+        index = 0 if device is None else device.index
+        message.address = _sockaddr(packet.protocol, index, device, packet.link_kind, source)
+        if self.wants_auxdata and message.wants_control:
+            message.control = [ControlMessage(SOL_PACKET, _AUXDATA, _auxiliary(packet))]
+        return length if message.flags & MSG_TRUNC != 0 else room
+
+    # ---- Sending --------------------------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> int:
+        length = message.buffer.remaining
+        index = self.device_index
+        protocol = self.ethertype
+        target = b""
+        address = message.address
+        if len(address) != 0:
+            if len(address) < _SOCKADDR_LL_LEAST or len(address) < _SOCKADDR_LL_LEAST + address[11]:
+                raise Errno(EINVAL)
+            if address[0] | address[1] << 8 != AF_PACKET:
+                raise Errno(EINVAL)
+            protocol = address[2] << 8 | address[3]
+            index = span_of(address).load_u32(4) & 0x7FFF_FFFF
+            target = address[12:18] if address[11] >= 6 and len(address) >= 18 else b""
+        device = device_by_index(index)
+        if device is None:
+            raise Errno(ENXIO)
+        if not device.is_up():
+            raise Errno(ENETDOWN)
+        header = ETHERNET_HEADER if self.kind == SOCK_RAW else 0
+        if length > device.mtu + header or length > _LARGEST_FRAME:
+            raise Errno(EMSGSIZE)
+        if length < header or (self.kind == SOCK_DGRAM and len(target) != 6):
+            raise Errno(EINVAL)
+        packet = Packet(length)
+        if message.buffer.take(packet.put(length)) < length:
+            raise Errno(EFAULT)
+        self._transmit(packet, device, target, protocol)
+        link.drain()
+        return length
+
+    def _transmit(self, packet: Packet, device: NetworkDevice, target: bytes, protocol: int) -> None:
+        if self.kind == SOCK_DGRAM:
+            packet.network_start = packet.start
+            link.send(packet, device, target, protocol)
+            return
+        packet.protocol = packet.span().load_be16(12)
+        packet.network_start = packet.start + ETHERNET_HEADER
+        if device is LOOPBACK:
+            packet.pull(ETHERNET_HEADER)
+            link.send(packet, device, b"", packet.protocol)
+        else:
+            link.send_frame(packet, device)
+
+    # ---- State ----------------------------------------------------------------------------------------------------
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.waiters)
+        state = POLLOUT | POLLWRNORM | POLLWRBAND
+        if self.queue.head is not None:
+            state |= POLLIN | POLLRDNORM
+        if self.pending_error != 0:
+            state |= POLLERR
+        return state
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level != SOL_PACKET:
+            raise Errno(ENOPROTOOPT)
+        if name == _STATISTICS:
+            value = int_bytes(self.seen) + int_bytes(self.drops)
+            self.seen = 0
+            self.drops = 0
+            return value
+        if name == _AUXDATA:
+            return int_bytes(1 if self.wants_auxdata else 0)
+        if name == _ORIGDEV:
+            return int_bytes(1 if self.wants_origin else 0)
+        if name == _VERSION:
+            return int_bytes(0)
+        if name == _IGNORE_OUTGOING:
+            return int_bytes(1 if self.ignores_outgoing else 0)
+        raise Errno(ENOPROTOOPT)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        if level != SOL_PACKET:
+            raise Errno(ENOPROTOOPT)
+        if name == _ADD_MEMBERSHIP or name == _DROP_MEMBERSHIP:
+            # Our devices hand every frame up, so a group or promiscuous mode asks for nothing more.
+            if len(value) < 16:
+                raise Errno(EINVAL)
+            if device_by_index(span_of(value).load_u32(0) & 0x7FFF_FFFF) is None:
+                raise Errno(ENODEV)
+        elif name == _AUXDATA:
+            self.wants_auxdata = int_of(value) != 0
+        elif name == _ORIGDEV:
+            self.wants_origin = int_of(value) != 0
+        elif name == _IGNORE_OUTGOING:
+            number = int_of(value)
+            if not 0 <= number <= 1:
+                raise Errno(EINVAL)
+            self.ignores_outgoing = number == 1
+        else:
+            raise Errno(ENOPROTOOPT)
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command == FIONREAD:
+            packet = self.queue.head
+            user.write_i32(argument, 0 if packet is None else len(packet))
+            return 0
+        if command == SIOCOUTQ:
+            user.write_i32(argument, 0)
+            return 0
+        return super().ioctl(command, argument)
+
+    def close(self) -> None:
+        SOCKETS.remove(self)
+        self.queue.clear()
+        self.queued_bytes = 0
+        self.filter = None
+
+
+def _swapped(value: int) -> int:
+    """A 16-bit number in the other order of bytes."""
+    return (value & 0xFF) << 8 | value >> 8 & 0xFF
+
+
+def _sockaddr(protocol: int, index: int, device: NetworkDevice | None, kind: int, address: bytes) -> bytes:
+    """A struct sockaddr_ll."""
+    result = bytearray(_SOCKADDR_LL)
+    span = span_of(result)
+    span.store_u16(0, AF_PACKET)
+    span.store_be16(2, protocol)
+    span.store_u32(4, index)
+    span.store_u16(8, 0 if device is None else device.kind)
+    result[10] = kind
+    result[11] = len(address)
+    span[12 : 12 + len(address)].copy_from(span_of(address))
+    return bytes(result)
+
+
+def _auxiliary(packet: Packet) -> bytes:
+    """A struct tpacket_auxdata: above all, whether the transport's checksum is not there yet."""
+    result = bytearray(20)
+    span = span_of(result)
+    status = _STATUS_USER | (_STATUS_CSUM_NOT_READY if packet.checksum == CHECKSUM_PARTIAL else 0)
+    span.store_u32(0, status)
+    span.store_u32(4, len(packet))
+    span.store_u32(8, len(packet))
+    span.store_u16(14, ETHERNET_HEADER if packet.start == packet.link_start else 0)
+    return bytes(result)
+
+
+@final
+class PacketTap(Tap):
+    """All packet sockets; the link layer knows it while there is one."""
+
+    def __init__(self) -> None:
+        self.sockets: list[PacketSocket] = []
+
+    def insert(self, socket: PacketSocket) -> None:
+        """Enter a socket. May raise MemoryError."""
+        self.sockets.append(socket)
+        if len(self.sockets) == 1:
+            LINK.taps.append(self)
+
+    def remove(self, socket: PacketSocket) -> None:
+        if socket in self.sockets:
+            self.sockets.remove(socket)
+            if len(self.sockets) == 0:
+                LINK.taps.remove(self)
+
+    def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
+        for socket in self.sockets:
+            socket.saw(packet, device, is_outgoing)
+
+
+SOCKETS: Final = PacketTap()
+
+
+def make_packet_socket(kind: int, protocol: int, credentials: Credentials) -> Socket:
+    """A socket of AF_PACKET. EPERM, ESOCKTNOSUPPORT."""
+    if not credentials.capable():
+        raise Errno(EPERM)
+    if kind != SOCK_RAW and kind != SOCK_DGRAM:
+        raise Errno(ESOCKTNOSUPPORT)
+    return PacketSocket(kind, protocol & 0xFFFF, credentials)
+
+
+register_family(AF_PACKET, make_packet_socket)

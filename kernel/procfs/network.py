@@ -1,0 +1,93 @@
+"""/proc/net and /proc/sys/net: tables and settings that the network's parts have entered (kernel/net/sysctl.py).
+
+Context: see entries.py.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MAY_WRITE, S_IFREG
+from kernel.fs.file import DirectorySink
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
+from kernel.lang import EINVAL, Errno, final
+from kernel.lib.credentials import Credentials
+from kernel.net.sysctl import TABLES, Setting
+from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedText, TextInode
+
+_FIRST_INO: Final = 0xE000_0000
+_MOST: Final = 0xFFFF_FFFF
+
+
+@final
+class NetDirectory(ComputedDirectory):
+    """/proc/PID/net: the same for all processes."""
+
+    def lookup(self, name: bytes) -> Inode | None:
+        for index in range(len(TABLES)):
+            table = TABLES[index]
+            if table.name == name:
+                return FixedText(self.file_system, _FIRST_INO + index, 0o444, table.make, None)
+        return None
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        index = max(0, position - FIRST_POSITION)
+        while index < len(TABLES):
+            name = TABLES[index].name
+            index += 1
+            if not sink.emit(name, _FIRST_INO + index - 1, S_IFREG >> 12, index + FIRST_POSITION):
+                return
+            sink.position = index + FIRST_POSITION
+
+
+@final
+class SettingInode(TextInode):
+    """A file of /proc/sys/net."""
+
+    def __init__(self, file_system: FileSystem, ino: int, setting: Setting) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o644)
+        self.setting: Setting = setting
+
+    def make_text(self) -> bytes:
+        setting = self.setting
+        if setting.is_pair:
+            return f"{setting.value}\t{setting.second}\n".encode()
+        return f"{setting.value}\n".encode()
+
+    def store_text(self, text: bytes) -> None:
+        """EINVAL for what is no number, or out of bounds."""
+        setting = self.setting
+        numbers = _numbers(text)
+        if len(numbers) != (2 if setting.is_pair else 1):
+            raise Errno(EINVAL)
+        for number in numbers:
+            if not setting.least <= number <= setting.most:
+                raise Errno(EINVAL)
+        if setting.is_pair:
+            if numbers[1] < numbers[0]:
+                raise Errno(EINVAL)
+            setting.second = numbers[1]
+        setting.value = numbers[0]
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if mask & MAY_WRITE != 0 and not credentials.capable():
+            super().check_permission(credentials, mask)
+
+
+def _numbers(text: bytes) -> list[int]:
+    """The numbers of a line, between blanks. EINVAL for anything else."""
+    found: list[int] = []
+    value = -1
+    for byte in text:
+        if 48 <= byte <= 57:
+            value = (value if value >= 0 else 0) * 10 + byte - 48
+            if value > _MOST:
+                raise Errno(EINVAL)
+        elif byte == 32 or byte == 9 or byte == 10:
+            if value >= 0:
+                found.append(value)
+            value = -1
+        else:
+            raise Errno(EINVAL)
+    if value >= 0:
+        found.append(value)
+    return found
