@@ -73,13 +73,23 @@ def _prefix_route(entry: InterfaceAddress) -> Route:
     return route
 
 
+def _primary(entry: InterfaceAddress) -> InterfaceAddress:
+    """The first address of the prefix that an IPv4 address belongs to."""
+    if entry.flags & ADDRESS_SECONDARY != 0:
+        prefix = masked(entry.address, entry.prefix_length)
+        for other in list_addresses(entry.device, 4):
+            if other.prefix_length == entry.prefix_length and masked(other.address, other.prefix_length) == prefix:
+                return other
+    return entry
+
+
 def enter_routes(entry: InterfaceAddress) -> None:
     """Enter the routes of an address whose interface is up. MemoryError, ENOBUFS."""
     device = entry.device
     size = len(entry.address)
     route = local_route(entry.address, 8 * size, device, LOCAL)
     if size == 4:
-        route.source = entry.address
+        route.source = _primary(entry).address
     _enter(route)
     if entry.prefix_length == 8 * size and entry.peer == entry.address:
         return
@@ -179,7 +189,7 @@ class _FollowDevices(DeviceWatcher):
     def device_down(self, device: NetworkDevice) -> None:
         for entry in list_addresses(device, 16):
             delete_address(entry)
-        drop_routes_of(device, False)
+        drop_routes_of(device)
         routes_changed()
 
     def device_changed(self, device: NetworkDevice) -> None:

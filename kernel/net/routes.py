@@ -5,7 +5,7 @@ For each version of IP there are two tables: `local`, asked first, with what is 
 
 `generation` counts changes: who keeps the answer of a look-up compares it (see `kernel.net.output`).
 
-Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has no routes.
+Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has routes to its own IPv4 addresses at most.
 Context: thread context; nothing sleeps.
 """
 
@@ -282,11 +282,11 @@ def check_gateway(gateway: bytes, device: NetworkDevice | None) -> NetworkDevice
     return route.device
 
 
-def drop_routes_of(device: NetworkDevice, keep_local: bool) -> None:
-    """The device went down: take its routes out; with `keep_local` those of the local table stay."""
+def drop_routes_of(device: NetworkDevice) -> None:
+    """The device went down: take its routes out. Those to this host's IPv4 addresses stay, as on Linux."""
     for size in (4, 16):
         for route in list_routes(size):
-            if route.device is device and not (keep_local and route.table == TABLE_LOCAL):
+            if route.device is device and not (size == 4 and route.kind == LOCAL):
                 delete_route(route)
 
 

@@ -7,7 +7,7 @@ addresses in the network's.
 
 from typing import Final
 
-from kernel.lang import EINVAL, Errno, Span, span_of, u8, u64
+from kernel.lang import EINVAL, ERANGE, Errno, Span, span_of, u8, u64
 
 HEADER_SIZE: Final = 16
 
@@ -144,20 +144,20 @@ class Request:
         return find_attribute(self.raw, self.attributes_start, kind)
 
     def attribute_u32(self, kind: int, default: int) -> int:
-        """The number in an attribute. EINVAL if it is shorter."""
+        """The number in an attribute. ERANGE if it is shorter."""
         value = self.attribute(kind)
         if len(value) == 0:
             return default
         if len(value) < 4:
-            raise Errno(EINVAL)
+            raise Errno(ERANGE)
         return span_of(value).load_u32(0)
 
     def address(self, kind: int, size: int) -> bytes:
-        """The address of `size` bytes in an attribute, b"" without one. EINVAL for another length."""
+        """The address of `size` bytes in an attribute, b"" without one. ERANGE if it is shorter."""
         value = self.attribute(kind)
-        if len(value) != 0 and len(value) != size:
-            raise Errno(EINVAL)
-        return value
+        if 0 < len(value) < size:
+            raise Errno(ERANGE)
+        return value[:size]
 
 
 def find_attribute(raw: bytes, start: int, kind: int) -> bytes:

@@ -102,6 +102,7 @@ class RouteSocket(NetlinkSocket):
         writer.begin(NLMSG_ERROR)
         writer.u32(-error)
         writer.raw(request.raw if whole else request.raw[:HEADER_SIZE])
+        writer.pad()
         writer.end()
         self.enqueue(Datagram(bytes(writer.data), 0, 0))
 

@@ -22,6 +22,7 @@ from kernel.net.routes import (
     METRIC6,
     MULTICAST,
     PROHIBIT,
+    TABLE_LOCAL,
     TABLE_MAIN,
     THROW,
     UNICAST,
@@ -56,8 +57,10 @@ _RTAX_MTU: Final = 2
 _HEADER: Final = 12  # struct rtmsg
 _FLAG_CLONED: Final = 0x200
 _FLAG_ONLINK: Final = 4
+_FLAG_LOOKUP_TABLE: Final = 0x1000
 _SCOPE_NOWHERE: Final = 255
 _NS: Final = 1_000_000_000
+_INDEX_BITS: Final = 16  # a table has fewer routes
 _HUNDREDTH_NS: Final = 10_000_000
 
 
@@ -115,8 +118,22 @@ def dump_routes(writer: MessageWriter, family: int) -> None:
     """All routes of a family; AF_UNSPEC: of both."""
     for size in (4, 16):
         if family == 0 or family_of_size(size) == family:
-            for route in list_routes(size):
+            for route in _in_order(list_routes(size), size):
                 put_route(writer, route, RTM_NEWROUTE)
+
+
+def _in_order(routes: list[Route], size: int) -> list[Route]:
+    """IPv4 routes by rising destinations, wider ones first, as Linux's trie holds them; each table for itself."""
+    if size == 16:
+        return routes
+    keys: list[int] = []
+    for index in range(len(routes)):
+        route = routes[index]
+        is_local = 1 if route.table == TABLE_LOCAL else 0
+        destination = span_of(route.destination).load_be32(0)
+        keys.append(((is_local << 32 | destination) << 6 | route.prefix_length) << _INDEX_BITS | index)
+    keys.sort()
+    return [routes[key & ((1 << _INDEX_BITS) - 1)] for key in keys]
 
 
 class _Wanted:
@@ -240,7 +257,7 @@ def get_route(request: Request, writer: MessageWriter) -> None:
     route = Route(destination, 8 * size, hop.device)
     route.kind = hop.kind if hop.kind in (UNICAST, LOCAL, MULTICAST) else route.kind
     found = hop.route
-    if found is not None:
+    if found is not None and header.load_u32(8) & _FLAG_LOOKUP_TABLE != 0:
         route.table = found.table
     route.protocol = 0
     writer.begin(RTM_NEWROUTE)

@@ -11,7 +11,7 @@ Context: receiving sleeps, sending does not.
 from collections import deque
 from typing import Final
 
-from kernel.fs.constants import POLLERR, READABLE, WRITABLE
+from kernel.fs.constants import POLLERR, POLLWRBAND, READABLE, WRITABLE
 from kernel.lang import (
     EADDRINUSE,
     ECONNREFUSED,
@@ -312,7 +312,7 @@ class NetlinkSocket(Socket):
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.read_queue)
-        state = WRITABLE
+        state = WRITABLE | POLLWRBAND
         if self.pending_error != 0:
             state |= POLLERR
         if len(self.queue) > 0:
