@@ -216,11 +216,15 @@ def _process_fin(c: Connection, now_ns: int) -> None:
     c.fin_received = True
     c.fin_sequence = 0
     c.rcv_nxt += 1
-    c.ack_now = True
     c.events |= EVENT_STATE | EVENT_READABLE
     if c.state == State.ESTABLISHED:
         c.state = State.CLOSE_WAIT
-    elif c.state == State.FIN_WAIT_1:
+        # As on Linux: most programs close soon after they see the end, and their FIN takes the acknowledgment along.
+        c.is_ping_pong = True
+        c.ack_wanted = True
+        return
+    c.ack_now = True
+    if c.state == State.FIN_WAIT_1:
         c.state = State.CLOSING
     elif c.state == State.FIN_WAIT_2:
         output.send_ack(c, now_ns)

@@ -86,7 +86,7 @@ def set_option(options: TcpOptions, c: Connection | None, name: int, value: byte
         case tcp_options.TCP_SYNCNT:
             options.syn_retries = _in_range(number, 1, _MOST_PROBES)
         case tcp_options.TCP_LINGER2:
-            options.linger2_s = -1 if number < 0 else 0 if number > _LONGEST_FIN_WAIT else number
+            options.linger2_s = -1 if number < 0 else min(number, _LONGEST_FIN_WAIT)
         case tcp_options.TCP_DEFER_ACCEPT:
             options.defer_accept_s = _deferral(number)
         case tcp_options.TCP_WINDOW_CLAMP:

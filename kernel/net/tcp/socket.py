@@ -39,7 +39,7 @@ from kernel.lang import (
 )
 from kernel.lib import random, user
 from kernel.lib.credentials import Credentials
-from kernel.net import ip
+from kernel.net import ip, link
 from kernel.net.addresses import is_multicast
 from kernel.net.counters import TCP
 from kernel.net.inet import TCP_PORTS, PortTable, family_of
@@ -210,6 +210,7 @@ class TcpSocket(InetSocket):
             self.is_listening = False
             self.binding.is_listening = False
             TABLE.remove_listener(listener, monotonic_ns())
+            link.drain()
 
     # ---- Connecting -----------------------------------------------------------------------------------------------
 
@@ -222,22 +223,22 @@ class TcpSocket(InetSocket):
             return
         if self.phase == Phase.CONNECTED:
             raise Errno(EISCONN)
-        code = EALREADY
+        deadline_ns = self.send_deadline(0)
         if self.phase == Phase.UNCONNECTED:
             if self.listener is not None:
                 raise Errno(EISCONN)
             check_family_length(address, self.family)
             self._start_connecting(address)
-            code = EINPROGRESS
+            if deadline_ns == 0:
+                raise Errno(EINPROGRESS)  # even if the peer has answered meanwhile, as one on this host has
         found = self.stream
         assert found is not None
         channel = found.channel
         c = channel.connection
         assert c is not None
-        deadline_ns = self.send_deadline(0)
         while c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
             if deadline_ns == 0:
-                raise Errno(code)
+                raise Errno(EALREADY)
             self._wait_connected(channel, deadline_ns)
         if c.state == State.CLOSED:
             error = self.take_error()

@@ -153,7 +153,8 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
         return _receive_urgent(c, message)
     buffer = message.buffer
     wanted = buffer.remaining
-    target = wanted if flags & MSG_WAITALL != 0 else min(socket.receive_low_water, wanted)
+    # As on Linux, a call that wants nothing still waits until there is something.
+    target = max(1, wanted if flags & MSG_WAITALL != 0 else min(socket.receive_low_water, wanted))
     deadline_ns = socket.receive_deadline(flags)
     offset = 0
     if flags & MSG_PEEK != 0 and socket.peek_offset > 0:
@@ -164,7 +165,7 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
         done += moved
         if flags & MSG_PEEK != 0:
             offset += moved
-        if buffer.faulted or done >= wanted:
+        if buffer.faulted or (done >= wanted and (wanted > 0 or c.receive.bytes > 0)):
             break
         if moved > 0 and done < target:
             continue
@@ -181,8 +182,6 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
                 raise Errno(take_error(c))
             if c.state == State.CLOSED:
                 break
-        if wanted == 0:
-            break
         try:
             socket.wait(channel.read_queue, deadline_ns)
         except Errno:
