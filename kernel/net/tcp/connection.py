@@ -274,9 +274,14 @@ class Connection:
         return 2 * (self.send_buffer - self.queue.memory) >= self.queue.memory
 
     def readable_bytes(self) -> int:
-        """Unread bytes, without the urgent one."""
-        count = self.receive.bytes
-        if self.urgent_sequence != 0 and not self.urgent_inline and self.copied <= self.urgent_sequence:
-            if self.urgent_sequence < self.copied + count:
-                count -= 1
-        return count
+        """FIONREAD: unread bytes up to the urgent one, if that has come."""
+        place = self.urgent_sequence
+        if self.urgent_inline or place == 0 or place < self.copied or place >= self.receive.next_sequence:
+            return self.receive.bytes
+        return place - self.copied
+
+    def is_readable(self, low_water: int) -> bool:
+        """Whether poll says so: a read that stands on the urgent mark skips a byte."""
+        if self.urgent_sequence != 0 and not self.urgent_inline and self.urgent_sequence == self.copied:
+            low_water += 1
+        return self.receive.bytes >= low_water

@@ -549,7 +549,7 @@ def _readiness(c: Connection, low_water: int) -> int:
     if receive_shut:
         state |= POLLIN | POLLRDNORM | POLLRDHUP
     if c.state != State.SYN_SENT and c.state != State.SYN_RECEIVED:
-        if c.readable_bytes() >= max(low_water, 1):
+        if c.is_readable(max(low_water, 1)):
             state |= POLLIN | POLLRDNORM
         if send_shut or c.is_writable():
             state |= POLLOUT | POLLWRNORM
