@@ -8,7 +8,7 @@ from arch.x86_64 import apic, cpu, fpu, gdt, idt
 from arch.x86_64.context import early_arena_size, early_arena_start
 from kernel import command_line, physical_memory, trap
 from kernel.cache import writeback
-from kernel.disk import block_file, scan
+from kernel.disk import block_file, loop_control, scan
 from kernel.drivers import pic8259, pit, power, rtc, serial16550
 from kernel.drivers.virtio import probe as virtio
 from kernel.fs import memory_devices
@@ -52,6 +52,7 @@ def krait_main(protocol: int, info: int) -> None:
         LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
         writeback.start()
+        loop_control.start()
         scan.scan_all()
         start_user_space()
     except MemoryError:

@@ -13,7 +13,7 @@ from kernel.cache.page import LRU
 from kernel.lang import Errno, sleeps
 from kernel.lib import log
 from kernel.mm.frames import available_frame_count
-from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.sched import KernelThread, WaitQueue, current_thread, spawn_kernel_thread
 from kernel.time.clock import monotonic_ns
 
 _PORTION: Final = 1024  # pages that the flusher writes of one cache before it looks at the next
@@ -41,8 +41,8 @@ def current_limits() -> DirtyLimits:
 @sleeps
 def balance(cache: FileCache) -> None:
     """Called by writers, page by page: wakes the flusher, and waits while too much is dirty."""
-    if TOTALS.dirty + TOTALS.writing < TOTALS.surely_fine:
-        return
+    if TOTALS.dirty + TOTALS.writing < TOTALS.surely_fine or isinstance(current_thread(), KernelThread):
+        return  # who works for others (loop devices) must not wait for what itself should write
     limits = current_limits()
     TOTALS.surely_fine = limits.background
     if limits.wants_flusher(TOTALS.dirty):

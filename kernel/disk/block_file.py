@@ -12,7 +12,7 @@ from kernel.cache.devices import sync_device
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.disk.scan import scan_partitions
 from kernel.fs.constants import O_APPEND, O_DIRECT, O_DSYNC, O_EXCL, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET
-from kernel.fs.direct_io import check_alignment, finish_direct_write, read_direct
+from kernel.fs.direct_io import advise, check_alignment, finish_direct_write, read_direct
 from kernel.fs.file import File, add_offset
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
@@ -67,9 +67,6 @@ def open_block_device(path: Path, flags: int) -> File:
         if exclusive and not opened:
             device.unclaim()
     return file
-
-
-SPECIAL.open_block_device = open_block_device
 
 
 @final
@@ -160,6 +157,9 @@ class BlockFile(File):
     def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
         self.cache.sync_range(first_page, end_page, flags)
 
+    def advise(self, advice: int, offset: int, length: int) -> None:
+        advise(self.cache, self.readahead, advice, offset, length)
+
     def allocate(self, mode: int, offset: int, length: int) -> None:
         raise Errno(EOPNOTSUPP)
 
@@ -205,7 +205,7 @@ class BlockFile(File):
                 raise Errno(EBADF)
             raise Errno(EOPNOTSUPP)
         if command not in (BLKROSET, BLKRRPART, BLKFLSBUF, BLKRASET, BLKFRASET, BLKBSZSET):
-            return device.ioctl(command, argument)
+            return COMMANDS.handler.run(self, command, argument)
         if current().credentials.euid != 0:
             raise Errno(EACCES)
         if command == BLKROSET:
@@ -244,3 +244,22 @@ class BlockFile(File):
         user.write_u16(argument + 2, whole.cylinders & 0xFFFF)
         user.write_i64(argument + 8, device.first_sector)
         return 0
+
+
+class DeviceCommands:
+    """Commands that not all devices have. Base class: only those of the device itself."""
+
+    def run(self, file: BlockFile, command: int, argument: int) -> int:
+        """Raises ENOTTY for what nobody knows."""
+        return file.device.ioctl(command, argument)
+
+
+class Commands:
+    """Who runs them; entered by loop devices."""
+
+    def __init__(self) -> None:
+        self.handler: DeviceCommands = DeviceCommands()
+
+
+COMMANDS: Final = Commands()
+SPECIAL.open_block_device = open_block_device

@@ -16,7 +16,8 @@ Context: everything sleeps, but where it says otherwise.
 from kernel.block.device import BlockDevice, flush
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_io
 from kernel.cache.file_cache import LAST_PAGE
-from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND, O_DSYNC, O_NOATIME
+from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND, O_DIRECT, O_DSYNC, O_NOATIME
+from kernel.fs.direct_io import advise, check_alignment, finish_direct_write, read_direct
 from kernel.fs.file import File, InodeFile
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -246,7 +247,11 @@ class CachedFile(InodeFile):
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
-        done = file_io.read_at(self.cached.cache, buffer, offset, self.readahead)
+        if self.flags & O_DIRECT != 0:
+            check_alignment(self.cached.cache.store.device(), buffer, offset)
+            done = read_direct(self.cached.cache, buffer, offset)
+        else:
+            done = file_io.read_at(self.cached.cache, buffer, offset, self.readahead)
         if self.flags & O_NOATIME == 0:
             self.path.mount.touch_accessed(self.inode)
         return done
@@ -256,6 +261,7 @@ class CachedFile(InodeFile):
             return 0
         with self.cached.lock:
             offset = self.cached.size if self.flags & O_APPEND != 0 else self.position
+            self._check_direct(buffer, offset)
             done = self.cached.write_locked(buffer, offset)
             self.position = offset + done
         self._after_write(offset, done)
@@ -267,12 +273,19 @@ class CachedFile(InodeFile):
         with self.cached.lock:
             if self.flags & O_APPEND != 0:
                 offset = self.cached.size
+            self._check_direct(buffer, offset)
             done = self.cached.write_locked(buffer, offset)
         self._after_write(offset, done)
         return done
 
+    def _check_direct(self, buffer: Buffer, offset: int) -> None:
+        if self.flags & O_DIRECT != 0:
+            check_alignment(self.cached.cache.store.device(), buffer, offset)
+
     def _after_write(self, offset: int, done: int) -> None:
-        """O_SYNC and O_DSYNC: what was written is on the device when the call returns."""
+        """O_SYNC, O_DSYNC, O_DIRECT: what was written is on the device when the call returns."""
+        if self.flags & O_DIRECT != 0 and done > 0:
+            finish_direct_write(self.cached.cache, offset, done)
         if self.flags & O_DSYNC != 0 and done > 0:
             self.cached.cache.sync(offset >> 12, (offset + done + 0xFFF) >> 12)
             self._flush_device()
@@ -293,3 +306,9 @@ class CachedFile(InodeFile):
         self._flush_device()
         if cache.failures != seen:
             raise Errno(EIO)
+
+    def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
+        self.cached.cache.sync_range(first_page, end_page, flags)
+
+    def advise(self, advice: int, offset: int, length: int) -> None:
+        advise(self.cached.cache, self.readahead, advice, offset, length)

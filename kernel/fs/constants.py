@@ -15,6 +15,12 @@ MAX_FILE_SIZE: Final = 0x7FFFFFFFFFFFFFFF
 PAGE_SIZE: Final = 4096
 PAGE_SHIFT: Final = 12
 
+POSIX_FADV_NORMAL: Final = 0
+POSIX_FADV_RANDOM: Final = 1
+POSIX_FADV_SEQUENTIAL: Final = 2
+POSIX_FADV_WILLNEED: Final = 3
+POSIX_FADV_DONTNEED: Final = 4
+
 # ---- File types and mode bits ---------------------------------------------------------------------------------
 S_IFMT: Final = 0o170000
 S_IFSOCK: Final = 0o140000

@@ -195,6 +195,9 @@ class File:
     def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
         """sync_file_range(2): SYNC_FILE_RANGE_*. Nothing to do where there is no disk."""
 
+    def advise(self, advice: int, offset: int, length: int) -> None:
+        """posix_fadvise(2): POSIX_FADV_*; `length` 0 is up to the end. Nothing to do for files in memory."""
+
     def poll(self, waiter: "PollWaiter | None") -> int:
         """POLL* bits that hold now; the waiter, if any, is queued to be woken when they change."""
         return READABLE | WRITABLE

@@ -50,6 +50,7 @@ def filesystem_on(
     if device.read_only and not read_only:
         raise Errno(EACCES)
     device.claim()
+    device.opened()
     made = False
     try:
         file_system = make(device, options, read_only)
@@ -57,6 +58,7 @@ def filesystem_on(
     finally:
         if not made:
             device.unclaim()
+            device.closed()
     file_system.source = source
     file_system.read_only = read_only
     file_system.lie_on(device)

@@ -133,6 +133,7 @@ def end_filesystem(file_system: FileSystem) -> None:
     if device is not None:
         file_system.block_device = None
         device.unclaim()
+        device.closed()
 
 
 # In order of their mounting: the source of /proc/mounts.

@@ -123,6 +123,7 @@ def make_procfs(source: bytes, options: bytes) -> FileSystem:
     _add_text(top, fs, b"loadavg", system.loadavg)
     _add_text(top, fs, b"meminfo", system.meminfo)
     _add_text(top, fs, b"metrics", metrics.metrics)
+    _add_text(top, fs, b"diskstats", system.diskstats)
     _add_text(top, fs, b"partitions", system.partitions)
     _add_text(top, fs, b"stat", system.stat)
     _add_text(top, fs, b"swaps", system.swaps)

@@ -1,11 +1,16 @@
 """Files of /proc about the whole system (proc(5)): time, load, memory, processor, devices.
 
-What Krait does not have is shown as 0: there is no swap, no page cache on disk, one processor.
+What Krait does not have is shown as 0: there is no swap and one processor.
 """
 
 from typing import Final
 
 from arch.x86_64 import cpu
+from kernel.block.device import BLOCK_DEVICES, BlockDevice
+from kernel.cache.devices import DEVICE_CACHES
+from kernel.cache.file_cache import TOTALS
+from kernel.cache.page import LRU
+from kernel.fs.constants import device_major, device_minor
 from kernel.fs.devices import CHAR_DEVICES
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.fs.path import MOUNTS
@@ -22,6 +27,8 @@ from kernel.time.clock import NS_PER_SECOND, boottime_ns, counter_frequency_hz, 
 
 _KIB_PER_PAGE: Final = PAGE_SIZE // 1024
 _NS_PER_TICK: Final = 10_000_000
+_NS_PER_MS: Final = 1_000_000
+_BLOCK_SEEN: Final = 1 << 32
 
 
 def uptime() -> bytes:
@@ -97,16 +104,21 @@ def meminfo() -> bytes:
     stacks = thread_count() * 16
     text = _memory_line("MemTotal", total)
     text += _memory_line("MemFree", free_frame_count() * _KIB_PER_PAGE)
-    text += _memory_line("MemAvailable", available_frame_count() * _KIB_PER_PAGE)
-    text += _memory_line("Buffers", 0)
-    text += _memory_line("Cached", shared)
+    cached = LRU.count * _KIB_PER_PAGE
+    buffers = device_pages() * _KIB_PER_PAGE
+    dirty = TOTALS.dirty * _KIB_PER_PAGE
+    writing = TOTALS.writing * _KIB_PER_PAGE
+    reclaimable = max(0, cached - dirty - writing)
+    text += _memory_line("MemAvailable", available_frame_count() * _KIB_PER_PAGE + reclaimable)
+    text += _memory_line("Buffers", buffers)
+    text += _memory_line("Cached", shared + cached - buffers)
     text += _memory_line("SwapCached", 0)
     text += _memory_line("Active", 0)
     text += _memory_line("Inactive", 0)
     text += _memory_line("SwapTotal", 0)
     text += _memory_line("SwapFree", 0)
-    text += _memory_line("Dirty", 0)
-    text += _memory_line("Writeback", 0)
+    text += _memory_line("Dirty", dirty)
+    text += _memory_line("Writeback", writing)
     text += _memory_line("AnonPages", anonymous_pages() * _KIB_PER_PAGE)
     text += _memory_line("Mapped", 0)
     text += _memory_line("Shmem", shared)
@@ -223,7 +235,7 @@ def cpuinfo() -> bytes:
 
 
 def devices() -> bytes:
-    """Majors of character devices, each with the name of its first; there are no block devices."""
+    """Majors of character devices, each with the name of its first."""
     text = bytearray(b"Character devices:\n")
     seen: dict[int, bool] = {}
     for device in CHAR_DEVICES.values():
@@ -240,7 +252,16 @@ def devices() -> bytes:
             name = b"/dev/tty"
         text.extend(f"{major:3d} ".encode() + name + b"\n")
     text.extend(b"\nBlock devices:\n")
+    for block_device in BLOCK_DEVICES.values():
+        major = device_major(block_device.number)
+        if block_device.whole is None and major | _BLOCK_SEEN not in seen:
+            seen[major | _BLOCK_SEEN] = True
+            text.extend(f"{major:3d} ".encode() + _kind_of_disk(block_device.name) + b"\n")
     return bytes(text)
+
+
+def _kind_of_disk(name: bytes) -> bytes:
+    return b"virtblk" if name.startswith(b"vd") else b"loop" if name.startswith(b"loop") else name
 
 
 def filesystems() -> bytes:
@@ -257,8 +278,43 @@ def interrupts() -> bytes:
 
 
 def partitions() -> bytes:
-    """There are no block devices."""
-    return b"major minor  #blocks  name\n\n"
+    """All block devices that have a size, in blocks of 1 KiB."""
+    text = bytearray(b"major minor  #blocks  name\n\n")
+    for device in BLOCK_DEVICES.values():
+        if device.sectors > 0:
+            numbers = f"{device_major(device.number):4d}  {device_minor(device.number):7d} {device.sectors // 2:10d} "
+            text.extend(numbers.encode() + device.name + b"\n")
+    return bytes(text)
+
+
+def diskstats() -> bytes:
+    """What each block device has done (Linux's Documentation/admin-guide/iostats.rst)."""
+    text = bytearray()
+    for device in BLOCK_DEVICES.values():
+        text.extend(f"{device_major(device.number):4d} {device_minor(device.number):7d} ".encode())
+        text.extend(device.name + b" " + statistics_line(device) + b"\n")
+    return bytes(text)
+
+
+def statistics_line(device: BlockDevice) -> bytes:
+    """Requests, merged ones (there are none), sectors and milliseconds of reads and writes; those in flight, busy and
+    weighted time; discards; flushes.
+    """
+    done = device.statistics
+    taken = (done.read_ns + done.write_ns + done.flush_ns) // _NS_PER_MS
+    text = f"{done.reads} 0 {done.read_sectors} {done.read_ns // _NS_PER_MS} "
+    text += f"{done.writes} 0 {done.written_sectors} {done.write_ns // _NS_PER_MS} "
+    text += f"{done.in_flight} {done.busy_ns // _NS_PER_MS} {taken} 0 0 0 0 "
+    text += f"{done.flushes} {done.flush_ns // _NS_PER_MS}"
+    return text.encode()
+
+
+def device_pages() -> int:
+    """Pages of the caches of block devices."""
+    pages = 0
+    for cache in DEVICE_CACHES.values():
+        pages += len(cache.pages)
+    return pages
 
 
 def swaps() -> bytes:
@@ -269,6 +325,7 @@ def swaps() -> bytes:
 def vmstat() -> bytes:
     """Memory in pages."""
     text = f"nr_free_pages {free_frame_count()}\nnr_anon_pages {anonymous_pages()}\nnr_mapped 0\n"
-    text += f"nr_file_pages {shared_pages()}\nnr_dirty 0\nnr_writeback 0\nnr_shmem {shared_pages()}\n"
+    text += f"nr_file_pages {shared_pages() + LRU.count}\nnr_dirty {TOTALS.dirty}\n"
+    text += f"nr_writeback {TOTALS.writing}\nnr_shmem {shared_pages()}\n"
     text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n"
     return text.encode()

@@ -19,6 +19,9 @@ from kernel.fs.constants import (
     AT_SYMLINK_NOFOLLOW,
     FALLOC_FL_PUNCH_HOLE,
     MAX_FILE_SIZE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    POSIX_FADV_WILLNEED,
     UTIME_NOW,
     UTIME_OMIT,
 )
@@ -254,7 +257,13 @@ def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> in
         raise Errno(EINVAL)
     if not file.seekable:
         raise Errno(ESPIPE)
-    return _sync_file(file)
+    end = offset + length if length > 0 else MAX_FILE_SIZE
+    file.acquire()
+    try:
+        file.sync_range(offset >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT, flags)
+    finally:
+        file.release()
+    return 0
 
 
 @syscall(162, "sync", status="Full", args="")
@@ -276,7 +285,16 @@ def fadvise64(descriptor: i32, offset: int, length: int, advice: i32) -> int:
         raise Errno(ESPIPE)
     if length < 0 or not 0 <= advice <= 5:
         raise Errno(EINVAL)
-    return 0  # files in memory have nothing to read ahead
+    return _advise(file, advice, max(0, offset), length)
+
+
+def _advise(file: File, advice: int, offset: int, length: int) -> int:
+    file.acquire()
+    try:
+        file.advise(advice, min(offset, MAX_FILE_SIZE), length)
+    finally:
+        file.release()
+    return 0
 
 
 @syscall(187, "readahead", status="Full", args="dxx")
@@ -284,9 +302,11 @@ def readahead(descriptor: i32, offset: int, count: int) -> int:
     file = current().files.get(descriptor)
     if not file.readable:
         raise Errno(EBADF)
-    if not file.inode.is_regular():
+    if not file.inode.is_regular() and not file.inode.is_device():
         raise Errno(EINVAL)
-    return 0
+    if offset < 0 or count <= 0:
+        return 0
+    return _advise(file, POSIX_FADV_WILLNEED, offset, count)
 
 
 # ---- extended attributes: no file system has any ---------------------------------------------------------------------

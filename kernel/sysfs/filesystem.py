@@ -1,5 +1,5 @@
-"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: the one processor; there are no buses or
-block devices to show.
+"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: the one processor, block devices; there
+are no buses to show.
 
 Context: see kernel/procfs/entries.py, whose directories and texts this tree is made of.
 """
@@ -10,9 +10,10 @@ from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, final
 from kernel.procfs.entries import FixedDirectory, FixedText, MakeText
+from kernel.sysfs.block import DisksDirectory, LinksDirectory
 
 SYSFS_MAGIC: Final = 0x6265_6572
-_EMPTY: Final[list[bytes]] = [b"block", b"bus", b"class", b"dev", b"firmware", b"fs", b"module", b"power"]
+_EMPTY: Final[list[bytes]] = [b"bus", b"firmware", b"fs", b"module", b"power"]
 
 
 @final
@@ -62,6 +63,9 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     top.mode = top.mode & ~0o777 | 0o555
     for name in _EMPTY:
         fs.directory(top, name)
+    top.add(b"block", DisksDirectory(fs, fs.new_ino(), 0o755))
+    fs.directory(top, b"class").add(b"block", LinksDirectory(fs, fs.new_ino(), False))
+    fs.directory(top, b"dev").add(b"block", LinksDirectory(fs, fs.new_ino(), True))
     devices = fs.directory(top, b"devices")
     system = fs.directory(devices, b"system")
     cpu = fs.directory(system, b"cpu")

@@ -1,0 +1,305 @@
+"""Loop devices: a file, or a part of one, as a block device (loop(4)).
+
+Requests are queued and carried out by a thread of the device, because reading and writing a file sleeps. What the
+device is told to write goes to the file's cache; a flush is an fsync of the file. A bound device holds its file open.
+
+Context: `submit` never sleeps; everything else may.
+"""
+
+from typing import Final
+
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
+from kernel.block.registry import add_device, remove_device
+from kernel.cache.devices import forget_device, sync_device
+from kernel.disk.scan import partitions_of, scan_partitions
+from kernel.fs.constants import device_number
+from kernel.fs.file import File
+from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, Span, final, sleeps, u8
+from kernel.lib import log
+from kernel.lib.user import Buffer
+from kernel.mm.frames import PAGE_SIZE, SHORTAGE, Frame, frame_span
+from kernel.sched import WaitQueue, spawn_kernel_thread
+
+LOOP_MAJOR: Final = 7
+FIRST_DEVICES: Final = 8
+DEVICE_LIMIT: Final = 256
+
+LO_FLAGS_READ_ONLY: Final = 1
+LO_FLAGS_AUTOCLEAR: Final = 4
+LO_FLAGS_PARTSCAN: Final = 8
+LO_FLAGS_DIRECT_IO: Final = 16
+
+_TRIES_FOR_MEMORY: Final = 50
+
+
+@final
+class FramesBuffer(Buffer):
+    """A request's frames as the other side of a read or write."""
+
+    def __init__(self, request: BlockRequest) -> None:
+        super().__init__(request.length)
+        self.request: BlockRequest = request
+        self.position: int = request.offset  # from the start of the first frame
+
+    def _part(self, limit: int) -> Span[u8]:
+        within = self.position % PAGE_SIZE
+        count = min(limit, self.remaining, PAGE_SIZE - within)
+        frame = Frame(self.request.frames[self.position // PAGE_SIZE])
+        self.position += count
+        self.remaining -= count
+        return frame_span(frame)[within : within + count]
+
+    def put(self, source: Span[u8]) -> int:
+        done = 0
+        while done < len(source) and self.remaining > 0:
+            part = self._part(len(source) - done)
+            part.copy_from(source[done : done + len(part)])
+            done += len(part)
+        return done
+
+    def take(self, destination: Span[u8]) -> int:
+        done = 0
+        while done < len(destination) and self.remaining > 0:
+            part = self._part(len(destination) - done)
+            destination[done : done + len(part)].copy_from(part)
+            done += len(part)
+        return done
+
+    def alignment(self) -> int:
+        return 0
+
+
+@final
+class LoopDevice(BlockDevice):
+    """/dev/loopN. `file` is None while it is not bound, and its size is 0 then."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"loop{index}".encode(), device_number(LOOP_MAJOR, index), 0)
+        self.index: int = index
+        self.uses_single_minors = True
+        self.file: File | None = None
+        self.file_size: int = 0
+        self.offset: int = 0
+        self.size_limit: int = 0  # bytes; 0: none
+        self.flags: int = 0  # LO_FLAGS_*
+        self.file_name: bytes = bytes(64)
+        self.first: BlockRequest | None = None
+        self.last: BlockRequest | None = None
+        self.work: WaitQueue = WaitQueue()
+        self.idle: WaitQueue = WaitQueue()
+        self.is_working: bool = False  # the thread carries out a request
+        self.thread_runs: bool = False
+        self.is_closing: bool = False
+
+    # ---- Requests ---------------------------------------------------------------------------------------------
+
+    def submit(self, request: BlockRequest) -> None:
+        if self.file is None:
+            request.finish(EIO)
+            return
+        last = self.last
+        if last is None:
+            self.first = request
+        else:
+            last.next = request
+        self.last = request
+        self.work.wake_all()
+
+    def take_request(self) -> BlockRequest | None:
+        request = self.first
+        if request is not None:
+            self.first = request.next
+            request.next = None
+            if self.first is None:
+                self.last = None
+        return request
+
+    @sleeps
+    def serve(self) -> None:
+        """The thread's work: until the device is unbound."""
+        while True:
+            request = self.take_request()
+            if request is not None:
+                self.is_working = True
+                error = self._carry_out(request)
+                self.is_working = False
+                request.finish(error)
+            elif self.is_closing:
+                break
+            else:
+                self.idle.wake_all()
+                try:
+                    self.work.sleep(interruptible=False)
+                except MemoryError:
+                    log.error("loop: no memory for a place in the queue")
+        self.thread_runs = False
+        self.idle.wake_all()
+
+    def _carry_out(self, request: BlockRequest) -> int:
+        """0 or an errno."""
+        file = self.file
+        if file is None:
+            return EIO
+        for _ in range(_TRIES_FOR_MEMORY):
+            try:
+                self._transfer(file, request)
+                return 0
+            except Errno:
+                return EIO
+            except MemoryError:
+                try:
+                    SHORTAGE.helper.wait_for_room()
+                except Errno:
+                    return EIO
+                except MemoryError:
+                    continue
+        return EIO
+
+    def _transfer(self, file: File, request: BlockRequest) -> None:
+        if request.operation == Operation.FLUSH:
+            file.fsync()
+            return
+        position = self.offset + (request.sector << SECTOR_SHIFT)
+        buffer = FramesBuffer(request)
+        while buffer.remaining > 0:
+            if request.operation == Operation.READ:
+                done = file.pread(buffer, position)
+                if done == 0:
+                    buffer.put_zeros(buffer.remaining)  # the file has become shorter
+            else:
+                done = file.pwrite(buffer, position)
+                if done == 0:
+                    raise Errno(EIO)
+            position += done
+
+    # ---- Binding ----------------------------------------------------------------------------------------------
+
+    def bind(self, file: File, file_size: int, read_only: bool) -> None:
+        """Stand for `file` from now on. Raises EBUSY (bound already), MemoryError."""
+        if self.file is not None or self.thread_runs:
+            raise Errno(EBUSY)
+        self.is_closing = False
+        self.thread_runs = True
+        started = False
+        try:
+            spawn_kernel_thread(self.name, _serve, self.index)
+            started = True
+        finally:
+            if not started:
+                self.thread_runs = False
+        self.file = file.acquire()
+        self.read_only = read_only
+        self.flags = LO_FLAGS_READ_ONLY if read_only else 0
+        self.offset = 0
+        self.size_limit = 0
+        self.file_name = bytes(64)
+        self.has_volatile_cache = True
+        self.set_file_size(file_size)
+
+    def set_file_size(self, file_size: int) -> None:
+        """The file has this many bytes: what of it the device shows."""
+        self.file_size = file_size
+        size = max(0, file_size - self.offset)
+        if 0 < self.size_limit < size:
+            size = self.size_limit
+        self.sectors = size >> SECTOR_SHIFT
+
+    @sleeps
+    def move(self, offset: int, size_limit: int) -> None:
+        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted)."""
+        if offset < 0 or size_limit < 0:
+            raise Errno(EINVAL)
+        if offset == self.offset and size_limit == self.size_limit:
+            return
+        if self.claimed or self.claimed_partitions > 0:
+            raise Errno(EBUSY)
+        sync_device(self)
+        self._forget_contents()
+        self.offset = offset
+        self.size_limit = size_limit
+        self.set_file_size(self.file_size)
+
+    @sleeps
+    def unbind(self) -> None:
+        """LOOP_CLR_FD: at once, or when the last user has closed the device. Raises ENXIO."""
+        if self.file is None:
+            raise Errno(ENXIO)
+        if self.openers > 1 or self.claimed:
+            self.flags |= LO_FLAGS_AUTOCLEAR
+            return
+        self._clear()
+
+    def closed(self) -> None:
+        self.openers -= 1
+        if self.openers == 0 and self.file is not None and self.flags & LO_FLAGS_AUTOCLEAR != 0:
+            self._clear()
+
+    def _clear(self) -> None:
+        file = self.file
+        if file is None or self.is_closing:
+            return
+        try:
+            sync_device(self)
+        except Errno:
+            log.error("loop: what was written could not be kept")
+        except MemoryError:
+            log.error("loop: no memory to write what is left")
+        self.is_closing = True
+        self.work.wake_all()
+        try:
+            while self.thread_runs:
+                self.idle.sleep(interruptible=False)
+            self._forget_contents()
+        except Errno:
+            log.error("loop: its cache could not be given back")
+        except MemoryError:
+            log.error("loop: no memory to end")
+        self.file = None
+        self.sectors = 0
+        self.read_only = False
+        self.flags = 0
+        file.release()
+
+    def _forget_contents(self) -> None:
+        for partition in partitions_of(self):
+            forget_device(partition)
+            remove_device(partition)
+        forget_device(self)
+
+    @sleeps
+    def look_for_partitions(self) -> None:
+        """LO_FLAGS_PARTSCAN was set."""
+        self.flags |= LO_FLAGS_PARTSCAN
+        if self.claimed_partitions == 0:
+            scan_partitions(self)
+
+
+def loop_device(index: int) -> LoopDevice | None:
+    """Device /dev/loopN, if there is one."""
+    device = BLOCK_DEVICES.get(device_number(LOOP_MAJOR, index))
+    return device if isinstance(device, LoopDevice) else None
+
+
+def _serve(index: int) -> None:
+    device = loop_device(index)
+    if device is not None:
+        device.serve()
+
+
+def add_loop_device(index: int) -> LoopDevice:
+    """Make /dev/loopN. Raises MemoryError."""
+    device = LoopDevice(index)
+    add_device(device)
+    return device
+
+
+def free_index() -> int:
+    """The lowest index of a device that is not bound; made if there is none. Raises ENOSPC if there may be no more."""
+    for index in range(DEVICE_LIMIT):
+        device = loop_device(index)
+        if device is None:
+            add_loop_device(index)
+            return index
+        if device.file is None:
+            return index
+    raise Errno(ENOSPC)
