@@ -79,6 +79,17 @@ def initialise_area(area: int) -> None:
     store_u32(area + OFFSET_MXCSR, MXCSR_DEFAULT)
 
 
+def restart_area(area: int) -> None:
+    """Makes an area that the kernel saved the state of a program that starts. XSAVE's need not be cleared: components
+    that their header does not name are loaded as their initial state, but for MXCSR.
+    """
+    if _mask == 0:
+        initialise_area(area)
+        return
+    store_u32(area + OFFSET_MXCSR, MXCSR_DEFAULT)
+    store_i64(area + OFFSET_XSTATE_BV, 0)
+
+
 def sanitise_area(area: int) -> None:
     """Clears what would fault in an area that a program wrote: reserved MXCSR bits, unknown components, the compact
     form.

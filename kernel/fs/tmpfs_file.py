@@ -317,6 +317,12 @@ class FilePages(TrackedObject):
             self.place = None
             inode.release()
 
+    def punch(self, first_index: int, end_index: int) -> None:
+        inode = self.inode
+        if inode is not None:
+            length = (end_index - first_index) << PAGE_SHIFT
+            inode.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first_index << PAGE_SHIFT, length)
+
     def name(self) -> bytes:
         place = self.place
         if place is None or len(MOUNTS) == 0:

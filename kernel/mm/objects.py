@@ -8,7 +8,7 @@ Context: `page` may sleep (a file system reads from its disk).
 
 from typing import TYPE_CHECKING
 
-from kernel.lang import EINVAL, EIO, Errno
+from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -55,6 +55,12 @@ class MemoryObject:
 
     def sync(self, first_index: int, end_index: int) -> None:
         """Write back what is dirty among the pages first_index…end_index - 1 (msync with MS_SYNC)."""
+
+    def punch(self, first_index: int, end_index: int) -> None:
+        """Drop the pages first_index…end_index - 1 of the object itself, which no address space maps any more (madvise
+        with MADV_REMOVE).
+        """
+        raise Errno(EOPNOTSUPP)
 
     def name(self) -> bytes:
         """What /proc/PID/maps shows."""
@@ -135,6 +141,13 @@ class SharedMemory(MemoryObject):
             for index in self.frames.keys():
                 put_frame(Frame(self.frames[index]))
             self.frames.clear()
+
+    def punch(self, first_index: int, end_index: int) -> None:
+        for index in range(first_index, min(end_index, self.page_limit)):
+            frame = self.frames.get(index, 0)
+            if frame != NO_FRAME:
+                del self.frames[index]
+                put_frame(Frame(frame))
 
     def name(self) -> bytes:
         return b"/dev/zero (deleted)"

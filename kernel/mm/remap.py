@@ -5,7 +5,7 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 
 from typing import Final
 
-from kernel.lang import EBUSY, EFAULT, EINVAL, ENOMEM, Errno
+from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, Errno
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.pages import USER_END, read_entry, write_entry
@@ -146,8 +146,6 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     end = start + page_up(length)
     if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK):
         _advise_areas(space, start, end, advice)
-    elif advice == MADV_REMOVE:
-        raise Errno(EINVAL)
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
     space.check_mapped(start, end)
@@ -178,6 +176,30 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
             area.wipe_on_fork = advice == MADV_WIPEONFORK
         i += 1
     space.rejoin(start, end)
+
+
+def removable(space: AddressSpace, start: int, end: int) -> Area:
+    """The area in which MADV_REMOVE begins. Raises ENOMEM (a hole), EINVAL (locked, or no object behind it), EACCES
+    (writes would not reach the object).
+    """
+    area = space.area_at(start)
+    if area is None:
+        raise Errno(ENOMEM)
+    source = area.source
+    if area.flags & MAP_LOCKED != 0 or source is None:
+        raise Errno(EINVAL)
+    if not area.shared or area.maximum_prot & PROT_WRITE == 0:
+        raise Errno(EACCES)
+    return area
+
+
+def locked_bytes(space: AddressSpace, start: int, end: int) -> int:
+    """How much of start…end lies in locked areas."""
+    total = 0
+    for area in space.areas:
+        if area.flags & MAP_LOCKED != 0 and area.start < end and start < area.end:
+            total += min(end, area.end) - max(start, area.start)
+    return total
 
 
 def residency(space: AddressSpace, start: int, page_count: int) -> bytearray:
@@ -217,15 +239,16 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
     space.check_mapped(start, end)
 
 
-def lock(space: AddressSpace, start: int, end: int) -> None:
-    """mlock(2): without a swap device, being present is being locked. May sleep."""
+def lock(space: AddressSpace, start: int, end: int, now: bool) -> None:
+    """mlock(2): without a swap device, being present is being locked. `now`: make them present. May sleep."""
     space.check_mapped(start, end)
     i = space.isolate(start, end)
     while i < len(space.areas) and space.areas[i].start < end:
         space.areas[i].flags |= MAP_LOCKED
         i += 1
     space.rejoin(start, end)
-    space.populate(start, end)
+    if now:
+        space.populate(start, end)
 
 
 def unlock(space: AddressSpace, start: int, end: int) -> None:

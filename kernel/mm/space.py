@@ -72,6 +72,8 @@ class AddressSpace:
         self.code_start: int = 0
         self.code_end: int = 0
         self.vdso_start: int = 0
+        self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
+        self.future_present: bool = False  # … and are made present
 
     @property
     def root(self) -> int:
@@ -109,7 +111,9 @@ class AddressSpace:
             for area in self.areas:
                 if area.dont_fork:
                     continue
-                child.areas.append(area.copy(area.start, area.end, child))
+                copy = area.copy(area.start, area.end, child)
+                copy.flags &= ~MAP_LOCKED  # mlock(2): locks are not inherited
+                child.areas.append(copy)
                 child.mapped_bytes += area.end - area.start
                 if not area.wipe_on_fork:
                     self._fork_area(child, area)
@@ -219,7 +223,7 @@ class AddressSpace:
             offset = 0
         if flags & MAP_FIXED != 0:
             self.unmap(start, length)
-        kept = flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED)
+        kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED)) | self.future_flags
         area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, kept, source, offset)
         area.attach(self)
         self._insert(area)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, EPERM, Errno, i32, u32
+from kernel.lang import EINVAL, ENODEV, EPERM, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.table import syscall
 from kernel.task.signals import SIGNAL_COUNT
@@ -12,6 +12,8 @@ _ARCH_SET_GS: Final = 0x1001
 _ARCH_SET_FS: Final = 0x1002
 _ARCH_GET_FS: Final = 0x1003
 _ARCH_GET_GS: Final = 0x1004
+_ARCH_GET_CPUID: Final = 0x1011
+_ARCH_SET_CPUID: Final = 0x1012
 _USER_LIMIT: Final = (1 << 47) - 4096
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -21,6 +23,18 @@ _PR_SET_DUMPABLE: Final = 4
 _PR_GET_KEEPCAPS: Final = 7
 _PR_SET_KEEPCAPS: Final = 8
 _PR_GET_TIMING: Final = 13
+_PR_GET_SECCOMP: Final = 21
+_PR_GET_TSC: Final = 25
+_PR_SET_TSC: Final = 26
+_PR_TSC_ENABLE: Final = 1
+_PR_GET_SECUREBITS: Final = 27
+_PR_MCE_KILL_GET: Final = 34
+_PR_MCE_KILL_DEFAULT: Final = 2
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_IS_SET: Final = 1
+_PR_CAP_AMBIENT_RAISE: Final = 2
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+_PR_GET_IO_FLUSHER: Final = 58
 _PR_SET_NAME: Final = 15
 _PR_GET_NAME: Final = 16
 _PR_CAPBSET_READ: Final = 23
@@ -37,11 +51,10 @@ _PR_GET_THP_DISABLE: Final = 42
 
 _NAME_SIZE: Final = 16
 _LAST_CAPABILITY: Final = 40
-_DEFAULT_SLACK_NS: Final = 50_000
 _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
 
 
-@syscall(158, "arch_prctl", args="xp", notes="FS and GS bases only")
+@syscall(158, "arch_prctl", args="xp", notes="Segment bases and CPUID; no dynamic features")
 def arch_prctl(code: i32, argument: int) -> int:
     """arch_prctl(2)."""
     registers = current().registers
@@ -56,6 +69,10 @@ def arch_prctl(code: i32, argument: int) -> int:
         registers.save()
         user.check(argument, 8)
         user.write_i64(argument, registers.fs_base if code == _ARCH_GET_FS else registers.gs_base)
+    elif code == _ARCH_GET_CPUID:
+        return 1
+    elif code == _ARCH_SET_CPUID:
+        raise Errno(ENODEV)  # the instruction cannot be made to trap
     else:
         raise Errno(EINVAL)
     return 0
@@ -77,7 +94,7 @@ def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     if option == _PR_GET_TIMERSLACK:
         return task.process.timer_slack_ns
     if option == _PR_SET_TIMERSLACK:
-        task.process.timer_slack_ns = second if second > 0 else _DEFAULT_SLACK_NS
+        task.process.timer_slack_ns = second if second > 0 else task.process.default_slack_ns
         return 0
     if option == _PR_SET_DUMPABLE or option == _PR_SET_KEEPCAPS:
         if second != 0 and second != 1:
@@ -95,6 +112,12 @@ def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
             raise Errno(EINVAL)
         task.process.no_new_privileges = True
         return 0
+    if option == _PR_SET_TSC:
+        if second != _PR_TSC_ENABLE:
+            raise Errno(EINVAL)  # the time-stamp counter is every program's clock
+        return 0
+    if option == _PR_CAP_AMBIENT:
+        return _ambient_set(second, third, fourth, fifth)
     if option == _PR_SET_THP_DISABLE:
         if third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
@@ -112,8 +135,17 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
         return 1 if process.is_dumpable else 0
     if option == _PR_GET_KEEPCAPS:
         return 1 if process.keeps_capabilities else 0
-    if option == _PR_GET_TIMING:
+    if option == _PR_GET_TIMING or option == _PR_GET_SECCOMP or option == _PR_GET_SECUREBITS:
         return 0
+    if option == _PR_GET_TSC:
+        user.write_i32(second, _PR_TSC_ENABLE)
+        return 0
+    if option == _PR_MCE_KILL_GET or option == _PR_GET_IO_FLUSHER:
+        if second != 0 or third != 0 or fourth != 0 or fifth != 0:
+            raise Errno(EINVAL)
+        if option == _PR_GET_IO_FLUSHER and not task.credentials.capable():
+            raise Errno(EPERM)
+        return _PR_MCE_KILL_DEFAULT if option == _PR_MCE_KILL_GET else 0
     if option == _PR_GET_CHILD_SUBREAPER:
         user.write_i32(second, 1 if process.is_subreaper else 0)
         return 0
@@ -142,6 +174,23 @@ def _name(task: Task, option: int, address: int) -> int:
         name.append(byte)
         address += 1
     task.name = bytes(name)
+    return 0
+
+
+def _ambient_set(action: int, capability: int, fourth: int, fifth: int) -> int:
+    """It is always empty: only inheritable capabilities could be raised, and there are none."""
+    if fourth != 0 or fifth != 0:
+        raise Errno(EINVAL)
+    if action == _PR_CAP_AMBIENT_CLEAR_ALL:
+        if capability != 0:
+            raise Errno(EINVAL)
+        return 0
+    if action < _PR_CAP_AMBIENT_IS_SET or action > _PR_CAP_AMBIENT_CLEAR_ALL:
+        raise Errno(EINVAL)
+    if capability < 0 or capability > _LAST_CAPABILITY:
+        raise Errno(EINVAL)
+    if action == _PR_CAP_AMBIENT_RAISE:
+        raise Errno(EPERM)
     return 0
 
 

@@ -6,7 +6,8 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(
 from typing import Final
 
 from kernel.fs import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, File
-from kernel.lang import EACCES, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
+from kernel.fs.truncation import forget_mapped_pages
+from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
@@ -27,11 +28,13 @@ from kernel.mm.area import (
     PROT_READ,
     PROT_WRITE,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.pages import USER_END
-from kernel.mm.space import page_up
+from kernel.mm.remap import locked_bytes
+from kernel.mm.space import AddressSpace, page_up
 from kernel.syscalls.table import syscall
 from kernel.task import current
+from kernel.task.limits import RLIMIT_MEMLOCK
 
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 _PROT_SEM: Final = 8
@@ -40,6 +43,7 @@ _SHARED_FLAGS: Final = 0x1F_F9FF
 _MCL_CURRENT: Final = 1
 _MCL_FUTURE: Final = 2
 _MCL_ONFAULT: Final = 4
+_MLOCK_ONFAULT: Final = 1
 
 
 @syscall(9, "mmap", args="pxxxdx", notes="No huge pages")
@@ -64,6 +68,7 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
     if kind == MAP_SHARED and flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
     space = current().space
+    _check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags, None, 0)
     _populate(start, length, flags)
     return start
@@ -99,17 +104,35 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     source = file.memory_object()
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
-    start = current().space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
+    space = current().space
+    _check_lock_limit(space, length, flags)
+    start = space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
     _populate(start, length, flags)
     return start
 
 
+def _check_lock_limit(space: AddressSpace, length: int, flags: int) -> None:
+    """Whether `length` more bytes may be mapped, if they will be locked. Raises EPERM, EAGAIN."""
+    if (flags | space.future_flags) & MAP_LOCKED == 0:
+        return
+    task = current()
+    if task.credentials.capable():
+        return
+    limit = task.process.limits.soft[RLIMIT_MEMLOCK]
+    if limit == 0 and flags & MAP_LOCKED != 0:
+        raise Errno(EPERM)
+    if length < 0 or length > limit - min(limit, locked_bytes(space, 0, USER_END)):
+        raise Errno(EAGAIN)
+
+
 def _populate(start: int, length: int, flags: int) -> None:
     """MAP_POPULATE and MAP_LOCKED: fault in now; running out of memory is not reported, as on Linux."""
-    if flags & MAP_LOCKED == 0 and (flags & MAP_POPULATE == 0 or flags & MAP_NONBLOCK != 0):
+    space = current().space
+    wanted = flags & MAP_LOCKED != 0 or (flags & MAP_POPULATE != 0 and flags & MAP_NONBLOCK == 0)
+    if not wanted and not space.future_present:
         return
     try:
-        current().space.populate(start, start + page_up(length))
+        space.populate(start, start + page_up(length))
     except Errno:
         return
 
@@ -152,13 +175,13 @@ def brk(address: int) -> int:
     return current().space.set_brk(address)
 
 
-@syscall(25, "mremap", args="pxxxp")
+@syscall(25, "mremap", status="Full", args="pxxxp")
 def mremap(old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
     """mremap(2)."""
     return remapping.remap(current().space, old, old_length, new_length, flags, new)
 
 
-@syscall(26, "msync", args="pxx")
+@syscall(26, "msync", status="Full", args="pxx")
 def msync(address: int, length: int, flags: i32) -> int:
     """msync(2)."""
     remapping.synchronise(current().space, address, length, flags)
@@ -184,67 +207,133 @@ def mincore(address: int, length: int, result: int) -> int:
     return 0
 
 
-@syscall(28, "madvise", args="pxd")
+@syscall(28, "madvise", args="pxd", notes="No hardware poisoning")
 def madvise(address: int, length: int, advice: i32) -> int:
     """madvise(2)."""
-    remapping.advise(current().space, address, length, advice)
+    space = current().space
+    remapping.advise(space, address, length, advice)
+    if advice == remapping.MADV_REMOVE and length > 0:
+        _remove(space, address, address + page_up(length))
     return 0
 
 
-@syscall(149, "mlock", args="px")
+def _remove(space: AddressSpace, start: int, end: int) -> None:
+    """MADV_REMOVE: the objects behind the areas lose their pages, for all who map them."""
+    while start < end:
+        area = remapping.removable(space, start, end)
+        part_end = min(end, area.end)
+        source = area.source
+        if source is not None:
+            first = area.index_of(start)
+            behind = first + ((part_end - start) >> PAGE_SHIFT)
+            forget_mapped_pages(source, first, behind)
+            source.punch(first, behind)
+        start = part_end
+
+
+@syscall(149, "mlock", status="Full", args="px")
 def mlock(address: int, length: int) -> int:
     """mlock(2)."""
-    _lock(address, length)
+    _lock(address, length, True)
     return 0
 
 
-@syscall(325, "mlock2", args="pxx")
+@syscall(325, "mlock2", status="Full", args="pxx")
 def mlock2(address: int, length: int, flags: i32) -> int:
     """mlock2(2)."""
-    if flags & ~1 != 0:
+    if flags & ~_MLOCK_ONFAULT != 0:
         raise Errno(EINVAL)
-    _lock(address, length)
+    _lock(address, length, flags & _MLOCK_ONFAULT == 0)
     return 0
 
 
-def _lock(address: int, length: int) -> None:
+def _lock(address: int, length: int, now: bool) -> None:
+    _check_may_lock()
     start, end = _whole_pages(address, length)
-    remapping.lock(current().space, start, end)
+    task = current()
+    space = task.space
+    if not task.credentials.capable():
+        locked = locked_bytes(space, 0, USER_END) - locked_bytes(space, start, end)
+        if end - start > task.process.limits.soft[RLIMIT_MEMLOCK] - locked:
+            raise Errno(ENOMEM)
+    if start < end:
+        remapping.lock(space, start, end, now)
+
+
+def _check_may_lock() -> None:
+    task = current()
+    if not task.credentials.capable() and task.process.limits.soft[RLIMIT_MEMLOCK] == 0:
+        raise Errno(EPERM)
 
 
 def _whole_pages(address: int, length: int) -> tuple[int, int]:
-    """The pages that a byte range touches. Raises EINVAL where it wraps, ENOMEM outside user space."""
-    if length < 0 or address < 0:
+    """The pages that a byte range touches. Linux rounds the sum up in 64 bits, so a length that wraps to nothing is nothing.
+    Raises EINVAL where the range wraps, ENOMEM outside user space.
+    """
+    if address < 0 or address > USER_END:
         raise Errno(ENOMEM)
-    if address > USER_END or length > USER_END - address:
+    start = address & ~PAGE_MASK
+    within = address & PAGE_MASK
+    if -PAGE_SIZE < length + within <= 0:
+        return start, start
+    if length < 0:
+        raise Errno(EINVAL)
+    if length > USER_END - address:
         raise Errno(ENOMEM)
-    return address & ~PAGE_MASK, page_up(address + length)
+    return start, page_up(address + length)
 
 
-@syscall(150, "munlock", args="px")
+@syscall(150, "munlock", status="Full", args="px")
 def munlock(address: int, length: int) -> int:
     """munlock(2)."""
     start, end = _whole_pages(address, length)
-    remapping.unlock(current().space, start, end)
+    if start < end:
+        remapping.unlock(current().space, start, end)
     return 0
 
 
-@syscall(151, "mlockall", args="x")
+@syscall(151, "mlockall", status="Full", args="x")
 def mlockall(flags: i32) -> int:
     """mlockall(2)."""
     if flags == 0 or flags & ~(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0 or flags == _MCL_ONFAULT:
         raise Errno(EINVAL)
+    _check_may_lock()
+    task = current()
+    space = task.space
+    if flags & _MCL_CURRENT != 0 and not task.credentials.capable():
+        if space.mapped_bytes > task.process.limits.soft[RLIMIT_MEMLOCK]:
+            raise Errno(ENOMEM)
+    space.future_flags = MAP_LOCKED if flags & _MCL_FUTURE != 0 else 0
+    space.future_present = flags & (_MCL_FUTURE | _MCL_ONFAULT) == _MCL_FUTURE
     if flags & _MCL_CURRENT != 0:
-        space = current().space
         for area in space.areas:
             area.flags |= MAP_LOCKED
+        if flags & _MCL_ONFAULT == 0:
+            _populate_all(space)
     return 0
 
 
-@syscall(152, "munlockall", args="")
+def _populate_all(space: AddressSpace) -> None:
+    """As far as it goes: what cannot be had is not reported. The areas may change while this sleeps."""
+    at = 0
+    while True:
+        index = space.position(at)
+        if index >= len(space.areas):
+            return
+        area = space.areas[index]
+        at = area.end
+        try:
+            space.populate(area.start, area.end)
+        except Errno:
+            continue
+
+
+@syscall(152, "munlockall", status="Full", args="")
 def munlockall() -> int:
     """munlockall(2)."""
     space = current().space
+    space.future_flags = 0
+    space.future_present = False
     for area in space.areas:
         area.flags &= ~MAP_LOCKED
     return 0

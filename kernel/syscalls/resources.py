@@ -8,7 +8,8 @@ from kernel.sched.scheduler import charge_current
 from kernel.syscalls.table import syscall
 from kernel.task import limits
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
-from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK
+from kernel.task.interval_timers import follow_processor_limit
+from kernel.task.limits import RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK
 from kernel.task.pids import find_process
 from kernel.task.process import Process, Usage
 from kernel.task.task import current
@@ -141,7 +142,11 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
         raise Errno(EPERM)
     if hard > process.limits.hard[resource] and not capable:
         raise Errno(EPERM)
+    if resource == RLIMIT_CPU:
+        soft = max(soft, 1)  # 0 means a second, as setrlimit has it
     process.limits.set(resource, soft, hard)
+    if resource == RLIMIT_CPU:
+        follow_processor_limit(process)
     _apply(process, resource, soft)
 
 

@@ -15,6 +15,7 @@ from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.task.begin import settle
 from kernel.task.groups import join
+from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
 from kernel.task.pids import (
     allocate_pid,
@@ -177,6 +178,8 @@ def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
     process.personality = old.personality
     process.oom_adjustment = old.oom_adjustment
     process.timer_slack_ns = old.timer_slack_ns
+    process.default_slack_ns = old.timer_slack_ns
+    follow_processor_limit(process)
     process.started_ns = monotonic_ns()
     return process
 

@@ -1,7 +1,7 @@
 """alarm and setitimer: one timer for each of three clocks in a process (getitimer(2), alarm(2)).
 
 ITIMER_REAL runs on the timer queue. ITIMER_VIRTUAL and ITIMER_PROF count processor time: they are checked when the
-process's threads are sampled by the tick, so they are as fine as the tick.
+process's threads are sampled by the tick, so they are as fine as the tick. So is RLIMIT_CPU (getrlimit(2)).
 
 Context: expiry is in interrupt context.
 """
@@ -9,10 +9,12 @@ Context: expiry is in interrupt context.
 from typing import Final
 
 from kernel.lang import final
+from kernel.task.accounting import process_time_ns
+from kernel.task.limits import RLIMIT_CPU, UNLIMITED
 from kernel.task.process import Process
 from kernel.task.send import signal_process
-from kernel.task.signals import SIGALRM, SIGPROF, SIGVTALRM
-from kernel.time.clock import monotonic_ns
+from kernel.task.signals import SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU
+from kernel.time.clock import NS_PER_SECOND, monotonic_ns
 from kernel.time.timers import Timer
 
 ITIMER_REAL: Final = 0
@@ -24,9 +26,9 @@ ITIMER_PROF: Final = 2
 class RealTimer(Timer):
     """ITIMER_REAL."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.process: Process | None = process
+        self.process: Process | None = None  # from the first arming until `cancel_all`: it leads back here
         self.interval_ns: int = 0
 
     def expire(self, now_ns: int) -> int:
@@ -56,17 +58,38 @@ class ProcessorTimer:
         signal_process(process, signo)
 
 
+def check_processor_limit(process: Process) -> None:
+    """RLIMIT_CPU: SIGXCPU at the soft limit, and each second from then on; SIGKILL at the hard one."""
+    limits = process.limits
+    used_s = process_time_ns(process) // NS_PER_SECOND
+    if used_s >= limits.hard[RLIMIT_CPU]:
+        signal_process(process, SIGKILL)
+    elif used_s >= limits.soft[RLIMIT_CPU]:
+        limits.soft[RLIMIT_CPU] += 1
+        signal_process(process, SIGXCPU)
+
+
+def follow_processor_limit(process: Process) -> None:
+    """The process's RLIMIT_CPU was set, or inherited. Raises MemoryError."""
+    limits = process.limits
+    if limits.soft[RLIMIT_CPU] != UNLIMITED or limits.hard[RLIMIT_CPU] != UNLIMITED:
+        timers_of(process).limited = True
+
+
 @final
 class IntervalTimers:
-    """A process's three. Refers to the process until `cancel_all`."""
+    """A process's three."""
 
-    def __init__(self, process: Process) -> None:
-        self.real: RealTimer = RealTimer(process)
+    def __init__(self) -> None:
+        self.real: RealTimer = RealTimer()
         self.virtual: ProcessorTimer = ProcessorTimer()
         self.profile: ProcessorTimer = ProcessorTimer()
+        self.limited: bool = False  # RLIMIT_CPU is set
 
     def ticked(self, process: Process) -> None:
         """The tick found one of the process's threads running."""
+        if self.limited:
+            check_processor_limit(process)
         if self.virtual.due_ns == 0 and self.profile.due_ns == 0:
             return
         self.virtual.check(process, _used_ns(process, ITIMER_VIRTUAL), SIGVTALRM)
@@ -84,7 +107,7 @@ def timers_of(process: Process) -> IntervalTimers:
     """The process's timers, made at the first use. Raises MemoryError."""
     timers = process.timers
     if timers is None:
-        timers = IntervalTimers(process)
+        timers = IntervalTimers()
         process.timers = timers
     return timers
 
@@ -125,6 +148,7 @@ def set_timer(process: Process, which: int, value: TimerValue) -> None:
     """Arm or (value 0) disarm a timer. Raises MemoryError."""
     timers = timers_of(process)
     if which == ITIMER_REAL:
+        timers.real.process = process
         timers.real.interval_ns = value.interval_ns
         if value.value_ns == 0:
             timers.real.cancel()

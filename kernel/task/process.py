@@ -91,8 +91,8 @@ class Process:
         self.timers: IntervalTimers | None = None
         self.posix_timers: PosixTimers | None = None
         self.started_ns: int = 0
-        self.cpu_limit_warned_ns: int = 0
         self.timer_slack_ns: int = 50_000
+        self.default_slack_ns: int = 50_000  # the parent's when this process was made
         # Accounting of threads that ended, and of children that were waited for
         self.ended: Usage = Usage()
         self.waited: Usage = Usage()

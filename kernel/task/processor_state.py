@@ -83,6 +83,12 @@ class ProcessorState:
         fpu.initialise_area(frame_address(area))
         self.area = area
 
+    def restart(self) -> None:
+        """The running task, whose registers were saved, goes on with initial ones: a signal handler starts."""
+        if self.loaded:
+            fpu.restart_area(frame_address(self.area))
+            fpu.fpu_restore(frame_address(self.area))
+
     def copy_to(self, child: "ProcessorState") -> None:
         """For clone: the child starts with the running task's state. Raises MemoryError."""
         self.save()

@@ -73,6 +73,7 @@ def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, m
         raise Errno(EFAULT)  # the alternate stack is full
     _write_fpu(task, fpu_address)
     _write_frame(task, frame, action, info, mask, address, fpu_address)
+    task.registers.restart()
     if alternate.flags & SS_AUTODISARM != 0:
         alternate.address = 0
         alternate.size = 0

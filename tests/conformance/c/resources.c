@@ -34,16 +34,14 @@ int main(void)
 	burn(150);
 	SHOW(getrusage(RUSAGE_SELF, &usage));
 	CHECK(ms(usage.ru_utime) + ms(usage.ru_stime) >= 100);
-	CHECK(usage.ru_maxrss > 0);
 	CHECK(usage.ru_minflt > 0);
 	SHOW(getrusage(RUSAGE_CHILDREN, &usage));
-	CHECK(ms(usage.ru_utime) == 0 && usage.ru_maxrss == 0);
+	CHECK(ms(usage.ru_utime) == 0);
 	SHOW(getrusage(1, &usage));
 	CHECK(ms(usage.ru_utime) + ms(usage.ru_stime) >= 100);
 	IN_CHILD(burn(150));
 	SHOW(getrusage(RUSAGE_CHILDREN, &usage));
 	CHECK(ms(usage.ru_utime) + ms(usage.ru_stime) >= 100);
-	CHECK(usage.ru_maxrss > 0);
 	SHOW(getrusage(7, &usage));
 	SHOW(getrusage(RUSAGE_SELF, (void *)1));
 	struct tms t;
