@@ -5,6 +5,7 @@ nothing.
 """
 
 from kernel.lang import EACCES, ESRCH, Errno, final
+from kernel.task.inspection import may_look_into
 from kernel.task.process import Process
 from kernel.task.task import Task, current
 
@@ -51,22 +52,7 @@ class Subject:
 
 def may_inspect(subject: Subject) -> bool:
     """Whether the running task may see the subject's memory and files (ptrace(2), "Ptrace access mode checking")."""
-    reader = current()
-    if reader.process is subject.process or reader.credentials.capable():
-        return True
-    task = subject.task_or_none()
-    if task is None or not subject.process.is_dumpable:
-        return False
-    mine = reader.credentials
-    other = task.credentials
-    return (
-        mine.fsuid == other.uid
-        and mine.fsuid == other.euid
-        and mine.fsuid == other.suid
-        and mine.fsgid == other.gid
-        and mine.fsgid == other.egid
-        and mine.fsgid == other.sgid
-    )
+    return may_look_into(current(), subject.process, subject.task_or_none())
 
 
 def require_inspection(subject: Subject) -> None:

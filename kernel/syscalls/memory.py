@@ -267,7 +267,7 @@ def _check_may_lock() -> None:
 
 
 def _whole_pages(address: int, length: int) -> tuple[int, int]:
-    """The pages that a byte range touches. Linux rounds the sum up in 64 bits, so a length that wraps to nothing is nothing.
+    """The pages that a byte range touches. Linux rounds the sum up in 64 bits: what wraps to nothing is nothing.
     Raises EINVAL where the range wraps, ENOMEM outside user space.
     """
     if address < 0 or address > USER_END:

@@ -4,10 +4,10 @@ getpid(2)).
 
 from typing import Final
 
-from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NONBLOCK
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import E2BIG, EBADF, EINVAL, ELOOP, ENOENT, ESRCH, Errno, i32, span_of
+from kernel.lang import E2BIG, EAGAIN, ECHILD, EINVAL, ELOOP, ENOENT, ESRCH, Errno, i32, span_of
 from kernel.lib import user
 from kernel.syscalls.resources import USAGE_SIZE, store_usage
 from kernel.syscalls.table import syscall
@@ -15,8 +15,18 @@ from kernel.task import exec as execution
 from kernel.task import wait as waiting
 from kernel.task.arguments import StringBudget, read_strings
 from kernel.task.exit import end_process, exit_task
-from kernel.task.fork import CSIGNAL, CloneArguments, clone, fork_arguments, vfork_arguments
+from kernel.task.fork import (
+    CLONE_DETACHED,
+    CLONE_PARENT_SETTID,
+    CLONE_PIDFD,
+    CSIGNAL,
+    CloneArguments,
+    clone,
+    fork_arguments,
+    vfork_arguments,
+)
 from kernel.task.job_control import change_group, start_session
+from kernel.task.pidfd import pid_file
 from kernel.task.pids import find_process
 from kernel.task.signals import SIGCHLD, SIGNAL_COUNT
 from kernel.task.task import Task, current
@@ -46,7 +56,7 @@ def vfork() -> int:
     return clone(current(), vfork_arguments())
 
 
-@syscall(56, "clone", args="xpppp", notes="No namespaces, no pidfds")
+@syscall(56, "clone", args="xpppp", notes="No namespaces")
 def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
     """clone(2)."""
     arguments = CloneArguments(flags & 0xFFFF_FFFF & ~CSIGNAL, flags & CSIGNAL)
@@ -54,12 +64,16 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
         raise Errno(EINVAL)
     arguments.stack = stack
     arguments.parent_tid = parent_tid
+    if flags & CLONE_PIDFD != 0:
+        if flags & (CLONE_PARENT_SETTID | CLONE_DETACHED) != 0:
+            raise Errno(EINVAL)  # both would be written to one place
+        arguments.pidfd = parent_tid
     arguments.child_tid = child_tid
     arguments.tls = tls
     return clone(current(), arguments)
 
 
-@syscall(435, "clone3", args="px", notes="No namespaces, no pidfds, no cgroups, no choice of the number")
+@syscall(435, "clone3", args="px", notes="No namespaces, no cgroups, no choice of the number")
 def clone3(address: int, size: int) -> int:
     """clone3, in clone(2)."""
     if size < 0 or size > 4096:
@@ -89,6 +103,7 @@ def clone3(address: int, size: int) -> int:
     arguments = CloneArguments(flags, exit_signal)
     arguments.child_tid = load_i64(fields, 16)
     arguments.parent_tid = load_i64(fields, 24)
+    arguments.pidfd = load_i64(fields, 8)
     arguments.stack = stack + stack_size
     arguments.tls = load_i64(fields, 56)
     return clone(current(), arguments)
@@ -201,7 +216,7 @@ def wait4(pid: i32, status: int, options: i32, usage: int) -> int:
     return result.pid
 
 
-@syscall(247, "waitid", args="ddpxp", notes="No pidfds")
+@syscall(247, "waitid", status="Full", args="ddpxp")
 def waitid(kind: i32, number: i32, info: int, options: i32, usage: int) -> int:
     """waitid(2)."""
     task = current()
@@ -220,7 +235,7 @@ def waitid(kind: i32, number: i32, info: int, options: i32, usage: int) -> int:
             raise Errno(EINVAL)
         result = wait_for_child(task, BY_GROUP, number if number != 0 else task.process.group, options)
     elif kind == P_PIDFD:
-        raise Errno(EBADF if number >= 0 else EINVAL)
+        result = _wait_by_descriptor(task, number, options)
     else:
         raise Errno(EINVAL)
     if result.pid != 0 and usage != 0:
@@ -228,6 +243,22 @@ def waitid(kind: i32, number: i32, info: int, options: i32, usage: int) -> int:
     if info != 0:
         _write_wait_info(info, result)
     return 0
+
+
+def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult:
+    """P_PIDFD. A descriptor that does not block fails with EAGAIN where others wait."""
+    if descriptor < 0:
+        raise Errno(EINVAL)
+    file = pid_file(task.files.get(descriptor))
+    process = file.process
+    if process is None or process.is_reaped:
+        raise Errno(ECHILD)
+    if file.flags & O_NONBLOCK == 0 or options & waiting.WNOHANG != 0:
+        return wait_for_child(task, BY_PID, process.pid, options)
+    result = wait_for_child(task, BY_PID, process.pid, options | waiting.WNOHANG)
+    if result.pid == 0:
+        raise Errno(EAGAIN)
+    return result
 
 
 def _write_usage(address: int, result: WaitResult) -> None:

@@ -29,6 +29,9 @@ _PRIO_PROCESS: Final = 0
 _PRIO_PGRP: Final = 1
 _PRIO_USER: Final = 2
 _RESET_ON_FORK: Final = 0x4000_0000
+_SCHED_DEADLINE: Final = 6  # known by name, but no task can have it
+_SCHED_EXT: Final = 7
+_ATTRIBUTE_SIZE_WITH_CLAMPS: Final = 56
 _ATTRIBUTE_SIZE: Final = 48
 _FLAG_RESET_ON_FORK: Final = 1
 _REALTIME_HIGHEST: Final = 99
@@ -54,7 +57,7 @@ def _target(pid: int) -> Task:
     return task
 
 
-def _owns(task: Task, target: Task) -> bool:
+def owns(task: Task, target: Task) -> bool:
     """Whether the caller may change the target's scheduling."""
     euid = task.credentials.euid
     return euid == target.credentials.euid or euid == target.credentials.uid or task.credentials.capable()
@@ -101,7 +104,9 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
             raise Errno(EPERM)
         if nice < target.nice and not _may_have_nice(target, nice):
             raise Errno(EPERM)
-        if not _owns(task, target) or (target.reset_on_fork and not reset_on_fork):
+        if target.policy == SCHED_IDLE and policy != SCHED_IDLE and not _may_have_nice(target, target.nice):
+            raise Errno(EPERM)
+        if not owns(task, target) or (target.reset_on_fork and not reset_on_fork):
             raise Errno(EPERM)
     target.reset_on_fork = reset_on_fork
     change_priority(target, policy, priority if realtime else 0, nice)
@@ -148,27 +153,29 @@ def sched_setattr(pid: i32, attributes: int, flags: i32) -> int:
     return 0
 
 
-@syscall(315, "sched_getattr", args="dpxx")
+@syscall(315, "sched_getattr", status="Full", args="dpxx")
 def sched_getattr(pid: i32, attributes: int, size: i32, flags: i32) -> int:
     """sched_getattr(2)."""
     if attributes == 0 or pid < 0 or size < _ATTRIBUTE_SIZE or size > 4096 or flags != 0:
         raise Errno(EINVAL)
     target = _target(pid)
-    storage = bytearray(_ATTRIBUTE_SIZE)
+    known = min(size, _ATTRIBUTE_SIZE_WITH_CLAMPS)
+    storage = bytearray(known)
     fields = span_of(storage)
-    store_i32(fields, 0, _ATTRIBUTE_SIZE)
+    store_i32(fields, 0, known)
     store_i32(fields, 4, target.policy)
     store_i64(fields, 8, _FLAG_RESET_ON_FORK if target.reset_on_fork else 0)
     if target.is_realtime():
         store_i32(fields, 20, target.realtime_priority)
     else:
         store_i32(fields, 16, target.nice)
+        store_i64(fields, 24, slice_of(target))
     user.write_from(attributes, fields)
     return 0
 
 
 def _check_policy(policy: int) -> None:
-    if policy != SCHED_OTHER and policy != SCHED_BATCH and policy != SCHED_IDLE and policy != 6:
+    if policy not in (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, _SCHED_DEADLINE, _SCHED_EXT):
         raise Errno(EINVAL)
 
 
@@ -208,7 +215,7 @@ def sched_setaffinity(pid: i32, size: i32, mask: int) -> int:
     if size > 0:
         wanted = user.read_u8(mask)
     target = _target(pid)
-    if not _owns(current(), target):
+    if not owns(current(), target):
         raise Errno(EPERM)
     if wanted & _PROCESSORS == 0:
         raise Errno(EINVAL)
@@ -243,7 +250,7 @@ def _may_have_nice(target: Task, nice: int) -> bool:
     return 20 - nice <= target.process.limits.soft[RLIMIT_NICE]
 
 
-def _chosen(which: int, who: int) -> list[Task]:
+def chosen_tasks(which: int, who: int) -> list[Task]:
     """The tasks that getpriority and setpriority mean. Raises EINVAL."""
     task = current()
     found: list[Task] = []
@@ -276,7 +283,7 @@ def _add_threads(found: list[Task], process: Process) -> None:
 def getpriority(which: i32, who: i32) -> int:
     """getpriority(2): the raw call returns 20 - nice, the best of all that are meant."""
     best = 0
-    for target in _chosen(which, who):
+    for target in chosen_tasks(which, who):
         best = max(best, 20 - target.nice)
     if best == 0:
         raise Errno(ESRCH)
@@ -289,8 +296,8 @@ def setpriority(which: i32, who: i32, nice: i32) -> int:
     wanted = max(NICE_LOWEST, min(NICE_HIGHEST, nice))
     task = current()
     error = ESRCH
-    for target in _chosen(which, who):
-        if not _owns(task, target):
+    for target in chosen_tasks(which, who):
+        if not owns(task, target):
             error = EPERM
         elif wanted < target.nice and not task.credentials.capable() and not _may_have_nice(target, wanted):
             error = EACCES

@@ -179,6 +179,7 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
         update_interrupted(task)
         return found
     before = task.blocked
+    task.awaited = mask
     set_blocked(task, before & ~mask)  # so that they wake the task
     try:
         sleep_until(deadline_ns)
@@ -186,6 +187,7 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
         pass  # a signal: which one is looked at below
     found = take_pending(task, ~mask)
     interrupted = task.interrupted
+    task.awaited = 0
     set_blocked(task, before)
     if found is not None:
         return found

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, EOPNOTSUPP, Errno, i32, span_of, u32
+from kernel.lang import EINVAL, Errno, i32, span_of, u32
 from kernel.lib import user
+from kernel.sched.scheduler import charge_current
 from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, read_timeval, write_timespec, write_timeval
-from kernel.task.clocks import can_sleep_on, is_wall_clock, read_clock
+from kernel.task.clocks import can_sleep_on, is_wall_clock, timed_thread
 from kernel.task.interval_timers import ITIMER_PROF, ITIMER_REAL, TimerValue, get_timer, set_timer
 from kernel.task.pids import find_task
 from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, PosixTimer, posix_timers_of
@@ -65,13 +66,11 @@ def _write_value(address: int, value: TimerValue) -> None:
 # POSIX timers ---------------------------------------------------------------------------------------------------------
 
 
-@syscall(222, "timer_create", args="dpp", notes="Processor-time clocks are not supported")
+@syscall(222, "timer_create", status="Full", args="dpp")
 def timer_create(clock: i32, event: int, result: int) -> int:
     """timer_create(2)."""
     task = current()
-    if not can_sleep_on(clock):
-        read_clock(task, clock)
-        raise Errno(EOPNOTSUPP)
+    owner = 0 if can_sleep_on(clock) else timed_thread(task, clock)
     notify = SIGEV_SIGNAL
     signo = SIGALRM
     value = 0
@@ -87,6 +86,7 @@ def timer_create(clock: i32, event: int, result: int) -> int:
         _check_event(notify, signo, thread)
     timers = posix_timers_of(task.process)
     timer = timers.create(task.process, clock)
+    timer.owner = owner
     timer.notify = notify
     timer.signo = signo
     timer.thread = thread
@@ -119,14 +119,17 @@ def timer_settime(number: i32, flags: i32, new: int, old: int) -> int:
     user.check(new, 32)
     interval_ns = read_timespec(new)
     value_ns = read_timespec(new + 16)
-    timer = posix_timers_of(current().process).get(number)
+    timers = posix_timers_of(current().process)
+    timer = timers.get(number)
     before_interval_ns = timer.interval_ns
-    before_ns = timer.remaining_ns(monotonic_ns())
-    timer.cancel()
+    charge_current()
+    before_ns = timer.left_ns()
+    timer.disarm()
     timer.interval_ns = interval_ns
-    timer.overrun = 0
-    timer.missed = 0
-    if value_ns != 0:
+    if value_ns != 0 and timer.counts_processor_time():
+        timers.count_time = True
+        timer.due_ns = max(1, value_ns if flags & _TIMER_ABSTIME != 0 else timer.used_ns() + min(value_ns, LONGEST_NS))
+    elif value_ns != 0:
         timer.start(_deadline(timer, flags, value_ns))
     if old != 0:
         user.check(old, 32)
@@ -147,7 +150,8 @@ def timer_gettime(number: i32, address: int) -> int:
     timer = posix_timers_of(current().process).get(number)
     user.check(address, 32)
     write_timespec(address, timer.interval_ns)
-    write_timespec(address + 16, timer.remaining_ns(monotonic_ns()))
+    charge_current()
+    write_timespec(address + 16, timer.left_ns())
     return 0
 
 

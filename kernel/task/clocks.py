@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, Errno
+from kernel.lang import EINVAL, EOPNOTSUPP, Errno
 from kernel.sched.scheduler import charge_current
 from kernel.task.accounting import process_time_ns
 from kernel.task.pids import find_process, find_task
@@ -60,6 +60,25 @@ def _dynamic_clock(task: Task, clock: int) -> int:
     if process is None:
         raise Errno(EINVAL)
     return process_time_ns(process)
+
+
+def timed_thread(task: Task, clock: int) -> int:
+    """For a timer on processor time: the thread whose time counts, or 0 for the whole process. Timers run on the
+    caller's own process only. Raises EINVAL for clocks that do not exist, EOPNOTSUPP for those that no timer runs on.
+    """
+    read_clock(task, clock)
+    if clock == CLOCK_THREAD_CPUTIME_ID:
+        return task.tid
+    if clock == CLOCK_PROCESS_CPUTIME_ID:
+        return 0
+    if clock >= 0:
+        raise Errno(EOPNOTSUPP)
+    number = ~(clock >> 3)
+    if clock & _PER_THREAD != 0:
+        return task.tid if number == 0 else number
+    if number != 0 and number != task.pid:
+        raise Errno(EOPNOTSUPP)
+    return 0
 
 
 def resolution_ns(task: Task, clock: int) -> int:

@@ -17,6 +17,7 @@ from kernel.task.begin import settle
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
+from kernel.task.pidfd import PidFile
 from kernel.task.pids import (
     allocate_pid,
     count_user,
@@ -63,7 +64,7 @@ CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 _NAMESPACES: Final = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 )
-_UNSUPPORTED: Final = _NAMESPACES | CLONE_PIDFD | CLONE_INTO_CGROUP
+_UNSUPPORTED: Final = _NAMESPACES | CLONE_INTO_CGROUP
 
 _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
 
@@ -77,6 +78,7 @@ class CloneArguments:
         self.exit_signal: int = exit_signal
         self.stack: int = 0  # the child's stack pointer, 0: the parent's
         self.parent_tid: int = 0
+        self.pidfd: int = 0  # where the descriptor's number goes (CLONE_PIDFD)
         self.child_tid: int = 0
         self.tls: int = 0
 
@@ -106,7 +108,7 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
     """Make a task; returns its number."""
     _check(parent, arguments)
     flags = arguments.flags
-    child = _make(parent, arguments)
+    child = _make(parent, arguments) if flags & CLONE_PIDFD == 0 else _make_with_descriptor(parent, arguments)
     tid = child.tid
     if flags & CLONE_PARENT_SETTID != 0:
         try:
@@ -120,6 +122,25 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
     return tid
 
 
+def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
+    """CLONE_PIDFD: the descriptor comes first, because it may fail; it is the parent's alone."""
+    file = PidFile(None, 0)
+    descriptor = parent.files.install(file, True)
+    try:
+        user.write_u32(arguments.pidfd, descriptor)
+        child = _make(parent, arguments)
+    except Errno:
+        parent.files.close(descriptor)
+        raise
+    except MemoryError:
+        parent.files.close(descriptor)
+        raise
+    file.process = child.process
+    if arguments.flags & CLONE_FILES == 0:
+        child.files.close(descriptor)
+    return child
+
+
 def _check(parent: Task, arguments: CloneArguments) -> None:
     flags = arguments.flags
     if flags & _UNSUPPORTED != 0 or flags & (CLONE_FS | CLONE_NEWNS) == CLONE_FS | CLONE_NEWNS:
@@ -129,6 +150,8 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
     if flags & CLONE_SIGHAND != 0 and flags & CLONE_VM == 0:
         raise Errno(EINVAL)
     if flags & CLONE_SIGHAND != 0 and flags & CLONE_CLEAR_SIGHAND != 0:
+        raise Errno(EINVAL)
+    if flags & CLONE_PIDFD != 0 and flags & CLONE_THREAD != 0:
         raise Errno(EINVAL)
     if flags & CLONE_PARENT != 0 and parent.pid == 1:
         raise Errno(EINVAL)
@@ -250,6 +273,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
 
 def _copy_scheduling(parent: Task, child: Task) -> None:
     child.affinity = parent.affinity
+    child.io_priority = parent.io_priority
     if parent.reset_on_fork:
         child.nice = max(parent.nice, 0) if not parent.is_realtime() else 0
         return

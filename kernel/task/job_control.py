@@ -18,7 +18,7 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
     if pgid < 0:
         raise Errno(EINVAL)
     process = find_process(pid)
-    if process is None or process.is_zombie:
+    if process is None:
         raise Errno(ESRCH)
     caller = task.process
     if process.parent is caller:

@@ -1,7 +1,7 @@
 """POSIX timers (timer_create(2)): timers of a process that signal it or one of its threads.
 
-Timers run on the monotonic and wall clocks. While a timer's signal waits to be taken, further expirations only count as
-overruns.
+Timers run on the monotonic and wall clocks, or on processor time, which the tick looks at. While a timer's signal waits
+to be taken, further expirations only count as overruns.
 
 Context: expiry is in interrupt context.
 """
@@ -9,12 +9,15 @@ Context: expiry is in interrupt context.
 from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, Errno, final
+from kernel.task.accounting import process_time_ns
+from kernel.task.clocks import can_sleep_on
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pids import find_task
 from kernel.task.process import Process
 from kernel.task.send import send_to_process, send_to_task
-from kernel.task.siginfo import from_timer
+from kernel.task.siginfo import SignalInfo, from_timer
 from kernel.task.signals import contains
+from kernel.time.clock import monotonic_ns
 from kernel.time.timers import Timer
 
 SIGEV_SIGNAL: Final = 0
@@ -32,13 +35,17 @@ class PosixTimer(Timer):
         self.process: Process | None = process
         self.number: int = number
         self.clock: int = clock
+        self.owner: int = 0  # on processor time: whose, the whole process's or a thread's
         self.notify: int = SIGEV_SIGNAL
         self.signo: int = 0
         self.value: int = 0
         self.thread: int = 0  # SIGEV_THREAD_ID
         self.interval_ns: int = 0
         self.overrun: int = 0  # of the last signal taken
-        self.missed: int = 0  # since the signal that waits was sent
+        self.sent: SignalInfo | None = None  # the signal that waits, or was the last
+        self.missed: int = 0  # expirations of which no signal tells yet
+        # Timers on processor time: the clock's value when they expire, 0 if not armed.
+        self.due_ns: int = 0
 
     def expire(self, now_ns: int) -> int:
         following_ns = 0
@@ -56,12 +63,13 @@ class PosixTimer(Timer):
         target = find_task(self.thread) if self.notify == SIGEV_THREAD_ID else None
         pending = process.pending.mask if target is None else target.pending.mask
         if contains(pending, self.signo):
-            self.missed = min(_OVERRUN_LIMIT, self.missed + 1 + skipped)
+            self._overran(1 + skipped)
             return
         self.overrun = min(_OVERRUN_LIMIT, self.missed + skipped)
         self.missed = 0
         try:
             info = from_timer(self.signo, self.number, self.overrun, self.value)
+            self.sent = info
             if self.notify != SIGEV_THREAD_ID:
                 send_to_process(process, info)
             elif target is not None:
@@ -72,6 +80,51 @@ class PosixTimer(Timer):
             self.missed = min(_OVERRUN_LIMIT, self.missed + 1)
 
 
+    def _overran(self, count: int) -> None:
+        """Further expirations while the signal waits to be taken: it tells of them."""
+        sent = self.sent
+        if sent is None:
+            self.missed = min(_OVERRUN_LIMIT, self.missed + count)
+            return
+        self.overrun = min(_OVERRUN_LIMIT, self.overrun + count)
+        sent.second = self.overrun
+
+    # Processor time ----------------------------------------------------------------------------------------------
+
+    def counts_processor_time(self) -> bool:
+        return not can_sleep_on(self.clock)
+
+    def used_ns(self) -> int:
+        """What the timer's clock shows; 0 when its process or thread is gone."""
+        process = self.process
+        if process is None:
+            return 0
+        if self.owner == 0:
+            return process_time_ns(process)
+        task = process.threads.get(self.owner)
+        return 0 if task is None else task.runtime_ns
+
+    def check(self) -> None:
+        """The tick found the process running."""
+        if self.due_ns == 0 or self.used_ns() < self.due_ns:
+            return
+        self.deadline_ns = self.due_ns
+        self.due_ns = self.expire(self.used_ns())
+
+    def left_ns(self) -> int:
+        """Time until it expires, 0 if it is not armed."""
+        if not self.counts_processor_time():
+            return self.remaining_ns(monotonic_ns())
+        return 0 if self.due_ns == 0 else max(1, self.due_ns - self.used_ns())
+
+    def disarm(self) -> None:
+        self.cancel()
+        self.due_ns = 0
+        self.overrun = 0
+        self.missed = 0
+        self.sent = None
+
+
 @final
 class PosixTimers:
     """A process's timers, by number."""
@@ -79,6 +132,13 @@ class PosixTimers:
     def __init__(self) -> None:
         self.table: dict[int, PosixTimer] = {}
         self.next_number: int = 0
+        self.count_time: bool = False  # some timer runs on processor time
+
+    def ticked(self) -> None:
+        """The tick found one of the process's threads running."""
+        if self.count_time:
+            for number in self.table.keys():
+                self.table[number].check()
 
     def create(self, process: Process, clock: int) -> PosixTimer:
         """A new timer, not armed. Raises EAGAIN (RLIMIT_SIGPENDING), MemoryError."""
@@ -100,7 +160,7 @@ class PosixTimers:
     def delete(self, number: int) -> None:
         """Raises EINVAL."""
         timer = self.get(number)
-        timer.cancel()
+        timer.disarm()
         timer.process = None
         self.table.pop(number)
 
@@ -108,7 +168,7 @@ class PosixTimers:
         """The process ends or executes another program."""
         for number in self.table.keys():
             timer = self.table[number]
-            timer.cancel()
+            timer.disarm()
             timer.process = None
         self.table.clear()
 

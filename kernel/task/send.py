@@ -171,7 +171,7 @@ def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
     if task is None:
         return True
     signo = info.signo
-    if contains(task.blocked, signo):
+    if contains(task.blocked | task.awaited, signo):
         return False
     if is_protected(process, signo):
         return True

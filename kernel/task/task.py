@@ -68,7 +68,7 @@ class Task(Thread):
         self.blocked: int = 0
         self.saved_blocked: int = 0  # to restore after sigsuspend and its kind
         self.restores_blocked: bool = False
-        self.awaited: int = 0  # sigtimedwait's set
+        self.awaited: int = 0  # sigtimedwait's set: not blocked while it sleeps, and yet not ignored
         self.pending: PendingSignals = PendingSignals()
         self.signal_stack: SignalStack = SignalStack()
         self.returns_from_handler: bool = False  # rt_sigreturn was called
@@ -91,6 +91,7 @@ class Task(Thread):
         self.is_exiting: bool = False
         self.minor_faults: int = 0
         self.affinity: int = 1
+        self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall
 
     # Parts ------------------------------------------------------------------------------------------------------------
@@ -143,6 +144,9 @@ class Task(Thread):
         timers = self.process.timers
         if timers is not None:
             timers.ticked(self.process)
+        posix_timers = self.process.posix_timers
+        if posix_timers is not None:
+            posix_timers.ticked()
 
     def leave_processor(self) -> None:
         self.registers.leave()

@@ -20,7 +20,7 @@ WCONTINUED: Final = 8
 WNOWAIT: Final = 0x0100_0000
 WNOTHREAD: Final = 0x2000_0000
 WALL: Final = 0x4000_0000
-WCLONE: Final = 0x8000_0000
+WCLONE: Final = -0x8000_0000  # the sign bit of an int
 
 ANY: Final = 0
 BY_PID: Final = 1

@@ -1,0 +1,51 @@
+"""Priorities of input and output: ioprio_set(2), ioprio_get(2). They are kept and inherited, and order no requests."""
+
+from typing import Final
+
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
+from kernel.syscalls.scheduling import chosen_tasks, owns
+from kernel.syscalls.table import syscall
+from kernel.task.task import current
+
+_CLASS_SHIFT: Final = 13
+_LEVEL_MASK: Final = 7
+_NONE: Final = 0
+_REALTIME: Final = 1
+_IDLE: Final = 3
+_LAST_KIND: Final = 3  # process, group, user
+
+
+@syscall(251, "ioprio_set", notes="Without effect on the order of requests", args="ddx")
+def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
+    """ioprio_set(2)."""
+    task = current()
+    chosen_class = priority >> _CLASS_SHIFT
+    if chosen_class < _NONE or chosen_class > _IDLE or (chosen_class == _NONE and priority & _LEVEL_MASK != 0):
+        raise Errno(EINVAL)
+    if chosen_class == _REALTIME and not task.credentials.capable():
+        raise Errno(EPERM)
+    if kind < 1 or kind > _LAST_KIND:
+        raise Errno(EINVAL)
+    targets = chosen_tasks(kind - 1, who)
+    if len(targets) == 0:
+        raise Errno(ESRCH)
+    for target in targets:
+        if not owns(task, target):
+            raise Errno(EPERM)
+        target.io_priority = priority
+    return 0
+
+
+@syscall(252, "ioprio_get", status="Full", args="dd")
+def ioprio_get(kind: i32, who: i32) -> int:
+    """ioprio_get(2): the best of all that are meant, which is the lowest number but for 0, "none"."""
+    if kind < 1 or kind > _LAST_KIND:
+        raise Errno(EINVAL)
+    targets = chosen_tasks(kind - 1, who)
+    if len(targets) == 0:
+        raise Errno(ESRCH)
+    best = 0
+    for target in targets:
+        if target.io_priority != 0 and (best == 0 or target.io_priority < best):
+            best = target.io_priority
+    return best
