@@ -106,10 +106,11 @@ class TrackedObject(MemoryObject):
         self.release()
 
 
-class SharedMemory(MemoryObject):
+class SharedMemory(TrackedObject):
     """Zero-filled pages shared by all who map the object: MAP_SHARED | MAP_ANONYMOUS."""
 
     def __init__(self, size_bytes: int) -> None:
+        super().__init__()
         self.page_limit: int = (size_bytes + PAGE_MASK) >> PAGE_SHIFT
         self.frames: dict[int, int] = {}
         self.users: int = 0

@@ -6,7 +6,6 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(
 from typing import Final
 
 from kernel.fs import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, File
-from kernel.fs.truncation import forget_mapped_pages
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.mm import remap as remapping
@@ -29,8 +28,10 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.objects import TrackedObject
 from kernel.mm.pages import USER_END
 from kernel.mm.remap import locked_bytes
+from kernel.mm.reverse_map import forget_pages
 from kernel.mm.space import AddressSpace, page_up
 from kernel.syscalls.table import syscall
 from kernel.task import current
@@ -226,7 +227,8 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
         if source is not None:
             first = area.index_of(start)
             behind = first + ((part_end - start) >> PAGE_SHIFT)
-            forget_mapped_pages(source, first, behind)
+            if isinstance(source, TrackedObject):
+                forget_pages(source, first, behind)
             source.punch(first, behind)
         start = part_end
 
