@@ -5,6 +5,7 @@ The package is unpacked under `build/oracle/`, not installed. Run as `python -m 
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,11 +14,19 @@ from tools.debian import fetch_binary
 from tools.lock import exclusively
 from tools.paths import ORACLE
 
+# Drivers that Debian's kernel has as modules, and our tests need.
+MODULES = ("virtio_blk", "loop")
+
 
 def fetch_oracle() -> Path:
     """The path of a Linux kernel image that QEMU can boot."""
     with exclusively("oracle"):
-        return ORACLE if ORACLE.exists() else _fetch()
+        return ORACLE if ORACLE.exists() and all(path.exists() for path in module_paths()) else _fetch()
+
+
+def module_paths() -> list[Path]:
+    """The modules that belong to the kernel image, once it was fetched."""
+    return [ORACLE.parent / f"{name}.ko" for name in MODULES]
 
 
 def _fetch() -> Path:
@@ -25,6 +34,9 @@ def _fetch() -> Path:
     package = fetch_binary("linux-image-cloud-amd64", "linux-image-", directory)
     unpacked = directory / "package"
     subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)
+    for path in module_paths():
+        (packed,) = unpacked.rglob(f"{path.name}.xz")
+        path.write_bytes(lzma.decompress(packed.read_bytes()))
     (kernel,) = (unpacked / "boot").glob("vmlinuz-*")
     kernel.rename(directory / "vmlinuz.new")
     (directory / "vmlinuz.new").rename(ORACLE)

@@ -46,6 +46,7 @@ class FileSystem:
         self.magic: int = magic
         self.device: int = anonymous_device()
         self.read_only: bool = False
+        self.block_size: int = 4096  # what stat(2) recommends
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on

@@ -10,7 +10,6 @@ from kernel.fs.constants import (
     AT_NO_AUTOMOUNT,
     AT_STATX_SYNC_TYPE,
     AT_SYMLINK_NOFOLLOW,
-    PAGE_SIZE,
     S_IFBLK,
     S_IFCHR,
     S_IFMT,
@@ -125,7 +124,7 @@ def write_stat(address: int, inode: Inode) -> None:
     raw.gid = inode.gid & 0xFFFFFFFF
     raw.rdev = inode.rdev
     raw.size = inode.size
-    raw.block_size = PAGE_SIZE
+    raw.block_size = inode.file_system.block_size
     raw.blocks = inode.blocks
     raw.accessed_s = inode.atime_ns // _NS
     raw.accessed_ns = inode.atime_ns % _NS
@@ -185,7 +184,7 @@ def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int
     inode.refresh()
     raw = RawStatx()
     raw.mask = _STATX_BASIC | _STATX_BTIME | _STATX_MNT_ID
-    raw.block_size = PAGE_SIZE
+    raw.block_size = inode.file_system.block_size
     raw.nlink = inode.nlink & 0xFFFFFFFF
     raw.uid = inode.uid & 0xFFFFFFFF
     raw.gid = inode.gid & 0xFFFFFFFF

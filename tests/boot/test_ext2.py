@@ -17,10 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Guest, Kernel
+from tests.harness import KRAIT, LINUX, Guest, Kernel
 from tests.harness.guest import PATIENCE
-from tools.cpio import Archive
+from tests.harness.kernels import add_modules
+from tools.cpio import Archive, extend
 from tools.machine import Disk, DiskMode, Machine
+from tools.oracle import fetch_oracle
 from userland.image import root_archive
 
 pytestmark = pytest.mark.timeout(int(240 * PATIENCE))
@@ -202,3 +204,37 @@ def test_power_cuts(kernel: Kernel, tmp_path: Path) -> None:
         for number in synced:
             assert on_disk(image, f"safe{number}") == f"record {number} {number} {number}\n".encode(), f"cut {cut}"
         image.unlink()
+
+
+MAKE = (
+    "cd /mnt && mkdir -p $name/deep/er && for i in 1 2 3 4 5 6 7 8 9; do "
+    "head -c $((i * 37777)) /dev/urandom > $name/random$i; ln $name/random$i $name/deep/hard$i; "
+    "ln -s ../random$i $name/deep/er/link$i; done && mknod $name/node c 4 65 && chmod 4711 $name/random1 && "
+    "for i in $(seq 200); do echo $i > $name/deep/er/small$i; done && "
+    "find $name -type f | sort | xargs sha1sum > $name.sums && rm $name/random9 && cd / && sync"
+)
+CHECK = (
+    "cd /mnt && grep -v random9 $name.sums | sha1sum -c | grep -vc OK; test -c $name/node && "
+    "test $(readlink $name/deep/er/link3) = ../random3 && test $(stat -c %a:%h $name/random1) = 4711:2 && "
+    "test $(ls $name/deep/er | wc -l) = 209 && ls $name; cd /"
+)
+
+
+@pytest.mark.parametrize("block_size", [1024, 4096])
+def test_linux_and_krait_share_a_disk(root_image: Path, tmp_path: Path, block_size: int) -> None:
+    fetch_oracle()
+    overlay = Archive()
+    add_modules(overlay)
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(extend(root_image.read_bytes(), overlay))
+    image = make_disk(tmp_path / "disk", 32, "-t", "ext2", "-b", str(block_size))
+    for writer, reader in ((KRAIT, LINUX), (LINUX, KRAIT)):
+        for kernel, commands in ((writer, MAKE), (reader, CHECK)):
+            with guest_with(kernel, initrd if kernel is LINUX else root_image, image) as guest:
+                guest.expect_prompt(60)
+                guest.check(f"name={writer.name}; mount -t ext2 /dev/vda /mnt")
+                printed = guest.run(commands, 60)
+                guest.check("umount /mnt", 30)
+            assert problems(image) == "", kernel.name
+        # grep counts the files whose checksums are wrong.
+        assert printed.split() == ["0", "deep", "node", *(f"random{number}" for number in range(1, 9))]

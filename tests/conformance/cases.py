@@ -16,7 +16,7 @@ from tests.conformance.compare import difference
 from tests.harness import LINUX, Batch, Case, Kernel, Result, compile_program
 from tools.cpio import Archive
 from tools.lock import exclusively
-from tools.machine import Machine
+from tools.machine import Disk, Machine
 from tools.oracle import fetch_oracle
 from tools.paths import BUILD
 from userland.image import build_image
@@ -24,7 +24,10 @@ from userland.image import build_image
 HERE = Path(__file__).parent
 ANSWERS = BUILD / "tests" / "answers"
 LINUX_RUNS = 4  # at most, until two of them agree
-MACHINE = Machine(memory="256M")
+# /dev/vda: empty at each boot. A case that wants a file system there makes one.
+SCRATCH = BUILD / "tests" / "scratch.img"
+SCRATCH_BYTES = 64 << 20
+MACHINE = Machine(memory="256M", disks=(Disk(SCRATCH),))
 SLOW_SECONDS = {"fork_bomb": 60.0, "memory_hog": 60.0, "million_signals": 60.0}
 
 
@@ -60,6 +63,9 @@ def batch(chosen: list[str] | None = None) -> Batch:
         if chosen is None or source.stem in chosen:
             files.file(path, source.read_bytes(), 0o755)
             cases.append(Case(source.stem, ("/bin/sh", f"/{path}")))
+    SCRATCH.parent.mkdir(parents=True, exist_ok=True)
+    with SCRATCH.open("ab") as disk:
+        disk.truncate(SCRATCH_BYTES)
     return Batch(cases, files, MACHINE)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.guest import PATIENCE, Guest, GuestError
-from tests.harness.kernels import Kernel
+from tests.harness.kernels import LINUX, Kernel, add_modules
 from tests.harness.programs import compile_program
 from tools.cpio import Archive, extend
 from tools.machine import Machine
@@ -78,9 +78,11 @@ class Batch:
             deaths += any(result.kind == "died" for result in list(results.values())[before:])
         return results
 
-    def initrd(self, cases: list[Case]) -> bytes:
-        """The root image with the runner, the list of cases and their files laid over it."""
+    def initrd(self, cases: list[Case], kernel: Kernel | None = None) -> bytes:
+        """The root image with the runner, the list of cases and their files laid over it; for Linux with modules."""
         overlay = Archive(dict(self.files.entries))
+        if kernel is LINUX and self.machine.disks:
+            add_modules(overlay)
         overlay.file("cases/runner", compile_program(RUNNER).read_bytes(), 0o755)
         lines = ("\t".join((case.name, f"{case.seconds * PATIENCE:g}", *case.command)) for case in cases)
         overlay.file("cases/list", "".join(line + "\n" for line in lines).encode())
@@ -89,7 +91,7 @@ class Batch:
 
     def _boot(self, kernel: Kernel, cases: list[Case], results: dict[str, Result]) -> None:
         with tempfile.NamedTemporaryFile(prefix="krait-initrd-", suffix=".cpio") as initrd:
-            initrd.write(self.initrd(cases))
+            initrd.write(self.initrd(cases, kernel))
             initrd.flush()
             with Guest(kernel.boot(Path(initrd.name), QUIET), self.machine) as guest:
                 for case in cases:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.cpio import Archive
 from tools.machine import DirectBoot
+from tools.oracle import module_paths
 from tools.paths import KERNEL, ORACLE
 
 
@@ -23,3 +25,10 @@ class Kernel:
 
 KRAIT = Kernel("krait", KERNEL, "console=ttyS0 panic=-1")
 LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off no5lvl")
+
+
+def add_modules(overlay: Archive) -> None:
+    """Let Linux load the modules that it needs for disks, from an overlay of the root image, when it starts."""
+    for path in module_paths():
+        overlay.file(f"modules/{path.name}", path.read_bytes())
+    overlay.file("etc/start.d/modules", b"#!/bin/sh\nfor module in /modules/*.ko; do insmod $module; done\n", 0o755)

@@ -216,21 +216,24 @@ class BlockMap:
         self.volume.blocks.fresh(number).release()
         return number
 
-    # ---- Cutting ----------------------------------------------------------------------------------------------
+    # ---- Freeing ----------------------------------------------------------------------------------------------
 
-    def cut(self, first: int) -> None:
-        """Free all blocks of the file from `first` on. Raises EIO, EUCLEAN; what is damaged stays marked as in use."""
+    def cut(self, first: int, end: int) -> None:
+        """Free the file's blocks `first` … `end` - 1. Raises EIO, EUCLEAN; what is damaged stays marked as in use."""
+        end = min(end, self.block_limit())
+        if first >= end:
+            return
         self.lock.acquire()
         try:
-            self._cut(first)
+            self._cut(first, end)
         finally:
             self.lock.release()
 
-    def _cut(self, first: int) -> None:
+    def _cut(self, first: int, end: int) -> None:
         self.goal_block = -1
         self.changed = True
         run = _Run(self)
-        for index in range(first, DIRECT_BLOCKS):
+        for index in range(first, min(end, DIRECT_BLOCKS)):
             pointer = self.pointers[index]
             self.pointers[index] = HOLE
             if pointer != HOLE:
@@ -239,37 +242,38 @@ class BlockMap:
         start = DIRECT_BLOCKS
         for depth in range(1, _TREE_DEPTH + 1):
             size = 1 << depth * self.per_block_shift
+            inner_first = max(0, first - start)
+            inner_end = min(size, end - start)
             pointer = self.pointers[DIRECT_BLOCKS + depth - 1]
-            if pointer != HOLE and first < start + size:
-                keep = max(0, first - start)
-                if keep == 0:
+            if pointer != HOLE and inner_first < inner_end:
+                if inner_end - inner_first == size:
                     self.pointers[DIRECT_BLOCKS + depth - 1] = HOLE
-                self._cut_node(self._checked(pointer), depth - 1, keep)
+                self._cut_node(self._checked(pointer), depth - 1, inner_first, inner_end)
             start += size
 
-    def _cut_node(self, number: int, level: int, keep: int) -> None:
-        """Free what an indirect block names from place `keep` on, and the block itself if nothing is kept.
+    def _cut_node(self, number: int, level: int, first: int, end: int) -> None:
+        """Free what an indirect block names from place `first` to `end` - 1, and the block itself if that is all.
 
         Recursive, but `level` falls from 2 at most to 0.
         """
-        shift = self.per_block_shift
+        shift = level * self.per_block_shift
         run = _Run(self)
         with self.volume.blocks.block(number) as node:
-            first = keep >> level * shift
-            for index in range(first, 1 << shift):
+            for index in range(first >> shift, (end - 1 >> shift) + 1):
                 pointer = node.span().load_u32(index << _POINTER_SHIFT)
                 if pointer == HOLE:
                     continue
-                inner = keep - (first << level * shift) if index == first else 0
-                if inner == 0:
+                inner_first = max(0, first - (index << shift))
+                inner_end = min(1 << shift, end - (index << shift))
+                if inner_end - inner_first == 1 << shift:
                     node.span().store_u32(index << _POINTER_SHIFT, HOLE)
                     node.mark_dirty()
                 if level == 0:
                     run.add(self._checked(pointer))
                 else:
-                    self._cut_node(self._checked(pointer), level - 1, inner)
+                    self._cut_node(self._checked(pointer), level - 1, inner_first, inner_end)
             run.finish()
-        if keep == 0:
+        if end - first == 1 << shift + self.per_block_shift:
             self.release(number, 1, True)
 
 

@@ -10,12 +10,14 @@ from typing import Final
 
 from kernel.cache import HOLE as NOWHERE
 from kernel.cache import Runs
+from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
 from kernel.fs.ext2.block_map import HOLE
 from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.layout import FLAG_INLINE_DATA
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.lang import ENXIO, EOPNOTSUPP, Errno, Span, u8
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 
 _SECTOR_SHIFT: Final = 9
 # i_blocks counts sectors in 32 bits.
@@ -63,7 +65,9 @@ class Ext2File(Ext2Inode):
 
     def free_blocks(self, size: int) -> None:
         geometry = self.ext2.volume.geometry
-        self.cut_blocks(size + geometry.block_size - 1 >> geometry.block_shift)
+        self.cut_blocks(size + geometry.block_size - 1 >> geometry.block_shift, self.map.block_limit())
+        # A mapping must not write to the rest of the last page, which may have no blocks any more, without asking.
+        self.cache.protect_mappings(size >> PAGE_SHIFT, (size >> PAGE_SHIFT) + 1)
 
     def write_inode(self) -> None:
         self.ext2.sync_inode(self)
@@ -81,8 +85,42 @@ class Ext2File(Ext2Inode):
     # ---- Holes ------------------------------------------------------------------------------------------------
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
-        """fallocate(2): nothing on ext2 marks blocks as allocated but unwritten."""
-        raise Errno(EOPNOTSUPP)
+        """fallocate(2): only holes can be made, because nothing on ext2 marks a block as allocated but unwritten."""
+        if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+            raise Errno(EOPNOTSUPP)
+        self.wanted()
+        with self.lock:
+            end = min(offset + length, self.size)
+            if offset < end:
+                self._punch(offset, end)
+                self.touch_modified()
+
+    def _punch(self, start: int, end: int) -> None:
+        """Zero a part of the file, and free the blocks that lie wholly in it."""
+        geometry = self.ext2.volume.geometry
+        if start >> PAGE_SHIFT == end >> PAGE_SHIFT:
+            self._zero(start, end)
+        else:
+            self._zero(start, (start >> PAGE_SHIFT) + 1 << PAGE_SHIFT)
+            self._zero(end >> PAGE_SHIFT << PAGE_SHIFT, end)
+        first_page = start + PAGE_MASK >> PAGE_SHIFT
+        self.cache.forget(first_page, end >> PAGE_SHIFT)
+        # A file's last block goes whole, though it may be longer than the file.
+        last = end if end < self.size else end + geometry.block_size - 1
+        self.cut_blocks(start + geometry.block_size - 1 >> geometry.block_shift, last >> geometry.block_shift)
+        # Readers may have read the old contents again before the blocks were gone.
+        self.cache.forget(first_page, end >> PAGE_SHIFT)
+        self.cache.protect_mappings(start >> PAGE_SHIFT, (end >> PAGE_SHIFT) + 1)
+
+    def _zero(self, start: int, end: int) -> None:
+        """Zero bytes of one page, unless they are all of it, or none."""
+        within = start & PAGE_MASK
+        count = end - start
+        if count == 0 or count == PAGE_SIZE:
+            return
+        page = self.cache.present(start >> PAGE_SHIFT)
+        frame_span(page.frame)[within : within + count].fill(0)
+        self.cache.mark_dirty(page, within, within + count)
 
     def seek_data(self, offset: int) -> int:
         return self._seek(offset, False)

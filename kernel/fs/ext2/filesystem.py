@@ -55,6 +55,7 @@ class Ext2FileSystem(Ext2):
         self.default_errors: int = volume.error_policy
         self.top: Ext2Directory | None = None
         self.read_only = True
+        self.block_size = volume.geometry.block_size
         self._use_options()
 
     def _use_options(self) -> None:

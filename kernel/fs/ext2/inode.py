@@ -88,10 +88,10 @@ class Ext2Inode(Ext2Node):
         self._map_changed()
         return result
 
-    def cut_blocks(self, first: int) -> None:
-        """Free the file's blocks from `first` on."""
+    def cut_blocks(self, first: int, end: int) -> None:
+        """Free the file's blocks `first` … `end` - 1."""
         try:
-            self.map.cut(first)
+            self.map.cut(first, end)
         finally:
             self._map_changed()
 
@@ -300,7 +300,7 @@ class Ext2Inode(Ext2Node):
         number, offset = inode_place(volume, self.ino)
         try:
             if self.has_blocks():
-                self.map.cut(0)
+                self.map.cut(0, self.map.block_limit())
             if self.attribute_block != 0:
                 drop_attributes(volume, self.map, self.attribute_block)
         finally:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from kernel.fs import attach_root, new_tmpfs
 from kernel.fs.attributes import change_mode, change_owner, truncate_path
 from kernel.fs.constants import (
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
     O_CREAT,
     O_RDONLY,
     O_RDWR,
@@ -75,6 +77,9 @@ def _operate(world: FsContext, opened: dict[int, File], kind: str, first: bytes,
             file.release()
     elif kind == "truncate":
         truncate_path(world, resolve(world, None, first, 1), number)
+    elif kind == "punch":
+        inode = resolve(world, None, first, 1).inode()
+        inode.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, number, len(second) * 300)
     elif kind == "unlink":
         unlink(world, None, first)
     elif kind == "rmdir":
@@ -113,7 +118,7 @@ def _operate(world: FsContext, opened: dict[int, File], kind: str, first: bytes,
 
 
 OPERATIONS = [
-    "mkdir", "write", "write", "read", "truncate", "unlink", "rmdir", "rename", "rename", "link",
+    "mkdir", "write", "write", "read", "truncate", "punch", "unlink", "rmdir", "rename", "rename", "link",
     "symlink", "mknod", "chmod", "stat", "stat", "open", "use", "close", "forget",
 ]  # fmt: skip
 paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(lambda parts: b"/" + b"/".join(parts))
