@@ -279,10 +279,10 @@ class DatagramSocket(InetSocket):
     def shut_down(self, how: int) -> None:
         if how != SHUT_RD and how != SHUT_WR and how != SHUT_RDWR:
             raise Errno(EINVAL)
-        if len(self.remote) == 0:
-            raise Errno(ENOTCONN)
         self.shutdown |= _READ_DOWN if how == SHUT_RD else _WRITE_DOWN if how == SHUT_WR else 3
         self.waiters.wake_all()
+        if len(self.remote) == 0:
+            raise Errno(ENOTCONN)  # though it is shut down, as on Linux
 
     def is_write_down(self) -> bool:
         return self.shutdown & _WRITE_DOWN != 0

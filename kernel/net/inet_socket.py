@@ -233,6 +233,8 @@ class InetSocket(Socket):
         if family_of(address) == AF_INET:
             plain, port = decode_inet(address)
             return Destination(plain, port, 0)
+        if len(address) >= 2 and family_of(address) != AF_INET6:
+            raise Errno(EINVAL)
         full, port, flow, scope = decode_inet6(address)
         destination = Destination(unmapped(full), port, scope if is_link_local(full) else 0)
         destination.flow = flow

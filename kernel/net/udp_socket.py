@@ -77,6 +77,7 @@ class UdpSocket(DatagramSocket):
         return self.options.is_on(inet_names.ON_MULTICAST_ALL4 if is_ip4 else inet_names.ON_MULTICAST_ALL6)
 
     def send(self, message: Message) -> int:
+        self.bind_automatically()  # whatever becomes of the message, as on Linux
         length = message.buffer.remaining
         if length > _LARGEST:
             raise Errno(EMSGSIZE)
@@ -85,7 +86,6 @@ class UdpSocket(DatagramSocket):
         plan = plan_datagram(self, message)
         if plan.port == 0:
             raise Errno(EINVAL)
-        self.bind_automatically()
         if self.is_corked or message.flags & MSG_MORE != 0:
             self.corked = bytearray()
             self.corked_plan = plan

@@ -1,171 +1,274 @@
-/* UDP over loopback: bind, connect, send and receive, errors, options. */
-#include "case.h"
+/* Covers: UDP sockets over loopback, IPv4 and IPv6: binding, connecting, addresses, boundaries, truncation, errors, refused ports, sendmmsg and recvmmsg, ancillary messages, poll states. */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
+#include <sys/time.h>
+#include "socket_case.h"
 
-static struct sockaddr_in at(uint32_t address, int port)
+static int family;
+
+static socklen_t address(struct sockaddr_storage *s, const char *text, int port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address) };
-	return a;
+	memset(s, 0, sizeof *s);
+	s->ss_family = family;
+	if (family == AF_INET) {
+		struct sockaddr_in *a = (struct sockaddr_in *)s;
+		inet_pton(AF_INET, text ? text : "127.0.0.1", &a->sin_addr);
+		a->sin_port = htons(port);
+		return sizeof *a;
+	}
+	struct sockaddr_in6 *a = (struct sockaddr_in6 *)s;
+	inet_pton(AF_INET6, text ? text : "::1", &a->sin6_addr);
+	a->sin6_port = htons(port);
+	return sizeof *a;
 }
 
-static int bound(uint32_t address, int port)
+static int port_of(int fd)
 {
-	int s = socket(AF_INET, SOCK_DGRAM, 0);
-	struct sockaddr_in a = at(address, port);
-	if (bind(s, (void *)&a, sizeof a) != 0)
-		printf("bind: %s\n", error_name(errno));
-	return s;
+	struct sockaddr_storage s;
+	socklen_t length = sizeof s;
+	MUST(getsockname(fd, (struct sockaddr *)&s, &length));
+	return ntohs(s.ss_family == AF_INET ? ((struct sockaddr_in *)&s)->sin_port : ((struct sockaddr_in6 *)&s)->sin6_port);
+}
+
+static void show(const char *what, int result, struct sockaddr_storage *s, socklen_t length, int known)
+{
+	char text[INET6_ADDRSTRLEN];
+	if (result < 0) {
+		printf("%s: %s\n", what, error_name(errno));
+		return;
+	}
+	if (length == 0) {
+		printf("%s: nothing\n", what);
+		return;
+	}
+	int port = ntohs(((struct sockaddr_in *)s)->sin_port);
+	inet_ntop(s->ss_family, s->ss_family == AF_INET ? (void *)&((struct sockaddr_in *)s)->sin_addr : (void *)&((struct sockaddr_in6 *)s)->sin6_addr,
+		  text, sizeof text);
+	printf("%s: %d bytes, %s port %s\n", what, (int)length, text, port == 0 ? "none" : port == known ? "known" : "some");
+}
+
+static void names(const char *what, int fd, int known)
+{
+	struct sockaddr_storage s;
+	socklen_t length = sizeof s;
+	printf("%s\n", what);
+	show("  is", getsockname(fd, (struct sockaddr *)&s, &length), &s, length, known);
+	length = sizeof s;
+	show("  talks to", getpeername(fd, (struct sockaddr *)&s, &length), &s, length, known);
+}
+
+#define TO(fd, data, size, text, port) ({ struct sockaddr_storage s_; socklen_t l_ = address(&s_, text, port); \
+	sendto(fd, data, size, 0, (struct sockaddr *)&s_, l_); })
+#define CONNECT_TO(fd, text, port) ({ struct sockaddr_storage s_; socklen_t l_ = address(&s_, text, port); \
+	connect(fd, (struct sockaddr *)&s_, l_); })
+#define BIND_TO(fd, text, port) ({ struct sockaddr_storage s_; socklen_t l_ = address(&s_, text, port); \
+	bind(fd, (struct sockaddr *)&s_, l_); })
+
+static void datagrams(void)
+{
+	struct sockaddr_storage s;
+	socklen_t length;
+	char buffer[100];
+	int n;
+	int a = (int)MUST(socket(family, SOCK_DGRAM, 0)), b = (int)MUST(socket(family, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP));
+	show_poll("fresh", a);
+	names("fresh", a, 0);
+	SHOW(send(a, "x", 1, 0));
+	SHOW(listen(a, 1));
+	SHOW(accept(a, 0, 0));
+	SHOW(shutdown(a, SHUT_WR));
+	SHOW(BIND_TO(a, 0, 0));
+	int port = port_of(a);
+	CHECK(port >= 1024);
+	names("bound", a, port);
+	SHOW(BIND_TO(a, 0, 0));
+	SHOW(BIND_TO(b, 0, port));
+	SHOW(BIND_TO(b, family == AF_INET ? "192.0.2.77" : "2001:db8::77", 0));
+	length = address(&s, 0, 0);
+	SHOW(bind(b, (struct sockaddr *)&s, 1));
+	SHOW(bind(b, (struct sockaddr *)&s, length - 5));
+	s.ss_family = AF_UNIX;
+	SHOW(bind(b, (struct sockaddr *)&s, length));
+	SHOW(connect(b, (struct sockaddr *)&s, length));
+	SHOW(sendto(b, "x", 1, 0, (struct sockaddr *)&s, length));
+	show_receive("nothing", b, 10, 0);
+	SHOW(TO(b, "hello", 5, 0, port));
+	SHOW(TO(b, "", 0, 0, port));
+	SHOW(TO(b, "third", 5, 0, port));
+	SHOW(TO(b, "x", 1, 0, 0));
+	int from_port = port_of(b);
+	show_poll("with data", a);
+	MUST(ioctl(a, FIONREAD, &n));
+	printf("%d bytes wait\n", n);
+	length = sizeof s;
+	n = (int)recvfrom(a, buffer, 3, MSG_PEEK | MSG_TRUNC, (struct sockaddr *)&s, &length);
+	printf("%d\n", n);
+	show("peeked from", n, &s, length, from_port);
+	show_receive("cut", a, 3, 0);
+	show_receive("empty", a, 30, 0);
+	length = sizeof s;
+	n = (int)recvfrom(a, buffer, 30, 0, (struct sockaddr *)&s, &length);
+	show("third from", n, &s, length, from_port);
+	show_receive("none", a, 30, 0);
+	names("sender", b, from_port);
+	puts("-- connected");
+	SHOW(CONNECT_TO(b, 0, port));
+	names("connected", b, port);
+	SHOW(send(b, "one", 3, 0));
+	SHOW(TO(b, "two", 3, 0, port));
+	show_receive("one", a, 30, 0);
+	show_receive("two", a, 30, 0);
+	int c = (int)MUST(socket(family, SOCK_DGRAM, 0));
+	SHOW(TO(c, "stranger", 8, 0, from_port));
+	SHOW(TO(a, "friend", 6, 0, from_port));
+	show_receive("from the peer only", b, 30, 0);
+	show_receive("nothing more", b, 30, 0);
+	close(a);
+	SHOW(send(b, "to nobody", 9, 0));
+	sleep_ms(20);
+	show_poll("refused", b);
+	SHOW(send(b, "again", 5, 0));
+	SHOW(send(b, "to nobody", 9, 0));
+	sleep_ms(20);
+	show_error("refused", b);
+	show_receive("no error left", b, 10, 0);
+	SHOW(TO(c, "unconnected", 11, 0, port));
+	sleep_ms(20);
+	show_poll("unconnected", c);
+	struct sockaddr none = { AF_UNSPEC };
+	SHOW(connect(b, &none, sizeof none));
+	names("disconnected", b, from_port);
+	SHOW(send(b, "x", 1, 0));
+	close(b), close(c);
+	puts("-- sizes");
+	a = (int)MUST(socket(family, SOCK_DGRAM, 0)), b = (int)MUST(socket(family, SOCK_DGRAM, 0));
+	MUST(BIND_TO(a, 0, 0));
+	port = port_of(a);
+	static char large[70000];
+	SHOW(TO(b, large, 65507, 0, port));
+	SHOW(TO(b, large, 65527, 0, port));
+	SHOW(TO(b, large, 65528, 0, port));
+	SHOW(TO(b, large, 70000, 0, port));
+	SHOW(recv(a, large, sizeof large, MSG_DONTWAIT));
+	puts("-- several at once");
+	CONNECT_TO(b, 0, port);
+	while (recv(a, large, sizeof large, MSG_DONTWAIT) >= 0)
+		;
+	struct iovec v[4] = { { "first", 5 }, { "second", 6 }, { 0, 0 }, { "fourth", 6 } };
+	struct mmsghdr m[4] = { 0 };
+	for (int i = 0; i < 4; i++)
+		m[i].msg_hdr.msg_iov = &v[i], m[i].msg_hdr.msg_iovlen = 1;
+	SHOW(sendmmsg(b, m, 4, 0));
+	printf("%u %u %u %u\n", m[0].msg_len, m[1].msg_len, m[2].msg_len, m[3].msg_len);
+	static char room[4][10];
+	for (int i = 0; i < 4; i++)
+		v[i].iov_base = room[i], v[i].iov_len = 5 + i / 3;
+	struct timespec zero = { 0, 0 }, bad = { 0, -1 };
+	SHOW(recvmmsg(a, m, 4, 0, &bad));
+	SHOW(recvmmsg(a, m, 3, MSG_WAITFORONE, 0));
+	printf("%u %u %u, flags %#x %#x\n", m[0].msg_len, m[1].msg_len, m[2].msg_len, m[0].msg_hdr.msg_flags, m[1].msg_hdr.msg_flags);
+	SHOW(recvmmsg(a, m, 4, 0, &zero));
+	SHOW(recvmmsg(a, m, 4, MSG_DONTWAIT, 0));
+	SHOW(recvmmsg(a, m, 0, 0, 0));
+	SHOW(sendmmsg(b, 0, 1, 0));
+	puts("-- endings");
+	SHOW(shutdown(b, SHUT_WR));
+	signal(SIGPIPE, SIG_DFL);
+	SHOW(send(b, "x", 1, 0));
+	show_poll("writer shut", b);
+	SHOW(shutdown(b, SHUT_RD));
+	show_poll("both shut", b);
+	SHOW(recv(b, large, 10, 0));
+	close(a), close(b);
+}
+
+static void reuse(void)
+{
+	puts("-- reuse");
+	int a = (int)MUST(socket(family, SOCK_DGRAM, 0)), b = (int)MUST(socket(family, SOCK_DGRAM, 0)), on = 1;
+	MUST(setsockopt(a, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+	MUST(BIND_TO(a, 0, 0));
+	SHOW(BIND_TO(b, 0, port_of(a)));
+	MUST(setsockopt(b, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+	SHOW(BIND_TO(b, 0, port_of(a)));
+	close(a), close(b);
+	IN_CHILD(
+		MUST(setuid(1000));
+		a = (int)MUST(socket(family, SOCK_DGRAM, 0));
+		SHOW(BIND_TO(a, 0, 80)));
+}
+
+static void ancillary(void)
+{
+	puts("-- ancillary messages");
+	int a = (int)MUST(socket(family, SOCK_DGRAM, 0)), b = (int)MUST(socket(family, SOCK_DGRAM, 0)), on = 1, ttl = 33;
+	MUST(BIND_TO(a, 0, 0));
+	MUST(CONNECT_TO(b, 0, port_of(a)));
+	if (family == AF_INET) {
+		SHOW(setsockopt(a, IPPROTO_IP, IP_PKTINFO, &on, sizeof on));
+		SHOW(setsockopt(a, IPPROTO_IP, IP_RECVTTL, &on, sizeof on));
+		SHOW(setsockopt(a, IPPROTO_IP, IP_RECVTOS, &on, sizeof on));
+		SHOW(setsockopt(b, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl));
+		SHOW(setsockopt(b, IPPROTO_IP, IP_TOS, &ttl, sizeof ttl));
+	} else {
+		SHOW(setsockopt(a, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on));
+		SHOW(setsockopt(a, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on));
+		SHOW(setsockopt(a, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on));
+		SHOW(setsockopt(b, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof ttl));
+		SHOW(setsockopt(b, IPPROTO_IPV6, IPV6_TCLASS, &ttl, sizeof ttl));
+	}
+	SHOW(setsockopt(a, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on));
+	MUST(send(b, "x", 1, 0));
+	_Alignas(8) char control[500];
+	char data[10];
+	struct iovec v = { data, 10 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	SHOW(recvmsg(a, &m, 0));
+	printf("flags %#x\n", m.msg_flags);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		printf("level %d type %d length %d", c->cmsg_level, c->cmsg_type, (int)c->cmsg_len);
+		if (c->cmsg_type == IP_TTL || c->cmsg_type == IPV6_HOPLIMIT)
+			printf(" %d", *(int *)CMSG_DATA(c));
+		putchar('\n');
+	}
+	MUST(send(b, "x", 1, 0));
+	m.msg_controllen = 20;
+	SHOW(recvmsg(a, &m, 0));
+	printf("flags %#x, %d bytes\n", m.msg_flags, (int)m.msg_controllen);
+	close(a), close(b);
+}
+
+static void waiting(void)
+{
+	puts("-- waiting");
+	int a = (int)MUST(socket(family, SOCK_DGRAM, 0)), b = (int)MUST(socket(family, SOCK_DGRAM, 0));
+	struct timeval t = { 0, 30000 };
+	char buffer[10];
+	MUST(BIND_TO(a, 0, 0));
+	MUST(CONNECT_TO(b, 0, port_of(a)));
+	MUST(setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+	SHOW(recv(a, buffer, 10, 0));
+	pid_t child = fork();
+	if (child == 0)
+		sleep_ms(20), send(b, "late", 4, 0), _exit(0);
+	struct pollfd p = { a, POLLIN, 0 };
+	SHOW(poll(&p, 1, 5000));
+	SHOW(recv(a, buffer, 10, 0));
+	show_end(child);
+	close(a), close(b);
 }
 
 int main(void)
 {
-	int ctl = socket(AF_INET, SOCK_DGRAM, 0);
-	struct ifreq up;
-	memset(&up, 0, sizeof up);
-	strcpy(up.ifr_name, "lo");
-	up.ifr_flags = IFF_UP | IFF_RUNNING;
-	ioctl(ctl, SIOCSIFFLAGS, &up);
-
-	int a = bound(INADDR_LOOPBACK, 5001), b = bound(INADDR_LOOPBACK, 5002);
-	struct sockaddr_in to = at(INADDR_LOOPBACK, 5002), from;
-	socklen_t length = sizeof from;
-	char buffer[70000];
-	SHOW(sendto(a, "hello", 5, 0, (void *)&to, sizeof to));
-	memset(buffer, 0, sizeof buffer);
-	SHOW(recvfrom(b, buffer, sizeof buffer, 0, (void *)&from, &length));
-	printf("%s from %s:%d, %d\n", buffer, inet_ntoa(from.sin_addr), ntohs(from.sin_port), (int)length);
-	SHOW(recv(b, buffer, 10, MSG_DONTWAIT));
-	SHOW(sendto(a, "", 0, 0, (void *)&to, sizeof to));
-	SHOW(recv(b, buffer, 10, 0));
-	SHOW(sendto(a, "truncated", 9, 0, (void *)&to, sizeof to));
-	SHOW(recv(b, buffer, 4, MSG_PEEK));
-	SHOW(recv(b, buffer, 4, MSG_PEEK | MSG_TRUNC));
-	SHOW(recv(b, buffer, 4, 0));
-	SHOW(sendto(a, buffer, 65507, 0, (void *)&to, sizeof to));
-	SHOW(recv(b, buffer, sizeof buffer, 0));
-	SHOW(sendto(a, buffer, 65508, 0, (void *)&to, sizeof to));
-	SHOW(send(a, "x", 1, 0));
-	struct sockaddr_in bad = to;
-	bad.sin_port = 0;
-	SHOW(sendto(a, "x", 1, 0, (void *)&bad, sizeof bad));
-	bad = to;
-	bad.sin_family = AF_INET6;
-	SHOW(sendto(a, "x", 1, 0, (void *)&bad, sizeof bad));
-	SHOW(sendto(a, "x", 1, 0, (void *)&to, 8));
-	SHOW(sendto(a, "x", 1, MSG_OOB, (void *)&to, sizeof to));
-	bad = at(0xffffffff, 5002);
-	SHOW(sendto(a, "x", 1, 0, (void *)&bad, sizeof bad));
-
-	puts("-- connected");
-	SHOW(connect(a, (void *)&to, sizeof to));
-	SHOW(send(a, "conn", 4, 0));
-	SHOW(recv(b, buffer, 10, 0));
-	length = sizeof from;
-	SHOW(getpeername(a, (void *)&from, &length));
-	printf("peer %s:%d\n", inet_ntoa(from.sin_addr), ntohs(from.sin_port));
-	SHOW(getpeername(b, (void *)&from, &length));
-	int c = bound(INADDR_LOOPBACK, 5003);
-	struct sockaddr_in toa = at(INADDR_LOOPBACK, 5001);
-	SHOW(sendto(c, "stranger", 8, 0, (void *)&toa, sizeof toa));
-	SHOW(recv(a, buffer, 10, MSG_DONTWAIT));
-	struct sockaddr_in nobody = at(INADDR_LOOPBACK, 5999);
-	SHOW(connect(a, (void *)&nobody, sizeof nobody));
-	SHOW(send(a, "x", 1, 0));
-	struct pollfd p = { .fd = a, .events = POLLIN | POLLOUT };
-	SHOW(poll(&p, 1, 1000));
-	printf("revents %x\n", p.revents);
-	SHOW(send(a, "x", 1, 0));
-	SHOW(send(a, "x", 1, 0));
-	SHOW(recv(a, buffer, 1, 0));
-	int error = -1;
-	length = sizeof error;
-	SHOW(send(a, "x", 1, 0));
-	SHOW(getsockopt(a, SOL_SOCKET, SO_ERROR, &error, &length));
-	printf("SO_ERROR %s\n", error ? error_name(error) : "0");
-	struct sockaddr none = { .sa_family = AF_UNSPEC };
-	SHOW(connect(a, &none, sizeof none));
-	SHOW(send(a, "x", 1, 0));
-	length = sizeof from;
-	SHOW(getsockname(a, (void *)&from, &length));
-	printf("local %s:%d\n", inet_ntoa(from.sin_addr), ntohs(from.sin_port));
-
-	puts("-- bind");
-	int d = socket(AF_INET, SOCK_DGRAM, 0);
-	struct sockaddr_in same = at(INADDR_LOOPBACK, 5002), any = at(0, 5002), foreign = at(0x01020304, 6000);
-	SHOW(bind(d, (void *)&same, sizeof same));
-	SHOW(bind(d, (void *)&any, sizeof any));
-	SHOW(bind(d, (void *)&foreign, sizeof foreign));
-	SHOW(bind(d, (void *)&same, 4));
-	int one = 1;
-	setsockopt(d, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	SHOW(bind(d, (void *)&same, sizeof same));
-	setsockopt(b, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	SHOW(bind(d, (void *)&same, sizeof same));
-	SHOW(bind(d, (void *)&same, sizeof same));
-	SHOW(sendto(c, "newest", 6, 0, (void *)&to, sizeof to));
-	SHOW(recv(d, buffer, 10, MSG_DONTWAIT));
-	SHOW(recv(b, buffer, 10, MSG_DONTWAIT));
-	SHOW(shutdown(d, SHUT_RD));
-	SHOW(connect(d, (void *)&toa, sizeof toa));
-	SHOW(shutdown(d, SHUT_RD));
-	SHOW(recv(d, buffer, 10, 0));
-	SHOW(shutdown(d, SHUT_WR));
-	signal(SIGPIPE, SIG_IGN);
-	SHOW(send(d, "x", 1, 0));
-	p.fd = d;
-	SHOW(poll(&p, 1, 0));
-	printf("revents %x\n", p.revents);
-
-	puts("-- more");
-	SHOW(sendto(c, "one ", 4, MSG_MORE, (void *)&to, sizeof to));
-	SHOW(sendto(c, "two", 3, 0, (void *)&to, sizeof to));
-	int number = 0;
-	close(d);
-	SHOW(ioctl(b, 0x541B, &number));
-	printf("FIONREAD %d\n", number);
-	SHOW(recv(b, buffer, 10, MSG_DONTWAIT));
-
-	puts("-- ancillary");
-	setsockopt(b, IPPROTO_IP, IP_PKTINFO, &one, sizeof one);
-	setsockopt(b, IPPROTO_IP, IP_RECVTTL, &one, sizeof one);
-	setsockopt(b, IPPROTO_IP, IP_RECVTOS, &one, sizeof one);
-	int ttl = 33, tos = 0x10;
-	SHOW(setsockopt(c, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl));
-	SHOW(setsockopt(c, IPPROTO_IP, IP_TOS, &tos, sizeof tos));
-	SHOW(sendto(c, "anc", 3, 0, (void *)&to, sizeof to));
-	char control[256];
-	struct iovec v = { buffer, sizeof buffer };
-	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &v, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof control };
-	SHOW(recvmsg(b, &m, 0));
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-		printf("cmsg %d %d %d:", h->cmsg_level, h->cmsg_type, (int)h->cmsg_len);
-		for (size_t i = 0; h->cmsg_len < 128 && i < h->cmsg_len - sizeof *h; i++)
-			printf(" %02x", CMSG_DATA(h)[i]);
-		puts("");
+	int families[] = { AF_INET, AF_INET6 };
+	for (int i = 0; i < 2; i++) {
+		family = families[i];
+		printf("--- family %d\n", family);
+		datagrams();
+		reuse();
+		ancillary();
+		waiting();
 	}
-
-	puts("-- error queue");
-	int e = socket(AF_INET, SOCK_DGRAM, 0);
-	setsockopt(e, IPPROTO_IP, IP_RECVERR, &one, sizeof one);
-	SHOW(sendto(e, "dead", 4, 0, (void *)&nobody, sizeof nobody));
-	m.msg_controllen = sizeof control;
-	m.msg_namelen = sizeof from;
-	SHOW(recvmsg(e, &m, MSG_ERRQUEUE));
-	printf("flags %x to %s:%d\n", m.msg_flags, inet_ntoa(from.sin_addr), ntohs(from.sin_port));
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-		printf("cmsg %d %d %d:", h->cmsg_level, h->cmsg_type, (int)h->cmsg_len);
-		for (size_t i = 0; h->cmsg_len < 128 && i < h->cmsg_len - sizeof *h; i++)
-			printf(" %02x", CMSG_DATA(h)[i]);
-		puts("");
-	}
-	SHOW(recvmsg(e, &m, MSG_ERRQUEUE));
-	struct sockaddr_in far = at(0x01020304, 9);
-	SHOW(sendto(e, "far", 3, 0, (void *)&far, sizeof far));
 	return 0;
 }
