@@ -12,6 +12,7 @@ from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
+from kernel.net.socket import Socket
 from kernel.syscalls.table import syscall
 from kernel.syscalls.transfer import finish_transfer, position_at, prepare_write, user_vector
 from kernel.task import current
@@ -76,6 +77,8 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
             if put < got:
                 source.back(got - put)
                 break
+            if got < len(storage) and isinstance(source.file, Socket):
+                break  # what is there now: it does not wait for more
     except Errno as error:
         if error.code == EPIPE and target.file.breaks_with_signal():
             signal_process(current().process, SIGPIPE)
