@@ -71,6 +71,7 @@ class Table:
 
     def __init__(self) -> None:
         self.buckets: list[Channel | None] = [None] * _LEAST_BUCKETS
+        self.is_crowded: bool = False  # a listener's queue is half full: who connects should let others run
         self.secret: int = 0  # odd, 30 bits: strangers cannot choose ports that meet in one bucket
         self.count: int = 0
         self.listeners: dict[int, list[Listener]] = {}
@@ -349,6 +350,8 @@ class TableHook(SettleHook):
         except MemoryError:
             _drop_unaccepted(channel, monotonic_ns())
             return
+        if 2 * len(listener.ready) > listener.backlog:
+            TABLE.is_crowded = True
         listener.queue.wake_all()
 
     def closed(self, channel: Channel) -> None:
