@@ -1,0 +1,185 @@
+"""Servers and clients in the guest, talking to the host: HTTP, nc, an epoll server with a thousand connections, UDP."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.boot.network import HOST, free_port, networked, raise_descriptor_limit
+from tests.harness import Guest, Kernel, compile_program
+from tests.harness.guest import PATIENCE
+from tools.cpio import Archive, extend
+from tools.machine import Forward
+from tools.paths import ROOT
+from tools.setup import require
+
+pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
+
+ECHO_SERVER = ROOT / "tests" / "boot" / "echo_server.c"
+BIG = 100_000_000
+WAIT = 60 * PATIENCE
+CONNECTIONS = 1000
+
+
+@dataclass
+class Served:
+    """A guest, and the host's ports that lead to its servers."""
+
+    guest: Guest
+    http: int
+    nc: int
+    echo: int
+    udp: int
+
+
+@pytest.fixture(scope="module")
+def served(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    require("servers")
+    raise_descriptor_limit()
+    overlay = Archive()
+    overlay.file("usr/bin/echo_server", compile_program(ECHO_SERVER).read_bytes(), 0o755)
+    initrd = tmp_path_factory.mktemp("servers") / "initrd"
+    initrd.write_bytes(extend(root_image.read_bytes(), overlay))
+    http, nc, echo = (free_port() for _ in range(3))
+    udp = free_port(socket.SOCK_DGRAM)
+    forwards = (Forward(http, 80), Forward(nc, 5000), Forward(echo, 7), Forward(udp, 7, "udp"))
+    with networked(kernel, initrd, forwards, "512M") as guest:
+        guest.check("mkdir /tmp/www && httpd -p 80 -h /tmp/www")
+        guest.send("echo_server 7 &\r")
+        guest.expect("^ready\r\n")
+        guest.expect_prompt()
+        yield Served(guest, http, nc, echo, udp)
+
+
+def connect(port: int, seconds: float = 30) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=seconds * PATIENCE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def receive_all(connection: socket.socket) -> bytes:
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def fetch(port: int, path: str) -> bytes:
+    with connect(port) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = receive_all(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200") or head.startswith(b"HTTP/1.0 200"), head
+        return body
+
+
+def test_a_large_file_by_http(served: Served, tmp_path: Path) -> None:
+    served.guest.check(f"yes 'a line of the large file' | head -c {BIG} >/tmp/www/big", 60)
+    line = b"a line of the large file\n"
+    expected = hashlib.sha256((line * (BIG // len(line) + 1))[:BIG]).hexdigest()
+    target = tmp_path / "big"
+    start = time.monotonic()
+    subprocess.run(["curl", "-sS", "-f", "-o", str(target), f"http://127.0.0.1:{served.http}/big"], check=True,
+                   timeout=150 * PATIENCE)
+    print(f"{BIG / (time.monotonic() - start) / 1e6:.1f} MB/s")
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == expected
+    served.guest.check("rm /tmp/www/big")
+
+
+def test_64_clients_at_once(served: Served) -> None:
+    served.guest.check("for i in $(seq 64); do seq $((i * 1000)) >/tmp/www/$i; done", 60)
+
+    def ask(number: int) -> bool:
+        expected = b"".join(b"%d\n" % n for n in range(1, number * 1000 + 1))
+        return fetch(served.http, f"/{number}") == expected
+
+    with ThreadPoolExecutor(64) as pool:
+        assert all(pool.map(ask, range(1, 65)))
+
+
+def test_nc_receives_and_sends(served: Served) -> None:
+    data = random.Random(6).randbytes(3_000_000)
+    guest = served.guest
+    guest.send("nc -l -p 5000 >/tmp/in; sha256sum </tmp/in\r")
+    time.sleep(1)
+    with connect(served.nc) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        receive_all(connection)
+    assert hashlib.sha256(data).hexdigest().encode() in guest.expect(r"^[0-9a-f]{64}", 60).group()
+    guest.expect_prompt()
+    guest.send("nc -l -p 5000 </tmp/in\r")
+    time.sleep(1)
+    with connect(served.nc) as connection:
+        assert receive_all(connection) == data
+    guest.expect_prompt()
+
+
+def with_listener(family: socket.AddressFamily, address: str, answer: Callable[[socket.socket], None]) -> int:
+    """A port of the host on which one connection is answered, in a thread."""
+    listener = socket.socket(family)
+    listener.bind((address, 0))
+    listener.listen()
+    listener.settimeout(WAIT)
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.settimeout(WAIT)
+            answer(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def test_the_guest_connects_to_the_host(served: Served) -> None:
+    data = random.Random(7).randbytes(3_000_000)
+    port = with_listener(socket.AF_INET, "127.0.0.1", lambda connection: connection.sendall(data))
+    digest = served.guest.check(f"nc {HOST} {port} </dev/null | sha256sum", 60).split()[0]
+    assert digest == hashlib.sha256(data).hexdigest()
+
+
+def test_the_guest_connects_by_ipv6(served: Served) -> None:
+    port = with_listener(socket.AF_INET6, "::1", lambda connection: connection.sendall(b"by the sixth\n"))
+    deadline = time.monotonic() + 20 * PATIENCE
+    while "fec0:" not in served.guest.check("ifconfig eth0"):  # by a router advertisement
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert served.guest.check(f"nc fec0::2 {port} </dev/null", 60) == "by the sixth\n"
+
+
+def test_a_connection_that_nobody_wants(served: Served) -> None:
+    assert "refused" in served.guest.run(f"nc {HOST} {free_port()} </dev/null", 30)
+
+
+def test_a_thousand_connections(served: Served) -> None:
+    connections = [connect(served.echo, 120) for _ in range(CONNECTIONS)]
+    for number, connection in enumerate(connections):
+        connection.sendall(b"hello %d" % number * 20)
+    for number, connection in enumerate(connections):
+        expected = b"hello %d" % number * 20
+        received = b""
+        while len(received) < len(expected):
+            part = connection.recv(4096)
+            assert part, f"connection {number} was closed"
+            received += part
+        assert received == expected
+    for connection in connections:
+        connection.close()
+
+
+def test_echo_by_udp(served: Served) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5 * PATIENCE)
+        for size in (0, 1, 1000, 1472, 9000):
+            data = random.Random(size).randbytes(size)
+            client.sendto(data, ("127.0.0.1", served.udp))
+            assert client.recv(65536) == data
