@@ -14,10 +14,13 @@ PACKAGE = SourcePackage(
     "0d1f7ca711cfc336dc8a85e672cab9cfd8223a02fe2da0a4a7aeb58c9e113634", ("dropbearmulti",), Path(__file__),
 )
 
-# What differs from dropbear's own defaults. It may be large; speed counts on an emulated processor.
+# What differs from dropbear's own defaults. It may be large; speed counts on an emulated processor. All clients come
+# from one address, the host's.
 OPTIONS = """\
 #define DROPBEAR_SMALL_CODE 0
 #define DO_MOTD 0
+#define MAX_UNAUTH_PER_IP 50
+#define MAX_UNAUTH_CLIENTS 50
 """
 
 
