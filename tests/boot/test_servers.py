@@ -55,9 +55,8 @@ def served(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFa
     forwards = (Forward(http, 80), Forward(nc, 5000), Forward(echo, 7), Forward(udp, 7, "udp"))
     with networked(kernel, initrd, forwards, "512M") as guest:
         guest.check("mkdir /tmp/www && httpd -p 80 -h /tmp/www")
-        guest.send("echo_server 7 &\r")
-        guest.expect("^ready\r\n")
-        guest.expect_prompt()
+        guest.run("echo_server 7 >/tmp/ready 2>&1 &")
+        guest.check("until grep ready /tmp/ready; do sleep 0.1; done")
         yield Served(guest, http, nc, echo, udp)
 
 
