@@ -34,6 +34,7 @@ from kernel.lib.user import Buffer
 from kernel.time import realtime_ns
 
 if TYPE_CHECKING:
+    from kernel.fs.attribute_store import Store
     from kernel.fs.file import DirectorySink, File
     from kernel.fs.filesystem import FileSystem
     from kernel.fs.locks import LockList
@@ -118,6 +119,10 @@ class Inode:
         """No dentry leads to it and nobody has it open: a disk file system may drop it from memory, later and where it
         may sleep, if both are still so then. Never sleeps or raises.
         """
+
+    def attribute_store(self) -> "Store | None":
+        """The extended attributes; None where the file system keeps none. Raises MemoryError."""
+        return None
 
     def drop_link(self) -> None:
         """A name has gone; frees the contents with the last one if nobody has the file open."""
@@ -261,6 +266,11 @@ class Inode:
     def set_owner(self, uid: int, gid: int) -> None:
         self.uid = uid
         self.gid = gid
+        self.ctime_ns = realtime_ns()
+        self.attributes_changed()
+
+    def touch_changed(self) -> None:
+        """Attributes other than times and contents changed."""
         self.ctime_ns = realtime_ns()
         self.attributes_changed()
 

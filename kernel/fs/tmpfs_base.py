@@ -8,6 +8,7 @@ Context: never sleeps. Source: tmpfs(5).
 
 from typing import Final
 
+from kernel.fs.attribute_store import Store
 from kernel.fs.constants import PAGE_SIZE, TMPFS_MAGIC
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
@@ -151,6 +152,14 @@ class TmpfsInode(Inode):
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
         super().__init__(tmpfs, tmpfs.new_ino(), mode)
         self.tmpfs: Tmpfs = tmpfs
+        self.attributes: Store | None = None
+
+    def attribute_store(self) -> Store:
+        store = self.attributes
+        if store is None:
+            store = Store()
+            self.attributes = store
+        return store
 
     def evict(self) -> None:
         self.tmpfs.inodes_used -= 1

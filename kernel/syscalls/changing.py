@@ -28,7 +28,7 @@ from kernel.fs.constants import (
 from kernel.fs.file import File, clear_set_id_bits
 from kernel.fs.mounts import sync_all
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, ESPIPE, Errno, i32, u32
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ESPIPE, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.paths import place_at
 from kernel.syscalls.status import place_or_descriptor
@@ -307,47 +307,3 @@ def readahead(descriptor: i32, offset: int, count: int) -> int:
     if offset < 0 or count <= 0:
         return 0
     return _advise(file, POSIX_FADV_WILLNEED, offset, count)
-
-
-# ---- extended attributes: no file system has any ---------------------------------------------------------------------
-
-
-def _no_attributes(path: int, flags: int) -> int:
-    place_at(AT_FDCWD, path, flags)
-    raise Errno(EOPNOTSUPP)
-
-
-@syscall(191, "getxattr", args="sspx", notes="No file system stores extended attributes")
-def getxattr(path: int, name: int, value: int, size: int) -> int:
-    return _no_attributes(path, 0)
-
-
-@syscall(192, "lgetxattr", args="sspx", notes="No file system stores extended attributes")
-def lgetxattr(path: int, name: int, value: int, size: int) -> int:
-    return _no_attributes(path, AT_SYMLINK_NOFOLLOW)
-
-
-@syscall(193, "fgetxattr", args="dspx", notes="No file system stores extended attributes")
-def fgetxattr(descriptor: i32, name: int, value: int, size: int) -> int:
-    current().files.get(descriptor)
-    raise Errno(EOPNOTSUPP)
-
-
-@syscall(194, "listxattr", args="spx", notes="No file system stores extended attributes")
-def listxattr(path: int, names: int, size: int) -> int:
-    return _no_attributes(path, 0)
-
-
-@syscall(195, "llistxattr", args="spx", notes="No file system stores extended attributes")
-def llistxattr(path: int, names: int, size: int) -> int:
-    return _no_attributes(path, AT_SYMLINK_NOFOLLOW)
-
-
-@syscall(188, "setxattr", args="sspxx", notes="No file system stores extended attributes")
-def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
-    return _no_attributes(path, 0)
-
-
-@syscall(189, "lsetxattr", args="sspxx", notes="No file system stores extended attributes")
-def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
-    return _no_attributes(path, AT_SYMLINK_NOFOLLOW)

@@ -24,6 +24,7 @@ from kernel.task.limits import RLIMIT_NOFILE
 from kernel.task.task import RestartBlock
 from kernel.time.timers import FOREVER_NS
 
+_SMALLEST_TABLE: Final = 64  # what Linux gives every process: bits behind the table do not count
 _FD_SETSIZE_LIMIT: Final = 1 << 20
 _READ_EVENTS: Final = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR
 _WRITE_EVENTS: Final = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR
@@ -125,7 +126,7 @@ def _select(count: int, readable: int, writable: int, exceptional: int, deadline
     files = current().files
     if count < 0:
         raise Errno(EINVAL)
-    count = min(count, max(files.size(), 0), _FD_SETSIZE_LIMIT)
+    count = min(count, max(files.size(), _SMALLEST_TABLE), _FD_SETSIZE_LIMIT)
     reads = DescriptorSet(readable, count)
     writes = DescriptorSet(writable, count)
     excepts = DescriptorSet(exceptional, count)

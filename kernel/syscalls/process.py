@@ -122,7 +122,7 @@ def execve(name: int, arguments: int, environment: int) -> int:
     return _execute(task, resolve(task.fs, None, path, FOLLOW), path, arguments, environment)
 
 
-@syscall(322, "execveat", args="dsppx")
+@syscall(322, "execveat", status="Full", args="dsppx")
 def execveat(directory: i32, name: int, arguments: int, environment: int, flags: i32) -> int:
     """execveat(2)."""
     task = current()
@@ -133,15 +133,18 @@ def execveat(directory: i32, name: int, arguments: int, environment: int, flags:
         if flags & AT_EMPTY_PATH == 0:
             raise Errno(ENOENT)
         file = task.files.get_any(directory)
-        return _execute(task, file.path, b"/dev/fd/" + _decimal(directory), arguments, environment, True)
+        closes = task.files.closes_on_exec(directory)
+        return _execute(task, file.path, b"/dev/fd/" + _decimal(directory), arguments, environment, True, closes)
     base: Path | None = None
+    closes = False
     if path[0] != 0x2F and directory != AT_FDCWD:
         base = task.files.get_any(directory).path
+        closes = task.files.closes_on_exec(directory)
     found = resolve(task.fs, base, path, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW)
     if found.inode().is_symlink():
         raise Errno(ELOOP)
     shown = path if base is None else b"/dev/fd/" + _decimal(directory) + b"/" + path
-    return _execute(task, found, shown, arguments, environment)
+    return _execute(task, found, shown, arguments, environment, False, closes)
 
 
 def _decimal(number: int) -> bytes:
@@ -149,14 +152,21 @@ def _decimal(number: int) -> bytes:
 
 
 def _execute(
-    task: Task, path: Path, name: bytes, arguments: int, environment: int, by_descriptor: bool = False
+    task: Task,
+    path: Path,
+    name: bytes,
+    arguments: int,
+    environment: int,
+    by_descriptor: bool = False,
+    is_unreachable: bool = False,
 ) -> int:
     """The path stays pinned while the arguments are read, which may sleep."""
     path.pin()
     try:
         budget = StringBudget(task, name)
         words = read_strings(arguments, budget)
-        execution.execute(task, path, name, words, read_strings(environment, budget), by_descriptor)
+        variables = read_strings(environment, budget)
+        execution.execute(task, path, name, words, variables, by_descriptor, is_unreachable)
     finally:
         path.unpin()
     return 0

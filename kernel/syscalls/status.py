@@ -173,7 +173,7 @@ def place_or_descriptor(directory: int, address: int, flags: int) -> Path:
     return place_at(directory, address, flags)
 
 
-@syscall(332, "statx", args="dsxxp")
+@syscall(332, "statx", status="Full", args="dsxxp")
 def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int:
     if mask & _STATX_RESERVED != 0 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
         raise Errno(EINVAL)
@@ -183,7 +183,7 @@ def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int
     inode = place.inode()
     inode.refresh()
     raw = RawStatx()
-    raw.mask = _STATX_BASIC | _STATX_BTIME | _STATX_MNT_ID
+    raw.mask = _STATX_BASIC | _STATX_MNT_ID
     raw.block_size = inode.file_system.block_size
     raw.nlink = inode.nlink & 0xFFFFFFFF
     raw.uid = inode.uid & 0xFFFFFFFF
@@ -197,8 +197,10 @@ def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int
         raw.attributes = _STATX_ATTR_MOUNT_ROOT
     raw.accessed.seconds = inode.atime_ns // _NS
     raw.accessed.nanoseconds = inode.atime_ns % _NS
-    raw.born.seconds = inode.btime_ns // _NS
-    raw.born.nanoseconds = inode.btime_ns % _NS
+    if mask & _STATX_BTIME != 0:
+        raw.mask = _STATX_BASIC | _STATX_MNT_ID | _STATX_BTIME
+        raw.born.seconds = inode.btime_ns // _NS
+        raw.born.nanoseconds = inode.btime_ns % _NS
     raw.changed.seconds = inode.ctime_ns // _NS
     raw.changed.nanoseconds = inode.ctime_ns % _NS
     raw.modified.seconds = inode.mtime_ns // _NS

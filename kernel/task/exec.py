@@ -15,7 +15,7 @@ from kernel.fs.file import File
 from kernel.fs.open import check_executable
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import ELOOP, ENOEXEC, ERESTARTNOINTR, Errno, final, span_of
+from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, span_of
 from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit
@@ -44,6 +44,7 @@ class Program:
     def __init__(self, file: File, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
         self.file: File = file
         self.name: bytes = name  # AT_EXECFN
+        self.is_unreachable: bool = False  # by the name that an interpreter would be told
         self.interpreted: bytes = name  # what the next interpreter is told to read
         self.title: bytes = program_name(name)  # `comm`
         self.arguments: list[bytes] = arguments
@@ -51,14 +52,22 @@ class Program:
 
 
 def execute(
-    task: Task, path: Path, name: bytes, arguments: list[bytes], environment: list[bytes], by_descriptor: bool = False
+    task: Task,
+    path: Path,
+    name: bytes,
+    arguments: list[bytes],
+    environment: list[bytes],
+    by_descriptor: bool = False,
+    is_unreachable: bool = False,
 ) -> None:
     """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's
-    context: its frame is set.
+    context: its frame is set. `is_unreachable`: `name` leads through a descriptor that will be closed, so no script can
+    be run by it.
     """
     if len(arguments) == 0:
         arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
     program = Program(open_executable(task, path), name, arguments, environment)
+    program.is_unreachable = is_unreachable
     if by_descriptor:
         program.title = path.dentry.name[:15]
     try:
@@ -140,6 +149,8 @@ def _follow_scripts(task: Task, program: Program) -> bytearray:
             if not looks_like_elf(span_of(head)):
                 raise Errno(ENOEXEC)
             return head
+        if program.is_unreachable:
+            raise Errno(ENOENT)
         script = parse_script(bytes(head))
         fresh: list[bytes] = [script.interpreter]
         if len(script.argument) != 0:

@@ -1,0 +1,32 @@
+"""The extended attributes of one inode, in memory."""
+
+from typing import Final
+
+from kernel.lang import ENOSPC, Errno
+
+_LIMIT_BYTES: Final = 65536  # of names and values together
+
+
+class Store:
+    """Names and values, in the order of their making."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+        self.size_bytes: int = 0
+
+    def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
+        """Set; `old` is the present value, if any. Raises ENOSPC."""
+        size = self.size_bytes + len(value)
+        if old is None:
+            size += len(name) + 1
+        else:
+            size -= len(old)
+        if size > _LIMIT_BYTES:
+            raise Errno(ENOSPC)
+        self.values[name] = value
+        self.size_bytes = size
+
+    def drop(self, name: bytes) -> None:
+        """Remove a name that is there."""
+        value = self.values.pop(name)
+        self.size_bytes -= len(name) + 1 + len(value)

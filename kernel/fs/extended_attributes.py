@@ -1,0 +1,106 @@
+"""Extended attributes: names with values that belong to an inode (xattr(7)).
+
+A name begins with the name space that says who may see and change it: `user.` like the file's contents, on regular
+files and directories; `trusted.` for root alone; `security.` read by all, changed by root. A file system that keeps
+them gives a `Store` from `Inode.attribute_store`.
+
+Context: nothing here sleeps.
+"""
+
+from typing import Final
+
+from kernel.fs.attribute_store import Store
+from kernel.fs.constants import MAY_READ, MAY_WRITE
+from kernel.fs.inode import Inode
+from kernel.lang import EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
+from kernel.lib.credentials import Credentials
+
+CREATE: Final = 1
+REPLACE: Final = 2
+LARGEST_VALUE: Final = 65536
+
+_USER: Final = b"user."
+_TRUSTED: Final = b"trusted."
+_SECURITY: Final = b"security."
+_ACCESS_LIST: Final = b"system.posix_acl_access"
+_DEFAULT_LIST: Final = b"system.posix_acl_default"
+_STICKY: Final = 0o1000
+
+
+def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask: int) -> None:
+    """Raises EPERM, EACCES, or ENODATA where a reader must not see whether there is such an attribute."""
+    writes = mask & MAY_WRITE != 0
+    if name.startswith(_SECURITY):
+        if writes and not credentials.capable():
+            raise Errno(EPERM)
+        return
+    if name == _ACCESS_LIST or name == _DEFAULT_LIST:
+        return
+    if name.startswith(_TRUSTED) and not credentials.capable():
+        raise Errno(EPERM if writes else ENODATA)
+    if name.startswith(_USER):
+        if not inode.is_regular() and not inode.is_directory():
+            raise Errno(EPERM if writes else ENODATA)
+        if writes and inode.is_directory() and inode.mode & _STICKY != 0 and not inode.owned_by(credentials):
+            raise Errno(EPERM)
+    inode.check_permission(credentials, mask)
+
+
+def _store(inode: Inode, name: bytes) -> Store:
+    """Where attributes of this name are kept. Raises EOPNOTSUPP, EINVAL (nothing behind the prefix)."""
+    store = inode.attribute_store()
+    if store is None:
+        raise Errno(EOPNOTSUPP)
+    for prefix in (_USER, _TRUSTED, _SECURITY):
+        if name.startswith(prefix):
+            if name == prefix:
+                raise Errno(EINVAL)
+            return store
+    raise Errno(EOPNOTSUPP)
+
+
+def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
+    """The value. Raises ENODATA if there is no such attribute."""
+    _check_permission(credentials, inode, name, MAY_READ)
+    if (name == _ACCESS_LIST or name == _DEFAULT_LIST) and inode.attribute_store() is not None:
+        raise Errno(ENODATA)
+    value = _store(inode, name).values.get(name)
+    if value is None:
+        raise Errno(ENODATA)
+    return value
+
+
+def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags: int) -> None:
+    """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC."""
+    _check_permission(credentials, inode, name, MAY_WRITE)
+    store = _store(inode, name)
+    old = store.values.get(name)
+    if old is not None and flags & CREATE != 0:
+        raise Errno(EEXIST)
+    if old is None and flags & REPLACE != 0:
+        raise Errno(ENODATA)
+    store.put(name, value, old)
+    inode.touch_changed()
+
+
+def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
+    """Raises ENODATA if there is no such attribute."""
+    _check_permission(credentials, inode, name, MAY_WRITE)
+    store = _store(inode, name)
+    if name not in store.values:
+        raise Errno(ENODATA)
+    store.drop(name)
+    inode.touch_changed()
+
+
+def names(credentials: Credentials, inode: Inode) -> bytes:
+    """All names that the caller may see, each with a NUL behind it."""
+    store = inode.attribute_store()
+    text = bytearray()
+    if store is None:
+        return b""
+    for name in store.values.keys():
+        if credentials.capable() or not name.startswith(_TRUSTED):
+            text.extend(name)
+            text.append(0)
+    return bytes(text)

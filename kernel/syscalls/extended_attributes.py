@@ -1,0 +1,129 @@
+"""Extended attributes: setxattr(2), getxattr(2), listxattr(2), removexattr(2), and those for links and descriptors."""
+
+from typing import Final
+
+from kernel.fs import extended_attributes as attributes
+from kernel.fs.constants import AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from kernel.fs.inode import Inode
+from kernel.fs.path import Mount
+from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, i32, span_of
+from kernel.lib import user
+from kernel.syscalls.paths import place_at
+from kernel.syscalls.table import syscall
+from kernel.task import current
+
+_NAME_LIMIT: Final = 256  # with its NUL
+_NOTES: Final = "On tmpfs; no access control lists"
+
+
+def _name(address: int) -> bytes:
+    try:
+        name = user.read_string(address, _NAME_LIMIT)
+    except Errno as error:
+        raise Errno(ERANGE if error.code == ENAMETOOLONG else error.code) from None
+    if len(name) == 0:
+        raise Errno(ERANGE)
+    return name
+
+
+def _give(value: bytes, address: int, size: int) -> int:
+    """Hand out a value or a list. Size 0 asks how long it is."""
+    if size == 0:
+        return len(value)
+    if size < 0 or len(value) <= size:
+        user.write_bytes(address, value)
+        return len(value)
+    raise Errno(ERANGE)
+
+
+def _get(inode: Inode, name: int, value: int, size: int) -> int:
+    return _give(attributes.get(current().credentials, inode, _name(name)), value, size)
+
+
+def _set(mount: Mount, inode: Inode, name: int, value: int, size: int, flags: int) -> int:
+    if flags & ~(attributes.CREATE | attributes.REPLACE) != 0:
+        raise Errno(EINVAL)
+    text = _name(name)
+    if size < 0 or size > attributes.LARGEST_VALUE:
+        raise Errno(E2BIG)
+    storage = bytearray(size)
+    user.read_into(span_of(storage), value)
+    mount.require_writable()
+    attributes.put(current().credentials, inode, text, bytes(storage), flags)
+    return 0
+
+
+def _remove(mount: Mount, inode: Inode, name: int) -> int:
+    text = _name(name)
+    mount.require_writable()
+    attributes.remove(current().credentials, inode, text)
+    return 0
+
+
+@syscall(188, "setxattr", notes=_NOTES, args="sspxx")
+def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
+    place = place_at(AT_FDCWD, path, 0)
+    return _set(place.mount, place.inode(), name, value, size, flags)
+
+
+@syscall(189, "lsetxattr", notes=_NOTES, args="sspxx")
+def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
+    place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
+    return _set(place.mount, place.inode(), name, value, size, flags)
+
+
+@syscall(190, "fsetxattr", notes=_NOTES, args="dspxx")
+def fsetxattr(descriptor: i32, name: int, value: int, size: int, flags: i32) -> int:
+    file = current().files.get(descriptor)
+    return _set(file.path.mount, file.inode, name, value, size, flags)
+
+
+@syscall(191, "getxattr", notes=_NOTES, args="sspx")
+def getxattr(path: int, name: int, value: int, size: int) -> int:
+    return _get(place_at(AT_FDCWD, path, 0).inode(), name, value, size)
+
+
+@syscall(192, "lgetxattr", notes=_NOTES, args="sspx")
+def lgetxattr(path: int, name: int, value: int, size: int) -> int:
+    return _get(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode(), name, value, size)
+
+
+@syscall(193, "fgetxattr", notes=_NOTES, args="dspx")
+def fgetxattr(descriptor: i32, name: int, value: int, size: int) -> int:
+    return _get(current().files.get(descriptor).inode, name, value, size)
+
+
+@syscall(194, "listxattr", notes=_NOTES, args="spx")
+def listxattr(path: int, names: int, size: int) -> int:
+    inode = place_at(AT_FDCWD, path, 0).inode()
+    return _give(attributes.names(current().credentials, inode), names, size)
+
+
+@syscall(195, "llistxattr", notes=_NOTES, args="spx")
+def llistxattr(path: int, names: int, size: int) -> int:
+    inode = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode()
+    return _give(attributes.names(current().credentials, inode), names, size)
+
+
+@syscall(196, "flistxattr", notes=_NOTES, args="dpx")
+def flistxattr(descriptor: i32, names: int, size: int) -> int:
+    inode = current().files.get(descriptor).inode
+    return _give(attributes.names(current().credentials, inode), names, size)
+
+
+@syscall(197, "removexattr", notes=_NOTES, args="ss")
+def removexattr(path: int, name: int) -> int:
+    place = place_at(AT_FDCWD, path, 0)
+    return _remove(place.mount, place.inode(), name)
+
+
+@syscall(198, "lremovexattr", notes=_NOTES, args="ss")
+def lremovexattr(path: int, name: int) -> int:
+    place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
+    return _remove(place.mount, place.inode(), name)
+
+
+@syscall(199, "fremovexattr", notes=_NOTES, args="ds")
+def fremovexattr(descriptor: i32, name: int) -> int:
+    file = current().files.get(descriptor)
+    return _remove(file.path.mount, file.inode, name)
