@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import KRAIT, Guest, Kernel
+from tests.harness import KRAIT, Guest, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tools import cpio
 from tools.machine import Firmware, ImageBoot, Machine, Medium
@@ -30,7 +30,7 @@ def test_direct_boot(kernel: Kernel, root_image: Path, machine_type: str, cpu: s
         works(guest)
 
 
-@pytest.mark.parametrize("memory", ["128M", "3G", "6G"])
+@pytest.mark.parametrize("memory", ["40M", "64M", "128M", "3G", "6G"])
 def test_amounts_of_memory(kernel: Kernel, root_image: Path, memory: str) -> None:
     with Guest(kernel.boot(root_image, "quiet"), Machine(memory=memory)) as guest:
         guest.expect_prompt(30)
@@ -91,6 +91,39 @@ def test_broken_root_images_end_in_a_message(kernel: Kernel, root_image: Path, t
 def test_without_a_root_image_the_kernel_says_so(kernel: Kernel) -> None:
     with Guest(kernel.boot(None)) as guest:
         guest.expect(r"[Pp]anic|[Nn]o (working )?init|Unable to mount root", 30)
+
+
+def test_after_a_panic_the_machine_restarts_when_told_to(kernel: Kernel) -> None:
+    """`panic=-1`, which the tests' kernels have: at once. QEMU runs with -no-reboot, so it exits."""
+    with Guest(kernel.boot(None)) as guest:
+        guest.expect(r"[Pp]anic", 30)
+        guest.wait_exit(20)
+
+
+def test_too_little_memory_ends_in_a_message(kernel: Kernel, root_image: Path) -> None:
+    """The archive does not fit: that is said, and nothing hangs silently."""
+    with Guest(kernel.boot(root_image), Machine(memory="8M")) as guest:
+        guest.expect(r"[Pp]anic|[Mm]emory|krait:[^\r\n#]*# $", 30)
+
+
+def test_a_call_that_is_missing_is_told_of_once(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    if kernel is not KRAIT:
+        pytest.skip("Linux does not log it")
+    source = tmp_path / "missing.c"
+    source.write_text(
+        "#define _GNU_SOURCE\n#include <errno.h>\n#include <stdio.h>\n#include <unistd.h>\n"
+        "int main(void) {\n"
+        "  for (int i = 0; i < 3; i++) { long r = syscall(180); printf(\"%ld %d\\n\", r, errno == ENOSYS); }\n"
+        "  return 0;\n}\n"
+    )
+    overlay = cpio.Archive()
+    overlay.file("root/missing", compile_program(source).read_bytes(), 0o755)
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(cpio.extend(root_image.read_bytes(), overlay))
+    with Guest(kernel.boot(initrd, "quiet")) as guest:
+        guest.expect_prompt(30)
+        assert guest.check("./missing") == "-1 1\n" * 3
+        assert guest.check("dmesg | grep -c 'system call 180 is not implemented'") == "1\n"
 
 
 @pytest.mark.parametrize("medium", list(Medium))
