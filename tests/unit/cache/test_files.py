@@ -1,0 +1,163 @@
+"""Files over the page cache, with a model: a bytearray that is read and written the same way."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kernel.block.device import BlockDevice, Operation
+from kernel.cache import HOLE, BackingStore, FileCache, Readahead, Runs, file_io
+from kernel.cache.file_cache import LAST_PAGE, TOTALS
+from kernel.cache.page import LRU
+from kernel.cache.reclaim import Reclaimer
+from kernel.lang import EIO, ENOSPC, Errno
+from kernel.lib.user import KernelBuffer
+from tests.unit.memory_disk import MemoryDisk
+
+BLOCK = 1024
+BLOCKS = 64  # that the device has for files
+
+
+class BlockStore(BackingStore):
+    """A file of blocks of 1 KiB, allocated from the top of the disk downwards: no two lie in order."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self.disk = disk
+        self.size = 0
+        self.blocks: dict[int, int] = {}
+        self.free = list(range(BLOCKS))
+
+    def device(self) -> BlockDevice:
+        return self.disk
+
+    def size_bytes(self) -> int:
+        return self.size
+
+    def map(self, offset: int, length: int, runs: Runs) -> None:
+        for block in range(offset // BLOCK, (offset + length) // BLOCK):
+            place = self.blocks.get(block)
+            runs.add(HOLE if place is None else place * 2, BLOCK)
+
+    def allocate(self, offset: int, length: int) -> None:
+        for block in range(offset // BLOCK, (offset + length + BLOCK - 1) // BLOCK):
+            if block not in self.blocks:
+                if not self.free:
+                    raise Errno(ENOSPC)
+                self.blocks[block] = self.free.pop()
+
+    def grow(self, size: int) -> None:
+        self.size = size
+
+    def cut(self, cache: FileCache, size: int) -> None:
+        old = self.size
+        self.size = size
+        if size < old:
+            cache.shrink(size)
+            for block in [each for each in self.blocks if each * BLOCK >= size]:
+                self.free.append(self.blocks.pop(block))
+        else:
+            cache.zero_tail(old)
+
+
+def write(cache: FileCache, data: bytes, offset: int) -> int:
+    return file_io.write_at(cache, KernelBuffer(bytearray(data)), offset)
+
+
+def read(cache: FileCache, count: int, offset: int) -> bytes:
+    buffer = KernelBuffer(bytearray(count))
+    done = file_io.read_at(cache, buffer, offset, Readahead())
+    return bytes(buffer.storage[:done])
+
+
+def fresh(disk: MemoryDisk) -> tuple[BlockStore, FileCache]:
+    for position in range(len(disk.image)):
+        disk.image[position] = 0xEE  # what nobody may see
+    store = BlockStore(disk)
+    return store, FileCache(store)
+
+
+Step = tuple[str, int, int]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["write", "write", "cut", "sync", "drop", "reclaim"]),
+            st.integers(0, 40_000),
+            st.integers(0, 9000),
+        ),
+        max_size=25,
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_a_file_holds_what_was_written(disk: MemoryDisk, steps: list[Step]) -> None:
+    disk.image[:] = bytes([0xEE]) * len(disk.image)
+    store = BlockStore(disk)
+    store.free = list(range(200))
+    cache = FileCache(store)
+    model = bytearray()
+    for number, (what, offset, length) in enumerate(steps):
+        if what == "write":
+            data = bytes([number + 1]) * length
+            assert write(cache, data, offset) == length
+            if length > 0:
+                model.extend(bytes(max(0, offset + length - len(model))))
+                model[offset : offset + length] = data
+        elif what == "cut":
+            store.cut(cache, offset)
+            model = model[:offset] + bytes(max(0, offset - len(model)))
+        elif what == "sync":
+            cache.sync(0, LAST_PAGE)
+            assert cache.dirty_count == 0
+        elif what == "drop":
+            cache.sync(0, LAST_PAGE)
+            cache.invalidate(0, LAST_PAGE)
+            assert len(cache.pages) == 0
+        else:
+            Reclaimer().make_room(3)
+        assert store.size == len(model)
+        assert read(cache, len(model) + 10, 0) == bytes(model)
+    cache.close()
+    assert (LRU.count, TOTALS.dirty, TOTALS.writing) == (0, 0, 0)
+
+
+def test_a_full_disk_stops_a_write_where_it_is(disk: MemoryDisk) -> None:
+    store, cache = fresh(disk)
+    assert write(cache, bytes(100_000), 0) == BLOCKS * BLOCK
+    with pytest.raises(Errno) as error:
+        write(cache, b"more", BLOCKS * BLOCK)
+    assert error.value.code == ENOSPC
+    assert store.size == BLOCKS * BLOCK
+
+
+def test_an_error_of_write_back_is_told_once(disk: MemoryDisk) -> None:
+    store, cache = fresh(disk)
+    write(cache, bytes(BLOCK), 0)
+    disk.bad_sectors[store.blocks[0] * 2] = True
+    with pytest.raises(Errno) as error:
+        cache.sync(0, LAST_PAGE)
+    assert error.value.code == EIO
+    cache.sync(0, LAST_PAGE)
+
+
+def test_a_bad_sector_spoils_its_page_only(disk: MemoryDisk) -> None:
+    store, cache = fresh(disk)
+    write(cache, bytes(40_000), 0)
+    cache.sync(0, LAST_PAGE)
+    cache.invalidate(0, LAST_PAGE)
+    disk.bad_sectors[store.blocks[9] * 2] = True  # in page 2
+    assert len(read(cache, 40_000, 0)) == 8192
+    with pytest.raises(Errno):
+        read(cache, 100, 8192)
+    assert len(read(cache, 40_000, 12288)) == 40_000 - 12288
+
+
+def test_consecutive_pages_travel_together(disk: MemoryDisk) -> None:
+    store, cache = fresh(disk)
+    store.free = list(range(BLOCKS - 1, -1, -1))
+    write(cache, bytes(10 * 4096), 0)
+    cache.sync(0, LAST_PAGE)
+    assert disk.log == [(Operation.WRITE, 0, 40960)]
+    cache.invalidate(0, LAST_PAGE)
+    disk.log.clear()
+    read(cache, 10 * 4096, 0)
+    assert disk.log == [(Operation.READ, 0, 40960)]
