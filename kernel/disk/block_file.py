@@ -11,7 +11,7 @@ from kernel.cache import FileCache, Readahead, device_cache, file_io
 from kernel.cache.devices import sync_device
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.disk.scan import scan_partitions
-from kernel.fs.constants import O_APPEND, O_DIRECT, O_DSYNC, O_EXCL, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET
+from kernel.fs.constants import O_APPEND, O_DIRECT, O_DSYNC, O_EXCL, SEEK_CUR, SEEK_END, SEEK_SET
 from kernel.fs.direct_io import advise, check_alignment, finish_direct_write, read_direct
 from kernel.fs.file import File, add_offset
 from kernel.fs.open import SPECIAL
@@ -134,10 +134,6 @@ class BlockFile(File):
             target = add_offset(self.position, offset)
         elif whence == SEEK_END:
             target = add_offset(self.size_bytes(), offset)
-        elif whence == SEEK_DATA or whence == SEEK_HOLE:
-            if offset < 0 or offset >= self.size_bytes():
-                raise Errno(ENXIO)
-            target = offset if whence == SEEK_DATA else self.size_bytes()
         else:
             raise Errno(EINVAL)
         if target < 0 or target > self.size_bytes():
@@ -188,6 +184,8 @@ class BlockFile(File):
             case 0x8008_1270:  # BLKBSZGET
                 user.write_i32(argument, device.soft_block_size)
             case 0x1263 | 0x1265:  # BLKRAGET, BLKFRAGET
+                if argument == 0:
+                    raise Errno(EINVAL)
                 user.write_i64(argument, device.readahead_pages << (PAGE_SHIFT - SECTOR_SHIFT))
             case 0x125E:  # BLKROGET
                 user.write_i32(argument, 1 if device.read_only else 0)

@@ -190,20 +190,28 @@ class InodeCache(FileCache):
         self.inode_store: InodeStore = store
         self.inode: CachedInode | None = inode
         self.areas: int = 0
-        self.place: Path | None = None  # where it was mapped from; forgotten with the last area: it leads back here
+        self.place: Path | None = None  # where it was mapped from last; forgotten with the last area: it leads back here
+        self.pinned: Path | None = None  # where it was mapped from first: that mount is busy
 
     def acquire(self) -> None:
         self.areas += 1
         inode = self.inode
         if self.areas == 1 and inode is not None:
             inode.acquire()
+            place = self.place
+            if place is not None:
+                self.pinned = place.pin()
 
     def release(self) -> None:
         self.areas -= 1
         inode = self.inode
         if self.areas == 0 and inode is not None:
+            pinned = self.pinned
             self.place = None
+            self.pinned = None
             inode.release()
+            if pinned is not None:
+                pinned.unpin()
 
     def name(self) -> bytes:
         place = self.place
