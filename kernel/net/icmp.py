@@ -24,9 +24,8 @@ from kernel.lang import (
 from kernel.net import ipv4, path_mtu
 from kernel.net.addresses import ANY4, is_loopback, is_multicast, owner_of
 from kernel.net.checksum import checksum
-from kernel.net.counters import ICMP4, IP4
+from kernel.net.counters import ICMP4
 from kernel.net.fragments import REASSEMBLER, TimeoutListener
-from kernel.net.ipv4 import Ip4Hook
 from kernel.net.loopback import LOOPBACK
 from kernel.net.output import resolve
 from kernel.net.packet import CHECKSUM_VERIFIED, PACKET_HOST, Packet
@@ -302,17 +301,6 @@ def _plateau_below(length: int) -> int:
 
 
 @final
-class _Ip4Answers(Ip4Hook):
-    """Errors that IPv4 itself finds."""
-
-    def send_unreachable(self, packet: Packet, code: int) -> None:
-        send_error(packet, UNREACHABLE, code, 0)
-
-    def forward(self, packet: Packet) -> None:
-        IP4.in_address_errors += 1
-
-
-@final
 class _ReassemblyTimeout(TimeoutListener):
     def timed_out(self, first: Packet) -> None:
         try:
@@ -329,5 +317,4 @@ def host_unreachable(packet: Packet) -> None:
 
 
 register_transport(PROTOCOL_ICMP, Icmp())
-ipv4.STATE.hook = _Ip4Answers()
 REASSEMBLER.listener4 = _ReassemblyTimeout()

@@ -11,10 +11,9 @@ from kernel.lang import EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREAC
 from kernel.net import ipv6, path_mtu
 from kernel.net.addresses import ANY6, is_loopback, is_multicast, owner_of
 from kernel.net.checksum import checksum, pseudo_header
-from kernel.net.counters import ICMP6, IP6
+from kernel.net.counters import ICMP6
 from kernel.net.fragments import REASSEMBLER, TimeoutListener
 from kernel.net.icmp import PingHook
-from kernel.net.ipv6 import Ip6Hook
 from kernel.net.loopback import LOOPBACK
 from kernel.net.output import NextHop, resolve
 from kernel.net.packet import CHECKSUM_NONE, CHECKSUM_VERIFIED, PACKET_HOST, Packet
@@ -280,17 +279,6 @@ def _meaning(kind: int, code: int) -> NetworkError:
 
 
 @final
-class _Ip6Answers(Ip6Hook):
-    """Errors that IPv6 itself finds."""
-
-    def send_parameter_problem(self, packet: Packet, code: int, pointer: int) -> None:
-        send_error(packet, PARAMETER_PROBLEM, code, pointer)
-
-    def forward(self, packet: Packet) -> None:
-        IP6.in_address_errors += 1
-
-
-@final
 class _ReassemblyTimeout(TimeoutListener):
     def timed_out(self, first: Packet) -> None:
         try:
@@ -307,5 +295,4 @@ def address_unreachable(packet: Packet) -> None:
 
 
 register_transport(PROTOCOL_ICMP6, Icmp6())
-ipv6.STATE.hook = _Ip6Answers()
 REASSEMBLER.listener6 = _ReassemblyTimeout()

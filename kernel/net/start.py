@@ -5,6 +5,7 @@ Context: the boot thread. Raises MemoryError.
 
 from kernel.net import (
     arp,
+    forwarding,
     icmp,
     icmpv6,
     inet_family,
@@ -12,7 +13,9 @@ from kernel.net import (
     interface_routes,
     ipv4,
     ipv6,
+    ndp,
     packet_socket,
+    router_discovery,
     statistics,
     tables,
     thread,
@@ -27,6 +30,7 @@ from kernel.net.unix import family as unix_family
 # Called through registries that their import fills.
 _ = (
     arp,
+    forwarding,
     icmp,
     icmpv6,
     inet_family,
@@ -34,8 +38,10 @@ _ = (
     interface_routes,
     ipv4,
     ipv6,
+    ndp,
     netlink_family,
     packet_socket,
+    router_discovery,
     statistics,
     tables,
     tcp_socket,
