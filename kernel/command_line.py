@@ -22,6 +22,7 @@ _KNOWN: Final[list[bytes]] = [
     b"rw",
     b"mem",
     b"trace",
+    b"ip",
 ]
 """Parameters that do not reach the first program."""
 

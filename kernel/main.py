@@ -18,6 +18,7 @@ from kernel.lang import Errno, Span, export, final, panic, u8
 from kernel.lib import log
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
+from kernel.net.configure import configure
 from kernel.net.start import start_network
 from kernel.physical_memory import boot_info
 from kernel.procfs import filesystem as proc
@@ -49,6 +50,7 @@ def krait_main(protocol: int, info: int) -> None:
         vdso.start()
         start_network()
         virtio.start(boot_info.command_line())
+        configure_network(boot_info.command_line())
         LAST_EXIT.handler = InitDeath()
         trace.configure(boot_info.command_line())
         writeback.start()
@@ -60,6 +62,13 @@ def krait_main(protocol: int, info: int) -> None:
     except Errno as error:
         panic(f"the first process cannot be made: error {error.code}")
     exit_thread()
+
+
+def configure_network(line: bytes) -> None:
+    """Do what `ip=` says; with DHCP the boot waits for an answer. Raises MemoryError."""
+    value = command_line.value_of(line, b"ip")
+    if value is not None:
+        configure(value)
 
 
 def start_processor() -> None:

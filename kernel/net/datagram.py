@@ -121,11 +121,16 @@ class DatagramSocket(InetSocket):
             if self.shutdown & _READ_DOWN != 0:
                 return 0
             self.wait(self.waiters, deadline_ns)
-        peek = message.flags & MSG_PEEK != 0
-        if not peek:
-            self.queue.pop()
-            self.queued_bytes -= len(packet.storage) + PACKET_OVERHEAD
+        if message.flags & MSG_PEEK == 0:
+            self.take_packet()
         return self._give(message, packet)
+
+    def take_packet(self) -> Packet | None:
+        """Take the first datagram out of the queue; None if there is none."""
+        packet = self.queue.pop()
+        if packet is not None:
+            self.queued_bytes -= len(packet.storage) + PACKET_OVERHEAD
+        return packet
 
     def _give(self, message: Message, packet: Packet) -> int:
         length = len(packet)

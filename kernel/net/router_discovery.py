@@ -225,7 +225,7 @@ def _take_prefix(device: NetworkDevice, option: Span[u8], now_ns: int) -> None:
 def _set_prefix_route(device: NetworkDevice, prefix: bytes, length: int, valid_s: int, now_ns: int) -> None:
     found = match_route(TABLE_MAIN, prefix, length, device.index, b"", -1)
     if found is not None:
-        if found.expires_ns != FOREVER_NS or found.protocol == PROTOCOL_KERNEL and valid_s != 0:
+        if found.expires_ns != FOREVER_NS or (found.protocol == PROTOCOL_KERNEL and valid_s != 0):
             found.expires_ns = _until(now_ns, valid_s)
         if valid_s == 0 and found.protocol == PROTOCOL_KERNEL and found.expires_ns != FOREVER_NS:
             delete_route(found)

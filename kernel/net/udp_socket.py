@@ -8,7 +8,7 @@ from typing import Final
 from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, Errno, final, span_of
 from kernel.lib.credentials import Credentials
 from kernel.net import inet_names, link, udp
-from kernel.net.addresses import is_multicast
+from kernel.net.addresses import ANY4, is_multicast
 from kernel.net.datagram import DatagramSocket, QueuedError
 from kernel.net.datagram_send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
 from kernel.net.inet import UDP_PORTS, PortTable, family_of
@@ -43,6 +43,10 @@ class UdpSocket(DatagramSocket):
     def unbind(self) -> None:
         udp.SOCKETS.remove(self, self.binding.port)
         super().unbind()
+
+    def take_port(self, port: int) -> None:
+        """Bind to a port of any address, without a look at rights: for the kernel's own sockets. EADDRINUSE."""
+        self._take(ANY4, port)
 
     def connect(self, address: bytes) -> None:
         """connect(2): no packet is sent. EINVAL, EAFNOSUPPORT, ENETUNREACH, EACCES."""
