@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from arch.x86_64.simulation import processor
+from kernel.lang import span_of
 from kernel.net import link, path_mtu, timers
 from kernel.net.addresses import ADDRESSES, InterfaceAddress, add_address, broadcast_of
 from kernel.net.device import (
@@ -24,6 +25,7 @@ from kernel.net.neighbours import CACHE, forget
 from kernel.net.packet import Packet
 from kernel.net.routes import ROUTING
 from kernel.net.start import start_network
+from kernel.net.sysctl import IP6_SETTINGS
 from kernel.time import clock, monotonic_ns
 
 __all__ = ["Wire", "start_network"]
@@ -47,9 +49,7 @@ class Wire(NetworkDevice):
     def inject(self, frame: bytes) -> None:
         """A frame comes in."""
         packet = Packet(len(frame))
-        for at, byte in enumerate(frame):
-            packet.put(1)[0] = byte
-            del at
+        packet.put(len(frame)).copy_from(span_of(frame))
         packet.device = self
         link.receive(packet)
         link.drain()
@@ -121,10 +121,24 @@ def loopback() -> Iterator[NetworkDevice]:
 
 @pytest.fixture
 def wire(loopback: NetworkDevice) -> Wire:
-    """lo, and eth0 with 10.0.0.1/24, whose neighbour 10.0.0.2 is the test."""
+    """lo, and eth0 with 10.0.0.1/24 and without IPv6, whose neighbour 10.0.0.2 is the test."""
+    device = Wire()
+    register_device(device)
+    IP6_SETTINGS.disable_ipv6.value = 1
+    try:
+        bring_up(device)
+    finally:
+        IP6_SETTINGS.disable_ipv6.value = 0
+    give_address(device, b"\x0a\x00\x00\x01", 24)
+    pass_time(0.1)
+    device.take()
+    return device
+
+
+@pytest.fixture
+def wire6(loopback: NetworkDevice) -> Wire:
+    """lo, and eth0 that has just come up with IPv6."""
     device = Wire()
     register_device(device)
     bring_up(device)
-    give_address(device, b"\x0a\x00\x00\x01", 24)
-    device.take()
     return device

@@ -1,0 +1,72 @@
+"""Classic BPF: what the checker refuses, what programs compute."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.lang import Errno, span_of
+from kernel.net.bpf import Filter
+from kernel.net.packet import Packet
+
+Instruction = tuple[int, int, int, int]
+
+
+def program(*instructions: Instruction) -> bytes:
+    return b"".join(struct.pack("<HBBI", *i) for i in instructions)
+
+
+def run(data: bytes, *instructions: Instruction) -> int:
+    packet = Packet(len(data))
+    packet.put(len(data)).copy_from(span_of(data))
+    return Filter(program(*instructions)).run(packet.span(), packet)
+
+
+def test_a_port_is_chosen() -> None:
+    udp_port_68: tuple[Instruction, ...] = (
+        (0x30, 0, 0, 9),
+        (0x15, 0, 6, 17),
+        (0x28, 0, 0, 6),
+        (0x45, 4, 0, 0x1FFF),
+        (0xB1, 0, 0, 0),
+        (0x48, 0, 0, 2),
+        (0x15, 0, 1, 68),
+        (0x06, 0, 0, 0xFFFF),
+        (0x06, 0, 0, 0),
+    )
+    header = b"\x45" + bytes(8) + b"\x11" + bytes(10)
+    assert run(header + struct.pack(">HHHH", 67, 68, 8, 0), *udp_port_68) == 0xFFFF
+    assert run(header + struct.pack(">HHHH", 67, 69, 8, 0), *udp_port_68) == 0
+    assert run(header, *udp_port_68) == 0
+
+
+def test_arithmetic_is_modulo_two_to_the_32() -> None:
+    assert run(b"", (0x00, 0, 0, 0xFFFFFFFF), (0x24, 0, 0, 0xFFFFFFFF), (0x16, 0, 0, 0)) == 1
+    assert run(b"", (0x00, 0, 0, 0), (0x14, 0, 0, 1), (0x16, 0, 0, 0)) == 0xFFFFFFFF
+    assert run(b"", (0x00, 0, 0, 7), (0x01, 0, 0, 0), (0x3C, 0, 0, 0), (0x16, 0, 0, 0)) == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"",
+        program((0x00, 0, 0, 0)),  # does not return
+        program((0x05, 0, 0, 5), (0x06, 0, 0, 0)),  # jumps out
+        program((0x15, 9, 0, 0), (0x06, 0, 0, 0)),
+        program((0x34, 0, 0, 0), (0x06, 0, 0, 0)),  # divides by zero
+        program((0x02, 0, 0, 16), (0x06, 0, 0, 0)),  # scratch memory
+        program((0xFFFF, 0, 0, 0), (0x06, 0, 0, 0)),
+    ],
+)
+def test_unsound_programs_are_refused(bad: bytes) -> None:
+    with pytest.raises(Errno):
+        Filter(bad)
+
+
+@given(st.lists(st.tuples(st.integers(0, 0xFF), st.integers(0, 3), st.integers(0, 3), st.integers(0, 0xFFFFFFFF))))
+def test_whatever_passes_the_checker_ends(instructions: list[Instruction]) -> None:
+    try:
+        run(bytes(range(64)), *instructions, (0x06, 0, 0, 1))
+    except Errno:
+        return
