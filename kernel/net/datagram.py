@@ -214,13 +214,19 @@ class DatagramSocket(InetSocket):
     def _control6(self, packet: Packet, found: list[ControlMessage]) -> None:
         options = self.options
         device = packet.device
-        if options.is_on(inet_names.ON_PKTINFO6):
+        if options.is_on(inet_names.ON_PKTINFO6 | inet_names.ON_2292PKTINFO):
             data = mapped(packet.destination) + int_bytes(0 if device is None else device.index)
-            found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_PKTINFO, data))
+            if options.is_on(inet_names.ON_PKTINFO6):
+                found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_PKTINFO, data))
+            if options.is_on(inet_names.ON_2292PKTINFO):
+                found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_2292PKTINFO, data))
         if len(packet.source) == 4:
             return
         if options.is_on(inet_names.ON_RECVHOPLIMIT):
             found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_HOPLIMIT, int_bytes(packet.hop_limit)))
+        if options.is_on(inet_names.ON_2292HOPLIMIT):
+            limit = int_bytes(packet.hop_limit)
+            found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_2292HOPLIMIT, limit))
         if options.is_on(inet_names.ON_RECVTCLASS):
             data = int_bytes(packet.traffic_class)
             found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_TCLASS, data))

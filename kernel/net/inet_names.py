@@ -35,7 +35,9 @@ MCAST_LEAVE_GROUP: Final = 45
 IP_MULTICAST_ALL: Final = 49
 IP_UNICAST_IF: Final = 50
 
+IPV6_2292PKTINFO: Final = 2  # RFC 2292's names and messages, which older programs use
 IPV6_CHECKSUM: Final = 7
+IPV6_2292HOPLIMIT: Final = 8
 IPV6_UNICAST_HOPS: Final = 16
 IPV6_MULTICAST_IF: Final = 17
 IPV6_MULTICAST_HOPS: Final = 18
@@ -96,3 +98,5 @@ ON_MULTICAST_ALL6: Final = 1 << 22
 ON_DONTFRAG: Final = 1 << 23
 ON_ORIGDST6: Final = 1 << 24
 ON_HDRINCL6: Final = 1 << 25
+ON_2292PKTINFO: Final = 1 << 26
+ON_2292HOPLIMIT: Final = 1 << 27

@@ -271,13 +271,15 @@ def _is_on(route: Route, device_index: int) -> bool:
 
 
 def check_gateway(gateway: bytes, device: NetworkDevice | None) -> NetworkDevice:
-    """The device on whose link a new route's gateway is. ENETUNREACH if it is on none, EINVAL if it is ourselves."""
+    """The device on whose link a new route's gateway is. ENETUNREACH if it is on none. EINVAL for a broadcast address,
+    and in IPv6 for one of this host's; IPv4 allows those, as Linux does.
+    """
     route = find_route(gateway, 0 if device is None else device.index)
     if route is None or route.device is None:
         raise Errno(ENETUNREACH)
-    if route.kind == LOCAL or route.kind == BROADCAST:
+    if route.kind == BROADCAST or (route.kind == LOCAL and len(gateway) == 16):
         raise Errno(EINVAL)
-    if route.kind != UNICAST or len(route.gateway) != 0:
+    if (route.kind != UNICAST and route.kind != LOCAL) or len(route.gateway) != 0:
         raise Errno(ENETUNREACH)
     return route.device
 
