@@ -24,6 +24,7 @@ from kernel.net import (
 from kernel.net.device import bring_up
 from kernel.net.loopback import LOOPBACK
 from kernel.net.netlink import family as netlink_family
+from kernel.net.tcp import proc as tcp_proc
 from kernel.net.tcp import socket as tcp_socket
 from kernel.net.unix import family as unix_family
 
@@ -44,6 +45,7 @@ _ = (
     router_discovery,
     statistics,
     tables,
+    tcp_proc,
     tcp_socket,
     udp,
     unix_family,

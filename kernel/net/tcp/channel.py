@@ -95,10 +95,11 @@ class ChannelTimer(NetworkTimer):
 class Channel(Wire):
     """See above. `connection` is set right after it is made."""
 
-    def __init__(self, hop: NextHop, options: TcpOptions) -> None:
+    def __init__(self, hop: NextHop, options: TcpOptions, family: int) -> None:
         self.connection: Connection | None = None
         self.hop: NextHop = hop
         self.options: TcpOptions = options
+        self.family: int = family  # of the socket: an AF_INET6 one may speak IPv4
         self.bound_device: int = 0
         self.hold: PortHold | None = None
         self.file: File | None = None  # the socket, while a program has it
@@ -109,7 +110,6 @@ class Channel(Wire):
         self.next_in_table: Channel | None = None
         self.is_listed: bool = False
         self.backlog: WaitQueue | None = None  # of the listener that it was made by
-        self.listener_id: int = 0
         self.was_established: bool = False
 
     def send(self, connection: Connection, packet: Packet) -> None:

@@ -187,12 +187,12 @@ class Connection:
         self.probes: int = 0  # of a closed window, unanswered
         self.keepalive_probes_sent: int = 0
         self.keeps_alive: bool = False
-        self.keepalive_idle_ns: int = SETTINGS.keepalive_time * NS_PER_SECOND
-        self.keepalive_interval_ns: int = SETTINGS.keepalive_interval * NS_PER_SECOND
-        self.keepalive_probes: int = SETTINGS.keepalive_probes
+        self.keepalive_idle_ns: int = SETTINGS.keepalive_time.value * NS_PER_SECOND
+        self.keepalive_interval_ns: int = SETTINGS.keepalive_interval.value * NS_PER_SECOND
+        self.keepalive_probes: int = SETTINGS.keepalive_probes.value
         self.user_timeout_ns: int = 0
-        self.syn_retries: int = SETTINGS.syn_retries
-        self.fin_wait_ns: int = SETTINGS.fin_timeout * NS_PER_SECOND
+        self.syn_retries: int = SETTINGS.syn_retries.value
+        self.fin_wait_ns: int = SETTINGS.fin_timeout.value * NS_PER_SECOND
 
         # Ends.
         self.is_orphan: bool = False  # no program has it any more

@@ -72,7 +72,7 @@ class Congestion:
         if target > self.window:
             self._grow(count * (target - self.window) // self.mss, self.window)
         else:
-            self._grow(count, 100 * self.window)
+            self._grow(count // 100, self.window)
 
     def _grow(self, count: int, per_segment: int) -> None:
         """Grow by a segment for each `per_segment` bytes."""

@@ -30,7 +30,7 @@ def _begin(c: Connection, initial_sequence: int, now_ns: int) -> None:
 
 def choose_receive_scale(c: Connection) -> None:
     """A scale that the window can grow with to its limit."""
-    if not SETTINGS.window_scaling:
+    if SETTINGS.window_scaling.value == 0:
         c.receive_scale = 0
         return
     largest = c.receive_buffer if c.receive_buffer_fixed else max(c.receive_buffer, SETTINGS.receive_limit)
@@ -61,13 +61,13 @@ def take_peer_syn(c: Connection, segment: Segment, now_ns: int) -> None:
     c.receive.next_sequence = start
     c.acknowledged_to = start
     c.peer_mss = segment.mss if segment.mss != 0 else DEFAULT_MSS
-    c.scaling = SETTINGS.window_scaling and segment.scale >= 0
+    c.scaling = SETTINGS.window_scaling.value != 0 and segment.scale >= 0
     if c.scaling:
         c.send_scale = segment.scale
     else:
         c.receive_scale = 0
-    c.sack = SETTINGS.sack and segment.sack_permitted
-    c.timestamps = SETTINGS.timestamps and segment.has_timestamp
+    c.sack = SETTINGS.sack.value != 0 and segment.sack_permitted
+    c.timestamps = SETTINGS.timestamps.value != 0 and segment.has_timestamp
     if c.timestamps:
         c.timestamp_recent = segment.timestamp
         c.timestamp_recent_ns = now_ns

@@ -43,7 +43,7 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
         case tcp_options.TCP_SYNCNT:
             return int_bytes(options.syn_retries)
         case tcp_options.TCP_LINGER2:
-            return int_bytes(options.linger2_s if options.linger2_s != 0 else SETTINGS.fin_timeout)
+            return int_bytes(options.linger2_s if options.linger2_s != 0 else SETTINGS.fin_timeout.value)
         case tcp_options.TCP_DEFER_ACCEPT:
             return int_bytes(options.defer_accept_s)
         case tcp_options.TCP_WINDOW_CLAMP:

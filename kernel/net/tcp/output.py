@@ -154,12 +154,12 @@ def send_syn(c: Connection, now_ns: int) -> None:
     window = min(c.window_limit(), 0xFFFF)  # never scaled in a SYN
     header.window = window
     header.mss = c.advertised_mss
-    header.sack_permitted = c.sack if is_answer else SETTINGS.sack
-    header.has_timestamp = c.timestamps if is_answer else SETTINGS.timestamps
+    header.sack_permitted = c.sack if is_answer else SETTINGS.sack.value != 0
+    header.has_timestamp = c.timestamps if is_answer else SETTINGS.timestamps.value != 0
     if header.has_timestamp:
         header.timestamp = c.timestamp(now_ns)
         header.timestamp_echo = c.timestamp_recent if is_answer else 0
-    if c.scaling if is_answer else SETTINGS.window_scaling:
+    if c.scaling if is_answer else SETTINGS.window_scaling.value != 0:
         header.scale = c.receive_scale
     c.receive_edge = c.rcv_nxt + window
     c.acknowledged_to = c.rcv_nxt

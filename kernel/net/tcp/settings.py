@@ -1,10 +1,12 @@
-"""What /proc/sys/net/ipv4/tcp_* sets, with Linux's defaults."""
+"""What /proc/sys/net/ipv4/tcp_* sets, with Linux's defaults (tcp(7))."""
 
 from typing import Final
 
 from kernel.lang import final
+from kernel.net.sysctl import Setting
 
 NS_PER_SECOND: Final = 1_000_000_000
+_INT_MAX: Final = 0x7FFF_FFFF
 
 
 @final
@@ -12,26 +14,28 @@ class Settings:
     """The settings of all connections. Times are seconds, sizes bytes."""
 
     def __init__(self) -> None:
-        self.syn_retries: int = 6
-        self.synack_retries: int = 5
-        self.retries: int = 15  # tcp_retries2
-        self.orphan_retries: int = 8
-        self.fin_timeout: int = 60
-        self.keepalive_time: int = 7200
-        self.keepalive_interval: int = 75
-        self.keepalive_probes: int = 9
+        self.syn_retries: Setting = Setting(b"ipv4/tcp_syn_retries", 6, 1, 127)
+        self.synack_retries: Setting = Setting(b"ipv4/tcp_synack_retries", 5, 0, 255)
+        self.retries: Setting = Setting(b"ipv4/tcp_retries2", 15, 0, 255)
+        self.orphan_retries: Setting = Setting(b"ipv4/tcp_orphan_retries", 0, 0, 255)  # 0: eight
+        self.fin_timeout: Setting = Setting(b"ipv4/tcp_fin_timeout", 60, 1, 32_767)
+        self.keepalive_time: Setting = Setting(b"ipv4/tcp_keepalive_time", 7200, 1, 32_767)
+        self.keepalive_interval: Setting = Setting(b"ipv4/tcp_keepalive_intvl", 75, 1, 32_767)
+        self.keepalive_probes: Setting = Setting(b"ipv4/tcp_keepalive_probes", 9, 1, 127)
+        self.timestamps: Setting = Setting(b"ipv4/tcp_timestamps", 1, 0, 1)
+        self.window_scaling: Setting = Setting(b"ipv4/tcp_window_scaling", 1, 0, 1)
+        self.sack: Setting = Setting(b"ipv4/tcp_sack", 1, 0, 1)
+        self.syn_cookies: Setting = Setting(b"ipv4/tcp_syncookies", 1, 0, 1)
+        self.max_syn_backlog: Setting = Setting(b"ipv4/tcp_max_syn_backlog", 512, 0, _INT_MAX)
+        self.max_time_wait: Setting = Setting(b"ipv4/tcp_max_tw_buckets", 16_384, 0, _INT_MAX)
         self.receive_default: int = 131_072  # tcp_rmem
         self.receive_limit: int = 6_291_456
         self.send_default: int = 16_384  # tcp_wmem
         self.send_limit: int = 4_194_304
-        self.timestamps: bool = True
-        self.window_scaling: bool = True
-        self.sack: bool = True
-        self.syn_cookies: bool = True
-        self.max_syn_backlog: int = 512
-        self.max_orphans: int = 4096
-        self.max_time_wait: int = 16_384
-        self.memory_limit: int = 64 << 20  # of the buffers of all connections
+
+    def tries_of_orphans(self) -> int:
+        """How often what no program waits for is sent again."""
+        return self.orphan_retries.value if self.orphan_retries.value != 0 else 8
 
 
 SETTINGS: Final = Settings()

@@ -148,7 +148,7 @@ class TcpSocket(InetSocket):
         if TCP_PORTS.conflicts(binding, binding.port):
             binding.is_listening = False
             raise Errno(EADDRINUSE)
-        listener = Listener(self.hold, self.tcp, backlog, self.inode.uid, self.inode.ino)
+        listener = Listener(self.hold, self.tcp, backlog, self.family, self)
         TABLE.add_listener(listener)
         self.listener = listener
         self.is_listening = True
@@ -273,7 +273,7 @@ class TcpSocket(InetSocket):
         hop = self.route_to(remote, self.local, target.scope)
         now_ns = monotonic_ns()
         local_port = self._port_for(hop, target.port, now_ns)
-        channel = Channel(hop, self.tcp)
+        channel = Channel(hop, self.tcp, self.family)
         channel.bound_device = target.scope if target.scope != 0 else self.bound_device
         c = new_channel(channel, hop.source, local_port, hop.destination, target.port)
         initial = secrets.initial_sequence(c.local, local_port, c.remote, target.port, now_ns)

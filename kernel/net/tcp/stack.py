@@ -174,8 +174,8 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
     """A new connection. One that a backlog has no room for is answered by a cookie, or not at all."""
     if listener.is_full():
         return
-    if len(listener.half_open) >= max(listener.backlog, 8) or len(listener.half_open) >= SETTINGS.max_syn_backlog:
-        if SETTINGS.syn_cookies:
+    if len(listener.half_open) >= max(listener.backlog, 8) or len(listener.half_open) >= SETTINGS.max_syn_backlog.value:
+        if SETTINGS.syn_cookies.value != 0:
             _send_cookie(segment, packet, now_ns)
         return
     channel = _accepting_channel(listener, segment, packet)
@@ -196,7 +196,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
         hop = resolve(packet.source, packet.destination)
     except Errno:
         raise MemoryError from None
-    channel = Channel(hop, listener.options.copy())
+    channel = Channel(hop, listener.options.copy(), listener.family)
     channel.backlog = listener.queue
     new_channel(channel, packet.destination, segment.destination_port, packet.source, segment.source_port)
     TABLE.insert(channel)
@@ -206,7 +206,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
 
 def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> bool:
     """Whether the acknowledgment is of a cookie of ours: then there is a connection."""
-    if not SETTINGS.syn_cookies or segment.flags & (SYN | RST) != 0 or listener.is_full():
+    if SETTINGS.syn_cookies.value == 0 or segment.flags & (SYN | RST) != 0 or listener.is_full():
         return False
     mss = secrets.check_cookie(
         packet.destination,

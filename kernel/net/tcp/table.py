@@ -8,6 +8,7 @@ Context: thread context; nothing sleeps.
 from collections.abc import Callable
 from typing import Final
 
+from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
 from kernel.net.counters import TCP
@@ -31,12 +32,12 @@ _LEAST_BUCKETS: Final = 1024
 class Listener:
     """A socket in state LISTEN."""
 
-    def __init__(self, hold: PortHold, options: TcpOptions, backlog: int, uid: int, ino: int) -> None:
+    def __init__(self, hold: PortHold, options: TcpOptions, backlog: int, family: int, file: File) -> None:
         self.hold: PortHold = hold
         self.options: TcpOptions = options
         self.backlog: int = backlog
-        self.uid: int = uid
-        self.ino: int = ino
+        self.family: int = family
+        self.file: File | None = file  # the socket
         self.ready: deque[Channel] = deque()  # may be accepted
         self.half_open: list[Channel] = []
         self.queue: WaitQueue = WaitQueue()
@@ -172,6 +173,7 @@ class Table:
             if len(found) == 0:
                 del self.listeners[port]
         listener.is_closed = True
+        listener.file = None
         while len(listener.half_open) > 0:
             _drop_unaccepted(listener.half_open.pop(), now_ns)
         while len(listener.ready) > 0:
@@ -206,10 +208,10 @@ class Table:
         """Keep what must be kept of a connection that has ended. Too many are not kept."""
         c = channel.connection
         hold = channel.hold
-        if c is None or hold is None or self.wait_count >= SETTINGS.max_time_wait:
+        if c is None or hold is None or self.wait_count >= SETTINGS.max_time_wait.value:
             return
         try:
-            wait = TimeWait(c, now_ns)
+            wait = TimeWait(c, channel.family, now_ns)
             key = key_of(c.local, c.local_port, c.remote, c.remote_port)
             chain = self.waits.get(key)
             if chain is None:

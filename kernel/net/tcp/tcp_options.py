@@ -41,10 +41,10 @@ class TcpOptions:
         self.is_corked: bool = False
         self.mss_limit: int = 0
         self.keeps_alive: bool = False
-        self.keepalive_idle_s: int = SETTINGS.keepalive_time
-        self.keepalive_interval_s: int = SETTINGS.keepalive_interval
-        self.keepalive_probes: int = SETTINGS.keepalive_probes
-        self.syn_retries: int = SETTINGS.syn_retries
+        self.keepalive_idle_s: int = SETTINGS.keepalive_time.value
+        self.keepalive_interval_s: int = SETTINGS.keepalive_interval.value
+        self.keepalive_probes: int = SETTINGS.keepalive_probes.value
+        self.syn_retries: int = SETTINGS.syn_retries.value
         self.linger2_s: int = 0  # 0: the default; -1: FIN_WAIT_2 is skipped
         self.defer_accept_s: int = 0
         self.user_timeout_ms: int = 0
@@ -94,7 +94,7 @@ class TcpOptions:
         c.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
         c.congestion.use_cubic = self.use_cubic
         c.urgent_inline = self.urgent_inline
-        c.fin_wait_ns = (self.linger2_s if self.linger2_s > 0 else SETTINGS.fin_timeout) * NS_PER_SECOND
+        c.fin_wait_ns = (self.linger2_s if self.linger2_s > 0 else SETTINGS.fin_timeout.value) * NS_PER_SECOND
         if self.linger2_s < 0:
             c.fin_wait_ns = 0
         if self.window_clamp > 0:

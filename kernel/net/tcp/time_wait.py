@@ -31,7 +31,8 @@ class Verdict(IntEnum):
 class TimeWait:
     """The old connection: sequence numbers of 32 bits."""
 
-    def __init__(self, c: Connection, now_ns: int) -> None:
+    def __init__(self, c: Connection, family: int, now_ns: int) -> None:
+        self.family: int = family
         self.local: bytes = c.local
         self.local_port: int = c.local_port
         self.remote: bytes = c.remote

@@ -41,8 +41,8 @@ def _tries(c: Connection) -> int:
     if c.state == State.SYN_SENT:
         return c.syn_retries
     if c.state == State.SYN_RECEIVED:
-        return SETTINGS.synack_retries
-    return SETTINGS.orphan_retries if c.is_orphan else SETTINGS.retries
+        return SETTINGS.synack_retries.value
+    return SETTINGS.tries_of_orphans() if c.is_orphan else SETTINGS.retries.value
 
 
 def _retransmission_expired(c: Connection, now_ns: int) -> None:
@@ -103,7 +103,7 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
             return
     if c.probes == 0:
         c.first_retry_ns = now_ns
-    limit = SETTINGS.orphan_retries if c.is_orphan else SETTINGS.retries
+    limit = SETTINGS.tries_of_orphans() if c.is_orphan else SETTINGS.retries.value
     if c.probes >= limit or (c.user_timeout_ns > 0 and c.probes > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns):
         _give_up(c, now_ns)
         return

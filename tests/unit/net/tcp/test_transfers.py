@@ -18,9 +18,9 @@ DATA = random.Random(1).randbytes(400_000)
 @pytest.fixture(autouse=True)
 def restore_settings() -> Iterator[None]:
     yield
-    SETTINGS.sack = True
-    SETTINGS.timestamps = True
-    SETTINGS.window_scaling = True
+    SETTINGS.sack.value = 1
+    SETTINGS.timestamps.value = 1
+    SETTINGS.window_scaling.value = 1
 
 
 def test_clean_wire() -> None:
@@ -66,7 +66,7 @@ def lose_nth(numbers: list[int]) -> Callable[[Segment, int], bool]:
 
 @pytest.mark.parametrize("sack", [True, False])
 def test_one_loss_is_repaired_without_a_timeout(sack: bool) -> None:
-    SETTINGS.sack = sack
+    SETTINGS.sack.value = int(sack)
     world = World()
     world.open()
     world.a.link.drop = lose_nth([30])
@@ -81,7 +81,7 @@ def test_one_loss_is_repaired_without_a_timeout(sack: bool) -> None:
 
 @pytest.mark.parametrize("sack", [True, False])
 def test_several_losses_in_a_window(sack: bool) -> None:
-    SETTINGS.sack = sack
+    SETTINGS.sack.value = int(sack)
     world = World()
     world.open()
     world.a.link.drop = lose_nth([40, 42, 44, 50])
@@ -144,9 +144,9 @@ def test_bad_wires(
     large: bool,
     size: int,
 ) -> None:
-    SETTINGS.sack = sack
-    SETTINGS.timestamps = timestamps
-    SETTINGS.window_scaling = scaling
+    SETTINGS.sack.value = int(sack)
+    SETTINGS.timestamps.value = int(timestamps)
+    SETTINGS.window_scaling.value = int(scaling)
     world = World(seed, packet_limit=20_000 if large else 0)
     if buffer:
 
