@@ -139,9 +139,13 @@ class SharedMemory(TrackedObject):
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
-            for index in self.frames.keys():
-                put_frame(Frame(self.frames[index]))
-            self.frames.clear()
+            self.free_frames()
+
+    def free_frames(self) -> None:
+        """Nobody maps it any more."""
+        for index in self.frames.keys():
+            put_frame(Frame(self.frames[index]))
+        self.frames.clear()
 
     def punch(self, first_index: int, end_index: int) -> None:
         for index in range(first_index, min(end_index, self.page_limit)):

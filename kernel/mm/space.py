@@ -72,6 +72,7 @@ class AddressSpace:
         self.code_start: int = 0
         self.code_end: int = 0
         self.vdso_start: int = 0
+        self.barriers: int = 0  # membarrier(2): the registrations
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
 
@@ -139,6 +140,7 @@ class AddressSpace:
         self.code_start = other.code_start
         self.code_end = other.code_end
         self.vdso_start = other.vdso_start
+        self.barriers = other.barriers
 
     def _fork_area(self, child: "AddressSpace", area: Area) -> None:
         address = self.pages.next_mapped(area.start, area.end)

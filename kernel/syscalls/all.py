@@ -1,6 +1,7 @@
 """Every family of system calls. Importing this module fills the table (table.py), at build time."""
 
 from kernel.syscalls import (
+    barriers,
     changing,
     control,
     copying,
@@ -22,6 +23,7 @@ from kernel.syscalls import (
     process,
     resources,
     scheduling,
+    shared_memory,
     signal_descriptors,
     signals,
     socket_memory,
@@ -36,6 +38,7 @@ from kernel.syscalls import (
 )
 
 FAMILIES = (
+    barriers,
     changing,
     control,
     copying,
@@ -57,6 +60,7 @@ FAMILIES = (
     process,
     resources,
     scheduling,
+    shared_memory,
     signal_descriptors,
     signals,
     socket_memory,

@@ -1,0 +1,47 @@
+"""membarrier(2).
+
+With one processor every other thread has gone through the kernel, which orders memory, since it last ran: so the call
+itself is the barrier, and only registration is kept.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, EPERM, Errno, i32, u32
+from kernel.syscalls.table import syscall
+from kernel.task.task import current
+
+_GLOBAL: Final = 1
+_GLOBAL_EXPEDITED: Final = 2
+_REGISTER_GLOBAL_EXPEDITED: Final = 4
+_PRIVATE_EXPEDITED: Final = 8
+_REGISTER_PRIVATE_EXPEDITED: Final = 16
+_PRIVATE_EXPEDITED_SYNC_CORE: Final = 32
+_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: Final = 64
+_GET_REGISTRATIONS: Final = 512
+_KNOWN: Final = 0x7F | _GET_REGISTRATIONS
+
+
+@syscall(324, "membarrier", notes="No commands for restartable sequences", args="dxd")
+def membarrier(command: i32, flags: u32, _processor: i32) -> int:
+    """membarrier(2)."""
+    if flags != 0:
+        raise Errno(EINVAL)
+    if command == 0:
+        return _KNOWN
+    space = current().space
+    if command == _GLOBAL or command == _GLOBAL_EXPEDITED:
+        return 0
+    if command == _PRIVATE_EXPEDITED or command == _PRIVATE_EXPEDITED_SYNC_CORE:
+        if space.barriers & (command << 1) == 0:
+            raise Errno(EPERM)
+        return 0
+    if command == _GET_REGISTRATIONS:
+        return space.barriers
+    if (
+        command == _REGISTER_GLOBAL_EXPEDITED
+        or command == _REGISTER_PRIVATE_EXPEDITED
+        or command == _REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+    ):
+        space.barriers |= command
+        return 0
+    raise Errno(EINVAL)

@@ -1,0 +1,203 @@
+"""System V shared memory: shmget(2), shmat(2), shmdt(2), shmctl(2)."""
+
+from typing import Final
+
+from kernel.ipc.shared_memory import LARGEST_BYTES, MOST_PAGES, MOST_SEGMENTS, SEGMENTS, Segment, now_s
+from kernel.lang import EINVAL, EPERM, Errno, Span, i32, span_of, u8
+from kernel.lib import user
+from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
+from kernel.mm.frames import PAGE_MASK
+from kernel.mm.pages import USER_END
+from kernel.mm.space import page_up
+from kernel.syscalls.table import syscall
+from kernel.task.task import current
+from kernel.task.words import load_i32, store_i32, store_i64
+
+_SHM_HUGETLB: Final = 0o4000
+_SHM_RDONLY: Final = 0o10000
+_SHM_RND: Final = 0o20000
+_SHM_REMAP: Final = 0o40000
+_SHM_EXEC: Final = 0o100000
+
+_IPC_RMID: Final = 0
+_IPC_SET: Final = 1
+_IPC_STAT: Final = 2
+_IPC_INFO: Final = 3
+_SHM_LOCK: Final = 11
+_SHM_UNLOCK: Final = 12
+_SHM_STAT: Final = 13
+_SHM_INFO: Final = 14
+_SHM_STAT_ANY: Final = 15
+
+_STATUS_SIZE: Final = 112
+_LIMITS_SIZE: Final = 72
+_TOTALS_SIZE: Final = 48
+_READ: Final = 0o444
+_WRITE: Final = 0o222
+
+
+@syscall(29, "shmget", notes="No huge pages", args="dxo")
+def shmget(key: i32, size: int, flags: i32) -> int:
+    """shmget(2)."""
+    if flags & _SHM_HUGETLB != 0:
+        raise Errno(EINVAL)
+    task = current()
+    return SEGMENTS.open(key, size, flags, task.credentials, task.pid)
+
+
+@syscall(30, "shmat", status="Full", args="dpx")
+def shmat(identifier: i32, address: int, flags: i32) -> int:
+    """shmat(2)."""
+    if identifier < 0:
+        raise Errno(EINVAL)
+    if address & PAGE_MASK != 0:
+        if flags & _SHM_RND == 0:
+            raise Errno(EINVAL)
+        address &= ~PAGE_MASK
+    if address == 0 and flags & _SHM_REMAP != 0:
+        raise Errno(EINVAL)
+    task = current()
+    segment = SEGMENTS.get(identifier)
+    writes = flags & _SHM_RDONLY == 0
+    segment.check_permission(task.credentials, _READ | (_WRITE if writes else 0))
+    prot = PROT_READ | (PROT_WRITE if writes else 0) | (PROT_EXEC if flags & _SHM_EXEC != 0 else 0)
+    maximum = PROT_READ | PROT_EXEC | (PROT_WRITE if writes else 0)
+    space = task.space
+    length = page_up(segment.size)
+    how = MAP_SHARED
+    if address != 0:
+        how |= MAP_FIXED
+        if address < 0 or address > USER_END - length:
+            raise Errno(EINVAL)
+        if flags & _SHM_REMAP == 0 and not space.is_free(address, address + length):
+            raise Errno(EINVAL)
+    start = space.map(address, length, prot, how, segment, 0, maximum)
+    segment.attached(task.pid)
+    return start
+
+
+@syscall(67, "shmdt", status="Full", args="p")
+def shmdt(address: int) -> int:
+    """shmdt(2): all areas go that came from one attachment at this address."""
+    if address & PAGE_MASK != 0 or address < 0:
+        raise Errno(EINVAL)
+    space = current().space
+    found: Segment | None = None
+    at = address
+    while True:
+        index = space.position(at)
+        if index >= len(space.areas):
+            break
+        area = space.areas[index]
+        at = area.end
+        source = area.source
+        if isinstance(source, Segment) and area.start - area.offset == address and (found is None or source is found):
+            found = source
+            space.unmap(area.start, area.end - area.start)
+        elif found is not None and area.start >= address + page_up(found.size):
+            break
+    if found is None:
+        raise Errno(EINVAL)
+    found.last_pid = current().pid
+    return 0
+
+
+@syscall(31, "shmctl", status="Full", args="ddp")
+def shmctl(identifier: i32, command: i32, address: int) -> int:
+    """shmctl(2)."""
+    if identifier < 0 or command < 0:
+        raise Errno(EINVAL)
+    if command == _IPC_INFO:
+        return _write_limits(address)
+    if command == _SHM_INFO:
+        return _write_totals(address)
+    if command == _SHM_STAT or command == _SHM_STAT_ANY:
+        found = SEGMENTS.table.get(identifier)
+        if found is None:
+            raise Errno(EINVAL)
+        _write_status(found, address, command == _SHM_STAT)
+        return found.identifier
+    if command not in (_IPC_STAT, _IPC_SET, _IPC_RMID, _SHM_LOCK, _SHM_UNLOCK):
+        raise Errno(EINVAL)
+    storage = bytearray(_STATUS_SIZE)
+    if command == _IPC_SET:
+        user.read_into(span_of(storage), address)
+    segment = SEGMENTS.get(identifier)
+    if command == _IPC_STAT:
+        _write_status(segment, address, True)
+    elif command == _IPC_SET:
+        _change(segment, span_of(storage))
+    elif command == _IPC_RMID:
+        segment.check_owner(current().credentials)
+        segment.remove()
+    else:
+        _lock(segment, command == _SHM_LOCK)
+    return 0
+
+
+def _lock(segment: Segment, on: bool) -> None:
+    """SHM_LOCK, SHM_UNLOCK: there is no swapping, so this is a mark."""
+    credentials = current().credentials
+    if not credentials.capable() and credentials.euid != segment.uid and credentials.euid != segment.creator_uid:
+        raise Errno(EPERM)
+    segment.is_locked = on
+
+
+def _change(segment: Segment, fields: Span[u8]) -> None:
+    """IPC_SET: owner and mode."""
+    segment.check_owner(current().credentials)
+    uid = load_i32(fields, 4)
+    gid = load_i32(fields, 8)
+    if uid < 0 or gid < 0:
+        raise Errno(EINVAL)
+    segment.uid = uid
+    segment.gid = gid
+    segment.mode = load_i32(fields, 20) & 0o777
+    segment.changed_s = now_s()
+
+
+def _write_status(segment: Segment, address: int, needs_permission: bool) -> None:
+    """struct shmid64_ds, which begins with a struct ipc64_perm of 48 bytes."""
+    if needs_permission:
+        segment.check_permission(current().credentials, _READ)
+    storage = bytearray(_STATUS_SIZE)
+    out = span_of(storage)
+    store_i32(out, 0, segment.key)
+    store_i32(out, 4, segment.uid)
+    store_i32(out, 8, segment.gid)
+    store_i32(out, 12, segment.creator_uid)
+    store_i32(out, 16, segment.creator_gid)
+    store_i32(out, 20, segment.shown_mode())
+    store_i32(out, 24, segment.identifier >> 15)
+    store_i64(out, 48, segment.size)
+    store_i64(out, 56, segment.attached_s)
+    store_i64(out, 64, segment.detached_s)
+    store_i64(out, 72, segment.changed_s)
+    store_i32(out, 80, segment.creator_pid)
+    store_i32(out, 84, segment.last_pid)
+    store_i64(out, 88, segment.users)
+    user.write_from(address, out)
+
+
+def _write_limits(address: int) -> int:
+    """struct shminfo64."""
+    storage = bytearray(_LIMITS_SIZE)
+    out = span_of(storage)
+    store_i64(out, 0, LARGEST_BYTES)
+    store_i64(out, 8, 1)
+    store_i64(out, 16, MOST_SEGMENTS)
+    store_i64(out, 24, MOST_SEGMENTS)
+    store_i64(out, 32, MOST_PAGES)
+    user.write_from(address, out)
+    return SEGMENTS.highest_index()
+
+
+def _write_totals(address: int) -> int:
+    """struct shm_info."""
+    storage = bytearray(_TOTALS_SIZE)
+    out = span_of(storage)
+    store_i32(out, 0, len(SEGMENTS.table))
+    store_i64(out, 8, SEGMENTS.page_count)
+    store_i64(out, 16, SEGMENTS.resident_count())
+    user.write_from(address, out)
+    return SEGMENTS.highest_index()
