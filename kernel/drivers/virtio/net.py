@@ -25,6 +25,7 @@ from kernel.drivers.virtio.transport import RING_FEATURES, DeviceEvents, Transpo
 from kernel.drivers.window import bus_address
 from kernel.lang import Errno, deque, final, span_of
 from kernel.lib import log, random
+from kernel.net.coalesce import Coalescer
 from kernel.net.device import (
     ARPHRD_ETHER,
     IFF_BROADCAST,
@@ -36,7 +37,7 @@ from kernel.net.device import (
     register_device,
     set_carrier,
 )
-from kernel.net.link import ETHERNET_HEADER, ETHERTYPE_IP6, receive
+from kernel.net.link import ETHERNET_HEADER, ETHERTYPE_IP6
 from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from kernel.net.thread import Work, schedule_work
 
@@ -113,6 +114,7 @@ class VirtioNetworkDevice(NetworkDevice):
         self._buffer_size: int = HEADER_SIZE + ETHERNET_HEADER + _VLAN_TAG + DEFAULT_MTU
         if not transport.has(F_MERGEABLE):
             self._buffer_size += max(0, mtu - DEFAULT_MTU)
+        self._coalescer: Coalescer = Coalescer()
         self._work: PollWork = PollWork(self)
         transport.connect(_CardEvents(self._work), 2)
         self._receiving: SplitQueue = transport.make_queue(RECEIVE_QUEUE, QUEUE_SIZE)
@@ -168,6 +170,7 @@ class VirtioNetworkDevice(NetworkDevice):
         if self._is_dead:
             return
         has_more = self._receive_share()
+        self._coalescer.flush()
         self._free_sent()
         self._send_backlog()
         if self._link_may_differ:
@@ -191,7 +194,7 @@ class VirtioNetworkDevice(NetworkDevice):
             packet = self._receive(head)
             if packet is not None:
                 packet.device = self
-                receive(packet)
+                self._coalescer.receive(packet)
         self._publish_buffers()
         return True
 
