@@ -109,7 +109,10 @@ class BlockCache:
         failures = self.cache.failures
         indices: list[int] = []
         for number in numbers:
-            indices.append(number // self.per_page)
+            index = number // self.per_page
+            page = self.cache.find(index)
+            if page is not None and page.dirty != 0 and index not in indices:
+                indices.append(index)
         indices.sort()
         self.cache.write_back_pages(indices)
         self.cache.wait_for_writes()

@@ -18,6 +18,7 @@ from kernel.sched import Mutex
 HOLE: Final = 0
 _POINTER_SHIFT: Final = 2  # four bytes each
 _TREE_DEPTH: Final = 3
+_TOUCHED_LIMIT: Final = 32
 
 
 class BlockMap:
@@ -36,6 +37,23 @@ class BlockMap:
         self.per_block_shift: int = volume.geometry.block_shift - _POINTER_SHIFT
         self.holds_metadata: bool = False  # the file's blocks are in the block cache: a directory, a symbolic link
         self.changed: bool = False  # pointers or sectors are not as on the disk
+
+        # Blocks of metadata that were changed for this file and may not be on the device: see `touch`.
+        self.touched: list[int] = []
+        self.touched_more: bool = False  # and others, too many to list
+
+    def touch(self, number: int) -> None:
+        """A block of the file's metadata was changed: fsync must write it. Never sleeps or raises."""
+        count = len(self.touched)
+        if self.touched_more or (count > 0 and self.touched[count - 1] == number):
+            return
+        if count >= _TOUCHED_LIMIT:
+            self.touched_more = True
+            return
+        try:
+            self.touched.append(number)
+        except MemoryError:
+            self.touched_more = True
 
     # ---- Places in the tree -----------------------------------------------------------------------------------
 
@@ -193,6 +211,7 @@ class BlockMap:
                     pointer = self._new_node(block, privileged)
                     node.span().store_u32(index << _POINTER_SHIFT, pointer)
                     node.mark_dirty()
+                    self.touch(node.number)
         index = place & ((1 << shift) - 1)
         with self.volume.blocks.block(pointer) as leaf:
             free = 1
@@ -204,6 +223,7 @@ class BlockMap:
             for step in range(count):
                 words.store_u32((index + step) << _POINTER_SHIFT, first + step)
             leaf.mark_dirty()
+            self.touch(leaf.number)
             return first, count
 
     def _new_node(self, block: int, privileged: bool) -> int:
@@ -214,6 +234,7 @@ class BlockMap:
         number, _ = self._allocate(block, 1, privileged)
         self.goal_block = block
         self.volume.blocks.fresh(number).release()
+        self.touch(number)
         return number
 
     # ---- Freeing ----------------------------------------------------------------------------------------------
@@ -268,6 +289,7 @@ class BlockMap:
                 if inner_end - inner_first == 1 << shift:
                     node.span().store_u32(index << _POINTER_SHIFT, HOLE)
                     node.mark_dirty()
+                    self.touch(node.number)
                 if level == 0:
                     run.add(self._checked(pointer))
                 else:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from kernel.fs.path import Path
 
 _FIRST_POSITION: Final = 2
+_OFFSET_BITS: Final = 12  # a place is a block's number in the directory and an offset in it
+_OFFSET_MASK: Final = 0xFFF
+_INDEXED_BLOCKS: Final = 512  # the places of names in larger directories are not kept in memory
 # From a record's file type to what getdents(2) tells: unknown, regular, directory, character, block, FIFO, socket, link.
 _ENTRY_TYPES: Final = b"\x00\x08\x04\x02\x06\x01\x0c\x0a"
 # From a mode's type (in its upper four bits) to a record's file type.
@@ -49,7 +52,7 @@ class Ext2Directory(Ext2Inode):
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
         self.map.holds_metadata = True
-        self.parent_ino: int = 0  # of the directory that it was found in: a directory has one name only
+        self.places: dict[bytes, int] | None = None  # where each name's record is, once it was worth knowing
         self.room_hint: int = 0  # no block in front of this one has room for a new name
 
     # ---- Blocks -----------------------------------------------------------------------------------------------
@@ -78,8 +81,15 @@ class Ext2Directory(Ext2Inode):
 
     def _find(self, name: bytes) -> tuple[int, int]:
         """The block (of the directory) and the offset of the record with this name; NONE, 0 if there is none."""
+        count = self._block_count()
+        places = self._all_places(count) if 1 < count <= _INDEXED_BLOCKS else None
+        if places is not None:
+            place = places.get(name, records.NONE)
+            if place == records.NONE:
+                return records.NONE, 0
+            return place >> _OFFSET_BITS, place & _OFFSET_MASK
         inode_count = self.ext2.volume.geometry.inode_count
-        for index in range(self._block_count()):
+        for index in range(count):
             with self._block(index) as block:
                 try:
                     offset = records.find_name(block.span(), name, inode_count)
@@ -88,6 +98,50 @@ class Ext2Directory(Ext2Inode):
                 if offset != records.NONE:
                     return index, offset
         return records.NONE, 0
+
+    def _all_places(self, count: int) -> dict[bytes, int] | None:
+        """The places of all names, read once, or None for want of memory. ext4 has hash trees for this; a dictionary is
+        quicker and needs no disk.
+        """
+        known = self.places
+        if known is not None:
+            return known
+        try:
+            known = self._read_places(count)
+        except MemoryError:
+            return None
+        self.places = known
+        return known
+
+    def _read_places(self, count: int) -> dict[bytes, int]:
+        inode_count = self.ext2.volume.geometry.inode_count
+        places: dict[bytes, int] = {}
+        for index in range(count):
+            with self._block(index) as block:
+                span = block.span()
+                offset = 0
+                while offset < len(span):
+                    try:
+                        length = records.record_length(span, offset, inode_count)
+                    except Errno:
+                        raise self._broken() from None
+                    if records.inode_at(span, offset) != 0:
+                        places.setdefault(records.name_at(span, offset), index << _OFFSET_BITS | offset)
+                    offset += length
+        return places
+
+    def _note_place(self, name: bytes, index: int, offset: int) -> None:
+        """A name was entered."""
+        places = self.places
+        if places is not None:
+            try:
+                places[name] = index << _OFFSET_BITS | offset
+            except MemoryError:
+                self.places = None
+
+    def end(self) -> None:
+        self.places = None
+        super().end()
 
     def _require(self, name: bytes) -> tuple[int, int]:
         """Like `_find`, for a name that the VFS has seen."""
@@ -177,7 +231,7 @@ class Ext2Directory(Ext2Inode):
         raise Errno(ENODEV)
 
     def sync(self) -> None:
-        self.ext2.sync_inode(self)
+        self.ext2.sync_directory()
         device = self.ext2.block_device
         if device is not None:
             flush(device)
@@ -259,6 +313,7 @@ class Ext2Directory(Ext2Inode):
         number, _, _ = self.fill_blocks(0, 1, self.ext2.is_privileged())
         with volume.blocks.fresh(number) as block:
             records.start_directory(block.span(), self.ino, parent.ino, self._file_type(self))
+            self.map.touch(number)
         self.size = volume.geometry.block_size
         self.nlink = 2
         self.parent_ino = parent.ino
@@ -300,20 +355,33 @@ class Ext2Directory(Ext2Inode):
                 except Errno:
                     raise self._broken() from None
                 if offset != records.NONE:
-                    records.insert(block.span(), offset, name, inode.ino, kind)
+                    offset = records.insert(block.span(), offset, name, inode.ino, kind)
                     block.mark_dirty()
-                    self._changed()
+                    self._note_place(name, index, offset)
+                    self._named(inode, block.number)
                     return
             if index == self.room_hint and needed <= records.record_size(16):
                 self.room_hint = index + 1
-        self._add_block(count, name, inode.ino, kind)
+        self._add_block(count, name, inode, kind)
 
-    def _add_block(self, index: int, name: bytes, ino: int, kind: int) -> None:
+    def _add_block(self, index: int, name: bytes, inode: Inode, kind: int) -> None:
         volume = self.ext2.volume
         number, _, _ = self.fill_blocks(index, 1, self.ext2.is_privileged())
         with volume.blocks.fresh(number) as block:
-            records.write_record(block.span(), 0, volume.geometry.block_size, name, ino, kind)
+            records.write_record(block.span(), 0, volume.geometry.block_size, name, inode.ino, kind)
         self.size = (index + 1) << volume.geometry.block_shift
+        if index >= _INDEXED_BLOCKS:
+            self.places = None
+        self._note_place(name, index, 0)
+        self._named(inode, number)
+
+    def _named(self, inode: Inode, number: int) -> None:
+        """The name of an inode was written to the directory's block `number` of the device."""
+        if isinstance(inode, Ext2Inode):
+            inode.has_new_name = True
+            if not inode.is_directory():
+                inode.parent_ino = self.ino
+        self.map.touch(number)
         self._changed()
 
     def _changed(self) -> None:
@@ -347,6 +415,10 @@ class Ext2Directory(Ext2Inode):
             except Errno:
                 raise self._broken() from None
             block.mark_dirty()
+            self.map.touch(block.number)
+        places = self.places
+        if places is not None and name in places:
+            places.pop(name)
         self.room_hint = min(self.room_hint, index)
         self._changed()
 
@@ -428,7 +500,7 @@ class Ext2Directory(Ext2Inode):
         with self._block(index) as block:
             records.set_inode(block.span(), offset, inode.ino, self._file_type(inode))
             block.mark_dirty()
-        self._changed()
+            self._named(inode, block.number)
 
     def _check_parent_record(self) -> None:
         """Raise EUCLEAN unless the first block has a record ".."."""
@@ -442,6 +514,7 @@ class Ext2Directory(Ext2Inode):
         with self._block(index) as block:
             records.set_inode(block.span(), offset, parent.ino, self._file_type(self))
             block.mark_dirty()
+            self.map.touch(block.number)
         self.parent_ino = parent.ino
 
 

@@ -39,6 +39,7 @@ from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, EROFS, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.sched import Mutex
 
 _EXT2: Final = b"ext2"
 _EXT3: Final = b"ext3"
@@ -54,6 +55,7 @@ class Ext2FileSystem(Ext2):
         self.disk: BlockDevice = device
         self.default_errors: int = volume.error_policy
         self.top: Ext2Directory | None = None
+        self.sync_lock: Mutex = Mutex()
         self.read_only = True
         self.block_size = volume.geometry.block_size
         self._use_options()
@@ -185,8 +187,40 @@ class Ext2FileSystem(Ext2):
         flush(self.disk)
 
     def sync_inode(self, node: Ext2Node) -> None:
-        # A file's name is in its directory, whose own inode may have grown; so all inodes go, not this one alone.
+        # One at a time: who comes second must not find nothing left to do and return before it is done.
+        with self.sync_lock:
+            self._sync_inode(node)
+
+    def sync_directory(self) -> None:
+        with self.sync_lock:
+            self._sync_metadata()
+
+    def _sync_inode(self, node: Ext2Node) -> None:
+        # The inode and its indirect blocks; where its name is new, the directory's block and inode, and so on up.
+        # Bitmaps and counts can wait: e2fsck computes them from these.
+        numbers: list[int] = []
+        place = node
+        while isinstance(place, Ext2Inode) and not place.map.touched_more:
+            place.write_back()
+            numbers.append(inode_place(self.volume, place.ino)[0])
+            numbers.extend(place.map.touched)
+            place.map.touched.clear()
+            if not place.has_new_name or place is self.top:
+                self.volume.blocks.write(numbers)
+                return
+            place.has_new_name = False
+            parent = self.inodes.get(place.parent_ino)
+            if parent is None:
+                break
+            place = parent
+        self._sync_metadata()
+
+    def _sync_metadata(self) -> None:
         self._write_inodes()
+        for node in self.inodes.values():
+            if isinstance(node, Ext2Inode) and node.map.touched_more:
+                node.map.touched.clear()
+                node.map.touched_more = False
         self.volume.blocks.sync()
 
     # ---- Mounting and unmounting ------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ class Ext2Inode(Ext2Node):
         self.extents: ExtentTree | None = None
         self.flags: int = 0
         self.generation: int = 0
+        self.parent_ino: int = 0  # where it got its last name; of a directory, where it was found
+        self.has_new_name: bool = False  # that name may not be on the device yet
         self.attribute_block: int = 0  # extended attributes (i_file_acl)
         self.checksum_seed: int = 0
         self.has_fine_times: bool = ext2.volume.geometry.inode_size >= OLD_INODE_SIZE + EXTRA_SIZE

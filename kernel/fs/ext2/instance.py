@@ -63,6 +63,9 @@ class Ext2(FileSystem):
     def sync_inode(self, node: "Ext2Node") -> None:
         """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""
 
+    def sync_directory(self) -> None:
+        """Bring everything but files' contents to the device and wait. Raises EIO."""
+
     # ---- Inodes in memory -------------------------------------------------------------------------------------
 
     def find_known(self, ino: int) -> "Ext2Node | None":
