@@ -6,6 +6,8 @@ and in two fields here, which go into the super block when it is written.
 Context: reading blocks sleeps. What is done between two reads is atomic.
 """
 
+from typing import Final
+
 from kernel.cache import Block, BlockCache
 from kernel.fs.ext2.checksum import INITIAL_16, crc16, crc16_u32, crc32c, crc32c_u32, crc32c_zeros
 from kernel.fs.ext2.geometry import Geometry
@@ -28,6 +30,8 @@ from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.time.clock import realtime_seconds
 
+_COMPLAINTS_LIMIT: Final = 100  # messages in the log for one mount
+
 
 class Volume:
     """One file system on its device."""
@@ -39,6 +43,7 @@ class Volume:
         self.read_only: bool = True
         self.error_policy: int = ERRORS_CONTINUE
         self.is_damaged: bool = False
+        self.complaints: int = 0
         self.free_blocks: int = 0
         self.free_inodes: int = 0
         self.directories: int = 0
@@ -210,7 +215,9 @@ class Volume:
         Returns the error to raise. errors=panic only makes the file system read-only: a disk never stops the kernel.
         """
         device = self.name.decode()
-        log.error(f"ext2 on {device}: {what}")
+        self.complaints += 1
+        if self.complaints <= _COMPLAINTS_LIMIT:
+            log.error(f"ext2 on {device}: {what}")
         self.is_damaged = True
         if not self.read_only:
             raw = self.super()
