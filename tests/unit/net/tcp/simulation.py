@@ -4,6 +4,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from kernel.lang import span_of
 from kernel.net.packet import Packet
@@ -107,7 +108,7 @@ class Side(Wire):
                 # Bytes in flight share the sender's storage, as in the kernel, except what is delivered twice.
                 delivered = piece if copies == 1 else copy_packet(piece)
                 when = self.world.now + link.delay + (self.world.random.randrange(link.jitter) if link.jitter else 0)
-                self.world.at(when, lambda delivered=delivered: self.world.other(self).deliver(delivered))
+                self.world.at(when, partial(self.world.other(self).deliver, delivered))
 
     def deliver(self, packet: Packet) -> None:
         segment = Segment()

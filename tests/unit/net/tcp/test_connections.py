@@ -178,6 +178,7 @@ def test_orphan_in_fin_wait_2_ends() -> None:
     world.open()
     world.a.close()
     world.run(30 * SECOND)
-    assert world.a.state == State.FIN_WAIT_2
+    c = world.a.connection
+    assert c is not None and c.state == State.FIN_WAIT_2
     world.run(31 * SECOND)
     assert world.a.state == State.CLOSED

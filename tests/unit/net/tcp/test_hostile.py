@@ -96,7 +96,7 @@ def test_a_reset_must_hit_the_exact_number() -> None:
     sent = len(world.trace)
     for distance in (1, 100, 30_000, -1):
         world.b.deliver(forged(b.rcv_nxt + distance, b.snd_una, RST))
-    assert b.state == State.ESTABLISHED
+    assert world.b.state == State.ESTABLISHED
     assert len(world.trace) == sent + 1  # one challenge, and no more for half a second
     world.b.deliver(forged(b.rcv_nxt, b.snd_una, RST))
     assert b.state == State.CLOSED and b.error == ECONNRESET
