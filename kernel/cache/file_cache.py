@@ -5,7 +5,7 @@ needs a page sleeps until it is up to date. Writing: a page is changed in memory
 back later, by who wants it on the device (fsync) or by the flusher. Errors of write-back are counted in `failures`, so
 that each open file learns of them once.
 
-Invariants: `pages[i].index == i`; a page on the dirty list has a non-zero `dirty`, and no other has; bytes behind the
+Invariants: `pages.get(i).index == i`; a page on the dirty list has a non-zero `dirty`, and no other has; bytes behind the
 end of the file are zero in an up-to-date page, unless a program wrote them through a mapping (write-back and growth
 zero them again). The store's blocks of a page are allocated before the page is dirty.
 
@@ -18,6 +18,7 @@ from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, Operation
 from kernel.cache.page import ALL_SECTORS, LRU, CachedPage, sector_mask
+from kernel.cache.page_index import PageIndex
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import HOLE, BackingStore, Runs
 from kernel.cache.transfer import Transfer
@@ -73,7 +74,7 @@ class FileCache(TrackedObject):
         super().__init__()
         self.store: BackingStore = store
         self.by_sectors: bool = by_sectors
-        self.pages: dict[int, CachedPage] = {}
+        self.pages: PageIndex = PageIndex()
         self.waiters: WaitQueue = WaitQueue()
         self.readahead: Readahead = Readahead()  # of mappings
         self.oldest_dirty: CachedPage | None = None
@@ -98,7 +99,7 @@ class FileCache(TrackedObject):
         frame = allocate_user_frame()
         try:
             page = CachedPage(self, index, frame)
-            self.pages[index] = page
+            self.pages.put(page)
         except MemoryError:
             put_frame(frame)
             raise
@@ -108,7 +109,7 @@ class FileCache(TrackedObject):
     def adopt(self, index: int, frame: Frame) -> CachedPage:
         """A new page, up to date, whose contents are those of `frame`. Takes its own reference. Raises MemoryError."""
         page = CachedPage(self, index, frame)
-        self.pages[index] = page
+        self.pages.put(page)
         get_frame(frame)
         LRU.add(page)
         page.up_to_date = True
@@ -119,7 +120,7 @@ class FileCache(TrackedObject):
         if page.dirty != 0:
             self._unlist_dirty(page)
         page.cache = None
-        del self.pages[page.index]
+        self.pages.remove(page.index)
         LRU.remove(page)
         put_frame(page.frame)
 
@@ -509,20 +510,11 @@ class FileCache(TrackedObject):
 
     def _indices(self, first: int, end: int) -> list[int]:
         """Indices of the pages first … end - 1 that there are."""
-        found: list[int] = []
         self.walked += 1
         try:
-            if end - first < len(self.pages):
-                for index in range(first, end):
-                    if index in self.pages:
-                        found.append(index)
-            else:
-                for index in self.pages.keys():
-                    if first <= index < end:
-                        found.append(index)
+            return self.pages.indices(first, end)
         finally:
             self.walked -= 1
-        return found
 
     @sleeps
     def close(self) -> None:

@@ -251,7 +251,7 @@ def allocate_frame() -> Frame:
 def allocate_user_frame() -> Frame:
     """As `allocate_frame`, but leaves the kernel's reserve alone: for user pages and file contents."""
     if _free <= _reserve:
-        _make_room(_ROOM)
+        _make_room(_reserve - _free + _ROOM)  # the kernel's own needs may have gone deep into the reserve
         if _free <= _reserve:
             raise MemoryError
     return allocate_frame()

@@ -313,7 +313,7 @@ def device_pages() -> int:
     """Pages of the caches of block devices."""
     pages = 0
     for cache in DEVICE_CACHES.values():
-        pages += len(cache.pages)
+        pages += cache.pages.count
     return pages
 
 

@@ -111,7 +111,7 @@ def test_a_file_holds_what_was_written(disk: MemoryDisk, steps: list[Step]) -> N
         elif what == "drop":
             cache.sync(0, LAST_PAGE)
             cache.invalidate(0, LAST_PAGE)
-            assert len(cache.pages) == 0
+            assert cache.pages.count == 0
         else:
             Reclaimer().make_room(3)
         assert store.size == len(model)
