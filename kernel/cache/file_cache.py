@@ -5,8 +5,8 @@ needs a page sleeps until it is up to date. Writing: a page is changed in memory
 back later, by who wants it on the device (fsync) or by the flusher. Errors of write-back are counted in `failures`, so
 that each open file learns of them once.
 
-Invariants: `pages.get(i).index == i`; a page on the dirty list has a non-zero `dirty`, and no other has; bytes behind the
-end of the file are zero in an up-to-date page, unless a program wrote them through a mapping (write-back and growth
+Invariants: `pages.get(i).index == i`; a page on the dirty list has a non-zero `dirty`, and no other has; bytes behind
+the end of the file are zero in an up-to-date page, unless a program wrote them through a mapping (write-back and growth
 zero them again). The store's blocks of a page are allocated before the page is dirty.
 
 Context: whoever changes the file's contents or size holds the inode's lock; readers hold nothing. Everything that may

@@ -155,6 +155,7 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(random, fs, b"entropy_avail", settings.entropy_available)
     _add_text(random, fs, b"poolsize", settings.entropy_available)
     vm = _add_directory(sys, fs, b"vm")
+    _add_setting(vm, fs, b"drop_caches", settings.drop_caches, settings.set_drop_caches)
     _add_text(vm, fs, b"overcommit_memory", settings.overcommit_memory)
     _add_text(vm, fs, b"max_map_count", settings.max_map_count)
     _add_text(vm, fs, b"mmap_min_addr", settings.mmap_min_addr)

@@ -1,10 +1,12 @@
 """/proc/sys: what the kernel is called and how it is set (proc_sys_kernel(5), proc_sys_vm(5), proc_sys_fs(5)).
 
-Only the host's names and the console's log level can be changed; the others say what is compiled in.
+The host's names and the console's log level can be changed, and caches dropped; the others say what is compiled in.
 """
 
 from typing import Final
 
+from kernel.cache.reclaim import drop_clean_pages
+from kernel.fs.dentry import CACHE
 from kernel.fs.descriptors import HARD_LIMIT
 from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
@@ -150,6 +152,22 @@ def overcommit_memory() -> bytes:
 def max_map_count() -> bytes:
     """How many areas an address space can have."""
     return _line(_AREA_LIMIT)
+
+
+def drop_caches() -> bytes:
+    """What was written last: nothing is kept of it."""
+    return _line(0)
+
+
+def set_drop_caches(text: bytes) -> None:
+    """1: clean pages of the page cache go; 2: unused names; 3: both. Others: EINVAL."""
+    what = text.strip()
+    if what not in (b"1", b"2", b"3"):
+        raise Errno(EINVAL)
+    if what != b"1":
+        CACHE.shrink(CACHE.count)
+    if what != b"2":
+        drop_clean_pages()
 
 
 def mmap_min_addr() -> bytes:
