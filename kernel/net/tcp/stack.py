@@ -205,8 +205,10 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
 
 
 def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> bool:
-    """Whether the acknowledgment is of a cookie of ours: then there is a connection."""
-    if SETTINGS.syn_cookies.value == 0 or segment.flags & (SYN | RST) != 0 or listener.is_full():
+    """Whether the acknowledgment is of a cookie of ours: then there is a connection, or, while the backlog is full, what
+    the peer sends again will make it.
+    """
+    if SETTINGS.syn_cookies.value == 0 or segment.flags & (SYN | RST) != 0:
         return False
     mss = secrets.check_cookie(
         packet.destination,
@@ -219,6 +221,8 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     )
     if mss == 0:
         return False
+    if listener.is_full():
+        return True
     channel = _accepting_channel(listener, segment, packet)
     c = channel.connection
     if c is None:
