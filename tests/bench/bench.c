@@ -3,14 +3,20 @@
  * The same binary runs on Krait and on Linux in the same virtual machine (tests/bench/__main__.py). A round does its operation
  * until at least 20 ms have passed, so that the clock's cost and resolution do not matter.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -110,6 +116,71 @@ static void op_pipe(void)
     read(pipe_b[0], &c, 1);
 }
 
+static struct sockaddr_in server;
+static int listening, talking;
+
+static void op_tcp_round_trip(void)
+{
+    char c = 1;
+    write(talking, &c, 1);
+    read(talking, &c, 1);
+}
+
+/* 64 KiB go there, a byte comes back. */
+static void op_tcp_64k(void)
+{
+    char c;
+    write(talking, buffer, 65536);
+    read(talking, &c, 1);
+}
+
+static void op_tcp_connect(void)
+{
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    connect(s, (struct sockaddr *)&server, sizeof server);
+    int accepted = accept(listening, 0, 0);
+    close(s);
+    close(accepted);
+}
+
+static void bench_tcp(void)
+{
+    int one = 1;
+    struct ifreq up = { .ifr_flags = IFF_UP | IFF_RUNNING };
+    strcpy(up.ifr_name, "lo");
+    listening = socket(AF_INET, SOCK_STREAM, 0);
+    ioctl(listening, SIOCSIFFLAGS, &up);
+    server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(7000), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    bind(listening, (struct sockaddr *)&server, sizeof server);
+    listen(listening, 64);
+    measure("tcp-connect-accept-close", op_tcp_connect);
+    pid_t child = fork();
+    if (child == 0) {
+        long wanted = 0; /* of the message that is coming: its first byte says how long it is */
+        ssize_t n;
+        int s = accept(listening, 0, 0);
+        setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        while ((n = read(s, buffer, 65536)) > 0) {
+            if (wanted == 0)
+                wanted = buffer[0] == 1 ? 1 : 65536;
+            wanted -= n;
+            if (wanted == 0)
+                write(s, buffer, 1);
+        }
+        _exit(0);
+    }
+    talking = socket(AF_INET, SOCK_STREAM, 0);
+    connect(talking, (struct sockaddr *)&server, sizeof server);
+    setsockopt(talking, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    measure("tcp-round-trip-loopback", op_tcp_round_trip);
+    buffer[0] = 2;
+    measure("tcp-64KiB-loopback", op_tcp_64k);
+    buffer[0] = 1;
+    close(talking);
+    waitpid(child, 0, 0);
+}
+
 static void on_signal(int number) { (void)number; }
 static void op_signal(void) { kill(getpid(), SIGUSR1); }
 
@@ -173,6 +244,8 @@ int main(int argc, char **argv)
     measure("pipe-round-trip-processes", op_pipe);
     kill(child, SIGKILL);
     waitpid(child, 0, 0);
+
+    bench_tcp();
 
     pthread_t thread;
     pthread_create(&thread, 0, partner, 0);
