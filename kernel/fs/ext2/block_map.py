@@ -173,7 +173,7 @@ class BlockMap:
             self.lock.release()
 
     def _allocate(self, block: int, want: int, privileged: bool) -> tuple[int, int]:
-        """Take blocks for the file's blocks from `block` on, near those in front of it, and count them as the file's."""
+        """Take blocks for those of the file from `block` on, near the one in front, and count them as the file's."""
         goal = self.goal
         if block != self.goal_block:
             before = self._find(block - 1, 1)[0] if block > 0 else HOLE

@@ -40,7 +40,7 @@ _FIRST_POSITION: Final = 2
 _OFFSET_BITS: Final = 12  # a place is a block's number in the directory and an offset in it
 _OFFSET_MASK: Final = 0xFFF
 _INDEXED_BLOCKS: Final = 512  # the places of names in larger directories are not kept in memory
-# From a record's file type to what getdents(2) tells: unknown, regular, directory, character, block, FIFO, socket, link.
+# From a record's file type to getdents(2)'s: unknown, regular, directory, character, block, FIFO, socket, link.
 _ENTRY_TYPES: Final = b"\x00\x08\x04\x02\x06\x01\x0c\x0a"
 # From a mode's type (in its upper four bits) to a record's file type.
 _FILE_TYPES: Final = b"\x00\x05\x03\x00\x02\x00\x04\x00\x01\x00\x07\x00\x06\x00\x00\x00"
@@ -194,7 +194,7 @@ class Ext2Directory(Ext2Inode):
             start = 0
 
     def _emit_block(self, block: "Block", base: int, start: int, sink: DirectorySink) -> bool:
-        """Emit a block's names from offset `start` on; False if the sink is full. `base`: the block's first position."""
+        """Emit a block's names from offset `start` on; False if the sink is full. `base`: where the block begins."""
         geometry = self.ext2.volume.geometry
         span = block.span()
         offset = 0

@@ -58,6 +58,7 @@ class Ext2FileSystem(Ext2):
         self.sync_lock: Mutex = Mutex()
         self.read_only = True
         self.block_size = volume.geometry.block_size
+        volume.holder = self
         self._use_options()
 
     def _use_options(self) -> None:
@@ -256,6 +257,8 @@ class Ext2FileSystem(Ext2):
         try:
             if not self.volume.read_only:
                 self.stop_writing()
+            elif self.volume.is_damaged and not self.disk.read_only:
+                self.volume.blocks.sync()  # the mark of damage, and what was changed before
         except Errno:
             log.error("ext2: not everything could be written before unmounting: the device fails")
         except MemoryError:
@@ -276,6 +279,7 @@ class Ext2FileSystem(Ext2):
         self.order.clear()
         self.retired.clear()
         self.top = None
+        self.volume.holder = None
         self.volume.close()
         # Files were written past the device's own cache, which may have old contents of their blocks.
         self.volume.blocks.cache.forget(0, LAST_PAGE)

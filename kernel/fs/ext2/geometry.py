@@ -268,10 +268,11 @@ def _find_problem(geometry: Geometry, raw: SuperBlock, device_bytes: int) -> str
         return "it is larger than its device"
     if geometry.first_data_block >= geometry.block_count:
         return "the first data block"
-    if block_size == SUPER_BLOCK_SIZE and geometry.first_data_block == 0 and geometry.ro_compat & RO_COMPAT_BIGALLOC == 0:
+    has_clusters = geometry.ro_compat & RO_COMPAT_BIGALLOC != 0
+    if block_size == SUPER_BLOCK_SIZE and geometry.first_data_block == 0 and not has_clusters:
         return "the first data block"
     bits = block_size * 8
-    clusters = raw.clusters_per_group if geometry.ro_compat & RO_COMPAT_BIGALLOC != 0 else raw.blocks_per_group
+    clusters = raw.clusters_per_group if has_clusters else raw.blocks_per_group
     if clusters == 0 or clusters > bits or geometry.blocks_per_group < clusters:
         return "the number of blocks in a group"
     if geometry.inodes_per_group < block_size // inode_size or geometry.inodes_per_group > bits:

@@ -58,7 +58,8 @@ class Ext2(FileSystem):
         if caller is None or caller.fsuid == 0:
             return True
         volume = self.volume
-        return caller.fsuid == volume.reserved_uid or (volume.reserved_gid != 0 and caller.in_group(volume.reserved_gid))
+        gid = volume.reserved_gid
+        return caller.fsuid == volume.reserved_uid or (gid != 0 and caller.in_group(gid))
 
     def sync_inode(self, node: "Ext2Node") -> None:
         """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""

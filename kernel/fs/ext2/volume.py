@@ -26,6 +26,7 @@ from kernel.fs.ext2.layout import (
     GroupDescriptor,
     SuperBlock,
 )
+from kernel.fs.filesystem import FileSystem
 from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.time.clock import realtime_seconds
@@ -41,6 +42,7 @@ class Volume:
         self.geometry: Geometry = geometry
         self.name: bytes = name  # of the device, for the log
         self.read_only: bool = True
+        self.holder: FileSystem | None = None  # becomes read-only with the volume; forgotten when it is unmounted
         self.error_policy: int = ERRORS_CONTINUE
         self.is_damaged: bool = False
         self.complaints: int = 0
@@ -110,7 +112,8 @@ class Volume:
             self.overhead_blocks += geometry.blocks_in_front(group) + 2 + geometry.inode_table_blocks
         self.overhead_blocks = min(self.overhead_blocks + geometry.first_data_block, geometry.block_count)
         if geometry.has_64_bits():
-            self.free_blocks = min(raw.free_blocks_count | (raw.free_blocks_count_high & 0xFFFF) << 32, geometry.block_count)
+            free = raw.free_blocks_count | (raw.free_blocks_count_high & 0xFFFF) << 32
+            self.free_blocks = min(free, geometry.block_count)
             self.free_inodes = min(raw.free_inodes_count, geometry.inode_count)
 
     def _check_descriptor(self, group: int) -> None:
@@ -130,7 +133,8 @@ class Volume:
         if not first < block_bitmap < end or not first < inode_bitmap < end or not first < table:
             raise self.refuse(f"group {group}'s bitmaps or inode table lie in the wrong place")
         after = table + geometry.inode_table_blocks
-        if after > end or table <= block_bitmap < after or table <= inode_bitmap < after or block_bitmap == inode_bitmap:
+        overlap = table <= block_bitmap < after or table <= inode_bitmap < after or block_bitmap == inode_bitmap
+        if after > end or overlap:
             raise self.refuse(f"group {group}'s bitmaps or inode table lie in the wrong place")
         descriptor = self.descriptor(group)
         # The high halves of these counts belong to groups larger than 32,768 blocks, which blocks of 4 KiB do not have.
@@ -226,6 +230,9 @@ class Volume:
             if self.error_policy != ERRORS_CONTINUE:
                 log.error(f"ext2 on {device}: remounting read-only")
                 self.read_only = True
+                holder = self.holder
+                if holder is not None:
+                    holder.read_only = True
         return Errno(EUCLEAN)
 
     # ---- Super block ------------------------------------------------------------------------------------------

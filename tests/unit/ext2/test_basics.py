@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
-from kernel.lang import ENOSPC, Errno
+from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS
+from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno
 from kernel.lib.credentials import CALLER, Credentials
 
 from .conftest import Mounted, check_image, debugfs, make_image, read_inode, write_inode
@@ -155,3 +156,21 @@ def test_reserved_blocks_are_for_root(mount: Mount, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(CALLER, "find", lambda: ROOT)
     assert write_inode(file, b"x" * 1024, written) == 1024
     assert check_image(mounted.unmount()) == ""
+
+
+def test_damage_makes_it_read_only(mount: Mount) -> None:
+    mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024"), b"ext2", b"errors=remount-ro")
+    directory = mounted.root.create(b"d", S_IFDIR | 0o755, 0, ROOT)
+    number, _ = mounted.fs.inode(directory.ino).find_blocks(0, 1)
+    with mounted.fs.volume.blocks.block(number) as block:
+        block.span().store_u16(4, 3)  # a record of three bytes
+        block.mark_dirty()
+    with pytest.raises(Errno) as caught:
+        directory.lookup(b"name")
+    assert caught.value.code == EUCLEAN
+    assert mounted.fs.read_only
+    with pytest.raises(Errno) as caught:
+        mounted.root.create(b"new", S_IFREG | 0o600, 0, ROOT)
+    assert caught.value.code == EROFS
+    state = int.from_bytes(mounted.unmount()[1024 + 58 : 1024 + 60], "little")
+    assert state & STATE_ERRORS != 0 and state & STATE_CLEAN == 0
