@@ -101,7 +101,7 @@ def start_devices() -> None:
     PANIC.counter_hz = clock.counter_frequency_hz()
     memory_mib = boot_info.usable_bytes() >> 20
     log.info(f"Krait: {memory_mib} MiB of memory, counter at {clock.counter_frequency_hz() // 1000} kHz")
-    log.info("Command line: " + printable(line))
+    log.info("Command line: " + log.printable(line))
 
     apic.initialise()
     pit.start_tick()
@@ -113,13 +113,6 @@ def write_console(data: Span[u8]) -> None:
     """Where the log and panics show themselves."""
     _console_port.write(data)
 
-
-def printable(line: bytes) -> str:
-    """Text for the log, whatever bytes the boot loader gave."""
-    text = bytearray()
-    for byte in line:
-        text.append(byte if 32 <= byte < 127 else 63)
-    return bytes(text).decode()
 
 
 @final

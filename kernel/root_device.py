@@ -41,15 +41,15 @@ def mount_disk_root(line: bytes) -> FsContext:
         panic("no root= on the command line")
     device = find_root_device(name)
     if device is None and command_line.has_word(line, b"rootwait"):
-        log.info("Waiting for root device " + printable(name))
+        log.info("Waiting for root device " + log.printable(name))
         while device is None:
             _pause()
             device = find_root_device(name)
     if device is None:
-        panic(f"root={printable(name)}: there is no such device. {_devices_text()}")
+        panic(f"root={log.printable(name)}: there is no such device. {_devices_text()}")
     file_system = _mount(line, device)
     context = attach_root(file_system, Credentials())
-    log.info(f"root: {printable(device.name)}, {printable(file_system.type_name)}")
+    log.info(f"root: {log.printable(device.name)}, {log.printable(file_system.type_name)}")
     _mount_devices(context)
     return context
 
@@ -59,14 +59,6 @@ def _pause() -> None:
         sleep_until(monotonic_ns() + _RETRY_NS, interruptible=False)
     except Errno as error:
         panic(f"waiting for the root device: error {error.code}")
-
-
-def printable(text: bytes) -> str:
-    """Text for the log, whatever bytes came from the command line."""
-    shown = bytearray()
-    for byte in text:
-        shown.append(byte if 32 <= byte < 127 else 63)
-    return bytes(shown).decode()
 
 
 # ---- Which device ---------------------------------------------------------------------------------------------
@@ -119,7 +111,7 @@ def _devices_text() -> str:
     for device in BLOCK_DEVICES.values():
         if device.sectors > 0:
             text += b" " + device.name + f" ({device.sectors >> 11} MiB)".encode()
-    return f"There are:{printable(text)}"
+    return f"There are:{log.printable(text)}"
 
 
 # ---- Mounting -------------------------------------------------------------------------------------------------
@@ -146,7 +138,7 @@ def _mount(line: bytes, device: BlockDevice) -> FileSystem:
                 return found
             except Errno as error:
                 failure = error.code
-    panic(f"root: {printable(device.name)} cannot be mounted: error {failure}. {_devices_text()}")
+    panic(f"root: {log.printable(device.name)} cannot be mounted: error {failure}. {_devices_text()}")
 
 
 def _allowed_types(line: bytes) -> list[FileSystemType]:

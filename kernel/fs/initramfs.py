@@ -187,7 +187,7 @@ class Unpacker(InflateSink):
     def _skip_entry(self, code: int) -> None:
         self.skipped += 1
         if self.skipped <= 8:
-            log.warn(f"initramfs: {self.name.decode()}: error {code}")
+            log.warn(f"initramfs: {log.printable(self.name)}: error {code}")
 
     def _make_entry(self, kind: int, size: int) -> None:
         fields = self.fields

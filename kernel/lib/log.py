@@ -145,3 +145,11 @@ def once(key: int, message: str) -> None:
     except MemoryError:
         return
     log.add(WARNING, message.encode())
+
+
+def printable(text: bytes) -> str:
+    """Text for the log, whatever bytes a boot loader or a program gave: question marks for what is not ASCII."""
+    shown = bytearray()
+    for byte in text:
+        shown.append(byte if 32 <= byte < 127 else 63)
+    return bytes(shown).decode()

@@ -45,7 +45,7 @@ class FirstStart(TaskStart):
             try:
                 execute(task, resolve(task.fs, None, name, FOLLOW), name, self.words(name), self.environment)
             except Errno as e:
-                log.warn(f"{name.decode()} cannot be run: error {e.code}")
+                log.warn(f"{log.printable(name)} cannot be run: error {e.code}")
                 continue
             except MemoryError:
                 panic("not enough memory for the first program")

@@ -67,9 +67,21 @@ def test_archives_one_after_the_other(kernel: Kernel, root_image: Path, tmp_path
         assert guest.check("cat /root/added; hostname") == "by the second archive\nreplaced\n"
 
 
+HOSTILE_NAMES = [
+    b"\xff\xfe", b"\xff/\xfe\xfd", b"file", b"file/\xff\xfe", b"../../../up", b"/" * 300, b"\xc3" * 300, b"a/" * 2000, b"", b".", b"..",
+]
+
+
+def entry(name: bytes) -> bytes:
+    """A member of a cpio archive: a regular file of four bytes."""
+    fields = [1, 0o100644, 0, 0, 1, 0, 4, 0, 0, 0, 0, len(name) + 1, 0]
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name + b"\0"
+    return head + bytes(-len(head) % 4) + b"data"
+
+
 @pytest.mark.parametrize(
     "damage",
-    ["truncated", "trailing garbage", "no archive", "lying size", "broken gzip"],
+    ["truncated", "trailing garbage", "no archive", "lying size", "broken gzip", "hostile names"],
 )
 def test_broken_root_images_end_in_a_message(kernel: Kernel, root_image: Path, tmp_path: Path, damage: str) -> None:
     """Whatever the initial RAM disk holds, the kernel says something and does not reset."""
@@ -81,6 +93,7 @@ def test_broken_root_images_end_in_a_message(kernel: Kernel, root_image: Path, t
         "no archive": b"this is no archive" * 100,
         "lying size": data[:54] + b"FFFFFFFF" + data[62:],
         "broken gzip": compressed[:1000] + b"\0" * 1000 + compressed[2000:],
+        "hostile names": b"".join(entry(name) for name in HOSTILE_NAMES) + data,
     }[damage]
     initrd = tmp_path / "initrd"
     initrd.write_bytes(broken)
@@ -91,6 +104,12 @@ def test_broken_root_images_end_in_a_message(kernel: Kernel, root_image: Path, t
 def test_without_a_root_image_the_kernel_says_so(kernel: Kernel) -> None:
     with Guest(kernel.boot(None)) as guest:
         guest.expect(r"[Pp]anic|[Nn]o (working )?init|Unable to mount root", 30)
+
+
+def test_a_first_program_whose_name_is_no_text(kernel: Kernel, root_image: Path) -> None:
+    with Guest(kernel.boot(root_image, "quiet rdinit=/\udcff\udcfe")) as guest:
+        guest.expect(r"[Pp]anic|krait:[^\r\n#]*# $", 30)
+        assert "Traceback" not in guest.log or "no program to run" in guest.log, guest.log
 
 
 def test_after_a_panic_the_machine_restarts_when_told_to(kernel: Kernel) -> None:
