@@ -7,7 +7,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, EPROTO, Errno, final
+from kernel.lang import EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, EPROTO, Errno, final, span_of
 from kernel.net import ipv6, path_mtu
 from kernel.net.addresses import ANY6, is_loopback, is_multicast, owner_of
 from kernel.net.checksum import checksum, pseudo_header
@@ -51,6 +51,7 @@ ADDRESS_UNREACHABLE: Final = 3
 PORT_UNREACHABLE: Final = 4
 
 _FIRST_INFORMATIONAL: Final = 128
+_ROUTER_ALERT: Final = bytes([PROTOCOL_ICMP6, 0, 5, 2, 0, 0, 1, 0])  # with its padding
 _QUOTED: Final = 1280  # an error message fits the least MTU
 
 _ERRNO: Final[list[int]] = [ENETUNREACH, EACCES, EHOSTUNREACH, EHOSTUNREACH, ECONNREFUSED, EACCES, EACCES]
@@ -134,6 +135,19 @@ def send_message(packet: Packet, hop: NextHop, source: bytes, hop_limit: int, tr
         ipv6.send(packet, hop, source, PROTOCOL_ICMP6, hop_limit, traffic_class)
     except Errno:
         ICMP6.out_errors += 1
+
+
+def send_with_router_alert(packet: Packet, hop: NextHop, source: bytes) -> None:
+    """Send a group report to the link: behind a hop-by-hop header that makes routers look (RFC 2711). MemoryError,
+    Errno.
+    """
+    data = packet.span()
+    ICMP6.out_messages += 1
+    ICMP6.out_types[data[0]] += 1
+    data.store_be16(2, checksum(data, pseudo_header(source, hop.destination, PROTOCOL_ICMP6, len(data))))
+    packet.push(len(_ROUTER_ALERT)).copy_from(span_of(_ROUTER_ALERT))
+    packet.transport_start = packet.start + len(_ROUTER_ALERT)
+    ipv6.send(packet, hop, source, ipv6.HOP_BY_HOP, 1)
 
 
 def _answer(packet: Packet, source: bytes, destination: bytes, device_index: int, traffic_class: int) -> None:

@@ -33,7 +33,7 @@ class GroupProtocol:
     """Reports groups to routers. Base class."""
 
     def joined(self, membership: Membership) -> None:
-        """The host has just begun to listen. May raise MemoryError: then nothing is reported yet."""
+        """The host has just begun to listen."""
 
     @noraise
     def left(self, membership: Membership) -> None:

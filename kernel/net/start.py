@@ -6,6 +6,7 @@ Context: the boot thread. Raises MemoryError.
 from kernel.net import (
     arp,
     forwarding,
+    group_reports,
     icmp,
     icmpv6,
     inet_family,
@@ -32,6 +33,7 @@ from kernel.net.unix import family as unix_family
 _ = (
     arp,
     forwarding,
+    group_reports,
     icmp,
     icmpv6,
     inet_family,

@@ -57,7 +57,9 @@ def echo(data: bytes = b"ping", identifier: int = 7, sequence: int = 1, kind: in
     return struct.pack(">BBHHH", kind, 0, internet_sum(head + data), identifier, sequence) + data
 
 
-def arp(operation: int, sender: bytes, target: bytes, sender_mac: bytes = PEER_MAC, target_mac: bytes = bytes(6)) -> bytes:
+def arp(
+    operation: int, sender: bytes, target: bytes, sender_mac: bytes = PEER_MAC, target_mac: bytes = bytes(6)
+) -> bytes:
     """An ARP packet."""
     return struct.pack(">HHBBH", 1, 0x0800, 6, 4, operation) + sender_mac + sender + target_mac + target
 
