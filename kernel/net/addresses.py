@@ -1,6 +1,6 @@
 """Addresses of interfaces, and what kinds of addresses there are.
 
-An address is `bytes`, 4 or 16 long. Adding one enters its routes (`kernel.net.routes` watches), deleting takes them out.
+An address is `bytes`, 4 or 16 long. Adding one enters its routes, deleting takes them out (`interface_routes.py`).
 
 Context: thread context; nothing sleeps.
 Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).

@@ -1,7 +1,8 @@
 """The Internet checksum: the one's complement of the one's complement sum of 16-bit words (RFC 1071).
 
-The sum does not depend on the order of bytes but for a swap at the end, so memory is summed in the machine's order, eight
-bytes at a time, and swapped once. Partial sums are numbers below 2**16 in network order; they can be added and folded.
+The sum does not depend on the order of bytes but for a swap at the end, so memory is summed in the machine's order,
+four bytes at a time, and swapped once. Partial sums are numbers below 2**16 in network order; they can
+be added and folded.
 
 Context: any; never sleeps, never allocates.
 """

@@ -1,4 +1,4 @@
-"""Neighbour discovery: the IPv6 counterpart of ARP, duplicate address detection, answers to neighbours (RFC 4861, 4862).
+"""Neighbour discovery: the IPv6 counterpart of ARP, duplicate address detection, answers (RFC 4861, RFC 4862).
 
 Router discovery is in `router_discovery.py`.
 

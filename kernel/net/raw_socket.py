@@ -220,7 +220,8 @@ class RawSocket(DatagramSocket):
         is_checksum = name == inet_names.IPV6_CHECKSUM and self.family == AF_INET6
         if is_checksum and (level == inet_names.SOL_RAW or level == inet_names.SOL_IPV6):
             number = int_of(value)
-            if self.protocol == PROTOCOL_ICMP6 or (number > 0 and number & 1 != 0):
+            is_fixed = self.protocol == PROTOCOL_ICMP6 and level == inet_names.SOL_IPV6
+            if is_fixed or (number > 0 and number & 1 != 0):
                 raise Errno(EINVAL)
             self.checksum_offset = number if number >= 0 else _NO_CHECKSUM
             return

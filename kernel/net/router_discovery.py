@@ -150,8 +150,8 @@ class RouterAdvertisements(MessageHandler):
         options = body[_RA_HEADER : len(body)]
         if not is_link_local(packet.source) or find_option(options, SOURCE_LINK_ADDRESS) == -2:
             return
-        if IP6_SETTINGS.accept_ra.value == 0 or (IP6_SETTINGS.forwarding.value != 0 and IP6_SETTINGS.accept_ra.value < 2):
-            return
+        if IP6_SETTINGS.accept_ra.value <= IP6_SETTINGS.forwarding.value:
+            return  # 0: never; 1: not as a router; 2: always
         DISCOVERY.stop(device)
         now_ns = monotonic_ns()
         link_address = link_address_in(options, SOURCE_LINK_ADDRESS)

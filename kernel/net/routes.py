@@ -5,7 +5,8 @@ For each version of IP there are two tables: `local`, asked first, with what is 
 
 `generation` counts changes: who keeps the answer of a look-up compares it (see `kernel.net.output`).
 
-Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has routes to its own IPv4 addresses at most.
+Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has routes to its
+own IPv4 addresses at most.
 Context: thread context; nothing sleeps.
 """
 

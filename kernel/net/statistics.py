@@ -66,7 +66,9 @@ def snmp() -> bytes:
         f" {tcp.currently_established} {tcp.in_segments} {tcp.out_segments} {tcp.retransmitted_segments}"
         f" {tcp.in_errors} {tcp.out_resets} {tcp.in_checksum_errors}\n".encode()
     )
-    names = b" InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
+    names = (
+        b" InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
+    )
     text.extend(b"Udp:" + names + _udp_values(b"Udp:", UDP4))
     text.extend(b"UdpLite:" + names + b"UdpLite: 0 0 0 0 0 0 0 0 0\n")
     return bytes(text)
@@ -182,7 +184,8 @@ def sockstat() -> bytes:
 
 def sockstat6() -> bytes:
     """/proc/net/sockstat6."""
-    return f"TCP6: inuse 0\nUDP6: inuse {_udp_count(AF_INET6)}\nUDPLITE6: inuse 0\nRAW6: inuse {_raw_count(AF_INET6)}\n".encode()
+    udps = _udp_count(AF_INET6)
+    return f"TCP6: inuse 0\nUDP6: inuse {udps}\nUDPLITE6: inuse 0\nRAW6: inuse {_raw_count(AF_INET6)}\n".encode()
 
 
 register_table(b"snmp", snmp)

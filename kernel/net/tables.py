@@ -84,7 +84,8 @@ def dev() -> bytes:
         text.extend(
             f": {d.received_bytes:7} {d.received_packets:7} {d.received_errors:4} {d.received_dropped:4}"
             f" {0:4} {0:5} {0:10} {0:9}"
-            f" {d.sent_bytes:8} {d.sent_packets:7} {d.sent_errors:4} {d.sent_dropped:4} {0:4} {0:5} {0:7} {0:10}\n".encode()
+            f" {d.sent_bytes:8} {d.sent_packets:7} {d.sent_errors:4} {d.sent_dropped:4}"
+            f" {0:4} {0:5} {0:7} {0:10}\n".encode()
         )
     return bytes(text)
 
@@ -139,7 +140,8 @@ def if_inet6() -> bytes:
     for entry in list_addresses(None, 16):
         scope = 0x10 if entry.scope == SCOPE_HOST else 0x20 if entry.scope == SCOPE_LINK else 0
         text.extend(plain_hex(entry.address))
-        text.extend(f" {entry.device.index:02x} {entry.prefix_length:02x} {scope:02x} {entry.flags & 0xFF:02x} ".encode())
+        index = entry.device.index
+        text.extend(f" {index:02x} {entry.prefix_length:02x} {scope:02x} {entry.flags & 0xFF:02x} ".encode())
         text.extend(_right(entry.device.name, 8) + b"\n")
     return bytes(text)
 
@@ -179,8 +181,8 @@ def _socket_line(socket: DatagramSocket, number: int, port: int, width: int) -> 
     remote = hex4(socket.remote) if is_ip4 else hex6(socket.remote)
     head = f"{number:5}: ".encode() if width == 5 else f"{number:4}: ".encode()
     return head + local + f":{port:04X} ".encode() + remote + (
-        f":{socket.remote_port:04X} {state:02X} {0:08X}:{socket.queued_bytes:08X} 00:{0:08X} {0:08X} {socket.inode.uid:5}"
-        f" {0:8} {socket.inode.ino} 2 0000000000000000 {socket.drops}"
+        f":{socket.remote_port:04X} {state:02X} {0:08X}:{socket.queued_bytes:08X} 00:{0:08X} {0:08X}"
+        f" {socket.inode.uid:5} {0:8} {socket.inode.ino} 2 0000000000000000 {socket.drops}"
     ).encode()
 
 
@@ -195,7 +197,8 @@ def _udp(family: int) -> bytes:
 
 
 _HEAD: Final = (
-    b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops"
+    b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"
+    b" inode ref pointer drops"
 )
 _HEAD6: Final = (
     b"  sl  local_address                         remote_address                        st tx_queue rx_queue tr"
