@@ -98,7 +98,7 @@ def field_alias(owner: Type) -> str:
 
 
 def element_alias(element: Type) -> str:
-    """What else may be the same memory as an element of a Span, Array or RawArray: for plain data, no object's field."""
+    """What else may be the same memory as an element of a Span, Array or RawArray: for plain data, no field."""
     return _ELEMENT if isinstance(element, IntType | BoolType) else ""
 
 

@@ -190,7 +190,7 @@ class InodeCache(FileCache):
         self.inode_store: InodeStore = store
         self.inode: CachedInode | None = inode
         self.areas: int = 0
-        self.place: Path | None = None  # where it was mapped from last; forgotten with the last area: it leads back here
+        self.place: Path | None = None  # where it was mapped from last, until the last area goes: it leads back here
         self.pinned: Path | None = None  # where it was mapped from first: that mount is busy
 
     def acquire(self) -> None:

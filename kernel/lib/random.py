@@ -1,9 +1,9 @@
 """The kernel's random numbers: ChaCha20 with fast key erasure (getrandom(2), random(4)).
 
-Each run of the cipher replaces the key with its own first half before anything is handed out, and a word that was handed
-out is erased; so what was handed out cannot be computed from the generator's later state. The second half of a block is
-a pool for small requests. The seed is the processor's generator, or where there is none, the jitter of the time-stamp
-counter; `stir` mixes more in at any time.
+Each run of the cipher replaces the key with its own first half before anything is handed out, and a word that was
+handed out is erased; so what was handed out cannot be computed from the generator's later state. The second half of a
+block is a pool for small requests. The seed is the processor's generator, or where there is none, the jitter of the
+time-stamp counter; `stir` mixes more in at any time.
 
 Context: any; never sleeps or allocates.
 Source: RFC 8439, sections 2.1 to 2.3.

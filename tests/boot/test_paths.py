@@ -68,7 +68,8 @@ def test_archives_one_after_the_other(kernel: Kernel, root_image: Path, tmp_path
 
 
 HOSTILE_NAMES = [
-    b"\xff\xfe", b"\xff/\xfe\xfd", b"file", b"file/\xff\xfe", b"../../../up", b"/" * 300, b"\xc3" * 300, b"a/" * 2000, b"", b".", b"..",
+    b"\xff\xfe", b"\xff/\xfe\xfd", b"file", b"file/\xff\xfe", b"../../../up", b"/" * 300, b"\xc3" * 300,
+    b"a/" * 2000, b"", b".", b"..",
 ]
 
 
