@@ -207,6 +207,8 @@ static void op_futex(void)
         futex_wait(1);
 }
 
+#include "bench_net.h"
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "exit"))
@@ -246,6 +248,7 @@ int main(int argc, char **argv)
     waitpid(child, 0, 0);
 
     bench_tcp();
+    measure_sockets();
 
     pthread_t thread;
     pthread_create(&thread, 0, partner, 0);
