@@ -30,7 +30,10 @@ def _options_at(address: int) -> bytes:
         raise
 
 
-@syscall(165, "mount", args="sssxp", notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs and others; bind, move, remount; no propagation")
+@syscall(
+    165, "mount", args="sssxp",
+    notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs and others; bind, move, remount; no propagation",
+)  # fmt: skip
 def mount_(source: int, target: int, type_name: int, flags: int, options: int) -> int:
     kind = _optional_string(type_name)
     device = _optional_string(source)

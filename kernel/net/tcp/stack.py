@@ -205,8 +205,8 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
 
 
 def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> bool:
-    """Whether the acknowledgment is of a cookie of ours: then there is a connection, or, while the backlog is full, what
-    the peer sends again will make it.
+    """Whether the acknowledgment is of a cookie of ours: then there is a connection, or, while the backlog is full,
+    what the peer sends again will make it.
     """
     if SETTINGS.syn_cookies.value == 0 or segment.flags & (SYN | RST) != 0:
         return False
