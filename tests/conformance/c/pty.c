@@ -11,9 +11,16 @@
 #define TIOCGPTPEER 0x5441
 #endif
 
+/* Linux hands data from side to side in a work queue: give it the time. */
+static void settle(void)
+{
+	usleep(30000);
+}
+
 static void show_poll(const char *what, int fd)
 {
 	struct pollfd p = { fd, POLLIN | POLLOUT | POLLPRI, 0 };
+	settle();
 	int n = poll(&p, 1, 0);
 	printf("%s: %d%s%s%s%s%s\n", what, n, p.revents & POLLIN ? " in" : "", p.revents & POLLOUT ? " out" : "",
 	       p.revents & POLLPRI ? " pri" : "", p.revents & POLLERR ? " err" : "", p.revents & POLLHUP ? " hup" : "");
@@ -22,6 +29,7 @@ static void show_poll(const char *what, int fd)
 static void show_read(const char *what, int fd)
 {
 	unsigned char b[256];
+	settle();
 	errno = 0;
 	ssize_t n = read(fd, b, sizeof b);
 	printf("%s: %zd", what, n);

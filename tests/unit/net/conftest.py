@@ -21,6 +21,7 @@ from kernel.net.device import (
 from kernel.net.fragments import REASSEMBLER
 from kernel.net.loopback import LOOPBACK
 from kernel.net.membership import MEMBERSHIPS
+from kernel.net.ndp import DETECTION
 from kernel.net.neighbours import CACHE, forget
 from kernel.net.packet import Packet
 from kernel.net.routes import ROUTING
@@ -103,6 +104,7 @@ def reset() -> None:
     REASSEMBLER.bytes_held = 0
     for timer in list(timers.TIMERS.heap):
         timer.remove()
+    DETECTION.tentative.clear()
     LOOPBACK.queue.clear()
     LOOPBACK.is_draining = False
     del DEVICES.devices[1:]
