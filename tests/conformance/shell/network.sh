@@ -25,7 +25,7 @@ ip rule
 ip neigh
 ip link set nothing up
 ip link set lo mtu 1400
-ifconfig lo | sed -n '1p;s/ *RX packets.*//;/inet\|UP/p'
+ifconfig lo | sed -n '1p;s/ *RX packets.*//;/inet\|UP/p' | sort
 ip link set lo mtu 65536
 echo "--- route"
 route add -net 10.6.0.0 netmask 255.255.0.0 dev lo
@@ -81,3 +81,7 @@ wget -q -O - http://nowhere.invalid/ 2>&1
 udhcpc -i lo -n -q -t 1 -T 1 2>&1 | tail -1
 ip addr flush dev lo
 ip -o addr show dev lo | wc -l
+# As it was found, for the cases that follow.
+ip link set lo down
+ip link set lo up
+ifconfig lo 127.0.0.1 netmask 255.0.0.0

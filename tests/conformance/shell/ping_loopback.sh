@@ -1,4 +1,5 @@
 # Echo over loopback by raw sockets, and what ifconfig and route say of it.
+ifconfig lo down
 ifconfig lo 127.0.0.1 netmask 255.0.0.0 up
 ping -c 2 -i 0.1 127.0.0.1 | sed 's/time=.*//; s/= .*//'
 ping -c 1 -s 20000 127.0.0.1 | sed 's/time=.*//; s/= .*//'
