@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from kernel.lang import Span, inline, u8
-from kernel.lang.raw import RawArray, become_bytes, byte_at, copy_in, word_at
-from kernel.lang.runtime.containers import List, slice_start, slice_stop
+from kernel.lang.raw import RawArray, become_bytes, byte_at, copy_in
+from kernel.lang.runtime.containers import List, equal_at, slice_start, slice_stop
 from kernel.lang.unsafe import TRAP_INDEX, TRAP_RANGE, trap
 
 NO_LIMIT: Final = -1
@@ -99,20 +99,6 @@ def bytes_equal(left: bytes, right: bytes) -> bool:
         return True
     length = len(left)
     return length == len(right) and equal_at(left, 0, right, 0, length)
-
-
-def equal_at(left: bytes, left_at: int, right: bytes, right_at: int, count: int) -> bool:
-    """Whether `count` bytes are the same; both ranges lie inside."""
-    place = 0
-    while place + 8 <= count:
-        if word_at(left, left_at + place) != word_at(right, right_at + place):
-            return False
-        place += 8
-    while place < count:
-        if byte_at(left, left_at + place) != byte_at(right, right_at + place):
-            return False
-        place += 1
-    return True
 
 
 def bytes_compare(left: bytes, right: bytes) -> int:

@@ -606,16 +606,18 @@ class Dict(Generic[K, V]):
 
 def is_part(key: bytes, data: bytes, start: int, stop: int) -> bool:
     """Whether `key == data[start:stop]`. Safety: the part lies inside."""
-    count = stop - start
-    if len(key) != count:
-        return False
+    return len(key) == stop - start and equal_at(key, 0, data, start, stop - start)
+
+
+def equal_at(left: bytes, left_at: int, right: bytes, right_at: int, count: int) -> bool:
+    """Whether `count` bytes are the same; both ranges lie inside."""
     place = 0
     while place + 8 <= count:
-        if word_at(key, place) != word_at(data, start + place):
+        if word_at(left, left_at + place) != word_at(right, right_at + place):
             return False
         place += 8
     while place < count:
-        if byte_at(key, place) != byte_at(data, start + place):
+        if byte_at(left, left_at + place) != byte_at(right, right_at + place):
             return False
         place += 1
     return True
