@@ -14,8 +14,8 @@ from tools.debian import fetch_binary
 from tools.lock import exclusively
 from tools.paths import ORACLE
 
-# Drivers that Debian's kernel has as modules, and our tests need.
-MODULES = ("virtio_blk", "loop")
+# Drivers that Debian's kernel has as modules, and our tests need; each after those that it depends on.
+MODULES = ("virtio_blk", "loop", "failover", "net_failover", "virtio_net")
 
 
 def fetch_oracle() -> Path:

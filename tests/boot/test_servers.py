@@ -37,6 +37,7 @@ class Served:
 
     guest: Guest
     http: int
+    crowd: int
     nc: int
     echo: int
     udp: int
@@ -50,14 +51,18 @@ def served(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFa
     overlay.file("usr/bin/echo_server", compile_program(ECHO_SERVER).read_bytes(), 0o755)
     initrd = tmp_path_factory.mktemp("servers") / "initrd"
     initrd.write_bytes(extend(root_image.read_bytes(), overlay))
-    http, nc, echo = (free_port() for _ in range(3))
+    http, crowd, nc, echo = (free_port() for _ in range(4))
     udp = free_port(socket.SOCK_DGRAM)
-    forwards = (Forward(http, 80), Forward(nc, 5000), Forward(echo, 7), Forward(udp, 7, "udp"))
+    forwards = (Forward(http, 80), Forward(crowd, 81), Forward(nc, 5000), Forward(echo, 7), Forward(udp, 7, "udp"))
     with networked(kernel, initrd, forwards, "512M") as guest:
         guest.check("mkdir /tmp/www && httpd -p 80 -h /tmp/www")
+        # httpd alone listens with a backlog of nine, on any kernel. What QEMU's user network sends while that is full,
+        # it never sends again, so that the client waits for a minute and is answered 408: Linux in the same machine
+        # does not answer 64 clients either.
+        guest.run("tcpsvd -b 64 -c 64 0 81 httpd -i -h /tmp/www &")
         guest.run("echo_server 7 >/tmp/ready 2>&1 &")
         guest.check("until grep ready /tmp/ready; do sleep 0.1; done")
-        yield Served(guest, http, nc, echo, udp)
+        yield Served(guest, http, crowd, nc, echo, udp)
 
 
 def connect(port: int, seconds: float = 30) -> socket.socket:
@@ -74,7 +79,6 @@ def receive_all(connection: socket.socket) -> bytes:
 
 
 def fetch(port: int, path: str) -> bytes:
-    # httpd's backlog holds nine: what comes when it is full, QEMU's side sends again seconds later.
     with connect(port, 60) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         head, _, body = receive_all(connection).partition(b"\r\n\r\n")
@@ -100,7 +104,7 @@ def test_64_clients_at_once(served: Served) -> None:
 
     def ask(number: int) -> bool:
         expected = b"".join(b"%d\n" % n for n in range(1, number * 1000 + 1))
-        return fetch(served.http, f"/{number}") == expected
+        return fetch(served.crowd, f"/{number}") == expected
 
     with ThreadPoolExecutor(64) as pool:
         assert all(pool.map(ask, range(1, 65)))
