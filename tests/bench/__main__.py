@@ -1,8 +1,9 @@
-"""Krait and Linux in turns on the same virtual machine: `python -m tests.bench [--turns N] [--write]`.
+"""Krait and Linux in turns on the same virtual machine: `python -m tests.bench [--turns N] [--suite NAME] [--write]`.
 
 Each turn boots one kernel and then the other with the same program and the same image, so that a slow minute of the
-host hits both. The smallest time of each row over all turns counts; what is reported is the ratio. `--write` puts the
-tables into docs/performance.md between its marks.
+host hits both. The smallest time of each row over all turns counts; what is reported is the ratio. Suites are
+`system` (bench.c) and `disk` (bench_disk.c, with a fresh file system on a disk that is a file in the host's memory, so
+that no real disk is measured). `--write` puts the tables into docs/performance.md between each suite's marks.
 """
 
 from __future__ import annotations
@@ -17,37 +18,66 @@ import time
 from pathlib import Path
 
 from tests.harness import KRAIT, LINUX, Guest, Kernel, compile_program
+from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
 from tools.front_end import build_kernel
-from tools.machine import Machine
+from tools.machine import Disk, DiskMode, Machine
 from tools.paths import INITRAMFS, ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-SCRIPT = b"""#!/bin/sh
+SOURCES = ROOT / "tests" / "bench"
+MEANS = {"system": "the system calls", "disk": "the disk's rows"}
+SYSTEM_SCRIPT = b"""#!/bin/sh
 /cases/first
 cat /proc/meminfo
 /cases/bench
 """
+DISK_SCRIPT = b"""#!/bin/sh
+/cases/bench_disk
+"""
+DISK_MIB = 256
+HOST_MEMORY = Path("/dev/shm")
 FIRST = """int write(int, const char *, unsigned long);
 int main(void) { write(1, "@init@\\n", 7); return 0; }
 """
 
 
-def image() -> bytes:
-    """The root image with the benchmarks, run by /init as a single command."""
+def system_image() -> bytes:
+    """The root image with the benchmarks of system calls, run by /init as a single command."""
     overlay = Archive()
-    overlay.file("cases/bench", compile_program(ROOT / "tests" / "bench" / "bench.c").read_bytes(), 0o755)
+    overlay.file("cases/bench", compile_program(SOURCES / "bench.c").read_bytes(), 0o755)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "first.c"
         source.write_text(FIRST)
         subprocess.run(["musl-gcc", "-static", "-O1", "-o", f"{folder}/first", str(source)], check=True)
         overlay.file("cases/first", (Path(folder) / "first").read_bytes(), 0o755)
-    overlay.file("krait-run", SCRIPT, 0o755)
+    overlay.file("krait-run", SYSTEM_SCRIPT, 0o755)
     return extend(INITRAMFS.read_bytes(), overlay)
 
 
-def run(kernel: Kernel, cpu: str, initrd: Path) -> dict[str, float]:
+def disk_image(kernel: Kernel) -> bytes:
+    """The root image with the benchmarks of disks; Linux's has its modules too."""
+    overlay = Archive()
+    overlay.file("cases/bench_disk", compile_program(SOURCES / "bench_disk.c").read_bytes(), 0o755)
+    overlay.file("krait-run", DISK_SCRIPT, 0o755)
+    if kernel is LINUX:
+        add_modules(overlay)
+    return extend(INITRAMFS.read_bytes(), overlay)
+
+
+def read_rows(guest: Guest) -> dict[str, float]:
+    """What a benchmark prints: rows in nanoseconds."""
+    rows: dict[str, float] = {}
+    while True:
+        line = guest.expect(r"(?m)^(?:([\w-]+) ([\d.]+)|@krait-end@ (\d+))\r?\n", 120)
+        if line[1] is None:
+            if line[3] != b"0":
+                guest.fail(f"the benchmark ended with status {line[3].decode()}")
+            return rows
+        rows[line[1].decode()] = float(line[2])
+
+
+def run_system(kernel: Kernel, cpu: str, initrd: Path) -> dict[str, float]:
     """One boot: rows in nanoseconds, and memory in use in KiB."""
     with Guest(kernel.boot(initrd, "quiet"), Machine(cpu=cpu, memory="1G")) as guest:
         start = time.monotonic()
@@ -55,29 +85,45 @@ def run(kernel: Kernel, cpu: str, initrd: Path) -> dict[str, float]:
         rows = {"boot to the first command (ms)": (time.monotonic() - start) * 1000}
         text = guest.expect(r"(?s)MemTotal:\s+(\d+).*?MemFree:\s+(\d+).*?\n", 30)
         rows["memory in use (KiB)"] = float(int(text[1]) - int(text[2]))
-        while True:
-            line = guest.expect(r"(?m)^(?:([\w-]+) ([\d.]+)|@krait-end@.*)\r?\n", 120)
-            if line[1] is None:
-                return rows
-            rows[line[1].decode()] = float(line[2])
+        return rows | read_rows(guest)
 
 
-def measure(turns: int, cpu: str) -> dict[str, tuple[float, float]]:
+def fresh_disk(path: Path, mib: int) -> Path:
+    """An ext2 file system that is the same whenever it is made."""
+    with path.open("wb") as image:
+        image.truncate(mib << 20)
+    identity = "e2f5b0f0-5a3c-4b57-9d0a-6b3f0a2c9d11"
+    options = ("-t", "ext2", "-b", "4096", "-U", identity, "-E", f"hash_seed={identity}")
+    subprocess.run(["mke2fs", "-q", "-F", *options, str(path)], check=True, capture_output=True)
+    return path
+
+
+def run_disk(kernel: Kernel, cpu: str, initrd: Path) -> dict[str, float]:
+    """One boot with a fresh disk."""
+    with tempfile.TemporaryDirectory(dir=HOST_MEMORY) as folder:
+        disk = Disk(fresh_disk(Path(folder) / "disk", DISK_MIB), DiskMode.WRITE)
+        with Guest(kernel.boot(initrd, "quiet"), Machine(cpu=cpu, memory="1G", disks=(disk,))) as guest:
+            return read_rows(guest)
+
+
+def measure(suite: str, turns: int, cpu: str) -> dict[str, tuple[float, float]]:
     """Rows as (Krait, Linux): the least of all turns."""
     best: dict[str, dict[str, float]] = {"krait": {}, "linux": {}}
-    with tempfile.NamedTemporaryFile(suffix=".cpio") as file:
-        file.write(image())
-        file.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        for kernel in (KRAIT, LINUX):
+            image = system_image() if suite == "system" else disk_image(kernel)
+            (Path(folder) / kernel.name).write_bytes(image)
+        run = run_system if suite == "system" else run_disk
         for _ in range(turns):
             for kernel in (KRAIT, LINUX):
-                for name, value in run(kernel, cpu, Path(file.name)).items():
+                for name, value in run(kernel, cpu, Path(folder) / kernel.name).items():
                     kept = best[kernel.name]
                     kept[name] = min(value, kept.get(name, value))
     return {name: (best["krait"][name], best["linux"][name]) for name in best["linux"] if name in best["krait"]}
 
 
-def table(rows: dict[str, tuple[float, float]]) -> str:
-    """Markdown, the ratio last; the geometric mean is over the rows of system calls."""
+def table(rows: dict[str, tuple[float, float]], what: str) -> str:
+    """Markdown, the ratio last; the geometric mean is over the rows that are times of operations."""
     lines = ["| | Krait | Linux | Linux / Krait |", "| --- | ---: | ---: | ---: |"]
     logs = []
     for name, (krait, linux) in rows.items():
@@ -85,26 +131,33 @@ def table(rows: dict[str, tuple[float, float]]) -> str:
         lines.append(f"| {name}{unit} | {krait:,.0f} | {linux:,.0f} | {linux / krait:.2f} |")
         if not re.search(r"\(", name):
             logs.append(math.log(linux / krait))
-    lines.append(f"| geometric mean of the system calls | | | {math.exp(sum(logs) / len(logs)):.2f} |")
+    lines.append(f"| geometric mean of {what} | | | {math.exp(sum(logs) / len(logs)):.2f} |")
     return "\n".join(lines)
+
+
+def replace_tables(suite: str, parts: list[str]) -> None:
+    """Put a suite's tables between its marks in the page."""
+    begin, end = f"<!-- measured {suite}: begin -->", f"<!-- measured {suite}: end -->"
+    before, rest = PAGE.read_text().split(begin, 1)
+    after = rest.split(end, 1)[1]
+    PAGE.write_text(f"{before}{begin}\n{chr(10).join(parts)}{end}{after}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--turns", type=int, default=3, help="how often each kernel is booted")
     parser.add_argument("--cpu", action="append", help="QEMU's processor models (default: max and qemu64)")
+    parser.add_argument("--suite", action="append", choices=sorted(MEANS), help="what to measure (default: all)")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
     build_kernel("release")  # what lies there may be the profile of another purpose
-    parts = []
-    for cpu in options.cpu or ["max", "qemu64"]:
-        parts.append(f"### `-cpu {cpu}`\n\n{table(measure(options.turns, cpu))}\n")
-        print(parts[-1], flush=True)
-    if options.write:
-        text = PAGE.read_text()
-        before, rest = text.split(BEGIN, 1)
-        after = rest.split(END, 1)[1]
-        PAGE.write_text(f"{before}{BEGIN}\n{chr(10).join(parts)}{END}{after}")
+    for suite in options.suite or ["system", "disk"]:
+        parts = []
+        for cpu in options.cpu or ["max", "qemu64"]:
+            parts.append(f"### `-cpu {cpu}`\n\n{table(measure(suite, options.turns, cpu), MEANS[suite])}\n")
+            print(parts[-1], flush=True)
+        if options.write:
+            replace_tables(suite, parts)
     return 0
 
 
