@@ -45,7 +45,7 @@ status=$?
 umount /mnt/tmp /mnt/sys /mnt/proc /mnt/dev /mnt || exit 125
 exit $status
 """
-TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness")
+TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets")
 
 
 class Parser(argparse.ArgumentParser):

@@ -130,6 +130,24 @@ class Network:
         return ["-netdev", f"user,id=net0{rules}", "-device", f"virtio-net-{bus},netdev=net0{self.options}"]
 
 
+@dataclass(frozen=True)
+class Cable:
+    """A virtio card whose other end is a program of the host: each datagram of a socket is an Ethernet frame.
+
+    Without offloads: the guest computes every checksum and cuts every segment itself.
+    """
+
+    guest: Path  # the socket that QEMU makes, to which the program sends
+    host: Path  # the program's socket
+    options: str = ""  # more properties of the card, beginning with a comma
+
+    def arguments(self, bus: str) -> list[str]:
+        """QEMU's arguments; `bus` as with disks."""
+        local = f"local.type=unix,local.path={self.guest}"
+        remote = f"remote.type=unix,remote.path={self.host}"
+        return ["-netdev", f"dgram,id=net0,{local},{remote}", "-device", f"virtio-net-{bus},netdev=net0{self.options}"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     type: str = "q35"
@@ -138,7 +156,7 @@ class Machine:
     cpu: str = "max"
     accelerator: str = "tcg"
     disks: tuple[Disk, ...] = ()
-    network: Network | None = None
+    network: Network | Cable | None = None
     extra: tuple[str, ...] = ()
 
     def _devices(self) -> list[str]:

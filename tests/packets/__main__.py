@@ -1,0 +1,94 @@
+"""Play scenarios by hand: `python -m tests.packets [--on linux|krait] [--record] [--compare] [NAME…]`.
+
+Without options: how Krait's transcripts differ from the recorded ones. --on prints the transcripts of a kernel.
+--record boots Linux twice and keeps what it answers both times; for scenarios that are marked as unlike Linux, Krait.
+--compare plays on both kernels, whatever was recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+import time
+
+from tests.harness import KRAIT, LINUX, GuestError, Kernel
+from tests.packets.scenarios import Scenario, all_scenarios, perform, record, recorded
+from tests.packets.stage import Theatre
+from tools.oracle import fetch_oracle
+
+
+def transcripts(kernel: Kernel, chosen: list[Scenario]) -> dict[str, str]:
+    """What a kernel answers, by name. When a scenario takes the kernel down, the rest is played in another boot."""
+    found: dict[str, str] = {}
+    if kernel is LINUX:
+        fetch_oracle()
+    while rest := [one for one in chosen if one.name not in found]:
+        with Theatre(kernel) as theatre:
+            for one in rest:
+                start = time.monotonic()
+                try:
+                    found[one.name] = perform(theatre, one)
+                except GuestError as error:
+                    found[one.name] = f"{kernel.name} failed:\n{error}\n"
+                    break
+                print(f"{kernel.name}: {one.name}: {time.monotonic() - start:.2f} s", file=sys.stderr)
+    return found
+
+
+def difference(expected: str, got: str, sides: tuple[str, str]) -> str:
+    """Empty if there is none."""
+    lines = difflib.unified_diff(expected.splitlines(), got.splitlines(), *sides, n=30, lineterm="")
+    return "\n".join(lines)
+
+
+def _record(chosen: list[Scenario]) -> int:
+    unstable = 0
+    for kernel in (LINUX, KRAIT):
+        wanted = [one for one in chosen if bool(one.unlike_linux) == (kernel is KRAIT)]
+        if not wanted:
+            continue
+        first = transcripts(kernel, wanted)
+        second = transcripts(kernel, wanted)
+        for one in wanted:
+            if text := difference(first[one.name], second[one.name], ("once", "again")):
+                print(f"{one.name}: {kernel.name} answers differently from run to run:\n{text}")
+                unstable += 1
+            else:
+                record(one, first[one.name])
+    return 1 if unstable else 0
+
+
+def _compare(chosen: list[Scenario], live: bool) -> int:
+    linux = transcripts(LINUX, chosen) if live else {one.name: recorded(one) or "" for one in chosen}
+    krait = transcripts(KRAIT, chosen)
+    unlike = 0
+    for one in chosen:
+        if text := difference(linux[one.name], krait[one.name], ("linux" if live else "recorded", "krait")):
+            print(f"=== {one.name}\n{text}\n")
+            unlike += 1
+    print(f"{len(chosen) - unlike} of {len(chosen)} scenarios are played as {'on Linux' if live else 'recorded'}")
+    return 1 if unlike else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.packets", description="Play scenarios of packets.")
+    parser.add_argument("--on", choices=("linux", "krait"))
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--compare", action="store_true")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="a scenario or a group of them; all unless given")
+    options = parser.parse_args()
+    known = all_scenarios()
+    chosen = [one for one in known.values() if not options.names or {one.name, one.group} & set(options.names)]
+    unknown = set(options.names) - set(known) - {one.group for one in known.values()}
+    if unknown:
+        raise SystemExit(f"no such scenario: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    if options.on:
+        for name, text in transcripts(LINUX if options.on == "linux" else KRAIT, chosen).items():
+            print(f"=== {name}\n{text}")
+        return 0
+    return _record(chosen) if options.record else _compare(chosen, options.compare)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,88 @@
+"""Scenarios: how they are written down, played, and what was recorded of them from Linux.
+
+A scenario is a function in a module of this package whose name begins with a protocol: it gets a `Stage` and plays.
+It makes no claims; its transcript does, and the right one is what Linux's was.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.packets.stage import Stage, Theatre
+
+HERE = Path(__file__).parent
+RECORDED = HERE / "recorded"
+GROUPS = ("tcp", "ip", "icmp", "udp", "arp", "nd", "ip6")  # how the names of modules with scenarios begin
+_HEADING = re.compile(r"^=== (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario; `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait."""
+
+    group: str  # the module's name
+    name: str
+    play: Callable[[Stage], None]
+    unlike_linux: str
+
+
+_found: dict[str, Scenario] = {}
+
+
+def scenario(*, unlike_linux: str = "") -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
+    """Make a function a scenario."""
+
+    def enter(play: Callable[[Stage], None]) -> Callable[[Stage], None]:
+        name = play.__name__
+        assert name not in _found, f"two scenarios are called {name}"
+        _found[name] = Scenario(play.__module__.rpartition(".")[2], name, play, unlike_linux)
+        return play
+
+    return enter
+
+
+def all_scenarios() -> dict[str, Scenario]:
+    """Every scenario by name."""
+    for path in sorted(HERE.glob("*.py")):
+        if path.stem.split("_")[0] in GROUPS:
+            importlib.import_module(f"tests.packets.{path.stem}")
+    return dict(_found)
+
+
+def perform(theatre: Theatre, one: Scenario) -> str:
+    """Play a scenario; its transcript."""
+    with theatre.stage() as stage:
+        one.play(stage)
+    return "".join(line + "\n" for line in stage.transcript)
+
+
+def recorded(one: Scenario) -> str | None:
+    """The right transcript; None: there is none yet."""
+    return _read(_file(one)).get(one.name)
+
+
+def record(one: Scenario, transcript: str) -> None:
+    """Keep a transcript as the right one."""
+    path = _file(one)
+    kept = _read(path)
+    kept[one.name] = transcript
+    present = [each.name for each in all_scenarios().values() if _file(each) == path]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(f"=== {name}\n{kept[name]}" for name in present if name in kept))
+
+
+def _file(one: Scenario) -> Path:
+    return RECORDED / f"{one.group}{'.krait' if one.unlike_linux else ''}.txt"
+
+
+def _read(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    parts = _HEADING.split(path.read_text())[1:]
+    return {
+        name: text.strip("\n") + "\n" for name, text in zip(parts[::2], parts[1::2], strict=True)
+    }

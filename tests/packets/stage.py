@@ -1,0 +1,347 @@
+"""A running kernel on the wire, and the stage that a scenario plays on.
+
+A `Theatre` is one boot. For each scenario it makes a `Stage`, which has an address of the peers' network for itself:
+nothing of an earlier scenario can reach it. All that happens is written into the stage's transcript, line by line:
+
+    > S seq 0 <mss 1460>                 the peer has sent it
+    < SA seq 0 ack 1 <mss 1460>          the guest has sent it
+    $ accept 0: 0                        a call of the guest's program, and its result
+
+Nothing waits for a fixed time. To know that the guest has dealt with a packet, the stage sends a ping behind it: the
+guest answers in order, so whatever comes before the reply is what the packet made it send.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as constants
+import tempfile
+import time
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import TracebackType
+
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+from tests.harness import LINUX, Guest, Kernel, compile_program
+from tests.harness.guest import PATIENCE
+from tests.harness.kernels import add_modules
+from tests.packets.flow import Flow
+from tests.packets.text import Numbers, data_text, packet_text
+from tests.packets.wire import GUEST, GUEST_LINK, PEER_LINK, Frame, Wire
+from tools.cpio import Archive, extend
+from tools.machine import Cable, Machine
+from userland.image import build_image
+
+AGENT = Path(__file__).parent / "agent.c"
+START = f"""#!/bin/sh
+ifconfig eth0 {GUEST} netmask 255.255.0.0 up
+exec /packets/agent
+"""
+BARRIER = 0xBA44  # the identification of the pings
+FIRST_PEER = int(IPv4Address("10.9.1.1"))
+FIRST_PORT = 2000
+PEER_START = 0x1234_5678  # the peer's initial sequence number
+PEER_PORT = 40000
+BOOT_SECONDS = 30.0
+ANSWER_SECONDS = 10.0
+MEMORY = "1G"  # with less, Linux limits TCP's buffers, and so the window scale that it offers
+TIMES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds: the classes of how long the guest took
+
+
+class Theatre:
+    """A booted kernel with the agent in it. Use it in a `with` statement."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._scratch = tempfile.TemporaryDirectory(prefix="krait-packets-")
+        directory = Path(self._scratch.name)
+        self.wire = Wire(directory)
+        overlay = Archive()
+        if kernel is LINUX:
+            add_modules(overlay)
+        overlay.file("packets/agent", compile_program(AGENT).read_bytes(), 0o755)
+        overlay.file("krait-run", START.encode(), 0o755)
+        initrd = directory / "initrd"
+        initrd.write_bytes(extend(build_image().read_bytes(), overlay))
+        machine = Machine(memory=MEMORY, network=Cable(self.wire.guest_path, self.wire.host_path))
+        self.guest = Guest(kernel.boot(initrd, "quiet loglevel=1"), machine)
+        self._count = 0
+
+    def __enter__(self) -> Theatre:
+        self.guest.expect(r"^@agent@\r?\n", BOOT_SECONDS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.guest.stop()
+        self.wire.__exit__(None, None, None)
+        self._scratch.cleanup()
+
+    def ask(self, command: str) -> tuple[int, int, str]:
+        """Let the guest's program make a call: its result, errno, and what it gave."""
+        self.guest.send(command + "\n")
+        answer = self.guest.expect(rb"@answer@ (-?\d+) (\d+) ([^\r\n]*)\r?\n", ANSWER_SECONDS)
+        return int(answer[1]), int(answer[2]), answer[3].decode()
+
+    def stage(self) -> Stage:
+        """The next scenario's."""
+        self._count += 1
+        return Stage(self, self._count)
+
+
+class Stage:
+    """What a scenario does and sees. Use it in a `with` statement: at its end the guest's sockets are closed, and what
+    was set is as before.
+    """
+
+    def __init__(self, theatre: Theatre, number: int) -> None:
+        self.theatre = theatre
+        self.address = str(IPv4Address(FIRST_PEER + number))
+        self.port = FIRST_PORT + number  # of the guest, for this scenario alone
+        self.transcript: list[str] = []
+        self.numbers = Numbers()  # of what belongs to no flow
+        self.flows: list[Flow] = []
+        self._inbox = theatre.wire.inbox(self.address)
+        self._pings = 0
+        self._sockets: list[int] = []
+        self._settings: list[tuple[str, str]] = []
+
+    def __enter__(self) -> Stage:
+        self.barrier()  # the guest learns the peer's link address, too
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            for slot in self._sockets:
+                self.theatre.ask(f"drop {slot}")
+            for path, value in reversed(self._settings):
+                self.theatre.ask(f"putfile {path} {value.encode().hex()}")
+        self.theatre.wire.forget(self.address)
+
+    def say(self, line: str) -> None:
+        """Write a line into the transcript."""
+        self.transcript.append(line)
+
+    # ---- The wire ---------------------------------------------------------------------------------------------
+
+    def send(self, packet: Packet, told: str) -> None:
+        """Send an IP packet; a line of the transcript tells of it. Nothing is waited for."""
+        if told:
+            self.say(f"> {told}")
+        self.send_frame(Ether(src=PEER_LINK, dst=GUEST_LINK) / packet)
+
+    def send_frame(self, frame: Packet) -> None:
+        """Send an Ethernet frame. Nothing is told."""
+        self.theatre.wire.send(bytes(frame))
+
+    def barrier(self) -> list[Frame]:
+        """What the guest has sent before it answered a ping: it has dealt with everything that was sent to it."""
+        self._pings += 1
+        ping = IP(src=self.address, dst=GUEST) / ICMP(id=BARRIER, seq=self._pings) / Raw(b"barrier")
+        self.send_frame(Ether(src=PEER_LINK, dst=GUEST_LINK) / ping)
+        frames: list[Frame] = []
+        deadline = time.monotonic() + ANSWER_SECONDS * PATIENCE
+        while (frame := self._inbox.take(deadline - time.monotonic())) is not None:
+            packet = frame.packet
+            if ICMP in packet and packet[ICMP].type == 0 and packet[ICMP].id == BARRIER:
+                if packet[ICMP].seq == self._pings:
+                    return frames
+            else:
+                frames.append(frame)
+        self.theatre.guest.fail(f"{self.address}: the guest does not answer pings")
+
+    def answers(self) -> list[Packet]:
+        """Tell, and return, what the guest has sent up to now."""
+        packets = [frame.packet for frame in self.barrier()]
+        for packet in packets:
+            self.tell(packet)
+        return packets
+
+    def tell(self, packet: Packet, when: str = "") -> None:
+        """Write down a packet from the guest; the flow that it belongs to takes note of it."""
+        for flow in self.flows:
+            if flow.owns(packet):
+                self.say(f"< {flow.label}{packet_text(packet, flow.numbers)}{when}")
+                flow.note(packet)
+                return
+        self.say(f"< {packet_text(packet, self.numbers)}{when}")
+
+    def wait(self, count: int = 1, seconds: float = 2.0, *, timed: bool = True) -> list[Packet]:
+        """Wait until the guest has sent `count` packets by itself; fewer if it does not within `seconds` each. How long
+        each took is told by class.
+        """
+        packets = []
+        before = time.monotonic()
+        for _ in range(count):
+            frame = self._inbox.take(seconds * PATIENCE)
+            if frame is None:
+                self.say("< nothing more")
+                break
+            self.tell(frame.packet, f" after {time_class(frame.seconds - before):g} s" if timed else "")
+            before = frame.seconds
+            packets.append(frame.packet)
+        return packets
+
+    def flow(self, name: str = "", *, port: int = 0, peer_port: int = PEER_PORT, start: int = PEER_START) -> Flow:
+        """The peer's side of a TCP connection with the stage's port, or another one."""
+        flow = Flow(self, name, port or self.port, peer_port, start)
+        self.flows.append(flow)
+        return flow
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass: for what takes a time of its own in the guest."""
+        self.say(f"… {seconds:g} s")
+        time.sleep(seconds)
+
+    # ---- The guest's program ------------------------------------------------------------------------------------
+
+    def socket(self, family: int = constants.AF_INET, kind: int = constants.SOCK_STREAM, protocol: int = 0) -> Socket:
+        """A new socket of the guest."""
+        new = self._new_socket()
+        result, code, _ = self.theatre.ask(f"socket {new.slot} {int(family)} {int(kind)} {protocol}")
+        if result != 0:
+            self.say(f"$ socket: {errno_name(code)}")
+        return new
+
+    def _new_socket(self) -> Socket:
+        slot = len(self._sockets)
+        self._sockets.append(slot)
+        return Socket(self, slot)
+
+    def listener(self, backlog: int = 8) -> Socket:
+        """A socket that listens at the stage's port."""
+        listener = self.socket()
+        listener.bind(GUEST, self.port)
+        listener.listen(backlog)
+        return listener
+
+    def setting(self, name: str, value: str) -> None:
+        """Set /proc/sys/NAME until the scenario ends."""
+        path = f"/proc/sys/{name}"
+        result, code, before = self.theatre.ask(f"getfile {path}")
+        if result < 0:
+            raise AssertionError(f"{path}: {errno_name(code)}")
+        self._settings.append((path, bytes.fromhex(before).decode()))
+        result, code, _ = self.theatre.ask(f"putfile {path} {value.encode().hex()}")
+        if result < 0:
+            raise AssertionError(f"{path}: {errno_name(code)}")
+        self.say(f"$ {name} = {value}")
+
+
+class Socket:
+    """A socket of the guest. Each method is a call, non-blocking, which the transcript tells with its result."""
+
+    def __init__(self, stage: Stage, slot: int) -> None:
+        self.stage = stage
+        self.slot = slot
+
+    def call(self, name: str, arguments: str = "", told: str = "", text: str | None = None) -> tuple[int, str]:
+        """A call with this socket as its first argument: its result and what it gave. `text` stands for the result."""
+        result, code, given = self.stage.theatre.ask(f"{name} {self.slot} {arguments}".rstrip())
+        shown = errno_name(code) if code != 0 else str(result) if text is None else text
+        self.stage.say(f"$ {name} {self.slot}{' ' + told if told else ''}: {shown}")
+        return result, given
+
+    def bind(self, address: str, port: int) -> int:
+        result, code, _ = self.stage.theatre.ask(f"bind {self.slot} {address} {port}")
+        if code != 0:
+            self.stage.say(f"$ bind {self.slot}: {errno_name(code)}")
+        return result
+
+    def listen(self, backlog: int) -> int:
+        return self.call("listen", str(backlog), f"backlog {backlog}")[0]
+
+    def connect(self, port: int = PEER_PORT, address: str = "") -> int:
+        return self.call("connect", f"{address or self.stage.address} {port}", address)[0]
+
+    def accept(self) -> Socket:
+        """The accepted socket; whether there was one is in the transcript."""
+        new = self.stage._new_socket()
+        self.call("accept", str(new.slot))
+        return new
+
+    def write(self, data: bytes | int, flags: int = 0) -> int:
+        """send(2) bytes, or that many letters."""
+        word = f"@{data}" if isinstance(data, int) else data.hex() or "-"
+        told = f"{data} bytes" if isinstance(data, int) else repr(data.decode("latin-1"))
+        return self.call("write", f"{word} {int(flags)}", told + (f" flags {int(flags):#x}" if flags else ""))[0]
+
+    def read(self, count: int = 65536, flags: int = 0) -> bytes:
+        """recv(2). Many bytes are told by their number and a hash."""
+        result, code, given = self.stage.theatre.ask(f"read {self.slot} {count} {int(flags)}")
+        data = b""
+        shown = errno_name(code) if code != 0 else str(result)
+        if given.startswith("#"):
+            shown += f" {given}"
+        elif given:
+            data = bytes.fromhex(given)
+            shown = data_text(data).strip() if len(data) <= 24 else f"{result} {data.decode('latin-1')!r}"
+        self.stage.say(f"$ read {self.slot}{f' flags {int(flags):#x}' if flags else ''}: {shown}")
+        return data
+
+    def set(self, level: int, name: int, value: int | bytes, told: str) -> None:
+        """setsockopt(2) of an int, or bytes; `told` names the option."""
+        data = value if isinstance(value, bytes) else value.to_bytes(4, "little", signed=True)
+        self.call("set", f"{int(level)} {int(name)} {data.hex()}", f"{told} {value if isinstance(value, int) else ''}")
+
+    def get(self, level: int, name: int, told: str) -> int:
+        """getsockopt(2) of an int."""
+        result, code, given = self.stage.theatre.ask(f"get {self.slot} {int(level)} {int(name)} 4")
+        value = int.from_bytes(bytes.fromhex(given), "little", signed=True) if result == 0 else -1
+        self.stage.say(f"$ get {self.slot} {told}: {errno_name(code) if code else value}")
+        return value
+
+    def error(self) -> None:
+        """SO_ERROR, by name."""
+        _, code, given = self.stage.theatre.ask(
+            f"get {self.slot} {constants.SOL_SOCKET} {constants.SO_ERROR} 4"
+        )
+        value = int.from_bytes(bytes.fromhex(given), "little") if given else code
+        self.stage.say(f"$ error {self.slot}: {errno_name(value)}")
+
+    def poll(self) -> None:
+        """What poll(2) says is possible, by the names of its bits."""
+        result, code, _ = self.stage.theatre.ask(f"poll {self.slot}")
+        names = {1: "IN", 2: "PRI", 4: "OUT", 8: "ERR", 16: "HUP", 32: "NVAL", 0x2000: "RDHUP"}
+        words = " ".join(name for bit, name in names.items() if result & bit) or "nothing"
+        self.stage.say(f"$ poll {self.slot}: {errno_name(code) if code else words}")
+
+    def state(self) -> None:
+        """The state of a TCP connection, by TCP_INFO."""
+        names = (
+            "none", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
+            "LAST_ACK", "LISTEN", "CLOSING",
+        )
+        _, code, given = self.stage.theatre.ask(f"get {self.slot} {constants.IPPROTO_TCP} {constants.TCP_INFO} 1")
+        self.stage.say(f"$ state {self.slot}: {names[int(given, 16)] if given else errno_name(code)}")
+
+    def shutdown(self, how: int) -> None:
+        self.call("shutdown", str(how), ("read", "write", "both")[how])
+
+    def ioctl(self, request: int, told: str) -> int:
+        """ioctl(2) that gives an int."""
+        return self.call("ioctl", f"{request:#x}", told)[0]
+
+    def close(self) -> None:
+        self.call("close")
+
+    def drop(self) -> None:
+        """Close with a linger time of 0: by a reset, if there is a connection."""
+        self.call("drop")
+
+
+def errno_name(code: int) -> str:
+    return errno.errorcode.get(code, str(code)) if code else "0"
+
+
+def time_class(seconds: float) -> float:
+    """The nearest of TIMES by ratio."""
+    if seconds < 0.05:
+        return 0.0
+    return min(TIMES[1:], key=lambda each: max(each / seconds, seconds / each))
