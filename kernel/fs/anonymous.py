@@ -6,11 +6,13 @@ Each kind has an internal file system with one internal mount. Such a file's pat
 
 from typing import Final
 
-from kernel.fs.constants import ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, SOCKFS_MAGIC
+from kernel.fs.constants import ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, SEEK_HOLE, SOCKFS_MAGIC
 from kernel.fs.dentry import Dentry
+from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Mount, Path
+from kernel.lang import EINVAL, Errno
 
 
 class InternalFileSystem(FileSystem):
@@ -62,6 +64,15 @@ def socket_path(uid: int, gid: int) -> Path:
     inode.uid = uid
     inode.gid = gid
     return SOCKETS.place(inode, f"socket:[{inode.ino}]".encode())
+
+
+class DescriptorFile(File):
+    """Base of descriptors that have no position, and yet let lseek(2) pass, as Linux's do."""
+
+    def seek(self, offset: int, whence: int) -> int:
+        if not 0 <= whence <= SEEK_HOLE:
+            raise Errno(EINVAL)
+        return 0
 
 
 def anonymous_path(kind: bytes) -> Path:

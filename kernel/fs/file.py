@@ -37,6 +37,7 @@ from kernel.fs.constants import (
     WRITABLE,
 )
 from kernel.fs.inode import Inode
+from kernel.fs.notification import WATCHES, tell_closed
 from kernel.fs.path import Path
 from kernel.lang import (
     EBADF,
@@ -113,6 +114,8 @@ class File:
                 self.watchers = None
                 for watcher in watchers:
                     watcher.file_closed()
+            if WATCHES.count != 0 and self.flags & O_PATH == 0:
+                tell_closed(self)
             if self.has_locks and self.inode.locks is not None:
                 self.inode.locks.drop_description(self)
             self.close()

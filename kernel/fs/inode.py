@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kernel.fs.file import DirectorySink, File
     from kernel.fs.filesystem import FileSystem
     from kernel.fs.locks import LockList
+    from kernel.fs.notification import WatchList
     from kernel.fs.path import FsContext, Path
     from kernel.mm import MemoryObject
     from kernel.sched import PollWaiter
@@ -71,6 +72,7 @@ class Inode:
         self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)
         self.has_magic_link: bool = False  # `follow` leads to a Path rather than to text
         self.locks: LockList | None = None
+        self.watches: WatchList | None = None  # counts as one user
 
     # ---- What kind of file ------------------------------------------------------------------------------------
 
@@ -108,6 +110,10 @@ class Inode:
                 self.evict()
             elif self.names == 0:
                 self.became_idle()
+        elif self.users == 1 and self.nlink == 0:
+            watches = self.watches
+            if watches is not None:
+                watches.inode_removed()
 
     def drop_name(self) -> None:
         """A dentry was forgotten."""
@@ -128,8 +134,13 @@ class Inode:
         """A name has gone; frees the contents with the last one if nobody has the file open."""
         self.nlink -= 1
         self.ctime_ns = realtime_ns()
-        if self.nlink == 0 and self.users == 0:
+        if self.nlink != 0:
+            return
+        watches = self.watches
+        if self.users == 0:
             self.evict()
+        elif self.users == 1 and watches is not None:
+            watches.inode_removed()
 
     def evict(self) -> None:
         """Free the contents. Nobody can reach the inode any more."""

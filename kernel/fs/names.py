@@ -25,6 +25,18 @@ from kernel.fs.constants import (
 )
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
+from kernel.fs.notification import (
+    IN_ATTRIB,
+    IN_DELETE,
+    IN_ISDIR,
+    IN_MOVE_SELF,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    WATCHES,
+    tell_created,
+    tell_inode,
+    tell_name,
+)
 from kernel.fs.open import new_file_mode
 from kernel.fs.path import FsContext, Path
 from kernel.fs.walk import (
@@ -77,6 +89,13 @@ def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
     return walk
 
 
+def _made(walk: Walk, directory: Inode, inode: Inode) -> Dentry:
+    """A name was made at the end of a walk: remember it, and tell who watches."""
+    dentry = remember(walk.dentry, walk.last, inode)
+    tell_created(directory, dentry)
+    return dentry
+
+
 def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
     """mknod(2): a regular file, device, FIFO or socket."""
     kind = mode & S_IFMT
@@ -92,7 +111,7 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         if (kind == S_IFCHR or kind == S_IFBLK) and context.credentials.fsuid != 0:
             raise Errno(EPERM)
         inode = directory.create(walk.last, kind | new_file_mode(context, directory, mode), rdev, context.credentials)
-        return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+        return Path(walk.mount, _made(walk, directory, inode))
     finally:
         walk.let_names_go()
 
@@ -104,7 +123,7 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
         directory = _prepare_creation(walk, True)
         bits = mode & (0o777 | S_ISVTX) & ~context.umask
         inode = directory.create(walk.last, S_IFDIR | bits, 0, context.credentials)
-        return Path(walk.mount, remember(walk.dentry, walk.last, inode))
+        return Path(walk.mount, _made(walk, directory, inode))
     finally:
         walk.let_names_go()
 
@@ -119,7 +138,7 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
     try:
         directory = _prepare_creation(walk, False)
         inode = directory.create_symlink(walk.last, target, context.credentials)
-        remember(walk.dentry, walk.last, inode)
+        _made(walk, directory, inode)
     finally:
         walk.let_names_go()
 
@@ -141,7 +160,8 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
                 raise Errno(ENOENT)
             directory.link(walk.last, inode)
-            remember(walk.dentry, walk.last, inode)
+            tell_inode(inode, IN_ATTRIB)
+            _made(walk, directory, inode)
         finally:
             walk.let_names_go()
     finally:
@@ -203,16 +223,18 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
         removed = _keep(inode)
         walk.directory().unlink(walk.last, inode)
         _forget(child)
+        tell_inode(inode, IN_ATTRIB)
     finally:
         walk.let_names_go()
         _let_go(removed)
+    tell_name(walk.directory(), IN_DELETE, walk.last, 0)
 
 
 def _keep(inode: Inode) -> Inode | None:
     """Let an inode outlive its last name until `_let_go`, which comes after the lock of names was given back: to free
-    the blocks of a large file takes long. In memory it does not.
+    the blocks of a large file takes long. In memory it does not. Who watches it is told of the end then.
     """
-    if not inode.file_system.sleeps:
+    if not inode.file_system.sleeps and inode.watches is None:
         return None
     inode.acquire()
     return inode
@@ -253,6 +275,7 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
     finally:
         walk.let_names_go()
         _let_go(removed)
+    tell_name(walk.directory(), IN_DELETE | IN_ISDIR, walk.last, 0)
 
 
 def _forget(child: Dentry) -> None:
@@ -324,6 +347,8 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:
         source.directory().exchange(source.last, inode, target.directory(), target.last, replaced)
         _exchange_dentries(child, other)
+        _tell_moved(source, target, inode, None)
+        _tell_moved(target, source, replaced, None)
         return None
     if replaced is not None and replaced.is_directory() and not replaced.is_empty():
         raise Errno(ENOTEMPTY)
@@ -332,11 +357,25 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     try:
         source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
         _move_dentry(child, target.dentry, target.last)
+        _tell_moved(source, target, inode, replaced)
         done = True
     finally:
         if not done:
             _let_go(kept)
     return kept
+
+
+def _tell_moved(source: Walk, target: Walk, inode: Inode, replaced: Inode | None) -> None:
+    """Tell who watches that `inode` has another name, and perhaps took it from `replaced`."""
+    if WATCHES.count == 0:
+        return
+    cookie = WATCHES.next_cookie()
+    kind = IN_ISDIR if inode.is_directory() else 0
+    tell_name(source.directory(), IN_MOVED_FROM | kind, source.last, cookie)
+    tell_name(target.directory(), IN_MOVED_TO | kind, target.last, cookie)
+    if replaced is not None:
+        tell_inode(replaced, IN_ATTRIB)
+    tell_inode(inode, IN_MOVE_SELF)
 
 
 def _is_directory(dentry: Dentry) -> bool:

@@ -36,6 +36,7 @@ from kernel.fs.dentry import Dentry
 from kernel.fs.devices import open_device
 from kernel.fs.file import File, PathFile, clear_set_id_bits
 from kernel.fs.inode import Inode
+from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
 from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, ETXTBSY, Errno
@@ -82,7 +83,7 @@ def open_path(context: FsContext, path: Path, flags: int) -> File:
     if inode.is_symlink():
         raise Errno(ELOOP)
     check_open(context, path.mount, inode, flags)
-    return _finish(context, path, inode, flags)
+    return _open_checked(context, path, inode, flags)
 
 
 def check_open(context: FsContext, mount: Mount, inode: Inode, flags: int) -> None:
@@ -110,6 +111,15 @@ def check_executable(context: FsContext, path: Path) -> None:
     if not inode.is_regular() or path.mount.flags & MS_NOEXEC != 0:
         raise Errno(EACCES)
     inode.check_permission(context.credentials, MAY_EXEC)
+
+
+def _open_checked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """Make the description, and tell who watches."""
+    file = _finish(context, path, inode, flags)
+    tell_file(file, IN_OPEN)
+    if flags & O_TRUNC != 0 and inode.is_regular():
+        tell_file(file, IN_MODIFY)
+    return file
 
 
 def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
@@ -172,7 +182,7 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
             if inode.is_directory():
                 raise Errno(EISDIR)
             check_open(context, path.mount, inode, flags)
-            return _finish(context, path, inode, flags)
+            return _open_checked(context, path, inode, flags)
         walk.mount = outer
         walk.dentry = parent
         walk.check_link(walk.directory(), inode)
@@ -193,7 +203,10 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
             return None
         inode = directory.create(walk.last, S_IFREG | new_file_mode(context, directory, mode), 0, context.credentials)
         dentry = remember(walk.dentry, walk.last, inode)
-        return inode.open(Path(walk.mount, dentry), flags & ~_TRANSIENT)
+        file = inode.open(Path(walk.mount, dentry), flags & ~_TRANSIENT)
+        tell_created(directory, dentry)
+        tell_file(file, IN_OPEN)
+        return file
     finally:
         walk.let_names_go()
 
@@ -219,7 +232,9 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     place.mount.require_writable()
     directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
     inode = directory.create_unnamed(S_IFREG | new_file_mode(context, directory, mode), context.credentials)
-    return inode.open(unnamed_path(place.mount, place, inode), flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
+    file = inode.open(unnamed_path(place.mount, place, inode), flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
+    tell_file(file, IN_OPEN)
+    return file
 
 
 def unnamed_path(mount: Mount, directory: Path, inode: Inode) -> Path:

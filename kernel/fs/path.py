@@ -13,6 +13,7 @@ from kernel.fs.constants import MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, 
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
+from kernel.fs.notification import tell_file_system_ended
 from kernel.lang import EINVAL, EROFS, Errno, noraise
 from kernel.lib.credentials import Credentials
 from kernel.time import realtime_ns
@@ -106,6 +107,7 @@ class Mount:
             top = self.root
             while top.parent is not None and top.parent is not top:
                 top = top.parent
+            tell_file_system_ended(self.file_system)
             CACHE.forget_children(top)
             end_filesystem(self.file_system)
 

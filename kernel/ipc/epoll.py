@@ -12,7 +12,7 @@ Context: `collect` and `add` ask files, which may not sleep in `poll`. Waiting i
 
 from typing import Final
 
-from kernel.fs.anonymous import anonymous_path
+from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, READABLE
 from kernel.fs.file import File, FileWatcher
 from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno
@@ -79,7 +79,7 @@ class Ready:
         self.data: int = data
 
 
-class EpollFile(File):
+class EpollFile(DescriptorFile):
     """An epoll set."""
 
     def __init__(self, flags: int) -> None:

@@ -5,9 +5,8 @@ Context: reads sleep while the counter is zero, writes while it would pass its m
 
 from typing import Final
 
-from kernel.fs.anonymous import anonymous_path
+from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, POLLERR, READABLE, WRITABLE
-from kernel.fs.file import File
 from kernel.lang import EAGAIN, EINVAL, Errno, span_of, u64
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
@@ -17,7 +16,7 @@ from kernel.sched import PollWaiter, WaitQueue
 MAXIMUM: Final = (1 << 63) - 2
 
 
-class EventFile(File):
+class EventFile(DescriptorFile):
     """An event descriptor."""
 
     def __init__(self, initial: int, flags: int, is_semaphore: bool) -> None:

@@ -6,9 +6,8 @@ clock later does not move it (Linux moves it; TFD_TIMER_CANCEL_ON_SET is refused
 Context: reads sleep. `expire` runs in interrupt context and only counts and wakes.
 """
 
-from kernel.fs.anonymous import anonymous_path
+from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
-from kernel.fs.file import File
 from kernel.lang import EAGAIN, EINVAL, Errno, span_of, u64
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
@@ -35,7 +34,7 @@ class DescriptorTimer(Timer):
         return following
 
 
-class TimerFile(File):
+class TimerFile(DescriptorFile):
     """A timer descriptor."""
 
     def __init__(self, clock: int, is_wall_clock: bool, flags: int) -> None:

@@ -11,7 +11,8 @@ from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, final
-from kernel.net.sysctl import SETTINGS, Setting
+from kernel.lib.settings import SYSTEM_SETTINGS
+from kernel.net.sysctl import SETTINGS
 from kernel.procfs import metrics, settings, system
 from kernel.procfs.entries import (
     FIRST_POSITION,
@@ -22,7 +23,7 @@ from kernel.procfs.entries import (
     MakeText,
     StoreText,
 )
-from kernel.procfs.network import SettingInode
+from kernel.procfs.network import SettingInode, SystemSettingInode
 from kernel.procfs.process import ProcessDirectory, SelfLink
 from kernel.procfs.subject import parse_number
 from kernel.task.pids import find_process, process_count, process_ids
@@ -165,16 +166,25 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(files, fs, b"pipe-max-size", settings.pipe_max_size)
     net = _add_directory(sys, fs, b"net")
     for setting in SETTINGS:
-        _add_net_setting(net, fs, setting)
+        directory = _directory_of(net, fs, setting.path)
+        directory.add(_last_of(setting.path), SettingInode(fs, fs.new_ino(), setting))
+    for system_setting in SYSTEM_SETTINGS:
+        directory = _directory_of(sys, fs, system_setting.path)
+        directory.add(_last_of(system_setting.path), SystemSettingInode(fs, fs.new_ino(), system_setting))
 
 
-def _add_net_setting(net: FixedDirectory, fs: ProcFileSystem, setting: Setting) -> None:
-    """Enter a setting below the directories that its path names."""
-    directory = net
-    parts = setting.path.split(b"/")
+def _directory_of(top: FixedDirectory, fs: ProcFileSystem, path: bytes) -> FixedDirectory:
+    """The directory of a setting: those that its path names below `top` are made if need be."""
+    directory = top
+    parts = path.split(b"/")
     for i in range(len(parts) - 1):
         directory = _directory_in(directory, fs, parts[i])
-    directory.add(parts[len(parts) - 1], SettingInode(fs, fs.new_ino(), setting))
+    return directory
+
+
+def _last_of(path: bytes) -> bytes:
+    parts = path.split(b"/")
+    return parts[len(parts) - 1]
 
 
 def _directory_in(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> FixedDirectory:

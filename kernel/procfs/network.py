@@ -11,6 +11,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.credentials import Credentials
+from kernel.lib.settings import SystemSetting
 from kernel.net.sysctl import TABLES, Setting
 from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedText, TextInode
 
@@ -56,7 +57,7 @@ class SettingInode(TextInode):
     def store_text(self, text: bytes) -> None:
         """EINVAL for what is no number, or out of bounds."""
         setting = self.setting
-        numbers = _numbers(text)
+        numbers = numbers_in(text)
         if len(numbers) != (2 if setting.is_pair else 1):
             raise Errno(EINVAL)
         for number in numbers:
@@ -73,7 +74,36 @@ class SettingInode(TextInode):
             super().check_permission(credentials, mask)
 
 
-def _numbers(text: bytes) -> list[int]:
+@final
+class SystemSettingInode(TextInode):
+    """A number, or a row of them, elsewhere in /proc/sys."""
+
+    def __init__(self, file_system: FileSystem, ino: int, setting: SystemSetting) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o644)
+        self.setting: SystemSetting = setting
+
+    def make_text(self) -> bytes:
+        self.setting.prepare()
+        return b"\t".join([f"{value}".encode() for value in self.setting.values]) + b"\n"
+
+    def store_text(self, text: bytes) -> None:
+        """The first numbers of a row may come alone. EINVAL for what is no number, or out of bounds."""
+        setting = self.setting
+        numbers = numbers_in(text)
+        if len(numbers) == 0 or len(numbers) > len(setting.values):
+            raise Errno(EINVAL)
+        for number in numbers:
+            if not setting.least <= number <= setting.most:
+                raise Errno(EINVAL)
+        for i in range(len(numbers)):
+            setting.values[i] = numbers[i]
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if mask & MAY_WRITE != 0 and not credentials.capable():
+            super().check_permission(credentials, mask)
+
+
+def numbers_in(text: bytes) -> list[int]:
     """The numbers of a line, between blanks. EINVAL for anything else."""
     found: list[int] = []
     value = -1

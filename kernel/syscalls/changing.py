@@ -27,6 +27,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import File, clear_set_id_bits
 from kernel.fs.mounts import sync_all
+from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_file, tell_place
 from kernel.fs.path import Path
 from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ESPIPE, Errno, i32, u32
 from kernel.lib import user
@@ -45,6 +46,7 @@ _SYNC_FILE_RANGE_FLAGS: Final = 7
 
 def _change_mode(path: Path, mode: int) -> int:
     change_mode(current().fs, path.mount, path.inode(), mode)
+    tell_place(path.dentry, IN_ATTRIB)
     return 0
 
 
@@ -78,6 +80,7 @@ def _change_owner(path: Path, uid: int, gid: int) -> int:
         NO_CHANGE if uid == 0xFFFFFFFF else uid,
         NO_CHANGE if gid == 0xFFFFFFFF else gid,
     )
+    tell_place(path.dentry, IN_ATTRIB)
     return 0
 
 
@@ -139,6 +142,13 @@ def _read_timevals(address: int) -> TimeChange:
 
 def _change_times(path: Path, change: TimeChange) -> int:
     change_times(current().fs, path.mount, path.inode(), change)
+    if change.accessed_special == UTIME_OMIT:
+        mask = IN_MODIFY
+    elif change.modified_special == UTIME_OMIT:
+        mask = IN_ACCESS
+    else:
+        mask = IN_ATTRIB
+    tell_place(path.dentry, mask)
     return 0
 
 
@@ -193,6 +203,7 @@ def truncate(path: int, size: int) -> int:
     if place.inode().is_regular():
         check_size_limit(size)
     truncate_path(current().fs, place, size)
+    tell_place(place.dentry, IN_MODIFY)
     return 0
 
 
@@ -206,6 +217,7 @@ def ftruncate(descriptor: i32, size: int) -> int:
     check_size_limit(size)
     clear_set_id_bits(file.inode, current().credentials)
     file.truncate(size)
+    tell_file(file, IN_MODIFY)
     return 0
 
 
@@ -225,6 +237,7 @@ def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
     if mode & FALLOC_FL_PUNCH_HOLE == 0:
         check_size_limit(offset + length)
     file.allocate(mode, offset, length)
+    tell_file(file, IN_MODIFY)
     return 0
 
 

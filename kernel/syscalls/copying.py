@@ -8,6 +8,7 @@ from typing import Final
 
 from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR
 from kernel.fs.file import File
+from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, Errno, i32, u32
 from kernel.lib import user
@@ -85,6 +86,8 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
         if total == 0:
             raise
     finally:
+        tell_read(source.file, total)
+        tell_written(target.file, total)
         source.file.release()
         target.file.release()
     return total

@@ -15,6 +15,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.names import make_directory, make_link, make_node, make_symlink, remove_directory, rename, unlink
+from kernel.fs.notification import IN_ACCESS, tell_file
 from kernel.fs.path import Path, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
 from kernel.lang import EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE, Errno, i32, span_of, u32, u64
@@ -66,6 +67,7 @@ def _read_entries(file: File, address: int, size: int, old: bool) -> int:
     sink = EntryBuffer(min(size, _LARGEST_CHUNK), old)
     before = file.position
     file.read_directory(sink)
+    tell_file(file, IN_ACCESS)
     if sink.used == 0 and sink.refused:
         raise Errno(EINVAL)
     try:

@@ -5,7 +5,8 @@ from typing import Final
 from kernel.fs import extended_attributes as attributes
 from kernel.fs.constants import AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.inode import Inode
-from kernel.fs.path import Mount
+from kernel.fs.notification import IN_ATTRIB, tell_place
+from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, i32, span_of
 from kernel.lib import user
 from kernel.syscalls.paths import place_at
@@ -40,7 +41,7 @@ def _get(inode: Inode, name: int, value: int, size: int) -> int:
     return _give(attributes.get(current().credentials, inode, _name(name)), value, size)
 
 
-def _set(mount: Mount, inode: Inode, name: int, value: int, size: int, flags: int) -> int:
+def _set(place: Path, name: int, value: int, size: int, flags: int) -> int:
     if flags & ~(attributes.CREATE | attributes.REPLACE) != 0:
         raise Errno(EINVAL)
     text = _name(name)
@@ -48,34 +49,35 @@ def _set(mount: Mount, inode: Inode, name: int, value: int, size: int, flags: in
         raise Errno(E2BIG)
     storage = bytearray(size)
     user.read_into(span_of(storage), value)
-    mount.require_writable()
-    attributes.put(current().credentials, inode, text, bytes(storage), flags)
+    place.mount.require_writable()
+    attributes.put(current().credentials, place.inode(), text, bytes(storage), flags)
+    tell_place(place.dentry, IN_ATTRIB)
     return 0
 
 
-def _remove(mount: Mount, inode: Inode, name: int) -> int:
+def _remove(place: Path, name: int) -> int:
     text = _name(name)
-    mount.require_writable()
-    attributes.remove(current().credentials, inode, text)
+    place.mount.require_writable()
+    attributes.remove(current().credentials, place.inode(), text)
+    tell_place(place.dentry, IN_ATTRIB)
     return 0
 
 
 @syscall(188, "setxattr", notes=_NOTES, args="sspxx")
 def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, 0)
-    return _set(place.mount, place.inode(), name, value, size, flags)
+    return _set(place, name, value, size, flags)
 
 
 @syscall(189, "lsetxattr", notes=_NOTES, args="sspxx")
 def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    return _set(place.mount, place.inode(), name, value, size, flags)
+    return _set(place, name, value, size, flags)
 
 
 @syscall(190, "fsetxattr", notes=_NOTES, args="dspxx")
 def fsetxattr(descriptor: i32, name: int, value: int, size: int, flags: i32) -> int:
-    file = current().files.get(descriptor)
-    return _set(file.path.mount, file.inode, name, value, size, flags)
+    return _set(current().files.get(descriptor).path, name, value, size, flags)
 
 
 @syscall(191, "getxattr", notes=_NOTES, args="sspx")
@@ -114,16 +116,15 @@ def flistxattr(descriptor: i32, names: int, size: int) -> int:
 @syscall(197, "removexattr", notes=_NOTES, args="ss")
 def removexattr(path: int, name: int) -> int:
     place = place_at(AT_FDCWD, path, 0)
-    return _remove(place.mount, place.inode(), name)
+    return _remove(place, name)
 
 
 @syscall(198, "lremovexattr", notes=_NOTES, args="ss")
 def lremovexattr(path: int, name: int) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    return _remove(place.mount, place.inode(), name)
+    return _remove(place, name)
 
 
 @syscall(199, "fremovexattr", notes=_NOTES, args="ds")
 def fremovexattr(descriptor: i32, name: int) -> int:
-    file = current().files.get(descriptor)
-    return _remove(file.path.mount, file.inode, name)
+    return _remove(current().files.get(descriptor).path, name)

@@ -5,9 +5,8 @@ A signal descriptor belongs to nobody: it shows the pending signals of whoever r
 
 from typing import Final
 
-from kernel.fs.anonymous import anonymous_path
+from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
-from kernel.fs.file import File
 from kernel.lang import EAGAIN, EINVAL, Errno, Span, i32, span_of, u8
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
@@ -23,7 +22,7 @@ from kernel.task.words import store_i32, store_i64
 _RECORD_SIZE: Final = 128
 
 
-class SignalFile(File):
+class SignalFile(DescriptorFile):
     """A signal descriptor."""
 
     def __init__(self, mask: int, flags: int) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from kernel.fs.constants import IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, S_ISGID, S_ISUID
 from kernel.fs.file import File, InodeFile, clear_set_id_bits
+from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPIPE, ESPIPE, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
@@ -65,7 +66,7 @@ def read_file(file: File, buffer: Buffer) -> int:
     """Read at the position."""
     file.acquire()
     try:
-        return finish_transfer(file.read(buffer), buffer)
+        return tell_read(file, finish_transfer(file.read(buffer), buffer))
     finally:
         file.release()
 
@@ -76,7 +77,7 @@ def write_file(file: File, buffer: Buffer) -> int:
     try:
         if file.seekable:
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
-        return finish_transfer(file.write(buffer), buffer)
+        return tell_written(file, finish_transfer(file.write(buffer), buffer))
     except Errno as error:
         if error.code == EPIPE and file.breaks_with_signal():
             signal_process(current().process, SIGPIPE)
@@ -112,7 +113,7 @@ def pread_file(file: File, buffer: Buffer, offset: int) -> int:
     check_offset(file, offset)
     file.acquire()
     try:
-        return finish_transfer(file.pread(buffer, offset), buffer)
+        return tell_read(file, finish_transfer(file.pread(buffer, offset), buffer))
     finally:
         file.release()
 
@@ -123,7 +124,7 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
     try:
         if file.seekable:
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
-        return finish_transfer(file.pwrite(buffer, offset), buffer)
+        return tell_written(file, finish_transfer(file.pwrite(buffer, offset), buffer))
     finally:
         file.release()
 
@@ -202,7 +203,7 @@ def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, fl
     try:
         if offset != -1 and not file.seekable:
             raise Errno(ESPIPE)
-        return finish_transfer(file.read_at_once(buffer), buffer)
+        return tell_read(file, finish_transfer(file.read_at_once(buffer), buffer))
     finally:
         file.release()
 
@@ -239,7 +240,7 @@ def _check_flags(flags: int) -> None:
 def _write_at_once(file: File, buffer: Buffer) -> int:
     file.acquire()
     try:
-        return finish_transfer(file.write_at_once(buffer), buffer)
+        return tell_written(file, finish_transfer(file.write_at_once(buffer), buffer))
     except Errno as error:
         if error.code == EPIPE and file.breaks_with_signal():
             signal_process(current().process, SIGPIPE)
@@ -257,7 +258,7 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
         done = finish_transfer(file.write_at(buffer, start), buffer)
         if offset == -1:
             file.position = start + done
-        return done
+        return tell_written(file, done)
     finally:
         file.release()
 

@@ -9,6 +9,7 @@ Context: `read_image` sleeps (reading the file).
 from typing import Final
 
 from kernel.fs.file import File
+from kernel.fs.notification import tell_read
 from kernel.lang import ELIBBAD, ENOEXEC, Errno, Span, final, span_of, u8
 from kernel.lib.user import KernelBuffer
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE
@@ -77,6 +78,7 @@ def read_at(file: File, offset: int, size: int) -> bytearray:
         if count <= 0:
             break
         done += count
+    tell_read(file, done)
     if done < size:
         return bytearray(storage[:done])
     return storage

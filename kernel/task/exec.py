@@ -12,6 +12,7 @@ from typing import Final
 
 from kernel.fs.constants import O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
+from kernel.fs.notification import IN_OPEN, tell_file
 from kernel.fs.open import check_executable
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
@@ -81,6 +82,7 @@ def open_executable(task: Task, path: Path) -> File:
     context = task.fs
     check_executable(context, path)
     file = path.inode().open(path, O_RDONLY)
+    tell_file(file, IN_OPEN)
     try:
         file.deny_writing()
     except Errno:

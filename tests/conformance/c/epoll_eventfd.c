@@ -17,6 +17,20 @@ static void wait_events(const char *what, int timeout)
 	printf("\n");
 }
 
+static void positions(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	int event = (int)MUST(eventfd(0, 0)), timer = (int)MUST(timerfd_create(CLOCK_MONOTONIC, 0));
+	int set = (int)MUST(epoll_create1(0)), signals = (int)MUST(signalfd(-1, &none, 0));
+	SHOW(lseek(event, 5, SEEK_SET));
+	SHOW(lseek(timer, -5, SEEK_CUR));
+	SHOW(lseek(set, 5, SEEK_END));
+	SHOW(lseek(signals, 5, SEEK_HOLE));
+	SHOW(lseek(event, 0, 5));
+	SHOW(lseek((int)syscall(SYS_pidfd_open, getpid(), 0), 0, SEEK_SET));
+}
+
 int main(void)
 {
 	int p[2];
@@ -130,5 +144,6 @@ int main(void)
 	SHOW(read(g, &info, sizeof info));
 	printf("signal %d\n", info.ssi_signo);
 	SHOW(read(g, &info, 4));
+	positions();
 	return 0;
 }

@@ -1,0 +1,306 @@
+"""Watching files: inotify_init(2), inotify_add_watch(2).
+
+An instance is a file that is read: it holds the events of its watches, oldest first. An event that equals the newest
+one that is still unread is left out. When too many wait, or memory runs out, one event says that some were lost.
+
+Context: reads sleep; events come from any system call that changes a file, and adding them neither sleeps nor raises.
+Source: inotify(7).
+"""
+
+from typing import Final
+
+from kernel.fs.anonymous import DescriptorFile, anonymous_path
+from kernel.fs.constants import O_NONBLOCK, O_RDONLY, READABLE
+from kernel.fs.inode import Inode
+from kernel.fs.notification import (
+    IN_DELETE_SELF,
+    IN_EXCL_UNLINK,
+    IN_IGNORED,
+    IN_ISDIR,
+    IN_MOVE_SELF,
+    IN_Q_OVERFLOW,
+    IN_UNMOUNT,
+    Watch,
+    add_watch,
+    remove_watch,
+)
+from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, final, span_of, u8
+from kernel.lib import user
+from kernel.lib.settings import SystemSetting
+from kernel.lib.user import Buffer
+from kernel.mm.frames import PAGE_SIZE, total_frame_count
+from kernel.sched import PollWaiter, WaitQueue
+
+IN_ALL_EVENTS: Final = 0xFFF
+IN_ONLYDIR: Final = 0x0100_0000
+IN_DONT_FOLLOW: Final = 0x0200_0000
+IN_MASK_CREATE: Final = 0x1000_0000
+IN_MASK_ADD: Final = 0x2000_0000
+IN_ONESHOT: Final = 0x8000_0000
+_KEPT: Final = IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT
+
+_HEADER_SIZE: Final = 16
+_INT_MAX: Final = 0x7FFF_FFFF
+_FIONREAD: Final = 0x541B
+_WATCH_BYTES: Final = 1312  # what one watch and its inode cost, as Linux reckons for its limit
+
+
+@final
+class _WatchLimit(SystemSetting):
+    """How many watches a user can have: what a hundredth of memory holds, unless it was set."""
+
+    def prepare(self) -> None:
+        if self.values[0] < 0:
+            self.values[0] = max(8192, min(1 << 20, total_frame_count() // 100 * PAGE_SIZE // _WATCH_BYTES))
+
+
+_QUEUED_EVENTS: Final = SystemSetting(b"fs/inotify/max_queued_events", [16384], 0, _INT_MAX)
+_INSTANCES: Final = SystemSetting(b"fs/inotify/max_user_instances", [128], 0, _INT_MAX)  # of one user
+_WATCHES: Final = _WatchLimit(b"fs/inotify/max_user_watches", [-1], 0, _INT_MAX)
+
+
+@final
+class _User:
+    """What one user has."""
+
+    def __init__(self) -> None:
+        self.instances: int = 0
+        self.watches: int = 0
+
+
+_USERS: Final[dict[int, _User]] = {}
+
+
+def _user(uid: int) -> _User:
+    found = _USERS.get(uid)
+    if found is None:
+        found = _User()
+        _USERS[uid] = found
+    return found
+
+
+@final
+class Event:
+    """One event in an instance's queue."""
+
+    def __init__(self, number: int, mask: int, cookie: int, name: bytes) -> None:
+        self.number: int = number  # the watch's
+        self.mask: int = mask
+        self.cookie: int = cookie
+        self.name: bytes = name
+        self.next: Event | None = None
+
+    def name_size(self) -> int:
+        """Bytes that the name takes: with at least one NUL, a multiple of the header's size."""
+        return 0 if len(self.name) == 0 else (len(self.name) + _HEADER_SIZE) & ~(_HEADER_SIZE - 1)
+
+    def size(self) -> int:
+        return _HEADER_SIZE + self.name_size()
+
+    def store(self, out: Span[u8]) -> None:
+        """Write a struct inotify_event into zeroed bytes."""
+        out.store_u32(0, self.number & 0xFFFF_FFFF)
+        out.store_u32(4, self.mask)
+        out.store_u32(8, self.cookie)
+        out.store_u32(12, self.name_size())
+        out[_HEADER_SIZE : _HEADER_SIZE + len(self.name)].copy_from(span_of(self.name))
+
+
+@final
+class InotifyWatch(Watch):
+    """A watch of an instance."""
+
+    def __init__(self, owner: "InotifyFile", number: int, inode: Inode, mask: int) -> None:
+        super().__init__(inode, mask)
+        self.owner: InotifyFile | None = owner
+        self.number: int = number
+
+    def happened(self, mask: int, name: bytes, cookie: int) -> None:
+        owner = self.owner
+        if owner is None:
+            return
+        if mask & (IN_MOVE_SELF | IN_DELETE_SELF) != 0:
+            mask &= ~IN_ISDIR  # inotify never said it with these
+        owner.enqueue(self.number, mask, name, cookie)
+        if self.mask & IN_ONESHOT != 0:
+            remove_watch(self)
+            self.ended()
+
+    def ended(self) -> None:
+        owner = self.owner
+        if owner is not None:
+            owner.forget(self)
+
+
+class InotifyFile(DescriptorFile):
+    """An instance. Invariant: `watches` holds exactly the watches whose `owner` it is, by their numbers."""
+
+    def __init__(self, uid: int, flags: int) -> None:
+        account = _user(uid)
+        if account.instances >= _INSTANCES.value:
+            raise Errno(EMFILE)
+        super().__init__(anonymous_path(b"inotify"), O_RDONLY | flags)
+        self.watches: dict[int, InotifyWatch] = {}
+        self.last_number: int = 0
+        self.head: Event | None = None
+        self.tail: Event | None = None
+        self.count: int = 0
+        self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
+        self.overflow_queued: bool = False
+        self.queue: WaitQueue = WaitQueue()
+        self.account: _User = account
+        account.instances += 1
+
+    def close(self) -> None:
+        for watch in self.watches.values():
+            watch.owner = None
+            remove_watch(watch)
+            self.account.watches -= 1
+        self.watches.clear()
+        self.head = None
+        self.tail = None
+        self.account.instances -= 1
+
+    # ---- Watches ------------------------------------------------------------------------------------------------
+
+    def watch(self, inode: Inode, mask: int) -> int:
+        """inotify_add_watch(2): the watch's number. Raises EEXIST, ENOSPC, MemoryError."""
+        kept = mask & _KEPT | IN_UNMOUNT
+        for old in self.watches.values():
+            if old.inode is inode:
+                if mask & IN_MASK_CREATE != 0:
+                    raise Errno(EEXIST)
+                old.mask = old.mask | kept if mask & IN_MASK_ADD != 0 else kept
+                return old.number
+        owner = self.account
+        _WATCHES.prepare()
+        if owner.watches >= _WATCHES.value:
+            raise Errno(ENOSPC)
+        number = self._free_number()
+        fresh = InotifyWatch(self, number, inode, kept)
+        self.watches[number] = fresh
+        owner.watches += 1
+        try:
+            add_watch(fresh)
+        except MemoryError:
+            fresh.owner = None
+            self.watches.pop(number)
+            owner.watches -= 1
+            raise
+        return number
+
+    def _free_number(self) -> int:
+        number = self.last_number
+        while True:
+            number = number + 1 if number < 0x7FFF_FFFF else 1
+            if number not in self.watches:
+                self.last_number = number
+                return number
+
+    def unwatch(self, number: int) -> None:
+        """inotify_rm_watch(2). Raises EINVAL."""
+        watch = self.watches.get(number)
+        if watch is None:
+            raise Errno(EINVAL)
+        remove_watch(watch)
+        self.forget(watch)
+
+    def forget(self, watch: InotifyWatch) -> None:
+        """A watch has ended: its number is free, and the reader is told."""
+        watch.owner = None
+        self.watches.pop(watch.number)
+        self.account.watches -= 1
+        self.enqueue(watch.number, IN_IGNORED, b"", 0)
+
+    # ---- Events -------------------------------------------------------------------------------------------------
+
+    def enqueue(self, number: int, mask: int, name: bytes, cookie: int) -> None:
+        """Add an event at the end."""
+        newest = self.tail
+        if (
+            newest is not None
+            and newest.mask == mask
+            and newest.number == number
+            and mask & IN_IGNORED == 0
+            and newest.name == name
+        ):
+            return
+        event: Event | None = None
+        if self.count < _QUEUED_EVENTS.value:
+            try:
+                event = Event(number, mask, cookie, name)
+            except MemoryError:
+                event = None  # the reader learns it from the overflow event
+        if event is None:
+            if self.overflow_queued:
+                return
+            self.overflow_queued = True
+            event = self.overflow
+        if newest is None:
+            self.head = event
+        else:
+            newest.next = event
+        self.tail = event
+        self.count += 1
+        self.queue.wake_all()
+
+    def _dequeue(self, event: Event) -> None:
+        self.head = event.next
+        if self.head is None:
+            self.tail = None
+        event.next = None
+        self.count -= 1
+        if event is self.overflow:
+            self.overflow_queued = False
+
+    def read(self, buffer: Buffer) -> int:
+        done = 0
+        while True:
+            event = self.head
+            if event is not None:
+                size = event.size()
+                if size > buffer.remaining:
+                    if done == 0:
+                        raise Errno(EINVAL)
+                    return done
+                self._dequeue(event)
+                storage = bytearray(size)
+                event.store(span_of(storage))
+                put = buffer.put(span_of(storage))
+                if put < size:
+                    return done
+                done += size
+            elif done > 0:
+                return done
+            elif self.flags & O_NONBLOCK != 0:
+                raise Errno(EAGAIN)
+            else:
+                self.queue.sleep(True)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.queue)
+        return READABLE if self.head is not None else 0
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command != _FIONREAD:
+            raise Errno(ENOTTY)
+        total = 0
+        event = self.head
+        while event is not None:
+            total += event.size()
+            event = event.next
+        user.write_i32(argument, total)
+        return 0
+
+    def describe(self) -> bytes:
+        lines: list[bytes] = []
+        for watch in self.watches.values():
+            inode = watch.inode
+            if inode is not None:
+                device = inode.file_system.device
+                lines.append(
+                    f"inotify wd:{watch.number:x} ino:{inode.ino:x} sdev:{device:x}"
+                    f" mask:{watch.mask & ~IN_ONESHOT:x} ignored_mask:0\n".encode()
+                )
+        return b"".join(lines)

@@ -1,0 +1,30 @@
+"""Settings under /proc/sys that are numbers: who obeys one makes it, and procfs shows them all (proc_sys(5)).
+
+The network has a table of its own (`kernel.net.sysctl`).
+
+Context: settings are made while the kernel is built and read anywhere.
+"""
+
+from typing import Final
+
+
+class SystemSetting:
+    """One number, or a row of them, that root may change within bounds."""
+
+    def __init__(self, path: bytes, values: list[int], least: int, most: int) -> None:
+        self.path: bytes = path  # below /proc/sys: fs/inotify/max_queued_events
+        self.values: list[int] = values
+        self.least: int = least
+        self.most: int = most
+        SYSTEM_SETTINGS.append(self)
+
+    @property
+    def value(self) -> int:
+        """Of a single number."""
+        return self.values[0]
+
+    def prepare(self) -> None:
+        """Called before the values are shown: for those that depend on the machine."""
+
+
+SYSTEM_SETTINGS: Final[list[SystemSetting]] = []
