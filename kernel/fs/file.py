@@ -10,7 +10,7 @@ returns the count; it looks at `buffer.faulted` only to stop early.
 Context: read, write, poll, ioctl may sleep; close may free frames.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kernel.fs.constants import (
     MAX_FILE_SIZE,
@@ -58,7 +58,7 @@ from kernel.lib.user import Buffer
 
 if TYPE_CHECKING:
     from kernel.mm import MemoryObject
-    from kernel.sched import PollWaiter
+    from kernel.sched import PollWaiter, WaitQueue
 
 
 class DirectorySink:
@@ -78,6 +78,26 @@ class FileWatcher:
         """The last reference is gone."""
 
 
+class SignalWatch:
+    """Sends SIGIO to the owner of a file with O_ASYNC. Base class: see kernel/task/async_io.py."""
+
+    def requeue(self) -> None:
+        """The file's queues are others from now on."""
+
+    def signal_changed(self) -> None:
+        """Another signal was chosen (F_SETSIG). May raise MemoryError."""
+
+    @noraise
+    def close(self) -> None:
+        """The file ends, or O_ASYNC was taken away."""
+
+
+# Who `owner` is (F_SETOWN_EX).
+OWNER_THREAD: Final = 0
+OWNER_PROCESS: Final = 1
+OWNER_GROUP: Final = 2
+
+
 class File:
     """Base of all open file descriptions."""
 
@@ -91,7 +111,12 @@ class File:
         self.writable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_WRONLY or flags & O_ACCMODE == O_RDWR)
         self.seekable: bool = False
         self.owner: int = 0  # F_SETOWN: a process, or a group if negative
-        self.owner_signal: int = 0  # F_SETSIG
+        self.owner_kind: int = OWNER_PROCESS
+        self.owner_uid: int = 0  # of who chose the owner
+        self.owner_euid: int = 0
+        self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
+        self.signals: SignalWatch | None = None  # with O_ASYNC
+        self.lacks_room: bool = True  # the owner wants to hear of room: sockets say so when they had none
         self.lock_kind: int = 0  # flock(2): LOCK_SH, LOCK_EX or none
         self.has_locks: bool = False  # may hold flock or OFD locks
         self.watchers: list[FileWatcher] | None = None
@@ -116,6 +141,10 @@ class File:
                     watcher.file_closed()
             if WATCHES.count != 0 and self.flags & O_PATH == 0:
                 tell_closed(self)
+            signals = self.signals
+            if signals is not None:
+                self.signals = None
+                signals.close()
             if self.has_locks and self.inode.locks is not None:
                 self.inode.locks.drop_description(self)
             self.close()
@@ -204,6 +233,27 @@ class File:
     def poll(self, waiter: "PollWaiter | None") -> int:
         """POLL* bits that hold now; the waiter, if any, is queued to be woken when they change."""
         return READABLE | WRITABLE
+
+    def input_queue(self) -> "WaitQueue | None":
+        """Woken when there is something to read. None: this kind of file sends no SIGIO."""
+        return None
+
+    def output_queue(self) -> "WaitQueue | None":
+        """Woken when there is room to write."""
+        return None
+
+    def room_told(self) -> None:
+        """The owner heard of room (SIGIO)."""
+
+    def set_owner(self, who: int, kind: int, credentials: Credentials) -> None:
+        """Who gets SIGIO and SIGURG (OWNER_*; groups are negative), and who says so."""
+        self.owner = who
+        self.owner_kind = kind
+        self.owner_uid = credentials.uid
+        self.owner_euid = credentials.euid
+
+    def choose_owner(self) -> None:
+        """O_ASYNC was set before anybody chose an owner: some files have a natural one."""
 
     def ioctl(self, command: int, argument: int) -> int:
         raise Errno(ENOTTY)

@@ -348,6 +348,12 @@ class PipeFile(File):
                 state |= POLLERR
         return state
 
+    def input_queue(self) -> WaitQueue | None:
+        return self.pipe.read_queue if self.readable else None
+
+    def output_queue(self) -> WaitQueue | None:
+        return self.pipe.write_queue if self.writable else None
+
     def ioctl(self, command: int, argument: int) -> int:
         if command == FIONREAD:
             user.write_i32(argument, self.pipe.count)

@@ -287,6 +287,9 @@ class DatagramSocket(InetSocket):
             state |= POLLHUP
         return state
 
+    def input_queue(self) -> WaitQueue | None:
+        return self.waiters
+
     def shut_down(self, how: int) -> None:
         if how != SHUT_RD and how != SHUT_WR and how != SHUT_RDWR:
             raise Errno(EINVAL)

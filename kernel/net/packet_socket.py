@@ -231,6 +231,9 @@ class PacketSocket(Socket):
             state |= POLLERR
         return state
 
+    def input_queue(self) -> WaitQueue | None:
+        return self.waiters
+
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level != SOL_PACKET:
             raise Errno(ENOPROTOOPT)

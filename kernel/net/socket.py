@@ -20,6 +20,7 @@ from kernel.lang import EAGAIN, EINTR, ENOPROTOOPT, ENOTTY, EOPNOTSUPP, ERESTART
 from kernel.lib import user
 from kernel.lib.user import Buffer
 from kernel.sched import WaitQueue
+from kernel.task.async_io import choose_owner
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
@@ -151,6 +152,7 @@ class Socket(File):
         self.busy_poll_us: int = 0
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
         self.pacing_rate: int = -1  # bytes a second; -1: without limit
+        self.lacks_room = False
 
     def is_on(self, switch: int) -> bool:
         """Whether an option of the on-off kind (SWITCH_*) is on."""
@@ -193,6 +195,15 @@ class Socket(File):
             raise Errno(EINTR if code == ERESTARTSYS else code)
         if not woken:
             raise Errno(EAGAIN)
+
+    def room_told(self) -> None:
+        self.lacks_room = False
+
+    def queues_changed(self) -> None:
+        """`input_queue` and `output_queue` are others from now on."""
+        signals = self.signals
+        if signals is not None:
+            signals.requeue()
 
     def take_error(self) -> int:
         """The pending error, which is forgotten."""
@@ -287,7 +298,7 @@ class Socket(File):
     def owner_ioctl(self, command: int, argument: int) -> int:
         """F_SETOWN and F_GETOWN by their older names (socket(7))."""
         if command == FIOSETOWN or command == SIOCSPGRP:
-            self.owner = user.read_i32(argument)
+            choose_owner(self, user.read_i32(argument))
         else:
             user.write_i32(argument, self.owner)
         return 0

@@ -51,7 +51,7 @@ from kernel.fs.constants import (
     O_NONBLOCK,
     SETTABLE_FLAGS,
 )
-from kernel.fs.file import File, bytes_to_read
+from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, bytes_to_read
 from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
 from kernel.fs.tmpfs_file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
@@ -59,14 +59,12 @@ from kernel.lang import EBADF, EBUSY, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, E
 from kernel.lib import user
 from kernel.syscalls.table import syscall
 from kernel.task import current, find_process, find_task
+from kernel.task.async_io import choose_owner, unwatch, watch
 from kernel.task.groups import find_group
 
 _ALL_SEALS: Final = (
     F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC
 )
-_OWNER_TID: Final = 0
-_OWNER_PID: Final = 1
-_OWNER_GROUP: Final = 2
 
 
 @syscall(72, "fcntl", args="ddx", notes="No leases, no directory notification")
@@ -87,7 +85,7 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     if command == F_GETFL:
         return file.flags
     if command == F_SETFL:
-        return _set_flags(file, argument)
+        return _set_flags(file, descriptor, argument)
     if command in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
         return _record_lock(file, command, argument)
     if command in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX):
@@ -103,27 +101,39 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     raise Errno(EINVAL)
 
 
-def _set_flags(file: File, argument: int) -> int:
+def _set_flags(file: File, descriptor: int, argument: int) -> int:
     inode = file.inode
     if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(current().credentials):
         raise Errno(EPERM)
-    file.set_status_flags((file.flags & ~SETTABLE_FLAGS) | (argument & SETTABLE_FLAGS))
+    if (argument ^ file.flags) & O_ASYNC != 0 and _sends_signals(file):
+        _set_async(file, descriptor, argument & O_ASYNC != 0)
+    settable = SETTABLE_FLAGS & ~O_ASYNC
+    file.set_status_flags((file.flags & ~settable) | (argument & settable))
     return 0
 
 
+def _sends_signals(file: File) -> bool:
+    return file.input_queue() is not None or file.output_queue() is not None
+
+
+def _set_async(file: File, descriptor: int, on: bool) -> None:
+    """Only files that send SIGIO have the flag."""
+    if on:
+        watch(file, descriptor)
+    else:
+        unwatch(file)
+    file.set_status_flags(file.flags | O_ASYNC if on else file.flags & ~O_ASYNC)
+
+
 def _owner(file: File, command: int, argument: int) -> int:
-    """Who gets SIGIO: kept, though no file sends it yet but sockets and terminals."""
+    """Who gets SIGIO and SIGURG, and which signal instead of SIGIO."""
     if command == F_GETOWN:
         return file.owner
     if command == F_SETOWN:
         who = argument & 0xFFFFFFFF
         if who >= 1 << 31:
             who -= 1 << 32
-        if who == -1 << 31:
-            raise Errno(EINVAL)
-        if (who > 0 and find_process(who) is None) or (who < 0 and find_group(-who) is None):
-            raise Errno(ESRCH)
-        file.owner = who
+        choose_owner(file, who)
         return 0
     if command == F_GETSIG:
         return file.owner_signal
@@ -131,24 +141,27 @@ def _owner(file: File, command: int, argument: int) -> int:
         if not 0 <= argument <= 64:
             raise Errno(EINVAL)
         file.owner_signal = argument
+        signals = file.signals
+        if signals is not None:
+            signals.signal_changed()
         return 0
     if command == F_GETOWN_EX:
-        user.write_i32(argument, _OWNER_GROUP if file.owner < 0 else _OWNER_PID)
+        user.write_i32(argument, file.owner_kind)
         user.write_i32(argument + 4, abs(file.owner))
         return 0
     kind = user.read_i32(argument)
     who = user.read_i32(argument + 4)
-    if kind == _OWNER_TID:
+    if kind == OWNER_THREAD:
         known = find_task(who) is not None
-    elif kind == _OWNER_PID:
+    elif kind == OWNER_PROCESS:
         known = find_process(who) is not None
-    elif kind == _OWNER_GROUP:
+    elif kind == OWNER_GROUP:
         known = find_group(who) is not None
     else:
         raise Errno(EINVAL)
     if who != 0 and not known:
         raise Errno(ESRCH)
-    file.owner = -who if kind == _OWNER_GROUP else who
+    file.set_owner(-who if kind == OWNER_GROUP else who, kind, current().credentials)
     return 0
 
 
@@ -282,9 +295,16 @@ def ioctl(descriptor: i32, command: u32, argument: int) -> int:
         files.set_close_on_exec(descriptor, command == FIOCLEX)
         return 0
     if command == FIONBIO:
-        return _switch_flag(file, O_NONBLOCK, argument)
+        on = user.read_i32(argument) != 0
+        file.set_status_flags(file.flags | O_NONBLOCK if on else file.flags & ~O_NONBLOCK)
+        return 0
     if command == FIOASYNC:
-        return _switch_flag(file, O_ASYNC, argument)
+        on = user.read_i32(argument) != 0
+        if on != (file.flags & O_ASYNC != 0):
+            if not _sends_signals(file):
+                raise Errno(ENOTTY)
+            _set_async(file, descriptor, on)
+        return 0
     inode = file.inode
     if inode.is_regular() and command == FIONREAD:
         user.write_i32(argument, bytes_to_read(file))
@@ -299,9 +319,3 @@ def ioctl(descriptor: i32, command: u32, argument: int) -> int:
         return file.ioctl(command, argument)
     finally:
         file.release()
-
-
-def _switch_flag(file: File, flag: int, argument: int) -> int:
-    on = user.read_i32(argument) != 0
-    file.set_status_flags(file.flags | flag if on else file.flags & ~flag)
-    return 0

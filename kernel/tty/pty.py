@@ -27,11 +27,12 @@ from kernel.fs import (
     Path,
     device_number,
 )
+from kernel.fs.file import OWNER_PROCESS
 from kernel.lang import EAGAIN, EINVAL, EIO, ENOSPC, Errno, Weak, final, weak
 from kernel.lib import user
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
-from kernel.task import SIGINT, SIGQUIT, SIGTSTP
+from kernel.task import SIGINT, SIGQUIT, SIGTSTP, current
 from kernel.tty.control import (
     FIONREAD,
     TCFLSH,
@@ -301,6 +302,15 @@ class PtyMaster(File):
         if not self.is_stopped and self.pair.tty.discipline.room() > 0:
             state |= POLLOUT | POLLWRNORM
         return state
+
+    def input_queue(self) -> WaitQueue | None:
+        return self.pair.driver.read_queue
+
+    def output_queue(self) -> WaitQueue | None:
+        return self.pair.driver.write_queue
+
+    def choose_owner(self) -> None:
+        self.set_owner(current().process.pid, OWNER_PROCESS, current().credentials)
 
     def fsync(self) -> None:
         return

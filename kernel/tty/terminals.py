@@ -18,9 +18,10 @@ from kernel.fs import (
     File,
     Path,
 )
+from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS
 from kernel.lang import EBUSY, EIO, ENOTTY, ENXIO, Errno, final
 from kernel.lib.user import Buffer
-from kernel.sched import PollWaiter
+from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
 from kernel.tty.control import TIOCSPGRP, control
 from kernel.tty.tty import Tty
@@ -55,6 +56,20 @@ class TtyFile(File):
     def poll(self, waiter: PollWaiter | None) -> int:
         state = self.tty.poll(waiter)
         return _AFTER_HANG_UP if self.tty.hung_up else state
+
+    def input_queue(self) -> WaitQueue | None:
+        return self.tty.read_queue
+
+    def output_queue(self) -> WaitQueue | None:
+        return self.tty.write_queue
+
+    def choose_owner(self) -> None:
+        """The foreground job, else the process that asks."""
+        group = self.tty.jobs.foreground
+        if group != 0:
+            self.set_owner(-group, OWNER_GROUP, current().credentials)
+        else:
+            self.set_owner(current().process.pid, OWNER_PROCESS, current().credentials)
 
     def ioctl(self, command: int, argument: int) -> int:
         if self.tty.hung_up:

@@ -309,6 +309,9 @@ class NetlinkSocket(Socket):
         else:
             raise Errno(ENOPROTOOPT)
 
+    def input_queue(self) -> WaitQueue | None:
+        return self.read_queue
+
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.read_queue)

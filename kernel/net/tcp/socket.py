@@ -69,7 +69,7 @@ from kernel.net.tcp.stream import Stream
 from kernel.net.tcp.table import SIGNALS, TABLE, Listener
 from kernel.net.tcp.tcp_options import TCP_CORK, TCP_NODELAY, TcpOptions
 from kernel.net.transport import PROTOCOL_TCP
-from kernel.sched import PollWaiter, yield_now
+from kernel.sched import PollWaiter, WaitQueue, yield_now
 from kernel.task import find_process
 from kernel.task import send as signals
 from kernel.time import monotonic_ns
@@ -101,6 +101,7 @@ class TcpSocket(InetSocket):
         self.phase: Phase = Phase.UNCONNECTED
         self.listener: Listener | None = None
         self.stream: Stream | None = None
+        self.idle_queue: WaitQueue = WaitQueue()  # stands in while nothing can come
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
 
@@ -152,6 +153,7 @@ class TcpSocket(InetSocket):
         TABLE.add_listener(listener)
         self.listener = listener
         self.is_listening = True
+        self.queues_changed()
 
     def accept(self, flags: int) -> Socket:
         """accept(2). EINVAL unless it listens; EAGAIN, ERESTARTSYS, MemoryError."""
@@ -208,6 +210,7 @@ class TcpSocket(InetSocket):
         if listener is not None:
             self.listener = None
             self.is_listening = False
+            self.queues_changed()
             self.binding.is_listening = False
             TABLE.remove_listener(listener, monotonic_ns())
             link.drain()
@@ -285,6 +288,8 @@ class TcpSocket(InetSocket):
         channel.hold = self.hold.acquire()
         channel.file = self
         self.stream = Stream(channel)
+        self.lacks_room = True
+        self.queues_changed()
         self.local = c.local
         self.remote = c.remote
         self.remote_port = target.port
@@ -343,6 +348,7 @@ class TcpSocket(InetSocket):
         if found is None:
             return
         self.stream = None
+        self.queues_changed()
         channel = found.channel
         channel.file = None
         channel.connection = None
@@ -405,6 +411,17 @@ class TcpSocket(InetSocket):
         if how != SHUT_RD:
             closing.shut_send(c, monotonic_ns())
         run(found.channel)
+
+    def input_queue(self) -> WaitQueue | None:
+        listener = self.listener
+        if listener is not None:
+            return listener.queue
+        found = self.stream
+        return self.idle_queue if found is None else found.channel.read_queue
+
+    def output_queue(self) -> WaitQueue | None:
+        found = self.stream
+        return None if found is None else found.channel.write_queue
 
     def poll(self, waiter: PollWaiter | None) -> int:
         listener = self.listener

@@ -75,6 +75,7 @@ def send(socket: Socket, stream: Stream, message: Message) -> int:
             if _has_no_room(channel, c):
                 _flush(channel, c, False)
                 if _has_no_room(channel, c):
+                    socket.lacks_room = True
                     socket.wait(channel.write_queue, deadline_ns)
                 continue
             done += _copy_in(stream, c, message)

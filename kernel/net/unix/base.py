@@ -269,6 +269,7 @@ class UnixSocket(CollectableSocket):
                 raise Errno(EPIPE)
             if self.used < self.send_limit:
                 return
+            self.lacks_room = True
             self.wait(self.write_queue, deadline_ns)
 
     def fill_in(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
@@ -328,6 +329,12 @@ class UnixSocket(CollectableSocket):
         message.control = control
 
     # ---- Readiness and the rest -------------------------------------------------------------------------------
+
+    def input_queue(self) -> WaitQueue | None:
+        return self.read_queue
+
+    def output_queue(self) -> WaitQueue | None:
+        return self.write_queue
 
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:

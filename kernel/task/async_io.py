@@ -1,0 +1,175 @@
+"""Signal-driven input and output: SIGIO for files with O_ASYNC (fcntl(2), F_SETOWN, F_SETSIG; socket(7)).
+
+A watch stands on the file's two wait queues, as a poller does, and sends the owner a signal with every wake. Sockets
+tell of room only to who found none, as on Linux.
+
+Context: watching may raise MemoryError. Signals are sent wherever the queues are woken, in interrupts too: nothing
+there sleeps or needs memory.
+"""
+
+from typing import Final
+
+from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
+from kernel.lang import EINVAL, ESRCH, Errno, final
+from kernel.sched.wait import Waiter, WaitQueue
+from kernel.task.groups import find_group
+from kernel.task.pids import find_process, find_task
+from kernel.task.process import Process
+from kernel.task.send import credentials_of, send_from_kernel, send_to_process, send_to_task
+from kernel.task.siginfo import SignalInfo, from_kernel
+from kernel.task.signals import SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGSEGV, SIGSYS, SIGTRAP
+from kernel.task.task import Task, current
+
+# si_code, and poll(2)'s bits for it in si_band.
+_POLL_IN: Final = 1
+_POLL_OUT: Final = 2
+_BAND_IN: Final = 0x41
+_BAND_OUT: Final = 0x304
+_SI_SIGIO: Final = -5  # si_code with signals whose own codes mean something else
+_SPECIFIC: Final = (SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD, SIGSYS)
+
+
+@final
+class QueueWaiter(Waiter):
+    """A watch's place on one queue."""
+
+    def __init__(self, watch: "AsyncWatch", is_output: bool) -> None:
+        super().__init__()
+        self.watch: AsyncWatch | None = watch
+        self.is_output: bool = is_output
+
+    def notify(self) -> None:
+        watch = self.watch
+        if watch is not None:
+            watch.happened(self.is_output)
+
+
+@final
+class AsyncWatch(SignalWatch):
+    """Sends the signals of one file. `close` undoes its cycles."""
+
+    def __init__(self, file: File, descriptor: int) -> None:
+        self.file: File | None = file
+        self.descriptor: int = descriptor  # si_fd: the one that O_ASYNC was set through
+        self.input: QueueWaiter = QueueWaiter(self, False)
+        self.output: QueueWaiter = QueueWaiter(self, True)
+        self.tells_input: SignalInfo = from_kernel(SIGIO)
+        self.tells_output: SignalInfo = from_kernel(SIGIO)
+        self.signal_changed()
+
+    def signal_changed(self) -> None:
+        """F_SETSIG: what is sent carries information, if a signal was chosen. May raise MemoryError."""
+        file = self.file
+        if file is None:
+            return
+        signo = file.owner_signal
+        if signo == 0:
+            self.tells_input = from_kernel(SIGIO)
+            self.tells_output = from_kernel(SIGIO)
+        else:
+            self.tells_input = _information(signo, _POLL_IN, _BAND_IN, self.descriptor)
+            self.tells_output = _information(signo, _POLL_OUT, _BAND_OUT, self.descriptor)
+
+    def requeue(self) -> None:
+        self.input.leave()
+        self.output.leave()
+        file = self.file
+        if file is not None:
+            _stand(self.input, file.input_queue())
+            _stand(self.output, file.output_queue())
+
+    def close(self) -> None:
+        self.input.leave()
+        self.output.leave()
+        self.input.watch = None
+        self.output.watch = None
+        self.file = None
+
+    def happened(self, is_output: bool) -> None:
+        """A queue was woken."""
+        file = self.file
+        if file is None or file.owner == 0:
+            return
+        if is_output:
+            if not file.lacks_room:
+                return
+            file.room_told()
+        info = self.tells_output if is_output else self.tells_input
+        if file.owner_kind == OWNER_THREAD:
+            task = find_task(file.owner)
+            if task is not None and _may_tell(file, task.process):
+                _tell_task(task, info)
+        elif file.owner_kind == OWNER_GROUP:
+            group = find_group(-file.owner)
+            if group is not None:
+                for pid in group.members.keys():
+                    if _may_tell(file, group.members[pid]):
+                        _tell_process(group.members[pid], info)
+        else:
+            process = find_process(file.owner)
+            if process is not None and _may_tell(file, process):
+                _tell_process(process, info)
+
+
+def _stand(waiter: QueueWaiter, queue: WaitQueue | None) -> None:
+    if queue is not None:
+        queue.add(waiter)
+
+
+def _information(signo: int, code: int, band: int, descriptor: int) -> SignalInfo:
+    info = SignalInfo(signo, _SI_SIGIO if signo in _SPECIFIC else code)
+    info.first = band
+    info.third = descriptor
+    return info
+
+
+def _may_tell(file: File, process: Process) -> bool:
+    """Whether who chose the owner may signal it."""
+    theirs = credentials_of(process)
+    if theirs is None:
+        return False
+    euid = file.owner_euid
+    uid = file.owner_uid
+    return euid == 0 or euid == theirs.suid or euid == theirs.uid or uid == theirs.suid or uid == theirs.uid
+
+
+def _tell_process(process: Process, info: SignalInfo) -> None:
+    """Send; when there is no room for the information, SIGIO alone."""
+    try:
+        send_to_process(process, info)
+    except Errno:
+        send_from_kernel(process, from_kernel(SIGIO))
+
+
+def _tell_task(task: Task, info: SignalInfo) -> None:
+    try:
+        send_to_task(task, info)
+    except Errno:
+        send_from_kernel(task.process, from_kernel(SIGIO))
+
+
+def choose_owner(file: File, who: int) -> None:
+    """F_SETOWN: a process, or a group if negative; 0 for nobody. EINVAL, ESRCH."""
+    if who == -1 << 31:
+        raise Errno(EINVAL)
+    if (who > 0 and find_process(who) is None) or (who < 0 and find_group(-who) is None):
+        raise Errno(ESRCH)
+    file.set_owner(who, OWNER_GROUP if who < 0 else OWNER_PROCESS, current().credentials)
+
+
+def watch(file: File, descriptor: int) -> None:
+    """O_ASYNC was set through a descriptor: send signals from now on. May raise MemoryError."""
+    if file.signals is None:
+        if file.owner == 0:
+            file.choose_owner()
+        made = AsyncWatch(file, descriptor)
+        file.signals = made
+        made.requeue()
+
+
+def unwatch(file: File) -> None:
+    """O_ASYNC was taken away."""
+    signals = file.signals
+    if signals is not None:
+        file.signals = None
+        signals.close()
