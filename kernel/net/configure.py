@@ -25,6 +25,7 @@ from kernel.net.addresses import (
 from kernel.net.device import DEVICES, NetworkDevice, bring_up, device_by_index, device_by_name
 from kernel.net.dhcp import CLIENT_PORT, SERVER_PORT, DhcpClient, Lease
 from kernel.net.interface_ioctl import class_prefix, set_mtu
+from kernel.net.loopback import LOOPBACK
 from kernel.net.output import NextHop, resolve
 from kernel.net.packet import Packet
 from kernel.net.routes import BROADCAST, Route, add_route
@@ -98,6 +99,7 @@ def configure(value: bytes) -> None:
         log.warn("ip=: there is no such network interface")
         return
     try:
+        bring_up(LOOPBACK)
         bring_up(device)
     except Errno as error:
         log.warn(f"ip=: the interface does not go up: error {error.code}")

@@ -20,7 +20,17 @@ from kernel.lang import (
     span_of,
 )
 from kernel.net import inet_names
-from kernel.net.addresses import ANY4, ANY6, LOOPBACK4, LOOPBACK6, is_multicast, is_unspecified, owner_of, unmapped
+from kernel.net.addresses import (
+    ANY4,
+    ANY6,
+    LOOPBACK4,
+    LOOPBACK6,
+    is_link_local,
+    is_multicast,
+    is_unspecified,
+    owner_of,
+    unmapped,
+)
 from kernel.net.datagram import DatagramSocket
 from kernel.net.device import device_by_index
 from kernel.net.inet_options import int_of
@@ -206,6 +216,8 @@ def connect_datagram(socket: DatagramSocket, address: bytes, port_matters: bool)
     if index == 0 and is_multicast(peer):
         options = socket.options
         index = options.multicast_device if len(peer) == 4 else options.multicast_device6
+    if len(peer) == 16 and is_link_local(peer) and index == 0 and socket.bound_device == 0:
+        raise Errno(EINVAL)  # on which link?
     if len(source) != 0 and len(source) != len(peer):
         raise Errno(ENETUNREACH if len(source) == 16 else EINVAL)
     hop = socket.route_to(peer, source, index)

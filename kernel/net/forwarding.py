@@ -23,7 +23,7 @@ def _way(packet: Packet) -> NextHop | None:
     """The way to the destination; None, and the sender has been told, if there is none."""
     code = 0
     try:
-        return resolve(packet.destination)
+        return resolve(packet.destination, packet.source)
     except Errno as error:
         code = error.code
     if len(packet.source) == 4:

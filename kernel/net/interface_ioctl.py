@@ -338,7 +338,6 @@ def _set_local(device: NetworkDevice, label: bytes, entry: InterfaceAddress | No
         if device.flags & IFF_LOOPBACK == 0:
             fresh.broadcast = broadcast_of(address, fresh.prefix_length)
         add_address(fresh)
-        bring_up(device)
 
 
 def _change_address6(command: int, argument: int) -> int:

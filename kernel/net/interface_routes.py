@@ -1,8 +1,8 @@
 """The routes that addresses bring with them, and what an interface gets when it goes up.
 
 An address brings a local route for itself, a route to its prefix, and for IPv4 the broadcast addresses. The loopback
-interface gets 127.0.0.1/8 and ::1/128 when it goes up, as on Linux. IPv4 addresses outlast the interface's going down,
-IPv6 addresses do not.
+interface gets ::1/128 when it goes up, and 127.0.0.1/8 if it has no IPv4 address yet, as on Linux. IPv4 addresses
+outlast the interface's going down, IPv6 addresses do not.
 
 Context: thread context; nothing sleeps.
 """
@@ -84,13 +84,17 @@ def _primary(entry: InterfaceAddress) -> InterfaceAddress:
 
 
 def enter_routes(entry: InterfaceAddress) -> None:
-    """Enter the routes of an address whose interface is up. MemoryError, ENOBUFS."""
+    """Enter the routes of an address: for IPv4 that to itself even if its interface is down. MemoryError, ENOBUFS."""
     device = entry.device
     size = len(entry.address)
+    if size == 16 and not device.is_up():
+        return
     route = local_route(entry.address, 8 * size, device, LOCAL)
     if size == 4:
         route.source = _primary(entry).address
     _enter(route)
+    if not device.is_up():
+        return
     if entry.prefix_length == 8 * size and entry.peer == entry.address:
         return
     if entry.flags & (ADDRESS_SECONDARY | ADDRESS_NOPREFIXROUTE) == 0:
@@ -152,8 +156,7 @@ def _is_wanted(route: Route, wanted: list[Route]) -> bool:
 @final
 class _FollowAddresses(AddressWatcher):
     def address_added(self, entry: InterfaceAddress) -> None:
-        if entry.device.is_up():
-            enter_routes(entry)
+        enter_routes(entry)
         routes_changed()
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
@@ -177,7 +180,8 @@ class _FollowDevices(DeviceWatcher):
         for entry in list_addresses(device, 0):
             enter_routes(entry)
         if device.is_loopback():
-            _loopback_address(device, LOOPBACK4, 8)
+            if len(list_addresses(device, 4)) == 0:
+                _loopback_address(device, LOOPBACK4, 8)
             if IP6_SETTINGS.disable_ipv6.value == 0:
                 _loopback_address(device, LOOPBACK6, 128)
         elif IP6_SETTINGS.disable_ipv6.value == 0:

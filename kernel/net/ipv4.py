@@ -192,11 +192,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         header.store_be16(6, more | ((fields & _OFFSET_MASK) + (offset >> 3)))
         header.store_be16(10, 0)
         header.store_be16(10, checksum(header))
-        piece.network_start = piece.start
-        piece.transport_start = piece.start + header_length
-        piece.source = packet.source
-        piece.destination = packet.destination
-        piece.protocol = ETHERTYPE_IP4
+        piece.become_fragment_of(packet, header_length)
         IP4.fragment_creates += 1
         IP4.out_transmits += 1
         IP4.out_bytes += len(piece)

@@ -147,11 +147,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         extension.store_be16(2, offset | (1 if offset + count < len(data) else 0))
         extension.store_be32(4, identification)
         piece.put(count).copy_from(data[offset : offset + count])
-        piece.network_start = piece.start
-        piece.transport_start = piece.start + HEADER + _FRAGMENT_HEADER
-        piece.source = packet.source
-        piece.destination = packet.destination
-        piece.protocol = ETHERTYPE_IP6
+        piece.become_fragment_of(packet, HEADER + _FRAGMENT_HEADER)
         IP6.fragment_creates += 1
         IP6.out_transmits += 1
         IP6.out_bytes += len(piece)

@@ -7,7 +7,7 @@ Context: thread context; nothing sleeps.
 Source: RFC 1122 section 3.3.1, RFC 6724 (source address selection), ip(7).
 """
 
-from kernel.lang import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, Errno, final
+from kernel.lang import EACCES, EADDRNOTAVAIL, EHOSTUNREACH, EINVAL, ENETUNREACH, Errno, final
 from kernel.net import path_mtu
 from kernel.net.addresses import (
     ADDRESS_DEPRECATED,
@@ -15,6 +15,8 @@ from kernel.net.addresses import (
     ANY4,
     ANY6,
     LIMITED_BROADCAST,
+    LOOPBACK4,
+    LOOPBACK6,
     SCOPE_LINK,
     InterfaceAddress,
     is_link_local,
@@ -98,13 +100,24 @@ class NextHop:
 def resolve(destination: bytes, source: bytes = b"", device_index: int = 0) -> NextHop:
     """Find the way to `destination`, for a sender that is bound to `source` and to a device, where these are not empty.
 
-    ENETUNREACH without a route, EHOSTUNREACH, EACCES or EINVAL where the route says so.
+    ENETUNREACH without a route, EHOSTUNREACH, EACCES or EINVAL where the route says so; EADDRNOTAVAIL for IPv6 if the
+    sender has no address and this host has none that would do.
     """
-    if len(destination) == 4:
-        if destination == ANY4:
-            destination = b"\x7f\x00\x00\x01" if len(source) == 0 or source == ANY4 else source
-    elif destination == ANY6:
-        destination = bytes(15) + b"\x01"
+    if destination == ANY4:
+        # This host, and no table is asked, as on Linux.
+        own = LOOPBACK4 if len(source) == 0 or source == ANY4 else source
+        hop = NextHop(own, LOOPBACK, LOCAL)
+        hop.source = own
+        return hop
+    if destination == ANY6:
+        destination = LOOPBACK6
+    hop = _resolve(destination, source, device_index)
+    if len(hop.source) == 16 and is_unspecified(hop.source):
+        raise Errno(EADDRNOTAVAIL)
+    return hop
+
+
+def _resolve(destination: bytes, source: bytes, device_index: int) -> NextHop:
     is_group = is_multicast(destination)
     if destination == LIMITED_BROADCAST or is_group:
         device = _device_for_group(source, device_index)
@@ -115,7 +128,7 @@ def resolve(destination: bytes, source: bytes = b"", device_index: int = 0) -> N
     if len(destination) == 16 and device_index == 0 and is_link_local(destination) and owner_of(destination) is None:
         device = _first_device()
         if device is None:
-            raise Errno(ENETUNREACH)
+            raise Errno(_no_route(source, destination))
         device_index = device.index
     route = find_route(destination, device_index)
     if route is None:
@@ -123,7 +136,7 @@ def resolve(destination: bytes, source: bytes = b"", device_index: int = 0) -> N
         # Bound to a device, a sender may reach its link before there is any route: DHCP does.
         if device is not None and device.is_up() and len(destination) == 4:
             return _direct(destination, device, UNICAST, source)
-        raise Errno(ENETUNREACH)
+        raise Errno(_no_route(source, destination))
     _check_kind(route)
     device = route.device
     if device is None:
@@ -139,6 +152,13 @@ def resolve(destination: bytes, source: bytes = b"", device_index: int = 0) -> N
     route.uses += 1
     hop.source = source if len(source) != 0 and not is_unspecified(source) else _source_for(route, destination, device)
     return hop
+
+
+def _no_route(source: bytes, destination: bytes) -> int:
+    """What stands in the way first: IPv6 looks for a source before it judges the route."""
+    if len(destination) == 16 and len(source) == 0 and select_source6(LOOPBACK, destination) == ANY6:
+        return EADDRNOTAVAIL
+    return ENETUNREACH
 
 
 def _check_kind(route: Route) -> None:
@@ -215,10 +235,11 @@ def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes
 def select_source6(device: NetworkDevice, destination: bytes) -> bytes:
     """The best source for a destination that is reached through `device` (RFC 6724, section 5), or ::."""
     best: InterfaceAddress | None = None
+    is_restricted = is_link_local(destination) or is_multicast(destination)
     for entry in ADDRESSES.entries:
         if len(entry.address) != 16 or not entry.is_usable():
             continue
-        if is_link_local(destination) and entry.device is not device:
+        if is_restricted and entry.device is not device:
             continue
         if best is None or _is_better_source(entry, best, destination, device):
             best = entry

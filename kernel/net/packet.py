@@ -93,6 +93,16 @@ class Packet:
         """From the IP header to the packet's end."""
         return span_of(self.storage)[self.network_start : self.end]
 
+    def become_fragment_of(self, whole: "Packet", header_length: int) -> None:
+        """This packet starts with an IP header, of `header_length` bytes with all that is in front of the data, and
+        holds a part of `whole`, which is about to be sent: it goes where that went.
+        """
+        self.network_start = self.start
+        self.transport_start = self.start + header_length
+        self.source = whole.source
+        self.destination = whole.destination
+        self.protocol = whole.protocol
+
     def copy(self) -> "Packet":
         """Another packet with the same bytes, in front of `start` too. Raises MemoryError."""
         other = Packet(len(self.storage) - self.start, self.start)

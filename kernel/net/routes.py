@@ -149,13 +149,14 @@ def routes_changed() -> None:
 def add_route(route: Route, replace: bool = False, append: bool = False) -> None:
     """Enter a route. `replace`: instead of one with the same key; `append`: beside it.
 
-    EEXIST, EINVAL, ENETDOWN for a device that is down, ENETUNREACH for a gateway that is on no link, ENOBUFS.
+    EEXIST, EINVAL, ENETDOWN for a device that is down (but its own addresses are reached), ENETUNREACH for a gateway
+    that is on no link, ENOBUFS.
     """
     size = len(route.destination)
     if not 0 <= route.prefix_length <= 8 * size:
         raise Errno(EINVAL)
     device = route.device
-    if device is not None and not device.is_up():
+    if device is not None and not device.is_up() and not (size == 4 and route.kind == LOCAL):
         raise Errno(ENETDOWN)
     table = tables_for(size).table(route.table)
     if len(table) >= _LIMIT:

@@ -1,4 +1,5 @@
-"""Bringing the network up: imports everything that registers itself, and starts the network thread.
+"""Bringing the network up: imports everything that registers itself, and starts the network thread. All interfaces are
+down, lo as well: the first programs configure them, or the command line does (`configure.py`).
 
 Context: the boot thread. Raises MemoryError.
 """
@@ -22,8 +23,6 @@ from kernel.net import (
     thread,
     udp,
 )
-from kernel.net.device import bring_up
-from kernel.net.loopback import LOOPBACK
 from kernel.net.netlink import family as netlink_family
 from kernel.net.tcp import proc as tcp_proc
 from kernel.net.tcp import socket as tcp_socket
@@ -55,6 +54,5 @@ _ = (
 
 
 def start_network() -> None:
-    """Start the network thread, and the loopback interface."""
+    """Start the network thread."""
     thread.start()
-    bring_up(LOOPBACK)

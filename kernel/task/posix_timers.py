@@ -108,7 +108,7 @@ class PosixTimer(Timer):
         """The tick found the process running."""
         if self.due_ns == 0 or self.used_ns() < self.due_ns:
             return
-        self.deadline_ns = self.due_ns
+        self.queued_ns = self.due_ns  # from where `expire` counts
         self.due_ns = self.expire(self.used_ns())
 
     def left_ns(self) -> int:

@@ -66,7 +66,7 @@ def pass_time(seconds: float) -> None:
     """Let the clock run, and timers with it."""
     end = processor.tsc + int(seconds * 1e9)
     while True:
-        due = timers.TIMERS.heap[0].queued_ns if timers.TIMERS.heap else None
+        due = timers.TIMERS.heap.entries[0].queued_ns if timers.TIMERS.heap.entries else None
         now = monotonic_ns()
         if due is None or due - now > end - processor.tsc:
             break
@@ -102,7 +102,7 @@ def reset() -> None:
     path_mtu.TABLE.paths.clear()
     REASSEMBLER.datagrams.clear()
     REASSEMBLER.bytes_held = 0
-    for timer in list(timers.TIMERS.heap):
+    for timer in list(timers.TIMERS.heap.entries):
         timer.remove()
     DETECTION.tentative.clear()
     LOOPBACK.queue.clear()

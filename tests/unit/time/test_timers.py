@@ -20,8 +20,8 @@ class Recorder(Timer):
 
 
 def clear() -> None:
-    while timers._heap:
-        timers._heap[0].cancel()
+    while timers.ARMED.entries:
+        timers.ARMED.entries[0].cancel()
 
 
 @settings(max_examples=100)
@@ -38,7 +38,7 @@ def test_expiry_in_order_of_deadlines(steps: list[tuple[str, int, int]]) -> None
         else:
             all_timers[which].start(deadline)
             armed[which] = deadline
-        for position, timer in enumerate(timers._heap):
+        for position, timer in enumerate(timers.ARMED.entries):
             assert timer.position == position
     assert timers.next_deadline_ns() == min(armed.values(), default=timers.FOREVER_NS)
     timers.run_timers(25)
