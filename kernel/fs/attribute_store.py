@@ -1,4 +1,12 @@
-"""The extended attributes of one inode, in memory."""
+"""The extended attributes of one inode; this one keeps them in memory. File systems on disks derive from it.
+
+    store.load()
+    value = store.values.get(name)
+
+A change is made between `acquire` and `release`, after a `load` in between.
+
+Context: in memory, nothing sleeps; on a disk, everything may.
+"""
 
 from typing import Final
 
@@ -13,6 +21,15 @@ class Store:
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
         self.size_bytes: int = 0
+
+    def acquire(self) -> None:
+        """Keep others from changing the attributes."""
+
+    def release(self) -> None:
+        """Undo `acquire`."""
+
+    def load(self) -> None:
+        """Bring `values` up to date. Raises EIO, EUCLEAN."""
 
     def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
         """Set; `old` is the present value, if any. Raises ENOSPC."""

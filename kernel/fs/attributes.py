@@ -7,6 +7,9 @@ owner or root.
 from typing import Final
 
 from kernel.fs.constants import (
+    FS_APPEND_FL,
+    FS_IMMUTABLE_FL,
+    FS_UNCHANGEABLE,
     MAX_FILE_SIZE,
     MAY_EXEC,
     MAY_WRITE,
@@ -36,7 +39,7 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
         raise Errno(EOPNOTSUPP)
     mount.require_writable()
     credentials = context.credentials
-    if not inode.owned_by(credentials):
+    if not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     mode &= MODE_BITS
     if credentials.fsuid != 0 and not credentials.in_group(inode.gid):
@@ -47,6 +50,8 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
 def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: int, gid: int) -> None:
     """chown(2); -1 leaves an id alone. The set-ID bits of files that are not directories go."""
     mount.require_writable()
+    if inode.flags & FS_UNCHANGEABLE != 0:
+        raise Errno(EPERM)
     credentials = context.credentials
     if credentials.fsuid != 0:
         if uid != NO_CHANGE and (credentials.fsuid != inode.uid or uid != inode.uid):
@@ -85,9 +90,11 @@ def change_times(context: FsContext, mount: Mount, inode: Inode, change: TimeCha
     mount.require_writable()
     credentials = context.credentials
     if change.accessed_special == UTIME_NOW and change.modified_special == UTIME_NOW:
+        if inode.flags & FS_IMMUTABLE_FL != 0:
+            raise Errno(EPERM)
         if not inode.owned_by(credentials):
             inode.check_permission(credentials, MAY_WRITE)
-    elif not inode.owned_by(credentials):
+    elif not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     now = realtime_ns()
     if change.accessed_special == UTIME_NOW:
@@ -113,6 +120,8 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
         raise Errno(EINVAL)
     path.mount.require_writable()
     inode.check_permission(context.credentials, MAY_WRITE)
+    if inode.flags & FS_APPEND_FL != 0:
+        raise Errno(EPERM)
     if inode.executions > 0:
         raise Errno(ETXTBSY)
     clear_set_id_bits(inode, context.credentials)

@@ -16,13 +16,13 @@ Context: everything sleeps, but where it says otherwise.
 from kernel.block.device import BlockDevice, flush
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_io
 from kernel.cache.file_cache import LAST_PAGE
-from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND, O_DIRECT, O_DSYNC, O_NOATIME
+from kernel.fs.constants import FS_IMMUTABLE_FL, FS_SYNC_FL, MAX_FILE_SIZE, O_APPEND, O_DIRECT, O_DSYNC, O_NOATIME
 from kernel.fs.direct_io import advise, check_alignment, finish_direct_write, read_direct
 from kernel.fs.file import File, InodeFile
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import MOUNTS, Path, path_name
-from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, Errno, final
+from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
 from kernel.sched import Mutex
@@ -75,7 +75,9 @@ class CachedInode(Inode):
             return self.write_locked(buffer, offset)
 
     def write_locked(self, buffer: Buffer, offset: int) -> int:
-        """Write; the caller holds the lock."""
+        """Write; the caller holds the lock. Raises EPERM (made immutable since it was opened)."""
+        if self.flags & FS_IMMUTABLE_FL != 0:
+            raise Errno(EPERM)
         limit = self.largest_size()
         if offset >= limit:
             raise Errno(EFBIG)
@@ -97,6 +99,8 @@ class CachedInode(Inode):
             raise Errno(EINVAL)
         if size > self.largest_size():
             raise Errno(EFBIG)
+        if self.flags & FS_IMMUTABLE_FL != 0:
+            raise Errno(EPERM)
         with self.lock:
             old = self.size
             if size < old:
@@ -294,9 +298,13 @@ class CachedFile(InodeFile):
         """O_SYNC, O_DSYNC, O_DIRECT: what was written is on the device when the call returns."""
         if self.flags & O_DIRECT != 0 and done > 0:
             finish_direct_write(self.cached.cache, offset, done)
-        if self.flags & O_DSYNC != 0 and done > 0:
+        if done > 0 and (self.flags & O_DSYNC != 0 or self._writes_through()):
             self.cached.cache.sync(offset >> 12, (offset + done + 0xFFF) >> 12)
             self._flush_device()
+
+    def _writes_through(self) -> bool:
+        """Whether every write is as with O_SYNC, because the file or the mounted file system asks for it."""
+        return self.cached.flags & FS_SYNC_FL != 0 or self.cached.file_system.is_synchronous
 
     def _flush_device(self) -> None:
         device = self.cached.file_system.block_device

@@ -78,6 +78,15 @@ AT_NO_AUTOMOUNT: Final = 0x800
 AT_EMPTY_PATH: Final = 0x1000
 AT_STATX_SYNC_TYPE: Final = 0x6000
 
+# ---- inode flags (ioctl_iflags(2)) -----------------------------------------------------------------------------
+FS_SYNC_FL: Final = 0x8
+FS_IMMUTABLE_FL: Final = 0x10
+FS_APPEND_FL: Final = 0x20
+FS_NODUMP_FL: Final = 0x40
+FS_NOATIME_FL: Final = 0x80
+FS_DIRSYNC_FL: Final = 0x10000
+FS_UNCHANGEABLE: Final = FS_IMMUTABLE_FL | FS_APPEND_FL  # neither names nor attributes may change
+
 RENAME_NOREPLACE: Final = 1
 RENAME_EXCHANGE: Final = 2
 RENAME_WHITEOUT: Final = 4
@@ -107,6 +116,7 @@ MS_NODEV: Final = 4
 MS_NOEXEC: Final = 8
 MS_SYNCHRONOUS: Final = 16
 MS_REMOUNT: Final = 32
+MS_DIRSYNC: Final = 128
 MS_NOATIME: Final = 1024
 MS_NODIRATIME: Final = 2048
 MS_BIND: Final = 4096

@@ -4,13 +4,13 @@ A name begins with the name space that says who may see and change it: `user.` l
 files and directories; `trusted.` for root alone; `security.` read by all, changed by root. A file system that keeps
 them gives a `Store` from `Inode.attribute_store`.
 
-Context: nothing here sleeps.
+Context: sleeps on file systems that do.
 """
 
 from typing import Final
 
 from kernel.fs.attribute_store import Store
-from kernel.fs.constants import MAY_READ, MAY_WRITE
+from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE
 from kernel.fs.inode import Inode
 from kernel.lang import EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.credentials import Credentials
@@ -30,6 +30,8 @@ _STICKY: Final = 0o1000
 def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask: int) -> None:
     """Raises EPERM, EACCES, or ENODATA where a reader must not see whether there is such an attribute."""
     writes = mask & MAY_WRITE != 0
+    if writes and inode.flags & FS_UNCHANGEABLE != 0:
+        raise Errno(EPERM)
     if name.startswith(_SECURITY):
         if writes and not credentials.capable():
             raise Errno(EPERM)
@@ -64,7 +66,9 @@ def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
     _check_permission(credentials, inode, name, MAY_READ)
     if (name == _ACCESS_LIST or name == _DEFAULT_LIST) and inode.attribute_store() is not None:
         raise Errno(ENODATA)
-    value = _store(inode, name).values.get(name)
+    store = _store(inode, name)
+    store.load()
+    value = store.values.get(name)
     if value is None:
         raise Errno(ENODATA)
     return value
@@ -74,23 +78,33 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
     """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC."""
     _check_permission(credentials, inode, name, MAY_WRITE)
     store = _store(inode, name)
-    old = store.values.get(name)
-    if old is not None and flags & CREATE != 0:
-        raise Errno(EEXIST)
-    if old is None and flags & REPLACE != 0:
-        raise Errno(ENODATA)
-    store.put(name, value, old)
-    inode.touch_changed()
+    store.acquire()
+    try:
+        store.load()
+        old = store.values.get(name)
+        if old is not None and flags & CREATE != 0:
+            raise Errno(EEXIST)
+        if old is None and flags & REPLACE != 0:
+            raise Errno(ENODATA)
+        store.put(name, value, old)
+        inode.touch_changed()
+    finally:
+        store.release()
 
 
 def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
     """Raises ENODATA if there is no such attribute."""
     _check_permission(credentials, inode, name, MAY_WRITE)
     store = _store(inode, name)
-    if name not in store.values:
-        raise Errno(ENODATA)
-    store.drop(name)
-    inode.touch_changed()
+    store.acquire()
+    try:
+        store.load()
+        if name not in store.values:
+            raise Errno(ENODATA)
+        store.drop(name)
+        inode.touch_changed()
+    finally:
+        store.release()
 
 
 def names(credentials: Credentials, inode: Inode) -> bytes:
@@ -99,6 +113,7 @@ def names(credentials: Credentials, inode: Inode) -> bytes:
     text = bytearray()
     if store is None:
         return b""
+    store.load()
     for name in store.values.keys():
         if credentials.capable() or not name.startswith(_TRUSTED):
             text.extend(name)

@@ -46,6 +46,8 @@ class FileSystem:
         self.magic: int = magic
         self.device: int = anonymous_device()
         self.read_only: bool = False
+        self.is_synchronous: bool = False  # mounted with `sync`: each change is on the device when its call returns
+        self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0

@@ -15,7 +15,9 @@ Context: operations run in a system call and may sleep, but those of file system
 from typing import TYPE_CHECKING, Final
 
 from kernel.fs.constants import (
+    FS_IMMUTABLE_FL,
     MAY_EXEC,
+    MAY_WRITE,
     MODE_BITS,
     READABLE,
     S_IFBLK,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from kernel.mm import MemoryObject
     from kernel.sched import PollWaiter
 
-CAP_FSETID_BITS: Final = 0o6000
+NOWHERE: Final = -1  # contents that lie in a hole
 
 
 class Inode:
@@ -60,6 +62,7 @@ class Inode:
         self.size: int = 0
         self.blocks: int = 0  # of 512 bytes
         self.rdev: int = 0
+        self.flags: int = 0  # FS_*_FL: what chattr(1) sets
         self.atime_ns: int = now
         self.mtime_ns: int = now
         self.ctime_ns: int = now
@@ -148,7 +151,11 @@ class Inode:
     # ---- Permissions ------------------------------------------------------------------------------------------
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        """Raise EACCES unless the mode lets `credentials` do all of `mask` (MAY_*). Root passes, but for execution."""
+        """Raise EACCES unless the mode lets `credentials` do all of `mask` (MAY_*). Root passes, but for execution.
+        Nobody may write to what is immutable: EPERM.
+        """
+        if mask & MAY_WRITE != 0 and self.flags & FS_IMMUTABLE_FL != 0:
+            raise Errno(EPERM)
         mode = self.mode
         if self.uid == credentials.fsuid:
             granted = mode >> 6
@@ -245,6 +252,12 @@ class Inode:
     def seek_hole(self, offset: int) -> int:
         return self.size
 
+    def extent_at(self, offset: int, length: int) -> tuple[int, int]:
+        """What holds the contents from `offset` on, both in whole blocks: how many bytes, at most `length` but for the
+        last block, lie in one piece, and at which byte of the device they begin, or NOWHERE. May sleep.
+        """
+        raise Errno(EOPNOTSUPP)
+
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
 
@@ -260,6 +273,24 @@ class Inode:
 
     def sync(self) -> None:
         """Write the contents out. Nothing to do where there is no disk."""
+
+    # ---- Flags ------------------------------------------------------------------------------------------------
+
+    def shown_flags(self) -> int:
+        """The flags that programs see (FS_IOC_GETFLAGS). ENOTTY where the file system has none."""
+        raise Errno(ENOTTY)
+
+    def set_flags(self, flags: int) -> None:
+        """Take new flags over (FS_IOC_SETFLAGS), after the checks that all file systems share. Raises EOPNOTSUPP."""
+        raise Errno(ENOTTY)
+
+    def version(self) -> int:
+        """What tells this inode from earlier ones of the same number (FS_IOC_GETVERSION): 32 bits."""
+        raise Errno(ENOTTY)
+
+    def set_version(self, version: int) -> None:
+        """FS_IOC_SETVERSION."""
+        raise Errno(ENOTTY)
 
     # ---- Attributes -------------------------------------------------------------------------------------------
 

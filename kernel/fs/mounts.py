@@ -12,6 +12,7 @@ from kernel.fs.constants import (
     MNT_EXPIRE,
     MNT_FORCE,
     MS_BIND,
+    MS_DIRSYNC,
     MS_MOVE,
     MS_NOATIME,
     MS_NODEV,
@@ -26,6 +27,7 @@ from kernel.fs.constants import (
     MS_SHARED,
     MS_SLAVE,
     MS_STRICTATIME,
+    MS_SYNCHRONOUS,
     MS_UNBINDABLE,
     UMOUNT_NOFOLLOW,
 )
@@ -104,18 +106,28 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
         _mount_new(context, source, at, type_name, flags, mount_flags, options)
 
 
+def _use_write_flags(file_system: FileSystem, flags: int) -> None:
+    """MS_SYNCHRONOUS and MS_DIRSYNC belong to the file system, not to one place where it is seen."""
+    file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0
+    file_system.syncs_directories = flags & MS_DIRSYNC != 0
+
+
 def _mount_new(
     context: FsContext, source: bytes, at: Path, type_name: bytes, flags: int, mount_flags: int, options: bytes
 ) -> None:
     kind = find_type(type_name)
     if not kind.needs_device:
-        mount_filesystem_checked(make_filesystem(type_name, source, options), at, mount_flags)
+        fresh = make_filesystem(type_name, source, options)
+        mount_filesystem_checked(fresh, at, mount_flags)
+        _use_write_flags(fresh, flags)
         return
     at.pin()
     try:
         device = find_block_device(context, source)
         file_system = filesystem_on(device, kind, source, options, flags & MS_RDONLY != 0)
         mount_filesystem_checked(file_system, at, mount_flags)
+        if file_system.mounts == 1:
+            _use_write_flags(file_system, flags)
     finally:
         at.unpin()
 
@@ -151,6 +163,7 @@ def _remount(at: Path, flags: int, mount_flags: int, options: bytes) -> None:
         at.pin()
         try:
             file_system.remount(read_only, options)
+            file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
         finally:
             at.unpin()
     at.mount.flags = mount_flags
@@ -280,9 +293,10 @@ def mountinfo_lines(context: FsContext) -> bytes:
         device = each.file_system.device
         top = _name_in_filesystem(each.root)
         text.extend(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
-        text.extend(escape(top) + b" " + escape(name) + b" " + flag_names(each) + b" - ")
+        text.extend(escape(top) + b" " + escape(name) + b" " + mount_flag_names(each) + b" - ")
         text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
-        text.extend((b" ro" if each.file_system.read_only else b" rw") + each.file_system.options() + b"\n")
+        text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
+        text.extend(each.file_system.options() + b"\n")
     return bytes(text)
 
 
@@ -299,11 +313,25 @@ def _name_in_filesystem(dentry: Dentry) -> bytes:
     return b"/" + b"/".join(parts)
 
 
+def _write_flag_names(file_system: FileSystem) -> bytes:
+    names = b",sync" if file_system.is_synchronous else b""
+    return names + b",dirsync" if file_system.syncs_directories else names
+
+
 def flag_names(mount_: Mount) -> bytes:
-    """The options that belong to the mount, as /proc/mounts shows them."""
+    """The options of a mount and its file system, as /proc/mounts shows them."""
+    read_only = mount_.flags & MS_RDONLY != 0 or mount_.file_system.read_only
+    return (b"ro" if read_only else b"rw") + _write_flag_names(mount_.file_system) + _place_flag_names(mount_)
+
+
+def mount_flag_names(mount_: Mount) -> bytes:
+    """The options that belong to the mount alone."""
+    return (b"ro" if mount_.flags & MS_RDONLY != 0 else b"rw") + _place_flag_names(mount_)
+
+
+def _place_flag_names(mount_: Mount) -> bytes:
     flags = mount_.flags
-    read_only = flags & MS_RDONLY != 0 or mount_.file_system.read_only
-    names = b"ro" if read_only else b"rw"
+    names = b""
     if flags & MS_NOSUID != 0:
         names += b",nosuid"
     if flags & MS_NODEV != 0:

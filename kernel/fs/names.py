@@ -4,6 +4,8 @@ The file systems' operations do the work; here are the walks, the permission che
 """
 
 from kernel.fs.constants import (
+    FS_APPEND_FL,
+    FS_UNCHANGEABLE,
     MAY_EXEC,
     MAY_READ,
     MAY_WRITE,
@@ -153,7 +155,7 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             directory = _prepare_creation(walk, False)
             if walk.mount is not old.mount:
                 raise Errno(EXDEV)
-            if inode.is_directory():
+            if inode.is_directory() or inode.flags & FS_UNCHANGEABLE != 0:
                 raise Errno(EPERM)
             if not _may_link(context, inode):
                 raise Errno(EPERM)
@@ -193,9 +195,11 @@ def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:
 
 
 def check_removal(context: FsContext, directory: Inode, inode: Inode) -> None:
-    """Whether a name of `inode` in `directory` may be removed: write permission, and the sticky bit's rule."""
+    """Whether a name of `inode` in `directory` may be removed: write permission, flags, and the sticky bit's rule."""
     credentials = context.credentials
     directory.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+    if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0:
+        raise Errno(EPERM)
     if directory.mode & S_ISVTX != 0 and credentials.fsuid not in (0, inode.uid, directory.uid):
         raise Errno(EPERM)
 

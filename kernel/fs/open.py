@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.constants import (
+    FS_APPEND_FL,
     MAY_EXEC,
     MAY_READ,
     MAY_WRITE,
     MS_NODEV,
     MS_NOEXEC,
     O_ACCMODE,
+    O_APPEND,
     O_CLOEXEC,
     O_CREAT,
     O_DIRECT,
@@ -99,6 +101,9 @@ def check_open(context: FsContext, mount: Mount, inode: Inode, flags: int) -> No
     if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
         mount.require_writable()
     inode.check_permission(context.credentials, mask)
+    if inode.flags & FS_APPEND_FL != 0 and mask & MAY_WRITE != 0:
+        if (access != O_RDONLY and flags & O_APPEND == 0) or flags & O_TRUNC != 0:
+            raise Errno(EPERM)
     if flags & O_NOATIME != 0 and not inode.owned_by(context.credentials):
         raise Errno(EPERM)
     if mask & MAY_WRITE != 0 and inode.executions > 0:

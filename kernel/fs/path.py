@@ -9,7 +9,16 @@ is detached.
 
 from typing import Final
 
-from kernel.fs.constants import MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_RELATIME
+from kernel.fs.constants import (
+    FS_NOATIME_FL,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NODIRATIME,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+    MS_RELATIME,
+)
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -115,7 +124,7 @@ class Mount:
         """Set the access time as the mount's options say: relatime unless another was asked for."""
         if self.flags & (MS_NOATIME | MS_RDONLY) != 0 or (self.flags & MS_NODIRATIME != 0 and inode.is_directory()):
             return
-        if self.file_system.read_only:
+        if self.file_system.read_only or inode.flags & FS_NOATIME_FL != 0:
             return
         accessed = inode.atime_ns
         if self.flags & MS_RELATIME != 0 and accessed > inode.mtime_ns and accessed > inode.ctime_ns:

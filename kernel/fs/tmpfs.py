@@ -20,7 +20,7 @@ from kernel.fs.constants import (
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
+from kernel.fs.tmpfs_base import INHERITED_FLAGS, Tmpfs, TmpfsInode
 from kernel.fs.tmpfs_file import TmpfsFile
 from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
 from kernel.lib.credentials import Credentials
@@ -223,6 +223,8 @@ class TmpfsDirectory(TmpfsInode):
         """Ownership of a new file: a set-group-ID directory hands its group down."""
         inode.uid = credentials.fsuid
         inode.gid = credentials.fsgid
+        if inode.is_regular() or inode.is_directory():
+            inode.flags = self.flags & INHERITED_FLAGS
         if self.mode & S_ISGID != 0:
             inode.gid = self.gid
             if inode.is_directory():

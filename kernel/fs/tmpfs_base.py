@@ -9,13 +9,22 @@ Context: never sleeps. Source: tmpfs(5).
 from typing import Final
 
 from kernel.fs.attribute_store import Store
-from kernel.fs.constants import PAGE_SIZE, TMPFS_MAGIC
+from kernel.fs.constants import (
+    FS_APPEND_FL,
+    FS_IMMUTABLE_FL,
+    FS_NOATIME_FL,
+    FS_NODUMP_FL,
+    PAGE_SIZE,
+    TMPFS_MAGIC,
+)
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, ENOSPC, Errno
+from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, Errno
 from kernel.mm.frames import total_frame_count
 
 _NO_LIMIT: Final = 1 << 50
+_FLAGS: Final = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL
+INHERITED_FLAGS: Final = FS_NODUMP_FL | FS_NOATIME_FL
 
 
 class Tmpfs(FileSystem):
@@ -160,6 +169,15 @@ class TmpfsInode(Inode):
             store = Store()
             self.attributes = store
         return store
+
+    def shown_flags(self) -> int:
+        return self.flags
+
+    def set_flags(self, flags: int) -> None:
+        if flags & ~_FLAGS != 0:
+            raise Errno(EOPNOTSUPP)
+        self.flags = flags
+        self.touch_changed()
 
     def evict(self) -> None:
         self.tmpfs.inodes_used -= 1

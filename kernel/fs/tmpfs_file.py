@@ -287,6 +287,7 @@ class FilePages(TrackedObject):
         self.areas: int = 0
         self.written: bool = False  # was mapped shared and written since nobody mapped it
         self.place: Path | None = None  # where it was mapped from; forgotten with the last area: it leads back here
+        self.pinned: Path | None = None  # where it was mapped from first: that mount is busy
 
     def page(self, index: int, for_write: bool) -> Frame:
         inode = self.inode
@@ -308,14 +309,21 @@ class FilePages(TrackedObject):
         inode = self.inode
         if self.areas == 1 and inode is not None:
             inode.acquire()
+            place = self.place
+            if place is not None:
+                self.pinned = place.pin()
 
     def release(self) -> None:
         self.areas -= 1
         inode = self.inode
         if self.areas == 0 and inode is not None:
+            pinned = self.pinned
             self.written = False
             self.place = None
+            self.pinned = None
             inode.release()
+            if pinned is not None:
+                pinned.unpin()
 
     def punch(self, first_index: int, end_index: int) -> None:
         inode = self.inode

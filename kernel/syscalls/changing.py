@@ -17,7 +17,10 @@ from kernel.fs.constants import (
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_SYMLINK_NOFOLLOW,
+    FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
+    FS_APPEND_FL,
+    FS_IMMUTABLE_FL,
     MAX_FILE_SIZE,
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -29,7 +32,7 @@ from kernel.fs.file import File, clear_set_id_bits
 from kernel.fs.mounts import sync_all
 from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_file, tell_place
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, ESPIPE, Errno, i32, u32
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EPERM, ESPIPE, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.paths import place_at
 from kernel.syscalls.status import place_or_descriptor
@@ -214,6 +217,8 @@ def ftruncate(descriptor: i32, size: int) -> int:
     file = current().files.get(descriptor)
     if not file.writable or not file.inode.is_regular():
         raise Errno(EINVAL)
+    if file.inode.flags & FS_APPEND_FL != 0:
+        raise Errno(EPERM)
     check_size_limit(size)
     clear_set_id_bits(file.inode, current().credentials)
     file.truncate(size)
@@ -228,6 +233,9 @@ def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
     file = current().files.get(descriptor)
     if not file.writable:
         raise Errno(EBADF)
+    flags = file.inode.flags
+    if flags & FS_IMMUTABLE_FL != 0 or (mode & ~FALLOC_FL_KEEP_SIZE != 0 and flags & FS_APPEND_FL != 0):
+        raise Errno(EPERM)
     if file.inode.is_fifo():
         raise Errno(ESPIPE)
     if not file.inode.is_regular():

@@ -41,11 +41,13 @@ from kernel.fs.constants import (
     FIONCLEX,
     FIONREAD,
     FIOQSIZE,
+    FS_APPEND_FL,
     LOCK_EX,
     LOCK_NB,
     LOCK_SH,
     LOCK_UN,
     MAX_FILE_SIZE,
+    O_APPEND,
     O_ASYNC,
     O_NOATIME,
     O_NONBLOCK,
@@ -57,6 +59,7 @@ from kernel.fs.tmpfs_file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EBUSY, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, i32, u32
 from kernel.lib import user
+from kernel.syscalls.file_commands import file_command
 from kernel.syscalls.table import syscall
 from kernel.task import current, find_process, find_task
 from kernel.task.async_io import choose_owner, unwatch, watch
@@ -103,6 +106,8 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
 
 def _set_flags(file: File, descriptor: int, argument: int) -> int:
     inode = file.inode
+    if inode.flags & FS_APPEND_FL != 0 and (argument ^ file.flags) & O_APPEND != 0:
+        raise Errno(EPERM)
     if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(current().credentials):
         raise Errno(EPERM)
     if (argument ^ file.flags) & O_ASYNC != 0 and _sends_signals(file):
@@ -316,6 +321,8 @@ def ioctl(descriptor: i32, command: u32, argument: int) -> int:
         return 0
     file.acquire()
     try:
+        if inode.is_regular() or inode.is_directory():
+            return file_command(file, command, argument)
         return file.ioctl(command, argument)
     finally:
         file.release()

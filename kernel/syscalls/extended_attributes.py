@@ -14,7 +14,7 @@ from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _NAME_LIMIT: Final = 256  # with its NUL
-_NOTES: Final = "On tmpfs; no access control lists"
+_NOTES: Final = "On tmpfs and ext2; no access control lists"
 
 
 def _name(address: int) -> bytes:

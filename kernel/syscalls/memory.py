@@ -6,6 +6,7 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(
 from typing import Final
 
 from kernel.fs import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, File
+from kernel.fs.constants import FS_APPEND_FL
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.mm import remap as remapping
@@ -91,6 +92,8 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     maximum = _PROT_ALL
     if kind == MAP_SHARED or kind == MAP_SHARED_VALIDATE:
         if prot & PROT_WRITE != 0 and not writable:
+            raise Errno(EACCES)
+        if writable and file.inode.flags & FS_APPEND_FL != 0:
             raise Errno(EACCES)
         if not writable:
             maximum &= ~PROT_WRITE

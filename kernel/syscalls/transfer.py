@@ -5,10 +5,10 @@ A description is held across the operation, because another thread may close the
 
 from typing import Final
 
-from kernel.fs.constants import IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, S_ISGID, S_ISUID
+from kernel.fs.constants import FS_APPEND_FL, IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, S_ISGID, S_ISUID
 from kernel.fs.file import File, InodeFile, clear_set_id_bits
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPIPE, ESPIPE, Errno, i32
+from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
 from kernel.syscalls.paths import readable_file, writable_file
@@ -219,6 +219,8 @@ def pwritev2(descriptor: i32, vector: int, count: int, offset: int, high: int, f
         raise Errno(EINVAL)
     if offset != -1 and not file.seekable:
         raise Errno(ESPIPE)
+    if flags & RWF_NOAPPEND != 0 and file.inode.flags & FS_APPEND_FL != 0:
+        raise Errno(EPERM)
     if flags & RWF_NOWAIT != 0:
         return _write_at_once(file, buffer)
     if isinstance(file, InodeFile) and flags & (RWF_APPEND | RWF_NOAPPEND) != 0:

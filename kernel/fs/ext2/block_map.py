@@ -194,6 +194,17 @@ class BlockMap:
         self.sectors = max(0, self.sectors - (count << self.volume.geometry.block_shift - 9))
         self.changed = True
 
+    def take_block(self, privileged: bool) -> int:
+        """A block that belongs to the file but holds none of its contents (extended attributes). Raises ENOSPC, EIO."""
+        number, count = allocate_blocks(self.volume, self.home, 1, privileged)
+        self.count_shared(count)
+        return number
+
+    def count_shared(self, count: int) -> None:
+        """The file has so many blocks more or fewer, though none was allocated or freed for it alone. Never sleeps."""
+        self.sectors = max(0, self.sectors + (count << self.volume.geometry.block_shift - 9))
+        self.changed = True
+
     def _fill_in_tree(self, block: int, depth: int, want: int, privileged: bool) -> tuple[int, int]:
         """Put new blocks into a hole below an indirect pointer, with the indirect blocks that are missing."""
         place = self._place_in_tree(block, depth)

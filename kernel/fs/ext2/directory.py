@@ -20,14 +20,16 @@ from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.instance import Ext2
 from kernel.fs.ext2.layout import (
     FILE_TYPE_UNKNOWN,
-    FLAG_IMMUTABLE,
+    FLAG_DIRSYNC,
     FLAG_INDEX,
+    FLAG_SYNC,
     LINK_LIMIT,
 )
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, EPERM, Errno
+from kernel.lang import EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, Errno
+from kernel.lib import log
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
@@ -259,6 +261,7 @@ class Ext2Directory(Ext2Inode):
             raise
         if is_directory:
             self.nlink += 1
+        self._settle()
         return inode
 
     def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
@@ -277,6 +280,7 @@ class Ext2Directory(Ext2Inode):
         except MemoryError:
             inode.undo()
             raise
+        self._settle()
         return inode
 
     def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
@@ -322,13 +326,12 @@ class Ext2Directory(Ext2Inode):
         self._require_alive(name)
         if not isinstance(target, Ext2Inode):
             raise Errno(EINVAL)
-        if target.flags & FLAG_IMMUTABLE != 0:
-            raise Errno(EPERM)
         if target.nlink >= LINK_LIMIT:
             raise Errno(EMLINK)
         self._add(name, target)
         target.nlink += 1
         target.touch_changed()
+        self._settle()
 
     def _require_alive(self, name: bytes) -> None:
         if self.nlink == 0:
@@ -388,24 +391,34 @@ class Ext2Directory(Ext2Inode):
         self.flags &= ~FLAG_INDEX
         self.touch_modified()
 
+    def _settle(self) -> None:
+        """A change of names is complete: it is brought to the device where that was asked for (chattr +D, mount -o
+        dirsync). It has happened all the same if the device fails.
+        """
+        ext2 = self.ext2
+        if self.flags & (FLAG_DIRSYNC | FLAG_SYNC) == 0 and not ext2.is_synchronous and not ext2.syncs_directories:
+            return
+        try:
+            self.sync()
+        except Errno as error:
+            log.error(f"ext2: names in directory {self.ino} could not be written: error {error.code}")
+        except MemoryError:
+            log.error("ext2: names could not be written: no memory")
+
     # ---- Removing ---------------------------------------------------------------------------------------------
 
     def unlink(self, name: bytes, target: Inode) -> None:
-        self._require_mutable(target)
         self._remove(name)
         target.drop_link()
+        self._settle()
 
     def remove_directory(self, name: bytes, target: Inode) -> None:
-        self._require_mutable(target)
         self._remove(name)
         self._lose_directory()
         if target.nlink > 0:
             target.nlink = 1
         target.drop_link()
-
-    def _require_mutable(self, target: Inode) -> None:
-        if isinstance(target, Ext2Inode) and target.flags & FLAG_IMMUTABLE != 0:
-            raise Errno(EPERM)
+        self._settle()
 
     def _remove(self, name: bytes) -> None:
         index, offset = self._require(name)
@@ -435,7 +448,6 @@ class Ext2Directory(Ext2Inode):
         if not isinstance(target, Ext2Inode) or not isinstance(new_parent, Ext2Directory):
             raise Errno(EINVAL)
         new_parent._require_alive(new_name)
-        self._require_mutable(target)
         moves_directory = target.is_directory() and new_parent is not self
         if moves_directory and replaced is None and new_parent.nlink >= LINK_LIMIT:
             raise Errno(EMLINK)
@@ -443,8 +455,7 @@ class Ext2Directory(Ext2Inode):
         if moves_directory and isinstance(target, Ext2Directory):
             target._check_parent_record()
         if replaced is not None:
-            self._require_mutable(replaced)
-            new_parent._replace(new_name, target)
+                new_parent._replace(new_name, target)
         else:
             new_parent._add(new_name, target)
         self._remove(name)
@@ -460,14 +471,14 @@ class Ext2Directory(Ext2Inode):
         target.touch_changed()
         new_parent.attributes_changed()
         self.attributes_changed()
+        self._settle()
+        new_parent._settle()
 
     def exchange(self, name: bytes, target: Inode, other_parent: Inode, other_name: bytes, other: Inode) -> None:
         if not isinstance(target, Ext2Inode) or not isinstance(other, Ext2Inode):
             raise Errno(EINVAL)
         if not isinstance(other_parent, Ext2Directory):
             raise Errno(EINVAL)
-        self._require_mutable(target)
-        self._require_mutable(other)
         step = 0
         if self is not other_parent and target.is_directory() != other.is_directory():
             step = 1 if target.is_directory() else -1
@@ -493,6 +504,8 @@ class Ext2Directory(Ext2Inode):
         other.touch_changed()
         self.attributes_changed()
         other_parent.attributes_changed()
+        self._settle()
+        other_parent._settle()
 
     def _replace(self, name: bytes, inode: Inode) -> None:
         """Let an existing name lead to another inode."""

@@ -8,9 +8,11 @@ Context: sleeps.
 
 from typing import Final
 
-from kernel.fs.constants import MAY_WRITE, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from kernel.fs.attribute_store import Store
+from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from kernel.fs.ext2.attributes import Ext2Attributes
 from kernel.fs.ext2.attributes_block import drop_attributes
-from kernel.fs.ext2.block_map import BlockMap
+from kernel.fs.ext2.block_map import HOLE, BlockMap
 from kernel.fs.ext2.checksum import crc32c, crc32c_u32, crc32c_zeros
 from kernel.fs.ext2.extents import ExtentTree
 from kernel.fs.ext2.inode_allocation import free_inode, group_of_inode
@@ -24,9 +26,15 @@ from kernel.fs.ext2.layout import (
     EXTRA_MTIME_OFFSET,
     EXTRA_SIZE,
     EXTRA_SIZE_OFFSET,
+    FLAG_CASEFOLD,
     FLAG_EXTENTS,
     FLAG_HUGE_FILE,
     FLAG_IMMUTABLE,
+    FLAG_JOURNAL_DATA,
+    FLAG_PROJINHERIT,
+    FLAGS_OF_DIRECTORIES,
+    FLAGS_SETTABLE,
+    FLAGS_SHOWN,
     INODE_BLOCK_OFFSET,
     INODE_CHECKSUM_LOW_OFFSET,
     OLD_INODE_SIZE,
@@ -36,9 +44,9 @@ from kernel.fs.ext2.layout import (
 )
 from kernel.fs.ext2.times import decode_time, encode_extra, encode_seconds
 from kernel.fs.ext2.volume import Volume
-from kernel.lang import EPERM, EUCLEAN, Errno, Span, struct_at, u8
+from kernel.fs.inode import NOWHERE
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
-from kernel.lib.credentials import Credentials
 from kernel.time import realtime_ns
 from kernel.time.clock import realtime_seconds
 
@@ -65,7 +73,6 @@ class Ext2Inode(Ext2Node):
         group = group_of_inode(ext2.volume, ino)
         self.map.home = ext2.volume.geometry.first_block_of_group(group)
         self.extents: ExtentTree | None = None
-        self.flags: int = 0
         self.generation: int = 0
         self.parent_ino: int = 0  # where it got its last name; of a directory, where it was found
         self.has_new_name: bool = False  # that name may not be on the device yet
@@ -82,12 +89,19 @@ class Ext2Inode(Ext2Node):
             return extents.find(block, want)
         return self.map.find(block, want)
 
+    def extent_at(self, offset: int, length: int) -> tuple[int, int]:
+        if not self.has_blocks():
+            raise Errno(EOPNOTSUPP)
+        shift = self.ext2.volume.geometry.block_shift
+        first, count = self.find_blocks(offset >> shift, max(1, length >> shift))
+        return count << shift, NOWHERE if first == HOLE else first << shift
+
     def fill_blocks(self, block: int, want: int, privileged: bool) -> tuple[int, int, bool]:
         """Like `find_blocks`, with new blocks for holes, as `BlockMap.fill`."""
         if self.is_gone:
             raise Errno(EUCLEAN)
         result = self.map.fill(block, want, privileged)
-        self._map_changed()
+        self.map_changed()
         return result
 
     def cut_blocks(self, first: int, end: int) -> None:
@@ -95,9 +109,10 @@ class Ext2Inode(Ext2Node):
         try:
             self.map.cut(first, end)
         finally:
-            self._map_changed()
+            self.map_changed()
 
-    def _map_changed(self) -> None:
+    def map_changed(self) -> None:
+        """Take over what the map says of the file's blocks. Never sleeps."""
         if self.map.changed:
             self.map.changed = False
             self.blocks = self.map.sectors
@@ -112,16 +127,42 @@ class Ext2Inode(Ext2Node):
             self.ctime_ns -= self.ctime_ns % _SECOND_NS
         super().inode_changed()
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0 and self.flags & FLAG_IMMUTABLE != 0:
+    def shown_flags(self) -> int:
+        return self.flags & FLAGS_SHOWN
+
+    def set_flags(self, flags: int) -> None:
+        """Flags that belong to the layout of the file, or that are of no use to its kind, cannot be changed."""
+        if flags & ~FLAGS_SHOWN != 0:
+            raise Errno(EOPNOTSUPP)
+        flags &= FLAGS_SETTABLE
+        if not self.is_directory() and flags & FLAGS_OF_DIRECTORIES != 0:
+            raise Errno(EOPNOTSUPP)
+        if flags & (FLAG_CASEFOLD | FLAG_PROJINHERIT) != 0:
+            raise Errno(EOPNOTSUPP)
+        if self.flags & flags & FLAG_IMMUTABLE != 0 and (self.flags ^ flags) & FLAGS_SETTABLE != 0:
             raise Errno(EPERM)
-        super().check_permission(credentials, mask)
+        changeable = FLAGS_SETTABLE & ~(FLAG_JOURNAL_DATA | FLAG_EXTENTS)
+        self.flags = self.flags & ~changeable | flags & changeable
+        self.touch_changed()
+        if flags & FLAG_EXTENTS != 0:
+            raise Errno(EINVAL)  # a file cannot be given extents; Linux finds that out last
+
+    def version(self) -> int:
+        return self.generation
+
+    def set_version(self, version: int) -> None:
+        self.generation = version & 0xFFFFFFFF
+        self.touch_changed()
 
     def drop_link(self) -> None:
         if self.nlink == 0:
             return  # a damaged disk: more names than links
         super().drop_link()
         self.attributes_changed()
+
+    def attribute_store(self) -> Store:
+        place, offset = inode_place(self.ext2.volume, self.ino)
+        return Ext2Attributes(self, self.ext2.attribute_blocks, place, offset)
 
     def touch_changed(self) -> None:
         """Set the time of the last change of attributes."""
@@ -147,6 +188,8 @@ class Ext2Inode(Ext2Node):
         self.nlink = raw.links_count
         self.flags = raw.flags
         self.attribute_block = raw.file_acl
+        if geometry.has_64_bits():
+            self.attribute_block |= raw.file_acl_high << 32
         self.size = raw.size
         if self.is_regular():
             if raw.size_high >= 1 << 31:
@@ -304,7 +347,7 @@ class Ext2Inode(Ext2Node):
             if self.has_blocks():
                 self.map.cut(0, self.map.block_limit())
             if self.attribute_block != 0:
-                drop_attributes(volume, self.map, self.attribute_block)
+                drop_attributes(volume, self.map, self.attribute_block, self.ext2.attribute_blocks)
         finally:
             # Whatever could not be freed stays marked as in use; the inode itself goes.
             self.is_gone = True

@@ -16,6 +16,7 @@ from typing import Final
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
+from kernel.fs.ext2.attributes_block import AttributeBlocks
 from kernel.fs.ext2.options import Ext2Options
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FileSystem
@@ -35,6 +36,7 @@ class Ext2(FileSystem):
         super().__init__(type_name, source, EXT2_SUPER_MAGIC)
         self.volume: Volume = volume
         self.mount_options: Ext2Options = options
+        self.attribute_blocks: AttributeBlocks = AttributeBlocks()
         self.sleeps = True
         self.keeps_negatives = True
         self.inodes: dict[int, Ext2Node] = {}
