@@ -277,5 +277,6 @@ int main(void)
 	setenv("PLACE", "/mnt", 1);
 	on("-b 1024 -I 128");
 	on("-b 4096 -I 256");
+	MUST(system("dd if=/dev/zero of=/dev/vda bs=64k count=1 2>/dev/null"));
 	return 0;
 }
