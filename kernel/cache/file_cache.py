@@ -152,8 +152,10 @@ class FileCache(TrackedObject):
                 if not alone and readahead is not None:
                     count = readahead.miss(index, wanted, self._readahead_limit())
                 self.begin_reading(index, count)
-                page = self.pages.get(index)
                 alone = count == 1
+            if readahead is not None:
+                self.read_further(readahead, index, wanted)
+            page = self.pages.get(index)
             while page is not None and page.reading:
                 self.waiters.sleep(interruptible=False)
             if page is None or page.cache is None or page.up_to_date:
@@ -162,6 +164,20 @@ class FileCache(TrackedObject):
             if alone:
                 raise Errno(EIO)
             alone = True
+
+    def read_further(self, readahead: Readahead, index: int, wanted: int) -> None:
+        """A reader is at page `index` and wants so many pages from there: begin to read what it will want next. Nobody
+        waits, and nobody needs to know if it fails. Sleeps only in the store.
+        """
+        count = readahead.hit(index, wanted, self._readahead_limit())
+        if count > 0:
+            self._read_quietly(readahead.start, count)
+
+    def _read_quietly(self, first: int, count: int) -> None:
+        try:
+            self.begin_reading(first, count)
+        except MemoryError:
+            return
 
     def whole(self, index: int) -> CachedPage:
         """The page for somebody who overwrites all of it: up to date, but with any contents. Raises MemoryError, EIO
@@ -528,7 +544,11 @@ class FileCache(TrackedObject):
             raise Errno(EFAULT)
         page = self.pages.get(index)
         if page is None or not page.up_to_date or index >= self.end_page():
-            page = self.load(index, 1, self.readahead)
+            page = self._fault_in(index)
+        elif index >= self.readahead.mark:
+            self.read_further(self.readahead, index, 1)
+            if page.cache is not self:
+                page = self.load(index, 1, None)
         page.touch()
         frame = page.frame
         get_frame(frame)
@@ -541,6 +561,16 @@ class FileCache(TrackedObject):
                 if not done:
                     put_frame(frame)
         return frame
+
+    @sleeps
+    def _fault_in(self, index: int) -> CachedPage:
+        """A page that is not at hand, up to date; and what a program that touches it may touch next."""
+        readahead = self.readahead
+        if self.pages.get(index) is None:
+            first, count = readahead.fault(index, self._readahead_limit())
+            self._read_quietly(first, count)
+        self.read_further(readahead, index, 1)
+        return self.load(index, 1, None)
 
     def _prepare_mapped_write(self, page: CachedPage) -> None:
         """Blocks for a page, held by its frame, that a program is about to write through a mapping; it is dirty then.

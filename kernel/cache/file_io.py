@@ -28,12 +28,14 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
             if page is None or not page.up_to_date:
                 wanted = (min(left, buffer.remaining) + (offset & PAGE_MASK) + PAGE_MASK) >> PAGE_SHIFT
                 page = cache.load(index, wanted, readahead)
+            readahead.previous = index
+            if index >= readahead.mark:
+                cache.read_further(readahead, index, (min(left, buffer.remaining) + PAGE_MASK) >> PAGE_SHIFT)
+                if page.cache is not cache:
+                    continue  # it went while that slept
             page.touch()
-            further = readahead.hit(index, cache.store.device().readahead_pages)
             frame = page.frame
             get_frame(frame)
-            if further > 0:
-                _read_further(cache, readahead.start, further)
             within = offset & PAGE_MASK
             count = min(PAGE_SIZE - within, left)
             moved = buffer.put(frame_span(frame)[within : within + count])
@@ -50,14 +52,6 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
         if done == 0:
             raise
     return done
-
-
-def _read_further(cache: FileCache, first: int, count: int) -> None:
-    """Readahead: nobody waits, and nobody needs to know if it fails."""
-    try:
-        cache.begin_reading(first, count)
-    except MemoryError:
-        return
 
 
 def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:

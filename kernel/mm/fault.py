@@ -139,7 +139,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
             put_frame(frame)  # another thread mapped it while the source slept
             return 0
         write_entry(slot, make_entry(frame, flags | (WRITABLE | DIRTY if for_write else 0)))
-        return 1
+        return 1 if for_write else 1 + _map_around(pages, area, address, flags)
     frame = source.page(index, False)
     slot = pages.make(address)
     if read_entry(slot) != 0:

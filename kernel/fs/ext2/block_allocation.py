@@ -56,7 +56,7 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
             for each in range(index, index + count):
                 bitmap.set_bit(bits, each)
             block.mark_dirty()
-            if _meets_system_block(volume, group, first, count):
+            if volume.meets_system_block(group, first, count):
                 raise volume.damaged(f"blocks from {first} on hold metadata but are marked as free")
             _count_blocks(volume, group, -count)
             return first, count
@@ -71,17 +71,6 @@ def _search(bits: Span[u8], start: int, end: int) -> int:
     if whole != bitmap.NONE:
         return whole
     return bitmap.find_clear_bit(bits, start, end)
-
-
-def _meets_system_block(volume: Volume, group: int, first: int, count: int) -> bool:
-    geometry = volume.geometry
-    end = first + count
-    if first < geometry.first_block_of_group(group) + geometry.blocks_in_front(group):
-        return True
-    descriptor = volume.descriptor(group)
-    if first <= descriptor.block_bitmap < end or first <= descriptor.inode_bitmap < end:
-        return True
-    return first < descriptor.inode_table + geometry.inode_table_blocks and descriptor.inode_table < end
 
 
 def _count_blocks(volume: Volume, group: int, change: int) -> None:
@@ -105,7 +94,7 @@ def free_blocks(volume: Volume, first: int, count: int) -> None:
         group = geometry.group_of_block(first)
         index = first - geometry.first_block_of_group(group)
         part = min(count, geometry.blocks_in_group(group) - index)
-        if _meets_system_block(volume, group, first, part):
+        if volume.meets_system_block(group, first, part):
             raise volume.damaged(f"a file has block {first}, which holds metadata")
         with volume.blocks.block(volume.block_bitmap(group)) as block:
             freed = _clear_bits(block, index, part)

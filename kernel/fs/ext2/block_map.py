@@ -141,13 +141,7 @@ class BlockMap:
 
     def _is_run(self, first: int, count: int) -> bool:
         """Whether all of a run may belong to a file. Its first block is known to."""
-        if first == HOLE or count == 1:
-            return True
-        volume = self.volume
-        for block in range(first + 1, first + count):
-            if not volume.is_file_block(block):
-                return False
-        return True
+        return first == HOLE or count == 1 or self.volume.are_file_blocks(first + 1, count - 1)
 
     # ---- Filling holes ----------------------------------------------------------------------------------------
 

@@ -193,23 +193,38 @@ class Volume:
             return 0
         return self.descriptor_span(group).load_u32(offset) << 32
 
-    def is_system_block(self, block: int) -> bool:
-        """Whether a block holds a copy of the super block or descriptors, a bitmap or a part of an inode table."""
+    def meets_system_block(self, group: int, first: int, count: int) -> bool:
+        """Whether among the blocks first … first + count - 1 of a group is a copy of the super block or descriptors, a
+        bitmap or a part of an inode table.
+        """
         geometry = self.geometry
-        group = geometry.group_of_block(block)
-        if block - geometry.first_block_of_group(group) < geometry.blocks_in_front(group):
+        end = first + count
+        if first < geometry.first_block_of_group(group) + geometry.blocks_in_front(group):
             return True
         descriptor = self.descriptor(group)
-        if block == descriptor.block_bitmap or block == descriptor.inode_bitmap:
+        if first <= descriptor.block_bitmap < end or first <= descriptor.inode_bitmap < end:
             return True
-        return 0 <= block - descriptor.inode_table < geometry.inode_table_blocks
+        return first < descriptor.inode_table + geometry.inode_table_blocks and descriptor.inode_table < end
 
     def is_file_block(self, block: int) -> bool:
         """Whether a block may belong to a file."""
+        return self.are_file_blocks(block, 1)
+
+    def are_file_blocks(self, first: int, count: int) -> bool:
+        """Whether all of the blocks first … first + count - 1 may belong to a file; count > 0."""
         geometry = self.geometry
-        if not geometry.is_block(block):
+        if not geometry.is_block(first) or not geometry.is_block(first + count - 1):
             return False
-        return geometry.incompat & INCOMPAT_FLEX_BG != 0 or not self.is_system_block(block)
+        if geometry.incompat & INCOMPAT_FLEX_BG != 0:
+            return True
+        while count > 0:
+            group = geometry.group_of_block(first)
+            part = min(count, geometry.first_block_of_group(group + 1) - first)
+            if self.meets_system_block(group, first, part):
+                return False
+            first += part
+            count -= part
+        return True
 
     # ---- Damage -----------------------------------------------------------------------------------------------
 

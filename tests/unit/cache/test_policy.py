@@ -23,7 +23,7 @@ class Reader:
         if index not in self.present:
             self.misses += 1
             self.request(index, self.state.miss(index, wanted, LIMIT))
-        further = self.state.hit(index, LIMIT)
+        further = self.state.hit(index, wanted, LIMIT)
         if further > 0:
             self.request(self.state.start, further)
 
