@@ -110,6 +110,7 @@ class BlockDevice:
         self.cylinders: int = 0
         self.has_volatile_cache: bool = False  # flushes mean something
         self.largest_transfer: int = 128  # frames in one request
+        self.largest_joined_transfer: int = 128  # as many, if no more than `largest_transfer` runs of frames in a row
         self.whole: BlockDevice | None = None  # of a partition: the disk that it lies on
         self.uses_single_minors: bool = False  # loop devices: the next minor is another device
         self.partition_number: int = 0  # from 1; 0 for a whole disk
@@ -123,6 +124,12 @@ class BlockDevice:
     def submit(self, request: BlockRequest) -> None:
         """Begin a request that `check` has let pass. Its `finish` is called sooner or later, whatever happens."""
         request.finish(EIO)
+
+    def hold_back(self) -> None:
+        """Several requests follow: the device may be told of them together, by `let_go`. Nobody sleeps in between."""
+
+    def let_go(self) -> None:
+        """Undo `hold_back`."""
 
     def start(self, request: BlockRequest) -> None:
         """Check, count and submit a request. Raises EIO, EROFS."""

@@ -6,6 +6,7 @@ from kernel.cache.file_cache import FileCache
 from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import HOLE, BackingStore, Runs
+from kernel.cache.transfer import Plug
 
 __all__ = [
     "HOLE",
@@ -14,6 +15,7 @@ __all__ = [
     "BlockCache",
     "CachedPage",
     "FileCache",
+    "Plug",
     "Readahead",
     "Runs",
     "device_cache",

@@ -21,7 +21,7 @@ from kernel.cache.page import ALL_SECTORS, LRU, CachedPage, sector_mask
 from kernel.cache.page_index import PageIndex
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import HOLE, BackingStore, Runs
-from kernel.cache.transfer import Transfer
+from kernel.cache.transfer import Plug, Transfer
 from kernel.lang import EFAULT, EIO, Errno, sleeps
 from kernel.mm.frames import (
     NO_FRAME,
@@ -362,9 +362,10 @@ class FileCache(TrackedObject):
     # ---- Write-back -------------------------------------------------------------------------------------------
 
     @sleeps
-    def write_back(self, first: int, end: int, limit: int = LAST_PAGE) -> int:
+    def write_back(self, first: int, end: int, limit: int = LAST_PAGE, plug: Plug | None = None) -> int:
         """Begin to write the dirty pages first … end - 1, no more than `limit`; returns how many. Waits for a page
-        only where an earlier write-back of it is under way. Raises MemoryError; errors of the device are counted.
+        only where an earlier write-back of it is under way. What is handed to a plug is sent when that is flushed.
+        Raises MemoryError; errors of the device are counted.
         """
         indices: list[int] = []
         page = self.oldest_dirty
@@ -374,11 +375,11 @@ class FileCache(TrackedObject):
             page = page.next_dirty
         indices.sort()
         self.dirty_since_ns = monotonic_ns()
-        self.write_back_pages(indices)
+        self.write_back_pages(indices, plug)
         return len(indices)
 
     @sleeps
-    def write_back_pages(self, indices: list[int]) -> None:
+    def write_back_pages(self, indices: list[int], plug: Plug | None = None) -> None:
         """As `write_back`, for those of the pages with these indices, in ascending order, that are dirty."""
         position = 0
         while position < len(indices):
@@ -397,15 +398,17 @@ class FileCache(TrackedObject):
                 if dirty.writing:
                     if len(batch) > 0:
                         break
+                    if plug is not None:
+                        plug.flush()
                     self.waiters.sleep(interruptible=False)
                     continue
                 batch.append(dirty)
                 masks.append(dirty.dirty)
                 position += 1
             if len(batch) > 0:
-                self._write_batch(batch, masks)
+                self._write_batch(batch, masks, plug)
 
-    def _write_batch(self, batch: list[CachedPage], masks: list[int]) -> None:
+    def _write_batch(self, batch: list[CachedPage], masks: list[int], plug: Plug | None) -> None:
         """Write consecutive dirty pages: of each, the sectors of its mask. No sleep came since they were chosen."""
         transfer = Transfer(self.store.device(), Operation.WRITE)
         try:
@@ -430,7 +433,10 @@ class FileCache(TrackedObject):
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
             _add_dirty_runs(transfer, batch, masks, runs, self.store.device().logical_block_size >> SECTOR_SHIFT)
-            transfer.submit()
+            if plug is not None:
+                transfer.submit_through(plug)
+            else:
+                transfer.submit()
             return
         except Errno as failure:
             error = failure.code

@@ -1,10 +1,10 @@
 """Readahead: guesses from the order of reads which pages come next. Pure policy, one state for each open file, and one
 for all mappings of a file.
 
-A reader that goes on where it was gets a window of pages that doubles up to a limit. Behind its first window's mark, and
-from the start of each following one on, the next window is under way already, so a sequential reader does not wait. A
-reader that jumps gets what it asked for, and no more. A mapping that is touched here and there gets the neighbours too,
-as long as that was of use lately: a program's code is read like this.
+A reader that goes on where it was gets a window of pages that doubles up to a limit. From the first window's mark on,
+and from the start of each following one, the next window is under way already, so a sequential reader does not wait. A
+reader that jumps gets what it asked for, and no more. A mapping that is touched here and there gets the neighbours
+too, as long as that was of use lately: a program's code is read like this.
 
 The limit is what the device has (`readahead_pages`), or what one call asks for if that is more.
 """

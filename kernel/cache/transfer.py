@@ -4,7 +4,8 @@
     transfer.hold(page); transfer.add(page, 0, 4096, sector) …
     transfer.submit()
 
-`hold` keeps a page's transfer from finishing before all its parts were added; `submit` lets go.
+`hold` keeps a page's transfer from finishing before all its parts were added; `submit` lets go. Write-back of many
+files hands its transfers to a `Plug` instead, which joins the requests of neighbours, whichever file they are of.
 
 Context: never sleeps. `completed` in interrupt context perhaps.
 """
@@ -16,7 +17,8 @@ from kernel.cache.page import CachedPage
 from kernel.lang import EIO, Errno, final
 from kernel.mm.frames import PAGE_MASK
 
-_LARGEST: Final = 256  # pages in one request, whatever the device says
+_PLUG_SHIFT: Final = 9
+_PLUG_LIMIT: Final = 1 << _PLUG_SHIFT  # requests that a plug holds back; a sector and such a number fit one int
 
 
 @final
@@ -26,11 +28,48 @@ class PageRequest(BlockRequest):
     def __init__(self, operation: Operation, sector: int) -> None:
         super().__init__(operation, sector)
         self.pages: list[CachedPage] = []
+        self.segments: int = 1  # runs of frames that lie in a row
 
     def completed(self) -> None:
         error = self.error
         for page in self.pages:
             page.part_done(error)
+
+    def has_room(self, device: BlockDevice, frames: int, segments: int) -> bool:
+        """Whether the device takes so much more in the same request."""
+        if len(self.frames) + frames > device.largest_joined_transfer:
+            return False
+        return self.segments + segments <= device.largest_transfer
+
+    def ends_page_at(self, sector: int) -> bool:
+        """Whether what lies at `sector`, from the start of another page on, goes on where this request ends."""
+        return self.sector + (self.length >> SECTOR_SHIFT) == sector and (self.offset + self.length) & PAGE_MASK == 0
+
+    def append(self, page: CachedPage) -> None:
+        """One more page, wholly or its beginning; the caller counts its bytes. Raises MemoryError."""
+        is_next = page.frame == self.frames[-1] + 1
+        self.pages.append(page)
+        try:
+            self.frames.append(page.frame)
+        except MemoryError:
+            self.pages.pop()
+            raise
+        if not is_next:
+            self.segments += 1
+
+    def join(self, other: "PageRequest") -> bool:
+        """Take over all of a request that goes on where this one ends. False: there is no memory for it."""
+        count = len(self.pages)
+        try:
+            for page in other.pages:
+                self.append(page)
+        except MemoryError:
+            while len(self.pages) > count:
+                self.pages.pop()
+                self.frames.pop()
+            return False
+        self.length += other.length
+        return True
 
 
 @final
@@ -40,7 +79,6 @@ class Transfer:
     def __init__(self, device: BlockDevice, operation: Operation) -> None:
         self.device: BlockDevice = device
         self.operation: Operation = operation
-        self.largest: int = min(device.largest_transfer, _LARGEST)
         self.requests: list[PageRequest] = []
         self.held: list[CachedPage] = []
 
@@ -63,35 +101,28 @@ class Transfer:
         page.pending += 1
 
     def _extend(self, request: PageRequest, page: CachedPage, start: int, length: int, sector: int) -> bool:
-        if request.sector + (request.length >> SECTOR_SHIFT) != sector:
-            return False
-        end = (request.offset + request.length) & PAGE_MASK
-        if end != start:
-            return False
-        if start != 0:
-            if request.pages[-1] is not page:
+        if start == 0:
+            if not request.ends_page_at(sector) or not request.has_room(self.device, 1, 1):
                 return False
-        else:
-            if len(request.frames) >= self.largest:
-                return False
-            request.pages.append(page)
-            try:
-                request.frames.append(page.frame)
-            except MemoryError:
-                request.pages.pop()
-                raise
+            request.append(page)
             page.pending += 1
+        elif (
+            request.sector + (request.length >> SECTOR_SHIFT) != sector
+            or (request.offset + request.length) & PAGE_MASK != start
+            or request.pages[-1] is not page
+        ):
+            return False
         request.length += length
         return True
 
     def submit(self) -> None:
         """Send everything; a request that the device refuses fails at once."""
-        for request in self.requests:
-            try:
-                self.device.start(request)
-            except Errno as error:
-                request.finish(error.code)
-        self.requests.clear()
+        start_all(self.device, self.requests)
+        self._let_go(0)
+
+    def submit_through(self, plug: "Plug") -> None:
+        """Leave everything to a plug."""
+        plug.take(self.device, self.requests)
         self._let_go(0)
 
     def abandon(self, error: int = EIO) -> None:
@@ -105,3 +136,73 @@ class Transfer:
         for page in self.held:
             page.part_done(error)
         self.held.clear()
+
+
+def start_all(device: BlockDevice, requests: list[PageRequest]) -> None:
+    """Start requests, of which the device is told once, and clear the list; one that is refused fails at once."""
+    device.hold_back()
+    for request in requests:
+        try:
+            device.start(request)
+        except Errno as error:
+            request.finish(error.code)
+    device.let_go()
+    requests.clear()
+
+
+@final
+class Plug:
+    """Requests to write that are held back for a moment, so that neighbours become one. Who uses it calls `flush`
+    before it sleeps for one of the pages, and at the end. It is for files' contents only: others wait for pages of
+    metadata with locks held that the user may need.
+    """
+
+    def __init__(self) -> None:
+        self.device: BlockDevice | None = None
+        self.requests: list[PageRequest] = []
+
+    def take(self, device: BlockDevice, requests: list[PageRequest]) -> None:
+        """Take requests over and clear the list. Where there is no memory to hold them back they are sent."""
+        if self.device is not device or len(self.requests) + len(requests) > _PLUG_LIMIT:
+            self.flush()
+            self.device = device
+        count = len(self.requests)
+        try:
+            self.requests.extend(requests)
+        except MemoryError:
+            while len(self.requests) > count:
+                self.requests.pop()
+            start_all(device, requests)
+        requests.clear()
+
+    def flush(self) -> None:
+        """Send everything, in order of sectors."""
+        device = self.device
+        if device is None:
+            return
+        self.device = None
+        try:
+            start_all(device, self._joined(device))
+        except MemoryError:
+            start_all(device, self.requests)
+        self.requests.clear()
+
+    def _joined(self, device: BlockDevice) -> list[PageRequest]:
+        """The requests in order, neighbours joined. Raises MemoryError, having joined nothing."""
+        keys: list[int] = []
+        for i in range(len(self.requests)):
+            keys.append(self.requests[i].sector << _PLUG_SHIFT | i)
+        keys.sort()
+        ordered: list[PageRequest] = [self.requests[key & _PLUG_LIMIT - 1] for key in keys]
+        count = 0
+        for request in ordered:
+            if count > 0:
+                last = ordered[count - 1]
+                fits = last.has_room(device, len(request.frames), request.segments)
+                if fits and request.offset == 0 and last.ends_page_at(request.sector) and last.join(request):
+                    continue
+            ordered[count] = request
+            count += 1
+        while len(ordered) > count:
+            ordered.pop()
+        return ordered

@@ -10,6 +10,7 @@ from typing import Final
 from kernel.cache.file_cache import LAST_PAGE, TOTALS, FileCache
 from kernel.cache.limits import INTERVAL_NS, DirtyLimits, is_expired
 from kernel.cache.page import LRU
+from kernel.cache.transfer import Plug
 from kernel.lang import Errno, sleeps
 from kernel.lib import log
 from kernel.mm.frames import available_frame_count
@@ -82,9 +83,13 @@ def flush_round() -> None:
     MemoryError.
     """
     rounds = 0
-    for cache in dirty_caches():
-        if is_expired(cache.dirty_since_ns, monotonic_ns()):
-            cache.write_back(0, LAST_PAGE)
+    plug = Plug()
+    try:
+        for cache in dirty_caches():
+            if is_expired(cache.dirty_since_ns, monotonic_ns()):
+                cache.write_back(0, LAST_PAGE, LAST_PAGE, None if cache.by_sectors else plug)
+    finally:
+        plug.flush()
     while current_limits().wants_flusher(TOTALS.dirty) and rounds < 100:
         rounds += 1
         for cache in dirty_caches():

@@ -180,7 +180,7 @@ class BlockFile(File):
             case 0x127E:  # BLKROTATIONAL
                 user.write_u16(argument, 1)
             case 0x1267:  # BLKSECTGET
-                user.write_u16(argument, min(device.largest_transfer << (PAGE_SHIFT - SECTOR_SHIFT), 0xFFFF))
+                user.write_u16(argument, min(device.largest_joined_transfer << (PAGE_SHIFT - SECTOR_SHIFT), 0xFFFF))
             case 0x8008_1270:  # BLKBSZGET
                 user.write_i32(argument, device.soft_block_size)
             case 0x1263 | 0x1265:  # BLKRAGET, BLKFRAGET

@@ -41,11 +41,18 @@ class PartitionDevice(BlockDevice):
         self.hardware_read_only = disk.hardware_read_only
         self.has_volatile_cache = disk.has_volatile_cache
         self.largest_transfer = disk.largest_transfer
+        self.largest_joined_transfer = disk.largest_joined_transfer
         self.readahead_pages = disk.readahead_pages
 
     def submit(self, request: BlockRequest) -> None:
         request.sector += self.first_sector
         self.disk.submit(request)
+
+    def hold_back(self) -> None:
+        self.disk.hold_back()
+
+    def let_go(self) -> None:
+        self.disk.let_go()
 
     def ioctl(self, command: int, argument: int) -> int:
         return self.disk.ioctl(command, argument)

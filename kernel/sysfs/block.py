@@ -86,7 +86,7 @@ def _queue_attribute(device: BlockDevice, name: bytes) -> bytes:
         case b"physical_block_size" | b"minimum_io_size":
             return _line(device.physical_block_size)
         case b"max_sectors_kb":
-            return _line(device.largest_transfer * 4)
+            return _line(device.largest_joined_transfer * 4)
         case b"read_ahead_kb":
             return _line(device.readahead_pages * 4)
         case b"rotational":

@@ -15,7 +15,7 @@ from typing import Final
 
 from kernel.block.device import SECTOR_SIZE, BlockDevice, BlockRequest, Operation
 from kernel.block.registry import add_device
-from kernel.drivers.virtio.ring import NOTHING, Chain, SplitQueue
+from kernel.drivers.virtio.ring import INDIRECT_LIMIT, NOTHING, Chain, SplitQueue
 from kernel.drivers.virtio.transport import F_INDIRECT, RING_FEATURES, DeviceEvents, Transport
 from kernel.drivers.window import Window, frame_window
 from kernel.lang import EIO, ENODEV, ENOMEM, ENOSPC, Errno, final
@@ -64,7 +64,8 @@ QUEUE_SIZE: Final = 128
 SLOT_SIZE: Final = 32  # QUEUE_SIZE of them are a frame
 SLOT_STATUS: Final = HEADER_SIZE
 
-_FRAMES_LIMIT: Final = 128  # in one request
+_SEGMENTS_LIMIT: Final = INDIRECT_LIMIT - 2  # buffers of data in one request; header and status are two more
+_FRAMES_LIMIT: Final = 320  # in one request, if they lie in so few runs
 _SECTORS_LIMIT: Final = 1 << 53  # a disk's bytes fit 62 bits
 
 
@@ -76,9 +77,10 @@ class VirtioDisk(BlockDevice):
         super().__init__(name, number, min(transport.configuration_u64(CONFIG_CAPACITY), _SECTORS_LIMIT))
         self._transport: Transport = transport
         self._is_dead: bool = False
+        self._is_held_back: bool = False
         self._first_waiting: BlockRequest | None = None
         self._last_waiting: BlockRequest | None = None
-        self._chain: Chain = Chain(_FRAMES_LIMIT + 2, self._configure())
+        self._chain: Chain = Chain(_SEGMENTS_LIMIT + 2, self._configure())
         # Made beforehand: an interrupt can't raise MemoryError.
         self._message_broken: str = f"virtio {transport.name}: the disk breaks the rules and is switched off"
         self._message_running: str = f"virtio {transport.name}: the disk does not stop"
@@ -90,6 +92,8 @@ class VirtioDisk(BlockDevice):
         self._in_flight: list[BlockRequest | None] = [None] * queue.size
         if not transport.has(F_INDIRECT):
             self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit the queue
+        if transport.has(F_SIZE_MAX):
+            self.largest_joined_transfer = self.largest_transfer  # what would be joined may not be
         transport.start()
 
     def _configure(self) -> int:
@@ -109,9 +113,10 @@ class VirtioDisk(BlockDevice):
             if transport.has(F_CONFIG_WCE):
                 self.has_volatile_cache = transport.configuration_u8(CONFIG_WRITE_BACK) != 0
         if transport.has(F_SEG_MAX):
-            self.largest_transfer = max(1, min(transport.configuration_u32(CONFIG_SEG_MAX), _FRAMES_LIMIT))
+            self.largest_transfer = max(1, min(transport.configuration_u32(CONFIG_SEG_MAX), _SEGMENTS_LIMIT))
         else:
             self.largest_transfer = 1
+        self.largest_joined_transfer = max(self.largest_transfer, _FRAMES_LIMIT)
         if not transport.has(F_SIZE_MAX):
             return _FRAMES_LIMIT * PAGE_SIZE
         limit = transport.configuration_u32(CONFIG_SIZE_MAX)
@@ -129,7 +134,15 @@ class VirtioDisk(BlockDevice):
             request.finish(EIO)
         elif self._first_waiting is not None or not self._begin(request):
             self._wait_for_room(request)
-        elif self._queue.publish():
+        elif not self._is_held_back and self._queue.publish():
+            self._transport.notify(QUEUE)
+
+    def hold_back(self) -> None:
+        self._is_held_back = True
+
+    def let_go(self) -> None:
+        self._is_held_back = False
+        if not self._is_dead and self._queue.publish():
             self._transport.notify(QUEUE)
 
     def _is_sound(self, request: BlockRequest) -> bool:
@@ -138,7 +151,11 @@ class VirtioDisk(BlockDevice):
             return True
         count = len(request.frames)
         room = (count << PAGE_SHIFT) - request.offset
-        return count <= self.largest_transfer and 0 < request.length <= room and 0 <= request.offset < PAGE_SIZE
+        if not 0 < request.length <= room or not 0 <= request.offset < PAGE_SIZE:
+            return False
+        return count <= self.largest_transfer or (
+            count <= self.largest_joined_transfer and _count_runs(request.frames) <= self.largest_transfer
+        )
 
     def _begin(self, request: BlockRequest) -> bool:
         """Put a request on the queue; False if there is no room now."""
@@ -256,6 +273,15 @@ class VirtioDisk(BlockDevice):
         if sectors != self.sectors:
             log.info(self._message_resized)
             self.sectors = sectors
+
+
+def _count_runs(frames: list[int]) -> int:
+    """How many runs of frames that lie in a row there are."""
+    runs = 1
+    for i in range(1, len(frames)):
+        if frames[i] != frames[i - 1] + 1:
+            runs += 1
+    return runs
 
 
 @final

@@ -1,7 +1,8 @@
 """Allocating and freeing blocks.
 
 A file's blocks shall follow one another, so a request has a goal, the block after the file's last one. From there the
-search goes to the nearest free block of the goal's group, then to a run of eight free ones, then to the other groups.
+search goes to the nearest free block of the goal's group, then to a run of eight free ones, then to the other groups. A
+file's first block, whose goal is the start of a group, is the first free one of that.
 
 Context: sleeps while a bitmap is read; a bit is found and set without a sleep in between.
 """
@@ -34,7 +35,7 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
     if want <= 0:
         raise Errno(ENOSPC)
     if not geometry.is_block(goal):
-        goal = geometry.first_data_block + 1
+        goal = geometry.first_data_block
     first_group = geometry.group_of_block(goal)
     for step in range(geometry.group_count + 1):
         # The first group comes again at the end, for what lies in front of the goal.
@@ -46,11 +47,18 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
             bits = block.span()
             end = geometry.blocks_in_group(group)
             hint = volume.block_hints[group]
-            index = _search(bits, max(start, hint), end)
+            if start <= hint:
+                hint = bitmap.find_clear_bit(bits, hint, end)
+                if hint == bitmap.NONE:
+                    volume.block_hints[group] = end
+                    continue
+                volume.block_hints[group] = hint
+            anywhere = step == 0 and start == 0  # a file's first block: small files lie close together
+            index = hint if anywhere else _search(bits, max(start, hint), end)
             if index == bitmap.NONE:
                 continue
             count = bitmap.clear_run(bits, index, end, want)
-            if start <= hint and index < hint + _NEAR:
+            if index == hint:
                 volume.block_hints[group] = index + count
             first = geometry.first_block_of_group(group) + index
             for each in range(index, index + count):

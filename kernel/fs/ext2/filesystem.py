@@ -13,7 +13,7 @@ Context: sleeps.
 from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, BlockDevice, flush
-from kernel.cache import BlockCache
+from kernel.cache import BlockCache, Plug
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from kernel.fs.ext2.directory import Ext2Directory
@@ -179,8 +179,12 @@ class Ext2FileSystem(Ext2):
         if self.volume.read_only:
             return
         nodes = self._nodes_with_dirty_pages()
-        for node in nodes:
-            node.cache.write_back(0, LAST_PAGE)
+        plug = Plug()
+        try:
+            for node in nodes:
+                node.cache.write_back(0, LAST_PAGE, LAST_PAGE, plug)
+        finally:
+            plug.flush()
         for node in nodes:
             node.cache.wait_for_writes()
         self._write_inodes()

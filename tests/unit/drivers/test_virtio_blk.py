@@ -37,11 +37,13 @@ class Disk(ModelTransport):
         self.serves_at_once = True
         self.pending: list[Buffers] = []
         self.flushes = 0
+        self.notifications = 0
         self.most_pending = 0
         self.failing_sectors: set[int] = set()
         self.work = self.notified
 
     def notified(self, index: int) -> None:
+        self.notifications += 1
         while (buffers := self.queue(0).pop()) is not None:
             self.pending.append(buffers)
         self.most_pending = max(self.most_pending, len(self.pending))
@@ -211,12 +213,39 @@ def test_the_longest_buffer_is_kept_to() -> None:
 def test_requests_that_do_not_fit_are_refused() -> None:
     disk = start(Disk(segments=2))
     large = request(Operation.READ, 0, 3 * PAGE_SIZE)
+    large.frames.sort()
+    large.frames.reverse()
     disk.start(large)
     assert large.error == EIO
     short = request(Operation.READ, 0, PAGE_SIZE)
     short.length = 2 * PAGE_SIZE
     disk.start(short)
     assert short.error == EIO
+
+
+def test_frames_in_a_row_count_as_one() -> None:
+    model = Disk(segments=2)
+    disk = start(model)
+    large = request(Operation.READ, 0, 3 * PAGE_SIZE)
+    large.frames.sort()
+    assert large.frames[2] == large.frames[0] + 2
+    disk.start(large)
+    assert large.error == 0
+    assert content(large) == model.data[: 3 * PAGE_SIZE]
+
+
+def test_the_device_is_told_once_of_several_requests() -> None:
+    model = Disk()
+    disk = start(model)
+    model.notifications = 0
+    requests = [request(Operation.READ, 8 * i, PAGE_SIZE) for i in range(5)]
+    disk.hold_back()
+    for each in requests:
+        disk.start(each)
+        assert not each.is_finished()
+    disk.let_go()
+    assert model.notifications == 1
+    assert [each.error for each in requests] == [0] * 5
 
 
 def test_the_disk_grows() -> None:
