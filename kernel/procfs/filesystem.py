@@ -10,6 +10,9 @@ from typing import Final
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
+from kernel.ipc.message_queues import list_queues
+from kernel.ipc.semaphores import list_sets
+from kernel.ipc.shared_memory import list_segments
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.settings import SYSTEM_SETTINGS
 from kernel.net.sysctl import SETTINGS
@@ -131,6 +134,10 @@ def make_procfs(source: bytes, options: bytes) -> FileSystem:
     _add_text(top, fs, b"uptime", system.uptime)
     _add_text(top, fs, b"version", system.version)
     _add_text(top, fs, b"vmstat", system.vmstat)
+    sysvipc = _add_directory(top, fs, b"sysvipc")
+    _add_text(sysvipc, fs, b"msg", list_queues)
+    _add_text(sysvipc, fs, b"sem", list_sets)
+    _add_text(sysvipc, fs, b"shm", list_segments)
     _add_settings(top, fs)
     fs.top = RootDirectory(fs, top)
     return fs
@@ -150,6 +157,9 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(kernel, fs, b"cap_last_cap", settings.cap_last_cap)
     _add_text(kernel, fs, b"ngroups_max", settings.ngroups_max)
     _add_setting(kernel, fs, b"printk", settings.printk, settings.set_printk)
+    _add_text(kernel, fs, b"shmmax", settings.shmmax)
+    _add_text(kernel, fs, b"shmall", settings.shmall)
+    _add_text(kernel, fs, b"shmmni", settings.shmmni)
     random = _add_directory(kernel, fs, b"random")
     _add_text(random, fs, b"boot_id", settings.boot_id)
     _add_text(random, fs, b"uuid", settings.uuid)

@@ -8,6 +8,7 @@ from typing import Final
 from kernel.cache.reclaim import drop_clean_pages
 from kernel.fs.dentry import CACHE
 from kernel.fs.descriptors import HARD_LIMIT
+from kernel.ipc.shared_memory import MOST_SEGMENTS
 from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
 from kernel.lib.log import log
@@ -188,3 +189,18 @@ def nr_open() -> bytes:
 def pipe_max_size() -> bytes:
     """How large an unprivileged pipe can be made."""
     return _line(1 << 20)
+
+
+def shmmax() -> bytes:
+    """How large a segment of shared memory can be: on Linux there is no limit, and this is how it says so."""
+    return b"18446744073692774399\n"
+
+
+def shmall() -> bytes:
+    """How many pages all segments can have: the same."""
+    return b"18446744073692774399\n"
+
+
+def shmmni() -> bytes:
+    """How many segments there can be."""
+    return _line(MOST_SEGMENTS)

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from kernel.ipc.shared_memory import LARGEST_BYTES, MOST_PAGES, MOST_SEGMENTS, SEGMENTS, Segment, now_s
-from kernel.lang import EINVAL, EPERM, Errno, Span, i32, span_of, u8
+from kernel.ipc.shared_memory import LARGEST_BYTES, MOST_PAGES, MOST_SEGMENTS, SEGMENTS, Segment, segment_of
+from kernel.ipc.sysv import READ, WRITE
+from kernel.lang import EINVAL, Errno, Span, i32, span_of, u8
 from kernel.lib import user
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
@@ -32,8 +33,6 @@ _SHM_STAT_ANY: Final = 15
 _STATUS_SIZE: Final = 112
 _LIMITS_SIZE: Final = 72
 _TOTALS_SIZE: Final = 48
-_READ: Final = 0o444
-_WRITE: Final = 0o222
 
 
 @syscall(29, "shmget", notes="No huge pages", args="dxo")
@@ -59,7 +58,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     task = current()
     segment = SEGMENTS.get(identifier)
     writes = flags & _SHM_RDONLY == 0
-    segment.check_permission(task.credentials, _READ | (_WRITE if writes else 0))
+    segment.entry.check_permission(task.credentials, READ | (WRITE if writes else 0))
     prot = PROT_READ | (PROT_WRITE if writes else 0) | (PROT_EXEC if flags & _SHM_EXEC != 0 else 0)
     maximum = PROT_READ | PROT_EXEC | (PROT_WRITE if writes else 0)
     space = task.space
@@ -112,11 +111,9 @@ def shmctl(identifier: i32, command: i32, address: int) -> int:
     if command == _SHM_INFO:
         return _write_totals(address)
     if command == _SHM_STAT or command == _SHM_STAT_ANY:
-        found = SEGMENTS.table.get(identifier)
-        if found is None:
-            raise Errno(EINVAL)
+        found = segment_of(SEGMENTS.table.at(identifier))
         _write_status(found, address, command == _SHM_STAT)
-        return found.identifier
+        return found.entry.identifier
     if command not in (_IPC_STAT, _IPC_SET, _IPC_RMID, _SHM_LOCK, _SHM_UNLOCK):
         raise Errno(EINVAL)
     storage = bytearray(_STATUS_SIZE)
@@ -128,7 +125,7 @@ def shmctl(identifier: i32, command: i32, address: int) -> int:
     elif command == _IPC_SET:
         _change(segment, span_of(storage))
     elif command == _IPC_RMID:
-        segment.check_owner(current().credentials)
+        segment.entry.check_owner(current().credentials)
         segment.remove()
     else:
         _lock(segment, command == _SHM_LOCK)
@@ -138,41 +135,29 @@ def shmctl(identifier: i32, command: i32, address: int) -> int:
 def _lock(segment: Segment, on: bool) -> None:
     """SHM_LOCK, SHM_UNLOCK: there is no swapping, so this is a mark."""
     credentials = current().credentials
-    if not credentials.capable() and credentials.euid != segment.uid and credentials.euid != segment.creator_uid:
-        raise Errno(EPERM)
+    segment.entry.check_owner(credentials)
     segment.is_locked = on
 
 
 def _change(segment: Segment, fields: Span[u8]) -> None:
     """IPC_SET: owner and mode."""
-    segment.check_owner(current().credentials)
-    uid = load_i32(fields, 4)
-    gid = load_i32(fields, 8)
-    if uid < 0 or gid < 0:
-        raise Errno(EINVAL)
-    segment.uid = uid
-    segment.gid = gid
-    segment.mode = load_i32(fields, 20) & 0o777
-    segment.changed_s = now_s()
+    entry = segment.entry
+    entry.check_owner(current().credentials)
+    entry.set_owner(load_i32(fields, 4), load_i32(fields, 8), load_i32(fields, 20))
 
 
 def _write_status(segment: Segment, address: int, needs_permission: bool) -> None:
     """struct shmid64_ds, which begins with a struct ipc64_perm of 48 bytes."""
     if needs_permission:
-        segment.check_permission(current().credentials, _READ)
+        segment.entry.check_permission(current().credentials, READ)
     storage = bytearray(_STATUS_SIZE)
     out = span_of(storage)
-    store_i32(out, 0, segment.key)
-    store_i32(out, 4, segment.uid)
-    store_i32(out, 8, segment.gid)
-    store_i32(out, 12, segment.creator_uid)
-    store_i32(out, 16, segment.creator_gid)
+    segment.entry.store(out)
     store_i32(out, 20, segment.shown_mode())
-    store_i32(out, 24, segment.identifier >> 15)
     store_i64(out, 48, segment.size)
     store_i64(out, 56, segment.attached_s)
     store_i64(out, 64, segment.detached_s)
-    store_i64(out, 72, segment.changed_s)
+    store_i64(out, 72, segment.entry.changed_s)
     store_i32(out, 80, segment.creator_pid)
     store_i32(out, 84, segment.last_pid)
     store_i64(out, 88, segment.users)
@@ -189,15 +174,15 @@ def _write_limits(address: int) -> int:
     store_i64(out, 24, MOST_SEGMENTS)
     store_i64(out, 32, MOST_PAGES)
     user.write_from(address, out)
-    return SEGMENTS.highest_index()
+    return SEGMENTS.table.highest_index()
 
 
 def _write_totals(address: int) -> int:
     """struct shm_info."""
     storage = bytearray(_TOTALS_SIZE)
     out = span_of(storage)
-    store_i32(out, 0, len(SEGMENTS.table))
+    store_i32(out, 0, len(SEGMENTS.table.objects))
     store_i64(out, 8, SEGMENTS.page_count)
     store_i64(out, 16, SEGMENTS.resident_count())
     user.write_from(address, out)
-    return SEGMENTS.highest_index()
+    return SEGMENTS.table.highest_index()

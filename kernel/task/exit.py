@@ -70,6 +70,7 @@ def exit_task(task: Task) -> None:
     retire(task)
     _release_memory(task)
     finish_vfork(task)
+    _undo_semaphores(task)
     files = task.file_table
     task.file_table = None
     if files is not None:
@@ -90,6 +91,13 @@ def exit_task(task: Task) -> None:
     else:
         _one_thread_less(process)
     exit_thread()
+
+
+def _undo_semaphores(task: Task) -> None:
+    undos = task.semaphore_undos
+    task.semaphore_undos = None
+    if undos is not None:
+        undos.release(task.pid)
 
 
 def _first_process_ends(process: Process) -> None:

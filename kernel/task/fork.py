@@ -8,6 +8,7 @@ Context: sleeps (CLONE_VFORK waits for the child to exec or exit). Raises EAGAIN
 
 from typing import Final
 
+from kernel.ipc.semaphores import UndoList
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, final
 from kernel.lib import user
 from kernel.mm.frames import total_frame_count
@@ -228,7 +229,19 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
         child.fs_context = context
     else:
         child.fs_context = context.copy()
+    if flags & CLONE_SYSVSEM != 0:
+        child.semaphore_undos = _shared_undos(parent)
     parent.registers.copy_to(child.registers)
+
+
+def _shared_undos(parent: Task) -> UndoList:
+    """The parent's semaphore adjustments, with one more thread."""
+    undos = parent.semaphore_undos
+    if undos is None:
+        undos = UndoList()
+        parent.semaphore_undos = undos
+    undos.users += 1
+    return undos
 
 
 def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool) -> None:
@@ -295,6 +308,10 @@ def _undo(child: Task) -> None:
     context = child.fs_context
     if context is not None:
         context.release()
+    undos = child.semaphore_undos
+    child.semaphore_undos = None
+    if undos is not None:
+        undos.users -= 1  # the parent's is another
     child.registers.release()
     stack = child.stack
     if stack is not None:

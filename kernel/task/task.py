@@ -12,6 +12,7 @@ from typing import Final
 
 from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
+from kernel.ipc.semaphores import UndoList
 from kernel.lang import EFAULT, Errno, final, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.mm.space import AddressSpace
@@ -91,6 +92,7 @@ class Task(Thread):
         self.is_exiting: bool = False
         self.minor_faults: int = 0
         self.affinity: int = 1
+        self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall
 

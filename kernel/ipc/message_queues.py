@@ -1,0 +1,280 @@
+"""Message queues of System V: messages with types, taken by type (msgsnd(2), msgrcv(2), msgctl(2)).
+
+A message goes to the first receiver that waits for one like it, else into the queue. Senders that find no room wait in
+the order in which they came.
+
+Context: `send` and `receive` sleep. Source: msgop(2), msgctl(2), sysvipc(7).
+"""
+
+from typing import Final
+
+from kernel.ipc.sysv import READ, WRITE, IpcObject, IpcTable, now_s
+from kernel.lang import (
+    E2BIG,
+    EAGAIN,
+    EIDRM,
+    ENOMSG,
+    ENOSPC,
+    EPERM,
+    ERESTARTNOHAND,
+    ERESTARTSYS,
+    Errno,
+    final,
+    sleeps,
+)
+from kernel.lib.credentials import Credentials
+from kernel.lib.settings import SystemSetting
+from kernel.sched import WaitQueue
+
+_INT_MAX: Final = 0x7FFF_FFFF
+LARGEST_MESSAGE: Final = SystemSetting(b"kernel/msgmax", [8192], 0, _INT_MAX)  # bytes
+QUEUE_BYTES: Final = SystemSetting(b"kernel/msgmnb", [16384], 0, _INT_MAX)  # of a new queue
+MOST_QUEUES: Final = SystemSetting(b"kernel/msgmni", [32000], 0, 1 << 15)
+
+# How a receiver chooses.
+ANY: Final = 0
+EQUAL: Final = 1
+NOT_EQUAL: Final = 2
+LESS_EQUAL: Final = 3  # the lowest type that is not above
+NUMBER: Final = 4  # the message at a place in the queue (MSG_COPY)
+
+
+@final
+class Message:
+    """One message."""
+
+    def __init__(self, kind: int, data: bytes) -> None:
+        self.kind: int = kind  # its type, at least 1
+        self.data: bytes = data
+
+
+@final
+class Choice:
+    """What a receiver wants."""
+
+    def __init__(self, mode: int, kind: int, most_bytes: int, cuts: bool) -> None:
+        self.mode: int = mode
+        self.kind: int = kind
+        self.most_bytes: int = most_bytes
+        self.cuts: bool = cuts  # MSG_NOERROR: a message that is too long is cut off
+
+    def matches(self, message: Message) -> bool:
+        """Whether a message will do."""
+        if self.mode == EQUAL:
+            return message.kind == self.kind
+        if self.mode == NOT_EQUAL:
+            return message.kind != self.kind
+        if self.mode == LESS_EQUAL:
+            return message.kind <= self.kind
+        return True
+
+    def takes(self, message: Message) -> bool:
+        """Whether there is room for it."""
+        return self.cuts or len(message.data) <= self.most_bytes
+
+
+@final
+class _Receiver:
+    """One who waits for a message."""
+
+    def __init__(self, choice: Choice, pid: int) -> None:
+        self.choice: Choice = choice
+        self.pid: int = pid
+        self.message: Message | None = None
+        self.error: int = 0
+        self.queue: WaitQueue = WaitQueue()
+
+
+@final
+class MessageQueue(IpcObject):
+    """One queue."""
+
+    def __init__(self, key: int, mode: int, creator: Credentials) -> None:
+        super().__init__(key, mode, creator)
+        self.messages: list[Message] = []
+        self.byte_count: int = 0
+        self.most_bytes: int = QUEUE_BYTES.value
+        self.sent_s: int = 0
+        self.received_s: int = 0
+        self.last_sender: int = 0
+        self.last_receiver: int = 0
+        self.receivers: list[_Receiver] = []
+        self.room: WaitQueue = WaitQueue()  # senders
+
+    def _fits(self, size: int) -> bool:
+        return size + self.byte_count <= self.most_bytes and 1 + len(self.messages) <= self.most_bytes
+
+    def send(self, message: Message, credentials: Credentials, pid: int, waits: bool) -> None:
+        """msgsnd(2). Raises EACCES, EAGAIN, EIDRM, ERESTARTNOHAND, MemoryError."""
+        while True:
+            self.check_permission(credentials, WRITE)
+            if self._fits(len(message.data)):
+                break
+            if not waits:
+                raise Errno(EAGAIN)
+            sleep_for_message(self.room)
+            if self.is_removed:
+                raise Errno(EIDRM)
+        if not self._hand_over(message):
+            self.messages.append(message)
+            self.byte_count += len(message.data)
+            QUEUES.byte_count += len(message.data)
+            QUEUES.message_count += 1
+        self.last_sender = pid
+        self.sent_s = now_s()
+
+    def _hand_over(self, message: Message) -> bool:
+        """Give a message to who waits for it. Those that have no room for it fail."""
+        index = 0
+        while index < len(self.receivers):
+            receiver = self.receivers[index]
+            if not receiver.choice.matches(message):
+                index += 1
+                continue
+            self.receivers.pop(index)
+            receiver.queue.wake_all()
+            if receiver.choice.takes(message):
+                receiver.message = message
+                self.last_receiver = receiver.pid
+                self.received_s = now_s()
+                return True
+            receiver.error = E2BIG
+        return False
+
+    def receive(self, choice: Choice, credentials: Credentials, pid: int, waits: bool) -> Message:
+        """msgrcv(2). Raises EACCES, E2BIG, EIDRM, ENOMSG, ERESTARTNOHAND, MemoryError."""
+        while True:
+            self.check_permission(credentials, READ)
+            index = self._find(choice)
+            if index >= 0:
+                message = self.messages[index]
+                if not choice.takes(message):
+                    raise Errno(E2BIG)
+                if choice.mode != NUMBER:
+                    self._take(index, pid)
+                return message
+            if not waits:
+                raise Errno(ENOMSG)
+            receiver = _Receiver(choice, pid)
+            self.receivers.append(receiver)
+            try:
+                sleep_for_message(receiver.queue)
+            except Errno:
+                handed = receiver.message
+                if handed is not None:
+                    return handed
+                if receiver in self.receivers:
+                    self.receivers.remove(receiver)
+                raise
+            given = receiver.message
+            if given is not None:
+                return given
+            if receiver.error != 0 and receiver.error != EAGAIN:
+                raise Errno(receiver.error)
+            if receiver in self.receivers:
+                self.receivers.remove(receiver)
+
+    def _find(self, choice: Choice) -> int:
+        """The place of the message that is to be received, or -1."""
+        if choice.mode == NUMBER:
+            return choice.kind if choice.kind < len(self.messages) else -1
+        best = -1
+        for index in range(len(self.messages)):
+            message = self.messages[index]
+            if not choice.matches(message):
+                continue
+            if choice.mode != LESS_EQUAL:
+                return index
+            if best < 0 or message.kind < self.messages[best].kind:
+                best = index
+        return best
+
+    def _take(self, index: int, pid: int) -> None:
+        message = self.messages.pop(index)
+        self.byte_count -= len(message.data)
+        QUEUES.byte_count -= len(message.data)
+        QUEUES.message_count -= 1
+        self.last_receiver = pid
+        self.received_s = now_s()
+        self.room.wake_all()
+
+    def change(self, uid: int, gid: int, mode: int, most_bytes: int, credentials: Credentials) -> None:
+        """IPC_SET. Whoever waits looks again: permissions and room may have changed."""
+        if most_bytes > QUEUE_BYTES.value and not credentials.capable():
+            raise Errno(EPERM)
+        self.set_owner(uid, gid, mode)
+        self.most_bytes = most_bytes
+        self._wake_receivers(EAGAIN)
+        self.room.wake_all()
+
+    def _wake_receivers(self, error: int) -> None:
+        while len(self.receivers) > 0:
+            receiver = self.receivers.pop()
+            receiver.error = error
+            receiver.queue.wake_all()
+
+    def remove(self) -> None:
+        """IPC_RMID."""
+        QUEUES.table.remove(self)
+        self._wake_receivers(EIDRM)
+        self.room.wake_all()
+        QUEUES.byte_count -= self.byte_count
+        QUEUES.message_count -= len(self.messages)
+        self.messages.clear()
+
+
+@sleeps
+def sleep_for_message(queue: WaitQueue) -> None:
+    """Sleep; a signal with a handler ends the call for good (signal(7))."""
+    code = 0
+    try:
+        queue.sleep(True)
+    except Errno as error:
+        code = error.code
+    if code != 0:
+        raise Errno(ERESTARTNOHAND if code == ERESTARTSYS else code)
+
+
+@final
+class Queues:
+    """All queues."""
+
+    def __init__(self) -> None:
+        self.table: IpcTable[MessageQueue] = IpcTable()
+        self.byte_count: int = 0
+        self.message_count: int = 0
+
+
+QUEUES: Final = Queues()
+
+
+def open_queue(key: int, flags: int, credentials: Credentials) -> int:
+    """msgget(2): the number of the queue with this key, made if need be. Raises ENOENT, EEXIST, EACCES, ENOSPC,
+    MemoryError.
+    """
+    found = QUEUES.table.find(key, flags)
+    if found is not None:
+        found.check_permission(credentials, flags)
+        return found.identifier
+    if len(QUEUES.table.objects) >= MOST_QUEUES.value:
+        raise Errno(ENOSPC)
+    return QUEUES.table.add(MessageQueue(key, flags, credentials))
+
+
+HEADING: Final = (
+    b"       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime"
+    b"      ctime\n"
+)
+
+
+def list_queues() -> bytes:
+    """/proc/sysvipc/msg."""
+    lines: list[bytes] = [HEADING]
+    for found in QUEUES.table.objects.values():
+        lines.append(
+            f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {len(found.messages):10d}"
+            f" {found.last_sender:5d} {found.last_receiver:5d}"
+            f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"
+            f" {found.sent_s:10d} {found.received_s:10d} {found.changed_s:10d}\n".encode()
+        )
+    return b"".join(lines)

@@ -1,0 +1,352 @@
+"""Semaphores of System V: sets of counters that are changed several at a time, or not at all (semop(2), semctl(2)).
+
+A row of operations that cannot be done yet waits in its set. Whoever changes a counter looks which of the waiting rows
+can be done now, in the order in which they came, and does them for their owners. Operations with SEM_UNDO are added up,
+with the opposite sign, in a list that threads may share; what is in it is undone when its last thread ends.
+
+Invariants: a counter is in 0 … 32767; each `Undo` is in its set's list and in its owner's, or in neither.
+
+Context: `operate` sleeps. Source: semop(2), semctl(2), sysvipc(7).
+"""
+
+from typing import Final
+
+from kernel.ipc.sysv import IPC_NOWAIT, READ, WRITE, IpcObject, IpcTable, now_s
+from kernel.lang import (
+    EAGAIN,
+    EFBIG,
+    EIDRM,
+    EINTR,
+    EINVAL,
+    ENOSPC,
+    ERANGE,
+    Errno,
+    final,
+    noraise,
+)
+from kernel.lib.credentials import Credentials
+from kernel.lib.settings import SystemSetting
+from kernel.sched import WaitQueue
+
+SEM_UNDO: Final = 0x1000
+LARGEST_VALUE: Final = 32767  # SEMVMX, and of what is undone at exit (SEMAEM)
+_INT_MAX: Final = 0x7FFF_FFFF
+
+# Semaphores in a set, in all, operations in a call, sets.
+LIMITS: Final = SystemSetting(b"kernel/sem", [32000, 1024000000, 500, 32000], 0, _INT_MAX)
+
+_DONE: Final = 0
+_MUST_WAIT: Final = 1
+
+
+def most_in_a_set() -> int:
+    """SEMMSL."""
+    return LIMITS.values[0]
+
+
+def most_in_all() -> int:
+    """SEMMNS."""
+    return LIMITS.values[1]
+
+
+def most_operations() -> int:
+    """SEMOPM."""
+    return LIMITS.values[2]
+
+
+def most_sets() -> int:
+    """SEMMNI."""
+    return LIMITS.values[3]
+
+
+@final
+class Operation:
+    """struct sembuf."""
+
+    def __init__(self, number: int, change: int, flags: int) -> None:
+        self.number: int = number  # of the semaphore in its set
+        self.change: int = change  # 0: wait until the counter is 0
+        self.flags: int = flags
+
+
+@final
+class PendingRow:
+    """Operations that wait to be done together."""
+
+    def __init__(self, operations: list[Operation], pid: int, undo: "Undo | None") -> None:
+        self.operations: list[Operation] = operations
+        self.pid: int = pid
+        self.undo: Undo | None = undo
+        self.is_finished: bool = False
+        self.error: int = 0  # once finished
+        self.blocking: int = 0  # index of the operation that cannot be done
+        self.queue: WaitQueue = WaitQueue()
+
+    def finish(self, error: int) -> None:
+        """It was done, or cannot be done ever: wake its owner."""
+        self.is_finished = True
+        self.error = error
+        self.queue.wake_all()
+
+
+@final
+class Undo:
+    """What the threads of one list have done to one set, with the opposite sign."""
+
+    def __init__(self, owner: "UndoList", target: "SemaphoreSet") -> None:
+        self.owner: UndoList | None = owner
+        self.target: SemaphoreSet | None = target
+        self.adjustments: list[int] = [0] * len(target.values)
+
+
+@final
+class UndoList:
+    """All that is to be undone when its last thread ends. Counted: threads share it (CLONE_SYSVSEM)."""
+
+    def __init__(self) -> None:
+        self.users: int = 1
+        self.undos: list[Undo] = []
+
+    def find(self, target: "SemaphoreSet") -> Undo:
+        """The part that is about one set, made if need be. Raises MemoryError."""
+        for undo in self.undos:
+            if undo.target is target:
+                return undo
+        fresh = Undo(self, target)
+        self.undos.append(fresh)
+        target.undos.append(fresh)
+        return fresh
+
+    @noraise
+    def release(self, pid: int) -> None:
+        """A thread of process `pid` ends."""
+        self.users -= 1
+        if self.users > 0:
+            return
+        while len(self.undos) > 0:
+            undo = self.undos.pop()
+            undo.owner = None
+            target = undo.target
+            if target is not None:
+                undo.target = None
+                target.undos.remove(undo)
+                target.undo(undo, pid)
+
+
+@final
+class SemaphoreSet(IpcObject):
+    """One set."""
+
+    def __init__(self, key: int, mode: int, creator: Credentials, count: int) -> None:
+        super().__init__(key, mode, creator)
+        self.values: list[int] = [0] * count
+        self.pids: list[int] = [0] * count  # who changed each last
+        self.operated_s: int = 0
+        self.pending: list[PendingRow] = []
+        self.undos: list[Undo] = []
+
+    def check_number(self, number: int) -> None:
+        """Raise EFBIG unless there is such a semaphore."""
+        if number >= len(self.values):
+            raise Errno(EFBIG)
+
+    # ---- Operations ---------------------------------------------------------------------------------------------
+
+    def operate(self, operations: list[Operation], pid: int, undo: Undo | None, deadline_ns: int) -> None:
+        """semop(2), on semaphores that exist. Raises EAGAIN, EIDRM, EINTR, ERANGE, MemoryError."""
+        row = PendingRow(operations, pid, undo)
+        if self._try(row) == _DONE:
+            self._advance()
+            return
+        if operations[row.blocking].flags & IPC_NOWAIT != 0:
+            raise Errno(EAGAIN)
+        self.pending.append(row)
+        interrupted = False
+        timed_out = False
+        while not row.is_finished and not interrupted and not timed_out:
+            try:
+                timed_out = not row.queue.sleep_until(deadline_ns, True)
+            except Errno:
+                interrupted = True
+        if row.is_finished:
+            if row.error != 0:
+                raise Errno(row.error)
+            return
+        self.pending.remove(row)
+        raise Errno(EINTR if interrupted else EAGAIN)
+
+    def _try(self, row: PendingRow) -> int:
+        """Do a row if all of it can be done. Raises ERANGE."""
+        operations = row.operations
+        done = 0
+        error = 0
+        while done < len(operations):
+            error = self._step(operations[done], row.undo)
+            if error != 0:
+                break
+            done += 1
+        if done < len(operations):
+            row.blocking = done
+            while done > 0:
+                done -= 1
+                self._step_back(operations[done], row.undo)
+            if error == _MUST_WAIT:
+                return _MUST_WAIT
+            raise Errno(error)
+        for operation in operations:
+            self.pids[operation.number] = row.pid
+        self.operated_s = now_s()
+        return _DONE
+
+    def _step(self, operation: Operation, undo: Undo | None) -> int:
+        """One operation: 0, _MUST_WAIT, or ERANGE, which is greater."""
+        number = operation.number
+        value = self.values[number]
+        if operation.change == 0:
+            return _MUST_WAIT if value != 0 else _DONE
+        changed = value + operation.change
+        if changed < 0:
+            return _MUST_WAIT
+        if changed > LARGEST_VALUE:
+            return ERANGE
+        if operation.flags & SEM_UNDO != 0 and undo is not None:
+            adjustment = undo.adjustments[number] - operation.change
+            if not -LARGEST_VALUE - 1 <= adjustment <= LARGEST_VALUE:
+                return ERANGE
+            undo.adjustments[number] = adjustment
+        self.values[number] = changed
+        return _DONE
+
+    def _step_back(self, operation: Operation, undo: Undo | None) -> None:
+        self.values[operation.number] -= operation.change
+        if operation.flags & SEM_UNDO != 0 and undo is not None:
+            undo.adjustments[operation.number] += operation.change
+
+    def _advance(self) -> None:
+        """Counters have changed: do what waits and can be done."""
+        index = 0
+        while index < len(self.pending):
+            row = self.pending[index]
+            error = 0
+            try:
+                if self._try(row) == _MUST_WAIT:
+                    if row.operations[row.blocking].flags & IPC_NOWAIT == 0:
+                        index += 1
+                        continue
+                    error = EAGAIN
+            except Errno as failure:
+                error = failure.code
+            self.pending.pop(index)
+            row.finish(error)
+            index = 0
+
+    def undo(self, undo: Undo, pid: int) -> None:
+        """The threads that share a list have ended."""
+        for number in range(len(undo.adjustments)):
+            adjustment = undo.adjustments[number]
+            if adjustment != 0:
+                self.values[number] = max(0, min(LARGEST_VALUE, self.values[number] + adjustment))
+                self.pids[number] = pid
+        self.operated_s = now_s()
+        self._advance()
+
+    # ---- semctl -------------------------------------------------------------------------------------------------
+
+    def set_value(self, number: int, value: int, pid: int) -> None:
+        """SETVAL: what was to be undone is forgotten."""
+        for undo in self.undos:
+            undo.adjustments[number] = 0
+        self.values[number] = value
+        self.pids[number] = pid
+        self.changed_s = now_s()
+        self._advance()
+
+    def set_all(self, values: list[int], pid: int) -> None:
+        """SETALL."""
+        for number in range(len(values)):
+            self.values[number] = values[number]
+            self.pids[number] = pid
+        for undo in self.undos:
+            for number in range(len(values)):
+                undo.adjustments[number] = 0
+        self.changed_s = now_s()
+        self._advance()
+
+    def count_waiting(self, number: int, for_zero: bool) -> int:
+        """GETNCNT, GETZCNT: rows that wait for this semaphore to grow, or to become zero."""
+        count = 0
+        for row in self.pending:
+            blocking = row.operations[row.blocking]
+            if blocking.number == number and (blocking.change == 0) == for_zero:
+                count += 1
+        return count
+
+    def remove(self) -> None:
+        """IPC_RMID."""
+        SETS.used -= len(self.values)
+        SETS.table.remove(self)
+        while len(self.undos) > 0:
+            undo = self.undos.pop()
+            undo.target = None
+            owner = undo.owner
+            undo.owner = None
+            if owner is not None:
+                owner.undos.remove(undo)
+        while len(self.pending) > 0:
+            self.pending.pop().finish(EIDRM)
+
+
+@final
+class Sets:
+    """All sets."""
+
+    def __init__(self) -> None:
+        self.table: IpcTable[SemaphoreSet] = IpcTable()
+        self.used: int = 0  # semaphores in all sets
+
+
+SETS: Final = Sets()
+
+
+def open_set(key: int, count: int, flags: int, credentials: Credentials) -> int:
+    """semget(2): the number of the set with this key, made if need be. Raises ENOENT, EEXIST, EINVAL, EACCES, ENOSPC,
+    MemoryError.
+    """
+    if count < 0 or count > most_in_a_set():
+        raise Errno(EINVAL)
+    found = SETS.table.find(key, flags)
+    if found is not None:
+        if count > len(found.values):
+            raise Errno(EINVAL)
+        found.check_permission(credentials, flags)
+        return found.identifier
+    if count == 0:
+        raise Errno(EINVAL)
+    if len(SETS.table.objects) >= most_sets() or SETS.used + count > most_in_all():
+        raise Errno(ENOSPC)
+    identifier = SETS.table.add(SemaphoreSet(key, flags, credentials, count))
+    SETS.used += count
+    return identifier
+
+
+def wanted_permission(operations: list[Operation]) -> int:
+    """What a row needs: waiting for zero only looks."""
+    for operation in operations:
+        if operation.change != 0:
+            return WRITE
+    return READ
+
+
+HEADING: Final = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
+
+
+def list_sets() -> bytes:
+    """/proc/sysvipc/sem."""
+    lines: list[bytes] = [HEADING]
+    for found in SETS.table.objects.values():
+        lines.append(
+            f"{found.key:10d} {found.identifier:10d}  {found.mode:4o} {len(found.values):10d}"
+            f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"
+            f" {found.operated_s:10d} {found.changed_s:10d}\n".encode()
+        )
+    return b"".join(lines)

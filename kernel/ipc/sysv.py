@@ -1,0 +1,152 @@
+"""What semaphores, message queues and shared memory of System V have in common: keys, numbers, owners (sysvipc(7)).
+
+An object has a number for as long as it lives. The number's low bits are its index in the table of its kind; the others
+count how often indexes have started anew, so an old number is seldom taken for another object's.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final, Generic, TypeVar
+
+from kernel.lang import EACCES, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, u8
+from kernel.lib.credentials import Credentials
+from kernel.time import realtime_ns
+
+IPC_PRIVATE: Final = 0
+IPC_CREAT: Final = 0o1000
+IPC_EXCL: Final = 0o2000
+IPC_NOWAIT: Final = 0o4000
+
+READ: Final = 0o444
+WRITE: Final = 0o222
+
+INDEX_BITS: Final = 15
+INDEX_MASK: Final = (1 << INDEX_BITS) - 1
+_CYCLE: Final = 64  # indexes are used in turn up to this one at least
+_NS: Final = 1_000_000_000
+
+
+def now_s() -> int:
+    """The time that IPC_STAT shows, in seconds."""
+    return realtime_ns() // _NS
+
+
+class IpcObject:
+    """Who made an object, who owns it, and what others may do with it (struct ipc_perm)."""
+
+    def __init__(self, key: int, mode: int, creator: Credentials) -> None:
+        self.identifier: int = -1  # given by the table
+        self.key: int = key
+        self.mode: int = mode & 0o777
+        self.uid: int = creator.euid
+        self.gid: int = creator.egid
+        self.creator_uid: int = creator.euid
+        self.creator_gid: int = creator.egid
+        self.changed_s: int = now_s()
+        self.is_removed: bool = False
+
+    def may(self, credentials: Credentials, wanted: int) -> bool:
+        """Whether all permissions in `wanted` (a mode: its three digits are one) are given."""
+        needed = (wanted >> 6 | wanted >> 3 | wanted) & 7
+        granted = self.mode
+        if credentials.euid == self.creator_uid or credentials.euid == self.uid:
+            granted = self.mode >> 6
+        elif credentials.in_group(self.creator_gid) or credentials.in_group(self.gid):
+            granted = self.mode >> 3
+        return needed & ~granted & 7 == 0 or credentials.capable()
+
+    def check_permission(self, credentials: Credentials, wanted: int) -> None:
+        """Raise EACCES unless `may`."""
+        if not self.may(credentials, wanted):
+            raise Errno(EACCES)
+
+    def check_owner(self, credentials: Credentials) -> None:
+        """Raise EPERM for all but the owner, the creator and root."""
+        if credentials.euid != self.uid and credentials.euid != self.creator_uid and not credentials.capable():
+            raise Errno(EPERM)
+
+    def set_owner(self, uid: int, gid: int, mode: int) -> None:
+        """IPC_SET. Raises EINVAL for the id -1."""
+        if uid < 0 or gid < 0:
+            raise Errno(EINVAL)
+        self.uid = uid
+        self.gid = gid
+        self.mode = mode & 0o777
+        self.changed_s = now_s()
+
+    def store(self, out: Span[u8]) -> None:
+        """struct ipc64_perm, 48 bytes."""
+        out.store_u32(0, self.key & 0xFFFF_FFFF)
+        out.store_u32(4, self.uid)
+        out.store_u32(8, self.gid)
+        out.store_u32(12, self.creator_uid)
+        out.store_u32(16, self.creator_gid)
+        out.store_u32(20, self.mode)
+        out.store_u16(24, self.identifier >> INDEX_BITS)
+
+
+T = TypeVar("T", bound=IpcObject)
+
+
+class IpcTable(Generic[T]):
+    """All objects of one kind, by index."""
+
+    def __init__(self) -> None:
+        self.objects: dict[int, T] = {}
+        self.sequence: int = 0
+        self.last_index: int = -1
+
+    def get(self, identifier: int) -> T:
+        """The object with this number. Raises EINVAL if there is none."""
+        found = self.objects.get(identifier & INDEX_MASK) if identifier >= 0 else None
+        if found is None or found.identifier != identifier:
+            raise Errno(EINVAL)
+        return found
+
+    def at(self, index: int) -> T:
+        """The object at an index (SEM_STAT, MSG_STAT). Raises EINVAL."""
+        found = self.objects.get(index & INDEX_MASK) if index >= 0 else None
+        if found is None:
+            raise Errno(EINVAL)
+        return found
+
+    def find(self, key: int, flags: int) -> T | None:
+        """The object with a key, or None where one is to be made. Raises ENOENT, EEXIST."""
+        if key == IPC_PRIVATE:
+            return None
+        for found in self.objects.values():
+            if found.key == key:
+                if flags & (IPC_CREAT | IPC_EXCL) == IPC_CREAT | IPC_EXCL:
+                    raise Errno(EEXIST)
+                return found
+        if flags & IPC_CREAT == 0:
+            raise Errno(ENOENT)
+        return None
+
+    def add(self, fresh: T) -> int:
+        """Give an object a number, which is returned. Raises MemoryError."""
+        cycle = max(len(self.objects) * 3 // 2, _CYCLE)
+        index = self.last_index + 1
+        if index >= cycle:
+            index = 0
+        while index in self.objects:
+            index += 1
+        if index <= self.last_index:
+            self.sequence = (self.sequence + 1) & 0xFFFF
+        fresh.identifier = self.sequence << INDEX_BITS | index
+        self.objects[index] = fresh
+        self.last_index = index
+        return fresh.identifier
+
+    def remove(self, gone: T) -> None:
+        """Its number means nothing any more."""
+        gone.is_removed = True
+        gone.key = IPC_PRIVATE
+        self.objects.pop(gone.identifier & INDEX_MASK)
+
+    def highest_index(self) -> int:
+        """0 where there is none."""
+        highest = 0
+        for index in self.objects.keys():
+            highest = max(highest, index)
+        return highest
