@@ -139,8 +139,8 @@ def segment_of(entry: SegmentEntry) -> Segment:
 
 
 HEADING: Final = (
-    b"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime"
-    b"      ctime                   rss                  swap\n"
+    b"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime"
+    b"      dtime      ctime                   rss                  swap\n"
 )
 
 
