@@ -109,8 +109,9 @@ class Table:
     def _grow(self) -> None:
         old = self.buckets
         self.buckets = [None] * (4 * len(old))
-        for first in old:
-            channel = first
+        for at in range(len(old)):
+            channel = old[at]
+            old[at] = None  # the first list lies in the image, so it never goes, and would keep what is in it
             while channel is not None:
                 following = channel.next_in_table
                 self._link(channel)

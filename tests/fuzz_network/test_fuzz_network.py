@@ -1,0 +1,189 @@
+"""Hostile packets at full rate: no panic, no leak, bounded memory, and other connections go on.
+
+`make test` fuzzes for 12 seconds; KRAIT_FUZZ_SECONDS=600 is the long form. The seed is printed; KRAIT_FUZZ_SEED takes
+it. What was sent last before a failure is in build/fuzz/network.pcap.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.boot.network import free_port
+from tests.fuzz_network.fuzzer import Fuzzer
+from tests.fuzz_network.templates import GUEST4, GUEST6, GUEST_LINK, PEER4, PEER6
+from tests.fuzz_network.wire import Wire
+from tests.harness import Guest, Kernel, compile_program
+from tests.harness.guest import PATIENCE
+from tools.cpio import Archive, extend
+from tools.machine import Machine
+from tools.paths import BUILD, ROOT
+
+SECONDS = float(os.environ.get("KRAIT_FUZZ_SECONDS", "12"))
+SEED = int(os.environ.get("KRAIT_FUZZ_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+WARM_SECONDS = 4
+OBJECTS_SLACK = 3000  # caches that are full, the reclaimer's batches
+FREE_SLACK_KIB = 3 * 1024
+MOST_TAKEN_KIB = 64 * 1024  # under load, of the guest's 256 MiB
+SILENCE_SECONDS = 30 * PATIENCE  # that a connection elsewhere must not be silent for
+SETTINGS = {"tcp_max_tw_buckets": 50, "tcp_fin_timeout": 1, "ipfrag_time": 2}  # what is to time out does so soon
+CAPTURE = BUILD / "fuzz" / "network.pcap"
+
+# What goes on beside the flood, each time with the same answer: transfers over loopback, and a look at memory.
+BESIDE = """\
+head -c 300000 /bin/busybox >/tmp/data
+while [ ! -e /tmp/stop ]; do
+    nc 127.0.0.1 5000 </tmp/data | md5sum >>/tmp/sums
+    grep MemFree /proc/meminfo >>/tmp/free
+    sleep 0.3
+done
+echo over >>/tmp/over
+"""
+
+pytestmark = pytest.mark.timeout(int(SECONDS * 2 + 200 * PATIENCE))
+
+
+class Echo(threading.Thread):
+    """A connection to the guest on its other card: what is sent comes back, as long as the flood lasts."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self._port = port
+        self._ended = threading.Event()
+        self.bytes = 0
+        self.problem = ""
+
+    def run(self) -> None:
+        source = random.Random(1)
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=SILENCE_SECONDS) as connection:
+                while not self._ended.is_set():
+                    data = source.randbytes(8192)
+                    connection.sendall(data)
+                    if _receive_exactly(connection, len(data)) != data:
+                        self.problem = "what came back differs"
+                        return
+                    self.bytes += len(data)
+                    time.sleep(0.02)
+        except OSError as error:
+            self.problem = f"the connection on the other card: {error}"
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join(SILENCE_SECONDS + 5)
+        assert not self.problem, self.problem
+
+
+def _receive_exactly(connection: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        part = connection.recv(length - len(data))
+        if not part:
+            raise OSError("it was closed")
+        data += part
+    return data
+
+
+@contextmanager
+def wired(kernel: Kernel, root_image: Path, place: Path, port: int) -> Iterator[tuple[Guest, Wire]]:
+    """A guest with two cards: one behind QEMU's user network, one on our wire."""
+    files = Archive()
+    program = compile_program(ROOT / "tests" / "fuzz_network" / "target.c")
+    files.file("usr/bin/target", program.read_bytes(), 0o755)
+    files.file("usr/bin/beside", b"#!/bin/sh\n" + BESIDE.encode(), 0o755)
+    initrd = place / "initrd"
+    initrd.write_bytes(extend(root_image.read_bytes(), files))
+    with Wire(place / "wire", GUEST_LINK) as wire:
+        # Nothing that the guest answers to invented addresses may leave the host.
+        user = f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:5000"
+        machine = Machine(extra=("-netdev", user, "-device", "virtio-net-pci,netdev=net0", *wire.arguments))
+        with Guest(kernel.boot(initrd, "quiet"), machine) as guest:
+            wire.connect()
+            guest.expect_prompt(60)
+            guest.run("stty columns 500")
+            yield guest, wire
+
+
+def figure(guest: Guest, name: str) -> int:
+    """One of /proc/metrics."""
+    return int(guest.check(f"grep '^{name} ' /proc/metrics", 30).split()[1])
+
+
+def free_kib(guest: Guest) -> int:
+    return int(guest.check("grep MemFree /proc/meminfo", 30).split()[1])
+
+
+def assert_is_well(guest: Guest) -> None:
+    log = guest.log
+    if not guest.running or re.search(r"Traceback|panic|[Kk]illed", log):
+        guest.fail("the guest has fallen")
+
+
+def start_target(guest: Guest) -> None:
+    guest.check(f"ifconfig eth1 {GUEST4} netmask 255.255.255.0 up && ifconfig eth1 add {GUEST6}/64")
+    guest.check(f"(target eth1 {PEER4} {PEER6} >/tmp/target 2>&1 &)")
+    guest.check("until grep ready /tmp/target; do sleep 0.1; done", 30)
+
+
+def stop_target(guest: Guest, fuzzer: Fuzzer) -> str:
+    """All sockets are closed, their connections reset, and the interface goes down, which ends what is known of its
+    link; fragments time out, the reclaimer runs.
+    """
+    with fuzzer.ending():
+        guest.check("killall target; while killall -0 target 2>/dev/null; do sleep 0.2; done", 60)
+        tables = "cat /proc/net/tcp /proc/net/tcp6"
+        guest.check(f"while {tables} | grep -qv -e local_address -e ' 0A ' -e ' 06 '; do sleep 0.2; done", 60)
+        guest.check("ifconfig eth1 down; sleep 3")
+    guest.check("for i in $(seq 40); do sh -c true; done", 60)
+    return guest.check("cat /tmp/target")
+
+
+def test_hostile_packets(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    print(f"seed {SEED}, {SECONDS:g} s")
+    port = free_port()
+    with wired(kernel, root_image, tmp_path, port) as (guest, wire):
+        for name, value in SETTINGS.items():
+            guest.check(f"echo {value} >/proc/sys/net/ipv4/{name}")
+        guest.check("ifconfig lo up")
+        guest.check("(tcpsvd -c 100 0 5000 cat >/dev/null 2>&1 &)")
+        fuzzer = Fuzzer(wire, SEED)
+        try:
+            start_target(guest)
+            fuzzer.flood(WARM_SECONDS)
+            stop_target(guest, fuzzer)
+            objects, free = figure(guest, "krait_heap_objects"), free_kib(guest)
+            echo = Echo(port)
+            echo.start()
+            start_target(guest)
+            guest.check("(beside &)")
+            rate = fuzzer.flood(SECONDS, lambda: assert_is_well(guest))
+            guest.check("touch /tmp/stop; until [ -e /tmp/over ]; do sleep 0.2; done", 60)
+            echo.end()
+            print(stop_target(guest, fuzzer), end="")
+            lowest = min(int(line.split()[1]) for line in guest.check("cat /tmp/free", 60).splitlines())
+            sums = guest.check("sort /tmp/sums | uniq -c", 60).split("\n")
+            guest.check("rm -f /tmp/data /tmp/sums /tmp/free /tmp/stop /tmp/over")
+            objects_after, free_after = figure(guest, "krait_heap_objects"), free_kib(guest)
+            print(guest.check("cat /proc/net/dev /proc/net/snmp /proc/net/snmp6 /proc/net/sockstat", 30))
+            assert_is_well(guest)
+        except BaseException:
+            fuzzer.save(CAPTURE)
+            raise
+    print(f"{rate:.0f} frames/s, {fuzzer.sent} sent, {fuzzer.received} received, {fuzzer.peer.accepted} connections")
+    print(f"MemFree {free} KiB, {lowest} at the lowest, {free_after} after; objects {objects}, {objects_after} after")
+    print(f"beside: {echo.bytes} bytes echoed, transfers {sums}")
+    assert len(sums) == 2 and int(sums[0].split()[0]) > 0, sums  # one sum, however often
+    assert echo.bytes > 0
+    assert fuzzer.peer.accepted > 0
+    assert free - lowest < MOST_TAKEN_KIB
+    assert free - free_after < FREE_SLACK_KIB
+    assert objects_after - objects < OBJECTS_SLACK
