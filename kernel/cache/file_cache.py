@@ -513,6 +513,24 @@ class FileCache(TrackedObject):
                 self.drop(page)
 
     @sleeps
+    def renounce(self, first: int, end: int) -> None:
+        """The device was given other contents for the pages first … end - 1: drop them, also from who maps them. One
+        that somebody holds is read again when it is used next; what was made dirty meanwhile stays.
+        """
+        self.unmap_mappings(first, end)
+        for index in self._indices(first, end):
+            page = self.pages.get(index)
+            while page is not None and (page.reading or page.writing):
+                self.waiters.sleep(interruptible=False)
+                page = self.pages.get(index)
+            if page is None or page.dirty != 0:
+                continue
+            if can_drop(page):
+                self.drop(page)
+            else:
+                page.up_to_date = False
+
+    @sleeps
     def shrink(self, size: int) -> None:
         """The file ends at `size` from now on (the store says so already): drop what lies behind, zero the rest of the
         last page. Raises EIO when the last page must be read and cannot, MemoryError.

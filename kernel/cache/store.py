@@ -62,6 +62,15 @@ class BackingStore:
         """
         raise Errno(ENOSPC)
 
+    def allocation_unit(self) -> int:
+        """Bytes of the blocks that `allocate` gives, a power of two; 0 where nothing is allocated. Then `allocate` also
+        takes whole blocks behind the end of the file, any number of them (O_DIRECT).
+        """
+        return 0
+
+    def give_back(self) -> None:
+        """Free what was allocated behind the end of the file, because it could not be written. May sleep."""
+
     def begin_change(self) -> None:
         """Lock out everybody else who changes the file: taken around `allocate` for a write through a mapping, where
         the caller of write(2) has it already. May sleep.

@@ -9,10 +9,11 @@ from typing import Final
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, flush
 from kernel.cache import FileCache, Readahead, device_cache, file_io
 from kernel.cache.devices import sync_device
+from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.disk.scan import scan_partitions
 from kernel.fs.constants import O_APPEND, O_DIRECT, O_DSYNC, O_EXCL, SEEK_CUR, SEEK_END, SEEK_SET
-from kernel.fs.direct_io import advise, check_alignment, finish_direct_write, read_direct
+from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.file import File, add_offset
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
@@ -100,7 +101,8 @@ class BlockFile(File):
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         if self.flags & O_DIRECT != 0:
-            check_alignment(self.device, buffer, offset)
+            if buffer.remaining > 0 and offset < self.size_bytes():
+                check_alignment(self.device, buffer, offset)
             return read_direct(self.cache, buffer, offset)
         return file_io.read_at(self.cache, buffer, offset, self.readahead)
 
@@ -120,11 +122,12 @@ class BlockFile(File):
         buffer.remaining = min(buffer.remaining, self.size_bytes() - offset)
         if self.flags & O_DIRECT != 0:
             check_alignment(self.device, buffer, offset)
-        done = file_io.write_at(self.cache, buffer, offset)
-        if done > 0 and self.flags & (O_DIRECT | O_DSYNC) != 0:
-            finish_direct_write(self.cache, offset, done)
-            if self.flags & O_DSYNC != 0:
-                flush(self.device)
+            done = write_direct(self.cache, buffer, offset)
+        else:
+            done = file_io.write_at(self.cache, buffer, offset)
+        if done > 0 and self.flags & O_DSYNC != 0:
+            self.cache.write_range(offset >> PAGE_SHIFT, (offset + done + PAGE_MASK) >> PAGE_SHIFT)
+            flush(self.device)
         return done
 
     def seek(self, offset: int, whence: int) -> int:

@@ -15,9 +15,10 @@ Context: everything sleeps, but where it says otherwise.
 
 from kernel.block.device import BlockDevice, flush
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_io
+from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.constants import FS_IMMUTABLE_FL, FS_SYNC_FL, MAX_FILE_SIZE, O_APPEND, O_DIRECT, O_DSYNC, O_NOATIME
-from kernel.fs.direct_io import advise, check_alignment, finish_direct_write, read_direct
+from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.file import File, InodeFile
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -72,17 +73,23 @@ class CachedInode(Inode):
     def write_at(self, buffer: Buffer, offset: int) -> int:
         """Write, under the inode's lock, which the caller has not taken."""
         with self.lock:
-            return self.write_locked(buffer, offset)
+            return self.write_locked(buffer, offset, False)
 
-    def write_locked(self, buffer: Buffer, offset: int) -> int:
-        """Write; the caller holds the lock. Raises EPERM (made immutable since it was opened)."""
+    def write_locked(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
+        """Write, perhaps past the cache; the caller holds the lock. Raises EPERM (made immutable since it was opened),
+        EINVAL (not aligned).
+        """
         if self.flags & FS_IMMUTABLE_FL != 0:
             raise Errno(EPERM)
         limit = self.largest_size()
         if offset >= limit:
             raise Errno(EFBIG)
         buffer.remaining = min(buffer.remaining, limit - offset)
-        done = file_io.write_at(self.cache, buffer, offset)
+        if is_direct:
+            check_alignment(self.cache.store.device(), buffer, offset)
+            done = write_direct(self.cache, buffer, offset)
+        else:
+            done = file_io.write_at(self.cache, buffer, offset)
         if done > 0:
             self.touch_modified()
         return done
@@ -174,6 +181,13 @@ class InodeStore(BackingStore):
     def commit(self) -> None:
         self._inode().write_inode()
 
+    def allocation_unit(self) -> int:
+        return self._inode().file_system.block_size
+
+    def give_back(self) -> None:
+        inode = self._inode()
+        inode.free_blocks(inode.size)
+
     def begin_change(self) -> None:
         self._inode().lock.acquire()
 
@@ -260,7 +274,8 @@ class CachedFile(InodeFile):
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         if self.flags & O_DIRECT != 0:
-            check_alignment(self.cached.cache.store.device(), buffer, offset)
+            if buffer.remaining > 0 and offset < self.cached.size:
+                check_alignment(self.cached.cache.store.device(), buffer, offset)
             done = read_direct(self.cached.cache, buffer, offset)
         else:
             done = file_io.read_at(self.cached.cache, buffer, offset, self.readahead)
@@ -273,8 +288,7 @@ class CachedFile(InodeFile):
             return 0
         with self.cached.lock:
             offset = self.cached.size if self.flags & O_APPEND != 0 else self.position
-            self._check_direct(buffer, offset)
-            done = self.cached.write_locked(buffer, offset)
+            done = self.cached.write_locked(buffer, offset, self.flags & O_DIRECT != 0)
             self.position = offset + done
         self._after_write(offset, done)
         return done
@@ -285,19 +299,12 @@ class CachedFile(InodeFile):
         with self.cached.lock:
             if self.flags & O_APPEND != 0:
                 offset = self.cached.size
-            self._check_direct(buffer, offset)
-            done = self.cached.write_locked(buffer, offset)
+            done = self.cached.write_locked(buffer, offset, self.flags & O_DIRECT != 0)
         self._after_write(offset, done)
         return done
 
-    def _check_direct(self, buffer: Buffer, offset: int) -> None:
-        if self.flags & O_DIRECT != 0:
-            check_alignment(self.cached.cache.store.device(), buffer, offset)
-
     def _after_write(self, offset: int, done: int) -> None:
-        """O_SYNC, O_DSYNC, O_DIRECT: what was written is on the device when the call returns."""
-        if self.flags & O_DIRECT != 0 and done > 0:
-            finish_direct_write(self.cached.cache, offset, done)
+        """O_SYNC, O_DSYNC: what was written is on the device, safely, when the call returns."""
         if done > 0 and (self.flags & O_DSYNC != 0 or self._writes_through()):
             self.cached.cache.sync(offset >> 12, (offset + done + 0xFFF) >> 12)
             self._flush_device()

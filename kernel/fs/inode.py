@@ -280,6 +280,10 @@ class Inode:
         """The flags that programs see (FS_IOC_GETFLAGS). ENOTTY where the file system has none."""
         raise Errno(ENOTTY)
 
+    def shown_attributes(self) -> int:
+        """The flags that statx(2) knows here, by the same numbers."""
+        return 0
+
     def set_flags(self, flags: int) -> None:
         """Take new flags over (FS_IOC_SETFLAGS), after the checks that all file systems share. Raises EOPNOTSUPP."""
         raise Errno(ENOTTY)
@@ -296,6 +300,10 @@ class Inode:
 
     def refresh(self) -> None:
         """Bring the attributes up to date before they are shown; for inodes whose attributes are computed."""
+
+    def has_birth_time(self) -> bool:
+        """Whether `btime_ns` means something."""
+        return False
 
     def attributes_changed(self) -> None:
         """mode, uid, gid or times were set: a disk file system writes them back."""

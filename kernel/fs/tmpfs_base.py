@@ -173,6 +173,12 @@ class TmpfsInode(Inode):
     def shown_flags(self) -> int:
         return self.flags
 
+    def has_birth_time(self) -> bool:
+        return True
+
+    def shown_attributes(self) -> int:
+        return FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL
+
     def set_flags(self, flags: int) -> None:
         if flags & ~_FLAGS != 0:
             raise Errno(EOPNOTSUPP)

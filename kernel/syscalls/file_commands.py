@@ -50,6 +50,7 @@ _FLAG_PAIRS: Final[list[int]] = [
 _FIEMAP_FLAG_SYNC: Final = 1
 _FIEMAP_FLAG_CACHE: Final = 4
 _FIEMAP_EXTENT_LAST: Final = 1
+_FIEMAP_EXTENT_MERGED: Final = 0x1000  # the file system keeps blocks, and joined them for this
 _FIEMAP_LIMIT: Final = 0xFFFF_FFFF // 56
 
 
@@ -192,11 +193,11 @@ def _map_block(inode: Inode, argument: int) -> None:
 
 
 def _map_extents(inode: Inode, file: File, argument: int) -> None:
+    inode.extent_at(0, 1)  # EOPNOTSUPP comes first
     raw = RawMapRequest()
     user.read_struct(argument, bytes_of(raw))
     if raw.extent_count > _FIEMAP_LIMIT:
         raise Errno(EINVAL)
-    inode.extent_at(0, 1)  # EOPNOTSUPP comes first
     unknown = raw.flags & ~(_FIEMAP_FLAG_SYNC | _FIEMAP_FLAG_CACHE)
     if raw.length == u64(0):
         raise Errno(EINVAL)
@@ -237,9 +238,10 @@ def _write_extents(inode: Inode, start: int, end: int, address: int, request: Ra
             pending.logical = offset
             pending.physical = physical
             pending.length = length
+            pending.flags = _FIEMAP_EXTENT_MERGED
         offset += length
     if pending.length != 0:
-        pending.flags = _FIEMAP_EXTENT_LAST
+        pending.flags = _FIEMAP_EXTENT_MERGED | _FIEMAP_EXTENT_LAST
         if _write_extent(pending, address, count, request.extent_count):
             count += 1
     return count

@@ -2,6 +2,7 @@
 
 from typing import Final, Literal
 
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SIZE, BlockDevice
 from kernel.fs.attributes import check_access
 from kernel.fs.constants import (
     AT_EACCESS,
@@ -31,7 +32,16 @@ _STATX_BASIC: Final = 0x7FF
 _STATX_BTIME: Final = 0x800
 _STATX_MNT_ID: Final = 0x1000
 _STATX_RESERVED: Final = 0x80000000
+_STATX_MNT_ID_UNIQUE: Final = 0x4000
+_STATX_DIOALIGN: Final = 0x2000
 _STATX_ATTR_MOUNT_ROOT: Final = 0x2000
+_STATX_ATTR_AUTOMOUNT: Final = 0x1000
+_STATX_ATTR_DAX: Final = 0x200000
+_STATX_ATTR_VERITY: Final = 0x100000
+_STATX_ATTR_MASK: Final = (
+    _STATX_ATTR_MOUNT_ROOT | _STATX_ATTR_AUTOMOUNT | _STATX_ATTR_DAX | _STATX_ATTR_VERITY
+)  # of every file
+_UNIQUE_MOUNTS: Final = 1 << 31  # where the numbers of mounts that are never used again begin
 _STATFS_VALID: Final = 0x20
 
 
@@ -91,7 +101,9 @@ class RawStatx:
     device_major: u32
     device_minor: u32
     mount_identifier: int
-    reserved: Array[u64, Literal[13]]
+    direct_memory_align: u32
+    direct_offset_align: u32
+    reserved: Array[u64, Literal[12]]
 
 
 @struct
@@ -192,13 +204,14 @@ def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int
     raw.ino = inode.ino
     raw.size = inode.size
     raw.blocks = inode.blocks
-    raw.attributes_mask = _STATX_ATTR_MOUNT_ROOT
+    raw.attributes = inode.flags & inode.shown_attributes()
+    raw.attributes_mask = inode.shown_attributes() | _STATX_ATTR_MASK
     if place.dentry is place.mount.root:
-        raw.attributes = _STATX_ATTR_MOUNT_ROOT
+        raw.attributes = raw.attributes | _STATX_ATTR_MOUNT_ROOT
     raw.accessed.seconds = inode.atime_ns // _NS
     raw.accessed.nanoseconds = inode.atime_ns % _NS
-    if mask & _STATX_BTIME != 0:
-        raw.mask = _STATX_BASIC | _STATX_MNT_ID | _STATX_BTIME
+    if mask & _STATX_BTIME != 0 and inode.has_birth_time():
+        raw.mask = raw.mask | _STATX_BTIME
         raw.born.seconds = inode.btime_ns // _NS
         raw.born.nanoseconds = inode.btime_ns % _NS
     raw.changed.seconds = inode.ctime_ns // _NS
@@ -211,8 +224,26 @@ def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int
     raw.device_major = device_major(inode.file_system.device)
     raw.device_minor = device_minor(inode.file_system.device)
     raw.mount_identifier = place.mount.identifier
+    if mask & _STATX_MNT_ID_UNIQUE != 0:
+        raw.mask = raw.mask & ~_STATX_MNT_ID | _STATX_MNT_ID_UNIQUE
+        raw.mount_identifier = _UNIQUE_MOUNTS + place.mount.identifier
+    if mask & _STATX_DIOALIGN != 0:
+        _tell_alignment(raw, inode)
     user.write_from(address, bytes_of(raw))
     return 0
+
+
+def _tell_alignment(raw: RawStatx, inode: Inode) -> None:
+    """What O_DIRECT demands of memory and offsets, on a file or a block device."""
+    device: BlockDevice | None = None
+    if inode.is_regular():
+        device = inode.file_system.block_device
+    elif inode.mode & S_IFMT == S_IFBLK:
+        device = BLOCK_DEVICES.get(inode.rdev)
+    if device is not None:
+        raw.mask = raw.mask | _STATX_DIOALIGN
+        raw.direct_memory_align = SECTOR_SIZE
+        raw.direct_offset_align = device.logical_block_size
 
 
 def _write_statfs(address: int, mount: Mount) -> int:

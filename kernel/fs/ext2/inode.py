@@ -40,6 +40,7 @@ from kernel.fs.ext2.layout import (
     OLD_INODE_SIZE,
     POINTER_COUNT,
     RO_COMPAT_LARGE_FILE,
+    STATX_FLAGS,
     RawInode,
 )
 from kernel.fs.ext2.times import decode_time, encode_extra, encode_seconds
@@ -129,6 +130,12 @@ class Ext2Inode(Ext2Node):
 
     def shown_flags(self) -> int:
         return self.flags & FLAGS_SHOWN
+
+    def has_birth_time(self) -> bool:
+        return self.has_fine_times
+
+    def shown_attributes(self) -> int:
+        return STATX_FLAGS
 
     def set_flags(self, flags: int) -> None:
         """Flags that belong to the layout of the file, or that are of no use to its kind, cannot be changed."""

@@ -1,0 +1,269 @@
+"""O_DIRECT: between a program and the device past the page cache.
+
+Bytes travel through a few frames that belong to the call, and leave nothing in the cache. What the cache has is
+brought into line: before a transfer its dirty pages of the range are written, after a write its pages are taken from
+who maps them and dropped, or read anew where somebody holds them. Two programs that write the same bytes at once, one
+directly and one through the cache, get one or the other, as everywhere.
+
+A write needs places on the device. Bytes behind the end of a file get new blocks, as far as they fill them; a hole,
+and a part of a new block, are written through the cache and brought to the device at once.
+
+Context: sleeps. The caller of `write_direct` holds the inode's lock.
+"""
+
+from typing import Final
+
+from kernel.block.device import SECTOR_SHIFT, BlockRequest, Operation
+from kernel.cache import file_io
+from kernel.cache.file_cache import FileCache
+from kernel.cache.store import HOLE, BackingStore, Runs
+from kernel.lang import Errno
+from kernel.lib.user import Buffer
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, allocate_user_frame, frame_span, put_frame
+
+_LARGEST: Final = 128  # frames that one call moves at a time
+
+
+class Bounce:
+    """The frames of one call."""
+
+    def __init__(self, cache: FileCache, length: int) -> None:
+        pages = (length + PAGE_MASK) >> PAGE_SHIFT
+        self.limit: int = min(_LARGEST, cache.store.device().largest_transfer, max(1, pages)) << PAGE_SHIFT
+        self.frames: list[int] = []
+
+    def require(self, length: int) -> None:
+        """Have frames for so many bytes, at most `limit`. Raises MemoryError."""
+        while len(self.frames) << PAGE_SHIFT < length:
+            frame = allocate_user_frame()
+            try:
+                self.frames.append(frame)
+            except MemoryError:
+                put_frame(frame)
+                raise
+
+    def release(self) -> None:
+        for frame in self.frames:
+            put_frame(Frame(frame))
+        self.frames.clear()
+
+    def put(self, buffer: Buffer, length: int) -> int:
+        """Give the first `length` bytes to a reader; how many it took."""
+        done = 0
+        while done < length:
+            part = min(PAGE_SIZE, length - done)
+            moved = buffer.put(frame_span(Frame(self.frames[done >> PAGE_SHIFT]))[0:part])
+            done += moved
+            if moved < part:
+                break
+        return done
+
+    def take(self, buffer: Buffer, length: int) -> int:
+        """Fill the first `length` bytes from a writer; how many it gave."""
+        done = 0
+        while done < length:
+            part = min(PAGE_SIZE, length - done)
+            moved = buffer.take(frame_span(Frame(self.frames[done >> PAGE_SHIFT]))[0:part])
+            done += moved
+            if moved < part:
+                break
+        return done
+
+    def clear(self, start: int, length: int) -> None:
+        """Zero a range of bytes."""
+        while length > 0:
+            within = start & PAGE_MASK
+            part = min(PAGE_SIZE - within, length)
+            frame_span(Frame(self.frames[start >> PAGE_SHIFT]))[within : within + part].fill(0)
+            start += part
+            length -= part
+
+    def request(self, operation: Operation, position: int, length: int, sector: int) -> BlockRequest:
+        """A transfer of the bytes at `position` of the frames. Raises MemoryError."""
+        request = BlockRequest(operation, sector)
+        request.offset = position & PAGE_MASK
+        request.length = length
+        for index in range(position >> PAGE_SHIFT, (position + length + PAGE_MASK) >> PAGE_SHIFT):
+            request.frames.append(self.frames[index])
+        return request
+
+    def transfer(self, cache: FileCache, operation: Operation, runs: Runs, length: int) -> None:
+        """Move the first `length` bytes, a multiple of a sector, from or to where the runs say. Holes read as zeros.
+        Raises EIO, EROFS, MemoryError.
+        """
+        device = cache.store.device()
+        requests: list[BlockRequest] = []
+        position = 0
+        for index in range(len(runs.sectors)):
+            part = min(runs.lengths[index], length - position)
+            if part <= 0:
+                break
+            if runs.sectors[index] == HOLE:
+                self.clear(position, part)
+            else:
+                requests.append(self.request(operation, position, part, runs.sectors[index]))
+            position += part
+        error = 0
+        for request in requests:
+            try:
+                device.start(request)
+            except Errno as failure:
+                request.finish(failure.code)
+        for request in requests:
+            try:
+                request.wait()
+            except Errno as failure:
+                error = failure.code
+        if error != 0:
+            raise Errno(error)
+
+
+def places(store: BackingStore, offset: int, length: int) -> Runs:
+    """Where the bytes lie, from `offset` on, in sectors; whole pages are asked for, and cut."""
+    first = offset & ~PAGE_MASK
+    end = (offset + length + PAGE_MASK) & ~PAGE_MASK
+    whole = Runs()
+    store.map(first, end - first, whole)
+    found = Runs()
+    skip = offset - first
+    left = length
+    for index in range(len(whole.sectors)):
+        sector = whole.sectors[index]
+        size = whole.lengths[index]
+        cut = min(skip, size)
+        skip -= cut
+        part = min(size - cut, left)
+        if part > 0:
+            found.add(HOLE if sector == HOLE else sector + (cut >> SECTOR_SHIFT), part)
+            left -= part
+    return found
+
+
+def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
+    """Read from the device, `offset` being a multiple of its blocks; returns the count. Raises EIO, MemoryError if
+    nothing could be read.
+    """
+    store = cache.store
+    done = 0
+    bounce = Bounce(cache, buffer.remaining)
+    try:
+        while buffer.remaining > 0 and not buffer.faulted:
+            left = store.size_bytes() - offset
+            if left <= 0:
+                break
+            length = min(buffer.remaining, left, bounce.limit)
+            mask = store.device().logical_block_size - 1
+            rounded = (length + mask) & ~mask
+            bounce.require(rounded)
+            cache.write_range(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
+            bounce.transfer(cache, Operation.READ, places(store, offset, rounded), rounded)
+            moved = bounce.put(buffer, length)
+            done += moved
+            offset += moved
+            if moved < length:
+                break
+    except Errno:
+        if done == 0:
+            raise
+    except MemoryError:
+        if done == 0:
+            raise
+    finally:
+        bounce.release()
+    return done
+
+
+def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
+    """Write to the device, place and length being multiples of its blocks; a file grows. Returns the count. Raises
+    ENOSPC, EIO, MemoryError if nothing could be written.
+    """
+    store = cache.store
+    done = 0
+    if offset > store.size_bytes():
+        cache.zero_tail(store.size_bytes())
+    bounce = Bounce(cache, buffer.remaining)
+    try:
+        while buffer.remaining > 0 and not buffer.faulted:
+            moved = _write_part(cache, bounce, buffer, offset)
+            if moved == 0:
+                break
+            done += moved
+            offset += moved
+    except Errno:
+        if done == 0:
+            raise
+    except MemoryError:
+        if done == 0:
+            raise
+    finally:
+        bounce.release()
+    return done
+
+
+def _write_part(cache: FileCache, bounce: Bounce, buffer: Buffer, offset: int) -> int:
+    store = cache.store
+    length = min(buffer.remaining, bounce.limit)
+    cache.write_range(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
+    runs = places(store, offset, length)
+    has_new_blocks = runs.sectors[0] == HOLE
+    if has_new_blocks:
+        fresh = _new_blocks(store, offset, length)
+        if fresh == 0:
+            return _write_through(cache, buffer, offset)
+        try:
+            store.allocate(offset, fresh)
+        except Errno:
+            store.give_back()
+            return _write_through(cache, buffer, offset)  # as much as there is room for, or the error
+        runs = places(store, offset, fresh)
+    length = _placed(runs)
+    finished = False
+    try:
+        bounce.require(length)
+        length = bounce.take(buffer, length) & ~(store.device().logical_block_size - 1)
+        if length > 0:
+            bounce.transfer(cache, Operation.WRITE, runs, length)
+        finished = True
+    finally:
+        if has_new_blocks and not finished:
+            store.give_back()
+    if offset + length > store.size_bytes():
+        store.grow(offset + length)
+    if has_new_blocks and buffer.faulted:
+        store.give_back()
+    cache.renounce(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
+    return length
+
+
+def _placed(runs: Runs) -> int:
+    """How many bytes lie on the device before the first hole."""
+    length = 0
+    for index in range(len(runs.sectors)):
+        if runs.sectors[index] == HOLE:
+            break
+        length += runs.lengths[index]
+    return length
+
+
+def _new_blocks(store: BackingStore, offset: int, length: int) -> int:
+    """How many bytes from `offset` on may get new blocks that are written wholly, and that nobody reads before: those
+    behind the file's last block.
+    """
+    unit = store.allocation_unit()
+    if unit == 0 or offset & (unit - 1) != 0 or offset < store.size_bytes():
+        return 0
+    return length & ~(unit - 1)
+
+
+def _write_through(cache: FileCache, buffer: Buffer, offset: int) -> int:
+    """Write within one page through the cache, and bring it to the device."""
+    whole = buffer.remaining
+    part = min(PAGE_SIZE - (offset & PAGE_MASK), whole)
+    buffer.remaining = part
+    try:
+        moved = file_io.write_at(cache, buffer, offset)
+    finally:
+        buffer.remaining += whole - part
+    cache.write_range(offset >> PAGE_SHIFT, (offset >> PAGE_SHIFT) + 1)
+    cache.renounce(offset >> PAGE_SHIFT, (offset >> PAGE_SHIFT) + 1)
+    return moved
