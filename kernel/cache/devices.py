@@ -60,8 +60,9 @@ def sync_device(device: BlockDevice) -> None:
     """Write what is dirty in a device's cache, wait, and flush the device. Raises EIO."""
     cache = DEVICE_CACHES.get(device.number)
     if cache is not None:
-        cache.sync(0, LAST_PAGE)
-    flush(device)
+        cache.store_range(0, LAST_PAGE)
+    else:
+        flush(device)
 
 
 @sleeps

@@ -16,7 +16,7 @@ read or wait sleeps. `transfer_done` comes from interrupts.
 from collections.abc import Callable
 from typing import Final
 
-from kernel.block.device import SECTOR_SHIFT, Operation
+from kernel.block.device import SECTOR_SHIFT, Operation, flush
 from kernel.cache.page import ALL_SECTORS, LRU, CachedPage, sector_mask
 from kernel.cache.page_index import PageIndex
 from kernel.cache.readahead import Readahead
@@ -83,6 +83,7 @@ class FileCache(TrackedObject):
         self.writing_count: int = 0
         self.dirty_since_ns: int = 0  # when it last had nothing dirty
         self.failures: int = 0  # pages that could not be written so far
+        self.told_failures: int = 0  # of these somebody was told, so who opens the file need not be
         self.walked: int = 0  # > 0: somebody goes through `pages`, so nothing may be dropped from it
         self.next_dirty_cache: FileCache | None = None
         self.previous_dirty_cache: FileCache | None = None
@@ -477,15 +478,35 @@ class FileCache(TrackedObject):
                 raise Errno(EIO)
 
     @sleeps
-    def sync(self, first_index: int, end_index: int) -> None:
-        """Write the dirty pages of a range and what leads to them, and wait until the device has them. Raises EIO if
-        one could not be written.
+    def store_range(self, first_index: int, end_index: int) -> None:
+        """Write the dirty pages of a range and what leads to them, and wait until they outlast a power failure. Raises
+        EIO if one could not be written.
         """
         failures = self.failures
         self.write_back(first_index, end_index)
         self.wait_for_writes()
         self.store.commit()
+        flush(self.store.device())
         if self.failures != failures:
+            raise Errno(EIO)
+
+    @sleeps
+    def sync(self, first_index: int, end_index: int) -> None:
+        """As `store_range` for msync(2), which has no open file that could remember what it was told: raises EIO also
+        for failures that nobody was told of yet.
+        """
+        self.sync_for(self.told_failures, first_index, end_index)
+
+    @sleeps
+    def sync_for(self, seen_failures: int, first_index: int, end_index: int) -> None:
+        """As `store_range` for somebody who knows of so many failures: raises EIO if there were others, whenever.
+        Afterwards the caller knows of all.
+        """
+        try:
+            self.store_range(first_index, end_index)
+        finally:
+            self.told_failures = self.failures
+        if self.failures != seen_failures:
             raise Errno(EIO)
 
     # ---- Size -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ that.
 Context: everything sleeps, but where it says otherwise.
 """
 
-from kernel.block.device import BlockDevice, flush
+from kernel.block.device import BlockDevice
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_io
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.file_cache import LAST_PAGE
@@ -122,7 +122,7 @@ class CachedInode(Inode):
             self.touch_modified()
 
     def sync(self) -> None:
-        self.cache.sync(0, LAST_PAGE)
+        self.cache.store_range(0, LAST_PAGE)
 
     def memory_object(self) -> MemoryObject:
         return self.cache
@@ -265,7 +265,7 @@ class CachedFile(InodeFile):
         super().__init__(path, flags)
         self.cached: CachedInode = inode
         self.readahead: Readahead = Readahead()
-        self.seen_failures: int = inode.cache.failures
+        self.seen_failures: int = inode.cache.told_failures
 
     def read(self, buffer: Buffer) -> int:
         done = self.pread(buffer, self.position)
@@ -306,29 +306,21 @@ class CachedFile(InodeFile):
     def _after_write(self, offset: int, done: int) -> None:
         """O_SYNC, O_DSYNC: what was written is on the device, safely, when the call returns."""
         if done > 0 and (self.flags & O_DSYNC != 0 or self._writes_through()):
-            self.cached.cache.sync(offset >> 12, (offset + done + 0xFFF) >> 12)
-            self._flush_device()
+            self.cached.cache.store_range(offset >> 12, (offset + done + 0xFFF) >> 12)
 
     def _writes_through(self) -> bool:
         """Whether every write is as with O_SYNC, because the file or the mounted file system asks for it."""
         return self.cached.flags & FS_SYNC_FL != 0 or self.cached.file_system.is_synchronous
 
-    def _flush_device(self) -> None:
-        device = self.cached.file_system.block_device
-        if device is not None:
-            flush(device)
-
     def fsync(self) -> None:
-        """Raises EIO if anything of the file could not be written since the last time that this description asked."""
+        """Raises EIO if anything of the file could not be written since the last time that this description asked, or,
+        at the first time, since anybody was told.
+        """
         cache = self.cached.cache
-        seen = self.seen_failures
         try:
-            self.cached.sync()
+            cache.sync_for(self.seen_failures, 0, LAST_PAGE)
         finally:
             self.seen_failures = cache.failures
-        self._flush_device()
-        if cache.failures != seen:
-            raise Errno(EIO)
 
     def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
         self.cached.cache.sync_range(first_page, end_page, flags)

@@ -233,7 +233,7 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         if flags & MS_INVALIDATE != 0 and area.flags & MAP_LOCKED != 0:
             raise Errno(EBUSY)
         source = area.source
-        if flags & MS_SYNC != 0 and area.shared and source is not None and area.prot & PROT_WRITE != 0:
+        if flags & MS_SYNC != 0 and area.shared and source is not None:
             source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
         i += 1
     space.check_mapped(start, end)

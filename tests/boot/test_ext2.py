@@ -1,18 +1,12 @@
-"""ext2 in a guest: what it writes pleases e2fsck and debugfs, also when the machine was switched off in the middle; a
-root file system on a disk.
-
-KRAIT_POWER_CUTS says how often the power is cut, 3 times unless it is set.
-"""
+"""ext2 in a guest: what it writes pleases e2fsck and debugfs; a root file system on a disk."""
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -27,8 +21,6 @@ from userland.image import root_archive
 
 pytestmark = pytest.mark.timeout(int(240 * PATIENCE))
 
-POWER_CUTS = int(os.environ.get("KRAIT_POWER_CUTS", "3"))
-SEED = int(os.environ.get("KRAIT_SEED", "1"))
 MIB = 1 << 20
 
 
@@ -168,43 +160,6 @@ def test_no_such_root(kernel: Kernel, tmp_path: Path) -> None:
     image = make_disk(tmp_path / "disk", 4, "-t", "ext2")
     with guest_with(kernel, None, image, "root=/dev/sda9 rw") as guest:
         guest.expect(r"root=/dev/sda9: there is no such device. There are: vda \(4 MiB\)", 30)
-
-
-LOAD = """
-cd /mnt
-churn() { while :; do mkdir d$1 && for i in 1 2 3 4 5 6 7 8; do echo $i > d$1/$i; ln d$1/$i d$1/l$i; done
-mv d$1 e$1; dd if=/bin/busybox of=e$1/big bs=64k count=9; rm -r e$1; done 2>/dev/null; }
-churn 1 & churn 2 &
-i=0
-while :; do i=$((i + 1)); echo "record $i $i $i" > safe$i; sync safe$i && echo synced $i; done
-"""
-
-
-def test_power_cuts(kernel: Kernel, tmp_path: Path) -> None:
-    """What was synced is there, and e2fsck can repair the rest, whenever the machine was switched off."""
-    archive: Archive = root_archive()
-    archive.file("load", LOAD.encode(), 0o755)
-    initrd = tmp_path / "initrd"
-    initrd.write_bytes(archive.pack())
-    generator = random.Random(SEED)
-    for cut in range(POWER_CUTS):
-        image = make_disk(tmp_path / f"disk{cut}", 16, "-t", "ext2", "-b", "1024" if cut % 2 else "4096", "-N", "2048")
-        with guest_with(kernel, initrd, image) as guest:
-            guest.expect_prompt(30)
-            guest.check("mount -t ext2 /dev/vda /mnt")
-            guest.send("sh /load\r")
-            guest.expect("synced 1\r\n", 30)
-            time.sleep(generator.uniform(0.2, 3.0))
-            os.kill(guest.pid, 9)
-            time.sleep(0.2)
-            synced = [int(number) for number in re.findall(r"^synced (\d+)$", guest.log, re.MULTILINE)]
-        result = subprocess.run(["e2fsck", "-fy", str(image)], capture_output=True, text=True)
-        assert result.returncode in (0, 1), f"cut {cut}: {result.stdout}"
-        assert problems(image) == ""
-        assert synced
-        for number in synced:
-            assert on_disk(image, f"safe{number}") == f"record {number} {number} {number}\n".encode(), f"cut {cut}"
-        image.unlink()
 
 
 MAKE = (

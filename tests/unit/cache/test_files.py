@@ -139,6 +139,25 @@ def test_an_error_of_write_back_is_told_once(disk: MemoryDisk) -> None:
     cache.sync(0, LAST_PAGE)
 
 
+def test_who_syncs_first_is_told_of_what_the_flusher_could_not_write(disk: MemoryDisk) -> None:
+    store, cache = fresh(disk)
+    write(cache, bytes(BLOCK), 0)
+    disk.bad_sectors[store.blocks[0] * 2] = True
+    seen = cache.failures
+    cache.write_back(0, LAST_PAGE)
+    for _ in range(2):  # two open files, each for itself; then nobody any more
+        with pytest.raises(Errno):
+            cache.sync_for(seen, 0, LAST_PAGE)
+    cache.sync(0, LAST_PAGE)
+
+
+def test_sync_asks_for_a_flush_when_all_is_written(disk: MemoryDisk) -> None:
+    _, cache = fresh(disk)
+    write(cache, bytes(BLOCK), 0)
+    cache.sync(0, LAST_PAGE)
+    assert [operation for operation, _, _ in disk.log] == [Operation.WRITE, Operation.FLUSH]
+
+
 def test_a_bad_sector_spoils_its_page_only(disk: MemoryDisk) -> None:
     store, cache = fresh(disk)
     write(cache, bytes(40_000), 0)
@@ -156,7 +175,7 @@ def test_consecutive_pages_travel_together(disk: MemoryDisk) -> None:
     store.free = list(range(BLOCKS - 1, -1, -1))
     write(cache, bytes(10 * 4096), 0)
     cache.sync(0, LAST_PAGE)
-    assert disk.log == [(Operation.WRITE, 0, 40960)]
+    assert disk.log == [(Operation.WRITE, 0, 40960), (Operation.FLUSH, 0, 0)]
     cache.invalidate(0, LAST_PAGE)
     disk.log.clear()
     read(cache, 10 * 4096, 0)

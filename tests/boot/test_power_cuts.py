@@ -1,0 +1,99 @@
+"""The power is cut in the middle of writing. Whenever that is: everything that was synced is there, and e2fsck repairs
+the rest.
+
+Two ways of cutting. QEMU is killed at random moments: 3 times, or KRAIT_POWER_CUTS. And one load is run to its end
+while QEMU notes each request, from which the disk at any moment is made afterwards, with what was not flushed only in
+part there: 40 times, or KRAIT_LOGGED_CUTS. KRAIT_SEED chooses the moments.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.boot.power import Verdict, WriteLog, judge, make_disk
+from tests.harness import LINUX, Guest, Kernel, compile_program
+from tests.harness.guest import PATIENCE
+from tests.harness.kernels import add_modules
+from tools.cpio import Archive, extend
+from tools.machine import Disk, DiskMode, Machine
+from tools.paths import ROOT
+
+pytestmark = pytest.mark.timeout(int(1200 * PATIENCE))
+
+POWER_CUTS = int(os.environ.get("KRAIT_POWER_CUTS", "3"))
+LOGGED_CUTS = int(os.environ.get("KRAIT_LOGGED_CUTS", "40"))
+SEED = int(os.environ.get("KRAIT_SEED", "1"))
+
+
+@pytest.fixture
+def initrd(kernel: Kernel, root_image: Path, tmp_path: Path) -> Path:
+    overlay = Archive()
+    overlay.file("power_load", compile_program(ROOT / "tests" / "boot" / "power_load.c").read_bytes(), 0o755)
+    if kernel is LINUX:
+        add_modules(overlay)
+    path = tmp_path / "initrd"
+    path.write_bytes(extend(root_image.read_bytes(), overlay))
+    return path
+
+
+def start_load(guest: Guest, seed: int, seconds: int) -> None:
+    guest.expect_prompt(30)
+    guest.check("mount -t ext2 /dev/vda1 /mnt")
+    guest.send(f"/power_load /mnt /dev/vda2 {seed} {seconds}\r")
+    guest.expect(r"^load runs\r?\n", 30)
+
+
+def require_everything(verdicts: dict[int, Verdict]) -> None:
+    """Nothing that was promised is lost, and only that is repaired which the order of ext2's writes leaves open."""
+    problems = [f"cut {cut}: {loss}" for cut, verdict in verdicts.items() for loss in verdict.losses]
+    print(Counter(repair for verdict in verdicts.values() for repair in set(verdict.repairs)))
+    assert not problems, "\n".join(problems)
+
+
+def test_the_machine_is_killed(kernel: Kernel, initrd: Path, tmp_path: Path) -> None:
+    generator = random.Random(SEED)
+    verdicts = {}
+    for cut in range(POWER_CUTS):
+        image = make_disk(tmp_path / f"disk{cut}", 1024 if cut % 2 else 4096)
+        machine = Machine(disks=(Disk(image, DiskMode.WRITE),))
+        with Guest(kernel.boot(initrd), machine) as guest:
+            start_load(guest, SEED * 1000 + cut, 100)
+            time.sleep(generator.uniform(0.3, 4.0))
+            os.kill(guest.pid, 9)
+        verdicts[cut] = judge(image.read_bytes())
+        assert verdicts[cut].promises > 20
+        image.unlink()
+    require_everything(verdicts)
+
+
+@pytest.mark.parametrize("block_size", [1024, 4096])
+def test_a_cache_of_the_disk_is_lost(kernel: Kernel, initrd: Path, tmp_path: Path, block_size: int) -> None:
+    image = make_disk(tmp_path / "disk", block_size)
+    base = image.read_bytes()
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    extra = (
+        "-blockdev", f"driver=file,filename={image},node-name=file0",
+        "-blockdev", f"driver=file,filename={log},node-name=file1",
+        "-blockdev", "driver=blklogwrites,file=file0,log=file1,node-name=disk0",
+        "-device", "virtio-blk-pci,drive=disk0",
+    )  # fmt: skip
+    with Guest(kernel.boot(initrd), Machine(extra=extra)) as guest:
+        start_load(guest, SEED, 6)
+        guest.expect("^load ended", 60)
+        guest.expect_prompt(30)
+        guest.qmp("quit")
+        guest.wait_exit()
+    writes = WriteLog(log)
+    generator = random.Random(SEED)
+    verdicts = {}
+    for _ in range(LOGGED_CUTS // 2):
+        cut = generator.randrange(len(writes.entries) // 20, len(writes.entries) + 1)
+        verdicts[cut] = judge(writes.disk_at(base, cut, generator))
+    require_everything(verdicts)
