@@ -69,6 +69,11 @@ class Verdict:
     losses: list[str]
     promises: int
 
+    @property
+    def problems(self) -> list[str]:
+        """What must not be: losses, and repairs beyond those that a file system without a journal needs."""
+        return self.losses + [repair for repair in self.repairs if EXPECTED.match(repair) is None]
+
 
 def judge(disk: bytes | bytearray) -> Verdict:
     """Repair the file system as a boot would, and look for everything that the record promises."""
@@ -117,6 +122,20 @@ def _wrong(name: str, found: bytes, word: str) -> str:
     expected = stream(number, size)
     place = next((i for i in range(min(len(found), size)) if found[i] != expected[i]), min(len(found), size))
     return f"{name}: {word}, but it has {len(found)} bytes, wrong from {place} on: {found[place : place + 32]!r}"
+
+
+# What the order of writes leaves open for whatever was not synced. Names and inodes come to the disk one without the
+# other, sizes and counts before or after what they count, a directory, a long symbolic link or a tree of pointers
+# without its block, and a directory that was moved under both names. But no block and no inode ever has two owners.
+EXPECTED = re.compile(
+    r"(Free (blocks|inodes)|Directories) count wrong|(Block|Inode) bitmap differences|(Fix|Clear|Salvage)\? yes"
+    r"|Inode N ref count is N, should be N|Inode N, i_(blocks|size) is N, should be N"
+    r"|Unattached (zero-length )?inode N|Unconnected directory inode N|Connect to /lost\+found\? yes"
+    r"|Entry … in .* has deleted/unused inode N|Deleted inode N has zero dtime|Entry … in .* is a link to directory"
+    r"|Directory inode N, block #N, offset N: directory corrupted|Missing … in directory inode N"
+    r"|… in .* is .*, should be|Symlink .* is invalid"
+    r"|Inode N has illegal block|Illegal block #N|Too many illegal blocks|Clear inode\? yes|Restarting"
+)
 
 
 def kinds_of_problems(report: str) -> list[str]:

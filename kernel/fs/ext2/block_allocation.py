@@ -2,7 +2,8 @@
 
 A file's blocks shall follow one another, so a request has a goal, the block after the file's last one. From there the
 search goes to the nearest free block of the goal's group, then to a run of eight free ones, then to the other groups. A
-file's first block, whose goal is the start of a group, is the first free one of that.
+file's first block, whose goal is the start of a group, is the first free one of that. What is freed can be taken again
+once it has settled (see freed.py); where nothing else is left, that is waited for.
 
 Context: sleeps while a bitmap is read; a bit is found and set without a sleep in between.
 """
@@ -28,12 +29,22 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
 
     Raises ENOSPC, EROFS, EIO, EUCLEAN.
     """
-    if volume.read_only:
-        raise Errno(EROFS)
+    while True:
+        if volume.read_only:
+            raise Errno(EROFS)
+        want = min(want, blocks_available(volume, privileged))
+        if want <= 0:
+            raise Errno(ENOSPC)
+        first, count = _take_blocks(volume, goal, want)
+        if count > 0:
+            return first, count
+        if not volume.settle():
+            raise Errno(ENOSPC)
+
+
+def _take_blocks(volume: Volume, goal: int, want: int) -> tuple[int, int]:
+    """As `allocate_blocks`; the count is 0 if all bits are set."""
     geometry = volume.geometry
-    want = min(want, blocks_available(volume, privileged))
-    if want <= 0:
-        raise Errno(ENOSPC)
     if not geometry.is_block(goal):
         goal = geometry.first_data_block
     first_group = geometry.group_of_block(goal)
@@ -66,9 +77,9 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
             block.mark_dirty()
             if volume.meets_system_block(group, first, count):
                 raise volume.damaged(f"blocks from {first} on hold metadata but are marked as free")
-            _count_blocks(volume, group, -count)
+            _count_taken(volume, group, count)
             return first, count
-    raise Errno(ENOSPC)
+    return 0, 0
 
 
 def _search(bits: Span[u8], start: int, end: int) -> int:
@@ -81,19 +92,18 @@ def _search(bits: Span[u8], start: int, end: int) -> int:
     return bitmap.find_clear_bit(bits, start, end)
 
 
-def _count_blocks(volume: Volume, group: int, change: int) -> None:
+def _count_taken(volume: Volume, group: int, count: int) -> None:
     """Change the counts of free blocks, which a damaged disk may have got wrong, within their limits."""
     descriptor = volume.descriptor(group)
-    count = descriptor.free_blocks_count + change
-    descriptor.free_blocks_count = max(0, min(count, volume.geometry.blocks_in_group(group)))
+    descriptor.free_blocks_count = max(0, descriptor.free_blocks_count - count)
     volume.descriptor_block(group).mark_dirty()
-    volume.free_blocks = max(0, volume.free_blocks + change)
+    volume.free_blocks = max(0, volume.free_blocks - count)
 
 
 def free_blocks(volume: Volume, first: int, count: int) -> None:
-    """Give a run of blocks back; what the block cache has of them was forgotten.
+    """Give a run of blocks back, to be used once that has settled; what the block cache has of them was forgotten.
 
-    Raises EUCLEAN if they cannot have been in use by a file; some are free then.
+    Raises EUCLEAN if they cannot have been in use by a file; some are free then. MemoryError.
     """
     geometry = volume.geometry
     while count > 0:
@@ -105,21 +115,18 @@ def free_blocks(volume: Volume, first: int, count: int) -> None:
         if volume.meets_system_block(group, first, part):
             raise volume.damaged(f"a file has block {first}, which holds metadata")
         with volume.blocks.block(volume.block_bitmap(group)) as block:
-            freed = _clear_bits(block, index, part)
-            volume.block_hints[group] = min(volume.block_hints[group], index)
-        _count_blocks(volume, group, freed)
+            freed = _note_bits(volume, block, group, index, part)
+        volume.free_blocks += freed
         if freed != part:
             raise volume.damaged(f"block {first + freed} is freed twice")
         first += part
         count -= part
 
 
-def _clear_bits(block: Block, index: int, count: int) -> int:
-    """Clear bits up to the first one that is clear already; how many that were."""
+def _note_bits(volume: Volume, block: Block, group: int, index: int, count: int) -> int:
+    """Note bits as freed, up to the first one that is clear or noted already; how many that were."""
     bits = block.span()
     done = 0
-    while done < count and bitmap.test_bit(bits, index + done):
-        bitmap.clear_bit(bits, index + done)
+    while done < count and bitmap.test_bit(bits, index + done) and volume.freed_blocks.add(group, index + done):
         done += 1
-    block.mark_dirty()
     return done

@@ -283,6 +283,7 @@ class BlockMap:
         Recursive, but `level` falls from 2 at most to 0.
         """
         shift = level * self.per_block_shift
+        is_all = end - first == 1 << shift + self.per_block_shift
         run = _Run(self)
         with self.volume.blocks.block(number) as node:
             for index in range(first >> shift, (end - 1 >> shift) + 1):
@@ -291,7 +292,8 @@ class BlockMap:
                     continue
                 inner_first = max(0, first - (index << shift))
                 inner_end = min(1 << shift, end - (index << shift))
-                if inner_end - inner_first == 1 << shift:
+                # A block that goes as a whole stays as it is: on the disk somebody may still lead to it.
+                if inner_end - inner_first == 1 << shift and not is_all:
                     node.span().store_u32(index << _POINTER_SHIFT, HOLE)
                     node.mark_dirty()
                     self.touch(node.number)
@@ -300,7 +302,7 @@ class BlockMap:
                 else:
                     self._cut_node(self._checked(pointer), level - 1, inner_first, inner_end)
             run.finish()
-        if end - first == 1 << shift + self.per_block_shift:
+        if is_all:
             self.release(number, 1, True)
 
 

@@ -11,7 +11,6 @@ Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.block.device import flush
 from kernel.fs.constants import NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
 from kernel.fs.ext2 import records
 from kernel.fs.ext2.block_map import HOLE
@@ -234,9 +233,6 @@ class Ext2Directory(Ext2Inode):
 
     def sync(self) -> None:
         self.ext2.sync_directory()
-        device = self.ext2.block_device
-        if device is not None:
-            flush(device)
 
     # ---- Making -----------------------------------------------------------------------------------------------
 
@@ -449,6 +445,8 @@ class Ext2Directory(Ext2Inode):
             raise Errno(EINVAL)
         new_parent._require_alive(new_name)
         moves_directory = target.is_directory() and new_parent is not self
+        if isinstance(replaced, Ext2Inode) and (replaced.nlink <= 1 or replaced.is_directory()):
+            replaced.was_replaced()
         if moves_directory and replaced is None and new_parent.nlink >= LINK_LIMIT:
             raise Errno(EMLINK)
         self._require(name)

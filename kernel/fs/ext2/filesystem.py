@@ -56,6 +56,7 @@ class Ext2FileSystem(Ext2):
         self.default_errors: int = volume.error_policy
         self.top: Ext2Directory | None = None
         self.sync_lock: Mutex = Mutex()
+        self.settle_lock: Mutex = Mutex()
         self.read_only = True
         self.block_size = volume.geometry.block_size
         volume.holder = self
@@ -143,7 +144,10 @@ class Ext2FileSystem(Ext2):
 
     def write_back(self) -> None:
         try:
-            self._write_inodes()
+            if self.volume.read_only or not self.has_unsettled():
+                self._write_inodes()
+            else:
+                self.settle()
         except Errno:
             log.error("ext2: inodes could not be written: the device fails")
         except MemoryError:
@@ -187,8 +191,43 @@ class Ext2FileSystem(Ext2):
             plug.flush()
         for node in nodes:
             node.cache.wait_for_writes()
+        if self.has_unsettled():
+            self.settle()
         self._write_inodes()
         self.volume.blocks.sync()
+        flush(self.disk)
+
+    def settle(self) -> None:
+        """Bring all metadata to the disk, and so make usable what was freed before. Inodes whose name was taken by a
+        rename come first: they are freed when that name leads elsewhere on the disk, too.
+        """
+        with self.settle_lock:
+            volume = self.volume
+            if len(self.replaced) > 0:
+                self._settle_names()
+            volume.freed_blocks.begin()
+            volume.freed_inodes.begin()
+            self._store_metadata()
+            volume.release_freed()
+
+    def _settle_names(self) -> None:
+        """Bring all metadata to the disk; inodes whose name was taken before are not kept for its sake any more."""
+        replaced = self.replaced
+        self.replaced = []
+        try:
+            self._store_metadata()
+        except Errno:
+            self.replaced.extend(replaced)
+            raise
+        except MemoryError:
+            self.replaced.extend(replaced)
+            raise
+        for node in replaced:
+            node.end_replaced()
+
+    def _store_metadata(self) -> None:
+        with self.sync_lock:
+            self._sync_metadata()
         flush(self.disk)
 
     def sync_inode(self, node: Ext2Node) -> None:
@@ -197,8 +236,7 @@ class Ext2FileSystem(Ext2):
             self._sync_inode(node)
 
     def sync_directory(self) -> None:
-        with self.sync_lock:
-            self._sync_metadata()
+        self._settle_names()
 
     def _sync_inode(self, node: Ext2Node) -> None:
         # The inode and its indirect blocks; where its name is new, the directory's block and inode, and so on up.
@@ -280,6 +318,7 @@ class Ext2FileSystem(Ext2):
             node.end()
             self.unlist_dirty(node)
         self.inodes.clear()
+        self.replaced.clear()
         self.order.clear()
         self.retired.clear()
         self.top = None

@@ -277,7 +277,7 @@ class Ext2Inode(Ext2Node):
         raw.uid_high = self.uid >> 16 & 0xFFFF
         raw.gid = self.gid & 0xFFFF
         raw.gid_high = self.gid >> 16 & 0xFFFF
-        raw.links_count = min(max(self.nlink, 0), 0xFFFF)
+        raw.links_count = min(max(self.nlink, 1 if self.is_replaced else 0), 0xFFFF)
         raw.size = self.size & 0xFFFFFFFF
         if self.is_regular():
             raw.size_high = self.size >> 32 & 0xFFFFFFFF
@@ -330,10 +330,21 @@ class Ext2Inode(Ext2Node):
         """
         if self.is_gone or self.ext2.volume.read_only:
             return
+        if self.is_replaced:
+            self.must_end = True
+            self.ext2.unlist_dirty(self)
+            return
         try:
             self._evict()
         except MemoryError:
             log.error("ext2: an inode could not be deleted wholly: no memory")
+
+    def end_replaced(self) -> None:
+        self.is_replaced = False
+        if self.must_end:
+            self.evict()
+        else:
+            self.inode_changed()
 
     def _evict(self) -> None:
         try:

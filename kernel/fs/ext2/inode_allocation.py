@@ -18,10 +18,20 @@ def group_of_inode(volume: Volume, ino: int) -> int:
 
 def allocate_inode(volume: Volume, parent: int, is_directory: bool) -> int:
     """Take a free inode for a child of directory `parent`. Raises ENOSPC, EROFS, EIO."""
-    if volume.read_only:
-        raise Errno(EROFS)
-    if volume.free_inodes == 0:
-        raise Errno(ENOSPC)
+    while True:
+        if volume.read_only:
+            raise Errno(EROFS)
+        if volume.free_inodes == 0:
+            raise Errno(ENOSPC)
+        ino = _take_inode(volume, parent, is_directory)
+        if ino != 0:
+            return ino
+        if not volume.settle():
+            raise Errno(ENOSPC)
+
+
+def _take_inode(volume: Volume, parent: int, is_directory: bool) -> int:
+    """As `allocate_inode`; 0 if all bits are set."""
     geometry = volume.geometry
     home = group_of_inode(volume, parent)
     if is_directory:
@@ -41,35 +51,36 @@ def allocate_inode(volume: Volume, parent: int, is_directory: bool) -> int:
             bitmap.set_bit(bits, index)
             volume.inode_hints[group] = index + 1
             block.mark_dirty()
-        _count_inodes(volume, group, -1, 1 if is_directory else 0)
+        descriptor = volume.descriptor(group)
+        descriptor.free_inodes_count = max(0, descriptor.free_inodes_count - 1)
+        volume.free_inodes = max(0, volume.free_inodes - 1)
+        if is_directory:
+            _count_directories(volume, group, 1)
+        volume.descriptor_block(group).mark_dirty()
         return group * geometry.inodes_per_group + index + 1
-    raise Errno(ENOSPC)
+    return 0
 
 
 def free_inode(volume: Volume, ino: int, is_directory: bool) -> None:
-    """Give an inode back. Raises EUCLEAN if it was not in use."""
+    """Give an inode back, to be used once that has settled. Raises EUCLEAN if it was not in use, MemoryError."""
     geometry = volume.geometry
     group = group_of_inode(volume, ino)
     index = (ino - 1) % geometry.inodes_per_group
     with volume.blocks.block(volume.inode_bitmap(group)) as block:
-        bits = block.span()
-        if not bitmap.test_bit(bits, index):
+        if not bitmap.test_bit(block.span(), index) or not volume.freed_inodes.add(group, index):
             raise volume.damaged(f"inode {ino} is freed twice")
-        bitmap.clear_bit(bits, index)
-        volume.inode_hints[group] = min(volume.inode_hints[group], index)
-        block.mark_dirty()
-    _count_inodes(volume, group, 1, -1 if is_directory else 0)
+    volume.free_inodes += 1
+    if is_directory:
+        _count_directories(volume, group, -1)
+        volume.descriptor_block(group).mark_dirty()
 
 
-def _count_inodes(volume: Volume, group: int, change: int, directories: int) -> None:
+def _count_directories(volume: Volume, group: int, change: int) -> None:
     """Change the counts, which a damaged disk may have got wrong, within their limits."""
     limit = volume.geometry.inodes_per_group
     descriptor = volume.descriptor(group)
-    descriptor.free_inodes_count = max(0, min(descriptor.free_inodes_count + change, limit))
-    descriptor.used_directories_count = max(0, min(descriptor.used_directories_count + directories, limit))
-    volume.descriptor_block(group).mark_dirty()
-    volume.free_inodes = max(0, volume.free_inodes + change)
-    volume.directories = max(0, volume.directories + directories)
+    descriptor.used_directories_count = max(0, min(descriptor.used_directories_count + change, limit))
+    volume.directories = max(0, volume.directories + change)
 
 
 def _top_directory_group(volume: Volume, home: int) -> int:

@@ -18,8 +18,7 @@ from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
 from kernel.fs.ext2.attributes_block import AttributeBlocks
 from kernel.fs.ext2.options import Ext2Options
-from kernel.fs.ext2.volume import Volume
-from kernel.fs.filesystem import FileSystem
+from kernel.fs.ext2.volume import Volume, VolumeHolder
 from kernel.lang import EIO, Errno, Weak, weak
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.mm.frames import total_frame_count
@@ -29,7 +28,7 @@ _FEWEST_INODES: Final = 1024
 _STEP: Final = 4  # inodes looked at for each new one, when there are too many
 
 
-class Ext2(FileSystem):
+class Ext2(VolumeHolder):
     """Base of `Ext2FileSystem`, with what inodes need of it."""
 
     def __init__(self, type_name: bytes, source: bytes, volume: Volume, options: Ext2Options) -> None:
@@ -45,6 +44,10 @@ class Ext2(FileSystem):
         self.inode_limit: int = max(_FEWEST_INODES, total_frame_count() // _FRAMES_PER_INODE)
         self.first_dirty: Ext2Node | None = None
         self.last_dirty: Ext2Node | None = None
+        self.replaced: list[Ext2Node] = []  # inodes whose last name was taken by a rename that may not be on the disk
+
+    def has_unsettled(self) -> bool:
+        return self.volume.has_freed() or len(self.replaced) > 0
 
     def inode(self, ino: int) -> "Ext2Node":
         """The inode with this number, from memory or from the disk. Raises EIO, EUCLEAN."""
@@ -67,7 +70,7 @@ class Ext2(FileSystem):
         """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""
 
     def sync_directory(self) -> None:
-        """Bring everything but files' contents to the device and wait. Raises EIO."""
+        """Bring everything but files' contents to the disk, to outlast a power failure. Raises EIO."""
 
     # ---- Inodes in memory -------------------------------------------------------------------------------------
 
@@ -181,6 +184,8 @@ class Ext2Node(CachedInode):
         self.is_gone: bool = False  # deleted, and its number given back
         self.is_retired: bool = False
         self.was_used: bool = True
+        self.is_replaced: bool = False  # on the list `replaced`: as long as it stands there, the disk keeps it
+        self.must_end: bool = False  # and then it is to be deleted
 
     def inode_changed(self) -> None:
         """The inode is to be copied to the inode table, sooner or later. Never sleeps."""
@@ -198,6 +203,17 @@ class Ext2Node(CachedInode):
         """Somebody is about to use the contents. Raises MemoryError."""
         if self.is_retired:
             self.ext2.bring_back(self)
+
+    def was_replaced(self) -> None:
+        """A rename has given the inode's last name to another one. If the power fails before that is on the disk, the
+        name must still lead to all that it led to. Raises MemoryError.
+        """
+        if not self.is_replaced:
+            self.ext2.replaced.append(self)
+            self.is_replaced = True
+
+    def end_replaced(self) -> None:
+        """The rename is on the disk. Sleeps; raises nothing."""
 
     def write_back(self) -> None:
         """Copy a changed inode to its place in the inode table. Sleeps. Raises EIO."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from kernel.cache import Block, BlockCache
 from kernel.fs.ext2.checksum import INITIAL_16, crc16, crc16_u32, crc32c, crc32c_u32, crc32c_zeros
+from kernel.fs.ext2.freed import FreedBits
 from kernel.fs.ext2.geometry import Geometry
 from kernel.fs.ext2.layout import (
     DESCRIPTOR_BLOCK_BITMAP_HIGH,
@@ -34,6 +35,17 @@ from kernel.time.clock import realtime_seconds
 _COMPLAINTS_LIMIT: Final = 100  # messages in the log for one mount
 
 
+class VolumeHolder(FileSystem):
+    """The mounted file system, as its volume sees it."""
+
+    def has_unsettled(self) -> bool:
+        """Whether `settle` has something to do."""
+        return False
+
+    def settle(self) -> None:
+        """Make what was freed so far usable again. Sleeps. Raises EIO, MemoryError."""
+
+
 class Volume:
     """One file system on its device."""
 
@@ -42,7 +54,7 @@ class Volume:
         self.geometry: Geometry = geometry
         self.name: bytes = name  # of the device, for the log
         self.read_only: bool = True
-        self.holder: FileSystem | None = None  # becomes read-only with the volume; forgotten when it is unmounted
+        self.holder: VolumeHolder | None = None  # becomes read-only with the volume; forgotten when it is unmounted
         self.error_policy: int = ERRORS_CONTINUE
         self.is_damaged: bool = False
         self.complaints: int = 0
@@ -62,6 +74,8 @@ class Volume:
         # No bit in front of these is clear, by group.
         self.block_hints: list[int] = [0] * geometry.group_count
         self.inode_hints: list[int] = [0] * geometry.group_count
+        self.freed_blocks: FreedBits = FreedBits(geometry.group_count, geometry.block_size)
+        self.freed_inodes: FreedBits = FreedBits(geometry.group_count, geometry.block_size)
         self.descriptor_blocks: list[Block] = []
         try:
             self._load()
@@ -225,6 +239,41 @@ class Volume:
             first += part
             count -= part
         return True
+
+    # ---- What was freed ---------------------------------------------------------------------------------------
+
+    def has_freed(self) -> bool:
+        """Whether something that was freed is not usable yet."""
+        return self.freed_blocks.count > 0 or self.freed_inodes.count > 0
+
+    def settle(self) -> bool:
+        """Make what was freed usable; False if there was nothing. Raises EIO, MemoryError."""
+        holder = self.holder
+        if holder is None or self.read_only or not holder.has_unsettled():
+            return False
+        holder.settle()
+        return True
+
+    def release_freed(self) -> None:
+        """The disk knows of everything that was freed when it began to settle: clear the bits. Raises EIO."""
+        for group in range(self.geometry.group_count):
+            descriptor = self.descriptor(group)
+            if self.freed_blocks.is_settling(group):
+                with self.blocks.block(self.block_bitmap(group)) as block:
+                    count, first = self.freed_blocks.end(group, block.span())
+                    block.mark_dirty()
+                self.block_hints[group] = min(self.block_hints[group], first)
+                limit = self.geometry.blocks_in_group(group)
+                descriptor.free_blocks_count = min(descriptor.free_blocks_count + count, limit)
+                self.descriptor_block(group).mark_dirty()
+            if self.freed_inodes.is_settling(group):
+                with self.blocks.block(self.inode_bitmap(group)) as block:
+                    count, first = self.freed_inodes.end(group, block.span())
+                    block.mark_dirty()
+                self.inode_hints[group] = min(self.inode_hints[group], first)
+                limit = self.geometry.inodes_per_group
+                descriptor.free_inodes_count = min(descriptor.free_inodes_count + count, limit)
+                self.descriptor_block(group).mark_dirty()
 
     # ---- Damage -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,79 @@
+"""What was freed lately: blocks and inodes that nobody may have again before the disk knows that they are free.
+
+On the disk an old inode may still lead to a freed block, or an old name to a freed inode. If they were given away at
+once, a power failure would leave two owners: a file that was synced long ago would hold what belongs to another, and
+e2fsck would take the new file's contents for pointers. So the bits of what is freed stay set in the bitmaps, and stand
+here as well, until everything that led to them was written; `Ext2FileSystem.settle` sees to that.
+
+Context: never sleeps.
+"""
+
+from kernel.lang import Span, final, span_of, u8
+
+
+@final
+class FreedBits:
+    """Bits of bitmaps, by group. `fresh` gathers what is freed; `settling` is what the next sync makes free."""
+
+    def __init__(self, group_count: int, bitmap_bytes: int) -> None:
+        self.bitmap_bytes: int = bitmap_bytes
+        self.fresh: list[bytearray | None] = [None] * group_count
+        self.settling: list[bytearray | None] = [None] * group_count
+        self.count: int = 0  # bits that are set in both
+
+    def add(self, group: int, index: int) -> bool:
+        """Note a bit; False if it stands here already. Raises MemoryError."""
+        if self._has(self.settling[group], index):
+            return False
+        bits = self.fresh[group]
+        if bits is None:
+            bits = bytearray(self.bitmap_bytes)
+            self.fresh[group] = bits
+        if self._has(bits, index):
+            return False
+        bits[index >> 3] = bits[index >> 3] | 1 << (index & 7)
+        self.count += 1
+        return True
+
+    def _has(self, bits: bytearray | None, index: int) -> bool:
+        return bits is not None and bits[index >> 3] >> (index & 7) & 1 != 0
+
+    def begin(self) -> None:
+        """What is fresh now is settling from now on, with what a sync that failed has left so."""
+        for group in range(len(self.fresh)):
+            fresh = self.fresh[group]
+            settling = self.settling[group]
+            if fresh is None:
+                continue
+            if settling is None:
+                self.settling[group] = fresh
+            else:
+                for index in range(self.bitmap_bytes):
+                    settling[index] = settling[index] | fresh[index]
+            self.fresh[group] = None
+
+    def end(self, group: int, bitmap: Span[u8]) -> tuple[int, int]:
+        """Clear the settled bits of a group in its bitmap: how many there were, and the first one."""
+        settled = self.settling[group]
+        if settled is None:
+            return 0, 0
+        self.settling[group] = None
+        words = span_of(settled)
+        count = 0
+        first = 0
+        for offset in range(0, self.bitmap_bytes, 4):
+            word = words.load_u32(offset)
+            if word == 0:
+                continue
+            bitmap.store_u32(offset, bitmap.load_u32(offset) & ~word)
+            for bit in range(32):
+                if word >> bit & 1 != 0:
+                    if count == 0:
+                        first = (offset << 3) + bit
+                    count += 1
+        self.count -= count
+        return count, first
+
+    def is_settling(self, group: int) -> bool:
+        """Whether `end` has something to do for a group."""
+        return self.settling[group] is not None
