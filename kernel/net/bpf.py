@@ -38,6 +38,7 @@ class Filter:
 
     def __init__(self, program: bytes) -> None:
         """`program` is an array of struct sock_filter. EINVAL for one that is not sound."""
+        self.program: bytes = program
         count = len(program) // 8
         if count == 0 or count > _MOST or len(program) % 8 != 0:
             raise Errno(EINVAL)
@@ -109,6 +110,15 @@ class Filter:
             raise Errno(EINVAL)
         if index + 1 + self.trues[index] >= count or index + 1 + self.falses[index] >= count:
             raise Errno(EINVAL)
+
+    def passes(self, packet: Packet, start: int, least: int) -> bool:
+        """Whether a packet, whose bytes are seen from `start` on in the storage, is wanted. Of one that is wanted in
+        part the rest is cut off, but for `least` bytes from there.
+        """
+        length = self.run(span_of(packet.storage)[start : packet.end], packet)
+        if length != 0:
+            packet.end = min(packet.end, max(start + max(length, least), packet.start))
+        return length != 0
 
     def run(self, data: Span[u8], packet: Packet) -> int:
         """How many bytes of the packet, whose bytes are `data`, are wanted; 0: it is not."""

@@ -13,6 +13,7 @@ from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import inet_names, option_names
 from kernel.net.addresses import ANY4, ANY6, is_link_local, mapped
+from kernel.net.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.inet import encode_inet, encode_inet6
 from kernel.net.inet_options import int_bytes
 from kernel.net.inet_socket import InetSocket
@@ -40,6 +41,8 @@ from kernel.time import realtime_ns
 PACKET_OVERHEAD: Final = 256  # what a queued packet takes beside its storage
 _ERRORS_LIMIT: Final = 64
 _NS: Final = 1_000_000_000
+_IP6_HEADER: Final = 40
+_UDP_HEADER: Final = 8
 FIONREAD: Final = 0x541B
 SIOCOUTQ: Final = 0x5411
 
@@ -78,12 +81,25 @@ class DatagramSocket(InetSocket):
         if self.queued_bytes >= self.receive_limit:
             self.drops += 1
             return False
+        filter_ = self.filter
+        if filter_ is not None and not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
+            return False
         if self.is_on(SWITCH_TIMESTAMP):
             packet.received_ns = realtime_ns()
         self.queued_bytes += size
         self.queue.append(packet)
         self.waiters.wake_all()
         return True
+
+    def filter_start(self, packet: Packet) -> int:
+        """Where in its storage the filter begins to see a packet."""
+        return packet.start
+
+    def hears_group(self, packet: Packet) -> bool:
+        """Whether a datagram for a group is wanted, from where it comes."""
+        is_ip4 = len(packet.destination) == 4
+        hears_all = self.options.is_on(inet_names.ON_MULTICAST_ALL4 if is_ip4 else inet_names.ON_MULTICAST_ALL6)
+        return self.groups.accepts(packet.destination, packet.device, packet.source, hears_all)
 
     def report(self, packet: Packet, error: NetworkError, port: int) -> None:
         """The network reports an error about a datagram of ours to `packet.destination`; `packet` starts with what
@@ -206,6 +222,14 @@ class DatagramSocket(InetSocket):
         if options.is_on(inet_names.ON_ORIGDST4):
             data = encode_inet(packet.destination, self.destination_port(packet))
             found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RECVORIGDSTADDR, data))
+        name = inet_names.IP_RECVFRAGSIZE
+        self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE4, inet_names.SOL_IP, name, found)
+
+    def _put_fragment_size(
+        self, packet: Packet, switch: int, level: int, name: int, found: list[ControlMessage]
+    ) -> None:
+        if packet.fragment_size != 0 and self.options.is_on(switch):
+            found.append(ControlMessage(level, name, int_bytes(packet.fragment_size)))
 
     def _specific_destination(self, packet: Packet) -> bytes:
         """The local address that an answer would come from."""
@@ -230,9 +254,18 @@ class DatagramSocket(InetSocket):
         if options.is_on(inet_names.ON_RECVTCLASS):
             data = int_bytes(packet.traffic_class)
             found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_TCLASS, data))
+        if options.is_on(inet_names.ON_FLOWINFO):
+            flow = packet.network_header().load_be32(0) & 0x0FFF_FFFF
+            if flow != 0:
+                data = bytes([flow >> 24, flow >> 16 & 0xFF, flow >> 8 & 0xFF, flow & 0xFF])
+                found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_FLOWINFO, data))
+        if packet.transport_start - packet.network_start > _IP6_HEADER and options.is_on(WANTS_EXTENSIONS):
+            put_extensions(packet, options, found)
         if options.is_on(inet_names.ON_ORIGDST6):
             data = encode_inet6(packet.destination, self.destination_port(packet))
             found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_RECVORIGDSTADDR, data))
+        name = inet_names.IPV6_RECVFRAGSIZE
+        self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE6, inet_names.SOL_IPV6, name, found)
 
     def _receive_error(self, message: Message) -> int:
         if len(self.errors) == 0:
@@ -310,9 +343,6 @@ class DatagramSocket(InetSocket):
             user.write_i32(argument, 0)
             return 0
         return super().ioctl(command, argument)
-
-    def set_peek_offset(self, offset: int) -> None:
-        self.peek_offset = offset
 
     def close(self) -> None:
         self.queue.clear()

@@ -36,7 +36,17 @@ from kernel.net.device import device_by_index
 from kernel.net.inet_options import int_of
 from kernel.net.output import NextHop
 from kernel.net.routes import BROADCAST
-from kernel.net.socket import AF_INET, MSG_DONTROUTE, MSG_OOB, SOL_SOCKET, SWITCH_BROADCAST, ControlMessage, Message
+from kernel.net.socket import (
+    AF_INET,
+    MSG_DONTROUTE,
+    MSG_OOB,
+    SOCK_DGRAM,
+    SOL_SOCKET,
+    SWITCH_BROADCAST,
+    ControlMessage,
+    Message,
+)
+from kernel.net.transport import PROTOCOL_UDP
 
 _PKTINFO4: Final = 12
 _PKTINFO6: Final = 20
@@ -54,6 +64,7 @@ class SendPlan:
         self.device_index: int = 0
         self.ttl: int = -1  # -1: the socket's
         self.tos: int = -1
+        self.segment_size: int = 0  # UDP_SEGMENT
         self.hop: NextHop | None = None
 
     def way(self) -> NextHop:
@@ -83,6 +94,8 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     if socket.family != AF_INET and len(plan.address) == 4 and socket.is_ip6_only():
         raise Errno(ENETUNREACH)
     plan.source = socket.local if not is_multicast_or_empty(socket.local) else b""
+    if len(plan.address) == 16:
+        _take_packet_information(socket, plan)
     control = message.control
     if control is not None:
         for entry in control:
@@ -93,6 +106,14 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
         raise Errno(socket.take_error())
     _find_way(socket, plan, is_connected and control is None, message.flags & MSG_DONTROUTE != 0)
     return plan
+
+
+def _take_packet_information(socket: DatagramSocket, plan: SendPlan) -> None:
+    """IPV6_PKTINFO as an option: for all datagrams that say nothing else."""
+    options = socket.options
+    plan.device_index = options.packet_device6
+    if len(options.packet_source6) != 0:
+        plan.source = options.packet_source6
 
 
 def is_multicast_or_empty(address: bytes) -> bool:
@@ -137,6 +158,11 @@ def _find_way(socket: DatagramSocket, plan: SendPlan, may_keep: bool, is_link_on
 def _apply(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> None:
     """One ancillary message of a sender."""
     if entry.level == SOL_SOCKET:
+        return
+    if entry.level == inet_names.SOL_UDP and socket.kind == SOCK_DGRAM and socket.protocol == PROTOCOL_UDP:
+        if entry.kind != inet_names.UDP_SEGMENT or len(entry.data) != 2:
+            raise Errno(EINVAL)
+        plan.segment_size = span_of(entry.data).load_u16(0)
         return
     if entry.level == inet_names.SOL_IP and (socket.family == AF_INET or len(plan.address) == 4):
         _apply4(plan, entry)

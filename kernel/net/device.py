@@ -58,6 +58,8 @@ class NetworkDevice:
         self.queue_length: int = 1000
         self.multicast: dict[bytes, LinkGroup] = {}  # link addresses of groups that are received
         self.has_carrier: bool = True
+        self.promiscuous_users: int = 0  # packet sockets that want every frame
+        self.all_groups_users: int = 0  # … every group's
         self.received_packets: int = 0
         self.received_bytes: int = 0
         self.received_errors: int = 0
@@ -79,7 +81,7 @@ class NetworkDevice:
 
     @noraise
     def multicast_changed(self) -> None:
-        """`multicast` or the flags IFF_PROMISC, IFF_ALLMULTI changed: the driver may set its filter."""
+        """`multicast`, IFF_PROMISC, IFF_ALLMULTI or their users changed: the driver may set its filter."""
 
     def is_up(self) -> bool:
         """Whether the interface is up; the carrier does not matter."""

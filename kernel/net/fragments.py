@@ -137,6 +137,7 @@ class Reassembler(NetworkTimer):
         whole.hop_limit = first.hop_limit
         whole.traffic_class = first.traffic_class
         whole.checksum = CHECKSUM_NONE
+        whole.fragment_size = datagram.largest
         # RFC 3168, section 5.3: congestion that one fragment met is the datagram's.
         if datagram.congestion & 8 != 0:
             whole.traffic_class |= 3

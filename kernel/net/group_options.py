@@ -1,6 +1,4 @@
-"""Options about groups: joining and leaving, and the interface that datagrams for groups leave by (ip(7), ipv6(7)).
-
-A socket remembers what it joined, and leaves it when it is closed.
+"""Structures of options about groups, and the interface that datagrams for groups leave by (ip(7), ipv6(7)).
 
 Context: system calls; nothing sleeps.
 Source: RFC 3678 (MCAST_JOIN_GROUP), RFC 3493 section 5.2.
@@ -8,46 +6,13 @@ Source: RFC 3678 (MCAST_JOIN_GROUP), RFC 3493 section 5.2.
 
 from typing import Final
 
-from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENODEV, Errno, noraise, span_of
-from kernel.net.addresses import ANY4, is_multicast, owner_of
+from kernel.lang import EADDRNOTAVAIL, EINVAL, ENODEV, Errno, span_of
+from kernel.net.addresses import ANY4, owner_of
 from kernel.net.device import NetworkDevice, device_by_index
 from kernel.net.inet_options import InternetOptions, int_of
-from kernel.net.membership import Membership, join, leave
 from kernel.net.routes import find_route
 
-_MOST_GROUPS: Final = 20  # igmp_max_memberships
 _GROUP_REQUEST: Final = 136  # struct group_req: the index, padding, a sockaddr_storage
-
-
-def join_group(groups: list[Membership], group: bytes, device: NetworkDevice) -> None:
-    """EINVAL for what is no group, EADDRINUSE for one that the socket is in, ENOBUFS for too many."""
-    if not is_multicast(group):
-        raise Errno(EINVAL)
-    for joined in groups:
-        if joined.group == group and joined.device is device:
-            raise Errno(EADDRINUSE)
-    if len(groups) >= _MOST_GROUPS and len(group) == 4:
-        raise Errno(ENOBUFS)
-    groups.append(join(device, group))
-
-
-def leave_group(groups: list[Membership], group: bytes, device_index: int) -> None:
-    """Leave a group; `device_index` 0: on the first device. EADDRNOTAVAIL if the socket is not in it."""
-    for i in range(len(groups)):
-        joined = groups[i]
-        if joined.group == group and (device_index == 0 or joined.device.index == device_index):
-            groups.pop(i)
-            leave(joined)
-            return
-    raise Errno(EADDRNOTAVAIL)
-
-
-@noraise
-def leave_all(groups: list[Membership]) -> None:
-    """The socket is closed."""
-    for joined in groups:
-        leave(joined)
-    groups.clear()
 
 
 def request4(value: bytes) -> tuple[bytes, NetworkDevice | None]:
@@ -59,10 +24,11 @@ def request4(value: bytes) -> tuple[bytes, NetworkDevice | None]:
         index = span_of(value).load_u32(8)
         if index != 0:
             return group, device_by_index(index & 0x7FFF_FFFF)
-    return group, _device_of(group, value[4:8])
+    return group, device_of(group, value[4:8])
 
 
-def _device_of(group: bytes, address: bytes) -> NetworkDevice | None:
+def device_of(group: bytes, address: bytes) -> NetworkDevice | None:
+    """The device that has an address; with 0.0.0.0 the one that the routes choose for the group."""
     if address != ANY4:
         entry = owner_of(address)
         return None if entry is None else entry.device

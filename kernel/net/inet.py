@@ -91,6 +91,8 @@ class Binding:
         self.is_listening: bool = False
         self.is_explicit: bool = False  # the program chose the port: SOCK_BINDPORT_LOCK
         self.is_timewait: bool = False
+        self.first_port: int = 0  # IP_LOCAL_PORT_RANGE; 0: the system's
+        self.last_port: int = 0
 
     def set_address(self, family: int, address: bytes, is_v6_only: bool) -> None:
         """Set `address` and `versions` from what a socket of `family` binds; `address` as in its sockaddr."""
@@ -106,6 +108,14 @@ class Binding:
         else:
             self.versions = IP6_BIT
             self.address = address
+
+    def port_range(self) -> tuple[int, int]:
+        """The first and the last port that may be chosen for it: the system's range, narrowed by its own."""
+        low = IP4_SETTINGS.local_ports.value
+        high = IP4_SETTINGS.local_ports.second
+        first = self.first_port if low <= self.first_port <= high else low
+        last = self.last_port if low <= self.last_port <= high else high
+        return first, max(first, last)
 
     def overlaps(self, other: "Binding") -> bool:
         """Whether there is an address that both stand for, on a device of both."""
@@ -172,8 +182,8 @@ class PortTable:
 
     def _bind_free(self, binding: Binding) -> None:
         """A random start, then upwards: RFC 6056, section 3.3.1."""
-        first = IP4_SETTINGS.local_ports.value
-        count = IP4_SETTINGS.local_ports.second - first + 1
+        first, last = binding.port_range()
+        count = last - first + 1
         start = random.word() % count
         for i in range(count):
             port = first + (start + i) % count

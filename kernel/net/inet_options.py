@@ -8,8 +8,9 @@ Context: system calls; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EINVAL, ENOPROTOOPT, EPERM, Errno, final, span_of
+from kernel.lang import EADDRNOTAVAIL, EINVAL, ENOPROTOOPT, EPERM, Errno, final, span_of
 from kernel.net import inet_names as ip
+from kernel.net.device import device_by_index
 from kernel.net.sysctl import IP4_SETTINGS, IP6_SETTINGS
 
 _SWITCHES4: Final[dict[int, int]] = {
@@ -26,6 +27,10 @@ _SWITCHES4: Final[dict[int, int]] = {
     ip.IP_RECVOPTS: ip.ON_RECVOPTS,
     ip.IP_RETOPTS: ip.ON_RETOPTS,
     ip.IP_HDRINCL: ip.ON_HDRINCL,
+    ip.IP_PASSSEC: ip.ON_PASSSEC,
+    ip.IP_NODEFRAG: ip.ON_NODEFRAG,
+    ip.IP_CHECKSUM: ip.ON_CHECKSUM,
+    ip.IP_RECVFRAGSIZE: ip.ON_RECVFRAGSIZE4,
 }
 
 _SWITCHES6: Final[dict[int, int]] = {
@@ -43,9 +48,37 @@ _SWITCHES6: Final[dict[int, int]] = {
     ip.IPV6_TRANSPARENT: ip.ON_TRANSPARENT,
     ip.IPV6_RECVORIGDSTADDR: ip.ON_ORIGDST6,
     ip.IPV6_HDRINCL: ip.ON_HDRINCL6,
+    ip.IPV6_FLOWINFO: ip.ON_FLOWINFO,
+    ip.IPV6_RECVPATHMTU: ip.ON_RECVPATHMTU,
+    ip.IPV6_RECVFRAGSIZE: ip.ON_RECVFRAGSIZE6,
+    ip.IPV6_RECVHOPOPTS: ip.ON_RECVHOPOPTS,
+    ip.IPV6_RECVRTHDR: ip.ON_RECVRTHDR,
+    ip.IPV6_RECVDSTOPTS: ip.ON_RECVDSTOPTS,
+    ip.IPV6_2292HOPOPTS: ip.ON_2292HOPOPTS,
+    ip.IPV6_2292RTHDR: ip.ON_2292RTHDR,
+    ip.IPV6_2292DSTOPTS: ip.ON_2292DSTOPTS,
 }
 
 _LARGEST_OPTIONS: Final = 40
+
+# Options IPPROTO_IP that are of no use without a value.
+_NEEDS_VALUE: Final = (
+    ip.IP_MULTICAST_LOOP,
+    ip.IP_MULTICAST_ALL,
+    ip.IP_FREEBIND,
+    ip.IP_TRANSPARENT,
+)
+# Options IPPROTO_IPV6 for which nothing is zero.
+_ZERO_WITHOUT_VALUE: Final = (ip.IPV6_DONTFRAG, ip.IPV6_RECVFRAGSIZE)
+
+# IPV6_ADDR_PREFERENCES (RFC 5014).
+_PREFER_TEMPORARY: Final = 0x1
+_PREFER_PUBLIC: Final = 0x2
+_PREFER_CARE_OF: Final = 0x4
+_PREFER_CGA: Final = 0x8
+_PREFER_DEFAULT: Final = 0x100
+_PREFER_HOME: Final = 0x400
+_PREFER_NO_CGA: Final = 0x800
 
 
 def int_bytes(value: int) -> bytes:
@@ -106,6 +139,9 @@ class InternetOptions:
         self.unicast_device6: int = 0
         self.packet_source6: bytes = b""  # IPV6_PKTINFO: for all datagrams
         self.packet_device6: int = 0
+        self.source_preferences: int = 0  # IPV6_ADDR_PREFERENCES: no address of ours is temporary or mobile
+        self.first_port: int = 0  # IP_LOCAL_PORT_RANGE: narrows the system's; 0: does not
+        self.last_port: int = 0
 
     def is_on(self, switch: int) -> bool:
         """Whether an option ON_* of inet_names is on."""
@@ -155,9 +191,13 @@ def get_ip_option(options: InternetOptions, name: int, limit: int) -> bytes:
             address = options.multicast_source
             return address if len(address) == 4 else bytes(4)
         case ip.IP_UNICAST_IF:
-            return int_bytes(_swapped(options.unicast_device))
+            value = _swapped(options.unicast_device)
         case ip.IP_OPTIONS:
             return options.header_options
+        case ip.IP_LOCAL_PORT_RANGE:
+            value = options.last_port << 16 | options.first_port
+        case ip.IP_ROUTER_ALERT:
+            value = 0
         case _:
             raise Errno(ENOPROTOOPT)
     return short_int_bytes(value, limit)
@@ -178,7 +218,7 @@ def set_ip_option(options: InternetOptions, name: int, value: bytes, is_privileg
     if switch != 0:
         if name == ip.IP_TRANSPARENT and number != 0 and not is_privileged:
             raise Errno(EPERM)
-        if (name == ip.IP_MULTICAST_LOOP or name == ip.IP_MULTICAST_ALL) and len(value) < 1:
+        if len(value) < 1 and name in _NEEDS_VALUE:
             raise Errno(EINVAL)
         if name == ip.IP_MULTICAST_ALL and not 0 <= number <= 1:
             raise Errno(EINVAL)
@@ -206,9 +246,28 @@ def set_ip_option(options: InternetOptions, name: int, value: bytes, is_privileg
         case ip.IP_UNICAST_IF:
             if len(value) != 4:
                 raise Errno(EINVAL)
-            options.unicast_device = _swapped(number & 0xFFFF_FFFF)
+            options.unicast_device = _device_index(number)
+        case ip.IP_LOCAL_PORT_RANGE:
+            if len(value) != 4:
+                raise Errno(EINVAL)
+            first = number & 0xFFFF
+            last = number >> 16 & 0xFFFF
+            if first > last and last != 0:
+                raise Errno(EINVAL)
+            options.first_port = first
+            options.last_port = last
+        case ip.IP_ROUTER_ALERT:
+            raise Errno(EINVAL)  # for raw sockets of routers
         case _:
             raise Errno(ENOPROTOOPT)
+
+
+def _device_index(number: int) -> int:
+    """The index in IP_UNICAST_IF and IPV6_UNICAST_IF, which comes in network order. EADDRNOTAVAIL for no device."""
+    index = _swapped(number & 0xFFFF_FFFF)
+    if index != 0 and device_by_index(index) is None:
+        raise Errno(EADDRNOTAVAIL)
+    return index
 
 
 def _set_header_options(options: InternetOptions, value: bytes) -> None:
@@ -225,7 +284,8 @@ def _set_header_options(options: InternetOptions, value: bytes) -> None:
         if value[at] != 7 and value[at] != 68 and value[at] != 148:
             raise Errno(EINVAL)
         at += value[at + 1]
-    options.header_options = value + bytes((4 - len(value) % 4) % 4)
+    # What follows the end is zero, and so is what fills the last word.
+    options.header_options = value[:at] + bytes((len(value) + 3 & ~3) - at)
 
 
 def get_ipv6_option(options: InternetOptions, name: int) -> bytes:
@@ -248,18 +308,43 @@ def get_ipv6_option(options: InternetOptions, name: int) -> bytes:
             return int_bytes(options.mtu_discover6)
         case ip.IPV6_MINHOPCOUNT:
             return int_bytes(options.min_hops)
+        case ip.IPV6_ADDR_PREFERENCES:
+            return int_bytes(_preferences(options.source_preferences))
         case _:
             raise Errno(ENOPROTOOPT)
+
+
+def _preferences(chosen: int) -> int:
+    """What was chosen, and the defaults for what was not."""
+    result = chosen & (_PREFER_TEMPORARY | _PREFER_PUBLIC)
+    if result == 0:
+        result = _PREFER_DEFAULT
+    return result | (_PREFER_CARE_OF if chosen & _PREFER_CARE_OF != 0 else _PREFER_HOME)
+
+
+def _set_preferences(options: InternetOptions, number: int) -> None:
+    """EINVAL for two that exclude each other."""
+    chosen = options.source_preferences
+    kind = number & (_PREFER_TEMPORARY | _PREFER_PUBLIC | _PREFER_DEFAULT)
+    home = number & (_PREFER_HOME | _PREFER_CARE_OF)
+    cga = number & (_PREFER_CGA | _PREFER_NO_CGA)
+    if kind & (kind - 1) != 0 or home & (home - 1) != 0 or cga & (cga - 1) != 0:
+        raise Errno(EINVAL)
+    if kind != 0:
+        chosen = chosen & ~(_PREFER_TEMPORARY | _PREFER_PUBLIC) | kind & ~_PREFER_DEFAULT
+    if home != 0:
+        chosen = chosen & ~_PREFER_CARE_OF | home & ~_PREFER_HOME
+    options.source_preferences = chosen
 
 
 def set_ipv6_option(options: InternetOptions, name: int, value: bytes, is_privileged: bool) -> None:
     """Set an option of level IPPROTO_IPV6 that is a value. EINVAL, EPERM, ENOPROTOOPT."""
     switch = _SWITCHES6.get(name, 0)
     if switch != 0:
-        number = int_of(value)
+        number = 0 if len(value) < 4 and name in _ZERO_WITHOUT_VALUE else int_of(value)
         if name == ip.IPV6_TRANSPARENT and number != 0 and not is_privileged:
             raise Errno(EPERM)
-        if (name == ip.IPV6_MULTICAST_LOOP or name == ip.IPV6_MULTICAST_ALL) and not 0 <= number <= 1:
+        if name == ip.IPV6_MULTICAST_LOOP and not 0 <= number <= 1:
             raise Errno(EINVAL)
         options.turn(switch, number != 0)
         return
@@ -281,7 +366,11 @@ def set_ipv6_option(options: InternetOptions, name: int, value: bytes, is_privil
         case ip.IPV6_MINHOPCOUNT:
             options.min_hops = _number_in(value, 0, 255)
         case ip.IPV6_UNICAST_IF:
-            options.unicast_device6 = _swapped(int_of(value) & 0xFFFF_FFFF)
+            if len(value) != 4:
+                raise Errno(EINVAL)
+            options.unicast_device6 = _device_index(int_of(value))
+        case ip.IPV6_ADDR_PREFERENCES:
+            _set_preferences(options, int_of(value))
         case _:
             raise Errno(ENOPROTOOPT)
 

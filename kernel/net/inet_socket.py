@@ -18,7 +18,9 @@ from kernel.lang import (
     ENOTCONN,
     EOPNOTSUPP,
     EPERM,
+    EPROTO,
     Errno,
+    span_of,
 )
 from kernel.lib.credentials import Credentials
 from kernel.net import group_options, inet_names
@@ -51,23 +53,31 @@ from kernel.net.inet_options import (
     get_ip_option,
     get_ipv6_option,
     int_bytes,
+    int_of,
     set_ip_option,
     set_ipv6_option,
+    short_int_bytes,
 )
-from kernel.net.membership import Membership
+from kernel.net.joined_groups import EXCLUDE, JoinedGroups
 from kernel.net.option_names import SO_BINDTODEVICE, SO_REUSEADDR, SO_REUSEPORT
 from kernel.net.output import NextHop, resolve
 from kernel.net.routes import BROADCAST, LOCAL, find_route
 from kernel.net.socket import (
     AF_INET,
     AF_INET6,
+    SOCK_RAW,
     SOCK_STREAM,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
     Socket,
 )
+from kernel.net.source_options import get_source_filter, is_protocol_independent, is_source_option, set_source_option
 from kernel.net.sysctl import IP4_SETTINGS
 from kernel.task import current
+
+MOST_DATAGRAM: Final = 65535
+_MTU_INFORMATION: Final = 32  # struct ip6_mtuinfo: a sockaddr_in6 and the MTU
+_ECN: Final = 3
 
 
 class Destination:
@@ -96,9 +106,11 @@ class InetSocket(Socket):
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
         self.options: InternetOptions = InternetOptions()
-        self.groups: list[Membership] = []
+        self.groups: JoinedGroups = JoinedGroups()
         if family == AF_INET6:
+            self.options.turn(inet_names.ON_MULTICAST_ALL4, False)  # as on Linux
             self._update_versions(ANY6)
+        self.rehashes = True
 
     def port_table(self) -> PortTable | None:
         """The ports that this kind of socket is bound in; None for kinds without ports."""
@@ -205,6 +217,8 @@ class InetSocket(Socket):
         binding.reuse_address = self.is_on(SWITCH_REUSE_ADDRESS)
         binding.reuse_port = self.is_on(SWITCH_REUSE_PORT)
         binding.device_index = self.bound_device
+        binding.first_port = self.options.first_port
+        binding.last_port = self.options.last_port
 
     def bind_automatically(self) -> None:
         """Take a free port, if the socket has none yet. EAGAIN, EADDRINUSE when there is none."""
@@ -273,16 +287,32 @@ class InetSocket(Socket):
             index = self.bound_device
         return resolve(address, source, index)
 
+    def route_is_bad(self, advice: int) -> None:
+        if advice == 1:
+            self.hop = None
+
     # ---- Options --------------------------------------------------------------------------------------------------
 
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level == SOL_IP:
             if name == inet_names.IP_MTU:
-                return int_bytes(self._path_mtu())
+                return int_bytes(min(self._path_mtu(), MOST_DATAGRAM))
+            if name == inet_names.IP_PROTOCOL:
+                return short_int_bytes(self.binding.port, limit)  # which is the protocol of raw sockets
+            if name == inet_names.IP_PKTOPTIONS and self.kind == SOCK_STREAM:
+                return b""  # of the connection's first packet, for who asked for them before: none were kept
+            if name == inet_names.IP_MSFILTER or name == inet_names.MCAST_MSFILTER:
+                raise Errno(EINVAL)
             return get_ip_option(self.options, name, limit)
         if level == SOL_IPV6 and self.family == AF_INET6:
             if name == inet_names.IPV6_MTU:
                 return int_bytes(self._path_mtu())
+            if name == inet_names.IPV6_PATHMTU:
+                return self._path_mtu_information(limit)
+            if name == inet_names.IPV6_ADDRFORM:
+                return self._address_form()
+            if name == inet_names.MCAST_MSFILTER or (name == inet_names.IPV6_HDRINCL and self.kind != SOCK_RAW):
+                raise Errno(EINVAL if name == inet_names.MCAST_MSFILTER else ENOPROTOOPT)
             return get_ipv6_option(self.options, name)
         raise Errno(ENOPROTOOPT if self.family == AF_INET6 else EOPNOTSUPP)
 
@@ -294,6 +324,26 @@ class InetSocket(Socket):
             hop = self.route_to(self.remote, self.local, self.scope)
             self.hop = hop
         return hop.mtu
+
+    def _path_mtu_information(self, limit: int) -> bytes:
+        """IPV6_PATHMTU: a struct ip6_mtuinfo."""
+        if limit < _MTU_INFORMATION:
+            raise Errno(EINVAL)
+        return bytes(_MTU_INFORMATION - 4) + int_bytes(self._path_mtu())
+
+    def _address_form(self) -> bytes:
+        """IPV6_ADDRFORM: the family of a connected socket."""
+        if self.kind == SOCK_RAW:
+            raise Errno(ENOPROTOOPT)
+        self.peer_address()
+        return int_bytes(self.family)
+
+    def source_filter(self, level: int, name: int, request: bytes) -> bytes:
+        """IP_MSFILTER and MCAST_MSFILTER: what getsockopt(2) tells of the group in the request. EINVAL,
+        EADDRNOTAVAIL, ENODEV.
+        """
+        size = 4 if level == SOL_IP else 16
+        return get_source_filter(self.groups, name, request, size)
 
     def set_option(self, level: int, name: int, value: bytes) -> None:
         privileged = current().credentials.capable()
@@ -309,13 +359,32 @@ class InetSocket(Socket):
 
     def _set_ip(self, name: int, value: bytes, is_privileged: bool) -> None:
         device: NetworkDevice | None
+        if is_source_option(name):
+            set_source_option(self.groups, name, value, 4)
+            return
         match name:
+            case inet_names.IP_HDRINCL | inet_names.IP_NODEFRAG:
+                if self.kind != SOCK_RAW:
+                    raise Errno(ENOPROTOOPT)
+                set_ip_option(self.options, name, value, is_privileged)
+            case inet_names.IP_TOS:
+                before = self.options.tos
+                set_ip_option(self.options, name, value, is_privileged)
+                if self.kind == SOCK_STREAM:
+                    # The bits of explicit congestion notification are TCP's.
+                    self.options.tos = self.options.tos & ~_ECN | before & _ECN
+            case inet_names.IP_RECVFRAGSIZE:
+                self._refuse_stream_as(EINVAL)
+                set_ip_option(self.options, name, value, is_privileged)
             case inet_names.IP_ADD_MEMBERSHIP | inet_names.IP_DROP_MEMBERSHIP:
-                self._refuse_stream()
+                self._refuse_stream_as(EPROTO)
                 group, device = group_options.request4(value)
-                self._change_group(group, device, name == inet_names.IP_ADD_MEMBERSHIP)
+                is_joining = name == inet_names.IP_ADD_MEMBERSHIP
+                names_device = value[4:8] != ANY4 or (len(value) >= 12 and value[8:12] != ANY4)
+                if device is None and not is_joining and not names_device:
+                    raise Errno(ENODEV)
+                self._change_group(group, device, is_joining)
             case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
-                self._refuse_stream()
                 group, device = group_options.group_request(value, 4)
                 self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
             case inet_names.IP_MULTICAST_IF:
@@ -329,13 +398,30 @@ class InetSocket(Socket):
 
     def _set_ipv6(self, name: int, value: bytes, is_privileged: bool) -> None:
         device: NetworkDevice | None
+        if is_protocol_independent(name):
+            set_source_option(self.groups, name, value, 16)
+            return
         match name:
+            case inet_names.IPV6_HDRINCL:
+                if self.kind != SOCK_RAW:
+                    raise Errno(ENOPROTOOPT)
+                set_ipv6_option(self.options, name, value, is_privileged)
+            case inet_names.IPV6_TCLASS:
+                before = self.options.traffic_class
+                set_ipv6_option(self.options, name, value, is_privileged)
+                if self.kind == SOCK_STREAM:
+                    self.options.traffic_class = self.options.traffic_class & ~_ECN | before & _ECN
+            case inet_names.IPV6_PKTINFO:
+                self._set_packet_information(value)
+            case inet_names.IPV6_ADDRFORM:
+                self._set_address_form(int_of(value))
             case inet_names.IPV6_ADD_MEMBERSHIP | inet_names.IPV6_DROP_MEMBERSHIP:
-                self._refuse_stream()
                 group, device = group_options.request6(value)
+                self._refuse_stream_as(EPROTO)
+                if not is_multicast(group):
+                    raise Errno(EINVAL)
                 self._change_group(group, device, name == inet_names.IPV6_ADD_MEMBERSHIP)
             case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
-                self._refuse_stream()
                 group, device = group_options.group_request(value, 16)
                 self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
             case inet_names.IPV6_MULTICAST_IF:
@@ -352,6 +438,27 @@ class InetSocket(Socket):
             case _:
                 set_ipv6_option(self.options, name, value, is_privileged)
 
+    def _set_packet_information(self, value: bytes) -> None:
+        """IPV6_PKTINFO: source and device of all datagrams."""
+        if len(value) < 20:
+            raise Errno(EINVAL)
+        index = span_of(value).load_u32(16)
+        if self.bound_device != 0 and index != 0 and index != self.bound_device:
+            raise Errno(EINVAL)
+        self.options.packet_source6 = b"" if value[0:16] == ANY6 else value[0:16]
+        self.options.packet_device6 = index & 0x7FFF_FFFF
+
+    def _set_address_form(self, family: int) -> None:
+        """IPV6_ADDRFORM: a socket that is connected to a mapped address becomes one of AF_INET."""
+        if family != AF_INET:
+            raise Errno(EINVAL)
+        if self.kind == SOCK_RAW:
+            raise Errno(ENOPROTOOPT)
+        self.peer_address()
+        if len(self.remote) != 4 or self.is_ip6_only():
+            raise Errno(EADDRNOTAVAIL)
+        self.family = AF_INET
+
     def _refuse_stream(self) -> None:
         self._refuse_stream_as(ENOPROTOOPT)
 
@@ -361,14 +468,16 @@ class InetSocket(Socket):
 
     def _change_group(self, group: bytes, device: NetworkDevice | None, is_joining: bool) -> None:
         if is_joining:
+            if not is_multicast(group):
+                raise Errno(EINVAL)
             if device is None:
                 raise Errno(ENODEV)
-            group_options.join_group(self.groups, group, device)
+            self.groups.join(group, device, EXCLUDE)
         else:
-            group_options.leave_group(self.groups, group, 0 if device is None else device.index)
+            self.groups.leave(group, 0 if device is None else device.index)
 
     def close(self) -> None:
-        group_options.leave_all(self.groups)
+        self.groups.leave_all()
         self.unbind()
         self.hop = None
 
@@ -390,5 +499,3 @@ def check_family_length(address: bytes, family: int) -> None:
         if found != AF_INET6:
             raise Errno(EAFNOSUPPORT)
 
-
-MOST_DATAGRAM: Final = 65535

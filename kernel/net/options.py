@@ -10,13 +10,17 @@ from typing import Final
 
 from kernel.lang import (
     EACCES,
+    EBADF,
     EDOM,
     EINVAL,
+    ENODATA,
     ENODEV,
+    ENOENT,
     ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
     EPERM,
+    ERANGE,
     Errno,
     span_of,
     u64,
@@ -56,6 +60,8 @@ from kernel.net.socket import (
     SWITCH_ZEROCOPY,
     Socket,
 )
+from kernel.net.sysctl import CORE
+from kernel.task import current
 
 # The options that are one switch, which anybody may turn.
 _SWITCHES: Final[dict[int, int]] = {
@@ -79,7 +85,6 @@ _SWITCHES: Final[dict[int, int]] = {
     so.SO_PREFER_BUSY_POLL: SWITCH_PREFER_BUSY_POLL,
 }
 
-_LARGEST_BUFFER: Final = 212_992  # wmem_max and rmem_max
 _SMALLEST_SEND_BUFFER: Final = 4608
 _SMALLEST_RECEIVE_BUFFER: Final = 2304
 _INT_MAX: Final = 0x7FFF_FFFF
@@ -89,6 +94,12 @@ _SECONDS_LIMIT: Final = 1 << 32
 _NS: Final = 1_000_000_000
 _FILTER_EXTENSIONS: Final = 64
 _TIMESTAMPING_FLAGS: Final = (1 << 18) - 1
+_OPT_ID: Final = 1 << 7
+_OPT_TSONLY: Final = 1 << 11
+_OPT_STATS: Final = 1 << 12
+_BIND_PHC: Final = 1 << 15
+_OPT_ID_TCP: Final = 1 << 16
+_CLOCK_MONOTONIC: Final = 1
 
 
 def int_bytes(value: int) -> bytes:
@@ -192,7 +203,28 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
             return _u64_bytes(1)
         case so.SO_BUF_LOCK:
             return int_bytes(socket.buffer_locks)
+        case so.SO_TXTIME:
+            return int_bytes(socket.transmit_clock) + int_bytes(socket.transmit_flags)
+        case so.SO_RESERVE_MEM:
+            return int_bytes(0)
+        case so.SO_TXREHASH:
+            return int_bytes(1 if socket.rehashes else 0)
+        case so.SO_PEERGROUPS:
+            return _peer_groups(socket, limit)
     raise Errno(ENOPROTOOPT)
+
+
+def _peer_groups(socket: Socket, limit: int) -> bytes:
+    """ENODATA without a peer that has an identity, ERANGE without room for all."""
+    groups = socket.peer_groups()
+    if groups is None:
+        raise Errno(ENODATA)
+    if limit < len(groups) * 4:
+        raise Errno(ERANGE)
+    result = bytearray()
+    for group in groups:
+        result.extend(int_bytes(group))
+    return bytes(result)
 
 
 def _u64_bytes(value: int) -> bytes:
@@ -272,11 +304,11 @@ def _check_switch(socket: Socket, name: int, on: bool, credentials: Credentials)
 def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
     match name:
         case so.SO_SNDBUF | so.SO_SNDBUFFORCE:
-            size = _buffer_size(number, name == so.SO_SNDBUFFORCE, credentials)
+            size = _buffer_size(number, CORE.wmem_max.value, name == so.SO_SNDBUFFORCE, credentials)
             socket.send_limit = max(size, _SMALLEST_SEND_BUFFER)
             socket.buffer_locks |= 1
         case so.SO_RCVBUF | so.SO_RCVBUFFORCE:
-            size = _buffer_size(number, name == so.SO_RCVBUFFORCE, credentials)
+            size = _buffer_size(number, CORE.rmem_max.value, name == so.SO_RCVBUFFORCE, credentials)
             socket.receive_limit = max(size, _SMALLEST_RECEIVE_BUFFER)
             socket.buffer_locks |= 2
         case so.SO_PRIORITY:
@@ -292,7 +324,7 @@ def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, cre
         case so.SO_BSDCOMPAT:
             return
         case so.SO_RCVLOWAT:
-            socket.receive_low_water = _INT_MAX if number < 0 else max(1, number)
+            socket.receive_low_water = socket.low_water_limit(_INT_MAX if number < 0 else max(1, number))
         case so.SO_RCVTIMEO | so.SO_RCVTIMEO_NEW:
             socket.receive_timeout_ns = _timeout_of(value)
         case so.SO_SNDTIMEO | so.SO_SNDTIMEO_NEW:
@@ -319,8 +351,7 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
             _turn(socket, SWITCH_TIMESTAMP_NS, number != 0 and precise)
             _turn(socket, SWITCH_TIMESTAMP_NEW, number != 0 and name >= so.SO_TIMESTAMP_NEW)
         case so.SO_TIMESTAMPING | so.SO_TIMESTAMPING_NEW:
-            if number & ~_TIMESTAMPING_FLAGS != 0:
-                raise Errno(EINVAL)
+            _check_timestamping(socket, number)
             socket.timestamping = number
         case so.SO_PEEK_OFF:
             socket.set_peek_offset(number)
@@ -348,17 +379,87 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
                 raise Errno(EINVAL)
             socket.buffer_locks = number
         case _:
+            _set_newest_option(socket, name, number, value, credentials)
+
+
+def _set_newest_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
+    match name:
+        case so.SO_ATTACH_BPF | so.SO_ATTACH_REUSEPORT_EBPF:
+            # No descriptor is a program: there is no bpf(2).
+            if len(value) == 4 and socket.is_on(SWITCH_FILTER_LOCKED):
+                raise Errno(EPERM)
+            if len(value) == 4 and current().files.find(number) is None:
+                raise Errno(EBADF)
+            raise Errno(EINVAL)
+        case so.SO_ATTACH_REUSEPORT_CBPF:
+            _refuse_chooser(socket, value)
+        case so.SO_DETACH_REUSEPORT_BPF:
+            raise Errno(ENOENT if socket.is_on(SWITCH_REUSE_PORT) else EINVAL)
+        case so.SO_CNX_ADVICE:
+            socket.route_is_bad(number)
+        case so.SO_TXTIME:
+            _set_transmit_time(socket, value, credentials)
+        case so.SO_BUSY_POLL_BUDGET:
+            if number > socket.busy_poll_budget and not credentials.capable():
+                raise Errno(EPERM)
+            if not 0 <= number <= 0xFFFF:
+                raise Errno(EINVAL)
+            socket.busy_poll_budget = number
+        case so.SO_RESERVE_MEM:
+            # Memory is reserved for members of memory control groups, which there are none of.
+            raise Errno(EINVAL if number < 0 or number > _INT_MAX - 4096 else EOPNOTSUPP)
+        case so.SO_TXREHASH:
+            if not -1 <= number <= 1:
+                raise Errno(EINVAL)
+            socket.rehashes = number != 0
+        case _:
             raise Errno(ENOPROTOOPT)
 
 
-def _buffer_size(number: int, forced: bool, credentials: Credentials) -> int:
+def _refuse_chooser(socket: Socket, value: bytes) -> None:
+    """A filter that chooses a socket among those that share a port: a hash does that here."""
+    if len(value) != 16:
+        raise Errno(EINVAL)
+    if socket.is_on(SWITCH_FILTER_LOCKED):
+        raise Errno(EPERM)
+    raise Errno(EINVAL if value[8:16] == bytes(8) else ENOPROTOOPT)
+
+
+def _check_timestamping(socket: Socket, flags: int) -> None:
+    """SOF_TIMESTAMPING_*: EINVAL for unknown flags, or one without that which it depends on."""
+    wants_ids = flags & _OPT_ID != 0
+    if flags & ~_TIMESTAMPING_FLAGS != 0 or (flags & _OPT_ID_TCP != 0 and not wants_ids):
+        raise Errno(EINVAL)
+    if wants_ids and socket.timestamping & _OPT_ID == 0 and not socket.counts_bytes():
+        raise Errno(EINVAL)
+    if flags & _OPT_STATS != 0 and flags & _OPT_TSONLY == 0:
+        raise Errno(EINVAL)
+    if flags & _BIND_PHC != 0:
+        raise Errno(EOPNOTSUPP if socket.bound_device == 0 else EINVAL)  # no device has a clock
+
+
+def _set_transmit_time(socket: Socket, value: bytes, credentials: Credentials) -> None:
+    """struct sock_txtime: when a packet leaves is up to queues that look at the time; none of ours does."""
+    if len(value) != 8:
+        raise Errno(EINVAL)
+    clock = int_of(value)
+    flags = span_of(value).load_u32(4)
+    if flags & ~3 != 0:
+        raise Errno(EINVAL)
+    if clock != _CLOCK_MONOTONIC and not credentials.capable():
+        raise Errno(EPERM)
+    socket.transmit_clock = clock
+    socket.transmit_flags = flags
+
+
+def _buffer_size(number: int, most: int, forced: bool, credentials: Credentials) -> int:
     """Twice what was asked for: the double is for what a packet costs besides its data."""
     if forced:
         if not credentials.capable():
             raise Errno(EPERM)
         number = max(0, number)
     else:
-        number = min(number & 0xFFFF_FFFF, _LARGEST_BUFFER)
+        number = min(number & 0xFFFF_FFFF, most)
     return min(number, _INT_MAX // 2) * 2
 
 
@@ -409,6 +510,7 @@ def _attach_filter(socket: Socket, value: bytes) -> None:
     high = signed(span.load_u32(12))
     if socket.is_on(SWITCH_FILTER_LOCKED):
         raise Errno(EPERM)
-    if count == 0 or count > _LARGEST_PROGRAM:
+    address = high << 32 | span.load_u32(8)
+    if count == 0 or count > _LARGEST_PROGRAM or address == 0:
         raise Errno(EINVAL)
-    socket.set_filter(user.read_bytes(high << 32 | span.load_u32(8), count * 8))
+    socket.set_filter(user.read_bytes(address, count * 8))

@@ -53,6 +53,7 @@ class Packet:
         self.hop_limit: int = 0  # received: TTL or hop limit
         self.traffic_class: int = 0  # received: TOS or traffic class
         self.received_ns: int = 0  # received: wall-clock time, where somebody asked for it
+        self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
         self.next: Packet | None = None  # for one queue
 
     def __len__(self) -> int:
@@ -124,6 +125,7 @@ class Packet:
         other.hop_limit = self.hop_limit
         other.traffic_class = self.traffic_class
         other.received_ns = self.received_ns
+        other.fragment_size = self.fragment_size
         return other
 
 

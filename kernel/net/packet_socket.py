@@ -15,7 +15,6 @@ from kernel.lang import (
     EMSGSIZE,
     ENETDOWN,
     ENODEV,
-    ENOENT,
     ENOPROTOOPT,
     ENOTCONN,
     ENXIO,
@@ -28,10 +27,10 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import link
-from kernel.net.bpf import Filter
 from kernel.net.datagram import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
 from kernel.net.device import NetworkDevice, device_by_index
 from kernel.net.families import register_family
+from kernel.net.frame_membership import FrameMembership
 from kernel.net.inet_options import int_bytes, int_of
 from kernel.net.link import ETHERNET_HEADER, LINK, Tap
 from kernel.net.loopback import LOOPBACK
@@ -54,6 +53,7 @@ _DROP_MEMBERSHIP: Final = 2
 _STATISTICS: Final = 6
 _AUXDATA: Final = 8
 _ORIGDEV: Final = 9
+_QDISC_BYPASS: Final = 20
 _IGNORE_OUTGOING: Final = 23
 _VERSION: Final = 10
 
@@ -76,9 +76,10 @@ class PacketSocket(Socket):
         self.queue: PacketQueue = PacketQueue()
         self.queued_bytes: int = 0
         self.waiters: WaitQueue = WaitQueue()
-        self.filter: Filter | None = None
         self.seen: int = 0
         self.drops: int = 0
+        self.memberships: list[FrameMembership] = []
+        self.bypasses_queues: bool = False
         self.wants_auxdata: bool = False
         self.wants_origin: bool = False
         self.ignores_outgoing: bool = False
@@ -109,11 +110,6 @@ class PacketSocket(Socket):
 
     def peer_address(self) -> bytes:
         raise Errno(ENOTCONN)
-
-    def set_filter(self, program: bytes) -> None:
-        if len(program) == 0 and self.filter is None:
-            raise Errno(ENOENT)
-        self.filter = Filter(program) if len(program) > 0 else None
 
     # ---- Receiving ------------------------------------------------------------------------------------------------
 
@@ -248,6 +244,8 @@ class PacketSocket(Socket):
             return int_bytes(1 if self.wants_origin else 0)
         if name == _VERSION:
             return int_bytes(0)
+        if name == _QDISC_BYPASS:
+            return int_bytes(1 if self.bypasses_queues else 0)
         if name == _IGNORE_OUTGOING:
             return int_bytes(1 if self.ignores_outgoing else 0)
         raise Errno(ENOPROTOOPT)
@@ -256,22 +254,54 @@ class PacketSocket(Socket):
         if level != SOL_PACKET:
             raise Errno(ENOPROTOOPT)
         if name == _ADD_MEMBERSHIP or name == _DROP_MEMBERSHIP:
-            # Our devices hand every frame up, so a group or promiscuous mode asks for nothing more.
-            if len(value) < 16:
+            self._change_membership(value, name == _ADD_MEMBERSHIP)
+        elif name == _QDISC_BYPASS:
+            if len(value) != 4:
                 raise Errno(EINVAL)
-            if device_by_index(span_of(value).load_u32(0) & 0x7FFF_FFFF) is None:
-                raise Errno(ENODEV)
+            self.bypasses_queues = int_of(value) != 0  # there are none
         elif name == _AUXDATA:
             self.wants_auxdata = int_of(value) != 0
         elif name == _ORIGDEV:
             self.wants_origin = int_of(value) != 0
         elif name == _IGNORE_OUTGOING:
-            number = int_of(value)
-            if not 0 <= number <= 1:
+            if len(value) != 4 or not 0 <= int_of(value) <= 1:
                 raise Errno(EINVAL)
+            number = int_of(value)
             self.ignores_outgoing = number == 1
         else:
             raise Errno(ENOPROTOOPT)
+
+    def _change_membership(self, value: bytes, is_adding: bool) -> None:
+        """struct packet_mreq: frames that the interface is to hand up beside its own."""
+        if len(value) < 16:
+            raise Errno(EINVAL)
+        span = span_of(value)
+        index = span.load_u32(0) & 0x7FFF_FFFF
+        kind = span.load_u16(4)
+        length = span.load_u16(6)
+        if len(value) < 8 + length:
+            raise Errno(EINVAL)
+        wanted = FrameMembership(index, kind, value[8 : 8 + length] if length <= 8 else b"")
+        if not is_adding:
+            for held in self.memberships:
+                if held.is_like(wanted):
+                    held.users -= 1
+                    if held.users == 0:
+                        self.memberships.remove(held)
+                        held.undo()
+                    return
+            return
+        device = device_by_index(index)
+        if device is None:
+            raise Errno(ENODEV)
+        if length > len(device.address):
+            raise Errno(EINVAL)
+        for held in self.memberships:
+            if held.is_like(wanted):
+                held.users += 1
+                return
+        wanted.apply(device)
+        self.memberships.append(wanted)
 
     def ioctl(self, command: int, argument: int) -> int:
         if command == FIONREAD:
@@ -285,9 +315,11 @@ class PacketSocket(Socket):
 
     def close(self) -> None:
         SOCKETS.remove(self)
+        for held in self.memberships:
+            held.undo()
+        self.memberships.clear()
         self.queue.clear()
         self.queued_bytes = 0
-        self.filter = None
 
 
 def _swapped(value: int) -> int:

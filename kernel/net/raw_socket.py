@@ -8,11 +8,10 @@ Context: system calls; `deliver` and `report_error` run in thread context and ne
 
 from typing import Final
 
-from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, Errno, final, span_of
+from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, EOPNOTSUPP, Errno, final, span_of
 from kernel.lib.credentials import Credentials
 from kernel.net import inet_names, ip, ipv4, ipv6, link
-from kernel.net.addresses import ANY4
-from kernel.net.bpf import Filter
+from kernel.net.addresses import ANY4, is_multicast
 from kernel.net.checksum import checksum, pseudo_header
 from kernel.net.datagram import DatagramSocket
 from kernel.net.datagram_send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
@@ -23,7 +22,7 @@ from kernel.net.ipv4 import RawListener
 from kernel.net.loopback import LOOPBACK
 from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from kernel.net.routes import BROADCAST, MULTICAST
-from kernel.net.socket import AF_INET, AF_INET6, SOCK_RAW, Message
+from kernel.net.socket import AF_INET, AF_INET6, SOCK_RAW, SWITCH_REUSE_ADDRESS, Message
 from kernel.net.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_RAW, NetworkError
 
 _LARGEST: Final = 65535
@@ -37,16 +36,17 @@ class RawSocket(DatagramSocket):
 
     def __init__(self, family: int, protocol: int, credentials: Credentials) -> None:
         super().__init__(family, SOCK_RAW, protocol, credentials)
-        if family == AF_INET6:
-            self.options.turn(inet_names.ON_V6ONLY, True)
         self.binding.port = protocol  # what getsockname(2) and /proc/net/raw show
         if protocol == PROTOCOL_RAW:
             self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, True)
         self.checksum_offset: int = 2 if protocol == PROTOCOL_ICMP6 and family == AF_INET6 else _NO_CHECKSUM
         self.type_filter: int = 0  # ICMP_FILTER: a bit for each type that is not wanted
         self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: the same
-        self.filter: Filter | None = None
+        self.switches |= SWITCH_REUSE_ADDRESS  # there are no ports to share
         SOCKETS.sockets.append(self)
+
+    def is_ip6_only(self) -> bool:
+        return True
 
     def _is_bound(self) -> bool:
         return False
@@ -61,9 +61,6 @@ class RawSocket(DatagramSocket):
         check_family_length(address, self.family)
         connect_datagram(self, address, False)
 
-    def set_filter(self, program: bytes) -> None:
-        self.filter = Filter(program) if len(program) > 0 else None
-
     # ---- Receiving ------------------------------------------------------------------------------------------------
 
     def wants(self, packet: Packet, protocol: int) -> bool:
@@ -74,6 +71,8 @@ class RawSocket(DatagramSocket):
         if len(self.local) != 0 and self.local != packet.destination:
             return False
         if len(self.remote) != 0 and self.remote != packet.source:
+            return False
+        if is_multicast(packet.destination) and not self.hears_group(packet):
             return False
         device = packet.device
         if self.bound_device != 0 and (device is None or device.index != self.bound_device):
@@ -99,12 +98,6 @@ class RawSocket(DatagramSocket):
             data = copy.span()
             if checksum(data, pseudo_header(copy.source, copy.destination, self.protocol, len(data))) != 0:
                 return
-        filter_ = self.filter
-        if filter_ is not None:
-            length = filter_.run(copy.span(), copy)
-            if length == 0:
-                return
-            copy.trim(min(length, len(copy)))
         self.enqueue(copy)
 
     def _finish_header(self, packet: Packet) -> None:
@@ -195,7 +188,7 @@ class RawSocket(DatagramSocket):
         if level == inet_names.SOL_RAW and self.family == AF_INET:
             if name == inet_names.ICMP_FILTER and self.protocol == PROTOCOL_ICMP:
                 return int_bytes(self.type_filter)
-            raise Errno(ENOPROTOOPT)
+            raise Errno(EOPNOTSUPP if name == inet_names.ICMP_FILTER else ENOPROTOOPT)
         if level == inet_names.SOL_ICMPV6 and self.family == AF_INET6:
             if name == inet_names.ICMPV6_FILTER and self.protocol == PROTOCOL_ICMP6:
                 return self.type_filter6
@@ -208,7 +201,7 @@ class RawSocket(DatagramSocket):
     def set_option(self, level: int, name: int, value: bytes) -> None:
         if level == inet_names.SOL_RAW and self.family == AF_INET:
             if name != inet_names.ICMP_FILTER or self.protocol != PROTOCOL_ICMP:
-                raise Errno(ENOPROTOOPT)
+                raise Errno(EOPNOTSUPP if name == inet_names.ICMP_FILTER else ENOPROTOOPT)
             filter_ = value + bytes(4)
             self.type_filter = span_of(filter_).load_u32(0)
             return
@@ -225,10 +218,12 @@ class RawSocket(DatagramSocket):
                 raise Errno(EINVAL)
             self.checksum_offset = number if number >= 0 else _NO_CHECKSUM
             return
+        if level == inet_names.SOL_RAW:
+            int_of(value)
+            raise Errno(ENOPROTOOPT)
         super().set_option(level, name, value)
 
     def close(self) -> None:
-        self.filter = None
         if self in SOCKETS.sockets:
             SOCKETS.sockets.remove(self)
         super().close()

@@ -16,10 +16,14 @@ from typing import Final
 from kernel.fs.anonymous import socket_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR
 from kernel.fs.file import File
-from kernel.lang import EAGAIN, EINTR, ENOPROTOOPT, ENOTTY, EOPNOTSUPP, ERESTARTSYS, Errno, sleeps
+from kernel.lang import EAGAIN, EINTR, ENOENT, ENOPROTOOPT, ENOTTY, EOPNOTSUPP, ERESTARTSYS, Errno, sleeps, span_of
 from kernel.lib import user
 from kernel.lib.user import Buffer
+from kernel.net.bpf import Filter
+from kernel.net.packet import Packet
+from kernel.net.sysctl import CORE
 from kernel.sched import WaitQueue
+from kernel.task import Process
 from kernel.task.async_io import choose_owner
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
@@ -54,9 +58,7 @@ MSG_CMSG_CLOEXEC: Final = 0x4000_0000
 SOL_SOCKET: Final = 1
 SCM_RIGHTS: Final = 1
 SCM_CREDENTIALS: Final = 2
-
-# What a socket may hold in each direction before SO_SNDBUF and SO_RCVBUF, in bytes of memory (Linux's wmem_default).
-DEFAULT_BUFFER_BYTES: Final = 212_992
+SCM_PIDFD: Final = 4
 
 # On-off options: bits of Socket.switches.
 SWITCH_DEBUG: Final = 1 << 0
@@ -138,8 +140,8 @@ class Socket(File):
         self.is_listening: bool = False  # SO_ACCEPTCONN
         self.receive_timeout_ns: int = 0  # SO_RCVTIMEO; 0 is for ever
         self.send_timeout_ns: int = 0
-        self.send_limit: int = DEFAULT_BUFFER_BYTES  # SO_SNDBUF as getsockopt(2) tells it: doubled
-        self.receive_limit: int = DEFAULT_BUFFER_BYTES
+        self.send_limit: int = CORE.wmem_default.value  # SO_SNDBUF as getsockopt(2) tells it: doubled
+        self.receive_limit: int = CORE.rmem_default.value
         self.buffer_locks: int = 0  # SO_BUF_LOCK: 1, SO_SNDBUF was set; 2, SO_RCVBUF was
         self.receive_low_water: int = 1
         self.switches: int = 0  # SWITCH_*
@@ -152,6 +154,11 @@ class Socket(File):
         self.busy_poll_us: int = 0
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
         self.pacing_rate: int = -1  # bytes a second; -1: without limit
+        self.filter: Filter | None = None  # SO_ATTACH_FILTER
+        self.transmit_clock: int = 0  # SO_TXTIME
+        self.transmit_flags: int = 0
+        self.busy_poll_budget: int = 8
+        self.rehashes: bool = False  # SO_TXREHASH
         self.lacks_room = False
 
     def is_on(self, switch: int) -> bool:
@@ -262,10 +269,40 @@ class Socket(File):
         return UNKNOWN_CREDENTIALS
 
     def set_filter(self, program: bytes) -> None:
-        """SO_ATTACH_FILTER: struct sock_filter of 8 bytes each. SO_DETACH_FILTER: none of them (ENOENT if there is no
-        filter).
+        """SO_ATTACH_FILTER: struct sock_filter of 8 bytes each; EINVAL for programs that are not sound.
+        SO_DETACH_FILTER: none of them (ENOENT if there is no filter).
         """
+        if len(program) == 0 and self.filter is None:
+            raise Errno(ENOENT)
+        self.filter = Filter(program) if len(program) > 0 else None
+
+    def passes_data_filter(self, data: bytes) -> bool:
+        """Whether the filter, if any, wants data that are in no packet. May raise MemoryError."""
+        filter_ = self.filter
+        return filter_ is None or filter_.run(span_of(data), Packet(0, 0)) != 0
+
+    def source_filter(self, level: int, name: int, request: bytes) -> bytes:
+        """getsockopt(2) of IP_MSFILTER and MCAST_MSFILTER, which read the option's place too."""
         raise Errno(ENOPROTOOPT)
+
+    def counts_bytes(self) -> bool:
+        """Whether SOF_TIMESTAMPING_OPT_ID has something to count from: a stream must be connected."""
+        return True
+
+    def low_water_limit(self, wanted: int) -> int:
+        """The most that SO_RCVLOWAT may be."""
+        return wanted
+
+    def route_is_bad(self, advice: int) -> None:
+        """SO_CNX_ADVICE: 1 says that what is sent does not arrive."""
+
+    def peer_process(self) -> Process | None:
+        """SO_PEERPIDFD: the process that connected or listened; None where there is none."""
+        return None
+
+    def peer_groups(self) -> list[int] | None:
+        """SO_PEERGROUPS: its supplementary groups."""
+        return None
 
     def set_peek_offset(self, offset: int) -> None:
         """SO_PEEK_OFF."""

@@ -141,7 +141,13 @@ class Udp(Transport):
 def _is_sound(packet: Packet) -> bool:
     data = packet.span()
     if data.load_be16(6) == 0:
-        return len(packet.source) == 4  # IPv4's senders may leave the sum out
+        # IPv4's senders may leave the sum out, IPv6's only where the receiver agrees (RFC 6936).
+        if len(packet.source) == 4:
+            return True
+        taker = find_socket(
+            packet.destination, data.load_be16(2), packet.source, data.load_be16(0), packet.device
+        )
+        return taker is not None and taker.takes_without_sum6
     return checksum(data, pseudo_header(packet.source, packet.destination, PROTOCOL_UDP, len(data))) == 0
 
 

@@ -21,7 +21,7 @@ from kernel.net.socket import MSG_MORE, SOCK_DGRAM, SWITCH_NO_CHECK, Message
 from kernel.net.transport import ORIGIN_LOCAL, PROTOCOL_UDP, NetworkError
 
 _LARGEST: Final = 65535
-_UDP_CORK: Final = 1
+_MOST_SEGMENTS: Final = 128
 
 
 @final
@@ -31,6 +31,10 @@ class UdpSocket(DatagramSocket):
     def __init__(self, family: int, credentials: Credentials) -> None:
         super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials)
         self.is_corked: bool = False  # UDP_CORK
+        self.segment_size: int = 0  # UDP_SEGMENT: what is sent is cut into datagrams of this size; 0: it is not
+        self.gathers_segments: bool = False  # UDP_GRO: may receive several datagrams as one; none of ours comes so
+        self.sends_without_sum6: bool = False
+        self.takes_without_sum6: bool = False
         self.corked: bytearray | None = None  # what MSG_MORE has gathered
         self.corked_plan: SendPlan | None = None
 
@@ -65,6 +69,12 @@ class UdpSocket(DatagramSocket):
     def destination_port(self, packet: Packet) -> int:
         return packet.storage[packet.transport_start + 2] << 8 | packet.storage[packet.transport_start + 3]
 
+    def set_peek_offset(self, offset: int) -> None:
+        self.peek_offset = offset
+
+    def filter_start(self, packet: Packet) -> int:
+        return packet.transport_start
+
     def accepts(self, packet: Packet) -> bool:
         """Whether a datagram that fits the socket's addresses passes its other conditions."""
         if len(packet.destination) == 4:
@@ -74,11 +84,7 @@ class UdpSocket(DatagramSocket):
             return False
         if not is_multicast(packet.destination):
             return True
-        for joined in self.groups:
-            if joined.group == packet.destination and joined.device is packet.device:
-                return True
-        is_ip4 = len(packet.destination) == 4
-        return self.options.is_on(inet_names.ON_MULTICAST_ALL4 if is_ip4 else inet_names.ON_MULTICAST_ALL6)
+        return self.hears_group(packet)
 
     def send(self, message: Message) -> int:
         self.bind_automatically()  # whatever becomes of the message, as on Linux
@@ -94,11 +100,35 @@ class UdpSocket(DatagramSocket):
             self.corked = bytearray()
             self.corked_plan = plan
             return self._gather(message)
+        segment = plan.segment_size if plan.segment_size > 0 else self.segment_size
+        if 0 < segment < length:
+            self._send_segments(message, plan, segment)
+            return length
         packet = Packet(length)
         if message.buffer.take(packet.put(length)) < length:
             raise Errno(EFAULT)
         self._transmit(packet, plan)
         return length
+
+    def _send_segments(self, message: Message, plan: SendPlan, segment: int) -> None:
+        """Cut a message into datagrams of `segment` bytes. EINVAL for too many, or without checksums; EMSGSIZE."""
+        left = message.buffer.remaining
+        is_ip4 = len(plan.address) == 4
+        if segment + udp.HEADER + (20 if is_ip4 else 40) > plan.way().mtu or left > segment * _MOST_SEGMENTS:
+            raise Errno(EINVAL)
+        if self._sends_no_sum(is_ip4):
+            raise Errno(EINVAL)
+        data = message.buffer.take_bytes(left)
+        if len(data) < left:
+            raise Errno(EFAULT)
+        for start in range(0, left, segment):
+            part = data[start : min(start + segment, left)]
+            packet = Packet(len(part))
+            packet.put(len(part)).copy_from(span_of(part))
+            self._transmit(packet, plan)
+
+    def _sends_no_sum(self, is_ip4: bool) -> bool:
+        return self.is_on(SWITCH_NO_CHECK) if is_ip4 else self.sends_without_sum6
 
     def _gather(self, message: Message) -> int:
         """Append to the datagram that is being made, and send it unless there is more to come."""
@@ -144,7 +174,7 @@ class UdpSocket(DatagramSocket):
             options.wants_discovery(is_ip4) and length + udp.HEADER + (20 if is_ip4 else 40) <= hop.mtu
         )
         header_options = options.header_options if is_ip4 else b""
-        without = self.is_on(SWITCH_NO_CHECK) and is_ip4
+        without = self._sends_no_sum(is_ip4)
         loops = hop.kind == BROADCAST or (
             is_group
             and options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
@@ -186,21 +216,46 @@ class UdpSocket(DatagramSocket):
 
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level == inet_names.SOL_UDP:
-            if name == _UDP_CORK:
-                return int_bytes(1 if self.is_corked else 0)
+            match name:
+                case inet_names.UDP_CORK:
+                    return int_bytes(1 if self.is_corked else 0)
+                case inet_names.UDP_NO_CHECK6_TX:
+                    return int_bytes(1 if self.sends_without_sum6 else 0)
+                case inet_names.UDP_NO_CHECK6_RX:
+                    return int_bytes(1 if self.takes_without_sum6 else 0)
+                case inet_names.UDP_SEGMENT:
+                    return int_bytes(self.segment_size)
+                case inet_names.UDP_GRO:
+                    return int_bytes(1 if self.gathers_segments else 0)
+                case inet_names.UDPLITE_SEND_CSCOV | inet_names.UDPLITE_RECV_CSCOV:
+                    return int_bytes(0)
             raise Errno(ENOPROTOOPT)
         return super().get_option(level, name, limit)
 
     def set_option(self, level: int, name: int, value: bytes) -> None:
         if level == inet_names.SOL_UDP:
-            number = int_of(value)
-            if name != _UDP_CORK:
-                raise Errno(ENOPROTOOPT)
-            self.is_corked = number != 0
-            if number == 0:
-                self._uncork()
+            self._set_udp(name, int_of(value))
             return
         super().set_option(level, name, value)
+
+    def _set_udp(self, name: int, number: int) -> None:
+        match name:
+            case inet_names.UDP_CORK:
+                self.is_corked = number != 0
+                if number == 0:
+                    self._uncork()
+            case inet_names.UDP_NO_CHECK6_TX:
+                self.sends_without_sum6 = number != 0
+            case inet_names.UDP_NO_CHECK6_RX:
+                self.takes_without_sum6 = number != 0
+            case inet_names.UDP_SEGMENT:
+                if not 0 <= number <= 0xFFFF:
+                    raise Errno(EINVAL)
+                self.segment_size = number
+            case inet_names.UDP_GRO:
+                self.gathers_segments = number != 0
+            case _:
+                raise Errno(ENOPROTOOPT)
 
     def close(self) -> None:
         self.corked = None

@@ -191,7 +191,7 @@ class ControlWriter:
         for message in messages:
             files = message.files
             if files is not None:
-                self._put_files(files)
+                self._put_files(files, message.kind)
                 message.files = None
             else:
                 self._put_data(message)
@@ -216,13 +216,13 @@ class ControlWriter:
         self.address += step
         self.room -= step
 
-    def _put_files(self, files: list[File]) -> None:
+    def _put_files(self, files: list[File], kind: int) -> None:
         """Give the files descriptors, as many as there is room for; the others are closed."""
         room = max(0, self.room - _CONTROL_HEADER) // 4
         total = len(files)
         done = 0
         for file in files:
-            if done < room and self._put_file(file, done):
+            if done < room and self._put_file(file, done, self.close_on_exec or kind != SCM_RIGHTS):
                 done += 1
             else:
                 room = done
@@ -231,13 +231,13 @@ class ControlWriter:
         if done < total:
             self.truncated = True
         if done > 0:
-            self._finish(SOL_SOCKET, SCM_RIGHTS, _CONTROL_HEADER + done * 4)
+            self._finish(SOL_SOCKET, kind, _CONTROL_HEADER + done * 4)
 
-    def _put_file(self, file: File, index: int) -> bool:
+    def _put_file(self, file: File, index: int, close_on_exec: bool) -> bool:
         """Install one file and write its descriptor; False, and nothing has happened, if either is impossible."""
         table = current().files
         try:
-            descriptor = table.install(file.acquire(), self.close_on_exec)
+            descriptor = table.install(file.acquire(), close_on_exec)
         except Errno:
             return False
         try:

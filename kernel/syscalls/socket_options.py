@@ -2,18 +2,20 @@
 
 from typing import Final
 
-from kernel.lang import EFAULT, EINVAL, EOPNOTSUPP, Errno, i32
+from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ESRCH, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
-from kernel.net.option_names import SO_BINDTODEVICE
-from kernel.net.options import get_socket_option, set_socket_option
-from kernel.net.socket import SOL_SOCKET
+from kernel.net.inet_names import IP_MSFILTER, MCAST_MSFILTER, SOL_IP, SOL_IPV6
+from kernel.net.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERPIDFD
+from kernel.net.options import get_socket_option, int_bytes, set_socket_option
+from kernel.net.socket import SOL_SOCKET, Socket
 from kernel.syscalls.socket_memory import socket_at
 from kernel.syscalls.table import syscall
 from kernel.task import current
+from kernel.task.pidfd import PidFile
 
 _LONGEST_VALUE: Final = 16_384  # no option is longer
-_LONGEST_NUMBER: Final = 16  # of SOL_SOCKET: struct timeval, struct sock_fprog, a name
+_LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is none: what is longer than a struct timeval says so
 
 
 @syscall(54, "setsockopt", status="Full", args="dddpd")
@@ -55,9 +57,15 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_addres
     limit = user.read_i32(length_address)
     if limit < 0:
         raise Errno(EINVAL)
+    if level == SOL_SOCKET and name == SO_ATTACH_FILTER:
+        return _get_filter(socket, value, limit, length_address)
+    if level == SOL_SOCKET and name == SO_PEERPIDFD:
+        return _get_peer(socket, value, limit, length_address)
     socket.acquire()
     try:
-        if level == SOL_SOCKET:
+        if _reads_its_place(level, name):
+            found = socket.source_filter(level, name, user.read_bytes(value, min(limit, _LONGEST_VALUE)))
+        elif level == SOL_SOCKET:
             found = get_socket_option(socket, name, limit)
         else:
             found = socket.get_option(level, name, limit)
@@ -67,4 +75,44 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_addres
     if length > 0:
         user.write_bytes(value, found[:length])
     user.write_i32(length_address, length)
+    return 0
+
+
+def _reads_its_place(level: int, name: int) -> bool:
+    """Whether getsockopt(2) reads, in the place of the value, what is asked for."""
+    if level == SOL_IP:
+        return name == IP_MSFILTER or name == MCAST_MSFILTER
+    return level == SOL_IPV6 and name == MCAST_MSFILTER
+
+
+def _get_filter(socket: Socket, value: int, limit: int, length_address: int) -> int:
+    """SO_GET_FILTER: the program, whose length counts instructions. EINVAL without room for it; with room for none it
+    tells its length.
+    """
+    filter_ = socket.filter
+    count = 0 if filter_ is None else len(filter_.program) // 8
+    if filter_ is not None and limit > 0:
+        if limit < count:
+            raise Errno(EINVAL)
+        user.write_bytes(value, filter_.program)
+    user.write_i32(length_address, count)
+    return 0
+
+
+def _get_peer(socket: Socket, value: int, limit: int, length_address: int) -> int:
+    """SO_PEERPIDFD: a descriptor of the process at the other end. ENODATA, ESRCH for one that has ended."""
+    process = socket.peer_process()
+    if process is None:
+        raise Errno(ENODATA)
+    if process.is_zombie:
+        raise Errno(ESRCH)
+    files = current().files
+    descriptor = files.install(PidFile(process, 0), True)
+    try:
+        length = min(limit, 4)
+        user.write_bytes(value, int_bytes(descriptor)[:length])
+        user.write_i32(length_address, length)
+    except Errno:
+        files.close(descriptor)
+        raise
     return 0

@@ -11,12 +11,12 @@ from kernel.lang import ECONNABORTED, EINVAL, Errno, i32
 from kernel.lib import user
 from kernel.net.families import make_socket
 from kernel.net.socket import SOCK_TYPE_MASK, Socket
+from kernel.net.sysctl import CORE
 from kernel.syscalls.socket_memory import read_address, socket_at, write_address
 from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK  # SOCK_CLOEXEC and SOCK_NONBLOCK are the same bits
-_LONGEST_BACKLOG: Final = 4096  # net.core.somaxconn
 
 
 def _new_socket(family: int, kind: int, protocol: int) -> Socket:
@@ -85,7 +85,8 @@ def bind(descriptor: i32, address: int, length: i32) -> int:
 @syscall(50, "listen", status="Full", args="dd")
 def listen(descriptor: i32, backlog: i32) -> int:
     made = socket_at(descriptor)
-    made.listen(backlog if 0 <= backlog <= _LONGEST_BACKLOG else _LONGEST_BACKLOG)
+    most = CORE.somaxconn.value
+    made.listen(backlog if 0 <= backlog <= most else most)
     return 0
 
 

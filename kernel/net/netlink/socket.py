@@ -55,6 +55,7 @@ NETLINK_BROADCAST_ERROR: Final = 4
 NETLINK_NO_ENOBUFS: Final = 5
 NETLINK_LIST_MEMBERSHIPS: Final = 9
 NETLINK_CAP_ACK: Final = 10
+NETLINK_EXT_ACK: Final = 11
 
 _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
@@ -89,6 +90,7 @@ class NetlinkSocket(Socket):
         self.broadcast_errors: bool = False
         self.packet_information: bool = False
         self.caps_acknowledgements: bool = False
+        self.extends_acknowledgements: bool = False
         self.read_queue: WaitQueue = WaitQueue()
 
     # ---- Names ------------------------------------------------------------------------------------------------
@@ -200,6 +202,8 @@ class NetlinkSocket(Socket):
 
     def enqueue(self, datagram: Datagram) -> None:
         """Put a datagram into the queue. One that does not fit is lost; ENOBUFS is reported, unless unwanted."""
+        if not self.passes_data_filter(datagram.data):
+            return
         if self.queued_bytes > self.receive_limit:
             if self.reports_overruns:
                 self.pending_error = ENOBUFS
@@ -276,9 +280,12 @@ class NetlinkSocket(Socket):
         if level != SOL_NETLINK:
             raise Errno(ENOPROTOOPT)
         if name == NETLINK_LIST_MEMBERSHIPS:
-            return int_bytes(self.groups) + int_bytes(self.groups >> 32)
-        if limit < 4:
+            return b"" if self.groups == 0 else int_bytes(self.groups) + int_bytes(self.groups >> 32)
+        known = (NETLINK_PKTINFO, NETLINK_BROADCAST_ERROR, NETLINK_NO_ENOBUFS, NETLINK_CAP_ACK, NETLINK_EXT_ACK)
+        if name in known and limit < 4:
             raise Errno(EINVAL)
+        if name == NETLINK_EXT_ACK:
+            return int_bytes(1 if self.extends_acknowledgements else 0)
         if name == NETLINK_PKTINFO:
             return int_bytes(1 if self.packet_information else 0)
         if name == NETLINK_BROADCAST_ERROR:
@@ -292,7 +299,7 @@ class NetlinkSocket(Socket):
     def set_option(self, level: int, name: int, value: bytes) -> None:
         if level != SOL_NETLINK:
             raise Errno(ENOPROTOOPT)
-        number = int_of(value)
+        number = int_of(value) if len(value) >= 4 else 0
         if name == NETLINK_ADD_MEMBERSHIP or name == NETLINK_DROP_MEMBERSHIP:
             if not 1 <= number < _HIGHEST_GROUP:
                 raise Errno(EINVAL)
@@ -304,6 +311,9 @@ class NetlinkSocket(Socket):
             self.broadcast_errors = number != 0
         elif name == NETLINK_NO_ENOBUFS:
             self.reports_overruns = number == 0
+        elif name == NETLINK_EXT_ACK:
+            # Errors may come with attributes that say more; ours have none.
+            self.extends_acknowledgements = number != 0
         elif name == NETLINK_CAP_ACK:
             self.caps_acknowledgements = number != 0
         else:

@@ -13,6 +13,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import Errno, final, noraise
 from kernel.net import ip
+from kernel.net.bpf import Filter
 from kernel.net.checksum import pseudo_header
 from kernel.net.counters import TCP
 from kernel.net.device import OFFLOAD_TCP4, OFFLOAD_TCP6
@@ -111,6 +112,7 @@ class Channel(Wire):
         self.is_listed: bool = False
         self.backlog: WaitQueue | None = None  # of the listener that it was made by
         self.was_established: bool = False
+        self.filter: Filter | None = None  # SO_ATTACH_FILTER
 
     def send(self, connection: Connection, packet: Packet) -> None:
         hop = self.hop

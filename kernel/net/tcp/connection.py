@@ -126,6 +126,7 @@ class Connection:
         self.advertised_mss: int = 1460
 
         # Losses.
+        self.is_thin_linear: bool = False  # TCP_THIN_LINEAR_TIMEOUTS
         self.congestion: Congestion = Congestion(DEFAULT_MSS, True)
         self.scoreboard: Scoreboard = Scoreboard()
         self.recovery: Recovery = Recovery.OPEN

@@ -5,10 +5,11 @@ Context: system calls; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EINVAL, ENOENT, ENOPROTOOPT, Errno
+from kernel.lang import EINVAL, ENOENT, ENOPROTOOPT, EPERM, Errno
 from kernel.net.inet_options import int_bytes, int_of
+from kernel.net.sysctl import CORE
 from kernel.net.tcp import output, tcp_options
-from kernel.net.tcp.connection import Connection, State
+from kernel.net.tcp.connection import NS_PER_MS, Connection, State
 from kernel.net.tcp.information import information
 from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.tcp_options import TcpOptions
@@ -20,6 +21,7 @@ _LEAST_MSS: Final = 88
 _LONGEST_KEEPALIVE: Final = 32_767
 _MOST_PROBES: Final = 127
 _LONGEST_FIN_WAIT: Final = 120
+_MOST_DEFERRALS: Final = 255
 _LEAST_CLAMP: Final = 1152  # half of the least receive buffer
 
 
@@ -51,7 +53,7 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
         case tcp_options.TCP_INFO:
             return information(options, c, idle_state, monotonic_ns())
         case tcp_options.TCP_QUICKACK:
-            return int_bytes(0 if c is not None and c.is_ping_pong else 1)
+            return int_bytes(0 if (options.is_ping_pong if c is None else c.is_ping_pong) else 1)
         case tcp_options.TCP_CONGESTION:
             text = b"cubic" if options.use_cubic else b"reno"
             return text + bytes(_LONGEST_NAME - len(text))
@@ -59,6 +61,22 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
             return int_bytes(options.user_timeout_ms)
         case tcp_options.TCP_NOTSENT_LOWAT:
             return int_bytes(options.not_sent_limit)
+        case tcp_options.TCP_THIN_LINEAR_TIMEOUTS:
+            return int_bytes(1 if options.is_thin else 0)
+        case tcp_options.TCP_THIN_DUPACK | tcp_options.TCP_REPAIR | tcp_options.TCP_IS_MPTCP:
+            return int_bytes(0)
+        case tcp_options.TCP_REPAIR_QUEUE | tcp_options.TCP_QUEUE_SEQ | tcp_options.TCP_REPAIR_WINDOW:
+            raise Errno(EINVAL)  # only under repair
+        case tcp_options.TCP_TIMESTAMP:
+            return int_bytes(monotonic_ns() // NS_PER_MS)
+        case tcp_options.TCP_FASTOPEN:
+            return int_bytes(options.fast_open_queue)
+        case tcp_options.TCP_FASTOPEN_CONNECT:
+            return int_bytes(1 if options.fast_open_connect else 0)
+        case tcp_options.TCP_INQ:
+            return int_bytes(1 if options.tells_queued else 0)
+        case tcp_options.TCP_CC_INFO | tcp_options.TCP_ULP:
+            return b""
     raise Errno(ENOPROTOOPT)
 
 
@@ -67,6 +85,8 @@ def set_option(options: TcpOptions, c: Connection | None, name: int, value: byte
     if name == tcp_options.TCP_CONGESTION:
         _set_congestion(options, value)
         return
+    if name == tcp_options.TCP_ULP:
+        raise Errno(EINVAL if len(value) < 1 else ENOENT)  # no protocol stands between programs and TCP
     number = int_of(value)
     match name:
         case tcp_options.TCP_NODELAY:
@@ -91,20 +111,46 @@ def set_option(options: TcpOptions, c: Connection | None, name: int, value: byte
             options.defer_accept_s = _deferral(number)
         case tcp_options.TCP_WINDOW_CLAMP:
             if number == 0:
-                if c is not None and c.state != State.CLOSED:
+                if is_listening or (c is not None and c.state != State.CLOSED):
                     raise Errno(EINVAL)
                 options.window_clamp = 0
             else:
-                options.window_clamp = max(number, _LEAST_CLAMP)
+                options.window_clamp = max(number & 0xFFFF_FFFF, _LEAST_CLAMP)
         case tcp_options.TCP_QUICKACK:
             if c is not None and not is_listening:
                 _set_quick_ack(c, number)
+            else:
+                options.is_ping_pong = number == 0
         case tcp_options.TCP_USER_TIMEOUT:
             options.user_timeout_ms = _in_range(number, 0, 0x7FFF_FFFF)
         case tcp_options.TCP_NOTSENT_LOWAT:
             options.not_sent_limit = number & 0xFFFF_FFFF
+        case tcp_options.TCP_THIN_LINEAR_TIMEOUTS:
+            options.is_thin = _in_range(number, 0, 1) == 1
+        case tcp_options.TCP_THIN_DUPACK:
+            _in_range(number, 0, 1)  # has had no effect for long: recovery does without
+        case tcp_options.TCP_FASTOPEN:
+            if number < 0 or (c is not None and not is_listening):
+                raise Errno(EINVAL)
+            options.fast_open_queue = min(number, CORE.somaxconn.value)
+        case tcp_options.TCP_FASTOPEN_CONNECT:
+            if not 0 <= number <= 1 or is_listening or c is not None:
+                raise Errno(EINVAL)
+            options.fast_open_connect = number == 1
+        case tcp_options.TCP_INQ:
+            options.tells_queued = _in_range(number, 0, 1) == 1
         case _:
-            raise Errno(ENOPROTOOPT)
+            _refuse(name, is_listening or c is not None)
+
+
+def _refuse(name: int, is_in_use: bool) -> None:
+    """Connections are not taken out of the kernel and put back (TCP_REPAIR)."""
+    if name == tcp_options.TCP_QUEUE_SEQ:
+        raise Errno(EPERM if is_in_use else EINVAL)
+    is_repair = name == tcp_options.TCP_REPAIR or name == tcp_options.TCP_REPAIR_QUEUE
+    if is_repair or name == tcp_options.TCP_REPAIR_WINDOW or name == tcp_options.TCP_TIMESTAMP:
+        raise Errno(EPERM)
+    raise Errno(ENOPROTOOPT)
 
 
 def _in_range(number: int, least: int, most: int) -> int:
@@ -117,9 +163,11 @@ def _deferral(seconds: int) -> int:
     """Linux counts in retransmissions of the SYN-ACK, and tells the time of these: 1, 3, 7, 15 … seconds."""
     told = 0
     step = 1
-    while told < seconds and told < 1 << 30:
+    count = 0
+    while told < seconds and count < _MOST_DEFERRALS:
         told += step
         step = min(step << 1, 120)
+        count += 1
     return told
 
 

@@ -151,6 +151,7 @@ class TcpSocket(InetSocket):
             raise Errno(EADDRINUSE)
         listener = Listener(self.hold, self.tcp, backlog, self.family, self)
         TABLE.add_listener(listener)
+        listener.filter = self.filter
         self.listener = listener
         self.is_listening = True
         self.queues_changed()
@@ -204,6 +205,8 @@ class TcpSocket(InetSocket):
         self.bound_device = listening.bound_device
         self.priority = listening.priority
         self.mark = listening.mark
+        self.filter = listening.filter
+        channel.filter = listening.filter
 
     def _stop_listening(self) -> None:
         listener = self.listener
@@ -224,9 +227,12 @@ class TcpSocket(InetSocket):
         if family_of(address) == 0:
             self._disconnect()
             return
+        self._connect(address, 0)
+
+    def _connect(self, address: bytes, message_flags: int) -> None:
         if self.phase == Phase.CONNECTED:
             raise Errno(EISCONN)
-        deadline_ns = self.send_deadline(0)
+        deadline_ns = self.send_deadline(message_flags)
         if self.phase == Phase.UNCONNECTED:
             if self.listener is not None:
                 raise Errno(EISCONN)
@@ -287,6 +293,7 @@ class TcpSocket(InetSocket):
         TABLE.insert(channel)
         channel.hold = self.hold.acquire()
         channel.file = self
+        channel.filter = self.filter
         self.stream = Stream(channel)
         self.lacks_room = True
         self.queues_changed()
@@ -364,7 +371,10 @@ class TcpSocket(InetSocket):
 
     def send(self, message: Message) -> int:
         if message.flags & _MSG_FASTOPEN != 0:
-            raise Errno(EOPNOTSUPP)
+            # No peer has given us a cookie, so nothing goes along with the SYN (RFC 7413, section 4.2.1).
+            if len(message.address) >= 2 and family_of(message.address) == 0:
+                raise Errno(EOPNOTSUPP)
+            self._connect(message.address, message.flags)
         found = self.stream
         if found is None or found.channel.connection is None:
             if self.pending_error != 0:
@@ -455,6 +465,25 @@ class TcpSocket(InetSocket):
             user.write_i32(argument, 0 if c is None else _unsent(c, command == SIOCOUTQNSD))
             return 0
         return super().ioctl(command, argument)
+
+    def counts_bytes(self) -> bool:
+        return self.stream is not None
+
+    def low_water_limit(self, wanted: int) -> int:
+        limit = self.receive_limit if self.buffer_locks & 2 != 0 else SETTINGS.receive_limit
+        return min(wanted, limit >> 1)
+
+    def set_peek_offset(self, offset: int) -> None:
+        self.peek_offset = offset
+
+    def set_filter(self, program: bytes) -> None:
+        super().set_filter(program)
+        found = self.stream
+        if found is not None:
+            found.channel.filter = self.filter
+        listener = self.listener
+        if listener is not None:
+            listener.filter = self.filter
 
     # ---- Options --------------------------------------------------------------------------------------------------
 

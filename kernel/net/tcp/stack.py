@@ -49,6 +49,7 @@ class Tcp(Transport):
         if not packet.from_ourselves and not _is_sound(packet):
             return True
         segment = _segment
+        start = packet.start
         segment.forget_syn_options()
         if not segment.parse(packet):
             TCP.in_errors += 1
@@ -56,7 +57,9 @@ class Tcp(Transport):
         now_ns = monotonic_ns()
         channel = TABLE.find(packet.destination, segment.destination_port, packet.source, segment.source_port)
         if channel is not None:
-            _deliver(channel, segment, packet, now_ns)
+            filter_ = channel.filter
+            if filter_ is None or filter_.passes(packet, start, packet.start - start):
+                _deliver(channel, segment, packet, now_ns)
         else:
             _without_connection(segment, packet, now_ns)
         return True
@@ -163,6 +166,11 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
     flags = segment.flags
     if flags & RST != 0:
         return
+    filter_ = listener.filter
+    if filter_ is not None:
+        header = packet.transport_start
+        if not filter_.passes(packet, header, packet.start - header):
+            return
     if flags & ACK != 0:
         if not _take_cookie(listener, segment, packet, now_ns):
             _reset(segment, packet, len(packet))
@@ -198,6 +206,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
         raise MemoryError from None
     channel = Channel(hop, listener.options.copy(), listener.family)
     channel.backlog = listener.queue
+    channel.filter = listener.filter
     new_channel(channel, packet.destination, segment.destination_port, packet.source, segment.source_port)
     TABLE.insert(channel)
     channel.hold = listener.hold.acquire()

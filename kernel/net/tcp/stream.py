@@ -9,13 +9,16 @@ Context: system calls; sleeps.
 from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, ENOTCONN, EPIPE, Errno, final, span_of
+from kernel.net.inet_options import int_bytes
 from kernel.net.packet import Packet
-from kernel.net.socket import MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, Message, Socket
+from kernel.net.socket import MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, ControlMessage, Message, Socket
 from kernel.net.tcp import output
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import Connection, State
 from kernel.net.tcp.send_queue import Chunk
 from kernel.net.tcp.stack import run
+from kernel.net.tcp.tcp_options import TCP_INQ
+from kernel.net.transport import PROTOCOL_TCP
 from kernel.sched import Mutex
 from kernel.time import monotonic_ns
 
@@ -93,7 +96,8 @@ def send(socket: Socket, stream: Stream, message: Message) -> int:
 
 
 def _has_no_room(channel: Channel, c: Connection) -> bool:
-    return c.send_room() <= 0 or c.queue.end - c.snd_nxt >= channel.options.not_sent_limit
+    limit = channel.options.not_sent_limit
+    return c.send_room() <= 0 or (limit != 0 and c.queue.end - c.snd_nxt >= limit)
 
 
 def _flush(channel: Channel, c: Connection, more: bool) -> None:
@@ -194,6 +198,11 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
             socket.peek_offset += done
     elif socket.peek_offset > 0:
         socket.peek_offset = max(0, socket.peek_offset - done)
+    if message.wants_control and channel.options.tells_queued:
+        left = c.receive.bytes
+        if left == 0 and c.fin_received:
+            left = 1  # the end is there to be read
+        message.control = [ControlMessage(PROTOCOL_TCP, TCP_INQ, int_bytes(left))]
     return done
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
+from kernel.net.bpf import Filter
 from kernel.net.counters import TCP
 from kernel.net.inet import IP4_BIT, IP6_BIT
 from kernel.net.tcp import timers
@@ -42,6 +43,7 @@ class Listener:
         self.half_open: list[Channel] = []
         self.queue: WaitQueue = WaitQueue()
         self.is_closed: bool = False
+        self.filter: Filter | None = None  # SO_ATTACH_FILTER
 
     def is_full(self) -> bool:
         """Whether no further connection may become ready. As on Linux, one more than was asked for is let in."""

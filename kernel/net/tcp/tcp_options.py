@@ -25,10 +25,21 @@ TCP_WINDOW_CLAMP: Final = 10
 TCP_INFO: Final = 11
 TCP_QUICKACK: Final = 12
 TCP_CONGESTION: Final = 13
+TCP_THIN_LINEAR_TIMEOUTS: Final = 16
+TCP_THIN_DUPACK: Final = 17
 TCP_USER_TIMEOUT: Final = 18
+TCP_REPAIR: Final = 19
+TCP_REPAIR_QUEUE: Final = 20
+TCP_QUEUE_SEQ: Final = 21
 TCP_FASTOPEN: Final = 23
+TCP_TIMESTAMP: Final = 24
 TCP_NOTSENT_LOWAT: Final = 25
+TCP_CC_INFO: Final = 26
+TCP_REPAIR_WINDOW: Final = 29
 TCP_FASTOPEN_CONNECT: Final = 30
+TCP_ULP: Final = 31
+TCP_INQ: Final = 36  # and TCP_CM_INQ
+TCP_IS_MPTCP: Final = 43
 
 
 @final
@@ -49,7 +60,12 @@ class TcpOptions:
         self.defer_accept_s: int = 0
         self.user_timeout_ms: int = 0
         self.window_clamp: int = 0
-        self.not_sent_limit: int = 0xFFFF_FFFF
+        self.not_sent_limit: int = 0  # 0: none
+        self.is_ping_pong: bool = False  # TCP_QUICKACK, while there is no connection
+        self.is_thin: bool = False  # TCP_THIN_LINEAR_TIMEOUTS
+        self.fast_open_queue: int = 0
+        self.fast_open_connect: bool = False
+        self.tells_queued: bool = False  # TCP_INQ
         self.use_cubic: bool = True
         self.urgent_inline: bool = False
         self.send_buffer: int = 0  # 0: SO_SNDBUF was not set, the buffer grows by itself
@@ -75,6 +91,8 @@ class TcpOptions:
         other.user_timeout_ms = self.user_timeout_ms
         other.window_clamp = self.window_clamp
         other.not_sent_limit = self.not_sent_limit
+        other.is_thin = self.is_thin
+        other.tells_queued = self.tells_queued
         other.use_cubic = self.use_cubic
         other.urgent_inline = self.urgent_inline
         other.send_buffer = self.send_buffer
@@ -92,6 +110,7 @@ class TcpOptions:
         c.keepalive_probes = self.keepalive_probes
         c.syn_retries = self.syn_retries
         c.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
+        c.is_thin_linear = self.is_thin
         c.congestion.use_cubic = self.use_cubic
         c.urgent_inline = self.urgent_inline
         c.fin_wait_ns = (self.linger2_s if self.linger2_s > 0 else SETTINGS.fin_timeout.value) * NS_PER_SECOND

@@ -4,11 +4,16 @@ Source: RFC 6298 section 5, RFC 9293 sections 3.8.3 to 3.8.6, RFC 8985 section 7
 timeout).
 """
 
+from typing import Final
+
 from kernel.lang import ETIMEDOUT
 from kernel.net.tcp import output
 from kernel.net.tcp.closing import abort, enter_time_wait, finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
 from kernel.net.tcp.settings import SETTINGS
+
+_LINEAR_RETRIES: Final = 6
+_THIN_SEGMENTS: Final = 4
 
 
 def expire(c: Connection, now_ns: int) -> None:
@@ -69,6 +74,8 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
     board = c.scoreboard
     if len(board.left) > 0 and board.left[0] <= c.snd_una:
         board.clear()  # the peer has dropped what it said it holds (RFC 2018, section 8)
+    if c.is_thin_linear and c.retries <= _LINEAR_RETRIES and c.flight() < _THIN_SEGMENTS * c.mss:
+        c.round_trip.backoff = 0  # too little is on its way for fast retransmission: time is all there is
     c.congestion.timed_out(c.flight(), c.recovery != Recovery.TIMEOUT)
     c.recovery = Recovery.TIMEOUT
     c.recovery_point = c.snd_nxt

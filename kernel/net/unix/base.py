@@ -32,12 +32,14 @@ from kernel.net.ancillary import timestamp_message
 from kernel.net.socket import (
     MSG_CTRUNC,
     SCM_CREDENTIALS,
+    SCM_PIDFD,
     SCM_RIGHTS,
     SHUT_RD,
     SHUT_RDWR,
     SOCK_DGRAM,
     SOL_SOCKET,
     SWITCH_PASS_CREDENTIALS,
+    SWITCH_PASS_PIDFD,
     SWITCH_TIMESTAMP,
     UNKNOWN_CREDENTIALS,
     ControlMessage,
@@ -45,12 +47,13 @@ from kernel.net.socket import (
     Socket,
 )
 from kernel.net.unix.addresses import NAMES, address_with, asks_for_any_name, name_of
-from kernel.net.unix.identity import check_claim, identity_bytes, own_identity, sign
+from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, own_identity, sign
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import SOCKETS, CollectableSocket, collect, copy_files, drop_files, send_files, take_files
 from kernel.sched import PollWaiter, WaitQueue
-from kernel.task import current
+from kernel.task import Process, current
 from kernel.task.limits import RLIMIT_NOFILE
+from kernel.task.pidfd import PidFile
 from kernel.time import realtime_ns
 
 UNCONNECTED: Final = 0
@@ -64,6 +67,8 @@ BOTH: Final = 3
 
 SIOCOUTQ: Final = 0x5411
 NOT_YET: Final = -1  # a deadline that was not computed so far
+# Whoever wants to know who sends.
+_PASSES_IDENTITY: Final = SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD
 _DATAGRAM_BACKLOG: Final = 10  # net.unix.max_dgram_qlen
 
 
@@ -82,7 +87,7 @@ class UnixSocket(CollectableSocket):
         self.is_dead: bool = False
         self.used: int = 0
         self.backlog: int = _DATAGRAM_BACKLOG  # more than this in the queue makes senders wait
-        self.peer_identity: bytes = UNKNOWN_CREDENTIALS
+        self.peer_identity: PeerIdentity | None = None
         self.read_queue: WaitQueue = WaitQueue()  # something was received, or ended
         self.write_queue: WaitQueue = WaitQueue()  # there is room to send
         self.peer_queue: WaitQueue = WaitQueue()  # others wait to send or to connect to this socket
@@ -175,7 +180,7 @@ class UnixSocket(CollectableSocket):
 
     def needs_name_to_send(self) -> bool:
         """Whoever wants identities can be answered: it gets a name before it connects or sends."""
-        return not self.name and self.is_on(SWITCH_PASS_CREDENTIALS)
+        return not self.name and self.is_on(_PASSES_IDENTITY)
 
     # ---- Connection state -------------------------------------------------------------------------------------
 
@@ -274,7 +279,7 @@ class UnixSocket(CollectableSocket):
 
     def fill_in(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
         """Put what goes along on a parcel: identity and files."""
-        if len(claim) > 0 or self.is_on(SWITCH_PASS_CREDENTIALS) or receiver.is_on(SWITCH_PASS_CREDENTIALS):
+        if len(claim) > 0 or self.is_on(_PASSES_IDENTITY) or receiver.is_on(_PASSES_IDENTITY):
             sign(parcel, claim)
         control = message.control
         if control is None:
@@ -304,7 +309,7 @@ class UnixSocket(CollectableSocket):
 
     def report_control(self, message: Message, parcel: Parcel, peeking: bool) -> None:
         """Hand over what went along with a parcel: identity, then files; to a peeker, copies of the files."""
-        wants_identity = self.is_on(SWITCH_PASS_CREDENTIALS)
+        wants_identity = self.is_on(_PASSES_IDENTITY)
         if not wants_identity and parcel.files is None and not self.is_on(SWITCH_TIMESTAMP):
             return
         files = copy_files(parcel) if peeking else take_files(parcel)
@@ -319,9 +324,14 @@ class UnixSocket(CollectableSocket):
         stamp = timestamp_message(self, parcel.time_ns)
         if stamp is not None:
             control.append(stamp)
-        if wants_identity:
+        if self.is_on(SWITCH_PASS_CREDENTIALS):
             identity = identity_bytes(parcel.pid, parcel.uid, parcel.gid)
             control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, identity))
+        process = parcel.process
+        if self.is_on(SWITCH_PASS_PIDFD) and process is not None:
+            sender = ControlMessage(SOL_SOCKET, SCM_PIDFD, b"")
+            sender.files = [PidFile(process, 0)]
+            control.append(sender)
         if files is not None:
             rights = ControlMessage(SOL_SOCKET, SCM_RIGHTS, b"")
             rights.files = files
@@ -360,7 +370,16 @@ class UnixSocket(CollectableSocket):
         return True
 
     def peer_credentials(self) -> bytes:
-        return self.peer_identity
+        identity = self.peer_identity
+        return UNKNOWN_CREDENTIALS if identity is None else identity.credentials
+
+    def peer_process(self) -> Process | None:
+        identity = self.peer_identity
+        return None if identity is None else identity.process
+
+    def peer_groups(self) -> list[int] | None:
+        identity = self.peer_identity
+        return None if identity is None else identity.groups
 
     def has_level(self, level: int) -> bool:
         return False

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, EPERM, ESRCH, Errno, span_of
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, final, span_of
+from kernel.net.socket import UNKNOWN_CREDENTIALS
 from kernel.net.unix.parcel import Parcel
-from kernel.task import current, find_process
+from kernel.task import Process, current, find_process
 
 CREDENTIALS_SIZE: Final = 12
 
@@ -19,10 +20,24 @@ def identity_bytes(pid: int, uid: int, gid: int) -> bytes:
     return bytes(storage)
 
 
-def own_identity() -> bytes:
-    """Who the caller is to its peers: process, effective user and group."""
+@final
+class PeerIdentity:
+    """Who made a connection, as it was then: process, effective user and groups."""
+
+    def __init__(self) -> None:
+        self.process: Process | None = None
+        self.credentials: bytes = UNKNOWN_CREDENTIALS  # a struct ucred
+        self.groups: list[int] = []
+
+
+def own_identity() -> PeerIdentity:
+    """Who the caller is to its peers."""
     task = current()
-    return identity_bytes(task.pid, task.credentials.euid, task.credentials.egid)
+    identity = PeerIdentity()
+    identity.process = task.process
+    identity.credentials = identity_bytes(task.pid, task.credentials.euid, task.credentials.egid)
+    identity.groups = [group for group in task.credentials.groups]
+    return identity
 
 
 def sign(parcel: Parcel, claimed: bytes) -> None:
@@ -30,9 +45,11 @@ def sign(parcel: Parcel, claimed: bytes) -> None:
     if claimed:
         span = span_of(claimed)
         parcel.set_identity(span.load_u32(0), span.load_u32(4), span.load_u32(8))
+        parcel.process = find_process(span.load_u32(0) & 0x7FFF_FFFF)
     else:
         task = current()
         parcel.set_identity(task.pid, task.credentials.uid, task.credentials.gid)
+        parcel.process = task.process
 
 
 def check_claim(claim: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.file import File
 from kernel.lang import Span, span_of, u8
+from kernel.task import Process
 
 if TYPE_CHECKING:
     from kernel.net.unix.base import UnixSocket
@@ -37,6 +38,7 @@ class Parcel:
         self.pid: int = 0  # the sender's identity, where somebody wants it
         self.uid: int = _NOBODY
         self.gid: int = _NOBODY
+        self.process: Process | None = None  # the sender, for SCM_PIDFD
         self.time_ns: int = 0  # when it was sent, where somebody wants it
         self.next: Parcel | None = None  # among those whose files are to be dropped
 
@@ -63,4 +65,5 @@ class Parcel:
         self.end = 0
         self.sender = sender
         self.time_ns = 0
+        self.process = None
         self.set_identity(0, _NOBODY, _NOBODY)
