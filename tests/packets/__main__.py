@@ -13,7 +13,7 @@ import sys
 import time
 
 from tests.harness import KRAIT, LINUX, GuestError, Kernel
-from tests.packets.scenarios import Scenario, all_scenarios, perform, record, recorded
+from tests.packets.scenarios import Scenario, all_scenarios, perform_all, record, recorded
 from tests.packets.stage import Theatre
 from tools.oracle import fetch_oracle
 
@@ -25,10 +25,10 @@ def transcripts(kernel: Kernel, chosen: list[Scenario]) -> dict[str, str]:
         fetch_oracle()
     while rest := [one for one in chosen if one.name not in found]:
         with Theatre(kernel) as theatre:
-            for one in rest:
+            for one, play in perform_all(theatre, rest):
                 start = time.monotonic()
                 try:
-                    found[one.name] = perform(theatre, one)
+                    found[one.name] = play()
                 except GuestError as error:
                     found[one.name] = f"{kernel.name} failed:\n{error}\n"
                     break

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.packets.stage import Stage, Theatre
@@ -22,24 +24,27 @@ _HEADING = re.compile(r"^=== (\w+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario; `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait."""
+    """A scenario. `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait. One
+    that is `slow` waits for timers of the guest; all of these are played at the same time.
+    """
 
     group: str  # the module's name
     name: str
     play: Callable[[Stage], None]
     unlike_linux: str
+    slow: bool
 
 
 _found: dict[str, Scenario] = {}
 
 
-def scenario(*, unlike_linux: str = "") -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
+def scenario(*, unlike_linux: str = "", slow: bool = False) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
     """Make a function a scenario."""
 
     def enter(play: Callable[[Stage], None]) -> Callable[[Stage], None]:
         name = play.__name__
         assert name not in _found, f"two scenarios are called {name}"
-        _found[name] = Scenario(play.__module__.rpartition(".")[2], name, play, unlike_linux)
+        _found[name] = Scenario(play.__module__.rpartition(".")[2], name, play, unlike_linux, slow)
         return play
 
     return enter
@@ -58,6 +63,15 @@ def perform(theatre: Theatre, one: Scenario) -> str:
     with theatre.stage() as stage:
         one.play(stage)
     return "".join(line + "\n" for line in stage.transcript)
+
+
+def perform_all(theatre: Theatre, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], str]]]:
+    """Play scenarios; each with a function that gives its transcript, or raises what went wrong."""
+    slow = [one for one in chosen if one.slow]
+    with ThreadPoolExecutor(max(1, len(slow))) as pool:
+        futures = {one.name: pool.submit(perform, theatre, one) for one in slow}
+        for one in chosen:
+            yield one, futures[one.name].result if one.slow else partial(perform, theatre, one)
 
 
 def recorded(one: Scenario) -> str | None:

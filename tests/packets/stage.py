@@ -14,9 +14,13 @@ guest answers in order, so whatever comes before the reply is what the packet ma
 from __future__ import annotations
 
 import errno
+import itertools
 import socket as constants
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +29,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from tests.harness import LINUX, Guest, Kernel, compile_program
+from tests.harness import LINUX, Guest, GuestError, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tests.packets.flow import Flow
@@ -38,6 +42,8 @@ from userland.image import build_image
 AGENT = Path(__file__).parent / "agent.c"
 START = f"""#!/bin/sh
 ifconfig eth0 {GUEST} netmask 255.255.0.0 up
+# Linux answers one by one only the first duplicates, unless it is told otherwise.
+[ -e /proc/sys/net/ipv4/tcp_comp_sack_nr ] && echo 0 >/proc/sys/net/ipv4/tcp_comp_sack_nr
 exec /packets/agent
 """
 BARRIER = 0xBA44  # the identification of the pings
@@ -47,8 +53,32 @@ PEER_START = 0x1234_5678  # the peer's initial sequence number
 PEER_PORT = 40000
 BOOT_SECONDS = 30.0
 ANSWER_SECONDS = 10.0
+ALL_SLOTS = 4096  # the agent's
+SLOTS = 64  # for one scenario
 MEMORY = "1G"  # with less, Linux limits TCP's buffers, and so the window scale that it offers
 TIMES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds: the classes of how long the guest took
+
+
+class Turn:
+    """A lock that is given in the order of asking: scenarios that are played at the same time act one after the other,
+    and let others act while they wait. So what a scenario measures is the guest's time, not that of its neighbours.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = 0
+        self._served = 0
+
+    def take(self) -> None:
+        with self._changed:
+            mine = self._next
+            self._next += 1
+            self._changed.wait_for(lambda: self._served == mine)
+
+    def give(self) -> None:
+        with self._changed:
+            self._served += 1
+            self._changed.notify_all()
 
 
 class Theatre:
@@ -68,7 +98,8 @@ class Theatre:
         initrd.write_bytes(extend(build_image().read_bytes(), overlay))
         machine = Machine(memory=MEMORY, network=Cable(self.wire.guest_path, self.wire.host_path))
         self.guest = Guest(kernel.boot(initrd, "quiet loglevel=1"), machine)
-        self._count = 0
+        self._count = itertools.count(1)
+        self.turn = Turn()
 
     def __enter__(self) -> Theatre:
         self.guest.expect(r"^@agent@\r?\n", BOOT_SECONDS)
@@ -88,9 +119,8 @@ class Theatre:
         return int(answer[1]), int(answer[2]), answer[3].decode()
 
     def stage(self) -> Stage:
-        """The next scenario's."""
-        self._count += 1
-        return Stage(self, self._count)
+        """The next scenario's. Several may be played at the same time, in threads."""
+        return Stage(self, next(self._count))
 
 
 class Stage:
@@ -107,22 +137,40 @@ class Stage:
         self.flows: list[Flow] = []
         self._inbox = theatre.wire.inbox(self.address)
         self._pings = 0
+        self._first_slot = number * SLOTS % ALL_SLOTS
         self._sockets: list[int] = []
         self._settings: list[tuple[str, str]] = []
 
     def __enter__(self) -> Stage:
-        self.barrier()  # the guest learns the peer's link address, too
+        self.theatre.turn.take()
+        try:
+            self.barrier()  # the guest learns the peer's link address, too
+        except BaseException:
+            self.theatre.turn.give()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            for slot in self._sockets:
-                self.theatre.ask(f"drop {slot}")
-            for path, value in reversed(self._settings):
-                self.theatre.ask(f"putfile {path} {value.encode().hex()}")
-        self.theatre.wire.forget(self.address)
+        try:
+            if not isinstance(error, GuestError):
+                for slot in self._sockets:
+                    self.theatre.ask(f"drop {slot}")
+                for path, value in reversed(self._settings):
+                    self.theatre.ask(f"putfile {path} {value.encode().hex()}")
+            self.theatre.wire.forget(self.address)
+        finally:
+            self.theatre.turn.give()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Others may act meanwhile."""
+        self.theatre.turn.give()
+        try:
+            yield
+        finally:
+            self.theatre.turn.take()
 
     def say(self, line: str) -> None:
         """Write a line into the transcript."""
@@ -163,6 +211,12 @@ class Stage:
             self.tell(packet)
         return packets
 
+    def barrier_quietly(self, flow: Flow) -> None:
+        """A barrier; what the guest has sent is noted by the flow, and not told: there its numbers are its own choice."""
+        for frame in self.barrier():
+            if flow.owns(frame.packet):
+                flow.note(frame.packet)
+
     def tell(self, packet: Packet, when: str = "") -> None:
         """Write down a packet from the guest; the flow that it belongs to takes note of it."""
         for flow in self.flows:
@@ -172,14 +226,15 @@ class Stage:
                 return
         self.say(f"< {packet_text(packet, self.numbers)}{when}")
 
-    def wait(self, count: int = 1, seconds: float = 2.0, *, timed: bool = True) -> list[Packet]:
-        """Wait until the guest has sent `count` packets by itself; fewer if it does not within `seconds` each. How long
-        each took is told by class.
+    def wait(self, count: int = 1, seconds: float = 2.0, *, timed: bool = False) -> list[Packet]:
+        """Wait until the guest has sent `count` packets by itself; fewer if it does not within `seconds` each. If `timed`,
+        it is told how long each took, by class.
         """
         packets = []
         before = time.monotonic()
         for _ in range(count):
-            frame = self._inbox.take(seconds * PATIENCE)
+            with self._waiting():
+                frame = self._inbox.take(seconds * PATIENCE)
             if frame is None:
                 self.say("< nothing more")
                 break
@@ -188,16 +243,25 @@ class Stage:
             packets.append(frame.packet)
         return packets
 
-    def flow(self, name: str = "", *, port: int = 0, peer_port: int = PEER_PORT, start: int = PEER_START) -> Flow:
+    def flow(self, name: str = "", *, port: int | None = None, peer_port: int = PEER_PORT, start: int = PEER_START) -> Flow:
         """The peer's side of a TCP connection with the stage's port, or another one."""
-        flow = Flow(self, name, port or self.port, peer_port, start)
+        flow = Flow(self, name, self.port if port is None else port, peer_port, start)
         self.flows.append(flow)
         return flow
+
+    def wait_for(self, one: Socket, event: str, seconds: float = 2.0) -> None:
+        """Wait until poll(2) of a socket says HUP, IN or another of its events; then tell all that it says."""
+        deadline = time.monotonic() + seconds * PATIENCE
+        while event not in one.events().split() and time.monotonic() < deadline:
+            with self._waiting():
+                time.sleep(0.02)
+        one.poll()
 
     def pause(self, seconds: float) -> None:
         """Let time pass: for what takes a time of its own in the guest."""
         self.say(f"… {seconds:g} s")
-        time.sleep(seconds)
+        with self._waiting():
+            time.sleep(seconds)
 
     # ---- The guest's program ------------------------------------------------------------------------------------
 
@@ -210,9 +274,10 @@ class Stage:
         return new
 
     def _new_socket(self) -> Socket:
-        slot = len(self._sockets)
-        self._sockets.append(slot)
-        return Socket(self, slot)
+        number = len(self._sockets)
+        assert number < SLOTS, "too many sockets"
+        self._sockets.append(self._first_slot + number)
+        return Socket(self, number, self._first_slot + number)
 
     def listener(self, backlog: int = 8) -> Socket:
         """A socket that listens at the stage's port."""
@@ -237,21 +302,22 @@ class Stage:
 class Socket:
     """A socket of the guest. Each method is a call, non-blocking, which the transcript tells with its result."""
 
-    def __init__(self, stage: Stage, slot: int) -> None:
+    def __init__(self, stage: Stage, number: int, slot: int) -> None:
         self.stage = stage
-        self.slot = slot
+        self.number = number  # in the transcript
+        self.slot = slot  # in the agent
 
     def call(self, name: str, arguments: str = "", told: str = "", text: str | None = None) -> tuple[int, str]:
         """A call with this socket as its first argument: its result and what it gave. `text` stands for the result."""
         result, code, given = self.stage.theatre.ask(f"{name} {self.slot} {arguments}".rstrip())
         shown = errno_name(code) if code != 0 else str(result) if text is None else text
-        self.stage.say(f"$ {name} {self.slot}{' ' + told if told else ''}: {shown}")
+        self.stage.say(f"$ {name} {self.number}{' ' + told if told else ''}: {shown}")
         return result, given
 
     def bind(self, address: str, port: int) -> int:
         result, code, _ = self.stage.theatre.ask(f"bind {self.slot} {address} {port}")
         if code != 0:
-            self.stage.say(f"$ bind {self.slot}: {errno_name(code)}")
+            self.stage.say(f"$ bind {self.number}: {errno_name(code)}")
         return result
 
     def listen(self, backlog: int) -> int:
@@ -282,8 +348,12 @@ class Socket:
         elif given:
             data = bytes.fromhex(given)
             shown = data_text(data).strip() if len(data) <= 24 else f"{result} {data.decode('latin-1')!r}"
-        self.stage.say(f"$ read {self.slot}{f' flags {int(flags):#x}' if flags else ''}: {shown}")
+        self.stage.say(f"$ read {self.number}{f' flags {int(flags):#x}' if flags else ''}: {shown}")
         return data
+
+    def quietly_read(self) -> int:
+        """recv(2) of as much as there is, not told: its result."""
+        return self.stage.theatre.ask(f"read {self.slot} 65536 0")[0]
 
     def set(self, level: int, name: int, value: int | bytes, told: str) -> None:
         """setsockopt(2) of an int, or bytes; `told` names the option."""
@@ -294,7 +364,7 @@ class Socket:
         """getsockopt(2) of an int."""
         result, code, given = self.stage.theatre.ask(f"get {self.slot} {int(level)} {int(name)} 4")
         value = int.from_bytes(bytes.fromhex(given), "little", signed=True) if result == 0 else -1
-        self.stage.say(f"$ get {self.slot} {told}: {errno_name(code) if code else value}")
+        self.stage.say(f"$ get {self.number} {told}: {errno_name(code) if code else value}")
         return value
 
     def error(self) -> None:
@@ -303,14 +373,17 @@ class Socket:
             f"get {self.slot} {constants.SOL_SOCKET} {constants.SO_ERROR} 4"
         )
         value = int.from_bytes(bytes.fromhex(given), "little") if given else code
-        self.stage.say(f"$ error {self.slot}: {errno_name(value)}")
+        self.stage.say(f"$ error {self.number}: {errno_name(value)}")
 
     def poll(self) -> None:
         """What poll(2) says is possible, by the names of its bits."""
-        result, code, _ = self.stage.theatre.ask(f"poll {self.slot}")
+        self.stage.say(f"$ poll {self.number}: {self.events()}")
+
+    def events(self) -> str:
+        """The same, without a word in the transcript."""
+        result, _, _ = self.stage.theatre.ask(f"poll {self.slot}")
         names = {1: "IN", 2: "PRI", 4: "OUT", 8: "ERR", 16: "HUP", 32: "NVAL", 0x2000: "RDHUP"}
-        words = " ".join(name for bit, name in names.items() if result & bit) or "nothing"
-        self.stage.say(f"$ poll {self.slot}: {errno_name(code) if code else words}")
+        return " ".join(name for bit, name in names.items() if result & bit) or "nothing"
 
     def state(self) -> None:
         """The state of a TCP connection, by TCP_INFO."""
@@ -319,7 +392,7 @@ class Socket:
             "LAST_ACK", "LISTEN", "CLOSING",
         )
         _, code, given = self.stage.theatre.ask(f"get {self.slot} {constants.IPPROTO_TCP} {constants.TCP_INFO} 1")
-        self.stage.say(f"$ state {self.slot}: {names[int(given, 16)] if given else errno_name(code)}")
+        self.stage.say(f"$ state {self.number}: {names[int(given, 16)] if given else errno_name(code)}")
 
     def shutdown(self, how: int) -> None:
         self.call("shutdown", str(how), ("read", "write", "both")[how])
@@ -342,6 +415,6 @@ def errno_name(code: int) -> str:
 
 def time_class(seconds: float) -> float:
     """The nearest of TIMES by ratio."""
-    if seconds < 0.05:
+    if seconds < 0.07:
         return 0.0
     return min(TIMES[1:], key=lambda each: max(each / seconds, seconds / each))

@@ -3,38 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.harness import KRAIT, GuestError
 from tests.harness.guest import PATIENCE
 from tests.packets.__main__ import difference
-from tests.packets.scenarios import all_scenarios, perform, recorded
+from tests.packets.scenarios import Scenario, all_scenarios, perform, recorded
 from tests.packets.stage import Theatre
 
 pytestmark = pytest.mark.timeout(int(60 * PATIENCE))
 
 
 class Season:
-    """The theatre of the tests; one that a scenario has ruined is replaced."""
+    """The theatre of the tests; one that a scenario has ruined is replaced. Slow scenarios are played all at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, slow: list[Scenario]) -> None:
         self._theatre: Theatre | None = None
+        self._pool = ThreadPoolExecutor(max(1, len(slow)))
+        theatre = self.theatre()
+        self._slow = {one.name: self._pool.submit(perform, theatre, one) for one in slow}
 
     def theatre(self) -> Theatre:
         if self._theatre is None:
             self._theatre = Theatre(KRAIT).__enter__()
         return self._theatre
 
-    def close(self) -> None:
+    def play(self, one: Scenario) -> str:
+        if one.slow:
+            return self._slow[one.name].result()
+        try:
+            return perform(self.theatre(), one)
+        except GuestError:
+            self._end()
+            raise
+
+    def _end(self) -> None:
         if self._theatre is not None:
             self._theatre.__exit__(None, None, None)
             self._theatre = None
 
+    def close(self) -> None:
+        self._end()
+        self._pool.shutdown()
+
 
 @pytest.fixture(scope="module")
-def season() -> Iterator[Season]:
-    season = Season()
+def season(request: pytest.FixtureRequest) -> Iterator[Season]:
+    chosen = {item.name for item in request.session.items if item.path == request.path}
+    slow = [one for one in all_scenarios().values() if one.slow and f"test_scenario[{one.name}]" in chosen]
+    season = Season(slow)
     yield season
     season.close()
 
@@ -44,9 +63,5 @@ def test_scenario(season: Season, name: str) -> None:
     one = all_scenarios()[name]
     expected = recorded(one)
     assert expected is not None, f"record it: python -m tests.packets --record {name}"
-    try:
-        got = perform(season.theatre(), one)
-    except GuestError:
-        season.close()
-        raise
+    got = season.play(one)
     assert got == expected, f"python -m tests.packets {name}\n{difference(expected, got, ('recorded', 'krait'))}"

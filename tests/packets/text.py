@@ -25,6 +25,7 @@ class Numbers:
     guest: int | None = None
     peer: int | None = None
     shows_window: bool = False
+    shows_push: bool = False  # where PSH stands between writes is a kernel's own choice
 
 
 def relative(number: int, start: int | None) -> str:
@@ -68,9 +69,15 @@ def tcp_text(packet: Packet, numbers: Numbers) -> str:
     """A TCP segment that the guest sent."""
     tcp = packet[TCP]
     flags = str(tcp.flags)
-    if "S" in flags and numbers.guest is None:
+    again = ""
+    if "S" in flags and numbers.guest != tcp.seq:
+        again = "" if numbers.guest is None else " (a new start)"
         numbers.guest = tcp.seq
-    words = [flags or "-", f"seq {relative(tcp.seq, numbers.guest)}"]
+    if not numbers.shows_push and payload_of(tcp):
+        flags = flags.replace("P", "")
+    # A reset that answers a segment without ACK has the number 0 itself.
+    start = None if "R" in flags and tcp.seq == 0 else numbers.guest
+    words = [flags or "-", f"seq {relative(tcp.seq, start)}{again}"]
     if "A" in flags:
         words.append(f"ack {relative(tcp.ack, numbers.peer)}")
     elif tcp.ack != 0:

@@ -43,15 +43,17 @@ def process(c: Connection, segment: Segment, sequence: int, payload: int, now_ns
 
 
 def _take_window(c: Connection, segment: Segment, sequence: int, number: int) -> bool:
-    """Whether the offered window changed. Old segments must not change it."""
-    if c.snd_wl1 > sequence or (c.snd_wl1 == sequence and c.snd_wl2 > number):
-        return False
+    """Whether the offered window changed. Old segments must not change it: one that has the numbers of the last is the
+    older one of the two if its window is smaller, but not closed, as on Linux.
+    """
     window = segment.window << c.send_scale
+    if number <= c.snd_una and sequence <= c.snd_wl1:
+        if sequence < c.snd_wl1 or (window <= c.snd_wnd and window != 0):
+            return False
     changed = window != c.snd_wnd
     c.snd_wl1 = sequence
-    c.snd_wl2 = number
     c.snd_wnd = window
-    c.largest_window = max(c.largest_window, window)
+    c.saw_window(window)
     if changed and c.timeout == Timeout.PROBE and window > 0:
         c.timeout = Timeout.NONE  # whatever is still held back arms it again
         c.timeout_ns = FOREVER

@@ -59,8 +59,12 @@ def shut_send(c: Connection, now_ns: int) -> None:
 
 
 def abort(c: Connection, error: int, now_ns: int) -> None:
-    """End it at once, and let the peer know by a reset."""
-    if c.is_synchronized() or c.state == State.SYN_RECEIVED:
+    """End it at once, and let the peer know by a reset; not one that has closed, too, or that called and knows of nothing
+    yet.
+    """
+    state = c.state
+    has_closed = state == State.CLOSING or state == State.LAST_ACK
+    if (c.is_synchronized() and not has_closed) or (state == State.SYN_RECEIVED and not c.is_passive):
         output.send_reset(c, now_ns)
     finish(c, error)
 
@@ -80,5 +84,8 @@ def close(c: Connection, now_ns: int) -> None:
         return
     shut_send(c, now_ns)
     if c.state == State.FIN_WAIT_2:
-        # Nobody will ever read what the peer sends: it gets a limited time to close.
+        # Nobody will ever read what the peer sends: it gets a limited time to close, or none.
+        if c.fin_wait_ns == 0:
+            abort(c, 0, now_ns)
+            return
         c.keepalive_ns = now_ns + c.fin_wait_ns

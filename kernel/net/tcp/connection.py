@@ -14,6 +14,7 @@ from typing import Final
 from kernel.lang import final
 from kernel.net.packet import Packet
 from kernel.net.tcp.cubic import Congestion
+from kernel.net.tcp.header import TIMESTAMP_SIZE
 from kernel.net.tcp.receive_queue import ReceiveQueue
 from kernel.net.tcp.round_trip import RoundTrip
 from kernel.net.tcp.scoreboard import Scoreboard
@@ -25,6 +26,7 @@ FOREVER: Final = (1 << 63) - 1
 NS_PER_MS: Final = 1_000_000
 
 DEFAULT_MSS: Final = 536  # of a peer that tells none (RFC 9293, section 3.7.1)
+LARGE_MTU: Final = 16_384
 LEAST_MSS: Final = 48  # smaller ones are taken as this: headers would be most of the traffic
 QUICK_ACKS: Final = 16  # at the start of a connection, acknowledgments are not delayed
 DELAYED_ACK_NS: Final = 40 * NS_PER_MS
@@ -102,13 +104,13 @@ class Connection:
         self.snd_nxt: int = WRAP
         self.snd_wnd: int = 0
         self.snd_wl1: int = 0
-        self.snd_wl2: int = 0
         self.largest_window: int = 0  # that the peer ever offered
         self.scaling: bool = False
         self.send_scale: int = 0
         self.queue: SendQueue = SendQueue(WRAP)
         self.fin_queued: bool = False
         self.urgent_end: int = 0  # unwrapped number behind the urgent byte; 0: none
+        self.small_end: int = 0  # behind the last segment that was shorter than a full one
         self.no_delay: bool = False
         self.is_corked: bool = False
         self.more_follows: bool = False  # the last write said MSG_MORE
@@ -196,6 +198,7 @@ class Connection:
         self.fin_wait_ns: int = SETTINGS.fin_timeout.value * NS_PER_SECOND
 
         # Ends.
+        self.is_passive: bool = False  # a listener made it
         self.is_orphan: bool = False  # no program has it any more
         self.receive_shut: bool = False  # the program reads no more
         self.rests_in_time_wait: bool = False  # CLOSED, and the stack keeps the pair of ports for a while
@@ -256,11 +259,24 @@ class Connection:
         size = min(self.path_mtu - self.network_header - 20, self.peer_mss)
         if self.mss_limit != 0:
             size = min(size, self.mss_limit)
+        # A peer with a small window gets it in two parts, or it would delay each acknowledgment. Loopback's segments are
+        # as large as windows, and its receivers read at once.
+        window = self.largest_window
+        if window > 0 and self.path_mtu < LARGE_MTU:
+            size = min(size, window >> 1 if window > DEFAULT_MSS else window)
         size = max(size, LEAST_MSS)
         if self.timestamps:
-            size -= 12
+            size -= TIMESTAMP_SIZE
         self.mss = size
         self.congestion.set_mss(size)
+
+    def saw_window(self, window: int) -> None:
+        """The peer offers so many bytes: if that is more than ever before, segments may be larger."""
+        before = self.largest_window
+        if window > before:
+            self.largest_window = window
+            if before >> 1 <= self.mss + TIMESTAMP_SIZE:
+                self.fix_segment_size()
 
     def window_limit(self) -> int:
         """How many unread bytes there may be: half of the buffer, since headers and unused room count too."""

@@ -25,6 +25,8 @@ from kernel.net.tcp.settings import NS_PER_SECOND
 # How old a remembered timestamp may be before it says nothing (RFC 7323, section 5.5): 24 days.
 _TIMESTAMP_AGE_NS = 24 * 86_400 * NS_PER_SECOND
 
+_CALL_AGAIN_NS = 8 * NS_PER_MS
+
 
 def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> bool:
     """Take a segment. False: it asks for a reset in answer, which the caller sends, without a connection's state.
@@ -42,14 +44,20 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
         if flags & ACK == 0:
             output.send_syn(c, now_ns)  # the peer has not got ours
             return True
-        flags &= ~SYN
-        sequence += 1
+        if not c.is_passive:
+            # Both have called each other. Its SYN is here already; that of ours may have been lost.
+            flags &= ~SYN
+            sequence += 1
+            c.ack_now = True
     if not _check(c, segment, packet, sequence, flags, now_ns):
         return True
     if flags & RST != 0:
         _process_reset(c, sequence, now_ns)
         return True
     if flags & SYN != 0:
+        if state == State.SYN_RECEIVED and c.is_passive and sequence >= c.rcv_nxt:
+            finish(c, ECONNRESET)  # as if nobody had called: back to LISTEN
+            return False
         output.challenge(c, now_ns)
         return True
     if flags & ACK == 0:
@@ -74,7 +82,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     if c.snd_una == c.send_end() and c.fin_queued:
         _fin_acknowledged(c, now_ns)
     if c.state == State.CLOSED:
-        return True
+        return c.fin_wait_ns != 0 or state != State.FIN_WAIT_1
     if flags & URG != 0:
         _process_urgent(c, sequence, segment.urgent)
     if length > 0 or flags & FIN != 0:
@@ -101,8 +109,9 @@ def _check(c: Connection, segment: Segment, packet: Packet, sequence: int, flags
     end = sequence + len(packet) + (1 if flags & FIN != 0 else 0) + (1 if flags & SYN != 0 else 0)
     edge = max(c.receive_edge, c.rcv_nxt)
     if end < c.acknowledged_to or sequence > edge:
-        if flags & RST == 0:
-            _answer_old(c, sequence, end, now_ns)
+        if flags & RST != 0:
+            return c.fin_received and sequence == c.rcv_nxt - 1
+        _answer_old(c, sequence, end, now_ns)
         return False
     return True
 
@@ -127,17 +136,24 @@ def _note_duplicate(c: Connection, start: int, end: int) -> None:
         c.duplicate_right = min(end, c.rcv_nxt)
 
 
+def _note_overlap(c: Connection) -> None:
+    """The packet that the queue has taken may have been here in part."""
+    if c.sack and c.receive.overlap_right != 0 and c.duplicate_right == 0:
+        c.duplicate_left = c.receive.overlap_left
+        c.duplicate_right = c.receive.overlap_right
+
+
 def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
-    """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2)."""
+    """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2). Next is
+    also, for a peer that knows no better, what follows the last byte that SACK told, and its own FIN.
+    """
     if sequence != c.rcv_nxt:
-        output.challenge(c, now_ns)
-        return
-    error = ECONNRESET
-    if c.state == State.SYN_RECEIVED:
-        error = ECONNREFUSED
-    elif c.state == State.CLOSE_WAIT:
-        error = EPIPE
-    finish(c, error)
+        follows_sack = c.sack and sequence == c.receive.early_end()
+        is_fin = c.fin_received and sequence == c.rcv_nxt - 1
+        if not follows_sack and not is_fin:
+            output.challenge(c, now_ns)
+            return
+    finish(c, EPIPE if c.state == State.CLOSE_WAIT else ECONNRESET)
 
 
 # ---- Handshake ------------------------------------------------------------------------------------------------
@@ -149,6 +165,9 @@ def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: i
     if has_ack:
         number = extend(segment.acknowledgment, c.snd_una)
         if number <= c.initial_send or number > c.snd_nxt:
+            if c.retries == 0:
+                # The peer has an old connection with these ports: our reset ends that, so call again soon, as Linux.
+                c.timeout_ns = min(c.timeout_ns, now_ns + _CALL_AGAIN_NS)
             return flags & RST != 0
     if flags & RST != 0:
         if has_ack:
@@ -166,7 +185,6 @@ def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: i
         return True
     _measure_handshake(c, now_ns)
     c.snd_una = c.initial_send + 1
-    c.snd_wl2 = c.snd_una
     opening.established(c, now_ns)
     c.ack_now = True
     if len(packet) > 0 or flags & FIN != 0:
@@ -188,8 +206,7 @@ def _finish_handshake(c: Connection, segment: Segment, now_ns: int) -> None:
     _measure_handshake(c, now_ns)
     c.snd_una = c.initial_send + 1
     c.snd_wnd = segment.window << c.send_scale
-    c.largest_window = max(c.largest_window, c.snd_wnd)
-    c.snd_wl2 = c.snd_una
+    c.saw_window(c.snd_wnd)
     opening.established(c, now_ns)
     if c.fin_queued:
         c.state = State.FIN_WAIT_1
@@ -204,6 +221,9 @@ def _fin_acknowledged(c: Connection, now_ns: int) -> None:
         c.state = State.FIN_WAIT_2
         c.events |= EVENT_STATE
         if c.is_orphan:
+            if c.fin_wait_ns == 0:
+                finish(c, 0)  # TCP_LINGER2 says that it does not wait at all: the peer hears of it by a reset
+                return
             c.keepalive_ns = now_ns + c.fin_wait_ns
     elif state == State.CLOSING:
         enter_time_wait(c)
@@ -238,7 +258,8 @@ def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool
     """Data and FIN: trimmed to the window, put in order."""
     end = sequence + len(packet)
     if c.fin_received or not c.can_receive():
-        c.ack_now = True  # the peer sends its FIN again, or bytes behind it
+        if sequence < c.rcv_nxt:
+            c.ack_now = True  # the peer sends its FIN again; bytes behind that are not answered
         return
     if end <= c.rcv_nxt and not (has_fin and end == c.rcv_nxt):
         _note_duplicate(c, sequence, end)
@@ -264,6 +285,7 @@ def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool
             _take_data(c, packet, now_ns)
         else:
             c.receive.add_early(sequence, packet)
+            _note_overlap(c)
             c.ack_now = True
     if has_fin and end >= c.rcv_nxt:
         c.fin_sequence = end
@@ -286,6 +308,7 @@ def _take_data(c: Connection, packet: Packet, now_ns: int) -> None:
     length = len(packet)
     had_gap = bool(c.receive.pieces)
     c.receive.add(packet)
+    _note_overlap(c)
     c.bytes_received += c.receive.next_sequence - c.rcv_nxt
     c.rcv_nxt = c.receive.next_sequence
     unit = packet.segment_size if packet.segment_size != 0 else length
@@ -302,10 +325,10 @@ def _take_data(c: Connection, packet: Packet, now_ns: int) -> None:
 
 
 def _process_urgent(c: Connection, sequence: int, pointer: int) -> None:
-    """There is an urgent byte, the one before where the pointer points (tcp(7); RFC 6093, section 3.1)."""
-    if pointer == 0:
-        return
-    place = sequence + pointer - 1
+    """There is an urgent byte, the one before where the pointer points (tcp(7); RFC 6093, section 3.1). One that points
+    nowhere means the segment's first byte, as on Linux.
+    """
+    place = sequence + max(0, pointer - 1)
     if place < c.copied or place < c.rcv_nxt or place <= c.urgent_sequence:
         return
     c.urgent_sequence = place

@@ -81,6 +81,7 @@ def take_peer_syn(c: Connection, segment: Segment, now_ns: int) -> None:
 def accept(c: Connection, segment: Segment, initial_sequence: int, now_ns: int) -> None:
     """Open passively: a SYN came for a listener; answer it."""
     _begin(c, initial_sequence, now_ns)
+    c.is_passive = True
     c.state = State.SYN_RECEIVED
     choose_receive_scale(c)
     take_peer_syn(c, segment, now_ns)
@@ -95,6 +96,7 @@ def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> Non
     need no memory are in use: none.
     """
     _begin(c, (segment.acknowledgment - 1) & (WRAP - 1), now_ns)
+    c.is_passive = True
     c.initial_receive = WRAP + ((segment.sequence - 1) & (WRAP - 1))
     start = c.initial_receive + 1
     c.rcv_nxt = start

@@ -43,7 +43,7 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
         header.has_timestamp = True
         header.timestamp = c.timestamp(now_ns)
         header.timestamp_echo = c.timestamp_recent
-    if c.sack and (len(c.receive.pieces) > 0 or c.duplicate_right != 0):
+    if c.sack and (len(c.receive.pieces) > 0 or c.duplicate_right != 0 or c.fin_sequence != 0):
         _put_sack_blocks(c, header)
     if c.urgent_end > sequence:
         flags |= URG
@@ -67,7 +67,7 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
 
 
 def _put_sack_blocks(c: Connection, header: OutgoingHeader) -> None:
-    """The newest gap-free run first, then others from the highest down."""
+    """What came twice, if anything did; then the runs beyond gaps, newest first."""
     limit = 3 if c.timestamps else MAX_SACK_BLOCKS
     count = 0
     if c.duplicate_right != 0:
@@ -76,21 +76,27 @@ def _put_sack_blocks(c: Connection, header: OutgoingHeader) -> None:
         c.duplicate_right = 0
         count = 1
     queue = c.receive
-    pieces = queue.pieces
-    if pieces:
-        newest = queue.run_start(min(queue.newest_piece, len(pieces) - 1))
-        header.sack_left[count] = pieces[newest].start
-        header.sack_right[count] = pieces[queue.run_end(newest) - 1].end
+    for i in range(min(queue.block_count, limit - count)):
+        header.sack_left[count] = queue.block_left[i]
+        header.sack_right[count] = queue.block_right[i]
         count += 1
-        at = len(pieces)
-        while at > 0 and count < limit:
-            first = queue.run_start(at - 1)
-            if first != newest:
-                header.sack_left[count] = pieces[first].start
-                header.sack_right[count] = pieces[at - 1].end
-                count += 1
-            at = first
+    if c.fin_sequence != 0:
+        count = _put_early_fin(c, header, count, limit)
     header.sack_count = count
+
+
+def _put_early_fin(c: Connection, header: OutgoingHeader, count: int, limit: int) -> int:
+    """A FIN beyond a gap has a number, too: it ends the last run, or is one by itself. How many blocks there are then.
+    """
+    for i in range(count):
+        if header.sack_right[i] == c.fin_sequence:
+            header.sack_right[i] += 1
+            return count
+    if count < limit and c.receive.early_end() != c.fin_sequence:
+        header.sack_left[count] = c.fin_sequence
+        header.sack_right[count] = c.fin_sequence + 1
+        count += 1
+    return count
 
 
 def offer_window(c: Connection) -> int:
@@ -188,7 +194,7 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
     flags = ACK
     if end > c.queue.end:
         flags |= FIN
-    if data_end == c.queue.end:
+    if data_end == c.queue.end and not c.more_follows:
         flags |= PSH
     if start >= data_end:
         packet = Packet(0)
@@ -293,7 +299,8 @@ def _send_new(c: Connection, now_ns: int) -> None:
         start = c.snd_nxt
         available = queue.end - start
         if available <= 0:
-            if c.fin_queued and start == queue.end:
+            # A FIN has a number, for which the window must have room.
+            if c.fin_queued and start == queue.end and start < c.snd_una + c.snd_wnd:
                 c.snd_nxt = start + 1
                 _send_range(c, start, start + 1, now_ns, False)
             return
@@ -327,28 +334,31 @@ def _send_new(c: Connection, now_ns: int) -> None:
         if not chunk.is_sent and chunk.sequence == start and mss <= size < length:
             length = size
         end = start + length
-        if end == queue.end and c.fin_queued:
+        if end == queue.end and c.fin_queued and end < c.snd_una + c.snd_wnd:
             end += 1
         if c.timed_sequence == 0:
             c.timed_sequence = end
             c.timed_at_ns = now_ns
-        packet_end = end
-        c.snd_nxt = packet_end
+        c.snd_nxt = end
         try:
-            _send_range(c, start, packet_end, now_ns, False)
+            _send_range(c, start, end, now_ns, False)
         except MemoryError:
             c.snd_nxt = start
             c.timed_sequence = 0
             raise
+        if length % mss != 0:
+            c.small_end = start + length
 
 
 def _may_send_tail(c: Connection) -> bool:
-    """Whether the last, short segment of the queue may go: Nagle's algorithm (RFC 9293, section 3.7.4) and corks."""
+    """Whether the last, short segment of the queue may go: corks, and Nagle's algorithm (RFC 9293, section 3.7.4) in
+    Minshall's form, as on Linux: full segments on their way hold nothing back, only another short one does.
+    """
     if c.is_pushing or c.fin_queued or c.urgent_end > c.snd_nxt:
         return True
     if c.is_corked or c.more_follows:
         return False
-    return c.no_delay or c.snd_nxt == c.snd_una
+    return c.no_delay or c.small_end <= c.snd_una
 
 
 def push_tail(c: Connection, now_ns: int) -> None:

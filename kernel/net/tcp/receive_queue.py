@@ -18,6 +18,7 @@ PACKET_OVERHEAD: Final = 256
 _SMALL: Final = 512  # payloads up to this are collected …
 _COLLECTOR_SIZE: Final = 4096 - 64  # … in packets of this capacity
 MAX_PIECES: Final = 256
+MAX_BLOCKS: Final = 4
 
 
 @final
@@ -43,7 +44,13 @@ class ReceiveQueue:
         self.tail: Packet | None = None
         self.collector: Packet | None = None  # the tail, if it may be written to
         self.pieces: list[Piece] = []
-        self.newest_piece: int = 0  # where the last early packet went: it is told of first (RFC 2018, section 4)
+        # The runs beyond gaps that the peer is told of, newest first (RFC 2018, section 4).
+        self.block_left: list[int] = [0] * MAX_BLOCKS
+        self.block_right: list[int] = [0] * MAX_BLOCKS
+        self.block_count: int = 0
+        # What of the last packet was here already, to be told (RFC 2883); `overlap_right` is 0 for nothing.
+        self.overlap_left: int = 0
+        self.overlap_right: int = 0
 
     def add(self, packet: Packet) -> None:
         """The payload of `packet`, one byte or more, is next in the stream."""
@@ -55,7 +62,11 @@ class ReceiveQueue:
             self.collector = None
         self.bytes += length
         self.next_sequence += length
+        self.overlap_right = 0
         if self.pieces:
+            if self.pieces[0].start < self.next_sequence:
+                right = self.pieces[self._run_end(0) - 1].end
+                self._note_overlap(self.pieces[0].start, min(right, self.next_sequence))
             self._join()
 
     def _append(self, packet: Packet) -> None:
@@ -94,32 +105,33 @@ class ReceiveQueue:
                 self.next_sequence = piece.end
         if done > 0:
             del pieces[:done]
-            self.newest_piece = max(0, self.newest_piece - done)
+            self._keep_blocks(0, 0, self.next_sequence)
 
     def add_early(self, start: int, packet: Packet) -> bool:
-        """A payload that lies beyond a gap. Parts that are here already are cut off. False: all of it is here, or
-        there are too many gaps.
+        """A payload that lies beyond a gap. Where it overlaps what is here, the piece that begins earlier wins, and of two
+        that begin together the longer one, as on Linux. False: nothing of it is needed, or there are too many gaps.
         """
         pieces = self.pieces
         end = start + len(packet)
+        self.overlap_right = 0
         at = len(pieces)
         while at > 0 and pieces[at - 1].start > start:
             at -= 1
         if at > 0 and pieces[at - 1].end > start:
-            if pieces[at - 1].end >= end:
-                self.newest_piece = at - 1
+            before = pieces[at - 1]
+            self._note_overlap(start, min(before.end, end))
+            if before.end >= end:
+                self._tell_of(at - 1)
                 return False
-            packet.pull(pieces[at - 1].end - start)
-            start = pieces[at - 1].end
-        # What lies wholly under the new payload goes; what overlaps its end cuts it.
+            if before.start < start:
+                packet.pull(before.end - start)
+                start = before.end
+            else:
+                at -= 1
         covered = at
         while covered < len(pieces) and pieces[covered].end <= end:
+            self._note_overlap(pieces[covered].start, pieces[covered].end)
             covered += 1
-        if covered < len(pieces) and pieces[covered].start < end:
-            end = pieces[covered].start
-            if end <= start:
-                return False
-            packet.trim(end - start)
         if covered == at and len(pieces) >= MAX_PIECES:
             return False
         pieces.insert(at, Piece(start, packet))
@@ -130,8 +142,58 @@ class ReceiveQueue:
             del pieces[at + 1 : covered]
         self.early_bytes += end - start
         self.memory += len(packet.storage) + PACKET_OVERHEAD
-        self.newest_piece = at
+        if at + 1 < len(pieces) and pieces[at + 1].start < end:
+            self._cut_front(pieces[at + 1], end)
+        self._tell_of(at)
         return True
+
+    def _cut_front(self, piece: Piece, start: int) -> None:
+        """The piece begins at `start` now, behind where it began and before its end."""
+        self._note_overlap(piece.start, start)
+        self.early_bytes -= start - piece.start
+        piece.packet.pull(start - piece.start)
+        piece.start = start
+
+    def _note_overlap(self, left: int, right: int) -> None:
+        """These bytes came twice; only the first run of such bytes is kept."""
+        if self.overlap_right == 0:
+            self.overlap_left = left
+            self.overlap_right = right
+        elif self.overlap_right == left:
+            self.overlap_right = right
+
+    def _tell_of(self, index: int) -> None:
+        """The run that holds piece `index` is the first block to be told of."""
+        piece = self.pieces[index]
+        if self.block_count > 0 and self.block_right[0] == piece.start and index == len(self.pieces) - 1:
+            self.block_right[0] = piece.end
+            return
+        left = self.pieces[self._run_start(index)].start
+        right = self.pieces[self._run_end(index) - 1].end
+        # Those before the first one that is in the run, or all but the last, move one place back.
+        place = 0
+        while place < min(self.block_count, MAX_BLOCKS - 1):
+            if left <= self.block_left[place] and self.block_right[place] <= right:
+                break
+            place += 1
+        if place == self.block_count:
+            self.block_count += 1
+        for i in range(place, 0, -1):
+            self.block_left[i] = self.block_left[i - 1]
+            self.block_right[i] = self.block_right[i - 1]
+        self.block_left[0] = left
+        self.block_right[0] = right
+        self._keep_blocks(1, left, right)
+
+    def _keep_blocks(self, first: int, left: int, right: int) -> None:
+        """Of the blocks from `first` on, drop those that lie in `left`…`right`."""
+        kept = first
+        for i in range(first, self.block_count):
+            if self.block_left[i] < left or self.block_right[i] > right:
+                self.block_left[kept] = self.block_left[i]
+                self.block_right[kept] = self.block_right[i]
+                kept += 1
+        self.block_count = kept
 
     def _forget(self, piece: Piece) -> None:
         self.early_bytes -= piece.end - piece.start
@@ -142,19 +204,24 @@ class ReceiveQueue:
         for piece in self.pieces:
             self._forget(piece)
         self.pieces.clear()
+        self.block_count = 0
 
-    def run_start(self, index: int) -> int:
+    def _run_start(self, index: int) -> int:
         """The index of the first piece of the gapless run that holds piece `index`."""
         while index > 0 and self.pieces[index - 1].end == self.pieces[index].start:
             index -= 1
         return index
 
-    def run_end(self, index: int) -> int:
+    def _run_end(self, index: int) -> int:
         """The index behind the last piece of the run."""
         index += 1
         while index < len(self.pieces) and self.pieces[index - 1].end == self.pieces[index].start:
             index += 1
         return index
+
+    def early_end(self) -> int:
+        """Behind the last byte that lies beyond a gap; 0: there is none."""
+        return self.pieces[len(self.pieces) - 1].end if self.pieces else 0
 
     def consume(self, count: int) -> None:
         """`count` bytes, at most `bytes`, were read."""
@@ -196,6 +263,7 @@ class ReceiveQueue:
         self.tail = None
         self.collector = None
         self.pieces.clear()
+        self.block_count = 0
         self.bytes = 0
         self.early_bytes = 0
         self.memory = 0

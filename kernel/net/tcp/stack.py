@@ -160,6 +160,8 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
     if listener is None:
         if wait is None:
             _reset(segment, packet, len(packet))
+        else:
+            _acknowledge_wait(wait, packet, now_ns)  # a new call that nobody takes
         return
     if wait is not None:
         TABLE.end_wait(wait)

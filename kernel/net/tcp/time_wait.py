@@ -17,6 +17,9 @@ TIME_WAIT_NS: Final = 60 * NS_PER_SECOND
 # A program that connects again and again may use the ports again once a timestamp is sure to differ.
 REUSE_AFTER_NS: Final = NS_PER_SECOND
 
+# How often segments without data are answered.
+ANSWER_PAUSE_NS: Final = NS_PER_SECOND >> 1
+
 
 class Verdict(IntEnum):
     """What to do with a segment for a connection in TIME_WAIT."""
@@ -47,6 +50,7 @@ class TimeWait:
         self.timestamp_offset: int = c.timestamp_offset
         self.since_ns: int = now_ns
         self.deadline_ns: int = now_ns + TIME_WAIT_NS
+        self.last_answer_ns: int = now_ns - ANSWER_PAUSE_NS
         self.is_listed: bool = True
 
     def judge(self, segment: Segment, payload: int, now_ns: int) -> Verdict:
@@ -64,10 +68,16 @@ class TimeWait:
             newer = self.timestamps and segment.has_timestamp and segment.timestamp != self.timestamp_recent
             if 0 < distance < HALF or newer:
                 return Verdict.BEGIN
-        if flags & ACK != 0 and payload == 0 and flags & (SYN | FIN) == 0 and distance == 0:
+        is_bare = payload == 0 and flags & (SYN | FIN) == 0
+        if is_bare and distance == 0 and not is_old:
             return Verdict.DROP
         if flags & FIN != 0 and not is_old:
             self.deadline_ns = now_ns + TIME_WAIT_NS  # our acknowledgment was lost: the peer's clock starts again
+        if is_bare or flags & SYN != 0:
+            # Perhaps an answer to our answer: these are limited in number.
+            if now_ns - self.last_answer_ns < ANSWER_PAUSE_NS:
+                return Verdict.DROP
+            self.last_answer_ns = now_ns
         return Verdict.ACKNOWLEDGE
 
     def next_initial_sequence(self) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.lang import ETIMEDOUT
 from kernel.net.tcp import output
-from kernel.net.tcp.closing import abort, enter_time_wait, finish
+from kernel.net.tcp.closing import abort, finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
 from kernel.net.tcp.settings import SETTINGS
 
@@ -122,8 +122,7 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
 def _keepalive_expired(c: Connection, now_ns: int) -> None:
     if c.is_orphan:
         if c.state == State.FIN_WAIT_2:
-            # The peer never closed. As on Linux, the rest of its life is that of TIME_WAIT.
-            enter_time_wait(c)
+            finish(c, 0)  # the peer never closed
         return
     if not c.keeps_alive or not c.is_synchronized():
         return
