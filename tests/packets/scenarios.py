@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.packets.stage import Stage, Theatre
+from tests.packets.stage import TIMES, Stage, Theatre
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
 GROUPS = ("tcp", "ip", "icmp", "udp", "arp", "nd", "ip6")  # how the names of modules with scenarios begin
+_TIME = re.compile(r" after ([\d.]+) s$", re.MULTILINE)
 _HEADING = re.compile(r"^=== (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario. `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait. One
-    that is `slow` waits for timers of the guest; all of these are played at the same time.
+    """A scenario. `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait.
+    One that is `slow` waits for timers of the guest; all of these are played at the same time.
     """
 
     group: str  # the module's name
@@ -38,10 +39,13 @@ class Scenario:
 _found: dict[str, Scenario] = {}
 
 
-def scenario(*, unlike_linux: str = "", slow: bool = False) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
+Play = Callable[[Stage], None]
+
+
+def scenario(*, unlike_linux: str = "", slow: bool = False) -> Callable[[Play], Play]:
     """Make a function a scenario."""
 
-    def enter(play: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    def enter(play: Play) -> Play:
         name = play.__name__
         assert name not in _found, f"two scenarios are called {name}"
         _found[name] = Scenario(play.__module__.rpartition(".")[2], name, play, unlike_linux, slow)
@@ -72,6 +76,14 @@ def perform_all(theatre: Theatre, chosen: list[Scenario]) -> Iterator[tuple[Scen
         futures = {one.name: pool.submit(perform, theatre, one) for one in slow}
         for one in chosen:
             yield one, futures[one.name].result if one.slow else partial(perform, theatre, one)
+
+
+def agree(one: str, other: str) -> bool:
+    """Whether two transcripts are the same; times may differ by a class, as they do on a busy host."""
+    if _TIME.sub("", one) != _TIME.sub("", other):
+        return False
+    pairs = zip(_TIME.findall(one), _TIME.findall(other), strict=True)
+    return all(abs(TIMES.index(float(a)) - TIMES.index(float(b))) <= 1 for a, b in pairs)
 
 
 def recorded(one: Scenario) -> str | None:

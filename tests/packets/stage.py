@@ -212,7 +212,7 @@ class Stage:
         return packets
 
     def barrier_quietly(self, flow: Flow) -> None:
-        """A barrier; what the guest has sent is noted by the flow, and not told: there its numbers are its own choice."""
+        """A barrier; what the guest has sent is noted by the flow, and not told: its numbers are its own choice."""
         for frame in self.barrier():
             if flow.owns(frame.packet):
                 flow.note(frame.packet)
@@ -227,8 +227,8 @@ class Stage:
         self.say(f"< {packet_text(packet, self.numbers)}{when}")
 
     def wait(self, count: int = 1, seconds: float = 2.0, *, timed: bool = False) -> list[Packet]:
-        """Wait until the guest has sent `count` packets by itself; fewer if it does not within `seconds` each. If `timed`,
-        it is told how long each took, by class.
+        """Wait until the guest has sent `count` packets by itself; fewer if it does not within `seconds` each. If
+        `timed`, it is told how long each took, by class.
         """
         packets = []
         before = time.monotonic()
@@ -243,7 +243,9 @@ class Stage:
             packets.append(frame.packet)
         return packets
 
-    def flow(self, name: str = "", *, port: int | None = None, peer_port: int = PEER_PORT, start: int = PEER_START) -> Flow:
+    def flow(
+        self, name: str = "", *, port: int | None = None, peer_port: int = PEER_PORT, start: int = PEER_START
+    ) -> Flow:
         """The peer's side of a TCP connection with the stage's port, or another one."""
         flow = Flow(self, name, self.port if port is None else port, peer_port, start)
         self.flows.append(flow)

@@ -15,6 +15,9 @@ from tests.packets.stage import Theatre
 
 pytestmark = pytest.mark.timeout(int(60 * PATIENCE))
 
+# A host that is too busy makes timers run out in the guest. What the guest does wrong, it does each time.
+PERFORMANCES = 3
+
 
 class Season:
     """The theatre of the tests; one that a scenario has ruined is replaced. Slow scenarios are played all at once."""
@@ -31,8 +34,8 @@ class Season:
         return self._theatre
 
     def play(self, one: Scenario) -> str:
-        if one.slow:
-            return self._slow[one.name].result()
+        if one.name in self._slow:
+            return self._slow.pop(one.name).result()
         try:
             return perform(self.theatre(), one)
         except GuestError:
@@ -63,5 +66,8 @@ def test_scenario(season: Season, name: str) -> None:
     one = all_scenarios()[name]
     expected = recorded(one)
     assert expected is not None, f"record it: python -m tests.packets --record {name}"
-    got = season.play(one)
-    assert got == expected, f"python -m tests.packets {name}\n{difference(expected, got, ('recorded', 'krait'))}"
+    for _ in range(PERFORMANCES):
+        text = difference(expected, season.play(one), ("recorded", "krait"))
+        if not text:
+            return
+    raise AssertionError(f"python -m tests.packets {name}\n{text}")

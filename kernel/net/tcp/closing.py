@@ -59,8 +59,8 @@ def shut_send(c: Connection, now_ns: int) -> None:
 
 
 def abort(c: Connection, error: int, now_ns: int) -> None:
-    """End it at once, and let the peer know by a reset; not one that has closed, too, or that called and knows of nothing
-    yet.
+    """End it at once, and let the peer know by a reset; not one that has closed, too, or that called and knows of
+    nothing yet.
     """
     state = c.state
     has_closed = state == State.CLOSING or state == State.LAST_ACK

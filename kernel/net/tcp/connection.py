@@ -259,8 +259,8 @@ class Connection:
         size = min(self.path_mtu - self.network_header - 20, self.peer_mss)
         if self.mss_limit != 0:
             size = min(size, self.mss_limit)
-        # A peer with a small window gets it in two parts, or it would delay each acknowledgment. Loopback's segments are
-        # as large as windows, and its receivers read at once.
+        # A peer with a small window gets it in two parts, or it would delay each acknowledgment. Loopback's segments
+        # are as large as windows, and its receivers read at once.
         window = self.largest_window
         if window > 0 and self.path_mtu < LARGE_MTU:
             size = min(size, window >> 1 if window > DEFAULT_MSS else window)

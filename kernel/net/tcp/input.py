@@ -144,8 +144,8 @@ def _note_overlap(c: Connection) -> None:
 
 
 def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
-    """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2). Next is
-    also, for a peer that knows no better, what follows the last byte that SACK told, and its own FIN.
+    """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2). Next
+    is also, for a peer that knows no better, what follows the last byte that SACK told, and its own FIN.
     """
     if sequence != c.rcv_nxt:
         follows_sack = c.sack and sequence == c.receive.early_end()

@@ -108,8 +108,8 @@ class ReceiveQueue:
             self._keep_blocks(0, 0, self.next_sequence)
 
     def add_early(self, start: int, packet: Packet) -> bool:
-        """A payload that lies beyond a gap. Where it overlaps what is here, the piece that begins earlier wins, and of two
-        that begin together the longer one, as on Linux. False: nothing of it is needed, or there are too many gaps.
+        """A payload that lies beyond a gap. Where it overlaps what is here, the piece that begins earlier wins, and of
+        two that begin together the longer one, as on Linux. False: nothing of it is needed, or there are too many gaps.
         """
         pieces = self.pieces
         end = start + len(packet)
