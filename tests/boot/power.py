@@ -7,6 +7,7 @@ could have been at any moment: what was flushed is there, and of what was writte
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import struct
@@ -68,6 +69,8 @@ class Verdict:
     repairs: list[str]
     losses: list[str]
     promises: int
+    repaired: bytes  # the file system afterwards
+    sums: list[str]  # of all files below DIRECTORIES, as sha1sum prints them
 
     @property
     def problems(self) -> list[str]:
@@ -93,7 +96,9 @@ def judge(disk: bytes | bytearray) -> Verdict:
         for name in DIRECTORIES:
             subprocess.run(["debugfs", "-R", f"rdump /{name} {tree}", str(image)], capture_output=True, check=True)
         losses = [loss for path, word in promises.items() if (loss := _loss(tree / path, word)) is not None]
-    return Verdict(repairs, losses, len(promises))
+        files = [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
+        sums = [f"{hashlib.sha1(path.read_bytes()).hexdigest()}  {path.relative_to(tree)}" for path in files]
+        return Verdict(repairs, losses, len(promises), image.read_bytes(), sums)
 
 
 def _loss(path: Path, word: str) -> str | None:
