@@ -10,7 +10,7 @@ from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, O_NONBLOC
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, Errno, i32, u32
+from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
 from kernel.net.socket import Socket
@@ -151,6 +151,8 @@ def copy_file_range(source: i32, source_address: int, target: i32, target_addres
         raise Errno(EINVAL)
     if not in_file.readable or not out_file.writable or out_file.flags & O_APPEND != 0:
         raise Errno(EBADF)
+    if in_file.inode.file_system is not out_file.inode.file_system:
+        raise Errno(EXDEV)
     in_start = in_offset if source_address != 0 else in_file.position
     out_start = out_offset if target_address != 0 else out_file.position
     if _wraps(in_start, count) or _wraps(out_start, count):
