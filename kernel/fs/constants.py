@@ -102,7 +102,10 @@ SEEK_DATA: Final = 3
 SEEK_HOLE: Final = 4
 FALLOC_FL_KEEP_SIZE: Final = 1
 FALLOC_FL_PUNCH_HOLE: Final = 2
+FALLOC_FL_COLLAPSE_RANGE: Final = 8
 FALLOC_FL_ZERO_RANGE: Final = 16
+FALLOC_FL_INSERT_RANGE: Final = 32
+FALLOC_FL_UNSHARE_RANGE: Final = 64
 
 # ---- directory entry types (getdents) -------------------------------------------------------------------------
 DT_UNKNOWN: Final = 0

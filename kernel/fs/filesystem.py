@@ -5,14 +5,16 @@ function makes an instance from the source name and the options of mount(2).
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kernel.block.device import BlockDevice
-from kernel.lang import EINVAL, ENODEV, ENOTBLK, Errno
+from kernel.lang import EINVAL, ENODEV, ENOTBLK, EOPNOTSUPP, ESTALE, Errno
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode
+
+FILE_HANDLE_TYPE: Final = 1  # of handles: the number of an inode and its generation
 
 # Device numbers 0:N for file systems without a device; 0:1 is the first.
 _next_anonymous_device: int = 1
@@ -80,6 +82,20 @@ class FileSystem:
         """
         self.reconfigure(options)
         self.read_only = read_only
+
+    def handle_of(self, inode: "Inode") -> bytes:
+        """What names an inode for ever (handles.py). EOPNOTSUPP where there is no such thing."""
+        raise Errno(EOPNOTSUPP)
+
+    def find_by_handle(self, kind: int, handle: bytes) -> "Inode":
+        """The inode of a handle of some type, which may be anything. May sleep. Raises ESTALE."""
+        raise Errno(ESTALE)
+
+    def names_to(self, inode: "Inode") -> list[bytes] | None:
+        """The names that lead from the root to an inode, or None where they cannot be found. Called with `names` held;
+        may sleep. Raises ESTALE.
+        """
+        return None
 
     def sync(self) -> None:
         """Write everything out and wait. May sleep. Raises EIO."""

@@ -227,14 +227,19 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
         raise Errno(EINVAL)
     follow = 0 if flags & UMOUNT_NOFOLLOW != 0 else FOLLOW
     at = resolve(context, None, target, follow)
+    mount_ = at.mount
+    mount_.entries -= 1  # to unmount is not to use
     if context.credentials.euid != 0:
         raise Errno(EPERM)
     _require_root(at)
-    mount_ = at.mount
     if flags & MNT_EXPIRE != 0:
-        if flags & (MNT_FORCE | MNT_DETACH) != 0:
+        if flags & (MNT_FORCE | MNT_DETACH) != 0 or mount_ is context.root.mount:
             raise Errno(EINVAL)
-        raise Errno(EAGAIN)
+        if mount_.users > 0 or len(mount_.children) > 0:
+            raise Errno(EBUSY)
+        if mount_.expiry_mark != mount_.entries:
+            mount_.expiry_mark = mount_.entries
+            raise Errno(EAGAIN)
     if mount_.parent is None:
         raise Errno(EBUSY if flags & MNT_DETACH == 0 else EINVAL)
     if flags & MNT_DETACH == 0:

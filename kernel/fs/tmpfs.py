@@ -186,6 +186,34 @@ class TmpfsDirectory(TmpfsInode):
         target.ctime_ns = self.ctime_ns
         other.ctime_ns = self.ctime_ns
 
+    def find_below(self, ino: int, names: list[bytes] | None) -> TmpfsInode | None:
+        if self.ino == ino:
+            return self
+        # Directories that were met, each with the place of the one above it in this list, and its name there.
+        met: list[TmpfsDirectory] = [self]
+        above: list[int] = [0]
+        called: list[bytes] = [b""]
+        place = 0
+        while place < len(met):
+            for entry in met[place].order:
+                inode = entry.inode
+                if inode is None:
+                    continue
+                if inode.ino == ino:
+                    if names is not None:
+                        names.append(entry.name)
+                        while place != 0:
+                            names.append(called[place])
+                            place = above[place]
+                        names.reverse()
+                    return inode
+                if isinstance(inode, TmpfsDirectory):
+                    met.append(inode)
+                    above.append(place)
+                    called.append(entry.name)
+            place += 1
+        return None
+
     def empty_out(self) -> None:
         """The file system goes away: drop every inode, however deep, without recursion or memory."""
         directory = self

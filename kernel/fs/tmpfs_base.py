@@ -19,10 +19,11 @@ from kernel.fs.constants import (
 )
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, Errno
+from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, ESTALE, Errno
 from kernel.mm.frames import total_frame_count
 
 _NO_LIMIT: Final = 1 << 50
+_HANDLE_SIZE: Final = 12
 _FLAGS: Final = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL
 INHERITED_FLAGS: Final = FS_NODUMP_FL | FS_NOATIME_FL
 
@@ -50,6 +51,26 @@ class Tmpfs(FileSystem):
         if top is None:
             raise Errno(EINVAL)
         return top
+
+    def handle_of(self, inode: Inode) -> bytes:
+        return bytes(4) + inode.ino.to_bytes(8, "little")  # numbers are never used again: there are no generations
+
+    def find_by_handle(self, kind: int, handle: bytes) -> Inode:
+        top = self.top
+        if len(handle) < _HANDLE_SIZE or top is None:
+            raise Errno(ESTALE)
+        ino = int.from_bytes(handle[4:8], "little") | int.from_bytes(handle[8:12], "little") << 32
+        found = top.find_below(ino, None)
+        if found is None:
+            raise Errno(ESTALE)
+        return found
+
+    def names_to(self, inode: Inode) -> list[bytes] | None:
+        names: list[bytes] = []
+        top = self.top
+        if top is None or top.find_below(inode.ino, names) is None:
+            raise Errno(ESTALE)
+        return names
 
     def statistics(self) -> Statistics:
         result = Statistics()
@@ -187,6 +208,10 @@ class TmpfsInode(Inode):
 
     def evict(self) -> None:
         self.tmpfs.inodes_used -= 1
+
+    def find_below(self, ino: int, names: list[bytes] | None) -> "TmpfsInode | None":
+        """This inode or one below it with this number; `names` gets those that lead there. Raises MemoryError."""
+        return self if self.ino == ino else None
 
     def empty_out(self) -> None:
         """The file system goes away: drop what a directory holds."""

@@ -18,7 +18,6 @@ from kernel.fs.constants import (
     F_SEAL_WRITE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
-    FALLOC_FL_ZERO_RANGE,
     MAX_FILE_SIZE,
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -160,13 +159,9 @@ class TmpfsFile(TmpfsInode):
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """fallocate(2): preallocation, punching holes, zeroing."""
-        if mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) != 0:
-            raise Errno(EOPNOTSUPP)
-        if mode & FALLOC_FL_ZERO_RANGE != 0:
+        if mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) != 0:
             raise Errno(EOPNOTSUPP)
         if mode & FALLOC_FL_PUNCH_HOLE != 0:
-            if mode & FALLOC_FL_KEEP_SIZE == 0:
-                raise Errno(EOPNOTSUPP)
             if self.seals > 0 and self.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0:
                 raise Errno(EPERM)
             self._punch(offset, offset + length)

@@ -260,6 +260,7 @@ class Walk:
             if covering is None:
                 break
             self._check_crossing()
+            covering.entries += 1
             mount = covering
             child = covering.root
         inode = child.inode

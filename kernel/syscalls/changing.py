@@ -17,14 +17,20 @@ from kernel.fs.constants import (
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_SYMLINK_NOFOLLOW,
+    FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_UNSHARE_RANGE,
+    FALLOC_FL_ZERO_RANGE,
     FS_APPEND_FL,
     FS_IMMUTABLE_FL,
     MAX_FILE_SIZE,
     PAGE_SHIFT,
     PAGE_SIZE,
     POSIX_FADV_WILLNEED,
+    S_IFBLK,
+    S_IFMT,
     UTIME_NOW,
     UTIME_OMIT,
 )
@@ -32,7 +38,7 @@ from kernel.fs.file import File, clear_set_id_bits
 from kernel.fs.mounts import sync_all
 from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_file, tell_place
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EPERM, ESPIPE, Errno, i32, u32
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.paths import place_at
 from kernel.syscalls.status import place_or_descriptor
@@ -226,11 +232,25 @@ def ftruncate(descriptor: i32, size: int) -> int:
     return 0
 
 
-@syscall(285, "fallocate", args="dxxx", notes="No collapsing, inserting or zeroing of ranges")
+def _check_allocation_mode(mode: int) -> None:
+    """One kind of change, and whether the size may stay with it: EOPNOTSUPP for all others."""
+    kind = mode & ~FALLOC_FL_KEEP_SIZE
+    keeps_size = mode & FALLOC_FL_KEEP_SIZE != 0
+    if kind in (0, FALLOC_FL_ZERO_RANGE, FALLOC_FL_UNSHARE_RANGE):
+        return
+    if kind == FALLOC_FL_PUNCH_HOLE and keeps_size:
+        return
+    if kind in (FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE) and not keeps_size:
+        return
+    raise Errno(EOPNOTSUPP)
+
+
+@syscall(285, "fallocate", status="Full", args="dxxx")
 def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
+    file = current().files.get(descriptor)
     if offset < 0 or length <= 0:
         raise Errno(EINVAL)
-    file = current().files.get(descriptor)
+    _check_allocation_mode(mode)
     if not file.writable:
         raise Errno(EBADF)
     flags = file.inode.flags
@@ -238,7 +258,7 @@ def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
         raise Errno(EPERM)
     if file.inode.is_fifo():
         raise Errno(ESPIPE)
-    if not file.inode.is_regular():
+    if not file.inode.is_regular() and file.inode.mode & S_IFMT != S_IFBLK:
         raise Errno(ENODEV)
     if offset > MAX_FILE_SIZE - length:
         raise Errno(EFBIG)
@@ -271,14 +291,15 @@ def fdatasync(descriptor: i32) -> int:
     return _sync_file(current().files.get(descriptor))
 
 
-@syscall(277, "sync_file_range", args="dxxx")
+@syscall(277, "sync_file_range", status="Full", args="dxxx")
 def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> int:
     file = current().files.get(descriptor)
     if flags & ~_SYNC_FILE_RANGE_FLAGS != 0 or offset < 0 or length < 0 or offset > MAX_FILE_SIZE - length:
         raise Errno(EINVAL)
-    if not file.seekable:
+    inode = file.inode
+    if not inode.is_regular() and not inode.is_directory() and inode.mode & S_IFMT != S_IFBLK:
         raise Errno(ESPIPE)
-    end = offset + length if length > 0 else MAX_FILE_SIZE
+    end = offset + length if length > 0 else MAX_FILE_SIZE - PAGE_SIZE
     file.acquire()
     try:
         file.sync_range(offset >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT, flags)

@@ -3,15 +3,19 @@
 from typing import Final
 
 from kernel.fs.constants import PATH_MAX
+from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.fs.mounts import mount, pivot_root, unmount
 from kernel.fs.path import FsContext, Path
-from kernel.lang import Errno, i32
+from kernel.lang import EINVAL, Errno, i32
 from kernel.lib import user
 from kernel.syscalls.paths import path_at
 from kernel.syscalls.table import syscall
 from kernel.task import current, find_process, process_ids
 
 _OPTIONS_LIMIT: Final = 4096
+_TYPE_INDEX: Final = 1
+_TYPE_NAME: Final = 2
+_TYPE_COUNT: Final = 3
 
 
 def _optional_string(address: int) -> bytes:
@@ -42,7 +46,7 @@ def mount_(source: int, target: int, type_name: int, flags: int, options: int) -
     return 0
 
 
-@syscall(166, "umount2", args="sx", notes="No MNT_EXPIRE")
+@syscall(166, "umount2", status="Full", args="sx")
 def umount2(target: int, flags: i32) -> int:
     unmount(current().fs, path_at(target), flags)
     return 0
@@ -70,3 +74,23 @@ def _follow_root(context: FsContext, old: Path, new: Path) -> None:
         context.set_working(new)
     if context.root.same(old):
         context.set_root(new)
+
+
+@syscall(139, "sysfs", status="Full", args="dxp")
+def sysfs(option: i32, first: int, second: int) -> int:
+    """sysfs(2): the registered types of file systems, by number and by name."""
+    if option == _TYPE_INDEX:
+        name = user.read_string(first, PATH_MAX)
+        for index in range(len(FILE_SYSTEM_TYPES)):
+            if FILE_SYSTEM_TYPES[index].name == name:
+                return index
+        raise Errno(EINVAL)
+    if option == _TYPE_NAME:
+        index = first & 0xFFFFFFFF
+        if index >= len(FILE_SYSTEM_TYPES):
+            raise Errno(EINVAL)
+        user.write_bytes(second, FILE_SYSTEM_TYPES[index].name + b"\0")
+        return 0
+    if option == _TYPE_COUNT:
+        return len(FILE_SYSTEM_TYPES)
+    raise Errno(EINVAL)

@@ -18,9 +18,9 @@ from kernel.fs.constants import (
     device_minor,
 )
 from kernel.fs.inode import Inode
-from kernel.fs.path import Mount, Path, path_name
+from kernel.fs.path import MOUNTS, Mount, Path, path_name
 from kernel.fs.walk import EMPTY_PATH, resolve
-from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, bytes_of, i32, struct, u16, u32, u64
+from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, bytes_of, i32, struct, u8, u16, u32, u64
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.syscalls.paths import base_for, path_at, place_at
@@ -122,6 +122,15 @@ class RawStatfs:
     fragment_size: int
     flags: int
     spare: Array[u64, Literal[4]]
+
+
+@struct
+class RawUstat:
+    """struct ustat; the names are always empty."""
+
+    blocks_free: i32
+    files_free: int
+    names: Array[u8, Literal[12]]
 
 
 def write_stat(address: int, inode: Inode) -> None:
@@ -281,6 +290,20 @@ def statfs(path: int, address: int) -> int:
 @syscall(138, "fstatfs", status="Full", args="dp")
 def fstatfs(descriptor: i32, address: int) -> int:
     return _write_statfs(address, current().files.get_any(descriptor).path.mount)
+
+
+@syscall(136, "ustat", status="Full", args="xp")
+def ustat(device: u32, address: int) -> int:
+    for mount in MOUNTS:
+        file_system = mount.file_system
+        if file_system.device == device:
+            numbers = file_system.statistics()
+            raw = RawUstat()
+            raw.blocks_free = numbers.blocks_free & 0x7FFFFFFF
+            raw.files_free = numbers.files_free
+            user.write_from(address, bytes_of(raw))
+            return 0
+    raise Errno(EINVAL)
 
 
 # ---- access ---------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from kernel.fs.ext2.layout import (
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, Errno
+from kernel.lang import EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
@@ -168,6 +168,31 @@ class Ext2Directory(Ext2Inode):
             elif inode.parent_ino != self.ino:
                 raise self.ext2.volume.damaged(f"directory {ino} has two names")
         return inode
+
+    def number_above(self) -> int:
+        """The number of the directory that holds this one, as "..", says. Raises ESTALE."""
+        index, offset = self._find(b"..")
+        if index == records.NONE:
+            raise Errno(ESTALE)
+        with self._block(index) as block:
+            return records.inode_at(block.span(), offset)
+
+    def name_of(self, ino: int) -> bytes:
+        """A name in this directory that leads to an inode. Raises ESTALE."""
+        inode_count = self.ext2.volume.geometry.inode_count
+        for index in range(self._block_count()):
+            with self._block(index) as block:
+                span = block.span()
+                offset = 0
+                while offset < len(span):
+                    try:
+                        length = records.record_length(span, offset, inode_count)
+                    except Errno:
+                        raise self._broken() from None
+                    if records.inode_at(span, offset) == ino and not records.is_dot_name(span, offset):
+                        return records.name_at(span, offset)
+                    offset += length
+        raise Errno(ESTALE)
 
     def is_empty(self) -> bool:
         inode_count = self.ext2.volume.geometry.inode_count

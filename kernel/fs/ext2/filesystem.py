@@ -34,9 +34,9 @@ from kernel.fs.ext2.layout import (
 from kernel.fs.ext2.options import Ext2Options
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume
-from kernel.fs.filesystem import FileSystem, Statistics, register_disk_filesystem
+from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem, Statistics, register_disk_filesystem
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, EROFS, Errno, struct_at
+from kernel.lang import EINVAL, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
 from kernel.sched import Mutex
@@ -44,6 +44,9 @@ from kernel.sched import Mutex
 _EXT2: Final = b"ext2"
 _EXT3: Final = b"ext3"
 _EXT4: Final = b"ext4"
+_HANDLE_SIZE: Final = 8
+_HANDLE_WITH_PARENT: Final = 2  # the same with the directory behind it
+_DEPTH_LIMIT: Final = 4096  # of directories, in a tree that may be damaged
 
 
 class Ext2FileSystem(Ext2):
@@ -107,6 +110,48 @@ class Ext2FileSystem(Ext2):
             node.load(raw_bytes)
             self.enter(node)
             return node
+
+    def handle_of(self, inode: Inode) -> bytes:
+        generation = inode.version()
+        return inode.ino.to_bytes(4, "little") + generation.to_bytes(4, "little")
+
+    def find_by_handle(self, kind: int, handle: bytes) -> Inode:
+        if len(handle) < _HANDLE_SIZE or not FILE_HANDLE_TYPE <= kind <= _HANDLE_WITH_PARENT:
+            raise Errno(ESTALE)
+        ino = int.from_bytes(handle[:4], "little")
+        generation = int.from_bytes(handle[4:8], "little")
+        volume = self.volume
+        geometry = volume.geometry
+        if not geometry.is_inode(ino) or (ino < geometry.first_inode and ino != ROOT_INODE):
+            raise Errno(ESTALE)
+        node = self.find_known(ino)
+        if node is None:
+            number, offset = inode_place(volume, ino)
+            with volume.blocks.block(number) as block:
+                raw = struct_at(RawInode, block.span(), offset)
+                if raw.links_count == 0 or raw.mode == 0:
+                    raise Errno(ESTALE)
+            node = self.inode(ino)
+        # Generation 0 matches any: what old programs, and NFS for roots, ask with.
+        if node.is_gone or (generation != 0 and node.version() != generation):
+            raise Errno(ESTALE)
+        return node
+
+    def names_to(self, inode: Inode) -> list[bytes] | None:
+        if not isinstance(inode, Ext2Directory):
+            return None
+        names: list[bytes] = []
+        place = inode
+        while place is not self.top:
+            if place.nlink == 0 or len(names) > _DEPTH_LIMIT:
+                raise Errno(ESTALE)
+            above = self.inode(place.number_above())
+            if not isinstance(above, Ext2Directory):
+                raise Errno(ESTALE)
+            names.append(above.name_of(place.ino))
+            place = above
+        names.reverse()
+        return names
 
     def _new_node(self, ino: int, mode: int) -> Ext2Inode:
         kind = mode & S_IFMT

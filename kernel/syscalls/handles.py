@@ -1,0 +1,62 @@
+"""File handles: name_to_handle_at(2), open_by_handle_at(2)."""
+
+from typing import Final
+
+from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_LARGEFILE
+from kernel.fs.filesystem import FILE_HANDLE_TYPE
+from kernel.fs.handles import path_of_handle
+from kernel.fs.open import open_path
+from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, i32
+from kernel.lib import user
+from kernel.syscalls.paths import place_at
+from kernel.syscalls.table import syscall
+from kernel.task import current
+
+_AT_HANDLE_FID: Final = 0x200
+_AT_HANDLE_MNT_ID_UNIQUE: Final = 1
+_FLAGS: Final = AT_SYMLINK_FOLLOW | AT_EMPTY_PATH | _AT_HANDLE_FID | _AT_HANDLE_MNT_ID_UNIQUE
+_LARGEST: Final = 128
+_HEADER: Final = 8  # of struct file_handle: its length and its type
+_INVALID: Final = 255
+UNIQUE_MOUNTS: Final = 1 << 31
+
+
+@syscall(303, "name_to_handle_at", status="Full", args="dsppx")
+def name_to_handle_at(directory: i32, path: int, handle: int, mount_id: int, flags: i32) -> int:
+    if flags & ~_FLAGS != 0:
+        raise Errno(EINVAL)
+    how = flags & AT_EMPTY_PATH
+    if flags & AT_SYMLINK_FOLLOW == 0:
+        how |= AT_SYMLINK_NOFOLLOW
+    place = place_at(directory, path, how)
+    found = place.mount.file_system.handle_of(place.inode())
+    room = user.read_u32(handle)
+    if room > _LARGEST:
+        raise Errno(EINVAL)
+    fits = len(found) <= room
+    identifier = place.mount.identifier
+    if flags & _AT_HANDLE_MNT_ID_UNIQUE != 0:
+        user.write_i64(mount_id, UNIQUE_MOUNTS + identifier)
+    else:
+        user.write_i32(mount_id, identifier)
+    user.write_u32(handle, len(found))
+    user.write_u32(handle + 4, FILE_HANDLE_TYPE if fits else _INVALID)
+    if not fits:
+        raise Errno(EOVERFLOW)
+    user.write_bytes(handle + _HEADER, found)
+    return 0
+
+
+@syscall(304, "open_by_handle_at", status="Full", args="dpx")
+def open_by_handle_at(descriptor: i32, handle: int, flags: i32) -> int:
+    task = current()
+    if not task.credentials.capable():
+        raise Errno(EPERM)
+    base = task.fs.working if descriptor == AT_FDCWD else task.files.get_any(descriptor).path
+    length = user.read_u32(handle)
+    if length == 0 or length > _LARGEST:
+        raise Errno(EINVAL)
+    kind = user.read_i32(handle + 4)
+    path = path_of_handle(base.mount, kind, user.read_bytes(handle + _HEADER, length))
+    file = open_path(task.fs, path, flags | O_LARGEFILE)
+    return task.files.install(file, flags & O_CLOEXEC != 0)
