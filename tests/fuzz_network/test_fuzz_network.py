@@ -31,8 +31,8 @@ from tools.paths import BUILD, ROOT
 SECONDS = float(os.environ.get("KRAIT_FUZZ_SECONDS", "12"))
 SEED = int(os.environ.get("KRAIT_FUZZ_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 WARM_SECONDS = 4
-OBJECTS_SLACK = 3000  # caches that are full, the reclaimer's batches
-FREE_SLACK_KIB = 3 * 1024
+OBJECTS_SLACK = 4000  # tables with a bound: path MTUs, rate limits, TIME_WAIT; the reclaimer's batches
+FREE_SLACK_KIB = 8 * 1024  # these, and slabs that one of them keeps
 MOST_TAKEN_KIB = 64 * 1024  # under load, of the guest's 256 MiB
 SILENCE_SECONDS = 30 * PATIENCE  # that a connection elsewhere must not be silent for
 SETTINGS = {"tcp_max_tw_buckets": 50, "tcp_fin_timeout": 1, "ipfrag_time": 2}  # what is to time out does so soon
