@@ -82,7 +82,6 @@ class TcpCounters:
         self.passive_opens: int = 0
         self.attempt_fails: int = 0
         self.established_resets: int = 0
-        self.currently_established: int = 0
         self.in_segments: int = 0
         self.out_segments: int = 0
         self.retransmitted_segments: int = 0

@@ -13,6 +13,7 @@ from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import inet_names, option_names
 from kernel.net.addresses import ANY4, ANY6, is_link_local, mapped
+from kernel.net.datagram_memory import MEMORY
 from kernel.net.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.inet import encode_inet, encode_inet6
 from kernel.net.inet_options import int_bytes
@@ -78,7 +79,7 @@ class DatagramSocket(InetSocket):
     def enqueue(self, packet: Packet) -> bool:
         """A datagram came in; it starts with what the program gets. False: no room, and it is dropped."""
         size = len(packet.storage) + PACKET_OVERHEAD
-        if self.queued_bytes >= self.receive_limit:
+        if self.queued_bytes >= self.receive_limit or not MEMORY.may_grow(self.queued_bytes):
             self.drops += 1
             return False
         filter_ = self.filter
@@ -87,6 +88,7 @@ class DatagramSocket(InetSocket):
         if self.is_on(SWITCH_TIMESTAMP):
             packet.received_ns = realtime_ns()
         self.queued_bytes += size
+        MEMORY.used += size
         self.queue.append(packet)
         self.waiters.wake_all()
         return True
@@ -145,7 +147,9 @@ class DatagramSocket(InetSocket):
         """Take the first datagram out of the queue; None if there is none."""
         packet = self.queue.pop()
         if packet is not None:
-            self.queued_bytes -= len(packet.storage) + PACKET_OVERHEAD
+            size = len(packet.storage) + PACKET_OVERHEAD
+            self.queued_bytes -= size
+            MEMORY.used -= size
         return packet
 
     def _give(self, message: Message, packet: Packet) -> int:
@@ -346,6 +350,7 @@ class DatagramSocket(InetSocket):
 
     def close(self) -> None:
         self.queue.clear()
+        MEMORY.used -= self.queued_bytes
         self.queued_bytes = 0
         self.errors.clear()
         super().close()

@@ -4,8 +4,10 @@ down, lo as well: the first programs configure them, or the command line does (`
 Context: the boot thread. Raises MemoryError.
 """
 
+from kernel.mm.frames import total_frame_count
 from kernel.net import (
     arp,
+    datagram_memory,
     forwarding,
     group_reports,
     icmp,
@@ -24,6 +26,7 @@ from kernel.net import (
     udp,
 )
 from kernel.net.netlink import family as netlink_family
+from kernel.net.tcp import memory as tcp_memory
 from kernel.net.tcp import proc as tcp_proc
 from kernel.net.tcp import socket as tcp_socket
 from kernel.net.unix import family as unix_family
@@ -54,5 +57,7 @@ _ = (
 
 
 def start_network() -> None:
-    """Start the network thread."""
+    """Bound what the sockets' queues may take, and start the network thread."""
+    tcp_memory.MEMORY.configure(total_frame_count())
+    datagram_memory.MEMORY.configure(total_frame_count())
     thread.start()

@@ -3,11 +3,17 @@
 Context: system calls; nothing sleeps.
 """
 
+from kernel.mm.frames import PAGE_SIZE
 from kernel.net import raw_socket, udp
 from kernel.net.counters import ICMP4, ICMP6, IP4, IP6, TCP, UDP4, UDP6, IcmpCounters, IpCounters, UdpCounters
+from kernel.net.datagram_memory import MEMORY as DATAGRAM_MEMORY
 from kernel.net.fragments import REASSEMBLER
 from kernel.net.socket import AF_INET, AF_INET6
 from kernel.net.sysctl import IP4_SETTINGS, register_table
+from kernel.net.tcp.connection import State
+from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
+from kernel.net.tcp.table import TABLE as CONNECTIONS
+from kernel.net.unix.rights import SOCKETS as UNIX_SOCKETS
 
 _ICMP_TYPES: list[int] = [3, 11, 12, 4, 5, 8, 0, 13, 14, 17, 18]
 _ICMP_NAMES: bytes = (
@@ -63,7 +69,7 @@ def snmp() -> bytes:
     )
     text.extend(
         f"Tcp: 1 200 120000 -1 {tcp.active_opens} {tcp.passive_opens} {tcp.attempt_fails} {tcp.established_resets}"
-        f" {tcp.currently_established} {tcp.in_segments} {tcp.out_segments} {tcp.retransmitted_segments}"
+        f" {_established_count()} {tcp.in_segments} {tcp.out_segments} {tcp.retransmitted_segments}"
         f" {tcp.in_errors} {tcp.out_resets} {tcp.in_checksum_errors}\n".encode()
     )
     names = (
@@ -170,22 +176,61 @@ def _raw_count(family: int) -> int:
     return count
 
 
+def _tcp_count(family: int) -> int:
+    """Listeners and connections; TIME_WAIT is none."""
+    count = 0
+    for listeners in CONNECTIONS.listeners.values():
+        for listener in listeners:
+            if listener.family == family:
+                count += 1
+    for first in CONNECTIONS.buckets:
+        channel = first
+        while channel is not None:
+            if channel.family == family:
+                count += 1
+            channel = channel.next_in_table
+    return count
+
+
+def _established_count() -> int:
+    """CurrEstab: connections in the states ESTABLISHED and CLOSE_WAIT."""
+    count = 0
+    for first in CONNECTIONS.buckets:
+        channel = first
+        while channel is not None:
+            c = channel.connection
+            if c is not None and (c.state == State.ESTABLISHED or c.state == State.CLOSE_WAIT):
+                count += 1
+            channel = channel.next_in_table
+    return count
+
+
+def _pages(size_bytes: int) -> int:
+    return (size_bytes + PAGE_SIZE - 1) // PAGE_SIZE
+
+
 def sockstat() -> bytes:
-    """/proc/net/sockstat: sockets in use."""
+    """/proc/net/sockstat: sockets in use, and the memory of their queues in pages."""
     udps = _udp_count(AF_INET)
     raws = _raw_count(AF_INET)
-    tcps = TCP.currently_established
+    tcps = _tcp_count(AF_INET)
+    all_tcps = tcps + _tcp_count(AF_INET6)
+    all_inet = all_tcps + udps + raws + _udp_count(AF_INET6) + _raw_count(AF_INET6)
     return (
-        f"sockets: used {udps + raws + tcps}\nTCP: inuse {tcps} orphan 0 tw 0 alloc {tcps} mem 0\n"
-        f"UDP: inuse {udps} mem 0\nUDPLITE: inuse 0\nRAW: inuse {raws}\n"
+        f"sockets: used {all_inet + UNIX_SOCKETS.count}\n"
+        f"TCP: inuse {tcps} orphan {TCP_MEMORY.orphans} tw {CONNECTIONS.wait_count} alloc {all_tcps}"
+        f" mem {_pages(TCP_MEMORY.used)}\n"
+        f"UDP: inuse {udps} mem {_pages(DATAGRAM_MEMORY.used)}\nUDPLITE: inuse 0\nRAW: inuse {raws}\n"
         f"FRAG: inuse {len(REASSEMBLER.datagrams)} memory {REASSEMBLER.bytes_held}\n"
     ).encode()
 
 
 def sockstat6() -> bytes:
     """/proc/net/sockstat6."""
-    udps = _udp_count(AF_INET6)
-    return f"TCP6: inuse 0\nUDP6: inuse {udps}\nUDPLITE6: inuse 0\nRAW6: inuse {_raw_count(AF_INET6)}\n".encode()
+    return (
+        f"TCP6: inuse {_tcp_count(AF_INET6)}\nUDP6: inuse {_udp_count(AF_INET6)}\nUDPLITE6: inuse 0\n"
+        f"RAW6: inuse {_raw_count(AF_INET6)}\n"
+    ).encode()
 
 
 register_table(b"snmp", snmp)

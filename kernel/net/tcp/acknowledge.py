@@ -14,6 +14,7 @@ from kernel.net.tcp.connection import (
     Timeout,
 )
 from kernel.net.tcp.header import Segment
+from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.scoreboard import DUPLICATE_THRESHOLD
 from kernel.net.tcp.sequence import extend
 from kernel.net.tcp.settings import SETTINGS
@@ -91,7 +92,7 @@ def _advance(c: Connection, segment: Segment, number: int, now_ns: int) -> None:
             c.congestion.acknowledged(count, now_ns, round_trip)
     else:
         _advance_recovery(c, count, now_ns)
-    if not c.send_buffer_fixed and 2 * c.congestion.window > c.send_buffer:
+    if not c.send_buffer_fixed and 2 * c.congestion.window > c.send_buffer and not MEMORY.is_under_pressure:
         c.send_buffer = min(2 * c.congestion.window, SETTINGS.send_limit)
     if c.snd_una == c.snd_nxt:
         c.window_was_full = False

@@ -32,6 +32,7 @@ from kernel.net.tcp.connection import (
     Connection,
     Wire,
 )
+from kernel.net.tcp.memory import account
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.net.timers import NetworkTimer
 from kernel.net.transport import PROTOCOL_TCP
@@ -111,7 +112,6 @@ class Channel(Wire):
         self.next_in_table: Channel | None = None
         self.is_listed: bool = False
         self.backlog: WaitQueue | None = None  # of the listener that it was made by
-        self.was_established: bool = False
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
 
     def send(self, connection: Connection, packet: Packet) -> None:
@@ -190,6 +190,7 @@ def settle(channel: Channel) -> None:
     c = channel.connection
     if c is None:
         return
+    account(c)
     events = c.events
     if events != 0:
         c.events = 0

@@ -1,6 +1,6 @@
 """How connections end: by FIN in order, by reset, by giving up (RFC 9293, sections 3.6 and 3.10.4 to 3.10.5)."""
 
-from kernel.net.tcp import output
+from kernel.net.tcp import memory, output
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
     EVENT_READABLE,
@@ -11,6 +11,7 @@ from kernel.net.tcp.connection import (
     State,
     Timeout,
 )
+from kernel.net.tcp.memory import MEMORY
 
 
 def finish(c: Connection, error: int) -> None:
@@ -29,6 +30,7 @@ def finish(c: Connection, error: int) -> None:
     c.receive.drop_early()
     c.ack_now = False
     c.ack_wanted = False
+    memory.end_orphan(c)
     if c.is_orphan:
         c.receive.clear()
     c.events |= EVENT_CLOSED | EVENT_STATE | EVENT_READABLE | EVENT_WRITABLE
@@ -71,7 +73,7 @@ def abort(c: Connection, error: int, now_ns: int) -> None:
 
 def close(c: Connection, now_ns: int) -> None:
     """The program has no descriptor of it any more. Unread data means that something got lost: a reset tells so
-    (RFC 2525, section 2.17).
+    (RFC 2525, section 2.17). Where there are too many such connections, or no memory, it ends at once.
     """
     c.is_orphan = True
     c.receive_shut = True
@@ -82,6 +84,11 @@ def close(c: Connection, now_ns: int) -> None:
     if unread > 0:
         abort(c, 0, now_ns)
         return
+    if not MEMORY.has_room_for_orphan(c):
+        MEMORY.aborted += 1
+        abort(c, 0, now_ns)
+        return
+    memory.count_orphan(c)
     shut_send(c, now_ns)
     if c.state == State.FIN_WAIT_2:
         # Nobody will ever read what the peer sends: it gets a limited time to close, or none.

@@ -201,6 +201,8 @@ class Connection:
         self.is_passive: bool = False  # a listener made it
         self.is_orphan: bool = False  # no program has it any more
         self.receive_shut: bool = False  # the program reads no more
+        self.is_counted_orphan: bool = False  # memory.py counts it
+        self.charged: int = 0  # bytes that memory.py counts for the queues
         self.rests_in_time_wait: bool = False  # CLOSED, and the stack keeps the pair of ports for a while
 
         # Counters for TCP_INFO.

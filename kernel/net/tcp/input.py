@@ -19,6 +19,7 @@ from kernel.net.tcp.connection import (
     State,
 )
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, URG, Segment
+from kernel.net.tcp.memory import LEAST_BYTES, MEMORY
 from kernel.net.tcp.sequence import HALF, MASK, extend
 from kernel.net.tcp.settings import NS_PER_SECOND
 
@@ -277,9 +278,15 @@ def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool
         has_fin = False
         c.ack_now = True
     if len(packet) > 0:
-        if not _has_memory(c, packet):
+        kept = _fit_into_memory(c, packet, sequence)
+        if kept is None:
             c.ack_now = True
             return
+        if kept is not packet:
+            packet = kept
+            end = sequence + len(packet)
+            has_fin = False
+            c.ack_now = True
         c.data_segments_in += 1
         if sequence == c.rcv_nxt:
             _take_data(c, packet, now_ns)
@@ -295,13 +302,28 @@ def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool
         _process_fin(c, now_ns)
 
 
-def _has_memory(c: Connection, packet: Packet) -> bool:
-    """Whether the packet may be kept. An empty queue takes it always, or the connection would stand still."""
+def _fit_into_memory(c: Connection, packet: Packet, sequence: int) -> Packet | None:
+    """What may be kept of the packet. An empty queue takes it always, or the connection would stand still; when all
+    connections together have no memory left, it takes a small piece.
+    """
+    if MEMORY.is_exhausted():
+        if c.receive.early_bytes > 0:
+            c.receive.drop_early()
+        if sequence != c.rcv_nxt or c.receive.memory + LEAST_BYTES > 2 * LEAST_BYTES:
+            return None
+        if len(packet.storage) <= LEAST_BYTES:
+            return packet
+        count = min(len(packet), LEAST_BYTES >> 1)
+        piece = Packet(count, 0)
+        piece.put(count).copy_from(packet.span()[:count])
+        return piece
     if c.receive.memory == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receive_buffer + 0x1_0000:
-        return True
+        return packet
     if c.receive.early_bytes > 0:
         c.receive.drop_early()
-    return c.receive.bytes == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receive_buffer + 0x1_0000
+    if c.receive.bytes == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receive_buffer + 0x1_0000:
+        return packet
+    return None
 
 
 def _take_data(c: Connection, packet: Packet, now_ns: int) -> None:

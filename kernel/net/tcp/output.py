@@ -19,6 +19,7 @@ from kernel.net.tcp.connection import (
     Timeout,
 )
 from kernel.net.tcp.header import ACK, FIN, MAX_SACK_BLOCKS, PSH, RST, SYN, URG, OutgoingHeader
+from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.settings import SETTINGS
 
 TAIL_LOSS_LEAST_NS: Final = 10 * NS_PER_MS
@@ -104,6 +105,8 @@ def offer_window(c: Connection) -> int:
     moves right by a good step only (RFC 9293, section 3.8.6.2.2).
     """
     limit = c.window_limit()
+    if MEMORY.is_under_pressure:
+        limit = min(limit, 4 * c.receive_mss)
     free = max(0, limit - c.receive.bytes)
     if c.receive.memory > 2 * c.receive_buffer:
         free = 0
@@ -432,7 +435,7 @@ def after_read(c: Connection, now_ns: int) -> None:
 
 def _grow_window(c: Connection, now_ns: int) -> None:
     """A program that reads half a window or more in a round trip gets a window of twice that."""
-    if c.receive_buffer_fixed:
+    if c.receive_buffer_fixed or MEMORY.is_under_pressure:
         return
     period = max(c.round_trip.smoothed_ns, NS_PER_MS >> 2)
     if now_ns - c.growth_start_ns < period:

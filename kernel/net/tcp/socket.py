@@ -63,6 +63,7 @@ from kernel.net.sysctl import IP4_SETTINGS
 from kernel.net.tcp import closing, opening, option_calls, output, secrets, stream
 from kernel.net.tcp.channel import Channel, PortHold, settle
 from kernel.net.tcp.connection import Connection, State
+from kernel.net.tcp.memory import account
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.stack import new_channel, run
 from kernel.net.tcp.stream import Stream
@@ -357,6 +358,10 @@ class TcpSocket(InetSocket):
         self.stream = None
         self.queues_changed()
         channel = found.channel
+        c = channel.connection
+        if c is not None:
+            c.receive.clear()
+            account(c)
         channel.file = None
         channel.connection = None
         self.phase = Phase.UNCONNECTED

@@ -15,6 +15,7 @@ from kernel.net.socket import MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITAL
 from kernel.net.tcp import output
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import Connection, State
+from kernel.net.tcp.memory import MEMORY, moderate_send_buffer
 from kernel.net.tcp.send_queue import Chunk
 from kernel.net.tcp.stack import run
 from kernel.net.tcp.tcp_options import TCP_INQ
@@ -96,6 +97,8 @@ def send(socket: Socket, stream: Stream, message: Message) -> int:
 
 
 def _has_no_room(channel: Channel, c: Connection) -> bool:
+    if MEMORY.is_exhausted():
+        moderate_send_buffer(c)
     limit = channel.options.not_sent_limit
     return c.send_room() <= 0 or (limit != 0 and c.queue.end - c.snd_nxt >= limit)
 

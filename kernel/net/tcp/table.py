@@ -17,6 +17,8 @@ from kernel.net.inet import IP4_BIT, IP6_BIT
 from kernel.net.tcp import timers
 from kernel.net.tcp.channel import HOOK, NOWHERE, Channel, PortHold, SettleHook, settle
 from kernel.net.tcp.closing import abort
+from kernel.net.tcp.connection import Connection
+from kernel.net.tcp.memory import account
 from kernel.net.tcp.secrets import table_hash
 from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.tcp_options import TcpOptions
@@ -27,6 +29,7 @@ from kernel.time import monotonic_ns
 
 _MASK: Final = 0x3FFF_FFFF
 _LEAST_BUCKETS: Final = 1024
+_STALE_WAITS: Final = 256  # how many more than it needs the queue of TIME_WAIT may hold
 
 
 @final
@@ -69,6 +72,15 @@ class Listener:
 
 
 @final
+class PortTimeWait(TimeWait):
+    """A TIME_WAIT that uses a port."""
+
+    def __init__(self, c: Connection, family: int, now_ns: int, hold: PortHold) -> None:
+        super().__init__(c, family, now_ns)
+        self.hold: PortHold = hold
+
+
+@final
 class Table:
     """All of TCP's state."""
 
@@ -79,8 +91,7 @@ class Table:
         self.count: int = 0
         self.listeners: dict[int, list[Listener]] = {}
         self.waits: dict[int, list[TimeWait]] = {}
-        self.wait_queue: deque[TimeWait] = deque()  # in the order of entering
-        self.wait_holds: deque[PortHold] = deque()  # of those in `wait_queue`
+        self.wait_queue: deque[PortTimeWait] = deque()  # in the order of entering
         self.wait_count: int = 0
         self.timer: WaitTimer = WaitTimer()
 
@@ -213,21 +224,26 @@ class Table:
         hold = channel.hold
         if c is None or hold is None or self.wait_count >= SETTINGS.max_time_wait.value:
             return
+        if len(self.wait_queue) >= 2 * self.wait_count + _STALE_WAITS:
+            self._forget_stale_waits()
         try:
-            wait = TimeWait(c, channel.family, now_ns)
+            wait = PortTimeWait(c, channel.family, now_ns, hold)
+            self.wait_queue.append(wait)
+        except MemoryError:
+            return  # without memory the ports are free at once
+        hold.acquire()
+        self.wait_count += 1
+        try:
             key = key_of(c.local, c.local_port, c.remote, c.remote_port)
             chain = self.waits.get(key)
             if chain is None:
                 chain = []
                 self.waits[key] = chain
             chain.append(wait)
-            self.wait_queue.append(wait)
-            self.wait_holds.append(hold.acquire())
-            self.wait_count += 1
             if not self.timer.is_armed():
                 self.timer.start(wait.deadline_ns)
         except MemoryError:
-            return  # without memory the ports are free at once
+            self.end_wait(wait)
 
     def find_wait(self, local: bytes, local_port: int, remote: bytes, remote_port: int) -> TimeWait | None:
         """What is kept of an ended connection with these ends."""
@@ -254,25 +270,42 @@ class Table:
         self.wait_count -= 1
         key = key_of(wait.local, wait.local_port, wait.remote, wait.remote_port)
         chain = self.waits.get(key)
-        if chain is not None and wait in chain:
+        if chain is None:
+            return
+        if wait in chain:
             chain.remove(wait)
-            if len(chain) == 0:
-                del self.waits[key]
+        if len(chain) == 0:
+            del self.waits[key]
 
     def expire_waits(self, now_ns: int) -> int:
-        """Forget those whose time is over; when the next one is due, 0 for none. One that was prolonged lets those that
-        came after it wait a little longer, too.
+        """Forget those whose time is over; when the next one is due, 0 for none. One that was prolonged goes to the
+        end, so that nobody else waits for it.
         """
         queue = self.wait_queue
         while len(queue) > 0:
             wait = queue[0]
-            if wait.is_listed and wait.deadline_ns > now_ns:
+            if wait.is_listed and wait.deadline_ns > now_ns and not wait.is_prolonged:
                 return wait.deadline_ns
-            queue.popleft()
-            hold = self.wait_holds.popleft()
-            self.end_wait(wait)
-            hold.release()
+            self._pass_first_wait(wait.is_listed and wait.deadline_ns > now_ns)
         return 0
+
+    def _forget_stale_waits(self) -> None:
+        """New connections have ended most of what stands in the queue: give their ports back now."""
+        for _ in range(len(self.wait_queue)):
+            self._pass_first_wait(self.wait_queue[0].is_listed)
+
+    def _pass_first_wait(self, keeps: bool) -> None:
+        """The first one goes: to the end of the queue if it is kept, and there is memory."""
+        wait = self.wait_queue.popleft()
+        if keeps:
+            wait.is_prolonged = False
+            try:
+                self.wait_queue.append(wait)
+            except MemoryError:
+                keeps = False
+        if not keeps:
+            self.end_wait(wait)
+            wait.hold.release()
 
 
 @final
@@ -309,6 +342,7 @@ def _drop_unaccepted(channel: Channel, now_ns: int) -> None:
         c.is_orphan = True
         abort(c, 0, now_ns)
         c.receive.clear()
+        account(c)
         HOOK.target.closed(channel)
 
 
@@ -342,8 +376,6 @@ class TableHook(SettleHook):
     """What `settle` tells of."""
 
     def established(self, channel: Channel) -> None:
-        channel.was_established = True
-        TCP.currently_established += 1
         listener = find_owner(channel)
         if listener is None:
             return
@@ -363,9 +395,6 @@ class TableHook(SettleHook):
         listener = find_owner(channel)
         if listener is not None and channel in listener.half_open:
             listener.half_open.remove(channel)
-        if channel.was_established:
-            channel.was_established = False
-            TCP.currently_established -= 1
         TABLE.remove(channel)
         channel.timer.remove()
         channel.timer.channel = None

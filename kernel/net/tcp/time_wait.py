@@ -7,7 +7,6 @@ with it: by a higher sequence number or a newer timestamp (RFC 6191).
 from enum import IntEnum
 from typing import Final
 
-from kernel.lang import final
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, Segment
 from kernel.net.tcp.sequence import HALF, MASK
@@ -30,7 +29,6 @@ class Verdict(IntEnum):
     BEGIN = 3  # forget the old connection, and take the segment as the SYN of a new one
 
 
-@final
 class TimeWait:
     """The old connection: sequence numbers of 32 bits."""
 
@@ -51,6 +49,7 @@ class TimeWait:
         self.since_ns: int = now_ns
         self.deadline_ns: int = now_ns + TIME_WAIT_NS
         self.last_answer_ns: int = now_ns - ANSWER_PAUSE_NS
+        self.is_prolonged: bool = False  # its deadline was moved since it came to its place in the queue
         self.is_listed: bool = True
 
     def judge(self, segment: Segment, payload: int, now_ns: int) -> Verdict:
@@ -72,6 +71,7 @@ class TimeWait:
         if is_bare and distance == 0 and not is_old:
             return Verdict.DROP
         if flags & FIN != 0 and not is_old:
+            self.is_prolonged = True
             self.deadline_ns = now_ns + TIME_WAIT_NS  # our acknowledgment was lost: the peer's clock starts again
         if is_bare or flags & SYN != 0:
             # Perhaps an answer to our answer: these are limited in number.

@@ -10,6 +10,7 @@ from kernel.lang import ETIMEDOUT
 from kernel.net.tcp import output
 from kernel.net.tcp.closing import abort, finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
+from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.settings import SETTINGS
 
 _LINEAR_RETRIES: Final = 6
@@ -56,6 +57,10 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
         return
     if c.retries == 0:
         c.first_retry_ns = now_ns
+    if c.is_orphan and MEMORY.is_exhausted():
+        MEMORY.aborted += 1
+        abort(c, 0, now_ns)
+        return
     if c.retries >= _tries(c) or (
         c.user_timeout_ns > 0 and c.retries > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns
     ):

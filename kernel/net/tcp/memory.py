@@ -1,0 +1,97 @@
+"""How much memory all connections may take together (tcp(7): tcp_mem, tcp_max_orphans).
+
+Each connection's queues are bounded by its own buffers; this bounds their sum. Above the *pressure* mark buffers and
+windows grow no more, until less than the *low* mark is used. Above the *limit* a connection keeps the little that it
+needs to go on: what is received beyond is dropped, and the peer sends it again; writers wait for acknowledgments.
+A connection that no program has any more, an orphan, is ended by a reset when there are too many of them, or when
+memory is used up.
+
+Invariants: `used` is the sum of `charged` over all connections; `orphans` counts those with `is_counted_orphan`.
+Context: thread context; nothing sleeps or raises.
+"""
+
+from typing import Final
+
+from kernel.lang import final, noraise
+from kernel.lib.settings import SystemSetting
+from kernel.net.tcp.connection import Connection
+
+PAGE_SHIFT: Final = 12
+LEAST_BYTES: Final = 4096  # that a connection may hold in each direction whatever others do
+LEAST_SEND_BUFFER: Final = 4608
+_INT_MAX: Final = 0x7FFF_FFFF
+_LEAST_PAGES: Final = 128
+_BYTES_PER_ORPHAN: Final = 1 << 16  # of the machine's memory
+
+
+@final
+class TcpMemory:
+    """What is used, and the marks."""
+
+    def __init__(self) -> None:
+        self.marks: SystemSetting = SystemSetting(b"net/ipv4/tcp_mem", [24_576, 32_768, 49_152], 0, _INT_MAX)  # pages
+        self.most_orphans: SystemSetting = SystemSetting(b"net/ipv4/tcp_max_orphans", [4096], 0, _INT_MAX)
+        self.used: int = 0  # bytes
+        self.orphans: int = 0
+        self.is_under_pressure: bool = False
+        self.aborted: int = 0  # connections that were ended for memory
+
+    def configure(self, page_count: int) -> None:
+        """Derive the marks from the machine's memory as Linux does: pressure at a sixteenth of it."""
+        pressure = max(page_count >> 4, _LEAST_PAGES)
+        low = pressure // 4 * 3
+        self.marks.values[0] = low
+        self.marks.values[1] = pressure
+        self.marks.values[2] = 2 * low
+        self.most_orphans.values[0] = max((page_count << PAGE_SHIFT) // _BYTES_PER_ORPHAN, 16)
+
+    def is_exhausted(self) -> bool:
+        """Whether the limit is passed."""
+        return self.used >> PAGE_SHIFT > self.marks.values[2]
+
+    def charge(self, difference: int) -> None:
+        """`used` changes by so many bytes."""
+        self.used += difference
+        pages = self.used >> PAGE_SHIFT
+        if pages > self.marks.values[1]:
+            self.is_under_pressure = True
+        elif pages <= self.marks.values[0]:
+            self.is_under_pressure = False
+
+    def has_room_for_orphan(self, c: Connection) -> bool:
+        """Whether a connection may go on without a program: it still has something to send."""
+        if self.orphans >= self.most_orphans.value:
+            return False
+        return c.queue.memory <= LEAST_SEND_BUFFER or not self.is_exhausted()
+
+
+MEMORY: Final = TcpMemory()
+
+
+def account(c: Connection) -> None:
+    """Charge what the connection's queues hold now; to be called after everything that changes them."""
+    held = c.queue.memory + c.receive.memory
+    if held != c.charged:
+        difference = held - c.charged
+        c.charged = held
+        MEMORY.charge(difference)
+
+
+def moderate_send_buffer(c: Connection) -> None:
+    """The limit is passed: no more than half of what the queue holds now, so that its writer waits."""
+    c.send_buffer = max(min(c.send_buffer, c.queue.memory >> 1), LEAST_SEND_BUFFER)
+
+
+def count_orphan(c: Connection) -> None:
+    """The connection goes on without a program."""
+    if not c.is_counted_orphan:
+        c.is_counted_orphan = True
+        MEMORY.orphans += 1
+
+
+@noraise
+def end_orphan(c: Connection) -> None:
+    """The connection has ended."""
+    if c.is_counted_orphan:
+        c.is_counted_orphan = False
+        MEMORY.orphans -= 1
