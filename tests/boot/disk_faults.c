@@ -167,7 +167,9 @@ static void metadata(void)
 {
 	struct stat status;
 	heading("an inode that cannot be read");
-	again_with("read inode:/far/lonely");
+	again();
+	SHOW(stat("/mnt/file", &status));
+	fault("read inode:/far/lonely");
 	SHOW(stat("/mnt/far/lonely", &status));
 	SHOW(open("/mnt/far/lonely", O_RDONLY));
 	fault("none");
@@ -316,6 +318,7 @@ static void writing(void)
 	fault("none");
 	sync();
 	SHOW(unlink("/mnt/made"));
+	sync();
 }
 
 static void unmounting(void)

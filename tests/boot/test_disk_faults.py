@@ -5,7 +5,9 @@ Linux with the same disk.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from tests.harness import LINUX, Guest, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
-from tools.machine import Machine
+from tools.machine import Disk, DiskMode, Machine
 from tools.oracle import fetch_oracle
 from tools.paths import BUILD, ROOT
 from userland.image import root_archive
@@ -28,7 +30,9 @@ ANSWERS = BUILD / "tests" / "answers"
 
 
 def make_image(path: Path, tree: Path) -> Path:
-    """A disk with the files that the program uses. /far/lonely's inode shares its block with none that is looked at."""
+    """A disk with the files that the program uses. Linux reads 32 blocks of the inode table at once (512 inodes), or if
+    one is bad perhaps none of them. /far/lonely's lies behind.
+    """
     content = bytes((i * 7 + i // 4096) & 0xFF for i in range(300_000))
     (tree / "directory").mkdir(parents=True)
     (tree / "directory" / "name").write_bytes(b"")
@@ -43,10 +47,11 @@ def make_image(path: Path, tree: Path) -> Path:
         image.truncate(16 * MIB)
     command = ["mke2fs", "-q", "-F", "-t", "ext2", "-b", "4096", "-d", str(tree), str(path)]
     subprocess.run(command, check=True, capture_output=True)
-    names = [f"/far/a{i}" for i in range(20)] + ["/far/lonely"] + [f"/far/z{i}" for i in range(20)]
+    names = [f"/far/{i}" for i in range(540)] + ["/far/lonely"] + [f"/far/z{i}" for i in range(20)]
     script = "mkdir /far\n" + "".join(f"write /dev/null {name}\n" for name in names)
     subprocess.run(["debugfs", "-w", "-f", "-", str(path)], input=script, text=True, check=True, capture_output=True)
-    assert "Inode" in debugfs(path, "imap /far/lonely")
+    number = re.search(r"Inode: (\d+)", debugfs(path, "stat /far/lonely"))
+    assert number is not None and int(number[1]) > 512 + 16
     return path
 
 
@@ -99,4 +104,53 @@ def test_programs_see_what_they_see_on_linux(kernel: Kernel, root_image: Path, t
     told, disk = answers(kernel, root_image, tmp_path)
     assert told == linux_answers(root_image, tmp_path / "linux")
     checked = subprocess.run(["e2fsck", "-fn", str(disk.image)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def bad_from_the_start(image: Path, sector: int) -> tuple[str, ...]:
+    """QEMU's arguments for a disk of which a sector can never be read."""
+    rule = f"inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.sector={sector}"
+    return (
+        "-blockdev", f"driver=file,filename={image},node-name=file0",
+        "-blockdev", f"driver=blkdebug,image=file0,node-name=bad0,{rule}",
+        "-device", "virtio-blk-pci,drive=bad0,werror=report,rerror=report",
+    )  # fmt: skip
+
+
+def test_a_partition_table_that_cannot_be_read(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    image = make_image(tmp_path / "disk", tmp_path / "tree")
+    with Guest(kernel.boot(root_image), Machine(extra=bad_from_the_start(image, 0))) as guest:
+        guest.expect_prompt(30)
+        names = [line.split()[-1] for line in guest.check("cat /proc/partitions").splitlines()[2:]]
+        assert [name for name in names if name.startswith("vd")] == ["vda"]
+        assert "I/O error" in guest.run("head -c 1 /dev/vda")
+        guest.check("dd if=/dev/vda of=/dev/null bs=4k skip=1 count=100")
+
+
+def test_a_root_that_cannot_be_read(kernel: Kernel, tmp_path: Path) -> None:
+    image = make_image(tmp_path / "disk", tmp_path / "tree")
+    with Guest(kernel.boot(None, "root=/dev/vda rw"), Machine(extra=bad_from_the_start(image, 2))) as guest:
+        guest.expect(r"root: vda cannot be mounted: the disk cannot be read", 30)
+
+
+def test_a_disk_vanishes(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    """Pulled out while it is mounted and written to: EIO for who needs it, and everything else goes on."""
+    image = make_image(tmp_path / "disk", tmp_path / "tree")
+    other = make_image(tmp_path / "other", tmp_path / "tree2")
+    disks = (Disk(image, DiskMode.WRITE), Disk(other, DiskMode.WRITE))
+    with Guest(kernel.boot(root_image), Machine(disks=disks)) as guest:
+        guest.expect_prompt(30)
+        guest.check("mkdir -p /a /b; mount -t ext2 /dev/vda /a && mount -t ext2 /dev/vdb /b; cat /a/script; cd /a")
+        guest.run("write() { i=0; while [ $i -lt 99 ]; do i=$((i + 1)); cp program p$i; rm p$((i - 3)); done; }")
+        guest.run("write > /dev/null 2>&1 &")
+        time.sleep(0.5)
+        guest.monitor("drive_del disk0")
+        assert "I/O error" in guest.run("sleep 1; dd if=/b/program of=/a/new bs=64k count=4 conv=fsync", 30)
+        assert "I/O error" in guest.run("echo 3 > /proc/sys/vm/drop_caches; cat /a/file > /dev/null", 30)
+        guest.run("echo more >> /a/target; mkdir /a/d; ls /a > /dev/null; mv /a/script /a/d; sync", 60)
+        guest.check("cat /a/script || true; cp /b/file /b/copy && sync /b/copy && cmp /b/file /b/copy", 30)
+        guest.check("wait; cd /; umount /a", 120)
+        assert "I/O error" in guest.run("mount -t ext2 /dev/vda /a || dd if=/dev/vda of=/dev/null bs=4k count=1")
+        guest.check("umount /b && echo fine")
+    checked = subprocess.run(["e2fsck", "-fn", str(other)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
