@@ -119,6 +119,7 @@ class BlockDevice:
         self.claimed_partitions: int = 0  # of its partitions, so many are claimed
         self.openers: int = 0  # open descriptions
         self.statistics: DeviceStatistics = DeviceStatistics()
+        self.flushed_writes: int = 0  # so many of the writes that were finished are on stable storage for sure
         self.readahead_pages: int = 32  # how far reads may be ahead of a sequential reader
 
     def submit(self, request: BlockRequest) -> None:
@@ -230,6 +231,10 @@ def transfer(device: BlockDevice, request: BlockRequest) -> None:
 
 @sleeps
 def flush(device: BlockDevice) -> None:
-    """Wait until everything that the device was given is on stable storage. Raises EIO."""
-    if device.has_volatile_cache:
+    """Wait until everything that the device has written is on stable storage. Raises EIO."""
+    whole = device.whole
+    disk = device if whole is None else whole
+    finished = disk.statistics.writes
+    if disk.has_volatile_cache and disk.flushed_writes < finished:
         transfer(device, BlockRequest(Operation.FLUSH, 0))
+        disk.flushed_writes = max(disk.flushed_writes, finished)

@@ -5,7 +5,7 @@ from kernel.cache.devices import device_cache
 from kernel.cache.file_cache import FileCache
 from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
-from kernel.cache.store import HOLE, BackingStore, Runs
+from kernel.cache.store import HOLE, BackingStore, Runs, SyncScope
 from kernel.cache.transfer import Plug
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "Plug",
     "Readahead",
     "Runs",
+    "SyncScope",
     "device_cache",
 ]

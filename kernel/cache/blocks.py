@@ -47,6 +47,10 @@ class Block:
         if cache is not None:
             cache.mark_dirty(page, self.offset, self.offset + self.size)
 
+    def is_unwritten(self) -> bool:
+        """Whether something of its page is not on the device."""
+        return self.page.dirty != 0 or self.page.writing
+
     def release(self) -> None:
         put_frame(self.page.frame)
 
@@ -77,6 +81,11 @@ class BlockCache:
         self._check(number)
         page = self.cache.present(number // self.per_page)
         return Block(page, number, number % self.per_page * self.block_size, self.block_size)
+
+    def is_at_hand(self, number: int) -> bool:
+        """Whether `block` will not sleep."""
+        page = self.cache.find(number // self.per_page)
+        return page is not None and page.up_to_date
 
     def fresh(self, number: int) -> Block:
         """Block `number` filled with zeros and marked dirty, without being read where that can be avoided. Raises EIO,

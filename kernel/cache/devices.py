@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, flush
 from kernel.cache.file_cache import LAST_PAGE, FileCache
-from kernel.cache.store import HOLE, BackingStore, Runs
+from kernel.cache.store import HOLE, BackingStore, Runs, SyncScope
 from kernel.lang import ENOSPC, Errno, final, sleeps
 from kernel.lib import log
 
@@ -60,7 +60,7 @@ def sync_device(device: BlockDevice) -> None:
     """Write what is dirty in a device's cache, wait, and flush the device. Raises EIO."""
     cache = DEVICE_CACHES.get(device.number)
     if cache is not None:
-        cache.store_range(0, LAST_PAGE)
+        cache.store_range(0, LAST_PAGE, SyncScope.ALL)
     else:
         flush(device)
 

@@ -20,7 +20,7 @@ from kernel.block.device import SECTOR_SHIFT, Operation, flush
 from kernel.cache.page import ALL_SECTORS, LRU, CachedPage, sector_mask
 from kernel.cache.page_index import PageIndex
 from kernel.cache.readahead import Readahead
-from kernel.cache.store import HOLE, BackingStore, Runs
+from kernel.cache.store import HOLE, BackingStore, Runs, SyncScope
 from kernel.cache.transfer import Plug, Transfer
 from kernel.lang import EFAULT, EIO, Errno, sleeps
 from kernel.mm.frames import (
@@ -313,7 +313,6 @@ class FileCache(TrackedObject):
         TOTALS.dirty += 1
         if not self.is_dirty:
             self._list_cache()
-            self.store.dirtied()
 
     def _unlist_dirty(self, page: CachedPage) -> None:
         following = page.next_dirty
@@ -478,14 +477,14 @@ class FileCache(TrackedObject):
                 raise Errno(EIO)
 
     @sleeps
-    def store_range(self, first_index: int, end_index: int) -> None:
+    def store_range(self, first_index: int, end_index: int, scope: SyncScope) -> None:
         """Write the dirty pages of a range and what leads to them, and wait until they outlast a power failure. Raises
         EIO if one could not be written.
         """
         failures = self.failures
         self.write_back(first_index, end_index)
         self.wait_for_writes()
-        self.store.commit()
+        self.store.commit(scope)
         flush(self.store.device())
         if self.failures != failures:
             raise Errno(EIO)
@@ -495,15 +494,15 @@ class FileCache(TrackedObject):
         """As `store_range` for msync(2), which has no open file that could remember what it was told: raises EIO also
         for failures that nobody was told of yet.
         """
-        self.sync_for(self.told_failures, first_index, end_index)
+        self.sync_for(self.told_failures, first_index, end_index, SyncScope.DATA)
 
     @sleeps
-    def sync_for(self, seen_failures: int, first_index: int, end_index: int) -> None:
+    def sync_for(self, seen_failures: int, first_index: int, end_index: int, scope: SyncScope) -> None:
         """As `store_range` for somebody who knows of so many failures: raises EIO if there were others, whenever.
         Afterwards the caller knows of all.
         """
         try:
-            self.store_range(first_index, end_index)
+            self.store_range(first_index, end_index, scope)
         finally:
             self.told_failures = self.failures
         if self.failures != seen_failures:
@@ -630,6 +629,7 @@ class FileCache(TrackedObject):
                 raise Errno(EFAULT)  # truncated meanwhile
             self.store.allocate(offset, length)
             self.mark_dirty(page, 0, PAGE_SIZE)
+            self.store.modified()
         finally:
             self.store.end_change()
         balance = TOTALS.balance

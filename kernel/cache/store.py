@@ -3,16 +3,24 @@
 A file system derives from `BackingStore`, one store a file. The cache asks it in bytes, and it answers in runs of
 sectors, so that a request of many pages goes to the device in one piece wherever the file lies in one piece.
 
-Context: `map` and `allocate` may sleep (a file system reads its own blocks); `size_bytes` and `dirtied` never do, and
+Context: `map` and `allocate` may sleep (a file system reads its own blocks); `size_bytes` and `modified` never do, and
 `size_bytes` may be called from interrupts.
 """
 
+from enum import IntEnum
 from typing import Final
 
 from kernel.block.device import BlockDevice
 from kernel.lang import EIO, ENOSPC, Errno
 
 HOLE: Final = -1
+
+
+class SyncScope(IntEnum):
+    """What of a file is to reach the device."""
+
+    DATA = 0  # fdatasync(2): the contents, and what is needed to find and read them again
+    ALL = 1  # fsync(2): times too
 
 
 class Runs:
@@ -82,8 +90,8 @@ class BackingStore:
     def grow(self, size: int) -> None:
         """A write went past the end of the file: it is `size` bytes long now. Never sleeps or raises."""
 
-    def dirtied(self) -> None:
-        """The cache has something to write, after it had nothing. Never sleeps or raises."""
+    def modified(self) -> None:
+        """A program changes the contents through a mapping. Never sleeps or raises."""
 
-    def commit(self) -> None:
+    def commit(self, scope: SyncScope) -> None:
         """The pages are on the device: now what leads to them (inode, indirect blocks). May sleep. Raises EIO."""

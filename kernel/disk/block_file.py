@@ -7,7 +7,7 @@ Source: ioctl_list(2), linux/fs.h for the commands' numbers.
 from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, flush
-from kernel.cache import FileCache, Readahead, device_cache, file_io
+from kernel.cache import FileCache, Readahead, SyncScope, device_cache, file_io
 from kernel.cache.devices import sync_device
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.file_cache import LAST_PAGE
@@ -145,7 +145,7 @@ class BlockFile(File):
 
     def fsync(self) -> None:
         try:
-            self.cache.sync_for(self.seen_failures, 0, LAST_PAGE)
+            self.cache.sync_for(self.seen_failures, 0, LAST_PAGE, SyncScope.ALL)
         finally:
             self.seen_failures = self.cache.failures
 

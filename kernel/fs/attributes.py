@@ -26,7 +26,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, ETXTBSY, Errno
 from kernel.lib.credentials import Credentials
-from kernel.time import realtime_ns
+from kernel.time import coarse_realtime_ns
 
 NO_CHANGE: Final = -1  # of an owner or a group
 _SECOND_NS: Final = 1_000_000_000
@@ -96,7 +96,7 @@ def change_times(context: FsContext, mount: Mount, inode: Inode, change: TimeCha
             inode.check_permission(credentials, MAY_WRITE)
     elif not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
-    now = realtime_ns()
+    now = coarse_realtime_ns()
     if change.accessed_special == UTIME_NOW:
         inode.atime_ns = now
     elif change.accessed_special != UTIME_OMIT:

@@ -14,10 +14,19 @@ Context: everything sleeps, but where it says otherwise.
 """
 
 from kernel.block.device import BlockDevice
-from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_io
+from kernel.cache import BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.file_cache import LAST_PAGE
-from kernel.fs.constants import FS_IMMUTABLE_FL, FS_SYNC_FL, MAX_FILE_SIZE, O_APPEND, O_DIRECT, O_DSYNC, O_NOATIME
+from kernel.fs.constants import (
+    FS_IMMUTABLE_FL,
+    FS_SYNC_FL,
+    MAX_FILE_SIZE,
+    O_APPEND,
+    O_DIRECT,
+    O_DSYNC,
+    O_NOATIME,
+    O_SYNC,
+)
 from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.file import File, InodeFile
 from kernel.fs.filesystem import FileSystem
@@ -27,6 +36,7 @@ from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
 from kernel.sched import Mutex
+from kernel.time import coarse_realtime_ns
 
 
 class CachedInode(Inode):
@@ -53,10 +63,10 @@ class CachedInode(Inode):
         """The file was cut off at `size` bytes and the cache has forgotten what lay behind: free its blocks."""
 
     def inode_changed(self) -> None:
-        """size or times changed, or pages became dirty: remember to write the inode. Never sleeps or raises."""
+        """Something of the inode changed: remember to write it. Never sleeps or raises."""
 
-    def write_inode(self) -> None:
-        """Write the inode and its indirect blocks to the device and wait. Raises EIO."""
+    def write_inode(self, scope: SyncScope) -> None:
+        """Write the inode and its indirect blocks to the device and wait; as far as `scope` says. Raises EIO."""
 
     def largest_size(self) -> int:
         """How long a file may become."""
@@ -95,8 +105,11 @@ class CachedInode(Inode):
         return done
 
     def touch_modified(self) -> None:
-        super().touch_modified()
-        self.inode_changed()
+        now = coarse_realtime_ns()
+        if self.mtime_ns != now or self.ctime_ns != now:
+            self.mtime_ns = now
+            self.ctime_ns = now
+            self.times_changed()
 
     def attributes_changed(self) -> None:
         self.inode_changed()
@@ -119,10 +132,11 @@ class CachedInode(Inode):
             elif size > old:
                 self.cache.zero_tail(old)
                 self.size = size
+            self.inode_changed()
             self.touch_modified()
 
-    def sync(self) -> None:
-        self.cache.store_range(0, LAST_PAGE)
+    def sync(self, scope: SyncScope) -> None:
+        self.cache.store_range(0, LAST_PAGE, scope)
 
     def memory_object(self) -> MemoryObject:
         return self.cache
@@ -173,13 +187,13 @@ class InodeStore(BackingStore):
             inode.size = size
             inode.inode_changed()
 
-    def dirtied(self) -> None:
+    def modified(self) -> None:
         inode = self.inode
         if inode is not None:
-            inode.inode_changed()
+            inode.touch_modified()
 
-    def commit(self) -> None:
-        self._inode().write_inode()
+    def commit(self, scope: SyncScope) -> None:
+        self._inode().write_inode(scope)
 
     def allocation_unit(self) -> int:
         return self._inode().file_system.block_size
@@ -305,8 +319,10 @@ class CachedFile(InodeFile):
 
     def _after_write(self, offset: int, done: int) -> None:
         """O_SYNC, O_DSYNC: what was written is on the device, safely, when the call returns."""
-        if done > 0 and (self.flags & O_DSYNC != 0 or self._writes_through()):
-            self.cached.cache.store_range(offset >> 12, (offset + done + 0xFFF) >> 12)
+        writes_all = self.flags & O_SYNC == O_SYNC or self._writes_through()
+        if done > 0 and (writes_all or self.flags & O_DSYNC != 0):
+            scope = SyncScope.ALL if writes_all else SyncScope.DATA
+            self.cached.cache.store_range(offset >> 12, (offset + done + 0xFFF) >> 12, scope)
 
     def _writes_through(self) -> bool:
         """Whether every write is as with O_SYNC, because the file or the mounted file system asks for it."""
@@ -316,9 +332,16 @@ class CachedFile(InodeFile):
         """Raises EIO if anything of the file could not be written since the last time that this description asked, or,
         at the first time, since anybody was told.
         """
+        self._sync(SyncScope.ALL)
+
+    def fdatasync(self) -> None:
+        """As `fsync`."""
+        self._sync(SyncScope.DATA)
+
+    def _sync(self, scope: SyncScope) -> None:
         cache = self.cached.cache
         try:
-            cache.sync_for(self.seen_failures, 0, LAST_PAGE)
+            cache.sync_for(self.seen_failures, 0, LAST_PAGE, scope)
         finally:
             self.seen_failures = cache.failures
 

@@ -12,6 +12,7 @@ Context: read, write, poll, ioctl may sleep; close may free frames.
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.cache.store import SyncScope
 from kernel.fs.constants import (
     MAX_FILE_SIZE,
     MS_NODEV,
@@ -224,6 +225,10 @@ class File:
     def fsync(self) -> None:
         raise Errno(EINVAL)
 
+    def fdatasync(self) -> None:
+        """As `fsync`, but times need not be on the disk."""
+        self.fsync()
+
     def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
         """sync_file_range(2): SYNC_FILE_RANGE_*. Nothing to do where there is no disk."""
 
@@ -355,7 +360,7 @@ class InodeFile(File):
         self.inode.allocate(mode, offset, length)
 
     def fsync(self) -> None:
-        self.inode.sync()
+        self.inode.sync(SyncScope.ALL)
 
     def poll(self, waiter: "PollWaiter | None") -> int:
         return self.inode.poll_at(waiter, self.flags)

@@ -14,6 +14,7 @@ Context: operations run in a system call and may sleep, but those of file system
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.cache.store import SyncScope
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     MAY_EXEC,
@@ -33,7 +34,7 @@ from kernel.fs.constants import (
 from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
-from kernel.time import realtime_ns
+from kernel.time import coarse_realtime_ns
 
 if TYPE_CHECKING:
     from kernel.fs.attribute_store import Store
@@ -52,7 +53,7 @@ class Inode:
     """Base of all inodes."""
 
     def __init__(self, file_system: "FileSystem", ino: int, mode: int) -> None:
-        now = realtime_ns()
+        now = coarse_realtime_ns()
         self.file_system: FileSystem = file_system
         self.ino: int = ino
         self.mode: int = mode
@@ -136,7 +137,7 @@ class Inode:
     def drop_link(self) -> None:
         """A name has gone; frees the contents with the last one if nobody has the file open."""
         self.nlink -= 1
-        self.ctime_ns = realtime_ns()
+        self.ctime_ns = coarse_realtime_ns()
         if self.nlink != 0:
             return
         watches = self.watches
@@ -271,7 +272,7 @@ class Inode:
     def ioctl(self, command: int, argument: int) -> int:
         raise Errno(ENOTTY)
 
-    def sync(self) -> None:
+    def sync(self, scope: SyncScope) -> None:
         """Write the contents out. Nothing to do where there is no disk."""
 
     # ---- Flags ------------------------------------------------------------------------------------------------
@@ -308,24 +309,28 @@ class Inode:
     def attributes_changed(self) -> None:
         """mode, uid, gid or times were set: a disk file system writes them back."""
 
+    def times_changed(self) -> None:
+        """Nothing but times changed: a disk file system writes them back, but fdatasync(2) does not wait for that."""
+        self.attributes_changed()
+
     def set_mode(self, mode: int) -> None:
         self.mode = (self.mode & S_IFMT) | (mode & MODE_BITS)
-        self.ctime_ns = realtime_ns()
+        self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
 
     def set_owner(self, uid: int, gid: int) -> None:
         self.uid = uid
         self.gid = gid
-        self.ctime_ns = realtime_ns()
+        self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
 
     def touch_changed(self) -> None:
         """Attributes other than times and contents changed."""
-        self.ctime_ns = realtime_ns()
+        self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
 
     def touch_modified(self) -> None:
-        now = realtime_ns()
+        now = coarse_realtime_ns()
         self.mtime_ns = now
         self.ctime_ns = now
 

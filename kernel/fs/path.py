@@ -25,7 +25,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.notification import tell_file_system_ended
 from kernel.lang import EINVAL, EROFS, Errno, noraise
 from kernel.lib.credentials import Credentials
-from kernel.time import realtime_ns
+from kernel.time import coarse_realtime_ns
 
 MOUNT_FLAGS: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
@@ -130,13 +130,16 @@ class Mount:
             return
         accessed = inode.atime_ns
         if self.flags & MS_RELATIME != 0 and accessed > inode.mtime_ns and accessed > inode.ctime_ns:
-            now = realtime_ns()
+            now = coarse_realtime_ns()
             if now - accessed < _DAY_NS:
                 return
             inode.atime_ns = now
         else:
-            inode.atime_ns = realtime_ns()
-        inode.attributes_changed()
+            now = coarse_realtime_ns()
+            if now == accessed:
+                return
+            inode.atime_ns = now
+        inode.times_changed()
 
 
 def end_filesystem(file_system: FileSystem) -> None:

@@ -272,7 +272,9 @@ def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
 # ---- writing out ----------------------------------------------------------------------------------------------------
 
 
-def _sync_file(file: File) -> int:
+@syscall(74, "fsync", status="Full", args="d")
+def fsync(descriptor: i32) -> int:
+    file = current().files.get(descriptor)
     file.acquire()
     try:
         file.fsync()
@@ -281,14 +283,15 @@ def _sync_file(file: File) -> int:
     return 0
 
 
-@syscall(74, "fsync", status="Full", args="d")
-def fsync(descriptor: i32) -> int:
-    return _sync_file(current().files.get(descriptor))
-
-
 @syscall(75, "fdatasync", status="Full", args="d")
 def fdatasync(descriptor: i32) -> int:
-    return _sync_file(current().files.get(descriptor))
+    file = current().files.get(descriptor)
+    file.acquire()
+    try:
+        file.fdatasync()
+    finally:
+        file.release()
+    return 0
 
 
 @syscall(277, "sync_file_range", status="Full", args="dxxx")

@@ -6,6 +6,7 @@ Context: sleeps.
 
 from typing import Final, Literal
 
+from kernel.cache import SyncScope
 from kernel.fs.constants import FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL, FS_SYNC_FL, MAX_FILE_SIZE
 from kernel.fs.file import File
 from kernel.fs.inode import NOWHERE, Inode
@@ -209,7 +210,7 @@ def _map_extents(inode: Inode, file: File, argument: int) -> None:
         length = int(raw.length)
     if unknown == 0:
         if raw.flags & _FIEMAP_FLAG_SYNC != 0:
-            inode.sync()
+            inode.sync(SyncScope.DATA)
         raw.mapped_extents = _write_extents(inode, start, start + length, argument + sizeof(RawMapRequest), raw)
         raw.flags = raw.flags & ~_FIEMAP_FLAG_CACHE
     else:

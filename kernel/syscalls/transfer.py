@@ -229,8 +229,11 @@ def pwritev2(descriptor: i32, vector: int, count: int, offset: int, high: int, f
         done = write_file(file, buffer)
     else:
         done = pwrite_file(file, buffer, offset)
-    if flags & (RWF_DSYNC | RWF_SYNC) != 0 and done > 0 and file.inode.is_regular():
-        file.fsync()
+    if done > 0 and file.inode.is_regular():
+        if flags & RWF_SYNC != 0:
+            file.fsync()
+        elif flags & RWF_DSYNC != 0:
+            file.fdatasync()
     return done
 
 

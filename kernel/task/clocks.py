@@ -7,7 +7,7 @@ from kernel.sched.scheduler import charge_current
 from kernel.task.accounting import process_time_ns
 from kernel.task.pids import find_process, find_task
 from kernel.task.task import Task
-from kernel.time.clock import boottime_ns, monotonic_ns, realtime_ns
+from kernel.time.clock import COARSE_STEP_NS, boottime_ns, coarse_realtime_ns, monotonic_ns, realtime_ns
 
 CLOCK_REALTIME: Final = 0
 CLOCK_MONOTONIC: Final = 1
@@ -24,15 +24,15 @@ CLOCK_TAI: Final = 11
 _PER_THREAD: Final = 4
 _KIND: Final = 3  # low bits of a dynamic clock: 0 profile, 1 user time, 2 scheduler time, 3 a file's
 
-COARSE_RESOLUTION_NS: Final = 4_000_000
-
 
 def read_clock(task: Task, clock: int) -> int:
     """What a clock shows, in nanoseconds. Raises EINVAL for clocks that do not exist."""
     if clock < 0:
         return _dynamic_clock(task, clock)
-    if clock == CLOCK_REALTIME or clock == CLOCK_REALTIME_COARSE or clock == CLOCK_REALTIME_ALARM or clock == CLOCK_TAI:
+    if clock == CLOCK_REALTIME or clock == CLOCK_REALTIME_ALARM or clock == CLOCK_TAI:
         return realtime_ns()
+    if clock == CLOCK_REALTIME_COARSE:
+        return coarse_realtime_ns()
     if clock == CLOCK_MONOTONIC or clock == CLOCK_MONOTONIC_RAW or clock == CLOCK_MONOTONIC_COARSE:
         return monotonic_ns()
     if clock == CLOCK_BOOTTIME or clock == CLOCK_BOOTTIME_ALARM:
@@ -85,7 +85,7 @@ def resolution_ns(task: Task, clock: int) -> int:
     """clock_getres. Raises EINVAL."""
     read_clock(task, clock)
     if clock == CLOCK_REALTIME_COARSE or clock == CLOCK_MONOTONIC_COARSE:
-        return COARSE_RESOLUTION_NS
+        return COARSE_STEP_NS
     return 1
 
 

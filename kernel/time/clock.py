@@ -17,6 +17,8 @@ NS_PER_SECOND: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
 NS_PER_US: Final = 1_000
 
+COARSE_STEP_NS: Final = 4_000_000
+
 _SHIFT: Final = 24
 # A delta below this times a scale below 2**(30 + _SHIFT - 24) stays inside 63 bits for every counter of 16 MHz or more.
 _REBASE_TICKS: Final = 1 << 32
@@ -78,6 +80,14 @@ def boottime_ns() -> int:
 def realtime_ns() -> int:
     """CLOCK_REALTIME: nanoseconds since 1970-01-01 00:00 UTC."""
     return monotonic_ns() + _realtime_offset_ns
+
+
+def coarse_realtime_ns() -> int:
+    """CLOCK_REALTIME_COARSE, which goes in steps of COARSE_STEP_NS. Times of files are taken from it, so that the many
+    changes within a step change an inode once.
+    """
+    now = realtime_ns()
+    return now - now % COARSE_STEP_NS
 
 
 def realtime_seconds() -> int:

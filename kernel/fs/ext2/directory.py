@@ -11,6 +11,7 @@ Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.cache import SyncScope
 from kernel.fs.constants import NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
 from kernel.fs.ext2 import records
 from kernel.fs.ext2.block_map import HOLE
@@ -256,7 +257,7 @@ class Ext2Directory(Ext2Inode):
     def memory_object(self) -> MemoryObject:
         raise Errno(ENODEV)
 
-    def sync(self) -> None:
+    def sync(self, scope: SyncScope) -> None:
         self.ext2.sync_directory()
 
     # ---- Making -----------------------------------------------------------------------------------------------
@@ -282,6 +283,7 @@ class Ext2Directory(Ext2Inode):
             raise
         if is_directory:
             self.nlink += 1
+            self.inode_changed()
         self._settle()
         return inode
 
@@ -394,6 +396,7 @@ class Ext2Directory(Ext2Inode):
         with volume.blocks.fresh(number) as block:
             records.write_record(block.span(), 0, volume.geometry.block_size, name, inode.ino, kind)
         self.size = (index + 1) << volume.geometry.block_shift
+        self.inode_changed()
         if index >= _INDEXED_BLOCKS:
             self.places = None
         self._note_place(name, index, 0)
@@ -409,7 +412,9 @@ class Ext2Directory(Ext2Inode):
         self._changed()
 
     def _changed(self) -> None:
-        self.flags &= ~FLAG_INDEX
+        if self.flags & FLAG_INDEX != 0:
+            self.flags &= ~FLAG_INDEX
+            self.inode_changed()
         self.touch_modified()
 
     def _settle(self) -> None:
@@ -420,7 +425,7 @@ class Ext2Directory(Ext2Inode):
         if self.flags & (FLAG_DIRSYNC | FLAG_SYNC) == 0 and not ext2.is_synchronous and not ext2.syncs_directories:
             return
         try:
-            self.sync()
+            self.sync(SyncScope.ALL)
         except Errno as error:
             log.error(f"ext2: names in directory {self.ino} could not be written: error {error.code}")
         except MemoryError:
@@ -460,6 +465,7 @@ class Ext2Directory(Ext2Inode):
         """A directory in this one is gone, and its ".." with it. A damaged disk may have counted too few."""
         if self.nlink > 2:
             self.nlink -= 1
+            self.inode_changed()
 
     # ---- Renaming ---------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ Context: sleeps.
 from typing import Final
 
 from kernel.cache import HOLE as NOWHERE
-from kernel.cache import Runs
+from kernel.cache import Runs, SyncScope
 from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
 from kernel.fs.ext2.block_map import HOLE
 from kernel.fs.ext2.inode import Ext2Inode
@@ -69,8 +69,8 @@ class Ext2File(Ext2Inode):
         # A mapping must not write to the rest of the last page, which may have no blocks any more, without asking.
         self.cache.protect_mappings(size >> PAGE_SHIFT, (size >> PAGE_SHIFT) + 1)
 
-    def write_inode(self) -> None:
-        self.ext2.sync_inode(self)
+    def write_inode(self, scope: SyncScope) -> None:
+        self.ext2.sync_inode(self, scope)
 
     def largest_size(self) -> int:
         """What the pointers can name, and the 32 bits that count sectors of 512 bytes (indirect blocks among them)."""

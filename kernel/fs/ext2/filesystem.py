@@ -13,13 +13,13 @@ Context: sleeps.
 from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, BlockDevice, flush
-from kernel.cache import BlockCache, Plug
+from kernel.cache import BlockCache, Plug, SyncScope
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.file import Ext2File
 from kernel.fs.ext2.geometry import Geometry, read_geometry
-from kernel.fs.ext2.inode import Ext2Inode, inode_place
+from kernel.fs.ext2.inode import Ext2Inode, inode_block, inode_place
 from kernel.fs.ext2.inode_allocation import allocate_inode, free_inode
 from kernel.fs.ext2.instance import Ext2, Ext2Node
 from kernel.fs.ext2.layout import (
@@ -100,7 +100,7 @@ class Ext2FileSystem(Ext2):
         if not geometry.is_inode(ino) or (ino < geometry.first_inode and ino != ROOT_INODE):
             raise volume.damaged(f"a name leads to inode {ino}, which cannot have one")
         number, offset = inode_place(volume, ino)
-        with volume.blocks.block(number) as block:
+        with inode_block(volume, number, ino) as block:
             # Somebody else may have loaded it during the sleep; from here on there is none.
             known = self.find_known(ino)
             if known is not None:
@@ -108,6 +108,9 @@ class Ext2FileSystem(Ext2):
             raw_bytes = block.span()[offset : offset + geometry.inode_size]
             node = self._new_node(ino, struct_at(RawInode, raw_bytes, 0).mode)
             node.load(raw_bytes)
+            node.is_needed = block.is_unwritten()
+            if self.lost_track:
+                node.lose_track()
             self.enter(node)
             return node
 
@@ -238,8 +241,8 @@ class Ext2FileSystem(Ext2):
             node.cache.wait_for_writes()
         if self.has_unsettled():
             self.settle()
-        self._write_inodes()
-        self.volume.blocks.sync()
+        with self.sync_lock:
+            self._sync_metadata()
         flush(self.disk)
 
     def settle(self) -> None:
@@ -275,22 +278,30 @@ class Ext2FileSystem(Ext2):
             self._sync_metadata()
         flush(self.disk)
 
-    def sync_inode(self, node: Ext2Node) -> None:
+    def sync_inode(self, node: Ext2Node, scope: SyncScope) -> None:
         # One at a time: who comes second must not find nothing left to do and return before it is done.
         with self.sync_lock:
-            self._sync_inode(node)
+            done = False
+            try:
+                self._sync_inode(node, scope)
+                done = True
+            finally:
+                if not done:
+                    node.lose_track()
 
     def sync_directory(self) -> None:
         self._settle_names()
 
-    def _sync_inode(self, node: Ext2Node) -> None:
+    def _sync_inode(self, node: Ext2Node, scope: SyncScope) -> None:
         # The inode and its indirect blocks; where its name is new, the directory's block and inode, and so on up.
-        # Bitmaps and counts can wait: e2fsck computes them from these.
+        # Bitmaps and counts can wait: e2fsck computes them from these. So can times, but the file's own for fsync.
         numbers: list[int] = []
         place = node
         while isinstance(place, Ext2Inode) and not place.map.touched_more:
-            place.write_back()
-            numbers.append(inode_place(self.volume, place.ino)[0])
+            if place.is_needed or (place is node and scope == SyncScope.ALL):
+                place.is_needed = False
+                place.write_back()
+                numbers.append(inode_place(self.volume, place.ino)[0])
             numbers.extend(place.map.touched)
             place.map.touched.clear()
             if not place.has_new_name or place is self.top:
@@ -306,10 +317,17 @@ class Ext2FileSystem(Ext2):
     def _sync_metadata(self) -> None:
         self._write_inodes()
         for node in self.inodes.values():
-            if isinstance(node, Ext2Inode) and node.map.touched_more:
-                node.map.touched.clear()
-                node.map.touched_more = False
-        self.volume.blocks.sync()
+            node.note_stored()
+        self.lost_track = False
+        done = False
+        try:
+            self.volume.blocks.sync()
+            done = True
+        finally:
+            if not done:
+                self.lost_track = True
+                for node in self.inodes.values():
+                    node.lose_track()
 
     # ---- Mounting and unmounting ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ Context: sleeps.
 
 from typing import Final
 
+from kernel.cache import Block
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
 from kernel.fs.ext2.attributes import Ext2Attributes
@@ -48,10 +49,11 @@ from kernel.fs.ext2.volume import Volume
 from kernel.fs.inode import NOWHERE
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
-from kernel.time import realtime_ns
+from kernel.time import coarse_realtime_ns
 from kernel.time.clock import realtime_seconds
 
 _SECOND_NS: Final = 1_000_000_000
+_TABLE_READAHEAD: Final = 32  # blocks of the inode table that are read together, as on Linux
 _LARGE_FILE: Final = 1 << 31
 _KINDS: Final = (S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK)
 
@@ -63,6 +65,17 @@ def inode_place(volume: Volume, ino: int) -> tuple[int, int]:
     offset = index * geometry.inode_size
     block = volume.inode_table(group_of_inode(volume, ino)) + (offset >> geometry.block_shift)
     return block, offset & (geometry.block_size - 1)
+
+
+def inode_block(volume: Volume, number: int, ino: int) -> Block:
+    """The block of the inode table that `inode_place` tells, held; neighbours are read with it. Raises EIO."""
+    blocks = volume.blocks
+    if not blocks.is_at_hand(number):
+        table = volume.inode_table(group_of_inode(volume, ino))
+        first = table + (number - table) // _TABLE_READAHEAD * _TABLE_READAHEAD
+        end = min(first + _TABLE_READAHEAD, table + volume.geometry.inode_table_blocks)
+        blocks.read_ahead(first, end - first)
+    return blocks.block(number)
 
 
 class Ext2Inode(Ext2Node):
@@ -119,14 +132,29 @@ class Ext2Inode(Ext2Node):
             self.blocks = self.map.sectors
             self.inode_changed()
 
+    # ---- What fsync must write ------------------------------------------------------------------------------------
+
+    def is_stored(self) -> bool:
+        has_touched = self.map.touched_more or len(self.map.touched) > 0
+        return super().is_stored() and not self.has_new_name and not has_touched
+
+    def note_stored(self) -> None:
+        super().note_stored()
+        self.has_new_name = False
+        self.map.touched.clear()
+        self.map.touched_more = False
+
+    def lose_track(self) -> None:
+        self.map.touched_more = True
+
     # ---- Attributes -------------------------------------------------------------------------------------------
 
-    def inode_changed(self) -> None:
+    def times_changed(self) -> None:
         if not self.has_fine_times:
             self.atime_ns -= self.atime_ns % _SECOND_NS
             self.mtime_ns -= self.mtime_ns % _SECOND_NS
             self.ctime_ns -= self.ctime_ns % _SECOND_NS
-        super().inode_changed()
+        super().times_changed()
 
     def shown_flags(self) -> int:
         return self.flags & FLAGS_SHOWN
@@ -173,7 +201,7 @@ class Ext2Inode(Ext2Node):
 
     def touch_changed(self) -> None:
         """Set the time of the last change of attributes."""
-        self.ctime_ns = realtime_ns()
+        self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
 
     # ---- The inode table --------------------------------------------------------------------------------------
@@ -261,7 +289,7 @@ class Ext2Inode(Ext2Node):
         """Copy the inode to its place in the inode table, whose block is written with all others."""
         volume = self.ext2.volume
         number, offset = inode_place(volume, self.ino)
-        with volume.blocks.block(number) as block:
+        with inode_block(volume, number, self.ino) as block:
             # No sleep from here on, so that no change is lost.
             if not self.is_dirty or self.is_gone:
                 return
@@ -313,7 +341,7 @@ class Ext2Inode(Ext2Node):
         volume = self.ext2.volume
         number, offset = inode_place(volume, self.ino)
         size = volume.geometry.inode_size
-        with volume.blocks.block(number) as block:
+        with inode_block(volume, number, self.ino) as block:
             raw_bytes = block.span()[offset : offset + size]
             raw_bytes.fill(0)
             if self.has_fine_times:
@@ -372,7 +400,7 @@ class Ext2Inode(Ext2Node):
             self.ext2.unlist_dirty(self)
             self.ext2.leave(self)
             self.size = 0
-            with volume.blocks.block(number) as block:
+            with inode_block(volume, number, self.ino) as block:
                 raw = struct_at(RawInode, block.span(), offset)
                 raw.links_count = 0
                 raw.size = 0

@@ -13,6 +13,7 @@ Context: sleeps, but where it says otherwise.
 from collections import deque
 from typing import Final
 
+from kernel.cache import SyncScope
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
@@ -45,6 +46,7 @@ class Ext2(VolumeHolder):
         self.first_dirty: Ext2Node | None = None
         self.last_dirty: Ext2Node | None = None
         self.replaced: list[Ext2Node] = []  # inodes whose last name was taken by a rename that may not be on the disk
+        self.lost_track: bool = False  # inodes went from memory that knew of blocks for fsync to write
 
     def has_unsettled(self) -> bool:
         return self.volume.has_freed() or len(self.replaced) > 0
@@ -66,7 +68,7 @@ class Ext2(VolumeHolder):
         gid = volume.reserved_gid
         return caller.fsuid == volume.reserved_uid or (gid != 0 and caller.in_group(gid))
 
-    def sync_inode(self, node: "Ext2Node") -> None:
+    def sync_inode(self, node: "Ext2Node", scope: SyncScope) -> None:
         """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""
 
     def sync_directory(self) -> None:
@@ -127,6 +129,8 @@ class Ext2(VolumeHolder):
             if not node.can_retire():  # somebody came during the sleep
                 self.order.append(ino)
                 continue
+            if not node.is_stored():
+                self.lost_track = True
             if len(self.retired) > 2 * self.inode_limit:
                 self._forget_dead()
             self.retired[ino] = weak(node)
@@ -179,6 +183,7 @@ class Ext2Node(CachedInode):
         super().__init__(ext2, ino, mode)
         self.ext2: Ext2 = ext2
         self.is_dirty: bool = False
+        self.is_needed: bool = True  # fdatasync(2) must write it: more than times may not be on the device
         self.next_dirty: Ext2Node | None = None
         self.previous_dirty: Ext2Node | None = None
         self.is_gone: bool = False  # deleted, and its number given back
@@ -189,8 +194,24 @@ class Ext2Node(CachedInode):
 
     def inode_changed(self) -> None:
         """The inode is to be copied to the inode table, sooner or later. Never sleeps."""
+        self.is_needed = True
+        self.times_changed()
+
+    def times_changed(self) -> None:
         if not self.is_dirty and not self.is_gone:
             self.ext2.list_dirty(self)
+
+    def is_stored(self) -> bool:
+        """Whether fsync would find no metadata to write."""
+        return not self.is_needed
+
+    def note_stored(self) -> None:
+        """All metadata is about to be written: fsync need not."""
+        if not self.is_dirty:
+            self.is_needed = False
+
+    def lose_track(self) -> None:
+        """The next fsync is to write all metadata there is."""
 
     def can_retire(self) -> bool:
         """Whether nobody has it open and nothing in it must be written."""

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.block.device import BlockDevice, Operation
-from kernel.cache import HOLE, BackingStore, FileCache, Readahead, Runs, file_io
+from kernel.cache import HOLE, BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
 from kernel.cache.file_cache import LAST_PAGE, TOTALS
 from kernel.cache.page import LRU
 from kernel.cache.reclaim import Reclaimer
@@ -147,7 +147,7 @@ def test_who_syncs_first_is_told_of_what_the_flusher_could_not_write(disk: Memor
     cache.write_back(0, LAST_PAGE)
     for _ in range(2):  # two open files, each for itself; then nobody any more
         with pytest.raises(Errno):
-            cache.sync_for(seen, 0, LAST_PAGE)
+            cache.sync_for(seen, 0, LAST_PAGE, SyncScope.ALL)
     cache.sync(0, LAST_PAGE)
 
 
