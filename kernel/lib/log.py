@@ -20,27 +20,39 @@ NOTICE: Final = 5
 INFO: Final = 6
 DEBUG: Final = 7
 
+FACILITY_USER: Final = 1  # LOG_USER: what programs write
+
 RING_BYTES: Final = 128 * 1024
 
 ConsoleWriter = Callable[[Span[u8]], None]
 ClockReader = Callable[[], int]
+Listener = Callable[[], None]
 
 
 @final
 class Record:
     """One message."""
 
-    def __init__(self, sequence: int, level: int, time_ns: int, text: bytes) -> None:
+    def __init__(self, sequence: int, level: int, facility: int, time_ns: int, text: bytes) -> None:
         self.sequence: int = sequence
         self.level: int = level
+        self.facility: int = facility  # who says it, as syslog(3) numbers them; 0 is the kernel
         self.time_ns: int = time_ns
         self.text: bytes = text
 
-    def line(self) -> bytes:
-        """As dmesg shows it."""
+    def priority(self) -> int:
+        """Facility and level, as in the "<N>" of syslog."""
+        return self.facility << 3 | self.level
+
+    def stamp(self) -> bytes:
+        """The time, as dmesg shows it."""
         seconds = self.time_ns // 1_000_000_000
         micros = self.time_ns // 1000 % 1_000_000
-        return f"[{seconds:5d}.{micros:06d}] ".encode() + self.text + b"\n"
+        return f"[{seconds:5d}.{micros:06d}] ".encode()
+
+    def line(self) -> bytes:
+        """As the console shows it."""
+        return self.stamp() + self.text + b"\n"
 
 
 @final
@@ -57,13 +69,14 @@ class Log:
         self.cleared: int = 0  # records before this sequence number were cleared (SYSLOG_ACTION_CLEAR)
         self.console: ConsoleWriter | None = None
         self.clock: ClockReader | None = None
+        self.listener: Listener | None = None  # called for each record; fit for any context
 
-    def add(self, level: int, text: bytes) -> None:
-        """Store a record and show it."""
+    def add(self, level: int, text: bytes, facility: int = 0) -> None:
+        """Store a record, show it, and wake who waits for it."""
         clock = self.clock
         now = clock() if clock is not None else 0
         try:
-            record = Record(self.next_sequence, level, now, text)
+            record = Record(self.next_sequence, level, facility, now, text)
             self.records.append(record)
             self.next_sequence += 1
             self.bytes_kept += len(text) + 16
@@ -72,6 +85,9 @@ class Log:
                 self._show(record)
         except MemoryError:
             self.dropped += 1
+        listener = self.listener
+        if listener is not None:
+            listener()
 
     def _trim(self) -> None:
         while self.bytes_kept > RING_BYTES:

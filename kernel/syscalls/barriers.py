@@ -1,7 +1,8 @@
 """membarrier(2).
 
 With one processor every other thread has gone through the kernel, which orders memory, since it last ran: so the call
-itself is the barrier, and only registration is kept.
+itself is the barrier, and only registration is kept. What another thread was interrupted in, if it is a restartable
+sequence, begins anew when the thread runs again (kernel/task/restartable.py).
 """
 
 from typing import Final
@@ -18,29 +19,40 @@ _REGISTER_PRIVATE_EXPEDITED: Final = 16
 _PRIVATE_EXPEDITED_SYNC_CORE: Final = 32
 _REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: Final = 64
 _GET_REGISTRATIONS: Final = 512
-_KNOWN: Final = 0x7F | _GET_REGISTRATIONS
+_PRIVATE_EXPEDITED_RSEQ: Final = 128
+_REGISTER_PRIVATE_EXPEDITED_RSEQ: Final = 256
+_FLAG_CPU: Final = 1  # of _PRIVATE_EXPEDITED_RSEQ: one processor only
+_KNOWN: Final = 0x1FF | _GET_REGISTRATIONS
 
 
-@syscall(324, "membarrier", notes="No commands for restartable sequences", args="dxd")
+@syscall(324, "membarrier", status="Full", args="dxd")
 def membarrier(command: i32, flags: u32, _processor: i32) -> int:
     """membarrier(2)."""
-    if flags != 0:
+    if flags != 0 and (command != _PRIVATE_EXPEDITED_RSEQ or flags != _FLAG_CPU):
         raise Errno(EINVAL)
     if command == 0:
         return _KNOWN
     space = current().space
     if command == _GLOBAL or command == _GLOBAL_EXPEDITED:
         return 0
-    if command == _PRIVATE_EXPEDITED or command == _PRIVATE_EXPEDITED_SYNC_CORE:
+    if (
+        command == _PRIVATE_EXPEDITED
+        or command == _PRIVATE_EXPEDITED_SYNC_CORE
+        or command == _PRIVATE_EXPEDITED_RSEQ
+    ):
         if space.barriers & (command << 1) == 0:
             raise Errno(EPERM)
         return 0
     if command == _GET_REGISTRATIONS:
-        return space.barriers
+        implied = 0
+        if space.barriers & (_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE | _REGISTER_PRIVATE_EXPEDITED_RSEQ) != 0:
+            implied = _REGISTER_PRIVATE_EXPEDITED
+        return space.barriers | implied
     if (
         command == _REGISTER_GLOBAL_EXPEDITED
         or command == _REGISTER_PRIVATE_EXPEDITED
         or command == _REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+        or command == _REGISTER_PRIVATE_EXPEDITED_RSEQ
     ):
         space.barriers |= command
         return 0

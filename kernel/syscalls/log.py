@@ -1,12 +1,12 @@
 """The kernel's log, read and cleared by programs (syslog(2), dmesg(1)).
 
-Reading that consumes (actions 0, 2, 9) has a position of its own, which all readers share. It does not wait: the log
-tells nobody of new records, so a read of nothing returns 0. Lines look like "<6>[    1.234567] text", as Linux gives
-them.
+Reading that consumes (actions 2 and 9) has a position of its own, which all readers share, and waits for records. Lines
+look like "<6>[    1.234567] text"; those of a record with several lines all begin so.
 """
 
 from typing import Final
 
+from kernel.fs.kmsg import LOG_READERS, check_reader
 from kernel.lang import EINVAL, EPERM, Errno, final, i32, span_of
 from kernel.lib import log, user
 from kernel.lib.log import Record
@@ -42,11 +42,14 @@ class Reading:
 _READING: Final = Reading()
 
 
-@syscall(103, "syslog", args="dpd", notes="SYSLOG_ACTION_READ does not wait for messages")
+@syscall(103, "syslog", status="Full", args="dpd")
 def syslog(action: i32, address: int, length: i32) -> int:
     """syslog(2)."""
-    if action != _READ_ALL and action != _SIZE_BUFFER and not current().credentials.capable():
-        raise Errno(EPERM)
+    if action != _READ_ALL and action != _SIZE_BUFFER:
+        if not current().credentials.capable():
+            raise Errno(EPERM)
+    else:
+        check_reader()
     if action == _CLOSE or action == _OPEN:
         return 0
     if action == _READ or action == _READ_ALL or action == _READ_CLEAR:
@@ -94,12 +97,15 @@ def _set_console(action: int, level: int) -> int:
 
 def line_of(record: Record) -> bytes:
     """A record as programs see it."""
-    return f"<{record.level}>".encode() + record.line()
+    head = f"<{record.priority()}>".encode() + record.stamp()
+    return b"".join([head + line + b"\n" for line in record.text.split(b"\n")])
 
 
 def _read_next(address: int, length: int) -> int:
-    """SYSLOG_ACTION_READ: what was not read yet."""
+    """SYSLOG_ACTION_READ: what was not read yet, whole lines but where not even one fits. Waits for the first."""
     ring = log.log
+    while _READING.sequence >= ring.next_sequence:
+        LOG_READERS.sleep(True)
     done = 0
     while done < length:
         oldest = ring.oldest_sequence()
@@ -111,6 +117,8 @@ def _read_next(address: int, length: int) -> int:
             break
         line = line_of(record)
         part = min(len(line) - _READING.offset, length - done)
+        if done > 0 and part < len(line) - _READING.offset:
+            break
         user.write_from(address + done, span_of(line)[_READING.offset : _READING.offset + part])
         done += part
         _READING.offset += part

@@ -15,6 +15,7 @@ from arch.x86_64.cpu import hardware_capabilities
 from kernel.lang import E2BIG, EFAULT, ENAMETOOLONG, Errno, Span, final, span_of, u8
 from kernel.lib import random, user
 from kernel.mm.frames import PAGE_SIZE
+from kernel.task import restartable
 from kernel.task.limits import RLIMIT_STACK
 from kernel.task.load import Layout
 from kernel.task.task import Task
@@ -43,6 +44,8 @@ _AT_CLKTCK: Final = 17
 _AT_SECURE: Final = 23
 _AT_RANDOM: Final = 25
 _AT_HWCAP2: Final = 26
+_AT_RSEQ_FEATURE_SIZE: Final = 27
+_AT_RSEQ_ALIGN: Final = 28
 _AT_EXECFN: Final = 31
 _AT_SYSINFO_EHDR: Final = 33
 _AT_MINSIGSTKSZ: Final = 51
@@ -113,7 +116,7 @@ class _Vector:
         self.add(value)
 
 
-_AUXILIARY_WORDS: Final = 44
+_AUXILIARY_WORDS: Final = 48
 
 
 def write_stack(
@@ -199,5 +202,7 @@ def _add_auxiliary(
     vector.add_pair(_AT_RANDOM, seed)
     vector.add_pair(_AT_HWCAP2, 0)
     vector.add_pair(_AT_EXECFN, name)
+    vector.add_pair(_AT_RSEQ_FEATURE_SIZE, restartable.FEATURE_SIZE)
+    vector.add_pair(_AT_RSEQ_ALIGN, restartable.ALIGNMENT)
     vector.add_pair(_AT_PLATFORM, platform)
     vector.add_pair(_AT_NULL, 0)

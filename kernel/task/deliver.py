@@ -20,7 +20,7 @@ from arch.x86_64.layout import VECTOR_SYSCALL
 from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno, noraise
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import need_resched, schedule
-from kernel.task import signal_frame
+from kernel.task import restartable, signal_frame
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.exit import end_process, exit_task
 from kernel.task.groups import is_orphaned
@@ -54,12 +54,24 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                 _take_signal(task, frame)
         elif need_resched():
             schedule()
+        elif task.rseq_address != 0 and restartable.has_lost_processor(task):
+            _restart_sequence(task, frame)
         else:
             break
     _settle_restart(frame)
     if task.restores_blocked:
         task.restores_blocked = False
         set_blocked(task, task.saved_blocked)
+
+
+def _restart_sequence(task: Task, frame: TrapFrame) -> None:
+    """What the program should do anew, it does anew (rseq(2))."""
+    try:
+        restartable.restart(task, frame)
+        return
+    except Errno:
+        restartable.forget(task)
+    force(task, from_kernel(SIGSEGV))
 
 
 def _return_from_handler(task: Task, frame: TrapFrame) -> None:
@@ -156,6 +168,8 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
 
 def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo) -> None:
     _settle_for_handler(frame, action)
+    if task.rseq_address != 0:
+        _restart_sequence(task, frame)
     mask = task.saved_blocked if task.restores_blocked else task.blocked
     try:
         signal_frame.push(task, frame, action, info, mask)

@@ -19,7 +19,7 @@ from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, span_of
 from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
-from kernel.task import futex_exit
+from kernel.task import futex_exit, restartable
 from kernel.task.arguments import write_stack
 from kernel.task.elf import Image, check_interpreter, looks_like_elf, read_at, read_image
 from kernel.task.exit import end_process, finish_vfork
@@ -267,6 +267,7 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     task.signal_stack.size = 0
     task.signal_stack.flags = SS_DISABLE
     task.restart = None
+    restartable.forget(task)
     task.registers.reset()
     task.name = program.title
     executable = process.executable

@@ -14,6 +14,7 @@ from kernel.lib import user
 from kernel.mm.frames import total_frame_count
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
+from kernel.task import restartable
 from kernel.task.begin import settle
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
@@ -270,6 +271,8 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
             process.executable = executable.acquire()
     count_user(child.credentials.uid)
     child.start = ForkStart(arguments.child_tid if flags & CLONE_CHILD_SETTID != 0 else 0)
+    if flags & CLONE_VM == 0:
+        restartable.copy_to_child(parent, child)
     child.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
     child.blocked = parent.saved_blocked if parent.restores_blocked else parent.blocked
     _copy_scheduling(parent, child)

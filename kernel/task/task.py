@@ -92,6 +92,11 @@ class Task(Thread):
         self.is_exiting: bool = False
         self.minor_faults: int = 0
         self.affinity: int = 1
+        # Restartable sequences (restartable.py)
+        self.rseq_address: int = 0  # 0: not registered
+        self.rseq_length: int = 0
+        self.rseq_signature: int = 0
+        self.rseq_switches: int = 0
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall

@@ -1,0 +1,498 @@
+"""POSIX message queues: files of a file system of their own, which hold messages by priority (mq_overview(7)).
+
+A queue is an inode; a descriptor of it is an open file. The file system need not be mounted anywhere: mq_open(2) finds
+queues in the one instance that there is. The message with the highest priority goes first, and of those the oldest.
+
+Who registered for a notification hears once, when a message comes into an empty queue and no receiver waits for it.
+
+Context: sending and receiving sleep. Source: mq_overview(7), mq_open(3), mq_notify(3), proc_sys_fs(5).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.fs.constants import O_NONBLOCK, READABLE, S_IFDIR, S_IFMT, S_IFREG, SEEK_CUR, SEEK_END, WRITABLE
+from kernel.fs.dentry import Dentry
+from kernel.fs.file import DirectorySink, File, InodeFile, add_offset
+from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.inode import Inode
+from kernel.fs.path import Mount, Path
+from kernel.lang import (
+    EAGAIN,
+    EINVAL,
+    EMFILE,
+    EMSGSIZE,
+    ENOSPC,
+    EPERM,
+    ETIMEDOUT,
+    Errno,
+    final,
+    noraise,
+    span_of,
+)
+from kernel.lib.credentials import Credentials
+from kernel.lib.settings import SystemSetting
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.time import realtime_ns
+
+MQUEUE_MAGIC: Final = 0x19800202
+PRIORITIES: Final = 32768
+_MOST_MESSAGES: Final = 65536  # of root's queues
+_MOST_BYTES: Final = 16 << 20
+_FILE_SIZE: Final = 80  # what stat(2) shows
+_ENTRY_SIZE: Final = 20
+_MESSAGE_OVERHEAD: Final = 48  # what a message, and a priority, count against RLIMIT_MSGQUEUE
+_FIRST_POSITION: Final = 2
+NO_LIMIT: Final = 1 << 62
+
+DEFAULT_COUNT: Final = SystemSetting(b"fs/mqueue/msg_default", [10], 1, _MOST_MESSAGES)
+LARGEST_COUNT: Final = SystemSetting(b"fs/mqueue/msg_max", [10], 1, _MOST_MESSAGES)
+DEFAULT_SIZE: Final = SystemSetting(b"fs/mqueue/msgsize_default", [8192], 128, _MOST_BYTES)
+LARGEST_SIZE: Final = SystemSetting(b"fs/mqueue/msgsize_max", [8192], 128, _MOST_BYTES)
+MOST_QUEUES: Final = SystemSetting(b"fs/mqueue/queues_max", [256], 0, 0x7FFF_FFFF)
+
+IdentifyProcess = Callable[[], int]
+
+
+@final
+class CallerProcess:
+    """Finds the number of the running process; entered by the package of tasks' system calls."""
+
+    def __init__(self) -> None:
+        self.find: IdentifyProcess | None = None
+
+    def identify(self) -> int:
+        """0 for the kernel's own threads."""
+        find = self.find
+        return find() if find is not None else 0
+
+
+CALLER_PROCESS: Final = CallerProcess()
+
+
+@final
+class _Account:
+    """What a user's queues count against RLIMIT_MSGQUEUE."""
+
+    def __init__(self) -> None:
+        self.bytes_used: int = 0
+
+
+_ACCOUNTS: Final[dict[int, _Account]] = {}
+
+
+@final
+class QueueAttributes:
+    """What a queue is made with (struct mq_attr)."""
+
+    def __init__(self, most_messages: int, message_size: int) -> None:
+        self.most_messages: int = most_messages
+        self.message_size: int = message_size
+
+    def check(self, is_privileged: bool) -> None:
+        """Raises EINVAL for what is out of bounds."""
+        count = self.most_messages
+        size = self.message_size
+        if count <= 0 or size <= 0:
+            raise Errno(EINVAL)
+        if is_privileged:
+            if count > _MOST_MESSAGES or size > _MOST_BYTES:
+                raise Errno(EINVAL)
+        elif count > LARGEST_COUNT.value or size > LARGEST_SIZE.value:
+            raise Errno(EINVAL)
+
+    def accounted_bytes(self) -> int:
+        """What a queue counts against RLIMIT_MSGQUEUE."""
+        count = self.most_messages
+        return count * self.message_size + count * _MESSAGE_OVERHEAD + min(count, PRIORITIES) * _MESSAGE_OVERHEAD
+
+
+def default_attributes() -> QueueAttributes:
+    """Those of a queue that is made without any."""
+    return QueueAttributes(
+        min(LARGEST_COUNT.value, DEFAULT_COUNT.value), min(LARGEST_SIZE.value, DEFAULT_SIZE.value)
+    )
+
+
+@final
+class QueuedMessage:
+    """One message."""
+
+    def __init__(self, priority: int, data: bytes) -> None:
+        self.priority: int = priority
+        self.data: bytes = data
+
+
+class Notification:
+    """Who is told of a message in an empty queue (mq_notify(3)). Base class."""
+
+    def __init__(self, process: int, kind: int, signo: int) -> None:
+        self.process: int = process
+        self.kind: int = kind  # SIGEV_*
+        self.signo: int = signo
+
+    def message_came(self, sender: int, uid: int) -> None:
+        """Tell. Raises nothing."""
+
+    def removed(self) -> None:
+        """The registration was given up."""
+
+
+@final
+class _Receiver:
+    """One who waits for a message."""
+
+    def __init__(self) -> None:
+        self.message: QueuedMessage | None = None
+        self.queue: WaitQueue = WaitQueue()
+
+
+@final
+class _Sender:
+    """One who waits for room."""
+
+    def __init__(self, message: QueuedMessage) -> None:
+        self.message: QueuedMessage | None = message  # None once it is in the queue
+        self.queue: WaitQueue = WaitQueue()
+
+
+@final
+class Queue(Inode):
+    """One queue. Invariants: messages are in the order in which they go; nobody waits to receive while there are any,
+    nor to send while there is room.
+    """
+
+    def __init__(self, file_system: "MqueueFileSystem", mode: int, attributes: QueueAttributes, account: _Account) -> None:
+        super().__init__(file_system, file_system.new_ino(), S_IFREG | mode)
+        self.size = _FILE_SIZE
+        self.attributes: QueueAttributes = attributes
+        self.messages: list[QueuedMessage] = []
+        self.byte_count: int = 0
+        self.receivers: list[_Receiver] = []
+        self.senders: list[_Sender] = []
+        self.watchers: WaitQueue = WaitQueue()  # poll
+        self.notification: Notification | None = None
+        self.account: _Account = account
+
+    def open(self, path: Path, flags: int) -> File:
+        return QueueFile(path, flags, self)
+
+    def truncate(self, size: int) -> None:
+        """O_TRUNC means nothing here."""
+
+    def evict(self) -> None:
+        self.messages.clear()
+        self.account.bytes_used -= self.attributes.accounted_bytes()
+
+    # ---- Messages -----------------------------------------------------------------------------------------------
+
+    def _insert(self, message: QueuedMessage) -> None:
+        index = len(self.messages)
+        while index > 0 and self.messages[index - 1].priority < message.priority:
+            index -= 1
+        self.messages.insert(index, message)
+        self.byte_count += len(message.data)
+
+    def is_full(self) -> bool:
+        """Whether a sender would have to wait."""
+        return len(self.messages) >= self.attributes.most_messages
+
+    def send(self, message: QueuedMessage, deadline_ns: int, waits: bool, pid: int, uid: int) -> None:
+        """mq_timedsend(2). Raises EAGAIN, EMSGSIZE, ERESTARTSYS, ETIMEDOUT, MemoryError."""
+        if len(message.data) > self.attributes.message_size:
+            raise Errno(EMSGSIZE)
+        if self.is_full():
+            if not waits:
+                raise Errno(EAGAIN)
+            self._wait_to_send(message, deadline_ns)
+        elif len(self.receivers) > 0:
+            receiver = self.receivers.pop(0)
+            receiver.message = message
+            receiver.queue.wake_all()
+        else:
+            self._insert(message)
+            if len(self.messages) == 1:
+                self._notify(pid, uid)
+            self.watchers.wake_all()
+        self._touch()
+
+    def _wait_to_send(self, message: QueuedMessage, deadline_ns: int) -> None:
+        sender = _Sender(message)
+        self.senders.append(sender)
+        timed_out = False
+        try:
+            while sender.message is not None and not timed_out:
+                timed_out = not sender.queue.sleep_until(deadline_ns, True)
+        except Errno:
+            if sender.message is not None:
+                raise
+        finally:
+            if sender in self.senders:
+                self.senders.remove(sender)
+        if sender.message is not None:
+            raise Errno(ETIMEDOUT)
+
+    def receive(self, deadline_ns: int, waits: bool) -> QueuedMessage:
+        """mq_timedreceive(2). Raises EAGAIN, ERESTARTSYS, ETIMEDOUT, MemoryError."""
+        if len(self.messages) > 0:
+            message = self.messages.pop(0)
+            self.byte_count -= len(message.data)
+            self._admit_sender()
+            self.watchers.wake_all()
+        else:
+            if not waits:
+                raise Errno(EAGAIN)
+            message = self._wait_to_receive(deadline_ns)
+        self._touch()
+        return message
+
+    def _admit_sender(self) -> None:
+        """There is room: the next that waits to send is done."""
+        if len(self.senders) > 0:
+            sender = self.senders.pop(0)
+            waiting = sender.message
+            if waiting is not None:
+                self._insert(waiting)
+                sender.message = None
+                sender.queue.wake_all()
+
+    def _wait_to_receive(self, deadline_ns: int) -> QueuedMessage:
+        receiver = _Receiver()
+        self.receivers.append(receiver)
+        timed_out = False
+        try:
+            while receiver.message is None and not timed_out:
+                timed_out = not receiver.queue.sleep_until(deadline_ns, True)
+        except Errno:
+            if receiver.message is None:
+                raise
+        finally:
+            if receiver in self.receivers:
+                self.receivers.remove(receiver)
+        message = receiver.message
+        if message is None:
+            raise Errno(ETIMEDOUT)
+        return message
+
+    def _touch(self) -> None:
+        now = realtime_ns()
+        self.atime_ns = now
+        self.mtime_ns = now
+        self.ctime_ns = now
+
+    # ---- Notification -------------------------------------------------------------------------------------------
+
+    def _notify(self, pid: int, uid: int) -> None:
+        notification = self.notification
+        if notification is not None:
+            self.notification = None
+            notification.message_came(pid, uid)
+
+    @noraise
+    def unregister(self, process: int) -> None:
+        """The notification of a process ends, if it is the one that is registered."""
+        notification = self.notification
+        if notification is not None and notification.process == process:
+            self.notification = None
+            notification.removed()
+
+    def status_line(self) -> bytes:
+        """What a read of the queue's file gives."""
+        notification = self.notification
+        kind = 0
+        signo = 0
+        process = 0
+        if notification is not None:
+            kind = notification.kind
+            signo = notification.signo if kind == 0 else 0
+            process = notification.process
+        text = _padded(f"QSIZE:{self.byte_count}", 16) + _padded(f" NOTIFY:{kind}", 13)
+        return text + _padded(f" SIGNO:{signo}", 12) + _padded(f" NOTIFY_PID:{process}", 18) + b"\n"
+
+
+def _padded(text: str, width: int) -> bytes:
+    """Text with blanks behind it."""
+    out = bytearray(text.encode())
+    while len(out) < width:
+        out.append(32)
+    return bytes(out)
+
+
+@final
+class QueueFile(File):
+    """An open queue."""
+
+    def __init__(self, path: Path, flags: int, queue: Queue) -> None:
+        super().__init__(path, flags)
+        self.queue: Queue = queue
+        self.seekable = True
+
+    def flush(self) -> None:
+        """The process that closes it gives up its notification."""
+        self.queue.unregister(CALLER_PROCESS.identify())
+
+    def waits(self) -> bool:
+        """Whether calls with this descriptor wait."""
+        return self.flags & O_NONBLOCK == 0
+
+    def read(self, buffer: Buffer) -> int:
+        done = self.pread(buffer, self.position)
+        self.position += done
+        return done
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        text = self.queue.status_line()
+        if offset >= len(text):
+            return 0
+        return buffer.put(span_of(text)[offset : len(text)])
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == SEEK_CUR:
+            target = add_offset(self.position, offset)
+        elif whence == SEEK_END:
+            target = add_offset(self.inode.size, offset)
+        else:
+            target = offset
+        if target < 0 or not 0 <= whence <= SEEK_END:
+            raise Errno(EINVAL)
+        self.position = target
+        return target
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        queue = self.queue
+        if waiter is not None:
+            waiter.wait_on(queue.watchers)
+        state = 0
+        if len(queue.messages) > 0:
+            state |= READABLE
+        if not queue.is_full():
+            state |= WRITABLE
+        return state
+
+
+@final
+class QueueDirectory(Inode):
+    """The root, the only directory."""
+
+    def __init__(self, file_system: "MqueueFileSystem") -> None:
+        super().__init__(file_system, file_system.new_ino(), S_IFDIR | 0o1777)
+        self.nlink = 2
+        self.size = 2 * _ENTRY_SIZE
+        self.caches_children = False
+        self.queues: dict[bytes, Queue] = {}
+        self.positions: list[bytes] = []  # names by position; empty where one was removed
+
+    def lookup(self, name: bytes) -> Inode | None:
+        return self.queues.get(name)
+
+    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+        if mode & S_IFMT != S_IFREG:
+            raise Errno(EPERM)
+        return self.make(name, mode, default_attributes(), credentials, NO_LIMIT)
+
+    def make(
+        self, name: bytes, mode: int, attributes: QueueAttributes, credentials: Credentials, limit_bytes: int
+    ) -> Queue:
+        """A new queue; the name is free. Raises EINVAL, EMFILE, ENOSPC, MemoryError."""
+        if len(self.queues) >= MOST_QUEUES.value and not credentials.capable():
+            raise Errno(ENOSPC)
+        attributes.check(credentials.capable())
+        size = attributes.accounted_bytes()
+        account = _account_of(credentials.uid)
+        if account.bytes_used + size > limit_bytes:
+            raise Errno(EMFILE)
+        queue = Queue(MQUEUES.file_system, mode & 0o777, attributes, account)
+        queue.uid = credentials.fsuid
+        queue.gid = credentials.fsgid
+        self.queues[name] = queue
+        self.positions.append(name)
+        account.bytes_used += size
+        self.size += _ENTRY_SIZE
+        self.touch_modified()
+        return queue
+
+    def unlink(self, name: bytes, target: Inode) -> None:
+        self.queues.pop(name)
+        self.positions[self.positions.index(name)] = b""
+        while len(self.positions) > 0 and self.positions[-1] == b"":
+            self.positions.pop()
+        self.size -= _ENTRY_SIZE
+        self.touch_modified()
+        target.drop_link()
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        index = position - _FIRST_POSITION
+        while index < len(self.positions):
+            name = self.positions[index]
+            index += 1
+            queue = self.queues.get(name) if name else None
+            if queue is not None and not sink.emit(name, queue.ino, S_IFREG >> 12, index + _FIRST_POSITION):
+                return
+            sink.position = index + _FIRST_POSITION
+
+    def open(self, path: Path, flags: int) -> File:
+        return InodeFile(path, flags)
+
+
+def _account_of(uid: int) -> _Account:
+    found = _ACCOUNTS.get(uid)
+    if found is None:
+        found = _Account()
+        _ACCOUNTS[uid] = found
+    return found
+
+
+@final
+class MqueueFileSystem(FileSystem):
+    """The one instance."""
+
+    def __init__(self) -> None:
+        super().__init__(b"mqueue", b"none", MQUEUE_MAGIC)
+        self.next_ino: int = 1
+        self.top: QueueDirectory | None = None
+
+    def new_ino(self) -> int:
+        """A number for an inode."""
+        ino = self.next_ino
+        self.next_ino += 1
+        return ino
+
+    def directory(self) -> QueueDirectory:
+        """The root directory."""
+        top = self.top
+        if top is None:
+            top = QueueDirectory(self)
+            self.top = top
+        return top
+
+    def root(self) -> Inode:
+        return self.directory()
+
+
+@final
+class QueueMount:
+    """The file system, and the mount through which mq_open(2) sees it."""
+
+    def __init__(self) -> None:
+        self.file_system: MqueueFileSystem = MqueueFileSystem()
+        self.mount: Mount = Mount(self.file_system, Dentry(None, b"/", self.file_system.root()), 0)
+        self.mount.is_internal = True
+
+    def place(self, name: bytes, queue: Queue) -> Path:
+        """Where a queue is."""
+        return Path(self.mount, Dentry(self.mount.root, name, queue))
+
+
+MQUEUES: Final = QueueMount()
+
+
+def make_mqueue(source: bytes, options: bytes) -> FileSystem:
+    """There is one instance, whatever the source is called."""
+    if len(options) > 0:
+        raise Errno(EINVAL)
+    MQUEUES.file_system.source = source
+    return MQUEUES.file_system
+
+
+register_filesystem(b"mqueue", make_mqueue)

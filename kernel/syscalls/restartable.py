@@ -1,0 +1,39 @@
+"""Restartable sequences: rseq(2)."""
+
+from typing import Final
+
+from kernel.lang import EBUSY, EINVAL, EPERM, Errno, i32, u32
+from kernel.lib import user
+from kernel.syscalls.table import syscall
+from kernel.task import restartable
+from kernel.task.send import interrupt
+from kernel.task.task import current
+
+_UNREGISTER: Final = 1
+
+
+@syscall(334, "rseq", status="Full", args="pxxx")
+def rseq(address: int, length: u32, flags: i32, signature: u32) -> int:
+    """Register the running thread's struct rseq, or unregister it."""
+    task = current()
+    if flags & _UNREGISTER != 0:
+        if flags != _UNREGISTER or task.rseq_address == 0 or task.rseq_address != address:
+            raise Errno(EINVAL)
+        if task.rseq_length != length:
+            raise Errno(EINVAL)
+        if task.rseq_signature != signature:
+            raise Errno(EPERM)
+        restartable.unregister(task)
+        return 0
+    if flags != 0:
+        raise Errno(EINVAL)
+    if task.rseq_address != 0:
+        if task.rseq_address != address or task.rseq_length != length:
+            raise Errno(EINVAL)
+        raise Errno(EPERM if task.rseq_signature != signature else EBUSY)
+    if length < restartable.SMALLEST or address & (restartable.ALIGNMENT - 1) != 0:
+        raise Errno(EINVAL)
+    user.check(address, length)
+    restartable.register(task, address, length, signature)
+    interrupt(task)  # the structure is filled on the way out
+    return 0

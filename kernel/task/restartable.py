@@ -1,0 +1,117 @@
+"""Restartable sequences: pieces of program code that begin anew when their thread was interrupted in them (rseq(2)).
+
+A thread registers a struct rseq in its memory. The kernel writes there on which processor it runs, and the program
+points `rseq_cs` to a description of the sequence that it is in: start, length, and where to go if the thread lost the
+processor or takes a signal before the end. A description that makes no sense is answered by SIGSEGV.
+
+There is one processor, so the numbers in the structure are written once.
+
+Context: on the way to user mode; sleeps (user memory). Source: Linux's uapi header linux/rseq.h.
+"""
+
+from typing import Final
+
+from arch.x86_64.frame import TrapFrame
+from kernel.lang import EINVAL, Errno
+from kernel.lib import user
+from kernel.lib.user import USER_LIMIT
+from kernel.task.task import Task
+
+FEATURE_SIZE: Final = 28  # AT_RSEQ_FEATURE_SIZE: the fields that are known
+ALIGNMENT: Final = 32  # AT_RSEQ_ALIGN
+SMALLEST: Final = 32
+
+_CPU_ID_START: Final = 0
+_CPU_ID: Final = 4
+_SECTION: Final = 8  # rseq_cs
+_FLAGS: Final = 16
+_NODE_ID: Final = 20
+_MM_CID: Final = 24
+_SIZE: Final = 28
+
+_UNREGISTERED: Final = -1  # RSEQ_CPU_ID_UNINITIALIZED
+NEVER: Final = -1  # as the count of switches: the structure was not written yet
+
+
+def register(task: Task, address: int, length: int, signature: int) -> None:
+    """Remember the structure; it is filled on the way back to user mode. Raises EFAULT."""
+    user.write_i64(address + _SECTION, 0)
+    task.rseq_address = address
+    task.rseq_length = length
+    task.rseq_signature = signature
+    task.rseq_switches = NEVER
+
+
+def unregister(task: Task) -> None:
+    """The structure says from now on that it is not used. Raises EFAULT."""
+    address = task.rseq_address
+    user.write_u32(address + _CPU_ID_START, 0)
+    user.write_i32(address + _CPU_ID, _UNREGISTERED)
+    user.write_u32(address + _NODE_ID, 0)
+    if task.rseq_length > SMALLEST or task.rseq_length >= _SIZE:
+        user.write_u32(address + _MM_CID, 0)
+    forget(task)
+
+
+def forget(task: Task) -> None:
+    """The memory that the structure was in is gone (execve)."""
+    task.rseq_address = 0
+    task.rseq_length = 0
+    task.rseq_signature = 0
+
+
+def copy_to_child(parent: Task, child: Task) -> None:
+    """A child with its own memory has the structure as well."""
+    child.rseq_address = parent.rseq_address
+    child.rseq_length = parent.rseq_length
+    child.rseq_signature = parent.rseq_signature
+    child.rseq_switches = NEVER
+
+
+def has_lost_processor(task: Task) -> bool:
+    """Whether something else ran since `restart` was called last."""
+    return task.rseq_switches != task.voluntary_switches + task.involuntary_switches
+
+
+def restart(task: Task, frame: TrapFrame) -> None:
+    """The thread lost the processor or takes a signal: leave the sequence that it is in. Raises EFAULT, EINVAL."""
+    address = task.rseq_address
+    if task.rseq_switches == NEVER:
+        user.write_u32(address + _CPU_ID_START, 0)
+        user.write_u32(address + _CPU_ID, 0)
+        user.write_u32(address + _NODE_ID, 0)
+        user.write_u32(address + _MM_CID, 0)
+    section = user.read_i64(address + _SECTION)
+    if section != 0:
+        landing = _landing(task, section, frame.rip)
+        if landing != 0:
+            frame.rip = landing
+            frame.rcx = landing
+        user.write_i64(address + _SECTION, 0)
+    # User memory may have to be waited for: that counts no more.
+    task.rseq_switches = task.voluntary_switches + task.involuntary_switches
+
+
+def _landing(task: Task, section: int, rip: int) -> int:
+    """Where to go on from `rip`; 0 if that is not in the sequence, a struct rseq_cs of version 0."""
+    user.check(section, 32)
+    version = user.read_u32(section)
+    flags = user.read_u32(section + 4)
+    start = user.read_i64(section + 8)
+    length = user.read_i64(section + 16)
+    landing = user.read_i64(section + 24)
+    if version != 0 or not _is_user(start) or not _is_user(landing) or not 0 <= length <= USER_LIMIT - start:
+        raise Errno(EINVAL)
+    if start <= landing < start + length:
+        raise Errno(EINVAL)
+    if user.read_u32(landing - 4) != task.rseq_signature:
+        raise Errno(EINVAL)
+    if not start <= rip < start + length:
+        return 0
+    if flags != 0 or user.read_u32(task.rseq_address + _FLAGS) != 0:
+        raise Errno(EINVAL)  # none is left of those that Linux once had
+    return landing
+
+
+def _is_user(address: int) -> bool:
+    return 4 <= address < USER_LIMIT
