@@ -68,6 +68,8 @@ def _add_node(tree: Tmpfs, device: CharDevice) -> None:
     if not name or directory.lookup(name) is not None:
         return
     mode = 0o666 if device.name in _READ_WRITE_FOR_ALL else 0o620 if name.startswith(b"tty") else 0o600
+    if name == b"kmsg":
+        mode = 0o644
     directory.create(name, S_IFCHR | mode, device.number, _ROOT)
 
 

@@ -132,6 +132,9 @@ class KmsgFile(File):
         log.add(level, text, facility)
         return count
 
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self.write(buffer)
+
     def seek(self, offset: int, whence: int) -> int:
         if offset != 0:
             raise Errno(ESPIPE)

@@ -24,9 +24,18 @@ static void show_record(int fd)
 
 static void say(const char *text)
 {
+	/* Without a line's end Linux waits for the rest of the line. */
 	int fd = (int)MUST(open("/dev/kmsg", O_WRONLY));
 	printf("write %zu bytes: %zd\n", strlen(text), write(fd, text, strlen(text)));
 	close(fd);
+}
+
+/* In a child, whose output would come at any place. */
+static void say_late(const char *text)
+{
+	sleep_ms(40);
+	int fd = open("/dev/kmsg", O_WRONLY);
+	_exit(write(fd, text, strlen(text)) < 0);
 }
 
 static void records(void)
@@ -36,25 +45,25 @@ static void records(void)
 	SHOW(lseek(fd, 0, SEEK_END));
 	SHOW(read(fd, buffer, sizeof buffer));
 	SHOW(poll(&p, 1, 0));
-	say("a line");
+	say("a line\n");
 	say("<4>with a level\n");
-	say("<30>with a facility and a level");
-	say("<4and no bracket");
+	say("<30>with a facility and a level\n");
+	say("<4and no bracket\n");
 	say("two\nlines\n");
-	say("tab\tbackslash\\ high \xe4 end");
+	say("tab\tbackslash\\ high \xe4 end\n");
 	say("\n");
 	SHOW(poll(&p, 1, 0));
 	printf("revents %#x\n", p.revents);
 	for (int i = 0; i < 8; i++)
 		show_record(fd);
-	say("long enough");
+	say("long enough\n");
 	SHOW(read(fd, buffer, 8));
 	SHOW(read(fd, buffer, 8));
 	SHOW(lseek(fd, 1, SEEK_SET));
 	SHOW(lseek(fd, 0, SEEK_CUR));
 	SHOW(lseek(fd, 0, SEEK_SET));
 	SHOW(lseek(fd, 0, SEEK_DATA));
-	SHOW(pwrite(fd, "x", 1, 0));
+	SHOW(pwrite(fd, "x\n", 2, 0));
 	memset(buffer, 'x', 1200);
 	close(fd);
 	fd = (int)MUST(open("/dev/kmsg", O_WRONLY));
@@ -65,19 +74,13 @@ static void records(void)
 	MUST(lseek(fd, 0, SEEK_END));
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());
-	if (!child) {
-		sleep_ms(40);
-		say("<6>late");
-		_exit(0);
-	}
+	if (!child)
+		say_late("<6>late\n");
 	show_record(fd);
 	waitpid(child, 0, 0);
 	child = (pid_t)MUST(fork());
-	if (!child) {
-		sleep_ms(40);
-		say("<6>later");
-		_exit(0);
-	}
+	if (!child)
+		say_late("<6>later\n");
 	p.fd = fd;
 	p.events = POLLIN;
 	SHOW(poll(&p, 1, 5000));
@@ -96,15 +99,15 @@ static void control(void)
 	SHOW(klogctl(2, buffer, 0));
 	while (klogctl(9, 0, 0) > 0)
 		MUST(klogctl(2, buffer, sizeof buffer));
-	say("<5>first");
-	say("<14>second\nand more");
+	say("<5>first\n");
+	say("<14>second\nand more\n");
 	int n = (int)MUST(klogctl(9, 0, 0));
 	printf("%d bytes wait\n", n);
 	n = (int)MUST(klogctl(2, buffer, 4));
 	printf("%d: %.*s\n", n, n, buffer);
 	n = (int)MUST(klogctl(2, buffer, 20));
 	buffer[n] = 0;
-	printf("%d, a line's end at %d\n", n, (int)(strchr(buffer, '\n') - buffer));
+	printf("%d, a line's end %s\n", n, strchr(buffer, '\n') ? "in it" : "not yet");
 	n = (int)MUST(klogctl(2, buffer, sizeof buffer - 1));
 	buffer[n] = 0;
 	for (char *line = strtok(buffer, "\n"); line; line = strtok(0, "\n"))
@@ -112,11 +115,8 @@ static void control(void)
 	SHOW(klogctl(9, 0, 0));
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());
-	if (!child) {
-		sleep_ms(40);
-		say("<5>awaited");
-		_exit(0);
-	}
+	if (!child)
+		say_late("<5>awaited\n");
 	n = (int)MUST(klogctl(2, buffer, sizeof buffer - 1));
 	buffer[n] = 0;
 	printf("%.3s ... %s", buffer, strchr(buffer, ']'));
@@ -126,7 +126,7 @@ static void control(void)
 	printf("the last: %s", strchr(buffer, ']'));
 	SHOW(klogctl(5, 0, 0));
 	SHOW(klogctl(3, buffer, sizeof buffer));
-	say("<5>after the clearing");
+	say("<5>after the clearing\n");
 	n = (int)MUST(klogctl(4, buffer, sizeof buffer - 1));
 	buffer[n] = 0;
 	printf("%s", strchr(buffer, ']'));
