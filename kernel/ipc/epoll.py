@@ -100,6 +100,13 @@ class EpollFile(DescriptorFile):
                     return member
         return None
 
+    def watched_file(self, descriptor: int, index: int) -> File:
+        """The file that is watched under a number; `index` tells those apart that share one. Raises ENOENT."""
+        same = self.members.get(descriptor)
+        if same is None or index >= len(same):
+            raise Errno(ENOENT)
+        return same[index].file
+
     def add(self, descriptor: int, file: File, events: int, data: int) -> None:
         """EPOLL_CTL_ADD. EPERM for files that are always ready."""
         if file is self:

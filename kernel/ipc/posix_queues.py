@@ -163,7 +163,9 @@ class Queue(Inode):
     nor to send while there is room.
     """
 
-    def __init__(self, file_system: "MqueueFileSystem", mode: int, attributes: QueueAttributes, account: _Account) -> None:
+    def __init__(
+        self, file_system: "MqueueFileSystem", mode: int, attributes: QueueAttributes, account: _Account
+    ) -> None:
         super().__init__(file_system, file_system.new_ino(), S_IFREG | mode)
         self.size = _FILE_SIZE
         self.attributes: QueueAttributes = attributes

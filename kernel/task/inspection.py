@@ -6,17 +6,27 @@ from kernel.task.task import Task
 
 def may_look_into(reader: Task, process: Process, task: Task | None) -> bool:
     """Whether `reader` may see the memory and files of a process, by the credentials of `task`, a thread of it."""
+    mine = reader.credentials
+    return _may(reader, process, task, mine.fsuid, mine.fsgid)
+
+
+def may_attach_to(reader: Task, process: Process, task: Task) -> bool:
+    """The same for calls that act by the reader's real ids (process_vm_readv(2), kcmp(2))."""
+    mine = reader.credentials
+    return _may(reader, process, task, mine.uid, mine.gid)
+
+
+def _may(reader: Task, process: Process, task: Task | None, uid: int, gid: int) -> bool:
     if reader.process is process or reader.credentials.capable():
         return True
     if task is None or not process.is_dumpable:
         return False
-    mine = reader.credentials
     other = task.credentials
     return (
-        mine.fsuid == other.uid
-        and mine.fsuid == other.euid
-        and mine.fsuid == other.suid
-        and mine.fsgid == other.gid
-        and mine.fsgid == other.egid
-        and mine.fsgid == other.sgid
+        uid == other.uid
+        and uid == other.euid
+        and uid == other.suid
+        and gid == other.gid
+        and gid == other.egid
+        and gid == other.sgid
     )

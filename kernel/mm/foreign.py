@@ -1,0 +1,54 @@
+"""Reading and writing memory of an address space that is not the running one (process_vm_readv(2)).
+
+Each page is made accessible as its owner would by touching it, and then reached through the direct map.
+
+Context: may sleep. The caller holds a reference to the space.
+"""
+
+from kernel.lang import EFAULT, ENOMEM, Errno, Span, u8
+from kernel.mm.fault import Access, FaultOutcome, allows
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
+from kernel.mm.pages import PRESENT, WRITABLE, entry_frame, read_entry
+from kernel.mm.space import AddressSpace
+
+
+def read_foreign(space: AddressSpace, address: int, destination: Span[u8]) -> None:
+    """Fill the span. Raises EFAULT where there is nothing to read, ENOMEM."""
+    done = 0
+    while done < len(destination):
+        frame = _frame_at(space, address + done, Access.READ)
+        offset = (address + done) & PAGE_MASK
+        count = min(len(destination) - done, PAGE_SIZE - offset)
+        destination[done : done + count].copy_from(frame_span(frame)[offset : offset + count])
+        put_frame(frame)
+        done += count
+
+
+def write_foreign(space: AddressSpace, address: int, source: Span[u8]) -> None:
+    """Store the span. Raises EFAULT where nothing may be written, ENOMEM."""
+    done = 0
+    while done < len(source):
+        frame = _frame_at(space, address + done, Access.WRITE)
+        offset = (address + done) & PAGE_MASK
+        count = min(len(source) - done, PAGE_SIZE - offset)
+        frame_span(frame)[offset : offset + count].copy_from(source[done : done + count])
+        put_frame(frame)
+        done += count
+
+
+def _frame_at(space: AddressSpace, address: int, access: Access) -> Frame:
+    """The frame behind an address, with a reference, once the access is possible."""
+    while True:
+        area = space.area_at(address)
+        if area is None or not allows(area, access):
+            raise Errno(EFAULT)
+        slot = space.pages.find(address)
+        if slot != 0:
+            entry = read_entry(slot)
+            if entry & PRESENT != 0 and (access == Access.READ or entry & WRITABLE != 0):
+                frame = entry_frame(entry)
+                get_frame(frame)
+                return frame
+        outcome = space.fault(address, access)
+        if outcome != FaultOutcome.DONE:
+            raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
