@@ -27,6 +27,8 @@ class Operation(IntEnum):
     READ = 0
     WRITE = 1
     FLUSH = 2  # everything written so far is on stable storage when it is finished; moves no data
+    DISCARD = 3  # the contents of the sectors matter no more: `length` bytes, and no frames
+    WRITE_ZEROES = 4  # the sectors are to be zeros: no frames either
 
 
 class BlockRequest:
@@ -88,6 +90,9 @@ class DeviceStatistics:
         self.write_ns: int = 0
         self.flushes: int = 0
         self.flush_ns: int = 0
+        self.discards: int = 0
+        self.discarded_sectors: int = 0
+        self.discard_ns: int = 0
         self.in_flight: int = 0
         self.busy_ns: int = 0  # time with something in flight
         self.busy_since_ns: int = 0
@@ -111,6 +116,9 @@ class BlockDevice:
         self.has_volatile_cache: bool = False  # flushes mean something
         self.largest_transfer: int = 128  # frames in one request
         self.largest_joined_transfer: int = 128  # as many, if no more than `largest_transfer` runs of frames in a row
+        self.discard_limit: int = 0  # sectors that one request may discard; 0: none
+        self.discard_alignment: int = 1  # sectors: smaller pieces are not worth discarding
+        self.zeroes_limit: int = 0  # sectors that one request may fill with zeros; 0: none
         self.whole: BlockDevice | None = None  # of a partition: the disk that it lies on
         self.uses_single_minors: bool = False  # loop devices: the next minor is another device
         self.partition_number: int = 0  # from 1; 0 for a whole disk
@@ -166,15 +174,27 @@ class BlockDevice:
             statistics.writes += 1
             statistics.written_sectors += request.length >> SECTOR_SHIFT
             statistics.write_ns += taken
-        else:
+        elif request.operation == Operation.FLUSH:
             statistics.flushes += 1
             statistics.flush_ns += taken
+        elif request.operation == Operation.DISCARD:
+            statistics.discards += 1
+            statistics.discarded_sectors += request.length >> SECTOR_SHIFT
+            statistics.discard_ns += taken
+        else:
+            statistics.writes += 1
+            statistics.written_sectors += request.length >> SECTOR_SHIFT
+            statistics.write_ns += taken
 
     def set_read_only(self, read_only: bool) -> None:
         """BLKROSET. Raises EACCES where the device itself cannot be written."""
         if not read_only and self.hardware_read_only:
             raise Errno(EACCES)
         self.read_only = read_only
+
+    def may_have_partitions(self) -> bool:
+        """Whether its partition table is looked at."""
+        return True
 
     def ioctl(self, command: int, argument: int) -> int:
         """A command that only this kind of device knows. Raises ENOTTY for all others."""
@@ -208,7 +228,7 @@ class BlockDevice:
         """Raise EIO unless the request lies on the device and fits its blocks, EROFS if it may not be written."""
         if request.operation == Operation.FLUSH:
             return
-        if request.operation == Operation.WRITE and self.read_only:
+        if request.operation != Operation.READ and self.read_only:
             raise Errno(EROFS)
         mask = self.logical_block_size - 1
         sectors = request.length >> SECTOR_SHIFT

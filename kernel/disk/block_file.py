@@ -6,13 +6,26 @@ Source: ioctl_list(2), linux/fs.h for the commands' numbers.
 
 from typing import Final
 
-from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, flush
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, SECTOR_SIZE, BlockDevice, Operation, flush
+from kernel.block.ranges import discard, zero_out
 from kernel.cache import FileCache, Readahead, SyncScope, device_cache, file_io
 from kernel.cache.devices import sync_device
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.file_cache import LAST_PAGE
-from kernel.disk.scan import scan_partitions
-from kernel.fs.constants import O_APPEND, O_DIRECT, O_DSYNC, O_EXCL, SEEK_CUR, SEEK_END, SEEK_SET
+from kernel.disk.partition_commands import change_partition
+from kernel.disk.scan import scan_again
+from kernel.fs.constants import (
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_ZERO_RANGE,
+    O_APPEND,
+    O_DIRECT,
+    O_DSYNC,
+    O_EXCL,
+    SEEK_CUR,
+    SEEK_END,
+    SEEK_SET,
+)
 from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.file import File, add_offset
 from kernel.fs.open import SPECIAL
@@ -20,7 +33,6 @@ from kernel.fs.path import Path
 from kernel.lang import (
     EACCES,
     EBADF,
-    EBUSY,
     EINVAL,
     ENOSPC,
     ENOTTY,
@@ -38,6 +50,7 @@ from kernel.task import current
 
 HDIO_GETGEO: Final = 0x0301
 BLKROSET: Final = 0x125D
+BLKPG: Final = 0x1269
 BLKRRPART: Final = 0x125F
 BLKFLSBUF: Final = 0x1261
 BLKRASET: Final = 0x1262
@@ -156,7 +169,20 @@ class BlockFile(File):
         advise(self.cache, self.readahead, advice, offset, length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
-        raise Errno(EOPNOTSUPP)
+        """fallocate(2): zeros, or a hole, which reads as zeros too."""
+        size = self.size_bytes()
+        keeps_size = mode & FALLOC_FL_KEEP_SIZE != 0
+        kind = mode & ~FALLOC_FL_KEEP_SIZE
+        if kind != FALLOC_FL_ZERO_RANGE and (kind != FALLOC_FL_PUNCH_HOLE or not keeps_size):
+            raise Errno(EOPNOTSUPP)
+        if offset >= size or (length > size - offset and not keeps_size):
+            raise Errno(EINVAL)
+        length = min(length, size - offset)
+        if (offset | length) & (self.device.logical_block_size - 1) != 0:
+            raise Errno(EINVAL)
+        if kind == FALLOC_FL_PUNCH_HOLE and self.device.zeroes_limit == 0:
+            raise Errno(EOPNOTSUPP)
+        clear_range(self, Operation.WRITE_ZEROES, offset, length)
 
     def memory_object(self) -> MemoryObject:
         return self.cache
@@ -198,21 +224,20 @@ class BlockFile(File):
         if command == HDIO_GETGEO:
             return self._geometry(argument)
         if command in (BLKDISCARD, BLKSECDISCARD, BLKZEROOUT):
-            if not self.writable:
-                raise Errno(EBADF)
-            raise Errno(EOPNOTSUPP)
-        if command not in (BLKROSET, BLKRRPART, BLKFLSBUF, BLKRASET, BLKFRASET, BLKBSZSET):
+            self._clear(command, argument)
+            return 0
+        if command not in (BLKROSET, BLKPG, BLKRRPART, BLKFLSBUF, BLKRASET, BLKFRASET, BLKBSZSET):
             return COMMANDS.handler.run(self, command, argument)
         if current().credentials.euid != 0:
             raise Errno(EACCES)
         if command == BLKROSET:
             device.set_read_only(user.read_i32(argument) != 0)
         elif command == BLKRRPART:
-            if device.partition_number != 0:
+            if device.partition_number != 0 or not device.may_have_partitions():
                 raise Errno(EINVAL)
-            if device.claimed or device.claimed_partitions > 0:
-                raise Errno(EBUSY)
-            scan_partitions(device)
+            scan_again(device)
+        elif command == BLKPG:
+            change_partition(device, argument)
         elif command == BLKFLSBUF:
             sync_device(device)
             self.cache.invalidate(0, LAST_PAGE)
@@ -230,6 +255,28 @@ class BlockFile(File):
             device.readahead_pages = argument >> (PAGE_SHIFT - SECTOR_SHIFT)
         return 0
 
+    def _clear(self, command: int, argument: int) -> None:
+        """BLKDISCARD, BLKSECDISCARD, BLKZEROOUT: their errors come in an order of their own each."""
+        device = self.device
+        if command != BLKDISCARD and not self.writable:
+            raise Errno(EBADF)
+        if command == BLKSECDISCARD:
+            raise Errno(EOPNOTSUPP)
+        start = user.read_i64(argument)
+        length = user.read_i64(argument + 8)
+        if command == BLKDISCARD:
+            if device.discard_limit == 0:
+                raise Errno(EOPNOTSUPP)
+            if not self.writable:
+                raise Errno(EBADF)
+        if device.read_only:
+            raise Errno(EPERM)
+        unit = device.logical_block_size if command == BLKDISCARD else SECTOR_SIZE
+        size = self.size_bytes()
+        if start < 0 or length <= 0 or (start | length) & (unit - 1) != 0 or start > size or length > size - start:
+            raise Errno(EINVAL)
+        clear_range(self, Operation.DISCARD if command == BLKDISCARD else Operation.WRITE_ZEROES, start, length)
+
     def _geometry(self, argument: int) -> int:
         """struct hd_geometry: heads, sectors, cylinders, first sector."""
         device = self.device
@@ -241,6 +288,18 @@ class BlockFile(File):
         user.write_u16(argument + 2, whole.cylinders & 0xFFFF)
         user.write_i64(argument + 8, device.first_sector)
         return 0
+
+
+def clear_range(file: BlockFile, operation: Operation, start: int, length: int) -> None:
+    """Discard bytes of a device, or fill them with zeros; what its cache has of them goes. Raises EIO."""
+    first = start >> PAGE_SHIFT
+    end = (start + length + PAGE_MASK) >> PAGE_SHIFT
+    file.cache.write_range(first, end)
+    if operation == Operation.DISCARD:
+        discard(file.device, start >> SECTOR_SHIFT, length >> SECTOR_SHIFT)
+    else:
+        zero_out(file.device, start >> SECTOR_SHIFT, length >> SECTOR_SHIFT)
+    file.cache.renounce(first, end)
 
 
 class DeviceCommands:

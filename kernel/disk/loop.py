@@ -10,9 +10,10 @@ from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
 from kernel.block.registry import add_device, remove_device
-from kernel.cache.devices import forget_device, sync_device
+from kernel.cache.devices import device_cache, forget_device, sync_device
+from kernel.cache.file_cache import LAST_PAGE
 from kernel.disk.scan import partitions_of, scan_partitions
-from kernel.fs.constants import device_number
+from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, device_number
 from kernel.fs.file import File
 from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, Span, final, sleeps, u8
 from kernel.lib import log
@@ -29,6 +30,7 @@ LO_FLAGS_AUTOCLEAR: Final = 4
 LO_FLAGS_PARTSCAN: Final = 8
 LO_FLAGS_DIRECT_IO: Final = 16
 
+_DISCARD_LIMIT: Final = 1 << 22  # sectors
 _TRIES_FOR_MEMORY: Final = 50
 
 
@@ -90,11 +92,12 @@ class LoopDevice(BlockDevice):
         self.is_working: bool = False  # the thread carries out a request
         self.thread_runs: bool = False
         self.is_closing: bool = False
+        self.is_leaving: bool = False  # LOOP_CLR_FD came: nothing works any more until the last user has closed it
 
     # ---- Requests ---------------------------------------------------------------------------------------------
 
     def submit(self, request: BlockRequest) -> None:
-        if self.file is None:
+        if self.file is None or self.is_leaving:
             request.finish(EIO)
             return
         last = self.last
@@ -160,6 +163,9 @@ class LoopDevice(BlockDevice):
             file.fsync()
             return
         position = self.offset + (request.sector << SECTOR_SHIFT)
+        if request.operation == Operation.DISCARD or request.operation == Operation.WRITE_ZEROES:
+            file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, position, request.length)
+            return
         buffer = FramesBuffer(request)
         while buffer.remaining > 0:
             if request.operation == Operation.READ:
@@ -194,7 +200,29 @@ class LoopDevice(BlockDevice):
         self.size_limit = 0
         self.file_name = bytes(64)
         self.has_volatile_cache = True
+        self._find_limits(file)
         self.set_file_size(file_size)
+
+    def _find_limits(self, file: File) -> None:
+        """Where holes can be made in the file, the device can discard."""
+        makes_holes = file.inode.is_regular() and file.writable
+        self.discard_limit = _DISCARD_LIMIT if makes_holes else 0
+        self.zeroes_limit = self.discard_limit
+        self.discard_alignment = max(1, file.inode.file_system.block_size >> SECTOR_SHIFT)
+
+    def exchange_file(self, file: File, file_size: int) -> None:
+        """LOOP_CHANGE_FD: another file of the same size takes the place of the present one. Raises EINVAL, ENXIO."""
+        old = self.file
+        if old is None:
+            raise Errno(ENXIO)
+        if self.flags & LO_FLAGS_READ_ONLY == 0 or file_size != self.file_size:
+            raise Errno(EINVAL)
+        while self.first is not None or self.is_working:
+            self.idle.sleep(interruptible=False)
+        self.file = file.acquire()
+        self._find_limits(file)
+        old.release()
+        device_cache(self).invalidate(0, LAST_PAGE)
 
     def set_file_size(self, file_size: int) -> None:
         """The file has this many bytes: what of it the device shows."""
@@ -221,29 +249,28 @@ class LoopDevice(BlockDevice):
 
     @sleeps
     def unbind(self) -> None:
-        """LOOP_CLR_FD: at once, or when the last user has closed the device. Raises ENXIO."""
-        if self.file is None:
-            raise Errno(ENXIO)
+        """LOOP_CLR_FD: once the last user has closed the device. If that is the caller, nothing works from now on."""
         if self.openers > 1 or self.claimed:
             self.flags |= LO_FLAGS_AUTOCLEAR
             return
-        self._clear()
+        self._write_all()
+        self.is_leaving = True
+
+    def may_have_partitions(self) -> bool:
+        return self.flags & LO_FLAGS_PARTSCAN != 0
 
     def closed(self) -> None:
         self.openers -= 1
-        if self.openers == 0 and self.file is not None and self.flags & LO_FLAGS_AUTOCLEAR != 0:
-            self._clear()
+        if self.openers == 0 and self.file is not None and (self.is_leaving or self.flags & LO_FLAGS_AUTOCLEAR != 0):
+            self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Be bound to nothing, at once."""
         file = self.file
         if file is None or self.is_closing:
             return
-        try:
-            sync_device(self)
-        except Errno:
-            log.error("loop: what was written could not be kept")
-        except MemoryError:
-            log.error("loop: no memory to write what is left")
+        if not self.is_leaving:
+            self._write_all()
         self.is_closing = True
         self.work.wake_all()
         try:
@@ -255,10 +282,20 @@ class LoopDevice(BlockDevice):
         except MemoryError:
             log.error("loop: no memory to end")
         self.file = None
+        self.is_leaving = False
         self.sectors = 0
         self.read_only = False
         self.flags = 0
         file.release()
+
+    def _write_all(self) -> None:
+        """Bring what is dirty to the file. Nobody could be told of an error: it goes to the log."""
+        try:
+            sync_device(self)
+        except Errno:
+            log.error("loop: what was written could not be kept")
+        except MemoryError:
+            log.error("loop: no memory to write what is left")
 
     def _forget_contents(self) -> None:
         for partition in partitions_of(self):

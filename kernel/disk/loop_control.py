@@ -110,7 +110,7 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
     ):
         raise Errno(ENOTTY if command & 0xFF00 != 0x4C00 else EINVAL)
     backing = device.file
-    if backing is None:
+    if backing is None or device.is_leaving:
         raise Errno(ENXIO)
     if command == LOOP_GET_STATUS64:
         _tell_status(device, backing, argument)
@@ -119,6 +119,9 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
         raise Errno(EPERM)
     if command == LOOP_CLR_FD:
         device.unbind()
+    elif command == LOOP_CHANGE_FD:
+        fresh = _backing_file(device, argument & 0xFFFF_FFFF)
+        device.exchange_file(fresh, backing_size(fresh))
     elif command == LOOP_SET_STATUS64:
         raw = RawLoopInfo()
         user.read_struct(argument, bytes_of(raw))
@@ -127,11 +130,8 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
         device.set_file_size(backing_size(backing))
     elif command == LOOP_SET_BLOCK_SIZE:
         _set_block_size(device, argument)
-    elif command == LOOP_SET_DIRECT_IO:
-        if argument != 0:
-            raise Errno(EINVAL)
-    else:
-        raise Errno(EINVAL)  # LOOP_CHANGE_FD
+    elif argument != 0:  # LOOP_SET_DIRECT_IO: what goes to a file goes through its cache
+        raise Errno(EINVAL)
     return 0
 
 
@@ -143,17 +143,24 @@ def backing_size(file: File) -> int:
 
 
 def _bind(file: BlockFile, device: LoopDevice, descriptor: int, flags: int) -> None:
-    backing = current().files.get(descriptor)
     if device.file is not None:
+        current().files.get(descriptor)
         raise Errno(EBUSY)
+    backing = _backing_file(device, descriptor)
+    read_only = not backing.writable or not file.writable or flags & LO_FLAGS_READ_ONLY != 0
+    device.bind(backing, backing_size(backing), read_only)
+
+
+def _backing_file(device: LoopDevice, descriptor: int) -> File:
+    """The file that shall lie behind a device. Raises EBADF, EINVAL."""
+    backing = current().files.get(descriptor)
     if isinstance(backing, BlockFile):
         _check_chain(device, backing)
     elif not backing.inode.is_regular():
         raise Errno(EINVAL)
     if not backing.readable:
         raise Errno(EBADF)
-    read_only = not backing.writable or not file.writable or flags & LO_FLAGS_READ_ONLY != 0
-    device.bind(backing, backing_size(backing), read_only)
+    return backing
 
 
 def _check_chain(device: LoopDevice, backing: BlockFile) -> None:
@@ -209,7 +216,7 @@ def _configure(file: BlockFile, device: LoopDevice, argument: int) -> int:
         bound = True
     finally:
         if not bound:
-            device.unbind()
+            device.clear()
     return 0
 
 

@@ -14,7 +14,7 @@ from kernel.block.registry import WATCHER, add_device, remove_device
 from kernel.cache.devices import device_cache, forget_device
 from kernel.fs.constants import device_number
 from kernel.fs.devfs import add_block_node, remove_block_node
-from kernel.lang import EIO, Errno, final
+from kernel.lang import EBUSY, EIO, Errno, final
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, frame_span
 
 _EXTENDED_MAJOR: Final = 259
@@ -43,6 +43,9 @@ class PartitionDevice(BlockDevice):
         self.largest_transfer = disk.largest_transfer
         self.largest_joined_transfer = disk.largest_joined_transfer
         self.readahead_pages = disk.readahead_pages
+        self.discard_limit = disk.discard_limit
+        self.discard_alignment = disk.discard_alignment
+        self.zeroes_limit = disk.zeroes_limit
 
     def submit(self, request: BlockRequest) -> None:
         request.sector += self.first_sector
@@ -97,15 +100,35 @@ def scan_partitions(disk: BlockDevice) -> None:
     be claimed. Sleeps. Raises MemoryError.
     """
     for old in partitions_of(disk):
-        forget_device(old)
-        remove_device(old)
+        drop_partition(old)
     for partition in read_partitions(CacheReader(disk)):
-        name = disk.name
-        last = name[len(name) - 1]
-        if 48 <= last <= 57:
-            name += b"p"  # loop0p1
-        name += f"{partition.number}".encode()
-        add_device(PartitionDevice(disk, name, _number_for(disk, partition.number), partition))
+        add_partition(disk, partition)
+
+
+def scan_again(disk: BlockDevice) -> None:
+    """BLKRRPART: look for partitions anew. Raises EBUSY while one is in use, MemoryError."""
+    if disk.claimed or disk.claimed_partitions > 0:
+        raise Errno(EBUSY)
+    for partition in partitions_of(disk):
+        if partition.openers > 0:
+            raise Errno(EBUSY)
+    scan_partitions(disk)
+
+
+def add_partition(disk: BlockDevice, partition: Partition) -> None:
+    """Make a partition a device. Raises MemoryError."""
+    name = disk.name
+    last = name[len(name) - 1]
+    if 48 <= last <= 57:
+        name += b"p"  # loop0p1
+    name += f"{partition.number}".encode()
+    add_device(PartitionDevice(disk, name, _number_for(disk, partition.number), partition))
+
+
+def drop_partition(partition: BlockDevice) -> None:
+    """A partition is no device any more; what is dirty in its cache is lost. Sleeps."""
+    forget_device(partition)
+    remove_device(partition)
 
 
 def _number_for(disk: BlockDevice, number: int) -> int:

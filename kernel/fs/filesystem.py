@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kernel.block.device import BlockDevice
-from kernel.lang import EINVAL, ENODEV, ENOTBLK, EOPNOTSUPP, ESTALE, Errno
+from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
@@ -96,6 +96,12 @@ class FileSystem:
         may sleep. Raises ESTALE.
         """
         return None
+
+    def trim(self, start: int, length: int, smallest: int) -> int:
+        """FITRIM: tell the device which bytes in a range of it hold nothing, in pieces of `smallest` bytes at least.
+        Returns how many. May sleep. Raises ENOTTY (no disk), EOPNOTSUPP (the device does not care), EINVAL, EROFS, EIO.
+        """
+        raise Errno(ENOTTY)
 
     def sync(self) -> None:
         """Write everything out and wait. May sleep. Raises EIO."""

@@ -301,10 +301,11 @@ def statistics_line(device: BlockDevice) -> bytes:
     weighted time; discards; flushes.
     """
     done = device.statistics
-    taken = (done.read_ns + done.write_ns + done.flush_ns) // _NS_PER_MS
+    taken = (done.read_ns + done.write_ns + done.flush_ns + done.discard_ns) // _NS_PER_MS
     text = f"{done.reads} 0 {done.read_sectors} {done.read_ns // _NS_PER_MS} "
     text += f"{done.writes} 0 {done.written_sectors} {done.write_ns // _NS_PER_MS} "
-    text += f"{done.in_flight} {done.busy_ns // _NS_PER_MS} {taken} 0 0 0 0 "
+    text += f"{done.in_flight} {done.busy_ns // _NS_PER_MS} {taken} "
+    text += f"{done.discards} 0 {done.discarded_sectors} {done.discard_ns // _NS_PER_MS} "
     text += f"{done.flushes} {done.flush_ns // _NS_PER_MS}"
     return text.encode()
 

@@ -9,11 +9,13 @@ from typing import Final, Literal
 from kernel.cache import SyncScope
 from kernel.fs.constants import FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL, FS_SYNC_FL, MAX_FILE_SIZE
 from kernel.fs.file import File
+from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import NOWHERE, Inode
 from kernel.lang import (
     EBADR,
     EFBIG,
     EINVAL,
+    ENOTTY,
     EOPNOTSUPP,
     EPERM,
     ERANGE,
@@ -39,6 +41,7 @@ EXT4_IOC_SETVERSION: Final = 0x4008_6604
 FS_IOC_FSGETXATTR: Final = 0x801C_581F
 FS_IOC_FSSETXATTR: Final = 0x401C_5820
 FS_IOC_FIEMAP: Final = 0xC020_660B
+FITRIM: Final = 0xC018_5879
 
 _PRIVILEGED: Final = FS_IMMUTABLE_FL | FS_APPEND_FL
 _INT_LIMIT: Final = 1 << 31
@@ -113,6 +116,8 @@ def file_command(file: File, command: int, argument: int) -> int:
             _set_attributes(file, argument)
         case 0xC020_660B:  # FS_IOC_FIEMAP
             _map_extents(inode, file, argument)
+        case 0xC018_5879:  # FITRIM
+            _trim(inode.file_system, argument)
         case _:
             if command == FIBMAP and inode.is_regular():
                 _map_block(inode, argument)
@@ -256,3 +261,22 @@ def _write_extent(extent: RawExtent, address: int, count: int, limit: int) -> bo
         return False
     user.write_from(address + count * sizeof(RawExtent), bytes_of(extent))
     return True
+
+
+# ---- Space that nobody uses -----------------------------------------------------------------------------------------
+
+
+def _trim(file_system: FileSystem, argument: int) -> None:
+    """FITRIM with its struct fstrim_range, whose length becomes how much was trimmed. Beyond 2**63 is no limit.
+    """
+    if not current().credentials.capable():
+        raise Errno(EPERM if file_system.block_device is not None else ENOTTY)
+    start = user.read_u64(argument)
+    length = user.read_u64(argument + 8)
+    smallest = user.read_u64(argument + 16)
+    done = file_system.trim(_at_most(start), _at_most(length), _at_most(smallest))
+    user.write_u64(argument + 8, done)
+
+
+def _at_most(value: int) -> int:
+    return value if value >= 0 else MAX_FILE_SIZE

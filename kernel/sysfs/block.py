@@ -9,7 +9,7 @@ Source: Linux's Documentation/ABI/stable/sysfs-block.
 
 from typing import Final
 
-from kernel.block.device import BLOCK_DEVICES, BlockDevice
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice
 from kernel.fs.constants import S_IFREG, device_major, device_minor
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
@@ -93,7 +93,13 @@ def _queue_attribute(device: BlockDevice, name: bytes) -> bytes:
             return _line(1)
         case b"write_cache":
             return b"write back\n" if device.has_volatile_cache else b"write through\n"
-        case b"optimal_io_size" | b"discard_max_bytes" | b"discard_granularity":
+        case b"discard_max_bytes" | b"discard_max_hw_bytes":
+            return _line(device.discard_limit << SECTOR_SHIFT)
+        case b"discard_granularity":
+            return _line(device.discard_alignment << SECTOR_SHIFT if device.discard_limit > 0 else 0)
+        case b"write_zeroes_max_bytes":
+            return _line(device.zeroes_limit << SECTOR_SHIFT)
+        case b"optimal_io_size":
             return _line(0)
         case _:
             raise Errno(EIO)

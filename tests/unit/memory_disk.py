@@ -22,6 +22,12 @@ class MemoryDisk(BlockDevice):
         if request.operation == Operation.FLUSH:
             request.finish(0)
             return
+        if request.operation in (Operation.DISCARD, Operation.WRITE_ZEROES):
+            start = request.sector << SECTOR_SHIFT
+            filling = b"\xdd" if request.operation == Operation.DISCARD else b"\0"
+            self.image[start : start + request.length] = filling * request.length
+            request.finish(0)
+            return
         for sector in range(request.sector, request.sector + (request.length >> SECTOR_SHIFT)):
             if sector in self.bad_sectors:
                 request.finish(EIO)

@@ -13,7 +13,7 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.2 (block device).
 
 from typing import Final
 
-from kernel.block.device import SECTOR_SIZE, BlockDevice, BlockRequest, Operation
+from kernel.block.device import SECTOR_SHIFT, SECTOR_SIZE, BlockDevice, BlockRequest, Operation
 from kernel.block.registry import add_device
 from kernel.drivers.virtio.ring import INDIRECT_LIMIT, NOTHING, Chain, SplitQueue
 from kernel.drivers.virtio.transport import F_INDIRECT, RING_FEATURES, DeviceEvents, Transport
@@ -34,8 +34,19 @@ F_BLOCK_SIZE: Final = 1 << 6
 F_FLUSH: Final = 1 << 9
 F_TOPOLOGY: Final = 1 << 10
 F_CONFIG_WCE: Final = 1 << 11
+F_DISCARD: Final = 1 << 13
+F_WRITE_ZEROES: Final = 1 << 14
 WANTED: Final = (
-    F_SIZE_MAX | F_SEG_MAX | F_READ_ONLY | F_BLOCK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE | RING_FEATURES
+    F_SIZE_MAX
+    | F_SEG_MAX
+    | F_READ_ONLY
+    | F_BLOCK_SIZE
+    | F_FLUSH
+    | F_TOPOLOGY
+    | F_CONFIG_WCE
+    | F_DISCARD
+    | F_WRITE_ZEROES
+    | RING_FEATURES
 )
 
 # The device's configuration.
@@ -45,11 +56,16 @@ CONFIG_SEG_MAX: Final = 12
 CONFIG_BLOCK_SIZE: Final = 20
 CONFIG_PHYSICAL_EXPONENT: Final = 24
 CONFIG_WRITE_BACK: Final = 32
+CONFIG_DISCARD_SECTORS: Final = 36
+CONFIG_DISCARD_ALIGNMENT: Final = 44
+CONFIG_ZEROES_SECTORS: Final = 48
 
 # A request's header.
 TYPE_IN: Final = 0
 TYPE_OUT: Final = 1
 TYPE_FLUSH: Final = 4
+TYPE_DISCARD: Final = 11
+TYPE_WRITE_ZEROES: Final = 13
 HEADER_TYPE: Final = 0
 HEADER_RESERVED: Final = 4
 HEADER_SECTOR: Final = 8
@@ -63,10 +79,35 @@ QUEUE: Final = 0
 QUEUE_SIZE: Final = 128
 SLOT_SIZE: Final = 32  # QUEUE_SIZE of them are a frame
 SLOT_STATUS: Final = HEADER_SIZE
+# What a request without data is about, one for each head of the queue in a frame of their own.
+RANGE_SIZE: Final = 16
+RANGE_SECTOR: Final = 0
+RANGE_COUNT: Final = 8
+RANGE_FLAGS: Final = 12
 
 _SEGMENTS_LIMIT: Final = INDIRECT_LIMIT - 2  # buffers of data in one request; header and status are two more
 _FRAMES_LIMIT: Final = 320  # in one request, if they lie in so few runs
 _SECTORS_LIMIT: Final = 1 << 53  # a disk's bytes fit 62 bits
+_RANGE_LIMIT: Final = 1 << 22  # sectors to discard at once: larger requests keep the others waiting
+
+
+def _has_data(operation: Operation) -> bool:
+    return operation == Operation.READ or operation == Operation.WRITE
+
+
+def _type_of(operation: Operation) -> int:
+    """What a request's header says of an operation."""
+    match operation:
+        case Operation.READ:
+            return TYPE_IN
+        case Operation.WRITE:
+            return TYPE_OUT
+        case Operation.FLUSH:
+            return TYPE_FLUSH
+        case Operation.DISCARD:
+            return TYPE_DISCARD
+        case Operation.WRITE_ZEROES:
+            return TYPE_WRITE_ZEROES
 
 
 @final
@@ -89,6 +130,7 @@ class VirtioDisk(BlockDevice):
         queue = transport.make_queue(QUEUE, QUEUE_SIZE)
         self._queue: SplitQueue = queue
         self._slots: Window = frame_window(allocate_zeroed_frame())
+        self._ranges: Window = frame_window(allocate_zeroed_frame())
         self._in_flight: list[BlockRequest | None] = [None] * queue.size
         if not transport.has(F_INDIRECT):
             self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit the queue
@@ -112,6 +154,11 @@ class VirtioDisk(BlockDevice):
             self.has_volatile_cache = True
             if transport.has(F_CONFIG_WCE):
                 self.has_volatile_cache = transport.configuration_u8(CONFIG_WRITE_BACK) != 0
+        if transport.has(F_DISCARD):
+            self.discard_limit = min(transport.configuration_u32(CONFIG_DISCARD_SECTORS), _RANGE_LIMIT)
+            self.discard_alignment = max(1, min(transport.configuration_u32(CONFIG_DISCARD_ALIGNMENT), _RANGE_LIMIT))
+        if transport.has(F_WRITE_ZEROES):
+            self.zeroes_limit = min(transport.configuration_u32(CONFIG_ZEROES_SECTORS), _RANGE_LIMIT)
         if transport.has(F_SEG_MAX):
             self.largest_transfer = max(1, min(transport.configuration_u32(CONFIG_SEG_MAX), _SEGMENTS_LIMIT))
         else:
@@ -147,7 +194,7 @@ class VirtioDisk(BlockDevice):
 
     def _is_sound(self, request: BlockRequest) -> bool:
         """Whether there are as many bytes of frames as the request wants to move, and the device takes them at once."""
-        if request.operation == Operation.FLUSH:
+        if not _has_data(request.operation):
             return True
         count = len(request.frames)
         room = (count << PAGE_SHIFT) - request.offset
@@ -165,19 +212,20 @@ class VirtioDisk(BlockDevice):
         operation = request.operation
         slot = head * SLOT_SIZE
         slots = self._slots
-        kind = TYPE_IN
-        if operation == Operation.WRITE:
-            kind = TYPE_OUT
-        elif operation == Operation.FLUSH:
-            kind = TYPE_FLUSH
-        slots.store_u32(slot + HEADER_TYPE, kind)
+        slots.store_u32(slot + HEADER_TYPE, _type_of(operation))
         slots.store_u32(slot + HEADER_RESERVED, 0)
-        slots.store_i64(slot + HEADER_SECTOR, request.sector if operation != Operation.FLUSH else 0)
+        slots.store_i64(slot + HEADER_SECTOR, request.sector if _has_data(operation) else 0)
         slots.store_u8(slot + SLOT_STATUS, STATUS_PENDING)
         chain = self._chain
         chain.clear()
         chain.add(slots.physical + slot, HEADER_SIZE, False)
-        if operation != Operation.FLUSH:
+        if operation == Operation.DISCARD or operation == Operation.WRITE_ZEROES:
+            place = head * RANGE_SIZE
+            self._ranges.store_i64(place + RANGE_SECTOR, request.sector)
+            self._ranges.store_u32(place + RANGE_COUNT, request.length >> SECTOR_SHIFT)
+            self._ranges.store_u32(place + RANGE_FLAGS, 0)
+            chain.add(self._ranges.physical + place, RANGE_SIZE, False)
+        elif operation != Operation.FLUSH:
             offset = request.offset
             remaining = request.length
             for frame in request.frames:

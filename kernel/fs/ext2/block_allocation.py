@@ -10,11 +10,14 @@ Context: sleeps while a bitmap is read; a bit is found and set without a sleep i
 
 from typing import Final
 
+from kernel.block.device import SECTOR_SHIFT
+from kernel.block.ranges import discard
 from kernel.cache import Block
 from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
 
+_TRIM_STEP: Final = 4096  # blocks that are discarded at once
 _NEAR: Final = 64  # blocks behind the goal that are as good as the goal
 
 
@@ -129,4 +132,30 @@ def _note_bits(volume: Volume, block: Block, group: int, index: int, count: int)
     done = 0
     while done < count and bitmap.test_bit(bits, index + done) and volume.freed_blocks.add(group, index + done):
         done += 1
+    return done
+
+
+def trim_group(volume: Volume, group: int, start: int, end: int, smallest: int) -> int:
+    """Discard the free blocks among `start` … `end` - 1 of a group, in runs of `smallest` at least; returns how many.
+    Raises EIO. While a run is being discarded its blocks count as taken, so that nobody fills them meanwhile.
+    """
+    device = volume.blocks.device
+    shift = volume.geometry.block_shift - SECTOR_SHIFT
+    done = 0
+    with volume.blocks.block(volume.block_bitmap(group)) as block:
+        bits = block.span()
+        index = bitmap.find_clear_bit(bits, start, end)
+        while index != bitmap.NONE:
+            count = bitmap.clear_run(bits, index, end, _TRIM_STEP)
+            if count >= smallest:
+                for each in range(index, index + count):
+                    bitmap.set_bit(bits, each)
+                try:
+                    discard(device, volume.geometry.first_block_of_group(group) + index << shift, count << shift)
+                    done += count
+                finally:
+                    for each in range(index, index + count):
+                        bitmap.clear_bit(bits, each)
+                    volume.block_hints[group] = min(volume.block_hints[group], index)
+            index = bitmap.find_clear_bit(bits, index + count, end)
     return done

@@ -16,6 +16,7 @@ from kernel.block.device import SECTOR_SHIFT, BlockDevice, flush
 from kernel.cache import BlockCache, Plug, SyncScope
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from kernel.fs.ext2.block_allocation import trim_group
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.file import Ext2File
 from kernel.fs.ext2.geometry import Geometry, read_geometry
@@ -36,7 +37,7 @@ from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem, Statistics, register_disk_filesystem
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, EROFS, ESTALE, Errno, struct_at
+from kernel.lang import EINVAL, EOPNOTSUPP, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
 from kernel.sched import Mutex
@@ -328,6 +329,31 @@ class Ext2FileSystem(Ext2):
                 self.lost_track = True
                 for node in self.inodes.values():
                     node.lose_track()
+
+    def trim(self, start: int, length: int, smallest: int) -> int:
+        volume = self.volume
+        geometry = volume.geometry
+        shift = geometry.block_shift
+        if self.disk.discard_limit == 0:
+            raise Errno(EOPNOTSUPP)
+        first = start >> shift
+        least = max(smallest, self.disk.discard_alignment << SECTOR_SHIFT)
+        least = (least + geometry.block_size - 1) >> shift
+        if smallest >> shift > geometry.blocks_per_group or first >= geometry.block_count:
+            raise Errno(EINVAL)
+        if length < geometry.block_size:
+            raise Errno(EINVAL)
+        if self.read_only:
+            raise Errno(EROFS)
+        end = min(geometry.block_count, first + (length >> shift))
+        done = 0
+        for group in range(geometry.group_count):
+            begin = geometry.first_block_of_group(group)
+            lower = max(0, first - begin)
+            upper = min(geometry.blocks_in_group(group), end - begin)
+            if lower < upper:
+                done += trim_group(volume, group, lower, upper, least)
+        return done << shift
 
     # ---- Mounting and unmounting ------------------------------------------------------------------------------
 

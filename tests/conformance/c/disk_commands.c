@@ -1,0 +1,279 @@
+/* Commands of block devices: discarding and zeroing, partitions one by one, loop devices, FITRIM. */
+#define _GNU_SOURCE
+#include "case.h"
+
+#include <linux/blkpg.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+static char buffer[1 << 16], other[1 << 16];
+
+static int range(int fd, unsigned long command, uint64_t start, uint64_t length)
+{
+	uint64_t numbers[2] = {start, length};
+	return ioctl(fd, command, numbers);
+}
+
+static long nonzero(int fd, long offset, long length)
+{
+	long count = 0;
+	pread(fd, other, (size_t)length, offset);
+	for (long i = 0; i < length; i++)
+		count += other[i] != 0;
+	return count;
+}
+
+/* `punch`: Linux forgets that a loop device can make holes when it fails to make zeros without them. */
+static void ranges(const char *path, int punch)
+{
+	int fd = MUST(open(path, O_RDWR)), reader = MUST(open(path, O_RDONLY));
+	uint64_t size = 0;
+	printf("---- %s\n", path);
+	MUST(ioctl(fd, BLKGETSIZE64, &size));
+	memset(buffer, 'x', sizeof buffer);
+	MUST(pwrite(fd, buffer, sizeof buffer, 0));
+	SHOW(range(fd, BLKZEROOUT, 4096, 8192));
+	printf("%ld %ld %ld\n", nonzero(fd, 0, 4096), nonzero(fd, 4096, 8192), nonzero(fd, 12288, 4096));
+	SHOW(range(fd, BLKZEROOUT, 512, 1024));
+	printf("%ld\n", nonzero(fd, 0, 4096));
+	SHOW(range(fd, BLKZEROOUT, 100, 512));
+	SHOW(range(fd, BLKZEROOUT, 512, 100));
+	SHOW(range(fd, BLKZEROOUT, 512, 0));
+	SHOW(range(fd, BLKZEROOUT, size, 512));
+	SHOW(range(fd, BLKZEROOUT, size - 512, 1024));
+	SHOW(range(fd, BLKZEROOUT, 512, ~0ULL - 511));
+	SHOW(range(reader, BLKZEROOUT, 0, 512));
+	SHOW(ioctl(fd, BLKZEROOUT, NULL));
+	SHOW(range(fd, BLKDISCARD, 16384, 16384));
+	SHOW(range(fd, BLKDISCARD, 100, 512));
+	SHOW(range(fd, BLKDISCARD, 512, 100));
+	SHOW(range(fd, BLKDISCARD, 512, 0));
+	SHOW(range(fd, BLKDISCARD, size, 512));
+	SHOW(range(reader, BLKDISCARD, 0, 512));
+	SHOW(ioctl(fd, BLKDISCARD, NULL));
+	SHOW(range(fd, BLKSECDISCARD, 0, 512));
+	SHOW(range(reader, BLKSECDISCARD, 0, 512));
+	MUST(pwrite(fd, buffer, sizeof buffer, 0));
+	SHOW(fallocate(fd, FALLOC_FL_ZERO_RANGE, 4096, 4096));
+	SHOW(fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 12288, 4096));
+	if (punch)
+		SHOW(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 20480, 4096));
+	printf("%ld %ld %ld %ld\n", nonzero(fd, 0, 12288), nonzero(fd, 4096, 4096), nonzero(fd, 12288, 4096), punch ? nonzero(fd, 20480, 4096) : 0);
+	SHOW(fallocate(fd, 0, 0, 4096));
+	SHOW(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096));
+	SHOW(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096));
+	SHOW(fallocate(fd, FALLOC_FL_ZERO_RANGE, 100, 4096));
+	SHOW(fallocate(fd, FALLOC_FL_ZERO_RANGE, size, 4096));
+	SHOW(fallocate(fd, FALLOC_FL_ZERO_RANGE, size - 512, 4096));
+	SHOW(fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, size - 512, 4096));
+	SHOW(fallocate(reader, FALLOC_FL_ZERO_RANGE, 0, 512));
+	close(fd);
+	close(reader);
+}
+
+static int part(int fd, int operation, int number, long long start, long long length)
+{
+	struct blkpg_partition partition = {start, length, number, "", ""};
+	struct blkpg_ioctl_arg argument = {operation, 0, sizeof partition, &partition};
+	return ioctl(fd, BLKPG, &argument);
+}
+
+static void parts(void)
+{
+	uint64_t size;
+	int fd = MUST(open("/dev/vda", O_RDWR));
+	printf("---- partitions\n");
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 1, 1 << 20, 2 << 20));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 1, 8 << 20, 1 << 20));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 2, 2 << 20, 2 << 20));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 5, 4 << 20, 1 << 20));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 0, 6 << 20, 1 << 20));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 3, -512, 1 << 20));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 3, 6 << 20, 0));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 3, 6 << 20, 100));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 3, 63 << 20, 2 << 20));
+	SHOW(part(fd, BLKPG_ADD_PARTITION, 3, 1LL << 40, 2 << 20));
+	SHOW(part(fd, 77, 3, 6 << 20, 1 << 20));
+	MUST(system("grep vda /proc/partitions; cat /sys/block/vda/vda5/start; ls /sys/block/vda | grep vda"));
+	SHOW(part(fd, BLKPG_RESIZE_PARTITION, 1, 1 << 20, 1 << 20));
+	SHOW(part(fd, BLKPG_RESIZE_PARTITION, 1, 0, 1 << 20));
+	SHOW(part(fd, BLKPG_RESIZE_PARTITION, 1, 1 << 20, 4 << 20));
+	SHOW(part(fd, BLKPG_RESIZE_PARTITION, 9, 1 << 20, 4 << 20));
+	int one = MUST(open("/dev/vda1", O_RDWR));
+	MUST(ioctl(one, BLKGETSIZE64, &size));
+	printf("%lld\n", (long long)size);
+	SHOW(pwrite(one, "partition", 9, 0));
+	SHOW(fsync(one));
+	SHOW(pread(fd, buffer, 9, 1 << 20));
+	printf("%.9s\n", buffer);
+	SHOW(part(one, BLKPG_ADD_PARTITION, 1, 0, 512));
+	SHOW(part(fd, BLKPG_DEL_PARTITION, 1, 0, 0));
+	SHOW(ioctl(fd, BLKRRPART, 0));
+	close(one);
+	SHOW(part(fd, BLKPG_DEL_PARTITION, 1, 0, 0));
+	SHOW(part(fd, BLKPG_DEL_PARTITION, 1, 0, 0));
+	SHOW(access("/dev/vda1", F_OK));
+	SHOW(ioctl(fd, BLKPG, NULL));
+	IN_CHILD(MUST(setuid(5)); SHOW(part(fd, BLKPG_DEL_PARTITION, 5, 0, 0)); SHOW(ioctl(fd, BLKRRPART, 0)));
+	SHOW(ioctl(fd, BLKRRPART, 0));
+	MUST(system("grep vda /proc/partitions"));
+	close(fd);
+}
+
+static void show_loop(int fd)
+{
+	struct loop_info64 info;
+	uint64_t size = 0;
+	memset(&info, 0, sizeof info);
+	if (ioctl(fd, LOOP_GET_STATUS64, &info) != 0)
+		printf("status: %s\n", error_name(errno));
+	else
+		printf("offset %lld limit %lld number %u flags %#x name \"%.20s\"\n", (long long)info.lo_offset,
+		       (long long)info.lo_sizelimit, info.lo_number, info.lo_flags, (char *)info.lo_file_name);
+	ioctl(fd, BLKGETSIZE64, &size);
+	printf("size %lld\n", (long long)size);
+}
+
+static void loops(const char *directory)
+{
+	struct loop_info64 info = {0};
+	struct loop_config config = {0};
+	int number = 0;
+	printf("---- loop in %s\n", directory);
+	MUST(chdir(directory));
+	int image = MUST(open("image", O_RDWR | O_CREAT | O_TRUNC, 0644)), second = MUST(open("second", O_RDWR | O_CREAT | O_TRUNC, 0644));
+	MUST(ftruncate(image, 1 << 20));
+	MUST(ftruncate(second, 1 << 20));
+	MUST(pwrite(second, "second", 6, 0));
+	int loop = MUST(open("/dev/loop5", O_RDWR));
+	show_loop(loop);
+	SHOW(ioctl(loop, LOOP_CHANGE_FD, second));
+	config.fd = (unsigned)image;
+	config.block_size = 1024;
+	config.info.lo_offset = 4096;
+	config.info.lo_sizelimit = 65536;
+	config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+	strcpy((char *)config.info.lo_file_name, "a name");
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	show_loop(loop);
+	SHOW(ioctl(loop, BLKSSZGET, &number));
+	printf("%d\n", number);
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	SHOW(ioctl(loop, LOOP_CHANGE_FD, second));
+	SHOW(pwrite(loop, "through the loop", 16, 1024));
+	SHOW(fsync(loop));
+	SHOW(pread(image, buffer, 16, 4096 + 1024));
+	printf("%.16s\n", buffer);
+	SHOW(ioctl(loop, BLKRRPART, 0));
+	info.lo_offset = 8192;
+	info.lo_flags = LO_FLAGS_AUTOCLEAR;
+	SHOW(ioctl(loop, LOOP_SET_STATUS64, &info));
+	show_loop(loop);
+	info.lo_flags = 0;
+	info.lo_offset = 0;
+	SHOW(ioctl(loop, LOOP_SET_STATUS64, &info));
+	show_loop(loop);
+	SHOW(ioctl(loop, LOOP_SET_BLOCK_SIZE, 512));
+	SHOW(ioctl(loop, LOOP_SET_BLOCK_SIZE, 4096));
+	SHOW(ioctl(loop, LOOP_SET_BLOCK_SIZE, 1000));
+	SHOW(ioctl(loop, LOOP_SET_BLOCK_SIZE, 256));
+	SHOW(ioctl(loop, BLKSSZGET, &number));
+	printf("%d\n", number);
+	SHOW(ioctl(loop, LOOP_SET_BLOCK_SIZE, 512));
+	MUST(ftruncate(image, 2 << 20));
+	show_loop(loop);
+	SHOW(ioctl(loop, LOOP_SET_CAPACITY, 0));
+	show_loop(loop);
+	MUST(close(loop));
+	ranges("/dev/loop5", 0);
+	loop = MUST(open("/dev/loop5", O_RDWR));
+	SHOW(ioctl(loop, LOOP_CLR_FD, 0));
+	show_loop(loop);
+	SHOW(ioctl(loop, LOOP_CLR_FD, 0));
+	SHOW(pread(loop, buffer, 6, 512 << 10));
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	close(loop);
+	loop = MUST(open("/dev/loop5", O_RDWR));
+	show_loop(loop);
+	memset(&config, 0, sizeof config);
+	config.fd = (unsigned)image;
+	config.info.lo_flags = 0x400;
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	config.info.lo_flags = LO_FLAGS_READ_ONLY;
+	config.block_size = 1000;
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	config.block_size = 0;
+	MUST(ftruncate(image, 1 << 20));
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	show_loop(loop);
+	SHOW(pread(loop, buffer, 6, 0));
+	SHOW(ioctl(loop, LOOP_CHANGE_FD, second));
+	SHOW(pread(loop, buffer, 6, 0));
+	printf("%.6s\n", buffer);
+	MUST(ftruncate(image, 100));
+	SHOW(ioctl(loop, LOOP_CHANGE_FD, image));
+	SHOW(ioctl(loop, LOOP_CHANGE_FD, 999));
+	SHOW(ioctl(loop, LOOP_CHANGE_FD, loop));
+	SHOW(pwrite(loop, "x", 1, 0));
+	int again = MUST(open("/dev/loop5", O_RDONLY));
+	SHOW(ioctl(loop, LOOP_CLR_FD, 0));
+	show_loop(loop);
+	close(loop);
+	show_loop(again);
+	close(again);
+	loop = MUST(open("/dev/loop5", O_RDWR));
+	config.fd = (unsigned)loop;
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	config.fd = 999;
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	SHOW(ioctl(loop, LOOP_CONFIGURE, NULL));
+	SHOW(ioctl(loop, 0x4C7F, 0));
+	close(loop);
+	close(image);
+	close(second);
+	MUST(unlink("image"));
+	MUST(unlink("second"));
+	MUST(chdir("/"));
+}
+
+static void trim(void)
+{
+	struct fstrim_range range = {0, ~0ULL, 0};
+	printf("---- trim\n");
+	MUST(system("mke2fs -F -b 1024 /dev/vda 32768 >/dev/null 2>&1"));
+	MUST(mount("/dev/vda", "/mnt", "ext2", 0, ""));
+	MUST(system("dd if=/bin/busybox of=/mnt/file bs=64k 2>/dev/null"));
+	int fd = MUST(open("/mnt", O_RDONLY));
+	SHOW(ioctl(fd, FITRIM, &range));
+	CHECK(range.len > 28 << 20 && range.len < 32 << 20);
+	range = (struct fstrim_range){1LL << 40, ~0ULL, 0};
+	SHOW(ioctl(fd, FITRIM, &range));
+	range = (struct fstrim_range){0, 100, 0};
+	SHOW(ioctl(fd, FITRIM, &range));
+	range = (struct fstrim_range){0, ~0ULL, 1LL << 40};
+	SHOW(ioctl(fd, FITRIM, &range));
+	SHOW(ioctl(fd, FITRIM, NULL));
+	IN_CHILD(MUST(setuid(5)); SHOW(ioctl(fd, FITRIM, &range)));
+	MUST(system("cmp /mnt/file /bin/busybox && echo same"));
+	close(fd);
+	MUST(umount("/mnt"));
+	fd = MUST(open("/tmp", O_RDONLY));
+	SHOW(ioctl(fd, FITRIM, &range));
+	close(fd);
+}
+
+int main(void)
+{
+	ranges("/dev/vda", 1);
+	parts();
+	trim();
+	loops("/tmp");
+	MUST(mount("/dev/vda", "/mnt", "ext2", 0, ""));
+	loops("/mnt");
+	MUST(umount("/mnt"));
+	MUST(system("dd if=/dev/zero of=/dev/vda bs=64k count=1 2>/dev/null"));
+	return 0;
+}
