@@ -285,6 +285,11 @@ def owner_of(address: bytes) -> InterfaceAddress | None:
     return ADDRESSES.owned.get(address)
 
 
+def is_own(address: bytes) -> bool:
+    """Whether packets to an address stay on this host."""
+    return is_loopback(address) or address in ADDRESSES.owned
+
+
 def first_address(device: NetworkDevice, size: int) -> InterfaceAddress | None:
     """The device's first usable address of `size` bytes."""
     for entry in ADDRESSES.entries:

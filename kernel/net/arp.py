@@ -24,6 +24,7 @@ from kernel.net.link import ETHERTYPE_ARP, LINK, LinkProtocol, send
 from kernel.net.neighbours import (
     CACHE,
     FAILED,
+    HAS_ADDRESS,
     INCOMPLETE,
     NOARP,
     PERMANENT,
@@ -42,6 +43,8 @@ _LENGTH: Final = 28
 _REQUEST: Final = 1
 _REPLY: Final = 2
 _PREAMBLE: Final = b"\x00\x01\x08\x00\x06\x04"  # Ethernet, IPv4, lengths of both addresses
+_PREAMBLE_802: Final = b"\x00\x06\x08\x00\x06\x04"  # the same on other networks of IEEE 802
+_LOCK_NS: Final = 1_000_000_000  # so long an unasked answer does not replace a link address that is news itself
 _NOBODY: Final[bytes] = bytes(6)
 _ANNOUNCE_AFTER_NS: Final = 1_000_000
 
@@ -70,7 +73,8 @@ class Arp(LinkProtocol):
         if device is None or device.kind != ARPHRD_ETHER or device.flags & IFF_NOARP != 0 or len(packet) < _LENGTH:
             return
         body = packet.span()
-        if body[0:6].to_bytes() != _PREAMBLE:
+        preamble = body[0:6].to_bytes()
+        if preamble != _PREAMBLE and preamble != _PREAMBLE_802:
             return
         operation = body.load_be16(6)
         sender_link = body[8:14].to_bytes()
@@ -89,22 +93,28 @@ class Arp(LinkProtocol):
             return
         if is_multicast(sender) or sender == b"\xff\xff\xff\xff" or owner_of(sender) is not None:
             return
-        if operation == _REQUEST:
-            if is_ours and _may_answer(sender):
-                # Who asks is about to be spoken to: learn it.
-                _learn(device, sender, sender_link, True, False)
-                send_arp(device, _REPLY, target, sender_link, sender, sender_link)
-            else:
-                _learn(device, sender, sender_link, False, False)
-        else:
-            is_solicited = packet.link_kind == PACKET_HOST
-            _learn(device, sender, sender_link, False, is_solicited)
+        if operation == _REQUEST and is_ours and _may_answer(sender):
+            # Who asks is about to be spoken to: learn it.
+            _learn(device, sender, sender_link, True, False)
+            send_arp(device, _REPLY, target, sender_link, sender, sender_link)
+            return
+        is_gratuitous = sender == target and (operation == _REQUEST or body[18:24].to_bytes() == sender_link)
+        if is_gratuitous or not _is_locked(device, sender, sender_link):
+            _learn(device, sender, sender_link, False, operation == _REPLY and packet.link_kind == PACKET_HOST)
 
 
 def _may_answer(sender: bytes) -> bool:
     """Whether the sender is somebody whom we would reach at all: no answer to who claims a local address."""
     route = find_route(sender, 0)
     return route is None or route.kind != LOCAL
+
+
+def _is_locked(device: NetworkDevice, address: bytes, link_address: bytes) -> bool:
+    """Whether the neighbour has another link address, and that is too new to be replaced by an unasked answer."""
+    neighbour = find_neighbour(device, address)
+    if neighbour is None or neighbour.state & HAS_ADDRESS == 0 or neighbour.link_address == link_address:
+        return False
+    return monotonic_ns() - neighbour.updated_ns <= _LOCK_NS
 
 
 def _learn(device: NetworkDevice, address: bytes, link_address: bytes, may_create: bool, is_answer: bool) -> None:

@@ -40,6 +40,7 @@ class IpCounters:
         self.out_broadcast: int = 0
         self.in_bytes: int = 0
         self.out_bytes: int = 0
+        self.in_checksum_errors: int = 0
 
 
 @final

@@ -112,9 +112,10 @@ class DatagramSocket(InetSocket):
         is_hard = error.is_hard
         if code == EMSGSIZE:
             mode = self.options.mtu_discover if is_ip4 else self.options.mtu_discover6
-            if mode == inet_names.PMTU_DONT:
+            ignores = mode == inet_names.PMTU_INTERFACE or mode == inet_names.PMTU_OMIT
+            if mode == inet_names.PMTU_DONT or (ignores and not is_ip4):
                 return
-            is_hard = mode != inet_names.PMTU_WANT or not is_ip4
+            is_hard = True
         wants = self.options.is_on(inet_names.ON_RECVERR4 if is_ip4 else inet_names.ON_RECVERR6)
         if wants:
             if len(self.errors) < _ERRORS_LIMIT:

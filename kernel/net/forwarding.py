@@ -6,17 +6,20 @@ reported or cut, what has no way is reported.
 Context: thread context; nothing sleeps.
 """
 
-from kernel.lang import EHOSTUNREACH, EMSGSIZE, Errno, final
+from kernel.lang import EHOSTUNREACH, EMSGSIZE, Errno, final, span_of
 from kernel.net import icmp, icmpv6, ipv4, ipv6
 from kernel.net.addresses import is_link_local, is_loopback
-from kernel.net.checksum import replace_word
+from kernel.net.checksum import checksum, replace_word
 from kernel.net.counters import IP4, IP6
+from kernel.net.interface_settings import sends_redirects
 from kernel.net.ipv4 import Ip4Hook
 from kernel.net.ipv6 import Ip6Hook
 from kernel.net.output import NextHop, resolve
 from kernel.net.packet import Packet
+from kernel.net.rate_limit import REDIRECT_LIMITER
 from kernel.net.routes import UNICAST
 from kernel.net.sysctl import IP4_SETTINGS, IP6_SETTINGS
+from kernel.time import monotonic_ns
 
 
 def _way(packet: Packet) -> NextHop | None:
@@ -42,8 +45,11 @@ class _Forward4(Ip4Hook):
     def send_unreachable(self, packet: Packet, code: int) -> None:
         icmp.send_error(packet, icmp.UNREACHABLE, code, 0)
 
+    def send_parameter_problem(self, packet: Packet, pointer: int) -> None:
+        icmp.send_error(packet, icmp.PARAMETER_PROBLEM, 0, pointer << 24)
+
     def forward(self, packet: Packet) -> None:
-        if IP4_SETTINGS.ip_forward.value == 0 or is_link_local(packet.source):
+        if IP4_SETTINGS.ip_forward.value == 0:
             IP4.in_address_errors += 1
             return
         packet.network_start = packet.start
@@ -63,15 +69,31 @@ class _Forward4(Ip4Hook):
             IP4.fragment_fails += 1
             icmp.send_error(packet, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, hop.mtu)
             return
-        old = header.load_be16(8)
-        header[8] = header[8] - 1
-        header.store_be16(10, replace_word(header.load_be16(10), old, header.load_be16(8)))
+        header_length = (header[0] & 0xF) * 4
+        if header_length > ipv4.HEADER:
+            # Its options tell that it was here.
+            header[8] = header[8] - 1
+            header.store_be16(10, 0)
+            header.store_be16(10, checksum(header[0:header_length]))
+        else:
+            old = header.load_be16(8)
+            header[8] = header[8] - 1
+            header.store_be16(10, replace_word(header.load_be16(10), old, header.load_be16(8)))
         IP4.forwarded += 1
+        device = packet.device
+        if device is hop.device and device is not None and sends_redirects(device):
+            self._tell_better_way(packet, packet.destination if len(hop.gateway) == 0 else hop.gateway)
         try:
             ipv4.transmit(packet, hop, is_fixed)
         except Errno as error:
             if error.code != EMSGSIZE:
                 IP4.out_discards += 1
+
+
+    def _tell_better_way(self, packet: Packet, gateway: bytes) -> None:
+        """The sender could have sent it to `gateway`, which is on its link (RFC 1812, section 5.2.7.2)."""
+        if REDIRECT_LIMITER.allows(packet.source, monotonic_ns()):
+            icmp.send_error(packet, icmp.REDIRECT, icmp.REDIRECT_HOST, span_of(gateway).load_be32(0))
 
 
 @final

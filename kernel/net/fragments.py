@@ -1,8 +1,9 @@
 """Reassembly of fragmented datagrams, of both versions of IP.
 
 Fragments wait, sorted by offset, until there is no hole. Whoever overlaps another is treated as an attack: the whole
-datagram is dropped (RFC 5722; for IPv4 Linux does the same). Memory is bounded by bytes over all datagrams, and each
-datagram by a number of fragments and by a time.
+datagram is dropped (RFC 5722; for IPv4 Linux does the same). A fragment that brings nothing new is no attack but a
+copy: one that lies in a run, a sequence of fragments that came in order. Memory is bounded by bytes over all datagrams,
+and each datagram by a number of fragments and by a time.
 
 Invariants: pieces are sorted, disjoint and not empty; `bytes_held` is what all pieces' storages take.
 Context: thread context; nothing sleeps.
@@ -14,22 +15,27 @@ from typing import Final
 from kernel.lang import final, span_of
 from kernel.net.counters import IP4, IP6
 from kernel.net.packet import CHECKSUM_NONE, Packet
-from kernel.net.sysctl import IP4_SETTINGS
+from kernel.net.sysctl import IP4_SETTINGS, IP6_SETTINGS
 from kernel.net.timers import NEVER_NS, NetworkTimer
 
-DATAGRAM_LIMIT: Final = 65535
-_PIECES_LIMIT: Final = 128
+# Congestion codes (RFC 3168) of fragments, a bit each; a datagram that was not capable of them and one that was do not
+# belong together.
+_NOT_CAPABLE: Final = 1
+_CONGESTED: Final = 8
+_PIECES_LIMIT: Final = 1024
 _OVERHEAD: Final = 256  # of a packet beside its storage
 _UNKNOWN: Final = -1
+_KEY6: Final = 32  # keys of IPv6 are longer than that, those of IPv4 shorter
 
 
 @final
 class Piece:
     """A fragment: its data are at the front of the packet."""
 
-    def __init__(self, packet: Packet, offset: int) -> None:
+    def __init__(self, packet: Packet, offset: int, continues: bool) -> None:
         self.packet: Packet = packet
         self.offset: int = offset
+        self.continues: bool = continues  # the run of the piece in front of it
 
     def end(self) -> int:
         return self.offset + len(self.packet)
@@ -57,6 +63,13 @@ class Datagram:
         self.congestion: int = 0  # the ECN codes that were seen, a bit each
 
 
+def _is_in_run(pieces: list[Piece], last: int, offset: int) -> bool:
+    """Whether what starts at `offset` and ends in the piece number `last` lies in that piece's run."""
+    while last > 0 and pieces[last].continues:
+        last -= 1
+    return pieces[last].offset <= offset
+
+
 @final
 class Reassembler(NetworkTimer):
     """All incomplete datagrams, oldest first. The timer ends those whose time is up."""
@@ -76,42 +89,53 @@ class Reassembler(NetworkTimer):
         """
         datagram = self.datagrams.get(key)
         if datagram is None:
-            datagram = Datagram(key, now_ns + IP4_SETTINGS.ipfrag_time_s.value * 1_000_000_000)
+            patience = IP4_SETTINGS.ipfrag_time_s if len(key) < _KEY6 else IP6_SETTINGS.frag_time_s
+            datagram = Datagram(key, now_ns + patience.value * 1_000_000_000)
             self.datagrams[key] = datagram
-            if not self.is_armed():
+            if datagram.deadline_ns < self.deadline_ns:
                 self.start(datagram.deadline_ns)
         if not self._insert(datagram, packet, offset, is_last):
             self._fail(datagram)
             return None
         if datagram.received != datagram.total:
-            while self.bytes_held > IP4_SETTINGS.ipfrag_high_bytes.value:
+            limit = IP4_SETTINGS.ipfrag_high_bytes if len(key) < _KEY6 else IP6_SETTINGS.frag_high_bytes
+            while self.bytes_held > limit.value:
                 self._drop_oldest()
             return None
         self._forget(datagram)
+        if datagram.congestion & _NOT_CAPABLE != 0 and datagram.congestion != _NOT_CAPABLE:
+            self._counters_fail(key)
+            return None
         return self._assemble(datagram)
 
     def _insert(self, datagram: Datagram, packet: Packet, offset: int, is_last: bool) -> bool:
         """Put the piece in its place. False: it contradicts the others. A copy of a piece is dropped quietly."""
         end = offset + len(packet)
-        if end > DATAGRAM_LIMIT or len(packet) == 0 or len(datagram.pieces) >= _PIECES_LIMIT:
-            return False
         pieces = datagram.pieces
-        at = len(pieces)
-        while at > 0 and pieces[at - 1].offset >= offset:
-            at -= 1
-        if at < len(pieces) and pieces[at].offset == offset and pieces[at].end() == end:
-            return True
-        if at > 0 and pieces[at - 1].end() > offset:
-            return False
-        if at < len(pieces) and pieces[at].offset < end:
-            return False
+        highest = 0 if len(pieces) == 0 else pieces[len(pieces) - 1].end()
         if is_last:
-            if datagram.total != _UNKNOWN or (len(pieces) > 0 and pieces[len(pieces) - 1].end() > end):
+            if end < highest or (datagram.total != _UNKNOWN and end != datagram.total):
                 return False
-            datagram.total = end
         elif datagram.total != _UNKNOWN and end > datagram.total:
             return False
-        pieces.insert(at, Piece(packet, offset))
+        if len(packet) == 0:
+            return False
+        if is_last:
+            datagram.total = end
+        at = len(pieces)
+        continues = False
+        if end > highest:
+            if offset < highest:
+                return False
+            continues = at > 0 and offset == highest
+        else:
+            while at > 0 and pieces[at - 1].offset >= end:
+                at -= 1
+            if at > 0 and pieces[at - 1].end() > offset:
+                return end <= pieces[at - 1].end() and _is_in_run(pieces, at - 1, offset)
+        if len(pieces) >= _PIECES_LIMIT:
+            return False
+        pieces.insert(at, Piece(packet, offset, continues))
         datagram.received += len(packet)
         cost = len(packet.storage) + _OVERHEAD
         datagram.bytes_held += cost
@@ -139,12 +163,12 @@ class Reassembler(NetworkTimer):
         whole.checksum = CHECKSUM_NONE
         whole.fragment_size = datagram.largest
         # RFC 3168, section 5.3: congestion that one fragment met is the datagram's.
-        if datagram.congestion & 8 != 0:
+        if datagram.congestion & _CONGESTED != 0:
             whole.traffic_class |= 3
         return whole
 
     def _counters_fail(self, key: bytes) -> None:
-        if len(key) < 32:
+        if len(key) < _KEY6:
             IP4.reassembly_fails += 1
         else:
             IP6.reassembly_fails += 1
@@ -172,7 +196,7 @@ class Reassembler(NetworkTimer):
                 next_ns = min(next_ns, datagram.deadline_ns)
         for datagram in due:
             self._fail(datagram)
-            is_ip4 = len(datagram.key) < 32
+            is_ip4 = len(datagram.key) < _KEY6
             if is_ip4:
                 IP4.reassembly_timeouts += 1
             else:

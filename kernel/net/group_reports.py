@@ -1,7 +1,7 @@
 """Reporting groups to routers: IGMPv3 and MLDv2, as a host that listens to all sources (RFC 3376, RFC 3810).
 
 A group that is joined is reported twice; a query is answered after a random time, by a report of each group that it
-asks for; leaving is reported at once.
+asks for; leaving is reported at once and once more within a second.
 
 Context: thread context; nothing sleeps.
 """
@@ -15,7 +15,7 @@ from kernel.net.addresses import ANY4, ANY6, SCOPE_LINK, is_link_local, list_add
 from kernel.net.checksum import checksum
 from kernel.net.device import NetworkDevice
 from kernel.net.icmpv6 import HANDLERS, MessageHandler
-from kernel.net.membership import MEMBERSHIPS, GroupProtocol, Membership, list_memberships
+from kernel.net.membership import MEMBERSHIPS, GroupProtocol, Membership, find_membership, list_memberships
 from kernel.net.output import NextHop, select_source4
 from kernel.net.packet import CHECKSUM_VERIFIED, Packet
 from kernel.net.routes import MULTICAST
@@ -36,6 +36,7 @@ _TO_EXCLUDE: Final = 4  # we join
 
 _SECOND_NS: Final = 1_000_000_000
 _UNSOLICITED: Final = 2
+_MOST_DEPARTURES: Final = 256
 _UNSOLICITED_INTERVAL_NS: Final = _SECOND_NS
 
 
@@ -51,14 +52,13 @@ def _record(kind: int, group: bytes) -> Packet:
     return packet
 
 
-def _send(membership: Membership, kind: int) -> None:
+def _send(device: NetworkDevice, group: bytes, kind: int) -> None:
     """Report one group. MemoryError, Errno."""
-    device = membership.device
     if not device.is_up() or device.is_loopback():
         return
-    packet = _record(kind, membership.group)
+    packet = _record(kind, group)
     body = packet.span()
-    if len(membership.group) == 4:
+    if len(group) == 4:
         body.store_be16(2, checksum(body))
         source = select_source4(device, _IGMP_ROUTERS, SCOPE_LINK)
         hop = NextHop(_IGMP_ROUTERS, device, MULTICAST)
@@ -75,11 +75,32 @@ def _link_local(device: NetworkDevice) -> bytes:
 
 
 @final
+class Departure:
+    """A group that was left, and is yet to be reported as such once more."""
+
+    def __init__(self, device: NetworkDevice, group: bytes, at_ns: int) -> None:
+        self.device: NetworkDevice = device
+        self.group: bytes = group
+        self.at_ns: int = at_ns
+
+
+@final
 class Reporter(NetworkTimer):
     """Reports that are to come."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.departures: list[Departure] = []
+
     def expire(self, now_ns: int) -> None:
         next_ns = NEVER_NS
+        for departure in self.departures[:]:
+            if departure.at_ns <= now_ns:
+                self.departures.remove(departure)
+                if find_membership(departure.device, departure.group) is None:
+                    _try(departure.device, departure.group, _TO_INCLUDE)
+            else:
+                next_ns = min(next_ns, departure.at_ns)
         for membership in MEMBERSHIPS.by_key.values():
             if membership.report_at_ns == 0:
                 continue
@@ -87,7 +108,7 @@ class Reporter(NetworkTimer):
                 kind = _TO_EXCLUDE if membership.reports_left > 0 else _IS_EXCLUDE
                 membership.reports_left = max(0, membership.reports_left - 1)
                 membership.report_at_ns = now_ns + _UNSOLICITED_INTERVAL_NS if membership.reports_left > 0 else 0
-                _try(membership, kind)
+                _try(membership.device, membership.group, kind)
             if membership.report_at_ns != 0:
                 next_ns = min(next_ns, membership.report_at_ns)
         if next_ns != NEVER_NS:
@@ -98,7 +119,17 @@ class Reporter(NetworkTimer):
         at_ns = monotonic_ns() + delay_ns
         if membership.report_at_ns == 0 or at_ns < membership.report_at_ns:
             membership.report_at_ns = at_ns
-        if not self.is_armed() or at_ns < self.deadline_ns:
+        self._be_called_at(at_ns)
+
+    def repeat_departure(self, membership: Membership) -> None:
+        """Report a second time that a group was left: the first may get lost. Raises MemoryError."""
+        at_ns = monotonic_ns() + random.word() % _UNSOLICITED_INTERVAL_NS
+        if len(self.departures) < _MOST_DEPARTURES:
+            self.departures.append(Departure(membership.device, membership.group, at_ns))
+            self._be_called_at(at_ns)
+
+    def _be_called_at(self, at_ns: int) -> None:
+        if at_ns < self.deadline_ns:
             self.start(at_ns)
 
 
@@ -106,14 +137,14 @@ REPORTER: Final = Reporter()
 
 
 @noraise
-def _try(membership: Membership, kind: int) -> None:
+def _try(device: NetworkDevice, group: bytes, kind: int) -> None:
     """Report a group; what cannot be sent is counted: routers ask again."""
     try:
-        _send(membership, kind)
+        _send(device, group, kind)
     except MemoryError:
-        membership.device.sent_dropped += 1
+        device.sent_dropped += 1
     except Errno:
-        membership.device.sent_dropped += 1
+        device.sent_dropped += 1
 
 
 @final
@@ -131,7 +162,13 @@ class Reports(GroupProtocol):
 
     @noraise
     def left(self, membership: Membership) -> None:
-        _try(membership, _TO_INCLUDE)
+        if membership.device.is_loopback() or not membership.device.is_up():
+            return
+        _try(membership.device, membership.group, _TO_INCLUDE)
+        try:
+            REPORTER.repeat_departure(membership)
+        except MemoryError:
+            membership.device.sent_dropped += 1  # it was told once
 
 
 def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> None:

@@ -18,7 +18,7 @@ from kernel.net.loopback import LOOPBACK
 from kernel.net.output import NextHop, resolve
 from kernel.net.packet import CHECKSUM_NONE, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.rate_limit import RateLimiter
-from kernel.net.sysctl import IP4_SETTINGS
+from kernel.net.sysctl import IP6_SETTINGS
 from kernel.net.transport import (
     ORIGIN_ICMP6,
     PROTOCOL_ICMP6,
@@ -115,6 +115,9 @@ class Icmp6(Transport):
                 handler.receive(packet)
         return True
 
+    def has_sender(self, packet: Packet) -> bool:
+        return True
+
     def report_error(self, packet: Packet, error: NetworkError) -> None:
         listener = PING6.listener
         if listener is not None:
@@ -196,7 +199,7 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     if is_multicast(source) or source == ANY6 or _quotes_error(offender):
         return
     if not is_loopback(source) and owner_of(source) is None and kind != PACKET_TOO_BIG:
-        if not _LIMITER.allows(source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms.value):
+        if not _LIMITER.allows(source, monotonic_ns(), IP6_SETTINGS.icmp_ratelimit_ms.value):
             ICMP6.out_rate_limited += 1
             return
     length = min(len(quoted), _QUOTED - ipv6.HEADER - HEADER)
@@ -254,31 +257,55 @@ def _receive_error(packet: Packet) -> None:
     error.reporter = packet.source
     device = packet.device
     error.device_index = 0 if device is None else device.index
-    protocol = quoted[6]
-    at = ipv6.HEADER
-    while protocol == ipv6.HOP_BY_HOP or protocol == ipv6.ROUTING or protocol == ipv6.DESTINATION_OPTIONS or (
-        protocol == ipv6.FRAGMENT
-    ):
-        if at + 16 > len(quoted):
-            return
-        if protocol == ipv6.FRAGMENT and quoted.load_be16(at + 2) & 0xFFF8 != 0:
-            return
-        step = 8 if protocol == ipv6.FRAGMENT else 8 + quoted[at + 1] * 8
-        protocol = quoted[at]
-        at += step
-    if at + 8 > len(quoted):
+    packet.pull(HEADER)
+    protocol = _go_to_transport(packet)
+    if protocol < 0:
         return
-    packet.network_start = packet.start + HEADER
-    packet.pull(HEADER + at)
-    packet.transport_start = packet.start
-    packet.source = source
-    packet.destination = destination
     raw = ipv6.STATE.raw
     if raw is not None:
         raw.report_error(packet, protocol, error)
     transport = TRANSPORTS.by_number[protocol]
     if transport is not None:
         transport.report_error(packet, error)
+
+
+def _go_to_transport(packet: Packet) -> int:
+    """Go over the headers of a packet of ours that a message quotes, and which `packet` starts with: 40 bytes of it are
+    there. Sets its addresses; returns the transport's number, or -1 if not even 8 bytes of that are there.
+    """
+    quoted = packet.span()
+    protocol = quoted[6]
+    at = ipv6.HEADER
+    while protocol == ipv6.HOP_BY_HOP or protocol == ipv6.ROUTING or protocol == ipv6.DESTINATION_OPTIONS or (
+        protocol == ipv6.FRAGMENT
+    ):
+        if at + 16 > len(quoted):
+            return -1
+        if protocol == ipv6.FRAGMENT and quoted.load_be16(at + 2) & 0xFFF8 != 0:
+            return -1
+        step = 8 if protocol == ipv6.FRAGMENT else 8 + quoted[at + 1] * 8
+        protocol = quoted[at]
+        at += step
+    if at + 8 > len(quoted):
+        return -1
+    packet.source = quoted[8:24].to_bytes()
+    packet.destination = quoted[24:40].to_bytes()
+    packet.network_start = packet.start
+    packet.pull(at)
+    packet.transport_start = packet.start
+    return protocol
+
+
+def was_sent_here(packet: Packet) -> bool:
+    """Whether a quoted packet, which `packet` starts with, was sent by a socket of this host that is still there."""
+    quoted = packet.span()
+    if len(quoted) < ipv6.HEADER or quoted[0] >> 4 != 6:
+        return False
+    protocol = _go_to_transport(packet)
+    if protocol < 0:
+        return False
+    transport = TRANSPORTS.by_number[protocol]
+    return transport is not None and transport.has_sender(packet)
 
 
 def _meaning(kind: int, code: int) -> NetworkError:

@@ -161,7 +161,7 @@ class InternetOptions:
         return self.hop_limit if self.hop_limit >= 0 else IP6_SETTINGS.hop_limit.value
 
     def must_not_fragment(self, is_ip4: bool) -> bool:
-        """Whether datagrams that are too large are refused, or sent whole with "don't fragment"."""
+        """Whether datagrams are sent with "don't fragment" whatever their size."""
         mode = self.mtu_discover if is_ip4 else self.mtu_discover6
         return mode == ip.PMTU_DO or mode == ip.PMTU_PROBE
 
@@ -169,6 +169,15 @@ class InternetOptions:
         """Whether what fits is sent with "don't fragment", to learn the path's MTU."""
         mode = self.mtu_discover if is_ip4 else self.mtu_discover6
         return mode == ip.PMTU_WANT or mode == ip.PMTU_DO or mode == ip.PMTU_PROBE
+
+    def refuses_large(self, is_ip4: bool) -> bool:
+        """Whether datagrams that are too large are refused instead of being sent in fragments."""
+        mode = self.mtu_discover if is_ip4 else self.mtu_discover6
+        return mode == ip.PMTU_DO or mode == ip.PMTU_PROBE or mode == ip.PMTU_INTERFACE
+
+    def ignores_path_mtu(self, is_ip4: bool) -> bool:
+        """Whether the interface's MTU counts instead of the path's."""
+        return (self.mtu_discover if is_ip4 else self.mtu_discover6) >= ip.PMTU_PROBE
 
 
 def get_ip_option(options: InternetOptions, name: int, limit: int) -> bytes:

@@ -14,6 +14,7 @@ from kernel.lib import random
 from kernel.net.addresses import (
     ANY4,
     LIMITED_BROADCAST,
+    SCOPE_LINK,
     is_loopback,
     is_multicast,
     owner_of,
@@ -21,21 +22,25 @@ from kernel.net.addresses import (
 from kernel.net.checksum import checksum
 from kernel.net.counters import IP4
 from kernel.net.fragments import REASSEMBLER
-from kernel.net.ipv4_options import are_valid, fragment_options, has_source_route
+from kernel.net.ipv4_options import VALID, fragment_options, has_source_route, note_passage
 from kernel.net.link import ETHERTYPE_IP4, LINK, LinkProtocol, complete_checksum
 from kernel.net.loopback import LOOPBACK
 from kernel.net.membership import is_member
-from kernel.net.output import NextHop
+from kernel.net.output import NextHop, select_source4
 from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.routes import BROADCAST, LOCAL, MULTICAST, find_route
-from kernel.net.transport import TRANSPORTS, NetworkError
-from kernel.time import monotonic_ns
+from kernel.net.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkError
+from kernel.time import monotonic_ns, realtime_ns
 
 HEADER: Final = 20
 LARGEST: Final = 65535
 DONT_FRAGMENT: Final = 0x4000
 MORE_FRAGMENTS: Final = 0x2000
 _OFFSET_MASK: Final = 0x1FFF
+_PLAIN: Final = 0x45  # the first byte of a header without options
+_DAY_MS: Final = 86_400_000
+
+_LOCAL_GROUPS: Final = b"\xe0\x00\x00"  # 224.0.0.0/24: groups that no router forwards to
 
 ICMP_PROTOCOL_UNREACHABLE: Final = 2
 
@@ -56,6 +61,11 @@ class Ip4Hook:
 
     def send_unreachable(self, packet: Packet, code: int) -> None:
         """Answer a datagram for this host with an ICMP destination unreachable. May raise MemoryError."""
+
+    def send_parameter_problem(self, packet: Packet, pointer: int) -> None:
+        """Answer a datagram with an ICMP parameter problem: the byte at `pointer` of its header is wrong. May raise
+        MemoryError.
+        """
 
     def forward(self, packet: Packet) -> None:
         """A datagram for another host, from its IP header on. May raise MemoryError."""
@@ -124,7 +134,7 @@ def send(
         packet.hop_limit = ttl
         packet.traffic_class = tos
         packet.transport_start = packet.start + header_length
-        if len(packet) <= hop.mtu and len(LINK.taps) == 0:
+        if len(packet) <= hop.mtu and len(LINK.taps) == 0 and len(options) == 0:
             IP4.out_transmits += 1
             IP4.out_bytes += total
             hop.transmit(packet)
@@ -164,6 +174,7 @@ def _loop_back(packet: Packet, hop: NextHop) -> None:
     copy = packet.copy()
     if copy.checksum == CHECKSUM_PARTIAL:
         copy.checksum = CHECKSUM_VERIFIED
+    copy.from_ourselves = True
     if LOOPBACK.transmit(copy):
         copy.device = hop.device
 
@@ -210,7 +221,7 @@ class Ip4(LinkProtocol):
         IP4.in_bytes += len(packet)
         if packet.from_ourselves and packet.transport_start > packet.start and packet.device is LOOPBACK:
             header = packet.span()
-            if header.load_be16(6) & (MORE_FRAGMENTS | _OFFSET_MASK) == 0:
+            if header[0] == _PLAIN and header.load_be16(6) & (MORE_FRAGMENTS | _OFFSET_MASK) == 0:
                 packet.pull(packet.transport_start - packet.start)
                 deliver(packet, header[9])
                 return
@@ -236,6 +247,7 @@ def _check_header(packet: Packet) -> bool:
         IP4.in_header_errors += 1
         return False
     if checksum(header[0:header_length]) != 0:
+        IP4.in_checksum_errors += 1
         IP4.in_header_errors += 1
         return False
     total = header.load_be16(2)
@@ -246,11 +258,6 @@ def _check_header(packet: Packet) -> bool:
         IP4.in_header_errors += 1
         return False
     packet.trim(total)
-    if header_length > HEADER:
-        options = header[HEADER:header_length]
-        if not are_valid(options) or has_source_route(options):
-            IP4.in_header_errors += 1
-            return False
     return True
 
 
@@ -261,42 +268,65 @@ def _accept(packet: Packet) -> None:
     device = packet.device
     if device is None:
         return
+    # Addresses that nobody can have sent from, or to, are dropped and not counted, as on Linux.
     is_here = device is LOOPBACK or packet.from_ourselves
     if is_multicast(source) or source == LIMITED_BROADCAST:
-        IP4.in_address_errors += 1
         return
     if not is_here and (is_loopback(source) or is_loopback(destination)):
-        IP4.in_address_errors += 1
-        return
-    if owner_of(destination) is not None:
-        if not is_here and owner_of(source) is not None:
-            IP4.in_address_errors += 1  # somebody else uses one of our addresses
-            return
-        if packet.link_kind != PACKET_HOST and not is_here:
-            IP4.in_discards += 1  # a unicast datagram in a broadcast frame (RFC 1122, section 3.3.6)
-            return
-        _reassemble(packet)
         return
     if is_multicast(destination):
-        IP4.in_multicast += 1
-        if is_member(device, destination):
-            _reassemble(packet)
+        is_local = destination.startswith(_LOCAL_GROUPS) or packet.span()[9] == PROTOCOL_IGMP
+        if is_member(device, destination) and (source != ANY4 or is_local):
+            IP4.in_multicast += 1
+            _receive_here(packet)
         return
-    if destination == LIMITED_BROADCAST:
+    if destination == LIMITED_BROADCAST or (destination == ANY4 and source == ANY4):
         IP4.in_broadcast += 1
-        _reassemble(packet)
+        _receive_here(packet)
+        return
+    if source == ANY4 or destination == ANY4:
+        return
+    if not is_here and owner_of(source) is not None:
+        return  # somebody else uses one of our addresses
+    if owner_of(destination) is not None:
+        _receive_here(packet)
         return
     route = find_route(destination)
     if route is not None and route.kind == LOCAL:
-        _reassemble(packet)
+        _receive_here(packet)
     elif route is not None and route.kind == BROADCAST:
         IP4.in_broadcast += 1
-        if route.device is device or is_here:
-            _reassemble(packet)
-    elif destination == ANY4 or source == ANY4:
-        IP4.in_address_errors += 1
-    elif packet.link_kind == PACKET_HOST:
+        _receive_here(packet)
+    elif packet.link_kind == PACKET_HOST and _take_options(packet):
         STATE.hook.forward(packet)
+
+
+def _receive_here(packet: Packet) -> None:
+    if _take_options(packet):
+        _reassemble(packet)
+
+
+def _take_options(packet: Packet) -> bool:
+    """Check the header's options, and write into them that the datagram was here. False: it goes no further."""
+    header = packet.span()
+    header_length = (header[0] & 0xF) * 4
+    device = packet.device
+    if header_length == HEADER or device is None:
+        return True
+    options = header[HEADER:header_length]
+    is_ours = owner_of(packet.destination) is not None
+    own = packet.destination if is_ours else select_source4(device, packet.source, SCOPE_LINK)
+    wrong = note_passage(options, own, time_of_day_ms())
+    if wrong != VALID:
+        IP4.in_header_errors += 1
+        STATE.hook.send_parameter_problem(packet, HEADER + wrong)
+        return False
+    return not has_source_route(options)
+
+
+def time_of_day_ms() -> int:
+    """Milliseconds since midnight, universal time."""
+    return realtime_ns() // 1_000_000 % _DAY_MS
 
 
 def _reassemble(packet: Packet) -> None:
@@ -309,18 +339,20 @@ def _reassemble(packet: Packet) -> None:
     if fields & (MORE_FRAGMENTS | _OFFSET_MASK) != 0:
         IP4.reassembly_required += 1
         is_last = fields & MORE_FRAGMENTS == 0
-        if not is_last and len(packet) & 7 != 0:
-            IP4.reassembly_fails += 1
-            return
+        if not is_last:
+            packet.trim(len(packet) & ~7)  # as Linux does: what is cut off may come in another fragment
         device = packet.device
         index = 0 if device is None else device.index & 0xFF
         key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([protocol, index])
         whole = REASSEMBLER.add(key, packet, (fields & _OFFSET_MASK) * 8, is_last, monotonic_ns())
         if whole is None:
             return
+        if len(whole) > LARGEST:
+            IP4.reassembly_fails += 1
+            return
         IP4.reassembly_oks += 1
         header = whole.span()
-        header.store_be16(2, min(len(whole), LARGEST))
+        header.store_be16(2, len(whole))
         header.store_be16(6, 0)
         header.store_be16(10, 0)
         header.store_be16(10, checksum(header[0:header_length]))

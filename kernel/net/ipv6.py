@@ -121,6 +121,7 @@ def _loop_back(packet: Packet, hop: NextHop) -> None:
     copy = packet.copy()
     if copy.checksum == CHECKSUM_PARTIAL:
         copy.checksum = CHECKSUM_VERIFIED
+    copy.from_ourselves = True
     if LOOPBACK.transmit(copy):
         copy.device = hop.device
 
@@ -176,7 +177,7 @@ class Ip6(LinkProtocol):
 def _check_header(packet: Packet) -> bool:
     """Whether the header is sound; the packet is cut to its length and its addresses are set."""
     if len(packet) < HEADER:
-        IP6.in_truncated += 1
+        IP6.in_header_errors += 1
         return False
     header = packet.span()
     if header[0] >> 4 != 6:

@@ -8,7 +8,7 @@ Source: RFC 1122 section 3.3.1, RFC 6724 (source address selection), ip(7).
 """
 
 from kernel.lang import EACCES, EADDRNOTAVAIL, EHOSTUNREACH, EINVAL, ENETUNREACH, Errno, final
-from kernel.net import path_mtu
+from kernel.net import path_mtu, redirects
 from kernel.net.addresses import (
     ADDRESS_DEPRECATED,
     ADDRESSES,
@@ -70,6 +70,17 @@ class NextHop:
     def is_local(self) -> bool:
         """Whether packets come back to this host."""
         return self.device is LOOPBACK
+
+    def with_device_mtu(self) -> "NextHop":
+        """The same way for a sender that does not believe what is said of the path's MTU."""
+        if self.mtu == self.device.mtu:
+            return self
+        other = NextHop(self.destination, self.device, self.kind)
+        other.gateway = self.gateway
+        other.source = self.source
+        other.neighbour = self.neighbour
+        other.route = self.route
+        return other
 
     def transmit(self, packet: Packet) -> None:
         """Send a packet, which starts with its IP header, on its way. May raise MemoryError, ENOBUFS."""
@@ -144,7 +155,7 @@ def _resolve(destination: bytes, source: bytes, device_index: int) -> NextHop:
     kind = BROADCAST if destination == LIMITED_BROADCAST else MULTICAST if is_group else route.kind
     hop = NextHop(destination, LOOPBACK if kind == LOCAL else device, kind)
     if kind == UNICAST:
-        hop.gateway = route.gateway
+        hop.gateway = redirects.gateway_to(destination, device, route.gateway)
         if route.mtu != 0:
             hop.mtu = min(hop.mtu, route.mtu)
         hop.mtu = path_mtu.mtu_to(destination, hop.mtu)

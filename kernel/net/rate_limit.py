@@ -1,4 +1,5 @@
 """How many errors are sent: a bucket for each destination, and one for all (RFC 1812 section 4.3.2.8, RFC 4443 (f)).
+Redirects are sent ever more rarely to who does not listen, and at last no more until it has been silent for a while.
 
 Context: any; time is passed in.
 """
@@ -56,3 +57,47 @@ class RateLimiter:
         if not bucket.take(cost_ns, _BURST * cost_ns, now_ns):
             return False
         return self.total.take(total_cost_ns, total_cost_ns * _TOTAL_BURST, now_ns)
+
+
+_REDIRECT_LOAD_NS: Final = 20_000_000
+_MOST_REDIRECTS: Final = 9
+_REDIRECT_SILENCE_NS: Final = _REDIRECT_LOAD_NS << _MOST_REDIRECTS + 1
+
+
+@final
+class Redirected:
+    """A host that was told of a better way."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        self.last_ns: int = 0
+
+
+@final
+class RedirectLimiter:
+    """By host."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[bytes, Redirected] = {}
+
+    def allows(self, host: bytes, now_ns: int) -> bool:
+        """Whether a host may be told now."""
+        found = self.hosts.get(host)
+        if found is None:
+            if len(self.hosts) >= _TABLE_LIMIT:
+                self.hosts.clear()
+            found = Redirected()
+            self.hosts[host] = found
+        if now_ns - found.last_ns > _REDIRECT_SILENCE_NS:
+            found.count = 0
+        if found.count >= _MOST_REDIRECTS:
+            found.last_ns = now_ns
+            return False
+        if found.count > 0 and now_ns - found.last_ns <= _REDIRECT_LOAD_NS << found.count:
+            return False
+        found.count += 1
+        found.last_ns = now_ns
+        return True
+
+
+REDIRECT_LIMITER: Final = RedirectLimiter()

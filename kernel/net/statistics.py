@@ -108,10 +108,11 @@ def netstat() -> bytes:
     """/proc/net/netstat: what IPv4 counts beyond SNMP."""
     ip = IP4
     return (
-        b"IpExt: InNoRoutes InTruncatedPkts InMcastPkts OutMcastPkts InBcastPkts OutBcastPkts InOctets OutOctets\n"
+        b"IpExt: InNoRoutes InTruncatedPkts InMcastPkts OutMcastPkts InBcastPkts OutBcastPkts InOctets OutOctets"
+        b" InCsumErrors\n"
         + (
             f"IpExt: {ip.in_no_routes} {ip.in_truncated} {ip.in_multicast} {ip.out_multicast} {ip.in_broadcast}"
-            f" {ip.out_broadcast} {ip.in_bytes} {ip.out_bytes}\n"
+            f" {ip.out_broadcast} {ip.in_bytes} {ip.out_bytes} {ip.in_checksum_errors}\n"
         ).encode()
     )
 

@@ -98,6 +98,9 @@ class Ip6Settings:
         self.dad_transmits: Setting = Setting(b"ipv6/conf/all/dad_transmits", 1, 0, 255)
         self.disable_ipv6: Setting = Setting(b"ipv6/conf/all/disable_ipv6", 0, 0, 1)
         self.router_solicitations: Setting = Setting(b"ipv6/conf/all/router_solicitations", 3, 0, 255)
+        self.frag_high_bytes: Setting = Setting(b"ipv6/ip6frag_high_thresh", 4 << 20, 0, _INT_MAX)
+        self.frag_time_s: Setting = Setting(b"ipv6/ip6frag_time", 60, 1, 3600)
+        self.icmp_ratelimit_ms: Setting = Setting(b"ipv6/icmp/ratelimit", 1000, 0, _INT_MAX)
 
 
 CORE: Final = CoreSettings()

@@ -46,6 +46,10 @@ class Transport:
         """
         return False
 
+    def has_sender(self, packet: Packet) -> bool:
+        """Whether a quoted packet, as for `report_error`, can have been sent by a socket that is still there."""
+        return False
+
     def report_error(self, packet: Packet, error: NetworkError) -> None:
         """An error about a packet that we sent. `packet` starts with the quoted transport header, of which at least 8
         bytes are there; its `source` is the quoted source (ours), its `destination` the quoted destination.

@@ -129,13 +129,23 @@ class Udp(Transport):
             counters.in_errors += 1
         return True
 
+    def has_sender(self, packet: Packet) -> bool:
+        return _sender_of(packet) is not None
+
     def report_error(self, packet: Packet, error: NetworkError) -> None:
-        header = packet.span()
-        port = header.load_be16(2)
-        socket = find_socket(packet.source, header.load_be16(0), packet.destination, port, packet.device)
+        socket = _sender_of(packet)
         if socket is not None:
+            port = packet.span().load_be16(2)
             packet.pull(HEADER)
             socket.report(packet, error, port)
+
+
+def _sender_of(packet: Packet) -> "UdpSocket | None":
+    """The socket that sent a datagram which an error quotes."""
+    header = packet.span()
+    return find_socket(
+        packet.source, header.load_be16(0), packet.destination, header.load_be16(2), packet.device
+    )
 
 
 def _is_sound(packet: Packet) -> bool:

@@ -165,6 +165,8 @@ class UdpSocket(DatagramSocket):
             hop = self.route_to(plan.address, plan.source, plan.device_index)
         options = self.options
         is_ip4 = len(plan.address) == 4
+        if options.ignores_path_mtu(is_ip4):
+            hop = hop.with_device_mtu()
         is_group = hop.kind == MULTICAST
         length = len(packet)
         ttl = plan.ttl if plan.ttl >= 0 else options.ttl_for(is_ip4, is_group)
@@ -201,8 +203,7 @@ class UdpSocket(DatagramSocket):
             limit = min(limit, self.options.mtu6 - udp.HEADER - 40)
         if length <= limit:
             return
-        mode = self.options.mtu_discover if is_ip4 else self.options.mtu_discover6
-        refuses = mode == inet_names.PMTU_DO or (not is_ip4 and self.options.is_on(inet_names.ON_DONTFRAG))
+        refuses = self.options.refuses_large(is_ip4) or (not is_ip4 and self.options.is_on(inet_names.ON_DONTFRAG))
         if length > _LARGEST - udp.HEADER - (20 if is_ip4 else 0):
             raise Errno(EMSGSIZE)
         if not refuses:

@@ -24,7 +24,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { SOCKETS = 4096, MOST = 1 << 20, SHOWN = 256, WORDS = 16 };
+enum { SOCKETS = 4096, MOST = 1 << 20, SHOWN = 256, FILE_BYTES = 16384, WORDS = 16 };
 
 static int sockets[SOCKETS];
 static unsigned char data[MOST];
@@ -239,8 +239,10 @@ static long do_close(void)
 static long do_getfile(void)
 {
 	int fd = open(words[1], O_RDONLY);
-	ssize_t got = fd < 0 ? -1 : read(fd, data, SHOWN);
-	if (got >= 0)
+	ssize_t got = fd < 0 ? -1 : 0, part = 0;
+	while (got >= 0 && got < FILE_BYTES && (part = read(fd, data + got, FILE_BYTES - got)) > 0)
+		got += part;
+	if (got > 0)
 		hexadecimal(text, data, got);
 	if (fd >= 0)
 		close(fd);
@@ -258,6 +260,21 @@ static long do_putfile(void)
 	return put;
 }
 
+/* A command of the shell, with its spaces as '+': its exit status, and what it printed. */
+static long do_run(void)
+{
+	for (char *each = words[1]; *each; each++)
+		if (*each == '+')
+			*each = ' ';
+	FILE *output = popen(words[1], "r");
+	if (!output)
+		return -1;
+	size_t got = fread(data, 1, FILE_BYTES, output);
+	if (got > 0)
+		hexadecimal(text, data, got);
+	return pclose(output);
+}
+
 static long do_listen(void) { return listen(*slot(1), number(2)); }
 static long do_shutdown(void) { return shutdown(*slot(1), number(2)); }
 
@@ -269,7 +286,7 @@ static const struct {
 	{ "accept", do_accept }, { "read", do_read }, { "recvfrom", do_recvfrom }, { "errqueue", do_errqueue },
 	{ "write", do_write }, { "sendto", do_sendto }, { "set", do_set }, { "get", do_get }, { "poll", do_poll },
 	{ "ioctl", do_ioctl }, { "shutdown", do_shutdown }, { "close", do_close }, { "drop", do_drop },
-	{ "getfile", do_getfile }, { "putfile", do_putfile },
+	{ "getfile", do_getfile }, { "putfile", do_putfile }, { "run", do_run },
 };
 
 /* Segments reach TCP one by one, as they were sent. A kernel that joins none has no such setting, and needs none. */

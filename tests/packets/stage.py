@@ -34,7 +34,7 @@ from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tests.packets.flow import Flow
 from tests.packets.text import Numbers, data_text, packet_text
-from tests.packets.wire import GUEST, GUEST_LINK, PEER_LINK, Frame, Wire
+from tests.packets.wire import GUEST, GUEST6, GUEST_LINK, PEER_LINK, Frame, Wire
 from tools.cpio import Archive, extend
 from tools.machine import Cable, Machine
 from userland.image import build_image
@@ -44,6 +44,8 @@ START = f"""#!/bin/sh
 ifconfig eth0 {GUEST} netmask 255.255.0.0 up
 # Linux answers one by one only the first duplicates, unless it is told otherwise.
 [ -e /proc/sys/net/ipv4/tcp_comp_sack_nr ] && echo 0 >/proc/sys/net/ipv4/tcp_comp_sack_nr
+ip -6 addr add {GUEST6}/64 dev eth0
+while ip -6 addr show dev eth0 | grep -q tentative; do sleep 0.1; done
 exec /packets/agent
 """
 BARRIER = 0xBA44  # the identification of the pings
@@ -136,6 +138,7 @@ class Stage:
         self.numbers = Numbers()  # of what belongs to no flow
         self.flows: list[Flow] = []
         self._inbox = theatre.wire.inbox(self.address)
+        self._listened: list[str] = [self.address]
         self._pings = 0
         self._first_slot = number * SLOTS % ALL_SLOTS
         self._sockets: list[int] = []
@@ -159,7 +162,8 @@ class Stage:
                     self.theatre.ask(f"drop {slot}")
                 for path, value in reversed(self._settings):
                     self.theatre.ask(f"putfile {path} {value.encode().hex()}")
-            self.theatre.wire.forget(self.address)
+            for address in self._listened:
+                self.theatre.wire.forget(address)
         finally:
             self.theatre.turn.give()
 
@@ -176,6 +180,11 @@ class Stage:
         """Write a line into the transcript."""
         self.transcript.append(line)
 
+    def listen_to(self, address: str) -> None:
+        """See what the guest sends to another address as well: to a group, say."""
+        self.theatre.wire.share(address, self._inbox)
+        self._listened.append(address)
+
     # ---- The wire ---------------------------------------------------------------------------------------------
 
     def send(self, packet: Packet, told: str) -> None:
@@ -187,6 +196,11 @@ class Stage:
     def send_frame(self, frame: Packet) -> None:
         """Send an Ethernet frame. Nothing is told."""
         self.theatre.wire.send(bytes(frame))
+
+    def take(self, seconds: float) -> Frame | None:
+        """The oldest frame from the guest that was not looked at yet, waited for; nothing is told."""
+        with self._waiting():
+            return self._inbox.take(seconds * PATIENCE)
 
     def barrier(self) -> list[Frame]:
         """What the guest has sent before it answered a ping: it has dealt with everything that was sent to it."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import NoPayload, Packet
+
+from tests.packets.text_internet import internet_text, ip6_words, is_internet, port_name
 
 MASK = 0xFFFF_FFFF
 FLAG_LETTERS = "FSRPAUEC"
@@ -132,15 +134,20 @@ def ip_text(packet: Packet) -> str:
         total = (total & 0xFFFF) + (total >> 16)
     if total != 0xFFFF:
         words.append("BAD IP CHECKSUM")
+    if ip.ihl > 5:
+        words.append(f"options {header[20:].hex()}")
     return f" ({', '.join(words)})" if words else ""
 
 
 def packet_text(packet: Packet, numbers: Numbers) -> str:
     """Any packet from the guest."""
-    outer = ip_text(packet) if IP in packet else ""
-    if TCP in packet and ICMP not in packet:
+    outer = ip_text(packet) if IP in packet else ip6_words(bytes(packet[IPv6])) if IPv6 in packet else ""
+    if is_internet(packet):
+        return internet_text(packet) + (outer if IP in packet else "")
+    if TCP in packet:
         return tcp_text(packet, numbers) + outer.replace(" (df off)", "")
-    if UDP in packet and ICMP not in packet:
+    if UDP in packet:
         udp = packet[UDP]
-        return f"udp {udp.sport} > {udp.dport}{data_text(payload_of(udp))}{checksum_text(packet, udp)}{outer}"
-    return packet.summary().partition(" / ")[2] + outer
+        ports = f"{port_name(udp.sport)} > {port_name(udp.dport)}"
+        return f"udp {ports}{data_text(payload_of(udp))}{checksum_text(packet, udp)}{outer}"
+    raise AssertionError(f"the guest sent {packet.summary()}")

@@ -96,6 +96,10 @@ class Wire:
         self._inboxes[address] = inbox
         return inbox
 
+    def share(self, address: str, inbox: Inbox) -> None:
+        """What is sent to the IP address goes to this inbox, too."""
+        self._inboxes[address] = inbox
+
     def forget(self, address: str) -> None:
         """Drop what is sent to the address."""
         self._inboxes.pop(address, None)

@@ -64,6 +64,11 @@ class Tcp(Transport):
             _without_connection(segment, packet, now_ns)
         return True
 
+    def has_sender(self, packet: Packet) -> bool:
+        header = packet.span()
+        ports = header.load_be16(0), header.load_be16(2)
+        return TABLE.find(packet.source, ports[0], packet.destination, ports[1]) is not None
+
     def report_error(self, packet: Packet, error: NetworkError) -> None:
         header = packet.span()
         channel = TABLE.find(packet.source, header.load_be16(0), packet.destination, header.load_be16(2))

@@ -1,0 +1,200 @@
+"""IPv4: fragments and their reassembly (RFC 791 section 3.2, RFC 1858, RFC 3128)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
+
+from tests.packets.internet import Peer, counted, letters, receive
+from tests.packets.scenarios import scenario
+from tests.packets.stage import Stage
+from tests.packets.wire import GUEST
+
+Piece = tuple[int, int]  # from, to: of the datagram behind the IP header
+PAYLOAD = letters(72)  # with UDP's header: ten times eight bytes
+
+
+def _data(peer: Peer, payload: bytes = PAYLOAD) -> bytes:
+    return bytes(IP(src=peer.address, dst=GUEST) / UDP(sport=40000, dport=peer.port) / Raw(payload))[20:]
+
+
+def _send(
+    peer: Peer, data: bytes, pieces: Iterable[Piece], number: int, more: bool | None = None, **fields: object
+) -> None:
+    """Fragments of a datagram; the one that ends it says so unless `more` decides."""
+    for begin, end in pieces:
+        is_more = end < len(data) if more is None else more
+        flags = fields.get("flags", "MF" if is_more else "")
+        header = peer.ip(**{"proto": 17, **fields, "id": number, "frag": begin // 8, "flags": flags})
+        peer.ask(header / Raw(data[begin:end]), f"#{number}: {begin} to {end}{' and more' if is_more else ''}")
+
+
+ORDERS: dict[str, list[Piece]] = {
+    "in order": [(0, 24), (24, 48), (48, 80)],
+    "reversed": [(48, 80), (24, 48), (0, 24)],
+    "the middle last": [(0, 24), (48, 80), (24, 48)],
+    "the first is tiny": [(0, 8), (8, 80)],
+    "the last is tiny": [(0, 72), (72, 80)],
+    "each of eight bytes": [(at, at + 8) for at in (32, 0, 72, 16, 48, 8, 64, 24, 40, 56)],
+}
+OVERLAPS: dict[str, list[Piece]] = {
+    "the same twice": [(0, 24), (0, 24), (24, 80)],
+    "the same last one twice": [(48, 80), (48, 80), (0, 48)],
+    "the second begins in the first": [(0, 32), (24, 80), (0, 24)],
+    "the first ends in the second": [(24, 80), (0, 32), (0, 24)],
+    "inside another": [(0, 48), (16, 24), (48, 80)],
+    "around another": [(16, 24), (0, 48), (48, 80)],
+    "the same begin, longer": [(0, 24), (0, 48), (48, 80)],
+    "the same begin, shorter": [(0, 48), (0, 24), (48, 80)],
+    "across two": [(0, 24), (24, 48), (16, 32), (48, 80)],
+    "over the end": [(48, 80), (40, 80), (0, 48)],
+}
+
+
+@scenario()
+def ip_fragment_orders(stage: Stage) -> None:
+    with counted(stage) as peer:
+        socket = peer.receiver()
+        for number, (told, pieces) in enumerate(ORDERS.items(), 100):
+            stage.say(f"--- {told}")
+            _send(peer, _data(peer), pieces, number)
+            receive(socket)
+
+
+@scenario()
+def ip_fragment_overlaps(stage: Stage) -> None:
+    """Afterwards the rest is sent once more: what is not contradicted any longer may be completed by it."""
+    with counted(stage) as peer:
+        socket = peer.receiver()
+        for number, (told, pieces) in enumerate(OVERLAPS.items(), 200):
+            stage.say(f"--- {told}")
+            _send(peer, _data(peer), pieces, number)
+            receive(socket)
+
+
+@scenario()
+def ip_fragment_lengths(stage: Stage) -> None:
+    with counted(stage) as peer:
+        socket = peer.receiver()
+        data = _data(peer)
+        stage.say("--- not a multiple of eight, and more")
+        _send(peer, data, [(0, 21)], 300)
+        _send(peer, data, [(16, 80)], 300)
+        receive(socket)
+        stage.say("--- nothing in it")
+        _send(peer, data, [(0, 24), (24, 24), (24, 80)], 301)
+        receive(socket)
+        stage.say("--- nothing in it, first of all")
+        _send(peer, data, [(24, 24), (0, 24), (24, 80)], 302, )
+        receive(socket)
+        stage.say("--- two ends")
+        _send(peer, data, [(40, 48)], 303, more=False)
+        _send(peer, data, [(0, 40), (48, 80)], 303)
+        receive(socket)
+        stage.say("--- something behind the end")
+        _send(peer, data, [(64, 80)], 304)
+        _send(peer, data + letters(8), [(80, 88)], 304, more=True)
+        _send(peer, data, [(0, 64)], 304)
+        receive(socket)
+        stage.say("--- only the header of the first")
+        _send(peer, data, [(0, 80)], 305, more=True)
+        _send(peer, data + b"", [(80, 80)], 305, more=False)
+        receive(socket)
+
+
+@scenario()
+def ip_fragments_too_long(stage: Stage) -> None:
+    """Together longer than a datagram can be."""
+    with counted(stage) as peer:
+        socket = peer.receiver()
+        data = _data(peer)
+        for begin, count in ((65528, 7), (65528, 8), (65528, 100), (65512, 23), (65512, 24)):
+            header = peer.ip(proto=17, id=400 + count, frag=begin // 8)
+            peer.ask(header / Raw(letters(count)), f"the last: {count} bytes at {begin}")
+            peer.ask(peer.ip(proto=17, id=400 + count, flags="MF") / Raw(data), "the first")
+            receive(socket)
+
+
+@scenario()
+def ip_largest_datagram(stage: Stage) -> None:
+    with counted(stage) as peer:
+        socket = peer.receiver()
+        data = _data(peer, letters(65507))
+        for begin in range(0, len(data), 1480):
+            part = data[begin : begin + 1480]
+            flags = "MF" if begin + 1480 < len(data) else ""
+            stage.send(peer.ip(proto=17, id=7, frag=begin // 8, flags=flags) / Raw(part), "")
+        stage.answers()
+        receive(socket)
+
+
+@scenario()
+def ip_fragments_belong_together(stage: Stage) -> None:
+    """By source, destination, identification and protocol."""
+    with counted(stage) as peer:
+        socket = peer.receiver()
+        data = _data(peer)
+        _send(peer, data, [(0, 40)], 500)
+        _send(peer, data, [(40, 80)], 501)
+        _send(peer, data, [(40, 80)], 500, proto=253)
+        _send(peer, data, [(40, 80)], 500, src="10.9.199.2")
+        _send(peer, data, [(40, 80)], 500, dst="10.9.255.255")
+        receive(socket)
+        _send(peer, data, [(40, 80)], 500)
+        receive(socket)
+        stage.say("--- two datagrams at once")
+        _send(peer, data, [(0, 40)], 502)
+        _send(peer, data[::1], [(0, 32)], 503)
+        _send(peer, data, [(40, 80)], 502)
+        _send(peer, data, [(32, 80)], 503)
+        receive(socket)
+        receive(socket)
+
+
+@scenario()
+def ip_fragments_with_flags(stage: Stage) -> None:
+    """Fragments that say that they must not be fragmented, and with ECN's codes (RFC 3168 section 5.3)."""
+    with counted(stage) as peer:
+        data = bytes(peer.echo(letters(40)))[20:]
+        pieces = [(0, 24), (24, 48)]
+        stage.say("--- DF")
+        for begin, end in pieces:
+            flags = "MF+DF" if end < len(data) else "DF"
+            peer.ask(peer.ip(proto=1, id=600, frag=begin // 8, flags=flags) / Raw(data[begin:end]), f"{begin} to {end}")
+        for first, second in ((1, 1), (1, 2), (2, 3), (0, 3), (0, 1), (3, 3)):
+            stage.say(f"--- ECN {first} and {second}")
+            for (begin, end), tos in zip(pieces, (first, second), strict=True):
+                flags = "MF" if end < len(data) else ""
+                header = peer.ip(proto=1, id=610 + 4 * first + second, frag=begin // 8, flags=flags, tos=tos)
+                peer.ask(header / Raw(data[begin:end]), f"{begin} to {end}")
+
+
+@scenario()
+def ip_fragments_time_out(stage: Stage) -> None:
+    with counted(stage) as peer:
+        stage.setting("net/ipv4/ipfrag_time", "1")
+        data = _data(peer)
+        _send(peer, data, [(0, 40)], 700)
+        stage.wait(1)
+        _send(peer, data, [(40, 80)], 701)
+        _send(peer, data, [(0, 40)], 702, dst="10.9.255.255")
+        stage.pause(1.5)
+        stage.answers()
+
+
+@scenario()
+def ip_fragments_flood(stage: Stage) -> None:
+    """Thousands of datagrams that are never completed do not keep the guest from others."""
+    peer = Peer(stage)
+    stage.setting("net/ipv4/ipfrag_time", "1")
+    filler = Raw(letters(1400))
+    for number in range(1, 4000):
+        stage.send(peer.ip(proto=17, id=number, frag=8, flags="MF", src="10.9.199.3") / filler, "")
+        if number % 500 == 0:
+            stage.answers()
+    socket = peer.receiver()
+    _send(peer, _data(peer), ORDERS["in order"], 9999)
+    receive(socket)
+    stage.pause(1.2)
