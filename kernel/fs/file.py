@@ -82,9 +82,6 @@ class FileWatcher:
 class SignalWatch:
     """Sends SIGIO to the owner of a file with O_ASYNC. Base class: see kernel/task/async_io.py."""
 
-    def requeue(self) -> None:
-        """The file's queues are others from now on."""
-
     def signal_changed(self) -> None:
         """Another signal was chosen (F_SETSIG). May raise MemoryError."""
 

@@ -13,7 +13,7 @@ Context: `collect` and `add` ask files, which may not sleep in `poll`. Waiting i
 from typing import Final
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
-from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, READABLE
+from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import File, FileWatcher
 from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno
 from kernel.sched import PollWaiter, WaitQueue
@@ -23,6 +23,8 @@ EPOLLWAKEUP: Final = 1 << 29
 EPOLLONESHOT: Final = 1 << 30
 EPOLLET: Final = 1 << 31
 _DEPTH_LIMIT: Final = 5
+# What may stand beside EPOLLEXCLUSIVE. All sets hear of every wake, which is more than the one that it asks for.
+_EXCLUSIVE_MAY: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
 
 
 class MemberWaiter(PollWaiter):
@@ -113,6 +115,8 @@ class EpollFile(DescriptorFile):
             raise Errno(EINVAL)
         if file.seekable:
             raise Errno(EPERM)
+        if events & EPOLLEXCLUSIVE != 0 and events & ~_EXCLUSIVE_MAY != 0:
+            raise Errno(EINVAL)
         if self.find(descriptor, file) is not None:
             raise Errno(EEXIST)
         if isinstance(file, EpollFile) and (file.depth(self) + 1 > _DEPTH_LIMIT):

@@ -214,6 +214,39 @@ class Pipe:
             self.read_queue.wake_one()
         return done
 
+    def lock_readable(self, nonblocking: bool) -> bool:
+        """Wait until there is something to read, and keep other readers away. False once there are no writers."""
+        while True:
+            self.lock.acquire()
+            if self.count > 0:
+                return True
+            self.lock.release()
+            if self.writers == 0:
+                return False
+            if nonblocking:
+                raise Errno(EAGAIN)
+            self.read_queue.sleep(True)
+
+    def unlock_readable(self, taken: int) -> None:
+        """After `lock_readable`: take the bytes that were used, and let others read."""
+        left = taken
+        while left > 0:
+            part = min(left, PAGE - self.head % PAGE)
+            self._consume(part)
+            left -= part
+        left = taken
+        while left > 0 and len(self.packets) > 0:
+            part = min(left, self.packets[0])
+            left -= part
+            self.packets[0] -= part
+            if self.packets[0] == 0:
+                self.packets.pop(0)
+        self.lock.release()
+        if taken > 0:
+            self.write_queue.wake_all()
+        if self.count > 0:
+            self.read_queue.wake_one()
+
     def _read_packet(self, buffer: Buffer) -> int:
         length = self.packets[0]
         done = self.put_into(buffer, min(length, buffer.remaining))

@@ -229,7 +229,7 @@ def _set_device(plan: SendPlan, index: int) -> None:
         plan.device_index = index
 
 
-def connect_datagram(socket: DatagramSocket, address: bytes, port_matters: bool) -> None:
+def connect_datagram(socket: DatagramSocket, address: bytes) -> None:
     """connect(2) of a socket without connections: remember the peer, choose the local address."""
     destination = socket.destination_of(address)
     peer = destination.address
@@ -255,7 +255,7 @@ def connect_datagram(socket: DatagramSocket, address: bytes, port_matters: bool)
         socket.local = hop.source
         socket.binding.address = hop.source
     socket.remote = peer
-    socket.remote_port = destination.port if port_matters else 0
+    socket.remote_port = destination.port
     socket.scope = destination.scope
     socket.hop = hop
 

@@ -78,6 +78,7 @@ from kernel.task import current
 MOST_DATAGRAM: Final = 65535
 _MTU_INFORMATION: Final = 32  # struct ip6_mtuinfo: a sockaddr_in6 and the MTU
 _ECN: Final = 3
+_NO_DEVICE: Final = -1
 
 
 class Destination:
@@ -381,9 +382,12 @@ class InetSocket(Socket):
                 group, device = group_options.request4(value)
                 is_joining = name == inet_names.IP_ADD_MEMBERSHIP
                 names_device = value[4:8] != ANY4 or (len(value) >= 12 and value[8:12] != ANY4)
-                if device is None and not is_joining and not names_device:
+                if is_joining or names_device:
+                    self._change_group(group, device, is_joining)
+                elif device is None:
                     raise Errno(ENODEV)
-                self._change_group(group, device, is_joining)
+                else:
+                    self.groups.leave(group, 0)
             case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
                 group, device = group_options.group_request(value, 4)
                 self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
@@ -420,7 +424,10 @@ class InetSocket(Socket):
                 self._refuse_stream_as(EPROTO)
                 if not is_multicast(group):
                     raise Errno(EINVAL)
-                self._change_group(group, device, name == inet_names.IPV6_ADD_MEMBERSHIP)
+                if name == inet_names.IPV6_DROP_MEMBERSHIP and value[16:20] == bytes(4):
+                    self.groups.leave(group, 0)
+                else:
+                    self._change_group(group, device, name == inet_names.IPV6_ADD_MEMBERSHIP)
             case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
                 group, device = group_options.group_request(value, 16)
                 self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
@@ -474,7 +481,7 @@ class InetSocket(Socket):
                 raise Errno(ENODEV)
             self.groups.join(group, device, EXCLUDE)
         else:
-            self.groups.leave(group, 0 if device is None else device.index)
+            self.groups.leave(group, _NO_DEVICE if device is None else device.index)
 
     def close(self) -> None:
         self.groups.leave_all()

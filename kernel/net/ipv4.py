@@ -221,6 +221,8 @@ class Ip4(LinkProtocol):
         IP4.in_bytes += len(packet)
         if packet.from_ourselves and packet.transport_start > packet.start and packet.device is LOOPBACK:
             header = packet.span()
+            if is_multicast(packet.destination) and not is_member(LOOPBACK, packet.destination):
+                return
             if header[0] == _PLAIN and header.load_be16(6) & (MORE_FRAGMENTS | _OFFSET_MASK) == 0:
                 packet.pull(packet.transport_start - packet.start)
                 deliver(packet, header[9])

@@ -166,6 +166,8 @@ class Ip6(LinkProtocol):
         IP6.in_bytes += len(packet)
         if packet.from_ourselves and packet.device is LOOPBACK and packet.transport_start == packet.start + HEADER:
             protocol = packet.span()[6]
+            if is_multicast(packet.destination) and not is_member(LOOPBACK, packet.destination):
+                return
             if protocol != FRAGMENT and TRANSPORTS.by_number[protocol] is not None:
                 packet.pull(HEADER)
                 deliver(packet, protocol, packet.network_start + 6)
@@ -209,7 +211,7 @@ def _accept(packet: Packet) -> None:
         return
     if is_multicast(destination):
         IP6.in_multicast += 1
-        if is_here or is_member(device, destination):
+        if is_member(device, destination):
             _walk(packet)
         return
     if destination == ANY6:

@@ -29,6 +29,7 @@ class JoinedGroup:
     def __init__(self, membership: Membership, mode: int) -> None:
         self.membership: Membership = membership
         self.mode: int = mode  # EXCLUDE or INCLUDE
+        self.has_filter: bool = False  # sources were named once: the mode stays, even without any
         self.sources: list[bytes] = []
 
     def hears(self, source: bytes) -> bool:
@@ -89,15 +90,16 @@ class JoinedGroups:
         if joined is None:
             raise Errno(EINVAL)
         if joined.mode != mode:
-            if len(joined.sources) > 0:
+            if joined.has_filter:
                 raise Errno(EINVAL)
-            joined.mode = mode  # a filter without sources may change its mode
+            joined.mode = mode
         is_there = source in joined.sources
         if is_adding == is_there:
             raise Errno(EADDRNOTAVAIL)
         if is_adding:
             if len(joined.sources) >= (_MOST_SOURCES4 if len(group) == 4 else _MOST_SOURCES6):
                 raise Errno(ENOBUFS)
+            joined.has_filter = True
             joined.sources.append(source)
         elif mode == INCLUDE and len(joined.sources) == 1:
             self.leave(group, device_index)  # who includes nobody is not in the group
@@ -116,6 +118,7 @@ class JoinedGroups:
             raise Errno(EINVAL)
         joined.mode = mode
         joined.sources = sources
+        joined.has_filter = len(sources) > 0
 
     @noraise
     def leave_all(self) -> None:

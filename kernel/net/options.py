@@ -13,14 +13,12 @@ from kernel.lang import (
     EBADF,
     EDOM,
     EINVAL,
-    ENODATA,
     ENODEV,
     ENOENT,
     ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
     EPERM,
-    ERANGE,
     Errno,
     span_of,
     u64,
@@ -209,22 +207,7 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
             return int_bytes(0)
         case so.SO_TXREHASH:
             return int_bytes(1 if socket.rehashes else 0)
-        case so.SO_PEERGROUPS:
-            return _peer_groups(socket, limit)
     raise Errno(ENOPROTOOPT)
-
-
-def _peer_groups(socket: Socket, limit: int) -> bytes:
-    """ENODATA without a peer that has an identity, ERANGE without room for all."""
-    groups = socket.peer_groups()
-    if groups is None:
-        raise Errno(ENODATA)
-    if limit < len(groups) * 4:
-        raise Errno(ERANGE)
-    result = bytearray()
-    for group in groups:
-        result.extend(int_bytes(group))
-    return bytes(result)
 
 
 def _u64_bytes(value: int) -> bytes:

@@ -134,6 +134,8 @@ def _resolve(destination: bytes, source: bytes, device_index: int) -> NextHop:
         device = _device_for_group(source, device_index)
         if device is None and len(destination) == 16 and is_group:
             device = _first_device()
+        if device is LOOPBACK and len(destination) == 16 and find_route(destination, device.index) is None:
+            raise Errno(ENETUNREACH)  # it has no route for groups, unlike the others
         if device is not None:
             return _direct(destination, device, MULTICAST if is_group else BROADCAST, source)
     if len(destination) == 16 and device_index == 0 and is_link_local(destination) and owner_of(destination) is None:

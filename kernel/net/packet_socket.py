@@ -16,8 +16,8 @@ from kernel.lang import (
     ENETDOWN,
     ENODEV,
     ENOPROTOOPT,
-    ENOTCONN,
     ENXIO,
+    EOPNOTSUPP,
     EPERM,
     ESOCKTNOSUPPORT,
     Errno,
@@ -37,6 +37,9 @@ from kernel.net.loopback import LOOPBACK
 from kernel.net.packet import CHECKSUM_PARTIAL, PACKET_OUTGOING, Packet, PacketQueue
 from kernel.net.socket import (
     AF_PACKET,
+    MSG_CMSG_CLOEXEC,
+    MSG_DONTWAIT,
+    MSG_ERRQUEUE,
     MSG_PEEK,
     MSG_TRUNC,
     SOCK_DGRAM,
@@ -61,6 +64,7 @@ _ETH_P_ALL: Final = 3
 _SOCKADDR_LL: Final = 20
 _SOCKADDR_LL_LEAST: Final = 12
 _LARGEST_FRAME: Final = 65535
+_RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE
 _STATUS_CSUM_NOT_READY: Final = 1 << 3
 _STATUS_USER: Final = 1
 
@@ -106,10 +110,12 @@ class PacketSocket(Socket):
 
     def local_address(self) -> bytes:
         device = device_by_index(self.device_index)
-        return _sockaddr(self.ethertype, self.device_index, device, 0, b"" if device is None else device.address)
+        address = b"" if device is None else device.address
+        whole = _sockaddr(self.ethertype, self.device_index, device, 0, address)
+        return whole[: _SOCKADDR_LL_LEAST + len(address)]
 
     def peer_address(self) -> bytes:
-        raise Errno(ENOTCONN)
+        raise Errno(EOPNOTSUPP)
 
     # ---- Receiving ------------------------------------------------------------------------------------------------
 
@@ -144,6 +150,8 @@ class PacketSocket(Socket):
         self.waiters.wake_all()
 
     def receive(self, message: Message) -> int:
+        if message.flags & ~_RECEIVE_FLAGS != 0:
+            raise Errno(EINVAL)
         deadline_ns = self.receive_deadline(message.flags)
         while True:
             if self.pending_error != 0:

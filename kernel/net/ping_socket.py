@@ -62,7 +62,7 @@ class PingSocket(DatagramSocket):
             return
         check_family_length(address, self.family)
         self.bind_automatically()
-        connect_datagram(self, address, True)
+        connect_datagram(self, address)
 
     def send(self, message: Message) -> int:
         length = message.buffer.remaining

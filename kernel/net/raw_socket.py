@@ -49,7 +49,7 @@ class RawSocket(DatagramSocket):
         return True
 
     def _is_bound(self) -> bool:
-        return False
+        return len(self.remote) != 0
 
     def local_address(self) -> bytes:
         return self.encode(self.local, 0 if self.family == AF_INET6 else self.protocol)
@@ -59,7 +59,7 @@ class RawSocket(DatagramSocket):
             disconnect_datagram(self)
             return
         check_family_length(address, self.family)
-        connect_datagram(self, address, False)
+        connect_datagram(self, address)
 
     # ---- Receiving ------------------------------------------------------------------------------------------------
 

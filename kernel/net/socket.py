@@ -206,12 +206,6 @@ class Socket(File):
     def room_told(self) -> None:
         self.lacks_room = False
 
-    def queues_changed(self) -> None:
-        """`input_queue` and `output_queue` are others from now on."""
-        signals = self.signals
-        if signals is not None:
-            signals.requeue()
-
     def take_error(self) -> int:
         """The pending error, which is forgotten."""
         error = self.pending_error

@@ -27,6 +27,7 @@ class Setting:
         self.most: int = most
         self.second: int = 0  # of a pair
         self.is_pair: bool = False
+        self.may_be_empty: bool = False  # of a pair: the second number may be less than the first
         SETTINGS.append(self)
 
 
@@ -81,6 +82,7 @@ class Ip4Settings:
         self.icmp_echo_ignore_broadcasts: Setting = Setting(b"ipv4/icmp_echo_ignore_broadcasts", 1, 0, 1)
         self.icmp_ratelimit_ms: Setting = Setting(b"ipv4/icmp_ratelimit", 1000, 0, _INT_MAX)
         self.ping_groups: Setting = _pair(b"ipv4/ping_group_range", 1, 0, 0, _INT_MAX)  # empty: for nobody
+        self.ping_groups.may_be_empty = True
         self.ipfrag_high_bytes: Setting = Setting(b"ipv4/ipfrag_high_thresh", 4 << 20, 0, _INT_MAX)
         self.ipfrag_time_s: Setting = Setting(b"ipv4/ipfrag_time", 30, 1, 3600)
 

@@ -61,7 +61,7 @@ class UdpSocket(DatagramSocket):
             return
         check_family_length(address, self.family)
         self.bind_automatically()
-        connect_datagram(self, address, True)
+        connect_datagram(self, address)
 
     def source_port(self, packet: Packet) -> int:
         return packet.storage[packet.transport_start] << 8 | packet.storage[packet.transport_start + 1]

@@ -64,7 +64,7 @@ class SettingInode(TextInode):
             if not setting.least <= number <= setting.most:
                 raise Errno(EINVAL)
         if setting.is_pair:
-            if numbers[1] < numbers[0]:
+            if numbers[1] < numbers[0] and not setting.may_be_empty:
                 raise Errno(EINVAL)
             setting.second = numbers[1]
         setting.value = numbers[0]

@@ -51,7 +51,7 @@ class PollWaiter:
                 return
         entry = PollEntry(self)
         self.entries.append(entry)
-        queue.add(entry)
+        queue.add_first(entry)
 
     def close(self) -> None:
         """Leave all queues. Must be called: a queue holds its waiters."""

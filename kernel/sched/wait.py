@@ -90,6 +90,20 @@ class WaitQueue:
             tail.next = waiter
         self.tail = waiter
 
+    def add_first(self, waiter: Waiter) -> None:
+        """Put a waiter, which stands on no queue, in front: as on Linux, who watches hears before who sleeps, and the
+        last that came before the others.
+        """
+        head = self.head
+        waiter.queue = self
+        waiter.previous = None
+        waiter.next = head
+        if head is None:
+            self.tail = waiter
+        else:
+            head.previous = waiter
+        self.head = waiter
+
     def remove(self, waiter: Waiter) -> None:
         """Take a waiter off this queue."""
         following = waiter.next

@@ -13,7 +13,7 @@ from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
-from kernel.net.socket import Socket
+from kernel.net.socket import MSG_MORE, Message, Socket
 from kernel.syscalls.table import syscall
 from kernel.syscalls.transfer import finish_transfer, position_at, prepare_write, user_vector
 from kernel.task import current
@@ -22,6 +22,7 @@ from kernel.task.signals import SIGPIPE
 
 _CHUNK: Final = 16384
 _SPLICE_NONBLOCK: Final = 2
+_SPLICE_MORE: Final = 4
 _SPLICE_FLAGS: Final = 15
 
 
@@ -31,6 +32,7 @@ class Cursor:
     def __init__(self, file: File, offset: int) -> None:
         self.file: File = file
         self.offset: int = offset  # -1: the file's own position
+        self.more_follows: bool = False  # SPLICE_F_MORE: a socket may wait for it
 
     def read(self, buffer: KernelBuffer) -> int:
         if self.offset < 0:
@@ -44,6 +46,8 @@ class Cursor:
         if file.seekable:
             offset = self.offset if self.offset >= 0 else file.position
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
+        if self.more_follows and isinstance(file, Socket):
+            return file.send(Message(buffer, MSG_MORE))
         if self.offset < 0:
             return file.write(buffer)
         done = file.pwrite(buffer, self.offset)
@@ -216,11 +220,43 @@ def splice(source: i32, source_address: int, target: i32, target_address: int, c
             count = min(count, room)
     reading = Cursor(in_file, in_offset)
     writing = Cursor(out_file, out_offset)
-    done = copy(reading, writing, min(count, _CHUNK) if isinstance(in_file, PipeFile) else count)
+    writing.more_follows = flags & _SPLICE_MORE != 0
+    if isinstance(in_file, PipeFile):
+        done = _out_of_pipe(in_file, writing, min(count, _CHUNK), flags & _SPLICE_NONBLOCK != 0)
+    else:
+        done = copy(reading, writing, count)
     if source_address != 0:
         user.write_i64(source_address, reading.offset)
     if target_address != 0:
         user.write_i64(target_address, writing.offset)
+    return done
+
+
+def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) -> int:
+    """Copy from a pipe; what the target does not take stays there. The pipe is kept from other readers meanwhile."""
+    pipe = file.pipe
+    done = 0
+    file.acquire()
+    target.file.acquire()
+    try:
+        if not pipe.lock_readable(nonblocking or file.flags & O_NONBLOCK != 0):
+            return 0
+        try:
+            storage = bytearray(min(count, pipe.count))
+            buffer = KernelBuffer(storage)
+            buffer.rewind(pipe.peek_into(buffer, len(storage)))
+            done = target.write(buffer)
+        finally:
+            pipe.unlock_readable(done)
+    except Errno as error:
+        if error.code == EPIPE and target.file.breaks_with_signal():
+            signal_process(current().process, SIGPIPE)
+        raise
+    finally:
+        tell_read(file, done)
+        tell_written(target.file, done)
+        file.release()
+        target.file.release()
     return done
 
 

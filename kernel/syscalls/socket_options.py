@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ESRCH, Errno, i32
+from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESRCH, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
 from kernel.net.inet_names import IP_MSFILTER, MCAST_MSFILTER, SOL_IP, SOL_IPV6
-from kernel.net.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERPIDFD
+from kernel.net.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERGROUPS, SO_PEERPIDFD
 from kernel.net.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.socket import SOL_SOCKET, Socket
 from kernel.syscalls.socket_memory import socket_at
@@ -61,6 +61,8 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_addres
         return _get_filter(socket, value, limit, length_address)
     if level == SOL_SOCKET and name == SO_PEERPIDFD:
         return _get_peer(socket, value, limit, length_address)
+    if level == SOL_SOCKET and name == SO_PEERGROUPS:
+        return _get_groups(socket, value, limit, length_address)
     socket.acquire()
     try:
         if _reads_its_place(level, name):
@@ -115,4 +117,20 @@ def _get_peer(socket: Socket, value: int, limit: int, length_address: int) -> in
     except Errno:
         files.close(descriptor)
         raise
+    return 0
+
+
+def _get_groups(socket: Socket, value: int, limit: int, length_address: int) -> int:
+    """SO_PEERGROUPS: the supplementary groups of the process at the other end. ENODATA; ERANGE without room for all,
+    and then the length tells how much there must be.
+    """
+    groups = socket.peer_groups()
+    if groups is None:
+        raise Errno(ENODATA)
+    length = len(groups) * 4
+    user.write_i32(length_address, length)
+    if limit < length:
+        raise Errno(ERANGE)
+    for index in range(len(groups)):
+        user.write_u32(value + index * 4, groups[index])
     return 0

@@ -56,6 +56,8 @@ class AsyncWatch(SignalWatch):
         self.tells_input: SignalInfo = from_kernel(SIGIO)
         self.tells_output: SignalInfo = from_kernel(SIGIO)
         self.signal_changed()
+        _stand(self.input, file.input_queue())
+        _stand(self.output, file.output_queue())
 
     def signal_changed(self) -> None:
         """F_SETSIG: what is sent carries information, if a signal was chosen. May raise MemoryError."""
@@ -69,14 +71,6 @@ class AsyncWatch(SignalWatch):
         else:
             self.tells_input = _information(signo, _POLL_IN, _BAND_IN, self.descriptor)
             self.tells_output = _information(signo, _POLL_OUT, _BAND_OUT, self.descriptor)
-
-    def requeue(self) -> None:
-        self.input.leave()
-        self.output.leave()
-        file = self.file
-        if file is not None:
-            _stand(self.input, file.input_queue())
-            _stand(self.output, file.output_queue())
 
     def close(self) -> None:
         self.input.leave()
@@ -162,9 +156,7 @@ def watch(file: File, descriptor: int) -> None:
     if file.signals is None:
         if file.owner == 0:
             file.choose_owner()
-        made = AsyncWatch(file, descriptor)
-        file.signals = made
-        made.requeue()
+        file.signals = AsyncWatch(file, descriptor)
 
 
 def unwatch(file: File) -> None:

@@ -87,9 +87,9 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     if flags & URG != 0:
         _process_urgent(c, sequence, segment.urgent)
     if length > 0 or flags & FIN != 0:
-        if length > 0 and c.receive_shut and c.is_orphan and sequence + length > c.rcv_nxt:
+        if length > 0 and c.receive_shut and c.fin_queued and sequence + length > c.rcv_nxt:
             # Nobody will read it, and the peer should know (RFC 9293, section 3.6.1).
-            finish(c, 0)
+            finish(c, 0 if c.is_orphan else ECONNRESET)
             return False
         _process_payload(c, sequence, packet, flags & FIN != 0, now_ns)
     # CLOSED it may be now, and then nothing is due any more.

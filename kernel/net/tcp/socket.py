@@ -26,6 +26,7 @@ from kernel.lang import (
     EAGAIN,
     EALREADY,
     ECONNABORTED,
+    ECONNRESET,
     EINPROGRESS,
     EINVAL,
     EISCONN,
@@ -40,7 +41,7 @@ from kernel.lang import (
 from kernel.lib import random, user
 from kernel.lib.credentials import Credentials
 from kernel.net import ip, link
-from kernel.net.addresses import is_multicast
+from kernel.net.addresses import is_link_local, is_multicast
 from kernel.net.counters import TCP
 from kernel.net.inet import TCP_PORTS, PortTable, family_of
 from kernel.net.inet_family import STREAM
@@ -102,7 +103,9 @@ class TcpSocket(InetSocket):
         self.phase: Phase = Phase.UNCONNECTED
         self.listener: Listener | None = None
         self.stream: Stream | None = None
-        self.idle_queue: WaitQueue = WaitQueue()  # stands in while nothing can come
+        # Those of the connection or the listener, once there is one: who waits before stays where it stands.
+        self.read_queue: WaitQueue = WaitQueue()
+        self.write_queue: WaitQueue = WaitQueue()
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
 
@@ -151,11 +154,11 @@ class TcpSocket(InetSocket):
             binding.is_listening = False
             raise Errno(EADDRINUSE)
         listener = Listener(self.hold, self.tcp, backlog, self.family, self)
+        listener.queue = self.read_queue
         TABLE.add_listener(listener)
         listener.filter = self.filter
         self.listener = listener
         self.is_listening = True
-        self.queues_changed()
 
     def accept(self, flags: int) -> Socket:
         """accept(2). EINVAL unless it listens; EAGAIN, ERESTARTSYS, MemoryError."""
@@ -208,13 +211,14 @@ class TcpSocket(InetSocket):
         self.mark = listening.mark
         self.filter = listening.filter
         channel.filter = listening.filter
+        self.read_queue = channel.read_queue
+        self.write_queue = channel.write_queue
 
     def _stop_listening(self) -> None:
         listener = self.listener
         if listener is not None:
             self.listener = None
             self.is_listening = False
-            self.queues_changed()
             self.binding.is_listening = False
             TABLE.remove_listener(listener, monotonic_ns())
             link.drain()
@@ -278,6 +282,8 @@ class TcpSocket(InetSocket):
             raise Errno(ENETUNREACH)
         if is_multicast(remote) or (len(remote) == 4 and ip.is_broadcast(remote)):
             raise Errno(ENETUNREACH)
+        if is_link_local(remote) and len(remote) == 16 and target.scope == 0 and self.bound_device == 0:
+            raise Errno(EINVAL)  # on which link?
         if len(self.local) != 0 and len(self.local) != len(remote):
             raise Errno(ENETUNREACH if len(remote) == 4 else EINVAL)
         hop = self.route_to(remote, self.local, target.scope)
@@ -292,12 +298,14 @@ class TcpSocket(InetSocket):
             initial = wait.next_initial_sequence()
             TABLE.end_wait(wait)
         TABLE.insert(channel)
+        self.pending_error = 0
         channel.hold = self.hold.acquire()
         channel.file = self
         channel.filter = self.filter
+        channel.read_queue = self.read_queue
+        channel.write_queue = self.write_queue
         self.stream = Stream(channel)
         self.lacks_room = True
-        self.queues_changed()
         self.local = c.local
         self.remote = c.remote
         self.remote_port = target.port
@@ -345,6 +353,8 @@ class TcpSocket(InetSocket):
             channel = found.channel
             c = channel.connection
             if c is not None:
+                if c.state != State.CLOSED:
+                    self.pending_error = ECONNRESET  # until the next connect(2)
                 c.is_orphan = True
                 closing.abort(c, 0, monotonic_ns())
                 run(channel)
@@ -356,7 +366,6 @@ class TcpSocket(InetSocket):
         if found is None:
             return
         self.stream = None
-        self.queues_changed()
         channel = found.channel
         c = channel.connection
         if c is not None:
@@ -428,29 +437,22 @@ class TcpSocket(InetSocket):
         run(found.channel)
 
     def input_queue(self) -> WaitQueue | None:
-        listener = self.listener
-        if listener is not None:
-            return listener.queue
-        found = self.stream
-        return self.idle_queue if found is None else found.channel.read_queue
+        return self.read_queue
 
     def output_queue(self) -> WaitQueue | None:
-        found = self.stream
-        return None if found is None else found.channel.write_queue
+        return self.write_queue
 
     def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.read_queue)
+            waiter.wait_on(self.write_queue)
         listener = self.listener
         if listener is not None:
-            if waiter is not None:
-                waiter.wait_on(listener.queue)
             return POLLIN | POLLRDNORM if len(listener.ready) > 0 else 0
         found = self.stream
         c = self.connection()
         if found is None or c is None:
             return POLLOUT | POLLWRNORM | POLLHUP | (POLLERR if self.pending_error != 0 else 0)
-        if waiter is not None:
-            waiter.wait_on(found.channel.read_queue)
-            waiter.wait_on(found.channel.write_queue)
         return _readiness(c, self.receive_low_water) | (POLLERR if self.pending_error != 0 else 0)
 
     def ioctl(self, command: int, argument: int) -> int:
