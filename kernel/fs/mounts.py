@@ -119,6 +119,8 @@ def _mount_new(
     if not kind.needs_device:
         fresh = make_filesystem(type_name, source, options)
         mount_filesystem_checked(fresh, at, mount_flags)
+        if fresh.mounts == 1:
+            fresh.read_only = flags & MS_RDONLY != 0
         _use_write_flags(fresh, flags)
         return
     at.pin()
@@ -302,6 +304,18 @@ def mountinfo_lines(context: FsContext) -> bytes:
         text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options() + b"\n")
+    return bytes(text)
+
+
+def mountstats_lines(context: FsContext) -> bytes:
+    """The text of /proc/PID/mountstats (proc_pid_mountstats(5))."""
+    text = bytearray()
+    for each in MOUNTS:
+        name = path_name(Path(each, each.root), context.root)
+        if name.startswith(b"(unreachable)"):
+            continue
+        text.extend(b"device " + escape(each.file_system.source) + b" mounted on " + escape(name))
+        text.extend(b" with fstype " + each.file_system.type_name + b"\n")
     return bytes(text)
 
 

@@ -131,6 +131,7 @@ class FixedLink(Inode):
     def __init__(self, file_system: FileSystem, ino: int, target: bytes) -> None:
         super().__init__(file_system, ino, S_IFLNK | 0o777)
         self.target: bytes = target
+        self.size = len(target)
 
     def read_link(self) -> bytes:
         return self.target

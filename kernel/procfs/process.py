@@ -13,7 +13,7 @@ from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFREG
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.lang import ENOENT, Errno, final
+from kernel.lang import ENOENT, EPERM, Errno, final
 from kernel.procfs import process_control, process_memory, process_mounts, process_status
 from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
 from kernel.procfs.network import NetDirectory
@@ -48,19 +48,25 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"cmdline", 0o444, process_memory.command_line),
     SubjectFile(b"comm", 0o644, process_status.comm, process_control.set_comm),
     SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True),
+    SubjectFile(b"gid_map", 0o444, process_status.id_map),
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, process_memory.maps, guarded=True),
     SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo),
     SubjectFile(b"mounts", 0o444, process_mounts.mounts),
+    SubjectFile(b"mountstats", 0o400, process_mounts.mountstats),
     SubjectFile(b"oom_adj", 0o644, process_control.oom_adj, process_control.set_oom_adj),
     SubjectFile(b"oom_score", 0o444, process_control.oom_score),
     SubjectFile(b"oom_score_adj", 0o644, process_control.oom_score_adj, process_control.set_oom_score_adj),
     SubjectFile(b"personality", 0o400, process_status.personality, guarded=True),
+    SubjectFile(b"projid_map", 0o444, process_status.id_map),
+    SubjectFile(b"setgroups", 0o444, process_status.set_groups),
     SubjectFile(b"smaps", 0o444, process_memory.smaps, guarded=True),
     SubjectFile(b"smaps_rollup", 0o444, process_memory.smaps_rollup, guarded=True),
     SubjectFile(b"stat", 0o444, process_status.stat),
     SubjectFile(b"statm", 0o444, process_status.statm),
     SubjectFile(b"status", 0o444, process_status.status),
+    SubjectFile(b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack),
+    SubjectFile(b"uid_map", 0o444, process_status.id_map),
     SubjectFile(b"wchan", 0o444, process_status.wait_channel),
 ]
 
@@ -98,6 +104,9 @@ class SubjectText(TextInode):
     def store_text(self, text: bytes) -> None:
         store = self.row.store
         store(self.subject, text)
+
+    def set_mode(self, mode: int) -> None:
+        raise Errno(EPERM)
 
 
 class SubjectDirectory(ComputedDirectory):

@@ -4,7 +4,7 @@
 
 from typing import Final
 
-from kernel.lang import EACCES, EINVAL, Errno
+from kernel.lang import EACCES, EINVAL, EPERM, Errno
 from kernel.mm.frames import total_frame_count
 from kernel.procfs.subject import Subject
 from kernel.task.memory_shortage import badness
@@ -25,6 +25,18 @@ def set_comm(subject: Subject, text: bytes) -> None:
     end = text.find(b"\n")
     name = text if end < 0 else text[:end]
     task.name = name[:_NAME_LIMIT]
+
+
+def set_timer_slack(subject: Subject, text: bytes) -> None:
+    """As PR_SET_TIMERSLACK, for a process that one may control."""
+    value = parse_signed(text)
+    if value < 0:
+        raise Errno(EINVAL)
+    subject.task()
+    process = subject.process
+    if process is not current().process and not current().credentials.capable():
+        raise Errno(EPERM)
+    process.timer_slack_ns = value if value > 0 else process.default_slack_ns
 
 
 def oom_score_adj(subject: Subject) -> bytes:

@@ -106,6 +106,15 @@ class DescriptorDirectory(ComputedDirectory):
         self.uid = owner_uid(subject)
         self.gid = owner_gid(subject)
 
+    def refresh(self) -> None:
+        """The size of fd is how many descriptors are open."""
+        if self.links:
+            count = 0
+            for descriptor in range(descriptor_count(self.subject)):
+                if open_file_of(self.subject, descriptor) is not None:
+                    count += 1
+            self.size = count
+
     def lookup(self, name: bytes) -> Inode | None:
         descriptor = parse_number(name)
         if descriptor < 0:

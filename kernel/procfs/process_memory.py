@@ -7,10 +7,12 @@ yet, or not there any more, ends the text.
 
 from typing import Final
 
+from kernel.fs.tmpfs_file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
-from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
-from kernel.mm.pages import PRESENT, entry_frame, read_entry
+from kernel.mm.objects import SharedMemory
+from kernel.mm.pages import PRESENT, PRIVATE, entry_frame, read_entry
 from kernel.mm.space import AddressSpace
 from kernel.procfs.subject import Subject
 
@@ -139,6 +141,11 @@ class Resident:
         self.shared: int = 0
         self.private: int = 0
         self.anonymous: int = 0
+        self.file: int = 0
+        self.shmem: int = 0  # of files in memory, and shared without a file
+        self.locked_bytes: int = 0  # of what is locked, as `proportional_bytes`
+        self.anonymous_bytes: int = 0
+        self.shmem_bytes: int = 0
 
     def count(self, space: AddressSpace, area: Area) -> None:
         """Add the pages of an area."""
@@ -146,22 +153,42 @@ class Resident:
         while address < area.end:
             entry = read_entry(space.pages.find(address))
             users = max(1, frame_count(entry_frame(entry)))
+            part_bytes = PAGE_SIZE // users
             self.resident += _KIB_PER_PAGE
-            self.proportional_bytes += PAGE_SIZE // users
+            self.proportional_bytes += part_bytes
+            if area.flags & MAP_LOCKED != 0:
+                self.locked_bytes += part_bytes
             if users > 1:
                 self.shared += _KIB_PER_PAGE
             else:
                 self.private += _KIB_PER_PAGE
-            if area.source is None:
+            if area.source is None or entry & PRIVATE != 0:
                 self.anonymous += _KIB_PER_PAGE
+                self.anonymous_bytes += part_bytes
+            elif isinstance(area.source, (SharedMemory, FilePages)):
+                self.shmem += _KIB_PER_PAGE
+                self.shmem_bytes += part_bytes
+            else:
+                self.file += _KIB_PER_PAGE
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
 
-    def lines(self) -> bytes:
-        """As smaps shows them. Whether a page is dirty is not told apart: all are taken for dirty."""
-        text = _figure("Rss", self.resident) + _figure("Pss", self.proportional_bytes // 1024)
+    def lines(self, of_all: bool) -> bytes:
+        """As smaps shows them; `of_all` for the sums over all areas. Whether a page is dirty is not told apart: all are
+        taken for dirty. There are no huge pages and there is no swapping.
+        """
+        proportional = self.proportional_bytes // 1024
+        text = _figure("Rss", self.resident) + _figure("Pss", proportional) + _figure("Pss_Dirty", proportional)
+        if of_all:
+            file_bytes = self.proportional_bytes - self.anonymous_bytes - self.shmem_bytes
+            text += _figure("Pss_Anon", self.anonymous_bytes // 1024) + _figure("Pss_File", file_bytes // 1024)
+            text += _figure("Pss_Shmem", self.shmem_bytes // 1024)
         text += _figure("Shared_Clean", 0) + _figure("Shared_Dirty", self.shared)
         text += _figure("Private_Clean", 0) + _figure("Private_Dirty", self.private)
-        text += _figure("Referenced", self.resident) + _figure("Anonymous", self.anonymous) + _figure("Swap", 0)
+        text += _figure("Referenced", self.resident) + _figure("Anonymous", self.anonymous)
+        text += _figure("KSM", 0) + _figure("LazyFree", 0) + _figure("AnonHugePages", 0)
+        text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0) + _figure("Shared_Hugetlb", 0)
+        text += _figure("Private_Hugetlb", 0) + _figure("Swap", 0) + _figure("SwapPss", 0)
+        text += _figure("Locked", self.locked_bytes // 1024)
         return text.encode()
 
 
@@ -170,6 +197,23 @@ def _figure(name: str, kib: int) -> str:
     while len(label) < 16:
         label += " "
     return f"{label}{kib:8d} kB\n"
+
+
+def _flag_words(area: Area) -> str:
+    """What VmFlags shows of an area, two letters a flag with a blank behind."""
+    text = ""
+    for bit, word in ((PROT_READ, "rd "), (PROT_WRITE, "wr "), (PROT_EXEC, "ex ")):
+        text += word if area.prot & bit != 0 else ""
+    text += "sh " if area.shared else ""
+    for bit, word in ((PROT_READ, "mr "), (PROT_WRITE, "mw "), (PROT_EXEC, "me ")):
+        text += word if area.maximum_prot & bit != 0 else ""
+    text += "ms " if area.shared else ""
+    text += "gd " if area.flags & MAP_GROWSDOWN != 0 else ""
+    text += "lo " if area.flags & MAP_LOCKED != 0 else ""
+    text += "dc " if area.dont_fork else ""
+    text += "ac " if area.prot & PROT_WRITE != 0 and not area.shared else ""
+    text += "wf " if area.wipe_on_fork else ""
+    return text + "sd "
 
 
 def smaps(subject: Subject) -> bytes:
@@ -183,8 +227,10 @@ def smaps(subject: Subject) -> bytes:
         resident.count(space, area)
         text.extend(area_line(area))
         size_kib = (area.end - area.start) // 1024
-        text.extend((_figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)).encode())
-        text.extend(resident.lines())
+        head = _figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)
+        text.extend((head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode())
+        text.extend(resident.lines(False))
+        text.extend(f"THPeligible:           0\nVmFlags: {_flag_words(area)}\n".encode())
     return bytes(text)
 
 
@@ -205,5 +251,5 @@ def smaps_rollup(subject: Subject) -> bytes:
     while len(text) < _NAME_COLUMN:
         text.append(32)
     text.extend(b"[rollup]\n")
-    text.extend(resident.lines())
+    text.extend(resident.lines(True))
     return bytes(text)

@@ -1,6 +1,6 @@
-"""/proc/PID/{mounts,mountinfo}: the tree as the process sees it (proc_pid_mounts(5), proc_pid_mountinfo(5))."""
+"""/proc/PID/{mounts,mountinfo,mountstats}: the tree as the process sees it (proc_pid_mounts(5), …)."""
 
-from kernel.fs.mounts import mount_lines, mountinfo_lines
+from kernel.fs.mounts import mount_lines, mountinfo_lines, mountstats_lines
 from kernel.lang import EINVAL, Errno
 from kernel.procfs.process_files import context_of
 from kernel.procfs.subject import Subject
@@ -20,3 +20,11 @@ def mountinfo(subject: Subject) -> bytes:
     if context is None:
         raise Errno(EINVAL)
     return mountinfo_lines(context)
+
+
+def mountstats(subject: Subject) -> bytes:
+    """The same in words; no file system has statistics to add."""
+    context = context_of(subject)
+    if context is None:
+        raise Errno(EINVAL)
+    return mountstats_lines(context)

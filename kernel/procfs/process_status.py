@@ -6,9 +6,9 @@ Of a process (and not one of its threads) the times and faults are those of all 
 from typing import Final
 
 from kernel.lang import final
-from kernel.mm.area import MAP_GROWSDOWN, PROT_EXEC, PROT_WRITE
+from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace
-from kernel.procfs.process_memory import memory_of
+from kernel.procfs.process_memory import Resident, memory_of
 from kernel.procfs.subject import Subject, may_inspect
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
@@ -213,9 +213,9 @@ def _identity_lines(subject: Subject, task: Task) -> bytes:
     table = task.file_table
     size = 0 if table is None else max(64, (table.size() + 63) // 64 * 64)
     text += f"FDSize:\t{size}\nGroups:\t"
-    for group in who.groups:
-        text += f"{group} "
-    text += f"\nNStgid:\t{process.pid}\nNSpid:\t{subject.number()}\nNSpgid:\t{process.group}\n"
+    for index in range(len(who.groups)):
+        text += f"{who.groups[index]}" if index == 0 else f" {who.groups[index]}"
+    text += f" \nNStgid:\t{process.pid}\nNSpid:\t{subject.number()}\nNSpgid:\t{process.group}\n"
     text += f"NSsid:\t{process.session_id}\nKthread:\t0\n"
     return text.encode()
 
@@ -230,9 +230,17 @@ def _memory_lines(subject: Subject) -> bytes:
         return b""
     sizes = MemorySizes(space)
     total = space.mapped_bytes // 1024
-    text = _size_line("VmPeak", total) + _size_line("VmSize", total) + _size_line("VmLck", 0) + _size_line("VmPin", 0)
+    resident = Resident()
+    locked = 0
+    for area in space.areas:
+        resident.count(space, area)
+        if area.flags & MAP_LOCKED != 0:
+            locked += area.end - area.start
+    text = _size_line("VmPeak", total) + _size_line("VmSize", total)
+    text += _size_line("VmLck", locked // 1024) + _size_line("VmPin", 0)
     text += _size_line("VmHWM", space.peak_resident * _KIB_PER_PAGE)
-    text += _size_line("VmRSS", space.resident * _KIB_PER_PAGE)
+    text += _size_line("VmRSS", space.resident * _KIB_PER_PAGE) + _size_line("RssAnon", resident.anonymous)
+    text += _size_line("RssFile", resident.file) + _size_line("RssShmem", resident.shmem)
     text += _size_line("VmData", sizes.data // 1024) + _size_line("VmStk", sizes.stack // 1024)
     text += _size_line("VmExe", sizes.code // 1024) + _size_line("VmLib", sizes.libraries // 1024)
     text += _size_line("VmSwap", 0)
@@ -328,3 +336,21 @@ def wait_channel(subject: Subject) -> bytes:
     """Where the thread sleeps is not told."""
     subject.task()
     return b"0"
+
+
+def timer_slack(subject: Subject) -> bytes:
+    """PR_GET_TIMERSLACK, in nanoseconds."""
+    subject.task()
+    return f"{subject.process.timer_slack_ns}\n".encode()
+
+
+def id_map(subject: Subject) -> bytes:
+    """uid_map and gid_map: there is one user namespace, in which all ids are what they are."""
+    subject.task()
+    return b"         0          0 4294967295\n"
+
+
+def set_groups(subject: Subject) -> bytes:
+    """Whether setgroups(2) is allowed in the user namespace."""
+    subject.task()
+    return b"allow\n"

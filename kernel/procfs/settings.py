@@ -5,6 +5,7 @@ The host's names and the console's log level can be changed, and caches dropped;
 
 from typing import Final
 
+from kernel.cache.limits import BACKGROUND_PERCENT, EXPIRE_NS, HARD_PERCENT, INTERVAL_NS
 from kernel.cache.reclaim import drop_clean_pages
 from kernel.fs.dentry import CACHE
 from kernel.fs.descriptors import HARD_LIMIT
@@ -12,7 +13,9 @@ from kernel.ipc.shared_memory import MOST_SEGMENTS
 from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
 from kernel.lib.log import log
+from kernel.lib.panic import PANIC
 from kernel.mm.space import LOWEST_ADDRESS
+from kernel.procfs.process_control import parse_signed
 from kernel.task.fork import task_limit
 from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import PID_LIMIT
@@ -204,3 +207,48 @@ def shmall() -> bytes:
 def shmmni() -> bytes:
     """How many segments there can be."""
     return _line(MOST_SEGMENTS)
+
+
+def on() -> bytes:
+    """A protection that cannot be switched off."""
+    return _line(1)
+
+
+def overflow_id() -> bytes:
+    """What an id that does not fit would be shown as."""
+    return _line(65534)
+
+
+def randomize_va_space() -> bytes:
+    """Stack, mappings, vDSO and heap of a program are at random places."""
+    return _line(2)
+
+
+def panic_timeout() -> bytes:
+    """After how many seconds a panic restarts the machine; 0: never, negative: at once."""
+    return _line(PANIC.timeout_seconds)
+
+
+def set_panic_timeout(text: bytes) -> None:
+    """As the parameter `panic=`. Raises EINVAL."""
+    PANIC.timeout_seconds = parse_signed(text)
+
+
+def dirty_ratio() -> bytes:
+    """Percent of memory that may be dirty before who dirties it must wait."""
+    return _line(HARD_PERCENT)
+
+
+def dirty_background_ratio() -> bytes:
+    """Percent above which the flusher writes."""
+    return _line(BACKGROUND_PERCENT)
+
+
+def dirty_expire() -> bytes:
+    """For how long a page may stay dirty, in hundredths of a second."""
+    return _line(EXPIRE_NS // 10_000_000)
+
+
+def dirty_writeback() -> bytes:
+    """How often the flusher looks."""
+    return _line(INTERVAL_NS // 10_000_000)

@@ -130,6 +130,11 @@ def meminfo() -> bytes:
     return text.encode()
 
 
+def modules() -> bytes:
+    """There are none: the kernel is one piece."""
+    return b""
+
+
 def stat() -> bytes:
     """Processor time by kind in hundredths of a second; counters since boot."""
     processor = this_processor()

@@ -4,7 +4,7 @@ Pure logic: bytes go in through `receive` (from the wire) and `transform_output`
 output come back in `output`, which the tty hands to its driver; signals in `signals`, a list that the tty drains. Input
 that programs may read lies in `queue`, with a mark beside each byte that ends a line.
 
-Deviations from Linux: no parity marking (PARMRK), no ECHOPRT, no upper-case terminals (XCASE).
+Deviations from Linux: no upper-case terminals (XCASE). There are no parity errors and breaks to mark.
 Source: termios(3), POSIX chapter 11 (general terminal interface).
 """
 
@@ -18,6 +18,7 @@ from kernel.tty.termios import (
     ECHOK,
     ECHOKE,
     ECHONL,
+    ECHOPRT,
     ICANON,
     ICRNL,
     IEXTEN,
@@ -26,15 +27,18 @@ from kernel.tty.termios import (
     INLCR,
     ISIG,
     ISTRIP,
+    IUCLC,
     IUTF8,
     IXANY,
     IXON,
     NOFLSH,
     OCRNL,
+    OLCUC,
     ONLCR,
     ONLRET,
     ONOCR,
     OPOST,
+    PARMRK,
     TABDLY,
     VEOF,
     VEOL,
@@ -62,7 +66,8 @@ _PLAIN: Final = 0
 _LINE_END: Final = 1  # the byte ends a line and belongs to it
 _END_OF_FILE: Final = 2  # VEOF: ends a line but is not read
 
-_INPUT_CHANGES: Final = ISTRIP | IXON | INLCR | IGNCR | ICRNL  # modes under which a byte may not stay what it is
+# Modes under which a byte may not stay what it is.
+_INPUT_CHANGES: Final = ISTRIP | IXON | INLCR | IGNCR | ICRNL | IUCLC | PARMRK
 
 _BELL: Final = 7
 _BACKSPACE: Final = 8
@@ -70,6 +75,9 @@ _TAB: Final = 9
 _NEWLINE: Final = 10
 _RETURN: Final = 13
 _DELETE: Final = 127
+_SLASH: Final = 47
+_BACKSLASH: Final = 92
+_MARKER: Final = 255  # what PARMRK puts before a byte in error
 
 SIGINT: Final = 2
 SIGQUIT: Final = 3
@@ -83,6 +91,16 @@ def _is_control(byte: int) -> bool:
 def _is_word(byte: int) -> bool:
     """Letters, digits, underscore and everything beyond ASCII: what ^W takes as a word."""
     return 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95 or byte >= 128
+
+
+def _lower(byte: int) -> int:
+    """IUCLC, in ISO 8859-1 as Linux takes letters."""
+    return byte + 32 if 65 <= byte <= 90 or (192 <= byte <= 222 and byte != 215) else byte
+
+
+def _upper(byte: int) -> int:
+    """OLCUC."""
+    return byte - 32 if 97 <= byte <= 122 or (223 <= byte <= 255 and byte != 247) else byte
 
 
 @final
@@ -101,6 +119,8 @@ class LineDiscipline:
         self.column: int = 0  # of the cursor, for tabs
         self.line_start_column: int = 0  # where the edited line began
         self._quote_next: bool = False
+        self._dropped: list[int] = []  # bytes after the first of the character that was erased last
+        self._is_erasing: bool = False  # under ECHOPRT: between a backslash and a slash
 
     # Input ---------------------------------------------------------------------------------------------------------
 
@@ -134,10 +154,14 @@ class LineDiscipline:
         settings = self.settings
         if settings.input & ISTRIP != 0:
             byte &= 0x7F
+        if settings.input & IUCLC != 0 and settings.local & IEXTEN != 0:
+            byte = _lower(byte)
         if self._quote_next:
             self._quote_next = False
+            if settings.local & ECHO != 0:
+                self._finish_erasing()
             self._echo(byte)
-            self._queue_byte(byte, _PLAIN)
+            self._queue_typed(byte)
             return
         if settings.input & IXON != 0 and self._flow_control(byte):
             return
@@ -158,7 +182,14 @@ class LineDiscipline:
                 return
             if len(self.queue) == 0 or self.marks[len(self.marks) - 1] != _PLAIN:
                 self.line_start_column = self.column
+            self._finish_erasing()
             self._echo(byte)
+        self._queue_typed(byte)
+
+    def _queue_typed(self, byte: int) -> None:
+        """Enter a byte of text. PARMRK doubles what could be taken for its mark."""
+        if byte == _MARKER and self.settings.input & PARMRK != 0:
+            self._queue_byte(byte, _PLAIN)
         self._queue_byte(byte, _PLAIN)
 
     def _flow_control(self, byte: int) -> bool:
@@ -216,6 +247,8 @@ class LineDiscipline:
             self._erase_word()
         elif extended and byte == settings.character(VLNEXT):
             self._quote_next = True
+            if settings.local & ECHO != 0:
+                self._finish_erasing()
             if settings.local & ECHO != 0 and settings.local & ECHOCTL != 0:
                 self._emit_raw(94)
                 self._emit_raw(_BACKSPACE)
@@ -250,14 +283,18 @@ class LineDiscipline:
         return len(self.queue) > 0 and self.marks[len(self.marks) - 1] == _PLAIN
 
     def _drop_last(self) -> int:
-        """Remove the last character of the line (all bytes of a UTF-8 one under IUTF8); returns its first byte."""
+        """Remove the last character of the line (all bytes of a UTF-8 one under IUTF8); returns its first byte. The
+        others are in `_dropped`.
+        """
         last = len(self.queue) - 1
         byte = self.queue[last]
+        self._dropped.clear()
         self.queue.pop()
         self.marks.pop()
         if self.settings.input & IUTF8 != 0:
             while byte & 0xC0 == 0x80 and self._editable():
                 last -= 1
+                self._dropped.insert(0, byte)
                 byte = self.queue[last]
                 self.queue.pop()
                 self.marks.pop()
@@ -265,14 +302,35 @@ class LineDiscipline:
 
     def _erase_character(self) -> None:
         if self._editable():
-            self._erase_one()
+            self._erase_one(True)
+        self._finish_empty_erasing()
 
-    def _erase_one(self) -> None:
+    def _finish_erasing(self) -> None:
+        """ECHOPRT: what follows was not erased."""
+        if self._is_erasing:
+            self._emit_raw(_SLASH)
+            self.column += 1
+            self._is_erasing = False
+
+    def _finish_empty_erasing(self) -> None:
+        if self.settings.local & ECHO != 0 and not self._editable():
+            self._finish_erasing()
+
+    def _erase_one(self, is_single: bool) -> None:
+        """Erase a character. `is_single`: by VERASE, rather than as a part of a word or a line."""
         byte = self._drop_last()
         local = self.settings.local
         if local & ECHO == 0:
             return
-        if local & ECHOE == 0:
+        if local & ECHOPRT != 0:
+            if not self._is_erasing:
+                self._emit_raw(_BACKSLASH)
+                self.column += 1
+                self._is_erasing = True
+            self._echo(byte)
+            for other in self._dropped:
+                self._emit_raw(other)
+        elif is_single and local & ECHOE == 0:
             self._echo(self.settings.character(VERASE))
         elif byte == _TAB:
             self._unwind_tab()
@@ -314,24 +372,28 @@ class LineDiscipline:
         while self._editable():
             word = _is_word(self.queue[len(self.queue) - 1])
             if seen_word and not word:
-                return
+                break
             seen_word = seen_word or word
-            self._erase_one()
+            self._erase_one(False)
+        self._finish_empty_erasing()
 
     def _kill(self) -> None:
         local = self.settings.local
         if local & ECHO != 0 and local & ECHOK != 0 and local & ECHOKE != 0 and local & ECHOE != 0:
             while self._editable():
-                self._erase_one()
+                self._erase_one(False)
+            self._finish_erasing()
             return
         while self._editable():
             self._drop_last()
         if local & ECHO != 0:
+            self._finish_erasing()
             self._echo(self.settings.character(VKILL))
             if local & ECHOK != 0:
                 self._emit(_NEWLINE)
 
     def _reprint(self, byte: int) -> None:
+        self._finish_erasing()
         self._echo(byte)
         self._emit(_NEWLINE)
         i = len(self.queue)
@@ -387,8 +449,11 @@ class LineDiscipline:
         elif byte == _BACKSPACE:
             if self.column > 0:
                 self.column -= 1
-        elif not _is_control(byte) and (self.settings.input & IUTF8 == 0 or byte & 0xC0 != 0x80):
-            self.column += 1
+        elif not _is_control(byte):
+            if modes & OLCUC != 0:
+                byte = _upper(byte)
+            if self.settings.input & IUTF8 == 0 or byte & 0xC0 != 0x80:
+                self.column += 1
         self.output.append(byte)
 
     def transform_output(self, data: bytes) -> None:
@@ -457,6 +522,7 @@ class LineDiscipline:
         self.marks.clear()
         self.line_count = 0
         self._quote_next = False
+        self._is_erasing = False
 
     def settings_changed(self, old_local: int) -> None:
         """After a change of settings: what was typed becomes readable when canonical mode is left, and complete when it

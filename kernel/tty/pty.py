@@ -121,7 +121,7 @@ class PtyDriver(TtyDriver):
         self.write_queue.wake_all()
 
     def flush_output(self) -> None:
-        self.output.clear()
+        """What programs have written is delivered: the master's queue keeps it."""
         self._tell(_FLUSHED_OUTPUT, 0)
 
     def last_closed(self) -> None:
