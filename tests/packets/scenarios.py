@@ -19,6 +19,7 @@ from tests.packets.stage import TIMES, Stage, Theatre
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
 GROUPS = ("tcp", "ip", "icmp", "udp", "arp", "nd", "ip6")  # how the names of modules with scenarios begin
+AT_ONCE = 8  # slow scenarios: more would keep one another waiting when they act
 _TIME = re.compile(r" after ([\d.]+) s$", re.MULTILINE)
 _HEADING = re.compile(r"^=== (\w+)$", re.MULTILINE)
 
@@ -26,7 +27,7 @@ _HEADING = re.compile(r"^=== (\w+)$", re.MULTILINE)
 @dataclass(frozen=True)
 class Scenario:
     """A scenario. `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait.
-    One that is `slow` waits for timers of the guest; all of these are played at the same time.
+    One that is `slow` waits for timers of the guest; several of these are played at the same time.
     """
 
     group: str  # the module's name
@@ -72,7 +73,7 @@ def perform(theatre: Theatre, one: Scenario) -> str:
 def perform_all(theatre: Theatre, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], str]]]:
     """Play scenarios; each with a function that gives its transcript, or raises what went wrong."""
     slow = [one for one in chosen if one.slow]
-    with ThreadPoolExecutor(max(1, len(slow))) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         futures = {one.name: pool.submit(perform, theatre, one) for one in slow}
         for one in chosen:
             yield one, futures[one.name].result if one.slow else partial(perform, theatre, one)

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
@@ -240,14 +240,15 @@ class Stage:
                 return
         self.say(f"< {packet_text(packet, self.numbers)}{when}")
 
-    def wait(self, count: int = 1, seconds: float = 2.0, *, timed: bool = False) -> list[Packet]:
+    def wait(self, count: int = 1, seconds: float = 2.0, *, timed: bool = False, alone: bool = False) -> list[Packet]:
         """Wait until the guest has sent `count` packets by itself; fewer if it does not within `seconds` each. If
-        `timed`, it is told how long each took, by class.
+        `timed`, it is told how long each took, by class. If `alone`, no other scenario may act meanwhile: what the
+        peer does next must not be late.
         """
         packets = []
         before = time.monotonic()
         for _ in range(count):
-            with self._waiting():
+            with nullcontext() if alone else self._waiting():
                 frame = self._inbox.take(seconds * PATIENCE)
             if frame is None:
                 self.say("< nothing more")
@@ -278,6 +279,11 @@ class Stage:
         self.say(f"… {seconds:g} s")
         with self._waiting():
             time.sleep(seconds)
+
+    def hesitate(self, seconds: float) -> None:
+        """Let a short time pass that the guest measures; nobody else acts meanwhile."""
+        self.say(f"… {seconds:g} s")
+        time.sleep(seconds)
 
     # ---- The guest's program ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import pytest
 from tests.harness import KRAIT, GuestError
 from tests.harness.guest import PATIENCE
 from tests.packets.__main__ import difference
-from tests.packets.scenarios import Scenario, all_scenarios, perform, recorded
+from tests.packets.scenarios import AT_ONCE, Scenario, all_scenarios, perform, recorded
 from tests.packets.stage import Theatre
 
 pytestmark = pytest.mark.timeout(int(60 * PATIENCE))
@@ -20,11 +20,11 @@ PERFORMANCES = 3
 
 
 class Season:
-    """The theatre of the tests; one that a scenario has ruined is replaced. Slow scenarios are played all at once."""
+    """The theatre of the tests; one that a scenario has ruined is replaced. Slow scenarios go on beside the others."""
 
     def __init__(self, slow: list[Scenario]) -> None:
         self._theatre: Theatre | None = None
-        self._pool = ThreadPoolExecutor(max(1, len(slow)))
+        self._pool = ThreadPoolExecutor(AT_ONCE)
         theatre = self.theatre()
         self._slow = {one.name: self._pool.submit(perform, theatre, one) for one in slow}
 

@@ -28,6 +28,7 @@ def process(c: Connection, segment: Segment, sequence: int, payload: int, now_ns
             _take_sack(c, segment)
         return
     c.probes = 0
+    c.soft_error = 0
     window_moved = _take_window(c, segment, sequence, number)
     news = c.sack and segment.sack_count > 0 and _take_sack(c, segment)
     if number > c.snd_una:
@@ -80,11 +81,12 @@ def _advance(c: Connection, segment: Segment, number: int, now_ns: int) -> None:
     _measure(c, segment, number, now_ns)
     c.bytes_acked += count
     c.snd_una = number
+    if c.tail_probe_end != 0 and number >= c.tail_probe_end:
+        c.tail_probe_end = 0
     c.queue.drop_before(min(number, c.queue.end))
     if c.scoreboard.left:
         c.scoreboard.acknowledged(number)
     c.retries = 0
-    c.soft_error = 0
     round_trip = c.round_trip.smoothed_ns
     if c.recovery == Recovery.OPEN:
         c.duplicate_acks = 0

@@ -1,6 +1,6 @@
 """How connections begin (RFC 9293, section 3.5): by our SYN, by the peer's, by both at once, from a SYN cookie."""
 
-from kernel.net.tcp import output
+from kernel.net.tcp import cookie_options, output
 from kernel.net.tcp.connection import (
     DEFAULT_MSS,
     EVENT_ESTABLISHED,
@@ -28,16 +28,20 @@ def _begin(c: Connection, initial_sequence: int, now_ns: int) -> None:
     c.growth_start_ns = now_ns
 
 
-def choose_receive_scale(c: Connection) -> None:
-    """A scale that the window can grow with to its limit."""
+def receive_scale_for(buffer: int) -> int:
+    """A scale that the window can grow with to its limit; `buffer` is what SO_RCVBUF fixed, or 0."""
     if SETTINGS.window_scaling.value == 0:
-        c.receive_scale = 0
-        return
-    largest = c.receive_buffer if c.receive_buffer_fixed else max(c.receive_buffer, SETTINGS.receive_limit)
+        return 0
+    largest = buffer if buffer != 0 else SETTINGS.receive_limit
     scale = 0
     while scale < LARGEST_SCALE and largest >> scale > 0xFFFF:
         scale += 1
-    c.receive_scale = scale
+    return scale
+
+
+def choose_receive_scale(c: Connection) -> None:
+    """See `receive_scale_for`."""
+    c.receive_scale = receive_scale_for(c.receive_buffer if c.receive_buffer_fixed else 0)
 
 
 def connect(c: Connection, initial_sequence: int, now_ns: int) -> None:
@@ -92,8 +96,8 @@ def accept(c: Connection, segment: Segment, initial_sequence: int, now_ns: int) 
 
 
 def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> None:
-    """An acknowledgment came that holds a SYN cookie of ours, made for a peer with this segment size. Only options that
-    need no memory are in use: none.
+    """An acknowledgment came that holds a SYN cookie of ours, made for a peer with this segment size. The other options
+    are in the timestamp, if there is one.
     """
     _begin(c, (segment.acknowledgment - 1) & (WRAP - 1), now_ns)
     c.is_passive = True
@@ -106,6 +110,16 @@ def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> Non
     c.acknowledged_to = start
     c.receive_edge = start + min(c.window_limit(), 0xFFFF)
     c.peer_mss = mss
+    if SETTINGS.timestamps.value != 0 and segment.has_timestamp:
+        options = cookie_options.taken_from(segment.timestamp_echo - c.timestamp_offset)
+        c.timestamps = True
+        c.timestamp_recent = segment.timestamp
+        c.timestamp_recent_ns = now_ns
+        c.sack = options.sack
+        c.scaling = options.scale != cookie_options.NO_SCALE
+        if c.scaling:
+            c.send_scale = options.scale
+            choose_receive_scale(c)
     c.fix_segment_size()
     c.receive_mss = c.mss
     c.snd_nxt = c.initial_send + 1

@@ -234,6 +234,7 @@ def transmit(c: Connection, now_ns: int) -> None:
     """Send what may be sent now, and see to the timer."""
     if not c.can_send():
         return
+    before = c.snd_nxt
     try:
         if c.recovery != Recovery.OPEN:
             _send_lost(c, now_ns)
@@ -245,6 +246,8 @@ def transmit(c: Connection, now_ns: int) -> None:
     if c.snd_nxt > c.snd_una:
         if c.timeout == Timeout.NONE or c.timeout == Timeout.PROBE:
             arm_retransmission(c, now_ns)
+        elif c.snd_nxt > before:
+            _prefer_tail_probe(c, now_ns)
     elif c.snd_nxt < c.send_end() and c.timeout == Timeout.NONE:
         arm_probe(c, now_ns)
 
@@ -275,6 +278,22 @@ def retransmit_first(c: Connection, now_ns: int) -> None:
         _send_range(c, start, end, now_ns, True)
     except MemoryError:
         c.retransmitted_to = start
+
+
+def send_flight_again(c: Connection, now_ns: int) -> None:
+    """The path takes smaller segments only: what is on its way goes again, cut anew (RFC 1191, section 6.4). That tells
+    nothing about congestion.
+    """
+    if c.snd_nxt == c.snd_una:
+        return
+    c.recovery = Recovery.TIMEOUT
+    c.recovery_point = c.snd_nxt
+    c.duplicate_acks = 0
+    c.tail_probe_end = 0
+    c.retransmitted_to = c.snd_una
+    c.lost_edge = c.snd_nxt
+    transmit(c, now_ns)
+    arm_retransmission(c, now_ns)
 
 
 def send_tail_probe(c: Connection, now_ns: int) -> None:
@@ -380,14 +399,27 @@ def arm_retransmission(c: Connection, now_ns: int) -> None:
     """
     c.timeout = Timeout.RETRANSMIT
     c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
+    _prefer_tail_probe(c, now_ns)
+
+
+def _prefer_tail_probe(c: Connection, now_ns: int) -> None:
+    """Probe for the loss of what was sent last, if that is due before the timer runs out; once for a flight."""
     smoothed = c.round_trip.smoothed_ns
-    if c.sack and c.recovery == Recovery.OPEN and smoothed != 0 and c.retries == 0 and c.scoreboard.bytes == 0:
-        wait = 2 * smoothed + TAIL_LOSS_LEAST_NS
+    if (
+        c.sack
+        and c.recovery == Recovery.OPEN
+        and smoothed != 0
+        and c.retries == 0
+        and c.tail_probe_end == 0
+        and c.scoreboard.bytes == 0
+        and c.can_send()
+    ):
+        due_ns = now_ns + 2 * smoothed + TAIL_LOSS_LEAST_NS
         if c.flight() <= c.mss:
-            wait += 200 * NS_PER_MS  # a delayed acknowledgment may be on its way
-        if now_ns + wait < c.timeout_ns and c.can_send():
+            due_ns += 200 * NS_PER_MS  # a delayed acknowledgment may be on its way
+        if due_ns < c.timeout_ns:
             c.timeout = Timeout.TAIL_LOSS
-            c.timeout_ns = now_ns + wait
+            c.timeout_ns = due_ns
 
 
 def arm_probe(c: Connection, now_ns: int) -> None:

@@ -18,8 +18,8 @@ _PURPOSE_TIMESTAMP: Final = 2
 _PURPOSE_COOKIE: Final = 3
 _PURPOSE_COOKIE_BODY: Final = 4
 
-# Segment sizes that a cookie can tell of, for IPv4 and IPv6 alike: it has room for two bits.
-COOKIE_SIZES: Final[list[int]] = [536, 1220, 1440, 1460]
+# Segment sizes that a cookie can tell of, for IPv4 and IPv6 alike: it has room for a few.
+COOKIE_SIZES: Final[list[int]] = [536, 1220, 1300, 1440, 1460]
 _COOKIE_PERIOD_NS: Final = 64 * 1_000_000_000
 _COOKIE_PERIODS: Final = 2  # a cookie is good for one to two periods
 

@@ -6,6 +6,7 @@ from kernel.lang import final
 from kernel.net.sysctl import Setting
 
 NS_PER_SECOND: Final = 1_000_000_000
+COOKIES_ALWAYS: Final = 2  # a value of tcp_syncookies
 _INT_MAX: Final = 0x7FFF_FFFF
 
 
@@ -25,7 +26,7 @@ class Settings:
         self.timestamps: Setting = Setting(b"ipv4/tcp_timestamps", 1, 0, 1)
         self.window_scaling: Setting = Setting(b"ipv4/tcp_window_scaling", 1, 0, 1)
         self.sack: Setting = Setting(b"ipv4/tcp_sack", 1, 0, 1)
-        self.syn_cookies: Setting = Setting(b"ipv4/tcp_syncookies", 1, 0, 1)
+        self.syn_cookies: Setting = Setting(b"ipv4/tcp_syncookies", 1, 0, COOKIES_ALWAYS)
         self.max_syn_backlog: Setting = Setting(b"ipv4/tcp_max_syn_backlog", 512, 0, _INT_MAX)
         self.max_time_wait: Setting = Setting(b"ipv4/tcp_max_tw_buckets", 16_384, 0, _INT_MAX)
         self.receive_default: int = 131_072  # tcp_rmem

@@ -410,6 +410,9 @@ class TcpSocket(InetSocket):
         c = self.connection()
         if error == 0 and c is not None:
             error = stream.take_error(c)
+            if error == 0:
+                error = c.soft_error  # what the network told, although it ended nothing
+                c.soft_error = 0
         return error
 
     def shut_down(self, how: int) -> None:

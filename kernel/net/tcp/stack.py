@@ -7,23 +7,24 @@ Source: RFC 9293 section 3.10.7, RFC 4987 (SYN floods), RFC 5927 (attacks by ICM
 from typing import Final
 
 from kernel.lang import EMSGSIZE, Errno, final
-from kernel.net import ip, link
+from kernel.net import icmp, ip, link
 from kernel.net.addresses import is_multicast
 from kernel.net.checksum import checksum, pseudo_header
 from kernel.net.counters import TCP
+from kernel.net.inet_names import ON_RECVERR4, ON_RECVERR6
 from kernel.net.loopback import LOOPBACK
 from kernel.net.output import resolve
 from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
-from kernel.net.tcp import input, opening, output, reset, secrets
+from kernel.net.tcp import cookie_options, input, opening, output, reset, secrets
 from kernel.net.tcp.channel import Channel, settle
 from kernel.net.tcp.closing import finish
-from kernel.net.tcp.connection import DEFAULT_MSS, NS_PER_MS, Connection, State
+from kernel.net.tcp.connection import DEFAULT_MSS, EVENT_STATE, NS_PER_MS, Connection, State
 from kernel.net.tcp.header import ACK, FIN, HEADER_SIZE, RST, SYN, OutgoingHeader, Segment
 from kernel.net.tcp.sequence import extend
-from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
+from kernel.net.tcp.settings import COOKIES_ALWAYS, NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.table import TABLE, Listener, find_owner
 from kernel.net.tcp.time_wait import TimeWait, Verdict
-from kernel.net.transport import PROTOCOL_TCP, NetworkError, Transport, register_transport
+from kernel.net.transport import ORIGIN_ICMP, PROTOCOL_TCP, NetworkError, Transport, register_transport
 from kernel.time import monotonic_ns
 
 _segment: Final = Segment()
@@ -104,15 +105,30 @@ def _is_sound(packet: Packet) -> bool:
 def _report(channel: Channel, c: Connection, error: NetworkError) -> None:
     now_ns = monotonic_ns()
     if error.errno == EMSGSIZE:
-        # The path's MTU has been learnt; what is on its way is too large for it.
+        # The path's MTU has been learnt; what is on its way may be too large for it.
+        size = c.mss
         channel.update_path(c)
-        if c.is_synchronized():
-            output.retransmit_first(c, now_ns)
-    elif c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
+        if c.is_synchronized() and c.mss < size:
+            output.send_flight_again(c, now_ns)
+    elif c.state == State.SYN_SENT or (c.state == State.SYN_RECEIVED and _ends_half_open(c, error)):
         finish(c, error.errno)
+    elif c.is_synchronized() and channel.options.internet.is_on(ON_RECVERR4 if len(c.local) == 4 else ON_RECVERR6):
+        c.error = error.errno  # IP_RECVERR: the program is told, and the connection goes on
+        c.events |= EVENT_STATE
     else:
         c.soft_error = error.errno
     settle(channel)
+
+
+def _ends_half_open(c: Connection, error: NetworkError) -> bool:
+    """Whether an error ends a connection that waits for the last step of its handshake. As on Linux, one that a peer
+    has begun survives errors that only a firewall would send.
+    """
+    if not c.is_passive:
+        return True
+    if error.origin != ORIGIN_ICMP:
+        return error.is_hard
+    return error.type != icmp.UNREACHABLE or error.code <= icmp.HOST_UNREACHABLE
 
 
 def _deliver(channel: Channel, segment: Segment, packet: Packet, now_ns: int) -> None:
@@ -189,9 +205,12 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
     """A new connection. One that a backlog has no room for is answered by a cookie, or not at all."""
     if listener.is_full():
         return
+    if SETTINGS.syn_cookies.value == COOKIES_ALWAYS:
+        _send_cookie(listener, segment, packet, now_ns)
+        return
     if len(listener.half_open) >= max(listener.backlog, 8) or len(listener.half_open) >= SETTINGS.max_syn_backlog.value:
         if SETTINGS.syn_cookies.value != 0:
-            _send_cookie(segment, packet, now_ns)
+            _send_cookie(listener, segment, packet, now_ns)
         return
     channel = _accepting_channel(listener, segment, packet)
     c = channel.connection
@@ -275,7 +294,7 @@ def _reset(segment: Segment, packet: Packet, payload: int) -> None:
         _answer(answer, packet.destination, packet.source)
 
 
-def _send_cookie(segment: Segment, packet: Packet, now_ns: int) -> None:
+def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> None:
     """A SYN-ACK for a connection that nothing is kept of."""
     mss = segment.mss if segment.mss != 0 else DEFAULT_MSS
     header = _header
@@ -295,6 +314,15 @@ def _send_cookie(segment: Segment, packet: Packet, now_ns: int) -> None:
     header.acknowledgment = segment.sequence + 1
     header.window = 0xFFFF
     header.mss = 1460 if len(packet.source) == 4 else 1440
+    if SETTINGS.timestamps.value != 0 and segment.has_timestamp:
+        options = cookie_options.offered(segment, SETTINGS.window_scaling.value != 0, SETTINGS.sack.value != 0)
+        offset = secrets.timestamp_offset(packet.destination, packet.source)
+        header.has_timestamp = True
+        header.timestamp = options.put_into(now_ns // NS_PER_MS) + offset
+        header.timestamp_echo = segment.timestamp
+        header.sack_permitted = options.sack
+        if options.scale != cookie_options.NO_SCALE:
+            header.scale = opening.receive_scale_for(listener.options.receive_buffer)
     answer = Packet(0)
     header.put_before(answer)
     _answer(answer, packet.destination, packet.source)

@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.lang import ETIMEDOUT
 from kernel.net.tcp import output
-from kernel.net.tcp.closing import abort, finish
+from kernel.net.tcp.closing import finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
 from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.settings import SETTINGS
@@ -38,9 +38,9 @@ def expire(c: Connection, now_ns: int) -> None:
         _keepalive_expired(c, now_ns)
 
 
-def _give_up(c: Connection, now_ns: int) -> None:
-    """The peer is not there any more. What ICMP said before is the better reason."""
-    abort(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT, now_ns)
+def _give_up(c: Connection) -> None:
+    """The peer is not there any more, so nobody is told. What ICMP said before is the better reason."""
+    finish(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT)
 
 
 def _tries(c: Connection) -> int:
@@ -64,7 +64,7 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
     if c.retries >= _tries(c) or (
         c.user_timeout_ns > 0 and c.retries > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns
     ):
-        _give_up(c, now_ns)
+        _give_up(c)
         return
     c.retries += 1
     c.round_trip.backoff += 1
@@ -117,7 +117,7 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
         c.first_retry_ns = now_ns
     limit = SETTINGS.tries_of_orphans() if c.is_orphan else SETTINGS.retries.value
     if c.probes >= limit or (c.user_timeout_ns > 0 and c.probes > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns):
-        _give_up(c, now_ns)
+        _give_up(c)
         return
     c.probes += 1
     output.send_probe(c, now_ns)

@@ -1,9 +1,10 @@
 """What scripted packets have shown to be different from Linux, and was mended."""
 
-from kernel.lang import ECONNRESET, EPIPE, span_of
+from kernel.lang import ECONNRESET, EPIPE, ETIMEDOUT, span_of
 from kernel.net.packet import Packet
-from kernel.net.tcp import closing
-from kernel.net.tcp.connection import State
+from kernel.net.tcp import closing, input, opening, output
+from kernel.net.tcp.connection import State, Timeout
+from kernel.net.tcp.cookie_options import NO_SCALE, CookieOptions, taken_from
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, OutgoingHeader, Segment
 from kernel.net.tcp.receive_queue import ReceiveQueue
 from kernel.net.tcp.time_wait import ANSWER_PAUSE_NS, TimeWait, Verdict
@@ -235,6 +236,78 @@ def test_linger2_below_zero_does_not_wait_at_all() -> None:
     shown(world)
     send(side, 1, 2, ACK)
     assert c.state == State.CLOSED and shown(world) == ["R 0"]
+
+
+def test_options_survive_in_the_timestamp_of_a_cookie() -> None:
+    for scale, sack in ((0, False), (7, True), (14, False), (NO_SCALE, True), (NO_SCALE, False)):
+        for timestamp in range(1000, 1130):
+            held = CookieOptions(scale, sack).put_into(timestamp)
+            assert timestamp - 64 < held <= timestamp
+            again = taken_from(held)
+            assert (again.scale, again.sack) == (scale, sack)
+
+
+def test_a_connection_from_a_cookie_has_the_options() -> None:
+    world = World()
+    side = world.b
+    world.b.link.down = True
+    c = side.make()
+    segment = Segment()
+    segment.forget_syn_options()
+    segment.flags = ACK
+    segment.sequence = 1001
+    segment.acknowledgment = 5001
+    segment.window = 100
+    segment.has_timestamp = True
+    segment.timestamp = 77
+    segment.timestamp_echo = (CookieOptions(3, True).put_into(123_456) + c.timestamp_offset) & 0xFFFF_FFFF
+    opening.accept_cookie(c, segment, 1460, world.now)
+    assert input.process(c, segment, Packet(0), world.now)
+    assert c.state == State.ESTABLISHED and c.sack and c.timestamps and c.scaling
+    assert c.snd_wnd == 800 and c.timestamp_recent == 77 and c.receive_scale == 7
+
+
+def test_the_tail_is_probed_whenever_its_last_segment_was_written() -> None:
+    world = World()
+    world.open()
+    a = world.a.connection
+    assert a is not None
+    world.a.link.down = True
+    for _ in range(3):
+        world.a.write(bytes(1448), 1448)  # one after the other, as a program's writes become segments
+    assert a.timeout == Timeout.TAIL_LOSS
+    world.trace.clear()
+    world.run(60 * MS)
+    assert shown(world) == [". 1448"] or a.tail_probe_end == a.snd_nxt
+    assert a.timeout == Timeout.RETRANSMIT
+    world.a.link.down = False
+    world.run(SECOND)
+    assert a.snd_una == a.snd_nxt and a.tail_probe_end == 0
+
+
+def test_a_smaller_path_sends_the_flight_again() -> None:
+    world, side = plain_world()
+    side.write(bytes(2000))
+    shown(world)
+    c = side.connection
+    assert c is not None
+    c.path_mtu = 640
+    c.fix_segment_size()
+    window = c.congestion.window
+    output.send_flight_again(c, world.now)
+    assert [line.split()[1] for line in shown(world)] == ["600", "600", "600", "200"]
+    assert c.congestion.window == window
+
+
+def test_giving_up_tells_nobody() -> None:
+    world, side = plain_world()
+    c = side.connection
+    assert c is not None
+    c.user_timeout_ns = 500 * MS
+    side.write(b"hello")
+    world.run(3 * SECOND)
+    assert side.state == State.CLOSED and c.error == ETIMEDOUT
+    assert all(line.startswith("P.") for line in shown(world))
 
 
 def test_answers_in_time_wait_are_limited() -> None:
