@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tools.cpio import Archive
 from tools.machine import DirectBoot
@@ -27,8 +29,12 @@ KRAIT = Kernel("krait", KERNEL, "console=ttyS0 panic=-1")
 LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off no5lvl")
 
 
-def add_modules(overlay: Archive) -> None:
-    """Let Linux load the modules that it needs for disks, from an overlay of the root image, when it starts."""
+def add_modules(overlay: Archive, parameters: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Let Linux load the modules that it needs for disks and cards, from an overlay of the root image, when it starts;
+    some with parameters, by the module's name.
+    """
+    script = "#!/bin/sh\n"
     for path in module_paths():
         overlay.file(f"modules/{path.name}", path.read_bytes())
-    overlay.file("etc/start.d/modules", b"#!/bin/sh\nfor module in /modules/*.ko; do insmod $module; done\n", 0o755)
+        script += f"insmod /modules/{path.name} {parameters.get(path.stem, '')}\n"
+    overlay.file("etc/start.d/modules", script.encode(), 0o755)

@@ -10,11 +10,11 @@ from tests.packets.stage import Socket, Stage
 from tests.packets.tcp_closing import connected
 
 
-def kept_alive(stage: Stage, probes: int) -> tuple[Flow, Socket]:
-    """A connection that is probed after a second."""
+def kept_alive(stage: Stage, probes: int, interval: int = 1) -> tuple[Flow, Socket]:
+    """A connection that is probed after a second, and again after `interval` seconds."""
     flow, accepted = connected(stage)
     accepted.set(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1, "TCP_KEEPIDLE")
-    accepted.set(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1, "TCP_KEEPINTVL")
+    accepted.set(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval, "TCP_KEEPINTVL")
     accepted.set(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes, "TCP_KEEPCNT")
     accepted.set(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1, "SO_KEEPALIVE")
     return flow, accepted
@@ -31,7 +31,7 @@ def nobody_answers_keep_alive_probes(stage: Stage) -> None:
 
 @scenario(slow=True)
 def keep_alive_probes_are_answered(stage: Stage) -> None:
-    flow, accepted = kept_alive(stage, 1)
+    flow, accepted = kept_alive(stage, 1, 10)
     for _ in range(2):
         stage.wait(1, timed=True)
         flow.ask("A")
@@ -40,7 +40,7 @@ def keep_alive_probes_are_answered(stage: Stage) -> None:
 
 @scenario(slow=True)
 def a_reset_answers_a_keep_alive_probe(stage: Stage) -> None:
-    flow, accepted = kept_alive(stage, 3)
+    flow, accepted = kept_alive(stage, 3, 10)
     stage.wait(1)
     flow.ask("R")
     accepted.error()
