@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.lang import ETIMEDOUT
 from kernel.net.tcp import output
-from kernel.net.tcp.closing import finish
+from kernel.net.tcp.closing import abort, finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
 from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.settings import SETTINGS
