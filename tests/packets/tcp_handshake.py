@@ -134,7 +134,8 @@ def other_flags_while_calling(stage: Stage) -> None:
     flow.ask("", seq=0)
     flow.ask("F", seq=0)
     flow.ask("P", b"data", seq=0)
-    flow.ask("FSRPAU", seq=0, ack=7)
+    flow.send("FSRPAU", seq=0, ack=7)
+    stage.wait(1)
     flow.ask("FPU", seq=0)
     caller.state()
 
