@@ -42,8 +42,8 @@ int main(void) { write(1, "@init@\\n", 7); return 0; }
 """
 
 
-def system_image() -> bytes:
-    """The root image with the benchmarks of system calls, run by /init as a single command."""
+def system_image(script: bytes = SYSTEM_SCRIPT) -> bytes:
+    """The root image with the benchmarks of system calls, and what /init runs of them as a single command."""
     overlay = Archive()
     overlay.file("cases/bench", compile_program(SOURCES / "bench.c").read_bytes(), 0o755)
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def system_image() -> bytes:
         source.write_text(FIRST)
         subprocess.run(["musl-gcc", "-static", "-O1", "-o", f"{folder}/first", str(source)], check=True)
         overlay.file("cases/first", (Path(folder) / "first").read_bytes(), 0o755)
-    overlay.file("krait-run", SYSTEM_SCRIPT, 0o755)
+    overlay.file("krait-run", script, 0o755)
     return extend(INITRAMFS.read_bytes(), overlay)
 
 

@@ -1,7 +1,8 @@
 /* Micro-benchmarks of system calls: prints one line a row, "name nanoseconds", each the smallest of several rounds.
  *
  * The same binary runs on Krait and on Linux in the same virtual machine (tests/bench/__main__.py). A round does its operation
- * until at least 20 ms have passed, so that the clock's cost and resolution do not matter.
+ * until at least 20 ms have passed, so that the clock's cost and resolution do not matter. An argument names the only row
+ * that is wanted, or `all`, which are then done for profiles.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@
 
 static char buffer[1 << 20];
 static int file, zero, pipe_a[2], pipe_b[2];
-static const char *self;
+static const char *self, *only; /* the only row that is wanted */
 
 static long long now(void)
 {
@@ -37,9 +38,34 @@ static long long now(void)
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+/* For tests/bench/profile.py: wait for a line between warming up and doing the operation as often as it said. */
+static void do_for_profile(const char *name, void (*operation)(void))
+{
+    char line[16];
+    long count;
+    signal(SIGTTOU, SIG_IGN);
+    tcsetpgrp(0, getpgrp()); /* some rows run in a group of their own, which may not read else */
+    for (int i = 0; i < 20; i++)
+        operation();
+    printf("@ready %s@\n", name);
+    fflush(stdout);
+    ssize_t n = read(0, line, sizeof line - 1);
+    line[n > 0 ? n : 0] = 0;
+    count = strtol(line, 0, 10);
+    for (long i = 0; i < count; i++)
+        operation();
+    write(1, "@done@\n", 7);
+    read(0, line, sizeof line);
+}
+
 static void measure(const char *name, void (*operation)(void))
 {
     double best = 1e18;
+    if (only != 0) {
+        if (!strcmp(only, name) || !strcmp(only, "all"))
+            do_for_profile(name, operation);
+        return;
+    }
     for (int round = 0; round < ROUNDS; round++) {
         long count = 0, step = 1;
         long long start = now(), spent;
@@ -214,6 +240,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "exit"))
         _exit(0);
     self = argv[0];
+    only = argc > 1 ? argv[1] : 0;
     memset(buffer, 1, sizeof buffer);
     file = open("/tmp/bench", O_CREAT | O_RDWR | O_TRUNC, 0644);
     zero = open("/dev/zero", O_RDONLY);
