@@ -77,7 +77,7 @@ def add_block_node(name: bytes, number: int) -> None:
     """Show a block device."""
     top = device_tree().root()
     if top.lookup(name) is None:
-        top.create(name, S_IFBLK | 0o660, number, _ROOT)
+        top.create(name, S_IFBLK | 0o600, number, _ROOT)
 
 
 def remove_block_node(name: bytes, number: int) -> None:

@@ -29,6 +29,7 @@ DISK_LIMIT: Final = 26
 
 F_SIZE_MAX: Final = 1 << 1
 F_SEG_MAX: Final = 1 << 2
+F_GEOMETRY: Final = 1 << 4
 F_READ_ONLY: Final = 1 << 5
 F_BLOCK_SIZE: Final = 1 << 6
 F_FLUSH: Final = 1 << 9
@@ -39,6 +40,7 @@ F_WRITE_ZEROES: Final = 1 << 14
 WANTED: Final = (
     F_SIZE_MAX
     | F_SEG_MAX
+    | F_GEOMETRY
     | F_READ_ONLY
     | F_BLOCK_SIZE
     | F_FLUSH
@@ -53,6 +55,9 @@ WANTED: Final = (
 CONFIG_CAPACITY: Final = 0
 CONFIG_SIZE_MAX: Final = 8
 CONFIG_SEG_MAX: Final = 12
+CONFIG_CYLINDERS: Final = 16
+CONFIG_HEADS: Final = 18
+CONFIG_SECTORS: Final = 19
 CONFIG_BLOCK_SIZE: Final = 20
 CONFIG_PHYSICAL_EXPONENT: Final = 24
 CONFIG_WRITE_BACK: Final = 32
@@ -154,6 +159,7 @@ class VirtioDisk(BlockDevice):
             self.has_volatile_cache = True
             if transport.has(F_CONFIG_WCE):
                 self.has_volatile_cache = transport.configuration_u8(CONFIG_WRITE_BACK) != 0
+        self._find_geometry()
         if transport.has(F_DISCARD):
             self.discard_limit = min(transport.configuration_u32(CONFIG_DISCARD_SECTORS), _RANGE_LIMIT)
             self.discard_alignment = max(1, min(transport.configuration_u32(CONFIG_DISCARD_ALIGNMENT), _RANGE_LIMIT))
@@ -170,6 +176,19 @@ class VirtioDisk(BlockDevice):
         if limit < PAGE_SIZE:
             raise Errno(ENODEV)
         return limit
+
+    def _find_geometry(self) -> None:
+        """Old partition tools ask for it; where the device says nothing, it is what Linux makes up."""
+        transport = self._transport
+        if transport.has(F_GEOMETRY):
+            self.cylinders = transport.configuration_u8(CONFIG_CYLINDERS)
+            self.cylinders |= transport.configuration_u8(CONFIG_CYLINDERS + 1) << 8
+            self.heads = transport.configuration_u8(CONFIG_HEADS)
+            self.sectors_per_track = transport.configuration_u8(CONFIG_SECTORS)
+        else:
+            self.cylinders = self.sectors >> 11
+            self.heads = 64
+            self.sectors_per_track = 32
 
     # Requests ------------------------------------------------------------------------------------------------------
 
