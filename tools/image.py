@@ -47,6 +47,8 @@ BOOT_DRIVE_CHECK = 0x66
 NO_OPERATIONS = b"\x90\x90"
 CORE_BLOCK_LIST = SECTOR - 12  # in the second stage's first sector: where the rest of it begins
 
+XATTR_HEADER = "SCHILY.xattr."
+
 MENU = """\
 serial --unit=0 --speed=115200
 terminal_input serial console
@@ -148,11 +150,29 @@ def _install_root(disk: Path, partition: Partition, source: Path, contents: Cont
     inodes = max(contents.files * 5 // 4 + 64, partition.count * SECTOR // BYTES_PER_INODE)
     _run("mke2fs", "-q", "-F", "-t", "ext2", "-b", str(BLOCK), "-N", str(inodes), "-L", label, "-U", name, "-d", source,
          "-E", f"offset={partition.offset},root_owner=0:0", disk, f"{partition.count * SECTOR // 1024}k")
+    place = f"{disk}?offset={partition.offset}"
+    if source.is_file():
+        _set_attributes(place, source)
     if not contents.has_init:
-        place = f"{disk}?offset={partition.offset}"
         for request in (f"write {OUR_INIT} init", "set_inode_field init mode 0100755", "set_inode_field init uid 0",
                         "set_inode_field init gid 0"):
             _run("debugfs", "-w", "-R", request, place)
+
+
+def _set_attributes(place: str, source: Path) -> None:
+    """Give files the extended attributes that an archive's pax headers say: mke2fs leaves them out."""
+    with tempfile.TemporaryDirectory(prefix="krait-attributes-") as directory, tarfile.open(source) as archive:
+        requests: list[str] = []
+        for member in archive:
+            for header, value in member.pax_headers.items():
+                if header.startswith(XATTR_HEADER):
+                    file = Path(directory) / str(len(requests))
+                    file.write_bytes(value.encode("utf-8", "surrogateescape"))
+                    requests.append(f'ea_set -f {file} "/{member.name}" {header.removeprefix(XATTR_HEADER)}\n')
+        if requests:
+            script = Path(directory) / "requests"
+            script.write_text("".join(requests))
+            _run("debugfs", "-w", "-f", script, place)
 
 
 @dataclass(frozen=True)
