@@ -74,7 +74,7 @@ def _clock_ticks(ns: int) -> int:
 
 
 def _priority(task: Task) -> int:
-    return _REALTIME_BASE - task.realtime_priority if task.is_realtime() else _NICE_BASE + task.nice
+    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.nice
 
 
 def stat(subject: Subject) -> bytes:

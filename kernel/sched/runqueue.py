@@ -163,8 +163,8 @@ class RunQueue:
     def _add_realtime(self, thread: Thread, behind_equals: bool) -> None:
         place = self.realtime.head
         while place is not None and (
-            place.realtime_priority > thread.realtime_priority
-            or (behind_equals and place.realtime_priority == thread.realtime_priority)
+            place.urgency > thread.urgency
+            or (behind_equals and place.urgency == thread.urgency)
         ):
             place = place.queue_next
         if place is None:
@@ -211,7 +211,7 @@ class RunQueue:
     def outranks(self, woken: Thread, running: Thread) -> bool:
         """Whether a woken thread should have the processor at once."""
         if woken.is_realtime():
-            return not running.is_realtime() or woken.realtime_priority > running.realtime_priority
+            return not running.is_realtime() or woken.urgency > running.urgency
         if running.is_realtime():
             return False
         if running.policy == SCHED_IDLE:

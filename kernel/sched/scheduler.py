@@ -119,6 +119,21 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     processor.queue.add_yielded(thread)
 
 
+def lend_priority(thread: Thread, priority: int) -> None:
+    """Let a thread run with a real-time priority that is not its own; 0 ends that."""
+    processor = this_processor()
+    ready = thread.state == ThreadState.READY
+    if ready:
+        processor.queue.remove(thread)
+    thread.lent_priority = priority
+    if ready:
+        processor.queue.add_preempted(thread)
+        if processor.queue.outranks(thread, processor.current):
+            processor.need_resched = True
+    elif thread is processor.current and processor.queue.has_ready():
+        processor.need_resched = True
+
+
 def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
     """Set how a thread is scheduled; the caller has checked the values."""
     processor = this_processor()

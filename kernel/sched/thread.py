@@ -59,6 +59,7 @@ class Thread:
         self.policy: int = SCHED_OTHER
         self.nice: int = 0
         self.realtime_priority: int = 0
+        self.lent_priority: int = 0  # by who waits for a lock of this thread (task/futex_pi.py)
         self.reset_on_fork: bool = False
         self.slice_ns: int = 0
         self.slept_at_ns: int = 0
@@ -94,9 +95,18 @@ class Thread:
     def enter_processor(self) -> None:
         """This thread gets the processor."""
 
-    def is_realtime(self) -> bool:
-        """Whether it goes before all threads of the fair classes."""
+    def has_realtime_policy(self) -> bool:
+        """Whether its own policy is SCHED_FIFO or SCHED_RR."""
         return self.policy == SCHED_FIFO or self.policy == SCHED_RR
+
+    def is_realtime(self) -> bool:
+        """Whether it goes before all threads of the fair classes, now."""
+        return self.policy == SCHED_FIFO or self.policy == SCHED_RR or self.lent_priority > 0
+
+    @property
+    def urgency(self) -> int:
+        """The real-time priority that counts, lent or its own; 0 in the fair classes."""
+        return max(self.realtime_priority, self.lent_priority)
 
 
 _first: Thread | None = None

@@ -6,7 +6,7 @@ from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec
-from kernel.task import futex
+from kernel.task import futex, futex_pi
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 from kernel.time.clock import monotonic_ns, realtime_offset_ns
@@ -17,8 +17,12 @@ _WAKE: Final = 1
 _REQUEUE: Final = 3
 _CMP_REQUEUE: Final = 4
 _WAKE_OP: Final = 5
+_LOCK_PI: Final = 6
+_UNLOCK_PI: Final = 7
+_TRYLOCK_PI: Final = 8
 _WAIT_BITSET: Final = 9
 _WAKE_BITSET: Final = 10
+_LOCK_PI2: Final = 13
 _PRIVATE: Final = 128
 _REALTIME: Final = 256
 _COMMAND_MASK: Final = ~(_PRIVATE | _REALTIME)
@@ -26,14 +30,25 @@ _COMMAND_MASK: Final = ~(_PRIVATE | _REALTIME)
 _ROBUST_HEAD_SIZE: Final = 24
 
 
-@syscall(202, "futex", args="pdxppx", notes="No priority inheritance")
+@syscall(202, "futex", args="pdxppx", notes="No requeueing to locks with priority inheritance")
 def futex_call(address: int, operation: i32, value: u32, timeout: int, second: int, third: u32) -> int:
     """futex(2). `timeout` is a number in the operations that wake two futexes."""
     task = current()
     command = operation & _COMMAND_MASK
     shared = operation & _PRIVATE == 0
-    if operation & _REALTIME != 0 and command != _WAIT_BITSET and command != _WAIT:
+    if operation & _REALTIME != 0 and command != _WAIT_BITSET and command != _WAIT and command != _LOCK_PI2:
         raise Errno(ENOSYS)
+    if command == _LOCK_PI or command == _LOCK_PI2:
+        # The older of the two has only ever known the wall clock.
+        deadline_ns = _deadline(timeout, True, command == _LOCK_PI or operation & _REALTIME != 0)
+        futex_pi.lock(task, address, shared, deadline_ns, True)
+        return 0
+    if command == _TRYLOCK_PI:
+        futex_pi.lock(task, address, shared, FOREVER_NS, False)
+        return 0
+    if command == _UNLOCK_PI:
+        futex_pi.unlock(task, address, shared)
+        return 0
     if command == _WAIT:
         return futex.wait_restartable(address, shared, value, futex.BITSET_ANY, _deadline(timeout, False, False))
     if command == _WAIT_BITSET:

@@ -165,7 +165,7 @@ def sched_getattr(pid: i32, attributes: int, size: i32, flags: i32) -> int:
     store_i32(fields, 0, known)
     store_i32(fields, 4, target.policy)
     store_i64(fields, 8, _FLAG_RESET_ON_FORK if target.reset_on_fork else 0)
-    if target.is_realtime():
+    if target.has_realtime_policy():
         store_i32(fields, 20, target.realtime_priority)
     else:
         store_i32(fields, 16, target.nice)

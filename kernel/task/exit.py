@@ -12,6 +12,7 @@ from kernel.sched.scheduler import charge_current, wake
 from kernel.task import futex_exit
 from kernel.task.accounting import retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
+from kernel.task.futex_pi import leave_states
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned, leave
 from kernel.task.notify import report_exit, report_stopped
 from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
@@ -66,6 +67,7 @@ def exit_task(task: Task) -> None:
     if process.pid == 1 and len(process.threads) == 1:
         _first_process_ends(process)
     futex_exit.leave_locks(task)
+    leave_states(task)
     charge_current()
     retire(task)
     _release_memory(task)

@@ -291,7 +291,7 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
     child.affinity = parent.affinity
     child.io_priority = parent.io_priority
     if parent.reset_on_fork:
-        child.nice = max(parent.nice, 0) if not parent.is_realtime() else 0
+        child.nice = max(parent.nice, 0) if not parent.has_realtime_policy() else 0
         return
     child.policy = parent.policy
     child.nice = parent.nice

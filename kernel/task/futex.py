@@ -21,7 +21,7 @@ from kernel.task.task import RestartBlock, Task, current
 from kernel.time.timers import FOREVER_NS
 
 BITSET_ANY: Final = 0xFFFF_FFFF
-_BUCKETS: Final = 256
+BUCKETS: Final = 256
 
 
 @final
@@ -47,21 +47,21 @@ class FutexKey:
 
 
 def _bucket_of(offset: int) -> int:
-    return ((offset >> 2) ^ (offset >> 12)) & (_BUCKETS - 1)
+    return ((offset >> 2) ^ (offset >> 12)) & (BUCKETS - 1)
 
 
 @final
 class FutexWaiter:
     """A sleeping thread."""
 
-    def __init__(self, key: FutexKey, bitset: int) -> None:
+    def __init__(self, key: FutexKey, bitset: int, queue: WaitQueue) -> None:
         self.key: FutexKey = key
         self.bitset: int = bitset
-        self.queue: WaitQueue = WaitQueue()
+        self.queue: WaitQueue = queue
         self.is_woken: bool = False
 
 
-_buckets: list[list[FutexWaiter]] = [[] for _ in range(_BUCKETS)]
+_buckets: list[list[FutexWaiter]] = [[] for _ in range(BUCKETS)]
 
 
 def key_of(task: Task, address: int, shared: bool) -> FutexKey:
@@ -86,7 +86,7 @@ def wait(task: Task, address: int, shared: bool, expected: int, bitset: int, dea
     if bitset == 0:
         raise Errno(EINVAL)
     key = key_of(task, address, shared)
-    waiter = FutexWaiter(key, bitset)
+    waiter = FutexWaiter(key, bitset, WaitQueue())
     if user.read_u32(address) != expected:
         raise Errno(EAGAIN)
     bucket = _buckets[key.bucket()]
@@ -102,6 +102,50 @@ def wait(task: Task, address: int, shared: bool, expected: int, bitset: int, dea
     finally:
         if not waiter.is_woken:
             _buckets[waiter.key.bucket()].remove(waiter)
+
+
+@final
+class WantedFutex:
+    """One of several futexes to wait on."""
+
+    def __init__(self, address: int, shared: bool, value: int) -> None:
+        self.address: int = address
+        self.shared: bool = shared
+        self.value: int = value
+
+
+def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
+    """Sleep while all words hold what is wanted, until one is woken: its index."""
+    queue = WaitQueue()
+    waiters: list[FutexWaiter] = []
+    try:
+        for each in wanted:
+            key = key_of(task, each.address, each.shared)
+            waiter = FutexWaiter(key, BITSET_ANY, queue)
+            waiters.append(waiter)
+            _buckets[key.bucket()].append(waiter)
+            # Read once the waiter stands there: no wake is lost if the page has to be waited for.
+            if user.read_u32(each.address) != each.value:
+                raise Errno(EAGAIN)
+        while _woken_of(waiters) < 0:
+            if not queue.sleep_until(deadline_ns) and _woken_of(waiters) < 0:
+                raise Errno(ETIMEDOUT)
+    except Errno:
+        if _woken_of(waiters) < 0:
+            raise
+    finally:
+        for waiter in waiters:
+            if not waiter.is_woken:
+                _buckets[waiter.key.bucket()].remove(waiter)
+    return _woken_of(waiters)
+
+
+def _woken_of(waiters: list[FutexWaiter]) -> int:
+    """The first that was woken, or -1."""
+    for index in range(len(waiters)):
+        if waiters[index].is_woken:
+            return index
+    return -1
 
 
 def wake(key: FutexKey, limit: int, bitset: int) -> int:

@@ -52,16 +52,18 @@ def _walk_robust_list(task: Task, head: int) -> None:
             break
         user.check(entry & ~1, 8)
         following = user.read_i64(entry & ~1)
-        if entry != pending:
-            _die(task, (entry & ~1) + offset)
+        if entry & ~1 != pending & ~1:
+            _die(task, (entry & ~1) + offset, entry & 1 != 0)
         entry = following
     if pending != 0:
         user.check(pending & ~1, 8)
-        _die(task, (pending & ~1) + offset)
+        _die(task, (pending & ~1) + offset, pending & 1 != 0)
 
 
-def _die(task: Task, address: int) -> None:
-    """If the thread holds the lock at `address`: mark it, and wake one who waits."""
+def _die(task: Task, address: int, inherits: bool) -> None:
+    """If the thread holds the lock at `address`: mark it, and wake one who waits. A lock with priority inheritance goes
+    to its next owner by itself.
+    """
     user.check(address, 4)
     while True:
         value = user.read_u32(address)
@@ -69,5 +71,5 @@ def _die(task: Task, address: int) -> None:
             return
         if user.compare_and_swap_u32(address, value, value & _WAITERS | _OWNER_DIED) == value:
             break
-    if value & _WAITERS != 0:
+    if value & _WAITERS != 0 and not inherits:
         futex.wake_address(task, address, 1)

@@ -8,7 +8,7 @@ SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do befo
 (deliver.py).
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
@@ -22,6 +22,9 @@ from kernel.task.pending import PendingSignals
 from kernel.task.process import Process
 from kernel.task.processor_state import ProcessorState, leave_for_user_mode
 from kernel.task.signals import SIGKILL, contains
+
+if TYPE_CHECKING:
+    from kernel.task.futex_pi import PiState, PiWaiter
 
 SS_DISABLE: Final = 2
 
@@ -97,6 +100,9 @@ class Task(Thread):
         self.rseq_length: int = 0
         self.rseq_signature: int = 0
         self.rseq_switches: int = 0
+        # Locks with priority inheritance (futex_pi.py)
+        self.pi_states: list[PiState] | None = None  # of locks that it owns and others wait for
+        self.pi_waiter: PiWaiter | None = None  # while it waits for one
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall

@@ -1,0 +1,275 @@
+"""Futexes with priority inheritance: locks whose word holds the owner's number (futex(2), FUTEX_LOCK_PI).
+
+The program takes and gives a free lock by itself. With a waiter the kernel knows the lock: a `PiState` with its owner
+and its waiters, the most urgent first. Unlocking hands the lock over to the first of them. Meanwhile the owner runs
+with the priority of its most urgent waiter, and if it waits for such a lock itself, so does that one's owner, and so
+on.
+
+Invariants: a state has waiters and an owner; it is in the owner's `pi_states`, and in the bucket of its key. A thread
+waits for one lock at most (`pi_waiter`).
+
+Context: sleeps. Raises EAGAIN, EDEADLK, EFAULT, EINVAL, EPERM, ERESTARTNOINTR, ESRCH, ETIMEDOUT, MemoryError.
+"""
+
+from typing import Final
+
+from kernel.lang import (
+    EAGAIN,
+    EDEADLK,
+    EINVAL,
+    EPERM,
+    ERESTARTNOINTR,
+    ERESTARTSYS,
+    ESRCH,
+    ETIMEDOUT,
+    Errno,
+    final,
+)
+from kernel.lib import user
+from kernel.sched import WaitQueue, yield_now
+from kernel.sched.scheduler import lend_priority
+from kernel.task.futex import BUCKETS, FutexKey, key_of
+from kernel.task.pids import find_task
+from kernel.task.task import Task
+
+_WAITERS: Final = 0x8000_0000
+_OWNER_DIED: Final = 0x4000_0000
+_OWNER_MASK: Final = 0x3FFF_FFFF
+_CHAIN_LIMIT: Final = 1024
+
+
+@final
+class PiWaiter:
+    """A thread that waits for a lock."""
+
+    def __init__(self, task: Task, state: "PiState") -> None:
+        self.task: Task = task
+        self.state: PiState | None = state
+        self.has_lock: bool = False
+        self.owner_died: bool = False  # it got the lock from a thread that ended: the word is its to write
+        self.queue: WaitQueue = WaitQueue()
+
+
+@final
+class PiState:
+    """A lock that somebody waits for."""
+
+    def __init__(self, key: FutexKey, owner: Task) -> None:
+        self.key: FutexKey = key
+        self.owner: Task | None = owner
+        self.waiters: list[PiWaiter] = []
+
+    def enter(self, waiter: PiWaiter) -> None:
+        """Behind those that are as urgent."""
+        index = len(self.waiters)
+        while index > 0 and self.waiters[index - 1].task.urgency < waiter.task.urgency:
+            index -= 1
+        self.waiters.insert(index, waiter)
+
+
+_states: list[list[PiState]] = [[] for _ in range(BUCKETS)]
+
+
+def _own(task: Task, state: PiState) -> None:
+    """The task is the owner. Raises MemoryError."""
+    states = task.pi_states
+    if states is None:
+        states = []
+        task.pi_states = states
+    states.append(state)
+
+
+def _disown(task: Task, state: PiState) -> None:
+    states = task.pi_states
+    if states is not None:
+        states.remove(state)
+
+
+def _find(key: FutexKey) -> PiState | None:
+    for state in _states[key.bucket()]:
+        if state.key.same(key):
+            return state
+    return None
+
+
+# Locking --------------------------------------------------------------------------------------------------------------
+
+
+def lock(task: Task, address: int, shared: bool, deadline_ns: int, waits: bool) -> None:
+    """FUTEX_LOCK_PI; FUTEX_TRYLOCK_PI if it does not wait: EAGAIN then."""
+    while True:
+        key = key_of(task, address, shared)
+        value = user.read_u32(address)
+        number = value & _OWNER_MASK
+        if number == task.tid:
+            raise Errno(EDEADLK)
+        if number == 0:
+            if _find(key) is not None:
+                raise Errno(EINVAL)
+            if user.compare_and_swap_u32(address, value, value & _OWNER_DIED | task.tid) == value:
+                return
+            continue
+        owner = find_task(number)
+        if owner is None:
+            raise Errno(ESRCH)
+        if owner.is_exiting:
+            yield_now()  # it will mark the lock, or be gone
+            continue
+        if value & _WAITERS == 0 and user.compare_and_swap_u32(address, value, value | _WAITERS) != value:
+            continue
+        state = _find(key)
+        if state is not None and state.owner is not owner:
+            raise Errno(EINVAL)
+        if owner.is_exiting or user.read_u32(address) & _OWNER_MASK != number:
+            continue  # user memory had to be waited for
+        if not waits:
+            raise Errno(EAGAIN)
+        _wait(task, owner, key, state, address, deadline_ns)
+        return
+
+
+def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address: int, deadline_ns: int) -> None:
+    _check_chain(task, owner)
+    if state is None:
+        state = PiState(key, owner)
+        _own(owner, state)
+        _states[key.bucket()].append(state)
+    waiter = PiWaiter(task, state)
+    state.enter(waiter)
+    task.pi_waiter = waiter
+    _spread(owner)
+    code = 0
+    try:
+        while not waiter.has_lock:
+            if not waiter.queue.sleep_until(deadline_ns) and not waiter.has_lock:
+                raise Errno(ETIMEDOUT)
+    except Errno as error:
+        code = error.code
+    task.pi_waiter = None
+    if not waiter.has_lock:
+        _give_up(waiter, state)
+        raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
+    if waiter.owner_died:
+        _write_owner(address, task.tid | _WAITERS | _OWNER_DIED)
+
+
+def _write_owner(address: int, fresh: int) -> None:
+    value = user.read_u32(address)
+    while True:
+        found = user.compare_and_swap_u32(address, value, fresh)
+        if found == value:
+            return
+        value = found
+
+
+def _check_chain(task: Task, owner: Task) -> None:
+    """Raise EDEADLK if the owner waits, over others perhaps, for a lock of `task`."""
+    holder: Task | None = owner
+    for _ in range(_CHAIN_LIMIT):
+        if holder is None:
+            return
+        if holder is task:
+            raise Errno(EDEADLK)
+        waiter = holder.pi_waiter
+        state = waiter.state if waiter is not None else None
+        holder = state.owner if state is not None else None
+
+
+def _give_up(waiter: PiWaiter, state: PiState) -> None:
+    """A signal or the time limit came first."""
+    state.waiters.remove(waiter)
+    waiter.state = None
+    owner = state.owner
+    if len(state.waiters) == 0:
+        _forget(state)
+    if owner is not None:
+        _spread(owner)
+
+
+def _forget(state: PiState) -> None:
+    """Nobody waits any more."""
+    owner = state.owner
+    state.owner = None
+    if owner is not None:
+        _disown(owner, state)
+    _states[state.key.bucket()].remove(state)
+
+
+def _spread(owner: Task) -> None:
+    """Lend the owner the priority of its most urgent waiter, and whom it waits for, and so on."""
+    holder: Task | None = owner
+    for _ in range(_CHAIN_LIMIT):
+        if holder is None:
+            return
+        lent = 0
+        states = holder.pi_states
+        if states is not None:
+            for state in states:
+                lent = max(lent, state.waiters[0].task.urgency)
+        if lent == holder.lent_priority:
+            return
+        lend_priority(holder, lent)
+        waiter = holder.pi_waiter
+        blocked_on = waiter.state if waiter is not None else None
+        holder = None
+        if waiter is not None and blocked_on is not None:
+            blocked_on.waiters.remove(waiter)
+            blocked_on.enter(waiter)
+            holder = blocked_on.owner
+
+
+# Unlocking ------------------------------------------------------------------------------------------------------------
+
+
+def unlock(task: Task, address: int, shared: bool) -> None:
+    """FUTEX_UNLOCK_PI."""
+    while True:
+        key = key_of(task, address, shared)
+        value = user.read_u32(address)
+        if value & _OWNER_MASK != task.tid:
+            raise Errno(EPERM)
+        state = _find(key)
+        if state is None:
+            if user.compare_and_swap_u32(address, value, 0) == value:
+                return
+            continue
+        if state.owner is not task:
+            raise Errno(EINVAL)
+        heir = state.waiters[0]
+        if user.compare_and_swap_u32(address, value, _WAITERS | heir.task.tid) == value:
+            if heir.state is state:
+                _hand_over(state, heir)
+            return
+
+
+def _hand_over(state: PiState, heir: PiWaiter) -> None:
+    """The first waiter owns the lock."""
+    old = state.owner
+    state.waiters.remove(heir)
+    heir.state = None
+    heir.has_lock = True
+    heir.task.pi_waiter = None
+    if len(state.waiters) == 0:
+        _forget(state)
+    else:
+        if old is not None:
+            _disown(old, state)
+        state.owner = heir.task
+        _own(heir.task, state)
+        _spread(heir.task)
+    if old is not None:
+        _spread(old)
+    heir.queue.wake_all()
+
+
+def leave_states(task: Task) -> None:
+    """A thread ends: what it owned goes to those who waited for it, with the mark that it has died. Never sleeps."""
+    states = task.pi_states
+    while states is not None and len(states) > 0:
+        state = states[0]
+        heir = state.waiters[0]
+        heir.owner_died = True
+        try:
+            _hand_over(state, heir)
+        except MemoryError:
+            _forget(state)
