@@ -13,15 +13,16 @@ Context: sleeps. The caller of `write_direct` holds the inode's lock.
 
 from typing import Final
 
-from kernel.block.device import SECTOR_SHIFT, BlockRequest, Operation
+from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
 from kernel.cache import file_io
 from kernel.cache.file_cache import FileCache
+from kernel.cache.frame_source import FrameSource
 from kernel.cache.store import HOLE, BackingStore, Runs
 from kernel.lang import Errno
 from kernel.lib.user import Buffer
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, allocate_user_frame, frame_span, put_frame
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, put_frame
 
-_LARGEST: Final = 128  # frames that one call moves at a time
+_LARGEST: Final = 256  # frames that one call moves at a time
 
 
 class Bounce:
@@ -29,13 +30,14 @@ class Bounce:
 
     def __init__(self, cache: FileCache, length: int) -> None:
         pages = (length + PAGE_MASK) >> PAGE_SHIFT
-        self.limit: int = min(_LARGEST, cache.store.device().largest_transfer, max(1, pages)) << PAGE_SHIFT
+        self.limit: int = min(_LARGEST, max(1, pages)) << PAGE_SHIFT
         self.frames: list[int] = []
+        self.source: FrameSource = FrameSource(min(_LARGEST, pages))
 
     def require(self, length: int) -> None:
         """Have frames for so many bytes, at most `limit`. Raises MemoryError."""
         while len(self.frames) << PAGE_SHIFT < length:
-            frame = allocate_user_frame()
+            frame = self.source.take()
             try:
                 self.frames.append(frame)
             except MemoryError:
@@ -43,6 +45,7 @@ class Bounce:
                 raise
 
     def release(self) -> None:
+        self.source.close()
         for frame in self.frames:
             put_frame(Frame(frame))
         self.frames.clear()
@@ -78,13 +81,25 @@ class Bounce:
             start += part
             length -= part
 
-    def request(self, operation: Operation, position: int, length: int, sector: int) -> BlockRequest:
-        """A transfer of the bytes at `position` of the frames. Raises MemoryError."""
+    def request(
+        self, operation: Operation, position: int, length: int, sector: int, device: BlockDevice
+    ) -> BlockRequest:
+        """A transfer of the bytes at `position` of the frames, or of as many as the device takes at once, of whole
+        frames then. Raises MemoryError.
+        """
         request = BlockRequest(operation, sector)
         request.offset = position & PAGE_MASK
-        request.length = length
+        runs = 0
+        before = -1
         for index in range(position >> PAGE_SHIFT, (position + length + PAGE_MASK) >> PAGE_SHIFT):
-            request.frames.append(self.frames[index])
+            frame = self.frames[index]
+            if frame != before + 1:
+                runs += 1
+            if runs > device.largest_transfer or len(request.frames) >= device.largest_joined_transfer:
+                break
+            before = frame
+            request.frames.append(frame)
+        request.length = min(length, (len(request.frames) << PAGE_SHIFT) - request.offset)
         return request
 
     def transfer(self, cache: FileCache, operation: Operation, runs: Runs, length: int) -> None:
@@ -98,17 +113,25 @@ class Bounce:
             part = min(runs.lengths[index], length - position)
             if part <= 0:
                 break
-            if runs.sectors[index] == HOLE:
+            sector = runs.sectors[index]
+            if sector == HOLE:
                 self.clear(position, part)
-            else:
-                requests.append(self.request(operation, position, part, runs.sectors[index]))
-            position += part
+                position += part
+                continue
+            end = position + part
+            while position < end:
+                request = self.request(operation, position, end - position, sector, device)
+                requests.append(request)
+                position += request.length
+                sector += request.length >> SECTOR_SHIFT
         error = 0
+        device.hold_back()
         for request in requests:
             try:
                 device.start(request)
             except Errno as failure:
                 request.finish(failure.code)
+        device.let_go()
         for request in requests:
             try:
                 request.wait()

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, Operation, flush
+from kernel.cache.frame_source import FrameSource
 from kernel.cache.page import ALL_SECTORS, LRU, CachedPage, sector_mask
 from kernel.cache.page_index import PageIndex
 from kernel.cache.readahead import Readahead
@@ -95,9 +96,8 @@ class FileCache(TrackedObject):
         """The page if there is one, in whatever state."""
         return self.pages.get(index)
 
-    def _enter(self, index: int) -> CachedPage:
-        """A new page, neither up to date nor being read. Raises MemoryError."""
-        frame = allocate_user_frame()
+    def _enter(self, index: int, frame: Frame) -> CachedPage:
+        """A new page, neither up to date nor being read; takes the reference of `frame` over. Raises MemoryError."""
         try:
             page = CachedPage(self, index, frame)
             self.pages.put(page)
@@ -167,7 +167,7 @@ class FileCache(TrackedObject):
             alone = True
 
     def read_further(self, readahead: Readahead, index: int, wanted: int) -> None:
-        """A reader is at page `index` and wants so many pages from there: begin to read what it will want next. Nobody
+        """A reader is at page `index` and wants so many pages in one call: begin to read what it will want next. Nobody
         waits, and nobody needs to know if it fails. Sleeps only in the store.
         """
         count = readahead.hit(index, wanted, self._readahead_limit())
@@ -189,7 +189,7 @@ class FileCache(TrackedObject):
             self.waiters.sleep(interruptible=False)
             page = self.pages.get(index)
         if page is None:
-            page = self._enter(index)
+            page = self._enter(index, allocate_user_frame())
         page.up_to_date = True
         page.touch()
         return page
@@ -208,7 +208,13 @@ class FileCache(TrackedObject):
 
         Raises nothing but MemoryError for the first page: what fails shows when the page is used.
         """
-        end = min(first + count, self.end_page())
+        frames = FrameSource(count)
+        try:
+            self._begin_reading(first, min(first + count, self.end_page()), frames)
+        finally:
+            frames.close()
+
+    def _begin_reading(self, first: int, end: int, frames: FrameSource) -> None:
         index = first
         while index < end:
             page = self.pages.get(index)
@@ -221,7 +227,7 @@ class FileCache(TrackedObject):
                 while index < end and len(batch) < _BATCH:
                     page = self.pages.get(index)
                     if page is None:
-                        page = self._enter(index)
+                        page = self._enter(index, frames.take())
                     elif page.up_to_date or page.reading or page.writing:
                         break
                     batch.append(page)
@@ -375,7 +381,14 @@ class FileCache(TrackedObject):
             page = page.next_dirty
         indices.sort()
         self.dirty_since_ns = monotonic_ns()
-        self.write_back_pages(indices, plug)
+        if plug is not None or self.by_sectors or len(indices) <= _BATCH:
+            self.write_back_pages(indices, plug)
+            return len(indices)
+        own = Plug()
+        try:
+            self.write_back_pages(indices, own)
+        finally:
+            own.flush()
         return len(indices)
 
     @sleeps

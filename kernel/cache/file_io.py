@@ -5,12 +5,13 @@ write may see a part of it, page by page.
 """
 
 from kernel.cache.file_cache import FileCache
+from kernel.cache.frame_source import FrameSource
 from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.writeback import balance
 from kernel.lang import EFAULT, Errno
 from kernel.lib.user import Buffer
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, allocate_user_frame, frame_span, get_frame, put_frame
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 
 
 def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead) -> int:
@@ -18,6 +19,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
     a single byte could be read.
     """
     done = 0
+    whole = (buffer.remaining + PAGE_MASK) >> PAGE_SHIFT  # what one call asks for says how large requests should be
     try:
         while buffer.remaining > 0:
             left = cache.store.size_bytes() - offset
@@ -30,7 +32,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
                 page = cache.load(index, wanted, readahead)
             readahead.previous = index
             if index >= readahead.mark:
-                cache.read_further(readahead, index, (min(left, buffer.remaining) + PAGE_MASK) >> PAGE_SHIFT)
+                cache.read_further(readahead, index, whole)
                 if page.cache is not cache:
                     continue  # it went while that slept
             page.touch()
@@ -63,9 +65,10 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
     size = store.size_bytes()
     if offset > size:
         cache.zero_tail(size)
+    frames = FrameSource(buffer.remaining >> PAGE_SHIFT)
     try:
         while buffer.remaining > 0:
-            moved = _write_page(cache, buffer, offset)
+            moved = _write_page(cache, buffer, offset, frames)
             done += moved
             offset += moved
             if offset > store.size_bytes():
@@ -79,17 +82,19 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
     except MemoryError:
         if done == 0:
             raise
+    finally:
+        frames.close()
     return done
 
 
-def _write_page(cache: FileCache, buffer: Buffer, offset: int) -> int:
+def _write_page(cache: FileCache, buffer: Buffer, offset: int, frames: FrameSource) -> int:
     """Write what goes into the page of `offset`."""
     index = offset >> PAGE_SHIFT
     within = offset & PAGE_MASK
     count = min(PAGE_SIZE - within, buffer.remaining)
     page = cache.pages.get(index)
     if page is None and (count == PAGE_SIZE or index << PAGE_SHIFT >= cache.store.size_bytes()):
-        return _write_new_page(cache, buffer, index, within, count)
+        return _write_new_page(cache, buffer, index, within, count, frames.take())
     if page is None or not page.up_to_date:
         page = cache.present(index)
     page.touch()
@@ -104,11 +109,11 @@ def _write_page(cache: FileCache, buffer: Buffer, offset: int) -> int:
     return moved
 
 
-def _write_new_page(cache: FileCache, buffer: Buffer, index: int, within: int, count: int) -> int:
-    """Write a page that is not in the cache and need not be read. The bytes are fetched first, into a frame of our own:
-    the fetch may fault on a mapping of the very same page, so nobody may be waiting for this one meanwhile.
+def _write_new_page(cache: FileCache, buffer: Buffer, index: int, within: int, count: int, frame: Frame) -> int:
+    """Write a page that is not in the cache and need not be read. The bytes are fetched first, into a `frame` of our
+    own, whose reference is taken over: the fetch may fault on a mapping of the very same page, so nobody may be waiting
+    for this one meanwhile.
     """
-    frame = allocate_user_frame()
     try:
         span = frame_span(frame)
         moved = buffer.take(span[within : within + count])
