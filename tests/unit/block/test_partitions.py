@@ -4,7 +4,7 @@ import struct
 import uuid
 import zlib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel.block.crc32 import crc32
@@ -19,8 +19,10 @@ class Image(SectorReader):
         super().__init__(len(data) // 512, 512)
         self.data = data
         self.bad = bad
+        self.reads = 0
 
     def read(self, sector: int) -> bytes:
+        self.reads += 1
         if sector in self.bad or not 0 <= sector < self.sectors:
             raise Errno(EIO)
         return bytes(self.data[sector * 512 : sector * 512 + 512])
@@ -39,13 +41,18 @@ def layout(image: Image) -> list[tuple[int, int, int]]:
 
 
 def put_gpt(data: bytearray, parts: list[tuple[int, int, str]]) -> None:
-    last = len(data) // 512 - 1
-    put_table(data, 0, [(0xEE, 1, last)])
     table = bytearray(128 * 128)
     for i, (start, end, name) in enumerate(parts):
         kind = uuid.UUID("0FC63DAF-8483-4772-8E79-3D69D8477DE4").bytes_le
         unique = uuid.UUID(int=i + 1).bytes_le
         struct.pack_into("<16s16sQQQ72s", table, 128 * i, kind, unique, start, end, 0, name.encode("utf-16-le"))
+    put_gpt_table(data, table)
+
+
+def put_gpt_table(data: bytearray, table: bytearray) -> None:
+    """A GUID table and its backup, with right checksums whatever the entries are."""
+    last = len(data) // 512 - 1
+    put_table(data, 0, [(0xEE, 1, last)])
     data[2 * 512 : 34 * 512] = table
     data[(last - 32) * 512 : last * 512] = table
     for here, other, where in ((1, last, 2), (last, 1, last - 32)):
@@ -132,3 +139,37 @@ def test_a_disk_that_cannot_be_read_has_none() -> None:
     assert layout(Image(bytearray(SECTORS * 512), bad=(0,))) == []
 
 
+extended = st.tuples(st.sampled_from((0x05, 0x0F, 0x85, 0x83, 0)), st.integers(0, 130), st.integers(0, 130))
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(extended, max_size=4), min_size=128, max_size=128))
+def test_chains_of_any_shape_end(tables: list[list[tuple[int, int, int]]]) -> None:
+    """Extended partitions that lead to one another, to themselves, or nowhere."""
+    data = bytearray(128 * 512)
+    for sector, entries in enumerate(tables):
+        put_table(data, sector, entries)
+    image = Image(data)
+    found = read_partitions(image)
+    assert len({each.number for each in found}) == len(found) <= 255
+    assert all(0 <= each.start < 128 and 0 < each.length <= 128 - each.start for each in found)
+    assert image.reads <= 255 * 102
+
+
+wild = st.one_of(st.integers(0, SECTORS + 1), st.integers(2**63 - 2, 2**64 - 1), st.integers(2**31 - 2, 2**32 + 2))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(wild, wild, st.binary(max_size=72)), max_size=128))
+def test_guid_entries_of_any_kind_give_partitions_on_the_disk(entries: list[tuple[int, int, bytes]]) -> None:
+    data = bytearray(SECTORS * 512)
+    table = bytearray(128 * 128)
+    for i, (start, end, name) in enumerate(entries):
+        struct.pack_into("<16s16sQQQ72s", table, 128 * i, b"k" * 16, bytes(16), start, end, 0, name)
+    put_gpt_table(data, table)
+    found = read_partitions(Image(data))
+    for each in found:
+        start, end, _ = entries[each.number - 1]
+        assert (each.start, each.length) == (start, end - start + 1)
+        assert 0 < each.start <= each.start + each.length <= SECTORS
+        assert all(32 <= byte < 127 for byte in each.label)

@@ -1,16 +1,14 @@
 """ext4 as mkfs.ext4 makes it by default, and other sets of features: read, checked, refused, never written."""
 
 import os
-import subprocess
 from collections.abc import Callable
-from pathlib import Path as HostPath
 
 import pytest
 
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, EIO, EROFS, EUCLEAN, Errno
 
-from .conftest import Mounted, make_image, read_inode
+from .conftest import Mounted, index_directories, make_image, read_inode
 
 Mount = Callable[..., Mounted]
 MIB = 1024
@@ -91,17 +89,6 @@ def test_images_are_read(mount: Mount, tree: str, kind: bytes, options: tuple[st
     mounted = mount(indexed, kind, read_only=True)
     check_tree(mounted)
     assert mounted.unmount() == before
-
-
-def index_directories(image: bytearray) -> bytearray:
-    path = HostPath("/tmp") / f"krait-ext4-{os.getpid()}"
-    try:
-        path.write_bytes(image)
-        result = subprocess.run(["e2fsck", "-fyD", str(path)], capture_output=True)
-        assert result.returncode <= 1, result.stdout
-        return bytearray(path.read_bytes())
-    finally:
-        path.unlink()
 
 
 def refused(mount: Mount, image: bytearray, kind: bytes, options: bytes = b"", read_only: bool = False) -> int:

@@ -7,6 +7,7 @@ changed and removed. 100 images by default; KRAIT_EXT2_IMAGES says how many, KRA
 import os
 import random
 import signal
+from functools import cache
 from pathlib import Path as HostPath
 
 import pytest
@@ -19,7 +20,7 @@ from kernel.fs.inode import Inode
 from kernel.lang import Errno
 from kernel.lib.credentials import Credentials
 
-from .conftest import Listing, Mounted, make_image, read_inode, start_machine, write_inode
+from .conftest import Listing, Mounted, index_directories, make_image, read_inode, start_machine, write_inode
 
 ROOT = Credentials()
 IMAGES = int(os.environ.get("KRAIT_EXT2_IMAGES", "100"))
@@ -31,7 +32,9 @@ KINDS: list[tuple[bytes, tuple[str, ...]]] = [
     (b"ext2", ("-t", "ext2", "-b", "4096", "-N", "64")),
     (b"ext4", ("-t", "ext4", "-b", "1024", "-N", "64", "-O", "^has_journal")),
     (b"ext4", ("-t", "ext4", "-b", "1024", "-N", "64", "-O", "^has_journal,^metadata_csum")),
+    (b"ext4", ("-t", "ext4", "-b", "4096", "-N", "64", "-O", "^has_journal,^metadata_csum,^64bit")),
 ]
+SIZE_KIB = 1536
 WORDS = [0, 1, 2, 11, 12, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
 
 
@@ -44,6 +47,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> str:
         for place in (0, 20_000, 290_000, 400_000):
             file.seek(place)
             file.write(b"here")
+    with (top / "extents").open("wb") as file:
+        for number in range(30):  # more extents than fit the inode: a tree
+            file.seek(number * 8192)
+            file.write(b"piece")
     below = top / "directory"
     below.mkdir()
     for number in range(30):
@@ -67,16 +74,26 @@ def interesting_blocks(geometry: Geometry, mounted: Mounted) -> list[tuple[int, 
     table = volume.inode_table(0) * size
     found += [(table + geometry.inode_size, geometry.inode_size)] * 2
     found += [(table + 10 * geometry.inode_size, 30 * geometry.inode_size)] * 6
-    for name in (b"directory", b"large", b"sparse", b"long"):
+    for name in (b"directory", b"large", b"sparse", b"extents", b"long"):
         node = mounted.fs.inode(child(mounted.root, name).ino)
         if isinstance(node, Ext2Directory):
             for index in range(node.size // size):
                 found.append((node.find_blocks(index, 1)[0] * size, size))
-        elif node.extents is None and node.is_regular():
+        elif node.extents is not None:
+            root = node.extents.root
+            for entry in range(int.from_bytes(root[2:4], "little") if root[6] > 0 else 0):
+                found += [(int.from_bytes(root[16 + 12 * entry : 20 + 12 * entry], "little") * size, 64)] * 6
+        elif node.is_regular():
             for pointer in node.map.pointers[12:15]:
                 if pointer != 0:
                     found += [(pointer * size, 64)] * 3
     return found
+
+
+@cache
+def indexed(options: tuple[str, ...], tree: str) -> bytearray:
+    """What mke2fs makes, with hash trees where the features have them."""
+    return index_directories(make_image(SIZE_KIB, *options, tree=tree))
 
 
 def child(directory: Inode, name: bytes) -> Inode:
@@ -180,7 +197,7 @@ def test_damaged_images(tree: str) -> None:
         generator = random.Random(seed)
         number = seed % len(KINDS)
         kind, options = KINDS[number]
-        image = make_image(1024, *options, tree=tree)
+        image = indexed(options, tree).copy()
         start_machine(1024)
         if number not in places:
             whole = Mounted(image, kind, read_only=True)
