@@ -59,9 +59,27 @@ class Ext2File(Ext2Inode):
         block = offset >> shift
         end = (offset + length - 1 >> shift) + 1
         privileged = self.ext2.is_privileged()
-        while block < end:
-            _, count, _ = self.fill_blocks(block, end - block, privileged)
-            block += count
+        start = block
+        fresh = 0  # a bit for each block from `start` on that was a hole
+        try:
+            while block < end:
+                _, count, is_new = self.fill_blocks(block, end - block, privileged)
+                if is_new:
+                    fresh |= (1 << count) - 1 << block - start
+                block += count
+        finally:
+            if block < end and fresh != 0:
+                self._give_back(start, fresh)
+
+    def _give_back(self, start: int, fresh: int) -> None:
+        """Only some blocks of a page could be had, because the disk is full. They hold what others left there, so they
+        must be holes again.
+        """
+        index = 0
+        while fresh >> index != 0:
+            if fresh >> index & 1 != 0:
+                self.cut_blocks(start + index, start + index + 1)
+            index += 1
 
     def free_blocks(self, size: int) -> None:
         geometry = self.ext2.volume.geometry

@@ -379,7 +379,7 @@ class Ext2Inode(Ext2Node):
             self.end()
             self._delete()
         except Errno as error:
-            log.error(f"ext2: inode {self.ino} could not be deleted wholly: error {error.code}")
+            self.ext2.volume.complain(f"inode {self.ino} could not be deleted wholly: error {error.code}")
 
     def undo(self) -> None:
         """The inode was made in vain: nothing leads to it."""

@@ -277,22 +277,25 @@ class Volume:
 
     # ---- Damage -----------------------------------------------------------------------------------------------
 
+    def complain(self, what: str) -> None:
+        """Write to the log what is wrong, but do not flood it."""
+        self.complaints += 1
+        if self.complaints <= _COMPLAINTS_LIMIT:
+            log.error(f"ext2 on {self.name.decode()}: {what}")
+
     def damaged(self, what: str) -> Errno:
         """Something on the disk is wrong: tell it, note it in the super block, and do what errors= says.
 
         Returns the error to raise. errors=panic only makes the file system read-only: a disk never stops the kernel.
         """
-        device = self.name.decode()
-        self.complaints += 1
-        if self.complaints <= _COMPLAINTS_LIMIT:
-            log.error(f"ext2 on {device}: {what}")
+        self.complain(what)
         self.is_damaged = True
         if not self.read_only:
             raw = self.super()
             raw.state = raw.state | STATE_ERRORS
             self.super_block.mark_dirty()
             if self.error_policy != ERRORS_CONTINUE:
-                log.error(f"ext2 on {device}: remounting read-only")
+                log.error(f"ext2 on {self.name.decode()}: remounting read-only")
                 self.read_only = True
                 holder = self.holder
                 if holder is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.cache.reclaim import drop_clean_pages
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
 from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS
 from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno
@@ -115,7 +116,7 @@ def test_full_disk_loses_nothing(mount: Mount) -> None:
     written = 0
     with pytest.raises(Errno) as caught:
         while True:
-            written += write_inode(file, b"0123456789abcdef" * 512, written)
+            written += write_inode(file, b"0123456789abcdef" * 64, written)
     assert caught.value.code == ENOSPC
     assert file.size == written
     with pytest.raises(Errno) as caught:
@@ -174,3 +175,27 @@ def test_damage_makes_it_read_only(mount: Mount) -> None:
     assert caught.value.code == EROFS
     state = int.from_bytes(mounted.unmount()[1024 + 58 : 1024 + 60], "little")
     assert state & STATE_ERRORS != 0 and state & STATE_CLEAN == 0
+
+
+@pytest.mark.parametrize("size", [0, 4096])
+def test_a_page_that_gets_only_some_of_its_blocks_gets_none(mount: Mount, size: int) -> None:
+    """The new blocks hold what was there before: it must not show, neither in a hole nor behind the end."""
+    mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024", "-m", "0", "-N", "16"))
+    mounted.disk.image[400 << 10 :] = b"\xee" * (len(mounted.disk.image) - (400 << 10))
+    hole = mounted.root.create(b"hole", S_IFREG | 0o600, 0, ROOT)
+    hole.truncate(size)
+    filler = mounted.root.create(b"filler", S_IFREG | 0o600, 0, ROOT)
+    with pytest.raises(Errno):
+        while True:
+            write_inode(filler, bytes(8192), filler.size)
+    filler.truncate(filler.size - 2048)
+    free = mounted.fs.statistics().blocks_free
+    assert 0 < free < 4
+    for _ in range(2):
+        with pytest.raises(Errno) as full:
+            write_inode(hole, b"x" * 4096)
+        assert full.value.code == ENOSPC
+    assert (hole.size, mounted.fs.statistics().blocks_free) == (size, free)
+    drop_clean_pages()
+    assert read_inode(hole) == bytes(size)
+    assert check_image(mounted.unmount()) == ""
