@@ -32,7 +32,7 @@ def user_range(address: int, length: int) -> UserBuffer:
     if length < 0:
         raise Errno(EINVAL)
     user.check(address, length)
-    return UserBuffer(address, min(length, MAX_RW_COUNT))
+    return current().user_buffer(address, min(length, MAX_RW_COUNT))
 
 
 def user_vector(address: int, count: int) -> UserVector:

@@ -15,6 +15,7 @@ from kernel.fs.path import FsContext
 from kernel.ipc.semaphores import UndoList
 from kernel.lang import EFAULT, Errno, final, panic
 from kernel.lib.credentials import CALLER, Credentials
+from kernel.lib.user import UserBuffer
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
 from kernel.sched.scheduler import current_thread
@@ -106,6 +107,20 @@ class Task(Thread):
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall
+        self._buffer: UserBuffer | None = None
+
+    def user_buffer(self, address: int, length: int) -> UserBuffer:
+        """A buffer over a checked range of the program's memory. It is always the same object, because allocating one
+        would be a fifth of a small read; a task moves data for one system call at a time.
+        """
+        buffer = self._buffer
+        if buffer is None:
+            buffer = UserBuffer(address, length)
+            self._buffer = buffer
+        buffer.address = address
+        buffer.remaining = length
+        buffer.faulted = False
+        return buffer
 
     # Parts ------------------------------------------------------------------------------------------------------------
 
