@@ -89,20 +89,21 @@ def agree(one: str, other: str) -> bool:
 
 def recorded(one: Scenario) -> str | None:
     """The right transcript; None: there is none yet."""
-    return _read(_file(one)).get(one.name)
+    return _read(file_of(one)).get(one.name)
 
 
 def record(one: Scenario, transcript: str) -> None:
     """Keep a transcript as the right one."""
-    path = _file(one)
+    path = file_of(one)
     kept = _read(path)
     kept[one.name] = transcript
-    present = [each.name for each in all_scenarios().values() if _file(each) == path]
+    present = [each.name for each in all_scenarios().values() if file_of(each) == path]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(f"=== {name}\n{kept[name]}" for name in present if name in kept))
 
 
-def _file(one: Scenario) -> Path:
+def file_of(one: Scenario) -> Path:
+    """Where the right transcript is kept."""
     return RECORDED / f"{one.group}{'.krait' if one.unlike_linux else ''}.txt"
 
 

@@ -197,7 +197,7 @@ def a_smaller_path_with_a_wrong_number(stage: Stage) -> None:
     flow.ask("A", ack=1401)
 
 
-@scenario(unlike_linux="RFC 5927 section 7.2: a packet that would have fitted was not too big; Linux believes it")
+@scenario()
 def a_smaller_path_in_a_call(stage: Stage) -> None:
     flow, caller = calling(stage)
     report(flow, 3, 4, "fragmentation needed, mtu 1000", mtu=1000)

@@ -60,7 +60,7 @@ def a_flood_and_a_genuine_client(stage: Stage) -> None:
     listener = stage.listener(8)
     for number in range(200):
         packet = stage.flow("flood", peer_port=20000 + number).build("S", options=PLAIN)
-        packet[IP].src = f"10.9.200.{1 + number % 250}"
+        packet[IP].src = f"10.9.220.{1 + number % 250}"
         stage.send(packet, "")
     stage.say("> 200 SYNs from others")
     stage.answers()

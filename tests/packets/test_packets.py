@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ import pytest
 from tests.harness import KRAIT, GuestError
 from tests.harness.guest import PATIENCE
 from tests.packets.__main__ import difference
-from tests.packets.scenarios import AT_ONCE, Scenario, all_scenarios, perform, recorded
+from tests.packets.scenarios import AT_ONCE, RECORDED, Scenario, all_scenarios, file_of, perform, recorded
 from tests.packets.stage import Theatre
 
 pytestmark = pytest.mark.timeout(int(60 * PATIENCE))
@@ -71,3 +72,11 @@ def test_scenario(season: Season, name: str) -> None:
         if not text:
             return
     raise AssertionError(f"python -m tests.packets {name}\n{text}")
+
+
+def test_what_is_recorded_is_played() -> None:
+    """No record is left of a scenario that has gone, or whose right transcript is kept in the other file."""
+    for path in RECORDED.iterdir():
+        kept = set(re.findall(r"^=== (\w+)$", path.read_text(), re.MULTILINE))
+        mine = {each.name for each in all_scenarios().values() if file_of(each) == path}
+        assert kept == mine, f"{path.name}: {sorted(kept ^ mine)}"
