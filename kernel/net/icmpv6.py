@@ -248,7 +248,9 @@ def _receive_error(packet: Packet) -> None:
         return
     error = _meaning(kind, code)
     if kind == PACKET_TOO_BIG:
-        error.info = path_mtu.learn(destination, min(message.load_be32(4), 0x7FFF_FFFF), monotonic_ns())
+        mtu = min(message.load_be32(4), 0x7FFF_FFFF)
+        # There is no such link below the least MTU: nothing is learnt from that (RFC 8201, section 4).
+        error.info = mtu if mtu < path_mtu.LEAST_MTU6 else path_mtu.learn(destination, mtu, monotonic_ns())
     elif kind == PARAMETER_PROBLEM:
         error.info = message.load_be32(4)
     error.origin = ORIGIN_ICMP6

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
 from tests.packets.text import MASK, Numbers, data_text, payload_of
-from tests.packets.wire import GUEST
+from tests.packets.wire import GUEST, GUEST6
 
 if TYPE_CHECKING:
     from tests.packets.stage import Socket, Stage
@@ -37,16 +38,18 @@ class Flow:
         self.seq = 0
         self.ack = 0
         self.window = 65535
+        self.source6 = ""  # the peer's address, if the connection is one of IPv6
         self.stamp: int | None = None  # the peer's timestamp, once both sides use them
         self.stamp_echo = 0  # the last one from the guest
         self.seen: list[Packet] = []  # everything from the guest
 
     def owns(self, packet: Packet) -> bool:
         """Whether a packet from the guest belongs to it."""
-        return (
-            IP in packet and packet[IP].proto == 6 and TCP in packet
-            and (packet[TCP].sport, packet[TCP].dport) == (self.port, self.peer_port)
-        )
+        if self.source6:
+            is_tcp = IPv6 in packet and packet[IPv6].nh == 6
+        else:
+            is_tcp = IP in packet and packet[IP].proto == 6
+        return is_tcp and TCP in packet and (packet[TCP].sport, packet[TCP].dport) == (self.port, self.peer_port)
 
     def note(self, packet: Packet) -> None:
         """A segment came from the guest: remember its numbers."""
@@ -80,7 +83,10 @@ class Flow:
             ack=(start + (self.ack if ack is None else ack)) & MASK if "A" in flags or ack is not None else 0,
             window=self.window if window is None else window,
         )
-        packet = IP(src=self.stage.address, dst=GUEST, flags="DF") / tcp
+        network = (
+            IPv6(src=self.source6, dst=GUEST6) if self.source6 else IP(src=self.stage.address, dst=GUEST, flags="DF")
+        )
+        packet = network / tcp
         return packet / Raw(data) if data else packet
 
     def send(

@@ -26,6 +26,7 @@ FOREVER: Final = (1 << 63) - 1
 NS_PER_MS: Final = 1_000_000
 
 DEFAULT_MSS: Final = 536  # of a peer that tells none (RFC 9293, section 3.7.1)
+DEFAULT_MSS6: Final = 1220  # by IPv6
 LARGE_MTU: Final = 16_384
 LEAST_MSS: Final = 48  # smaller ones are taken as this: headers would be most of the traffic
 QUICK_ACKS: Final = 16  # at the start of a connection, acknowledgments are not delayed

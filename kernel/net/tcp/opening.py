@@ -3,6 +3,7 @@
 from kernel.net.tcp import cookie_options, output
 from kernel.net.tcp.connection import (
     DEFAULT_MSS,
+    DEFAULT_MSS6,
     EVENT_ESTABLISHED,
     EVENT_STATE,
     EVENT_WRITABLE,
@@ -55,6 +56,13 @@ def connect(c: Connection, initial_sequence: int, now_ns: int) -> None:
     output.arm_retransmission(c, now_ns)
 
 
+def segment_size_of(segment: Segment, remote: bytes) -> int:
+    """The segment size that the SYN from the address asks for, or the one that is meant by none."""
+    if segment.mss != 0:
+        return segment.mss
+    return DEFAULT_MSS if len(remote) == 4 else DEFAULT_MSS6
+
+
 def take_peer_syn(c: Connection, segment: Segment, now_ns: int) -> None:
     """Read the peer's SYN: its numbers, and the options that both sides want."""
     c.initial_receive = WRAP + segment.sequence
@@ -64,7 +72,7 @@ def take_peer_syn(c: Connection, segment: Segment, now_ns: int) -> None:
     c.growth_copied = start
     c.receive.next_sequence = start
     c.acknowledged_to = start
-    c.peer_mss = segment.mss if segment.mss != 0 else DEFAULT_MSS
+    c.peer_mss = segment_size_of(segment, c.remote)
     c.scaling = SETTINGS.window_scaling.value != 0 and segment.scale >= 0
     if c.scaling:
         c.send_scale = segment.scale

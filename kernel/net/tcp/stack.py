@@ -18,7 +18,7 @@ from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, 
 from kernel.net.tcp import cookie_options, input, opening, output, reset, secrets
 from kernel.net.tcp.channel import Channel, settle
 from kernel.net.tcp.closing import finish
-from kernel.net.tcp.connection import DEFAULT_MSS, EVENT_STATE, NS_PER_MS, Connection, State
+from kernel.net.tcp.connection import EVENT_STATE, NS_PER_MS, Connection, State
 from kernel.net.tcp.header import ACK, FIN, HEADER_SIZE, RST, SYN, OutgoingHeader, Segment
 from kernel.net.tcp.sequence import extend
 from kernel.net.tcp.settings import COOKIES_ALWAYS, NS_PER_SECOND, SETTINGS
@@ -296,7 +296,7 @@ def _reset(segment: Segment, packet: Packet, payload: int) -> None:
 
 def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> None:
     """A SYN-ACK for a connection that nothing is kept of."""
-    mss = segment.mss if segment.mss != 0 else DEFAULT_MSS
+    mss = opening.segment_size_of(segment, packet.source)
     header = _header
     header.clear_options()
     header.source_port = segment.destination_port

@@ -310,6 +310,15 @@ def test_giving_up_tells_nobody() -> None:
     assert all(line.startswith("P.") for line in shown(world))
 
 
+def test_the_segment_size_that_nobody_told() -> None:
+    segment = Segment()
+    segment.forget_syn_options()
+    assert opening.segment_size_of(segment, bytes(4)) == 536
+    assert opening.segment_size_of(segment, bytes(16)) == 1220
+    segment.mss = 700
+    assert opening.segment_size_of(segment, bytes(16)) == 700
+
+
 def test_answers_in_time_wait_are_limited() -> None:
     _, side = plain_world()
     c = side.connection
