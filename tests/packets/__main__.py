@@ -1,7 +1,7 @@
 """Play scenarios by hand: `python -m tests.packets [--on linux|krait] [--record] [--compare] [NAME…]`.
 
 Without options: how Krait's transcripts differ from the recorded ones. --on prints the transcripts of a kernel.
---record boots Linux until it has answered the same twice, and keeps that; for scenarios that are marked as unlike Linux, Krait.
+--record boots Linux until it has answered the same twice, and keeps that; or Krait, for what is marked as unlike Linux.
 --compare plays on both kernels, whatever was recorded.
 """
 
