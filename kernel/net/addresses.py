@@ -197,6 +197,11 @@ def watch_addresses(watcher: AddressWatcher) -> None:
     ADDRESSES.watchers.append(watcher)
 
 
+def watch_addresses_first(watcher: AddressWatcher) -> None:
+    """The same, and before all others: what they do because of a change is told after it."""
+    ADDRESSES.watchers.insert(0, watcher)
+
+
 def add_address(entry: InterfaceAddress) -> None:
     """Give an interface an address. EEXIST, EINVAL for a prefix or an address that cannot be, ENOBUFS for too many."""
     address = entry.address

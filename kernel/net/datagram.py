@@ -28,6 +28,7 @@ from kernel.net.socket import (
     SHUT_RDWR,
     SHUT_WR,
     SOL_SOCKET,
+    SWITCH_KEEP_STAMP,
     SWITCH_OVERFLOWS,
     SWITCH_TIMESTAMP,
     SWITCH_TIMESTAMP_NEW,
@@ -85,7 +86,7 @@ class DatagramSocket(InetSocket):
         filter_ = self.filter
         if filter_ is not None and not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
             return False
-        if self.is_on(SWITCH_TIMESTAMP):
+        if self.is_on(SWITCH_TIMESTAMP | SWITCH_KEEP_STAMP):
             packet.received_ns = realtime_ns()
         self.queued_bytes += size
         MEMORY.used += size
@@ -161,6 +162,8 @@ class DatagramSocket(InetSocket):
             raise Errno(EFAULT)
         if given < length:
             message.result_flags |= MSG_TRUNC
+        if self.stamp_ns < 0 or self.is_on(SWITCH_KEEP_STAMP):
+            self.stamp_ns = packet.received_ns
         message.address = self.source_address(packet)
         if message.wants_control:
             message.control = self.control_of(packet)

@@ -131,6 +131,11 @@ def watch_devices(watcher: DeviceWatcher) -> None:
     DEVICES.watchers.append(watcher)
 
 
+def watch_devices_first(watcher: DeviceWatcher) -> None:
+    """The same, and before all others: what they do because of a change is told after it."""
+    DEVICES.watchers.insert(0, watcher)
+
+
 def register_device(device: NetworkDevice) -> None:
     """Enter a device, which is down, and give it its index. A `%d` in its name becomes the first free number."""
     if device.name.endswith(b"%d"):

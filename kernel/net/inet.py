@@ -13,7 +13,6 @@ from kernel.lang import (
     EACCES,
     EADDRINUSE,
     EAFNOSUPPORT,
-    EAGAIN,
     EINVAL,
     Errno,
     final,
@@ -135,7 +134,7 @@ class PortTable:
         self.by_port: dict[int, list[Binding]] = {}
 
     def bind(self, binding: Binding, port: int) -> None:
-        """Enter a binding at a port of its choice, or with 0 at a free one. EADDRINUSE, EAGAIN when none is free."""
+        """Enter a binding at a port of its choice, or with 0 at a free one. EADDRINUSE too when none is free."""
         if port == 0:
             self._bind_free(binding)
             return
@@ -196,7 +195,7 @@ class PortTable:
             if not self.conflicts(binding, port):
                 self.insert(binding, port)
                 return
-        raise Errno(EADDRINUSE if self.is_stream else EAGAIN)
+        raise Errno(EADDRINUSE)
 
 
 def check_port_right(port: int, is_privileged: bool) -> None:

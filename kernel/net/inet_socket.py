@@ -10,10 +10,13 @@ Source: ip(7), ipv6(7), bind(2), RFC 3493.
 from typing import Final
 
 from kernel.lang import (
+    EADDRINUSE,
     EADDRNOTAVAIL,
     EAFNOSUPPORT,
+    EAGAIN,
     EINVAL,
     ENODEV,
+    ENOENT,
     ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
@@ -22,6 +25,7 @@ from kernel.lang import (
     Errno,
     span_of,
 )
+from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import group_options, inet_names
 from kernel.net.addresses import (
@@ -67,6 +71,7 @@ from kernel.net.socket import (
     AF_INET6,
     SOCK_RAW,
     SOCK_STREAM,
+    SWITCH_KEEP_STAMP,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
     Socket,
@@ -74,11 +79,15 @@ from kernel.net.socket import (
 from kernel.net.source_options import get_source_filter, is_protocol_independent, is_source_option, set_source_option
 from kernel.net.sysctl import IP4_SETTINGS
 from kernel.task import current
+from kernel.time import realtime_ns
 
 MOST_DATAGRAM: Final = 65535
 _MTU_INFORMATION: Final = 32  # struct ip6_mtuinfo: a sockaddr_in6 and the MTU
 _ECN: Final = 3
 _NO_DEVICE: Final = -1
+_NS: Final = 1_000_000_000
+_SIOCGSTAMP: Final = 0x8906
+_SIOCGSTAMPNS: Final = 0x8907
 
 
 class Destination:
@@ -107,6 +116,7 @@ class InetSocket(Socket):
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
         self.options: InternetOptions = InternetOptions()
+        self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups = JoinedGroups()
         if family == AF_INET6:
             self.options.turn(inet_names.ON_MULTICAST_ALL4, False)  # as on Linux
@@ -226,7 +236,10 @@ class InetSocket(Socket):
         table = self.port_table()
         if table is not None and self.binding.port == 0:
             self._copy_switches()
-            table.bind(self.binding, 0)
+            try:
+                table.bind(self.binding, 0)
+            except Errno:
+                raise Errno(EADDRINUSE if table.is_stream else EAGAIN) from None
             self.bound()
 
     def unbind(self) -> None:
@@ -291,6 +304,24 @@ class InetSocket(Socket):
     def route_is_bad(self, advice: int) -> None:
         if advice == 1:
             self.hop = None
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command == _SIOCGSTAMP or command == _SIOCGSTAMPNS:
+            return self._tell_stamp(argument, command == _SIOCGSTAMPNS)
+        return super().ioctl(command, argument)
+
+    def _tell_stamp(self, argument: int, is_ns: bool) -> int:
+        """When the last datagram came that was received. ENOENT before the first."""
+        self.switches |= SWITCH_KEEP_STAMP
+        if self.stamp_ns < 0:
+            raise Errno(ENOENT)
+        if self.stamp_ns == 0:
+            self.stamp_ns = realtime_ns()  # nobody had asked when it came
+        part = self.stamp_ns % _NS
+        user.check(argument, 16)
+        user.write_i64(argument, self.stamp_ns // _NS)
+        user.write_i64(argument + 8, part if is_ns else part // 1000)
+        return 0
 
     # ---- Options --------------------------------------------------------------------------------------------------
 

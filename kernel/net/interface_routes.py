@@ -7,6 +7,8 @@ outlast the interface's going down, IPv6 addresses do not.
 Context: thread context; nothing sleeps.
 """
 
+from typing import Final
+
 from kernel.lang import EEXIST, Errno, final
 from kernel.net.addresses import (
     ADDRESS_NOPREFIXROUTE,
@@ -44,6 +46,8 @@ from kernel.net.routes import (
     routes_changed,
 )
 from kernel.net.sysctl import IP6_SETTINGS
+
+_RANKS: Final = 4
 
 
 def _enter(route: Route) -> None:
@@ -128,20 +132,24 @@ def _withdraw(entry: InterfaceAddress) -> None:
                 wanted.append(local_route(other.broadcast, 32, other.device, BROADCAST))
             if other.prefix_length < 31:
                 wanted.append(local_route(broadcast_of(other.peer, other.prefix_length), 32, other.device, BROADCAST))
-    prefix = masked(entry.peer, entry.prefix_length)
-    for route in list_routes(size):
-        if route.device is not entry.device:
-            continue
-        if route.protocol == PROTOCOL_KERNEL and route.kind != MULTICAST:
-            is_its_own = (
-                route.destination == entry.address
-                or (route.destination == prefix and route.prefix_length == entry.prefix_length)
-                or (size == 4 and route.kind == BROADCAST)
-            )
-            if is_its_own and not _is_wanted(route, wanted):
-                delete_route(route)
-        elif size == 4 and route.source == entry.address:
-            delete_route(route)
+    # In Linux's order, which listeners hear: the prefix, broadcasts, the address itself, what was made from it.
+    for rank in range(_RANKS):
+        for route in list_routes(size):
+            if route.device is entry.device and _rank(route, entry) == rank:
+                if rank == _RANKS - 1 or not _is_wanted(route, wanted):
+                    delete_route(route)
+
+
+def _rank(route: Route, entry: InterfaceAddress) -> int:
+    """Which of the routes of an address this is, in the order of their deletion; -1: none."""
+    size = len(entry.address)
+    if route.protocol == PROTOCOL_KERNEL and route.kind != MULTICAST:
+        if route.prefix_length == entry.prefix_length and route.destination == masked(entry.peer, entry.prefix_length):
+            return 0
+        if size == 4 and route.kind == BROADCAST:
+            return 1
+        return 2 if route.destination == entry.address else -1
+    return _RANKS - 1 if size == 4 and route.source == entry.address else -1
 
 
 def _is_wanted(route: Route, wanted: list[Route]) -> bool:

@@ -84,6 +84,7 @@ SWITCH_RECEIVE_MARK: Final = 1 << 19
 SWITCH_PASS_PIDFD: Final = 1 << 20
 SWITCH_PREFER_BUSY_POLL: Final = 1 << 21
 SWITCH_ZEROCOPY: Final = 1 << 22
+SWITCH_KEEP_STAMP: Final = 1 << 23  # SIOCGSTAMP was asked: when datagrams come is noted
 
 FIOSETOWN: Final = 0x8901
 SIOCSPGRP: Final = 0x8902

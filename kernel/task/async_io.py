@@ -17,7 +17,7 @@ from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
 from kernel.task.send import credentials_of, send_from_kernel, send_to_process, send_to_task
 from kernel.task.siginfo import SignalInfo, from_kernel
-from kernel.task.signals import SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGSEGV, SIGSYS, SIGTRAP
+from kernel.task.signals import SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGSEGV, SIGSYS, SIGTRAP, SIGURG
 from kernel.task.task import Task, current
 
 # si_code, and poll(2)'s bits for it in si_band.
@@ -88,21 +88,24 @@ class AsyncWatch(SignalWatch):
             if not file.lacks_room:
                 return
             file.room_told()
-        info = self.tells_output if is_output else self.tells_input
-        if file.owner_kind == OWNER_THREAD:
-            task = find_task(file.owner)
-            if task is not None and _may_tell(file, task.process):
-                _tell_task(task, info)
-        elif file.owner_kind == OWNER_GROUP:
-            group = find_group(-file.owner)
-            if group is not None:
-                for pid in group.members.keys():
-                    if _may_tell(file, group.members[pid]):
-                        _tell_process(group.members[pid], info)
-        else:
-            process = find_process(file.owner)
-            if process is not None and _may_tell(file, process):
-                _tell_process(process, info)
+        _tell_owner(file, self.tells_output if is_output else self.tells_input)
+
+
+def _tell_owner(file: File, info: SignalInfo) -> None:
+    if file.owner_kind == OWNER_THREAD:
+        task = find_task(file.owner)
+        if task is not None and _may_tell(file, task.process):
+            _tell_task(task, info)
+    elif file.owner_kind == OWNER_GROUP:
+        group = find_group(-file.owner)
+        if group is not None:
+            for pid in group.members.keys():
+                if _may_tell(file, group.members[pid]):
+                    _tell_process(group.members[pid], info)
+    else:
+        process = find_process(file.owner)
+        if process is not None and _may_tell(file, process):
+            _tell_process(process, info)
 
 
 def _stand(waiter: QueueWaiter, queue: WaitQueue | None) -> None:
@@ -140,6 +143,12 @@ def _tell_task(task: Task, info: SignalInfo) -> None:
         send_to_task(task, info)
     except Errno:
         send_from_kernel(task.process, from_kernel(SIGIO))
+
+
+def signal_urgent(file: File) -> None:
+    """Urgent data came: SIGURG to the owner, with O_ASYNC or without."""
+    if file.owner != 0:
+        _tell_owner(file, from_kernel(SIGURG))
 
 
 def choose_owner(file: File, who: int) -> None:

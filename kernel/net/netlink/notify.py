@@ -7,12 +7,12 @@ message.
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.addresses import AddressWatcher, InterfaceAddress, watch_addresses
-from kernel.net.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.addresses import AddressWatcher, InterfaceAddress, watch_addresses_first
+from kernel.net.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
 from kernel.net.neighbours import CACHE, Neighbour, NeighbourWatcher
 from kernel.net.netlink.interface_addresses import RTM_DELADDR, RTM_NEWADDR, put_address
 from kernel.net.netlink.links import RTM_NEWLINK, put_link
-from kernel.net.netlink.messages import MessageWriter
+from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, MessageWriter
 from kernel.net.netlink.neighbours import RTM_DELNEIGH, RTM_NEWNEIGH, put_neighbour
 from kernel.net.netlink.routes import RTM_DELROUTE, RTM_NEWROUTE, put_route
 from kernel.net.netlink.socket import NETLINK_ROUTE, has_listener, multicast, report_overrun
@@ -55,6 +55,7 @@ def _tell_route(route: Route, kind: int) -> None:
         return
     try:
         writer = MessageWriter()
+        writer.answer_to(0, 0, NLM_F_CREATE | NLM_F_EXCL if kind == RTM_NEWROUTE else 0)
         put_route(writer, route, kind)
         multicast(NETLINK_ROUTE, group, bytes(writer.data), 0, None)
     except MemoryError:
@@ -117,7 +118,7 @@ class _Neighbours(NeighbourWatcher):
         _tell_neighbour(neighbour, RTM_DELNEIGH)
 
 
-watch_devices(_Devices())
-watch_addresses(_Addresses())
+watch_devices_first(_Devices())
+watch_addresses_first(_Addresses())
 watch_routes(_Routes())
 CACHE.watchers.append(_Neighbours())

@@ -51,6 +51,7 @@ from kernel.net.netlink.routes import (
 )
 from kernel.net.netlink.rules import RTM_GETRULE, dump_rules
 from kernel.net.netlink.socket import NETLINK_ROUTE, Datagram, NetlinkSocket
+from kernel.net.socket import AF_INET, AF_INET6
 from kernel.task import current
 
 _KIND_GET: Final = 2  # the low two bits of a type
@@ -151,6 +152,11 @@ def _check_allowed(request: Request) -> None:
     """Everybody may ask, root may change. EPERM; EOPNOTSUPP for what there is not."""
     if request.kind & 3 != _KIND_GET and not current().credentials.capable():
         raise Errno(EPERM)
+    is_about_addresses = request.kind == RTM_NEWADDR or request.kind == RTM_DELADDR
+    if is_about_addresses or request.kind == RTM_NEWROUTE or request.kind == RTM_DELROUTE:
+        family = request.raw[HEADER_SIZE]
+        if family != AF_INET and family != AF_INET6:
+            raise Errno(EOPNOTSUPP)
     if request.kind == RTM_DELLINK:
         raise Errno(EOPNOTSUPP)
 

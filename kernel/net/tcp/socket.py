@@ -68,12 +68,10 @@ from kernel.net.tcp.memory import account
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.stack import new_channel, run
 from kernel.net.tcp.stream import Stream
-from kernel.net.tcp.table import SIGNALS, TABLE, Listener
+from kernel.net.tcp.table import TABLE, Listener
 from kernel.net.tcp.tcp_options import TCP_CORK, TCP_NODELAY, TcpOptions
 from kernel.net.transport import PROTOCOL_TCP
 from kernel.sched import PollWaiter, WaitQueue, yield_now
-from kernel.task import find_process
-from kernel.task import send as signals
 from kernel.time import monotonic_ns
 
 SIOCOUTQ: Final = 0x5411
@@ -626,15 +624,4 @@ def _make(family: int, credentials: Credentials) -> Socket:
     return TcpSocket(family, credentials)
 
 
-def _signal_urgent(owner: int) -> None:
-    """SIGURG to a process, or to a group if negative."""
-    if owner > 0:
-        process = find_process(owner)
-        if process is not None:
-            signals.signal_process(process, _SIGURG)
-    else:
-        signals.signal_group(-owner, _SIGURG)
-
-
 STREAM.maker = _make
-SIGNALS.urgent = _signal_urgent

@@ -5,7 +5,6 @@ form a chain, in which whole addresses are compared. `Listener.half_open` counts
 Context: thread context; nothing sleeps.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.file import File
@@ -25,6 +24,7 @@ from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.net.tcp.time_wait import TimeWait
 from kernel.net.timers import NetworkTimer
 from kernel.sched import WaitQueue
+from kernel.task.async_io import signal_urgent
 from kernel.time import monotonic_ns
 
 _MASK: Final = 0x3FFF_FFFF
@@ -361,17 +361,6 @@ def find_owner(channel: Channel) -> Listener | None:
 
 
 @final
-class SignalHook:
-    """Sends SIGURG to the owner of a socket; filled by the socket's module."""
-
-    def __init__(self) -> None:
-        self.urgent: Callable[[int], None] | None = None
-
-
-SIGNALS: Final = SignalHook()
-
-
-@final
 class TableHook(SettleHook):
     """What `settle` tells of."""
 
@@ -411,9 +400,8 @@ class TableHook(SettleHook):
 
     def urgent(self, channel: Channel) -> None:
         file = channel.file
-        send = SIGNALS.urgent
-        if file is not None and file.owner != 0 and send is not None:
-            send(file.owner)
+        if file is not None:
+            signal_urgent(file)
 
     def expire(self, channel: Channel, now_ns: int) -> None:
         c = channel.connection

@@ -66,6 +66,7 @@ SENDING: Final = 2
 BOTH: Final = 3
 
 SIOCOUTQ: Final = 0x5411
+SIOCATMARK: Final = 0x8905
 NOT_YET: Final = -1  # a deadline that was not computed so far
 # Whoever wants to know who sends.
 _PASSES_IDENTITY: Final = SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD
@@ -396,7 +397,14 @@ class UnixSocket(CollectableSocket):
         if command == SIOCOUTQ:
             user.write_i32(argument, self.used)
             return 0
+        if command == SIOCATMARK:
+            user.write_i32(argument, 1 if self.is_at_mark() else 0)
+            return 0
         return super().ioctl(command, argument)
+
+    def is_at_mark(self) -> bool:
+        """SIOCATMARK: whether the next byte is an urgent one, or comes right behind one that was taken."""
+        return False
 
     def bytes_to_read(self) -> int:
         """FIONREAD."""

@@ -1,21 +1,23 @@
 """Stream sockets: bytes without boundaries, in order.
 
 What one call sends is a parcel, or several if it is long. A read may take from several parcels, but never past files
-that came along, nor past a change of the sender's identity where the receiver asked for it. The last parcel that was
-read is kept and used for the next send: two partners that take turns allocate nothing.
+that came along, nor past a change of the sender's identity where the receiver asked for it, nor past an urgent byte.
+The last parcel that was read is kept and used for the next send: two partners that take turns allocate nothing.
 
 Context: a mutex keeps readers apart, because a copy to a program may sleep.
 """
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, span_of
+from kernel.fs.constants import POLLPRI
+from kernel.lang import EAGAIN, EFAULT, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, span_of
 from kernel.lib.credentials import Credentials
 from kernel.net.socket import (
     MSG_OOB,
     MSG_PEEK,
     MSG_WAITALL,
     SOCK_STREAM,
+    SWITCH_OOB_INLINE,
     SWITCH_PASS_CREDENTIALS,
     Message,
 )
@@ -23,7 +25,8 @@ from kernel.net.unix.addresses import address_with
 from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import Parcel
-from kernel.sched import Mutex
+from kernel.sched import Mutex, PollWaiter
+from kernel.task.async_io import signal_urgent
 
 _LARGEST_PARCEL: Final = 32_768
 _SMALLEST_PARCEL: Final = 64
@@ -35,6 +38,7 @@ class StreamSocket(ConnectedSocket):
     def __init__(self, protocol: int, credentials: Credentials) -> None:
         super().__init__(SOCK_STREAM, protocol, credentials)
         self.spare: Parcel | None = None
+        self.urgent: Parcel | None = None  # in the queue: the byte that came last with MSG_OOB
         self.read_lock: Mutex = Mutex()
 
     def new_end(self, credentials: Credentials) -> ConnectedSocket:
@@ -44,7 +48,8 @@ class StreamSocket(ConnectedSocket):
 
     def send(self, message: Message) -> int:
         claim = self.check_control(message)
-        if message.flags & MSG_OOB != 0:
+        urgent = message.flags & MSG_OOB
+        if urgent != 0 and message.buffer.remaining == 0:
             raise Errno(EOPNOTSUPP)
         if message.address:
             raise Errno(EISCONN if self.state == CONNECTED else EOPNOTSUPP)
@@ -62,7 +67,14 @@ class StreamSocket(ConnectedSocket):
                     if deadline_ns == NOT_YET:
                         deadline_ns = self.send_deadline(message.flags)
                     self.wait_for_room(deadline_ns)
-                done += self._send_part(message, peer, claim)
+                # An urgent byte, the last one of its call, travels alone.
+                ordinary = buffer.remaining - urgent
+                if ordinary > 0:
+                    done += self._send_part(message, peer, claim, ordinary)
+                else:
+                    done += self._send_part(message, peer, claim, 1)
+                    if isinstance(peer, StreamSocket) and not buffer.faulted:
+                        peer.take_urgent()
         except Errno:
             if done == 0:
                 raise
@@ -71,9 +83,14 @@ class StreamSocket(ConnectedSocket):
                 raise
         return done
 
-    def _send_part(self, message: Message, peer: UnixSocket, claim: bytes) -> int:
+    def take_urgent(self) -> None:
+        """What was received last is an urgent byte. One that came before becomes a byte as any other."""
+        self.urgent = self.queue[len(self.queue) - 1]
+        signal_urgent(self)
+
+    def _send_part(self, message: Message, peer: UnixSocket, claim: bytes, most: int) -> int:
         """Send one parcel; the bytes taken."""
-        length = min(message.buffer.remaining, _LARGEST_PARCEL, max(self.send_limit // 2, _SMALLEST_PARCEL))
+        length = min(most, _LARGEST_PARCEL, max(self.send_limit // 2, _SMALLEST_PARCEL))
         parcel = self._parcel(length)
         taken = message.buffer.take(parcel.room()[0:length])
         if taken < length:
@@ -99,13 +116,41 @@ class StreamSocket(ConnectedSocket):
     # ---- Receiving --------------------------------------------------------------------------------------------
 
     def receive(self, message: Message) -> int:
-        if self.state != CONNECTED or message.flags & MSG_OOB != 0:
+        if self.state != CONNECTED:
             raise Errno(EINVAL)
+        if message.flags & MSG_OOB != 0:
+            return self._receive_urgent(message)
         self.read_lock.acquire()
         try:
             return self._receive(message)
         finally:
             self.read_lock.release()
+
+    def _receive_urgent(self, message: Message) -> int:
+        """The urgent byte, out of its turn. EINVAL if there is none, or it is read in its turn (SO_OOBINLINE)."""
+        parcel = self.urgent
+        if parcel is None or self.is_on(SWITCH_OOB_INLINE):
+            raise Errno(EINVAL)
+        if message.buffer.put(span_of(parcel.storage)[parcel.start : parcel.start + 1]) < 1:
+            raise Errno(EFAULT)
+        if message.flags & MSG_PEEK == 0:
+            self.urgent = None
+            parcel.start += 1  # empty it marks the place
+        message.result_flags |= MSG_OOB
+        return 1
+
+    def is_at_mark(self) -> bool:
+        count = len(self.queue)
+        if count == 0:
+            return False
+        head = self.queue[0]
+        if head is self.urgent:
+            return True
+        return len(head) == 0 and (self.urgent is None or (count > 1 and self.queue[1] is self.urgent))
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        state = super().poll(waiter)
+        return state | POLLPRI if self.urgent is not None else state
 
     def _receive(self, message: Message) -> int:
         buffer = message.buffer
@@ -141,6 +186,21 @@ class StreamSocket(ConnectedSocket):
                     raise
                 continue
             parcel = self.queue[index]
+            if len(parcel) == 0:
+                # Here was an urgent byte that is taken; a read does not run over it unless another one follows.
+                if done > 0 and self.urgent is None:
+                    break
+                index = self._pass_over(parcel, index, peeking)
+                continue
+            if parcel is self.urgent:
+                if done > 0:
+                    break
+                is_inline = self.is_on(SWITCH_OOB_INLINE)
+                if not peeking:
+                    self.urgent = None
+                if not is_inline:
+                    index = self._pass_over(parcel, index, peeking)
+                    continue
             if first is None:
                 first = parcel
                 if parcel.sender.name:
@@ -164,6 +224,14 @@ class StreamSocket(ConnectedSocket):
             if had_files or buffer.remaining == 0:
                 break
         return done
+
+    def _pass_over(self, parcel: Parcel, index: int, peeking: bool) -> int:
+        """Go on behind a parcel that is not read; who does not peek drops it. Returns the index of the next one."""
+        if peeking:
+            return index + 1
+        self.queue.popleft()
+        self.uncharge(parcel)
+        return index
 
     def _wait_for_data(self, deadline_ns: int) -> None:
         """Sleep, while others may read."""
@@ -195,3 +263,4 @@ class StreamSocket(ConnectedSocket):
     def close(self) -> None:
         super().close()
         self.spare = None
+        self.urgent = None
