@@ -1,9 +1,9 @@
 """The power is cut in the middle of writing. Whenever that is: everything that was synced is there, and e2fsck repairs
 the rest.
 
-Two ways of cutting. QEMU is killed at random moments: 3 times, or KRAIT_POWER_CUTS. And one load is run to its end
+Two ways of cutting. QEMU is killed at random moments: 2 times, or KRAIT_POWER_CUTS. And one load is run to its end
 while QEMU notes each request, from which the disk at any moment is made afterwards, with what was not flushed only in
-part there: 20 times, or KRAIT_LOGGED_CUTS. KRAIT_SEED chooses the moments.
+part there: 16 times, or KRAIT_LOGGED_CUTS. KRAIT_SEED chooses the moments.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tools.paths import ROOT
 
 pytestmark = pytest.mark.timeout(int(1200 * PATIENCE))
 
-POWER_CUTS = int(os.environ.get("KRAIT_POWER_CUTS", "3"))
-LOGGED_CUTS = int(os.environ.get("KRAIT_LOGGED_CUTS", "20"))
+POWER_CUTS = int(os.environ.get("KRAIT_POWER_CUTS", "2"))
+LOGGED_CUTS = int(os.environ.get("KRAIT_LOGGED_CUTS", "16"))
 SEED = int(os.environ.get("KRAIT_SEED", "1"))
 
 
@@ -104,7 +104,7 @@ def test_a_cache_of_the_disk_is_lost(kernel: Kernel, root_image: Path, tmp_path:
     )  # fmt: skip
     with Guest(kernel.boot(initrd), Machine(extra=extra)) as guest:
         guest.expect_prompt(30)
-        start_load(guest, SEED, 4)
+        start_load(guest, SEED, 3)
         guest.expect("^load ended", 60)
         guest.expect_prompt(30)
         guest.qmp("quit")

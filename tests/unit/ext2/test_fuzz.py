@@ -16,6 +16,7 @@ from kernel.block.device import Operation
 from kernel.fs.constants import S_IFDIR, S_IFREG
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.geometry import Geometry
+from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.inode import Inode
 from kernel.lang import Errno
 from kernel.lib.credentials import Credentials
@@ -79,7 +80,9 @@ def interesting_blocks(geometry: Geometry, mounted: Mounted) -> list[tuple[int, 
         if isinstance(node, Ext2Directory):
             for index in range(node.size // size):
                 found.append((node.find_blocks(index, 1)[0] * size, size))
-        elif node.extents is not None:
+            continue
+        assert isinstance(node, Ext2Inode)
+        if node.extents is not None:
             root = node.extents.root
             for entry in range(int.from_bytes(root[2:4], "little") if root[6] > 0 else 0):
                 found += [(int.from_bytes(root[16 + 12 * entry : 20 + 12 * entry], "little") * size, 64)] * 6

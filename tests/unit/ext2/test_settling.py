@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.cache.store import SyncScope
 from kernel.fs.constants import S_IFREG
 from kernel.fs.ext2.freed import FreedBits
 from kernel.fs.ext2.inode import Ext2Inode
@@ -107,7 +108,7 @@ def test_inodes_run_out_and_come_back(mount: Mount) -> None:
 
 def sync(mounted: Mounted, inode: Inode) -> None:
     assert isinstance(inode, Ext2Inode)
-    inode.sync()
+    inode.sync(SyncScope.ALL)
 
 
 def replace(mounted: Mounted) -> Inode:
