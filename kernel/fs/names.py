@@ -65,10 +65,8 @@ from kernel.lang import (
 )
 
 
-def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
-    """Check that the last component of a walk, whose names are held, is free and may be made; returns the directory's
-    inode.
-    """
+def _check_free(walk: Walk, for_directory: bool) -> None:
+    """Check that the last component of a walk, whose names are held, is free where names can be made."""
     child = look_up_held(walk.dentry, walk.last)
     if child is not None:
         raise Errno(EEXIST)
@@ -77,6 +75,11 @@ def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
     if walk.trailing_slash and not for_directory:
         raise Errno(ENOENT)
     walk.mount.require_writable()
+
+
+def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
+    """The same, and that the user may make it; returns the directory's inode."""
+    _check_free(walk, for_directory)
     directory = walk.directory()
     directory.check_permission(walk.context.credentials, MAY_WRITE | MAY_EXEC)
     return directory
@@ -152,12 +155,14 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
     try:
         walk = _hold_new_name(context, base, name)
         try:
-            directory = _prepare_creation(walk, False)
+            _check_free(walk, False)
             if walk.mount is not old.mount:
                 raise Errno(EXDEV)
-            if inode.is_directory() or inode.flags & FS_UNCHANGEABLE != 0:
-                raise Errno(EPERM)
             if not _may_link(context, inode):
+                raise Errno(EPERM)
+            directory = walk.directory()
+            directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
+            if inode.is_directory() or inode.flags & FS_UNCHANGEABLE != 0:
                 raise Errno(EPERM)
             if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
                 raise Errno(ENOENT)

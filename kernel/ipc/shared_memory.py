@@ -20,7 +20,7 @@ SHM_LOCKED: Final = 0o2000
 
 LARGEST_BYTES: Final = 1 << 46
 MOST_SEGMENTS: Final = 4096
-MOST_PAGES: Final = (1 << 63) - (1 << 24)  # what Linux shows: no limit
+NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: what Linux shows of sizes that have no limit
 
 
 @final

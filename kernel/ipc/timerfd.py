@@ -1,17 +1,20 @@
 """Timers that are read: timerfd_create(2).
 
-All run on the monotonic clock; an absolute time of the wall clock is converted when it is set, so setting the wall
-clock later does not move it (Linux moves it; TFD_TIMER_CANCEL_ON_SET is refused).
+All run on the monotonic clock. An absolute time of the wall clock is converted when it is set, and again when the wall
+clock is set (`wall_clock_was_set`); with `cancels` that ends the timer instead, and the next read says so.
 
 Context: reads sleep. `expire` runs in interrupt context and only counts and wakes.
 """
 
+from typing import Final
+
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
-from kernel.lang import EAGAIN, EINVAL, Errno, span_of, u64
+from kernel.lang import EAGAIN, ECANCELED, EINVAL, Errno, span_of, u64
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import Timer, monotonic_ns, realtime_ns
+from kernel.time.clock import realtime_offset_ns
 
 
 class DescriptorTimer(Timer):
@@ -34,6 +37,16 @@ class DescriptorTimer(Timer):
         return following
 
 
+_BY_WALL_CLOCK: Final[dict[int, "TimerFile"]] = {}  # armed with an absolute time of the wall clock, by number
+_numbers: int = 0
+
+
+def wall_clock_was_set() -> None:
+    """Move or cancel the timers that go by it. Raises MemoryError."""
+    for file in _BY_WALL_CLOCK.values():
+        file.follow_wall_clock()
+
+
 class TimerFile(DescriptorFile):
     """A timer descriptor."""
 
@@ -42,14 +55,45 @@ class TimerFile(DescriptorFile):
         self.clock: int = clock
         self.is_wall_clock: bool = is_wall_clock
         self.timer: DescriptorTimer = DescriptorTimer()
+        self.number: int = 0  # in _BY_WALL_CLOCK, once it was there
+        self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed
+        self.cancels: bool = False  # TFD_TIMER_CANCEL_ON_SET
+        self.is_cancelled: bool = False
 
     def close(self) -> None:
         self.timer.cancel()
+        _BY_WALL_CLOCK.pop(self.number, self)
 
-    def set(self, value_ns: int, interval_ns: int, is_absolute: bool) -> None:
+    def _go_by_wall_clock(self) -> None:
+        global _numbers
+        if self.number == 0:
+            _numbers += 1
+            self.number = _numbers
+        self.wall_offset_ns = realtime_offset_ns()
+        _BY_WALL_CLOCK[self.number] = self
+
+    def follow_wall_clock(self) -> None:
+        """The wall clock was set."""
+        moved_ns = realtime_offset_ns() - self.wall_offset_ns
+        self.wall_offset_ns += moved_ns
+        if moved_ns == 0:
+            return
+        timer = self.timer
+        if self.cancels:
+            self.is_cancelled = True
+            timer.queue.wake_all()
+        elif timer.is_armed():
+            timer.start(max(1, timer.deadline_ns - moved_ns))
+
+    def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
         """Arm (value 0: disarm)."""
         timer = self.timer
         timer.cancel()
+        self.is_cancelled = False
+        self.cancels = cancels and is_absolute and self.is_wall_clock
+        _BY_WALL_CLOCK.pop(self.number, self)
+        if is_absolute and self.is_wall_clock:
+            self._go_by_wall_clock()
         timer.expirations = 0
         timer.interval_ns = interval_ns
         if value_ns == 0:
@@ -72,7 +116,11 @@ class TimerFile(DescriptorFile):
         if buffer.remaining < 8:
             raise Errno(EINVAL)
         timer = self.timer
-        while timer.expirations == 0:
+        while timer.expirations == 0 or self.is_cancelled:
+            if self.is_cancelled:
+                self.is_cancelled = False
+                timer.expirations = 0
+                raise Errno(ECANCELED)
             if self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
             timer.queue.sleep(True)
@@ -85,4 +133,4 @@ class TimerFile(DescriptorFile):
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.timer.queue)
-        return READABLE if self.timer.expirations > 0 else 0
+        return READABLE if self.timer.expirations > 0 or self.is_cancelled else 0

@@ -3,6 +3,7 @@
 from kernel.syscalls import (
     barriers,
     changing,
+    clock_steering,
     control,
     copying,
     descriptors,
@@ -48,6 +49,7 @@ from kernel.syscalls import (
 FAMILIES = (
     barriers,
     changing,
+    clock_steering,
     control,
     copying,
     descriptors,

@@ -6,7 +6,7 @@ from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.ipc.epoll import EPOLLEXCLUSIVE, EpollFile
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.timerfd import TimerFile
-from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Errno, i32, u32
+from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Errno, i32, u32
 from kernel.lib import user
 from kernel.sched import Poller
 from kernel.syscalls.table import syscall
@@ -25,7 +25,10 @@ _EVENTS_AT_ONCE: Final = 1024
 _CLOCK_REALTIME: Final = 0
 _CLOCK_MONOTONIC: Final = 1
 _CLOCK_BOOTTIME: Final = 7
+_CLOCK_REALTIME_ALARM: Final = 8
+_CLOCK_BOOTTIME_ALARM: Final = 9
 _TFD_TIMER_ABSTIME: Final = 1
+_TFD_TIMER_CANCEL_ON_SET: Final = 2
 _NS: Final = 1_000_000_000
 
 
@@ -157,13 +160,18 @@ def epoll_pwait2(descriptor: i32, events: int, limit: i32, timeout: int, mask: i
 # ---- timerfd --------------------------------------------------------------------------------------------------------
 
 
-@syscall(283, "timerfd_create", args="dx", notes="No alarm clocks")
+@syscall(283, "timerfd_create", status="Full", args="dx")
 def timerfd_create(clock: i32, flags: i32) -> int:
-    if clock != _CLOCK_REALTIME and clock != _CLOCK_MONOTONIC and clock != _CLOCK_BOOTTIME:
-        raise Errno(EINVAL)
     if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
         raise Errno(EINVAL)
-    file = TimerFile(clock, clock == _CLOCK_REALTIME, flags & O_NONBLOCK)
+    # The machine never suspends, so the alarm clocks have nothing to wake.
+    is_alarm = clock == _CLOCK_REALTIME_ALARM or clock == _CLOCK_BOOTTIME_ALARM
+    if clock not in (_CLOCK_REALTIME, _CLOCK_MONOTONIC, _CLOCK_BOOTTIME) and not is_alarm:
+        raise Errno(EINVAL)
+    if is_alarm and not current().credentials.capable():
+        raise Errno(EPERM)
+    is_wall_clock = clock == _CLOCK_REALTIME or clock == _CLOCK_REALTIME_ALARM
+    file = TimerFile(clock, is_wall_clock, flags & O_NONBLOCK)
     return current().files.install(file, flags & O_CLOEXEC != 0)
 
 
@@ -174,16 +182,16 @@ def _timer_at(descriptor: int) -> TimerFile:
     return file
 
 
-@syscall(286, "timerfd_settime", args="dxpp", notes="No TFD_TIMER_CANCEL_ON_SET")
+@syscall(286, "timerfd_settime", status="Full", args="dxpp")
 def timerfd_settime(descriptor: i32, flags: i32, value: int, old: int) -> int:
-    if flags & ~_TFD_TIMER_ABSTIME != 0:
-        raise Errno(EINVAL)
     interval_ns = timespec_ns(value)
     value_ns = timespec_ns(value + 16)
+    if flags & ~(_TFD_TIMER_ABSTIME | _TFD_TIMER_CANCEL_ON_SET) != 0:
+        raise Errno(EINVAL)
     file = _timer_at(descriptor)
     old_value_ns = file.remaining_ns()
     old_interval_ns = file.timer.interval_ns
-    file.set(value_ns, interval_ns, flags & _TFD_TIMER_ABSTIME != 0)
+    file.set(value_ns, interval_ns, flags & _TFD_TIMER_ABSTIME != 0, flags & _TFD_TIMER_CANCEL_ON_SET != 0)
     if old != 0:
         _write_itimerspec(old, old_value_ns, old_interval_ns)
     return 0

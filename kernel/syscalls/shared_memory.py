@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.ipc.shared_memory import LARGEST_BYTES, MOST_PAGES, MOST_SEGMENTS, SEGMENTS, Segment, segment_of
+from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, SEGMENTS, Segment, segment_of
 from kernel.ipc.sysv import READ, WRITE
 from kernel.lang import EINVAL, Errno, Span, i32, span_of, u8
 from kernel.lib import user
@@ -168,11 +168,11 @@ def _write_limits(address: int) -> int:
     """struct shminfo64."""
     storage = bytearray(_LIMITS_SIZE)
     out = span_of(storage)
-    store_i64(out, 0, LARGEST_BYTES)
+    store_i64(out, 0, NO_LIMIT)
     store_i64(out, 8, 1)
     store_i64(out, 16, MOST_SEGMENTS)
     store_i64(out, 24, MOST_SEGMENTS)
-    store_i64(out, 32, MOST_PAGES)
+    store_i64(out, 32, NO_LIMIT)
     user.write_from(address, out)
     return SEGMENTS.table.highest_index()
 

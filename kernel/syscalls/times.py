@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.syscalls.table import syscall
@@ -18,6 +19,7 @@ from kernel.task.sleep import sleep_absolute, sleep_relative
 from kernel.task.task import current
 from kernel.time import vdso
 from kernel.time.clock import monotonic_ns, realtime_ns, realtime_offset_ns, realtime_seconds, set_realtime
+from kernel.time.steering import STEERING
 
 _TIMER_ABSTIME: Final = 1
 
@@ -52,7 +54,9 @@ def _set_wall_clock(time_ns: int) -> None:
     if not current().credentials.capable():
         raise Errno(EPERM)
     set_realtime(time_ns)
+    STEERING.was_set()
     vdso.update()
+    wall_clock_was_set()
 
 
 @syscall(96, "gettimeofday", status="Full", args="pp")
