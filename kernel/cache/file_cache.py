@@ -58,6 +58,7 @@ class CacheTotals:
         self.writing: int = 0
         self.surely_fine: int = 0  # with fewer pages dirty, writers need not look at the limits
         self.progress: WaitQueue = WaitQueue()  # woken when a page was written back
+        self.progress_ns: int = 0  # when that was
         self.balance: Callable[[FileCache], None] | None = None  # writeback.balance
         self.first_dirty: FileCache | None = None
         self.last_dirty: FileCache | None = None
@@ -280,6 +281,7 @@ class FileCache(TrackedObject):
             TOTALS.writing -= 1
             if page.failed:
                 self.failures += 1
+            TOTALS.progress_ns = monotonic_ns()
             TOTALS.progress.wake_all()
         self.waiters.wake_all()
 

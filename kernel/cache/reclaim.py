@@ -20,6 +20,8 @@ from kernel.time.clock import monotonic_ns
 _LOOKED_AT: Final = 4  # pages looked at for each one wanted, at least; and at least:
 _LOOKED_AT_MINIMUM: Final = 256
 _PATIENCE_NS: Final = 200_000_000
+_EPISODE_NS: Final = 2_000_000_000  # waits that far apart have nothing to do with one another
+_HOPELESS_NS: Final = 10_000_000_000  # with no page written for so long, waiting is of no use
 
 class Shrinker:
     """Other memory that can be given back."""
@@ -35,6 +37,10 @@ SHRINKERS: Final[list[Shrinker]] = []
 class Reclaimer(RoomMaker):
     """What the frame allocator calls."""
 
+    def __init__(self) -> None:
+        self.episode_ns: int = 0  # since when somebody has been waiting
+        self.last_wait_ns: int = 0
+
     def make_room(self, wanted: int) -> int:
         freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM))
         if freed < wanted:
@@ -46,10 +52,14 @@ class Reclaimer(RoomMaker):
         return freed
 
     def wait_for_room(self) -> bool:
-        if TOTALS.dirty + TOTALS.writing == 0:
+        now = monotonic_ns()
+        if now - self.last_wait_ns > _EPISODE_NS:
+            self.episode_ns = now
+        self.last_wait_ns = now
+        if TOTALS.dirty + TOTALS.writing == 0 or now - max(self.episode_ns, TOTALS.progress_ns) > _HOPELESS_NS:
             return False
         FLUSHER.queue.wake_all()
-        TOTALS.progress.sleep_until(monotonic_ns() + _PATIENCE_NS, interruptible=False)
+        TOTALS.progress.sleep_until(now + _PATIENCE_NS, interruptible=False)
         return True
 
 

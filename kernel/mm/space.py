@@ -33,6 +33,7 @@ from kernel.mm.pages import USER_END, PageTable, activate_kernel_table, entry_fr
 LOWEST_ADDRESS: Final = 0x1_0000  # vm.mmap_min_addr
 UNLIMITED: Final = (1 << 63) - 1
 _STACK_GUARD: Final = 256 * PAGE_SIZE  # unmapped below a growing stack
+_MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
 _AREA_LIMIT: Final = 65530  # vm.max_map_count
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 
@@ -57,6 +58,7 @@ class AddressSpace:
         self.users: int = 1
         self.resident: int = 0  # pages
         self.peak_resident: int = 0
+        self.memory_waits: int = 0  # of a fault that has not come to its end
         self.mapped_bytes: int = 0
         self.mapping_top: int = USER_END - (1 << 30)  # mmap looks for room below this
         self.brk_start: int = 0
@@ -422,11 +424,18 @@ class AddressSpace:
             return FaultOutcome.NO_SUCH_PAGE
         except MemoryError:
             return self._wait_for_memory()
+        self.memory_waits = 0
         self.peak_resident = max(self.peak_resident, self.resident)
         return FaultOutcome.DONE
 
     def _wait_for_memory(self) -> FaultOutcome:
-        """No memory for a fault. DONE: some may have come free while this slept, let the instruction fault again."""
+        """No memory for a fault. DONE: some may have come free while this slept, let the instruction fault again. Not
+        for ever: others may take whatever comes free.
+        """
+        self.memory_waits += 1
+        if self.memory_waits > _MEMORY_WAITS_LIMIT:
+            self.memory_waits = 0
+            return FaultOutcome.NO_MEMORY
         try:
             if SHORTAGE.helper.wait_for_room():
                 return FaultOutcome.DONE

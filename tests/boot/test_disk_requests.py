@@ -34,14 +34,14 @@ class Most:
 # MiB a request ends there.
 ROWS = {
     "read-1MiB-cold": Most(52, 0, 0),
-    "write-1MiB-again-fsync": Most(0, 36, 1),
+    "write-1MiB-again-fsync": Most(0, 60, 1),
     "random-write-4KiB-fsync-at-end": Most(0, 830, 1),
     "map-1MiB-cold": Most(276, 0, 0),
     "create-empty-file": Most(3, 0, 0),
     "sync-of-4KiB-files": Most(0, 11, 1),
     "create-4KiB-file-fsync": Most(0, 300, 100),
     "overwrite-4KiB-fsync": Most(0, 160, 100),  # the inode is written when the clock's step has changed
-    "overwrite-4KiB-fdatasync": Most(0, 112, 100),
+    "overwrite-4KiB-fdatasync": Most(0, 120, 100),
     "append-1000-bytes-fdatasync": Most(0, 230, 100),
     "stat-file-cold": Most(16, 0, 0),
     "read-4KiB-file-cold": Most(1020, 0, 0),
