@@ -20,8 +20,9 @@ from kernel.block.device import SECTOR_SHIFT, Operation, flush
 from kernel.cache.frame_source import FrameSource
 from kernel.cache.page import ALL_SECTORS, LRU, CachedPage, sector_mask
 from kernel.cache.page_index import PageIndex
+from kernel.cache.page_runs import add_dirty_runs, add_runs
 from kernel.cache.readahead import Readahead
-from kernel.cache.store import HOLE, BackingStore, Runs, SyncScope
+from kernel.cache.store import BackingStore, Runs, SyncScope
 from kernel.cache.transfer import Plug, Transfer
 from kernel.lang import EFAULT, EIO, Errno, sleeps
 from kernel.mm.frames import (
@@ -35,7 +36,6 @@ from kernel.mm.frames import (
     frame_span,
     get_frame,
     put_frame,
-    zero_frame,
 )
 from kernel.mm.objects import TrackedObject
 from kernel.mm.reverse_map import forget_pages, protect_pages, unmap_frame
@@ -252,7 +252,7 @@ class FileCache(TrackedObject):
                 transfer.hold(page)
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
-            _add_runs(transfer, batch, runs)
+            add_runs(transfer, batch, runs)
             transfer.submit()
             return
         except Errno as failure:
@@ -447,7 +447,7 @@ class FileCache(TrackedObject):
         try:
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
-            _add_dirty_runs(transfer, batch, masks, runs, self.store.device().logical_block_size >> SECTOR_SHIFT)
+            add_dirty_runs(transfer, batch, masks, runs, self.store.device().logical_block_size >> SECTOR_SHIFT)
             if plug is not None:
                 transfer.submit_through(plug)
             else:
@@ -679,59 +679,3 @@ class FileCache(TrackedObject):
 def can_drop(page: CachedPage) -> bool:
     """Whether a page is clean, in no transfer, and used by nobody but its cache."""
     return page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) == 1
-
-
-def _add_runs(transfer: Transfer, batch: list[CachedPage], runs: Runs) -> None:
-    """Read the pages of a batch from where they lie; holes are filled with zeros."""
-    position = 0  # bytes from the start of the batch
-    for i in range(len(runs.sectors)):
-        sector = runs.sectors[i]
-        left = runs.lengths[i]
-        while left > 0 and position >> PAGE_SHIFT < len(batch):
-            page = batch[position >> PAGE_SHIFT]
-            within = position & PAGE_MASK
-            part = min(PAGE_SIZE - within, left)
-            if sector == HOLE:
-                if part == PAGE_SIZE:
-                    zero_frame(page.frame)
-                else:
-                    frame_span(page.frame)[within : within + part].fill(0)
-            else:
-                transfer.add(page, within, part, sector)
-                sector += part >> SECTOR_SHIFT
-            position += part
-            left -= part
-
-
-def _add_dirty_runs(
-    transfer: Transfer, batch: list[CachedPage], masks: list[int], runs: Runs, block_sectors: int
-) -> None:
-    """Write of each page the blocks of `block_sectors` sectors that hold dirty ones. Holes hold nothing to keep."""
-    position = 0
-    for i in range(len(runs.sectors)):
-        sector = runs.sectors[i]
-        left = runs.lengths[i]
-        while left > 0 and position >> PAGE_SHIFT < len(batch):
-            page = batch[position >> PAGE_SHIFT]
-            within = position & PAGE_MASK
-            part = min(PAGE_SIZE - within, left)
-            if sector != HOLE:
-                mask = masks[position >> PAGE_SHIFT]
-                if mask == ALL_SECTORS:
-                    transfer.add(page, within, part, sector)
-                else:
-                    _add_blocks(transfer, page, within, part, sector, mask, block_sectors << SECTOR_SHIFT)
-                sector += part >> SECTOR_SHIFT
-            position += part
-            left -= part
-
-
-def _add_blocks(
-    transfer: Transfer, page: CachedPage, within: int, part: int, sector: int, mask: int, block_bytes: int
-) -> None:
-    done = 0
-    while done < part:
-        step = min(block_bytes, part - done)
-        if mask & sector_mask(within + done, within + done + step) != 0:
-            transfer.add(page, within + done, step, sector + (done >> SECTOR_SHIFT))
-        done += step
