@@ -159,6 +159,7 @@ class InterfaceAddress:
         self.created_ns: int = 0
         self.updated_ns: int = 0
         self.probes_left: int = 0  # IPv6: duplicate address detection
+        self.nonce: bytes = b""  # of the last probe
         self.route_metric: int = 0
 
     def is_usable(self) -> bool:

@@ -101,6 +101,9 @@ class _Forward6(Ip6Hook):
     def send_parameter_problem(self, packet: Packet, code: int, pointer: int) -> None:
         icmpv6.send_error(packet, icmpv6.PARAMETER_PROBLEM, code, pointer)
 
+    def send_no_route(self, packet: Packet) -> None:
+        icmpv6.send_error(packet, icmpv6.UNREACHABLE, icmpv6.NO_ROUTE, 0)
+
     def forward(self, packet: Packet) -> None:
         if IP6_SETTINGS.forwarding.value == 0 or is_link_local(packet.source) or is_loopback(packet.source):
             IP6.in_address_errors += 1

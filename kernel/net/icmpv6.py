@@ -57,6 +57,10 @@ _QUOTED: Final = 1280  # an error message fits the least MTU
 _ERRNO: Final[list[int]] = [ENETUNREACH, EACCES, EHOSTUNREACH, EHOSTUNREACH, ECONNREFUSED, EACCES, EACCES]
 _IS_HARD: Final[list[int]] = [0, 1, 0, 0, 1, 1, 1]
 
+_MOST_MTU: Final = 0x7FFF_FFFF
+_CUT: Final = -1
+_LATER_FRAGMENT: Final = -2
+
 _LIMITER: Final = RateLimiter()
 
 
@@ -87,9 +91,6 @@ class Icmp6(Transport):
         if len(packet.source) != 16:
             return False
         ICMP6.in_messages += 1
-        if len(packet) < 4:
-            ICMP6.in_errors += 1
-            return True
         data = packet.span()
         if packet.checksum != CHECKSUM_VERIFIED:
             sum_ = pseudo_header(packet.source, packet.destination, PROTOCOL_ICMP6, len(data))
@@ -97,17 +98,18 @@ class Icmp6(Transport):
                 ICMP6.in_checksum_errors += 1
                 ICMP6.in_errors += 1
                 return True
+        if len(packet) < HEADER:
+            ICMP6.in_errors += 1
+            return True
         kind = data[0]
         ICMP6.in_types[kind] += 1
         if kind < _FIRST_INFORMATIONAL:
-            if UNREACHABLE <= kind <= PARAMETER_PROBLEM and len(packet) >= HEADER:
-                _receive_error(packet)
+            _receive_error(packet)
         elif kind == ECHO:
-            if len(packet) >= HEADER:
-                _reply(packet)
+            _reply(packet)
         elif kind == ECHO_REPLY:
             listener = PING6.listener
-            if listener is not None and len(packet) >= HEADER:
+            if listener is not None:
                 listener.echo_reply(packet)
         else:
             handler = HANDLERS.by_type.get(kind)
@@ -159,7 +161,7 @@ def _answer(packet: Packet, source: bytes, destination: bytes, device_index: int
     except Errno:
         ICMP6.out_errors += 1
         return
-    send_message(packet, hop, source if len(source) != 0 else hop.source, 64, traffic_class)
+    send_message(packet, hop, source if len(source) != 0 else hop.source, -1, traffic_class)
 
 
 def _device_index(packet: Packet) -> int:
@@ -214,23 +216,29 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
 
 
 def _quotes_error(offender: Packet) -> bool:
-    """Whether the packet is itself an ICMPv6 error; one whose headers are too short to tell is taken for one."""
+    """Whether the packet is itself an ICMPv6 error, or one that is cut before it says what it is. What is too broken to
+    tell its protocol is none, and neither is a fragment that does not hold its beginning.
+    """
     data = offender.network_header()
     at = ipv6.HEADER
     next_header = data[6]
-    for _ in range(8):
-        if next_header == PROTOCOL_ICMP6:
-            return at >= len(data) or data[at] < _FIRST_INFORMATIONAL or data[at] == REDIRECT
+    is_fragment = False
+    while next_header != PROTOCOL_ICMP6:
         is_extension = (
             next_header == ipv6.HOP_BY_HOP or next_header == ipv6.ROUTING or next_header == ipv6.DESTINATION_OPTIONS
         )
-        if not is_extension and next_header != ipv6.FRAGMENT:
+        if (not is_extension and next_header != ipv6.FRAGMENT) or at + 8 > len(data):
             return False
-        if at + 8 > len(data):
-            return True
+        if next_header == ipv6.FRAGMENT:
+            fields = data.load_be16(at + 2)
+            if fields & 0xFFF8 != 0:
+                return False
+            is_fragment = fields & 1 != 0
         next_header = data[at]
         at += 8 if not is_extension else 8 + data[at + 1] * 8
-    return True
+    if at >= len(data):
+        return not is_fragment
+    return data[at] < _FIRST_INFORMATIONAL or data[at] == REDIRECT
 
 
 def _receive_error(packet: Packet) -> None:
@@ -239,20 +247,11 @@ def _receive_error(packet: Packet) -> None:
     kind = message[0]
     code = message[1]
     quoted = message[HEADER : len(message)]
-    if len(quoted) < ipv6.HEADER + 8 or quoted[0] >> 4 != 6:
+    if len(quoted) < ipv6.HEADER:
         ICMP6.in_errors += 1
         return
-    source = quoted[8:24].to_bytes()
-    destination = quoted[24:40].to_bytes()
-    if owner_of(source) is None:
-        return
     error = _meaning(kind, code)
-    if kind == PACKET_TOO_BIG:
-        mtu = min(message.load_be32(4), 0x7FFF_FFFF)
-        # There is no such link below the least MTU: nothing is learnt from that (RFC 8201, section 4).
-        error.info = mtu if mtu < path_mtu.LEAST_MTU6 else path_mtu.learn(destination, mtu, monotonic_ns())
-    elif kind == PARAMETER_PROBLEM:
-        error.info = message.load_be32(4)
+    error.info = message.load_be32(4) if kind == PACKET_TOO_BIG or kind == PARAMETER_PROBLEM else 0
     error.origin = ORIGIN_ICMP6
     error.type = kind
     error.code = code
@@ -262,18 +261,27 @@ def _receive_error(packet: Packet) -> None:
     packet.pull(HEADER)
     protocol = _go_to_transport(packet)
     if protocol < 0:
+        ICMP6.in_errors += 1 if protocol == _CUT else 0
         return
+    transport = TRANSPORTS.by_number[protocol]
+    is_ours = transport is not None and transport.has_sender(packet)
+    if transport is not None and not is_ours:
+        ICMP6.in_errors += 1
+    concerns_us = is_ours or (transport is None and owner_of(packet.source) is not None)
+    if kind == PACKET_TOO_BIG and concerns_us and error.info >= path_mtu.LEAST_MTU6:
+        # There is no link below the least MTU: nothing is learnt from that (RFC 8201, section 4).
+        path_mtu.learn(packet.destination, min(error.info, _MOST_MTU), monotonic_ns())
     raw = ipv6.STATE.raw
     if raw is not None:
         raw.report_error(packet, protocol, error)
-    transport = TRANSPORTS.by_number[protocol]
-    if transport is not None:
+    if transport is not None and is_ours:
         transport.report_error(packet, error)
 
 
 def _go_to_transport(packet: Packet) -> int:
     """Go over the headers of a packet of ours that a message quotes, and which `packet` starts with: 40 bytes of it are
-    there. Sets its addresses; returns the transport's number, or -1 if not even 8 bytes of that are there.
+    there. Sets its addresses; returns the transport's number, or _CUT if not even 8 bytes of that are there, or
+    _LATER_FRAGMENT.
     """
     quoted = packet.span()
     protocol = quoted[6]
@@ -282,14 +290,14 @@ def _go_to_transport(packet: Packet) -> int:
         protocol == ipv6.FRAGMENT
     ):
         if at + 16 > len(quoted):
-            return -1
+            return _CUT
         if protocol == ipv6.FRAGMENT and quoted.load_be16(at + 2) & 0xFFF8 != 0:
-            return -1
+            return _LATER_FRAGMENT
         step = 8 if protocol == ipv6.FRAGMENT else 8 + quoted[at + 1] * 8
         protocol = quoted[at]
         at += step
     if at + 8 > len(quoted):
-        return -1
+        return _CUT
     packet.source = quoted[8:24].to_bytes()
     packet.destination = quoted[24:40].to_bytes()
     packet.network_start = packet.start
@@ -312,13 +320,14 @@ def was_sent_here(packet: Packet) -> bool:
 
 def _meaning(kind: int, code: int) -> NetworkError:
     if kind == UNREACHABLE:
-        index = code if code < len(_ERRNO) else 0
-        return NetworkError(_ERRNO[index], _IS_HARD[index] != 0)
+        if code >= len(_ERRNO):
+            return NetworkError(EPROTO, True)
+        return NetworkError(_ERRNO[code], _IS_HARD[code] != 0)
     if kind == PACKET_TOO_BIG:
         return NetworkError(EMSGSIZE, False)
     if kind == TIME_EXCEEDED:
         return NetworkError(EHOSTUNREACH, False)
-    return NetworkError(EPROTO, True)
+    return NetworkError(EPROTO, kind == PARAMETER_PROBLEM)
 
 
 @final

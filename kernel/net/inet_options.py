@@ -158,7 +158,7 @@ class InternetOptions:
             return self.ttl if self.ttl >= 0 else IP4_SETTINGS.ip_default_ttl.value
         if is_multicast:
             return self.multicast_hops if self.multicast_hops >= 0 else 1
-        return self.hop_limit if self.hop_limit >= 0 else IP6_SETTINGS.hop_limit.value
+        return self.hop_limit  # -1: the interface's
 
     def must_not_fragment(self, is_ip4: bool) -> bool:
         """Whether datagrams are sent with "don't fragment" whatever their size."""

@@ -27,6 +27,12 @@ class InterfaceSettings:
         self.accept_redirects4: Setting = Setting(four + b"accept_redirects", accept4, 0, 1)
         self.send_redirects4: Setting = Setting(four + b"send_redirects", send4, 0, 1)
         self.accept_redirects6: Setting = Setting(six + b"accept_redirects", accept6, 0, 1)
+        # Of what is sent there. Routers set both (RFC 4861, section 6.3.4); `all` has a hop limit in sysctl.py.
+        self.hop_limit6: Setting = IP6_SETTINGS.hop_limit
+        if model is not None or name == b"default":
+            limit = IP6_SETTINGS.hop_limit.value if model is None else model.hop_limit6.value
+            self.hop_limit6 = Setting(six + b"hop_limit", limit, 1, 255)
+        self.mtu6: int = 0  # 0: the interface's
 
 
 ALL: Final = InterfaceSettings(b"all", None)
@@ -47,6 +53,12 @@ INTERFACES: Final = InterfaceTable()
 def settings_of(device: NetworkDevice) -> InterfaceSettings:
     """The settings of a registered interface."""
     return INTERFACES.by_index[device.index]
+
+
+def link_mtu6(device: NetworkDevice) -> int:
+    """The MTU of the interface for IPv6: a router may have told a smaller one."""
+    own = settings_of(device).mtu6
+    return device.mtu if own == 0 else min(own, device.mtu)
 
 
 def accepts_redirects(device: NetworkDevice, size: int) -> bool:

@@ -7,17 +7,20 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import Errno, Span, final, span_of, u8
+from kernel.lang import Errno, Span, final, span_of, u8, u64
+from kernel.lib import random
 from kernel.net import icmpv6
 from kernel.net.addresses import (
     ADDRESS_DADFAILED,
     ADDRESS_NODAD,
+    ADDRESS_PERMANENT,
     ADDRESS_TENTATIVE,
     ALL_NODES6,
     ANY6,
     AddressWatcher,
     InterfaceAddress,
     address_changed,
+    delete_address,
     find_on,
     is_multicast,
     owner_of,
@@ -48,6 +51,7 @@ from kernel.time import monotonic_ns
 
 SOURCE_LINK_ADDRESS: Final = 1
 TARGET_LINK_ADDRESS: Final = 2
+_NONCE: Final = 14
 HOP_LIMIT: Final = 255  # nobody beyond the link can have sent it
 
 _HEADER: Final = 24
@@ -82,16 +86,24 @@ def multicast_hop(device: NetworkDevice, group: bytes) -> NextHop:
     return NextHop(group, device, MULTICAST)
 
 
-def send_solicitation(device: NetworkDevice, source: bytes, target: bytes, hop: NextHop) -> None:
-    """Ask who has `target`; from :: it is duplicate address detection. May raise MemoryError."""
+def send_solicitation(
+    device: NetworkDevice, source: bytes, target: bytes, hop: NextHop, nonce: bytes = b""
+) -> None:
+    """Ask who has `target`; from :: it is duplicate address detection, with `nonce`, 6 bytes by which the question is
+    known if it comes back (RFC 7527). May raise MemoryError.
+    """
     has_option = source != ANY6
-    length = _HEADER + (_OPTION if has_option else 0)
+    length = _HEADER + (_OPTION if has_option or len(nonce) != 0 else 0)
     packet = Packet(length)
     body = packet.put(length)
     body[0] = icmpv6.NEIGHBOUR_SOLICITATION
     body[8:24].copy_from(span_of(target))
     if has_option:
         _put_link_address(body, SOURCE_LINK_ADDRESS, device)
+    elif len(nonce) != 0:
+        body[24] = _NONCE
+        body[25] = 1
+        body[26:32].copy_from(span_of(nonce))
     icmpv6.send_message(packet, hop, source, HOP_LIMIT)
 
 
@@ -102,13 +114,15 @@ def _put_link_address(body: Span[u8], kind: int, device: NetworkDevice) -> None:
 
 
 def send_advertisement(device: NetworkDevice, target: bytes, hop: NextHop, flags: int) -> None:
-    """Tell that `target` is ours. May raise MemoryError."""
-    packet = Packet(_HEADER + _OPTION)
-    body = packet.put(_HEADER + _OPTION)
+    """Tell that `target` is ours; with _OVERRIDE, what our link address is. May raise MemoryError."""
+    length = _HEADER + (_OPTION if flags & _OVERRIDE != 0 else 0)
+    packet = Packet(length)
+    body = packet.put(length)
     body[0] = icmpv6.NEIGHBOUR_ADVERTISEMENT
     body[4] = flags | (_ROUTER if IP6_SETTINGS.forwarding.value != 0 else 0)
     body[8:24].copy_from(span_of(target))
-    _put_link_address(body, TARGET_LINK_ADDRESS, device)
+    if flags & _OVERRIDE != 0:
+        _put_link_address(body, TARGET_LINK_ADDRESS, device)
     icmpv6.send_message(packet, hop, target, HOP_LIMIT)
 
 
@@ -132,11 +146,11 @@ class Solicitations(MessageHandler):
         entry = find_on(device, target)
         if entry is None:
             return
-        if entry.flags & ADDRESS_TENTATIVE != 0:
-            if is_probe:
-                duplicate_found(entry)  # somebody else wants it too
-            return
         if entry.flags & ADDRESS_DADFAILED != 0:
+            return
+        if entry.flags & ADDRESS_TENTATIVE != 0:
+            if is_probe and not _is_own_probe(entry, options):
+                duplicate_found(entry)  # somebody else wants it too
             return
         if is_probe:
             send_advertisement(device, target, multicast_hop(device, ALL_NODES6), _OVERRIDE)
@@ -147,7 +161,15 @@ class Solicitations(MessageHandler):
             hop = resolve(packet.source, target, device.index)
         except Errno:
             return  # no way back
-        send_advertisement(device, target, hop, _SOLICITED | _OVERRIDE)
+        # Who asks one host knows its link address.
+        override = _OVERRIDE if is_multicast(packet.destination) else 0
+        send_advertisement(device, target, hop, _SOLICITED | override)
+
+
+def _is_own_probe(entry: InterfaceAddress, options: Span[u8]) -> bool:
+    """Whether a question for an address that is being proved is ours, which the link has brought back."""
+    at = find_option(options, _NONCE)
+    return at >= 0 and len(entry.nonce) != 0 and options[at + 2 : at + 8].to_bytes() == entry.nonce
 
 
 def learn_link_address(device: NetworkDevice, address: bytes, link_address: bytes) -> Neighbour | None:
@@ -183,7 +205,7 @@ class Advertisements(MessageHandler):
             return
         ours = find_on(device, target)
         if ours is not None:
-            if ours.flags & ADDRESS_TENTATIVE != 0:
+            if ours.flags & ADDRESS_TENTATIVE != 0 and ours.flags & ADDRESS_DADFAILED == 0:
                 duplicate_found(ours)
             return
         neighbour = find_neighbour(device, target)
@@ -277,7 +299,8 @@ class Detection(NetworkTimer):
                     entry.probes_left -= 1
                     again = True
                     hop = multicast_hop(entry.device, solicited_node(entry.address))
-                    send_solicitation(entry.device, ANY6, entry.address, hop)
+                    entry.nonce = _new_nonce()
+                    send_solicitation(entry.device, ANY6, entry.address, hop, entry.nonce)
                 else:
                     self.tentative.remove(entry)
                     entry.flags &= ~ADDRESS_TENTATIVE
@@ -292,11 +315,23 @@ class Detection(NetworkTimer):
 DETECTION: Final = Detection()
 
 
+def _new_nonce() -> bytes:
+    nonce = bytearray(8)
+    span_of(nonce).store_u64(0, u64(random.word()))
+    return bytes(nonce[0:6])
+
+
 def duplicate_found(entry: InterfaceAddress) -> None:
-    """Somebody else has an address of ours that was being proved."""
+    """Somebody else has an address of ours that was being proved. One that nobody has chosen goes away."""
     if entry in DETECTION.tentative:
         DETECTION.tentative.remove(entry)
-    entry.flags = entry.flags & ~ADDRESS_TENTATIVE | ADDRESS_DADFAILED
+    if entry.flags & ADDRESS_PERMANENT == 0:
+        try:
+            delete_address(entry)
+        except Errno:
+            return  # it is gone already
+        return
+    entry.flags |= ADDRESS_TENTATIVE | ADDRESS_DADFAILED
     address_changed(entry)
 
 

@@ -29,6 +29,7 @@ from kernel.net.addresses import (
     scope_of,
 )
 from kernel.net.device import NetworkDevice, device_by_index
+from kernel.net.interface_settings import link_mtu6
 from kernel.net.link import ETHERTYPE_IP4, ETHERTYPE_IP6, send
 from kernel.net.loopback import LOOPBACK
 from kernel.net.neighbours import Neighbour, fixed_neighbour, neighbour_for
@@ -75,7 +76,11 @@ class NextHop:
         """The same way for a sender that does not believe what is said of the path's MTU."""
         if self.mtu == self.device.mtu:
             return self
+        if len(self.destination) == 16 and self.mtu == link_mtu6(self.device):
+            return self
         other = NextHop(self.destination, self.device, self.kind)
+        if len(self.destination) == 16:
+            other.mtu = link_mtu6(self.device)
         other.gateway = self.gateway
         other.source = self.source
         other.neighbour = self.neighbour
@@ -158,6 +163,8 @@ def _resolve(destination: bytes, source: bytes, device_index: int) -> NextHop:
     hop = NextHop(destination, LOOPBACK if kind == LOCAL else device, kind)
     if kind == UNICAST:
         hop.gateway = redirects.gateway_to(destination, device, route.gateway)
+        if len(destination) == 16:
+            hop.mtu = link_mtu6(device)
         if route.mtu != 0:
             hop.mtu = min(hop.mtu, route.mtu)
         hop.mtu = path_mtu.mtu_to(destination, hop.mtu)

@@ -30,6 +30,7 @@ from kernel.net.addresses import (
 )
 from kernel.net.device import ARPHRD_ETHER, DeviceWatcher, NetworkDevice, watch_devices
 from kernel.net.icmpv6 import HANDLERS, MessageHandler
+from kernel.net.interface_settings import settings_of
 from kernel.net.ndp import (
     DETECTION,
     HOP_LIMIT,
@@ -52,6 +53,7 @@ from kernel.net.routes import (
     delete_route,
     list_routes,
     match_route,
+    routes_changed,
 )
 from kernel.net.sysctl import IP6_SETTINGS
 from kernel.net.timers import NetworkTimer
@@ -154,6 +156,8 @@ class RouterAdvertisements(MessageHandler):
             return  # 0: never; 1: not as a router; 2: always
         DISCOVERY.stop(device)
         now_ns = monotonic_ns()
+        if body[4] != 0:
+            settings_of(device).hop_limit6.value = body[4]
         link_address = link_address_in(options, SOURCE_LINK_ADDRESS)
         if len(link_address) == 6 and link_address[0] & 1 == 0:
             neighbour = learn_link_address(device, packet.source, link_address)
@@ -174,16 +178,10 @@ class RouterAdvertisements(MessageHandler):
                 _take_prefix(device, options[at : at + 32], now_ns)
             elif options[at] == _MTU_OPTION and length == 8:
                 mtu = options.load_be32(at + 4)
-                if 1280 <= mtu < device.mtu:
-                    _limit_mtu(device, mtu)
+                if 1280 <= mtu <= device.mtu:
+                    settings_of(device).mtu6 = mtu
+                    routes_changed()
             at += length
-
-
-def _limit_mtu(device: NetworkDevice, mtu: int) -> None:
-    """The link's MTU for IPv6: of the routes that the router brought."""
-    for route in list_routes(16):
-        if route.device is device and route.protocol == PROTOCOL_RA:
-            route.mtu = mtu
 
 
 def _until(now_ns: int, seconds: int) -> int:
@@ -320,6 +318,7 @@ class _LinkLocal(DeviceWatcher):
 
     def device_down(self, device: NetworkDevice) -> None:
         DISCOVERY.stop(device)
+        settings_of(device).mtu6 = 0
 
 
 HANDLERS.by_type[icmpv6.ROUTER_ADVERTISEMENT] = RouterAdvertisements()

@@ -101,6 +101,8 @@ class Udp(Transport):
             return True
         header = packet.span()
         length = header.load_be16(4)
+        if length == 0 and len(packet.source) == 16:
+            length = len(packet)  # a jumbogram says nothing of its length (RFC 2675)
         if length < HEADER or length > len(packet):
             counters.in_errors += 1
             return True
