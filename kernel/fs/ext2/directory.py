@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _FIRST_POSITION: Final = 2
 _OFFSET_BITS: Final = 12  # a place is a block's number in the directory and an offset in it
 _OFFSET_MASK: Final = 0xFFF
+_UNIT_SHIFT: Final = 2  # records have a multiple of four bytes
+_FEW_BLOCKS: Final = 4
 _INDEXED_BLOCKS: Final = 512  # the places of names in larger directories are not kept in memory
 # From a record's file type to getdents(2)'s: unknown, regular, directory, character, block, FIFO, socket, link.
 _ENTRY_TYPES: Final = b"\x00\x08\x04\x02\x06\x01\x0c\x0a"
@@ -55,7 +57,8 @@ class Ext2Directory(Ext2Inode):
         super().__init__(ext2, ino, mode)
         self.map.holds_metadata = True
         self.places: dict[bytes, int] | None = None  # where each name's record is, once it was worth knowing
-        self.room_hint: int = 0  # no block in front of this one has room for a new name
+        # For a record of so many units: no block in front of this one has room for it, nor for a larger one.
+        self.room_hints: list[int] | None = None
 
     # ---- Blocks -----------------------------------------------------------------------------------------------
 
@@ -143,6 +146,7 @@ class Ext2Directory(Ext2Inode):
 
     def end(self) -> None:
         self.places = None
+        self.room_hints = None
         super().end()
 
     def _require(self, name: bytes) -> tuple[int, int]:
@@ -374,7 +378,10 @@ class Ext2Directory(Ext2Inode):
         inode_count = self.ext2.volume.geometry.inode_count
         kind = self._file_type(inode)
         count = self._block_count()
-        for index in range(min(self.room_hint, count), count):
+        hints = self._all_room_hints(count)
+        units = needed >> _UNIT_SHIFT
+        start = min(hints[units], count) if hints is not None else 0
+        for index in range(start, count):
             with self._block(index) as block:
                 try:
                     offset = records.find_room(block.span(), needed, inode_count)
@@ -386,9 +393,22 @@ class Ext2Directory(Ext2Inode):
                     self._note_place(name, index, offset)
                     self._named(inode, block.number)
                     return
-            if index == self.room_hint and needed <= records.record_size(16):
-                self.room_hint = index + 1
+            if hints is not None and index == hints[units]:
+                _raise_hints(hints, units, index + 1)
         self._add_block(count, name, inode, kind)
+
+    def _all_room_hints(self, count: int) -> list[int] | None:
+        """Where to begin to look for room, by size, in a directory that is large enough to make that worth knowing. A
+        larger size has no smaller one. None for want of memory.
+        """
+        hints = self.room_hints
+        if hints is None and count > _FEW_BLOCKS:
+            try:
+                hints = [0] * ((records.record_size(NAME_MAX) >> _UNIT_SHIFT) + 1)
+            except MemoryError:
+                return None
+            self.room_hints = hints
+        return hints
 
     def _add_block(self, index: int, name: bytes, inode: Inode, kind: int) -> None:
         volume = self.ext2.volume
@@ -458,7 +478,12 @@ class Ext2Directory(Ext2Inode):
         places = self.places
         if places is not None and name in places:
             places.pop(name)
-        self.room_hint = min(self.room_hint, index)
+        hints = self.room_hints
+        if hints is not None:
+            for units in range(len(hints) - 1, -1, -1):
+                if hints[units] <= index:
+                    break
+                hints[units] = index
         self._changed()
 
     def _lose_directory(self) -> None:
@@ -560,3 +585,8 @@ class Ext2Directory(Ext2Inode):
         self.parent_ino = parent.ino
 
 
+def _raise_hints(hints: list[int], units: int, block: int) -> None:
+    """No block in front of `block` has room for a record of so many units or more."""
+    while units < len(hints) and hints[units] < block:
+        hints[units] = block
+        units += 1

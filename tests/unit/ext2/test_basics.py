@@ -1,5 +1,6 @@
 """Making, reading and removing files, with e2fsck as the judge of what is on the disk."""
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -198,4 +199,39 @@ def test_a_page_that_gets_only_some_of_its_blocks_gets_none(mount: Mount, size: 
     assert (hole.size, mounted.fs.statistics().blocks_free) == (size, free)
     drop_clean_pages()
     assert read_inode(hole) == bytes(size)
+
+
+def test_room_in_a_directory_is_found_again(mount: Mount) -> None:
+    """A name goes to the first block that has room for it, whatever the lengths of those that came and went."""
+    mounted = mount(make_image(4096, "-t", "ext2", "-b", "1024", "-N", "1024", "-O", "^dir_index"))
+    root = mounted.root
+    directory = root.create(b"d", S_IFDIR | 0o755, 0, ROOT)
+    target = root.create(b"target", S_IFREG | 0o600, 0, ROOT)
+    generator = random.Random(5)
+    alive: list[bytes] = []
+    blocks: list[int] = [1024 - 24]  # what each block has left, if every name lies where room was first
+
+    def place(need: int) -> int:
+        for index, left in enumerate(blocks):
+            if left >= need:
+                return index
+        blocks.append(1024)
+        return len(blocks) - 1
+
+    for number in range(700):
+        name = b"%d" % number + b"n" * generator.choice((0, 5, 14, 20, 100, 240))
+        blocks[place((8 + len(name) + 3) & ~3)] -= (8 + len(name) + 3) & ~3
+        directory.link(name, target)
+        alive.append(name)
+        assert directory.size == len(blocks) << 10
+    size = directory.size
+    for name in generator.sample(alive, 350):
+        directory.unlink(name, target)
+        alive.remove(name)
+    for number in range(150):
+        name = b"again %d" % number
+        directory.link(name, target)
+        alive.append(name)
+    assert directory.size == size
+    assert sorted(mounted.names(directory)) == sorted(alive)
     assert check_image(mounted.unmount()) == ""
