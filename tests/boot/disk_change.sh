@@ -15,8 +15,8 @@ for size in 1 59 60 61 1000 1023 1024; do
 text=$(printf 't%.0s' $(seq $size)); ln -s $text l$size 2>/dev/null || echo "$size: refused"; readlink l$size | wc -c; stat -c '%s %b' l$size 2>/dev/null
 done
 echo "-- many"
-mkdir many; cd many; seq 5000 | sed 's/.*/entry number &/' | tr '\n' '\0' | xargs -0 touch; ls | wc -l
-seq 2 3 5000 | sed 's/.*/entry number &/' | tr '\n' '\0' | xargs -0 rm; ls | wc -l; touch "a new one" "and another with a longer name"
+mkdir many; cd many; seq $entries | sed 's/.*/entry number &/' | tr '\n' '\0' | xargs -0 touch; ls | wc -l
+seq 2 3 $entries | sed 's/.*/entry number &/' | tr '\n' '\0' | xargs -0 rm; ls | wc -l; touch "a new one" "and another with a longer name"
 find . | head -8; find . | md5sum; kind .; cd ..
 echo "-- links"; kind limit; for i in 1 2 3 4; do ln limit limit$i 2>/dev/null || echo "too many links"; done; kind limit; rm -f limit?*
 echo "-- sizes"
