@@ -70,3 +70,15 @@ def test_whatever_passes_the_checker_ends(instructions: list[Instruction]) -> No
         run(bytes(range(64)), *instructions, (0x06, 0, 0, 1))
     except Errno:
         return
+
+
+def test_a_packet_is_cut_to_what_is_wanted() -> None:
+    packet = Packet(20)
+    packet.put(20)
+    start = packet.start
+    packet.pull(8)
+    assert Filter(program((0x06, 0, 0, 12))).passes(packet, start, 8)
+    assert packet.end == start + 12
+    assert Filter(program((0x06, 0, 0, 1))).passes(packet, start, 8)
+    assert packet.end == start + 8 and len(packet) == 0
+    assert not Filter(program((0x06, 0, 0, 0))).passes(packet, start, 8)
