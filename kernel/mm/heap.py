@@ -27,6 +27,7 @@ from typing import Final
 from kernel.lang import export, inline, noinline, u32
 from kernel.lang.unsafe import atomic_add_u32, atomic_cas_u32, load_i64, load_u32, store_i64, store_u32
 from kernel.mm import slabs
+from kernel.mm.allocation_failure import FAILURE
 
 IN_TABLE: Final = 1 << 31
 COUNT_MASK: Final = IN_TABLE - 1
@@ -81,7 +82,10 @@ class ZeroCountTable:
     def set_limit(self, limit: int) -> None:
         """Have allocation call `on_limit` from `limit` entries on."""
         self.limit = limit
-        self.soft_end = self.entries + (min(limit, self.capacity) << ENTRY_SHIFT)
+        if FAILURE.is_armed:
+            self.soft_end = self.entries  # every allocation takes the slow path
+        else:
+            self.soft_end = self.entries + (min(limit, self.capacity) << ENTRY_SHIFT)
 
 
 TABLE: Final = ZeroCountTable()
@@ -136,6 +140,14 @@ def set_hooks(limit: int, on_limit: Callable[[], None], on_shortage: Callable[[]
     TABLE.set_limit(limit)
 
 
+def fail_allocation(countdown: int) -> None:
+    """Have the allocation number `countdown`, from 1, of the thread that `FAILURE.is_target` tells find no memory; 0:
+    none."""
+    FAILURE.countdown = countdown
+    FAILURE.is_armed = countdown > 0
+    TABLE.set_limit(TABLE.limit)
+
+
 @export("krait_allocate")
 def allocate(descriptor: int, size_bytes: int) -> int:
     """A fresh object of a type: `size_bytes` with its header, zeroed, count 0. 0 if there is no memory."""
@@ -174,6 +186,8 @@ def allocate_slowly(descriptor: int, size_bytes: int) -> int:
     """`allocate` where something is used up: the table, the magazine of the size, or memory."""
     if TABLE.end == 0:
         return allocate_early(descriptor, size_bytes)
+    if FAILURE.is_armed and FAILURE.strikes():
+        return 0
     if TABLE.count >= TABLE.limit:
         TABLE.on_limit()
     slot = slabs.take(size_bytes)

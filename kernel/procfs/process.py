@@ -47,6 +47,7 @@ class SubjectFile:
 FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"cmdline", 0o444, process_memory.command_line),
     SubjectFile(b"comm", 0o644, process_status.comm, process_control.set_comm),
+    SubjectFile(b"fail-nth", 0o644, process_control.fail_nth, process_control.set_fail_nth),
     SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True),
     SubjectFile(b"gid_map", 0o444, process_status.id_map),
     SubjectFile(b"limits", 0o444, process_status.limits),

@@ -1,16 +1,19 @@
-"""Files of /proc/PID that can be written: the name, and who dies first when memory runs out
-(proc_pid_oom_score_adj(5)).
+"""Files of /proc/PID that can be written: the name, who dies first when memory runs out (proc_pid_oom_score_adj(5)),
+and which allocation finds none, for tests (`fail-nth`, as with Linux's fault injection).
 """
 
 from typing import Final
 
-from kernel.lang import EACCES, EINVAL, EPERM, Errno
+from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
+from kernel.mm.allocation_failure import FAILURE
 from kernel.mm.frames import total_frame_count
+from kernel.mm.heap import fail_allocation
 from kernel.procfs.subject import Subject
 from kernel.task.memory_shortage import badness
-from kernel.task.task import current
+from kernel.task.task import current, current_or_none
 
 _NAME_LIMIT: Final = 15
+_MOST_ALLOCATIONS: Final = 1 << 30
 _LOWEST: Final = -1000
 _HIGHEST: Final = 1000
 _OLD_DISABLE: Final = -17
@@ -37,6 +40,44 @@ def set_timer_slack(subject: Subject, text: bytes) -> None:
     if process is not current().process and not current().credentials.capable():
         raise Errno(EPERM)
     process.timer_slack_ns = value if value > 0 else process.default_slack_ns
+
+
+@final
+class FailingThread:
+    """Whose allocation is to fail: one thread at a time."""
+
+    def __init__(self) -> None:
+        self.tid: int = 0
+
+
+_failing: Final = FailingThread()
+
+
+def _is_failing() -> bool:
+    task = current_or_none()
+    return task is not None and task.tid == _failing.tid
+
+
+FAILURE.is_target = _is_failing
+
+
+def fail_nth(subject: Subject) -> bytes:
+    """How many allocations the thread is away from the one that fails; 0 once it has, or if none is to."""
+    return f"{FAILURE.countdown if subject.task().tid == _failing.tid else 0}\n".encode()
+
+
+def set_fail_nth(subject: Subject, text: bytes) -> None:
+    """The thread's Nth allocation from now on finds no memory; 0: none does. For root."""
+    value = parse_signed(text)
+    if value < 0 or value > _MOST_ALLOCATIONS:
+        raise Errno(EINVAL)
+    if not current().credentials.capable():
+        raise Errno(EPERM)
+    tid = subject.task().tid
+    if value == 0 and tid != _failing.tid:
+        return
+    _failing.tid = tid
+    fail_allocation(value)
 
 
 def oom_score_adj(subject: Subject) -> bytes:

@@ -1,0 +1,42 @@
+"""Making an allocation fail on purpose: the Nth of one thread finds no memory (`fail-nth` of Linux's fault injection).
+
+So a test can walk through every place of a call where memory may run out, and see that nothing traps and nothing is
+lost. Costs nothing while it is not armed: it hangs on the slow path of `heap.allocate`, and arming turns the fast one
+off.
+
+Context: as `kernel.mm.heap`. Whom it is for is the business of `is_target`, entered by a room that knows threads.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.lang import final
+
+
+def _nobody() -> bool:
+    """Before the hook is entered: no thread."""
+    return False
+
+
+@final
+class AllocationFailure:
+    """What is to fail."""
+
+    is_armed: bool
+    countdown: int  # the allocation that fails, counted from 1; 0 once it has
+    is_target: Callable[[], bool]  # whether the running thread is the one
+
+    def __init__(self) -> None:
+        self.is_armed = False
+        self.countdown = 0
+        self.is_target = _nobody
+
+    def strikes(self) -> bool:
+        """Called for each allocation while it is armed: whether this one must fail. It fails once."""
+        if self.countdown <= 0 or not self.is_target():
+            return False
+        self.countdown -= 1
+        return self.countdown == 0
+
+
+FAILURE: Final = AllocationFailure()

@@ -1,0 +1,414 @@
+/*
+ * short_memory [NAME]: runs small programs, each again and again, with the first, second, third … allocation of the
+ * kernel failing on the way (/proc/self/fail-nth), until one gets through without. Prints how many places there were, how
+ * many runs were killed, and how many objects the kernel's heap has more than before.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+static int knob = -1;
+static char buffer[65536];
+
+static void nonblocking(int fd) { fcntl(fd, F_SETFL, O_NONBLOCK); }
+
+static void quick(int fd)
+{
+	struct timeval limit = { 0, 50000 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+static void inet_stream(int family)
+{
+	union { struct sockaddr any; struct sockaddr_in four; struct sockaddr_in6 six; } at = { 0 };
+	socklen_t length = family == AF_INET ? sizeof at.four : sizeof at.six;
+	int fds[3], one = 1;
+	at.any.sa_family = family;
+	if (family == AF_INET)
+		at.four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		at.six.sin6_addr = in6addr_loopback;
+	fds[0] = socket(family, SOCK_STREAM, 0);
+	fds[1] = socket(family, SOCK_STREAM, 0);
+	quick(fds[0]), quick(fds[1]);
+	setsockopt(fds[0], SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	bind(fds[0], &at.any, length);
+	listen(fds[0], 4);
+	getsockname(fds[0], &at.any, &length);
+	connect(fds[1], &at.any, length);
+	fds[2] = accept(fds[0], NULL, NULL);
+	quick(fds[2]);
+	write(fds[1], buffer, 20000);
+	read(fds[2], buffer, 5000);
+	write(fds[2], buffer, 300);
+	send(fds[2], "!", 1, MSG_OOB);
+	shutdown(fds[1], SHUT_WR);
+	read(fds[1], buffer, 300);
+	struct pollfd p[3] = { { fds[0], POLLIN, 0 }, { fds[1], POLLIN, 0 }, { fds[2], POLLIN, 0 } };
+	poll(p, 3, 0);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+static void tcp(void) { inet_stream(AF_INET); }
+static void tcp6(void) { inet_stream(AF_INET6); }
+
+static void udp(void)
+{
+	struct sockaddr_in at = { AF_INET, 0, { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof at;
+	int a = socket(AF_INET, SOCK_DGRAM, 0), b = socket(AF_INET, SOCK_DGRAM, 0), one = 1;
+	quick(a), quick(b);
+	setsockopt(b, IPPROTO_IP, IP_RECVERR, &one, sizeof one);
+	setsockopt(a, IPPROTO_IP, IP_PKTINFO, &one, sizeof one);
+	struct ip_mreqn group = { { htonl(0xe0010203) }, { htonl(INADDR_LOOPBACK) }, 0 };
+	setsockopt(a, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group);
+	bind(a, (void *)&at, sizeof at);
+	getsockname(a, (void *)&at, &length);
+	connect(b, (void *)&at, sizeof at);
+	send(b, buffer, 100, 0);
+	send(b, buffer, 9000, 0);
+	char control[128];
+	struct iovec part = { buffer, sizeof buffer };
+	struct msghdr message = { &at, sizeof at, &part, 1, control, sizeof control, 0 };
+	recvmsg(a, &message, 0);
+	close(a);
+	send(b, buffer, 1, 0);
+	recvmsg(b, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+	close(b);
+	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	quick(raw);
+	at.sin_port = 0;
+	sendto(raw, "\10\0\367\377\0\0\0\0", 8, 0, (void *)&at, sizeof at);
+	recv(raw, buffer, sizeof buffer, 0);
+	close(raw);
+}
+
+static void unix_rights(void)
+{
+	int pair[2], file = open("/dev/null", O_RDWR), name = socket(AF_UNIX, SOCK_DGRAM, 0);
+	struct sockaddr_un at = { AF_UNIX, "/tmp/short" };
+	bind(name, (void *)&at, sizeof at);
+	close(name);
+	unlink(at.sun_path);
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	quick(pair[0]), quick(pair[1]);
+	union { struct cmsghdr head; char bytes[CMSG_SPACE(2 * sizeof(int))]; } control = { { CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	memcpy(CMSG_DATA(&control.head), (int[]){ file, pair[0] }, 2 * sizeof(int));
+	struct iovec part = { buffer, 10 };
+	struct msghdr message = { NULL, 0, &part, 1, &control, sizeof control, 0 };
+	sendmsg(pair[0], &message, 0);
+	sendmsg(pair[0], &message, 0);
+	recvmsg(pair[1], &message, 0);
+	close(pair[0]), close(pair[1]), close(file);
+}
+
+static void netlink(void)
+{
+	static const int kinds[] = { RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH };
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	quick(fd);
+	for (int i = 0; i < 4; i++) {
+		struct { struct nlmsghdr head; struct rtgenmsg body; } ask = { { sizeof ask, kinds[i], NLM_F_REQUEST | NLM_F_DUMP, 1, 0 }, { AF_UNSPEC } };
+		send(fd, &ask, sizeof ask, 0);
+		recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+	}
+	close(fd);
+}
+
+static void events(void)
+{
+	int e = epoll_create1(0), v = eventfd(1, EFD_NONBLOCK), t = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), pipes[2];
+	int n = inotify_init1(IN_NONBLOCK);
+	sigset_t set;
+	sigemptyset(&set), sigaddset(&set, SIGUSR1);
+	int s = signalfd(-1, &set, SFD_NONBLOCK);
+	pipe2(pipes, O_NONBLOCK);
+	int all[] = { v, t, n, s, pipes[0], pipes[1] };
+	for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
+		struct epoll_event event = { EPOLLIN | EPOLLET, { .fd = all[i] } };
+		epoll_ctl(e, EPOLL_CTL_ADD, all[i], &event);
+	}
+	inotify_add_watch(n, "/tmp", IN_ALL_EVENTS);
+	close(open("/tmp/watched", O_CREAT | O_RDWR, 0600));
+	unlink("/tmp/watched");
+	timerfd_settime(t, 0, &(struct itimerspec){ { 0, 0 }, { 0, 1000 } }, NULL);
+	write(pipes[1], buffer, 9000);
+	read(pipes[0], buffer, 100);
+	struct epoll_event got[8];
+	epoll_wait(e, got, 8, 1);
+	read(n, buffer, sizeof buffer);
+	fd_set in;
+	FD_ZERO(&in);
+	FD_SET(v, &in);
+	select(v + 1, &in, NULL, NULL, &(struct timeval){ 0, 0 });
+	for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+		close(all[i]);
+	close(e);
+}
+
+static void files(void)
+{
+	mkdir("/tmp/d", 0700);
+	int fd = open("/tmp/d/a", O_CREAT | O_RDWR | O_TRUNC, 0600);
+	write(fd, buffer, 20000);
+	ftruncate(fd, 100000);
+	fsync(fd);
+	lseek(fd, 0, SEEK_SET);
+	read(fd, buffer, 10000);
+	void *map = mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, 0);
+	link("/tmp/d/a", "/tmp/d/b");
+	symlink("a", "/tmp/d/c");
+	rename("/tmp/d/b", "/tmp/d/e");
+	readlink("/tmp/d/c", buffer, 100);
+	struct stat st;
+	stat("/tmp/d/c", &st);
+	struct flock lock = { F_WRLCK, SEEK_SET, 0, 10 };
+	fcntl(fd, F_SETLK, &lock);
+	dup2(fd, 200);
+	int directory = open("/tmp/d", O_RDONLY | O_DIRECTORY);
+	while (syscall(217 /* getdents64 */, directory, buffer, 4096) > 0)
+		;
+	close(directory), close(fd), close(200);
+	if (map != MAP_FAILED)
+		munmap(map, 8192);
+	mkfifo("/tmp/d/f", 0600);
+	chmod("/tmp/d/f", 0644);
+	for (int i = 0; i < 3; i++) { /* what failed is tried again, so that nothing stays */
+		unlink("/tmp/d/a"), unlink("/tmp/d/b"), unlink("/tmp/d/c"), unlink("/tmp/d/e"), unlink("/tmp/d/f");
+		rmdir("/tmp/d");
+	}
+}
+
+static void mounts(void)
+{
+	mkdir("/tmp/m", 0700);
+	mount("none", "/tmp/m", "tmpfs", 0, "size=1m");
+	close(open("/tmp/m/x", O_CREAT | O_RDWR, 0600));
+	mount("/tmp/m", "/tmp/m", NULL, MS_BIND, NULL);
+	for (int i = 0; i < 4; i++)
+		umount("/tmp/m");
+	rmdir("/tmp/m"), rmdir("/tmp/m");
+}
+
+static void processes(void)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		execl("/bin/true", "true", "with", "arguments", (char *)0);
+		_exit(1);
+	}
+	if (child > 0)
+		while (waitpid(child, NULL, 0) < 0 && errno != ECHILD)
+			;
+}
+
+static void *thread(void *argument) { return argument; }
+
+static void threads(void)
+{
+	pthread_t one;
+	if (pthread_create(&one, NULL, thread, NULL) == 0)
+		pthread_join(one, NULL);
+	signal(SIGUSR1, SIG_IGN);
+	raise(SIGUSR1);
+	timer_t timer;
+	if (timer_create(CLOCK_MONOTONIC, NULL, &timer) == 0)
+		timer_delete(timer);
+	nanosleep(&(struct timespec){ 0, 1000 }, NULL);
+	sched_yield();
+	setpgid(0, 0);
+	getgroups(100, (gid_t *)buffer);
+	sigaltstack(&(stack_t){ buffer, 0, 16384 }, NULL);
+}
+
+static void memory(void)
+{
+	char *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return;
+	at[0] = at[500000] = 1;
+	mprotect(at + 4096, 4096, PROT_READ);
+	mremap(at, 1 << 20, 2 << 20, MREMAP_MAYMOVE);
+	madvise(at, 8192, MADV_DONTNEED);
+	char *shared = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared != MAP_FAILED)
+		msync(shared, 8192, MS_SYNC), munmap(shared, 8192);
+	int fd = memfd_create("short", MFD_ALLOW_SEALING);
+	write(fd, buffer, 5000);
+	close(fd);
+}
+
+static void system_v(void)
+{
+	int queue = msgget(IPC_PRIVATE, 0600), sems = semget(IPC_PRIVATE, 2, 0600), segment = shmget(IPC_PRIVATE, 8192, 0600);
+	struct { long type; char text[100]; } m = { 1, "text" };
+	msgsnd(queue, &m, 100, IPC_NOWAIT);
+	msgrcv(queue, &m, 100, 0, IPC_NOWAIT);
+	struct sembuf up = { 0, 1, SEM_UNDO };
+	semop(sems, &up, 1);
+	char *at = shmat(segment, NULL, 0);
+	if (at != (char *)-1)
+		shmdt(at);
+	for (int i = 0; i < 3; i++)
+		msgctl(queue, IPC_RMID, NULL), semctl(sems, 0, IPC_RMID), shmctl(segment, IPC_RMID, NULL);
+}
+
+static void read_file(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	while (read(fd, buffer, sizeof buffer) > 0)
+		;
+	close(fd);
+}
+
+static void proc(void)
+{
+	static const char *names[] = {
+		"/proc/self/status", "/proc/self/stat", "/proc/self/maps", "/proc/self/mountinfo", "/proc/self/cmdline", "/proc/meminfo",
+		"/proc/stat", "/proc/net/tcp", "/proc/net/dev", "/proc/net/snmp", "/proc/net/unix", "/proc/net/route", "/proc/uptime",
+		"/proc/sys/kernel/hostname", "/proc/self/fdinfo/0", "/sys/class/net/lo/mtu",
+	};
+	for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+		read_file(names[i]);
+	readlink("/proc/self/exe", buffer, 100);
+	readlink("/proc/self/fd/1", buffer, 100);
+	DIR *all = opendir("/proc/self/fd");
+	if (all)
+		closedir(all);
+}
+
+static void terminal(void)
+{
+	int master = open("/dev/ptmx", O_RDWR | O_NOCTTY), unlock = 0, number = 0;
+	ioctl(master, TIOCSPTLCK, &unlock);
+	ioctl(master, TIOCGPTN, &number);
+	snprintf(buffer, 100, "/dev/pts/%d", number);
+	int slave = open(buffer, O_RDWR | O_NOCTTY);
+	nonblocking(master), nonblocking(slave);
+	write(master, "line\n", 5);
+	read(slave, buffer, 100);
+	write(slave, "answer\n", 7);
+	read(master, buffer, 100);
+	struct termios mode;
+	tcgetattr(slave, &mode);
+	close(slave), close(master);
+}
+
+static void shell(void)
+{
+	pid_t child = vfork();
+	if (child == 0) {
+		execl("/bin/sh", "sh", "-c", "echo a | cat >/dev/null; x=$(echo b); : >/tmp/s; rm /tmp/s", (char *)0);
+		_exit(1);
+	}
+	if (child > 0)
+		while (waitpid(child, NULL, 0) < 0 && errno != ECHILD)
+			;
+}
+
+static const struct program { const char *name; void (*run)(void); } programs[] = {
+	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
+	{ "files", files }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
+	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
+};
+
+static long objects(void)
+{
+	/* Some short processes, so that the reclaimer has something to do and does it. */
+	for (int i = 0; i < 40; i++) {
+		pid_t child = fork();
+		if (child == 0)
+			_exit(0);
+		waitpid(child, NULL, 0);
+	}
+	char line[256];
+	long value = -1;
+	FILE *f = fopen("/proc/metrics", "r");
+	while (f && fgets(line, sizeof line, f))
+		sscanf(line, "krait_heap_objects %ld", &value);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static void arm(int nth)
+{
+	char text[16];
+	int length = snprintf(text, sizeof text, "%d", nth);
+	while (pwrite(knob, text, length, 0) < 0 && errno == ENOMEM)
+		;
+}
+
+/* Runs it once with the nth allocation failing; whether there was one. */
+static int try(const struct program *program, int nth, int *killed)
+{
+	int status = 0;
+	pid_t child = fork();
+	if (child == 0) {
+		char left[16] = "0";
+		knob = open("/proc/self/fail-nth", O_RDWR);
+		arm(nth);
+		program->run();
+		ssize_t n = pread(knob, left, sizeof left, 0);
+		arm(0);
+		_exit(n < 0 || atoi(left) > 0 ? 1 : 0);
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status)) {
+		(*killed)++;
+		return 1;
+	}
+	return WEXITSTATUS(status) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	int rounds = argc > 2 ? atoi(argv[2]) : 1;
+	for (unsigned i = 0; i < sizeof programs / sizeof *programs; i++) {
+		const struct program *program = &programs[i];
+		int killed = 0, nth = 1;
+		if (argc > 1 && strcmp(argv[1], program->name) && strcmp(argv[1], "all"))
+			continue;
+		try(program, 1 << 20, &killed);
+		long before = objects();
+		for (int round = 0; round < rounds; round++)
+			for (nth = 1; nth < 5000 && try(program, nth, &killed); nth++)
+				;
+		printf("%s: %d places, %d killed, objects %ld\n", program->name, nth - 1, killed, objects() - before);
+		fflush(stdout);
+	}
+	return 0;
+}
