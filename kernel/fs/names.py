@@ -435,7 +435,11 @@ def _move_dentry(child: Dentry, parent: Dentry, name: bytes) -> None:
             CACHE.forget_children(old)
             _forget(old)
     if child.cached:
-        CACHE.rename(child, parent, name)
+        try:
+            CACHE.rename(child, parent, name)
+        except MemoryError:
+            # The file has its new name; only the cache does not know it, and will ask.
+            child.parent = parent
 
 
 def _exchange_dentries(first: Dentry, second: Dentry) -> None:
@@ -449,5 +453,10 @@ def _exchange_dentries(first: Dentry, second: Dentry) -> None:
     CACHE.detach(second)
     first.name = second_name
     second.name = first_name
-    CACHE.attach(second_parent, first)
-    CACHE.attach(first_parent, second)
+    try:
+        CACHE.attach(second_parent, first)
+        CACHE.attach(first_parent, second)
+    except MemoryError:
+        # The names have changed hands; the cache will ask for what it could not keep.
+        first.parent = second_parent
+        second.parent = first_parent

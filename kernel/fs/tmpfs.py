@@ -157,13 +157,12 @@ class TmpfsDirectory(TmpfsInode):
         if not isinstance(target, TmpfsInode) or not isinstance(new_parent, TmpfsDirectory):
             raise Errno(EINVAL)
         new_parent._require_alive(new_name)
+        # What may find no memory comes first; then nothing fails.
         if replaced is not None:
-            if replaced.is_directory():
-                new_parent.remove_directory(new_name, replaced)
-            else:
-                new_parent.unlink(new_name, replaced)
+            new_parent._replace(new_name, target, replaced)
+        else:
+            new_parent._add(new_name, target)
         self._remove(name)
-        new_parent._add(new_name, target)
         if target.is_directory():
             self.nlink -= 1
             new_parent.nlink += 1
@@ -267,10 +266,23 @@ class TmpfsDirectory(TmpfsInode):
     def _add(self, name: bytes, inode: TmpfsInode) -> None:
         entry = TmpfsEntry(name, inode, self.next_position)
         self.order.append(entry)
-        self.entries[name] = entry
+        try:
+            self.entries[name] = entry
+        except MemoryError:
+            self.order.pop()
+            raise
         self.next_position += 1
         self.size += _ENTRY_SIZE
         self.touch_modified()
+
+    def _replace(self, name: bytes, inode: TmpfsInode, replaced: Inode) -> None:
+        """A name changes hands; the directory's own count of links is the caller's business for `inode`."""
+        self.entries[name].inode = inode
+        self.touch_modified()
+        if replaced.is_directory():
+            self.nlink -= 1
+            replaced.nlink = 1
+        replaced.drop_link()
 
     def _remove(self, name: bytes) -> None:
         entry = self.entries.pop(name)
@@ -282,11 +294,17 @@ class TmpfsDirectory(TmpfsInode):
         elif self.order[-1] is entry:
             self.order.pop()
         elif len(self.order) > 32 and len(self.order) > 2 * len(self.entries):
-            kept: list[TmpfsEntry] = []
-            for each in self.order:
-                if each.inode is not None:
-                    kept.append(each)
-            self.order = kept
+            self._compact()
+
+    def _compact(self) -> None:
+        """Close the gaps that removed entries have left, in place: that takes no memory."""
+        order = self.order
+        count = 0
+        for each in order:
+            if each.inode is not None:
+                order[count] = each
+                count += 1
+        del order[count:]
 
 
 def new_tmpfs(type_name: bytes, source: bytes, options: bytes) -> Tmpfs:

@@ -114,7 +114,11 @@ class UndoList:
                 return undo
         fresh = Undo(self, target)
         self.undos.append(fresh)
-        target.undos.append(fresh)
+        try:
+            target.undos.append(fresh)
+        except MemoryError:
+            self.undos.pop()
+            raise
         return fresh
 
     @noraise
