@@ -138,7 +138,7 @@ def mount_filesystem_checked(file_system: FileSystem, at: Path, flags: int) -> N
     """Mount a fresh instance; it is shut down if it cannot be attached."""
     try:
         mount_filesystem(file_system, at, flags)
-    except Errno:
+    except (Errno, MemoryError):
         if file_system.mounts == 0:
             end_filesystem(file_system)
         raise

@@ -60,13 +60,21 @@ class Mount:
             raise Errno(EROFS)
 
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
+        """Enter the mount in the tree. Raises MemoryError, and then it has let go of its file system: forget it."""
+        try:
+            MOUNTS.append(self)
+            parent.children[mount_point] = self
+        except MemoryError:
+            if self in MOUNTS:
+                MOUNTS.remove(self)
+            self.root.pins -= 1
+            self.file_system.mounts -= 1
+            raise
         self.parent = parent
         self.mount_point = mount_point
-        parent.children[mount_point] = self
         mount_point.mounted += 1
         mount_point.pins += 1
         self.attached = True
-        MOUNTS.append(self)
 
     def detach(self) -> None:
         """Take the mount out of the tree; its file system goes when nobody uses the mount any more."""

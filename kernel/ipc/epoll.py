@@ -122,18 +122,30 @@ class EpollFile(DescriptorFile):
         if isinstance(file, EpollFile) and (file.depth(self) + 1 > _DEPTH_LIMIT):
             raise Errno(ELOOP)
         member = Member(self, descriptor, file, events, data)
-        same = self.members.get(descriptor)
+        try:
+            self._enter(member)
+            is_ready = member.state(member.waiter) != 0
+        except MemoryError:
+            watchers = file.watchers
+            if watchers is not None and member in watchers:
+                watchers.remove(member)
+            self.drop(member)
+            raise
+        if is_ready:
+            member.mark_ready()
+
+    def _enter(self, member: Member) -> None:
+        """Raises MemoryError: the member may be in one of the lists then, or in none."""
+        same = self.members.get(member.descriptor)
         if same is None:
             same = []
-            self.members[descriptor] = same
+            self.members[member.descriptor] = same
         same.append(member)
-        watchers = file.watchers
+        watchers = member.file.watchers
         if watchers is None:
             watchers = []
-            file.watchers = watchers
+            member.file.watchers = watchers
         watchers.append(member)
-        if member.state(member.waiter) != 0:
-            member.mark_ready()
 
     def depth(self, target: "EpollFile") -> int:
         """How deep sets are nested below this one; more than the limit if `target` is among them, or for too many to
@@ -187,7 +199,8 @@ class EpollFile(DescriptorFile):
         self._unlist(member)
         same = self.members.get(member.descriptor)
         if same is not None:
-            same.remove(member)
+            if member in same:
+                same.remove(member)
             if len(same) == 0:
                 del self.members[member.descriptor]
 

@@ -50,26 +50,26 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: int) -> int:
     first = _new_socket(family, kind, protocol)
     try:
         second = _new_socket(family, kind, protocol)
-    except Errno:
+    except (Errno, MemoryError):
         first.release()
         raise
     try:
         first.pair_with(second)
-    except Errno:
+    except (Errno, MemoryError):
         first.release()
         second.release()
         raise
     close_on_exec = kind & O_CLOEXEC != 0
     try:
         first_number = files.install(first, close_on_exec)
-    except Errno:
+    except (Errno, MemoryError):
         second.release()
         raise
     try:
         second_number = files.install(second, close_on_exec)
         user.write_i32(pair, first_number)
         user.write_i32(pair + 4, second_number)
-    except Errno:
+    except (Errno, MemoryError):
         files.close(first_number)
         raise
     return 0
@@ -110,7 +110,7 @@ def accept4(descriptor: i32, address: int, length: int, flags: i32) -> int:
     if address != 0:
         try:
             write_address(_peer_of(accepted), address, length)
-        except Errno:
+        except (Errno, MemoryError):
             accepted.release()
             raise
     return current().files.install(accepted, flags & O_CLOEXEC != 0)

@@ -114,6 +114,15 @@ class Channel(Wire):
         self.backlog: WaitQueue | None = None  # of the listener that it was made by
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
 
+    @noraise
+    def abandon(self) -> None:
+        """No memory to go on with it: break the circles of a channel that has not come into the table."""
+        self.timer.channel = None
+        c = self.connection
+        if c is not None:
+            c.wire = NOWHERE
+        self.connection = None
+
     def send(self, connection: Connection, packet: Packet) -> None:
         hop = self.hop
         if not hop.is_current():

@@ -169,8 +169,9 @@ class TcpSocket(InetSocket):
                 raise Errno(EINVAL)
             self.wait(listener.queue, deadline_ns)
         accepted = TcpSocket(self.family, self._accepting_credentials())
-        channel = listener.ready.popleft()
-        accepted._adopt(channel, self, flags)
+        found = Stream(listener.ready[0])
+        listener.ready.popleft()
+        accepted._adopt(found, self, flags)
         return accepted
 
     def _accepting_credentials(self) -> Credentials:
@@ -179,13 +180,14 @@ class TcpSocket(InetSocket):
         credentials.fsgid = self.inode.gid
         return credentials
 
-    def _adopt(self, channel: Channel, listening: "TcpSocket", flags: int) -> None:
+    def _adopt(self, found: Stream, listening: "TcpSocket", flags: int) -> None:
         """Become the socket of an accepted connection."""
+        channel = found.channel
         c = channel.connection
         assert c is not None
         channel.backlog = None
         channel.file = self
-        self.stream = Stream(channel)
+        self.stream = found
         self.phase = Phase.CONNECTED
         self.tcp = channel.options
         self.options = channel.options.internet
@@ -289,20 +291,25 @@ class TcpSocket(InetSocket):
         local_port = self._port_for(hop, target.port, now_ns)
         channel = Channel(hop, self.tcp, self.family)
         channel.bound_device = target.scope if target.scope != 0 else self.bound_device
-        c = new_channel(channel, hop.source, local_port, hop.destination, target.port)
-        initial = secrets.initial_sequence(c.local, local_port, c.remote, target.port, now_ns)
+        try:
+            found = Stream(channel)
+            c = new_channel(channel, hop.source, local_port, hop.destination, target.port)
+            initial = secrets.initial_sequence(c.local, local_port, c.remote, target.port, now_ns)
+            TABLE.insert(channel)
+        except MemoryError:
+            channel.abandon()
+            raise
         wait = TABLE.find_wait(c.local, local_port, c.remote, target.port)
         if wait is not None:
             initial = wait.next_initial_sequence()
             TABLE.end_wait(wait)
-        TABLE.insert(channel)
         self.pending_error = 0
         channel.hold = self.hold.acquire()
         channel.file = self
         channel.filter = self.filter
         channel.read_queue = self.read_queue
         channel.write_queue = self.write_queue
-        self.stream = Stream(channel)
+        self.stream = found
         self.lacks_room = True
         self.local = c.local
         self.remote = c.remote

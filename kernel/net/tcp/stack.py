@@ -18,7 +18,7 @@ from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, 
 from kernel.net.tcp import cookie_options, input, opening, output, reset, secrets
 from kernel.net.tcp.channel import Channel, settle
 from kernel.net.tcp.closing import finish
-from kernel.net.tcp.connection import EVENT_STATE, NS_PER_MS, Connection, State
+from kernel.net.tcp.connection import EVENT_CLOSED, EVENT_STATE, NS_PER_MS, Connection, State
 from kernel.net.tcp.header import ACK, FIN, HEADER_SIZE, RST, SYN, OutgoingHeader, Segment
 from kernel.net.tcp.sequence import extend
 from kernel.net.tcp.settings import COOKIES_ALWAYS, NS_PER_SECOND, SETTINGS
@@ -216,10 +216,21 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
     c = channel.connection
     if c is None:
         return
-    if initial < 0:
-        initial = secrets.initial_sequence(c.local, c.local_port, c.remote, c.remote_port, now_ns)
-    listener.half_open.append(channel)
-    opening.accept(c, segment, initial, now_ns)
+    try:
+        if initial < 0:
+            initial = secrets.initial_sequence(c.local, c.local_port, c.remote, c.remote_port, now_ns)
+        listener.half_open.append(channel)
+        opening.accept(c, segment, initial, now_ns)
+    except MemoryError:
+        _forget(channel, c)
+        raise
+    settle(channel)
+
+
+def _forget(channel: Channel, c: Connection) -> None:
+    """A connection that has just begun finds no memory: as if its first segment had not come."""
+    finish(c, 0)
+    c.events = EVENT_CLOSED
     settle(channel)
 
 
@@ -233,8 +244,12 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
     channel = Channel(hop, listener.options.copy(), listener.family)
     channel.backlog = listener.queue
     channel.filter = listener.filter
-    new_channel(channel, packet.destination, segment.destination_port, packet.source, segment.source_port)
-    TABLE.insert(channel)
+    try:
+        new_channel(channel, packet.destination, segment.destination_port, packet.source, segment.source_port)
+        TABLE.insert(channel)
+    except MemoryError:
+        channel.abandon()
+        raise
     channel.hold = listener.hold.acquire()
     return channel
 
@@ -262,8 +277,12 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     c = channel.connection
     if c is None:
         return False
-    opening.accept_cookie(c, segment, mss, now_ns)
-    input.process(c, segment, packet, now_ns)
+    try:
+        opening.accept_cookie(c, segment, mss, now_ns)
+        input.process(c, segment, packet, now_ns)
+    except MemoryError:
+        _forget(channel, c)
+        raise
     settle(channel)
     return True
 

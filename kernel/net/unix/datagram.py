@@ -33,6 +33,7 @@ from kernel.net.unix.addresses import address_with, family_of
 from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import Parcel
+from kernel.net.unix.rights import SOCKETS
 from kernel.sched import PollWaiter
 
 _RESERVED: Final = 32  # of the send buffer, that no datagram may use
@@ -182,6 +183,7 @@ class DatagramSocket(UnixSocket):
 
     def __init__(self, protocol: int, credentials: Credentials) -> None:
         super().__init__(SOCK_DGRAM, protocol, credentials)
+        SOCKETS.add(self)
 
     def connect(self, address: bytes) -> None:
         if family_of(address) == AF_UNSPEC:
@@ -235,6 +237,7 @@ class SequencedSocket(ConnectedSocket):
 
     def __init__(self, protocol: int, credentials: Credentials) -> None:
         super().__init__(SOCK_SEQPACKET, protocol, credentials)
+        SOCKETS.add(self)
 
     def new_end(self, credentials: Credentials) -> ConnectedSocket:
         return SequencedSocket(0, credentials)

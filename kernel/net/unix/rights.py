@@ -19,7 +19,10 @@ from kernel.net.unix.parcel import Parcel, SendingUser
 
 
 class CollectableSocket(Socket):
-    """A unix socket as the collector sees it: what it holds, and how often its own descriptor is under way."""
+    """A unix socket as the collector sees it: what it holds, and how often its own descriptor is under way.
+
+    The constructors of the types enter it in SOCKETS at their end: before, memory may run out.
+    """
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
         super().__init__(AF_UNIX, kind, protocol, credentials.fsuid, credentials.fsgid)
@@ -31,7 +34,6 @@ class CollectableSocket(Socket):
         self.next_marked: CollectableSocket | None = None
         self.next: CollectableSocket | None = None
         self.previous: CollectableSocket | None = None
-        SOCKETS.add(self)
 
 
 class SocketList:

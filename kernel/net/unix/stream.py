@@ -25,6 +25,7 @@ from kernel.net.unix.addresses import address_with
 from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import Parcel
+from kernel.net.unix.rights import SOCKETS
 from kernel.sched import Mutex, PollWaiter
 from kernel.task.async_io import signal_urgent
 
@@ -40,6 +41,7 @@ class StreamSocket(ConnectedSocket):
         self.spare: Parcel | None = None
         self.urgent: Parcel | None = None  # in the queue: the byte that came last with MSG_OOB
         self.read_lock: Mutex = Mutex()
+        SOCKETS.add(self)
 
     def new_end(self, credentials: Credentials) -> ConnectedSocket:
         return StreamSocket(0, credentials)
