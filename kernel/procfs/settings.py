@@ -14,6 +14,7 @@ from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
 from kernel.lib.log import log
 from kernel.lib.panic import PANIC
+from kernel.mm.reclaim import reclaim_now
 from kernel.mm.space import LOWEST_ADDRESS
 from kernel.procfs.process_control import parse_signed
 from kernel.task.fork import task_limit
@@ -164,12 +165,15 @@ def drop_caches() -> bytes:
 
 
 def set_drop_caches(text: bytes) -> None:
-    """1: clean pages of the page cache go; 2: unused names; 3: both. Others: EINVAL."""
+    """1: clean pages of the page cache go; 2: unused names, and objects that wait to be reclaimed; 3: all. Others:
+    EINVAL.
+    """
     what = text.strip()
     if what not in (b"1", b"2", b"3"):
         raise Errno(EINVAL)
     if what != b"1":
         CACHE.shrink(CACHE.count)
+        reclaim_now()
     if what != b"2":
         drop_clean_pages()
 
