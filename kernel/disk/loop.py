@@ -210,19 +210,25 @@ class LoopDevice(BlockDevice):
         self.zeroes_limit = self.discard_limit
         self.discard_alignment = max(1, file.inode.file_system.block_size >> SECTOR_SHIFT)
 
+    @sleeps
+    def wait_until_idle(self) -> None:
+        """Sleep until no request is left."""
+        while self.first is not None or self.is_working:
+            self.idle.sleep(interruptible=False)
+
     def exchange_file(self, file: File, file_size: int) -> None:
-        """LOOP_CHANGE_FD: another file of the same size takes the place of the present one. Raises EINVAL, ENXIO."""
+        """LOOP_CHANGE_FD: another file of the same size takes the place of the present one. The device is idle. Raises
+        EINVAL, ENXIO.
+        """
         old = self.file
-        if old is None:
+        if old is None or self.is_leaving or self.is_closing:
             raise Errno(ENXIO)
         if self.flags & LO_FLAGS_READ_ONLY == 0 or file_size != self.file_size:
             raise Errno(EINVAL)
-        while self.first is not None or self.is_working:
-            self.idle.sleep(interruptible=False)
         self.file = file.acquire()
         self._find_limits(file)
-        old.release()
         device_cache(self).invalidate(0, LAST_PAGE)
+        old.release()
 
     def set_file_size(self, file_size: int) -> None:
         """The file has this many bytes: what of it the device shows."""

@@ -110,7 +110,7 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
     ):
         raise Errno(ENOTTY if command & 0xFF00 != 0x4C00 else EINVAL)
     backing = device.file
-    if backing is None or device.is_leaving:
+    if backing is None or device.is_leaving or device.is_closing:
         raise Errno(ENXIO)
     if command == LOOP_GET_STATUS64:
         _tell_status(device, backing, argument)
@@ -120,6 +120,8 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
     if command == LOOP_CLR_FD:
         device.unbind()
     elif command == LOOP_CHANGE_FD:
+        # No sleep may come between the look at the chain of devices and the change: two changes at once would close it.
+        device.wait_until_idle()
         fresh = _backing_file(device, argument & 0xFFFF_FFFF)
         device.exchange_file(fresh, backing_size(fresh))
     elif command == LOOP_SET_STATUS64:
