@@ -83,8 +83,7 @@ static void *lock_and_leave(void *unused)
 {
 	other_tid = gettid();
 	reach(1);
-	SHOW(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
-	show_word("it has the lock", gettid());
+	MUST(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
 	reach(2);
 	await(3);
 	SHOW(futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
@@ -171,7 +170,7 @@ static void ending(void)
 static void *wait_urgently(void *unused)
 {
 	struct sched_param p = { .sched_priority = 30 };
-	MUST(sched_setscheduler(0, SCHED_FIFO, &p));
+	MUST(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &p));
 	other_tid = gettid();
 	reach(1);
 	MUST(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
@@ -187,7 +186,7 @@ static void *in_the_middle(void *unused)
 	reach(1);
 	await(2);
 	reach(3);
-	SHOW(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
+	MUST(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
 	MUST(futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
 	MUST(futex(&second, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
 	return unused;
@@ -196,7 +195,7 @@ static void *in_the_middle(void *unused)
 static void *wait_for_the_middle(void *unused)
 {
 	struct sched_param p = { .sched_priority = 40 };
-	MUST(sched_setscheduler(0, SCHED_RR, &p));
+	MUST(syscall(SYS_sched_setscheduler, 0, SCHED_RR, &p));
 	other_tid = gettid();
 	reach(5);
 	MUST(futex(&second, FUTEX_LOCK_PI_PRIVATE, 0, 0));
@@ -216,7 +215,7 @@ static void lending(void)
 	pthread_create(&thread, 0, wait_urgently, 0);
 	await(1);
 	until_it_sleeps(other_tid);
-	printf("lent: %d, policy %d\n", priority_of(me), sched_getscheduler(0));
+	printf("lent: %d, policy %d\n", priority_of(me), (int)syscall(SYS_sched_getscheduler, 0));
 	SHOW(futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
 	printf("after: %d\n", priority_of(me));
 	pthread_join(thread, 0);
@@ -255,11 +254,12 @@ static void mutexes(void)
 
 /* ---- the newer calls ---- */
 
+static long got; /* by a thread: printed when it has ended, so that lines come in one order */
+
 static void *wait_on_second(void *unused)
 {
 	reach(1);
-	long got = syscall(455, &second, 0, 0xffffffffUL, FUTEX2_U32 | 128, 0, 0);
-	printf("waited: %ld\n", got);
+	got = syscall(455, &second, 0, 0xffffffffUL, FUTEX2_U32 | 128, 0, 0);
 	return unused;
 }
 
@@ -272,7 +272,7 @@ static void *wait_on_any(void *unused)
 			      { 0, (uintptr_t)&third, FUTEX2_U32, 0 } };
 	waiter_tid = gettid();
 	reach(1);
-	printf("woken: %ld\n", syscall(449, v, 3, 0, 0, 0));
+	got = syscall(449, v, 3, 0, 0, 0);
 	return unused;
 }
 
@@ -306,6 +306,7 @@ static void newer(void)
 	SHOW(syscall(454, &second, 1, 1, FUTEX2_U32 | 128));
 	SHOW(syscall(454, &third, 1, 1, FUTEX2_U32 | 128));
 	pthread_join(thread, 0);
+	printf("waited: %ld\n", got);
 	pair[0].value = 5;
 	SHOW(syscall(456, pair, 0, 0, 1));
 	SHOW(syscall(456, pair, 1, 0, 1));
@@ -321,6 +322,7 @@ static void newer(void)
 	until_it_sleeps(waiter_tid);
 	SHOW(futex(&second, FUTEX_WAKE_PRIVATE, 5, 0));
 	pthread_join(thread, 0);
+	printf("woken: %ld\n", got);
 	SHOW(futex(&word, FUTEX_WAKE_PRIVATE, 5, 0));
 	struct waitv v[2] = { { 0, (uintptr_t)&word, FUTEX2_U32 | 128, 0 }, { 1, (uintptr_t)&second, FUTEX2_U32 | 128, 0 } };
 	SHOW(syscall(449, v, 2, 0, 0, 0));

@@ -180,7 +180,6 @@ static void waiting(void)
 	if (!child) {
 		get(q, 2, 100, 0);
 		get(q, -5, 3, 0);
-		get(q, 0, 100, 0);
 		fflush(stdout);
 		_exit(0);
 	}
