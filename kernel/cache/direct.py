@@ -23,6 +23,7 @@ from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, put_frame
 
 _LARGEST: Final = 256  # frames that one call moves at a time
+_PIECE: Final = 64  # frames in one request of a large read, so that those that came are copied while others come
 
 
 class Bounce:
@@ -33,6 +34,8 @@ class Bounce:
         self.limit: int = min(_LARGEST, max(1, pages)) << PAGE_SHIFT
         self.frames: list[int] = []
         self.source: FrameSource = FrameSource(min(_LARGEST, pages))
+        self.requests: list[BlockRequest] = []  # under way or finished, in order
+        self.starts: list[int] = []  # where their bytes begin
 
     def require(self, length: int) -> None:
         """Have frames for so many bytes, at most `limit`. Raises MemoryError."""
@@ -45,16 +48,24 @@ class Bounce:
                 raise
 
     def release(self) -> None:
+        for request in self.requests:
+            while not request.is_finished():
+                request.waiters.sleep(interruptible=False)
+        self.requests.clear()
         self.source.close()
         for frame in self.frames:
             put_frame(Frame(frame))
         self.frames.clear()
 
     def put(self, buffer: Buffer, length: int) -> int:
-        """Give the first `length` bytes to a reader; how many it took."""
+        """Give the first `length` bytes to a reader, as they come; how many it took. Raises EIO."""
         done = 0
+        arrived = 0
         while done < length:
             part = min(PAGE_SIZE, length - done)
+            while arrived < len(self.requests) and self.starts[arrived] < done + part:
+                self.requests[arrived].wait()
+                arrived += 1
             moved = buffer.put(frame_span(Frame(self.frames[done >> PAGE_SHIFT]))[0:part])
             done += moved
             if moved < part:
@@ -89,24 +100,29 @@ class Bounce:
         """
         request = BlockRequest(operation, sector)
         request.offset = position & PAGE_MASK
+        most = device.largest_joined_transfer
+        if operation == Operation.READ:
+            most = min(most, _PIECE)
         runs = 0
         before = -1
         for index in range(position >> PAGE_SHIFT, (position + length + PAGE_MASK) >> PAGE_SHIFT):
             frame = self.frames[index]
             if frame != before + 1:
                 runs += 1
-            if runs > device.largest_transfer or len(request.frames) >= device.largest_joined_transfer:
+            if runs > device.largest_transfer or len(request.frames) >= most:
                 break
             before = frame
             request.frames.append(frame)
         request.length = min(length, (len(request.frames) << PAGE_SHIFT) - request.offset)
         return request
 
-    def transfer(self, cache: FileCache, operation: Operation, runs: Runs, length: int) -> None:
-        """Move the first `length` bytes, a multiple of a sector, from or to where the runs say. Holes read as zeros.
-        Raises EIO, EROFS, MemoryError.
+    def start(self, cache: FileCache, operation: Operation, runs: Runs, length: int) -> None:
+        """Begin to move the first `length` bytes, a multiple of a sector, from or to where the runs say. Holes read as
+        zeros. What was begun before is finished. Raises MemoryError, having begun nothing.
         """
         device = cache.store.device()
+        self.requests.clear()
+        self.starts.clear()
         requests: list[BlockRequest] = []
         position = 0
         for index in range(len(runs.sectors)):
@@ -122,9 +138,10 @@ class Bounce:
             while position < end:
                 request = self.request(operation, position, end - position, sector, device)
                 requests.append(request)
+                self.starts.append(position)
                 position += request.length
                 sector += request.length >> SECTOR_SHIFT
-        error = 0
+        self.requests.extend(requests)
         device.hold_back()
         for request in requests:
             try:
@@ -132,7 +149,11 @@ class Bounce:
             except Errno as failure:
                 request.finish(failure.code)
         device.let_go()
-        for request in requests:
+
+    def wait(self) -> None:
+        """Sleep until everything that was begun is finished. Raises EIO, EROFS."""
+        error = 0
+        for request in self.requests:
             try:
                 request.wait()
             except Errno as failure:
@@ -179,7 +200,7 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
             rounded = (length + mask) & ~mask
             bounce.require(rounded)
             cache.write_range(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
-            bounce.transfer(cache, Operation.READ, places(store, offset, rounded), rounded)
+            bounce.start(cache, Operation.READ, places(store, offset, rounded), rounded)
             moved = bounce.put(buffer, length)
             done += moved
             offset += moved
@@ -245,7 +266,8 @@ def _write_part(cache: FileCache, bounce: Bounce, buffer: Buffer, offset: int) -
         bounce.require(length)
         length = bounce.take(buffer, length) & ~(store.device().logical_block_size - 1)
         if length > 0:
-            bounce.transfer(cache, Operation.WRITE, runs, length)
+            bounce.start(cache, Operation.WRITE, runs, length)
+            bounce.wait()
         finished = True
     finally:
         if has_new_blocks and not finished:
