@@ -64,6 +64,7 @@ class BackingStore:
 
     def allocate(self, offset: int, length: int) -> None:
         """Give the bytes offset … offset + length - 1, all in one page, a place on the device where they have none.
+        (More than a page only behind the end of the file, by who calls `give_back` when it fails.)
 
         The page is in the cache, complete and held meanwhile, and will be marked dirty: what the new blocks hold is
         never read. Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.

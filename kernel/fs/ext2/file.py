@@ -60,11 +60,14 @@ class Ext2File(Ext2Inode):
         end = (offset + length - 1 >> shift) + 1
         privileged = self.ext2.is_privileged()
         start = block
-        fresh = 0  # a bit for each block from `start` on that was a hole
+        # A bit for each block from `start` on that was a hole. What is more than a page, a direct write, its caller
+        # gives back.
+        fresh = 0
+        is_page = end - start <= PAGE_SIZE >> shift
         try:
             while block < end:
                 _, count, is_new = self.fill_blocks(block, end - block, privileged)
-                if is_new:
+                if is_new and is_page:
                     fresh |= (1 << count) - 1 << block - start
                 block += count
         finally:
