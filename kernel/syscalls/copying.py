@@ -200,6 +200,8 @@ def splice(source: i32, source_address: int, target: i32, target_address: int, c
         raise Errno(EINVAL)
     if (from_pipe and source_address != 0) or (to_pipe and target_address != 0):
         raise Errno(ESPIPE)
+    if (isinstance(in_file, Socket) and source_address != 0) or (isinstance(out_file, Socket) and target_address != 0):
+        raise Errno(EINVAL)
     in_offset = position_at(source_address) if source_address != 0 else -1
     out_offset = position_at(target_address) if target_address != 0 else -1
     if (out_file.flags & O_APPEND != 0 and not to_pipe) or in_file.inode.is_directory():
