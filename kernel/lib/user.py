@@ -78,6 +78,19 @@ def read_string(address: int, limit: int) -> bytes:
     return span[0:length].to_bytes()
 
 
+def read_string_start(address: int, limit: int) -> bytes:
+    """At most the first `limit` bytes of the string at `address`, for names that are cut off."""
+    found = bytearray()
+    while len(found) < limit:
+        check(address, 1)
+        byte = read_u8(address)
+        if byte == 0:
+            break
+        found.append(byte)
+        address += 1
+    return bytes(found)
+
+
 def read_u8(address: int) -> int:
     value = usercopy.get_u8(address)
     if value < 0:

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, ENODEV, EPERM, Errno, i32, u32
+from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, component_mask
+from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, EPERM, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.table import syscall
 from kernel.task.signals import SIGNAL_COUNT
@@ -14,6 +15,12 @@ _ARCH_GET_FS: Final = 0x1003
 _ARCH_GET_GS: Final = 0x1004
 _ARCH_GET_CPUID: Final = 0x1011
 _ARCH_SET_CPUID: Final = 0x1012
+_ARCH_GET_XCOMP_SUPP: Final = 0x1021
+_ARCH_GET_XCOMP_PERM: Final = 0x1022
+_ARCH_REQ_XCOMP_PERM: Final = 0x1023
+_ARCH_GET_XCOMP_GUEST_PERM: Final = 0x1024
+_ARCH_REQ_XCOMP_GUEST_PERM: Final = 0x1025
+_XCOMP_COUNT: Final = 19  # numbers of XSAVE's components that Linux knows
 _USER_LIMIT: Final = (1 << 47) - 4096
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -54,7 +61,7 @@ _LAST_CAPABILITY: Final = 40
 _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
 
 
-@syscall(158, "arch_prctl", args="xp", notes="Segment bases and CPUID; no dynamic features")
+@syscall(158, "arch_prctl", status="Full", args="xp", notes="Without shadow stacks and tagged addresses")
 def arch_prctl(code: i32, argument: int) -> int:
     """arch_prctl(2)."""
     registers = current().registers
@@ -73,6 +80,12 @@ def arch_prctl(code: i32, argument: int) -> int:
         return 1
     elif code == _ARCH_SET_CPUID:
         raise Errno(ENODEV)  # the instruction cannot be made to trap
+    elif code in (_ARCH_GET_XCOMP_SUPP, _ARCH_GET_XCOMP_PERM, _ARCH_GET_XCOMP_GUEST_PERM):
+        user.check(argument, 8)
+        user.write_i64(argument, component_mask() | XSAVE_X87 | XSAVE_SSE)
+    elif code == _ARCH_REQ_XCOMP_PERM or code == _ARCH_REQ_XCOMP_GUEST_PERM:
+        # All components that there are may be used without asking.
+        raise Errno(EOPNOTSUPP if 0 <= argument < _XCOMP_COUNT else EINVAL)
     else:
         raise Errno(EINVAL)
     return 0
@@ -165,15 +178,7 @@ def _name(task: Task, option: int, address: int) -> int:
     if option == _PR_GET_NAME:
         user.write_bytes(address, task.name + bytes(_NAME_SIZE - len(task.name)))
         return 0
-    name = bytearray()
-    while len(name) < _NAME_SIZE - 1:
-        user.check(address, 1)
-        byte = user.read_u8(address)
-        if byte == 0:
-            break
-        name.append(byte)
-        address += 1
-    task.name = bytes(name)
+    task.name = user.read_string_start(address, _NAME_SIZE - 1)
     return 0
 
 

@@ -292,7 +292,7 @@ def flock(descriptor: i32, operation: i32) -> int:
 # ---- ioctl ----------------------------------------------------------------------------------------------------------
 
 
-@syscall(16, "ioctl", args="dxx", notes="What the files themselves support")
+@syscall(16, "ioctl", status="Full", args="dxx", notes="The commands of the files that there are")
 def ioctl(descriptor: i32, command: u32, argument: int) -> int:
     files = current().files
     file = files.get(descriptor)

@@ -42,13 +42,17 @@ _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 _PROT_SEM: Final = 8
 # what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds
 _SHARED_FLAGS: Final = 0x1F_F9FF
+# MAP_HUGE_*: the logarithm of the size in bits 26 to 31; 0 is the usual one, of 2 MiB.
+_HUGE_SHIFT: Final = 26
+_HUGE_SIZES: Final = (0, 21, 30)
+
 _MCL_CURRENT: Final = 1
 _MCL_FUTURE: Final = 2
 _MCL_ONFAULT: Final = 4
 _MLOCK_ONFAULT: Final = 1
 
 
-@syscall(9, "mmap", args="pxxxdx", notes="No huge pages")
+@syscall(9, "mmap", status="Full", args="pxxxdx", notes="No huge pages are reserved, so that none can be mapped")
 def mmap(address: int, length: int, prot: int, flags: int, fd: i32, offset: int) -> int:
     """mmap(2)."""
     if offset & PAGE_MASK != 0:
@@ -64,7 +68,7 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
     if length == 0:
         raise Errno(EINVAL)
     if flags & MAP_HUGETLB != 0:
-        raise Errno(ENOMEM)
+        raise Errno(ENOMEM if flags >> _HUGE_SHIFT & 63 in _HUGE_SIZES else EINVAL)
     if kind != MAP_SHARED and kind != MAP_PRIVATE:
         raise Errno(EINVAL)
     if kind == MAP_SHARED and flags & MAP_GROWSDOWN != 0:

@@ -32,6 +32,7 @@ _REBOOT_KEYS_ON: Final = 0x89AB_CDEF
 _REBOOT_KEYS_OFF: Final = 0
 _REBOOT_POWER_OFF: Final = 0x4321_FEDC
 _REBOOT_RESTART_2: Final = 0xA1B2_C3D4
+_REASON_SIZE: Final = 255
 
 
 def _store_field(out: Span[u8], index: int, name: bytes) -> None:
@@ -116,7 +117,7 @@ def getrandom(address: int, size: int, flags: u32) -> int:
     return done
 
 
-@syscall(169, "reboot", args="xxxp", notes="Ctrl-Alt-Del does nothing; no kexec, no suspension")
+@syscall(169, "reboot", status="Full", args="xxxp", notes="No keyboard, no kernel to start, no swap to suspend to")
 def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
     """reboot(2)."""
     if not current().credentials.capable():
@@ -125,13 +126,14 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         raise Errno(EINVAL)
     if command == _REBOOT_KEYS_ON or command == _REBOOT_KEYS_OFF:
         return 0
+    reason = user.read_string_start(argument, _REASON_SIZE) if command == _REBOOT_RESTART_2 else b""
     if command in (_REBOOT_POWER_OFF, _REBOOT_RESTART, _REBOOT_RESTART_2, _REBOOT_HALT):
         end_writing()
     if command == _REBOOT_POWER_OFF:
         log.info("Power down")
         power.power_off()
     elif command == _REBOOT_RESTART or command == _REBOOT_RESTART_2:
-        log.info("Restarting system")
+        log.info(f"Restarting system with command {reason!r}" if len(reason) > 0 else "Restarting system")
         power.restart()
     elif command == _REBOOT_HALT:
         log.info("System halted")
