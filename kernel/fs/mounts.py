@@ -25,6 +25,7 @@ from kernel.fs.constants import (
     MS_RELATIME,
     MS_REMOUNT,
     MS_SHARED,
+    MS_SILENT,
     MS_SLAVE,
     MS_STRICTATIME,
     MS_SYNCHRONOUS,
@@ -97,7 +98,7 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
     elif flags & MS_BIND != 0:
         _bind(context, source, at, flags & MS_REC != 0)
     elif flags & _PROPAGATION != 0:
-        _require_root(at)
+        _change_propagation(at, flags)
     elif flags & MS_MOVE != 0:
         _move(context, source, at)
     else:
@@ -171,6 +172,20 @@ def _remount(at: Path, flags: int, mount_flags: int, options: bytes) -> None:
     at.mount.flags = mount_flags
 
 
+def _change_propagation(at: Path, flags: int) -> None:
+    """Every mount is private: what is mounted below one shows at no other. So it is the slave of nobody, which is the
+    same, and it may be forbidden to bind it; sharing is not supported.
+    """
+    kind = flags & _PROPAGATION
+    if flags & ~(_PROPAGATION | MS_REC | MS_SILENT) != 0 or kind not in (MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE):
+        raise Errno(EINVAL)
+    _require_root(at)
+    at.mount.is_unbindable = kind == MS_UNBINDABLE
+    if flags & MS_REC != 0:
+        for mount in mounts_below(at):
+            mount.is_unbindable = kind == MS_UNBINDABLE
+
+
 def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
@@ -178,6 +193,8 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if origin.inode().is_directory() != at.inode().is_directory():
         raise Errno(ENOTDIR)
     if at.dentry.deleted:
+        raise Errno(EINVAL)
+    if origin.mount.is_unbindable:
         raise Errno(EINVAL)
     copy = Mount(origin.mount.file_system, origin.dentry, origin.mount.flags)
     inner: list[Mount] = []
@@ -191,7 +208,7 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
         if parent is None or point is None:
             continue
         new_parent = copies.get(parent)
-        if new_parent is None:
+        if new_parent is None or each.is_unbindable:
             continue
         new = Mount(each.file_system, each.root, each.flags)
         new.attach(new_parent, point)
@@ -300,7 +317,8 @@ def mountinfo_lines(context: FsContext) -> bytes:
         device = each.file_system.device
         top = _name_in_filesystem(each.root)
         text.extend(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
-        text.extend(escape(top) + b" " + escape(name) + b" " + mount_flag_names(each) + b" - ")
+        text.extend(escape(top) + b" " + escape(name) + b" " + mount_flag_names(each))
+        text.extend(b" unbindable - " if each.is_unbindable else b" - ")
         text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options() + b"\n")

@@ -50,6 +50,7 @@ class Mount:
         self.attached: bool = False
         self.entries: int = 0  # walks that came in, for MNT_EXPIRE
         self.expiry_mark: int = -1  # how many there were when it was first asked to go if nobody comes
+        self.is_unbindable: bool = False
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         file_system.mounts += 1
         root.pins += 1

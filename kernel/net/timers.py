@@ -1,9 +1,9 @@
 """Timers of the protocols, run by the network thread.
 
-Unlike those of `kernel.time`, these run in thread context, so `expire` may send, allocate and raise nothing. Protocols
-move deadlines far more often than they let them pass, so moving is cheap: a deadline that moves back, or is cancelled,
-only changes a number, and the heap learns of it when the old place comes up. `remove` really takes a timer out: whoever
-owns one calls it at the end of its life, because the heap holds its timers.
+Unlike those of `kernel.time`, these run in thread context, so `expire` may send and allocate; when there is no memory,
+it is called again later. Protocols move deadlines far more often than they let them pass, so moving is cheap: a
+deadline that moves back, or is cancelled, only changes a number, and the heap learns of it when the old place comes up.
+`remove` really takes a timer out: whoever owns one calls it at the end of its life, because the heap holds its timers.
 
 Invariant: a timer's `queued_ns` is never after its deadline.
 Context: thread context; never sleeps. `start` may raise MemoryError.
@@ -15,6 +15,7 @@ from kernel.lang import final
 from kernel.time.heap import NOT_QUEUED, DeadlineHeap, Queued
 
 NEVER_NS: Final = (1 << 63) - 1
+_RETRY_NS: Final = 100_000_000
 
 
 class NetworkTimer(Queued):
@@ -25,7 +26,9 @@ class NetworkTimer(Queued):
         self.deadline_ns: int = NEVER_NS  # of the monotonic clock; NEVER_NS: not armed
 
     def expire(self, now_ns: int) -> None:
-        """The deadline passed; the timer is no longer armed, and may be started again from here."""
+        """The deadline passed; the timer is no longer armed, and may be started again from here. May raise MemoryError,
+        with all that is left to do still to be found by the next call.
+        """
 
     def is_armed(self) -> bool:
         return self.deadline_ns != NEVER_NS
@@ -75,6 +78,18 @@ class TimerQueue:
             if hook is not None:
                 hook.wake_at(deadline_ns)
 
+    def _expire(self, timer: NetworkTimer, now_ns: int) -> None:
+        """Expire a timer. It keeps its place meanwhile, so that trying again needs no memory."""
+        timer.deadline_ns = NEVER_NS
+        self.heap.move(timer, now_ns + _RETRY_NS)
+        try:
+            timer.expire(now_ns)
+        except MemoryError:
+            if timer.position != NOT_QUEUED:
+                timer.deadline_ns = now_ns + _RETRY_NS
+        if timer.position != NOT_QUEUED and timer.deadline_ns == NEVER_NS:
+            self.heap.take_out(timer)
+
     def run_due(self, now_ns: int) -> int:
         """Expire what is due; returns when the next look is needed, NEVER_NS for not before something is started."""
         timers = self.heap.entries
@@ -87,9 +102,7 @@ class TimerQueue:
             elif timer.deadline_ns > now_ns:
                 self.heap.move(timer, timer.deadline_ns)
             else:
-                self.heap.take_out(timer)
-                timer.deadline_ns = NEVER_NS
-                timer.expire(now_ns)
+                self._expire(timer, now_ns)
         self.announced_ns = NEVER_NS if len(timers) == 0 else timers[0].queued_ns
         return self.announced_ns
 

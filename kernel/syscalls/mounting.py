@@ -36,7 +36,7 @@ def _options_at(address: int) -> bytes:
 
 @syscall(
     165, "mount", args="sssxp",
-    notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs and others; bind, move, remount; no propagation",
+    notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs and others; bind, move, remount; no shared mounts",
 )  # fmt: skip
 def mount_(source: int, target: int, type_name: int, flags: int, options: int) -> int:
     kind = _optional_string(type_name)
