@@ -97,7 +97,7 @@ class LoopDevice(BlockDevice):
     # ---- Requests ---------------------------------------------------------------------------------------------
 
     def submit(self, request: BlockRequest) -> None:
-        if self.file is None or self.is_leaving:
+        if self.file is None or self.is_leaving or self.is_closing:  # closing: the thread has ended, or is about to
             request.finish(EIO)
             return
         last = self.last
