@@ -526,6 +526,15 @@ class FileCache(TrackedObject):
     # ---- Size -------------------------------------------------------------------------------------------------
 
     @sleeps
+    def _settled(self, index: int) -> CachedPage | None:
+        """The page if there is one, once it is in no transfer."""
+        page = self.pages.get(index)
+        while page is not None and (page.reading or page.writing):
+            self.waiters.sleep(interruptible=False)
+            page = self.pages.get(index)
+        return page
+
+    @sleeps
     def forget(self, first: int, end: int) -> None:
         """Drop the pages first … end - 1, dirty or not, from memory and from who maps them; waits for their transfers.
 
@@ -533,10 +542,7 @@ class FileCache(TrackedObject):
         """
         self.unmap_mappings(first, end)
         for index in self._indices(first, end):
-            page = self.pages.get(index)
-            while page is not None and (page.reading or page.writing):
-                self.waiters.sleep(interruptible=False)
-                page = self.pages.get(index)
+            page = self._settled(index)
             if page is not None:
                 self.drop(page)
 
@@ -554,10 +560,7 @@ class FileCache(TrackedObject):
         """
         self.unmap_mappings(first, end)
         for index in self._indices(first, end):
-            page = self.pages.get(index)
-            while page is not None and (page.reading or page.writing):
-                self.waiters.sleep(interruptible=False)
-                page = self.pages.get(index)
+            page = self._settled(index)
             if page is None or page.dirty != 0:
                 continue
             if can_drop(page):

@@ -17,6 +17,12 @@ IPC_CREAT: Final = 0o1000
 IPC_EXCL: Final = 0o2000
 IPC_NOWAIT: Final = 0o4000
 
+# Commands that semctl, msgctl and shmctl share.
+IPC_RMID: Final = 0
+IPC_SET: Final = 1
+IPC_STAT: Final = 2
+IPC_INFO: Final = 3
+
 READ: Final = 0o444
 WRITE: Final = 0o222
 

@@ -17,7 +17,7 @@ from kernel.ipc.message_queues import (
     MessageQueue,
     open_queue,
 )
-from kernel.ipc.sysv import IPC_NOWAIT, READ
+from kernel.ipc.sysv import IPC_INFO, IPC_NOWAIT, IPC_RMID, IPC_SET, IPC_STAT, READ
 from kernel.lang import EINVAL, Errno, i32, span_of
 from kernel.lib import user
 from kernel.syscalls.table import syscall
@@ -28,10 +28,6 @@ _MSG_NOERROR: Final = 0o10000
 _MSG_EXCEPT: Final = 0o20000
 _MSG_COPY: Final = 0o40000
 
-_IPC_RMID: Final = 0
-_IPC_SET: Final = 1
-_IPC_STAT: Final = 2
-_IPC_INFO: Final = 3
 _MSG_STAT: Final = 11
 _MSG_INFO: Final = 12
 _MSG_STAT_ANY: Final = 13
@@ -94,10 +90,10 @@ def msgctl(identifier: i32, command: i32, address: int) -> int:
     """msgctl(2)."""
     if identifier < 0 or command < 0:
         raise Errno(EINVAL)
-    if command == _IPC_INFO or command == _MSG_INFO:
+    if command == IPC_INFO or command == _MSG_INFO:
         return _write_limits(address, command == _MSG_INFO)
     credentials = current().credentials
-    if command == _IPC_STAT:
+    if command == IPC_STAT:
         queue = QUEUES.table.get(identifier)
         queue.check_permission(credentials, READ)
         _write_status(queue, address)
@@ -108,7 +104,7 @@ def msgctl(identifier: i32, command: i32, address: int) -> int:
             queue.check_permission(credentials, READ)
         _write_status(queue, address)
         return queue.identifier
-    if command == _IPC_SET:
+    if command == IPC_SET:
         storage = bytearray(_STATUS_SIZE)
         fields = span_of(storage)
         user.read_into(fields, address)
@@ -119,7 +115,7 @@ def msgctl(identifier: i32, command: i32, address: int) -> int:
             most_bytes = _LARGEST_TYPE
         queue.change(load_i32(fields, 4), load_i32(fields, 8), load_i32(fields, 20), most_bytes, credentials)
         return 0
-    if command == _IPC_RMID:
+    if command == IPC_RMID:
         queue = QUEUES.table.get(identifier)
         queue.check_owner(credentials)
         queue.remove()

@@ -17,7 +17,7 @@ from kernel.ipc.semaphores import (
     open_set,
     wanted_permission,
 )
-from kernel.ipc.sysv import READ, WRITE
+from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import E2BIG, EINVAL, ERANGE, Errno, i32, span_of, u32
 from kernel.lib import user
 from kernel.syscalls.table import syscall
@@ -26,10 +26,6 @@ from kernel.task.task import Task, current
 from kernel.task.words import load_i32, signed_32, store_i32, store_i64
 from kernel.time.timers import FOREVER_NS
 
-_IPC_RMID: Final = 0
-_IPC_SET: Final = 1
-_IPC_STAT: Final = 2
-_IPC_INFO: Final = 3
 _GETPID: Final = 11
 _GETVAL: Final = 12
 _GETALL: Final = 13
@@ -115,10 +111,10 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
     """semctl(2)."""
     if identifier < 0:
         raise Errno(EINVAL)
-    if command == _IPC_INFO or command == _SEM_INFO:
+    if command == IPC_INFO or command == _SEM_INFO:
         return _write_limits(argument, command == _SEM_INFO)
     credentials = current().credentials
-    if command == _IPC_STAT:
+    if command == IPC_STAT:
         found = SETS.table.get(identifier)
         found.check_permission(credentials, READ)
         _write_status(found, argument)
@@ -137,7 +133,7 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
         return _set_all(identifier, argument)
     if _GETPID <= command <= _GETZCNT:
         return _get(identifier, number, command)
-    if command == _IPC_SET:
+    if command == IPC_SET:
         storage = bytearray(_STATUS_SIZE)
         user.read_into(span_of(storage), argument)
         found = SETS.table.get(identifier)
@@ -145,7 +141,7 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
         fields = span_of(storage)
         found.set_owner(load_i32(fields, 4), load_i32(fields, 8), load_i32(fields, 20))
         return 0
-    if command == _IPC_RMID:
+    if command == IPC_RMID:
         found = SETS.table.get(identifier)
         found.check_owner(credentials)
         found.remove()

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, SEGMENTS, Segment, segment_of
-from kernel.ipc.sysv import READ, WRITE
+from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import EINVAL, Errno, Span, i32, span_of, u8
 from kernel.lib import user
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
@@ -20,10 +20,6 @@ _SHM_RND: Final = 0o20000
 _SHM_REMAP: Final = 0o40000
 _SHM_EXEC: Final = 0o100000
 
-_IPC_RMID: Final = 0
-_IPC_SET: Final = 1
-_IPC_STAT: Final = 2
-_IPC_INFO: Final = 3
 _SHM_LOCK: Final = 11
 _SHM_UNLOCK: Final = 12
 _SHM_STAT: Final = 13
@@ -106,7 +102,7 @@ def shmctl(identifier: i32, command: i32, address: int) -> int:
     """shmctl(2)."""
     if identifier < 0 or command < 0:
         raise Errno(EINVAL)
-    if command == _IPC_INFO:
+    if command == IPC_INFO:
         return _write_limits(address)
     if command == _SHM_INFO:
         return _write_totals(address)
@@ -114,17 +110,17 @@ def shmctl(identifier: i32, command: i32, address: int) -> int:
         found = segment_of(SEGMENTS.table.at(identifier))
         _write_status(found, address, command == _SHM_STAT)
         return found.entry.identifier
-    if command not in (_IPC_STAT, _IPC_SET, _IPC_RMID, _SHM_LOCK, _SHM_UNLOCK):
+    if command not in (IPC_STAT, IPC_SET, IPC_RMID, _SHM_LOCK, _SHM_UNLOCK):
         raise Errno(EINVAL)
     storage = bytearray(_STATUS_SIZE)
-    if command == _IPC_SET:
+    if command == IPC_SET:
         user.read_into(span_of(storage), address)
     segment = SEGMENTS.get(identifier)
-    if command == _IPC_STAT:
+    if command == IPC_STAT:
         _write_status(segment, address, True)
-    elif command == _IPC_SET:
+    elif command == IPC_SET:
         _change(segment, span_of(storage))
-    elif command == _IPC_RMID:
+    elif command == IPC_RMID:
         segment.entry.check_owner(current().credentials)
         segment.remove()
     else:
