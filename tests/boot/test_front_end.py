@@ -59,6 +59,14 @@ def test_long_output_of_a_command_is_whole(kernel: Kernel) -> None:
     assert run(kernel, "--command", "seq 20000", status=0).stdout.split() == [str(n) for n in range(1, 20001)]
 
 
+def test_make_exits_as_the_command_did() -> None:
+    done = subprocess.run(
+        ["make", "run", "CMD=echo \"$HOME\" $((1 + 2)); exit 3"], check=False, capture_output=True, text=True,
+        cwd=ROOT, stdin=subprocess.DEVNULL, timeout=100 * PATIENCE,
+    )
+    assert (done.returncode, done.stdout) == (3, "/root 3\n"), done.stderr
+
+
 def test_a_killed_command(kernel: Kernel) -> None:
     run(kernel, "--command", "kill -9 $$", status=137)
 
