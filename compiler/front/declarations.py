@@ -33,7 +33,7 @@ from compiler.types import (
     a_type,
 )
 
-UNSAFE_MODULES = ("kernel.lang.unsafe", "arch.x86_64.instructions")
+UNSAFE_MODULES = ("kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions")
 _HOOKS = (
     "__new__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__init_subclass__",
     "__class_getitem__", "__call__", "__set_name__", "__get__", "__set__",

@@ -4,13 +4,12 @@ Nanoseconds are `base_ns + (tsc - base_tsc) * 2**-32 * scale`; the base moves fo
 so that the product stays inside 63 bits. Time never runs backwards: a reading is never smaller than the last.
 
 Context: any; never sleeps, never allocates.
-Safety: reads the time-stamp counter only.
 Source: clock_gettime(2); Intel SDM volume 3, section 18.17 (time-stamp counter).
 """
 
 from typing import Final
 
-from arch.x86_64.instructions import read_tsc
+from arch.x86_64.machine import read_counter
 from kernel.lang import EINVAL, Errno
 
 NS_PER_SECOND: Final = 1_000_000_000
@@ -41,7 +40,7 @@ def start(frequency_hz: int, wall_clock_ns: int) -> None:
     global _frequency_hz, _scale, _base_tsc, _base_ns, _last_ns, _realtime_offset_ns
     _frequency_hz = max(frequency_hz, 16_000_000)
     _scale = (NS_PER_SECOND << _SHIFT) // _frequency_hz
-    _base_tsc = read_tsc()
+    _base_tsc = read_counter()
     _base_ns = 0
     _last_ns = 0
     _realtime_offset_ns = wall_clock_ns
@@ -52,7 +51,7 @@ def monotonic_ns() -> int:
     global _base_tsc, _base_ns, _last_ns
     if _frequency_hz == 0:
         return 0
-    now = read_tsc()
+    now = read_counter()
     delta = now - _base_tsc
     if delta < 0:
         return _last_ns
