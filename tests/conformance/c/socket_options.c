@@ -11,8 +11,8 @@ static const struct { const char *name; int option; } options[] = {
 	{ "PASSCRED", 16 }, { "PEERCRED", 17 }, { "RCVLOWAT", 18 }, { "SNDLOWAT", 19 }, { "RCVTIMEO", 20 }, { "SNDTIMEO", 21 }, { "BINDTODEVICE", 25 },
 	{ "DETACH_FILTER", 27 }, { "TIMESTAMP", 29 }, { "ACCEPTCONN", 30 }, { "PEERSEC", 31 }, { "SNDBUFFORCE", 32 }, { "RCVBUFFORCE", 33 },
 	{ "PASSSEC", 34 }, { "TIMESTAMPNS", 35 }, { "MARK", 36 }, { "PROTOCOL", 38 }, { "DOMAIN", 39 }, { "RXQ_OVFL", 40 }, { "WIFI_STATUS", 41 },
-	{ "PEEK_OFF", 42 }, { "NOFCS", 43 }, { "LOCK_FILTER", 44 }, { "SELECT_ERR_QUEUE", 45 }, { "MAX_PACING_RATE", 47 }, { "BPF_EXTENSIONS", 48 },
-	{ "INCOMING_CPU", 49 }, { "COOKIE", 57 }, { "ZEROCOPY", 60 }, { "BINDTOIFINDEX", 62 }, { "TIMESTAMP_NEW", 63 }, { "TIMESTAMPNS_NEW", 64 },
+	{ "PEEK_OFF", 42 }, { "NOFCS", 43 }, { "LOCK_FILTER", 44 }, { "SELECT_ERR_QUEUE", 45 }, { "BPF_EXTENSIONS", 48 },
+	{ "INCOMING_CPU", 49 }, { "COOKIE", 57 }, { "BINDTOIFINDEX", 62 }, { "TIMESTAMP_NEW", 63 }, { "TIMESTAMPNS_NEW", 64 },
 	{ "RCVTIMEO_NEW", 66 }, { "SNDTIMEO_NEW", 67 }, { "BUF_LOCK", 72 }, { "none", 99 }, { "negative", -1 },
 };
 enum { COUNT = sizeof options / sizeof *options };
@@ -44,7 +44,7 @@ static void all(const char *kind, int fd)
 	for (int value = -1; value <= 7; value += value == 1 ? 6 : 1) {
 		printf("--- %s: set to %d\n", kind, value);
 		for (int i = 0; i < COUNT; i++) {
-			if (options[i].option == 60 || options[i].option == 27 || options[i].option == 44)
+			if (options[i].option == 27 || options[i].option == 44)
 				continue;
 			int v[4] = { value, 0, 0, 0 };
 			int result = setsockopt(fd, SOL_SOCKET, options[i].option, v, options[i].option == 20 || options[i].option == 21 || options[i].option == 66

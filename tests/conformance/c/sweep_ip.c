@@ -14,8 +14,8 @@ static int udp_connected(void)
 	return s;
 }
 
-/* IPsec; rules of routers; extensions of errors. */
-static int left_out(int level, int option) { return is_among(option, (int[]){ 5, 16, 17, 26, 0 }); }
+/* IPsec; rules of routers; sums that a device took; extensions of errors. */
+static int left_out(int level, int option) { return is_among(option, (int[]){ 5, 16, 17, 23, 26, 0 }); }
 
 /* Of a socket with a port, it is that. */
 static int unstable(int level, int option) { return option == 52; }

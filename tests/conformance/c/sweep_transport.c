@@ -20,11 +20,11 @@ static int unstable(int level, int option)
 	return level == IPPROTO_TCP && (option == TCP_INFO || option == TCP_TIMESTAMP || option == TCP_CC_INFO);
 }
 
-/* Signatures, repair, what fast open stores, saved SYNs, delays, ESP in UDP. */
+/* Signatures, repair, fast open, saved SYNs, delays, ESP in UDP, datagrams that are received as one. */
 static int left_out(int level, int option)
 {
-	return level == IPPROTO_TCP ? is_among(option, (int[]){ 14, 19, 22, 27, 28, 32, 33, 34, 35, 37, 38, 39, 40, 41, 42, 0 })
-				    : is_among(option, (int[]){ 100, 0 });
+	return level == IPPROTO_TCP ? is_among(option, (int[]){ 14, 19, 22, 23, 27, 28, 30, 32, 33, 34, 35, 37, 38, 39, 40, 41, 42, 0 })
+				    : is_among(option, (int[]){ 100, 104, 0 });
 }
 
 int main(void)
