@@ -7,17 +7,29 @@ Source: ip(7), ipv6(7), recvmsg(2), udp(7).
 
 from typing import Final
 
-from kernel.fs.constants import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM
-from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, final, span_of, u64
+from kernel.fs.constants import (
+    POLLERR,
+    POLLHUP,
+    POLLIN,
+    POLLOUT,
+    POLLPRI,
+    POLLRDHUP,
+    POLLRDNORM,
+    POLLWRBAND,
+    POLLWRNORM,
+)
+from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, final, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import inet_names, option_names
 from kernel.net.addresses import ANY4, ANY6, is_link_local, mapped
+from kernel.net.ancillary import WANTS_TIME, put_timestamps
 from kernel.net.datagram_memory import MEMORY
 from kernel.net.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.inet import encode_inet, encode_inet6
 from kernel.net.inet_options import int_bytes
 from kernel.net.inet_socket import InetSocket
+from kernel.net.ipv4_options import answer_options
 from kernel.net.packet import Packet, PacketQueue
 from kernel.net.socket import (
     AF_INET,
@@ -30,9 +42,7 @@ from kernel.net.socket import (
     SOL_SOCKET,
     SWITCH_KEEP_STAMP,
     SWITCH_OVERFLOWS,
-    SWITCH_TIMESTAMP,
-    SWITCH_TIMESTAMP_NEW,
-    SWITCH_TIMESTAMP_NS,
+    SWITCH_SELECT_ERROR_QUEUE,
     ControlMessage,
     Message,
 )
@@ -42,8 +52,10 @@ from kernel.time import realtime_ns
 
 PACKET_OVERHEAD: Final = 256  # what a queued packet takes beside its storage
 _ERRORS_LIMIT: Final = 64
-_NS: Final = 1_000_000_000
+_IP4_HEADER: Final = 20
 _IP6_HEADER: Final = 40
+_NS_PER_MS: Final = 1_000_000
+_MS_PER_DAY: Final = 86_400_000
 _UDP_HEADER: Final = 8
 FIONREAD: Final = 0x541B
 SIOCOUTQ: Final = 0x5411
@@ -86,7 +98,7 @@ class DatagramSocket(InetSocket):
         filter_ = self.filter
         if filter_ is not None and not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
             return False
-        if self.is_on(SWITCH_TIMESTAMP | SWITCH_KEEP_STAMP):
+        if self.is_on(WANTS_TIME):
             packet.received_ns = realtime_ns()
         self.queued_bytes += size
         MEMORY.used += size
@@ -192,8 +204,8 @@ class DatagramSocket(InetSocket):
     def control_of(self, packet: Packet) -> list[ControlMessage] | None:
         """The ancillary messages that the socket's options ask for."""
         found: list[ControlMessage] = []
-        if self.is_on(SWITCH_TIMESTAMP) and packet.received_ns != 0:
-            found.append(self._timestamp(packet.received_ns))
+        if self.is_on(WANTS_TIME) and packet.received_ns != 0:
+            put_timestamps(self, packet.received_ns, found)
         if self.is_on(SWITCH_OVERFLOWS) and self.drops > 0:
             found.append(ControlMessage(SOL_SOCKET, option_names.SO_RXQ_OVFL, int_bytes(self.drops)))
         if self.options.switches != 0:
@@ -204,17 +216,6 @@ class DatagramSocket(InetSocket):
                 if len(packet.source) == 4:
                     self._control4(packet, found)
         return found if len(found) > 0 else None
-
-    def _timestamp(self, at_ns: int) -> ControlMessage:
-        is_ns = self.is_on(SWITCH_TIMESTAMP_NS)
-        is_new = self.is_on(SWITCH_TIMESTAMP_NEW)
-        kind = option_names.SO_TIMESTAMPNS if is_ns else option_names.SO_TIMESTAMP
-        if is_new:
-            kind = option_names.SO_TIMESTAMPNS_NEW if is_ns else option_names.SO_TIMESTAMP_NEW
-        data = bytearray(16)
-        span_of(data).store_u64(0, u64(at_ns // _NS))
-        span_of(data).store_u64(8, u64(at_ns % _NS if is_ns else at_ns % _NS // 1000))
-        return ControlMessage(SOL_SOCKET, kind, bytes(data))
 
     def _control4(self, packet: Packet, found: list[ControlMessage]) -> None:
         options = self.options
@@ -230,8 +231,23 @@ class DatagramSocket(InetSocket):
         if options.is_on(inet_names.ON_ORIGDST4):
             data = encode_inet(packet.destination, self.destination_port(packet))
             found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RECVORIGDSTADDR, data))
+        self._put_header_options(packet, found)
         name = inet_names.IP_RECVFRAGSIZE
         self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE4, inet_names.SOL_IP, name, found)
+
+    def _put_header_options(self, packet: Packet, found: list[ControlMessage]) -> None:
+        """The options of the IP header as they came, and as an answer's would be."""
+        header = packet.network_header()
+        length = (header[0] & 0xF) * 4
+        if length <= _IP4_HEADER:
+            return
+        came = header[_IP4_HEADER:length]
+        if self.options.is_on(inet_names.ON_RECVOPTS):
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RECVOPTS, came.to_bytes()))
+        if self.options.is_on(inet_names.ON_RETOPTS):
+            now_ms = realtime_ns() // _NS_PER_MS % _MS_PER_DAY
+            answer = answer_options(came, packet.destination, now_ms)
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RETOPTS, answer))
 
     def _put_fragment_size(
         self, packet: Packet, switch: int, level: int, name: int, found: list[ControlMessage]
@@ -314,6 +330,9 @@ class DatagramSocket(InetSocket):
 
     # ---- State ----------------------------------------------------------------------------------------------------
 
+    def memory_use(self) -> tuple[int, int, int]:
+        return self.queued_bytes, 0, self.drops
+
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.waiters)
@@ -321,7 +340,7 @@ class DatagramSocket(InetSocket):
         if self.queue.head is not None:
             state |= POLLIN | POLLRDNORM
         if self.pending_error != 0 or len(self.errors) > 0:
-            state |= POLLERR
+            state |= POLLERR | (POLLPRI if self.is_on(SWITCH_SELECT_ERROR_QUEUE) else 0)
         if self.shutdown & _READ_DOWN != 0:
             state |= POLLIN | POLLRDNORM | POLLRDHUP
         if self.shutdown == _READ_DOWN | _WRITE_DOWN:

@@ -11,6 +11,7 @@ from typing import Final
 from kernel.lang import EADDRNOTAVAIL, EINVAL, ENOPROTOOPT, EPERM, Errno, final, span_of
 from kernel.net import inet_names as ip
 from kernel.net.device import device_by_index
+from kernel.net.packet import Packet
 from kernel.net.sysctl import IP4_SETTINGS, IP6_SETTINGS
 
 _SWITCHES4: Final[dict[int, int]] = {
@@ -29,7 +30,6 @@ _SWITCHES4: Final[dict[int, int]] = {
     ip.IP_HDRINCL: ip.ON_HDRINCL,
     ip.IP_PASSSEC: ip.ON_PASSSEC,
     ip.IP_NODEFRAG: ip.ON_NODEFRAG,
-    ip.IP_CHECKSUM: ip.ON_CHECKSUM,
     ip.IP_RECVFRAGSIZE: ip.ON_RECVFRAGSIZE4,
 }
 
@@ -49,7 +49,6 @@ _SWITCHES6: Final[dict[int, int]] = {
     ip.IPV6_RECVORIGDSTADDR: ip.ON_ORIGDST6,
     ip.IPV6_HDRINCL: ip.ON_HDRINCL6,
     ip.IPV6_FLOWINFO: ip.ON_FLOWINFO,
-    ip.IPV6_RECVPATHMTU: ip.ON_RECVPATHMTU,
     ip.IPV6_RECVFRAGSIZE: ip.ON_RECVFRAGSIZE6,
     ip.IPV6_RECVHOPOPTS: ip.ON_RECVHOPOPTS,
     ip.IPV6_RECVRTHDR: ip.ON_RECVRTHDR,
@@ -159,6 +158,10 @@ class InternetOptions:
         if is_multicast:
             return self.multicast_hops if self.multicast_hops >= 0 else 1
         return self.hop_limit  # -1: the interface's
+
+    def is_near_enough(self, packet: Packet) -> bool:
+        """Whether IP_MINTTL or IPV6_MINHOPCOUNT lets a packet in (RFC 5082)."""
+        return packet.hop_limit >= (self.min_ttl if len(packet.source) == 4 else self.min_hops)
 
     def must_not_fragment(self, is_ip4: bool) -> bool:
         """Whether datagrams are sent with "don't fragment" whatever their size."""

@@ -15,6 +15,7 @@ from kernel.lang import (
     EAFNOSUPPORT,
     EAGAIN,
     EINVAL,
+    ENETUNREACH,
     ENODEV,
     ENOENT,
     ENOPROTOOPT,
@@ -63,7 +64,7 @@ from kernel.net.inet_options import (
     short_int_bytes,
 )
 from kernel.net.joined_groups import EXCLUDE, JoinedGroups
-from kernel.net.option_names import SO_BINDTODEVICE, SO_REUSEADDR, SO_REUSEPORT
+from kernel.net.option_names import SO_BINDTODEVICE, SO_DONTROUTE, SO_REUSEADDR, SO_REUSEPORT
 from kernel.net.output import NextHop, resolve
 from kernel.net.routes import BROADCAST, LOCAL, find_route
 from kernel.net.socket import (
@@ -71,6 +72,7 @@ from kernel.net.socket import (
     AF_INET6,
     SOCK_RAW,
     SOCK_STREAM,
+    SWITCH_DONT_ROUTE,
     SWITCH_KEEP_STAMP,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
@@ -121,7 +123,6 @@ class InetSocket(Socket):
         if family == AF_INET6:
             self.options.turn(inet_names.ON_MULTICAST_ALL4, False)  # as on Linux
             self._update_versions(ANY6)
-        self.rehashes = True
 
     def port_table(self) -> PortTable | None:
         """The ports that this kind of socket is bound in; None for kinds without ports."""
@@ -208,7 +209,8 @@ class InetSocket(Socket):
         self._update_versions(local)
         self._copy_switches()
         table = self.port_table()
-        if table is not None:
+        has_port = port != 0 or not self.options.is_on(inet_names.ON_NO_PORT)
+        if table is not None and has_port:
             try:
                 table.bind(self.binding, port)
             except Errno:
@@ -218,7 +220,8 @@ class InetSocket(Socket):
         plain = unmapped(local)
         self.local = b"" if is_unspecified(plain) else plain
         self.is_address_fixed = len(self.local) != 0
-        self.bound()
+        if has_port:
+            self.bound()
 
     def bound(self) -> None:
         """The socket has got its local port. A protocol enters it in its tables."""
@@ -249,7 +252,7 @@ class InetSocket(Socket):
             table.remove(self.binding)
 
     def option_changed(self, name: int) -> None:
-        if name == SO_REUSEADDR or name == SO_REUSEPORT or name == SO_BINDTODEVICE:
+        if name == SO_REUSEADDR or name == SO_REUSEPORT or name == SO_BINDTODEVICE or name == SO_DONTROUTE:
             self._copy_switches()
             self.hop = None
 
@@ -299,7 +302,10 @@ class InetSocket(Socket):
         index = device_index
         if index == 0:
             index = self.bound_device
-        return resolve(address, source, index)
+        hop = resolve(address, source, index)
+        if self.is_on(SWITCH_DONT_ROUTE) and len(hop.gateway) == 4:
+            raise Errno(ENETUNREACH)  # as on Linux, IPv6 does not look at the option
+        return hop
 
     def route_is_bad(self, advice: int) -> None:
         if advice == 1:

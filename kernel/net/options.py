@@ -31,8 +31,7 @@ from kernel.net.device import device_by_index, device_by_name
 from kernel.net.socket import (
     AF_INET,
     AF_INET6,
-    SOCK_DGRAM,
-    SOCK_STREAM,
+    SWITCH_ARRIVALS,
     SWITCH_BROADCAST,
     SWITCH_DEBUG,
     SWITCH_DONT_ROUTE,
@@ -46,8 +45,6 @@ from kernel.net.socket import (
     SWITCH_PASS_CREDENTIALS,
     SWITCH_PASS_PIDFD,
     SWITCH_PASS_SECURITY,
-    SWITCH_PREFER_BUSY_POLL,
-    SWITCH_RECEIVE_MARK,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
     SWITCH_SELECT_ERROR_QUEUE,
@@ -55,7 +52,6 @@ from kernel.net.socket import (
     SWITCH_TIMESTAMP_NEW,
     SWITCH_TIMESTAMP_NS,
     SWITCH_WIFI_STATUS,
-    SWITCH_ZEROCOPY,
     Socket,
 )
 from kernel.net.sysctl import CORE
@@ -78,9 +74,7 @@ _SWITCHES: Final[dict[int, int]] = {
     so.SO_NOFCS: SWITCH_NO_FCS,
     so.SO_LOCK_FILTER: SWITCH_FILTER_LOCKED,
     so.SO_SELECT_ERR_QUEUE: SWITCH_SELECT_ERROR_QUEUE,
-    so.SO_RCVMARK: SWITCH_RECEIVE_MARK,
     so.SO_DEBUG: SWITCH_DEBUG,
-    so.SO_PREFER_BUSY_POLL: SWITCH_PREFER_BUSY_POLL,
 }
 
 _SMALLEST_SEND_BUFFER: Final = 4608
@@ -91,13 +85,9 @@ _LARGEST_PROGRAM: Final = 4096  # instructions of a filter (BPF_MAXINSNS)
 _SECONDS_LIMIT: Final = 1 << 32
 _NS: Final = 1_000_000_000
 _FILTER_EXTENSIONS: Final = 64
-_TIMESTAMPING_FLAGS: Final = (1 << 18) - 1
-_OPT_ID: Final = 1 << 7
-_OPT_TSONLY: Final = 1 << 11
-_OPT_STATS: Final = 1 << 12
+_TIMESTAMPING_FLAGS: Final = 0x2_A07C  # of what is received, by software and by devices
+_ARRIVALS: Final = 0x18  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE: note it, tell it
 _BIND_PHC: Final = 1 << 15
-_OPT_ID_TCP: Final = 1 << 16
-_CLOCK_MONOTONIC: Final = 1
 
 
 def int_bytes(value: int) -> bytes:
@@ -163,7 +153,7 @@ def get_socket_option(socket: Socket, name: int, limit: int) -> bytes:
 
 def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
     match name:
-        case so.SO_BSDCOMPAT | so.SO_INCOMING_NAPI_ID:
+        case so.SO_BSDCOMPAT:
             return int_bytes(0)
         case so.SO_SNDLOWAT:
             return int_bytes(1)
@@ -176,11 +166,6 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
         case so.SO_PEEK_OFF:
             socket.set_peek_offset(socket.peek_offset)
             return int_bytes(socket.peek_offset)
-        case so.SO_BUSY_POLL:
-            return int_bytes(socket.busy_poll_us)
-        case so.SO_MAX_PACING_RATE:
-            rate = socket.pacing_rate
-            return int_bytes(rate) + int_bytes(rate >> 32) if limit >= 8 else int_bytes(rate)
         case so.SO_BPF_EXTENSIONS:
             return int_bytes(_FILTER_EXTENSIONS)
         case so.SO_INCOMING_CPU:
@@ -191,8 +176,6 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
             if limit < 8:
                 raise Errno(EINVAL)
             return _u64_bytes(socket.inode.ino)
-        case so.SO_ZEROCOPY:
-            return int_bytes(1 if socket.is_on(SWITCH_ZEROCOPY) else 0)
         case so.SO_BINDTOIFINDEX:
             return int_bytes(socket.bound_device)
         case so.SO_NETNS_COOKIE:
@@ -201,12 +184,8 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
             return _u64_bytes(1)
         case so.SO_BUF_LOCK:
             return int_bytes(socket.buffer_locks)
-        case so.SO_TXTIME:
-            return int_bytes(socket.transmit_clock) + int_bytes(socket.transmit_flags)
         case so.SO_RESERVE_MEM:
             return int_bytes(0)
-        case so.SO_TXREHASH:
-            return int_bytes(1 if socket.rehashes else 0)
     raise Errno(ENOPROTOOPT)
 
 
@@ -247,8 +226,10 @@ def _device_name(socket: Socket, limit: int) -> bytes:
 
 
 def _memory_information(socket: Socket) -> bytes:
-    """SK_MEMINFO_*: of its nine numbers, the limits of receiving and sending are known here."""
-    return int_bytes(0) + int_bytes(socket.receive_limit) + int_bytes(0) + int_bytes(socket.send_limit) + bytes(20)
+    """SK_MEMINFO_*: what the queues hold and may hold, and what was dropped. Nothing is set aside beyond that."""
+    received, sent, dropped = socket.memory_use()
+    limits = int_bytes(received) + int_bytes(socket.receive_limit) + int_bytes(0) + int_bytes(socket.send_limit)
+    return limits + int_bytes(0) + int_bytes(sent) + bytes(8) + int_bytes(dropped)
 
 
 # ---- Setting --------------------------------------------------------------------------------------------------------
@@ -276,8 +257,6 @@ def _turn(socket: Socket, switch: int, on: bool) -> None:
 def _check_switch(socket: Socket, name: int, on: bool, credentials: Credentials) -> None:
     if name == so.SO_DEBUG and on and not credentials.capable():
         raise Errno(EACCES)
-    if name == so.SO_PREFER_BUSY_POLL and on and not credentials.capable():
-        raise Errno(EPERM)
     if name == so.SO_REUSEPORT and on and socket.family != AF_INET and socket.family != AF_INET6:
         raise Errno(EOPNOTSUPP)
     if name == so.SO_LOCK_FILTER and not on and socket.is_on(SWITCH_FILTER_LOCKED):
@@ -336,25 +315,12 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
         case so.SO_TIMESTAMPING | so.SO_TIMESTAMPING_NEW:
             _check_timestamping(socket, number)
             socket.timestamping = number
+            _turn(socket, SWITCH_ARRIVALS, number & _ARRIVALS == _ARRIVALS)
+            _turn(socket, SWITCH_TIMESTAMP_NEW, name == so.SO_TIMESTAMPING_NEW)
         case so.SO_PEEK_OFF:
             socket.set_peek_offset(number)
-        case so.SO_BUSY_POLL:
-            if number < 0:
-                raise Errno(EINVAL)
-            socket.busy_poll_us = number
-        case so.SO_MAX_PACING_RATE:
-            socket.pacing_rate = -1 if number == -1 else number & 0xFFFF_FFFF
-            if len(value) >= 8:
-                socket.pacing_rate = signed(span_of(value).load_u32(4)) << 32 | span_of(value).load_u32(0)
         case so.SO_INCOMING_CPU:
             socket.incoming_cpu = number
-        case so.SO_ZEROCOPY:
-            internet = socket.family == AF_INET or socket.family == AF_INET6
-            if not internet or (socket.kind != SOCK_STREAM and socket.kind != SOCK_DGRAM):
-                raise Errno(EOPNOTSUPP)
-            if not 0 <= number <= 1:
-                raise Errno(EINVAL)
-            _turn(socket, SWITCH_ZEROCOPY, number == 1)
         case so.SO_BINDTOIFINDEX:
             _bind_to_index(socket, number, credentials)
         case so.SO_BUF_LOCK:
@@ -362,10 +328,10 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
                 raise Errno(EINVAL)
             socket.buffer_locks = number
         case _:
-            _set_newest_option(socket, name, number, value, credentials)
+            _set_newest_option(socket, name, number, value)
 
 
-def _set_newest_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
+def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> None:
     match name:
         case so.SO_ATTACH_BPF | so.SO_ATTACH_REUSEPORT_EBPF:
             # No descriptor is a program: there is no bpf(2).
@@ -380,21 +346,9 @@ def _set_newest_option(socket: Socket, name: int, number: int, value: bytes, cre
             raise Errno(ENOENT if socket.is_on(SWITCH_REUSE_PORT) else EINVAL)
         case so.SO_CNX_ADVICE:
             socket.route_is_bad(number)
-        case so.SO_TXTIME:
-            _set_transmit_time(socket, value, credentials)
-        case so.SO_BUSY_POLL_BUDGET:
-            if number > socket.busy_poll_budget and not credentials.capable():
-                raise Errno(EPERM)
-            if not 0 <= number <= 0xFFFF:
-                raise Errno(EINVAL)
-            socket.busy_poll_budget = number
         case so.SO_RESERVE_MEM:
             # Memory is reserved for members of memory control groups, which there are none of.
             raise Errno(EINVAL if number < 0 or number > _INT_MAX - 4096 else EOPNOTSUPP)
-        case so.SO_TXREHASH:
-            if not -1 <= number <= 1:
-                raise Errno(EINVAL)
-            socket.rehashes = number != 0
         case _:
             raise Errno(ENOPROTOOPT)
 
@@ -409,30 +363,13 @@ def _refuse_chooser(socket: Socket, value: bytes) -> None:
 
 
 def _check_timestamping(socket: Socket, flags: int) -> None:
-    """SOF_TIMESTAMPING_*: EINVAL for unknown flags, or one without that which it depends on."""
-    wants_ids = flags & _OPT_ID != 0
-    if flags & ~_TIMESTAMPING_FLAGS != 0 or (flags & _OPT_ID_TCP != 0 and not wants_ids):
-        raise Errno(EINVAL)
-    if wants_ids and socket.timestamping & _OPT_ID == 0 and not socket.counts_bytes():
-        raise Errno(EINVAL)
-    if flags & _OPT_STATS != 0 and flags & _OPT_TSONLY == 0:
+    """SOF_TIMESTAMPING_*: EINVAL for unknown flags, and for those about when something was sent, which is not noted.
+    Of when it came the kernel's time is there; no device has a clock, and those flags lead to nothing on Linux, too.
+    """
+    if flags & ~_TIMESTAMPING_FLAGS != 0:
         raise Errno(EINVAL)
     if flags & _BIND_PHC != 0:
-        raise Errno(EOPNOTSUPP if socket.bound_device == 0 else EINVAL)  # no device has a clock
-
-
-def _set_transmit_time(socket: Socket, value: bytes, credentials: Credentials) -> None:
-    """struct sock_txtime: when a packet leaves is up to queues that look at the time; none of ours does."""
-    if len(value) != 8:
-        raise Errno(EINVAL)
-    clock = int_of(value)
-    flags = span_of(value).load_u32(4)
-    if flags & ~3 != 0:
-        raise Errno(EINVAL)
-    if clock != _CLOCK_MONOTONIC and not credentials.capable():
-        raise Errno(EPERM)
-    socket.transmit_clock = clock
-    socket.transmit_flags = flags
+        raise Errno(EOPNOTSUPP if socket.bound_device == 0 else EINVAL)
 
 
 def _buffer_size(number: int, most: int, forced: bool, credentials: Credentials) -> int:

@@ -8,7 +8,7 @@ Context: system calls; `saw` runs in thread context and never sleeps.
 
 from typing import Final
 
-from kernel.fs.constants import POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM
+from kernel.fs.constants import POLLERR, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRBAND, POLLWRNORM
 from kernel.lang import (
     EFAULT,
     EINVAL,
@@ -27,6 +27,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net import link
+from kernel.net.ancillary import WANTS_TIME, put_timestamps
 from kernel.net.datagram import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
 from kernel.net.device import NetworkDevice, device_by_index
 from kernel.net.families import register_family
@@ -44,11 +45,13 @@ from kernel.net.socket import (
     MSG_TRUNC,
     SOCK_DGRAM,
     SOCK_RAW,
+    SWITCH_SELECT_ERROR_QUEUE,
     ControlMessage,
     Message,
     Socket,
 )
 from kernel.sched import PollWaiter, WaitQueue
+from kernel.time import realtime_ns
 
 SOL_PACKET: Final = 263
 _ADD_MEMBERSHIP: Final = 1
@@ -141,6 +144,8 @@ class PacketSocket(Socket):
             return
         copy = packet.copy()
         copy.device = device
+        if self.is_on(WANTS_TIME):
+            copy.received_ns = realtime_ns()
         if is_outgoing:
             copy.link_kind = PACKET_OUTGOING
         copy.start = start
@@ -173,9 +178,16 @@ class PacketSocket(Socket):
         source = span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
         index = 0 if device is None else device.index
         message.address = _sockaddr(packet.protocol, index, device, packet.link_kind, source)
-        if self.wants_auxdata and message.wants_control:
-            message.control = [ControlMessage(SOL_PACKET, _AUXDATA, _auxiliary(packet))]
+        if message.wants_control:
+            message.control = self._control_of(packet)
         return length if message.flags & MSG_TRUNC != 0 else room
+
+    def _control_of(self, packet: Packet) -> list[ControlMessage] | None:
+        found: list[ControlMessage] = []
+        put_timestamps(self, packet.received_ns, found)
+        if self.wants_auxdata:
+            found.append(ControlMessage(SOL_PACKET, _AUXDATA, _auxiliary(packet)))
+        return found if len(found) > 0 else None
 
     # ---- Sending --------------------------------------------------------------------------------------------------
 
@@ -232,8 +244,11 @@ class PacketSocket(Socket):
         if self.queue.head is not None:
             state |= POLLIN | POLLRDNORM
         if self.pending_error != 0:
-            state |= POLLERR
+            state |= POLLERR | (POLLPRI if self.is_on(SWITCH_SELECT_ERROR_QUEUE) else 0)
         return state
+
+    def memory_use(self) -> tuple[int, int, int]:
+        return self.queued_bytes, 0, self.drops
 
     def input_queue(self) -> WaitQueue | None:
         return self.waiters

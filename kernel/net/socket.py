@@ -80,11 +80,9 @@ SWITCH_WIFI_STATUS: Final = 1 << 15
 SWITCH_NO_FCS: Final = 1 << 16
 SWITCH_FILTER_LOCKED: Final = 1 << 17
 SWITCH_SELECT_ERROR_QUEUE: Final = 1 << 18
-SWITCH_RECEIVE_MARK: Final = 1 << 19
 SWITCH_PASS_PIDFD: Final = 1 << 20
-SWITCH_PREFER_BUSY_POLL: Final = 1 << 21
-SWITCH_ZEROCOPY: Final = 1 << 22
-SWITCH_KEEP_STAMP: Final = 1 << 23  # SIOCGSTAMP was asked: when datagrams come is noted
+SWITCH_ARRIVALS: Final = 1 << 21  # SO_TIMESTAMPING: the kernel's time of arrival is noted, and told
+SWITCH_KEEP_STAMP: Final = 1 << 22  # SIOCGSTAMP was asked: when datagrams come is noted
 
 FIOSETOWN: Final = 0x8901
 SIOCSPGRP: Final = 0x8902
@@ -152,14 +150,8 @@ class Socket(File):
         self.bound_device: int = 0  # SO_BINDTODEVICE: the index of the only interface that it uses; 0 for all
         self.peek_offset: int = -1  # SO_PEEK_OFF; negative: MSG_PEEK starts at the first byte
         self.incoming_cpu: int = -1
-        self.busy_poll_us: int = 0
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
-        self.pacing_rate: int = -1  # bytes a second; -1: without limit
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
-        self.transmit_clock: int = 0  # SO_TXTIME
-        self.transmit_flags: int = 0
-        self.busy_poll_budget: int = 8
-        self.rehashes: bool = False  # SO_TXREHASH
         self.lacks_room = False
 
     def is_on(self, switch: int) -> bool:
@@ -280,9 +272,9 @@ class Socket(File):
         """getsockopt(2) of IP_MSFILTER and MCAST_MSFILTER, which read the option's place too."""
         raise Errno(ENOPROTOOPT)
 
-    def counts_bytes(self) -> bool:
-        """Whether SOF_TIMESTAMPING_OPT_ID has something to count from: a stream must be connected."""
-        return True
+    def memory_use(self) -> tuple[int, int, int]:
+        """What the queues of receiving and of sending hold, and how many datagrams were dropped."""
+        return 0, 0, 0
 
     def low_water_limit(self, wanted: int) -> int:
         """The most that SO_RCVLOWAT may be."""

@@ -32,7 +32,6 @@ class UdpSocket(DatagramSocket):
         super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials)
         self.is_corked: bool = False  # UDP_CORK
         self.segment_size: int = 0  # UDP_SEGMENT: what is sent is cut into datagrams of this size; 0: it is not
-        self.gathers_segments: bool = False  # UDP_GRO: may receive several datagrams as one; none of ours comes so
         self.sends_without_sum6: bool = False
         self.takes_without_sum6: bool = False
         self.corked: bytearray | None = None  # what MSG_MORE has gathered
@@ -77,11 +76,6 @@ class UdpSocket(DatagramSocket):
 
     def accepts(self, packet: Packet) -> bool:
         """Whether a datagram that fits the socket's addresses passes its other conditions."""
-        if len(packet.destination) == 4:
-            if packet.hop_limit < self.options.min_ttl and not packet.from_ourselves:
-                return False
-        elif packet.hop_limit < self.options.min_hops:
-            return False
         if not is_multicast(packet.destination):
             return True
         return self.hears_group(packet)
@@ -226,8 +220,6 @@ class UdpSocket(DatagramSocket):
                     return int_bytes(1 if self.takes_without_sum6 else 0)
                 case inet_names.UDP_SEGMENT:
                     return int_bytes(self.segment_size)
-                case inet_names.UDP_GRO:
-                    return int_bytes(1 if self.gathers_segments else 0)
                 case inet_names.UDPLITE_SEND_CSCOV | inet_names.UDPLITE_RECV_CSCOV:
                     return int_bytes(0)
             raise Errno(ENOPROTOOPT)
@@ -253,8 +245,6 @@ class UdpSocket(DatagramSocket):
                 if not 0 <= number <= 0xFFFF:
                     raise Errno(EINVAL)
                 self.segment_size = number
-            case inet_names.UDP_GRO:
-                self.gathers_segments = number != 0
             case _:
                 raise Errno(ENOPROTOOPT)
 

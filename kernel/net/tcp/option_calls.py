@@ -7,7 +7,6 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ENOPROTOOPT, EPERM, Errno
 from kernel.net.inet_options import int_bytes, int_of
-from kernel.net.sysctl import CORE
 from kernel.net.tcp import output, tcp_options
 from kernel.net.tcp.connection import NS_PER_MS, Connection, State
 from kernel.net.tcp.information import information
@@ -69,10 +68,6 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
             raise Errno(EINVAL)  # only under repair
         case tcp_options.TCP_TIMESTAMP:
             return int_bytes(monotonic_ns() // NS_PER_MS)
-        case tcp_options.TCP_FASTOPEN:
-            return int_bytes(options.fast_open_queue)
-        case tcp_options.TCP_FASTOPEN_CONNECT:
-            return int_bytes(1 if options.fast_open_connect else 0)
         case tcp_options.TCP_INQ:
             return int_bytes(1 if options.tells_queued else 0)
         case tcp_options.TCP_CC_INFO | tcp_options.TCP_ULP:
@@ -129,14 +124,6 @@ def set_option(options: TcpOptions, c: Connection | None, name: int, value: byte
             options.is_thin = _in_range(number, 0, 1) == 1
         case tcp_options.TCP_THIN_DUPACK:
             _in_range(number, 0, 1)  # has had no effect for long: recovery does without
-        case tcp_options.TCP_FASTOPEN:
-            if number < 0 or (c is not None and not is_listening):
-                raise Errno(EINVAL)
-            options.fast_open_queue = min(number, CORE.somaxconn.value)
-        case tcp_options.TCP_FASTOPEN_CONNECT:
-            if not 0 <= number <= 1 or is_listening or c is not None:
-                raise Errno(EINVAL)
-            options.fast_open_connect = number == 1
         case tcp_options.TCP_INQ:
             options.tells_queued = _in_range(number, 0, 1) == 1
         case _:

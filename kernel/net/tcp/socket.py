@@ -481,8 +481,9 @@ class TcpSocket(InetSocket):
             return 0
         return super().ioctl(command, argument)
 
-    def counts_bytes(self) -> bool:
-        return self.stream is not None
+    def memory_use(self) -> tuple[int, int, int]:
+        c = self.connection()
+        return (0, 0, 0) if c is None else (c.receive.memory, c.queue.memory, 0)
 
     def low_water_limit(self, wanted: int) -> int:
         limit = self.receive_limit if self.buffer_locks & 2 != 0 else SETTINGS.receive_limit

@@ -59,6 +59,8 @@ class Tcp(Transport):
         channel = TABLE.find(packet.destination, segment.destination_port, packet.source, segment.source_port)
         if channel is not None:
             filter_ = channel.filter
+            if not channel.options.internet.is_near_enough(packet):
+                return True
             if filter_ is None or filter_.passes(packet, start, packet.start - start):
                 _deliver(channel, segment, packet, now_ns)
         else:
@@ -187,7 +189,7 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
     if wait is not None:
         TABLE.end_wait(wait)
     flags = segment.flags
-    if flags & RST != 0:
+    if flags & RST != 0 or not listener.options.internet.is_near_enough(packet):
         return
     filter_ = listener.filter
     if filter_ is not None:

@@ -9,6 +9,7 @@ Context: system calls; sleeps.
 from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, ENOTCONN, EPIPE, Errno, final, span_of
+from kernel.net.ancillary import WANTS_TIME, put_timestamps
 from kernel.net.inet_options import int_bytes
 from kernel.net.packet import Packet
 from kernel.net.socket import MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, ControlMessage, Message, Socket
@@ -21,7 +22,7 @@ from kernel.net.tcp.stack import run
 from kernel.net.tcp.tcp_options import TCP_INQ
 from kernel.net.transport import PROTOCOL_TCP
 from kernel.sched import Mutex
-from kernel.time import monotonic_ns
+from kernel.time import monotonic_ns, realtime_ns
 
 _SMALL_CHUNK: Final = 2048
 
@@ -201,12 +202,22 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
             socket.peek_offset += done
     elif socket.peek_offset > 0:
         socket.peek_offset = max(0, socket.peek_offset - done)
-    if message.wants_control and channel.options.tells_queued:
+    if message.wants_control and (channel.options.tells_queued or socket.is_on(WANTS_TIME)):
+        message.control = _control_of(socket, channel, c, done)
+    return done
+
+
+def _control_of(socket: Socket, channel: Channel, c: Connection, done: int) -> list[ControlMessage] | None:
+    """When the newest of the data came, and how much is left."""
+    found: list[ControlMessage] = []
+    if done > 0:
+        put_timestamps(socket, realtime_ns() - (monotonic_ns() - c.last_data_ns), found)
+    if channel.options.tells_queued:
         left = c.receive.bytes
         if left == 0 and c.fin_received:
             left = 1  # the end is there to be read
-        message.control = [ControlMessage(PROTOCOL_TCP, TCP_INQ, int_bytes(left))]
-    return done
+        found.append(ControlMessage(PROTOCOL_TCP, TCP_INQ, int_bytes(left)))
+    return found if len(found) > 0 else None
 
 
 def _is_at_end(c: Connection) -> bool:
