@@ -15,6 +15,7 @@ from kernel.fs.constants import (
     MAY_WRITE,
     MODE_BITS,
     MS_NOEXEC,
+    O_WRONLY,
     S_ISGID,
     S_ISUID,
     S_IXGRP,
@@ -23,6 +24,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import clear_set_id_bits
 from kernel.fs.inode import Inode
+from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, ETXTBSY, Errno
 from kernel.lib.credentials import Credentials
@@ -124,9 +126,10 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
         raise Errno(EPERM)
     if inode.executions > 0:
         raise Errno(ETXTBSY)
-    clear_set_id_bits(inode, context.credentials)
     path.pin()
     try:
+        break_leases_for_opening(path, inode, O_WRONLY)
+        clear_set_id_bits(inode, context.credentials)
         inode.truncate(size)
     finally:
         path.unpin()

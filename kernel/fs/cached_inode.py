@@ -35,6 +35,7 @@ from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
+from kernel.mm.reverse_map import is_mapped_for_writing
 from kernel.sched import Mutex
 from kernel.time import coarse_realtime_ns
 
@@ -140,6 +141,9 @@ class CachedInode(Inode):
 
     def memory_object(self) -> MemoryObject:
         return self.cache
+
+    def is_mapped_for_writing(self) -> bool:
+        return is_mapped_for_writing(self.cache)
 
     def mapped_through(self, path: Path) -> None:
         self.cache.place = path

@@ -6,6 +6,7 @@ Invariants: `_next` is not above the lowest free descriptor; a slot holds one re
 from typing import Final
 
 from kernel.fs.file import File
+from kernel.fs.notification import WATCHES, descriptor_closed
 from kernel.lang import EBADF, EINVAL, EMFILE, Errno, noraise
 
 DEFAULT_LIMIT: Final = 1024
@@ -163,11 +164,13 @@ class FileTable:
             self._files.append(None)
 
     def _dispose(self, file: File) -> None:
-        """Drop the table's reference. Closing any descriptor of a file drops the process's record locks on it
-        (fcntl(2)).
+        """Drop the table's reference. Closing any descriptor of a file drops the process's record locks on it, and
+        ends F_NOTIFY (fcntl(2)).
         """
         locks = file.inode.locks
         if locks is not None:
             locks.drop_owner(self)
+        if WATCHES.count != 0:
+            descriptor_closed(file, self)
         file.flush()
         file.release()

@@ -109,17 +109,20 @@ class File:
         self.writable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_WRONLY or flags & O_ACCMODE == O_RDWR)
         self.seekable: bool = False
         self.owner: int = 0  # F_SETOWN: a process, or a group if negative
-        self.owner_kind: int = OWNER_PROCESS
+        self.owner_kind: int = OWNER_THREAD
         self.owner_uid: int = 0  # of who chose the owner
         self.owner_euid: int = 0
         self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
         self.signals: SignalWatch | None = None  # with O_ASYNC
         self.lacks_room: bool = True  # the owner wants to hear of room: sockets say so when they had none
-        self.lock_kind: int = 0  # flock(2): LOCK_SH, LOCK_EX or none
-        self.has_locks: bool = False  # may hold flock or OFD locks
+        self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
         self.watchers: list[FileWatcher] | None = None
         self.is_program: bool = False  # keeps its inode from being written
+        self.is_new: bool = False  # opening it made the file
         self.inode.users += 1
+        if self.readable and not self.writable:
+            self.inode.readers += 1
+        self.is_writer: bool = self.writable  # counts as one of its inode's
         if self.writable:
             self.inode.writers += 1
             self.inode.file_system.writers += 1
@@ -146,13 +149,21 @@ class File:
             if self.has_locks and self.inode.locks is not None:
                 self.inode.locks.drop_description(self)
             self.close()
-            if self.writable:
-                self.inode.writers -= 1
-                self.inode.file_system.writers -= 1
+            if self.readable and not self.writable:
+                self.inode.readers -= 1
+            self.stop_counting_as_writer()
             if self.is_program:
                 self.inode.executions -= 1
             self.inode.release()
             self.path.unpin()
+
+    @noraise
+    def stop_counting_as_writer(self) -> None:
+        """Let the inode be run and leased, though the description may go on writing."""
+        if self.is_writer:
+            self.is_writer = False
+            self.inode.writers -= 1
+            self.inode.file_system.writers -= 1
 
     def deny_writing(self) -> None:
         """A program is run from here: as long as the description lives, its inode is not opened for writing."""

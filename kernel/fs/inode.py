@@ -70,7 +70,9 @@ class Inode:
         self.btime_ns: int = now
         self.users: int = 0
         self.names: int = 0  # dentries in the cache
+        self.readers: int = 0  # descriptions that may only read
         self.writers: int = 0  # descriptions that may write
+        self.write_hint: int = 0  # RWH_WRITE_LIFE_*: kept for who asks, without effect
         self.executions: int = 0  # descriptions of running programs: nobody may write meanwhile
         self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
         self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)
@@ -261,6 +263,10 @@ class Inode:
 
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
+
+    def is_mapped_for_writing(self) -> bool:
+        """Whether somebody maps the contents shared and may write there, though no description may be left."""
+        return False
 
     def mapped_through(self, path: "Path") -> None:
         """Somebody maps the contents, opened as `path`: the name that /proc/PID/maps shows."""

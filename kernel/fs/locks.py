@@ -1,38 +1,68 @@
 """Advisory locks: flock(2), and record locks of fcntl(2), owned by a process or (F_OFD_*) by an open file description.
 
-Each inode that was ever locked has a `LockList`. Record locks are byte ranges [start, end], end inclusive and
-MAX_FILE_SIZE for "to the end of the file". Locks of one owner do not overlap: a new one replaces, splits and joins what
-it covers.
+Each inode that was ever locked has a `LockList`, which also holds the leases on it (leases.py). Record locks are byte
+ranges [start, end], end inclusive and MAX_FILE_SIZE for "to the end of the file". Locks of one owner do not overlap: a
+new one replaces, splits and joins what it covers.
+
+Invariants: `LOCKED` holds all lists with a lock in them; `WAITING` the requests that sleep.
 
 Context: `set_record` and `set_flock` with waiting sleep.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_SH, LOCK_UN, MAX_FILE_SIZE
-from kernel.lang import EAGAIN, EDEADLK, Errno
+from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, MAX_FILE_SIZE
+from kernel.lang import EAGAIN, EDEADLK, Errno, final
+from kernel.lib.credentials import caller_process_id
 from kernel.sched import WaitQueue
+from kernel.time.timers import FOREVER_NS
 
 if TYPE_CHECKING:
     from kernel.fs.descriptors import FileTable
     from kernel.fs.file import File
+    from kernel.fs.leases import Lease
 
 
-class RecordLock:
-    """A byte range held by a descriptor table (process) or a description."""
+class LockCounter:
+    """Numbers locks in the order of their making."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+
+_COUNTER: Final = LockCounter()
+
+
+class Lock:
+    """Base of all that /proc/locks shows. It keeps no file open: it goes with the description at the latest."""
+
+    def __init__(self, file: "File | None", pid: int, kind: int) -> None:
+        self.file: File | None = file  # through which it was asked for; None for those who only wait for a lease
+        self.pid: int = pid
+        self.kind: int = kind  # F_RDLCK, F_WRLCK or F_UNLCK
+        self.serial: int = _COUNTER.next()
+
+
+@final
+class RecordLock(Lock):
+    """A byte range held by a descriptor table (process), or by a description if `table` is None."""
 
     def __init__(
         self, table: "FileTable | None", file: "File | None", pid: int, kind: int, start: int, end: int
     ) -> None:
+        super().__init__(file, pid, kind)  # the pid is -1 for locks of descriptions
         self.table: FileTable | None = table
-        self.file: File | None = file
-        self.pid: int = pid  # -1 for locks of descriptions
-        self.kind: int = kind
         self.start: int = start
         self.end: int = end
 
     def same_owner(self, other: "RecordLock") -> bool:
-        return self.table is other.table and self.file is other.file
+        if self.table is None and other.table is None:
+            return self.file is other.file
+        return self.table is other.table
 
     def conflicts_with(self, other: "RecordLock") -> bool:
         if self.start > other.end or other.start > self.end or self.same_owner(other):
@@ -43,9 +73,21 @@ class RecordLock:
         return RecordLock(self.table, self.file, self.pid, self.kind, start, end)
 
 
-# Requests that wait, for the search for deadlocks: waiting[i] waits for blocker[i].
-_WAITING: list[RecordLock] = []
-_BLOCKERS: list[RecordLock] = []
+@final
+class WholeLock(Lock):
+    """flock(2): on a whole file, held by a description."""
+
+
+@final
+class Waiting:
+    """A request that waits for the holder of another lock."""
+
+    def __init__(self, request: Lock, blocker: Lock) -> None:
+        self.request: Lock = request
+        self.blocker: Lock = blocker
+
+
+WAITING: Final[list[Waiting]] = []
 
 
 class LockList:
@@ -53,8 +95,28 @@ class LockList:
 
     def __init__(self) -> None:
         self.records: list[RecordLock] = []
-        self.holders: list[File] = []  # flock
-        self.queue: WaitQueue = WaitQueue()
+        self.holders: list[WholeLock] = []  # flock
+        self.leases: list[Lease] = []
+        self.queue: WaitQueue = WaitQueue()  # of those who wait for any of them
+
+    def lock_comes(self) -> None:
+        """Before a lock is entered. Raises MemoryError."""
+        LOCKED[self] = True
+
+    def lock_went(self) -> None:
+        """After a lock was taken out: wake who waits."""
+        if len(self.records) + len(self.holders) + len(self.leases) == 0 and self in LOCKED:
+            LOCKED.pop(self)
+        self.queue.wake_all()
+
+    def wait_for(self, request: Lock, blocker: Lock, deadline_ns: int) -> None:
+        """Sleep until something changes or the time has come. Raises ERESTARTSYS."""
+        waiting = Waiting(request, blocker)
+        WAITING.append(waiting)
+        try:
+            self.queue.sleep_until(deadline_ns)
+        finally:
+            WAITING.remove(waiting)
 
     # ---- Record locks -----------------------------------------------------------------------------------------
 
@@ -73,16 +135,12 @@ class LockList:
                     break
                 if not wait:
                     raise Errno(EAGAIN)
-                if request.file is None and _would_deadlock(request, conflict):
+                if request.table is not None and _would_deadlock(request, conflict):
                     raise Errno(EDEADLK)
-                _WAITING.append(request)
-                _BLOCKERS.append(conflict)
-                try:
-                    self.queue.sleep(True)
-                finally:
-                    _forget_waiting(request)
+                self.wait_for(request, conflict, FOREVER_NS)
+            self.lock_comes()
         self._replace(request)
-        self.queue.wake_all()
+        self.lock_went()
 
     def _replace(self, request: RecordLock) -> None:
         kept: list[RecordLock] = []
@@ -123,15 +181,18 @@ class LockList:
             if self.records[index].table is table:
                 del self.records[index]
         if len(self.records) != before:
-            self.queue.wake_all()
+            self.lock_went()
 
     def drop_description(self, file: "File") -> None:
-        """The last reference to a description went: its flock and its record locks go."""
+        """The last reference to a description went: all that it holds goes."""
         self.unlock_flock(file)
         for index in reversed(range(len(self.records))):
-            if self.records[index].file is file:
+            if self.records[index].table is None and self.records[index].file is file:
                 del self.records[index]
-        self.queue.wake_all()
+        for index in reversed(range(len(self.leases))):
+            if self.leases[index].file is file:
+                del self.leases[index]
+        self.lock_went()
 
     # ---- flock ------------------------------------------------------------------------------------------------
 
@@ -140,53 +201,62 @@ class LockList:
         if kind == LOCK_UN:
             self.unlock_flock(file)
             return
-        if file.lock_kind == kind:
+        request = WholeLock(file, caller_process_id(), F_WRLCK if kind == LOCK_EX else F_RDLCK)
+        held = self._flock_of(file)
+        if held is not None and held.kind == request.kind:
             return
         self.unlock_flock(file)
-        while self._flock_conflict(kind):
+        while (conflict := self._flock_conflict(request)) is not None:
             if not wait:
                 raise Errno(EAGAIN)
-            self.queue.sleep(True)
-        file.lock_kind = kind
+            self.wait_for(request, conflict, FOREVER_NS)
+        self.lock_comes()
         file.has_locks = True
-        self.holders.append(file)
+        self.holders.append(request)
 
-    def _flock_conflict(self, kind: int) -> bool:
+    def _flock_of(self, file: "File") -> WholeLock | None:
         for holder in self.holders:
-            if kind == LOCK_EX or holder.lock_kind == LOCK_EX:
-                return True
-        return False
+            if holder.file is file:
+                return holder
+        return None
+
+    def _flock_conflict(self, request: WholeLock) -> WholeLock | None:
+        for holder in self.holders:
+            if request.kind == F_WRLCK or holder.kind == F_WRLCK:
+                return holder
+        return None
 
     def unlock_flock(self, file: "File") -> None:
-        if file.lock_kind == LOCK_SH or file.lock_kind == LOCK_EX:
-            file.lock_kind = 0
-            self.holders.remove(file)
-            self.queue.wake_all()
+        held = self._flock_of(file)
+        if held is not None:
+            self.holders.remove(held)
+            self.lock_went()
 
 
-def _forget_waiting(request: RecordLock) -> None:
-    for index in range(len(_WAITING)):
-        if _WAITING[index] is request:
-            del _WAITING[index]
-            del _BLOCKERS[index]
-            return
+LOCKED: Final[dict[LockList, bool]] = {}
 
 
 def _would_deadlock(request: RecordLock, conflict: RecordLock) -> bool:
     """Whether the owner of `conflict` waits, perhaps through others, for the owner of `request`."""
     blocker = conflict
     for _ in range(10):
-        found = False
-        for index in range(len(_WAITING)):
-            if _WAITING[index].same_owner(blocker):
-                blocker = _BLOCKERS[index]
-                found = True
-                break
-        if not found:
+        following = _awaited_by_owner(blocker)
+        if following is None:
             return False
-        if blocker.same_owner(request):
+        if following.same_owner(request):
             return True
+        blocker = following
     return False
+
+
+def _awaited_by_owner(lock: RecordLock) -> RecordLock | None:
+    """What the owner of a lock waits for."""
+    for waiting in WAITING:
+        request = waiting.request
+        blocker = waiting.blocker
+        if isinstance(request, RecordLock) and isinstance(blocker, RecordLock) and request.same_owner(lock):
+            return blocker
+    return None
 
 
 def lock_kind_is_known(kind: int) -> bool:

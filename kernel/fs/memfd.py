@@ -34,4 +34,6 @@ def create_memfd(name: bytes, credentials: Credentials) -> File:
     mount = _MOUNT.get()
     inode = mount.file_system.root().create_unnamed(S_IFREG | 0o777, credentials)
     dentry = Dentry(None, b"/memfd:" + name + b" (deleted)", inode)
-    return InodeFile(Path(mount, dentry), O_RDWR | O_LARGEFILE)
+    file = InodeFile(Path(mount, dentry), O_RDWR | O_LARGEFILE)
+    file.stop_counting_as_writer()  # programs run what they have just written
+    return file

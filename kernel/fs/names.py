@@ -34,6 +34,7 @@ from kernel.fs.notification import (
     IN_MOVE_SELF,
     IN_MOVED_FROM,
     IN_MOVED_TO,
+    IN_RENAMED,
     WATCHES,
     tell_created,
     tell_inode,
@@ -380,6 +381,8 @@ def _tell_moved(source: Walk, target: Walk, inode: Inode, replaced: Inode | None
         return
     cookie = WATCHES.next_cookie()
     kind = IN_ISDIR if inode.is_directory() else 0
+    if source.directory() is target.directory():
+        tell_name(source.directory(), IN_RENAMED | kind, target.last, 0)
     tell_name(source.directory(), IN_MOVED_FROM | kind, source.last, cookie)
     tell_name(target.directory(), IN_MOVED_TO | kind, target.last, cookie)
     if replaced is not None:

@@ -17,6 +17,7 @@ from kernel.lang import noraise
 
 if TYPE_CHECKING:
     from kernel.fs.dentry import Dentry
+    from kernel.fs.descriptors import FileTable
     from kernel.fs.file import File
     from kernel.fs.filesystem import FileSystem
     from kernel.fs.inode import Inode
@@ -37,11 +38,12 @@ IN_UNMOUNT: Final = 0x2000
 IN_Q_OVERFLOW: Final = 0x4000
 IN_IGNORED: Final = 0x8000
 IN_EXCL_UNLINK: Final = 0x0400_0000
+IN_RENAMED: Final = 0x1000_0000  # inside one directory; only dnotify hears of it
 IN_ISDIR: Final = 0x4000_0000
 
 
 class Watch:
-    """One who wants to know what happens to an inode. Base class: see ipc/inotify.py and ipc/dnotify.py."""
+    """One who wants to know what happens to an inode. Base class: see ipc/inotify.py and task/file_events.py."""
 
     def __init__(self, inode: "Inode", mask: int) -> None:
         self.inode: Inode | None = inode  # None once the watch has ended
@@ -52,6 +54,10 @@ class Watch:
 
     def ended(self) -> None:
         """The inode has gone, and the watch with it."""
+
+    def belongs_to(self, file: "File", table: "FileTable") -> bool:
+        """Whether it goes when a process closes a descriptor of this description."""
+        return False
 
 
 class WatchList:
@@ -122,7 +128,7 @@ def add_watch(watch: Watch) -> None:
         inode.watches = found
         inode.acquire()
     else:
-        found.watches.append(watch)
+        found.watches.insert(0, watch)  # who came last hears first, as on Linux
     WATCHES.count += 1
 
 
@@ -139,6 +145,17 @@ def remove_watch(watch: Watch) -> None:
     WATCHES.count -= 1
     if len(found.watches) == 0:
         found.end()
+
+
+@noraise
+def descriptor_closed(file: "File", table: "FileTable") -> None:
+    """A process closed a descriptor: what it watched through it ends."""
+    found = file.inode.watches
+    if found is not None:
+        for watch in found.watches:
+            if watch.belongs_to(file, table):
+                remove_watch(watch)
+                return
 
 
 # ---- What happened --------------------------------------------------------------------------------------------------

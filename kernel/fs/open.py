@@ -38,6 +38,7 @@ from kernel.fs.dentry import Dentry
 from kernel.fs.devices import open_device
 from kernel.fs.file import File, PathFile, clear_set_id_bits
 from kernel.fs.inode import Inode
+from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
@@ -120,6 +121,7 @@ def check_executable(context: FsContext, path: Path) -> None:
 
 def _open_checked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     """Make the description, and tell who watches."""
+    break_leases_for_opening(path, inode, flags)
     file = _finish(context, path, inode, flags)
     tell_file(file, IN_OPEN)
     if flags & O_TRUNC != 0 and inode.is_regular():
@@ -209,6 +211,7 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
         inode = directory.create(walk.last, S_IFREG | new_file_mode(context, directory, mode), 0, context.credentials)
         dentry = remember(walk.dentry, walk.last, inode)
         file = inode.open(Path(walk.mount, dentry), flags & ~_TRANSIENT)
+        file.is_new = True
         tell_created(directory, dentry)
         tell_file(file, IN_OPEN)
         return file

@@ -12,8 +12,10 @@ Context: allocation raises MemoryError; a copy to or from a program may sleep, s
 from typing import Final
 
 from kernel.fs.constants import (
+    F_SEAL_EXEC,
     F_SEAL_FUTURE_WRITE,
     F_SEAL_GROW,
+    F_SEAL_SEAL,
     F_SEAL_SHRINK,
     F_SEAL_WRITE,
     FALLOC_FL_KEEP_SIZE,
@@ -25,11 +27,11 @@ from kernel.fs.constants import (
 from kernel.fs.file import File, InodeFile
 from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
-from kernel.lang import EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.lang import EBUSY, EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
 from kernel.mm.objects import MemoryObject, TrackedObject
-from kernel.mm.reverse_map import forget_pages
+from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
@@ -42,9 +44,26 @@ class TmpfsFile(TmpfsInode):
         super().__init__(tmpfs, mode)
         self.pages: dict[int, int] = {}
         self.mapping: FilePages | None = None
+        self.seals = F_SEAL_SEAL  # memfd_create(2) may give others
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)
+
+    def set_mode(self, mode: int) -> None:
+        if self.seals & F_SEAL_EXEC != 0 and (mode ^ self.mode) & 0o111 != 0:
+            raise Errno(EPERM)
+        super().set_mode(mode)
+
+    def add_seals(self, seals: int) -> None:
+        """F_ADD_SEALS. Raises EPERM, EBUSY."""
+        if self.seals & F_SEAL_SEAL != 0:
+            raise Errno(EPERM)
+        if seals & F_SEAL_EXEC != 0 and self.mode & 0o111 != 0:
+            # What can be run, and stays so, is not written any more.
+            seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+        if seals & F_SEAL_WRITE & ~self.seals != 0 and self.is_mapped_for_writing():
+            raise Errno(EBUSY)
+        self.seals |= seals
 
     def evict(self) -> None:
         for frame in self.pages.values():
@@ -80,7 +99,7 @@ class TmpfsFile(TmpfsInode):
         return done
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
-        if self.seals > 0:
+        if self.seals != F_SEAL_SEAL:
             self._check_write_seals(offset, buffer)
         done = 0
         try:
@@ -147,12 +166,12 @@ class TmpfsFile(TmpfsInode):
         if size < 0:
             raise Errno(EINVAL)
         if size < self.size:
-            if self.seals > 0 and self.seals & F_SEAL_SHRINK != 0:
+            if self.seals & F_SEAL_SHRINK != 0:
                 raise Errno(EPERM)
             self._unmap((size + _OFFSET_MASK) >> PAGE_SHIFT, _LAST_PAGE)
             self._drop_pages((size + _OFFSET_MASK) >> PAGE_SHIFT)
             self._zero_part(size, self.size)
-        elif size > self.size and self.seals > 0 and self.seals & F_SEAL_GROW != 0:
+        elif size > self.size and self.seals & F_SEAL_GROW != 0:
             raise Errno(EPERM)
         self.size = size
         self.touch_modified()
@@ -162,12 +181,12 @@ class TmpfsFile(TmpfsInode):
         if mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) != 0:
             raise Errno(EOPNOTSUPP)
         if mode & FALLOC_FL_PUNCH_HOLE != 0:
-            if self.seals > 0 and self.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0:
+            if self.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0:
                 raise Errno(EPERM)
             self._punch(offset, offset + length)
             return
         end = offset + length
-        if end > self.size and self.seals > 0 and self.seals & F_SEAL_GROW != 0:
+        if end > self.size and self.seals & F_SEAL_GROW != 0:
             raise Errno(EPERM)
         if (end >> PAGE_SHIFT) - (offset >> PAGE_SHIFT) > self.tmpfs.page_limit:
             raise Errno(EFBIG if end > MAX_FILE_SIZE - PAGE_SIZE else ENOSPC)
@@ -258,6 +277,10 @@ class TmpfsFile(TmpfsInode):
             mapping = FilePages(self)
             self.mapping = mapping
         return mapping
+
+    def is_mapped_for_writing(self) -> bool:
+        mapping = self.mapping
+        return mapping is not None and is_mapped_for_writing(mapping)
 
     def mapped_through(self, path: Path) -> None:
         mapping = self.mapping

@@ -53,10 +53,11 @@ class Credentials:
 
 
 class Caller:
-    """Finds the credentials of the running thread, for code that is not told; entered by the package of tasks."""
+    """Finds out about the running thread, for code that is not told; entered by the package of tasks."""
 
     def __init__(self) -> None:
         self.find: Callable[[], Credentials | None] | None = None
+        self.find_process: Callable[[], int] | None = None
 
 
 CALLER: Final = Caller()
@@ -66,3 +67,9 @@ def caller_credentials() -> Credentials | None:
     """Who the running thread acts for, or None if it is the kernel's own. Never sleeps."""
     find = CALLER.find
     return find() if find is not None else None
+
+
+def caller_process_id() -> int:
+    """The number of the running thread's process, 0 for the kernel. Never sleeps."""
+    find = CALLER.find_process
+    return find() if find is not None else 0

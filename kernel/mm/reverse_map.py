@@ -7,7 +7,7 @@ it has.
 Context: never sleeps.
 """
 
-from kernel.mm.area import Area
+from kernel.mm.area import PROT_WRITE, Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
 from kernel.mm.objects import TrackedObject
 from kernel.mm.pages import DIRTY, WRITABLE, entry_frame, read_entry, write_entry
@@ -71,3 +71,13 @@ def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
                     space.resident -= 1
                     put_frame(frame)
         area = area.next_of_source
+
+
+def is_mapped_for_writing(source: TrackedObject) -> bool:
+    """Whether an area shares the object and may write there, now or after mprotect(2)."""
+    area = source.first_area
+    while area is not None:
+        if area.shared and area.maximum_prot & PROT_WRITE != 0:
+            return True
+        area = area.next_of_source
+    return False

@@ -10,6 +10,7 @@ from typing import Final
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.lock_listing import list_locks
 from kernel.ipc.message_queues import list_queues
 from kernel.ipc.semaphores import list_sets
 from kernel.ipc.shared_memory import list_segments
@@ -125,6 +126,7 @@ def make_procfs(source: bytes, options: bytes) -> FileSystem:
     _add_text(top, fs, b"filesystems", system.filesystems)
     _add_text(top, fs, b"interrupts", system.interrupts)
     _add_text(top, fs, b"loadavg", system.loadavg)
+    _add_text(top, fs, b"locks", list_locks)
     _add_text(top, fs, b"meminfo", system.meminfo)
     _add_text(top, fs, b"metrics", metrics.metrics)
     _add_text(top, fs, b"diskstats", system.diskstats)

@@ -10,6 +10,7 @@ from kernel.fs.constants import O_CLOEXEC, S_IFLNK, S_IFREG
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
+from kernel.fs.lock_listing import locks_through
 from kernel.fs.path import FsContext, Path, path_name
 from kernel.lang import EACCES, ENOENT, Errno, final
 from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
@@ -170,4 +171,4 @@ class DescriptorText(TextInode):
             flags |= O_CLOEXEC
         text = f"pos:\t{file.position}\nflags:\t0{flags:o}\n"
         text += f"mnt_id:\t{file.path.mount.identifier}\nino:\t{file.inode.ino}\n"
-        return text.encode() + file.describe()
+        return text.encode() + locks_through(file, table) + file.describe()

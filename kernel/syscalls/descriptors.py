@@ -4,16 +4,22 @@ from typing import Final
 
 from kernel.fs.constants import (
     F_ADD_SEALS,
+    F_CREATED_QUERY,
     F_DUPFD,
     F_DUPFD_CLOEXEC,
+    F_DUPFD_QUERY,
+    F_GET_RW_HINT,
     F_GET_SEALS,
     F_GETFD,
     F_GETFL,
+    F_GETLEASE,
     F_GETLK,
     F_GETOWN,
     F_GETOWN_EX,
+    F_GETOWNER_UIDS,
     F_GETPIPE_SZ,
     F_GETSIG,
+    F_NOTIFY,
     F_OFD_GETLK,
     F_OFD_SETLK,
     F_OFD_SETLKW,
@@ -24,8 +30,10 @@ from kernel.fs.constants import (
     F_SEAL_SEAL,
     F_SEAL_SHRINK,
     F_SEAL_WRITE,
+    F_SET_RW_HINT,
     F_SETFD,
     F_SETFL,
+    F_SETLEASE,
     F_SETLK,
     F_SETLKW,
     F_SETOWN,
@@ -54,32 +62,36 @@ from kernel.fs.constants import (
     SETTABLE_FLAGS,
 )
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, bytes_to_read
+from kernel.fs.leases import lease_kind
 from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
 from kernel.fs.tmpfs_file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EBADF, EBUSY, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, i32, u32
+from kernel.lang import EBADF, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.file_commands import file_command
 from kernel.syscalls.table import syscall
 from kernel.task import current, find_process, find_task
-from kernel.task.async_io import choose_owner, unwatch, watch
+from kernel.task.async_io import choose_owner, living_owner, unwatch, watch
+from kernel.task.file_events import choose_lease, watch_directory
 from kernel.task.groups import find_group
+from kernel.task.signals import SIGNAL_COUNT
 
 _ALL_SEALS: Final = (
     F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC
 )
+_OF_PATHS: Final = (F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_QUERY, F_CREATED_QUERY)
+_RWH_WRITE_LIFE_EXTREME: Final = 5
+_INT_MASK: Final = 0xFFFF_FFFF
 
 
-@syscall(72, "fcntl", args="ddx", notes="No leases, no directory notification")
+@syscall(72, "fcntl", status="Full", args="ddx")
 def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     files = current().files
     file = files.get_any(descriptor)
-    if file.is_path_only() and command not in (F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL):
+    if file.is_path_only() and command not in _OF_PATHS:
         raise Errno(EBADF)
     if command == F_DUPFD or command == F_DUPFD_CLOEXEC:
-        if argument < 0 or argument > 0x7FFFFFFF:
-            raise Errno(EINVAL)
-        return files.duplicate(descriptor, argument, command == F_DUPFD_CLOEXEC)
+        return files.duplicate(descriptor, argument & _INT_MASK, command == F_DUPFD_CLOEXEC)
     if command == F_GETFD:
         return FD_CLOEXEC if files.closes_on_exec(descriptor) else 0
     if command == F_SETFD:
@@ -91,7 +103,7 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
         return _set_flags(file, descriptor, argument)
     if command in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
         return _record_lock(file, command, argument)
-    if command in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX):
+    if command in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS):
         return _owner(file, command, argument)
     if command == F_SETPIPE_SZ or command == F_GETPIPE_SZ:
         if not isinstance(file, PipeFile):
@@ -101,7 +113,37 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
         return file.pipe.set_capacity(argument & 0xFFFFFFFF, current().credentials)
     if command == F_ADD_SEALS or command == F_GET_SEALS:
         return _seals(file, command, argument)
+    return _events_and_hints(file, descriptor, command, argument)
+
+
+def _events_and_hints(file: File, descriptor: int, command: int, argument: int) -> int:
+    """Commands of Linux's own."""
+    if command == F_SETLEASE:
+        choose_lease(file, descriptor, argument & _INT_MASK)
+        return 0
+    if command == F_GETLEASE:
+        return lease_kind(file)
+    if command == F_NOTIFY:
+        watch_directory(file, descriptor, argument & _INT_MASK)
+        return 0
+    if command == F_DUPFD_QUERY:
+        return 1 if current().files.get_any(argument & _INT_MASK) is file else 0
+    if command == F_CREATED_QUERY:
+        return 1 if file.is_new else 0
+    if command == F_GET_RW_HINT:
+        user.write_u64(argument, file.inode.write_hint)
+        return 0
+    if command == F_SET_RW_HINT:
+        _set_write_hint(file, user.read_u64(argument))
+        return 0
     raise Errno(EINVAL)
+
+
+def _set_write_hint(file: File, hint: int) -> None:
+    """How long what is written will live, in the writer's opinion; no device here wants to know."""
+    if not 0 <= hint <= _RWH_WRITE_LIFE_EXTREME:
+        raise Errno(EINVAL)
+    file.inode.write_hint = hint
 
 
 def _set_flags(file: File, descriptor: int, argument: int) -> int:
@@ -133,7 +175,7 @@ def _set_async(file: File, descriptor: int, on: bool) -> None:
 def _owner(file: File, command: int, argument: int) -> int:
     """Who gets SIGIO and SIGURG, and which signal instead of SIGIO."""
     if command == F_GETOWN:
-        return file.owner
+        return living_owner(file)
     if command == F_SETOWN:
         who = argument & 0xFFFFFFFF
         if who >= 1 << 31:
@@ -143,16 +185,21 @@ def _owner(file: File, command: int, argument: int) -> int:
     if command == F_GETSIG:
         return file.owner_signal
     if command == F_SETSIG:
-        if not 0 <= argument <= 64:
+        signo = argument & _INT_MASK
+        if signo > SIGNAL_COUNT:
             raise Errno(EINVAL)
-        file.owner_signal = argument
+        file.owner_signal = signo
         signals = file.signals
         if signals is not None:
             signals.signal_changed()
         return 0
     if command == F_GETOWN_EX:
         user.write_i32(argument, file.owner_kind)
-        user.write_i32(argument + 4, abs(file.owner))
+        user.write_i32(argument + 4, abs(living_owner(file)))
+        return 0
+    if command == F_GETOWNER_UIDS:
+        user.write_u32(argument, file.owner_uid)
+        user.write_u32(argument + 4, file.owner_euid)
         return 0
     kind = user.read_i32(argument)
     who = user.read_i32(argument + 4)
@@ -172,20 +219,16 @@ def _owner(file: File, command: int, argument: int) -> int:
 
 def _seals(file: File, command: int, argument: int) -> int:
     inode = file.inode
-    if inode.seals < 0 or not isinstance(inode, TmpfsFile):
+    if command == F_ADD_SEALS:
+        if not file.writable:
+            raise Errno(EPERM)
+        if argument & _INT_MASK & ~_ALL_SEALS != 0:
+            raise Errno(EINVAL)
+    if not isinstance(inode, TmpfsFile):
         raise Errno(EINVAL)
     if command == F_GET_SEALS:
         return inode.seals
-    if not file.writable:
-        raise Errno(EPERM)
-    if argument & ~_ALL_SEALS != 0:
-        raise Errno(EINVAL)
-    if inode.seals & F_SEAL_SEAL != 0:
-        raise Errno(EPERM)
-    mapping = inode.mapping
-    if argument & F_SEAL_WRITE & ~inode.seals != 0 and mapping is not None and mapping.written:
-        raise Errno(EBUSY)
-    inode.seals |= argument
+    inode.add_seals(argument & _INT_MASK)
     return 0
 
 
@@ -255,7 +298,7 @@ def _lock_request(file: File, kind: int, whence: int, start: int, length: int, b
     task = current()
     if by_description:
         return RecordLock(None, file, -1, kind, start, end)
-    return RecordLock(task.files, None, task.pid, kind, start, end)
+    return RecordLock(task.files, file, task.pid, kind, start, end)
 
 
 def _write_lock(address: int, lock: RecordLock | None) -> None:

@@ -6,7 +6,7 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(
 from typing import Final
 
 from kernel.fs import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, File
-from kernel.fs.constants import FS_APPEND_FL
+from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.mm import remap as remapping
@@ -99,8 +99,10 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
             raise Errno(EACCES)
         if writable and file.inode.flags & FS_APPEND_FL != 0:
             raise Errno(EACCES)
-        if not writable:
+        if not writable or _is_sealed(file):
             maximum &= ~PROT_WRITE
+        if prot & ~maximum & PROT_WRITE != 0:
+            raise Errno(EPERM)
     elif kind != MAP_PRIVATE:
         raise Errno(EINVAL)
     if not readable:
@@ -117,6 +119,12 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     start = space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
     _populate(start, length, flags)
     return start
+
+
+def _is_sealed(file: File) -> bool:
+    """Whether no new mapping may write (memfd_create(2))."""
+    seals = file.inode.seals
+    return seals >= 0 and seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0
 
 
 def _check_lock_limit(space: AddressSpace, length: int, flags: int) -> None:

@@ -23,8 +23,10 @@ from kernel.task.task import Task, current
 # si_code, and poll(2)'s bits for it in si_band.
 _POLL_IN: Final = 1
 _POLL_OUT: Final = 2
+_POLL_MSG: Final = 3
 _BAND_IN: Final = 0x41
 _BAND_OUT: Final = 0x304
+_BAND_MSG: Final = 0x441
 _SI_SIGIO: Final = -5  # si_code with signals whose own codes mean something else
 _SPECIFIC: Final = (SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD, SIGSYS)
 
@@ -89,6 +91,19 @@ class AsyncWatch(SignalWatch):
                 return
             file.room_told()
         _tell_owner(file, self.tells_output if is_output else self.tells_input)
+
+
+def tell_message(file: File, descriptor: int) -> None:
+    """Something other than input or output happened to an open file, which its owner asked for through a descriptor."""
+    if file.owner == 0:
+        return
+    info = from_kernel(SIGIO)
+    if file.owner_signal != 0:
+        try:
+            info = _information(file.owner_signal, _POLL_MSG, _BAND_MSG, descriptor)
+        except MemoryError:
+            info = from_kernel(SIGIO)  # as when there is no room to queue it
+    _tell_owner(file, info)
 
 
 def _tell_owner(file: File, info: SignalInfo) -> None:
@@ -158,6 +173,24 @@ def choose_owner(file: File, who: int) -> None:
     if (who > 0 and find_process(who) is None) or (who < 0 and find_group(-who) is None):
         raise Errno(ESRCH)
     file.set_owner(who, OWNER_GROUP if who < 0 else OWNER_PROCESS, current().credentials)
+
+
+def living_owner(file: File) -> int:
+    """F_GETOWN: who was chosen, or 0 if it has gone."""
+    if file.owner_kind == OWNER_THREAD:
+        found = find_task(file.owner) is not None
+    elif file.owner_kind == OWNER_GROUP:
+        found = find_group(-file.owner) is not None
+    else:
+        found = find_process(file.owner) is not None
+    return file.owner if found else 0
+
+
+def own_unless_owned(file: File) -> None:
+    """The running process is told, unless another owner was chosen."""
+    if file.owner == 0:
+        task = current()
+        file.set_owner(task.pid, OWNER_PROCESS, task.credentials)
 
 
 def watch(file: File, descriptor: int) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from kernel.fs.constants import O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
+from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_OPEN, tell_file
 from kernel.fs.open import check_executable
 from kernel.fs.path import Path
@@ -81,6 +82,7 @@ def open_executable(task: Task, path: Path) -> File:
     """Open a file to run it. Raises EACCES, ETXTBSY and what opening raises. Reading permission is not needed."""
     context = task.fs
     check_executable(context, path)
+    break_leases_for_opening(path, path.inode(), O_RDONLY)
     file = path.inode().open(path, O_RDONLY)
     tell_file(file, IN_OPEN)
     try:

@@ -202,4 +202,10 @@ def _credentials_of_caller() -> Credentials | None:
     return task.credentials if task is not None else None
 
 
+def _process_of_caller() -> int:
+    task = current_or_none()
+    return task.pid if task is not None else 0
+
+
 CALLER.find = _credentials_of_caller
+CALLER.find_process = _process_of_caller
