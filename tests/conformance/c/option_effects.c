@@ -183,6 +183,25 @@ static void urgent_errors(void)
 	}
 }
 
+static void no_gateways(void)
+{
+	puts("--- without gateways");
+	SHOW(system("ip route add 198.51.100.0/24 dev lo && ip route add 192.0.2.0/24 via 198.51.100.7"));
+	struct sockaddr_in far = { AF_INET, htons(9), { htonl(0xc0000201) } }, near = { AF_INET, htons(9), { htonl(0xc6336401) } };
+	for (int i = 0; i < 2; i++) {
+		int s = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0)), t = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+		SHOW(on(s, SOL_SOCKET, SO_DONTROUTE, i));
+		on(t, SOL_SOCKET, SO_DONTROUTE, i);
+		SHOW(sendto(s, "text", 4, 0, (struct sockaddr *)&near, sizeof near));
+		SHOW(sendto(s, "text", 4, 0, (struct sockaddr *)&far, sizeof far));
+		SHOW(sendto(s, "text", 4, MSG_DONTROUTE, (struct sockaddr *)&far, sizeof far));
+		SHOW(connect(s, (struct sockaddr *)&far, sizeof far));
+		SHOW(connect(t, (struct sockaddr *)&far, sizeof far));
+		close(s), close(t);
+	}
+	SHOW(system("ip route flush table main"));
+}
+
 static void memory(void)
 {
 	puts("--- memory of queues");
@@ -209,6 +228,7 @@ int main(void)
 	least_hops();
 	no_port();
 	urgent_errors();
+	no_gateways();
 	memory();
 	return 0;
 }
