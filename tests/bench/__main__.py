@@ -2,8 +2,9 @@
 
 Each turn boots one kernel and then the other with the same program and the same image, so that a slow minute of the
 host hits both. The smallest time of each row over all turns counts; what is reported is the ratio. Suites are
-`system` (bench.c) and `disk` (bench_disk.c, with a fresh file system on a disk that is a file in the host's memory, so
-that no real disk is measured). `--write` puts the tables into docs/performance.md between each suite's marks.
+`system` (bench.c), `disk` (bench_disk.c, with a fresh file system on a disk that is a file in the host's memory, so
+that no real disk is measured) and `network` (network.py). `--write` puts the tables into docs/performance.md between
+each suite's marks.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench import network
 from tests.harness import KRAIT, LINUX, Guest, Kernel, compile_program
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
@@ -26,7 +29,7 @@ from tools.paths import INITRAMFS, ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
 SOURCES = ROOT / "tests" / "bench"
-MEANS = {"system": "the system calls", "disk": "the disk's rows"}
+MEANS = {"system": "the system calls", "disk": "the disk's rows", "network": "the card's rows"}
 SYSTEM_SCRIPT = b"""#!/bin/sh
 /cases/first
 cat /proc/meminfo
@@ -106,20 +109,28 @@ def run_disk(kernel: Kernel, cpu: str, initrd: Path) -> dict[str, float]:
             return read_rows(guest)
 
 
-def measure(suite: str, turns: int, cpu: str) -> dict[str, tuple[float, float]]:
+def in_turns(turns: int, run: Callable[[Kernel], dict[str, float]]) -> dict[str, tuple[float, float]]:
     """Rows as (Krait, Linux): the least of all turns."""
     best: dict[str, dict[str, float]] = {"krait": {}, "linux": {}}
-    with tempfile.TemporaryDirectory() as folder:
+    for _ in range(turns):
         for kernel in (KRAIT, LINUX):
-            image = system_image() if suite == "system" else disk_image(kernel)
-            (Path(folder) / kernel.name).write_bytes(image)
-        run = run_system if suite == "system" else run_disk
-        for _ in range(turns):
-            for kernel in (KRAIT, LINUX):
-                for name, value in run(kernel, cpu, Path(folder) / kernel.name).items():
-                    kept = best[kernel.name]
-                    kept[name] = min(value, kept.get(name, value))
+            for name, value in run(kernel).items():
+                kept = best[kernel.name]
+                kept[name] = min(value, kept.get(name, value))
     return {name: (best["krait"][name], best["linux"][name]) for name in best["linux"] if name in best["krait"]}
+
+
+def measure(suite: str, turns: int, cpu: str) -> dict[str, tuple[float, float]]:
+    """A suite's rows as (Krait, Linux)."""
+    if suite == "network":
+        return network.measure(turns, cpu)
+    with tempfile.TemporaryDirectory() as folder:
+        images = {}
+        for kernel in (KRAIT, LINUX):
+            images[kernel] = Path(folder) / kernel.name
+            images[kernel].write_bytes(system_image() if suite == "system" else disk_image(kernel))
+        run = run_system if suite == "system" else run_disk
+        return in_turns(turns, lambda kernel: run(kernel, cpu, images[kernel]))
 
 
 def table(rows: dict[str, tuple[float, float]], what: str) -> str:
@@ -151,7 +162,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
     build_kernel("release")  # what lies there may be the profile of another purpose
-    for suite in options.suite or ["system", "disk"]:
+    for suite in options.suite or list(MEANS):
         parts = []
         for cpu in options.cpu or ["max", "qemu64"]:
             parts.append(f"### `-cpu {cpu}`\n\n{table(measure(suite, options.turns, cpu), MEANS[suite])}\n")

@@ -1,8 +1,9 @@
-"""Where a row's instructions go: `python -m tests.bench.profile ROW [--count N] [--lines]`.
+"""Where a row's instructions go: `python -m tests.bench.profile ROW [--network] [--count N] [--lines]`.
 
-QEMU executes one instruction a translation block and logs each block (`-d exec,nochain`) while the row's operation is
-done N times. So the counts are exact, whatever else runs on the host: what times cannot show shows here. The log has
-about 100 bytes an instruction.
+A plugin of QEMU counts instructions while the row's operation is done N times, and the guest's clock follows that
+count. So the figures are exact, whatever else the host does: what times cannot show shows here. The rows of the network
+card (`--network`, and `--plain` for a card that offers nothing) have a peer that lives in real time, so does the guest
+there, and how much work comes at once differs from run to run.
 """
 
 from __future__ import annotations
@@ -13,41 +14,68 @@ import re
 import subprocess
 import sys
 import tempfile
+from array import array
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+from tests.bench import network
 from tests.bench.__main__ import system_image
 from tests.harness import KRAIT, Guest
 from tools.front_end import build_kernel
 from tools.machine import Machine
 from tools.paths import KERNEL, ROOT
 
-TRACE = re.compile(rb"^Trace \d+: 0x[0-9a-f]+ \[[0-9a-f]+/([0-9a-f]+)/", re.MULTILINE)
+SOURCES = ROOT / "tests" / "bench"
 USER_END = 1 << 63
 PROGRAM = "(the program)"
 
 
-def record(row: str, count: int, cpu: str) -> Iterator[tuple[str, Counter[int]]]:
+def build_plugin(folder: Path) -> Path:
+    """The counting plugin of QEMU."""
+    plugin = folder / "count_instructions.so"
+    flags = ("-shared", "-fPIC", "-O2", "-Wall", "-Werror")
+    subprocess.run(["gcc", *flags, "-o", str(plugin), str(SOURCES / "count_instructions.c")], check=True)
+    return plugin
+
+
+def read_counts(file: Path) -> Counter[int]:
+    """How often each instruction was executed until now, by its address."""
+    words = array("Q")
+    with file.open("rb") as counts:
+        words.frombytes(counts.read(8))
+        words.frombytes(counts.read(8 * (words[0] - 1)))
+    sums: Counter[int] = Counter()
+    at = 1
+    while at < len(words):
+        times, length = words[at : at + 2]
+        if times > 0:
+            for pc in words[at + 2 : at + 2 + length]:
+                sums[pc] += times
+        at += 2 + length
+    return sums
+
+
+def record(row: str, count: int, cpu: str, card: str | None) -> Iterator[tuple[str, Counter[int]]]:
     """How often each program counter was executed while a row's operation was done `count` times; `all` gives all rows.
+    With a card, which network.py knows, the row is one of its.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        log, initrd = Path(folder) / "log", Path(folder) / "initrd"
-        initrd.write_bytes(system_image(f"#!/bin/sh\n/cases/bench {row}\n".encode()))
-        machine = Machine(cpu=cpu, accelerator="tcg,one-insn-per-tb=on", extra=("-D", str(log)))
+    with tempfile.TemporaryDirectory() as folder, nullcontext() if card is None else network.peer():
+        counts, initrd = Path(folder) / "counts", Path(folder) / "initrd"
+        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(Path(folder))},counts={counts}")
+        if card is None:
+            initrd.write_bytes(system_image(f"#!/bin/sh\n/cases/bench {row}\n".encode()))
+            machine = Machine(cpu=cpu, extra=(*extra, "-icount", "shift=1"))
+        else:
+            initrd.write_bytes(network.network_image(KRAIT, row))
+            machine = network.machine(cpu, network.CARDS[card], extra)
         with Guest(KRAIT.boot(initrd, "quiet"), machine) as guest:
             while (line := guest.expect(r"@ready ([\w-]+)@|@krait-end@", 600))[1] is not None:
-                log.write_bytes(b"")
-                guest.monitor(f"logfile {log}")
-                guest.monitor("log exec,nochain")
+                before = read_counts(counts)
                 guest.send(f"{count}\r")
-                guest.expect(r"@done@", 600)
-                guest.monitor("log none")
-                counts: Counter[int] = Counter()
-                with log.open("rb") as file:
-                    while lines := file.readlines(1 << 26):
-                        counts.update(int(pc, 16) for pc in TRACE.findall(b"".join(lines)))
-                yield line[1].decode(), counts
+                guest.expect(r"@done( \d+)?@", 600)
+                yield line[1].decode(), read_counts(counts) - before
                 guest.send("\r")
 
 
@@ -82,10 +110,17 @@ def main() -> int:
     parser.add_argument("--cpu", default="max", help="QEMU's processor model")
     parser.add_argument("--top", type=int, default=40, help="how many places are shown")
     parser.add_argument("--lines", action="store_true", help="by source line, not by function")
+    parser.add_argument("--network", action="store_true", help="the row is one of the network card's")
+    parser.add_argument("--plain", action="store_true", help="the card offers nothing")
     options = parser.parse_args()
+    if options.network and not network.is_in_namespace():
+        build_kernel("release")
+        print(network.run_in_namespace("tests.bench.profile", *sys.argv[1:]).decode(), end="")
+        return 0
     build_kernel("release")
+    card = ("-plain" if options.plain else "") if options.network else None
     known = False
-    for row, counts in record(options.row, options.count, options.cpu):
+    for row, counts in record(options.row, options.count, options.cpu, card):
         known = True
         print(f"{row}: {sum(counts.values()) / options.count:.1f} instructions each time", flush=True)
         places = by_line(counts) if options.lines else {names[-1]: n for names, n in by_function(counts).items()}
