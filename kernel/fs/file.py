@@ -71,6 +71,10 @@ class DirectorySink:
     def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
         return False
 
+    def pass_over(self, position: int) -> None:
+        """Behind the entry that was emitted last there is nothing up to `position`, where the next read goes on."""
+        self.position = position
+
 
 class FileWatcher:
     """Somebody who wants to know when a description ends (epoll)."""

@@ -35,6 +35,7 @@ class EntryBuffer(DirectorySink):
         super().__init__()
         self.storage: bytearray = bytearray(size)
         self.used: int = 0
+        self.last: int = 0  # where the last record begins
         self.old: bool = old
         self.refused: bool = False
 
@@ -54,8 +55,14 @@ class EntryBuffer(DirectorySink):
             record.store_u8(length - 1, kind)
         else:
             record.store_u8(18, kind)
+        self.last = self.used
         self.used += length
         return True
+
+    def pass_over(self, position: int) -> None:
+        super().pass_over(position)
+        if self.used > 0:
+            span_of(self.storage).store_u64(self.last + 8, u64(position))
 
 
 def _read_entries(file: File, address: int, size: int, old: bool) -> int:

@@ -1,4 +1,5 @@
-# What test_disk_twins.py does to a disk. Prints nothing that depends on the time, nor on where blocks lie.
+# What test_disk_twins.py does to a disk. Prints nothing that depends on the time, nor on where blocks lie, nor with
+# `trees` on how many blocks a large directory has.
 cd /mnt; umask 022
 kind() { stat -c '%n: %F %a %u:%g links %h size %s blocks %b' "$@"; }
 echo "-- as it came"; stat -f -c 'blocks %b free %f available %a inodes %c free %d' .
@@ -17,7 +18,7 @@ done
 echo "-- many"
 mkdir many; cd many; seq $entries | sed 's/.*/entry number &/' | tr '\n' '\0' | xargs -0 touch; ls | wc -l
 seq 2 3 $entries | sed 's/.*/entry number &/' | tr '\n' '\0' | xargs -0 rm; ls | wc -l; touch "a new one" "and another with a longer name"
-find . | head -8; find . | md5sum; kind .; cd ..
+find . | head -8; find . | md5sum; test -n "$trees" || kind .; cd ..
 echo "-- links"; kind limit; for i in 1 2 3 4; do ln limit limit$i 2>/dev/null || echo "too many links"; done; kind limit; rm -f limit?*
 echo "-- sizes"
 dd if=/dev/zero of=large bs=1 count=1 seek=3000000000 2>/dev/null; kind large
@@ -39,5 +40,5 @@ setfattr -n user.big -v $long e/again; setfattr -n trusted.t -v 2 e; chown 70000
 echo "-- full"; dd if=/dev/zero of=filler bs=64k 2>/dev/null; stat -f -c 'available %a' .
 for i in 1 2 3 4 5 6 7 8; do mkdir dir$i 2>/dev/null; done; mkdir dir 2>/dev/null || echo "no space"
 rm -rf filler dir?; for name in $(find . -xdev ! -type l ! -name 'entry*' | grep -v ' '); do touch -d '2010-01-01 12:00:00' "$name"; done
-sync; stat -f -c 'blocks %b free %f inodes free %d' .
+sync; test -n "$trees" || stat -f -c 'blocks %b free %f inodes free %d' .
 cd /; umount /mnt && echo done

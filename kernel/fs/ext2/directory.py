@@ -1,10 +1,6 @@
-"""Directories of ext2: names in records, records in blocks.
+"""Directories of ext2: names in records, records in blocks. How they are listed is in `listing.py`.
 
-The blocks are in the block cache. A directory never shrinks while it lives. Whoever changes one clears its mark of a
-hash tree (dir_index), which then is no longer true; e2fsck -D makes it anew.
-
-Positions for readdir are offsets in the directory, with 2 added: 0 and 1 belong to the dots, which the VFS shows. A
-position that lies inside a record, because records were joined since, leads to the next record.
+The blocks are in the block cache. A directory never shrinks while it lives.
 
 Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
 """
@@ -14,19 +10,17 @@ from typing import TYPE_CHECKING, Final
 from kernel.cache import SyncScope
 from kernel.fs.constants import NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
 from kernel.fs.ext2 import records
-from kernel.fs.ext2.block_map import HOLE
-from kernel.fs.ext2.directory_blocks import check_directory_block
 from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.instance import Ext2
 from kernel.fs.ext2.layout import (
     FILE_TYPE_UNKNOWN,
     FLAG_DIRSYNC,
-    FLAG_INDEX,
     FLAG_SYNC,
     LINK_LIMIT,
 )
+from kernel.fs.ext2.listing import OFFSET_BITS, OFFSET_MASK, Ext2DirectoryFile, ListedDirectory
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
-from kernel.fs.file import DirectorySink, File, InodeFile
+from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno
 from kernel.lib import log
@@ -35,22 +29,16 @@ from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
 
 if TYPE_CHECKING:
-    from kernel.cache import Block
     from kernel.fs.path import Path
 
-_FIRST_POSITION: Final = 2
-_OFFSET_BITS: Final = 12  # a place is a block's number in the directory and an offset in it
-_OFFSET_MASK: Final = 0xFFF
 _UNIT_SHIFT: Final = 2  # records have a multiple of four bytes
 _FEW_BLOCKS: Final = 4
 _INDEXED_BLOCKS: Final = 512  # the places of names in larger directories are not kept in memory
-# From a record's file type to getdents(2)'s: unknown, regular, directory, character, block, FIFO, socket, link.
-_ENTRY_TYPES: Final = b"\x00\x08\x04\x02\x06\x01\x0c\x0a"
 # From a mode's type (in its upper four bits) to a record's file type.
 _FILE_TYPES: Final = b"\x00\x05\x03\x00\x02\x00\x04\x00\x01\x00\x07\x00\x06\x00\x00\x00"
 
 
-class Ext2Directory(Ext2Inode):
+class Ext2Directory(ListedDirectory):
     """A directory."""
 
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
@@ -60,46 +48,24 @@ class Ext2Directory(Ext2Inode):
         # For a record of so many units: no block in front of this one has room for it, nor for a larger one.
         self.room_hints: list[int] | None = None
 
-    # ---- Blocks -----------------------------------------------------------------------------------------------
-
-    def _block_count(self) -> int:
-        geometry = self.ext2.volume.geometry
-        return min((self.size + geometry.block_size - 1) >> geometry.block_shift, geometry.block_count)
-
-    def _block(self, index: int) -> "Block":
-        """Block `index` of the directory, pinned. Raises EUCLEAN for a hole."""
-        volume = self.ext2.volume
-        number, _ = self.find_blocks(index, 1)
-        if number == HOLE:
-            raise self._broken()
-        block = volume.blocks.block(number)
-        if volume.geometry.has_checksums():
-            try:
-                check_directory_block(block.span(), self.checksum_seed)
-            except Errno:
-                block.release()
-                raise self._broken() from None
-        return block
-
-    def _broken(self) -> Errno:
-        return self.ext2.volume.damaged(f"directory {self.ino} is damaged")
+    # ---- Finding ------------------------------------------------------------------------------------------------
 
     def _find(self, name: bytes) -> tuple[int, int]:
         """The block (of the directory) and the offset of the record with this name; NONE, 0 if there is none."""
-        count = self._block_count()
+        count = self.block_total()
         places = self._all_places(count) if 1 < count <= _INDEXED_BLOCKS else None
         if places is not None:
             place = places.get(name, records.NONE)
             if place == records.NONE:
                 return records.NONE, 0
-            return place >> _OFFSET_BITS, place & _OFFSET_MASK
+            return place >> OFFSET_BITS, place & OFFSET_MASK
         inode_count = self.ext2.volume.geometry.inode_count
         for index in range(count):
-            with self._block(index) as block:
+            with self.block_at(index) as block:
                 try:
                     offset = records.find_name(block.span(), name, inode_count)
                 except Errno:
-                    raise self._broken() from None
+                    raise self.broken() from None
                 if offset != records.NONE:
                     return index, offset
         return records.NONE, 0
@@ -122,16 +88,16 @@ class Ext2Directory(Ext2Inode):
         inode_count = self.ext2.volume.geometry.inode_count
         places: dict[bytes, int] = {}
         for index in range(count):
-            with self._block(index) as block:
+            with self.block_at(index) as block:
                 span = block.span()
                 offset = 0
                 while offset < len(span):
                     try:
                         length = records.record_length(span, offset, inode_count)
                     except Errno:
-                        raise self._broken() from None
+                        raise self.broken() from None
                     if records.inode_at(span, offset) != 0:
-                        places.setdefault(records.name_at(span, offset), index << _OFFSET_BITS | offset)
+                        places.setdefault(records.name_at(span, offset), index << OFFSET_BITS | offset)
                     offset += length
         return places
 
@@ -140,7 +106,7 @@ class Ext2Directory(Ext2Inode):
         places = self.places
         if places is not None:
             try:
-                places[name] = index << _OFFSET_BITS | offset
+                places[name] = index << OFFSET_BITS | offset
             except MemoryError:
                 self.places = None
 
@@ -162,10 +128,10 @@ class Ext2Directory(Ext2Inode):
         index, offset = self._find(name)
         if index == records.NONE:
             return None
-        with self._block(index) as block:
+        with self.block_at(index) as block:
             ino = records.inode_at(block.span(), offset)
         if ino == self.ino:
-            raise self._broken()
+            raise self.broken()
         inode = self.ext2.inode(ino)
         if isinstance(inode, Ext2Directory):
             if inode.parent_ino == 0:
@@ -179,21 +145,21 @@ class Ext2Directory(Ext2Inode):
         index, offset = self._find(b"..")
         if index == records.NONE:
             raise Errno(ESTALE)
-        with self._block(index) as block:
+        with self.block_at(index) as block:
             return records.inode_at(block.span(), offset)
 
     def name_of(self, ino: int) -> bytes:
         """A name in this directory that leads to an inode. Raises ESTALE."""
         inode_count = self.ext2.volume.geometry.inode_count
-        for index in range(self._block_count()):
-            with self._block(index) as block:
+        for index in range(self.block_total()):
+            with self.block_at(index) as block:
                 span = block.span()
                 offset = 0
                 while offset < len(span):
                     try:
                         length = records.record_length(span, offset, inode_count)
                     except Errno:
-                        raise self._broken() from None
+                        raise self.broken() from None
                     if records.inode_at(span, offset) == ino and not records.is_dot_name(span, offset):
                         return records.name_at(span, offset)
                     offset += length
@@ -201,53 +167,18 @@ class Ext2Directory(Ext2Inode):
 
     def is_empty(self) -> bool:
         inode_count = self.ext2.volume.geometry.inode_count
-        for index in range(self._block_count()):
-            with self._block(index) as block:
+        for index in range(self.block_total()):
+            with self.block_at(index) as block:
                 try:
                     empty = records.has_only_dots(block.span(), inode_count)
                 except Errno:
-                    raise self._broken() from None
+                    raise self.broken() from None
                 if not empty:
                     return False
         return True
 
-    def read_directory(self, position: int, sink: DirectorySink) -> None:
-        geometry = self.ext2.volume.geometry
-        start = max(position - _FIRST_POSITION, 0)
-        index = start >> geometry.block_shift
-        start &= geometry.block_size - 1
-        count = self._block_count()
-        while index < count:
-            with self._block(index) as block:
-                if not self._emit_block(block, index << geometry.block_shift, start, sink):
-                    return
-            index += 1
-            start = 0
-
-    def _emit_block(self, block: "Block", base: int, start: int, sink: DirectorySink) -> bool:
-        """Emit a block's names from offset `start` on; False if the sink is full. `base`: where the block begins."""
-        geometry = self.ext2.volume.geometry
-        span = block.span()
-        offset = 0
-        while offset < len(span):
-            try:
-                length = records.record_length(span, offset, geometry.inode_count)
-            except Errno:
-                raise self._broken() from None
-            ino = records.inode_at(span, offset)
-            if offset >= start and ino != 0 and not records.is_dot_name(span, offset):
-                kind = records.file_type_at(span, offset) if geometry.has_file_types() else FILE_TYPE_UNKNOWN
-                if kind >= len(_ENTRY_TYPES):
-                    kind = FILE_TYPE_UNKNOWN
-                following = base + offset + length + _FIRST_POSITION
-                if not sink.emit(records.name_at(span, offset), ino, _ENTRY_TYPES[kind], following):
-                    return False
-                sink.position = following
-            offset += length
-        return True
-
     def open(self, path: "Path", flags: int) -> File:
-        return InodeFile(path, flags)
+        return Ext2DirectoryFile(path, flags, self)
 
     def read_at(self, buffer: Buffer, offset: int) -> int:
         raise Errno(EISDIR)
@@ -374,19 +305,20 @@ class Ext2Directory(Ext2Inode):
 
     def _add(self, name: bytes, inode: Inode) -> None:
         """Enter a name, in the first record with room or in a new block. Raises ENOSPC, EIO, EUCLEAN."""
+        self.drop_tree()
         needed = records.record_size(len(name))
         inode_count = self.ext2.volume.geometry.inode_count
         kind = self._file_type(inode)
-        count = self._block_count()
+        count = self.block_total()
         hints = self._all_room_hints(count)
         units = needed >> _UNIT_SHIFT
         start = min(hints[units], count) if hints is not None else 0
         for index in range(start, count):
-            with self._block(index) as block:
+            with self.block_at(index) as block:
                 try:
                     offset = records.find_room(block.span(), needed, inode_count)
                 except Errno:
-                    raise self._broken() from None
+                    raise self.broken() from None
                 if offset != records.NONE:
                     offset = records.insert(block.span(), offset, name, inode.ino, kind)
                     block.mark_dirty()
@@ -412,6 +344,8 @@ class Ext2Directory(Ext2Inode):
 
     def _add_block(self, index: int, name: bytes, inode: Inode, kind: int) -> None:
         volume = self.ext2.volume
+        if index == 1:
+            self.would_get_tree()
         number, _, _ = self.fill_blocks(index, 1, self.ext2.is_privileged())
         with volume.blocks.fresh(number) as block:
             records.write_record(block.span(), 0, volume.geometry.block_size, name, inode.ino, kind)
@@ -432,9 +366,7 @@ class Ext2Directory(Ext2Inode):
         self._changed()
 
     def _changed(self) -> None:
-        if self.flags & FLAG_INDEX != 0:
-            self.flags &= ~FLAG_INDEX
-            self.inode_changed()
+        self.change_count += 1
         self.touch_modified()
 
     def _settle(self) -> None:
@@ -468,11 +400,11 @@ class Ext2Directory(Ext2Inode):
 
     def _remove(self, name: bytes) -> None:
         index, offset = self._require(name)
-        with self._block(index) as block:
+        with self.block_at(index) as block:
             try:
                 records.remove(block.span(), offset, self.ext2.volume.geometry.inode_count)
             except Errno:
-                raise self._broken() from None
+                raise self.broken() from None
             block.mark_dirty()
             self.map.touch(block.number)
         places = self.places
@@ -564,7 +496,7 @@ class Ext2Directory(Ext2Inode):
     def _replace(self, name: bytes, inode: Inode) -> None:
         """Let an existing name lead to another inode."""
         index, offset = self._require(name)
-        with self._block(index) as block:
+        with self.block_at(index) as block:
             records.set_inode(block.span(), offset, inode.ino, self._file_type(inode))
             block.mark_dirty()
             self._named(inode, block.number)
@@ -573,12 +505,12 @@ class Ext2Directory(Ext2Inode):
         """Raise EUCLEAN unless the first block has a record ".."."""
         index, _ = self._find(b"..")
         if index != 0:
-            raise self._broken()
+            raise self.broken()
 
     def _set_parent(self, parent: "Ext2Directory") -> None:
         """The directory was moved: its ".." leads elsewhere."""
         index, offset = self._require(b"..")
-        with self._block(index) as block:
+        with self.block_at(index) as block:
             records.set_inode(block.span(), offset, parent.ino, self._file_type(self))
             block.mark_dirty()
             self.map.touch(block.number)

@@ -1,4 +1,5 @@
-"""The checksums of a directory's blocks on ext4 (metadata_csum). Pure functions over a block's bytes.
+"""What directories' blocks have beside records of names: the checksums of ext4 (metadata_csum), and the head of a hash
+tree (dir_index). Pure functions over a block's bytes.
 
 An ordinary block ends in a free record of 12 bytes that holds the checksum; a block of a hash tree has it behind its
 entries. Source: "Directory Entries" and "Hash Tree Directories" in the ext4 disk layout.
@@ -7,9 +8,18 @@ entries. Source: "Directory Entries" and "Hash Tree Directories" in the ext4 dis
 from typing import Final
 
 from kernel.fs.ext2.checksum import crc32c, crc32c_zeros
-from kernel.fs.ext2.layout import CHECKSUM_RECORD_SIZE, CHECKSUM_RECORD_TYPE
+from kernel.fs.ext2.geometry import Geometry
+from kernel.fs.ext2.layout import CHECKSUM_RECORD_SIZE, CHECKSUM_RECORD_TYPE, INCOMPAT_LARGEDIR
+from kernel.fs.ext2.name_hash import TEA, UNKNOWN
 from kernel.lang import EUCLEAN, Errno, Span, u8
 
+# In the tree's root, behind the records of the dots:
+_HASH_VERSION: Final = 0x1C
+_INFO_LENGTH: Final = 0x1D
+_INNER_LEVELS: Final = 0x1E
+_TREE_FLAGS: Final = 0x1F
+_USUAL_INFO_LENGTH: Final = 8
+_MOST_INNER_LEVELS: Final = 1  # two with the feature large_dir
 _ROOT_LIMIT_OFFSET: Final = 0x20  # of dx_countlimit in the tree's root
 _NODE_LIMIT_OFFSET: Final = 0x8  # and in its inner nodes
 _ENTRY_SIZE: Final = 8
@@ -42,3 +52,16 @@ def check_directory_block(block: Span[u8], seed: int) -> None:
     crc = crc32c_zeros(crc32c(crc, block[tail : tail + 4]), 4)
     if crc != block.load_u32(tail + 4):
         raise Errno(EUCLEAN)
+
+
+def tree_hash_version(block: Span[u8], geometry: Geometry) -> int:
+    """The hash that the tree says it is sorted by, from its root, or UNKNOWN if that is no root of a tree that Linux
+    would use.
+    """
+    levels = _MOST_INNER_LEVELS + (1 if geometry.incompat & INCOMPAT_LARGEDIR != 0 else 0)
+    limit = (len(block) - _ROOT_LIMIT_OFFSET - (_TAIL_SIZE if geometry.has_checksums() else 0)) // _ENTRY_SIZE
+    if block[_HASH_VERSION] > TEA or block[_INFO_LENGTH] != _USUAL_INFO_LENGTH or block[_TREE_FLAGS] & 1 != 0:
+        return UNKNOWN
+    if block[_INNER_LEVELS] > levels or block.load_u16(_ROOT_LIMIT_OFFSET) != limit:
+        return UNKNOWN
+    return block[_HASH_VERSION]

@@ -20,8 +20,6 @@ from kernel.lang import ENXIO, EOPNOTSUPP, Errno, Span, u8
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 
 _SECTOR_SHIFT: Final = 9
-# i_blocks counts sectors in 32 bits.
-_LARGEST_SECTORS: Final = (1 << 32) - 1
 
 
 class Ext2File(Ext2Inode):
@@ -92,16 +90,6 @@ class Ext2File(Ext2Inode):
 
     def write_inode(self, scope: SyncScope) -> None:
         self.ext2.sync_inode(self, scope)
-
-    def largest_size(self) -> int:
-        """What the pointers can name, and the 32 bits that count sectors of 512 bytes (indirect blocks among them)."""
-        geometry = self.ext2.volume.geometry
-        shift = geometry.block_shift
-        pointers = geometry.block_size // 4
-        sectors_in_block = geometry.block_size >> _SECTOR_SHIFT
-        countable = _LARGEST_SECTORS // sectors_in_block
-        countable -= countable // pointers + countable // (pointers * pointers) + 4
-        return min(self.map.block_limit(), countable) << shift
 
     # ---- Holes ------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Final
 from kernel.fs.ext2.checksum import INITIAL, crc32c
 from kernel.fs.ext2.layout import (
     CHECKSUM_CRC32C,
+    COMPAT_DIR_INDEX,
     COMPAT_HAS_JOURNAL,
     DESCRIPTOR_SIZE,
     EXT2_MAGIC,
@@ -112,6 +113,9 @@ class Geometry:
 
     def has_file_types(self) -> bool:
         return self.incompat & INCOMPAT_FILETYPE != 0
+
+    def has_directory_index(self) -> bool:
+        return self.compat & COMPAT_DIR_INDEX != 0
 
     def has_checksums(self) -> bool:
         return self.ro_compat & RO_COMPAT_METADATA_CSUM != 0

@@ -55,6 +55,9 @@ from kernel.time.clock import realtime_seconds
 _SECOND_NS: Final = 1_000_000_000
 _TABLE_READAHEAD: Final = 32  # blocks of the inode table that are read together, as on Linux
 _LARGE_FILE: Final = 1 << 31
+_SECTOR_SHIFT: Final = 9
+_LARGEST_SECTORS: Final = (1 << 32) - 1  # i_blocks counts them in 32 bits
+_LARGEST_EXTENT_BLOCKS: Final = (1 << 32) - 1
 _KINDS: Final = (S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK)
 
 
@@ -131,6 +134,20 @@ class Ext2Inode(Ext2Node):
             self.map.changed = False
             self.blocks = self.map.sectors
             self.inode_changed()
+
+    def largest_size(self) -> int:
+        """What the pointers can name, and the 32 bits that count sectors of 512 bytes (indirect blocks among them);
+        of a file with extents, what these can name.
+        """
+        geometry = self.ext2.volume.geometry
+        shift = geometry.block_shift
+        if self.extents is not None:
+            return _LARGEST_EXTENT_BLOCKS << shift
+        pointers = geometry.block_size // 4
+        sectors_in_block = geometry.block_size >> _SECTOR_SHIFT
+        countable = _LARGEST_SECTORS // sectors_in_block
+        countable -= countable // pointers + countable // (pointers * pointers) + 4
+        return min(self.map.block_limit(), countable) << shift
 
     # ---- What fsync must write ------------------------------------------------------------------------------------
 

@@ -46,6 +46,8 @@ class Ext2(VolumeHolder):
         self.first_dirty: Ext2Node | None = None
         self.last_dirty: Ext2Node | None = None
         self.replaced: list[Ext2Node] = []  # inodes whose last name was taken by a rename that may not be on the disk
+        # Directories that Linux would list by hash though they have no hash tree (any more), and by which one.
+        self.hashed_directories: dict[int, int] = {}
         self.lost_track: bool = False  # inodes went from memory that knew of blocks for fsync to write
 
     def has_unsettled(self) -> bool:
@@ -99,6 +101,8 @@ class Ext2(VolumeHolder):
 
     def leave(self, node: "Ext2Node") -> None:
         """An inode was deleted. Never sleeps."""
+        if node.ino in self.hashed_directories:
+            self.hashed_directories.pop(node.ino)
         if self.inodes.get(node.ino) is node:
             self.inodes.pop(node.ino)
 

@@ -26,6 +26,10 @@ ERRORS_CONTINUE: Final = 1
 ERRORS_READ_ONLY: Final = 2
 ERRORS_PANIC: Final = 3
 
+# s_flags: bytes of names are hashed as signed numbers, or as unsigned ones
+SUPER_SIGNED_HASH: Final = 1
+SUPER_UNSIGNED_HASH: Final = 2
+
 # s_feature_compat
 COMPAT_HAS_JOURNAL: Final = 0x4
 COMPAT_DIR_INDEX: Final = 0x20

@@ -24,9 +24,12 @@ from kernel.fs.ext2.layout import (
     STATE_CLEAN,
     STATE_ERRORS,
     SUPER_BLOCK_SIZE,
+    SUPER_SIGNED_HASH,
+    SUPER_UNSIGNED_HASH,
     GroupDescriptor,
     SuperBlock,
 )
+from kernel.fs.ext2.name_hash import TEA, UNKNOWN, UNSIGNED
 from kernel.fs.filesystem import FileSystem
 from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
@@ -100,6 +103,17 @@ class Volume:
     def super(self) -> SuperBlock:
         """A view of the super block; who changes it calls `write_super` or marks the block dirty."""
         return struct_at(SuperBlock, self.super_block.span(), self.super_offset)
+
+    def default_hash_version(self) -> int:
+        """The hash of new hash trees of directories, and of directories of one block; UNKNOWN if there is none."""
+        version = self.super().default_hash_version
+        return self.with_signedness(version) if version <= TEA else UNKNOWN
+
+    def with_signedness(self, version: int) -> int:
+        """A hash with the sign that bytes have in this file system."""
+        flags = self.super().flags
+        is_signed = flags & SUPER_SIGNED_HASH != 0 and flags & SUPER_UNSIGNED_HASH == 0
+        return version if is_signed else version + UNSIGNED
 
     # ---- Mounting ---------------------------------------------------------------------------------------------
 

@@ -138,16 +138,16 @@ class Mounted:
         return self.disk.image
 
     def names(self, directory: Inode, at_once: int = 1 << 30) -> list[bytes]:
-        """All names, in batches of `at_once`."""
+        """All names but the dots, in batches of `at_once`."""
         found: list[bytes] = []
-        position = 2
+        position = 0
         while True:
             sink = Listing(at_once)
             sink.position = position
             directory.read_directory(position, sink)
             if not sink.entries:
                 return found
-            found += [entry[0] for entry in sink.entries]
+            found += [entry[0] for entry in sink.entries if entry[0] not in (b".", b"..")]
             position = sink.position
 
 

@@ -170,7 +170,7 @@ class Explorer:
     def explore(self, directory: Inode, depth: int) -> None:
         sink = Listing(200)
         try:
-            directory.read_directory(2, sink)
+            directory.read_directory(0, sink)
         except Errno:
             pass  # what was listed before the damage is used
         for name, _, _ in sink.entries:

@@ -69,7 +69,8 @@ def _operate(world: FsContext, opened: dict[int, File], kind: str, first: bytes,
             if file.inode.is_directory():
                 sink = Listing()
                 file.read_directory(sink)
-                return sorted((name, what) for name, _, what in sink.entries)
+                # Without file types in names, dots have none either.
+                return sorted((name, what) for name, _, what in sink.entries if name not in (b".", b".."))
             buffer = KernelBuffer(bytearray(50000))
             count = file.pread(buffer, number // 2)
             return bytes(buffer.storage[:count])
