@@ -8,7 +8,7 @@ Context: making a packet may raise MemoryError; nothing else does. Nothing sleep
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import Span, span_of, u8
+from kernel.lang import Span, final, span_of, u8
 
 if TYPE_CHECKING:
     from kernel.net.device import NetworkDevice
@@ -28,6 +28,35 @@ PACKET_BROADCAST: Final = 1
 PACKET_MULTICAST: Final = 2
 PACKET_OTHERHOST: Final = 3
 PACKET_OUTGOING: Final = 4
+
+
+@final
+class StoragePool:
+    """Storages of one size that were given back, for who makes packets of that size all the time: so they are neither
+    allocated nor cleared each time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._spare: list[bytearray | None] = [None] * limit
+        self._count: int = 0
+
+    def take(self) -> bytearray | None:
+        """A storage, which holds what it held before; None if there is none."""
+        if self._count == 0:
+            return None
+        self._count -= 1
+        storage = self._spare[self._count]
+        self._spare[self._count] = None
+        return storage
+
+    def give(self, storage: bytearray) -> None:
+        """Keep a storage, unless there are enough."""
+        if self._count < len(self._spare):
+            self._spare[self._count] = storage
+            self._count += 1
+
+
+_NO_STORAGE: Final = bytearray()
 
 
 class Packet:
@@ -55,6 +84,7 @@ class Packet:
         self.received_ns: int = 0  # received: wall-clock time, where somebody asked for it
         self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
         self.next: Packet | None = None  # for one queue
+        self.pool: StoragePool | None = None  # where the storage goes when the packet is done with
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -89,6 +119,18 @@ class Packet:
         """Cut the end off: padding behind the datagram."""
         assert length <= self.end - self.start
         self.end = self.start + length
+
+    def recycle(self) -> None:
+        """Nobody needs the packet any more, whoever has had it: its storage may be used for another one. To let go of a
+        packet without that costs no more than memory that is allocated anew.
+        """
+        pool = self.pool
+        if pool is not None:
+            pool.give(self.storage)
+            self.pool = None
+            self.storage = _NO_STORAGE
+            self.start = 0
+            self.end = 0
 
     def network_header(self) -> Span[u8]:
         """From the IP header to the packet's end."""

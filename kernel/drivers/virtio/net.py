@@ -1,9 +1,13 @@
 """virtio-net: a network card, registered as eth0, eth1, ….
 
-Receiving: the device always has buffers of its whole queue, each the storage of a packet. A frame that fills much of
-one goes up the stack as it is, and a fresh buffer takes its place; short frames, and those that the device spread over
-several buffers, are copied and their buffers used again at once. So memory is bounded, and a frame that finds none is
-dropped while its buffer goes on.
+Receiving: the device has buffers, each the storage of a packet. A frame that fills much of one goes up the stack as it
+is, and a fresh buffer takes its place; short frames, and those that the device spread over several buffers, are copied
+and their buffers used again at once. So memory is bounded, and a frame that finds none is dropped while its buffer goes
+on.
+
+Buffers are small, a full frame of the wire each, and fill the whole queue. While the device puts segments together, so
+that frames are large on average, it gets a few large buffers instead: a frame lies in one piece then, and needs no
+copy. The storage of a large buffer comes back when the program has read it.
 
 An interrupt only stops further ones and schedules the network thread, which polls: it takes what there is, a share at
 a time, and asks for an interrupt when it finds nothing more. Under load there are no interrupts.
@@ -38,7 +42,7 @@ from kernel.net.device import (
     set_carrier,
 )
 from kernel.net.link import ETHERNET_HEADER, ETHERTYPE_IP6
-from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
+from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet, StoragePool
 from kernel.net.thread import Work, schedule_work
 
 F_CHECKSUM: Final = 1 << 0
@@ -90,6 +94,12 @@ _VLAN_TAG: Final = 4
 BUFFER_START: Final = 2
 FRAME_START: Final = BUFFER_START + HEADER_SIZE
 COPY_LIMIT: Final = 256  # frames up to this are copied, so that they do not hold a whole buffer
+# Large buffers: with its overhead one takes 64 KiB, and the longest run of full segments fits in.
+LARGE_CAPACITY: Final = 65_536 - 256 - FRAME_START
+LARGE_COUNT: Final = 16  # that the device has
+SPARE_COUNT: Final = 16  # … and that wait for their next use
+LARGE_ABOVE: Final = 8192  # frames of this size on average are worth large buffers
+SMALL_BELOW: Final = 2048
 LARGEST_FRAME: Final = 65_535 + ETHERNET_HEADER + _VLAN_TAG
 POLL_SHARE: Final = 64  # frames taken in one turn of the network thread
 BACKLOG_LIMIT: Final = 1000
@@ -112,7 +122,8 @@ class VirtioNetworkDevice(NetworkDevice):
             if transport.has(F_HOST_TSO6):
                 self.offload |= OFFLOAD_TCP6
         self._buffer_size: int = HEADER_SIZE + ETHERNET_HEADER + _VLAN_TAG + DEFAULT_MTU
-        if not transport.has(F_MERGEABLE):
+        self._is_mergeable: bool = transport.has(F_MERGEABLE)
+        if not self._is_mergeable:
             self._buffer_size += max(0, mtu - DEFAULT_MTU)
         self._coalescer: Coalescer = Coalescer()
         self._work: PollWork = PollWork(self)
@@ -120,6 +131,10 @@ class VirtioNetworkDevice(NetworkDevice):
         self._receiving: SplitQueue = transport.make_queue(RECEIVE_QUEUE, QUEUE_SIZE)
         self._sending: SplitQueue = transport.make_queue(TRANSMIT_QUEUE, QUEUE_SIZE)
         self._buffers: list[Packet | None] = [None] * self._receiving.size
+        self._large_count: int = 0  # of these
+        self._wants_large: bool = False
+        self._average: int = 0  # of the sizes of frames, the latest weigh most
+        self._spare: StoragePool = StoragePool(SPARE_COUNT)
         self._sent: list[Packet | None] = [None] * self._sending.size
         self._backlog: deque[Packet] = deque()
         transport.start()
@@ -134,24 +149,76 @@ class VirtioNetworkDevice(NetworkDevice):
 
     def set_up(self) -> None:
         """Give the device all the buffers that it has room for. With some of them it works too."""
-        try:
-            while self._receiving.free_count > 0:
-                self._give_buffer(self._fresh_buffer())
-        except MemoryError:
+        if not self._refill():
             log.warn("virtio-net: not enough memory for all receive buffers")
         self._publish_buffers()
         schedule_work(self._work)
 
+    def _refill(self) -> bool:
+        """Give the device as many buffers as it shall have. False: there is no memory for all of them."""
+        try:
+            while self._receiving.free_count > 0 and not self._has_enough():
+                self._give_buffer(self._fresh_buffer())
+        except MemoryError:
+            return False
+        return True
+
+    def _has_enough(self) -> bool:
+        """Whether the device has all the large buffers that it shall have."""
+        return self._wants_large and self._large_count >= LARGE_COUNT
+
     def _fresh_buffer(self) -> Packet:
-        """Raises MemoryError."""
-        return Packet(self._buffer_size - HEADER_SIZE, FRAME_START)
+        """One of the kind that is wanted. Raises MemoryError."""
+        if not self._wants_large:
+            return Packet(self._buffer_size - HEADER_SIZE, FRAME_START)
+        storage = self._spare.take()
+        packet = Packet(LARGE_CAPACITY, FRAME_START) if storage is None else Packet(0, FRAME_START, storage)
+        packet.pool = self._spare
+        return packet
 
     def _give_buffer(self, packet: Packet) -> None:
         """Let the device fill a buffer, for which there is room."""
-        storage = span_of(packet.storage)
-        head = self._receiving.add_buffer(bus_address(storage[BUFFER_START:]), self._buffer_size, True)
+        data = span_of(packet.storage)[BUFFER_START:]
+        head = self._receiving.add_buffer(bus_address(data), len(data), True)
         assert head != NOTHING
         self._buffers[head] = packet
+        if packet.pool is not None:
+            self._large_count += 1
+
+    def _take_buffer(self, head: int) -> Packet | None:
+        """The buffer that the device has filled; None if it had none there."""
+        buffer = self._buffers[head]
+        self._buffers[head] = None
+        if buffer is not None and buffer.pool is not None:
+            self._large_count -= 1
+        return buffer
+
+    def _use_again(self, buffer: Packet) -> None:
+        """What lay in a buffer was copied, or is not wanted. A buffer of the other kind takes its place if that is
+        wanted by now.
+        """
+        is_large = buffer.pool is not None
+        if is_large != self._wants_large:
+            if self._has_enough():
+                return
+            try:
+                other = self._fresh_buffer()
+            except MemoryError:
+                other = buffer
+            if other is not buffer:
+                buffer.recycle()
+            buffer = other
+        self._give_buffer(buffer)
+
+    def _note_size(self, size: int) -> None:
+        """A frame of this size came."""
+        self._average += (size - self._average) >> 3
+        if not self._is_mergeable:
+            return
+        if self._average > LARGE_ABOVE:
+            self._wants_large = True
+        elif self._average < SMALL_BELOW:
+            self._wants_large = False
 
     def _publish_buffers(self) -> None:
         if self._receiving.publish():
@@ -187,6 +254,7 @@ class VirtioNetworkDevice(NetworkDevice):
         for _ in range(POLL_SHARE):
             head = queue.take()
             if head == NOTHING:
+                self._refill()
                 self._publish_buffers()
                 if queue.is_broken or queue.request_interrupt():
                     return False
@@ -194,7 +262,9 @@ class VirtioNetworkDevice(NetworkDevice):
             packet = self._receive(head)
             if packet is not None:
                 packet.device = self
+                self._note_size(len(packet))
                 self._coalescer.receive(packet)
+        self._refill()
         self._publish_buffers()
         return True
 
@@ -205,41 +275,38 @@ class VirtioNetworkDevice(NetworkDevice):
             return None
         header = span_of(buffer.storage)[BUFFER_START:FRAME_START]
         size = self._receiving.used_length - HEADER_SIZE
-        more = header.load_u16(HEADER_BUFFERS) - 1 if self._transport.has(F_MERGEABLE) else 0
-        if size < ETHERNET_HEADER or size > self._buffer_size - HEADER_SIZE:
+        capacity = len(buffer.storage) - FRAME_START
+        more = header.load_u16(HEADER_BUFFERS) - 1 if self._is_mergeable else 0
+        if size < ETHERNET_HEADER or size > capacity:
             self.received_errors += 1
-            self._give_buffer(buffer)
+            self._use_again(buffer)
             self._skip(more)
             return None
         packet: Packet | None = None
         try:
             if more > 0:
                 packet = self._gather(buffer, size, more)
-            elif size <= COPY_LIMIT:
+            elif size <= COPY_LIMIT or (buffer.pool is not None and 2 * size <= capacity):
                 packet = Packet(size)
                 packet.put(size).copy_from(span_of(buffer.storage)[FRAME_START : FRAME_START + size])
             else:
-                replacement = self._fresh_buffer()
+                if not self._has_enough():
+                    self._give_buffer(self._fresh_buffer())
                 buffer.put(size)
                 self._note_offload(buffer, buffer)
-                self._give_buffer(replacement)
                 return buffer
         except MemoryError:
             self.received_dropped += 1
         if packet is not None:
             self._note_offload(buffer, packet)
-        self._give_buffer(buffer)
+        self._use_again(buffer)
         return packet
-
-    def _take_buffer(self, head: int) -> Packet | None:
-        buffer = self._buffers[head]
-        self._buffers[head] = None
-        return buffer
 
     def _gather(self, first: Packet, size: int, more: int) -> Packet | None:
         """A frame that the device spread over several buffers, in one piece. Raises MemoryError."""
         try:
-            packet = Packet(min(size + more * self._buffer_size, LARGEST_FRAME))
+            has_large = first.pool is not None or self._large_count > 0
+            packet = Packet(LARGEST_FRAME if has_large else min(size + more * self._buffer_size, LARGEST_FRAME))
         except MemoryError:
             self._skip(more)
             raise
@@ -251,13 +318,13 @@ class VirtioNetworkDevice(NetworkDevice):
                 self._receiving.is_broken = True
                 return None
             length = self._receiving.used_length
-            if length > self._buffer_size or length > packet.tailroom():
+            if length > len(buffer.storage) - BUFFER_START or length > packet.tailroom():
                 self.received_errors += 1
-                self._give_buffer(buffer)
+                self._use_again(buffer)
                 self._skip(more - done - 1)
                 return None
             packet.put(length).copy_from(span_of(buffer.storage)[BUFFER_START : BUFFER_START + length])
-            self._give_buffer(buffer)
+            self._use_again(buffer)
         return packet
 
     def _skip(self, count: int) -> None:
@@ -268,7 +335,7 @@ class VirtioNetworkDevice(NetworkDevice):
             if buffer is None:
                 self._receiving.is_broken = True
                 return
-            self._give_buffer(buffer)
+            self._use_again(buffer)
 
     def _note_offload(self, buffer: Packet, packet: Packet) -> None:
         """What the header says of the checksum and of the segments that a frame was made of. A checksum that is still

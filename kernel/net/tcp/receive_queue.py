@@ -237,6 +237,7 @@ class ReceiveQueue:
             self.memory -= len(head.storage) + PACKET_OVERHEAD
             following = head.next
             head.next = None
+            head.recycle()
             self.head = following
             if following is None:
                 self.tail = None

@@ -182,6 +182,43 @@ def test_large_frames_are_put_together(listener: Listener) -> None:
         assert listener.packets[-1].segment_size == 1448
 
 
+def test_large_frames_get_large_buffers(listener: Listener) -> None:
+    """After some of them each lies in one buffer, unless it is larger still; when they have passed, buffers are small,
+    and the queue is full, again.
+    """
+    model = Card(queue_size=64)
+    device = start(model)
+    sent = []
+
+    def deliver(length: int, times: int) -> list[int]:
+        taken = []
+        for _ in range(times):
+            sent.append(frame_of(length))
+            taken.append(model.deliver(sent[-1]))
+            work()
+        return taken
+
+    assert deliver(60_000, 20)[-1] == 1
+    assert device._receiving.in_flight_count() == net.LARGE_COUNT
+    assert deliver(65_549, 3)[-1] == 2
+    deliver(1000, 60)
+    assert device._receiving.in_flight_count() == 64 and device._large_count == 0
+    assert deliver(60_000, 1)[-1] > 1
+    assert listener.frames() == sent and device.received_errors == 0
+
+
+def test_storages_that_come_back_are_used_again(listener: Listener) -> None:
+    model = Card(queue_size=64)
+    device = start(model)
+    device._wants_large = True
+    first = device._fresh_buffer()
+    storage = first.storage
+    first.recycle()
+    assert len(first) == 0 and first.storage is not storage
+    assert device._fresh_buffer().storage is storage
+    assert device._fresh_buffer().storage is not storage
+
+
 def test_large_frames_are_not_asked_for_where_they_cannot_come() -> None:
     model = Card(PLAIN | net.LARGE_RECEIVE | net.F_GUEST_CHECKSUM)
     net.start(model)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel.lang import span_of
-from kernel.net.packet import Packet
+from kernel.net.packet import Packet, StoragePool
 from kernel.net.tcp import secrets
 from kernel.net.tcp.cubic import INITIAL_SEGMENTS, Congestion, cube_root
 from kernel.net.tcp.receive_queue import ReceiveQueue
@@ -74,6 +74,24 @@ def test_pieces_in_any_order_become_the_stream(seed: int) -> None:
     assert bytes(queue.byte_at(i) for i in range(len(data))) == data
     queue.consume(len(data))
     assert queue.memory == 0 and queue.head is None
+
+
+def test_storages_go_back_once_they_are_read() -> None:
+    pool = StoragePool(1)
+    queue = ReceiveQueue(1000)
+    for byte in (1, 2):
+        packet = Packet(1000)
+        packet.pool = pool
+        packet.put(1000).fill(byte)
+        queue.add(packet)
+    assert queue.head is not None
+    storage = queue.head.storage
+    queue.consume(999)
+    assert pool.take() is None
+    queue.consume(1)
+    assert pool.take() is storage and queue.byte_at(0) == 2
+    queue.consume(1000)
+    assert queue.head is None and queue.memory == 0
 
 
 def test_a_chunk_goes_once_without_a_copy() -> None:
