@@ -1,6 +1,6 @@
 """O_DIRECT: between a program and the device past the page cache.
 
-Bytes travel through a few frames that belong to the call, and leave nothing in the cache. What the cache has is
+The device reaches the program's own pages (direct_memory.py), and nothing is left in the cache. What the cache has is
 brought into line: before a transfer its dirty pages of the range are written, after a write its pages are taken from
 who maps them and dropped, or read anew where somebody holds them. Two programs that write the same bytes at once, one
 directly and one through the cache, get one or the other, as everywhere.
@@ -11,155 +11,14 @@ and a part of a new block, are written through the cache and brought to the devi
 Context: sleeps. The caller of `write_direct` holds the inode's lock.
 """
 
-from typing import Final
-
-from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
+from kernel.block.device import SECTOR_SHIFT, Operation
 from kernel.cache import file_io
+from kernel.cache.direct_memory import LARGEST, DirectMemory
 from kernel.cache.file_cache import FileCache
-from kernel.cache.frame_source import FrameSource
 from kernel.cache.store import HOLE, BackingStore, Runs
 from kernel.lang import Errno
 from kernel.lib.user import Buffer
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, put_frame
-
-_LARGEST: Final = 256  # frames that one call moves at a time
-_PIECE: Final = 64  # frames in one request of a large read, so that those that came are copied while others come
-
-
-class Bounce:
-    """The frames of one call."""
-
-    def __init__(self, cache: FileCache, length: int) -> None:
-        pages = (length + PAGE_MASK) >> PAGE_SHIFT
-        self.limit: int = min(_LARGEST, max(1, pages)) << PAGE_SHIFT
-        self.frames: list[int] = []
-        self.source: FrameSource = FrameSource(min(_LARGEST, pages))
-        self.requests: list[BlockRequest] = []  # under way or finished, in order
-        self.starts: list[int] = []  # where their bytes begin
-
-    def require(self, length: int) -> None:
-        """Have frames for so many bytes, at most `limit`. Raises MemoryError."""
-        while len(self.frames) << PAGE_SHIFT < length:
-            frame = self.source.take()
-            try:
-                self.frames.append(frame)
-            except MemoryError:
-                put_frame(frame)
-                raise
-
-    def release(self) -> None:
-        for request in self.requests:
-            while not request.is_finished():
-                request.waiters.sleep(interruptible=False)
-        self.requests.clear()
-        self.source.close()
-        for frame in self.frames:
-            put_frame(Frame(frame))
-        self.frames.clear()
-
-    def put(self, buffer: Buffer, length: int) -> int:
-        """Give the first `length` bytes to a reader, as they come; how many it took. Raises EIO."""
-        done = 0
-        arrived = 0
-        while done < length:
-            part = min(PAGE_SIZE, length - done)
-            while arrived < len(self.requests) and self.starts[arrived] < done + part:
-                self.requests[arrived].wait()
-                arrived += 1
-            moved = buffer.put(frame_span(Frame(self.frames[done >> PAGE_SHIFT]))[0:part])
-            done += moved
-            if moved < part:
-                break
-        return done
-
-    def take(self, buffer: Buffer, length: int) -> int:
-        """Fill the first `length` bytes from a writer; how many it gave."""
-        done = 0
-        while done < length:
-            part = min(PAGE_SIZE, length - done)
-            moved = buffer.take(frame_span(Frame(self.frames[done >> PAGE_SHIFT]))[0:part])
-            done += moved
-            if moved < part:
-                break
-        return done
-
-    def clear(self, start: int, length: int) -> None:
-        """Zero a range of bytes."""
-        while length > 0:
-            within = start & PAGE_MASK
-            part = min(PAGE_SIZE - within, length)
-            frame_span(Frame(self.frames[start >> PAGE_SHIFT]))[within : within + part].fill(0)
-            start += part
-            length -= part
-
-    def request(
-        self, operation: Operation, position: int, length: int, sector: int, device: BlockDevice
-    ) -> BlockRequest:
-        """A transfer of the bytes at `position` of the frames, or of as many as the device takes at once, of whole
-        frames then. Raises MemoryError.
-        """
-        request = BlockRequest(operation, sector)
-        request.offset = position & PAGE_MASK
-        most = device.largest_joined_transfer
-        if operation == Operation.READ:
-            most = min(most, _PIECE)
-        runs = 0
-        before = -1
-        for index in range(position >> PAGE_SHIFT, (position + length + PAGE_MASK) >> PAGE_SHIFT):
-            frame = self.frames[index]
-            if frame != before + 1:
-                runs += 1
-            if runs > device.largest_transfer or len(request.frames) >= most:
-                break
-            before = frame
-            request.frames.append(frame)
-        request.length = min(length, (len(request.frames) << PAGE_SHIFT) - request.offset)
-        return request
-
-    def start(self, cache: FileCache, operation: Operation, runs: Runs, length: int) -> None:
-        """Begin to move the first `length` bytes, a multiple of a sector, from or to where the runs say. Holes read as
-        zeros. What was begun before is finished. Raises MemoryError, having begun nothing.
-        """
-        device = cache.store.device()
-        self.requests.clear()
-        self.starts.clear()
-        requests: list[BlockRequest] = []
-        position = 0
-        for index in range(len(runs.sectors)):
-            part = min(runs.lengths[index], length - position)
-            if part <= 0:
-                break
-            sector = runs.sectors[index]
-            if sector == HOLE:
-                self.clear(position, part)
-                position += part
-                continue
-            end = position + part
-            while position < end:
-                request = self.request(operation, position, end - position, sector, device)
-                requests.append(request)
-                self.starts.append(position)
-                position += request.length
-                sector += request.length >> SECTOR_SHIFT
-        self.requests.extend(requests)
-        device.hold_back()
-        for request in requests:
-            try:
-                device.start(request)
-            except Errno as failure:
-                request.finish(failure.code)
-        device.let_go()
-
-    def wait(self) -> None:
-        """Sleep until everything that was begun is finished. Raises EIO, EROFS."""
-        error = 0
-        for request in self.requests:
-            try:
-                request.wait()
-            except Errno as failure:
-                error = failure.code
-        if error != 0:
-            raise Errno(error)
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 
 
 def places(store: BackingStore, offset: int, length: int) -> Runs:
@@ -187,24 +46,17 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
     """Read from the device, `offset` being a multiple of its blocks; returns the count. Raises EIO, MemoryError if
     nothing could be read.
     """
-    store = cache.store
     done = 0
-    bounce = Bounce(cache, buffer.remaining)
+    memory = DirectMemory(cache.store.device(), Operation.READ, buffer)
     try:
         while buffer.remaining > 0 and not buffer.faulted:
-            left = store.size_bytes() - offset
+            left = cache.store.size_bytes() - offset
             if left <= 0:
                 break
-            length = min(buffer.remaining, left, bounce.limit)
-            mask = store.device().logical_block_size - 1
-            rounded = (length + mask) & ~mask
-            bounce.require(rounded)
-            cache.write_range(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
-            bounce.start(cache, Operation.READ, places(store, offset, rounded), rounded)
-            moved = bounce.put(buffer, length)
+            moved = _read_part(cache, memory, buffer, offset, left)
             done += moved
             offset += moved
-            if moved < length:
+            if moved < min(left, LARGEST):
                 break
     except Errno:
         if done == 0:
@@ -212,9 +64,24 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
     except MemoryError:
         if done == 0:
             raise
-    finally:
-        bounce.release()
     return done
+
+
+def _read_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: int, left: int) -> int:
+    """Read what is gathered at a time, of the `left` bytes of the file. The memory comes first: to make a mapping of
+    the very same file writable may give a hole a block, whose bytes lie in the cache.
+    """
+    length = min(buffer.remaining, left, LARGEST)
+    mask = memory.device.logical_block_size - 1
+    try:
+        gathered = memory.gather(buffer, (length + mask) & ~mask)
+        if gathered == 0:
+            return 0
+        cache.write_range(offset >> PAGE_SHIFT, (offset + gathered + PAGE_MASK) >> PAGE_SHIFT)
+        memory.transfer(places(cache.store, offset, gathered), gathered)
+        return memory.deliver(buffer, min(length, gathered))
+    finally:
+        memory.release()
 
 
 def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
@@ -225,10 +92,10 @@ def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
     done = 0
     if offset > store.size_bytes():
         cache.zero_tail(store.size_bytes())
-    bounce = Bounce(cache, buffer.remaining)
+    memory = DirectMemory(store.device(), Operation.WRITE, buffer)
     try:
         while buffer.remaining > 0 and not buffer.faulted:
-            moved = _write_part(cache, bounce, buffer, offset)
+            moved = _write_part(cache, memory, buffer, offset)
             if moved == 0:
                 break
             done += moved
@@ -239,14 +106,12 @@ def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
     except MemoryError:
         if done == 0:
             raise
-    finally:
-        bounce.release()
     return done
 
 
-def _write_part(cache: FileCache, bounce: Bounce, buffer: Buffer, offset: int) -> int:
+def _write_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: int) -> int:
     store = cache.store
-    length = min(buffer.remaining, bounce.limit)
+    length = min(buffer.remaining, LARGEST)
     cache.write_range(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
     runs = places(store, offset, length)
     has_new_blocks = runs.sectors[0] == HOLE
@@ -260,16 +125,13 @@ def _write_part(cache: FileCache, bounce: Bounce, buffer: Buffer, offset: int) -
             store.give_back()
             return _write_through(cache, buffer, offset)  # as much as there is room for, or the error
         runs = places(store, offset, fresh)
-    length = _placed(runs)
     finished = False
     try:
-        bounce.require(length)
-        length = bounce.take(buffer, length) & ~(store.device().logical_block_size - 1)
-        if length > 0:
-            bounce.start(cache, Operation.WRITE, runs, length)
-            bounce.wait()
+        length = memory.gather(buffer, _placed(runs))
+        memory.transfer(runs, length)
         finished = True
     finally:
+        memory.release()
         if has_new_blocks and not finished:
             store.give_back()
     if offset + length > store.size_bytes():

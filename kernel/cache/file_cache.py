@@ -657,6 +657,11 @@ class FileCache(TrackedObject):
                 raise Errno(EFAULT)
             self.mark_dirty(page, 0, PAGE_SIZE)
 
+    def device_wrote(self, index: int, frame: Frame) -> None:
+        page = self.pages.get(index)
+        if page is not None and page.frame == frame and page.up_to_date:
+            self.mark_dirty(page, 0, PAGE_SIZE)
+
     def resident(self, index: int) -> Frame:
         page = self.pages.get(index)
         if page is None or not page.up_to_date or index >= self.end_page():

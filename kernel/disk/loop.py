@@ -9,16 +9,16 @@ Context: `submit` never sleeps; everything else may.
 from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
+from kernel.block.frames_buffer import FramesBuffer
 from kernel.block.registry import add_device, remove_device
 from kernel.cache.devices import device_cache, forget_device, sync_device
 from kernel.cache.file_cache import LAST_PAGE
 from kernel.disk.scan import partitions_of, scan_partitions
 from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, device_number
 from kernel.fs.file import File
-from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, Span, final, sleeps, u8
+from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, final, sleeps
 from kernel.lib import log
-from kernel.lib.user import Buffer
-from kernel.mm.frames import PAGE_SIZE, SHORTAGE, Frame, frame_span
+from kernel.mm.frames import SHORTAGE
 from kernel.sched import WaitQueue, spawn_kernel_thread
 
 LOOP_MAJOR: Final = 7
@@ -32,43 +32,6 @@ LO_FLAGS_DIRECT_IO: Final = 16
 
 _DISCARD_LIMIT: Final = 1 << 22  # sectors
 _TRIES_FOR_MEMORY: Final = 50
-
-
-@final
-class FramesBuffer(Buffer):
-    """A request's frames as the other side of a read or write."""
-
-    def __init__(self, request: BlockRequest) -> None:
-        super().__init__(request.length)
-        self.request: BlockRequest = request
-        self.position: int = request.offset  # from the start of the first frame
-
-    def _part(self, limit: int) -> Span[u8]:
-        within = self.position % PAGE_SIZE
-        count = min(limit, self.remaining, PAGE_SIZE - within)
-        frame = Frame(self.request.frames[self.position // PAGE_SIZE])
-        self.position += count
-        self.remaining -= count
-        return frame_span(frame)[within : within + count]
-
-    def put(self, source: Span[u8]) -> int:
-        done = 0
-        while done < len(source) and self.remaining > 0:
-            part = self._part(len(source) - done)
-            part.copy_from(source[done : done + len(part)])
-            done += len(part)
-        return done
-
-    def take(self, destination: Span[u8]) -> int:
-        done = 0
-        while done < len(destination) and self.remaining > 0:
-            part = self._part(len(destination) - done)
-            destination[done : done + len(part)].copy_from(part)
-            done += len(part)
-        return done
-
-    def alignment(self) -> int:
-        return 0
 
 
 @final

@@ -183,6 +183,15 @@ class Buffer:
         """All addresses and lengths of the range or ranges, or-ed: what they are multiples of (O_DIRECT)."""
         return self.remaining
 
+    def user_piece(self) -> tuple[int, int]:
+        """Where the next bytes lie in the running program's memory: address and length of one range. The length is 0 if
+        they lie elsewhere, or if there are none.
+        """
+        return 0, 0
+
+    def skip(self, count: int) -> None:
+        """The next `count` bytes are moved by something else, none of them beyond the present range: go on behind."""
+
     def put_bytes(self, source: bytes) -> int:
         return self.put(span_of(source))
 
@@ -230,6 +239,12 @@ class UserBuffer(Buffer):
 
     def alignment(self) -> int:
         return self.address | self.remaining
+
+    def user_piece(self) -> tuple[int, int]:
+        return self.address, self.remaining
+
+    def skip(self, count: int) -> None:
+        self._advance(count, 0)
 
     def put_zeros(self, count: int) -> int:
         length = min(count, self.remaining)
@@ -286,6 +301,16 @@ class UserVector(Buffer):
         for i in range(len(self._addresses)):
             bits |= self._addresses[i] | self._lengths[i]
         return bits
+
+    def user_piece(self) -> tuple[int, int]:
+        if self.remaining == 0:
+            return 0, 0
+        while self._part(1) == 0:
+            self._advance(0, 0)
+        return self._addresses[self._index] + self._offset, self._part(self.remaining)
+
+    def skip(self, count: int) -> None:
+        self._advance(count, 0)
 
     def _part(self, wanted: int) -> int:
         """How many bytes the present range can give, at most `wanted`; 0 for an empty range."""

@@ -3,7 +3,8 @@
 `resolve` makes one page of an area accessible. Cases, first match wins:
 1. the page is mapped and the access is allowed: only the hardware's accessed/dirty bits or a stale translation were in
    the way;
-2. a write to a private page that is mapped read-only: copied, or made writable if nobody else uses the frame;
+2. a write to a private page that is mapped read-only: copied, or made writable if nobody else has the frame (a device
+   that is filling it does not count);
 3. a write to a shared page that was mapped for reading: the source is told (`page(…, for_write)`), the entry becomes
    writable;
 4. an anonymous private page: a zeroed frame;
@@ -25,14 +26,16 @@ from kernel.mm.frames import (
     Frame,
     allocate_user_frame,
     copy_frame,
-    frame_count,
     get_frame,
+    is_pinned,
+    owner_count,
     put_frame,
     zero_frame,
 )
 from kernel.mm.pages import (
     ACCESSED,
     DIRTY,
+    FRAME_BITS,
     HIDDEN,
     NO_EXECUTE,
     PRESENT,
@@ -108,7 +111,7 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
             if entry_frame(read_entry(slot)) != frame:
                 return 0  # changed meanwhile: the instruction faults again
         write_entry(slot, make_entry(frame, flags))
-    elif entry & PRIVATE != 0 and frame_count(frame) == 1:
+    elif entry & PRIVATE != 0 and owner_count(frame) == 1:
         write_entry(slot, make_entry(frame, flags | PRIVATE))
     else:
         copied = allocate_user_frame()
@@ -182,8 +185,17 @@ def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
 
 
 def fork_entry(parent_slot: int, child_slot: int, shared: bool) -> Frame:
-    """Give the child the parent's page: the same frame, read-only on both sides if it is private (copy-on-write)."""
+    """Give the child the parent's page: the same frame, read-only on both sides if it is private (copy-on-write).
+
+    One that a device may be writing to is copied at once: shared, the first of the two to write to it would get the
+    copy, and if that were the parent, what the device brings would be lost to it. Raises MemoryError.
+    """
     entry = read_entry(parent_slot)
+    if not shared and entry & PRIVATE != 0 and is_pinned(entry_frame(entry)):
+        copied = allocate_user_frame()
+        copy_frame(copied, entry_frame(entry))
+        write_entry(child_slot, make_entry(copied, entry & ~FRAME_BITS))
+        return copied
     if not shared and entry & WRITABLE != 0:
         entry &= ~WRITABLE
         write_entry(parent_slot, entry)
@@ -204,7 +216,7 @@ def protect_entry(slot: int, area: Area) -> None:
         area.prot & PROT_WRITE != 0
         and not area.shared
         and entry & PRIVATE != 0
-        and frame_count(entry_frame(entry)) == 1
+        and owner_count(entry_frame(entry)) == 1
     ):
         entry |= WRITABLE
     write_entry(slot, entry | entry_flags(area))

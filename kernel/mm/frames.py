@@ -5,8 +5,12 @@ linked free list an order; the links live in the frame table, 16 bytes a frame, 
 that it is given. Frame 0 is never handed out, so 0 means "none". In front of the buddy lists stands a stack of single
 frames, because nearly every request is for one.
 
+A frame that a device may write to is *pinned* by who holds it for the transfer: while a program waits for what the
+device puts there, the frame stays with the mapping that it was found in (fault.py).
+
 Invariants: a free block is aligned to its size and its head alone carries ORDER_FREE | order; a frame in use has a
-count of 1 or more; no two buddies of the same order are both free, except those on the single-frame stack.
+count of 1 or more, and no more pins than that; no two buddies of the same order are both free, except those on the
+single-frame stack.
 
 Context: never sleeps; interrupts are off in the kernel. Out of memory is `MemoryError`.
 Safety: all accesses go to the frame table (bounded by `_frame_limit`) and to whole frames in the direct map.
@@ -17,7 +21,17 @@ from typing import Final, NewType
 
 from arch.x86_64.layout import DIRECT_MAP_BASE
 from kernel.lang import Span, panic, u8
-from kernel.lang.unsafe import copy_bytes, fill_bytes, load_u8, load_u32, span_at, store_u8, store_u32
+from kernel.lang.unsafe import (
+    copy_bytes,
+    fill_bytes,
+    load_u8,
+    load_u16,
+    load_u32,
+    span_at,
+    store_u8,
+    store_u16,
+    store_u32,
+)
 
 Frame = NewType("Frame", int)
 
@@ -33,6 +47,8 @@ _COUNT: Final = 0  # u32: references; 0 while free
 _NEXT: Final = 4  # u32: free list or stack link; in use: its owner's chain
 _PREVIOUS: Final = 8  # u32
 _STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 0
+_PINS: Final = 14  # u16: so many of the references are pins
+_PIN_LIMIT: Final = (1 << 16) - 1
 
 _ORDER_FREE: Final = 0x80
 _STACK_LIMIT: Final = 256  # single frames kept in front of the buddy lists
@@ -330,6 +346,39 @@ def free_frame(frame: Frame) -> None:
 def frame_count(frame: Frame) -> int:
     """How many references a frame has."""
     return load_u32(_entry(frame) + _COUNT)
+
+
+def pin_frame(frame: Frame) -> None:
+    """Take a reference that is a pin: a device may write to the frame until `unpin_frame`. Raises MemoryError (there
+    are 65,535 of them already).
+    """
+    entry = _entry(frame)
+    pins = load_u16(entry + _PINS)
+    if pins == _PIN_LIMIT:
+        raise MemoryError
+    get_frame(frame)
+    store_u16(entry + _PINS, pins + 1)
+
+
+def unpin_frame(frame: Frame) -> None:
+    """Drop a reference that is a pin."""
+    entry = _entry(frame)
+    pins = load_u16(entry + _PINS)
+    if pins == 0:
+        panic(f"frame {frame} is not pinned")
+    store_u16(entry + _PINS, pins - 1)
+    put_frame(frame)
+
+
+def is_pinned(frame: Frame) -> bool:
+    """Whether a device may write to a frame."""
+    return load_u16(_entry(frame) + _PINS) != 0
+
+
+def owner_count(frame: Frame) -> int:
+    """How many references a frame has that are no pins."""
+    entry = _entry(frame)
+    return load_u32(entry + _COUNT) - load_u16(entry + _PINS)
 
 
 # Chains: the links of a frame in use are its owner's -----------------------------------------------------------------

@@ -39,6 +39,11 @@ class MemoryObject:
         """The frame of page `index` if it is at hand, else NO_FRAME; takes no reference and never sleeps."""
         return NO_FRAME
 
+    def device_wrote(self, index: int, frame: Frame) -> None:
+        """A device has written to page `index` past any mapping, if the page still lies in `frame`. Never sleeps or
+        raises.
+        """
+
     def attach(self, area: "Area") -> None:
         """One more area maps the object. Raises nothing."""
         self.acquire()

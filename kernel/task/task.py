@@ -16,6 +16,7 @@ from kernel.ipc.semaphores import UndoList
 from kernel.lang import EFAULT, Errno, final, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.user import UserBuffer
+from kernel.mm import pinning
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
 from kernel.sched.scheduler import current_thread
@@ -207,5 +208,11 @@ def _process_of_caller() -> int:
     return task.pid if task is not None else 0
 
 
+def _space_of_caller() -> AddressSpace | None:
+    task = current_or_none()
+    return task.memory if task is not None else None
+
+
 CALLER.find = _credentials_of_caller
 CALLER.find_process = _process_of_caller
+pinning.CALLER.find = _space_of_caller

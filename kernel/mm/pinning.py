@@ -1,0 +1,121 @@
+"""Memory that devices reach by themselves: frames that are held while a transfer is under way (O_DIRECT).
+
+A frame on the list has one more reference, so whatever becomes of the mapping that it was found in (munmap, the end of
+the process, truncation of a mapped file, reclaim), it is given to nobody else before `release`. If the device writes to
+memory, the reference is a pin, and the frame stays with the mapping: fork copies it for the child, and no write fault
+copies it because of the pin. A page of a shared mapping is told to its source once more when the device is done: it
+was dirty when it was pinned, but may have been written back before the device came to it.
+
+Context: `pin` may sleep, as the faults that it stands for; `release` never does.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.lang import final
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, get_frame, pin_frame, put_frame, unpin_frame
+from kernel.mm.objects import MemoryObject
+from kernel.mm.pages import LEAF_TABLE_BYTES, PRESENT, WRITABLE, entry_frame, read_entry
+from kernel.mm.space import AddressSpace
+
+
+class Caller:
+    """Finds the address space of the running program; entered by the package of tasks."""
+
+    def __init__(self) -> None:
+        self.find: Callable[[], AddressSpace | None] | None = None
+
+
+CALLER: Final = Caller()
+
+
+@final
+class SharedPages:
+    """Pages of a memory object that are on the list: `count` frames from the one at `position` on are its pages from
+    `index` on.
+    """
+
+    def __init__(self, source: MemoryObject, index: int, position: int, count: int) -> None:
+        self.source: MemoryObject = source
+        self.index: int = index
+        self.position: int = position
+        self.count: int = count
+
+
+@final
+class PinnedFrames:
+    """Frames in the order in which their bytes were asked for."""
+
+    def __init__(self, device_writes: bool) -> None:
+        self.frames: list[int] = []
+        self.device_writes: bool = device_writes
+        self._shared: list[SharedPages] = []
+
+    def hold(self, frame: Frame) -> None:
+        """Put a frame at the end. Raises MemoryError."""
+        self.frames.append(frame)
+        try:
+            if self.device_writes:
+                pin_frame(frame)
+            else:
+                get_frame(frame)
+        except MemoryError:
+            self.frames.pop()
+            raise
+
+    def pin(self, address: int, length: int) -> int:
+        """Put the frames behind a range of the running program's memory at the end; returns how many bytes of it could
+        be reached before a page that cannot. Raises MemoryError.
+        """
+        find = CALLER.find
+        space = find() if find is not None else None
+        if space is None:
+            return 0
+        access = Access.WRITE if self.device_writes else Access.READ
+        wanted = PRESENT | WRITABLE if self.device_writes else PRESENT
+        end = address + length
+        page = address & ~PAGE_MASK
+        while page < end:
+            reached = self._pin_run(space, page, end, wanted)
+            if reached == page and space.fault(page, access) != FaultOutcome.DONE:
+                break
+            page = reached
+        return max(0, min(page, end) - address)
+
+    def _pin_run(self, space: AddressSpace, start: int, end: int, wanted: int) -> int:
+        """As many pages in a row as one area and one table of entries hold, up to one that is not accessible yet;
+        returns where that is. Never sleeps. Raises MemoryError.
+        """
+        slot = space.pages.find(start)
+        area = space.area_at(start)
+        if slot == 0 or area is None:
+            return start
+        end = min(end, area.end, (start & ~(LEAF_TABLE_BYTES - 1)) + LEAF_TABLE_BYTES)
+        first = len(self.frames)
+        page = start
+        while page < end:
+            entry = read_entry(slot)
+            if entry & wanted != wanted:
+                break
+            self.hold(entry_frame(entry))
+            page += PAGE_SIZE
+            slot += 8
+        source = area.source
+        if self.device_writes and area.shared and source is not None and page > start:
+            self._shared.append(SharedPages(source, area.index_of(start), first, len(self.frames) - first))
+        return page
+
+    def release(self) -> None:
+        """The device is done with all of them."""
+        for pages in self._shared:
+            for i in range(pages.count):
+                pages.source.device_wrote(pages.index + i, Frame(self.frames[pages.position + i]))
+        self._shared.clear()
+        if self.device_writes:
+            for frame in self.frames:
+                unpin_frame(Frame(frame))
+        else:
+            for frame in self.frames:
+                put_frame(Frame(frame))
+        self.frames.clear()
