@@ -16,7 +16,7 @@ from kernel.cache import file_io
 from kernel.cache.direct_memory import LARGEST, DirectMemory
 from kernel.cache.file_cache import FileCache
 from kernel.cache.store import HOLE, BackingStore, Runs
-from kernel.lang import Errno
+from kernel.lang import EFAULT, Errno
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 
@@ -42,11 +42,20 @@ def places(store: BackingStore, offset: int, length: int) -> Runs:
     return found
 
 
+def _check_end(cache: FileCache, memory: DirectMemory, wanted: int) -> None:
+    """Raise EFAULT if the program's memory has ended before its transfer, whatever was moved before. Only short
+    transfers of devices tell how far they came: as on Linux.
+    """
+    if memory.has_ended and (not cache.by_sectors or wanted > LARGEST):
+        raise Errno(EFAULT)
+
+
 def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
-    """Read from the device, `offset` being a multiple of its blocks; returns the count. Raises EIO, MemoryError if
-    nothing could be read.
+    """Read from the device, `offset` being a multiple of its blocks; returns the count. Raises EFAULT, or EIO,
+    MemoryError if nothing could be read.
     """
     done = 0
+    wanted = buffer.remaining
     memory = DirectMemory(cache.store.device(), Operation.READ, buffer)
     try:
         while buffer.remaining > 0 and not buffer.faulted:
@@ -64,6 +73,7 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
     except MemoryError:
         if done == 0:
             raise
+    _check_end(cache, memory, wanted)
     return done
 
 
@@ -79,6 +89,7 @@ def _read_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: i
             return 0
         cache.write_range(offset >> PAGE_SHIFT, (offset + gathered + PAGE_MASK) >> PAGE_SHIFT)
         memory.transfer(places(cache.store, offset, gathered), gathered)
+        memory.clear_end(gathered - min(length, gathered))
         return memory.deliver(buffer, min(length, gathered))
     finally:
         memory.release()
@@ -86,10 +97,11 @@ def _read_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: i
 
 def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
     """Write to the device, place and length being multiples of its blocks; a file grows. Returns the count. Raises
-    ENOSPC, EIO, MemoryError if nothing could be written.
+    EFAULT, or ENOSPC, EIO, MemoryError if nothing could be written.
     """
     store = cache.store
     done = 0
+    wanted = buffer.remaining
     if offset > store.size_bytes():
         cache.zero_tail(store.size_bytes())
     memory = DirectMemory(store.device(), Operation.WRITE, buffer)
@@ -106,6 +118,7 @@ def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
     except MemoryError:
         if done == 0:
             raise
+    _check_end(cache, memory, wanted)
     return done
 
 

@@ -34,6 +34,7 @@ class DirectMemory:
     def __init__(self, device: BlockDevice, operation: Operation, buffer: Buffer) -> None:
         self.device: BlockDevice = device
         self.operation: Operation = operation
+        self.has_ended: bool = False  # memory that should have been gathered cannot be reached
         self._block_mask: int = device.logical_block_size - 1
         self._copies: bool = buffer.user_piece()[1] == 0 or buffer.alignment() & self._block_mask != 0
         self._pinned: PinnedFrames = PinnedFrames(operation == Operation.READ)
@@ -68,6 +69,7 @@ class DirectMemory:
             done += reached
             if reached < part:
                 buffer.faulted = True
+                self.has_ended = True
                 break
         return done
 
@@ -108,6 +110,16 @@ class DirectMemory:
         if length > 0:
             self._add_range(0, 0, length)
         return length
+
+    def clear_end(self, count: int) -> None:
+        """Zero the last bytes that were gathered, fewer than a block, after the transfer: the file has no such bytes,
+        whatever lies on the disk.
+        """
+        if count > 0:
+            end = self._offsets[-1] + self._lengths[-1]
+            frame = self._pinned.frames[self._firsts[-1] + ((end - 1) >> PAGE_SHIFT)]
+            within = (end - 1 & PAGE_MASK) + 1
+            frame_span(Frame(frame))[within - count : within].fill(0)
 
     def deliver(self, buffer: Buffer, length: int) -> int:
         """The first `length` bytes have been read: give them to the reader, who has them already if they are its own

@@ -472,6 +472,8 @@ class FileCache(TrackedObject):
     @sleeps
     def write_range(self, first_index: int, end_index: int) -> None:
         """Write the dirty pages of a range and wait, without what leads to them. Raises EIO."""
+        if self.dirty_count == 0 and self.writing_count == 0:
+            return
         failures = self.failures
         self.write_back(first_index, end_index)
         self.wait_for_writes()

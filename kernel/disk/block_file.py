@@ -113,10 +113,13 @@ class BlockFile(File):
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         if self.flags & O_DIRECT != 0:
-            if buffer.remaining > 0 and offset < self.size_bytes():
-                check_alignment(self.device, buffer, offset)
-            return read_direct(self.cache, buffer, offset)
+            return self.pread_direct(buffer, offset)
         return file_io.read_at(self.cache, buffer, offset, self.readahead)
+
+    def pread_direct(self, buffer: Buffer, offset: int) -> int:
+        if buffer.remaining > 0 and offset < self.size_bytes():
+            check_alignment(self.device, buffer, offset)
+        return read_direct(self.cache, buffer, offset)
 
     def write(self, buffer: Buffer) -> int:
         offset = self.size_bytes() if self.flags & O_APPEND != 0 else self.position
@@ -125,6 +128,12 @@ class BlockFile(File):
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self._pwrite(buffer, offset, self.flags & O_DIRECT != 0)
+
+    def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
+        return self._pwrite(buffer, offset, True)
+
+    def _pwrite(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         if self.device.read_only:
             raise Errno(EPERM)
         if buffer.remaining == 0:
@@ -132,7 +141,7 @@ class BlockFile(File):
         if offset >= self.size_bytes():
             raise Errno(ENOSPC)
         buffer.remaining = min(buffer.remaining, self.size_bytes() - offset)
-        if self.flags & O_DIRECT != 0:
+        if is_direct:
             check_alignment(self.device, buffer, offset)
             done = write_direct(self.cache, buffer, offset)
         else:

@@ -1,7 +1,8 @@
 """Loop devices: a file, or a part of one, as a block device (loop(4)).
 
 Requests are queued and carried out by a thread of the device, because reading and writing a file sleeps. What the
-device is told to write goes to the file's cache; a flush is an fsync of the file. A bound device holds its file open.
+device is told to write goes to the file's cache, or past it (LOOP_SET_DIRECT_IO), where the device below reaches the
+request's own frames; a flush is an fsync of the file. A bound device holds its file open.
 
 Context: `submit` never sleeps; everything else may.
 """
@@ -13,8 +14,9 @@ from kernel.block.frames_buffer import FramesBuffer
 from kernel.block.registry import add_device, remove_device
 from kernel.cache.devices import device_cache, forget_device, sync_device
 from kernel.cache.file_cache import LAST_PAGE
+from kernel.disk.block_file import BlockFile
 from kernel.disk.scan import partitions_of, scan_partitions
-from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, device_number
+from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_DIRECT, device_number
 from kernel.fs.file import File
 from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, final, sleeps
 from kernel.lib import log
@@ -130,13 +132,14 @@ class LoopDevice(BlockDevice):
             file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, position, request.length)
             return
         buffer = FramesBuffer(request)
+        is_direct = self.flags & LO_FLAGS_DIRECT_IO != 0
         while buffer.remaining > 0:
             if request.operation == Operation.READ:
-                done = file.pread(buffer, position)
+                done = file.pread_direct(buffer, position) if is_direct else file.pread(buffer, position)
                 if done == 0:
                     buffer.put_zeros(buffer.remaining)  # the file has become shorter
             else:
-                done = file.pwrite(buffer, position)
+                done = file.pwrite_direct(buffer, position) if is_direct else file.pwrite(buffer, position)
                 if done == 0:
                     raise Errno(EIO)
             position += done
@@ -165,6 +168,35 @@ class LoopDevice(BlockDevice):
         self.has_volatile_cache = True
         self._find_limits(file)
         self.set_file_size(file_size)
+        self.find_way(False)
+
+    def set_direct(self, wanted: bool) -> None:
+        """LOOP_SET_DIRECT_IO. Raises EINVAL where the file cannot be reached past its cache."""
+        self.flags &= ~LO_FLAGS_DIRECT_IO
+        if wanted and not self._can_be_direct():
+            raise Errno(EINVAL)
+        if wanted:
+            self.flags |= LO_FLAGS_DIRECT_IO
+
+    def find_way(self, wanted: bool) -> None:
+        """Past the file's cache or through it, as it has been or is wanted, or the file was opened; after a change that
+        matters to it.
+        """
+        file = self.file
+        wanted = wanted or self.flags & LO_FLAGS_DIRECT_IO != 0 or (file is not None and file.flags & O_DIRECT != 0)
+        self.flags &= ~LO_FLAGS_DIRECT_IO
+        if wanted and self._can_be_direct():
+            self.flags |= LO_FLAGS_DIRECT_IO
+
+    def _can_be_direct(self) -> bool:
+        """Whether every request fits the blocks of the device that the file lies on."""
+        file = self.file
+        if file is None:
+            return False
+        below = file.device if isinstance(file, BlockFile) else file.inode.file_system.block_device
+        if below is None or below.logical_block_size > self.logical_block_size:
+            return False
+        return self.offset & (below.logical_block_size - 1) == 0
 
     def _find_limits(self, file: File) -> None:
         """Where holes can be made in the file, the device can discard."""
@@ -190,6 +222,7 @@ class LoopDevice(BlockDevice):
             raise Errno(EINVAL)
         self.file = file.acquire()
         self._find_limits(file)
+        self.find_way(False)
         device_cache(self).invalidate(0, LAST_PAGE)
         old.release()
 
@@ -215,6 +248,7 @@ class LoopDevice(BlockDevice):
         self.offset = offset
         self.size_limit = size_limit
         self.set_file_size(self.file_size)
+        self.find_way(False)
 
     @sleeps
     def unbind(self) -> None:

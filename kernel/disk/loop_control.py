@@ -11,6 +11,7 @@ from kernel.disk.loop import (
     DEVICE_LIMIT,
     FIRST_DEVICES,
     LO_FLAGS_AUTOCLEAR,
+    LO_FLAGS_DIRECT_IO,
     LO_FLAGS_PARTSCAN,
     LO_FLAGS_READ_ONLY,
     LoopDevice,
@@ -58,7 +59,7 @@ LOOP_CTL_REMOVE: Final = 0x4C81
 LOOP_CTL_GET_FREE: Final = 0x4C82
 
 _SETTABLE: Final = LO_FLAGS_AUTOCLEAR | LO_FLAGS_PARTSCAN
-_CONFIGURABLE: Final = _SETTABLE | LO_FLAGS_READ_ONLY | 16
+_CONFIGURABLE: Final = _SETTABLE | LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO
 _MISC_MAJOR: Final = 10
 _CONTROL_MINOR: Final = 237
 
@@ -132,8 +133,8 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
         device.set_file_size(backing_size(backing))
     elif command == LOOP_SET_BLOCK_SIZE:
         _set_block_size(device, argument)
-    elif argument != 0:  # LOOP_SET_DIRECT_IO: what goes to a file goes through its cache
-        raise Errno(EINVAL)
+    else:
+        device.set_direct(argument != 0)
     return 0
 
 
@@ -184,6 +185,7 @@ def _set_block_size(device: LoopDevice, size: int) -> None:
         raise Errno(EBUSY)
     device.logical_block_size = size
     device.physical_block_size = size
+    device.find_way(False)
 
 
 def _set_status(device: LoopDevice, raw: RawLoopInfo, settable: int) -> None:
@@ -215,6 +217,7 @@ def _configure(file: BlockFile, device: LoopDevice, argument: int) -> int:
         device.logical_block_size = size
         device.physical_block_size = size
         _set_status(device, raw.info, _SETTABLE)
+        device.find_way(raw.info.flags & LO_FLAGS_DIRECT_IO != 0)
         bound = True
     finally:
         if not bound:

@@ -97,10 +97,22 @@ class CachedInode(Inode):
             raise Errno(EFBIG)
         buffer.remaining = min(buffer.remaining, limit - offset)
         if is_direct:
-            check_alignment(self.cache.store.device(), buffer, offset)
+            return self._write_direct(buffer, offset)
+        done = file_io.write_at(self.cache, buffer, offset)
+        if done > 0:
+            self.touch_modified()
+        return done
+
+    def _write_direct(self, buffer: Buffer, offset: int) -> int:
+        """Write past the cache. Where it fails, the file is no longer than it was."""
+        check_alignment(self.cache.store.device(), buffer, offset)
+        size = self.size
+        try:
             done = write_direct(self.cache, buffer, offset)
-        else:
-            done = file_io.write_at(self.cache, buffer, offset)
+        except Errno:
+            if self.size > size:
+                self._cut(size)
+            raise
         if done > 0:
             self.touch_modified()
         return done
@@ -125,16 +137,20 @@ class CachedInode(Inode):
         with self.lock:
             old = self.size
             if size < old:
-                if size & 0xFFF != 0:
-                    self.cache.present(size >> 12)  # an error shows before anything has changed
-                self.size = size
-                self.cache.shrink(size)
-                self.free_blocks(size)
+                self._cut(size)
             elif size > old:
                 self.cache.zero_tail(old)
                 self.size = size
             self.inode_changed()
             self.touch_modified()
+
+    def _cut(self, size: int) -> None:
+        """Make the file shorter, under the lock."""
+        if size & 0xFFF != 0:
+            self.cache.present(size >> 12)  # an error shows before anything has changed
+        self.size = size
+        self.cache.shrink(size)
+        self.free_blocks(size)
 
     def sync(self, scope: SyncScope) -> None:
         self.cache.store_range(0, LAST_PAGE, scope)
@@ -292,11 +308,16 @@ class CachedFile(InodeFile):
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         if self.flags & O_DIRECT != 0:
-            if buffer.remaining > 0 and offset < self.cached.size:
-                check_alignment(self.cached.cache.store.device(), buffer, offset)
-            done = read_direct(self.cached.cache, buffer, offset)
-        else:
-            done = file_io.read_at(self.cached.cache, buffer, offset, self.readahead)
+            return self.pread_direct(buffer, offset)
+        done = file_io.read_at(self.cached.cache, buffer, offset, self.readahead)
+        if self.flags & O_NOATIME == 0:
+            self.path.mount.touch_accessed(self.inode)
+        return done
+
+    def pread_direct(self, buffer: Buffer, offset: int) -> int:
+        if buffer.remaining > 0 and offset < self.cached.size:
+            check_alignment(self.cached.cache.store.device(), buffer, offset)
+        done = read_direct(self.cached.cache, buffer, offset)
         if self.flags & O_NOATIME == 0:
             self.path.mount.touch_accessed(self.inode)
         return done
@@ -312,12 +333,18 @@ class CachedFile(InodeFile):
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self._pwrite(buffer, offset, self.flags & O_DIRECT != 0)
+
+    def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
+        return self._pwrite(buffer, offset, True)
+
+    def _pwrite(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         if buffer.remaining == 0:
             return 0
         with self.cached.lock:
             if self.flags & O_APPEND != 0:
                 offset = self.cached.size
-            done = self.cached.write_locked(buffer, offset, self.flags & O_DIRECT != 0)
+            done = self.cached.write_locked(buffer, offset, is_direct)
         self._after_write(offset, done)
         return done
 

@@ -214,6 +214,14 @@ class File:
     def pwrite(self, buffer: Buffer, offset: int) -> int:
         raise Errno(ESPIPE)
 
+    def pread_direct(self, buffer: Buffer, offset: int) -> int:
+        """As `pread`, past the page cache whatever the flags say, if the file has one."""
+        return self.pread(buffer, offset)
+
+    def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
+        """As `pwrite`, past the page cache."""
+        return self.pwrite(buffer, offset)
+
     def read_at_once(self, buffer: Buffer) -> int:
         """Like `read`, but EAGAIN rather than waiting, whatever the flags say (RWF_NOWAIT). Few kinds of files can."""
         raise Errno(EOPNOTSUPP)

@@ -239,6 +239,81 @@ static void loops(const char *directory)
 	MUST(chdir("/"));
 }
 
+/* LOOP_SET_DIRECT_IO: the device goes past the file's cache, where it can. */
+static void direct_loop(void)
+{
+	struct loop_info64 info = {0};
+	struct loop_config config = {0};
+	unsigned char pages[256];
+	printf("---- direct loop\n");
+	int image = MUST(open("image", O_RDWR | O_CREAT | O_TRUNC, 0644));
+	int direct = MUST(open("image", O_RDWR | O_DIRECT));
+	for (int i = 0; i < 16; i++)
+		MUST(pwrite(image, buffer, 65536, i * 65536L));
+	MUST(fsync(image));
+	int loop = MUST(open("/dev/loop6", O_RDWR));
+	SHOW(ioctl(loop, LOOP_SET_DIRECT_IO, 1));
+	SHOW(ioctl(loop, LOOP_SET_FD, image));
+	SHOW(ioctl(loop, LOOP_SET_DIRECT_IO, 1));
+	show_loop(loop);
+	SHOW(ioctl(loop, LOOP_SET_DIRECT_IO, 1));
+	MUST(posix_fadvise(image, 0, 0, POSIX_FADV_DONTNEED));
+	SHOW(pwrite(loop, "past the cache", 14, 300000));
+	SHOW(fsync(loop));
+	void *map = mmap(NULL, 1 << 20, PROT_READ, MAP_SHARED, image, 0);
+	MUST(mincore(map, 1 << 20, pages));
+	printf("resident %d\n", pages[300000 / PAGE] & 1);
+	printf("%.14s\n", (char *)map + 300000);
+	MUST(pwrite(image, "through the cache", 17, 500000));
+	SHOW(pread(loop, buffer, 17, 500000));
+	printf("%.17s\n", buffer);
+	int device = MUST(open("/dev/loop6", O_RDWR | O_DIRECT));
+	char *memory = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	strcpy(memory + 512, "all the way");
+	SHOW(pwrite(device, memory + 512, 20480, 700416));
+	SHOW(pread(image, buffer, 11, 700416));
+	printf("%.11s\n", buffer);
+	SHOW(pread(device, memory + 32768, 20480, 700416));
+	printf("%.11s\n", memory + 32768);
+	close(device);
+	SHOW(ioctl(loop, LOOP_SET_DIRECT_IO, 0));
+	show_loop(loop);
+	info.lo_offset = 512;
+	SHOW(ioctl(loop, LOOP_SET_DIRECT_IO, 1));
+	SHOW(ioctl(loop, LOOP_SET_STATUS64, &info));
+	show_loop(loop);
+	info.lo_offset = 100;
+	SHOW(ioctl(loop, LOOP_SET_STATUS64, &info));
+	show_loop(loop);
+	SHOW(ioctl(loop, LOOP_SET_DIRECT_IO, 1));
+	SHOW(pread(loop, buffer, 14, 300000 - 100));
+	printf("%.14s\n", buffer);
+	SHOW(ioctl(loop, LOOP_CLR_FD, 0));
+	close(loop);
+	loop = MUST(open("/dev/loop6", O_RDWR));
+	config.fd = (unsigned)image;
+	config.info.lo_flags = LO_FLAGS_DIRECT_IO;
+	SHOW(ioctl(loop, LOOP_CONFIGURE, &config));
+	show_loop(loop);
+	/* The end of the file, which is no multiple of anything. */
+	MUST(ftruncate(image, 100100));
+	SHOW(ioctl(loop, LOOP_SET_CAPACITY, 0));
+	show_loop(loop);
+	SHOW(pread(loop, buffer, 8192, 95000));
+	SHOW(ioctl(loop, LOOP_CLR_FD, 0));
+	close(loop);
+	loop = MUST(open("/dev/loop6", O_RDWR));
+	SHOW(ioctl(loop, LOOP_SET_FD, direct));
+	show_loop(loop);
+	SHOW(ioctl(loop, LOOP_CLR_FD, 0));
+	close(loop);
+	munmap(map, 1 << 20);
+	munmap(memory, 65536);
+	close(direct);
+	close(image);
+	MUST(unlink("image"));
+}
+
 static void trim(void)
 {
 	struct fstrim_range range = {0, ~0ULL, 0};
@@ -258,6 +333,9 @@ static void trim(void)
 	SHOW(ioctl(fd, FITRIM, NULL));
 	IN_CHILD(MUST(setuid(5)); SHOW(ioctl(fd, FITRIM, &range)));
 	MUST(system("cmp /mnt/file /bin/busybox && echo same"));
+	MUST(chdir("/mnt"));
+	direct_loop();
+	MUST(chdir("/"));
 	close(fd);
 	MUST(umount("/mnt"));
 	fd = MUST(open("/tmp", O_RDONLY));
