@@ -58,11 +58,11 @@ def system_image(script: bytes = SYSTEM_SCRIPT) -> bytes:
     return extend(INITRAMFS.read_bytes(), overlay)
 
 
-def disk_image(kernel: Kernel) -> bytes:
+def disk_image(kernel: Kernel, script: bytes = DISK_SCRIPT) -> bytes:
     """The root image with the benchmarks of disks; Linux's has its modules too."""
     overlay = Archive()
     overlay.file("cases/bench_disk", compile_program(SOURCES / "bench_disk.c").read_bytes(), 0o755)
-    overlay.file("krait-run", DISK_SCRIPT, 0o755)
+    overlay.file("krait-run", script, 0o755)
     if kernel is LINUX:
         add_modules(overlay)
     return extend(INITRAMFS.read_bytes(), overlay)

@@ -3,7 +3,7 @@
 A plugin of QEMU counts instructions while the row's operation is done N times, and the guest's clock follows that
 count. So the figures are exact, whatever else the host does: what times cannot show shows here. The rows of the network
 card (`--network`, and `--plain` for a card that offers nothing) have a peer that lives in real time, so does the guest
-there, and how much work comes at once differs from run to run.
+there, and how much work comes at once differs from run to run. So it is with the disk's rows, done once.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tests.bench import network
-from tests.bench.__main__ import system_image
+from tests.bench.__main__ import DISK_MIB, HOST_MEMORY, disk_image, fresh_disk, system_image
 from tests.harness import KRAIT, Guest
 from tools.front_end import build_kernel
-from tools.machine import Machine
+from tools.machine import Disk, DiskMode, Machine
 from tools.paths import KERNEL, ROOT
 
 SOURCES = ROOT / "tests" / "bench"
@@ -79,6 +79,23 @@ def record(row: str, count: int, cpu: str, card: str | None) -> Iterator[tuple[s
                 guest.send("\r")
 
 
+def record_disk(row: str, cpu: str) -> Iterator[tuple[str, Counter[int]]]:
+    """The same for a row of the disk, done once."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=HOST_MEMORY) as memory:
+        counts, initrd = Path(folder) / "counts", Path(folder) / "initrd"
+        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(Path(folder))},counts={counts}")
+        initrd.write_bytes(disk_image(KRAIT, f"#!/bin/sh\n/cases/bench_disk {row}\n".encode()))
+        disk = Disk(fresh_disk(Path(memory) / "disk", DISK_MIB), DiskMode.WRITE)
+        machine = Machine(cpu=cpu, memory="1G", disks=(disk,), extra=extra)
+        with Guest(KRAIT.boot(initrd, "quiet"), machine) as guest:
+            guest.expect(r"@ready@", 600)
+            before = read_counts(counts)
+            guest.send("\r")
+            guest.expect(r"@done@", 600)
+            yield row, read_counts(counts) - before
+            guest.send("\r")
+
+
 def by_function(counts: Counter[int]) -> Counter[tuple[str, ...]]:
     """Instructions of each function of the kernel, which may have several names; those of programs in one sum."""
     names: dict[int, list[str]] = {}
@@ -119,13 +136,16 @@ def main() -> int:
         return 0
     build_kernel("release")
     card = ("-plain" if options.plain else "") if options.network else None
+    is_disk = f'"{options.row}"' in (SOURCES / "bench_disk.c").read_text()
+    rows = record_disk(options.row, options.cpu) if is_disk else record(options.row, options.count, options.cpu, card)
+    done = 1 if is_disk else options.count
     known = False
-    for row, counts in record(options.row, options.count, options.cpu, card):
+    for row, counts in rows:
         known = True
-        print(f"{row}: {sum(counts.values()) / options.count:.1f} instructions each time", flush=True)
+        print(f"{row}: {sum(counts.values()) / done:.1f} instructions each time", flush=True)
         places = by_line(counts) if options.lines else {names[-1]: n for names, n in by_function(counts).items()}
         for place, times in Counter(places).most_common(options.top):
-            print(f"{times / options.count:10.1f} {place}")
+            print(f"{times / done:10.1f} {place}")
     if not known:
         parser.error(f"there is no row {options.row}")
     return 0

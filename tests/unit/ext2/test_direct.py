@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.block.device import Operation
+from kernel.block.device import BlockRequest, Operation
+from kernel.block.frames_buffer import FramesBuffer
 from kernel.cache.direct import read_direct, write_direct
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import S_IFREG
-from kernel.lang import EIO, ENOSPC, Errno
+from kernel.lang import EIO, ENOSPC, Errno, span_of
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
+from kernel.mm.frames import PAGE_SIZE, Frame, allocate_frame, frame_count, frame_span, put_frame
 
 from .conftest import Mounted, check_image, make_image, read_inode, write_inode
 
@@ -73,6 +75,66 @@ def test_random_order(mount: Mount, block_size: int, seed: int) -> None:
     assert check_image(image) == ""
     found = mount(image, read_only=True).root.lookup(b"file")
     assert found is not None and read_inode(found) == bytes(model)
+
+
+class Memory:
+    """Frames of somebody else, in no order, and the requests that a loop device would get for them."""
+
+    def __init__(self, pages: int) -> None:
+        self.frames = [int(allocate_frame()) for _ in range(pages)]
+        random.Random(pages).shuffle(self.frames)
+
+    def buffer(self, operation: Operation, offset: int, length: int) -> FramesBuffer:
+        request = BlockRequest(operation, 0)
+        request.frames.extend(self.frames)
+        request.offset, request.length = offset, length
+        return FramesBuffer(request)
+
+    def bytes(self) -> bytes:
+        return b"".join(frame_span(Frame(frame)).to_bytes() for frame in self.frames)
+
+    def fill(self, data: bytes) -> None:
+        for i, frame in enumerate(self.frames):
+            frame_span(Frame(frame)).copy_from(span_of(data[i * PAGE_SIZE : (i + 1) * PAGE_SIZE]))
+
+    def release(self) -> None:
+        assert [frame_count(Frame(frame)) for frame in self.frames] == [1] * len(self.frames)
+        for frame in self.frames:
+            put_frame(Frame(frame))
+
+
+@pytest.mark.parametrize("segments", [2, 3, 128])
+@pytest.mark.parametrize("block_size", [1024, 4096])
+def test_the_device_reaches_the_memory_itself(mount: Mount, block_size: int, segments: int) -> None:
+    mounted = mount(make_image(2048, "-t", "ext2", "-b", str(block_size)))
+    mounted.disk.largest_transfer = segments
+    mounted.disk.largest_joined_transfer = 2 * segments
+    file = new_file(mounted)
+    file.truncate(400_000)
+    model = bytearray(400_000)
+    memory = Memory(20)
+    generator = random.Random(segments)
+    for _ in range(60):
+        start = generator.randrange(8) * 512
+        length = generator.randrange(1, 140) * 512
+        offset = generator.randrange(600) * 512
+        if generator.random() < 0.5:
+            data = generator.randbytes(20 * PAGE_SIZE)
+            memory.fill(data)
+            assert write_direct(file.cache, memory.buffer(Operation.WRITE, start, length), offset) == length
+            model[offset : offset + length] = data[start : start + length]
+            assert memory.bytes() == data
+        else:
+            before = memory.bytes()
+            assert read_direct(file.cache, memory.buffer(Operation.READ, start, length), offset) == length
+            assert memory.bytes() == before[:start] + model[offset : offset + length] + before[start + length :]
+    # The end of the file lies within a sector: nothing is told of what lies behind.
+    before = memory.bytes()
+    assert read_direct(file.cache, memory.buffer(Operation.READ, 512, 4096), 399_872) == 128
+    assert memory.bytes() == before[:512] + model[399_872:] + bytes(384) + before[1024:]
+    memory.release()
+    assert read_inode(file) == bytes(model)
+    assert check_image(mounted.unmount()) == ""
 
 
 def test_nothing_stays_in_the_cache(mount: Mount) -> None:
