@@ -75,6 +75,49 @@ class UdpCounters:
 
 
 @final
+class Event:
+    """Something rare that TCP counts, with its name in /proc/net/netstat."""
+
+    def __init__(self, name: bytes) -> None:
+        self.name: bytes = name
+        self.count: int = 0
+        TCP_EVENTS.append(self)
+
+
+TCP_EVENTS: Final[list[Event]] = []
+
+
+@final
+class TcpEvents:
+    """What is counted where it happens (RFC 2012 has no such counters; the names are Linux's)."""
+
+    def __init__(self) -> None:
+        self.cookies_sent: Event = Event(b"SyncookiesSent")
+        self.cookies_received: Event = Event(b"SyncookiesRecv")
+        self.embryonic_resets: Event = Event(b"EmbryonicRsts")
+        self.out_of_window_icmps: Event = Event(b"OutOfWindowIcmps")
+        self.time_waits: Event = Event(b"TW")
+        self.old_timestamps: Event = Event(b"PAWSEstab")
+        self.delayed_acks: Event = Event(b"DelayedACKs")
+        self.listen_overflows: Event = Event(b"ListenOverflows")
+        self.listen_drops: Event = Event(b"ListenDrops")
+        self.reno_recoveries: Event = Event(b"TCPRenoRecovery")
+        self.sack_recoveries: Event = Event(b"TCPSackRecovery")
+        self.timeouts: Event = Event(b"TCPTimeouts")
+        self.loss_probes: Event = Event(b"TCPLossProbes")
+        self.aborts_on_data: Event = Event(b"TCPAbortOnData")
+        self.aborts_on_close: Event = Event(b"TCPAbortOnClose")
+        self.aborts_on_memory: Event = Event(b"TCPAbortOnMemory")
+        self.aborts_on_timeout: Event = Event(b"TCPAbortOnTimeout")
+        self.aborts_on_linger: Event = Event(b"TCPAbortOnLinger")
+        self.full_queues_cookies: Event = Event(b"TCPReqQFullDoCookies")
+        self.full_queues_drops: Event = Event(b"TCPReqQFullDrop")
+        self.challenges: Event = Event(b"TCPChallengeACK")
+        self.least_ttl_drops: Event = Event(b"TCPMinTTLDrop")
+        self.keepalives: Event = Event(b"TCPKeepAlive")
+
+
+@final
 class TcpCounters:
     """TCP, over both versions."""
 
@@ -98,3 +141,4 @@ ICMP6: Final = IcmpCounters()
 UDP4: Final = UdpCounters()
 UDP6: Final = UdpCounters()
 TCP: Final = TcpCounters()
+TCP_EXTRA: Final = TcpEvents()

@@ -29,6 +29,7 @@ from kernel.net.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.inet import encode_inet, encode_inet6
 from kernel.net.inet_options import int_bytes
 from kernel.net.inet_socket import InetSocket
+from kernel.net.ipv4 import time_of_day_ms
 from kernel.net.ipv4_options import answer_options
 from kernel.net.packet import Packet, PacketQueue
 from kernel.net.socket import (
@@ -54,8 +55,6 @@ PACKET_OVERHEAD: Final = 256  # what a queued packet takes beside its storage
 _ERRORS_LIMIT: Final = 64
 _IP4_HEADER: Final = 20
 _IP6_HEADER: Final = 40
-_NS_PER_MS: Final = 1_000_000
-_MS_PER_DAY: Final = 86_400_000
 _UDP_HEADER: Final = 8
 FIONREAD: Final = 0x541B
 SIOCOUTQ: Final = 0x5411
@@ -245,8 +244,7 @@ class DatagramSocket(InetSocket):
         if self.options.is_on(inet_names.ON_RECVOPTS):
             found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RECVOPTS, came.to_bytes()))
         if self.options.is_on(inet_names.ON_RETOPTS):
-            now_ms = realtime_ns() // _NS_PER_MS % _MS_PER_DAY
-            answer = answer_options(came, packet.destination, now_ms)
+            answer = answer_options(came, packet.destination, time_of_day_ms())
             found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RETOPTS, answer))
 
     def _put_fragment_size(

@@ -108,6 +108,16 @@ class Reassembler(NetworkTimer):
             return None
         return self._assemble(datagram)
 
+    def use(self, size: int) -> tuple[int, int]:
+        """The bytes that incomplete datagrams between addresses of `size` bytes hold, and how many there are."""
+        held = 0
+        count = 0
+        for key in self.datagrams.keys():
+            if (len(key) < _KEY6) == (size == 4):
+                held += self.datagrams[key].bytes_held
+                count += 1
+        return held, count
+
     def _insert(self, datagram: Datagram, packet: Packet, offset: int, is_last: bool) -> bool:
         """Put the piece in its place. False: it contradicts the others. A copy of a piece is dropped quietly."""
         end = offset + len(packet)

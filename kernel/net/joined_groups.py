@@ -18,6 +18,9 @@ _MOST_GROUPS: Final = 20  # igmp_max_memberships
 _MOST_SOURCES4: Final = 10  # igmp_max_msf
 _MOST_SOURCES6: Final = 64  # mld_max_msf
 
+# All groups of all sockets, for /proc/net/mcfilter.
+JOINED: Final[dict["JoinedGroup", bool]] = {}
+
 EXCLUDE: Final = 0  # MCAST_EXCLUDE
 INCLUDE: Final = 1
 
@@ -68,10 +71,12 @@ class JoinedGroups:
         if len(self.groups) >= _MOST_GROUPS and len(group) == 4:
             raise Errno(ENOBUFS)
         membership = join(device, group)
+        joined = JoinedGroup(membership, mode)
         try:
-            self.groups.append(JoinedGroup(membership, mode))
+            JOINED[joined] = True
+            self.groups.append(joined)
         except MemoryError:
-            leave(membership)
+            _forget(joined)
             raise
 
     def leave(self, group: bytes, device_index: int) -> None:
@@ -80,7 +85,7 @@ class JoinedGroups:
         if joined is None:
             raise Errno(EADDRNOTAVAIL)
         self.groups.remove(joined)
-        leave(joined.membership)
+        _forget(joined)
 
     def change_source(self, group: bytes, device_index: int, source: bytes, mode: int, is_adding: bool) -> None:
         """Add a source to a filter of this mode, or take it away. EINVAL for a group that was not joined, or whose
@@ -124,8 +129,14 @@ class JoinedGroups:
     def leave_all(self) -> None:
         """The socket is closed."""
         for joined in self.groups:
-            leave(joined.membership)
+            _forget(joined)
         self.groups.clear()
+
+
+@noraise
+def _forget(joined: JoinedGroup) -> None:
+    JOINED.pop(joined, False)
+    leave(joined.membership)
 
 
 def most_sources(size: int) -> int:

@@ -236,6 +236,13 @@ class RawTable(RawListener):
     def __init__(self) -> None:
         self.sockets: list[RawSocket] = []
 
+    def count(self, family: int) -> int:
+        """How many of a family there are."""
+        count = 0
+        for socket in self.sockets:
+            count += 1 if socket.family == family else 0
+        return count
+
     def deliver(self, packet: Packet, protocol: int) -> bool:
         found = False
         for socket in self.sockets:

@@ -4,10 +4,24 @@ Context: system calls; nothing sleeps.
 """
 
 from kernel.mm.frames import PAGE_SIZE
-from kernel.net import raw_socket, udp
-from kernel.net.counters import ICMP4, ICMP6, IP4, IP6, TCP, UDP4, UDP6, IcmpCounters, IpCounters, UdpCounters
+from kernel.net import ping_socket, raw_socket, udp
+from kernel.net.counters import (
+    ICMP4,
+    ICMP6,
+    IP4,
+    IP6,
+    TCP,
+    TCP_EVENTS,
+    UDP4,
+    UDP6,
+    IcmpCounters,
+    IpCounters,
+    UdpCounters,
+)
 from kernel.net.datagram_memory import MEMORY as DATAGRAM_MEMORY
 from kernel.net.fragments import REASSEMBLER
+from kernel.net.netlink.socket import PORTS
+from kernel.net.packet_socket import SOCKETS as PACKETS
 from kernel.net.socket import AF_INET, AF_INET6
 from kernel.net.sysctl import IP4_SETTINGS, register_table
 from kernel.net.tcp.connection import State
@@ -20,6 +34,26 @@ _ICMP_NAMES: bytes = (
     b"DestUnreachs TimeExcds ParmProbs SrcQuenchs Redirects Echos EchoReps Timestamps TimestampReps AddrMasks"
     b" AddrMaskReps"
 )
+
+
+_ICMP6_TYPES: list[int] = [1, 2, 3, 4, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 143]
+_ICMP6_NAMES: list[bytes] = [
+    b"DestUnreachs",
+    b"PktTooBigs",
+    b"TimeExcds",
+    b"ParmProblems",
+    b"Echos",
+    b"EchoReplies",
+    b"GroupMembQueries",
+    b"GroupMembResponses",
+    b"GroupMembReductions",
+    b"RouterSolicits",
+    b"RouterAdvertisements",
+    b"NeighborSolicits",
+    b"NeighborAdvertisements",
+    b"Redirects",
+    b"MLDv2Reports",
+]
 
 
 def _prefixed(names: bytes, prefix: bytes) -> bytes:
@@ -105,9 +139,15 @@ def _udp_values(label: bytes, udp_: UdpCounters) -> bytes:
 
 
 def netstat() -> bytes:
-    """/proc/net/netstat: what IPv4 counts beyond SNMP."""
+    """/proc/net/netstat: what TCP and IPv4 count beyond SNMP. Readers go by the names; only what is counted has one."""
     ip = IP4
+    names = bytearray(b"TcpExt:")
+    values = bytearray(b"TcpExt:")
+    for event in TCP_EVENTS:
+        names.extend(b" " + event.name)
+        values.extend(f" {event.count}".encode())
     return (
+        bytes(names) + b"\n" + bytes(values) + b"\n"
         b"IpExt: InNoRoutes InTruncatedPkts InMcastPkts OutMcastPkts InBcastPkts OutBcastPkts InOctets OutOctets"
         b" InCsumErrors\n"
         + (
@@ -149,52 +189,36 @@ def snmp6() -> bytes:
         + _row(b"Ip6OutMcastPkts", ip.out_multicast)
         + _row(b"Ip6InOctets", ip.in_bytes)
         + _row(b"Ip6OutOctets", ip.out_bytes)
+        + _row(b"Ip6OutTransmits", ip.out_transmits)
         + _row(b"Icmp6InMsgs", ICMP6.in_messages)
         + _row(b"Icmp6InErrors", ICMP6.in_errors)
         + _row(b"Icmp6OutMsgs", ICMP6.out_messages)
         + _row(b"Icmp6OutErrors", ICMP6.out_errors)
         + _row(b"Icmp6InCsumErrors", ICMP6.in_checksum_errors)
         + _row(b"Icmp6OutRateLimitHost", ICMP6.out_rate_limited)
+        + _icmp6_types(b"Icmp6In", ICMP6.in_types)
+        + _icmp6_types(b"Icmp6Out", ICMP6.out_types)
         + _row(b"Udp6InDatagrams", UDP6.in_datagrams)
         + _row(b"Udp6NoPorts", UDP6.no_ports)
         + _row(b"Udp6InErrors", UDP6.in_errors)
         + _row(b"Udp6OutDatagrams", UDP6.out_datagrams)
         + _row(b"Udp6RcvbufErrors", UDP6.receive_buffer_errors)
+        + _row(b"Udp6SndbufErrors", UDP6.send_buffer_errors)
         + _row(b"Udp6InCsumErrors", UDP6.in_checksum_errors)
+        + _row(b"Udp6IgnoredMulti", UDP6.ignored_multicast)
+        + _row(b"Udp6MemErrors", UDP6.memory_errors)
     )
 
 
-def _udp_count(family: int) -> int:
-    count = 0
-    for sockets in udp.SOCKETS.by_port.values():
-        for socket in sockets:
-            if socket.family == family:
-                count += 1
-    return count
-
-
-def _raw_count(family: int) -> int:
-    count = 0
-    for socket in raw_socket.SOCKETS.sockets:
-        if socket.family == family:
-            count += 1
-    return count
-
-
-def _tcp_count(family: int) -> int:
-    """Listeners and connections; TIME_WAIT is none."""
-    count = 0
-    for listeners in CONNECTIONS.listeners.values():
-        for listener in listeners:
-            if listener.family == family:
-                count += 1
-    for first in CONNECTIONS.buckets:
-        channel = first
-        while channel is not None:
-            if channel.family == family:
-                count += 1
-            channel = channel.next_in_table
-    return count
+def _icmp6_types(prefix: bytes, counts: list[int]) -> bytes:
+    """The messages that have names, and then every type that was seen, by number."""
+    text = bytearray()
+    for i in range(len(_ICMP6_TYPES)):
+        text.extend(_row(prefix + _ICMP6_NAMES[i], counts[_ICMP6_TYPES[i]]))
+    for kind in range(256):
+        if counts[kind] != 0:
+            text.extend(_row(prefix + f"Type{kind}".encode(), counts[kind]))
+    return bytes(text)
 
 
 def _established_count() -> int:
@@ -216,25 +240,28 @@ def _pages(size_bytes: int) -> int:
 
 def sockstat() -> bytes:
     """/proc/net/sockstat: sockets in use, and the memory of their queues in pages."""
-    udps = _udp_count(AF_INET)
-    raws = _raw_count(AF_INET)
-    tcps = _tcp_count(AF_INET)
-    all_tcps = tcps + _tcp_count(AF_INET6)
-    all_inet = all_tcps + udps + raws + _udp_count(AF_INET6) + _raw_count(AF_INET6)
+    udps = udp.SOCKETS.count(AF_INET)
+    raws = raw_socket.SOCKETS.count(AF_INET)
+    tcps = CONNECTIONS.count_sockets(AF_INET)
+    all_tcps = tcps + CONNECTIONS.count_sockets(AF_INET6)
+    all_inet = all_tcps + udps + raws + udp.SOCKETS.count(AF_INET6) + raw_socket.SOCKETS.count(AF_INET6)
+    others = UNIX_SOCKETS.count + len(PACKETS.sockets) + len(PORTS) + len(ping_socket.SOCKETS.sockets)
+    held, count = REASSEMBLER.use(4)
     return (
-        f"sockets: used {all_inet + UNIX_SOCKETS.count}\n"
+        f"sockets: used {all_inet + others}\n"
         f"TCP: inuse {tcps} orphan {TCP_MEMORY.orphans} tw {CONNECTIONS.wait_count} alloc {all_tcps}"
         f" mem {_pages(TCP_MEMORY.used)}\n"
         f"UDP: inuse {udps} mem {_pages(DATAGRAM_MEMORY.used)}\nUDPLITE: inuse 0\nRAW: inuse {raws}\n"
-        f"FRAG: inuse {len(REASSEMBLER.datagrams)} memory {REASSEMBLER.bytes_held}\n"
+        f"FRAG: inuse {count} memory {held}\n"
     ).encode()
 
 
 def sockstat6() -> bytes:
     """/proc/net/sockstat6."""
+    held, count = REASSEMBLER.use(16)
     return (
-        f"TCP6: inuse {_tcp_count(AF_INET6)}\nUDP6: inuse {_udp_count(AF_INET6)}\nUDPLITE6: inuse 0\n"
-        f"RAW6: inuse {_raw_count(AF_INET6)}\n"
+        f"TCP6: inuse {CONNECTIONS.count_sockets(AF_INET6)}\nUDP6: inuse {udp.SOCKETS.count(AF_INET6)}\n"
+        f"UDPLITE6: inuse 0\nRAW6: inuse {raw_socket.SOCKETS.count(AF_INET6)}\nFRAG6: inuse {count} memory {held}\n"
     ).encode()
 
 

@@ -174,7 +174,8 @@ def arp() -> bytes:
     return bytes(text)
 
 
-def _socket_line(socket: DatagramSocket, number: int, port: int, width: int) -> bytes:
+def socket_line(socket: DatagramSocket, number: int, port: int, width: int) -> bytes:
+    """A socket's line, which begins with a number of `width` digits."""
     state = _CONNECTED if len(socket.remote) != 0 else _UNCONNECTED
     is_ip4 = socket.family == AF_INET
     local = hex4(socket.local) if is_ip4 else hex6(socket.local)
@@ -191,16 +192,16 @@ def _udp(family: int) -> bytes:
     for port in udp.SOCKETS.by_port.keys():
         for socket in udp.SOCKETS.by_port[port]:
             if socket.family == family:
-                line = _socket_line(socket, port, port, 5)
+                line = socket_line(socket, port, port, 5)
                 text.extend(padded(line) if family == AF_INET else line + b"\n")
     return bytes(text)
 
 
-_HEAD: Final = (
+HEAD4: Final = (
     b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"
     b" inode ref pointer drops"
 )
-_HEAD6: Final = (
+HEAD6: Final = (
     b"  sl  local_address                         remote_address                        st tx_queue rx_queue tr"
     b" tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
 )
@@ -208,29 +209,29 @@ _HEAD6: Final = (
 
 def udp4() -> bytes:
     """/proc/net/udp."""
-    return padded(b" " + _HEAD) + _udp(AF_INET)
+    return padded(b" " + HEAD4) + _udp(AF_INET)
 
 
 def udp6() -> bytes:
     """/proc/net/udp6."""
-    return _HEAD6 + _udp(AF_INET6)
+    return HEAD6 + _udp(AF_INET6)
 
 
 def raw4() -> bytes:
     """/proc/net/raw."""
-    return _HEAD + b"\n" + _raw(AF_INET)
+    return HEAD4 + b"\n" + _raw(AF_INET)
 
 
 def raw6() -> bytes:
     """/proc/net/raw6."""
-    return _HEAD6 + _raw(AF_INET6)
+    return HEAD6 + _raw(AF_INET6)
 
 
 def _raw(family: int) -> bytes:
     text = bytearray()
     for socket in raw_socket.SOCKETS.sockets:
         if socket.family == family:
-            text.extend(_socket_line(socket, socket.protocol, socket.protocol, 4 if family == AF_INET else 5) + b"\n")
+            text.extend(socket_line(socket, socket.protocol, socket.protocol, 4 if family == AF_INET else 5) + b"\n")
     return bytes(text)
 
 

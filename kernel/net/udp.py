@@ -47,6 +47,14 @@ class UdpTable:
             if len(sockets) == 0:
                 del self.by_port[port]
 
+    def count(self, family: int) -> int:
+        """How many of a family there are."""
+        count = 0
+        for sockets in self.by_port.values():
+            for socket in sockets:
+                count += 1 if socket.family == family else 0
+        return count
+
 
 SOCKETS: Final = UdpTable()
 

@@ -4,6 +4,7 @@ Source: RFC 9293 section 3.10.7.4; RFC 5681 (fast retransmit), RFC 6582 (NewReno
 transmit: it follows from counting duplicate acknowledgments as packets that have left the network).
 """
 
+from kernel.net.counters import TCP_EXTRA
 from kernel.net.tcp import output
 from kernel.net.tcp.connection import (
     EVENT_WRITABLE,
@@ -147,6 +148,8 @@ def _look_for_loss(c: Connection, now_ns: int) -> None:
         edge = c.scoreboard.left[len(c.scoreboard.left) - 1]
     if c.duplicate_acks < DUPLICATE_THRESHOLD and edge <= c.snd_una:
         return
+    event = TCP_EXTRA.sack_recoveries if c.sack else TCP_EXTRA.reno_recoveries
+    event.count += 1
     c.congestion.lost(c.flight())
     c.congestion.window = c.congestion.threshold
     c.recovery = Recovery.FAST

@@ -1,5 +1,6 @@
 """How connections end: by FIN in order, by reset, by giving up (RFC 9293, sections 3.6 and 3.10.4 to 3.10.5)."""
 
+from kernel.net.counters import TCP_EXTRA
 from kernel.net.tcp import memory, output
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
@@ -82,10 +83,11 @@ def close(c: Connection, now_ns: int) -> None:
     if c.state == State.CLOSED:
         return
     if unread > 0:
+        TCP_EXTRA.aborts_on_close.count += 1
         abort(c, 0, now_ns)
         return
     if not MEMORY.has_room_for_orphan(c):
-        MEMORY.aborted += 1
+        TCP_EXTRA.aborts_on_memory.count += 1
         abort(c, 0, now_ns)
         return
     memory.count_orphan(c)
@@ -93,6 +95,7 @@ def close(c: Connection, now_ns: int) -> None:
     if c.state == State.FIN_WAIT_2:
         # Nobody will ever read what the peer sends: it gets a limited time to close, or none.
         if c.fin_wait_ns == 0:
+            TCP_EXTRA.aborts_on_linger.count += 1
             abort(c, 0, now_ns)
             return
         c.keepalive_ns = now_ns + c.fin_wait_ns

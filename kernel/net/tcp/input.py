@@ -7,6 +7,7 @@ Nothing of a segment is trusted: each number is checked against what was sent an
 """
 
 from kernel.lang import ECONNREFUSED, ECONNRESET, EPIPE
+from kernel.net.counters import TCP_EXTRA
 from kernel.net.packet import Packet
 from kernel.net.tcp import acknowledge, opening, output
 from kernel.net.tcp.closing import enter_time_wait, finish
@@ -57,6 +58,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
         return True
     if flags & SYN != 0:
         if state == State.SYN_RECEIVED and c.is_passive and sequence >= c.rcv_nxt:
+            TCP_EXTRA.embryonic_resets.count += 1
             finish(c, ECONNRESET)  # as if nobody had called: back to LISTEN
             return False
         output.challenge(c, now_ns)
@@ -89,6 +91,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     if length > 0 or flags & FIN != 0:
         if length > 0 and c.receive_shut and c.fin_queued and sequence + length > c.rcv_nxt:
             # Nobody will read it, and the peer should know (RFC 9293, section 3.6.1).
+            TCP_EXTRA.aborts_on_data.count += 1
             finish(c, 0 if c.is_orphan else ECONNRESET)
             return False
         _process_payload(c, sequence, packet, flags & FIN != 0, now_ns)
@@ -105,6 +108,7 @@ def _check(c: Connection, segment: Segment, packet: Packet, sequence: int, flags
     if c.timestamps and segment.has_timestamp and flags & RST == 0:
         age = (segment.timestamp - c.timestamp_recent) & MASK
         if age >= HALF and now_ns - c.timestamp_recent_ns < _TIMESTAMP_AGE_NS:
+            TCP_EXTRA.old_timestamps.count += 1
             _answer_old(c, sequence, sequence + len(packet), now_ns)
             return False
     end = sequence + len(packet) + (1 if flags & FIN != 0 else 0) + (1 if flags & SYN != 0 else 0)
@@ -154,6 +158,8 @@ def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
         if not follows_sack and not is_fin:
             output.challenge(c, now_ns)
             return
+    if c.state == State.SYN_RECEIVED:
+        TCP_EXTRA.embryonic_resets.count += 1
     finish(c, EPIPE if c.state == State.CLOSE_WAIT else ECONNRESET)
 
 
@@ -223,6 +229,7 @@ def _fin_acknowledged(c: Connection, now_ns: int) -> None:
         c.events |= EVENT_STATE
         if c.is_orphan:
             if c.fin_wait_ns == 0:
+                TCP_EXTRA.aborts_on_data.count += 1
                 finish(c, 0)  # TCP_LINGER2 says that it does not wait at all: the peer hears of it by a reset
                 return
             c.keepalive_ns = now_ns + c.fin_wait_ns

@@ -34,7 +34,6 @@ class TcpMemory:
         self.used: int = 0  # bytes
         self.orphans: int = 0
         self.is_under_pressure: bool = False
-        self.aborted: int = 0  # connections that were ended for memory
 
     def configure(self, page_count: int) -> None:
         """Derive the marks from the machine's memory as Linux does: pressure at a sixteenth of it."""

@@ -9,6 +9,7 @@ the connection: state is updated before it, but loops are on the way.
 
 from typing import Final
 
+from kernel.net.counters import TCP_EXTRA
 from kernel.net.packet import Packet
 from kernel.net.tcp.connection import (
     FOREVER,
@@ -147,6 +148,7 @@ def challenge(c: Connection, now_ns: int) -> None:
     if now_ns - c.last_challenge_ns < 500 * NS_PER_MS:
         return
     c.last_challenge_ns = now_ns
+    TCP_EXTRA.challenges.count += 1
     send_ack(c, now_ns)
 
 

@@ -42,7 +42,7 @@ from kernel.lib import random, user
 from kernel.lib.credentials import Credentials
 from kernel.net import ip, link
 from kernel.net.addresses import is_link_local, is_multicast
-from kernel.net.counters import TCP
+from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.inet import TCP_PORTS, PortTable, family_of
 from kernel.net.inet_family import STREAM
 from kernel.net.inet_socket import InetSocket, check_family_length
@@ -566,6 +566,7 @@ class TcpSocket(InetSocket):
         lingers = self.is_on(SWITCH_LINGER)
         if lingers and self.linger_seconds == 0 and c.state != State.CLOSED:
             c.is_orphan = True
+            TCP_EXTRA.aborts_on_data.count += 1
             closing.abort(c, 0, now_ns)
         else:
             closing.close(c, now_ns)

@@ -10,7 +10,7 @@ from kernel.lang import EMSGSIZE, Errno, final
 from kernel.net import icmp, ip, link
 from kernel.net.addresses import is_multicast
 from kernel.net.checksum import checksum, pseudo_header
-from kernel.net.counters import TCP
+from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.inet_names import ON_RECVERR4, ON_RECVERR6
 from kernel.net.loopback import LOOPBACK
 from kernel.net.output import resolve
@@ -60,6 +60,7 @@ class Tcp(Transport):
         if channel is not None:
             filter_ = channel.filter
             if not channel.options.internet.is_near_enough(packet):
+                TCP_EXTRA.least_ttl_drops.count += 1
                 return True
             if filter_ is None or filter_.passes(packet, start, packet.start - start):
                 _deliver(channel, segment, packet, now_ns)
@@ -83,6 +84,7 @@ class Tcp(Transport):
         # Only who has seen the connection's segments knows its numbers (RFC 5927, section 4).
         sequence = extend(header.load_be32(4), c.snd_una)
         if sequence < c.snd_una or sequence > c.snd_nxt:
+            TCP_EXTRA.out_of_window_icmps.count += 1
             return
         _report(channel, c, error)
 
@@ -154,6 +156,7 @@ def _must_wait(channel: Channel, c: Connection, segment: Segment, payload: int, 
     if listener is None:
         return False
     if listener.is_full():
+        _count_overflow()
         return True
     defer_ns = listener.options.defer_accept_s * NS_PER_SECOND
     return defer_ns > 0 and payload == 0 and segment.flags & FIN == 0 and now_ns - c.started_ns < defer_ns
@@ -189,7 +192,10 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
     if wait is not None:
         TABLE.end_wait(wait)
     flags = segment.flags
-    if flags & RST != 0 or not listener.options.internet.is_near_enough(packet):
+    if not listener.options.internet.is_near_enough(packet):
+        TCP_EXTRA.least_ttl_drops.count += 1
+        return
+    if flags & RST != 0:
         return
     filter_ = listener.filter
     if filter_ is not None:
@@ -206,13 +212,17 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
 def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int, now_ns: int) -> None:
     """A new connection. One that a backlog has no room for is answered by a cookie, or not at all."""
     if listener.is_full():
+        _count_overflow()
         return
     if SETTINGS.syn_cookies.value == COOKIES_ALWAYS:
         _send_cookie(listener, segment, packet, now_ns)
         return
     if len(listener.half_open) >= max(listener.backlog, 8) or len(listener.half_open) >= SETTINGS.max_syn_backlog.value:
         if SETTINGS.syn_cookies.value != 0:
+            TCP_EXTRA.full_queues_cookies.count += 1
             _send_cookie(listener, segment, packet, now_ns)
+        else:
+            TCP_EXTRA.full_queues_drops.count += 1
         return
     channel = _accepting_channel(listener, segment, packet)
     c = channel.connection
@@ -227,6 +237,12 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
         _forget(channel, c)
         raise
     settle(channel)
+
+
+def _count_overflow() -> None:
+    """A program does not accept what its backlog holds."""
+    TCP_EXTRA.listen_overflows.count += 1
+    TCP_EXTRA.listen_drops.count += 1
 
 
 def _forget(channel: Channel, c: Connection) -> None:
@@ -273,7 +289,9 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     )
     if mss == 0:
         return False
+    TCP_EXTRA.cookies_received.count += 1
     if listener.is_full():
+        _count_overflow()
         return True
     channel = _accepting_channel(listener, segment, packet)
     c = channel.connection
@@ -317,6 +335,7 @@ def _reset(segment: Segment, packet: Packet, payload: int) -> None:
 
 def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> None:
     """A SYN-ACK for a connection that nothing is kept of."""
+    TCP_EXTRA.cookies_sent.count += 1
     mss = opening.segment_size_of(segment, packet.source)
     header = _header
     header.clear_options()

@@ -11,7 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
 from kernel.net.bpf import Filter
-from kernel.net.counters import TCP
+from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.inet import IP4_BIT, IP6_BIT
 from kernel.net.tcp import timers
 from kernel.net.tcp.channel import HOOK, NOWHERE, Channel, PortHold, SettleHook, settle
@@ -216,6 +216,19 @@ class Table:
                     best = listener
         return best
 
+    def count_sockets(self, family: int) -> int:
+        """Listeners and connections; TIME_WAIT is none."""
+        count = 0
+        for listeners in self.listeners.values():
+            for listener in listeners:
+                count += 1 if listener.family == family else 0
+        for first in self.buckets:
+            channel = first
+            while channel is not None:
+                count += 1 if channel.family == family else 0
+                channel = channel.next_in_table
+        return count
+
     # ---- TIME_WAIT --------------------------------------------------------------------------------------------
 
     def begin_wait(self, channel: Channel, now_ns: int) -> None:
@@ -286,7 +299,10 @@ class Table:
             wait = queue[0]
             if wait.is_listed and wait.deadline_ns > now_ns and not wait.is_prolonged:
                 return wait.deadline_ns
-            self._pass_first_wait(wait.is_listed and wait.deadline_ns > now_ns)
+            is_kept = wait.is_listed and wait.deadline_ns > now_ns
+            if wait.is_listed and not is_kept:
+                TCP_EXTRA.time_waits.count += 1
+            self._pass_first_wait(is_kept)
         return 0
 
     def _forget_stale_waits(self) -> None:

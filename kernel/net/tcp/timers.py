@@ -7,6 +7,7 @@ timeout).
 from typing import Final
 
 from kernel.lang import ETIMEDOUT
+from kernel.net.counters import TCP_EXTRA
 from kernel.net.tcp import output
 from kernel.net.tcp.closing import abort, finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
@@ -22,6 +23,7 @@ def expire(c: Connection, now_ns: int) -> None:
     if c.delayed_ack_ns <= now_ns:
         c.delayed_ack_ns = FOREVER
         c.is_ping_pong = False
+        TCP_EXTRA.delayed_acks.count += 1
         output.send_ack(c, now_ns)
     if c.timeout_ns <= now_ns:
         kind = c.timeout
@@ -40,6 +42,7 @@ def expire(c: Connection, now_ns: int) -> None:
 
 def _give_up(c: Connection) -> None:
     """The peer is not there any more, so nobody is told. What ICMP said before is the better reason."""
+    TCP_EXTRA.aborts_on_timeout.count += 1
     finish(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT)
 
 
@@ -58,7 +61,7 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
     if c.retries == 0:
         c.first_retry_ns = now_ns
     if c.is_orphan and MEMORY.is_exhausted():
-        MEMORY.aborted += 1
+        TCP_EXTRA.aborts_on_memory.count += 1
         abort(c, 0, now_ns)
         return
     if c.retries >= _tries(c) or (
@@ -66,6 +69,7 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
     ):
         _give_up(c)
         return
+    TCP_EXTRA.timeouts.count += 1
     c.retries += 1
     c.round_trip.backoff += 1
     if c.retries >= 3:
@@ -97,6 +101,7 @@ def _tail_loss_expired(c: Connection, now_ns: int) -> None:
     if c.snd_una == c.snd_nxt:
         return
     if c.recovery == Recovery.OPEN:
+        TCP_EXTRA.loss_probes.count += 1
         output.send_tail_probe(c, now_ns)
     c.timeout = Timeout.RETRANSMIT
     c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
@@ -140,9 +145,11 @@ def _keepalive_expired(c: Connection, now_ns: int) -> None:
         return
     sent = c.keepalive_probes_sent
     if sent >= c.keepalive_probes or (c.user_timeout_ns > 0 and sent > 0 and idle >= c.user_timeout_ns):
+        TCP_EXTRA.aborts_on_timeout.count += 1
         output.send_reset(c, now_ns)
         finish(c, ETIMEDOUT)
         return
+    TCP_EXTRA.keepalives.count += 1
     c.keepalive_probes_sent += 1
     output.send_probe(c, now_ns)
     c.keepalive_ns = now_ns + c.keepalive_interval_ns
