@@ -3,7 +3,8 @@
 from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, flush
-from kernel.cache.file_cache import LAST_PAGE, FileCache
+from kernel.cache.dirty_pages import LAST_PAGE
+from kernel.cache.file_cache import FileCache
 from kernel.cache.store import HOLE, BackingStore, Runs, SyncScope
 from kernel.lang import ENOSPC, Errno, final, sleeps
 from kernel.lib import log

@@ -101,7 +101,7 @@ def _write_page(cache: FileCache, buffer: Buffer, offset: int, frames: FrameSour
     frame = page.frame
     get_frame(frame)
     try:
-        cache.store.allocate(offset, count)
+        cache.give_place(page, within, count)
         moved = buffer.take(frame_span(frame)[within : within + count])
         cache.mark_dirty(page, within, within + moved)
     finally:
@@ -128,7 +128,7 @@ def _write_new_page(cache: FileCache, buffer: Buffer, index: int, within: int, c
             page = cache.present(index)
             get_frame(page.frame)
             try:
-                cache.store.allocate((index << PAGE_SHIFT) + within, moved)
+                cache.give_place(page, within, moved)
                 frame_span(page.frame)[within : within + moved].copy_from(span[within : within + moved])
             finally:
                 put_frame(page.frame)
@@ -143,7 +143,7 @@ def _allocate(cache: FileCache, page: CachedPage, within: int, moved: int) -> No
     get_frame(page.frame)
     allocated = False
     try:
-        cache.store.allocate((page.index << PAGE_SHIFT) + within, moved)
+        cache.give_place(page, within, moved)
         allocated = True
     finally:
         put_frame(page.frame)

@@ -46,6 +46,7 @@ class CachedPage:
         self.error: int = 0  # and why: an errno
         self.pending: int = 0
         self.dirty: int = 0  # a bit for each sector that the device does not have yet
+        self.has_place: bool = False  # each byte has its block on the device
         self.heat: int = 0  # 0: fresh, 1: used, 2: used again
         self.newer: CachedPage | None = None
         self.older: CachedPage | None = None

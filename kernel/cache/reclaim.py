@@ -10,7 +10,8 @@ Context: any allocation. Allocates nothing.
 
 from typing import Final
 
-from kernel.cache.file_cache import TOTALS, can_drop
+from kernel.cache.dirty_pages import TOTALS
+from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU
 from kernel.cache.writeback import FLUSHER
 from kernel.lang import final

@@ -7,7 +7,7 @@ system's own locks.
 from collections.abc import Callable
 from typing import Final
 
-from kernel.cache.file_cache import LAST_PAGE, TOTALS, FileCache
+from kernel.cache.dirty_pages import LAST_PAGE, TOTALS, DirtyPages
 from kernel.cache.limits import INTERVAL_NS, DirtyLimits, is_expired
 from kernel.cache.page import LRU
 from kernel.cache.transfer import Plug
@@ -40,7 +40,7 @@ def current_limits() -> DirtyLimits:
 
 
 @sleeps
-def balance(cache: FileCache) -> None:
+def balance(cache: DirtyPages) -> None:
     """Called by writers, page by page: wakes the flusher, and waits while too much is dirty."""
     if TOTALS.dirty + TOTALS.writing < TOTALS.surely_fine or isinstance(current_thread(), KernelThread):
         return  # who works for others (loop devices) must not wait for what itself should write
@@ -99,9 +99,9 @@ def flush_round() -> None:
                 break
 
 
-def dirty_caches() -> list[FileCache]:
+def dirty_caches() -> list[DirtyPages]:
     """The caches that have something dirty, the one that has had it longest first. Raises MemoryError."""
-    found: list[FileCache] = []
+    found: list[DirtyPages] = []
     cache = TOTALS.first_dirty
     while cache is not None:
         found.append(cache)

@@ -11,7 +11,7 @@ from kernel.block.ranges import discard, zero_out
 from kernel.cache import FileCache, Readahead, SyncScope, device_cache, file_io
 from kernel.cache.devices import sync_device
 from kernel.cache.direct import read_direct, write_direct
-from kernel.cache.file_cache import LAST_PAGE
+from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.disk.partition_commands import change_partition
 from kernel.disk.scan import scan_again
 from kernel.fs.constants import (

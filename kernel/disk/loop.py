@@ -13,7 +13,7 @@ from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockR
 from kernel.block.frames_buffer import FramesBuffer
 from kernel.block.registry import add_device, remove_device
 from kernel.cache.devices import device_cache, forget_device, sync_device
-from kernel.cache.file_cache import LAST_PAGE
+from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.disk.block_file import BlockFile
 from kernel.disk.scan import partitions_of, scan_partitions
 from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_DIRECT, device_number

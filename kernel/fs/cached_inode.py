@@ -16,7 +16,7 @@ Context: everything sleeps, but where it says otherwise.
 from kernel.block.device import BlockDevice
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
 from kernel.cache.direct import read_direct, write_direct
-from kernel.cache.file_cache import LAST_PAGE
+from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     FS_SYNC_FL,

@@ -7,7 +7,7 @@ from typing import Final
 
 from kernel.block.device import SECTOR_SIZE, BlockDevice
 from kernel.cache import FileCache, Readahead
-from kernel.cache.file_cache import LAST_PAGE
+from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import POSIX_FADV_DONTNEED, POSIX_FADV_RANDOM, POSIX_FADV_WILLNEED
 from kernel.lang import EINVAL, Errno
 from kernel.lib.user import Buffer

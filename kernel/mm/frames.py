@@ -354,9 +354,12 @@ def pin_frame(frame: Frame) -> None:
     """
     entry = _entry(frame)
     pins = load_u16(entry + _PINS)
+    count = load_u32(entry + _COUNT)
+    if count == 0:
+        panic(f"frame {frame} is free")
     if pins == _PIN_LIMIT:
         raise MemoryError
-    get_frame(frame)
+    store_u32(entry + _COUNT, count + 1)
     store_u16(entry + _PINS, pins + 1)
 
 
@@ -367,7 +370,11 @@ def unpin_frame(frame: Frame) -> None:
     if pins == 0:
         panic(f"frame {frame} is not pinned")
     store_u16(entry + _PINS, pins - 1)
-    put_frame(frame)
+    count = load_u32(entry + _COUNT)
+    if count > 1:
+        store_u32(entry + _COUNT, count - 1)
+    else:
+        put_frame(frame)
 
 
 def is_pinned(frame: Frame) -> bool:

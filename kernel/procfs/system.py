@@ -8,7 +8,7 @@ from typing import Final
 from arch.x86_64 import cpu
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
 from kernel.cache.devices import DEVICE_CACHES
-from kernel.cache.file_cache import TOTALS
+from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.page import LRU
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.devices import CHAR_DEVICES

@@ -20,7 +20,7 @@ from kernel.drivers.virtio.transport import F_INDIRECT, RING_FEATURES, DeviceEve
 from kernel.drivers.window import Window, frame_window
 from kernel.lang import EIO, ENODEV, ENOMEM, ENOSPC, Errno, final
 from kernel.lib import log
-from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, allocate_zeroed_frame
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_zeroed_frame, get_frame
 
 # As Linux has it: the first of the majors given out on demand, sixteen minors for a disk and its partitions.
 MAJOR: Final = 254
@@ -320,14 +320,18 @@ class VirtioDisk(BlockDevice):
         """The device is broken: stop it, and let everything end with EIO."""
         self._is_dead = True
         log.error(self._message_broken)
+        has_stopped = False
         try:
             self._transport.reset()
+            has_stopped = True
         except Errno:
             log.error(self._message_running)
         for head in range(len(self._in_flight)):
             request = self._in_flight[head]
             self._in_flight[head] = None
             if request is not None:
+                if not has_stopped:
+                    _give_up_frames(request)
                 request.finish(EIO)
         waiting = self._take_waiting()
         while waiting is not None:
@@ -340,6 +344,12 @@ class VirtioDisk(BlockDevice):
         if sectors != self.sectors:
             log.info(self._message_resized)
             self.sectors = sectors
+
+
+def _give_up_frames(request: BlockRequest) -> None:
+    """A device that does not stop may still write to a request's frames: nobody gets them any more."""
+    for frame in request.frames:
+        get_frame(Frame(frame))
 
 
 def _count_runs(frames: list[int]) -> int:

@@ -85,8 +85,8 @@ class Ext2File(Ext2Inode):
     def free_blocks(self, size: int) -> None:
         geometry = self.ext2.volume.geometry
         self.cut_blocks(size + geometry.block_size - 1 >> geometry.block_shift, self.map.block_limit())
-        # A mapping must not write to the rest of the last page, which may have no blocks any more, without asking.
-        self.cache.protect_mappings(size >> PAGE_SHIFT, (size >> PAGE_SHIFT) + 1)
+        # The rest of the last page may have no blocks any more.
+        self.cache.take_place(size >> PAGE_SHIFT, (size >> PAGE_SHIFT) + 1)
 
     def write_inode(self, scope: SyncScope) -> None:
         self.ext2.sync_inode(self, scope)
@@ -119,7 +119,8 @@ class Ext2File(Ext2Inode):
         self.cut_blocks(start + geometry.block_size - 1 >> geometry.block_shift, last >> geometry.block_shift)
         # Readers may have read the old contents again before the blocks were gone.
         self.cache.forget(first_page, end >> PAGE_SHIFT)
-        self.cache.protect_mappings(start >> PAGE_SHIFT, (end >> PAGE_SHIFT) + 1)
+        self.cache.take_place(start >> PAGE_SHIFT, first_page)
+        self.cache.take_place(end >> PAGE_SHIFT, (end >> PAGE_SHIFT) + 1)
 
     def _zero(self, start: int, end: int) -> None:
         """Zero bytes of one page, unless they are all of it, or none."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, BlockDevice, flush
 from kernel.cache import BlockCache, Plug, SyncScope
-from kernel.cache.file_cache import LAST_PAGE
+from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from kernel.fs.ext2.block_allocation import trim_group
 from kernel.fs.ext2.directory import Ext2Directory

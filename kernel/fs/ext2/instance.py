@@ -14,7 +14,7 @@ from collections import deque
 from typing import Final
 
 from kernel.cache import SyncScope
-from kernel.cache.file_cache import LAST_PAGE
+from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
 from kernel.fs.ext2.attributes_block import AttributeBlocks

@@ -1,4 +1,5 @@
 /* Files on a disk, mapped shared and privately: what is written shows everywhere, and lasts over an unmount. */
+#define _GNU_SOURCE
 #include "case.h"
 #include <signal.h>
 #include <setjmp.h>
@@ -26,6 +27,51 @@ static const char *touch(volatile char *place, int write)
 static void say(const char *what, long result)
 {
 	printf("%s: %ld %s\n", what, result < 0 ? -1L : 0L, result < 0 ? error_name(errno) : "");
+}
+
+/* With blocks smaller than a page: a page of which write(2) made one block, and a mapping others, through punching and cutting off. */
+static void small_blocks(void)
+{
+	char text[PAGE];
+	printf("-- small blocks: %d\n", system("mke2fs -F -b 1024 /dev/vda 8192 > /dev/null 2>&1"));
+	printf("mount: %d\n", mount("/dev/vda", "/tmp/mapped", "ext2", 0, ""));
+	for (int kind = 0; kind < 4; kind++) {
+		struct stat status;
+		int file = open("/tmp/mapped/small", O_RDWR | O_CREAT | O_TRUNC, 0644);
+		ftruncate(file, PAGE);
+		char *map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+		memset(text, 'w', PAGE);
+		if (kind < 2)
+			pwrite(file, text, 1, 0);
+		else
+			pwrite(file, text, PAGE, 0);
+		if (kind == 1)
+			fsync(file);
+		if (kind == 2)
+			fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1024, 3072);
+		if (kind == 3) {
+			ftruncate(file, 100);
+			ftruncate(file, PAGE);
+		}
+		if (kind % 2)
+			map[3000] = 'm';
+		else
+			memset(map + 2048, 'm', 1000);
+		pwrite(file, "x", 1, 3500);
+		munmap(map, PAGE);
+		fsync(file);
+		fstat(file, &status);
+		printf("kind %d: blocks %ld\n", kind, (long)status.st_blocks);
+		close(file);
+		umount("/tmp/mapped");
+		mount("/dev/vda", "/tmp/mapped", "ext2", 0, "");
+		file = open("/tmp/mapped/small", O_RDONLY);
+		read(file, text, PAGE);
+		printf("%d %d %d %c %c\n", text[0], text[99], text[1024], text[3000], text[3500]);
+		close(file);
+	}
+	unlink("/tmp/mapped/small");
+	umount("/tmp/mapped");
 }
 
 int main(void)
@@ -84,5 +130,6 @@ int main(void)
 	mount("/dev/vda", "/tmp/mapped", "ext2", 0, "");
 	unlink("/tmp/mapped/file");
 	umount("/tmp/mapped");
+	small_blocks();
 	return 0;
 }

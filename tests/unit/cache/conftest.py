@@ -6,7 +6,7 @@ import pytest
 
 from arch.x86_64.layout import DIRECT_MAP_BASE
 from kernel.cache import devices
-from kernel.cache.file_cache import TOTALS
+from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.page import LRU
 from kernel.lang.simulation import memory
 from kernel.mm import frames

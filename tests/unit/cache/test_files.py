@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kernel.block.device import BlockDevice, Operation
 from kernel.cache import HOLE, BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
-from kernel.cache.file_cache import LAST_PAGE, TOTALS
+from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
 from kernel.cache.page import LRU
 from kernel.cache.reclaim import Reclaimer
 from kernel.lang import EIO, ENOSPC, Errno

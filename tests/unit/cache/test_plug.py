@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from kernel.block.device import Operation
 from kernel.cache import BackingStore, FileCache, Plug, Runs
-from kernel.cache.file_cache import LAST_PAGE, TOTALS
+from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
 from kernel.cache.reclaim import Reclaimer
 from kernel.mm.frames import frame_span
 from tests.unit.memory_disk import MemoryDisk

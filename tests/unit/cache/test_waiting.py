@@ -4,7 +4,8 @@ import pytest
 
 from kernel.cache import file_io, reclaim
 from kernel.cache.devices import DeviceStore
-from kernel.cache.file_cache import LAST_PAGE, TOTALS, FileCache
+from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
+from kernel.cache.file_cache import FileCache
 from kernel.lib.user import KernelBuffer
 from tests.unit.memory_disk import MemoryDisk
 
@@ -17,7 +18,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 50_000_000_000
         monkeypatch.setattr(reclaim, "monotonic_ns", lambda: self.now)
-        monkeypatch.setattr("kernel.cache.file_cache.monotonic_ns", lambda: self.now)
+        monkeypatch.setattr("kernel.cache.dirty_pages.monotonic_ns", lambda: self.now)
         monkeypatch.setattr(TOTALS.progress, "sleep_until", self.sleep_until)
         monkeypatch.setattr(TOTALS, "progress_ns", 0)
 

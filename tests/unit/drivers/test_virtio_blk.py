@@ -15,7 +15,7 @@ from kernel.drivers.virtio import blk
 from kernel.drivers.virtio.blk import VirtioDisk
 from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT
 from kernel.lang import EIO, ENODEV, Errno
-from kernel.mm.frames import PAGE_SIZE, Frame, allocate_frame, frame_span
+from kernel.mm.frames import PAGE_SIZE, Frame, allocate_frame, frame_span, free_frame_count, put_frame
 from tests.unit.drivers.virtio_model import Buffers, ModelTransport
 
 pytestmark = pytest.mark.usefixtures("machine")
@@ -286,6 +286,25 @@ def test_a_device_that_breaks_the_rules_is_switched_off(nonsense: str) -> None:
     late = request(Operation.READ, 0, 512)
     disk.start(late)
     assert late.error == EIO
+
+
+@pytest.mark.parametrize("never_stops", [False, True])
+def test_memory_that_a_broken_device_may_still_write_to_is_given_to_nobody(never_stops: bool) -> None:
+    model = Disk(queue_size=4)
+    disk = start(model)
+    model.serves_at_once = False
+    requests = [request(Operation.READ, 8 * i, 2 * PAGE_SIZE) for i in range(6)]  # more than the queue takes
+    for each in requests:
+        disk.start(each)
+    free = free_frame_count()
+    model.never_stops = never_stops
+    model.queue(0).push(77, 0)
+    model.interrupt(0)
+    for each in requests:
+        assert each.error == EIO
+        for frame in each.frames:
+            put_frame(Frame(frame))
+    assert free_frame_count() == free + (2 * 2 if never_stops else 6 * 2)
 
 
 def test_a_device_before_version_1() -> None:

@@ -142,6 +142,7 @@ class ModelTransport(Transport):
         self.taken = 0
         self.resets = 0
         self.refuses_features = False
+        self.never_stops = False
         self.queues: list[DeviceQueue | None] = [None] * len(sizes)
         self.events: DeviceEvents | None = None
         self.work: Callable[[int], None] = lambda index: None
@@ -155,7 +156,7 @@ class ModelTransport(Transport):
         if status == 0:
             self.resets += 1
             self.queues = [None] * len(self.sizes)
-        self.status = status
+        self.status = status if status != 0 or not self.never_stops else 0x40
 
     def device_features(self, word: int) -> int:
         return self.offered >> 32 * word & 0xFFFF_FFFF

@@ -14,7 +14,7 @@ import pytest
 
 from arch.x86_64.layout import DIRECT_MAP_BASE
 from kernel.cache import devices
-from kernel.cache.file_cache import TOTALS
+from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.page import LRU
 from kernel.fs.dentry import CACHE
 from kernel.fs.ext2.filesystem import Ext2FileSystem, mount_device

@@ -1,0 +1,329 @@
+"""Pages that the device does not have yet, and how it gets them: the half of a page cache that writes.
+
+A page that was changed is marked dirty, by sectors, and stands on its cache's list; a cache with dirty pages stands on
+a list, too. Write-back takes pages off, in runs of neighbours, by who wants them on the device (fsync) or by the
+flusher (writeback.py). Errors are counted in `failures`, so that each open file learns of them once.
+
+Invariants: a page on the list has a non-zero `dirty`, and no other has. The store's blocks of the bytes that were
+written exist before the page is dirty.
+
+Context: marking never sleeps, everything else may. `written` comes from interrupts.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.block.device import SECTOR_SHIFT, Operation, flush
+from kernel.cache.page import ALL_SECTORS, CachedPage, sector_mask
+from kernel.cache.page_index import PageIndex
+from kernel.cache.page_runs import add_dirty_runs
+from kernel.cache.store import BackingStore, Runs, SyncScope
+from kernel.cache.transfer import Plug, Transfer
+from kernel.lang import EIO, Errno, sleeps
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
+from kernel.mm.objects import TrackedObject
+from kernel.mm.reverse_map import protect_pages
+from kernel.sched import WaitQueue
+from kernel.time.clock import monotonic_ns
+
+LAST_PAGE: Final = 1 << 51  # behind every page
+BATCH: Final = 256  # pages that one round of requests moves
+SYNC_FILE_RANGE_WAIT_BEFORE: Final = 1
+SYNC_FILE_RANGE_WRITE: Final = 2
+SYNC_FILE_RANGE_WAIT_AFTER: Final = 4
+
+
+class CacheTotals:
+    """Pages of all caches by state, and which caches have dirty ones."""
+
+    def __init__(self) -> None:
+        self.dirty: int = 0
+        self.writing: int = 0
+        self.surely_fine: int = 0  # with fewer pages dirty, writers need not look at the limits
+        self.progress: WaitQueue = WaitQueue()  # woken when a page was written back
+        self.progress_ns: int = 0  # when that was
+        self.balance: Callable[[DirtyPages], None] | None = None  # writeback.balance
+        self.first_dirty: DirtyPages | None = None
+        self.last_dirty: DirtyPages | None = None
+
+
+TOTALS: Final = CacheTotals()
+
+
+class DirtyPages(TrackedObject):
+    """Base of a page cache. `by_sectors`: only what was changed is written, rather than all of a page: for devices,
+    where the rest of a page may belong to somebody else.
+    """
+
+    def __init__(self, store: BackingStore, by_sectors: bool) -> None:
+        super().__init__()
+        self.store: BackingStore = store
+        self.by_sectors: bool = by_sectors
+        self.pages: PageIndex = PageIndex()
+        self.waiters: WaitQueue = WaitQueue()
+        self.oldest_dirty: CachedPage | None = None
+        self.newest_dirty: CachedPage | None = None
+        self.dirty_count: int = 0
+        self.writing_count: int = 0
+        self.dirty_since_ns: int = 0  # when it last had nothing dirty
+        self.failures: int = 0  # pages that could not be written so far
+        self.told_failures: int = 0  # of these somebody was told, so who opens the file need not be
+        self.next_dirty_cache: DirtyPages | None = None
+        self.previous_dirty_cache: DirtyPages | None = None
+        self.is_dirty: bool = False  # is on the list of dirty caches
+
+    # ---- The lists --------------------------------------------------------------------------------------------
+
+    def mark_dirty(self, page: CachedPage, start: int, end: int) -> None:
+        """The bytes start … end - 1 of an up-to-date page were changed. Never sleeps or raises."""
+        if page.cache is not self:
+            return  # dropped meanwhile: the file was truncated, or is gone
+        if start == end:
+            return
+        if page.dirty == 0:
+            self._list_dirty(page)
+        page.dirty |= sector_mask(start, end) if self.by_sectors else ALL_SECTORS
+
+    def cleanse(self, page: CachedPage, start: int, end: int) -> None:
+        """The bytes start … end - 1 belong to nobody any more: they are not written. Sleeps while they are being
+        written.
+        """
+        while page.writing:
+            self.waiters.sleep(interruptible=False)
+        if page.cache is self and page.dirty != 0:
+            left = page.dirty & ~sector_mask(start, end)
+            if left == 0:
+                self.unlist_dirty(page)
+            page.dirty = left
+
+    def _list_dirty(self, page: CachedPage) -> None:
+        newest = self.newest_dirty
+        page.previous_dirty = newest
+        if newest is not None:
+            newest.next_dirty = page
+        else:
+            self.oldest_dirty = page
+        self.newest_dirty = page
+        self.dirty_count += 1
+        TOTALS.dirty += 1
+        if not self.is_dirty:
+            self._list_cache()
+
+    def unlist_dirty(self, page: CachedPage) -> None:
+        """A dirty page is so no longer."""
+        following = page.next_dirty
+        previous = page.previous_dirty
+        if following is not None:
+            following.previous_dirty = previous
+        else:
+            self.newest_dirty = previous
+        if previous is not None:
+            previous.next_dirty = following
+        else:
+            self.oldest_dirty = following
+        page.next_dirty = None
+        page.previous_dirty = None
+        page.dirty = 0
+        self.dirty_count -= 1
+        TOTALS.dirty -= 1
+        if self.dirty_count == 0:
+            self._unlist_cache()
+
+    def _list_cache(self) -> None:
+        last = TOTALS.last_dirty
+        self.previous_dirty_cache = last
+        if last is not None:
+            last.next_dirty_cache = self
+        else:
+            TOTALS.first_dirty = self
+        TOTALS.last_dirty = self
+        self.is_dirty = True
+        self.dirty_since_ns = monotonic_ns()
+
+    def _unlist_cache(self) -> None:
+        following = self.next_dirty_cache
+        previous = self.previous_dirty_cache
+        if following is not None:
+            following.previous_dirty_cache = previous
+        else:
+            TOTALS.last_dirty = previous
+        if previous is not None:
+            previous.next_dirty_cache = following
+        else:
+            TOTALS.first_dirty = following
+        self.next_dirty_cache = None
+        self.previous_dirty_cache = None
+        self.is_dirty = False
+
+    # ---- Write-back -------------------------------------------------------------------------------------------
+
+    @sleeps
+    def write_back(self, first: int, end: int, limit: int = LAST_PAGE, plug: Plug | None = None) -> int:
+        """Begin to write the dirty pages first … end - 1, no more than `limit`; returns how many. Waits for a page
+        only where an earlier write-back of it is under way. What is handed to a plug is sent when that is flushed.
+        Raises MemoryError; errors of the device are counted.
+        """
+        indices: list[int] = []
+        page = self.oldest_dirty
+        while page is not None and len(indices) < limit:
+            if first <= page.index < end:
+                indices.append(page.index)
+            page = page.next_dirty
+        indices.sort()
+        self.dirty_since_ns = monotonic_ns()
+        if plug is not None or self.by_sectors or len(indices) <= BATCH:
+            self.write_back_pages(indices, plug)
+            return len(indices)
+        own = Plug()
+        try:
+            self.write_back_pages(indices, own)
+        finally:
+            own.flush()
+        return len(indices)
+
+    @sleeps
+    def write_back_pages(self, indices: list[int], plug: Plug | None = None) -> None:
+        """As `write_back`, for those of the pages with these indices, in ascending order, that are dirty."""
+        position = 0
+        while position < len(indices):
+            batch: list[CachedPage] = []
+            masks: list[int] = []
+            while position < len(indices) and len(batch) < BATCH:
+                index = indices[position]
+                if len(batch) > 0 and batch[-1].index + 1 != index:
+                    break
+                dirty = self.pages.get(index)
+                if dirty is None or dirty.dirty == 0:
+                    position += 1
+                    if len(batch) > 0:
+                        break
+                    continue
+                if dirty.writing:
+                    if len(batch) > 0:
+                        break
+                    if plug is not None:
+                        plug.flush()
+                    self.waiters.sleep(interruptible=False)
+                    continue
+                batch.append(dirty)
+                masks.append(dirty.dirty)
+                position += 1
+            if len(batch) > 0:
+                self._write_batch(batch, masks, plug)
+
+    def _write_batch(self, batch: list[CachedPage], masks: list[int], plug: Plug | None) -> None:
+        """Write consecutive dirty pages: of each, the sectors of its mask. No sleep came since they were chosen."""
+        transfer = Transfer(self.store.device(), Operation.WRITE)
+        try:
+            for page in batch:
+                transfer.hold(page)
+        except MemoryError:
+            transfer.abandon(0)
+            raise
+        start = batch[0].index
+        size = self.store.size_bytes()
+        for page in batch:
+            self.unlist_dirty(page)
+            page.writing = True
+            page.failed = False
+            self.writing_count += 1
+            TOTALS.writing += 1
+            if page.index == size >> PAGE_SHIFT:
+                frame_span(page.frame)[size & PAGE_MASK : PAGE_SIZE].fill(0)
+        self.protect_mappings(start, start + len(batch))
+        error = EIO
+        try:
+            runs = Runs()
+            self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
+            add_dirty_runs(transfer, batch, masks, runs, self.store.device().logical_block_size >> SECTOR_SHIFT)
+            if plug is not None:
+                transfer.submit_through(plug)
+            else:
+                transfer.submit()
+            return
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            # Nothing was sent: they are as dirty as before.
+            for i in range(len(batch)):
+                self.mark_dirty(batch[i], 0, PAGE_SIZE)
+                batch[i].dirty = masks[i]
+            error = 0
+        transfer.abandon(error)
+
+    @sleeps
+    def wait_for_writes(self) -> None:
+        """Sleep until no write-back of this cache is under way."""
+        while self.writing_count > 0:
+            self.waiters.sleep(interruptible=False)
+
+    @sleeps
+    def write_range(self, first_index: int, end_index: int) -> None:
+        """Write the dirty pages of a range and wait, without what leads to them. Raises EIO."""
+        if self.dirty_count == 0 and self.writing_count == 0:
+            return
+        failures = self.failures
+        self.write_back(first_index, end_index)
+        self.wait_for_writes()
+        if self.failures != failures:
+            raise Errno(EIO)
+
+    @sleeps
+    def sync_range(self, first_index: int, end_index: int, flags: int) -> None:
+        """sync_file_range(2). Raises EIO."""
+        failures = self.failures
+        if flags & SYNC_FILE_RANGE_WAIT_BEFORE != 0:
+            self.wait_for_writes()
+        if flags & SYNC_FILE_RANGE_WRITE != 0:
+            self.write_back(first_index, end_index)
+        if flags & SYNC_FILE_RANGE_WAIT_AFTER != 0:
+            self.wait_for_writes()
+            if self.failures != failures:
+                raise Errno(EIO)
+
+    @sleeps
+    def store_range(self, first_index: int, end_index: int, scope: SyncScope) -> None:
+        """Write the dirty pages of a range and what leads to them, and wait until they outlast a power failure. Raises
+        EIO if one could not be written.
+        """
+        failures = self.failures
+        self.write_back(first_index, end_index)
+        self.wait_for_writes()
+        self.store.commit(scope)
+        flush(self.store.device())
+        if self.failures != failures:
+            raise Errno(EIO)
+
+    @sleeps
+    def sync(self, first_index: int, end_index: int) -> None:
+        """As `store_range` for msync(2), which has no open file that could remember what it was told: raises EIO also
+        for failures that nobody was told of yet.
+        """
+        self.sync_for(self.told_failures, first_index, end_index, SyncScope.DATA)
+
+    @sleeps
+    def sync_for(self, seen_failures: int, first_index: int, end_index: int, scope: SyncScope) -> None:
+        """As `store_range` for somebody who knows of so many failures: raises EIO if there were others, whenever.
+        Afterwards the caller knows of all.
+        """
+        try:
+            self.store_range(first_index, end_index, scope)
+        finally:
+            self.told_failures = self.failures
+        if self.failures != seen_failures:
+            raise Errno(EIO)
+
+    def written(self, page: CachedPage) -> None:
+        """A page's write-back is finished. In interrupt context perhaps."""
+        page.writing = False
+        self.writing_count -= 1
+        TOTALS.writing -= 1
+        if page.failed:
+            self.failures += 1
+        TOTALS.progress_ns = monotonic_ns()
+        TOTALS.progress.wake_all()
+
+    def protect_mappings(self, first: int, end: int) -> None:
+        """Take write permission for the pages first … end - 1 from who maps them: the next write dirties them anew."""
+        if self.first_area is not None:
+            protect_pages(self, first, end)
