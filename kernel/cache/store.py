@@ -67,7 +67,8 @@ class BackingStore:
         (More than a page only behind the end of the file, by who calls `give_back` when it fails.)
 
         The page is in the cache, complete and held meanwhile, and will be marked dirty: what the new blocks hold is
-        never read. Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.
+        never read. It is asked once for a page that has all its blocks then, so who frees some of them tells the cache
+        (`FileCache.take_place`). Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.
         """
         raise Errno(ENOSPC)
 

@@ -11,6 +11,7 @@ from kernel.cache.page import LRU
 from kernel.cache.reclaim import Reclaimer
 from kernel.lang import EIO, ENOSPC, Errno
 from kernel.lib.user import KernelBuffer
+from kernel.mm.frames import put_frame
 from tests.unit.memory_disk import MemoryDisk
 
 BLOCK = 1024
@@ -25,6 +26,7 @@ class BlockStore(BackingStore):
         self.size = 0
         self.blocks: dict[int, int] = {}
         self.free = list(range(BLOCKS))
+        self.asked = 0
 
     def device(self) -> BlockDevice:
         return self.disk
@@ -38,6 +40,7 @@ class BlockStore(BackingStore):
             runs.add(HOLE if place is None else place * 2, BLOCK)
 
     def allocate(self, offset: int, length: int) -> None:
+        self.asked += 1
         for block in range(offset // BLOCK, (offset + length + BLOCK - 1) // BLOCK):
             if block not in self.blocks:
                 if not self.free:
@@ -54,6 +57,7 @@ class BlockStore(BackingStore):
             cache.shrink(size)
             for block in [each for each in self.blocks if each * BLOCK >= size]:
                 self.free.append(self.blocks.pop(block))
+            cache.take_place(size >> 12, (size >> 12) + 1)
         else:
             cache.zero_tail(old)
 
@@ -118,6 +122,27 @@ def test_a_file_holds_what_was_written(disk: MemoryDisk, steps: list[Step]) -> N
         assert read(cache, len(model) + 10, 0) == bytes(model)
     cache.close()
     assert (LRU.count, TOTALS.dirty, TOTALS.writing) == (0, 0, 0)
+
+
+def test_a_page_that_has_all_its_blocks_is_written_without_asking(disk: MemoryDisk) -> None:
+    store, cache = fresh(disk)
+    write(cache, bytes(8192), 0)
+    assert store.asked == 2
+    write(cache, bytes(8192), 0)
+    write(cache, b"x", 5000)
+    assert store.asked == 2
+    store.cut(cache, 5000)
+    write(cache, bytes(4096), 4096)
+    assert store.asked == 3 and len(store.blocks) == 8
+
+
+def test_a_mapping_asks_for_the_blocks_that_a_dirty_page_does_not_have(disk: MemoryDisk) -> None:
+    store, cache = fresh(disk)
+    store.size = 4096
+    write(cache, b"x", 0)
+    assert len(store.blocks) == 1
+    put_frame(cache.page(0, True))
+    assert len(store.blocks) == 4
 
 
 def test_a_full_disk_stops_a_write_where_it_is(disk: MemoryDisk) -> None:
