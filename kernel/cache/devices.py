@@ -77,3 +77,11 @@ def sync_devices() -> None:
             sync_device(device)
         except Errno as error:
             log.error(f"sync: a device could not be written: error {error.code}")
+
+
+def device_page_count() -> int:
+    """Pages of the caches of block devices: what people call buffers."""
+    pages = 0
+    for cache in DEVICE_CACHES.values():
+        pages += cache.pages.count
+    return pages

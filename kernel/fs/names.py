@@ -13,6 +13,7 @@ from kernel.fs.constants import (
     PROC_SUPER_MAGIC,
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
+    RENAME_WHITEOUT,
     S_IFBLK,
     S_IFCHR,
     S_IFDIR,
@@ -297,9 +298,9 @@ def rename(
     context: FsContext, old_base: Path | None, old_name: bytes, new_base: Path | None, new_name: bytes, flags: int
 ) -> None:
     """rename(2), renameat2(2)."""
-    if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) != 0:
+    if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) != 0:
         raise Errno(EINVAL)
-    if flags == RENAME_NOREPLACE | RENAME_EXCHANGE:
+    if flags & RENAME_EXCHANGE != 0 and flags != RENAME_EXCHANGE:
         raise Errno(EINVAL)
     source = resolve_parent(context, old_base, old_name)
     target = resolve_parent(context, new_base, new_name)
@@ -367,12 +368,20 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     try:
         source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
         _move_dentry(child, target.dentry, target.last)
+        if flags & RENAME_WHITEOUT != 0:
+            _leave_whiteout(context, source)
         _tell_moved(source, target, inode, replaced)
         done = True
     finally:
         if not done:
             _let_go(kept)
     return kept
+
+
+def _leave_whiteout(context: FsContext, source: Walk) -> None:
+    """RENAME_WHITEOUT: the old name says to a union of file systems that there is nothing. Nobody is told of it."""
+    whiteout = source.directory().create(source.last, S_IFCHR, 0, context.credentials)
+    remember(source.dentry, source.last, whiteout)
 
 
 def _tell_moved(source: Walk, target: Walk, inode: Inode, replaced: Inode | None) -> None:

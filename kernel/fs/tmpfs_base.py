@@ -21,6 +21,7 @@ from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, ESTALE, Errno
 from kernel.mm.frames import total_frame_count
+from kernel.mm.objects import SHARED_TOTALS
 
 _NO_LIMIT: Final = 1 << 50
 _HANDLE_SIZE: Final = 12
@@ -161,9 +162,11 @@ class Tmpfs(FileSystem):
         if self.pages_used >= self.page_limit:
             raise Errno(ENOSPC)
         self.pages_used += 1
+        SHARED_TOTALS.pages += 1
 
     def give_pages(self, count: int) -> None:
         self.pages_used -= count
+        SHARED_TOTALS.pages -= count
 
 
 _IGNORED_OPTIONS: Final[dict[bytes, bool]] = {

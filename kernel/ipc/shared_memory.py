@@ -10,7 +10,7 @@ Source: shmget(2), shmat(2), shmctl(2), sysvipc(7).
 from typing import Final
 
 from kernel.ipc.sysv import IPC_PRIVATE, IpcObject, IpcTable, now_s
-from kernel.lang import EINVAL, ENOSPC, Errno, final
+from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import SharedMemory
@@ -19,6 +19,7 @@ SHM_DEST: Final = 0o1000  # in the mode that is shown: removed
 SHM_LOCKED: Final = 0o2000
 
 LARGEST_BYTES: Final = 1 << 46
+_SHM_HUGETLB: Final = 0o4000
 MOST_SEGMENTS: Final = 4096
 NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: what Linux shows of sizes that have no limit
 
@@ -104,6 +105,9 @@ class Segments:
             raise Errno(EINVAL)
         if len(self.table.objects) >= MOST_SEGMENTS:
             raise Errno(ENOSPC)
+        if flags & _SHM_HUGETLB != 0:
+            # No huge pages are reserved; but first it is asked who may have them.
+            raise Errno(ENOMEM if credentials.capable() or credentials.in_group(0) else EPERM)
         entry = Segment(key, size, flags, credentials, pid).entry
         try:
             identifier = self.table.add(entry)

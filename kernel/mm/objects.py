@@ -6,9 +6,9 @@ reference to a frame; `page` gives the caller another one, for the page-table en
 Context: `page` may sleep (a file system reads from its disk).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno
+from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, final
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -111,6 +111,17 @@ class TrackedObject(MemoryObject):
         self.release()
 
 
+@final
+class SharedTotals:
+    """How many pages hold what programs share without a file on a disk: files in memory, shared anonymous memory."""
+
+    def __init__(self) -> None:
+        self.pages: int = 0
+
+
+SHARED_TOTALS: Final = SharedTotals()
+
+
 class SharedMemory(TrackedObject):
     """Zero-filled pages shared by all who map the object: MAP_SHARED | MAP_ANONYMOUS."""
 
@@ -132,6 +143,7 @@ class SharedMemory(TrackedObject):
             except MemoryError:
                 put_frame(frame)
                 raise
+            SHARED_TOTALS.pages += 1
         get_frame(frame)
         return frame
 
@@ -150,6 +162,7 @@ class SharedMemory(TrackedObject):
         """Nobody maps it any more."""
         for index in self.frames.keys():
             put_frame(Frame(self.frames[index]))
+        SHARED_TOTALS.pages -= len(self.frames)
         self.frames.clear()
 
     def punch(self, first_index: int, end_index: int) -> None:
@@ -158,6 +171,7 @@ class SharedMemory(TrackedObject):
             if frame != NO_FRAME:
                 del self.frames[index]
                 put_frame(Frame(frame))
+                SHARED_TOTALS.pages -= 1
 
     def name(self) -> bytes:
         return b"/dev/zero (deleted)"

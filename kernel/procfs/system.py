@@ -7,17 +7,16 @@ from typing import Final
 
 from arch.x86_64 import cpu
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
-from kernel.cache.devices import DEVICE_CACHES
+from kernel.cache.devices import device_page_count
 from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.page import LRU
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.devices import CHAR_DEVICES
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
-from kernel.fs.path import MOUNTS
-from kernel.fs.tmpfs_base import Tmpfs
 from kernel.lang import u32
 from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
+from kernel.mm.objects import SHARED_TOTALS
 from kernel.physical_memory import boot_info
 from kernel.sched.scheduler import LOAD_ONE, this_processor
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
@@ -59,20 +58,8 @@ def loadavg() -> bytes:
 
 
 def shared_pages() -> int:
-    """Pages that hold files of file systems in memory."""
-    pages = 0
-    for mount in MOUNTS:
-        file_system = mount.file_system
-        if isinstance(file_system, Tmpfs) and _is_first_mount(mount.identifier, file_system):
-            pages += file_system.pages_used
-    return pages
-
-
-def _is_first_mount(identifier: int, file_system: Tmpfs) -> bool:
-    for mount in MOUNTS:
-        if mount.file_system is file_system:
-            return mount.identifier == identifier
-    return False
+    """Pages that hold what programs share without a file on a disk."""
+    return SHARED_TOTALS.pages
 
 
 def anonymous_pages() -> int:
@@ -105,7 +92,7 @@ def meminfo() -> bytes:
     text = _memory_line("MemTotal", total)
     text += _memory_line("MemFree", free_frame_count() * _KIB_PER_PAGE)
     cached = LRU.count * _KIB_PER_PAGE
-    buffers = device_pages() * _KIB_PER_PAGE
+    buffers = device_page_count() * _KIB_PER_PAGE
     dirty = TOTALS.dirty * _KIB_PER_PAGE
     writing = TOTALS.writing * _KIB_PER_PAGE
     reclaimable = max(0, cached - dirty - writing)
@@ -313,14 +300,6 @@ def statistics_line(device: BlockDevice) -> bytes:
     text += f"{done.discards} 0 {done.discarded_sectors} {done.discard_ns // _NS_PER_MS} "
     text += f"{done.flushes} {done.flush_ns // _NS_PER_MS}"
     return text.encode()
-
-
-def device_pages() -> int:
-    """Pages of the caches of block devices."""
-    pages = 0
-    for cache in DEVICE_CACHES.values():
-        pages += cache.pages.count
-    return pages
 
 
 def swaps() -> bytes:

@@ -229,7 +229,7 @@ def renameat(old_directory: i32, old: int, new_directory: i32, new: int) -> int:
     return renameat2(old_directory, old, new_directory, new, 0)
 
 
-@syscall(316, "renameat2", args="dsdsx", notes="No RENAME_WHITEOUT")
+@syscall(316, "renameat2", status="Full", args="dsdsx")
 def renameat2(old_directory: i32, old: int, new_directory: i32, new: int, flags: u32) -> int:
     old_name = path_at(old)
     new_name = path_at(new)

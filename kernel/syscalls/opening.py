@@ -117,7 +117,7 @@ def close(descriptor: i32) -> int:
     return 0
 
 
-@syscall(436, "close_range", args="ddx", notes="CLOSE_RANGE_UNSHARE copies the table")
+@syscall(436, "close_range", status="Full", args="ddx")
 def close_range(first: u32, last: u32, flags: u32) -> int:
     if first > last or flags & ~(_CLOSE_RANGE_UNSHARE | _CLOSE_RANGE_CLOEXEC) != 0:
         raise Errno(EINVAL)

@@ -8,51 +8,72 @@ from kernel.lib import user
 from kernel.syscalls.table import syscall
 from kernel.task.groups import find_group
 from kernel.task.inspection import may_look_into
-from kernel.task.pidfd import PidFile, pid_file
+from kernel.task.pidfd import PIDFD_THREAD, PidFile, pid_file
 from kernel.task.pids import find_process, find_task
-from kernel.task.send import kill_group, kill_process
+from kernel.task.send import kill_group, kill_process, kill_thread
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
 from kernel.task.signals import SI_TKILL, SI_USER, is_valid
-from kernel.task.task import current
+from kernel.task.task import Task, current
 from kernel.task.words import load_i32
 
+_THREAD: Final = 1  # PIDFD_SIGNAL_*
 _THREAD_GROUP: Final = 2
 _PROCESS_GROUP: Final = 4
 
 
-@syscall(434, "pidfd_open", notes="No PIDFD_THREAD", args="dx")
+@syscall(434, "pidfd_open", status="Full", args="dx")
 def pidfd_open(pid: i32, flags: u32) -> int:
     """pidfd_open(2)."""
-    if flags & ~O_NONBLOCK != 0 or pid <= 0:
+    if flags & ~(O_NONBLOCK | PIDFD_THREAD) != 0 or pid <= 0:
         raise Errno(EINVAL)
+    task = find_task(pid)
     process = find_process(pid)
+    if flags & PIDFD_THREAD != 0 and task is not None:
+        process = task.process
     if process is None:
-        raise Errno(EINVAL if find_task(pid) is not None else ESRCH)
-    return current().files.install(PidFile(process, flags & O_NONBLOCK), True)
+        raise Errno(EINVAL if task is not None else ESRCH)
+    file = PidFile(process, flags)
+    if flags & PIDFD_THREAD != 0:
+        file.thread = task
+    return current().files.install(file, True)
 
 
-@syscall(424, "pidfd_send_signal", notes="No PIDFD_SIGNAL_THREAD", args="ddpx")
+@syscall(424, "pidfd_send_signal", status="Full", args="ddpx")
 def pidfd_send_signal(descriptor: i32, signo: i32, info: int, flags: u32) -> int:
     """pidfd_send_signal(2)."""
-    if flags != 0 and flags != _THREAD_GROUP and flags != _PROCESS_GROUP:
+    if flags not in (0, _THREAD, _THREAD_GROUP, _PROCESS_GROUP):
         raise Errno(EINVAL)
     task = current()
     file = pid_file(task.files.get(descriptor))
+    scope = flags
+    if scope == 0:
+        scope = _THREAD if file.thread is not None else _THREAD_GROUP
     if info == 0:
-        sent = from_process(signo, SI_USER, task.pid, task.credentials.uid)
+        sent = from_process(signo, SI_TKILL if scope == _THREAD else SI_USER, task.pid, task.credentials.uid)
     else:
-        sent = _read_info(info, signo, file.process is not task.process or flags == _PROCESS_GROUP)
-    process = file.living()
+        sent = _read_info(info, signo, not _means(file, task) or scope == _PROCESS_GROUP)
+    target = file.living_thread()
     if signo < 0 or (signo != 0 and not is_valid(signo)):
         raise Errno(EINVAL)
-    if flags != _PROCESS_GROUP:
-        kill_process(task, process, signo, sent)
-        return 0
-    group = find_group(process.pid)
-    if group is None:
-        raise Errno(ESRCH)
-    kill_group(task, group, signo, sent)
+    if scope == _THREAD:
+        kill_thread(task, target, signo, sent)
+    elif scope == _THREAD_GROUP:
+        kill_process(task, target.process, signo, sent)
+    else:
+        group = find_group(target.tid)
+        if group is None:
+            raise Errno(ESRCH)
+        kill_group(task, group, signo, sent)
     return 0
+
+
+def _means(file: PidFile, task: Task) -> bool:
+    """Whether it is a task's own descriptor: a process's is that of the first thread."""
+    thread = file.thread
+    if thread is not None:
+        return thread is task
+    process = file.process
+    return process is not None and process.leader is task
 
 
 def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:
@@ -74,11 +95,8 @@ def pidfd_getfd(descriptor: i32, target: i32, flags: u32) -> int:
     if flags != 0:
         raise Errno(EINVAL)
     task = current()
-    process = pid_file(task.files.get(descriptor)).living()
-    other = process.any_thread()
-    if other is None:
-        raise Errno(ESRCH)
-    if not may_look_into(task, process, other):
+    other = pid_file(task.files.get(descriptor)).member()
+    if not may_look_into(task, other.process, other):
         raise Errno(EPERM)
     table = other.file_table
     if table is None:

@@ -14,7 +14,6 @@ from kernel.syscalls.table import syscall
 from kernel.task.task import current
 from kernel.task.words import load_i32, store_i32, store_i64
 
-_SHM_HUGETLB: Final = 0o4000
 _SHM_RDONLY: Final = 0o10000
 _SHM_RND: Final = 0o20000
 _SHM_REMAP: Final = 0o40000
@@ -31,11 +30,9 @@ _LIMITS_SIZE: Final = 72
 _TOTALS_SIZE: Final = 48
 
 
-@syscall(29, "shmget", notes="No huge pages", args="dxo")
+@syscall(29, "shmget", status="Full", args="dxo", notes="No huge pages are reserved, so that none can be had")
 def shmget(key: i32, size: int, flags: i32) -> int:
     """shmget(2)."""
-    if flags & _SHM_HUGETLB != 0:
-        raise Errno(EINVAL)
     task = current()
     return SEGMENTS.open(key, size, flags, task.credentials, task.pid)
 

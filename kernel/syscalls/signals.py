@@ -18,8 +18,7 @@ from kernel.task.send import (
     kill_all,
     kill_group,
     kill_process,
-    may_signal,
-    send_to_task,
+    kill_thread,
     set_blocked,
     update_interrupted,
 )
@@ -256,10 +255,7 @@ def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:
     if target is None or (pid != 0 and target.pid != pid):
         raise Errno(ESRCH)
     _check_number(signo)
-    if not may_signal(task, target.process, signo):
-        raise Errno(EPERM)
-    if signo != 0:
-        send_to_task(target, info)
+    kill_thread(task, target, signo, info)
 
 
 def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:

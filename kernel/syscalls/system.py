@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from kernel.cache.devices import device_page_count
 from kernel.drivers import power
 from kernel.fs.mounts import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, random, user
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
+from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.scheduler import this_processor
 from kernel.syscalls.table import syscall
 from kernel.task.host import HOST, MACHINE, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
@@ -79,7 +81,7 @@ def setdomainname(address: int, length: i32) -> int:
     return 0
 
 
-@syscall(99, "sysinfo", args="p", notes="Buffers, shared and swap memory are 0")
+@syscall(99, "sysinfo", status="Full", args="p")
 def sysinfo(address: int) -> int:
     """sysinfo(2)."""
     storage = bytearray(_INFO_SIZE)
@@ -90,6 +92,8 @@ def sysinfo(address: int) -> int:
         store_i64(out, 8 + 8 * i, load[i] << _LOAD_SHIFT)
     store_i64(out, 32, total_frame_count() * PAGE_SIZE)
     store_i64(out, 40, free_frame_count() * PAGE_SIZE)
+    store_i64(out, 48, SHARED_TOTALS.pages * PAGE_SIZE)
+    store_i64(out, 56, device_page_count() * PAGE_SIZE)
     out.store_u16(80, min(task_count(), 0xFFFF))
     store_i32(out, 104, 1)
     user.write_from(address, out)

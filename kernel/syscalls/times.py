@@ -9,19 +9,29 @@ from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec, write_timeval
 from kernel.task.clocks import (
     CLOCK_REALTIME,
-    CLOCK_THREAD_CPUTIME_ID,
     can_sleep_on,
+    is_processor_clock,
     is_wall_clock,
     read_clock,
     resolution_ns,
 )
+from kernel.task.processor_sleep import sleep_on_processor_time
 from kernel.task.sleep import sleep_absolute, sleep_relative
 from kernel.task.task import current
 from kernel.time import vdso
-from kernel.time.clock import monotonic_ns, realtime_ns, realtime_offset_ns, realtime_seconds, set_realtime
+from kernel.time.clock import (
+    NS_PER_SECOND,
+    TIME_ZONE,
+    monotonic_ns,
+    realtime_ns,
+    realtime_offset_ns,
+    realtime_seconds,
+    set_realtime,
+)
 from kernel.time.steering import STEERING
 
 _TIMER_ABSTIME: Final = 1
+_MOST_MINUTES_WEST: Final = 15 * 60
 
 
 @syscall(228, "clock_gettime", status="Full", args="dp")
@@ -61,24 +71,38 @@ def _set_wall_clock(time_ns: int) -> None:
 
 @syscall(96, "gettimeofday", status="Full", args="pp")
 def gettimeofday(time: int, zone: int) -> int:
-    """gettimeofday(2): the time zone is UTC."""
+    """gettimeofday(2)."""
     if time != 0:
         write_timeval(time, realtime_ns())
     if zone != 0:
         user.check(zone, 8)
-        user.write_i64(zone, 0)
+        user.write_i32(zone, TIME_ZONE.minutes_west)
+        user.write_i32(zone + 4, TIME_ZONE.kind)
     return 0
 
 
-@syscall(164, "settimeofday", args="pp", notes="The time zone is not kept")
+@syscall(164, "settimeofday", status="Full", args="pp")
 def settimeofday(time: int, zone: int) -> int:
-    """settimeofday(2)."""
-    if time != 0:
-        _set_wall_clock(read_timeval(time))
-    elif not current().credentials.capable():
+    """settimeofday(2). The first zone without a time says that the hardware's clock, which the kernel began with, shows
+    local time.
+    """
+    time_ns = read_timeval(time) if time != 0 else 0
+    minutes_west = user.read_i32(zone) if zone != 0 else 0
+    kind = user.read_i32(zone + 4) if zone != 0 else 0
+    if not current().credentials.capable():
         raise Errno(EPERM)
     if zone != 0:
-        user.read_i64(zone)
+        if abs(minutes_west) > _MOST_MINUTES_WEST:
+            raise Errno(EINVAL)
+        was_set = TIME_ZONE.was_set
+        TIME_ZONE.minutes_west = minutes_west
+        TIME_ZONE.kind = kind
+        TIME_ZONE.was_set = True
+        vdso.update()
+        if not was_set and time == 0 and minutes_west != 0:
+            _set_wall_clock(realtime_ns() + minutes_west * 60 * NS_PER_SECOND)
+    if time != 0:
+        _set_wall_clock(time_ns)
     return 0
 
 
@@ -97,11 +121,11 @@ def nanosleep(request: int, remaining: int) -> int:
     return sleep_relative(monotonic_ns() + read_timespec(request), remaining)
 
 
-@syscall(230, "clock_nanosleep", args="ddpp", notes="Processor-time clocks cannot be slept on")
+@syscall(230, "clock_nanosleep", status="Full", args="ddpp")
 def clock_nanosleep(clock: i32, flags: i32, request: int, remaining: int) -> int:
     """clock_nanosleep(2)."""
-    if clock == CLOCK_THREAD_CPUTIME_ID:
-        raise Errno(EINVAL)
+    if is_processor_clock(clock):
+        return sleep_on_processor_time(clock, read_timespec(request), flags & _TIMER_ABSTIME != 0, remaining)
     if not can_sleep_on(clock):
         read_clock(current(), clock)
         raise Errno(EOPNOTSUPP)

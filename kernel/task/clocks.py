@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, EOPNOTSUPP, Errno
+from kernel.lang import EINVAL, EOPNOTSUPP, Errno, final
 from kernel.sched.scheduler import charge_current
 from kernel.task.accounting import process_time_ns
 from kernel.task.pids import find_process, find_task
+from kernel.task.process import Process
 from kernel.task.task import Task
 from kernel.time.clock import COARSE_STEP_NS, boottime_ns, coarse_realtime_ns, monotonic_ns, realtime_ns
 
@@ -60,6 +61,45 @@ def _dynamic_clock(task: Task, clock: int) -> int:
     if process is None:
         raise Errno(EINVAL)
     return process_time_ns(process)
+
+
+@final
+class ProcessorClock:
+    """The processor time of a process, or of one of its threads."""
+
+    def __init__(self, process: Process, thread: Task | None) -> None:
+        self.process: Process = process
+        self.thread: Task | None = thread
+
+    def sampled_ns(self) -> int:
+        """What it showed when the running thread was last charged."""
+        thread = self.thread
+        return process_time_ns(self.process) if thread is None else thread.runtime_ns
+
+    def now_ns(self) -> int:
+        charge_current()
+        return self.sampled_ns()
+
+
+def processor_clock(task: Task, clock: int) -> ProcessorClock:
+    """The clock of processor time with a number. Raises EINVAL."""
+    if clock == CLOCK_PROCESS_CPUTIME_ID:
+        return ProcessorClock(task.process, None)
+    number = ~(clock >> 3)
+    if clock & _PER_THREAD != 0:
+        found = task if number == 0 else find_task(number)
+        if found is None or found.process is not task.process:
+            raise Errno(EINVAL)
+        return ProcessorClock(task.process, found)
+    process = task.process if number == 0 else find_process(number)
+    if process is None:
+        raise Errno(EINVAL)
+    return ProcessorClock(process, None)
+
+
+def is_processor_clock(clock: int) -> bool:
+    """Whether one can sleep on processor time here. A thread's own clock by its constant is none of them."""
+    return clock == CLOCK_PROCESS_CPUTIME_ID or (clock < 0 and clock & _KIND != _KIND)
 
 
 def timed_thread(task: Task, clock: int) -> int:

@@ -125,7 +125,8 @@ def finish_vfork(task: Task) -> None:
 
 
 def _one_thread_less(process: Process) -> None:
-    """Who waits for the other threads: execve, a stop."""
+    """Who waits for the other threads: execve, a stop; and who for this one, by its descriptor."""
+    process.exit_waiters.wake_all()
     if process.exec_task is not None:
         process.exec_waiters.wake_all()
     if process.stop_signal != 0 and not process.is_stopped and process.stopped_count >= len(process.threads):

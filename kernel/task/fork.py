@@ -19,7 +19,7 @@ from kernel.task.begin import settle
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
-from kernel.task.pidfd import PidFile
+from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
     allocate_pid,
     count_user,
@@ -138,6 +138,9 @@ def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
         parent.files.close(descriptor)
         raise
     file.process = child.process
+    if arguments.flags & CLONE_THREAD != 0:
+        file.thread = child
+        file.flags |= PIDFD_THREAD
     if arguments.flags & CLONE_FILES == 0:
         child.files.close(descriptor)
     return child
@@ -152,8 +155,6 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
     if flags & CLONE_SIGHAND != 0 and flags & CLONE_VM == 0:
         raise Errno(EINVAL)
     if flags & CLONE_SIGHAND != 0 and flags & CLONE_CLEAR_SIGHAND != 0:
-        raise Errno(EINVAL)
-    if flags & CLONE_PIDFD != 0 and flags & CLONE_THREAD != 0:
         raise Errno(EINVAL)
     if flags & CLONE_PARENT != 0 and parent.pid == 1:
         raise Errno(EINVAL)

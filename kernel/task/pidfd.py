@@ -1,9 +1,11 @@
-"""Process descriptors: a file that means a process, and becomes readable when that ends (pidfd_open(2)).
+"""Process descriptors: a file that means a process or one thread, and becomes readable when that ends (pidfd_open(2)).
 
 The number of the process may be given to another after it was waited for; the descriptor goes on meaning the old one.
 
 Context: nothing sleeps.
 """
+
+from typing import Final
 
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_RDWR, POLLHUP, READABLE
@@ -11,6 +13,9 @@ from kernel.fs.file import File
 from kernel.lang import EBADF, ESRCH, Errno
 from kernel.sched import PollWaiter
 from kernel.task.process import Process
+from kernel.task.task import Task
+
+PIDFD_THREAD: Final = 0x80  # O_EXCL
 
 
 class PidFile(File):
@@ -19,13 +24,38 @@ class PidFile(File):
     def __init__(self, process: Process | None, flags: int) -> None:
         super().__init__(anonymous_path(b"[pidfd]"), O_RDWR | flags)
         self.process: Process | None = process
+        self.thread: Task | None = None  # PIDFD_THREAD: the one that is meant
 
     def living(self) -> Process:
-        """The process, if it was not yet waited for. Raises ESRCH."""
+        """The process, if it was not yet waited for; of a thread's descriptor, if that is its first. Raises ESRCH."""
         process = self.process
-        if process is None or process.is_reaped:
+        thread = self.thread
+        if process is None or process.is_reaped or (thread is not None and process.leader is not thread):
             raise Errno(ESRCH)
         return process
+
+    def living_thread(self) -> Task:
+        """The thread that is meant, or the process's first. Raises ESRCH."""
+        process = self.process
+        thread = self.thread
+        if process is not None and thread is None:
+            thread = process.leader
+        if process is None or process.is_reaped or thread is None or self._has_gone(thread, process):
+            raise Errno(ESRCH)
+        return thread
+
+    def member(self) -> Task:
+        """A living thread: the one that is meant, or any of the process. Raises ESRCH."""
+        thread = self.thread
+        if thread is None:
+            thread = self.living().any_thread()
+        if thread is None or thread.is_exiting:
+            raise Errno(ESRCH)
+        return thread
+
+    def _has_gone(self, thread: Task, process: Process) -> bool:
+        """Whether nobody can find the thread any more. The first stays until the process is waited for."""
+        return thread.is_exiting and process.leader is not thread
 
     def poll(self, waiter: PollWaiter | None) -> int:
         process = self.process
@@ -33,13 +63,19 @@ class PidFile(File):
             return 0
         if waiter is not None:
             waiter.wait_on(process.exit_waiters)
-        if process.is_reaped:
+        thread = self.thread
+        if process.is_reaped or (thread is not None and self._has_gone(thread, process)):
             return READABLE | POLLHUP
+        if thread is not None and thread.is_exiting:
+            return READABLE
         return READABLE if process.is_zombie else 0
 
     def describe(self) -> bytes:
         process = self.process
+        thread = self.thread
         pid = -1 if process is None or process.is_reaped else process.pid
+        if thread is not None and process is not None:
+            pid = -1 if process.is_reaped or self._has_gone(thread, process) else thread.tid
         return f"Pid:\t{pid}\nNSpid:\t{pid}\n".encode()
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kernel.fs.file import File
     from kernel.task.interval_timers import IntervalTimers
     from kernel.task.posix_timers import PosixTimers
+    from kernel.task.processor_sleep import ProcessorSleepers
     from kernel.task.task import Task
 
 
@@ -90,6 +91,7 @@ class Process:
         self.executable: File | None = None
         self.timers: IntervalTimers | None = None
         self.posix_timers: PosixTimers | None = None
+        self.processor_sleepers: ProcessorSleepers | None = None
         self.started_ns: int = 0
         self.timer_slack_ns: int = 50_000
         self.default_slack_ns: int = 50_000  # the parent's when this process was made

@@ -296,6 +296,14 @@ def kill_process(sender: Task, process: Process, signo: int, info: SignalInfo) -
         send_to_process(process, info)
 
 
+def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> None:
+    """tkill(2). Signal 0 only checks. Raises EPERM, EAGAIN."""
+    if not may_signal(sender, target.process, signo):
+        raise Errno(EPERM)
+    if signo != 0:
+        send_to_task(target, info)
+
+
 def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) -> None:
     """kill(2) with a process group. It is enough that one member may be signalled; else the last error is raised."""
     done = 0

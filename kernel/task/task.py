@@ -176,6 +176,9 @@ class Task(Thread):
         posix_timers = self.process.posix_timers
         if posix_timers is not None:
             posix_timers.ticked()
+        sleepers = self.process.processor_sleepers
+        if sleepers is not None:
+            sleepers.ticked()
 
     def leave_processor(self) -> None:
         self.registers.leave()

@@ -10,7 +10,7 @@ Source: clock_gettime(2); Intel SDM volume 3, section 18.17 (time-stamp counter)
 from typing import Final
 
 from arch.x86_64.machine import read_counter
-from kernel.lang import EINVAL, Errno
+from kernel.lang import EINVAL, Errno, final
 
 NS_PER_SECOND: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
@@ -24,6 +24,20 @@ _REBASE_TICKS: Final = 1 << 32
 
 # The highest wall-clock second that clock_settime takes: nanoseconds then still fit 63 bits with room to add to them.
 REALTIME_SECONDS_LIMIT: Final = 1 << 33
+
+
+
+@final
+class TimeZone:
+    """What settimeofday(2) was told, kept for who asks."""
+
+    def __init__(self) -> None:
+        self.minutes_west: int = 0
+        self.kind: int = 0  # tz_dsttime
+        self.was_set: bool = False
+
+
+TIME_ZONE: Final = TimeZone()
 
 _frequency_hz: int = 0
 _scale: int = 0  # nanoseconds per counter tick, times 2**_SHIFT

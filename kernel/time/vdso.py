@@ -14,13 +14,22 @@ from kernel.lang import final
 from kernel.lang.unsafe import span_at, symbol_address
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, frame_span
 from kernel.mm.objects import FixedPages
-from kernel.time.clock import NS_PER_SECOND, base_ns, counter_base, counter_scale, monotonic_ns, realtime_offset_ns
+from kernel.time.clock import (
+    NS_PER_SECOND,
+    TIME_ZONE,
+    base_ns,
+    counter_base,
+    counter_scale,
+    monotonic_ns,
+    realtime_offset_ns,
+)
 
 _SEQUENCE: Final = 0
 _BASE_COUNTER: Final = 8
 _MONOTONIC: Final = 16  # seconds, then nanoseconds, at the base
 _SCALE: Final = 32
 _REALTIME: Final = 40
+_TIME_ZONE: Final = 56  # struct timezone
 
 
 @final
@@ -66,6 +75,8 @@ def update() -> None:
     _store_time(_MONOTONIC, base_ns())
     _store(_SCALE, counter_scale())
     _store_time(_REALTIME, base_ns() + realtime_offset_ns())
+    data.store_u32(_TIME_ZONE, TIME_ZONE.minutes_west & 0xFFFF_FFFF)
+    data.store_u32(_TIME_ZONE + 4, TIME_ZONE.kind & 0xFFFF_FFFF)
     data.store_u32(_SEQUENCE, _vdso.sequence)
 
 

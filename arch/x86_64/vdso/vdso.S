@@ -4,7 +4,7 @@
 # (kernel/time/vdso.py):
 #   +0  u32 sequence (odd while the kernel writes)    +8  counter at the base
 #   +16 monotonic seconds, nanoseconds at the base    +32 ns per counter tick, times 2**24
-#   +40 wall-clock seconds, nanoseconds at the base
+#   +40 wall-clock seconds, nanoseconds at the base   +56 struct timezone
 # A reader takes the sequence before and after and tries again if it moved or was odd. A scale of 0 means that there is no usable
 # counter: then the system call is made. The base is never more than a few seconds old, so the seconds come by subtraction: a division is
 # dear under emulation.
@@ -16,6 +16,7 @@
 .set DATA_MONOTONIC, 16
 .set DATA_SCALE, 32
 .set DATA_REALTIME, 40
+.set DATA_TIME_ZONE, 56
 
 .set CLOCKS_SERVED, 0xf3              # bits 0 realtime, 1 monotonic, 4 raw, 5 and 6 coarse, 7 boottime
 .set CLOCKS_OF_WALL_TIME, 0x21        # bits 0 realtime, 5 realtime coarse
@@ -92,7 +93,8 @@ __vdso_gettimeofday:                  # (struct timeval *, struct timezone *)
     mov     %rax, 8(%rdi)
 7:  test    %rsi, %rsi
     jz      9f
-    movq    $0, (%rsi)                # the kernel keeps no time zone
+    mov     data_page + DATA_TIME_ZONE(%rip), %rax
+    mov     %rax, (%rsi)
 9:  xor     %eax, %eax
     ret
 8:  mov     $96, %eax
