@@ -43,6 +43,7 @@ from kernel.lang import (
     final,
 )
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import MemoryObject
@@ -237,7 +238,7 @@ class BlockFile(File):
             return 0
         if command not in (BLKROSET, BLKPG, BLKRRPART, BLKFLSBUF, BLKRASET, BLKFRASET, BLKBSZSET):
             return COMMANDS.handler.run(self, command, argument)
-        if current().credentials.euid != 0:
+        if not current().credentials.capable(CAP_SYS_ADMIN):
             raise Errno(EACCES)
         if command == BLKROSET:
             device.set_read_only(user.read_i32(argument) != 0)

@@ -42,6 +42,7 @@ from kernel.lang import (
     u32,
 )
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.mm.frames import PAGE_SIZE
 from kernel.task import current
 
@@ -116,7 +117,7 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
     if command == LOOP_GET_STATUS64:
         _tell_status(device, backing, argument)
         return 0
-    if not file.writable and current().credentials.euid != 0:
+    if not file.writable and not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     if command == LOOP_CLR_FD:
         device.unbind()

@@ -27,6 +27,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, ETXTBSY, Errno
+from kernel.lib.capabilities import CAP_CHOWN, CAP_FSETID
 from kernel.lib.credentials import Credentials
 from kernel.time import coarse_realtime_ns
 
@@ -44,7 +45,7 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     if not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     mode &= MODE_BITS
-    if credentials.fsuid != 0 and not credentials.in_group(inode.gid):
+    if not credentials.capable(CAP_FSETID) and not credentials.in_group(inode.gid):
         mode &= ~S_ISGID
     inode.set_mode(mode)
 
@@ -55,7 +56,7 @@ def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: int, gid: 
     if inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     credentials = context.credentials
-    if credentials.fsuid != 0:
+    if not credentials.capable(CAP_CHOWN):
         if uid != NO_CHANGE and (credentials.fsuid != inode.uid or uid != inode.uid):
             raise Errno(EPERM)
         if gid != NO_CHANGE and (

@@ -13,6 +13,7 @@ from kernel.fs.attribute_store import Store
 from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE
 from kernel.fs.inode import Inode
 from kernel.lang import EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 
 CREATE: Final = 1
@@ -33,12 +34,12 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
     if writes and inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     if name.startswith(_SECURITY):
-        if writes and not credentials.capable():
+        if writes and not credentials.capable(CAP_SYS_ADMIN):
             raise Errno(EPERM)
         return
     if name == _ACCESS_LIST or name == _DEFAULT_LIST:
         return
-    if name.startswith(_TRUSTED) and not credentials.capable():
+    if name.startswith(_TRUSTED) and not credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM if writes else ENODATA)
     if name.startswith(_USER):
         if not inode.is_regular() and not inode.is_directory():
@@ -115,7 +116,7 @@ def names(credentials: Credentials, inode: Inode) -> bytes:
         return b""
     store.load()
     for name in store.values.keys():
-        if credentials.capable() or not name.startswith(_TRUSTED):
+        if credentials.capable(CAP_SYS_ADMIN) or not name.startswith(_TRUSTED):
             text.extend(name)
             text.append(0)
     return bytes(text)

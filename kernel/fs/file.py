@@ -54,6 +54,7 @@ from kernel.lang import (
     Errno,
     noraise,
 )
+from kernel.lib.capabilities import CAP_FSETID
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 
@@ -423,7 +424,7 @@ def add_offset(base: int, offset: int) -> int:
 def clear_set_id_bits(inode: Inode, credentials: Credentials) -> None:
     """A write or truncation by anyone but root takes the set-user-ID and set-group-ID bits away."""
     mode = inode.mode
-    if mode & (S_ISUID | S_ISGID) == 0 or credentials.fsuid == 0 or not inode.is_regular():
+    if mode & (S_ISUID | S_ISGID) == 0 or credentials.capable(CAP_FSETID) or not inode.is_regular():
         return
     mode &= ~S_ISUID
     if mode & S_IXGRP != 0:

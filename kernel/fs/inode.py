@@ -18,6 +18,7 @@ from kernel.cache.store import SyncScope
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     MAY_EXEC,
+    MAY_READ,
     MAY_WRITE,
     MODE_BITS,
     READABLE,
@@ -32,6 +33,7 @@ from kernel.fs.constants import (
     WRITABLE,
 )
 from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.lib.capabilities import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 from kernel.time import coarse_realtime_ns
@@ -154,7 +156,7 @@ class Inode:
     # ---- Permissions ------------------------------------------------------------------------------------------
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        """Raise EACCES unless the mode lets `credentials` do all of `mask` (MAY_*). Root passes, but for execution.
+        """Raise EACCES unless the mode lets `credentials` do all of `mask` (MAY_*), or a capability does.
         Nobody may write to what is immutable: EPERM.
         """
         if mask & MAY_WRITE != 0 and self.flags & FS_IMMUTABLE_FL != 0:
@@ -170,12 +172,22 @@ class Inode:
             granted = mode
         if mask & ~granted & 7 == 0:
             return
-        if credentials.fsuid == 0 and (mask & MAY_EXEC == 0 or mode & 0o111 != 0 or mode & S_IFMT == S_IFDIR):
-            return
-        raise Errno(EACCES)
+        if credentials.effective == 0 or not self._may_override(credentials, mask):
+            raise Errno(EACCES)
+
+    def _may_override(self, credentials: Credentials, mask: int) -> bool:
+        """Whether a capability permits what the mode does not."""
+        mask &= MAY_READ | MAY_WRITE | MAY_EXEC
+        is_directory = self.is_directory()
+        only_looks = mask & MAY_WRITE == 0 if is_directory else mask == MAY_READ
+        if only_looks and credentials.capable(CAP_DAC_READ_SEARCH):
+            return True
+        if mask & MAY_EXEC != 0 and not is_directory and self.mode & 0o111 == 0:
+            return False
+        return credentials.capable(CAP_DAC_OVERRIDE)
 
     def owned_by(self, credentials: Credentials) -> bool:
-        return credentials.fsuid == self.uid or credentials.fsuid == 0
+        return credentials.fsuid == self.uid or credentials.capable(CAP_FOWNER)
 
     # ---- Directories ------------------------------------------------------------------------------------------
 

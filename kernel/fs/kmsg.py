@@ -24,6 +24,7 @@ from kernel.fs.devfs import register_char_device
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, EPERM, EPIPE, ESPIPE, Errno, final
+from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import FACILITY_USER, WARNING, Record, log
 from kernel.lib.settings import SystemSetting
@@ -49,7 +50,7 @@ log.listener = _record_added
 def check_reader() -> None:
     """Raise EPERM if the running thread may not see the log."""
     credentials = caller_credentials()
-    if RESTRICTED.value != 0 and credentials is not None and not credentials.capable():
+    if RESTRICTED.value != 0 and credentials is not None and not credentials.capable(CAP_SYSLOG):
         raise Errno(EPERM)
 
 

@@ -39,6 +39,7 @@ from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, end_file
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
 from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
 from kernel.lib import log
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
@@ -86,7 +87,7 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
     if flags & 0xFFFF0000 == 0xC0ED0000:
         flags &= 0xFFFF
     at = resolve(context, None, target, FOLLOW)
-    if context.credentials.euid != 0:
+    if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     mount_flags = flags & MOUNT_FLAGS
     if flags & (MS_NOATIME | MS_STRICTATIME) == 0:
@@ -248,7 +249,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     at = resolve(context, None, target, follow)
     mount_ = at.mount
     mount_.entries -= 1  # to unmount is not to use
-    if context.credentials.euid != 0:
+    if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     _require_root(at)
     if flags & MNT_EXPIRE != 0:
@@ -276,7 +277,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
 
 def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     """pivot_root(2): the tree's root moves to `put_old`. Returns the new root; the caller moves the processes."""
-    if context.credentials.euid != 0:
+    if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
     old = resolve(context, None, put_old, FOLLOW | DIRECTORY)

@@ -65,6 +65,7 @@ from kernel.lang import (
     EXDEV,
     Errno,
 )
+from kernel.lib.capabilities import CAP_FOWNER, CAP_MKNOD
 
 
 def _check_free(walk: Walk, for_directory: bool) -> None:
@@ -115,7 +116,8 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
     walk = _hold_new_name(context, base, name)
     try:
         directory = _prepare_creation(walk, False)
-        if (kind == S_IFCHR or kind == S_IFBLK) and context.credentials.fsuid != 0:
+        is_whiteout = kind == S_IFCHR and rdev == 0
+        if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not context.credentials.capable(CAP_MKNOD):
             raise Errno(EPERM)
         inode = directory.create(walk.last, kind | new_file_mode(context, directory, mode), rdev, context.credentials)
         return Path(walk.mount, _made(walk, directory, inode))
@@ -207,7 +209,8 @@ def check_removal(context: FsContext, directory: Inode, inode: Inode) -> None:
     directory.check_permission(credentials, MAY_WRITE | MAY_EXEC)
     if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
-    if directory.mode & S_ISVTX != 0 and credentials.fsuid not in (0, inode.uid, directory.uid):
+    is_owner = credentials.fsuid == inode.uid or credentials.fsuid == directory.uid
+    if directory.mode & S_ISVTX != 0 and not is_owner and not credentials.capable(CAP_FOWNER):
         raise Errno(EPERM)
 
 

@@ -43,6 +43,7 @@ from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
 from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, ETXTBSY, Errno
+from kernel.lib.capabilities import CAP_FSETID
 
 OpenSpecial = Callable[[Path, int], File]
 
@@ -224,7 +225,7 @@ def new_file_mode(context: FsContext, directory: Inode, mode: int) -> int:
     mode = mode & 0o7777 & ~context.umask
     credentials = context.credentials
     if mode & S_ISGID != 0 and directory.mode & S_ISGID != 0 and mode & 0o010 != 0:
-        if credentials.fsuid != 0 and not credentials.in_group(directory.gid):
+        if not credentials.capable(CAP_FSETID) and not credentials.in_group(directory.gid):
             mode &= ~S_ISGID
     return mode
 

@@ -22,6 +22,7 @@ from kernel.lang import (
     final,
     sleeps,
 )
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.settings import SystemSetting
 from kernel.sched import WaitQueue
@@ -200,7 +201,7 @@ class MessageQueue(IpcObject):
 
     def change(self, uid: int, gid: int, mode: int, most_bytes: int, credentials: Credentials) -> None:
         """IPC_SET. Whoever waits looks again: permissions and room may have changed."""
-        if most_bytes > QUEUE_BYTES.value and not credentials.capable():
+        if most_bytes > QUEUE_BYTES.value and not credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(EPERM)
         self.set_owner(uid, gid, mode)
         self.most_bytes = most_bytes

@@ -33,6 +33,7 @@ from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EBUSY, EINVAL, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_frame, frame_span, put_frame
@@ -158,7 +159,7 @@ class Pipe:
             size <<= 1
         if size > HIGHEST_CAPACITY:
             raise Errno(ENOMEM)
-        if size > LARGEST_CAPACITY and size > self.capacity and not credentials.capable():
+        if size > LARGEST_CAPACITY and size > self.capacity and not credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(EPERM)
         if size < self.count:
             raise Errno(EBUSY)

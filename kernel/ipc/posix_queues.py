@@ -30,6 +30,7 @@ from kernel.lang import (
     noraise,
     span_of,
 )
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
@@ -397,9 +398,9 @@ class QueueDirectory(Inode):
         self, name: bytes, mode: int, attributes: QueueAttributes, credentials: Credentials, limit_bytes: int
     ) -> Queue:
         """A new queue; the name is free. Raises EINVAL, EMFILE, ENOSPC, MemoryError."""
-        if len(self.queues) >= MOST_QUEUES.value and not credentials.capable():
+        if len(self.queues) >= MOST_QUEUES.value and not credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(ENOSPC)
-        attributes.check(credentials.capable())
+        attributes.check(credentials.capable(CAP_SYS_RESOURCE))
         size = attributes.accounted_bytes()
         account = _account_of(credentials.uid)
         if account.bytes_used + size > limit_bytes:

@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.ipc.sysv import IPC_PRIVATE, IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
+from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import SharedMemory
@@ -107,7 +108,7 @@ class Segments:
             raise Errno(ENOSPC)
         if flags & _SHM_HUGETLB != 0:
             # No huge pages are reserved; but first it is asked who may have them.
-            raise Errno(ENOMEM if credentials.capable() or credentials.in_group(0) else EPERM)
+            raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(0) else EPERM)
         entry = Segment(key, size, flags, credentials, pid).entry
         try:
             identifier = self.table.add(entry)

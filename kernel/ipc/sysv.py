@@ -9,6 +9,7 @@ Context: thread context; nothing sleeps.
 from typing import Final, Generic, TypeVar
 
 from kernel.lang import EACCES, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, u8
+from kernel.lib.capabilities import CAP_IPC_OWNER, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.time import realtime_ns
 
@@ -59,7 +60,7 @@ class IpcObject:
             granted = self.mode >> 6
         elif credentials.in_group(self.creator_gid) or credentials.in_group(self.gid):
             granted = self.mode >> 3
-        return needed & ~granted & 7 == 0 or credentials.capable()
+        return needed & ~granted & 7 == 0 or credentials.capable(CAP_IPC_OWNER)
 
     def check_permission(self, credentials: Credentials, wanted: int) -> None:
         """Raise EACCES unless `may`."""
@@ -68,7 +69,8 @@ class IpcObject:
 
     def check_owner(self, credentials: Credentials) -> None:
         """Raise EPERM for all but the owner, the creator and root."""
-        if credentials.euid != self.uid and credentials.euid != self.creator_uid and not credentials.capable():
+        is_owner = credentials.euid == self.uid or credentials.euid == self.creator_uid
+        if not is_owner and not credentials.capable(CAP_SYS_ADMIN):
             raise Errno(EPERM)
 
     def set_owner(self, uid: int, gid: int, mode: int) -> None:

@@ -1,13 +1,22 @@
-"""Who a thread acts for: user and group ids, supplementary groups (credentials(7)).
+"""Who a thread acts for: user and group ids, supplementary groups, and what it may do (credentials(7),
+capabilities(7)).
 
-Credentials are copied on change, so whoever keeps a reference keeps what was true then. Capabilities follow the
-effective user id alone: root has all of them, everybody else has none.
+Credentials are copied on change, so whoever keeps a reference keeps what was true then.
+
+Invariants: `effective` lies in `permitted`, `ambient` in both `permitted` and `inheritable`.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.capabilities import (
+    ALL_CAPABILITIES,
+    FILE_SYSTEM_CAPABILITIES,
+    SECURE_KEEP_CAPS,
+    SECURE_NO_SETUID_FIXUP,
+    SECURE_NOROOT,
+)
 
 
 @final
@@ -24,6 +33,13 @@ class Credentials:
         self.sgid: int = 0
         self.fsgid: int = 0
         self.groups: list[int] = []
+        # Sets of capabilities: a bit for each CAP_*. A new object is root's.
+        self.effective: int = ALL_CAPABILITIES
+        self.permitted: int = ALL_CAPABILITIES
+        self.inheritable: int = 0
+        self.bounding: int = ALL_CAPABILITIES
+        self.ambient: int = 0
+        self.secure_bits: int = 0  # SECURE_*
 
     def copy(self) -> "Credentials":
         """One to change; the group list is shared, and replaced rather than changed."""
@@ -37,6 +53,12 @@ class Credentials:
         fresh.sgid = self.sgid
         fresh.fsgid = self.fsgid
         fresh.groups = self.groups
+        fresh.effective = self.effective
+        fresh.permitted = self.permitted
+        fresh.inheritable = self.inheritable
+        fresh.bounding = self.bounding
+        fresh.ambient = self.ambient
+        fresh.secure_bits = self.secure_bits
         return fresh
 
     def in_group(self, gid: int) -> bool:
@@ -47,9 +69,49 @@ class Credentials:
         """The same for checks that go by the effective group."""
         return gid == self.egid or gid in self.groups
 
-    def capable(self) -> bool:
-        """Whether the thread has root's powers."""
-        return self.euid == 0
+    def capable(self, capability: int) -> bool:
+        """Whether the thread may do what a CAP_* stands for."""
+        return self.effective >> capability & 1 != 0
+
+    # What becomes of capabilities when ids change, unless securebits forbid it ---------------------------------
+
+    def follow_user_change(self, old: "Credentials") -> None:
+        """User ids were set: who is root no more in any way loses everything."""
+        if self.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
+            return
+        if (old.uid == 0 or old.euid == 0 or old.suid == 0) and self.uid != 0 and self.euid != 0 and self.suid != 0:
+            if self.secure_bits & SECURE_KEEP_CAPS == 0:
+                self.permitted = 0
+                self.effective = 0
+            self.ambient = 0
+        if old.euid == 0 and self.euid != 0:
+            self.effective = 0
+        elif old.euid != 0 and self.euid == 0:
+            self.effective = self.permitted
+
+    def follow_file_user_change(self, old: "Credentials") -> None:
+        """The file system's user id alone was set (setfsuid(2))."""
+        if self.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
+            return
+        if old.fsuid == 0 and self.fsuid != 0:
+            self.effective &= ~FILE_SYSTEM_CAPABILITIES
+        elif old.fsuid != 0 and self.fsuid == 0:
+            self.effective |= self.permitted & FILE_SYSTEM_CAPABILITIES
+
+    def follow_exec(self, old: "Credentials") -> None:
+        """A program is executed, and `euid` and `egid` are the new ones: root gets all that the bounding set lets it,
+        others keep what is ambient.
+        """
+        is_set_id = self.euid != old.uid or self.egid != old.gid
+        granted = 0
+        if self.secure_bits & SECURE_NOROOT == 0 and (self.euid == 0 or self.uid == 0):
+            granted = self.bounding | self.inheritable
+        has_effective = granted != 0 and self.euid == 0
+        if is_set_id:
+            self.ambient = 0
+        self.permitted = granted | self.ambient
+        self.effective = self.permitted if has_effective else self.ambient
+        self.secure_bits &= ~SECURE_KEEP_CAPS
 
 
 class Caller:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import EINVAL, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno, final
+from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
 from kernel.net.families import register_family
 from kernel.net.ping_socket import PingSocket, check_ping_right
@@ -47,7 +48,7 @@ def _make(family: int, kind: int, protocol: int, credentials: Credentials) -> So
     if kind == SOCK_RAW:
         if protocol == 0:
             raise Errno(EPROTONOSUPPORT)
-        if not credentials.capable():
+        if not credentials.capable(CAP_NET_RAW):
             raise Errno(EPERM)
         return RawSocket(family, protocol, credentials)
     raise Errno(ESOCKTNOSUPPORT)

@@ -27,6 +27,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW
 from kernel.lib.credentials import Credentials
 from kernel.net import group_options, inet_names
 from kernel.net.addresses import (
@@ -109,7 +110,7 @@ class InetSocket(Socket):
         super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid)
         self.binding: Binding = Binding()
         self.binding.uid = credentials.fsuid
-        self.is_privileged: bool = credentials.capable()
+        self.is_privileged: bool = credentials.capable(CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
         self.remote: bytes = b""  # the peer that it is connected to; empty: none
@@ -150,7 +151,7 @@ class InetSocket(Socket):
             local, port = decode_inet(address)
         self._check_local4(local)
         if self.port_table() is not None:
-            check_port_right(port, current().credentials.capable())
+            check_port_right(port, current().credentials.capable(CAP_NET_BIND_SERVICE))
         if self._is_bound():
             raise Errno(EINVAL)
         self._take(local, port)
@@ -171,7 +172,7 @@ class InetSocket(Socket):
         if is_multicast(local) and self.kind == SOCK_STREAM:
             raise Errno(EINVAL)
         if self.port_table() is not None:
-            check_port_right(port, current().credentials.capable())
+            check_port_right(port, current().credentials.capable(CAP_NET_BIND_SERVICE))
         if self._is_bound():
             raise Errno(EINVAL)
         if is_mapped(local):
@@ -384,7 +385,8 @@ class InetSocket(Socket):
         return get_source_filter(self.groups, name, request, size)
 
     def set_option(self, level: int, name: int, value: bytes) -> None:
-        privileged = current().credentials.capable()
+        credentials = current().credentials
+        privileged = credentials.capable(CAP_NET_ADMIN) or credentials.capable(CAP_NET_RAW)
         if level == SOL_IP:
             if name == inet_names.IP_TRANSPARENT and not privileged:
                 raise Errno(EPERM)

@@ -21,6 +21,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.net import route_ioctl
 from kernel.net.addresses import (
     ANY4,
@@ -101,7 +102,7 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
     colon = label.find(b":")
     device = device_by_name(label if colon < 0 else label[:colon])
     if _is_change(command):
-        if not current().credentials.capable():
+        if not current().credentials.capable(CAP_NET_ADMIN):
             raise Errno(EPERM)
         if device is None:
             raise Errno(ENODEV)
@@ -342,7 +343,7 @@ def _set_local(device: NetworkDevice, label: bytes, entry: InterfaceAddress | No
 
 def _change_address6(command: int, argument: int) -> int:
     """struct in6_ifreq: an address, the prefix length, the interface's index."""
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_NET_ADMIN):
         raise Errno(EPERM)
     request = bytearray(24)
     user.read_into(span_of(request), argument)

@@ -24,6 +24,7 @@ from kernel.lang import (
     u64,
 )
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_NET_ADMIN, CAP_NET_RAW
 from kernel.lib.credentials import Credentials
 from kernel.net import option_names as so
 from kernel.net.ancillary import timestamp_option
@@ -255,7 +256,7 @@ def _turn(socket: Socket, switch: int, on: bool) -> None:
 
 
 def _check_switch(socket: Socket, name: int, on: bool, credentials: Credentials) -> None:
-    if name == so.SO_DEBUG and on and not credentials.capable():
+    if name == so.SO_DEBUG and on and not credentials.capable(CAP_NET_ADMIN):
         raise Errno(EACCES)
     if name == so.SO_REUSEPORT and on and socket.family != AF_INET and socket.family != AF_INET6:
         raise Errno(EOPNOTSUPP)
@@ -274,7 +275,7 @@ def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, cre
             socket.receive_limit = max(size, _SMALLEST_RECEIVE_BUFFER)
             socket.buffer_locks |= 2
         case so.SO_PRIORITY:
-            if not 0 <= number <= 6 and not credentials.capable():
+            if not 0 <= number <= 6 and not may_mark(credentials):
                 raise Errno(EPERM)
             socket.priority = number
         case so.SO_LINGER:
@@ -292,7 +293,7 @@ def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, cre
         case so.SO_SNDTIMEO | so.SO_SNDTIMEO_NEW:
             socket.send_timeout_ns = _timeout_of(value)
         case so.SO_MARK:
-            if not credentials.capable():
+            if not may_mark(credentials):
                 raise Errno(EPERM)
             socket.mark = number & 0xFFFF_FFFF
         case _:
@@ -372,10 +373,15 @@ def _check_timestamping(socket: Socket, flags: int) -> None:
         raise Errno(EOPNOTSUPP if socket.bound_device == 0 else EINVAL)
 
 
+def may_mark(credentials: Credentials) -> bool:
+    """Whether a program may choose how its packets are treated on their way."""
+    return credentials.capable(CAP_NET_ADMIN) or credentials.capable(CAP_NET_RAW)
+
+
 def _buffer_size(number: int, most: int, forced: bool, credentials: Credentials) -> int:
     """Twice what was asked for: the double is for what a packet costs besides its data."""
     if forced:
-        if not credentials.capable():
+        if not credentials.capable(CAP_NET_ADMIN):
             raise Errno(EPERM)
         number = max(0, number)
     else:
@@ -413,7 +419,7 @@ def _bind_to_device(socket: Socket, value: bytes, credentials: Credentials) -> N
 
 
 def _bind_to_index(socket: Socket, index: int, credentials: Credentials) -> None:
-    if socket.bound_device != 0 and not credentials.capable():
+    if socket.bound_device != 0 and not credentials.capable(CAP_NET_RAW):
         raise Errno(EPERM)
     if index < 0:
         raise Errno(EINVAL)

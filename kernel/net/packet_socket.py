@@ -25,6 +25,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
 from kernel.net import link
 from kernel.net.ancillary import WANTS_TIME, put_timestamps
@@ -405,7 +406,7 @@ SOCKETS: Final = PacketTap()
 
 def make_packet_socket(kind: int, protocol: int, credentials: Credentials) -> Socket:
     """A socket of AF_PACKET. EPERM, ESOCKTNOSUPPORT."""
-    if not credentials.capable():
+    if not credentials.capable(CAP_NET_RAW):
         raise Errno(EPERM)
     if kind != SOCK_RAW and kind != SOCK_DGRAM:
         raise Errno(ESOCKTNOSUPPORT)

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import EAFNOSUPPORT, EINVAL, ENODEV, ENOTTY, ENXIO, EPERM, ESRCH, Errno, span_of
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.net import neighbours
 from kernel.net.addresses import ANY4, ANY6, SCOPE_LINK, SCOPE_UNIVERSE, masked, prefix_of_netmask
 from kernel.net.device import ARPHRD_ETHER, NetworkDevice, device_by_index, device_by_name
@@ -53,7 +54,7 @@ def is_route_command(command: int) -> bool:
 def route_ioctl(socket: Socket, command: int, argument: int) -> int:
     """SIOCADDRT, SIOCDELRT, SIOC[SGD]ARP."""
     if command == SIOCADDRT or command == SIOCDELRT:
-        if not current().credentials.capable():
+        if not current().credentials.capable(CAP_NET_ADMIN):
             raise Errno(EPERM)
         if socket.family == AF_INET6:
             route = _route6(argument)
@@ -171,7 +172,7 @@ def _route6(argument: int) -> Route:
 def _arp(command: int, argument: int) -> int:
     raw = user.read_bytes(argument, _ARPREQ)
     span = span_of(raw)
-    if command != SIOCGARP and not current().credentials.capable():
+    if command != SIOCGARP and not current().credentials.capable(CAP_NET_ADMIN):
         raise Errno(EPERM)
     if raw[0] | raw[1] << 8 != AF_INET:
         raise Errno(EAFNOSUPPORT)

@@ -10,6 +10,7 @@ from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, final
+from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.settings import SystemSetting
 from kernel.net.sysctl import TABLES, Setting
@@ -70,7 +71,7 @@ class SettingInode(TextInode):
         setting.value = numbers[0]
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0 and not credentials.capable():
+        if mask & MAY_WRITE != 0 and not credentials.capable(CAP_NET_ADMIN):
             super().check_permission(credentials, mask)
 
 
@@ -99,7 +100,7 @@ class SystemSettingInode(TextInode):
             setting.values[i] = numbers[i]
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0 and not credentials.capable():
+        if mask & MAY_WRITE != 0 and credentials.euid != 0:
             super().check_permission(credentials, mask)
 
 

@@ -5,6 +5,7 @@ and which allocation finds none, for tests (`fail-nth`, as with Linux's fault in
 from typing import Final
 
 from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
+from kernel.lib.capabilities import CAP_SYS_NICE, CAP_SYS_RESOURCE
 from kernel.mm.allocation_failure import FAILURE
 from kernel.mm.frames import total_frame_count
 from kernel.mm.heap import fail_allocation
@@ -37,7 +38,7 @@ def set_timer_slack(subject: Subject, text: bytes) -> None:
         raise Errno(EINVAL)
     subject.task()
     process = subject.process
-    if process is not current().process and not current().credentials.capable():
+    if process is not current().process and not current().credentials.capable(CAP_SYS_NICE):
         raise Errno(EPERM)
     process.timer_slack_ns = value if value > 0 else process.default_slack_ns
 
@@ -71,7 +72,7 @@ def set_fail_nth(subject: Subject, text: bytes) -> None:
     value = parse_signed(text)
     if value < 0 or value > _MOST_ALLOCATIONS:
         raise Errno(EINVAL)
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_SYS_RESOURCE):
         raise Errno(EPERM)
     tid = subject.task().tid
     if value == 0 and tid != _failing.tid:
@@ -92,7 +93,7 @@ def set_oom_score_adj(subject: Subject, text: bytes) -> None:
     if value < _LOWEST or value > _HIGHEST:
         raise Errno(EINVAL)
     subject.task()
-    if value < subject.process.oom_adjustment and not current().credentials.capable():
+    if value < subject.process.oom_adjustment and not current().credentials.capable(CAP_SYS_RESOURCE):
         raise Errno(EACCES)
     subject.process.oom_adjustment = value
 

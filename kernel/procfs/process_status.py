@@ -83,7 +83,7 @@ def stat(subject: Subject) -> bytes:
     process = subject.process
     terminal = 0 if process.job is None else process.session.terminal
     usage = usage_of(subject, task)
-    flags = (0 if process.has_execed else _FLAG_FORKED) | (_FLAG_SUPERUSER if task.credentials.capable() else 0)
+    flags = (0 if process.has_execed else _FLAG_FORKED) | (_FLAG_SUPERUSER if task.credentials.effective != 0 else 0)
     text = f") {state_letter(process, task)} {process.parent_id} {process.group} {process.session_id} {terminal}"
     text += f" {_foreground_group(terminal)} {flags} {usage.minor_faults} {process.waited.minor_faults}"
     text += f" {usage.major_faults} {process.waited.major_faults}"
@@ -256,11 +256,10 @@ def _signal_lines(process: Process, task: Task) -> bytes:
 
 
 def _capability_lines(process: Process, task: Task) -> bytes:
-    """Root has all, everybody else has none."""
-    permitted = _ALL_CAPABILITIES if task.credentials.uid == 0 or task.credentials.euid == 0 else 0
-    effective = _ALL_CAPABILITIES if task.credentials.capable() else 0
-    text = f"CapInh:\t{mask_text(0)}\nCapPrm:\t{mask_text(permitted)}\nCapEff:\t{mask_text(effective)}\n"
-    text += f"CapBnd:\t{mask_text(_ALL_CAPABILITIES)}\nCapAmb:\t{mask_text(0)}\n"
+    who = task.credentials
+    text = f"CapInh:\t{mask_text(who.inheritable)}\nCapPrm:\t{mask_text(who.permitted)}\n"
+    text += f"CapEff:\t{mask_text(who.effective)}\nCapBnd:\t{mask_text(who.bounding)}\n"
+    text += f"CapAmb:\t{mask_text(who.ambient)}\n"
     return (text + f"NoNewPrivs:\t{1 if process.no_new_privileges else 0}\n").encode()
 
 

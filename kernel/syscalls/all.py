@@ -2,6 +2,7 @@
 
 from kernel.syscalls import (
     barriers,
+    capabilities,
     changing,
     clock_steering,
     control,
@@ -48,6 +49,7 @@ from kernel.syscalls import (
 
 FAMILIES = (
     barriers,
+    capabilities,
     changing,
     clock_steering,
     control,

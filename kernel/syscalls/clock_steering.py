@@ -5,6 +5,7 @@ from typing import Final
 from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, Span, i32, span_of, u8
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.syscalls.table import syscall
 from kernel.task.clocks import CLOCK_REALTIME, read_clock
 from kernel.task.task import current
@@ -68,7 +69,7 @@ def _bounded_ns(value: int, unit_ns: int) -> int:
 
 def _check(fields: Span[u8], modes: int) -> None:
     """Raise EPERM, EINVAL, in Linux's order."""
-    privileged = current().credentials.capable()
+    privileged = current().credentials.capable(CAP_SYS_TIME)
     if modes & steering.ADJ_ADJTIME != 0:
         if modes & steering.ADJ_OFFSET == 0:
             raise Errno(EINVAL)

@@ -5,6 +5,8 @@ from typing import Final
 from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, component_mask
 from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, EPERM, Errno, i32, u32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
+from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
 from kernel.syscalls.table import syscall
 from kernel.task.signals import SIGNAL_COUNT
 from kernel.task.task import Task, current
@@ -27,25 +29,16 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_GET_PDEATHSIG: Final = 2
 _PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
-_PR_GET_KEEPCAPS: Final = 7
-_PR_SET_KEEPCAPS: Final = 8
 _PR_GET_TIMING: Final = 13
 _PR_GET_SECCOMP: Final = 21
 _PR_GET_TSC: Final = 25
 _PR_SET_TSC: Final = 26
 _PR_TSC_ENABLE: Final = 1
-_PR_GET_SECUREBITS: Final = 27
 _PR_MCE_KILL_GET: Final = 34
 _PR_MCE_KILL_DEFAULT: Final = 2
-_PR_CAP_AMBIENT: Final = 47
-_PR_CAP_AMBIENT_IS_SET: Final = 1
-_PR_CAP_AMBIENT_RAISE: Final = 2
-_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _PR_GET_IO_FLUSHER: Final = 58
 _PR_SET_NAME: Final = 15
 _PR_GET_NAME: Final = 16
-_PR_CAPBSET_READ: Final = 23
-_PR_CAPBSET_DROP: Final = 24
 _PR_SET_TIMERSLACK: Final = 29
 _PR_GET_TIMERSLACK: Final = 30
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -57,7 +50,6 @@ _PR_SET_THP_DISABLE: Final = 41
 _PR_GET_THP_DISABLE: Final = 42
 
 _NAME_SIZE: Final = 16
-_LAST_CAPABILITY: Final = 40
 _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
 
 
@@ -97,8 +89,8 @@ def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     task = current()
     if option == _PR_SET_NAME or option == _PR_GET_NAME:
         return _name(task, option, second)
-    if option == _PR_CAPBSET_READ or option == _PR_CAPBSET_DROP:
-        return _bounding_set(task, option, second)
+    if is_about_capabilities(option):
+        return control_capabilities(task, option, second, third, fourth, fifth)
     if option == _PR_SET_PDEATHSIG:
         if second < 0 or second > SIGNAL_COUNT:
             raise Errno(EINVAL)
@@ -109,13 +101,10 @@ def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     if option == _PR_SET_TIMERSLACK:
         task.process.timer_slack_ns = second if second > 0 else task.process.default_slack_ns
         return 0
-    if option == _PR_SET_DUMPABLE or option == _PR_SET_KEEPCAPS:
+    if option == _PR_SET_DUMPABLE:
         if second != 0 and second != 1:
             raise Errno(EINVAL)
-        if option == _PR_SET_DUMPABLE:
-            task.process.is_dumpable = second == 1
-        else:
-            task.process.keeps_capabilities = second == 1
+        task.process.is_dumpable = second == 1
         return 0
     if option == _PR_SET_CHILD_SUBREAPER:
         task.process.is_subreaper = second != 0
@@ -129,8 +118,6 @@ def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
         if second != _PR_TSC_ENABLE:
             raise Errno(EINVAL)  # the time-stamp counter is every program's clock
         return 0
-    if option == _PR_CAP_AMBIENT:
-        return _ambient_set(second, third, fourth, fifth)
     if option == _PR_SET_THP_DISABLE:
         if third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
@@ -146,9 +133,7 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
         return 0
     if option == _PR_GET_DUMPABLE:
         return 1 if process.is_dumpable else 0
-    if option == _PR_GET_KEEPCAPS:
-        return 1 if process.keeps_capabilities else 0
-    if option == _PR_GET_TIMING or option == _PR_GET_SECCOMP or option == _PR_GET_SECUREBITS:
+    if option == _PR_GET_TIMING or option == _PR_GET_SECCOMP:
         return 0
     if option == _PR_GET_TSC:
         user.write_i32(second, _PR_TSC_ENABLE)
@@ -156,7 +141,7 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
     if option == _PR_MCE_KILL_GET or option == _PR_GET_IO_FLUSHER:
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
-        if option == _PR_GET_IO_FLUSHER and not task.credentials.capable():
+        if option == _PR_GET_IO_FLUSHER and not task.credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(EPERM)
         return _PR_MCE_KILL_DEFAULT if option == _PR_MCE_KILL_GET else 0
     if option == _PR_GET_CHILD_SUBREAPER:
@@ -180,31 +165,6 @@ def _name(task: Task, option: int, address: int) -> int:
         return 0
     task.name = user.read_string_start(address, _NAME_SIZE - 1)
     return 0
-
-
-def _ambient_set(action: int, capability: int, fourth: int, fifth: int) -> int:
-    """It is always empty: only inheritable capabilities could be raised, and there are none."""
-    if fourth != 0 or fifth != 0:
-        raise Errno(EINVAL)
-    if action == _PR_CAP_AMBIENT_CLEAR_ALL:
-        if capability != 0:
-            raise Errno(EINVAL)
-        return 0
-    if action < _PR_CAP_AMBIENT_IS_SET or action > _PR_CAP_AMBIENT_CLEAR_ALL:
-        raise Errno(EINVAL)
-    if capability < 0 or capability > _LAST_CAPABILITY:
-        raise Errno(EINVAL)
-    if action == _PR_CAP_AMBIENT_RAISE:
-        raise Errno(EPERM)
-    return 0
-
-
-def _bounding_set(task: Task, option: int, capability: int) -> int:
-    if capability < 0 or capability > _LAST_CAPABILITY:
-        raise Errno(EINVAL)
-    if option == _PR_CAPBSET_READ:
-        return 1
-    raise Errno(EPERM if not task.credentials.capable() else EINVAL)
 
 
 @syscall(135, "personality", args="x", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")

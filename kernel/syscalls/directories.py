@@ -20,6 +20,7 @@ from kernel.fs.path import Path, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
 from kernel.lang import EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE, Errno, i32, span_of, u32, u64
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_CHROOT
 from kernel.syscalls.paths import base_for, path_at
 from kernel.syscalls.status import place_or_descriptor
 from kernel.syscalls.table import syscall
@@ -132,7 +133,7 @@ def chroot(path: int) -> int:
     context = current().fs
     place = resolve(context, None, path_at(path), FOLLOW | DIRECTORY)
     place.inode().check_permission(context.credentials, MAY_EXEC)
-    if not context.credentials.capable():
+    if not context.credentials.capable(CAP_SYS_CHROOT):
         raise Errno(EPERM)
     context.set_root(place)
     return 0
@@ -208,7 +209,7 @@ def linkat(old_directory: i32, old: int, new_directory: i32, new: int, flags: i3
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
     context = current().fs
-    if flags & AT_EMPTY_PATH != 0 and not context.credentials.capable():
+    if flags & AT_EMPTY_PATH != 0 and not context.credentials.capable(CAP_DAC_READ_SEARCH):
         raise Errno(ENOENT)
     how = flags & AT_EMPTY_PATH
     if flags & AT_SYMLINK_FOLLOW == 0:

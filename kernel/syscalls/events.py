@@ -8,6 +8,7 @@ from kernel.ipc.eventfd import EventFile
 from kernel.ipc.timerfd import TimerFile
 from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Errno, i32, u32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.sched import Poller
 from kernel.syscalls.table import syscall
 from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns
@@ -168,7 +169,7 @@ def timerfd_create(clock: i32, flags: i32) -> int:
     is_alarm = clock == _CLOCK_REALTIME_ALARM or clock == _CLOCK_BOOTTIME_ALARM
     if clock not in (_CLOCK_REALTIME, _CLOCK_MONOTONIC, _CLOCK_BOOTTIME) and not is_alarm:
         raise Errno(EINVAL)
-    if is_alarm and not current().credentials.capable():
+    if is_alarm and not current().credentials.capable(CAP_WAKE_ALARM):
         raise Errno(EPERM)
     is_wall_clock = clock == _CLOCK_REALTIME or clock == _CLOCK_REALTIME_ALARM
     file = TimerFile(clock, is_wall_clock, flags & O_NONBLOCK)

@@ -28,6 +28,7 @@ from kernel.lang import (
     u64,
 )
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_LINUX_IMMUTABLE, CAP_SYS_ADMIN, CAP_SYS_RAWIO
 from kernel.task import current
 
 FIBMAP: Final = 1
@@ -136,7 +137,7 @@ def _set_flags(file: File, flags: int) -> None:
     credentials = current().credentials
     if not inode.owned_by(credentials):
         raise Errno(EPERM)
-    if (flags ^ old) & _PRIVILEGED != 0 and not credentials.capable():
+    if (flags ^ old) & _PRIVILEGED != 0 and not credentials.capable(CAP_LINUX_IMMUTABLE):
         raise Errno(EPERM)
     inode.set_flags(flags)
 
@@ -180,7 +181,7 @@ def _set_version(file: File, argument: int) -> None:
 
 def _map_block(inode: Inode, argument: int) -> None:
     """FIBMAP: the device's block behind a block of the file; 0 for a hole."""
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_SYS_RAWIO):
         raise Errno(EPERM)
     block = user.read_i32(argument)
     if block < 0:
@@ -269,7 +270,7 @@ def _write_extent(extent: RawExtent, address: int, count: int, limit: int) -> bo
 def _trim(file_system: FileSystem, argument: int) -> None:
     """FITRIM with its struct fstrim_range, whose length becomes how much was trimmed. Beyond 2**63 is no limit.
     """
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM if file_system.block_device is not None else ENOTTY)
     start = user.read_u64(argument)
     length = user.read_u64(argument + 8)

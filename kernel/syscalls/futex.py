@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, i32, u32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex, futex_pi
@@ -119,7 +120,7 @@ def get_robust_list(tid: i32, head: int, size: int) -> int:
         raise Errno(ESRCH)
     if (
         target.process is not task.process
-        and not task.credentials.capable()
+        and not task.credentials.capable(CAP_SYS_PTRACE)
         and (task.credentials.uid != target.credentials.uid)
     ):
         raise Errno(EPERM)

@@ -8,6 +8,7 @@ from kernel.fs.handles import path_of_handle
 from kernel.fs.open import open_path
 from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
 from kernel.syscalls.paths import place_at
 from kernel.syscalls.table import syscall
 from kernel.task import current
@@ -50,7 +51,7 @@ def name_to_handle_at(directory: i32, path: int, handle: int, mount_id: int, fla
 @syscall(304, "open_by_handle_at", status="Full", args="dpx")
 def open_by_handle_at(descriptor: i32, handle: int, flags: i32) -> int:
     task = current()
-    if not task.credentials.capable():
+    if not task.credentials.capable(CAP_DAC_READ_SEARCH):
         raise Errno(EPERM)
     base = task.fs.working if descriptor == AT_FDCWD else task.files.get_any(descriptor).path
     length = user.read_u32(handle)

@@ -1,4 +1,4 @@
-"""User and group ids, supplementary groups, capabilities (credentials(7), capabilities(7)).
+"""User and group ids, supplementary groups (credentials(7)).
 
 Ids are unsigned 32-bit numbers; all ones means "leave as it is" where a call has several. Credentials are copied,
 changed and installed.
@@ -6,21 +6,16 @@ changed and installed.
 
 from typing import Final
 
-from kernel.lang import EFAULT, EINVAL, EPERM, ESRCH, Errno, i32, span_of, u32
+from kernel.lang import EINVAL, EPERM, Errno, i32, u32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import Credentials
 from kernel.syscalls.table import syscall
-from kernel.task.pids import count_user, find_task, uncount_user
+from kernel.task.pids import count_user, uncount_user
 from kernel.task.task import Task, current
-from kernel.task.words import store_i32
 
 _UNCHANGED: Final = 0xFFFF_FFFF
 _GROUP_LIMIT: Final = 65536
-_CAPABILITY_VERSION_1: Final = 0x1998_0330
-_CAPABILITY_VERSION_2: Final = 0x2007_1026
-_CAPABILITY_VERSION_3: Final = 0x2008_0522
-_ALL_LOW: Final = 0xFFFF_FFFF
-_ALL_HIGH: Final = 0x1FF  # capabilities 32 … 40
 
 
 def _install(task: Task, fresh: Credentials) -> None:
@@ -93,13 +88,14 @@ def setuid(uid: u32) -> int:
     task = current()
     old = task.credentials
     fresh = old.copy()
-    if old.capable():
+    if old.capable(CAP_SETUID):
         fresh.uid = uid
         fresh.suid = uid
     elif uid != old.uid and uid != old.suid:
         raise Errno(EPERM)
     fresh.euid = uid
     fresh.fsuid = uid
+    fresh.follow_user_change(old)
     _install(task, fresh)
     return 0
 
@@ -111,16 +107,17 @@ def setreuid(real: u32, effective: u32) -> int:
     old = task.credentials
     fresh = old.copy()
     if real != _UNCHANGED:
-        if real != old.uid and real != old.euid and not old.capable():
+        if real != old.uid and real != old.euid and not old.capable(CAP_SETUID):
             raise Errno(EPERM)
         fresh.uid = real
     if effective != _UNCHANGED:
-        if effective != old.uid and effective != old.euid and effective != old.suid and not old.capable():
+        if effective != old.uid and effective != old.euid and effective != old.suid and not old.capable(CAP_SETUID):
             raise Errno(EPERM)
         fresh.euid = effective
     if real != _UNCHANGED or (effective != _UNCHANGED and effective != old.uid):
         fresh.suid = fresh.euid
     fresh.fsuid = fresh.euid
+    fresh.follow_user_change(old)
     _install(task, fresh)
     return 0
 
@@ -134,7 +131,7 @@ def setresuid(real: u32, effective: u32, saved: u32) -> int:
     """setresuid(2)."""
     task = current()
     old = task.credentials
-    if not old.capable():
+    if not old.capable(CAP_SETUID):
         if (
             (real != _UNCHANGED and not _is_own_uid(old, real))
             or (effective != _UNCHANGED and not _is_own_uid(old, effective))
@@ -149,6 +146,7 @@ def setresuid(real: u32, effective: u32, saved: u32) -> int:
     if saved != _UNCHANGED:
         fresh.suid = saved
     fresh.fsuid = fresh.euid
+    fresh.follow_user_change(old)
     _install(task, fresh)
     return 0
 
@@ -158,9 +156,10 @@ def setfsuid(uid: u32) -> int:
     """setfsuid(2): returns the old value whether it changed or not."""
     task = current()
     old = task.credentials
-    if uid != _UNCHANGED and (_is_own_uid(old, uid) or uid == old.fsuid or old.capable()):
+    if uid != _UNCHANGED and (_is_own_uid(old, uid) or uid == old.fsuid or old.capable(CAP_SETUID)):
         fresh = old.copy()
         fresh.fsuid = uid
+        fresh.follow_file_user_change(old)
         _install(task, fresh)
     return old.fsuid
 
@@ -176,7 +175,7 @@ def setgid(gid: u32) -> int:
     task = current()
     old = task.credentials
     fresh = old.copy()
-    if old.capable():
+    if old.capable(CAP_SETGID):
         fresh.gid = gid
         fresh.sgid = gid
     elif gid != old.gid and gid != old.sgid:
@@ -194,11 +193,11 @@ def setregid(real: u32, effective: u32) -> int:
     old = task.credentials
     fresh = old.copy()
     if real != _UNCHANGED:
-        if real != old.gid and real != old.egid and not old.capable():
+        if real != old.gid and real != old.egid and not old.capable(CAP_SETGID):
             raise Errno(EPERM)
         fresh.gid = real
     if effective != _UNCHANGED:
-        if effective != old.gid and effective != old.egid and effective != old.sgid and not old.capable():
+        if effective != old.gid and effective != old.egid and effective != old.sgid and not old.capable(CAP_SETGID):
             raise Errno(EPERM)
         fresh.egid = effective
     if real != _UNCHANGED or (effective != _UNCHANGED and effective != old.gid):
@@ -217,7 +216,7 @@ def setresgid(real: u32, effective: u32, saved: u32) -> int:
     """setresgid(2)."""
     task = current()
     old = task.credentials
-    if not old.capable():
+    if not old.capable(CAP_SETGID):
         if (
             (real != _UNCHANGED and not _is_own_gid(old, real))
             or (effective != _UNCHANGED and not _is_own_gid(old, effective))
@@ -241,7 +240,7 @@ def setfsgid(gid: u32) -> int:
     """setfsgid(2)."""
     task = current()
     old = task.credentials
-    if gid != _UNCHANGED and (_is_own_gid(old, gid) or gid == old.fsgid or old.capable()):
+    if gid != _UNCHANGED and (_is_own_gid(old, gid) or gid == old.fsgid or old.capable(CAP_SETGID)):
         fresh = old.copy()
         fresh.fsgid = gid
         _install(task, fresh)
@@ -268,7 +267,7 @@ def getgroups(size: i32, address: int) -> int:
 def setgroups(size: i32, address: int) -> int:
     """setgroups(2)."""
     task = current()
-    if not task.credentials.capable():
+    if not task.credentials.capable(CAP_SETGID):
         raise Errno(EPERM)
     if size < 0 or size > _GROUP_LIMIT:
         raise Errno(EINVAL)
@@ -280,65 +279,4 @@ def setgroups(size: i32, address: int) -> int:
     fresh = task.credentials.copy()
     fresh.groups = groups
     task.credentials = fresh
-    return 0
-
-
-# Capabilities ---------------------------------------------------------------------------------------------------------
-
-
-def _check_version(header: int) -> int:
-    """How many words a set has. An unknown version is answered with the one that this kernel speaks."""
-    version = user.read_u32(header)
-    if version == _CAPABILITY_VERSION_1:
-        return 1
-    if version == _CAPABILITY_VERSION_2 or version == _CAPABILITY_VERSION_3:
-        return 2
-    user.write_u32(header, _CAPABILITY_VERSION_3)
-    raise Errno(EINVAL)
-
-
-@syscall(125, "capget", args="pp", notes="Root has all capabilities, others none")
-def capget(header: int, data: int) -> int:
-    """capget(2)."""
-    user.check(header, 8)
-    try:
-        words = _check_version(header)
-    except Errno as e:
-        if e.code == EINVAL and data == 0:
-            return 0  # a program asks for the version
-        raise
-    pid = user.read_i32(header + 4)
-    if pid < 0:
-        raise Errno(EINVAL)
-    target = current() if pid == 0 else find_task(pid)
-    if target is None:
-        raise Errno(ESRCH)
-    storage = bytearray(24)
-    out = span_of(storage)
-    has_all = target.credentials.capable()
-    may_have = has_all or target.credentials.uid == 0 or target.credentials.suid == 0
-    store_i32(out, 0, _ALL_LOW if has_all else 0)
-    store_i32(out, 4, _ALL_LOW if may_have else 0)
-    store_i32(out, 12, _ALL_HIGH if has_all else 0)
-    store_i32(out, 16, _ALL_HIGH if may_have else 0)
-    if data == 0:
-        raise Errno(EFAULT)
-    user.write_from(data, out[0 : 12 * words])
-    return 0
-
-
-@syscall(126, "capset", args="pp", notes="Only sets that change nothing or that root gives up in name")
-def capset(header: int, data: int) -> int:
-    """capset(2): nobody can gain; that root gives some up is accepted and has no effect."""
-    user.check(header, 8)
-    words = _check_version(header)
-    pid = user.read_i32(header + 4)
-    task = current()
-    if pid != 0 and pid != task.tid:
-        raise Errno(EPERM)
-    user.check(data, 12 * words)
-    effective = user.read_u32(data)
-    permitted = user.read_u32(data + 4)
-    if not task.credentials.capable() and (effective | permitted) != 0:
-        raise Errno(EPERM)
     return 0

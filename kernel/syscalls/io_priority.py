@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
 from kernel.syscalls.scheduling import chosen_tasks, owns
 from kernel.syscalls.table import syscall
 from kernel.task.task import current
@@ -22,7 +23,9 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     chosen_class = priority >> _CLASS_SHIFT
     if chosen_class < _NONE or chosen_class > _IDLE or (chosen_class == _NONE and priority & _LEVEL_MASK != 0):
         raise Errno(EINVAL)
-    if chosen_class == _REALTIME and not task.credentials.capable():
+    if chosen_class == _REALTIME and not (
+        task.credentials.capable(CAP_SYS_ADMIN) or task.credentials.capable(CAP_SYS_NICE)
+    ):
         raise Errno(EPERM)
     if kind < 1 or kind > _LAST_KIND:
         raise Errno(EINVAL)

@@ -9,6 +9,7 @@ from typing import Final
 from kernel.fs.kmsg import LOG_READERS, check_reader
 from kernel.lang import EINVAL, EPERM, Errno, final, i32, span_of
 from kernel.lib import log, user
+from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.log import Record
 from kernel.syscalls.table import syscall
 from kernel.task.task import current
@@ -46,7 +47,7 @@ _READING: Final = Reading()
 def syslog(action: i32, address: int, length: i32) -> int:
     """syslog(2)."""
     if action != _READ_ALL and action != _SIZE_BUFFER:
-        if not current().credentials.capable():
+        if not current().credentials.capable(CAP_SYSLOG):
             raise Errno(EPERM)
     else:
         check_reader()

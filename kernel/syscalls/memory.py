@@ -9,6 +9,7 @@ from kernel.fs import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, File
 from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
     MAP_ANONYMOUS,
@@ -132,7 +133,7 @@ def _check_lock_limit(space: AddressSpace, length: int, flags: int) -> None:
     if (flags | space.future_flags) & MAP_LOCKED == 0:
         return
     task = current()
-    if task.credentials.capable():
+    if task.credentials.capable(CAP_IPC_LOCK):
         return
     limit = task.process.limits.soft[RLIMIT_MEMLOCK]
     if limit == 0 and flags & MAP_LOCKED != 0:
@@ -269,7 +270,7 @@ def _lock(address: int, length: int, now: bool) -> None:
     start, end = _whole_pages(address, length)
     task = current()
     space = task.space
-    if not task.credentials.capable():
+    if not task.credentials.capable(CAP_IPC_LOCK):
         locked = locked_bytes(space, 0, USER_END) - locked_bytes(space, start, end)
         if end - start > task.process.limits.soft[RLIMIT_MEMLOCK] - locked:
             raise Errno(ENOMEM)
@@ -279,7 +280,7 @@ def _lock(address: int, length: int, now: bool) -> None:
 
 def _check_may_lock() -> None:
     task = current()
-    if not task.credentials.capable() and task.process.limits.soft[RLIMIT_MEMLOCK] == 0:
+    if not task.credentials.capable(CAP_IPC_LOCK) and task.process.limits.soft[RLIMIT_MEMLOCK] == 0:
         raise Errno(EPERM)
 
 
@@ -317,7 +318,7 @@ def mlockall(flags: i32) -> int:
     _check_may_lock()
     task = current()
     space = task.space
-    if flags & _MCL_CURRENT != 0 and not task.credentials.capable():
+    if flags & _MCL_CURRENT != 0 and not task.credentials.capable(CAP_IPC_LOCK):
         if space.mapped_bytes > task.process.limits.soft[RLIMIT_MEMLOCK]:
             raise Errno(ENOMEM)
     space.future_flags = MAP_LOCKED if flags & _MCL_FUTURE != 0 else 0

@@ -9,6 +9,7 @@ from kernel.fs.file import File
 from kernel.ipc.epoll import EpollFile
 from kernel.lang import EACCES, EBADF, EFAULT, EINVAL, EPERM, ESRCH, Errno, i32, span_of, u32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.user import UserVector
 from kernel.mm import remap as remapping
 from kernel.mm.foreign import read_foreign, write_foreign
@@ -224,7 +225,7 @@ def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags
     if not may_look_into(reader, process, target):
         raise Errno(EACCES)
     space = target.space
-    if space is not reader.memory and not reader.credentials.capable():
+    if space is not reader.memory and not reader.credentials.capable(CAP_SYS_NICE):
         raise Errno(EPERM)
     done = 0
     for index in range(count):

@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.sched.scheduler import charge_current
 from kernel.syscalls.table import syscall
 from kernel.task import limits
@@ -104,7 +105,7 @@ def prlimit64(pid: i32, resource: u32, new: int, old: int) -> int:
     process = task.process if pid == 0 else find_process(pid)
     if process is None or process.leader is None:
         raise Errno(ESRCH)
-    if process is not task.process and not task.credentials.capable():
+    if process is not task.process and not task.credentials.capable(CAP_SYS_RESOURCE):
         mine = task.credentials
         theirs = process.leader.credentials
         if (
@@ -137,7 +138,7 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
     limits.check_resource(resource)
     if soft > hard:
         raise Errno(EINVAL)
-    capable = current().credentials.capable()
+    capable = current().credentials.capable(CAP_SYS_RESOURCE)
     if resource == RLIMIT_NOFILE and hard > limits.NOFILE_CEILING:
         raise Errno(EPERM)
     if hard > process.limits.hard[resource] and not capable:

@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, ESRCH, Errno, i32, span_of
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.sched import yield_now
 from kernel.sched.runqueue import slice_of
 from kernel.sched.scheduler import change_priority
@@ -60,7 +61,7 @@ def _target(pid: int) -> Task:
 def owns(task: Task, target: Task) -> bool:
     """Whether the caller may change the target's scheduling."""
     euid = task.credentials.euid
-    return euid == target.credentials.euid or euid == target.credentials.uid or task.credentials.capable()
+    return euid == target.credentials.euid or euid == target.credentials.uid or task.credentials.capable(CAP_SYS_NICE)
 
 
 # Policies -------------------------------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
     if realtime != (1 <= priority <= _REALTIME_HIGHEST) or (not realtime and priority != 0):
         raise Errno(EINVAL)
     task = current()
-    if not task.credentials.capable():
+    if not task.credentials.capable(CAP_SYS_NICE):
         limit = target.process.limits.soft[RLIMIT_RTPRIO]
         if realtime and (
             (policy != target.policy and limit == 0) or (priority > target.realtime_priority and priority > limit)
@@ -299,7 +300,7 @@ def setpriority(which: i32, who: i32, nice: i32) -> int:
     for target in chosen_tasks(which, who):
         if not owns(task, target):
             error = EPERM
-        elif wanted < target.nice and not task.credentials.capable() and not _may_have_nice(target, wanted):
+        elif wanted < target.nice and not task.credentials.capable(CAP_SYS_NICE) and not _may_have_nice(target, wanted):
             error = EACCES
         else:
             if error == ESRCH:

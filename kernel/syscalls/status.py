@@ -22,6 +22,7 @@ from kernel.fs.path import MOUNTS, Mount, Path, path_name
 from kernel.fs.walk import EMPTY_PATH, resolve
 from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, bytes_of, i32, struct, u8, u16, u32, u64
 from kernel.lib import user
+from kernel.lib.capabilities import SECURE_NO_SETUID_FIXUP
 from kernel.lib.credentials import Credentials
 from kernel.syscalls.paths import base_for, path_at, place_at
 from kernel.syscalls.table import syscall
@@ -315,9 +316,7 @@ def _access(directory: int, path: int, mode: int, flags: int) -> int:
     task = current()
     credentials = task.credentials
     context = task.fs
-    if flags & AT_EACCESS == 0 and (
-        credentials.uid != credentials.fsuid or credentials.gid != credentials.fsgid
-    ):
+    if flags & AT_EACCESS == 0:
         credentials = _real_credentials(credentials)
         context.credentials = credentials
     try:
@@ -346,6 +345,8 @@ def _real_credentials(credentials: Credentials) -> Credentials:
     real = credentials.copy()
     real.fsuid = credentials.uid
     real.fsgid = credentials.gid
+    if credentials.secure_bits & SECURE_NO_SETUID_FIXUP == 0:
+        real.effective = real.permitted if credentials.uid == 0 else 0
     return real
 
 

@@ -7,6 +7,7 @@ from kernel.drivers import power
 from kernel.fs.mounts import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, random, user
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.scheduler import this_processor
@@ -58,7 +59,7 @@ def uname(address: int) -> int:
 
 
 def _read_name(address: int, length: int) -> bytes:
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     if length < 0 or length > NAME_LIMIT:
         raise Errno(EINVAL)
@@ -124,7 +125,7 @@ def getrandom(address: int, size: int, flags: u32) -> int:
 @syscall(169, "reboot", status="Full", args="xxxp", notes="No keyboard, no kernel to start, no swap to suspend to")
 def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
     """reboot(2)."""
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_SYS_BOOT):
         raise Errno(EPERM)
     if magic_1 != _REBOOT_MAGIC_1 or magic_2 not in _REBOOT_MAGIC_2:
         raise Errno(EINVAL)

@@ -5,6 +5,7 @@ from typing import Final
 from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, i32
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec, write_timeval
 from kernel.task.clocks import (
@@ -61,7 +62,7 @@ def clock_settime(clock: i32, address: int) -> int:
 
 
 def _set_wall_clock(time_ns: int) -> None:
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_SYS_TIME):
         raise Errno(EPERM)
     set_realtime(time_ns)
     STEERING.was_set()
@@ -89,7 +90,7 @@ def settimeofday(time: int, zone: int) -> int:
     time_ns = read_timeval(time) if time != 0 else 0
     minutes_west = user.read_i32(zone) if zone != 0 else 0
     kind = user.read_i32(zone + 4) if zone != 0 else 0
-    if not current().credentials.capable():
+    if not current().credentials.capable(CAP_SYS_TIME):
         raise Errno(EPERM)
     if zone != 0:
         if abs(minutes_west) > _MOST_MINUTES_WEST:

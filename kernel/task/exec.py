@@ -178,7 +178,9 @@ def _set_limits(task: Task, space: AddressSpace) -> None:
 
 
 def _new_credentials(task: Task, file: File) -> Credentials:
-    """The set-user-ID and set-group-ID bits; saved and file system ids follow the effective ones in any case."""
+    """The set-user-ID and set-group-ID bits; saved and file system ids follow the effective ones in any case, and
+    capabilities all of them. Capabilities of files (security.capability) count for nothing.
+    """
     old = task.credentials
     fresh = old.copy()
     inode = file.inode
@@ -191,6 +193,10 @@ def _new_credentials(task: Task, file: File) -> Credentials:
     fresh.fsuid = fresh.euid
     fresh.sgid = fresh.egid
     fresh.fsgid = fresh.egid
+    fresh.follow_exec(old)
+    if task.process.no_new_privileges:
+        fresh.permitted &= old.permitted
+        fresh.effective &= fresh.permitted
     return fresh
 
 
@@ -239,7 +245,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
         old.release()
     finish_vfork(task)
     _reset(task, program, credentials)
-    secure = credentials.euid != credentials.uid or credentials.egid != credentials.gid
+    secure = credentials.euid != credentials.uid or credentials.egid != credentials.gid or _gained(credentials)
     try:
         sp = write_stack(task, program.arguments, program.environment, program.name, layout, secure)
     except Errno:
@@ -249,6 +255,11 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
         end_process(process, SIGKILL)
         return
     start_program(task, layout.entry, sp)
+
+
+def _gained(credentials: Credentials) -> bool:
+    """Whether who is not root may do more than it was let to keep."""
+    return credentials.uid != 0 and credentials.permitted & ~credentials.ambient != 0
 
 
 def _reset(task: Task, program: Program, credentials: Credentials) -> None:
@@ -282,7 +293,6 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
         process.posix_timers = None
     process.exit_signal = SIGCHLD
     process.has_execed = True
-    process.keeps_capabilities = False
     if changed:
         process.death_signal = 0
     update_interrupted(task)

@@ -28,6 +28,7 @@ from kernel.fs.notification import (
     remove_watch,
 )
 from kernel.lang import EACCES, EINVAL, ENOTDIR, Errno, final
+from kernel.lib.capabilities import CAP_LEASE
 from kernel.lib.settings import SystemSetting
 from kernel.task.async_io import own_unless_owned, tell_message
 from kernel.task.task import current
@@ -64,7 +65,8 @@ def choose_lease(file: File, descriptor: int, kind: int) -> None:
     if kind not in (F_RDLCK, F_WRLCK, F_UNLCK):
         raise Errno(EINVAL)
     inode = file.inode
-    if not inode.owned_by(current().credentials):
+    credentials = current().credentials
+    if credentials.fsuid != inode.uid and not credentials.capable(CAP_LEASE):
         raise Errno(EACCES)
     if not inode.is_regular():
         raise Errno(EINVAL)

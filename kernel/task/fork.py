@@ -11,6 +11,7 @@ from typing import Final
 from kernel.ipc.semaphores import UndoList
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, final
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.mm.frames import total_frame_count
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
@@ -163,7 +164,9 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
     if parent.interrupted:
         raise Errno(ERESTARTNOINTR)  # the signal first: a child of a dying process would only be killed
     credentials = parent.credentials
-    if not credentials.capable() and tasks_of_user(credentials.uid) >= parent.process.limits.soft[RLIMIT_NPROC]:
+    if tasks_of_user(credentials.uid) >= parent.process.limits.soft[RLIMIT_NPROC] and not (
+        credentials.uid == 0 or credentials.capable(CAP_SYS_RESOURCE) or credentials.capable(CAP_SYS_ADMIN)
+    ):
         raise Errno(EAGAIN)
     if task_count() >= task_limit():
         raise Errno(EAGAIN)
@@ -200,7 +203,6 @@ def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
     process.exit_signal = old.exit_signal if flags & CLONE_PARENT != 0 else arguments.exit_signal
     process.is_dumpable = old.is_dumpable
     process.no_new_privileges = old.no_new_privileges
-    process.keeps_capabilities = old.keeps_capabilities
     process.personality = old.personality
     process.oom_adjustment = old.oom_adjustment
     process.timer_slack_ns = old.timer_slack_ns

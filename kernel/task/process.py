@@ -85,7 +85,6 @@ class Process:
         self.death_signal: int = 0  # PR_SET_PDEATHSIG
         self.is_dumpable: bool = True
         self.no_new_privileges: bool = False
-        self.keeps_capabilities: bool = False
         self.personality: int = 0
         self.oom_adjustment: int = 0
         self.executable: File | None = None

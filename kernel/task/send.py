@@ -10,6 +10,7 @@ Context: never sleeps, never raises for want of memory; fit for interrupts (keys
 from typing import Final
 
 from kernel.lang import EAGAIN, EPERM, ESRCH, Errno
+from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import interrupt_sleep, make_ready
@@ -275,7 +276,7 @@ def may_signal(sender: Task, target: Process, signo: int) -> bool:
         return True
     mine = sender.credentials
     theirs = credentials_of(target)
-    if theirs is None or mine.capable():
+    if theirs is None or mine.capable(CAP_KILL):
         return True
     if mine.euid == theirs.suid or mine.euid == theirs.uid or mine.uid == theirs.suid or mine.uid == theirs.uid:
         return True

@@ -7,6 +7,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOTTY, EPERM, Errno, bytes_of
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.task import current
 from kernel.tty.termios import (
     BOTHER,
@@ -194,6 +195,6 @@ def _flow(tty: Tty, action: int) -> None:
 
 
 def _simulate_input(tty: Tty, argument: int) -> None:
-    if current().credentials.euid != 0 and not tty.jobs.is_controlling(tty.device):
+    if not current().credentials.capable(CAP_SYS_ADMIN) and not tty.jobs.is_controlling(tty.device):
         raise Errno(EPERM)
     tty.input_byte(user.read_u8(argument))

@@ -4,6 +4,7 @@ Source: credentials(7), setsid(2), tcsetpgrp(3), ioctl_tty(2), POSIX 2.2.11 (ter
 """
 
 from kernel.lang import EINVAL, EIO, ENOTTY, EPERM, ERESTARTSYS, ESRCH, Errno, final
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.task import (
     SIGCONT,
     SIGHUP,
@@ -80,7 +81,7 @@ class JobControl:
         if not process.is_session_leader() or process.session.terminal != 0:
             raise Errno(EPERM)
         if self.session != 0:
-            if steal != 1 or current().credentials.euid != 0:
+            if steal != 1 or not current().credentials.capable(CAP_SYS_ADMIN):
                 raise Errno(EPERM)
             self.disown()
         self.adopt(device)

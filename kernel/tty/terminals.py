@@ -20,6 +20,7 @@ from kernel.fs import (
 )
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS
 from kernel.lang import EBUSY, EIO, ENOTTY, ENXIO, Errno, final
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
@@ -82,7 +83,7 @@ class TtyFile(File):
 
 def open_terminal(tty: Tty, path: Path, flags: int) -> File:
     """open(2) of a terminal; without O_NOCTTY it may become the controlling one. Raises EBUSY under TIOCEXCL."""
-    if tty.exclusive and current().credentials.euid != 0:
+    if tty.exclusive and not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EBUSY)
     file = TtyFile(path, flags, tty)
     tty.jobs.opened(tty.device, flags & O_NOCTTY != 0)

@@ -21,6 +21,7 @@ from kernel.fs.ext2.attributes_block import AttributeBlocks
 from kernel.fs.ext2.options import Ext2Options
 from kernel.fs.ext2.volume import Volume, VolumeHolder
 from kernel.lang import EIO, Errno, Weak, weak
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.mm.frames import total_frame_count
 
@@ -64,7 +65,7 @@ class Ext2(VolumeHolder):
     def is_privileged(self) -> bool:
         """Whether who is running may take the blocks that are reserved: root, and whom the super block names."""
         caller = caller_credentials()
-        if caller is None or caller.fsuid == 0:
+        if caller is None or caller.capable(CAP_SYS_RESOURCE):
             return True
         volume = self.volume
         gid = volume.reserved_gid

@@ -7,6 +7,7 @@ with NLM_F_MULTI, ended by NLMSG_DONE.
 from typing import Final
 
 from kernel.lang import EBUSY, ENOMEM, EOPNOTSUPP, EPERM, Errno, span_of
+from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.net.netlink.interface_addresses import (
     RTM_DELADDR,
@@ -150,7 +151,7 @@ class RouteSocket(NetlinkSocket):
 
 def _check_allowed(request: Request) -> None:
     """Everybody may ask, root may change. EPERM; EOPNOTSUPP for what there is not."""
-    if request.kind & 3 != _KIND_GET and not current().credentials.capable():
+    if request.kind & 3 != _KIND_GET and not current().credentials.capable(CAP_NET_ADMIN):
         raise Errno(EPERM)
     is_about_addresses = request.kind == RTM_NEWADDR or request.kind == RTM_DELADDR
     if is_about_addresses or request.kind == RTM_NEWROUTE or request.kind == RTM_DELROUTE:

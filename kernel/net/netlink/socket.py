@@ -25,6 +25,7 @@ from kernel.lang import (
     Errno,
     span_of,
 )
+from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.net.ancillary import timestamp_message
 from kernel.net.options import int_bytes, int_of
@@ -140,7 +141,7 @@ class NetlinkSocket(Socket):
     def _set_peer(self, address: bytes) -> None:
         port = span_of(address).load_u32(4)
         group = _lowest_group(span_of(address).load_u32(8))
-        if (port != 0 or group != 0) and not current().credentials.capable():
+        if (port != 0 or group != 0) and not current().credentials.capable(CAP_NET_ADMIN):
             raise Errno(EPERM)
         self.peer_port = port
         self.peer_group = group
@@ -174,7 +175,7 @@ class NetlinkSocket(Socket):
                 raise Errno(EINVAL)
             port = span_of(address).load_u32(4)
             group = _lowest_group(span_of(address).load_u32(8))
-            if (port != 0 or group != 0) and not current().credentials.capable():
+            if (port != 0 or group != 0) and not current().credentials.capable(CAP_NET_ADMIN):
                 raise Errno(EPERM)
         if not self.is_bound:
             self._bind_to_any()

@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, final, span_of
+from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN
 from kernel.net.socket import UNKNOWN_CREDENTIALS
 from kernel.net.unix.parcel import Parcel
 from kernel.task import Process, current, find_process
@@ -64,10 +65,13 @@ def check_claim(claim: bytes) -> None:
     gid = span.load_u32(8)
     task = current()
     mine = task.credentials
-    if not mine.capable():
-        own_uid = uid == mine.uid or uid == mine.euid or uid == mine.suid
-        own_gid = gid == mine.gid or gid == mine.egid or gid == mine.sgid
-        if pid != task.pid or not own_uid or not own_gid:
-            raise Errno(EPERM)
+    own_uid = uid == mine.uid or uid == mine.euid or uid == mine.suid
+    own_gid = gid == mine.gid or gid == mine.egid or gid == mine.sgid
+    if (
+        (pid != task.pid and not mine.capable(CAP_SYS_ADMIN))
+        or (not own_uid and not mine.capable(CAP_SETUID))
+        or (not own_gid and not mine.capable(CAP_SETGID))
+    ):
+        raise Errno(EPERM)
     if pid != task.pid and (pid > 0x7FFF_FFFF or find_process(pid) is None):
         raise Errno(ESRCH)

@@ -13,6 +13,7 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.lang import ETOOMANYREFS, Errno, noraise
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.net.socket import AF_UNIX, Socket
 from kernel.net.unix.parcel import Parcel, SendingUser
@@ -79,7 +80,9 @@ def send_files(files: list[File], credentials: Credentials, limit: int) -> Sendi
     if user is None:
         user = SendingUser()
         SOCKETS.users[credentials.uid] = user
-    if user.files > limit and not credentials.capable():
+    if user.files > limit and not (
+        credentials.capable(CAP_SYS_RESOURCE) or credentials.capable(CAP_SYS_ADMIN)
+    ):
         raise Errno(ETOOMANYREFS)
     user.files += len(files)
     for file in files:

@@ -146,6 +146,7 @@ def test_reserved_blocks_are_for_root(mount: Mount, monkeypatch: pytest.MonkeyPa
     mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024", "-m", "10"))
     user = Credentials()
     user.fsuid = user.fsgid = 1000
+    user.effective = user.permitted = 0
     monkeypatch.setattr(CALLER, "find", lambda: user)
     file = mounted.root.create(b"big", S_IFREG | 0o666, 0, ROOT)
     written = 0

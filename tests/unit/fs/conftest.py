@@ -26,6 +26,7 @@ class World:
         self.root: FsContext = attach_root(self.tmpfs, Credentials())
         user = Credentials()
         user.uid = user.euid = user.suid = user.fsuid = 1000
+        user.effective = user.permitted = 0
         user.gid = user.egid = user.sgid = user.fsgid = 1000
         self.user = self.root.copy()
         self.user.credentials = user
