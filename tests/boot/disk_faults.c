@@ -9,6 +9,7 @@
  */
 #include "../conformance/c/case.h"
 #include <dirent.h>
+#include <elf.h>
 #include <setjmp.h>
 #include <sys/sendfile.h>
 #include <sys/mount.h>
@@ -35,6 +36,14 @@ static void heading(const char *what)
 static void caught(int number)
 {
 	siglongjmp(out, number);
+}
+
+static char *expected;
+
+static void told(int number, siginfo_t *info, void *context)
+{
+	printf("signal %d, code %d, %s\n", number, info->si_code, info->si_addr == expected ? "there" : "elsewhere");
+	siglongjmp(out, number + !context);
 }
 
 static const char *touch(volatile char *place)
@@ -161,6 +170,47 @@ static void programs(void)
 	fault("read data:/script:0");
 	IN_CHILD(execl("/mnt/script", "script", NULL); printf("%s\n", error_name(errno)));
 	fault("none");
+}
+
+/* The number of the page of a program's file in which it begins to run. */
+static long first_page(const char *name)
+{
+	Elf64_Ehdr head;
+	Elf64_Phdr part;
+	int fd = (int)MUST(open(name, O_RDONLY));
+	MUST(pread(fd, &head, sizeof head, 0));
+	for (int i = 0; i < head.e_phnum; i++) {
+		MUST(pread(fd, &part, sizeof part, (off_t)(head.e_phoff + (unsigned long)i * sizeof part)));
+		if (part.p_type == PT_LOAD && head.e_entry - part.p_vaddr < part.p_filesz)
+			break;
+	}
+	close(fd);
+	return (long)(head.e_entry - part.p_vaddr + part.p_offset) / 4096;
+}
+
+static void running(void)
+{
+	char target[64];
+	heading("a page of a running program that cannot be read");
+	snprintf(target, sizeof target, "read data:/program:%ld", first_page("/mnt/program"));
+	again();
+	fault(target);
+	IN_CHILD(execl("/mnt/program", "program", "true", NULL); printf("%s\n", error_name(errno)));
+	again_with("none");
+	IN_CHILD(execl("/mnt/program", "program", "true", NULL); printf("%s\n", error_name(errno)));
+	heading("and one that is called");
+	int fd = (int)MUST(open("/mnt/file", O_RDONLY));
+	char *map = mmap(NULL, 100000, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	fault("read data:/file:7");
+	struct sigaction action = {.sa_sigaction = told, .sa_flags = SA_SIGINFO};
+	sigaction(SIGBUS, &action, NULL);
+	expected = map + 7 * 4096 + 16;
+	if (sigsetjmp(out, 1) == 0)
+		((void (*)(void))expected)();
+	signal(SIGBUS, caught);
+	fault("none");
+	munmap(map, 100000);
+	close(fd);
 }
 
 static void metadata(void)
@@ -371,6 +421,7 @@ int main(void)
 	again();
 	reading();
 	programs();
+	running();
 	metadata();
 	writing();
 	unmounting();

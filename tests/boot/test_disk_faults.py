@@ -158,6 +158,28 @@ def test_a_disk_vanishes(kernel: Kernel, root_image: Path, tmp_path: Path) -> No
     assert checked.returncode == 0, checked.stdout
 
 
+def test_a_slow_disk_keeps_the_shell_quick(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    """With a disk of 40 requests and 2 MiB a second, a program writes much more; it waits, others do not."""
+    image = tmp_path / "disk"
+    with image.open("wb") as disk:
+        disk.truncate(256 * MIB)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", str(image)], check=True, capture_output=True)
+    slow = (
+        "-drive", f"if=none,id=slow,file={image},format=raw,throttling.iops-total=40,throttling.bps-total={2 * MIB}",
+        "-device", "virtio-blk-pci,drive=slow",
+    )  # fmt: skip
+    with Guest(kernel.boot(root_image, "quiet"), Machine(memory="128M", extra=slow)) as guest:
+        guest.expect_prompt(30)
+        guest.check("mount -t ext2 /dev/vda /mnt; echo small > /mnt/small; sync", 60)
+        guest.check("dd if=/dev/zero of=/mnt/large bs=64k count=3000 2> /dev/null & sleep 3; kill -0 $!", 60)
+        begin = time.monotonic()
+        for turn in range(10):
+            guest.check(f"echo {turn} > /tmp/file; cat /mnt/small /tmp/file; ls / /mnt; ps > /dev/null; free")
+        assert time.monotonic() - begin < 4 * PATIENCE
+        assert int(guest.check("stat -c %s /mnt/large")) < 3000 * 65536
+        guest.check("kill %1; cat /mnt/small")
+
+
 def with_program(root_image: Path, tmp_path: Path, name: str) -> Path:
     """The root image with one of the programs beside this file."""
     overlay = Archive()

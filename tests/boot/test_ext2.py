@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import KRAIT, LINUX, Guest, Kernel
-from tests.harness.guest import PATIENCE
+from tests.harness.guest import PATIENCE, GuestError
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
 from tools.machine import Disk, DiskMode, Machine
@@ -160,6 +160,16 @@ def test_no_such_root(kernel: Kernel, tmp_path: Path) -> None:
     image = make_disk(tmp_path / "disk", 4, "-t", "ext2")
     with guest_with(kernel, None, image, "root=/dev/sda9 rw") as guest:
         guest.expect(r"root=/dev/sda9: there is no such device. There are: vda \(4 MiB\)", 30)
+
+
+def test_a_root_that_is_waited_for(kernel: Kernel, tmp_path: Path) -> None:
+    """Nothing brings it, but the kernel neither gives up nor does something else."""
+    image = make_disk(tmp_path / "disk", 4, "-t", "ext2")
+    with guest_with(kernel, None, image, "root=LABEL=late rw rootwait") as guest:
+        guest.expect(r"Waiting for root device LABEL=late", 30)
+        with pytest.raises(GuestError):
+            guest.expect(r"panic|Traceback|root: ", 1)
+        guest.monitor("info status")
 
 
 MAKE = (
