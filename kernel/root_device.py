@@ -22,7 +22,7 @@ from kernel.fs.filesystem import FILE_SYSTEM_TYPES, FileSystem, FileSystemType, 
 from kernel.fs.mount_device import filesystem_on
 from kernel.fs.mounts import mount_filesystem
 from kernel.fs.walk import DIRECTORY, resolve
-from kernel.lang import EACCES, EINVAL, EIO, EROFS, EUCLEAN, Errno, panic
+from kernel.lang import EACCES, EBADMSG, EINVAL, EIO, EROFS, EUCLEAN, Errno, panic
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
 from kernel.sched.wait import sleep_until
@@ -144,7 +144,7 @@ def _mount(line: bytes, device: BlockDevice) -> FileSystem:
 def _reason(failure: int) -> str:
     if failure == EIO:
         return "the disk cannot be read"
-    if failure == EUCLEAN:
+    if failure == EUCLEAN or failure == EBADMSG:
         return "the file system is damaged"
     if failure == EINVAL:
         return "it holds no file system of an allowed type, or an option of rootflags= is wrong"

@@ -15,7 +15,7 @@ from kernel.fs.ext2 import attribute_format as format
 from kernel.fs.ext2.attribute_format import Attribute, attribute_named
 from kernel.fs.ext2.attributes_block import AttributeBlocks, check_block, drop_attributes
 from kernel.fs.ext2.layout import EXTRA_SIZE_OFFSET, OLD_INODE_SIZE
-from kernel.lang import Errno, Span, final, span_of, u8
+from kernel.lang import EUCLEAN, Errno, Span, final, span_of, u8
 
 if TYPE_CHECKING:
     from kernel.fs.ext2.inode import Ext2Inode
@@ -86,13 +86,13 @@ class Ext2Attributes(Store):
                 try:
                     check_block(volume, block)
                     self.in_block = format.parse(block.span(), format.HEADER_SIZE, 0)
-                except Errno:
-                    raise self._damaged() from None
+                except Errno as error:
+                    raise self._damaged(error.code) from None
                 self.blocks.note(block)
             return
 
-    def _damaged(self) -> Errno:
-        return self.inode.ext2.volume.damaged(f"inode {self.inode.ino} has damaged extended attributes")
+    def _damaged(self, code: int = EUCLEAN) -> Errno:
+        return self.inode.ext2.volume.damaged(f"inode {self.inode.ino} has damaged extended attributes", code)
 
     # ---- Changing ---------------------------------------------------------------------------------------------
 

@@ -13,14 +13,14 @@ from kernel.fs.ext2.attribute_format import BLOCKS_OFFSET, CHECKSUM_OFFSET, COUN
 from kernel.fs.ext2.block_map import BlockMap
 from kernel.fs.ext2.checksum import crc32c, crc32c_u32, crc32c_zeros
 from kernel.fs.ext2.volume import Volume
-from kernel.lang import EUCLEAN, Errno, Span, final, u8
+from kernel.lang import EBADMSG, EUCLEAN, Errno, Span, final, u8
 
 _SHARERS_LIMIT: Final = 1024
 _KNOWN_LIMIT: Final = 4096
 
 
 def check_block(volume: Volume, block: Block) -> None:
-    """Raise EUCLEAN unless a block can hold attributes. Never sleeps."""
+    """Raise EUCLEAN unless a block can hold attributes, EBADMSG for a wrong checksum. Never sleeps."""
     words = block.span()
     if words.load_u32(0) != MAGIC or words.load_u32(BLOCKS_OFFSET) != 1 or words.load_u32(COUNT_OFFSET) == 0:
         raise Errno(EUCLEAN)
@@ -28,7 +28,7 @@ def check_block(volume: Volume, block: Block) -> None:
         crc = crc32c_u32(crc32c_u32(volume.geometry.checksum_seed, block.number & 0xFFFFFFFF), block.number >> 32)
         crc = crc32c_zeros(crc32c(crc, words[0:CHECKSUM_OFFSET]), 4)
         if crc32c(crc, words[CHECKSUM_OFFSET + 4 : len(words)]) != words.load_u32(CHECKSUM_OFFSET):
-            raise Errno(EUCLEAN)
+            raise Errno(EBADMSG)
 
 
 @final

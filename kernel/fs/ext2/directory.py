@@ -22,7 +22,7 @@ from kernel.fs.ext2.listing import OFFSET_BITS, OFFSET_MASK, Ext2DirectoryFile, 
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno
+from kernel.lang import EBADMSG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
@@ -45,6 +45,7 @@ class Ext2Directory(ListedDirectory):
         super().__init__(ext2, ino, mode)
         self.map.holds_metadata = True
         self.places: dict[bytes, int] | None = None  # where each name's record is, once it was worth knowing
+        self.first_hidden: int = records.NONE  # the first block with a wrong checksum: its names are not in `places`
         # For a record of so many units: no block in front of this one has room for it, nor for a larger one.
         self.room_hints: list[int] | None = None
 
@@ -56,6 +57,11 @@ class Ext2Directory(ListedDirectory):
         places = self._all_places(count) if 1 < count <= _INDEXED_BLOCKS else None
         if places is not None:
             place = places.get(name, records.NONE)
+            if self.first_hidden != records.NONE:
+                # As if it were looked for block by block; with a hash tree, all but the hidden names are found.
+                is_reached = self.has_tree() or place >> OFFSET_BITS < self.first_hidden
+                if place == records.NONE or not is_reached:
+                    raise Errno(EBADMSG)
             if place == records.NONE:
                 return records.NONE, 0
             return place >> OFFSET_BITS, place & OFFSET_MASK
@@ -87,8 +93,17 @@ class Ext2Directory(ListedDirectory):
     def _read_places(self, count: int) -> dict[bytes, int]:
         inode_count = self.ext2.volume.geometry.inode_count
         places: dict[bytes, int] = {}
+        self.first_hidden = records.NONE
         for index in range(count):
-            with self.block_at(index) as block:
+            try:
+                block = self.block_at(index)
+            except Errno as error:
+                if error.code != EBADMSG or index == 0:
+                    raise
+                if self.first_hidden == records.NONE:
+                    self.first_hidden = index
+                continue
+            with block:
                 span = block.span()
                 offset = 0
                 while offset < len(span):

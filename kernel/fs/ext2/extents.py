@@ -19,7 +19,7 @@ from kernel.fs.ext2.layout import (
     ExtentIndex,
 )
 from kernel.fs.ext2.volume import Volume
-from kernel.lang import Errno, Span, span_of, struct_at, u8
+from kernel.lang import EBADMSG, EUCLEAN, Errno, Span, span_of, struct_at, u8
 
 _ENTRY_SIZE: Final = 12  # of a header, an extent and an index alike
 _NONE: Final = -1
@@ -55,8 +55,8 @@ class ExtentTree:
                 number, limit = self._child(inner.span(), block, limit)
         return HOLE, limit
 
-    def _damaged(self, what: str) -> Errno:
-        return self.volume.damaged(f"inode {self.ino}: {what}")
+    def _damaged(self, what: str, code: int = EUCLEAN) -> Errno:
+        return self.volume.damaged(f"inode {self.ino}: {what}", code)
 
     def _check_node(self, node: Span[u8], depth: int) -> int:
         """The node's depth, which must be `depth` unless that is _NONE."""
@@ -73,7 +73,7 @@ class ExtentTree:
             return
         end = (struct_at(ExtentHeader, node, 0).maximum + 1) * _ENTRY_SIZE
         if end + 4 > len(node) or crc32c(self.seed, node[0:end]) != node.load_u32(end):
-            raise self._damaged("the checksum of an extent node is wrong")
+            raise self._damaged("the checksum of an extent node is wrong", EBADMSG)
 
     def _child(self, node: Span[u8], block: int, want: int) -> tuple[int, int]:
         """The node below that covers `block`, and `want` cut to where the next one begins; HOLE in front of all."""

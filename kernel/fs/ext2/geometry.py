@@ -3,7 +3,8 @@
 `read_geometry` refuses a super block whose numbers do not fit together or do not fit the device, as Linux does: what
 comes out may be computed with. Descriptors are checked one by one by `check_descriptor`.
 
-Pure: works on bytes. Errors: EINVAL for a super block that is none of ours, EUCLEAN for damage behind it.
+Pure: works on bytes. Errors: EINVAL for a super block that is none of ours, EBADMSG for a wrong checksum of one that
+is, EUCLEAN for damage behind it.
 """
 
 from typing import Final
@@ -43,7 +44,7 @@ from kernel.fs.ext2.layout import (
     SUPER_BLOCK_SIZE,
     SuperBlock,
 )
-from kernel.lang import EINVAL, Errno, Span, offsetof, struct_at, u8
+from kernel.lang import EBADMSG, EINVAL, Errno, Span, offsetof, struct_at, u8
 from kernel.lib import log
 
 _COMPAT_SPARSE_SUPER2: Final = 0x200
@@ -210,7 +211,7 @@ def read_geometry(block: Span[u8], device_bytes: int, quiet: bool) -> Geometry:
     if unknown != 0:
         raise _refusal(f"features that are not supported: {unknown:x}", quiet)
     if not _set_checksums(geometry, raw, block):
-        raise _refusal("the super block's checksum is wrong", quiet)
+        raise _refusal("the super block's checksum is wrong", quiet, EBADMSG)
     _set_sizes(geometry, raw)
     problem = _find_problem(geometry, raw, device_bytes)
     if problem != "":
@@ -219,10 +220,10 @@ def read_geometry(block: Span[u8], device_bytes: int, quiet: bool) -> Geometry:
     return geometry
 
 
-def _refusal(reason: str, quiet: bool) -> Errno:
+def _refusal(reason: str, quiet: bool, code: int = EINVAL) -> Errno:
     if not quiet:
         log.error(f"ext2: cannot mount: {reason}")
-    return Errno(EINVAL)
+    return Errno(code)
 
 
 def _set_checksums(geometry: Geometry, raw: SuperBlock, block: Span[u8]) -> bool:

@@ -47,7 +47,7 @@ from kernel.fs.ext2.layout import (
 from kernel.fs.ext2.times import decode_time, encode_extra, encode_seconds
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.inode import NOWHERE
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, EUCLEAN, Errno, Span, struct_at, u8
+from kernel.lang import EBADMSG, EINVAL, EOPNOTSUPP, EPERM, EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.time import coarse_realtime_ns
 from kernel.time.clock import realtime_seconds
@@ -286,10 +286,10 @@ class Ext2Inode(Ext2Node):
         else:
             crc = crc32c(crc, raw_bytes[low + 2 : len(raw_bytes)]) & 0xFFFF
         if crc != stored:
-            raise self._damaged("has a wrong checksum")
+            raise self._damaged("has a wrong checksum", EBADMSG)
 
-    def _damaged(self, what: str) -> Errno:
-        return self.ext2.volume.damaged(f"inode {self.ino} {what}")
+    def _damaged(self, what: str, code: int = EUCLEAN) -> Errno:
+        return self.ext2.volume.damaged(f"inode {self.ino} {what}", code)
 
     def _load_times(self, raw_bytes: Span[u8], raw: RawInode, extra: int) -> None:
         end = OLD_INODE_SIZE + extra

@@ -8,6 +8,8 @@ The hashes of all names are computed and sorted when a reader begins, and anew w
 the tree itself is not needed for that. Adding a name drops the tree, which Krait does not keep up to date;
 `Ext2.hashed_directories` knows as long as the file system is mounted that there was one.
 
+A block whose checksum is wrong is passed over, as on Linux; but that stops at the first such block of a hash tree.
+
 Context: sleeps. Listing happens without the directory's lock, so it may change wherever this sleeps.
 """
 
@@ -22,7 +24,7 @@ from kernel.fs.ext2.instance import Ext2
 from kernel.fs.ext2.layout import FILE_TYPE_UNKNOWN, FLAG_INDEX
 from kernel.fs.ext2.name_hash import END_POSITION, UNKNOWN, hash_position, position_of
 from kernel.fs.file import DirectorySink, InodeFile, add_offset
-from kernel.lang import EINVAL, Errno
+from kernel.lang import EBADMSG, EINVAL, EUCLEAN, Errno
 
 if TYPE_CHECKING:
     from kernel.cache import Block
@@ -113,7 +115,7 @@ class ListedDirectory(Ext2Inode):
                 check_directory_block(block.span(), self.checksum_seed)
             except Errno:
                 block.release()
-                raise self.broken() from None
+                raise self.broken(EBADMSG) from None
         return block
 
     def _unverified_block(self, index: int) -> "Block":
@@ -122,9 +124,9 @@ class ListedDirectory(Ext2Inode):
             raise self.broken()
         return self.ext2.volume.blocks.block(number)
 
-    def broken(self) -> Errno:
-        """The error for a directory that is damaged."""
-        return self.ext2.volume.damaged(f"directory {self.ino} is damaged")
+    def broken(self, code: int = EUCLEAN) -> Errno:
+        """The error for a directory that is damaged, or whose checksum is wrong (EBADMSG)."""
+        return self.ext2.volume.damaged(f"directory {self.ino} is damaged", code)
 
     # ---- Order ------------------------------------------------------------------------------------------------
 
@@ -187,9 +189,17 @@ class ListedDirectory(Ext2Inode):
         index = position >> geometry.block_shift
         start = position & (geometry.block_size - 1)
         while index < self.block_total():
-            with self.block_at(index) as block:
-                if not self._emit_block(block, index << geometry.block_shift, start, sink):
-                    return
+            base = index << geometry.block_shift
+            try:
+                block = self.block_at(index)
+            except Errno as error:
+                if error.code != EBADMSG:
+                    raise
+                sink.pass_over(base + geometry.block_size)  # as on Linux, the others' names are shown
+            else:
+                with block:
+                    if not self._emit_block(block, base, start, sink):
+                        return
             index += 1
             start = 0
 
@@ -265,7 +275,13 @@ class ListedDirectory(Ext2Inode):
         positions: list[int] = []
         places: list[int] = []
         for index in range(self.block_total()):
-            with self.block_at(index) as block:
+            try:
+                block = self.block_at(index)
+            except Errno as error:
+                if error.code != EBADMSG or index == 0:
+                    raise
+                continue
+            with block:
                 span = block.span()
                 offset = 0
                 while offset < len(span):

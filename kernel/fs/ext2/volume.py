@@ -148,7 +148,8 @@ class Volume:
         """Raise EUCLEAN unless the bitmaps and the inode table lie where they may."""
         geometry = self.geometry
         if not self._descriptor_checksum_holds(group):
-            raise self.refuse(f"the checksum of group {group}'s descriptor is wrong")
+            # File systems with such checksums are only read, and that Linux does in spite of it.
+            self.complain(f"the checksum of group {group}'s descriptor is wrong")
         first = geometry.first_data_block
         end = geometry.block_count
         if geometry.incompat & INCOMPAT_FLEX_BG == 0:
@@ -297,10 +298,11 @@ class Volume:
         if self.complaints <= _COMPLAINTS_LIMIT:
             log.error(f"ext2 on {self.name.decode()}: {what}")
 
-    def damaged(self, what: str) -> Errno:
+    def damaged(self, what: str, code: int = EUCLEAN) -> Errno:
         """Something on the disk is wrong: tell it, note it in the super block, and do what errors= says.
 
-        Returns the error to raise. errors=panic only makes the file system read-only: a disk never stops the kernel.
+        Returns the error to raise: EUCLEAN, but EBADMSG for a wrong checksum. errors=panic only makes the file system
+        read-only: a disk never stops the kernel.
         """
         self.complain(what)
         self.is_damaged = True
@@ -314,7 +316,7 @@ class Volume:
                 holder = self.holder
                 if holder is not None:
                     holder.read_only = True
-        return Errno(EUCLEAN)
+        return Errno(code)
 
     # ---- Super block ------------------------------------------------------------------------------------------
 
