@@ -23,7 +23,10 @@ _UNLOCK_PI: Final = 7
 _TRYLOCK_PI: Final = 8
 _WAIT_BITSET: Final = 9
 _WAKE_BITSET: Final = 10
+_WAIT_REQUEUE_PI: Final = 11
+_CMP_REQUEUE_PI: Final = 12
 _LOCK_PI2: Final = 13
+_WITH_CLOCK: Final = (_WAIT, _WAIT_BITSET, _WAIT_REQUEUE_PI, _LOCK_PI2)
 _PRIVATE: Final = 128
 _REALTIME: Final = 256
 _COMMAND_MASK: Final = ~(_PRIVATE | _REALTIME)
@@ -31,13 +34,13 @@ _COMMAND_MASK: Final = ~(_PRIVATE | _REALTIME)
 _ROBUST_HEAD_SIZE: Final = 24
 
 
-@syscall(202, "futex", args="pdxppx", notes="No requeueing to locks with priority inheritance")
+@syscall(202, "futex", status="Full", args="pdxppx")
 def futex_call(address: int, operation: i32, value: u32, timeout: int, second: int, third: u32) -> int:
     """futex(2). `timeout` is a number in the operations that wake two futexes."""
     task = current()
     command = operation & _COMMAND_MASK
     shared = operation & _PRIVATE == 0
-    if operation & _REALTIME != 0 and command != _WAIT_BITSET and command != _WAIT and command != _LOCK_PI2:
+    if operation & _REALTIME != 0 and command not in _WITH_CLOCK:
         raise Errno(ENOSYS)
     if command == _LOCK_PI or command == _LOCK_PI2:
         # The older of the two has only ever known the wall clock.
@@ -50,6 +53,15 @@ def futex_call(address: int, operation: i32, value: u32, timeout: int, second: i
     if command == _UNLOCK_PI:
         futex_pi.unlock(task, address, shared)
         return 0
+    if command == _WAIT_REQUEUE_PI:
+        deadline_ns = _deadline(timeout, True, operation & _REALTIME != 0)
+        futex_pi.wait_and_lock(task, address, shared, value, deadline_ns, second)
+        return 0
+    if command == _CMP_REQUEUE_PI:
+        limit = timeout & 0xFFFF_FFFF
+        if value != 1 or limit >= 1 << 31:
+            raise Errno(EINVAL)
+        return futex_pi.move_to_lock(task, address, shared, third, second, limit)
     if command == _WAIT:
         return futex.wait_restartable(address, shared, value, futex.BITSET_ANY, _deadline(timeout, False, False))
     if command == _WAIT_BITSET:

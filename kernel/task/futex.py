@@ -50,6 +50,10 @@ def _bucket_of(offset: int) -> int:
     return ((offset >> 2) ^ (offset >> 12)) & (BUCKETS - 1)
 
 
+class LockMove:
+    """Where a waiter is to be moved (FUTEX_WAIT_REQUEUE_PI). Base class: see futex_pi.py."""
+
+
 @final
 class FutexWaiter:
     """A sleeping thread."""
@@ -59,6 +63,26 @@ class FutexWaiter:
         self.bitset: int = bitset
         self.queue: WaitQueue = queue
         self.is_woken: bool = False
+        self.move: LockMove | None = None  # it may only be moved to such a lock
+
+
+def enter(waiter: FutexWaiter) -> None:
+    """Let it wait on its key. Raises MemoryError."""
+    _buckets[waiter.key.bucket()].append(waiter)
+
+
+def leave(waiter: FutexWaiter) -> None:
+    """It waits no more."""
+    _buckets[waiter.key.bucket()].remove(waiter)
+
+
+def waiters_on(key: FutexKey) -> list[FutexWaiter]:
+    """Who waits on a futex, first come first. Raises MemoryError."""
+    found: list[FutexWaiter] = []
+    for waiter in _buckets[key.bucket()]:
+        if waiter.key.same(key):
+            found.append(waiter)
+    return found
 
 
 _buckets: list[list[FutexWaiter]] = [[] for _ in range(BUCKETS)]
@@ -149,7 +173,9 @@ def _woken_of(waiters: list[FutexWaiter]) -> int:
 
 
 def wake(key: FutexKey, limit: int, bitset: int) -> int:
-    """Wake up to `limit` waiters whose bit sets meet `bitset`; how many were woken."""
+    """Wake up to `limit` waiters whose bit sets meet `bitset`; how many were woken. EINVAL for those that may only be
+    moved to a lock.
+    """
     return _wake_at(key.space, key.source, key.offset, limit, bitset)
 
 
@@ -160,6 +186,8 @@ def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: in
     while i < len(bucket) and woken < limit:
         waiter = bucket[i]
         if waiter.bitset & bitset != 0 and waiter.key.matches(space, source, offset):
+            if waiter.move is not None:
+                raise Errno(EINVAL)
             bucket.pop(i)
             waiter.is_woken = True
             waiter.queue.wake_all()
@@ -183,6 +211,8 @@ def requeue(source: FutexKey, target: FutexKey, wake_limit: int, move_limit: int
         if not waiter.key.same(source):
             i += 1
             continue
+        if waiter.move is not None:
+            raise Errno(EINVAL)
         bucket.pop(i)
         target_bucket.append(waiter)
         waiter.key = target
@@ -195,10 +225,13 @@ def wake_address(task: Task, address: int, limit: int) -> None:
     space = task.memory
     if space is None:
         return
-    _wake_at(space, None, address, limit, BITSET_ANY)
-    area = space.area_at(address)
-    if area is not None and area.shared and area.source is not None:
-        _wake_at(None, area.source, address - area.start + area.offset, limit, BITSET_ANY)
+    try:
+        _wake_at(space, None, address, limit, BITSET_ANY)
+        area = space.area_at(address)
+        if area is not None and area.shared and area.source is not None:
+            _wake_at(None, area.source, address - area.start + area.offset, limit, BITSET_ANY)
+    except Errno:
+        return  # one that may only be moved to a lock
 
 
 # The operation of FUTEX_WAKE_OP ---------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.sched import WaitQueue, yield_now
 from kernel.sched.scheduler import lend_priority
-from kernel.task.futex import BUCKETS, FutexKey, key_of
+from kernel.task.futex import BITSET_ANY, BUCKETS, FutexKey, FutexWaiter, LockMove, enter, key_of, leave, waiters_on
 from kernel.task.pids import find_task
 from kernel.task.task import Task
 
@@ -42,12 +42,12 @@ _CHAIN_LIMIT: Final = 1024
 class PiWaiter:
     """A thread that waits for a lock."""
 
-    def __init__(self, task: Task, state: "PiState") -> None:
+    def __init__(self, task: Task, queue: WaitQueue) -> None:
         self.task: Task = task
-        self.state: PiState | None = state
+        self.state: PiState | None = None
         self.has_lock: bool = False
         self.owner_died: bool = False  # it got the lock from a thread that ended: the word is its to write
-        self.queue: WaitQueue = WaitQueue()
+        self.queue: WaitQueue = queue
 
 
 @final
@@ -129,15 +129,8 @@ def lock(task: Task, address: int, shared: bool, deadline_ns: int, waits: bool) 
 
 
 def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address: int, deadline_ns: int) -> None:
-    _check_chain(task, owner)
-    if state is None:
-        state = PiState(key, owner)
-        _own(owner, state)
-        _states[key.bucket()].append(state)
-    waiter = PiWaiter(task, state)
-    state.enter(waiter)
-    task.pi_waiter = waiter
-    _spread(owner)
+    waiter = PiWaiter(task, WaitQueue())
+    state = _join(waiter, owner, key, state)
     code = 0
     try:
         while not waiter.has_lock:
@@ -151,6 +144,20 @@ def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address
         raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
     if waiter.owner_died:
         _write_owner(address, task.tid | _WAITERS | _OWNER_DIED)
+
+
+def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -> PiState:
+    """Let a thread wait for the owner of a lock. Raises EDEADLK, MemoryError."""
+    _check_chain(waiter.task, owner)
+    if state is None:
+        state = PiState(key, owner)
+        _own(owner, state)
+        _states[key.bucket()].append(state)
+    state.enter(waiter)
+    waiter.state = state
+    waiter.task.pi_waiter = waiter
+    _spread(owner)
+    return state
 
 
 def _write_owner(address: int, fresh: int) -> None:
@@ -273,3 +280,127 @@ def leave_states(task: Task) -> None:
             _hand_over(state, heir)
         except MemoryError:
             _forget(state)
+
+
+# From a futex to a lock -----------------------------------------------------------------------------------------------
+
+
+@final
+class LockRequest(LockMove):
+    """FUTEX_WAIT_REQUEUE_PI: who wakes the waiter moves it to the lock `target`, for which it waits on."""
+
+    def __init__(self, target: FutexKey, waiter: PiWaiter) -> None:
+        self.target: FutexKey = target
+        self.waiter: PiWaiter = waiter
+        self.is_moved: bool = False
+
+
+def wait_and_lock(task: Task, address: int, shared: bool, expected: int, deadline_ns: int, lock_address: int) -> None:
+    """FUTEX_WAIT_REQUEUE_PI: sleep while the word holds `expected`; back with the lock. A condition variable's wait:
+    whoever is woken would only wait for the mutex.
+    """
+    key = key_of(task, address, shared)
+    target = key_of(task, lock_address, shared)
+    if key.same(target):
+        raise Errno(EINVAL)
+    queue = WaitQueue()
+    request = LockRequest(target, PiWaiter(task, queue))
+    waiter = FutexWaiter(key, BITSET_ANY, queue)
+    waiter.move = request
+    if user.read_u32(address) != expected:
+        raise Errno(EAGAIN)
+    enter(waiter)
+    code = 0
+    try:
+        while not request.waiter.has_lock:
+            if not queue.sleep_until(deadline_ns) and not request.waiter.has_lock:
+                raise Errno(ETIMEDOUT)
+    except Errno as error:
+        code = error.code
+    if not request.is_moved:
+        leave(waiter)
+        raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
+    task.pi_waiter = None
+    if not request.waiter.has_lock:
+        state = request.waiter.state
+        if state is not None:
+            _give_up(request.waiter, state)
+        # The wait cannot be begun again: it was woken. The program finds out.
+        raise Errno(EAGAIN if code == ERESTARTSYS else code)
+    if request.waiter.owner_died:
+        _write_owner(lock_address, task.tid | _WAITERS | _OWNER_DIED)
+
+
+def move_to_lock(task: Task, address: int, shared: bool, expected: int, lock_address: int, limit: int) -> int:
+    """FUTEX_CMP_REQUEUE_PI: the first waiter gets the lock if that is free; it and `limit` others wait for it
+    otherwise. How many they are.
+    """
+    key = key_of(task, address, shared)
+    target = key_of(task, lock_address, shared)
+    if key.same(target):
+        raise Errno(EINVAL)
+    if user.read_u32(address) != expected:
+        raise Errno(EAGAIN)
+    moved = 0
+    while True:
+        waiters = waiters_on(key)
+        if len(waiters) == 0 or moved > limit:
+            return moved
+        first = waiters[0]
+        request = _request_of(first, target)
+        value = user.read_u32(lock_address)
+        number = value & _OWNER_MASK
+        if number == 0:
+            more = _WAITERS if limit > 0 else 0
+            fresh = value & _OWNER_DIED | request.waiter.task.tid | more
+            if _find(target) is not None:
+                raise Errno(EINVAL)
+            if user.compare_and_swap_u32(lock_address, value, fresh) != value or not _still_waits(first, key):
+                continue
+            _take_off(first, request)
+            request.waiter.has_lock = True
+            request.waiter.queue.wake_all()
+            moved += 1
+        elif _move_behind_owner(first, request, lock_address, value):
+            moved += 1
+
+
+def _request_of(waiter: FutexWaiter, target: FutexKey) -> LockRequest:
+    """EINVAL if it waits for something else."""
+    request = waiter.move
+    if not isinstance(request, LockRequest) or not request.target.same(target):
+        raise Errno(EINVAL)
+    return request
+
+
+def _still_waits(waiter: FutexWaiter, key: FutexKey) -> bool:
+    """After user memory was looked at, which may sleep."""
+    return waiter in waiters_on(key)
+
+
+def _take_off(waiter: FutexWaiter, request: LockRequest) -> None:
+    leave(waiter)
+    request.is_moved = True
+
+
+def _move_behind_owner(first: FutexWaiter, request: LockRequest, lock_address: int, value: int) -> bool:
+    """Let a waiter wait for the lock, whose word held `value`; False if all must be looked at anew."""
+    number = value & _OWNER_MASK
+    if number == request.waiter.task.tid:
+        raise Errno(EDEADLK)
+    owner = find_task(number)
+    if owner is None:
+        raise Errno(ESRCH)
+    if owner.is_exiting:
+        yield_now()  # it will mark the lock, or be gone
+        return False
+    if value & _WAITERS == 0 and user.compare_and_swap_u32(lock_address, value, value | _WAITERS) != value:
+        return False
+    state = _find(request.target)
+    if state is not None and state.owner is not owner:
+        raise Errno(EINVAL)
+    if owner.is_exiting or not _still_waits(first, first.key):
+        return False
+    _join(request.waiter, owner, request.target, state)
+    _take_off(first, request)
+    return True

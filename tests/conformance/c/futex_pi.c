@@ -336,6 +336,156 @@ static void newer(void)
 	SHOW(syscall(449, v, 2, 0, 0, 0));
 }
 
+/* ---- From a futex to a lock ---- */
+
+static _Atomic uint32_t condition, mutex;
+static _Atomic int woken;
+static const struct timespec *wait_limit;
+
+struct mover {
+	pthread_t thread;
+	_Atomic pid_t tid;
+	long result;
+	int error;
+};
+
+static void on_user(int signo) { (void)signo; }
+
+static void *wait_and_lock(void *argument)
+{
+	struct mover *m = argument;
+	m->tid = (pid_t)syscall(SYS_gettid);
+	m->result = syscall(SYS_futex, &condition, FUTEX_WAIT_REQUEUE_PI, 0, wait_limit, &mutex, 0);
+	m->error = errno;
+	woken++;
+	if (m->result == 0) {
+		if ((mutex & 0x3fffffff) != (uint32_t)m->tid)
+			puts("woken without the lock");
+		if (futex(&mutex, FUTEX_UNLOCK_PI, 0, NULL))
+			puts("the lock cannot be given back");
+	}
+	return NULL;
+}
+
+static void start(struct mover *m)
+{
+	m->tid = 0;
+	MUST(pthread_create(&m->thread, NULL, wait_and_lock, m));
+	while (!m->tid)
+		sleep_ms(1);
+	until_it_sleeps(m->tid);
+}
+
+static void finish(const char *what, struct mover *m)
+{
+	pthread_join(m->thread, NULL);
+	printf("%s: %s\n", what, m->result ? error_name(m->error) : "has the lock");
+}
+
+static long move(uint32_t wake, long limit, uint32_t expected)
+{
+	return syscall(SYS_futex, &condition, FUTEX_CMP_REQUEUE_PI, wake, limit, &mutex, expected);
+}
+
+static void show_mutex(const char *what, pid_t owner)
+{
+	uint32_t w = mutex;
+	printf("%s: owner %s%s\n", what, (w & 0x3fffffff) == 0 ? "none" : (pid_t)(w & 0x3fffffff) == owner ? "as expected" : "another",
+	       w & FUTEX_WAITERS ? ", waiters" : "");
+}
+
+static void take(void)
+{
+	mutex = 0;
+	MUST(futex(&mutex, FUTEX_LOCK_PI, 0, NULL));
+}
+
+static void requeueing(void)
+{
+	struct mover a, b, c;
+	struct timespec limit;
+	puts("--- from a futex to a lock");
+	SHOW(move(1, 1, 1));
+	SHOW(move(1, 1, 0));
+	SHOW(move(0, 1, 0));
+	SHOW(move(2, 1, 0));
+	SHOW(move(1, -1, 0));
+	SHOW(syscall(SYS_futex, &condition, FUTEX_CMP_REQUEUE_PI, 1, 1, &condition, 0));
+	SHOW(syscall(SYS_futex, &condition, FUTEX_WAIT_REQUEUE_PI, 0, NULL, &condition, 0));
+	SHOW(syscall(SYS_futex, &condition, FUTEX_WAIT_REQUEUE_PI, 1, NULL, &mutex, 0));
+	SHOW(syscall(SYS_futex, &condition, FUTEX_WAIT_REQUEUE_PI, 0, NULL, (char *)&mutex + 1, 0));
+	limit = soon(CLOCK_MONOTONIC, 10);
+	SHOW(syscall(SYS_futex, &condition, FUTEX_WAIT_REQUEUE_PI, 0, &limit, &mutex, 0));
+	limit = soon(CLOCK_REALTIME, 10);
+	SHOW(syscall(SYS_futex, &condition, FUTEX_WAIT_REQUEUE_PI | FUTEX_CLOCK_REALTIME, 0, &limit, &mutex, 0));
+
+	/* The lock is free: the first has it. */
+	mutex = 0;
+	start(&a);
+	SHOW(move(1, 0, 0));
+	finish("alone", &a);
+	show_mutex("after", 0);
+	start(&a);
+	start(&b);
+	start(&c);
+	SHOW(move(1, 1, 0));
+	finish("first", &a);
+	finish("second", &b);
+	SHOW(move(1, 1000, 0));
+	finish("third", &c);
+	show_mutex("after", 0);
+
+	/* The lock is taken: they wait for it. */
+	take();
+	woken = 0;
+	start(&a);
+	start(&b);
+	start(&c);
+	SHOW(futex(&condition, FUTEX_WAKE, 1, NULL));
+	SHOW(syscall(SYS_futex, &condition, FUTEX_REQUEUE, 0, 10, &third, 0));
+	SHOW(move(1, 1, 0));
+	show_mutex("taken", getpid());
+	sleep_ms(5);
+	printf("woken %d\n", woken);
+	SHOW(futex(&mutex, FUTEX_UNLOCK_PI, 0, NULL));
+	finish("first", &a);
+	finish("second", &b);
+	take();
+	SHOW(move(1, 0, 0));
+	SHOW(move(1, 0, 0));
+	SHOW(futex(&mutex, FUTEX_UNLOCK_PI, 0, NULL));
+	finish("third", &c);
+	show_mutex("after", 0);
+
+	/* The wrong lock; and those who only wait. */
+	start(&a);
+	SHOW(syscall(SYS_futex, &condition, FUTEX_CMP_REQUEUE_PI, 1, 1, &third, 0));
+	SHOW(move(1, 1, 0));
+	finish("the right lock", &a);
+
+	/* Too late, and signals. */
+	take();
+	limit = soon(CLOCK_MONOTONIC, 100);
+	wait_limit = &limit;
+	start(&a);
+	SHOW(move(1, 1, 0));
+	finish("after the time", &a);
+	wait_limit = NULL;
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_user }, NULL);
+	start(&a);
+	SHOW(move(1, 1, 0));
+	syscall(SYS_tgkill, getpid(), a.tid, SIGUSR1);
+	finish("a signal while it waits for the lock", &a);
+	start(&a);
+	syscall(SYS_tgkill, getpid(), a.tid, SIGUSR1);
+	sleep_ms(5);
+	until_it_sleeps(a.tid);
+	SHOW(move(1, 1, 0));
+	SHOW(futex(&mutex, FUTEX_UNLOCK_PI, 0, NULL));
+	finish("a signal before", &a);
+	show_mutex("after", 0);
+}
+
 int main(void)
 {
 	alone();
@@ -344,5 +494,6 @@ int main(void)
 	lending();
 	mutexes();
 	newer();
+	requeueing();
 	return 0;
 }
