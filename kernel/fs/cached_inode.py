@@ -30,7 +30,7 @@ from kernel.fs.constants import (
 from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.file import File, InodeFile
 from kernel.fs.filesystem import FileSystem
-from kernel.fs.inode import Inode
+from kernel.fs.inode import CachedPages, Inode
 from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
@@ -157,6 +157,16 @@ class CachedInode(Inode):
 
     def memory_object(self) -> MemoryObject:
         return self.cache
+
+    def cached_pages(self, first: int, end: int) -> CachedPages:
+        found = CachedPages()
+        for index in self.cache.pages.indices(first, end):
+            page = self.cache.pages.get(index)
+            if page is not None:
+                found.count += 1
+                found.dirty += 1 if page.dirty != 0 else 0
+                found.writing += 1 if page.writing else 0
+        return found
 
     def is_mapped_for_writing(self) -> bool:
         return is_mapped_for_writing(self.cache)

@@ -51,6 +51,15 @@ if TYPE_CHECKING:
 NOWHERE: Final = -1  # contents that lie in a hole
 
 
+class CachedPages:
+    """Pages of a file in memory, counted (cachestat(2))."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        self.dirty: int = 0
+        self.writing: int = 0
+
+
 class Inode:
     """Base of all inodes."""
 
@@ -275,6 +284,10 @@ class Inode:
 
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
+
+    def cached_pages(self, first: int, end: int) -> CachedPages:
+        """What of the pages first … end - 1 is in memory. Raises MemoryError."""
+        return CachedPages()
 
     def is_mapped_for_writing(self) -> bool:
         """Whether somebody maps the contents shared and may write there, though no description may be left."""

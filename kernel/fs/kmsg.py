@@ -16,14 +16,15 @@ from kernel.fs.constants import (
     POLLERR,
     POLLPRI,
     READABLE,
+    SEEK_CUR,
     SEEK_DATA,
     SEEK_END,
     SEEK_SET,
 )
 from kernel.fs.devfs import register_char_device
-from kernel.fs.file import File
+from kernel.fs.file import File, add_offset
 from kernel.fs.path import Path
-from kernel.lang import EAGAIN, EINVAL, EPERM, EPIPE, ESPIPE, Errno, final
+from kernel.lang import EAGAIN, EINVAL, EPERM, EPIPE, ESPIPE, Errno, final, span_of
 from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import FACILITY_USER, WARNING, Record, log
@@ -155,6 +156,96 @@ class KmsgFile(File):
         if self.sequence < log.oldest_sequence():
             return READABLE | POLLERR | POLLPRI
         return READABLE if self.sequence < log.next_sequence else 0
+
+
+# ---- Reading that consumes ------------------------------------------------------------------------------------------
+
+
+def line_of(record: Record) -> bytes:
+    """A record as syslog(2) and /proc/kmsg show it."""
+    head = f"<{record.priority()}>".encode() + record.stamp()
+    return b"".join([head + line + b"\n" for line in record.text.split(b"\n")])
+
+
+@final
+class ConsumingReader:
+    """The one position that all who read by syslog(2) and /proc/kmsg share; and what the console's level was before it
+    was switched off.
+    """
+
+    def __init__(self) -> None:
+        self.sequence: int = 0
+        self.offset: int = 0  # bytes of that record's line which were read
+        self.saved_level: int = -1
+
+    def read(self, buffer: Buffer, waits: bool) -> int:
+        """What was not read yet, whole lines but where not even one fits. EAGAIN, or a sleep, if there is nothing."""
+        while self.sequence >= log.next_sequence:
+            if not waits:
+                raise Errno(EAGAIN)
+            LOG_READERS.sleep(True)
+        done = 0
+        while buffer.remaining > 0 and not buffer.faulted:
+            self._skip_lost()
+            record = log.record(self.sequence)
+            if record is None:
+                break
+            line = line_of(record)
+            left = len(line) - self.offset
+            if done > 0 and left > buffer.remaining:
+                break
+            part = buffer.put(span_of(line)[self.offset : self.offset + min(left, buffer.remaining)])
+            done += part
+            self.offset += part
+            if self.offset == len(line):
+                self.sequence += 1
+                self.offset = 0
+        return done
+
+    def unread(self) -> int:
+        """How many bytes wait."""
+        self._skip_lost()
+        total = -self.offset
+        for sequence in range(self.sequence, log.next_sequence):
+            record = log.record(sequence)
+            if record is not None:
+                total += len(line_of(record))
+        return total
+
+    def _skip_lost(self) -> None:
+        if self.sequence < log.oldest_sequence():
+            self.sequence = log.oldest_sequence()
+            self.offset = 0
+
+
+READING: Final = ConsumingReader()
+
+
+@final
+class ProcKmsgFile(File):
+    """An open /proc/kmsg: reading consumes."""
+
+    def read(self, buffer: Buffer) -> int:
+        return READING.read(buffer, self.flags & O_NONBLOCK == 0)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(LOG_READERS)
+        return READABLE if READING.unread() > 0 else 0
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        return self.read(buffer)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """The position can be set, and means nothing."""
+        if whence == SEEK_CUR:
+            offset = add_offset(self.position, offset)
+        elif whence != SEEK_SET and whence != SEEK_END:
+            raise Errno(EINVAL)
+        if offset < 0:
+            raise Errno(EINVAL)
+        self.position = offset
+        return offset
 
 
 def open_kmsg(path: Path, flags: int) -> File:

@@ -25,6 +25,7 @@ from kernel.fs.constants import (
     PAGE_SIZE,
 )
 from kernel.fs.file import File, InodeFile
+from kernel.fs.inode import CachedPages
 from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.fs.tmpfs_base import Tmpfs, TmpfsInode
 from kernel.lang import EBUSY, EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
@@ -277,6 +278,13 @@ class TmpfsFile(TmpfsInode):
             mapping = FilePages(self)
             self.mapping = mapping
         return mapping
+
+    def cached_pages(self, first: int, end: int) -> CachedPages:
+        found = CachedPages()
+        for index in self.pages.keys():
+            if first <= index < end:
+                found.count += 1
+        return found
 
     def is_mapped_for_writing(self) -> bool:
         mapping = self.mapping

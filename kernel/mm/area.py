@@ -56,6 +56,7 @@ class Area:
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
         self.dont_fork: bool = False
         self.wipe_on_fork: bool = False
+        self.sealed: bool = False  # mseal(2): neither place nor protection may change
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
@@ -91,6 +92,7 @@ class Area:
         part.label = self.label
         part.dont_fork = self.dont_fork
         part.wipe_on_fork = self.wipe_on_fork
+        part.sealed = self.sealed
         part.attach(space)
         return part
 
@@ -105,5 +107,6 @@ class Area:
             and self.label == other.label
             and self.dont_fork == other.dont_fork
             and self.wipe_on_fork == other.wipe_on_fork
+            and self.sealed == other.sealed
             and (self.source is None or self.offset + (self.end - self.start) == other.offset)
         )

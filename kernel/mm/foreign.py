@@ -1,22 +1,25 @@
-"""Reading and writing memory of an address space that is not the running one (process_vm_readv(2)).
+"""Reading and writing memory of an address space that is not the running one (process_vm_readv(2), /proc/PID/mem).
 
-Each page is made accessible as its owner would by touching it, and then reached through the direct map.
+Each page is made accessible as its owner would by touching it, and then reached through the direct map. Who may do so
+by force (a debugger) reaches what the owner could make accessible by mprotect(2), but writes to private mappings only:
+those get a copy of the page.
 
 Context: may sleep. The caller holds a reference to the space.
 """
 
 from kernel.lang import EFAULT, ENOMEM, Errno, Span, u8
-from kernel.mm.fault import Access, FaultOutcome, allows
+from kernel.mm.area import PROT_READ, PROT_WRITE, Area
+from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 from kernel.mm.pages import PRESENT, WRITABLE, entry_frame, read_entry
 from kernel.mm.space import AddressSpace
 
 
-def read_foreign(space: AddressSpace, address: int, destination: Span[u8]) -> None:
+def read_foreign(space: AddressSpace, address: int, destination: Span[u8], by_force: bool = False) -> None:
     """Fill the span. Raises EFAULT where there is nothing to read, ENOMEM."""
     done = 0
     while done < len(destination):
-        frame = _frame_at(space, address + done, Access.READ)
+        frame = _frame_at(space, address + done, Access.READ, by_force)
         offset = (address + done) & PAGE_MASK
         count = min(len(destination) - done, PAGE_SIZE - offset)
         destination[done : done + count].copy_from(frame_span(frame)[offset : offset + count])
@@ -24,11 +27,11 @@ def read_foreign(space: AddressSpace, address: int, destination: Span[u8]) -> No
         done += count
 
 
-def write_foreign(space: AddressSpace, address: int, source: Span[u8]) -> None:
+def write_foreign(space: AddressSpace, address: int, source: Span[u8], by_force: bool = False) -> None:
     """Store the span. Raises EFAULT where nothing may be written, ENOMEM."""
     done = 0
     while done < len(source):
-        frame = _frame_at(space, address + done, Access.WRITE)
+        frame = _frame_at(space, address + done, Access.WRITE, by_force)
         offset = (address + done) & PAGE_MASK
         count = min(len(source) - done, PAGE_SIZE - offset)
         frame_span(frame)[offset : offset + count].copy_from(source[done : done + count])
@@ -36,12 +39,16 @@ def write_foreign(space: AddressSpace, address: int, source: Span[u8]) -> None:
         done += count
 
 
-def _frame_at(space: AddressSpace, address: int, access: Access) -> Frame:
+def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool) -> Frame:
     """The frame behind an address, with a reference, once the access is possible."""
     while True:
         area = space.area_at(address)
-        if area is None or not allows(area, access):
+        if area is None:
             raise Errno(EFAULT)
+        if not allows(area, access):
+            if not by_force:
+                raise Errno(EFAULT)
+            return _forced_frame(space, area, address & ~PAGE_MASK, access)
         slot = space.pages.find(address)
         if slot != 0:
             entry = read_entry(slot)
@@ -52,3 +59,22 @@ def _frame_at(space: AddressSpace, address: int, access: Access) -> Frame:
         outcome = space.fault(address, access)
         if outcome != FaultOutcome.DONE:
             raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
+
+
+def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) -> Frame:
+    """The frame behind a page that the area's protection forbids to access. The owner's entry stays as forbidding."""
+    needed = PROT_WRITE if access == Access.WRITE else PROT_READ
+    if area.maximum_prot & needed == 0 or (access == Access.WRITE and area.shared):
+        raise Errno(EFAULT)
+    try:
+        space.resident += resolve(space.pages, area, page, access)
+    except MemoryError:
+        raise Errno(ENOMEM) from None
+    slot = space.pages.find(page)
+    if slot == 0 or read_entry(slot) == 0:
+        raise Errno(EFAULT)
+    frame = entry_frame(read_entry(slot))
+    get_frame(frame)
+    protect_entry(slot, area)
+    space.pages.flush_page(page)
+    return frame

@@ -5,7 +5,7 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 
 from typing import Final
 
-from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, Errno
+from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.pages import USER_END, read_entry, write_entry
@@ -72,6 +72,8 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
             raise Errno(EINVAL)
         place = new if flags & MREMAP_FIXED != 0 else 0
         return _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
+    if area.sealed:
+        raise Errno(EPERM)
     if old + old_length > area.end:
         raise Errno(EFAULT)
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) == 0:
@@ -152,6 +154,8 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
 
 
 def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> None:
+    if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_WIPEONFORK):
+        _check_discardable(space, start, end)
     if advice == MADV_DONTNEED or advice == MADV_FREE:
         i = space.position(start)
         while i < len(space.areas) and space.areas[i].start < end:
@@ -176,6 +180,16 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
             area.wipe_on_fork = advice == MADV_WIPEONFORK
         i += 1
     space.rejoin(start, end)
+
+
+def _check_discardable(space: AddressSpace, start: int, end: int) -> None:
+    """EPERM if sealed memory would lose contents that nobody could write again."""
+    i = space.position(start)
+    while i < len(space.areas) and space.areas[i].start < end:
+        area = space.areas[i]
+        if area.sealed and area.source is None and area.prot & PROT_WRITE == 0:
+            raise Errno(EPERM)
+        i += 1
 
 
 def removable(space: AddressSpace, start: int, end: int) -> Area:

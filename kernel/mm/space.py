@@ -10,7 +10,7 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
 
 from typing import Final
 
-from kernel.lang import EACCES, EEXIST, EINVAL, ENOMEM, Errno, final
+from kernel.lang import EACCES, EEXIST, EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.mm.area import (
     MAP_32BIT,
     MAP_ANONYMOUS,
@@ -70,6 +70,7 @@ class AddressSpace:
         self.argument_end: int = 0
         self.environment_start: int = 0
         self.environment_end: int = 0
+        self.auxiliary_vector: bytes = b""  # as the program got it
         self.stack_top: int = 0
         self.code_start: int = 0
         self.code_end: int = 0
@@ -138,6 +139,7 @@ class AddressSpace:
         self.argument_end = other.argument_end
         self.environment_start = other.environment_start
         self.environment_end = other.environment_end
+        self.auxiliary_vector = other.auxiliary_vector
         self.stack_top = other.stack_top
         self.code_start = other.code_start
         self.code_end = other.code_end
@@ -290,14 +292,15 @@ class AddressSpace:
         return i
 
     def unmap(self, start: int, length: int) -> None:
-        """Remove all mappings in a range; it is fine if there are none. Raises EINVAL, ENOMEM (too many areas after a
-        cut).
+        """Remove all mappings in a range; it is fine if there are none. Raises EINVAL, EPERM (sealed ones), ENOMEM (too
+        many areas after a cut).
         """
         if start & PAGE_MASK != 0 or start < 0 or length <= 0 or length > USER_END or start > USER_END - length:
             raise Errno(EINVAL)
         end = start + page_up(length)
         if self.is_free(start, end):
             return
+        self.check_unsealed(start, end)
         i = self.isolate(start, end)
         flush_from = end
         flush_to = start
@@ -335,7 +338,9 @@ class AddressSpace:
         self.pages.flush_range(start, end)
 
     def protect(self, start: int, length: int, prot: int) -> None:
-        """Change the protection of a range that is wholly mapped. Raises EINVAL, ENOMEM (a hole), EACCES."""
+        """Change the protection of a range that is wholly mapped. Raises EINVAL, ENOMEM (a hole), EPERM (sealed ones),
+        EACCES.
+        """
         if start & PAGE_MASK != 0:
             raise Errno(EINVAL)
         if length == 0:
@@ -344,6 +349,7 @@ class AddressSpace:
             raise Errno(ENOMEM)
         end = start + page_up(length)
         self.check_mapped(start, end)
+        self.check_unsealed(start, end)
         i = self.position(start)
         while i < len(self.areas) and self.areas[i].start < end:
             if prot & ~self.areas[i].maximum_prot != 0:
@@ -369,6 +375,23 @@ class AddressSpace:
             self._join_next(i)
             if len(self.areas) == before:
                 i += 1
+
+    def seal(self, start: int, end: int) -> None:
+        """Forbid for good to change a range (mseal(2)). Raises ENOMEM (a hole)."""
+        self.check_mapped(start, end)
+        i = self.isolate(start, end)
+        while i < len(self.areas) and self.areas[i].start < end:
+            self.areas[i].sealed = True
+            i += 1
+        self.rejoin(start, end)
+
+    def check_unsealed(self, start: int, end: int) -> None:
+        """Raise EPERM if a sealed area lies in a range."""
+        i = self.position(start)
+        while i < len(self.areas) and self.areas[i].start < end:
+            if self.areas[i].sealed:
+                raise Errno(EPERM)
+            i += 1
 
     def check_mapped(self, start: int, end: int) -> None:
         """Raise ENOMEM unless every page of start…end lies in an area."""

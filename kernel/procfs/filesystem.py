@@ -7,14 +7,18 @@ Context: see entries.py.
 
 from typing import Final
 
-from kernel.fs.file import DirectorySink
+from kernel.fs.constants import S_IFREG
+from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.kmsg import ProcKmsgFile
 from kernel.fs.lock_listing import list_locks
+from kernel.fs.path import Path
 from kernel.ipc.message_queues import list_queues
 from kernel.ipc.semaphores import list_sets
 from kernel.ipc.shared_memory import list_segments
-from kernel.lang import EINVAL, Errno, final
+from kernel.lang import EINVAL, EPERM, Errno, final
+from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.settings import SYSTEM_SETTINGS
 from kernel.net.sysctl import SETTINGS
 from kernel.procfs import metrics, settings, system
@@ -31,6 +35,7 @@ from kernel.procfs.network import SettingInode, SystemSettingInode
 from kernel.procfs.process import ProcessDirectory, SelfLink
 from kernel.procfs.subject import parse_number
 from kernel.task.pids import find_process, process_count, process_ids
+from kernel.task.task import current
 
 PROC_MAGIC: Final = 0x9FA0
 _ROOT_INO: Final = 1
@@ -63,6 +68,19 @@ class ProcFileSystem(FileSystem):
         """A number for an inode that stays."""
         self.next_ino += 1
         return self.next_ino
+
+
+@final
+class LogInode(Inode):
+    """/proc/kmsg."""
+
+    def __init__(self, file_system: FileSystem, ino: int) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o400)
+
+    def open(self, path: Path, flags: int) -> File:
+        if not current().credentials.capable(CAP_SYSLOG):
+            raise Errno(EPERM)
+        return ProcKmsgFile(path, flags)
 
 
 @final
@@ -126,10 +144,13 @@ def make_procfs(source: bytes, options: bytes) -> FileSystem:
     _add_text(top, fs, b"filesystems", system.filesystems)
     _add_text(top, fs, b"interrupts", system.interrupts)
     _add_text(top, fs, b"loadavg", system.loadavg)
+    _add_text(top, fs, b"iomem", system.physical_regions)
+    top.add(b"kmsg", LogInode(fs, fs.new_ino()))
     _add_text(top, fs, b"locks", list_locks)
     _add_text(top, fs, b"meminfo", system.meminfo)
     _add_text(top, fs, b"metrics", metrics.metrics)
     _add_text(top, fs, b"diskstats", system.diskstats)
+    _add_text(top, fs, b"misc", system.miscellaneous_devices)
     _add_text(top, fs, b"modules", system.modules)
     _add_text(top, fs, b"partitions", system.partitions)
     _add_text(top, fs, b"stat", system.stat)

@@ -10,20 +10,29 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFREG
-from kernel.fs.file import DirectorySink
+from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
+from kernel.fs.path import Path
 from kernel.lang import ENOENT, EPERM, Errno, final
 from kernel.procfs import process_control, process_memory, process_mounts, process_status
 from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
+from kernel.procfs.memory_file import open_memory
 from kernel.procfs.network import NetDirectory
 from kernel.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
+from kernel.procfs.process_memory import living_memory_of
 from kernel.procfs.subject import Subject, owner_gid, owner_uid, parse_number, require_inspection
 from kernel.task.process import Process
 from kernel.task.task import current
 
 MakeSubjectText = Callable[[Subject], bytes]
 StoreSubjectText = Callable[[Subject, bytes], None]
+OpenSubject = Callable[[Path, int, Subject], File]
+
+
+def no_text(subject: Subject) -> bytes:
+    """For files that are no texts."""
+    return b""
 
 
 def read_only(subject: Subject, text: bytes) -> None:
@@ -35,23 +44,34 @@ class SubjectFile:
     """A row of what each process's directory holds."""
 
     def __init__(
-        self, name: bytes, mode: int, make: MakeSubjectText, store: StoreSubjectText = read_only, guarded: bool = False
+        self,
+        name: bytes,
+        mode: int,
+        make: MakeSubjectText,
+        store: StoreSubjectText = read_only,
+        guarded: bool = False,
+        needs_memory: bool = False,
+        opener: OpenSubject | None = None,
     ) -> None:
         self.name: bytes = name
         self.mode: int = mode
         self.make: MakeSubjectText = make
         self.store: StoreSubjectText = store
         self.guarded: bool = guarded  # opening needs the right to look into the process
+        self.needs_memory: bool = needs_memory  # cannot be opened for zombies
+        self.opener: OpenSubject | None = opener  # for what is no text
 
 
 FILES: Final[list[SubjectFile]] = [
+    SubjectFile(b"auxv", 0o400, process_memory.auxiliary_vector, guarded=True, needs_memory=True),
     SubjectFile(b"cmdline", 0o444, process_memory.command_line),
     SubjectFile(b"comm", 0o644, process_status.comm, process_control.set_comm),
     SubjectFile(b"fail-nth", 0o644, process_control.fail_nth, process_control.set_fail_nth),
-    SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True),
+    SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True, needs_memory=True),
     SubjectFile(b"gid_map", 0o444, process_status.id_map),
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, process_memory.maps, guarded=True),
+    SubjectFile(b"mem", 0o600, no_text, guarded=True, opener=open_memory),
     SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo),
     SubjectFile(b"mounts", 0o444, process_mounts.mounts),
     SubjectFile(b"mountstats", 0o400, process_mounts.mountstats),
@@ -94,9 +114,18 @@ class SubjectText(TextInode):
         self.uid = owner_uid(subject)
         self.gid = owner_gid(subject)
 
+    def open(self, path: Path, flags: int) -> File:
+        opener = self.row.opener
+        if opener is None:
+            return super().open(path, flags)
+        self.check_reader()
+        return opener(path, flags, self.subject)
+
     def check_reader(self) -> None:
         if self.row.guarded:
             require_inspection(self.subject)
+        if self.row.needs_memory:
+            living_memory_of(self.subject)
 
     def make_text(self) -> bytes:
         make = self.row.make

@@ -33,6 +33,14 @@ def memory_of(subject: Subject) -> AddressSpace | None:
     return None
 
 
+def living_memory_of(subject: Subject) -> AddressSpace:
+    """The same; ESRCH for zombies."""
+    space = memory_of(subject)
+    if space is None:
+        raise Errno(ESRCH)
+    return space
+
+
 def _page(space: AddressSpace, address: int) -> Frame:
     """The frame that is mapped at an address, NO_FRAME if none is."""
     area = space.area_at(address)
@@ -85,6 +93,12 @@ def environment(subject: Subject) -> bytes:
     if space is None:
         return b""
     return bytes(read_memory(space, space.environment_start, space.environment_end))
+
+
+def auxiliary_vector(subject: Subject) -> bytes:
+    """What the kernel told the program beside arguments and environment (getauxval(3))."""
+    space = memory_of(subject)
+    return b"" if space is None else space.auxiliary_vector
 
 
 def _permissions(area: Area) -> str:

@@ -6,6 +6,7 @@ What Krait does not have is shown as 0: there is no swap and one processor.
 from typing import Final
 
 from arch.x86_64 import cpu
+from arch.x86_64.bootinfo import KIND_RAM
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
 from kernel.cache.devices import device_page_count
 from kernel.cache.dirty_pages import TOTALS
@@ -14,6 +15,7 @@ from kernel.fs.constants import device_major, device_minor
 from kernel.fs.devices import CHAR_DEVICES
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.lang import u32
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
@@ -22,12 +24,14 @@ from kernel.sched.scheduler import LOAD_ONE, this_processor
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
 from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import find_process, last_pid, process_ids
+from kernel.task.task import current
 from kernel.time.clock import NS_PER_SECOND, boottime_ns, counter_frequency_hz, realtime_ns
 
 _KIB_PER_PAGE: Final = PAGE_SIZE // 1024
 _NS_PER_TICK: Final = 10_000_000
 _NS_PER_MS: Final = 1_000_000
 _BLOCK_SEEN: Final = 1 << 32
+_MISC_MAJOR: Final = 10
 
 
 def uptime() -> bytes:
@@ -254,6 +258,27 @@ def devices() -> bytes:
 
 def _kind_of_disk(name: bytes) -> bytes:
     return b"virtblk" if name.startswith(b"vd") else b"loop" if name.startswith(b"loop") else name
+
+
+def miscellaneous_devices() -> bytes:
+    """Minors of the major that devices of no kind share."""
+    text = bytearray()
+    for device in CHAR_DEVICES.values():
+        if device_major(device.number) == _MISC_MAJOR:
+            text.extend(f"{device_minor(device.number):3d} ".encode() + device.name + b"\n")
+    return bytes(text)
+
+
+def physical_regions() -> bytes:
+    """What lies at which physical address, as the boot loader told. Only root learns the addresses."""
+    text = bytearray()
+    shows = current().credentials.capable(CAP_SYS_ADMIN)
+    for i in range(boot_info.region_count):
+        start = boot_info.region_start[i] if shows else 0
+        last = boot_info.region_end[i] - 1 if shows else 0
+        name = b"System RAM" if boot_info.region_kind[i] == KIND_RAM else b"Reserved"
+        text.extend(f"{start:08x}-{last:08x} : ".encode() + name + b"\n")
+    return bytes(text)
 
 
 def filesystems() -> bytes:

@@ -48,6 +48,7 @@ from kernel.task import current
 
 _NS: Final = 1_000_000_000
 _SYNC_FILE_RANGE_FLAGS: Final = 7
+_PAGE_LIMIT: Final = (1 << 52) - 1
 
 
 # ---- mode and owner -------------------------------------------------------------------------------------------------
@@ -340,6 +341,33 @@ def _advise(file: File, advice: int, offset: int, length: int) -> int:
     finally:
         file.release()
     return 0
+
+
+@syscall(451, "cachestat", args="dppx", notes="Regular files; pages that left memory are not remembered")
+def cachestat(descriptor: u32, range_address: int, result: int, flags: u32) -> int:
+    """cachestat(2): struct cachestat_range is offset and length; the result five numbers."""
+    file = current().files.get(descriptor)
+    offset = user.read_u64(range_address)
+    length = user.read_u64(range_address + 8)
+    if flags != 0:
+        raise Errno(EINVAL)
+    found = file.inode.cached_pages(offset >> PAGE_SHIFT & _PAGE_LIMIT, _end_page(offset, length))
+    user.check(result, 40)
+    user.write_i64(result, found.count)
+    user.write_i64(result + 8, found.dirty)
+    user.write_i64(result + 16, found.writing)
+    user.write_i64(result + 24, 0)
+    user.write_i64(result + 32, 0)
+    return 0
+
+
+def _end_page(offset: int, length: int) -> int:
+    """Behind the last page of a range of unsigned numbers, whose end may wrap, as it does on Linux; 0 is no end."""
+    if length == 0 or (offset >= 0 and length > MAX_FILE_SIZE - offset):
+        return _PAGE_LIMIT
+    if length < -MAX_FILE_SIZE // 2 or (offset < 0 and length < 0):
+        return _PAGE_LIMIT
+    return ((offset + length - 1) >> PAGE_SHIFT & _PAGE_LIMIT) + 1
 
 
 @syscall(187, "readahead", status="Full", args="dxx")

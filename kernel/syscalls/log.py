@@ -6,11 +6,10 @@ look like "<6>[    1.234567] text"; those of a record with several lines all beg
 
 from typing import Final
 
-from kernel.fs.kmsg import LOG_READERS, check_reader
-from kernel.lang import EINVAL, EPERM, Errno, final, i32, span_of
+from kernel.fs.kmsg import READING, check_reader, line_of
+from kernel.lang import EFAULT, EINVAL, EPERM, Errno, i32, span_of
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYSLOG
-from kernel.lib.log import Record
 from kernel.syscalls.table import syscall
 from kernel.task.task import current
 
@@ -30,19 +29,6 @@ _QUIETEST: Final = 1
 _NOISIEST: Final = 8
 
 
-@final
-class Reading:
-    """Where the consuming reader is, and what the console level was before it was switched off."""
-
-    def __init__(self) -> None:
-        self.sequence: int = 0
-        self.offset: int = 0  # bytes of that record's line which were read
-        self.saved_level: int = -1
-
-
-_READING: Final = Reading()
-
-
 @syscall(103, "syslog", status="Full", args="dpd")
 def syslog(action: i32, address: int, length: i32) -> int:
     """syslog(2)."""
@@ -60,7 +46,11 @@ def syslog(action: i32, address: int, length: i32) -> int:
             return 0
         user.check(address, length)
         if action == _READ:
-            return _read_next(address, length)
+            buffer = user.UserBuffer(address, length)
+            done = READING.read(buffer, True)
+            if done == 0 and buffer.faulted:
+                raise Errno(EFAULT)
+            return done
         count = _read_last(address, length)
         if action == _READ_CLEAR:
             log.log.cleared = log.log.next_sequence
@@ -71,7 +61,7 @@ def syslog(action: i32, address: int, length: i32) -> int:
     if action == _CONSOLE_OFF or action == _CONSOLE_ON or action == _CONSOLE_LEVEL:
         return _set_console(action, length)
     if action == _SIZE_UNREAD:
-        return _unread()
+        return READING.unread()
     if action == _SIZE_BUFFER:
         return log.RING_BYTES
     raise Errno(EINVAL)
@@ -80,53 +70,20 @@ def syslog(action: i32, address: int, length: i32) -> int:
 def _set_console(action: int, level: int) -> int:
     ring = log.log
     if action == _CONSOLE_OFF:
-        if _READING.saved_level < 0:
-            _READING.saved_level = ring.console_level
+        if READING.saved_level < 0:
+            READING.saved_level = ring.console_level
         ring.console_level = _QUIETEST
         return 0
     if action == _CONSOLE_ON:
-        if _READING.saved_level >= 0:
-            ring.console_level = _READING.saved_level
-            _READING.saved_level = -1
+        if READING.saved_level >= 0:
+            ring.console_level = READING.saved_level
+            READING.saved_level = -1
         return 0
     if level < 1 or level > _NOISIEST:
         raise Errno(EINVAL)
     ring.console_level = level
-    _READING.saved_level = -1
+    READING.saved_level = -1
     return 0
-
-
-def line_of(record: Record) -> bytes:
-    """A record as programs see it."""
-    head = f"<{record.priority()}>".encode() + record.stamp()
-    return b"".join([head + line + b"\n" for line in record.text.split(b"\n")])
-
-
-def _read_next(address: int, length: int) -> int:
-    """SYSLOG_ACTION_READ: what was not read yet, whole lines but where not even one fits. Waits for the first."""
-    ring = log.log
-    while _READING.sequence >= ring.next_sequence:
-        LOG_READERS.sleep(True)
-    done = 0
-    while done < length:
-        oldest = ring.oldest_sequence()
-        if _READING.sequence < oldest:
-            _READING.sequence = oldest
-            _READING.offset = 0
-        record = ring.record(_READING.sequence)
-        if record is None:
-            break
-        line = line_of(record)
-        part = min(len(line) - _READING.offset, length - done)
-        if done > 0 and part < len(line) - _READING.offset:
-            break
-        user.write_from(address + done, span_of(line)[_READING.offset : _READING.offset + part])
-        done += part
-        _READING.offset += part
-        if _READING.offset == len(line):
-            _READING.sequence += 1
-            _READING.offset = 0
-    return done
 
 
 def _read_last(address: int, length: int) -> int:
@@ -154,15 +111,3 @@ def _read_last(address: int, length: int) -> int:
         user.write_from(address + done, span_of(line))
         done += len(line)
     return done
-
-
-def _unread() -> int:
-    ring = log.log
-    total = 0
-    for sequence in range(max(ring.oldest_sequence(), _READING.sequence), ring.next_sequence):
-        record = ring.record(sequence)
-        if record is not None:
-            total += len(line_of(record))
-    if _READING.sequence >= ring.oldest_sequence():
-        total -= _READING.offset
-    return max(0, total)

@@ -224,6 +224,21 @@ def mincore(address: int, length: int, result: int) -> int:
     return 0
 
 
+@syscall(462, "mseal", status="Full", args="pxx")
+def mseal(address: int, length: int, flags: int) -> int:
+    """mseal(2)."""
+    if flags != 0 or address & PAGE_MASK != 0:
+        raise Errno(EINVAL)
+    if length == 0:
+        return 0
+    if length < 0 and (length > -PAGE_SIZE or address < 0 or address + length >= 0):
+        raise Errno(EINVAL)  # the end lies before the start
+    if address < 0 or length < 0 or length > USER_END or address > USER_END - length:
+        raise Errno(ENOMEM)
+    current().space.seal(address, address + page_up(length))
+    return 0
+
+
 @syscall(28, "madvise", args="pxd", notes="No hardware poisoning")
 def madvise(address: int, length: int, advice: i32) -> int:
     """madvise(2)."""

@@ -158,7 +158,9 @@ def write_stack(
     for i in range(len(environment)):
         vector.add(pointers[len(environment) - 1 - i])
     vector.add(0)
+    first = vector.used
     _add_auxiliary(vector, task, layout, secure, name_address, platform, place)
+    space.auxiliary_vector = span_of(vector.storage)[first : vector.used].to_bytes()
     sp = (place - vector.used) & ~15
     _write(sp, span_of(vector.storage)[0 : vector.used])
     return sp
