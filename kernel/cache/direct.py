@@ -79,7 +79,7 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
 
 def _read_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: int, left: int) -> int:
     """Read what is gathered at a time, of the `left` bytes of the file. The memory comes first: to make a mapping of
-    the very same file writable may give a hole a block, whose bytes lie in the cache.
+    the very same file writable takes the lock that `_find_for_reading` takes.
     """
     length = min(buffer.remaining, left, LARGEST)
     mask = memory.device.logical_block_size - 1
@@ -87,12 +87,31 @@ def _read_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: i
         gathered = memory.gather(buffer, (length + mask) & ~mask)
         if gathered == 0:
             return 0
-        cache.write_range(offset >> PAGE_SHIFT, (offset + gathered + PAGE_MASK) >> PAGE_SHIFT)
-        memory.transfer(places(cache.store, offset, gathered), gathered)
+        runs = _find_for_reading(cache, offset, gathered)
+        try:
+            memory.transfer(runs, gathered)
+        finally:
+            memory.wait()
+            cache.end_direct_read()
         memory.clear_end(gathered - min(length, gathered))
         return memory.deliver(buffer, min(length, gathered))
     finally:
         memory.release()
+
+
+def _find_for_reading(cache: FileCache, offset: int, length: int) -> Runs:
+    """Where the bytes lie, once the device has what the cache had of them. Nobody changes the file meanwhile, because a
+    block that is new holds what its last owner left until its page is written; and none of them is freed before
+    `end_direct_read`.
+    """
+    cache.store.begin_change()
+    try:
+        cache.write_range(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
+        runs = places(cache.store, offset, length)
+        cache.direct_reads += 1
+        return runs
+    finally:
+        cache.store.end_change()
 
 
 def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:

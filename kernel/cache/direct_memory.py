@@ -136,14 +136,18 @@ class DirectMemory:
                 break
         return done
 
-    def release(self) -> None:
-        """Give everything back, once the device is done with it."""
+    def wait(self) -> None:
+        """Sleep until the device is done with everything, well or not."""
         for request in self._requests:
             while not request.is_finished():
                 try:
                     request.waiters.sleep(interruptible=False)
                 except MemoryError:
                     yield_now()
+
+    def release(self) -> None:
+        """Give everything back, once the device is done with it."""
+        self.wait()
         self._requests.clear()
         self._pinned.release()
         self._firsts.clear()

@@ -42,6 +42,7 @@ class FileCache(DirtyPages):
     def __init__(self, store: BackingStore, by_sectors: bool = False) -> None:
         super().__init__(store, by_sectors)
         self.readahead: Readahead = Readahead()  # of mappings
+        self.direct_reads: int = 0  # a device brings blocks of the file to a program past the cache
         self.walked: int = 0  # > 0: somebody goes through `pages`, so nothing may be dropped from it
 
     # ---- Pages ------------------------------------------------------------------------------------------------
@@ -294,6 +295,20 @@ class FileCache(DirtyPages):
             page = self.pages.get(size >> PAGE_SHIFT)
             if page is not None and page.up_to_date:
                 frame_span(page.frame)[size & PAGE_MASK : PAGE_SIZE].fill(0)
+
+    @sleeps
+    def wait_for_direct_reads(self) -> None:
+        """Blocks of the file are about to be freed: sleep until no direct read is under way that has looked up where
+        they lie. The caller has locked out who changes the file, and with them new direct reads.
+        """
+        while self.direct_reads > 0:
+            self.waiters.sleep(interruptible=False)
+
+    def end_direct_read(self) -> None:
+        """A direct read is done with the device. Never sleeps."""
+        self.direct_reads -= 1
+        if self.direct_reads == 0:
+            self.waiters.wake_all()
 
     def _indices(self, first: int, end: int) -> list[int]:
         """Indices of the pages first … end - 1 that there are."""

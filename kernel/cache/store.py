@@ -68,7 +68,7 @@ class BackingStore:
 
         The page is in the cache, complete and held meanwhile, and will be marked dirty: what the new blocks hold is
         never read. It is asked once for a page that has all its blocks then, so who frees some of them tells the cache
-        (`FileCache.take_place`). Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.
+        (`FileCache.take_place`), and waits before for direct reads. Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.
         """
         raise Errno(ENOSPC)
 
@@ -83,7 +83,7 @@ class BackingStore:
 
     def begin_change(self) -> None:
         """Lock out everybody else who changes the file: taken around `allocate` for a write through a mapping, where
-        the caller of write(2) has it already. May sleep.
+        the caller of write(2) has it already, and while a direct read looks up where bytes lie. May sleep.
         """
 
     def end_change(self) -> None:

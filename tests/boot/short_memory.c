@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -31,6 +32,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -211,6 +213,27 @@ static void files(void)
 	}
 }
 
+static void direct_io(void)
+{
+	int file = open("/tmp/image", O_CREAT | O_RDWR, 0600), loop = open("/dev/loop7", O_RDWR);
+	char *memory = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct iovec parts[3] = { { memory + 512, 20480 }, { memory + 24576, 4096 }, { memory + 30720, 512 } };
+	ftruncate(file, 131072);
+	ioctl(loop, LOOP_SET_FD, file);
+	int fd = open("/dev/loop7", O_RDWR | O_DIRECT);
+	pwritev(fd, parts, 3, 4096);
+	preadv(fd, parts, 3, 512);
+	pread(fd, memory, 65536, 0);
+	if (memory != MAP_FAILED)
+		munmap(memory, 65536);
+	close(fd);
+	for (int i = 0; i < 3; i++) {
+		ioctl(loop, LOOP_CLR_FD, 0);
+		unlink("/tmp/image");
+	}
+	close(loop), close(file);
+}
+
 static void mounts(void)
 {
 	mkdir("/tmp/m", 0700);
@@ -340,7 +363,7 @@ static void shell(void)
 
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
-	{ "files", files }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
+	{ "files", files }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
 };
 

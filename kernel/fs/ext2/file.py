@@ -84,6 +84,7 @@ class Ext2File(Ext2Inode):
 
     def free_blocks(self, size: int) -> None:
         geometry = self.ext2.volume.geometry
+        self.cache.wait_for_direct_reads()
         self.cut_blocks(size + geometry.block_size - 1 >> geometry.block_shift, self.map.block_limit())
         # The rest of the last page may have no blocks any more.
         self.cache.take_place(size >> PAGE_SHIFT, (size >> PAGE_SHIFT) + 1)
@@ -114,6 +115,7 @@ class Ext2File(Ext2Inode):
             self._zero(end >> PAGE_SHIFT << PAGE_SHIFT, end)
         first_page = start + PAGE_MASK >> PAGE_SHIFT
         self.cache.forget(first_page, end >> PAGE_SHIFT)
+        self.cache.wait_for_direct_reads()
         # A file's last block goes whole, though it may be longer than the file.
         last = end if end < self.size else end + geometry.block_size - 1
         self.cut_blocks(start + geometry.block_size - 1 >> geometry.block_shift, last >> geometry.block_shift)

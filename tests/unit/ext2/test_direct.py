@@ -10,8 +10,9 @@ import pytest
 from kernel.block.device import BlockRequest, Operation
 from kernel.block.frames_buffer import FramesBuffer
 from kernel.cache.direct import read_direct, write_direct
+from kernel.cache.store import Runs
 from kernel.fs.cached_inode import CachedInode
-from kernel.fs.constants import S_IFREG
+from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, S_IFREG
 from kernel.lang import EIO, ENOSPC, Errno, span_of
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
@@ -135,6 +136,52 @@ def test_the_device_reaches_the_memory_itself(mount: Mount, block_size: int, seg
     memory.release()
     assert read_inode(file) == bytes(model)
     assert check_image(mounted.unmount()) == ""
+
+
+@pytest.mark.parametrize("how", ["cut", "punch"])
+def test_blocks_are_freed_when_the_direct_reads_that_know_them_are_done(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    mounted = mount(make_image(2048, "-t", "ext2", "-b", "4096"))
+    file = new_file(mounted)
+    assert direct_write(file, bytes(65536), 0) == 65536
+    blocks = file.blocks
+    seen: list[int] = []
+
+    def sleep(interruptible: bool) -> None:
+        seen.append(file.blocks)
+        file.cache.end_direct_read()
+
+    file.cache.direct_reads = 2
+    monkeypatch.setattr(file.cache.waiters, "sleep", sleep)
+    if how == "cut":
+        file.truncate(4096)
+    else:
+        file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 61440)
+    assert seen == [blocks, blocks] and file.blocks <= 16  # one, and the indirect block that leads to it
+
+
+def test_a_direct_read_looks_up_under_the_lock(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted = mount(make_image(2048, "-t", "ext2", "-b", "4096"))
+    file = new_file(mounted)
+    assert write_inode(file, b"x" * 8192, 0) == 8192
+    held: list[tuple[bool, int]] = []
+    find = type(file).map_blocks
+    submit = mounted.disk.submit
+
+    def map_blocks(self: CachedInode, offset: int, length: int, runs: Runs) -> None:
+        held.append((self.lock.owner is not None, self.cache.direct_reads))
+        find(self, offset, length, runs)
+
+    def watched(request: BlockRequest) -> None:
+        if request.operation == Operation.READ:
+            held.append((file.lock.owner is not None, file.cache.direct_reads))
+        submit(request)
+
+    monkeypatch.setattr(type(file), "map_blocks", map_blocks)
+    monkeypatch.setattr(mounted.disk, "submit", watched)
+    assert direct_read(file, 0, 8192) == b"x" * 8192
+    assert held[-2:] == [(True, 0), (False, 1)] and file.cache.direct_reads == 0
 
 
 def test_nothing_stays_in_the_cache(mount: Mount) -> None:
