@@ -11,7 +11,7 @@ from typing import Final
 from kernel.lang import final
 from kernel.net import link
 from kernel.net.timers import NEVER_NS, TIMERS, TimerHook
-from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread
+from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread, yield_now
 from kernel.time import Timer, monotonic_ns
 
 
@@ -23,7 +23,7 @@ class Work:
         self.is_scheduled: bool = False
 
     def run(self, now_ns: int) -> None:
-        """Do a bounded share of it. Raises nothing."""
+        """Do a bounded share of it. After MemoryError, which must leave the work in order, it is called again."""
 
 
 @final
@@ -59,6 +59,7 @@ class NetworkThread:
         self.queue: WaitQueue = WaitQueue()
         self.timer: WakeTimer = WakeTimer()
         self.timers_due: bool = False
+        self.lacked_memory: bool = False  # in the last round: others must run, and free some
 
 
 _knet: Final = NetworkThread()
@@ -80,7 +81,9 @@ def schedule_work(work: Work) -> None:
 
 
 def run_pending(now_ns: int) -> bool:
-    """Run what is scheduled now, and due timers. False if there was nothing to do."""
+    """Run what is scheduled now, and due timers. False if there was nothing to do. A work that finds no memory gets
+    another turn, behind all others: the thread, of which the whole network lives, goes on.
+    """
     work = _knet.first
     busy = work is not None or _knet.timers_due
     _knet.first = None
@@ -89,7 +92,11 @@ def run_pending(now_ns: int) -> bool:
         following = work.next_work
         work.next_work = None
         work.is_scheduled = False
-        work.run(now_ns)
+        try:
+            work.run(now_ns)
+        except MemoryError:
+            schedule_work(work)
+            _knet.lacked_memory = True
         work = following
     if _knet.timers_due or TIMERS.announced_ns <= now_ns:
         _knet.timers_due = False
@@ -105,6 +112,9 @@ def _main(_argument: int) -> None:
     while True:
         if run_pending(monotonic_ns()):
             safe_point()
+            if _knet.lacked_memory:
+                _knet.lacked_memory = False
+                yield_now()
         else:
             _knet.queue.sleep(interruptible=False)
 
