@@ -1,6 +1,6 @@
 """How connections end: by FIN in order, by reset, by giving up (RFC 9293, sections 3.6 and 3.10.4 to 3.10.5)."""
 
-from kernel.net.counters import TCP_EXTRA
+from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import memory, output
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
@@ -17,8 +17,13 @@ from kernel.net.tcp.memory import MEMORY
 
 def finish(c: Connection, error: int) -> None:
     """The connection is gone; `error` (an errno, or 0) is for the program. What was received stays readable."""
-    if c.state == State.CLOSED:
+    state = c.state
+    if state == State.CLOSED:
         return
+    if state == State.SYN_SENT or state == State.SYN_RECEIVED:
+        TCP.attempt_fails += 1
+    elif state == State.ESTABLISHED or state == State.CLOSE_WAIT:
+        TCP.established_resets += 1
     c.state = State.CLOSED
     if error != 0 and c.error == 0:
         c.error = error

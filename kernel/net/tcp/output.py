@@ -9,7 +9,7 @@ the connection: state is updated before it, but loops are on the way.
 
 from typing import Final
 
-from kernel.net.counters import TCP_EXTRA
+from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.packet import Packet
 from kernel.net.tcp.connection import (
     FOREVER,
@@ -190,6 +190,7 @@ def send_reset(c: Connection, now_ns: int) -> None:
         packet = Packet(0)
     except MemoryError:
         return  # it will learn when it sends something
+    TCP.out_resets += 1
     _emit(c, packet, c.snd_nxt, RST | ACK, now_ns)
 
 
@@ -209,6 +210,7 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
     else:
         packet = c.queue.packet(start, data_end - start)
     if again:
+        TCP.retransmitted_segments += 1
         c.total_retransmitted += 1
         c.bytes_retransmitted += data_end - start if data_end > start else 0
         c.timed_sequence = 0  # an acknowledgment may be for either of the two (Karn)
@@ -419,9 +421,9 @@ def _prefer_tail_probe(c: Connection, now_ns: int) -> None:
         due_ns = now_ns + 2 * smoothed + TAIL_LOSS_LEAST_NS
         if c.flight() <= c.mss:
             due_ns += 200 * NS_PER_MS  # a delayed acknowledgment may be on its way
-        if due_ns < c.timeout_ns:
-            c.timeout = Timeout.TAIL_LOSS
-            c.timeout_ns = due_ns
+        # Where the retransmission would come first the probe takes its place, and it follows (RFC 8985, section 7.2).
+        c.timeout = Timeout.TAIL_LOSS
+        c.timeout_ns = min(c.timeout_ns, due_ns)
 
 
 def arm_probe(c: Connection, now_ns: int) -> None:

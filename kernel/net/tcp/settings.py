@@ -34,9 +34,12 @@ class Settings:
         self.send_default: int = 16_384  # tcp_wmem
         self.send_limit: int = 4_194_304
 
-    def tries_of_orphans(self) -> int:
-        """How often what no program waits for is sent again."""
-        return self.orphan_retries.value if self.orphan_retries.value != 0 else 8
+    def tries_of_orphans(self, is_alive: bool, has_error: bool) -> int:
+        """How often what no program waits for is sent again. A connection is alive as long as its timeout grows; once
+        it is not, an error that the network told decides.
+        """
+        tries = 0 if has_error and not is_alive else self.orphan_retries.value
+        return 8 if tries == 0 and is_alive else tries
 
 
 SETTINGS: Final = Settings()

@@ -7,14 +7,16 @@ timeout).
 from typing import Final
 
 from kernel.lang import ETIMEDOUT
-from kernel.net.counters import TCP_EXTRA
+from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import output
 from kernel.net.tcp.closing import abort, finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
 from kernel.net.tcp.memory import MEMORY
+from kernel.net.tcp.round_trip import LARGEST_TIMEOUT_NS, LEAST_TIMEOUT_NS
 from kernel.net.tcp.settings import SETTINGS
 
 _LINEAR_RETRIES: Final = 6
+_DOUBLINGS: Final = 9  # of the least timeout until the largest is reached
 _THIN_SEGMENTS: Final = 4
 
 
@@ -46,29 +48,47 @@ def _give_up(c: Connection) -> None:
     finish(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT)
 
 
-def _tries(c: Connection) -> int:
+def _is_in_vain(c: Connection, now_ns: int) -> bool:
+    """Whether what was not acknowledged has been sent again for long enough. A call is repeated so many times; data is
+    for the time that so many times take at least, however long the connection's own timeouts are, as on Linux.
+    """
+    elapsed_ns = 0 if c.retries == 0 else now_ns - c.first_retry_ns
+    if c.user_timeout_ns > 0 and elapsed_ns >= c.user_timeout_ns:
+        return True
     if c.state == State.SYN_SENT:
-        return c.syn_retries
+        return c.retries >= c.syn_retries
     if c.state == State.SYN_RECEIVED:
-        return SETTINGS.synack_retries.value
-    return SETTINGS.tries_of_orphans() if c.is_orphan else SETTINGS.retries.value
+        return c.retries >= SETTINGS.synack_retries.value
+    return c.user_timeout_ns == 0 and elapsed_ns >= _shortest_ns(_tries(c))
+
+
+def _tries(c: Connection) -> int:
+    """How often data, or a probe, is sent again. An orphan whose timeout cannot grow any more is given up."""
+    if not c.is_orphan:
+        return SETTINGS.retries.value
+    is_alive = c.round_trip.backed_off_ns() < LARGEST_TIMEOUT_NS
+    return SETTINGS.tries_of_orphans(is_alive, c.soft_error != 0)
+
+
+def _shortest_ns(tries: int) -> int:
+    """How long so many repetitions take with the least timeout: 102 s for 8, 924 s for 15."""
+    doublings = min(tries, _DOUBLINGS)
+    return ((2 << doublings) - 1) * LEAST_TIMEOUT_NS + (tries - doublings) * LARGEST_TIMEOUT_NS
 
 
 def _retransmission_expired(c: Connection, now_ns: int) -> None:
     """Everything on its way counts as lost: slow start from one segment, the first missing one first."""
     if c.snd_una == c.snd_nxt:
         return
-    if c.retries == 0:
-        c.first_retry_ns = now_ns
     if c.is_orphan and MEMORY.is_exhausted():
         TCP_EXTRA.aborts_on_memory.count += 1
         abort(c, 0, now_ns)
         return
-    if c.retries >= _tries(c) or (
-        c.user_timeout_ns > 0 and c.retries > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns
-    ):
+    if _is_in_vain(c, now_ns):
         _give_up(c)
         return
+    if c.retries == 0:
+        c.first_retry_ns = now_ns
     TCP_EXTRA.timeouts.count += 1
     c.retries += 1
     c.round_trip.backoff += 1
@@ -76,6 +96,7 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
         c.wire.update_path(c)
     c.timed_sequence = 0
     if c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
+        TCP.retransmitted_segments += 1
         c.total_retransmitted += 1
         output.send_syn(c, now_ns)
         output.arm_retransmission(c, now_ns)
@@ -120,8 +141,8 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
             return
     if c.probes == 0:
         c.first_retry_ns = now_ns
-    limit = SETTINGS.tries_of_orphans() if c.is_orphan else SETTINGS.retries.value
-    if c.probes >= limit or (c.user_timeout_ns > 0 and c.probes > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns):
+    is_over = c.user_timeout_ns > 0 and c.probes > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns
+    if is_over or c.probes >= _tries(c):
         _give_up(c)
         return
     c.probes += 1
