@@ -77,7 +77,8 @@ def update() -> None:
     _store_time(_REALTIME, base_ns() + realtime_offset_ns())
     data.store_u32(_TIME_ZONE, TIME_ZONE.minutes_west & 0xFFFF_FFFF)
     data.store_u32(_TIME_ZONE + 4, TIME_ZONE.kind & 0xFFFF_FFFF)
-    data.store_u32(_SEQUENCE, _vdso.sequence)
+    if counter_scale() != 0:
+        data.store_u32(_SEQUENCE, _vdso.sequence)  # without a counter it stays odd: programs ask the kernel
 
 
 def follow_clock() -> None:

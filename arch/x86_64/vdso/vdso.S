@@ -5,9 +5,9 @@
 #   +0  u32 sequence (odd while the kernel writes)    +8  counter at the base
 #   +16 monotonic seconds, nanoseconds at the base    +32 ns per counter tick, times 2**24
 #   +40 wall-clock seconds, nanoseconds at the base   +56 struct timezone
-# A reader takes the sequence before and after and tries again if it moved or was odd. A scale of 0 means that there is no usable
-# counter: then the system call is made. The base is never more than a few seconds old, so the seconds come by subtraction: a division is
-# dear under emulation.
+# A reader takes the sequence before, less its lowest bit, and after, and tries again if they differ: then it was odd, or moved. A scale
+# of 0 means that there is no usable counter: then the sequence stays odd, and the system call is made. The base is never more than a
+# few seconds old, so the seconds come by subtraction: a division is dear under emulation, and so are branches.
 #
 # Sources: vdso(7); Intel SDM volume 3, section 18.17 (RDTSC is not ordered with loads before it, hence the LFENCE).
 
@@ -20,6 +20,7 @@
 
 .set CLOCKS_SERVED, 0xf3              # bits 0 realtime, 1 monotonic, 4 raw, 5 and 6 coarse, 7 boottime
 .set CLOCKS_OF_WALL_TIME, 0x21        # bits 0 realtime, 5 realtime coarse
+.set CLOCK_MONOTONIC, 1
 .set NS_PER_SECOND, 1000000000
 
 .text
@@ -29,8 +30,7 @@
 .macro read_clock offset, fallback
 1:  mov     data_page + DATA_SEQUENCE(%rip), %r8d
     mov     data_page + DATA_SCALE(%rip), %rcx
-    test    %rcx, %rcx
-    jz      \fallback
+    and     $-2, %r8d
     lfence
     rdtsc
     shl     $32, %rdx
@@ -43,39 +43,43 @@
     mov     data_page + \offset(%rip), %r10
     add     data_page + \offset + 8(%rip), %rax
     cmp     %r8d, data_page + DATA_SEQUENCE(%rip)
-    jne     1b
-    test    $1, %r8b
-    jnz     1b
-2:  cmp     $NS_PER_SECOND, %rax
-    jb      3f
-    sub     $NS_PER_SECOND, %rax
+    jne     2f
+3:  cmp     $NS_PER_SECOND, %rax
+    jae     4f
+.subsection 1                         # behind the functions, so that what happens most runs straight on
+2:  test    %rcx, %rcx
+    jz      \fallback
+    jmp     1b
+4:  sub     $NS_PER_SECOND, %rax
     inc     %r10
-    jmp     2b
-3:
+    jmp     3b
+.previous
 .endm
 
 .globl __vdso_clock_gettime
 .type __vdso_clock_gettime, @function
 __vdso_clock_gettime:                 # (int clock, struct timespec *)
-    cmp     $7, %edi
-    ja      6f
+    cmp     $CLOCK_MONOTONIC, %edi    # the one that is asked most
+    jne     7f
+5:  read_clock DATA_MONOTONIC, 9f
+    mov     %r10, (%rsi)
+    mov     %rax, 8(%rsi)
+    xor     %eax, %eax
+    ret
+7:  cmp     $7, %edi
+    ja      9f
     mov     $CLOCKS_SERVED, %eax
     bt      %edi, %eax
-    jnc     6f
+    jnc     9f
     mov     $CLOCKS_OF_WALL_TIME, %eax
     bt      %edi, %eax
-    jc      5f
-    read_clock DATA_MONOTONIC, 6f
+    jnc     5b
+    read_clock DATA_REALTIME, 9f
     mov     %r10, (%rsi)
     mov     %rax, 8(%rsi)
     xor     %eax, %eax
     ret
-5:  read_clock DATA_REALTIME, 6f
-    mov     %r10, (%rsi)
-    mov     %rax, 8(%rsi)
-    xor     %eax, %eax
-    ret
-6:  mov     $228, %eax
+9:  mov     $228, %eax
     syscall
     ret
 .size __vdso_clock_gettime, . - __vdso_clock_gettime
