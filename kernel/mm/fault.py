@@ -23,11 +23,9 @@ from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_SIZE,
-    Frame,
     allocate_user_frame,
     copy_frame,
     get_frame,
-    is_pinned,
     owner_count,
     put_frame,
     zero_frame,
@@ -35,7 +33,6 @@ from kernel.mm.frames import (
 from kernel.mm.pages import (
     ACCESSED,
     DIRTY,
-    FRAME_BITS,
     HIDDEN,
     NO_EXECUTE,
     PRESENT,
@@ -182,27 +179,6 @@ def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
                 mapped += 1
         slot += 8
     return mapped
-
-
-def fork_entry(parent_slot: int, child_slot: int, shared: bool) -> Frame:
-    """Give the child the parent's page: the same frame, read-only on both sides if it is private (copy-on-write).
-
-    One that a device may be writing to is copied at once: shared, the first of the two to write to it would get the
-    copy, and if that were the parent, what the device brings would be lost to it. Raises MemoryError.
-    """
-    entry = read_entry(parent_slot)
-    if not shared and entry & PRIVATE != 0 and is_pinned(entry_frame(entry)):
-        copied = allocate_user_frame()
-        copy_frame(copied, entry_frame(entry))
-        write_entry(child_slot, make_entry(copied, entry & ~FRAME_BITS))
-        return copied
-    if not shared and entry & WRITABLE != 0:
-        entry &= ~WRITABLE
-        write_entry(parent_slot, entry)
-    frame = entry_frame(entry)
-    get_frame(frame)
-    write_entry(child_slot, entry)
-    return frame
 
 
 def protect_entry(slot: int, area: Area) -> None:

@@ -20,7 +20,7 @@ Source: Knuth, The Art of Computer Programming, volume 1, section 2.5 (buddy sys
 from typing import Final, NewType
 
 from arch.x86_64.layout import DIRECT_MAP_BASE
-from kernel.lang import Span, panic, u8
+from kernel.lang import Span, inline, noinline, panic, u8
 from kernel.lang.unsafe import (
     copy_bytes,
     fill_bytes,
@@ -104,9 +104,19 @@ def _make_room(wanted: int) -> bool:
     return freed > 0
 
 
-def _entry(frame: int) -> int:
+@inline
+def _check(frame: int) -> None:
     if frame <= 0 or frame >= _frame_limit:
-        panic(f"frame {frame} is not memory")
+        _refuse(frame)
+
+
+@noinline
+def _refuse(frame: int) -> None:
+    panic(f"frame {frame} is not memory")
+
+
+def _entry(frame: int) -> int:
+    _check(frame)
     return _table + (frame << _ENTRY_SHIFT)
 
 
@@ -126,7 +136,7 @@ def frame_span(frame: Frame) -> Span[u8]:
     Safety: the direct map covers every frame of the table, and the caller holds a reference to the frame while it uses
     the span.
     """
-    _entry(frame)
+    _check(frame)
     return span_at(frame_address(frame), PAGE_SIZE)
 
 
@@ -256,10 +266,10 @@ def allocate_frame() -> Frame:
     frame = _stack_head
     if frame == 0:
         return allocate_frames(0)
-    entry = _entry(frame)
-    _stack_head = load_u32(entry + _NEXT)
+    _check(frame)
+    _stack_head = load_u32(_table + (frame << _ENTRY_SHIFT) + _NEXT)
     _stack_depth -= 1
-    store_u32(entry + _COUNT, 1)
+    store_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT, 1)
     _free -= 1
     return Frame(frame)
 
@@ -308,28 +318,34 @@ def free_frames(frame: Frame, order: int) -> None:
     _free += 1 << order
 
 
+@noinline
+def _refuse_free(frame: int) -> None:
+    panic(f"frame {frame} is free, and was used")
+
+
 def get_frame(frame: Frame) -> None:
     """Take one more reference."""
-    entry = _entry(frame)
-    count = load_u32(entry + _COUNT)
+    _check(frame)
+    # An address that is written as a sum where it is used is computed without checks of overflow.
+    count = load_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT)
     if count == 0:
-        panic(f"frame {frame} is free")
-    store_u32(entry + _COUNT, count + 1)
+        _refuse_free(frame)
+    store_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT, count + 1)
 
 
 def put_frame(frame: Frame) -> None:
     """Drop a reference; the last one frees the frame."""
     global _free, _stack_head, _stack_depth
-    entry = _entry(frame)
-    count = load_u32(entry + _COUNT)
+    _check(frame)
+    count = load_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT)
     if count == 0:
-        panic(f"frame {frame} is already free")
-    store_u32(entry + _COUNT, count - 1)
+        _refuse_free(frame)
+    store_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT, count - 1)
     if count > 1:
         return
     _free += 1
     if _stack_depth < _STACK_LIMIT:
-        store_u32(entry + _NEXT, _stack_head)
+        store_u32(_table + (frame << _ENTRY_SHIFT) + _NEXT, _stack_head)
         _stack_head = frame
         _stack_depth += 1
     else:
@@ -345,7 +361,8 @@ def free_frame(frame: Frame) -> None:
 
 def frame_count(frame: Frame) -> int:
     """How many references a frame has."""
-    return load_u32(_entry(frame) + _COUNT)
+    _check(frame)
+    return load_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT)
 
 
 def pin_frame(frame: Frame) -> None:
@@ -377,9 +394,11 @@ def unpin_frame(frame: Frame) -> None:
         put_frame(frame)
 
 
+@inline
 def is_pinned(frame: Frame) -> bool:
     """Whether a device may write to a frame."""
-    return load_u16(_entry(frame) + _PINS) != 0
+    _check(frame)
+    return load_u16(_table + (frame << _ENTRY_SHIFT) + _PINS) != 0
 
 
 def owner_count(frame: Frame) -> int:
@@ -425,14 +444,14 @@ def next_in_chain(frame: Frame) -> Frame:
 
 def zero_frame(frame: Frame) -> None:
     """Fill a frame with zeros."""
-    _entry(frame)
+    _check(frame)
     fill_bytes(frame_address(frame), 0, PAGE_SIZE)
 
 
 def copy_frame(target: Frame, source: Frame) -> None:
     """Copy a frame's 4096 bytes."""
-    _entry(target)
-    _entry(source)
+    _check(target)
+    _check(source)
     copy_bytes(frame_address(target), frame_address(source), PAGE_SIZE)
 
 

@@ -23,9 +23,13 @@ from kernel.mm.frames import (
     PAGE_SHIFT,
     PAGE_SIZE,
     Frame,
+    allocate_user_frame,
     allocate_zeroed_frame,
     chain_frame,
+    copy_frame,
     frame_address,
+    get_frame,
+    is_pinned,
     next_in_chain,
     put_frame,
     start_chain,
@@ -63,6 +67,11 @@ def make_entry(frame: Frame, flags: int) -> int:
     return (frame << PAGE_SHIFT) | flags
 
 
+def table_end(address: int) -> int:
+    """Where what the lowest-level table of an address maps ends: up to there entries lie side by side."""
+    return (address & ~(LEAF_TABLE_BYTES - 1)) + LEAF_TABLE_BYTES
+
+
 def read_entry(address: int) -> int:
     """The entry at an address that `find` or `make` gave."""
     return load_i64(address)
@@ -71,6 +80,44 @@ def read_entry(address: int) -> int:
 def write_entry(address: int, entry: int) -> None:
     """Change the entry at an address that `find` or `make` gave."""
     store_i64(address, entry)
+
+
+def share_entries(parent_slot: int, child_slot: int, count: int, shared: bool) -> int:
+    """fork: give the child the parent's pages, `count` entries of one table: the same frames, read-only on both sides
+    unless they are `shared` (copy-on-write). Returns how many pages there are.
+
+    A private one that a device may be writing to is copied at once: shared, the first of the two to write to it would
+    get the copy, and if that were the parent, what the device brings would be lost to it. Raises MemoryError.
+    """
+    mapped = 0
+    for offset in range(0, count << 3, 8):
+        entry = load_i64(parent_slot + offset)
+        if entry == 0:
+            continue
+        mapped += 1
+        if not shared and entry & PRIVATE != 0 and is_pinned(entry_frame(entry)):
+            copied = allocate_user_frame()
+            copy_frame(copied, entry_frame(entry))
+            store_i64(child_slot + offset, make_entry(copied, entry & ~FRAME_BITS))
+            continue
+        if not shared and entry & WRITABLE != 0:
+            entry &= ~WRITABLE
+            store_i64(parent_slot + offset, entry)
+        get_frame(entry_frame(entry))
+        store_i64(child_slot + offset, entry)
+    return mapped
+
+
+def drop_entries(slot: int, count: int) -> int:
+    """Clear `count` entries of one table and give their frames back. Returns how many pages there were."""
+    mapped = 0
+    for offset in range(0, count << 3, 8):
+        entry = load_i64(slot + offset)
+        if entry != 0:
+            store_i64(slot + offset, 0)
+            put_frame(entry_frame(entry))
+            mapped += 1
+    return mapped
 
 
 @final
@@ -119,11 +166,10 @@ class PageTable:
         """The first page from `address` on (below `end`) with a non-zero entry; `end` if there is none."""
         while address < end:
             slot = self.find(address)
+            stop = min(end, table_end(address))
             if slot == 0:
-                address = (address & ~(LEAF_TABLE_BYTES - 1)) + LEAF_TABLE_BYTES
+                address = stop
                 continue
-            table_end = (address & ~(LEAF_TABLE_BYTES - 1)) + LEAF_TABLE_BYTES
-            stop = min(end, table_end)
             while address < stop:
                 if load_i64(slot) != 0:
                     return address

@@ -25,10 +25,10 @@ from kernel.mm.area import (
     PROT_WRITE,
     Area,
 )
-from kernel.mm.fault import Access, FaultOutcome, allows, fork_entry, protect_entry, resolve
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, SHORTAGE, put_frame
+from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.objects import MemoryObject, SharedMemory
-from kernel.mm.pages import USER_END, PageTable, activate_kernel_table, entry_frame, read_entry, write_entry
+from kernel.mm.pages import USER_END, PageTable, activate_kernel_table, drop_entries, share_entries, table_end
 
 LOWEST_ADDRESS: Final = 0x1_0000  # vm.mmap_min_addr
 UNLIMITED: Final = (1 << 63) - 1
@@ -149,9 +149,11 @@ class AddressSpace:
     def _fork_area(self, child: "AddressSpace", area: Area) -> None:
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
-            fork_entry(self.pages.find(address), child.pages.make(address), area.shared)
-            child.resident += 1
-            address = self.pages.next_mapped(address + PAGE_SIZE, area.end)
+            stop = min(area.end, table_end(address))
+            child.resident += share_entries(
+                self.pages.find(address), child.pages.make(address), (stop - address) >> PAGE_SHIFT, area.shared
+            )
+            address = self.pages.next_mapped(stop, area.end)
 
     # Looking up ----------------------------------------------------------------------------------------------------
 
@@ -319,12 +321,9 @@ class AddressSpace:
         """Clear the entries of a range of an area and give their frames back. The caller flushes."""
         address = self.pages.next_mapped(start, end)
         while address < end:
-            slot = self.pages.find(address)
-            entry = read_entry(slot)
-            write_entry(slot, 0)
-            put_frame(entry_frame(entry))
-            self.resident -= 1
-            address = self.pages.next_mapped(address + PAGE_SIZE, end)
+            stop = min(end, table_end(address))
+            self.resident -= drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
+            address = self.pages.next_mapped(stop, end)
 
     def discard(self, start: int, end: int) -> None:
         """Forget the pages of a mapped range; the next touch reads the source or zeros anew (madvise MADV_DONTNEED,
