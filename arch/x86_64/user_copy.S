@@ -12,7 +12,7 @@
 
 .include "arch/x86_64/constants.inc"
 
-.text
+.section .text.hot, "ax", @progbits
 
 # Records that a fault at the next instruction goes on at \fixup.
 .macro may_fault fixup
@@ -54,7 +54,7 @@
 user_copy_in:
         check_user %rsi, %rdx, 8f
         open_user
-        subq    $32, %rdx
+        subq    $64, %rdx
         jb      2f
 1:
         may_fault 2f
@@ -69,12 +69,41 @@ user_copy_in:
         movq    %r9, 8(%rdi)
         movq    %r10, 16(%rdi)
         movq    %r11, 24(%rdi)
+        may_fault 2f
+        movq    32(%rsi), %r8
+        may_fault 2f
+        movq    40(%rsi), %r9
+        may_fault 2f
+        movq    48(%rsi), %r10
+        may_fault 2f
+        movq    56(%rsi), %r11
+        movq    %r8, 32(%rdi)
+        movq    %r9, 40(%rdi)
+        movq    %r10, 48(%rdi)
+        movq    %r11, 56(%rdi)
+        addq    $64, %rsi
+        addq    $64, %rdi
+        subq    $64, %rdx
+        jae     1b
+2:      addq    $32, %rdx               # after a fault too: the rest is taken in smaller bites, so that the
+        js      7f                      # count is exact to the byte
+        may_fault 7f
+        movq    (%rsi), %r8
+        may_fault 7f
+        movq    8(%rsi), %r9
+        may_fault 7f
+        movq    16(%rsi), %r10
+        may_fault 7f
+        movq    24(%rsi), %r11
+        movq    %r8, (%rdi)
+        movq    %r9, 8(%rdi)
+        movq    %r10, 16(%rdi)
+        movq    %r11, 24(%rdi)
         addq    $32, %rsi
         addq    $32, %rdi
         subq    $32, %rdx
-        jae     1b
-2:      addq    $32, %rdx               # after a fault too: the rest is taken in smaller bites, so that the
-        subq    $8, %rdx                # count is exact to the byte
+7:      addq    $32, %rdx
+        subq    $8, %rdx
         jb      4f
 3:
         may_fault 4f
@@ -90,9 +119,9 @@ user_copy_in:
         may_fault 6f
         movzbl  (%rsi), %ecx
         movb    %cl, (%rdi)
-        incq    %rsi
-        incq    %rdi
-        decq    %rdx
+        addq    $1, %rsi
+        addq    $1, %rdi
+        subq    $1, %rdx
         jnz     5b
 6:      close_user
 8:      movq    %rdx, %rax
@@ -104,9 +133,10 @@ user_copy_in:
 user_copy_out:
         check_user %rdi, %rdx, 8f
         open_user
-        subq    $32, %rdx
+        subq    $64, %rdx
         jb      2f
-1:      movq    (%rsi), %r8
+1:
+        movq    (%rsi), %r8
         movq    8(%rsi), %r9
         movq    16(%rsi), %r10
         movq    24(%rsi), %r11
@@ -118,11 +148,40 @@ user_copy_out:
         movq    %r10, 16(%rdi)
         may_fault 2f
         movq    %r11, 24(%rdi)
+        movq    32(%rsi), %r8
+        movq    40(%rsi), %r9
+        movq    48(%rsi), %r10
+        movq    56(%rsi), %r11
+        may_fault 2f
+        movq    %r8, 32(%rdi)
+        may_fault 2f
+        movq    %r9, 40(%rdi)
+        may_fault 2f
+        movq    %r10, 48(%rdi)
+        may_fault 2f
+        movq    %r11, 56(%rdi)
+        addq    $64, %rsi
+        addq    $64, %rdi
+        subq    $64, %rdx
+        jae     1b
+2:      addq    $32, %rdx               # after a fault too: the rest is taken in smaller bites, so that the
+        js      7f                      # count is exact to the byte
+        movq    (%rsi), %r8
+        movq    8(%rsi), %r9
+        movq    16(%rsi), %r10
+        movq    24(%rsi), %r11
+        may_fault 7f
+        movq    %r8, (%rdi)
+        may_fault 7f
+        movq    %r9, 8(%rdi)
+        may_fault 7f
+        movq    %r10, 16(%rdi)
+        may_fault 7f
+        movq    %r11, 24(%rdi)
         addq    $32, %rsi
         addq    $32, %rdi
         subq    $32, %rdx
-        jae     1b
-2:      addq    $32, %rdx
+7:      addq    $32, %rdx
         subq    $8, %rdx
         jb      4f
 3:      movq    (%rsi), %r8
@@ -137,9 +196,9 @@ user_copy_out:
 5:      movzbl  (%rsi), %ecx
         may_fault 6f
         movb    %cl, (%rdi)
-        incq    %rsi
-        incq    %rdi
-        decq    %rdx
+        addq    $1, %rsi
+        addq    $1, %rdi
+        subq    $1, %rdx
         jnz     5b
 6:      close_user
 8:      movq    %rdx, %rax
@@ -153,6 +212,29 @@ user_clear:
         check_user %rdi, %rdx, 8f
         xorl    %ecx, %ecx
         open_user
+        subq    $64, %rdx
+        jb      2f
+1:
+        may_fault 2f
+        movq    %rcx, (%rdi)
+        may_fault 2f
+        movq    %rcx, 8(%rdi)
+        may_fault 2f
+        movq    %rcx, 16(%rdi)
+        may_fault 2f
+        movq    %rcx, 24(%rdi)
+        may_fault 2f
+        movq    %rcx, 32(%rdi)
+        may_fault 2f
+        movq    %rcx, 40(%rdi)
+        may_fault 2f
+        movq    %rcx, 48(%rdi)
+        may_fault 2f
+        movq    %rcx, 56(%rdi)
+        addq    $64, %rdi
+        subq    $64, %rdx
+        jae     1b
+2:      addq    $64, %rdx
         subq    $8, %rdx
         jb      4f
 3:
@@ -166,8 +248,8 @@ user_clear:
 5:
         may_fault 6f
         movb    %cl, (%rdi)
-        incq    %rdi
-        decq    %rdx
+        addq    $1, %rdi
+        subq    $1, %rdx
         jnz     5b
 6:      close_user
 8:      movq    %rdx, %rax
@@ -184,6 +266,28 @@ user_copy_string:
         jnz     4f
         open_user
         xorl    %eax, %eax
+        # Eight bytes a turn. A fault may be of bytes behind the string's end: then it goes on by single bytes.
+        movabsq $0x0101010101010101, %r10
+        movabsq $0x8080808080808080, %r11
+5:      leaq    8(%rax), %rcx
+        cmpq    %rdx, %rcx
+        ja      1f
+        may_fault 1f
+        movq    (%r9), %rcx
+        movq    %rcx, (%rdi,%rax)
+        movq    %rcx, %r8
+        subq    %r10, %r8
+        notq    %rcx
+        andq    %rcx, %r8
+        andq    %r11, %r8               # the lowest bit that is set here is that of the first byte that is 0
+        jnz     6f
+        addq    $8, %rax
+        addq    $8, %r9
+        jmp     5b
+6:      bsfq    %r8, %r8
+        shrl    $3, %r8d
+        addq    %r8, %rax
+        jmp     3f
 1:      cmpq    %rdx, %rax
         jae     3f
         btq     $USER_ADDRESS_BITS, %r9 # one past the last user address
@@ -193,8 +297,8 @@ user_copy_string:
         movb    %cl, (%rdi,%rax)
         testl   %ecx, %ecx
         jz      3f
-        incq    %rax
-        incq    %r9
+        addq    $1, %rax
+        addq    $1, %r9
         jmp     1b
 2:      movq    $-1, %rax
 3:      close_user
@@ -300,6 +404,60 @@ user_cas_u32:
         ret
 1:      close_user
 2:      movq    $-1, %rax
+        ret
+
+# user_fpu_save(user_area, size) -> 0, or -1 after a fault. Stores as fpu_save (fpu.S) does; of XSAVE's header the processor
+# writes the first word only, and the others must be zero.
+.globl user_fpu_save
+.balign 16
+user_fpu_save:
+        check_user %rdi, %rsi, 4f
+        open_user
+        movl    fpu_xsave_mask(%rip), %eax
+        testl   %eax, %eax
+        jz      1f
+        xorl    %edx, %edx
+.set offset, XSAVE_HEADER
+.rept XSAVE_HEADER_SIZE / 8
+        may_fault 3f
+        movq    %rdx, offset(%rdi)
+        .set offset, offset + 8
+.endr
+        movl    fpu_xsave_mask+4(%rip), %edx
+        may_fault 3f
+        xsave64 (%rdi)
+        jmp     2f
+1:
+        may_fault 3f
+        fxsave64 (%rdi)
+2:      close_user
+        xorl    %eax, %eax
+        ret
+3:      close_user
+4:      movq    $-1, %rax
+        ret
+
+# user_fpu_restore(user_area, size) -> 0, or -1 after a fault, or when the area is malformed (fpu_restore in fpu.S).
+.globl user_fpu_restore
+.balign 16
+user_fpu_restore:
+        check_user %rdi, %rsi, 4f
+        open_user
+        movl    fpu_xsave_mask(%rip), %eax
+        testl   %eax, %eax
+        jz      1f
+        movl    fpu_xsave_mask+4(%rip), %edx
+        may_fault 3f
+        xrstor64 (%rdi)
+        jmp     2f
+1:
+        may_fault 3f
+        fxrstor64 (%rdi)
+2:      close_user
+        xorl    %eax, %eax
+        ret
+3:      close_user
+4:      movq    $-1, %rax
         ret
 
 .section .note.GNU-stack, "", @progbits

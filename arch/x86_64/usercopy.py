@@ -79,6 +79,22 @@ def compare_and_swap_u32(address: int, old: int, new: int) -> int:
     return -1
 
 
+@extern("user_fpu_save")
+def fpu_save(address: int, area_size: int) -> int:
+    """Stores the running program's FPU registers, as fpu.fpu_save does. 0, or -1 after a fault. Safety: CR0.TS is
+    clear, and `area_size` is fpu.area_size().
+    """
+    return -1
+
+
+@extern("user_fpu_restore")
+def fpu_restore(address: int, area_size: int) -> int:
+    """Loads them. 0; or -1 after a fault, or if the area's contents are not legal: then the registers hold anything.
+    Safety: as fpu_save.
+    """
+    return -1
+
+
 def copy_in(dst: Span[u8], address: int) -> int:
     """Fills `dst` from user memory; the number of bytes at its end that could NOT be read."""
     return _copy_in(span_address(dst), address, len(dst))

@@ -7,17 +7,40 @@ memory. What finds no room fails with EAGAIN if it came from sigqueue, and other
 Source: signal(7), "Queueing and delivery semantics for real-time signals".
 """
 
+from typing import Final
+
 from kernel.lang import final
-from kernel.task.siginfo import SignalInfo, anonymous, from_kernel, is_shared
+from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
 from kernel.task.signals import FIRST_REALTIME, SYNCHRONOUS, bit, contains, lowest
 
-# Signals with information that are queued, by user.
-_queued_by_user: dict[int, int] = {}
+_MANY_QUOTAS: Final = 64  # so many, and those of users without queued signals are forgotten
+
+
+# By user. Kept beyond the last signal, because the next one comes soon.
+_quotas: dict[int, SignalQuota] = {}
 
 
 def queued_count(uid: int) -> int:
     """How many queued signals count against a user."""
-    return _queued_by_user.get(uid, 0)
+    quota = _quotas.get(uid)
+    return 0 if quota is None else quota.count
+
+
+def _quota_of(uid: int) -> SignalQuota:
+    """Raises MemoryError."""
+    quota = _quotas.get(uid)
+    if quota is None:
+        if len(_quotas) >= _MANY_QUOTAS:
+            _forget_idle_quotas()
+        quota = SignalQuota()
+        _quotas[uid] = quota
+    return quota
+
+
+def _forget_idle_quotas() -> None:
+    for uid in list(_quotas.keys()):
+        if _quotas[uid].count == 0:
+            del _quotas[uid]
 
 
 @final
@@ -38,18 +61,15 @@ class PendingSignals:
         if is_shared(info):
             self.from_kernel |= bit(signo)
             return True
-        if queued_count(uid) >= limit:
-            return False
         try:
+            quota = _quota_of(uid)
+            if quota.count >= limit:
+                return False
             self.queue.append(info)
         except MemoryError:
             return False
-        info.owner_uid = uid
-        try:
-            _queued_by_user[uid] = queued_count(uid) + 1
-        except MemoryError:
-            self.queue.pop()
-            return False
+        info.quota = quota
+        quota.count += 1
         return True
 
     def choose(self, blocked: int) -> int:
@@ -79,7 +99,7 @@ class PendingSignals:
                 return from_kernel(signo)
             return anonymous(signo)
         info = self.queue.pop(found)
-        _uncount(info.owner_uid)
+        _uncount(info)
         return info
 
     def discard(self, mask: int) -> None:
@@ -92,7 +112,7 @@ class PendingSignals:
         for i in range(len(self.queue)):
             info = self.queue[i]
             if contains(mask, info.signo):
-                _uncount(info.owner_uid)
+                _uncount(info)
             else:
                 self.queue[kept] = info
                 kept += 1
@@ -104,13 +124,8 @@ class PendingSignals:
         self.discard(-1)
 
 
-def _uncount(uid: int) -> None:
-    """One queued signal less. Counts that exist are changed in place, which needs no memory."""
-    count = queued_count(uid) - 1
-    try:
-        if count <= 0:
-            _queued_by_user.pop(uid, 0)
-        else:
-            _queued_by_user[uid] = count
-    except MemoryError:
-        return
+def _uncount(info: SignalInfo) -> None:
+    """One queued signal less."""
+    quota = info.quota
+    if quota is not None:
+        quota.count -= 1

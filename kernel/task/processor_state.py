@@ -1,28 +1,33 @@
 """What the processor holds of a program beside the frame: FS and GS bases, FPU and vector registers.
 
-The bases are swapped at each switch. The FPU is lazy at first: a task without an area runs with CR0.TS set, and its
-first FPU instruction traps and gives it one (`first_use`); from then on the registers are saved and restored at each
-switch, which is cheaper than a trap.
+The bases are swapped at each switch. The FPU is lazy: a task runs with CR0.TS set until its first FPU instruction traps
+and loads its registers (`first_use`), and only who has them loaded saves them when it leaves. A trap is dearer than
+loading them beforehand, so who used them whenever it ran lately finds them loaded; every so often it has to ask again,
+which finds out who does not use them any more. While CR0.TS is set, the processor may still hold another task's
+registers: a program cannot read them, but for processors that speculate past the trap (CVE-2018-3665).
 
 Invariants: FPU instructions run exactly while the running task has an area and its registers are loaded. An area is one
 frame.
-Context: never sleeps; `first_use` raises MemoryError.
+Context: only what moves registers to and from user memory sleeps; `first_use` raises MemoryError.
 Safety: areas are whole zeroed frames, larger than any area that `fpu.initialise` accepts (checked) and 64-byte aligned;
-registers are loaded from areas that this kernel saved, or whose contents were sanitised, and a malformed area is
-refused by `fpu_restore` without harm. Base registers get user addresses only: arch_prctl checks.
+registers are loaded from areas that this kernel saved, or whose contents were sanitised, or from user memory; a
+malformed area is refused by `fpu_restore` without harm. Base registers get user addresses only: arch_prctl checks.
 """
 
 from typing import Final
 
-from arch.x86_64 import fpu
+from arch.x86_64 import fpu, usercopy
 from arch.x86_64.context import enter_user_mode
 from arch.x86_64.instructions import read_fs_base, read_msr, write_fs_base, write_msr
-from kernel.lang import Span, final, panic, u8
+from kernel.lang import EFAULT, Errno, final, panic
 from kernel.lang.unsafe import span_at
+from kernel.lib import user
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
 from kernel.sched import Thread
 
 _MSR_KERNEL_GS_BASE: Final = 0xC000_0102
+_USES_BEFORE_LOADING: Final = 4  # turns in a row in which a task used the FPU, before it finds its registers loaded
+_TURNS_LOADED: Final = 64  # and for so many turns
 
 
 @final
@@ -34,6 +39,7 @@ class ProcessorState:
         self.gs_base: int = 0
         self.area: Frame = NO_FRAME
         self.loaded: bool = False  # the FPU holds this task's registers
+        self.turns: int = 0  # in a row with the registers loaded
 
     # Switching ---------------------------------------------------------------------------------------------------
 
@@ -42,13 +48,16 @@ class ProcessorState:
         self.save()
         if self.loaded:
             self.loaded = False
+            self.turns = self.turns + 1 if self.turns < _TURNS_LOADED else _USES_BEFORE_LOADING - 1
             fpu.take_away()
+        else:
+            self.turns = 0
 
     def enter(self) -> None:
         """The task gets the processor."""
         write_fs_base(self.fs_base)
         write_msr(_MSR_KERNEL_GS_BASE, self.gs_base)
-        if self.area != NO_FRAME:
+        if self.turns >= _USES_BEFORE_LOADING:
             self._load()
 
     def save(self) -> None:
@@ -84,9 +93,10 @@ class ProcessorState:
         self.area = area
 
     def restart(self) -> None:
-        """The running task, whose registers were saved, goes on with initial ones: a signal handler starts."""
-        if self.loaded:
+        """The running task goes on with initial registers: a signal handler starts."""
+        if self.area != NO_FRAME:
             fpu.restart_area(frame_address(self.area))
+        if self.loaded:
             fpu.fpu_restore(frame_address(self.area))
 
     def copy_to(self, child: "ProcessorState") -> None:
@@ -108,6 +118,7 @@ class ProcessorState:
 
     def release(self) -> None:
         """The task ends, or starts another program: free the area."""
+        self.turns = 0
         if self.loaded:
             self.loaded = False
             fpu.take_away()
@@ -116,16 +127,28 @@ class ProcessorState:
             self.area = NO_FRAME
             put_frame(area)
 
-    def area_bytes(self) -> Span[u8]:
-        """The saved registers, for signal frames. The task must have an area; while its registers are loaded, `save`
-        first.
-        """
-        if self.area == NO_FRAME:
-            panic("no FPU area")
-        return span_at(frame_address(self.area), fpu.area_size())
+    # Signal frames --------------------------------------------------------------------------------------------------
 
-    def area_changed(self) -> None:
-        """The area of the running task was written from user memory: clear what is not legal, and load it."""
+    def save_to_user(self, address: int) -> None:
+        """Write the running task's registers to its memory, as the area that its handler will find. Raises EFAULT,
+        MemoryError.
+        """
+        self.need_area()
+        if not self.loaded:
+            user.write_from(address, span_at(frame_address(self.area), fpu.area_size()))
+        elif usercopy.fpu_save(address, fpu.area_size()) != 0:
+            raise Errno(EFAULT)
+
+    def load_from_user(self, address: int) -> None:
+        """Load the running task's registers from an area that it may have written. Straight from there, unless it is
+        not legal (nor aligned, perhaps): then what is not is cleared in a copy. Raises EFAULT, MemoryError.
+        """
+        self.need_area()
+        if not self.loaded:
+            self._load()  # whatever comes, the registers are not another task's
+        if usercopy.fpu_restore(address, fpu.area_size()) == 0:
+            return
+        user.read_into(span_at(frame_address(self.area), fpu.area_size()), address)
         fpu.sanitise_area(frame_address(self.area))
         self._load()
 

@@ -15,6 +15,14 @@ SIGINFO_SIZE: Final = 128
 
 
 @final
+class SignalQuota:
+    """How many queued signals count against a user (RLIMIT_SIGPENDING)."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+@final
 class SignalInfo:
     """One queued signal."""
 
@@ -27,7 +35,7 @@ class SignalInfo:
         self.third: int = 0
         self.fourth: int = 0
         self.fifth: int = 0
-        self.owner_uid: int = 0  # whose RLIMIT_SIGPENDING it counts against
+        self.quota: SignalQuota | None = None  # that it counts against while it is queued
 
     def set_address(self, address: int) -> None:
         """si_addr, over the words `first` and `second`."""

@@ -13,26 +13,19 @@ addresses are checked by whoever uses them.
 Context: sleeps (user memory).
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from arch.x86_64 import fpu
 from arch.x86_64.frame import RFLAGS_DIRECTION, RFLAGS_RESUME, RFLAGS_TRAP, TrapFrame
 from arch.x86_64.layout import USER_CS, USER_SS
-from kernel.lang import EFAULT, Errno, Span, span_of, u8
+from kernel.lang import EFAULT, Array, Errno, bytes_of, offsetof, sizeof, struct, u8, u32, u64
 from kernel.lib import user
 from kernel.task.actions import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SignalAction
 from kernel.task.send import set_blocked
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
 from kernel.task.signal_stack import SS_AUTODISARM, is_on_stack, restore_stack, stack_flags
 from kernel.task.task import SS_DISABLE, Task
-from kernel.task.words import load_i64, store_i32, store_i64
 
-_CONTEXT: Final = 8  # ucontext in the frame
-_CONTEXT_SIZE: Final = 304
-_INFO: Final = 312
-_FRAME_SIZE: Final = _INFO + SIGINFO_SIZE
-_REGISTERS: Final = 40  # sigcontext in ucontext
-_MASK: Final = 296
 _RED_ZONE: Final = 128  # below the stack pointer, the program's (System V ABI)
 
 # uc_flags
@@ -40,10 +33,73 @@ _UC_FP_XSTATE: Final = 1
 _UC_SIGCONTEXT_SS: Final = 2
 _UC_STRICT_RESTORE_SS: Final = 4
 
-# struct _fpx_sw_bytes, in the FPU state at 464
-_SOFTWARE_BYTES: Final = 464
+_SOFTWARE_BYTES: Final = 464  # struct _fpx_sw_bytes in the FPU state
 _FP_XSTATE_MAGIC1: Final = 0x46505853
 _FP_XSTATE_MAGIC2: Final = 0x46505845
+
+
+@struct
+class _Registers:
+    """struct sigcontext."""
+
+    r8: int
+    r9: int
+    r10: int
+    r11: int
+    r12: int
+    r13: int
+    r14: int
+    r15: int
+    rdi: int
+    rsi: int
+    rbp: int
+    rbx: int
+    rdx: int
+    rax: int
+    rcx: int
+    rsp: int
+    rip: int
+    rflags: int
+    selectors: int
+    """cs, gs, fs, ss: 16 bits each."""
+    error_code: int
+    vector: int
+    mask: int
+    fault_address: int
+    fpu_address: int
+    reserved: Array[u64, Literal[8]]
+
+
+@struct
+class _Frame:
+    """struct rt_sigframe before its siginfo_t."""
+
+    restorer: int
+    # struct ucontext
+    flags: int
+    link: int
+    stack_address: int
+    stack_flags: u32
+    padding: u32
+    stack_size: int
+    registers: _Registers
+    mask: int
+
+
+@struct
+class _SoftwareBytes:
+    """struct _fpx_sw_bytes: what the FPU state before and after it is."""
+
+    magic: u32
+    size_with_magic: u32
+    components: int
+    size: u32
+    padding: Array[u32, Literal[7]]
+
+
+_CONTEXT: Final = offsetof(_Frame, "flags")
+_INFO: Final = sizeof(_Frame)
+_FRAME_SIZE: Final = _INFO + SIGINFO_SIZE
 
 
 def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, mask: int) -> None:
@@ -83,6 +139,7 @@ def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, m
     frame.rdx = address + _CONTEXT
     frame.rax = 0
     frame.rsp = address
+    frame.error_code = -1  # no system call to restart
     frame.rip = action.handler
     frame.rcx = action.handler
     frame.rflags &= ~(RFLAGS_DIRECTION | RFLAGS_RESUME | RFLAGS_TRAP)
@@ -92,66 +149,59 @@ def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, m
 
 
 def _write_fpu(task: Task, address: int) -> None:
-    registers = task.registers
-    registers.need_area()
-    registers.save()
-    area = registers.area_bytes()
+    task.registers.save_to_user(address)
     mask = fpu.component_mask()
-    if mask != 0:
-        store_i32(area, _SOFTWARE_BYTES, _FP_XSTATE_MAGIC1)
-        store_i32(area, _SOFTWARE_BYTES + 4, len(area) + 4)
-        store_i64(area, _SOFTWARE_BYTES + 8, mask)
-        store_i32(area, _SOFTWARE_BYTES + 16, len(area))
-    user.write_from(address, area)
-    if mask != 0:
-        user.write_u32(address + len(area), _FP_XSTATE_MAGIC2)
+    if mask == 0:
+        return
+    size = fpu.area_size()
+    words = _SoftwareBytes(magic=_FP_XSTATE_MAGIC1, size_with_magic=size + 4, components=mask, size=size)
+    user.write_from(address + _SOFTWARE_BYTES, bytes_of(words))
+    user.write_u32(address + size, _FP_XSTATE_MAGIC2)
 
 
 def _write_frame(
     task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, mask: int, address: int, fpu_address: int
 ) -> None:
-    storage = bytearray(_FRAME_SIZE)
-    out = span_of(storage)
-    store_i64(out, 0, action.restorer)
-    context = out[_CONTEXT : _CONTEXT + _CONTEXT_SIZE]
-    store_i64(
-        context, 0, (_UC_FP_XSTATE if fpu.component_mask() != 0 else 0) | _UC_SIGCONTEXT_SS | _UC_STRICT_RESTORE_SS
-    )
-    store_i64(context, 16, task.signal_stack.address)
-    store_i32(context, 24, stack_flags(task.signal_stack, frame.rsp))
-    store_i64(context, 32, task.signal_stack.size)
-    _store_registers(context[_REGISTERS : _REGISTERS + 256], task, frame, fpu_address, mask)
-    store_i64(context, _MASK, mask)
+    out = _Frame()
+    out.restorer = action.restorer
+    out.flags = (_UC_FP_XSTATE if fpu.component_mask() != 0 else 0) | _UC_SIGCONTEXT_SS | _UC_STRICT_RESTORE_SS
+    out.stack_address = task.signal_stack.address
+    out.stack_flags = stack_flags(task.signal_stack, frame.rsp)
+    out.stack_size = task.signal_stack.size
+    _store_registers(out.registers, task, frame)
+    out.registers.mask = mask
+    out.registers.fpu_address = fpu_address
+    out.mask = mask
+    user.write_from(address, bytes_of(out))
     if action.flags & SA_SIGINFO != 0:
-        info.store(out[_INFO : _INFO + SIGINFO_SIZE])
-    user.write_from(address, out)
+        details: Array[u8, Literal[128]] = Array()
+        info.store(details.span())
+        user.write_from(address + _INFO, details.span())
 
 
-def _store_registers(out: Span[u8], task: Task, frame: TrapFrame, fpu_address: int, mask: int) -> None:
-    store_i64(out, 0, frame.r8)
-    store_i64(out, 8, frame.r9)
-    store_i64(out, 16, frame.r10)
-    store_i64(out, 24, frame.r11)
-    store_i64(out, 32, frame.r12)
-    store_i64(out, 40, frame.r13)
-    store_i64(out, 48, frame.r14)
-    store_i64(out, 56, frame.r15)
-    store_i64(out, 64, frame.rdi)
-    store_i64(out, 72, frame.rsi)
-    store_i64(out, 80, frame.rbp)
-    store_i64(out, 88, frame.rbx)
-    store_i64(out, 96, frame.rdx)
-    store_i64(out, 104, frame.rax)
-    store_i64(out, 112, frame.rcx)
-    store_i64(out, 120, frame.rsp)
-    store_i64(out, 128, frame.rip)
-    store_i64(out, 136, frame.rflags)
-    store_i64(out, 144, USER_CS | USER_SS << 48)
-    store_i64(out, 152, task.fault_error_code)
-    store_i64(out, 160, task.fault_vector)
-    store_i64(out, 168, mask)
-    store_i64(out, 176, task.fault_address)
-    store_i64(out, 184, fpu_address)
+def _store_registers(out: _Registers, task: Task, frame: TrapFrame) -> None:
+    out.r8 = frame.r8
+    out.r9 = frame.r9
+    out.r10 = frame.r10
+    out.r11 = frame.r11
+    out.r12 = frame.r12
+    out.r13 = frame.r13
+    out.r14 = frame.r14
+    out.r15 = frame.r15
+    out.rdi = frame.rdi
+    out.rsi = frame.rsi
+    out.rbp = frame.rbp
+    out.rbx = frame.rbx
+    out.rdx = frame.rdx
+    out.rax = frame.rax
+    out.rcx = frame.rcx
+    out.rsp = frame.rsp
+    out.rip = frame.rip
+    out.rflags = frame.rflags
+    out.selectors = USER_CS | USER_SS << 48
+    out.error_code = task.fault_error_code
+    out.vector = task.fault_vector
+    out.fault_address = task.fault_address
 
 
 def pop(task: Task, frame: TrapFrame) -> int:
@@ -161,44 +211,34 @@ def pop(task: Task, frame: TrapFrame) -> int:
     user.check(frame.rsp, 0)
     address = frame.rsp - 8
     user.check(address, _FRAME_SIZE)
-    storage = bytearray(_CONTEXT_SIZE)
-    context = span_of(storage)
-    user.read_into(context, address + _CONTEXT)
-    _load_registers(context[_REGISTERS : _REGISTERS + 256], frame)
-    fpu_address = load_i64(context, _REGISTERS + 184)
-    if fpu_address != 0:
-        _read_fpu(task, fpu_address)
-    set_blocked(task, load_i64(context, _MASK))
-    restore_stack(task, frame.rsp, load_i64(context, 16), context.load_u32(24), load_i64(context, 32))
+    saved = _Frame()
+    user.read_struct(address, bytes_of(saved))
+    _load_registers(saved.registers, frame)
+    if saved.registers.fpu_address != 0:
+        task.registers.load_from_user(saved.registers.fpu_address)
+    set_blocked(task, saved.mask)
+    restore_stack(task, frame.rsp, saved.stack_address, saved.stack_flags, saved.stack_size)
     frame.error_code = -1  # no system call to restart
     return frame.rax
 
 
-def _load_registers(source: Span[u8], frame: TrapFrame) -> None:
-    frame.r8 = load_i64(source, 0)
-    frame.r9 = load_i64(source, 8)
-    frame.r10 = load_i64(source, 16)
-    frame.r11 = load_i64(source, 24)
-    frame.r12 = load_i64(source, 32)
-    frame.r13 = load_i64(source, 40)
-    frame.r14 = load_i64(source, 48)
-    frame.r15 = load_i64(source, 56)
-    frame.rdi = load_i64(source, 64)
-    frame.rsi = load_i64(source, 72)
-    frame.rbp = load_i64(source, 80)
-    frame.rbx = load_i64(source, 88)
-    frame.rdx = load_i64(source, 96)
-    frame.rax = load_i64(source, 104)
-    frame.rcx = load_i64(source, 112)
-    frame.rsp = load_i64(source, 120)
-    frame.rip = load_i64(source, 128)
-    frame.rflags = load_i64(source, 136)
+def _load_registers(source: _Registers, frame: TrapFrame) -> None:
+    frame.r8 = source.r8
+    frame.r9 = source.r9
+    frame.r10 = source.r10
+    frame.r11 = source.r11
+    frame.r12 = source.r12
+    frame.r13 = source.r13
+    frame.r14 = source.r14
+    frame.r15 = source.r15
+    frame.rdi = source.rdi
+    frame.rsi = source.rsi
+    frame.rbp = source.rbp
+    frame.rbx = source.rbx
+    frame.rdx = source.rdx
+    frame.rax = source.rax
+    frame.rcx = source.rcx
+    frame.rsp = source.rsp
+    frame.rip = source.rip
+    frame.rflags = source.rflags
     frame.restrict_to_user()
-
-
-def _read_fpu(task: Task, address: int) -> None:
-    registers = task.registers
-    registers.need_area()
-    user.check(address, fpu.area_size())
-    user.read_into(registers.area_bytes(), address)
-    registers.area_changed()

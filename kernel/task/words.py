@@ -1,6 +1,6 @@
 """Signed 64-bit and 32-bit words in spans: how structures of the system call interface are filled and read."""
 
-from kernel.lang import Span, u8
+from kernel.lang import Span, u8, u64
 
 
 def signed_32(value: int) -> int:
@@ -16,8 +16,7 @@ def store_i32(target: Span[u8], offset: int, value: int) -> None:
 
 def store_i64(target: Span[u8], offset: int, value: int) -> None:
     """64 bits, little-endian."""
-    target.store_u32(offset, value & 0xFFFF_FFFF)
-    target.store_u32(offset + 4, (value >> 32) & 0xFFFF_FFFF)
+    target.store_u64(offset, u64(value))
 
 
 def load_i32(source: Span[u8], offset: int) -> int:
