@@ -17,7 +17,7 @@
 
 .include "arch/x86_64/constants.inc"
 
-.text
+.section .text.hot, "ax", @progbits
 
 # Pushes r15 … rdi below the vector, which completes the frame, in the order of struct TrapFrame.
 .macro push_registers
@@ -60,25 +60,16 @@ syscall_entry:
         movq    %rsp, %rdi
         call    krait_syscall
 
-        # sysret is a fifth of iretq's price. It takes rip from rcx and rflags from r11, so these must agree
-        # with the frame; a non-canonical rip would fault in ring 0 on the user's stack (Intel's SYSRET), and
-        # RF and TF are lost or late, so such frames leave by iretq.
+        # sysret is a fifth of iretq's price. It takes rip from rcx and rflags from r11. In a frame that is still as
+        # it was made above these agree, and the selectors are right; rip is canonical, because no program has the
+        # last page of the user half. RF and TF are lost or late, so with these a frame leaves by iretq.
         movq    FRAME_RIP(%rsp), %rcx
         movq    FRAME_RFLAGS(%rsp), %r11
-        cmpq    %rcx, FRAME_RCX(%rsp)
-        jne     return_to_user
-        cmpq    %r11, FRAME_R11(%rsp)
-        jne     return_to_user
-        movq    %rcx, %rax
-        shrq    $USER_ADDRESS_BITS, %rax
-        jnz     return_to_user
-        cmpq    $USER_CS, FRAME_CS(%rsp)
-        jne     return_to_user
-        cmpq    $USER_SS, FRAME_SS(%rsp)
-        jne     return_to_user
         testl   $(RFLAGS_TF | RFLAGS_RF), %r11d
         jnz     return_to_user
-
+        cmpq    $0, FRAME_ERROR_CODE(%rsp)
+        jl      check_frame             # Python made another frame of it (frame.py)
+return_by_sysret:
         popq    %r15
         popq    %r14
         popq    %r13
@@ -97,6 +88,22 @@ syscall_entry:
         movq    (FRAME_RSP - FRAME_VECTOR)(%rsp), %rsp
         swapgs
         sysretq
+
+# A frame that Python changed leaves by sysret only if it happens to be fit for it: a rip that is not canonical would
+# fault in ring 0 on the user's stack (Intel's SYSRET).
+check_frame:
+        cmpq    %rcx, FRAME_RCX(%rsp)
+        jne     return_to_user
+        cmpq    %r11, FRAME_R11(%rsp)
+        jne     return_to_user
+        movq    %rcx, %rax
+        shrq    $USER_ADDRESS_BITS, %rax
+        jnz     return_to_user
+        cmpq    $USER_CS, FRAME_CS(%rsp)
+        jne     return_to_user
+        cmpq    $USER_SS, FRAME_SS(%rsp)
+        jne     return_to_user
+        jmp     return_by_sysret
 
 # enter_user_mode(frame): a new task's way to its program. Everything on the stack below the frame is forgotten.
 .globl enter_user_mode
@@ -243,7 +250,9 @@ trap_on_own_stack:
         jmp     trap_from_user
 
 # ---- One stub a vector ------------------------------------------------------------------------------------
-# Sixteen bytes each, so that idt.py computes an address instead of reading a table.
+# Sixteen bytes each, so that idt.py computes an address instead of reading a table. Not among the hot code: they fill a page
+# of their own.
+.section .text.stubs, "ax", @progbits
 
 .set VECTOR_DEBUG,         1
 .set VECTOR_NMI,           2

@@ -4,7 +4,7 @@
 # (fpu.py decides). Areas are 64-byte aligned, of the size that fpu.py computed.
 # Intel SDM vol. 1, chapter 13.
 
-.text
+.section .text.hot, "ax", @progbits
 
 # fpu_save(area)
 .globl fpu_save

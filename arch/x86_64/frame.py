@@ -41,7 +41,9 @@ class TrapFrame:
     vector: int
     """Interrupt or exception number, or VECTOR_SYSCALL."""
     error_code: int
-    """The processor's error code (0 where it has none); for a system call its number, kept for restarts."""
+    """The processor's error code (0 where it has none); for a system call its number, kept for restarts. Who changes
+    where or how the program goes on stores -1: there is no call to restart any more, and entry.S leaves only frames
+    of a system call that nobody changed without a look at them."""
     rip: int
     cs: int
     rflags: int

@@ -5,7 +5,7 @@
 
 .include "arch/x86_64/constants.inc"
 
-.text
+.section .text.hot, "ax", @progbits
 
 # ---- Ports ------------------------------------------------------------------------------------------------
 .globl port_in_u8

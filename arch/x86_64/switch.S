@@ -4,7 +4,7 @@
 
 .include "arch/x86_64/constants.inc"
 
-.text
+.section .text.hot, "ax", @progbits
 
 # switch_stacks(save_sp_to, load_sp): leaves the present stack, with its pointer stored at save_sp_to, and
 # returns on the other one, to where that one called switch_stacks. Registers that a call preserves are pushed; the rest are

@@ -54,6 +54,8 @@ class ZeroCountTable:
     end: int  # address behind the last entry; 0 before `start`
     soft_end: int  # allocation takes its slow path when `next` is not below: `end`, or where `on_limit` is due
     limit: int  # allocation calls `on_limit` when there are so many entries
+    due: int  # address of the entry from which on the reclaimer is due
+    due_count: int  # and how many entries that are
     on_limit: Callable[[], None]
     on_shortage: Callable[[], None]
     incomplete: bool
@@ -65,6 +67,8 @@ class ZeroCountTable:
         self.end = 0
         self.soft_end = 0
         self.limit = 0
+        self.due = 0
+        self.due_count = 0
         self.on_limit = do_nothing
         self.on_shortage = do_nothing
         self.incomplete = False
@@ -82,6 +86,7 @@ class ZeroCountTable:
     def set_limit(self, limit: int) -> None:
         """Have allocation call `on_limit` from `limit` entries on."""
         self.limit = limit
+        self.due = self.entries + (self.due_count << ENTRY_SHIFT)
         if FAILURE.is_armed:
             self.soft_end = self.entries  # every allocation takes the slow path
         else:

@@ -81,7 +81,6 @@ class Reclaimer:
     own_stack_top: Callable[[], int]
     scan_other_stacks: Callable[[], None]
     threshold: int  # entries of the zero-count table that make reclaiming due
-    threshold_bytes: int  # and their size
     enabled: bool
     running: bool
     stress: bool
@@ -97,7 +96,6 @@ class Reclaimer:
         self.own_stack_top = no_stack_top
         self.scan_other_stacks = no_stacks
         self.threshold = DEFAULT_THRESHOLD
-        self.threshold_bytes = DEFAULT_THRESHOLD << heap.ENTRY_SHIFT
         self.enabled = False
         self.running = False
         self.stress = False
@@ -131,6 +129,7 @@ def configure(own_stack_top: Callable[[], int], scan_other_stacks: Callable[[], 
 def set_stress(stress: bool) -> None:
     """With stress, every allocation reclaims first: finds references that a scan misses. For tests."""
     RECLAIMER.stress = stress
+    heap.TABLE.due_count = RECLAIMER.threshold
     heap.set_hooks(allocation_limit(), reclaim_now, reclaim_now)
 
 
@@ -143,13 +142,12 @@ def allocation_limit() -> int:
 def set_threshold(entries: int) -> None:
     """How many entries of the zero-count table make reclaiming due."""
     RECLAIMER.threshold = entries
-    RECLAIMER.threshold_bytes = entries << heap.ENTRY_SHIFT
     set_stress(RECLAIMER.stress)
 
 
 def reclaim_if_due() -> None:
     """Reclaim if the table has grown past the threshold: where a system call returns, with little on the own stack."""
-    if heap.TABLE.next - heap.TABLE.entries >= RECLAIMER.threshold_bytes:
+    if heap.TABLE.next >= heap.TABLE.due:
         reclaim_now()
 
 

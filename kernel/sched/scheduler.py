@@ -37,6 +37,7 @@ class Processor:
         self.current: Thread = self.boot_thread
         self.queue: RunQueue = RunQueue()
         self.need_resched: bool = False
+        self.has_work: bool = False  # something may be due before the running thread goes on in user mode
         self.idle: bool = False
         self.charged_at_ns: int = 0
         self.ticked_at_ns: int = 0
@@ -72,7 +73,28 @@ def need_resched() -> bool:
 
 def request_reschedule() -> None:
     """Make the running thread give way at the next chance."""
-    this_processor().need_resched = True
+    processor = this_processor()
+    processor.need_resched = True
+    processor.has_work = True
+
+
+def has_work() -> bool:
+    """Whether something may be due before the running thread goes on in user mode: the one question that every system
+    call asks on its way out.
+    """
+    return _processor.has_work
+
+
+def announce_work() -> None:
+    """Something became due before a thread goes on in user mode. Without harm if it is not the running one, which then
+    looks in vain; the other's `enter_processor` says it again.
+    """
+    _processor.has_work = True
+
+
+def work_is_done() -> None:
+    """The running thread found nothing more to do."""
+    _processor.has_work = False
 
 
 # Becoming ready ------------------------------------------------------------------------------------------------------
@@ -93,7 +115,7 @@ def make_ready(thread: Thread) -> None:
     thread.state = ThreadState.READY
     processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
     if processor.queue.outranks(thread, processor.current):
-        processor.need_resched = True
+        request_reschedule()
 
 
 def interrupt_sleep(thread: Thread) -> None:
@@ -129,9 +151,9 @@ def lend_priority(thread: Thread, priority: int) -> None:
     if ready:
         processor.queue.add_preempted(thread)
         if processor.queue.outranks(thread, processor.current):
-            processor.need_resched = True
+            request_reschedule()
     elif thread is processor.current and processor.queue.has_ready():
-        processor.need_resched = True
+        request_reschedule()
 
 
 def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
@@ -146,9 +168,9 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     if ready:
         processor.queue.add_preempted(thread)
         if processor.queue.outranks(thread, processor.current):
-            processor.need_resched = True
+            request_reschedule()
     elif thread is processor.current and processor.queue.has_ready():
-        processor.need_resched = True
+        request_reschedule()
 
 
 # Giving up the processor ----------------------------------------------------------------------------------------------
@@ -315,7 +337,7 @@ def tick(from_user: bool) -> None:
         processor.system_ns += sample_ns
     thread.ticked()
     if thread.slice_ns <= 0 and thread.policy != SCHED_FIFO:
-        processor.need_resched = True
+        request_reschedule()
 
 
 def _update_load(processor: Processor, now_ns: int) -> None:

@@ -8,7 +8,7 @@ from arch.x86_64.frame import TrapFrame
 from kernel.lang import ENOSYS, export, inline, noinline
 from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
-from kernel.sched.scheduler import need_resched
+from kernel.sched.scheduler import has_work
 from kernel.syscalls.table import HIGHEST, SYSCALLS
 from kernel.syscalls.trace import TRACE, describe_call, report_result
 from kernel.task.deliver import before_user_mode
@@ -23,15 +23,8 @@ def krait_syscall(frame: TrapFrame) -> None:
     result = _traced_call(number, frame) if TRACE.enabled else call(number, frame)
     frame.rax = result
     reclaim_if_due()
-    task = current()
-    if (
-        task.interrupted
-        or task.returns_from_handler
-        or task.restores_blocked
-        or need_resched()
-        or -600 < result < -511
-    ):
-        before_user_mode(task, frame)
+    if has_work() or -600 < result < -511:  # ERESTART…
+        before_user_mode(current(), frame)
 
 
 @inline
@@ -40,9 +33,7 @@ def call(number: int, frame: TrapFrame) -> int:
     if number < HIGHEST:
         row = SYSCALLS[number]
         if row is not None:
-            handler = row.handler
-            if handler is not None:
-                return handler(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9)
+            return row.handler(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9)
     _report_missing(number)
     return -ENOSYS
 

@@ -5,6 +5,7 @@ from typing import Final
 from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, i32, span_of
 from kernel.lib import user
 from kernel.sched import sleep_for_signal, sleep_until
+from kernel.sched.scheduler import announce_work
 from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import signal_stack
@@ -100,6 +101,7 @@ def rt_sigprocmask(how: i32, new: int, old: int, size: int) -> int:
 def rt_sigreturn() -> int:
     """sigreturn(2)."""
     current().returns_from_handler = True  # the registers change on the way back (deliver.py)
+    announce_work()
     return 0
 
 

@@ -24,13 +24,15 @@ _F = TypeVar("_F", bound=Callable[..., int])
 class Syscall:
     """One row of the table."""
 
-    def __init__(self, number: int, name: str, status: str, notes: str, args: str) -> None:
+    def __init__(
+        self, number: int, name: str, status: str, notes: str, args: str, handler: SyscallHandler
+    ) -> None:
         self.number: int = number
         self.name: str = name
         self.status: str = status  # "Full" or "Partial": what the compatibility page shows
         self.notes: str = notes
         self.args: str = args  # how trace= prints the arguments: one letter each, see trace.py
-        self.handler: SyscallHandler | None = None
+        self.handler: SyscallHandler = handler
 
 
 SYSCALLS: list[Syscall | None] = [None] * HIGHEST
@@ -44,9 +46,7 @@ def syscall(
     def enter(function: _F) -> _F:
         if SYSCALLS[number] is not None:
             raise ValueError(f"system call {number} ({name}) is declared twice")
-        row = Syscall(number, name, status, notes, args)
-        row.handler = function
-        SYSCALLS[number] = row
+        SYSCALLS[number] = Syscall(number, name, status, notes, args, function)
         return function
 
     return enter

@@ -5,7 +5,7 @@ from typing import Final
 from kernel.lang import EINVAL, Errno
 from kernel.lib import user
 from kernel.task import current
-from kernel.task.send import set_blocked
+from kernel.task.send import block_during
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
@@ -48,8 +48,4 @@ def temporary_mask(address: int, size: int) -> None:
     """
     if size != _MASK_SIZE:
         raise Errno(EINVAL)
-    mask = user.read_i64(address)
-    task = current()
-    task.saved_blocked = task.blocked
-    task.restores_blocked = True
-    set_blocked(task, mask)
+    block_during(current(), user.read_i64(address))

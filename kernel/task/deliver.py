@@ -19,7 +19,7 @@ from arch.x86_64.frame import TrapFrame
 from arch.x86_64.layout import VECTOR_SYSCALL
 from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno, noraise
 from kernel.sched import ThreadState
-from kernel.sched.scheduler import need_resched, schedule
+from kernel.sched.scheduler import need_resched, schedule, work_is_done
 from kernel.task import restartable, signal_frame
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.exit import end_process, exit_task
@@ -59,6 +59,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         else:
             break
     _settle_restart(frame)
+    work_is_done()
     if task.restores_blocked:
         task.restores_blocked = False
         set_blocked(task, task.saved_blocked)

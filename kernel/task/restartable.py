@@ -15,6 +15,7 @@ from arch.x86_64.frame import TrapFrame
 from kernel.lang import EINVAL, Errno
 from kernel.lib import user
 from kernel.lib.user import USER_LIMIT
+from kernel.sched.scheduler import announce_work
 from kernel.task.task import Task
 
 FEATURE_SIZE: Final = 28  # AT_RSEQ_FEATURE_SIZE: the fields that are known
@@ -40,6 +41,7 @@ def register(task: Task, address: int, length: int, signature: int) -> None:
     task.rseq_length = length
     task.rseq_signature = signature
     task.rseq_switches = NEVER
+    announce_work()
 
 
 def unregister(task: Task) -> None:
@@ -86,6 +88,7 @@ def restart(task: Task, frame: TrapFrame) -> None:
         landing = _landing(task, section, frame.rip)
         if landing != 0:
             frame.rip = landing
+            frame.error_code = -1  # no system call to restart
             frame.rcx = landing
         user.write_i64(address + _SECTION, 0)
     # User memory may have to be waited for: that counts no more.

@@ -13,7 +13,7 @@ from kernel.lang import EAGAIN, EPERM, ESRCH, Errno
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
 from kernel.sched import ThreadState
-from kernel.sched.scheduler import interrupt_sleep, make_ready
+from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
 from kernel.task.actions import SA_NOCLDSTOP
 from kernel.task.child_information import child_information
 from kernel.task.groups import ProcessGroup, find_group
@@ -46,9 +46,12 @@ def update_interrupted(task: Task) -> None:
     process = task.process
     if process.is_exiting:
         task.interrupted = not task.is_exiting
+        announce_work()
         return
     waiting = (task.pending.mask | process.pending.mask) & ~task.blocked
     task.interrupted = waiting != 0 or (process.stop_signal != 0 and not task.is_stopped)
+    if task.interrupted:
+        announce_work()
 
 
 def set_blocked(task: Task, mask: int) -> None:
@@ -63,12 +66,14 @@ def block_during(task: Task, mask: int) -> None:
     """
     task.saved_blocked = task.blocked
     task.restores_blocked = True
+    announce_work()
     set_blocked(task, mask)
 
 
 def interrupt(task: Task) -> None:
     """Make a task look at its signals: ends its sleep if a signal may end it."""
     task.interrupted = True
+    announce_work()
     interrupt_sleep(task)
 
 
@@ -157,15 +162,15 @@ def _prepare(process: Process, signo: int) -> None:
 
 def _discard(process: Process, mask: int) -> None:
     process.pending.discard(mask)
-    for tid in process.threads.keys():
-        process.threads[tid].pending.discard(mask)
+    for task in process.threads.values():
+        task.pending.discard(mask)
 
 
 def discard_ignored(process: Process, signo: int) -> None:
     """A signal became ignored: forget pending ones."""
     _discard(process, bit(signo))
-    for tid in process.threads.keys():
-        update_interrupted(process.threads[tid])
+    for task in process.threads.values():
+        update_interrupted(task)
 
 
 def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
@@ -209,16 +214,14 @@ def _wake_for(process: Process, signo: int) -> None:
     """Choose the thread that takes a process's signal, and make it look. SIGKILL makes all look, the stopped too."""
     if signo == SIGKILL:
         process.stop_signal = 0
-        for tid in process.threads.keys():
-            task = process.threads[tid]
+        for task in process.threads.values():
             interrupt(task)
             resume_stopped(task)
             if task.kill_wakes and task.state == ThreadState.WAITING:
                 make_ready(task)
         return
     chosen: Task | None = None
-    for tid in process.threads.keys():
-        task = process.threads[tid]
+    for task in process.threads.values():
         if task.is_exiting or contains(task.blocked, signo):
             continue
         if chosen is None or task.tid == process.pid:
@@ -243,8 +246,7 @@ def continue_process(process: Process) -> None:
         return
     process.stop_signal = 0
     process.stopped_count = 0
-    for tid in process.threads.keys():
-        task = process.threads[tid]
+    for task in process.threads.values():
         resume_stopped(task)
         update_interrupted(task)
     if process.is_stopped:

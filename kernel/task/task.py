@@ -19,7 +19,7 @@ from kernel.lib.user import UserBuffer
 from kernel.mm import pinning
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
-from kernel.sched.scheduler import current_thread
+from kernel.sched.scheduler import announce_work, current_thread
 from kernel.task.pending import PendingSignals
 from kernel.task.process import Process
 from kernel.task.processor_state import ProcessorState, leave_for_user_mode
@@ -184,6 +184,8 @@ class Task(Thread):
         self.registers.leave()
 
     def enter_processor(self) -> None:
+        if self.interrupted or self.returns_from_handler or self.restores_blocked or self.rseq_address != 0:
+            announce_work()
         self.registers.enter()
 
 

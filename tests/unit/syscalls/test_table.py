@@ -13,7 +13,6 @@ def test_numbers_and_names_are_those_of_linux() -> None:
 def test_declarations_are_complete() -> None:
     for row in SYSCALLS:
         if row is not None:
-            assert row.handler is not None
             assert row.status in ("Full", "Partial"), row.name
             assert set(row.args) <= set("dxpos"), row.name
             assert len(row.args) <= 6, row.name
