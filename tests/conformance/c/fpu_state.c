@@ -144,6 +144,35 @@ int main(void)
 	printf("registers kept %d, control word %#x, mxcsr %#x\n", kept, now, mxcsr_now);
 	printf("in the handler: control word %#x, mxcsr %#x, nested %d, depth %d\n", handler_x87, handler_mxcsr, inner_seen, depth);
 
+	/* The same for one who did not touch its registers for many turns: they may not be in the processor when the signal comes. */
+	fflush(stdout);
+	pid_t sender = (pid_t)MUST(fork());
+	if (sender == 0) {
+		for (int i = 0; i < 100; i++)
+			sched_yield();
+		kill(self, SIGUSR2);
+		_exit(0);
+	}
+	control = 0x0f7f;
+	mxcsr = 0x9f80;
+	handler_x87 = handler_mxcsr = 0;
+	int before = inner_seen;
+	__asm__ volatile("fldcw %0" :: "m"(control));
+	__asm__ volatile("ldmxcsr %0" :: "m"(mxcsr));
+	load(43);
+	while (inner_seen == before)
+		__asm__ volatile("syscall" : "=a"(result) : "a"(SYS_sched_yield) : "rcx", "r11", "memory");
+	kept = same(43);
+	__asm__ volatile("fnstcw %0" : "=m"(now));
+	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr_now));
+	control = 0x037f;
+	mxcsr = 0x1f80;
+	__asm__ volatile("fldcw %0" :: "m"(control));
+	__asm__ volatile("ldmxcsr %0" :: "m"(mxcsr));
+	printf("untouched: kept %d, control word %#x, mxcsr %#x\n", kept, now, mxcsr_now);
+	printf("in the handler: control word %#x, mxcsr %#x\n", handler_x87, handler_mxcsr);
+	show_end(sender);
+
 	/* x87 values on the register stack. */
 	long double three;
 	__asm__ volatile("fld1\n fld1\n faddp\n" ::: "st");
