@@ -20,6 +20,7 @@ from kernel.lang import export
 from kernel.lib.panic import PANIC, kernel_fault
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.sched import yield_now
+from kernel.sched.scheduler import has_work
 from kernel.task.deliver import before_user_mode
 from kernel.task.exit import end_process, exit_task
 from kernel.task.memory_shortage import kill_largest
@@ -70,7 +71,8 @@ def trap(frame: TrapFrame) -> None:
             _raise_signal(task, frame)
         except MemoryError:
             force(task, _KILL)
-    before_user_mode(task, frame)
+    if has_work():
+        before_user_mode(task, frame)
 
 
 def _trap_in_kernel(frame: TrapFrame) -> None:

@@ -16,7 +16,8 @@ from kernel.lib import user
 from kernel.mm.area import PROT_WRITE
 from kernel.mm.objects import MemoryObject
 from kernel.mm.space import AddressSpace
-from kernel.sched import WaitQueue
+from kernel.sched import sleep_until
+from kernel.sched.scheduler import wake as wake_thread
 from kernel.task.task import RestartBlock, Task, current
 from kernel.time.timers import FOREVER_NS
 
@@ -58,10 +59,10 @@ class LockMove:
 class FutexWaiter:
     """A sleeping thread."""
 
-    def __init__(self, key: FutexKey, bitset: int, queue: WaitQueue) -> None:
+    def __init__(self, key: FutexKey, bitset: int, task: Task) -> None:
         self.key: FutexKey = key
         self.bitset: int = bitset
-        self.queue: WaitQueue = queue
+        self.task: Task = task
         self.is_woken: bool = False
         self.move: LockMove | None = None  # it may only be moved to such a lock
 
@@ -110,14 +111,14 @@ def wait(task: Task, address: int, shared: bool, expected: int, bitset: int, dea
     if bitset == 0:
         raise Errno(EINVAL)
     key = key_of(task, address, shared)
-    waiter = FutexWaiter(key, bitset, WaitQueue())
+    waiter = FutexWaiter(key, bitset, task)
     if user.read_u32(address) != expected:
         raise Errno(EAGAIN)
     bucket = _buckets[key.bucket()]
     bucket.append(waiter)
     try:
         while not waiter.is_woken:
-            if not waiter.queue.sleep_until(deadline_ns) and not waiter.is_woken:
+            if not sleep_until(deadline_ns) and not waiter.is_woken:
                 raise Errno(ETIMEDOUT)
     except Errno:
         if waiter.is_woken:
@@ -140,19 +141,18 @@ class WantedFutex:
 
 def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
     """Sleep while all words hold what is wanted, until one is woken: its index."""
-    queue = WaitQueue()
     waiters: list[FutexWaiter] = []
     try:
         for each in wanted:
             key = key_of(task, each.address, each.shared)
-            waiter = FutexWaiter(key, BITSET_ANY, queue)
+            waiter = FutexWaiter(key, BITSET_ANY, task)
             waiters.append(waiter)
             _buckets[key.bucket()].append(waiter)
             # Read once the waiter stands there: no wake is lost if the page has to be waited for.
             if user.read_u32(each.address) != each.value:
                 raise Errno(EAGAIN)
         while _woken_of(waiters) < 0:
-            if not queue.sleep_until(deadline_ns) and _woken_of(waiters) < 0:
+            if not sleep_until(deadline_ns) and _woken_of(waiters) < 0:
                 raise Errno(ETIMEDOUT)
     except Errno:
         if _woken_of(waiters) < 0:
@@ -190,7 +190,7 @@ def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: in
                 raise Errno(EINVAL)
             bucket.pop(i)
             waiter.is_woken = True
-            waiter.queue.wake_all()
+            wake_thread(waiter.task)
             woken += 1
         else:
             i += 1
