@@ -146,6 +146,8 @@ int main(void)
 
 	/* The same for one who did not touch its registers for many turns: they may not be in the processor when the signal comes. */
 	fflush(stdout);
+	handler_x87 = handler_mxcsr = 0;
+	int before = inner_seen;
 	pid_t sender = (pid_t)MUST(fork());
 	if (sender == 0) {
 		for (int i = 0; i < 100; i++)
@@ -155,8 +157,6 @@ int main(void)
 	}
 	control = 0x0f7f;
 	mxcsr = 0x9f80;
-	handler_x87 = handler_mxcsr = 0;
-	int before = inner_seen;
 	__asm__ volatile("fldcw %0" :: "m"(control));
 	__asm__ volatile("ldmxcsr %0" :: "m"(mxcsr));
 	load(43);
