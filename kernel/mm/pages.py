@@ -221,8 +221,15 @@ class PageTable:
 
     def activate(self) -> None:
         """Translate by this table from now on."""
-        if not self.is_active():
-            write_cr3(self.root)
+        load_root(self.root)
+
+    def abandon(self) -> None:
+        """Free all tables, as soon as the processor does not translate by them. The pages must be unmapped."""
+        global _abandoned
+        if self.is_active():
+            _abandoned = self
+        else:
+            self.destroy()
 
     def flush_page(self, address: int) -> None:
         """Forget a translation after its entry changed."""
@@ -244,7 +251,7 @@ _kernel_root: int = 0
 
 
 def use_kernel_table(root: int) -> None:
-    """Take the kernel half from this table (a physical address), and go back to it when an address space ends."""
+    """Take the kernel half of new tables from this one (a physical address)."""
     global _kernel_root
     _kernel_root = root
 
@@ -253,6 +260,18 @@ def _boot_root() -> int:
     return _kernel_root
 
 
-def activate_kernel_table() -> None:
-    """Translate by the kernel's own table, before the active one is destroyed."""
-    write_cr3(_kernel_root)
+# The table of an address space that nobody uses any more, but which the processor still translates by: its last user
+# goes on in the kernel for a while. To load the kernel's own table for that time would cost all translations once more.
+_abandoned: PageTable | None = None
+
+
+def load_root(root: int) -> None:
+    """Translate by the table at a physical address. Loading the one that is loaded would cost all translations."""
+    global _abandoned
+    if read_cr3() & FRAME_BITS == root:
+        return
+    write_cr3(root)
+    table = _abandoned
+    if table is not None:
+        _abandoned = None
+        table.destroy()

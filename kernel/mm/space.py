@@ -28,7 +28,7 @@ from kernel.mm.area import (
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.objects import MemoryObject, SharedMemory
-from kernel.mm.pages import USER_END, PageTable, activate_kernel_table, drop_entries, share_entries, table_end
+from kernel.mm.pages import USER_END, PageTable, drop_entries, share_entries, table_end
 
 LOWEST_ADDRESS: Final = 0x1_0000  # vm.mmap_min_addr
 UNLIMITED: Final = (1 << 63) - 1
@@ -91,17 +91,17 @@ class AddressSpace:
         self.users += 1
 
     def release(self) -> None:
-        """A task is done with it; the last one unmaps everything."""
+        """A task is done with it; the last one unmaps everything. That task touches no user address any more: what the
+        processor remembers of translations lasts until it loads another table.
+        """
         self.users -= 1
         if self.users > 0:
             return
-        if self.pages.is_active():
-            activate_kernel_table()
         for area in self.areas:
             self._drop_pages(area, area.start, area.end)
             area.detach()
         self.areas.clear()
-        self.pages.destroy()
+        self.pages.abandon()
 
     def activate(self) -> None:
         """Make it the one that user addresses mean on this processor."""

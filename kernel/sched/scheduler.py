@@ -13,10 +13,11 @@ from typing import Final
 from arch.x86_64.percpu import set_kernel_stack
 from kernel.lang import Errno, export, final, noraise, sleeps
 from kernel.lib import log
+from kernel.mm.pages import load_root
 from kernel.sched.idle import interrupt_point, wait_for_interrupt
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.stacks import free_stack
-from kernel.sched.switch import first_stack_pointer, load_space, switch
+from kernel.sched.switch import first_stack_pointer, switch
 from kernel.sched.thread import SCHED_FIFO, Thread, ThreadState, enter_list, leave_list
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import run_timers
@@ -212,7 +213,7 @@ def schedule() -> None:
     if stack is not None:
         set_kernel_stack(stack.top)
     if following.space_root != 0:
-        load_space(following.space_root)
+        load_root(following.space_root)
     if previous.state == ThreadState.DEAD:
         processor.departed = previous
     switch(previous, following)

@@ -1,7 +1,7 @@
 """From one kernel stack to another, and the stacks as the reclaimer sees them.
 
-A kernel thread runs in whatever address space was loaded last. That stays safe because the last user of a space loads
-the kernel's own table before it frees the space (kernel.mm).
+A kernel thread runs in whatever address space was loaded last. That stays safe because the tables of a space that ends
+are kept until another is loaded (kernel.mm.pages).
 
 Safety: the addresses given to `switch_stacks` are that of the leaving thread's own `context` (an object on the list of
 all threads, so it lives) and the stack pointer that was saved in the same place when the other thread left, or made by
@@ -12,7 +12,6 @@ from typing import Final
 
 from arch.x86_64.context import prepare_kernel_entry, switch_stacks
 from arch.x86_64.frame import FRAME_SIZE
-from arch.x86_64.instructions import read_cr3, write_cr3
 from kernel.lang import noinline, panic
 from kernel.lang.unsafe import address_of
 from kernel.mm.reclaim import scan_stack
@@ -25,12 +24,6 @@ _USER_ENTRY_SIZE: Final = 64  # what prepare_user_entry writes below the frame, 
 def switch(previous: Thread, following: Thread) -> None:
     """Leave `previous`' stack and go on with `following`'s; returns when `previous` runs again."""
     switch_stacks(address_of(previous.context), following.context.stack_pointer)
-
-
-def load_space(root: int) -> None:
-    """Translate user addresses by the page table at `root`; loading what is loaded would cost a flush."""
-    if read_cr3() != root:
-        write_cr3(root)
 
 
 def first_stack_pointer(thread: Thread) -> int:

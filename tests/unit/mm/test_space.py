@@ -19,8 +19,8 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.fault import Access, FaultOutcome
-from kernel.mm.frames import PAGE_SIZE
-from kernel.mm.pages import WRITABLE, entry_frame, read_entry
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.pages import WRITABLE, entry_frame, load_root, read_entry
 from kernel.mm.space import AddressSpace
 
 BASE = 0x40_0000
@@ -60,6 +60,23 @@ def test_everything_comes_back_when_a_space_ends() -> None:
     poke(child, BASE, 2)
     space.release()
     child.release()
+    assert frames.free_frame_count() == before
+
+
+@pytest.mark.usefixtures("machine")
+def test_tables_stay_while_the_processor_translates_by_them() -> None:
+    before = frames.free_frame_count()
+    space = AddressSpace()
+    anonymous(space, BASE, 1)
+    poke(space, BASE, 1)
+    space.activate()
+    space.release()
+    assert before - frames.free_frame_count() == 4  # the tables
+    other = AddressSpace()
+    other.activate()
+    assert before - frames.free_frame_count() == 1
+    load_root(1 << PAGE_SHIFT)
+    other.release()
     assert frames.free_frame_count() == before
 
 
