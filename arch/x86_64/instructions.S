@@ -256,22 +256,34 @@ percpu_load:
         movq    %gs:(%rdi), %rax
         ret
 
-.globl percpu_store
-percpu_store:
-        movq    %rsi, %gs:(%rdi)
-        ret
-
 # ---- FS and GS bases of the user --------------------------------------------------------------------------
 # fsgsbase_enabled is set by cpu.py when CR4.FSGSBASE is on: the instructions cost a fiftieth of the MSRs under TCG.
 # In the kernel the user's GS base sits in MSR_KERNEL_GS_BASE, where only rdmsr reaches it.
-.globl read_fs_base
-read_fs_base:
+# save_user_bases(place), load_user_bases(place): FS's at place, GS's behind it. One call for what each switch does.
+.globl save_user_bases
+save_user_bases:
+        movl    $MSR_KERNEL_GS_BASE, %ecx
+        rdmsr
+        movl    %eax, 8(%rdi)
+        movl    %edx, 12(%rdi)
         cmpb    $0, fsgsbase_enabled(%rip)
         je      1f
         rdfsbase %rax
+        movq    %rax, (%rdi)
         ret
-1:      movl    $MSR_FS_BASE, %edi
-        jmp     read_msr
+1:      movl    $MSR_FS_BASE, %ecx
+        rdmsr
+        movl    %eax, (%rdi)
+        movl    %edx, 4(%rdi)
+        ret
+
+.globl load_user_bases
+load_user_bases:
+        movl    $MSR_KERNEL_GS_BASE, %ecx
+        movl    8(%rdi), %eax
+        movl    12(%rdi), %edx
+        wrmsr
+        movq    (%rdi), %rdi            # and on as write_fs_base
 
 .globl write_fs_base
 write_fs_base:

@@ -145,14 +145,14 @@ def percpu_load(offset: int) -> int:
     return processor.registers.get(f"percpu{offset}", 0)
 
 
-@extern("percpu_store")
-def percpu_store(offset: int, value: int) -> None:
-    processor.registers[f"percpu{offset}"] = value
+@extern("save_user_bases")
+def save_user_bases(place: int) -> None:
+    """Stores the program's FS and GS bases. Safety: `place` is 16 bytes of kernel memory."""
 
 
-@extern("read_fs_base")
-def read_fs_base() -> int:
-    return processor.registers.get("fs_base", 0)
+@extern("load_user_bases")
+def load_user_bases(place: int) -> None:
+    """Loads them. Safety: as save_user_bases; what lies there is canonical, or the processor faults."""
 
 
 @extern("write_fs_base")

@@ -9,9 +9,9 @@ because after an address space switch each distinct page that the kernel touches
 
 from typing import Final
 
-from arch.x86_64.instructions import percpu_load, percpu_store
+from arch.x86_64.instructions import percpu_load
 from kernel.lang import struct
-from kernel.lang.unsafe import store_u32, symbol_address
+from kernel.lang.unsafe import store_i64, store_u32, symbol_address
 
 OFFSET_SELF: Final = 0
 OFFSET_KERNEL_SP: Final = 8
@@ -54,8 +54,9 @@ def set_kernel_stack(top: int) -> None:
 
     Safety: `top` is 16-byte aligned and the upper end of the current task's kernel stack.
     """
-    percpu_store(OFFSET_KERNEL_SP, top)
-    store_tss_word(percpu_load(OFFSET_SELF) + TSS_OFFSET + TSS_RSP0, top)
+    block = percpu_load(OFFSET_SELF)
+    store_i64(block + OFFSET_KERNEL_SP, top)
+    store_tss_word(block + TSS_OFFSET + TSS_RSP0, top)
 
 
 def store_tss_word(address: int, value: int) -> None:

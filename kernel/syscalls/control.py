@@ -67,7 +67,7 @@ def arch_prctl(code: i32, argument: int) -> int:
     elif code == _ARCH_GET_FS or code == _ARCH_GET_GS:
         registers.save()
         user.check(argument, 8)
-        user.write_i64(argument, registers.fs_base if code == _ARCH_GET_FS else registers.gs_base)
+        user.write_i64(argument, registers.bases.fs if code == _ARCH_GET_FS else registers.bases.gs)
     elif code == _ARCH_GET_CPUID:
         return 1
     elif code == _ARCH_SET_CPUID:

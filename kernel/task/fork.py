@@ -287,7 +287,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         child.signal_stack.flags = SS_DISABLE
     copy_to_child(parent, child, arguments.stack)
     if flags & CLONE_SETTLS != 0:
-        child.registers.fs_base = arguments.tls
+        child.registers.bases.fs = arguments.tls
 
 
 def _copy_scheduling(parent: Task, child: Task) -> None:

@@ -18,9 +18,9 @@ from typing import Final
 
 from arch.x86_64 import fpu, usercopy
 from arch.x86_64.context import enter_user_mode
-from arch.x86_64.instructions import read_fs_base, read_msr, write_fs_base, write_msr
-from kernel.lang import EFAULT, Errno, final, panic
-from kernel.lang.unsafe import span_at
+from arch.x86_64.instructions import load_user_bases, save_user_bases, write_fs_base, write_msr
+from kernel.lang import EFAULT, Errno, final, panic, struct
+from kernel.lang.unsafe import address_of, span_at
 from kernel.lib import user
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
 from kernel.sched import Thread
@@ -30,13 +30,21 @@ _USES_BEFORE_LOADING: Final = 4  # turns in a row in which a task used the FPU, 
 _TURNS_LOADED: Final = 64  # and for so many turns
 
 
+@struct
+class UserBases:
+    """Where the program's segments FS and GS begin."""
+
+    fs: int
+    gs: int
+
+
 @final
 class ProcessorState:
     """One task's."""
 
+    bases: UserBases
+
     def __init__(self) -> None:
-        self.fs_base: int = 0
-        self.gs_base: int = 0
         self.area: Frame = NO_FRAME
         self.loaded: bool = False  # the FPU holds this task's registers
         self.turns: int = 0  # in a row with the registers loaded
@@ -55,15 +63,13 @@ class ProcessorState:
 
     def enter(self) -> None:
         """The task gets the processor."""
-        write_fs_base(self.fs_base)
-        write_msr(_MSR_KERNEL_GS_BASE, self.gs_base)
+        load_user_bases(address_of(self.bases))
         if self.turns >= _USES_BEFORE_LOADING:
             self._load()
 
     def save(self) -> None:
         """Bring this object up to date with the processor, which runs the task."""
-        self.fs_base = read_fs_base()
-        self.gs_base = read_msr(_MSR_KERNEL_GS_BASE)
+        save_user_bases(address_of(self.bases))
         if self.loaded:
             fpu.fpu_save(frame_address(self.area))
 
@@ -102,8 +108,7 @@ class ProcessorState:
     def copy_to(self, child: "ProcessorState") -> None:
         """For clone: the child starts with the running task's state. Raises MemoryError."""
         self.save()
-        child.fs_base = self.fs_base
-        child.gs_base = self.gs_base
+        child.bases = self.bases
         if self.area != NO_FRAME:
             child.area = allocate_zeroed_frame()
             copy_frame(child.area, self.area)
@@ -111,10 +116,8 @@ class ProcessorState:
     def reset(self) -> None:
         """For execve: bases zero, FPU as if never used."""
         self.release()
-        self.fs_base = 0
-        self.gs_base = 0
-        write_fs_base(0)
-        write_msr(_MSR_KERNEL_GS_BASE, 0)
+        self.set_fs_base(0)
+        self.set_gs_base(0)
 
     def release(self) -> None:
         """The task ends, or starts another program: free the area."""
@@ -154,12 +157,12 @@ class ProcessorState:
 
     def set_fs_base(self, address: int) -> None:
         """Of the running task; a user address."""
-        self.fs_base = address
+        self.bases.fs = address
         write_fs_base(address)
 
     def set_gs_base(self, address: int) -> None:
         """Of the running task; a user address."""
-        self.gs_base = address
+        self.bases.gs = address
         write_msr(_MSR_KERNEL_GS_BASE, address)
 
 
