@@ -26,8 +26,8 @@ from kernel.lang import (
     final,
 )
 from kernel.lib import user
-from kernel.sched import WaitQueue, yield_now
-from kernel.sched.scheduler import lend_priority
+from kernel.sched import sleep_until, yield_now
+from kernel.sched.scheduler import lend_priority, wake
 from kernel.task.futex import BITSET_ANY, BUCKETS, FutexKey, FutexWaiter, LockMove, enter, key_of, leave, waiters_on
 from kernel.task.pids import find_task
 from kernel.task.task import Task
@@ -42,12 +42,11 @@ _CHAIN_LIMIT: Final = 1024
 class PiWaiter:
     """A thread that waits for a lock."""
 
-    def __init__(self, task: Task, queue: WaitQueue) -> None:
+    def __init__(self, task: Task) -> None:
         self.task: Task = task
         self.state: PiState | None = None
         self.has_lock: bool = False
         self.owner_died: bool = False  # it got the lock from a thread that ended: the word is its to write
-        self.queue: WaitQueue = queue
 
 
 @final
@@ -129,12 +128,12 @@ def lock(task: Task, address: int, shared: bool, deadline_ns: int, waits: bool) 
 
 
 def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address: int, deadline_ns: int) -> None:
-    waiter = PiWaiter(task, WaitQueue())
+    waiter = PiWaiter(task)
     state = _join(waiter, owner, key, state)
     code = 0
     try:
         while not waiter.has_lock:
-            if not waiter.queue.sleep_until(deadline_ns) and not waiter.has_lock:
+            if not sleep_until(deadline_ns) and not waiter.has_lock:
                 raise Errno(ETIMEDOUT)
     except Errno as error:
         code = error.code
@@ -266,7 +265,7 @@ def _hand_over(state: PiState, heir: PiWaiter) -> None:
         _spread(heir.task)
     if old is not None:
         _spread(old)
-    heir.queue.wake_all()
+    wake(heir.task)
 
 
 def leave_states(task: Task) -> None:
@@ -303,9 +302,8 @@ def wait_and_lock(task: Task, address: int, shared: bool, expected: int, deadlin
     target = key_of(task, lock_address, shared)
     if key.same(target):
         raise Errno(EINVAL)
-    queue = WaitQueue()
-    request = LockRequest(target, PiWaiter(task, queue))
-    waiter = FutexWaiter(key, BITSET_ANY, queue)
+    request = LockRequest(target, PiWaiter(task))
+    waiter = FutexWaiter(key, BITSET_ANY, task)
     waiter.move = request
     if user.read_u32(address) != expected:
         raise Errno(EAGAIN)
@@ -313,7 +311,7 @@ def wait_and_lock(task: Task, address: int, shared: bool, expected: int, deadlin
     code = 0
     try:
         while not request.waiter.has_lock:
-            if not queue.sleep_until(deadline_ns) and not request.waiter.has_lock:
+            if not sleep_until(deadline_ns) and not request.waiter.has_lock:
                 raise Errno(ETIMEDOUT)
     except Errno as error:
         code = error.code
@@ -359,7 +357,7 @@ def move_to_lock(task: Task, address: int, shared: bool, expected: int, lock_add
                 continue
             _take_off(first, request)
             request.waiter.has_lock = True
-            request.waiter.queue.wake_all()
+            wake(request.waiter.task)
             moved += 1
         elif _move_behind_owner(first, request, lock_address, value):
             moved += 1
