@@ -27,6 +27,8 @@ def places(store: BackingStore, offset: int, length: int) -> Runs:
     end = (offset + length + PAGE_MASK) & ~PAGE_MASK
     whole = Runs()
     store.map(first, end - first, whole)
+    if end - first == length:
+        return whole
     found = Runs()
     skip = offset - first
     left = length
