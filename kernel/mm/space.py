@@ -47,6 +47,9 @@ def page_down(value: int) -> int:
     """Round down to a page."""
     return value & ~PAGE_MASK
 
+DENY_WRITE_EXECUTE: Final = 1  # PR_MDWE_*
+THIS_SPACE_ONLY: Final = 2
+
 
 @final
 class AddressSpace:
@@ -71,6 +74,9 @@ class AddressSpace:
         self.environment_start: int = 0
         self.environment_end: int = 0
         self.auxiliary_vector: bytes = b""  # as the program got it
+        # prctl(2): kept by fork and execve
+        self.refuses_huge_pages: bool = False
+        self.write_execute_rule: int = 0  # PR_SET_MDWE: DENY_WRITE_EXECUTE, and perhaps THIS_SPACE_ONLY
         self.stack_top: int = 0
         self.code_start: int = 0
         self.code_end: int = 0
@@ -140,11 +146,23 @@ class AddressSpace:
         self.environment_start = other.environment_start
         self.environment_end = other.environment_end
         self.auxiliary_vector = other.auxiliary_vector
+        self.inherit_settings(other)
         self.stack_top = other.stack_top
         self.code_start = other.code_start
         self.code_end = other.code_end
         self.vdso_start = other.vdso_start
         self.barriers = other.barriers
+
+    def inherit_settings(self, other: "AddressSpace") -> None:
+        """What a new program keeps of the old one's memory."""
+        self.refuses_huge_pages = other.refuses_huge_pages
+        self.write_execute_rule = 0 if other.write_execute_rule & THIS_SPACE_ONLY != 0 else other.write_execute_rule
+
+    def _deny_write_execute(self, before: int, prot: int) -> None:
+        """EACCES if what could be written would be run, and the program asked for that to be impossible."""
+        if self.write_execute_rule != 0 and prot & PROT_EXEC != 0:
+            if prot & PROT_WRITE != 0 or before & PROT_EXEC == 0:
+                raise Errno(EACCES)
 
     def _fork_area(self, child: "AddressSpace", area: Area) -> None:
         address = self.pages.next_mapped(area.start, area.end)
@@ -221,6 +239,7 @@ class AddressSpace:
         length = page_up(length)
         if prot & _PROT_ALL & ~maximum_prot != 0:
             raise Errno(EACCES)
+        self._deny_write_execute(prot, prot)
         start = self._choose(address, length, flags)
         if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
             raise Errno(ENOMEM)
@@ -353,6 +372,7 @@ class AddressSpace:
         while i < len(self.areas) and self.areas[i].start < end:
             if prot & ~self.areas[i].maximum_prot != 0:
                 raise Errno(EACCES)
+            self._deny_write_execute(self.areas[i].prot, prot)
             i += 1
         i = self.isolate(start, end)
         while i < len(self.areas) and self.areas[i].start < end:

@@ -6,6 +6,7 @@ from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, component_mask
 from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, EPERM, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
+from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
 from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
 from kernel.syscalls.table import syscall
 from kernel.task.signals import SIGNAL_COUNT
@@ -34,7 +35,15 @@ _PR_GET_SECCOMP: Final = 21
 _PR_GET_TSC: Final = 25
 _PR_SET_TSC: Final = 26
 _PR_TSC_ENABLE: Final = 1
+_PR_SET_TIMING: Final = 14
+_PR_TASK_PERF_EVENTS_DISABLE: Final = 31
+_PR_TASK_PERF_EVENTS_ENABLE: Final = 32
+_PR_MCE_KILL: Final = 33
 _PR_MCE_KILL_GET: Final = 34
+_PR_SET_IO_FLUSHER: Final = 57
+_PR_SET_MDWE: Final = 65
+_PR_GET_MDWE: Final = 66
+_PR_GET_AUXV: Final = 0x4155_5856
 _PR_MCE_KILL_DEFAULT: Final = 2
 _PR_GET_IO_FLUSHER: Final = 58
 _PR_SET_NAME: Final = 15
@@ -83,7 +92,7 @@ def arch_prctl(code: i32, argument: int) -> int:
     return 0
 
 
-@syscall(157, "prctl", args="dxxxx", notes="Names, death signals, dumpability, subreapers, no_new_privs, timer slack")
+@syscall(157, "prctl", args="dxxxx", notes="No seccomp, no names of memory, no PR_SET_MM, no choice of mitigations")
 def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     """prctl(2)."""
     task = current()
@@ -118,11 +127,50 @@ def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
         if second != _PR_TSC_ENABLE:
             raise Errno(EINVAL)  # the time-stamp counter is every program's clock
         return 0
-    if option == _PR_SET_THP_DISABLE:
-        if third != 0 or fourth != 0 or fifth != 0:
+    if option == _PR_TASK_PERF_EVENTS_DISABLE or option == _PR_TASK_PERF_EVENTS_ENABLE:
+        return 0  # there are none
+    if option == _PR_SET_TIMING:
+        if second != 0:
+            raise Errno(EINVAL)  # other than by sampling
+        return 0
+    if option == _PR_GET_AUXV:
+        if fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
-        return 0  # there are no huge pages
+        vector = task.space.auxiliary_vector
+        user.write_bytes(second, vector[: min(max(third, 0), len(vector))])
+        return len(vector)
+    if option in (_PR_SET_THP_DISABLE, _PR_MCE_KILL, _PR_SET_IO_FLUSHER, _PR_SET_MDWE):
+        if fourth != 0 or fifth != 0 or (third != 0 and option != _PR_MCE_KILL):
+            raise Errno(EINVAL)
+        _set(task, option, second, third)
+        return 0
     return _read(task, option, second, third, fourth, fifth)
+
+
+def _set(task: Task, option: int, second: int, third: int) -> None:
+    """Options whose further arguments must be zero."""
+    if option == _PR_SET_THP_DISABLE:
+        task.space.refuses_huge_pages = second != 0
+    elif option == _PR_MCE_KILL:
+        if second == 0 and third == 0:
+            task.memory_failure_policy = _PR_MCE_KILL_DEFAULT
+        elif second == 1 and 0 <= third <= _PR_MCE_KILL_DEFAULT:
+            task.memory_failure_policy = third
+        else:
+            raise Errno(EINVAL)
+    elif option == _PR_SET_IO_FLUSHER:
+        if not task.credentials.capable(CAP_SYS_RESOURCE):
+            raise Errno(EPERM)
+        if second != 0 and second != 1:
+            raise Errno(EINVAL)
+        task.flushes_io = second == 1
+    else:
+        if second not in (0, DENY_WRITE_EXECUTE, DENY_WRITE_EXECUTE | THIS_SPACE_ONLY):
+            raise Errno(EINVAL)
+        space = task.space
+        if space.write_execute_rule != 0 and space.write_execute_rule != second:
+            raise Errno(EPERM)
+        space.write_execute_rule = second
 
 
 def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: int) -> int:
@@ -143,7 +191,9 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
             raise Errno(EINVAL)
         if option == _PR_GET_IO_FLUSHER and not task.credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(EPERM)
-        return _PR_MCE_KILL_DEFAULT if option == _PR_MCE_KILL_GET else 0
+        if option == _PR_MCE_KILL_GET:
+            return task.memory_failure_policy
+        return 1 if task.flushes_io else 0
     if option == _PR_GET_CHILD_SUBREAPER:
         user.write_i32(second, 1 if process.is_subreaper else 0)
         return 0
@@ -151,10 +201,14 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
         user.check(second, 8)
         user.write_i64(second, task.clear_tid_address)
         return 0
-    if option == _PR_GET_NO_NEW_PRIVS or option == _PR_GET_THP_DISABLE:
+    if option in (_PR_GET_NO_NEW_PRIVS, _PR_GET_THP_DISABLE, _PR_GET_MDWE):
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
-        return 1 if option == _PR_GET_NO_NEW_PRIVS and process.no_new_privileges else 0
+        if option == _PR_GET_MDWE:
+            return task.space.write_execute_rule
+        if option == _PR_GET_THP_DISABLE:
+            return 1 if task.space.refuses_huge_pages else 0
+        return 1 if process.no_new_privileges else 0
     raise Errno(EINVAL)
 
 

@@ -242,6 +242,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     task.space_root = space.root
     space.activate()
     if old is not None:
+        space.inherit_settings(old)
         old.release()
     finish_vfork(task)
     _reset(task, program, credentials)

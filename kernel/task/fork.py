@@ -179,6 +179,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
     process = parent.process if is_thread else _new_process(parent, tid, arguments)
     child = Task(tid, process, parent.name, parent.credentials)
     try:
+        child.memory_failure_policy = parent.memory_failure_policy
+        child.flushes_io = parent.flushes_io
         child.stack = allocate_stack()
         _share_or_copy(parent, child, flags)
         register_task(child)

@@ -108,6 +108,9 @@ class Task(Thread):
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall
+        # prctl(2), kept for who asks: nothing here tells of broken memory or waits for a program's disk
+        self.memory_failure_policy: int = 2  # PR_MCE_KILL_*
+        self.flushes_io: bool = False
         self._buffer: UserBuffer | None = None
 
     def user_buffer(self, address: int, length: int) -> UserBuffer:
