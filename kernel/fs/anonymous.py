@@ -1,7 +1,8 @@
 """Files without a place in the tree: pipes, sockets, event descriptors, memfds.
 
 Each kind has an internal file system with one internal mount. Such a file's path is a dentry whose name is what
-/proc/PID/fd shows, as "pipe:[17]".
+/proc/PID/fd shows. That of pipes and sockets ends with a colon, and `path_name` adds the inode's number: "pipe:[17]"
+need not be written for each that is made.
 """
 
 from typing import Final
@@ -55,7 +56,7 @@ _SHARED_INODE: Final = AnonymousInode(ANONYMOUS.file_system, 1, 0o600)
 
 def pipe_path(inode: Inode) -> Path:
     """The place of a pipe's inode."""
-    return PIPES.place(inode, f"pipe:[{inode.ino}]".encode())
+    return PIPES.place(inode, b"pipe:")
 
 
 def socket_path(uid: int, gid: int) -> Path:
@@ -63,7 +64,7 @@ def socket_path(uid: int, gid: int) -> Path:
     inode = AnonymousInode(SOCKETS.file_system, SOCKETS.file_system.new_ino(), 0o140777)
     inode.uid = uid
     inode.gid = gid
-    return SOCKETS.place(inode, f"socket:[{inode.ino}]".encode())
+    return SOCKETS.place(inode, b"socket:")
 
 
 class DescriptorFile(File):

@@ -240,7 +240,8 @@ def path_name(path: Path, root: Path) -> bytes:
     """The name of `path` as seen from `root` (getcwd(2), /proc/PID/fd), "(unreachable)" in front if it lies outside."""
     mount = path.mount
     if mount.is_internal:
-        return path.dentry.name
+        name = path.dentry.name
+        return name + f"[{path.inode().ino}]".encode() if name.endswith(b":") else name
     dentry = path.dentry
     deleted = dentry.deleted
     parts: list[bytes] = []

@@ -188,6 +188,7 @@ class AddressList:
         self.entries: list[InterfaceAddress] = []
         self.watchers: list[AddressWatcher] = []
         self.owned: dict[bytes, InterfaceAddress] = {}  # one entry of each address
+        self.recent: InterfaceAddress | None = None  # of these, the one that was asked for last
 
 
 ADDRESSES: Final = AddressList()
@@ -245,6 +246,7 @@ def _remove(entry: InterfaceAddress) -> None:
     if entry not in ADDRESSES.entries:
         raise Errno(EADDRNOTAVAIL)
     ADDRESSES.entries.remove(entry)
+    ADDRESSES.recent = None
     if ADDRESSES.owned.get(entry.address) is entry:
         del ADDRESSES.owned[entry.address]
         for other in ADDRESSES.entries:
@@ -288,7 +290,13 @@ def find_on(device: NetworkDevice, address: bytes) -> InterfaceAddress | None:
 
 def owner_of(address: bytes) -> InterfaceAddress | None:
     """An entry with this address on any interface."""
-    return ADDRESSES.owned.get(address)
+    recent = ADDRESSES.recent
+    if recent is not None and recent.address == address:
+        return recent
+    found = ADDRESSES.owned.get(address)
+    if found is not None:
+        ADDRESSES.recent = found
+    return found
 
 
 def is_own(address: bytes) -> bool:

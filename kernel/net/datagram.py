@@ -31,6 +31,7 @@ from kernel.net.inet_options import int_bytes
 from kernel.net.inet_socket import InetSocket
 from kernel.net.ipv4 import time_of_day_ms
 from kernel.net.ipv4_options import answer_options
+from kernel.net.output import NextHop
 from kernel.net.packet import Packet, PacketQueue
 from kernel.net.socket import (
     AF_INET,
@@ -79,12 +80,19 @@ class DatagramSocket(InetSocket):
 
     def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials) -> None:
         super().__init__(family, kind, protocol, credentials)
+        self.last_hop: NextHop | None = None  # the way of the last datagram that named its destination …
+        self.last_source: bytes = b""  # … and what it was asked for with
+        self.last_index: int = 0
         self.queue: PacketQueue = PacketQueue()
         self.queued_bytes: int = 0
         self.errors: list[QueuedError] = []
         self.waiters: WaitQueue = WaitQueue()
         self.shutdown: int = 0  # _READ_DOWN | _WRITE_DOWN
         self.drops: int = 0
+
+    def option_changed(self, name: int) -> None:
+        self.last_hop = None
+        super().option_changed(name)
 
     # ---- From the protocol ----------------------------------------------------------------------------------------
 
@@ -175,7 +183,8 @@ class DatagramSocket(InetSocket):
             message.result_flags |= MSG_TRUNC
         if self.stamp_ns < 0 or self.is_on(SWITCH_KEEP_STAMP):
             self.stamp_ns = packet.received_ns
-        message.address = self.source_address(packet)
+        if message.wants_address:
+            message.address = self.source_address(packet)
         if message.wants_control:
             message.control = self.control_of(packet)
         return length if message.flags & MSG_TRUNC != 0 else given

@@ -118,7 +118,7 @@ def _take_packet_information(socket: DatagramSocket, plan: SendPlan) -> None:
 
 def is_multicast_or_empty(address: bytes) -> bool:
     """Whether a bound address cannot be a source."""
-    return len(address) == 0 or is_multicast(address) or (owner_of(address) is None and _is_broadcast(address))
+    return len(address) == 0 or is_multicast(address) or (_is_broadcast(address) and owner_of(address) is None)
 
 
 def _is_broadcast(address: bytes) -> bool:
@@ -143,9 +143,11 @@ def _find_way(socket: DatagramSocket, plan: SendPlan, may_keep: bool, is_link_on
                 index = options.unicast_device if is_ip4 else options.unicast_device6
         if len(plan.source) != 0 and len(plan.source) != len(plan.address):
             raise Errno(ENETUNREACH if len(plan.source) == 16 else EINVAL)
-        hop = socket.route_to(plan.address, plan.source, index)
         if may_keep:
+            hop = socket.route_to(plan.address, plan.source, index)
             socket.hop = hop
+        else:
+            hop = _way_to(socket, plan.address, plan.source, index)
     if hop.kind == BROADCAST and not socket.is_on(SWITCH_BROADCAST):
         raise Errno(EACCES)
     if is_link_only and len(hop.gateway) != 0:
@@ -153,6 +155,19 @@ def _find_way(socket: DatagramSocket, plan: SendPlan, may_keep: bool, is_link_on
     plan.hop = hop
     if len(plan.source) == 0 or is_unspecified(plan.source):
         plan.source = hop.source
+
+
+def _way_to(socket: DatagramSocket, address: bytes, source: bytes, index: int) -> NextHop:
+    """The way to a destination that a datagram names: most often that of the one before."""
+    last = socket.last_hop
+    if last is not None and last.is_current() and index == socket.last_index:
+        if last.destination == address and socket.last_source == source:
+            return last
+    hop = socket.route_to(address, source, index)
+    socket.last_hop = hop
+    socket.last_source = source
+    socket.last_index = index
+    return hop
 
 
 def _apply(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> None:

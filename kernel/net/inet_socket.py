@@ -106,10 +106,18 @@ class Destination:
 class InetSocket(Socket):
     """Base of TCP, UDP, raw and ping sockets."""
 
-    def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        family: int,
+        kind: int,
+        protocol: int,
+        credentials: Credentials,
+        binding: Binding | None = None,
+        options: InternetOptions | None = None,
+    ) -> None:
+        """A new socket; one that was accepted has a binding and options already."""
         super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid)
-        self.binding: Binding = Binding()
-        self.binding.uid = credentials.fsuid
+        self.binding: Binding = Binding() if binding is None else binding
         self.is_privileged: bool = credentials.capable(CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
@@ -118,12 +126,14 @@ class InetSocket(Socket):
         self.scope: int = 0  # IPv6: the interface of link-local addresses
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
-        self.options: InternetOptions = InternetOptions()
+        self.options: InternetOptions = InternetOptions() if options is None else options
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups = JoinedGroups()
-        if family == AF_INET6:
-            self.options.turn(inet_names.ON_MULTICAST_ALL4, False)  # as on Linux
-            self._update_versions(ANY6)
+        if binding is None:
+            self.binding.uid = credentials.fsuid
+            if family == AF_INET6:
+                self.options.turn(inet_names.ON_MULTICAST_ALL4, False)  # as on Linux
+                self._update_versions(ANY6)
 
     def port_table(self) -> PortTable | None:
         """The ports that this kind of socket is bound in; None for kinds without ports."""

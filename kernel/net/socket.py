@@ -115,7 +115,8 @@ class Message:
         self.flags: int = flags  # MSG_* that the caller gave
         self.address: bytes = b""  # sending: the destination, empty for none. Received: the source
         self.control: list[ControlMessage] | None = None
-        self.wants_control: bool = False  # receiving: the caller gave room for ancillary messages
+        self.wants_address: bool = False  # receiving: the caller gave room for the source
+        self.wants_control: bool = False  # … for ancillary messages
         self.result_flags: int = 0  # MSG_TRUNC, MSG_CTRUNC, MSG_EOR … of what was received
 
 

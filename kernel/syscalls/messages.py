@@ -48,7 +48,7 @@ def _user_buffer(address: int, length: int) -> UserBuffer:
     if length < 0 or length > MAX_RW_COUNT:
         length = MAX_RW_COUNT
     user.check(address, length)
-    return UserBuffer(address, length)
+    return current().user_buffer(address, length)
 
 
 def _send(socket: Socket, message: Message) -> int:
@@ -93,6 +93,7 @@ def sendto(descriptor: i32, address: int, length: int, flags: i32, name: int, na
 @syscall(45, "recvfrom", status="Full", args="dpxxpp")
 def recvfrom(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: int) -> int:
     message = Message(_user_buffer(address, length), flags)
+    message.wants_address = name != 0
     done = _receive(socket_at(descriptor), message)
     if name != 0:
         write_address(message.address, name, name_length)
@@ -126,6 +127,7 @@ def recvmsg(descriptor: i32, header: int, flags: i32) -> int:
 def _receive_message(socket: Socket, address: int, flags: int) -> int:
     header = MessageHeader(address)
     message = Message(header.buffer(), flags)
+    message.wants_address = header.name != 0
     message.wants_control = header.control != 0
     message.result_flags = flags & MSG_CMSG_CLOEXEC
     done = _receive(socket, message)

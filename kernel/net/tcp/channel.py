@@ -97,7 +97,9 @@ class ChannelTimer(NetworkTimer):
 class Channel(Wire):
     """See above. `connection` is set right after it is made."""
 
-    def __init__(self, hop: NextHop, options: TcpOptions, family: int) -> None:
+    def __init__(
+        self, hop: NextHop, options: TcpOptions, family: int, read_queue: WaitQueue, write_queue: WaitQueue
+    ) -> None:
         self.connection: Connection | None = None
         self.hop: NextHop = hop
         self.options: TcpOptions = options
@@ -106,8 +108,8 @@ class Channel(Wire):
         self.hold: PortHold | None = None
         self.file: File | None = None  # the socket, while a program has it
         self.timer: ChannelTimer = ChannelTimer(self)
-        self.read_queue: WaitQueue = WaitQueue()
-        self.write_queue: WaitQueue = WaitQueue()
+        self.read_queue: WaitQueue = read_queue
+        self.write_queue: WaitQueue = write_queue
         self.key: int = 0  # in the table of connections
         self.next_in_table: Channel | None = None
         self.is_listed: bool = False

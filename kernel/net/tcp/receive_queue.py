@@ -9,9 +9,9 @@ not fit.
 Context: `add` and `add_early` may raise MemoryError, which leaves the queue as it was. Nothing sleeps.
 """
 
-from typing import Final
+from typing import Final, Literal
 
-from kernel.lang import final, span_of
+from kernel.lang import Array, final, span_of
 from kernel.net.packet import Packet
 
 PACKET_OVERHEAD: Final = 256
@@ -35,6 +35,10 @@ class Piece:
 class ReceiveQueue:
     """The packets of one connection."""
 
+    # The runs beyond gaps that the peer is told of, newest first (RFC 2018, section 4).
+    block_left: Array[int, Literal[4]]
+    block_right: Array[int, Literal[4]]
+
     def __init__(self, sequence: int) -> None:
         self.next_sequence: int = sequence  # the first byte that has not come (RCV.NXT without SYN and FIN)
         self.bytes: int = 0  # in order and not read
@@ -44,9 +48,6 @@ class ReceiveQueue:
         self.tail: Packet | None = None
         self.collector: Packet | None = None  # the tail, if it may be written to
         self.pieces: list[Piece] = []
-        # The runs beyond gaps that the peer is told of, newest first (RFC 2018, section 4).
-        self.block_left: list[int] = [0] * MAX_BLOCKS
-        self.block_right: list[int] = [0] * MAX_BLOCKS
         self.block_count: int = 0
         # What of the last packet was here already, to be told (RFC 2883); `overlap_right` is 0 for nothing.
         self.overlap_left: int = 0

@@ -89,6 +89,21 @@ class Hasher:
 _hasher: Final = Hasher()
 
 
+@final
+class LastOffset:
+    """The timestamp offset that was asked for last. Both ends of a connection of this host with itself ask for the same
+    one, and so do many connections to one server.
+    """
+
+    def __init__(self) -> None:
+        self.local: bytes = b""
+        self.remote: bytes = b""
+        self.offset: int = 0
+
+
+_last: Final = LastOffset()
+
+
 def _hash(purpose: int, local: bytes, local_port: int, remote: bytes, remote_port: int, extra: int) -> int:
     hasher = _hasher
     hasher.start()
@@ -109,7 +124,12 @@ def initial_sequence(local: bytes, local_port: int, remote: bytes, remote_port: 
 
 def timestamp_offset(local: bytes, remote: bytes) -> int:
     """32 bits: where the timestamps of connections between two hosts start."""
-    return _hash(_PURPOSE_TIMESTAMP, local, 0, remote, 0, 0)
+    last = _last
+    if last.local != local or last.remote != remote:
+        last.offset = _hash(_PURPOSE_TIMESTAMP, local, 0, remote, 0, 0)
+        last.local = local
+        last.remote = remote
+    return last.offset
 
 
 def table_hash(local_port: int, remote: bytes, remote_port: int) -> int:

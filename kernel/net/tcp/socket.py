@@ -93,17 +93,21 @@ class Phase(IntEnum):
 class TcpSocket(InetSocket):
     """See above."""
 
-    def __init__(self, family: int, credentials: Credentials) -> None:
-        super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials)
-        self.tcp: TcpOptions = TcpOptions()
-        self.tcp.internet = self.options
-        self.hold: PortHold = PortHold(self.binding)
+    def __init__(
+        self, family: int, credentials: Credentials, hold: PortHold | None = None, channel: Channel | None = None
+    ) -> None:
+        """A new socket; or, with the port's hold and the channel of a connection, the one that was accepted."""
+        binding = None if hold is None else hold.binding
+        options = None if channel is None else channel.options.internet
+        super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials, binding, options)
+        self.tcp: TcpOptions = TcpOptions(self.options) if channel is None else channel.options
+        self.hold: PortHold = PortHold(self.binding) if hold is None else hold
         self.phase: Phase = Phase.UNCONNECTED
         self.listener: Listener | None = None
         self.stream: Stream | None = None
         # Those of the connection or the listener, once there is one: who waits before stays where it stands.
-        self.read_queue: WaitQueue = WaitQueue()
-        self.write_queue: WaitQueue = WaitQueue()
+        self.read_queue: WaitQueue = WaitQueue() if channel is None else channel.read_queue
+        self.write_queue: WaitQueue = WaitQueue() if channel is None else channel.write_queue
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
 
@@ -168,8 +172,8 @@ class TcpSocket(InetSocket):
             if listener.is_closed:
                 raise Errno(EINVAL)
             self.wait(listener.queue, deadline_ns)
-        accepted = TcpSocket(self.family, self._accepting_credentials())
         found = Stream(listener.ready[0])
+        accepted = TcpSocket(self.family, self._accepting_credentials(), self.hold, found.channel)
         listener.ready.popleft()
         accepted._adopt(found, self, flags)
         return accepted
@@ -189,10 +193,7 @@ class TcpSocket(InetSocket):
         channel.file = self
         self.stream = found
         self.phase = Phase.CONNECTED
-        self.tcp = channel.options
-        self.options = channel.options.internet
-        self.hold = listening.hold.acquire()
-        self.binding = self.hold.binding
+        self.hold.acquire()
         self.local = c.local
         self.remote = c.remote
         self.remote_port = c.remote_port
@@ -211,8 +212,6 @@ class TcpSocket(InetSocket):
         self.mark = listening.mark
         self.filter = listening.filter
         channel.filter = listening.filter
-        self.read_queue = channel.read_queue
-        self.write_queue = channel.write_queue
 
     def _stop_listening(self) -> None:
         listener = self.listener
@@ -289,7 +288,7 @@ class TcpSocket(InetSocket):
         hop = self.route_to(remote, self.local, target.scope)
         now_ns = monotonic_ns()
         local_port = self._port_for(hop, target.port, now_ns)
-        channel = Channel(hop, self.tcp, self.family)
+        channel = Channel(hop, self.tcp, self.family, self.read_queue, self.write_queue)
         channel.bound_device = target.scope if target.scope != 0 else self.bound_device
         try:
             found = Stream(channel)
@@ -307,8 +306,6 @@ class TcpSocket(InetSocket):
         channel.hold = self.hold.acquire()
         channel.file = self
         channel.filter = self.filter
-        channel.read_queue = self.read_queue
-        channel.write_queue = self.write_queue
         self.stream = found
         self.lacks_room = True
         self.local = c.local

@@ -25,6 +25,7 @@ from kernel.net.tcp.settings import COOKIES_ALWAYS, NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.table import TABLE, Listener, find_owner
 from kernel.net.tcp.time_wait import TimeWait, Verdict
 from kernel.net.transport import ORIGIN_ICMP, PROTOCOL_TCP, NetworkError, Transport, register_transport
+from kernel.sched import WaitQueue
 from kernel.time import monotonic_ns
 
 _segment: Final = Segment()
@@ -259,7 +260,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
         hop = resolve(packet.source, packet.destination)
     except Errno:
         raise MemoryError from None
-    channel = Channel(hop, listener.options.copy(), listener.family)
+    channel = Channel(hop, listener.options.copy(), listener.family, WaitQueue(), WaitQueue())
     channel.backlog = listener.queue
     channel.filter = listener.filter
     try:

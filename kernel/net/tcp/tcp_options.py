@@ -44,8 +44,8 @@ TCP_IS_MPTCP: Final = 43
 class TcpOptions:
     """What is set, and not only for the present connection."""
 
-    def __init__(self) -> None:
-        self.internet: InternetOptions = InternetOptions()
+    def __init__(self, internet: InternetOptions) -> None:
+        self.internet: InternetOptions = internet
         self.no_delay: bool = False
         self.is_corked: bool = False
         self.mss_limit: int = 0
@@ -69,7 +69,7 @@ class TcpOptions:
 
     def copy(self) -> "TcpOptions":
         """The same for an accepted connection."""
-        other = TcpOptions()
+        other = TcpOptions(InternetOptions())
         other.internet.ttl = self.internet.ttl
         other.internet.tos = self.internet.tos
         other.internet.hop_limit = self.internet.hop_limit

@@ -92,6 +92,7 @@ def reset() -> None:
         bring_down(device)
     ADDRESSES.entries.clear()
     ADDRESSES.owned.clear()
+    ADDRESSES.recent = None
     ROUTING.ip4.local.clear()
     ROUTING.ip4.main.clear()
     ROUTING.ip6.local.clear()

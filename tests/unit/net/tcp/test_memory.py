@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.net.inet import Binding
+from kernel.net.inet_options import InternetOptions
 from kernel.net.loopback import LOOPBACK
 from kernel.net.output import NextHop
 from kernel.net.routes import LOCAL
@@ -17,6 +18,7 @@ from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.table import TABLE
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.net.tcp.time_wait import TIME_WAIT_NS
+from kernel.sched import WaitQueue
 from tests.unit.net.tcp.simulation import MS, SECOND, World
 
 
@@ -179,7 +181,8 @@ def test_orphans_end_when_memory_is_used_up() -> None:
 
 
 def closed_connection(port: int) -> tuple[Channel, Connection]:
-    channel = Channel(NextHop(b"\x7f\0\0\1", LOOPBACK, LOCAL), TcpOptions(), AF_INET)
+    hop = NextHop(b"\x7f\0\0\1", LOOPBACK, LOCAL)
+    channel = Channel(hop, TcpOptions(InternetOptions()), AF_INET, WaitQueue(), WaitQueue())
     c = Connection(NOWHERE, b"\x7f\0\0\1", port, b"\x7f\0\0\1", 9)
     channel.connection = c
     channel.hold = PortHold(Binding()).acquire()
