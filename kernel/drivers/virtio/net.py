@@ -418,7 +418,10 @@ class VirtioNetworkDevice(NetworkDevice):
             head = self._sending.take()
             if head == NOTHING:
                 break
+            packet = self._sent[head]
             self._sent[head] = None
+            if packet is not None:
+                packet.recycle()
         if self._sending.is_broken:
             schedule_work(self._work)
 

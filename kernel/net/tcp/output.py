@@ -10,7 +10,7 @@ the connection: state is updated before it, but loops are on the way.
 from typing import Final
 
 from kernel.net.counters import TCP, TCP_EXTRA
-from kernel.net.packet import Packet
+from kernel.net.packet import HEADROOM, Packet, StoragePool
 from kernel.net.tcp.connection import (
     FOREVER,
     NS_PER_MS,
@@ -26,9 +26,20 @@ from kernel.net.tcp.settings import SETTINGS
 TAIL_LOSS_LEAST_NS: Final = 10 * NS_PER_MS
 
 _header: Final = OutgoingHeader()
+_bare_storages: Final = StoragePool(16)
 
 
 # ---- One segment ----------------------------------------------------------------------------------------------
+
+
+def _bare_packet() -> Packet:
+    """A packet for a segment without data, most often in the storage of one that was sent and is done with. Raises
+    MemoryError.
+    """
+    storage = _bare_storages.take()
+    packet = Packet(0) if storage is None else Packet(0, HEADROOM, storage)
+    packet.pool = _bare_storages
+    return packet
 
 
 def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int) -> None:
@@ -127,7 +138,7 @@ def offer_window(c: Connection) -> int:
 def send_ack(c: Connection, now_ns: int) -> None:
     """Acknowledge what came."""
     try:
-        packet = Packet(0)
+        packet = _bare_packet()
     except MemoryError:
         c.ack_wanted = True
         c.delayed_ack_ns = now_ns + 40 * NS_PER_MS
@@ -138,7 +149,7 @@ def send_ack(c: Connection, now_ns: int) -> None:
 def send_probe(c: Connection, now_ns: int) -> None:
     """A segment that the peer must answer: its number is old (RFC 9293, section 3.8.4)."""
     try:
-        _emit(c, Packet(0), c.snd_una - 1, ACK, now_ns)
+        _emit(c, _bare_packet(), c.snd_una - 1, ACK, now_ns)
     except MemoryError:
         return  # the timer that asked for it is armed again by its caller
 
@@ -177,7 +188,7 @@ def send_syn(c: Connection, now_ns: int) -> None:
     c.snd_nxt = max(c.snd_nxt, c.initial_send + 1)
     c.segments_out += 1
     try:
-        packet = Packet(0)
+        packet = _bare_packet()
     except MemoryError:
         return  # sent again by the timer
     header.put_before(packet)
@@ -187,7 +198,7 @@ def send_syn(c: Connection, now_ns: int) -> None:
 def send_reset(c: Connection, now_ns: int) -> None:
     """Tell the peer that the connection is gone."""
     try:
-        packet = Packet(0)
+        packet = _bare_packet()
     except MemoryError:
         return  # it will learn when it sends something
     TCP.out_resets += 1
@@ -203,7 +214,7 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
     if data_end == c.queue.end and not c.more_follows:
         flags |= PSH
     if start >= data_end:
-        packet = Packet(0)
+        packet = _bare_packet()
         flags &= ~PSH
     elif again:
         packet = c.queue.copy(start, data_end - start)

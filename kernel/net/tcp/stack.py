@@ -67,6 +67,8 @@ class Tcp(Transport):
                 _deliver(channel, segment, packet, now_ns)
         else:
             _without_connection(segment, packet, now_ns)
+        if len(packet) == 0:
+            packet.recycle()  # nobody keeps what holds no data
         return True
 
     def has_sender(self, packet: Packet) -> bool:
