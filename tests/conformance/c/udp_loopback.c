@@ -259,6 +259,46 @@ static void waiting(void)
 	close(a), close(b);
 }
 
+/* One socket names other destinations each time, and options come between: each datagram goes where it says, from the
+ * address that belongs there. And a pipe and a socket tell in /proc which they are.
+ */
+static void changing_ways(void)
+{
+	const char *ways[] = { "127.0.0.1", "127.0.0.2", "127.0.0.2", "127.0.0.1", "255.255.255.255", "127.0.0.2" };
+	int one = 1, a = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0)), b = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	struct sockaddr_storage s;
+	char buffer[10], path[64], link[64], wanted[64];
+	family = AF_INET;
+	MUST(BIND_TO(a, "0.0.0.0", 0));
+	for (int i = 0; i < 6; i++) {
+		if (i == 2)
+			MUST(setsockopt(b, SOL_SOCKET, SO_DONTROUTE, &one, sizeof one));
+		if (i == 3)
+			MUST(setsockopt(b, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+		socklen_t length = address(&s, ways[i], port_of(a));
+		printf("to %s: %d\n", ways[i], (int)sendto(b, "x", 1, 0, (struct sockaddr *)&s, length));
+		if (i == 4)
+			continue;
+		SHOW(recv(a, buffer, 10, MSG_PEEK | MSG_DONTWAIT));
+		length = sizeof s;
+		SHOW(recvfrom(a, buffer, 10, MSG_DONTWAIT, (struct sockaddr *)&s, &length));
+		show("  from", 0, &s, length, port_of(b));
+	}
+	int ends[2];
+	MUST(pipe(ends));
+	for (int i = 0; i < 2; i++) {
+		struct stat status;
+		int fd = i ? ends[0] : a;
+		MUST(fstat(fd, &status));
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		ssize_t n = MUST(readlink(path, link, sizeof link - 1));
+		link[n] = 0;
+		snprintf(wanted, sizeof wanted, "%s:[%lu]", i ? "pipe" : "socket", (unsigned long)status.st_ino);
+		printf("%s\n", strcmp(link, wanted) ? link : "named by its inode");
+	}
+	close(a), close(b), close(ends[0]), close(ends[1]);
+}
+
 int main(void)
 {
 	int families[] = { AF_INET, AF_INET6 };
@@ -270,5 +310,6 @@ int main(void)
 		ancillary();
 		waiting();
 	}
+	changing_ways();
 	return 0;
 }
