@@ -58,7 +58,7 @@ def rt_sigaction(signo: i32, action: int, old: int, size: int) -> int:
     if not is_valid(signo) or (action != 0 and contains(UNBLOCKABLE, signo)):
         raise Errno(EINVAL)
     process = current().process
-    present = process.actions.table[signo]
+    present = process.actions.action(signo)
     before = bytearray(_ACTION_SIZE)
     shown = span_of(before)
     store_i64(shown, 0, present.handler)

@@ -49,35 +49,51 @@ _DEFAULT: Final = SignalAction(SIG_DFL, 0, 0, 0)
 _IGNORE: Final = SignalAction(SIG_IGN, 0, 0, 0)
 
 
+_DEFAULTS: Final[list[SignalAction]] = [_DEFAULT] * (SIGNAL_COUNT + 1)
+
+
 @final
 class SignalActions:
-    """Handlers of signals 1…64; index 0 is not used."""
+    """Handlers of signals 1…64. Copies share a table (index 0 is not used) until one of them changes."""
 
-    def __init__(self, table: list[SignalAction], ignored: int, caught: int) -> None:
-        self.table: list[SignalAction] = table
+    def __init__(self, table: list[SignalAction], defaulted: int, ignored: int, caught: int) -> None:
+        self._table: list[SignalAction] = table
+        self._is_shared: bool = True
+        self._defaulted: int = defaulted  # the default, whatever the table says
         self.ignored: int = ignored  # handler is SIG_IGN
         self.caught: int = caught  # handler is a function
 
     def copy(self) -> "SignalActions":
         """For fork."""
-        return SignalActions(self.table.copy(), self.ignored, self.caught)
+        self._is_shared = True
+        return SignalActions(self._table, self._defaulted, self.ignored, self.caught)
+
+    def action(self, signo: int) -> SignalAction:
+        """What is done about a signal; the caller has checked the number."""
+        return _DEFAULT if contains(self._defaulted, signo) else self._table[signo]
 
     def set(self, signo: int, handler: int, flags: int, restorer: int, mask: int) -> None:
         """Change a signal's action; the caller has checked the number. Raises MemoryError with nothing changed."""
-        self._enter(signo, SignalAction(handler, flags & KNOWN_FLAGS, restorer, mask & ~UNBLOCKABLE))
+        action = SignalAction(handler, flags & KNOWN_FLAGS, restorer, mask & ~UNBLOCKABLE)
+        self._own_table()
+        self._table[signo] = action
+        self.set_default(signo)
+        self._defaulted &= ~bit(signo)
+        if handler == SIG_IGN:
+            self.ignored |= bit(signo)
+        elif handler != SIG_DFL:
+            self.caught |= bit(signo)
 
     def set_default(self, signo: int) -> None:
         """SIG_DFL without flags; needs no memory."""
-        self._enter(signo, _DEFAULT)
-
-    def _enter(self, signo: int, action: SignalAction) -> None:
-        self.table[signo] = action
+        self._defaulted |= bit(signo)
         self.ignored &= ~bit(signo)
         self.caught &= ~bit(signo)
-        if action.handler == SIG_IGN:
-            self.ignored |= bit(signo)
-        elif action.handler != SIG_DFL:
-            self.caught |= bit(signo)
+
+    def _own_table(self) -> None:
+        if self._is_shared:
+            self._table = self._table.copy()
+            self._is_shared = False
 
     def ignores(self, signo: int) -> bool:
         """Whether the signal does nothing: by choice or by default."""
@@ -86,12 +102,20 @@ class SignalActions:
         return contains(IGNORED_BY_DEFAULT & ~self.caught, signo)
 
     def reset_for_exec(self) -> None:
-        """Handlers are code that is gone: caught signals get their default back, ignored ones stay ignored."""
-        for signo in range(1, SIGNAL_COUNT + 1):
-            self.table[signo] = _IGNORE if contains(self.ignored, signo) else _DEFAULT
+        """Handlers are code that is gone: caught signals get their default back, ignored ones stay ignored, without
+        their flags. Raises MemoryError.
+        """
+        self._table = _DEFAULTS
+        self._is_shared = True
+        self._defaulted = 0
         self.caught = 0
+        if self.ignored != 0:
+            self._own_table()
+            for signo in range(1, SIGNAL_COUNT + 1):
+                if contains(self.ignored, signo):
+                    self._table[signo] = _IGNORE
 
 
 def default_actions() -> SignalActions:
     """Those of the first process."""
-    return SignalActions([_DEFAULT] * (SIGNAL_COUNT + 1), 0, 0)
+    return SignalActions(_DEFAULTS, 0, 0, 0)

@@ -152,7 +152,7 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
     forced = task.forced == signo
     if forced:
         task.forced = 0
-    action = process.actions.table[signo]
+    action = process.actions.action(signo)
     if action.handler == SIG_IGN:
         pass
     elif action.handler != SIG_DFL:

@@ -230,7 +230,7 @@ def _tell_parent(process: Process) -> None:
     if parent is None:
         reap(process)
         return
-    action = parent.actions.table[SIGCHLD]
+    action = parent.actions.action(SIGCHLD)
     uncaring = process.exit_signal == SIGCHLD and (action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0)
     report_exit(process, parent)
     if uncaring:

@@ -261,7 +261,7 @@ def report_job_control(process: Process, code: int, status: int) -> None:
     parent = process.parent
     if parent is None:
         return
-    if parent.actions.table[SIGCHLD].flags & SA_NOCLDSTOP == 0:
+    if parent.actions.action(SIGCHLD).flags & SA_NOCLDSTOP == 0:
         try:
             _send(parent, child_information(process, SIGCHLD, code, status))
         except MemoryError:

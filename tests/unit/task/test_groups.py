@@ -4,6 +4,7 @@ from kernel.task.actions import default_actions
 from kernel.task.groups import find_group, find_session, is_orphaned, join, leave, new_group, new_session
 from kernel.task.limits import Limits
 from kernel.task.process import Process
+from kernel.task.signals import contains
 
 
 def process(pid: int, parent: Process | None = None) -> Process:
@@ -45,9 +46,26 @@ def test_actions() -> None:
     actions.set(15, 1, 0, 0, 0)
     actions.set(17, 0x4000, 0x10000004, 0x5000, -1)
     assert actions.ignores(15) and not actions.ignores(17)
-    assert actions.table[17].mask & (1 << 8) == 0
+    assert actions.action(17).mask & (1 << 8) == 0
     copied = actions.copy()
-    assert copied.ignored == actions.ignored and copied.table[17].restorer == 0x5000
+    assert copied.ignored == actions.ignored and copied.action(17).restorer == 0x5000
     copied.reset_for_exec()
     assert copied.ignores(15) and copied.ignores(17) and copied.caught == 0
-    assert actions.table[17].handler == 0x4000
+    assert actions.action(17).handler == 0x4000
+    assert copied.action(15).handler == 1 and copied.action(17).handler == 0
+
+
+def test_copies_of_actions_change_apart() -> None:
+    actions = default_actions()
+    actions.set(10, 0x4000, 0, 0, 0)
+    copied = actions.copy()
+    actions.set(12, 0x5000, 0, 0, 0)
+    copied.set(10, 0x6000, 0, 0, 0)
+    copied.set_default(12)
+    assert actions.action(10).handler == 0x4000 and actions.action(12).handler == 0x5000
+    assert copied.action(10).handler == 0x6000 and copied.action(12).handler == 0
+    actions.set_default(10)
+    assert actions.action(10).handler == 0 and not contains(actions.caught, 10)
+    actions.set(10, 0x7000, 0, 0, 0)
+    assert actions.action(10).handler == 0x7000
+    assert default_actions().action(12).handler == 0
