@@ -6,6 +6,7 @@ owner or root.
 
 from typing import Final
 
+from kernel.fs.access_control import change_list_mode
 from kernel.fs.constants import (
     FS_APPEND_FL,
     FS_IMMUTABLE_FL,
@@ -47,6 +48,7 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     mode &= MODE_BITS
     if not credentials.capable(CAP_FSETID) and not credentials.in_group(inode.gid):
         mode &= ~S_ISGID
+    change_list_mode(inode, mode)
     inode.set_mode(mode)
 
 

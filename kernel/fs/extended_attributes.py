@@ -1,7 +1,8 @@
 """Extended attributes: names with values that belong to an inode (xattr(7)).
 
 A name begins with the name space that says who may see and change it: `user.` like the file's contents, on regular
-files and directories; `trusted.` for root alone; `security.` read by all, changed by root. A file system that keeps
+files and directories; `trusted.` for root alone; `security.` read by all, changed by root. Access control lists are
+attributes with rules of their own (`access_control.py`). A file system that keeps
 them gives a `Store` from `Inode.attribute_store`.
 
 Context: sleeps on file systems that do.
@@ -9,6 +10,8 @@ Context: sleeps on file systems that do.
 
 from typing import Final
 
+from kernel.fs.access_control import get_list, is_list, set_list
+from kernel.fs.access_list import from_attribute
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE
 from kernel.fs.inode import Inode
@@ -23,8 +26,6 @@ LARGEST_VALUE: Final = 65536
 _USER: Final = b"user."
 _TRUSTED: Final = b"trusted."
 _SECURITY: Final = b"security."
-_ACCESS_LIST: Final = b"system.posix_acl_access"
-_DEFAULT_LIST: Final = b"system.posix_acl_default"
 _STICKY: Final = 0o1000
 
 
@@ -36,8 +37,6 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
     if name.startswith(_SECURITY):
         if writes and not credentials.capable(CAP_SYS_ADMIN):
             raise Errno(EPERM)
-        return
-    if name == _ACCESS_LIST or name == _DEFAULT_LIST:
         return
     if name.startswith(_TRUSTED) and not credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM if writes else ENODATA)
@@ -64,9 +63,9 @@ def _store(inode: Inode, name: bytes) -> Store:
 
 def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
     """The value. Raises ENODATA if there is no such attribute."""
+    if is_list(name):
+        return get_list(inode, name)
     _check_permission(credentials, inode, name, MAY_READ)
-    if (name == _ACCESS_LIST or name == _DEFAULT_LIST) and inode.attribute_store() is not None:
-        raise Errno(ENODATA)
     store = _store(inode, name)
     store.load()
     value = store.values.get(name)
@@ -76,7 +75,10 @@ def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
 
 
 def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags: int) -> None:
-    """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC."""
+    """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC. Lists have no use for the flags."""
+    if is_list(name):
+        set_list(credentials, inode, name, from_attribute(value) if len(value) > 0 else None)
+        return
     _check_permission(credentials, inode, name, MAY_WRITE)
     store = _store(inode, name)
     store.acquire()
@@ -94,7 +96,10 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
 
 
 def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
-    """Raises ENODATA if there is no such attribute."""
+    """Raises ENODATA if there is no such attribute; but a list may be removed where there is none."""
+    if is_list(name):
+        set_list(credentials, inode, name, None)
+        return
     _check_permission(credentials, inode, name, MAY_WRITE)
     store = _store(inode, name)
     store.acquire()
@@ -116,6 +121,8 @@ def names(credentials: Credentials, inode: Inode) -> bytes:
         return b""
     store.load()
     for name in store.values.keys():
+        if is_list(name) and not inode.file_system.has_access_lists:
+            continue
         if credentials.capable(CAP_SYS_ADMIN) or not name.startswith(_TRUSTED):
             text.extend(name)
             text.append(0)

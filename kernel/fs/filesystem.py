@@ -51,6 +51,7 @@ class FileSystem:
         self.is_synchronous: bool = False  # mounted with `sync`: each change is on the device when its call returns
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
+        self.has_access_lists: bool = False  # access control lists beside modes
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on

@@ -15,6 +15,7 @@ Context: operations run in a system call and may sleep, but those of file system
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache.store import SyncScope
+from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessLists, from_attribute
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     MAY_EXEC,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from kernel.fs.path import FsContext, Path
     from kernel.mm import MemoryObject
     from kernel.sched import PollWaiter
+
+_RIGHTS: Final = 7  # of MAY_*, those that a mode can give
 
 NOWHERE: Final = -1  # contents that lie in a hole
 
@@ -90,6 +93,7 @@ class Inode:
         self.has_magic_link: bool = False  # `follow` leads to a Path rather than to text
         self.locks: LockList | None = None
         self.watches: WatchList | None = None  # counts as one user
+        self.lists: AccessLists | None = None  # once they were read
 
     # ---- What kind of file ------------------------------------------------------------------------------------
 
@@ -173,6 +177,8 @@ class Inode:
         mode = self.mode
         if self.uid == credentials.fsuid:
             granted = mode >> 6
+        elif mode & 0o70 != 0 and credentials.fsuid != 0 and self.has_access_list():
+            granted = self._granted_by_list(credentials, mask)
         elif mode & 0o70 == (mode & 0o7) << 3:
             granted = mode  # the group's bits are those of the others: membership does not matter
         elif credentials.in_group(self.gid):
@@ -194,6 +200,38 @@ class Inode:
         if mask & MAY_EXEC != 0 and not is_directory and self.mode & 0o111 == 0:
             return False
         return credentials.capable(CAP_DAC_OVERRIDE)
+
+    def has_access_list(self) -> bool:
+        """Whether more than the mode decides who may do what. May sleep. Raises EIO, MemoryError."""
+        return self.file_system.has_access_lists and self.access_lists().access is not None
+
+    def _granted_by_list(self, credentials: Credentials, mask: int) -> int:
+        access = self.access_lists().access
+        want = mask & _RIGHTS
+        return want if access is not None and access.permits(self.uid, self.gid, credentials, want) else 0
+
+    def access_lists(self) -> AccessLists:
+        """The access control lists, where the file system has them. May sleep. Raises EIO, EUCLEAN, EINVAL."""
+        known = self.lists
+        if known is None:
+            known = self.read_access_lists()
+            if self.lists is None:
+                self.lists = known
+        return known
+
+    def read_access_lists(self) -> AccessLists:
+        """The same from the extended attributes."""
+        store = self.attribute_store()
+        if store is None:
+            return NO_LISTS
+        store.load()
+        access = store.values.get(ACCESS_LIST)
+        default = store.values.get(DEFAULT_LIST)
+        if access is None and default is None:
+            return NO_LISTS
+        return AccessLists(
+            None if access is None else from_attribute(access), None if default is None else from_attribute(default)
+        )
 
     def owned_by(self, credentials: Credentials) -> bool:
         return credentials.fsuid == self.uid or credentials.capable(CAP_FOWNER)

@@ -3,6 +3,7 @@
 The file systems' operations do the work; here are the walks, the permission checks and the order of errors.
 """
 
+from kernel.fs.access_control import inherit
 from kernel.fs.constants import (
     FS_APPEND_FL,
     FS_UNCHANGEABLE,
@@ -41,7 +42,7 @@ from kernel.fs.notification import (
     tell_inode,
     tell_name,
 )
-from kernel.fs.open import new_file_mode
+from kernel.fs.open import create_in
 from kernel.fs.path import FsContext, Path
 from kernel.fs.walk import (
     LAST_DOT,
@@ -119,7 +120,7 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         is_whiteout = kind == S_IFCHR and rdev == 0
         if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not context.credentials.capable(CAP_MKNOD):
             raise Errno(EPERM)
-        inode = directory.create(walk.last, kind | new_file_mode(context, directory, mode), rdev, context.credentials)
+        inode = create_in(context, directory, walk.last, kind | mode & 0o7777, rdev)
         return Path(walk.mount, _made(walk, directory, inode))
     finally:
         walk.let_names_go()
@@ -130,8 +131,16 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
     walk = _hold_new_name(context, base, name)
     try:
         directory = _prepare_creation(walk, True)
-        bits = mode & (0o777 | S_ISVTX) & ~context.umask
-        inode = directory.create(walk.last, S_IFDIR | bits, 0, context.credentials)
+        inherited = inherit(context, directory, S_IFDIR | mode & (0o777 | S_ISVTX))
+        inode = directory.create(walk.last, inherited.mode, 0, context.credentials)
+        try:
+            inherited.give(inode)
+        except Errno:
+            directory.remove_directory(walk.last, inode)
+            raise
+        except MemoryError:
+            directory.remove_directory(walk.last, inode)
+            raise
         return Path(walk.mount, _made(walk, directory, inode))
     finally:
         walk.let_names_go()

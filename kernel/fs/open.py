@@ -6,6 +6,7 @@ Context: may sleep (FIFO, terminals).
 from collections.abc import Callable
 from typing import Final
 
+from kernel.fs.access_control import Inheritance, inherit
 from kernel.fs.constants import (
     FS_APPEND_FL,
     MAY_EXEC,
@@ -209,7 +210,7 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     try:
         if walk.mount.file_system.sleeps and look_up_held(walk.dentry, walk.last) is not None:
             return None
-        inode = directory.create(walk.last, S_IFREG | new_file_mode(context, directory, mode), 0, context.credentials)
+        inode = create_in(context, directory, walk.last, S_IFREG | mode & 0o7777, 0)
         dentry = remember(walk.dentry, walk.last, inode)
         file = inode.open(Path(walk.mount, dentry), flags & ~_TRANSIENT)
         file.is_new = True
@@ -220,14 +221,30 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
         walk.let_names_go()
 
 
-def new_file_mode(context: FsContext, directory: Inode, mode: int) -> int:
-    """Mode bits of a new file: the umask applies; set-group-ID is only for members of the directory's group."""
-    mode = mode & 0o7777 & ~context.umask
+def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev: int) -> Inode:
+    """Make anything but a directory, with the mode and the access control lists that it should have there."""
+    inherited = _new_file(context, directory, mode)
+    inode = directory.create(name, inherited.mode, rdev, context.credentials)
+    try:
+        inherited.give(inode)
+    except Errno:
+        directory.unlink(name, inode)
+        raise
+    except MemoryError:
+        directory.unlink(name, inode)
+        raise
+    return inode
+
+
+def _new_file(context: FsContext, directory: Inode, mode: int) -> Inheritance:
+    """What a new file inherits; set-group-ID is only for members of the directory's group."""
+    inherited = inherit(context, directory, mode)
+    mode = inherited.mode
     credentials = context.credentials
     if mode & S_ISGID != 0 and directory.mode & S_ISGID != 0 and mode & 0o010 != 0:
         if not credentials.capable(CAP_FSETID) and not credentials.in_group(directory.gid):
-            mode &= ~S_ISGID
-    return mode
+            inherited.mode = mode & ~S_ISGID
+    return inherited
 
 
 def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
@@ -240,7 +257,16 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
         raise Errno(ENOTDIR)
     place.mount.require_writable()
     directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
-    inode = directory.create_unnamed(S_IFREG | new_file_mode(context, directory, mode), context.credentials)
+    inherited = _new_file(context, directory, S_IFREG | mode & 0o7777)
+    inode = directory.create_unnamed(inherited.mode, context.credentials)
+    try:
+        inherited.give(inode)
+    except Errno:
+        inode.evict()
+        raise
+    except MemoryError:
+        inode.evict()
+        raise
     file = inode.open(unnamed_path(place.mount, place, inode), flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
     tell_file(file, IN_OPEN)
     return file

@@ -8,6 +8,7 @@ Context: never sleeps. Source: tmpfs(5).
 
 from typing import Final
 
+from kernel.fs.access_list import NO_LISTS, AccessLists
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import (
     FS_APPEND_FL,
@@ -40,6 +41,7 @@ class Tmpfs(FileSystem):
         self.inode_limit: int = half
         self.inodes_used: int = 0
         self.next_ino: int = 1
+        self.has_access_lists = True
         self.shows_options: bool = True
         self.root_mode: int = 0o1777
         self.root_uid: int = 0
@@ -193,6 +195,9 @@ class TmpfsInode(Inode):
             store = Store()
             self.attributes = store
         return store
+
+    def read_access_lists(self) -> AccessLists:
+        return NO_LISTS if self.attributes is None else super().read_access_lists()
 
     def shown_flags(self) -> int:
         return self.flags

@@ -14,7 +14,6 @@ from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _NAME_LIMIT: Final = 256  # with its NUL
-_NOTES: Final = "On tmpfs and ext2; no access control lists"
 
 
 def _name(address: int) -> bytes:
@@ -63,68 +62,68 @@ def _remove(place: Path, name: int) -> int:
     return 0
 
 
-@syscall(188, "setxattr", notes=_NOTES, args="sspxx")
+@syscall(188, "setxattr", status="Full", args="sspxx")
 def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, 0)
     return _set(place, name, value, size, flags)
 
 
-@syscall(189, "lsetxattr", notes=_NOTES, args="sspxx")
+@syscall(189, "lsetxattr", status="Full", args="sspxx")
 def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
     return _set(place, name, value, size, flags)
 
 
-@syscall(190, "fsetxattr", notes=_NOTES, args="dspxx")
+@syscall(190, "fsetxattr", status="Full", args="dspxx")
 def fsetxattr(descriptor: i32, name: int, value: int, size: int, flags: i32) -> int:
     return _set(current().files.get(descriptor).path, name, value, size, flags)
 
 
-@syscall(191, "getxattr", notes=_NOTES, args="sspx")
+@syscall(191, "getxattr", status="Full", args="sspx")
 def getxattr(path: int, name: int, value: int, size: int) -> int:
     return _get(place_at(AT_FDCWD, path, 0).inode(), name, value, size)
 
 
-@syscall(192, "lgetxattr", notes=_NOTES, args="sspx")
+@syscall(192, "lgetxattr", status="Full", args="sspx")
 def lgetxattr(path: int, name: int, value: int, size: int) -> int:
     return _get(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode(), name, value, size)
 
 
-@syscall(193, "fgetxattr", notes=_NOTES, args="dspx")
+@syscall(193, "fgetxattr", status="Full", args="dspx")
 def fgetxattr(descriptor: i32, name: int, value: int, size: int) -> int:
     return _get(current().files.get(descriptor).inode, name, value, size)
 
 
-@syscall(194, "listxattr", notes=_NOTES, args="spx")
+@syscall(194, "listxattr", status="Full", args="spx")
 def listxattr(path: int, names: int, size: int) -> int:
     inode = place_at(AT_FDCWD, path, 0).inode()
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
-@syscall(195, "llistxattr", notes=_NOTES, args="spx")
+@syscall(195, "llistxattr", status="Full", args="spx")
 def llistxattr(path: int, names: int, size: int) -> int:
     inode = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode()
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
-@syscall(196, "flistxattr", notes=_NOTES, args="dpx")
+@syscall(196, "flistxattr", status="Full", args="dpx")
 def flistxattr(descriptor: i32, names: int, size: int) -> int:
     inode = current().files.get(descriptor).inode
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
-@syscall(197, "removexattr", notes=_NOTES, args="ss")
+@syscall(197, "removexattr", status="Full", args="ss")
 def removexattr(path: int, name: int) -> int:
     place = place_at(AT_FDCWD, path, 0)
     return _remove(place, name)
 
 
-@syscall(198, "lremovexattr", notes=_NOTES, args="ss")
+@syscall(198, "lremovexattr", status="Full", args="ss")
 def lremovexattr(path: int, name: int) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
     return _remove(place, name)
 
 
-@syscall(199, "fremovexattr", notes=_NOTES, args="ds")
+@syscall(199, "fremovexattr", status="Full", args="ds")
 def fremovexattr(descriptor: i32, name: int) -> int:
     return _remove(current().files.get(descriptor).path, name)

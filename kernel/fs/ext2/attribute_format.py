@@ -9,6 +9,7 @@ Source: "Extended Attributes" in the ext4 disk layout.
 
 from typing import Final
 
+from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, from_attribute, from_disk
 from kernel.lang import ENOSPC, EUCLEAN, Errno, Span, final, span_of, u8, u32
 
 MAGIC: Final = 0xEA020000
@@ -22,8 +23,16 @@ INLINE_HEADER_SIZE: Final = 4  # in an inode: only the magic number
 _ENTRY_SIZE: Final = 16  # without the name
 _END_SIZE: Final = 4  # the zeros behind the last entry
 _UNKNOWN: Final = 0
-# What stands for these prefixes. Access control lists have numbers too, and another form than in memory.
-_PREFIXES: Final[dict[int, bytes]] = {1: b"user.", 4: b"trusted.", 6: b"security."}
+# What stands for these prefixes. Access control lists are whole names, and have another form on the disk.
+_PREFIXES: Final[dict[int, bytes]] = {
+    1: b"user.",
+    2: ACCESS_LIST,
+    3: DEFAULT_LIST,
+    4: b"trusted.",
+    6: b"security.",
+}
+_ACCESS_LIST_INDEX: Final = 2
+_DEFAULT_LIST_INDEX: Final = 3
 
 
 @final
@@ -38,7 +47,23 @@ class Attribute:
     def full_name(self) -> bytes:
         """With its prefix; empty for what is kept but not shown."""
         prefix = _PREFIXES.get(self.index)
-        return b"" if prefix is None else prefix + self.name
+        if prefix is None or (self.is_list() and len(self.name) > 0):
+            return b""
+        return prefix + self.name
+
+    def is_list(self) -> bool:
+        """Whether it is an access control list."""
+        return self.index == _ACCESS_LIST_INDEX or self.index == _DEFAULT_LIST_INDEX
+
+    def shown_value(self) -> bytes:
+        """What programs see; of a list that is damaged something that is none."""
+        if not self.is_list():
+            return self.value
+        try:
+            found = from_disk(self.value)
+        except Errno:
+            return b""
+        return b"" if found is None else found.to_attribute()
 
     def size(self) -> int:
         """Bytes that it takes."""
@@ -54,7 +79,11 @@ class Attribute:
 
 
 def attribute_named(name: bytes, value: bytes) -> Attribute:
-    """An attribute by its full name, whose prefix is known."""
+    """An attribute by its full name, whose prefix is known, and the value that programs see."""
+    if name == ACCESS_LIST or name == DEFAULT_LIST:
+        index = _ACCESS_LIST_INDEX if name == ACCESS_LIST else _DEFAULT_LIST_INDEX
+        entries = from_attribute(value) if len(value) > 0 else None
+        return Attribute(index, b"", b"" if entries is None else entries.to_disk())
     for index, prefix in _PREFIXES.items():
         if name.startswith(prefix):
             return Attribute(index, name[len(prefix) :], value)

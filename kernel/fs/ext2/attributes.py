@@ -63,7 +63,7 @@ class Ext2Attributes(Store):
     def _show(self, attribute: Attribute) -> None:
         name = attribute.full_name()
         if len(name) > 0:
-            self.values.setdefault(name, attribute.value)
+            self.values.setdefault(name, attribute.shown_value())
 
     def _inline_area(self, block: Span[u8]) -> Span[u8]:
         """What follows the fields of the inode."""

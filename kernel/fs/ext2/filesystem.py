@@ -62,6 +62,7 @@ class Ext2FileSystem(Ext2):
         self.sync_lock: Mutex = Mutex()
         self.settle_lock: Mutex = Mutex()
         self.read_only = True
+        self.has_access_lists = True
         self.block_size = volume.geometry.block_size
         volume.holder = self
         self._use_options()

@@ -9,6 +9,7 @@ Context: sleeps.
 from typing import Final
 
 from kernel.cache import Block
+from kernel.fs.access_list import NO_LISTS, AccessLists
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
 from kernel.fs.ext2.attributes import Ext2Attributes
@@ -215,6 +216,11 @@ class Ext2Inode(Ext2Node):
     def attribute_store(self) -> Store:
         place, offset = inode_place(self.ext2.volume, self.ino)
         return Ext2Attributes(self, self.ext2.attribute_blocks, place, offset)
+
+    def read_access_lists(self) -> AccessLists:
+        if self.attribute_block == 0 and self.ext2.volume.geometry.inode_size == OLD_INODE_SIZE:
+            return NO_LISTS
+        return super().read_access_lists()
 
     def touch_changed(self) -> None:
         """Set the time of the last change of attributes."""

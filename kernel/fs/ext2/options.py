@@ -20,8 +20,6 @@ _WITHOUT_MEANING: Final[dict[bytes, bool]] = {
     b"nocheck": True,
     b"check=none": True,
     b"orlov": True,
-    b"noacl": True,
-    b"nouser_xattr": True,
     b"acl": True,
     b"user_xattr": True,
     b"noquota": True,

@@ -417,7 +417,8 @@ class UnixSocket(CollectableSocket):
 def _make_socket_node(context: FsContext, name: bytes, mode: int) -> Path:
     code = 0
     try:
-        return make_node(context, None, name, mode, 0)
+        # The umask applies here whatever the directory's default list says, as on Linux.
+        return make_node(context, None, name, mode & ~context.umask, 0)
     except Errno as error:
         code = error.code
     raise Errno(EADDRINUSE if code == EEXIST else code)

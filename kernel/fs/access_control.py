@@ -1,0 +1,134 @@
+"""Access control lists of inodes: showing and changing them, chmod(2), and what new files inherit.
+
+Lists are kept as extended attributes and, parsed, in `Inode.lists`. A list and the mode say the same of the owner, of
+the mask, and of all others; who changes one changes the other. Which rights they give is decided in
+`Inode.check_permission`.
+
+Context: sleeps on file systems that do.
+"""
+
+from typing import Final
+
+from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessList, AccessLists
+from kernel.fs.constants import FS_UNCHANGEABLE, S_IFDIR, S_IFMT, S_ISGID
+from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext
+from kernel.lang import EACCES, EIO, ENODATA, EOPNOTSUPP, EPERM, Errno
+from kernel.lib.credentials import Credentials
+
+_PERMISSIONS: Final = 0o777
+
+
+def is_list(name: bytes) -> bool:
+    """Whether an extended attribute of this name is an access control list."""
+    return name == ACCESS_LIST or name == DEFAULT_LIST
+
+
+def get_list(inode: Inode, name: bytes) -> bytes:
+    """A list as programs see it; everybody may. Raises ENODATA if there is none."""
+    _require_lists(inode)
+    lists = inode.access_lists()
+    found = lists.access if name == ACCESS_LIST else lists.default
+    if found is None:
+        raise Errno(ENODATA)
+    return found.to_attribute()
+
+
+def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: AccessList | None) -> None:
+    """Give an inode a list, or none. Raises EPERM, EACCES (a default list for what is no directory), EINVAL."""
+    if inode.flags & FS_UNCHANGEABLE != 0:
+        raise Errno(EPERM)
+    _require_lists(inode)
+    if name == DEFAULT_LIST and not inode.is_directory():
+        if entries is not None:
+            raise Errno(EACCES)
+        return
+    if not inode.owned_by(credentials):
+        raise Errno(EPERM)
+    mode = inode.mode
+    if entries is not None:
+        entries.check()
+        if name == ACCESS_LIST:
+            mode = mode & ~_PERMISSIONS | entries.mode_bits()
+            if credentials.fsuid != 0 and not credentials.in_group(inode.gid):
+                mode &= ~S_ISGID
+            if entries.is_mode():
+                entries = None
+    lists = inode.access_lists()
+    if name == ACCESS_LIST:
+        _keep(inode, AccessLists(entries, lists.default))
+    else:
+        _keep(inode, AccessLists(lists.access, entries))
+    inode.mode = mode
+    inode.touch_changed()
+
+
+def _require_lists(inode: Inode) -> None:
+    if not inode.file_system.has_access_lists or inode.is_symlink():
+        raise Errno(EOPNOTSUPP)
+
+
+def _keep(inode: Inode, lists: AccessLists) -> None:
+    """Write both lists to the extended attributes. Raises ENOSPC, EIO, MemoryError."""
+    _store(inode, ACCESS_LIST, lists.access)
+    _store(inode, DEFAULT_LIST, lists.default)
+    inode.lists = lists
+
+
+def _store(inode: Inode, name: bytes, entries: AccessList | None) -> None:
+    store = inode.attribute_store()
+    if store is None:
+        raise Errno(EIO)
+    store.acquire()
+    try:
+        store.load()
+        old = store.values.get(name)
+        if entries is None:
+            if old is not None:
+                store.drop(name)
+            return
+        value = entries.to_attribute()
+        if value != old:
+            store.put(name, value, old)
+    finally:
+        store.release()
+
+
+def change_list_mode(inode: Inode, mode: int) -> None:
+    """chmod(2) changes the list as well, if there is one; the mode itself is the caller's."""
+    if not inode.file_system.has_access_lists:
+        return
+    lists = inode.access_lists()
+    access = lists.access
+    if access is not None:
+        fresh = access.copy()
+        fresh.set_mode(mode)
+        _keep(inode, AccessLists(fresh, lists.default))
+
+
+# ---- New files ------------------------------------------------------------------------------------------------
+
+
+class Inheritance:
+    """What a new file gets from its directory: the mode that it is to be made with, and lists."""
+
+    def __init__(self, mode: int, lists: AccessLists) -> None:
+        self.mode: int = mode
+        self.lists: AccessLists = lists
+
+    def give(self, inode: Inode) -> None:
+        """Let the file that was made have its lists. Raises ENOSPC, EIO, MemoryError."""
+        if self.lists is not NO_LISTS:
+            _keep(inode, self.lists)
+
+
+def inherit(context: FsContext, directory: Inode, mode: int) -> Inheritance:
+    """For a file with this type and mode. Where the directory has a default list, that decides instead of the umask."""
+    default = directory.access_lists().default if directory.file_system.has_access_lists else None
+    if default is None:
+        return Inheritance(mode & ~context.umask, NO_LISTS)
+    access = default.copy()
+    mode = access.restrict(mode)
+    own = None if access.is_mode() else access
+    handed_down = default if mode & S_IFMT == S_IFDIR else None
+    return Inheritance(mode, NO_LISTS if own is None and handed_down is None else AccessLists(own, handed_down))

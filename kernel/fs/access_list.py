@@ -1,0 +1,257 @@
+"""Access control lists: rights of single users and groups beside those of the mode (acl(5), POSIX 1003.1e draft 17).
+
+A list has entries for the owner, for users by number, for the owning group, for groups by number, a mask that limits
+all of these but the owner's, and one for everybody else. The owner's entry, the mask (or without one the group's entry)
+and the last one are the bits of the mode. So a list that has nothing else is the mode itself, and is not kept.
+
+Programs see a list as the extended attributes named below: a version and entries of eight bytes. On ext2's disks it has
+another version, and entries that need no number have only four bytes.
+
+Pure. A list is not changed once it belongs to an inode.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, Span, final, span_of, u8
+from kernel.lib.credentials import Credentials
+
+ACCESS_LIST: Final = b"system.posix_acl_access"
+DEFAULT_LIST: Final = b"system.posix_acl_default"
+
+USER_OBJ: Final = 0x01  # the owner
+USER: Final = 0x02
+GROUP_OBJ: Final = 0x04  # the owning group
+GROUP: Final = 0x08
+MASK: Final = 0x10
+OTHER: Final = 0x20
+# In the order that a list must have; the places of those before which others may be left out.
+_TAGS: Final = [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER]
+_USERS: Final = 1
+_GROUPS: Final = 3
+
+_PROGRAM_VERSION: Final = 2
+_DISK_VERSION: Final = 1
+_HEADER_SIZE: Final = 4
+_ENTRY_SIZE: Final = 8
+_SHORT_SIZE: Final = 4  # on the disk, without a number
+_NOBODY: Final = 0xFFFFFFFF  # the number of an entry that has none
+_ALL: Final = 7
+
+
+@final
+class AccessList:
+    """The entries, in the order in which they were given."""
+
+    def __init__(self) -> None:
+        self.tags: list[int] = []
+        self.rights: list[int] = []
+        self.numbers: list[int] = []
+
+    def add(self, tag: int, rights: int, number: int) -> None:
+        self.tags.append(tag)
+        self.rights.append(rights)
+        self.numbers.append(number)
+
+    def copy(self) -> "AccessList":
+        fresh = AccessList()
+        for index in range(len(self.tags)):
+            fresh.add(self.tags[index], self.rights[index], self.numbers[index])
+        return fresh
+
+    # ---- What it says -----------------------------------------------------------------------------------------
+
+    def permits(self, uid: int, gid: int, credentials: Credentials, want: int) -> bool:
+        """Whether somebody may do all of `want` to what belongs to `uid` and `gid`."""
+        is_member = False
+        for index in range(len(self.tags)):
+            tag = self.tags[index]
+            number = self.numbers[index]
+            if tag == USER_OBJ and credentials.fsuid == uid:
+                return self._has(index, want)
+            if tag == USER and credentials.fsuid == number:
+                return self._has(index, want) and want & ~self._mask() == 0
+            if (tag == GROUP_OBJ and credentials.in_group(gid)) or (tag == GROUP and credentials.in_group(number)):
+                is_member = True
+                if self._has(index, want):
+                    return want & ~self._mask() == 0
+            if tag == OTHER:
+                return not is_member and self._has(index, want)
+        return False
+
+    def _has(self, index: int, want: int) -> bool:
+        return want & ~self.rights[index] == 0
+
+    def _mask(self) -> int:
+        mask = self._find(MASK)
+        return _ALL if mask < 0 else self.rights[mask]
+
+    def _find(self, tag: int) -> int:
+        for index in range(len(self.tags)):
+            if self.tags[index] == tag:
+                return index
+        return -1
+
+    def _group_class(self) -> int:
+        """The entry that is the mode's bits for the group. Raises EIO if there is none."""
+        index = self._find(MASK)
+        if index < 0:
+            index = self._find(GROUP_OBJ)
+        if index < 0:
+            raise Errno(EIO)
+        return index
+
+    def is_mode(self) -> bool:
+        """Whether it says no more than a mode can."""
+        for tag in self.tags:
+            if tag == USER or tag == GROUP or tag == MASK:
+                return False
+        return True
+
+    def mode_bits(self) -> int:
+        """The mode's lower nine bits. Raises EIO."""
+        bits = self.rights[self._group_class()] << 3
+        for index in range(len(self.tags)):
+            if self.tags[index] == USER_OBJ:
+                bits |= self.rights[index] << 6
+            elif self.tags[index] == OTHER:
+                bits |= self.rights[index]
+        return bits
+
+    def check(self) -> None:
+        """Raise EINVAL unless the entries are complete, and in order by kind."""
+        place = 0  # of what comes next
+        needs_mask = False
+        for index in range(len(self.tags)):
+            tag = self.tags[index]
+            needs_mask = needs_mask or _is_named(tag)
+            found = _place_of(tag)
+            is_left_out = (place == _USERS and tag == GROUP_OBJ) or (place == _GROUPS and tag == MASK)
+            is_short = place == _GROUPS and tag == OTHER and not needs_mask
+            if self.rights[index] & ~_ALL != 0 or not (found == place or is_left_out or is_short):
+                raise Errno(EINVAL)
+            place = found if _is_named(tag) else found + 1
+        if place != len(_TAGS):
+            raise Errno(EINVAL)
+
+    # ---- Changing a fresh one ---------------------------------------------------------------------------------
+
+    def restrict(self, mode: int) -> int:
+        """For a new file that inherits the list: it allows no more than `mode`, and the mode no more than it. Returns
+        the mode. Raises EIO.
+        """
+        group = self._group_class()
+        self.rights[group] &= mode >> 3
+        for index in range(len(self.tags)):
+            if self.tags[index] == USER_OBJ:
+                self.rights[index] &= mode >> 6
+            elif self.tags[index] == OTHER:
+                self.rights[index] &= mode
+        return mode & ~0o777 | self.mode_bits()
+
+    def set_mode(self, mode: int) -> None:
+        """chmod(2). Raises EIO."""
+        self.rights[self._group_class()] = mode >> 3 & _ALL
+        for index in range(len(self.tags)):
+            if self.tags[index] == USER_OBJ:
+                self.rights[index] = mode >> 6 & _ALL
+            elif self.tags[index] == OTHER:
+                self.rights[index] = mode & _ALL
+
+    # ---- As bytes ---------------------------------------------------------------------------------------------
+
+    def to_attribute(self) -> bytes:
+        """As programs see it."""
+        storage = bytearray(_HEADER_SIZE + _ENTRY_SIZE * len(self.tags))
+        area = span_of(storage)
+        area.store_u32(0, _PROGRAM_VERSION)
+        for index in range(len(self.tags)):
+            self._store(area, _HEADER_SIZE + _ENTRY_SIZE * index, index)
+            area.store_u32(_HEADER_SIZE + _ENTRY_SIZE * index + 4, self.numbers[index])
+        return bytes(storage)
+
+    def to_disk(self) -> bytes:
+        """As ext2 keeps it."""
+        storage = bytearray(_HEADER_SIZE + _ENTRY_SIZE * len(self.tags))
+        area = span_of(storage)
+        area.store_u32(0, _DISK_VERSION)
+        offset = _HEADER_SIZE
+        for index in range(len(self.tags)):
+            self._store(area, offset, index)
+            offset += _SHORT_SIZE
+            if _is_named(self.tags[index]):
+                area.store_u32(offset, self.numbers[index])
+                offset += _ENTRY_SIZE - _SHORT_SIZE
+        return bytes(storage[:offset])
+
+    def _store(self, area: Span[u8], offset: int, index: int) -> None:
+        area.store_u16(offset, self.tags[index])
+        area.store_u16(offset + 2, self.rights[index])
+
+
+def _place_of(tag: int) -> int:
+    for place in range(len(_TAGS)):
+        if _TAGS[place] == tag:
+            return place
+    raise Errno(EINVAL)
+
+
+def _is_named(tag: int) -> bool:
+    return tag == USER or tag == GROUP
+
+
+def from_attribute(value: bytes) -> AccessList | None:
+    """What a program gives; None for a list without entries. Raises EINVAL, EOPNOTSUPP (version)."""
+    if len(value) < _HEADER_SIZE:
+        raise Errno(EINVAL)
+    area = span_of(value)
+    if area.load_u32(0) != _PROGRAM_VERSION:
+        raise Errno(EOPNOTSUPP)
+    if (len(value) - _HEADER_SIZE) % _ENTRY_SIZE != 0:
+        raise Errno(EINVAL)
+    if len(value) == _HEADER_SIZE:
+        return None
+    result = AccessList()
+    for offset in range(_HEADER_SIZE, len(value), _ENTRY_SIZE):
+        tag = area.load_u16(offset)
+        _place_of(tag)
+        number = area.load_u32(offset + 4) if _is_named(tag) else _NOBODY
+        if _is_named(tag) and number == _NOBODY:
+            raise Errno(EINVAL)
+        result.add(tag, area.load_u16(offset + 2), number)
+    return result
+
+
+def from_disk(value: bytes) -> AccessList | None:
+    """What ext2 has kept; None for a list without entries. Raises EINVAL."""
+    if len(value) < _HEADER_SIZE or span_of(value).load_u32(0) != _DISK_VERSION:
+        raise Errno(EINVAL)
+    area = span_of(value)
+    result = AccessList()
+    offset = _HEADER_SIZE
+    while offset < len(value):
+        if offset + _SHORT_SIZE > len(value):
+            raise Errno(EINVAL)
+        tag = area.load_u16(offset)
+        _place_of(tag)
+        rights = area.load_u16(offset + 2)
+        offset += _SHORT_SIZE
+        number = _NOBODY
+        if _is_named(tag):
+            if offset + _ENTRY_SIZE - _SHORT_SIZE > len(value):
+                raise Errno(EINVAL)
+            number = area.load_u32(offset)
+            offset += _ENTRY_SIZE - _SHORT_SIZE
+        result.add(tag, rights, number)
+    return result if len(result.tags) > 0 else None
+
+
+@final
+class AccessLists:
+    """Both lists of an inode: its own, and what new files in a directory begin with. They are exchanged as one."""
+
+    def __init__(self, access: AccessList | None, default: AccessList | None) -> None:
+        self.access: AccessList | None = access
+        self.default: AccessList | None = default
+
+
+NO_LISTS: Final = AccessLists(None, None)

@@ -1,0 +1,96 @@
+"""Access control lists: forms, and that they and the mode say the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.fs.access_list import (
+    GROUP,
+    GROUP_OBJ,
+    MASK,
+    OTHER,
+    USER,
+    USER_OBJ,
+    AccessList,
+    from_attribute,
+    from_disk,
+)
+from kernel.lang import EINVAL, Errno
+from kernel.lib.credentials import Credentials
+
+RIGHTS = st.integers(0, 7)
+NAMED = st.lists(st.tuples(RIGHTS, st.integers(0, 70000)), max_size=4)
+
+
+@st.composite
+def lists(draw: st.DrawFn) -> AccessList:
+    """A valid one."""
+    users, groups = draw(NAMED), draw(NAMED)
+    result = AccessList()
+    result.add(USER_OBJ, draw(RIGHTS), 0xFFFFFFFF)
+    for rights, number in users:
+        result.add(USER, rights, number)
+    result.add(GROUP_OBJ, draw(RIGHTS), 0xFFFFFFFF)
+    for rights, number in groups:
+        result.add(GROUP, rights, number)
+    if users or groups or draw(st.booleans()):
+        result.add(MASK, draw(RIGHTS), 0xFFFFFFFF)
+    result.add(OTHER, draw(RIGHTS), 0xFFFFFFFF)
+    return result
+
+
+def entries(found: AccessList | None) -> list[tuple[int, int, int]]:
+    assert found is not None
+    return list(zip(found.tags, found.rights, found.numbers, strict=True))
+
+
+@given(lists())
+def test_forms(given_list: AccessList) -> None:
+    given_list.check()
+    assert entries(from_attribute(given_list.to_attribute())) == entries(given_list)
+    assert entries(from_disk(given_list.to_disk())) == entries(given_list)
+
+
+@given(st.binary(max_size=60))
+def test_anything_is_parsed_or_refused(value: bytes) -> None:
+    for parse in (from_attribute, from_disk):
+        try:
+            parse(value)
+        except Errno:
+            pass
+
+
+@given(lists(), st.data())
+def test_incomplete_lists_are_refused(given_list: AccessList, data: st.DataObject) -> None:
+    needed = [index for index, tag in enumerate(given_list.tags) if tag in (USER_OBJ, GROUP_OBJ, OTHER)]
+    index = data.draw(st.sampled_from(needed))
+    for column in (given_list.tags, given_list.rights, given_list.numbers):
+        del column[index]
+    with pytest.raises(Errno) as caught:
+        given_list.check()
+    assert caught.value.code == EINVAL
+
+
+@given(lists(), st.integers(0, 0o777))
+def test_modes(given_list: AccessList, mode: int) -> None:
+    changed = given_list.copy()
+    changed.set_mode(mode)
+    assert changed.mode_bits() == mode
+    inherited = given_list.copy()
+    assert inherited.restrict(0o100000 | mode) == 0o100000 | inherited.mode_bits()
+    assert inherited.mode_bits() == given_list.mode_bits() & mode
+
+
+@given(lists(), RIGHTS)
+def test_nobody_gets_more_than_the_mask_but_the_owner_and_others(given_list: AccessList, want: int) -> None:
+    group_class = given_list.mode_bits() >> 3 & 7
+    someone = Credentials()
+    someone.fsuid = 70001
+    someone.fsgid = 70001
+    someone.groups = [70002]
+    member = someone.copy()
+    member.groups = [70003]
+    assert given_list.permits(70001, 0, someone, want) == (want & ~given_list.rights[0] == 0)
+    assert given_list.permits(0, 0, someone, want) == (want & ~given_list.rights[-1] == 0)
+    if given_list.permits(0, 70003, member, want):
+        assert want & ~group_class == 0
