@@ -112,6 +112,7 @@ class TcpEvents:
         self.aborts_on_linger: Event = Event(b"TCPAbortOnLinger")
         self.full_queues_cookies: Event = Event(b"TCPReqQFullDoCookies")
         self.full_queues_drops: Event = Event(b"TCPReqQFullDrop")
+        self.marks_received: Event = Event(b"TCPDeliveredCE")
         self.challenges: Event = Event(b"TCPChallengeACK")
         self.least_ttl_drops: Event = Event(b"TCPMinTTLDrop")
         self.keepalives: Event = Event(b"TCPKeepAlive")

@@ -5,7 +5,7 @@ transmit: it follows from counting duplicate acknowledgments as packets that hav
 """
 
 from kernel.net.counters import TCP_EXTRA
-from kernel.net.tcp import output
+from kernel.net.tcp import congestion_marks, output
 from kernel.net.tcp.connection import (
     EVENT_WRITABLE,
     FOREVER,
@@ -14,7 +14,7 @@ from kernel.net.tcp.connection import (
     Recovery,
     Timeout,
 )
-from kernel.net.tcp.header import Segment
+from kernel.net.tcp.header import ECE, Segment
 from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.scoreboard import DUPLICATE_THRESHOLD
 from kernel.net.tcp.sequence import extend
@@ -37,6 +37,8 @@ def process(c: Connection, segment: Segment, sequence: int, payload: int, now_ns
     elif c.snd_nxt > c.snd_una and payload == 0 and (news or not window_moved):
         if news or not c.sack:
             c.duplicate_acks += 1
+    if c.is_ecn and segment.flags & ECE != 0:
+        congestion_marks.take_echo(c)
     if c.recovery == Recovery.OPEN:
         if c.duplicate_acks > 0 and c.snd_nxt > c.snd_una:
             _look_for_loss(c, now_ns)
@@ -152,6 +154,7 @@ def _look_for_loss(c: Connection, now_ns: int) -> None:
     event.count += 1
     c.congestion.lost(c.flight())
     c.congestion.window = c.congestion.threshold
+    congestion_marks.slowed_down(c)
     c.recovery = Recovery.FAST
     c.recovery_point = c.snd_nxt
     c.tail_probe_end = 0

@@ -144,7 +144,7 @@ class Channel(Wire):
         is_ip4 = len(connection.local) == 4
         internet = self.options.internet
         ttl = internet.ttl_for(is_ip4, False)
-        tos = internet.tos if is_ip4 else internet.traffic_class
+        tos = (internet.tos if is_ip4 else internet.traffic_class) | packet.traffic_class
         try:
             ip.send(packet, hop, connection.local, PROTOCOL_TCP, ttl, tos, True)
         except (Errno, MemoryError):

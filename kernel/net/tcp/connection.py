@@ -207,6 +207,11 @@ class Connection:
         self.rests_in_time_wait: bool = False  # CLOSED, and the stack keeps the pair of ports for a while
 
         # Counters for TCP_INFO.
+        # Explicit congestion notification (RFC 3168).
+        self.is_ecn: bool = False  # both sides agreed to it
+        self.owes_echo: bool = False  # a mark came: every segment says so, until the peer has slowed down
+        self.owes_reduced: bool = False  # we have slowed down: the next new data says so
+        self.echo_point: int = 0  # the next echo counts once everything before this is acknowledged
         self.total_retransmitted: int = 0
         self.bytes_acked: int = 0
         self.bytes_received: int = 0

@@ -15,6 +15,8 @@ RST: Final = 0x04
 PSH: Final = 0x08
 ACK: Final = 0x10
 URG: Final = 0x20
+ECE: Final = 0x40  # congestion was met (RFC 3168); in a SYN with CWR: both sides could say so
+CWR: Final = 0x80
 
 HEADER_SIZE: Final = 20
 TIMESTAMP_SIZE: Final = 12  # with the two bytes that align it
@@ -69,7 +71,7 @@ class Segment:
         self.destination_port = data.load_be16(2)
         self.sequence = data.load_be32(4)
         self.acknowledgment = data.load_be32(8)
-        self.flags = offset_and_flags & 0x3F
+        self.flags = offset_and_flags & 0xFF
         self.window = data.load_be16(14)
         self.urgent = data.load_be16(18)
         self.has_timestamp = False

@@ -9,7 +9,7 @@ Nothing of a segment is trusted: each number is checked against what was sent an
 from kernel.lang import ECONNREFUSED, ECONNRESET, EPIPE
 from kernel.net.counters import TCP_EXTRA
 from kernel.net.packet import Packet
-from kernel.net.tcp import acknowledge, opening, output
+from kernel.net.tcp import acknowledge, congestion_marks, opening, output
 from kernel.net.tcp.closing import enter_time_wait, finish
 from kernel.net.tcp.connection import (
     EVENT_READABLE,
@@ -81,6 +81,8 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     c.last_received_ns = now_ns
     c.keepalive_probes_sent = 0
     length = len(packet)
+    if c.is_ecn:
+        congestion_marks.take_marks(c, segment, packet)
     acknowledge.process(c, segment, sequence, length + (flags & FIN), now_ns)
     if c.snd_una == c.send_end() and c.fin_queued:
         _fin_acknowledged(c, now_ns)
@@ -182,7 +184,7 @@ def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: i
         return True
     if flags & SYN == 0:
         return True
-    opening.take_peer_syn(c, segment, now_ns)
+    opening.take_peer_syn(c, segment, packet, now_ns)
     c.receive_edge = c.rcv_nxt + min(c.window_limit(), 0xFFFF)
     if not has_ack:
         # Both have called each other at the same time.

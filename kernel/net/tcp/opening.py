@@ -1,6 +1,7 @@
 """How connections begin (RFC 9293, section 3.5): by our SYN, by the peer's, by both at once, from a SYN cookie."""
 
-from kernel.net.tcp import cookie_options, output
+from kernel.net.packet import Packet
+from kernel.net.tcp import congestion_marks, cookie_options, output
 from kernel.net.tcp.connection import (
     DEFAULT_MSS,
     DEFAULT_MSS6,
@@ -63,7 +64,7 @@ def segment_size_of(segment: Segment, remote: bytes) -> int:
     return DEFAULT_MSS if len(remote) == 4 else DEFAULT_MSS6
 
 
-def take_peer_syn(c: Connection, segment: Segment, now_ns: int) -> None:
+def take_peer_syn(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> None:
     """Read the peer's SYN: its numbers, and the options that both sides want."""
     c.initial_receive = WRAP + segment.sequence
     start = c.initial_receive + 1
@@ -86,17 +87,18 @@ def take_peer_syn(c: Connection, segment: Segment, now_ns: int) -> None:
     c.snd_wnd = segment.window
     c.largest_window = segment.window
     c.snd_wl1 = c.initial_receive
+    congestion_marks.take_syn(c, segment, packet)
     c.fix_segment_size()
     c.receive_mss = min(c.mss, max(c.window_limit() >> 1, DEFAULT_MSS))
 
 
-def accept(c: Connection, segment: Segment, initial_sequence: int, now_ns: int) -> None:
+def accept(c: Connection, segment: Segment, packet: Packet, initial_sequence: int, now_ns: int) -> None:
     """Open passively: a SYN came for a listener; answer it."""
     _begin(c, initial_sequence, now_ns)
     c.is_passive = True
     c.state = State.SYN_RECEIVED
     choose_receive_scale(c)
-    take_peer_syn(c, segment, now_ns)
+    take_peer_syn(c, segment, packet, now_ns)
     output.send_syn(c, now_ns)
     c.timed_sequence = c.snd_nxt
     c.timed_at_ns = now_ns

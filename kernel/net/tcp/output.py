@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.packet import HEADROOM, Packet, StoragePool
+from kernel.net.tcp import congestion_marks
 from kernel.net.tcp.connection import (
     FOREVER,
     NS_PER_MS,
@@ -19,7 +20,7 @@ from kernel.net.tcp.connection import (
     State,
     Timeout,
 )
-from kernel.net.tcp.header import ACK, FIN, MAX_SACK_BLOCKS, PSH, RST, SYN, URG, OutgoingHeader
+from kernel.net.tcp.header import ACK, ECE, FIN, MAX_SACK_BLOCKS, PSH, RST, SYN, URG, OutgoingHeader
 from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.settings import SETTINGS
 
@@ -61,7 +62,7 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
     if c.urgent_end > sequence:
         flags |= URG
         header.urgent = min(c.urgent_end - sequence, 0xFFFF)
-    header.flags = flags
+    header.flags = flags | ECE if c.owes_echo else flags
     header.put_before(packet)
     if length > c.mss:
         packet.segment_size = c.mss
@@ -171,7 +172,7 @@ def send_syn(c: Connection, now_ns: int) -> None:
     header.destination_port = c.remote_port
     header.sequence = c.initial_send
     is_answer = c.state == State.SYN_RECEIVED
-    header.flags = SYN | ACK if is_answer else SYN
+    header.flags = (SYN | ACK if is_answer else SYN) | congestion_marks.flags_of_syn(c, is_answer)
     header.acknowledgment = c.rcv_nxt if is_answer else 0
     window = min(c.window_limit(), 0xFFFF)  # never scaled in a SYN
     header.window = window
@@ -225,6 +226,8 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
         c.total_retransmitted += 1
         c.bytes_retransmitted += data_end - start if data_end > start else 0
         c.timed_sequence = 0  # an acknowledgment may be for either of the two (Karn)
+    elif c.is_ecn:
+        flags |= congestion_marks.mark_new(c, packet)
     _emit(c, packet, start, flags, now_ns)
 
 

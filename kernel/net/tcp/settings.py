@@ -26,6 +26,7 @@ class Settings:
         self.timestamps: Setting = Setting(b"ipv4/tcp_timestamps", 1, 0, 1)
         self.window_scaling: Setting = Setting(b"ipv4/tcp_window_scaling", 1, 0, 1)
         self.sack: Setting = Setting(b"ipv4/tcp_sack", 1, 0, 1)
+        self.ecn: Setting = Setting(b"ipv4/tcp_ecn", 2, 0, 2)  # 0: never, 1: asked for, 2: agreed to
         self.syn_cookies: Setting = Setting(b"ipv4/tcp_syncookies", 1, 0, COOKIES_ALWAYS)
         self.max_syn_backlog: Setting = Setting(b"ipv4/tcp_max_syn_backlog", 512, 0, _INT_MAX)
         self.max_time_wait: Setting = Setting(b"ipv4/tcp_max_tw_buckets", 16_384, 0, _INT_MAX)

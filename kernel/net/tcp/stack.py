@@ -235,7 +235,7 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
         if initial < 0:
             initial = secrets.initial_sequence(c.local, c.local_port, c.remote, c.remote_port, now_ns)
         listener.half_open.append(channel)
-        opening.accept(c, segment, initial, now_ns)
+        opening.accept(c, segment, packet, initial, now_ns)
     except MemoryError:
         _forget(channel, c)
         raise

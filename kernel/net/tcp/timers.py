@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.lang import ETIMEDOUT
 from kernel.net.counters import TCP, TCP_EXTRA
-from kernel.net.tcp import output
+from kernel.net.tcp import congestion_marks, output
 from kernel.net.tcp.closing import abort, finish
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
 from kernel.net.tcp.memory import MEMORY
@@ -107,6 +107,7 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
     if c.is_thin_linear and c.retries <= _LINEAR_RETRIES and c.flight() < _THIN_SEGMENTS * c.mss:
         c.round_trip.backoff = 0  # too little is on its way for fast retransmission: time is all there is
     c.congestion.timed_out(c.flight(), c.recovery != Recovery.TIMEOUT)
+    congestion_marks.slowed_down(c)
     c.recovery = Recovery.TIMEOUT
     c.recovery_point = c.snd_nxt
     c.duplicate_acks = 0

@@ -120,7 +120,7 @@ class Side(Wire):
         payload = len(packet)
         if c is None and self.listens and segment.flags & (SYN | ACK | RST) == SYN:
             c = self.make()
-            opening.accept(c, segment, self.world.random.getrandbits(32), now)
+            opening.accept(c, segment, packet, self.world.random.getrandbits(32), now)
         elif c is None or not input.process(c, segment, packet, now):
             answer = reset.answer(segment, payload)
             if answer is not None:
