@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def compile_program(source: Path, *, flags: tuple[str, ...] = ("-static",)) -> P
     program = PROGRAMS / f"{source.stem}-{key}"
     if not program.exists():
         PROGRAMS.mkdir(parents=True, exist_ok=True)
-        new = program.with_suffix(".new")
+        new = program.with_suffix(f".{os.getpid()}.new")
         command = ["musl-gcc", *FLAGS, *flags, "-isystem", str(kernel_headers()), "-o", str(new), str(source)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
