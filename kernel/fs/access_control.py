@@ -14,6 +14,7 @@ from kernel.fs.constants import FS_UNCHANGEABLE, S_IFDIR, S_IFMT, S_ISGID
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
 from kernel.lang import EACCES, EIO, ENODATA, EOPNOTSUPP, EPERM, Errno
+from kernel.lib.capabilities import CAP_FSETID
 from kernel.lib.credentials import Credentials
 
 _PERMISSIONS: Final = 0o777
@@ -50,7 +51,7 @@ def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: Acces
         entries.check()
         if name == ACCESS_LIST:
             mode = mode & ~_PERMISSIONS | entries.mode_bits()
-            if credentials.fsuid != 0 and not credentials.in_group(inode.gid):
+            if not credentials.capable(CAP_FSETID) and not credentials.in_group(inode.gid):
                 mode &= ~S_ISGID
             if entries.is_mode():
                 entries = None

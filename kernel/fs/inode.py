@@ -177,7 +177,7 @@ class Inode:
         mode = self.mode
         if self.uid == credentials.fsuid:
             granted = mode >> 6
-        elif mode & 0o70 != 0 and credentials.fsuid != 0 and self.has_access_list():
+        elif mode & 0o70 != 0 and not credentials.capable(CAP_DAC_OVERRIDE) and self.has_access_list():
             granted = self._granted_by_list(credentials, mask)
         elif mode & 0o70 == (mode & 0o7) << 3:
             granted = mode  # the group's bits are those of the others: membership does not matter

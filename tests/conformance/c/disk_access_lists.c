@@ -3,6 +3,7 @@
 #include "case.h"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -264,12 +265,34 @@ static void heirs(void)
 	MUST(system("rm -r dir"));
 }
 
+/* Root without the capabilities that go past all permissions is a user as others are. */
+static void root_without_capabilities(void)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct none[2] = {{0}};
+
+	put_file("of another", "text", 0600);
+	MUST(chown("of another", 3, 4));
+	set("of another", ACCESS, "u:rw u0:r g: m:rw o:");
+	put_file("ours", "text", 02755);
+	MUST(chown("ours", 0, 4));
+	IN_CHILD({
+		MUST(setgroups(0, NULL));
+		MUST(syscall(SYS_capset, &header, none));
+		SHOW(open("of another", O_RDONLY) >= 0 ? 0 : -1);
+		SHOW(open("of another", O_WRONLY) >= 0 ? 0 : -1);
+		set("ours", ACCESS, "u:rwx u5:rwx g:rx m:rwx o:rx");
+		show("ours");
+	});
+}
+
 static void everything(void)
 {
 	what_lists_are_valid();
 	who_may();
 	modes();
 	heirs();
+	root_without_capabilities();
 }
 
 static void on(const char *options)
