@@ -111,6 +111,7 @@ static void least_ttl(void)
 			receive(s);
 			close(s);
 		}
+		on(c, IPPROTO_IP, IP_TTL, 64); /* what it says at last is heard */
 		close(c), close(l);
 	}
 }
