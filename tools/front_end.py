@@ -366,8 +366,10 @@ def debug(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
+    """All tests on two processors, each file on one: what a file's tests share, such as a guest, is made once."""
     build(options)
-    return subprocess.run([sys.executable, "-m", "pytest", *options.pytest], check=False, cwd=ROOT).returncode
+    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadfile"]
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
 
 
 def lint(options: argparse.Namespace) -> int:
