@@ -5,7 +5,8 @@ and ending the process. So it runs in workers: `python -m compiler.backend`, whi
 with one line a job. What a dead worker printed becomes the message of a `BackendError`.
 
 An object is cached under the hash of its IR, its target and profile and the versions of llvmlite, LLVM and this
-file; beside it lies what `compiler/lines.py` read from its debug information. Invalid debug information is dropped
+file; beside it lies what `compiler/lines.py` read from its debug information and what `compiler/frames.py` knows of its
+stack frames. Invalid debug information is dropped
 by LLVM without an error, so an object whose IR has a compile unit must have `.debug_info`.
 """
 
@@ -23,7 +24,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compiler import lines
+from compiler import frames, lines
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("KRAIT_CACHE") or ROOT / "build" / "cache")
@@ -76,7 +77,7 @@ def toolchain_key() -> str:
     import llvmlite
     from llvmlite import binding
 
-    own = "".join(file_hash(Path(path)) for path in (__file__, lines.__file__))
+    own = "".join(file_hash(Path(path)) for path in (__file__, lines.__file__, frames.__file__))
     return f"{llvmlite.__version__} {binding.llvm_version_info} {own}"
 
 
@@ -97,7 +98,7 @@ def compile_modules(
         key = hashlib.sha256("\0".join((toolchain, repr(target), profile, text)).encode()).hexdigest()[:40]
         path = cache / f"{key}.o"
         result.objects[package] = path
-        if path.exists() and path.with_suffix(".lines").exists():
+        if all(path.with_suffix(suffix).exists() for suffix in (".o", ".lines", ".frames")):
             os.utime(path)
             result.cached += 1
         else:
@@ -120,6 +121,7 @@ def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
         if total > keep_bytes:
             path.unlink(missing_ok=True)
             path.with_suffix(".lines").unlink(missing_ok=True)
+            path.with_suffix(".frames").unlink(missing_ok=True)
     manifests = sorted(cache.glob("*.manifest.json"), key=lambda path: -path.stat().st_mtime)
     for path in manifests[2000:]:
         path.unlink(missing_ok=True)
@@ -191,7 +193,7 @@ def serve_until_death(queue: list[Job], lock: threading.Lock) -> None:
                     answer = ""
                 job.seconds = time.monotonic() - started
                 errors.seek(mark)
-                said = errors.read().decode(errors="replace").strip()
+                said = frames.without_frames(errors.read().decode(errors="replace")).strip()
                 if answer:
                     problem: str | None = json.loads(answer)
                     job.error = None if problem is None else "\n".join(part for part in (problem, said) if part)
@@ -236,10 +238,14 @@ def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) ->
     options.loop_interleaving = False
     builder = binding.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
+    optimised = str(module) if target is KERNEL else ""
+    mark = os.fstat(2).st_size
     data = machine.emit_object(module)
+    said = os.pread(2, os.fstat(2).st_size - mark, mark).decode() if target is KERNEL else ""
     if "!llvm.dbg.cu" in text and b".debug_info" not in data:
         return "the debug information is invalid, and LLVM dropped it"
     write_whole(object_path.with_suffix(".lines"), lines.extract(data).to_json().encode())
+    write_whole(object_path.with_suffix(".frames"), frames.extract(optimised, said).to_json().encode())
     write_whole(object_path, data)
     return None
 

@@ -29,9 +29,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from compiler.backend import CACHE, HOST, KERNEL, ROOT, Target, compile_modules, file_hash, write_whole
 from compiler.link import assembly_includes, assembly_sources, link_host, link_kernel
+from compiler.stacks import faults, measure, report
 from compiler.tree import Diagnostic, Function, Loc, Program
 
 if TYPE_CHECKING:
+    from compiler.lower.program import Lowered
     from compiler.types import Type
 
 STATUS_ERRORS = 1
@@ -195,8 +197,8 @@ def guarded_import(action: Callable[[], object], source: Path) -> None:
         ) from error  # fmt: skip
 
 
-def lower(program: Program, entries: list[str], target: Target, profile: str) -> dict[str, str]:
-    """IR by package; Refused for what the back end finds."""
+def lower(program: Program, entries: list[str], target: Target, profile: str) -> Lowered:
+    """The program as IR; Refused for what the back end finds."""
     from compiler.freeze import Freezer
     from compiler.lower.debug import DebugInfo
     from compiler.lower.interfaces import CompileErrors, Options
@@ -259,11 +261,18 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
         program = load([module], [])
         import_live([module], [])
     with timings.phase("lowering"):
-        modules = lower(program, exported_functions(program), KERNEL, options.profile)
+        lowered = lower(program, exported_functions(program), KERNEL, options.profile)
     if options.keep_ir:
-        keep_ir(modules, options.output.parent / "ir")
+        keep_ir(lowered.modules, options.output.parent / "ir")
     with timings.phase("LLVM"):
-        compiled = compile_modules(modules, KERNEL, options.profile, options.workers)
+        compiled = compile_modules(lowered.modules, KERNEL, options.profile, options.workers)
+    if options.profile == "release":  # the other one's frames are several times as large
+        with timings.phase("stacks"):
+            depths = measure(compiled.objects, lowered.stacks)
+            if too_deep := faults(depths):
+                raise Refused(too_deep, program.sources)
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(options.output.with_suffix(".stacks"), "\n".join([*report(depths), ""]).encode())
     with timings.phase("link"):
         table_size = link_kernel(list(compiled.objects.values()), options.output)
     manifest_of(options.output, kernel_inputs(program), {}).write(manifest_file)
@@ -350,6 +359,7 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
         return HostProgram(Path(manifest.extra["path"]), read_exceptions(manifest.extra["exceptions"]))
     from compiler.front.program import module_name
     from compiler.lower.world import number_exceptions
+    from compiler.types import IntType, NeverType, NoneType
 
     files = related_files(file)
     with timings.phase("front end"):
@@ -360,13 +370,16 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
                                       "write `def main() -> None:`")], program.sources)  # fmt: skip
         if main.params:
             raise Refused([Diagnostic("KP191", main.loc, "main() takes no parameters")], program.sources)
+        if not isinstance(main.result, IntType | NoneType | NeverType):
+            raise Refused([Diagnostic("KP191", main.loc, "main() returns None, or an int that becomes the exit status",
+                                      "print what it returns")], program.sources)  # fmt: skip
         import_live([HOST_MODULE], files)
     own = {str(path) for path in files}
     entries = [main.name]
     entries += [f for f in exported_functions(program)
                 if f.startswith(HOST_MODULE + ".") or program.functions[f].loc.path in own]  # fmt: skip
     with timings.phase("lowering"):
-        modules = lower(program, entries, HOST, profile)
+        modules = lower(program, entries, HOST, profile).modules
         modules["krait.host"] = main_glue(modules, main.name, main.result)
     key = hashlib.sha256(f"{file}\0{profile}".encode()).hexdigest()[:12]
     folder = ROOT / "build" / "host" / f"{file.stem}-{key}"
@@ -400,12 +413,11 @@ def read_exceptions(text: str) -> dict[int, str]:
 
 def main_glue(modules: dict[str, str], main: str, result: Type) -> str:
     """IR of `krait_host_main(status) -> error word`, which calls the program's main; see compiler/host/start.c."""
-    from compiler.types import IntType, NeverType, NoneType
+    from compiler.types import IntType
 
     pattern = re.compile(rf'^define [^@\n]*?(void|i64|i1|{{ i64, i64 }}) @"{re.escape(main)}"\(\)', re.MULTILINE)
     kind = next((match[1] for text in modules.values() if (match := pattern.search(text))), None)
-    if kind is None or not isinstance(result, IntType | NoneType | NeverType):
-        raise UserError(f"{main} must return None, or an int that becomes the exit status")
+    assert kind is not None, f"{main} has another signature"
     lines = [f'declare dso_local hidden {kind} @"{main}"()',
              f'define dso_local i64 @{HOST_MAIN}(ptr %status) "frame-pointer"="all" {{']
     if kind == "void":

@@ -14,7 +14,7 @@ from kernel.drivers.virtio import probe as virtio
 from kernel.fs import memory_devices
 from kernel.fs.ext2 import filesystem as ext2
 from kernel.ipc import pipe
-from kernel.lang import Errno, Span, export, final, panic, u8
+from kernel.lang import Errno, Span, export, final, on_stack, panic, u8
 from kernel.lib import log
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
@@ -38,6 +38,7 @@ _console_port: serial16550.SerialPort = serial16550.ports[0]
 
 
 @export("krait_main")
+@on_stack(65536)
 def krait_main(protocol: int, info: int) -> None:
     """Called once by boot.S. `protocol`: bootinfo.PROTOCOL_…; `info`: physical address of the loader's information.
     Does not return.

@@ -16,7 +16,7 @@ from arch.x86_64.frame import TrapFrame
 from arch.x86_64.machine import fault_address
 from kernel import interrupts
 from kernel.drivers.pic8259 import FIRST_VECTOR
-from kernel.lang import export
+from kernel.lang import export, last_resort, on_stack
 from kernel.lib.panic import PANIC, kernel_fault
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.sched import yield_now
@@ -48,12 +48,10 @@ _KILL: Final = from_kernel(SIGKILL)  # made beforehand: it is needed when memory
 
 
 @export("krait_trap")
+@on_stack(16384)
 def trap(frame: TrapFrame) -> None:
-    """Called by entry.S for every vector but the system call."""
+    """Called by entry.S for every vector but the system call, when a program ran."""
     vector = frame.vector
-    if not frame.from_user():
-        _trap_in_kernel(frame)
-        return
     task = current()
     if vector >= FIRST_VECTOR:
         _interrupt(vector, not frame.is_right_after_system_call())
@@ -75,19 +73,20 @@ def trap(frame: TrapFrame) -> None:
         before_user_mode(task, frame)
 
 
-def _trap_in_kernel(frame: TrapFrame) -> None:
-    """Interrupts come in the idle loop and at safe points only; exceptions only in the user copy routines, or they
-    are bugs.
-    """
-    vector = frame.vector
-    if vector >= FIRST_VECTOR:
-        _interrupt(vector, False)
-        return
+@export("krait_interrupt_in_kernel")
+def interrupt_in_kernel(frame: TrapFrame) -> None:
+    """Called by entry.S for an interrupt of the kernel itself: in the idle loop and at safe points only."""
+    _interrupt(frame.vector, False)
+
+
+@export("krait_exception_in_kernel")
+def exception_in_kernel(frame: TrapFrame) -> None:
+    """Called by entry.S for an exception in the kernel itself: in the user copy routines, or it is a bug."""
     landing = extable.fixup(frame.rip)
     if landing == 0:
         _bug(frame)
         return
-    if vector == idt.PAGE_FAULT:
+    if frame.vector == idt.PAGE_FAULT:
         address = fault_address()
         task = current_or_none()
         if task is not None and _make_accessible(task, address, frame.error_code) == FaultOutcome.DONE:
@@ -95,6 +94,7 @@ def _trap_in_kernel(frame: TrapFrame) -> None:
     frame.rip = landing
 
 
+@last_resort
 def _bug(frame: TrapFrame) -> None:
     """The kernel trapped. A program's thread that ran into it is killed, with its process; anything else is the end."""
     task = current_or_none()

@@ -45,7 +45,8 @@ status=$?
 umount /mnt/tmp /mnt/sys /mnt/proc /mnt/dev /mnt || exit 125
 exit $status
 """
-TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets")
+TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
+                  "tests.conformance", "tests.bench", "tests.twins", "tests.debug", "tests.unit.ext2")  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):

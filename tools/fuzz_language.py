@@ -65,7 +65,10 @@ PREAMBLE = '''"""A program of the fuzzer, seed {seed}."""
 
 from __future__ import annotations
 
-from kernel.lang import Errno, i8, i16, i32, noinline, struct, u8, u16, u32, u64
+from collections.abc import Iterator
+from typing import Literal
+
+from kernel.lang import Array, Errno, Span, i8, i16, i32, noinline, span_of, struct, u8, u16, u32, u64
 
 
 '''
@@ -110,6 +113,49 @@ class {p}Pair:
 
     def total(self) -> int:
         return self.first + self.second + self.third % 1000003
+
+
+@struct
+class {p}Frame:
+    head: {p}Pair
+    tail: {p}Pair
+    cells: Array[u16, Literal[5]]
+    last: u8
+
+
+class {p}Guard:
+    def __init__(self, label: int) -> None:
+        self.label = label
+
+    def __enter__(self) -> {p}Guard:
+        print(f"enter {self.label}")
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        print(f"exit {self.label}")
+
+
+def {p}steps(start: int, count: int) -> Iterator[int]:
+    value = start % 1009
+    for number in range(count):
+        if number % 3 == 2:
+            continue
+        value = (value * 31 + number) % 65537
+        yield value
+
+
+def {p}sum_span(part: Span[u8]) -> int:
+    total = len(part)
+    for place in range(len(part)):
+        total = (total * 3 + part[place]) % 1000003
+    return total
+
+
+def {p}find_box(boxes: list[{p}Box], wanted: int) -> {p}Box | None:
+    for box in boxes:
+        if box.number % 7 == wanted % 7:
+            return box
+    return None
 
 
 """
@@ -233,6 +279,8 @@ class Generator:
                 f"{name}.touch()",
                 f"{name}.items[0]",
             )
+        if roll == 16 and scope.of("buffer", "frame", "boxes") and self.chance(0.6):
+            return self.from_memory(scope, depth)
         if roll == 16 and scope.of("pair"):
             name = self.random.choice(scope.of("pair"))
             return f"{name}.{self.pick('first', 'second', 'third', 'total()')}"
@@ -249,6 +297,72 @@ class Generator:
         if roll == 19:
             return f"int({self.boolean(scope, depth - 1)})"
         return self.random.choice(readable) if readable else self.literal()
+
+    def from_memory(self, scope: Scope, depth: int) -> str:
+        """An int from a buffer, a struct of structs or a list of objects."""
+        kind = self.random.choice([kind for kind in ("buffer", "frame", "boxes") if scope.of(kind)])
+        name = self.random.choice(scope.of(kind))
+        place = self.integer(scope, depth - 1)
+        if kind == "buffer":
+            return self.pick(
+                f"{name}[{place} % len({name})]",
+                f"{name}[-1]",
+                f"len({name})",
+                f"span_of({name})[{place} % len({name})]",
+                f"span_of({name}).load_u16({place} % (len({name}) - 1))",
+                f"span_of({name}).load_be32({place} % (len({name}) - 3))",
+                f"{self.prefix}sum_span(span_of({name})[{place} % 4 : 4 + {place} % 4])",
+                f"int(span_of({name}).load_u64({place} % (len({name}) - 7)) >> 8)",
+                f"len(bytes({name}[{place} % 9 : 7]))",
+            )
+        if kind == "frame":
+            return self.pick(
+                f"{name}.head.total()",
+                f"{name}.tail.{self.pick('first', 'second', 'third')}",
+                f"{name}.cells[{place} % 5]",
+                f"{name}.last",
+                f"sum({name}.cells)",
+            )
+        return self.pick(
+            f"len({name})",
+            f"sum([box.weigh({self.random.randrange(9)}) for box in {name}])",
+            f"sum([box.small for box in {name} if box.flag])",
+        )
+
+    def store_memory(self, scope: Scope, indent: int) -> None:
+        """Change a buffer, a struct of structs or a list of objects."""
+        kind = self.random.choice([kind for kind in ("buffer", "frame", "boxes") if scope.of(kind)])
+        name = self.random.choice(scope.of(kind))
+        place, value = self.integer(scope, 1), self.ring(scope, 2)
+        if kind == "buffer":
+            text = self.pick(
+                f"{name}[{place} % len({name})] = u8({value})",
+                f"span_of({name})[{place} % len({name})] = u8({value})",
+                f"span_of({name}).store_u32({place} % (len({name}) - 3), u32({value}))",
+                f"span_of({name}).store_u16({place} % (len({name}) - 1), u16({value}))",
+                f"span_of({name})[2:6].fill(u8({value}))",
+                f"span_of({name})[0:3].copy_from(span_of({name})[5:8])",
+                f"{name}.append(u8({value}))",
+                f"{name} += b'{self.random.randrange(1000)}'",
+            )
+        elif kind == "frame":
+            text = self.pick(
+                f"{name}.head.first = i32({value})",
+                f"{name}.tail.second = u16({value})",
+                f"{name}.tail = {name}.head",
+                f"{name}.head = {self.prefix}Pair(first=i32({value}), third={self.small(scope, 1)})",
+                f"{name}.cells[{place} % 5] = u16({value})",
+                f"{name}.last ^= {self.random.randrange(256)}",
+                f"{name}.cells.fill(u16({value}))",
+            )
+        else:
+            cls = self.pick("Box", "Heavy")
+            text = self.pick(
+                f"{name}.append({self.prefix}{cls}({self.small(scope, 1)}))",
+                f"{name}.append({self.prefix}{cls}({self.small(scope, 1)}))",
+                f"{name}.reverse()",
+            )
+        self.emit(indent, text)
 
     def ring(self, scope: Scope, depth: int) -> str:
         """What may stand under a wrapping cast."""
@@ -342,11 +456,14 @@ class Generator:
         elif roll < 13 and budget > 0:
             self.loop(scope, indent, budget)
         elif roll < 15:
-            self.store_object(scope, indent)
+            if scope.of("buffer", "frame", "boxes") and self.chance(0.5):
+                self.store_memory(scope, indent)
+            else:
+                self.store_object(scope, indent)
         elif roll < 17:
             self.change_container(scope, indent)
         elif roll == 17 and budget > 0:
-            self.guarded(scope, indent, budget)
+            self.pick_block(scope, indent, budget)
         elif roll == 18 and self.may_raise:
             self.emit(indent, f"if {self.boolean(scope, 2)}:")
             self.emit(indent + 1, f"raise Errno({self.random.randrange(1, 40)})")
@@ -370,13 +487,17 @@ class Generator:
         else:
             self.emit(indent, f'print(f"{{{self.random.choice(scope.of("int", *STORAGE) or ["1"])}}}")')
 
-    def declare(self, scope: Scope, indent: int) -> None:
-        kind = self.random.choice(["int"] * 5 + ["bool", "u64", "list", "dict", "box", "pair", *STORAGE])
+    def declare(self, scope: Scope, indent: int, kind: str = "") -> None:
+        kinds = ["int"] * 5 + ["bool", "u64", "list", "dict", "box", "pair", "buffer", "frame", "boxes", *STORAGE]
+        kind = kind or self.random.choice(kinds)
         name = self.name()
         if kind == "int":
             self.emit(
                 indent,
-                f"{name} = {self.integer(scope, 3)}" if self.chance(0.1) else f"{name}: int = {self.integer(scope, 3)}",
+                # Without an annotation mypy would keep to the storage type of a field.
+                f"{name} = int({self.integer(scope, 3)})"
+                if self.chance(0.1)
+                else f"{name}: int = {self.integer(scope, 3)}",
             )
         elif kind == "bool":
             self.emit(indent, f"{name} = {self.boolean(scope, 3)}")
@@ -393,6 +514,12 @@ class Generator:
         elif kind == "box":
             cls = self.pick("Box", "Box", "Heavy")
             self.emit(indent, f"{name}: {self.prefix}Box = {self.prefix}{cls}({self.small(scope, 1)})")
+        elif kind == "buffer":
+            self.emit(indent, f"{name} = bytearray({self.random.randrange(8, 30)})")
+        elif kind == "frame":
+            self.emit(indent, f"{name} = {self.prefix}Frame()")
+        elif kind == "boxes":
+            self.emit(indent, f"{name}: list[{self.prefix}Box] = []")
         else:
             self.emit(
                 indent,
@@ -426,8 +553,14 @@ class Generator:
         inner = scope.copy()
         name = self.name()
         self.in_loop += 1
-        roll = self.random.randrange(4)
-        if roll == 0:
+        roll = self.random.randrange(6)
+        if roll == 4:
+            self.emit(indent, f"for {name} in {self.prefix}steps({self.small(scope, 1)}, {self.random.randrange(7)}):")
+            inner.add("int", name)
+        elif roll == 5 and scope.of("boxes"):
+            self.emit(indent, f"for {name} in {self.random.choice(scope.of('boxes'))}.copy():")
+            inner.add("box", name)
+        elif roll == 0:
             self.emit(indent, f"{name} = {self.random.randrange(1, 8)}")
             self.emit(indent, f"while {name} > 0:")
             self.emit(indent + 1, f"{name} -= 1")
@@ -516,9 +649,38 @@ class Generator:
         else:
             self.declare(scope, indent)
 
+    def pick_block(self, scope: Scope, indent: int, budget: int) -> None:
+        """A statement with blocks that has a way out of its own."""
+        roll = self.random.randrange(6)
+        if roll < 3:
+            self.guarded(scope, indent, budget)
+        elif roll == 3:
+            self.emit(indent, f"with {self.prefix}Guard({self.small(scope, 1)}):")
+            self.block(scope, indent + 1, budget - 1)
+        elif roll == 4:
+            self.emit(indent, f"match {self.small(scope, 2)} & 3:")
+            for pattern in ("0", "1 | 2", "_"):
+                self.emit(indent + 1, f"case {pattern}:")
+                self.block(scope, indent + 2, budget - 1)
+        else:
+            found = self.name()
+            boxes = self.random.choice(scope.of("boxes")) if scope.of("boxes") else "[]"
+            self.emit(indent, f"{found} = {self.prefix}find_box({boxes}, {self.small(scope, 1)})")
+            self.emit(indent, f"if {found} is not None:")
+            inner = scope.copy()
+            inner.add("box", found)
+            self.block(inner, indent + 1, budget - 1)
+
     def guarded(self, scope: Scope, indent: int, budget: int) -> None:
         outer, self.may_raise = self.may_raise, True
         self.emit(indent, "try:")
+        if budget > 1 and self.chance(0.3):
+            self.emit(indent + 1, "try:")
+            self.block(scope, indent + 2, budget - 1)
+            if self.chance(0.5):
+                self.emit(indent + 2, f"raise Errno({self.random.randrange(1, 40)})")
+            self.emit(indent + 1, "finally:")
+            self.emit(indent + 2, 'print("inner finally")')
         self.block(scope, indent + 1, budget - 1)
         if self.chance(0.6):
             self.emit(indent + 1, f"if {self.boolean(scope, 2)}:")
@@ -529,6 +691,9 @@ class Generator:
         self.emit(indent + 1, f'print(f"errno {{{error}.code}}")')
         if self.chance(0.3):
             self.block(scope, indent + 1, budget - 1)
+        if outer and self.chance(0.2):
+            self.emit(indent + 1, f"if {self.boolean(scope, 1)}:")
+            self.emit(indent + 2, "raise")
         if self.chance(0.3):
             self.emit(indent, "else:")
             self.emit(indent + 1, 'print("fine")')
@@ -560,6 +725,9 @@ class Generator:
         if self.chance(0.5):
             self.emit(0, "@noinline")
         self.emit(0, f"def {name}({', '.join(signature)}) -> int:")
+        for kind in ("buffer", "frame", "boxes"):
+            if self.chance(0.3):
+                self.declare(scope, 1, kind)
         for _ in range(self.random.randrange(3, 9)):
             self.statement(scope, 1, 2)
         self.emit(1, f"return {self.small(scope, 3)}")

@@ -2,7 +2,8 @@
 #
 # Every door builds the same struct TrapFrame on a kernel stack and calls Kernel Python with its address:
 #     krait_syscall(frame)   system calls; the result goes to frame.rax
-#     krait_trap(frame)      exceptions and interrupts, frame.vector says which
+#     krait_trap(frame)      exceptions and interrupts of programs, frame.vector says which
+#     krait_interrupt_in_kernel(frame), krait_exception_in_kernel(frame)   those of the kernel itself
 # and leaves through one exit that restores the frame, whatever Python made of it (a signal handler's frame,
 # another program after execve).
 #
@@ -115,10 +116,6 @@ enter_user_mode:
 # rsp -> TrapFrame.
 
 .balign 16
-trap_return:
-        testb   $3, FRAME_CS(%rsp)
-        jz      return_to_kernel
-
 return_to_user:
         popq    %r15
         popq    %r14
@@ -160,6 +157,8 @@ return_to_kernel:
         iretq
 
 # ---- Interrupts and exceptions ----------------------------------------------------------------------------
+.set FIRST_INTERRUPT, 32                # the vectors below are the processor's exceptions
+
 # On the stack: vector, error code, and the processor's five words.
 
 .balign 16
@@ -170,20 +169,29 @@ trap_common:
 trap_from_user:
         push_registers
         xorl    %ebp, %ebp
-        jmp     trap_call
-
-trap_from_kernel:
-        cmpq    $iret_to_user, (FRAME_RIP - FRAME_VECTOR)(%rsp)
-        je      repair_iret
-        push_registers                  # rbp stays: the traceback runs on through the interrupted function
-trap_call:
         cld
         cmpb    $0, smap_enabled(%rip)  # interrupt gates leave AC alone: a user could bring it along
         je      1f
         clac
 1:      movq    %rsp, %rdi
         call    krait_trap
-        jmp     trap_return
+        jmp     return_to_user
+
+trap_from_kernel:
+        cmpq    $iret_to_user, (FRAME_RIP - FRAME_VECTOR)(%rsp)
+        je      repair_iret
+        push_registers                  # rbp stays: the traceback runs on through the interrupted function
+        cld
+        cmpb    $0, smap_enabled(%rip)  # interrupt gates leave AC alone
+        je      1f
+        clac
+1:      movq    %rsp, %rdi
+        cmpq    $FIRST_INTERRUPT, FRAME_VECTOR(%rsp)
+        jae     2f
+        call    krait_exception_in_kernel
+        jmp     return_to_kernel
+2:      call    krait_interrupt_in_kernel
+        jmp     return_to_kernel
 
 # iretq faulted in ring 0 because the user's frame was unfit (a rip that is not canonical, set by sigreturn or
 # ptrace). GS is the user's again, and the registers too. Make it what it is, a fault of the user's: drop the
@@ -228,7 +236,7 @@ trap_on_own_stack:
         je      2f
         clac
 2:      movq    %rsp, %rdi
-        call    krait_trap
+        call    krait_exception_in_kernel
         movl    $MSR_GS_BASE, %ecx
         movl    %r12d, %eax
         movl    %r13d, %edx

@@ -5,7 +5,7 @@ hang; a wrong CR3 or table pointer is the end. Values are the register's 64 bits
 """
 
 from arch.x86_64.simulation import NotSimulated, processor
-from kernel.lang import extern
+from kernel.lang import extern, interrupted_by
 
 
 @extern("read_msr")
@@ -103,6 +103,7 @@ def load_task_register(selector: int) -> None: ...
 
 
 @extern("enable_interrupts")
+@interrupted_by("krait_interrupt_in_kernel")
 def enable_interrupts() -> None: ...
 
 
@@ -116,11 +117,13 @@ def interrupts_enabled() -> bool:
 
 
 @extern("wait_for_interrupt")
+@interrupted_by("krait_interrupt_in_kernel")
 def wait_for_interrupt() -> None:
     """Halts with interrupts on until one was served; nothing can slip between the enabling and the halt."""
 
 
 @extern("interrupt_window")
+@interrupted_by("krait_interrupt_in_kernel")
 def interrupt_window() -> None:
     """Serves pending interrupts: on, one instruction, off."""
 

@@ -9,7 +9,7 @@ Safety: the kernel's side of every copy is a Span, so its bounds are known; the 
 
 from typing import Final
 
-from kernel.lang import Span, extern, u8
+from kernel.lang import Span, extern, interrupted_by, u8
 from kernel.lang.unsafe import span_address
 
 FAULT_MARK: Final = -0x7FFF_FACE_0FF5_E700
@@ -18,62 +18,73 @@ FAULT_MARK: Final = -0x7FFF_FACE_0FF5_E700
 
 
 @extern("user_copy_in")
+@interrupted_by("krait_exception_in_kernel")
 def _copy_in(dst: int, src: int, size_bytes: int) -> int:
     return size_bytes
 
 
 @extern("user_copy_out")
+@interrupted_by("krait_exception_in_kernel")
 def _copy_out(dst: int, src: int, size_bytes: int) -> int:
     return size_bytes
 
 
 @extern("user_copy_string")
+@interrupted_by("krait_exception_in_kernel")
 def _copy_string(dst: int, src: int, size_bytes: int) -> int:
     return -1
 
 
 @extern("user_get_i64")
+@interrupted_by("krait_exception_in_kernel")
 def _get_i64(address: int) -> int:
     return FAULT_MARK
 
 
 @extern("user_clear")
+@interrupted_by("krait_exception_in_kernel")
 def clear(address: int, size_bytes: int) -> int:
     """Zeroes user memory; the number of bytes at the end that could NOT be zeroed."""
     return size_bytes
 
 
 @extern("user_get_u8")
+@interrupted_by("krait_exception_in_kernel")
 def get_u8(address: int) -> int:
     """The value, or -1 after a fault."""
     return -1
 
 
 @extern("user_get_u32")
+@interrupted_by("krait_exception_in_kernel")
 def get_u32(address: int) -> int:
     """The value (0 … 2**32 - 1), or -1 after a fault. One access: a futex word is read whole."""
     return -1
 
 
 @extern("user_put_u8")
+@interrupted_by("krait_exception_in_kernel")
 def put_u8(address: int, value: int) -> int:
     """Stores the low 8 bits. 0, or -1 after a fault."""
     return -1
 
 
 @extern("user_put_u32")
+@interrupted_by("krait_exception_in_kernel")
 def put_u32(address: int, value: int) -> int:
     """Stores the low 32 bits. 0, or -1 after a fault."""
     return -1
 
 
 @extern("user_put_i64")
+@interrupted_by("krait_exception_in_kernel")
 def put_i64(address: int, value: int) -> int:
     """0, or -1 after a fault."""
     return -1
 
 
 @extern("user_cas_u32")
+@interrupted_by("krait_exception_in_kernel")
 def compare_and_swap_u32(address: int, old: int, new: int) -> int:
     """Atomically stores `new` where `old` was. The value found (`old`: it was stored), or -1 after a fault."""
     return -1

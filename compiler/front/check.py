@@ -69,7 +69,7 @@ def _build_time(program: Program, path: str) -> set[str]:
 def _module_level_names(path: str) -> set[str]:
     """Names that the code of the module itself mentions: outside of functions' bodies."""
     names: set[str] = set()
-    pending: list[ast.AST] = list(ast.parse(Path(path).read_text(encoding="utf-8")).body)
+    pending: list[ast.AST] = list(ast.parse(Path(path).read_bytes()).body)
     while pending:
         node = pending.pop()
         if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):

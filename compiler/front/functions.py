@@ -11,6 +11,7 @@ from mypy.nodes import (
     Decorator,
     Expression,
     FuncDef,
+    IntExpr,
     MypyFile,
     NameExpr,
     RefExpr,
@@ -137,6 +138,8 @@ def _decorators(node: Decorator, loc: Loc) -> dict[str, str]:
                 value = first.value
             elif isinstance(first, NameExpr):
                 value = first.name
+            elif isinstance(first, IntExpr):
+                value = str(first.value)
         callee = expr.callee if isinstance(expr, CallExpr) else expr
         if isinstance(callee, RefExpr) and callee.fullname.startswith(("functools.", "contextlib.")):
             hint = (

@@ -6,8 +6,10 @@ trees behind a warm incremental cache, so it checks everything anew each time (1
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
+import tokenize
 from pathlib import Path
 
 import mypy.version
@@ -49,6 +51,9 @@ def is_simulation(module: str) -> bool:
 _MESSAGE = re.compile(r"(.*?):(\d+)(?::(\d+):(\d+):(\d+))?: (error|note): (.*)", re.DOTALL)
 
 
+_UNREADABLE = re.compile(r"(.*?): error: (Cannot decode file: .*)", re.DOTALL)
+
+
 class SourceErrors(Exception):
     """The program has errors; `diagnostics` lists them."""
 
@@ -78,6 +83,7 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
         names[name] = str(path)
         sources.append(BuildSource(str(path), name, None))
     result = _run_mypy(sources, root)
+    refuse_other_syntax(list(names.values()))
     trees = {
         name: tree
         for name, tree in result.files.items()
@@ -86,7 +92,7 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
     program = Program({}, {}, {}, {})
     for name, tree in trees.items():
         program.modules[name] = tree.path
-        program.sources[tree.path] = Path(tree.path).read_text(encoding="utf-8").splitlines()
+        program.sources[tree.path] = source_lines(Path(tree.path))
     imports = [
         d for name, tree in trees.items() for d in check_imports(name, tree.path, program.sources[tree.path], root)
     ]
@@ -97,6 +103,22 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
     check_program(program)
     check_classes(program)
     return program
+
+
+def source_lines(path: Path) -> list[str]:
+    """A file's lines, in whatever encoding it declares."""
+    with tokenize.open(path) as file:
+        return file.read().splitlines()
+
+
+def refuse_other_syntax(paths: list[str]) -> None:
+    """What Python refuses though mypy reads it, such as a mixture of tabs and spaces."""
+    for path in paths:
+        try:
+            ast.parse(Path(path).read_bytes())
+        except SyntaxError as error:
+            loc = Loc(path, error.lineno or 1, max((error.offset or 1) - 1, 0))
+            raise SourceErrors([Diagnostic("KP100", loc, error.msg)], {}) from None
 
 
 def module_name(path: Path, root: Path) -> str:
@@ -160,6 +182,9 @@ def parse_messages(messages: list[str]) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     for message in messages:
         match = _MESSAGE.match(message)
+        if match is None and (unreadable := _UNREADABLE.match(message)):
+            found.append(Diagnostic("KP100", Loc(str(Path(unreadable[1]).resolve()), 1), unreadable[2]))
+            continue
         if match is None:
             found.append(type_error(message, Loc("", 0)))
             continue

@@ -9,11 +9,11 @@ express is refused where the tree is made.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from compiler.diagnostics import internal_error
+from compiler.formats import format_fault
 from compiler.front.convert_types import DEQUE, DICT, LIST
 from compiler.front.flows import check_flows
 from compiler.tree import (
@@ -74,7 +74,10 @@ from compiler.types import (
 KERNEL_ERROR = "kernel.lang.errors.KernelError"
 MEMORY_ERROR = "builtins.MemoryError"
 _TEXT_MODULES = ("kernel.lang.runtime.text", "kernel.lang.runtime.byte_strings")
-_FORMAT = re.compile(r"(.?[<>=^])?[+\- ]?#?0?\d*(\.\d+)?[bdoxXs]?")
+_TEXT_HINTS = {
+    "str": "encode it: bytes have more methods; or build it with an f-string",
+    "bytes": "docs/language.md lists the methods of bytes",
+}
 _FREE_PARAMETERS = (".__exit__", ".__eq__")  # their parameters have types that Python prescribes
 _FOREIGN_HINTS = {
     "builtins.memoryview": "use a Span",
@@ -88,7 +91,6 @@ _FOREIGN_HINTS = {
     "typing.Iterator": "run over it with for, where it is called",
     "typing.Generator": "run over it with for, where it is called",
 }
-_INLINE_METHODS = {"str.join", "bytes.hex"}  # of the back end itself, not of the run-time library
 
 
 def children(node: object) -> Iterator[Any]:
@@ -343,6 +345,8 @@ class FunctionRules:
     # Operators --------------------------------------------------------------------------------------------------------
 
     def on_compare(self, node: Compare) -> None:
+        if node.op in ("in", "not in") and isinstance(node.right, CallBuiltin) and node.right.name == "range":
+            self.allowed.add(id(node.right))
         self._comparison(node.op, node.left, node.right, node.loc)
 
     def on_chain(self, node: Chain) -> None:
@@ -406,13 +410,9 @@ class FunctionRules:
                 f"{a_type(t)} in a text",
                 "show its fields, or give it a method that makes a str",
             )
-        elif not _FORMAT.fullmatch(node.spec):
-            self.fail(
-                "KP242",
-                node.value.loc,
-                f"the format {node.spec!r}",
-                "use [[fill]align][sign][#][0][width][.precision][bdoxXs]",
-            )
+        elif fault := format_fault(t, node.spec, node.conversion):
+            shown = (f"!{node.conversion}" if node.conversion else "") + (f":{node.spec}" if node.spec else "")
+            self.fail("KP242", node.value.loc, f"the format {shown!r} of {a_type(t)}", fault)
 
     def on_callbuiltin(self, node: CallBuiltin) -> None:
         if node.name in ("enumerate", "zip", "reversed", "range") and id(node) not in self.allowed:
@@ -421,11 +421,13 @@ class FunctionRules:
             self.allowed.update(id(a) for a in node.args)
         kind, _, method = node.name.partition(".")
         if kind in ("str", "bytes") and method and not method.startswith("__") and method != "slice":
-            if node.name in _INLINE_METHODS:
-                return
-            name = f"{kind}_{method}"
-            if not any(f"{module}.{name}" in self.program.functions for module in _TEXT_MODULES):
-                self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python")
+            library = "bytes" if method in ("startswith", "endswith") else kind  # the same on the UTF-8 form
+            found = [self.program.functions.get(f"{module}.{library}_{method}") for module in _TEXT_MODULES]
+            target = next((function for function in found if function is not None), None)
+            if target is None:
+                self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python", _TEXT_HINTS[kind])
+            elif len(node.args) > len(target.params):
+                self.fail("KP206", node.loc, f"{method} takes no more than {len(target.params) - 1} arguments here")
 
 
 def _bare(t: Type) -> Type:

@@ -162,7 +162,7 @@ def bytes_item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 # Methods of bytes and str ---------------------------------------------------------------------------------------------
 
-AS_BYTES = {"startswith", "endswith", "isdigit"}  # mean the same on the UTF-8 form
+AS_BYTES = {"startswith", "endswith"}  # mean the same on the UTF-8 form
 
 
 def text_method(fn: FunctionLowerer, e: CallBuiltin, prefix: str, method: str) -> Value:
@@ -370,7 +370,7 @@ def copy_from(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     t = to.type
     assert isinstance(t, SpanType)
     if is_reference(t.element):
-        raise fn.error("KP999", "copy_from of references", "store them one by one")
+        raise fn.error("KP998", "copy_from of references", "store them one by one")
     to_base, to_count = fn.span_parts(to)
     base, count = fn.span_parts(source)
     fn.trap_if(fn.op(f"icmp ne i64 {to_count}, {count}"), TRAP_INDEX)
@@ -434,14 +434,39 @@ def extreme(name: str) -> Callable[[FunctionLowerer, CallBuiltin], Value]:
 
     def lowered(fn: FunctionLowerer, e: CallBuiltin) -> Value:
         values = values_of(fn, e)
+        if len(values) == 1 and not isinstance(values[0].type, TupleType):
+            return extreme_of_sequence(fn, name, values[0])
         if len(values) == 1 or not all(is_integer(v.type) for v in values):
-            raise fn.error("KP999", f"{name} takes two or more ints here", "write a loop")
+            raise fn.error("KP998", f"{name} takes ints, or a sequence of ints", "write a loop")
         result = values[0]
         for value in values[1:]:
             result = integers.extreme(fn, name, result, value, fn.type(e.type))
         return result
 
     return lowered
+
+
+def extreme_of_sequence(fn: FunctionLowerer, name: str, sequence: Value) -> Value:
+    """`min(values)` and `max(values)`; traps if there are none."""
+    from compiler.lower.loops import over_value
+
+    best, found = fn.alloca("i64"), fn.alloca("i1")
+    fn.emit(f"store i1 false, ptr {found}")  # the code may run again: the first store is in the entry block
+    end = fn.label("extreme")
+
+    def body(part: Value) -> None:
+        if part.type != INT:
+            part = as_int(fn, coerce(fn, part, INT))
+        old = Value(fn.op(f"load i64, ptr {best}"), INT)
+        better = integers.extreme(fn, name, old, part, INT)
+        first = fn.op(f"load i1, ptr {found}")
+        fn.emit(f"store i64 {fn.op(f'select i1 {first}, i64 {better.operand}, i64 {part.operand}')}, ptr {best}")
+        fn.emit(f"store i1 true, ptr {found}")
+
+    over_value(fn, sequence, body, fn.frame, end, end)
+    fn.start(end)
+    fn.trap_if(fn.op(f"xor i1 {fn.op(f'load i1, ptr {found}')}, true"), TRAP_RANGE)
+    return Value(fn.op(f"load i64, ptr {best}"), INT)
 
 
 def divmod_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
@@ -511,7 +536,7 @@ def bit_count(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 def order_of(fn: FunctionLowerer, e: CallBuiltin, position: int) -> bool:
     """Whether a byte order, a literal, is big."""
     if len(e.args) <= position or not isinstance(e.args[position], StrLit):
-        raise fn.error("KP999", "the byte order must be a literal", '"little" or "big"')
+        raise fn.error("KP998", "the byte order must be a literal", '"little" or "big"')
     argument = e.args[position]
     assert isinstance(argument, StrLit)
     return argument.value == "big"
@@ -525,7 +550,7 @@ def int_to_bytes(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     value = lower(fn, e.args[0])
     size = e.args[1]
     if not isinstance(size, IntLit) or not 1 <= size.value <= 8:
-        raise fn.error("KP999", "the size must be a literal from 1 to 8")
+        raise fn.error("KP998", "the size must be a literal from 1 to 8")
     big = order_of(fn, e, 2)
     fn.set_loc(e.loc)
     if not is_unsigned(value.type) and bounds(value)[0] < 0:

@@ -1,4 +1,5 @@
-"""Effects over the whole reached call graph: which exceptions a function may raise, whether it may sleep or allocate.
+"""Effects over the whole reached call graph: which exceptions a function may raise, whether it may sleep,
+allocate or panic.
 
 Inferred after discovery from the edges of every instance, virtual calls and function values included. From this follow
 which signatures carry an error word, and whether the promises of decorators hold; a broken one is shown with the chain
@@ -14,12 +15,13 @@ from compiler.lower.world import SYSCALL_HANDLER, Edge, Instance, World
 from compiler.tree import Diagnostic, Loc
 from compiler.types import OptionalType
 
-SLEEP, ALLOCATE = "sleep", "allocate"
+SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"
 
 PROMISES = {
     "nosleep": (SLEEP,),
     "noalloc": (ALLOCATE,),
     "irq": (SLEEP, ALLOCATE),
+    "nopanic": (PANIC,),
 }
 
 
@@ -120,7 +122,9 @@ class Effects:
                 if self.escapes(edge.exception, edge.caught):
                     raises.add(edge.exception)
             elif edge.kind == "allocate":
-                flags.add(ALLOCATE)
+                flags |= {ALLOCATE, PANIC}  # the allocator checks its own books
+            elif edge.kind == "panic":
+                flags.add(PANIC)
             else:
                 if self.calls_handlers(edge):
                     for handler in self.world.thunks:  # which turn exceptions into numbers
@@ -180,7 +184,7 @@ class Effects:
 
     def _broken(self, instance: Instance, decorator: str, effect: str) -> Diagnostic:
         name = instance.function.name
-        verb = {"sleep": "may sleep", "allocate": "may allocate"}[effect]
+        verb = {SLEEP: "may sleep", ALLOCATE: "may allocate", PANIC: "may panic"}[effect]
         diagnostic = Diagnostic("KP700", instance.function.loc, f"{name} is {decorator} but {verb}")
         diagnostic.notes = self._chain(
             instance, lambda i: effect in self.flags[i], lambda e: self._is_source(e, effect)
@@ -190,6 +194,8 @@ class Effects:
     def _is_source(self, edge: Edge, effect: str) -> bool:
         if effect == ALLOCATE:
             return edge.kind == "allocate"
+        if effect == PANIC:
+            return edge.kind in ("panic", "allocate")
         return any("sleeps" in t.function.decorators for t in self.targets(edge))
 
     def _raising(self, instance: Instance, why: str) -> Diagnostic:
@@ -227,7 +233,7 @@ class Effects:
     def _path(
         self, came: dict[Instance, tuple[Instance, Edge] | None], last: Instance, edge: Edge
     ) -> list[tuple[Loc | None, str]]:
-        what = {"raise": "raises here", "allocate": "allocates here"}.get(edge.kind, "")
+        what = {"raise": "raises here", "allocate": "allocates here", "panic": "may trap here"}.get(edge.kind, "")
         if not what:
             what = (
                 "calls "

@@ -172,6 +172,9 @@ def global_value(fn: FunctionLowerer, e: Global) -> Value:
         live = getattr(live_object(fn.world.program, e.module), e.name)
     else:
         live = fn.world.global_object(e.module, e.name, e.loc)
+        if e.module not in fn.world.program.modules and not isinstance(live, int | str | bytes | None):
+            raise fn.error("KP197", f"{e.module}.{e.name} belongs to the Python that compiles, not to the program",
+                           "only numbers and texts can be taken from other modules")  # fmt: skip
     return constant(fn, live, t)
 
 

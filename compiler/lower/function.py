@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from compiler.frames import NOT_COUNTED
 from compiler.lower.layout import by_address, is_pointer, register_type
 from compiler.lower.module import Module
 from compiler.lower.values import INT_MAX, NONE_VALUE, Value
@@ -142,6 +143,7 @@ class FunctionLowerer:
         self.loc = instance.function.loc
         self.result_address = ""  # of a struct result's storage
         self.raise_used = False
+        self.panic_noted = False
         self.inline_depth = 0
 
     # Text -------------------------------------------------------------------------------------------------------------
@@ -291,8 +293,15 @@ class FunctionLowerer:
 
     # Traps and errors -------------------------------------------------------------------------------------------------
 
+    def may_panic(self) -> None:
+        """Something here may trap: an effect of the function. One place of each function is enough."""
+        if self.discovering and self.live and not self.panic_noted and not self.cold:
+            self.panic_noted = True
+            self.edge("panic")
+
     def trap(self, kind: int) -> None:
         """Stop here."""
+        self.may_panic()
         self.module.intrinsic("llvm.ubsantrap")
         self.emit(f"call void @llvm.ubsantrap(i8 {kind}) #1")
         self.unreachable()
@@ -304,6 +313,7 @@ class FunctionLowerer:
         if condition == "true":
             self.trap(kind)
             return
+        self.may_panic()
         stop, go = self.label("trap"), self.label("go")
         self.targets.add(go)
         self.emit(f"br i1 {condition}, label %{stop}, label %{go}")
@@ -386,8 +396,11 @@ class FunctionLowerer:
         raises: bool,
         args: list[Value],
         view: bool = False,
+        call_set: str = "",
     ) -> Value:
-        """Emit a call; the arguments have the parameters' types already. Its error, if any, is propagated."""
+        """Emit a call; the arguments have the parameters' types already. Its error, if any, is propagated. An indirect
+        call names the set of its targets: see `World.call_sets`.
+        """
         kind, kinds = self.signature(parameters, result, raises, view)
         operands: list[str] = []
         storage = ""
@@ -403,14 +416,15 @@ class FunctionLowerer:
             else:
                 operands.append(arg.operand)
         listed = ", ".join(f"{k} {o}" for k, o in zip(kinds, operands, strict=True))
+        metadata = self.call_marks(call_set)
         if not raises:
             if kind == "void":
-                self.emit(f"call void {callee}({listed})")
+                self.emit(f"call void {callee}({listed}){metadata}")
                 value = storage or "null"
             else:
-                value = self.op(f"call {kind} {callee}({listed})")
+                value = self.op(f"call {kind} {callee}({listed}){metadata}")
         else:
-            returned = self.op(f"call {kind} {callee}({listed})")
+            returned = self.op(f"call {kind} {callee}({listed}){metadata}")
             if kind == "i64":
                 self.check_error(returned)
                 value = storage or "null"
@@ -420,6 +434,12 @@ class FunctionLowerer:
         if isinstance(result, NeverType):
             self.trap(TRAP_UNREACHABLE)
         return Value(value, result)
+
+    def call_marks(self, call_set: str = "") -> str:
+        """What stands behind a call: on the way to a panic it is cold, and its stack is not counted."""
+        if self.cold:
+            return " " + self.module.attribute_group(f'cold noinline "{NOT_COUNTED}"')
+        return self.module.call_set(call_set) if call_set else ""
 
     def call_instance(self, target: Instance, args: list[Value]) -> Value:
         """Call a known function; the arguments have the parameters' types already."""
@@ -482,7 +502,8 @@ class FunctionLowerer:
         t = callee.type.inner if isinstance(callee.type, OptionalType) else callee.type
         assert isinstance(t, FunctionType)
         self.edge("value", signature=t, origin=callee.origin)
-        return self.call(callee.operand, t.params, t.result, self.raises_through(t), args)
+        call_set = "" if self.discovering else self.world.value_call_set(t, callee.origin)
+        return self.call(callee.operand, t.params, t.result, self.raises_through(t), args, call_set=call_set)
 
     def flow(self, value: Value, t: Type, place: object) -> None:
         """A function value is stored in a place."""
@@ -559,6 +580,7 @@ class FunctionLowerer:
             return
         if is_pointer(t):
             if counted:
+                self.may_panic()  # the old reference may be the last one, and that is the run-time library's business
                 self.emit(
                     f"call void {self.module.helper('krait.store_reference')}(ptr {address}, ptr {value.operand})"
                 )
@@ -610,7 +632,7 @@ class FunctionLowerer:
                 slot.place = (
                     ("parameter", self.instance.symbol, argument - 1)
                     if outermost
-                    else ("local", self.instance.symbol, slot.address)
+                    else ("local", self.instance.symbol, name)
                 )
             if not self.discovering and self.frame.scope >= 0:
                 loc = self.loc
@@ -711,7 +733,7 @@ class FunctionLowerer:
         base = self.module.base_attributes()
         if "inline" in function.decorators:
             attributes = self.module.attribute_group(base + " alwaysinline")
-        elif "noinline" in function.decorators:
+        elif not {"noinline", "recursion", "last_resort"}.isdisjoint(function.decorators):
             attributes = self.module.attribute_group(base + " noinline")
         debug = f" !dbg !{subprogram}" if subprogram >= 0 else ""
         header = f'define LINKAGE {kind} @"{self.instance.symbol}"({", ".join(names)}) {attributes}{debug} {{'

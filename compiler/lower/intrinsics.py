@@ -180,7 +180,7 @@ def trap(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     kind = lower(fn, e.args[0]).constant
     fn.set_loc(e.loc)
     if kind is None:
-        raise fn.error("KP999", "the kind of a trap must be a constant")
+        raise fn.error("KP998", "the kind of a trap must be a constant")
     fn.trap(kind)
     return Value("poison", fn.type(e.type))
 

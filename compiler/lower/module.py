@@ -11,6 +11,8 @@ from compiler.lower.interfaces import DebugInfo, Options
 from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 
 BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" nounwind null_pointer_is_valid'
+# The last makes LLVM say how large each stack frame is (compiler/stacks.py).
+KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'
 
 INTRINSICS: dict[str, str] = {
     "llvm.ubsantrap": "declare void @llvm.ubsantrap(i8)",
@@ -81,6 +83,8 @@ done:
 }
 
 
+CALL_SETS: Final = 910000  # numbers of metadata from here on: call sets
+
 # What LLVM may know of aliases: a field of an object and an element of a Span, Array or byte string are never the same
 # memory. Everything else (structs, which may be views of bytes; raw memory; references in arrays) may be either.
 _FIELD: Final = ", !tbaa !900003"
@@ -115,11 +119,12 @@ class Module:
         self.attribute_group(self.base_attributes())  # number 0
         self.attribute_group("cold noreturn nounwind nomerge")  # number 1: trap calls
         self.helpers: dict[str, str] = {}
+        self.call_sets: dict[str, int] = {}
 
     def base_attributes(self) -> str:
         """What every function of ours has."""
         if self.options.target == "kernel":
-            return BASE_ATTRIBUTES + ' noredzone noimplicitfloat "use-soft-float"="true"'
+            return BASE_ATTRIBUTES + KERNEL_ATTRIBUTES
         return BASE_ATTRIBUTES
 
     def attribute_group(self, text: str) -> str:
@@ -146,6 +151,12 @@ class Module:
                     self.declare(need, f"declare void @{need}(ptr)")
         return f"@{name}"
 
+    def call_set(self, key: str) -> str:
+        """Metadata of an indirect call: a name for the functions that it may reach (see compiler/stacks.py)."""
+        if self.options.target != "kernel":
+            return ""
+        return f", !krait !{CALL_SETS + self.call_sets.setdefault(key, len(self.call_sets))}"
+
     def define(self, symbol: str, text: str) -> None:
         """Add a definition."""
         self.definitions[symbol] = text
@@ -161,4 +172,5 @@ class Module:
         if debug:
             parts.append(debug)
         parts.append(_ALIASES)
+        parts += [f'!{CALL_SETS + number} = !{{!"{key}"}}' for key, number in self.call_sets.items()]
         return "\n\n".join(parts) + "\n"

@@ -123,7 +123,7 @@ def allocate(fn: FunctionLowerer, t: Type, size: str) -> str:
 def checked_allocation(fn: FunctionLowerer, t: Type, call: str) -> str:
     """A call that gives a fresh object of `t`, or null: then MemoryError."""
     fn.edge("allocate")
-    address = fn.op(call)
+    address = fn.op(call + fn.call_marks())
     missing, there = fn.label("memory"), fn.label("go")
     fn.branch_if(fn.op(f"icmp eq ptr {address}, null"), missing, there)
     fn.start(missing)
@@ -337,7 +337,10 @@ def call_virtual(
     descriptor = load_descriptor(fn, receiver.operand)
     slot = fn.offset(descriptor, 40 + 8 * fn.world.slot(t, method))
     code = fn.op(f"load ptr, ptr {slot}, !invariant.load !{{}}")
-    return fn.call(code, (t, *parameters), result, targets[0].raises_word, [receiver, *values], targets[0].view)
+    call_set = fn.world.virtual_call_set(t, method, targets)
+    return fn.call(
+        code, (t, *parameters), result, targets[0].raises_word, [receiver, *values], targets[0].view, call_set
+    )
 
 
 def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from compiler.lower.effects import Effects
@@ -13,6 +14,7 @@ from compiler.lower.interfaces import CompileErrors, DebugFactory, DebugInfo, Fr
 from compiler.lower.layout import NOWHERE, Layouts, descriptor_symbol, is_pointer, module_of, register_type
 from compiler.lower.module import Module
 from compiler.lower.world import Instance, World
+from compiler.stacks import StackFacts
 from compiler.tree import Diagnostic, Program
 from compiler.types import (
     INT,
@@ -35,17 +37,24 @@ SMALL_LINES = 60  # of IR before optimisation
 COPY_DEPTH = 3  # how far copies of functions that copies call go
 
 
+@dataclass
+class Lowered:
+    """A lowered program: IR by module name, and what its stacks' depths will depend on."""
+
+    modules: dict[str, str]
+    stacks: StackFacts
+
+
 def lower_program(
     program: Program,
     entry_points: list[str],
     options: Options,
     freezer_factory: object = None,
     debug_factory: DebugFactory | None = None,
-) -> dict[str, str]:
-    """LLVM IR of everything that the entry points (full names) reach, by module name; frozen data included. Raises
-    CompileErrors.
-    """
-    return Lowering(program, options, freezer_factory, debug_factory).run(entry_points)
+) -> Lowered:
+    """LLVM IR of everything that the entry points (full names) reach; frozen data included. Raises CompileErrors."""
+    lowering = Lowering(program, options, freezer_factory, debug_factory)
+    return Lowered(lowering.run(entry_points), lowering.stack_facts())
 
 
 class Lowering:
@@ -84,6 +93,23 @@ class Lowering:
         self.emit()
         self.fail_on_errors()
         return self.texts()
+
+    def stack_facts(self) -> StackFacts:
+        """What the decorators of all functions say of stacks."""
+        facts = StackFacts(call_sets=self.world.call_sets)
+        for instance in self.world.instances.values():
+            decorators = instance.function.decorators
+            facts.places[instance.symbol] = instance.function.loc
+            if "on_stack" in decorators:
+                facts.entries[instance.symbol] = int(decorators["on_stack"])
+            if "recursion" in decorators:
+                facts.bounds[instance.symbol] = int(decorators["recursion"])
+            if "interrupted_by" in decorators:
+                facts.interrupted_by[instance.symbol] = decorators["interrupted_by"]
+            if "last_resort" in decorators:
+                facts.last_resort.add(instance.symbol)
+        facts.handlers = {thunk: instance.symbol for instance, thunk in self.world.thunks.items()}
+        return facts
 
     def fail_on_errors(self) -> None:
         if self.errors:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from compiler.formats import NUMBER, TEXT, format_fault
 from compiler.lower.convert import coerce, constant
 from compiler.lower.expressions import lower
 from compiler.lower.function import TRAP_PANIC, ColdContext, FunctionLowerer
@@ -35,7 +34,6 @@ from compiler.types import (
     show,
 )
 
-SPEC = re.compile(r"(?:(?P<fill>.)?(?P<align>[<>]))?(?P<alternate>#)?(?P<zero>0)?(?P<width>\d+)?(?P<kind>[bdoxXs])?")
 BASES = {"b": 2, "o": 8, "d": 10, "x": 16, "X": 16}
 
 
@@ -76,41 +74,38 @@ def add_text(fn: FunctionLowerer, builder: Value, text: Value, width: int) -> No
 
 def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conversion: str, loc: Loc) -> None:
     """`{value!conversion:spec}`."""
-    parts = SPEC.fullmatch(spec)
-    if parts is None or parts["fill"] not in (None, " ", "0"):
-        raise fn.error(
-            "KP995", f"the format {spec!r} is not supported", "use a width, 0, <, >, # and one of d x X b o", loc
-        )
-    width = int(parts["width"] or 0)
-    align = parts["align"]
     t = value.type
     if isinstance(t, OptionalType):
         add_optional(fn, builder, value, spec, conversion, loc)
         return
+    is_plain_enum = isinstance(t, EnumType) and not issubclass(live_object(fn.world.program, t.name), int)  # type: ignore[arg-type]
+    fault = "format its .name" if is_plain_enum and spec else format_fault(t, spec, conversion)
+    if fault:
+        raise fn.error("KP242", f"the format {spec!r} of {show(t)}", fault, loc)
     if isinstance(t, NoneType):
-        add_text(fn, builder, constant(fn, "None", STR), width)
+        add_text(fn, builder, constant(fn, "None", STR), 0)
     elif isinstance(t, BoolType):
-        if parts["kind"] in BASES:
-            add_number(fn, builder, coerce(fn, value, INT), parts, width, align)
-        elif width:
-            yes, no = constant(fn, "True", STR).operand, constant(fn, "False", STR).operand
-            text = Value(fn.op(f"select i1 {value.operand}, ptr {yes}, ptr {no}"), STR)
-            add_text(fn, builder, text, -width if align == ">" else width)
+        if spec:
+            add_number(fn, builder, coerce(fn, value, INT), spec)
         else:
             call_method(fn, builder, "add_bool", [value])
-    elif isinstance(t, EnumType) and not issubclass(live_object(fn.world.program, t.name), int):  # type: ignore[arg-type]
+    elif is_plain_enum:
         from compiler.lower.builtins import enum_name
 
+        assert isinstance(t, EnumType)
         short = t.name.rsplit(".", 1)[-1]
         add_text(fn, builder, constant(fn, f"{short}.", STR), 0)
-        add_text(fn, builder, enum_name(fn, value), width)
+        add_text(fn, builder, enum_name(fn, value), 0)
     elif is_integer(t):
-        add_number(fn, builder, value, parts, width, align)
+        add_number(fn, builder, value, spec)
     elif isinstance(t, StrType):
         if conversion == "r":
             call_method(fn, builder, "add_str_repr", [value])
         else:
-            add_text(fn, builder, value, -width if align == ">" else width)
+            parts = TEXT.fullmatch(spec)
+            assert parts is not None
+            width = int(parts["width"] or 0)
+            add_text(fn, builder, value, -width if parts["align"] == ">" else width)
     elif isinstance(t, BytesType):
         call_method(fn, builder, ADD_BYTES_REPR, [value])
     elif isinstance(t, ClassType) and fn.is_exception(t):
@@ -148,18 +143,21 @@ def number_arguments(
     return [value, int_constant(base), int_constant(width), *flags]
 
 
-def add_number(
-    fn: FunctionLowerer, builder: Value, value: Value, parts: re.Match[str], width: int, align: str | None
-) -> None:
+def add_number(fn: FunctionLowerer, builder: Value, value: Value, spec: str) -> None:
     """A number in some base."""
+    parts = NUMBER.fullmatch(spec)
+    assert parts is not None
     kind = parts["kind"] or "d"
-    if kind == "s":
-        raise fn.error("KP995", "a number cannot be formatted with s")
+    width = int(parts["width"] or 0)
     unsigned = is_unsigned(value.type)
     number = value.of_type(U64 if unsigned else INT)
-    zero = parts["zero"] is not None or parts["fill"] == "0"
     args = number_arguments(
-        number, BASES[kind], -width if align == "<" else width, zero, kind == "X", parts["alternate"] is not None
+        number,
+        BASES[kind],
+        -width if parts["align"] == "<" else width,
+        parts["zero"] is not None,
+        kind == "X",
+        parts["alternate"] is not None,
     )
     call_method(fn, builder, ADD_U64 if unsigned else ADD_INT, args)
 
@@ -173,7 +171,7 @@ def panic_with(fn: FunctionLowerer, message: Expr, kind: int = TRAP_PANIC) -> No
     text = lower(fn, message)
     fn.module.declare(PANIC_MESSAGE, f"declare dso_local void @{PANIC_MESSAGE}(ptr) cold nounwind")
     if isinstance(text.type, StrType):
-        fn.emit(f"call void @{PANIC_MESSAGE}(ptr {text.operand})")
+        fn.emit(f"call void @{PANIC_MESSAGE}(ptr {text.operand}){fn.call_marks()}")
     fn.contexts.pop()
     fn.trap(kind)
     if context.used:

@@ -73,7 +73,7 @@ class Edge:
     do not count.
     """
 
-    kind: str  # "call" "virtual" "value" "raise" "allocate"
+    kind: str  # "call" "virtual" "value" "raise" "allocate" "panic"
     loc: Loc
     caught: tuple[str, ...]
     instance: Instance | None = None
@@ -131,6 +131,7 @@ class World:
         self.flows: dict[object, dict[object, None]] = {}
         self.thunks: dict[Instance, str] = {}
         self.from_outside: dict[Instance, Loc] = {}  # functions whose address assembly or hardware gets
+        self.call_sets: dict[str, list[str]] = {}  # the symbols that the indirect calls of a name may reach
         self.external: set[str] = set()  # symbols of functions that another module or the data mentions
         self.rebound_types = rebound_globals(program)
         self.rebound = set(self.rebound_types)
@@ -139,6 +140,7 @@ class World:
         self._implementations: dict[tuple[ClassType, str], list[tuple[ClassType, Instance]]] = {}
         self._class_numbers: dict[Type, tuple[int, int]] = {}
         self._slots: dict[tuple[Type, str], int] = {}
+        self._sites: dict[tuple[Type, str], list[ClassType]] = {}  # by family: the receivers of its virtual calls
         self._first_stores: dict[str, set[int]] = {}
         self._methods: dict[tuple[Type, str], tuple[Function, ClassType | StructType] | None] = {}
 
@@ -156,7 +158,9 @@ class World:
         """The declaration of a function by its full name."""
         function = self.program.functions.get(name)
         if function is None:
-            raise Diagnostic("KP910", loc, f"{name} is not a function that can be compiled")
+            ours = name.startswith("kernel.")
+            hint = "" if ours else "call what is written in Kernel Python, or compute it at import"
+            raise Diagnostic("KP910", loc, f"{name} is not a function that can be compiled", hint)
         return function
 
     def class_parameters(self, function: Function) -> list[str]:
@@ -245,6 +249,23 @@ class World:
             else:
                 stack += reversed(list(self.flows.get(node, {})))
         return list(found)
+
+    def virtual_call_set(self, t: ClassType, method: str, targets: list[Instance]) -> str:
+        """The name of the set of functions that a virtual call may reach."""
+        key = f"{type_symbol(t)}.{method}"
+        self.call_sets.setdefault(key, [target.symbol for target in targets])
+        return key
+
+    def value_call_set(self, t: FunctionType, origin: object) -> str:
+        """The name of the set of functions that a function value of this type and origin may be."""
+        place = origin if origin is not None and self.flows.get(origin) else t
+        key = f"value {type_symbol(t)} {'/'.join(map(str, place)) if isinstance(place, tuple) else ''}"
+        if key not in self.call_sets:
+            found = [target.symbol for target in self.functions_from(place)]
+            if self.group_of(t) == self.group_of(SYSCALL_HANDLER):
+                found += self.thunks.values()
+            self.call_sets[key] = found
+        return key
 
     def field_place(self, t: ClassType | StructType, name: str) -> object:
         """The place of a field for `flows`: the class that declares it, and its name."""
@@ -398,6 +419,7 @@ class World:
             ):
                 family = self.family(site, method)
                 families.setdefault(self.ancestors(site)[-1], {})[family] = None
+                self._sites.setdefault(family, []).append(site)
         for members in families.values():
             for slot, family in enumerate(sorted(members, key=lambda f: (type_symbol(f[0]), f[1]))):
                 self._slots[family] = slot
@@ -411,12 +433,11 @@ class World:
         return self._slots[self.family(t, method)]
 
     def virtual_table(self, t: ClassType) -> list[Instance | None]:
-        """The virtual table of an instantiated class."""
+        """The virtual table of an instantiated class: the methods that some virtual call can reach through it."""
         entries: dict[int, Instance] = {}
-        ancestors = self.ancestors(t)
-        for (top, method), slot in self._slots.items():
-            if top in ancestors:
-                entries[slot] = self.method_instance(t, method, NOWHERE)
+        for family, slot in self._slots.items():
+            if any(self.is_subclass(t, site) for site in self._sites[family]):
+                entries[slot] = self.method_instance(t, family[1], NOWHERE)
         return [entries.get(i) for i in range(max(entries) + 1)] if entries else []
 
     # Globals ----------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from kernel.cache.page_runs import add_runs
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import BackingStore, Runs
 from kernel.cache.transfer import Transfer
-from kernel.lang import EFAULT, EIO, Errno, sleeps
+from kernel.lang import EFAULT, EIO, Errno, recursion, sleeps
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -93,6 +93,7 @@ class FileCache(DirtyPages):
         return self.load(index, 1, None)
 
     @sleeps
+    @recursion(2)  # a file of a disk needs the blocks of the disk
     def load(self, index: int, wanted: int, readahead: Readahead | None) -> CachedPage:
         """As `present`, for a page that is not up to date; reads further pages with it, as `readahead` advises."""
         alone = False

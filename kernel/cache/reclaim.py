@@ -14,7 +14,7 @@ from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU
 from kernel.cache.writeback import FLUSHER
-from kernel.lang import final
+from kernel.lang import final, recursion
 from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count
 from kernel.time.clock import monotonic_ns
 
@@ -42,6 +42,7 @@ class Reclaimer(RoomMaker):
         self.episode_ns: int = 0  # since when somebody has been waiting
         self.last_wait_ns: int = 0
 
+    @recursion(1)  # the allocator's SHORTAGE.busy
     def make_room(self, wanted: int) -> int:
         freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM))
         if freed < wanted:

@@ -56,6 +56,8 @@ class LoopDevice(BlockDevice):
         self.idle: WaitQueue = WaitQueue()
         self.is_working: bool = False  # the thread carries out a request
         self.thread_runs: bool = False
+        self.is_serving: bool = False
+        self.parting: File | None = None  # for the thread to release before it ends
         self.is_closing: bool = False
         self.is_leaving: bool = False  # LOOP_CLR_FD came: nothing works any more until the last user has closed it
 
@@ -100,8 +102,26 @@ class LoopDevice(BlockDevice):
                     self.work.sleep(interruptible=False)
                 except MemoryError:
                     log.error("loop: no memory for a place in the queue")
+        self.is_serving = False
+        self.idle.wake_all()
+        self._release_file()
         self.thread_runs = False
         self.idle.wake_all()
+
+    def _release_file(self) -> None:
+        """The thread's last work: not `clear` releases the file, because that may end the mount of another loop device,
+        and so on: each of them on the stack of its own thread.
+        """
+        while True:
+            file = self.parting
+            if file is not None:
+                self.parting = None
+                file.release()
+                return
+            try:
+                self.work.sleep(interruptible=False)
+            except MemoryError:
+                log.error("loop: no memory for a place in the queue")
 
     def _carry_out(self, request: BlockRequest) -> int:
         """0 or an errno."""
@@ -152,6 +172,7 @@ class LoopDevice(BlockDevice):
             raise Errno(EBUSY)
         self.is_closing = False
         self.thread_runs = True
+        self.is_serving = True
         started = False
         try:
             spawn_kernel_thread(self.name, _serve, self.index)
@@ -159,6 +180,7 @@ class LoopDevice(BlockDevice):
         finally:
             if not started:
                 self.thread_runs = False
+                self.is_serving = False
         self.file = file.acquire()
         self.read_only = read_only
         self.flags = LO_FLAGS_READ_ONLY if read_only else 0
@@ -277,7 +299,7 @@ class LoopDevice(BlockDevice):
         self.is_closing = True
         self.work.wake_all()
         try:
-            while self.thread_runs:
+            while self.is_serving:
                 self.idle.sleep(interruptible=False)
             self._forget_contents()
         except Errno:
@@ -289,7 +311,15 @@ class LoopDevice(BlockDevice):
         self.sectors = 0
         self.read_only = False
         self.flags = 0
-        file.release()
+        self.parting = file
+        self.work.wake_all()
+        try:
+            while self.thread_runs:
+                self.idle.sleep(interruptible=False)
+        except Errno:
+            log.error("loop: the wait for the file's release was cut short")
+        except MemoryError:
+            log.error("loop: no memory to wait for the file's release")
 
     def _write_all(self) -> None:
         """Bring what is dirty to the file. Nobody could be told of an error: it goes to the log."""

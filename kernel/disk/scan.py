@@ -14,7 +14,7 @@ from kernel.block.registry import WATCHER, add_device, remove_device
 from kernel.cache.devices import device_cache, forget_device
 from kernel.fs.constants import device_number
 from kernel.fs.devfs import add_block_node, remove_block_node
-from kernel.lang import EBUSY, EIO, Errno, final
+from kernel.lang import EBUSY, EIO, Errno, final, recursion
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, frame_span
 
 _EXTENDED_MAJOR: Final = 259
@@ -25,7 +25,7 @@ _next_extended_minor: int = 0
 
 @final
 class PartitionDevice(BlockDevice):
-    """A part of a disk."""
+    """A part of a disk. The disk is a whole one, so that nothing here comes back to a partition: `@recursion(1)`."""
 
     def __init__(self, disk: BlockDevice, name: bytes, number: int, partition: Partition) -> None:
         super().__init__(name, number, partition.length)
@@ -47,23 +47,29 @@ class PartitionDevice(BlockDevice):
         self.discard_alignment = disk.discard_alignment
         self.zeroes_limit = disk.zeroes_limit
 
+    @recursion(1)
     def submit(self, request: BlockRequest) -> None:
         request.sector += self.first_sector
         self.disk.submit(request)
 
+    @recursion(1)
     def hold_back(self) -> None:
         self.disk.hold_back()
 
+    @recursion(1)
     def let_go(self) -> None:
         self.disk.let_go()
 
+    @recursion(1)
     def ioctl(self, command: int, argument: int) -> int:
         return self.disk.ioctl(command, argument)
 
+    @recursion(1)
     def opened(self) -> None:
         self.openers += 1
         self.disk.opened()
 
+    @recursion(1)
     def closed(self) -> None:
         self.openers -= 1
         self.disk.closed()

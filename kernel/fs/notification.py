@@ -13,7 +13,7 @@ Context: never sleeps and never raises, so a file can be closed from anywhere. S
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import noraise
+from kernel.lang import noraise, recursion
 
 if TYPE_CHECKING:
     from kernel.fs.dentry import Dentry
@@ -84,6 +84,7 @@ class WatchList:
         self.tell(IN_DELETE_SELF, b"", 0, False)
         self.end()
 
+    @recursion(2)  # an inode that is released with its last watch has no watches
     def end(self) -> None:
         """End all watches. The inode may be evicted."""
         inode = self.inode

@@ -15,7 +15,7 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno
+from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno, recursion
 from kernel.sched import PollWaiter, WaitQueue
 
 EPOLLEXCLUSIVE: Final = 1 << 28
@@ -282,6 +282,7 @@ class EpollFile(DescriptorFile):
                 return True
             self._unlist(member)
 
+    @recursion(6)  # _DEPTH_LIMIT sets in sets, and this one
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.queue)

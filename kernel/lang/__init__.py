@@ -8,7 +8,23 @@ from collections import deque
 from typing import ClassVar, Final, final
 
 from kernel.lang.addresses import PhysAddr, UserAddr
-from kernel.lang.effects import export, extern, inline, irq, noalloc, noinline, noraise, nosleep, sleeps, wrapping
+from kernel.lang.effects import (
+    export,
+    extern,
+    inline,
+    interrupted_by,
+    irq,
+    last_resort,
+    noalloc,
+    noinline,
+    nopanic,
+    noraise,
+    nosleep,
+    on_stack,
+    recursion,
+    sleeps,
+    wrapping,
+)
 from kernel.lang.errno import (
     E2BIG,
     EACCES,
@@ -311,13 +327,18 @@ __all__ = [
     "i16",
     "i32",
     "inline",
+    "interrupted_by",
     "irq",
+    "last_resort",
     "noalloc",
     "noinline",
+    "nopanic",
     "noraise",
     "nosleep",
     "offsetof",
+    "on_stack",
     "panic",
+    "recursion",
     "sizeof",
     "sleeps",
     "span_of",

@@ -1,7 +1,8 @@
 """Decorators that tell the compiler something about a function. Under CPython they change nothing.
 
-`@irq`, `@nosleep`, `@noalloc` and `@noraise` are promises that the compiler proves over the whole program; `@sleeps`
-marks a primitive that sleeps. `@export` and `@extern` name C symbols. See docs/language.md, "Effects".
+`@irq`, `@nosleep`, `@noalloc`, `@noraise` and `@nopanic` are promises that the compiler proves over the whole program;
+`@sleeps` marks a primitive that sleeps. `@on_stack`, `@recursion` and `@interrupted_by` are for the worst case of the
+kernel's stacks. `@export` and `@extern` name C symbols. See docs/language.md, "Effects".
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ def noraise(function: F) -> F:
     return function
 
 
+def nopanic(function: F) -> F:
+    """Never stops with a trap: no check is left in it, or in what it calls, that could fail."""
+    return function
+
+
 def sleeps(function: F) -> F:
     """Sleeps: callers must not be `@nosleep`."""
     return function
@@ -49,6 +55,28 @@ def noinline(function: F) -> F:
 
 def wrapping(function: F) -> F:
     """Arithmetic of this function wraps instead of trapping. Each use needs a reason: CPython is exact."""
+    return function
+
+
+def on_stack(size_bytes: int) -> Callable[[F], F]:
+    """An entry point that assembly calls on an empty stack of this size: the build fails if it might not do."""
+    return lambda function: function
+
+
+def recursion(limit: int) -> Callable[[F], F]:
+    """At most `limit` calls of this function are under way at once on one stack; the function or its callers see to it.
+    Each circle of calls in the kernel needs such a function.
+    """
+    return lambda function: function
+
+
+def interrupted_by(symbol: str) -> Callable[[F], F]:
+    """While this assembly function runs, the processor may enter an exported one on the same stack."""
+    return lambda function: function
+
+
+def last_resort(function: F) -> F:
+    """Runs only when something has gone wrong for good: what it needs of the stack is not counted."""
     return function
 
 

@@ -7,7 +7,18 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, EPROTO, Errno, final, span_of
+from kernel.lang import (
+    EACCES,
+    ECONNREFUSED,
+    EHOSTUNREACH,
+    EMSGSIZE,
+    ENETUNREACH,
+    EPROTO,
+    Errno,
+    final,
+    recursion,
+    span_of,
+)
 from kernel.net import ipv6, path_mtu
 from kernel.net.addresses import ANY6, is_loopback, is_multicast, owner_of
 from kernel.net.checksum import checksum, pseudo_header
@@ -126,6 +137,7 @@ class Icmp6(Transport):
             listener.report_error(packet, error)
 
 
+@recursion(2)  # a solicitation for the next hop goes to a multicast group, which needs none
 def send_message(packet: Packet, hop: NextHop, source: bytes, hop_limit: int, traffic_class: int = 0) -> None:
     """Send an ICMPv6 message, whose checksum field is 0, and fill that in. What cannot be sent is counted. May raise
     MemoryError.

@@ -11,7 +11,7 @@ Source: sched(7).
 from typing import Final
 
 from arch.x86_64.percpu import set_kernel_stack
-from kernel.lang import Errno, export, final, noraise, sleeps
+from kernel.lang import Errno, export, final, noraise, on_stack, sleeps
 from kernel.lib import log
 from kernel.mm.pages import load_root
 from kernel.sched.idle import interrupt_point, wait_for_interrupt
@@ -356,6 +356,7 @@ def charge_current() -> None:
 
 
 @export("krait_kthread_main")
+@on_stack(16384)
 def thread_main(argument: int) -> None:
     """Where every new thread starts, on its own stack. Does not return."""
     finish_switch()

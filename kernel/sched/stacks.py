@@ -1,6 +1,8 @@
 """Kernel stacks: 16 KiB each, mapped in the kernel's dynamic area with an unmapped page below.
 
-A stack that overflows hits the gap, which is a double fault on a stack of its own, instead of someone else's memory.
+The compiler adds up what every entry point may need at worst (`@on_stack`; build/krait.stacks lists it) and refuses
+what does not fit. A stack that overflows nevertheless, after a bug, hits the gap, which is a double fault on a stack of
+its own, instead of someone else's memory.
 Mapping costs a microsecond, so up to `_CACHE_LIMIT` stacks are kept for the next threads.
 
 Invariants: slot numbers are unique among stacks in use and cached; a cached stack is mapped, and nobody runs on it.

@@ -5,7 +5,7 @@
 """
 
 from arch.x86_64.frame import TrapFrame
-from kernel.lang import ENOSYS, export, inline, noinline
+from kernel.lang import ENOSYS, export, inline, noinline, on_stack
 from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
 from kernel.sched.scheduler import has_work
@@ -16,6 +16,7 @@ from kernel.task.task import current
 
 
 @export("krait_syscall")
+@on_stack(16384)
 def krait_syscall(frame: TrapFrame) -> None:
     """One system call. The result, or a negative errno, goes to frame.rax."""
     # Linux looks at the low 32 bits only.

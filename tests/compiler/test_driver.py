@@ -202,6 +202,48 @@ def test_main_with_parameters(tmp_path: Path) -> None:
     assert done.returncode == 1 and "main() takes no parameters" in done.stderr
 
 
+def test_main_that_returns_a_text(tmp_path: Path) -> None:
+    done = run(tmp_path, 'def main() -> str:\n    return "text"\n')
+    assert done.returncode == 1 and "program.py:1:1: error KP191: main() returns None, or an int" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"def main() -> None:\n\tif True:\n        print(1)\n",
+         "program.py:3:1: error KP100: inconsistent use of tabs and spaces"),
+        (b"def main() -> None:\n    print('\xff')\n", "program.py:1:1: error KP100: Cannot decode file"),
+        (b"import sys\n\n\ndef main() -> None:\n    print(len(sys.argv))\n",
+         "program.py:5:15: error KP197: sys.argv belongs to the Python that compiles"),
+        (b"import os\n\n\ndef main() -> None:\n    print(os.getpid())\n",
+         "program.py:5:11: error KP910: os.getpid is not a function that can be compiled"),
+    ],
+    ids=["tabs", "encoding", "argv", "foreign"],
+)  # fmt: skip
+def test_sources_that_are_unusual_and_wrong(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "program.py"
+    path.write_bytes(data)
+    done = compiler("run", path, cwd=tmp_path)
+    assert done.returncode == 1 and message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and "internal" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbfdef main() -> None:\n    print('\xc3\xa4')\n",
+        b"# -*- coding: latin-1 -*-\ndef main() -> None:\n    print('\xe4')\n",
+        b"def main() -> None:\r\n    print('\xc3\xa4')\r\n",
+    ],
+    ids=["byte_order_mark", "latin_1", "crlf"],
+)
+def test_sources_that_are_unusual(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a strange näme.py"
+    path.write_bytes(data)
+    done = compiler("run", path)
+    assert (done.stdout, done.stderr) == ("ä\n", "")
+
+
 def test_import_that_fails(tmp_path: Path) -> None:
     done = run(tmp_path, "LIMIT = 10\nREST = LIMIT // (LIMIT - 10)\n\n\ndef main() -> None:\n    print(REST)\n")
     assert done.returncode == 1
@@ -249,6 +291,38 @@ def act() -> int:
 """
     done = compiler("check", write(tmp_path, text))
     assert done.returncode == 1 and "noalloc" in done.stderr
+
+
+def test_check_finds_what_may_panic(tmp_path: Path) -> None:
+    text = """
+from kernel.lang import nopanic, u8
+
+
+@nopanic
+def safe(value: u8, table: bytes) -> int:
+    total = value * 3 + (value & 7)
+    for index in range(len(table)):
+        total ^= index
+    return total
+
+
+def pick(table: bytes, index: int) -> int:
+    return table[index]
+
+
+@nopanic
+def unsafe(table: bytes) -> int:
+    return pick(table, 7)
+"""
+    done = compiler("check", write(tmp_path, text), cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.endswith("1 error\n"), done.stderr
+    assert "program.py:18:1: error KP700: program.unsafe is @nopanic but may panic" in done.stderr, done.stderr
+    assert "may trap here" in done.stderr and "calls program.pick" in done.stderr
+
+
+def test_check_of_a_part_of_the_kernel() -> None:
+    done = compiler("check", *sorted((ROOT / "kernel" / "disk").glob("*.py")))
+    assert (done.stderr, done.returncode) == ("", 0)
 
 
 def test_an_entry_that_does_not_exist(tmp_path: Path) -> None:

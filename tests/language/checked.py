@@ -55,7 +55,7 @@ class U64(int):
 OPERATORS: dict[str, Any] = {
     "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "FloorDiv": operator.floordiv, "Mod": operator.mod,
     "LShift": operator.lshift, "RShift": operator.rshift,
-    "BitAnd": operator.and_, "BitOr": operator.or_, "BitXor": operator.xor,
+    "BitAnd": operator.and_, "BitOr": operator.or_, "BitXor": operator.xor, "Pow": operator.pow,
 }  # fmt: skip
 IN_PLACE: dict[str, Any] = {"Add": operator.iadd, "Mult": operator.imul}
 

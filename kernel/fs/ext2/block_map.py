@@ -12,7 +12,7 @@ from kernel.cache import Block
 from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks
 from kernel.fs.ext2.layout import DIRECT_BLOCKS
 from kernel.fs.ext2.volume import Volume
-from kernel.lang import EFBIG, Array, Errno, u32
+from kernel.lang import EFBIG, Array, Errno, recursion, u32
 from kernel.sched import Mutex
 
 HOLE: Final = 0
@@ -277,10 +277,11 @@ class BlockMap:
                 self._cut_node(self._checked(pointer), depth - 1, inner_first, inner_end)
             start += size
 
+    @recursion(3)
     def _cut_node(self, number: int, level: int, first: int, end: int) -> None:
         """Free what an indirect block names from place `first` to `end` - 1, and the block itself if that is all.
 
-        Recursive, but `level` falls from 2 at most to 0.
+        `level` falls from 2 at most to 0.
         """
         shift = level * self.per_block_shift
         is_all = end - first == 1 << shift + self.per_block_shift

@@ -56,6 +56,16 @@ def str_contains(text: str, part: str) -> bool:
     return bytes_contains(text_bytes(text), text_bytes(part))
 
 
+def str_join(separator: str, parts: list[str]) -> str:
+    """`separator.join(parts)`."""
+    builder = TextBuilder()
+    for number, part in enumerate(parts):
+        if number > 0:
+            builder.add_str(separator)
+        builder.add_str(part)
+    return builder.finish()
+
+
 def str_length(text: str) -> int:
     """`len(text)`: its characters."""
     data = text_bytes(text)

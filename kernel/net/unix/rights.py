@@ -12,7 +12,7 @@ from collections import deque
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import ETOOMANYREFS, Errno, noraise
+from kernel.lang import ETOOMANYREFS, Errno, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.net.socket import AF_UNIX, Socket
@@ -33,6 +33,8 @@ class CollectableSocket(Socket):
         self.is_reachable: bool = False
         self.is_accepted: bool = True  # False: stands in another socket's `waiting`
         self.next_marked: CollectableSocket | None = None
+        self.drops: int = 0  # references that wait to be dropped
+        self.next_dropped: CollectableSocket | None = None
         self.next: CollectableSocket | None = None
         self.previous: CollectableSocket | None = None
 
@@ -46,6 +48,8 @@ class SocketList:
         self.sockets_under_way: int = 0
         self.users: dict[int, SendingUser] = {}
         self.is_collecting: bool = False
+        self.dropped: CollectableSocket | None = None  # with references to drop
+        self.is_dropping: bool = False
 
     def add(self, socket: CollectableSocket) -> None:
         first = self.first
@@ -121,12 +125,42 @@ def copy_files(parcel: Parcel) -> list[File] | None:
 
 
 @noraise
+@recursion(2)  # sockets among the files of a socket that closes with its parcel wait in a list
 def drop_files(parcel: Parcel) -> None:
     """The parcel will not be received: close its files."""
     files = take_files(parcel)
     if files is not None:
         for file in files:
-            file.release()
+            if isinstance(file, CollectableSocket):
+                _drop_socket(file)
+            else:
+                file.release()
+
+
+@recursion(2)
+def _drop_socket(socket: CollectableSocket) -> None:
+    """Drop a reference. A socket that closes with it may hold descriptors of sockets too, and those of more: they wait
+    for their turn in a list, for a program can pack them thousands deep.
+    """
+    socket.drops += 1
+    if socket.drops > 1:
+        return  # stands in the list
+    socket.next_dropped = SOCKETS.dropped
+    SOCKETS.dropped = socket
+    if SOCKETS.is_dropping:
+        return
+    SOCKETS.is_dropping = True
+    while True:
+        dropped = SOCKETS.dropped
+        if dropped is None:
+            break
+        SOCKETS.dropped = dropped.next_dropped
+        dropped.next_dropped = None
+        times = dropped.drops
+        dropped.drops = 0
+        for _ in range(times):
+            dropped.release()
+    SOCKETS.is_dropping = False
 
 
 @noraise

@@ -250,6 +250,27 @@ static void cycles(void)
 		printf("%d messages, then %s\n", sent, error_name(errno)));
 }
 
+/* A socket in the queue of a socket in the queue of a socket …: closing the outermost closes all. */
+static void packed(void)
+{
+	int inner = -1, sent = 0, before = open_files();
+	for (int i = 0; i < 300; i++) {
+		int pair[2];
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) {
+			perror("socketpair");
+			break;
+		}
+		if (inner >= 0) {
+			sent += send_control(pair[0], SOL_SOCKET, SCM_RIGHTS, &inner, sizeof inner, 0) == 1;
+			close(inner);
+		}
+		close(pair[0]);
+		inner = pair[1];
+	}
+	close(inner);
+	printf("packed: %d sent, %d more open\n", sent, open_files() - before);
+}
+
 int main(void)
 {
 	rights(SOCK_STREAM);
@@ -259,5 +280,6 @@ int main(void)
 	credentials(SOCK_DGRAM);
 	credentials(SOCK_SEQPACKET);
 	cycles();
+	packed();
 	return 0;
 }

@@ -7,6 +7,7 @@ import pytest
 
 from kernel.cache.reclaim import drop_clean_pages
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
+from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS
 from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno
 from kernel.lib.credentials import CALLER, Credentials
@@ -164,7 +165,9 @@ def test_reserved_blocks_are_for_root(mount: Mount, monkeypatch: pytest.MonkeyPa
 def test_damage_makes_it_read_only(mount: Mount) -> None:
     mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024"), b"ext2", b"errors=remount-ro")
     directory = mounted.root.create(b"d", S_IFDIR | 0o755, 0, ROOT)
-    number, _ = mounted.fs.inode(directory.ino).find_blocks(0, 1)
+    node = mounted.fs.inode(directory.ino)
+    assert isinstance(node, Ext2Directory)
+    number, _ = node.find_blocks(0, 1)
     with mounted.fs.volume.blocks.block(number) as block:
         block.span().store_u16(4, 3)  # a record of three bytes
         block.mark_dirty()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.fs.ext2.directory import Ext2Directory
+from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.inode import Inode
 from kernel.lang import EBADMSG, EINVAL, EIO, EROFS, Errno
 from kernel.lib import log
@@ -143,12 +145,14 @@ def test_checksums_are_verified(mount: Mount, tree: str, place: str) -> None:
     if place == "inode":
         image[volume.inode_table(0) * 1024 + (directory.ino - 1) * 256 + 8] ^= 1
     elif place == "directory":
-        first, _ = mounted.fs.inode(directory.ino).find_blocks(3, 1)
+        listed = mounted.fs.inode(directory.ino)
+        assert isinstance(listed, Ext2Directory)
+        first, _ = listed.find_blocks(3, 1)
         image[first * 1024 + 8] ^= 1
     else:
         # The inode of "holes" has so many extents that they lie in a block of their own.
         node = mounted.fs.inode(child(mounted.root, b"holes").ino)
-        assert node.extents is not None
+        assert isinstance(node, Ext2Inode) and node.extents is not None
         leaf = int.from_bytes(node.extents.root[16:20], "little")
         image[leaf * 1024 + 20] ^= 1
         again = mount(image, b"ext4", read_only=True)

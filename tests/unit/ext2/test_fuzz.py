@@ -87,7 +87,7 @@ def interesting_blocks(geometry: Geometry, mounted: Mounted) -> list[tuple[int, 
             for entry in range(int.from_bytes(root[2:4], "little") if root[6] > 0 else 0):
                 found += [(int.from_bytes(root[16 + 12 * entry : 20 + 12 * entry], "little") * size, 64)] * 6
         elif node.is_regular():
-            for pointer in node.map.pointers[12:15]:
+            for pointer in (node.map.pointers[place] for place in range(12, 15)):
                 if pointer != 0:
                     found += [(pointer * size, 64)] * 3
     return found

@@ -1,0 +1,78 @@
+"""What LLVM made of stack frames: how large each is, and which function calls which after inlining.
+
+The attribute "warn-stack-size" makes LLVM tell the size of every frame when it makes code; the optimised IR has the
+calls. Both are kept beside the object, and `compiler/stacks.py` adds them up. An indirect call bears the name of the
+set of functions that it may reach (`Module.call_set`), one on the way to a panic the attribute `NOT_COUNTED`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NOT_COUNTED = "krait-stack-not-counted"
+
+_NAME = r'(?:"[^"]+"|[\w.$-]+)'
+_DEFINE = re.compile(rf"^define (?!.*available_externally).*?@({_NAME})\(")
+_CALL = re.compile(rf" call [^\n]*?([@%]{_NAME})\(")
+_CALL_SET = re.compile(r"!krait !(\d+)")
+_ATTRIBUTES = re.compile(r"#(\d+)")
+_GROUP = re.compile(r"^attributes #(\d+) = \{(.*)\}$", re.MULTILINE)
+_KEY = re.compile(r'^!(\d+) = !\{!"(.*)"\}$', re.MULTILINE)
+_ALIAS = re.compile(rf"^@({_NAME}) = .*\balias .*, ptr @({_NAME})$", re.MULTILINE)
+_FRAME = re.compile(r"^warning: .*stack frame size \((\d+)\) exceeds limit \(0\) in function '(.*)'\n", re.MULTILINE)
+
+
+@dataclass
+class ObjectFrames:
+    """Frames and calls of one object."""
+
+    frames: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, list[str]] = field(default_factory=dict)
+    sets: dict[str, list[str]] = field(default_factory=dict)  # the call sets of a function's indirect calls
+    aliases: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps([self.frames, self.calls, self.sets, self.aliases])
+
+    @classmethod
+    def read(cls, path: Path) -> ObjectFrames:
+        return cls(*json.loads(path.read_text()))
+
+
+def without_frames(said: str) -> str:
+    """What LLVM said, but for the sizes of frames."""
+    return _FRAME.sub("", said)
+
+
+def extract(ir: str, said: str) -> ObjectFrames:
+    """From optimised IR, and from what LLVM said when it made code of it."""
+    found = ObjectFrames({name: int(size) for size, name in _FRAME.findall(said)})
+    keys = dict(_KEY.findall(ir))
+    uncounted = {number for number, text in _GROUP.findall(ir) if NOT_COUNTED in text}
+    current = ""
+    calls: dict[str, None] = {}
+    sets: dict[str, None] = {}
+    for line in ir.splitlines():
+        if line.startswith("define "):
+            match = _DEFINE.match(line)
+            current = match[1].strip('"') if match else ""
+            calls, sets = {}, {}
+        elif line == "}" and current:
+            found.calls[current], found.sets[current] = list(calls), list(sets)
+            current = ""
+        elif current and (match := _CALL.search(line)):
+            callee = match[1]
+            marked = _CALL_SET.search(line)
+            key = keys[marked[1]] if marked else ""
+            if not uncounted.isdisjoint(_ATTRIBUTES.findall(line)):
+                continue
+            if callee[0] == "%":
+                # A call that LLVM made of two has lost its mark: it may be any of this object's.
+                sets.update(dict.fromkeys([key] if key else sorted({*keys.values()})))
+            elif not callee.startswith(("@llvm.", '@"llvm.')):
+                calls[callee[1:].strip('"')] = None
+    found.aliases = {a.strip('"'): b.strip('"') for a, b in _ALIAS.findall(ir)}
+    return found

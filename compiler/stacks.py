@@ -1,0 +1,231 @@
+"""How deep the kernel's stacks may become: the worst case of every entry point, before anything runs.
+
+LLVM tells the frames and the calls of each object (`compiler/frames.py`), the lowering which functions an indirect call
+may reach (`World.call_sets`). Frames are added up along the longest chain of calls from each `@on_stack` function.
+
+Recursion needs a bound: in each circle of calls a function that is `@recursion(n)`, which runs at most n times at once.
+Assembly uses little stack, and none that this file could see; what it is given is `ASSEMBLY_BYTES`. During some of it
+the processor may enter the kernel anew (`@interrupted_by`). What follows a bug (the message of a panic, `@last_resort`)
+is not counted: if that overflows, the guard page below every stack says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compiler.frames import ObjectFrames
+from compiler.tree import Diagnostic, Loc
+
+RETURN_ADDRESS = 8
+ASSEMBLY_BYTES = 64  # the deepest pushes seven registers
+ENTRY_BYTES = 192  # the registers of what was interrupted (struct TrapFrame), and the processor's alignment
+
+Node = tuple[str, str]  # package ("" for assembly), symbol
+
+
+@dataclass
+class StackFacts:
+    """What the front half of the compiler knows, by symbol."""
+
+    entries: dict[str, int] = field(default_factory=dict)  # the size of the stack that it starts on
+    bounds: dict[str, int] = field(default_factory=dict)  # how many activations there are at once, at most
+    interrupted_by: dict[str, str] = field(default_factory=dict)  # assembly -> what the processor may enter meanwhile
+    last_resort: set[str] = field(default_factory=set)
+    call_sets: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, Loc] = field(default_factory=dict)
+    handlers: dict[str, str] = field(default_factory=dict)  # the thunks of system calls -> the handlers
+
+
+class StackDepths:
+    """The worst case below every function."""
+
+    def __init__(self, objects: dict[str, ObjectFrames], facts: StackFacts) -> None:
+        self.objects = objects
+        self.facts = facts
+        self.home = {symbol: package for package, o in objects.items() for symbol in o.calls}
+        self.aliases = {alias: symbol for o in objects.values() for alias, symbol in o.aliases.items()}
+        self.depth: dict[Node, int] = {}
+        self.next: dict[Node, Node] = {}  # the callee on the deepest chain
+        self.recursions: list[list[Node]] = []
+        for component in self._components():
+            self._settle(component)
+
+    def node(self, symbol: str, package: str = "") -> Node:
+        symbol = self.aliases.get(symbol, symbol)
+        if package and symbol in self.objects[package].calls:
+            return package, symbol
+        return self.home.get(symbol, ""), symbol
+
+    def own_bytes(self, node: Node) -> int:
+        package, symbol = node
+        if not package:
+            return ASSEMBLY_BYTES + (ENTRY_BYTES if symbol in self.facts.interrupted_by else 0)
+        return self.objects[package].frames.get(symbol, 0) + RETURN_ADDRESS
+
+    def callees(self, node: Node) -> list[Node]:
+        package, symbol = node
+        if not package:
+            entered = self.facts.interrupted_by.get(symbol)
+            return [self.node(entered)] if entered else []
+        own = self.objects[package]
+        names = list(own.calls[symbol])
+        for key in own.sets[symbol]:
+            names += self.facts.call_sets.get(key, [])
+        found = dict.fromkeys(self.node(name, package) for name in names)
+        return [callee for callee in found if callee[1] not in self.facts.last_resort]
+
+    def _components(self) -> Iterable[list[Node]]:
+        """Circles of calls (and single functions), callees before callers: Tarjan's algorithm."""
+        number: dict[Node, int] = {}
+        low: dict[Node, int] = {}
+        stack: list[Node] = []
+        waiting: set[Node] = set()
+        for root in [(package, symbol) for package, o in self.objects.items() for symbol in o.calls]:
+            if root in number:
+                continue
+            work: list[tuple[Node, list[Node]]] = [(root, self.callees(root))]
+            number[root] = low[root] = len(number)
+            stack.append(root)
+            waiting.add(root)
+            while work:
+                node, rest = work[-1]
+                if rest:
+                    callee = rest.pop()
+                    if callee not in number:
+                        number[callee] = low[callee] = len(number)
+                        stack.append(callee)
+                        waiting.add(callee)
+                        work.append((callee, self.callees(callee)))
+                    elif callee in waiting:
+                        low[node] = min(low[node], number[callee])
+                    continue
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == number[node]:
+                    component = []
+                    while True:
+                        member = stack.pop()
+                        waiting.discard(member)
+                        component.append(member)
+                        if member == node:
+                            break
+                    yield component
+
+    def _settle(self, component: list[Node]) -> None:
+        """The depths of a component whose callees outside have theirs."""
+        members = set(component)
+        inside = {node: [c for c in self.callees(node) if c in members] for node in component}
+        for node in component:
+            below = [c for c in self.callees(node) if c not in members]
+            deepest = max(below, key=lambda c: self.depth[c], default=None)
+            self.depth[node] = self.own_bytes(node) + (self.depth[deepest] if deepest else 0)
+            if deepest:
+                self.next[node] = deepest
+        if len(component) == 1 and not inside[component[0]]:
+            return
+        bounded = {node: self.facts.bounds[node[1]] for node in component if node[1] in self.facts.bounds}
+        free = {node: [c for c in inside[node] if c not in bounded] for node in component}
+        circle = find_circle({node: callees for node, callees in free.items() if node not in bounded})
+        if circle:
+            self.recursions.append(circle)
+            return
+        self._settle_recursion(component, bounded, free)
+
+    def _settle_recursion(self, component: list[Node], bounded: dict[Node, int], free: dict[Node, list[Node]]) -> None:
+        """Every round of the circles passes through a bounded function: so many rounds, and the deepest way out."""
+        longest: dict[Node, int] = {}
+
+        def chain(node: Node) -> int:
+            if node not in longest:
+                longest[node] = self.own_bytes(node) + max((chain(c) for c in free[node]), default=0)
+            return longest[node]
+
+        way_out = max(component, key=lambda node: self.depth[node])
+        rounds = sum(times * chain(node) for node, times in bounded.items())
+        total = rounds + max(chain(node) for node in component) + self.depth[way_out]
+        for node in component:
+            if node != way_out:
+                self.next[node] = way_out
+            self.depth[node] = total
+
+    def chain(self, node: Node) -> list[Node]:
+        """The deepest chain of calls from a function."""
+        found = [node]
+        while (callee := self.next.get(found[-1])) is not None and callee not in found:
+            found.append(callee)
+        return found
+
+
+def find_circle(graph: dict[Node, list[Node]]) -> list[Node]:
+    """Functions that call one another in a circle; empty if none do."""
+    done: set[Node] = set()
+    for root in graph:
+        path: list[Node] = []
+        work = [(root, iter(graph[root]))] if root not in done else []
+        on_path: set[Node] = set()
+        while work:
+            node, rest = work[-1]
+            if node not in on_path:
+                on_path.add(node)
+                path.append(node)
+            for callee in rest:
+                if callee in on_path:
+                    return path[path.index(callee) :]
+                if callee in graph and callee not in done:
+                    work.append((callee, iter(graph[callee])))
+                    break
+            else:
+                work.pop()
+                path.pop()
+                on_path.discard(node)
+                done.add(node)
+    return []
+
+
+# Judgement and report -------------------------------------------------------------------------------------------------
+
+
+def measure(objects: dict[str, Path], facts: StackFacts) -> StackDepths:
+    """The depths of a program, from what lies beside its objects."""
+    return StackDepths({p: ObjectFrames.read(path.with_suffix(".frames")) for p, path in objects.items()}, facts)
+
+
+def faults(depths: StackDepths) -> list[Diagnostic]:
+    """Recursion without a bound, and entry points whose stack might not do, each with its chain of calls."""
+    facts = depths.facts
+    nowhere = Loc("", 0)
+    found: list[Diagnostic] = []
+    for circle in depths.recursions:
+        names = [symbol for _, symbol in circle]
+        fault = Diagnostic("KP720", facts.places.get(names[0], nowhere), f"{names[0]} may call itself without a bound",
+                           "write a loop; or say how often it is under way at once: @recursion(n)")  # fmt: skip
+        fault.notes = [(facts.places.get(name), f"calls {name}") for name in [*names[1:], names[0]]]
+        found.append(fault)
+    if found:
+        return found  # the depths are not to be relied upon
+    for entry, size in facts.entries.items():
+        node = depths.node(entry)
+        need = depths.depth[node] + ENTRY_BYTES
+        if need > size:
+            fault = Diagnostic("KP721", facts.places.get(entry, nowhere),
+                               f"{entry} may need {need} bytes of stack, and has {size}",
+                               "large frames come from structs and Arrays in locals")  # fmt: skip
+            chain = depths.chain(node)
+            fault.notes = [(facts.places.get(s), f"{s}: {depths.own_bytes((p, s))} bytes") for p, s in chain]
+            found.append(fault)
+    return found
+
+
+def report(depths: StackDepths) -> list[str]:
+    """The worst case of every entry point with its chain, and of every system call."""
+    lines = []
+    for entry, size in sorted(depths.facts.entries.items()):
+        node = depths.node(entry)
+        lines.append(f"{depths.depth[node] + ENTRY_BYTES:>6} of {size:>6} bytes  {entry}")
+        lines += [f"{depths.own_bytes(n):>16}  {n[1]}" for n in depths.chain(node)]
+    handlers = [(depths.depth[depths.node(thunk)], name) for thunk, name in depths.facts.handlers.items()]
+    lines += [f"{depth:>6} bytes  {name}" for depth, name in sorted(handlers, reverse=True)]
+    return lines
