@@ -133,7 +133,7 @@ class Body:
 
 @noinline
 def edge(x: int) -> None:
-    print(x // 7, x % 7, x // -7, x % -7, -x // 2, x >> 3, x & 0xFF, x ^ -1, abs(x) if x > -(1 << 63) else 0)
+    print(x // 7, x % 7, x // -7, x % -7, -x // 2, x >> 3, x & 0xFF, x ^ -1, abs(x))
 
 
 def main() -> None:
@@ -156,7 +156,7 @@ def main() -> None:
     c.pos = c.trail[0]
     c.trail[0].x = 1
     print(b.trail[0].x, c.pos.x, c.trail[0].x)
-    for v in (0, 1, -1, 13, -13, (1 << 63) - 1, -(1 << 63) + 1, 1 << 40):
+    for v in (0, 1, -1, 13, -13, 0x7FFFFFFFFFFFFFFF, -0x7FFFFFFFFFFFFFFF, 1 << 40):
         edge(v)
     total: u8 = 250
     for _ in range(3):
