@@ -9,7 +9,7 @@ Context: never sleeps, never raises for want of memory; fit for interrupts (keys
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EPERM, ESRCH, Errno
+from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
 from kernel.sched import ThreadState
@@ -240,6 +240,7 @@ def resume_stopped(task: Task) -> None:
         make_ready(task)
 
 
+@recursion(2)  # the parent gets SIGCHLD, which continues nobody
 def continue_process(process: Process) -> None:
     """End a stop, and tell the parent."""
     if process.stop_signal == 0:

@@ -10,7 +10,7 @@ Context: a mutex keeps readers apart, because a copy to a program may sleep.
 from typing import Final
 
 from kernel.fs.constants import POLLPRI
-from kernel.lang import EAGAIN, EFAULT, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, span_of
+from kernel.lang import EAGAIN, EFAULT, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, recursion, span_of
 from kernel.lib.credentials import Credentials
 from kernel.net.socket import (
     MSG_OOB,
@@ -262,6 +262,7 @@ class StreamSocket(ConnectedSocket):
             self.spare = parcel
         return True
 
+    @recursion(4)  # a listening one, one that waits there, and the same for a socket whose descriptor was under way
     def close(self) -> None:
         super().close()
         self.spare = None
