@@ -3,7 +3,8 @@
 LLVM tells the frames and the calls of each object (`compiler/frames.py`), the lowering which functions an indirect call
 may reach (`World.call_sets`). Frames are added up along the longest chain of calls from each `@on_stack` function.
 
-Recursion needs a bound: in each circle of calls a function that is `@recursion(n)`, which runs at most n times at once.
+A circle of calls is counted as often as its function that is `@recursion(n)` says: it runs at most n times at once. A
+circle without such a function is counted once, and named in the report.
 Assembly uses little stack, and none that this file could see; what it is given is `ASSEMBLY_BYTES`. During some of it
 the processor may enter the kernel anew (`@interrupted_by`). What follows a bug (the message of a panic, `@last_resort`)
 is not counted: if that overflows, the guard page below every stack says so.
@@ -194,18 +195,10 @@ def measure(objects: dict[str, Path], facts: StackFacts) -> StackDepths:
 
 
 def faults(depths: StackDepths) -> list[Diagnostic]:
-    """Recursion without a bound, and entry points whose stack might not do, each with its chain of calls."""
+    """Entry points whose stack might not do, each with its chain of calls."""
     facts = depths.facts
     nowhere = Loc("", 0)
     found: list[Diagnostic] = []
-    for circle in depths.recursions:
-        names = [symbol for _, symbol in circle]
-        fault = Diagnostic("KP720", facts.places.get(names[0], nowhere), f"{names[0]} may call itself without a bound",
-                           "write a loop; or say how often it is under way at once: @recursion(n)")  # fmt: skip
-        fault.notes = [(facts.places.get(name), f"calls {name}") for name in [*names[1:], names[0]]]
-        found.append(fault)
-    if found:
-        return found  # the depths are not to be relied upon
     for entry, size in facts.entries.items():
         node = depths.node(entry)
         need = depths.depth[node] + ENTRY_BYTES
@@ -220,8 +213,8 @@ def faults(depths: StackDepths) -> list[Diagnostic]:
 
 
 def report(depths: StackDepths) -> list[str]:
-    """The worst case of every entry point with its chain, and of every system call."""
-    lines = []
+    """Recursion without a bound; the worst case of every entry point with its chain, and of every system call."""
+    lines = ["recursion without a bound: " + " -> ".join(s for _, s in circle) for circle in depths.recursions]
     for entry, size in sorted(depths.facts.entries.items()):
         node = depths.node(entry)
         lines.append(f"{depths.depth[node] + ENTRY_BYTES:>6} of {size:>6} bytes  {entry}")

@@ -65,7 +65,7 @@ def on_stack(size_bytes: int) -> Callable[[F], F]:
 
 def recursion(limit: int) -> Callable[[F], F]:
     """At most `limit` calls of this function are under way at once on one stack; the function or its callers see to it.
-    Each circle of calls in the kernel needs such a function.
+    A circle of calls without such a function is counted once.
     """
     return lambda function: function
 
