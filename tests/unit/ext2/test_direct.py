@@ -91,7 +91,7 @@ class Memory:
         request.offset, request.length = offset, length
         return FramesBuffer(request)
 
-    def bytes(self) -> bytes:
+    def contents(self) -> bytes:
         return b"".join(frame_span(Frame(frame)).to_bytes() for frame in self.frames)
 
     def fill(self, data: bytes) -> None:
@@ -124,15 +124,15 @@ def test_the_device_reaches_the_memory_itself(mount: Mount, block_size: int, seg
             memory.fill(data)
             assert write_direct(file.cache, memory.buffer(Operation.WRITE, start, length), offset) == length
             model[offset : offset + length] = data[start : start + length]
-            assert memory.bytes() == data
+            assert memory.contents() == data
         else:
-            before = memory.bytes()
+            before = memory.contents()
             assert read_direct(file.cache, memory.buffer(Operation.READ, start, length), offset) == length
-            assert memory.bytes() == before[:start] + model[offset : offset + length] + before[start + length :]
+            assert memory.contents() == before[:start] + model[offset : offset + length] + before[start + length :]
     # The end of the file lies within a sector: nothing is told of what lies behind.
-    before = memory.bytes()
+    before = memory.contents()
     assert read_direct(file.cache, memory.buffer(Operation.READ, 512, 4096), 399_872) == 128
-    assert memory.bytes() == before[:512] + model[399_872:] + bytes(384) + before[1024:]
+    assert memory.contents() == before[:512] + model[399_872:] + bytes(384) + before[1024:]
     memory.release()
     assert read_inode(file) == bytes(model)
     assert check_image(mounted.unmount()) == ""
