@@ -543,7 +543,7 @@ class Generator:
         elif kind in STORAGE:
             low, high = STORAGE[kind]
             if self.chance(self.daring):
-                self.emit(indent, f"{name} = {self.integer(scope, 2)}")
+                self.emit(indent, f"{name} = int({self.integer(scope, 2)})")
             else:
                 self.emit(indent, f"{name} = max({low}, min({high}, int({self.integer(scope, 2)})))")
         else:
