@@ -175,8 +175,9 @@ def _hang_up(process: Process) -> None:
         if hook is not None:
             hook(terminal)
         return
-    foreground = find_group(session.lost_foreground)
+    lost = session.lost_foreground
     session.lost_foreground = 0
+    foreground = find_group(lost) if lost != 0 else None  # 0 is the group of the first process
     if foreground is not None:
         send_to_group(foreground, from_kernel(SIGHUP))
         send_to_group(foreground, from_kernel(SIGCONT))

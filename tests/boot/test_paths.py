@@ -146,6 +146,18 @@ def test_a_call_that_is_missing_is_told_of_once(kernel: Kernel, root_image: Path
         assert guest.check("dmesg | grep -c 'system call 180 is not implemented'") == "1\n"
 
 
+def test_a_session_without_a_terminal_ends_and_nobody_hears_of_it(
+    kernel: Kernel, root_image: Path, tmp_path: Path
+) -> None:
+    """The first process and its children are in group 0, as nobody else."""
+    overlay = cpio.Archive()
+    overlay.file("etc/start.d/sessions", b"#!/bin/sh\nsleep 1 &\nsetsid true\nwait $!; echo slept $?\n", 0o755)
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(cpio.extend(root_image.read_bytes(), overlay))
+    with Guest(kernel.boot(initrd, "quiet")) as guest:
+        guest.expect("slept 0", 30)
+
+
 @pytest.mark.parametrize("medium", list(Medium))
 @pytest.mark.parametrize("firmware", list(Firmware))
 def test_iso_image(kernel: Kernel, firmware: Firmware, medium: Medium) -> None:
