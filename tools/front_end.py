@@ -367,9 +367,9 @@ def debug(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    """All tests on two processors, each file on one: what a file's tests share, such as a guest, is made once."""
+    """All tests, on two processors (tests/conftest.py says which share one), or those that the arguments name."""
     build(options)
-    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadfile"]
+    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadgroup"]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
 
 

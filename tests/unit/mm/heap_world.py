@@ -20,18 +20,22 @@ class HeapWorld:
     """What compiled code does with objects, step by step."""
 
     def __init__(self, size: int = ARENA_SIZE) -> None:
-        memory.reset()
+        self.end()
         memory.map(ARENA, size)
         memory.map(STACK, STACK_SIZE)
         memory.map(TYPES, 65536)
         self.next_type = TYPES
+        assert arena.start(ARENA, size)
+        reclaim.configure(reclaim.no_stack_top, lambda: reclaim.scan_stack(STACK, STACK + STACK_SIZE), 0)
+
+    def end(self) -> None:
+        """No memory, and nothing that points into it."""
+        memory.reset()
         for size_class in slabs.CLASSES:
             size_class.free = size_class.partial = size_class.slabs = 0
         slabs.SLABS.__init__()  # type: ignore[misc]
         heap.TABLE.__init__()  # type: ignore[misc]
         reclaim.RECLAIMER.__init__()  # type: ignore[misc]
-        assert arena.start(ARENA, size)
-        reclaim.configure(reclaim.no_stack_top, lambda: reclaim.scan_stack(STACK, STACK + STACK_SIZE), 0)
 
     def type(self, kind: int, size: int, element: int = 0, pointers: tuple[int, ...] = ()) -> int:
         """A type descriptor; `pointers` are offsets of references."""
@@ -73,5 +77,6 @@ class HeapWorld:
 
 @contextmanager
 def small_heap(size: int) -> Iterator[HeapWorld]:
-    yield HeapWorld(size)
-    memory.reset()
+    world = HeapWorld(size)
+    yield world
+    world.end()

@@ -16,8 +16,9 @@ from tests.unit.mm.heap_world import HeapWorld
 
 @pytest.fixture
 def world() -> Iterator[HeapWorld]:
-    yield HeapWorld()
-    memory.reset()
+    world = HeapWorld()
+    yield world
+    world.end()
 
 
 def test_fresh_objects_are_zero_and_in_the_table(world: HeapWorld) -> None:
@@ -198,7 +199,7 @@ def test_memory_comes_back_before_allocation_fails() -> None:
     reclaim.set_threshold(1 << 20)
     for _ in range(500):
         world.new(kind, 4000)
-    memory.reset()
+    world.end()
 
 
 def test_random_graphs_match_a_model(world: HeapWorld) -> None:

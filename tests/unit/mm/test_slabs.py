@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.lang.simulation import memory
 from kernel.lang.unsafe import load_i64, store_i64, store_u32
 from kernel.mm import slabs
 from tests.unit.mm.heap_world import ARENA, HeapWorld
@@ -16,8 +15,9 @@ from tests.unit.mm.heap_world import ARENA, HeapWorld
 
 @pytest.fixture
 def world() -> Iterator[HeapWorld]:
-    yield HeapWorld()
-    memory.reset()
+    world = HeapWorld()
+    yield world
+    world.end()
 
 
 def take(size: int) -> int:
@@ -117,7 +117,7 @@ def test_no_memory_is_zero_and_not_a_trap() -> None:
     assert slabs.take((4 << 20) - slabs.LARGE_FIRST + 1) == 0
     slabs.release(taken.pop())
     assert take(4000) != 0
-    memory.reset()
+    world.end()
 
 
 def test_poison_finds_a_write_to_a_freed_slot(world: HeapWorld, monkeypatch: pytest.MonkeyPatch) -> None:
