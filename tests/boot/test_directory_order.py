@@ -51,8 +51,8 @@ def make_disks(tmp_path: Path) -> list[Path]:
     fill(tmp_path / "tree")
     disks = []
     for number, (options, changes) in enumerate(DISKS):
-        disk = make_disk(tmp_path / f"disk{number}", 8, "-N", "3000", "-d", str(tmp_path / "tree"), "-E", f"hash_seed={HASH_SEED}",
-                         *options)
+        options = (*options, "-d", str(tmp_path / "tree"), "-E", f"hash_seed={HASH_SEED}")
+        disk = make_disk(tmp_path / f"disk{number}", 8, "-N", "3000", *options)
         for command in changes:
             subprocess.run(["debugfs", "-w", "-R", command, disk], check=True, capture_output=True)
         subprocess.run(["e2fsck", "-fyD", disk], capture_output=True)
