@@ -10,25 +10,28 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness import KRAIT, LINUX, Guest, Kernel
 from tools.machine import Machine
-
-HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kernel", choices=("krait", "linux"), default="krait", help="the kernel that tests/boot boots")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plug-in that deals them out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class FilesApart(LoadScopeScheduling):
     """On several processors: what the tests of a file share, such as a guest, is made once; and the unit tests, which
     share the kernel's modules, run one after the other.
     """
-    for item in items:
-        path = item.path.relative_to(HERE)
-        item.add_marker(pytest.mark.xdist_group("unit" if path.parts[0] == "unit" else str(path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "unit" if nodeid.startswith("tests/unit/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
+    return FilesApart(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -369,7 +369,7 @@ def debug(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """All tests, on two processors (tests/conftest.py says which share one), or those that the arguments name."""
     build(options)
-    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadgroup"]
+    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadscope"]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
 
 
