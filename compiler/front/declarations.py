@@ -197,24 +197,16 @@ def _collect_set(program: Program, function: Function | None, decl: ClassDecl, d
 # Imports --------------------------------------------------------------------------------------------------------------
 
 
-def unsafe_allowed(root: str) -> tuple[set[str], tuple[str, ...]]:
-    """compiler/unsafe_modules.txt: modules, and prefixes of packages."""
-    modules: set[str] = set()
-    packages: list[str] = []
+def unsafe_allowed(root: str) -> set[str]:
+    """The modules that compiler/unsafe_modules.txt lists."""
     path = Path(root, "compiler", "unsafe_modules.txt")
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        entry = line.partition("#")[0].strip()
-        if entry.endswith(".*"):
-            packages.append(entry[:-1])
-        elif entry:
-            modules.add(entry)
-    return modules, tuple(packages)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {entry for line in lines if (entry := line.partition("#")[0].strip())}
 
 
 def check_imports(module: str, path: str, lines: Iterable[str], root: str) -> list[Diagnostic]:
     """Star imports, and imports of unsafe modules by modules that are not on the list."""
-    modules, packages = unsafe_allowed(root)
-    trusted = module in modules or (bool(packages) and module.startswith(packages))
+    trusted = module in unsafe_allowed(root)
     found: list[Diagnostic] = []
     for node in ast.walk(ast.parse("\n".join(lines))):
         if not isinstance(node, ast.Import | ast.ImportFrom):
