@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define MOST 2000
+#define SLACK 4096 /* KiB: what the kernel's heap may keep for the next objects */
 static int clients[MOST], servers[MOST];
 static char block[65536];
 
@@ -40,10 +41,16 @@ static long figure(const char *path, const char *line_start, const char *name)
 	return value;
 }
 
+/* In KiB. */
+static long memory_free(void)
+{
+	return figure("/proc/meminfo", "MemFree", ":");
+}
+
 static void say(const char *when)
 {
 	printf("%s: mem %ld orphan %ld free %ld\n", when, figure("/proc/net/sockstat", "TCP:", " mem "),
-	       figure("/proc/net/sockstat", "TCP:", " orphan "), figure("/proc/meminfo", "MemFree", ":"));
+	       figure("/proc/net/sockstat", "TCP:", " orphan "), memory_free());
 	fflush(stdout);
 }
 
@@ -117,7 +124,7 @@ int main(int argc, char **argv)
 	if (fork() == 0)
 		echo(beside);
 	say("before");
-	long written = 0;
+	long written = 0, before = memory_free();
 	for (int i = 0; i < count; i++) {
 		clients[i] = connected(6000);
 		servers[i] = accept(from, NULL, NULL);
@@ -141,7 +148,7 @@ int main(int argc, char **argv)
 	say("closed");
 	for (int i = 0; i < count; i++)
 		close(servers[i]);
-	for (int i = 0; i < 100 && figure("/proc/net/sockstat", "TCP:", " mem ") > 0; i++)
+	for (int i = 0; i < 100 && (figure("/proc/net/sockstat", "TCP:", " mem ") > 0 || memory_free() < before - SLACK); i++)
 		nanosleep(&(struct timespec){ 0, 100000000 }, NULL);
 	say("after");
 	return 0;

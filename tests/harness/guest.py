@@ -224,9 +224,10 @@ class Guest:
         time.sleep(0.1 * PATIENCE)
 
     def check(self, command: str, seconds: float = 10) -> str:
-        """Like `run`, but the command must end with status 0."""
+        """Like `run`, but the command must end with status 0. What the shell says of its jobs may follow the status."""
         output = self.run(f"{command}; echo {STATUS_MARKER}$?", seconds)
-        body, marker, status = output.rpartition(STATUS_MARKER)
-        if not marker or status.strip() != "0":
-            self.fail(f"`{command}` ended with status {status.strip() or 'unknown'}")
+        body, _, rest = output.rpartition(STATUS_MARKER)
+        status = rest.partition("\n")[0].strip()
+        if status != "0":
+            self.fail(f"`{command}` ended with status {status or 'unknown'}")
         return body
