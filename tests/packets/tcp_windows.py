@@ -71,6 +71,18 @@ def a_closed_window_is_probed(stage: Stage) -> None:
 
 
 @scenario(slow=True)
+def a_closed_window_is_probed_less_and_less(stage: Stage) -> None:
+    """Although the peer answers each time."""
+    flow, accepted = connected(stage)
+    flow.ask("A", window=0)
+    accepted.write(b"hello")
+    for _ in range(4):
+        stage.wait(1, timed=True)
+        flow.ask("A", window=0, note="still closed")
+    flow.ask("A", window=1000)
+
+
+@scenario(slow=True)
 def a_window_that_closes_behind_data(stage: Stage) -> None:
     flow, accepted = connected(stage)
     accepted.write(1000)

@@ -62,6 +62,7 @@ def _take_window(c: Connection, segment: Segment, sequence: int, number: int) ->
     if changed and c.timeout == Timeout.PROBE and window > 0:
         c.timeout = Timeout.NONE  # whatever is still held back arms it again
         c.timeout_ns = FOREVER
+        c.round_trip.backoff = 0
     return changed
 
 

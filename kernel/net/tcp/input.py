@@ -234,6 +234,9 @@ def _fin_acknowledged(c: Connection, now_ns: int) -> None:
                 TCP_EXTRA.aborts_on_data.count += 1
                 finish(c, 0)  # TCP_LINGER2 says that it does not wait at all: the peer hears of it by a reset
                 return
+            if MEMORY.is_scarce():
+                finish(c, 0)  # all is delivered: whether the peer closes, too, is not worth another's place
+                return
             c.keepalive_ns = now_ns + c.fin_wait_ns
     elif state == State.CLOSING:
         enter_time_wait(c)

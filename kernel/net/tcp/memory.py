@@ -4,7 +4,9 @@ Each connection's queues are bounded by its own buffers; this bounds their sum. 
 windows grow no more, until less than the *low* mark is used. Above the *limit* a connection keeps the little that it
 needs to go on: what is received beyond is dropped, and the peer sends it again; writers wait for acknowledgments.
 A connection that no program has any more, an orphan, is ended by a reset when there are too many of them, or when
-memory is used up.
+memory is used up. So that those whose peers have vanished leave room for those whose peers have not, the last eighth
+is for the latter: once it is begun, an orphan that is not answered is given up early. (Linux does so for an orphan
+that was silent for four minutes, and from the half of the limit on: a flood of vanishing peers fills it before.)
 
 Invariants: `used` is the sum of `charged` over all connections; `orphans` counts those with `is_counted_orphan`.
 Context: thread context; nothing sleeps or raises.
@@ -47,6 +49,12 @@ class TcpMemory:
     def is_exhausted(self) -> bool:
         """Whether the limit is passed."""
         return self.used >> PAGE_SHIFT > self.marks.values[2]
+
+    def is_scarce(self) -> bool:
+        """Whether less than an eighth is left, of the memory or of the places for orphans."""
+        limit = self.marks.values[2]
+        most = self.most_orphans.value
+        return self.used >> PAGE_SHIFT > limit - (limit >> 3) or self.orphans > most - (most >> 3)
 
     def charge(self, difference: int) -> None:
         """`used` changes by so many bytes."""

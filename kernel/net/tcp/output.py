@@ -441,10 +441,11 @@ def _prefer_tail_probe(c: Connection, now_ns: int) -> None:
 
 
 def arm_probe(c: Connection, now_ns: int) -> None:
-    """Nothing is on its way, but there is something to send: the peer's next word may be lost, so ask it."""
+    """Nothing is on its way, but there is something to send: the peer's next word may be lost, so ask it. Less and
+    less often as long as its window stays closed, even if it answers (RFC 9293, section 3.8.6.1).
+    """
     c.timeout = Timeout.PROBE
-    wait = c.round_trip.timeout_ns << min(c.probes, 10)
-    c.timeout_ns = now_ns + min(wait, 120_000 * NS_PER_MS)
+    c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
 
 
 # ---- After a segment was taken --------------------------------------------------------------------------------

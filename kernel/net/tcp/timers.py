@@ -18,6 +18,7 @@ from kernel.net.tcp.settings import SETTINGS
 _LINEAR_RETRIES: Final = 6
 _DOUBLINGS: Final = 9  # of the least timeout until the largest is reached
 _THIN_SEGMENTS: Final = 4
+_DOUBTFUL: Final = 4  # timeouts in a row, three seconds at least: the peer may have vanished
 
 
 def expire(c: Connection, now_ns: int) -> None:
@@ -76,11 +77,18 @@ def _shortest_ns(tries: int) -> int:
     return ((2 << doublings) - 1) * LEAST_TIMEOUT_NS + (tries - doublings) * LARGEST_TIMEOUT_NS
 
 
+def _must_make_room(c: Connection) -> bool:
+    """Whether an orphan is to end because others need its memory; see memory.py."""
+    if not c.is_orphan:
+        return False
+    return MEMORY.is_exhausted() or (c.round_trip.backoff >= _DOUBTFUL and MEMORY.is_scarce())
+
+
 def _retransmission_expired(c: Connection, now_ns: int) -> None:
     """Everything on its way counts as lost: slow start from one segment, the first missing one first."""
     if c.snd_una == c.snd_nxt:
         return
-    if c.is_orphan and MEMORY.is_exhausted():
+    if _must_make_room(c):
         TCP_EXTRA.aborts_on_memory.count += 1
         abort(c, 0, now_ns)
         return
@@ -140,6 +148,10 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
         output.push_tail(c, now_ns)
         if c.snd_nxt > c.snd_una:
             return
+    if _must_make_room(c):
+        TCP_EXTRA.aborts_on_memory.count += 1
+        abort(c, 0, now_ns)
+        return
     if c.probes == 0:
         c.first_retry_ns = now_ns
     is_over = c.user_timeout_ns > 0 and c.probes > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns
@@ -147,6 +159,7 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
         _give_up(c)
         return
     c.probes += 1
+    c.round_trip.backoff += 1
     output.send_probe(c, now_ns)
     output.arm_probe(c, now_ns)
 

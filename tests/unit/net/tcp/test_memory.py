@@ -180,6 +180,33 @@ def test_orphans_end_when_memory_is_used_up() -> None:
     assert world.run(5 * SECOND, lambda: world.a.state == State.CLOSED)
 
 
+def test_orphans_that_nobody_answers_leave_the_last_eighth_to_others() -> None:
+    MEMORY.most_orphans.values[0] = 8
+    world = World()
+    world.open()
+    world.b.link.down = True
+    world.a.write(b"x" * 12_000)
+    world.a.close()
+    world.run(10 * SECOND)
+    assert world.a.state != State.CLOSED
+    MEMORY.orphans += 7
+    assert MEMORY.is_scarce() and not MEMORY.is_exhausted()
+    assert world.run(30 * SECOND, lambda: world.a.state == State.CLOSED)
+    assert MEMORY.orphans == 7
+
+
+def test_orphans_that_are_answered_go_on_where_room_is_scarce() -> None:
+    MEMORY.most_orphans.values[0] = 8
+    world = World()
+    world.open()
+    MEMORY.orphans += 7
+    world.a.write(b"x" * 12_000)
+    world.a.close()
+    assert world.transfer(b"") == b"x" * 12_000
+    assert world.run(SECOND, lambda: world.a.state == State.CLOSED)  # it does not wait for the peer's FIN
+    assert MEMORY.orphans == 7
+
+
 def closed_connection(port: int) -> tuple[Channel, Connection]:
     hop = NextHop(b"\x7f\0\0\1", LOOPBACK, LOCAL)
     channel = Channel(hop, TcpOptions(InternetOptions()), AF_INET, WaitQueue(), WaitQueue())

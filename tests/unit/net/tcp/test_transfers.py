@@ -194,6 +194,29 @@ def test_zero_window_is_probed_and_opens() -> None:
     assert got + world.transfer(b"") == DATA[:15_000]
 
 
+def test_a_window_that_stays_closed_is_probed_less_and_less() -> None:
+    world = World()
+
+    def configure(c: Connection) -> None:
+        c.receive_buffer = 8192
+        c.receive_buffer_fixed = True
+
+    world.b.configure = configure
+    world.open()
+    a = world.a.connection
+    assert a is not None
+    world.a.write(DATA[:15_000])
+    world.run(2 * SECOND)
+    del world.trace[:]
+    world.run(100 * SECOND)
+    answers = [line for line in world.trace if " b " in line]
+    assert 4 <= len(answers) <= 9  # after 3, 6, 12 … s; each is answered
+    assert a.probes == 0 and a.round_trip.backoff >= 8
+    world.b.read()
+    world.run(SECOND)
+    assert a.round_trip.backoff <= 3  # it opened, and is full again
+
+
 def test_nagle_and_delayed_acknowledgments() -> None:
     world = World()
     world.open()
