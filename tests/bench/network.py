@@ -8,8 +8,8 @@ guest computes every checksum, cuts every segment, and receives them one by one.
 The wall clock depends on what else the host does; so each row also tells the processor time of QEMU's thread that runs
 the guest, which includes what the guest makes the device do.
 
-A tap device wants privileges, which everybody has in a network namespace of their own: `measure` runs this module as
-a program in a new one, which prints its rows as JSON. What is needed is /dev/net/tun.
+`measure` runs this module as a program in a network namespace of its own, which prints its rows as JSON. What is needed
+is /dev/net/tun.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from pathlib import Path
 
 from tests.harness import KRAIT, LINUX, Guest, Kernel, compile_program
 from tests.harness.kernels import add_modules
+from tests.harness.namespace import run_in_namespace
 from tools.cpio import Archive, extend
 from tools.machine import Machine
 from tools.paths import INITRAMFS, ROOT
 
 PROGRAM = ROOT / "tests" / "bench" / "bench_network.c"
 TAP = "krait0"
-MARK = "KRAIT_BENCH_NAMESPACE"
 HOST, GUEST = "10.77.0.1", "10.77.0.2"
 PLAIN = ",csum=off,guest_csum=off,gso=off,host_tso4=off,host_tso6=off,guest_tso4=off,guest_tso6=off,mrg_rxbuf=off"
 CARDS = {"": "", "-plain": PLAIN}
@@ -108,19 +108,6 @@ def run_network(kernel: Kernel, cpu: str, initrd: Path) -> dict[str, float]:
                 rows[f"{name}, processor time (ns)"] = min(used for _, used in times) / count
                 guest.send("0\r")
     return rows
-
-
-def is_in_namespace() -> bool:
-    """Whether this process was started by `run_in_namespace`."""
-    return MARK in os.environ
-
-
-def run_in_namespace(module: str, *arguments: str) -> bytes:
-    """Run a module of ours as a program in a network namespace of its own; what it prints."""
-    flags = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
-    command = ["unshare", *flags, sys.executable, "-m", module, *arguments]
-    environment = os.environ | {MARK: "1"}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment).stdout
 
 
 def measure(turns: int, cpu: str) -> dict[str, tuple[float, float]]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from tests.bench import network
 from tests.bench.__main__ import DISK_MIB, HOST_MEMORY, disk_image, fresh_disk, system_image
 from tests.harness import KRAIT, Guest
+from tests.harness.namespace import is_in_namespace, run_in_namespace
 from tools.front_end import build_kernel
 from tools.machine import Disk, DiskMode, Machine
 from tools.paths import KERNEL, ROOT
@@ -130,9 +131,9 @@ def main() -> int:
     parser.add_argument("--network", action="store_true", help="the row is one of the network card's")
     parser.add_argument("--plain", action="store_true", help="the card offers nothing")
     options = parser.parse_args()
-    if options.network and not network.is_in_namespace():
+    if options.network and not is_in_namespace():
         build_kernel("release")
-        print(network.run_in_namespace("tests.bench.profile", *sys.argv[1:]).decode(), end="")
+        print(run_in_namespace("tests.bench.profile", *sys.argv[1:]).decode(), end="")
         return 0
     build_kernel("release")
     card = ("-plain" if options.plain else "") if options.network else None
