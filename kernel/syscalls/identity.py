@@ -6,7 +6,7 @@ changed and installed.
 
 from typing import Final
 
-from kernel.lang import EINVAL, EPERM, Errno, i32, u32
+from kernel.lang import EINVAL, EPERM, Errno, final, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import Credentials
@@ -77,78 +77,154 @@ def getresgid(real: int, effective: int, saved: int) -> int:
     return 0
 
 
-# Users ----------------------------------------------------------------------------------------------------------------
+# Changing -------------------------------------------------------------------------------------------------------------
+
+
+@final
+class Ids:
+    """The four ids of a task's user, or of its group, while a call changes them."""
+
+    def __init__(self, real: int, effective: int, saved: int, file_system: int, is_free: bool) -> None:
+        self.real: int = real
+        self.effective: int = effective
+        self.saved: int = saved
+        self.file_system: int = file_system
+        self.is_free: bool = is_free  # the task is capable of taking any
+
+    def may_take(self, wanted: int) -> bool:
+        """Whether it may become one of the first three: any, one of these, or as it is."""
+        is_own = wanted == self.real or wanted == self.effective or wanted == self.saved
+        return is_own or wanted == _UNCHANGED or self.is_free
+
+    def set_one(self, wanted: int) -> None:
+        """As setuid(2) and setgid(2). Raises EINVAL, EPERM."""
+        if wanted == _UNCHANGED:
+            raise Errno(EINVAL)
+        if self.is_free:
+            self.real = wanted
+            self.saved = wanted
+        elif wanted != self.real and wanted != self.saved:
+            raise Errno(EPERM)
+        self.effective = wanted
+        self.file_system = wanted
+
+    def set_pair(self, real: int, effective: int) -> None:
+        """As setreuid(2) and setregid(2). Raises EPERM."""
+        is_own = real == self.real or real == self.effective
+        if not (is_own or real == _UNCHANGED or self.is_free) or not self.may_take(effective):
+            raise Errno(EPERM)
+        is_new = effective != _UNCHANGED and effective != self.real
+        if real != _UNCHANGED:
+            self.real = real
+        if effective != _UNCHANGED:
+            self.effective = effective
+        if real != _UNCHANGED or is_new:
+            self.saved = self.effective
+        self.file_system = self.effective
+
+    def set_three(self, real: int, effective: int, saved: int) -> None:
+        """As setresuid(2) and setresgid(2). Raises EPERM."""
+        if not self.may_take(real) or not self.may_take(effective) or not self.may_take(saved):
+            raise Errno(EPERM)
+        if real != _UNCHANGED:
+            self.real = real
+        if effective != _UNCHANGED:
+            self.effective = effective
+        if saved != _UNCHANGED:
+            self.saved = saved
+        self.file_system = self.effective
+
+    def set_file_system(self, wanted: int) -> bool:
+        """As setfsuid(2) and setfsgid(2), which tell no error: whether it was taken."""
+        if wanted == _UNCHANGED or not (wanted == self.file_system or self.may_take(wanted)):
+            return False
+        self.file_system = wanted
+        return True
+
+
+def _user_of(credentials: Credentials) -> Ids:
+    c = credentials
+    return Ids(c.uid, c.euid, c.suid, c.fsuid, c.capable(CAP_SETUID))
+
+
+def _group_of(credentials: Credentials) -> Ids:
+    c = credentials
+    return Ids(c.gid, c.egid, c.sgid, c.fsgid, c.capable(CAP_SETGID))
+
+
+def _become_user(task: Task, ids: Ids) -> int:
+    fresh = task.credentials.copy()
+    fresh.uid = ids.real
+    fresh.euid = ids.effective
+    fresh.suid = ids.saved
+    fresh.fsuid = ids.file_system
+    fresh.follow_user_change(task.credentials)
+    _install(task, fresh)
+    return 0
+
+
+def _become_group(task: Task, ids: Ids) -> int:
+    fresh = task.credentials.copy()
+    fresh.gid = ids.real
+    fresh.egid = ids.effective
+    fresh.sgid = ids.saved
+    fresh.fsgid = ids.file_system
+    _install(task, fresh)
+    return 0
 
 
 @syscall(105, "setuid", status="Full", args="d")
 def setuid(uid: u32) -> int:
     """setuid(2)."""
-    if uid == _UNCHANGED:
-        raise Errno(EINVAL)
     task = current()
-    old = task.credentials
-    fresh = old.copy()
-    if old.capable(CAP_SETUID):
-        fresh.uid = uid
-        fresh.suid = uid
-    elif uid != old.uid and uid != old.suid:
-        raise Errno(EPERM)
-    fresh.euid = uid
-    fresh.fsuid = uid
-    fresh.follow_user_change(old)
-    _install(task, fresh)
-    return 0
+    ids = _user_of(task.credentials)
+    ids.set_one(uid)
+    return _become_user(task, ids)
+
+
+@syscall(106, "setgid", status="Full", args="d")
+def setgid(gid: u32) -> int:
+    """setgid(2)."""
+    task = current()
+    ids = _group_of(task.credentials)
+    ids.set_one(gid)
+    return _become_group(task, ids)
 
 
 @syscall(113, "setreuid", status="Full", args="dd")
 def setreuid(real: u32, effective: u32) -> int:
     """setreuid(2)."""
     task = current()
-    old = task.credentials
-    fresh = old.copy()
-    if real != _UNCHANGED:
-        if real != old.uid and real != old.euid and not old.capable(CAP_SETUID):
-            raise Errno(EPERM)
-        fresh.uid = real
-    if effective != _UNCHANGED:
-        if effective != old.uid and effective != old.euid and effective != old.suid and not old.capable(CAP_SETUID):
-            raise Errno(EPERM)
-        fresh.euid = effective
-    if real != _UNCHANGED or (effective != _UNCHANGED and effective != old.uid):
-        fresh.suid = fresh.euid
-    fresh.fsuid = fresh.euid
-    fresh.follow_user_change(old)
-    _install(task, fresh)
-    return 0
+    ids = _user_of(task.credentials)
+    ids.set_pair(real, effective)
+    return _become_user(task, ids)
 
 
-def _is_own_uid(credentials: Credentials, uid: int) -> bool:
-    return uid == credentials.uid or uid == credentials.euid or uid == credentials.suid
+@syscall(114, "setregid", status="Full", args="dd")
+def setregid(real: u32, effective: u32) -> int:
+    """setregid(2)."""
+    task = current()
+    ids = _group_of(task.credentials)
+    ids.set_pair(real, effective)
+    return _become_group(task, ids)
 
 
 @syscall(117, "setresuid", status="Full", args="ddd")
 def setresuid(real: u32, effective: u32, saved: u32) -> int:
     """setresuid(2)."""
     task = current()
-    old = task.credentials
-    if not old.capable(CAP_SETUID):
-        if (
-            (real != _UNCHANGED and not _is_own_uid(old, real))
-            or (effective != _UNCHANGED and not _is_own_uid(old, effective))
-            or (saved != _UNCHANGED and not _is_own_uid(old, saved))
-        ):
-            raise Errno(EPERM)
-    fresh = old.copy()
-    if real != _UNCHANGED:
-        fresh.uid = real
-    if effective != _UNCHANGED:
-        fresh.euid = effective
-    if saved != _UNCHANGED:
-        fresh.suid = saved
-    fresh.fsuid = fresh.euid
-    fresh.follow_user_change(old)
-    _install(task, fresh)
-    return 0
+    ids = _user_of(task.credentials)
+    ids.set_three(real, effective, saved)
+    return _become_user(task, ids)
+
+
+@syscall(119, "setresgid", status="Full", args="ddd")
+def setresgid(real: u32, effective: u32, saved: u32) -> int:
+    """setresgid(2)."""
+    task = current()
+    ids = _group_of(task.credentials)
+    ids.set_three(real, effective, saved)
+    return _become_group(task, ids)
 
 
 @syscall(122, "setfsuid", status="Full", args="d")
@@ -156,7 +232,7 @@ def setfsuid(uid: u32) -> int:
     """setfsuid(2): returns the old value whether it changed or not."""
     task = current()
     old = task.credentials
-    if uid != _UNCHANGED and (_is_own_uid(old, uid) or uid == old.fsuid or old.capable(CAP_SETUID)):
+    if _user_of(old).set_file_system(uid):
         fresh = old.copy()
         fresh.fsuid = uid
         fresh.follow_file_user_change(old)
@@ -164,87 +240,19 @@ def setfsuid(uid: u32) -> int:
     return old.fsuid
 
 
-# Groups ---------------------------------------------------------------------------------------------------------------
-
-
-@syscall(106, "setgid", status="Full", args="d")
-def setgid(gid: u32) -> int:
-    """setgid(2)."""
-    if gid == _UNCHANGED:
-        raise Errno(EINVAL)
-    task = current()
-    old = task.credentials
-    fresh = old.copy()
-    if old.capable(CAP_SETGID):
-        fresh.gid = gid
-        fresh.sgid = gid
-    elif gid != old.gid and gid != old.sgid:
-        raise Errno(EPERM)
-    fresh.egid = gid
-    fresh.fsgid = gid
-    _install(task, fresh)
-    return 0
-
-
-@syscall(114, "setregid", status="Full", args="dd")
-def setregid(real: u32, effective: u32) -> int:
-    """setregid(2)."""
-    task = current()
-    old = task.credentials
-    fresh = old.copy()
-    if real != _UNCHANGED:
-        if real != old.gid and real != old.egid and not old.capable(CAP_SETGID):
-            raise Errno(EPERM)
-        fresh.gid = real
-    if effective != _UNCHANGED:
-        if effective != old.gid and effective != old.egid and effective != old.sgid and not old.capable(CAP_SETGID):
-            raise Errno(EPERM)
-        fresh.egid = effective
-    if real != _UNCHANGED or (effective != _UNCHANGED and effective != old.gid):
-        fresh.sgid = fresh.egid
-    fresh.fsgid = fresh.egid
-    _install(task, fresh)
-    return 0
-
-
-def _is_own_gid(credentials: Credentials, gid: int) -> bool:
-    return gid == credentials.gid or gid == credentials.egid or gid == credentials.sgid
-
-
-@syscall(119, "setresgid", status="Full", args="ddd")
-def setresgid(real: u32, effective: u32, saved: u32) -> int:
-    """setresgid(2)."""
-    task = current()
-    old = task.credentials
-    if not old.capable(CAP_SETGID):
-        if (
-            (real != _UNCHANGED and not _is_own_gid(old, real))
-            or (effective != _UNCHANGED and not _is_own_gid(old, effective))
-            or (saved != _UNCHANGED and not _is_own_gid(old, saved))
-        ):
-            raise Errno(EPERM)
-    fresh = old.copy()
-    if real != _UNCHANGED:
-        fresh.gid = real
-    if effective != _UNCHANGED:
-        fresh.egid = effective
-    if saved != _UNCHANGED:
-        fresh.sgid = saved
-    fresh.fsgid = fresh.egid
-    _install(task, fresh)
-    return 0
-
-
 @syscall(123, "setfsgid", status="Full", args="d")
 def setfsgid(gid: u32) -> int:
-    """setfsgid(2)."""
+    """setfsgid(2): as setfsuid(2)."""
     task = current()
     old = task.credentials
-    if gid != _UNCHANGED and (_is_own_gid(old, gid) or gid == old.fsgid or old.capable(CAP_SETGID)):
+    if _group_of(old).set_file_system(gid):
         fresh = old.copy()
         fresh.fsgid = gid
         _install(task, fresh)
     return old.fsgid
+
+
+# Supplementary groups -------------------------------------------------------------------------------------------------
 
 
 @syscall(115, "getgroups", status="Full", args="dp")

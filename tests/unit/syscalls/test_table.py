@@ -1,12 +1,11 @@
 """The system call table, and the page that is generated from it."""
 
-from kernel.syscalls import all as families
+import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from kernel.syscalls.table import SYSCALLS
 from tools import compatibility
 
 
 def test_numbers_and_names_are_those_of_linux() -> None:
-    assert families.FAMILIES
     assert compatibility.misnamed() == []
 
 
