@@ -39,6 +39,26 @@
         pushq   %r15
 .endm
 
+# The reverse, and past the vector and the error code.
+.macro pop_registers
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbp
+        popq    %rbx
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rax
+        popq    %rcx
+        popq    %rdx
+        popq    %rsi
+        popq    %rdi
+        addq    $16, %rsp
+.endm
+
 # ---- System calls -----------------------------------------------------------------------------------------
 # From user mode: rcx = user rip, r11 = user rflags, rsp and gs still the user's; MSR_SFMASK cleared IF, TF,
 # DF, AC and NT.
@@ -117,43 +137,13 @@ enter_user_mode:
 
 .balign 16
 return_to_user:
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %rbp
-        popq    %rbx
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        popq    %rax
-        popq    %rcx
-        popq    %rdx
-        popq    %rsi
-        popq    %rdi
-        addq    $16, %rsp               # vector, error code
+        pop_registers
         swapgs
 iret_to_user:
         iretq                           # may fault on a bad frame: see repair_iret
 
 return_to_kernel:
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %rbp
-        popq    %rbx
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        popq    %rax
-        popq    %rcx
-        popq    %rdx
-        popq    %rsi
-        popq    %rdi
-        addq    $16, %rsp
+        pop_registers
         iretq
 
 # ---- Interrupts and exceptions ----------------------------------------------------------------------------

@@ -48,6 +48,76 @@
         jnz     \bad
 .endm
 
+# 32 bytes from \at(%rsi) to \at(%rdi); the loads, or the stores, are of user memory.
+.macro move_in at, fixup
+        may_fault \fixup
+        movq    \at(%rsi), %r8
+        may_fault \fixup
+        movq    \at+8(%rsi), %r9
+        may_fault \fixup
+        movq    \at+16(%rsi), %r10
+        may_fault \fixup
+        movq    \at+24(%rsi), %r11
+        movq    %r8, \at(%rdi)
+        movq    %r9, \at+8(%rdi)
+        movq    %r10, \at+16(%rdi)
+        movq    %r11, \at+24(%rdi)
+.endm
+
+.macro move_out at, fixup
+        movq    \at(%rsi), %r8
+        movq    \at+8(%rsi), %r9
+        movq    \at+16(%rsi), %r10
+        movq    \at+24(%rsi), %r11
+        may_fault \fixup
+        movq    %r8, \at(%rdi)
+        may_fault \fixup
+        movq    %r9, \at+8(%rdi)
+        may_fault \fixup
+        movq    %r10, \at+16(%rdi)
+        may_fault \fixup
+        movq    %r11, \at+24(%rdi)
+.endm
+
+# Step over \size bytes of both sides; rdx says how many are left.
+.macro advance size
+        addq    $\size, %rsi
+        addq    $\size, %rdi
+        subq    $\size, %rdx
+.endm
+
+# Routines of one access of \size bytes: a load into rax, or a store.
+.macro get_routine name, size, load, failed
+.globl \name
+.balign 16
+\name:
+        check_user %rdi, $\size, 2f
+        open_user
+        may_fault 1f
+        \load
+        close_user
+        ret
+1:      close_user
+2:      \failed
+        ret
+.endm
+
+.macro put_routine name, size, store
+.globl \name
+.balign 16
+\name:
+        check_user %rdi, $\size, 2f
+        open_user
+        may_fault 1f
+        \store
+        close_user
+        xorl    %eax, %eax
+        ret
+1:      close_user
+2:      movq    $-1, %rax
+        ret
+.endm
+
 # user_copy_in(dst, user_src, n) -> bytes not copied
 .globl user_copy_in
 .balign 16
@@ -57,51 +127,14 @@ user_copy_in:
         subq    $64, %rdx
         jb      2f
 1:
-        may_fault 2f
-        movq    (%rsi), %r8
-        may_fault 2f
-        movq    8(%rsi), %r9
-        may_fault 2f
-        movq    16(%rsi), %r10
-        may_fault 2f
-        movq    24(%rsi), %r11
-        movq    %r8, (%rdi)
-        movq    %r9, 8(%rdi)
-        movq    %r10, 16(%rdi)
-        movq    %r11, 24(%rdi)
-        may_fault 2f
-        movq    32(%rsi), %r8
-        may_fault 2f
-        movq    40(%rsi), %r9
-        may_fault 2f
-        movq    48(%rsi), %r10
-        may_fault 2f
-        movq    56(%rsi), %r11
-        movq    %r8, 32(%rdi)
-        movq    %r9, 40(%rdi)
-        movq    %r10, 48(%rdi)
-        movq    %r11, 56(%rdi)
-        addq    $64, %rsi
-        addq    $64, %rdi
-        subq    $64, %rdx
+        move_in 0, 2f
+        move_in 32, 2f
+        advance 64
         jae     1b
 2:      addq    $32, %rdx               # after a fault too: the rest is taken in smaller bites, so that the
         js      7f                      # count is exact to the byte
-        may_fault 7f
-        movq    (%rsi), %r8
-        may_fault 7f
-        movq    8(%rsi), %r9
-        may_fault 7f
-        movq    16(%rsi), %r10
-        may_fault 7f
-        movq    24(%rsi), %r11
-        movq    %r8, (%rdi)
-        movq    %r9, 8(%rdi)
-        movq    %r10, 16(%rdi)
-        movq    %r11, 24(%rdi)
-        addq    $32, %rsi
-        addq    $32, %rdi
-        subq    $32, %rdx
+        move_in 0, 7f
+        advance 32
 7:      addq    $32, %rdx
         subq    $8, %rdx
         jb      4f
@@ -109,9 +142,7 @@ user_copy_in:
         may_fault 4f
         movq    (%rsi), %r8
         movq    %r8, (%rdi)
-        addq    $8, %rsi
-        addq    $8, %rdi
-        subq    $8, %rdx
+        advance 8
         jae     3b
 4:      addq    $8, %rdx
         jz      6f
@@ -119,9 +150,7 @@ user_copy_in:
         may_fault 6f
         movzbl  (%rsi), %ecx
         movb    %cl, (%rdi)
-        addq    $1, %rsi
-        addq    $1, %rdi
-        subq    $1, %rdx
+        advance 1
         jnz     5b
 6:      close_user
 8:      movq    %rdx, %rax
@@ -136,69 +165,28 @@ user_copy_out:
         subq    $64, %rdx
         jb      2f
 1:
-        movq    (%rsi), %r8
-        movq    8(%rsi), %r9
-        movq    16(%rsi), %r10
-        movq    24(%rsi), %r11
-        may_fault 2f
-        movq    %r8, (%rdi)
-        may_fault 2f
-        movq    %r9, 8(%rdi)
-        may_fault 2f
-        movq    %r10, 16(%rdi)
-        may_fault 2f
-        movq    %r11, 24(%rdi)
-        movq    32(%rsi), %r8
-        movq    40(%rsi), %r9
-        movq    48(%rsi), %r10
-        movq    56(%rsi), %r11
-        may_fault 2f
-        movq    %r8, 32(%rdi)
-        may_fault 2f
-        movq    %r9, 40(%rdi)
-        may_fault 2f
-        movq    %r10, 48(%rdi)
-        may_fault 2f
-        movq    %r11, 56(%rdi)
-        addq    $64, %rsi
-        addq    $64, %rdi
-        subq    $64, %rdx
+        move_out 0, 2f
+        move_out 32, 2f
+        advance 64
         jae     1b
 2:      addq    $32, %rdx               # after a fault too: the rest is taken in smaller bites, so that the
         js      7f                      # count is exact to the byte
-        movq    (%rsi), %r8
-        movq    8(%rsi), %r9
-        movq    16(%rsi), %r10
-        movq    24(%rsi), %r11
-        may_fault 7f
-        movq    %r8, (%rdi)
-        may_fault 7f
-        movq    %r9, 8(%rdi)
-        may_fault 7f
-        movq    %r10, 16(%rdi)
-        may_fault 7f
-        movq    %r11, 24(%rdi)
-        addq    $32, %rsi
-        addq    $32, %rdi
-        subq    $32, %rdx
+        move_out 0, 7f
+        advance 32
 7:      addq    $32, %rdx
         subq    $8, %rdx
         jb      4f
 3:      movq    (%rsi), %r8
         may_fault 4f
         movq    %r8, (%rdi)
-        addq    $8, %rsi
-        addq    $8, %rdi
-        subq    $8, %rdx
+        advance 8
         jae     3b
 4:      addq    $8, %rdx
         jz      6f
 5:      movzbl  (%rsi), %ecx
         may_fault 6f
         movb    %cl, (%rdi)
-        addq    $1, %rsi
-        addq    $1, %rdi
-        subq    $1, %rdx
+        advance 1
         jnz     5b
 6:      close_user
 8:      movq    %rdx, %rax
@@ -307,88 +295,16 @@ user_copy_string:
         ret
 
 # user_get_u8(user_addr), user_get_u32(user_addr) -> value, or -1 after a fault
-.globl user_get_u8
-.balign 16
-user_get_u8:
-        check_user %rdi, $1, 2f
-        open_user
-        may_fault 1f
-        movzbl  (%rdi), %eax
-        close_user
-        ret
-1:      close_user
-2:      movq    $-1, %rax
-        ret
-
-.globl user_get_u32
-.balign 16
-user_get_u32:
-        check_user %rdi, $4, 2f
-        open_user
-        may_fault 1f
-        movl    (%rdi), %eax
-        close_user
-        ret
-1:      close_user
-2:      movq    $-1, %rax
-        ret
+get_routine user_get_u8, 1, "movzbl (%rdi), %eax", "movq $-1, %rax"
+get_routine user_get_u32, 4, "movl (%rdi), %eax", "movq $-1, %rax"
 
 # user_get_i64(user_addr) -> value; after a fault FAULT_MARK, which is a possible value too: usercopy.py tells them apart
-.globl user_get_i64
-.balign 16
-user_get_i64:
-        check_user %rdi, $8, 2f
-        open_user
-        may_fault 1f
-        movq    (%rdi), %rax
-        close_user
-        ret
-1:      close_user
-2:      movabsq $FAULT_MARK, %rax
-        ret
+get_routine user_get_i64, 8, "movq (%rdi), %rax", "movabsq $FAULT_MARK, %rax"
 
 # user_put_u8, user_put_u32, user_put_i64(user_addr, value) -> 0, or -1 after a fault
-.globl user_put_u8
-.balign 16
-user_put_u8:
-        check_user %rdi, $1, 2f
-        open_user
-        may_fault 1f
-        movb    %sil, (%rdi)
-        close_user
-        xorl    %eax, %eax
-        ret
-1:      close_user
-2:      movq    $-1, %rax
-        ret
-
-.globl user_put_u32
-.balign 16
-user_put_u32:
-        check_user %rdi, $4, 2f
-        open_user
-        may_fault 1f
-        movl    %esi, (%rdi)
-        close_user
-        xorl    %eax, %eax
-        ret
-1:      close_user
-2:      movq    $-1, %rax
-        ret
-
-.globl user_put_i64
-.balign 16
-user_put_i64:
-        check_user %rdi, $8, 2f
-        open_user
-        may_fault 1f
-        movq    %rsi, (%rdi)
-        close_user
-        xorl    %eax, %eax
-        ret
-1:      close_user
-2:      movq    $-1, %rax
-        ret
+put_routine user_put_u8, 1, "movb %sil, (%rdi)"
+put_routine user_put_u32, 4, "movl %esi, (%rdi)"
+put_routine user_put_i64, 8, "movq %rsi, (%rdi)"
 
 # user_cas_u32(user_addr, old, new) -> the value found, as u32 (equal to old: new was stored), or -1 after a fault
 .globl user_cas_u32
