@@ -287,6 +287,10 @@ class File:
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
 
+    def mapped_part(self, offset: int, size_bytes: int) -> "MemoryObject":
+        """What mmap(2) maps of these whole pages. Most kinds of files leave it to page faults whether there are any."""
+        return self.memory_object()
+
     def set_status_flags(self, flags: int) -> None:
         """F_SETFL; `flags` holds all of the new flags."""
         self.flags = flags

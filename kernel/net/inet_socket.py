@@ -387,7 +387,12 @@ class InetSocket(Socket):
         self.peer_address()
         return int_bytes(self.family)
 
-    def source_filter(self, level: int, name: int, request: bytes) -> bytes:
+    def reads_option_place(self, level: int, name: int) -> bool:
+        if level == SOL_IP:
+            return name == inet_names.IP_MSFILTER or name == inet_names.MCAST_MSFILTER
+        return level == SOL_IPV6 and name == inet_names.MCAST_MSFILTER
+
+    def answer_option(self, level: int, name: int, request: bytes) -> bytes:
         """IP_MSFILTER and MCAST_MSFILTER: what getsockopt(2) tells of the group in the request. EINVAL,
         EADDRNOTAVAIL, ENODEV.
         """

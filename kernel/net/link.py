@@ -11,7 +11,7 @@ Source: IEEE 802.3, RFC 894, packet(7).
 
 from typing import Final
 
-from kernel.lang import final, span_of
+from kernel.lang import Span, final, inline, span_of, u8
 from kernel.net.checksum import checksum
 from kernel.net.device import OFFLOAD_CHECKSUM, NetworkDevice, register_device
 from kernel.net.loopback import LOOPBACK
@@ -22,6 +22,7 @@ from kernel.net.packet import (
     PACKET_HOST,
     PACKET_MULTICAST,
     PACKET_OTHERHOST,
+    PACKET_OUTGOING,
     Packet,
 )
 
@@ -74,15 +75,7 @@ def receive(packet: Packet) -> None:
     packet.link_start = packet.start
     packet.protocol = header.load_be16(12)
     packet.from_ourselves = False
-    if header[0] & 1 != 0:
-        packet.link_kind = PACKET_BROADCAST if header[0:6].to_bytes() == device.broadcast else PACKET_MULTICAST
-    else:
-        packet.link_kind = PACKET_HOST
-        address = device.address
-        for i in range(6):
-            if header[i] != address[i]:
-                packet.link_kind = PACKET_OTHERHOST
-                break
+    packet.link_kind = _kind_of(header, device)
     try:
         if len(LINK.taps) > 0:
             _show(packet, device, False)
@@ -91,6 +84,18 @@ def receive(packet: Packet) -> None:
             _deliver(packet)
     except MemoryError:
         device.received_dropped += 1
+
+
+@inline
+def _kind_of(header: Span[u8], device: NetworkDevice) -> int:
+    """For whom a frame is meant: PACKET_*."""
+    if header[0] & 1 != 0:
+        return PACKET_BROADCAST if header[0:6].to_bytes() == device.broadcast else PACKET_MULTICAST
+    address = device.address
+    for i in range(6):
+        if header[i] != address[i]:
+            return PACKET_OTHERHOST
+    return PACKET_HOST
 
 
 def _deliver(packet: Packet) -> None:
@@ -106,6 +111,9 @@ def _deliver(packet: Packet) -> None:
 
 
 def _show(packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
+    packet.network_start = packet.link_start + ETHERNET_HEADER
+    if is_outgoing:
+        packet.link_kind = PACKET_OUTGOING
     for tap in LINK.taps:
         tap.saw(packet, device, is_outgoing)
 
@@ -161,12 +169,33 @@ def _show_loopback(packet: Packet) -> None:
     header.fill(0)
     header.store_be16(12, packet.protocol)
     packet.link_start = packet.start
+    packet.device = LOOPBACK
     try:
         _show(packet, LOOPBACK, True)
+        packet.link_kind = PACKET_HOST
         _show(packet, LOOPBACK, False)
     except MemoryError:
         LOOPBACK.sent_dropped += 1
     packet.pull(ETHERNET_HEADER)
+
+
+def loop_frame(packet: Packet) -> None:
+    """Send a packet that has its link header on to the loopback interface: it comes in as the header says."""
+    packet.device = LOOPBACK
+    packet.link_start = packet.start
+    header = packet.span()
+    try:
+        if len(LINK.taps) > 0:
+            _show(packet, LOOPBACK, True)
+        packet.protocol = header.load_be16(12)
+        packet.link_kind = _kind_of(header, LOOPBACK)
+        if len(LINK.taps) > 0:
+            _show(packet, LOOPBACK, False)
+    except MemoryError:
+        LOOPBACK.sent_dropped += 1
+    packet.pull(ETHERNET_HEADER)
+    if packet.link_kind != PACKET_OTHERHOST:
+        LOOPBACK.transmit(packet)
 
 
 def drain() -> None:

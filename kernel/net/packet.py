@@ -83,6 +83,7 @@ class Packet:
         self.traffic_class: int = 0  # received: TOS or traffic class
         self.received_ns: int = 0  # received: wall-clock time, where somebody asked for it
         self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
+        self.original_length: int = 0  # in a packet socket's queue: what a filter may have cut
         self.next: Packet | None = None  # for one queue
         self.pool: StoragePool | None = None  # where the storage goes when the packet is done with
 

@@ -1,7 +1,8 @@
 """Packet sockets: frames of an interface as they are, below all protocols (packet(7)).
 
 SOCK_RAW gives and takes frames with their link header, SOCK_DGRAM without. A socket sees what comes in, and with
-ETH_P_ALL what goes out too. A filter (SO_ATTACH_FILTER) runs before a frame is copied.
+ETH_P_ALL what goes out too. A filter (SO_ATTACH_FILTER) runs before a frame is copied. Frames go to the socket's queue,
+or into a ring that the program maps (packet_ring/).
 
 Context: system calls; `saw` runs in thread context and never sleeps.
 """
@@ -27,16 +28,33 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
+from kernel.mm.objects import MemoryObject
 from kernel.net import link
 from kernel.net.ancillary import WANTS_TIME, put_timestamps
 from kernel.net.datagram import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
 from kernel.net.device import NetworkDevice, device_by_index
 from kernel.net.families import register_family
+from kernel.net.flow_hash import flow_hash
 from kernel.net.frame_membership import FrameMembership
 from kernel.net.inet_options import int_bytes, int_of
 from kernel.net.link import ETHERNET_HEADER, LINK, Tap
 from kernel.net.loopback import LOOPBACK
-from kernel.net.packet import CHECKSUM_PARTIAL, PACKET_OUTGOING, Packet, PacketQueue
+from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_OUTGOING, Packet, PacketQueue
+from kernel.net.packet_ring.blocks import FEATURE_HASH
+from kernel.net.packet_ring.layout import (
+    LARGEST_OFFSET,
+    STATUS_AVAILABLE,
+    STATUS_COPY,
+    STATUS_CSUM_NOT_READY,
+    STATUS_CSUM_VALID,
+    STATUS_GSO_TCP,
+    STATUS_TIME_BY_SOFTWARE,
+    STATUS_USER,
+    STATUS_WRONG_FORMAT,
+)
+from kernel.net.packet_ring.receive import NO_SLOT, ReceiveRing
+from kernel.net.packet_ring.rings import NOT_OURS, RX_RING, Rings
+from kernel.net.packet_ring.transmit import TransmitRing
 from kernel.net.socket import (
     AF_PACKET,
     MSG_CMSG_CLOEXEC,
@@ -57,20 +75,17 @@ from kernel.time import realtime_ns
 SOL_PACKET: Final = 263
 _ADD_MEMBERSHIP: Final = 1
 _DROP_MEMBERSHIP: Final = 2
-_STATISTICS: Final = 6
 _AUXDATA: Final = 8
 _ORIGDEV: Final = 9
 _QDISC_BYPASS: Final = 20
 _IGNORE_OUTGOING: Final = 23
-_VERSION: Final = 10
+_HEADER_LENGTH: Final = 11
 
 _ETH_P_ALL: Final = 3
 _SOCKADDR_LL: Final = 20
 _SOCKADDR_LL_LEAST: Final = 12
 _LARGEST_FRAME: Final = 65535
 _RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE
-_STATUS_CSUM_NOT_READY: Final = 1 << 3
-_STATUS_USER: Final = 1
 
 
 @final
@@ -84,8 +99,7 @@ class PacketSocket(Socket):
         self.queue: PacketQueue = PacketQueue()
         self.queued_bytes: int = 0
         self.waiters: WaitQueue = WaitQueue()
-        self.seen: int = 0
-        self.drops: int = 0
+        self.rings: Rings = Rings(self.waiters)
         self.memberships: list[FrameMembership] = []
         self.bypasses_queues: bool = False
         self.wants_auxdata: bool = False
@@ -139,21 +153,74 @@ class PacketSocket(Socket):
             length = min(length, filter_.run(data, packet))
             if length == 0:
                 return
-        self.seen += 1
+        ring = self.rings.receive
+        if ring is not None:
+            self._record(ring, packet, device, start, length)
+            return
         if self.queued_bytes >= self.receive_limit:
-            self.drops += 1
+            self.rings.counts.drops += 1
             return
         copy = packet.copy()
         copy.device = device
         if self.is_on(WANTS_TIME):
             copy.received_ns = realtime_ns()
-        if is_outgoing:
-            copy.link_kind = PACKET_OUTGOING
         copy.start = start
+        copy.original_length = len(copy)
         copy.trim(length)
+        self._enqueue(copy)
+        self.rings.counts.packets += 1
+        self.waiters.wake_all()
+
+    def _enqueue(self, copy: Packet) -> None:
         self.queued_bytes += len(copy.storage) + PACKET_OVERHEAD
         self.queue.append(copy)
-        self.waiters.wake_all()
+
+    def _record(self, ring: ReceiveRing, packet: Packet, device: NetworkDevice, start: int, wanted: int) -> None:
+        """Put a packet, shown from `start` on, into the ring: `wanted` bytes of it, as far as they fit."""
+        record = ring.record
+        record.status = STATUS_USER | _checksum_status(packet)
+        record.length = packet.end - start
+        record.place(ring.request.version, self.rings.reserve, ETHERNET_HEADER if self.kind == SOCK_RAW else 0)
+        if not ring.has_room() or record.network_offset > LARGEST_OFFSET:
+            self.rings.counts.drops += 1
+            return
+        record.kept = wanted
+        whole: Packet | None = None
+        if record.link_offset + wanted > ring.largest():
+            if ring.copies_what_is_cut() and self.rings.copy_threshold != 0:
+                whole = self._whole_copy(packet, start)
+            record.kept = max(ring.largest() - record.link_offset, 0)
+            if not ring.copies_what_is_cut():
+                record.link_offset = min(record.link_offset, ring.largest())
+        slot = ring.take_slot(record.link_offset + record.kept)
+        if slot == NO_SLOT:
+            self.rings.counts.drops += 1
+            self.waiters.wake_all()
+            return
+        self.rings.counts.packets += 1
+        if whole is not None:
+            record.status |= STATUS_COPY
+            self._enqueue(whole)
+        record.time_ns = realtime_ns()
+        if self.is_on(WANTS_TIME):
+            record.status |= STATUS_TIME_BY_SOFTWARE
+        if ring.request.features & FEATURE_HASH != 0:
+            record.hash = flow_hash(packet)
+        source = span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
+        address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
+        ring.fill(slot, record, address, span_of(packet.storage)[start : start + record.kept])
+
+    def _whole_copy(self, packet: Packet, start: int) -> Packet | None:
+        """A copy for the queue, if there is room and memory. It does not say where it comes from, as on Linux."""
+        if self.queued_bytes >= self.receive_limit:
+            return None
+        try:
+            copy = packet.copy()
+        except MemoryError:
+            return None
+        copy.device = None
+        copy.start = start
+        return copy
 
     def receive(self, message: Message) -> int:
         if message.flags & ~_RECEIVE_FLAGS != 0:
@@ -176,9 +243,11 @@ class PacketSocket(Socket):
         if room < length:
             message.result_flags |= MSG_TRUNC
         device = packet.device
-        source = span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
-        index = 0 if device is None else device.index
-        message.address = _sockaddr(packet.protocol, index, device, packet.link_kind, source)
+        if device is None:
+            message.address = _sockaddr(packet.protocol, 0, None, 0, b"")
+        else:
+            source = span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
+            message.address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
         if message.wants_control:
             message.control = self._control_of(packet)
         return length if message.flags & MSG_TRUNC != 0 else room
@@ -193,7 +262,6 @@ class PacketSocket(Socket):
     # ---- Sending --------------------------------------------------------------------------------------------------
 
     def send(self, message: Message) -> int:
-        length = message.buffer.remaining
         index = self.device_index
         protocol = self.ethertype
         target = b""
@@ -211,7 +279,11 @@ class PacketSocket(Socket):
             raise Errno(ENXIO)
         if not device.is_up():
             raise Errno(ENETDOWN)
+        ring = self.rings.transmit
+        if ring is not None:
+            return self._send_ring(ring, device, target, protocol)
         header = ETHERNET_HEADER if self.kind == SOCK_RAW else 0
+        length = message.buffer.remaining
         if length > device.mtu + header or length > _LARGEST_FRAME:
             raise Errno(EMSGSIZE)
         if length < header or (self.kind == SOCK_DGRAM and len(target) != 6):
@@ -223,16 +295,41 @@ class PacketSocket(Socket):
         link.drain()
         return length
 
+    def _send_ring(self, ring: TransmitRing, device: NetworkDevice, target: bytes, protocol: int) -> int:
+        """Send what the program left in the ring; returns how many bytes that was. A slot that makes no sense ends it
+        with an error, unless PACKET_LOSS says to pass it over.
+        """
+        header = ETHERNET_HEADER if self.kind == SOCK_RAW else 0
+        total = 0
+        while ring.wants_to_send():
+            try:
+                packet = ring.take(device.mtu + header, self.rings.chooses_offset, self.kind == SOCK_DGRAM)
+                if len(packet) < header or (self.kind == SOCK_DGRAM and len(target) != 6):
+                    raise Errno(EINVAL)
+            except Errno:
+                if not self.rings.goes_on_after_errors:
+                    ring.set_status(STATUS_WRONG_FORMAT)
+                    raise
+                ring.set_status(STATUS_AVAILABLE)
+                ring.advance()
+                continue
+            total += len(packet)
+            self._transmit(packet, device, target, protocol)
+            link.drain()
+            ring.set_status(STATUS_AVAILABLE)
+            ring.advance()
+        return total
+
     def _transmit(self, packet: Packet, device: NetworkDevice, target: bytes, protocol: int) -> None:
         if self.kind == SOCK_DGRAM:
             packet.network_start = packet.start
             link.send(packet, device, target, protocol)
             return
-        packet.protocol = packet.span().load_be16(12)
+        # What taps are told: not what the frame says, if the sender says something else.
+        packet.protocol = packet.span().load_be16(12) if protocol == 0 or protocol == _ETH_P_ALL else protocol
         packet.network_start = packet.start + ETHERNET_HEADER
         if device is LOOPBACK:
-            packet.pull(ETHERNET_HEADER)
-            link.send(packet, device, b"", packet.protocol)
+            link.loop_frame(packet)
         else:
             link.send_frame(packet, device)
 
@@ -242,14 +339,15 @@ class PacketSocket(Socket):
         if waiter is not None:
             waiter.wait_on(self.waiters)
         state = POLLOUT | POLLWRNORM | POLLWRBAND
-        if self.queue.head is not None:
+        ring = self.rings.receive
+        if self.queue.head is not None or (ring is not None and ring.has_arrivals()):
             state |= POLLIN | POLLRDNORM
         if self.pending_error != 0:
             state |= POLLERR | (POLLPRI if self.is_on(SWITCH_SELECT_ERROR_QUEUE) else 0)
         return state
 
     def memory_use(self) -> tuple[int, int, int]:
-        return self.queued_bytes, 0, self.drops
+        return self.queued_bytes, 0, self.rings.counts.drops
 
     def input_queue(self) -> WaitQueue | None:
         return self.waiters
@@ -257,22 +355,24 @@ class PacketSocket(Socket):
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level != SOL_PACKET:
             raise Errno(ENOPROTOOPT)
-        if name == _STATISTICS:
-            value = int_bytes(self.seen) + int_bytes(self.drops)
-            self.seen = 0
-            self.drops = 0
-            return value
         if name == _AUXDATA:
             return int_bytes(1 if self.wants_auxdata else 0)
         if name == _ORIGDEV:
             return int_bytes(1 if self.wants_origin else 0)
-        if name == _VERSION:
-            return int_bytes(0)
         if name == _QDISC_BYPASS:
             return int_bytes(1 if self.bypasses_queues else 0)
         if name == _IGNORE_OUTGOING:
             return int_bytes(1 if self.ignores_outgoing else 0)
-        raise Errno(ENOPROTOOPT)
+        value = self.rings.get_option(name)
+        if value == NOT_OURS:
+            raise Errno(ENOPROTOOPT)
+        return value
+
+    def reads_option_place(self, level: int, name: int) -> bool:
+        return level == SOL_PACKET and name == _HEADER_LENGTH
+
+    def answer_option(self, level: int, name: int, request: bytes) -> bytes:
+        return self.rings.header_length(request)
 
     def set_option(self, level: int, name: int, value: bytes) -> None:
         if level != SOL_PACKET:
@@ -292,8 +392,17 @@ class PacketSocket(Socket):
                 raise Errno(EINVAL)
             number = int_of(value)
             self.ignores_outgoing = number == 1
-        else:
+        elif not self.rings.set_option(name, value):
             raise Errno(ENOPROTOOPT)
+        elif name == RX_RING:
+            self._clear_queue()
+
+    def _clear_queue(self) -> None:
+        self.queue.clear()
+        self.queued_bytes = 0
+
+    def mapped_part(self, offset: int, size_bytes: int) -> MemoryObject:
+        return self.rings.mapping(self, offset, size_bytes)
 
     def _change_membership(self, value: bytes, is_adding: bool) -> None:
         """struct packet_mreq: frames that the interface is to hand up beside its own."""
@@ -342,8 +451,8 @@ class PacketSocket(Socket):
         for held in self.memberships:
             held.undo()
         self.memberships.clear()
-        self.queue.clear()
-        self.queued_bytes = 0
+        self._clear_queue()
+        self.rings.close()
 
 
 def _swapped(value: int) -> int:
@@ -365,13 +474,22 @@ def _sockaddr(protocol: int, index: int, device: NetworkDevice | None, kind: int
     return bytes(result)
 
 
+def _checksum_status(packet: Packet) -> int:
+    """What TP_STATUS_* say of the packet's transport checksum, and whether it is many segments in one."""
+    status = 0
+    if packet.checksum == CHECKSUM_PARTIAL:
+        status = STATUS_CSUM_NOT_READY
+    elif packet.checksum == CHECKSUM_VERIFIED and packet.link_kind != PACKET_OUTGOING and not packet.from_ourselves:
+        status = STATUS_CSUM_VALID
+    return status | STATUS_GSO_TCP if packet.segment_size != 0 else status
+
+
 def _auxiliary(packet: Packet) -> bytes:
     """A struct tpacket_auxdata: above all, whether the transport's checksum is not there yet."""
     result = bytearray(20)
     span = span_of(result)
-    status = _STATUS_USER | (_STATUS_CSUM_NOT_READY if packet.checksum == CHECKSUM_PARTIAL else 0)
-    span.store_u32(0, status)
-    span.store_u32(4, len(packet))
+    span.store_u32(0, STATUS_USER | _checksum_status(packet))
+    span.store_u32(4, packet.original_length)
     span.store_u32(8, len(packet))
     span.store_u16(14, ETHERNET_HEADER if packet.start == packet.link_start else 0)
     return bytes(result)

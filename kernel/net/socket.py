@@ -269,8 +269,12 @@ class Socket(File):
         filter_ = self.filter
         return filter_ is None or filter_.run(span_of(data), Packet(0, 0)) != 0
 
-    def source_filter(self, level: int, name: int, request: bytes) -> bytes:
-        """getsockopt(2) of IP_MSFILTER and MCAST_MSFILTER, which read the option's place too."""
+    def reads_option_place(self, level: int, name: int) -> bool:
+        """Whether getsockopt(2) reads, in the place of the value, what is asked for: IP_MSFILTER, PACKET_HDRLEN."""
+        return False
+
+    def answer_option(self, level: int, name: int, request: bytes) -> bytes:
+        """`get_option` of such an option."""
         raise Errno(ENOPROTOOPT)
 
     def memory_use(self) -> tuple[int, int, int]:

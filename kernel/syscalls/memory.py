@@ -112,7 +112,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         if prot & PROT_EXEC != 0:
             raise Errno(EPERM)
         maximum &= ~PROT_EXEC
-    source = file.memory_object()
+    source = file.mapped_part(offset, page_up(length))
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
     space = current().space

@@ -5,7 +5,6 @@ from typing import Final
 from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESRCH, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
-from kernel.net.inet_names import IP_MSFILTER, MCAST_MSFILTER, SOL_IP, SOL_IPV6
 from kernel.net.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERGROUPS, SO_PEERPIDFD
 from kernel.net.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.socket import SOL_SOCKET, Socket
@@ -65,8 +64,8 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_addres
         return _get_groups(socket, value, limit, length_address)
     socket.acquire()
     try:
-        if _reads_its_place(level, name):
-            found = socket.source_filter(level, name, user.read_bytes(value, min(limit, _LONGEST_VALUE)))
+        if socket.reads_option_place(level, name):
+            found = socket.answer_option(level, name, user.read_bytes(value, min(limit, _LONGEST_VALUE)))
         elif level == SOL_SOCKET:
             found = get_socket_option(socket, name, limit)
         else:
@@ -78,13 +77,6 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_addres
         user.write_bytes(value, found[:length])
     user.write_i32(length_address, length)
     return 0
-
-
-def _reads_its_place(level: int, name: int) -> bool:
-    """Whether getsockopt(2) reads, in the place of the value, what is asked for."""
-    if level == SOL_IP:
-        return name == IP_MSFILTER or name == MCAST_MSFILTER
-    return level == SOL_IPV6 and name == MCAST_MSFILTER
 
 
 def _get_filter(socket: Socket, value: int, limit: int, length_address: int) -> int:

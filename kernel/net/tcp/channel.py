@@ -18,6 +18,7 @@ from kernel.net.checksum import pseudo_header
 from kernel.net.counters import TCP
 from kernel.net.device import OFFLOAD_TCP4, OFFLOAD_TCP6
 from kernel.net.inet import TCP_PORTS, Binding
+from kernel.net.link import LINK
 from kernel.net.loopback import LOOPBACK
 from kernel.net.output import NextHop, resolve
 from kernel.net.packet import CHECKSUM_PARTIAL, Packet
@@ -131,7 +132,7 @@ class Channel(Wire):
             if not self._find_way(connection):
                 return
             hop = self.hop
-        if hop.device is not LOOPBACK:
+        if hop.device is not LOOPBACK or len(LINK.taps) > 0:
             length = len(packet)
             header = packet.span()
             header.store_be16(
