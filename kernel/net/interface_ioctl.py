@@ -46,6 +46,7 @@ from kernel.net.device import (
     device_by_name,
     device_changed,
 )
+from kernel.net.ethtool import ethtool
 from kernel.net.socket import AF_INET, AF_INET6, HOOKS, Socket
 from kernel.task import current
 
@@ -73,6 +74,7 @@ SIOCGIFINDEX: Final = 0x8933
 SIOCDIFADDR: Final = 0x8936
 SIOCGIFTXQLEN: Final = 0x8942
 SIOCSIFTXQLEN: Final = 0x8943
+SIOCETHTOOL: Final = 0x8946
 SIOCGIFMAP: Final = 0x8970
 
 _IFREQ: Final = 40
@@ -101,6 +103,13 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
     label = name[: _NAME - 1] if end < 0 else name[:end]
     colon = label.find(b":")
     device = device_by_name(label if colon < 0 else label[:colon])
+    if command == SIOCETHTOOL:
+        data = _word_of(request)
+        asked = user.read_u32(data)
+        if device is None:
+            raise Errno(ENODEV)
+        ethtool(device, asked, data)
+        return 0
     if _is_change(command):
         if not current().credentials.capable(CAP_NET_ADMIN):
             raise Errno(EPERM)
@@ -113,6 +122,12 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
     _answer(device, label, command, request)
     user.write_from(argument, span_of(request))
     return 0
+
+
+def _word_of(request: bytearray) -> int:
+    """The pointer behind the name."""
+    span = span_of(request)
+    return span.load_u32(_NAME + 4) << 32 | span.load_u32(_NAME) if request[_NAME + 7] < 0x80 else -1
 
 
 def _is_change(command: int) -> bool:
