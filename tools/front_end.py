@@ -46,7 +46,8 @@ umount /mnt/tmp /mnt/sys /mnt/proc /mnt/dev /mnt || exit 125
 exit $status
 """
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
-                  "tests.conformance", "tests.bench", "tests.twins", "tests.debug", "tests.unit.ext2")  # fmt: skip
+                  "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
+                  "tests.unit")  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):

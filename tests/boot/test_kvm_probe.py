@@ -11,7 +11,7 @@ from tools import kvm
 
 
 def test_without_the_device_there_is_no_kvm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kvm.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     assert not kvm.kvm_works()
     assert kvm.accelerator("auto") == "tcg"
     assert kvm.accelerator("tcg") == "tcg"
@@ -36,12 +36,12 @@ def test_the_device_proves_nothing(
             raise subprocess.TimeoutExpired(command, kvm.PROBE_SECONDS)
         return subprocess.CompletedProcess(command, 0, output, b"")
 
-    monkeypatch.setattr(kvm.os, "access", lambda path, mode: True)
-    monkeypatch.setattr(kvm.Path, "exists", lambda path: False)
+    monkeypatch.setattr("os.access", lambda path, mode: True)
+    monkeypatch.setattr(Path, "exists", lambda path: False)
     monkeypatch.setattr(kvm, "build_image", lambda: root_image)
     monkeypatch.setattr(kvm, "extend", lambda image, overlay: b"")
     monkeypatch.setattr(kvm, "fetch_oracle", lambda: root_image)
-    monkeypatch.setattr(kvm.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     assert kvm.kvm_works() is works
     assert len(started) == 1
     assert "kvm" in " ".join(started[0])

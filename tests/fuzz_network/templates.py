@@ -62,7 +62,7 @@ def _ether(destination: str = GUEST_LINK, **fields: Any) -> Packet:  # noqa: ANN
 
 
 def _arp() -> list[Packet]:
-    ask = {"hwsrc": PEER_LINK, "psrc": PEER4, "pdst": GUEST4}
+    ask: dict[str, Any] = {"hwsrc": PEER_LINK, "psrc": PEER4, "pdst": GUEST4}
     return [
         _ether(BROADCAST) / ARP(op=1, **ask),
         _ether() / ARP(op=2, hwdst=GUEST_LINK, **ask),
@@ -153,7 +153,7 @@ def _ip4() -> list[Packet]:
               _ether(BROADCAST) / IP(src=PEER4, dst="10.9.0.255") / ICMP(),
               _ether() / IP(src=PEER4, dst="10.9.0.77") / UDP(sport=1, dport=7)]
     whole = IP(src=PEER4, dst=GUEST4, id=77) / UDP(sport=1, dport=7) / Raw(b"f" * 400)
-    found += [_ether() / piece for piece in fragment(whole, 128)]
+    found += [_ether() / piece for piece in fragment(whole, 128)]  # type: ignore[no-untyped-call]  # of scapy
     return found
 
 
@@ -207,7 +207,7 @@ def _ip6() -> list[Packet]:
         found += [ip / extension / UDP(sport=1, dport=7) / Raw(b"x"), ip / extension / ICMPv6EchoRequest(),
                   ip / extension / TCP(sport=4002, dport=7, flags="S")]
     whole = IPv6(src=PEER6, dst=GUEST6) / IPv6ExtHdrFragment(id=9) / UDP(sport=1, dport=7) / Raw(b"f" * 3000)
-    found += [_ether() / piece for piece in fragment6(whole, 1280)]
+    found += [_ether() / piece for piece in fragment6(whole, 1280)]  # type: ignore[no-untyped-call]  # of scapy
     all_nodes = _ether("33:33:00:00:00:01") / IPv6(src=PEER_LOCAL6, dst="ff02::1", hlim=1)
     alert = IPv6ExtHdrHopByHop(options=[RouterAlert(), PadN(optdata=b"")])
     found += [all_nodes / alert / ICMPv6MLQuery(), all_nodes / alert / ICMPv6MLReport(mladdr="ff02::1201"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arch.x86_64 import paging
+from arch.x86_64.layout import direct_map
 from arch.x86_64.simulation import processor
 from kernel.drivers import pci, window
 from kernel.drivers.pci import PciDevice
@@ -87,7 +87,7 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
     model = Bus()
     processor.port_read = model.read
     processor.port_write = model.write
-    monkeypatch.setattr(window, "map_device", lambda physical, size: paging.direct_map(0) + physical)
+    monkeypatch.setattr(window, "map_device", lambda physical, size: direct_map(0) + physical)
     yield model
     processor.port_read = None
     processor.port_write = None

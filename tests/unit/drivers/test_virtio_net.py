@@ -131,13 +131,13 @@ def work() -> None:
     for _ in range(50):
         if thread._knet.first is None:
             return
-        first = thread._knet.first
+        item: thread.Work | None = thread._knet.first
         thread._knet.first = thread._knet.last = None
-        while first is not None:
-            following = first.next_work
-            first.is_scheduled = False
-            first.run(0)
-            first = following
+        while item is not None:
+            following = item.next_work
+            item.is_scheduled = False
+            item.run(0)
+            item = following
     raise AssertionError("the network thread never sleeps")
 
 

@@ -25,7 +25,8 @@ NAMED = st.lists(st.tuples(RIGHTS, st.integers(0, 70000)), max_size=4)
 @st.composite
 def lists(draw: st.DrawFn) -> AccessList:
     """A valid one."""
-    users, groups = draw(NAMED), draw(NAMED)
+    users = draw(NAMED)
+    groups = draw(NAMED)
     result = AccessList()
     result.add(USER_OBJ, draw(RIGHTS), 0xFFFFFFFF)
     for rights, number in users:
@@ -33,7 +34,8 @@ def lists(draw: st.DrawFn) -> AccessList:
     result.add(GROUP_OBJ, draw(RIGHTS), 0xFFFFFFFF)
     for rights, number in groups:
         result.add(GROUP, rights, number)
-    if users or groups or draw(st.booleans()):
+    may_have_mask = draw(st.booleans())
+    if users or groups or may_have_mask:
         result.add(MASK, draw(RIGHTS), 0xFFFFFFFF)
     result.add(OTHER, draw(RIGHTS), 0xFFFFFFFF)
     return result

@@ -1,5 +1,7 @@
 """tmpfs: contents, holes, sizes, names, space."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ from kernel.mm.frames import free_frame_count
 from .conftest import World
 
 
-def code(function, *arguments) -> int:  # noqa: ANN001, ANN002
+def code(function: Callable[..., object], *arguments: object) -> int:
     with pytest.raises(Errno) as caught:
         function(*arguments)
     return caught.value.code

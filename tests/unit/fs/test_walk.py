@@ -1,5 +1,7 @@
 """Path walks: links, dots, mounts, and which error wins."""
 
+from collections.abc import Callable
+
 import pytest
 
 from kernel.fs import make_directory, make_symlink, mount_filesystem, new_tmpfs, resolve
@@ -12,7 +14,7 @@ from kernel.lang import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Er
 from .conftest import World
 
 
-def code(function, *arguments) -> int:  # noqa: ANN001, ANN002
+def code(function: Callable[..., object], *arguments: object) -> int:
     with pytest.raises(Errno) as caught:
         function(*arguments)
     return caught.value.code

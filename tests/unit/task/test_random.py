@@ -13,7 +13,7 @@ def test_block_of_rfc_8439() -> None:
     nonce = [0x09000000, 0x4A000000, 0x00000000]
     out: Array[u32, Literal[16]] = Array()
     random.chacha20_block(key, 1, nonce, out)
-    assert b"".join(word.to_bytes(4, "little") for word in out).hex() == (
+    assert b"".join(int(word).to_bytes(4, "little") for word in out).hex() == (
         "10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e"
         "d2826446079faa0914c2d705d98b02a2b5129cd1de164eb9cbd083e8a2503c4e"
     )

@@ -87,11 +87,15 @@ def test_quoted_control_character_is_data() -> None:
     assert typed(b"\x16\x03\r").take(10) == b"\x03\n"
 
 
+def is_stopped(discipline: LineDiscipline) -> bool:
+    return discipline.stopped
+
+
 def test_stop_and_start_keys() -> None:
     discipline = typed(b"\x13")
-    assert discipline.stopped
+    assert is_stopped(discipline)
     discipline.receive(0x11)
-    assert not discipline.stopped
+    assert not is_stopped(discipline)
     assert len(discipline.queue) == 0
 
 

@@ -84,8 +84,9 @@ def test_storages_go_back_once_they_are_read() -> None:
         packet.pool = pool
         packet.put(1000).fill(byte)
         queue.add(packet)
-    assert queue.head is not None
-    storage = queue.head.storage
+    head = queue.head
+    assert head is not None
+    storage = head.storage
     queue.consume(999)
     assert pool.take() is None
     queue.consume(1)
