@@ -38,6 +38,7 @@ GROUPS = {
     "ssh": ("openssh-client",),
     "sqlite": ("tcl",),
     "servers": ("curl", "openssh-client"),
+    "tcpdump": ("tcpdump",),
 }
 
 

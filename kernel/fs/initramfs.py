@@ -47,6 +47,8 @@ _RDEV_MINOR: Final = 10
 _NAME_SIZE: Final = 11
 _FIELDS: Final = 13
 
+_PART: Final = 65_536  # of a file, written at once
+
 
 class ArchiveError(KernelError):
     """The archive is not what it should be."""
@@ -268,9 +270,11 @@ class Unpacker(InflateSink):
         file = self.file
         if file is None:
             return
-        buffer = KernelBuffer(bytearray(piece.to_bytes()))
-        if file.write(buffer) < len(piece):
-            raise ArchiveError
+        # In parts: an archive that is not compressed gives a large file in one piece, and no object may be that large.
+        for start in range(0, len(piece), _PART):
+            part = piece[start : min(start + _PART, len(piece))]
+            if file.write(KernelBuffer(bytearray(part.to_bytes()))) < len(part):
+                raise ArchiveError
 
     def _end_file(self) -> None:
         file = self.file
