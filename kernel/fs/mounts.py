@@ -37,12 +37,14 @@ from kernel.fs.filesystem import FileSystem, find_type, make_filesystem
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, end_filesystem, is_below, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
+from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno, final
 from kernel.lib import log
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.sched import WaitQueue
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
+_KEEPER_LEFT: Final = WaitQueue()
 
 
 def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
@@ -252,6 +254,8 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     _require_root(at)
+    if flags & MNT_DETACH == 0:
+        _wait_for_keepers(mount_)
     if flags & MNT_EXPIRE != 0:
         if flags & (MNT_FORCE | MNT_DETACH) != 0 or mount_ is context.root.mount:
             raise Errno(EINVAL)
@@ -273,6 +277,13 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
         each.detach()
     if mount_.attached:
         mount_.detach()
+
+
+def _wait_for_keepers(mount_: Mount) -> None:
+    while mount_.keepers > 0:
+        _KEEPER_LEFT.sleep(interruptible=False)
+        if not mount_.attached:
+            raise Errno(EINVAL)  # somebody else was faster
 
 
 def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
@@ -399,31 +410,42 @@ def escape(name: bytes) -> bytes:
     return bytes(text)
 
 
+@final
+class Keeper:
+    """In a `with` statement: an attached mount stays for so long, and is not busy for umount(2), which waits."""
+
+    def __init__(self, mount_: Mount) -> None:
+        self.mount: Mount = mount_
+
+    def __enter__(self) -> "Keeper":
+        self.mount.keepers += 1
+        self.mount.acquire()
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        self.mount.keepers -= 1
+        self.mount.release()
+        _KEEPER_LEFT.wake_all()
+
+
 def sync_all() -> None:
     """sync(2): every file system and every device, whatever fails. May sleep."""
-    mounted: list[Mount] = []
-    for each in MOUNTS:
-        each.acquire()
-        mounted.append(each)
-    for each in mounted:
-        try:
-            each.file_system.sync()
-        except Errno as error:
-            log.error(f"sync: a file system could not be written: error {error.code}")
-        each.release()
+    for each in list(MOUNTS):
+        if each.attached:
+            with Keeper(each):
+                try:
+                    each.file_system.sync()
+                except Errno as error:
+                    log.error(f"sync: a file system could not be written: error {error.code}")
     sync_devices()
 
 
 def write_back_all() -> None:
     """What the flusher does for file systems every few seconds. May sleep."""
-    mounted: list[Mount] = []
-    for each in MOUNTS:
-        if each.file_system.sleeps:
-            each.acquire()
-            mounted.append(each)
-    for each in mounted:
-        each.file_system.write_back()
-        each.release()
+    for each in list(MOUNTS):
+        if each.attached and each.file_system.sleeps:
+            with Keeper(each):
+                each.file_system.write_back()
 
 
 def end_writing() -> None:

@@ -46,7 +46,8 @@ class Mount:
         self.parent: Mount | None = None
         self.mount_point: Dentry | None = None
         self.children: dict[Dentry, Mount] = {}
-        self.users: int = 0  # pinned paths
+        self.users: int = 0  # pinned paths, and keepers
+        self.keepers: int = 0  # who writes its file system out: unmounting waits, but the mount is not busy
         self.attached: bool = False
         self.entries: int = 0  # walks that came in, for MNT_EXPIRE
         self.expiry_mark: int = -1  # how many there were when it was first asked to go if nobody comes

@@ -158,17 +158,30 @@ def test_a_disk_vanishes(kernel: Kernel, root_image: Path, tmp_path: Path) -> No
     assert checked.returncode == 0, checked.stdout
 
 
-def test_a_slow_disk_keeps_the_shell_quick(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
-    """With a disk of 40 requests and 2 MiB a second, a program writes much more; it waits, others do not."""
+def slow_disk(tmp_path: Path, mib: int) -> tuple[str, ...]:
+    """QEMU's arguments for a disk of 40 requests and 2 MiB a second, with a file system."""
     image = tmp_path / "disk"
     with image.open("wb") as disk:
-        disk.truncate(256 * MIB)
+        disk.truncate(mib * MIB)
     subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", str(image)], check=True, capture_output=True)
-    slow = (
+    return (
         "-drive", f"if=none,id=slow,file={image},format=raw,throttling.iops-total=40,throttling.bps-total={2 * MIB}",
         "-device", "virtio-blk-pci,drive=slow",
     )  # fmt: skip
-    with Guest(kernel.boot(root_image, "quiet"), Machine(memory="128M", extra=slow)) as guest:
+
+
+def test_a_disk_that_is_synced_is_not_busy(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    """Unmounting waits for who writes the file system out, be it sync(2) or the kernel itself."""
+    with Guest(kernel.boot(root_image, "quiet"), Machine(extra=slow_disk(tmp_path, 16))) as guest:
+        guest.expect_prompt(30)
+        guest.check("mount -t ext2 /dev/vda /mnt; head -c 4000000 /dev/zero > /mnt/file")
+        is_writing = "grep -q 'State:.D' /proc/$!/status || ! kill -0 $!"
+        guest.check(f"sync & until {is_writing}; do :; done; umount /mnt", 60)
+
+
+def test_a_slow_disk_keeps_the_shell_quick(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    """A program writes much more than the disk takes; it waits, others do not."""
+    with Guest(kernel.boot(root_image, "quiet"), Machine(memory="128M", extra=slow_disk(tmp_path, 256))) as guest:
         guest.expect_prompt(30)
         guest.check("mount -t ext2 /dev/vda /mnt; echo small > /mnt/small; sync", 60)
         guest.check("dd if=/dev/zero of=/mnt/large bs=64k count=3000 2> /dev/null & sleep 3; kill -0 $!", 60)
