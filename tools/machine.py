@@ -110,7 +110,7 @@ Boot = DirectBoot | ImageBoot
 class Forward:
     """A port of the host, on its loopback address, that leads to a port of the guest."""
 
-    host_port: int
+    host_port: int  # 0: QEMU takes one that is free
     guest_port: int
     protocol: str = "tcp"
 

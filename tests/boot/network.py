@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import resource
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness import Guest, Kernel
@@ -14,20 +14,17 @@ from tools.machine import Forward, Machine, Network
 HOST = "10.0.2.2"  # the host's loopback address, as the guest sees it
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of the host that nobody uses now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def forwards(*ports: int, protocol: str = "tcp") -> tuple[Forward, ...]:
+    """Ports of the host that lead to these of the guest. QEMU takes what is free, so that nobody comes first; it says
+    which: `host_ports`.
+    """
+    return tuple(Forward(0, port, protocol) for port in ports)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the host that nobody uses now, each another one."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+def host_ports(guest: Guest, port: int, protocol: str = "tcp") -> list[int]:
+    """The host's ports that lead to a port of the guest."""
+    rule = rf"{protocol.upper()}\[HOST_FORWARD\] +\d+ +127\.0\.0\.1 +(\d+) +\S+ +{port} "
+    return [int(found) for found in re.findall(rule, guest.monitor("info usernet"))]
 
 
 def raise_descriptor_limit() -> None:
@@ -37,9 +34,9 @@ def raise_descriptor_limit() -> None:
 
 
 @contextmanager
-def networked(kernel: Kernel, initrd: Path, forwards: tuple[Forward, ...], memory: str = "256M") -> Iterator[Guest]:
+def networked(kernel: Kernel, initrd: Path, ports: tuple[Forward, ...], memory: str = "256M") -> Iterator[Guest]:
     """A guest at its prompt with an address."""
-    with Guest(kernel.boot(initrd, "quiet"), Machine(memory=memory, network=Network(forwards))) as guest:
+    with Guest(kernel.boot(initrd, "quiet"), Machine(memory=memory, network=Network(ports))) as guest:
         guest.expect_prompt(60)
         guest.run("stty columns 500")  # so that the shell does not break long lines
         assert "inet addr:10.0.2.15" in guest.check("ifconfig eth0")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.network import HOST, free_port, networked
+from tests.boot.network import HOST, forwards, host_ports, networked
 from tests.harness import Guest, Kernel
 from tests.harness.guest import PATIENCE
-from tools.machine import Forward, Machine, Network
+from tools.machine import Machine, Network
 
 pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
 
@@ -38,13 +38,12 @@ class Programs:
 
 @pytest.fixture(scope="module")
 def programs(kernel: Kernel, root_image: Path) -> Iterator[Programs]:
-    telnet = free_port()
-    with networked(kernel, root_image, (Forward(telnet, 23),)) as guest:
+    with networked(kernel, root_image, forwards(23)) as guest:
         deadline = time.monotonic() + WAIT
         while "fec0:" not in guest.check("ifconfig eth0"):  # by a router advertisement
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        yield Programs(guest, telnet)
+        yield Programs(guest, host_ports(guest, 23)[0])
 
 
 @contextmanager
@@ -70,6 +69,11 @@ def datagram_server(answer: Callable[[bytes], bytes]) -> Iterator[int]:
         finally:
             is_over.set()
             thread.join()
+
+
+def wait_for_ports(*ports: int) -> str:
+    """A command that waits until somebody is bound to each of these ports of the guest."""
+    return "; ".join(f"until netstat -tuln | grep -q ':{port} '; do sleep 0.1; done" for port in ports)
 
 
 # ---- Interfaces, routes, neighbours ---------------------------------------------------------------------------
@@ -103,7 +107,8 @@ def test_ifconfig_and_route(programs: Programs) -> None:
 
 def test_netstat(programs: Programs) -> None:
     check = programs.guest.check
-    check("(nc -l -p 4444 </dev/null & nc -u -l -p 4445 </dev/null & sleep 0.5)")
+    check("(nc -l -p 4444 </dev/null & nc -u -l -p 4445 </dev/null &)")
+    check(wait_for_ports(4444, 4445))
     sockets = check("netstat -an")
     assert re.search(r"tcp +0 +0 \S+:4444 +\S+:\* +LISTEN", sockets)
     assert re.search(r"udp +0 +0 \S+:4445 ", sockets)
@@ -179,7 +184,7 @@ def test_programs_resolve_names(programs: Programs) -> None:
     """Through /etc/resolv.conf. Its server hands the questions on to the host, where port 53 is somebody else's."""
     guest = programs.guest
     with datagram_server(name_answer) as names, web_server(b"found by its name\n") as web:
-        guest.check(f"(udpsvd 127.0.0.1 53 timeout 5 nc -u {HOST} {names} 2>/dev/null & sleep 0.5)")
+        guest.check(f"(udpsvd 127.0.0.1 53 timeout 5 nc -u {HOST} {names} 2>/dev/null &); {wait_for_ports(53)}")
         guest.check("cp /etc/resolv.conf /tmp/resolv.conf && echo nameserver 127.0.0.1 >/etc/resolv.conf")
         try:
             assert f"PING {NAME} ({HOST})" in guest.check(f"ping -c 1 {NAME}", WAIT)
@@ -242,7 +247,7 @@ def read_until(connection: socket.socket, pattern: bytes) -> bytes:
 
 
 def test_a_session_by_telnet(programs: Programs) -> None:
-    programs.guest.check("telnetd -p 23 -l /bin/sh; until netstat -tln | grep -q ':23 '; do sleep 0.1; done")
+    programs.guest.check(f"telnetd -p 23 -l /bin/sh; {wait_for_ports(23)}")
     try:
         with socket.create_connection(("127.0.0.1", programs.telnet), timeout=WAIT) as connection:
             read_until(connection, rb"# $")
@@ -252,8 +257,9 @@ def test_a_session_by_telnet(programs: Programs) -> None:
             while connection.recv(4096):
                 pass
         # The prompt of the session must not be taken for that of the console.
-        typed = "(sleep 1; echo 'echo $((7 * 8)) too'; sleep 1)"
-        said = programs.guest.check(f"{typed} | telnet 127.0.0.1 | grep ^56", WAIT)
+        programs.guest.check(">/tmp/said")
+        typed = "(echo 'echo $((7 * 8)) too'; until grep -q ^56 /tmp/said; do sleep 0.1; done)"
+        said = programs.guest.check(f"{typed} | telnet 127.0.0.1 | tee /tmp/said | grep ^56", WAIT)
         assert "56 too" in said
     finally:
         programs.guest.check("killall telnetd")
@@ -262,7 +268,8 @@ def test_a_session_by_telnet(programs: Programs) -> None:
 def test_files_by_tftp_and_ftp(programs: Programs) -> None:
     guest = programs.guest
     guest.check("mkdir -p /tmp/files && seq 20000 >/tmp/files/numbers")
-    guest.check("(udpsvd -E 127.0.0.1 69 tftpd -c /tmp/files & tcpsvd 127.0.0.1 21 ftpd -A -w /tmp/files & sleep 0.5)")
+    guest.check("(udpsvd -E 127.0.0.1 69 tftpd -c /tmp/files & tcpsvd 127.0.0.1 21 ftpd -A -w /tmp/files &)")
+    guest.check(wait_for_ports(69, 21))
     try:
         guest.check("cd /tmp && tftp -g -r numbers -l got 127.0.0.1 && cmp got files/numbers", WAIT)
         guest.check("cd /tmp && tftp -p -l got -r sent 127.0.0.1 && cmp got files/sent", WAIT)

@@ -81,6 +81,7 @@ def test_the_machine_is_killed(kernel: Kernel, root_image: Path, tmp_path: Path)
             os.kill(guest.pid, 9)
         verdicts[cut] = judge(image.read_bytes())
         before.write_bytes(verdicts[cut].repaired)
+    print({cut: verdict.promises for cut, verdict in verdicts.items()}, "promises")
     assert sum(verdict.promises for verdict in verdicts.values()) > 20 * POWER_CUTS
     require_everything(verdicts)
     fetch_oracle()

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.network import HOST, free_port, free_ports, networked, raise_descriptor_limit
+from tests.boot.network import HOST, forwards, host_ports, networked, raise_descriptor_limit
 from tests.harness import Guest, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive, extend
-from tools.machine import Forward
 from tools.paths import ROOT
 from tools.setup import require
 
@@ -52,16 +51,10 @@ def served(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFa
     overlay.file("usr/bin/echo_server", compile_program(ECHO_SERVER).read_bytes(), 0o755)
     initrd = tmp_path_factory.mktemp("servers") / "initrd"
     initrd.write_bytes(extend(root_image.read_bytes(), overlay))
-    http, nc, echo = (free_port() for _ in range(3))
-    udp = free_port(socket.SOCK_DGRAM)
     # A port for each client: the backlog of QEMU's listeners is one, so that of many SYNs to one of them the host drops
     # most, and sends them again after a second, three, seven.
-    crowd = free_ports(CLIENTS)
-    forwards = (
-        Forward(http, 80), Forward(nc, 5000), Forward(echo, 7), Forward(udp, 7, "udp"),
-        *(Forward(port, 81) for port in crowd),
-    )
-    with networked(kernel, initrd, forwards, "512M") as guest:
+    ports = forwards(80, 5000, 7, *[81] * CLIENTS) + forwards(7, protocol="udp")
+    with networked(kernel, initrd, ports, "512M") as guest:
         guest.check("mkdir /tmp/www && httpd -p 80 -h /tmp/www")
         # httpd alone listens with a backlog of nine, on any kernel. What QEMU's user network sends while that is full,
         # it never sends again, so that the client waits for a minute and is answered 408: Linux in the same machine
@@ -69,7 +62,14 @@ def served(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFa
         guest.run("tcpsvd -b 64 -c 64 0 81 httpd -i -h /tmp/www &")
         guest.run("echo_server 7 >/tmp/ready 2>&1 &")
         guest.check("until grep ready /tmp/ready; do sleep 0.1; done")
-        yield Served(guest, http, crowd, nc, echo, udp)
+        wait_for_listener(guest, 81)
+        (http,), (nc,), (echo,) = (host_ports(guest, port) for port in (80, 5000, 7))
+        (udp,) = host_ports(guest, 7, "udp")
+        yield Served(guest, http, host_ports(guest, 81), nc, echo, udp)
+
+
+def wait_for_listener(guest: Guest, port: int) -> None:
+    guest.check(f"until netstat -tln | grep -q ':{port} '; do sleep 0.1; done", 30)
 
 
 def connect(port: int, seconds: float = 30) -> socket.socket:
@@ -121,19 +121,18 @@ def test_64_clients_at_once(served: Served) -> None:
 def test_nc_receives_and_sends(served: Served) -> None:
     data = random.Random(6).randbytes(3_000_000)
     guest = served.guest
-    guest.send("nc -l -p 5000 </dev/null >/tmp/in; sha256sum </tmp/in\r")
-    time.sleep(1)
+    guest.run("nc -l -p 5000 </dev/null >/tmp/in &")
+    wait_for_listener(guest, 5000)
     with connect(served.nc) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         receive_all(connection)
-    assert hashlib.sha256(data).hexdigest().encode() in guest.expect(r"^[0-9a-f]{64}", 60).group()
-    guest.expect_prompt()
-    guest.send("nc -l -p 5000 </tmp/in\r")
-    time.sleep(1)
+    assert hashlib.sha256(data).hexdigest() in guest.check("wait $!; sha256sum </tmp/in", 60)
+    guest.run("nc -l -p 5000 </tmp/in &")
+    wait_for_listener(guest, 5000)
     with connect(served.nc) as connection:
         assert receive_all(connection) == data
-    guest.expect_prompt()
+    guest.run("wait $!")
 
 
 def with_listener(family: socket.AddressFamily, address: str, answer: Callable[[socket.socket], None]) -> int:
@@ -169,7 +168,9 @@ def test_the_guest_connects_by_ipv6(served: Served) -> None:
 
 
 def test_a_connection_that_nobody_wants(served: Served) -> None:
-    assert "refused" in served.guest.run(f"wget -O - http://{HOST}:{free_port()}/", 30)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        assert "refused" in served.guest.run(f"wget -O - http://{HOST}:{nobody.getsockname()[1]}/", 30)
 
 
 def echoes(connection: socket.socket, data: bytes) -> None:

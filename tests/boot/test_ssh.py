@@ -19,11 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.boot.network import free_port, networked
+from tests.boot.network import forwards, host_ports, networked
 from tests.harness import Guest, Kernel
 from tests.harness.guest import PATIENCE
 from tools.cpio import extend
-from tools.machine import Forward
 from userland.ssh import GUEST_NAME, GUEST_PORT, client_configuration, ssh_overlay
 
 pytestmark = pytest.mark.timeout(int(400 * PATIENCE))
@@ -44,8 +43,8 @@ def guest(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFac
     directory = tmp_path_factory.mktemp("ssh")
     initrd = directory / "initrd"
     initrd.write_bytes(extend(root_image.read_bytes(), ssh_overlay()))
-    port = free_port()
-    with networked(kernel, initrd, (Forward(port, GUEST_PORT),), "512M") as machine:
+    with networked(kernel, initrd, forwards(GUEST_PORT), "512M") as machine:
+        (port,) = host_ports(machine, GUEST_PORT)
         yield Login(machine, client_configuration(port, directory))
 
 
@@ -81,6 +80,11 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self.terminal, text.encode())
+
+    def start(self, command: str) -> None:
+        """Start a program, and wait until the terminal and its signals are its own."""
+        self.type(f"(echo rea''dy; exec {command})\r")
+        self.expect(r"\nready\r\n")
 
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
@@ -120,14 +124,12 @@ def test_an_interactive_shell(guest: Login) -> None:
     terminal.resize(50, 120)
     terminal.type("sleep 1; stty size\r")
     terminal.expect(r"\n50 120\r\n")
-    terminal.type("sleep 100\r")
-    time.sleep(1)
+    terminal.start("sleep 100")
     terminal.type("\x03")
     terminal.expect("krait:~# ")
     terminal.type("echo $?\r")
     terminal.expect(r"\n130\r\n")
-    terminal.type("sleep 50\r")
-    time.sleep(1)
+    terminal.start("sleep 50")
     terminal.type("\x1a")
     terminal.expect("Stopped")
     terminal.type("kill %1; exit 9\r")
@@ -139,8 +141,7 @@ def test_an_interactive_shell(guest: Login) -> None:
 def test_closing_the_client_ends_the_session(guest: Login) -> None:
     terminal = Terminal(guest, 24, 80)
     terminal.expect("krait:~# ")
-    terminal.type("sleep 4321\r")
-    time.sleep(1)
+    terminal.start("sleep 4321")
     assert "sleep 4321" in guest.machine.check("ps")
     os.kill(terminal.pid, signal.SIGKILL)
     terminal.status()

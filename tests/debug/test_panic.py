@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.harness import KRAIT, Guest
+from tests.harness.guest import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAME = re.compile(r'  File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
@@ -20,7 +21,10 @@ def test_traceback_of_a_sleeping_reader(root_image: Path) -> None:
         guest.start("cat")
         guest.send("hello\n")
         guest.expect(r"hello\r?\n.*hello\r?\n")  # the echo, and what cat made of it
-        time.sleep(0.5)  # then it reads again
+        # Then it reads again, and the processor rests on its stack, until another thread has something to do.
+        deadline = time.monotonic() + 10 * PATIENCE
+        while "HLT=1" not in guest.monitor("info registers"):
+            assert time.monotonic() < deadline
         guest.qmp("inject-nmi")
         guest.expect(r"non-maskable interrupt.*\n")
         text = guest.log[before:]

@@ -26,8 +26,9 @@ from qemu.qmp.legacy import QEMUMonitorProtocol
 
 from tools.machine import Boot, Machine
 
-# The prompt at the start of a line. The line editor prints it again after a carriage return, which must not count.
-PROMPT = re.compile(rb"(?:\A|(?<=\n))krait:[^\r\n#]*# $")
+# The prompt at the start of a line. The line editor prints it again after a carriage return, which must not count. What
+# the kernel has to tell may come behind it.
+PROMPT = re.compile(rb"(?:\A|(?<=\n))krait:[^\r\n#]*# (?:\[ *\d+\.\d{6}\] [^\r\n]*\r\n)*$")
 
 # Time limits in tests are meant for an idle host. On a busy one they can be stretched by a factor.
 PATIENCE = float(os.environ.get("KRAIT_PATIENCE", "3"))
@@ -214,14 +215,22 @@ class Guest:
         self.expect(r"krait:[^\r\n#]*# $", seconds)
 
     def start(self, command: str) -> None:
-        """Type a command that reads the terminal, and wait until the shell has handed the terminal over to it.
+        """Type a command that reads the terminal or takes its signals, and wait until that is its own.
 
-        The shell says when it is about to; that it has done so shows nowhere, so a moment must do. A key that comes
-        earlier goes to the shell, which ignores it: on Linux, too.
+        The shell gives the terminal to a program before it starts it. A key that comes earlier goes to the shell, which
+        ignores it: on Linux, too.
         """
-        self.send(f"echo rea''dy; {command}\r")
+        self.send(f"(echo rea''dy; exec {command})\r")
         self.expect(r"^ready\r\n")
-        time.sleep(0.1 * PATIENCE)
+
+    def run_until(self, command: str, text: str, seconds: float = 10) -> str:
+        """Run a command again and again, until its output has the text in it; returns that output."""
+        deadline = time.monotonic() + seconds * PATIENCE
+        while text not in (output := self.run(command, seconds)):
+            if time.monotonic() > deadline:
+                self.fail(f"no {text!r} in the output of `{command}` within {seconds * PATIENCE:g} s")
+            time.sleep(0.1)
+        return output
 
     def check(self, command: str, seconds: float = 10) -> str:
         """Like `run`, but the command must end with status 0. What the shell says of its jobs may follow the status."""
