@@ -127,6 +127,32 @@ static inline void sleep_ms(long ms)
 		;
 }
 
+/* Wait until a process waits in the kernel: for what the next call does. */
+static inline void until_asleep(pid_t process)
+{
+	char path[64], text[256];
+	snprintf(path, sizeof path, "/proc/%d/stat", process);
+	for (int i = 0; i < 5000; i++) {
+		int fd = open(path, O_RDONLY);
+		ssize_t n = read(fd, text, sizeof text - 1);
+		close(fd);
+		text[n > 0 ? n : 0] = 0;
+		char *end = strrchr(text, ')');
+		if (end && end[2] == 'S')
+			return;
+		sleep_ms(2);
+	}
+	printf("it never sleeps\n");
+}
+
+/* Wait until a child has ended, and leave it a zombie. */
+static inline void until_ended(pid_t child)
+{
+	siginfo_t info;
+	while (waitid(P_PID, child, &info, WEXITED | WNOWAIT) == -1 && errno == EINTR)
+		;
+}
+
 __attribute__((constructor)) static void by_the_line(void)
 {
 	static char buffer[4096];

@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 	int child = (int)MUST(fork());
 	if (child == 0)
 		EXEC("./sleep", "sleep", "5");
-	sleep_ms(200);
+	until_asleep(child);
 	SHOW(open("sleep", O_WRONLY));
 	kill(child, SIGKILL);
 	show_end(child);

@@ -150,7 +150,7 @@ int main(void)
 		_exit(0);
 	}
 	MUST(read(ready[0], &byte, 1));
-	sleep_ms(300);
+	until_asleep(child);
 	SHOW(lock(a, F_SETLKW, F_WRLCK, 1, 1));
 	SHOW(lock(a, F_SETLK, F_UNLCK, 0, 0));
 	show_end(child);

@@ -60,7 +60,7 @@ int main(void)
 	child = (int)MUST(fork());
 	if (child == 0)
 		_exit(5);
-	sleep_ms(50);
+	until_ended(child);
 	SHOW(kill(child, 0));
 	SHOW(kill(child, SIGTERM));
 	show_end(child);

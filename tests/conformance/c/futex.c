@@ -35,7 +35,8 @@ int main(void)
 	for (int i = 0; i < 4; i++)
 		if ((children[i] = fork()) == 0)
 			_exit(futex(&shared[0], FUTEX_WAIT, 0, 0, 0, 0) == 0 ? 0 : 1);
-	sleep_ms(200);
+	for (int i = 0; i < 4; i++)
+		until_asleep(children[i]);
 	SHOW(futex(&shared[0], FUTEX_WAKE, 1, 0, 0, 0));
 	SHOW(futex(&shared[0], FUTEX_CMP_REQUEUE, 1, (void *)1, &shared[1], 99));
 	SHOW(futex(&shared[0], FUTEX_CMP_REQUEUE, 1, (void *)1, &shared[1], 0));
@@ -46,7 +47,8 @@ int main(void)
 	for (int i = 0; i < 2; i++)
 		if ((children[i] = fork()) == 0)
 			_exit(futex(&shared[i], FUTEX_WAIT, 0, 0, 0, 0) == 0 ? 0 : 1);
-	sleep_ms(200);
+	for (int i = 0; i < 2; i++)
+		until_asleep(children[i]);
 	/* Wake one at the first word; add 1 to the second, and wake one there if it was 0 before. */
 	SHOW(futex(&shared[0], FUTEX_WAKE_OP, 1, (void *)1, &shared[1], FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0)));
 	printf("second word %d\n", shared[1]);
@@ -56,7 +58,7 @@ int main(void)
 	children[0] = fork();
 	if (children[0] == 0)
 		_exit(futex(&shared[0], FUTEX_WAIT_BITSET, 0, 0, 0, 4) == 0 ? 0 : 1);
-	sleep_ms(100);
+	until_asleep(children[0]);
 	SHOW(futex(&shared[0], FUTEX_WAKE_BITSET, 1, 0, 0, 3));
 	SHOW(futex(&shared[0], FUTEX_WAKE_BITSET, 1, 0, 0, 6));
 	show_end(children[0]);
@@ -65,7 +67,7 @@ int main(void)
 		futex(&shared[0], FUTEX_WAIT, 0, 0, 0, 0);
 		_exit(0);
 	}
-	sleep_ms(50);
+	until_asleep(children[0]);
 	kill(children[0], SIGTERM);
 	show_end(children[0]);
 	SHOW(syscall(SYS_set_robust_list, &word, 24));

@@ -72,7 +72,7 @@ int main(void)
 		execl("/bin/sleep", "sleep", "5", NULL);
 		_exit(1);
 	}
-	sleep_ms(150);
+	until_asleep(child);
 	SHOW(setpgid(child, child));
 	SHOW(setpgid(1, 1));
 	kill(child, SIGKILL);
@@ -87,7 +87,7 @@ int main(void)
 		for (;;)
 			pause();
 	}
-	sleep_ms(100);
+	until_asleep(leader);
 	SHOW(kill(-leader, SIGTERM));
 	show_end(leader);
 	SHOW(kill(-999999, 0));

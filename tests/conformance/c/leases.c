@@ -372,7 +372,7 @@ static void other_locks(void)
 		_exit(0);
 	}
 	MUST(read(ready[0], &byte, 1));
-	sleep_ms(20);
+	until_asleep(child);
 	show_locks("/proc/locks", "");
 	MUST(flock(b, LOCK_UN));
 	MUST(lock(a, F_SETLK, F_UNLCK, 0, 0));

@@ -91,7 +91,7 @@ int main(void)
 		_exit(0);
 	}
 	close(p[1]);
-	sleep_ms(100);
+	until_asleep(child);
 	close(p[0]);
 	show_end(child);
 

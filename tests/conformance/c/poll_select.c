@@ -72,7 +72,7 @@ int main(void)
 	sigaction(SIGUSR1, &action, 0);
 	child = fork();
 	if (child == 0) {
-		sleep_ms(60);
+		until_asleep(getppid());
 		kill(getppid(), SIGUSR1);
 		_exit(0);
 	}

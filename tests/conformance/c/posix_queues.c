@@ -176,7 +176,7 @@ static void messages(void)
 	pid_t child = (pid_t)MUST(fork());
 	if (!child)
 		_exit(mq_send(q, "waited", 6, 9) ? errno : 0);
-	sleep_ms(40);
+	until_asleep(child);
 	SHOW(waitpid(child, 0, WNOHANG));
 	get(q, 20);
 	show_end(child);
@@ -189,13 +189,14 @@ static void messages(void)
 		fflush(stdout);
 		_exit(0);
 	}
-	sleep_ms(40);
+	until_asleep(child);
 	MUST(mq_send(q, "handed over", 11, 4));
 	show_end(child);
 	struct sigaction act = { .sa_handler = on_alarm };
 	sigaction(SIGALRM, &act, 0);
-	ualarm(30000, 0);
+	ualarm(30000, 30000);
 	get(q, 20);
+	ualarm(0, 0);
 	IN_CHILD(SHOW(mq_close(q)); SHOW(mq_close(q)));
 	SHOW(mq_unlink("/m"));
 	SHOW(mq_send(q, "without a name", 14, 0));

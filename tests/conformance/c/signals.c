@@ -175,7 +175,7 @@ int main(void)
 	install(SIGALRM, plain, SA_RESTART);
 	pid_t helper = fork();
 	if (helper == 0) {
-		sleep_ms(100);
+		until_asleep(getppid());
 		kill(getppid(), SIGALRM);
 		sleep_ms(100);
 		write(pipes[1], "x", 1);
@@ -186,7 +186,7 @@ int main(void)
 	struct timespec left = { 0, 0 };
 	helper = fork();
 	if (helper == 0) {
-		sleep_ms(100);
+		until_asleep(getppid());
 		kill(getppid(), SIGALRM);
 		_exit(0);
 	}

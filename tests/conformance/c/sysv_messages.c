@@ -183,11 +183,10 @@ static void waiting(void)
 		fflush(stdout);
 		_exit(0);
 	}
-	sleep_ms(30);
+	until_asleep(child);
 	put(q, 1, "one", 0);
 	sleep_ms(10);
 	put(q, 2, "two", 0);
-	sleep_ms(30);
 	show_end(child);
 	show_queue(q);
 	get(q, 0, 100, IPC_NOWAIT);
@@ -198,7 +197,7 @@ static void waiting(void)
 		fflush(stdout);
 		_exit(0);
 	}
-	sleep_ms(30);
+	until_asleep(child);
 	put(q, 4, "too long", 0);
 	show_end(child);
 	get(q, 0, 100, IPC_NOWAIT);
@@ -210,7 +209,7 @@ static void waiting(void)
 	child = (pid_t)MUST(fork());
 	if (!child)
 		_exit(msgsnd(q, &m, 4000, 0) ? errno : 0);
-	sleep_ms(30);
+	until_asleep(child);
 	SHOW(waitpid(child, 0, WNOHANG));
 	SHOW(msgrcv(q, &m, 9000, 0, 0));
 	SHOW(msgrcv(q, &m, 9000, 0, 0));
@@ -221,9 +220,8 @@ static void waiting(void)
 	if (!child) {
 		struct sigaction act = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 		sigaction(SIGALRM, &act, 0);
-		ualarm(30000, 0);
+		ualarm(30000, 30000);
 		SHOW(msgsnd(q, &m, 4000, 0));
-		ualarm(30000, 0);
 		SHOW(msgrcv(q, &m, 4000, 77, 0));
 		fflush(stdout);
 		_exit(0);
@@ -236,18 +234,23 @@ static void waiting(void)
 		fflush(stdout);
 		_exit(0);
 	}
+	int turn[2];
+	char byte;
+	MUST(pipe(turn));
 	pid_t sender = (pid_t)MUST(fork());
 	if (!sender) {
-		sleep_ms(10);
-		int failed = msgsnd(q, &m, 4000, 0);
-		sleep_ms(60);
+		int failed = msgsnd(q, &m, 4000, 0), error = errno;
+		MUST(read(turn[0], &byte, 1));
+		errno = error;
 		printf("send: %s\n", failed ? error_name(errno) : "ok");
 		fflush(stdout);
 		_exit(0);
 	}
-	sleep_ms(40);
+	until_asleep(child);
+	until_asleep(sender);
 	MUST(msgctl(q, IPC_RMID, 0));
 	show_end(child);
+	MUST(write(turn[1], "x", 1));
 	show_end(sender);
 }
 

@@ -253,7 +253,7 @@ static void timing(cc_t min, cc_t time, const char *input, int later)
 	if (later) {
 		child = (pid_t)MUST(fork());
 		if (!child) {
-			sleep_ms(60);
+			sleep_ms(200);
 			_exit(write(m, input, strlen(input)) < 0);
 		}
 	} else if (*input) {
@@ -265,7 +265,7 @@ static void timing(cc_t min, cc_t time, const char *input, int later)
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	long ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
 	printf("VMIN %d VTIME %d, \"%s\"%s: %zd bytes, %s\n", min, time, input, later ? " later" : "", n,
-	       ms < 40 ? "at once" : ms < 160 ? "soon" : "late");
+	       ms < 150 ? "at once" : ms < 900 ? "soon" : "late");
 	if (child)
 		waitpid(child, 0, 0);
 }
@@ -274,13 +274,13 @@ static void minimum_and_time(void)
 {
 	timing(0, 0, "", 0);
 	timing(0, 0, "ab", 0);
-	timing(0, 2, "", 0);
+	timing(0, 12, "", 0);
 	timing(0, 9, "ab", 0);
 	timing(0, 20, "ab", 1);
 	timing(1, 0, "abc", 1);
 	timing(3, 0, "abc", 1);
-	timing(5, 1, "abc", 0);
-	timing(5, 1, "abc", 1);
+	timing(5, 3, "abc", 0);
+	timing(5, 3, "abc", 1);
 	timing(2, 9, "abc", 0);
 	struct termios t = with(0, 0, 0, 0, ICANON | ECHO, 0);
 	t.c_cc[VMIN] = 4;

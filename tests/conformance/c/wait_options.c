@@ -95,7 +95,7 @@ int main(void)
 		execv("/bin/busybox", arguments);
 		_exit(1);
 	}
-	sleep_ms(300);
+	until_ended(child);
 	SHOW(setpgid(child, child));
 	show_end(child);
 

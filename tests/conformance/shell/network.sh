@@ -44,8 +44,9 @@ ping -c 1 -W 1 192.0.2.7 2>&1 | tail -1
 traceroute -n -q 1 127.0.0.1 2>&1 | sed 's/  [0-9.]* ms//'
 echo "--- httpd and wget"
 mkdir -p www && echo "a page" > www/index.html && seq 1 50000 > www/numbers
+listens() { until netstat -tuln | grep -q ":$1 "; do sleep 0.05; done; }
 httpd -p 8080 -h www
-sleep 0.2
+listens 8080
 for host in 127.0.0.1 10.0.0.2 '[::1]'; do wget -q -O - "http://$host:8080/"; done
 wget -q -O numbers http://127.0.0.1:8080/numbers && cmp numbers www/numbers && echo "the same"
 wget -q -O - http://127.0.0.1:8080/none
@@ -55,16 +56,16 @@ wait
 cmp numbers1 numbers8 && echo "all the same"
 netstat -tln | grep 8080 | sed 's/  */ /g'
 killall httpd
-sleep 0.1
+while killall -0 httpd 2>/dev/null; do sleep 0.05; done
 wget -q -O - http://127.0.0.1:8080/ 2>&1
 echo "--- nc"
 (echo "from the server" | nc -l -p 9000 > got) &
-sleep 0.2
+listens 9000
 echo "from the client" | nc 127.0.0.1 9000
 wait
 cat got
 (nc -u -l -p 9001 > got & echo $! > pid; wait) 2>/dev/null &
-sleep 0.2
+listens 9001
 echo "a datagram" | nc -u -w 1 127.0.0.1 9001
 kill $(cat pid)
 cat got
@@ -72,7 +73,7 @@ nc 127.0.0.1 9999 < /dev/null
 echo $?
 echo "--- telnetd"
 telnetd -p 2323 -l /bin/sh
-sleep 0.2
+listens 2323
 (sleep 0.4; echo 'echo $((6 * 7)) answers'; sleep 0.4; echo exit; sleep 0.2) | nc 127.0.0.1 2323 | tr -d '\r' | grep '^42'
 killall telnetd
 echo "--- names"
