@@ -17,7 +17,7 @@ SLACK_KIB = 512  # the reclaimer frees in batches, and the heap keeps some empty
 def test_memory_is_where_it_was_after_many_rounds_of_fork_exec_open_exit(kernel: Kernel) -> None:
     files = Archive()
     files.file("cases/rounds", compile_program(ROOT / "tests" / "boot" / "rounds.c").read_bytes(), 0o755)
-    case = Case("rounds", ("/cases/rounds", str(ROUNDS)), seconds=60 + ROUNDS / 100)
+    case = Case("rounds", ("/cases/rounds", str(ROUNDS), str(SLACK_KIB)), seconds=60 + ROUNDS / 100)
     result = Batch([case], files).run(kernel)["rounds"]
     found = re.search(r"free before (\d+) after (\d+)", result.output)
     assert found, f"{result.ending}\n{result.output}\n{result.log}"
