@@ -10,7 +10,7 @@ Context: thread context; nothing sleeps.
 from typing import Final
 
 from kernel.lang import ENETDOWN, Errno, final, noraise
-from kernel.net.packet import Packet
+from kernel.net.packet import CHECKSUM_PARTIAL, Packet
 
 # Interface flags (netdevice(7)).
 IFF_UP: Final = 0x1
@@ -27,6 +27,10 @@ IFF_LOWER_UP: Final = 0x10000
 OFFLOAD_CHECKSUM: Final = 0x1  # completes CHECKSUM_PARTIAL
 OFFLOAD_TCP4: Final = 0x2  # cuts TCP over IPv4 by `segment_size`
 OFFLOAD_TCP6: Final = 0x4
+OFFLOAD_GATHER: Final = 0x8  # its driver cuts large segments itself, without copying their data
+
+_TCP_FLAGS: Final = 13
+_CWR: Final = 0x80
 
 ARPHRD_ETHER: Final = 1
 ARPHRD_LOOPBACK: Final = 772
@@ -72,6 +76,13 @@ class NetworkDevice:
     def transmit(self, packet: Packet) -> bool:
         """Send a packet with its link header on. False: the device's queue is full and the packet is dropped."""
         return False
+
+    def cuts(self, packet: Packet) -> bool:
+        """Whether the device itself can cut a large segment. It would repeat CWR in each frame."""
+        is_ip4 = packet.storage[packet.network_start] >> 4 == 4
+        if packet.checksum != CHECKSUM_PARTIAL or self.offload & (OFFLOAD_TCP4 if is_ip4 else OFFLOAD_TCP6) == 0:
+            return False
+        return packet.storage[packet.checksum_start + _TCP_FLAGS] & _CWR == 0
 
     def set_up(self) -> None:
         """The interface goes up. Raises Errno."""

@@ -18,6 +18,7 @@ from kernel.net.output import NextHop, resolve
 from kernel.net.packet import Packet
 from kernel.net.rate_limit import REDIRECT_LIMITER
 from kernel.net.routes import UNICAST
+from kernel.net.segmentation import fits
 from kernel.net.sysctl import IP4_SETTINGS, IP6_SETTINGS
 from kernel.time import monotonic_ns
 
@@ -65,7 +66,7 @@ class _Forward4(Ip4Hook):
             IP4.in_address_errors += 1
             return
         is_fixed = header.load_be16(6) & ipv4.DONT_FRAGMENT != 0
-        if len(packet) > hop.mtu and is_fixed and packet.segment_size == 0:
+        if is_fixed and not fits(packet, hop.mtu):
             IP4.fragment_fails += 1
             icmp.send_error(packet, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, hop.mtu)
             return
@@ -119,7 +120,7 @@ class _Forward6(Ip6Hook):
         if hop.kind != UNICAST or is_link_local(packet.destination):
             IP6.in_address_errors += 1
             return
-        if len(packet) > hop.mtu and packet.segment_size == 0:
+        if not fits(packet, hop.mtu):
             IP6.in_too_big_errors += 1
             icmpv6.send_error(packet, icmpv6.PACKET_TOO_BIG, 0, hop.mtu)
             return

@@ -29,6 +29,7 @@ from kernel.net.membership import is_member
 from kernel.net.output import NextHop, select_source4
 from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.routes import BROADCAST, LOCAL, MULTICAST, find_route
+from kernel.net.segmentation import fits
 from kernel.net.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkError
 from kernel.time import monotonic_ns, realtime_ns
 
@@ -149,7 +150,7 @@ def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     """Send a datagram with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
     if hop.kind == MULTICAST or hop.kind == BROADCAST:
         _count_group(hop)
-    if len(packet) <= hop.mtu or packet.segment_size != 0:
+    if fits(packet, hop.mtu):
         IP4.out_transmits += 1
         IP4.out_bytes += len(packet)
         hop.transmit(packet)

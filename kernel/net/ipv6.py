@@ -21,6 +21,7 @@ from kernel.net.membership import is_member
 from kernel.net.output import NextHop
 from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.routes import BROADCAST, LOCAL, MULTICAST, find_route
+from kernel.net.segmentation import fits
 from kernel.net.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP, TRANSPORTS
 from kernel.time import monotonic_ns
 
@@ -122,7 +123,7 @@ def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     """Send a packet with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
     if hop.kind == MULTICAST:
         IP6.out_multicast += 1
-    if len(packet) <= hop.mtu or packet.segment_size != 0:
+    if fits(packet, hop.mtu):
         IP6.out_transmits += 1
         IP6.out_bytes += len(packet)
         hop.transmit(packet)

@@ -13,7 +13,7 @@ from typing import Final
 
 from kernel.lang import Span, final, inline, span_of, u8
 from kernel.net.checksum import checksum
-from kernel.net.device import OFFLOAD_CHECKSUM, NetworkDevice, register_device
+from kernel.net.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice, register_device
 from kernel.net.loopback import LOOPBACK
 from kernel.net.packet import (
     CHECKSUM_NONE,
@@ -25,6 +25,7 @@ from kernel.net.packet import (
     PACKET_OUTGOING,
     Packet,
 )
+from kernel.net.segmentation import Segmenter
 
 ETHERNET_HEADER: Final = 14
 ETHERTYPE_IP4: Final = 0x0800
@@ -139,6 +140,9 @@ def send_frame(packet: Packet, device: NetworkDevice) -> None:
     """Send a packet that has its link header on, on a device other than loopback."""
     packet.device = device
     packet.link_start = packet.start
+    if packet.segment_size != 0 and not device.cuts(packet):
+        _send_large(packet, device)
+        return
     if packet.checksum == CHECKSUM_PARTIAL and device.offload & OFFLOAD_CHECKSUM == 0:
         complete_checksum(packet)
     if len(LINK.taps) > 0:
@@ -152,6 +156,30 @@ def send_frame(packet: Packet, device: NetworkDevice) -> None:
         device.sent_bytes += length
     else:
         device.sent_dropped += 1
+
+
+def _send_large(packet: Packet, device: NetworkDevice) -> None:
+    """Send a TCP segment that the device does not cut. Its driver does it where it can; but taps see single frames."""
+    segmenter = Segmenter()
+    if not segmenter.begin(packet, device.offload & OFFLOAD_CHECKSUM != 0):
+        device.sent_dropped += 1
+        return
+    count = segmenter.count()
+    if device.offload & OFFLOAD_GATHER != 0 and len(LINK.taps) == 0:
+        length = len(packet) + (count - 1) * segmenter.headers
+        if device.transmit(packet):
+            device.sent_packets += count
+            device.sent_bytes += length
+        else:
+            device.sent_dropped += count
+        return
+    for done in range(count):
+        try:
+            frame = segmenter.next_packet(packet)
+        except MemoryError:
+            device.sent_dropped += count - done
+            return
+        send_frame(frame, device)
 
 
 def complete_checksum(packet: Packet) -> None:

@@ -12,10 +12,9 @@ copy. The storage of a large buffer comes back when the program has read it.
 An interrupt only stops further ones and schedules the network thread, which polls: it takes what there is, a share at
 a time, and asks for an interrupt when it finds nothing more. Under load there are no interrupts.
 
-Sending: the packet and the virtio header in front of it are one buffer. When the queue is full, packets wait in a
-backlog; the device is then asked for one interrupt when half of the queue is free.
+Checksums and the cutting of TCP into segments are left to the device where it offers that, in both directions. Sending
+is in `net_sending.py`.
 
-Checksums and the cutting of TCP into segments are left to the device where it offers that, in both directions.
 The control queue is not used: without it a device passes on everything, and no filter need be set.
 
 Context: interrupts, and the network thread. Nothing sleeps.
@@ -24,10 +23,23 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.1 (network device).
 
 from typing import Final
 
+from kernel.drivers.virtio.net_header import (
+    DATA_VALID,
+    GSO_ECN,
+    GSO_TCP4,
+    GSO_TCP6,
+    HEADER_BUFFERS,
+    HEADER_FLAGS,
+    HEADER_GSO_SIZE,
+    HEADER_GSO_TYPE,
+    HEADER_SIZE,
+    NEEDS_CHECKSUM,
+)
+from kernel.drivers.virtio.net_sending import Transmitter
 from kernel.drivers.virtio.ring import NOTHING, SplitQueue
 from kernel.drivers.virtio.transport import RING_FEATURES, DeviceEvents, Transport
 from kernel.drivers.window import bus_address
-from kernel.lang import Errno, deque, final, span_of
+from kernel.lang import Errno, final, span_of
 from kernel.lib import log, random
 from kernel.net.coalesce import Coalescer
 from kernel.net.device import (
@@ -35,14 +47,15 @@ from kernel.net.device import (
     IFF_BROADCAST,
     IFF_MULTICAST,
     OFFLOAD_CHECKSUM,
+    OFFLOAD_GATHER,
     OFFLOAD_TCP4,
     OFFLOAD_TCP6,
     NetworkDevice,
     register_device,
     set_carrier,
 )
-from kernel.net.link import ETHERNET_HEADER, ETHERTYPE_IP6
-from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet, StoragePool
+from kernel.net.link import ETHERNET_HEADER
+from kernel.net.packet import CHECKSUM_VERIFIED, Packet, StoragePool
 from kernel.net.thread import Work, schedule_work
 
 F_CHECKSUM: Final = 1 << 0
@@ -67,23 +80,7 @@ CONFIG_STATUS: Final = 6
 CONFIG_MTU: Final = 10
 STATUS_LINK_UP: Final = 1
 
-# The header in front of every frame.
-HEADER_SIZE: Final = 12
-HEADER_FLAGS: Final = 0
-HEADER_GSO_TYPE: Final = 1
-HEADER_LENGTH: Final = 2
-HEADER_GSO_SIZE: Final = 4
-HEADER_CHECKSUM_START: Final = 6
-HEADER_CHECKSUM_OFFSET: Final = 8
-HEADER_BUFFERS: Final = 10
-NEEDS_CHECKSUM: Final = 1
-DATA_VALID: Final = 2
-GSO_TCP4: Final = 1
-GSO_TCP6: Final = 4
-GSO_ECN: Final = 0x80
-
 RECEIVE_QUEUE: Final = 0
-TRANSMIT_QUEUE: Final = 1
 QUEUE_SIZE: Final = 256
 
 DEFAULT_MTU: Final = 1500
@@ -102,7 +99,6 @@ LARGE_ABOVE: Final = 8192  # frames of this size on average are worth large buff
 SMALL_BELOW: Final = 2048
 LARGEST_FRAME: Final = 65_535 + ETHERNET_HEADER + _VLAN_TAG
 POLL_SHARE: Final = 64  # frames taken in one turn of the network thread
-BACKLOG_LIMIT: Final = 1000
 
 
 @final
@@ -129,14 +125,14 @@ class VirtioNetworkDevice(NetworkDevice):
         self._work: PollWork = PollWork(self)
         transport.connect(_CardEvents(self._work), 2)
         self._receiving: SplitQueue = transport.make_queue(RECEIVE_QUEUE, QUEUE_SIZE)
-        self._sending: SplitQueue = transport.make_queue(TRANSMIT_QUEUE, QUEUE_SIZE)
         self._buffers: list[Packet | None] = [None] * self._receiving.size
         self._large_count: int = 0  # of these
         self._wants_large: bool = False
         self._average: int = 0  # of the sizes of frames, the latest weigh most
         self._spare: StoragePool = StoragePool(SPARE_COUNT)
-        self._sent: list[Packet | None] = [None] * self._sending.size
-        self._backlog: deque[Packet] = deque()
+        self._transmitter: Transmitter = Transmitter(self, transport, self._work)
+        if self._transmitter.takes_two_places():
+            self.offload |= OFFLOAD_GATHER
         transport.start()
         self.has_carrier = self._link_is_up()
 
@@ -238,12 +234,11 @@ class VirtioNetworkDevice(NetworkDevice):
             return
         has_more = self._receive_share()
         self._coalescer.flush()
-        self._free_sent()
-        self._send_backlog()
+        self._transmitter.go_on()
         if self._link_may_differ:
             self._link_may_differ = False
             set_carrier(self, self._link_is_up())
-        if self._receiving.is_broken or self._sending.is_broken:
+        if self._receiving.is_broken or self._transmitter.is_broken():
             self._die()
         elif has_more:
             schedule_work(self._work)
@@ -351,88 +346,7 @@ class VirtioNetworkDevice(NetworkDevice):
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def transmit(self, packet: Packet) -> bool:
-        if self._is_dead or len(packet) < ETHERNET_HEADER:
-            return False
-        self._free_sent()
-        if len(self._backlog) > 0 or self._sending.free_count == 0:
-            return self._append_to_backlog(packet)
-        if not self._put(packet):
-            return False
-        if self._sending.publish():
-            self._transport.notify(TRANSMIT_QUEUE)
-        return True
-
-    def _append_to_backlog(self, packet: Packet) -> bool:
-        if len(self._backlog) >= BACKLOG_LIMIT:
-            return False
-        try:
-            self._backlog.append(packet)
-        except MemoryError:
-            return False
-        self._await_room()
-        return True
-
-    def _await_room(self) -> None:
-        """Have the network thread go on when half of the queue is free."""
-        if not self._sending.request_interrupt(max(1, self._sending.in_flight_count() // 2)):
-            schedule_work(self._work)
-
-    def _put(self, packet: Packet) -> bool:
-        """Put a packet on the queue, where there is room. The header is written in front of it. False: it can't be
-        sent.
-        """
-        if packet.start < HEADER_SIZE:
-            try:
-                roomy = Packet(len(packet))
-            except MemoryError:
-                return False
-            roomy.put(len(packet)).copy_from(packet.span())
-            roomy.checksum = packet.checksum
-            roomy.checksum_start = packet.checksum_start - packet.start + roomy.start
-            roomy.checksum_offset = packet.checksum_offset
-            roomy.segment_size = packet.segment_size
-            packet = roomy
-        start = packet.start - HEADER_SIZE
-        header = span_of(packet.storage)[start : packet.start]
-        header.fill(0)
-        if packet.checksum == CHECKSUM_PARTIAL:
-            header[HEADER_FLAGS] = NEEDS_CHECKSUM
-            checksum_start = packet.checksum_start - packet.start
-            header.store_u16(HEADER_CHECKSUM_START, checksum_start)
-            header.store_u16(HEADER_CHECKSUM_OFFSET, packet.checksum_offset)
-            if packet.segment_size != 0:
-                frame = packet.span()
-                header[HEADER_GSO_TYPE] = GSO_TCP6 if frame.load_be16(12) == ETHERTYPE_IP6 else GSO_TCP4
-                tcp_header = (frame[checksum_start + 12] >> 4) * 4
-                header.store_u16(HEADER_LENGTH, checksum_start + tcp_header)
-                header.store_u16(HEADER_GSO_SIZE, packet.segment_size)
-        data = span_of(packet.storage)[start : packet.end]
-        head = self._sending.add_buffer(bus_address(data), len(data), False)
-        assert head != NOTHING
-        self._sent[head] = packet
-        return True
-
-    def _free_sent(self) -> None:
-        """Let go of the packets that the device has sent."""
-        while True:
-            head = self._sending.take()
-            if head == NOTHING:
-                break
-            packet = self._sent[head]
-            self._sent[head] = None
-            if packet is not None:
-                packet.recycle()
-        if self._sending.is_broken:
-            schedule_work(self._work)
-
-    def _send_backlog(self) -> None:
-        while len(self._backlog) > 0 and self._sending.free_count > 0:
-            if not self._put(self._backlog.popleft()):
-                self.sent_dropped += 1
-        if self._sending.publish():
-            self._transport.notify(TRANSMIT_QUEUE)
-        if len(self._backlog) > 0:
-            self._await_room()
+        return not self._is_dead and self._transmitter.transmit(packet)
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -448,9 +362,7 @@ class VirtioNetworkDevice(NetworkDevice):
             return  # it may still use the buffers
         for i in range(len(self._buffers)):
             self._buffers[i] = None
-        for i in range(len(self._sent)):
-            self._sent[i] = None
-        self._backlog.clear()
+        self._transmitter.forget()
 
 
 @final

@@ -137,6 +137,18 @@ class SplitQueue:
         self._make_available(head, 1)
         return head
 
+    def add_two(self, first: int, first_length: int, second: int, second_length: int) -> int:
+        """The same for two buffers that the device reads one behind the other, without a chain and its table."""
+        head = self._free_head
+        if self.free_count < 2:
+            return NOTHING
+        link = self._next[head]
+        self._write_descriptor(self._descriptors, head, first, first_length, F_NEXT, link)
+        self._write_descriptor(self._descriptors, link, second, second_length, 0, 0)
+        self._free_head = self._next[link]
+        self._make_available(head, 2)
+        return head
+
     def add(self, chain: Chain) -> int:
         """Make a chain available, once it is published; its head, or NOTHING when there is no room for it now."""
         count = chain.count

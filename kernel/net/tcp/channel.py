@@ -15,8 +15,6 @@ from kernel.lang import Errno, final, noraise
 from kernel.net import ip
 from kernel.net.bpf import Filter
 from kernel.net.checksum import pseudo_header
-from kernel.net.counters import TCP
-from kernel.net.device import OFFLOAD_TCP4, OFFLOAD_TCP6
 from kernel.net.inet import TCP_PORTS, Binding
 from kernel.net.link import LINK
 from kernel.net.loopback import LOOPBACK
@@ -141,7 +139,6 @@ class Channel(Wire):
             packet.checksum_start = packet.start
             packet.checksum_offset = _CHECKSUM_OFFSET
         packet.checksum = CHECKSUM_PARTIAL
-        TCP.out_segments += 1
         is_ip4 = len(connection.local) == 4
         internet = self.options.internet
         ttl = internet.ttl_for(is_ip4, False)
@@ -174,8 +171,7 @@ class Channel(Wire):
         connection.advertised_mss = max(min(mtu, hop.device.mtu) - connection.network_header - 20, 88)
         if connection.mss_limit != 0:
             connection.advertised_mss = min(connection.advertised_mss, connection.mss_limit)
-        wanted = OFFLOAD_TCP4 if is_ip4 else OFFLOAD_TCP6
-        connection.packet_limit = LARGEST_PACKET - _LONGEST_HEADERS if hop.device.offload & wanted != 0 else 0
+        connection.packet_limit = LARGEST_PACKET - _LONGEST_HEADERS
         if connection.is_synchronized():
             connection.fix_segment_size()
 

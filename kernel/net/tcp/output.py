@@ -64,15 +64,18 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
         header.urgent = min(c.urgent_end - sequence, 0xFFFF)
     header.flags = flags | ECE if c.owes_echo else flags
     header.put_before(packet)
+    count = 1
     if length > c.mss:
         packet.segment_size = c.mss
+        count = (length + c.mss - 1) // c.mss
     c.acknowledged_to = c.rcv_nxt
     c.ack_now = False
     c.ack_wanted = False
     c.delayed_ack_ns = FOREVER
-    c.segments_out += 1
+    c.segments_out += count
+    TCP.out_segments += count
     if length > 0:
-        c.data_segments_out += 1
+        c.data_segments_out += count
         c.bytes_sent += length
         c.last_sent_ns = now_ns
         if now_ns - c.last_data_ns < 40 * NS_PER_MS:
@@ -188,6 +191,7 @@ def send_syn(c: Connection, now_ns: int) -> None:
     c.acknowledged_to = c.rcv_nxt
     c.snd_nxt = max(c.snd_nxt, c.initial_send + 1)
     c.segments_out += 1
+    TCP.out_segments += 1
     try:
         packet = _bare_packet()
     except MemoryError:
@@ -345,7 +349,8 @@ def _send_new(c: Connection, now_ns: int) -> None:
                 _send_range(c, start, start + 1, now_ns, False)
             return
         usable = c.snd_una + c.snd_wnd - start
-        length = min(available, usable, limit)
+        # Frames that a segment is cut into would have the same urgent pointer.
+        length = min(available, usable, limit if c.urgent_end <= start else mss)
         if length <= 0:
             return
         in_flight = pipe(c)

@@ -142,8 +142,13 @@ def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
     goal = max(c.packet_limit // c.mss * c.mss, c.mss)
     if wanted >= goal:
         return queue.append_chunk(goal)
-    if more or c.is_corked or (queue.end > c.snd_nxt and not c.no_delay):
-        return queue.append_chunk(max(wanted, min(goal, _SMALL_CHUNK)))
+    waiting = queue.end - c.snd_nxt
+    if more or c.is_corked or waiting > 0:
+        # What follows goes along with it: the more is waiting, the more of that there will be. Full segments, so that
+        # the next chunk begins where a packet does.
+        unit = min(c.mss, _SMALL_CHUNK)
+        size = max(wanted, min(waiting, goal))
+        return queue.append_chunk(min((size + unit - 1) // unit * unit, goal))
     return queue.append_chunk(wanted)
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernel.drivers.virtio import net
+from kernel.drivers.virtio import net, net_sending
 from kernel.drivers.virtio.net import VirtioNetworkDevice
 from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT, DeviceEvents
 from kernel.net import thread
 from kernel.net.device import (
     DEVICES,
     OFFLOAD_CHECKSUM,
+    OFFLOAD_GATHER,
     OFFLOAD_TCP4,
     OFFLOAD_TCP6,
     NetworkDevice,
@@ -25,6 +27,7 @@ from kernel.net.device import (
 from kernel.net.link import LINK, Tap
 from kernel.net.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from tests.unit.drivers.virtio_model import Buffers, ModelTransport
+from tests.unit.net.test_segmentation import Whole, cut
 
 pytestmark = pytest.mark.usefixtures("machine")
 
@@ -281,13 +284,15 @@ def test_a_packet_without_room_in_front(listener: Listener) -> None:
 def test_segmentation_is_left_to_the_device(listener: Listener, kind: int, gso: int, headers: int) -> None:
     model = Card()
     device = start(model)
-    assert device.offload == OFFLOAD_CHECKSUM | OFFLOAD_TCP4 | OFFLOAD_TCP6
+    assert device.offload == OFFLOAD_CHECKSUM | OFFLOAD_TCP4 | OFFLOAD_TCP6 | OFFLOAD_GATHER
     frame = bytearray(frame_of(20_000, kind))
-    frame[headers + 12] = 8 << 4  # a TCP header with 12 bytes of options
+    frame[14] = 0x45 if headers == 34 else 0x60
+    frame[headers + 12 : headers + 14] = bytes([8 << 4, 0x10])  # a TCP header with 12 bytes of options
     packet = packet_of(bytes(frame))
     packet.checksum = CHECKSUM_PARTIAL
     packet.checksum_start = packet.start + headers
     packet.checksum_offset = 16
+    packet.network_start = packet.start + 14
     packet.segment_size = 1448
     assert device.transmit(packet)
     header = struct.pack("<BBHHHHH", 1, gso, headers + 32, 1448, headers, 16, 0)
@@ -299,7 +304,7 @@ def test_a_full_queue_and_a_full_backlog(listener: Listener) -> None:
     model = Card()
     device = start(model)
     model.sends_at_once = False
-    frames = [frame_of(60 + i % 7) for i in range(16 + net.BACKLOG_LIMIT)]
+    frames = [frame_of(60 + i % 7) for i in range(16 + net_sending.BACKLOG_LIMIT)]
     for frame in frames:
         assert device.transmit(packet_of(frame))
     assert not device.transmit(packet_of(frame_of(60)))
@@ -307,6 +312,96 @@ def test_a_full_queue_and_a_full_backlog(listener: Listener) -> None:
         model.send(3)
         work()
     assert [frame for _, frame in model.frames] == frames
+
+
+# Segments that the driver cuts. Which bytes the frames consist of: tests/unit/net/test_segmentation.py.
+
+WHOLE = Whole(True, b"", b"\x01" * 12, random.Random(1).randbytes(20_000), 1448, 7, 0x18, 0)  # 14 frames
+
+
+def large(whole: Whole = WHOLE) -> Packet:
+    """The segment as it comes from the stack."""
+    packet = whole.packet()
+    packet.checksum = CHECKSUM_PARTIAL
+    packet.checksum_start = packet.start + 34
+    packet.checksum_offset = 16
+    return packet
+
+
+@pytest.mark.parametrize("features", [PLAIN, PLAIN & ~F_EVENT_INDEX, PLAIN | net.F_CHECKSUM])
+def test_a_large_segment_is_cut_and_announced_once(listener: Listener, features: int) -> None:
+    model = Card(features, queue_size=64)
+    device = start(model)
+    notified: list[int] = []
+
+    def work_of_card(index: int) -> None:
+        notified.append(index)
+        model.notified(index)
+
+    model.work = work_of_card
+    assert device.transmit(large())
+    partial = features & net.F_CHECKSUM != 0
+    header = struct.pack("<BBHHHHH", 1, 0, 0, 0, 34, 16, 0) if partial else bytes(12)
+    assert model.frames == [(header, frame) for frame in cut(WHOLE, partial)]
+    assert notified == [1]
+
+
+def test_what_does_not_fit_on_the_queue_is_cut_later_and_in_order(listener: Listener) -> None:
+    """With frames of all kinds before, between and behind; and nothing is cut before there is room."""
+    model = Card(PLAIN, queue_size=16)
+    device = start(model)
+    model.sends_at_once = False
+    small = [frame_of(60 + i) for i in range(3)]
+    for frame in small:
+        assert device.transmit(packet_of(frame)) and device.transmit(large())
+    assert len(model.waiting) == 1 + 7
+    count = 8
+    while model.waiting:
+        model.send(count := count % 5 + 1)
+        work()
+    expected = [frame for one in small for frame in (one, *cut(WHOLE, False))]
+    assert [frame for _, frame in model.frames] == expected
+    device.poll()
+    assert device._transmitter._queue.free_count == 16 and not any(device._transmitter._sent)
+
+
+def test_a_device_may_be_done_with_frames_in_any_order(listener: Listener) -> None:
+    """What the others consist of stays as it is."""
+    model = Card(PLAIN, queue_size=64)
+    device = start(model)
+    model.sends_at_once = False
+    assert device.transmit(large())
+    random.Random(2).shuffle(model.waiting)
+    for _ in range(14):
+        model.send(1)
+        device.poll()
+    assert sorted(frame for _, frame in model.frames) == sorted(cut(WHOLE, False))
+
+
+def test_a_segment_that_announces_a_reduction_is_not_left_to_the_device(listener: Listener) -> None:
+    """It would announce it in each frame."""
+    whole = replace(WHOLE, flags=WHOLE.flags | 0x80)
+    model = Card(queue_size=64)
+    assert start(model).transmit(large(whole))
+    assert [frame for _, frame in model.frames] == cut(whole, True)
+
+
+def test_a_broken_device_ends_a_segment_that_is_being_cut(listener: Listener) -> None:
+    model = Card(PLAIN)
+    device = start(model)
+    model.sends_at_once = False
+    assert device.transmit(large()) and device.transmit(large())
+    model.queue(1).push(5_000, 0)
+    model.queue(1).show()
+    device.poll()
+    assert not device.has_carrier and not device.transmit(large())
+    assert device._transmitter._whole is None
+
+
+def test_a_queue_for_one_buffer_gets_frames_in_one_piece() -> None:
+    model = Card(PLAIN, queue_size=1)
+    net.start(model)
+    assert DEVICES.devices.pop().offload == 0
 
 
 def test_the_link_goes_down_and_up(listener: Listener) -> None:

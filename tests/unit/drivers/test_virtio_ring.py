@@ -43,7 +43,10 @@ def test_chains_arrive_and_come_back(size: int, event_index: bool, indirect: boo
             for i in range(writable + (readable == 0)):
                 chain.add(0x1000 * i + 0x20_0000, 32 + i, True)
             expected = queue.next_head()
-            head = queue.add(chain)
+            if (readable, writable) == (2, 0) and choose.random() < 0.5:
+                head = queue.add_two(0x10_0000, 16, 0x10_1000, 17)
+            else:
+                head = queue.add(chain)
             if head == NOTHING:
                 assert queue.free_count < chain.count
                 continue
