@@ -9,6 +9,7 @@ Context: making a packet may raise MemoryError; nothing else does. Nothing sleep
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import Span, final, span_of, u8
+from kernel.lib.bpf import BEYOND, Subject
 
 if TYPE_CHECKING:
     from kernel.net.device import NetworkDevice
@@ -28,6 +29,12 @@ PACKET_BROADCAST: Final = 1
 PACKET_MULTICAST: Final = 2
 PACKET_OTHERHOST: Final = 3
 PACKET_OUTGOING: Final = 4
+
+# Addresses by which a filter asks for more than the packet's bytes: from its link header on (SKF_LL_OFF), from its
+# network header on (SKF_NET_OFF), and what is known of it (SKF_AD_OFF).
+_LINK: Final = BEYOND
+_NETWORK: Final = 0xFFF0_0000
+_ANCILLARY: Final = 0xFFFF_F000
 
 
 @final
@@ -59,7 +66,7 @@ class StoragePool:
 _NO_STORAGE: Final = bytearray()
 
 
-class Packet:
+class Packet(Subject):
     """A packet in one piece. `capacity` bytes of room behind `headroom`; or a packet in the storage of another one."""
 
     def __init__(self, capacity: int, headroom: int = HEADROOM, storage: bytearray | None = None) -> None:
@@ -120,6 +127,33 @@ class Packet:
         """Cut the end off: padding behind the datagram."""
         assert length <= self.end - self.start
         self.end = self.start + length
+
+    def ask(self, question: int, size: int) -> int:
+        """What a filter wants to know beside the bytes that it is shown."""
+        if question >= _ANCILLARY:
+            return self._property(question - _ANCILLARY)
+        width = 4 >> size
+        base = self.network_start if question >= _NETWORK else self.link_start
+        start = base + question - (_NETWORK if question >= _NETWORK else _LINK)
+        if start + width > self.end:
+            return -1
+        storage = span_of(self.storage)
+        return storage.load_be32(start) if size == 0 else storage.load_be16(start) if size == 1 else storage[start]
+
+    def _property(self, question: int) -> int:
+        """SKF_AD_*: the protocol, the packet's kind, the interface; -1 for what is not known."""
+        device = self.device
+        if question == 0:
+            return self.protocol
+        if question == 4:
+            return self.link_kind
+        if question == 8:
+            return 0 if device is None else device.index
+        if question == 28:
+            return 0 if device is None else device.kind
+        if question == 20 or question == 36 or question == 44 or question == 48:
+            return 0  # mark, processor, VLAN tag
+        return -1
 
     def recycle(self) -> None:
         """Nobody needs the packet any more, whoever has had it: its storage may be used for another one. To let go of a

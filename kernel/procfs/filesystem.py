@@ -34,6 +34,7 @@ from kernel.procfs.entries import (
 from kernel.procfs.network import SettingInode, SystemSettingInode
 from kernel.procfs.process import ProcessDirectory, SelfLink
 from kernel.procfs.subject import parse_number
+from kernel.task import seccomp
 from kernel.task.pids import find_process, process_count, process_ids
 from kernel.task.task import current
 
@@ -188,6 +189,9 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(kernel, fs, b"overflowgid", settings.overflow_id)
     _add_text(kernel, fs, b"randomize_va_space", settings.randomize_va_space)
     _add_setting(kernel, fs, b"panic", settings.panic_timeout, settings.set_panic_timeout)
+    calls = _add_directory(kernel, fs, b"seccomp")
+    _add_text(calls, fs, b"actions_avail", seccomp.available_actions)
+    _add_setting(calls, fs, b"actions_logged", seccomp.logged_actions, settings.set_logged_calls)
     random = _add_directory(kernel, fs, b"random")
     _add_text(random, fs, b"boot_id", settings.boot_id)
     _add_text(random, fs, b"uuid", settings.uuid)

@@ -184,8 +184,8 @@ def status(subject: Subject) -> bytes:
     text.extend(_memory_lines(subject))
     text.extend(f"CoreDumping:\t0\nThreads:\t{process.thread_count()}\n".encode())
     text.extend(_signal_lines(process, task))
-    text.extend(_capability_lines(process, task))
-    text.extend(b"Seccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0\n")
+    text.extend(_capability_lines(task))
+    text.extend(b"Cpus_allowed:\t1\nCpus_allowed_list:\t0\n")
     text.extend(b"Mems_allowed:\t1\nMems_allowed_list:\t0\n")
     voluntary = f"voluntary_ctxt_switches:\t{task.voluntary_switches}\n"
     text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.involuntary_switches}\n").encode())
@@ -255,12 +255,14 @@ def _signal_lines(process: Process, task: Task) -> bytes:
     return (text + f"SigCgt:\t{mask_text(process.actions.caught)}\n").encode()
 
 
-def _capability_lines(process: Process, task: Task) -> bytes:
+def _capability_lines(task: Task) -> bytes:
     who = task.credentials
     text = f"CapInh:\t{mask_text(who.inheritable)}\nCapPrm:\t{mask_text(who.permitted)}\n"
     text += f"CapEff:\t{mask_text(who.effective)}\nCapBnd:\t{mask_text(who.bounding)}\n"
     text += f"CapAmb:\t{mask_text(who.ambient)}\n"
-    return (text + f"NoNewPrivs:\t{1 if process.no_new_privileges else 0}\n").encode()
+    text += f"NoNewPrivs:\t{1 if task.no_new_privileges else 0}\nSeccomp:\t{task.seccomp_mode}\n"
+    top = task.call_filter
+    return (text + f"Seccomp_filters:\t{0 if top is None else top.count}\n").encode()
 
 
 # The rest -------------------------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from kernel.cache.reclaim import drop_clean_pages
 from kernel.fs.dentry import CACHE
 from kernel.fs.descriptors import HARD_LIMIT
 from kernel.ipc.shared_memory import MOST_SEGMENTS
-from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.lang import EINVAL, EPERM, Errno, final, span_of
 from kernel.lib import random
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import log
 from kernel.lib.panic import PANIC
 from kernel.mm.reclaim import reclaim_now
@@ -20,6 +22,7 @@ from kernel.procfs.process_control import parse_signed
 from kernel.task.fork import task_limit
 from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import PID_LIMIT
+from kernel.task.seccomp import set_logged_actions
 
 _AREA_LIMIT: Final = 65530
 _LEVELS: Final = 8
@@ -116,6 +119,14 @@ class BootIdentity:
 
 
 _BOOT: Final = BootIdentity()
+
+
+def set_logged_calls(text: bytes) -> None:
+    """What seccomp(2) logs: for who administers the system, not only for who owns the file."""
+    who = caller_credentials()
+    if who is not None and not who.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    set_logged_actions(text)
 
 
 def _random_uuid() -> bytes:

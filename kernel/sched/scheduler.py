@@ -39,6 +39,7 @@ class Processor:
         self.queue: RunQueue = RunQueue()
         self.need_resched: bool = False
         self.has_work: bool = False  # something may be due before the running thread goes on in user mode
+        self.watches_calls: bool = False  # the running thread's system calls are traced or filtered
         self.idle: bool = False
         self.charged_at_ns: int = 0
         self.ticked_at_ns: int = 0
@@ -96,6 +97,16 @@ def announce_work() -> None:
 def work_is_done() -> None:
     """The running thread found nothing more to do."""
     _processor.has_work = False
+
+
+def watches_calls() -> bool:
+    """Whether somebody looks at the running thread's system calls: the one question that each asks on its way in."""
+    return _processor.watches_calls
+
+
+def watch_calls(is_wanted: bool) -> None:
+    """Say whether the running thread's system calls are looked at. Each thread's `enter_processor` does."""
+    _processor.watches_calls = is_wanted
 
 
 # Becoming ready ------------------------------------------------------------------------------------------------------

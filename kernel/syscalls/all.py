@@ -32,6 +32,7 @@ from kernel.syscalls import (
     resources,
     restartable,
     scheduling,
+    seccomp,
     semaphores,
     shared_memory,
     signal_descriptors,

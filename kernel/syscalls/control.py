@@ -8,6 +8,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
 from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
+from kernel.syscalls.seccomp import set_mode
 from kernel.syscalls.table import syscall
 from kernel.task.signals import SIGNAL_COUNT
 from kernel.task.task import Task, current
@@ -32,6 +33,7 @@ _PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
 _PR_GET_TIMING: Final = 13
 _PR_GET_SECCOMP: Final = 21
+_PR_SET_SECCOMP: Final = 22
 _PR_GET_TSC: Final = 25
 _PR_SET_TSC: Final = 26
 _PR_TSC_ENABLE: Final = 1
@@ -92,7 +94,7 @@ def arch_prctl(code: i32, argument: int) -> int:
     return 0
 
 
-@syscall(157, "prctl", args="dxxxx", notes="No seccomp, no names of memory, no PR_SET_MM, no choice of mitigations")
+@syscall(157, "prctl", args="dxxxx", notes="No names of memory, no PR_SET_MM, no choice of mitigations")
 def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     """prctl(2)."""
     task = current()
@@ -121,8 +123,10 @@ def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     if option == _PR_SET_NO_NEW_PRIVS:
         if second != 1 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
-        task.process.no_new_privileges = True
+        task.no_new_privileges = True
         return 0
+    if option == _PR_SET_SECCOMP:
+        return set_mode(task, second, third)
     if option == _PR_SET_TSC:
         if second != _PR_TSC_ENABLE:
             raise Errno(EINVAL)  # the time-stamp counter is every program's clock
@@ -181,8 +185,10 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
         return 0
     if option == _PR_GET_DUMPABLE:
         return 1 if process.is_dumpable else 0
-    if option == _PR_GET_TIMING or option == _PR_GET_SECCOMP:
+    if option == _PR_GET_TIMING:
         return 0
+    if option == _PR_GET_SECCOMP:
+        return task.seccomp_mode
     if option == _PR_GET_TSC:
         user.write_i32(second, _PR_TSC_ENABLE)
         return 0
@@ -208,7 +214,7 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
             return task.space.write_execute_rule
         if option == _PR_GET_THP_DISABLE:
             return 1 if task.space.refuses_huge_pages else 0
-        return 1 if process.no_new_privileges else 0
+        return 1 if task.no_new_privileges else 0
     raise Errno(EINVAL)
 
 

@@ -8,11 +8,12 @@ from arch.x86_64.frame import TrapFrame
 from kernel.lang import ENOSYS, export, inline, noinline, on_stack
 from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
-from kernel.sched.scheduler import has_work
+from kernel.sched.scheduler import has_work, watches_calls
 from kernel.syscalls.table import HIGHEST, SYSCALLS
-from kernel.syscalls.trace import TRACE, describe_call, report_result
+from kernel.syscalls.trace import describe_call, report_result
 from kernel.task.deliver import before_user_mode
-from kernel.task.task import current
+from kernel.task.seccomp import permits
+from kernel.task.task import TRACING, current
 
 
 @export("krait_syscall")
@@ -21,7 +22,7 @@ def krait_syscall(frame: TrapFrame) -> None:
     """One system call. The result, or a negative errno, goes to frame.rax."""
     # Linux looks at the low 32 bits only.
     number = frame.rax & 0xFFFF_FFFF
-    result = _traced_call(number, frame) if TRACE.enabled else call(number, frame)
+    result = _watched_call(number, frame) if watches_calls() else call(number, frame)
     frame.rax = result
     reclaim_if_due()
     if has_work() or -600 < result < -511:  # ERESTART…
@@ -37,6 +38,14 @@ def call(number: int, frame: TrapFrame) -> int:
             return row.handler(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9)
     _report_missing(number)
     return -ENOSYS
+
+
+@noinline
+def _watched_call(number: int, frame: TrapFrame) -> int:
+    """A call of a thread that may not make all of them, or is traced."""
+    if not permits(current(), number, frame):
+        return frame.rax
+    return _traced_call(number, frame) if TRACING.enabled else call(number, frame)
 
 
 @noinline

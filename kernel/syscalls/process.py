@@ -14,7 +14,7 @@ from kernel.syscalls.table import syscall
 from kernel.task import exec as execution
 from kernel.task import wait as waiting
 from kernel.task.arguments import StringBudget, read_strings
-from kernel.task.exit import end_process, exit_task
+from kernel.task.exit import end_process, end_thread, exit_task
 from kernel.task.fork import (
     CLONE_DETACHED,
     CLONE_PARENT_SETTID,
@@ -178,11 +178,7 @@ def _execute(
 @syscall(60, "exit", status="Full", args="d")
 def exit_call(code: i32) -> int:
     """_exit(2), of one thread."""
-    task = current()
-    process = task.process
-    if not process.is_exiting and (process.leader is task or len(process.threads) == 1):
-        process.exit_status = (code & 0xFF) << 8
-    exit_task(task)
+    end_thread(current(), (code & 0xFF) << 8)
     return 0
 
 

@@ -13,7 +13,7 @@ from kernel.command_line import value_of
 from kernel.lang import Errno, errno, final
 from kernel.lib import log, user
 from kernel.syscalls.table import HIGHEST, SYSCALLS, Syscall
-from kernel.task.task import current
+from kernel.task.task import TRACING, current
 
 _STRING_SHOWN: Final = 64
 _EXIT: Final = 60
@@ -38,7 +38,6 @@ class Trace:
     """What is traced."""
 
     def __init__(self) -> None:
-        self.enabled: bool = False
         self.everything: bool = False
         self.names: dict[bytes, bool] = {}
 
@@ -51,7 +50,7 @@ def configure(line: bytes) -> None:
     value = value_of(line, b"trace")
     if value is None:
         return
-    TRACE.enabled = True
+    TRACING.enabled = True
     for name in value.split(b","):
         if len(name) == 0 or name == b"all":
             TRACE.everything = True

@@ -184,7 +184,7 @@ def _new_credentials(task: Task, file: File) -> Credentials:
     old = task.credentials
     fresh = old.copy()
     inode = file.inode
-    if not file.on_nosuid_mount() and not task.process.no_new_privileges:
+    if not file.on_nosuid_mount() and not task.no_new_privileges:
         if inode.mode & S_ISUID != 0:
             fresh.euid = inode.uid
         if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
@@ -194,7 +194,7 @@ def _new_credentials(task: Task, file: File) -> Credentials:
     fresh.sgid = fresh.egid
     fresh.fsgid = fresh.egid
     fresh.follow_exec(old)
-    if task.process.no_new_privileges:
+    if task.no_new_privileges:
         fresh.permitted &= old.permitted
         fresh.effective &= fresh.permitted
     return fresh

@@ -59,6 +59,16 @@ def end_process(process: Process, status: int) -> None:
                 wake(task)
 
 
+def end_thread(task: Task, status: int) -> None:
+    """End the running thread alone, with a status as wait(2) reports it: that of the leader, or of who is left last, is
+    the process's. Does not return.
+    """
+    process = task.process
+    if not process.is_exiting and (process.leader is task or len(process.threads) == 1):
+        process.exit_status = status
+    exit_task(task)
+
+
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     task.is_exiting = True

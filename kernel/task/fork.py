@@ -31,6 +31,7 @@ from kernel.task.pids import (
     unregister_task,
 )
 from kernel.task.process import Process
+from kernel.task.seccomp import inherit
 from kernel.task.signals import SIGCHLD
 from kernel.task.task import SS_DISABLE, Task, TaskStart
 from kernel.task.user_frame import copy_to_child
@@ -204,7 +205,6 @@ def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
     process = Process(pid, old.limits.copy(), actions)
     process.exit_signal = old.exit_signal if flags & CLONE_PARENT != 0 else arguments.exit_signal
     process.is_dumpable = old.is_dumpable
-    process.no_new_privileges = old.no_new_privileges
     process.personality = old.personality
     process.oom_adjustment = old.oom_adjustment
     process.timer_slack_ns = old.timer_slack_ns
@@ -255,6 +255,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     flags = arguments.flags
     process = child.process
     process.threads[child.tid] = child
+    inherit(parent, child)
     if not is_thread:
         relative = parent.process.parent if flags & CLONE_PARENT != 0 else parent.process
         if relative is None:

@@ -84,7 +84,6 @@ class Process:
         self.is_subreaper: bool = False
         self.death_signal: int = 0  # PR_SET_PDEATHSIG
         self.is_dumpable: bool = True
-        self.no_new_privileges: bool = False
         self.personality: int = 0
         self.oom_adjustment: int = 0
         self.executable: File | None = None

@@ -56,6 +56,7 @@ SEGV_MAPERR: Final = 1
 SEGV_ACCERR: Final = 2
 BUS_ADRALN: Final = 1
 BUS_ADRERR: Final = 2
+SYS_SECCOMP: Final = 1
 TRAP_BRKPT: Final = 1
 TRAP_TRACE: Final = 2
 CLD_EXITED: Final = 1

@@ -19,16 +19,28 @@ from kernel.lib.user import UserBuffer
 from kernel.mm import pinning
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
-from kernel.sched.scheduler import announce_work, current_thread
+from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.task.pending import PendingSignals
 from kernel.task.process import Process
 from kernel.task.processor_state import ProcessorState, leave_for_user_mode
+from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
 
 if TYPE_CHECKING:
     from kernel.task.futex_pi import PiState, PiWaiter
 
 SS_DISABLE: Final = 2
+
+
+@final
+class Tracing:
+    """Whether the kernel's command line asks for a line in the log for system calls (`trace=`)."""
+
+    def __init__(self) -> None:
+        self.enabled: bool = False
+
+
+TRACING: Final = Tracing()
 
 
 @final
@@ -108,6 +120,11 @@ class Task(Thread):
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall
+        # Which system calls it may make (seccomp.py)
+        self.seccomp_mode: int = 0
+        self.call_filter: CallFilter | None = None
+        self.calls_are_watched: bool = TRACING.enabled  # they are traced, or may be forbidden
+        self.no_new_privileges: bool = False  # execve gives none (PR_SET_NO_NEW_PRIVS)
         # prctl(2), kept for who asks: nothing here tells of broken memory or waits for a program's disk
         self.memory_failure_policy: int = 2  # PR_MCE_KILL_*
         self.flushes_io: bool = False
@@ -189,6 +206,7 @@ class Task(Thread):
     def enter_processor(self) -> None:
         if self.interrupted or self.returns_from_handler or self.restores_blocked or self.rseq_address != 0:
             announce_work()
+        watch_calls(self.calls_are_watched)
         self.registers.enter()
 
 

@@ -1,0 +1,280 @@
+"""Secure computing: a thread says which system calls it will make from now on (seccomp(2)).
+
+In strict mode a thread may only read, write, exit and return from signal handlers. With filters, programs of its own
+judge each call (`seccomp_filter.py`). Neither can be taken back. Children inherit it, and execve keeps it.
+
+Invariants: a thread in filter mode has a filter, others have none. `calls_are_watched` is true for a thread in either
+mode, and the processor knows it while the thread runs: so calls of other threads pay nothing.
+
+Deviations from Linux: no user notification, so its flag is refused, and its action finds nobody who listens (ENOSYS).
+Strict mode does not forbid the time-stamp counter.
+
+Context: system calls. What is forbidden may end the running thread, so `permits` may not return.
+"""
+
+from typing import Final
+
+from arch.x86_64.frame import TrapFrame
+from kernel.lang import EINVAL, ENOSYS, ESRCH, Errno, final
+from kernel.lib.log import NOTICE, log, printable
+from kernel.sched.scheduler import watch_calls
+from kernel.task.exit import end_process, end_thread
+from kernel.task.seccomp_filter import (
+    ACTION,
+    ALLOW,
+    AUDIT_ARCH,
+    DATA,
+    ERRNO,
+    KILL_PROCESS,
+    KILL_THREAD,
+    LOG,
+    TRACE,
+    TRAP,
+    USER_NOTIFICATION,
+    CallData,
+    CallFilter,
+    describe,
+    judge,
+)
+from kernel.task.send import force
+from kernel.task.siginfo import SignalInfo, from_kernel
+from kernel.task.signals import SIGKILL, SIGSYS, SYS_SECCOMP
+from kernel.task.task import Task
+from kernel.task.words import signed_32
+from kernel.time.clock import monotonic_ns
+
+DISABLED: Final = 0
+STRICT: Final = 1
+FILTER: Final = 2
+
+FLAG_SYNCHRONIZE: Final = 0x1  # SECCOMP_FILTER_FLAG_TSYNC
+FLAG_LOG: Final = 0x2
+FLAG_SPECULATION: Final = 0x4  # SECCOMP_FILTER_FLAG_SPEC_ALLOW
+FLAG_SYNCHRONIZE_OR_ESRCH: Final = 0x10
+
+_READ: Final = 0
+_WRITE: Final = 1
+_RT_SIGRETURN: Final = 15
+_EXIT: Final = 60
+_HIGHEST_ERRNO: Final = 4095
+
+# Changing the mode ----------------------------------------------------------------------------------------------------
+
+
+def set_strict(task: Task) -> None:
+    """The running thread goes into strict mode. EINVAL if it has filters."""
+    if task.seccomp_mode == FILTER:
+        raise Errno(EINVAL)
+    _enter(task, STRICT, None)
+    watch_calls(True)
+
+
+def add_filter(task: Task, instructions: bytes, flags: int) -> int:
+    """The running thread gets one more filter, with FLAG_SYNCHRONIZE all threads of its process. The result is 0, or
+    the number of a thread that has filters of its own and so cannot have the same: then nothing has changed. EINVAL for
+    a program that is not sound, ENOMEM if they are too long together, ESRCH.
+    """
+    top = CallFilter(instructions, task.call_filter, flags & FLAG_LOG != 0)
+    if flags & FLAG_SYNCHRONIZE != 0:
+        other = _different_thread(task)
+        if other is not None and flags & FLAG_SYNCHRONIZE_OR_ESRCH != 0:
+            raise Errno(ESRCH)
+        if other is not None:
+            return other.tid
+        for follower in task.process.threads.values():
+            follower.no_new_privileges = follower.no_new_privileges or task.no_new_privileges
+            _enter(follower, FILTER, top)
+    _enter(task, FILTER, top)
+    watch_calls(True)
+    return 0
+
+
+def inherit(parent: Task, child: Task) -> None:
+    """A new thread begins as its maker is."""
+    child.seccomp_mode = parent.seccomp_mode
+    child.call_filter = parent.call_filter
+    child.calls_are_watched = parent.calls_are_watched
+    child.no_new_privileges = parent.no_new_privileges
+
+
+def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
+    task.seccomp_mode = mode
+    task.call_filter = top
+    task.calls_are_watched = True
+
+
+def _different_thread(task: Task) -> Task | None:
+    """A thread of the same process whose filters are no part of the running thread's."""
+    mine = task.call_filter
+    for other in task.process.threads.values():
+        if other is task or other.is_exiting or other.seccomp_mode == DISABLED:
+            continue
+        if other.seccomp_mode == STRICT or mine is None or not mine.is_above(other.call_filter):
+            return other
+    return None
+
+
+# Judging calls --------------------------------------------------------------------------------------------------------
+
+
+def permits(task: Task, number: int, frame: TrapFrame) -> bool:
+    """Whether the running thread may make a system call. If not, its result is in the frame, or a signal waits, or the
+    process is to end; or the thread has ended.
+    """
+    if task.seccomp_mode == STRICT:
+        if number == _READ or number == _WRITE or number == _EXIT or number == _RT_SIGRETURN:
+            return True
+        _report(task, number, frame, KILL_THREAD, SIGKILL)
+        end_thread(task, SIGKILL)
+        return False
+    top = task.call_filter
+    if top is None:
+        return True
+    data = CallData()
+    describe(number, frame, data)
+    answer, is_logged = judge(top, data)
+    action = answer & ACTION
+    if action == ALLOW:
+        return True
+    if is_logged or action == LOG or _kills(action):
+        _report(task, number, frame, action, SIGSYS if _kills(action) else 0)
+    if action == LOG:
+        return True
+    _refuse(task, number, frame, action, answer & DATA)
+    return False
+
+
+def _kills(action: int) -> bool:
+    """KILL_PROCESS, KILL_THREAD, and whatever is no action."""
+    return action not in (TRAP, ERRNO, USER_NOTIFICATION, TRACE, LOG)
+
+
+def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -> None:
+    if action == ERRNO:
+        frame.rax = -min(data, _HIGHEST_ERRNO)
+        frame.error_code = -1  # the program sees the number, even where it is one that would repeat the call
+    elif action == TRAP:
+        _trap(task, number, frame, data)
+    elif action == TRACE or action == USER_NOTIFICATION:
+        frame.rax = -ENOSYS
+    elif action == KILL_THREAD and _other_thread_lives(task):
+        end_thread(task, SIGSYS)
+    else:
+        end_process(task.process, SIGSYS)
+
+
+def _trap(task: Task, number: int, frame: TrapFrame, data: int) -> None:
+    """SIGSYS, which tells of the call; the registers stay as they were when it was made."""
+    try:
+        info = SignalInfo(SIGSYS, SYS_SECCOMP)
+    except MemoryError:
+        force(task, from_kernel(SIGKILL))
+        return
+    info.error = data
+    info.set_address(frame.rip)
+    info.third = signed_32(AUDIT_ARCH) << 32 | number
+    force(task, info)
+
+
+def _other_thread_lives(task: Task) -> bool:
+    for other in task.process.threads.values():
+        if other is not task and not other.is_exiting:
+            return True
+    return False
+
+
+# The log --------------------------------------------------------------------------------------------------------------
+
+_LOG_INTERVAL_NS: Final = 5_000_000_000
+_LOG_BURST: Final = 10  # lines in an interval
+
+
+@final
+class ActionName:
+    """An action as /proc/sys/kernel/seccomp knows it."""
+
+    def __init__(self, name: bytes, action: int, is_logged: bool) -> None:
+        self.name: bytes = name
+        self.action: int = action
+        self.is_logged: bool = is_logged
+
+
+ACTIONS: Final[list[ActionName]] = [
+    ActionName(b"kill_process", KILL_PROCESS, True),
+    ActionName(b"kill_thread", KILL_THREAD, True),
+    ActionName(b"trap", TRAP, True),
+    ActionName(b"errno", ERRNO, True),
+    ActionName(b"trace", TRACE, True),
+    ActionName(b"log", LOG, True),
+    ActionName(b"allow", ALLOW, False),
+]
+
+
+def find_action(action: int) -> ActionName | None:
+    """An action that filters may return."""
+    for known in ACTIONS:
+        if known.action == action:
+            return known
+    return None
+
+
+def available_actions() -> bytes:
+    """The names of all."""
+    return b" ".join([known.name for known in ACTIONS]) + b"\n"
+
+
+def logged_actions() -> bytes:
+    """The names of those that are logged."""
+    return b" ".join([known.name for known in ACTIONS if known.is_logged]) + b"\n"
+
+
+def set_logged_actions(text: bytes) -> None:
+    """Only the named actions are logged from now on. EINVAL for a name that is none, and for `allow`."""
+    end = text.find(b"\n")
+    names = (text if end < 0 else text[:end]).split(b" ")
+    for name in names:
+        if len(name) > 0 and (name == b"allow" or not _is_name(name)):
+            raise Errno(EINVAL)
+    for known in ACTIONS:
+        known.is_logged = known.name in names
+
+
+def _is_name(name: bytes) -> bool:
+    for known in ACTIONS:
+        if known.name == name:
+            return True
+    return False
+
+
+@final
+class LogLimit:
+    """Programs must not fill the log."""
+
+    def __init__(self) -> None:
+        self.begun_ns: int = 0
+        self.count: int = 0
+
+    def allows(self, now_ns: int) -> bool:
+        """Whether one more line may be written."""
+        if now_ns - self.begun_ns > _LOG_INTERVAL_NS:
+            self.begun_ns = now_ns
+            self.count = 0
+        self.count += 1
+        return self.count <= _LOG_BURST
+
+
+_LIMIT: Final = LogLimit()
+
+
+def _report(task: Task, number: int, frame: TrapFrame, action: int, signo: int) -> None:
+    """A line in the log, if the administrator wants such. An action that is none is logged as one that kills."""
+    known = find_action(action if action != USER_NOTIFICATION else TRACE)
+    wanted = ACTIONS[0].is_logged if known is None else known.is_logged
+    if not wanted or not _LIMIT.allows(monotonic_ns()):
+        return
+    try:
+        who = f"seccomp: uid={task.credentials.uid} pid={task.pid} comm={printable(task.name)}"
+        what = f" sig={signo} arch={AUDIT_ARCH:x} syscall={signed_32(number)} ip={frame.rip:#x} code={action:#x}"
+        log.add(NOTICE, (who + what).encode())
+    except MemoryError:
+        return  # no room for the line

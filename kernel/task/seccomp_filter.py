@@ -1,0 +1,174 @@
+"""Filters of system calls: programs of classic BPF over struct seccomp_data, one upon another (seccomp(2)).
+
+Of classic BPF a filter may use what makes sense of a call: words of the data at aligned offsets, and neither remainders
+nor what is about packets. Filters are never changed and never removed, so threads and processes share them: a filter
+refers to the one before it, and what a thread refers to is its whole stack.
+
+All filters of a stack are run, the newest first, and of their answers the most restrictive counts: the one whose action
+is lowest as a signed number. The newest has its way where actions are equal.
+
+Context: making a filter may raise MemoryError; running one never raises, sleeps or allocates.
+Source: seccomp(2).
+"""
+
+from typing import Final, Literal
+
+from arch.x86_64.frame import TrapFrame
+from kernel.lang import EINVAL, ENOMEM, Array, Errno, final, u8
+from kernel.lib.bpf import (
+    ALU,
+    JMP,
+    JUMP_ALWAYS,
+    LD_WORD_ABSOLUTE,
+    LDX,
+    RET_CONSTANT,
+    Program,
+    Subject,
+)
+
+# Actions: the upper half of what a filter returns. The lower half is data for some.
+KILL_PROCESS: Final = 0x8000_0000
+KILL_THREAD: Final = 0x0000_0000
+TRAP: Final = 0x0003_0000
+ERRNO: Final = 0x0005_0000
+USER_NOTIFICATION: Final = 0x7FC0_0000
+TRACE: Final = 0x7FF0_0000
+LOG: Final = 0x7FFC_0000
+ALLOW: Final = 0x7FFF_0000
+ACTION: Final = 0xFFFF_0000
+DATA: Final = 0xFFFF
+
+AUDIT_ARCH: Final = 0xC000_003E  # AUDIT_ARCH_X86_64
+DATA_SIZE: Final = 64  # struct seccomp_data
+
+# A stack's length is counted in instructions of the machine for which Linux translates filters, so that as many fit.
+_MOST_TOGETHER: Final = 32768
+_PENALTY: Final = 4  # for each filter
+_PROLOGUE: Final = 3
+_DIVIDE_BY_INDEX: Final = 0x3C
+_MODULO: Final = 9
+_SIGN: Final = 0x8000_0000
+_COMPARES_BITS: Final = 4  # JSET, which has no opposite
+
+CallData = Array[u8, Literal[64]]
+
+
+@final
+class CallFilter:
+    """A filter with those below it."""
+
+    def __init__(self, instructions: bytes, previous: "CallFilter | None", is_logged: bool) -> None:
+        """EINVAL for a program that a filter must not be; ENOMEM if the stack becomes too long."""
+        self.program: Program = Program(instructions)
+        check_call_program(self.program)
+        self.previous: CallFilter | None = previous
+        self.is_logged: bool = is_logged  # SECCOMP_FILTER_FLAG_LOG
+        below = 0 if previous is None else previous.length + _PENALTY
+        self.length: int = translated_length(self.program) + below
+        self.count: int = 1 if previous is None else previous.count + 1
+        if self.length > _MOST_TOGETHER:
+            raise Errno(ENOMEM)
+
+    def is_above(self, other: "CallFilter | None") -> bool:
+        """Whether a stack consists of this one's lower part, or all of it."""
+        if other is None:
+            return True
+        candidate: CallFilter | None = self
+        while candidate is not None:
+            if candidate is other:
+                return True
+            candidate = candidate.previous
+        return False
+
+
+def check_call_program(program: Program) -> None:
+    """What a filter of system calls may use. Raises EINVAL."""
+    for index in range(len(program)):
+        code = program.code(index)
+        if code == LD_WORD_ABSOLUTE:
+            value = program.constant(index)
+            if value >= DATA_SIZE or value & 3 != 0:
+                raise Errno(EINVAL)
+        elif code & 7 <= LDX and not _is_load_without_data(code):
+            raise Errno(EINVAL)
+        elif code & 7 == ALU and code >> 4 == _MODULO:
+            raise Errno(EINVAL)
+
+
+def _is_load_without_data(code: int) -> bool:
+    """An immediate value, scratch memory, or the data's length."""
+    mode = code >> 5
+    return mode == 0 or mode == 3 or mode == 4
+
+
+def translated_length(program: Program) -> int:
+    """How many instructions of Linux's machine a program becomes."""
+    length = _PROLOGUE
+    for index in range(len(program)):
+        code = program.code(index)
+        if code == RET_CONSTANT:
+            length += 2
+        elif code == _DIVIDE_BY_INDEX:
+            length += 5
+        elif code & 7 == JMP and code != JUMP_ALWAYS:
+            length += _comparison_length(program, index)
+        else:
+            length += 1
+    return length
+
+
+def _comparison_length(program: Program, index: int) -> int:
+    """A jump if the comparison holds, and another one if neither way is the next instruction; a constant that would be
+    negative is loaded before.
+    """
+    code = program.code(index)
+    length = 1 if code & 8 == 0 and program.constant(index) & _SIGN != 0 else 0
+    falls_through = program.if_false(index) == 0
+    if program.if_true(index) == 0 and code >> 4 != _COMPARES_BITS:
+        falls_through = True
+    return length + (1 if falls_through else 2)
+
+
+# Judging a call -------------------------------------------------------------------------------------------------------
+
+_NOTHING_ELSE: Final = Subject()
+
+
+def describe(number: int, frame: TrapFrame, data: CallData) -> None:
+    """struct seccomp_data, each 32-bit word of it in the order of networks, in which programs load."""
+    span = data.span()
+    span.store_be32(0, number)
+    span.store_be32(4, AUDIT_ARCH)
+    _store(data, 8, frame.rip)
+    _store(data, 16, frame.rdi)
+    _store(data, 24, frame.rsi)
+    _store(data, 32, frame.rdx)
+    _store(data, 40, frame.r10)
+    _store(data, 48, frame.r8)
+    _store(data, 56, frame.r9)
+
+
+def _store(data: CallData, offset: int, value: int) -> None:
+    span = data.span()
+    span.store_be32(offset, value & 0xFFFF_FFFF)
+    span.store_be32(offset + 4, value >> 32 & 0xFFFF_FFFF)
+
+
+def judge(top: CallFilter, data: CallData) -> tuple[int, bool]:
+    """What a stack of filters answers, and whether the filter whose answer it is wants it logged."""
+    answer = ALLOW
+    is_logged = False
+    candidate: CallFilter | None = top
+    while candidate is not None:
+        found = candidate.program.run(data.span(), _NOTHING_ELSE)
+        if _rank(found) < _rank(answer):
+            answer = found
+            is_logged = candidate.is_logged
+        candidate = candidate.previous
+    return answer, is_logged
+
+
+def _rank(answer: int) -> int:
+    """The action as a signed number."""
+    action = answer & ACTION
+    return action - (1 << 32) if action & _SIGN != 0 else action
