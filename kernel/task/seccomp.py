@@ -229,12 +229,17 @@ def logged_actions() -> bytes:
 
 
 def set_logged_actions(text: bytes) -> None:
-    """Only the named actions are logged from now on. EINVAL for a name that is none, and for `allow`."""
+    """Only the named actions are logged from now on. EINVAL for a name that is none, and for `allow`. Two spaces in a
+    row end the names, as on Linux.
+    """
     end = text.find(b"\n")
-    names = (text if end < 0 else text[:end]).split(b" ")
-    for name in names:
-        if len(name) > 0 and (name == b"allow" or not _is_name(name)):
+    names: list[bytes] = []
+    for name in (text if end < 0 else text[:end]).split(b" "):
+        if len(name) == 0:
+            break
+        if name == b"allow" or not _is_name(name):
             raise Errno(EINVAL)
+        names.append(name)
     for known in ACTIONS:
         known.is_logged = known.name in names
 
