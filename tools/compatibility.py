@@ -66,7 +66,7 @@ Not supported.
 
 ## libc
 - musl: supported, static and dynamic.
-- glibc: not tested yet.
+- glibc: supported, static and dynamic: `./krait run` brings the libraries along.
 
 ## System calls
 

@@ -7,8 +7,8 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -20,12 +20,13 @@ from tools.flash import flash
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kvm import accelerator
+from tools.libraries import LibraryError, interpreter, needed_files
 from tools.machine import MACHINE_TYPES, DirectBoot, Disk, DiskMode, Forward, Machine, Network
 from tools.paths import BUILD, KERNEL, ROOT
 from tools.session import run_program
 from tools.setup import require
 from userland import ssh
-from userland.image import SKELETON, build_image, root_archive
+from userland.image import LOADER, SKELETON, build_image, root_archive
 
 MOST_PROCESSORS = 255
 PARAMETERS = "console=ttyS0"
@@ -193,19 +194,6 @@ def _root_image(options: argparse.Namespace) -> bytes:
     return build_image().read_bytes()
 
 
-def interpreter(program: bytes) -> str | None:
-    """The dynamic loader that an ELF program asks for; None for any other file."""
-    if program[:5] != b"\x7fELF\x02" or len(program) < 64:
-        return None
-    table, size, count = *struct.unpack_from("<Q", program, 32), *struct.unpack_from("<HH", program, 54)
-    for number in range(count):
-        header = program[table + number * size :][:56]
-        if len(header) == 56 and struct.unpack_from("<I", header)[0] == 3:
-            offset, length = struct.unpack_from("<Q", header, 8)[0], struct.unpack_from("<Q", header, 32)[0]
-            return program[offset : offset + length].rstrip(b"\0").decode(errors="replace")
-    return None
-
-
 def _program_overlay(options: argparse.Namespace, keyboard: bool) -> cpio.Archive:
     """The files that make /init run the given command or program."""
     overlay = cpio.Archive()
@@ -217,11 +205,15 @@ def _program_overlay(options: argparse.Namespace, keyboard: bool) -> cpio.Archiv
             raise SystemExit(f"krait run: {options.program} is not a file")
         program = options.program.read_bytes()
         loader = interpreter(program)
-        if loader is not None and options.root is None and loader != "/lib/ld-musl-x86_64.so.1":
-            raise SystemExit(
-                f"krait run: {options.program} is linked dynamically and needs {loader}, which the root image does not "
-                "hold: link it statically, or give a root file system with --root"
-            )
+        if loader is not None and options.root is None and loader != str(LOADER):
+            try:
+                for path in needed_files(options.program, loader):
+                    overlay.file(str(path).lstrip("/"), path.read_bytes(), 0o755)
+            except (LibraryError, OSError) as error:
+                raise SystemExit(
+                    f"krait run: {options.program} is linked dynamically; it {error}: link it statically, or give a "
+                    "root file system with --root"
+                ) from error
         name = options.program.name
         overlay.file(f"root/{name}", program, 0o755)
         start = shlex.join([f"./{name}", *options.arguments])
@@ -307,7 +299,7 @@ def run(options: argparse.Namespace) -> int:
     single = options.command is not None or options.program is not None
     keyboard = single and os.isatty(0)
     overlay = _program_overlay(options, keyboard) if single else _terminal_overlay()
-    words = [PARAMETERS, "quiet loglevel=1 panic=-1" if single else "", options.append]
+    words = [PARAMETERS, "quiet loglevel=1 panic=-1 KRAIT_PROGRAM=1" if single else "", options.append]
     from_disk = isinstance(options.root, str)
     if from_disk and options.ssh:
         raise SystemExit("krait run: --ssh puts its server into the initial RAM disk, and --root DEVICE boots without")
@@ -476,3 +468,6 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # who reads our output has seen enough, as in `./krait run … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(128 + signal.SIGPIPE)

@@ -18,13 +18,14 @@ from kernel.fs.names import make_directory, make_link, make_node, make_symlink, 
 from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
 from kernel.fs.walk import EMPTY_PATH, resolve
-from kernel.lang import ENOENT, Errno, KernelError, Span, span_of, u8
+from kernel.lang import ENOENT, ENOMEM, ENOSPC, Errno, KernelError, Span, span_of, u8
 from kernel.lib import log
 from kernel.lib.inflate import InflateError, Inflater, InflateSink
 from kernel.lib.user import KernelBuffer
 
 _HEADER_SIZE: Final = 110
 _TRAILER: Final = b"TRAILER!!!"
+_BITE: Final = 1 << 14  # of a file, copied and written at a time
 
 # States of the unpacker.
 _BETWEEN: Final = 0  # zeros, or the next header
@@ -47,7 +48,6 @@ _RDEV_MINOR: Final = 10
 _NAME_SIZE: Final = 11
 _FIELDS: Final = 13
 
-_PART: Final = 65_536  # of a file, written at once
 
 
 class ArchiveError(KernelError):
@@ -75,6 +75,7 @@ class Unpacker(InflateSink):
         self.fields: list[int] = [0] * _FIELDS
         self.name: bytes = b""
         self.file: File | None = None
+        self.buffer: KernelBuffer = KernelBuffer(bytearray(_BITE))
         self.links: dict[bytes, bytes] = {}  # device and inode number -> name of the first link
         self.directories: list[DirectoryTime] = []
         self.entries: int = 0
@@ -270,11 +271,13 @@ class Unpacker(InflateSink):
         file = self.file
         if file is None:
             return
-        # In parts: an archive that is not compressed gives a large file in one piece, and no object may be that large.
-        for start in range(0, len(piece), _PART):
-            part = piece[start : min(start + _PART, len(piece))]
-            if file.write(KernelBuffer(bytearray(part.to_bytes()))) < len(part):
-                raise ArchiveError
+        for start in range(0, len(piece), _BITE):
+            size = min(_BITE, len(piece) - start)
+            span_of(self.buffer.storage)[0:size].copy_from(piece[start : start + size])
+            self.buffer.rewind(size)
+            while self.buffer.remaining > 0:  # where a write ends early, the next one says why
+                if file.write(self.buffer) == 0:
+                    raise ArchiveError
 
     def _end_file(self) -> None:
         file = self.file
@@ -332,13 +335,14 @@ def unpack(context: FsContext, image: Span[u8]) -> bool:
         log.info(f"initramfs: {unpacker.entries} entries, {unpacker.skipped} skipped")
         return True
     except InflateError:
-        log.error("initramfs: the compressed archive is damaged")
+        log.emergency("initramfs: the compressed archive is damaged")
     except ArchiveError:
-        log.error("initramfs: the archive is damaged")
+        log.emergency("initramfs: the archive is damaged")
     except MemoryError:
-        log.error("initramfs: out of memory")
+        log.emergency("initramfs: out of memory")
     except Errno as error:
-        log.error(f"initramfs: error {error.code}")
+        is_full = error.code == ENOMEM or error.code == ENOSPC
+        log.emergency("initramfs: out of memory" if is_full else f"initramfs: error {error.code}")
     finally:
         unpacker.finish()
         context.umask = umask

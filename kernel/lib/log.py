@@ -152,6 +152,11 @@ def error(message: str) -> None:
     log.add(ERROR, message.encode())
 
 
+def emergency(message: str) -> None:
+    """What is to be seen whatever the console's level: the system is not usable as it was meant to be."""
+    log.add(EMERGENCY, message.encode())
+
+
 def once(key: int, message: str) -> None:
     """A warning that is given once for each key."""
     if key in _said_once:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pty
 import re
@@ -17,7 +18,7 @@ from tests.harness import Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive, extend, members
 from tools.paths import ROOT
-from tools.session import Filter
+from tools.session import STOPPED, Filter
 
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 
@@ -53,6 +54,12 @@ def test_the_filter_gives_back_what_was_printed(output: bytes, cuts: list[int], 
 def test_output_and_status_of_a_command(kernel: Kernel) -> None:
     done = run(kernel, "--command", "echo 'two  spaces' \"$HOME\"; printf 'a\\r\\nb'; exit 7", status=7)
     assert done.stdout == "two  spaces /root\na\r\nb" or done.stdout == "two  spaces /root\na\nb"
+
+
+def test_a_reader_that_has_seen_enough(kernel: Kernel) -> None:
+    command = f"{ROOT}/krait run --kernel {kernel.path} --command 'yes | head -200000' | head -1"
+    done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, timeout=100 * PATIENCE)
+    assert done.stdout == "y\n" and "Traceback" not in done.stderr
 
 
 def test_long_output_of_a_command_is_whole(kernel: Kernel) -> None:
@@ -115,10 +122,79 @@ def test_bad_options_give_one_line(arguments: tuple[str, ...]) -> None:
     assert re.fullmatch(r"(krait|flash).*\n", done.stderr), done.stderr
 
 
-def test_a_dynamic_program_is_refused_with_a_reason() -> None:
-    done = krait("run", "/bin/ls")
-    assert done.returncode != 0
-    assert "link it statically" in done.stderr
+DYNAMIC = r"""
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static __thread int mine = 1;
+
+static void *work(void *number)
+{
+	mine += *(int *)number;
+	return (void *)(long)mine;
+}
+
+int main(int count, char **arguments)
+{
+	pthread_t thread;
+	void *result;
+	int number = 41;
+	time_t day = 86400;
+	char text[64];
+
+	setlocale(LC_ALL, "");
+	pthread_create(&thread, NULL, work, &number);
+	pthread_join(thread, &result);
+	strftime(text, sizeof text, "%F", gmtime(&day));
+	printf("%s %ld %d %.3f %s\n", arguments[count - 1], (long)result, mine, sqrt(atof("2")), text);
+	return 6;
+}
+"""
+
+
+def test_a_dynamic_program_of_the_host_brings_its_libraries(kernel: Kernel, tmp_path: Path) -> None:
+    source, program = tmp_path / "dynamic.c", tmp_path / "dynamic"
+    source.write_text(DYNAMIC)
+    subprocess.run(["gcc", "-O1", "-o", str(program), str(source), "-lm", "-pthread"], check=True)
+    assert run(kernel, str(program), "last", status=6).stdout == "last 42 1 1.414 1970-01-02\n"
+
+
+BASH = "declare -A of=([a]=1 [b]=2); for key in b a; do echo $key=${of[$key]}; done | sort; cat <(echo sub); exit 9"
+
+
+def test_debians_own_programs(kernel: Kernel) -> None:
+    assert run(kernel, "/bin/bash", "-c", BASH, status=9).stdout == "a=1\nb=2\nsub\n"
+    script = 'my %of = map { $_ => length } qw(a bb ccc); print join(" ", map { "$_$of{$_}" } sort keys %of), "\\n"'
+    assert run(kernel, "/usr/bin/perl", "-e", script, status=0).stdout == "a1 bb2 ccc3\n"
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path) -> None:
+    library, program = tmp_path / "libgone.so", tmp_path / "lost"
+    (tmp_path / "gone.c").write_text("int gone(void) { return 1; }\n")
+    (tmp_path / "lost.c").write_text("int gone(void);\nint main(void) { return gone(); }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "gone.c")], check=True)
+    subprocess.run(["gcc", "-o", str(program), str(tmp_path / "lost.c"), f"-L{tmp_path}", "-lgone"], check=True)
+    library.unlink()
+    done = krait("run", str(program))
+    assert done.returncode != 0 and done.stdout == ""
+    assert "libgone.so: cannot open" in done.stderr and "link it statically" in done.stderr
+
+
+def test_large_files_of_an_image_need_room_once(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    files = Archive()
+    data = bytes(range(256)) * (50 << 12)  # 50 MiB
+    files.file("big", data)
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(extend(root_image.read_bytes(), files))
+    arguments = ("--initramfs", str(initrd), "--command", "sha256sum /big")
+    digest = hashlib.sha256(data).hexdigest()
+    assert run(kernel, "--memory", "200M", *arguments, status=0).stdout == f"{digest}  /big\n"
+    done = run(kernel, "--memory", "96M", *arguments, status=STOPPED)
+    assert done.stdout == "" and "initramfs: out of memory" in done.stderr
 
 
 def test_help_names_the_options() -> None:
