@@ -14,8 +14,11 @@ from tools.debian import fetch_binary
 from tools.lock import exclusively
 from tools.paths import ORACLE
 
-# Drivers that Debian's kernel has as modules, and our tests need; each after those that it depends on.
-MODULES = ("virtio_blk", "loop", "failover", "net_failover", "virtio_net")
+# Drivers and protocols that Debian's kernel has as modules, and our tests need; each after those that it depends on.
+MODULES = (
+    "virtio_blk", "loop", "failover", "net_failover", "virtio_net",
+    "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "unix_diag",
+)
 
 
 def fetch_oracle() -> Path:

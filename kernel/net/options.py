@@ -172,7 +172,7 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
         case so.SO_INCOMING_CPU:
             return int_bytes(socket.incoming_cpu)
         case so.SO_MEMINFO:
-            return _memory_information(socket)
+            return memory_information(socket)
         case so.SO_COOKIE:
             if limit < 8:
                 raise Errno(EINVAL)
@@ -226,10 +226,15 @@ def _device_name(socket: Socket, limit: int) -> bytes:
     return device.name + b"\0"
 
 
-def _memory_information(socket: Socket) -> bytes:
+def memory_information(socket: Socket) -> bytes:
     """SK_MEMINFO_*: what the queues hold and may hold, and what was dropped. Nothing is set aside beyond that."""
     received, sent, dropped = socket.memory_use()
-    limits = int_bytes(received) + int_bytes(socket.receive_limit) + int_bytes(0) + int_bytes(socket.send_limit)
+    return memory_bytes(received, socket.receive_limit, sent, socket.send_limit, dropped)
+
+
+def memory_bytes(received: int, receive_limit: int, sent: int, send_limit: int, dropped: int) -> bytes:
+    """The numbers of SK_MEMINFO_* in their order."""
+    limits = int_bytes(received) + int_bytes(receive_limit) + int_bytes(0) + int_bytes(send_limit)
     return limits + int_bytes(0) + int_bytes(sent) + bytes(8) + int_bytes(dropped)
 
 

@@ -4,8 +4,9 @@ from kernel.lang import EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
 from kernel.lib.credentials import Credentials
 from kernel.net.families import register_family
 from kernel.net.netlink import notify
+from kernel.net.netlink.diagnosis_socket import DiagnosisSocket
 from kernel.net.netlink.route_socket import RouteSocket
-from kernel.net.netlink.socket import NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NetlinkSocket
+from kernel.net.netlink.socket import NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG, NetlinkSocket
 from kernel.net.socket import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, Socket
 
 # Called through registries that its import fills.
@@ -18,6 +19,8 @@ def make_netlink_socket(kind: int, protocol: int, credentials: Credentials) -> S
         raise Errno(ESOCKTNOSUPPORT)
     if protocol == NETLINK_ROUTE:
         return RouteSocket(kind, credentials)
+    if protocol == NETLINK_SOCK_DIAG:
+        return DiagnosisSocket(kind, credentials)
     if protocol == NETLINK_KOBJECT_UEVENT:
         return NetlinkSocket(kind, protocol, credentials)
     raise Errno(EPROTONOSUPPORT)

@@ -46,6 +46,7 @@ from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
 
 NETLINK_ROUTE: Final = 0
+NETLINK_SOCK_DIAG: Final = 4
 NETLINK_KOBJECT_UEVENT: Final = 15
 
 SOL_NETLINK: Final = 270

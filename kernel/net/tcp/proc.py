@@ -21,11 +21,11 @@ from kernel.time import monotonic_ns
 _WIDTH: Final = 149
 _NS_PER_TICK: Final = 10_000_000
 _WORD: Final = 0xFFFF_FFFF
-_TIMER_NONE: Final = 0
-_TIMER_RETRANSMIT: Final = 1
-_TIMER_KEEPALIVE: Final = 2
-_TIMER_TIME_WAIT: Final = 3
-_TIMER_PROBE: Final = 4
+TIMER_NONE: Final = 0
+TIMER_RETRANSMIT: Final = 1
+TIMER_KEEPALIVE: Final = 2
+TIMER_TIME_WAIT: Final = 3
+TIMER_PROBE: Final = 4
 
 
 def _ends(family: int, local: bytes, local_port: int, remote: bytes, remote_port: int) -> bytes:
@@ -44,21 +44,22 @@ def _listener_line(listener: Listener) -> bytes:
     ).encode()
 
 
+def pending_timer(c: Connection) -> tuple[int, int]:
+    """Which timer of a connection is running (TIMER_*), and until when; FOREVER for none."""
+    if c.timeout == Timeout.RETRANSMIT or c.timeout == Timeout.TAIL_LOSS:
+        return TIMER_RETRANSMIT, c.timeout_ns
+    if c.timeout == Timeout.PROBE:
+        return TIMER_PROBE, c.timeout_ns
+    if c.keepalive_ns != FOREVER:
+        return TIMER_KEEPALIVE, c.keepalive_ns
+    return TIMER_NONE, FOREVER
+
+
 def _channel_line(channel: Channel, c: Connection, now_ns: int) -> bytes:
     file: File | None = channel.file
     uid = 0 if file is None else file.inode.uid
     ino = 0 if file is None else file.inode.ino
-    timer = _TIMER_NONE
-    deadline_ns = FOREVER
-    if c.timeout == Timeout.RETRANSMIT or c.timeout == Timeout.TAIL_LOSS:
-        timer = _TIMER_RETRANSMIT
-        deadline_ns = c.timeout_ns
-    elif c.timeout == Timeout.PROBE:
-        timer = _TIMER_PROBE
-        deadline_ns = c.timeout_ns
-    elif c.keepalive_ns != FOREVER:
-        timer = _TIMER_KEEPALIVE
-        deadline_ns = c.keepalive_ns
+    timer, deadline_ns = pending_timer(c)
     wait = 0 if deadline_ns == FOREVER else _ticks(deadline_ns - now_ns)
     unsent = 0 if c.state == State.SYN_SENT else min(max(0, c.send_end() - c.snd_una), _WORD)
     head = _ends(channel.family, c.local, c.local_port, c.remote, c.remote_port)
@@ -83,7 +84,7 @@ def _ticks(duration_ns: int) -> int:
 
 def _wait_line(family: int, wait: TimeWait, now_ns: int) -> bytes:
     return _ends(family, wait.local, wait.local_port, wait.remote, wait.remote_port) + (
-        f"06 {0:08X}:{0:08X} {_TIMER_TIME_WAIT:02X}:{_ticks(wait.deadline_ns - now_ns):08X} {0:08X} {0:5} {0:8} 0 3"
+        f"06 {0:08X}:{0:08X} {TIMER_TIME_WAIT:02X}:{_ticks(wait.deadline_ns - now_ns):08X} {0:08X} {0:5} {0:8} 0 3"
         " 0000000000000000"
     ).encode()
 

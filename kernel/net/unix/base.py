@@ -82,6 +82,7 @@ class UnixSocket(CollectableSocket):
         self.owns_name: bool = False  # False for the name that an accepted connection has from its listener
         self.bound_to: Path | None = None  # where the name lies in the file system
         self.bound_inode: Inode | None = None
+        self.place: Inode | None = None  # what the name names: its own, or its listener's
         self.peer: UnixSocket | None = None
         self.state: int = UNCONNECTED
         self.ended: int = 0
@@ -135,6 +136,7 @@ class UnixSocket(CollectableSocket):
         inode.acquire()
         self.bound_to = path.pin()
         self.bound_inode = inode
+        self.place = inode
         self.name = name
         self.owns_name = True
 

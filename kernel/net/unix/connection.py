@@ -71,6 +71,7 @@ class ConnectedSocket(UnixSocket):
         end = self.new_end(current().credentials)
         end.is_accepted = False
         end.name = listener.name
+        end.place = listener.place
         end.state = CONNECTED
         end.peer = self
         end.peer_identity = own_identity()

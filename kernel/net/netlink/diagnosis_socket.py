@@ -1,0 +1,61 @@
+"""NETLINK_SOCK_DIAG: what `ss` asks about the sockets of the system (sock_diag(7)).
+
+Families Internet and UNIX are told about; for others programs read /proc/net. Sockets are not destroyed on request.
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, Errno
+from kernel.lib.credentials import Credentials
+from kernel.net.netlink.inet_diagnosis import dump_internet, find_internet
+from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_DUMP, MessageWriter, Request
+from kernel.net.netlink.request_socket import RequestSocket
+from kernel.net.netlink.socket import NETLINK_SOCK_DIAG
+from kernel.net.netlink.unix_diagnosis import dump_unix, find_unix
+from kernel.net.socket import AF_INET, AF_INET6, AF_UNIX
+
+_BY_FAMILY: Final = 20
+_DESTROY: Final = 21
+_LEAST: Final = 2  # family and protocol
+_FAMILIES: Final = 46
+
+
+class DiagnosisSocket(RequestSocket):
+    """A socket of NETLINK_SOCK_DIAG."""
+
+    def __init__(self, kind: int, credentials: Credentials) -> None:
+        super().__init__(kind, NETLINK_SOCK_DIAG, credentials)
+
+    def wants_dump(self, request: Request) -> bool:
+        return request.kind == _BY_FAMILY and request.has(NLM_F_DUMP)
+
+    def dump(self, request: Request, writer: MessageWriter) -> int:
+        if _family(request) == AF_UNIX:
+            dump_unix(request, writer)
+            return 0
+        return dump_internet(request, writer)
+
+    def carry_out(self, request: Request, writer: MessageWriter) -> None:
+        family = _family(request)
+        if request.kind == _DESTROY:
+            raise Errno(EOPNOTSUPP)
+        if family == AF_UNIX:
+            find_unix(request, writer)
+        else:
+            find_internet(request, writer)
+
+
+def _family(request: Request) -> int:
+    """The family that is asked about. EINVAL, ENOENT."""
+    if request.kind != _BY_FAMILY and request.kind != _DESTROY:
+        raise Errno(EINVAL)
+    if len(request.raw) < HEADER_SIZE + _LEAST:
+        raise Errno(EINVAL)
+    family = request.raw[HEADER_SIZE]
+    if family >= _FAMILIES:
+        raise Errno(EINVAL)
+    if family != AF_INET and family != AF_INET6 and family != AF_UNIX:
+        raise Errno(ENOENT)
+    return family

@@ -1,0 +1,95 @@
+"""Netlink sockets whose protocol takes requests: the frame of a request and its answers (netlink(7)).
+
+A request is answered by an error, an acknowledgement if it asked for one, or what it asked for. A dump is many messages
+with NLM_F_MULTI, ended by NLMSG_DONE.
+
+Context: system calls; nothing sleeps.
+"""
+
+from kernel.lang import EBUSY, ENOMEM, EOPNOTSUPP, Errno, span_of
+from kernel.net.netlink.messages import (
+    FIRST_TYPE,
+    HEADER_SIZE,
+    NLM_F_ACK,
+    NLM_F_CAPPED,
+    NLM_F_MULTI,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    MessageWriter,
+    Request,
+    aligned,
+)
+from kernel.net.netlink.socket import Datagram, NetlinkSocket
+
+
+class RequestSocket(NetlinkSocket):
+    """Base of the protocols that take requests."""
+
+    def wants_dump(self, request: Request) -> bool:
+        """Whether a request is for all there is."""
+        return False
+
+    def dump(self, request: Request, writer: MessageWriter) -> int:
+        """Write all there is; returns 0, or the errno that the end of the dump tells. Raises Errno, MemoryError."""
+        raise Errno(EOPNOTSUPP)
+
+    def carry_out(self, request: Request, writer: MessageWriter) -> None:
+        """Carry out another request, and write its answer, if it has one. Raises Errno, MemoryError."""
+        raise Errno(EOPNOTSUPP)
+
+    def handle(self, data: bytes) -> None:
+        """Carry out the requests of a datagram, one after the other."""
+        span = span_of(data)
+        position = 0
+        while len(data) - position >= HEADER_SIZE:
+            length = span.load_u32(position)
+            if length < HEADER_SIZE or length > len(data) - position:
+                return
+            request = Request(data[position : position + length], self.port)
+            if request.has(NLM_F_REQUEST) and request.kind >= FIRST_TYPE:
+                self._handle_one(request)
+            elif request.has(NLM_F_ACK):
+                self._acknowledge(request, 0)
+            position += aligned(length)
+
+    def _handle_one(self, request: Request) -> None:
+        error = 0
+        try:
+            if self.wants_dump(request):
+                self._dump(request)
+                return
+            writer = MessageWriter()
+            writer.answer_to(request.sequence, self.port, 0)
+            self.carry_out(request, writer)
+            if len(writer.data) > 0:
+                self.enqueue(Datagram(bytes(writer.data), 0, 0))
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = ENOMEM
+        if error != 0 or request.has(NLM_F_ACK):
+            self._acknowledge(request, error)
+
+    def _acknowledge(self, request: Request, error: int) -> None:
+        """NLMSG_ERROR: the error, 0 for success, and the request's header; after a failure all of it."""
+        whole = error != 0 and not self.caps_acknowledgements
+        writer = MessageWriter()
+        writer.answer_to(request.sequence, self.port, 0 if whole else NLM_F_CAPPED)
+        writer.begin(NLMSG_ERROR)
+        writer.u32(-error)
+        writer.raw(request.raw if whole else request.raw[:HEADER_SIZE])
+        writer.pad()
+        writer.end()
+        self.enqueue(Datagram(bytes(writer.data), 0, 0))
+
+    def _dump(self, request: Request) -> None:
+        if self.is_dumping:
+            raise Errno(EBUSY)
+        writer = MessageWriter()
+        writer.answer_to(request.sequence, self.port, NLM_F_MULTI)
+        error = self.dump(request, writer)
+        writer.begin(NLMSG_DONE)
+        writer.u32(-error)
+        writer.end()
+        self.enqueue_dump(writer.data)

@@ -1,0 +1,122 @@
+"""What NETLINK_SOCK_DIAG tells of unix sockets: struct unix_diag_req and unix_diag_msg (sock_diag(7)).
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, ENOENT, ESTALE, Errno
+from kernel.net.netlink.messages import MessageWriter, Request
+from kernel.net.options import int_bytes, memory_information
+from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
+from kernel.net.unix.rights import SOCKETS, CollectableSocket
+
+_BY_FAMILY: Final = 20
+_REQUEST: Final = 24  # struct unix_diag_req
+_NO_COOKIE: Final = 0xFFFF_FFFF
+
+# udiag_show
+_SHOW_NAME: Final = 1
+_SHOW_PLACE: Final = 2
+_SHOW_PEER: Final = 4
+_SHOW_WAITING: Final = 8
+_SHOW_QUEUES: Final = 0x10
+_SHOW_MEMORY: Final = 0x20
+_SHOW_UID: Final = 0x40
+
+_NAME: Final = 0
+_PLACE: Final = 1
+_PEER: Final = 2
+_WAITING: Final = 3
+_QUEUES: Final = 4
+_MEMORY: Final = 5
+_SHUTDOWN: Final = 6
+_UID: Final = 7
+
+# States are TCP's.
+_ESTABLISHED: Final = 1
+_CLOSED: Final = 7
+_LISTEN: Final = 10
+
+
+def dump_unix(request: Request, writer: MessageWriter) -> None:
+    """All sockets in the states that are asked for."""
+    asked = request.payload(_REQUEST)
+    states = asked.load_u32(4)
+    show = asked.load_u32(12)
+    socket: CollectableSocket | None = SOCKETS.first
+    while socket is not None:
+        if isinstance(socket, UnixSocket) and states >> _state(socket) & 1 != 0:
+            _write(socket, show, writer)
+        socket = socket.next
+
+
+def find_unix(request: Request, writer: MessageWriter) -> None:
+    """One, by its inode. EINVAL, ENOENT; ESTALE for another socket's cookie."""
+    asked = request.payload(_REQUEST)
+    inode = asked.load_u32(8)
+    if inode == 0:
+        raise Errno(EINVAL)
+    socket: CollectableSocket | None = SOCKETS.first
+    while socket is not None:
+        if isinstance(socket, UnixSocket) and socket.inode.ino == inode:
+            low = asked.load_u32(16)
+            high = asked.load_u32(20)
+            if (low != _NO_COOKIE or high != _NO_COOKIE) and (low != socket.inode.ino or high != 0):
+                raise Errno(ESTALE)
+            _write(socket, asked.load_u32(12), writer)
+            return
+        socket = socket.next
+    raise Errno(ENOENT)
+
+
+def _state(socket: UnixSocket) -> int:
+    if socket.state == LISTENING:
+        return _LISTEN
+    return _ESTABLISHED if socket.state == CONNECTED or socket.peer is not None else _CLOSED
+
+
+def _inode(socket: UnixSocket) -> int:
+    """0 for one that nobody has accepted yet."""
+    return socket.inode.ino if socket.is_accepted else 0
+
+
+def _write(socket: UnixSocket, show: int, writer: MessageWriter) -> None:
+    writer.begin(_BY_FAMILY)
+    writer.u8(1)
+    writer.u8(socket.kind)
+    writer.u8(_state(socket))
+    writer.u8(0)
+    writer.u32(_inode(socket))
+    writer.u64(socket.inode.ino)
+    if show & _SHOW_NAME != 0 and len(socket.name) > 0:
+        writer.attribute(_NAME, socket.name)
+    place = socket.place
+    if show & _SHOW_PLACE != 0 and place is not None:
+        writer.attribute(_PLACE, int_bytes(place.ino) + int_bytes(place.file_system.device))
+    peer = socket.peer
+    if show & _SHOW_PEER != 0 and peer is not None:
+        writer.attribute_u32(_PEER, _inode(peer))
+    if socket.state == LISTENING:
+        _write_listener(socket, show, writer)
+    elif show & _SHOW_QUEUES != 0:
+        writer.attribute(_QUEUES, int_bytes(socket.bytes_to_read()) + int_bytes(socket.used))
+    if show & _SHOW_MEMORY != 0:
+        writer.attribute(_MEMORY, memory_information(socket))
+    writer.attribute_u8(_SHUTDOWN, socket.ended)
+    if show & _SHOW_UID != 0:
+        writer.attribute_u32(_UID, socket.inode.uid)
+    writer.end()
+
+
+def _write_listener(socket: UnixSocket, show: int, writer: MessageWriter) -> None:
+    """Who waits to be accepted: the ends of those who connect."""
+    if show & _SHOW_WAITING != 0:
+        inodes = b""
+        for end in socket.waiting:
+            peer = end.peer if isinstance(end, UnixSocket) else None
+            inodes += int_bytes(0 if peer is None else _inode(peer))
+        if len(inodes) > 0:
+            writer.attribute(_WAITING, inodes)
+    if show & _SHOW_QUEUES != 0:
+        writer.attribute(_QUEUES, int_bytes(len(socket.waiting)) + int_bytes(socket.backlog))
