@@ -11,7 +11,7 @@ from typing import Final
 
 from kernel.lang import Span, inline, span_of, u8, u64
 
-_STEP: Final = 32
+_STEP: Final = 64
 
 
 def fold(total: int) -> int:
@@ -30,25 +30,29 @@ def _add(total: u64, word: u64) -> u64:
 
 def sum_bytes(data: Span[u8], initial: int = 0) -> int:
     """The folded sum of the bytes, which start at an even offset, and of the sum `initial`."""
-    length = len(data)
     words = u64(0)
-    at = 0
-    while at + _STEP <= length:
-        part = data[at : at + _STEP]  # so that one check is enough for all loads
-        words = _add(words, part.load_u64(0))
-        words = _add(words, part.load_u64(8))
-        words = _add(words, part.load_u64(16))
-        words = _add(words, part.load_u64(24))
-        at += _STEP
+    while len(data) >= _STEP:  # so that no load needs a check
+        words = _add(words, data.load_u64(0))
+        words = _add(words, data.load_u64(8))
+        words = _add(words, data.load_u64(16))
+        words = _add(words, data.load_u64(24))
+        words = _add(words, data.load_u64(32))
+        words = _add(words, data.load_u64(40))
+        words = _add(words, data.load_u64(48))
+        words = _add(words, data.load_u64(56))
+        data = data[_STEP:]
+    while len(data) >= 8:
+        words = _add(words, data.load_u64(0))
+        data = data[8:]
     total = int(words & 0xFFFF_FFFF) + int(words >> 32)
-    while at + 4 <= length:
-        total += data.load_u32(at)
-        at += 4
-    if at + 2 <= length:
-        total += data.load_u16(at)
-        at += 2
-    if at < length:
-        total += data[at]
+    if len(data) >= 4:
+        total += data.load_u32(0)
+        data = data[4:]
+    if len(data) >= 2:
+        total += data.load_u16(0)
+        data = data[2:]
+    if len(data) > 0:
+        total += data[0]
     total = fold(total)
     return fold(((total & 0xFF) << 8 | total >> 8) + initial)
 
