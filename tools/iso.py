@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tools.lock import exclusively
 from tools.paths import INITRAMFS_GZ, ISO, KERNEL
 
 MODULES = "multiboot2 multiboot normal serial terminal iso9660 part_gpt part_msdos search gzio"
@@ -36,8 +37,13 @@ def _is_current() -> bool:
 
 def build_iso() -> Path:
     """The image, made anew when the kernel or the root image have changed."""
-    if _is_current():
-        return ISO
+    with exclusively("iso"):
+        if not _is_current():
+            _build()
+    return ISO
+
+
+def _build() -> None:
     with tempfile.TemporaryDirectory(dir=ISO.parent) as directory:
         boot = Path(directory) / "boot"
         (boot / "grub").mkdir(parents=True)
@@ -54,4 +60,3 @@ def build_iso() -> Path:
         raise SystemExit(f"iso: grub-mkrescue failed:\n{done.stderr}")
     new.rename(ISO)
     print(f"iso: wrote {ISO} ({ISO.stat().st_size >> 10} KiB)", file=sys.stderr)
-    return ISO
