@@ -286,16 +286,26 @@ class LoopDevice(BlockDevice):
 
     def closed(self) -> None:
         self.openers -= 1
-        if self.openers == 0 and self.file is not None and (self.is_leaving or self.flags & LO_FLAGS_AUTOCLEAR != 0):
-            self.clear()
-
-    def clear(self) -> None:
-        """Be bound to nothing, at once."""
         file = self.file
-        if file is None or self.is_closing:
+        if not self._is_to_go():
             return
         if not self.is_leaving:
             self._write_all()
+            # Meanwhile somebody may have opened it, who then sees to it; or opened and closed it, and it is gone.
+            if self.file is not file or not self._is_to_go():
+                return
+        self.clear()
+
+    def _is_to_go(self) -> bool:
+        """Whether nobody uses it any more, and that is what the binding's end waits for."""
+        waits = self.is_leaving or self.flags & LO_FLAGS_AUTOCLEAR != 0
+        return waits and self.openers == 0 and self.file is not None and not self.is_closing
+
+    def clear(self) -> None:
+        """Be bound to nothing, at once. What is dirty is lost."""
+        file = self.file
+        if file is None or self.is_closing:
+            return
         self.is_closing = True
         self.work.wake_all()
         try:
