@@ -14,17 +14,22 @@ ROOT = Path(__file__).resolve().parents[2]
 FRAME = re.compile(r'  File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
 
+def wait_for_rest(guest: Guest) -> None:
+    """Wait until the processor has nothing to do."""
+    deadline = time.monotonic() + 10 * PATIENCE
+    while "HLT=1" not in guest.monitor("info registers"):
+        assert time.monotonic() < deadline
+
+
 def test_traceback_of_a_sleeping_reader(root_image: Path) -> None:
     with Guest(KRAIT.boot(root_image, "quiet panic=0")) as guest:
         guest.expect_prompt(60)
         before = len(guest.log)
         guest.start("cat")
+        wait_for_rest(guest)  # the shell sleeps as well, so that nobody but the reader wakes for the line
         guest.send("hello\n")
         guest.expect(r"hello\r?\n.*hello\r?\n")  # the echo, and what cat made of it
-        # Then it reads again, and the processor rests on its stack, until another thread has something to do.
-        deadline = time.monotonic() + 10 * PATIENCE
-        while "HLT=1" not in guest.monitor("info registers"):
-            assert time.monotonic() < deadline
+        wait_for_rest(guest)  # it reads again: on its stack, until another thread has something to do
         guest.qmp("inject-nmi")
         guest.expect(r"non-maskable interrupt.*\n")
         text = guest.log[before:]
