@@ -49,7 +49,6 @@ _NAME_SIZE: Final = 11
 _FIELDS: Final = 13
 
 
-
 class ArchiveError(KernelError):
     """The archive is not what it should be."""
 
