@@ -43,6 +43,11 @@ class Season:
             self._end()
             raise
 
+    def play_again(self, one: Scenario) -> str:
+        """In a guest that has not seen it yet: what it once learnt, of its neighbours say, it does not ask again."""
+        with Theatre(KRAIT) as theatre:
+            return perform(theatre, one)
+
     def _end(self) -> None:
         if self._theatre is not None:
             self._theatre.__exit__(None, None, None)
@@ -67,8 +72,9 @@ def test_scenario(season: Season, name: str) -> None:
     one = all_scenarios()[name]
     expected = recorded(one)
     assert expected is not None, f"record it: python -m tests.packets --record {name}"
-    for _ in range(PERFORMANCES):
-        text = difference(expected, season.play(one), ("recorded", "krait"))
+    for number in range(PERFORMANCES):
+        played = season.play(one) if number == 0 else season.play_again(one)
+        text = difference(expected, played, ("recorded", "krait"))
         if not text:
             return
     raise AssertionError(f"python -m tests.packets {name}\n{text}")
