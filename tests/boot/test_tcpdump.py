@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tests.harness import LINUX, Guest, Kernel
 from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
+from tools.libraries import interpreter, needed_files
 from tools.setup import require
 
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
@@ -22,19 +22,16 @@ PROGRAM = Path("/usr/bin/tcpdump")
 TIME = r"\d\d:\d\d:\d\d\.\d{6} "
 
 
-def libraries(program: Path) -> list[Path]:
-    """The shared objects that a program of this machine needs, its loader among them."""
-    text = subprocess.run(["ldd", str(program)], check=True, capture_output=True, text=True).stdout
-    return [Path(path) for path in re.findall(r"(?:^\s*|=> )(/\S+)", text, re.MULTILINE)]
-
-
 @pytest.fixture(scope="module")
 def guest(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     require("tcpdump")
     overlay = Archive()
-    overlay.file("usr/bin/tcpdump", PROGRAM.read_bytes(), 0o755)
-    for library in libraries(PROGRAM):
-        overlay.file(str(library).lstrip("/"), library.read_bytes(), 0o755)
+    data = PROGRAM.read_bytes()
+    overlay.file("usr/bin/tcpdump", data, 0o755)
+    loader = interpreter(data)
+    assert loader is not None
+    for path in needed_files(PROGRAM, loader):
+        overlay.file(str(path).lstrip("/"), path.read_bytes(), 0o755)
     if kernel is LINUX:
         add_modules(overlay)
     initrd = tmp_path_factory.mktemp("tcpdump") / "initrd"
