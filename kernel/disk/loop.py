@@ -58,6 +58,7 @@ class LoopDevice(BlockDevice):
         self.thread_runs: bool = False
         self.is_serving: bool = False
         self.parting: File | None = None  # for the thread to release before it ends
+        self.bindings: int = 0  # how many there have been
         self.is_closing: bool = False
         self.is_leaving: bool = False  # LOOP_CLR_FD came: nothing works any more until the last user has closed it
 
@@ -171,6 +172,7 @@ class LoopDevice(BlockDevice):
         if self.file is not None or self.thread_runs:
             raise Errno(EBUSY)
         self.is_closing = False
+        self.bindings += 1
         self.thread_runs = True
         self.is_serving = True
         started = False
@@ -322,9 +324,10 @@ class LoopDevice(BlockDevice):
         self.read_only = False
         self.flags = 0
         self.parting = file
+        binding = self.bindings
         self.work.wake_all()
         try:
-            while self.thread_runs:
+            while self.thread_runs and self.bindings == binding:  # somebody may bind it again before this thread runs
                 self.idle.sleep(interruptible=False)
         except Errno:
             log.error("loop: the wait for the file's release was cut short")
