@@ -81,6 +81,7 @@ class _Forward4(Ip4Hook):
             header[8] = header[8] - 1
             header.store_be16(10, replace_word(header.load_be16(10), old, header.load_be16(8)))
         IP4.forwarded += 1
+        packet.send_on()
         device = packet.device
         if device is hop.device and device is not None and sends_redirects(device):
             self._tell_better_way(packet, packet.destination if len(hop.gateway) == 0 else hop.gateway)
@@ -126,6 +127,7 @@ class _Forward6(Ip6Hook):
             return
         header[7] = header[7] - 1
         IP6.forwarded += 1
+        packet.send_on()
         try:
             ipv6.transmit(packet, hop, True)
         except Errno:

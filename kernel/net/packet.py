@@ -80,7 +80,7 @@ class Packet(Subject):
         self.link_start: int = 0  # in `storage`: the Ethernet header of a received packet
         self.checksum: int = CHECKSUM_NONE
         self.checksum_start: int = 0  # PARTIAL: in `storage`, where summing starts
-        self.checksum_offset: int = 0  # PARTIAL: from there, where the sum goes
+        self.checksum_offset: int = 0  # PARTIAL: from there, where the sum goes. Not 0 if received: nobody has summed
         self.segment_size: int = 0  # TCP payload of each segment that the device cuts it into; 0: it is sent as it is
         self.source: bytes = b""  # IP address, 4 or 16 bytes: set by the IP layer in both directions
         self.destination: bytes = b""
@@ -180,6 +180,13 @@ class Packet(Subject):
         self.source = whole.source
         self.destination = whole.destination
         self.protocol = whole.protocol
+
+    def send_on(self) -> None:
+        """A received packet is to be sent: what its sender left to a device is still to be done. The segments of a
+        large one get their checksums when it is cut.
+        """
+        if self.checksum_offset != 0 and self.segment_size == 0:
+            self.checksum = CHECKSUM_PARTIAL
 
     def copy(self) -> "Packet":
         """Another packet with the same bytes, in front of `start` too. Raises MemoryError."""

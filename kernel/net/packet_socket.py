@@ -480,7 +480,7 @@ def _checksum_status(packet: Packet) -> int:
     if packet.checksum == CHECKSUM_PARTIAL:
         status = STATUS_CSUM_NOT_READY
     elif packet.checksum == CHECKSUM_VERIFIED and packet.link_kind != PACKET_OUTGOING and not packet.from_ourselves:
-        status = STATUS_CSUM_VALID
+        status = STATUS_CSUM_VALID if packet.checksum_offset == 0 else STATUS_CSUM_NOT_READY
     return status | STATUS_GSO_TCP if packet.segment_size != 0 else status
 
 

@@ -29,6 +29,8 @@ from kernel.drivers.virtio.net_header import (
     GSO_TCP4,
     GSO_TCP6,
     HEADER_BUFFERS,
+    HEADER_CHECKSUM_OFFSET,
+    HEADER_CHECKSUM_START,
     HEADER_FLAGS,
     HEADER_GSO_SIZE,
     HEADER_GSO_TYPE,
@@ -334,10 +336,19 @@ class VirtioNetworkDevice(NetworkDevice):
 
     def _note_offload(self, buffer: Packet, packet: Packet) -> None:
         """What the header says of the checksum and of the segments that a frame was made of. A checksum that is still
-        partial comes from the same host: nothing can have changed the data.
+        partial comes from the same host: nothing can have changed the data, but it is still to be completed where the
+        packet is sent on.
         """
         header = span_of(buffer.storage)[BUFFER_START:FRAME_START]
-        if header[HEADER_FLAGS] & (NEEDS_CHECKSUM | DATA_VALID) != 0 and self._transport.has(F_GUEST_CHECKSUM):
+        flags = header[HEADER_FLAGS] if self._transport.has(F_GUEST_CHECKSUM) else 0
+        if flags & NEEDS_CHECKSUM != 0:
+            start = header.load_u16(HEADER_CHECKSUM_START)
+            offset = header.load_u16(HEADER_CHECKSUM_OFFSET)
+            if offset != 0 and start + offset + 2 <= len(packet):
+                packet.checksum = CHECKSUM_VERIFIED
+                packet.checksum_start = packet.start + start
+                packet.checksum_offset = offset
+        elif flags & DATA_VALID != 0:
             packet.checksum = CHECKSUM_VERIFIED
         kind = header[HEADER_GSO_TYPE] & ~GSO_ECN
         if kind == GSO_TCP4 or kind == GSO_TCP6:

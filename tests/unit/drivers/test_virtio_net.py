@@ -24,10 +24,11 @@ from kernel.net.device import (
     NetworkDevice,
     bring_up,
 )
-from kernel.net.link import LINK, Tap
+from kernel.net.link import LINK, Tap, complete_checksum
 from kernel.net.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from tests.unit.drivers.virtio_model import Buffers, ModelTransport
 from tests.unit.net.test_segmentation import Whole, cut
+from tests.unit.net.wire_packets import internet_sum
 
 pytestmark = pytest.mark.usefixtures("machine")
 
@@ -63,7 +64,10 @@ class Card(ModelTransport):
         del self.waiting[:count]
         self.interrupt(1)
 
-    def deliver(self, frame: bytes, flags: int = 0, gso: int = 0, size: int = 0, buffers: int | None = None) -> int:
+    def deliver(
+        self, frame: bytes, flags: int = 0, gso: int = 0, size: int = 0, buffers: int | None = None,
+        sum_at: tuple[int, int] = (34, 16),
+    ) -> int:  # fmt: skip
         """A frame arrives; how many buffers it took. `buffers`: the number that the header claims."""
         queue = self.queue(0)
         taken: list[Buffers] = []
@@ -76,7 +80,7 @@ class Card(ModelTransport):
             taken.append(chain)
             room += chain.room()
         count = len(taken) if buffers is None else buffers
-        rest = struct.pack("<BBHHHHH", flags, gso, 0, size, 0, 0, count) + frame
+        rest = struct.pack("<BBHHHHH", flags, gso, 0, size, *sum_at, count) + frame
         for chain in taken:
             piece, rest = rest[: chain.room()], rest[chain.room() :]
             chain.fill(piece)
@@ -239,6 +243,33 @@ def test_checksums_that_the_device_answers_for(listener: Listener, features: int
     model.deliver(frame_of(1000), flags=flags)
     work()
     assert [packet.checksum for packet in listener.packets] == [state, state]
+
+
+@pytest.mark.parametrize("length", [100, 1000, 9000])
+def test_a_checksum_that_nobody_has_summed_is_completed_when_sent_on(listener: Listener, length: int) -> None:
+    model = Card(ALL)
+    start(model)
+    frame = bytearray(frame_of(length))
+    frame[50:52] = b"\0\0"
+    model.deliver(bytes(frame), flags=1)
+    work()
+    packet = listener.packets[0]
+    packet.send_on()
+    assert packet.checksum == CHECKSUM_PARTIAL
+    complete_checksum(packet)
+    frame[50:52] = (internet_sum(bytes(frame[34:])) or 0xFFFF).to_bytes(2, "big")
+    assert packet.span().to_bytes() == bytes(frame)
+
+
+@pytest.mark.parametrize("sum_at", [(34, 0), (99, 0), (98, 1), (0xFFFF, 16), (0, 0xFFFF)])
+def test_a_checksum_that_lies_elsewhere_is_not_believed(listener: Listener, sum_at: tuple[int, int]) -> None:
+    model = Card(ALL)
+    start(model)
+    model.deliver(frame_of(100)[:100], flags=1, sum_at=sum_at)
+    work()
+    packet = listener.packets[0]
+    packet.send_on()
+    assert packet.checksum == CHECKSUM_NONE
 
 
 def test_under_load_there_are_no_interrupts(listener: Listener) -> None:
