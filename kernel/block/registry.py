@@ -33,7 +33,11 @@ def add_device(device: BlockDevice) -> None:
 
 
 def remove_device(device: BlockDevice) -> None:
-    """The device is gone for those who look for it."""
+    """The device is gone for those who look for it. Nothing happens if it is already: who drops a partition sleeps
+    before, and somebody else may have been quicker.
+    """
+    if BLOCK_DEVICES.get(device.number) is not device:
+        return
     vanished = WATCHER.vanished
     if vanished is not None:
         vanished(device)

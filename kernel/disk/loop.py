@@ -245,10 +245,12 @@ class LoopDevice(BlockDevice):
         if self.flags & LO_FLAGS_READ_ONLY == 0 or file_size != self.file_size:
             raise Errno(EINVAL)
         self.file = file.acquire()
-        self._find_limits(file)
-        self.find_way(False)
-        device_cache(self).invalidate(0, LAST_PAGE)
-        old.release()
+        try:
+            self._find_limits(file)
+            self.find_way(False)
+            device_cache(self).invalidate(0, LAST_PAGE)
+        finally:
+            old.release()
 
     def set_file_size(self, file_size: int) -> None:
         """The file has this many bytes: what of it the device shows."""

@@ -1,0 +1,39 @@
+"""Devices come and go."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from kernel.block.device import BLOCK_DEVICES, BlockDevice
+from kernel.block.registry import WATCHER, add_device, remove_device
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What those who watch are told."""
+    told: list[str] = []
+    before = dict(BLOCK_DEVICES)
+    monkeypatch.setattr(WATCHER, "appeared", lambda device: told.append(f"+{device.name.decode()}"))
+    monkeypatch.setattr(WATCHER, "vanished", lambda device: told.append(f"-{device.name.decode()}"))
+    yield told
+    BLOCK_DEVICES.clear()
+    BLOCK_DEVICES.update(before)
+
+
+def test_a_device_is_removed_once(seen: list[str]) -> None:
+    device = BlockDevice(b"old", 0x999, 8)
+    add_device(device)
+    remove_device(device)
+    remove_device(device)
+    assert 0x999 not in BLOCK_DEVICES
+    assert seen == ["+old", "-old"]
+
+
+def test_a_successor_with_the_same_number_stays(seen: list[str]) -> None:
+    device, successor = BlockDevice(b"old", 0x999, 8), BlockDevice(b"new", 0x999, 8)
+    add_device(device)
+    remove_device(device)
+    add_device(successor)
+    remove_device(device)
+    assert BLOCK_DEVICES[0x999] is successor
+    assert seen == ["+old", "-old", "+new"]
