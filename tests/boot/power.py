@@ -131,7 +131,8 @@ def _wrong(name: str, found: bytes, word: str) -> str:
 
 # What the order of writes leaves open for whatever was not synced. Names and inodes come to the disk one without the
 # other, sizes and counts before or after what they count, a directory, a long symbolic link or a tree of pointers
-# without its block, and a directory that was moved under both names. But no block and no inode ever has two owners.
+# without its block, or a directory with what its block held before, when it was another one's; and a directory that was
+# moved under both names. But no block and no inode ever has two owners.
 # The clocks of a guest on a busy host and of e2fsck may differ by a second.
 EXPECTED = re.compile(
     r"(Free (blocks|inodes)|Directories) count wrong|(Block|Inode) bitmap differences|(Fix|Clear|Salvage)\? yes"
@@ -139,7 +140,7 @@ EXPECTED = re.compile(
     r"|Unattached (zero-length )?inode N|Unconnected directory inode N|Connect to /lost\+found\? yes"
     r"|Entry … in .* has deleted/unused inode N|Deleted inode N has zero dtime|Entry … in .* is a link to directory"
     r"|Directory inode N, block #N, offset N: directory corrupted|Missing … in directory inode N"
-    r"|… in .* is .*, should be|Symlink .* is invalid"
+    r"|Invalid inode number for … in directory inode N|… in .* is .*, should be|Symlink .* is invalid"
     r"|Superblock last \w+ time is in the future|…$"
     r"|Inode N has illegal block|Illegal block #N|Too many illegal blocks|Clear inode\? yes|Restarting"
 )
