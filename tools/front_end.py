@@ -20,7 +20,7 @@ from tools.flash import flash
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kvm import accelerator
-from tools.libraries import LibraryError, interpreter, needed_files
+from tools.libraries import LibraryError, add_libraries, interpreter
 from tools.machine import MACHINE_TYPES, DirectBoot, Disk, DiskMode, Forward, Machine, Network
 from tools.paths import BUILD, KERNEL, ROOT
 from tools.session import run_program
@@ -207,8 +207,7 @@ def _program_overlay(options: argparse.Namespace, keyboard: bool) -> cpio.Archiv
         loader = interpreter(program)
         if loader is not None and options.root is None and loader != str(LOADER):
             try:
-                for path in needed_files(options.program, loader):
-                    overlay.file(str(path).lstrip("/"), path.read_bytes(), 0o755)
+                add_libraries(overlay, options.program, loader)
             except (LibraryError, OSError) as error:
                 raise SystemExit(
                     f"krait run: {options.program} is linked dynamically; it {error}: link it statically, or give a "

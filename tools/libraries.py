@@ -10,6 +10,8 @@ import struct
 import subprocess
 from pathlib import Path
 
+from tools.cpio import Archive
+
 _LOADER_CACHE = Path("/etc/ld.so.cache")  # where the loader looks for libraries outside of the usual directories
 
 
@@ -39,3 +41,9 @@ def needed_files(program: Path, loader: str) -> list[Path]:
         raise LibraryError(f"cannot be loaded here: {listed.stderr.strip()}")
     libraries = re.findall(r"^\s*(?:\S+ => )?(/.+) \(0x[0-9a-f]+\)$", listed.stdout, re.MULTILINE)
     return [path for path in dict.fromkeys((Path(loader), *map(Path, libraries), _LOADER_CACHE)) if path.is_file()]
+
+
+def add_libraries(archive: Archive, program: Path, loader: str) -> None:
+    """Put these files into an image. Raises LibraryError, OSError."""
+    for path in needed_files(program, loader):
+        archive.file(str(path).lstrip("/"), path.read_bytes(), 0o755)

@@ -7,13 +7,11 @@ Context: thread context; never sleeps. Of packets that are cut short only what i
 from typing import Final
 
 from kernel.lang import Span, span_of, u8
+from kernel.net.link import ETHERTYPE_IP4, ETHERTYPE_IP6
 from kernel.net.packet import Packet
 from kernel.net.tcp.secrets import Hasher
+from kernel.net.transport import PROTOCOL_TCP, PROTOCOL_UDP
 
-_ETHERTYPE_IP4: Final = 0x0800
-_ETHERTYPE_IP6: Final = 0x86DD
-_TCP: Final = 6
-_UDP: Final = 17
 _FRAGMENT_BITS: Final = 0x3FFF  # of an IPv4 header's flags and offset: any says that it is a part
 
 _HASHER: Final = Hasher()
@@ -24,11 +22,11 @@ def flow_hash(packet: Packet) -> int:
     header = span_of(packet.storage)[packet.network_start : packet.end]
     _HASHER.start()
     _HASHER.add(packet.protocol)
-    if packet.protocol == _ETHERTYPE_IP4 and len(header) >= 20:
+    if packet.protocol == ETHERTYPE_IP4 and len(header) >= 20:
         _add_pair(header, 12, 16, 4)
         if header.load_be16(6) & _FRAGMENT_BITS == 0:
             _add_ports(header, header[9], (header[0] & 15) * 4)
-    elif packet.protocol == _ETHERTYPE_IP6 and len(header) >= 40:
+    elif packet.protocol == ETHERTYPE_IP6 and len(header) >= 40:
         _add_pair(header, 8, 24, 16)
         _add_ports(header, header[6], 40)
     result = _HASHER.finish()
@@ -46,7 +44,7 @@ def _add_pair(header: Span[u8], first: int, second: int, size: int) -> None:
 
 def _add_ports(header: Span[u8], protocol: int, start: int) -> None:
     _HASHER.add(protocol)
-    if (protocol == _TCP or protocol == _UDP) and len(header) >= start + 4:
+    if (protocol == PROTOCOL_TCP or protocol == PROTOCOL_UDP) and len(header) >= start + 4:
         a = header.load_be16(start)
         b = header.load_be16(start + 2)
         _HASHER.add(min(a, b) << 16 | max(a, b))

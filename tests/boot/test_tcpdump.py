@@ -13,7 +13,7 @@ from tests.harness import LINUX, Guest, Kernel
 from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
-from tools.libraries import interpreter, needed_files
+from tools.libraries import add_libraries, interpreter
 from tools.setup import require
 
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
@@ -30,8 +30,7 @@ def guest(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFac
     overlay.file("usr/bin/tcpdump", data, 0o755)
     loader = interpreter(data)
     assert loader is not None
-    for path in needed_files(PROGRAM, loader):
-        overlay.file(str(path).lstrip("/"), path.read_bytes(), 0o755)
+    add_libraries(overlay, PROGRAM, loader)
     if kernel is LINUX:
         add_modules(overlay)
     initrd = tmp_path_factory.mktemp("tcpdump") / "initrd"

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, Errno
 from kernel.lib.credentials import Credentials
+from kernel.net.netlink.diagnosis import BY_FAMILY
 from kernel.net.netlink.inet_diagnosis import dump_internet, find_internet
 from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_DUMP, MessageWriter, Request
 from kernel.net.netlink.request_socket import RequestSocket
@@ -16,7 +17,6 @@ from kernel.net.netlink.socket import NETLINK_SOCK_DIAG
 from kernel.net.netlink.unix_diagnosis import dump_unix, find_unix
 from kernel.net.socket import AF_INET, AF_INET6, AF_UNIX
 
-_BY_FAMILY: Final = 20
 _DESTROY: Final = 21
 _LEAST: Final = 2  # family and protocol
 _FAMILIES: Final = 46
@@ -29,7 +29,7 @@ class DiagnosisSocket(RequestSocket):
         super().__init__(kind, NETLINK_SOCK_DIAG, credentials)
 
     def wants_dump(self, request: Request) -> bool:
-        return request.kind == _BY_FAMILY and request.has(NLM_F_DUMP)
+        return request.kind == BY_FAMILY and request.has(NLM_F_DUMP)
 
     def dump(self, request: Request, writer: MessageWriter) -> int:
         if _family(request) == AF_UNIX:
@@ -49,7 +49,7 @@ class DiagnosisSocket(RequestSocket):
 
 def _family(request: Request) -> int:
     """The family that is asked about. EINVAL, ENOENT."""
-    if request.kind != _BY_FAMILY and request.kind != _DESTROY:
+    if request.kind != BY_FAMILY and request.kind != _DESTROY:
         raise Errno(EINVAL)
     if len(request.raw) < HEADER_SIZE + _LEAST:
         raise Errno(EINVAL)

@@ -15,6 +15,7 @@ from kernel.net.addresses import ANY4, ANY6, mapped
 from kernel.net.datagram import DatagramSocket
 from kernel.net.inet_names import ON_V6ONLY
 from kernel.net.inet_options import InternetOptions
+from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.inet_filter import DiagnosisFilter, Subject
 from kernel.net.netlink.messages import HEADER_SIZE, MessageWriter, Request
 from kernel.net.options import int_bytes, memory_bytes
@@ -31,14 +32,12 @@ from kernel.net.tcp.time_wait import TimeWait
 from kernel.task import current
 from kernel.time import monotonic_ns
 
-_BY_FAMILY: Final = 20
 _REQUEST: Final = 56  # struct inet_diag_req_v2
 _ID: Final = 8  # in it, the struct inet_diag_sockid
 _BYTECODE: Final = 1  # attribute of a request
 _TCP: Final = 6
 _UDP: Final = 17
 _RAW: Final = 255
-_NO_COOKIE: Final = 0xFFFF_FFFF
 _NS_PER_MS: Final = 1_000_000
 _WORD: Final = 0xFFFF_FFFF
 
@@ -188,7 +187,7 @@ def find_internet(request: Request, writer: MessageWriter) -> None:
     asked = request.payload(_REQUEST)
     low = asked.load_u32(_ID + 40)
     high = asked.load_u32(_ID + 44)
-    if (low != _NO_COOKIE or high != _NO_COOKIE) and (low != entry.cookie() & _WORD or high != entry.cookie() >> 32):
+    if not is_meant(low, high, entry.cookie()):
         raise Errno(ENOENT if protocol == _TCP else ESTALE)  # as Linux has it
     _write(entry, asked[2], writer)
 
@@ -347,7 +346,7 @@ def _write(entry: Entry, extensions: int, writer: MessageWriter) -> None:
     """A struct inet_diag_msg, and the attributes that were asked for."""
     subject = entry.subject
     socket = entry.socket
-    writer.begin(_BY_FAMILY)
+    writer.begin(BY_FAMILY)
     writer.u8(entry.family)
     writer.u8(entry.state)
     writer.u8(entry.timer)

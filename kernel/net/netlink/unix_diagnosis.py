@@ -6,14 +6,13 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ESTALE, Errno
+from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.options import int_bytes, memory_information
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
 from kernel.net.unix.rights import SOCKETS, CollectableSocket
 
-_BY_FAMILY: Final = 20
 _REQUEST: Final = 24  # struct unix_diag_req
-_NO_COOKIE: Final = 0xFFFF_FFFF
 
 # udiag_show
 _SHOW_NAME: Final = 1
@@ -62,7 +61,7 @@ def find_unix(request: Request, writer: MessageWriter) -> None:
         if isinstance(socket, UnixSocket) and socket.inode.ino == inode:
             low = asked.load_u32(16)
             high = asked.load_u32(20)
-            if (low != _NO_COOKIE or high != _NO_COOKIE) and (low != socket.inode.ino or high != 0):
+            if not is_meant(low, high, socket.inode.ino):
                 raise Errno(ESTALE)
             _write(socket, asked.load_u32(12), writer)
             return
@@ -82,7 +81,7 @@ def _inode(socket: UnixSocket) -> int:
 
 
 def _write(socket: UnixSocket, show: int, writer: MessageWriter) -> None:
-    writer.begin(_BY_FAMILY)
+    writer.begin(BY_FAMILY)
     writer.u8(1)
     writer.u8(socket.kind)
     writer.u8(_state(socket))

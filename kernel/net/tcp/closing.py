@@ -77,6 +77,12 @@ def abort(c: Connection, error: int, now_ns: int) -> None:
     finish(c, error)
 
 
+def make_room(c: Connection, now_ns: int) -> None:
+    """End an orphan, because others need what it holds (memory.py)."""
+    TCP_EXTRA.aborts_on_memory.count += 1
+    abort(c, 0, now_ns)
+
+
 def close(c: Connection, now_ns: int) -> None:
     """The program has no descriptor of it any more. Unread data means that something got lost: a reset tells so
     (RFC 2525, section 2.17). Where there are too many such connections, or no memory, it ends at once.
@@ -92,8 +98,7 @@ def close(c: Connection, now_ns: int) -> None:
         abort(c, 0, now_ns)
         return
     if not MEMORY.has_room_for_orphan(c):
-        TCP_EXTRA.aborts_on_memory.count += 1
-        abort(c, 0, now_ns)
+        make_room(c, now_ns)
         return
     memory.count_orphan(c)
     shut_send(c, now_ns)

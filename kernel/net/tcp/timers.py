@@ -9,7 +9,7 @@ from typing import Final
 from kernel.lang import ETIMEDOUT
 from kernel.net.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import congestion_marks, output
-from kernel.net.tcp.closing import abort, finish
+from kernel.net.tcp.closing import finish, make_room
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
 from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.round_trip import LARGEST_TIMEOUT_NS, LEAST_TIMEOUT_NS
@@ -89,8 +89,7 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
     if c.snd_una == c.snd_nxt:
         return
     if _must_make_room(c):
-        TCP_EXTRA.aborts_on_memory.count += 1
-        abort(c, 0, now_ns)
+        make_room(c, now_ns)
         return
     if _is_in_vain(c, now_ns):
         _give_up(c)
@@ -149,8 +148,7 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
         if c.snd_nxt > c.snd_una:
             return
     if _must_make_room(c):
-        TCP_EXTRA.aborts_on_memory.count += 1
-        abort(c, 0, now_ns)
+        make_room(c, now_ns)
         return
     if c.probes == 0:
         c.first_retry_ns = now_ns
