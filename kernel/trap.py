@@ -17,7 +17,7 @@ from arch.x86_64.machine import fault_address
 from kernel import interrupts
 from kernel.drivers.pic8259 import FIRST_VECTOR
 from kernel.lang import export, last_resort, on_stack
-from kernel.lib.panic import PANIC, kernel_fault
+from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.sched import yield_now
 from kernel.sched.scheduler import has_work
@@ -102,6 +102,7 @@ def _bug(frame: TrapFrame) -> None:
     survivable = task is not None and task.pid != 1 and not task.is_exiting and not PANIC.in_interrupt and not special
     kernel_fault(frame, survivable)
     if task is not None:
+        report_thread(task.tid, task.name)
         end_process(task.process, SIGSEGV)
         exit_task(task)
 

@@ -48,7 +48,7 @@ exit $status
 """
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
-                  "tests.unit")  # fmt: skip
+                  "tests.fuzz_calls", "tests.unit")  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):

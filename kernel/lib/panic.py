@@ -90,6 +90,15 @@ def kernel_fault(frame: TrapFrame, survivable: bool) -> None:
         end_machine()
 
 
+def report_thread(tid: int, name: bytes) -> None:
+    """Say whose thread ran into a bug that the kernel survives. After `kernel_fault`."""
+    write_text(PANIC, b"In thread ")
+    write_number(PANIC, tid)
+    write_text(PANIC, b" (")
+    write_text(PANIC, name)
+    write_text(PANIC, b")\r\n")
+
+
 def _write_cause(frame: TrapFrame) -> None:
     kind = _trap_kind(frame)
     message = PANIC.message

@@ -64,7 +64,10 @@ _NAME_SIZE: Final = 16
 _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
 
 
-@syscall(158, "arch_prctl", status="Full", args="xp", notes="Without shadow stacks and tagged addresses")
+@syscall(
+    158, "arch_prctl", status="Full", args="one:arch_prctl any",
+    notes="Without shadow stacks and tagged addresses",
+)  # fmt: skip
 def arch_prctl(code: i32, argument: int) -> int:
     """arch_prctl(2)."""
     registers = current().registers
@@ -94,7 +97,10 @@ def arch_prctl(code: i32, argument: int) -> int:
     return 0
 
 
-@syscall(157, "prctl", args="dxxxx", notes="No names of memory, no PR_SET_MM, no choice of mitigations")
+@syscall(
+    157, "prctl", args="one:prctl any any any any",
+    notes="No names of memory, no PR_SET_MM, no choice of mitigations",
+)  # fmt: skip
 def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     """prctl(2)."""
     task = current()
@@ -227,7 +233,7 @@ def _name(task: Task, option: int, address: int) -> int:
     return 0
 
 
-@syscall(135, "personality", args="x", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")
+@syscall(135, "personality", args="flags:personality", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")
 def personality(persona: u32) -> int:
     """personality(2)."""
     process = current().process

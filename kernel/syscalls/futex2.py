@@ -43,7 +43,7 @@ def _deadline(timeout: int, clock: int) -> int:
     return time_ns - realtime_offset_ns() if clock == _CLOCK_REALTIME else time_ns
 
 
-@syscall(454, "futex_wake", status="Full", args="pxdx")
+@syscall(454, "futex_wake", status="Full", args="=futex uint int flags:futex2")
 def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
     """Wake up to `count` waiters whose masks meet `mask`."""
     shared = _check_flags(flags)
@@ -54,7 +54,10 @@ def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
     return futex.wake(key, count, mask) if count != 0 else 0
 
 
-@syscall(455, "futex_wait", status="Full", args="pxxxpd")
+@syscall(
+    455, "futex_wait", status="Full",
+    args="=futex uint uint flags:futex2 <timespec? one:CLOCK_MONOTONIC|CLOCK_REALTIME",
+)  # fmt: skip
 def futex_wait(address: int, value: int, mask: int, flags: u32, timeout: int, clock: i32) -> int:
     """Wait while the word holds `value`."""
     shared = _check_flags(flags)
@@ -65,7 +68,7 @@ def futex_wait(address: int, value: int, mask: int, flags: u32, timeout: int, cl
     return 0
 
 
-@syscall(456, "futex_requeue", status="Full", args="pxdd")
+@syscall(456, "futex_requeue", status="Full", args="<futex_waitv[2] flags:0 int int")
 def futex_requeue(futexes: int, flags: u32, wake_count: i32, move_count: i32) -> int:
     """Wake some waiters of the first futex and let others wait on the second."""
     if flags != 0 or futexes == 0:
@@ -81,7 +84,10 @@ def futex_requeue(futexes: int, flags: u32, wake_count: i32, move_count: i32) ->
     return futex.requeue(source, target, wake_count, move_count)
 
 
-@syscall(449, "futex_waitv", status="Full", args="pdxpd")
+@syscall(
+    449, "futex_waitv", status="Full",
+    args="<futex_waitv[count] count flags:0 <timespec? one:CLOCK_MONOTONIC|CLOCK_REALTIME",
+)  # fmt: skip
 def futex_waitv(futexes: int, count: u32, flags: u32, timeout: int, clock: i32) -> int:
     """Wait on several futexes; which of them was woken."""
     if flags != 0 or count == 0 or count > _MOST_FUTEXES or futexes == 0:

@@ -53,7 +53,10 @@ _MCL_ONFAULT: Final = 4
 _MLOCK_ONFAULT: Final = 1
 
 
-@syscall(9, "mmap", status="Full", args="pxxxdx", notes="No huge pages are reserved, so that none can be mapped")
+@syscall(
+    9, "mmap", status="Full", args="address size flags:prot flags:map fd offset -> address",
+    notes="No huge pages are reserved, so that none can be mapped",
+)  # fmt: skip
 def mmap(address: int, length: int, prot: int, flags: int, fd: i32, offset: int) -> int:
     """mmap(2)."""
     if offset & PAGE_MASK != 0:
@@ -154,14 +157,14 @@ def _populate(start: int, length: int, flags: int) -> None:
         return
 
 
-@syscall(11, "munmap", status="Full", args="px")
+@syscall(11, "munmap", status="Full", args="address size")
 def munmap(address: int, length: int) -> int:
     """munmap(2)."""
     current().space.unmap(address, length)
     return 0
 
 
-@syscall(10, "mprotect", status="Full", args="pxx")
+@syscall(10, "mprotect", status="Full", args="address size flags:prot")
 def mprotect(address: int, length: int, prot: int) -> int:
     """mprotect(2)."""
     grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
@@ -186,26 +189,29 @@ def mprotect(address: int, length: int, prot: int) -> int:
     return 0
 
 
-@syscall(12, "brk", status="Full", args="p")
+@syscall(12, "brk", status="Full", args="address")
 def brk(address: int) -> int:
     """brk(2): the raw call returns the end of the heap, moved or not."""
     return current().space.set_brk(address)
 
 
-@syscall(25, "mremap", status="Full", args="pxxxp")
+@syscall(
+    25, "mremap", status="Full",
+    args="address size size flags:MREMAP_MAYMOVE|MREMAP_FIXED|MREMAP_DONTUNMAP address -> address",
+)  # fmt: skip
 def mremap(old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
     """mremap(2)."""
     return remapping.remap(current().space, old, old_length, new_length, flags, new)
 
 
-@syscall(26, "msync", status="Full", args="pxx")
+@syscall(26, "msync", status="Full", args="address size flags:MS_ASYNC|MS_INVALIDATE|MS_SYNC")
 def msync(address: int, length: int, flags: i32) -> int:
     """msync(2)."""
     remapping.synchronise(current().space, address, length, flags)
     return 0
 
 
-@syscall(27, "mincore", status="Full", args="pxp")
+@syscall(27, "mincore", status="Full", args="address size >bytes")
 def mincore(address: int, length: int, result: int) -> int:
     """mincore(2)."""
     if address & PAGE_MASK != 0:
@@ -224,7 +230,7 @@ def mincore(address: int, length: int, result: int) -> int:
     return 0
 
 
-@syscall(462, "mseal", status="Full", args="pxx")
+@syscall(462, "mseal", status="Full", args="address size flags:0")
 def mseal(address: int, length: int, flags: int) -> int:
     """mseal(2)."""
     if flags != 0 or address & PAGE_MASK != 0:
@@ -239,7 +245,7 @@ def mseal(address: int, length: int, flags: int) -> int:
     return 0
 
 
-@syscall(28, "madvise", args="pxd", notes="No hardware poisoning")
+@syscall(28, "madvise", args="address size one:madvise", notes="No hardware poisoning")
 def madvise(address: int, length: int, advice: i32) -> int:
     """madvise(2)."""
     space = current().space
@@ -264,14 +270,14 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
         start = part_end
 
 
-@syscall(149, "mlock", status="Full", args="px")
+@syscall(149, "mlock", status="Full", args="address size")
 def mlock(address: int, length: int) -> int:
     """mlock(2)."""
     _lock(address, length, True)
     return 0
 
 
-@syscall(325, "mlock2", status="Full", args="pxx")
+@syscall(325, "mlock2", status="Full", args="address size flags:MLOCK_ONFAULT")
 def mlock2(address: int, length: int, flags: i32) -> int:
     """mlock2(2)."""
     if flags & ~_MLOCK_ONFAULT != 0:
@@ -316,7 +322,7 @@ def _whole_pages(address: int, length: int) -> tuple[int, int]:
     return start, page_up(address + length)
 
 
-@syscall(150, "munlock", status="Full", args="px")
+@syscall(150, "munlock", status="Full", args="address size")
 def munlock(address: int, length: int) -> int:
     """munlock(2)."""
     start, end = _whole_pages(address, length)
@@ -325,7 +331,7 @@ def munlock(address: int, length: int) -> int:
     return 0
 
 
-@syscall(151, "mlockall", status="Full", args="x")
+@syscall(151, "mlockall", status="Full", args="flags:MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT")
 def mlockall(flags: i32) -> int:
     """mlockall(2)."""
     if flags == 0 or flags & ~(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0 or flags == _MCL_ONFAULT:

@@ -29,7 +29,10 @@ _FLAGS: Final = FLAG_SYNCHRONIZE | FLAG_LOG | FLAG_SPECULATION | FLAG_SYNCHRONIZ
 _PROGRAM_SIZE: Final = 16  # struct sock_fprog: a count and the address of the instructions
 
 
-@syscall(317, "seccomp", args="xxp", notes="No user notification: its flags and SECCOMP_GET_NOTIF_SIZES are EINVAL")
+@syscall(
+    317, "seccomp", args="one:0|1|2|3 flags:seccomp <sock_fprog?",
+    notes="No user notification: its flags and SECCOMP_GET_NOTIF_SIZES are EINVAL",
+)  # fmt: skip
 def seccomp(operation: u32, flags: u32, argument: int) -> int:
     """seccomp(2)."""
     task = current()

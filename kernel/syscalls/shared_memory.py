@@ -30,14 +30,17 @@ _LIMITS_SIZE: Final = 72
 _TOTALS_SIZE: Final = 48
 
 
-@syscall(29, "shmget", status="Full", args="dxo", notes="No huge pages are reserved, so that none can be had")
+@syscall(
+    29, "shmget", status="Full", args="key size flags:shmget -> shmid",
+    notes="No huge pages are reserved, so that none can be had",
+)  # fmt: skip
 def shmget(key: i32, size: int, flags: i32) -> int:
     """shmget(2)."""
     task = current()
     return SEGMENTS.open(key, size, flags, task.credentials, task.pid)
 
 
-@syscall(30, "shmat", status="Full", args="dpx")
+@syscall(30, "shmat", status="Full", args="shmid address flags:SHM_RND|SHM_RDONLY|SHM_REMAP|SHM_EXEC -> address")
 def shmat(identifier: i32, address: int, flags: i32) -> int:
     """shmat(2)."""
     if identifier < 0:
@@ -68,7 +71,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     return start
 
 
-@syscall(67, "shmdt", status="Full", args="p")
+@syscall(67, "shmdt", status="Full", args="address")
 def shmdt(address: int) -> int:
     """shmdt(2): all areas go that came from one attachment at this address."""
     if address & PAGE_MASK != 0 or address < 0:
@@ -94,7 +97,7 @@ def shmdt(address: int) -> int:
     return 0
 
 
-@syscall(31, "shmctl", status="Full", args="ddp")
+@syscall(31, "shmctl", status="Full", args="shmid one:shmctl any")
 def shmctl(identifier: i32, command: i32, address: int) -> int:
     """shmctl(2)."""
     if identifier < 0 or command < 0:

@@ -43,7 +43,7 @@ def _store_field(out: Span[u8], index: int, name: bytes) -> None:
     out[start : start + len(name)].copy_from(span_of(name))
 
 
-@syscall(63, "uname", status="Full", args="p")
+@syscall(63, "uname", status="Full", args=">utsname")
 def uname(address: int) -> int:
     """uname(2)."""
     storage = bytearray(6 * _FIELD_SIZE)
@@ -68,21 +68,21 @@ def _read_name(address: int, length: int) -> bytes:
     return name if end < 0 else name[:end]
 
 
-@syscall(170, "sethostname", status="Full", args="px")
+@syscall(170, "sethostname", status="Full", args="<bytes[length] size")
 def sethostname(address: int, length: i32) -> int:
     """sethostname(2)."""
     HOST.name = _read_name(address, length)
     return 0
 
 
-@syscall(171, "setdomainname", status="Full", args="px")
+@syscall(171, "setdomainname", status="Full", args="<bytes[length] size")
 def setdomainname(address: int, length: i32) -> int:
     """setdomainname(2)."""
     HOST.domain = _read_name(address, length)
     return 0
 
 
-@syscall(99, "sysinfo", status="Full", args="p")
+@syscall(99, "sysinfo", status="Full", args=">sysinfo")
 def sysinfo(address: int) -> int:
     """sysinfo(2)."""
     storage = bytearray(_INFO_SIZE)
@@ -101,7 +101,7 @@ def sysinfo(address: int) -> int:
     return 0
 
 
-@syscall(318, "getrandom", status="Full", args="pxx")
+@syscall(318, "getrandom", status="Full", args=">bytes[size] size flags:GRND_NONBLOCK|GRND_RANDOM|GRND_INSECURE")
 def getrandom(address: int, size: int, flags: u32) -> int:
     """getrandom(2): never blocks, because the generator is seeded at boot."""
     if flags & ~(_GRND_NONBLOCK | _GRND_RANDOM | _GRND_INSECURE) != 0:
@@ -122,7 +122,10 @@ def getrandom(address: int, size: int, flags: u32) -> int:
     return done
 
 
-@syscall(169, "reboot", status="Full", args="xxxp", notes="No keyboard, no kernel to start, no swap to suspend to")
+@syscall(
+    169, "reboot", status="Full", args="one:0xfee1dead one:672274793 one:reboot name:text",
+    notes="No keyboard, no kernel to start, no swap to suspend to",
+)  # fmt: skip
 def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
     """reboot(2)."""
     if not current().credentials.capable(CAP_SYS_BOOT):

@@ -1,8 +1,8 @@
 """System call tracing: `trace=` on the kernel's command line prints calls to the log, much as strace(1) does.
 
-`trace` or `trace=all` traces every call, `trace=open,read` those. How the arguments look comes from the table: a letter
-each, `d` for a number, `x` and `p` in hexadecimal, `o` in octal, `s` for a string in user memory. Calls that never
-return are printed when they are made.
+`trace` or `trace=all` traces every call, `trace=open,read` those. How the arguments look comes from the table, by the
+kind of each (arguments.py): a letter each, `d` for a number, `x` and `p` in hexadecimal, `o` in octal, `s` for a string
+in user memory. Calls that never return are printed when they are made.
 
 Context: system calls. A line that finds no memory is left out.
 """
@@ -67,7 +67,7 @@ def describe_call(number: int, registers: list[int]) -> str:
         return ""
     task = current()
     text = f"[{task.tid}] {row.name}("
-    letters = row.args.encode()
+    letters = row.letters.encode()
     for i in range(min(len(letters), len(registers))):
         if i > 0:
             text += ", "

@@ -134,19 +134,19 @@ def check_offset(file: File, offset: int) -> None:
         raise Errno(EINVAL)
 
 
-@syscall(0, "read", status="Full", args="dpx")
+@syscall(0, "read", status="Full", args="fd >bytes[length] size")
 def read(descriptor: i32, address: int, length: int) -> int:
     file = readable_file(descriptor)
     return read_file(file, user_range(address, length))
 
 
-@syscall(1, "write", status="Full", args="dpx")
+@syscall(1, "write", status="Full", args="fd <bytes[length] size")
 def write(descriptor: i32, address: int, length: int) -> int:
     file = writable_file(descriptor)
     return write_file(file, user_range(address, length))
 
 
-@syscall(17, "pread64", status="Full", args="dpxx")
+@syscall(17, "pread64", status="Full", args="fd >bytes[length] size offset")
 def pread64(descriptor: i32, address: int, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -154,7 +154,7 @@ def pread64(descriptor: i32, address: int, length: int, offset: int) -> int:
     return pread_file(file, user_range(address, length), offset)
 
 
-@syscall(18, "pwrite64", status="Full", args="dpxx")
+@syscall(18, "pwrite64", status="Full", args="fd <bytes[length] size offset")
 def pwrite64(descriptor: i32, address: int, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -162,19 +162,19 @@ def pwrite64(descriptor: i32, address: int, length: int, offset: int) -> int:
     return pwrite_file(file, user_range(address, length), offset)
 
 
-@syscall(19, "readv", status="Full", args="dpd")
+@syscall(19, "readv", status="Full", args="fd <iovec[count] count")
 def readv(descriptor: i32, vector: int, count: int) -> int:
     file = readable_file(descriptor)
     return read_file(file, user_vector(vector, count))
 
 
-@syscall(20, "writev", status="Full", args="dpd")
+@syscall(20, "writev", status="Full", args="fd <iovec[count] count")
 def writev(descriptor: i32, vector: int, count: int) -> int:
     file = writable_file(descriptor)
     return write_file(file, user_vector(vector, count))
 
 
-@syscall(295, "preadv", status="Full", args="dpdxx")
+@syscall(295, "preadv", status="Full", args="fd <iovec[count] count offset")
 def preadv(descriptor: i32, vector: int, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -182,7 +182,7 @@ def preadv(descriptor: i32, vector: int, count: int, offset: int) -> int:
     return pread_file(file, user_vector(vector, count), offset)
 
 
-@syscall(296, "pwritev", status="Full", args="dpdxx")
+@syscall(296, "pwritev", status="Full", args="fd <iovec[count] count offset")
 def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -190,7 +190,7 @@ def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
     return pwrite_file(file, user_vector(vector, count), offset)
 
 
-@syscall(327, "preadv2", status="Full", args="dpdxxx")
+@syscall(327, "preadv2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
 def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
@@ -208,7 +208,7 @@ def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, fl
         file.release()
 
 
-@syscall(328, "pwritev2", status="Full", args="dpdxxx")
+@syscall(328, "pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
 def pwritev2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
@@ -268,7 +268,7 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
         file.release()
 
 
-@syscall(8, "lseek", status="Full", args="dxd")
+@syscall(8, "lseek", status="Full", args="fd offset one:whence")
 def lseek(descriptor: i32, offset: int, whence: i32) -> int:
     return current().files.get(descriptor).seek(offset, whence)
 

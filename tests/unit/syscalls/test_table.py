@@ -1,7 +1,11 @@
-"""The system call table, and the page that is generated from it."""
+"""The system call table, and what is generated from it."""
+
+import inspect
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
-from kernel.syscalls.table import SYSCALLS
+from kernel.syscalls.arguments import Argument, arguments_of, letters, result_of
+from kernel.syscalls.table import DESCRIPTIONS, SYSCALLS
+from tests.fuzz_calls.table import header
 from tools import compatibility
 
 
@@ -13,8 +17,31 @@ def test_declarations_are_complete() -> None:
     for row in SYSCALLS:
         if row is not None:
             assert row.status in ("Full", "Partial"), row.name
-            assert set(row.args) <= set("dxpos"), row.name
-            assert len(row.args) <= 6, row.name
+            parameters = inspect.signature(row.handler).parameters
+            assert len(row.letters) == len(parameters), f"{row.name}: args= has another number of words than parameters"
+
+
+def test_what_descriptions_name_exists() -> None:
+    """Sets of values, structures, kinds of descriptors and the arguments that count others."""
+    text = header()
+    for number, description in DESCRIPTIONS.items():
+        assert f"\t{{{number}, " in text, description
+
+
+def test_the_notation() -> None:
+    assert letters("dir path flags:open mode <iovec[count]? -> fd:file") == "dsxop"
+    vector = arguments_of("fd <iovec[count]? count")[1]
+    assert (vector.direction, vector.kind, vector.count, vector.optional) == ("<", "iovec", "count", True)
+    result = result_of("dir path -> fd:file")
+    assert result is not None and (result.kind, result.detail) == ("fd", "file")
+    assert result_of("fd") is None
+    assert arguments_of("-> fd") == []
+    for wrong in ("descriptor", "fd?", "fd[2]", "<iovec[count"):
+        try:
+            Argument(wrong)
+        except ValueError:
+            continue
+        raise AssertionError(wrong)
 
 
 def test_the_compatibility_page_is_up_to_date() -> None:

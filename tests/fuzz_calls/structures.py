@@ -1,0 +1,115 @@
+"""What lies behind the pointers of system calls: fields in the notation of kernel/syscalls/arguments.py.
+
+A field is a word; `label.word` if another field counts its elements; `word/N` if it is N bytes wide and not 8. Words
+that only fields have:
+
+- `pad[N]`, N bytes that nobody looks at; `bytes[N]`, N bytes of anything; `text:SET[N]`, a string in N bytes;
+- `seconds`, `nanoseconds`, `microseconds`, `limit` (of a resource), `bits`, `zero`;
+- `handler` and `restorer` of a signal; or the name of another structure.
+
+Alternatives stand on both sides of a `|`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+STRUCTURES: Final = {
+    "attribute": (
+        "bytes[8] | one:2/4 one:1/2 mode/2 uid/4 one:4/2 mode/2 uid/4 one:32/2 mode/2 uid/4 | one:2/4 "
+        "one:1|2|4|8|16|32|3/2 mode/2 uid/4 one:2/2 mode/2 uid/4 one:4/2 mode/2 uid/4 one:16/2 mode/2 uid/4 "
+        "one:32/2 mode/2 uid/4 | one:0x2000000|0x2000001|0x3000000|0x3000001|0x1000000/4 bits/4 bits/4 bits/4 "
+        "bits/4 uid/4"
+    ),
+    "cachestat": "pad[40]",
+    "cachestat_range": "offset size",
+    "cap_data": "bits/4 bits/4 bits/4 bits/4 bits/4 bits/4",
+    "cap_header": "one:0x19980330|0x20071026|0x20080522|0|1/4 pid/4",
+    "clone_args": "flags:clone >fd:pidfd >tid >tid signal address size address zero zero zero",
+    "control": (
+        "one:20 one:SOL_SOCKET/4 one:SCM_RIGHTS/4 fd/4 fd/4 | one:24 one:SOL_SOCKET/4 one:SCM_RIGHTS/4 fd/4 "
+        "fd/4 | one:28 one:SOL_SOCKET/4 one:2/4 pid/4 uid/4 gid/4 zero/4 | size one:level/4 int/4 bytes[16] | "
+        "one:28 one:IPPROTO_IP/4 one:8/4 int/4 uint/4 uint/4 zero/4 | one:18 one:IPPROTO_UDP/4 one:103/4 "
+        "int/4 zero/4"
+    ),
+    "epoll_event": "flags:epoll/4 int/8",
+    "fdset": "bits bits bits bits bits bits bits bits bits bits bits bits bits bits bits bits",
+    "file_handle": "one:0|8|12|20|24|40|127|128|129/4 int/4 bytes[128]",
+    "flock": "one:0|1|2|3/2 one:0|1|2|3/2 zero/4 offset offset pid/4 zero/4",
+    "futex": "one:0|1|2|0x80000000|0x40000000|0x3fffffff/4 tid/4",
+    "futex_waitv": "uint =futex one:futex2/4 zero/4",
+    "ifconf": "int/4 zero/4 >bytes[160]",
+    "ifreq": "text:interface[16] bytes[24]",
+    "iovec": "=bytes[length]? length.size",
+    "itimerspec": "timespec timespec",
+    "itimerval": "timeval timeval",
+    "length": "one:0|1|2|4|8|12|16|28|64|110|128|256|4096|-1|0x7fffffff/4",
+    "loop_config": "fd/4 one:0|512|4096|3/4 bytes[24] limit limit bytes[256]",
+    "mmsghdr": "msghdr int/4 zero/4",
+    "mq_attr": "one:0|O_NONBLOCK|1 one:0|1|2|8|10|11|-1 one:0|1|64|8192|8193|-1 int pad[32]",
+    "msgbuf": "int bytes[64]",
+    "msghdr": (
+        "=sockaddr[namelen]? namelen.size/4 zero/4 =iovec[iovlen] iovlen.count =control[controllen]? "
+        "controllen.size flags:send"
+    ),
+    "msqid_ds": "permissions pad[40] one:0|1|64|16384|-1 pad[24]",
+    "offset": "offset",
+    "open_how": "flags:open mode flags:resolve",
+    "option_value": (
+        "int/4 | int | timeval | int/4 int/4 | sock_fprog | uint/4 uint/4 int/4 | bytes[16] | bytes[40] | "
+        "text:interface[16] | one:address4/4 one:address4/4 int/4 | bytes[136]"
+    ),
+    "owner": "one:0|1|2|3/4 pid/4",
+    "permissions": "key/4 uid/4 gid/4 uid/4 gid/4 mode/4 pad[24]",
+    "pollfd": "fd/4 flags:poll/2 zero/2",
+    "range": "offset size",
+    "rlimit": "limit limit",
+    "robust_list": "address int address",
+    "route": (
+        "pad[8] one:2/2 one:port/2 one:address4/4 pad[8] one:2/2 pad[2] one:address4/4 pad[8] one:2/2 pad[2] "
+        "one:address4/4 pad[8] flags:1|2|4|0x200/2 pad[38]"
+    ),
+    "rseq": "bytes[32]",
+    "rusage": "pad[144]",
+    "sched_attr": (
+        "one:48|56|0|64/4 one:policy/4 flags:1|2|4|8|16|32|64/8 int/4 int/4 nanoseconds nanoseconds "
+        "nanoseconds uint/4 uint/4"
+    ),
+    "sched_param": "one:0|0|0|1|2|50|99|100|-1/4",
+    "sembuf": "index/2 int/2 flags:IPC_NOWAIT|IPC_NOWAIT|SEM_UNDO/2",
+    "shmid_ds": "permissions pad[64]",
+    "sigaction": "handler flags:1|2|4|0x800|0x04000000|0x08000000|0x10000000|0x40000000|0x80000000 restorer bits",
+    "sigevent": "int signal/4 one:0|0|1|2|4|3/4 tid/4 pad[44]",
+    "siginfo": "signal/4 int/4 one:si_code/4 zero/4 pid/4 uid/4 int pad[96]",
+    "sigmask_argument": "<sigset one:8",
+    "sigset": "bits",
+    "sock_filter": "one:bpf/2 one:0|1|2|255/1 one:0|1|2|255/1 one:0x7fff0000|0x7ff00000|0x50001|0|4|0xfffff000|-1/4",
+    "sock_fprog": "length.count/2 zero/2 zero/4 <sock_filter[length]",
+    "sockaddr": (
+        "one:AF_INET/2 one:port/2 one:address4/4 pad[8] | one:AF_UNIX/2 text:socket_name[20] | one:AF_INET6/2 "
+        "one:port/2 uint/4 zero one:0|1ull<<56|0x0100007fffff0000/8 one:0|1|2/4 | one:AF_UNIX/2 "
+        "text:socket_name[108] | one:AF_NETLINK/2 zero/2 pid/4 bits/4 | one:AF_PACKET/2 "
+        "one:be16(3)|be16(0x800)/2 one:0|1|2/4 one:1|772/2 one:0|4/1 one:6/1 bytes[8] | one:AF_UNSPEC/2 "
+        "bytes[14]"
+    ),
+    "stack": "address flags:1|2|0x80000000/4 zero/4 size",
+    "stat": "pad[144]",
+    "statfs": "pad[120]",
+    "statx": "pad[256]",
+    "strings": "<name:text <name:text zero",
+    "sysinfo": "pad[112]",
+    "termios": "bits/4 bits/4 bits/4 bits/4 one:0|0|1|2/1 bytes[19]",
+    "timespec": "seconds nanoseconds",
+    "timeval": "seconds microseconds",
+    "timevals": "timeval timeval",
+    "timex": (
+        "flags:adjustment/4 zero/4 int int int int one:timex_status/4 zero/4 int int int timeval "
+        "one:10000|9000|11000|0 pad[96]"
+    ),
+    "timezone": "int/4 int/4",
+    "tms": "pad[32]",
+    "ustat": "pad[32]",
+    "utimbuf": "seconds seconds",
+    "utimens": "seconds one:utime seconds one:utime",
+    "utsname": "pad[390]",
+}
