@@ -7,6 +7,10 @@ Invariants: `count` bytes are readable, starting at `head` (a position in the ri
 `writers` count open descriptions of each side. A write of at most PIPE_BUF bytes is not interleaved with others: it
 waits for room for all.
 
+The pages that a ring may hold are charged to the user who opened the pipe first, while it has an end. A user past
+fs.pipe-user-pages-soft gets rings of two pages and cannot make any larger; past fs.pipe-user-pages-hard there are no
+new ones (pipe(7), proc_sys_fs(5)).
+
 Context: reads and writes sleep; a copy to or from a program may sleep too, so a mutex guards
 the ring meanwhile. SIGPIPE is sent by the system call that gets EPIPE.
 """
@@ -31,27 +35,59 @@ from kernel.fs.constants import (
 from kernel.fs.file import File
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
-from kernel.lang import EAGAIN, EBUSY, EINVAL, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno
+from kernel.lang import EAGAIN, EBUSY, EINVAL, ENFILE, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno, final
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_SYS_RESOURCE
-from kernel.lib.credentials import Credentials
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
-from kernel.mm.frames import NO_FRAME, Frame, allocate_frame, frame_span, put_frame
+from kernel.lib.user_account import UserAccount, account_of
+from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, put_frame
 from kernel.sched import Mutex, PollWaiter, WaitQueue
 
 PIPE_BUF: Final = 4096
 PAGE: Final = 4096
-DEFAULT_CAPACITY: Final = 16 * PAGE
-LARGEST_CAPACITY: Final = 1 << 20  # for programs without privileges
+DEFAULT_PAGES: Final = 16
+SMALL_PAGES: Final = 2  # of a ring, for a user past the soft limit
 HIGHEST_CAPACITY: Final = 1 << 28
+_HIGHEST_REQUEST: Final = 1 << 31
+
+
+def ring_size(wanted: int) -> int:
+    """The capacity in bytes, a power of two of pages, that holds `wanted` bytes. Raises EINVAL."""
+    if wanted > _HIGHEST_REQUEST or wanted < 0:
+        raise Errno(EINVAL)
+    size = PAGE
+    while size < wanted:
+        size <<= 1
+    return size
+
+
+@final
+class _LargestSize(SystemSetting):
+    """In bytes; what is written is rounded up to what a ring can have."""
+
+    def store(self, numbers: list[int]) -> None:
+        self.values[0] = ring_size(numbers[0])
+
+
+LARGEST_SIZE: Final = _LargestSize(b"fs/pipe-max-size", [1 << 20], 0, _HIGHEST_REQUEST)  # for the unprivileged
+SOFT_LIMIT: Final = SystemSetting(b"fs/pipe-user-pages-soft", [1024 * DEFAULT_PAGES], 0, NO_BOUND)  # 0: none
+HARD_LIMIT: Final = SystemSetting(b"fs/pipe-user-pages-hard", [0], 0, NO_BOUND)
+
+
+def _is_limited(credentials: Credentials) -> bool:
+    """Whether the limits on a user's pages are for this thread."""
+    return not credentials.capable(CAP_SYS_RESOURCE) and not credentials.capable(CAP_SYS_ADMIN)
 
 
 class Pipe:
     """The ring, and who is at its ends."""
 
     def __init__(self) -> None:
-        self.frames: list[int] = [NO_FRAME] * (DEFAULT_CAPACITY // PAGE)
-        self.capacity: int = DEFAULT_CAPACITY
+        self.account: UserAccount | None = None  # who is charged for `frames`; None while there are no ends
+        self.frames: list[int] = []
+        self.capacity: int = 0
         self.head: int = 0
         self.count: int = 0
         self.readers: int = 0
@@ -142,7 +178,7 @@ class Pipe:
             length = min(PAGE - within, limit - done)
             frame = self.frames[index]
             if frame == NO_FRAME:
-                frame = allocate_frame()
+                frame = allocate_user_frame()
                 self.frames[index] = frame
             if buffer.take(frame_span(Frame(frame))[within : within + length]) < length:
                 break  # as on Linux, a part that ends in a fault is not written
@@ -150,32 +186,83 @@ class Pipe:
             done += length
         return done
 
+    # ---- The ring ---------------------------------------------------------------------------------------------
+
+    def charge(self, credentials: Credentials) -> None:
+        """Give a pipe without ends its ring, and charge it to a user. Raises ENOMEM (the hard limit), MemoryError."""
+        if self.account is not None:
+            return
+        pages = DEFAULT_PAGES
+        if pages * PAGE > LARGEST_SIZE.value and not credentials.capable(CAP_SYS_RESOURCE):
+            pages = LARGEST_SIZE.value // PAGE
+        account = account_of(credentials.uid)
+        is_limited = _is_limited(credentials)
+        if is_limited and 0 < SOFT_LIMIT.value < account.pipe_pages + pages:
+            pages = SMALL_PAGES
+        is_refused = is_limited and 0 < HARD_LIMIT.value < account.pipe_pages + pages
+        frames: list[int] = []
+        try:
+            if not is_refused:
+                frames = [NO_FRAME] * pages
+        finally:
+            if len(frames) == 0:
+                account.release()
+        if is_refused:
+            raise Errno(ENOMEM)
+        account.pipe_pages += pages
+        self.account = account
+        self.frames = frames
+        self.capacity = pages * PAGE
+
+    def uncharge(self) -> None:
+        """The pipe has no ends any more, or never got any: its ring goes."""
+        account = self.account
+        if account is None:
+            return
+        self.account = None
+        self.release_frames()
+        account.pipe_pages -= len(self.frames)
+        account.release()
+        self.capacity = 0
+
     def set_capacity(self, wanted: int, credentials: Credentials) -> int:
-        """F_SETPIPE_SZ: a power of two of pages."""
-        if wanted > 1 << 31 or wanted < 0:
-            raise Errno(EINVAL)
-        size = PAGE
-        while size < wanted:
-            size <<= 1
+        """F_SETPIPE_SZ: a power of two of pages. Raises EINVAL, EPERM, ENOMEM, EBUSY (it holds more), MemoryError."""
+        size = ring_size(wanted)
+        pages = size // PAGE
+        account = self.account
+        if account is None:
+            raise Errno(EINVAL)  # cannot be: the caller has an end
+        total = account.pipe_pages + pages - len(self.frames)
+        if size > self.capacity:
+            if size > LARGEST_SIZE.value and not credentials.capable(CAP_SYS_RESOURCE):
+                raise Errno(EPERM)
+            is_beyond = 0 < SOFT_LIMIT.value < total or 0 < HARD_LIMIT.value < total
+            if is_beyond and _is_limited(credentials):
+                raise Errno(EPERM)
         if size > HIGHEST_CAPACITY:
             raise Errno(ENOMEM)
-        if size > LARGEST_CAPACITY and size > self.capacity and not credentials.capable(CAP_SYS_RESOURCE):
-            raise Errno(EPERM)
-        if size < self.count:
+        used = (self.head % PAGE + self.count + PAGE - 1) // PAGE
+        if pages < used or self.lock.owner is not None:
             raise Errno(EBUSY)
-        if self.lock.owner is not None:
-            raise Errno(EBUSY)
-        data = bytearray(self.count)
-        buffer = user.KernelBuffer(data)
-        self.put_into(buffer, len(data))
-        self.release_frames()
-        self.frames = [NO_FRAME] * (size // PAGE)
+        self._move_to_ring([NO_FRAME] * pages, used)
+        account.pipe_pages = total
         self.capacity = size
-        self.head = 0
-        buffer.rewind(len(data))
-        self.take_from(buffer, len(data))
         self.write_queue.wake_all()
         return size
+
+    def _move_to_ring(self, fresh: list[int], used: int) -> None:
+        """Let the `used` frames from the head on be the first ones of another ring."""
+        old = self.frames
+        first = self.head // PAGE
+        for i in range(used):
+            place = (first + i) % len(old)
+            fresh[i] = old[place]
+            old[place] = NO_FRAME
+        for frame in old:
+            if frame != NO_FRAME:
+                put_frame(Frame(frame))
+        self.frames = fresh
+        self.head %= PAGE
 
     def release_frames(self) -> None:
         for index in range(len(self.frames)):
@@ -331,7 +418,7 @@ class Pipe:
         if writable:
             self.writers -= 1
         if self.readers == 0 and self.writers == 0:
-            self.release_frames()
+            self.uncharge()
         self.read_queue.wake_all()
         self.write_queue.wake_all()
 
@@ -414,13 +501,24 @@ class PipeEnds:
 
 
 def make_pipe(credentials: Credentials, flags: int) -> PipeEnds:
-    """pipe2(2). `flags`: O_NONBLOCK, O_DIRECT."""
+    """pipe2(2). `flags`: O_NONBLOCK, O_DIRECT. Raises ENFILE (fs.pipe-user-pages-hard), MemoryError."""
     pipe = Pipe()
     path = pipe_path(PipeInode(pipe, credentials))
-    reader = PipeFile(path, O_RDONLY | flags, pipe)
-    # The reading end was opened before there was a writer, but a pipe's writer counts from the start.
-    reader.writer_generation_at_open = -1
-    return PipeEnds(reader, PipeFile(path, O_WRONLY | flags, pipe))
+    try:
+        pipe.charge(credentials)
+    except Errno:
+        raise Errno(ENFILE) from None
+    reader: PipeFile | None = None
+    try:
+        reader = PipeFile(path, O_RDONLY | flags, pipe)
+        # The reading end was opened before there was a writer, but a pipe's writer counts from the start.
+        reader.writer_generation_at_open = -1
+        return PipeEnds(reader, PipeFile(path, O_WRONLY | flags, pipe))
+    except MemoryError:
+        if reader is not None:
+            reader.release()
+        pipe.uncharge()
+        raise
 
 
 class FifoTable:
@@ -446,11 +544,27 @@ class FifoTable:
 FIFOS: Final = FifoTable()
 
 
+def _open_end(path: Path, flags: int, pipe: Pipe) -> PipeFile:
+    """A description of a pipe that may have no ends yet: the ring is charged to whoever opens the first. Raises ENOMEM
+    (fs.pipe-user-pages-hard), MemoryError.
+    """
+    credentials = caller_credentials()
+    end: PipeFile | None = None
+    try:
+        pipe.charge(credentials if credentials is not None else Credentials())
+        end = PipeFile(path, flags, pipe)
+        return end
+    finally:
+        if end is None and pipe.readers == 0 and pipe.writers == 0:
+            pipe.uncharge()
+            FIFOS.forget(pipe, path.inode().ino, path.inode().file_system.device)
+
+
 def open_fifo(path: Path, flags: int) -> File:
     """open(2) of a FIFO: waits for the other side, unless it is opened for both or without blocking (fifo(7))."""
     inode = path.inode()
     if isinstance(inode, PipeInode):  # nobody waits for the other end of a pipe without a name
-        end = PipeFile(path, flags, inode.pipe)
+        end = _open_end(path, flags, inode.pipe)
         end.writer_generation_at_open = -1
         return end
     access = flags & O_ACCMODE
@@ -460,7 +574,7 @@ def open_fifo(path: Path, flags: int) -> File:
         if pipe.writers == 0:
             FIFOS.forget(pipe, inode.ino, inode.file_system.device)
         raise Errno(ENXIO)
-    file = PipeFile(path, flags, pipe)
+    file = _open_end(path, flags, pipe)
     pipe.read_queue.wake_all()
     pipe.write_queue.wake_all()
     if access == O_RDWR or nonblocking:

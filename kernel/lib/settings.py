@@ -7,6 +7,8 @@ Context: settings are made while the kernel is built and read anywhere.
 
 from typing import Final
 
+NO_BOUND: Final = (1 << 63) - 1  # where Linux has an unsigned long
+
 
 class SystemSetting:
     """One number, or a row of them, that root may change within bounds."""
@@ -25,6 +27,11 @@ class SystemSetting:
 
     def prepare(self) -> None:
         """Called before the values are shown: for those that depend on the machine."""
+
+    def store(self, numbers: list[int]) -> None:
+        """The first numbers of the row were written, and are within bounds. Raises EINVAL, where some are no use."""
+        for i in range(len(numbers)):
+            self.values[i] = numbers[i]
 
 
 SYSTEM_SETTINGS: Final[list[SystemSetting]] = []

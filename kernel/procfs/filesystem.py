@@ -211,7 +211,6 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(files, fs, b"nr_open", settings.nr_open)
     _add_text(files, fs, b"protected_hardlinks", settings.on)
     _add_text(files, fs, b"protected_symlinks", settings.on)
-    _add_text(files, fs, b"pipe-max-size", settings.pipe_max_size)
     net = _add_directory(sys, fs, b"net")
     for setting in SETTINGS:
         directory = _directory_of(net, fs, setting.path)

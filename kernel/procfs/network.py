@@ -17,7 +17,7 @@ from kernel.net.sysctl import TABLES, Setting
 from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedText, TextInode
 
 _FIRST_INO: Final = 0xE000_0000
-_MOST: Final = 0xFFFF_FFFF
+_MOST: Final = (1 << 63) - 1
 
 
 @final
@@ -96,8 +96,7 @@ class SystemSettingInode(TextInode):
         for number in numbers:
             if not setting.least <= number <= setting.most:
                 raise Errno(EINVAL)
-        for i in range(len(numbers)):
-            setting.values[i] = numbers[i]
+        setting.store(numbers)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if mask & MAY_WRITE != 0 and credentials.euid != 0:
@@ -110,9 +109,9 @@ def numbers_in(text: bytes) -> list[int]:
     value = -1
     for byte in text:
         if 48 <= byte <= 57:
-            value = (value if value >= 0 else 0) * 10 + byte - 48
-            if value > _MOST:
+            if value > (_MOST - 9) // 10:
                 raise Errno(EINVAL)
+            value = (value if value >= 0 else 0) * 10 + byte - 48
         elif byte == 32 or byte == 9 or byte == 10:
             if value >= 0:
                 found.append(value)

@@ -204,11 +204,6 @@ def nr_open() -> bytes:
     return _line(HARD_LIMIT)
 
 
-def pipe_max_size() -> bytes:
-    """How large an unprivileged pipe can be made."""
-    return _line(1 << 20)
-
-
 def shmmax() -> bytes:
     """How large a segment of shared memory can be: on Linux there is no limit, and this is how it says so."""
     return b"18446744073692774399\n"

@@ -49,7 +49,17 @@ from kernel.net.socket import (
 from kernel.net.unix.addresses import NAMES, address_with, asks_for_any_name, name_of
 from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, own_identity, sign
 from kernel.net.unix.parcel import Parcel
-from kernel.net.unix.rights import SOCKETS, CollectableSocket, collect, copy_files, drop_files, send_files, take_files
+from kernel.net.unix.rights import (
+    SOCKETS,
+    CollectableSocket,
+    check_files_under_way,
+    collect,
+    collect_if_due,
+    copy_files,
+    drop_files,
+    send_files,
+    take_files,
+)
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import Process, current
 from kernel.task.limits import RLIMIT_NOFILE
@@ -266,6 +276,8 @@ class UnixSocket(CollectableSocket):
                     claim = part.data
                 elif part.kind != SCM_RIGHTS:
                     raise Errno(EINVAL)
+                else:
+                    collect_if_due()  # here, where nothing has begun: it may sleep
         return claim
 
     def wait_for_room(self, deadline_ns: int) -> None:
@@ -287,24 +299,32 @@ class UnixSocket(CollectableSocket):
         control = message.control
         if control is None:
             return
+        is_checked = False
         for part in control:
             files = part.files
-            if files is not None and len(files) > 0:
-                task = current()
-                sender = send_files(files, task.credentials, task.process.limits.soft[RLIMIT_NOFILE])
-                part.files = None
-                held = parcel.files
-                if held is None:
-                    parcel.files = files
-                    parcel.files_user = sender
-                else:
-                    held.extend(files)
+            if files is None or len(files) == 0:
+                continue
+            task = current()
+            if not is_checked:
+                check_files_under_way(task.credentials, task.process.limits.soft[RLIMIT_NOFILE])
+                is_checked = True
+            send_files(parcel, files, task.credentials.uid)
+            part.files = None
 
-    def deliver(self, parcel: Parcel, receiver: "UnixSocket") -> None:
-        """Put a parcel into the receiver's queue."""
-        if receiver.is_on(SWITCH_TIMESTAMP):
-            parcel.time_ns = realtime_ns()
-        receiver.queue.append(parcel)
+    def post(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
+        """Put a parcel, with what goes along, into the receiver's queue. Raises ETOOMANYREFS, MemoryError: then nothing
+        is under way.
+        """
+        is_posted = False
+        try:
+            self.fill_in(parcel, message, claim, receiver)
+            if receiver.is_on(SWITCH_TIMESTAMP):
+                parcel.time_ns = realtime_ns()
+            receiver.queue.append(parcel)
+            is_posted = True
+        finally:
+            if not is_posted:
+                drop_files(parcel)
         self.used += parcel.cost()
         receiver.read_queue.wake_all()
 

@@ -64,8 +64,7 @@ def send_packet(socket: UnixSocket, message: Message) -> int:
     receiver = _receiver(socket, message, deadline_ns)
     if receiver.filter is not None and not receiver.passes_data_filter(bytes(parcel.storage)):
         return length
-    socket.fill_in(parcel, message, claim, receiver)
-    socket.deliver(parcel, receiver)
+    socket.post(parcel, message, claim, receiver)
     return length
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.file import File
 from kernel.lang import Span, span_of, u8
+from kernel.lib.user_account import UserAccount
 from kernel.task import Process
 
 if TYPE_CHECKING:
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
 # What a parcel costs besides its bytes.
 OVERHEAD_BYTES: Final = 768
 _NOBODY: Final = 65_534  # the overflow user and group
-
-
-class SendingUser:
-    """How many files a user has under way."""
-
-    def __init__(self) -> None:
-        self.files: int = 0
 
 
 class Parcel:
@@ -34,7 +28,7 @@ class Parcel:
         self.end: int = 0
         self.sender: UnixSocket = sender
         self.files: list[File] | None = None  # each with a reference of its own
-        self.files_user: SendingUser | None = None  # who sent them
+        self.files_user: UserAccount | None = None  # who is charged for them
         self.pid: int = 0  # the sender's identity, where somebody wants it
         self.uid: int = _NOBODY
         self.gid: int = _NOBODY

@@ -1,11 +1,12 @@
 """Descriptors on their way between processes (SCM_RIGHTS), and sockets that only such descriptors keep alive.
 
 A descriptor in a queue keeps its file open. Sockets whose descriptors lie in each other's queues, while no process has
-them any more, would stay for ever: whenever a unix socket closes and unix sockets are under way, `collect` looks for
-them. A socket is alive if it has more references than those under way, or if its descriptor lies in the queue of a
-socket that is alive, or of a connection that waits there to be accepted.
+them any more, would stay for ever: `collect` looks for them. It runs when a unix socket closes while unix sockets are
+under way, when twice as many are under way as after the last run, and when memory is short. A socket is alive if it has
+more references than those under way, or if its descriptor lies in the queue of a socket that is alive, or of a
+connection that waits there to be accepted.
 
-Context: `collect` and `drop_files` allocate nothing and raise nothing; both close files.
+Context: `collect` and `drop_files` allocate nothing and raise nothing; both close files, which may sleep.
 """
 
 from collections import deque
@@ -15,8 +16,11 @@ from kernel.fs.file import File
 from kernel.lang import ETOOMANYREFS, Errno, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
+from kernel.lib.user_account import account_of
 from kernel.net.socket import AF_UNIX, Socket
-from kernel.net.unix.parcel import Parcel, SendingUser
+from kernel.net.unix.parcel import Parcel
+
+_LEAST_UNDER_WAY: Final = 256  # sockets under way that are worth a look
 
 
 class CollectableSocket(Socket):
@@ -46,8 +50,8 @@ class SocketList:
         self.first: CollectableSocket | None = None
         self.count: int = 0
         self.sockets_under_way: int = 0
-        self.users: dict[int, SendingUser] = {}
         self.is_collecting: bool = False
+        self.collect_at: int = _LEAST_UNDER_WAY  # so many under way, and it is time for the next look
         self.dropped: CollectableSocket | None = None  # with references to drop
         self.is_dropping: bool = False
 
@@ -76,36 +80,51 @@ class SocketList:
 SOCKETS: Final = SocketList()
 
 
-def send_files(files: list[File], credentials: Credentials, limit: int) -> SendingUser:
-    """The files go on their way; their references are the queue's from now on. Returns who answers for them;
-    ETOOMANYREFS when the user has more than `limit` under way already, and is not root.
-    """
-    user = SOCKETS.users.get(credentials.uid)
-    if user is None:
-        user = SendingUser()
-        SOCKETS.users[credentials.uid] = user
-    if user.files > limit and not (
-        credentials.capable(CAP_SYS_RESOURCE) or credentials.capable(CAP_SYS_ADMIN)
-    ):
+def check_files_under_way(credentials: Credentials, limit: int) -> None:
+    """Raise ETOOMANYREFS when a user has more than `limit` descriptors under way already, and is not root."""
+    account = account_of(credentials.uid)
+    count = account.files_under_way
+    account.release()
+    if count > limit and not (credentials.capable(CAP_SYS_RESOURCE) or credentials.capable(CAP_SYS_ADMIN)):
         raise Errno(ETOOMANYREFS)
-    user.files += len(files)
+
+
+def send_files(parcel: Parcel, files: list[File], uid: int) -> None:
+    """The files go on their way with a parcel, charged to a user; their references are the parcel's from now on. Raises
+    MemoryError, which leaves everything as it was.
+    """
+    held = parcel.files
+    if held is not None:
+        held.extend(files)
+    else:
+        parcel.files_user = account_of(uid)
+        parcel.files = files
+    account = parcel.files_user
+    if account is not None:
+        account.files_under_way += len(files)
     for file in files:
         if isinstance(file, CollectableSocket):
             file.under_way += 1
             SOCKETS.sockets_under_way += 1
-    return user
+
+
+def collect_if_due() -> None:
+    """Look for sockets that nobody can reach when many more are under way than after the last look."""
+    if SOCKETS.sockets_under_way >= SOCKETS.collect_at:
+        collect()
 
 
 @noraise
 def take_files(parcel: Parcel) -> list[File] | None:
     """The files of a parcel, if it has some: their references are the caller's now."""
     files = parcel.files
-    user = parcel.files_user
+    account = parcel.files_user
     parcel.files = None
     parcel.files_user = None
-    if files is None or user is None:
+    if files is None or account is None:
         return None
-    user.files -= len(files)
+    account.files_under_way -= len(files)
+    account.release()
     for file in files:
         if isinstance(file, CollectableSocket):
             file.under_way -= 1
@@ -185,6 +204,7 @@ def collect() -> None:
         drop_files(dropped)
         dropped = following
     SOCKETS.is_collecting = False
+    SOCKETS.collect_at = max(_LEAST_UNDER_WAY, 2 * SOCKETS.sockets_under_way)
 
 
 def _roots() -> CollectableSocket | None:

@@ -100,8 +100,7 @@ class StreamSocket(ConnectedSocket):
         parcel.end = length
         if peer.ended & RECEIVING != 0:
             raise Errno(EPIPE)
-        self.fill_in(parcel, message, claim, peer)
-        self.deliver(parcel, peer)
+        self.post(parcel, message, claim, peer)
         return length
 
     def _parcel(self, length: int) -> Parcel:

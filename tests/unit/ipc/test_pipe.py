@@ -15,9 +15,10 @@ from kernel.fs.constants import (
     POLLOUT,
 )
 from kernel.ipc.pipe import PipeEnds, make_pipe
-from kernel.lang import EAGAIN, EPIPE, Errno
+from kernel.lang import EAGAIN, EBUSY, EPIPE, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
+from kernel.lib.user_account import account_count
 from kernel.mm.frames import free_frame_count
 from tests.unit.fs.conftest import World, world
 
@@ -107,5 +108,44 @@ def test_capacity(world: World) -> None:
     put(pipe, bytes(range(200)) * 50)
     assert pipe.reader.pipe.set_capacity(20_000, Credentials()) == 32768
     assert get(pipe, 20_000) == bytes(range(200)) * 50
+    pipe.reader.release()
+    pipe.writer.release()
+
+
+def test_the_ring_is_charged_while_there_are_ends(world: World) -> None:
+    accounts = account_count()
+    frames = free_frame_count()
+    user = Credentials()
+    user.uid = 77
+    pipe = make_pipe(user, O_NONBLOCK)
+    account = pipe.reader.pipe.account
+    assert account is not None and account.pipe_pages == 16 and account.references == 1
+    assert pipe.reader.pipe.set_capacity(1 << 20, Credentials()) == 1 << 20
+    assert account.pipe_pages == 256
+    put(pipe, bytes(300_000))
+    pipe.reader.release()
+    assert account.pipe_pages == 256
+    pipe.writer.release()
+    assert account.pipe_pages == 0 and account_count() == accounts
+    assert free_frame_count() == frames
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 65_536), st.integers(0, 65_536), st.integers(0, 8))
+def test_a_ring_of_another_size_has_the_same_bytes(world: World, written: int, taken: int, order: int) -> None:
+    pipe = ends()
+    data = bytes(i % 251 for i in range(written))
+    put(pipe, data)
+    got = get(pipe, min(taken, written))
+    used = -(-(len(got) % 4096 + written - len(got)) // 4096) if written > len(got) else 0
+    try:
+        pipe.reader.pipe.set_capacity(4096 << order, Credentials())
+        assert used <= 1 << order
+    except Errno as error:
+        assert error.code == EBUSY and used > 1 << order
+    if len(got) < written:
+        got += get(pipe, written)
+    assert got == data
+    assert put(pipe, bytes(4096)) == 4096
     pipe.reader.release()
     pipe.writer.release()

@@ -5,22 +5,22 @@ from hypothesis import strategies as st
 
 from kernel.fs.file import File
 from kernel.lib.credentials import Credentials
+from kernel.lib.user import KernelBuffer
+from kernel.lib.user_account import account_count
+from kernel.net.socket import Message
 from kernel.net.unix.datagram import DatagramSocket
 from kernel.net.unix.parcel import Parcel
-from kernel.net.unix.rights import SOCKETS, collect, send_files
-
-_LIMIT = 1 << 20
+from kernel.net.unix.rights import SOCKETS, collect, collect_if_due, send_files
 
 
 def put(receiver: DatagramSocket, files: list[File]) -> None:
     """Let descriptors of `files` lie in a socket's queue."""
     parcel = Parcel(1, receiver)
     parcel.end = 1
-    parcel.files = files
     for file in files:
         file.acquire()
-    parcel.files_user = send_files(files, Credentials(), _LIMIT)
-    receiver.deliver(parcel, receiver)
+    send_files(parcel, files, 4711)
+    receiver.post(parcel, Message(KernelBuffer(bytearray()), 0), b"", receiver)
 
 
 def is_dead(socket: DatagramSocket) -> bool:
@@ -32,13 +32,28 @@ def sockets(count: int) -> list[DatagramSocket]:
 
 
 def test_a_socket_in_its_own_queue_ends() -> None:
+    accounts = account_count()
     (socket,) = sockets(1)
     put(socket, [socket])
     socket.release()
     assert not is_dead(socket)  # nobody has looked yet
+    assert account_count() == accounts + 1
     collect()
     assert is_dead(socket)
     assert SOCKETS.sockets_under_way == 0
+    assert account_count() == accounts
+
+
+def test_so_many_more_under_way_are_worth_a_look() -> None:
+    lost: list[DatagramSocket] = []
+    while SOCKETS.sockets_under_way < SOCKETS.collect_at:
+        (socket,) = sockets(1)
+        put(socket, [socket])
+        socket.release()
+        lost.append(socket)
+        assert not any(is_dead(each) for each in lost)
+    collect_if_due()
+    assert all(is_dead(each) for each in lost)
 
 
 def test_a_ring_ends_with_its_last_outside_reference() -> None:

@@ -1,0 +1,48 @@
+"""What the kernel keeps for each user, where a limit counts it for all of the user's processes together.
+
+An account exists as long as something is charged to it: whoever charges takes a reference, and releases it after giving
+back what it charged. Users are real user ids, as for RLIMIT_NPROC.
+
+Context: any; nothing sleeps. Taking an account may raise MemoryError, releasing raises nothing.
+"""
+
+from typing import Final
+
+from kernel.lang import final, noraise
+
+
+@final
+class UserAccount:
+    """One user's account."""
+
+    def __init__(self, uid: int) -> None:
+        self.uid: int = uid
+        self.references: int = 0
+        self.pipe_pages: int = 0  # pages that the user's pipes may hold (fs.pipe-user-pages-soft)
+        self.files_under_way: int = 0  # descriptors in messages of unix sockets (RLIMIT_NOFILE)
+        self.epoll_watches: int = 0  # fs.epoll.max_user_watches
+
+    @noraise
+    def release(self) -> None:
+        """A charge is gone."""
+        self.references -= 1
+        if self.references == 0:
+            _ACCOUNTS.pop(self.uid)
+
+
+_ACCOUNTS: Final[dict[int, UserAccount]] = {}
+
+
+def account_of(uid: int) -> UserAccount:
+    """The account of a user, with a reference for the caller. Raises MemoryError."""
+    account = _ACCOUNTS.get(uid)
+    if account is None:
+        account = UserAccount(uid)
+        _ACCOUNTS[uid] = account
+    account.references += 1
+    return account
+
+
+def account_count() -> int:
+    """How many users have something charged."""
+    return len(_ACCOUNTS)
