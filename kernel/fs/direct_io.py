@@ -7,9 +7,9 @@ from typing import Final
 
 from kernel.block.device import SECTOR_SIZE, BlockDevice
 from kernel.cache import FileCache, Readahead
-from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import POSIX_FADV_DONTNEED, POSIX_FADV_RANDOM, POSIX_FADV_WILLNEED
 from kernel.lang import EINVAL, Errno
+from kernel.lib.saturation import LARGEST, end_page_of, sum_of
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 
@@ -26,16 +26,24 @@ _WILLNEED_LIMIT: Final = 512  # pages that one call may begin to read
 
 
 def advise(cache: FileCache, readahead: Readahead, advice: int, offset: int, length: int) -> None:
-    """posix_fadvise(2)."""
+    """posix_fadvise(2). A `length` of 0 is up to the end."""
     first = offset >> PAGE_SHIFT
-    end = LAST_PAGE
-    if 0 < length < (LAST_PAGE << PAGE_SHIFT) - offset:
-        end = (offset + length + PAGE_MASK) >> PAGE_SHIFT
+    end = end_page_of(offset, length)
     if advice == POSIX_FADV_WILLNEED:
         cache.begin_reading(first, min(end - first, _WILLNEED_LIMIT))
     elif advice == POSIX_FADV_DONTNEED:
         cache.write_back(first, end)
         cache.wait_for_writes()
+        first, end = _whole_pages(offset, length, cache.store.size_bytes())
         cache.invalidate(first, end)
     else:
         readahead.random = advice == POSIX_FADV_RANDOM
+
+
+def _whole_pages(offset: int, length: int, size: int) -> tuple[int, int]:
+    """The pages that lie in a range with all their bytes that the file has: first, and one past the last."""
+    last = LARGEST if length == 0 else sum_of(offset, length - 1)
+    end = last >> PAGE_SHIFT
+    if last & PAGE_MASK == PAGE_MASK or last == size - 1:
+        end += 1
+    return sum_of(offset, PAGE_MASK) >> PAGE_SHIFT, end

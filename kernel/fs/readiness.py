@@ -3,10 +3,14 @@
 Context: sleeps.
 """
 
+from typing import Final
+
 from kernel.fs.constants import POLLERR, POLLHUP, POLLNVAL
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.sched import Poller
+
+POLL_ALWAYS: Final = POLLERR | POLLHUP  # what poll(2) tells of whether it is asked or not; select(2) does not
 
 
 class PollRequest:
@@ -14,7 +18,7 @@ class PollRequest:
 
     def __init__(self, descriptor: int, events: int) -> None:
         self.descriptor: int = descriptor
-        self.events: int = events
+        self.events: int = events  # all that is told, besides POLLNVAL
         self.found: int = 0
         self.file: File | None = None
 
@@ -61,7 +65,7 @@ def _look(requests: list[PollRequest], poller: Poller | None) -> int:
         else:
             # Once something is ready nobody will sleep, so there is no need to queue on the others.
             state = file.poll(poller if ready == 0 else None)
-            request.found = state & (request.events | POLLERR | POLLHUP)
+            request.found = state & request.events
         if request.found != 0:
             ready += 1
     return ready

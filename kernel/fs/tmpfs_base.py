@@ -62,7 +62,10 @@ class Tmpfs(FileSystem):
         top = self.top
         if len(handle) < _HANDLE_SIZE or top is None:
             raise Errno(ESTALE)
-        ino = int.from_bytes(handle[4:8], "little") | int.from_bytes(handle[8:12], "little") << 32
+        high = int.from_bytes(handle[8:12], "little")
+        if high >= 1 << 31:
+            raise Errno(ESTALE)  # no inode has a number of 64 bits
+        ino = int.from_bytes(handle[4:8], "little") | high << 32
         found = top.find_below(ino, None)
         if found is None:
             raise Errno(ESTALE)

@@ -9,6 +9,7 @@ from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.pages import USER_END, read_entry, write_entry
+from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AddressSpace, page_up
 
 MREMAP_MAYMOVE: Final = 1
@@ -50,7 +51,12 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         raise Errno(EINVAL)
     if flags & MREMAP_DONTUNMAP != 0 and old_length != new_length:
         raise Errno(EINVAL)
-    if old & PAGE_MASK != 0 or old < 0 or old_length < 0 or new_length <= 0:
+    if old & PAGE_MASK != 0 or new_length == 0:
+        raise Errno(EINVAL)
+    area = space.area_at(old)
+    if area is None:
+        raise Errno(EFAULT)
+    if old_length < 0 or new_length < 0:
         raise Errno(EINVAL)
     if old_length > USER_END or old > USER_END - old_length:
         raise Errno(EFAULT)
@@ -58,9 +64,6 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         raise Errno(ENOMEM)
     old_length = page_up(old_length)
     new_length = page_up(new_length)
-    area = space.area_at(old)
-    if area is None:
-        raise Errno(EFAULT)
     if flags & MREMAP_FIXED != 0:
         if new & PAGE_MASK != 0 or new < 0 or new > USER_END - new_length:
             raise Errno(EINVAL)
@@ -139,18 +142,21 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     """madvise(2). Advice that only concerns speed is accepted. Raises EINVAL, ENOMEM (a hole)."""
     if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_POPULATE_WRITE or 5 <= advice <= 7:
         raise Errno(EINVAL)
-    if start & PAGE_MASK != 0 or start < 0 or length < 0 or length > USER_END:
+    first, behind = pages_of(start, length)
+    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
         raise Errno(EINVAL)
-    if start > USER_END - length:
-        raise Errno(EINVAL if start > USER_END else ENOMEM)
-    if length == 0:
+    if behind == first:
         return
-    end = start + page_up(length)
+    if first >= USER_PAGES:
+        raise Errno(ENOMEM)
+    end = min(behind, USER_PAGES) << PAGE_SHIFT
     if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK):
         _advise_areas(space, start, end, advice)
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
     space.check_mapped(start, end)
+    if behind > USER_PAGES:
+        raise Errno(ENOMEM)
 
 
 def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> None:
@@ -238,9 +244,12 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         raise Errno(EINVAL)
     if start & PAGE_MASK != 0:
         raise Errno(EINVAL)
-    if start < 0 or length < 0 or length > USER_END or start > USER_END - length:
+    first, behind = pages_of(start, length)
+    if behind == first:
+        return
+    if behind < first or first >= USER_PAGES:
         raise Errno(ENOMEM)
-    end = start + page_up(length)
+    end = min(behind, USER_PAGES) << PAGE_SHIFT
     i = space.position(start)
     while i < len(space.areas) and space.areas[i].start < end:
         area = space.areas[i]
@@ -251,6 +260,8 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
             source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
         i += 1
     space.check_mapped(start, end)
+    if behind > USER_PAGES:
+        raise Errno(ENOMEM)
 
 
 def lock(space: AddressSpace, start: int, end: int, now: bool) -> None:

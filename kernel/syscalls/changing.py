@@ -27,7 +27,6 @@ from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     MAX_FILE_SIZE,
     PAGE_SHIFT,
-    PAGE_SIZE,
     POSIX_FADV_WILLNEED,
     S_IFBLK,
     S_IFMT,
@@ -40,6 +39,7 @@ from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_file, t
 from kernel.fs.path import Path
 from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, i32, u32
 from kernel.lib import user
+from kernel.lib.saturation import end_page_of
 from kernel.syscalls.paths import place_at
 from kernel.syscalls.status import place_or_descriptor
 from kernel.syscalls.table import syscall
@@ -123,6 +123,7 @@ def _read_timespecs(address: int) -> TimeChange:
     change = TimeChange()
     if address == 0:
         return change
+    user.check(address, 32)
     change.accessed_special = user.read_i64(address + 8)
     change.modified_special = user.read_i64(address + 24)
     for nanoseconds in (change.accessed_special, change.modified_special):
@@ -139,6 +140,7 @@ def _read_timevals(address: int) -> TimeChange:
     change = TimeChange()
     if address == 0:
         return change
+    user.check(address, 32)
     accessed_us = user.read_i64(address + 8)
     modified_us = user.read_i64(address + 24)
     if not 0 <= accessed_us < 1_000_000 or not 0 <= modified_us < 1_000_000:
@@ -306,10 +308,9 @@ def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> in
     inode = file.inode
     if not inode.is_regular() and not inode.is_directory() and inode.mode & S_IFMT != S_IFBLK:
         raise Errno(ESPIPE)
-    end = offset + length if length > 0 else MAX_FILE_SIZE - PAGE_SIZE
     file.acquire()
     try:
-        file.sync_range(offset >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT, flags)
+        file.sync_range(offset >> PAGE_SHIFT, end_page_of(offset, length), flags)
     finally:
         file.release()
     return 0
@@ -381,8 +382,6 @@ def readahead(descriptor: i32, offset: int, count: int) -> int:
     file = current().files.get(descriptor)
     if not file.readable:
         raise Errno(EBADF)
-    if not file.inode.is_regular() and not file.inode.is_device():
+    if count < 0 or (not file.inode.is_regular() and file.inode.mode & S_IFMT != S_IFBLK):
         raise Errno(EINVAL)
-    if offset < 0 or count <= 0:
-        return 0
-    return _advise(file, POSIX_FADV_WILLNEED, offset, count)
+    return _advise(file, POSIX_FADV_WILLNEED, max(0, offset), count)

@@ -272,6 +272,9 @@ def _trim(file_system: FileSystem, argument: int) -> None:
     """
     if not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM if file_system.block_device is not None else ENOTTY)
+    if file_system.block_device is None:
+        raise Errno(ENOTTY)
+    user.check(argument, 24)
     start = user.read_u64(argument)
     length = user.read_u64(argument + 8)
     smallest = user.read_u64(argument + 16)

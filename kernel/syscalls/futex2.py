@@ -100,7 +100,7 @@ def _read_futexes(address: int, count: int) -> list[futex.WantedFutex]:
     """An array of struct futex_waitv. Raises EFAULT, EINVAL."""
     wanted: list[futex.WantedFutex] = []
     for index in range(count):
-        at = address + index * _WAITV_SIZE
+        at = user.at(address, index * _WAITV_SIZE)
         flags = user.read_u32(at + 16)
         if user.read_u32(at + 20) != 0:
             raise Errno(EINVAL)

@@ -29,9 +29,10 @@ from kernel.mm.area import (
     PROT_READ,
     PROT_WRITE,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import TrackedObject
 from kernel.mm.pages import USER_END
+from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.reverse_map import forget_pages
 from kernel.mm.space import AddressSpace, page_up
@@ -237,11 +238,10 @@ def mseal(address: int, length: int, flags: int) -> int:
         raise Errno(EINVAL)
     if length == 0:
         return 0
-    if length < 0 and (length > -PAGE_SIZE or address < 0 or address + length >= 0):
-        raise Errno(EINVAL)  # the end lies before the start
-    if address < 0 or length < 0 or length > USER_END or address > USER_END - length:
-        raise Errno(ENOMEM)
-    current().space.seal(address, address + page_up(length))
+    start, end = _whole_pages(address, length)
+    if start == end:
+        raise Errno(EINVAL)  # rounding the length up wrapped
+    current().space.seal(start, end)
     return 0
 
 
@@ -251,7 +251,8 @@ def madvise(address: int, length: int, advice: i32) -> int:
     space = current().space
     remapping.advise(space, address, length, advice)
     if advice == remapping.MADV_REMOVE and length > 0:
-        _remove(space, address, address + page_up(length))
+        start, end = _whole_pages(address, length)
+        _remove(space, start, end)
     return 0
 
 
@@ -288,13 +289,17 @@ def mlock2(address: int, length: int, flags: i32) -> int:
 
 def _lock(address: int, length: int, now: bool) -> None:
     _check_may_lock()
-    start, end = _whole_pages(address, length)
+    first, behind = pages_of(address, length)
     task = current()
     space = task.space
     if not task.credentials.capable(CAP_IPC_LOCK):
-        locked = locked_bytes(space, 0, USER_END) - locked_bytes(space, start, end)
-        if end - start > task.process.limits.soft[RLIMIT_MEMLOCK] - locked:
+        if behind < first or behind > USER_PAGES:
+            raise Errno(ENOMEM)  # more than any limit
+        start = first << PAGE_SHIFT
+        locked = locked_bytes(space, 0, USER_END) - locked_bytes(space, start, behind << PAGE_SHIFT)
+        if (behind - first) << PAGE_SHIFT > task.process.limits.soft[RLIMIT_MEMLOCK] - locked:
             raise Errno(ENOMEM)
+    start, end = _whole_pages(address, length)
     if start < end:
         remapping.lock(space, start, end, now)
 
@@ -306,20 +311,17 @@ def _check_may_lock() -> None:
 
 
 def _whole_pages(address: int, length: int) -> tuple[int, int]:
-    """The pages that a byte range touches. Linux rounds the sum up in 64 bits: what wraps to nothing is nothing.
-    Raises EINVAL where the range wraps, ENOMEM outside user space.
+    """The pages that a byte range touches; twice the same if there are none. Raises EINVAL where the range wraps,
+    ENOMEM outside user space.
     """
-    if address < 0 or address > USER_END:
-        raise Errno(ENOMEM)
-    start = address & ~PAGE_MASK
-    within = address & PAGE_MASK
-    if -PAGE_SIZE < length + within <= 0:
-        return start, start
-    if length < 0:
+    first, behind = pages_of(address, length)
+    if behind == first:
+        return 0, 0
+    if behind < first:
         raise Errno(EINVAL)
-    if length > USER_END - address:
+    if behind > USER_PAGES:
         raise Errno(ENOMEM)
-    return start, page_up(address + length)
+    return first << PAGE_SHIFT, behind << PAGE_SHIFT
 
 
 @syscall(150, "munlock", status="Full", args="address size")

@@ -158,9 +158,9 @@ def kcmp(first_pid: i32, second_pid: i32, kind: i32, first: int, second: int) ->
     if kind == _KCMP_VM:
         return _order(_identity_of_memory(one), _identity_of_memory(other))
     if kind == _KCMP_FILES:
-        return _order(hash(one.files), hash(other.files))
+        return _order(_identity_of_files(one), _identity_of_files(other))
     if kind == _KCMP_FS:
-        return _order(hash(one.fs), hash(other.fs))
+        return _order(_identity_of_context(one), _identity_of_context(other))
     if kind == _KCMP_SIGHAND:
         return _order(hash(one.process.actions), hash(other.process.actions))
     if kind == _KCMP_IO:
@@ -183,6 +183,17 @@ def _order(first: int, second: int) -> int:
 def _identity_of_memory(task: Task) -> int:
     space = task.memory
     return 0 if space is None else hash(space)
+
+
+def _identity_of_files(task: Task) -> int:
+    """0 for a thread that has ended: it has given its descriptors up."""
+    table = task.file_table
+    return 0 if table is None else hash(table)
+
+
+def _identity_of_context(task: Task) -> int:
+    context = task.fs_context
+    return 0 if context is None else hash(context)
 
 
 def _file_of(task: Task, descriptor: int) -> File:

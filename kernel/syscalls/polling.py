@@ -14,9 +14,10 @@ from kernel.fs.constants import (
     POLLWRBAND,
     POLLWRNORM,
 )
-from kernel.fs.readiness import PollRequest, wait_ready
+from kernel.fs.readiness import POLL_ALWAYS, PollRequest, wait_ready
 from kernel.lang import EBADF, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, i32, span_of, u32
 from kernel.lib import user
+from kernel.lib.saturation import LARGEST, sum_of
 from kernel.syscalls.table import syscall
 from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns, write_remaining
 from kernel.task import current
@@ -55,7 +56,7 @@ def _read_requests(address: int, count: int) -> list[PollRequest]:
         descriptor = span.load_u32(index * 8)
         if descriptor >= 1 << 31:
             descriptor -= 1 << 32
-        requests.append(PollRequest(descriptor, span.load_u16(index * 8 + 4)))
+        requests.append(PollRequest(descriptor, span.load_u16(index * 8 + 4) | POLL_ALWAYS))
     return requests
 
 
@@ -143,7 +144,7 @@ def _select(count: int, readable: int, writable: int, exceptional: int, deadline
             if files.find(descriptor) is None:
                 raise Errno(EBADF)
             requests.append(PollRequest(descriptor, events))
-    wait_ready_for_select(requests, deadline_ns)
+    wait_ready(files, requests, deadline_ns)
     found = 0
     reads_found = DescriptorSet(0, count)
     writes_found = DescriptorSet(0, count)
@@ -170,37 +171,29 @@ def _select(count: int, readable: int, writable: int, exceptional: int, deadline
     return found
 
 
-def wait_ready_for_select(requests: list[PollRequest], deadline_ns: int) -> None:
-    """As poll; a hang-up counts only for who asked to read, so it may wake without anything being found."""
-    while True:
-        ready = wait_ready(current().files, requests, deadline_ns)
-        if ready == 0:
-            return
-        for request in requests:
-            if request.found & (request.events | POLLNVAL) != 0:
-                return
-        # Only hang-ups that nobody asked for: leave those descriptors out and wait on.
-        for request in requests:
-            if request.found != 0:
-                request.descriptor = -1
-
-
 @syscall(23, "select", status="Full", args="count =fdset? =fdset? =fdset? =timeval?")
 def select(count: i32, readable: int, writable: int, exceptional: int, timeout: int) -> int:
     deadline_ns = FOREVER_NS
     if timeout != 0:
-        seconds = user.read_i64(timeout)
-        microseconds = user.read_i64(timeout + 8)
-        if seconds < 0 or microseconds < 0:
-            raise Errno(EINVAL)
-        seconds += microseconds // 1_000_000
-        nanoseconds = microseconds % 1_000_000 * 1000
-        deadline_ns = deadline_after(min(seconds, 1 << 33) * 1_000_000_000 + nanoseconds)
+        deadline_ns = deadline_after(_select_timeout_ns(timeout))
     try:
         return _select(count, readable, writable, exceptional, deadline_ns)
     finally:
         if timeout != 0:
             _write_timeval(timeout, deadline_ns)
+
+
+def _select_timeout_ns(address: int) -> int:
+    """A struct timeval as nanoseconds, cut off beyond any uptime. Whole seconds may stand among the microseconds, and
+    may be negative there. Raises EFAULT, EINVAL.
+    """
+    seconds = user.read_i64(address)
+    microseconds = user.read_i64(address + 8)
+    whole = microseconds // 1_000_000
+    rest = microseconds - whole * 1_000_000
+    if (rest != 0 and microseconds < 0) or seconds > LARGEST - max(0, whole) or sum_of(seconds, whole) < 0:
+        raise Errno(EINVAL)
+    return min(seconds + whole, 1 << 33) * 1_000_000_000 + rest * 1000
 
 
 def _write_timeval(address: int, deadline_ns: int) -> None:

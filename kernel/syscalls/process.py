@@ -227,31 +227,42 @@ def wait4(pid: i32, status: int, options: i32, usage: int) -> int:
 
 @syscall(247, "waitid", status="Full", args="one:P_ALL|P_PID|P_PGID|P_PIDFD pid >siginfo? flags:wait >rusage?")
 def waitid(kind: i32, number: i32, info: int, options: i32, usage: int) -> int:
-    """waitid(2)."""
+    """waitid(2). Linux writes to `info` when the call fails, too: nothing, but EFAULT wins."""
+    result = WaitResult()
+    code = 0
+    try:
+        result = _wait_for(kind, number, options)
+    except Errno as error:
+        code = error.code
+    if result.pid != 0 and usage != 0:
+        _write_usage(usage, result)
+    if info != 0:
+        _write_wait_info(info, result)
+    if code != 0:
+        raise Errno(code)
+    return 0
+
+
+def _wait_for(kind: int, number: int, options: int) -> WaitResult:
+    """The child that waitid(2) asks for."""
     task = current()
     known = waiting.WNOHANG | waiting.WUNTRACED | waiting.WEXITED | waiting.WCONTINUED | waiting.WNOWAIT
     waiting.check_wait_options(options, known)
     if options & (waiting.WEXITED | waiting.WUNTRACED | waiting.WCONTINUED) == 0:
         raise Errno(EINVAL)
     if kind == P_ALL:
-        result = wait_for_child(task, waiting.ANY, 0, options)
-    elif kind == P_PID:
+        return wait_for_child(task, waiting.ANY, 0, options)
+    if kind == P_PID:
         if number <= 0:
             raise Errno(EINVAL)
-        result = wait_for_child(task, BY_PID, number, options)
-    elif kind == P_PGID:
+        return wait_for_child(task, BY_PID, number, options)
+    if kind == P_PGID:
         if number < 0:
             raise Errno(EINVAL)
-        result = wait_for_child(task, BY_GROUP, number if number != 0 else task.process.group, options)
-    elif kind == P_PIDFD:
-        result = _wait_by_descriptor(task, number, options)
-    else:
-        raise Errno(EINVAL)
-    if result.pid != 0 and usage != 0:
-        _write_usage(usage, result)
-    if info != 0:
-        _write_wait_info(info, result)
-    return 0
+        return wait_for_child(task, BY_GROUP, number if number != 0 else task.process.group, options)
+    if kind == P_PIDFD:
+        return _wait_by_descriptor(task, number, options)
+    raise Errno(EINVAL)
 
 
 def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult:

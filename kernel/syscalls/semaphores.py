@@ -59,7 +59,7 @@ def semtimedop(identifier: i32, address: int, count: u32, timeout: int) -> int:
     """semtimedop(2)."""
     deadline_ns = FOREVER_NS
     if timeout != 0:
-        user.read_i64(timeout + 8)  # EFAULT comes first, EINVAL late
+        user.read_i64(user.at(timeout, 8))  # EFAULT comes first, EINVAL late
     if count > most_operations():
         raise Errno(E2BIG)
     if count < 1:

@@ -1,0 +1,20 @@
+"""Ranges of user memory as system calls name them: an address and a length, any two numbers. They are added as the
+processor adds them, modulo 2**64, but in pages, so that no sum overflows here.
+"""
+
+from typing import Final
+
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.pages import USER_END
+
+USER_PAGES: Final = USER_END >> PAGE_SHIFT
+_NUMBERS: Final = (1 << 52) - 1  # of the pages of 2**64 bytes
+
+
+def pages_of(address: int, length: int) -> tuple[int, int]:
+    """The numbers of the first page that a range touches, and of the one behind its last. They are equal if there are
+    none, or if rounding up wrapped to none; the second is less if the range wraps.
+    """
+    first = address >> PAGE_SHIFT & _NUMBERS
+    count = (length >> PAGE_SHIFT) + ((address & PAGE_MASK) + (length & PAGE_MASK) + PAGE_MASK >> PAGE_SHIFT)
+    return first, first + count & _NUMBERS
