@@ -14,7 +14,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.harness import KRAIT, LINUX, Guest, Kernel
+from tests.harness import KRAIT, LINUX, Guest, GuestError, Kernel
 from tools.machine import Machine
 
 # The same examples each time, however slow the host is. `--hypothesis-profile random` looks for others.
@@ -82,12 +82,17 @@ def shared_guests() -> Iterator[list[Guest]]:
 
 
 @pytest.fixture
-def shell(kernel: Kernel, root_image: Path, shared_guests: list[Guest]) -> Guest:
+def shell(kernel: Kernel, root_image: Path, shared_guests: list[Guest]) -> Iterator[Guest]:
     """A guest at its prompt, shared by the tests of a module. One that a failed test has left unusable is replaced."""
-    if shared_guests and shared_guests[-1].is_at_prompt():
-        return shared_guests[-1]
-    for guest in shared_guests:
-        guest.stop()
-    shared_guests[:] = [Guest(kernel.boot(root_image, "quiet"))]
-    shared_guests[-1].expect_prompt(30)
-    return shared_guests[-1]
+    if not shared_guests or shared_guests[-1].may_trap or not shared_guests[-1].is_at_prompt():
+        for guest in shared_guests:
+            guest.stop()
+        shared_guests[:] = [Guest(kernel.boot(root_image, "quiet"))]
+        shared_guests[-1].expect_prompt(30)
+    guest = shared_guests[-1]
+    yield guest
+    try:
+        guest.check_for_traps()
+    except GuestError:
+        guest.may_trap = True  # this test fails, and not the next one
+        raise

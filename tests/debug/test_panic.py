@@ -7,7 +7,9 @@ import re
 import time
 from pathlib import Path
 
-from tests.harness import KRAIT, Guest
+import pytest
+
+from tests.harness import KRAIT, Guest, GuestError
 from tests.harness.guest import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +24,7 @@ def wait_for_rest(guest: Guest) -> None:
 
 
 def test_traceback_of_a_sleeping_reader(root_image: Path) -> None:
-    with Guest(KRAIT.boot(root_image, "quiet panic=0")) as guest:
+    with Guest(KRAIT.boot(root_image, "quiet panic=0"), may_trap=True) as guest:
         guest.expect_prompt(60)
         before = len(guest.log)
         guest.start("cat")
@@ -33,6 +35,11 @@ def test_traceback_of_a_sleeping_reader(root_image: Path) -> None:
         guest.qmp("inject-nmi")
         guest.expect(r"non-maskable interrupt.*\n")
         text = guest.log[before:]
+        # In any other test the machine's trap is a failure.
+        guest.may_trap = False
+        with pytest.raises(GuestError, match="the kernel trapped"):
+            guest.check_for_traps()
+        guest.may_trap = True
     assert "Traceback (most recent call last):" in text
     frames = [match.groupdict() for match in FRAME.finditer(text)]
     functions = [frame["function"] for frame in frames]

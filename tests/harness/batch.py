@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.harness.guest import PATIENCE, Guest, GuestError
+from tests.harness.guest import PATIENCE, TRAP, Guest, GuestError
 from tests.harness.kernels import LINUX, Kernel, add_modules
 from tests.harness.programs import compile_program
 from tools.cpio import Archive, extend
@@ -40,7 +40,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """How a case ended: kind is exit, signal, timeout, or died (the machine hung or stopped); then the log tells."""
+    """How a case ended: kind is exit, signal, timeout, trap (the kernel trapped, whatever the program made of it; the
+    traceback is in the output), or died (the machine hung or stopped); then the log tells.
+    """
 
     name: str
     kind: str
@@ -93,23 +95,43 @@ class Batch:
         with tempfile.NamedTemporaryFile(prefix="krait-initrd-", suffix=".cpio") as initrd:
             initrd.write(self.initrd(cases, kernel))
             initrd.flush()
-            with Guest(kernel.boot(Path(initrd.name), QUIET), self.machine) as guest:
+            # Traps are blamed on the case that ran.
+            with Guest(kernel.boot(Path(initrd.name), QUIET), self.machine, may_trap=True) as guest:
+                earlier: str | None = None
                 for case in cases:
                     start = time.monotonic()
                     try:
+                        begin = guest.expect(rf"^@case-begin@ {re.escape(case.name)}\r?\n", BOOT_SECONDS)
+                        _blame(begin, earlier, results)
                         results[case.name] = _follow(guest, case)
+                        earlier = case.name
                     except GuestError as error:
                         spent = time.monotonic() - start
                         results[case.name] = Result(case.name, "died", 0, spent, "", str(error))
                         return
+                _blame(guest.expect(r"^@cases-done@\r?\n", GRACE_SECONDS), earlier, results)
+
+
+def _blame(match: re.Match[bytes], earlier: str | None, results: dict[str, Result]) -> None:
+    """The kernel must not have trapped between two cases: that is the earlier one's fault."""
+    between = match.string[: match.start()]
+    if TRAP.search(between):
+        if earlier is None:
+            raise GuestError(f"the kernel trapped before the first case:\n{_text(between)}")
+        result = results[earlier]
+        results[earlier] = replace(result, kind="trap", output=result.output + _text(between))
+
+
+def _text(printed: bytes) -> str:
+    """The terminal has put a carriage return before every newline, whatever stood there."""
+    return printed.replace(b"\r\n", b"\n").decode(errors="backslashreplace")
 
 
 def _follow(guest: Guest, case: Case) -> Result:
     name = re.escape(case.name)
-    guest.expect(rf"^@case-begin@ {name}\r?\n", BOOT_SECONDS)
     end = guest.expect(
         rf"\r?\n@case-end@ {name} (\w+) (\d+) ([\d.]+)\r?\n", case.seconds + GRACE_SECONDS,
     )
-    # The terminal has put a carriage return before every newline, whatever stood there.
-    output = end.string[: end.start()].replace(b"\r\n", b"\n").decode(errors="backslashreplace")
-    return Result(case.name, end[1].decode(), int(end[2]), float(end[3]), output)
+    printed = end.string[: end.start()]
+    kind = "trap" if TRAP.search(printed) else end[1].decode()
+    return Result(case.name, kind, int(end[2]), float(end[3]), _text(printed))

@@ -35,14 +35,24 @@ PATIENCE = float(os.environ.get("KRAIT_PATIENCE", "3"))
 STATUS_MARKER = "@status@"
 
 
+# What Krait prints before the traceback when its code traps (kernel/lib/panic.py): the program that ran into it ends
+# ("bug"), or the machine ("panic"). A panic with a message ("- not syncing") is no trap.
+TRAP = re.compile(rb"^Kernel (?:bug|panic)\r?$", re.MULTILINE)
+
+
 class GuestError(AssertionError):
     """What the guest did, with everything a person needs to see why: its command line and its whole log."""
 
 
 class Guest:
-    """A virtual machine. Use it in a `with` statement; it is killed at the end if it still runs."""
+    """A virtual machine. Use it in a `with` statement; it is killed at the end if it still runs.
 
-    def __init__(self, boot: Boot, machine: Machine | None = None) -> None:
+    Whatever else a test asks for, the kernel must not have trapped while it ran: `stop` fails if it did. A test that
+    makes it trap says so (`may_trap`).
+    """
+
+    def __init__(self, boot: Boot, machine: Machine | None = None, *, may_trap: bool = False) -> None:
+        self.may_trap = may_trap
         self.machine = machine or Machine()
         self._scratch = Path(tempfile.mkdtemp(prefix="krait-guest-"))
         self.command = self.machine.command(boot, self._scratch)
@@ -58,7 +68,9 @@ class Guest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self._end()
+        if kind is None:
+            self.check_for_traps()
 
     # --- life ---
 
@@ -102,7 +114,18 @@ class Guest:
                 return
 
     def stop(self) -> None:
-        """End the virtual machine at once and free what it used."""
+        """End the virtual machine at once and free what it used. Raises GuestError if the kernel has trapped."""
+        self._end()
+        self.check_for_traps()
+
+    def check_for_traps(self) -> None:
+        """Raise GuestError if the kernel has trapped, unless it may."""
+        with self._news:
+            trapped = not self.may_trap and TRAP.search(self._log) is not None
+        if trapped:
+            self.fail("the kernel trapped")
+
+    def _end(self) -> None:
         if self._qemu.poll() is None:
             self._qemu.kill()
         self._qemu.wait()

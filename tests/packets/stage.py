@@ -114,9 +114,11 @@ class Theatre:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.guest.stop()
-        self.wire.__exit__(None, None, None)
-        self._scratch.cleanup()
+        try:
+            self.guest.stop()
+        finally:
+            self.wire.__exit__(None, None, None)
+            self._scratch.cleanup()
 
     def ask(self, command: str) -> tuple[int, int, str]:
         """Let the guest's program make a call: its result, errno, and what it gave."""
