@@ -90,6 +90,7 @@ class SystemSettingInode(TextInode):
     def store_text(self, text: bytes) -> None:
         """The first numbers of a row may come alone. EINVAL for what is no number, or out of bounds."""
         setting = self.setting
+        setting.check_writer()
         numbers = numbers_in(text)
         if len(numbers) == 0 or len(numbers) > len(setting.values):
             raise Errno(EINVAL)
@@ -107,17 +108,21 @@ def numbers_in(text: bytes) -> list[int]:
     """The numbers of a line, between blanks. EINVAL for anything else."""
     found: list[int] = []
     value = -1
-    for byte in text:
+    is_negative = False
+    for byte in text + b"\n":
         if 48 <= byte <= 57:
             if value > (_MOST - 9) // 10:
                 raise Errno(EINVAL)
             value = (value if value >= 0 else 0) * 10 + byte - 48
+        elif byte == 45 and value < 0 and not is_negative:
+            is_negative = True
         elif byte == 32 or byte == 9 or byte == 10:
             if value >= 0:
-                found.append(value)
+                found.append(-value if is_negative else value)
+            elif is_negative:
+                raise Errno(EINVAL)
             value = -1
+            is_negative = False
         else:
             raise Errno(EINVAL)
-    if value >= 0:
-        found.append(value)
     return found

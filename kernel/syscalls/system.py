@@ -1,4 +1,6 @@
-"""The system as a whole: names, memory, random numbers, power (uname(2), sysinfo(2), getrandom(2), reboot(2))."""
+"""The system as a whole: names, memory, random numbers, power, the terminal (uname(2), sysinfo(2), getrandom(2),
+reboot(2), vhangup(2)).
+"""
 
 from typing import Final
 
@@ -7,7 +9,7 @@ from kernel.drivers import power
 from kernel.fs.mounts import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, random, user
-from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TTY_CONFIG
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.scheduler import this_processor
@@ -17,6 +19,7 @@ from kernel.task.pids import task_count
 from kernel.task.task import current
 from kernel.task.words import store_i32, store_i64
 from kernel.time.clock import NS_PER_SECOND, boottime_ns
+from kernel.tty.terminals import hang_up_controlling
 
 _FIELD_SIZE: Final = 65
 _INFO_SIZE: Final = 112
@@ -147,3 +150,12 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         log.info("System halted")
         power.halt()
     raise Errno(EINVAL)
+
+
+@syscall(153, "vhangup", status="Full", args="")
+def vhangup() -> int:
+    """vhangup(2)."""
+    if not current().credentials.capable(CAP_SYS_TTY_CONFIG):
+        raise Errno(EPERM)
+    hang_up_controlling()
+    return 0

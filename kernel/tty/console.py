@@ -14,7 +14,7 @@ from kernel.fs import File, Path, register_char_device
 from kernel.lang import ENODEV, ENXIO, Errno, final, span_of
 from kernel.sched import WaitQueue, spawn_kernel_thread
 from kernel.task import TERMINAL_HOOK
-from kernel.tty.terminals import TERMINALS, TtyFile, open_controlling, open_terminal, session_ended
+from kernel.tty.terminals import TERMINALS, open_console_file, open_controlling, open_terminal, session_ended
 from kernel.tty.tty import Tty, TtyDriver
 
 _MAJOR_SERIAL: Final = 4
@@ -36,6 +36,9 @@ class SerialDriver(TtyDriver):
     def transmit(self, data: bytes) -> None:
         self.port.write(span_of(data))
 
+    def hangs_up_with_session(self) -> bool:
+        return True
+
 
 @final
 class SerialTerminal:
@@ -55,10 +58,10 @@ def open_serial(path: Path, flags: int) -> File:
 
 
 def open_console(path: Path, flags: int) -> File:
-    """open(2) of /dev/console; it never becomes a controlling terminal by being opened."""
+    """open(2) of /dev/console. Raises ENODEV without a serial line."""
     if _console_index >= len(_serial_lines):
         raise Errno(ENODEV)
-    return TtyFile(path, flags, _serial_lines[_console_index].tty)
+    return open_console_file(_serial_lines[_console_index].tty, path, flags)
 
 
 @final

@@ -5,9 +5,10 @@ Source: ioctl_tty(2), ioctl_console(2).
 
 from typing import Final
 
-from kernel.lang import EINVAL, ENOTTY, EPERM, Errno, bytes_of
+from kernel.lang import EINVAL, EIO, ENOTTY, EPERM, Errno, bytes_of
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_MODULE
+from kernel.lib.settings import Switch, SystemSetting
 from kernel.task import current
 from kernel.tty.termios import (
     BOTHER,
@@ -39,10 +40,13 @@ TIOCSTI: Final = 0x5412
 TIOCGWINSZ: Final = 0x5413
 TIOCSWINSZ: Final = 0x5414
 FIONREAD: Final = 0x541B
+TIOCCONS: Final = 0x541D
 TIOCNOTTY: Final = 0x5422
+TIOCSETD: Final = 0x5423
 TIOCGETD: Final = 0x5424
 TCSBRKP: Final = 0x5425
 TIOCGSID: Final = 0x5429
+TIOCVHANGUP: Final = 0x5437
 TCGETS2: Final = 0x802C542A
 TCSETS2: Final = 0x402C542B
 TCSETSW2: Final = 0x402C542C
@@ -50,10 +54,16 @@ TCSETSF2: Final = 0x402C542D
 TIOCGEXCL: Final = 0x80045440
 
 _SIGWINCH: Final = 28
+_DISCIPLINE_COUNT: Final = 31  # as Linux numbers them; this kernel has number 0, N_TTY, alone
+
+# Whether a program without CAP_SYS_ADMIN may type into its controlling terminal (TIOCSTI): as Debian has it, no.
+LEGACY_TIOCSTI: Final = Switch(b"dev/tty/legacy_tiocsti", False)
+# Whether such a program's TIOCSETD may ask for a line discipline that is not there yet.
+LOADS_DISCIPLINES: Final = SystemSetting(b"dev/tty/ldisc_autoload", [1], 0, 1)
 
 
-def control(tty: Tty, command: int, argument: int) -> int:
-    """ioctl(2) on a terminal. Raises ENOTTY for what it does not know."""
+def control(tty: Tty, readable: bool, command: int, argument: int) -> int:
+    """ioctl(2) on a terminal, by a descriptor that is `readable` or not. Raises ENOTTY for what it does not know."""
     if command == TCGETS:
         _get_settings(tty, argument, TERMIOS_SIZE)
     elif command == TCSETS or command == TCSETSW or command == TCSETSF:
@@ -85,12 +95,18 @@ def control(tty: Tty, command: int, argument: int) -> int:
         user.write_u32(argument, 1 if tty.exclusive else 0)
     elif command == TIOCGETD:
         user.write_u32(argument, 0)
+    elif command == TIOCSETD:
+        _set_discipline(tty, argument)
+    elif command == TIOCVHANGUP:
+        if not current().credentials.capable(CAP_SYS_ADMIN):
+            raise Errno(EPERM)
+        tty.hang_up()
     else:
-        return _job_control(tty, command, argument)
+        return _job_control(tty, readable, command, argument)
     return 0
 
 
-def _job_control(tty: Tty, command: int, argument: int) -> int:
+def _job_control(tty: Tty, readable: bool, command: int, argument: int) -> int:
     jobs = tty.jobs
     if command == TIOCGPGRP:
         user.write_i32(argument, jobs.get_foreground(tty.device))
@@ -101,7 +117,7 @@ def _job_control(tty: Tty, command: int, argument: int) -> int:
         user.write_i32(argument, jobs.get_session(tty.device))
         return 0
     if command == TIOCSCTTY:
-        return jobs.set_controlling(tty.device, argument)
+        return jobs.set_controlling(tty.device, readable, argument)
     if command == TIOCNOTTY:
         return jobs.give_up(tty.device)
     raise Errno(ENOTTY)
@@ -194,7 +210,28 @@ def _flow(tty: Tty, action: int) -> None:
         tty.driver.transmit(bytes([tty.settings.characters[VSTOP if action == 2 else VSTART]]))
 
 
-def _simulate_input(tty: Tty, argument: int) -> None:
-    if not current().credentials.capable(CAP_SYS_ADMIN) and not tty.jobs.is_controlling(tty.device):
+def _set_discipline(tty: Tty, argument: int) -> None:
+    """TIOCSETD. Raises EPERM for a discipline that would have to be loaded, EINVAL if there is none."""
+    tty.jobs.check_change(tty.device)
+    number = user.read_i32(argument)
+    if number == 0:
+        return
+    if 0 < number < _DISCIPLINE_COUNT and LOADS_DISCIPLINES.value == 0:
+        if not current().credentials.capable(CAP_SYS_MODULE):
+            raise Errno(EPERM)
+    raise Errno(EINVAL)
+
+
+def check_simulated_input(is_controlling: bool) -> None:
+    """Whether the running program may type into a terminal, its controlling one or not. Raises EIO, EPERM."""
+    if current().credentials.capable(CAP_SYS_ADMIN):
+        return
+    if LEGACY_TIOCSTI.value == 0:
+        raise Errno(EIO)
+    if not is_controlling:
         raise Errno(EPERM)
+
+
+def _simulate_input(tty: Tty, argument: int) -> None:
+    check_simulated_input(tty.jobs.is_controlling(tty.device))
     tty.input_byte(user.read_u8(argument))

@@ -66,24 +66,31 @@ class JobControl:
         self.session = process.session.sid
         self.foreground = process.group
 
-    def opened(self, device: int, no_controlling: bool) -> None:
-        """open(2) without O_NOCTTY by a session leader without a terminal adopts a free terminal."""
+    def opened(self, device: int, may_control: bool) -> None:
+        """open(2) by a session leader without a terminal adopts a free terminal. `may_control`: the leader did not say
+        O_NOCTTY, and it can read what is typed: whoever may only write must not get more through /dev/tty.
+        """
         process = current().process
-        if no_controlling or not process.is_session_leader() or process.session.terminal != 0 or self.session != 0:
+        if not may_control or not process.is_session_leader() or process.session.terminal != 0 or self.session != 0:
             return
         self.adopt(device)
 
-    def set_controlling(self, device: int, steal: int) -> int:
-        """TIOCSCTTY. Raises EPERM."""
+    def set_controlling(self, device: int, readable: bool, steal: int) -> int:
+        """TIOCSCTTY, by a descriptor that is `readable` or not. A session that loses its terminal to root (`steal`) is
+        sent no signal. Raises EPERM.
+        """
         process = current().process
         if process.is_session_leader() and process.session.sid == self.session:
             return 0
         if not process.is_session_leader() or process.session.terminal != 0:
             raise Errno(EPERM)
+        is_administrator = current().credentials.capable(CAP_SYS_ADMIN)
         if self.session != 0:
-            if steal != 1 or not current().credentials.capable(CAP_SYS_ADMIN):
+            if steal != 1 or not is_administrator:
                 raise Errno(EPERM)
-            self.disown()
+            self.closed()
+        if not readable and not is_administrator:
+            raise Errno(EPERM)
         self.adopt(device)
         return 0
 
@@ -103,7 +110,7 @@ class JobControl:
         self.foreground = 0
 
     def closed(self) -> None:
-        """Nobody of the session has the terminal open any more: it is not their controlling terminal."""
+        """The terminal is no longer the session's: nobody has it open, or another session takes it."""
         session = find_session(self.session)
         if session is not None:
             session.terminal = 0

@@ -37,9 +37,11 @@ from kernel.tty.control import (
     FIONREAD,
     TCFLSH,
     TCXONC,
+    TIOCCONS,
     TIOCGPGRP,
     TIOCGSID,
     TIOCSTI,
+    check_simulated_input,
     control,
 )
 from kernel.tty.terminals import TERMINALS
@@ -124,6 +126,10 @@ class PtyDriver(TtyDriver):
         """What programs have written is delivered: the master's queue keeps it."""
         self._tell(_FLUSHED_OUTPUT, 0)
 
+    def disconnected(self) -> None:
+        self.read_queue.wake_all()
+        self.write_queue.wake_all()
+
     def last_closed(self) -> None:
         pair = self.pair.get() if self.pair is not None else None
         if pair is not None:
@@ -176,15 +182,12 @@ class Pty:
 
     def slave_is_gone(self) -> bool:
         """Whether the slave was open and is no more: the master has hung up."""
-        return self.slave_was_open and self.tty.users == 0
+        return self.slave_was_open and self.tty.connected == 0
 
     def slave_closed(self) -> None:
         """The last description of the slave is gone."""
         self.tty.jobs.closed()
-        if self.is_open:
-            self.driver.read_queue.wake_all()
-            self.driver.write_queue.wake_all()
-        else:
+        if not self.is_open:
             self._end()
 
     def close_master(self) -> None:
@@ -348,9 +351,12 @@ class PtyMaster(File):
         elif command == TCXONC:
             self._flow(argument)
         elif command == TIOCSTI:
+            check_simulated_input(False)
             driver.transmit(bytes([user.read_u8(argument)]))
+        elif command == TIOCCONS:
+            raise Errno(EINVAL)
         else:
-            return control(pair.tty, command, argument)
+            return control(pair.tty, self.readable, command, argument)
         return 0
 
     def _set_packet_mode(self, on: bool) -> None:

@@ -19,44 +19,47 @@ from kernel.fs import (
     Path,
 )
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS
-from kernel.lang import EBUSY, EIO, ENOTTY, ENXIO, Errno, final
+from kernel.lang import EBADF, EBUSY, EIO, ENOTTY, ENXIO, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
-from kernel.tty.control import TIOCSPGRP, control
-from kernel.tty.tty import Tty
+from kernel.tty.control import TIOCCONS, TIOCSPGRP, control
+from kernel.tty.tty import REDIRECTION, Tty
 
 TERMINALS: Final[dict[int, Tty]] = {}
 
 _AFTER_HANG_UP: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDNORM | POLLWRNORM
 
 
-@final
 class TtyFile(File):
     """An open terminal. After a hang-up it reads as ended and does nothing else."""
 
     def __init__(self, path: Path, flags: int, tty: Tty) -> None:
         super().__init__(path, flags)
         self.tty: Tty = tty
-        tty.opened()
+        self.opened_after: int = tty.opened()  # that many hang-ups
 
     def close(self) -> None:
-        self.tty.closed()
+        self.tty.closed(self.opened_after)
+
+    def is_hung_up(self) -> bool:
+        """Whether the line was hung up since the file was opened."""
+        return self.opened_after != self.tty.hang_ups
 
     def read(self, buffer: Buffer) -> int:
-        if self.tty.hung_up:
+        if self.is_hung_up():
             return 0
-        return self.tty.read(buffer, self.flags & O_NONBLOCK != 0)
+        return self.tty.read(buffer, self.flags & O_NONBLOCK != 0, self.opened_after)
 
     def write(self, buffer: Buffer) -> int:
-        if self.tty.hung_up:
+        if self.is_hung_up():
             raise Errno(EIO)
-        return self.tty.write(buffer, self.flags & O_NONBLOCK != 0)
+        return self.tty.write(buffer, self.flags & O_NONBLOCK != 0, self.opened_after)
 
     def poll(self, waiter: PollWaiter | None) -> int:
         state = self.tty.poll(waiter)
-        return _AFTER_HANG_UP if self.tty.hung_up else state
+        return _AFTER_HANG_UP if self.is_hung_up() else state
 
     def input_queue(self) -> WaitQueue | None:
         return self.tty.read_queue
@@ -73,21 +76,68 @@ class TtyFile(File):
             self.set_owner(current().process.pid, OWNER_PROCESS, current().credentials)
 
     def ioctl(self, command: int, argument: int) -> int:
-        if self.tty.hung_up:
+        if self.is_hung_up():
             raise Errno(ENOTTY if command == TIOCSPGRP else EIO)
-        return control(self.tty, command, argument)
+        if command == TIOCCONS:
+            return self.redirect_console()
+        return control(self.tty, self.readable, command, argument)
+
+    def redirect_console(self) -> int:
+        """TIOCCONS: what programs write to /dev/console comes here. Raises EPERM, EBADF, EBUSY."""
+        if not current().credentials.capable(CAP_SYS_ADMIN):
+            raise Errno(EPERM)
+        if not self.writable:
+            raise Errno(EBADF)
+        if REDIRECTION.tty is not None:
+            raise Errno(EBUSY)
+        REDIRECTION.start(self.tty)
+        return 0
 
     def fsync(self) -> None:
         return
 
 
-def open_terminal(tty: Tty, path: Path, flags: int) -> File:
-    """open(2) of a terminal; without O_NOCTTY it may become the controlling one. Raises EBUSY under TIOCEXCL."""
+@final
+class ConsoleFile(TtyFile):
+    """An open /dev/console. It outlives hang-ups, so that the first process can always be heard."""
+
+    def is_hung_up(self) -> bool:
+        return False
+
+    def read(self, buffer: Buffer) -> int:
+        return self.tty.read(buffer, self.flags & O_NONBLOCK != 0, self.tty.hang_ups)
+
+    def write(self, buffer: Buffer) -> int:
+        other = REDIRECTION.tty
+        tty = self.tty if other is None else other
+        return tty.write(buffer, self.flags & O_NONBLOCK != 0, tty.hang_ups)
+
+    def redirect_console(self) -> int:
+        """TIOCCONS on the console itself ends the redirection. Raises EPERM."""
+        if not current().credentials.capable(CAP_SYS_ADMIN):
+            raise Errno(EPERM)
+        REDIRECTION.end()
+        return 0
+
+
+def _check_exclusive(tty: Tty) -> None:
+    """Raise EBUSY under TIOCEXCL."""
     if tty.exclusive and not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EBUSY)
+
+
+def open_terminal(tty: Tty, path: Path, flags: int) -> File:
+    """open(2) of a terminal; without O_NOCTTY it may become the controlling one. Raises EBUSY under TIOCEXCL."""
+    _check_exclusive(tty)
     file = TtyFile(path, flags, tty)
-    tty.jobs.opened(tty.device, flags & O_NOCTTY != 0)
+    tty.jobs.opened(tty.device, flags & O_NOCTTY == 0 and file.readable)
     return file
+
+
+def open_console_file(tty: Tty, path: Path, flags: int) -> File:
+    """open(2) of /dev/console, which is `tty`; it never becomes the controlling terminal by being opened."""
+    _check_exclusive(tty)
+    return ConsoleFile(path, flags, tty)
 
 
 def open_controlling(path: Path, flags: int) -> File:
@@ -95,7 +145,15 @@ def open_controlling(path: Path, flags: int) -> File:
     tty = TERMINALS.get(current().process.session.terminal)
     if tty is None:
         raise Errno(ENXIO)
+    _check_exclusive(tty)
     return TtyFile(path, flags, tty)
+
+
+def hang_up_controlling() -> None:
+    """vhangup(2): hang up the controlling terminal of the running process, if it has one."""
+    tty = TERMINALS.get(current().process.session.terminal)
+    if tty is not None:
+        tty.hang_up()
 
 
 def session_ended(device: int) -> None:
@@ -104,4 +162,4 @@ def session_ended(device: int) -> None:
     """
     tty = TERMINALS.get(device)
     if tty is not None:
-        tty.jobs.leader_ended()
+        tty.session_ended()

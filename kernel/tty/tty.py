@@ -11,7 +11,7 @@ Source: ioctl_tty(2), termios(3), POSIX chapter 11.
 from typing import Final
 
 from kernel.fs import POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
-from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno
+from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno, final
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import monotonic_ns
@@ -50,8 +50,40 @@ class TtyDriver:
     def flush_output(self) -> None:
         """Throw away what was not sent yet."""
 
+    def disconnected(self) -> None:
+        """Every open description was closed or hung up: programs hear and say nothing until one opens it again."""
+
     def last_closed(self) -> None:
         """No program has the terminal open any more."""
+
+    def hangs_up_with_session(self) -> bool:
+        """Whether the end of the controlling session hangs the line up, so that no process which is left of it can
+        listen to the next session.
+        """
+        return False
+
+
+@final
+class ConsoleRedirection:
+    """Where programs' output to /dev/console goes instead (TIOCCONS). It keeps the terminal open until a hang-up."""
+
+    def __init__(self) -> None:
+        self.tty: Tty | None = None
+
+    def start(self, tty: "Tty") -> None:
+        """Redirect output; there is no redirection yet."""
+        tty.opened()
+        self.tty = tty
+
+    def end(self) -> None:
+        """Output goes to the console again."""
+        tty = self.tty
+        self.tty = None
+        if tty is not None:
+            tty.closed(tty.hang_ups)
+
+
+REDIRECTION: Final = ConsoleRedirection()
 
 
 class Tty:
@@ -70,7 +102,8 @@ class Tty:
         self.y_pixels: int = 0
         self.exclusive: bool = False
         self.users: int = 0  # open descriptions
-        self.hung_up: bool = False
+        self.connected: int = 0  # those that were opened since the last hang-up
+        self.hang_ups: int = 0  # counts: a description opened before the last one is dead
         self.read_queue: WaitQueue = WaitQueue()
         self.write_queue: WaitQueue = WaitQueue()
 
@@ -114,14 +147,21 @@ class Tty:
 
     # The programs' side ----------------------------------------------------------------------------------------------
 
-    def opened(self) -> None:
-        """One more open description."""
+    def opened(self) -> int:
+        """One more open description. Returns the number of hang-ups before it."""
         self.users += 1
+        self.connected += 1
+        return self.hang_ups
 
-    def closed(self) -> None:
-        """One fewer."""
+    def closed(self, hang_ups: int) -> None:
+        """One fewer: the one that `opened` returned `hang_ups` for."""
         self.users -= 1
+        if hang_ups == self.hang_ups:
+            self.connected -= 1
+            if self.connected == 0:
+                self.driver.disconnected()
         if self.users == 0:
+            self.exclusive = False
             self.driver.last_closed()
 
     def _take(self, buffer: Buffer) -> int:
@@ -130,28 +170,30 @@ class Tty:
         self.driver.input_taken()
         return done
 
-    def read(self, buffer: Buffer, non_blocking: bool) -> int:
-        """read(2): a line in canonical mode; by VMIN and VTIME else. Raises EAGAIN, EIO, EINTR and restarts."""
+    def read(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
+        """read(2), through a description that was opened after `hang_ups`: a line in canonical mode; by VMIN and VTIME
+        else. Raises EAGAIN, EIO, EINTR and restarts.
+        """
         if buffer.remaining == 0:
             return 0
         if self.settings.canonical:
-            return self._read_canonical(buffer, non_blocking)
-        return self._read_raw(buffer, non_blocking)
+            return self._read_canonical(buffer, non_blocking, hang_ups)
+        return self._read_raw(buffer, non_blocking, hang_ups)
 
-    def _read_canonical(self, buffer: Buffer, non_blocking: bool) -> int:
+    def _read_canonical(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
         while True:
             self.jobs.check_read(self.device)
-            if self.hung_up:
+            if self.hang_ups != hang_ups:
                 return 0
             if not self.settings.canonical:
-                return self._read_raw(buffer, non_blocking)
+                return self._read_raw(buffer, non_blocking, hang_ups)
             if self.discipline.line_count > 0:
                 return self._take(buffer)
             if non_blocking:
                 raise Errno(EAGAIN)
             self.read_queue.sleep()
 
-    def _read_raw(self, buffer: Buffer, non_blocking: bool) -> int:
+    def _read_raw(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
         """VMIN bytes, or what came until VTIME tenths of a second passed since the last byte (the start, if VMIN is
         0).
         """
@@ -164,7 +206,7 @@ class Tty:
         seen = 0
         while True:
             self.jobs.check_read(self.device)
-            if self.hung_up:
+            if self.hang_ups != hang_ups:
                 return 0
             count = len(self.discipline.queue)
             if count >= wanted:
@@ -187,13 +229,15 @@ class Tty:
                 raise
         return self._take(buffer)
 
-    def write(self, buffer: Buffer, non_blocking: bool) -> int:
-        """write(2). Raises EAGAIN, EIO; a signal ends a stopped write with what was written."""
+    def write(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
+        """write(2), through a description that was opened after `hang_ups`. Raises EAGAIN, EIO; a signal ends a stopped
+        write with what was written.
+        """
         if self.settings.local & TOSTOP != 0:
             self.jobs.check_change(self.device)
         done = 0
         while buffer.remaining > 0 and not buffer.faulted:
-            if self.hung_up:
+            if self.hang_ups != hang_ups:
                 raise Errno(EIO)
             room = self.driver.room()
             if self.discipline.stopped or room <= 0:
@@ -222,7 +266,7 @@ class Tty:
             waiter.wait_on(self.read_queue)
             waiter.wait_on(self.write_queue)
         bits = 0
-        if self.discipline.readable() or self.hung_up:
+        if self.discipline.readable():
             bits |= POLLIN | POLLRDNORM
         if not self.discipline.stopped and self.driver.room() > 0:
             bits |= POLLOUT | POLLWRNORM
@@ -250,8 +294,22 @@ class Tty:
             self.write_queue.wake_all()
 
     def hang_up(self) -> None:
-        """The line is gone, for good: readers see end of file, writers EIO; the session loses its terminal."""
-        self.hung_up = True
+        """End what is open: readers see end of file, writers EIO, and nobody gets what was typed. The session loses its
+        terminal. Whoever opens it anew starts afresh.
+        """
+        if REDIRECTION.tty is self:
+            REDIRECTION.tty = None
+            self.users -= 1
+        self.hang_ups += 1
+        self.connected = 0
+        self.discipline.flush_input()
         self.jobs.hang_up()
+        self.driver.disconnected()
         self.read_queue.wake_all()
         self.write_queue.wake_all()
+
+    def session_ended(self) -> None:
+        """The leader of the session that the terminal controls has exited."""
+        self.jobs.leader_ended()
+        if self.driver.hangs_up_with_session():
+            self.hang_up()
