@@ -206,6 +206,7 @@ class FsContext:
         self.credentials: Credentials = credentials
         self.restrictions: int = 0  # RESOLVE_* of openat2(2)
         self.users: int = 1
+        self.executions: int = 0  # calls of execve(2) that rely on nobody sharing it anew
 
     def restricted(self, root: Path, working: Path, restrictions: int) -> "FsContext":
         """For one walk: other places to start from, and RESOLVE_* flags that bind it. The caller releases it."""

@@ -12,6 +12,7 @@ from typing import Final
 from kernel.lang import final
 from kernel.lib.capabilities import (
     ALL_CAPABILITIES,
+    CAP_SETUID,
     FILE_SYSTEM_CAPABILITIES,
     SECURE_KEEP_CAPS,
     SECURE_NO_SETUID_FIXUP,
@@ -98,20 +99,46 @@ class Credentials:
         elif old.fsuid != 0 and self.fsuid == 0:
             self.effective |= self.permitted & FILE_SYSTEM_CAPABILITIES
 
-    def follow_exec(self, old: "Credentials") -> None:
-        """A program is executed, and `euid` and `egid` are the new ones: root gets all that the bounding set lets it,
-        others keep what is ambient.
+    def follow_exec(self, old: "Credentials", is_shared: bool, forbids_more: bool) -> bool:
+        """A program is executed; `euid` and `egid` are those that its file asks for. Root gets all that the bounding
+        set permits, others keep the ambient set. Nobody gets more than before if `forbids_more` (no_new_privs), or if
+        the root and working directory are those of another process too (`is_shared`), which could change them at any
+        time. Returns whether the program must distrust its environment (AT_SECURE).
         """
         is_set_id = self.euid != old.uid or self.egid != old.gid
         granted = 0
-        if self.secure_bits & SECURE_NOROOT == 0 and (self.euid == 0 or self.uid == 0):
-            granted = self.bounding | self.inheritable
-        has_effective = granted != 0 and self.euid == 0
+        has_effective = False
+        if self.secure_bits & SECURE_NOROOT == 0:
+            if self.euid == 0 or self.uid == 0:
+                granted = self.bounding | self.inheritable
+            has_effective = self.euid == 0
+        if (is_set_id or granted & ~old.permitted != 0) and (is_shared or forbids_more):
+            if forbids_more or not old.capable(CAP_SETUID):
+                self.euid = self.uid
+                self.egid = self.gid
+            granted &= old.permitted
+        self.suid = self.euid
+        self.fsuid = self.euid
+        self.sgid = self.egid
+        self.fsgid = self.egid
         if is_set_id:
             self.ambient = 0
         self.permitted = granted | self.ambient
         self.effective = self.permitted if has_effective else self.ambient
         self.secure_bits &= ~SECURE_KEEP_CAPS
+        return is_set_id or (self.uid != 0 and (has_effective or self.permitted & ~self.ambient != 0))
+
+    def is_dangerous_after(self, old: "Credentials") -> bool:
+        """Whether a process that could look into this one while it had its `old` credentials must not any more: it
+        acts as another user or group, or may do more.
+        """
+        return (
+            self.euid != old.euid
+            or self.egid != old.egid
+            or self.fsuid != old.fsuid
+            or self.fsgid != old.fsgid
+            or self.permitted & ~old.permitted != 0
+        )
 
 
 class Caller:

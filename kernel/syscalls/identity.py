@@ -24,7 +24,7 @@ def _install(task: Task, fresh: Credentials) -> None:
     if fresh.uid != old.uid:
         count_user(fresh.uid)
         uncount_user(old.uid)
-    if fresh.euid != old.euid or fresh.egid != old.egid or fresh.fsuid != old.fsuid or fresh.fsgid != old.fsgid:
+    if fresh.is_dangerous_after(old):
         task.process.is_dumpable = False
         task.process.death_signal = 0
     task.credentials = fresh

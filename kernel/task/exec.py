@@ -10,7 +10,7 @@ Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
 
 from typing import Final
 
-from kernel.fs.constants import O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
+from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_OPEN, tell_file
@@ -37,6 +37,10 @@ from kernel.task.user_frame import start_program
 _HEAD_SIZE: Final = 256  # what decides what a file is
 _SCRIPT_DEPTH: Final = 5
 ADDR_NO_RANDOMIZE: Final = 0x0040000
+_READ_IMPLIES_EXEC: Final = 0x0400000  # no program of 64 bits starts with it
+# What of personality(2) makes a program easier to attack: besides, MMAP_PAGE_ZERO and ADDR_COMPAT_LAYOUT.
+_DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | 0x0100000 | 0x0200000
+_SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not start with a larger one
 
 
 @final
@@ -51,6 +55,10 @@ class Program:
         self.title: bytes = program_name(name)  # `comm`
         self.arguments: list[bytes] = arguments
         self.environment: list[bytes] = environment
+        # What it gets of privilege
+        self.is_secure: bool = False  # AT_SECURE
+        self.is_unreadable: bool = False  # to who runs it: nobody shall read it in memory either
+        self.personality: int = 0
 
 
 def execute(
@@ -96,6 +104,10 @@ def open_executable(task: Task, path: Path) -> File:
 def _execute(task: Task, program: Program) -> None:
     interpreter: File | None = None
     credentials = task.credentials
+    context = task.fs
+    is_shared = _shares_places(task)
+    if not is_shared:
+        context.executions += 1
     try:
         head = _follow_scripts(task, program)
         image = read_image(program.file, span_of(head))
@@ -105,11 +117,12 @@ def _execute(task: Task, program: Program) -> None:
             loader_head = read_at(interpreter, 0, _HEAD_SIZE)
             loader = read_image(interpreter, span_of(loader_head))
             check_interpreter(loader)
-        credentials = _new_credentials(task, program.file)
+            program.is_unreadable = not _may_read(task, interpreter)
+        credentials = _new_credentials(task, program, is_shared)
         space = AddressSpace()
         try:
-            _set_limits(task, space)
-            layout = _try_lay_out(task, space, program.file, image, interpreter, loader)
+            _set_limits(task, program, space)
+            layout = _try_lay_out(program, space, image, interpreter, loader)
             _stop_other_threads(task)
         except Errno:
             space.release()
@@ -118,6 +131,8 @@ def _execute(task: Task, program: Program) -> None:
             space.release()
             raise
     finally:
+        if not is_shared:
+            context.executions -= 1
         if interpreter is not None:
             interpreter.release()
     if layout is None:
@@ -128,15 +143,34 @@ def _execute(task: Task, program: Program) -> None:
     _replace(task, program, space, layout, credentials)
 
 
+def _shares_places(task: Task) -> bool:
+    """Whether another process has the same root, working directory and umask (CLONE_FS)."""
+    context = task.fs
+    own = 0
+    threads = task.process.threads
+    for tid in threads.keys():
+        if threads[tid].fs_context is context:
+            own += 1
+    return context.users > own
+
+
+def _may_read(task: Task, file: File) -> bool:
+    try:
+        file.inode.check_permission(task.credentials, MAY_READ)
+    except Errno:
+        return False
+    return True
+
+
 def _try_lay_out(
-    task: Task, space: AddressSpace, file: File, image: Image, interpreter: File | None, loader: Image | None
+    program: Program, space: AddressSpace, image: Image, interpreter: File | None, loader: Image | None
 ) -> Layout | None:
     """Lay the program out; None if its headers make no sense or it does not fit. Raises MemoryError."""
     if image.is_broken or (loader is not None and loader.is_broken):
         return None
-    fixed = task.process.personality & ADDR_NO_RANDOMIZE != 0
+    fixed = program.personality & ADDR_NO_RANDOMIZE != 0
     try:
-        return lay_out(space, file, image, interpreter, loader, space.stack_limit, fixed)
+        return lay_out(space, program.file, image, interpreter, loader, space.stack_limit, fixed)
     except Errno:
         return None
 
@@ -170,33 +204,38 @@ def _follow_scripts(task: Task, program: Program) -> bytearray:
     raise Errno(ELOOP)
 
 
-def _set_limits(task: Task, space: AddressSpace) -> None:
+def _set_limits(task: Task, program: Program, space: AddressSpace) -> None:
     limits = task.process.limits
     space.address_limit = limits.soft[RLIMIT_AS]
     space.data_limit = limits.soft[RLIMIT_DATA]
     space.stack_limit = limits.soft[RLIMIT_STACK]
+    if program.is_secure:
+        space.stack_limit = min(space.stack_limit, _SECURE_STACK_LIMIT)
 
 
-def _new_credentials(task: Task, file: File) -> Credentials:
+def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentials:
     """The set-user-ID and set-group-ID bits; saved and file system ids follow the effective ones in any case, and
-    capabilities all of them. Capabilities of files (security.capability) count for nothing.
+    capabilities all of them. Capabilities of files (security.capability) count for nothing. Notes in `program` what
+    else follows for it.
     """
     old = task.credentials
     fresh = old.copy()
+    file = program.file
     inode = file.inode
+    dangerous = 0
     if not file.on_nosuid_mount() and not task.no_new_privileges:
         if inode.mode & S_ISUID != 0:
             fresh.euid = inode.uid
+            dangerous = _DANGEROUS_PERSONALITY
         if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
             fresh.egid = inode.gid
-    fresh.suid = fresh.euid
-    fresh.fsuid = fresh.euid
-    fresh.sgid = fresh.egid
-    fresh.fsgid = fresh.egid
-    fresh.follow_exec(old)
-    if task.no_new_privileges:
-        fresh.permitted &= old.permitted
-        fresh.effective &= fresh.permitted
+            dangerous = _DANGEROUS_PERSONALITY
+    program.is_secure = fresh.follow_exec(old, is_shared, task.no_new_privileges)
+    if fresh.permitted & ~old.permitted != 0:
+        dangerous = _DANGEROUS_PERSONALITY
+    program.personality = task.process.personality & ~(dangerous | _READ_IMPLIES_EXEC)
+    if not _may_read(task, file):
+        program.is_unreadable = True
     return fresh
 
 
@@ -246,9 +285,8 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
         old.release()
     finish_vfork(task)
     _reset(task, program, credentials)
-    secure = credentials.euid != credentials.uid or credentials.egid != credentials.gid or _gained(credentials)
     try:
-        sp = write_stack(task, program.arguments, program.environment, program.name, layout, secure)
+        sp = write_stack(task, program.arguments, program.environment, program.name, layout, program.is_secure)
     except Errno:
         end_process(process, SIGSEGV)
         return
@@ -258,17 +296,10 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     start_program(task, layout.entry, sp)
 
 
-def _gained(credentials: Credentials) -> bool:
-    """Whether who is not root may do more than it was let to keep."""
-    return credentials.uid != 0 and credentials.permitted & ~credentials.ambient != 0
-
-
 def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     """What belongs to the old program goes; what execve(2) says stays."""
     process = task.process
-    changed = credentials.euid != task.credentials.euid or credentials.egid != task.credentials.egid
-    task.credentials = credentials
-    process.is_dumpable = not changed
+    _reset_privileges(task, program, credentials)
     files = task.file_table
     if files is not None and files.users > 1:
         fresh = files.copy()
@@ -294,9 +325,26 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
         process.posix_timers = None
     process.exit_signal = SIGCHLD
     process.has_execed = True
-    if changed:
-        process.death_signal = 0
+    process.programs += 1
     update_interrupted(task)
+
+
+def _reset_privileges(task: Task, program: Program, credentials: Credentials) -> None:
+    """Install credentials; who could look into the old program or send it a signal may not do so with a new one that
+    has more privilege.
+    """
+    process = task.process
+    old = task.credentials
+    task.credentials = credentials
+    is_dangerous = credentials.is_dangerous_after(old)
+    acts_as_itself = old.euid == old.uid and old.egid == old.gid
+    process.is_dumpable = acts_as_itself and not is_dangerous and not program.is_unreadable
+    if is_dangerous or program.is_secure:
+        process.death_signal = 0
+    process.personality = program.personality
+    if program.is_secure:
+        limits = process.limits
+        limits.soft[RLIMIT_STACK] = min(limits.soft[RLIMIT_STACK], _SECURE_STACK_LIMIT)
 
 
 def program_name(path: bytes) -> bytes:

@@ -14,10 +14,10 @@ from kernel.task.accounting import retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
 from kernel.task.futex_pi import leave_states
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned, leave
-from kernel.task.notify import report_exit, report_stopped
+from kernel.task.notify import final_signal, report_exit, report_stopped
 from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
 from kernel.task.process import Process
-from kernel.task.send import interrupt, resume_stopped, send_to_group, signal_process
+from kernel.task.send import interrupt, may_signal, resume_stopped, send_from_kernel, send_to_group
 from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP
 from kernel.task.task import Task
@@ -99,7 +99,7 @@ def exit_task(task: Task) -> None:
     if process.leader is not task:
         unregister_task(task)
     if len(process.threads) == 0:
-        _end_of_process(process)
+        _end_of_process(task, process)
     else:
         _one_thread_less(process)
     exit_thread()
@@ -148,7 +148,7 @@ def _one_thread_less(process: Process) -> None:
 # The process ----------------------------------------------------------------------------------------------------------
 
 
-def _end_of_process(process: Process) -> None:
+def _end_of_process(task: Task, process: Process) -> None:
     process.is_zombie = True
     process.is_stopped = False
     timers = process.timers
@@ -165,7 +165,7 @@ def _end_of_process(process: Process) -> None:
     if executable is not None:
         executable.release()
     _hang_up(process)
-    _give_children_away(process)
+    _give_children_away(task, process)
     group = process.job
     if group is not None:
         rescue_orphans(group, process)
@@ -203,7 +203,8 @@ def _new_parent(process: Process) -> Process | None:
     return find_process(1)
 
 
-def _give_children_away(process: Process) -> None:
+def _give_children_away(last: Task, process: Process) -> None:
+    """The children of a process get another parent. Their death signals are sent as by the `last` thread that ended."""
     if len(process.children) == 0:
         return
     adopter = _new_parent(process)
@@ -216,9 +217,9 @@ def _give_children_away(process: Process) -> None:
             child.parent = adopter
         except MemoryError:
             child.parent = None  # it will be reaped by itself
-        if child.death_signal != 0 and not child.is_zombie:
-            signal_process(child, child.death_signal)
-        child.exit_signal = SIGCHLD if child.exit_signal != 0 else 0
+        if child.death_signal != 0 and not child.is_zombie and may_signal(last, child, child.death_signal):
+            send_from_kernel(child, from_kernel(child.death_signal))
+        child.exit_signal = SIGCHLD  # whoever adopts it did not choose another
         group = child.job
         if child.is_zombie:
             _tell_parent(child)
@@ -242,7 +243,8 @@ def _tell_parent(process: Process) -> None:
         reap(process)
         return
     action = parent.actions.action(SIGCHLD)
-    uncaring = process.exit_signal == SIGCHLD and (action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0)
+    is_ignored = action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0
+    uncaring = is_ignored and final_signal(process, parent) == SIGCHLD
     report_exit(process, parent)
     if uncaring:
         reap(process)

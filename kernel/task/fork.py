@@ -164,6 +164,8 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
         raise Errno(EINVAL)
     if parent.interrupted:
         raise Errno(ERESTARTNOINTR)  # the signal first: a child of a dying process would only be killed
+    if flags & CLONE_FS != 0 and parent.fs.executions > 0:
+        raise Errno(EAGAIN)  # a program that may get privileges must not share its directory
     credentials = parent.credentials
     if tasks_of_user(credentials.uid) >= parent.process.limits.soft[RLIMIT_NPROC] and not (
         credentials.uid == 0 or credentials.capable(CAP_SYS_RESOURCE) or credentials.capable(CAP_SYS_ADMIN)
@@ -203,7 +205,9 @@ def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
     if flags & CLONE_CLEAR_SIGHAND != 0:
         actions.reset_for_exec()
     process = Process(pid, old.limits.copy(), actions)
-    process.exit_signal = old.exit_signal if flags & CLONE_PARENT != 0 else arguments.exit_signal
+    is_sibling = flags & CLONE_PARENT != 0
+    process.exit_signal = old.exit_signal if is_sibling else arguments.exit_signal
+    process.parent_programs = old.parent_programs if is_sibling else old.programs
     process.is_dumpable = old.is_dumpable
     process.personality = old.personality
     process.oom_adjustment = old.oom_adjustment

@@ -7,12 +7,19 @@ from kernel.task.child_information import child_information, exit_code, exit_val
 from kernel.task.process import Process
 from kernel.task.send import report_job_control, send_from_kernel
 from kernel.task.siginfo import from_kernel
-from kernel.task.signals import CLD_STOPPED
+from kernel.task.signals import CLD_STOPPED, SIGCHLD
+
+
+def final_signal(process: Process, parent: Process) -> int:
+    """What the parent gets: the exit signal that the process was made with, 0 for none. But a parent that executes
+    another program since then, perhaps one with more privilege, gets SIGCHLD as from any child.
+    """
+    return process.exit_signal if process.parent_programs == parent.programs else SIGCHLD
 
 
 def report_exit(process: Process, parent: Process) -> None:
-    """Send the exit signal that the process was made with, and wake the parent's waits."""
-    signo = process.exit_signal
+    """Send the exit signal, and wake the parent's waits."""
+    signo = final_signal(process, parent)
     if signo != 0:
         try:
             send_from_kernel(parent, child_information(process, signo, exit_code(process), exit_value(process)))
