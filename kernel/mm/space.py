@@ -27,10 +27,10 @@ from kernel.mm.area import (
 )
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
+from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.pages import USER_END, PageTable, drop_entries, share_entries, table_end
 
-LOWEST_ADDRESS: Final = 0x1_0000  # vm.mmap_min_addr
 UNLIMITED: Final = (1 << 63) - 1
 _STACK_GUARD: Final = 256 * PAGE_SIZE  # unmapped below a growing stack
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
@@ -84,6 +84,7 @@ class AddressSpace:
         self.barriers: int = 0  # membarrier(2): the registrations
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
+        self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights
 
     @property
     def root(self) -> int:
@@ -210,7 +211,7 @@ class AddressSpace:
                 return top - length
             top = min(top, self._lowest_start(below))
             i -= 1
-        if top - LOWEST_ADDRESS >= length:
+        if top - effective_lowest() >= length:
             return top - length
         raise Errno(ENOMEM)
 
@@ -232,7 +233,8 @@ class AddressSpace:
     ) -> int:
         """Map `length` bytes (rounded up) and return the address. Takes its own reference to `source`.
 
-        Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot).
+        Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot),
+        EPERM (a fixed address that is too low).
         """
         if length <= 0 or length > USER_END:
             raise Errno(EINVAL if length == 0 else ENOMEM)
@@ -258,16 +260,11 @@ class AddressSpace:
 
     def _choose(self, address: int, length: int, flags: int) -> int:
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
-            if address & PAGE_MASK != 0:
-                raise Errno(EINVAL)
-            if address < 0 or address > USER_END - length:
-                raise Errno(ENOMEM)
-            if flags & MAP_FIXED_NOREPLACE != 0 and not self.is_free(address, address + length):
-                raise Errno(EEXIST)
+            self.check_fixed(address, length, flags)
             return address
-        if 0 < address <= USER_END - length:
-            hint = page_down(address)
-            if hint >= LOWEST_ADDRESS and self.is_free(hint, hint + length):
+        if PAGE_SIZE <= address <= USER_END - length:
+            hint = max(page_down(address), page_up(effective_lowest()))
+            if hint <= USER_END - length and self.is_free(hint, hint + length):
                 return hint
         if flags & MAP_32BIT != 0:
             return self.find_gap(length, 0x8000_0000)
@@ -275,6 +272,21 @@ class AddressSpace:
             return self.find_gap(length, self.mapping_top)
         except Errno:
             return self.find_gap(length, USER_END)
+
+    def check_fixed(self, address: int, length: int, flags: int) -> None:
+        """Whether a mapping of `length` bytes, whole pages, may lie where the program wants it, if it insists (flags:
+        MAP_FIXED…). Raises EINVAL, ENOMEM, EPERM, EEXIST.
+        """
+        if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) == 0:
+            return
+        if address < 0 or address > USER_END - length:
+            raise Errno(ENOMEM)
+        if address & PAGE_MASK != 0:
+            raise Errno(EINVAL)
+        if not self.is_new:
+            check_lowest(address)
+        if flags & MAP_FIXED_NOREPLACE != 0 and not self.is_free(address, address + length):
+            raise Errno(EEXIST)
 
     def _insert(self, area: Area) -> None:
         """Enter an area where nothing is mapped, joined with its neighbours where they are of one kind."""
@@ -494,7 +506,7 @@ class AddressSpace:
             return None
         area = self.areas[i]
         start = page_down(address)
-        if area.flags & MAP_GROWSDOWN == 0 or area.end - start > self.stack_limit or start < LOWEST_ADDRESS:
+        if area.flags & MAP_GROWSDOWN == 0 or area.end - start > self.stack_limit or start < effective_lowest():
             return None
         if i > 0 and start - self.areas[i - 1].end < _STACK_GUARD:
             return None

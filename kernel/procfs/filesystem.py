@@ -205,7 +205,6 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(vm, fs, b"dirty_expire_centisecs", settings.dirty_expire)
     _add_text(vm, fs, b"dirty_writeback_centisecs", settings.dirty_writeback)
     _add_text(vm, fs, b"max_map_count", settings.max_map_count)
-    _add_text(vm, fs, b"mmap_min_addr", settings.mmap_min_addr)
     files = _add_directory(sys, fs, b"fs")
     _add_text(files, fs, b"file-max", settings.file_max)
     _add_text(files, fs, b"nr_open", settings.nr_open)

@@ -17,7 +17,6 @@ from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import log
 from kernel.lib.panic import PANIC
 from kernel.mm.reclaim import reclaim_now
-from kernel.mm.space import LOWEST_ADDRESS
 from kernel.procfs.process_control import parse_signed
 from kernel.task.fork import task_limit
 from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
@@ -187,11 +186,6 @@ def set_drop_caches(text: bytes) -> None:
         reclaim_now()
     if what != b"2":
         drop_clean_pages()
-
-
-def mmap_min_addr() -> bytes:
-    """The lowest address that can be mapped."""
-    return _line(LOWEST_ADDRESS)
 
 
 def file_max() -> bytes:

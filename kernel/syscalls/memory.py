@@ -74,11 +74,14 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
         raise Errno(EINVAL)
     if flags & MAP_HUGETLB != 0:
         raise Errno(ENOMEM if flags >> _HUGE_SHIFT & 63 in _HUGE_SIZES else EINVAL)
+    if length < 0 or length > USER_END:
+        raise Errno(ENOMEM)
+    space = current().space
+    space.check_fixed(address, page_up(length), flags)
     if kind != MAP_SHARED and kind != MAP_PRIVATE:
         raise Errno(EINVAL)
     if kind == MAP_SHARED and flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
-    space = current().space
     _check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags, None, 0)
     _populate(start, length, flags)
@@ -93,6 +96,8 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         raise Errno(ENOMEM)
     if offset < 0 or offset > (1 << 62) - length:
         raise Errno(EOVERFLOW)
+    space = current().space
+    space.check_fixed(address, page_up(length), flags)
     if kind == MAP_SHARED_VALIDATE and flags & ~_SHARED_FLAGS != 0:
         raise Errno(EOPNOTSUPP)
     mode = file.flags & O_ACCMODE
@@ -119,7 +124,6 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     source = file.mapped_part(offset, page_up(length))
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
-    space = current().space
     _check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
     _populate(start, length, flags)

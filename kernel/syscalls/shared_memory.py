@@ -45,6 +45,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     """shmat(2)."""
     if identifier < 0:
         raise Errno(EINVAL)
+    is_fixed = address != 0
     if address & PAGE_MASK != 0:
         if flags & _SHM_RND == 0:
             raise Errno(EINVAL)
@@ -60,7 +61,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     space = task.space
     length = page_up(segment.size)
     how = MAP_SHARED
-    if address != 0:
+    if is_fixed:
         how |= MAP_FIXED
         if address < 0 or address > USER_END - length:
             raise Errno(EINVAL)

@@ -18,6 +18,7 @@ from kernel.fs.open import check_executable
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, span_of
+from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit, restartable
@@ -122,7 +123,8 @@ def _execute(task: Task, program: Program) -> None:
         space = AddressSpace()
         try:
             _set_limits(task, program, space)
-            layout = _try_lay_out(program, space, image, interpreter, loader)
+            may_be_low = credentials.capable(CAP_SYS_RAWIO)
+            layout = _try_lay_out(program, space, image, interpreter, loader, may_be_low)
             _stop_other_threads(task)
         except Errno:
             space.release()
@@ -163,14 +165,19 @@ def _may_read(task: Task, file: File) -> bool:
 
 
 def _try_lay_out(
-    program: Program, space: AddressSpace, image: Image, interpreter: File | None, loader: Image | None
+    program: Program,
+    space: AddressSpace,
+    image: Image,
+    interpreter: File | None,
+    loader: Image | None,
+    may_be_low: bool,
 ) -> Layout | None:
     """Lay the program out; None if its headers make no sense or it does not fit. Raises MemoryError."""
     if image.is_broken or (loader is not None and loader.is_broken):
         return None
     fixed = program.personality & ADDR_NO_RANDOMIZE != 0
     try:
-        return lay_out(space, program.file, image, interpreter, loader, space.stack_limit, fixed)
+        return lay_out(space, program.file, image, interpreter, loader, space.stack_limit, fixed, may_be_low)
     except Errno:
         return None
 

@@ -9,7 +9,7 @@ Context: sleeps (reading the interpreter's headers).
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EINVAL, ENOEXEC, ENOMEM, Errno, final
+from kernel.lang import EINVAL, ENOEXEC, ENOMEM, EPERM, Errno, final
 from kernel.lib import random
 from kernel.mm.area import (
     MAP_ANONYMOUS,
@@ -22,8 +22,9 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
+from kernel.mm.lowest import LOWEST
 from kernel.mm.pages import USER_END
-from kernel.mm.space import LOWEST_ADDRESS, AddressSpace, page_up
+from kernel.mm.space import AddressSpace, page_up
 from kernel.task.elf import Image
 from kernel.task.vdso import map_vdso
 
@@ -49,7 +50,8 @@ class Clearing:
 class Layout:
     """Where the parts of a new program are."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_be_low: bool) -> None:
+        self.may_be_low: bool = may_be_low  # parts may lie below vm.mmap_min_addr
         self.entry: int = 0  # where it starts: in the interpreter if there is one
         self.program_entry: int = 0
         self.interpreter_base: int = 0
@@ -73,9 +75,13 @@ def lay_out(
     loader: Image | None,
     stack_limit: int,
     fixed: bool,
+    may_be_low: bool,
 ) -> Layout:
-    """Map everything. `fixed`: no randomness (personality(2)). Raises ENOMEM, EINVAL, ENOEXEC, EACCES, MemoryError."""
-    layout = Layout()
+    """Map everything in a new space. `fixed`: no randomness (personality(2)). `may_be_low`: the program will have
+    CAP_SYS_RAWIO. Raises ENOMEM, EINVAL, ENOEXEC, EACCES, EPERM, MemoryError.
+    """
+    layout = Layout(may_be_low)
+    space.is_new = True
     stack_random = 0 if fixed else random_pages(_STACK_RANDOM_PAGES)
     layout.stack_top = USER_END - stack_random
     gap = max(_GAP_MINIMUM, min(stack_limit, USER_END // 6 * 5)) + (_STACK_RANDOM_PAGES << 12)
@@ -96,6 +102,7 @@ def lay_out(
         _map_interpreter(space, interpreter, loader, layout)
     _map_stack(space, layout.stack_top, image.executable_stack)
     layout.vdso = map_vdso(space)
+    space.is_new = False
     return layout
 
 
@@ -110,8 +117,10 @@ def _map_interpreter(space: AddressSpace, file: File, image: Image, layout: Layo
 
 def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout: Layout) -> None:
     """Map the segments of one file. A page that two segments share belongs to the later one."""
-    if image.low + bias < LOWEST_ADDRESS or image.high + bias > USER_END:
+    if image.high + bias > USER_END:
         raise Errno(EINVAL)
+    if image.low + bias < LOWEST.value and not layout.may_be_low:
+        raise Errno(EPERM)
     source = file.memory_object()
     for segment in image.segments:
         start = (segment.address + bias) & ~PAGE_MASK

@@ -1,0 +1,44 @@
+"""The lowest address that a program can map: vm.mmap_min_addr (proc_sys_vm(5)).
+
+A kernel that follows a null pointer by mistake must not find there what a program has put in its way. A program with
+CAP_SYS_RAWIO may map below. But hints are moved up to HARD_LOWEST at least, and stacks do not grow below, whatever the
+setting and the program's rights are.
+"""
+
+from typing import Final
+
+from kernel.lang import EPERM, Errno, final
+from kernel.lib.capabilities import CAP_SYS_RAWIO
+from kernel.lib.credentials import caller_credentials
+from kernel.lib.settings import SystemSetting
+
+HARD_LOWEST: Final = 0x1_0000
+_MOST: Final = (1 << 47) - 1
+
+
+@final
+class LowestAddress(SystemSetting):
+    """The setting; changing it takes CAP_SYS_RAWIO."""
+
+    def check_writer(self) -> None:
+        if not _is_raw():
+            raise Errno(EPERM)
+
+
+LOWEST: Final = LowestAddress(b"vm/mmap_min_addr", [HARD_LOWEST], 0, _MOST)
+
+
+def _is_raw() -> bool:
+    who = caller_credentials()
+    return who is None or who.capable(CAP_SYS_RAWIO)
+
+
+def effective_lowest() -> int:
+    """Where mappings begin whose place the kernel chooses."""
+    return max(LOWEST.value, HARD_LOWEST)
+
+
+def check_lowest(address: int) -> None:
+    """Whether the running program may choose this address itself. Raises EPERM."""
+    if address < LOWEST.value and not _is_raw():
+        raise Errno(EPERM)
