@@ -18,8 +18,8 @@ from kernel.lang import Errno, Span, export, final, on_stack, panic, u8
 from kernel.lib import log
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
-from kernel.net.configure import configure
-from kernel.net.start import start_network
+from kernel.net.control.configure import configure
+from kernel.net.control.start import start_network
 from kernel.physical_memory import boot_info
 from kernel.procfs import filesystem as proc
 from kernel.root import start_user_space

@@ -1,1 +1,1 @@
-"""The network: packets, protocols, sockets."""
+"""The network: packets, protocols, sockets. Rooms in layers that import downwards only (docs/architecture.md)."""

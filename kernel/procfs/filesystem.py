@@ -20,7 +20,7 @@ from kernel.ipc.shared_memory import list_segments
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.settings import SYSTEM_SETTINGS
-from kernel.net.sysctl import SETTINGS
+from kernel.net.internet.sysctl import SETTINGS
 from kernel.procfs import metrics, settings, system
 from kernel.procfs.entries import (
     FIRST_POSITION,

@@ -1,4 +1,5 @@
-"""/proc/net and /proc/sys/net: tables and settings that the network's parts have entered (kernel/net/sysctl.py).
+"""/proc/net and /proc/sys/net: tables and settings that the network's parts have entered
+(kernel/net/internet/sysctl.py).
 
 Context: see entries.py.
 """
@@ -13,7 +14,7 @@ from kernel.lang import EINVAL, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.settings import SystemSetting
-from kernel.net.sysctl import TABLES, Setting
+from kernel.net.internet.sysctl import TABLES, Setting
 from kernel.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedText, TextInode
 
 _FIRST_INO: Final = 0xE000_0000

@@ -13,7 +13,7 @@ from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
-from kernel.net.socket import MSG_MORE, Message, Socket
+from kernel.net.sockets.socket import MSG_MORE, Message, Socket
 from kernel.syscalls.table import syscall
 from kernel.syscalls.transfer import finish_transfer, position_at, prepare_write, user_vector
 from kernel.task import current

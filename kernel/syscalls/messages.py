@@ -6,7 +6,7 @@ from kernel.fs.constants import MAX_RW_COUNT
 from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
-from kernel.net.socket import (
+from kernel.net.sockets.socket import (
     MSG_CMSG_CLOEXEC,
     MSG_CTRUNC,
     MSG_DONTWAIT,

@@ -9,7 +9,7 @@ from kernel.fs.constants import IOV_MAX
 from kernel.fs.file import File
 from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOTSOCK, Errno, span_of
 from kernel.lib import user
-from kernel.net.socket import (
+from kernel.net.sockets.socket import (
     AF_UNIX,
     SCM_RIGHTS,
     SOL_SOCKET,

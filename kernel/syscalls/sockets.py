@@ -9,9 +9,9 @@ from typing import Final
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.lang import ECONNABORTED, EINVAL, Errno, i32
 from kernel.lib import user
-from kernel.net.families import make_socket
-from kernel.net.socket import SOCK_TYPE_MASK, Socket
-from kernel.net.sysctl import CORE
+from kernel.net.internet.sysctl import CORE
+from kernel.net.sockets.families import make_socket
+from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
 from kernel.syscalls.socket_memory import read_address, socket_at, write_address
 from kernel.syscalls.table import syscall
 from kernel.task import current

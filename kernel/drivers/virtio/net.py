@@ -43,8 +43,8 @@ from kernel.drivers.virtio.transport import RING_FEATURES, DeviceEvents, Transpo
 from kernel.drivers.window import bus_address
 from kernel.lang import Errno, final, span_of
 from kernel.lib import log, random
-from kernel.net.coalesce import Coalescer
-from kernel.net.device import (
+from kernel.net.internet.coalesce import Coalescer
+from kernel.net.link.device import (
     ARPHRD_ETHER,
     IFF_BROADCAST,
     IFF_MULTICAST,
@@ -56,9 +56,9 @@ from kernel.net.device import (
     register_device,
     set_carrier,
 )
-from kernel.net.link import ETHERNET_HEADER
-from kernel.net.packet import CHECKSUM_VERIFIED, Packet, StoragePool
-from kernel.net.thread import Work, schedule_work
+from kernel.net.link.ethernet import ETHERNET_HEADER
+from kernel.net.link.packet import CHECKSUM_VERIFIED, Packet, StoragePool
+from kernel.net.link.thread import Work, schedule_work
 
 F_CHECKSUM: Final = 1 << 0
 F_GUEST_CHECKSUM: Final = 1 << 1

@@ -3,10 +3,10 @@
 A packet and the virtio header in front of it are one buffer. Packets that the device has sent are let go when the next
 one comes, or the network thread polls: no interrupt tells of them.
 
-A large TCP segment that the device does not cut is cut here (`kernel/net/segmentation.py`), when there is room on the
-queue and not before. Each of its frames is two buffers: headers, which lie in a place that belongs to the descriptor,
-and data, which stay where they are in the packet. So nothing is allocated or copied for a frame, and the device hears
-of all frames of a segment at once.
+A large TCP segment that the device does not cut is cut here (`kernel/net/link/segmentation.py`), when there is room on
+the queue and not before. Each of its frames is two buffers: headers, which lie in a place that belongs to the
+descriptor, and data, which stay where they are in the packet. So nothing is allocated or copied for a frame, and the
+device hears of all frames of a segment at once.
 
 When the queue is full, packets wait in a backlog, behind the segment that is being cut; the device is then asked for
 one interrupt when half of the queue is free.
@@ -34,11 +34,11 @@ from kernel.drivers.virtio.ring import NOTHING, SplitQueue
 from kernel.drivers.virtio.transport import Transport
 from kernel.drivers.window import bus_address
 from kernel.lang import deque, final, span_of, u64
-from kernel.net.device import OFFLOAD_CHECKSUM, NetworkDevice
-from kernel.net.link import ETHERNET_HEADER, ETHERTYPE_IP6
-from kernel.net.packet import CHECKSUM_PARTIAL, Packet
-from kernel.net.segmentation import CHECKSUM_OFFSET, HEADERS_LIMIT, Segmenter
-from kernel.net.thread import Work, schedule_work
+from kernel.net.link.device import OFFLOAD_CHECKSUM, NetworkDevice
+from kernel.net.link.ethernet import ETHERNET_HEADER, ETHERTYPE_IP6
+from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.link.segmentation import CHECKSUM_OFFSET, HEADERS_LIMIT, Segmenter
+from kernel.net.link.thread import Work, schedule_work
 
 TRANSMIT_QUEUE: Final = 1
 QUEUE_SIZE: Final = 256

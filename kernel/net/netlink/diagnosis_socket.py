@@ -15,7 +15,7 @@ from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_DUMP, MessageWriter, 
 from kernel.net.netlink.request_socket import RequestSocket
 from kernel.net.netlink.socket import NETLINK_SOCK_DIAG
 from kernel.net.netlink.unix_diagnosis import dump_unix, find_unix
-from kernel.net.socket import AF_INET, AF_INET6, AF_UNIX
+from kernel.net.sockets.socket import AF_INET, AF_INET6, AF_UNIX
 
 _DESTROY: Final = 21
 _LEAST: Final = 2  # family and protocol

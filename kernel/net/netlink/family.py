@@ -2,12 +2,12 @@
 
 from kernel.lang import EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
 from kernel.lib.credentials import Credentials
-from kernel.net.families import register_family
 from kernel.net.netlink import notify
 from kernel.net.netlink.diagnosis_socket import DiagnosisSocket
 from kernel.net.netlink.route_socket import RouteSocket
 from kernel.net.netlink.socket import NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG, NetlinkSocket
-from kernel.net.socket import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, Socket
+from kernel.net.sockets.families import register_family
+from kernel.net.sockets.socket import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, Socket
 
 # Called through registries that its import fills.
 _ = notify

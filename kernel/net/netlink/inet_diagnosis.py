@@ -10,21 +10,20 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import ENOENT, ESTALE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
-from kernel.net import raw_socket, udp
-from kernel.net.addresses import ANY4, ANY6, mapped
-from kernel.net.datagram import DatagramSocket
-from kernel.net.inet_names import ON_V6ONLY
-from kernel.net.inet_options import InternetOptions
+from kernel.net.datagram import raw_socket, udp
+from kernel.net.datagram.raw_socket import RawSocket
+from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.internet.addresses import ANY4, ANY6, mapped
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.inet_filter import DiagnosisFilter, Subject
 from kernel.net.netlink.messages import HEADER_SIZE, MessageWriter, Request
-from kernel.net.options import int_bytes, memory_bytes
-from kernel.net.raw_socket import RawSocket
-from kernel.net.socket import AF_INET, AF_INET6, Socket
+from kernel.net.sockets.inet_names import ON_V6ONLY
+from kernel.net.sockets.inet_options import InternetOptions
+from kernel.net.sockets.options import int_bytes, memory_bytes
+from kernel.net.sockets.socket import AF_INET, AF_INET6, Socket
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import FOREVER, State
-from kernel.net.tcp.information import information
-from kernel.net.tcp.proc import TIMER_TIME_WAIT, pending_timer
+from kernel.net.tcp.information import TIMER_TIME_WAIT, information, pending_timer
 from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.table import TABLE, Listener
 from kernel.net.tcp.tcp_options import TcpOptions

@@ -10,7 +10,7 @@ Context: system calls; nothing sleeps, running raises nothing.
 from typing import Final
 
 from kernel.lang import EINVAL, Errno, Span, final, span_of, u8
-from kernel.net.socket import AF_INET, AF_INET6, AF_UNSPEC
+from kernel.net.sockets.socket import AF_INET, AF_INET6, AF_UNSPEC
 
 _NOP: Final = 0
 _JUMP: Final = 1

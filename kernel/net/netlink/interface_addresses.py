@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.lang import EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, EINVAL, ENODEV, Errno, span_of
-from kernel.net.addresses import (
+from kernel.net.internet.addresses import (
     ADDRESS_PERMANENT,
     ADDRESS_SECONDARY,
     ADDRESS_TENTATIVE,
@@ -16,9 +16,9 @@ from kernel.net.addresses import (
     list_addresses,
     masked,
 )
-from kernel.net.device import NetworkDevice, device_by_index
+from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter, Request
-from kernel.net.socket import AF_INET, AF_INET6
+from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.time import monotonic_ns
 
 RTM_NEWADDR: Final = 20

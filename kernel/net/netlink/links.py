@@ -6,7 +6,7 @@ Interfaces come from drivers; programs change them, but make none.
 from typing import Final
 
 from kernel.lang import EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, Errno, Span, u8
-from kernel.net.device import (
+from kernel.net.link.device import (
     DEVICES,
     IFF_ALLMULTI,
     IFF_MULTICAST,

@@ -3,8 +3,8 @@
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENODEV, ENOENT, Errno
-from kernel.net.device import NetworkDevice, device_by_index
-from kernel.net.neighbours import (
+from kernel.net.link.device import NetworkDevice, device_by_index
+from kernel.net.link.neighbours import (
     HAS_ADDRESS,
     PERMANENT,
     Neighbour,

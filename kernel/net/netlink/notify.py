@@ -7,16 +7,16 @@ message.
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.addresses import AddressWatcher, InterfaceAddress, watch_addresses_first
-from kernel.net.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
-from kernel.net.neighbours import CACHE, Neighbour, NeighbourWatcher
+from kernel.net.internet.addresses import AddressWatcher, InterfaceAddress, watch_addresses_first
+from kernel.net.internet.routes import Route, RouteWatcher, watch_routes
+from kernel.net.link.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
+from kernel.net.link.neighbours import CACHE, Neighbour, NeighbourWatcher
 from kernel.net.netlink.interface_addresses import RTM_DELADDR, RTM_NEWADDR, put_address
 from kernel.net.netlink.links import RTM_NEWLINK, put_link
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, MessageWriter
 from kernel.net.netlink.neighbours import RTM_DELNEIGH, RTM_NEWNEIGH, put_neighbour
 from kernel.net.netlink.routes import RTM_DELROUTE, RTM_NEWROUTE, put_route
 from kernel.net.netlink.socket import NETLINK_ROUTE, has_listener, multicast, report_overrun
-from kernel.net.routes import Route, RouteWatcher, watch_routes
 
 _GROUP_LINK: Final = 1
 _GROUP_NEIGHBOUR: Final = 3

@@ -36,7 +36,7 @@ from kernel.net.netlink.routes import (
 )
 from kernel.net.netlink.rules import RTM_GETRULE, dump_rules
 from kernel.net.netlink.socket import NETLINK_ROUTE
-from kernel.net.socket import AF_INET, AF_INET6
+from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.task import current
 
 _KIND_GET: Final = 2  # the low two bits of a type

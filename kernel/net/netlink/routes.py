@@ -3,19 +3,8 @@
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH, Errno, Span, span_of, u8
-from kernel.net.device import NetworkDevice, device_by_index
-from kernel.net.netlink.interface_addresses import address_size, family_of_size
-from kernel.net.netlink.messages import (
-    NLM_F_APPEND,
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    MessageWriter,
-    Request,
-    find_attribute,
-)
-from kernel.net.output import resolve
-from kernel.net.routes import (
+from kernel.net.internet.output import resolve
+from kernel.net.internet.routes import (
     BLACKHOLE,
     FOREVER_NS,
     LOCAL,
@@ -34,6 +23,17 @@ from kernel.net.routes import (
     list_routes,
     match_route,
     tables_for,
+)
+from kernel.net.link.device import NetworkDevice, device_by_index
+from kernel.net.netlink.interface_addresses import address_size, family_of_size
+from kernel.net.netlink.messages import (
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    MessageWriter,
+    Request,
+    find_attribute,
 )
 from kernel.time import monotonic_ns
 

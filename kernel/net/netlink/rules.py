@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from kernel.net.internet.routes import TABLE_LOCAL, TABLE_MAIN
 from kernel.net.netlink.messages import MessageWriter
-from kernel.net.routes import TABLE_LOCAL, TABLE_MAIN
-from kernel.net.socket import AF_INET, AF_INET6
+from kernel.net.sockets.socket import AF_INET, AF_INET6
 
 RTM_NEWRULE: Final = 32
 RTM_DELRULE: Final = 33

@@ -27,9 +27,9 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
-from kernel.net.ancillary import timestamp_message
-from kernel.net.options import int_bytes, int_of
-from kernel.net.socket import (
+from kernel.net.sockets.ancillary import timestamp_message
+from kernel.net.sockets.options import int_bytes, int_of
+from kernel.net.sockets.socket import (
     AF_NETLINK,
     AF_UNSPEC,
     MSG_OOB,

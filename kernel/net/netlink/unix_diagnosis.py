@@ -8,7 +8,7 @@ from typing import Final
 from kernel.lang import EINVAL, ENOENT, ESTALE, Errno
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.messages import MessageWriter, Request
-from kernel.net.options import int_bytes, memory_information
+from kernel.net.sockets.options import int_bytes, memory_information
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
 from kernel.net.unix.rights import SOCKETS, CollectableSocket
 

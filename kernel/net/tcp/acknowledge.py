@@ -4,7 +4,7 @@ Source: RFC 9293 section 3.10.7.4; RFC 5681 (fast retransmit), RFC 6582 (NewReno
 transmit: it follows from counting duplicate acknowledgments as packets that have left the network).
 """
 
-from kernel.net.counters import TCP_EXTRA
+from kernel.net.internet.counters import TCP_EXTRA
 from kernel.net.tcp import congestion_marks, output
 from kernel.net.tcp.connection import (
     EVENT_WRITABLE,

@@ -12,14 +12,16 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.lang import Errno, final, noraise
-from kernel.net import ip
-from kernel.net.bpf import Filter
-from kernel.net.checksum import pseudo_header
-from kernel.net.inet import TCP_PORTS, Binding
-from kernel.net.link import LINK
-from kernel.net.loopback import LOOPBACK
-from kernel.net.output import NextHop, resolve
-from kernel.net.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.internet import ip
+from kernel.net.internet.output import NextHop, resolve
+from kernel.net.internet.transport import PROTOCOL_TCP
+from kernel.net.link.checksum import pseudo_header
+from kernel.net.link.ethernet import LINK
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.link.timers import NetworkTimer
+from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.inet import TCP_PORTS, Binding
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
     EVENT_ESTABLISHED,
@@ -33,8 +35,6 @@ from kernel.net.tcp.connection import (
 )
 from kernel.net.tcp.memory import account
 from kernel.net.tcp.tcp_options import TcpOptions
-from kernel.net.timers import NetworkTimer
-from kernel.net.transport import PROTOCOL_TCP
 from kernel.sched import WaitQueue
 
 LARGEST_PACKET: Final = 65_535

@@ -1,6 +1,6 @@
 """How connections end: by FIN in order, by reset, by giving up (RFC 9293, sections 3.6 and 3.10.4 to 3.10.5)."""
 
-from kernel.net.counters import TCP, TCP_EXTRA
+from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import memory, output
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,

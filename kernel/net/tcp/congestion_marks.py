@@ -9,8 +9,8 @@ What is sent again, and acknowledgments, must not be marked: their loss, or thei
 
 from typing import Final
 
-from kernel.net.counters import TCP_EXTRA
-from kernel.net.packet import Packet
+from kernel.net.internet.counters import TCP_EXTRA
+from kernel.net.link.packet import Packet
 from kernel.net.tcp.connection import Connection, Recovery
 from kernel.net.tcp.header import ACK, CWR, ECE, Segment
 from kernel.net.tcp.settings import SETTINGS

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 from kernel.net.tcp.cubic import Congestion
 from kernel.net.tcp.header import TIMESTAMP_SIZE
 from kernel.net.tcp.receive_queue import ReceiveQueue

@@ -7,7 +7,7 @@ header and options are checked, and an option that does not fit ends the reading
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 
 FIN: Final = 0x01
 SYN: Final = 0x02

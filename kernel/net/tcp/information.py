@@ -1,4 +1,5 @@
-"""TCP_INFO: struct tcp_info of a connection (linux/tcp.h). Times are microseconds, or milliseconds for what was last.
+"""What programs are shown of a connection: which timer runs, and TCP_INFO, struct tcp_info (linux/tcp.h). Times are
+microseconds, or milliseconds for what was last.
 
 What Linux counts and we have no measure for is 0, as it is there for a connection that did not meet it.
 """
@@ -7,9 +8,15 @@ from typing import Final
 
 from kernel.lang import Span, span_of, u8, u64
 from kernel.net.tcp import output
-from kernel.net.tcp.connection import NS_PER_MS, Connection, State, Timeout
+from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State, Timeout
 from kernel.net.tcp.cubic import UNLIMITED
 from kernel.net.tcp.tcp_options import TcpOptions
+
+TIMER_NONE: Final = 0
+TIMER_RETRANSMIT: Final = 1
+TIMER_KEEPALIVE: Final = 2
+TIMER_TIME_WAIT: Final = 3
+TIMER_PROBE: Final = 4
 
 _SIZE: Final = 248
 _OPTION_TIMESTAMPS: Final = 1
@@ -100,3 +107,14 @@ def _put_counters(c: Connection, out: Span[u8]) -> None:
     out.store_u32(156, c.data_segments_out & _WORD)
     out.store_u64(200, u64(c.bytes_sent))
     out.store_u64(208, u64(c.bytes_retransmitted))
+
+
+def pending_timer(c: Connection) -> tuple[int, int]:
+    """Which timer of a connection is running (TIMER_*), and until when; FOREVER for none."""
+    if c.timeout == Timeout.RETRANSMIT or c.timeout == Timeout.TAIL_LOSS:
+        return TIMER_RETRANSMIT, c.timeout_ns
+    if c.timeout == Timeout.PROBE:
+        return TIMER_PROBE, c.timeout_ns
+    if c.keepalive_ns != FOREVER:
+        return TIMER_KEEPALIVE, c.keepalive_ns
+    return TIMER_NONE, FOREVER

@@ -7,8 +7,8 @@ Nothing of a segment is trusted: each number is checked against what was sent an
 """
 
 from kernel.lang import ECONNREFUSED, ECONNRESET, EPIPE
-from kernel.net.counters import TCP_EXTRA
-from kernel.net.packet import Packet
+from kernel.net.internet.counters import TCP_EXTRA
+from kernel.net.link.packet import Packet
 from kernel.net.tcp import acknowledge, congestion_marks, opening, output
 from kernel.net.tcp.closing import enter_time_wait, finish
 from kernel.net.tcp.connection import (

@@ -1,6 +1,6 @@
 """How connections begin (RFC 9293, section 3.5): by our SYN, by the peer's, by both at once, from a SYN cookie."""
 
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 from kernel.net.tcp import congestion_marks, cookie_options, output
 from kernel.net.tcp.connection import (
     DEFAULT_MSS,

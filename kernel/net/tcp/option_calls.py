@@ -6,7 +6,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ENOPROTOOPT, EPERM, Errno
-from kernel.net.inet_options import int_bytes, int_of
+from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.tcp import output, tcp_options
 from kernel.net.tcp.connection import NS_PER_MS, Connection, State
 from kernel.net.tcp.information import information

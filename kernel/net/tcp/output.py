@@ -9,8 +9,8 @@ the connection: state is updated before it, but loops are on the way.
 
 from typing import Final
 
-from kernel.net.counters import TCP, TCP_EXTRA
-from kernel.net.packet import HEADROOM, Packet, StoragePool
+from kernel.net.internet.counters import TCP, TCP_EXTRA
+from kernel.net.link.packet import HEADROOM, Packet, StoragePool
 from kernel.net.tcp import congestion_marks
 from kernel.net.tcp.connection import (
     FOREVER,

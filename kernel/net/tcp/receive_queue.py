@@ -12,7 +12,7 @@ Context: `add` and `add_early` may raise MemoryError, which leaves the queue as 
 from typing import Final, Literal
 
 from kernel.lang import Array, final, span_of
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 
 PACKET_OVERHEAD: Final = 256
 _SMALL: Final = 512  # payloads up to this are collected …

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, OutgoingHeader, Segment
 
 _header: Final = OutgoingHeader()

@@ -13,7 +13,7 @@ Context: allocating may raise MemoryError, which leaves the queue as it was. Not
 from typing import Final
 
 from kernel.lang import Span, final, span_of, u8
-from kernel.net.packet import HEADROOM, Packet
+from kernel.net.link.packet import HEADROOM, Packet
 
 # What a chunk costs beside its bytes, roughly: counted so that many small writes stay inside of the buffer's size.
 CHUNK_OVERHEAD: Final = 256

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.sysctl import Setting
+from kernel.net.internet.sysctl import Setting
 
 NS_PER_SECOND: Final = 1_000_000_000
 COOKIES_ALWAYS: Final = 2  # a value of tcp_syncookies

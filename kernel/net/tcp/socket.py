@@ -40,15 +40,25 @@ from kernel.lang import (
 )
 from kernel.lib import random, user
 from kernel.lib.credentials import Credentials
-from kernel.net import ip, link
-from kernel.net.addresses import is_link_local, is_multicast
-from kernel.net.counters import TCP, TCP_EXTRA
-from kernel.net.inet import TCP_PORTS, PortTable, family_of
-from kernel.net.inet_family import STREAM
-from kernel.net.inet_socket import InetSocket, check_family_length
-from kernel.net.option_names import SO_KEEPALIVE, SO_OOBINLINE, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE
-from kernel.net.output import NextHop
-from kernel.net.socket import (
+from kernel.net.datagram.inet_family import STREAM
+from kernel.net.internet import ip
+from kernel.net.internet.addresses import is_link_local, is_multicast
+from kernel.net.internet.counters import TCP, TCP_EXTRA
+from kernel.net.internet.output import NextHop
+from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.internet.transport import PROTOCOL_TCP
+from kernel.net.link import ethernet
+from kernel.net.sockets.inet import TCP_PORTS, PortTable, family_of
+from kernel.net.sockets.inet_socket import InetSocket, check_family_length
+from kernel.net.sockets.option_names import (
+    SO_KEEPALIVE,
+    SO_OOBINLINE,
+    SO_RCVBUF,
+    SO_RCVBUFFORCE,
+    SO_SNDBUF,
+    SO_SNDBUFFORCE,
+)
+from kernel.net.sockets.socket import (
     MSG_OOB,
     SHUT_RD,
     SHUT_RDWR,
@@ -60,7 +70,6 @@ from kernel.net.socket import (
     Message,
     Socket,
 )
-from kernel.net.sysctl import IP4_SETTINGS
 from kernel.net.tcp import closing, opening, option_calls, output, secrets, stream
 from kernel.net.tcp.channel import Channel, PortHold, settle
 from kernel.net.tcp.connection import Connection, State
@@ -70,7 +79,6 @@ from kernel.net.tcp.stack import new_channel, run
 from kernel.net.tcp.stream import Stream
 from kernel.net.tcp.table import TABLE, Listener
 from kernel.net.tcp.tcp_options import TCP_CORK, TCP_NODELAY, TcpOptions
-from kernel.net.transport import PROTOCOL_TCP
 from kernel.sched import PollWaiter, WaitQueue, yield_now
 from kernel.time import monotonic_ns
 
@@ -220,7 +228,7 @@ class TcpSocket(InetSocket):
             self.is_listening = False
             self.binding.is_listening = False
             TABLE.remove_listener(listener, monotonic_ns())
-            link.drain()
+            ethernet.drain()
 
     # ---- Connecting -----------------------------------------------------------------------------------------------
 

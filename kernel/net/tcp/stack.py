@@ -7,14 +7,16 @@ Source: RFC 9293 section 3.10.7, RFC 4987 (SYN floods), RFC 5927 (attacks by ICM
 from typing import Final
 
 from kernel.lang import EMSGSIZE, Errno, final
-from kernel.net import icmp, ip, link
-from kernel.net.addresses import is_multicast
-from kernel.net.checksum import checksum, pseudo_header
-from kernel.net.counters import TCP, TCP_EXTRA
-from kernel.net.inet_names import ON_RECVERR4, ON_RECVERR6
-from kernel.net.loopback import LOOPBACK
-from kernel.net.output import resolve
-from kernel.net.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.internet import icmp, ip
+from kernel.net.internet.addresses import is_multicast
+from kernel.net.internet.counters import TCP, TCP_EXTRA
+from kernel.net.internet.output import resolve
+from kernel.net.internet.transport import ORIGIN_ICMP, PROTOCOL_TCP, NetworkError, Transport, register_transport
+from kernel.net.link import ethernet
+from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.sockets.inet_names import ON_RECVERR4, ON_RECVERR6
 from kernel.net.tcp import cookie_options, input, opening, output, reset, secrets
 from kernel.net.tcp.channel import Channel, settle
 from kernel.net.tcp.closing import finish
@@ -24,7 +26,6 @@ from kernel.net.tcp.sequence import extend
 from kernel.net.tcp.settings import COOKIES_ALWAYS, NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.table import TABLE, Listener, find_owner
 from kernel.net.tcp.time_wait import TimeWait, Verdict
-from kernel.net.transport import ORIGIN_ICMP, PROTOCOL_TCP, NetworkError, Transport, register_transport
 from kernel.sched import WaitQueue
 from kernel.time import monotonic_ns
 
@@ -392,7 +393,7 @@ def _acknowledge_wait(wait: TimeWait, packet: Packet, now_ns: int) -> None:
 def run(channel: Channel) -> None:
     """After an operation of a program on its connection: see to its results, and deliver what went to this host."""
     settle(channel)
-    link.drain()
+    ethernet.drain()
 
 
 register_transport(PROTOCOL_TCP, Tcp())

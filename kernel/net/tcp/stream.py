@@ -9,10 +9,20 @@ Context: system calls; sleeps.
 from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, ENOTCONN, EPIPE, Errno, final, span_of
-from kernel.net.ancillary import WANTS_TIME, put_timestamps
-from kernel.net.inet_options import int_bytes
-from kernel.net.packet import Packet
-from kernel.net.socket import MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, ControlMessage, Message, Socket
+from kernel.net.internet.transport import PROTOCOL_TCP
+from kernel.net.link.packet import Packet
+from kernel.net.sockets.ancillary import WANTS_TIME, put_timestamps
+from kernel.net.sockets.inet_options import int_bytes
+from kernel.net.sockets.socket import (
+    MSG_MORE,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+    MSG_WAITALL,
+    ControlMessage,
+    Message,
+    Socket,
+)
 from kernel.net.tcp import output
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import Connection, State
@@ -20,7 +30,6 @@ from kernel.net.tcp.memory import MEMORY, moderate_send_buffer
 from kernel.net.tcp.send_queue import Chunk
 from kernel.net.tcp.stack import run
 from kernel.net.tcp.tcp_options import TCP_INQ
-from kernel.net.transport import PROTOCOL_TCP
 from kernel.sched import Mutex
 from kernel.time import monotonic_ns, realtime_ns
 

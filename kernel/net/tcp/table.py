@@ -10,9 +10,10 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
-from kernel.net.bpf import Filter
-from kernel.net.counters import TCP, TCP_EXTRA
-from kernel.net.inet import IP4_BIT, IP6_BIT
+from kernel.net.internet.counters import TCP, TCP_EXTRA
+from kernel.net.link.timers import NetworkTimer
+from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.inet import IP4_BIT, IP6_BIT
 from kernel.net.tcp import timers
 from kernel.net.tcp.channel import HOOK, NOWHERE, Channel, PortHold, SettleHook, settle
 from kernel.net.tcp.closing import abort
@@ -22,7 +23,6 @@ from kernel.net.tcp.secrets import table_hash
 from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.net.tcp.time_wait import TimeWait
-from kernel.net.timers import NetworkTimer
 from kernel.sched import WaitQueue
 from kernel.task.async_io import signal_urgent
 from kernel.time import monotonic_ns

@@ -8,7 +8,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.inet_options import InternetOptions
+from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.tcp.connection import NS_PER_MS, Connection
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 

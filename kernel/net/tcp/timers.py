@@ -7,7 +7,7 @@ timeout).
 from typing import Final
 
 from kernel.lang import ETIMEDOUT
-from kernel.net.counters import TCP, TCP_EXTRA
+from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import congestion_marks, output
 from kernel.net.tcp.closing import finish, make_room
 from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, span_of
-from kernel.net.socket import AF_UNIX, SOCK_DGRAM, SOCK_STREAM
+from kernel.net.sockets.socket import AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 
 if TYPE_CHECKING:
     from kernel.net.unix.base import UnixSocket

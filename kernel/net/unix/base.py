@@ -28,8 +28,8 @@ from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, ENOSPC, ENOTCONN, EPIPE, EPROTOTYPE, Errno
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
-from kernel.net.ancillary import timestamp_message
-from kernel.net.socket import (
+from kernel.net.sockets.ancillary import timestamp_message
+from kernel.net.sockets.socket import (
     MSG_CTRUNC,
     SCM_CREDENTIALS,
     SCM_PIDFD,

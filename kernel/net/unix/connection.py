@@ -16,7 +16,7 @@ from kernel.lang import (
     Errno,
 )
 from kernel.lib.credentials import Credentials
-from kernel.net.socket import SWITCH_PASS_CREDENTIALS, SWITCH_PASS_PIDFD, SWITCH_PASS_SECURITY, Socket
+from kernel.net.sockets.socket import SWITCH_PASS_CREDENTIALS, SWITCH_PASS_PIDFD, SWITCH_PASS_SECURITY, Socket
 from kernel.net.unix.base import (
     BOTH,
     CONNECTED,

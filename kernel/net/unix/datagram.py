@@ -20,7 +20,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib.credentials import Credentials
-from kernel.net.socket import (
+from kernel.net.sockets.socket import (
     AF_UNSPEC,
     MSG_OOB,
     MSG_PEEK,

@@ -1,15 +1,11 @@
-"""AF_UNIX: making its sockets (unix(7)). Importing this enters the family, and its file in /proc/net."""
+"""AF_UNIX: making its sockets (unix(7)). Importing this enters the family."""
 
 from kernel.lang import EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
 from kernel.lib.credentials import Credentials
-from kernel.net.families import register_family
-from kernel.net.socket import AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, Socket
-from kernel.net.unix import listing
+from kernel.net.sockets.families import register_family
+from kernel.net.sockets.socket import AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, Socket
 from kernel.net.unix.datagram import DatagramSocket, SequencedSocket
 from kernel.net.unix.stream import StreamSocket
-
-# Called through a registry that its import fills.
-_ = listing
 
 
 def make_unix_socket(kind: int, protocol: int, credentials: Credentials) -> Socket:

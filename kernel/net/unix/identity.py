@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, final, span_of
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN
-from kernel.net.socket import UNKNOWN_CREDENTIALS
+from kernel.net.sockets.socket import UNKNOWN_CREDENTIALS
 from kernel.net.unix.parcel import Parcel
 from kernel.task import Process, current, find_process
 

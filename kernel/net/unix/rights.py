@@ -17,7 +17,7 @@ from kernel.lang import ETOOMANYREFS, Errno, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.user_account import account_of
-from kernel.net.socket import AF_UNIX, Socket
+from kernel.net.sockets.socket import AF_UNIX, Socket
 from kernel.net.unix.parcel import Parcel
 
 _LEAST_UNDER_WAY: Final = 256  # sockets under way that are worth a look

@@ -12,7 +12,7 @@ from typing import Final
 from kernel.fs.constants import POLLPRI
 from kernel.lang import EAGAIN, EFAULT, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, recursion, span_of
 from kernel.lib.credentials import Credentials
-from kernel.net.socket import (
+from kernel.net.sockets.socket import (
     MSG_OOB,
     MSG_PEEK,
     MSG_WAITALL,

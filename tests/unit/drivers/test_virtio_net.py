@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kernel.drivers.virtio import net, net_sending
 from kernel.drivers.virtio.net import VirtioNetworkDevice
 from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT, DeviceEvents
-from kernel.net import thread
-from kernel.net.device import (
+from kernel.net.link import thread
+from kernel.net.link.device import (
     DEVICES,
     OFFLOAD_CHECKSUM,
     OFFLOAD_GATHER,
@@ -24,8 +24,8 @@ from kernel.net.device import (
     NetworkDevice,
     bring_up,
 )
-from kernel.net.link import LINK, Tap, complete_checksum
-from kernel.net.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
+from kernel.net.link.ethernet import LINK, Tap, complete_checksum
+from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from tests.unit.drivers.virtio_model import Buffers, ModelTransport
 from tests.unit.net.test_segmentation import Whole, cut
 from tests.unit.net.wire_packets import internet_sum

@@ -6,9 +6,16 @@ import pytest
 
 from arch.x86_64.simulation import processor
 from kernel.lang import span_of
-from kernel.net import link, path_mtu, timers
-from kernel.net.addresses import ADDRESSES, InterfaceAddress, add_address, broadcast_of
-from kernel.net.device import (
+from kernel.net.control.start import start_network
+from kernel.net.internet import path_mtu
+from kernel.net.internet.addresses import ADDRESSES, InterfaceAddress, add_address, broadcast_of
+from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.internet.membership import MEMBERSHIPS
+from kernel.net.internet.ndp import DETECTION
+from kernel.net.internet.routes import ROUTING
+from kernel.net.internet.sysctl import IP6_SETTINGS
+from kernel.net.link import ethernet, timers
+from kernel.net.link.device import (
     ARPHRD_ETHER,
     DEVICES,
     IFF_BROADCAST,
@@ -18,15 +25,9 @@ from kernel.net.device import (
     bring_up,
     register_device,
 )
-from kernel.net.fragments import REASSEMBLER
-from kernel.net.loopback import LOOPBACK
-from kernel.net.membership import MEMBERSHIPS
-from kernel.net.ndp import DETECTION
-from kernel.net.neighbours import CACHE, forget
-from kernel.net.packet import Packet
-from kernel.net.routes import ROUTING
-from kernel.net.start import start_network
-from kernel.net.sysctl import IP6_SETTINGS
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.neighbours import CACHE, forget
+from kernel.net.link.packet import Packet
 from kernel.time import clock, monotonic_ns
 
 __all__ = ["Wire", "start_network"]
@@ -52,8 +53,8 @@ class Wire(NetworkDevice):
         packet = Packet(len(frame))
         packet.put(len(frame)).copy_from(span_of(frame))
         packet.device = self
-        link.receive(packet)
-        link.drain()
+        ethernet.receive(packet)
+        ethernet.drain()
 
     def take(self) -> list[bytes]:
         """What was sent since the last call."""
@@ -72,10 +73,10 @@ def pass_time(seconds: float) -> None:
             break
         processor.tsc += max(0, due - now) + 1000
         timers.TIMERS.run_due(monotonic_ns())
-        link.drain()
+        ethernet.drain()
     processor.tsc = max(processor.tsc, end)
     timers.TIMERS.run_due(monotonic_ns())
-    link.drain()
+    ethernet.drain()
 
 
 def give_address(device: NetworkDevice, address: bytes, prefix_length: int) -> InterfaceAddress:

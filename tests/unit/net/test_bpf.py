@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.lang import Errno, span_of
-from kernel.net.bpf import Filter
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
+from kernel.net.sockets.bpf import Filter
 
 Instruction = tuple[int, int, int, int]
 

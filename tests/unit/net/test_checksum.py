@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.lang import span_of
-from kernel.net.checksum import fold, sum_bytes
+from kernel.net.link.checksum import fold, sum_bytes
 
 
 def by_definition(data: bytes, initial: int) -> int:

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.lang import span_of
-from kernel.net import coalesce
-from kernel.net.checksum import checksum, pseudo_header
-from kernel.net.coalesce import Coalescer
-from kernel.net.device import ARPHRD_ETHER, NetworkDevice
-from kernel.net.packet import CHECKSUM_VERIFIED, Packet
+from kernel.net.internet import coalesce
+from kernel.net.internet.coalesce import Coalescer
+from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.device import ARPHRD_ETHER, NetworkDevice
+from kernel.net.link.packet import CHECKSUM_VERIFIED, Packet
 
 OUR_MAC, PEER_MAC = b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02"
 OUR4, PEER4 = b"\x0a\x00\x00\x01", b"\x0a\x00\x00\x02"

@@ -3,8 +3,8 @@
 import struct
 
 from kernel.lang import span_of
-from kernel.net import dhcp
-from kernel.net.dhcp import DhcpClient
+from kernel.net.control import dhcp
+from kernel.net.control.dhcp import DhcpClient
 
 MAC = b"\x02\x00\x00\x00\x00\x01"
 SECOND = 1_000_000_000

@@ -2,7 +2,7 @@
 
 import struct
 
-from kernel.net.membership import find_membership, is_member, join, leave
+from kernel.net.internet.membership import find_membership, is_member, join, leave
 from tests.unit.net.conftest import Wire, pass_time
 from tests.unit.net.wire_packets import frame, internet_sum, ip4
 

@@ -3,12 +3,13 @@
 import struct
 
 from kernel.lang import span_of
-from kernel.net import icmp, ipv4, link
-from kernel.net.checksum import checksum
-from kernel.net.counters import ICMP4
-from kernel.net.device import NetworkDevice
-from kernel.net.output import resolve
-from kernel.net.packet import Packet
+from kernel.net.internet import icmp, ipv4
+from kernel.net.internet.counters import ICMP4
+from kernel.net.internet.output import resolve
+from kernel.net.link import ethernet
+from kernel.net.link.checksum import checksum
+from kernel.net.link.device import NetworkDevice
+from kernel.net.link.packet import Packet
 
 
 def internet_sum(data: bytes) -> int:
@@ -35,5 +36,5 @@ def test_echo_over_loopback(loopback: NetworkDevice) -> None:
     body.store_be16(2, checksum(body))
     hop = resolve(b"\x7f\x00\x00\x01")
     ipv4.send(packet, hop, hop.source, 1)
-    link.drain()
+    ethernet.drain()
     assert ICMP4.in_types[icmp.ECHO_REPLY] == before + 1

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, Errno
-from kernel.net.joined_groups import EXCLUDE, INCLUDE, JoinedGroups
-from kernel.net.membership import is_member
+from kernel.net.internet.membership import is_member
+from kernel.net.sockets.joined_groups import EXCLUDE, INCLUDE, JoinedGroups
 from tests.unit.net.conftest import Wire
 
 GROUP = b"\xef\x01\x02\x03"

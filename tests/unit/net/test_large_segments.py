@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.lang import EMSGSIZE, Errno
-from kernel.net import ipv4
-from kernel.net.counters import IP4
-from kernel.net.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice
-from kernel.net.link import ETHERTYPE_ARP, LINK, Tap
-from kernel.net.output import resolve
-from kernel.net.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.internet import ipv4
+from kernel.net.internet.counters import IP4
+from kernel.net.internet.output import resolve
+from kernel.net.link.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice
+from kernel.net.link.ethernet import ETHERTYPE_ARP, LINK, Tap
+from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from tests.unit.net.conftest import OUR_MAC, PEER_MAC, Wire
 from tests.unit.net.test_segmentation import WHOLE
 from tests.unit.net.wire_packets import OURS, PEER, arp, frame, internet_sum
@@ -104,6 +104,6 @@ def test_without_memory_frames_are_dropped_and_counted(met: Wire, monkeypatch: p
     def no_memory(capacity: int) -> Packet:
         raise MemoryError
 
-    monkeypatch.setattr("kernel.net.segmentation.Packet", no_memory)
+    monkeypatch.setattr("kernel.net.link.segmentation.Packet", no_memory)
     send()
     assert met.take() == [] and met.sent_dropped == 4

@@ -3,11 +3,11 @@
 import struct
 
 from kernel.lang import span_of
-from kernel.net import icmpv6
-from kernel.net.addresses import ADDRESS_DADFAILED, ALL_NODES6, find_on, list_addresses, solicited_node
-from kernel.net.checksum import checksum, pseudo_header
-from kernel.net.link import ETHERTYPE_IP6
-from kernel.net.routes import find_route
+from kernel.net.internet import icmpv6
+from kernel.net.internet.addresses import ADDRESS_DADFAILED, ALL_NODES6, find_on, list_addresses, solicited_node
+from kernel.net.internet.routes import find_route
+from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.ethernet import ETHERTYPE_IP6
 from tests.unit.net.conftest import OUR_MAC, PEER_MAC, Wire, pass_time
 
 LINK_LOCAL = b"\xfe\x80" + bytes(6) + b"\x00\x00\x00\xff\xfe\x00\x00\x01"

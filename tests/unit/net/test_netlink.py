@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kernel.lib.credentials import Credentials
 from kernel.net.netlink import route_socket
 from kernel.net.netlink.route_socket import RouteSocket
-from kernel.net.socket import SOCK_RAW
+from kernel.net.sockets.socket import SOCK_RAW
 from tests.unit.net.conftest import Wire
 
 NLMSG_ERROR = 2

@@ -3,10 +3,10 @@
 import pytest
 
 from kernel.lang import EEXIST, ENETUNREACH, Errno
-from kernel.net.addresses import delete_address, find_on, masked, prefix_of_netmask
-from kernel.net.device import NetworkDevice, bring_down, bring_up
-from kernel.net.output import resolve
-from kernel.net.routes import Route, add_route, find_route, list_routes
+from kernel.net.internet.addresses import delete_address, find_on, masked, prefix_of_netmask
+from kernel.net.internet.output import resolve
+from kernel.net.internet.routes import Route, add_route, find_route, list_routes
+from kernel.net.link.device import NetworkDevice, bring_down, bring_up
 from tests.unit.net.conftest import Wire, give_address
 
 

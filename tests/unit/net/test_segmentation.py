@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.lang import span_of
-from kernel.net.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, Packet
-from kernel.net.segmentation import HEADERS_LIMIT, Segmenter, fits
+from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, Packet
+from kernel.net.link.segmentation import HEADERS_LIMIT, Segmenter, fits
 from tests.unit.net.wire_packets import internet_sum
 
 LINK = bytes(range(1, 13))

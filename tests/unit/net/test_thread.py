@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernel.net.thread import Work, run_pending, schedule_work
+from kernel.net.link.thread import Work, run_pending, schedule_work
 
 
 class Busy(Work):

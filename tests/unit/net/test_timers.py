@@ -1,10 +1,10 @@
-"""The network's timers: kernel/net/timers.py."""
+"""The network's timers: kernel/net/link/timers.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from kernel.net.timers import NEVER_NS, TIMERS, NetworkTimer
+from kernel.net.link.timers import NEVER_NS, TIMERS, NetworkTimer
 
 SECOND = 1_000_000_000
 

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernel.net import ipv4, neighbours
-from kernel.net.counters import ICMP4, IP4, UDP4
-from kernel.net.fragments import REASSEMBLER
-from kernel.net.link import ETHERTYPE_ARP
-from kernel.net.output import resolve
-from kernel.net.packet import Packet
+from kernel.net.internet import ipv4
+from kernel.net.internet.counters import ICMP4, IP4, UDP4
+from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.internet.output import resolve
+from kernel.net.link import neighbours
+from kernel.net.link.ethernet import ETHERTYPE_ARP
+from kernel.net.link.packet import Packet
 from tests.unit.net.conftest import OUR_MAC, PEER_MAC, Wire, pass_time
 from tests.unit.net.wire_packets import OURS, PEER, arp, echo, frame, internet_sum, ip4, udp4
 

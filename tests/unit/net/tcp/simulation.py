@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kernel.lang import span_of
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 from kernel.net.tcp import closing, input, opening, output, reset, timers
 from kernel.net.tcp.connection import FOREVER, Connection, State, Wire
 from kernel.net.tcp.header import ACK, FIN, PSH, RST, SYN, URG, Segment

@@ -1,7 +1,7 @@
 """What scripted packets have shown to be different from Linux, and was mended."""
 
 from kernel.lang import ECONNRESET, EPIPE, ETIMEDOUT, span_of
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 from kernel.net.tcp import closing, input, opening, output
 from kernel.net.tcp.connection import Connection, State, Timeout
 from kernel.net.tcp.cookie_options import NO_SCALE, CookieOptions, taken_from

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel.lang import ECONNRESET, span_of
-from kernel.net.packet import Packet
+from kernel.net.link.packet import Packet
 from kernel.net.tcp.connection import FOREVER, Connection, State
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, URG, OutgoingHeader, Segment
 from kernel.net.tcp.time_wait import TimeWait, Verdict

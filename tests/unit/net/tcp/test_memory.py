@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.net.inet import Binding
-from kernel.net.inet_options import InternetOptions
-from kernel.net.loopback import LOOPBACK
-from kernel.net.output import NextHop
-from kernel.net.routes import LOCAL
-from kernel.net.socket import AF_INET
+from kernel.net.internet.output import NextHop
+from kernel.net.internet.routes import LOCAL
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.sockets.inet import Binding
+from kernel.net.sockets.inet_options import InternetOptions
+from kernel.net.sockets.socket import AF_INET
 from kernel.net.tcp import memory
 from kernel.net.tcp.channel import NOWHERE, Channel, PortHold
 from kernel.net.tcp.connection import Connection, State

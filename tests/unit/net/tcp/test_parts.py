@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel.lang import span_of
-from kernel.net.packet import Packet, StoragePool
+from kernel.net.link.packet import Packet, StoragePool
 from kernel.net.tcp import secrets
 from kernel.net.tcp.cubic import INITIAL_SEGMENTS, Congestion, cube_root
 from kernel.net.tcp.receive_queue import ReceiveQueue

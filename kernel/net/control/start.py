@@ -1,0 +1,66 @@
+"""Bringing the network up: imports everything that registers itself, and starts the network thread. All interfaces are
+down, lo as well: the first programs configure them, or the command line does (`configure.py`).
+
+Context: the boot thread. Raises MemoryError.
+"""
+
+from kernel.mm.frames import total_frame_count
+from kernel.net.control import interface_ioctl
+from kernel.net.datagram import inet_family, udp
+from kernel.net.datagram import memory as datagram_memory
+from kernel.net.internet import (
+    arp,
+    forwarding,
+    group_reports,
+    icmp,
+    icmpv6,
+    interface_routes,
+    ipv4,
+    ipv6,
+    ndp,
+    redirect_messages,
+    router_discovery,
+)
+from kernel.net.link import thread
+from kernel.net.netlink import family as netlink_family
+from kernel.net.packet import socket as packet_socket
+from kernel.net.proc import socket_tables, statistics, tables
+from kernel.net.proc import tcp as tcp_table
+from kernel.net.proc import unix as unix_table
+from kernel.net.tcp import memory as tcp_memory
+from kernel.net.tcp import socket as tcp_socket
+from kernel.net.unix import family as unix_family
+
+# Called through registries that their import fills.
+_ = (
+    arp,
+    forwarding,
+    group_reports,
+    icmp,
+    icmpv6,
+    inet_family,
+    interface_ioctl,
+    interface_routes,
+    ipv4,
+    ipv6,
+    ndp,
+    netlink_family,
+    packet_socket,
+    redirect_messages,
+    router_discovery,
+    socket_tables,
+    statistics,
+    tables,
+    tcp_socket,
+    tcp_table,
+    udp,
+    unix_family,
+    unix_table,
+)
+
+
+def start_network() -> None:
+    """Bound what the sockets' queues may take, and start the network thread."""
+    tcp_memory.MEMORY.configure(total_frame_count())
+    datagram_memory.MEMORY.configure(total_frame_count())
+    thread.start()

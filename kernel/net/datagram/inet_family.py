@@ -1,0 +1,68 @@
+"""The families AF_INET and AF_INET6: which socket a type and a protocol make (ip(7), ipv6(7)).
+
+Context: system calls.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.lang import EINVAL, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno, final
+from kernel.lib.capabilities import CAP_NET_RAW
+from kernel.lib.credentials import Credentials
+from kernel.net.datagram.ping_socket import PingSocket, check_ping_right
+from kernel.net.datagram.raw_socket import RawSocket
+from kernel.net.datagram.udp_socket import UdpSocket
+from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
+from kernel.net.sockets.families import register_family
+from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, Socket
+
+InternetMaker = Callable[[int, Credentials], Socket]
+
+
+@final
+class StreamHook:
+    """Filled by TCP: the family and the credentials make a socket."""
+
+    def __init__(self) -> None:
+        self.maker: InternetMaker | None = None
+
+
+STREAM: Final = StreamHook()
+
+
+def _make(family: int, kind: int, protocol: int, credentials: Credentials) -> Socket:
+    if not 0 <= protocol < 256 and not (kind == SOCK_STREAM and protocol == 262):
+        raise Errno(EINVAL)
+    if kind == SOCK_STREAM:
+        maker = STREAM.maker
+        if (protocol != 0 and protocol != PROTOCOL_TCP) or maker is None:
+            raise Errno(EPROTONOSUPPORT)
+        return maker(family, credentials)
+    if kind == SOCK_DGRAM:
+        if protocol == 0 or protocol == PROTOCOL_UDP:
+            return UdpSocket(family, credentials)
+        if protocol == (PROTOCOL_ICMP if family == AF_INET else PROTOCOL_ICMP6):
+            check_ping_right(credentials)
+            return PingSocket(family, credentials)
+        raise Errno(EPROTONOSUPPORT)
+    if kind == SOCK_RAW:
+        if protocol == 0:
+            raise Errno(EPROTONOSUPPORT)
+        if not credentials.capable(CAP_NET_RAW):
+            raise Errno(EPERM)
+        return RawSocket(family, protocol, credentials)
+    raise Errno(ESOCKTNOSUPPORT)
+
+
+def make_inet(kind: int, protocol: int, credentials: Credentials) -> Socket:
+    """A socket of AF_INET. ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EPERM."""
+    return _make(AF_INET, kind, protocol, credentials)
+
+
+def make_inet6(kind: int, protocol: int, credentials: Credentials) -> Socket:
+    """A socket of AF_INET6."""
+    return _make(AF_INET6, kind, protocol, credentials)
+
+
+register_family(AF_INET, make_inet)
+register_family(AF_INET6, make_inet6)

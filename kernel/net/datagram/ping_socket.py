@@ -1,0 +1,146 @@
+"""Ping sockets: echo requests and their replies for programs that are not root's (icmp(7), SOCK_DGRAM with ICMP).
+
+The identifier of the messages is the socket's port: a socket receives only the replies to what it sent itself.
+
+Context: system calls; `echo_reply` and `report_error` run in thread context and never sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import EACCES, EFAULT, EINVAL, EMSGSIZE, Errno, final
+from kernel.lib.credentials import Credentials
+from kernel.net.datagram.send import connect_datagram, disconnect_datagram, plan_datagram
+from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.internet import icmp, icmpv6, ip
+from kernel.net.internet.icmp import PingListener
+from kernel.net.internet.routes import MULTICAST
+from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, NetworkError
+from kernel.net.link import ethernet
+from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.packet import Packet
+from kernel.net.sockets import inet_names
+from kernel.net.sockets.inet import PortTable, family_of
+from kernel.net.sockets.inet_socket import check_family_length
+from kernel.net.sockets.socket import AF_INET, SOCK_DGRAM, Message
+
+_HEADER: Final = 8
+_LARGEST: Final = 65535
+
+IDENTIFIERS4: Final = PortTable(False)
+IDENTIFIERS6: Final = PortTable(False)
+
+
+def check_ping_right(credentials: Credentials) -> None:
+    """EACCES unless one of the caller's groups is in the range of net.ipv4.ping_group_range."""
+    first = IP4_SETTINGS.ping_groups.value
+    last = IP4_SETTINGS.ping_groups.second
+    if first <= credentials.egid <= last:
+        return
+    for group in credentials.groups:
+        if first <= group <= last:
+            return
+    raise Errno(EACCES)
+
+
+@final
+class PingSocket(DatagramSocket):
+    """A socket of type SOCK_DGRAM with protocol ICMP or ICMPv6."""
+
+    def __init__(self, family: int, credentials: Credentials) -> None:
+        protocol = PROTOCOL_ICMP if family == AF_INET else PROTOCOL_ICMP6
+        super().__init__(family, SOCK_DGRAM, protocol, credentials)
+
+    def port_table(self) -> PortTable:
+        return IDENTIFIERS4 if self.family == AF_INET else IDENTIFIERS6
+
+    def bound(self) -> None:
+        if self not in SOCKETS.sockets:
+            SOCKETS.sockets.append(self)
+
+    def connect(self, address: bytes) -> None:
+        if family_of(address) == 0:
+            disconnect_datagram(self)
+            return
+        check_family_length(address, self.family)
+        self.bind_automatically()
+        connect_datagram(self, address)
+
+    def send(self, message: Message) -> int:
+        length = message.buffer.remaining
+        if length > _LARGEST:
+            raise Errno(EMSGSIZE)
+        if length < _HEADER:
+            raise Errno(EINVAL)
+        plan = plan_datagram(self, message)
+        self.bind_automatically()
+        packet = Packet(length)
+        if message.buffer.take(packet.put(length)) < length:
+            raise Errno(EFAULT)
+        is_ip4 = self.family == AF_INET
+        body = packet.span()
+        if body[0] != (icmp.ECHO if is_ip4 else icmpv6.ECHO) or body[1] != 0 or len(plan.address) != (
+            4 if is_ip4 else 16
+        ):
+            raise Errno(EINVAL)
+        hop = plan.way()
+        if not hop.is_current():
+            hop = self.route_to(plan.address, plan.source, plan.device_index)
+        body.store_be16(4, self.binding.port)
+        body.store_be16(2, 0)
+        start = 0 if is_ip4 else pseudo_header(plan.source, hop.destination, PROTOCOL_ICMP6, length)
+        body.store_be16(2, checksum(body, start))
+        packet.transport_start = packet.start
+        options = self.options
+        ttl = plan.ttl if plan.ttl >= 0 else options.ttl_for(is_ip4, hop.kind == MULTICAST)
+        tos = plan.tos if plan.tos >= 0 else options.tos if is_ip4 else options.traffic_class
+        if options.must_not_fragment(is_ip4) and length + (20 if is_ip4 else 40) > hop.mtu:
+            raise Errno(EMSGSIZE)
+        loops = options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
+        ip.send(packet, hop, plan.source, self.protocol, ttl, tos, False, b"", loops)
+        ethernet.drain()
+        return length
+
+    def close(self) -> None:
+        if self in SOCKETS.sockets:
+            SOCKETS.sockets.remove(self)
+        super().close()
+
+
+@final
+class PingTable(PingListener):
+    """All ping sockets that have an identifier."""
+
+    def __init__(self) -> None:
+        self.sockets: list[PingSocket] = []
+
+    def _find(self, identifier: int, is_ip4: bool, local: bytes, remote: bytes) -> PingSocket | None:
+        for socket in self.sockets:
+            if socket.binding.port != identifier or (socket.family == AF_INET) != is_ip4:
+                continue
+            if (len(socket.local) == 0 or socket.local == local) and (
+                len(socket.remote) == 0 or socket.remote == remote
+            ):
+                return socket
+        return None
+
+    def echo_reply(self, packet: Packet) -> bool:
+        is_ip4 = len(packet.source) == 4
+        socket = self._find(packet.span().load_be16(4), is_ip4, packet.destination, packet.source)
+        if socket is None:
+            return False
+        socket.enqueue(packet)
+        return True
+
+    def report_error(self, packet: Packet, error: NetworkError) -> None:
+        is_ip4 = len(packet.source) == 4
+        if packet.span()[0] != (icmp.ECHO if is_ip4 else icmpv6.ECHO):
+            return
+        socket = self._find(packet.span().load_be16(4), is_ip4, packet.source, packet.destination)
+        if socket is not None:
+            socket.report(packet, error, 0)
+
+
+SOCKETS: Final = PingTable()
+icmp.PING4.listener = SOCKETS
+icmpv6.PING6.listener = SOCKETS

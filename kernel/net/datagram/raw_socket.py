@@ -1,0 +1,270 @@
+"""Raw sockets: datagrams of one IP protocol as they are (raw(7), RFC 3542 for IPv6).
+
+An IPv4 socket receives datagrams with their IP header, an IPv6 one without its. With IP_HDRINCL (or IPPROTO_RAW) the
+program writes the header itself.
+
+Context: system calls; `deliver` and `report_error` run in thread context and never sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, EOPNOTSUPP, Errno, final, span_of
+from kernel.lib.credentials import Credentials
+from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
+from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.internet import ip, ipv4, ipv6
+from kernel.net.internet.addresses import ANY4, is_multicast
+from kernel.net.internet.ipv4 import RawListener
+from kernel.net.internet.routes import BROADCAST, MULTICAST
+from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_RAW, NetworkError
+from kernel.net.link import ethernet
+from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
+from kernel.net.sockets import inet_names
+from kernel.net.sockets.inet import family_of
+from kernel.net.sockets.inet_options import int_bytes, int_of
+from kernel.net.sockets.inet_socket import check_family_length
+from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_RAW, SWITCH_REUSE_ADDRESS, Message
+
+_LARGEST: Final = 65535
+_NO_CHECKSUM: Final = -1
+_ICMP_FILTER_TYPES: Final = 32
+
+
+@final
+class RawSocket(DatagramSocket):
+    """A socket of type SOCK_RAW of AF_INET or AF_INET6."""
+
+    def __init__(self, family: int, protocol: int, credentials: Credentials) -> None:
+        super().__init__(family, SOCK_RAW, protocol, credentials)
+        self.binding.port = protocol  # what getsockname(2) and /proc/net/raw show
+        if protocol == PROTOCOL_RAW:
+            self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, True)
+        self.checksum_offset: int = 2 if protocol == PROTOCOL_ICMP6 and family == AF_INET6 else _NO_CHECKSUM
+        self.type_filter: int = 0  # ICMP_FILTER: a bit for each type that is not wanted
+        self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: the same
+        self.switches |= SWITCH_REUSE_ADDRESS  # there are no ports to share
+        SOCKETS.sockets.append(self)
+
+    def is_ip6_only(self) -> bool:
+        return True
+
+    def _is_bound(self) -> bool:
+        return len(self.remote) != 0
+
+    def local_address(self) -> bytes:
+        return self.encode(self.local, 0 if self.family == AF_INET6 else self.protocol)
+
+    def connect(self, address: bytes) -> None:
+        if family_of(address) == 0:
+            disconnect_datagram(self)
+            return
+        check_family_length(address, self.family)
+        connect_datagram(self, address)
+
+    # ---- Receiving ------------------------------------------------------------------------------------------------
+
+    def wants(self, packet: Packet, protocol: int) -> bool:
+        """Whether a datagram, which starts with its transport header, is for this socket."""
+        is_ip4 = len(packet.source) == 4
+        if (self.family == AF_INET) != is_ip4 or self.protocol != protocol:
+            return False
+        if len(self.local) != 0 and self.local != packet.destination:
+            return False
+        if len(self.remote) != 0 and self.remote != packet.source:
+            return False
+        if is_multicast(packet.destination) and not self.hears_group(packet):
+            return False
+        device = packet.device
+        if self.bound_device != 0 and (device is None or device.index != self.bound_device):
+            return False
+        if len(packet) > 0 and protocol == PROTOCOL_ICMP and is_ip4:
+            kind = packet.span()[0]
+            if kind < _ICMP_FILTER_TYPES and self.type_filter >> kind & 1 != 0:
+                return False
+        if len(packet) > 0 and protocol == PROTOCOL_ICMP6 and not is_ip4:
+            kind = packet.span()[0]
+            if self.type_filter6[kind >> 3] >> (kind & 7) & 1 != 0:
+                return False
+        return True
+
+    def take_copy(self, packet: Packet) -> None:
+        """A copy of a datagram that it wants. May raise MemoryError."""
+        copy = packet.copy()
+        if self.family == AF_INET:
+            if copy.from_ourselves:
+                self._finish_header(copy)
+            copy.start = copy.network_start
+        elif self.checksum_offset != _NO_CHECKSUM and copy.checksum != CHECKSUM_VERIFIED:
+            data = copy.span()
+            if checksum(data, pseudo_header(copy.source, copy.destination, self.protocol, len(data))) != 0:
+                return
+        self.enqueue(copy)
+
+    def _finish_header(self, packet: Packet) -> None:
+        """The header's sum is not computed on loopback: here somebody looks at it."""
+        length = packet.start - packet.network_start
+        header = packet.network_header()[0:length]
+        header.store_be16(10, 0)
+        header.store_be16(10, checksum(header))
+
+    # ---- Sending --------------------------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> int:
+        length = message.buffer.remaining
+        if length > _LARGEST:
+            raise Errno(EMSGSIZE)
+        plan = plan_datagram(self, message)
+        packet = Packet(length)
+        if message.buffer.take(packet.put(length)) < length:
+            raise Errno(EFAULT)
+        hop = plan.way()
+        if not hop.is_current():
+            hop = self.route_to(plan.address, plan.source, plan.device_index)
+            plan.hop = hop
+        is_ip4 = len(plan.address) == 4
+        if self.options.is_on(inet_names.ON_HDRINCL if is_ip4 else inet_names.ON_HDRINCL6):
+            self._send_whole(packet, plan)
+        else:
+            self._send_payload(packet, plan)
+        ethernet.drain()
+        return length
+
+    def _send_payload(self, packet: Packet, plan: SendPlan) -> None:
+        hop = plan.way()
+        options = self.options
+        is_ip4 = len(plan.address) == 4
+        ttl = plan.ttl if plan.ttl >= 0 else options.ttl_for(is_ip4, hop.kind == MULTICAST)
+        tos = plan.tos if plan.tos >= 0 else options.tos if is_ip4 else options.traffic_class
+        packet.transport_start = packet.start
+        if self.checksum_offset != _NO_CHECKSUM:
+            if self.checksum_offset + 2 > len(packet):
+                raise Errno(EINVAL)
+            sum_ = pseudo_header(plan.source, hop.destination, self.protocol, len(packet))
+            packet.span().store_be16(self.checksum_offset, sum_)
+            packet.checksum = CHECKSUM_PARTIAL
+            packet.checksum_start = packet.start
+            packet.checksum_offset = self.checksum_offset
+            if hop.is_local():
+                ethernet.complete_checksum(packet)
+        header = 20 + len(options.header_options) if is_ip4 else 40
+        if options.must_not_fragment(is_ip4) and len(packet) + header > hop.mtu:
+            raise Errno(EMSGSIZE)
+        dont_fragment = options.wants_discovery(is_ip4) and len(packet) + header <= hop.mtu
+        loops = hop.kind == BROADCAST or options.is_on(
+            inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6
+        )
+        header_options = options.header_options if is_ip4 else b""
+        ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment, header_options, loops)
+
+    def _send_whole(self, packet: Packet, plan: SendPlan) -> None:
+        """The program wrote the header: IPv4's length, sum and identification, and a missing source, are filled in."""
+        hop = plan.way()
+        header = packet.span()
+        if len(plan.address) == 16:
+            if len(packet) < ipv6.HEADER:
+                raise Errno(EINVAL)
+            packet.source = header[8:24].to_bytes()
+            packet.destination = header[24:40].to_bytes()
+        else:
+            if len(packet) < ipv4.HEADER or (header[0] & 0xF) * 4 < ipv4.HEADER or (header[0] & 0xF) * 4 > len(packet):
+                raise Errno(EINVAL)
+            header.store_be16(2, len(packet))
+            if header[12:16].to_bytes() == ANY4:
+                header[12:16].copy_from(span_of(plan.source))
+            if header.load_be16(4) == 0:
+                header.store_be16(4, ipv4.STATE.identification())
+            header.store_be16(10, 0)
+            header.store_be16(10, checksum(header[0 : (header[0] & 0xF) * 4]))
+            packet.source = header[12:16].to_bytes()
+            packet.destination = header[16:20].to_bytes()
+        packet.network_start = packet.start
+        if len(packet) > hop.mtu and hop.device is not LOOPBACK:
+            raise Errno(EMSGSIZE)
+        hop.transmit(packet)
+
+    # ---- Options --------------------------------------------------------------------------------------------------
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level == inet_names.SOL_RAW and self.family == AF_INET:
+            if name == inet_names.ICMP_FILTER and self.protocol == PROTOCOL_ICMP:
+                return int_bytes(self.type_filter)
+            raise Errno(EOPNOTSUPP if name == inet_names.ICMP_FILTER else ENOPROTOOPT)
+        if level == inet_names.SOL_ICMPV6 and self.family == AF_INET6:
+            if name == inet_names.ICMPV6_FILTER and self.protocol == PROTOCOL_ICMP6:
+                return self.type_filter6
+            raise Errno(ENOPROTOOPT)
+        if (level == inet_names.SOL_RAW or level == inet_names.SOL_IPV6) and name == inet_names.IPV6_CHECKSUM:
+            if self.family == AF_INET6:
+                return int_bytes(self.checksum_offset)
+        return super().get_option(level, name, limit)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        if level == inet_names.SOL_RAW and self.family == AF_INET:
+            if name != inet_names.ICMP_FILTER or self.protocol != PROTOCOL_ICMP:
+                raise Errno(EOPNOTSUPP if name == inet_names.ICMP_FILTER else ENOPROTOOPT)
+            filter_ = value + bytes(4)
+            self.type_filter = span_of(filter_).load_u32(0)
+            return
+        if level == inet_names.SOL_ICMPV6 and self.family == AF_INET6:
+            if name != inet_names.ICMPV6_FILTER or self.protocol != PROTOCOL_ICMP6:
+                raise Errno(ENOPROTOOPT)
+            self.type_filter6 = (value[: min(len(value), 32)] + self.type_filter6)[:32]
+            return
+        is_checksum = name == inet_names.IPV6_CHECKSUM and self.family == AF_INET6
+        if is_checksum and (level == inet_names.SOL_RAW or level == inet_names.SOL_IPV6):
+            number = int_of(value)
+            is_fixed = self.protocol == PROTOCOL_ICMP6 and level == inet_names.SOL_IPV6
+            if is_fixed or (number > 0 and number & 1 != 0):
+                raise Errno(EINVAL)
+            self.checksum_offset = number if number >= 0 else _NO_CHECKSUM
+            return
+        if level == inet_names.SOL_RAW:
+            int_of(value)
+            raise Errno(ENOPROTOOPT)
+        super().set_option(level, name, value)
+
+    def close(self) -> None:
+        if self in SOCKETS.sockets:
+            SOCKETS.sockets.remove(self)
+        super().close()
+
+
+@final
+class RawTable(RawListener):
+    """All raw sockets, of both families."""
+
+    def __init__(self) -> None:
+        self.sockets: list[RawSocket] = []
+
+    def count(self, family: int) -> int:
+        """How many of a family there are."""
+        count = 0
+        for socket in self.sockets:
+            count += 1 if socket.family == family else 0
+        return count
+
+    def deliver(self, packet: Packet, protocol: int) -> bool:
+        found = False
+        for socket in self.sockets:
+            if socket.wants(packet, protocol):
+                socket.take_copy(packet)
+                found = True
+        return found
+
+    def report_error(self, packet: Packet, protocol: int, error: NetworkError) -> None:
+        is_ip4 = len(packet.source) == 4
+        for socket in self.sockets:
+            if (socket.family == AF_INET) != is_ip4 or socket.protocol != protocol:
+                continue
+            if len(socket.remote) != 0 and socket.remote != packet.destination:
+                continue
+            if len(socket.local) != 0 and socket.local != packet.source:
+                continue
+            socket.report(packet, error, 0)
+
+
+SOCKETS: Final = RawTable()
+ipv4.STATE.raw = SOCKETS
+ipv6.STATE.raw = SOCKETS

@@ -1,0 +1,388 @@
+"""What UDP, raw and ping sockets share: a queue of datagrams, a queue of errors, ancillary messages, readiness.
+
+Invariants: `queued_bytes` is what the queue's packets take; it stays below the socket's receive limit plus one packet.
+Context: system calls may sleep in `receive`; `enqueue` and `report` run in thread context and never sleep.
+Source: ip(7), ipv6(7), recvmsg(2), udp(7).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    POLLERR,
+    POLLHUP,
+    POLLIN,
+    POLLOUT,
+    POLLPRI,
+    POLLRDHUP,
+    POLLRDNORM,
+    POLLWRBAND,
+    POLLWRNORM,
+)
+from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, final, span_of
+from kernel.lib import user
+from kernel.lib.credentials import Credentials
+from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
+from kernel.net.datagram.memory import MEMORY
+from kernel.net.internet.addresses import ANY4, ANY6, is_link_local, mapped
+from kernel.net.internet.ipv4 import time_of_day_ms
+from kernel.net.internet.ipv4_options import answer_options
+from kernel.net.internet.output import NextHop
+from kernel.net.internet.transport import ORIGIN_ICMP6, ORIGIN_LOCAL, NetworkError
+from kernel.net.link.packet import Packet, PacketQueue
+from kernel.net.sockets import inet_names, option_names
+from kernel.net.sockets.ancillary import WANTS_TIME, put_timestamps
+from kernel.net.sockets.inet import encode_inet, encode_inet6
+from kernel.net.sockets.inet_options import int_bytes
+from kernel.net.sockets.inet_socket import InetSocket
+from kernel.net.sockets.socket import (
+    AF_INET,
+    MSG_ERRQUEUE,
+    MSG_PEEK,
+    MSG_TRUNC,
+    SHUT_RD,
+    SHUT_RDWR,
+    SHUT_WR,
+    SOL_SOCKET,
+    SWITCH_KEEP_STAMP,
+    SWITCH_OVERFLOWS,
+    SWITCH_SELECT_ERROR_QUEUE,
+    ControlMessage,
+    Message,
+)
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.time import realtime_ns
+
+PACKET_OVERHEAD: Final = 256  # what a queued packet takes beside its storage
+_ERRORS_LIMIT: Final = 64
+_IP4_HEADER: Final = 20
+_IP6_HEADER: Final = 40
+_UDP_HEADER: Final = 8
+FIONREAD: Final = 0x541B
+SIOCOUTQ: Final = 0x5411
+
+_READ_DOWN: Final = 1
+_WRITE_DOWN: Final = 2
+
+
+@final
+class QueuedError:
+    """An error in the error queue (IP_RECVERR): what happened, and to which datagram."""
+
+    def __init__(self, error: NetworkError, payload: bytes, destination: bytes, port: int) -> None:
+        self.error: NetworkError = error
+        self.payload: bytes = payload
+        self.destination: bytes = destination
+        self.port: int = port
+
+
+class DatagramSocket(InetSocket):
+    """Base of sockets that receive whole datagrams."""
+
+    def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials) -> None:
+        super().__init__(family, kind, protocol, credentials)
+        self.last_hop: NextHop | None = None  # the way of the last datagram that named its destination …
+        self.last_source: bytes = b""  # … and what it was asked for with
+        self.last_index: int = 0
+        self.queue: PacketQueue = PacketQueue()
+        self.queued_bytes: int = 0
+        self.errors: list[QueuedError] = []
+        self.waiters: WaitQueue = WaitQueue()
+        self.shutdown: int = 0  # _READ_DOWN | _WRITE_DOWN
+        self.drops: int = 0
+
+    def option_changed(self, name: int) -> None:
+        self.last_hop = None
+        super().option_changed(name)
+
+    # ---- From the protocol ----------------------------------------------------------------------------------------
+
+    def enqueue(self, packet: Packet) -> bool:
+        """A datagram came in; it starts with what the program gets. False: no room, and it is dropped."""
+        size = len(packet.storage) + PACKET_OVERHEAD
+        if self.queued_bytes >= self.receive_limit or not MEMORY.may_grow(self.queued_bytes):
+            self.drops += 1
+            return False
+        filter_ = self.filter
+        if filter_ is not None and not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
+            return False
+        if self.is_on(WANTS_TIME):
+            packet.received_ns = realtime_ns()
+        self.queued_bytes += size
+        MEMORY.used += size
+        self.queue.append(packet)
+        self.waiters.wake_all()
+        return True
+
+    def filter_start(self, packet: Packet) -> int:
+        """Where in its storage the filter begins to see a packet."""
+        return packet.start
+
+    def hears_group(self, packet: Packet) -> bool:
+        """Whether a datagram for a group is wanted, from where it comes."""
+        is_ip4 = len(packet.destination) == 4
+        hears_all = self.options.is_on(inet_names.ON_MULTICAST_ALL4 if is_ip4 else inet_names.ON_MULTICAST_ALL6)
+        return self.groups.accepts(packet.destination, packet.device, packet.source, hears_all)
+
+    def report(self, packet: Packet, error: NetworkError, port: int) -> None:
+        """The network reports an error about a datagram of ours to `packet.destination`; `packet` starts with what
+        the program sent. May raise MemoryError.
+        """
+        is_ip4 = len(packet.destination) == 4
+        code = error.errno
+        is_hard = error.is_hard
+        if code == EMSGSIZE:
+            mode = self.options.mtu_discover if is_ip4 else self.options.mtu_discover6
+            ignores = mode == inet_names.PMTU_INTERFACE or mode == inet_names.PMTU_OMIT
+            if mode == inet_names.PMTU_DONT or (ignores and not is_ip4):
+                return
+            is_hard = True
+        wants = self.options.is_on(inet_names.ON_RECVERR4 if is_ip4 else inet_names.ON_RECVERR6)
+        if wants:
+            if len(self.errors) < _ERRORS_LIMIT:
+                self.errors.append(QueuedError(error, packet.span().to_bytes(), packet.destination, port))
+        elif not is_hard or len(self.remote) == 0:
+            return
+        self.pending_error = code
+        self.waiters.wake_all()
+
+    # ---- Receiving ------------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> int:
+        if message.flags & MSG_ERRQUEUE != 0:
+            return self._receive_error(message)
+        deadline_ns = self.receive_deadline(message.flags)
+        while True:
+            if self.pending_error != 0:
+                raise Errno(self.take_error())
+            packet = self.queue.head
+            if packet is not None:
+                break
+            if self.shutdown & _READ_DOWN != 0:
+                return 0
+            self.wait(self.waiters, deadline_ns)
+        if message.flags & MSG_PEEK == 0:
+            self.take_packet()
+        return self._give(message, packet)
+
+    def take_packet(self) -> Packet | None:
+        """Take the first datagram out of the queue; None if there is none."""
+        packet = self.queue.pop()
+        if packet is not None:
+            size = len(packet.storage) + PACKET_OVERHEAD
+            self.queued_bytes -= size
+            MEMORY.used -= size
+        return packet
+
+    def _give(self, message: Message, packet: Packet) -> int:
+        length = len(packet)
+        room = min(length, message.buffer.remaining)
+        given = message.buffer.put(packet.span()[0:room])
+        if given < room:
+            raise Errno(EFAULT)
+        if given < length:
+            message.result_flags |= MSG_TRUNC
+        if self.stamp_ns < 0 or self.is_on(SWITCH_KEEP_STAMP):
+            self.stamp_ns = packet.received_ns
+        if message.wants_address:
+            message.address = self.source_address(packet)
+        if message.wants_control:
+            message.control = self.control_of(packet)
+        return length if message.flags & MSG_TRUNC != 0 else given
+
+    def source_port(self, packet: Packet) -> int:
+        """The port that a received datagram came from; 0 where there are none."""
+        return 0
+
+    def destination_port(self, packet: Packet) -> int:
+        """The port that a received datagram was sent to."""
+        return self.binding.port
+
+    def source_address(self, packet: Packet) -> bytes:
+        """The struct sockaddr of who sent a received datagram."""
+        if self.family == AF_INET:
+            return encode_inet(packet.source if len(packet.source) == 4 else ANY4, self.source_port(packet))
+        return encode_inet6(mapped(packet.source), self.source_port(packet), 0, self._scope_of(packet))
+
+    def _scope_of(self, packet: Packet) -> int:
+        device = packet.device
+        if device is None or len(packet.source) != 16 or not is_link_local(packet.source):
+            return 0
+        return device.index
+
+    def control_of(self, packet: Packet) -> list[ControlMessage] | None:
+        """The ancillary messages that the socket's options ask for."""
+        found: list[ControlMessage] = []
+        if self.is_on(WANTS_TIME) and packet.received_ns != 0:
+            put_timestamps(self, packet.received_ns, found)
+        if self.is_on(SWITCH_OVERFLOWS) and self.drops > 0:
+            found.append(ControlMessage(SOL_SOCKET, option_names.SO_RXQ_OVFL, int_bytes(self.drops)))
+        if self.options.switches != 0:
+            if self.family == AF_INET:
+                self._control4(packet, found)
+            else:
+                self._control6(packet, found)
+                if len(packet.source) == 4:
+                    self._control4(packet, found)
+        return found if len(found) > 0 else None
+
+    def _control4(self, packet: Packet, found: list[ControlMessage]) -> None:
+        options = self.options
+        device = packet.device
+        if options.is_on(inet_names.ON_PKTINFO4):
+            index = 0 if device is None else device.index
+            data = int_bytes(index) + self._specific_destination(packet) + packet.destination
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_PKTINFO, data))
+        if options.is_on(inet_names.ON_RECVTTL):
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_TTL, int_bytes(packet.hop_limit)))
+        if options.is_on(inet_names.ON_RECVTOS):
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_TOS, bytes([packet.traffic_class])))
+        if options.is_on(inet_names.ON_ORIGDST4):
+            data = encode_inet(packet.destination, self.destination_port(packet))
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RECVORIGDSTADDR, data))
+        self._put_header_options(packet, found)
+        name = inet_names.IP_RECVFRAGSIZE
+        self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE4, inet_names.SOL_IP, name, found)
+
+    def _put_header_options(self, packet: Packet, found: list[ControlMessage]) -> None:
+        """The options of the IP header as they came, and as an answer's would be."""
+        header = packet.network_header()
+        length = (header[0] & 0xF) * 4
+        if length <= _IP4_HEADER:
+            return
+        came = header[_IP4_HEADER:length]
+        if self.options.is_on(inet_names.ON_RECVOPTS):
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RECVOPTS, came.to_bytes()))
+        if self.options.is_on(inet_names.ON_RETOPTS):
+            answer = answer_options(came, packet.destination, time_of_day_ms())
+            found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RETOPTS, answer))
+
+    def _put_fragment_size(
+        self, packet: Packet, switch: int, level: int, name: int, found: list[ControlMessage]
+    ) -> None:
+        if packet.fragment_size != 0 and self.options.is_on(switch):
+            found.append(ControlMessage(level, name, int_bytes(packet.fragment_size)))
+
+    def _specific_destination(self, packet: Packet) -> bytes:
+        """The local address that an answer would come from."""
+        return packet.destination if len(packet.destination) == 4 else ANY4
+
+    def _control6(self, packet: Packet, found: list[ControlMessage]) -> None:
+        options = self.options
+        device = packet.device
+        if options.is_on(inet_names.ON_PKTINFO6 | inet_names.ON_2292PKTINFO):
+            data = mapped(packet.destination) + int_bytes(0 if device is None else device.index)
+            if options.is_on(inet_names.ON_PKTINFO6):
+                found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_PKTINFO, data))
+            if options.is_on(inet_names.ON_2292PKTINFO):
+                found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_2292PKTINFO, data))
+        if len(packet.source) == 4:
+            return
+        if options.is_on(inet_names.ON_RECVHOPLIMIT):
+            found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_HOPLIMIT, int_bytes(packet.hop_limit)))
+        if options.is_on(inet_names.ON_2292HOPLIMIT):
+            limit = int_bytes(packet.hop_limit)
+            found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_2292HOPLIMIT, limit))
+        if options.is_on(inet_names.ON_RECVTCLASS):
+            data = int_bytes(packet.traffic_class)
+            found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_TCLASS, data))
+        if options.is_on(inet_names.ON_FLOWINFO):
+            flow = packet.network_header().load_be32(0) & 0x0FFF_FFFF
+            if flow != 0:
+                data = bytes([flow >> 24, flow >> 16 & 0xFF, flow >> 8 & 0xFF, flow & 0xFF])
+                found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_FLOWINFO, data))
+        if packet.transport_start - packet.network_start > _IP6_HEADER and options.is_on(WANTS_EXTENSIONS):
+            put_extensions(packet, options, found)
+        if options.is_on(inet_names.ON_ORIGDST6):
+            data = encode_inet6(packet.destination, self.destination_port(packet))
+            found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_RECVORIGDSTADDR, data))
+        name = inet_names.IPV6_RECVFRAGSIZE
+        self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE6, inet_names.SOL_IPV6, name, found)
+
+    def _receive_error(self, message: Message) -> int:
+        if len(self.errors) == 0:
+            raise Errno(EAGAIN)
+        entry = self.errors.pop(0)
+        room = min(len(entry.payload), message.buffer.remaining)
+        given = message.buffer.put(span_of(entry.payload)[0:room])
+        if given < len(entry.payload):
+            message.result_flags |= MSG_TRUNC
+        message.result_flags |= MSG_ERRQUEUE
+        message.address = self.encode(entry.destination, entry.port)
+        error = entry.error
+        head = bytearray(16)  # struct sock_extended_err
+        span = span_of(head)
+        span.store_u32(0, error.errno)
+        span[4] = error.origin
+        span[5] = error.type
+        span[6] = error.code
+        span.store_u32(8, error.info)
+        is_ip4 = self.family == AF_INET
+        level = inet_names.SOL_IP if is_ip4 else inet_names.SOL_IPV6
+        kind = inet_names.IP_RECVERR if is_ip4 else inet_names.IPV6_RECVERR
+        message.control = [ControlMessage(level, kind, bytes(head) + self._offender(error, is_ip4))]
+        if self.pending_error == error.errno and len(self.errors) == 0:
+            self.pending_error = 0
+        elif len(self.errors) > 0:
+            self.pending_error = self.errors[0].error.errno
+        return given
+
+    def _offender(self, error: NetworkError, is_ip4: bool) -> bytes:
+        """The struct sockaddr of who reported an error; without a family if it was this host."""
+        if error.origin == ORIGIN_LOCAL or len(error.reporter) == 0:
+            return bytes(16 if is_ip4 else 28)
+        if is_ip4:
+            return encode_inet(error.reporter if len(error.reporter) == 4 else ANY4, 0)
+        scope = error.device_index if error.origin == ORIGIN_ICMP6 and is_link_local(error.reporter) else 0
+        return encode_inet6(mapped(error.reporter) if len(error.reporter) > 0 else ANY6, 0, 0, scope)
+
+    # ---- State ----------------------------------------------------------------------------------------------------
+
+    def memory_use(self) -> tuple[int, int, int]:
+        return self.queued_bytes, 0, self.drops
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(self.waiters)
+        state = POLLOUT | POLLWRNORM | POLLWRBAND
+        if self.queue.head is not None:
+            state |= POLLIN | POLLRDNORM
+        if self.pending_error != 0 or len(self.errors) > 0:
+            state |= POLLERR | (POLLPRI if self.is_on(SWITCH_SELECT_ERROR_QUEUE) else 0)
+        if self.shutdown & _READ_DOWN != 0:
+            state |= POLLIN | POLLRDNORM | POLLRDHUP
+        if self.shutdown == _READ_DOWN | _WRITE_DOWN:
+            state |= POLLHUP
+        return state
+
+    def input_queue(self) -> WaitQueue | None:
+        return self.waiters
+
+    def shut_down(self, how: int) -> None:
+        if how != SHUT_RD and how != SHUT_WR and how != SHUT_RDWR:
+            raise Errno(EINVAL)
+        self.shutdown |= _READ_DOWN if how == SHUT_RD else _WRITE_DOWN if how == SHUT_WR else 3
+        self.waiters.wake_all()
+        if len(self.remote) == 0:
+            raise Errno(ENOTCONN)  # though it is shut down, as on Linux
+
+    def is_write_down(self) -> bool:
+        return self.shutdown & _WRITE_DOWN != 0
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command == FIONREAD:
+            packet = self.queue.head
+            user.write_i32(argument, 0 if packet is None else len(packet))
+            return 0
+        if command == SIOCOUTQ:
+            user.write_i32(argument, 0)
+            return 0
+        return super().ioctl(command, argument)
+
+    def close(self) -> None:
+        self.queue.clear()
+        MEMORY.used -= self.queued_bytes
+        self.queued_bytes = 0
+        self.errors.clear()
+        super().close()
+
+

@@ -1,0 +1,267 @@
+"""UDP: datagrams between ports (RFC 768, RFC 1122 section 4.1, RFC 8200 section 8.1).
+
+`send` puts the header on; `Udp.receive` finds the socket that fits best, or for broadcasts and groups all that fit.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import final
+from kernel.net.internet import ip
+from kernel.net.internet.addresses import is_multicast, owner_of
+from kernel.net.internet.counters import UDP4, UDP6, UdpCounters
+from kernel.net.internet.output import NextHop
+from kernel.net.internet.transport import PROTOCOL_UDP, NetworkError, Transport, register_transport
+from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.device import NetworkDevice
+from kernel.net.link.ethernet import LINK
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+
+if TYPE_CHECKING:
+    from kernel.net.datagram.udp_socket import UdpSocket
+
+HEADER: Final = 8
+
+
+@final
+class UdpTable:
+    """Bound sockets by local port, in the order of binding."""
+
+    def __init__(self) -> None:
+        self.by_port: dict[int, list[UdpSocket]] = {}
+
+    def insert(self, socket: "UdpSocket", port: int) -> None:
+        """Enter a socket. May raise MemoryError."""
+        sockets = self.by_port.get(port)
+        if sockets is None:
+            sockets = []
+            self.by_port[port] = sockets
+        sockets.append(socket)
+
+    def remove(self, socket: "UdpSocket", port: int) -> None:
+        """Take a socket out; nothing if it is not in."""
+        sockets = self.by_port.get(port)
+        if sockets is not None and socket in sockets:
+            sockets.remove(socket)
+            if len(sockets) == 0:
+                del self.by_port[port]
+
+    def count(self, family: int) -> int:
+        """How many of a family there are."""
+        count = 0
+        for sockets in self.by_port.values():
+            for socket in sockets:
+                count += 1 if socket.family == family else 0
+        return count
+
+
+SOCKETS: Final = UdpTable()
+
+
+def counters_for(address: bytes) -> UdpCounters:
+    """The counters of the IP version of an address."""
+    return UDP4 if len(address) == 4 else UDP6
+
+
+def send(
+    packet: Packet,
+    hop: NextHop,
+    source: bytes,
+    source_port: int,
+    destination_port: int,
+    ttl: int,
+    tos: int,
+    dont_fragment: bool,
+    without_checksum: bool = False,
+    options: bytes = b"",
+    loops: bool = False,
+) -> None:
+    """Send a packet that holds the payload; see `ipv4.send`. EMSGSIZE, ENOBUFS, MemoryError."""
+    length = HEADER + len(packet)
+    header = packet.push(HEADER)
+    header.store_be16(0, source_port)
+    header.store_be16(2, destination_port)
+    header.store_be16(4, length)
+    header.store_be16(6, 0)
+    packet.transport_start = packet.start
+    if hop.device is LOOPBACK and length + 60 <= hop.mtu and len(LINK.taps) == 0:
+        packet.checksum = CHECKSUM_VERIFIED  # it never leaves this host, and nobody looks on
+    elif without_checksum:
+        packet.checksum = CHECKSUM_VERIFIED
+    else:
+        header.store_be16(6, pseudo_header(source, hop.destination, PROTOCOL_UDP, length))
+        packet.checksum = CHECKSUM_PARTIAL
+        packet.checksum_start = packet.start
+        packet.checksum_offset = 6
+    ip.send(packet, hop, source, PROTOCOL_UDP, ttl, tos, dont_fragment, options, loops)
+    counters_for(source).out_datagrams += 1
+
+
+@final
+class Udp(Transport):
+    """What IP hands its datagrams to."""
+
+    def receive(self, packet: Packet) -> bool:
+        counters = counters_for(packet.source)
+        if len(packet) < HEADER:
+            counters.in_errors += 1
+            return True
+        header = packet.span()
+        length = header.load_be16(4)
+        if length == 0 and len(packet.source) == 16:
+            length = len(packet)  # a jumbogram says nothing of its length (RFC 2675)
+        if length < HEADER or length > len(packet):
+            counters.in_errors += 1
+            return True
+        packet.trim(length)
+        if packet.checksum != CHECKSUM_VERIFIED and not _is_sound(packet):
+            counters.in_checksum_errors += 1
+            counters.in_errors += 1
+            return True
+        port = header.load_be16(2)
+        packet.transport_start = packet.start
+        packet.pull(HEADER)
+        if packet.link_kind != PACKET_HOST or is_multicast(packet.destination) or owner_of(packet.destination) is None:
+            if _is_for_many(packet):
+                _deliver_to_all(packet, port, header.load_be16(0))
+                return True
+        socket = find_socket(packet.destination, port, packet.source, header.load_be16(0), packet.device)
+        if socket is None:
+            counters.no_ports += 1
+            packet.start -= HEADER
+            ip.send_port_unreachable(packet)
+            return True
+        if socket.accepts(packet) and socket.enqueue(packet):
+            counters.in_datagrams += 1
+        else:
+            counters.receive_buffer_errors += 1
+            counters.in_errors += 1
+        return True
+
+    def has_sender(self, packet: Packet) -> bool:
+        return _sender_of(packet) is not None
+
+    def report_error(self, packet: Packet, error: NetworkError) -> None:
+        socket = _sender_of(packet)
+        if socket is not None:
+            port = packet.span().load_be16(2)
+            packet.pull(HEADER)
+            socket.report(packet, error, port)
+
+
+def _sender_of(packet: Packet) -> "UdpSocket | None":
+    """The socket that sent a datagram which an error quotes."""
+    header = packet.span()
+    return find_socket(
+        packet.source, header.load_be16(0), packet.destination, header.load_be16(2), packet.device
+    )
+
+
+def _is_sound(packet: Packet) -> bool:
+    data = packet.span()
+    if data.load_be16(6) == 0:
+        # IPv4's senders may leave the sum out, IPv6's only where the receiver agrees (RFC 6936).
+        if len(packet.source) == 4:
+            return True
+        taker = find_socket(
+            packet.destination, data.load_be16(2), packet.source, data.load_be16(0), packet.device
+        )
+        return taker is not None and taker.takes_without_sum6
+    return checksum(data, pseudo_header(packet.source, packet.destination, PROTOCOL_UDP, len(data))) == 0
+
+
+def _is_for_many(packet: Packet) -> bool:
+    if is_multicast(packet.destination):
+        return True
+    return len(packet.destination) == 4 and ip.is_broadcast(packet.destination)
+
+
+def _reaches(socket: "UdpSocket", destination: bytes, source: bytes, source_port: int, device_index: int) -> int:
+    """How well a socket fits a datagram for its port: 0 for not at all, more for each thing that it insists on."""
+    binding = socket.binding
+    if binding.versions & (1 if len(destination) == 4 else 2) == 0:
+        return 0
+    score = 1
+    if len(socket.local) != 0:
+        if socket.local != destination:
+            return 0
+        score += 4
+    if len(socket.remote) != 0:
+        if socket.remote != source or (socket.remote_port != source_port):
+            return 0
+        score += 8
+    if socket.bound_device != 0:
+        if socket.bound_device != device_index:
+            return 0
+        score += 4
+    if len(destination) == 4 and binding.versions == 1:
+        score += 1
+    return score
+
+
+def find_socket(
+    local: bytes, port: int, remote: bytes, remote_port: int, device: NetworkDevice | None
+) -> "UdpSocket | None":
+    """The socket that fits best: the last that was bound among equals, or one of a group that shares by SO_REUSEPORT.
+    """
+    sockets = SOCKETS.by_port.get(port)
+    if sockets is None:
+        return None
+    index = 0 if device is None else device.index
+    if len(sockets) == 1:
+        only = sockets[0]
+        return only if _reaches(only, local, remote, remote_port, index) > 0 else None
+    best: UdpSocket | None = None
+    best_score = 0
+    equals = 0
+    for socket in sockets:
+        score = _reaches(socket, local, remote, remote_port, index)
+        if score > 0 and score >= best_score:
+            equals = equals + 1 if score == best_score else 1
+            best_score = score
+            best = socket
+    if best is None or equals == 1 or not best.binding.reuse_port:
+        return best
+    chosen = (hash(remote) ^ remote_port) % equals
+    for socket in sockets:
+        if _reaches(socket, local, remote, remote_port, index) == best_score:
+            if chosen == 0:
+                return socket
+            chosen -= 1
+    return best
+
+
+def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
+    counters = counters_for(packet.source)
+    sockets = SOCKETS.by_port.get(port)
+    if sockets is None:
+        counters.ignored_multicast += 1
+        return
+    device = packet.device
+    index = 0 if device is None else device.index
+    last: UdpSocket | None = None
+    for socket in sockets:
+        if _reaches(socket, packet.destination, packet.source, source_port, index) == 0:
+            continue
+        if not socket.accepts(packet):
+            continue
+        if last is not None:
+            _enqueue(last, packet.copy(), counters)
+        last = socket
+    if last is None:
+        counters.ignored_multicast += 1
+    else:
+        _enqueue(last, packet, counters)
+
+
+def _enqueue(socket: "UdpSocket", packet: Packet, counters: UdpCounters) -> None:
+    if socket.enqueue(packet):
+        counters.in_datagrams += 1
+    else:
+        counters.receive_buffer_errors += 1
+        counters.in_errors += 1
+
+
+register_transport(PROTOCOL_UDP, Udp())

@@ -1,0 +1,256 @@
+"""UDP sockets (udp(7)).
+
+Context: system calls.
+"""
+
+from typing import Final
+
+from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, Errno, final, span_of
+from kernel.lib.credentials import Credentials
+from kernel.net.datagram import udp
+from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
+from kernel.net.datagram.socket import DatagramSocket, QueuedError
+from kernel.net.internet.addresses import ANY4, is_multicast
+from kernel.net.internet.output import NextHop
+from kernel.net.internet.routes import BROADCAST, MULTICAST
+from kernel.net.internet.transport import ORIGIN_LOCAL, PROTOCOL_UDP, NetworkError
+from kernel.net.link import ethernet
+from kernel.net.link.packet import Packet
+from kernel.net.sockets import inet_names
+from kernel.net.sockets.inet import UDP_PORTS, PortTable, family_of
+from kernel.net.sockets.inet_options import int_bytes, int_of
+from kernel.net.sockets.inet_socket import check_family_length
+from kernel.net.sockets.socket import MSG_MORE, SOCK_DGRAM, SWITCH_NO_CHECK, Message
+
+_LARGEST: Final = 65535
+_MOST_SEGMENTS: Final = 128
+
+
+@final
+class UdpSocket(DatagramSocket):
+    """A socket of type SOCK_DGRAM of AF_INET or AF_INET6."""
+
+    def __init__(self, family: int, credentials: Credentials) -> None:
+        super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials)
+        self.is_corked: bool = False  # UDP_CORK
+        self.segment_size: int = 0  # UDP_SEGMENT: what is sent is cut into datagrams of this size; 0: it is not
+        self.sends_without_sum6: bool = False
+        self.takes_without_sum6: bool = False
+        self.corked: bytearray | None = None  # what MSG_MORE has gathered
+        self.corked_plan: SendPlan | None = None
+
+    def port_table(self) -> PortTable:
+        return UDP_PORTS
+
+    def bound(self) -> None:
+        udp.SOCKETS.insert(self, self.binding.port)
+
+    def unbind(self) -> None:
+        udp.SOCKETS.remove(self, self.binding.port)
+        super().unbind()
+
+    def take_port(self, port: int) -> None:
+        """Bind to a port of any address, without a look at rights: for the kernel's own sockets. EADDRINUSE."""
+        self._take(ANY4, port)
+
+    def connect(self, address: bytes) -> None:
+        """connect(2): no packet is sent. EINVAL, EAFNOSUPPORT, ENETUNREACH, EACCES."""
+        if family_of(address) == 0:
+            disconnect_datagram(self)
+            if not self.binding.is_explicit:
+                self.unbind()
+            return
+        check_family_length(address, self.family)
+        self.bind_automatically()
+        connect_datagram(self, address)
+
+    def source_port(self, packet: Packet) -> int:
+        return packet.storage[packet.transport_start] << 8 | packet.storage[packet.transport_start + 1]
+
+    def destination_port(self, packet: Packet) -> int:
+        return packet.storage[packet.transport_start + 2] << 8 | packet.storage[packet.transport_start + 3]
+
+    def set_peek_offset(self, offset: int) -> None:
+        self.peek_offset = offset
+
+    def filter_start(self, packet: Packet) -> int:
+        return packet.transport_start
+
+    def accepts(self, packet: Packet) -> bool:
+        """Whether a datagram that fits the socket's addresses passes its other conditions."""
+        if not is_multicast(packet.destination):
+            return True
+        return self.hears_group(packet)
+
+    def send(self, message: Message) -> int:
+        self.bind_automatically()  # whatever becomes of the message, as on Linux
+        length = message.buffer.remaining
+        if length > _LARGEST:
+            raise Errno(EMSGSIZE)
+        if self.corked is not None:
+            return self._gather(message)
+        plan = plan_datagram(self, message)
+        if plan.port == 0:
+            raise Errno(EINVAL)
+        if self.is_corked or message.flags & MSG_MORE != 0:
+            self.corked = bytearray()
+            self.corked_plan = plan
+            return self._gather(message)
+        segment = plan.segment_size if plan.segment_size > 0 else self.segment_size
+        if 0 < segment < length:
+            self._send_segments(message, plan, segment)
+            return length
+        packet = Packet(length)
+        if message.buffer.take(packet.put(length)) < length:
+            raise Errno(EFAULT)
+        self._transmit(packet, plan)
+        return length
+
+    def _send_segments(self, message: Message, plan: SendPlan, segment: int) -> None:
+        """Cut a message into datagrams of `segment` bytes. EINVAL for too many, or without checksums; EMSGSIZE."""
+        left = message.buffer.remaining
+        is_ip4 = len(plan.address) == 4
+        if segment + udp.HEADER + (20 if is_ip4 else 40) > plan.way().mtu or left > segment * _MOST_SEGMENTS:
+            raise Errno(EINVAL)
+        if self._sends_no_sum(is_ip4):
+            raise Errno(EINVAL)
+        data = message.buffer.take_bytes(left)
+        if len(data) < left:
+            raise Errno(EFAULT)
+        for start in range(0, left, segment):
+            part = data[start : min(start + segment, left)]
+            packet = Packet(len(part))
+            packet.put(len(part)).copy_from(span_of(part))
+            self._transmit(packet, plan)
+
+    def _sends_no_sum(self, is_ip4: bool) -> bool:
+        return self.is_on(SWITCH_NO_CHECK) if is_ip4 else self.sends_without_sum6
+
+    def _gather(self, message: Message) -> int:
+        """Append to the datagram that is being made, and send it unless there is more to come."""
+        gathered = self.corked
+        plan = self.corked_plan
+        length = message.buffer.remaining
+        if gathered is None or plan is None:
+            return 0
+        if len(gathered) + length > _LARGEST:
+            raise Errno(EMSGSIZE)
+        part = message.buffer.take_bytes(length)
+        if len(part) < length:
+            raise Errno(EFAULT)
+        gathered.extend(part)
+        if not self.is_corked and message.flags & MSG_MORE == 0:
+            self._uncork()
+        return length
+
+    def _uncork(self) -> None:
+        gathered = self.corked
+        plan = self.corked_plan
+        self.corked = None
+        self.corked_plan = None
+        if gathered is None or plan is None:
+            return
+        packet = Packet(len(gathered))
+        packet.put(len(gathered)).copy_from(span_of(gathered))
+        self._transmit(packet, plan)
+
+    def _transmit(self, packet: Packet, plan: SendPlan) -> None:
+        hop = plan.way()
+        if not hop.is_current():
+            # The copy from the program may have slept.
+            hop = self.route_to(plan.address, plan.source, plan.device_index)
+        options = self.options
+        is_ip4 = len(plan.address) == 4
+        if options.ignores_path_mtu(is_ip4):
+            hop = hop.with_device_mtu()
+        is_group = hop.kind == MULTICAST
+        length = len(packet)
+        ttl = plan.ttl if plan.ttl >= 0 else options.ttl_for(is_ip4, is_group)
+        tos = plan.tos if plan.tos >= 0 else options.tos if is_ip4 else options.traffic_class
+        self._check_size(hop, length, is_ip4, plan)
+        dont_fragment = options.must_not_fragment(is_ip4) or (
+            options.wants_discovery(is_ip4) and length + udp.HEADER + (20 if is_ip4 else 40) <= hop.mtu
+        )
+        header_options = options.header_options if is_ip4 else b""
+        without = self._sends_no_sum(is_ip4)
+        loops = hop.kind == BROADCAST or (
+            is_group
+            and options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
+        )
+        udp.send(
+            packet,
+            hop,
+            plan.source,
+            self.binding.port,
+            plan.port,
+            ttl,
+            tos,
+            dont_fragment,
+            without,
+            header_options,
+            loops,
+        )
+        ethernet.drain()
+
+    def _check_size(self, hop: NextHop, length: int, is_ip4: bool, plan: SendPlan) -> None:
+        """EMSGSIZE, with an entry in the error queue, for what may not be sent in one piece and does not fit."""
+        limit = hop.mtu - udp.HEADER - (20 if is_ip4 else 40)
+        if not is_ip4 and self.options.mtu6 != 0:
+            limit = min(limit, self.options.mtu6 - udp.HEADER - 40)
+        if length <= limit:
+            return
+        refuses = self.options.refuses_large(is_ip4) or (not is_ip4 and self.options.is_on(inet_names.ON_DONTFRAG))
+        if length > _LARGEST - udp.HEADER - (20 if is_ip4 else 0):
+            raise Errno(EMSGSIZE)
+        if not refuses:
+            return
+        if self.options.is_on(inet_names.ON_RECVERR4 if is_ip4 else inet_names.ON_RECVERR6):
+            error = NetworkError(EMSGSIZE, False)
+            error.origin = ORIGIN_LOCAL
+            error.info = hop.mtu
+            self.errors.append(QueuedError(error, b"", plan.address, plan.port))
+        raise Errno(EMSGSIZE)
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level == inet_names.SOL_UDP:
+            match name:
+                case inet_names.UDP_CORK:
+                    return int_bytes(1 if self.is_corked else 0)
+                case inet_names.UDP_NO_CHECK6_TX:
+                    return int_bytes(1 if self.sends_without_sum6 else 0)
+                case inet_names.UDP_NO_CHECK6_RX:
+                    return int_bytes(1 if self.takes_without_sum6 else 0)
+                case inet_names.UDP_SEGMENT:
+                    return int_bytes(self.segment_size)
+                case inet_names.UDPLITE_SEND_CSCOV | inet_names.UDPLITE_RECV_CSCOV:
+                    return int_bytes(0)
+            raise Errno(ENOPROTOOPT)
+        return super().get_option(level, name, limit)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        if level == inet_names.SOL_UDP:
+            self._set_udp(name, int_of(value))
+            return
+        super().set_option(level, name, value)
+
+    def _set_udp(self, name: int, number: int) -> None:
+        match name:
+            case inet_names.UDP_CORK:
+                self.is_corked = number != 0
+                if number == 0:
+                    self._uncork()
+            case inet_names.UDP_NO_CHECK6_TX:
+                self.sends_without_sum6 = number != 0
+            case inet_names.UDP_NO_CHECK6_RX:
+                self.takes_without_sum6 = number != 0
+            case inet_names.UDP_SEGMENT:
+                if not 0 <= number <= 0xFFFF:
+                    raise Errno(EINVAL)
+                self.segment_size = number
+            case _:
+                raise Errno(ENOPROTOOPT)
+
+    def close(self) -> None:
+        self.corked = None
+        self.corked_plan = None
+        super().close()

@@ -1,0 +1,312 @@
+"""Addresses of interfaces, and what kinds of addresses there are.
+
+An address is `bytes`, 4 or 16 long. Adding one enters its routes, deleting takes them out (`interface_routes.py`).
+
+Context: thread context; nothing sleeps.
+Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).
+"""
+
+from typing import Final
+
+from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, span_of
+from kernel.net.link.device import NetworkDevice
+
+ANY4: Final[bytes] = bytes(4)
+ANY6: Final[bytes] = bytes(16)
+LOOPBACK4: Final[bytes] = b"\x7f\x00\x00\x01"
+LOOPBACK6: Final[bytes] = bytes(15) + b"\x01"
+LIMITED_BROADCAST: Final[bytes] = b"\xff\xff\xff\xff"
+ALL_HOSTS4: Final[bytes] = b"\xe0\x00\x00\x01"
+ALL_NODES6: Final[bytes] = b"\xff\x02" + bytes(13) + b"\x01"
+ALL_ROUTERS6: Final[bytes] = b"\xff\x02" + bytes(13) + b"\x02"
+MAPPED_PREFIX: Final[bytes] = bytes(10) + b"\xff\xff"
+_SOLICITED_NODE: Final[bytes] = b"\xff\x02" + bytes(9) + b"\x01\xff"
+
+SCOPE_UNIVERSE: Final = 0
+SCOPE_SITE: Final = 200
+SCOPE_LINK: Final = 253
+SCOPE_HOST: Final = 254
+SCOPE_NOWHERE: Final = 255
+
+# Flags of an interface's address (IFA_F_*).
+ADDRESS_SECONDARY: Final = 0x01
+ADDRESS_NODAD: Final = 0x02
+ADDRESS_OPTIMISTIC: Final = 0x04
+ADDRESS_DADFAILED: Final = 0x08
+ADDRESS_DEPRECATED: Final = 0x20
+ADDRESS_TENTATIVE: Final = 0x40
+ADDRESS_PERMANENT: Final = 0x80
+ADDRESS_MANAGETEMPADDR: Final = 0x100
+ADDRESS_NOPREFIXROUTE: Final = 0x200
+
+FOREVER_NS: Final = (1 << 63) - 1
+_LIMIT: Final = 4096  # addresses of all interfaces
+
+
+def is_multicast(address: bytes) -> bool:
+    """224.0.0.0/4 or ff00::/8."""
+    if len(address) == 4:
+        return address[0] & 0xF0 == 0xE0
+    return address[0] == 0xFF
+
+
+def is_unspecified(address: bytes) -> bool:
+    """0.0.0.0 or ::."""
+    return address == ANY4 or address == ANY6
+
+
+def is_loopback(address: bytes) -> bool:
+    """127.0.0.0/8 or ::1."""
+    if len(address) == 4:
+        return address[0] == 127
+    return address == LOOPBACK6
+
+
+def is_link_local(address: bytes) -> bool:
+    """169.254.0.0/16, fe80::/10, or a multicast group that stays on its link."""
+    if len(address) == 4:
+        return (address[0] == 169 and address[1] == 254) or (address[0] == 224 and address[1] == 0 and address[2] == 0)
+    if address[0] == 0xFF:
+        return address[1] & 0xF == 2 or address[1] & 0xF == 1
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def is_mapped(address: bytes) -> bool:
+    """Whether this is ::ffff:a.b.c.d."""
+    return len(address) == 16 and address.startswith(MAPPED_PREFIX)
+
+
+def mapped(address: bytes) -> bytes:
+    """An IPv4 address as IPv6 sockets see it; an IPv6 address as it is."""
+    return MAPPED_PREFIX + address if len(address) == 4 else address
+
+
+def unmapped(address: bytes) -> bytes:
+    """The IPv4 address inside a mapped one; any other as it is."""
+    return address[12:16] if is_mapped(address) else address
+
+
+def scope_of(address: bytes) -> int:
+    """SCOPE_*: how far an address means something."""
+    if is_loopback(address):
+        return SCOPE_HOST
+    return SCOPE_LINK if is_link_local(address) else SCOPE_UNIVERSE
+
+
+def solicited_node(address: bytes) -> bytes:
+    """The group in which neighbours are asked for an IPv6 address (RFC 4291, section 2.7.1)."""
+    return _SOLICITED_NODE + address[13:16]
+
+
+def multicast_link_address(address: bytes) -> bytes:
+    """The Ethernet address of a group (RFC 1112 section 6.4, RFC 2464 section 7)."""
+    if len(address) == 4:
+        return b"\x01\x00\x5e" + bytes([address[1] & 0x7F]) + address[2:4]
+    return b"\x33\x33" + address[12:16]
+
+
+def masked(address: bytes, prefix_length: int) -> bytes:
+    """The address with all bits behind the prefix cleared."""
+    result = bytearray(address)
+    for i in range(len(result)):
+        keep = max(0, min(8, prefix_length - 8 * i))
+        result[i] = result[i] & (0xFF00 >> keep) & 0xFF
+    return bytes(result)
+
+
+def netmask(prefix_length: int) -> bytes:
+    """The IPv4 netmask with so many ones, 0 to 32."""
+    return masked(LIMITED_BROADCAST, prefix_length)
+
+
+def prefix_of_netmask(mask: bytes) -> int:
+    """How many ones an IPv4 netmask begins with; -1 if it has ones behind a zero."""
+    value = span_of(mask).load_be32(0)
+    inverted = value ^ 0xFFFF_FFFF
+    if inverted & (inverted + 1) != 0:
+        return -1
+    length = 32
+    while inverted != 0:
+        inverted >>= 1
+        length -= 1
+    return length
+
+
+def broadcast_of(address: bytes, prefix_length: int) -> bytes:
+    """The IPv4 address of the prefix with ones behind it."""
+    result = bytearray(address)
+    for i in range(4):
+        keep = max(0, min(8, prefix_length - 8 * i))
+        result[i] = result[i] | (0xFF >> keep)
+    return bytes(result)
+
+
+@final
+class InterfaceAddress:
+    """An address that an interface has."""
+
+    def __init__(self, device: NetworkDevice, address: bytes, prefix_length: int) -> None:
+        self.device: NetworkDevice = device
+        self.address: bytes = address
+        self.prefix_length: int = prefix_length
+        self.peer: bytes = address  # the other end of a point-to-point link, or the address itself
+        self.broadcast: bytes = b""  # IPv4: empty for none
+        self.label: bytes = device.name  # IPv4: eth0, eth0:1
+        self.scope: int = scope_of(address)
+        self.flags: int = ADDRESS_PERMANENT  # ADDRESS_*
+        self.valid_until_ns: int = FOREVER_NS
+        self.preferred_until_ns: int = FOREVER_NS
+        self.created_ns: int = 0
+        self.updated_ns: int = 0
+        self.probes_left: int = 0  # IPv6: duplicate address detection
+        self.nonce: bytes = b""  # of the last probe
+        self.route_metric: int = 0
+
+    def is_usable(self) -> bool:
+        """Whether it may be a source: duplicate address detection has ended well."""
+        return self.flags & (ADDRESS_TENTATIVE | ADDRESS_DADFAILED) == 0
+
+
+class AddressWatcher:
+    """Hears of changes of addresses. Base class: every method does nothing."""
+
+    def address_added(self, entry: InterfaceAddress) -> None:
+        """It was added. May raise MemoryError or Errno: then it is taken back."""
+
+    def address_deleted(self, entry: InterfaceAddress) -> None:
+        """It was taken away."""
+
+    def address_changed(self, entry: InterfaceAddress) -> None:
+        """Its flags or lifetimes are others now."""
+
+
+@final
+class AddressList:
+    """All addresses of all interfaces, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self.entries: list[InterfaceAddress] = []
+        self.watchers: list[AddressWatcher] = []
+        self.owned: dict[bytes, InterfaceAddress] = {}  # one entry of each address
+        self.recent: InterfaceAddress | None = None  # of these, the one that was asked for last
+
+
+ADDRESSES: Final = AddressList()
+
+
+def watch_addresses(watcher: AddressWatcher) -> None:
+    """Tell `watcher` of all changes from now on."""
+    ADDRESSES.watchers.append(watcher)
+
+
+def watch_addresses_first(watcher: AddressWatcher) -> None:
+    """The same, and before all others: what they do because of a change is told after it."""
+    ADDRESSES.watchers.insert(0, watcher)
+
+
+def add_address(entry: InterfaceAddress) -> None:
+    """Give an interface an address. EEXIST, EINVAL for a prefix or an address that cannot be, ENOBUFS for too many."""
+    address = entry.address
+    if not 0 <= entry.prefix_length <= 8 * len(address) or is_multicast(address) or is_unspecified(address):
+        raise Errno(EINVAL)
+    if find_address(entry.device, address, entry.prefix_length) is not None:
+        raise Errno(EEXIST)
+    if len(address) == 16 and find_on(entry.device, address) is not None:
+        raise Errno(EEXIST)
+    if len(ADDRESSES.entries) >= _LIMIT:
+        raise Errno(ENOBUFS)
+    if len(address) == 4:
+        for other in ADDRESSES.entries:
+            if (
+                other.device is entry.device
+                and len(other.address) == 4
+                and other.prefix_length == entry.prefix_length
+                and masked(other.address, other.prefix_length) == masked(address, entry.prefix_length)
+            ):
+                entry.flags |= ADDRESS_SECONDARY
+    ADDRESSES.entries.append(entry)
+    if address not in ADDRESSES.owned:
+        ADDRESSES.owned[address] = entry
+    for watcher in ADDRESSES.watchers:
+        watcher.address_added(entry)
+
+
+def delete_address(entry: InterfaceAddress) -> None:
+    """Take an address away. Secondary IPv4 addresses of the same prefix go with their primary, as on Linux."""
+    _remove(entry)
+    if len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0:
+        for other in list_addresses(entry.device, 4):
+            if other.prefix_length == entry.prefix_length and masked(other.address, other.prefix_length) == masked(
+                entry.address, entry.prefix_length
+            ):
+                _remove(other)
+
+
+def _remove(entry: InterfaceAddress) -> None:
+    if entry not in ADDRESSES.entries:
+        raise Errno(EADDRNOTAVAIL)
+    ADDRESSES.entries.remove(entry)
+    ADDRESSES.recent = None
+    if ADDRESSES.owned.get(entry.address) is entry:
+        del ADDRESSES.owned[entry.address]
+        for other in ADDRESSES.entries:
+            if other.address == entry.address:
+                ADDRESSES.owned[entry.address] = other
+                break
+    for watcher in ADDRESSES.watchers:
+        watcher.address_deleted(entry)
+
+
+def address_changed(entry: InterfaceAddress) -> None:
+    """Tell everybody that the entry's flags or lifetimes are others now."""
+    for watcher in ADDRESSES.watchers:
+        watcher.address_changed(entry)
+
+
+def list_addresses(device: NetworkDevice | None, size: int) -> list[InterfaceAddress]:
+    """The addresses of a device, or of all; of `size` bytes, 4 or 16, or with 0 all."""
+    found: list[InterfaceAddress] = []
+    for entry in ADDRESSES.entries:
+        if (device is None or entry.device is device) and (size == 0 or len(entry.address) == size):
+            found.append(entry)
+    return found
+
+
+def find_address(device: NetworkDevice, address: bytes, prefix_length: int) -> InterfaceAddress | None:
+    """This very entry."""
+    for entry in ADDRESSES.entries:
+        if entry.device is device and entry.prefix_length == prefix_length and entry.address == address:
+            return entry
+    return None
+
+
+def find_on(device: NetworkDevice, address: bytes) -> InterfaceAddress | None:
+    """The address on a device, whatever its prefix."""
+    for entry in ADDRESSES.entries:
+        if entry.device is device and entry.address == address:
+            return entry
+    return None
+
+
+def owner_of(address: bytes) -> InterfaceAddress | None:
+    """An entry with this address on any interface."""
+    recent = ADDRESSES.recent
+    if recent is not None and recent.address == address:
+        return recent
+    found = ADDRESSES.owned.get(address)
+    if found is not None:
+        ADDRESSES.recent = found
+    return found
+
+
+def is_own(address: bytes) -> bool:
+    """Whether packets to an address stay on this host."""
+    return is_loopback(address) or address in ADDRESSES.owned
+
+
+def first_address(device: NetworkDevice, size: int) -> InterfaceAddress | None:
+    """The device's first usable address of `size` bytes."""
+    for entry in ADDRESSES.entries:
+        if entry.device is device and len(entry.address) == size and entry.is_usable():
+            return entry
+    return None

@@ -1,0 +1,201 @@
+"""ARP: which Ethernet address an IPv4 address has (RFC 826, RFC 5227).
+
+Answers questions for this host's addresses, learns from answers, and announces an address that an interface gets.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import Errno, final, span_of
+from kernel.net.internet import icmp
+from kernel.net.internet.addresses import (
+    ANY4,
+    SCOPE_LINK,
+    AddressWatcher,
+    InterfaceAddress,
+    is_loopback,
+    is_multicast,
+    owner_of,
+    watch_addresses,
+)
+from kernel.net.internet.output import select_source4
+from kernel.net.internet.routes import LOCAL, UNICAST, find_route
+from kernel.net.link.device import ARPHRD_ETHER, IFF_NOARP, NetworkDevice
+from kernel.net.link.ethernet import ETHERTYPE_ARP, LINK, LinkProtocol, send
+from kernel.net.link.neighbours import (
+    CACHE,
+    FAILED,
+    HAS_ADDRESS,
+    INCOMPLETE,
+    NOARP,
+    PERMANENT,
+    Neighbour,
+    Resolver,
+    find_neighbour,
+    neighbour_for,
+)
+from kernel.net.link.packet import PACKET_HOST, Packet
+from kernel.net.link.timers import NetworkTimer
+from kernel.time import monotonic_ns
+
+_LENGTH: Final = 28
+_REQUEST: Final = 1
+_REPLY: Final = 2
+_PREAMBLE: Final = b"\x00\x01\x08\x00\x06\x04"  # Ethernet, IPv4, lengths of both addresses
+_PREAMBLE_802: Final = b"\x00\x06\x08\x00\x06\x04"  # the same on other networks of IEEE 802
+_LOCK_NS: Final = 1_000_000_000  # so long an unasked answer does not replace a link address that is news itself
+_NOBODY: Final[bytes] = bytes(6)
+_ANNOUNCE_AFTER_NS: Final = 1_000_000
+
+
+def send_arp(
+    device: NetworkDevice, operation: int, sender: bytes, target_link: bytes, target: bytes, to: bytes
+) -> None:
+    """Send an ARP packet from our link address to the link address `to`. May raise MemoryError."""
+    packet = Packet(_LENGTH)
+    body = packet.put(_LENGTH)
+    body[0:6].copy_from(span_of(_PREAMBLE))
+    body.store_be16(6, operation)
+    body[8:14].copy_from(span_of(device.address))
+    body[14:18].copy_from(span_of(sender))
+    body[18:24].copy_from(span_of(target_link))
+    body[24:28].copy_from(span_of(target))
+    send(packet, device, to, ETHERTYPE_ARP)
+
+
+@final
+class Arp(LinkProtocol):
+    """What the link layer hands ARP packets to."""
+
+    def receive(self, packet: Packet) -> None:
+        device = packet.device
+        if device is None or device.kind != ARPHRD_ETHER or device.flags & IFF_NOARP != 0 or len(packet) < _LENGTH:
+            return
+        body = packet.span()
+        preamble = body[0:6].to_bytes()
+        if preamble != _PREAMBLE and preamble != _PREAMBLE_802:
+            return
+        operation = body.load_be16(6)
+        sender_link = body[8:14].to_bytes()
+        sender = body[14:18].to_bytes()
+        target = body[24:28].to_bytes()
+        if (operation != _REQUEST and operation != _REPLY) or is_multicast(target) or is_loopback(target):
+            return
+        if sender_link[0] & 1 != 0:
+            return  # no host has a group's link address
+        owner = owner_of(target)
+        is_ours = owner is not None
+        if sender == ANY4:
+            # A probe: whoever wants to use the address learns that it is taken (RFC 5227).
+            if operation == _REQUEST and is_ours:
+                send_arp(device, _REPLY, target, sender_link, sender, sender_link)
+            return
+        if is_multicast(sender) or sender == b"\xff\xff\xff\xff" or owner_of(sender) is not None:
+            return
+        if operation == _REQUEST and is_ours and _may_answer(sender):
+            # Who asks is about to be spoken to: learn it.
+            _learn(device, sender, sender_link, True, False)
+            send_arp(device, _REPLY, target, sender_link, sender, sender_link)
+            return
+        is_gratuitous = sender == target and (operation == _REQUEST or body[18:24].to_bytes() == sender_link)
+        if is_gratuitous or not _is_locked(device, sender, sender_link):
+            _learn(device, sender, sender_link, False, operation == _REPLY and packet.link_kind == PACKET_HOST)
+
+
+def _may_answer(sender: bytes) -> bool:
+    """Whether the sender is somebody whom we would reach at all: no answer to who claims a local address."""
+    route = find_route(sender, 0)
+    return route is None or route.kind != LOCAL
+
+
+def _is_locked(device: NetworkDevice, address: bytes, link_address: bytes) -> bool:
+    """Whether the neighbour has another link address, and that is too new to be replaced by an unasked answer."""
+    neighbour = find_neighbour(device, address)
+    if neighbour is None or neighbour.state & HAS_ADDRESS == 0 or neighbour.link_address == link_address:
+        return False
+    return monotonic_ns() - neighbour.updated_ns <= _LOCK_NS
+
+
+def _learn(device: NetworkDevice, address: bytes, link_address: bytes, may_create: bool, is_answer: bool) -> None:
+    """Note a link address. An entry is made only for who asks us; unasked news change what is there."""
+    neighbour = find_neighbour(device, address)
+    if neighbour is None:
+        if not may_create:
+            return
+        route = find_route(address, device.index)
+        if route is None or route.kind != UNICAST:
+            return
+        try:
+            neighbour = neighbour_for(device, address)
+        except Errno:
+            return  # the table is full
+    if neighbour.state & (PERMANENT | NOARP) != 0:
+        return
+    now_ns = monotonic_ns()
+    was_waiting = neighbour.state & (INCOMPLETE | FAILED) != 0
+    if is_answer or neighbour.state == INCOMPLETE:
+        neighbour.become_reachable(now_ns)
+    elif was_waiting or neighbour.link_address != link_address:
+        neighbour.become_stale(now_ns)
+    neighbour.learn(link_address, now_ns)
+
+
+@final
+class ArpResolver(Resolver):
+    """Asks for the neighbour cache."""
+
+    def solicit(self, neighbour: Neighbour, is_unicast: bool) -> None:
+        device = neighbour.device
+        source = ANY4
+        waiting = neighbour.waiting.head
+        if waiting is not None and len(waiting.source) == 4 and owner_of(waiting.source) is not None:
+            source = waiting.source
+        if source == ANY4:
+            source = select_source4(device, neighbour.address, SCOPE_LINK)
+        to = neighbour.link_address if is_unicast else device.broadcast
+        target_link = neighbour.link_address if is_unicast else _NOBODY
+        send_arp(device, _REQUEST, source, target_link, neighbour.address, to)
+
+    def unreachable(self, packet: Packet) -> None:
+        icmp.host_unreachable(packet)
+
+
+@final
+class Announcer(NetworkTimer):
+    """Tells the link of addresses that interfaces got, shortly after that: then the interface is ready."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pending: list[InterfaceAddress] = []
+
+    def expire(self, now_ns: int) -> None:
+        while len(self.pending) > 0:
+            entry = self.pending.pop(0)
+            device = entry.device
+            if device.is_up() and owner_of(entry.address) is not None:
+                try:
+                    send_arp(device, _REQUEST, entry.address, _NOBODY, entry.address, device.broadcast)
+                except MemoryError:
+                    device.sent_dropped += 1  # neighbours learn when they ask
+
+
+ANNOUNCER: Final = Announcer()
+
+
+def _announce(entry: InterfaceAddress) -> None:
+    device = entry.device
+    if len(entry.address) == 4 and device.kind == ARPHRD_ETHER and device.is_up():
+        ANNOUNCER.pending.append(entry)
+        ANNOUNCER.start(monotonic_ns() + _ANNOUNCE_AFTER_NS)
+
+
+@final
+class _AnnounceAddresses(AddressWatcher):
+    def address_added(self, entry: InterfaceAddress) -> None:
+        _announce(entry)
+
+
+LINK.arp = Arp()
+CACHE.arp = ArpResolver()
+watch_addresses(_AnnounceAddresses())

@@ -1,0 +1,222 @@
+"""Reassembly of fragmented datagrams, of both versions of IP.
+
+Fragments wait, sorted by offset, until there is no hole. Whoever overlaps another is treated as an attack: the whole
+datagram is dropped (RFC 5722; for IPv4 Linux does the same). A fragment that brings nothing new is no attack but a
+copy: one that lies in a run, a sequence of fragments that came in order. Memory is bounded by bytes over all datagrams,
+and each datagram by a number of fragments and by a time.
+
+Invariants: pieces are sorted, disjoint and not empty; `bytes_held` is what all pieces' storages take.
+Context: thread context; nothing sleeps.
+Source: RFC 791 section 3.2, RFC 815, RFC 8200 section 4.5.
+"""
+
+from typing import Final
+
+from kernel.lang import final, span_of
+from kernel.net.internet.counters import IP4, IP6
+from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
+from kernel.net.link.packet import CHECKSUM_NONE, Packet
+from kernel.net.link.timers import NEVER_NS, NetworkTimer
+
+# Congestion codes (RFC 3168) of fragments, a bit each; a datagram that was not capable of them and one that was do not
+# belong together.
+_NOT_CAPABLE: Final = 1
+_CONGESTED: Final = 8
+_PIECES_LIMIT: Final = 1024
+_OVERHEAD: Final = 256  # of a packet beside its storage
+_UNKNOWN: Final = -1
+_KEY6: Final = 32  # keys of IPv6 are longer than that, those of IPv4 shorter
+
+
+@final
+class Piece:
+    """A fragment: its data are at the front of the packet."""
+
+    def __init__(self, packet: Packet, offset: int, continues: bool) -> None:
+        self.packet: Packet = packet
+        self.offset: int = offset
+        self.continues: bool = continues  # the run of the piece in front of it
+
+    def end(self) -> int:
+        return self.offset + len(self.packet)
+
+
+class TimeoutListener:
+    """Hears of datagrams whose time is up."""
+
+    def timed_out(self, first: Packet) -> None:
+        """`first` is the fragment with offset 0, and starts with its data; its IP header is at `network_start`."""
+
+
+@final
+class Datagram:
+    """One that is not complete."""
+
+    def __init__(self, key: bytes, deadline_ns: int) -> None:
+        self.key: bytes = key
+        self.deadline_ns: int = deadline_ns
+        self.pieces: list[Piece] = []
+        self.total: int = _UNKNOWN  # its length, known from the last fragment
+        self.received: int = 0
+        self.bytes_held: int = 0
+        self.largest: int = 0  # the largest fragment's length with its IP header
+        self.congestion: int = 0  # the ECN codes that were seen, a bit each
+
+
+def _is_in_run(pieces: list[Piece], last: int, offset: int) -> bool:
+    """Whether what starts at `offset` and ends in the piece number `last` lies in that piece's run."""
+    while last > 0 and pieces[last].continues:
+        last -= 1
+    return pieces[last].offset <= offset
+
+
+@final
+class Reassembler(NetworkTimer):
+    """All incomplete datagrams, oldest first. The timer ends those whose time is up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.datagrams: dict[bytes, Datagram] = {}
+        self.bytes_held: int = 0
+        self.listener4: TimeoutListener = TimeoutListener()
+        self.listener6: TimeoutListener = TimeoutListener()
+
+    def add(self, key: bytes, packet: Packet, offset: int, is_last: bool, now_ns: int) -> Packet | None:
+        """Take a fragment whose data start at `packet.start` and belong at `offset`; a fragment that is not the last
+        holds a multiple of 8 bytes. Returns the whole datagram once it is complete: a packet that starts with the
+        first fragment's IP header (and what stands between that and the data), followed by all data. May raise
+        MemoryError.
+        """
+        datagram = self.datagrams.get(key)
+        if datagram is None:
+            patience = IP4_SETTINGS.ipfrag_time_s if len(key) < _KEY6 else IP6_SETTINGS.frag_time_s
+            datagram = Datagram(key, now_ns + patience.value * 1_000_000_000)
+            self.datagrams[key] = datagram
+            if datagram.deadline_ns < self.deadline_ns:
+                self.start(datagram.deadline_ns)
+        if not self._insert(datagram, packet, offset, is_last):
+            self._fail(datagram)
+            return None
+        if datagram.received != datagram.total:
+            limit = IP4_SETTINGS.ipfrag_high_bytes if len(key) < _KEY6 else IP6_SETTINGS.frag_high_bytes
+            while self.bytes_held > limit.value:
+                self._drop_oldest()
+            return None
+        self._forget(datagram)
+        if datagram.congestion & _NOT_CAPABLE != 0 and datagram.congestion != _NOT_CAPABLE:
+            self._counters_fail(key)
+            return None
+        return self._assemble(datagram)
+
+    def use(self, size: int) -> tuple[int, int]:
+        """The bytes that incomplete datagrams between addresses of `size` bytes hold, and how many there are."""
+        held = 0
+        count = 0
+        for key in self.datagrams.keys():
+            if (len(key) < _KEY6) == (size == 4):
+                held += self.datagrams[key].bytes_held
+                count += 1
+        return held, count
+
+    def _insert(self, datagram: Datagram, packet: Packet, offset: int, is_last: bool) -> bool:
+        """Put the piece in its place. False: it contradicts the others. A copy of a piece is dropped quietly."""
+        end = offset + len(packet)
+        pieces = datagram.pieces
+        highest = 0 if len(pieces) == 0 else pieces[len(pieces) - 1].end()
+        if is_last:
+            if end < highest or (datagram.total != _UNKNOWN and end != datagram.total):
+                return False
+        elif datagram.total != _UNKNOWN and end > datagram.total:
+            return False
+        if len(packet) == 0:
+            return False
+        if is_last:
+            datagram.total = end
+        at = len(pieces)
+        continues = False
+        if end > highest:
+            if offset < highest:
+                return False
+            continues = at > 0 and offset == highest
+        else:
+            while at > 0 and pieces[at - 1].offset >= end:
+                at -= 1
+            if at > 0 and pieces[at - 1].end() > offset:
+                return end <= pieces[at - 1].end() and _is_in_run(pieces, at - 1, offset)
+        if len(pieces) >= _PIECES_LIMIT:
+            return False
+        pieces.insert(at, Piece(packet, offset, continues))
+        datagram.received += len(packet)
+        cost = len(packet.storage) + _OVERHEAD
+        datagram.bytes_held += cost
+        self.bytes_held += cost
+        datagram.largest = max(datagram.largest, packet.end - packet.network_start)
+        datagram.congestion |= 1 << (packet.traffic_class & 3)
+        return True
+
+    def _assemble(self, datagram: Datagram) -> Packet:
+        first = datagram.pieces[0].packet
+        header = first.start - first.network_start
+        whole = Packet(header + datagram.total)
+        whole.put(header).copy_from(span_of(first.storage)[first.network_start : first.start])
+        for piece in datagram.pieces:
+            whole.put(len(piece.packet)).copy_from(piece.packet.span())
+        whole.network_start = whole.start
+        whole.link_start = whole.start
+        whole.device = first.device
+        whole.protocol = first.protocol
+        whole.source = first.source
+        whole.destination = first.destination
+        whole.link_kind = first.link_kind
+        whole.hop_limit = first.hop_limit
+        whole.traffic_class = first.traffic_class
+        whole.checksum = CHECKSUM_NONE
+        whole.fragment_size = datagram.largest
+        # RFC 3168, section 5.3: congestion that one fragment met is the datagram's.
+        if datagram.congestion & _CONGESTED != 0:
+            whole.traffic_class |= 3
+        return whole
+
+    def _counters_fail(self, key: bytes) -> None:
+        if len(key) < _KEY6:
+            IP4.reassembly_fails += 1
+        else:
+            IP6.reassembly_fails += 1
+
+    def _fail(self, datagram: Datagram) -> None:
+        self._forget(datagram)
+        self._counters_fail(datagram.key)
+
+    def _drop_oldest(self) -> None:
+        for datagram in self.datagrams.values():
+            self._fail(datagram)
+            return
+
+    def _forget(self, datagram: Datagram) -> None:
+        self.bytes_held -= datagram.bytes_held
+        self.datagrams.pop(datagram.key)
+
+    def expire(self, now_ns: int) -> None:
+        due: list[Datagram] = []
+        next_ns = NEVER_NS
+        for datagram in self.datagrams.values():
+            if datagram.deadline_ns <= now_ns:
+                due.append(datagram)
+            else:
+                next_ns = min(next_ns, datagram.deadline_ns)
+        for datagram in due:
+            self._fail(datagram)
+            is_ip4 = len(datagram.key) < _KEY6
+            if is_ip4:
+                IP4.reassembly_timeouts += 1
+            else:
+                IP6.reassembly_timeouts += 1
+            pieces = datagram.pieces
+            if len(pieces) > 0 and pieces[0].offset == 0:
+                listener = self.listener4 if is_ip4 else self.listener6
+                listener.timed_out(pieces[0].packet)
+        if next_ns != NEVER_NS:
+            self.start(next_ns)
+
+
+REASSEMBLER: Final = Reassembler()

@@ -1,0 +1,406 @@
+"""ICMP for IPv4: echo, and errors in both directions (RFC 792, RFC 1122 section 3.2.2, RFC 1812 section 4.3).
+
+Errors that we send are limited per destination and in total. Errors that come in are handed to the transport whose
+datagram they quote, once the quoted header is sound.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import (
+    ECONNREFUSED,
+    EHOSTDOWN,
+    EHOSTUNREACH,
+    EMSGSIZE,
+    ENETUNREACH,
+    ENONET,
+    ENOPROTOOPT,
+    EOPNOTSUPP,
+    EPROTO,
+    Errno,
+    Span,
+    final,
+    u8,
+)
+from kernel.net.internet import ipv4, path_mtu
+from kernel.net.internet.addresses import ANY4, is_loopback, is_multicast, owner_of
+from kernel.net.internet.counters import ICMP4
+from kernel.net.internet.fragments import REASSEMBLER, TimeoutListener
+from kernel.net.internet.ipv4_options import answer_options
+from kernel.net.internet.output import resolve
+from kernel.net.internet.rate_limit import RateLimiter
+from kernel.net.internet.routes import BROADCAST, find_route
+from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.internet.transport import (
+    ORIGIN_ICMP,
+    PROTOCOL_ICMP,
+    TRANSPORTS,
+    NetworkError,
+    Transport,
+    register_transport,
+)
+from kernel.net.link.checksum import checksum
+from kernel.net.link.device import NetworkDevice
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.time import monotonic_ns
+
+HEADER: Final = 8
+ECHO_REPLY: Final = 0
+UNREACHABLE: Final = 3
+SOURCE_QUENCH: Final = 4
+REDIRECT: Final = 5
+ECHO: Final = 8
+TIME_EXCEEDED: Final = 11
+PARAMETER_PROBLEM: Final = 12
+TIMESTAMP: Final = 13
+TIMESTAMP_REPLY: Final = 14
+MASK_REQUEST: Final = 17
+MASK_REPLY: Final = 18
+EXTENDED_ECHO: Final = 42
+EXTENDED_ECHO_REPLY: Final = 43
+_LAST_TYPE: Final = MASK_REPLY
+
+_TIMESTAMP_LENGTH: Final = 20
+
+NET_UNREACHABLE: Final = 0
+HOST_UNREACHABLE: Final = 1
+PROTOCOL_UNREACHABLE: Final = 2
+PORT_UNREACHABLE: Final = 3
+FRAGMENTATION_NEEDED: Final = 4
+REDIRECT_HOST: Final = 1
+_LAST_REDIRECT: Final = 3  # for type of service and host
+TTL_EXCEEDED: Final = 0
+REASSEMBLY_EXCEEDED: Final = 1
+
+# An error has the type of service of what it is about, with this precedence (RFC 1812, section 4.3.2.5).
+_TOS_BITS: Final = 0x1E
+_INTERNETWORK_CONTROL: Final = 0xC0
+_QUOTED: Final = 576  # the whole error message is no longer (RFC 1812, section 4.3.2.3)
+
+# What the codes of "destination unreachable" mean for a socket (ip(7)); those with a 1 end a connection.
+_ERRNO: Final[list[int]] = [
+    ENETUNREACH,
+    EHOSTUNREACH,
+    ENOPROTOOPT,
+    ECONNREFUSED,
+    EMSGSIZE,
+    EOPNOTSUPP,
+    ENETUNREACH,
+    EHOSTDOWN,
+    ENONET,
+    ENETUNREACH,
+    EHOSTUNREACH,
+    ENETUNREACH,
+    EHOSTUNREACH,
+    EHOSTUNREACH,
+    EHOSTUNREACH,
+    EHOSTUNREACH,
+]
+_IS_HARD: Final[list[int]] = [0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1]
+
+_LIMITER: Final = RateLimiter()
+
+
+class PingListener:
+    """Gets replies to the echo requests of ping sockets. Base class."""
+
+    def echo_reply(self, packet: Packet) -> bool:
+        """A reply that starts with its ICMP header. True: somebody waited for it."""
+        return False
+
+    def report_error(self, packet: Packet, error: NetworkError) -> None:
+        """An error about an ICMP message of ours, which `packet` starts with."""
+
+
+@final
+class PingHook:
+    """Filled by the ping sockets."""
+
+    def __init__(self) -> None:
+        self.listener: PingListener | None = None
+
+
+PING4: Final = PingHook()
+
+
+class RedirectListener:
+    """Hears of redirects that are about a datagram of ours. Base class."""
+
+    def redirected(self, device: NetworkDevice, destination: bytes, router: bytes, gateway: bytes) -> None:
+        """`router`, heard on `device`, says that `gateway` is better for `destination`. May raise MemoryError."""
+
+
+@final
+class RedirectHook:
+    """Filled by what decides whom to believe."""
+
+    def __init__(self) -> None:
+        self.listener: RedirectListener = RedirectListener()
+
+
+REDIRECTS: Final = RedirectHook()
+
+
+@final
+class Icmp(Transport):
+    """What IPv4 hands its datagrams to."""
+
+    def receive(self, packet: Packet) -> bool:
+        if len(packet.source) != 4:
+            return False
+        ICMP4.in_messages += 1
+        if packet.checksum != CHECKSUM_VERIFIED and checksum(packet.span()) != 0:
+            ICMP4.in_checksum_errors += 1
+            ICMP4.in_errors += 1
+            return True
+        if len(packet) < HEADER:
+            ICMP4.in_errors += 1
+            return True
+        kind = packet.span()[0]
+        ICMP4.in_types[kind] += 1
+        if not _is_for_us(packet, kind):
+            ICMP4.in_errors += 1
+            return True
+        if kind == ECHO:
+            if IP4_SETTINGS.icmp_echo_ignore_all.value == 0:
+                _reply(packet, ECHO_REPLY)
+        elif kind == ECHO_REPLY:
+            listener = PING4.listener
+            if listener is not None:
+                listener.echo_reply(packet)
+        elif kind == TIMESTAMP:
+            _tell_time(packet)
+        elif kind == UNREACHABLE or kind == TIME_EXCEEDED or kind == PARAMETER_PROBLEM or kind == REDIRECT:
+            _receive_error(packet)
+        return True
+
+    def has_sender(self, packet: Packet) -> bool:
+        return True
+
+    def report_error(self, packet: Packet, error: NetworkError) -> None:
+        listener = PING4.listener
+        if listener is not None:
+            listener.report_error(packet, error)
+
+
+def _is_for_us(packet: Packet, kind: int) -> bool:
+    """Whether the type is one that there is, and if the message was sent to many, one that may be sent to many.
+    Broadcast pings are not answered unless told so (RFC 1122, section 3.2.2.6).
+    """
+    if kind > _LAST_TYPE and kind != EXTENDED_ECHO and kind != EXTENDED_ECHO_REPLY:
+        return False
+    if owner_of(packet.destination) is not None or is_loopback(packet.destination):
+        return True
+    if kind == ECHO or kind == TIMESTAMP:
+        return IP4_SETTINGS.icmp_echo_ignore_broadcasts.value == 0
+    return kind == MASK_REQUEST or kind == MASK_REPLY
+
+
+def _reply(packet: Packet, kind: int) -> None:
+    """Send the message back with another type."""
+    data = packet.span()
+    answer = Packet(len(data))
+    body = answer.put(len(data))
+    body.copy_from(data)
+    body[0] = kind
+    _send_reply(answer, packet)
+
+
+def _tell_time(packet: Packet) -> None:
+    """Answer a timestamp message (RFC 792): milliseconds since midnight, universal time."""
+    data = packet.span()
+    if len(data) < HEADER + 4:
+        ICMP4.in_errors += 1
+        return
+    answer = Packet(_TIMESTAMP_LENGTH)
+    body = answer.put(_TIMESTAMP_LENGTH)
+    body[0 : HEADER + 4].copy_from(data[0 : HEADER + 4])
+    body[0] = TIMESTAMP_REPLY
+    body[1] = 0
+    now = ipv4.time_of_day_ms()
+    body.store_be32(HEADER + 4, now)
+    body.store_be32(HEADER + 8, now)
+    _send_reply(answer, packet)
+
+
+def _send_reply(answer: Packet, packet: Packet) -> None:
+    """Send an answer to a question."""
+    device = packet.device
+    body = answer.span()
+    body.store_be16(2, 0)
+    body.store_be16(2, checksum(body))
+    source = packet.destination
+    if is_multicast(source) or (owner_of(source) is None and not is_loopback(source)):
+        source = b""
+    index = 0 if device is None or device is LOOPBACK else device.index
+    send_message(answer, source, packet.source, packet.traffic_class, index, _options_in(packet.network_header()))
+
+
+def _options_in(header: Span[u8]) -> Span[u8]:
+    """The options of the IP header that `header` starts with."""
+    return header[ipv4.HEADER : (header[0] & 0xF) * 4]
+
+
+def send_message(
+    packet: Packet, source: bytes, destination: bytes, tos: int, device_index: int, asked: Span[u8]
+) -> None:
+    """Send a complete ICMP message. `source` empty: the route's; `asked`: the options of the datagram that it answers.
+    What finds no way is counted. May raise MemoryError.
+    """
+    kind = packet.span()[0]
+    try:
+        try:
+            hop = resolve(destination, source)
+        except Errno:
+            hop = resolve(destination, source, device_index)
+        ICMP4.out_messages += 1
+        ICMP4.out_types[kind] += 1
+        packet.checksum = CHECKSUM_VERIFIED if hop.is_local() else packet.checksum
+        own = source if len(source) != 0 else hop.source
+        options = answer_options(asked, own, ipv4.time_of_day_ms()) if len(asked) > 0 else b""
+        ipv4.send(packet, hop, own, PROTOCOL_ICMP, 64, tos, False, options, True)
+    except Errno:
+        ICMP4.out_errors += 1
+
+
+def _is_error_type(kind: int) -> bool:
+    return (
+        kind == UNREACHABLE
+        or kind == SOURCE_QUENCH
+        or kind == REDIRECT
+        or kind == TIME_EXCEEDED
+        or kind == PARAMETER_PROBLEM
+    )
+
+
+def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
+    """Answer a datagram, whose IP header is at `network_start`, with an error; `info` is the second word.
+
+    Silent where an answer is not allowed: about errors, broadcasts, groups, fragments behind the first, unspecified
+    sources (RFC 1122, section 3.2.2). May raise MemoryError.
+    """
+    quoted = offender.network_header()
+    if len(quoted) < ipv4.HEADER or quoted[0] >> 4 != 4:
+        return
+    header_length = (quoted[0] & 0xF) * 4
+    source = quoted[12:16].to_bytes()
+    destination = quoted[16:20].to_bytes()
+    if offender.link_kind != PACKET_HOST or is_multicast(destination) or is_multicast(source) or source == ANY4:
+        return
+    way = find_route(destination)
+    if way is not None and way.kind == BROADCAST:
+        return
+    if source == b"\xff\xff\xff\xff" or destination == b"\xff\xff\xff\xff" or quoted.load_be16(6) & 0x1FFF != 0:
+        return
+    if quoted[9] == PROTOCOL_ICMP and (len(quoted) <= header_length or _is_error_type(quoted[header_length])):
+        return
+    if not is_loopback(source) and owner_of(source) is None:
+        is_exempt = kind == REDIRECT or (kind == UNREACHABLE and code == FRAGMENTATION_NEEDED)
+        if not is_exempt and not _LIMITER.allows(source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms.value):
+            ICMP4.out_rate_limited += 1
+            return
+    length = min(len(quoted), quoted.load_be16(2), _QUOTED - ipv4.HEADER - HEADER)
+    answer = Packet(HEADER + length)
+    body = answer.put(HEADER + length)
+    body[0] = kind
+    body[1] = code
+    body.store_be32(4, info)
+    body[HEADER : HEADER + length].copy_from(quoted[0:length])
+    body.store_be16(2, checksum(body))
+    device = offender.device
+    local = destination if owner_of(destination) is not None else b""
+    tos = quoted[1] & _TOS_BITS | _INTERNETWORK_CONTROL
+    asked = quoted[ipv4.HEADER : (info >> 24) if kind == PARAMETER_PROBLEM else header_length]
+    send_message(answer, local, source, tos, 0 if device is None else device.index, asked)
+
+
+def _receive_error(packet: Packet) -> None:
+    """Find out whose datagram an error is about, and tell its transport."""
+    message = packet.span()
+    kind = message[0]
+    code = message[1]
+    quoted = message[HEADER : len(message)]
+    if len(quoted) < ipv4.HEADER:
+        ICMP4.in_errors += 1
+        return
+    header_length = (quoted[0] & 0xF) * 4
+    if header_length < ipv4.HEADER or len(quoted) < header_length + 8:
+        ICMP4.in_errors += 1
+        return
+    source = quoted[12:16].to_bytes()
+    destination = quoted[16:20].to_bytes()
+    protocol = quoted[9]
+    argument = message[4:8].to_bytes()
+    reporter = packet.source
+    device = packet.device
+    error = _meaning(kind, code)
+    is_ours = _go_to_transport(packet, header_length, source, destination)
+    transport = TRANSPORTS.by_number[protocol]
+    if transport is not None and not is_ours:
+        ICMP4.in_errors += 1
+    if kind == REDIRECT:
+        if is_ours and code <= _LAST_REDIRECT and device is not None:
+            REDIRECTS.listener.redirected(device, destination, reporter, argument)
+        return
+    if error is None:
+        return
+    if kind == UNREACHABLE and code == FRAGMENTATION_NEEDED:
+        error.info = argument[2] << 8 | argument[3]
+        if is_ours or (transport is None and owner_of(source) is not None):
+            path_mtu.learn(destination, error.info, monotonic_ns())
+    elif kind == PARAMETER_PROBLEM:
+        error.info = argument[0]
+    error.origin = ORIGIN_ICMP
+    error.type = kind
+    error.code = code
+    error.reporter = reporter
+    error.device_index = 0 if device is None else device.index
+    raw = ipv4.STATE.raw
+    if raw is not None:
+        raw.report_error(packet, protocol, error)
+    if transport is not None and is_ours:
+        transport.report_error(packet, error)
+
+
+def _go_to_transport(packet: Packet, header_length: int, source: bytes, destination: bytes) -> bool:
+    """Go from the ICMP header to the quoted transport's. Returns whether a socket that is still there sent it."""
+    protocol = packet.span()[HEADER + 9]
+    packet.network_start = packet.start + HEADER
+    packet.pull(HEADER + header_length)
+    packet.transport_start = packet.start
+    packet.source = source
+    packet.destination = destination
+    transport = TRANSPORTS.by_number[protocol]
+    return transport is not None and transport.has_sender(packet)
+
+
+def _meaning(kind: int, code: int) -> NetworkError | None:
+    if kind == UNREACHABLE:
+        if code >= len(_ERRNO):
+            return None
+        return NetworkError(_ERRNO[code], _IS_HARD[code] != 0)
+    if kind == TIME_EXCEEDED:
+        return NetworkError(EHOSTUNREACH, False)
+    return NetworkError(EPROTO, True)
+
+
+@final
+class _ReassemblyTimeout(TimeoutListener):
+    def timed_out(self, first: Packet) -> None:
+        try:
+            send_error(first, TIME_EXCEEDED, REASSEMBLY_EXCEEDED, 0)
+        except MemoryError:
+            ICMP4.out_errors += 1
+
+
+def host_unreachable(packet: Packet) -> None:
+    """Nobody answered ARP for a packet, which starts with its IP header."""
+    packet.network_start = packet.start
+    packet.link_kind = PACKET_HOST
+    send_error(packet, UNREACHABLE, HOST_UNREACHABLE, 0)
+
+
+register_transport(PROTOCOL_ICMP, Icmp())
+REASSEMBLER.listener4 = _ReassemblyTimeout()

@@ -1,0 +1,213 @@
+"""The routes that addresses bring with them, and what an interface gets when it goes up.
+
+An address brings a local route for itself, a route to its prefix, and for IPv4 the broadcast addresses. The loopback
+interface gets ::1/128 when it goes up, and 127.0.0.1/8 if it has no IPv4 address yet, as on Linux. IPv4 addresses
+outlast the interface's going down, IPv6 addresses do not.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EEXIST, Errno, final
+from kernel.net.internet.addresses import (
+    ADDRESS_NOPREFIXROUTE,
+    ADDRESS_SECONDARY,
+    LOOPBACK4,
+    LOOPBACK6,
+    SCOPE_HOST,
+    SCOPE_LINK,
+    SCOPE_UNIVERSE,
+    AddressWatcher,
+    InterfaceAddress,
+    add_address,
+    broadcast_of,
+    delete_address,
+    find_on,
+    list_addresses,
+    masked,
+    watch_addresses,
+)
+from kernel.net.internet.routes import (
+    BROADCAST,
+    LOCAL,
+    METRIC6_ADDRESS,
+    MULTICAST,
+    PROTOCOL_KERNEL,
+    TABLE_LOCAL,
+    UNICAST,
+    Route,
+    add_route,
+    delete_route,
+    drop_routes_of,
+    list_routes,
+    local_route,
+    routes_changed,
+)
+from kernel.net.internet.sysctl import IP6_SETTINGS
+from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
+
+_RANKS: Final = 4
+
+
+def _enter(route: Route) -> None:
+    """Enter a route unless there is one like it: two addresses may bring the same."""
+    try:
+        add_route(route)
+    except Errno as error:
+        if error.code != EEXIST:
+            raise
+
+
+def _prefix_route(entry: InterfaceAddress) -> Route:
+    size = len(entry.address)
+    route = Route(entry.peer, entry.prefix_length, entry.device)
+    route.protocol = PROTOCOL_KERNEL
+    route.kind = UNICAST
+    route.scope = SCOPE_LINK if size == 4 else SCOPE_UNIVERSE
+    route.metric = entry.route_metric
+    if size == 4:
+        route.source = entry.address
+    elif route.metric == 0:
+        route.metric = METRIC6_ADDRESS
+    if entry.device.is_loopback() and size == 4:
+        route.table = TABLE_LOCAL
+        route.kind = LOCAL
+        route.scope = SCOPE_HOST
+    return route
+
+
+def _primary(entry: InterfaceAddress) -> InterfaceAddress:
+    """The first address of the prefix that an IPv4 address belongs to."""
+    if entry.flags & ADDRESS_SECONDARY != 0:
+        prefix = masked(entry.address, entry.prefix_length)
+        for other in list_addresses(entry.device, 4):
+            if other.prefix_length == entry.prefix_length and masked(other.address, other.prefix_length) == prefix:
+                return other
+    return entry
+
+
+def enter_routes(entry: InterfaceAddress) -> None:
+    """Enter the routes of an address: for IPv4 that to itself even if its interface is down. MemoryError, ENOBUFS."""
+    device = entry.device
+    size = len(entry.address)
+    if size == 16 and not device.is_up():
+        return
+    route = local_route(entry.address, 8 * size, device, LOCAL)
+    if size == 4:
+        route.source = _primary(entry).address
+    _enter(route)
+    if not device.is_up():
+        return
+    if entry.prefix_length == 8 * size and entry.peer == entry.address:
+        return
+    if entry.flags & (ADDRESS_SECONDARY | ADDRESS_NOPREFIXROUTE) == 0:
+        _enter(_prefix_route(entry))
+    if size == 16:
+        return
+    if len(entry.broadcast) == 4:
+        _enter_broadcast(entry, entry.broadcast)
+    if entry.prefix_length < 31 and entry.flags & ADDRESS_SECONDARY == 0:
+        _enter_broadcast(entry, broadcast_of(entry.peer, entry.prefix_length))
+
+
+def _enter_broadcast(entry: InterfaceAddress, address: bytes) -> None:
+    route = local_route(address, 32, entry.device, BROADCAST)
+    route.source = entry.address
+    _enter(route)
+
+
+def _withdraw(entry: InterfaceAddress) -> None:
+    """Take the routes of an address out that no other address needs, and those that are made from it."""
+    size = len(entry.address)
+    wanted: list[Route] = []
+    for other in list_addresses(entry.device, size):
+        wanted.append(local_route(other.address, 8 * size, other.device, LOCAL))
+        if other.prefix_length == 8 * size and other.peer == other.address:
+            continue
+        if other.flags & (ADDRESS_SECONDARY | ADDRESS_NOPREFIXROUTE) == 0:
+            wanted.append(_prefix_route(other))
+        if size == 4:
+            if len(other.broadcast) == 4:
+                wanted.append(local_route(other.broadcast, 32, other.device, BROADCAST))
+            if other.prefix_length < 31:
+                wanted.append(local_route(broadcast_of(other.peer, other.prefix_length), 32, other.device, BROADCAST))
+    # In Linux's order, which listeners hear: the prefix, broadcasts, the address itself, what was made from it.
+    for rank in range(_RANKS):
+        for route in list_routes(size):
+            if route.device is entry.device and _rank(route, entry) == rank:
+                if rank == _RANKS - 1 or not _is_wanted(route, wanted):
+                    delete_route(route)
+
+
+def _rank(route: Route, entry: InterfaceAddress) -> int:
+    """Which of the routes of an address this is, in the order of their deletion; -1: none."""
+    size = len(entry.address)
+    if route.protocol == PROTOCOL_KERNEL and route.kind != MULTICAST:
+        if route.prefix_length == entry.prefix_length and route.destination == masked(entry.peer, entry.prefix_length):
+            return 0
+        if size == 4 and route.kind == BROADCAST:
+            return 1
+        return 2 if route.destination == entry.address else -1
+    return _RANKS - 1 if size == 4 and route.source == entry.address else -1
+
+
+def _is_wanted(route: Route, wanted: list[Route]) -> bool:
+    for other in wanted:
+        if other.table == route.table and other.destination == route.destination and other.prefix_length == (
+            route.prefix_length
+        ):
+            return True
+    return False
+
+
+@final
+class _FollowAddresses(AddressWatcher):
+    def address_added(self, entry: InterfaceAddress) -> None:
+        enter_routes(entry)
+        routes_changed()
+
+    def address_deleted(self, entry: InterfaceAddress) -> None:
+        _withdraw(entry)
+        routes_changed()
+
+    def address_changed(self, entry: InterfaceAddress) -> None:
+        routes_changed()
+
+
+def _loopback_address(device: NetworkDevice, address: bytes, prefix_length: int) -> None:
+    if find_on(device, address) is None:
+        entry = InterfaceAddress(device, address, prefix_length)
+        entry.scope = SCOPE_HOST
+        add_address(entry)
+
+
+@final
+class _FollowDevices(DeviceWatcher):
+    def device_up(self, device: NetworkDevice) -> None:
+        for entry in list_addresses(device, 0):
+            enter_routes(entry)
+        if device.is_loopback():
+            if len(list_addresses(device, 4)) == 0:
+                _loopback_address(device, LOOPBACK4, 8)
+            if IP6_SETTINGS.disable_ipv6.value == 0:
+                _loopback_address(device, LOOPBACK6, 128)
+        elif IP6_SETTINGS.disable_ipv6.value == 0:
+            group = local_route(b"\xff" + bytes(15), 8, device, MULTICAST)
+            group.metric = METRIC6_ADDRESS
+            _enter(group)
+        routes_changed()
+
+    def device_down(self, device: NetworkDevice) -> None:
+        for entry in list_addresses(device, 16):
+            delete_address(entry)
+        drop_routes_of(device)
+        routes_changed()
+
+    def device_changed(self, device: NetworkDevice) -> None:
+        routes_changed()
+
+
+
+watch_addresses(_FollowAddresses())
+watch_devices(_FollowDevices())

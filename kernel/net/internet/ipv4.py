@@ -1,0 +1,384 @@
+"""IPv4: datagrams out and in (RFC 791, RFC 1122 section 3.2).
+
+`send` puts the header on and fragments what does not fit. `receive` checks everything that a stranger could have got
+wrong, puts fragments together, and hands the datagram to raw sockets and to the transport of its protocol; what is for
+somebody else is forwarded, where that is turned on (`ipv4_forward.py`).
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EMSGSIZE, Errno, final, span_of
+from kernel.lib import random
+from kernel.net.internet.addresses import (
+    ANY4,
+    LIMITED_BROADCAST,
+    SCOPE_LINK,
+    is_loopback,
+    is_multicast,
+    owner_of,
+)
+from kernel.net.internet.counters import IP4
+from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.internet.ipv4_options import VALID, fragment_options, has_source_route, note_passage
+from kernel.net.internet.membership import is_member
+from kernel.net.internet.output import NextHop, select_source4
+from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
+from kernel.net.internet.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkError
+from kernel.net.link.checksum import checksum
+from kernel.net.link.ethernet import ETHERTYPE_IP4, LINK, LinkProtocol, complete_checksum
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.link.segmentation import fits
+from kernel.time import monotonic_ns, realtime_ns
+
+HEADER: Final = 20
+LARGEST: Final = 65535
+DONT_FRAGMENT: Final = 0x4000
+MORE_FRAGMENTS: Final = 0x2000
+_OFFSET_MASK: Final = 0x1FFF
+_PLAIN: Final = 0x45  # the first byte of a header without options
+_DAY_MS: Final = 86_400_000
+
+_LOCAL_GROUPS: Final = b"\xe0\x00\x00"  # 224.0.0.0/24: groups that no router forwards to
+
+ICMP_PROTOCOL_UNREACHABLE: Final = 2
+
+
+class RawListener:
+    """Gets copies of all datagrams for this host: raw sockets. Base class."""
+
+    def deliver(self, packet: Packet, protocol: int) -> bool:
+        """A datagram that starts behind its IP header; it is the stack's. True: somebody wanted it."""
+        return False
+
+    def report_error(self, packet: Packet, protocol: int, error: NetworkError) -> None:
+        """An error about a datagram of ours, as for `Transport.report_error`."""
+
+
+class Ip4Hook:
+    """What lies above or beside, and would make a circle of imports."""
+
+    def send_unreachable(self, packet: Packet, code: int) -> None:
+        """Answer a datagram for this host with an ICMP destination unreachable. May raise MemoryError."""
+
+    def send_parameter_problem(self, packet: Packet, pointer: int) -> None:
+        """Answer a datagram with an ICMP parameter problem: the byte at `pointer` of its header is wrong. May raise
+        MemoryError.
+        """
+
+    def forward(self, packet: Packet) -> None:
+        """A datagram for another host, from its IP header on. May raise MemoryError."""
+
+
+@final
+class Ip4State:
+    """Hooks, and the identifications of datagrams that may be fragmented."""
+
+    def __init__(self) -> None:
+        self.raw: RawListener | None = None
+        self.hook: Ip4Hook = Ip4Hook()
+        self.next_identification: int = 0
+
+    def identification(self) -> int:
+        """A number for a datagram. It starts somewhere; datagrams that nobody may fragment don't need one."""
+        if self.next_identification == 0:
+            self.next_identification = 1 + random.word() % 65535
+        value = self.next_identification
+        self.next_identification = value % 65535 + 1
+        return value
+
+
+STATE: Final = Ip4State()
+
+
+def send(
+    packet: Packet,
+    hop: NextHop,
+    source: bytes,
+    protocol: int,
+    ttl: int = 64,
+    tos: int = 0,
+    dont_fragment: bool = False,
+    options: bytes = b"",
+    loops: bool = False,
+) -> None:
+    """Send a packet that starts with its transport header to `hop.destination`. `options` is padded to 4 bytes.
+    `loops`: what goes to a group or broadcast is received by this host as well.
+
+    EMSGSIZE for one that is larger than the path's MTU and may not be fragmented, or larger than 65535 bytes;
+    MemoryError.
+    """
+    header_length = HEADER + len(options)
+    total = header_length + len(packet)
+    if total > LARGEST and packet.segment_size == 0:
+        raise Errno(EMSGSIZE)
+    IP4.out_requests += 1
+    identification = 0 if dont_fragment else STATE.identification()
+    header = packet.push(header_length)
+    packet.network_start = packet.start
+    # A super-segment of more than 64 KiB cannot say its length; none is made.
+    header.store_be32(0, 0x45000000 + (len(options) << 22) + (tos << 16) + total)
+    header.store_be32(4, (identification << 16) | (DONT_FRAGMENT if dont_fragment else 0))
+    header.store_be32(8, (ttl << 24) | (protocol << 16))
+    header[12:16].copy_from(span_of(source))
+    header[16:20].copy_from(span_of(hop.destination))
+    if len(options) > 0:
+        header[20:header_length].copy_from(span_of(options))
+    packet.source = source
+    packet.destination = hop.destination
+    packet.protocol = ETHERTYPE_IP4
+    if hop.device is LOOPBACK:
+        # Nobody looks at it on this way: our own receiver knows the sender.
+        packet.from_ourselves = True
+        packet.hop_limit = ttl
+        packet.traffic_class = tos
+        packet.transport_start = packet.start + header_length
+        if len(packet) <= hop.mtu and len(LINK.taps) == 0 and len(options) == 0:
+            IP4.out_transmits += 1
+            IP4.out_bytes += total
+            hop.transmit(packet)
+            return
+    header.store_be16(10, checksum(header))
+    if loops and (hop.kind == MULTICAST or hop.kind == BROADCAST):
+        _loop_back(packet, hop)
+    transmit(packet, hop, dont_fragment)
+
+
+def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
+    """Send a datagram with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
+    if hop.kind == MULTICAST or hop.kind == BROADCAST:
+        _count_group(hop)
+    if fits(packet, hop.mtu):
+        IP4.out_transmits += 1
+        IP4.out_bytes += len(packet)
+        hop.transmit(packet)
+        return
+    if dont_fragment:
+        IP4.fragment_fails += 1
+        raise Errno(EMSGSIZE)
+    _fragment(packet, hop)
+
+
+def _count_group(hop: NextHop) -> None:
+    if hop.kind == MULTICAST:
+        IP4.out_multicast += 1
+    else:
+        IP4.out_broadcast += 1
+
+
+def _loop_back(packet: Packet, hop: NextHop) -> None:
+    """Deliver a copy of a datagram for a group or broadcast, complete with its header, to this host as well."""
+    if hop.device is LOOPBACK:
+        return
+    copy = packet.copy()
+    if copy.checksum == CHECKSUM_PARTIAL:
+        copy.checksum = CHECKSUM_VERIFIED
+    copy.from_ourselves = True
+    if LOOPBACK.transmit(copy):
+        copy.device = hop.device
+
+
+def _fragment(packet: Packet, hop: NextHop) -> None:
+    if packet.checksum == CHECKSUM_PARTIAL:
+        complete_checksum(packet)
+    header_length = (packet.span()[0] & 0xF) * 4
+    room = (hop.mtu - header_length) & ~7
+    if room <= 0:
+        IP4.fragment_fails += 1
+        raise Errno(EMSGSIZE)
+    fields = packet.span().load_be16(6)
+    data = span_of(packet.storage)[packet.start + header_length : packet.end]
+    offset = 0
+    while offset < len(data):
+        count = min(room, len(data) - offset)
+        piece = Packet(header_length + count)
+        header = piece.put(header_length)
+        header.copy_from(packet.span()[0:header_length])
+        if offset > 0 and header_length > HEADER:
+            header[HEADER:header_length].copy_from(span_of(fragment_options(header[HEADER:header_length])))
+        piece.put(count).copy_from(data[offset : offset + count])
+        more = MORE_FRAGMENTS if offset + count < len(data) else fields & MORE_FRAGMENTS
+        header.store_be16(2, header_length + count)
+        header.store_be16(6, more | ((fields & _OFFSET_MASK) + (offset >> 3)))
+        header.store_be16(10, 0)
+        header.store_be16(10, checksum(header))
+        piece.become_fragment_of(packet, header_length)
+        IP4.fragment_creates += 1
+        IP4.out_transmits += 1
+        IP4.out_bytes += len(piece)
+        hop.transmit(piece)
+        offset += count
+    IP4.fragment_oks += 1
+
+
+@final
+class Ip4(LinkProtocol):
+    """What the link layer hands its packets to."""
+
+    def receive(self, packet: Packet) -> None:
+        IP4.in_receives += 1
+        IP4.in_bytes += len(packet)
+        if packet.from_ourselves and packet.transport_start > packet.start and packet.device is LOOPBACK:
+            header = packet.span()
+            if is_multicast(packet.destination) and not is_member(LOOPBACK, packet.destination):
+                return
+            if header[0] == _PLAIN and header.load_be16(6) & (MORE_FRAGMENTS | _OFFSET_MASK) == 0:
+                packet.pull(packet.transport_start - packet.start)
+                deliver(packet, header[9])
+                return
+        if not _check_header(packet):
+            return
+        header = packet.span()
+        packet.source = header[12:16].to_bytes()
+        packet.destination = header[16:20].to_bytes()
+        packet.hop_limit = header[8]
+        packet.traffic_class = header[1]
+        packet.network_start = packet.start
+        _accept(packet)
+
+
+def _check_header(packet: Packet) -> bool:
+    """Whether the header is sound; the packet is cut to the datagram's length."""
+    if len(packet) < HEADER:
+        IP4.in_header_errors += 1
+        return False
+    header = packet.span()
+    header_length = (header[0] & 0xF) * 4
+    if header[0] >> 4 != 4 or header_length < HEADER or header_length > len(packet):
+        IP4.in_header_errors += 1
+        return False
+    if checksum(header[0:header_length]) != 0:
+        IP4.in_checksum_errors += 1
+        IP4.in_header_errors += 1
+        return False
+    total = header.load_be16(2)
+    if total > len(packet):
+        IP4.in_truncated += 1
+        return False
+    if total < header_length:
+        IP4.in_header_errors += 1
+        return False
+    packet.trim(total)
+    return True
+
+
+def _accept(packet: Packet) -> None:
+    """Decide whom a sound datagram is for."""
+    source = packet.source
+    destination = packet.destination
+    device = packet.device
+    if device is None:
+        return
+    # Addresses that nobody can have sent from, or to, are dropped and not counted, as on Linux.
+    is_here = device is LOOPBACK or packet.from_ourselves
+    if is_multicast(source) or source == LIMITED_BROADCAST:
+        return
+    if not is_here and (is_loopback(source) or is_loopback(destination)):
+        return
+    if is_multicast(destination):
+        is_local = destination.startswith(_LOCAL_GROUPS) or packet.span()[9] == PROTOCOL_IGMP
+        if is_member(device, destination) and (source != ANY4 or is_local):
+            IP4.in_multicast += 1
+            _receive_here(packet)
+        return
+    if destination == LIMITED_BROADCAST or (destination == ANY4 and source == ANY4):
+        IP4.in_broadcast += 1
+        _receive_here(packet)
+        return
+    if source == ANY4 or destination == ANY4:
+        return
+    if not is_here and owner_of(source) is not None:
+        return  # somebody else uses one of our addresses
+    if owner_of(destination) is not None:
+        _receive_here(packet)
+        return
+    route = find_route(destination)
+    if route is not None and route.kind == LOCAL:
+        _receive_here(packet)
+    elif route is not None and route.kind == BROADCAST:
+        IP4.in_broadcast += 1
+        _receive_here(packet)
+    elif packet.link_kind == PACKET_HOST and _take_options(packet):
+        STATE.hook.forward(packet)
+
+
+def _receive_here(packet: Packet) -> None:
+    if _take_options(packet):
+        _reassemble(packet)
+
+
+def _take_options(packet: Packet) -> bool:
+    """Check the header's options, and write into them that the datagram was here. False: it goes no further."""
+    header = packet.span()
+    header_length = (header[0] & 0xF) * 4
+    device = packet.device
+    if header_length == HEADER or device is None:
+        return True
+    options = header[HEADER:header_length]
+    is_ours = owner_of(packet.destination) is not None
+    own = packet.destination if is_ours else select_source4(device, packet.source, SCOPE_LINK)
+    wrong = note_passage(options, own, time_of_day_ms())
+    if wrong != VALID:
+        IP4.in_header_errors += 1
+        STATE.hook.send_parameter_problem(packet, HEADER + wrong)
+        return False
+    return not has_source_route(options)
+
+
+def time_of_day_ms() -> int:
+    """Milliseconds since midnight, universal time."""
+    return realtime_ns() // 1_000_000 % _DAY_MS
+
+
+def _reassemble(packet: Packet) -> None:
+    """Go on with a whole datagram, or wait for its other fragments."""
+    header = packet.span()
+    header_length = (header[0] & 0xF) * 4
+    fields = header.load_be16(6)
+    protocol = header[9]
+    packet.pull(header_length)
+    if fields & (MORE_FRAGMENTS | _OFFSET_MASK) != 0:
+        IP4.reassembly_required += 1
+        is_last = fields & MORE_FRAGMENTS == 0
+        if not is_last:
+            packet.trim(len(packet) & ~7)  # as Linux does: what is cut off may come in another fragment
+        device = packet.device
+        index = 0 if device is None else device.index & 0xFF
+        key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([protocol, index])
+        whole = REASSEMBLER.add(key, packet, (fields & _OFFSET_MASK) * 8, is_last, monotonic_ns())
+        if whole is None:
+            return
+        if len(whole) > LARGEST:
+            IP4.reassembly_fails += 1
+            return
+        IP4.reassembly_oks += 1
+        header = whole.span()
+        header.store_be16(2, len(whole))
+        header.store_be16(6, 0)
+        header.store_be16(10, 0)
+        header.store_be16(10, checksum(header[0:header_length]))
+        whole.pull((header[0] & 0xF) * 4)
+        packet = whole
+    packet.transport_start = packet.start
+    deliver(packet, protocol)
+
+
+def deliver(packet: Packet, protocol: int) -> None:
+    """Hand a whole datagram up: it starts with its transport header."""
+    wanted = False
+    raw = STATE.raw
+    if raw is not None:
+        wanted = raw.deliver(packet, protocol)
+    transport = TRANSPORTS.by_number[protocol]
+    if transport is not None and transport.receive(packet):
+        IP4.in_delivers += 1
+    elif wanted:
+        IP4.in_delivers += 1
+    else:
+        IP4.in_unknown_protocols += 1
+        STATE.hook.send_unreachable(packet, ICMP_PROTOCOL_UNREACHABLE)
+
+
+LINK.ip4 = Ip4()

@@ -1,0 +1,175 @@
+"""Options of the IPv4 header (RFC 791 section 3.1, RFC 1122 section 3.2.1.8).
+
+A host, too, writes into the options of what it receives: its address where a route is recorded, and the time. Answers
+carry those options back, and record the way on.
+
+Context: any.
+"""
+
+from typing import Final
+
+from kernel.lang import Span, span_of, u8
+from kernel.net.internet.addresses import is_own
+
+OPTION_END: Final = 0
+OPTION_NOP: Final = 1
+OPTION_RECORD_ROUTE: Final = 7
+OPTION_TIMESTAMP: Final = 68
+OPTION_LOOSE_ROUTE: Final = 131
+OPTION_ROUTER_ALERT: Final = 148
+OPTION_STRICT_ROUTE: Final = 137
+
+
+_STAMPS_ALONE: Final = 0
+_STAMPS_WITH_ADDRESSES: Final = 1
+_STAMPS_OF_THE_NAMED: Final = 3  # the sender has written down whose time it wants
+
+VALID: Final = -1
+
+
+def _length_at(options: Span[u8], at: int) -> int:
+    """The length of the option at `at`, or 0 if it does not fit."""
+    if options[at] <= OPTION_NOP:
+        return 1
+    if at + 1 >= len(options):
+        return 0
+    length = options[at + 1]
+    return length if 2 <= length <= len(options) - at else 0
+
+
+def has_source_route(options: Span[u8]) -> bool:
+    """Whether valid options hold a source route, which no host obeys any more (RFC 7126, section 4.3)."""
+    at = 0
+    while at < len(options) and options[at] != OPTION_END:
+        if options[at] == OPTION_LOOSE_ROUTE or options[at] == OPTION_STRICT_ROUTE:
+            return True
+        at += _length_at(options, at)
+    return False
+
+
+def fragment_options(options: Span[u8]) -> bytes:
+    """What stays of valid options in fragments behind the first: those that are to be copied; others become NOPs."""
+    result = bytearray(len(options))
+    at = 0
+    while at < len(options) and options[at] != OPTION_END:
+        length = _length_at(options, at)
+        for i in range(at, at + length):
+            result[i] = options[i] if options[at] & 0x80 != 0 else OPTION_NOP
+        at += length
+    return bytes(result)
+
+
+def note_passage(options: Span[u8], own: bytes, now_ms: int) -> int:
+    """Check the options of a datagram that came in, and write into them that it was here: `own`, our address, and the
+    time since midnight. Returns VALID, or where what is wrong stands.
+    """
+    at = 0
+    route_at = -1
+    stamps_at = -1
+    while at < len(options) and options[at] != OPTION_END:
+        kind = options[at]
+        length = _length_at(options, at)
+        if length == 0:
+            return at
+        wrong = -1
+        if kind == OPTION_RECORD_ROUTE:
+            wrong = 0 if route_at >= 0 else _record_route(options[at : at + length], own)
+            route_at = at
+        elif kind == OPTION_TIMESTAMP:
+            wrong = 0 if stamps_at >= 0 else _stamp(options[at : at + length], own, now_ms)
+            stamps_at = at
+        elif kind == OPTION_LOOSE_ROUTE or kind == OPTION_STRICT_ROUTE:
+            wrong = 1 if length < 3 else 2 if options[at + 2] < 4 else -1
+        elif kind == OPTION_ROUTER_ALERT and length < 4:
+            wrong = 1
+        if wrong >= 0:
+            return at + wrong
+        at += length
+    return VALID
+
+
+def _record_route(option: Span[u8], own: bytes) -> int:
+    """Write our address into a record route option. Returns VALID, or where in it what is wrong stands."""
+    length = len(option)
+    if length < 3:
+        return 1
+    pointer = option[2]
+    if pointer < 4:
+        return 2
+    if pointer <= length:
+        if pointer + 3 > length:
+            return 2
+        option[pointer - 1 : pointer + 3].copy_from(span_of(own))
+        option[2] = pointer + 4
+    return VALID
+
+
+def _stamp(option: Span[u8], own: bytes, now_ms: int) -> int:
+    """Write the time into a timestamp option. Returns VALID, or where in it what is wrong stands."""
+    length = len(option)
+    if length < 4:
+        return 1
+    pointer = option[2]
+    if pointer < 5:
+        return 2
+    form = option[3] & 0xF
+    if pointer > length:
+        if form == _STAMPS_OF_THE_NAMED:
+            return VALID
+        missed = option[3] >> 4
+        if missed == 15:
+            return 3
+        option[3] = form | (missed + 1) << 4
+        return VALID
+    if pointer + 3 > length:
+        return 2
+    if form == _STAMPS_ALONE:
+        option.store_be32(pointer - 1, now_ms)
+        option[2] = pointer + 4
+    elif form == _STAMPS_WITH_ADDRESSES or form == _STAMPS_OF_THE_NAMED:
+        if pointer + 7 > length:
+            return 2
+        if form == _STAMPS_WITH_ADDRESSES:
+            option[pointer - 1 : pointer + 3].copy_from(span_of(own))
+        elif not is_own(option[pointer - 1 : pointer + 3].to_bytes()):
+            return VALID
+        option.store_be32(pointer + 3, now_ms)
+        option[2] = pointer + 8
+    return VALID
+
+
+def answer_options(options: Span[u8], own: bytes, now_ms: int) -> bytes:
+    """The options of an answer to a datagram with these, which `note_passage` has seen: a recorded route and time
+    stamps, with our own behind them where there is room; nothing from where one is not valid on. A multiple of 4 bytes.
+    """
+    answer = bytearray()
+    for kind in (OPTION_RECORD_ROUTE, OPTION_TIMESTAMP):
+        at = 0
+        while at < len(options) and options[at] != OPTION_END:
+            length = _length_at(options, at)
+            if length == 0:
+                break
+            if options[at] == kind:
+                start = len(answer)
+                answer.extend(options[at : at + length].to_bytes())
+                _note_answer(span_of(answer)[start : len(answer)], own, now_ms)
+            at += length
+    while len(answer) & 3 != 0:
+        answer.append(OPTION_END)
+    return bytes(answer)
+
+
+def _note_answer(option: Span[u8], own: bytes, now_ms: int) -> None:
+    """Note in an answer's option that the answer leaves here, if there is room."""
+    if option[2] > len(option):
+        return
+    if option[0] == OPTION_RECORD_ROUTE:
+        _record_route(option, own)
+    elif option[3] & 0xF != _STAMPS_OF_THE_NAMED or _was_named(option):
+        _stamp(option, own, now_ms)
+
+
+def _was_named(option: Span[u8]) -> bool:
+    """Whether the last time stamp that stands there was wanted from us."""
+    pointer = option[2]
+    return pointer >= 13 and is_own(option[pointer - 9 : pointer - 5].to_bytes())

@@ -1,0 +1,481 @@
+"""IPv6: packets out and in (RFC 8200).
+
+`receive` walks the extension headers with bounds, puts fragments together, and hands the packet to raw sockets and to
+the transport of its protocol.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EMSGSIZE, Errno, final, span_of
+from kernel.lib import random
+from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
+from kernel.net.internet.counters import IP6
+from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.internet.interface_settings import settings_of
+from kernel.net.internet.ipv4 import LARGEST, RawListener
+from kernel.net.internet.membership import is_member
+from kernel.net.internet.output import NextHop
+from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
+from kernel.net.internet.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP, TRANSPORTS
+from kernel.net.link.ethernet import ETHERTYPE_IP6, LINK, LinkProtocol, complete_checksum
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.link.segmentation import fits
+from kernel.time import monotonic_ns
+
+HEADER: Final = 40
+LEAST_MTU: Final = 1280
+
+HOP_BY_HOP: Final = 0
+ROUTING: Final = 43
+FRAGMENT: Final = 44
+NO_NEXT_HEADER: Final = 59
+DESTINATION_OPTIONS: Final = 60
+_FRAGMENT_HEADER: Final = 8
+_INTERFACE_LOCAL: Final = 1  # a group's scope
+_MOST_OPTIONS: Final = 8  # of one header, beside padding
+_MOST_PADDING: Final = 7  # bytes in a row: more is never needed to align something
+_PAD1: Final = 0
+_PADN: Final = 1
+_ROUTER_ALERT: Final = 5
+_JUMBO: Final = 0xC2
+_MOBILE_ROUTE: Final = 2  # types of routing headers
+_RPL_ROUTE: Final = 3
+_SEGMENT_ROUTE: Final = 4
+
+# Codes of ICMPv6's parameter problem.
+BAD_FIELD: Final = 0
+BAD_NEXT_HEADER: Final = 1
+BAD_OPTION: Final = 2
+INCOMPLETE_CHAIN: Final = 3
+
+
+class Ip6Hook:
+    """What lies above or beside, and would make a circle of imports."""
+
+    def send_parameter_problem(self, packet: Packet, code: int, pointer: int) -> None:
+        """Answer a packet with an ICMPv6 parameter problem; `pointer` from the IPv6 header on. May raise MemoryError.
+        """
+
+    def send_no_route(self, packet: Packet) -> None:
+        """Tell the sender that there is no way to where a packet should go. May raise MemoryError."""
+
+    def forward(self, packet: Packet) -> None:
+        """A packet for another host, from its IPv6 header on. May raise MemoryError."""
+
+
+@final
+class Ip6State:
+    """Hooks, and the number of the next fragmented packet."""
+
+    def __init__(self) -> None:
+        self.raw: RawListener | None = None
+        self.hook: Ip6Hook = Ip6Hook()
+
+
+STATE: Final = Ip6State()
+
+
+def send(
+    packet: Packet,
+    hop: NextHop,
+    source: bytes,
+    protocol: int,
+    hop_limit: int = -1,
+    traffic_class: int = 0,
+    dont_fragment: bool = False,
+    loops: bool = False,
+) -> None:
+    """Send a packet that starts with its transport header to `hop.destination`; `hop_limit` -1: the interface's.
+
+    EMSGSIZE for one that is larger than the path's MTU and may not be fragmented, or than 65535 bytes; MemoryError.
+    """
+    length = len(packet)
+    if length > LARGEST and packet.segment_size == 0:
+        raise Errno(EMSGSIZE)
+    IP6.out_requests += 1
+    if hop_limit < 0:
+        hop_limit = settings_of(hop.device).hop_limit6.value
+    header = packet.push(HEADER)
+    packet.network_start = packet.start
+    header.store_be32(0, 0x60000000 | traffic_class << 20)
+    header.store_be16(4, length)
+    header[6] = protocol
+    header[7] = hop_limit
+    header[8:24].copy_from(span_of(source))
+    header[24:40].copy_from(span_of(hop.destination))
+    packet.source = source
+    packet.destination = hop.destination
+    packet.protocol = ETHERTYPE_IP6
+    if hop.device is LOOPBACK:
+        packet.from_ourselves = True
+        packet.hop_limit = hop_limit
+        packet.traffic_class = traffic_class
+        packet.transport_start = packet.start + HEADER
+    elif loops and hop.kind == MULTICAST:
+        _loop_back(packet, hop)
+    transmit(packet, hop, dont_fragment)
+
+
+def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
+    """Send a packet with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
+    if hop.kind == MULTICAST:
+        IP6.out_multicast += 1
+    if fits(packet, hop.mtu):
+        IP6.out_transmits += 1
+        IP6.out_bytes += len(packet)
+        hop.transmit(packet)
+        return
+    if dont_fragment:
+        IP6.fragment_fails += 1
+        raise Errno(EMSGSIZE)
+    _fragment(packet, hop)
+
+
+def _loop_back(packet: Packet, hop: NextHop) -> None:
+    copy = packet.copy()
+    if copy.checksum == CHECKSUM_PARTIAL:
+        copy.checksum = CHECKSUM_VERIFIED
+    copy.from_ourselves = True
+    if LOOPBACK.transmit(copy):
+        copy.device = hop.device
+
+
+def _fragment(packet: Packet, hop: NextHop) -> None:
+    """Cut a packet without extension headers (RFC 8200, section 4.5)."""
+    if packet.checksum == CHECKSUM_PARTIAL:
+        complete_checksum(packet)
+    room = (max(hop.mtu, LEAST_MTU) - HEADER - _FRAGMENT_HEADER) & ~7
+    identification = random.word() & 0xFFFF_FFFF
+    protocol = packet.span()[6]
+    data = span_of(packet.storage)[packet.start + HEADER : packet.end]
+    offset = 0
+    while offset < len(data):
+        count = min(room, len(data) - offset)
+        piece = Packet(HEADER + _FRAGMENT_HEADER + count)
+        header = piece.put(HEADER)
+        header.copy_from(packet.span()[0:HEADER])
+        header.store_be16(4, _FRAGMENT_HEADER + count)
+        header[6] = FRAGMENT
+        extension = piece.put(_FRAGMENT_HEADER)
+        extension[0] = protocol
+        extension[1] = 0
+        extension.store_be16(2, offset | (1 if offset + count < len(data) else 0))
+        extension.store_be32(4, identification)
+        piece.put(count).copy_from(data[offset : offset + count])
+        piece.become_fragment_of(packet, HEADER + _FRAGMENT_HEADER)
+        IP6.fragment_creates += 1
+        IP6.out_transmits += 1
+        IP6.out_bytes += len(piece)
+        hop.transmit(piece)
+        offset += count
+    IP6.fragment_oks += 1
+
+
+@final
+class Ip6(LinkProtocol):
+    """What the link layer hands its packets to."""
+
+    def receive(self, packet: Packet) -> None:
+        IP6.in_receives += 1
+        IP6.in_bytes += len(packet)
+        if packet.from_ourselves and packet.device is LOOPBACK and packet.transport_start == packet.start + HEADER:
+            protocol = packet.span()[6]
+            if is_multicast(packet.destination) and not is_member(LOOPBACK, packet.destination):
+                return
+            if protocol != FRAGMENT and TRANSPORTS.by_number[protocol] is not None:
+                packet.pull(HEADER)
+                deliver(packet, protocol, packet.network_start + 6)
+                return
+        if _check_header(packet):
+            _accept(packet)
+
+
+def _check_header(packet: Packet) -> bool:
+    """Whether the header is sound; the packet is cut to its length and its addresses are set."""
+    if len(packet) < HEADER:
+        IP6.in_header_errors += 1
+        return False
+    header = packet.span()
+    if header[0] >> 4 != 6:
+        IP6.in_header_errors += 1
+        return False
+    total = HEADER + header.load_be16(4)
+    if total > len(packet):
+        IP6.in_truncated += 1
+        return False
+    packet.trim(total)
+    packet.source = header[8:24].to_bytes()
+    packet.destination = header[24:40].to_bytes()
+    packet.hop_limit = header[7]
+    packet.traffic_class = header.load_be16(0) >> 4 & 0xFF
+    packet.network_start = packet.start
+    return True
+
+
+def _accept(packet: Packet) -> None:
+    """Decide whom a sound packet is for."""
+    source = packet.source
+    destination = packet.destination
+    device = packet.device
+    if device is None:
+        return
+    is_here = device is LOOPBACK or packet.from_ourselves
+    if is_multicast(source) or (not is_here and (is_loopback(source) or is_loopback(destination))):
+        IP6.in_header_errors += 1
+        return
+    if is_multicast(destination):
+        scope = destination[1] & 0xF
+        if scope == 0 or (scope == _INTERFACE_LOCAL and not is_here):
+            IP6.in_header_errors += 1
+            return
+        IP6.in_multicast += 1
+        if is_here or is_member(device, destination):
+            _walk(packet)
+        return
+    if owner_of(destination) is not None:
+        _walk(packet)
+        return
+    route = find_route(destination)
+    if route is not None and (route.kind == LOCAL or route.kind == BROADCAST):
+        _walk(packet)
+    elif route is None or route.device is None:
+        if destination == ANY6:
+            IP6.in_address_errors += 1
+        else:
+            IP6.in_no_routes += 1
+        STATE.hook.send_no_route(packet)
+    elif packet.link_kind == PACKET_HOST:
+        STATE.hook.forward(packet)
+
+
+def _walk(packet: Packet) -> None:
+    """Go through the extension headers up to the transport's. Whoever makes a packet of very many costs itself more
+    than us: a step is a few instructions, and moves 8 bytes on.
+    """
+    next_header = packet.span()[6]
+    pointer = packet.start + 6  # in the storage: where the number of the next header stands
+    packet.pull(HEADER)
+    is_first = True
+    was_fragment = False
+    while True:
+        if next_header == FRAGMENT:
+            if was_fragment or len(packet) < _FRAGMENT_HEADER:
+                # A fragment within another is an attack.
+                IP6.reassembly_required += 0 if was_fragment else 1
+                _malformed(packet, BAD_FIELD, packet.start)
+                return
+            whole = _reassemble(packet)
+            if whole is None:
+                return
+            was_fragment = True
+            length = _FRAGMENT_HEADER
+            if whole is not packet:
+                packet = whole
+                next_header = packet.span()[6]
+                pointer = packet.start + 6
+                packet.pull(HEADER)
+                is_first = True
+                continue
+        elif next_header == DESTINATION_OPTIONS or next_header == ROUTING or (next_header == HOP_BY_HOP and is_first):
+            if len(packet) < 8 or len(packet) < 8 + packet.span()[1] * 8:
+                IP6.in_header_errors += 1
+                return
+            length = 8 + packet.span()[1] * 8
+            if next_header == ROUTING:
+                if not _check_routing(packet):
+                    return
+            elif not (was_fragment and next_header == HOP_BY_HOP) and not _check_options(
+                packet, length, next_header == HOP_BY_HOP
+            ):
+                IP6.in_header_errors += 1
+                return
+        else:
+            break
+        is_first = False
+        following = packet.span()[0]
+        pointer = packet.start
+        packet.pull(length)
+        next_header = following
+    if next_header == NO_NEXT_HEADER:
+        return
+    packet.transport_start = packet.start
+    deliver(packet, next_header, pointer)
+
+
+def _check_routing(packet: Packet) -> bool:
+    """Whether a routing header, which the packet starts with, allows going on: nobody is a router by somebody else's
+    wish (RFC 5095), and the kinds of routes that must be turned on are not.
+    """
+    header = packet.span()
+    kind = header[2]
+    if is_multicast(packet.destination) or packet.link_kind != PACKET_HOST or kind == _MOBILE_ROUTE:
+        IP6.in_address_errors += 1
+        return False
+    if kind == _RPL_ROUTE or kind == _SEGMENT_ROUTE:
+        return False
+    if header[3] != 0:
+        _malformed(packet, BAD_FIELD, packet.start + 2)
+        return False
+    return True
+
+
+def _check_options(packet: Packet, length: int, is_hop_by_hop: bool) -> bool:
+    """Whether the options of a header allow going on (RFC 8200, section 4.2); if not, it is not counted yet."""
+    options = packet.span()[0:length]
+    at = 2
+    count = 0
+    padding = 0
+    while at < length:
+        kind = options[at]
+        size = 1
+        if kind != _PAD1:
+            if at + 1 >= length or at + 2 + options[at + 1] > length:
+                return False
+            size = 2 + options[at + 1]
+        if kind == _PAD1 or kind == _PADN:
+            padding += size
+            for i in range(at + 2, at + size):
+                if options[i] != 0:
+                    return False  # something is being hidden there (RFC 4942, section 2.1.9.5)
+            if padding > _MOST_PADDING:
+                return False
+        else:
+            padding = 0
+            count += 1
+            if count > _MOST_OPTIONS or not _check_option(packet, at, is_hop_by_hop):
+                return False
+        at += size
+    return True
+
+
+def _check_option(packet: Packet, at: int, is_hop_by_hop: bool) -> bool:
+    """Whether one option, `at` bytes behind the header's start, allows going on."""
+    options = packet.span()
+    kind = options[at]
+    if is_hop_by_hop and kind == _ROUTER_ALERT:
+        return options[at + 1] == 2
+    if is_hop_by_hop and kind == _JUMBO:
+        _refuse_jumbo(packet, at)
+        return False
+    action = kind >> 6
+    if action == 2 or (action == 3 and not is_multicast(packet.destination)):
+        _problem(packet, BAD_OPTION, packet.start + at)
+    return action == 0
+
+
+def _refuse_jumbo(packet: Packet, at: int) -> None:
+    """No link here carries jumbograms (RFC 2675): tell who sends what says that it is one."""
+    options = packet.span()
+    if options[at + 1] != 4 or (packet.start - packet.network_start + at) & 3 != 2:
+        return
+    if options.load_be32(at + 2) <= LARGEST:
+        _problem(packet, BAD_FIELD, packet.start + at + 2)
+    elif packet.network_header().load_be16(4) != 0:
+        _problem(packet, BAD_FIELD, packet.start + at)
+
+
+def _malformed(packet: Packet, code: int, pointer: int) -> None:
+    """Count a header that is wrong, and tell the sender."""
+    IP6.in_header_errors += 1
+    _problem(packet, code, pointer)
+
+
+def _problem(packet: Packet, code: int, pointer: int) -> None:
+    STATE.hook.send_parameter_problem(packet, code, pointer - packet.network_start)
+
+
+def _lacks_headers(packet: Packet) -> bool:
+    """Whether a first fragment, which starts with its fragment header, ends before the transport's header does
+    (RFC 7112).
+    """
+    data = packet.span()
+    next_header = data[0]
+    at = _FRAGMENT_HEADER
+    while next_header == HOP_BY_HOP or next_header == DESTINATION_OPTIONS or next_header == ROUTING:
+        if at + 2 > len(data):
+            return False  # the header itself is cut: it is for the whole packet to be judged
+        next_header = data[at]
+        at += 8 + data[at + 1] * 8
+    least = 1
+    if next_header == PROTOCOL_TCP:
+        least = 20
+    elif next_header == PROTOCOL_UDP or next_header == PROTOCOL_ICMP6:
+        least = 8
+    return at + least > len(data)
+
+
+def _reassemble(packet: Packet) -> Packet | None:
+    """Take a fragment, which starts with its fragment header. Returns the whole packet from its IPv6 header on; the
+    packet itself if it is the only fragment; or None.
+    """
+    header = packet.span()
+    fields = header.load_be16(2)
+    offset = fields & 0xFFF8
+    is_last = fields & 1 == 0
+    IP6.reassembly_required += 1
+    if offset == 0 and is_last:
+        IP6.reassembly_oks += 1
+        return packet  # an atomic fragment (RFC 6946)
+    if offset == 0 and _lacks_headers(packet):
+        _malformed(packet, INCOMPLETE_CHAIN, packet.network_start)
+        return None
+    if not is_last and (len(packet) - _FRAGMENT_HEADER) & 7 != 0:
+        _malformed(packet, BAD_FIELD, packet.network_start + 4)
+        return None
+    if offset + len(packet) - _FRAGMENT_HEADER > LARGEST:
+        _malformed(packet, BAD_FIELD, packet.start + 2)
+        return None
+    device = packet.device
+    key = packet.source + packet.destination + header[4:8].to_bytes() + bytes(
+        [0 if device is None else device.index & 0xFF]
+    )
+    packet.pull(_FRAGMENT_HEADER)
+    whole = REASSEMBLER.add(key, packet, offset, is_last, monotonic_ns())
+    if whole is None:
+        return None
+    _take_fragment_header_out(whole)
+    if len(whole) - HEADER > LARGEST:
+        IP6.reassembly_fails += 1
+        return None
+    IP6.reassembly_oks += 1
+    whole.span().store_be16(4, len(whole) - HEADER)
+    return whole
+
+
+def _take_fragment_header_out(whole: Packet) -> None:
+    """In front of a whole packet's data stand the headers of its first fragment, the fragment header last: what stands
+    in front of that moves over it.
+    """
+    data = whole.span()
+    at = 6
+    length = HEADER
+    while data[at] != FRAGMENT:
+        at = length
+        length += 8 + data[at + 1] * 8
+    data[at] = data[length]
+    front = data[0:length].to_bytes()
+    data[_FRAGMENT_HEADER : _FRAGMENT_HEADER + length].copy_from(span_of(front))
+    whole.pull(_FRAGMENT_HEADER)
+    whole.network_start = whole.start
+
+
+def deliver(packet: Packet, protocol: int, pointer: int) -> None:
+    """Hand a whole packet up: it starts with its transport header. `pointer`: where the protocol's number stands."""
+    wanted = False
+    raw = STATE.raw
+    if raw is not None:
+        wanted = raw.deliver(packet, protocol)
+    transport = TRANSPORTS.by_number[protocol]
+    if transport is not None and transport.receive(packet):
+        IP6.in_delivers += 1
+    elif wanted:
+        IP6.in_delivers += 1
+    else:
+        IP6.in_unknown_protocols += 1
+        _problem(packet, BAD_NEXT_HEADER, pointer)
+
+
+LINK.ip6 = Ip6()

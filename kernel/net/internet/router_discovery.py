@@ -1,0 +1,326 @@
+"""Router discovery and addresses without configuration (RFC 4861 section 6, RFC 4862 section 5.5).
+
+An Ethernet interface that goes up gets a link-local address made of its link address. Once that is proved, routers are
+asked for; their advertisements bring a default route, prefixes on the link, addresses, an MTU. All of these expire.
+A host that forwards is a router itself and believes no other.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EEXIST, Errno, Span, final, span_of, u8
+from kernel.net.internet import icmpv6
+from kernel.net.internet.addresses import (
+    ADDRESS_DEPRECATED,
+    ADDRESS_MANAGETEMPADDR,
+    ADDRESS_NOPREFIXROUTE,
+    ADDRESS_PERMANENT,
+    ALL_ROUTERS6,
+    ANY6,
+    FOREVER_NS,
+    InterfaceAddress,
+    add_address,
+    address_changed,
+    delete_address,
+    find_on,
+    is_link_local,
+    list_addresses,
+    masked,
+)
+from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
+from kernel.net.internet.interface_settings import settings_of
+from kernel.net.internet.ndp import (
+    DETECTION,
+    HOP_LIMIT,
+    SOURCE_LINK_ADDRESS,
+    AddressReady,
+    find_option,
+    learn_link_address,
+    link_address_in,
+    multicast_hop,
+)
+from kernel.net.internet.routes import (
+    METRIC6,
+    METRIC6_ADDRESS,
+    PROTOCOL_KERNEL,
+    PROTOCOL_RA,
+    TABLE_MAIN,
+    Route,
+    add_route,
+    delete_route,
+    list_routes,
+    match_route,
+    routes_changed,
+)
+from kernel.net.internet.sysctl import IP6_SETTINGS
+from kernel.net.link.device import ARPHRD_ETHER, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.packet import Packet
+from kernel.net.link.timers import NetworkTimer
+from kernel.time import monotonic_ns
+
+_PREFIX_OPTION: Final = 3
+_MTU_OPTION: Final = 5
+_RA_HEADER: Final = 16
+_SECOND_NS: Final = 1_000_000_000
+_INTERVAL_NS: Final = 4 * _SECOND_NS
+_INFINITY: Final = 0xFFFF_FFFF
+_TWO_HOURS_NS: Final = 7200 * _SECOND_NS
+_MOST_ADDRESSES: Final = 16  # of an interface, by advertisements
+_ADDRESS_LENGTH: Final = 64
+
+
+def interface_identifier(device: NetworkDevice) -> bytes:
+    """The modified EUI-64 of an Ethernet address (RFC 4291, appendix A)."""
+    address = device.address
+    return bytes([address[0] ^ 2, address[1], address[2], 0xFF, 0xFE, address[3], address[4], address[5]])
+
+
+@final
+class Solicitation(NetworkTimer):
+    """Asks for routers a few times, until one answers."""
+
+    def __init__(self, device: NetworkDevice) -> None:
+        super().__init__()
+        self.device: NetworkDevice = device
+        self.left: int = IP6_SETTINGS.router_solicitations.value
+
+    def expire(self, now_ns: int) -> None:
+        device = self.device
+        if self.left <= 0 or not device.is_up() or IP6_SETTINGS.forwarding.value != 0:
+            return
+        self.left -= 1
+        try:
+            _send_solicitation(device)
+            self.start(now_ns + _INTERVAL_NS)
+        except MemoryError:
+            self.left = 0
+
+
+def _send_solicitation(device: NetworkDevice) -> None:
+    source = ANY6
+    for entry in list_addresses(device, 16):
+        if entry.is_usable() and is_link_local(entry.address):
+            source = entry.address
+            break
+    length = 8 if source == ANY6 else 16
+    packet = Packet(length)
+    body = packet.put(length)
+    body[0] = icmpv6.ROUTER_SOLICITATION
+    if source != ANY6:
+        body[8] = SOURCE_LINK_ADDRESS
+        body[9] = 1
+        body[10:16].copy_from(span_of(device.address))
+    icmpv6.send_message(packet, multicast_hop(device, ALL_ROUTERS6), source, HOP_LIMIT)
+
+
+@final
+class Discovery(AddressReady):
+    """The solicitations that are going on, by interface."""
+
+    def __init__(self) -> None:
+        self.by_index: dict[int, Solicitation] = {}
+
+    def address_ready(self, entry: InterfaceAddress) -> None:
+        device = entry.device
+        if not is_link_local(entry.address) or IP6_SETTINGS.accept_ra.value == 0:
+            return
+        fresh = Solicitation(device)
+        self.by_index[device.index] = fresh
+        fresh.start(monotonic_ns())
+
+    def stop(self, device: NetworkDevice) -> None:
+        """A router answered, or the interface is down."""
+        going_on = self.by_index.get(device.index)
+        if going_on is not None:
+            going_on.left = 0
+            going_on.remove()
+
+
+DISCOVERY: Final = Discovery()
+
+
+@final
+class RouterAdvertisements(MessageHandler):
+    """A router speaks."""
+
+    def receive(self, packet: Packet) -> None:
+        device = packet.device
+        body = packet.span()
+        if device is None or packet.hop_limit != HOP_LIMIT or len(body) < _RA_HEADER or body[1] != 0:
+            return
+        options = body[_RA_HEADER : len(body)]
+        if not is_link_local(packet.source) or find_option(options, SOURCE_LINK_ADDRESS) == -2:
+            return
+        if IP6_SETTINGS.accept_ra.value <= IP6_SETTINGS.forwarding.value:
+            return  # 0: never; 1: not as a router; 2: always
+        DISCOVERY.stop(device)
+        now_ns = monotonic_ns()
+        if body[4] != 0:
+            settings_of(device).hop_limit6.value = body[4]
+        link_address = link_address_in(options, SOURCE_LINK_ADDRESS)
+        if len(link_address) == 6 and link_address[0] & 1 == 0:
+            neighbour = learn_link_address(device, packet.source, link_address)
+            if neighbour is not None:
+                neighbour.is_router = True
+        try:
+            _set_default_route(device, packet.source, body.load_be16(6), now_ns)
+            self._read_options(device, options, now_ns)
+        except Errno:
+            device.received_dropped += 1  # a table is full: what was taken is consistent
+        EXPIRY.plan()
+
+    def _read_options(self, device: NetworkDevice, options: Span[u8], now_ns: int) -> None:
+        at = 0
+        while at < len(options):
+            length = options[at + 1] * 8
+            if options[at] == _PREFIX_OPTION and length == 32:
+                _take_prefix(device, options[at : at + 32], now_ns)
+            elif options[at] == _MTU_OPTION and length == 8:
+                mtu = options.load_be32(at + 4)
+                if 1280 <= mtu <= device.mtu:
+                    settings_of(device).mtu6 = mtu
+                    routes_changed()
+            at += length
+
+
+def _until(now_ns: int, seconds: int) -> int:
+    return FOREVER_NS if seconds == _INFINITY else now_ns + seconds * _SECOND_NS
+
+
+def _set_default_route(device: NetworkDevice, router: bytes, lifetime_s: int, now_ns: int) -> None:
+    found = match_route(TABLE_MAIN, ANY6, 0, device.index, router, -1)
+    if lifetime_s == 0:
+        if found is not None and found.protocol == PROTOCOL_RA:
+            delete_route(found)
+        return
+    if found is not None:
+        if found.protocol == PROTOCOL_RA:
+            found.expires_ns = _until(now_ns, lifetime_s)
+        return
+    route = Route(ANY6, 0, device)
+    route.gateway = router
+    route.protocol = PROTOCOL_RA
+    route.metric = METRIC6
+    route.expires_ns = _until(now_ns, lifetime_s)
+    add_route(route)
+
+
+def _take_prefix(device: NetworkDevice, option: Span[u8], now_ns: int) -> None:
+    length = option[2]
+    flags = option[3]
+    valid_s = option.load_be32(4)
+    preferred_s = option.load_be32(8)
+    prefix = option[16:32].to_bytes()
+    if length > 128 or is_link_local(prefix) or prefix[0] == 0xFF or preferred_s > valid_s:
+        return
+    if flags & 0x80 != 0:
+        _set_prefix_route(device, masked(prefix, length), length, valid_s, now_ns)
+    if flags & 0x40 != 0 and IP6_SETTINGS.autoconf.value != 0 and length == _ADDRESS_LENGTH:
+        _set_address(device, prefix, valid_s, preferred_s, now_ns)
+
+
+def _set_prefix_route(device: NetworkDevice, prefix: bytes, length: int, valid_s: int, now_ns: int) -> None:
+    found = match_route(TABLE_MAIN, prefix, length, device.index, b"", -1)
+    if found is not None:
+        if found.expires_ns != FOREVER_NS or (found.protocol == PROTOCOL_KERNEL and valid_s != 0):
+            found.expires_ns = _until(now_ns, valid_s)
+        if valid_s == 0 and found.protocol == PROTOCOL_KERNEL and found.expires_ns != FOREVER_NS:
+            delete_route(found)
+        return
+    if valid_s == 0:
+        return
+    route = Route(prefix, length, device)
+    route.protocol = PROTOCOL_KERNEL
+    route.metric = METRIC6_ADDRESS
+    route.expires_ns = _until(now_ns, valid_s)
+    add_route(route)
+
+
+def _set_address(device: NetworkDevice, prefix: bytes, valid_s: int, preferred_s: int, now_ns: int) -> None:
+    """Make an address, or set the lifetimes of one; a forged short lifetime does not end it (RFC 4862, 5.5.3 (e))."""
+    address = prefix[0:8] + interface_identifier(device)
+    entry = find_on(device, address)
+    if entry is None:
+        if valid_s == 0 or len(list_addresses(device, 16)) >= _MOST_ADDRESSES:
+            return
+        entry = InterfaceAddress(device, address, _ADDRESS_LENGTH)
+        entry.flags = entry.flags & ~ADDRESS_PERMANENT | ADDRESS_MANAGETEMPADDR | ADDRESS_NOPREFIXROUTE
+        entry.valid_until_ns = _until(now_ns, valid_s)
+        entry.preferred_until_ns = _until(now_ns, preferred_s)
+        entry.created_ns = now_ns
+        entry.updated_ns = now_ns
+        add_address(entry)
+        return
+    if entry.flags & ADDRESS_PERMANENT != 0:
+        return
+    remaining_ns = entry.valid_until_ns - now_ns
+    offered_ns = _until(now_ns, valid_s) - now_ns
+    if offered_ns > _TWO_HOURS_NS or offered_ns > remaining_ns:
+        entry.valid_until_ns = now_ns + offered_ns
+    elif remaining_ns > _TWO_HOURS_NS:
+        entry.valid_until_ns = now_ns + _TWO_HOURS_NS
+    entry.preferred_until_ns = _until(now_ns, preferred_s)
+    entry.updated_ns = now_ns
+    if preferred_s > 0 and entry.flags & ADDRESS_DEPRECATED != 0:
+        entry.flags &= ~ADDRESS_DEPRECATED
+    address_changed(entry)
+
+
+@final
+class Expiry(NetworkTimer):
+    """Ends addresses and routes whose time is up."""
+
+    def expire(self, now_ns: int) -> None:
+        for entry in list_addresses(None, 0):
+            if entry.valid_until_ns <= now_ns:
+                try:
+                    delete_address(entry)
+                except Errno:
+                    continue  # it went with another
+            elif entry.preferred_until_ns <= now_ns and entry.flags & ADDRESS_DEPRECATED == 0:
+                entry.flags |= ADDRESS_DEPRECATED
+                address_changed(entry)
+        for route in list_routes(16):
+            if route.expires_ns <= now_ns:
+                delete_route(route)
+        self.plan()
+
+    def plan(self) -> None:
+        """Start the timer for what ends next."""
+        next_ns = FOREVER_NS
+        for entry in list_addresses(None, 0):
+            next_ns = min(next_ns, entry.valid_until_ns)
+            if entry.flags & ADDRESS_DEPRECATED == 0:
+                next_ns = min(next_ns, entry.preferred_until_ns)
+        for route in list_routes(16):
+            next_ns = min(next_ns, route.expires_ns)
+        if next_ns != FOREVER_NS:
+            self.start(next_ns)
+
+
+EXPIRY: Final = Expiry()
+
+
+@final
+class _LinkLocal(DeviceWatcher):
+    """Gives each Ethernet interface its link-local address."""
+
+    def device_up(self, device: NetworkDevice) -> None:
+        if device.kind != ARPHRD_ETHER or IP6_SETTINGS.disable_ipv6.value != 0:
+            return
+        address = b"\xfe\x80" + bytes(6) + interface_identifier(device)
+        try:
+            add_address(InterfaceAddress(device, address, _ADDRESS_LENGTH))
+        except Errno as error:
+            if error.code != EEXIST:
+                raise
+
+    def device_down(self, device: NetworkDevice) -> None:
+        DISCOVERY.stop(device)
+        settings_of(device).mtu6 = 0
+
+
+HANDLERS.by_type[icmpv6.ROUTER_ADVERTISEMENT] = RouterAdvertisements()
+DETECTION.listener = DISCOVERY
+watch_devices(_LinkLocal())

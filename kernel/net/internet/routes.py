@@ -1,0 +1,304 @@
+"""Routing tables: where a packet for an address goes (route(8), rtnetlink(7)).
+
+For each version of IP there are two tables: `local`, asked first, with what is this host's own and with broadcasts; and
+`main`. In a table, routes stand by falling prefix length, then by metric, so the first that matches is the best.
+
+`generation` counts changes: who keeps the answer of a look-up compares it (see `kernel.net.output`).
+
+Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has routes to its
+own IPv4 addresses at most.
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENOBUFS, ESRCH, Errno, final, span_of
+from kernel.net.internet.addresses import SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE, masked
+from kernel.net.link.device import NetworkDevice
+
+# RTN_*: what a route does.
+UNICAST: Final = 1
+LOCAL: Final = 2
+BROADCAST: Final = 3
+ANYCAST: Final = 4
+MULTICAST: Final = 5
+BLACKHOLE: Final = 6
+UNREACHABLE: Final = 7
+PROHIBIT: Final = 8
+THROW: Final = 9
+
+TABLE_MAIN: Final = 254
+TABLE_LOCAL: Final = 255
+
+# RTPROT_*: who entered it.
+PROTOCOL_REDIRECT: Final = 1
+PROTOCOL_KERNEL: Final = 2
+PROTOCOL_BOOT: Final = 3
+PROTOCOL_STATIC: Final = 4
+PROTOCOL_RA: Final = 9
+
+METRIC6: Final = 1024  # IPv6 routes without a metric
+METRIC6_ADDRESS: Final = 256
+
+FOREVER_NS: Final = (1 << 63) - 1
+_LIMIT: Final = 8192  # routes of a table
+
+
+class Route:
+    """One route. `device` is None for those that forbid; `gateway` is empty where the destination is on the link."""
+
+    def __init__(self, destination: bytes, prefix_length: int, device: NetworkDevice | None) -> None:
+        self.destination: bytes = masked(destination, prefix_length)
+        self.prefix_length: int = prefix_length
+        self.device: NetworkDevice | None = device
+        self.gateway: bytes = b""
+        self.kind: int = UNICAST
+        self.table: int = TABLE_MAIN
+        self.protocol: int = PROTOCOL_BOOT
+        self.scope: int = SCOPE_UNIVERSE
+        self.metric: int = 0
+        self.source: bytes = b""  # preferred source address
+        self.mtu: int = 0  # 0: the device's
+        self.tos: int = 0
+        self.expires_ns: int = FOREVER_NS
+        self.uses: int = 0
+        self.words: list[int] = _words(self.destination)
+        self.masks: list[int] = _words(masked(b"\xff" * len(destination), prefix_length))
+
+    def matches(self, destination: bytes) -> bool:
+        """Whether the destination lies inside."""
+        span = span_of(destination)
+        words = self.words
+        masks = self.masks
+        for i in range(len(words)):
+            if span.load_be32(4 * i) & masks[i] != words[i]:
+                return False
+        return True
+
+    def is_same(self, other: "Route") -> bool:
+        """Whether both have the same key: a table holds one of them."""
+        return (
+            self.prefix_length == other.prefix_length
+            and self.destination == other.destination
+            and self.metric == other.metric
+            and self.tos == other.tos
+        )
+
+
+def _words(address: bytes) -> list[int]:
+    span = span_of(address)
+    return [span.load_be32(at) for at in range(0, len(address), 4)]
+
+
+class RouteWatcher:
+    """Hears of changes of routes. Base class: every method does nothing."""
+
+    def route_added(self, route: Route) -> None:
+        """It was added."""
+
+    def route_deleted(self, route: Route) -> None:
+        """It was taken out."""
+
+
+@final
+class Tables:
+    """The tables of one version of IP."""
+
+    def __init__(self) -> None:
+        self.local: list[Route] = []
+        self.main: list[Route] = []
+
+    def table(self, number: int) -> list[Route]:
+        """The list of TABLE_*; EINVAL for a table that there is not."""
+        if number == TABLE_LOCAL:
+            return self.local
+        if number == TABLE_MAIN:
+            return self.main
+        raise Errno(EINVAL)
+
+
+@final
+class Routing:
+    """All tables, and who watches them."""
+
+    def __init__(self) -> None:
+        self.ip4: Tables = Tables()
+        self.ip6: Tables = Tables()
+        self.watchers: list[RouteWatcher] = []
+        self.generation: int = 1
+
+
+ROUTING: Final = Routing()
+
+
+def watch_routes(watcher: RouteWatcher) -> None:
+    """Tell `watcher` of all changes from now on."""
+    ROUTING.watchers.append(watcher)
+
+
+def tables_for(size: int) -> Tables:
+    """The tables for addresses of `size` bytes, 4 or 16."""
+    return ROUTING.ip4 if size == 4 else ROUTING.ip6
+
+
+def routes_changed() -> None:
+    """Answers of earlier look-ups no longer hold."""
+    ROUTING.generation += 1
+
+
+def add_route(route: Route, replace: bool = False, append: bool = False) -> None:
+    """Enter a route. `replace`: instead of one with the same key; `append`: beside it.
+
+    EEXIST, EINVAL, ENETDOWN for a device that is down (but its own addresses are reached), ENETUNREACH for a gateway
+    that is on no link, ENOBUFS.
+    """
+    size = len(route.destination)
+    if not 0 <= route.prefix_length <= 8 * size:
+        raise Errno(EINVAL)
+    device = route.device
+    if device is not None and not device.is_up() and not (size == 4 and route.kind == LOCAL):
+        raise Errno(ENETDOWN)
+    table = tables_for(size).table(route.table)
+    if len(table) >= _LIMIT:
+        raise Errno(ENOBUFS)
+    at = 0
+    while at < len(table) and _is_before(table[at], route):
+        at += 1
+    # Same keys stand together, and in front of them are smaller metrics.
+    first = at
+    while first > 0 and table[first - 1].is_same(route):
+        first -= 1
+    if first < at and not append:
+        is_separate = size == 16 and not replace and not _has_twin(table, first, at, route)
+        if replace:
+            old = table[first]
+            table[first] = route
+            _deleted(old)
+            _added(route)
+            return
+        if not is_separate:
+            raise Errno(EEXIST)
+    table.insert(at, route)
+    _added(route)
+
+
+def _has_twin(table: list[Route], first: int, end: int, route: Route) -> bool:
+    """Whether an IPv6 route with the same next hop is there: the same prefix may be on several links."""
+    for i in range(first, end):
+        if table[i].device is route.device and table[i].gateway == route.gateway:
+            return True
+    return False
+
+
+def _is_before(old: Route, new: Route) -> bool:
+    """Whether `new` comes behind `old`: same keys are kept in the order of adding."""
+    if old.prefix_length != new.prefix_length:
+        return old.prefix_length > new.prefix_length
+    if old.destination != new.destination:
+        # Among equal lengths routes stand by destination, so that same keys are neighbours.
+        return old.destination < new.destination
+    return old.metric <= new.metric
+
+
+def _added(route: Route) -> None:
+    routes_changed()
+    for watcher in ROUTING.watchers:
+        watcher.route_added(route)
+
+
+def _deleted(route: Route) -> None:
+    routes_changed()
+    for watcher in ROUTING.watchers:
+        watcher.route_deleted(route)
+
+
+def delete_route(route: Route) -> None:
+    """Take a route of a table out; ESRCH if it is not there."""
+    table = tables_for(len(route.destination)).table(route.table)
+    if route not in table:
+        raise Errno(ESRCH)
+    table.remove(route)
+    _deleted(route)
+
+
+def match_route(
+    table_number: int, destination: bytes, prefix_length: int, device_index: int, gateway: bytes, metric: int
+) -> Route | None:
+    """The first route with this destination that agrees in what is given: 0, b"" and -1 stand for any."""
+    for route in tables_for(len(destination)).table(table_number):
+        device = route.device
+        if (
+            route.prefix_length == prefix_length
+            and route.destination == destination
+            and (device_index == 0 or (device is not None and device.index == device_index))
+            and (len(gateway) == 0 or route.gateway == gateway)
+            and (metric < 0 or route.metric == metric)
+        ):
+            return route
+    return None
+
+
+def list_routes(size: int) -> list[Route]:
+    """All routes for addresses of `size` bytes: those of `main`, then those of `local`."""
+    tables = tables_for(size)
+    return tables.main[:] + tables.local[:]
+
+
+def find_route(destination: bytes, device_index: int = 0) -> Route | None:
+    """The best route, of `device_index` if that is not 0. One that forbids is an answer too (see `kind`)."""
+    tables = tables_for(len(destination))
+    found = _search(tables.local, destination, device_index)
+    if found is None:
+        found = _search(tables.main, destination, device_index)
+    return found
+
+
+def _search(table: list[Route], destination: bytes, device_index: int) -> Route | None:
+    span = span_of(destination)
+    if len(destination) == 4:
+        word = span.load_be32(0)
+        for route in table:
+            if word & route.masks[0] == route.words[0] and (device_index == 0 or _is_on(route, device_index)):
+                return route
+        return None
+    for route in table:
+        if route.matches(destination) and (device_index == 0 or _is_on(route, device_index)):
+            return route
+    return None
+
+
+def _is_on(route: Route, device_index: int) -> bool:
+    device = route.device
+    return device is not None and device.index == device_index
+
+
+def check_gateway(gateway: bytes, device: NetworkDevice | None) -> NetworkDevice:
+    """The device on whose link a new route's gateway is. ENETUNREACH if it is on none. EINVAL for a broadcast address,
+    and in IPv6 for one of this host's; IPv4 allows those, as Linux does.
+    """
+    route = find_route(gateway, 0 if device is None else device.index)
+    if route is None or route.device is None:
+        raise Errno(ENETUNREACH)
+    if route.kind == BROADCAST or (route.kind == LOCAL and len(gateway) == 16):
+        raise Errno(EINVAL)
+    if (route.kind != UNICAST and route.kind != LOCAL) or len(route.gateway) != 0:
+        raise Errno(ENETUNREACH)
+    return route.device
+
+
+def drop_routes_of(device: NetworkDevice) -> None:
+    """The device went down: take its routes out. Those to this host's IPv4 addresses stay, as on Linux."""
+    for size in (4, 16):
+        for route in list_routes(size):
+            if route.device is device and not (size == 4 and route.kind == LOCAL):
+                delete_route(route)
+
+
+def local_route(address: bytes, prefix_length: int, device: NetworkDevice, kind: int) -> Route:
+    """A route of the local table: LOCAL, BROADCAST, ANYCAST or MULTICAST."""
+    route = Route(address, prefix_length, device)
+    route.table = TABLE_LOCAL
+    route.kind = kind
+    route.protocol = PROTOCOL_KERNEL
+    route.scope = SCOPE_HOST if kind == LOCAL else SCOPE_LINK
+    return route

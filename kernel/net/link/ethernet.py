@@ -1,0 +1,246 @@
+"""The link layer: Ethernet headers on and off, who gets which EtherType, and who listens to everything.
+
+`receive` is where drivers hand packets in; `send` is the way out. Loopback packets go the same way without a header.
+
+Whoever sends in thread context, a system call or a timer, calls `drain` at the end: it delivers what was sent to the
+loopback interface meanwhile.
+
+Context: thread context; nothing sleeps, nothing raises: a packet that finds no memory is dropped and counted.
+Source: IEEE 802.3, RFC 894, packet(7).
+"""
+
+from typing import Final
+
+from kernel.lang import Span, final, inline, span_of, u8
+from kernel.net.link.checksum import checksum
+from kernel.net.link.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice, register_device
+from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.packet import (
+    CHECKSUM_NONE,
+    CHECKSUM_PARTIAL,
+    PACKET_BROADCAST,
+    PACKET_HOST,
+    PACKET_MULTICAST,
+    PACKET_OTHERHOST,
+    PACKET_OUTGOING,
+    Packet,
+)
+from kernel.net.link.segmentation import Segmenter
+
+ETHERNET_HEADER: Final = 14
+ETHERTYPE_IP4: Final = 0x0800
+ETHERTYPE_ARP: Final = 0x0806
+ETHERTYPE_IP6: Final = 0x86DD
+_SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
+
+
+class LinkProtocol:
+    """Base of what lies on the link layer."""
+
+    def receive(self, packet: Packet) -> None:
+        """A packet without its link header. May raise MemoryError: it is dropped."""
+
+
+class Tap:
+    """Sees every packet of all protocols, in both directions, with its link header. Base class."""
+
+    def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
+        """The packet is the stack's: copy what is wanted. May raise MemoryError."""
+
+
+@final
+class Link:
+    """Protocols and taps."""
+
+    def __init__(self) -> None:
+        self.ip4: LinkProtocol | None = None
+        self.ip6: LinkProtocol | None = None
+        self.arp: LinkProtocol | None = None
+        self.taps: list[Tap] = []
+
+
+LINK: Final = Link()
+
+
+def receive(packet: Packet) -> None:
+    """A driver received this packet, which starts with its Ethernet header; `packet.device` is set."""
+    device = packet.device
+    if device is None or not device.is_up():
+        return
+    if len(packet) < ETHERNET_HEADER:
+        device.received_errors += 1
+        return
+    device.received_packets += 1
+    device.received_bytes += len(packet)
+    header = packet.span()
+    packet.link_start = packet.start
+    packet.protocol = header.load_be16(12)
+    packet.from_ourselves = False
+    packet.link_kind = _kind_of(header, device)
+    try:
+        if len(LINK.taps) > 0:
+            _show(packet, device, False)
+        packet.pull(ETHERNET_HEADER)
+        if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= _SMALLEST_ETHERTYPE:
+            _deliver(packet)
+    except MemoryError:
+        device.received_dropped += 1
+
+
+@inline
+def _kind_of(header: Span[u8], device: NetworkDevice) -> int:
+    """For whom a frame is meant: PACKET_*."""
+    if header[0] & 1 != 0:
+        return PACKET_BROADCAST if header[0:6].to_bytes() == device.broadcast else PACKET_MULTICAST
+    address = device.address
+    for i in range(6):
+        if header[i] != address[i]:
+            return PACKET_OTHERHOST
+    return PACKET_HOST
+
+
+def _deliver(packet: Packet) -> None:
+    protocol: LinkProtocol | None = None
+    if packet.protocol == ETHERTYPE_IP4:
+        protocol = LINK.ip4
+    elif packet.protocol == ETHERTYPE_IP6:
+        protocol = LINK.ip6
+    elif packet.protocol == ETHERTYPE_ARP:
+        protocol = LINK.arp
+    if protocol is not None:
+        protocol.receive(packet)
+
+
+def _show(packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
+    packet.network_start = packet.link_start + ETHERNET_HEADER
+    if is_outgoing:
+        packet.link_kind = PACKET_OUTGOING
+    for tap in LINK.taps:
+        tap.saw(packet, device, is_outgoing)
+
+
+def send(packet: Packet, device: NetworkDevice, destination: bytes, protocol: int) -> None:
+    """Send a packet of a protocol (ETHERTYPE_*) to a link address, 6 bytes. `destination` means nothing on loopback."""
+    if not device.is_up():
+        return
+    packet.protocol = protocol
+    if device is LOOPBACK:
+        if len(LINK.taps) > 0:
+            _show_loopback(packet)
+        device.transmit(packet)
+        return
+    header = packet.push(ETHERNET_HEADER)
+    header[0:6].copy_from(span_of(destination))
+    header[6:12].copy_from(span_of(device.address))
+    header.store_be16(12, protocol)
+    send_frame(packet, device)
+
+
+def send_frame(packet: Packet, device: NetworkDevice) -> None:
+    """Send a packet that has its link header on, on a device other than loopback."""
+    packet.device = device
+    packet.link_start = packet.start
+    if packet.segment_size != 0 and not device.cuts(packet):
+        _send_large(packet, device)
+        return
+    if packet.checksum == CHECKSUM_PARTIAL and device.offload & OFFLOAD_CHECKSUM == 0:
+        complete_checksum(packet)
+    if len(LINK.taps) > 0:
+        try:
+            _show(packet, device, True)
+        except MemoryError:
+            device.sent_dropped += 1
+    length = len(packet)
+    if device.transmit(packet):
+        device.sent_packets += 1
+        device.sent_bytes += length
+    else:
+        device.sent_dropped += 1
+
+
+def _send_large(packet: Packet, device: NetworkDevice) -> None:
+    """Send a TCP segment that the device does not cut. Its driver does it where it can; but taps see single frames."""
+    segmenter = Segmenter()
+    if not segmenter.begin(packet, device.offload & OFFLOAD_CHECKSUM != 0):
+        device.sent_dropped += 1
+        return
+    count = segmenter.count()
+    if device.offload & OFFLOAD_GATHER != 0 and len(LINK.taps) == 0:
+        length = len(packet) + (count - 1) * segmenter.headers
+        if device.transmit(packet):
+            device.sent_packets += count
+            device.sent_bytes += length
+        else:
+            device.sent_dropped += count
+        return
+    for done in range(count):
+        try:
+            frame = segmenter.next_packet(packet)
+        except MemoryError:
+            device.sent_dropped += count - done
+            return
+        send_frame(frame, device)
+
+
+def complete_checksum(packet: Packet) -> None:
+    """Do in software what CHECKSUM_PARTIAL asks of a device."""
+    start = packet.checksum_start
+    data = span_of(packet.storage)[start : packet.end]
+    # The field holds the pseudo header's sum, so that the sum over everything includes it.
+    data.store_be16(packet.checksum_offset, checksum(data))
+    packet.checksum = CHECKSUM_NONE
+
+
+def _show_loopback(packet: Packet) -> None:
+    """Taps see a header of zeros there, and the packet twice: as it goes out and as it comes in."""
+    header = packet.push(ETHERNET_HEADER)
+    header.fill(0)
+    header.store_be16(12, packet.protocol)
+    packet.link_start = packet.start
+    packet.device = LOOPBACK
+    try:
+        _show(packet, LOOPBACK, True)
+        packet.link_kind = PACKET_HOST
+        _show(packet, LOOPBACK, False)
+    except MemoryError:
+        LOOPBACK.sent_dropped += 1
+    packet.pull(ETHERNET_HEADER)
+
+
+def loop_frame(packet: Packet) -> None:
+    """Send a packet that has its link header on to the loopback interface: it comes in as the header says."""
+    packet.device = LOOPBACK
+    packet.link_start = packet.start
+    header = packet.span()
+    try:
+        if len(LINK.taps) > 0:
+            _show(packet, LOOPBACK, True)
+        packet.protocol = header.load_be16(12)
+        packet.link_kind = _kind_of(header, LOOPBACK)
+        if len(LINK.taps) > 0:
+            _show(packet, LOOPBACK, False)
+    except MemoryError:
+        LOOPBACK.sent_dropped += 1
+    packet.pull(ETHERNET_HEADER)
+    if packet.link_kind != PACKET_OTHERHOST:
+        LOOPBACK.transmit(packet)
+
+
+def drain() -> None:
+    """Deliver what waits in the loopback interface, and what is sent there in consequence."""
+    device = LOOPBACK
+    if device.queue.head is None or device.is_draining:
+        return
+    device.is_draining = True
+    while True:
+        packet = device.queue.pop()
+        if packet is None:
+            break
+        try:
+            _deliver(packet)
+        except MemoryError:
+            device.received_dropped += 1
+    device.is_draining = False
+
+
+register_device(LOOPBACK)

@@ -1,0 +1,305 @@
+"""The neighbour cache: which link address an IP address on the link has, and whether it answers.
+
+ARP and neighbour discovery share it. An entry goes INCOMPLETE → REACHABLE → STALE → DELAY → PROBE; packets for an entry
+that is being resolved wait in it, a bounded number of them. How to ask is the business of a `Resolver`.
+
+Invariants: an entry in the table has a `link_address` unless it is INCOMPLETE or FAILED; the table is bounded.
+Context: thread context; nothing sleeps.
+Source: RFC 4861, section 7.3.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, ENOBUFS, ENOENT, Errno, final
+from kernel.lib import random
+from kernel.net.link import ethernet
+from kernel.net.link.device import IFF_LOOPBACK, IFF_NOARP, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.packet import Packet, PacketQueue
+from kernel.net.link.timers import NetworkTimer
+from kernel.time import monotonic_ns
+
+# States, as NUD_* of rtnetlink(7).
+INCOMPLETE: Final = 0x01
+REACHABLE: Final = 0x02
+STALE: Final = 0x04
+DELAY: Final = 0x08
+PROBE: Final = 0x10
+FAILED: Final = 0x20
+NOARP: Final = 0x40
+PERMANENT: Final = 0x80
+HAS_ADDRESS: Final = REACHABLE | STALE | DELAY | PROBE | NOARP | PERMANENT
+
+_SECOND_NS: Final = 1_000_000_000
+_RETRANSMIT_NS: Final = _SECOND_NS
+_REACHABLE_NS: Final = 30 * _SECOND_NS  # spread from half to one and a half of it
+_DELAY_NS: Final = 5 * _SECOND_NS
+_FORGET_NS: Final = 60 * _SECOND_NS  # an entry that nobody uses
+_MULTICAST_PROBES: Final = 3
+_UNICAST_PROBES: Final = 3
+_QUEUE_LIMIT: Final = 64
+_TABLE_LIMIT: Final = 1024
+
+
+class Resolver:
+    """Asks neighbours for their link addresses: ARP, or neighbour discovery."""
+
+    def solicit(self, neighbour: "Neighbour", is_unicast: bool) -> None:
+        """Send a question: to the known link address, or to everybody. May raise MemoryError."""
+
+    def unreachable(self, packet: Packet) -> None:
+        """A packet that waited starts with its IP header, and nobody answered: tell its sender. May raise MemoryError.
+        """
+
+
+@final
+class Neighbour(NetworkTimer):
+    """An entry of the cache."""
+
+    def __init__(self, device: NetworkDevice, address: bytes) -> None:
+        super().__init__()
+        self.device: NetworkDevice = device
+        self.address: bytes = address
+        self.link_address: bytes = b""
+        self.state: int = FAILED
+        self.is_router: bool = False
+        self.is_proxy: bool = False
+        self.is_listed: bool = True  # in the table; an entry that was taken out is of no use any more
+        self.probes: int = 0
+        self.confirmed_ns: int = 0
+        self.used_ns: int = 0
+        self.updated_ns: int = 0
+        self.waiting: PacketQueue = PacketQueue()
+
+    def send(self, packet: Packet, protocol: int) -> None:
+        """Send a packet, which starts with its IP header, to this neighbour; it waits if need be."""
+        state = self.state
+        if state & HAS_ADDRESS != 0:
+            if state == STALE:
+                self.used_ns = monotonic_ns()
+                self.state = DELAY
+                self.start(self.used_ns + _DELAY_NS)
+            ethernet.send(packet, self.device, self.link_address, protocol)
+            return
+        packet.protocol = protocol
+        if self.waiting.count >= _QUEUE_LIMIT:
+            self.waiting.pop()
+            self.device.sent_dropped += 1
+        self.waiting.append(packet)
+        if state == FAILED:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start asking."""
+        now_ns = monotonic_ns()
+        self.state = INCOMPLETE
+        self.probes = 1
+        self.used_ns = now_ns
+        self.start(now_ns + _RETRANSMIT_NS)
+        _resolver(self).solicit(self, False)
+
+    def confirm(self) -> None:
+        """A protocol above has just heard from it: no question is needed."""
+        if self.state & (STALE | DELAY | PROBE | REACHABLE) != 0:
+            self.confirmed_ns = monotonic_ns()
+            if self.state != REACHABLE:
+                self.become_reachable(self.confirmed_ns)
+
+    def become_reachable(self, now_ns: int) -> None:
+        """It answered."""
+        self.state = REACHABLE
+        self.confirmed_ns = now_ns
+        self.probes = 0
+        spread_ns = _REACHABLE_NS // 2 + random.word() % _REACHABLE_NS
+        self.start(now_ns + spread_ns)
+
+    def become_stale(self, now_ns: int) -> None:
+        """The address is known and nothing else."""
+        self.state = STALE
+        self.start(now_ns + _FORGET_NS)
+
+    def learn(self, link_address: bytes, now_ns: int) -> None:
+        """Set the link address, and send what waited for it; the state must be one with an address by now."""
+        if link_address != self.link_address:
+            self.link_address = link_address
+            self.updated_ns = now_ns
+        while True:
+            packet = self.waiting.pop()
+            if packet is None:
+                break
+            ethernet.send(packet, self.device, link_address, packet.protocol)
+
+    def expire(self, now_ns: int) -> None:
+        try:
+            self._advance(now_ns)
+        except MemoryError:
+            self.state = FAILED  # the next packet begins anew
+            self.waiting.clear()
+        ethernet.drain()
+
+    def _advance(self, now_ns: int) -> None:
+        state = self.state
+        if state == REACHABLE:
+            self.become_stale(now_ns)
+        elif state == DELAY:
+            if now_ns - self.confirmed_ns < _DELAY_NS:
+                self.become_reachable(now_ns)
+            else:
+                self.state = PROBE
+                self.probes = 0
+                self._probe(now_ns, _UNICAST_PROBES, True)
+        elif state == PROBE:
+            self._probe(now_ns, _UNICAST_PROBES, True)
+        elif state == INCOMPLETE:
+            self._probe(now_ns, _MULTICAST_PROBES, False)
+        elif state & (STALE | FAILED) != 0:
+            forget(self)
+
+    def _probe(self, now_ns: int, limit: int, is_unicast: bool) -> None:
+        if self.probes < limit:
+            self.probes += 1
+            self.start(now_ns + _RETRANSMIT_NS)
+            _resolver(self).solicit(self, is_unicast)
+            return
+        self.state = FAILED
+        self.start(now_ns + _FORGET_NS)
+        while True:
+            packet = self.waiting.pop()
+            if packet is None:
+                break
+            _resolver(self).unreachable(packet)
+
+
+class NeighbourWatcher:
+    """Hears of entries that programs may want to know of. Base class: every method does nothing."""
+
+    def neighbour_changed(self, neighbour: Neighbour) -> None:
+        """Its link address changed, or it was made by a program."""
+
+    def neighbour_deleted(self, neighbour: Neighbour) -> None:
+        """It was taken out."""
+
+
+@final
+class Cache:
+    """All neighbours, by device and address."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Neighbour] = {}
+        self.arp: Resolver = Resolver()
+        self.ndp: Resolver = Resolver()
+        self.watchers: list[NeighbourWatcher] = []
+
+
+CACHE: Final = Cache()
+
+
+def _resolver(neighbour: Neighbour) -> Resolver:
+    return CACHE.arp if len(neighbour.address) == 4 else CACHE.ndp
+
+
+def _key(device: NetworkDevice, address: bytes) -> bytes:
+    return bytes([device.index & 0xFF]) + address
+
+
+def find_neighbour(device: NetworkDevice, address: bytes) -> Neighbour | None:
+    """The entry, if there is one."""
+    return CACHE.entries.get(_key(device, address))
+
+
+def neighbour_for(device: NetworkDevice, address: bytes) -> Neighbour:
+    """The entry, made if there is none. ENOBUFS when the table is full of entries in use."""
+    found = CACHE.entries.get(_key(device, address))
+    if found is not None:
+        return found
+    if len(CACHE.entries) >= _TABLE_LIMIT:
+        _make_room()
+    fresh = Neighbour(device, address)
+    if device.flags & (IFF_NOARP | IFF_LOOPBACK) != 0:
+        fresh.state = NOARP
+        fresh.link_address = device.broadcast
+    CACHE.entries[_key(device, address)] = fresh
+    return fresh
+
+
+def fixed_neighbour(device: NetworkDevice, address: bytes, link_address: bytes) -> Neighbour:
+    """An entry for a group or for broadcasts, which stands in no table and needs no question."""
+    fresh = Neighbour(device, address)
+    fresh.state = NOARP
+    fresh.link_address = link_address
+    return fresh
+
+
+def _make_room() -> None:
+    oldest: Neighbour | None = None
+    for entry in CACHE.entries.values():
+        if entry.state & (PERMANENT | NOARP | INCOMPLETE) == 0 and (oldest is None or entry.used_ns < oldest.used_ns):
+            oldest = entry
+    if oldest is None:
+        for entry in CACHE.entries.values():
+            if entry.state & (PERMANENT | NOARP) == 0 and (oldest is None or entry.used_ns < oldest.used_ns):
+                oldest = entry
+    if oldest is None:
+        raise Errno(ENOBUFS)
+    forget(oldest)
+
+
+def forget(neighbour: Neighbour) -> None:
+    """Take an entry out; what waits in it is dropped."""
+    neighbour.remove()
+    neighbour.waiting.clear()
+    neighbour.state = FAILED
+    if neighbour.is_listed:
+        neighbour.is_listed = False
+        CACHE.entries.pop(_key(neighbour.device, neighbour.address))
+        for watcher in CACHE.watchers:
+            watcher.neighbour_deleted(neighbour)
+
+
+def list_neighbours(size: int) -> list[Neighbour]:
+    """The entries for addresses of `size` bytes, 4 or 16."""
+    found: list[Neighbour] = []
+    for entry in CACHE.entries.values():
+        if len(entry.address) == size:
+            found.append(entry)
+    return found
+
+
+def set_neighbour(device: NetworkDevice, address: bytes, link_address: bytes, state: int) -> None:
+    """An entry as a program wants it, with a state (PERMANENT, STALE, REACHABLE …). EINVAL for a bad link address."""
+    if len(link_address) != 6:
+        raise Errno(EINVAL)
+    neighbour = neighbour_for(device, address)
+    now_ns = monotonic_ns()
+    neighbour.cancel()
+    neighbour.state = state & HAS_ADDRESS
+    if neighbour.state == 0:
+        neighbour.state = STALE
+    if neighbour.state == STALE:
+        neighbour.become_stale(now_ns)
+    elif neighbour.state == REACHABLE:
+        neighbour.become_reachable(now_ns)
+    neighbour.learn(link_address, now_ns)
+    for watcher in CACHE.watchers:
+        watcher.neighbour_changed(neighbour)
+
+
+def delete_neighbour(device: NetworkDevice, address: bytes) -> None:
+    """Take an entry out; ENOENT if there is none."""
+    neighbour = find_neighbour(device, address)
+    if neighbour is None:
+        raise Errno(ENOENT)
+    forget(neighbour)
+
+
+@final
+class _ForgetAtDown(DeviceWatcher):
+    """Nobody is a neighbour on a device that is down."""
+
+    def device_down(self, device: NetworkDevice) -> None:
+        for size in (4, 16):
+            for entry in list_neighbours(size):
+                if entry.device is device:
+                    forget(entry)
+
+
+watch_devices(_ForgetAtDown())

@@ -1,0 +1,250 @@
+"""Packets: bytes on their way up or down the stack, without copies between the layers.
+
+A packet owns a storage; the bytes `start`…`end` of it are the packet. Going down, each protocol puts its header in
+front (`push`); going up, it takes its header off (`pull`).
+
+Context: making a packet may raise MemoryError; nothing else does. Nothing sleeps.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import Span, final, span_of, u8
+from kernel.lib.bpf import BEYOND, Subject
+
+if TYPE_CHECKING:
+    from kernel.net.link.device import NetworkDevice
+
+# Room for the link's, IPv6's and TCP's headers with all options, and what virtio puts in front.
+HEADROOM: Final = 128
+
+# What is known of the transport checksum.
+CHECKSUM_NONE: Final = 0  # received: must be verified. To be sent: is complete
+CHECKSUM_VERIFIED: Final = 1  # received: the device, or our own sender, answers for it
+CHECKSUM_PARTIAL: Final = 2  # to be sent: the pseudo header's sum is in place, the device does the rest
+
+
+# For whom the link meant a received packet (packet(7), sll_pkttype).
+PACKET_HOST: Final = 0
+PACKET_BROADCAST: Final = 1
+PACKET_MULTICAST: Final = 2
+PACKET_OTHERHOST: Final = 3
+PACKET_OUTGOING: Final = 4
+
+# Addresses by which a filter asks for more than the packet's bytes: from its link header on (SKF_LL_OFF), from its
+# network header on (SKF_NET_OFF), and what is known of it (SKF_AD_OFF).
+_LINK: Final = BEYOND
+_NETWORK: Final = 0xFFF0_0000
+_ANCILLARY: Final = 0xFFFF_F000
+
+
+@final
+class StoragePool:
+    """Storages of one size that were given back, for who makes packets of that size all the time: so they are neither
+    allocated nor cleared each time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._spare: list[bytearray | None] = [None] * limit
+        self._count: int = 0
+
+    def take(self) -> bytearray | None:
+        """A storage, which holds what it held before; None if there is none."""
+        if self._count == 0:
+            return None
+        self._count -= 1
+        storage = self._spare[self._count]
+        self._spare[self._count] = None
+        return storage
+
+    def give(self, storage: bytearray) -> None:
+        """Keep a storage, unless there are enough."""
+        if self._count < len(self._spare):
+            self._spare[self._count] = storage
+            self._count += 1
+
+
+_NO_STORAGE: Final = bytearray()
+
+
+class Packet(Subject):
+    """A packet in one piece. `capacity` bytes of room behind `headroom`; or a packet in the storage of another one."""
+
+    def __init__(self, capacity: int, headroom: int = HEADROOM, storage: bytearray | None = None) -> None:
+        self.storage: bytearray = bytearray(headroom + capacity) if storage is None else storage
+        self.start: int = headroom
+        self.end: int = headroom
+        self.device: NetworkDevice | None = None  # where it came in, or goes out
+        self.protocol: int = 0  # EtherType, once the link's header is off or before it is on
+        self.network_start: int = 0  # in `storage`: the IP header
+        self.transport_start: int = 0  # in `storage`: the TCP or UDP header
+        self.link_start: int = 0  # in `storage`: the Ethernet header of a received packet
+        self.checksum: int = CHECKSUM_NONE
+        self.checksum_start: int = 0  # PARTIAL: in `storage`, where summing starts
+        self.checksum_offset: int = 0  # PARTIAL: from there, where the sum goes. Not 0 if received: nobody has summed
+        self.segment_size: int = 0  # TCP payload of each segment that the device cuts it into; 0: it is sent as it is
+        self.source: bytes = b""  # IP address, 4 or 16 bytes: set by the IP layer in both directions
+        self.destination: bytes = b""
+        self.link_kind: int = PACKET_HOST  # received: for whom the link meant it
+        self.from_ourselves: bool = False  # came over loopback from our own IP layer: headers and sums need no check
+        self.hop_limit: int = 0  # received: TTL or hop limit
+        self.traffic_class: int = 0  # received: TOS or traffic class
+        self.received_ns: int = 0  # received: wall-clock time, where somebody asked for it
+        self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
+        self.original_length: int = 0  # in a packet socket's queue: what a filter may have cut
+        self.next: Packet | None = None  # for one queue
+        self.pool: StoragePool | None = None  # where the storage goes when the packet is done with
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def span(self) -> Span[u8]:
+        """The packet's bytes."""
+        return span_of(self.storage)[self.start : self.end]
+
+    def headroom(self) -> int:
+        return self.start
+
+    def tailroom(self) -> int:
+        return len(self.storage) - self.end
+
+    def push(self, count: int) -> Span[u8]:
+        """Make room for a header in front; the caller fills it. There must be the headroom."""
+        self.start -= count
+        return span_of(self.storage)[self.start : self.start + count]
+
+    def pull(self, count: int) -> None:
+        """Take a header of `count` bytes off the front; the packet is that long."""
+        assert count <= self.end - self.start
+        self.start += count
+
+    def put(self, count: int) -> Span[u8]:
+        """Make the packet longer at its end; the caller fills the new bytes. There must be the room."""
+        end = self.end
+        self.end = end + count
+        return span_of(self.storage)[end : end + count]
+
+    def trim(self, length: int) -> None:
+        """Cut the end off: padding behind the datagram."""
+        assert length <= self.end - self.start
+        self.end = self.start + length
+
+    def ask(self, question: int, size: int) -> int:
+        """What a filter wants to know beside the bytes that it is shown."""
+        if question >= _ANCILLARY:
+            return self._property(question - _ANCILLARY)
+        width = 4 >> size
+        base = self.network_start if question >= _NETWORK else self.link_start
+        start = base + question - (_NETWORK if question >= _NETWORK else _LINK)
+        if start + width > self.end:
+            return -1
+        storage = span_of(self.storage)
+        return storage.load_be32(start) if size == 0 else storage.load_be16(start) if size == 1 else storage[start]
+
+    def _property(self, question: int) -> int:
+        """SKF_AD_*: the protocol, the packet's kind, the interface; -1 for what is not known."""
+        device = self.device
+        if question == 0:
+            return self.protocol
+        if question == 4:
+            return self.link_kind
+        if question == 8:
+            return 0 if device is None else device.index
+        if question == 28:
+            return 0 if device is None else device.kind
+        if question == 20 or question == 36 or question == 44 or question == 48:
+            return 0  # mark, processor, VLAN tag
+        return -1
+
+    def recycle(self) -> None:
+        """Nobody needs the packet any more, whoever has had it: its storage may be used for another one. To let go of a
+        packet without that costs no more than memory that is allocated anew.
+        """
+        pool = self.pool
+        if pool is not None:
+            pool.give(self.storage)
+            self.pool = None
+            self.storage = _NO_STORAGE
+            self.start = 0
+            self.end = 0
+
+    def network_header(self) -> Span[u8]:
+        """From the IP header to the packet's end."""
+        return span_of(self.storage)[self.network_start : self.end]
+
+    def become_fragment_of(self, whole: "Packet", header_length: int) -> None:
+        """This packet starts with an IP header, of `header_length` bytes with all that is in front of the data, and
+        holds a part of `whole`, which is about to be sent: it goes where that went.
+        """
+        self.network_start = self.start
+        self.transport_start = self.start + header_length
+        self.source = whole.source
+        self.destination = whole.destination
+        self.protocol = whole.protocol
+
+    def send_on(self) -> None:
+        """A received packet is to be sent: what its sender left to a device is still to be done. The segments of a
+        large one get their checksums when it is cut.
+        """
+        if self.checksum_offset != 0 and self.segment_size == 0:
+            self.checksum = CHECKSUM_PARTIAL
+
+    def copy(self) -> "Packet":
+        """Another packet with the same bytes, in front of `start` too. Raises MemoryError."""
+        other = Packet(len(self.storage) - self.start, self.start)
+        other.end = self.end
+        span_of(other.storage)[0 : self.end].copy_from(span_of(self.storage)[0 : self.end])
+        other.device = self.device
+        other.protocol = self.protocol
+        other.network_start = self.network_start
+        other.transport_start = self.transport_start
+        other.link_start = self.link_start
+        other.checksum = self.checksum
+        other.checksum_start = self.checksum_start
+        other.checksum_offset = self.checksum_offset
+        other.segment_size = self.segment_size
+        other.source = self.source
+        other.destination = self.destination
+        other.link_kind = self.link_kind
+        other.from_ourselves = self.from_ourselves
+        other.hop_limit = self.hop_limit
+        other.traffic_class = self.traffic_class
+        other.received_ns = self.received_ns
+        other.fragment_size = self.fragment_size
+        return other
+
+
+class PacketQueue:
+    """Packets in the order in which they came. A packet stands in one queue at most."""
+
+    def __init__(self) -> None:
+        self.head: Packet | None = None
+        self.tail: Packet | None = None
+        self.count: int = 0
+
+    def append(self, packet: Packet) -> None:
+        """Put a packet at the end."""
+        tail = self.tail
+        packet.next = None
+        if tail is None:
+            self.head = packet
+        else:
+            tail.next = packet
+        self.tail = packet
+        self.count += 1
+
+    def pop(self) -> Packet | None:
+        """Take the first packet; None if there is none."""
+        packet = self.head
+        if packet is None:
+            return None
+        self.head = packet.next
+        if self.head is None:
+            self.tail = None
+        packet.next = None
+        self.count -= 1
+        return packet
+
+    def clear(self) -> None:
+        """Forget all packets."""
+        while self.pop() is not None:
+            pass

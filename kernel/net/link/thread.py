@@ -1,0 +1,125 @@
+"""The network thread "knet": takes packets from drivers, and runs the protocols' timers.
+
+An interrupt handler calls `schedule_work`; the thread then calls the work's `run`. A work that has more to do than its
+share schedules itself again, so that others get their turn.
+
+Context: `schedule_work` and `Work` are fit for interrupts, `run` is called in the thread and never sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.net.link import ethernet
+from kernel.net.link.timers import NEVER_NS, TIMERS, TimerHook
+from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread, yield_now
+from kernel.time import Timer, monotonic_ns
+
+
+class Work:
+    """Something for the network thread to do. Base class."""
+
+    def __init__(self) -> None:
+        self.next_work: Work | None = None
+        self.is_scheduled: bool = False
+
+    def run(self, now_ns: int) -> None:
+        """Do a bounded share of it. After MemoryError, which must leave the work in order, it is called again."""
+
+
+@final
+class WakeTimer(Timer):
+    """Wakes the thread for the earliest of the protocols' timers."""
+
+    def expire(self, now_ns: int) -> int:
+        _knet.timers_due = True
+        _knet.queue.wake_all()
+        return 0
+
+
+@final
+class KernelTimerHook(TimerHook):
+    """Arms `WakeTimer`."""
+
+    def wake_at(self, deadline_ns: int) -> None:
+        try:
+            _knet.timer.start(deadline_ns)
+        except MemoryError:
+            # No room in the kernel's queue: the thread looks after it itself, at once and until there is.
+            _knet.timers_due = True
+            _knet.queue.wake_all()
+
+
+@final
+class NetworkThread:
+    """Its work, and where it sleeps."""
+
+    def __init__(self) -> None:
+        self.first: Work | None = None
+        self.last: Work | None = None
+        self.queue: WaitQueue = WaitQueue()
+        self.timer: WakeTimer = WakeTimer()
+        self.timers_due: bool = False
+        self.lacked_memory: bool = False  # in the last round: others must run, and free some
+
+
+_knet: Final = NetworkThread()
+
+
+def schedule_work(work: Work) -> None:
+    """Have the network thread run `work` soon, once however often this is called before it does."""
+    if work.is_scheduled:
+        return
+    work.is_scheduled = True
+    work.next_work = None
+    last = _knet.last
+    if last is None:
+        _knet.first = work
+    else:
+        last.next_work = work
+    _knet.last = work
+    _knet.queue.wake_all()
+
+
+def run_pending(now_ns: int) -> bool:
+    """Run what is scheduled now, and due timers. False if there was nothing to do. A work that finds no memory gets
+    another turn, behind all others: the thread, of which the whole network lives, goes on.
+    """
+    work = _knet.first
+    busy = work is not None or _knet.timers_due
+    _knet.first = None
+    _knet.last = None
+    while work is not None:
+        following = work.next_work
+        work.next_work = None
+        work.is_scheduled = False
+        try:
+            work.run(now_ns)
+        except MemoryError:
+            schedule_work(work)
+            _knet.lacked_memory = True
+        work = following
+    if _knet.timers_due or TIMERS.announced_ns <= now_ns:
+        _knet.timers_due = False
+        deadline_ns = TIMERS.run_due(now_ns)
+        hook = TIMERS.hook
+        if deadline_ns != NEVER_NS and hook is not None:
+            hook.wake_at(deadline_ns)
+    ethernet.drain()
+    return busy
+
+
+def _main(_argument: int) -> None:
+    while True:
+        if run_pending(monotonic_ns()):
+            safe_point()
+            if _knet.lacked_memory:
+                _knet.lacked_memory = False
+                yield_now()
+        else:
+            _knet.queue.sleep(interruptible=False)
+
+
+def start() -> None:
+    """Start the thread. Raises MemoryError."""
+    TIMERS.hook = KernelTimerHook()
+    spawn_kernel_thread(b"knet", _main, 0)

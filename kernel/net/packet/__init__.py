@@ -1,0 +1,1 @@
+"""Packet sockets, which see whole frames (packet(7))."""

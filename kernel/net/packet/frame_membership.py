@@ -1,0 +1,69 @@
+"""What packet sockets ask an interface to hand up beside its own frames: PACKET_ADD_MEMBERSHIP (packet(7)).
+
+Promiscuous and all-groups mode are counted on the device. The flags IFF_PROMISC and IFF_ALLMULTI, which programs set
+and see, stay apart from that, as on Linux.
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, Errno, final, noraise
+from kernel.net.link.device import LinkGroup, NetworkDevice
+
+MULTICAST: Final = 0  # PACKET_MR_*
+PROMISCUOUS: Final = 1
+ALL_GROUPS: Final = 2
+UNICAST: Final = 3
+
+
+@final
+class FrameMembership:
+    """One request, of one socket."""
+
+    def __init__(self, index: int, kind: int, address: bytes) -> None:
+        self.index: int = index
+        self.kind: int = kind
+        self.address: bytes = address
+        self.users: int = 1
+        self.device: NetworkDevice | None = None  # once it holds
+
+    def is_like(self, other: "FrameMembership") -> bool:
+        return self.index == other.index and self.kind == other.kind and self.address == other.address
+
+    def apply(self, device: NetworkDevice) -> None:
+        """Make it hold. EINVAL for an address of another length; MemoryError. Kinds that there are not ask nothing."""
+        if (self.kind == MULTICAST or self.kind == UNICAST) and len(self.address) != len(device.address):
+            raise Errno(EINVAL)
+        if self.kind == PROMISCUOUS or self.kind == UNICAST:
+            # Our devices filter no single foreign addresses: one is heard as all are.
+            device.promiscuous_users += 1
+        elif self.kind == ALL_GROUPS:
+            device.all_groups_users += 1
+        elif self.kind == MULTICAST:
+            group = device.multicast.get(self.address)
+            if group is None:
+                group = LinkGroup()
+                device.multicast[self.address] = group
+            group.users += 1
+        self.device = device
+        device.multicast_changed()
+
+    @noraise
+    def undo(self) -> None:
+        """It holds no longer."""
+        device = self.device
+        if device is None:
+            return
+        self.device = None
+        if self.kind == PROMISCUOUS or self.kind == UNICAST:
+            device.promiscuous_users -= 1
+        elif self.kind == ALL_GROUPS:
+            device.all_groups_users -= 1
+        elif self.kind == MULTICAST:
+            group = device.multicast.get(self.address)
+            if group is not None:
+                group.users -= 1
+                if group.users == 0:
+                    device.multicast.pop(self.address)
+        device.multicast_changed()

@@ -1,0 +1,110 @@
+"""Rings for receiving, versions 1 and 2: slots of one size, used in turn.
+
+A slot whose status is 0 is the kernel's; the kernel fills it and says STATUS_USER, the program empties it and says 0
+again. A packet that finds its slot in the program's hands is dropped and counted.
+
+Invariant: `head` is the slot for the next packet. Context: `Tap.saw` and system calls; nothing sleeps or raises.
+"""
+
+from typing import Final
+
+from kernel.lang import Span, final, noraise, u8
+from kernel.net.packet.ring.layout import STATUS_KERNEL, STATUS_LOSING, VERSION_1, Record, RingRequest
+from kernel.net.packet.ring.memory import RingMemory
+from kernel.sched import WaitQueue
+
+NO_SLOT: Final = -1
+ROOM_SHIFT: Final = 2  # a quarter of the ring ahead: free, then there is no need to look at the next slot
+
+
+@final
+class CaptureCounts:
+    """What PACKET_STATISTICS tells."""
+
+    def __init__(self) -> None:
+        self.packets: int = 0  # that were taken
+        self.drops: int = 0
+        self.freezes: int = 0  # how often the program was behind by a whole ring (version 3)
+
+    def clear(self) -> None:
+        self.packets = 0
+        self.drops = 0
+        self.freezes = 0
+
+
+class ReceiveRing:
+    """Base of the rings for receiving."""
+
+    def __init__(self, request: RingRequest, counts: CaptureCounts, waiters: WaitQueue) -> None:
+        """Raises MemoryError."""
+        self.request: RingRequest = request
+        self.counts: CaptureCounts = counts
+        self.waiters: WaitQueue = waiters  # who polls the socket
+        self.record: Record = Record()
+        self.memory: RingMemory = RingMemory(request.block_size * request.block_count)
+
+    def largest(self) -> int:
+        """How long header and packet may be together."""
+        return self.request.frame_size
+
+    def copies_what_is_cut(self) -> bool:
+        """Whether packets that are cut to fit may go to the socket's queue as well (PACKET_COPY_THRESH)."""
+        return True
+
+    def has_room(self) -> bool:
+        """Whether it makes sense to try. The program is behind otherwise."""
+        return False
+
+    def take_slot(self, size: int) -> int:
+        """Where header and packet, `size` bytes, go; NO_SLOT if the program has not made room."""
+        return NO_SLOT
+
+    def fill(self, slot: int, record: Record, address: bytes, data: Span[u8]) -> None:
+        """Put a packet into its slot, and hand it to the program as soon as the version says."""
+
+    def has_arrivals(self) -> bool:
+        """Whether there is something for the program."""
+        return False
+
+    @noraise
+    def close(self) -> None:
+        self.memory.free()
+
+
+@final
+class SlotRing(ReceiveRing):
+    """A ring of version 1 or 2."""
+
+    def __init__(self, request: RingRequest, counts: CaptureCounts, waiters: WaitQueue) -> None:
+        super().__init__(request, counts, waiters)
+        self._head: int = 0
+
+    def _is_free(self, number: int) -> bool:
+        at = self.request.slot(number)
+        if self.memory.load(at) != STATUS_KERNEL:
+            return False
+        return self.request.version != VERSION_1 or self.memory.load(at + 4) == 0
+
+    def has_room(self) -> bool:
+        count = self.request.frame_count
+        return self._is_free((self._head + (count >> ROOM_SHIFT)) % count) or self._is_free(self._head)
+
+    def take_slot(self, size: int) -> int:
+        if not self._is_free(self._head):
+            return NO_SLOT
+        at = self.request.slot(self._head)
+        self._head = (self._head + 1) % self.request.frame_count
+        return at
+
+    def fill(self, slot: int, record: Record, address: bytes, data: Span[u8]) -> None:
+        if self.counts.drops > 0:
+            record.status |= STATUS_LOSING
+        count = record.encode(self.request.version, address)
+        self.memory.write(slot + record.link_offset, data)
+        self.memory.write(slot, record.header(count))
+        self.memory.store(slot, record.status)
+        self.waiters.wake_all()
+
+    def has_arrivals(self) -> bool:
+        count = self.request.frame_count
+        return not self._is_free((self._head + count - 1) % count)

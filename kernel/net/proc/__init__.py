@@ -1,0 +1,1 @@
+"""What `/proc/net` shows of the network."""

@@ -1,0 +1,221 @@
+"""The tables of /proc/net about ping, packet and netlink sockets, about groups, and about all protocols (proc(5)).
+
+Kernel addresses are shown as zeros, and sizes of objects, which say nothing here.
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import final, span_of
+from kernel.net.datagram import ping_socket, raw_socket, udp
+from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
+from kernel.net.internet.sysctl import register_table
+from kernel.net.link.device import DEVICES
+from kernel.net.netlink.socket import PORTS
+from kernel.net.packet.socket import SOCKETS as PACKETS
+from kernel.net.packet.socket import PacketSocket
+from kernel.net.proc.tables import HEAD4, HEAD6, padded, plain_hex, socket_line
+from kernel.net.sockets.joined_groups import INCLUDE, JOINED
+from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_STREAM
+from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
+from kernel.net.tcp.memory import PAGE_SHIFT
+from kernel.net.tcp.table import TABLE as CONNECTIONS
+from kernel.net.unix.base import UnixSocket
+from kernel.net.unix.rights import SOCKETS as UNIX_SOCKETS
+from kernel.net.unix.rights import CollectableSocket
+
+_NONE: Final = -1
+
+
+# ---- Sockets --------------------------------------------------------------------------------------------------------
+
+
+def _pings(family: int) -> bytes:
+    text = bytearray()
+    for socket in ping_socket.SOCKETS.sockets:
+        if socket.family == family:
+            line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
+            text.extend(padded(line) if family == AF_INET else line + b"\n")
+    return bytes(text)
+
+
+def icmp4() -> bytes:
+    """/proc/net/icmp: ping sockets; their ports are the identifiers of their messages."""
+    return padded(HEAD4) + _pings(AF_INET)
+
+
+def icmp6() -> bytes:
+    """/proc/net/icmp6."""
+    return HEAD6 + _pings(AF_INET6)
+
+
+def packet() -> bytes:
+    """/proc/net/packet."""
+    text = bytearray(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
+    for socket in PACKETS.sockets:
+        text.extend(_packet_line(socket))
+    return bytes(text)
+
+
+def _packet_line(socket: PacketSocket) -> bytes:
+    running = 1 if socket.ethertype != 0 else 0
+    references = 2 + running
+    return (
+        f"0000000000000000 {references:<6} {socket.kind:<4} {socket.ethertype:04x}   {socket.device_index:<5} {running}"
+        f" {socket.queued_bytes:<6} {socket.inode.uid:<6} {socket.inode.ino:<6}\n"
+    ).encode()
+
+
+def netlink() -> bytes:
+    """/proc/net/netlink: sockets that have a port."""
+    text = bytearray(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
+    for socket in PORTS.values():
+        groups = socket.groups & 0xFFFF_FFFF
+        dumping = 1 if socket.is_dumping else 0
+        text.extend(
+            f"0000000000000000 {socket.protocol:<3} {socket.port:<10} {groups:08x} {socket.queued_bytes:<8} {0:<8}"
+            f" {dumping:<5} {2:<8} {0:<8} {socket.inode.ino:<8}\n".encode()
+        )
+    return bytes(text)
+
+
+# ---- Groups ---------------------------------------------------------------------------------------------------------
+
+
+def mcfilter4() -> bytes:
+    """/proc/net/mcfilter: the senders that sockets want to hear in a group, or not to hear."""
+    text = bytearray(b"Idx Device        MCA        SRC    INC    EXC\n")
+    for line in _sources(4):
+        text.extend(line.head + b" " + _number4(line.group) + b" " + _number4(line.source) + line.counts() + b"\n")
+    return bytes(text)
+
+
+def mcfilter6() -> bytes:
+    """/proc/net/mcfilter6."""
+    text = bytearray(b"Idx Device                Multicast Address                   Source Address    INC    EXC\n")
+    for line in _sources(16):
+        text.extend(line.head + b" " + plain_hex(line.group) + b" " + plain_hex(line.source) + line.counts() + b"\n")
+    return bytes(text)
+
+
+@final
+class SourceLine:
+    """One sender in one group of one interface, and how many sockets named it."""
+
+    def __init__(self, head: bytes, group: bytes, source: bytes) -> None:
+        self.head: bytes = head
+        self.group: bytes = group
+        self.source: bytes = source
+        self.included: int = 0
+        self.excluded: int = 0
+
+    def counts(self) -> bytes:
+        return f" {self.included:6} {self.excluded:6}".encode()
+
+
+def _sources(size: int) -> list[SourceLine]:
+    found: dict[bytes, SourceLine] = {}
+    for joined in JOINED.keys():
+        membership = joined.membership
+        if len(membership.group) != size:
+            continue
+        name = membership.device.name
+        head = f"{membership.device.index:3} ".encode() + b" " * max(0, 6 - len(name)) + name[: min(len(name), 6)]
+        for source in joined.sources:
+            key = membership.key + source
+            line = found.get(key)
+            if line is None:
+                line = SourceLine(head, membership.group, source)
+                found[key] = line
+            if joined.mode == INCLUDE:
+                line.included += 1
+            else:
+                line.excluded += 1
+    return [line for line in found.values()]
+
+
+def _number4(address: bytes) -> bytes:
+    return f"0x{span_of(address).load_be32(0):08x}".encode()
+
+
+def dev_mcast() -> bytes:
+    """/proc/net/dev_mcast: the link addresses of groups that interfaces listen to."""
+    text = bytearray()
+    for device in DEVICES.devices:
+        for address in device.multicast.keys():
+            users = device.multicast[address].users
+            name = device.name + b" " * max(0, 15 - len(device.name))
+            text.extend(f"{device.index:<4} ".encode() + name + f" {users:<5} {0:<5} ".encode())
+            text.extend(plain_hex(address) + b"\n")
+    return bytes(text)
+
+
+# ---- Protocols ------------------------------------------------------------------------------------------------------
+
+
+def _protocol(name: bytes, sockets: int, pages: int, press: bytes, header: int, operations: bytes) -> bytes:
+    """A line of /proc/net/protocols. `operations` says which ones programs can ask for: close, connect, disconnect,
+    accept …, in the order of the table's head.
+    """
+    line = name + b" " * max(0, 9 - len(name)) + f" {0:4} {sockets:6}  {pages:6}   ".encode()
+    slab = b"no " if operations[0] == 110 else b"yes"
+    line += press + b" " * (3 - len(press)) + f" {header:6}   ".encode() + slab + b"  kernel     "
+    for operation in operations:
+        line += b" " + bytes([operation]) + b" "
+    return line + b"\n"
+
+
+def _unix_count(is_stream: bool) -> int:
+    count = 0
+    socket: CollectableSocket | None = UNIX_SOCKETS.first
+    while socket is not None:
+        if isinstance(socket, UnixSocket) and (socket.kind == SOCK_STREAM) == is_stream:
+            count += 1
+        socket = socket.next
+    return count
+
+
+def _ping_count(family: int) -> int:
+    count = 0
+    for socket in ping_socket.SOCKETS.sockets:
+        if socket.family == family:
+            count += 1
+    return count
+
+
+def protocols() -> bytes:
+    """/proc/net/protocols: what there is, and how many sockets of each."""
+    held = DATAGRAM_MEMORY.used + (1 << PAGE_SHIFT) - 1 >> PAGE_SHIFT
+    pages = TCP_MEMORY.used + (1 << PAGE_SHIFT) - 1 >> PAGE_SHIFT
+    press = b"yes" if TCP_MEMORY.is_under_pressure else b"no"
+    text = (
+        b"protocol  size sockets  memory press maxhdr  slab module     "
+        b"cl co di ac io in de sh ss gs se re bi br ha uh gp em\n"
+    )
+    ping = b"yyynnynnyyyyyyyyyn"
+    raw = b"yyynyyynyyyyyyyynn"
+    datagram = b"yyynyyynyyyynnyyyn"
+    stream = b"yyyyyyyyyyyynyyyyy"
+    text += _protocol(b"PACKET", len(PACKETS.sockets), _NONE, b"NI", 0, b"n" * 18)
+    text += _protocol(b"PINGv6", _ping_count(AF_INET6), _NONE, b"NI", 0, ping)
+    text += _protocol(b"RAWv6", raw_socket.SOCKETS.count(AF_INET6), _NONE, b"NI", 0, raw)
+    text += _protocol(b"UDPv6", udp.SOCKETS.count(AF_INET6), held, b"NI", 0, datagram)
+    text += _protocol(b"TCPv6", CONNECTIONS.count_sockets(AF_INET6), pages, press, 256, stream)
+    text += _protocol(b"UNIX-STREAM", _unix_count(True), _NONE, b"NI", 0, b"ynnnnnnnnnnnnnnynn")
+    text += _protocol(b"UNIX", _unix_count(False), _NONE, b"NI", 0, b"y" + b"n" * 17)
+    text += _protocol(b"PING", _ping_count(AF_INET), _NONE, b"NI", 0, ping)
+    text += _protocol(b"RAW", raw_socket.SOCKETS.count(AF_INET), _NONE, b"NI", 0, raw)
+    text += _protocol(b"UDP", udp.SOCKETS.count(AF_INET), held, b"NI", 0, datagram)
+    text += _protocol(b"TCP", CONNECTIONS.count_sockets(AF_INET), pages, press, 256, stream)
+    return text + _protocol(b"NETLINK", len(PORTS), _NONE, b"NI", 0, b"n" * 18)
+
+
+register_table(b"icmp", icmp4)
+register_table(b"icmp6", icmp6)
+register_table(b"packet", packet)
+register_table(b"netlink", netlink)
+register_table(b"mcfilter", mcfilter4)
+register_table(b"mcfilter6", mcfilter6)
+register_table(b"dev_mcast", dev_mcast)
+register_table(b"protocols", protocols)

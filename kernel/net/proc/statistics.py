@@ -1,0 +1,272 @@
+"""The stack's counters as text: /proc/net/snmp, snmp6, netstat, sockstat (proc(5), RFC 4293).
+
+Context: system calls; nothing sleeps.
+"""
+
+from kernel.mm.frames import PAGE_SIZE
+from kernel.net.datagram import ping_socket, raw_socket, udp
+from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
+from kernel.net.internet.counters import (
+    ICMP4,
+    ICMP6,
+    IP4,
+    IP6,
+    TCP,
+    TCP_EVENTS,
+    UDP4,
+    UDP6,
+    IcmpCounters,
+    IpCounters,
+    UdpCounters,
+)
+from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.internet.sysctl import IP4_SETTINGS, register_table
+from kernel.net.netlink.socket import PORTS
+from kernel.net.packet.socket import SOCKETS as PACKETS
+from kernel.net.sockets.socket import AF_INET, AF_INET6
+from kernel.net.tcp.connection import State
+from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
+from kernel.net.tcp.table import TABLE as CONNECTIONS
+from kernel.net.unix.rights import SOCKETS as UNIX_SOCKETS
+
+_ICMP_TYPES: list[int] = [3, 11, 12, 4, 5, 8, 0, 13, 14, 17, 18]
+_ICMP_NAMES: bytes = (
+    b"DestUnreachs TimeExcds ParmProbs SrcQuenchs Redirects Echos EchoReps Timestamps TimestampReps AddrMasks"
+    b" AddrMaskReps"
+)
+
+
+_ICMP6_TYPES: list[int] = [1, 2, 3, 4, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 143]
+_ICMP6_NAMES: list[bytes] = [
+    b"DestUnreachs",
+    b"PktTooBigs",
+    b"TimeExcds",
+    b"ParmProblems",
+    b"Echos",
+    b"EchoReplies",
+    b"GroupMembQueries",
+    b"GroupMembResponses",
+    b"GroupMembReductions",
+    b"RouterSolicits",
+    b"RouterAdvertisements",
+    b"NeighborSolicits",
+    b"NeighborAdvertisements",
+    b"Redirects",
+    b"MLDv2Reports",
+]
+
+
+def _prefixed(names: bytes, prefix: bytes) -> bytes:
+    text = bytearray()
+    for name in names.split(b" "):
+        text.extend(b" " + prefix + name)
+    return bytes(text)
+
+
+def _icmp_values(counts: list[int]) -> bytes:
+    text = bytearray()
+    for kind in _ICMP_TYPES:
+        text.extend(f" {counts[kind]}".encode())
+    return bytes(text)
+
+
+def snmp() -> bytes:
+    """/proc/net/snmp: IPv4, ICMP, TCP, UDP."""
+    ip = IP4
+    forwarding = 1 if IP4_SETTINGS.ip_forward.value != 0 else 2
+    text = bytearray(
+        b"Ip: Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards"
+        b" InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs"
+        b" FragFails FragCreates OutTransmits\n"
+    )
+    text.extend(
+        f"Ip: {forwarding} {IP4_SETTINGS.ip_default_ttl.value} {ip.in_receives} {ip.in_header_errors}"
+        f" {ip.in_address_errors} {ip.forwarded} {ip.in_unknown_protocols} {ip.in_discards} {ip.in_delivers}".encode()
+    )
+    text.extend(
+        f" {ip.out_requests} {ip.out_discards} {ip.out_no_routes} {ip.reassembly_timeouts} {ip.reassembly_required}"
+        f" {ip.reassembly_oks} {ip.reassembly_fails} {ip.fragment_oks} {ip.fragment_fails} {ip.fragment_creates}"
+        f" {ip.out_transmits}\n".encode()
+    )
+    icmp = ICMP4
+    text.extend(b"Icmp: InMsgs InErrors InCsumErrors" + _prefixed(_ICMP_NAMES, b"In"))
+    text.extend(b" OutMsgs OutErrors OutRateLimitGlobal OutRateLimitHost" + _prefixed(_ICMP_NAMES, b"Out") + b"\n")
+    text.extend(f"Icmp: {icmp.in_messages} {icmp.in_errors} {icmp.in_checksum_errors}".encode())
+    text.extend(_icmp_values(icmp.in_types))
+    text.extend(f" {icmp.out_messages} {icmp.out_errors} 0 {icmp.out_rate_limited}".encode())
+    text.extend(_icmp_values(icmp.out_types) + b"\n")
+    text.extend(_icmp_messages(icmp))
+    tcp = TCP
+    text.extend(
+        b"Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs"
+        b" OutSegs RetransSegs InErrs OutRsts InCsumErrors\n"
+    )
+    text.extend(
+        f"Tcp: 1 200 120000 -1 {tcp.active_opens} {tcp.passive_opens} {tcp.attempt_fails} {tcp.established_resets}"
+        f" {_established_count()} {tcp.in_segments} {tcp.out_segments} {tcp.retransmitted_segments}"
+        f" {tcp.in_errors} {tcp.out_resets} {tcp.in_checksum_errors}\n".encode()
+    )
+    names = (
+        b" InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
+    )
+    text.extend(b"Udp:" + names + _udp_values(b"Udp:", UDP4))
+    text.extend(b"UdpLite:" + names + b"UdpLite: 0 0 0 0 0 0 0 0 0\n")
+    return bytes(text)
+
+
+def _icmp_messages(icmp: IcmpCounters) -> bytes:
+    """The types that were seen, each by number."""
+    names = bytearray()
+    values = bytearray()
+    for kind in range(256):
+        if icmp.in_types[kind] != 0:
+            names.extend(f" InType{kind}".encode())
+            values.extend(f" {icmp.in_types[kind]}".encode())
+    for kind in range(256):
+        if icmp.out_types[kind] != 0:
+            names.extend(f" OutType{kind}".encode())
+            values.extend(f" {icmp.out_types[kind]}".encode())
+    if len(names) == 0:
+        return b""
+    return b"IcmpMsg:" + bytes(names) + b"\nIcmpMsg:" + bytes(values) + b"\n"
+
+
+def _udp_values(label: bytes, udp_: UdpCounters) -> bytes:
+    return label + (
+        f" {udp_.in_datagrams} {udp_.no_ports} {udp_.in_errors} {udp_.out_datagrams} {udp_.receive_buffer_errors}"
+        f" {udp_.send_buffer_errors} {udp_.in_checksum_errors} {udp_.ignored_multicast} {udp_.memory_errors}\n"
+    ).encode()
+
+
+def netstat() -> bytes:
+    """/proc/net/netstat: what TCP and IPv4 count beyond SNMP. Readers go by the names; only what is counted has one."""
+    ip = IP4
+    names = bytearray(b"TcpExt:")
+    values = bytearray(b"TcpExt:")
+    for event in TCP_EVENTS:
+        names.extend(b" " + event.name)
+        values.extend(f" {event.count}".encode())
+    return (
+        bytes(names) + b"\n" + bytes(values) + b"\n"
+        b"IpExt: InNoRoutes InTruncatedPkts InMcastPkts OutMcastPkts InBcastPkts OutBcastPkts InOctets OutOctets"
+        b" InCsumErrors\n"
+        + (
+            f"IpExt: {ip.in_no_routes} {ip.in_truncated} {ip.in_multicast} {ip.out_multicast} {ip.in_broadcast}"
+            f" {ip.out_broadcast} {ip.in_bytes} {ip.out_bytes} {ip.in_checksum_errors}\n"
+        ).encode()
+    )
+
+
+def _row(name: bytes, value: int) -> bytes:
+    return name + b" " * max(1, 32 - len(name)) + f"\t{value}\n".encode()
+
+
+def snmp6() -> bytes:
+    """/proc/net/snmp6: IPv6, ICMPv6, UDP over IPv6."""
+    ip: IpCounters = IP6
+    return (
+        _row(b"Ip6InReceives", ip.in_receives)
+        + _row(b"Ip6InHdrErrors", ip.in_header_errors)
+        + _row(b"Ip6InTooBigErrors", ip.in_too_big_errors)
+        + _row(b"Ip6InNoRoutes", ip.in_no_routes)
+        + _row(b"Ip6InAddrErrors", ip.in_address_errors)
+        + _row(b"Ip6InUnknownProtos", ip.in_unknown_protocols)
+        + _row(b"Ip6InTruncatedPkts", ip.in_truncated)
+        + _row(b"Ip6InDiscards", ip.in_discards)
+        + _row(b"Ip6InDelivers", ip.in_delivers)
+        + _row(b"Ip6OutForwDatagrams", ip.forwarded)
+        + _row(b"Ip6OutRequests", ip.out_requests)
+        + _row(b"Ip6OutDiscards", ip.out_discards)
+        + _row(b"Ip6OutNoRoutes", ip.out_no_routes)
+        + _row(b"Ip6ReasmTimeout", ip.reassembly_timeouts)
+        + _row(b"Ip6ReasmReqds", ip.reassembly_required)
+        + _row(b"Ip6ReasmOKs", ip.reassembly_oks)
+        + _row(b"Ip6ReasmFails", ip.reassembly_fails)
+        + _row(b"Ip6FragOKs", ip.fragment_oks)
+        + _row(b"Ip6FragFails", ip.fragment_fails)
+        + _row(b"Ip6FragCreates", ip.fragment_creates)
+        + _row(b"Ip6InMcastPkts", ip.in_multicast)
+        + _row(b"Ip6OutMcastPkts", ip.out_multicast)
+        + _row(b"Ip6InOctets", ip.in_bytes)
+        + _row(b"Ip6OutOctets", ip.out_bytes)
+        + _row(b"Ip6OutTransmits", ip.out_transmits)
+        + _row(b"Icmp6InMsgs", ICMP6.in_messages)
+        + _row(b"Icmp6InErrors", ICMP6.in_errors)
+        + _row(b"Icmp6OutMsgs", ICMP6.out_messages)
+        + _row(b"Icmp6OutErrors", ICMP6.out_errors)
+        + _row(b"Icmp6InCsumErrors", ICMP6.in_checksum_errors)
+        + _row(b"Icmp6OutRateLimitHost", ICMP6.out_rate_limited)
+        + _icmp6_types(b"Icmp6In", ICMP6.in_types)
+        + _icmp6_types(b"Icmp6Out", ICMP6.out_types)
+        + _row(b"Udp6InDatagrams", UDP6.in_datagrams)
+        + _row(b"Udp6NoPorts", UDP6.no_ports)
+        + _row(b"Udp6InErrors", UDP6.in_errors)
+        + _row(b"Udp6OutDatagrams", UDP6.out_datagrams)
+        + _row(b"Udp6RcvbufErrors", UDP6.receive_buffer_errors)
+        + _row(b"Udp6SndbufErrors", UDP6.send_buffer_errors)
+        + _row(b"Udp6InCsumErrors", UDP6.in_checksum_errors)
+        + _row(b"Udp6IgnoredMulti", UDP6.ignored_multicast)
+        + _row(b"Udp6MemErrors", UDP6.memory_errors)
+    )
+
+
+def _icmp6_types(prefix: bytes, counts: list[int]) -> bytes:
+    """The messages that have names, and then every type that was seen, by number."""
+    text = bytearray()
+    for i in range(len(_ICMP6_TYPES)):
+        text.extend(_row(prefix + _ICMP6_NAMES[i], counts[_ICMP6_TYPES[i]]))
+    for kind in range(256):
+        if counts[kind] != 0:
+            text.extend(_row(prefix + f"Type{kind}".encode(), counts[kind]))
+    return bytes(text)
+
+
+def _established_count() -> int:
+    """CurrEstab: connections in the states ESTABLISHED and CLOSE_WAIT."""
+    count = 0
+    for first in CONNECTIONS.buckets:
+        channel = first
+        while channel is not None:
+            c = channel.connection
+            if c is not None and (c.state == State.ESTABLISHED or c.state == State.CLOSE_WAIT):
+                count += 1
+            channel = channel.next_in_table
+    return count
+
+
+def _pages(size_bytes: int) -> int:
+    return (size_bytes + PAGE_SIZE - 1) // PAGE_SIZE
+
+
+def sockstat() -> bytes:
+    """/proc/net/sockstat: sockets in use, and the memory of their queues in pages."""
+    udps = udp.SOCKETS.count(AF_INET)
+    raws = raw_socket.SOCKETS.count(AF_INET)
+    tcps = CONNECTIONS.count_sockets(AF_INET)
+    all_tcps = tcps + CONNECTIONS.count_sockets(AF_INET6)
+    all_inet = all_tcps + udps + raws + udp.SOCKETS.count(AF_INET6) + raw_socket.SOCKETS.count(AF_INET6)
+    others = UNIX_SOCKETS.count + len(PACKETS.sockets) + len(PORTS) + len(ping_socket.SOCKETS.sockets)
+    held, count = REASSEMBLER.use(4)
+    return (
+        f"sockets: used {all_inet + others}\n"
+        f"TCP: inuse {tcps} orphan {TCP_MEMORY.orphans} tw {CONNECTIONS.wait_count} alloc {all_tcps}"
+        f" mem {_pages(TCP_MEMORY.used)}\n"
+        f"UDP: inuse {udps} mem {_pages(DATAGRAM_MEMORY.used)}\nUDPLITE: inuse 0\nRAW: inuse {raws}\n"
+        f"FRAG: inuse {count} memory {held}\n"
+    ).encode()
+
+
+def sockstat6() -> bytes:
+    """/proc/net/sockstat6."""
+    held, count = REASSEMBLER.use(16)
+    return (
+        f"TCP6: inuse {CONNECTIONS.count_sockets(AF_INET6)}\nUDP6: inuse {udp.SOCKETS.count(AF_INET6)}\n"
+        f"UDPLITE6: inuse 0\nRAW6: inuse {raw_socket.SOCKETS.count(AF_INET6)}\nFRAG6: inuse {count} memory {held}\n"
+    ).encode()
+
+
+register_table(b"snmp", snmp)
+register_table(b"snmp6", snmp6)
+register_table(b"netstat", netstat)
+register_table(b"sockstat", sockstat)
+register_table(b"sockstat6", sockstat6)

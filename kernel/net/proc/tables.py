@@ -1,0 +1,272 @@
+"""The tables of /proc/net about interfaces, routes, neighbours and datagram sockets, in Linux's format (proc(5)).
+
+Addresses stand there as the numbers that their bytes are on a little-endian machine.
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import span_of
+from kernel.net.datagram import raw_socket, udp
+from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.internet.addresses import (
+    ANY4,
+    ANY6,
+    SCOPE_HOST,
+    SCOPE_LINK,
+    list_addresses,
+    mapped,
+    netmask,
+)
+from kernel.net.internet.membership import list_memberships
+from kernel.net.internet.routes import LOCAL, PROHIBIT, ROUTING, UNICAST, UNREACHABLE, Route, list_routes
+from kernel.net.internet.sysctl import register_table
+from kernel.net.link.device import ARPHRD_ETHER, DEVICES
+from kernel.net.link.neighbours import HAS_ADDRESS, INCOMPLETE, PERMANENT, list_neighbours
+from kernel.net.sockets.socket import AF_INET, AF_INET6
+
+_WIDTH: Final = 127
+_CONNECTED: Final = 1
+_UNCONNECTED: Final = 7
+
+_RTF_UP: Final = 1
+_RTF_GATEWAY: Final = 2
+_RTF_HOST: Final = 4
+_RTF_REJECT: Final = 0x200
+_RTF_EXPIRES: Final = 0x40_0000
+_RTF_LOCAL: Final = 0x8000_0000
+
+
+def hex4(address: bytes) -> bytes:
+    """An IPv4 address as eight digits; an empty one is 0.0.0.0."""
+    value = span_of(address if len(address) == 4 else ANY4).load_u32(0)
+    return f"{value:08X}".encode()
+
+
+def hex6(address: bytes) -> bytes:
+    """An IPv6 address as four numbers of eight digits; an IPv4 one as mapped, an empty one as ::."""
+    full = ANY6 if len(address) == 0 else mapped(address)
+    span = span_of(full)
+    return f"{span.load_u32(0):08X}{span.load_u32(4):08X}{span.load_u32(8):08X}{span.load_u32(12):08X}".encode()
+
+
+def plain_hex(address: bytes) -> bytes:
+    """The bytes of an address as they stand on the wire."""
+    text = bytearray()
+    for byte in address:
+        text.extend(f"{byte:02x}".encode())
+    return bytes(text)
+
+
+def padded(line: bytes, width: int = _WIDTH) -> bytes:
+    """A line with blanks up to a width, and its end."""
+    return line + b" " * max(0, width - len(line)) + b"\n"
+
+
+def _right(text: bytes, width: int) -> bytes:
+    return b" " * max(0, width - len(text)) + text
+
+
+def _left(text: bytes, width: int) -> bytes:
+    return text + b" " * max(0, width - len(text))
+
+
+def dev() -> bytes:
+    """/proc/net/dev: what went through each interface."""
+    text = bytearray(
+        b"Inter-|   Receive                                                |  Transmit\n"
+        b" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls"
+        b" carrier compressed\n"
+    )
+    for d in DEVICES.devices:
+        text.extend(_right(d.name, 6))
+        text.extend(
+            f": {d.received_bytes:7} {d.received_packets:7} {d.received_errors:4} {d.received_dropped:4}"
+            f" {0:4} {0:5} {0:10} {0:9}"
+            f" {d.sent_bytes:8} {d.sent_packets:7} {d.sent_errors:4} {d.sent_dropped:4}"
+            f" {0:4} {0:5} {0:7} {0:10}\n".encode()
+        )
+    return bytes(text)
+
+
+def _route_flags(route: Route) -> int:
+    flags = _RTF_UP
+    if len(route.gateway) != 0:
+        flags |= _RTF_GATEWAY
+    if route.prefix_length == 8 * len(route.destination):
+        flags |= _RTF_HOST
+    if route.kind == UNREACHABLE or route.kind == PROHIBIT:
+        flags |= _RTF_REJECT
+    return flags
+
+
+def route() -> bytes:
+    """/proc/net/route: the main table of IPv4."""
+    text = bytearray(
+        padded(b"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT")
+    )
+    for entry in ROUTING.ip4.main:
+        device = entry.device
+        name = b"*" if device is None else device.name
+        line = name + b"\t" + hex4(entry.destination) + b"\t" + hex4(entry.gateway)
+        line += f"\t{_route_flags(entry):04X}\t0\t0\t{entry.metric}\t".encode() + hex4(netmask(entry.prefix_length))
+        line += f"\t{entry.mtu}\t0\t0".encode()
+        text.extend(padded(line))
+    return bytes(text)
+
+
+def ipv6_route() -> bytes:
+    """/proc/net/ipv6_route: both tables of IPv6."""
+    text = bytearray()
+    for entry in list_routes(16):
+        flags = _route_flags(entry)
+        if entry.kind == LOCAL:
+            flags |= _RTF_LOCAL
+        elif entry.kind == UNICAST and entry.expires_ns < (1 << 62):
+            flags |= _RTF_EXPIRES
+        gateway = entry.gateway if len(entry.gateway) == 16 else ANY6
+        device = entry.device
+        text.extend(plain_hex(entry.destination) + f" {entry.prefix_length:02x} ".encode())
+        text.extend(plain_hex(ANY6) + b" 00 " + plain_hex(gateway))
+        text.extend(f" {entry.metric:08x} {1:08x} {entry.uses & 0xFFFFFFFF:08x} {flags:08x} ".encode())
+        text.extend(_right(b"lo" if device is None else device.name, 8) + b"\n")
+    return bytes(text)
+
+
+def if_inet6() -> bytes:
+    """/proc/net/if_inet6: IPv6 addresses."""
+    text = bytearray()
+    for entry in list_addresses(None, 16):
+        scope = 0x10 if entry.scope == SCOPE_HOST else 0x20 if entry.scope == SCOPE_LINK else 0
+        text.extend(plain_hex(entry.address))
+        index = entry.device.index
+        text.extend(f" {index:02x} {entry.prefix_length:02x} {scope:02x} {entry.flags & 0xFF:02x} ".encode())
+        text.extend(_right(entry.device.name, 8) + b"\n")
+    return bytes(text)
+
+
+def dotted(address: bytes) -> bytes:
+    """An IPv4 address as people write it."""
+    return f"{address[0]}.{address[1]}.{address[2]}.{address[3]}".encode()
+
+
+def link_text(address: bytes) -> bytes:
+    """A link address as people write it."""
+    text = bytearray()
+    for i in range(len(address)):
+        if i > 0:
+            text.append(58)
+        text.extend(f"{address[i]:02x}".encode())
+    return bytes(text)
+
+
+def arp() -> bytes:
+    """/proc/net/arp: the neighbours of IPv4."""
+    text = bytearray(b"IP address       HW type     Flags       HW address            Mask     Device\n")
+    for entry in list_neighbours(4):
+        if entry.state & (HAS_ADDRESS | INCOMPLETE) == 0 or entry.device.kind != ARPHRD_ETHER:
+            continue
+        flags = b"0x0" if entry.state == INCOMPLETE else b"0x6" if entry.state == PERMANENT else b"0x2"
+        address = entry.link_address if len(entry.link_address) == 6 else bytes(6)
+        text.extend(_left(dotted(entry.address), 16) + b" " + _left(b"0x1", 12) + _left(flags, 12))
+        text.extend(link_text(address) + b"     *        " + entry.device.name + b"\n")
+    return bytes(text)
+
+
+def socket_line(socket: DatagramSocket, number: int, port: int, width: int) -> bytes:
+    """A socket's line, which begins with a number of `width` digits."""
+    state = _CONNECTED if len(socket.remote) != 0 else _UNCONNECTED
+    is_ip4 = socket.family == AF_INET
+    local = hex4(socket.local) if is_ip4 else hex6(socket.local)
+    remote = hex4(socket.remote) if is_ip4 else hex6(socket.remote)
+    head = f"{number:5}: ".encode() if width == 5 else f"{number:4}: ".encode()
+    return head + local + f":{port:04X} ".encode() + remote + (
+        f":{socket.remote_port:04X} {state:02X} {0:08X}:{socket.queued_bytes:08X} 00:{0:08X} {0:08X}"
+        f" {socket.inode.uid:5} {0:8} {socket.inode.ino} 2 0000000000000000 {socket.drops}"
+    ).encode()
+
+
+def _udp(family: int) -> bytes:
+    text = bytearray()
+    for port in udp.SOCKETS.by_port.keys():
+        for socket in udp.SOCKETS.by_port[port]:
+            if socket.family == family:
+                line = socket_line(socket, port, port, 5)
+                text.extend(padded(line) if family == AF_INET else line + b"\n")
+    return bytes(text)
+
+
+HEAD4: Final = (
+    b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"
+    b" inode ref pointer drops"
+)
+HEAD6: Final = (
+    b"  sl  local_address                         remote_address                        st tx_queue rx_queue tr"
+    b" tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
+)
+
+
+def udp4() -> bytes:
+    """/proc/net/udp."""
+    return padded(b" " + HEAD4) + _udp(AF_INET)
+
+
+def udp6() -> bytes:
+    """/proc/net/udp6."""
+    return HEAD6 + _udp(AF_INET6)
+
+
+def raw4() -> bytes:
+    """/proc/net/raw."""
+    return HEAD4 + b"\n" + _raw(AF_INET)
+
+
+def raw6() -> bytes:
+    """/proc/net/raw6."""
+    return HEAD6 + _raw(AF_INET6)
+
+
+def _raw(family: int) -> bytes:
+    text = bytearray()
+    for socket in raw_socket.SOCKETS.sockets:
+        if socket.family == family:
+            text.extend(socket_line(socket, socket.protocol, socket.protocol, 4 if family == AF_INET else 5) + b"\n")
+    return bytes(text)
+
+
+def igmp() -> bytes:
+    """/proc/net/igmp: groups of IPv4."""
+    text = bytearray(b"Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")
+    for device in DEVICES.devices:
+        groups = list_memberships(device, 4)
+        if not device.is_up():
+            continue
+        text.extend(f"{device.index}\t".encode() + _left(device.name, 10) + f": {len(groups) + 1:5}      V3\n".encode())
+        for membership in groups:
+            text.extend(b"\t\t\t\t" + hex4(membership.group) + f" {membership.users:5} 0:{0:08X}\t\t0\n".encode())
+        text.extend(b"\t\t\t\t010000E0     1 0:00000000\t\t0\n")
+    return bytes(text)
+
+
+def igmp6() -> bytes:
+    """/proc/net/igmp6: groups of IPv6."""
+    text = bytearray()
+    for device in DEVICES.devices:
+        for membership in list_memberships(device, 16):
+            text.extend(f"{device.index:<4} ".encode() + _left(device.name, 15) + b" " + plain_hex(membership.group))
+            text.extend(f" {membership.users:5} {0:08X} 0\n".encode())
+    return bytes(text)
+
+
+register_table(b"dev", dev)
+register_table(b"route", route)
+register_table(b"ipv6_route", ipv6_route)
+register_table(b"if_inet6", if_inet6)
+register_table(b"arp", arp)
+register_table(b"udp", udp4)
+register_table(b"udp6", udp6)
+register_table(b"raw", raw4)
+register_table(b"raw6", raw6)
+register_table(b"igmp", igmp)
+register_table(b"igmp6", igmp6)

@@ -1,0 +1,51 @@
+"""/proc/net/unix: all unix sockets (proc(5)). Importing this enters the file."""
+
+from typing import Final
+
+from kernel.net.internet.sysctl import register_table
+from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
+from kernel.net.unix.rights import SOCKETS, CollectableSocket
+
+# The flag __SO_ACCEPTCON, and states of enum socket_state.
+_LISTENS: Final = 0x10000
+_UNCONNECTED: Final = 1
+_CONNECTING: Final = 2
+_CONNECTED: Final = 3
+
+
+def unix_table() -> bytes:
+    """The text of the file. In place of addresses, which are nobody's business, the first column is 0."""
+    text = b"Num       RefCount Protocol Flags    Type St Inode Path\n"
+    socket: CollectableSocket | None = SOCKETS.first
+    while socket is not None:
+        if isinstance(socket, UnixSocket):
+            text += _line(socket)
+        socket = socket.next
+    return text
+
+
+def _line(socket: UnixSocket) -> bytes:
+    flags = _LISTENS if socket.state == LISTENING else 0
+    state = _UNCONNECTED
+    if socket.state == CONNECTED:
+        state = _CONNECTED if socket.is_accepted else _CONNECTING
+    references = socket.users + (1 if socket.peer is not None else 0)
+    inode = socket.inode.ino if socket.is_accepted else 0
+    text = f"{0:016x}: {references:08X} {0:08X} {flags:08X} {socket.kind:04X} {state:02X} {inode:5}".encode()
+    if socket.name:
+        text += b" " + _shown(socket.name)
+    return text + b"\n"
+
+
+def _shown(name: bytes) -> bytes:
+    """A path name without its NUL; an abstract name with @ for each NUL."""
+    if name[0] != 0:
+        return name[: len(name) - 1]
+    shown = bytearray(name)
+    for index in range(len(shown)):
+        if shown[index] == 0:
+            shown[index] = 64
+    return bytes(shown)
+
+
+register_table(b"unix", unix_table)

@@ -1,0 +1,215 @@
+"""Addresses and ports of Internet sockets: struct sockaddr_in and sockaddr_in6, and who may bind what.
+
+A `Binding` is a socket's place in a `PortTable`. An IPv6 socket without IPV6_V6ONLY that is bound to :: takes the port
+for IPv4 as well; one bound to a mapped address takes it for IPv4 only.
+
+Context: thread context; nothing sleeps.
+Source: ip(7), ipv6(7), socket(7) (SO_REUSEADDR, SO_REUSEPORT), RFC 6056 (random ports).
+"""
+
+from typing import Final
+
+from kernel.lang import (
+    EACCES,
+    EADDRINUSE,
+    EAFNOSUPPORT,
+    EINVAL,
+    Errno,
+    final,
+    span_of,
+)
+from kernel.lib import random
+from kernel.net.internet.addresses import ANY4, ANY6, is_mapped
+from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.sockets.socket import AF_INET, AF_INET6
+
+SOCKADDR_IN: Final = 16
+SOCKADDR_IN6: Final = 28
+SOCKADDR_IN6_LEAST: Final = 24  # without the scope, as RFC 2133 had it
+
+IP4_BIT: Final = 1
+IP6_BIT: Final = 2
+
+
+def family_of(address: bytes) -> int:
+    """The family of a struct sockaddr; EINVAL where there is none."""
+    if len(address) < 2:
+        raise Errno(EINVAL)
+    return address[0] | address[1] << 8
+
+
+def decode_inet(address: bytes) -> tuple[bytes, int]:
+    """The IPv4 address and port of a struct sockaddr_in. EINVAL if it is too short, EAFNOSUPPORT for another family."""
+    if len(address) < SOCKADDR_IN:
+        raise Errno(EINVAL)
+    if family_of(address) != AF_INET:
+        raise Errno(EAFNOSUPPORT)
+    return address[4:8], address[2] << 8 | address[3]
+
+
+_name: Final = bytearray(SOCKADDR_IN)
+
+
+def encode_inet(address: bytes, port: int) -> bytes:
+    """A struct sockaddr_in. It is put together in one place, which never needs to be cleared."""
+    span = span_of(_name)
+    span.store_u16(0, AF_INET)
+    span.store_be16(2, port)
+    span[4:8].copy_from(span_of(address))
+    return bytes(_name)
+
+
+def decode_inet6(address: bytes) -> tuple[bytes, int, int, int]:
+    """The IPv6 address, port, flow information and scope of a struct sockaddr_in6. EINVAL, EAFNOSUPPORT."""
+    if len(address) < SOCKADDR_IN6_LEAST:
+        raise Errno(EINVAL)
+    if family_of(address) != AF_INET6:
+        raise Errno(EAFNOSUPPORT)
+    span = span_of(address)
+    scope = span.load_u32(24) if len(address) >= SOCKADDR_IN6 else 0
+    return address[8:24], span.load_be16(2), span.load_be32(4), scope
+
+
+def encode_inet6(address: bytes, port: int, flow: int = 0, scope: int = 0) -> bytes:
+    """A struct sockaddr_in6."""
+    result = bytearray(SOCKADDR_IN6)
+    span = span_of(result)
+    span.store_u16(0, AF_INET6)
+    span.store_be16(2, port)
+    span.store_be32(4, flow)
+    span[8:24].copy_from(span_of(address))
+    span.store_u32(24, scope)
+    return bytes(result)
+
+
+@final
+class Binding:
+    """What a socket is bound to."""
+
+    def __init__(self) -> None:
+        self.port: int = 0  # 0: not in the table
+        self.address: bytes = b""  # 4 or 16 bytes; empty: any address of `versions`
+        self.versions: int = IP4_BIT  # IP4_BIT | IP6_BIT
+        self.device_index: int = 0  # SO_BINDTODEVICE
+        self.reuse_address: bool = False
+        self.reuse_port: bool = False
+        self.uid: int = 0
+        self.is_listening: bool = False
+        self.is_explicit: bool = False  # the program chose the port: SOCK_BINDPORT_LOCK
+        self.is_timewait: bool = False
+        self.first_port: int = 0  # IP_LOCAL_PORT_RANGE; 0: the system's
+        self.last_port: int = 0
+
+    def set_address(self, family: int, address: bytes, is_v6_only: bool) -> None:
+        """Set `address` and `versions` from what a socket of `family` binds; `address` as in its sockaddr."""
+        if family == AF_INET:
+            self.versions = IP4_BIT
+            self.address = b"" if address == ANY4 else address
+        elif is_mapped(address):
+            self.versions = IP4_BIT
+            self.address = b"" if address[12:16] == ANY4 else address[12:16]
+        elif address == ANY6:
+            self.versions = IP6_BIT if is_v6_only else IP4_BIT | IP6_BIT
+            self.address = b""
+        else:
+            self.versions = IP6_BIT
+            self.address = address
+
+    def port_range(self) -> tuple[int, int]:
+        """The first and the last port that may be chosen for it: the system's range, narrowed by its own."""
+        low = IP4_SETTINGS.local_ports.value
+        high = IP4_SETTINGS.local_ports.second
+        first = self.first_port if low <= self.first_port <= high else low
+        last = self.last_port if low <= self.last_port <= high else high
+        return first, max(first, last)
+
+    def overlaps(self, other: "Binding") -> bool:
+        """Whether there is an address that both stand for, on a device of both."""
+        if self.versions & other.versions == 0:
+            return False
+        if self.device_index != 0 and other.device_index != 0 and self.device_index != other.device_index:
+            return False
+        return len(self.address) == 0 or len(other.address) == 0 or self.address == other.address
+
+
+@final
+class PortTable:
+    """The ports of one protocol."""
+
+    def __init__(self, is_stream: bool) -> None:
+        self.is_stream: bool = is_stream  # a listener does not share a port by SO_REUSEADDR
+        self.by_port: dict[int, list[Binding]] = {}
+
+    def bind(self, binding: Binding, port: int) -> None:
+        """Enter a binding at a port of its choice, or with 0 at a free one. EADDRINUSE too when none is free."""
+        if port == 0:
+            self._bind_free(binding)
+            return
+        if self.conflicts(binding, port):
+            raise Errno(EADDRINUSE)
+        self.insert(binding, port)
+
+    def insert(self, binding: Binding, port: int) -> None:
+        """Enter a binding without asking: accepted connections share their listener's port. May raise MemoryError."""
+        bindings = self.by_port.get(port)
+        if bindings is None:
+            bindings = []
+            self.by_port[port] = bindings
+        bindings.append(binding)
+        binding.port = port
+
+    def remove(self, binding: Binding) -> None:
+        """Take a binding out; nothing for one that is in no table."""
+        if binding.port == 0:
+            return
+        bindings = self.by_port.get(binding.port)
+        if bindings is not None and binding in bindings:
+            bindings.remove(binding)
+            if len(bindings) == 0:
+                del self.by_port[binding.port]
+        binding.port = 0
+
+    def conflicts(self, binding: Binding, port: int) -> bool:
+        """Whether somebody else has the port in a way that does not allow sharing it."""
+        bindings = self.by_port.get(port)
+        if bindings is None:
+            return False
+        for other in bindings:
+            if other is not binding and other.overlaps(binding) and not self._may_share(binding, other):
+                return True
+        return False
+
+    def _may_share(self, binding: Binding, other: Binding) -> bool:
+        if binding.reuse_port and other.reuse_port and (binding.uid == other.uid or other.is_timewait):
+            return True
+        if not binding.reuse_address or not other.reuse_address:
+            return False
+        return not self.is_stream or not other.is_listening
+
+    def _bind_free(self, binding: Binding) -> None:
+        """A random start, then upwards: RFC 6056, section 3.3.1."""
+        first, last = binding.port_range()
+        count = last - first + 1
+        start = random.word() % count
+        for i in range(count):
+            port = first + (start + i) % count
+            if port not in self.by_port:
+                self.insert(binding, port)
+                return
+        # All ports have an owner: share one, if all agree.
+        for i in range(count):
+            port = first + (start + i) % count
+            if not self.conflicts(binding, port):
+                self.insert(binding, port)
+                return
+        raise Errno(EADDRINUSE)
+
+
+def check_port_right(port: int, is_privileged: bool) -> None:
+    """EACCES for a port that only root may bind."""
+    if 0 < port < IP4_SETTINGS.unprivileged_port_start.value and not is_privileged:
+        raise Errno(EACCES)
+
+
+TCP_PORTS: Final = PortTable(True)
+UDP_PORTS: Final = PortTable(False)

@@ -1,0 +1,567 @@
+"""What all Internet sockets have in common: local and remote address, binding, options of levels IP and IPv6.
+
+Addresses inside are 4 or 16 bytes: an AF_INET6 socket that speaks IPv4 has 4-byte addresses here, and mapped ones in
+what programs see.
+
+Context: system calls, thread context.
+Source: ip(7), ipv6(7), bind(2), RFC 3493.
+"""
+
+from typing import Final
+
+from kernel.lang import (
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EAGAIN,
+    EINVAL,
+    ENETUNREACH,
+    ENODEV,
+    ENOENT,
+    ENOPROTOOPT,
+    ENOTCONN,
+    EOPNOTSUPP,
+    EPERM,
+    EPROTO,
+    Errno,
+    span_of,
+)
+from kernel.lib import user
+from kernel.lib.capabilities import CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW
+from kernel.lib.credentials import Credentials
+from kernel.net.internet.addresses import (
+    ANY4,
+    ANY6,
+    LIMITED_BROADCAST,
+    is_link_local,
+    is_mapped,
+    is_multicast,
+    is_unspecified,
+    mapped,
+    owner_of,
+    unmapped,
+)
+from kernel.net.internet.output import NextHop, resolve
+from kernel.net.internet.routes import BROADCAST, LOCAL, find_route
+from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.link.device import NetworkDevice, device_by_index
+from kernel.net.sockets import group_options, inet_names
+from kernel.net.sockets.inet import (
+    Binding,
+    PortTable,
+    check_port_right,
+    decode_inet,
+    decode_inet6,
+    encode_inet,
+    encode_inet6,
+    family_of,
+)
+from kernel.net.sockets.inet_names import ON_FREEBIND, ON_TRANSPARENT, ON_V6ONLY, SOL_IP, SOL_IPV6
+from kernel.net.sockets.inet_options import (
+    InternetOptions,
+    get_ip_option,
+    get_ipv6_option,
+    int_bytes,
+    int_of,
+    set_ip_option,
+    set_ipv6_option,
+    short_int_bytes,
+)
+from kernel.net.sockets.joined_groups import EXCLUDE, JoinedGroups
+from kernel.net.sockets.option_names import SO_BINDTODEVICE, SO_DONTROUTE, SO_REUSEADDR, SO_REUSEPORT
+from kernel.net.sockets.socket import (
+    AF_INET,
+    AF_INET6,
+    SOCK_RAW,
+    SOCK_STREAM,
+    SWITCH_DONT_ROUTE,
+    SWITCH_KEEP_STAMP,
+    SWITCH_REUSE_ADDRESS,
+    SWITCH_REUSE_PORT,
+    Socket,
+)
+from kernel.net.sockets.source_options import (
+    get_source_filter,
+    is_protocol_independent,
+    is_source_option,
+    set_source_option,
+)
+from kernel.task import current
+from kernel.time import realtime_ns
+
+MOST_DATAGRAM: Final = 65535
+_MTU_INFORMATION: Final = 32  # struct ip6_mtuinfo: a sockaddr_in6 and the MTU
+_ECN: Final = 3
+_NO_DEVICE: Final = -1
+_NS: Final = 1_000_000_000
+_SIOCGSTAMP: Final = 0x8906
+_SIOCGSTAMPNS: Final = 0x8907
+
+
+class Destination:
+    """Where a datagram goes: what a struct sockaddr said."""
+
+    def __init__(self, address: bytes, port: int, scope: int) -> None:
+        self.address: bytes = address  # 4 or 16 bytes; a mapped address comes as 4
+        self.port: int = port
+        self.scope: int = scope  # IPv6: the interface of a link-local address, or 0
+        self.flow: int = 0
+
+
+class InetSocket(Socket):
+    """Base of TCP, UDP, raw and ping sockets."""
+
+    def __init__(
+        self,
+        family: int,
+        kind: int,
+        protocol: int,
+        credentials: Credentials,
+        binding: Binding | None = None,
+        options: InternetOptions | None = None,
+    ) -> None:
+        """A new socket; one that was accepted has a binding and options already."""
+        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid)
+        self.binding: Binding = Binding() if binding is None else binding
+        self.is_privileged: bool = credentials.capable(CAP_NET_ADMIN)
+        self.local: bytes = b""  # the address that it is bound to; empty: any
+        self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
+        self.remote: bytes = b""  # the peer that it is connected to; empty: none
+        self.remote_port: int = 0
+        self.scope: int = 0  # IPv6: the interface of link-local addresses
+        self.remote_flow: int = 0
+        self.hop: NextHop | None = None
+        self.options: InternetOptions = InternetOptions() if options is None else options
+        self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
+        self.groups: JoinedGroups = JoinedGroups()
+        if binding is None:
+            self.binding.uid = credentials.fsuid
+            if family == AF_INET6:
+                self.options.turn(inet_names.ON_MULTICAST_ALL4, False)  # as on Linux
+                self._update_versions(ANY6)
+
+    def port_table(self) -> PortTable | None:
+        """The ports that this kind of socket is bound in; None for kinds without ports."""
+        return None
+
+    def is_ip6_only(self) -> bool:
+        return self.options.is_on(ON_V6ONLY)
+
+    # ---- Addresses ------------------------------------------------------------------------------------------------
+
+    def bind(self, address: bytes) -> None:
+        """bind(2). EINVAL, EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EADDRINUSE."""
+        if self.family == AF_INET:
+            self._bind4(address)
+        else:
+            self._bind6(address)
+
+    def _bind4(self, address: bytes) -> None:
+        if len(address) < 16:
+            raise Errno(EINVAL)
+        if family_of(address) == 0 and address[4:8] == ANY4:
+            local = ANY4
+            port = address[2] << 8 | address[3]
+        else:
+            local, port = decode_inet(address)
+        self._check_local4(local)
+        if self.port_table() is not None:
+            check_port_right(port, current().credentials.capable(CAP_NET_BIND_SERVICE))
+        if self._is_bound():
+            raise Errno(EINVAL)
+        self._take(local, port)
+
+    def _check_local4(self, local: bytes) -> None:
+        """EADDRNOTAVAIL unless the address is ours, any, a group or a broadcast."""
+        if local == ANY4 or is_multicast(local) or local == LIMITED_BROADCAST or self._may_bind_foreign():
+            return
+        route = find_route(local)
+        if route is None or (route.kind != LOCAL and route.kind != BROADCAST):
+            raise Errno(EADDRNOTAVAIL)
+
+    def _may_bind_foreign(self) -> bool:
+        return IP4_SETTINGS.ip_nonlocal_bind.value != 0 or self.options.is_on(ON_FREEBIND | ON_TRANSPARENT)
+
+    def _bind6(self, address: bytes) -> None:
+        local, port, _flow, scope = decode_inet6(address)
+        if is_multicast(local) and self.kind == SOCK_STREAM:
+            raise Errno(EINVAL)
+        if self.port_table() is not None:
+            check_port_right(port, current().credentials.capable(CAP_NET_BIND_SERVICE))
+        if self._is_bound():
+            raise Errno(EINVAL)
+        if is_mapped(local):
+            if self.is_ip6_only():
+                raise Errno(EINVAL)
+            self._check_local4(unmapped(local))
+        elif local != ANY6:
+            self._check_local6(local, scope)
+        self._take(local, port)
+
+    def _check_local6(self, local: bytes, scope: int) -> None:
+        index = self.bound_device
+        if is_link_local(local):
+            if scope != 0:
+                index = scope
+            if index == 0:
+                raise Errno(EINVAL)
+            if device_by_index(index) is None:
+                raise Errno(ENODEV)
+            self.scope = index
+        if is_multicast(local) or self._may_bind_foreign():
+            return
+        entry = owner_of(local)
+        if entry is None or (index != 0 and entry.device.index != index and is_link_local(local)):
+            raise Errno(EADDRNOTAVAIL)
+
+    def _is_bound(self) -> bool:
+        return self.binding.port != 0 or len(self.remote) != 0
+
+    def _update_versions(self, local: bytes) -> None:
+        self.binding.set_address(self.family, local, self.is_ip6_only())
+
+    def _take(self, local: bytes, port: int) -> None:
+        """Take a checked address and a port. EADDRINUSE."""
+        self._update_versions(local)
+        self._copy_switches()
+        table = self.port_table()
+        has_port = port != 0 or not self.options.is_on(inet_names.ON_NO_PORT)
+        if table is not None and has_port:
+            try:
+                table.bind(self.binding, port)
+            except Errno:
+                self._update_versions(ANY4 if self.family == AF_INET else ANY6)
+                raise
+            self.binding.is_explicit = port != 0
+        plain = unmapped(local)
+        self.local = b"" if is_unspecified(plain) else plain
+        self.is_address_fixed = len(self.local) != 0
+        if has_port:
+            self.bound()
+
+    def bound(self) -> None:
+        """The socket has got its local port. A protocol enters it in its tables."""
+
+    def _copy_switches(self) -> None:
+        binding = self.binding
+        binding.reuse_address = self.is_on(SWITCH_REUSE_ADDRESS)
+        binding.reuse_port = self.is_on(SWITCH_REUSE_PORT)
+        binding.device_index = self.bound_device
+        binding.first_port = self.options.first_port
+        binding.last_port = self.options.last_port
+
+    def bind_automatically(self) -> None:
+        """Take a free port, if the socket has none yet. EAGAIN, EADDRINUSE when there is none."""
+        table = self.port_table()
+        if table is not None and self.binding.port == 0:
+            self._copy_switches()
+            try:
+                table.bind(self.binding, 0)
+            except Errno:
+                raise Errno(EADDRINUSE if table.is_stream else EAGAIN) from None
+            self.bound()
+
+    def unbind(self) -> None:
+        """Give the port back."""
+        table = self.port_table()
+        if table is not None:
+            table.remove(self.binding)
+
+    def option_changed(self, name: int) -> None:
+        if name == SO_REUSEADDR or name == SO_REUSEPORT or name == SO_BINDTODEVICE or name == SO_DONTROUTE:
+            self._copy_switches()
+            self.hop = None
+
+    def destination_of(self, address: bytes) -> Destination:
+        """What a struct sockaddr means to this socket. EINVAL, EAFNOSUPPORT; ENETUNREACH is for who sends."""
+        if self.family == AF_INET:
+            plain, port = decode_inet(address)
+            return Destination(plain, port, 0)
+        if family_of(address) == AF_INET:
+            plain, port = decode_inet(address)
+            return Destination(plain, port, 0)
+        if len(address) >= 2 and family_of(address) != AF_INET6:
+            raise Errno(EINVAL)
+        full, port, flow, scope = decode_inet6(address)
+        destination = Destination(unmapped(full), port, scope if is_link_local(full) else 0)
+        destination.flow = flow
+        return destination
+
+    def local_address(self) -> bytes:
+        """getsockname(2)."""
+        local = self.local
+        if self.family == AF_INET:
+            return encode_inet(local if len(local) == 4 else ANY4, self.binding.port)
+        return self.encode6(local, self.binding.port)
+
+    def encode6(self, address: bytes, port: int) -> bytes:
+        """A struct sockaddr_in6 as this socket's programs see an address, which may be an IPv4 one or empty."""
+        if len(address) == 0:
+            return encode_inet6(ANY6, port)
+        scope = self.scope if len(address) == 16 and is_link_local(address) else 0
+        return encode_inet6(mapped(address), port, 0, scope)
+
+    def encode(self, address: bytes, port: int) -> bytes:
+        """A struct sockaddr of the socket's family."""
+        if self.family == AF_INET:
+            return encode_inet(address if len(address) == 4 else ANY4, port)
+        return self.encode6(address, port)
+
+    def peer_address(self) -> bytes:
+        """getpeername(2). ENOTCONN."""
+        if len(self.remote) == 0:
+            raise Errno(ENOTCONN)
+        return self.encode(self.remote, self.remote_port)
+
+    def route_to(self, address: bytes, source: bytes, device_index: int) -> NextHop:
+        """The way to an address, for this socket: its device, and its source where it has one."""
+        index = device_index
+        if index == 0:
+            index = self.bound_device
+        hop = resolve(address, source, index)
+        if self.is_on(SWITCH_DONT_ROUTE) and len(hop.gateway) == 4:
+            raise Errno(ENETUNREACH)  # as on Linux, IPv6 does not look at the option
+        return hop
+
+    def route_is_bad(self, advice: int) -> None:
+        if advice == 1:
+            self.hop = None
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command == _SIOCGSTAMP or command == _SIOCGSTAMPNS:
+            return self._tell_stamp(argument, command == _SIOCGSTAMPNS)
+        return super().ioctl(command, argument)
+
+    def _tell_stamp(self, argument: int, is_ns: bool) -> int:
+        """When the last datagram came that was received. ENOENT before the first."""
+        self.switches |= SWITCH_KEEP_STAMP
+        if self.stamp_ns < 0:
+            raise Errno(ENOENT)
+        if self.stamp_ns == 0:
+            self.stamp_ns = realtime_ns()  # nobody had asked when it came
+        part = self.stamp_ns % _NS
+        user.check(argument, 16)
+        user.write_i64(argument, self.stamp_ns // _NS)
+        user.write_i64(argument + 8, part if is_ns else part // 1000)
+        return 0
+
+    # ---- Options --------------------------------------------------------------------------------------------------
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        if level == SOL_IP:
+            if name == inet_names.IP_MTU:
+                return int_bytes(min(self._path_mtu(), MOST_DATAGRAM))
+            if name == inet_names.IP_PROTOCOL:
+                return short_int_bytes(self.binding.port, limit)  # which is the protocol of raw sockets
+            if name == inet_names.IP_PKTOPTIONS and self.kind == SOCK_STREAM:
+                return b""  # of the connection's first packet, for who asked for them before: none were kept
+            if name == inet_names.IP_MSFILTER or name == inet_names.MCAST_MSFILTER:
+                raise Errno(EINVAL)
+            return get_ip_option(self.options, name, limit)
+        if level == SOL_IPV6 and self.family == AF_INET6:
+            if name == inet_names.IPV6_MTU:
+                return int_bytes(self._path_mtu())
+            if name == inet_names.IPV6_PATHMTU:
+                return self._path_mtu_information(limit)
+            if name == inet_names.IPV6_ADDRFORM:
+                return self._address_form()
+            if name == inet_names.MCAST_MSFILTER or (name == inet_names.IPV6_HDRINCL and self.kind != SOCK_RAW):
+                raise Errno(EINVAL if name == inet_names.MCAST_MSFILTER else ENOPROTOOPT)
+            return get_ipv6_option(self.options, name)
+        raise Errno(ENOPROTOOPT if self.family == AF_INET6 else EOPNOTSUPP)
+
+    def _path_mtu(self) -> int:
+        if len(self.remote) == 0:
+            raise Errno(ENOTCONN)
+        hop = self.hop
+        if hop is None or not hop.is_current():
+            hop = self.route_to(self.remote, self.local, self.scope)
+            self.hop = hop
+        return hop.mtu
+
+    def _path_mtu_information(self, limit: int) -> bytes:
+        """IPV6_PATHMTU: a struct ip6_mtuinfo."""
+        if limit < _MTU_INFORMATION:
+            raise Errno(EINVAL)
+        return bytes(_MTU_INFORMATION - 4) + int_bytes(self._path_mtu())
+
+    def _address_form(self) -> bytes:
+        """IPV6_ADDRFORM: the family of a connected socket."""
+        if self.kind == SOCK_RAW:
+            raise Errno(ENOPROTOOPT)
+        self.peer_address()
+        return int_bytes(self.family)
+
+    def reads_option_place(self, level: int, name: int) -> bool:
+        if level == SOL_IP:
+            return name == inet_names.IP_MSFILTER or name == inet_names.MCAST_MSFILTER
+        return level == SOL_IPV6 and name == inet_names.MCAST_MSFILTER
+
+    def answer_option(self, level: int, name: int, request: bytes) -> bytes:
+        """IP_MSFILTER and MCAST_MSFILTER: what getsockopt(2) tells of the group in the request. EINVAL,
+        EADDRNOTAVAIL, ENODEV.
+        """
+        size = 4 if level == SOL_IP else 16
+        return get_source_filter(self.groups, name, request, size)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        credentials = current().credentials
+        privileged = credentials.capable(CAP_NET_ADMIN) or credentials.capable(CAP_NET_RAW)
+        if level == SOL_IP:
+            if name == inet_names.IP_TRANSPARENT and not privileged:
+                raise Errno(EPERM)
+            self._set_ip(name, value, privileged)
+        elif level == SOL_IPV6 and self.family == AF_INET6:
+            self._set_ipv6(name, value, privileged)
+        else:
+            raise Errno(ENOPROTOOPT)
+        self.hop = None
+
+    def _set_ip(self, name: int, value: bytes, is_privileged: bool) -> None:
+        device: NetworkDevice | None
+        if is_source_option(name):
+            set_source_option(self.groups, name, value, 4)
+            return
+        match name:
+            case inet_names.IP_HDRINCL | inet_names.IP_NODEFRAG:
+                if self.kind != SOCK_RAW:
+                    raise Errno(ENOPROTOOPT)
+                set_ip_option(self.options, name, value, is_privileged)
+            case inet_names.IP_TOS:
+                before = self.options.tos
+                set_ip_option(self.options, name, value, is_privileged)
+                if self.kind == SOCK_STREAM:
+                    # The bits of explicit congestion notification are TCP's.
+                    self.options.tos = self.options.tos & ~_ECN | before & _ECN
+            case inet_names.IP_RECVFRAGSIZE:
+                self._refuse_stream_as(EINVAL)
+                set_ip_option(self.options, name, value, is_privileged)
+            case inet_names.IP_ADD_MEMBERSHIP | inet_names.IP_DROP_MEMBERSHIP:
+                self._refuse_stream_as(EPROTO)
+                group, device = group_options.request4(value)
+                is_joining = name == inet_names.IP_ADD_MEMBERSHIP
+                names_device = value[4:8] != ANY4 or (len(value) >= 12 and value[8:12] != ANY4)
+                if is_joining or names_device:
+                    self._change_group(group, device, is_joining)
+                elif device is None:
+                    raise Errno(ENODEV)
+                else:
+                    self.groups.leave(group, 0)
+            case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
+                group, device = group_options.group_request(value, 4)
+                self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
+            case inet_names.IP_MULTICAST_IF:
+                self._refuse_stream_as(EINVAL)
+                group_options.set_multicast_interface4(self.options, value, self.bound_device)
+            case inet_names.IP_MULTICAST_TTL:
+                self._refuse_stream_as(EINVAL)
+                set_ip_option(self.options, name, value, is_privileged)
+            case _:
+                set_ip_option(self.options, name, value, is_privileged)
+
+    def _set_ipv6(self, name: int, value: bytes, is_privileged: bool) -> None:
+        device: NetworkDevice | None
+        if is_protocol_independent(name):
+            set_source_option(self.groups, name, value, 16)
+            return
+        match name:
+            case inet_names.IPV6_HDRINCL:
+                if self.kind != SOCK_RAW:
+                    raise Errno(ENOPROTOOPT)
+                set_ipv6_option(self.options, name, value, is_privileged)
+            case inet_names.IPV6_TCLASS:
+                before = self.options.traffic_class
+                set_ipv6_option(self.options, name, value, is_privileged)
+                if self.kind == SOCK_STREAM:
+                    self.options.traffic_class = self.options.traffic_class & ~_ECN | before & _ECN
+            case inet_names.IPV6_PKTINFO:
+                self._set_packet_information(value)
+            case inet_names.IPV6_ADDRFORM:
+                self._set_address_form(int_of(value))
+            case inet_names.IPV6_ADD_MEMBERSHIP | inet_names.IPV6_DROP_MEMBERSHIP:
+                group, device = group_options.request6(value)
+                self._refuse_stream_as(EPROTO)
+                if not is_multicast(group):
+                    raise Errno(EINVAL)
+                if name == inet_names.IPV6_DROP_MEMBERSHIP and value[16:20] == bytes(4):
+                    self.groups.leave(group, 0)
+                else:
+                    self._change_group(group, device, name == inet_names.IPV6_ADD_MEMBERSHIP)
+            case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
+                group, device = group_options.group_request(value, 16)
+                self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
+            case inet_names.IPV6_MULTICAST_IF:
+                self._refuse_stream()
+                group_options.set_multicast_interface6(self.options, value, self.bound_device)
+            case inet_names.IPV6_MULTICAST_HOPS:
+                self._refuse_stream()
+                set_ipv6_option(self.options, name, value, is_privileged)
+            case inet_names.IPV6_V6ONLY:
+                if len(value) < 4 or self.binding.port != 0:
+                    raise Errno(EINVAL)
+                set_ipv6_option(self.options, name, value, is_privileged)
+                self._update_versions(ANY6)
+            case _:
+                set_ipv6_option(self.options, name, value, is_privileged)
+
+    def _set_packet_information(self, value: bytes) -> None:
+        """IPV6_PKTINFO: source and device of all datagrams."""
+        if len(value) < 20:
+            raise Errno(EINVAL)
+        index = span_of(value).load_u32(16)
+        if self.bound_device != 0 and index != 0 and index != self.bound_device:
+            raise Errno(EINVAL)
+        self.options.packet_source6 = b"" if value[0:16] == ANY6 else value[0:16]
+        self.options.packet_device6 = index & 0x7FFF_FFFF
+
+    def _set_address_form(self, family: int) -> None:
+        """IPV6_ADDRFORM: a socket that is connected to a mapped address becomes one of AF_INET."""
+        if family != AF_INET:
+            raise Errno(EINVAL)
+        if self.kind == SOCK_RAW:
+            raise Errno(ENOPROTOOPT)
+        self.peer_address()
+        if len(self.remote) != 4 or self.is_ip6_only():
+            raise Errno(EADDRNOTAVAIL)
+        self.family = AF_INET
+
+    def _refuse_stream(self) -> None:
+        self._refuse_stream_as(ENOPROTOOPT)
+
+    def _refuse_stream_as(self, code: int) -> None:
+        if self.kind == SOCK_STREAM:
+            raise Errno(code)
+
+    def _change_group(self, group: bytes, device: NetworkDevice | None, is_joining: bool) -> None:
+        if is_joining:
+            if not is_multicast(group):
+                raise Errno(EINVAL)
+            if device is None:
+                raise Errno(ENODEV)
+            self.groups.join(group, device, EXCLUDE)
+        else:
+            self.groups.leave(group, _NO_DEVICE if device is None else device.index)
+
+    def close(self) -> None:
+        self.groups.leave_all()
+        self.unbind()
+        self.hop = None
+
+
+def check_family_length(address: bytes, family: int) -> None:
+    """For connect(2): EINVAL without a family or with a short address, EAFNOSUPPORT for another family."""
+    found = family_of(address)
+    if family == AF_INET:
+        if len(address) < 16:
+            raise Errno(EINVAL)
+        if found != AF_INET:
+            raise Errno(EAFNOSUPPORT)
+    elif found == AF_INET:
+        if len(address) < 16:
+            raise Errno(EINVAL)
+    else:
+        if len(address) < 24:
+            raise Errno(EINVAL)
+        if found != AF_INET6:
+            raise Errno(EAFNOSUPPORT)
+

@@ -1,0 +1,447 @@
+"""Options of level SOL_SOCKET, the same for all families (socket(7)).
+
+A value travels as bytes: the first four are the int that most options are. The order of checks is Linux's:
+SO_BINDTODEVICE takes a string of any length; everything else needs an int at least, then the name is looked at.
+
+Context: system calls; reading a filter's program may sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import (
+    EACCES,
+    EBADF,
+    EDOM,
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    ENOPROTOOPT,
+    ENOTCONN,
+    EOPNOTSUPP,
+    EPERM,
+    Errno,
+    span_of,
+    u64,
+)
+from kernel.lib import user
+from kernel.lib.capabilities import CAP_NET_ADMIN, CAP_NET_RAW
+from kernel.lib.credentials import Credentials
+from kernel.net.internet.sysctl import CORE
+from kernel.net.link.device import device_by_index, device_by_name
+from kernel.net.sockets import option_names as so
+from kernel.net.sockets.ancillary import timestamp_option
+from kernel.net.sockets.socket import (
+    AF_INET,
+    AF_INET6,
+    SWITCH_ARRIVALS,
+    SWITCH_BROADCAST,
+    SWITCH_DEBUG,
+    SWITCH_DONT_ROUTE,
+    SWITCH_FILTER_LOCKED,
+    SWITCH_KEEP_ALIVE,
+    SWITCH_LINGER,
+    SWITCH_NO_CHECK,
+    SWITCH_NO_FCS,
+    SWITCH_OOB_INLINE,
+    SWITCH_OVERFLOWS,
+    SWITCH_PASS_CREDENTIALS,
+    SWITCH_PASS_PIDFD,
+    SWITCH_PASS_SECURITY,
+    SWITCH_REUSE_ADDRESS,
+    SWITCH_REUSE_PORT,
+    SWITCH_SELECT_ERROR_QUEUE,
+    SWITCH_TIMESTAMP,
+    SWITCH_TIMESTAMP_NEW,
+    SWITCH_TIMESTAMP_NS,
+    SWITCH_WIFI_STATUS,
+    Socket,
+)
+from kernel.task import current
+
+# The options that are one switch, which anybody may turn.
+_SWITCHES: Final[dict[int, int]] = {
+    so.SO_REUSEADDR: SWITCH_REUSE_ADDRESS,
+    so.SO_REUSEPORT: SWITCH_REUSE_PORT,
+    so.SO_DONTROUTE: SWITCH_DONT_ROUTE,
+    so.SO_BROADCAST: SWITCH_BROADCAST,
+    so.SO_KEEPALIVE: SWITCH_KEEP_ALIVE,
+    so.SO_OOBINLINE: SWITCH_OOB_INLINE,
+    so.SO_NO_CHECK: SWITCH_NO_CHECK,
+    so.SO_PASSCRED: SWITCH_PASS_CREDENTIALS,
+    so.SO_PASSSEC: SWITCH_PASS_SECURITY,
+    so.SO_PASSPIDFD: SWITCH_PASS_PIDFD,
+    so.SO_RXQ_OVFL: SWITCH_OVERFLOWS,
+    so.SO_WIFI_STATUS: SWITCH_WIFI_STATUS,
+    so.SO_NOFCS: SWITCH_NO_FCS,
+    so.SO_LOCK_FILTER: SWITCH_FILTER_LOCKED,
+    so.SO_SELECT_ERR_QUEUE: SWITCH_SELECT_ERROR_QUEUE,
+    so.SO_DEBUG: SWITCH_DEBUG,
+}
+
+_SMALLEST_SEND_BUFFER: Final = 4608
+_SMALLEST_RECEIVE_BUFFER: Final = 2304
+_INT_MAX: Final = 0x7FFF_FFFF
+_NAME_SIZE: Final = 16  # IFNAMSIZ
+_LARGEST_PROGRAM: Final = 4096  # instructions of a filter (BPF_MAXINSNS)
+_SECONDS_LIMIT: Final = 1 << 32
+_NS: Final = 1_000_000_000
+_FILTER_EXTENSIONS: Final = 64
+_TIMESTAMPING_FLAGS: Final = 0x2_A07C  # of what is received, by software and by devices
+_ARRIVALS: Final = 0x18  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE: note it, tell it
+_BIND_PHC: Final = 1 << 15
+
+
+def int_bytes(value: int) -> bytes:
+    """The value of an option that is an int, or an unsigned one."""
+    storage = bytearray(4)
+    span_of(storage).store_u32(0, value & 0xFFFF_FFFF)
+    return bytes(storage)
+
+
+def int_of(value: bytes) -> int:
+    """The int at the start of a value. EINVAL if it is shorter."""
+    if len(value) < 4:
+        raise Errno(EINVAL)
+    return signed(span_of(value).load_u32(0))
+
+
+def signed(word: int) -> int:
+    """The int with the bits of an unsigned 32-bit word."""
+    return word - (1 << 32) if word >= 1 << 31 else word
+
+
+# ---- Reading --------------------------------------------------------------------------------------------------------
+
+
+def get_socket_option(socket: Socket, name: int, limit: int) -> bytes:
+    """The value of an option; the caller cuts it off at `limit`, which only some options look at."""
+    switch = _SWITCHES.get(name, 0)
+    if switch != 0:
+        return int_bytes(1 if socket.is_on(switch) else 0)
+    match name:
+        case so.SO_TYPE:
+            return int_bytes(socket.kind)
+        case so.SO_ERROR:
+            return int_bytes(socket.take_error())
+        case so.SO_SNDBUF:
+            return int_bytes(socket.send_limit)
+        case so.SO_RCVBUF:
+            return int_bytes(socket.receive_limit)
+        case so.SO_PRIORITY:
+            return int_bytes(socket.priority)
+        case so.SO_LINGER:
+            return int_bytes(1 if socket.is_on(SWITCH_LINGER) else 0) + int_bytes(socket.linger_seconds)
+        case so.SO_PEERCRED:
+            return socket.peer_credentials()
+        case so.SO_RCVLOWAT:
+            return int_bytes(socket.receive_low_water)
+        case so.SO_RCVTIMEO | so.SO_RCVTIMEO_NEW:
+            return _timeout_bytes(socket.receive_timeout_ns)
+        case so.SO_SNDTIMEO | so.SO_SNDTIMEO_NEW:
+            return _timeout_bytes(socket.send_timeout_ns)
+        case so.SO_PEERNAME:
+            return _peer_name(socket, limit)
+        case so.SO_ACCEPTCONN:
+            return int_bytes(1 if socket.is_listening else 0)
+        case so.SO_MARK:
+            return int_bytes(socket.mark)
+        case so.SO_PROTOCOL:
+            return int_bytes(socket.protocol)
+        case so.SO_DOMAIN:
+            return int_bytes(socket.family)
+    return _get_rare_option(socket, name, limit)
+
+
+def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
+    match name:
+        case so.SO_BSDCOMPAT:
+            return int_bytes(0)
+        case so.SO_SNDLOWAT:
+            return int_bytes(1)
+        case so.SO_BINDTODEVICE:
+            return _device_name(socket, limit)
+        case so.SO_TIMESTAMP | so.SO_TIMESTAMPNS | so.SO_TIMESTAMP_NEW | so.SO_TIMESTAMPNS_NEW:
+            return int_bytes(1 if socket.is_on(SWITCH_TIMESTAMP) and timestamp_option(socket) == name else 0)
+        case so.SO_TIMESTAMPING | so.SO_TIMESTAMPING_NEW:
+            return int_bytes(socket.timestamping) + int_bytes(0)
+        case so.SO_PEEK_OFF:
+            socket.set_peek_offset(socket.peek_offset)
+            return int_bytes(socket.peek_offset)
+        case so.SO_BPF_EXTENSIONS:
+            return int_bytes(_FILTER_EXTENSIONS)
+        case so.SO_INCOMING_CPU:
+            return int_bytes(socket.incoming_cpu)
+        case so.SO_MEMINFO:
+            return memory_information(socket)
+        case so.SO_COOKIE:
+            if limit < 8:
+                raise Errno(EINVAL)
+            return _u64_bytes(socket.inode.ino)
+        case so.SO_BINDTOIFINDEX:
+            return int_bytes(socket.bound_device)
+        case so.SO_NETNS_COOKIE:
+            if limit != 8:
+                raise Errno(EINVAL)
+            return _u64_bytes(1)
+        case so.SO_BUF_LOCK:
+            return int_bytes(socket.buffer_locks)
+        case so.SO_RESERVE_MEM:
+            return int_bytes(0)
+    raise Errno(ENOPROTOOPT)
+
+
+def _u64_bytes(value: int) -> bytes:
+    storage = bytearray(8)
+    span_of(storage).store_u64(0, u64(value))
+    return bytes(storage)
+
+
+def _timeout_bytes(timeout_ns: int) -> bytes:
+    """A struct timeval."""
+    return _u64_bytes(timeout_ns // _NS) + _u64_bytes(timeout_ns % _NS // 1000)
+
+
+def _peer_name(socket: Socket, limit: int) -> bytes:
+    code = 0
+    address = b""
+    try:
+        address = socket.peer_address()
+    except Errno as error:
+        code = error.code
+    if code != 0:
+        raise Errno(ENOTCONN)
+    if len(address) < limit:
+        raise Errno(EINVAL)
+    return address
+
+
+def _device_name(socket: Socket, limit: int) -> bytes:
+    if socket.bound_device == 0:
+        return b""
+    if limit < _NAME_SIZE:
+        raise Errno(EINVAL)
+    device = device_by_index(socket.bound_device)
+    if device is None:
+        raise Errno(ENODEV)
+    return device.name + b"\0"
+
+
+def memory_information(socket: Socket) -> bytes:
+    """SK_MEMINFO_*: what the queues hold and may hold, and what was dropped. Nothing is set aside beyond that."""
+    received, sent, dropped = socket.memory_use()
+    return memory_bytes(received, socket.receive_limit, sent, socket.send_limit, dropped)
+
+
+def memory_bytes(received: int, receive_limit: int, sent: int, send_limit: int, dropped: int) -> bytes:
+    """The numbers of SK_MEMINFO_* in their order."""
+    limits = int_bytes(received) + int_bytes(receive_limit) + int_bytes(0) + int_bytes(send_limit)
+    return limits + int_bytes(0) + int_bytes(sent) + bytes(8) + int_bytes(dropped)
+
+
+# ---- Setting --------------------------------------------------------------------------------------------------------
+
+
+def set_socket_option(socket: Socket, name: int, value: bytes, credentials: Credentials) -> None:
+    """Set an option. EINVAL for a short value or one out of range, ENOPROTOOPT for an unknown name, EPERM, EACCES."""
+    if name == so.SO_BINDTODEVICE:
+        _bind_to_device(socket, value, credentials)
+        return
+    number = int_of(value)
+    switch = _SWITCHES.get(name, 0)
+    if switch != 0:
+        _check_switch(socket, name, number != 0, credentials)
+        _turn(socket, switch, number != 0)
+    else:
+        _set_valued_option(socket, name, number, value, credentials)
+    socket.option_changed(name)
+
+
+def _turn(socket: Socket, switch: int, on: bool) -> None:
+    socket.switches = socket.switches | switch if on else socket.switches & ~switch
+
+
+def _check_switch(socket: Socket, name: int, on: bool, credentials: Credentials) -> None:
+    if name == so.SO_DEBUG and on and not credentials.capable(CAP_NET_ADMIN):
+        raise Errno(EACCES)
+    if name == so.SO_REUSEPORT and on and socket.family != AF_INET and socket.family != AF_INET6:
+        raise Errno(EOPNOTSUPP)
+    if name == so.SO_LOCK_FILTER and not on and socket.is_on(SWITCH_FILTER_LOCKED):
+        raise Errno(EPERM)
+
+
+def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
+    match name:
+        case so.SO_SNDBUF | so.SO_SNDBUFFORCE:
+            size = _buffer_size(number, CORE.wmem_max.value, name == so.SO_SNDBUFFORCE, credentials)
+            socket.send_limit = max(size, _SMALLEST_SEND_BUFFER)
+            socket.buffer_locks |= 1
+        case so.SO_RCVBUF | so.SO_RCVBUFFORCE:
+            size = _buffer_size(number, CORE.rmem_max.value, name == so.SO_RCVBUFFORCE, credentials)
+            socket.receive_limit = max(size, _SMALLEST_RECEIVE_BUFFER)
+            socket.buffer_locks |= 2
+        case so.SO_PRIORITY:
+            if not 0 <= number <= 6 and not may_mark(credentials):
+                raise Errno(EPERM)
+            socket.priority = number
+        case so.SO_LINGER:
+            if len(value) < 8:
+                raise Errno(EINVAL)
+            _turn(socket, SWITCH_LINGER, number != 0)
+            if number != 0:
+                socket.linger_seconds = span_of(value).load_u32(4)
+        case so.SO_BSDCOMPAT:
+            return
+        case so.SO_RCVLOWAT:
+            socket.receive_low_water = socket.low_water_limit(_INT_MAX if number < 0 else max(1, number))
+        case so.SO_RCVTIMEO | so.SO_RCVTIMEO_NEW:
+            socket.receive_timeout_ns = _timeout_of(value)
+        case so.SO_SNDTIMEO | so.SO_SNDTIMEO_NEW:
+            socket.send_timeout_ns = _timeout_of(value)
+        case so.SO_MARK:
+            if not may_mark(credentials):
+                raise Errno(EPERM)
+            socket.mark = number & 0xFFFF_FFFF
+        case _:
+            _set_rare_option(socket, name, number, value, credentials)
+
+
+def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
+    match name:
+        case so.SO_ATTACH_FILTER:
+            _attach_filter(socket, value)
+        case so.SO_DETACH_FILTER:
+            if socket.is_on(SWITCH_FILTER_LOCKED):
+                raise Errno(EPERM)
+            socket.set_filter(b"")
+        case so.SO_TIMESTAMP | so.SO_TIMESTAMPNS | so.SO_TIMESTAMP_NEW | so.SO_TIMESTAMPNS_NEW:
+            _turn(socket, SWITCH_TIMESTAMP, number != 0)
+            precise = name == so.SO_TIMESTAMPNS or name == so.SO_TIMESTAMPNS_NEW
+            _turn(socket, SWITCH_TIMESTAMP_NS, number != 0 and precise)
+            _turn(socket, SWITCH_TIMESTAMP_NEW, number != 0 and name >= so.SO_TIMESTAMP_NEW)
+        case so.SO_TIMESTAMPING | so.SO_TIMESTAMPING_NEW:
+            _check_timestamping(socket, number)
+            socket.timestamping = number
+            _turn(socket, SWITCH_ARRIVALS, number & _ARRIVALS == _ARRIVALS)
+            _turn(socket, SWITCH_TIMESTAMP_NEW, name == so.SO_TIMESTAMPING_NEW)
+        case so.SO_PEEK_OFF:
+            socket.set_peek_offset(number)
+        case so.SO_INCOMING_CPU:
+            socket.incoming_cpu = number
+        case so.SO_BINDTOIFINDEX:
+            _bind_to_index(socket, number, credentials)
+        case so.SO_BUF_LOCK:
+            if number & ~3 != 0:
+                raise Errno(EINVAL)
+            socket.buffer_locks = number
+        case _:
+            _set_newest_option(socket, name, number, value)
+
+
+def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> None:
+    match name:
+        case so.SO_ATTACH_BPF | so.SO_ATTACH_REUSEPORT_EBPF:
+            # No descriptor is a program: there is no bpf(2).
+            if len(value) == 4 and socket.is_on(SWITCH_FILTER_LOCKED):
+                raise Errno(EPERM)
+            if len(value) == 4 and current().files.find(number) is None:
+                raise Errno(EBADF)
+            raise Errno(EINVAL)
+        case so.SO_ATTACH_REUSEPORT_CBPF:
+            _refuse_chooser(socket, value)
+        case so.SO_DETACH_REUSEPORT_BPF:
+            raise Errno(ENOENT if socket.is_on(SWITCH_REUSE_PORT) else EINVAL)
+        case so.SO_CNX_ADVICE:
+            socket.route_is_bad(number)
+        case so.SO_RESERVE_MEM:
+            # Memory is reserved for members of memory control groups, which there are none of.
+            raise Errno(EINVAL if number < 0 or number > _INT_MAX - 4096 else EOPNOTSUPP)
+        case _:
+            raise Errno(ENOPROTOOPT)
+
+
+def _refuse_chooser(socket: Socket, value: bytes) -> None:
+    """A filter that chooses a socket among those that share a port: a hash does that here."""
+    if len(value) != 16:
+        raise Errno(EINVAL)
+    if socket.is_on(SWITCH_FILTER_LOCKED):
+        raise Errno(EPERM)
+    raise Errno(EINVAL if value[8:16] == bytes(8) else ENOPROTOOPT)
+
+
+def _check_timestamping(socket: Socket, flags: int) -> None:
+    """SOF_TIMESTAMPING_*: EINVAL for unknown flags, and for those about when something was sent, which is not noted.
+    Of when it came the kernel's time is there; no device has a clock, and those flags lead to nothing on Linux, too.
+    """
+    if flags & ~_TIMESTAMPING_FLAGS != 0:
+        raise Errno(EINVAL)
+    if flags & _BIND_PHC != 0:
+        raise Errno(EOPNOTSUPP if socket.bound_device == 0 else EINVAL)
+
+
+def may_mark(credentials: Credentials) -> bool:
+    """Whether a program may choose how its packets are treated on their way."""
+    return credentials.capable(CAP_NET_ADMIN) or credentials.capable(CAP_NET_RAW)
+
+
+def _buffer_size(number: int, most: int, forced: bool, credentials: Credentials) -> int:
+    """Twice what was asked for: the double is for what a packet costs besides its data."""
+    if forced:
+        if not credentials.capable(CAP_NET_ADMIN):
+            raise Errno(EPERM)
+        number = max(0, number)
+    else:
+        number = min(number & 0xFFFF_FFFF, most)
+    return min(number, _INT_MAX // 2) * 2
+
+
+def _timeout_of(value: bytes) -> int:
+    """A struct timeval in nanoseconds; 0 for no limit. A negative time is over at once, as if it were the shortest."""
+    if len(value) < 16:
+        raise Errno(EINVAL)
+    span = span_of(value)
+    seconds_low = span.load_u32(0)
+    seconds_high = signed(span.load_u32(4))
+    us_low = span.load_u32(8)
+    if span.load_u32(12) != 0 or us_low >= 1_000_000:
+        raise Errno(EDOM)
+    if seconds_high < 0:
+        return 1
+    return min(seconds_high << 32 | seconds_low, _SECONDS_LIMIT) * _NS + us_low * 1000
+
+
+def _bind_to_device(socket: Socket, value: bytes, credentials: Credentials) -> None:
+    name = value[: min(len(value), _NAME_SIZE - 1)]
+    end = name.find(b"\0")
+    if end >= 0:
+        name = name[:end]
+    index = 0
+    if name:
+        device = device_by_name(name)
+        if device is None:
+            raise Errno(ENODEV)
+        index = device.index
+    _bind_to_index(socket, index, credentials)
+
+
+def _bind_to_index(socket: Socket, index: int, credentials: Credentials) -> None:
+    if socket.bound_device != 0 and not credentials.capable(CAP_NET_RAW):
+        raise Errno(EPERM)
+    if index < 0:
+        raise Errno(EINVAL)
+    socket.bound_device = index
+    socket.option_changed(so.SO_BINDTODEVICE)
+
+
+def _attach_filter(socket: Socket, value: bytes) -> None:
+    """struct sock_fprog: a count and the address of the instructions."""
+    if len(value) != 16:
+        raise Errno(EINVAL)
+    span = span_of(value)
+    count = span.load_u16(0)
+    high = signed(span.load_u32(12))
+    if socket.is_on(SWITCH_FILTER_LOCKED):
+        raise Errno(EPERM)
+    address = high << 32 | span.load_u32(8)
+    if count == 0 or count > _LARGEST_PROGRAM or address == 0:
+        raise Errno(EINVAL)
+    socket.set_filter(user.read_bytes(address, count * 8))

@@ -1,0 +1,336 @@
+"""Sockets as open files (socket(7)).
+
+Every family derives from `Socket` and overrides what its sockets can do; what they cannot raises Linux's errno.
+Addresses travel as the bytes of their `struct sockaddr`, family first: only the family knows how to read them, and
+checks their length.
+
+The fields are also the values of the options of level SOL_SOCKET (kernel/net/sockets/options.py reads and writes
+them); a family that must act on a change overrides `option_changed`.
+
+Context: send, receive, connect and accept sleep unless the socket or the message is non-blocking.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.fs.anonymous import socket_path
+from kernel.fs.constants import O_NONBLOCK, O_RDWR
+from kernel.fs.file import File
+from kernel.lang import EAGAIN, EINTR, ENOENT, ENOPROTOOPT, ENOTTY, EOPNOTSUPP, ERESTARTSYS, Errno, sleeps, span_of
+from kernel.lib import user
+from kernel.lib.user import Buffer
+from kernel.net.internet.sysctl import CORE
+from kernel.net.link.packet import Packet
+from kernel.net.sockets.bpf import Filter
+from kernel.sched import WaitQueue
+from kernel.task import Process
+from kernel.task.async_io import choose_owner
+from kernel.time import monotonic_ns
+from kernel.time.timers import FOREVER_NS
+
+AF_UNSPEC: Final = 0
+AF_UNIX: Final = 1
+AF_INET: Final = 2
+AF_INET6: Final = 10
+AF_NETLINK: Final = 16
+AF_PACKET: Final = 17
+
+SOCK_STREAM: Final = 1
+SOCK_DGRAM: Final = 2
+SOCK_RAW: Final = 3
+SOCK_SEQPACKET: Final = 5
+SOCK_TYPE_MASK: Final = 0xF
+
+MSG_OOB: Final = 0x1
+MSG_PEEK: Final = 0x2
+MSG_DONTROUTE: Final = 0x4
+MSG_CTRUNC: Final = 0x8
+MSG_TRUNC: Final = 0x20
+MSG_DONTWAIT: Final = 0x40
+MSG_EOR: Final = 0x80
+MSG_WAITALL: Final = 0x100
+MSG_ERRQUEUE: Final = 0x2000
+MSG_NOSIGNAL: Final = 0x4000
+MSG_MORE: Final = 0x8000
+MSG_WAITFORONE: Final = 0x1_0000
+MSG_CMSG_CLOEXEC: Final = 0x4000_0000
+
+SOL_SOCKET: Final = 1
+SCM_RIGHTS: Final = 1
+SCM_CREDENTIALS: Final = 2
+SCM_PIDFD: Final = 4
+
+# On-off options: bits of Socket.switches.
+SWITCH_DEBUG: Final = 1 << 0
+SWITCH_REUSE_ADDRESS: Final = 1 << 1
+SWITCH_REUSE_PORT: Final = 1 << 2
+SWITCH_KEEP_ALIVE: Final = 1 << 3
+SWITCH_BROADCAST: Final = 1 << 4
+SWITCH_OOB_INLINE: Final = 1 << 5
+SWITCH_DONT_ROUTE: Final = 1 << 6
+SWITCH_LINGER: Final = 1 << 7
+SWITCH_NO_CHECK: Final = 1 << 8
+SWITCH_PASS_CREDENTIALS: Final = 1 << 9
+SWITCH_PASS_SECURITY: Final = 1 << 10
+SWITCH_TIMESTAMP: Final = 1 << 11  # SCM_TIMESTAMP with what is received
+SWITCH_TIMESTAMP_NS: Final = 1 << 12  # … in nanoseconds
+SWITCH_TIMESTAMP_NEW: Final = 1 << 13  # … of the types with 64 bits on every machine
+SWITCH_OVERFLOWS: Final = 1 << 14  # SO_RXQ_OVFL: SCM with the count of dropped datagrams
+SWITCH_WIFI_STATUS: Final = 1 << 15
+SWITCH_NO_FCS: Final = 1 << 16
+SWITCH_FILTER_LOCKED: Final = 1 << 17
+SWITCH_SELECT_ERROR_QUEUE: Final = 1 << 18
+SWITCH_PASS_PIDFD: Final = 1 << 20
+SWITCH_ARRIVALS: Final = 1 << 21  # SO_TIMESTAMPING: the kernel's time of arrival is noted, and told
+SWITCH_KEEP_STAMP: Final = 1 << 22  # SIOCGSTAMP was asked: when datagrams come is noted
+
+FIOSETOWN: Final = 0x8901
+SIOCSPGRP: Final = 0x8902
+FIOGETOWN: Final = 0x8903
+SIOCGPGRP: Final = 0x8904
+
+# struct ucred of nobody: process 0, user and group -1.
+UNKNOWN_CREDENTIALS: Final = b"\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
+
+SHUT_RD: Final = 0
+SHUT_WR: Final = 1
+SHUT_RDWR: Final = 2
+
+
+class ControlMessage:
+    """One ancillary message (cmsg(3)). Descriptors travel as `files`, each with a reference of its own."""
+
+    def __init__(self, level: int, kind: int, data: bytes) -> None:
+        self.level: int = level
+        self.kind: int = kind
+        self.data: bytes = data
+        self.files: list[File] | None = None  # SCM_RIGHTS
+
+
+class Message:
+    """What sendmsg(2) sends and recvmsg(2) receives."""
+
+    def __init__(self, buffer: Buffer, flags: int) -> None:
+        self.buffer: Buffer = buffer
+        self.flags: int = flags  # MSG_* that the caller gave
+        self.address: bytes = b""  # sending: the destination, empty for none. Received: the source
+        self.control: list[ControlMessage] | None = None
+        self.wants_address: bool = False  # receiving: the caller gave room for the source
+        self.wants_control: bool = False  # … for ancillary messages
+        self.result_flags: int = 0  # MSG_TRUNC, MSG_CTRUNC, MSG_EOR … of what was received
+
+
+class SocketHooks:
+    """What rooms above this one enter."""
+
+    def __init__(self) -> None:
+        # Interface requests (netdevice(7)), which every socket takes: socket, command, argument.
+        self.interface_ioctl: Callable[[Socket, int, int], int] | None = None
+
+
+class Socket(File):
+    """Base of all sockets."""
+
+    def __init__(self, family: int, kind: int, protocol: int, uid: int, gid: int) -> None:
+        super().__init__(socket_path(uid, gid), O_RDWR)
+        self.family: int = family
+        self.kind: int = kind  # SOCK_*
+        self.protocol: int = protocol
+        self.pending_error: int = 0  # SO_ERROR: an errno that the next call reports
+        self.is_listening: bool = False  # SO_ACCEPTCONN
+        self.receive_timeout_ns: int = 0  # SO_RCVTIMEO; 0 is for ever
+        self.send_timeout_ns: int = 0
+        self.send_limit: int = CORE.wmem_default.value  # SO_SNDBUF as getsockopt(2) tells it: doubled
+        self.receive_limit: int = CORE.rmem_default.value
+        self.buffer_locks: int = 0  # SO_BUF_LOCK: 1, SO_SNDBUF was set; 2, SO_RCVBUF was
+        self.receive_low_water: int = 1
+        self.switches: int = 0  # SWITCH_*
+        self.linger_seconds: int = 0
+        self.priority: int = 0
+        self.mark: int = 0
+        self.bound_device: int = 0  # SO_BINDTODEVICE: the index of the only interface that it uses; 0 for all
+        self.peek_offset: int = -1  # SO_PEEK_OFF; negative: MSG_PEEK starts at the first byte
+        self.incoming_cpu: int = -1
+        self.timestamping: int = 0  # SOF_TIMESTAMPING_*
+        self.filter: Filter | None = None  # SO_ATTACH_FILTER
+        self.lacks_room = False
+
+    def is_on(self, switch: int) -> bool:
+        """Whether an option of the on-off kind (SWITCH_*) is on."""
+        return self.switches & switch != 0
+
+    def is_nonblocking(self, message_flags: int) -> bool:
+        return self.flags & O_NONBLOCK != 0 or message_flags & MSG_DONTWAIT != 0
+
+    def receive_deadline(self, message_flags: int) -> int:
+        """Until when a call that receives waits, for `wait`: 0 for not at all."""
+        if self.is_nonblocking(message_flags):
+            return 0
+        timeout_ns = self.receive_timeout_ns
+        return monotonic_ns() + timeout_ns if timeout_ns != 0 else FOREVER_NS
+
+    def send_deadline(self, message_flags: int) -> int:
+        """The same for sending, connecting."""
+        if self.is_nonblocking(message_flags):
+            return 0
+        timeout_ns = self.send_timeout_ns
+        return monotonic_ns() + timeout_ns if timeout_ns != 0 else FOREVER_NS
+
+    @sleeps
+    def wait(self, queue: WaitQueue, deadline_ns: int) -> None:
+        """Sleep until the queue is woken. EAGAIN once the time is up; a signal is EINTR when there is a time limit,
+        else it restarts the call (signal(7)).
+        """
+        if deadline_ns == 0:
+            raise Errno(EAGAIN)
+        if deadline_ns == FOREVER_NS:
+            queue.sleep(True)
+            return
+        woken = False
+        code = 0
+        try:
+            woken = queue.sleep_until(deadline_ns)
+        except Errno as error:
+            code = error.code
+        if code != 0:
+            raise Errno(EINTR if code == ERESTARTSYS else code)
+        if not woken:
+            raise Errno(EAGAIN)
+
+    def room_told(self) -> None:
+        self.lacks_room = False
+
+    def take_error(self) -> int:
+        """The pending error, which is forgotten."""
+        error = self.pending_error
+        self.pending_error = 0
+        return error
+
+    def bind(self, address: bytes) -> None:
+        raise Errno(EOPNOTSUPP)
+
+    def connect(self, address: bytes) -> None:
+        raise Errno(EOPNOTSUPP)
+
+    def listen(self, backlog: int) -> None:
+        raise Errno(EOPNOTSUPP)
+
+    def accept(self, flags: int) -> "Socket":
+        """The next connection; `flags` may hold O_NONBLOCK for the new socket."""
+        raise Errno(EOPNOTSUPP)
+
+    def local_address(self) -> bytes:
+        """getsockname(2)."""
+        raise Errno(EOPNOTSUPP)
+
+    def peer_address(self) -> bytes:
+        """getpeername(2)."""
+        raise Errno(EOPNOTSUPP)
+
+    def send(self, message: Message) -> int:
+        """Send; returns the bytes taken. EPIPE where the caller is to get SIGPIPE, unless MSG_NOSIGNAL."""
+        raise Errno(EOPNOTSUPP)
+
+    def receive(self, message: Message) -> int:
+        """Receive; returns the bytes given, or with MSG_TRUNC the length of the whole datagram. 0 is the end."""
+        raise Errno(EOPNOTSUPP)
+
+    def shut_down(self, how: int) -> None:
+        raise Errno(EOPNOTSUPP)
+
+    def pair_with(self, other: "Socket") -> None:
+        """socketpair(2): connect two new sockets of one family and type."""
+        raise Errno(EOPNOTSUPP)
+
+    def breaks_with_signal(self) -> bool:
+        return self.kind == SOCK_STREAM
+
+    def has_level(self, level: int) -> bool:
+        """Whether the family has options at all at this level, above SOL_SOCKET: asked before the value is read."""
+        return True
+
+    def option_changed(self, name: int) -> None:
+        """An option SO_* of level SOL_SOCKET was set."""
+
+    def peer_credentials(self) -> bytes:
+        """SO_PEERCRED: a struct ucred; nobody where there is no peer that has an identity."""
+        return UNKNOWN_CREDENTIALS
+
+    def set_filter(self, program: bytes) -> None:
+        """SO_ATTACH_FILTER: struct sock_filter of 8 bytes each; EINVAL for programs that are not sound.
+        SO_DETACH_FILTER: none of them (ENOENT if there is no filter).
+        """
+        if len(program) == 0 and self.filter is None:
+            raise Errno(ENOENT)
+        self.filter = Filter(program) if len(program) > 0 else None
+
+    def passes_data_filter(self, data: bytes) -> bool:
+        """Whether the filter, if any, wants data that are in no packet. May raise MemoryError."""
+        filter_ = self.filter
+        return filter_ is None or filter_.run(span_of(data), Packet(0, 0)) != 0
+
+    def reads_option_place(self, level: int, name: int) -> bool:
+        """Whether getsockopt(2) reads, in the place of the value, what is asked for: IP_MSFILTER, PACKET_HDRLEN."""
+        return False
+
+    def answer_option(self, level: int, name: int, request: bytes) -> bytes:
+        """`get_option` of such an option."""
+        raise Errno(ENOPROTOOPT)
+
+    def memory_use(self) -> tuple[int, int, int]:
+        """What the queues of receiving and of sending hold, and how many datagrams were dropped."""
+        return 0, 0, 0
+
+    def low_water_limit(self, wanted: int) -> int:
+        """The most that SO_RCVLOWAT may be."""
+        return wanted
+
+    def route_is_bad(self, advice: int) -> None:
+        """SO_CNX_ADVICE: 1 says that what is sent does not arrive."""
+
+    def peer_process(self) -> Process | None:
+        """SO_PEERPIDFD: the process that connected or listened; None where there is none."""
+        return None
+
+    def peer_groups(self) -> list[int] | None:
+        """SO_PEERGROUPS: its supplementary groups."""
+        return None
+
+    def set_peek_offset(self, offset: int) -> None:
+        """SO_PEEK_OFF."""
+        raise Errno(EOPNOTSUPP)
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        """The value of an option, at most `limit` bytes of it. The levels above the family's are asked first."""
+        raise Errno(ENOPROTOOPT)
+
+    def set_option(self, level: int, name: int, value: bytes) -> None:
+        raise Errno(ENOPROTOOPT)
+
+    def read(self, buffer: Buffer) -> int:
+        if buffer.remaining == 0:
+            return 0
+        return self.receive(Message(buffer, 0))
+
+    def write(self, buffer: Buffer) -> int:
+        return self.send(Message(buffer, MSG_EOR if self.kind == SOCK_SEQPACKET else 0))
+
+    def ioctl(self, command: int, argument: int) -> int:
+        """What a family does not know itself it hands to this."""
+        if command == FIOSETOWN or command == SIOCSPGRP or command == FIOGETOWN or command == SIOCGPGRP:
+            return self.owner_ioctl(command, argument)
+        interfaces = HOOKS.interface_ioctl
+        if interfaces is None:
+            raise Errno(ENOTTY)
+        return interfaces(self, command, argument)
+
+    def owner_ioctl(self, command: int, argument: int) -> int:
+        """F_SETOWN and F_GETOWN by their older names (socket(7))."""
+        if command == FIOSETOWN or command == SIOCSPGRP:
+            choose_owner(self, user.read_i32(argument))
+        else:
+            user.write_i32(argument, self.owner)
+        return 0
+
+
+HOOKS: Final = SocketHooks()
