@@ -28,8 +28,8 @@ def parser() -> argparse.ArgumentParser:
                        help="dev compiles faster, release runs faster (default: release)")  # fmt: skip
     build.add_argument("-o", dest="output", type=Path, default=driver.BuildOptions.output, metavar="FILE",
                        help="the image (default: build/krait.elf)")  # fmt: skip
-    build.add_argument("--entry", default="kernel.main", metavar="MODULE",
-                       help="the module whose exported functions are entered (default: kernel.main)")  # fmt: skip
+    build.add_argument("--entry", default="kernel.start.main", metavar="MODULE",
+                       help="the module whose exported functions are entered (default: kernel.start.main)")  # fmt: skip
     build.add_argument("--keep-ir", action="store_true", help="write LLVM IR to ir/ beside the image")
     build.add_argument("--timings", action="store_true", help="print what each phase took")
     build.add_argument("--workers", type=int, default=0, metavar="N", help="LLVM processes (default: one a processor)")

@@ -229,7 +229,7 @@ class BuildOptions:
 
     profile: str = "release"
     output: Path = ROOT / "build" / "krait.elf"
-    entry: str = "kernel.main"
+    entry: str = "kernel.start.main"
     keep_ir: bool = False
     workers: int = 0
     force: bool = False

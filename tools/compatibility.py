@@ -10,7 +10,7 @@ import argparse
 import sys
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
-from kernel.syscalls.table import SYSCALLS
+from kernel.doors.table import SYSCALLS
 from tools.paths import ROOT
 
 PAGE = ROOT / "docs" / "compatibility.md"

@@ -313,3 +313,7 @@ class BootInfo:
                 entry += entry_size
         elif tag == MB2_TAG_ACPI_NEW or (tag == MB2_TAG_ACPI_OLD and self.rsdp == 0):
             self.rsdp = at + 8  # a copy of the structure itself
+
+
+boot_info: Final = BootInfo()
+"""What the boot loader said of this machine. Parsed once, at the start."""

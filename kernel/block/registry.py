@@ -1,7 +1,7 @@
 """Devices come and go: drivers and the partition scanner call this; who must know is told.
 
 Context: `add_device` and `remove_device` never sleep. Drivers call `add_device` while the kernel comes up; partitions
-are looked for later, where reading may sleep (`kernel.disk.scan`).
+are looked for later, where reading may sleep (`kernel.fs.disks.scan`).
 """
 
 from collections.abc import Callable

@@ -1,4 +1,1 @@
-"""Devices: the serial ports, the interrupt controller, the interval timer, the clock chip, power.
-
-A driver names ports and registers; what the device is for is decided above. All run with interrupts off.
-"""
+"""Drivers: `platform` has the chips and buses of the machine, `virtio` the devices of virtual machines."""

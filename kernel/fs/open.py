@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.access_control import Inheritance, inherit
+from kernel.fs.character_devices import open_device
 from kernel.fs.constants import (
     FS_APPEND_FL,
     MAY_EXEC,
@@ -36,7 +37,6 @@ from kernel.fs.constants import (
     S_ISGID,
 )
 from kernel.fs.dentry import Dentry
-from kernel.fs.devices import open_device
 from kernel.fs.file import File, PathFile, clear_set_id_bits
 from kernel.fs.inode import Inode
 from kernel.fs.leases import break_leases_for_opening

@@ -7,8 +7,8 @@ sequence, begins anew when the thread runs again (kernel/task/restartable.py).
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, Errno, i32, u32
-from kernel.syscalls.table import syscall
 from kernel.task.task import current
 
 _GLOBAL: Final = 1

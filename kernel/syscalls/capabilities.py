@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EFAULT, EINVAL, EPERM, ESRCH, Errno, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import (
@@ -15,7 +16,6 @@ from kernel.lib.capabilities import (
     SECURE_NO_CAP_AMBIENT_RAISE,
 )
 from kernel.lib.credentials import Credentials
-from kernel.syscalls.table import syscall
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 

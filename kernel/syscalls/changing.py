@@ -4,6 +4,7 @@ sync(2).
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.attributes import (
     NO_CHANGE,
     TimeChange,
@@ -42,7 +43,6 @@ from kernel.lib import user
 from kernel.lib.saturation import end_page_of
 from kernel.syscalls.paths import place_at
 from kernel.syscalls.status import place_or_descriptor
-from kernel.syscalls.table import syscall
 from kernel.syscalls.transfer import check_size_limit
 from kernel.task import current
 

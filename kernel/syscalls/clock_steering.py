@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, Span, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
-from kernel.syscalls.table import syscall
 from kernel.task.clocks import CLOCK_REALTIME, read_clock
 from kernel.task.task import current
 from kernel.task.words import load_i64, store_i32, store_i64

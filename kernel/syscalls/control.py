@@ -3,13 +3,13 @@
 from typing import Final
 
 from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, component_mask
+from kernel.doors.table import syscall
 from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, EPERM, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
 from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
 from kernel.syscalls.seccomp import set_mode
-from kernel.syscalls.table import syscall
 from kernel.task.signals import SIGNAL_COUNT
 from kernel.task.task import Task, current
 

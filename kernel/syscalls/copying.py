@@ -6,6 +6,7 @@ moved back, or (a pipe) the amount read is bounded by what the target takes firs
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
@@ -14,7 +15,6 @@ from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, 
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import MSG_MORE, Message, Socket
-from kernel.syscalls.table import syscall
 from kernel.syscalls.transfer import finish_transfer, position_at, prepare_write, user_vector
 from kernel.task import current
 from kernel.task.send import signal_process

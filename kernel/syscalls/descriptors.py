@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import (
     F_ADD_SEALS,
     F_CREATED_QUERY,
@@ -64,12 +65,11 @@ from kernel.fs.constants import (
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, bytes_to_read
 from kernel.fs.leases import lease_kind
 from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
-from kernel.fs.tmpfs_file import TmpfsFile
+from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.file_commands import file_command
-from kernel.syscalls.table import syscall
 from kernel.task import current, find_process, find_task
 from kernel.task.async_io import choose_owner, living_owner, unwatch, watch
 from kernel.task.file_events import choose_lease, watch_directory

@@ -4,6 +4,7 @@ chroot(2).
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -23,7 +24,6 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_CHROOT
 from kernel.syscalls.paths import base_for, path_at
 from kernel.syscalls.status import place_or_descriptor
-from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _LARGEST_CHUNK: Final = 32768

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.ipc.epoll import EPOLLEXCLUSIVE, EpollFile
 from kernel.ipc.eventfd import EventFile
@@ -10,7 +11,6 @@ from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.sched import Poller
-from kernel.syscalls.table import syscall
 from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns
 from kernel.task import current
 from kernel.time.timers import FOREVER_NS

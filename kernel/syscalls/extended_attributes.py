@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs import extended_attributes as attributes
 from kernel.fs.constants import AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.inode import Inode
@@ -10,7 +11,6 @@ from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, i32, span_of
 from kernel.lib import user
 from kernel.syscalls.paths import place_at
-from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _NAME_LIMIT: Final = 256  # with its NUL

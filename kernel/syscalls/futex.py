@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_PTRACE
-from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex, futex_pi
 from kernel.task.pids import find_task

@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EAGAIN, EINVAL, Errno, i32, u32
 from kernel.lib import user
-from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex
 from kernel.task.task import current

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_LARGEFILE
 from kernel.fs.filesystem import FILE_HANDLE_TYPE
 from kernel.fs.handles import path_of_handle
@@ -10,7 +11,6 @@ from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
 from kernel.syscalls.paths import place_at
-from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _AT_HANDLE_FID: Final = 0x200

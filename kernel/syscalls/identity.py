@@ -6,11 +6,11 @@ changed and installed.
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, Errno, final, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import Credentials
-from kernel.syscalls.table import syscall
 from kernel.task.pids import count_user, uncount_user
 from kernel.task.task import Task, current
 

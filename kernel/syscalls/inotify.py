@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import MAY_READ, O_CLOEXEC, O_NONBLOCK
 from kernel.fs.notification import IN_EXCL_UNLINK, IN_IGNORED, IN_ISDIR, IN_Q_OVERFLOW, IN_UNMOUNT
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
@@ -16,7 +17,6 @@ from kernel.ipc.inotify import (
 )
 from kernel.lang import EINVAL, Errno, i32, u32
 from kernel.syscalls.paths import path_at
-from kernel.syscalls.table import syscall
 from kernel.task.task import current
 
 _KNOWN: Final = (

@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
 from kernel.syscalls.scheduling import chosen_tasks, owns
-from kernel.syscalls.table import syscall
 from kernel.task.task import current
 
 _CLASS_SHIFT: Final = 13

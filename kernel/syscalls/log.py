@@ -6,11 +6,11 @@ look like "<6>[    1.234567] text"; those of a record with several lines all beg
 
 from typing import Final
 
-from kernel.fs.kmsg import READING, check_reader, line_of
+from kernel.doors.table import syscall
+from kernel.fs.devices.kmsg import READING, check_reader, line_of
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, i32, span_of
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYSLOG
-from kernel.syscalls.table import syscall
 from kernel.task.task import current
 
 _CLOSE: Final = 0

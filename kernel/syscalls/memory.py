@@ -5,8 +5,9 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(
 
 from typing import Final
 
-from kernel.fs import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, File
-from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL
+from kernel.doors.table import syscall
+from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
+from kernel.fs.file import File
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
@@ -36,7 +37,6 @@ from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.reverse_map import forget_pages
 from kernel.mm.space import AddressSpace, page_up
-from kernel.syscalls.table import syscall
 from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK
 

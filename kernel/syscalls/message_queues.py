@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.ipc.message_queues import (
     ANY,
     EQUAL,
@@ -20,7 +21,6 @@ from kernel.ipc.message_queues import (
 from kernel.ipc.sysv import IPC_INFO, IPC_NOWAIT, IPC_RMID, IPC_SET, IPC_STAT, READ
 from kernel.lang import EINVAL, Errno, i32, span_of
 from kernel.lib import user
-from kernel.syscalls.table import syscall
 from kernel.task.task import current
 from kernel.task.words import load_i32, load_i64, store_i32, store_i64
 

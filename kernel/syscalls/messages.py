@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_RW_COUNT
 from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, i32, u32
 from kernel.lib import user
@@ -27,7 +28,6 @@ from kernel.syscalls.socket_memory import (
     socket_at,
     write_address,
 )
-from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec, write_timespec
 from kernel.task import current
 from kernel.task.send import signal_process

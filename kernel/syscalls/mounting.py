@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import PATH_MAX
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.fs.mounts import mount, pivot_root, unmount
@@ -9,7 +10,6 @@ from kernel.fs.path import FsContext, Path
 from kernel.lang import EINVAL, Errno, i32
 from kernel.lib import user
 from kernel.syscalls.paths import path_at
-from kernel.syscalls.table import syscall
 from kernel.task import current, find_process, process_ids
 
 _OPTIONS_LIMIT: Final = 4096

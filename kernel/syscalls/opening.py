@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import (
     AT_FDCWD,
     F_SEAL_EXEC,
@@ -22,13 +23,12 @@ from kernel.fs.constants import (
     RESOLVE_CACHED,
     RESOLVE_IN_ROOT,
 )
-from kernel.fs.memfd import create_memfd
 from kernel.fs.open import open_file
+from kernel.fs.tmpfs.memfd import create_memfd
 from kernel.ipc.pipe import make_pipe
 from kernel.lang import E2BIG, EAGAIN, EBADF, EINVAL, ENOTDIR, Errno, i32, u32
 from kernel.lib import user
 from kernel.syscalls.paths import base_for, path_at
-from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _CLOSE_RANGE_UNSHARE: Final = 2

@@ -4,6 +4,7 @@ process_mrelease(2).
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.fs.file import File
 from kernel.ipc.epoll import EpollFile
@@ -14,7 +15,6 @@ from kernel.lib.user import UserVector
 from kernel.mm import remap as remapping
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.space import AddressSpace
-from kernel.syscalls.table import syscall
 from kernel.syscalls.transfer import user_vector
 from kernel.task.inspection import may_attach_to, may_look_into
 from kernel.task.pidfd import pid_file

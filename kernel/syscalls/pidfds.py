@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import O_NONBLOCK
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32, span_of, u32
 from kernel.lib import user
-from kernel.syscalls.table import syscall
 from kernel.task.groups import find_group
 from kernel.task.inspection import may_look_into
 from kernel.task.pidfd import PIDFD_THREAD, PidFile, pid_file

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import (
     POLLERR,
     POLLHUP,
@@ -18,7 +19,6 @@ from kernel.fs.readiness import POLL_ALWAYS, PollRequest, wait_ready
 from kernel.lang import EBADF, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, i32, span_of, u32
 from kernel.lib import user
 from kernel.lib.saturation import LARGEST, sum_of
-from kernel.syscalls.table import syscall
 from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns, write_remaining
 from kernel.task import current
 from kernel.task.limits import RLIMIT_NOFILE

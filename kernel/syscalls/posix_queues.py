@@ -5,6 +5,7 @@ The notification of mq_notify(3)'s threads goes to a netlink socket, in which th
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import (
     MAY_EXEC,
     MAY_READ,
@@ -49,7 +50,6 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
-from kernel.syscalls.table import syscall
 from kernel.syscalls.waiting import timespec_ns
 from kernel.task.limits import RLIMIT_MSGQUEUE
 from kernel.task.pids import find_process

@@ -4,13 +4,13 @@ getpid(2)).
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NONBLOCK
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import E2BIG, EAGAIN, ECHILD, EINVAL, ELOOP, ENOENT, ESRCH, Errno, i32, span_of
 from kernel.lib import user
 from kernel.syscalls.resources import USAGE_SIZE, store_usage
-from kernel.syscalls.table import syscall
 from kernel.task import exec as execution
 from kernel.task import wait as waiting
 from kernel.task.arguments import StringBudget, read_strings

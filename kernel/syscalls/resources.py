@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.sched.scheduler import charge_current
-from kernel.syscalls.table import syscall
 from kernel.task import limits
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.interval_timers import follow_processor_limit

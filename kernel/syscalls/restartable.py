@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EBUSY, EINVAL, EPERM, Errno, i32, u32
 from kernel.lib import user
-from kernel.syscalls.table import syscall
 from kernel.task import restartable
 from kernel.task.send import interrupt
 from kernel.task.task import current

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, ESRCH, Errno, i32, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
@@ -17,7 +18,6 @@ from kernel.sched.thread import (
     SCHED_OTHER,
     SCHED_RR,
 )
-from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import write_timespec
 from kernel.task.groups import find_group
 from kernel.task.limits import RLIMIT_NICE, RLIMIT_RTPRIO

@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EACCES, EINVAL, EOPNOTSUPP, Errno, span_of, u32
 from kernel.lib import user
 from kernel.lib.bpf import INSTRUCTION_SIZE, MOST_INSTRUCTIONS
 from kernel.lib.capabilities import CAP_SYS_ADMIN
-from kernel.syscalls.table import syscall
 from kernel.task.seccomp import (
     FILTER,
     FLAG_LOG,

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.ipc.semaphores import (
     LARGEST_VALUE,
     SEM_UNDO,
@@ -20,7 +21,6 @@ from kernel.ipc.semaphores import (
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import E2BIG, EINVAL, ERANGE, Errno, i32, span_of, u32
 from kernel.lib import user
-from kernel.syscalls.table import syscall
 from kernel.syscalls.waiting import deadline_after, timespec_ns
 from kernel.task.task import Task, current
 from kernel.task.words import load_i32, signed_32, store_i32, store_i64

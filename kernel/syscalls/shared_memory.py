@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, SEGMENTS, Segment, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import EINVAL, Errno, Span, i32, span_of, u8
@@ -10,7 +11,6 @@ from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRI
 from kernel.mm.frames import PAGE_MASK
 from kernel.mm.pages import USER_END
 from kernel.mm.space import page_up
-from kernel.syscalls.table import syscall
 from kernel.task.task import current
 from kernel.task.words import load_i32, store_i32, store_i64
 

@@ -5,13 +5,13 @@ A signal descriptor belongs to nobody: it shows the pending signals of whoever r
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, EINVAL, Errno, Span, i32, span_of, u8
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
 from kernel.syscalls.signals import read_mask
-from kernel.syscalls.table import syscall
 from kernel.task import SIGCHLD, current
 from kernel.task.deliver import take_pending
 from kernel.task.send import update_interrupted

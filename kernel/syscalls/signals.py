@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, i32, span_of
 from kernel.lib import user
 from kernel.sched import sleep_for_signal, sleep_until
 from kernel.sched.scheduler import announce_work
-from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import signal_stack
 from kernel.task.actions import SIG_DFL, SIG_IGN

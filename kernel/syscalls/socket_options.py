@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESRCH, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
@@ -9,7 +10,6 @@ from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, S
 from kernel.net.sockets.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.sockets.socket import SOL_SOCKET, Socket
 from kernel.syscalls.socket_memory import socket_at
-from kernel.syscalls.table import syscall
 from kernel.task import current
 from kernel.task.pidfd import PidFile
 

@@ -6,6 +6,7 @@ A socket is held across a call that may sleep, because another thread may close 
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.lang import ECONNABORTED, EINVAL, Errno, i32
 from kernel.lib import user
@@ -13,7 +14,6 @@ from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.families import make_socket
 from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
 from kernel.syscalls.socket_memory import read_address, socket_at, write_address
-from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK  # SOCK_CLOEXEC and SOCK_NONBLOCK are the same bits

@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SIZE, BlockDevice
+from kernel.doors.table import syscall
 from kernel.fs.attributes import check_access
 from kernel.fs.constants import (
     AT_EACCESS,
@@ -25,7 +26,6 @@ from kernel.lib import user
 from kernel.lib.capabilities import SECURE_NO_SETUID_FIXUP
 from kernel.lib.credentials import Credentials
 from kernel.syscalls.paths import base_for, path_at, place_at
-from kernel.syscalls.table import syscall
 from kernel.task import current
 
 _NS: Final = 1_000_000_000

@@ -5,7 +5,8 @@ reboot(2), vhangup(2)).
 from typing import Final
 
 from kernel.cache.devices import device_page_count
-from kernel.drivers import power
+from kernel.doors.table import syscall
+from kernel.drivers.platform import power
 from kernel.fs.mounts import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, random, user
@@ -13,7 +14,6 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TTY_CON
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.scheduler import this_processor
-from kernel.syscalls.table import syscall
 from kernel.task.host import HOST, MACHINE, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import task_count
 from kernel.task.task import current

@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, i32, span_of, u32
 from kernel.lib import user
 from kernel.sched.scheduler import charge_current
-from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, read_timeval, write_timespec, write_timeval
 from kernel.task.clocks import can_sleep_on, is_wall_clock, timed_thread
 from kernel.task.interval_timers import ITIMER_PROF, ITIMER_REAL, TimerValue, get_timer, set_timer

@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
-from kernel.syscalls.table import syscall
 from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec, write_timeval
 from kernel.task.clocks import (
     CLOCK_REALTIME,

@@ -5,6 +5,7 @@ A description is held across the operation, because another thread may close the
 
 from typing import Final
 
+from kernel.doors.table import syscall
 from kernel.fs.constants import FS_APPEND_FL, IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, S_ISGID, S_ISUID
 from kernel.fs.file import File, InodeFile, clear_set_id_bits
 from kernel.fs.notification import tell_read, tell_written
@@ -12,7 +13,6 @@ from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM, EPIPE, 
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
 from kernel.syscalls.paths import readable_file, writable_file
-from kernel.syscalls.table import syscall
 from kernel.task import current
 from kernel.task.limits import RLIMIT_FSIZE
 from kernel.task.send import signal_process

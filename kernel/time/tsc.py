@@ -12,7 +12,7 @@ from typing import Final
 
 from arch.x86_64.cpu import EAX, EBX, ECX, cpuid
 from arch.x86_64.machine import read_counter
-from kernel.drivers import pit
+from kernel.drivers.platform import pit
 
 MEASURE_TICKS: Final = 11_932
 """10 ms of the interval timer."""

@@ -8,9 +8,11 @@ that `console=` names (the first serial line without it).
 
 from typing import Final
 
-from kernel.drivers import vectors
-from kernel.drivers.serial16550 import SerialPort, ports
-from kernel.fs import File, Path, register_char_device
+from kernel.drivers.platform import vectors
+from kernel.drivers.platform.serial16550 import SerialPort, ports
+from kernel.fs.devices.filesystem import register_char_device
+from kernel.fs.file import File
+from kernel.fs.path import Path
 from kernel.lang import ENODEV, ENXIO, Errno, final, span_of
 from kernel.sched import WaitQueue, spawn_kernel_thread
 from kernel.task import TERMINAL_HOOK

@@ -11,24 +11,23 @@ Source: pts(4), Linux's Documentation/filesystems/devpts.rst.
 
 from typing import Final
 
-from kernel.fs import (
-    FOLLOW,
+from kernel.fs.character_devices import enter_device
+from kernel.fs.constants import (
+    DEVPTS_SUPER_MAGIC,
     O_CLOEXEC,
     O_NOCTTY,
-    DirectorySink,
-    File,
-    FileSystem,
-    Inode,
-    InodeFile,
-    Path,
+    S_IFCHR,
+    S_IFDIR,
+    S_IFMT,
+    S_IFREG,
     device_number,
-    register_char_device,
-    register_filesystem,
-    resolve,
 )
-from kernel.fs.constants import DEVPTS_SUPER_MAGIC, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG
-from kernel.fs.devices import enter_device
-from kernel.fs.filesystem import parse_octal, parse_size
+from kernel.fs.devices.filesystem import register_char_device
+from kernel.fs.file import DirectorySink, File, InodeFile
+from kernel.fs.filesystem import FileSystem, parse_octal, parse_size, register_filesystem
+from kernel.fs.inode import Inode
+from kernel.fs.path import Path
+from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EINVAL, EIO, ENODEV, ENOSPC, EPERM, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.task import current

@@ -15,19 +15,9 @@ Source: pty(7), ioctl_tty(2), TIOCPKT(2const).
 
 from typing import Final
 
-from kernel.fs import (
-    O_NONBLOCK,
-    POLLHUP,
-    POLLIN,
-    POLLOUT,
-    POLLPRI,
-    POLLRDNORM,
-    POLLWRNORM,
-    File,
-    Path,
-    device_number,
-)
-from kernel.fs.file import OWNER_PROCESS
+from kernel.fs.constants import O_NONBLOCK, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM, device_number
+from kernel.fs.file import OWNER_PROCESS, File
+from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, EIO, ENOSPC, Errno, Weak, final, weak
 from kernel.lib import user
 from kernel.lib.user import Buffer

@@ -6,19 +6,9 @@ Whoever makes a terminal (the console for serial lines, `pty.py` for pseudo term
 
 from typing import Final
 
-from kernel.fs import (
-    O_NOCTTY,
-    O_NONBLOCK,
-    POLLERR,
-    POLLHUP,
-    POLLIN,
-    POLLOUT,
-    POLLRDNORM,
-    POLLWRNORM,
-    File,
-    Path,
-)
-from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS
+from kernel.fs.constants import O_NOCTTY, O_NONBLOCK, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
+from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, File
+from kernel.fs.path import Path
 from kernel.lang import EBADF, EBUSY, EIO, ENOTTY, ENXIO, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.user import Buffer

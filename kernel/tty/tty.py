@@ -10,7 +10,7 @@ Source: ioctl_tty(2), termios(3), POSIX chapter 11.
 
 from typing import Final
 
-from kernel.fs import POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
+from kernel.fs.constants import POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno, final
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue

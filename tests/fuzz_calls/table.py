@@ -10,8 +10,8 @@ import inspect
 from dataclasses import dataclass, field
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
-from kernel.syscalls.arguments import VALUES, Argument, arguments_of, result_of
-from kernel.syscalls.table import DESCRIPTIONS, SYSCALLS
+from kernel.doors.arguments import VALUES, Argument, arguments_of, result_of
+from kernel.doors.table import DESCRIPTIONS, SYSCALLS
 from tests.fuzz_calls.structures import STRUCTURES
 from tests.fuzz_calls.values import SETS, TEXTS
 

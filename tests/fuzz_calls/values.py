@@ -1,4 +1,4 @@
-"""What the descriptions of arguments (kernel/syscalls/arguments.py) name: sets of numbers, and texts.
+"""What the descriptions of arguments (kernel/doors/arguments.py) name: sets of numbers, and texts.
 
 A set's members are C expressions for the compiler of the fuzzer, with the names of the C library's and Linux's headers.
 `A..B` stands for all numbers from A to B. A member may say what the argument after it is, in parentheses: then that

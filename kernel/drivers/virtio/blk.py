@@ -15,9 +15,9 @@ from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, SECTOR_SIZE, BlockDevice, BlockRequest, Operation
 from kernel.block.registry import add_device
+from kernel.drivers.platform.window import Window, frame_window
 from kernel.drivers.virtio.ring import INDIRECT_LIMIT, NOTHING, Chain, SplitQueue
 from kernel.drivers.virtio.transport import F_INDIRECT, RING_FEATURES, DeviceEvents, Transport
-from kernel.drivers.window import Window, frame_window
 from kernel.lang import EIO, ENODEV, ENOMEM, ENOSPC, Errno, final
 from kernel.lib import log
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_zeroed_frame, get_frame

@@ -9,10 +9,10 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 4.2 (virtio over MMIO).
 
 from typing import Final
 
-from kernel.drivers import ioapic, pic8259, vectors
+from kernel.drivers.platform import ioapic, pic8259, vectors
+from kernel.drivers.platform.window import Window, device_window
 from kernel.drivers.virtio.ring import SplitQueue
 from kernel.drivers.virtio.transport import DeviceEvents, LineHandler, Transport
-from kernel.drivers.window import Window, device_window
 from kernel.lang import ENODEV, Errno, final
 
 MAGIC: Final = 0x000

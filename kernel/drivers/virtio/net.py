@@ -23,6 +23,7 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.1 (network device).
 
 from typing import Final
 
+from kernel.drivers.platform.window import bus_address
 from kernel.drivers.virtio.net_header import (
     DATA_VALID,
     GSO_ECN,
@@ -40,7 +41,6 @@ from kernel.drivers.virtio.net_header import (
 from kernel.drivers.virtio.net_sending import Transmitter
 from kernel.drivers.virtio.ring import NOTHING, SplitQueue
 from kernel.drivers.virtio.transport import RING_FEATURES, DeviceEvents, Transport
-from kernel.drivers.window import bus_address
 from kernel.lang import Errno, final, span_of
 from kernel.lib import log, random
 from kernel.net.internet.coalesce import Coalescer

@@ -18,6 +18,7 @@ Context: thread context. Nothing sleeps, nothing raises.
 
 from typing import Final
 
+from kernel.drivers.platform.window import bus_address
 from kernel.drivers.virtio.net_header import (
     GSO_TCP4,
     GSO_TCP6,
@@ -32,7 +33,6 @@ from kernel.drivers.virtio.net_header import (
 )
 from kernel.drivers.virtio.ring import NOTHING, SplitQueue
 from kernel.drivers.virtio.transport import Transport
-from kernel.drivers.window import bus_address
 from kernel.lang import deque, final, span_of, u64
 from kernel.net.link.device import OFFLOAD_CHECKSUM, NetworkDevice
 from kernel.net.link.ethernet import ETHERNET_HEADER, ETHERTYPE_IP6

@@ -6,10 +6,11 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 4.1 (virtio over PCI bus).
 
 from typing import Final
 
-from kernel.drivers import pci
-from kernel.drivers.msix import MsixTable, find_table
-from kernel.drivers.pci import PciDevice
-from kernel.drivers.vectors import add_to_line
+from kernel.drivers.platform import pci
+from kernel.drivers.platform.msix import MsixTable, find_table
+from kernel.drivers.platform.pci import PciDevice
+from kernel.drivers.platform.vectors import add_to_line
+from kernel.drivers.platform.window import Window
 from kernel.drivers.virtio.ring import SplitQueue
 from kernel.drivers.virtio.transport import (
     ConfigurationHandler,
@@ -18,7 +19,6 @@ from kernel.drivers.virtio.transport import (
     QueueHandler,
     Transport,
 )
-from kernel.drivers.window import Window
 from kernel.lang import ENODEV, Errno, final
 
 VENDOR: Final = 0x1AF4

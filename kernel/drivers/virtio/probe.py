@@ -3,9 +3,8 @@
 Context: boot.
 """
 
-from kernel import command_line
-from kernel.drivers import pci
-from kernel.drivers.acpi_devices import hardware
+from kernel.drivers.platform import pci
+from kernel.drivers.platform.acpi_devices import hardware
 from kernel.drivers.virtio import blk, net, pci_transport
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
@@ -14,8 +13,10 @@ from kernel.lang import Errno
 from kernel.lib import log
 
 
-def start(line: bytes) -> None:
-    """Look on PCI's buses, and where ACPI and the kernel's command line say that devices are. Raises MemoryError."""
+def start(more_places: list[bytes]) -> None:
+    """Look on PCI's buses, where ACPI says that devices are, and at `more_places`, the values of
+    `virtio_mmio.device=`. Raises MemoryError.
+    """
     for device in pci.scan():
         log.debug(f"PCI {device.name()}: {device.vendor:04x}:{device.device:04x}, class {device.class_code:06x}")
         if _has_driver(pci_transport.device_type(device)):
@@ -23,19 +24,19 @@ def start(line: bytes) -> None:
                 _start_device(PciTransport(device))
             except Errno as error:
                 log.error(f"virtio {device.name()}: the device cannot be used: error {error.code}")
-    for place in _mmio_places(line):
+    for place in _mmio_places(more_places):
         try:
             _start_device(MmioTransport(place))
         except Errno as error:
             log.error(f"virtio mmio at {place.address:#x}: the device cannot be used: error {error.code}")
 
 
-def _mmio_places(line: bytes) -> list[MmioPlace]:
-    """What ACPI tells, and what the command line adds."""
+def _mmio_places(texts: list[bytes]) -> list[MmioPlace]:
+    """What ACPI lists, and what the command line adds."""
     places: list[MmioPlace] = []
     for i in range(hardware.virtio_count):
         places.append(MmioPlace(hardware.virtio_address[i], hardware.virtio_size[i], hardware.virtio_line[i]))
-    for text in command_line.values_of(line, b"virtio_mmio.device"):
+    for text in texts:
         place = parse_place(text)
         if place is None:
             log.error("virtio_mmio.device=: not of the form SIZE@ADDRESS:LINE")

@@ -16,7 +16,7 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 2.7 (split virtqueues).
 
 from typing import Final
 
-from kernel.drivers.window import Window, frame_window
+from kernel.drivers.platform.window import Window, frame_window
 from kernel.lang import final
 from kernel.mm.frames import allocate_zeroed_frame
 

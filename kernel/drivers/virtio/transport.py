@@ -10,7 +10,7 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 2.1 (status), 2.2 (features), 2
 
 from typing import Final
 
-from kernel.drivers.vectors import InterruptHandler
+from kernel.drivers.platform.vectors import InterruptHandler
 from kernel.drivers.virtio.ring import SIZE_LIMIT, SplitQueue
 from kernel.lang import ENODEV, Errno, final, nosleep
 

@@ -1,7 +1,7 @@
 """Settings under /proc/sys/net, and the tables under /proc/net: who has some enters them here.
 
-`kernel.procfs.network` shows them. Names and meanings are those of ip(7), tcp(7), udp(7), icmp(7), socket(7); only what
-the stack obeys is here.
+`kernel.fs.procfs.network` shows them. Names and meanings are those of ip(7), tcp(7), udp(7), icmp(7), socket(7); only
+what the stack obeys is here.
 
 Context: settings are read anywhere; entering happens while the kernel is built.
 """

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from arch.x86_64.layout import DIRECT_MAP_BASE
-from kernel.fs import FsContext, attach_root, new_tmpfs, open_file, path_name, resolve
 from kernel.fs.constants import O_CREAT, O_RDONLY, O_RDWR, PAGE_SHIFT
 from kernel.fs.dentry import CACHE
-from kernel.fs.path import MOUNTS
-from kernel.fs.walk import FOLLOW
+from kernel.fs.mounts import attach_root
+from kernel.fs.open import open_file
+from kernel.fs.path import MOUNTS, FsContext, path_name
+from kernel.fs.tmpfs.filesystem import new_tmpfs
+from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang.simulation import memory
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.fs import make_directory, make_symlink, mount_filesystem, new_tmpfs, resolve
 from kernel.fs.constants import O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY
-from kernel.fs.names import remove_directory
+from kernel.fs.mounts import mount_filesystem
+from kernel.fs.names import make_directory, make_symlink, remove_directory
 from kernel.fs.open import open_file
-from kernel.fs.walk import FOLLOW
+from kernel.fs.tmpfs.filesystem import new_tmpfs
+from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
 
 from .conftest import World

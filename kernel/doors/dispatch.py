@@ -1,0 +1,74 @@
+"""The system call's way in and out: find the handler, call it, do what is due before the program goes on.
+
+`krait_syscall` is called by entry.S on the task's kernel stack, with the program's registers. Handlers may change these
+(execve, sigreturn), may sleep, and may not return at all (exit).
+"""
+
+from arch.x86_64.frame import TrapFrame
+from kernel.doors.table import HIGHEST, SYSCALLS
+from kernel.doors.trace import describe_call, report_result
+from kernel.lang import ENOSYS, export, inline, noinline, on_stack
+from kernel.lib import log
+from kernel.mm.reclaim import reclaim_if_due
+from kernel.sched.scheduler import has_work, watches_calls
+from kernel.task.deliver import before_user_mode
+from kernel.task.seccomp import permits
+from kernel.task.task import TRACING, current
+
+
+@export("krait_syscall")
+@on_stack(16384)
+def krait_syscall(frame: TrapFrame) -> None:
+    """One system call. The result, or a negative errno, goes to frame.rax."""
+    # Linux looks at the low 32 bits only.
+    number = frame.rax & 0xFFFF_FFFF
+    result = _watched_call(number, frame) if watches_calls() else call(number, frame)
+    frame.rax = result
+    reclaim_if_due()
+    if has_work() or -600 < result < -511:  # ERESTART…
+        before_user_mode(current(), frame)
+
+
+@inline
+def call(number: int, frame: TrapFrame) -> int:
+    """Run a handler with the registers of the call."""
+    if number < HIGHEST:
+        row = SYSCALLS[number]
+        if row is not None:
+            return row.handler(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9)
+    _report_missing(number)
+    return -ENOSYS
+
+
+@noinline
+def _watched_call(number: int, frame: TrapFrame) -> int:
+    """A call of a thread that may not make all of them, or is traced."""
+    if not permits(current(), number, frame):
+        return frame.rax
+    return _traced_call(number, frame) if TRACING.enabled else call(number, frame)
+
+
+@noinline
+def _traced_call(number: int, frame: TrapFrame) -> int:
+    """The same with a line in the log, if `trace=` asks for it."""
+    text = ""
+    try:
+        text = describe_call(number, [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9])
+    except MemoryError:
+        pass  # the call goes on without its line
+    result = call(number, frame)
+    if len(text) > 0:
+        try:
+            report_result(text, result)
+        except MemoryError:
+            pass
+    return result
+
+
+@noinline
+def _report_missing(number: int) -> None:
+    """Say so, once for each number."""
+    try:
+        log.once(number, f"system call {number} is not implemented")
+    except MemoryError:
+        return  # no room for the message

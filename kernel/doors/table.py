@@ -1,0 +1,62 @@
+"""The system call table: the only source for dispatch, the compatibility page, tracing and fuzzing.
+
+A handler is declared where it is written:
+
+    @syscall(39, "getpid", args="")
+    def getpid() -> int: ...
+
+The decorator runs at build time and enters the function here; the compiler freezes `SYSCALLS` into the image, with a
+thunk a handler that decodes the six registers by the handler's annotations and turns an `Errno` into a negative result.
+`args` describes the arguments in words; arguments.py has the notation.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from kernel.doors.arguments import letters
+
+# Six registers in, a value or a negative errno out. The compiler makes the thunk where a handler of another shape is
+# stored here.
+SyscallHandler = Callable[[int, int, int, int, int, int], int]
+
+HIGHEST: Final = 470  # one past the highest number that Linux 6.12 knows, rounded up
+
+_F = TypeVar("_F", bound=Callable[..., int])
+
+
+class Syscall:
+    """One row of the table."""
+
+    def __init__(
+        self, number: int, name: str, status: str, notes: str, letters: str, handler: SyscallHandler
+    ) -> None:
+        self.number: int = number
+        self.name: str = name
+        self.status: str = status  # "Full" or "Partial": what the compatibility page shows
+        self.notes: str = notes
+        self.letters: str = letters  # how trace= prints the arguments: one letter each, see trace.py
+        self.handler: SyscallHandler = handler
+
+
+SYSCALLS: list[Syscall | None] = [None] * HIGHEST
+
+# The arguments in words, by number. Apart from the rows, because the kernel at run time needs only their letters.
+DESCRIPTIONS: dict[int, str] = {}
+
+
+def syscall(
+    number: int, name: str, *, status: str = "Partial", notes: str = "", args: str = ""
+) -> Callable[[_F], _F]:
+    """Declare the decorated function as the handler of system call `number`; `args` is in the notation of arguments.py.
+
+    Runs at build time only. Raises ValueError.
+    """
+
+    def enter(function: _F) -> _F:
+        if SYSCALLS[number] is not None:
+            raise ValueError(f"system call {number} ({name}) is declared twice")
+        DESCRIPTIONS[number] = args
+        SYSCALLS[number] = Syscall(number, name, status, notes, letters(args), function)
+        return function
+
+    return enter

@@ -1,0 +1,191 @@
+"""Exceptions and interrupts: who is concerned, and what becomes of the program.
+
+Every vector arrives here with the interrupted registers (entry.S). An interrupt goes to its driver. A page fault on a
+user address goes to the address space, whoever made it: the program, or the kernel's copy routines on its behalf; if
+the page can't be had, the program gets a signal, the routine an error. Any other exception of a program is a signal to
+it (signal(7)); any other exception of the kernel is a bug.
+
+Context: on the running thread's kernel stack, or on a stack of its own for NMI, double fault and machine check.
+Interrupts are off. Page faults may sleep.
+"""
+
+from typing import Final
+
+from arch.x86_64 import extable, idt
+from arch.x86_64.frame import TrapFrame
+from arch.x86_64.machine import fault_address
+from kernel.doors import interrupts
+from kernel.drivers.platform.pic8259 import FIRST_VECTOR
+from kernel.lang import export, last_resort, on_stack
+from kernel.lib.panic import PANIC, kernel_fault, report_thread
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.sched import yield_now
+from kernel.sched.scheduler import has_work
+from kernel.task.deliver import before_user_mode
+from kernel.task.exit import end_process, exit_task
+from kernel.task.memory_shortage import kill_largest
+from kernel.task.send import force
+from kernel.task.siginfo import from_fault, from_kernel
+from kernel.task.signals import (
+    BUS_ADRALN,
+    BUS_ADRERR,
+    FPE_FLTINV,
+    FPE_INTDIV,
+    ILL_ILLOPN,
+    SEGV_ACCERR,
+    SEGV_MAPERR,
+    SIGBUS,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGSEGV,
+    SIGTRAP,
+    TRAP_TRACE,
+)
+from kernel.task.task import Task, current, current_or_none
+
+_KILL: Final = from_kernel(SIGKILL)  # made beforehand: it is needed when memory is gone
+
+
+@export("krait_trap")
+@on_stack(16384)
+def trap(frame: TrapFrame) -> None:
+    """Called by entry.S for every vector but the system call, when a program ran."""
+    vector = frame.vector
+    task = current()
+    if vector >= FIRST_VECTOR:
+        _interrupt(vector, not frame.is_right_after_system_call())
+    elif vector == idt.PAGE_FAULT:
+        try:
+            _page_fault(task, frame)
+        except MemoryError:
+            force(task, _KILL)
+    elif vector == idt.DEVICE_NOT_AVAILABLE:
+        _first_use_of_fpu(task)
+    elif vector == idt.NMI or vector == idt.DOUBLE_FAULT or vector == idt.MACHINE_CHECK:
+        kernel_fault(frame, False)
+    else:
+        try:
+            _raise_signal(task, frame)
+        except MemoryError:
+            force(task, _KILL)
+    if has_work():
+        before_user_mode(task, frame)
+
+
+@export("krait_interrupt_in_kernel")
+def interrupt_in_kernel(frame: TrapFrame) -> None:
+    """Called by entry.S for an interrupt of the kernel itself: in the idle loop and at safe points only."""
+    _interrupt(frame.vector, False)
+
+
+@export("krait_exception_in_kernel")
+def exception_in_kernel(frame: TrapFrame) -> None:
+    """Called by entry.S for an exception in the kernel itself: in the user copy routines, or it is a bug."""
+    landing = extable.fixup(frame.rip)
+    if landing == 0:
+        _bug(frame)
+        return
+    if frame.vector == idt.PAGE_FAULT:
+        address = fault_address()
+        task = current_or_none()
+        if task is not None and _make_accessible(task, address, frame.error_code) == FaultOutcome.DONE:
+            return
+    frame.rip = landing
+
+
+@last_resort
+def _bug(frame: TrapFrame) -> None:
+    """The kernel trapped. A program's thread that ran into it is killed, with its process; anything else is the end."""
+    task = current_or_none()
+    special = frame.vector == idt.NMI or frame.vector == idt.DOUBLE_FAULT or frame.vector == idt.MACHINE_CHECK
+    survivable = task is not None and task.pid != 1 and not task.is_exiting and not PANIC.in_interrupt and not special
+    kernel_fault(frame, survivable)
+    if task is not None:
+        report_thread(task.tid, task.name)
+        end_process(task.process, SIGSEGV)
+        exit_task(task)
+
+
+def _interrupt(vector: int, from_user: bool) -> None:
+    PANIC.in_interrupt = True
+    interrupts.handle(vector, from_user)
+    PANIC.in_interrupt = False
+
+
+# Page faults ---------------------------------------------------------------------------------------------------------
+
+
+def access_of(error_code: int) -> Access:
+    """What the instruction wanted."""
+    if error_code & idt.FAULT_WRITE != 0:
+        return Access.WRITE
+    if error_code & idt.FAULT_FETCH != 0:
+        return Access.EXECUTE
+    return Access.READ
+
+
+def _make_accessible(task: Task, address: int, error_code: int) -> FaultOutcome:
+    space = task.memory
+    if space is None:
+        return FaultOutcome.NOT_MAPPED
+    task.minor_faults += 1
+    return space.fault(address, access_of(error_code))
+
+
+def _page_fault(task: Task, frame: TrapFrame) -> None:
+    """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
+    address = fault_address()
+    outcome = _make_accessible(task, address, frame.error_code)
+    if outcome == FaultOutcome.DONE:
+        return
+    _note_fault(task, frame)
+    task.fault_address = address
+    if outcome == FaultOutcome.NOT_MAPPED:
+        force(task, from_fault(SIGSEGV, SEGV_MAPERR, address))
+    elif outcome == FaultOutcome.NOT_ALLOWED:
+        force(task, from_fault(SIGSEGV, SEGV_ACCERR, address))
+    elif outcome == FaultOutcome.NO_SUCH_PAGE:
+        force(task, from_fault(SIGBUS, BUS_ADRERR, address))
+    elif kill_largest():
+        yield_now()  # the victim ends, and the instruction faults again
+    else:
+        force(task, _KILL)
+
+
+def _note_fault(task: Task, frame: TrapFrame) -> None:
+    """What signal frames tell of the exception."""
+    task.fault_vector = frame.vector
+    task.fault_error_code = frame.error_code
+
+
+# Other exceptions of programs ----------------------------------------------------------------------------------------
+
+
+def _first_use_of_fpu(task: Task) -> None:
+    try:
+        task.registers.first_use()
+    except MemoryError:
+        force(task, _KILL)
+
+
+def _raise_signal(task: Task, frame: TrapFrame) -> None:
+    """The signal and code that Linux gives for each exception."""
+    _note_fault(task, frame)
+    vector = frame.vector
+    if vector == idt.DIVIDE_ERROR:
+        force(task, from_fault(SIGFPE, FPE_INTDIV, frame.rip))
+    elif vector == idt.FLOATING_POINT or vector == idt.SIMD_FLOATING_POINT:
+        force(task, from_fault(SIGFPE, FPE_FLTINV, frame.rip))
+    elif vector == idt.INVALID_OPCODE:
+        force(task, from_fault(SIGILL, ILL_ILLOPN, frame.rip))
+    elif vector == idt.DEBUG:
+        force(task, from_fault(SIGTRAP, TRAP_TRACE, frame.rip))
+    elif vector == idt.BREAKPOINT:
+        force(task, from_kernel(SIGTRAP))
+    elif vector == idt.ALIGNMENT_CHECK:
+        force(task, from_fault(SIGBUS, BUS_ADRALN, 0))
+    elif vector == idt.STACK_FAULT:
+        force(task, from_kernel(SIGBUS))
+    else:
+        force(task, from_kernel(SIGSEGV))

@@ -1,0 +1,208 @@
+"""PCI: finding devices, their base address registers and capabilities.
+
+Configuration space is reached through the ports 0xCF8 and 0xCFC, which every PC has; the 256 bytes seen there hold
+all that our drivers need. Bus 0 is searched, and every bus that a bridge on a searched bus names. Nothing is moved:
+the firmware has given addresses and lines.
+
+What a device says of itself is checked before it is used: lists of capabilities end after a bound, and a register
+window lies inside its base address register.
+
+Context: boot; nothing sleeps.
+Source: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism), chapter 6 (configuration space);
+PCI-to-PCI Bridge Architecture Specification 1.2, 3.2.
+"""
+
+from typing import Final
+
+from arch.x86_64.ports import in_u32, out_u32
+from kernel.drivers.platform.window import Window, device_window
+from kernel.lang import ENODEV, Errno, final
+
+ADDRESS_PORT: Final = 0xCF8
+DATA_PORT: Final = 0xCFC
+ADDRESS_ENABLE: Final = 1 << 31
+
+# Configuration registers.
+IDENTITY: Final = 0x00
+COMMAND: Final = 0x04
+CLASS: Final = 0x08
+HEADER: Final = 0x0C
+FIRST_BAR: Final = 0x10
+BRIDGE_BUSES: Final = 0x18
+SUBSYSTEM: Final = 0x2C
+CAPABILITIES: Final = 0x34
+INTERRUPT: Final = 0x3C
+
+COMMAND_IO: Final = 1 << 0
+COMMAND_MEMORY: Final = 1 << 1
+COMMAND_MASTER: Final = 1 << 2
+COMMAND_NO_LINE: Final = 1 << 10
+STATUS_CAPABILITIES: Final = 1 << 20  # in the word at COMMAND
+
+NO_DEVICE: Final = 0xFFFF
+MULTIPLE_FUNCTIONS: Final = 0x80
+TYPE_DEVICE: Final = 0
+TYPE_BRIDGE: Final = 1
+
+BAR_COUNT: Final = 6
+BAR_IO: Final = 1 << 0
+BAR_WIDE: Final = 2 << 1
+BAR_TYPE_MASK: Final = 3 << 1
+
+CAPABILITY_VENDOR: Final = 0x09
+CAPABILITY_MSIX: Final = 0x11
+
+_BUS_LIMIT: Final = 256
+_CAPABILITY_LIMIT: Final = 48  # as many as fit behind the header
+_HIGH_LIMIT: Final = 1 << 20  # of the upper half of an address: physical addresses have 52 bits
+_WINDOW_LIMIT: Final = 16 << 20  # of one register window; ours are a few pages
+
+
+@final
+class PciDevice:
+    """One function of a device, at `bus`:`slot`.`function`."""
+
+    def __init__(self, bus: int, slot: int, function: int) -> None:
+        self.bus: int = bus
+        self.slot: int = slot
+        self.function: int = function
+        identity = self.read_u32(IDENTITY)
+        self.vendor: int = identity & 0xFFFF
+        self.device: int = identity >> 16
+        self.class_code: int = self.read_u32(CLASS) >> 8  # class, subclass, interface
+        self.subsystem: int = self.read_u32(SUBSYSTEM) >> 16
+        self.header_type: int = self.read_u8(HEADER + 2)
+        self._bar_address: list[int] = [0] * BAR_COUNT
+        self._bar_size: list[int] = [0] * BAR_COUNT  # 0: unusable
+
+    def name(self) -> str:
+        """As Linux writes it: domain, bus, slot, function."""
+        return f"0000:{self.bus:02x}:{self.slot:02x}.{self.function}"
+
+    def _select(self, register: int) -> None:
+        assert 0 <= register < 256
+        out_u32(
+            ADDRESS_PORT, ADDRESS_ENABLE | self.bus << 16 | self.slot << 11 | self.function << 8 | (register & 0xFC)
+        )
+
+    def read_u32(self, register: int) -> int:
+        """A word of configuration space; `register` is a multiple of 4."""
+        self._select(register)
+        return in_u32(DATA_PORT)
+
+    def write_u32(self, register: int, value: int) -> None:
+        self._select(register)
+        out_u32(DATA_PORT, value)
+
+    def read_u16(self, register: int) -> int:
+        return self.read_u32(register & 0xFC) >> 8 * (register & 2) & 0xFFFF
+
+    def read_u8(self, register: int) -> int:
+        return self.read_u32(register & 0xFC) >> 8 * (register & 3) & 0xFF
+
+    def change_command(self, clear: int, put: int) -> None:
+        """Clear and set bits of the command register. Its upper half is the status, where a one would clear a bit."""
+        command = self.read_u32(COMMAND) & 0xFFFF
+        self.write_u32(COMMAND, command & ~clear | put)
+
+    def enable(self) -> None:
+        """Measure the base address registers; then let the device answer at its addresses, and reach memory by itself.
+
+        It does not answer while it is measured, lest it answer at the wrong place. All are measured at once, because
+        a virtual machine needs a millisecond to take a device's memory away and to give it back.
+        """
+        self.change_command(COMMAND_MEMORY | COMMAND_IO, 0)
+        bar = 0
+        while bar < self._bar_count():
+            bar += self._measure(bar)
+        self.change_command(0, COMMAND_MEMORY | COMMAND_MASTER)
+
+    def _bar_count(self) -> int:
+        return BAR_COUNT if self.header_type & ~MULTIPLE_FUNCTIONS == TYPE_DEVICE else 0
+
+    def _measure(self, bar: int) -> int:
+        """Find address and size of a memory BAR: the bits that stay 0 when all are written as ones. What can't be used
+        keeps the size 0. How many registers it takes.
+        """
+        register = FIRST_BAR + 4 * bar
+        low = self.read_u32(register)
+        if low & BAR_IO != 0:
+            return 1
+        wide = low & BAR_TYPE_MASK == BAR_WIDE
+        if wide and bar == BAR_COUNT - 1:
+            return 1
+        high = self.read_u32(register + 4) if wide else 0
+        self.write_u32(register, 0xFFFF_FFFF)
+        ones = self.read_u32(register) & ~0xF
+        self.write_u32(register, low)
+        size = ones & -ones
+        if wide and size == 0:  # 4 GiB or more
+            self.write_u32(register + 4, 0xFFFF_FFFF)
+            ones = self.read_u32(register + 4)
+            self.write_u32(register + 4, high)
+            size = min(ones & -ones, _HIGH_LIMIT) << 32
+        if high < _HIGH_LIMIT:
+            self._bar_address[bar] = high << 32 | low & ~0xF
+            self._bar_size[bar] = size
+        return 2 if wide else 1
+
+    def interrupt_line(self) -> int:
+        """The line of the 8259 to which the firmware connected the device, or -1."""
+        word = self.read_u32(INTERRUPT)
+        line = word & 0xFF
+        pin = word >> 8 & 0xFF
+        return line if pin != 0 and line < 16 else -1
+
+    def find_capability(self, wanted: int, after: int = 0) -> int:
+        """The register where a capability of a kind begins, or 0. `after`: the one found before, to find more."""
+        if self.read_u32(COMMAND) & STATUS_CAPABILITIES == 0:
+            return 0
+        at = self.read_u8(CAPABILITIES) & 0xFC
+        passed = after == 0
+        for _ in range(_CAPABILITY_LIMIT):
+            if at < 0x40:
+                return 0
+            head = self.read_u32(at)
+            if passed and head & 0xFF == wanted:
+                return at
+            if at == after:
+                passed = True
+            at = head >> 8 & 0xFC
+        return 0
+
+    def window(self, bar: int, offset: int, size_bytes: int) -> Window:
+        """A window on registers behind a base address register of an enabled device. Raises ENODEV when there is no
+        such memory, MemoryError.
+        """
+        if not 0 <= bar < BAR_COUNT or not 0 < size_bytes <= _WINDOW_LIMIT:
+            raise Errno(ENODEV)
+        size = self._bar_size[bar]
+        if offset < 0 or offset > size or size_bytes > size - offset or self._bar_address[bar] == 0:
+            raise Errno(ENODEV)
+        return device_window(self._bar_address[bar] + offset, size_bytes)
+
+
+def scan() -> list[PciDevice]:
+    """Every function on every bus that can be reached. Raises MemoryError."""
+    found: list[PciDevice] = []
+    buses = [0]
+    seen = [False] * _BUS_LIMIT
+    seen[0] = True
+    while len(buses) > 0:
+        bus = buses.pop()
+        for slot in range(32):
+            for function in range(8):
+                device = PciDevice(bus, slot, function)
+                if device.vendor == NO_DEVICE:
+                    if function == 0:
+                        break
+                    continue
+                found.append(device)
+                if device.header_type & ~MULTIPLE_FUNCTIONS == TYPE_BRIDGE:
+                    behind = device.read_u32(BRIDGE_BUSES) >> 8 & 0xFF
+                    if not seen[behind]:
+                        seen[behind] = True
+                        buses.append(behind)
+                if function == 0 and device.header_type & MULTIPLE_FUNCTIONS == 0:
+                    break
+    return found

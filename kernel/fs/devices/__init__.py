@@ -1,0 +1,1 @@
+"""devtmpfs, where drivers show their devices, and the devices that need no hardware: memory and the log."""

@@ -1,0 +1,112 @@
+"""devtmpfs: a tmpfs with a node for every device. There is one instance, however often it is mounted.
+
+Nodes appear when a driver registers; a program may remove, rename and add what it likes. The symbolic links that
+programs expect (/dev/fd, /dev/stdin …) are here too, since no udev makes them.
+"""
+
+from typing import Final
+
+from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, enter_device
+from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
+from kernel.fs.dentry import CACHE
+from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.inode import Inode
+from kernel.fs.path import MOUNTS
+from kernel.fs.tmpfs.base import Tmpfs
+from kernel.fs.tmpfs.filesystem import new_tmpfs
+from kernel.lib.credentials import Credentials
+
+_READ_WRITE_FOR_ALL: Final[list[bytes]] = [b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx"]
+_ROOT: Final = Credentials()
+
+
+class DeviceTree:
+    """The one instance, made when it is first mounted or added to."""
+
+    def __init__(self) -> None:
+        self.instance: Tmpfs | None = None
+
+
+_TREE: Final = DeviceTree()
+
+
+def device_tree() -> Tmpfs:
+    """The instance."""
+    tree = _TREE.instance
+    if tree is not None:
+        return tree
+    tree = new_tmpfs(b"devtmpfs", b"devtmpfs", b"mode=755")
+    tree.shows_options = False
+    tree.mounts = 1  # never shut down
+    _TREE.instance = tree
+    for device in CHAR_DEVICES.values():
+        _add_node(tree, device)
+    _add_link(tree, b"fd", b"/proc/self/fd")
+    _add_link(tree, b"stdin", b"/proc/self/fd/0")
+    _add_link(tree, b"stdout", b"/proc/self/fd/1")
+    _add_link(tree, b"stderr", b"/proc/self/fd/2")
+    _directory(tree.root(), b"pts", 0o755)
+    _directory(tree.root(), b"shm", 0o1777)
+    return tree
+
+
+def register_char_device(major: int, minor: int, name: bytes, open_device: OpenDevice) -> None:
+    """Enter a driver, and show its node at once if devtmpfs exists. `name` may lie in one sub-directory."""
+    device = enter_device(major, minor, name, open_device)
+    tree = _TREE.instance
+    if tree is not None:
+        _add_node(tree, device)
+
+
+def _add_node(tree: Tmpfs, device: CharDevice) -> None:
+    directory = tree.root()
+    name = device.name
+    slash = name.find(b"/")
+    if slash > 0:
+        directory = _directory(directory, name[:slash], 0o755)
+        name = name[slash + 1 :]
+    if not name or directory.lookup(name) is not None:
+        return
+    mode = 0o666 if device.name in _READ_WRITE_FOR_ALL else 0o620 if name.startswith(b"tty") else 0o600
+    if name == b"kmsg":
+        mode = 0o644
+    directory.create(name, S_IFCHR | mode, device.number, _ROOT)
+
+
+def add_block_node(name: bytes, number: int) -> None:
+    """Show a block device."""
+    top = device_tree().root()
+    if top.lookup(name) is None:
+        top.create(name, S_IFBLK | 0o600, number, _ROOT)
+
+
+def remove_block_node(name: bytes, number: int) -> None:
+    """Take the node of a block device away, if it is still there."""
+    top = device_tree().root()
+    node = top.lookup(name)
+    if node is None or node.mode & S_IFMT != S_IFBLK or node.rdev != number:
+        return
+    top.unlink(name, node)
+    for mount in MOUNTS:
+        if mount.file_system is _TREE.instance and mount.root.inode is top:
+            CACHE.forget_name(mount.root, name)
+
+
+def _directory(parent: Inode, name: bytes, mode: int) -> Inode:
+    found = parent.lookup(name)
+    if found is not None:
+        return found
+    return parent.create(name, S_IFDIR | mode, 0, _ROOT)
+
+
+def _add_link(tree: Tmpfs, name: bytes, target: bytes) -> None:
+    top = tree.root()
+    if top.lookup(name) is None:
+        top.create_symlink(name, target, _ROOT)
+
+
+def make_devtmpfs(source: bytes, options: bytes) -> FileSystem:
+    return device_tree()
+
+
+register_filesystem(b"devtmpfs", make_devtmpfs)

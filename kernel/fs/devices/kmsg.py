@@ -1,0 +1,256 @@
+"""/dev/kmsg: the kernel's log as a file. One record a read; a line that is written becomes a record (klogd and dmesg
+use it), and whoever waits for new records sleeps on `LOG_READERS` (syslog(2) too).
+
+A record is shown with its priority, sequence number, microseconds and text, in which what is not printable ASCII is
+escaped.
+
+Context: reads sleep. Source: Linux's Documentation/ABI/testing/dev-kmsg.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    O_ACCMODE,
+    O_NONBLOCK,
+    O_WRONLY,
+    POLLERR,
+    POLLPRI,
+    READABLE,
+    SEEK_CUR,
+    SEEK_DATA,
+    SEEK_END,
+    SEEK_SET,
+)
+from kernel.fs.devices.filesystem import register_char_device
+from kernel.fs.file import File, add_offset
+from kernel.fs.path import Path
+from kernel.lang import EAGAIN, EINVAL, EPERM, EPIPE, ESPIPE, Errno, final, span_of
+from kernel.lib.capabilities import CAP_SYSLOG
+from kernel.lib.credentials import caller_credentials
+from kernel.lib.log import FACILITY_USER, WARNING, Record, log
+from kernel.lib.settings import SystemSetting
+from kernel.lib.user import Buffer
+from kernel.sched import PollWaiter, WaitQueue
+
+_MEMORY_MAJOR: Final = 1
+_MINOR: Final = 11
+_LONGEST: Final = 1024  # bytes of one write
+_DEFAULT_LEVEL: Final = WARNING
+
+LOG_READERS: Final = WaitQueue()
+RESTRICTED: Final = SystemSetting(b"kernel/dmesg_restrict", [1], 0, 1)  # as Debian has it: the log is root's
+
+
+def _record_added() -> None:
+    LOG_READERS.wake_all()
+
+
+log.listener = _record_added
+
+
+def check_reader() -> None:
+    """Raise EPERM if the running thread may not see the log."""
+    credentials = caller_credentials()
+    if RESTRICTED.value != 0 and credentials is not None and not credentials.capable(CAP_SYSLOG):
+        raise Errno(EPERM)
+
+
+def escaped(text: bytes) -> bytes:
+    """Text in which backslashes and what is not printable are written as \\xNN."""
+    out = bytearray()
+    for byte in text:
+        if 32 <= byte < 127 and byte != 92:
+            out.append(byte)
+        else:
+            out.extend(f"\\x{byte:02x}".encode())
+    return bytes(out)
+
+
+def _shown(record: Record) -> bytes:
+    head = f"{record.priority()},{record.sequence},{record.time_ns // 1000},-;".encode()
+    return head + escaped(record.text) + b"\n"
+
+
+def parse_priority(text: bytes) -> int:
+    """The number in the "<N>" that a line begins with, or -1."""
+    if len(text) < 2 or text[0] != 60:
+        return -1
+    value = 0
+    for i in range(1, min(len(text), 8)):
+        digit = text[i]
+        if digit == 62:
+            return value
+        if not 48 <= digit <= 57:
+            return -1
+        value = value * 10 + digit - 48
+    return -1
+
+
+@final
+class KmsgFile(File):
+    """An open /dev/kmsg."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        if flags & O_ACCMODE != O_WRONLY:
+            check_reader()
+        super().__init__(path, flags)
+        self.sequence: int = log.oldest_sequence()
+
+    def read(self, buffer: Buffer) -> int:
+        while True:
+            oldest = log.oldest_sequence()
+            if self.sequence < oldest:
+                self.sequence = oldest
+                raise Errno(EPIPE)  # records were lost; the next read goes on with the oldest
+            record = log.record(self.sequence)
+            if record is not None:
+                break
+            if self.flags & O_NONBLOCK != 0:
+                raise Errno(EAGAIN)
+            LOG_READERS.sleep(True)
+        line = _shown(record)
+        self.sequence += 1  # as on Linux, even if there is no room for it
+        if len(line) > buffer.remaining:
+            raise Errno(EINVAL)
+        return buffer.put_bytes(line)
+
+    def write(self, buffer: Buffer) -> int:
+        count = buffer.remaining
+        if count > _LONGEST:
+            raise Errno(EINVAL)
+        text = buffer.take_bytes(count)
+        if len(text) < count:
+            return 0
+        level = _DEFAULT_LEVEL
+        facility = FACILITY_USER
+        priority = parse_priority(text)
+        if priority >= 0:
+            level = priority & 7
+            if priority >> 3 != 0:
+                facility = priority >> 3 & 0xFF
+            text = text[text.find(b">") + 1 :]
+        if text.endswith(b"\n"):
+            text = text[: len(text) - 1]
+        log.add(level, text, facility)
+        return count
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self.write(buffer)
+
+    def seek(self, offset: int, whence: int) -> int:
+        if offset != 0:
+            raise Errno(ESPIPE)
+        if whence == SEEK_SET:
+            self.sequence = log.oldest_sequence()
+        elif whence == SEEK_DATA:
+            self.sequence = max(log.oldest_sequence(), log.cleared)
+        elif whence == SEEK_END:
+            self.sequence = log.next_sequence
+        else:
+            raise Errno(EINVAL)
+        return 0
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(LOG_READERS)
+        if self.sequence < log.oldest_sequence():
+            return READABLE | POLLERR | POLLPRI
+        return READABLE if self.sequence < log.next_sequence else 0
+
+
+# ---- Reading that consumes ------------------------------------------------------------------------------------------
+
+
+def line_of(record: Record) -> bytes:
+    """A record as syslog(2) and /proc/kmsg show it."""
+    head = f"<{record.priority()}>".encode() + record.stamp()
+    return b"".join([head + line + b"\n" for line in record.text.split(b"\n")])
+
+
+@final
+class ConsumingReader:
+    """The one position that all who read by syslog(2) and /proc/kmsg share; and what the console's level was before it
+    was switched off.
+    """
+
+    def __init__(self) -> None:
+        self.sequence: int = 0
+        self.offset: int = 0  # bytes of that record's line which were read
+        self.saved_level: int = -1
+
+    def read(self, buffer: Buffer, waits: bool) -> int:
+        """What was not read yet, whole lines but where not even one fits. EAGAIN, or a sleep, if there is nothing."""
+        while self.sequence >= log.next_sequence:
+            if not waits:
+                raise Errno(EAGAIN)
+            LOG_READERS.sleep(True)
+        done = 0
+        while buffer.remaining > 0 and not buffer.faulted:
+            self._skip_lost()
+            record = log.record(self.sequence)
+            if record is None:
+                break
+            line = line_of(record)
+            left = len(line) - self.offset
+            if done > 0 and left > buffer.remaining:
+                break
+            part = buffer.put(span_of(line)[self.offset : self.offset + min(left, buffer.remaining)])
+            done += part
+            self.offset += part
+            if self.offset == len(line):
+                self.sequence += 1
+                self.offset = 0
+        return done
+
+    def unread(self) -> int:
+        """How many bytes wait."""
+        self._skip_lost()
+        total = -self.offset
+        for sequence in range(self.sequence, log.next_sequence):
+            record = log.record(sequence)
+            if record is not None:
+                total += len(line_of(record))
+        return total
+
+    def _skip_lost(self) -> None:
+        if self.sequence < log.oldest_sequence():
+            self.sequence = log.oldest_sequence()
+            self.offset = 0
+
+
+READING: Final = ConsumingReader()
+
+
+@final
+class ProcKmsgFile(File):
+    """An open /proc/kmsg: reading consumes."""
+
+    def read(self, buffer: Buffer) -> int:
+        return READING.read(buffer, self.flags & O_NONBLOCK == 0)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        if waiter is not None:
+            waiter.wait_on(LOG_READERS)
+        return READABLE if READING.unread() > 0 else 0
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        return self.read(buffer)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """The position can be set, and means nothing."""
+        if whence == SEEK_CUR:
+            offset = add_offset(self.position, offset)
+        elif whence != SEEK_SET and whence != SEEK_END:
+            raise Errno(EINVAL)
+        if offset < 0:
+            raise Errno(EINVAL)
+        self.position = offset
+        return offset
+
+
+def open_kmsg(path: Path, flags: int) -> File:
+    """open(2) of the device."""
+    return KmsgFile(path, flags)
+
+
+register_char_device(_MEMORY_MAJOR, _MINOR, b"kmsg", open_kmsg)

@@ -1,0 +1,112 @@
+"""The devices without hardware: /dev/null, zero, full, random, urandom (null(4), full(4), random(4)).
+"""
+
+from typing import Final
+
+from kernel.fs.devices.filesystem import register_char_device
+from kernel.fs.file import File
+from kernel.fs.path import Path
+from kernel.lang import ENOSPC, Errno, span_of
+from kernel.lib import random
+from kernel.lib.user import Buffer
+from kernel.mm.objects import MemoryObject, SharedMemory
+
+_MEMORY_MAJOR: Final = 1
+_CHUNK: Final = 4096
+_LARGEST_MAPPING: Final = 1 << 46
+_KMSG_LINE_LIMIT: Final = 1024
+
+
+class NullFile(File):
+    """/dev/null: swallows everything; end of file at once."""
+
+    def read(self, buffer: Buffer) -> int:
+        return 0
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        return 0
+
+    def write(self, buffer: Buffer) -> int:
+        count = buffer.remaining
+        buffer.remaining = 0
+        return count
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self.write(buffer)
+
+    def seek(self, offset: int, whence: int) -> int:
+        self.position = 0
+        return 0
+
+
+class ZeroFile(NullFile):
+    """/dev/zero."""
+
+    def read(self, buffer: Buffer) -> int:
+        return buffer.put_zeros(buffer.remaining)
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        return self.read(buffer)
+
+    def memory_object(self) -> MemoryObject:
+        return SharedMemory(_LARGEST_MAPPING)
+
+
+class FullFile(ZeroFile):
+    """/dev/full: no room, ever."""
+
+    def write(self, buffer: Buffer) -> int:
+        raise Errno(ENOSPC)
+
+
+class RandomFile(File):
+    """/dev/random and /dev/urandom; the generator is seeded at boot, so neither blocks. Writing stirs nothing in, and
+    is fine.
+    """
+
+    def read(self, buffer: Buffer) -> int:
+        done = 0
+        chunk = bytearray(min(_CHUNK, buffer.remaining))
+        while buffer.remaining > 0 and not buffer.faulted:
+            count = min(len(chunk), buffer.remaining)
+            random.fill(span_of(chunk)[0:count])
+            done += buffer.put(span_of(chunk)[0:count])
+        return done
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        return self.read(buffer)
+
+    def write(self, buffer: Buffer) -> int:
+        count = buffer.remaining
+        buffer.remaining = 0
+        return count
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self.write(buffer)
+
+    def seek(self, offset: int, whence: int) -> int:
+        self.position = 0
+        return 0
+
+
+def open_null(path: Path, flags: int) -> File:
+    return NullFile(path, flags)
+
+
+def open_zero(path: Path, flags: int) -> File:
+    return ZeroFile(path, flags)
+
+
+def open_full(path: Path, flags: int) -> File:
+    return FullFile(path, flags)
+
+
+def open_random(path: Path, flags: int) -> File:
+    return RandomFile(path, flags)
+
+
+register_char_device(_MEMORY_MAJOR, 3, b"null", open_null)
+register_char_device(_MEMORY_MAJOR, 5, b"zero", open_zero)
+register_char_device(_MEMORY_MAJOR, 7, b"full", open_full)
+register_char_device(_MEMORY_MAJOR, 8, b"random", open_random)
+register_char_device(_MEMORY_MAJOR, 9, b"urandom", open_random)

@@ -1,0 +1,390 @@
+"""Loop devices: a file, or a part of one, as a block device (loop(4)).
+
+Requests are queued and carried out by a thread of the device, because reading and writing a file sleeps. What the
+device is told to write goes to the file's cache, or past it (LOOP_SET_DIRECT_IO), where the device below reaches the
+request's own frames; a flush is an fsync of the file. A bound device holds its file open.
+
+Context: `submit` never sleeps; everything else may.
+"""
+
+from typing import Final
+
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
+from kernel.block.frames_buffer import FramesBuffer
+from kernel.block.registry import add_device, remove_device
+from kernel.cache.devices import device_cache, forget_device, sync_device
+from kernel.cache.dirty_pages import LAST_PAGE
+from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_DIRECT, device_number
+from kernel.fs.disks.block_file import BlockFile
+from kernel.fs.disks.scan import partitions_of, scan_partitions
+from kernel.fs.file import File
+from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, final, sleeps
+from kernel.lib import log
+from kernel.mm.frames import SHORTAGE
+from kernel.sched import WaitQueue, spawn_kernel_thread
+
+LOOP_MAJOR: Final = 7
+FIRST_DEVICES: Final = 8
+DEVICE_LIMIT: Final = 256
+
+LO_FLAGS_READ_ONLY: Final = 1
+LO_FLAGS_AUTOCLEAR: Final = 4
+LO_FLAGS_PARTSCAN: Final = 8
+LO_FLAGS_DIRECT_IO: Final = 16
+
+_DISCARD_LIMIT: Final = 1 << 22  # sectors
+_TRIES_FOR_MEMORY: Final = 50
+
+
+@final
+class LoopDevice(BlockDevice):
+    """/dev/loopN. `file` is None while it is not bound, and its size is 0 then."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"loop{index}".encode(), device_number(LOOP_MAJOR, index), 0)
+        self.index: int = index
+        self.uses_single_minors = True
+        self.file: File | None = None
+        self.file_size: int = 0
+        self.offset: int = 0
+        self.size_limit: int = 0  # bytes; 0: none
+        self.flags: int = 0  # LO_FLAGS_*
+        self.file_name: bytes = bytes(64)
+        self.first: BlockRequest | None = None
+        self.last: BlockRequest | None = None
+        self.work: WaitQueue = WaitQueue()
+        self.idle: WaitQueue = WaitQueue()
+        self.is_working: bool = False  # the thread carries out a request
+        self.thread_runs: bool = False
+        self.is_serving: bool = False
+        self.parting: File | None = None  # for the thread to release before it ends
+        self.bindings: int = 0  # how many there have been
+        self.is_closing: bool = False
+        self.is_leaving: bool = False  # LOOP_CLR_FD came: nothing works any more until the last user has closed it
+
+    # ---- Requests ---------------------------------------------------------------------------------------------
+
+    def submit(self, request: BlockRequest) -> None:
+        if self.file is None or self.is_leaving or self.is_closing:  # closing: the thread has ended, or is about to
+            request.finish(EIO)
+            return
+        last = self.last
+        if last is None:
+            self.first = request
+        else:
+            last.next = request
+        self.last = request
+        self.work.wake_all()
+
+    def take_request(self) -> BlockRequest | None:
+        request = self.first
+        if request is not None:
+            self.first = request.next
+            request.next = None
+            if self.first is None:
+                self.last = None
+        return request
+
+    @sleeps
+    def serve(self) -> None:
+        """The thread's work: until the device is unbound."""
+        while True:
+            request = self.take_request()
+            if request is not None:
+                self.is_working = True
+                error = self._carry_out(request)
+                self.is_working = False
+                request.finish(error)
+            elif self.is_closing:
+                break
+            else:
+                self.idle.wake_all()
+                try:
+                    self.work.sleep(interruptible=False)
+                except MemoryError:
+                    log.error("loop: no memory for a place in the queue")
+        self.is_serving = False
+        self.idle.wake_all()
+        self._release_file()
+        self.thread_runs = False
+        self.idle.wake_all()
+
+    def _release_file(self) -> None:
+        """The thread's last work: not `clear` releases the file, because that may end the mount of another loop device,
+        and so on: each of them on the stack of its own thread.
+        """
+        while True:
+            file = self.parting
+            if file is not None:
+                self.parting = None
+                file.release()
+                return
+            try:
+                self.work.sleep(interruptible=False)
+            except MemoryError:
+                log.error("loop: no memory for a place in the queue")
+
+    def _carry_out(self, request: BlockRequest) -> int:
+        """0 or an errno."""
+        file = self.file
+        if file is None:
+            return EIO
+        for _ in range(_TRIES_FOR_MEMORY):
+            try:
+                self._transfer(file, request)
+                return 0
+            except Errno:
+                return EIO
+            except MemoryError:
+                try:
+                    SHORTAGE.helper.wait_for_room()
+                except Errno:
+                    return EIO
+                except MemoryError:
+                    continue
+        return EIO
+
+    def _transfer(self, file: File, request: BlockRequest) -> None:
+        if request.operation == Operation.FLUSH:
+            file.fsync()
+            return
+        position = self.offset + (request.sector << SECTOR_SHIFT)
+        if request.operation == Operation.DISCARD or request.operation == Operation.WRITE_ZEROES:
+            file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, position, request.length)
+            return
+        buffer = FramesBuffer(request)
+        is_direct = self.flags & LO_FLAGS_DIRECT_IO != 0
+        while buffer.remaining > 0:
+            if request.operation == Operation.READ:
+                done = file.pread_direct(buffer, position) if is_direct else file.pread(buffer, position)
+                if done == 0:
+                    buffer.put_zeros(buffer.remaining)  # the file has become shorter
+            else:
+                done = file.pwrite_direct(buffer, position) if is_direct else file.pwrite(buffer, position)
+                if done == 0:
+                    raise Errno(EIO)
+            position += done
+
+    # ---- Binding ----------------------------------------------------------------------------------------------
+
+    def bind(self, file: File, file_size: int, read_only: bool) -> None:
+        """Stand for `file` from now on. Raises EBUSY (bound already), MemoryError."""
+        if self.file is not None or self.thread_runs:
+            raise Errno(EBUSY)
+        self.is_closing = False
+        self.bindings += 1
+        self.thread_runs = True
+        self.is_serving = True
+        started = False
+        try:
+            spawn_kernel_thread(self.name, _serve, self.index)
+            started = True
+        finally:
+            if not started:
+                self.thread_runs = False
+                self.is_serving = False
+        self.file = file.acquire()
+        self.read_only = read_only
+        self.flags = LO_FLAGS_READ_ONLY if read_only else 0
+        self.offset = 0
+        self.size_limit = 0
+        self.file_name = bytes(64)
+        self.has_volatile_cache = True
+        self._find_limits(file)
+        self.set_file_size(file_size)
+        self.find_way(False)
+
+    def set_direct(self, wanted: bool) -> None:
+        """LOOP_SET_DIRECT_IO. Raises EINVAL where the file cannot be reached past its cache."""
+        self.flags &= ~LO_FLAGS_DIRECT_IO
+        if wanted and not self._can_be_direct():
+            raise Errno(EINVAL)
+        if wanted:
+            self.flags |= LO_FLAGS_DIRECT_IO
+
+    def find_way(self, wanted: bool) -> None:
+        """Past the file's cache or through it, as it has been or is wanted, or the file was opened; after a change that
+        matters to it.
+        """
+        file = self.file
+        wanted = wanted or self.flags & LO_FLAGS_DIRECT_IO != 0 or (file is not None and file.flags & O_DIRECT != 0)
+        self.flags &= ~LO_FLAGS_DIRECT_IO
+        if wanted and self._can_be_direct():
+            self.flags |= LO_FLAGS_DIRECT_IO
+
+    def _can_be_direct(self) -> bool:
+        """Whether every request fits the blocks of the device that the file lies on."""
+        file = self.file
+        if file is None:
+            return False
+        below = file.device if isinstance(file, BlockFile) else file.inode.file_system.block_device
+        if below is None or below.logical_block_size > self.logical_block_size:
+            return False
+        return self.offset & (below.logical_block_size - 1) == 0
+
+    def _find_limits(self, file: File) -> None:
+        """Where holes can be made in the file, the device can discard."""
+        makes_holes = file.inode.is_regular() and file.writable
+        self.discard_limit = _DISCARD_LIMIT if makes_holes else 0
+        self.zeroes_limit = self.discard_limit
+        self.discard_alignment = max(1, file.inode.file_system.block_size >> SECTOR_SHIFT)
+
+    @sleeps
+    def wait_until_idle(self) -> None:
+        """Sleep until no request is left."""
+        while self.first is not None or self.is_working:
+            self.idle.sleep(interruptible=False)
+
+    def exchange_file(self, file: File, file_size: int) -> None:
+        """LOOP_CHANGE_FD: another file of the same size takes the place of the present one. The device is idle. Raises
+        EINVAL, ENXIO.
+        """
+        old = self.file
+        if old is None or self.is_leaving or self.is_closing:
+            raise Errno(ENXIO)
+        if self.flags & LO_FLAGS_READ_ONLY == 0 or file_size != self.file_size:
+            raise Errno(EINVAL)
+        self.file = file.acquire()
+        try:
+            self._find_limits(file)
+            self.find_way(False)
+            device_cache(self).invalidate(0, LAST_PAGE)
+        finally:
+            old.release()
+
+    def set_file_size(self, file_size: int) -> None:
+        """The file has this many bytes: what of it the device shows."""
+        self.file_size = file_size
+        size = max(0, file_size - self.offset)
+        if 0 < self.size_limit < size:
+            size = self.size_limit
+        self.sectors = size >> SECTOR_SHIFT
+
+    @sleeps
+    def move(self, offset: int, size_limit: int) -> None:
+        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted)."""
+        if offset < 0 or size_limit < 0:
+            raise Errno(EINVAL)
+        if offset == self.offset and size_limit == self.size_limit:
+            return
+        if self.claimed or self.claimed_partitions > 0:
+            raise Errno(EBUSY)
+        sync_device(self)
+        self._forget_contents()
+        self.offset = offset
+        self.size_limit = size_limit
+        self.set_file_size(self.file_size)
+        self.find_way(False)
+
+    @sleeps
+    def unbind(self) -> None:
+        """LOOP_CLR_FD: once the last user has closed the device. If that is the caller, nothing works from now on."""
+        if self.openers > 1 or self.claimed:
+            self.flags |= LO_FLAGS_AUTOCLEAR
+            return
+        self._write_all()
+        self.is_leaving = True
+
+    def may_have_partitions(self) -> bool:
+        return self.flags & LO_FLAGS_PARTSCAN != 0
+
+    def closed(self) -> None:
+        self.openers -= 1
+        file = self.file
+        if not self._is_to_go():
+            return
+        if not self.is_leaving:
+            self._write_all()
+            # Meanwhile somebody may have opened it, who then sees to it; or opened and closed it, and it is gone.
+            if self.file is not file or not self._is_to_go():
+                return
+        self.clear()
+
+    def _is_to_go(self) -> bool:
+        """Whether nobody uses it any more, and that is what the binding's end waits for."""
+        waits = self.is_leaving or self.flags & LO_FLAGS_AUTOCLEAR != 0
+        return waits and self.openers == 0 and self.file is not None and not self.is_closing
+
+    def clear(self) -> None:
+        """Be bound to nothing, at once. What is dirty is lost."""
+        file = self.file
+        if file is None or self.is_closing:
+            return
+        self.is_closing = True
+        self.work.wake_all()
+        try:
+            while self.is_serving:
+                self.idle.sleep(interruptible=False)
+            self._forget_contents()
+        except Errno:
+            log.error("loop: its cache could not be given back")
+        except MemoryError:
+            log.error("loop: no memory to end")
+        self.file = None
+        self.is_leaving = False
+        self.sectors = 0
+        self.read_only = False
+        self.flags = 0
+        self.parting = file
+        binding = self.bindings
+        self.work.wake_all()
+        try:
+            while self.thread_runs and self.bindings == binding:  # somebody may bind it again before this thread runs
+                self.idle.sleep(interruptible=False)
+        except Errno:
+            log.error("loop: the wait for the file's release was cut short")
+        except MemoryError:
+            log.error("loop: no memory to wait for the file's release")
+
+    def _write_all(self) -> None:
+        """Bring what is dirty to the file. Nobody could be told of an error: it goes to the log."""
+        try:
+            sync_device(self)
+        except Errno:
+            log.error("loop: what was written could not be kept")
+        except MemoryError:
+            log.error("loop: no memory to write what is left")
+
+    def _forget_contents(self) -> None:
+        for partition in partitions_of(self):
+            forget_device(partition)
+            remove_device(partition)
+        forget_device(self)
+
+    @sleeps
+    def look_for_partitions(self) -> None:
+        """LO_FLAGS_PARTSCAN was set."""
+        self.flags |= LO_FLAGS_PARTSCAN
+        if self.claimed_partitions == 0:
+            scan_partitions(self)
+
+
+def loop_device(index: int) -> LoopDevice | None:
+    """Device /dev/loopN, if there is one."""
+    device = BLOCK_DEVICES.get(device_number(LOOP_MAJOR, index))
+    return device if isinstance(device, LoopDevice) else None
+
+
+def _serve(index: int) -> None:
+    device = loop_device(index)
+    if device is not None:
+        device.serve()
+
+
+def add_loop_device(index: int) -> LoopDevice:
+    """Make /dev/loopN. Raises MemoryError."""
+    device = LoopDevice(index)
+    add_device(device)
+    return device
+
+
+def free_index() -> int:
+    """The lowest index of a device that is not bound; made if there is none. Raises ENOSPC if there may be no more."""
+    for index in range(DEVICE_LIMIT):
+        device = loop_device(index)
+        if device is None:
+            add_loop_device(index)
+            return index
+        if device.file is None:
+            return index
+    raise Errno(ENOSPC)

@@ -1,0 +1,96 @@
+"""/proc/PID/mem: the memory of a process, by address (proc_pid_mem(5)).
+
+Who could open it reads and writes as a debugger does, whatever the protection of the memory (foreign.py). The
+description means the memory that the process had when it was opened: once that is gone, there is nothing to read.
+
+Context: sleeps.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import PAGE_SIZE, SEEK_CUR, SEEK_SET
+from kernel.fs.file import File
+from kernel.fs.path import Path
+from kernel.fs.procfs.process_memory import living_memory_of
+from kernel.fs.procfs.subject import Subject
+from kernel.lang import EFAULT, EINVAL, EIO, Errno, final, span_of
+from kernel.lib.user import Buffer
+from kernel.mm.foreign import read_foreign, write_foreign
+from kernel.mm.frames import PAGE_MASK
+from kernel.mm.pages import USER_END
+from kernel.mm.space import AddressSpace
+
+_ADDRESS_LIMIT: Final = 1 << 62
+
+
+@final
+class MemoryFile(File):
+    """An open mem. It does not keep the address space alive, only what is left of the object."""
+
+    def __init__(self, path: Path, flags: int, space: AddressSpace) -> None:
+        super().__init__(path, flags)
+        self.seekable = True
+        self.space: AddressSpace = space
+
+    def read(self, buffer: Buffer) -> int:
+        done = self.pread(buffer, self.position)
+        self.position += done
+        return done
+
+    def write(self, buffer: Buffer) -> int:
+        done = self.pwrite(buffer, self.position)
+        self.position += done
+        return done
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        return self._transfer(buffer, offset, False)
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return self._transfer(buffer, offset, True)
+
+    def _transfer(self, buffer: Buffer, offset: int, is_write: bool) -> int:
+        """Page by page; EIO if there is nothing at the first address."""
+        space = self.space
+        if space.users == 0:
+            return 0
+        space.acquire()
+        done = 0
+        page = bytearray(PAGE_SIZE)
+        try:
+            while buffer.remaining > 0 and not buffer.faulted and 0 <= offset + done < USER_END:
+                address = offset + done
+                count = min(buffer.remaining, PAGE_SIZE - (address & PAGE_MASK))
+                part = span_of(page)[0:count]
+                if is_write:
+                    count = buffer.take(part)
+                    write_foreign(space, address, part[0:count], True)
+                    done += count
+                else:
+                    read_foreign(space, address, part, True)
+                    done += buffer.put(part)
+        except Errno:
+            if done == 0:
+                raise Errno(EIO) from None
+        finally:
+            space.release()
+        if done == 0 and buffer.remaining > 0:
+            raise Errno(EFAULT if buffer.faulted else EIO)
+        return done
+
+    def truncate(self, size: int) -> None:
+        """Means nothing here."""
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == SEEK_CUR:
+            if abs(offset) > _ADDRESS_LIMIT or abs(self.position) > _ADDRESS_LIMIT:
+                raise Errno(EINVAL)
+            offset += self.position
+        elif whence != SEEK_SET:
+            raise Errno(EINVAL)
+        self.position = offset
+        return offset
+
+
+def open_memory(path: Path, flags: int, subject: Subject) -> File:
+    """open(2) of a process's mem, by who may look into it."""
+    return MemoryFile(path, flags, living_memory_of(subject))

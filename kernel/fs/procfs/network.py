@@ -1,0 +1,129 @@
+"""/proc/net and /proc/sys/net: tables and settings that the network's parts have entered
+(kernel/net/internet/sysctl.py).
+
+Context: see entries.py.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MAY_WRITE, S_IFREG
+from kernel.fs.file import DirectorySink
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
+from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedText, TextInode
+from kernel.lang import EINVAL, Errno, final
+from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.lib.credentials import Credentials
+from kernel.lib.settings import SystemSetting
+from kernel.net.internet.sysctl import TABLES, Setting
+
+_FIRST_INO: Final = 0xE000_0000
+_MOST: Final = (1 << 63) - 1
+
+
+@final
+class NetDirectory(ComputedDirectory):
+    """/proc/PID/net: the same for all processes."""
+
+    def lookup(self, name: bytes) -> Inode | None:
+        for index in range(len(TABLES)):
+            table = TABLES[index]
+            if table.name == name:
+                return FixedText(self.file_system, _FIRST_INO + index, 0o444, table.make, None)
+        return None
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        index = max(0, position - FIRST_POSITION)
+        while index < len(TABLES):
+            name = TABLES[index].name
+            index += 1
+            if not sink.emit(name, _FIRST_INO + index - 1, S_IFREG >> 12, index + FIRST_POSITION):
+                return
+            sink.position = index + FIRST_POSITION
+
+
+@final
+class SettingInode(TextInode):
+    """A file of /proc/sys/net."""
+
+    def __init__(self, file_system: FileSystem, ino: int, setting: Setting) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o644)
+        self.setting: Setting = setting
+
+    def make_text(self) -> bytes:
+        setting = self.setting
+        if setting.is_pair:
+            return f"{setting.value}\t{setting.second}\n".encode()
+        return f"{setting.value}\n".encode()
+
+    def store_text(self, text: bytes) -> None:
+        """EINVAL for what is no number, or out of bounds."""
+        setting = self.setting
+        numbers = numbers_in(text)
+        if len(numbers) != (2 if setting.is_pair else 1):
+            raise Errno(EINVAL)
+        for number in numbers:
+            if not setting.least <= number <= setting.most:
+                raise Errno(EINVAL)
+        if setting.is_pair:
+            if numbers[1] < numbers[0] and not setting.may_be_empty:
+                raise Errno(EINVAL)
+            setting.second = numbers[1]
+        setting.value = numbers[0]
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if mask & MAY_WRITE != 0 and not credentials.capable(CAP_NET_ADMIN):
+            super().check_permission(credentials, mask)
+
+
+@final
+class SystemSettingInode(TextInode):
+    """A number, or a row of them, elsewhere in /proc/sys."""
+
+    def __init__(self, file_system: FileSystem, ino: int, setting: SystemSetting) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o644)
+        self.setting: SystemSetting = setting
+
+    def make_text(self) -> bytes:
+        self.setting.prepare()
+        return b"\t".join([f"{value}".encode() for value in self.setting.values]) + b"\n"
+
+    def store_text(self, text: bytes) -> None:
+        """The first numbers of a row may come alone. EINVAL for what is no number, or out of bounds."""
+        setting = self.setting
+        setting.check_writer()
+        numbers = numbers_in(text)
+        if len(numbers) == 0 or len(numbers) > len(setting.values):
+            raise Errno(EINVAL)
+        for number in numbers:
+            if not setting.least <= number <= setting.most:
+                raise Errno(EINVAL)
+        setting.store(numbers)
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if mask & MAY_WRITE != 0 and credentials.euid != 0:
+            super().check_permission(credentials, mask)
+
+
+def numbers_in(text: bytes) -> list[int]:
+    """The numbers of a line, between blanks. EINVAL for anything else."""
+    found: list[int] = []
+    value = -1
+    is_negative = False
+    for byte in text + b"\n":
+        if 48 <= byte <= 57:
+            if value > (_MOST - 9) // 10:
+                raise Errno(EINVAL)
+            value = (value if value >= 0 else 0) * 10 + byte - 48
+        elif byte == 45 and value < 0 and not is_negative:
+            is_negative = True
+        elif byte == 32 or byte == 9 or byte == 10:
+            if value >= 0:
+                found.append(-value if is_negative else value)
+            elif is_negative:
+                raise Errno(EINVAL)
+            value = -1
+            is_negative = False
+        else:
+            raise Errno(EINVAL)
+    return found

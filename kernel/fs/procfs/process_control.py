@@ -1,0 +1,148 @@
+"""Files of /proc/PID that can be written: the name, who dies first when memory runs out (proc_pid_oom_score_adj(5)),
+and which allocation finds none, for tests (`fail-nth`, as with Linux's fault injection).
+"""
+
+from typing import Final
+
+from kernel.fs.procfs.subject import Subject
+from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
+from kernel.lib.capabilities import CAP_SYS_NICE, CAP_SYS_RESOURCE
+from kernel.mm.allocation_failure import FAILURE
+from kernel.mm.frames import total_frame_count
+from kernel.mm.heap import fail_allocation
+from kernel.task.memory_shortage import badness
+from kernel.task.task import current, current_or_none
+
+_NAME_LIMIT: Final = 15
+_MOST_ALLOCATIONS: Final = 1 << 30
+_LOWEST: Final = -1000
+_HIGHEST: Final = 1000
+_OLD_DISABLE: Final = -17
+_OLD_HIGHEST: Final = 15
+
+
+def set_comm(subject: Subject, text: bytes) -> None:
+    """Rename a thread. Only its own process may."""
+    if current().process is not subject.process:
+        raise Errno(EINVAL)
+    task = subject.task()
+    end = text.find(b"\n")
+    name = text if end < 0 else text[:end]
+    task.name = name[:_NAME_LIMIT]
+
+
+def set_timer_slack(subject: Subject, text: bytes) -> None:
+    """As PR_SET_TIMERSLACK, for a process that one may control."""
+    value = parse_signed(text)
+    if value < 0:
+        raise Errno(EINVAL)
+    subject.task()
+    process = subject.process
+    if process is not current().process and not current().credentials.capable(CAP_SYS_NICE):
+        raise Errno(EPERM)
+    process.timer_slack_ns = value if value > 0 else process.default_slack_ns
+
+
+@final
+class FailingThread:
+    """Whose allocation is to fail: one thread at a time."""
+
+    def __init__(self) -> None:
+        self.tid: int = 0
+
+
+_failing: Final = FailingThread()
+
+
+def _is_failing() -> bool:
+    task = current_or_none()
+    return task is not None and task.tid == _failing.tid
+
+
+FAILURE.is_target = _is_failing
+
+
+def fail_nth(subject: Subject) -> bytes:
+    """How many allocations the thread is away from the one that fails; 0 once it has, or if none is to."""
+    return f"{FAILURE.countdown if subject.task().tid == _failing.tid else 0}\n".encode()
+
+
+def set_fail_nth(subject: Subject, text: bytes) -> None:
+    """The thread's Nth allocation from now on finds no memory; 0: none does. For root."""
+    value = parse_signed(text)
+    if value < 0 or value > _MOST_ALLOCATIONS:
+        raise Errno(EINVAL)
+    if not current().credentials.capable(CAP_SYS_RESOURCE):
+        raise Errno(EPERM)
+    tid = subject.task().tid
+    if value == 0 and tid != _failing.tid:
+        return
+    _failing.tid = tid
+    fail_allocation(value)
+
+
+def oom_score_adj(subject: Subject) -> bytes:
+    """-1000 (never) … 1000."""
+    subject.task()
+    return f"{subject.process.oom_adjustment}\n".encode()
+
+
+def set_oom_score_adj(subject: Subject, text: bytes) -> None:
+    """Lowering takes root."""
+    value = parse_signed(text)
+    if value < _LOWEST or value > _HIGHEST:
+        raise Errno(EINVAL)
+    subject.task()
+    if value < subject.process.oom_adjustment and not current().credentials.capable(CAP_SYS_RESOURCE):
+        raise Errno(EACCES)
+    subject.process.oom_adjustment = value
+
+
+def oom_adj(subject: Subject) -> bytes:
+    """The old scale: -17 … 15."""
+    subject.task()
+    value = subject.process.oom_adjustment
+    if value == _HIGHEST:
+        old = _OLD_HIGHEST
+    elif value < 0:
+        old = -(-value * -_OLD_DISABLE // _HIGHEST)
+    else:
+        old = value * -_OLD_DISABLE // _HIGHEST
+    return f"{old}\n".encode()
+
+
+def set_oom_adj(subject: Subject, text: bytes) -> None:
+    """The old scale, written."""
+    old = parse_signed(text)
+    if old < _OLD_DISABLE or old > _OLD_HIGHEST:
+        raise Errno(EINVAL)
+    if old == _OLD_HIGHEST:
+        value = _HIGHEST
+    elif old < 0:
+        value = -(-old * _HIGHEST // -_OLD_DISABLE)
+    else:
+        value = old * _HIGHEST // -_OLD_DISABLE
+    set_oom_score_adj(subject, f"{value}".encode())
+
+
+def oom_score(subject: Subject) -> bytes:
+    """The share of memory that killing the process would free, in thousandths; with its adjustment."""
+    subject.task()
+    pages = badness(subject.process)
+    score = 0 if pages < 0 else pages * 1000 // max(1, total_frame_count())
+    return f"{min(score, 2 * _HIGHEST)}\n".encode()
+
+
+def parse_signed(text: bytes) -> int:
+    """A decimal number with blanks around. EINVAL if it is none."""
+    word = text.strip(b" \t\n")
+    negative = word.startswith(b"-")
+    digits = word[1:] if negative else word
+    if len(digits) == 0 or len(digits) > 9:
+        raise Errno(EINVAL)
+    value = 0
+    for digit in digits:
+        if not 48 <= digit <= 57:
+            raise Errno(EINVAL)
+        value = value * 10 + digit - 48
+    return -value if negative else value

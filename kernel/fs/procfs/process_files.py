@@ -1,0 +1,174 @@
+"""/proc/PID/{cwd,exe,root,fd,fdinfo}: places and open files of a process (proc_pid_fd(5)).
+
+Following such a link leads to the very file, even if its name is gone; reading it gives a name for people. Only who may
+look into the process can do either.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import O_CLOEXEC, S_IFLNK, S_IFREG
+from kernel.fs.file import DirectorySink, File
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
+from kernel.fs.lock_listing import locks_through
+from kernel.fs.path import FsContext, Path, path_name
+from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
+from kernel.fs.procfs.subject import Subject, may_inspect, owner_gid, owner_uid, parse_number, require_inspection
+from kernel.lang import EACCES, ENOENT, Errno, final
+from kernel.task.task import current
+
+CWD: Final = 0
+EXE: Final = 1
+ROOT: Final = 2
+DESCRIPTOR: Final = 3
+
+
+@final
+class PlaceLink(Inode):
+    """A link to a file or directory of a process."""
+
+    def __init__(self, file_system: FileSystem, ino: int, subject: Subject, kind: int, descriptor: int) -> None:
+        super().__init__(file_system, ino, S_IFLNK | 0o777)
+        self.subject: Subject = subject
+        self.kind: int = kind
+        self.descriptor: int = descriptor
+        self.has_magic_link = True
+        self.uid = owner_uid(subject)
+        self.gid = owner_gid(subject)
+        self.size = 64 if kind == DESCRIPTOR else 0
+
+    def place(self) -> Path:
+        """Where the link leads. Raises EACCES, ENOENT."""
+        require_inspection(self.subject)
+        if self.kind == EXE:
+            executable = self.subject.process.executable
+            if executable is None:
+                raise Errno(ENOENT)
+            return executable.path
+        if self.kind == DESCRIPTOR:
+            file = open_file_of(self.subject, self.descriptor)
+            if file is None:
+                raise Errno(ENOENT)
+            return file.path
+        context = context_of(self.subject)
+        if context is None:
+            raise Errno(ENOENT)
+        return context.root if self.kind == ROOT else context.working
+
+    def follow(self, context: FsContext) -> Path:
+        return self.place()
+
+    def read_link(self) -> bytes:
+        return path_name(self.place(), current().fs.root)
+
+
+def context_of(subject: Subject) -> FsContext | None:
+    """Root and working directory of a process that has not ended."""
+    task = subject.task_or_none()
+    if task is not None and task.fs_context is not None:
+        return task.fs_context
+    if subject.tid == 0:
+        other = subject.process.any_thread()
+        if other is not None:
+            return other.fs_context
+    return None
+
+
+def open_file_of(subject: Subject, descriptor: int) -> File | None:
+    """What a descriptor refers to."""
+    task = subject.task_or_none()
+    if task is not None and task.file_table is None and subject.tid == 0:
+        task = subject.process.any_thread()
+    if task is None:
+        return None
+    table = task.file_table
+    return None if table is None else table.find(descriptor)
+
+
+def descriptor_count(subject: Subject) -> int:
+    """One past the highest descriptor."""
+    task = subject.task_or_none()
+    if task is not None and task.file_table is None and subject.tid == 0:
+        task = subject.process.any_thread()
+    if task is None:
+        return 0
+    table = task.file_table
+    return 0 if table is None else table.size()
+
+
+@final
+class DescriptorDirectory(ComputedDirectory):
+    """/proc/PID/fd (links) or fdinfo (texts)."""
+
+    def __init__(self, file_system: FileSystem, ino: int, subject: Subject, links: bool) -> None:
+        super().__init__(file_system, ino, 0o500 if links else 0o555)
+        self.subject: Subject = subject
+        self.links: bool = links
+        self.uid = owner_uid(subject)
+        self.gid = owner_gid(subject)
+
+    def refresh(self) -> None:
+        """The size of fd is how many descriptors are open."""
+        if self.links:
+            count = 0
+            for descriptor in range(descriptor_count(self.subject)):
+                if open_file_of(self.subject, descriptor) is not None:
+                    count += 1
+            self.size = count
+
+    def lookup(self, name: bytes) -> Inode | None:
+        descriptor = parse_number(name)
+        if descriptor < 0:
+            return None
+        if not may_inspect(self.subject):
+            raise Errno(EACCES)
+        file = open_file_of(self.subject, descriptor)
+        if file is None:
+            return None
+        ino = self.ino << 20 | descriptor
+        if not self.links:
+            return DescriptorText(self.file_system, ino, self.subject, descriptor)
+        link = PlaceLink(self.file_system, ino, self.subject, DESCRIPTOR, descriptor)
+        readable = 0o500 if file.readable or file.is_path_only() else 0o100
+        link.mode = S_IFLNK | readable | (0o200 if file.writable else 0)
+        return link
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        require_inspection(self.subject)
+        kind = S_IFLNK >> 12 if self.links else S_IFREG >> 12
+        descriptor = max(0, position - FIRST_POSITION)
+        while descriptor < descriptor_count(self.subject):
+            if open_file_of(self.subject, descriptor) is not None:
+                name = f"{descriptor}".encode()
+                if not sink.emit(name, self.ino << 20 | descriptor, kind, FIRST_POSITION + descriptor + 1):
+                    return
+            descriptor += 1
+            sink.position = FIRST_POSITION + descriptor
+
+
+@final
+class DescriptorText(TextInode):
+    """/proc/PID/fdinfo/N."""
+
+    def __init__(self, file_system: FileSystem, ino: int, subject: Subject, descriptor: int) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o444)
+        self.subject: Subject = subject
+        self.descriptor: int = descriptor
+        self.uid = owner_uid(subject)
+        self.gid = owner_gid(subject)
+
+    def check_reader(self) -> None:
+        require_inspection(self.subject)
+
+    def make_text(self) -> bytes:
+        task = self.subject.living()
+        file = open_file_of(self.subject, self.descriptor)
+        if file is None:
+            raise Errno(ENOENT)
+        flags = file.flags
+        table = task.file_table
+        if table is not None and table.closes_on_exec(self.descriptor):
+            flags |= O_CLOEXEC
+        text = f"pos:\t{file.position}\nflags:\t0{flags:o}\n"
+        text += f"mnt_id:\t{file.path.mount.identifier}\nino:\t{file.inode.ino}\n"
+        return text.encode() + locks_through(file, table) + file.describe()

@@ -1,0 +1,269 @@
+"""Files of /proc/PID that show its memory: the arguments, the environment, the areas (proc_pid_cmdline(5),
+proc_pid_maps(5), …).
+
+Another process's memory is read page by page through its address space. Nothing is faulted in: a page that is not there
+yet, or not there any more, ends the text.
+"""
+
+from typing import Final
+
+from kernel.fs.procfs.subject import Subject
+from kernel.fs.tmpfs.file import FilePages
+from kernel.lang import ESRCH, Errno, Span, final, u8
+from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
+from kernel.mm.objects import SharedMemory
+from kernel.mm.pages import PRESENT, PRIVATE, entry_frame, read_entry
+from kernel.mm.space import AddressSpace
+
+_TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
+_NAME_COLUMN: Final = 73
+_KIB_PER_PAGE: Final = PAGE_SIZE // 1024
+
+
+def memory_of(subject: Subject) -> AddressSpace | None:
+    """The address space; None for zombies."""
+    task = subject.task_or_none()
+    if task is not None and task.memory is not None:
+        return task.memory
+    if subject.tid == 0:
+        other = subject.process.any_thread()
+        if other is not None:
+            return other.memory
+    return None
+
+
+def living_memory_of(subject: Subject) -> AddressSpace:
+    """The same; ESRCH for zombies."""
+    space = memory_of(subject)
+    if space is None:
+        raise Errno(ESRCH)
+    return space
+
+
+def _page(space: AddressSpace, address: int) -> Frame:
+    """The frame that is mapped at an address, NO_FRAME if none is."""
+    area = space.area_at(address)
+    if area is None:
+        return NO_FRAME
+    slot = space.pages.find(address)
+    if slot != 0:
+        entry = read_entry(slot)
+        if entry & PRESENT != 0:
+            return entry_frame(entry)
+    if area.source is not None:
+        return area.source.resident(area.index_of(address & ~PAGE_MASK))
+    return NO_FRAME
+
+
+def read_memory(space: AddressSpace, start: int, end: int) -> bytearray:
+    """A range of a process's memory, as far as it is there."""
+    text = bytearray()
+    place = start
+    while place < end and place - start < _TEXT_LIMIT:
+        frame = _page(space, place)
+        if frame == NO_FRAME:
+            break
+        offset = place & PAGE_MASK
+        count = min(end - place, PAGE_SIZE - offset)
+        data: Span[u8] = frame_span(frame)
+        text.extend(data[offset : offset + count].to_bytes())
+        place += count
+    return text
+
+
+def command_line(subject: Subject) -> bytes:
+    """The arguments, each with a NUL behind it. Empty for zombies and kernel threads."""
+    space = memory_of(subject)
+    if space is None:
+        return b""
+    text = bytes(read_memory(space, space.argument_start, space.argument_end))
+    if len(text) > 0 and len(text) == space.argument_end - space.argument_start and text[len(text) - 1] != 0:
+        # The program wrote a longer title over its arguments (setproctitle(3)): it goes on into the environment, up to
+        # a NUL.
+        more = bytes(read_memory(space, space.argument_end, space.environment_end))
+        end = more.find(b"\0")
+        text += more if end < 0 else more[:end]
+    return text
+
+
+def environment(subject: Subject) -> bytes:
+    """The environment that the program was started with, each string with a NUL behind it."""
+    space = memory_of(subject)
+    if space is None:
+        return b""
+    return bytes(read_memory(space, space.environment_start, space.environment_end))
+
+
+def auxiliary_vector(subject: Subject) -> bytes:
+    """What the kernel told the program beside arguments and environment (getauxval(3))."""
+    space = memory_of(subject)
+    return b"" if space is None else space.auxiliary_vector
+
+
+def _permissions(area: Area) -> str:
+    text = "r" if area.prot & PROT_READ != 0 else "-"
+    text += "w" if area.prot & PROT_WRITE != 0 else "-"
+    text += "x" if area.prot & PROT_EXEC != 0 else "-"
+    return text + ("s" if area.shared else "p")
+
+
+def area_line(area: Area) -> bytes:
+    """A line of maps."""
+    device = 0
+    ino = 0
+    offset = 0
+    name = area.label
+    source = area.source
+    if source is not None:
+        device = source.device_number()
+        ino = source.inode_number()
+        offset = area.offset
+        if len(name) == 0:
+            name = source.name()
+    text = f"{area.start:08x}-{area.end:08x} {_permissions(area)} {offset:08x} "
+    text += f"{device >> 8:02x}:{device & 0xFF:02x} {ino} "
+    line = bytearray(text.encode())
+    if len(name) > 0:
+        while len(line) < _NAME_COLUMN:
+            line.append(32)
+        line.extend(name)
+    line.append(10)
+    return bytes(line)
+
+
+def maps(subject: Subject) -> bytes:
+    """All areas, a line each."""
+    space = memory_of(subject)
+    if space is None:
+        return b""
+    text = bytearray()
+    for area in space.areas:
+        text.extend(area_line(area))
+    return bytes(text)
+
+
+@final
+class Resident:
+    """Pages of some areas that are there, in KiB by kind. A page that several tables map is shared; each counts its
+    part for Pss.
+    """
+
+    def __init__(self) -> None:
+        self.resident: int = 0
+        self.proportional_bytes: int = 0
+        self.shared: int = 0
+        self.private: int = 0
+        self.anonymous: int = 0
+        self.file: int = 0
+        self.shmem: int = 0  # of files in memory, and shared without a file
+        self.locked_bytes: int = 0  # of what is locked, as `proportional_bytes`
+        self.anonymous_bytes: int = 0
+        self.shmem_bytes: int = 0
+
+    def count(self, space: AddressSpace, area: Area) -> None:
+        """Add the pages of an area."""
+        address = space.pages.next_mapped(area.start, area.end)
+        while address < area.end:
+            entry = read_entry(space.pages.find(address))
+            users = max(1, frame_count(entry_frame(entry)))
+            part_bytes = PAGE_SIZE // users
+            self.resident += _KIB_PER_PAGE
+            self.proportional_bytes += part_bytes
+            if area.flags & MAP_LOCKED != 0:
+                self.locked_bytes += part_bytes
+            if users > 1:
+                self.shared += _KIB_PER_PAGE
+            else:
+                self.private += _KIB_PER_PAGE
+            if area.source is None or entry & PRIVATE != 0:
+                self.anonymous += _KIB_PER_PAGE
+                self.anonymous_bytes += part_bytes
+            elif isinstance(area.source, (SharedMemory, FilePages)):
+                self.shmem += _KIB_PER_PAGE
+                self.shmem_bytes += part_bytes
+            else:
+                self.file += _KIB_PER_PAGE
+            address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
+
+    def lines(self, of_all: bool) -> bytes:
+        """As smaps shows them; `of_all` for the sums over all areas. Whether a page is dirty is not told apart: all are
+        taken for dirty. There are no huge pages and there is no swapping.
+        """
+        proportional = self.proportional_bytes // 1024
+        text = _figure("Rss", self.resident) + _figure("Pss", proportional) + _figure("Pss_Dirty", proportional)
+        if of_all:
+            file_bytes = self.proportional_bytes - self.anonymous_bytes - self.shmem_bytes
+            text += _figure("Pss_Anon", self.anonymous_bytes // 1024) + _figure("Pss_File", file_bytes // 1024)
+            text += _figure("Pss_Shmem", self.shmem_bytes // 1024)
+        text += _figure("Shared_Clean", 0) + _figure("Shared_Dirty", self.shared)
+        text += _figure("Private_Clean", 0) + _figure("Private_Dirty", self.private)
+        text += _figure("Referenced", self.resident) + _figure("Anonymous", self.anonymous)
+        text += _figure("KSM", 0) + _figure("LazyFree", 0) + _figure("AnonHugePages", 0)
+        text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0) + _figure("Shared_Hugetlb", 0)
+        text += _figure("Private_Hugetlb", 0) + _figure("Swap", 0) + _figure("SwapPss", 0)
+        text += _figure("Locked", self.locked_bytes // 1024)
+        return text.encode()
+
+
+def _figure(name: str, kib: int) -> str:
+    label = name + ":"
+    while len(label) < 16:
+        label += " "
+    return f"{label}{kib:8d} kB\n"
+
+
+def _flag_words(area: Area) -> str:
+    """What VmFlags shows of an area, two letters a flag with a blank behind."""
+    text = ""
+    for bit, word in ((PROT_READ, "rd "), (PROT_WRITE, "wr "), (PROT_EXEC, "ex ")):
+        text += word if area.prot & bit != 0 else ""
+    text += "sh " if area.shared else ""
+    for bit, word in ((PROT_READ, "mr "), (PROT_WRITE, "mw "), (PROT_EXEC, "me ")):
+        text += word if area.maximum_prot & bit != 0 else ""
+    text += "ms " if area.shared else ""
+    text += "gd " if area.flags & MAP_GROWSDOWN != 0 else ""
+    text += "lo " if area.flags & MAP_LOCKED != 0 else ""
+    text += "dc " if area.dont_fork else ""
+    text += "ac " if area.prot & PROT_WRITE != 0 and not area.shared else ""
+    text += "wf " if area.wipe_on_fork else ""
+    return text + "sd "
+
+
+def smaps(subject: Subject) -> bytes:
+    """All areas, with what of them is in memory."""
+    space = memory_of(subject)
+    if space is None:
+        return b""
+    text = bytearray()
+    for area in space.areas:
+        resident = Resident()
+        resident.count(space, area)
+        text.extend(area_line(area))
+        size_kib = (area.end - area.start) // 1024
+        head = _figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)
+        text.extend((head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode())
+        text.extend(resident.lines(False))
+        text.extend(f"THPeligible:           0\nVmFlags: {_flag_words(area)}\n".encode())
+    return bytes(text)
+
+
+def smaps_rollup(subject: Subject) -> bytes:
+    """The sums over all areas."""
+    space = memory_of(subject)
+    if space is None:
+        raise Errno(ESRCH)
+    low = 0
+    high = 0
+    resident = Resident()
+    for area in space.areas:
+        resident.count(space, area)
+    if len(space.areas) > 0:
+        low = space.areas[0].start
+        high = space.areas[len(space.areas) - 1].end
+    text = bytearray(f"{low:08x}-{high:08x} ---p 00000000 00:00 0 ".encode())
+    while len(text) < _NAME_COLUMN:
+        text.append(32)
+    text.extend(b"[rollup]\n")
+    text.extend(resident.lines(True))
+    return bytes(text)

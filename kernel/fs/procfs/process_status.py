@@ -1,0 +1,357 @@
+"""Files of /proc/PID about its state (proc_pid_stat(5), proc_pid_status(5), proc_pid_statm(5), proc_pid_limits(5)).
+
+Of a process (and not one of its threads) the times and faults are those of all its threads, the ended ones included.
+"""
+
+from typing import Final
+
+from kernel.fs.procfs.process_memory import Resident, memory_of
+from kernel.fs.procfs.subject import Subject, may_inspect
+from kernel.lang import final
+from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
+from kernel.mm.space import AddressSpace
+from kernel.sched.thread import ThreadState
+from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
+from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
+from kernel.task.pending import queued_count
+from kernel.task.process import Process, Usage
+from kernel.task.task import Task
+from kernel.tty.terminals import TERMINALS
+
+_KIB_PER_PAGE: Final = 4
+_PAGE_SHIFT: Final = 12
+_FLAG_FORKED: Final = 0x40  # PF_FORKNOEXEC
+_FLAG_SUPERUSER: Final = 0x100  # PF_SUPERPRIV
+_ALL_CAPABILITIES: Final = (1 << 41) - 1
+_REALTIME_BASE: Final = -1  # priority -2 … -100 for the real-time classes
+_NICE_BASE: Final = 20
+
+
+def state_letter(process: Process, task: Task) -> str:
+    """R, S, D, T, Z or X."""
+    if task.tid not in process.threads:
+        return "Z" if process.leader is task else "X"
+    if task.is_stopped or task.state == ThreadState.STOPPED:
+        return "T"
+    if task.state == ThreadState.READY or task.state == ThreadState.RUNNING:
+        return "R"
+    if task.state == ThreadState.SLEEPING:
+        return "S"
+    return "D" if task.state == ThreadState.WAITING else "X"
+
+
+def state_words(letter: str) -> str:
+    """As `status` explains the letter."""
+    if letter == "R":
+        return "R (running)"
+    if letter == "S":
+        return "S (sleeping)"
+    if letter == "D":
+        return "D (disk sleep)"
+    if letter == "T":
+        return "T (stopped)"
+    return "Z (zombie)" if letter == "Z" else "X (dead)"
+
+
+def usage_of(subject: Subject, task: Task) -> Usage:
+    """Times and faults."""
+    return process_usage(subject.process) if subject.tid == 0 else thread_usage(task)
+
+
+def comm(subject: Subject) -> bytes:
+    """The thread's name."""
+    return subject.task().name + b"\n"
+
+
+def _foreground_group(terminal: int) -> int:
+    """The terminal's foreground group, -1 without a terminal."""
+    tty = TERMINALS.get(terminal) if terminal != 0 else None
+    return -1 if tty is None else tty.jobs.foreground
+
+
+def _clock_ticks(ns: int) -> int:
+    return ns // NS_PER_CLOCK_TICK
+
+
+def _priority(task: Task) -> int:
+    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.nice
+
+
+def stat(subject: Subject) -> bytes:
+    """52 numbers in a line, for ps and top."""
+    task = subject.task()
+    process = subject.process
+    terminal = 0 if process.job is None else process.session.terminal
+    usage = usage_of(subject, task)
+    flags = (0 if process.has_execed else _FLAG_FORKED) | (_FLAG_SUPERUSER if task.credentials.effective != 0 else 0)
+    text = f") {state_letter(process, task)} {process.parent_id} {process.group} {process.session_id} {terminal}"
+    text += f" {_foreground_group(terminal)} {flags} {usage.minor_faults} {process.waited.minor_faults}"
+    text += f" {usage.major_faults} {process.waited.major_faults}"
+    text += f" {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
+    text += f" {_clock_ticks(process.waited.user_ns)} {_clock_ticks(process.waited.system_ns)}"
+    text += f" {_priority(task)} {task.nice}"
+    started_ns = process.started_ns if subject.tid == 0 else task.started_ns
+    text += f" {process.thread_count()} 0 {_clock_ticks(started_ns)}"
+    text += _stat_memory(subject)
+    text += f" {task.pending.mask & 0x7FFF_FFFF} {task.blocked & 0x7FFF_FFFF}"
+    text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
+    text += f" {process.exit_signal if subject.tid == 0 else -1} 0 {task.realtime_priority} {task.policy} 0 0 0"
+    text += _stat_addresses(subject)
+    shown_status = process.exit_status if may_inspect(subject) else 0
+    return f"{subject.number()} (".encode() + task.name + (text + f" {shown_status}\n").encode()
+
+
+def _stat_memory(subject: Subject) -> str:
+    """Fields 23 to 30: sizes, and addresses for who may see them."""
+    limit = subject.process.limits.soft[RLIMIT_RSS]
+    limit_text = "18446744073709551615" if limit == UNLIMITED else f"{limit}"
+    space = memory_of(subject)
+    if space is None:
+        return f" 0 0 {limit_text} 0 0 0 0 0"
+    sizes = f" {space.mapped_bytes} {space.resident} {limit_text}"
+    if not may_inspect(subject):
+        return sizes + " 1 1 0 0 0"
+    return sizes + f" {space.code_start} {space.code_end} {space.stack_top} 0 0"
+
+
+def _stat_addresses(subject: Subject) -> str:
+    """Fields 45 to 51."""
+    space = memory_of(subject)
+    if space is None or not may_inspect(subject):
+        return " 0 0 0 0 0 0 0"
+    text = f" {space.code_end} {space.brk_start} {space.brk_start} {space.argument_start} {space.argument_end}"
+    return text + f" {space.environment_start} {space.environment_end}"
+
+
+@final
+class MemorySizes:
+    """Sizes of the areas of an address space by use, in bytes."""
+
+    def __init__(self, space: AddressSpace) -> None:
+        self.code: int = 0
+        self.libraries: int = 0
+        self.data: int = 0
+        self.stack: int = 0
+        self.shared: int = 0
+        for area in space.areas:
+            size = area.end - area.start
+            if area.flags & MAP_GROWSDOWN != 0:
+                self.stack += size
+            elif area.prot & PROT_EXEC != 0:
+                if area.start < space.code_end and area.end > space.code_start:
+                    self.code += size
+                else:
+                    self.libraries += size
+            elif area.prot & PROT_WRITE != 0 and not area.shared:
+                self.data += size
+            if area.shared:
+                self.shared += size
+
+
+def statm(subject: Subject) -> bytes:
+    """Seven sizes in pages."""
+    subject.task()
+    space = memory_of(subject)
+    if space is None:
+        return b"0 0 0 0 0 0 0\n"
+    sizes = MemorySizes(space)
+    data = (sizes.data + sizes.stack) >> _PAGE_SHIFT
+    text = f"{space.mapped_bytes >> _PAGE_SHIFT} {space.resident} {min(space.resident, sizes.shared >> _PAGE_SHIFT)}"
+    return (text + f" {sizes.code >> _PAGE_SHIFT} 0 {data} 0\n").encode()
+
+
+# status ---------------------------------------------------------------------------------------------------------------
+
+
+def mask_text(mask: int) -> str:
+    """64 bits in hexadecimal."""
+    return f"{mask >> 32 & 0xFFFF_FFFF:08x}{mask & 0xFFFF_FFFF:08x}"
+
+
+def status(subject: Subject) -> bytes:
+    """The same for people."""
+    task = subject.task()
+    process = subject.process
+    text = bytearray(b"Name:\t")
+    text.extend(_escape(task.name))
+    text.extend(b"\n")
+    context = task.fs_context
+    if context is not None:
+        text.extend(f"Umask:\t0{context.umask:03o}\n".encode())
+    text.extend(f"State:\t{state_words(state_letter(process, task))}\nTgid:\t{process.pid}\nNgid:\t0\n".encode())
+    text.extend(f"Pid:\t{subject.number()}\nPPid:\t{process.parent_id}\nTracerPid:\t0\n".encode())
+    text.extend(_identity_lines(subject, task))
+    text.extend(_memory_lines(subject))
+    text.extend(f"CoreDumping:\t0\nThreads:\t{process.thread_count()}\n".encode())
+    text.extend(_signal_lines(process, task))
+    text.extend(_capability_lines(task))
+    text.extend(b"Cpus_allowed:\t1\nCpus_allowed_list:\t0\n")
+    text.extend(b"Mems_allowed:\t1\nMems_allowed_list:\t0\n")
+    voluntary = f"voluntary_ctxt_switches:\t{task.voluntary_switches}\n"
+    text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.involuntary_switches}\n").encode())
+    return bytes(text)
+
+
+def _escape(name: bytes) -> bytes:
+    """Backslashes and newlines as two characters."""
+    text = bytearray()
+    for byte in name:
+        if byte == 92:
+            text.extend(b"\\\\")
+        elif byte == 10:
+            text.extend(b"\\n")
+        else:
+            text.append(byte)
+    return bytes(text)
+
+
+def _identity_lines(subject: Subject, task: Task) -> bytes:
+    process = subject.process
+    who = task.credentials
+    text = f"Uid:\t{who.uid}\t{who.euid}\t{who.suid}\t{who.fsuid}\n"
+    text += f"Gid:\t{who.gid}\t{who.egid}\t{who.sgid}\t{who.fsgid}\n"
+    table = task.file_table
+    size = 0 if table is None else max(64, (table.size() + 63) // 64 * 64)
+    text += f"FDSize:\t{size}\nGroups:\t"
+    for index in range(len(who.groups)):
+        text += f"{who.groups[index]}" if index == 0 else f" {who.groups[index]}"
+    text += f" \nNStgid:\t{process.pid}\nNSpid:\t{subject.number()}\nNSpgid:\t{process.group}\n"
+    text += f"NSsid:\t{process.session_id}\nKthread:\t0\n"
+    return text.encode()
+
+
+def _size_line(name: str, kib: int) -> str:
+    return f"{name}:\t{kib:8d} kB\n"
+
+
+def _memory_lines(subject: Subject) -> bytes:
+    space = memory_of(subject)
+    if space is None:
+        return b""
+    sizes = MemorySizes(space)
+    total = space.mapped_bytes // 1024
+    resident = Resident()
+    locked = 0
+    for area in space.areas:
+        resident.count(space, area)
+        if area.flags & MAP_LOCKED != 0:
+            locked += area.end - area.start
+    text = _size_line("VmPeak", total) + _size_line("VmSize", total)
+    text += _size_line("VmLck", locked // 1024) + _size_line("VmPin", 0)
+    text += _size_line("VmHWM", space.peak_resident * _KIB_PER_PAGE)
+    text += _size_line("VmRSS", space.resident * _KIB_PER_PAGE) + _size_line("RssAnon", resident.anonymous)
+    text += _size_line("RssFile", resident.file) + _size_line("RssShmem", resident.shmem)
+    text += _size_line("VmData", sizes.data // 1024) + _size_line("VmStk", sizes.stack // 1024)
+    text += _size_line("VmExe", sizes.code // 1024) + _size_line("VmLib", sizes.libraries // 1024)
+    text += _size_line("VmSwap", 0)
+    return text.encode()
+
+
+def _signal_lines(process: Process, task: Task) -> bytes:
+    limit = process.limits.soft[RLIMIT_SIGPENDING]
+    text = f"SigQ:\t{queued_count(task.credentials.uid)}/{limit}\n"
+    text += f"SigPnd:\t{mask_text(task.pending.mask)}\nShdPnd:\t{mask_text(process.pending.mask)}\n"
+    text += f"SigBlk:\t{mask_text(task.blocked)}\nSigIgn:\t{mask_text(process.actions.ignored)}\n"
+    return (text + f"SigCgt:\t{mask_text(process.actions.caught)}\n").encode()
+
+
+def _capability_lines(task: Task) -> bytes:
+    who = task.credentials
+    text = f"CapInh:\t{mask_text(who.inheritable)}\nCapPrm:\t{mask_text(who.permitted)}\n"
+    text += f"CapEff:\t{mask_text(who.effective)}\nCapBnd:\t{mask_text(who.bounding)}\n"
+    text += f"CapAmb:\t{mask_text(who.ambient)}\n"
+    text += f"NoNewPrivs:\t{1 if task.no_new_privileges else 0}\nSeccomp:\t{task.seccomp_mode}\n"
+    top = task.call_filter
+    return (text + f"Seccomp_filters:\t{0 if top is None else top.count}\n").encode()
+
+
+# The rest -------------------------------------------------------------------------------------------------------------
+
+_LIMIT_NAMES: Final[list[str]] = [
+    "Max cpu time",
+    "Max file size",
+    "Max data size",
+    "Max stack size",
+    "Max core file size",
+    "Max resident set",
+    "Max processes",
+    "Max open files",
+    "Max locked memory",
+    "Max address space",
+    "Max file locks",
+    "Max pending signals",
+    "Max msgqueue size",
+    "Max nice priority",
+    "Max realtime priority",
+    "Max realtime timeout",
+]
+_LIMIT_UNITS: Final[list[str]] = [
+    "seconds",
+    "bytes",
+    "bytes",
+    "bytes",
+    "bytes",
+    "bytes",
+    "processes",
+    "files",
+    "bytes",
+    "bytes",
+    "locks",
+    "signals",
+    "bytes",
+    "",
+    "",
+    "us",
+]
+
+
+def _padded(text: str, width: int) -> str:
+    while len(text) < width:
+        text += " "
+    return text
+
+
+def _limit_text(value: int) -> str:
+    return "unlimited" if value == UNLIMITED else f"{value}"
+
+
+def limits(subject: Subject) -> bytes:
+    """The resource limits."""
+    subject.task()
+    limits_ = subject.process.limits
+    text = _padded("Limit", 26) + _padded("Soft Limit", 21) + _padded("Hard Limit", 21) + "Units     \n"
+    for i in range(LIMIT_COUNT):
+        text += _padded(_LIMIT_NAMES[i], 26) + _padded(_limit_text(limits_.soft[i]), 21)
+        units = _LIMIT_UNITS[i]
+        text += _padded(_limit_text(limits_.hard[i]), 21) + (_padded(units, 10) if len(units) > 0 else "") + "\n"
+    return text.encode()
+
+
+def personality(subject: Subject) -> bytes:
+    """personality(2), in hexadecimal."""
+    subject.task()
+    return f"{subject.process.personality:08x}\n".encode()
+
+
+def wait_channel(subject: Subject) -> bytes:
+    """Where the thread sleeps is not told."""
+    subject.task()
+    return b"0"
+
+
+def timer_slack(subject: Subject) -> bytes:
+    """PR_GET_TIMERSLACK, in nanoseconds."""
+    subject.task()
+    return f"{subject.process.timer_slack_ns}\n".encode()
+
+
+def id_map(subject: Subject) -> bytes:
+    """uid_map and gid_map: there is one user namespace, in which all ids are what they are."""
+    subject.task()
+    return b"         0          0 4294967295\n"
+
+
+def set_groups(subject: Subject) -> bytes:
+    """Whether setgroups(2) is allowed in the user namespace."""
+    subject.task()
+    return b"allow\n"

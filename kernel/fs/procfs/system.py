@@ -1,0 +1,340 @@
+"""Files of /proc about the whole system (proc(5)): time, load, memory, processor, devices.
+
+What Krait does not have is shown as 0: there is no swap and one processor.
+"""
+
+from typing import Final
+
+from arch.x86_64 import cpu
+from arch.x86_64.bootinfo import KIND_RAM, boot_info
+from kernel.block.device import BLOCK_DEVICES, BlockDevice
+from kernel.cache.devices import device_page_count
+from kernel.cache.dirty_pages import TOTALS
+from kernel.cache.page import LRU
+from kernel.fs.character_devices import CHAR_DEVICES
+from kernel.fs.constants import device_major, device_minor
+from kernel.fs.filesystem import FILE_SYSTEM_TYPES
+from kernel.lang import u32
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.mm import slabs
+from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
+from kernel.mm.objects import SHARED_TOTALS
+from kernel.sched.scheduler import LOAD_ONE, this_processor
+from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
+from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.pids import find_process, last_pid, process_ids
+from kernel.task.task import current
+from kernel.time.clock import NS_PER_SECOND, boottime_ns, counter_frequency_hz, realtime_ns
+
+_KIB_PER_PAGE: Final = PAGE_SIZE // 1024
+_NS_PER_TICK: Final = 10_000_000
+_NS_PER_MS: Final = 1_000_000
+_BLOCK_SEEN: Final = 1 << 32
+_MISC_MAJOR: Final = 10
+
+
+def uptime() -> bytes:
+    """Seconds since boot, and idle ones."""
+    up = boottime_ns() // _NS_PER_TICK
+    idle = this_processor().idle_ns // _NS_PER_TICK
+    return f"{up // 100}.{up % 100:02d} {idle // 100}.{idle % 100:02d}\n".encode()
+
+
+def running_count() -> int:
+    """Threads that run or are ready to."""
+    count = 0
+    thread: Thread | None = first_thread()
+    while thread is not None:
+        if thread.state == ThreadState.READY or thread.state == ThreadState.RUNNING:
+            count += 1
+        thread = thread.all_next
+    return count
+
+
+def loadavg() -> bytes:
+    """Load averages, running and all threads, the last process number."""
+    text = ""
+    for average in this_processor().load:
+        hundredths = (average * 100 + LOAD_ONE // 2) // LOAD_ONE
+        text += f"{hundredths // 100}.{hundredths % 100:02d} "
+    return (text + f"{running_count()}/{thread_count()} {last_pid()}\n").encode()
+
+
+def shared_pages() -> int:
+    """Pages that hold what programs share without a file on a disk."""
+    return SHARED_TOTALS.pages
+
+
+def anonymous_pages() -> int:
+    """Pages in the address spaces of all processes; shared ones count for each."""
+    pages = 0
+    for pid in process_ids():
+        process = find_process(pid)
+        if process is None:
+            continue
+        task = process.any_thread()
+        if task is not None and task.memory is not None:
+            pages += task.memory.resident
+    return pages
+
+
+def _memory_line(name: str, kib: int) -> str:
+    label = name + ":"
+    while len(label) < 16:
+        label += " "
+    return f"{label}{kib:8d} kB\n"
+
+
+def meminfo() -> bytes:
+    """Memory in KiB. Files in memory are what Linux calls Shmem, and are part of Cached."""
+    total = total_frame_count() * _KIB_PER_PAGE
+    shared = shared_pages() * _KIB_PER_PAGE
+    heap_held = slabs.bytes_held() // 1024
+    heap_used = slabs.bytes_in_use() // 1024
+    stacks = thread_count() * 16
+    text = _memory_line("MemTotal", total)
+    text += _memory_line("MemFree", free_frame_count() * _KIB_PER_PAGE)
+    cached = LRU.count * _KIB_PER_PAGE
+    buffers = device_page_count() * _KIB_PER_PAGE
+    dirty = TOTALS.dirty * _KIB_PER_PAGE
+    writing = TOTALS.writing * _KIB_PER_PAGE
+    reclaimable = max(0, cached - dirty - writing)
+    text += _memory_line("MemAvailable", available_frame_count() * _KIB_PER_PAGE + reclaimable)
+    text += _memory_line("Buffers", buffers)
+    text += _memory_line("Cached", shared + cached - buffers)
+    text += _memory_line("SwapCached", 0)
+    text += _memory_line("Active", 0)
+    text += _memory_line("Inactive", 0)
+    text += _memory_line("SwapTotal", 0)
+    text += _memory_line("SwapFree", 0)
+    text += _memory_line("Dirty", dirty)
+    text += _memory_line("Writeback", writing)
+    text += _memory_line("AnonPages", anonymous_pages() * _KIB_PER_PAGE)
+    text += _memory_line("Mapped", 0)
+    text += _memory_line("Shmem", shared)
+    text += _memory_line("Slab", heap_held)
+    text += _memory_line("SReclaimable", max(0, heap_held - heap_used))
+    text += _memory_line("SUnreclaim", heap_used)
+    text += _memory_line("KernelStack", stacks)
+    text += _memory_line("CommitLimit", total // 2)
+    return text.encode()
+
+
+def modules() -> bytes:
+    """There are none: the kernel is one piece."""
+    return b""
+
+
+def stat() -> bytes:
+    """Processor time by kind in hundredths of a second; counters since boot."""
+    processor = this_processor()
+    times = f" {processor.user_ns // _NS_PER_TICK} {processor.nice_ns // _NS_PER_TICK}"
+    times += f" {processor.system_ns // _NS_PER_TICK} {processor.idle_ns // _NS_PER_TICK} 0 0 0 0 0 0\n"
+    boot_time = (realtime_ns() - boottime_ns()) // NS_PER_SECOND
+    text = "cpu " + times + "cpu0" + times + "intr 0\n"
+    text += f"ctxt {processor.switches}\nbtime {boot_time}\nprocesses {processor.forks}\n"
+    text += f"procs_running {running_count()}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
+    return text.encode()
+
+
+def version() -> bytes:
+    """As `uname -a`, in Linux's words."""
+    return SYSTEM_NAME + b" version " + RELEASE + b" (root@" + HOST.name + b") (krait) " + VERSION + b"\n"
+
+
+def command_line_text() -> bytes:
+    """What the boot loader passed."""
+    return boot_info.command_line() + b"\n"
+
+
+# The processor --------------------------------------------------------------------------------------------------------
+
+# Names of the bits of CPUID's leaf 1, EDX and ECX, as Linux calls them; empty ones are not shown.
+_EDX_FLAGS: Final[list[str]] = (
+    "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov "
+    "pat pse36 pn clflush - dts acpi mmx fxsr sse sse2 ss ht tm ia64 pbe"
+).split(" ")
+_ECX_FLAGS: Final[list[str]] = (
+    "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm "
+    "- pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave osxsave avx f16c rdrand hypervisor"
+).split(" ")
+
+
+def _append_register(text: bytearray, value: int) -> None:
+    for shift in range(0, 32, 8):
+        text.append(value >> shift & 0xFF)
+
+
+def _printable(text: bytearray) -> str:
+    """Up to the first NUL, without blanks around."""
+    clean = bytearray()
+    for byte in text:
+        if byte == 0:
+            break
+        clean.append(byte if 32 <= byte < 127 else 63)
+    return bytes(clean).strip(b" ").decode()
+
+
+def _vendor() -> str:
+    text = bytearray()
+    _append_register(text, cpu.cpuid(0, 0, cpu.EBX))
+    _append_register(text, cpu.cpuid(0, 0, cpu.EDX))
+    _append_register(text, cpu.cpuid(0, 0, cpu.ECX))
+    return _printable(text)
+
+
+def _model_name() -> str:
+    if cpu.cpuid(0x8000_0000, 0, cpu.EAX) < 0x8000_0004:
+        return "unknown"
+    text = bytearray()
+    for leaf in range(0x8000_0002, 0x8000_0005):
+        for register in range(4):
+            _append_register(text, cpu.cpuid(leaf, 0, register))
+    return _printable(text)
+
+
+def _flags() -> str:
+    text = ""
+    low = u32(cpu.cpuid(1, 0, cpu.EDX))
+    high = u32(cpu.cpuid(1, 0, cpu.ECX))
+    for i in range(32):
+        if low >> i & 1 != 0 and _EDX_FLAGS[i] != "-":
+            text += " " + _EDX_FLAGS[i]
+    for i in range(32):
+        if high >> i & 1 != 0 and _ECX_FLAGS[i] != "-":
+            text += " " + _ECX_FLAGS[i]
+    return text
+
+
+def cpuinfo() -> bytes:
+    """The one processor."""
+    signature = cpu.cpuid(1, 0, cpu.EAX)
+    family = signature >> 8 & 15
+    model = signature >> 4 & 15
+    if family == 15 or family == 6:
+        model |= signature >> 12 & 0xF0
+    if family == 15:
+        family += signature >> 20 & 0xFF
+    khz = counter_frequency_hz() // 1000
+    text = f"processor\t: 0\nvendor_id\t: {_vendor()}\ncpu family\t: {family}\nmodel\t\t: {model}\n"
+    text += f"model name\t: {_model_name()}\nstepping\t: {signature & 15}\n"
+    text += f"cpu MHz\t\t: {khz // 1000}.{khz % 1000:03d}\n"
+    text += "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n"
+    text += f"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:{_flags()}\n"
+    text += f"bogomips\t: {khz // 500}.{khz // 5 % 100:02d}\nclflush size\t: 64\n"
+    text += "address sizes\t: 40 bits physical, 48 bits virtual\n\n"
+    return text.encode()
+
+
+# Devices --------------------------------------------------------------------------------------------------------------
+
+
+def devices() -> bytes:
+    """Majors of character devices, each with the name of its first."""
+    text = bytearray(b"Character devices:\n")
+    seen: dict[int, bool] = {}
+    for device in CHAR_DEVICES.values():
+        major = device.number >> 8 & 0xFFF
+        if major in seen:
+            continue
+        seen[major] = True
+        name = device.name
+        if major == 1:
+            name = b"mem"
+        elif major == 4:
+            name = b"ttyS"
+        elif major == 5:
+            name = b"/dev/tty"
+        text.extend(f"{major:3d} ".encode() + name + b"\n")
+    text.extend(b"\nBlock devices:\n")
+    for block_device in BLOCK_DEVICES.values():
+        major = device_major(block_device.number)
+        if block_device.whole is None and major | _BLOCK_SEEN not in seen:
+            seen[major | _BLOCK_SEEN] = True
+            text.extend(f"{major:3d} ".encode() + _kind_of_disk(block_device.name) + b"\n")
+    return bytes(text)
+
+
+def _kind_of_disk(name: bytes) -> bytes:
+    return b"virtblk" if name.startswith(b"vd") else b"loop" if name.startswith(b"loop") else name
+
+
+def miscellaneous_devices() -> bytes:
+    """Minors of the major that devices of no kind share."""
+    text = bytearray()
+    for device in CHAR_DEVICES.values():
+        if device_major(device.number) == _MISC_MAJOR:
+            text.extend(f"{device_minor(device.number):3d} ".encode() + device.name + b"\n")
+    return bytes(text)
+
+
+def physical_regions() -> bytes:
+    """What lies at which physical address, as the boot loader told. Only root learns the addresses."""
+    text = bytearray()
+    shows = current().credentials.capable(CAP_SYS_ADMIN)
+    for i in range(boot_info.region_count):
+        start = boot_info.region_start[i] if shows else 0
+        last = boot_info.region_end[i] - 1 if shows else 0
+        name = b"System RAM" if boot_info.region_kind[i] == KIND_RAM else b"Reserved"
+        text.extend(f"{start:08x}-{last:08x} : ".encode() + name + b"\n")
+    return bytes(text)
+
+
+def filesystems() -> bytes:
+    """Types that can be mounted."""
+    text = bytearray()
+    for kind in FILE_SYSTEM_TYPES:
+        text.extend((b"\t" if kind.needs_device else b"nodev\t") + kind.name + b"\n")
+    return bytes(text)
+
+
+def interrupts() -> bytes:
+    """The lines in use; they are not counted."""
+    return b"           CPU0\n"
+
+
+def partitions() -> bytes:
+    """All block devices that have a size, in blocks of 1 KiB."""
+    text = bytearray(b"major minor  #blocks  name\n\n")
+    for device in BLOCK_DEVICES.values():
+        if device.sectors > 0:
+            numbers = f"{device_major(device.number):4d}  {device_minor(device.number):7d} {device.sectors // 2:10d} "
+            text.extend(numbers.encode() + device.name + b"\n")
+    return bytes(text)
+
+
+def diskstats() -> bytes:
+    """What each block device has done (Linux's Documentation/admin-guide/iostats.rst)."""
+    text = bytearray()
+    for device in BLOCK_DEVICES.values():
+        text.extend(f"{device_major(device.number):4d} {device_minor(device.number):7d} ".encode())
+        text.extend(device.name + b" " + statistics_line(device) + b"\n")
+    return bytes(text)
+
+
+def statistics_line(device: BlockDevice) -> bytes:
+    """Requests, merged ones (there are none), sectors and milliseconds of reads and writes; those in flight, busy and
+    weighted time; discards; flushes.
+    """
+    done = device.statistics
+    taken = (done.read_ns + done.write_ns + done.flush_ns + done.discard_ns) // _NS_PER_MS
+    text = f"{done.reads} 0 {done.read_sectors} {done.read_ns // _NS_PER_MS} "
+    text += f"{done.writes} 0 {done.written_sectors} {done.write_ns // _NS_PER_MS} "
+    text += f"{done.in_flight} {done.busy_ns // _NS_PER_MS} {taken} "
+    text += f"{done.discards} 0 {done.discarded_sectors} {done.discard_ns // _NS_PER_MS} "
+    text += f"{done.flushes} {done.flush_ns // _NS_PER_MS}"
+    return text.encode()
+
+
+def swaps() -> bytes:
+    """There is no swap."""
+    return b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+
+
+def vmstat() -> bytes:
+    """Memory in pages."""
+    text = f"nr_free_pages {free_frame_count()}\nnr_anon_pages {anonymous_pages()}\nnr_mapped 0\n"
+    text += f"nr_file_pages {shared_pages() + LRU.count}\nnr_dirty {TOTALS.dirty}\n"
+    text += f"nr_writeback {TOTALS.writing}\nnr_shmem {shared_pages()}\n"
+    text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n"
+    return text.encode()

@@ -1,0 +1,81 @@
+"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: the one processor, block devices; there
+are no buses to show.
+
+Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree is made of.
+"""
+
+from typing import Final
+
+from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.inode import Inode
+from kernel.fs.procfs.entries import FixedDirectory, FixedText, MakeText
+from kernel.fs.sysfs.block import DisksDirectory, LinksDirectory
+from kernel.lang import EINVAL, Errno, final
+
+SYSFS_MAGIC: Final = 0x6265_6572
+_EMPTY: Final[list[bytes]] = [b"bus", b"firmware", b"fs", b"module", b"power"]
+
+
+@final
+class SysFileSystem(FileSystem):
+    """One mounted instance; all show the same."""
+
+    def __init__(self, source: bytes) -> None:
+        super().__init__(b"sysfs", source, SYSFS_MAGIC)
+        self.next_ino: int = 0
+        self.top: FixedDirectory | None = None
+
+    def root(self) -> Inode:
+        top = self.top
+        if top is None:
+            raise Errno(EINVAL)
+        return top
+
+    def shut_down(self) -> None:
+        self.top = None
+
+    def directory(self, parent: FixedDirectory, name: bytes) -> FixedDirectory:
+        """A new directory."""
+        fresh = FixedDirectory(self, self.new_ino())
+        fresh.mode = fresh.mode & ~0o777 | 0o755
+        parent.add(name, fresh)
+        return fresh
+
+    def text(self, parent: FixedDirectory, name: bytes, make: MakeText) -> None:
+        """A new file."""
+        parent.add(name, FixedText(self, self.new_ino(), 0o444, make, None))
+
+    def new_ino(self) -> int:
+        """The next inode number."""
+        self.next_ino += 1
+        return self.next_ino
+
+
+def processors() -> bytes:
+    """The list of processors that there are, can be and run."""
+    return b"0\n"
+
+
+def make_sysfs(source: bytes, options: bytes) -> FileSystem:
+    """A new instance."""
+    fs = SysFileSystem(source)
+    top = FixedDirectory(fs, fs.new_ino())
+    top.mode = top.mode & ~0o777 | 0o555
+    for name in _EMPTY:
+        fs.directory(top, name)
+    top.add(b"block", DisksDirectory(fs, fs.new_ino(), 0o755))
+    fs.directory(top, b"class").add(b"block", LinksDirectory(fs, fs.new_ino(), False))
+    fs.directory(top, b"dev").add(b"block", LinksDirectory(fs, fs.new_ino(), True))
+    devices = fs.directory(top, b"devices")
+    system = fs.directory(devices, b"system")
+    cpu = fs.directory(system, b"cpu")
+    fs.text(cpu, b"online", processors)
+    fs.text(cpu, b"possible", processors)
+    fs.text(cpu, b"present", processors)
+    fs.directory(cpu, b"cpu0")
+    fs.directory(top, b"kernel")
+    fs.top = top
+    return fs
+
+
+register_filesystem(b"sysfs", make_sysfs)

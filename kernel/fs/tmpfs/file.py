@@ -1,0 +1,376 @@
+"""Regular files of tmpfs: pages in a dictionary by index; what is missing is a hole and reads as zeros.
+
+Reads copy straight from the frames to the reader. The same frames are what mmap maps (`FilePages`), so there is one
+copy of a file in memory. A frame belongs to the file by one reference; mappings take their own, and truncation takes
+the pages out of the mappings first.
+
+memfd_create(2)'s seals are kept in `seals`.
+
+Context: allocation raises MemoryError; a copy to or from a program may sleep, so the frame is held meanwhile.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    F_SEAL_EXEC,
+    F_SEAL_FUTURE_WRITE,
+    F_SEAL_GROW,
+    F_SEAL_SEAL,
+    F_SEAL_SHRINK,
+    F_SEAL_WRITE,
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    MAX_FILE_SIZE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+)
+from kernel.fs.file import File, InodeFile
+from kernel.fs.inode import CachedPages
+from kernel.fs.path import MOUNTS, Path, path_name
+from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
+from kernel.lang import EBUSY, EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.lib.user import Buffer
+from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
+from kernel.mm.objects import MemoryObject, TrackedObject
+from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
+
+_OFFSET_MASK: Final = PAGE_SIZE - 1
+_LAST_PAGE: Final = 1 << 52
+
+
+class TmpfsFile(TmpfsInode):
+    """A regular file."""
+
+    def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
+        super().__init__(tmpfs, mode)
+        self.pages: dict[int, int] = {}
+        self.mapping: FilePages | None = None
+        self.seals = F_SEAL_SEAL  # memfd_create(2) may give others
+
+    def open(self, path: Path, flags: int) -> File:
+        return InodeFile(path, flags)
+
+    def set_mode(self, mode: int) -> None:
+        if self.seals & F_SEAL_EXEC != 0 and (mode ^ self.mode) & 0o111 != 0:
+            raise Errno(EPERM)
+        super().set_mode(mode)
+
+    def add_seals(self, seals: int) -> None:
+        """F_ADD_SEALS. Raises EPERM, EBUSY."""
+        if self.seals & F_SEAL_SEAL != 0:
+            raise Errno(EPERM)
+        if seals & F_SEAL_EXEC != 0 and self.mode & 0o111 != 0:
+            # What can be run, and stays so, is not written any more.
+            seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+        if seals & F_SEAL_WRITE & ~self.seals != 0 and self.is_mapped_for_writing():
+            raise Errno(EBUSY)
+        self.seals |= seals
+
+    def evict(self) -> None:
+        for frame in self.pages.values():
+            put_frame(Frame(frame))
+        self.tmpfs.give_pages(len(self.pages))
+        self.pages.clear()
+        self.blocks = 0
+        mapping = self.mapping
+        if mapping is not None:
+            self.mapping = None
+            mapping.inode = None
+            mapping.place = None
+        super().evict()
+
+    # ---- Reading and writing ----------------------------------------------------------------------------------
+
+    def read_at(self, buffer: Buffer, offset: int) -> int:
+        done = 0
+        while offset < self.size and buffer.remaining > 0:
+            within = offset & _OFFSET_MASK
+            count = min(PAGE_SIZE - within, self.size - offset)
+            frame = Frame(self.pages.get(offset >> PAGE_SHIFT, NO_FRAME))
+            if frame == NO_FRAME:
+                moved = buffer.put_zeros(count)
+            else:
+                get_frame(frame)
+                moved = buffer.put(frame_span(frame)[within : within + count])
+                put_frame(frame)
+            done += moved
+            offset += moved
+            if buffer.faulted:
+                break
+        return done
+
+    def write_at(self, buffer: Buffer, offset: int) -> int:
+        if self.seals != F_SEAL_SEAL:
+            self._check_write_seals(offset, buffer)
+        done = 0
+        try:
+            while buffer.remaining > 0:
+                within = offset & _OFFSET_MASK
+                count = min(PAGE_SIZE - within, buffer.remaining)
+                # A whole page behind the end needs no zeroing first: nobody can see it before it is full.
+                fresh = count == PAGE_SIZE and offset >= self.size
+                frame = self._page_for_write(offset >> PAGE_SHIFT, not fresh)
+                get_frame(frame)
+                moved = buffer.take(frame_span(frame)[within : within + count])
+                if fresh and moved < PAGE_SIZE:
+                    frame_span(frame)[moved:PAGE_SIZE].fill(0)
+                put_frame(frame)
+                done += moved
+                offset += moved
+                if offset > self.size:
+                    self.size = offset
+                if buffer.faulted:
+                    break
+        except Errno:
+            if done == 0:
+                raise
+        except MemoryError:
+            if done == 0:
+                raise
+        if done > 0:
+            self.touch_modified()
+        return done
+
+    def _page_for_write(self, index: int, zeroed: bool) -> Frame:
+        """The frame of a page, made if it is a hole, of zeros if `zeroed`."""
+        frame = Frame(self.pages.get(index, NO_FRAME))
+        if frame != NO_FRAME:
+            return frame
+        self.tmpfs.take_page()
+        try:
+            frame = allocate_user_frame()
+        except MemoryError:
+            self.tmpfs.give_pages(1)
+            raise
+        if zeroed:
+            zero_frame(frame)
+        try:
+            self.pages[index] = frame
+        except MemoryError:
+            put_frame(frame)
+            self.tmpfs.give_pages(1)
+            raise
+        self.blocks += PAGE_SIZE // 512
+        return frame
+
+    def _check_write_seals(self, offset: int, buffer: Buffer) -> None:
+        if self.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0:
+            raise Errno(EPERM)
+        if self.seals & F_SEAL_GROW != 0:
+            if offset >= self.size:
+                raise Errno(EPERM)
+            buffer.remaining = min(buffer.remaining, self.size - offset)
+
+    # ---- Size -------------------------------------------------------------------------------------------------
+
+    def truncate(self, size: int) -> None:
+        if size < 0:
+            raise Errno(EINVAL)
+        if size < self.size:
+            if self.seals & F_SEAL_SHRINK != 0:
+                raise Errno(EPERM)
+            self._unmap((size + _OFFSET_MASK) >> PAGE_SHIFT, _LAST_PAGE)
+            self._drop_pages((size + _OFFSET_MASK) >> PAGE_SHIFT)
+            self._zero_part(size, self.size)
+        elif size > self.size and self.seals & F_SEAL_GROW != 0:
+            raise Errno(EPERM)
+        self.size = size
+        self.touch_modified()
+
+    def allocate(self, mode: int, offset: int, length: int) -> None:
+        """fallocate(2): preallocation, punching holes, zeroing."""
+        if mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) != 0:
+            raise Errno(EOPNOTSUPP)
+        if mode & FALLOC_FL_PUNCH_HOLE != 0:
+            if self.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0:
+                raise Errno(EPERM)
+            self._punch(offset, offset + length)
+            return
+        end = offset + length
+        if end > self.size and self.seals & F_SEAL_GROW != 0:
+            raise Errno(EPERM)
+        if (end >> PAGE_SHIFT) - (offset >> PAGE_SHIFT) > self.tmpfs.page_limit:
+            raise Errno(EFBIG if end > MAX_FILE_SIZE - PAGE_SIZE else ENOSPC)
+        for index in range(offset >> PAGE_SHIFT, (end + _OFFSET_MASK) >> PAGE_SHIFT):
+            self._page_for_write(index, True)
+        if mode & FALLOC_FL_KEEP_SIZE == 0 and end > self.size:
+            self.size = end
+        self.touch_modified()
+
+    def _punch(self, start: int, end: int) -> None:
+        first = (start + _OFFSET_MASK) >> PAGE_SHIFT
+        last = end >> PAGE_SHIFT
+        if first > last:
+            self._zero_part(start, end)
+        else:
+            self._zero_part(start, first << PAGE_SHIFT)
+            self._zero_part(last << PAGE_SHIFT, end)
+            self._unmap(first, last)
+            for index in self._indices(first, last):
+                self._drop_page(index)
+        self.touch_modified()
+
+    def _zero_part(self, start: int, end: int) -> None:
+        """Zero what lies within one page from `start` on, up to `end`."""
+        within = start & _OFFSET_MASK
+        count = min(end - start, PAGE_SIZE - within)
+        frame = Frame(self.pages.get(start >> PAGE_SHIFT, NO_FRAME))
+        if count > 0 and frame != NO_FRAME:
+            frame_span(frame)[within : within + count].fill(0)
+
+    def _indices(self, first: int, end: int) -> list[int]:
+        """Indices of the present pages first … end - 1."""
+        found: list[int] = []
+        if end - first < len(self.pages):
+            for index in range(first, end):
+                if index in self.pages:
+                    found.append(index)
+        else:
+            for index in self.pages.keys():
+                if first <= index < end:
+                    found.append(index)
+        return found
+
+    def _drop_pages(self, first: int) -> None:
+        end = (self.size + _OFFSET_MASK) >> PAGE_SHIFT
+        for index in self._indices(first, max(end, _LAST_PAGE)):
+            self._drop_page(index)
+
+    def _unmap(self, first: int, end: int) -> None:
+        """Take pages from the programs that map them."""
+        mapping = self.mapping
+        if mapping is not None and mapping.areas > 0:
+            forget_pages(mapping, first, end)
+
+    def _drop_page(self, index: int) -> None:
+        frame = self.pages.pop(index)
+        put_frame(Frame(frame))
+        self.tmpfs.give_pages(1)
+        self.blocks -= PAGE_SIZE // 512
+
+    # ---- Holes ------------------------------------------------------------------------------------------------
+
+    def seek_data(self, offset: int) -> int:
+        index = offset >> PAGE_SHIFT
+        if index in self.pages:
+            return offset
+        nearest = -1
+        for present in self.pages.keys():
+            if present > index and (nearest < 0 or present < nearest):
+                nearest = present
+        if nearest < 0 or nearest << PAGE_SHIFT >= self.size:
+            raise Errno(ENXIO)
+        return nearest << PAGE_SHIFT
+
+    def seek_hole(self, offset: int) -> int:
+        index = offset >> PAGE_SHIFT
+        if index not in self.pages:
+            return offset
+        while index in self.pages:
+            index += 1
+        return min(index << PAGE_SHIFT, self.size)
+
+    # ---- Mapping ----------------------------------------------------------------------------------------------
+
+    def memory_object(self) -> MemoryObject:
+        mapping = self.mapping
+        if mapping is None:
+            mapping = FilePages(self)
+            self.mapping = mapping
+        return mapping
+
+    def cached_pages(self, first: int, end: int) -> CachedPages:
+        found = CachedPages()
+        for index in self.pages.keys():
+            if first <= index < end:
+                found.count += 1
+        return found
+
+    def is_mapped_for_writing(self) -> bool:
+        mapping = self.mapping
+        return mapping is not None and is_mapped_for_writing(mapping)
+
+    def mapped_through(self, path: Path) -> None:
+        mapping = self.mapping
+        if mapping is not None:
+            mapping.place = path
+
+    def mapped_page(self, index: int) -> Frame:
+        """The frame of a page for a mapping; holes are filled, because a program may write to what it has read."""
+        if index < 0 or index << PAGE_SHIFT >= self.size:
+            raise Errno(EFAULT)
+        frame = self._page_for_write(index, True)
+        get_frame(frame)
+        return frame
+
+
+class FilePages(TrackedObject):
+    """A tmpfs file as something to map. It counts as a user of the inode while areas map it."""
+
+    def __init__(self, inode: TmpfsFile) -> None:
+        super().__init__()
+        self.inode: TmpfsFile | None = inode
+        self.areas: int = 0
+        self.written: bool = False  # was mapped shared and written since nobody mapped it
+        self.place: Path | None = None  # where it was mapped from; forgotten with the last area: it leads back here
+        self.pinned: Path | None = None  # where it was mapped from first: that mount is busy
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        inode = self.inode
+        if inode is None or index >= 1 << 51:
+            raise Errno(EFAULT)
+        if for_write:
+            self.written = True
+            inode.touch_modified()
+        return inode.mapped_page(index)
+
+    def resident(self, index: int) -> Frame:
+        inode = self.inode
+        if inode is None or index < 0 or index >= (inode.size + _OFFSET_MASK) >> PAGE_SHIFT:
+            return NO_FRAME
+        return Frame(inode.pages.get(index, NO_FRAME))
+
+    def acquire(self) -> None:
+        self.areas += 1
+        inode = self.inode
+        if self.areas == 1 and inode is not None:
+            inode.acquire()
+            place = self.place
+            if place is not None:
+                self.pinned = place.pin()
+
+    def release(self) -> None:
+        self.areas -= 1
+        inode = self.inode
+        if self.areas == 0 and inode is not None:
+            pinned = self.pinned
+            self.written = False
+            self.place = None
+            self.pinned = None
+            inode.release()
+            if pinned is not None:
+                pinned.unpin()
+
+    def punch(self, first_index: int, end_index: int) -> None:
+        inode = self.inode
+        if inode is not None:
+            length = (end_index - first_index) << PAGE_SHIFT
+            inode.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first_index << PAGE_SHIFT, length)
+
+    def name(self) -> bytes:
+        place = self.place
+        if place is None or len(MOUNTS) == 0:
+            return b""
+        return path_name(place, Path(MOUNTS[0], MOUNTS[0].root))
+
+    def size_bytes(self) -> int:
+        inode = self.inode
+        return inode.size if inode is not None else 0
+
+    def inode_number(self) -> int:
+        inode = self.inode
+        return inode.ino if inode is not None else 0
+
+    def device_number(self) -> int:
+        inode = self.inode
+        return inode.file_system.device if inode is not None else 0

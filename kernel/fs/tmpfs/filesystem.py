@@ -1,0 +1,333 @@
+"""tmpfs: a file system in memory (tmpfs(5)); also the root file system, and the base of devtmpfs.
+
+A directory is a dictionary of entries, and a list of the same entries in order of their making, which gives each a
+position that stays the same while others come and go (readdir). The contents of regular files are in `file.py`.
+
+Context: never sleeps.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.constants import (
+    LINK_MAX,
+    NAME_MAX,
+    S_IFDIR,
+    S_IFLNK,
+    S_IFMT,
+    S_IFREG,
+    S_ISGID,
+)
+from kernel.fs.file import DirectorySink, File, InodeFile
+from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.inode import Inode
+from kernel.fs.tmpfs.base import INHERITED_FLAGS, Tmpfs, TmpfsInode
+from kernel.fs.tmpfs.file import TmpfsFile
+from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
+from kernel.lib.credentials import Credentials
+
+if TYPE_CHECKING:
+    from kernel.fs.path import Path
+
+_ENTRY_SIZE: Final = 20  # what Linux counts for an entry in a directory's size
+_FIRST_POSITION: Final = 2
+
+
+class TmpfsSpecial(TmpfsInode):
+    """A device node, FIFO or socket: only attributes."""
+
+
+class TmpfsSymlink(TmpfsInode):
+    """A symbolic link."""
+
+    def __init__(self, tmpfs: Tmpfs, target: bytes) -> None:
+        super().__init__(tmpfs, S_IFLNK | 0o777)
+        self.target: bytes = target
+        self.size = len(target)
+
+    def read_link(self) -> bytes:
+        return self.target
+
+
+class TmpfsEntry:
+    """A name in a directory. `inode` is None once it was removed."""
+
+    def __init__(self, name: bytes, inode: TmpfsInode, position: int) -> None:
+        self.name: bytes = name
+        self.inode: TmpfsInode | None = inode
+        self.position: int = position
+
+
+class TmpfsDirectory(TmpfsInode):
+    """A directory."""
+
+    def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
+        super().__init__(tmpfs, mode)
+        self.entries: dict[bytes, TmpfsEntry] = {}
+        self.order: list[TmpfsEntry] = []  # by position; with removed entries in between
+        self.next_position: int = _FIRST_POSITION
+        self.above: TmpfsDirectory | None = None  # the way back while the file system is emptied
+        self.nlink = 2
+        self.size = 2 * _ENTRY_SIZE
+        self.size = 2 * _ENTRY_SIZE  # "." and ".."
+
+    # ---- Looking ----------------------------------------------------------------------------------------------
+
+    def lookup(self, name: bytes) -> Inode | None:
+        entry = self.entries.get(name)
+        return entry.inode if entry is not None else None
+
+    def is_empty(self) -> bool:
+        return len(self.entries) == 0
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        order = self.order
+        index = self._find_position(position)
+        while index < len(order):
+            entry = order[index]
+            index += 1
+            inode = entry.inode
+            if inode is None:
+                continue
+            if not sink.emit(entry.name, inode.ino, inode.directory_entry_type(), entry.position + 1):
+                return
+            sink.position = entry.position + 1
+
+    def _find_position(self, position: int) -> int:
+        """Index of the first entry whose position is not below `position`."""
+        low = 0
+        high = len(self.order)
+        while low < high:
+            middle = (low + high) // 2
+            if self.order[middle].position < position:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def open(self, path: "Path", flags: int) -> File:
+        return InodeFile(path, flags)
+
+    # ---- Changing ---------------------------------------------------------------------------------------------
+
+    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+        self._require_alive(name)
+        inode = self._make(mode, rdev)
+        self._own(inode, credentials)
+        self._add(name, inode)
+        if inode.is_directory():
+            self.nlink += 1
+        return inode
+
+    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+        self._require_alive(name)
+        inode = TmpfsSymlink(self.tmpfs, target)
+        self._own(inode, credentials)
+        self._add(name, inode)
+        return inode
+
+    def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
+        inode = self._make(mode, 0)
+        self._own(inode, credentials)
+        inode.nlink = 0
+        return inode
+
+    def link(self, name: bytes, target: Inode) -> None:
+        self._require_alive(name)
+        if not isinstance(target, TmpfsInode):
+            raise Errno(EINVAL)
+        if target.nlink >= LINK_MAX:
+            raise Errno(EMLINK)
+        self._add(name, target)
+        target.nlink += 1
+        target.ctime_ns = self.ctime_ns
+
+    def unlink(self, name: bytes, target: Inode) -> None:
+        self._remove(name)
+        target.drop_link()
+
+    def remove_directory(self, name: bytes, target: Inode) -> None:
+        self._remove(name)
+        self.nlink -= 1
+        target.nlink = 1
+        target.drop_link()
+
+    def rename(
+        self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None
+    ) -> None:
+        if not isinstance(target, TmpfsInode) or not isinstance(new_parent, TmpfsDirectory):
+            raise Errno(EINVAL)
+        new_parent._require_alive(new_name)
+        # What may find no memory comes first; then nothing fails.
+        if replaced is not None:
+            new_parent._replace(new_name, target, replaced)
+        else:
+            new_parent._add(new_name, target)
+        self._remove(name)
+        if target.is_directory():
+            self.nlink -= 1
+            new_parent.nlink += 1
+        target.ctime_ns = new_parent.ctime_ns
+
+    def exchange(self, name: bytes, target: Inode, other_parent: Inode, other_name: bytes, other: Inode) -> None:
+        if not isinstance(other_parent, TmpfsDirectory):
+            raise Errno(EINVAL)
+        mine = self.entries[name]
+        theirs = other_parent.entries[other_name]
+        swapped = mine.inode
+        mine.inode = theirs.inode
+        theirs.inode = swapped
+        if target.is_directory() != other.is_directory():
+            step = 1 if target.is_directory() else -1
+            self.nlink -= step
+            other_parent.nlink += step
+        self.touch_modified()
+        other_parent.touch_modified()
+        target.ctime_ns = self.ctime_ns
+        other.ctime_ns = self.ctime_ns
+
+    def find_below(self, ino: int, names: list[bytes] | None) -> TmpfsInode | None:
+        if self.ino == ino:
+            return self
+        # Directories that were met, each with the place of the one above it in this list, and its name there.
+        met: list[TmpfsDirectory] = [self]
+        above: list[int] = [0]
+        called: list[bytes] = [b""]
+        place = 0
+        while place < len(met):
+            for entry in met[place].order:
+                inode = entry.inode
+                if inode is None:
+                    continue
+                if inode.ino == ino:
+                    if names is not None:
+                        names.append(entry.name)
+                        while place != 0:
+                            names.append(called[place])
+                            place = above[place]
+                        names.reverse()
+                    return inode
+                if isinstance(inode, TmpfsDirectory):
+                    met.append(inode)
+                    above.append(place)
+                    called.append(entry.name)
+            place += 1
+        return None
+
+    def empty_out(self) -> None:
+        """The file system goes away: drop every inode, however deep, without recursion or memory."""
+        directory = self
+        while True:
+            if directory.order:
+                entry = directory.order.pop()
+                inode = entry.inode
+                entry.inode = None
+                if isinstance(inode, TmpfsDirectory):
+                    inode.above = directory
+                    directory = inode
+                elif inode is not None:
+                    inode.drop_link()
+                continue
+            directory.entries.clear()
+            above = directory.above
+            directory.above = None
+            if directory is self or above is None:
+                return
+            directory.nlink = 1
+            directory.drop_link()
+            directory = above
+
+    def _make(self, mode: int, rdev: int) -> TmpfsInode:
+        kind = mode & S_IFMT
+        if kind == S_IFREG:
+            return TmpfsFile(self.tmpfs, mode)
+        if kind == S_IFDIR:
+            return TmpfsDirectory(self.tmpfs, mode)
+        special = TmpfsSpecial(self.tmpfs, mode)
+        special.rdev = rdev if special.is_device() else 0
+        return special
+
+    def _own(self, inode: TmpfsInode, credentials: Credentials) -> None:
+        """Ownership of a new file: a set-group-ID directory hands its group down."""
+        inode.uid = credentials.fsuid
+        inode.gid = credentials.fsgid
+        if inode.is_regular() or inode.is_directory():
+            inode.flags = self.flags & INHERITED_FLAGS
+        if self.mode & S_ISGID != 0:
+            inode.gid = self.gid
+            if inode.is_directory():
+                inode.mode |= S_ISGID
+
+    def _require_alive(self, name: bytes) -> None:
+        if self.nlink == 0:
+            raise Errno(ENOENT)
+        if len(name) > NAME_MAX:
+            raise Errno(ENAMETOOLONG)
+
+    def _add(self, name: bytes, inode: TmpfsInode) -> None:
+        entry = TmpfsEntry(name, inode, self.next_position)
+        self.order.append(entry)
+        try:
+            self.entries[name] = entry
+        except MemoryError:
+            self.order.pop()
+            raise
+        self.next_position += 1
+        self.size += _ENTRY_SIZE
+        self.touch_modified()
+
+    def _replace(self, name: bytes, inode: TmpfsInode, replaced: Inode) -> None:
+        """A name changes hands; the directory's own count of links is the caller's business for `inode`."""
+        self.entries[name].inode = inode
+        self.touch_modified()
+        if replaced.is_directory():
+            self.nlink -= 1
+            replaced.nlink = 1
+        replaced.drop_link()
+
+    def _remove(self, name: bytes) -> None:
+        entry = self.entries.pop(name)
+        entry.inode = None
+        self.size -= _ENTRY_SIZE
+        self.touch_modified()
+        if not self.entries:
+            self.order.clear()
+        elif self.order[-1] is entry:
+            self.order.pop()
+        elif len(self.order) > 32 and len(self.order) > 2 * len(self.entries):
+            self._compact()
+
+    def _compact(self) -> None:
+        """Close the gaps that removed entries have left, in place: that takes no memory."""
+        order = self.order
+        count = 0
+        for each in order:
+            if each.inode is not None:
+                order[count] = each
+                count += 1
+        del order[count:]
+
+
+def new_tmpfs(type_name: bytes, source: bytes, options: bytes) -> Tmpfs:
+    """An instance with an empty root directory."""
+    tmpfs = Tmpfs(type_name, source, options)
+    top = TmpfsDirectory(tmpfs, S_IFDIR | tmpfs.root_mode)
+    top.uid = tmpfs.root_uid
+    top.gid = tmpfs.root_gid
+    tmpfs.top = top
+    return tmpfs
+
+
+def make_tmpfs(source: bytes, options: bytes) -> FileSystem:
+    return new_tmpfs(b"tmpfs", source, options)
+
+
+def make_ramfs(source: bytes, options: bytes) -> FileSystem:
+    ramfs = new_tmpfs(b"ramfs", source, b"mode=755")
+    ramfs.shows_options = False
+    ramfs.page_limit = 1 << 50
+    ramfs.inode_limit = 1 << 50
+    return ramfs
+
+
+register_filesystem(b"tmpfs", make_tmpfs)
+register_filesystem(b"ramfs", make_ramfs)

@@ -1,1 +1,0 @@
-"""/proc: what the kernel knows, as text files (proc(5)). Importing `kernel.procfs.filesystem` registers the type."""

@@ -1,0 +1,124 @@
+"""Bringing the kernel up: the boot stub calls `krait_main` in 64-bit mode, on the boot stack, with interrupts off.
+
+In order: processor, memory, devices, time, file systems, the first program. The boot thread ends there; what goes on
+is the scheduler and what interrupts bring.
+"""
+
+from arch.x86_64 import apic, cpu, fpu, gdt, idt
+from arch.x86_64.bootinfo import boot_info
+from arch.x86_64.context import early_arena_size, early_arena_start
+from kernel.cache import writeback
+from kernel.doors import dispatch, trace, trap
+from kernel.drivers.platform import pic8259, pit, power, rtc, serial16550
+from kernel.drivers.virtio import probe as virtio
+from kernel.fs.devices import memory as memory_devices
+from kernel.fs.disks import block_file, loop_control, scan
+from kernel.fs.ext2 import filesystem as ext2
+from kernel.fs.procfs import filesystem as proc
+from kernel.fs.sysfs import filesystem as sys
+from kernel.ipc import pipe
+from kernel.lang import Errno, Span, export, final, on_stack, panic, u8
+from kernel.lib import log
+from kernel.lib.panic import PANIC, end_with_message
+from kernel.mm import heap
+from kernel.net.control.configure import configure
+from kernel.net.control.start import start_network
+from kernel.sched.scheduler import exit_thread
+from kernel.start import command_line, physical_memory
+from kernel.start.root import start_user_space
+from kernel.syscalls import all as system_calls
+from kernel.task.exit import LAST_EXIT, LastExitHandler
+from kernel.time import clock, tsc, vdso
+from kernel.tty import console, devpts
+
+# Called by assembly, or through registries that their import fills.
+_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, devpts, block_file)
+
+_console_port: serial16550.SerialPort = serial16550.ports[0]
+
+
+@export("krait_main")
+@on_stack(65536)
+def krait_main(protocol: int, info: int) -> None:
+    """Called once by boot.S. `protocol`: bootinfo.PROTOCOL_…; `info`: physical address of the loader's information.
+    Does not return.
+    """
+    heap.use_early_arena(early_arena_start(), early_arena_size())
+    start_processor()
+    try:
+        physical_memory.start(protocol, info)
+        line = boot_info.command_line()
+        start_devices()
+        vdso.start()
+        start_network()
+        virtio.start(command_line.values_of(line, b"virtio_mmio.device"))
+        configure_network(command_line.value_of(line, b"ip"))
+        LAST_EXIT.handler = InitDeath()
+        trace.configure(command_line.value_of(line, b"trace"))
+        writeback.start()
+        loop_control.start()
+        scan.scan_all()
+        start_user_space()
+    except MemoryError:
+        panic("not enough memory to start")
+    except Errno as error:
+        panic(f"the first process cannot be made: error {error.code}")
+    exit_thread()
+
+
+def configure_network(value: bytes | None) -> None:
+    """Do what `ip=` says; with DHCP the boot waits for an answer. Raises MemoryError."""
+    if value is not None:
+        configure(value)
+
+
+def start_processor() -> None:
+    """Exceptions are caught from here on."""
+    serial16550.initialise()
+    PANIC.console = write_console
+    PANIC.restart = power.restart
+    cpu.detect()
+    if not cpu.features.no_execute:
+        panic("this processor cannot forbid the execution of data (NX)")
+    gdt.initialise()
+    idt.initialise()
+    cpu.enable()
+    fpu.initialise()
+    pic8259.initialise()
+
+
+def start_devices() -> None:
+    """Log, clocks, tick, terminals. Raises MemoryError."""
+    global _console_port
+    line = boot_info.command_line()
+    if command_line.has_word(line, b"quiet"):
+        log.log.console_level = log.WARNING
+    log.log.console_level = max(1, min(8, command_line.number_of(line, b"loglevel", log.log.console_level)))
+    PANIC.timeout_seconds = command_line.number_of(line, b"panic", 0)
+    _console_port = serial16550.ports[command_line.console_index(line)]
+    log.log.use_console(write_console)
+    clock.start(tsc.measure_frequency_hz(), rtc.read_wall_clock() * clock.NS_PER_SECOND)
+    log.log.clock = clock.monotonic_ns
+    PANIC.counter_hz = clock.counter_frequency_hz()
+    memory_mib = boot_info.usable_bytes() >> 20
+    log.info(f"Krait: {memory_mib} MiB of memory, counter at {clock.counter_frequency_hz() // 1000} kHz")
+    log.info("Command line: " + log.printable(line))
+
+    apic.initialise()
+    pit.start_tick()
+    pic8259.unmask(pit.TICK_LINE)
+    console.start(command_line.console_index(line))
+
+
+def write_console(data: Span[u8]) -> None:
+    """Where the log and panics show themselves."""
+    _console_port.write(data)
+
+
+
+@final
+class InitDeath(LastExitHandler):
+    """Process 1 must not end: the machine stops, as `panic=` says."""
+
+    def first_process_ended(self, status: int) -> None:
+        end_with_message(b"Attempted to kill init! exitcode=", status)

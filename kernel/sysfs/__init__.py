@@ -1,1 +1,0 @@
-"""/sys: mountable, and nearly empty. Importing `kernel.sysfs.filesystem` registers the type."""

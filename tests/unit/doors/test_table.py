@@ -1,0 +1,48 @@
+"""The system call table, and what is generated from it."""
+
+import inspect
+
+import kernel.syscalls.all  # noqa: F401  (it fills the table)
+from kernel.doors.arguments import Argument, arguments_of, letters, result_of
+from kernel.doors.table import DESCRIPTIONS, SYSCALLS
+from tests.fuzz_calls.table import header
+from tools import compatibility
+
+
+def test_numbers_and_names_are_those_of_linux() -> None:
+    assert compatibility.misnamed() == []
+
+
+def test_declarations_are_complete() -> None:
+    for row in SYSCALLS:
+        if row is not None:
+            assert row.status in ("Full", "Partial"), row.name
+            parameters = inspect.signature(row.handler).parameters
+            assert len(row.letters) == len(parameters), f"{row.name}: args= has another number of words than parameters"
+
+
+def test_what_descriptions_name_exists() -> None:
+    """Sets of values, structures, kinds of descriptors and the arguments that count others."""
+    text = header()
+    for number, description in DESCRIPTIONS.items():
+        assert f"\t{{{number}, " in text, description
+
+
+def test_the_notation() -> None:
+    assert letters("dir path flags:open mode <iovec[count]? -> fd:file") == "dsxop"
+    vector = arguments_of("fd <iovec[count]? count")[1]
+    assert (vector.direction, vector.kind, vector.count, vector.optional) == ("<", "iovec", "count", True)
+    result = result_of("dir path -> fd:file")
+    assert result is not None and (result.kind, result.detail) == ("fd", "file")
+    assert result_of("fd") is None
+    assert arguments_of("-> fd") == []
+    for wrong in ("descriptor", "fd?", "fd[2]", "<iovec[count"):
+        try:
+            Argument(wrong)
+        except ValueError:
+            continue
+        raise AssertionError(wrong)
+
+
+def test_the_compatibility_page_is_up_to_date() -> None:
+    assert compatibility.PAGE.read_text(encoding="utf-8") == compatibility.page(), "run python -m tools.compatibility"
