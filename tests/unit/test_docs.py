@@ -1,0 +1,72 @@
+"""The pages of docs/: one width, and links to what is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.paths import ROOT
+
+WIDTH = 120
+GENERATED = {"compatibility.md", "performance-twins.md"}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]*)(?:#(?P<section>[^)]*))?\)")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """The lines, with their numbers, that are neither code nor of a table."""
+    is_fenced = False
+    is_code = False
+    before = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        is_code = line.startswith("    ") and (is_code or not before)
+        before = line
+        if line.lstrip().startswith("```"):
+            is_fenced = not is_fenced
+        elif not is_fenced and not is_code and not line.startswith("|"):
+            yield number, line
+
+
+def anchors(page: Path) -> set[str]:
+    """What links can name: headings as web pages of repositories write them."""
+    headings = [line.lstrip("# ") for line in page.read_text().splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in GENERATED], ids=name_of)
+def test_pages_have_one_width(page: Path) -> None:
+    assert [f"line {number}" for number, line in prose(page.read_text()) if len(line) > WIDTH and " " in line] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.finditer(page.read_text()):
+        if "://" in link["target"]:
+            continue
+        target = page.parent / link["target"] if link["target"] else page
+        assert target.exists(), link[0]
+        if link["section"]:
+            assert link["section"] in anchors(target), link[0]
+
+
+def named_places() -> list[tuple[str, Path]]:
+    """Names in links to Python files: [`WaitQueue`](../kernel/sched/wait.py)."""
+    found = []
+    for page in PAGES:
+        for link in LINK.finditer(page.read_text()):
+            name = re.fullmatch(r"`(\w+)`", link["text"])
+            if name and link["target"].endswith(".py"):
+                found.append((name[1], (page.parent / link["target"]).resolve()))
+    return found
+
+
+@pytest.mark.parametrize(("name", "target"), named_places(), ids=lambda part: part if isinstance(part, str) else "")
+def test_linked_names_are_there(name: str, target: Path) -> None:
+    assert re.search(rf"^\s*(def|class) {name}\b|^{name}: ", target.read_text(), re.MULTILINE)
