@@ -13,6 +13,14 @@ from tools.paths import ROOT
 WIDTH = 120
 GENERATED = {"compatibility.md", "performance-twins.md"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Habits of other languages' grammar, and what to write.
+PHRASES = {
+    r"\b(for|by|to) who\b": "whoever, callers",
+    r"(^|[.;:] )Who \w+(s|ed|t)\b": "the thread that, a caller that",
+    r"\bbehind (the end|the last|it \()": "past the end, after the last",
+    r"\b[Cc]osts nothing where\b": "is free where",
+    r"\bleads? further\b": "forwards more",
+}
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]*)(?:#(?P<section>[^)]*))?\)")
 
 
@@ -43,6 +51,13 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in GENERATED], ids=name_of)
 def test_pages_have_one_width(page: Path) -> None:
     assert [f"line {number}" for number, line in prose(page.read_text()) if len(line) > WIDTH and " " in line] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_are_plain(page: Path) -> None:
+    for number, line in prose(page.read_text()):
+        for phrase, instead in PHRASES.items():
+            assert not re.search(phrase, line), f"line {number}: write {instead}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
