@@ -13,8 +13,8 @@ from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessLis
 from kernel.fs.constants import FS_UNCHANGEABLE, S_IFDIR, S_IFMT, S_ISGID
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
+from kernel.fs.privileges import may_keep_set_group
 from kernel.lang import EACCES, EIO, ENODATA, EOPNOTSUPP, EPERM, Errno
-from kernel.lib.capabilities import CAP_FSETID
 from kernel.lib.credentials import Credentials
 
 _PERMISSIONS: Final = 0o777
@@ -51,7 +51,7 @@ def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: Acces
         entries.check()
         if name == ACCESS_LIST:
             mode = mode & ~_PERMISSIONS | entries.mode_bits()
-            if not credentials.capable(CAP_FSETID) and not credentials.in_group(inode.gid):
+            if not may_keep_set_group(credentials, inode.gid):
                 mode &= ~S_ISGID
             if entries.is_mode():
                 entries = None

@@ -18,17 +18,15 @@ from kernel.fs.constants import (
     MS_NOEXEC,
     O_WRONLY,
     S_ISGID,
-    S_ISUID,
-    S_IXGRP,
     UTIME_NOW,
     UTIME_OMIT,
 )
-from kernel.fs.file import clear_set_id_bits
 from kernel.fs.inode import Inode
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.path import FsContext, Mount, Path
+from kernel.fs.privileges import SET_ID, drop_for_owner, drop_privileges, may_keep_set_group
 from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, ETXTBSY, Errno
-from kernel.lib.capabilities import CAP_CHOWN, CAP_FSETID
+from kernel.lib.capabilities import CAP_CHOWN
 from kernel.lib.credentials import Credentials
 from kernel.time import coarse_realtime_ns
 
@@ -46,16 +44,16 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     if not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     mode &= MODE_BITS
-    if not credentials.capable(CAP_FSETID) and not credentials.in_group(inode.gid):
+    if not may_keep_set_group(credentials, inode.gid):
         mode &= ~S_ISGID
     change_list_mode(inode, mode)
     inode.set_mode(mode)
 
 
 def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: int, gid: int) -> None:
-    """chown(2); -1 leaves an id alone. The set-ID bits of files that are not directories go."""
+    """chown(2); -1 leaves an id alone. The set-ID bits and capabilities of files that are not directories go."""
     mount.require_writable()
-    if inode.flags & FS_UNCHANGEABLE != 0:
+    if inode.flags & FS_UNCHANGEABLE != 0 and (uid != NO_CHANGE or gid != NO_CHANGE):
         raise Errno(EPERM)
     credentials = context.credentials
     if not credentials.capable(CAP_CHOWN):
@@ -65,11 +63,9 @@ def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: int, gid: 
             credentials.fsuid != inode.uid or (gid != inode.gid and not credentials.in_group(gid))
         ):
             raise Errno(EPERM)
-    if not inode.is_directory():
-        mode = inode.mode & ~S_ISUID
-        if mode & S_IXGRP != 0:
-            mode &= ~S_ISGID
-        inode.mode = mode
+    if inode.mode & SET_ID != 0 and not inode.is_directory() and not inode.owned_by(credentials):
+        raise Errno(EPERM)
+    drop_for_owner(inode, credentials, inode.gid if gid == NO_CHANGE else gid)
     inode.set_owner(inode.uid if uid == NO_CHANGE else uid, inode.gid if gid == NO_CHANGE else gid)
 
 
@@ -132,7 +128,7 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
     path.pin()
     try:
         break_leases_for_opening(path, inode, O_WRONLY)
-        clear_set_id_bits(inode, context.credentials)
+        drop_privileges(inode, context.credentials)
         inode.truncate(size)
     finally:
         path.unpin()

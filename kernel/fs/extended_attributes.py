@@ -15,8 +15,9 @@ from kernel.fs.access_list import from_attribute
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE
 from kernel.fs.inode import Inode
+from kernel.fs.privileges import CAPABILITIES
 from kernel.lang import EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
-from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.capabilities import CAP_SETFCAP, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 
 CREATE: Final = 1
@@ -27,6 +28,8 @@ _USER: Final = b"user."
 _TRUSTED: Final = b"trusted."
 _SECURITY: Final = b"security."
 _STICKY: Final = 0o1000
+_REVISION_2_SIZE: Final = 20  # bytes of struct vfs_cap_data
+_REVISION_3_SIZE: Final = 24
 
 
 def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask: int) -> None:
@@ -35,7 +38,7 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
     if writes and inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     if name.startswith(_SECURITY):
-        if writes and not credentials.capable(CAP_SYS_ADMIN):
+        if writes and not credentials.capable(CAP_SETFCAP if name == CAPABILITIES else CAP_SYS_ADMIN):
             raise Errno(EPERM)
         return
     if name.startswith(_TRUSTED) and not credentials.capable(CAP_SYS_ADMIN):
@@ -46,6 +49,12 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
         if writes and inode.is_directory() and inode.mode & _STICKY != 0 and not inode.owned_by(credentials):
             raise Errno(EPERM)
     inode.check_permission(credentials, mask)
+
+
+def _check_capabilities(value: bytes) -> None:
+    """Whether it is of revision 2, or of revision 3, which also tells what user is root. Raises EINVAL."""
+    if not ((len(value) == _REVISION_2_SIZE and value[3] == 2) or (len(value) == _REVISION_3_SIZE and value[3] == 3)):
+        raise Errno(EINVAL)
 
 
 def _store(inode: Inode, name: bytes) -> Store:
@@ -79,7 +88,11 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
     if is_list(name):
         set_list(credentials, inode, name, from_attribute(value) if len(value) > 0 else None)
         return
-    _check_permission(credentials, inode, name, MAY_WRITE)
+    if name == CAPABILITIES and len(value) > 0:
+        _check_capabilities(value)
+    if name != CAPABILITIES or len(value) > 0 or inode.flags & FS_UNCHANGEABLE != 0:
+        # An empty value gives no capabilities: as on Linux, anybody may set it.
+        _check_permission(credentials, inode, name, MAY_WRITE)
     store = _store(inode, name)
     store.acquire()
     try:
@@ -90,6 +103,7 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
         if old is None and flags & REPLACE != 0:
             raise Errno(ENODATA)
         store.put(name, value, old)
+        inode.may_have_privileges = True
         inode.touch_changed()
     finally:
         store.release()

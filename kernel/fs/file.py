@@ -27,9 +27,6 @@ from kernel.fs.constants import (
     O_RDWR,
     O_WRONLY,
     READABLE,
-    S_ISGID,
-    S_ISUID,
-    S_IXGRP,
     SEEK_CUR,
     SEEK_DATA,
     SEEK_END,
@@ -54,7 +51,6 @@ from kernel.lang import (
     Errno,
     noraise,
 )
-from kernel.lib.capabilities import CAP_FSETID
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 
@@ -423,17 +419,6 @@ def add_offset(base: int, offset: int) -> int:
     if offset > 0 and base > MAX_FILE_SIZE - offset:
         raise Errno(EINVAL)
     return base + offset
-
-
-def clear_set_id_bits(inode: Inode, credentials: Credentials) -> None:
-    """A write or truncation by anyone but root takes the set-user-ID and set-group-ID bits away."""
-    mode = inode.mode
-    if mode & (S_ISUID | S_ISGID) == 0 or credentials.capable(CAP_FSETID) or not inode.is_regular():
-        return
-    mode &= ~S_ISUID
-    if mode & S_IXGRP != 0:
-        mode &= ~S_ISGID
-    inode.mode = mode
 
 
 def bytes_to_read(file: File) -> int:

@@ -94,6 +94,7 @@ class Inode:
         self.locks: LockList | None = None
         self.watches: WatchList | None = None  # counts as one user
         self.lists: AccessLists | None = None  # once they were read
+        self.may_have_privileges: bool = True  # set-ID bits or capabilities (privileges.py); False: surely not
 
     # ---- What kind of file ------------------------------------------------------------------------------------
 
@@ -162,6 +163,10 @@ class Inode:
             self.evict()
         elif self.users == 1 and watches is not None:
             watches.inode_removed()
+
+    def may_have_attributes(self) -> bool:
+        """False if there are surely no extended attributes, so that nobody need look for one."""
+        return True
 
     def evict(self) -> None:
         """Free the contents. Nobody can reach the inode any more."""
@@ -384,6 +389,7 @@ class Inode:
 
     def set_mode(self, mode: int) -> None:
         self.mode = (self.mode & S_IFMT) | (mode & MODE_BITS)
+        self.may_have_privileges = True
         self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
 

@@ -35,16 +35,17 @@ from kernel.fs.constants import (
     S_IFMT,
     S_IFREG,
     S_ISGID,
+    S_IXGRP,
 )
 from kernel.fs.dentry import Dentry
-from kernel.fs.file import File, PathFile, clear_set_id_bits
+from kernel.fs.file import File, PathFile
 from kernel.fs.inode import Inode
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
 from kernel.fs.path import FsContext, Mount, Path
+from kernel.fs.privileges import SET_ID, drop_privileges, may_keep_set_group
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
 from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, ETXTBSY, Errno
-from kernel.lib.capabilities import CAP_FSETID
 
 OpenSpecial = Callable[[Path, int], File]
 
@@ -142,7 +143,7 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
             return inode.open(path, kept)
         path.pin()
         try:
-            clear_set_id_bits(inode, context.credentials)
+            drop_privileges(inode, context.credentials)
             inode.truncate(0)
             return inode.open(path, kept)
         finally:
@@ -225,6 +226,7 @@ def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev
     """Make anything but a directory, with the mode and the access control lists that it should have there."""
     inherited = _new_file(context, directory, mode)
     inode = directory.create(name, inherited.mode, rdev, context.credentials)
+    inode.may_have_privileges = inherited.mode & SET_ID != 0
     try:
         inherited.give(inode)
     except Errno:
@@ -238,13 +240,11 @@ def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev
 
 def _new_file(context: FsContext, directory: Inode, mode: int) -> Inheritance:
     """What a new file inherits; set-group-ID is only for members of the directory's group."""
-    inherited = inherit(context, directory, mode)
-    mode = inherited.mode
-    credentials = context.credentials
-    if mode & S_ISGID != 0 and directory.mode & S_ISGID != 0 and mode & 0o010 != 0:
-        if not credentials.capable(CAP_FSETID) and not credentials.in_group(directory.gid):
-            inherited.mode = mode & ~S_ISGID
-    return inherited
+    is_executable_by_group = mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP  # before the umask hides it
+    if is_executable_by_group and directory.mode & S_ISGID != 0:
+        if not may_keep_set_group(context.credentials, directory.gid):
+            mode &= ~S_ISGID
+    return inherit(context, directory, mode)
 
 
 def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
@@ -259,6 +259,7 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
     inherited = _new_file(context, directory, S_IFREG | mode & 0o7777)
     inode = directory.create_unnamed(inherited.mode, context.credentials)
+    inode.may_have_privileges = inherited.mode & SET_ID != 0
     try:
         inherited.give(inode)
     except Errno:

@@ -34,10 +34,11 @@ from kernel.fs.constants import (
     UTIME_NOW,
     UTIME_OMIT,
 )
-from kernel.fs.file import File, clear_set_id_bits
+from kernel.fs.file import File
 from kernel.fs.mounts import sync_all
 from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_file, tell_place
 from kernel.fs.path import Path
+from kernel.fs.privileges import drop_privileges
 from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.saturation import end_page_of
@@ -229,7 +230,7 @@ def ftruncate(descriptor: i32, size: int) -> int:
     if file.inode.flags & FS_APPEND_FL != 0:
         raise Errno(EPERM)
     check_size_limit(size)
-    clear_set_id_bits(file.inode, current().credentials)
+    drop_privileges(file.inode, current().credentials)
     file.truncate(size)
     tell_file(file, IN_MODIFY)
     return 0
@@ -267,6 +268,7 @@ def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
         raise Errno(EFBIG)
     if mode & FALLOC_FL_PUNCH_HOLE == 0:
         check_size_limit(offset + length)
+    drop_privileges(file.inode, current().credentials)
     file.allocate(mode, offset, length)
     tell_file(file, IN_MODIFY)
     return 0

@@ -6,9 +6,10 @@ A description is held across the operation, because another thread may close the
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import FS_APPEND_FL, IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, S_ISGID, S_ISUID
-from kernel.fs.file import File, InodeFile, clear_set_id_bits
+from kernel.fs.constants import FS_APPEND_FL, IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND
+from kernel.fs.file import File, InodeFile
 from kernel.fs.notification import tell_read, tell_written
+from kernel.fs.privileges import drop_privileges
 from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, Errno, i32
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
@@ -87,7 +88,7 @@ def write_file(file: File, buffer: Buffer) -> int:
 
 
 def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
-    """What comes before any write to a file with offsets: RLIMIT_FSIZE, and the set-ID bits go."""
+    """What comes before any write to a file with offsets: RLIMIT_FSIZE, and the file's privileges go."""
     inode = file.inode
     if not inode.is_regular() or buffer.remaining == 0:
         return
@@ -97,8 +98,8 @@ def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
         signal_process(task.process, SIGXFSZ)
         raise Errno(EFBIG)
     buffer.remaining = min(buffer.remaining, limit - offset)
-    if inode.mode & (S_ISUID | S_ISGID) != 0:
-        clear_set_id_bits(inode, task.credentials)
+    if inode.may_have_privileges:
+        drop_privileges(inode, task.credentials)
 
 
 def check_size_limit(size: int) -> None:

@@ -199,6 +199,9 @@ class TmpfsInode(Inode):
             self.attributes = store
         return store
 
+    def may_have_attributes(self) -> bool:
+        return self.attributes is not None
+
     def read_access_lists(self) -> AccessLists:
         return NO_LISTS if self.attributes is None else super().read_access_lists()
 

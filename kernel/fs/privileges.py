@@ -1,0 +1,75 @@
+"""The privileges that a file gives to whoever runs it: set-user-ID, set-group-ID, capabilities (`security.capability`).
+
+They were given to certain contents and a certain owner, so they go when one of these changes. A writer with CAP_FSETID
+leaves set-ID bits in place, but a new owner does not; capabilities of a file always go. Stores to a shared mapping take
+nothing away, as on Linux.
+
+Context: sleeps on file systems that do; the inode's lock is not held.
+Source: write(2), chown(2), inode(7), capabilities(7).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import S_ISGID, S_ISUID, S_IXGRP
+from kernel.fs.inode import Inode
+from kernel.lang import Errno
+from kernel.lib.capabilities import CAP_FSETID
+from kernel.lib.credentials import Credentials
+
+CAPABILITIES: Final = b"security.capability"
+SET_ID: Final = S_ISUID | S_ISGID
+
+
+def may_keep_set_group(credentials: Credentials, gid: int) -> bool:
+    """Whether who changes a file of this group may leave or make it set-group-ID."""
+    return credentials.capable(CAP_FSETID) or credentials.in_group(gid)
+
+
+def drop_privileges(inode: Inode, credentials: Credentials) -> None:
+    """Before `credentials` change the contents. Costs next to nothing where there is nothing to drop."""
+    if not inode.may_have_privileges or not inode.is_regular():
+        return
+    mode = inode.mode
+    if mode & SET_ID != 0 and not credentials.capable(CAP_FSETID):
+        mode &= ~S_ISUID
+        if mode & S_IXGRP != 0 or not credentials.in_group(inode.gid):
+            mode &= ~S_ISGID
+        if mode != inode.mode:
+            inode.mode = mode
+            inode.touch_changed()
+    # First of all, because a change of the attributes, while this sleeps, sets it again.
+    inode.may_have_privileges = mode & SET_ID != 0
+    _drop_capabilities(inode)
+
+
+def drop_for_owner(inode: Inode, credentials: Credentials, gid: int) -> None:
+    """Before `credentials` give the inode to another owner, or to the group `gid`. They may do that."""
+    if inode.is_directory():
+        return
+    mode = inode.mode & ~S_ISUID
+    if mode & S_IXGRP != 0 or not may_keep_set_group(credentials, inode.gid):
+        mode &= ~S_ISGID
+    if mode != inode.mode:
+        if not may_keep_set_group(credentials, gid):
+            mode &= ~S_ISGID
+        inode.mode = mode
+    _drop_capabilities(inode)
+
+
+def _drop_capabilities(inode: Inode) -> None:
+    if not inode.may_have_attributes():
+        return
+    store = inode.attribute_store()
+    if store is None:
+        return
+    store.acquire()
+    try:
+        try:
+            store.load()
+        except Errno:
+            return  # nobody can run the file with what cannot be read
+        if CAPABILITIES in store.values:
+            store.drop(CAPABILITIES)
+            inode.touch_changed()
+    finally:
+        store.release()
