@@ -137,6 +137,8 @@ class World:
         self.rebound = set(self.rebound_types)
         self.exception_numbers = number_exceptions(program)
         self._ancestors: dict[Type, tuple[Type, ...]] = {}
+        self._heirs: dict[Type, list[ClassType]] = {}  # instantiated classes by each of their ancestors
+        self._called_on: dict[Type, list[str]] = {}  # the methods of `virtual_sites` by their receivers' types
         self._implementations: dict[tuple[ClassType, str], list[tuple[ClassType, Instance]]] = {}
         self._class_numbers: dict[Type, tuple[int, int]] = {}
         self._slots: dict[tuple[Type, str], int] = {}
@@ -300,8 +302,10 @@ class World:
                 raise Diagnostic("KP913", NOWHERE, f"class {show(t)} was not discovered (a mistake in the compiler)")
             self.instantiated[t] = None
             if isinstance(t, ClassType):
-                for site, method in list(self.virtual_sites):
-                    if self.is_subclass(t, site):
+                for ancestor in self.ancestors(t):
+                    self._heirs.setdefault(ancestor, []).append(t)
+                for site in [site for site in self._called_on if self.is_subclass(t, site)]:
+                    for method in list(self._called_on[site]):
                         self._require_implementation(t, method)
         return descriptor_symbol(t)
 
@@ -325,6 +329,12 @@ class World:
             if self.layouts.is_polymorphic_root(base):
                 return self.satisfies(t, base)
         return False
+
+    def subclasses(self, base: ClassType) -> list[ClassType]:
+        """The classes whose instances a receiver of type `base` may be, in the order of their discovery."""
+        if base.name == "builtins.object" or self.layouts.is_polymorphic_root(base):  # no ancestor tells of these
+            return [t for t in self.instantiated if isinstance(t, ClassType) and self.is_subclass(t, base)]
+        return list(self._heirs.get(base, ()))
 
     def satisfies(self, t: ClassType, protocol: ClassType) -> bool:
         """Whether a class has all methods of a protocol."""
@@ -358,9 +368,9 @@ class World:
         if (t, method) in self.virtual_sites:
             return
         self.virtual_sites[(t, method)] = None
-        for known in list(self.instantiated):
-            if isinstance(known, ClassType) and self.is_subclass(known, t):
-                self._require_implementation(known, method)
+        self._called_on.setdefault(t, []).append(method)
+        for known in self.subclasses(t):
+            self._require_implementation(known, method)
 
     def _require_implementation(self, t: ClassType, method: str) -> None:
         if self.find_method(t, method) is not None:
@@ -373,8 +383,8 @@ class World:
         if known is None:
             known = [
                 (c, self.method_instance(c, method, NOWHERE))
-                for c in self.instantiated
-                if isinstance(c, ClassType) and self.is_subclass(c, t) and self.find_method(c, method) is not None
+                for c in self.subclasses(t)
+                if self.find_method(c, method) is not None
             ]
             if not self.discovering:
                 self._implementations[key] = known
