@@ -8,10 +8,10 @@ Also decides for each function that returns a struct or Array whether it gives a
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from compiler.front.nodes import children
 from compiler.tree import (
     Assign,
     CallBuiltin,
@@ -76,20 +76,8 @@ def _visit(program: Program, function: Function, node: Any, errors: list[Diagnos
         if isinstance(value.type, ArrayType):
             hint += ", or .span() to view it"
         errors.append(Diagnostic("KP150", value.loc, "this would make two names of one value", hint))
-    for field in dataclasses.fields(node):
-        for child in _children(getattr(node, field.name)):
-            _visit(program, function, child, errors)
-
-
-def _children(value: object) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _children(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _children(item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, Type | Diagnostic) and type(value).__name__ != "Loc":
-        yield value
+    for child in children(node):
+        _visit(program, function, child, errors)
 
 
 def _flows(program: Program, function: Function, node: Any) -> Iterator[tuple[Expr, Type]]:
@@ -250,8 +238,7 @@ def _returned(function: Function) -> Iterator[Expr]:
             continue
         if isinstance(node, Expr):
             continue
-        for field in dataclasses.fields(node):
-            pending.extend(_children(getattr(node, field.name)))
+        pending.extend(children(node))
 
 
 def _is_view(program: Program, function: Function, value: Expr) -> bool:
@@ -285,5 +272,4 @@ def _assigned(function: Function, name: str) -> Iterator[Expr]:
         if isinstance(node, Assign) and any(isinstance(t, LocalTarget) and t.name == name for t in node.targets):
             if not (isinstance(node.value, Local) and node.value.name == name):
                 yield node.value
-        for field in dataclasses.fields(node):
-            pending.extend(_children(getattr(node, field.name)))
+        pending.extend(children(node))

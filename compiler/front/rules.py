@@ -8,7 +8,6 @@ express is refused where the tree is made.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from compiler.diagnostics import internal_error
 from compiler.formats import format_fault
 from compiler.front.convert_types import DEQUE, DICT, LIST
 from compiler.front.flows import check_flows
+from compiler.front.nodes import children, walk
 from compiler.tree import (
     Assign,
     AugAssign,
@@ -91,33 +91,6 @@ _FOREIGN_HINTS = {
     "typing.Iterator": "run over it with for, where it is called",
     "typing.Generator": "run over it with for, where it is called",
 }
-
-
-def children(node: object) -> Iterator[Any]:
-    """The nodes directly below a node of the tree."""
-    for field in dataclasses.fields(node):  # type: ignore[arg-type]
-        value = getattr(node, field.name)
-        yield from _nodes_in(value)
-
-
-def _nodes_in(value: object) -> Iterator[Any]:
-    if isinstance(value, Loc | Type | str | int | bytes | Diagnostic) or value is None:
-        return
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _nodes_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _nodes_in(item)
-    elif dataclasses.is_dataclass(value):
-        yield value
-
-
-def walk(node: object) -> Iterator[Any]:
-    """A node and everything below it."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
 
 
 def check_program(program: Program) -> None:
