@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import textwrap
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ from tools.paths import ROOT
 
 PAGE = ROOT / "docs" / "reading-order.md"
 WIDTH = 120
+SPINE_LIMIT = 6000  # lines: a weekend
 TREES = ("boot", "arch", "kernel", "compiler")
 """Every file of these with code in it has a place in one chapter."""
 
@@ -195,6 +198,27 @@ def spine_lines(text: str) -> int:
     return sum(len(lines) for lines in read.values())
 
 
+def problems(text: str) -> list[str]:
+    """What the page gets wrong about the source, but for numbers: files without a row, places that are not there."""
+    found: list[str] = []
+    named = named_files(text)
+    held: Counter[str] = Counter()
+    for part in parts(text):
+        for place in [place for entry in part.entries for place in entry]:
+            try:
+                files = files_of(place.path, named)
+                for path in files:
+                    lines_of_names(path, place.names)
+            except KeyError as error:
+                found.append(error.args[0])
+                continue
+            if not part.is_spine:
+                held.update(files)
+    found += [f"{path}: no row in a chapter names it" for path in sorted(sources() - set(held))]
+    found += [f"{path}: {count} rows name it" for path, count in held.items() if count > 1]
+    return found
+
+
 def contents(text: str) -> str:
     """The table of steps and chapters."""
     rows = ["| | lines |", "| --- | ---: |"]
@@ -228,9 +252,13 @@ def refreshed(text: str) -> str:
 
 
 def main() -> None:
-    page = refreshed(PAGE.read_text())
+    text = PAGE.read_text()
+    wrong = problems(text)
+    if wrong:
+        sys.exit("\n".join(wrong))
+    page = refreshed(text)
     PAGE.write_text(page)
-    print(f"the spine has {spine_lines(page):,} lines")
+    print(f"the spine has {spine_lines(page):,} lines, {SPINE_LIMIT:,} at most")
 
 
 if __name__ == "__main__":
