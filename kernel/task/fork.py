@@ -211,6 +211,7 @@ def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
     process.is_dumpable = old.is_dumpable
     process.personality = old.personality
     process.oom_adjustment = old.oom_adjustment
+    process.oom_lowest = old.oom_lowest
     process.timer_slack_ns = old.timer_slack_ns
     process.default_slack_ns = old.timer_slack_ns
     follow_processor_limit(process)

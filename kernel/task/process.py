@@ -88,6 +88,7 @@ class Process:
         self.is_dumpable: bool = True
         self.personality: int = 0
         self.oom_adjustment: int = 0
+        self.oom_lowest: int = 0  # how low anybody may set it
         self.executable: File | None = None
         self.timers: IntervalTimers | None = None
         self.posix_timers: PosixTimers | None = None

@@ -27,6 +27,7 @@ from kernel.fs.procfs.entries import (
 from kernel.fs.procfs.network import SettingInode, SystemSettingInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
 from kernel.fs.procfs.subject import parse_number
+from kernel.fs.procfs.view import View
 from kernel.ipc.message_queues import list_queues
 from kernel.ipc.semaphores import list_sets
 from kernel.ipc.shared_memory import list_segments
@@ -52,6 +53,7 @@ class ProcFileSystem(FileSystem):
         super().__init__(b"proc", source, PROC_MAGIC)
         self.next_ino: int = _FIRST_FIXED_INO
         self.top: RootDirectory | None = None
+        self.view: View = View()
 
     def root(self) -> Inode:
         top = self.top
@@ -64,6 +66,12 @@ class ProcFileSystem(FileSystem):
         self.top = None
         if top is not None:
             top.fixed.entries.clear()
+
+    def options(self) -> bytes:
+        return self.view.shown()
+
+    def reconfigure(self, options: bytes) -> None:
+        self.view.parse(options)
 
     def new_ino(self) -> int:
         """A number for an inode that stays."""
@@ -91,15 +99,16 @@ class RootDirectory(ComputedDirectory):
     def __init__(self, file_system: ProcFileSystem, fixed: FixedDirectory) -> None:
         super().__init__(file_system, _ROOT_INO, 0o555)
         self.fixed: FixedDirectory = fixed
+        self.view: View = file_system.view
 
     def lookup(self, name: bytes) -> Inode | None:
         pid = parse_number(name)
         if pid < 0:
             return self.fixed.lookup(name)
         process = find_process(pid)
-        if process is None:
+        if process is None or not self.view.may_find(process):
             return None
-        return ProcessDirectory(self.file_system, process)
+        return ProcessDirectory(self.file_system, process, self.view)
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         if position < FIRST_POSITION + len(self.fixed.entries):
@@ -108,6 +117,9 @@ class RootDirectory(ComputedDirectory):
                 return
         for pid in process_ids():
             if _PID_POSITIONS + pid < position:
+                continue
+            process = find_process(pid)
+            if process is None or not self.view.may_list(process):
                 continue
             if not sink.emit(f"{pid}".encode(), pid << 16, 4, _PID_POSITIONS + pid + 1):
                 return
@@ -132,11 +144,20 @@ def _add_directory(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> F
 
 
 def make_procfs(source: bytes, options: bytes) -> FileSystem:
-    """A new instance. Options (hidepid, gid) are accepted and mean nothing."""
+    """A new instance. Raises EINVAL for wrong options."""
     fs = ProcFileSystem(source)
+    fs.view.parse(options)
     top = FixedDirectory(fs, _ROOT_INO)
     top.add(b"self", SelfLink(fs, fs.new_ino(), False))
     top.add(b"thread-self", SelfLink(fs, fs.new_ino(), True))
+    if not fs.view.has_only_processes:
+        _add_system(top, fs)
+    fs.top = RootDirectory(fs, top)
+    return fs
+
+
+def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
+    """All that is not about one process."""
     top.add(b"mounts", FixedLink(fs, fs.new_ino(), b"self/mounts"))
     top.add(b"net", FixedLink(fs, fs.new_ino(), b"self/net"))
     _add_text(top, fs, b"cmdline", system.command_line_text)
@@ -164,8 +185,6 @@ def make_procfs(source: bytes, options: bytes) -> FileSystem:
     _add_text(sysvipc, fs, b"sem", list_sets)
     _add_text(sysvipc, fs, b"shm", list_segments)
     _add_settings(top, fs)
-    fs.top = RootDirectory(fs, top)
-    return fs
 
 
 def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:

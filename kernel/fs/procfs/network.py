@@ -21,9 +21,8 @@ _FIRST_INO: Final = 0xE000_0000
 _MOST: Final = (1 << 63) - 1
 
 
-@final
 class NetDirectory(ComputedDirectory):
-    """/proc/PID/net: the same for all processes."""
+    """The tables of the network. Base class of /proc/PID/net."""
 
     def lookup(self, name: bytes) -> Inode | None:
         for index in range(len(TABLES)):

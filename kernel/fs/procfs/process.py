@@ -15,24 +15,33 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.procfs import process_control, process_memory, process_mounts, process_status
-from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
+from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextFile, TextInode
 from kernel.fs.procfs.memory_file import open_memory
 from kernel.fs.procfs.network import NetDirectory
 from kernel.fs.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
-from kernel.fs.procfs.process_memory import living_memory_of
-from kernel.fs.procfs.subject import Subject, owner_gid, owner_uid, parse_number, require_inspection
-from kernel.lang import ENOENT, EPERM, Errno, final
+from kernel.fs.procfs.process_memory import living_memory_of, memory_of
+from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
+from kernel.fs.procfs.view import View
+from kernel.lang import EINVAL, ENOENT, EPERM, Errno, final
+from kernel.lib.credentials import Credentials
+from kernel.mm.space import AddressSpace
 from kernel.task.process import Process
 from kernel.task.task import current
 
 MakeSubjectText = Callable[[Subject], bytes]
 StoreSubjectText = Callable[[Subject, bytes], None]
+CheckOpening = Callable[[Subject, int], None]  # of a file, with these flags; raises Errno
 OpenSubject = Callable[[Path, int, Subject], File]
 
 
 def no_text(subject: Subject) -> bytes:
     """For files that are no texts."""
     return b""
+
+
+def write_map(subject: Subject, text: bytes) -> None:
+    """The user namespace that there is has its maps already."""
+    raise Errno(EPERM)
 
 
 def read_only(subject: Subject, text: bytes) -> None:
@@ -51,14 +60,16 @@ class SubjectFile:
         store: StoreSubjectText = read_only,
         guarded: bool = False,
         needs_memory: bool = False,
+        check_opening: CheckOpening | None = None,
         opener: OpenSubject | None = None,
     ) -> None:
         self.name: bytes = name
         self.mode: int = mode
         self.make: MakeSubjectText = make
         self.store: StoreSubjectText = store
-        self.guarded: bool = guarded  # opening needs the right to look into the process
+        self.guarded: bool = guarded  # it shows memory: opening needs the right to look into the process
         self.needs_memory: bool = needs_memory  # cannot be opened for zombies
+        self.check_opening: CheckOpening | None = check_opening  # what else opening needs
         self.opener: OpenSubject | None = opener  # for what is no text
 
 
@@ -68,26 +79,32 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"comm", 0o644, process_status.comm, process_control.set_comm),
     SubjectFile(b"fail-nth", 0o644, process_control.fail_nth, process_control.set_fail_nth),
     SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True, needs_memory=True),
-    SubjectFile(b"gid_map", 0o444, process_status.id_map),
+    SubjectFile(b"gid_map", 0o644, process_status.id_map, write_map),
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, process_memory.maps, guarded=True),
     SubjectFile(b"mem", 0o600, no_text, guarded=True, opener=open_memory),
-    SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo),
-    SubjectFile(b"mounts", 0o444, process_mounts.mounts),
-    SubjectFile(b"mountstats", 0o400, process_mounts.mountstats),
+    SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo, check_opening=process_mounts.check_opening),
+    SubjectFile(b"mounts", 0o444, process_mounts.mounts, check_opening=process_mounts.check_opening),
+    SubjectFile(b"mountstats", 0o400, process_mounts.mountstats, check_opening=process_mounts.check_opening),
     SubjectFile(b"oom_adj", 0o644, process_control.oom_adj, process_control.set_oom_adj),
     SubjectFile(b"oom_score", 0o444, process_control.oom_score),
     SubjectFile(b"oom_score_adj", 0o644, process_control.oom_score_adj, process_control.set_oom_score_adj),
-    SubjectFile(b"personality", 0o400, process_status.personality, guarded=True),
-    SubjectFile(b"projid_map", 0o444, process_status.id_map),
-    SubjectFile(b"setgroups", 0o444, process_status.set_groups),
+    SubjectFile(b"personality", 0o400, process_status.personality),
+    SubjectFile(b"projid_map", 0o644, process_status.id_map, write_map),
+    SubjectFile(
+        b"setgroups",
+        0o644,
+        process_status.set_groups,
+        process_control.write_set_groups,
+        check_opening=process_control.check_set_groups,
+    ),
     SubjectFile(b"smaps", 0o444, process_memory.smaps, guarded=True),
-    SubjectFile(b"smaps_rollup", 0o444, process_memory.smaps_rollup, guarded=True),
+    SubjectFile(b"smaps_rollup", 0o444, process_memory.smaps_rollup, guarded=True, needs_memory=True),
     SubjectFile(b"stat", 0o444, process_status.stat),
     SubjectFile(b"statm", 0o444, process_status.statm),
     SubjectFile(b"status", 0o444, process_status.status),
     SubjectFile(b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack),
-    SubjectFile(b"uid_map", 0o444, process_status.id_map),
+    SubjectFile(b"uid_map", 0o644, process_status.id_map, write_map),
     SubjectFile(b"wchan", 0o444, process_status.wait_channel),
 ]
 
@@ -111,21 +128,23 @@ class SubjectText(TextInode):
         super().__init__(file_system, subject.number() << 16 | index + 1, S_IFREG | row.mode)
         self.subject: Subject = subject
         self.row: SubjectFile = row
-        self.uid = owner_uid(subject)
-        self.gid = owner_gid(subject)
+        give_owner(self, subject)
 
     def open(self, path: Path, flags: int) -> File:
-        opener = self.row.opener
-        if opener is None:
+        row = self.row
+        subject = self.subject
+        check = row.check_opening
+        if check is not None:
+            check(subject, flags)
+        if row.needs_memory:
+            living_memory_of(subject)
+        if not row.guarded:
             return super().open(path, flags)
-        self.check_reader()
-        return opener(path, flags, self.subject)
-
-    def check_reader(self) -> None:
-        if self.row.guarded:
-            require_inspection(self.subject)
-        if self.row.needs_memory:
-            living_memory_of(self.subject)
+        space = memory_of(subject)
+        if space is not None and space is not current().memory:
+            require_inspection(subject)
+        opener = row.opener
+        return MemoryText(path, flags, self, space) if opener is None else opener(path, flags, subject)
 
     def make_text(self) -> bytes:
         make = self.row.make
@@ -139,14 +158,38 @@ class SubjectText(TextInode):
         raise Errno(EPERM)
 
 
+@final
+class MemoryText(TextFile):
+    """An open text about the memory that a subject had when it was opened. Once the subject executes another program,
+    which may have privileges that the reader must not look into, there is nothing to read; but for what the old program
+    was told.
+    """
+
+    def __init__(self, path: Path, flags: int, source: SubjectText, space: AddressSpace | None) -> None:
+        super().__init__(path, flags, source)
+        self.subject: Subject = source.subject
+        self.is_vector: bool = source.row.name == b"auxv"
+        self.space: AddressSpace | None = space
+
+    def make_text(self) -> bytes:
+        space = self.space
+        if space is None:
+            return b""
+        if memory_of(self.subject) is space:
+            return super().make_text()
+        return space.auxiliary_vector if self.is_vector else b""
+
+
 class SubjectDirectory(ComputedDirectory):
     """What the directories of processes and threads have in common."""
 
     def __init__(self, file_system: FileSystem, subject: Subject) -> None:
         super().__init__(file_system, subject.number() << 16, 0o555)
         self.subject: Subject = subject
-        self.uid = owner_uid(subject)
-        self.gid = owner_gid(subject)
+        give_owner(self, subject)
+
+    def refresh(self) -> None:
+        give_owner(self, self.subject)
 
     def is_gone(self) -> bool:
         """Whether nothing is left of the subject."""
@@ -166,7 +209,7 @@ class SubjectDirectory(ComputedDirectory):
         if name == b"fdinfo":
             return DescriptorDirectory(self.file_system, self.ino | _INO_FDINFO, self.subject, False)
         if name == b"net":
-            return NetDirectory(self.file_system, self.ino | _INO_NET, 0o555)
+            return ProcessNetDirectory(self.file_system, self.ino | _INO_NET, self.subject)
         return self.lookup_more(name)
 
     def lookup_more(self, name: bytes) -> Inode | None:
@@ -202,6 +245,27 @@ class SubjectDirectory(ComputedDirectory):
 
 
 @final
+class ProcessNetDirectory(NetDirectory):
+    """/proc/PID/net: the same for all processes, but zombies have none."""
+
+    def __init__(self, file_system: FileSystem, ino: int, subject: Subject) -> None:
+        super().__init__(file_system, ino, 0o555)
+        self.subject: Subject = subject
+        give_owner(self, subject)
+
+    def refresh(self) -> None:
+        give_owner(self, self.subject)
+
+    def lookup(self, name: bytes) -> Inode | None:
+        return None if memory_of(self.subject) is None else super().lookup(name)
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        if memory_of(self.subject) is None:
+            raise Errno(EINVAL)
+        super().read_directory(position, sink)
+
+
+@final
 class ThreadDirectory(SubjectDirectory):
     """/proc/PID/task/TID."""
 
@@ -210,8 +274,21 @@ class ThreadDirectory(SubjectDirectory):
 class ProcessDirectory(SubjectDirectory):
     """/proc/PID."""
 
-    def __init__(self, file_system: FileSystem, process: Process) -> None:
+    def __init__(self, file_system: FileSystem, process: Process, view: View) -> None:
         super().__init__(file_system, Subject(process, 0))
+        self.view: View = view
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        self.view.require_entry(self.subject.process)
+        super().check_permission(credentials, mask)
+
+    def lookup(self, name: bytes) -> Inode | None:
+        self.view.require_entry(self.subject.process)  # a walk does not ask whether it may search what all may search
+        return super().lookup(name)
+
+    def refresh(self) -> None:
+        self.view.require_attributes(self.subject.process)
+        super().refresh()
 
     def lookup_more(self, name: bytes) -> Inode | None:
         if name == b"task":
@@ -229,8 +306,7 @@ class ThreadsDirectory(ComputedDirectory):
     def __init__(self, file_system: FileSystem, ino: int, subject: Subject) -> None:
         super().__init__(file_system, ino, 0o555)
         self.subject: Subject = subject
-        self.uid = owner_uid(subject)
-        self.gid = owner_gid(subject)
+        give_owner(self, subject)
 
     def numbers(self) -> list[int]:
         """The threads, ascending; a leader that has ended is shown as long as its process is."""

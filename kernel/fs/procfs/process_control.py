@@ -4,9 +4,11 @@ and which allocation finds none, for tests (`fail-nth`, as with Linux's fault in
 
 from typing import Final
 
+from kernel.fs.constants import O_ACCMODE, O_RDONLY
+from kernel.fs.procfs.process_status import check_timer_slack
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
-from kernel.lib.capabilities import CAP_SYS_NICE, CAP_SYS_RESOURCE
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.mm.allocation_failure import FAILURE
 from kernel.mm.frames import total_frame_count
 from kernel.mm.heap import fail_allocation
@@ -36,11 +38,24 @@ def set_timer_slack(subject: Subject, text: bytes) -> None:
     value = parse_signed(text)
     if value < 0:
         raise Errno(EINVAL)
-    subject.task()
+    check_timer_slack(subject)
     process = subject.process
-    if process is not current().process and not current().credentials.capable(CAP_SYS_NICE):
-        raise Errno(EPERM)
     process.timer_slack_ns = value if value > 0 else process.default_slack_ns
+
+
+def check_set_groups(subject: Subject, flags: int) -> None:
+    """Writing setgroups is for who administers the user namespace. Raises EACCES."""
+    if flags & O_ACCMODE != O_RDONLY and not current().credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EACCES)
+
+
+def write_set_groups(subject: Subject, text: bytes) -> None:
+    """setgroups(2) is allowed in the user namespace, and that stays. Raises EPERM, EINVAL."""
+    word = text.strip(b" \t\n")
+    if word == b"deny":
+        raise Errno(EPERM)
+    if word != b"allow":
+        raise Errno(EINVAL)
 
 
 @final
@@ -88,14 +103,17 @@ def oom_score_adj(subject: Subject) -> bytes:
 
 
 def set_oom_score_adj(subject: Subject, text: bytes) -> None:
-    """Lowering takes root."""
+    """Going below what root has set takes root."""
     value = parse_signed(text)
     if value < _LOWEST or value > _HIGHEST:
         raise Errno(EINVAL)
     subject.task()
-    if value < subject.process.oom_adjustment and not current().credentials.capable(CAP_SYS_RESOURCE):
+    process = subject.process
+    if current().credentials.capable(CAP_SYS_RESOURCE):
+        process.oom_lowest = value
+    elif value < process.oom_lowest:
         raise Errno(EACCES)
-    subject.process.oom_adjustment = value
+    process.oom_adjustment = value
 
 
 def oom_adj(subject: Subject) -> bytes:

@@ -13,8 +13,9 @@ from kernel.fs.inode import Inode
 from kernel.fs.lock_listing import locks_through
 from kernel.fs.path import FsContext, Path, path_name
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
-from kernel.fs.procfs.subject import Subject, may_inspect, owner_gid, owner_uid, parse_number, require_inspection
-from kernel.lang import EACCES, ENOENT, Errno, final
+from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
+from kernel.lang import ENOENT, Errno, final
+from kernel.lib.credentials import Credentials
 from kernel.task.task import current
 
 CWD: Final = 0
@@ -33,8 +34,7 @@ class PlaceLink(Inode):
         self.kind: int = kind
         self.descriptor: int = descriptor
         self.has_magic_link = True
-        self.uid = owner_uid(subject)
-        self.gid = owner_gid(subject)
+        give_owner(self, subject)
         self.size = 64 if kind == DESCRIPTOR else 0
 
     def place(self) -> Path:
@@ -104,11 +104,21 @@ class DescriptorDirectory(ComputedDirectory):
         super().__init__(file_system, ino, 0o500 if links else 0o555)
         self.subject: Subject = subject
         self.links: bool = links
-        self.uid = owner_uid(subject)
-        self.gid = owner_gid(subject)
+        give_owner(self, subject)
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        """A process sees its own descriptors whoever owns the directory: it may have changed its user."""
+        if not self.links:
+            require_inspection(self.subject)
+        try:
+            super().check_permission(credentials, mask)
+        except Errno:
+            if not self.links or current().process is not self.subject.process:
+                raise
 
     def refresh(self) -> None:
         """The size of fd is how many descriptors are open."""
+        give_owner(self, self.subject)
         if self.links:
             count = 0
             for descriptor in range(descriptor_count(self.subject)):
@@ -117,11 +127,11 @@ class DescriptorDirectory(ComputedDirectory):
             self.size = count
 
     def lookup(self, name: bytes) -> Inode | None:
+        if not self.links:
+            require_inspection(self.subject)  # a walk does not ask whether it may search what all may search
         descriptor = parse_number(name)
         if descriptor < 0:
             return None
-        if not may_inspect(self.subject):
-            raise Errno(EACCES)
         file = open_file_of(self.subject, descriptor)
         if file is None:
             return None
@@ -134,7 +144,6 @@ class DescriptorDirectory(ComputedDirectory):
         return link
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
-        require_inspection(self.subject)
         kind = S_IFLNK >> 12 if self.links else S_IFREG >> 12
         descriptor = max(0, position - FIRST_POSITION)
         while descriptor < descriptor_count(self.subject):
@@ -154,11 +163,11 @@ class DescriptorText(TextInode):
         super().__init__(file_system, ino, S_IFREG | 0o444)
         self.subject: Subject = subject
         self.descriptor: int = descriptor
-        self.uid = owner_uid(subject)
-        self.gid = owner_gid(subject)
+        give_owner(self, subject)
 
-    def check_reader(self) -> None:
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
         require_inspection(self.subject)
+        super().check_permission(credentials, mask)
 
     def make_text(self) -> bytes:
         task = self.subject.living()

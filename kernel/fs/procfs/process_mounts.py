@@ -6,6 +6,12 @@ from kernel.fs.procfs.subject import Subject
 from kernel.lang import EINVAL, Errno
 
 
+def check_opening(subject: Subject, flags: int) -> None:
+    """EINVAL for zombies."""
+    if context_of(subject) is None:
+        raise Errno(EINVAL)
+
+
 def mounts(subject: Subject) -> bytes:
     """A line a mount, as in fstab(5). EINVAL for zombies."""
     context = context_of(subject)

@@ -7,7 +7,8 @@ from typing import Final
 
 from kernel.fs.procfs.process_memory import Resident, memory_of
 from kernel.fs.procfs.subject import Subject, may_inspect
-from kernel.lang import final
+from kernel.lang import EPERM, Errno, final
+from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace
 from kernel.sched.thread import ThreadState
@@ -15,7 +16,7 @@ from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usag
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
 from kernel.task.process import Process, Usage
-from kernel.task.task import Task
+from kernel.task.task import Task, current
 from kernel.tty.terminals import TERMINALS
 
 _KIB_PER_PAGE: Final = 4
@@ -328,8 +329,10 @@ def limits(subject: Subject) -> bytes:
 
 
 def personality(subject: Subject) -> bytes:
-    """personality(2), in hexadecimal."""
+    """personality(2), in hexadecimal. Raises EPERM."""
     subject.task()
+    if not may_inspect(subject):
+        raise Errno(EPERM)
     return f"{subject.process.personality:08x}\n".encode()
 
 
@@ -339,9 +342,15 @@ def wait_channel(subject: Subject) -> bytes:
     return b"0"
 
 
+def check_timer_slack(subject: Subject) -> None:
+    """Whether the running thread may see and set it: its own, or with CAP_SYS_NICE any. Raises EPERM, ESRCH."""
+    if subject.task() is not current() and not current().credentials.capable(CAP_SYS_NICE):
+        raise Errno(EPERM)
+
+
 def timer_slack(subject: Subject) -> bytes:
-    """PR_GET_TIMERSLACK, in nanoseconds."""
-    subject.task()
+    """PR_GET_TIMERSLACK, in nanoseconds. Raises EPERM."""
+    check_timer_slack(subject)
     return f"{subject.process.timer_slack_ns}\n".encode()
 
 

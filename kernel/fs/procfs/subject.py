@@ -4,6 +4,10 @@ A subject can end at any time between looking it up and reading. Then its files 
 nothing.
 """
 
+from typing import Final
+
+from kernel.fs.constants import S_IFDIR
+from kernel.fs.inode import Inode
 from kernel.lang import EACCES, ESRCH, Errno, final
 from kernel.task.inspection import may_look_into
 from kernel.task.process import Process
@@ -61,20 +65,21 @@ def require_inspection(subject: Subject) -> None:
         raise Errno(EACCES)
 
 
-def owner_uid(subject: Subject) -> int:
-    """Who owns the subject's files: its effective user, or root if it may not be looked into."""
-    task = subject.task_or_none()
-    if task is None or not subject.process.is_dumpable:
-        return 0
-    return task.credentials.euid
+PUBLIC_DIRECTORY: Final = S_IFDIR | 0o555
 
 
-def owner_gid(subject: Subject) -> int:
-    """The same for the group."""
+def give_owner(inode: Inode, subject: Subject) -> None:
+    """Let the subject's effective user own one of its files. Root owns those of a process that may not be looked into
+    or has no memory, except for directories that everybody may read: by these, programs find whose a process is.
+    """
     task = subject.task_or_none()
-    if task is None or not subject.process.is_dumpable:
-        return 0
-    return task.credentials.egid
+    inode.uid = 0
+    inode.gid = 0
+    if task is None:
+        return
+    if inode.mode == PUBLIC_DIRECTORY or (task.memory is not None and subject.process.is_dumpable):
+        inode.uid = task.credentials.euid
+        inode.gid = task.credentials.egid
 
 
 def parse_number(name: bytes) -> int:
