@@ -1,6 +1,7 @@
 """The run queue: which ready thread runs next. Pure bookkeeping, no processor.
 
-Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority. All others share the processor in rounds: a thread has
+Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they have had their share of the time
+(`pauses_realtime`). All others share the processor in rounds: a thread has
 a slice a round, whose length follows its nice value by steps of 5/4, and waits in `expired` once it is used up; when
 nobody in `active` is left, the lists change places. A thread that slept gets back what it slept, up to a slice, and
 goes to the head: so who waits for input is served before who computes, and nobody starves, because every slice ends.
@@ -118,6 +119,11 @@ class RunQueue:
         self.realtime: ThreadList = ThreadList(_REALTIME)
         self.active: ThreadList = ThreadList(_FIRST)
         self.expired: ThreadList = ThreadList(_SECOND)
+        self.pauses_realtime: bool = False  # real-time threads have had their share: others go first, if there are any
+
+    def has_fair(self) -> bool:
+        """Whether anyone waits who is not a real-time thread."""
+        return self.active.head is not None or self.expired.head is not None
 
     def ready_count(self) -> int:
         """How many threads wait for the processor."""
@@ -184,7 +190,7 @@ class RunQueue:
     def take(self) -> Thread | None:
         """The thread to run next, taken off the queue; None if nobody is ready."""
         thread = self.realtime.head
-        if thread is not None:
+        if thread is not None and not (self.pauses_realtime and self.has_fair()):
             self.realtime.remove(thread)
             return thread
         while True:
@@ -211,9 +217,9 @@ class RunQueue:
     def outranks(self, woken: Thread, running: Thread) -> bool:
         """Whether a woken thread should have the processor at once."""
         if woken.is_realtime():
-            return not running.is_realtime() or woken.urgency > running.urgency
+            return woken.urgency > running.urgency if running.is_realtime() else not self.pauses_realtime
         if running.is_realtime():
-            return False
+            return self.pauses_realtime
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
         return woken.slice_ns > running.slice_ns

@@ -14,12 +14,13 @@ from arch.x86_64.percpu import set_kernel_stack
 from kernel.lang import Errno, export, final, noraise, on_stack, sleeps
 from kernel.lib import log
 from kernel.mm.pages import load_root
+from kernel.sched import realtime
 from kernel.sched.idle import interrupt_point, wait_for_interrupt
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.stacks import free_stack
 from kernel.sched.switch import first_stack_pointer, switch
-from kernel.sched.thread import SCHED_FIFO, Thread, ThreadState, enter_list, leave_list
-from kernel.time.clock import monotonic_ns
+from kernel.sched.thread import SCHED_FIFO, SCHED_OTHER, Thread, ThreadState, enter_list, leave_list
+from kernel.time.clock import NS_PER_US, monotonic_ns
 from kernel.time.timers import run_timers
 from kernel.time.vdso import follow_clock
 
@@ -51,6 +52,8 @@ class Processor:
         self.nice_ns: int = 0
         self.system_ns: int = 0
         self.forks: int = 0
+        self.realtime_ns: int = 0  # that real-time threads have run since `realtime_since_ns`
+        self.realtime_since_ns: int = 0
         self.load: list[int] = [0, 0, 0]
         self.load_due_ns: int = _LOAD_PERIOD_NS
 
@@ -196,8 +199,13 @@ def _charge(processor: Processor, now_ns: int) -> None:
         return
     thread = processor.current
     thread.runtime_ns += elapsed
+    if thread.policy == SCHED_OTHER:
+        thread.slice_ns -= elapsed
+        return
     if thread.policy != SCHED_FIFO:
         thread.slice_ns -= elapsed
+    if thread.has_realtime_policy():
+        processor.realtime_ns += elapsed
 
 
 @sleeps
@@ -238,6 +246,9 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         if following is None:
             return previous
         if previous.is_realtime() and not processor.queue.outranks(following, previous) and previous.slice_ns > 0:
+            processor.queue.add_preempted(following)
+            return previous
+        if processor.queue.pauses_realtime and following.is_realtime() and not previous.is_realtime():
             processor.queue.add_preempted(following)
             return previous
         previous.involuntary_switches += 1
@@ -348,7 +359,29 @@ def tick(from_user: bool) -> None:
         thread.system_sample_ns += sample_ns
         processor.system_ns += sample_ns
     thread.ticked()
+    if processor.realtime_ns != 0:
+        _share_time(processor, now_ns)
     if thread.slice_ns <= 0 and thread.policy != SCHED_FIFO:
+        request_reschedule()
+
+
+def _share_time(processor: Processor, now_ns: int) -> None:
+    """Let real-time threads run for their share of each period, and then others, so that a real-time thread which never
+    sleeps can be stopped.
+    """
+    queue = processor.queue
+    if now_ns - processor.realtime_since_ns >= realtime.PERIOD.value * NS_PER_US:
+        processor.realtime_since_ns = now_ns
+        processor.realtime_ns = 0
+        if queue.pauses_realtime:
+            queue.pauses_realtime = False
+            request_reschedule()
+        return
+    share_us = realtime.RUNTIME.value
+    if share_us == realtime.UNLIMITED or queue.pauses_realtime or not queue.has_fair():
+        return
+    if processor.realtime_ns >= share_us * NS_PER_US:
+        queue.pauses_realtime = True
         request_reschedule()
 
 

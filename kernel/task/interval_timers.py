@@ -1,7 +1,8 @@
 """alarm and setitimer: one timer for each of three clocks in a process (getitimer(2), alarm(2)).
 
 ITIMER_REAL runs on the timer queue. ITIMER_VIRTUAL and ITIMER_PROF count processor time: they are checked when the
-process's threads are sampled by the tick, so they are as fine as the tick. So is RLIMIT_CPU (getrlimit(2)).
+process's threads are sampled by the tick, so they are as fine as the tick. So are RLIMIT_CPU and RLIMIT_RTTIME
+(getrlimit(2)).
 
 Context: expiry is in interrupt context.
 """
@@ -10,16 +11,18 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.task.accounting import process_time_ns
-from kernel.task.limits import RLIMIT_CPU, UNLIMITED
+from kernel.task.limits import RLIMIT_CPU, RLIMIT_RTTIME, UNLIMITED
 from kernel.task.process import Process
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU
+from kernel.task.task import REALTIME_WATCH
 from kernel.time.clock import NS_PER_SECOND, monotonic_ns
 from kernel.time.timers import Timer
 
 ITIMER_REAL: Final = 0
 ITIMER_VIRTUAL: Final = 1
 ITIMER_PROF: Final = 2
+_SECOND_US: Final = 1_000_000
 
 
 @final
@@ -67,6 +70,21 @@ def check_processor_limit(process: Process) -> None:
     elif used_s >= limits.soft[RLIMIT_CPU]:
         limits.soft[RLIMIT_CPU] += 1
         signal_process(process, SIGXCPU)
+
+
+def check_realtime_limit(process: Process, used_us: int) -> None:
+    """RLIMIT_RTTIME: a real-time thread has run for so long. SIGXCPU at the soft limit, and each second from then on;
+    SIGKILL at the hard one.
+    """
+    limits = process.limits
+    if used_us >= limits.hard[RLIMIT_RTTIME]:
+        signal_process(process, SIGKILL)
+    elif used_us >= limits.soft[RLIMIT_RTTIME]:
+        limits.soft[RLIMIT_RTTIME] = min(limits.soft[RLIMIT_RTTIME], UNLIMITED - _SECOND_US) + _SECOND_US
+        signal_process(process, SIGXCPU)
+
+
+REALTIME_WATCH.exceeds = check_realtime_limit
 
 
 def follow_processor_limit(process: Process) -> None:

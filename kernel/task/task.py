@@ -8,6 +8,7 @@ SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do befo
 (deliver.py).
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kernel.fs.descriptors import FileTable
@@ -20,11 +21,14 @@ from kernel.mm import pinning
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
+from kernel.sched.thread import SCHED_OTHER
+from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
 from kernel.task.pending import PendingSignals
 from kernel.task.process import Process
 from kernel.task.processor_state import ProcessorState, leave_for_user_mode
 from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
+from kernel.time.clock import NS_PER_US
 
 if TYPE_CHECKING:
     from kernel.task.futex_pi import PiState, PiWaiter
@@ -61,6 +65,17 @@ class RestartBlock:
     def resume(self) -> int:
         """Go on; value or Errno as for any call."""
         raise Errno(EFAULT)
+
+
+@final
+class RealtimeWatch:
+    """Who is told, in the tick, how long a real-time thread has run without a sleep (interval_timers.py)."""
+
+    def __init__(self) -> None:
+        self.exceeds: Callable[[Process, int], None] | None = None  # a process, and microseconds
+
+
+REALTIME_WATCH: Final = RealtimeWatch()
 
 
 class TaskStart:
@@ -109,6 +124,8 @@ class Task(Thread):
         self.is_exiting: bool = False
         self.minor_faults: int = 0
         self.affinity: int = 1
+        self.realtime_sleeps: int = -1  # `voluntary_switches` when its real-time run began
+        self.realtime_from_ns: int = 0  # `runtime_ns` then
         # Restartable sequences (restartable.py)
         self.rseq_address: int = 0  # 0: not registered
         self.rseq_length: int = 0
@@ -199,6 +216,18 @@ class Task(Thread):
         sleepers = self.process.processor_sleepers
         if sleepers is not None:
             sleepers.ticked()
+        if self.policy != SCHED_OTHER:
+            self._watch_realtime()
+
+    def _watch_realtime(self) -> None:
+        """RLIMIT_RTTIME counts what a real-time thread runs from one sleep to the next."""
+        if self.voluntary_switches != self.realtime_sleeps or not self.has_realtime_policy():
+            self.realtime_sleeps = self.voluntary_switches
+            self.realtime_from_ns = self.runtime_ns
+            return
+        watch = REALTIME_WATCH.exceeds
+        if watch is not None and self.process.limits.soft[RLIMIT_RTTIME] != UNLIMITED:
+            watch(self.process, (self.runtime_ns - self.realtime_from_ns) // NS_PER_US)
 
     def leave_processor(self) -> None:
         self.registers.leave()

@@ -31,6 +31,23 @@ def test_realtime_goes_first_by_priority() -> None:
     assert queue.outranks(low, fair) and not queue.outranks(fair, low) and queue.outranks(high, low)
 
 
+def test_paused_realtime_threads_wait_for_the_others() -> None:
+    queue = RunQueue()
+    fair, other, realtime = thread("fair"), thread("other"), thread("realtime")
+    realtime.policy, realtime.realtime_priority = SCHED_FIFO, 99
+    for each in (fair, realtime):
+        queue.add_woken(each, 0)
+    queue.pauses_realtime = True
+    assert queue.outranks(fair, realtime) and not queue.outranks(realtime, fair)
+    assert queue.take() is fair
+    assert queue.take() is realtime  # nobody else is there
+    queue.add_preempted(realtime)
+    fair.slice_ns = 0
+    queue.add_yielded(fair)
+    queue.add_woken(other, 0)
+    assert [queue.take() for _ in range(3)] == [other, fair, realtime]
+
+
 def test_used_slices_wait_for_the_next_round() -> None:
     queue = RunQueue()
     a, b = thread("a"), thread("b")
