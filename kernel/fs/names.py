@@ -8,7 +8,6 @@ from kernel.fs.constants import (
     FS_APPEND_FL,
     FS_UNCHANGEABLE,
     MAY_EXEC,
-    MAY_READ,
     MAY_WRITE,
     PATH_MAX,
     PROC_SUPER_MAGIC,
@@ -22,10 +21,7 @@ from kernel.fs.constants import (
     S_IFMT,
     S_IFREG,
     S_IFSOCK,
-    S_ISGID,
-    S_ISUID,
     S_ISVTX,
-    S_IXGRP,
 )
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
@@ -44,6 +40,7 @@ from kernel.fs.notification import (
 )
 from kernel.fs.open import create_in
 from kernel.fs.path import FsContext, Path
+from kernel.fs.protections import may_link
 from kernel.fs.walk import (
     LAST_DOT,
     LAST_DOT_DOT,
@@ -171,7 +168,7 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             _check_free(walk, False)
             if walk.mount is not old.mount:
                 raise Errno(EXDEV)
-            if not _may_link(context, inode):
+            if not may_link(context.credentials, inode):
                 raise Errno(EPERM)
             directory = walk.directory()
             directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
@@ -186,21 +183,6 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             walk.let_names_go()
     finally:
         inode.release()
-
-
-def _may_link(context: FsContext, inode: Inode) -> bool:
-    """protected_hardlinks (proc_sys_fs(5)), on as Debian has it: no links to others' files but harmless ones."""
-    credentials = context.credentials
-    if inode.owned_by(credentials):
-        return True
-    mode = inode.mode
-    if not inode.is_regular() or mode & S_ISUID != 0 or mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
-        return False
-    try:
-        inode.check_permission(credentials, MAY_READ | MAY_WRITE)
-    except Errno:
-        return False
-    return True
 
 
 def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:

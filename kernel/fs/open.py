@@ -44,6 +44,7 @@ from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_privileges, may_keep_set_group
+from kernel.fs.protections import check_creation
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
 from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, ETXTBSY, Errno
 
@@ -191,6 +192,9 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
                 raise Errno(ELOOP)
             if inode.is_directory():
                 raise Errno(EISDIR)
+            holder = parent.inode
+            if holder is not None:
+                check_creation(context.credentials, holder, inode)
             check_open(context, path.mount, inode, flags)
             return _open_checked(context, path, inode, flags)
         walk.mount = outer

@@ -28,7 +28,8 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
-from kernel.lang import EACCES, EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno
+from kernel.fs.protections import check_following
+from kernel.lang import EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno
 
 # Flags of `resolve`.
 FOLLOW: Final = 1  # follow a symbolic link in the last component
@@ -147,13 +148,8 @@ class Walk:
                 raise Errno(ENOTDIR)
 
     def check_link(self, directory: Inode, link: Inode) -> None:
-        """protected_symlinks (proc_sys_fs(5)), on as Debian has it: in a sticky directory for all, only one's own links
-        and the directory's owner's may be followed at the end of a path.
-        """
-        if directory.mode & 0o1002 != 0o1002 or link.uid == directory.uid:
-            return
-        if link.uid != self.context.credentials.fsuid:
-            raise Errno(EACCES)
+        """Whether the link at the end of a path may be followed. Raises EACCES."""
+        check_following(self.context.credentials, directory, link)
 
     def link_target(self, inode: Inode) -> bytes:
         """Count a symbolic link; its text, or b"" after a magic link, which moves the walk itself."""

@@ -10,13 +10,13 @@ Context: making a text may sleep where it reads user memory. Sizes are 0, as on 
 from collections.abc import Callable
 from typing import Final
 
-from kernel.fs.constants import MAY_WRITE, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_SET
+from kernel.fs.constants import MAY_READ, MAY_WRITE, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_SET
 from kernel.fs.file import DirectorySink, File, InodeFile, add_offset
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EACCES, EINVAL, EIO, Errno, final, span_of
-from kernel.lib.credentials import Credentials
+from kernel.lang import EACCES, EINVAL, EIO, EPERM, Errno, final, span_of
+from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.user import Buffer
 
 FIRST_POSITION: Final = 2
@@ -101,6 +101,26 @@ class TextFile(File):
         return target
 
 
+def _may_access_setting(mode: int, credentials: Credentials, mask: int) -> bool:
+    granted = mode >> 6 if credentials.euid == 0 else mode >> 3 if credentials.in_effective_group(0) else mode
+    return mask & ~granted & (MAY_READ | MAY_WRITE) == 0
+
+
+def check_setting_access(mode: int, credentials: Credentials, mask: int) -> None:
+    """Whether a file of /proc/sys may be opened: who is root effectively has the owner's rights, and capabilities give
+    none. Raises EACCES.
+    """
+    if not _may_access_setting(mode, credentials, mask):
+        raise Errno(EACCES)
+
+
+def check_setting_writer(mode: int, is_privileged: bool = False) -> None:
+    """The same at each write: a descriptor that root has opened is of no use to others. Raises EPERM."""
+    who = caller_credentials()
+    if who is not None and not is_privileged and not _may_access_setting(mode, who, MAY_WRITE):
+        raise Errno(EPERM)
+
+
 @final
 class FixedText(TextInode):
     """A file about the system. `store` is None for one that can't be written."""
@@ -118,9 +138,13 @@ class FixedText(TextInode):
         store = self.store
         if store is None:
             raise Errno(EINVAL)
+        check_setting_writer(self.mode)
         store(text)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if self.store is not None:
+            check_setting_access(self.mode, credentials, mask)
+            return
         # Root can't write what nobody may write, as for Linux's settings.
         if mask & MAY_WRITE != 0 and self.mode & 0o222 == 0:
             raise Errno(EACCES)

@@ -227,8 +227,6 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     files = _add_directory(sys, fs, b"fs")
     _add_text(files, fs, b"file-max", settings.file_max)
     _add_text(files, fs, b"nr_open", settings.nr_open)
-    _add_text(files, fs, b"protected_hardlinks", settings.on)
-    _add_text(files, fs, b"protected_symlinks", settings.on)
     net = _add_directory(sys, fs, b"net")
     for setting in SETTINGS:
         directory = _directory_of(net, fs, setting.path)

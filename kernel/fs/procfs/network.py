@@ -6,14 +6,21 @@ Context: see entries.py.
 
 from typing import Final
 
-from kernel.fs.constants import MAY_WRITE, S_IFREG
+from kernel.fs.constants import S_IFREG
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedText, TextInode
+from kernel.fs.procfs.entries import (
+    FIRST_POSITION,
+    ComputedDirectory,
+    FixedText,
+    TextInode,
+    check_setting_access,
+    check_setting_writer,
+)
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.settings import SystemSetting
 from kernel.net.internet.sysctl import TABLES, Setting
 
@@ -58,6 +65,8 @@ class SettingInode(TextInode):
     def store_text(self, text: bytes) -> None:
         """EINVAL for what is no number, or out of bounds."""
         setting = self.setting
+        who = caller_credentials()
+        check_setting_writer(self.mode, who is not None and who.capable(CAP_NET_ADMIN))
         numbers = numbers_in(text)
         if len(numbers) != (2 if setting.is_pair else 1):
             raise Errno(EINVAL)
@@ -71,8 +80,8 @@ class SettingInode(TextInode):
         setting.value = numbers[0]
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0 and not credentials.capable(CAP_NET_ADMIN):
-            super().check_permission(credentials, mask)
+        if not credentials.capable(CAP_NET_ADMIN):
+            check_setting_access(self.mode, credentials, mask)
 
 
 @final
@@ -90,6 +99,7 @@ class SystemSettingInode(TextInode):
     def store_text(self, text: bytes) -> None:
         """The first numbers of a row may come alone. EINVAL for what is no number, or out of bounds."""
         setting = self.setting
+        check_setting_writer(self.mode)
         setting.check_writer()
         numbers = numbers_in(text)
         if len(numbers) == 0 or len(numbers) > len(setting.values):
@@ -100,8 +110,7 @@ class SystemSettingInode(TextInode):
         setting.store(numbers)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0 and credentials.euid != 0:
-            super().check_permission(credentials, mask)
+        check_setting_access(self.mode, credentials, mask)
 
 
 def numbers_in(text: bytes) -> list[int]:

@@ -213,11 +213,6 @@ def shmmni() -> bytes:
     return _line(MOST_SEGMENTS)
 
 
-def on() -> bytes:
-    """A protection that cannot be switched off."""
-    return _line(1)
-
-
 def overflow_id() -> bytes:
     """What an id that does not fit would be shown as."""
     return _line(65534)

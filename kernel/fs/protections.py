@@ -1,0 +1,66 @@
+"""What keeps programs from being lured in directories where everybody may make files, as in /tmp (proc_sys_fs(5)).
+
+Each protection can be switched off. The defaults are those of Debian's kernel.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MAY_READ, MAY_WRITE, S_ISGID, S_ISUID, S_ISVTX, S_IXGRP
+from kernel.fs.inode import Inode
+from kernel.lang import EACCES, Errno
+from kernel.lib.credentials import Credentials
+from kernel.lib.settings import SystemSetting
+
+_WRITABLE_BY_ALL: Final = 0o002
+_WRITABLE_BY_GROUP: Final = 0o020
+_IN_GROUP_DIRECTORIES: Final = 2  # in sticky directories that a group may write to, as well
+
+FIFOS: Final = SystemSetting(b"fs/protected_fifos", [0], 0, _IN_GROUP_DIRECTORIES)
+HARD_LINKS: Final = SystemSetting(b"fs/protected_hardlinks", [1], 0, 1)
+REGULAR_FILES: Final = SystemSetting(b"fs/protected_regular", [0], 0, _IN_GROUP_DIRECTORIES)
+SYMBOLIC_LINKS: Final = SystemSetting(b"fs/protected_symlinks", [1], 0, 1)
+
+
+def check_following(credentials: Credentials, directory: Inode, link: Inode) -> None:
+    """Whether a symbolic link may be followed at the end of a path: in a sticky directory for all, only one's own and
+    the directory's owner's. Raises EACCES.
+    """
+    if directory.mode & (S_ISVTX | _WRITABLE_BY_ALL) != S_ISVTX | _WRITABLE_BY_ALL or link.uid == directory.uid:
+        return
+    if link.uid != credentials.fsuid and SYMBOLIC_LINKS.value != 0:
+        raise Errno(EACCES)
+
+
+def may_link(credentials: Credentials, inode: Inode) -> bool:
+    """Whether another name may be given to a file: to others' files only if they are harmless. May sleep."""
+    if HARD_LINKS.value == 0 or inode.owned_by(credentials):
+        return True
+    mode = inode.mode
+    if not inode.is_regular() or mode & S_ISUID != 0 or mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
+        return False
+    try:
+        inode.check_permission(credentials, MAY_READ | MAY_WRITE)
+    except Errno:
+        return False
+    return True
+
+
+def check_creation(credentials: Credentials, directory: Inode, found: Inode) -> None:
+    """O_CREAT found a file: it may be a trap if it is not one's own, nor the owner's of the sticky directory. Raises
+    EACCES.
+    """
+    if directory.mode & S_ISVTX == 0 or found.uid == directory.uid or found.uid == credentials.fsuid:
+        return
+    if found.is_regular():
+        level = REGULAR_FILES.value
+    elif found.is_fifo():
+        level = FIFOS.value
+    else:
+        # Linux goes on as for a level of 1: whatever else lies there is not one's own either.
+        level = 1
+    if level == 0:
+        return
+    if directory.mode & _WRITABLE_BY_ALL != 0:
+        raise Errno(EACCES)
+    if directory.mode & _WRITABLE_BY_GROUP != 0 and level >= _IN_GROUP_DIRECTORIES:
+        raise Errno(EACCES)
