@@ -26,7 +26,7 @@ KIND_ACPI: Final = 3
 REGION_LIMIT: Final = 256
 RESERVED_LIMIT: Final = 64
 USABLE_LIMIT: Final = REGION_LIMIT + RESERVED_LIMIT
-COMMAND_LINE_LIMIT: Final = 2048
+COMMAND_LINE_LIMIT: Final = 4096
 MODULE_LIMIT: Final = 16
 
 PHYSICAL_LIMIT: Final = 1 << 46
@@ -100,6 +100,7 @@ class BootInfo:
         self.usable_start: list[int] = [0] * USABLE_LIMIT
         self.usable_end: list[int] = [0] * USABLE_LIMIT
         self.command_line_length: int = 0
+        self.command_line_was_cut: bool = False  # it was longer than COMMAND_LINE_LIMIT
         self.command_line_bytes: list[int] = [0] * COMMAND_LINE_LIMIT
         self.initrd_start: int = 0
         self.initrd_end: int = 0
@@ -210,6 +211,7 @@ class BootInfo:
             self.command_line_bytes[length] = byte
             length += 1
         self.command_line_length = length
+        self.command_line_was_cut = length == COMMAND_LINE_LIMIT and memory.read_u8(address + length) != 0
 
     def _add_module(self, start: int, end: int) -> None:
         """The first module is the initial RAM disk; the others are only kept out of the way."""

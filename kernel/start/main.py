@@ -10,6 +10,7 @@ from arch.x86_64.context import early_arena_size, early_arena_start
 from kernel.cache import writeback
 from kernel.doors import dispatch, trace, trap
 from kernel.drivers.platform import pic8259, pit, power, rtc, serial16550
+from kernel.drivers.platform.acpi_devices import hardware
 from kernel.drivers.virtio import probe as virtio
 from kernel.fs.devices import memory as memory_devices
 from kernel.fs.disks import block_file, loop_control, scan
@@ -78,10 +79,10 @@ def start_processor() -> None:
     PANIC.console = write_console
     PANIC.restart = power.restart
     cpu.detect()
-    if not cpu.features.no_execute:
-        panic("this processor cannot forbid the execution of data (NX)")
     gdt.initialise()
     idt.initialise()
+    if not cpu.features.no_execute:
+        panic("this processor cannot forbid the execution of data (NX)")  # which takes the tables above
     cpu.enable()
     fpu.initialise()
     pic8259.initialise()
@@ -97,12 +98,17 @@ def start_devices() -> None:
     PANIC.timeout_seconds = command_line.number_of(line, b"panic", 0)
     _console_port = serial16550.ports[command_line.console_index(line)]
     log.log.use_console(write_console)
-    clock.start(tsc.measure_frequency_hz(), rtc.read_wall_clock() * clock.NS_PER_SECOND)
+    if not pit.is_running():
+        panic("this machine has no interval timer (8254), without which nothing ticks")
+    wall_clock_s = rtc.read_wall_clock(hardware.century_register)
+    clock.start(tsc.measure_frequency_hz(), wall_clock_s * clock.NS_PER_SECOND)
     log.log.clock = clock.monotonic_ns
     PANIC.counter_hz = clock.counter_frequency_hz()
     memory_mib = boot_info.usable_bytes() >> 20
     log.info(f"Krait: {memory_mib} MiB of memory, counter at {clock.counter_frequency_hz() // 1000} kHz")
     log.info("Command line: " + log.printable(line))
+    if boot_info.command_line_was_cut:
+        log.warn(f"the command line is cut: there is room for {len(line)} bytes")
 
     apic.initialise()
     pit.start_tick()

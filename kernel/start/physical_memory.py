@@ -7,7 +7,7 @@ then all other usable memory goes to the frame allocator, then objects can be ma
 from typing import Final
 
 from arch.x86_64 import boot_memory, paging
-from arch.x86_64.bootinfo import KIND_RAM, BootInfoError, boot_info
+from arch.x86_64.bootinfo import BAD_MAGIC, KIND_RAM, BootInfoError, boot_info
 from arch.x86_64.context import boot_stack_top
 from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SHIFT, direct_map, page_ceiling, page_floor
 from kernel.drivers.platform import power
@@ -31,6 +31,9 @@ def start(protocol: int, info: int) -> None:
         boot_info.find_usable()
         _limit(command_line.size_of(boot_info.command_line(), b"mem"))
     except BootInfoError as error:
+        if error.code == BAD_MAGIC:
+            # QEMU has room for 4095 bytes of a command line, and the information lies behind.
+            panic("the boot loader's information was overwritten: is the kernel's command line too long?")
         panic(f"the boot loader's information is unusable ({error.code})")
     # While the boot tables still map the firmware.
     power.soft_off.find(boot_memory.low_memory, boot_info.rsdp)

@@ -20,6 +20,7 @@ from kernel.drivers.platform.acpi import (
 )
 from kernel.lang import final
 
+FADT_CENTURY: Final = 108
 SIGNATURE_MADT: Final = 0x4349_5041  # "APIC", little-endian
 MADT_ENTRIES: Final = 44
 MADT_LIMIT: Final = 1 << 16
@@ -48,6 +49,7 @@ class Hardware:
         self.apic_count: int = 0
         self.apic_address: list[int] = [0] * APIC_LIMIT
         self.apic_first_line: list[int] = [0] * APIC_LIMIT
+        self.century_register: int = 0  # of the clock chip; 0: it has none
         self.virtio_count: int = 0
         self.virtio_address: list[int] = [0] * DEVICE_LIMIT
         self.virtio_size: list[int] = [0] * DEVICE_LIMIT
@@ -64,6 +66,7 @@ class Hardware:
                 self._find_apics(memory, madt)
             fadt = find_table(memory, root, SIGNATURE_FACP)
             if fadt != 0:
+                self.century_register = memory.read_u8(fadt + FADT_CENTURY)
                 self._find_virtio(memory, memory.read_u32(fadt + FADT_DSDT))
         except BootInfoError:
             return  # what was found until here is as good as the rest

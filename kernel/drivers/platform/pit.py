@@ -20,6 +20,8 @@ TICK_LINE: Final = 0
 CHANNEL_0: Final = 0x40
 COMMAND: Final = 0x43
 
+_PROBE_READS: Final = 10_000  # each takes longer than a count of the timer, or not much less
+
 CHANNEL_0_LATCH: Final = 0x00
 CHANNEL_0_RATE: Final = 0x34  # low byte then high byte, mode 2: rate generator
 
@@ -39,6 +41,16 @@ def counter() -> int:
     out_u8(COMMAND, CHANNEL_0_LATCH)
     low = in_u8(CHANNEL_0)
     return low | in_u8(CHANNEL_0) << 8
+
+
+def is_running() -> bool:
+    """Whether there is such a timer: its count moves. Some virtual machines have none."""
+    start_counter()
+    first = counter()
+    for _ in range(_PROBE_READS):
+        if counter() != first:
+            return True
+    return False
 
 
 def _program(divisor: int) -> None:

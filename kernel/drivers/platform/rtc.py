@@ -3,7 +3,8 @@
 Read once at boot. The chip's registers change while one reads them: a reading counts when no update was in progress
 and a second reading agrees. Hours may be 12 or 24, numbers binary or decimal-coded, as status register B says.
 
-Deviation: the century register (ACPI's FADT names it) is not read; two-digit years mean 2000 to 2099.
+The chip's year has two digits. Which century they are of stands in a register that ACPI's FADT names; without one they
+mean 2000 to 2099.
 
 Source: Motorola MC146818A data sheet.
 """
@@ -34,26 +35,39 @@ SPIN_LIMIT: Final = 20_000
 ATTEMPTS: Final = 16
 
 SECONDS_PER_DAY: Final = 86_400
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
+THIS_CENTURY: Final = 20
+REGISTER_LIMIT: Final = 128
 
 
-def read_wall_clock() -> int:
-    """Seconds since 1970-01-01 00:00 UTC, or 0 when the chip gives no date."""
+def read_wall_clock(century_register: int) -> int:
+    """Seconds since 1970-01-01 00:00 UTC, or 0 when the chip gives no date. `century_register`: 0 if there is none."""
     for _ in range(ATTEMPTS):
         _wait_for_update()
-        first = _read_time()
-        if first == _read_time():
+        first = _read_time(century_register)
+        if first == _read_time(century_register):
             return first
     return 0
 
 
 def seconds_since_1970(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
-    """A date of the Gregorian calendar, 1970 to 2099, as seconds; 0 when it is no date."""
-    if not (1970 <= year <= 2099 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 61):
+    """A date of the Gregorian calendar, FIRST_YEAR to LAST_YEAR, as seconds; 0 when it is no date."""
+    if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12 and 1 <= day <= 31):
         return 0
-    days = (year - 1970) * 365 + (year - 1969) // 4 + days_before_month(month) + day - 1
-    if month > 2 and year % 4 == 0:  # 2000 is a leap year, 2100 is out of range
-        days += 1
+    if not (hour < 24 and minute < 60 and second < 61):
+        return 0
+    days = (year - FIRST_YEAR) * 365 + _leap_days_before(year) - _leap_days_before(FIRST_YEAR)
+    days += days_before_month(month) + day - 1
+    if month > 2:
+        days += _leap_days_before(year + 1) - _leap_days_before(year)
     return days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second
+
+
+def _leap_days_before(year: int) -> int:
+    """How many leap years there were before the year, counted from the year 1."""
+    last = year - 1
+    return last // 4 - last // 100 + last // 400
 
 
 def days_before_month(month: int) -> int:
@@ -78,10 +92,15 @@ def decode(raw: int, status_b: int) -> int:
     return (raw >> 4) * 10 + (raw & 15)
 
 
-def _read_time() -> int:
+def _read_time(century_register: int) -> int:
     status_b = _read(STATUS_B)
+    century = THIS_CENTURY
+    if 0 < century_register < REGISTER_LIMIT:
+        century = decode(_read(century_register), status_b)
+        if not FIRST_YEAR // 100 <= century <= LAST_YEAR // 100:
+            century = THIS_CENTURY
     return seconds_since_1970(
-        2000 + decode(_read(YEAR), status_b),
+        century * 100 + decode(_read(YEAR), status_b),
         decode(_read(MONTH), status_b),
         decode(_read(DAY), status_b),
         decode_hour(_read(HOURS), status_b),

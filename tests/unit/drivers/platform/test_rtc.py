@@ -3,6 +3,7 @@
 import calendar
 import datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from arch.x86_64.simulation import processor
 from kernel.drivers.platform import rtc
 
 
-@given(st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2099, 12, 31)))
+@given(st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2199, 12, 31)))
 def test_seconds_since_1970(moment: datetime.datetime) -> None:
     expected = calendar.timegm(moment.timetuple())
     got = rtc.seconds_since_1970(moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
@@ -29,8 +30,12 @@ def test_hours_of_the_twelve_hour_clock() -> None:
     assert rtc.decode_hour(0x23, rtc.HOURS_24) == 23
 
 
-def test_reads_a_decimal_coded_chip() -> None:
-    registers = {0: 0x56, 2: 0x34, 4: 0x12, 7: 0x31, 8: 0x12, 9: 0x24, 10: 0x26, 11: rtc.HOURS_24}
+@pytest.mark.parametrize(
+    ("register", "century", "year"),
+    [(0, 0x21, 2024), (50, 0x20, 2024), (50, 0x21, 2124), (50, 0x19, 1924), (50, 0xFF, 2024)],
+)
+def test_reads_a_decimal_coded_chip(register: int, century: int, year: int) -> None:
+    registers = {0: 0x56, 2: 0x34, 4: 0x12, 7: 0x31, 8: 0x12, 9: 0x24, 10: 0x26, 11: rtc.HOURS_24, 50: century}
     selected = 0
 
     def write(port: int, size_bytes: int, value: int) -> None:
@@ -41,12 +46,12 @@ def test_reads_a_decimal_coded_chip() -> None:
     processor.port_write = write
     processor.port_read = lambda port, size_bytes: registers.get(selected, 0)
     try:
-        expected = calendar.timegm((2024, 12, 31, 12, 34, 56))
-        assert rtc.read_wall_clock() == expected
+        expected = calendar.timegm((year, 12, 31, 12, 34, 56)) if year >= 1970 else 0
+        assert rtc.read_wall_clock(register) == expected
     finally:
         processor.port_read = None
         processor.port_write = None
 
 
 def test_a_missing_chip_gives_no_time() -> None:
-    assert rtc.read_wall_clock() == 0
+    assert rtc.read_wall_clock(0) == 0
