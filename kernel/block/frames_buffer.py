@@ -42,8 +42,8 @@ class FramesBuffer(Buffer):
         return done
 
     def skip(self, count: int) -> None:
-        self.position += count
-        self.remaining -= count
+        self.position += count  # fits: count <= remaining
+        self.remaining -= count  # fits: count <= remaining
 
     def alignment(self) -> int:
         return 0

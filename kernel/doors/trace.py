@@ -109,7 +109,7 @@ def _string(address: int) -> str:
     shown = bytearray(b'"')
     try:
         for offset in range(_STRING_SHOWN):
-            byte = user.read_u8(address + offset)
+            byte = user.read_u8(user.at(address, offset))
             if byte == 0:
                 shown.append(34)
                 return bytes(shown).decode()

@@ -528,7 +528,7 @@ class FifoTable:
         self.pipes: dict[int, Pipe] = {}
 
     def find(self, ino: int, device: int) -> Pipe:
-        key = ino << 20 ^ device
+        key = ino << 20 ^ device  # fits: inode numbers are counted
         pipe = self.pipes.get(key)
         if pipe is None:
             pipe = Pipe()
@@ -536,7 +536,7 @@ class FifoTable:
         return pipe
 
     def forget(self, pipe: Pipe, ino: int, device: int) -> None:
-        key = ino << 20 ^ device
+        key = ino << 20 ^ device  # fits: inode numbers are counted
         if self.pipes.get(key) is pipe:
             del self.pipes[key]
 

@@ -11,6 +11,7 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, ECANCELED, EINVAL, Errno, span_of, u64
+from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import Timer, monotonic_ns, realtime_ns
@@ -83,7 +84,7 @@ class TimerFile(DescriptorFile):
             self.is_cancelled = True
             timer.queue.wake_all()
         elif timer.is_armed():
-            timer.start(max(1, timer.deadline_ns - moved_ns))
+            timer.start(max(1, sum_of(timer.deadline_ns, -moved_ns)))
 
     def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
         """Arm (value 0: disarm)."""

@@ -376,7 +376,7 @@ def _end_page(offset: int, length: int) -> int:
         return _PAGE_LIMIT
     if length < -MAX_FILE_SIZE // 2 or (offset < 0 and length < 0):
         return _PAGE_LIMIT
-    return ((offset + length - 1) >> PAGE_SHIFT & _PAGE_LIMIT) + 1
+    return ((offset + length - 1) >> PAGE_SHIFT & _PAGE_LIMIT) + 1  # fits: see above
 
 
 @syscall(187, "readahead", status="Full", args="fd offset size")

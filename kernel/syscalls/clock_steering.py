@@ -7,6 +7,7 @@ from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, Span, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
+from kernel.lib.saturation import sum_of
 from kernel.task.clocks import CLOCK_REALTIME, read_clock
 from kernel.task.task import current
 from kernel.task.words import load_i64, store_i32, store_i64
@@ -94,8 +95,8 @@ def _shift(seconds: int, fraction: int, modes: int) -> None:
     """ADJ_SETOFFSET: step the clock. Raises EINVAL."""
     if not -(1 << 33) < seconds < 1 << 33:
         raise Errno(EINVAL)
-    part_ns = fraction if modes & steering.ADJ_NANO != 0 else fraction * NS_PER_US
-    set_realtime(realtime_ns() + seconds * NS_PER_SECOND + part_ns)
+    part_ns = fraction if modes & steering.ADJ_NANO != 0 else fraction * NS_PER_US  # fits: _check has bounded it
+    set_realtime(sum_of(realtime_ns(), sum_of(seconds * NS_PER_SECOND, part_ns)))
     STEERING.was_set()
     vdso.update()
     wall_clock_was_set()

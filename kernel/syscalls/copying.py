@@ -15,7 +15,7 @@ from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, 
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import MSG_MORE, Message, Socket
-from kernel.syscalls.transfer import finish_transfer, position_at, prepare_write, user_vector
+from kernel.syscalls.transfer import check_area, finish_transfer, position_at, prepare_write, user_vector
 from kernel.task import current
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGPIPE
@@ -38,7 +38,7 @@ class Cursor:
         if self.offset < 0:
             return self.file.read(buffer)
         done = self.file.pread(buffer, self.offset)
-        self.offset += done
+        self.offset += done  # fits: check_area
         return done
 
     def write(self, buffer: KernelBuffer) -> int:
@@ -51,7 +51,7 @@ class Cursor:
         if self.offset < 0:
             return file.write(buffer)
         done = file.pwrite(buffer, self.offset)
-        self.offset += done
+        self.offset += done  # fits: check_area
         return done
 
     def back(self, count: int) -> None:
@@ -60,7 +60,7 @@ class Cursor:
             if self.file.seekable:
                 self.file.seek(-count, SEEK_CUR)
         else:
-            self.offset -= count
+            self.offset -= count  # fits: as much was read
 
 
 def copy(source: Cursor, target: Cursor, count: int) -> int:
@@ -122,6 +122,7 @@ def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
         raise Errno(EINVAL)
     if out_file.flags & O_APPEND != 0 or count < 0:
         raise Errno(EINVAL)
+    check_area(max(0, offset), count)
     cursor = Cursor(in_file, offset)
     done = copy(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))
     if offset_address != 0:
@@ -166,7 +167,7 @@ def copy_file_range(source: i32, source_address: int, target: i32, target_addres
     if out_start == MAX_FILE_SIZE:
         raise Errno(EFBIG)
     count = max(0, min(count, MAX_RW_COUNT, in_file.inode.size - in_start, MAX_FILE_SIZE - out_start))
-    if in_file.inode is out_file.inode and in_start < out_start + count and out_start < in_start + count:
+    if in_file.inode is out_file.inode and abs(in_start - out_start) < count:
         raise Errno(EINVAL)
     reading = Cursor(in_file, in_offset if source_address != 0 else -1)
     writing = Cursor(out_file, out_offset if target_address != 0 else -1)
@@ -208,6 +209,8 @@ def splice(source: i32, source_address: int, target: i32, target_address: int, c
         raise Errno(EINVAL)
     if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile) and in_file.pipe is out_file.pipe:
         raise Errno(EINVAL)
+    check_area(max(0, in_offset), count)
+    check_area(max(0, out_offset), count)
     count = min(count, MAX_RW_COUNT)
     # One piece, as much as is there and fits: splice does not wait for more once it has moved something.
     if isinstance(in_file, PipeFile):

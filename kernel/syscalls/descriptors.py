@@ -287,9 +287,10 @@ def _lock_request(file: File, kind: int, whence: int, start: int, length: int, b
         raise Errno(EINVAL)
     end = MAX_FILE_SIZE
     if length > 0:
-        if length - 1 > MAX_FILE_SIZE - start:
+        rest = length - 1
+        if rest > MAX_FILE_SIZE - start:
             raise Errno(EOVERFLOW)
-        end = start + (length - 1)
+        end = start + rest
     elif length < 0:
         end = start - 1
         start += length if length > -MAX_FILE_SIZE else -MAX_FILE_SIZE
@@ -308,7 +309,8 @@ def _write_lock(address: int, lock: RecordLock | None) -> None:
     user.write_u16(address, lock.kind)
     user.write_u16(address + 2, 0)
     user.write_i64(address + 8, lock.start)
-    user.write_i64(address + 16, 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1)
+    length = 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1  # fits: 0 <= start <= end < MAX_FILE_SIZE
+    user.write_i64(address + 16, length)
     user.write_i32(address + 24, lock.pid)
 
 

@@ -217,7 +217,8 @@ def _map_extents(inode: Inode, file: File, argument: int) -> None:
     if unknown == 0:
         if raw.flags & _FIEMAP_FLAG_SYNC != 0:
             inode.sync(SyncScope.DATA)
-        raw.mapped_extents = _write_extents(inode, start, start + length, argument + sizeof(RawMapRequest), raw)
+        end = start + length  # fits: length <= MAX_FILE_SIZE - start
+        raw.mapped_extents = _write_extents(inode, start, end, argument + sizeof(RawMapRequest), raw)
         raw.flags = raw.flags & ~_FIEMAP_FLAG_CACHE
     else:
         raw.flags = unknown
@@ -231,12 +232,12 @@ def _write_extents(inode: Inode, start: int, end: int, address: int, request: Ra
     written when the next one is found, because the last one says so.
     """
     size = inode.file_system.block_size
-    end = min(end, -(-inode.size // size) * size)
-    offset = start // size * size
+    end = min(end, -(-inode.size // size) * size)  # fits: files with extents are shorter
+    offset = start // size * size  # fits: less than start
     count = 0
     pending = RawExtent()
     while offset < end:
-        length, physical = inode.extent_at(offset, end - offset)
+        length, physical = inode.extent_at(offset, end - offset)  # fits: 0 <= offset < end
         if physical != NOWHERE:
             if pending.length != 0:
                 if not _write_extent(pending, address, count, request.extent_count):
@@ -246,7 +247,7 @@ def _write_extents(inode: Inode, start: int, end: int, address: int, request: Ra
             pending.physical = physical
             pending.length = length
             pending.flags = _FIEMAP_EXTENT_MERGED
-        offset += length
+        offset += length  # fits: not past end
     if pending.length != 0:
         pending.flags = _FIEMAP_EXTENT_MERGED | _FIEMAP_EXTENT_LAST
         if _write_extent(pending, address, count, request.extent_count):

@@ -146,7 +146,7 @@ def _check_lock_limit(space: AddressSpace, length: int, flags: int) -> None:
     limit = task.process.limits.soft[RLIMIT_MEMLOCK]
     if limit == 0 and flags & MAP_LOCKED != 0:
         raise Errno(EPERM)
-    if length < 0 or length > limit - min(limit, locked_bytes(space, 0, USER_END)):
+    if length < 0 or length > limit - min(limit, locked_bytes(space, 0, USER_END)):  # fits: 0 <= locked <= 2**47
         raise Errno(EAGAIN)
 
 
@@ -157,7 +157,7 @@ def _populate(start: int, length: int, flags: int) -> None:
     if not wanted and not space.future_present:
         return
     try:
-        space.populate(start, start + page_up(length))
+        space.populate(start, start + page_up(length))  # fits: it has been mapped
     except Errno:
         return
 
@@ -228,9 +228,8 @@ def mincore(address: int, length: int, result: int) -> int:
     done = 0
     while done < page_count:
         part = min(page_count - done, 4096)
-        user.write_bytes(
-            result + done, bytes(remapping.residency(current().space, address + (done << PAGE_SHIFT), part))
-        )
+        start = address + (done << PAGE_SHIFT)  # fits: the range was checked
+        user.write_bytes(result + done, bytes(remapping.residency(current().space, start, part)))
         done += part
     return 0
 
@@ -297,11 +296,11 @@ def _lock(address: int, length: int, now: bool) -> None:
     task = current()
     space = task.space
     if not task.credentials.capable(CAP_IPC_LOCK):
-        if behind < first or behind > USER_PAGES:
+        if first > USER_PAGES or behind < first or behind > USER_PAGES:
             raise Errno(ENOMEM)  # more than any limit
         start = first << PAGE_SHIFT
         locked = locked_bytes(space, 0, USER_END) - locked_bytes(space, start, behind << PAGE_SHIFT)
-        if (behind - first) << PAGE_SHIFT > task.process.limits.soft[RLIMIT_MEMLOCK] - locked:
+        if ((behind - first) << PAGE_SHIFT) + locked > task.process.limits.soft[RLIMIT_MEMLOCK]:
             raise Errno(ENOMEM)
     start, end = _whole_pages(address, length)
     if start < end:
@@ -323,7 +322,7 @@ def _whole_pages(address: int, length: int) -> tuple[int, int]:
         return 0, 0
     if behind < first:
         raise Errno(EINVAL)
-    if behind > USER_PAGES:
+    if first > USER_PAGES or behind > USER_PAGES:
         raise Errno(ENOMEM)
     return first << PAGE_SHIFT, behind << PAGE_SHIFT
 

@@ -133,7 +133,7 @@ def _receive_message(socket: Socket, address: int, flags: int) -> int:
     done = _receive(socket, message)
     try:
         if header.name != 0:
-            write_address(message.address, header.name, address + _NAME_LENGTH_PLACE)
+            write_address(message.address, header.name, address + _NAME_LENGTH_PLACE)  # fits: the header was read
         writer = ControlWriter(header.control, header.control_length, flags & MSG_CMSG_CLOEXEC != 0)
         control = message.control
         if control is not None:
@@ -142,8 +142,8 @@ def _receive_message(socket: Socket, address: int, flags: int) -> int:
                 message.result_flags |= MSG_CTRUNC
     finally:
         release_files(message.control)
-    user.write_i32(address + _FLAGS_PLACE, message.result_flags)
-    user.write_i64(address + _CONTROL_LENGTH_PLACE, writer.used())
+    user.write_i32(address + _FLAGS_PLACE, message.result_flags)  # fits: the header was read
+    user.write_i64(address + _CONTROL_LENGTH_PLACE, writer.used())  # fits: the header was read
     return done
 
 
@@ -157,7 +157,7 @@ def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
     done = 0
     try:
         for index in range(min(count, _MOST_MESSAGES)):
-            entry = vector + index * _ENTRY_SIZE
+            entry = user.at(vector, index * _ENTRY_SIZE)
             user.check(entry, _ENTRY_SIZE)
             sent = _send_message(socket, entry, flags)
             user.write_u32(entry + _LENGTH_PLACE, sent)
@@ -198,7 +198,7 @@ def _receive_messages(socket: Socket, vector: int, count: int, flags: int, deadl
     wanted = flags & ~MSG_WAITFORONE
     try:
         while done < count:
-            entry = vector + done * _ENTRY_SIZE
+            entry = user.at(vector, done * _ENTRY_SIZE)
             user.check(entry, _ENTRY_SIZE)
             length = _receive_message(socket, entry, wanted)
             user.write_u32(entry + _LENGTH_PLACE, length)

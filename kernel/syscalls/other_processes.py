@@ -22,6 +22,7 @@ from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 
 _CHUNK: Final = 16384
+_VECTOR_SIZE: Final = 16  # of struct iovec
 
 _KCMP_FILE: Final = 0
 _KCMP_VM: Final = 1
@@ -78,9 +79,11 @@ def _transfer(pid: int, local: int, local_count: int, remote: int, remote_count:
     starts: list[int] = []
     lengths: list[int] = []
     total = 0
+    if remote_count > 0:
+        user.check(remote, remote_count * _VECTOR_SIZE)
     for index in range(remote_count):
-        starts.append(user.read_i64(remote + index * 16))
-        length = user.read_i64(remote + index * 16 + 8)
+        starts.append(user.read_i64(remote + index * 16))  # fits: checked
+        length = user.read_i64(remote + index * 16 + 8)  # fits: checked
         if length < 0:
             raise Errno(EINVAL)
         lengths.append(min(length, MAX_RW_COUNT))
@@ -113,7 +116,7 @@ def _transfer_range(space: AddressSpace, start: int, length: int, buffer: UserVe
     storage = bytearray(min(_CHUNK, length))
     done = 0
     while done < length and buffer.remaining > 0 and not buffer.faulted:
-        address = start + done
+        address = user.at(start, done)
         # Up to the end of the page: what comes before one that is missing is moved.
         count = min(length - done, buffer.remaining, 4096 - (address & 4095))
         part = span_of(storage)[0:count]
@@ -225,9 +228,11 @@ def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags
         raise Errno(EINVAL)
     starts: list[int] = []
     lengths: list[int] = []
+    if count > 0:
+        user.check(vector, count * _VECTOR_SIZE)
     for index in range(count):
-        starts.append(user.read_i64(vector + index * 16))
-        lengths.append(user.read_i64(vector + index * 16 + 8))
+        starts.append(user.read_i64(vector + index * 16))  # fits: checked
+        lengths.append(user.read_i64(vector + index * 16 + 8))  # fits: checked
         if lengths[index] < 0:
             raise Errno(EINVAL)
     reader = current()
@@ -250,7 +255,7 @@ def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags
             if done == 0:
                 raise
             break
-        done += lengths[index]
+        done += lengths[index]  # fits: each was user memory
     return done
 
 

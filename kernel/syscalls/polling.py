@@ -23,6 +23,7 @@ from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns,
 from kernel.task import current
 from kernel.task.limits import RLIMIT_NOFILE
 from kernel.task.task import RestartBlock
+from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
 _SMALLEST_TABLE: Final = 64  # what Linux gives every process: bits behind the table do not count
@@ -190,10 +191,11 @@ def _select_timeout_ns(address: int) -> int:
     seconds = user.read_i64(address)
     microseconds = user.read_i64(address + 8)
     whole = microseconds // 1_000_000
-    rest = microseconds - whole * 1_000_000
-    if (rest != 0 and microseconds < 0) or seconds > LARGEST - max(0, whole) or sum_of(seconds, whole) < 0:
+    rest = microseconds % 1_000_000
+    total = sum_of(seconds, whole)
+    if (rest != 0 and microseconds < 0) or seconds > LARGEST - max(0, whole) or total < 0:
         raise Errno(EINVAL)
-    return min(seconds + whole, 1 << 33) * 1_000_000_000 + rest * 1000
+    return min(total, 1 << 33) * 1_000_000_000 + rest * 1000
 
 
 def _write_timeval(address: int, deadline_ns: int) -> None:
@@ -208,8 +210,7 @@ def _write_timeval(address: int, deadline_ns: int) -> None:
 
 def remaining(deadline_ns: int) -> int:
     """Nanoseconds until a deadline."""
-    from_now = deadline_after(0)
-    return max(0, deadline_ns - from_now)
+    return max(0, deadline_ns - monotonic_ns())
 
 
 @syscall(270, "pselect6", status="Full", args="count =fdset? =fdset? =fdset? =timespec? <sigmask_argument?")

@@ -99,15 +99,17 @@ def clone3(address: int, size: int) -> int:
         raise Errno(EINVAL)  # set_tid
     if (stack == 0) != (stack_size == 0):
         raise Errno(EINVAL)
+    end = 0
     if stack != 0:
         user.check(stack, stack_size)
+        end = stack + stack_size
     if flags & 0x1_8000 != 0 and exit_signal != 0:
         raise Errno(EINVAL)  # CLONE_THREAD and CLONE_PARENT have the exit signal of another
     arguments = CloneArguments(flags, exit_signal)
     arguments.child_tid = load_i64(fields, 16)
     arguments.parent_tid = load_i64(fields, 24)
     arguments.pidfd = load_i64(fields, 8)
-    arguments.stack = stack + stack_size
+    arguments.stack = end
     arguments.tls = load_i64(fields, 56)
     return clone(current(), arguments)
 

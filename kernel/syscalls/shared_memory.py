@@ -63,7 +63,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     how = MAP_SHARED
     if is_fixed:
         how |= MAP_FIXED
-        if address < 0 or address > USER_END - length:
+        if address < 0 or address > USER_END - length:  # fits: a segment has a bound (LARGEST_BYTES)
             raise Errno(EINVAL)
         if flags & _SHM_REMAP == 0 and not space.is_free(address, address + length):
             raise Errno(EINVAL)
@@ -90,7 +90,7 @@ def shmdt(address: int) -> int:
         if isinstance(source, Segment) and area.start - area.offset == address and (found is None or source is found):
             found = source
             space.unmap(area.start, area.end - area.start)
-        elif found is not None and area.start >= address + page_up(found.size):
+        elif found is not None and area.start >= address + page_up(found.size):  # fits: it began there
             break
     if found is None:
         raise Errno(EINVAL)

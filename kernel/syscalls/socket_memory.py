@@ -5,7 +5,7 @@ The order of checks and errors is Linux's.
 
 from typing import Final
 
-from kernel.fs.constants import IOV_MAX
+from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.fs.file import File
 from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOTSOCK, Errno, span_of
 from kernel.lib import user
@@ -178,13 +178,13 @@ class ControlWriter:
 
     def __init__(self, address: int, room: int, close_on_exec: bool) -> None:
         self.address: int = address
-        self.room: int = room if address != 0 else 0
+        self.room: int = 0 if address == 0 else min(room, MAX_RW_COUNT) if room >= 0 else MAX_RW_COUNT
         self.start: int = address
         self.close_on_exec: bool = close_on_exec
         self.truncated: bool = False
 
     def used(self) -> int:
-        return self.address - self.start
+        return self.address - self.start  # fits: within user memory
 
     def put(self, messages: list[ControlMessage]) -> None:
         """All of them, as far as there is room."""
@@ -204,7 +204,7 @@ class ControlWriter:
         if self.room < length:
             self.truncated = True
             length = self.room
-        user.write_bytes(self.address + _CONTROL_HEADER, message.data[: length - _CONTROL_HEADER])
+        user.write_bytes(user.at(self.address, _CONTROL_HEADER), message.data[: length - _CONTROL_HEADER])
         self._finish(message.level, message.kind, length)
 
     def _finish(self, level: int, kind: int, length: int) -> None:
@@ -241,7 +241,7 @@ class ControlWriter:
         except Errno:
             return False
         try:
-            user.write_i32(self.address + _CONTROL_HEADER + index * 4, descriptor)
+            user.write_i32(user.at(self.address, _CONTROL_HEADER + index * 4), descriptor)
         except Errno:
             table.close(descriptor)
             return False

@@ -124,5 +124,5 @@ def _get_groups(socket: Socket, value: int, limit: int, length_address: int) -> 
     if limit < length:
         raise Errno(ERANGE)
     for index in range(len(groups)):
-        user.write_u32(value + index * 4, groups[index])
+        user.write_u32(user.at(value, index * 4), groups[index])
     return 0

@@ -28,7 +28,7 @@ def alarm(seconds: u32) -> int:
     set_timer(process, ITIMER_REAL, TimerValue(0, seconds * NS_PER_SECOND))
     if before == 0:
         return 0
-    return max(1, (before + NS_PER_SECOND // 2) // NS_PER_SECOND)
+    return max(1, (before + NS_PER_SECOND // 2) // NS_PER_SECOND)  # fits: at most LONGEST_NS
 
 
 @syscall(36, "getitimer", status="Full", args="one:itimer >itimerval")

@@ -27,6 +27,8 @@ RWF_NOWAIT: Final = 8
 RWF_APPEND: Final = 16
 RWF_NOAPPEND: Final = 32
 
+_VECTOR_SIZE: Final = 16  # of struct iovec
+
 
 def user_range(address: int, length: int) -> UserBuffer:
     """A buffer over user memory; lengths beyond what one call moves are cut off."""
@@ -40,12 +42,14 @@ def user_vector(address: int, count: int) -> UserVector:
     """A buffer over an array of struct iovec."""
     if count < 0 or count > IOV_MAX:
         raise Errno(EINVAL)
+    if count > 0:
+        user.check(address, count * _VECTOR_SIZE)
     addresses: list[int] = []
     lengths: list[int] = []
     total = 0
     for index in range(count):
-        start = user.read_i64(address + index * 16)
-        length = user.read_i64(address + index * 16 + 8)
+        start = user.read_i64(address + index * 16)  # fits: checked
+        length = user.read_i64(address + index * 16 + 8)  # fits: checked
         if length < 0:
             raise Errno(EINVAL)
         user.check(start, length)
@@ -77,6 +81,7 @@ def write_file(file: File, buffer: Buffer) -> int:
     file.acquire()
     try:
         if file.seekable:
+            check_area(file.position, buffer.remaining)
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
         return tell_written(file, finish_transfer(file.write(buffer), buffer))
     except Errno as error:
@@ -97,7 +102,7 @@ def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
     if offset >= limit:
         signal_process(task.process, SIGXFSZ)
         raise Errno(EFBIG)
-    buffer.remaining = min(buffer.remaining, limit - offset)
+    buffer.remaining = min(buffer.remaining, limit - offset)  # fits: 0 <= offset < limit
     if inode.may_have_privileges:
         drop_privileges(inode, task.credentials)
 
@@ -111,7 +116,7 @@ def check_size_limit(size: int) -> None:
 
 
 def pread_file(file: File, buffer: Buffer, offset: int) -> int:
-    check_offset(file, offset)
+    _check_offset(file, offset, buffer.remaining)
     file.acquire()
     try:
         return tell_read(file, finish_transfer(file.pread(buffer, offset), buffer))
@@ -120,7 +125,7 @@ def pread_file(file: File, buffer: Buffer, offset: int) -> int:
 
 
 def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
-    check_offset(file, offset)
+    _check_offset(file, offset, buffer.remaining)
     file.acquire()
     try:
         if file.seekable:
@@ -130,8 +135,14 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
         file.release()
 
 
-def check_offset(file: File, offset: int) -> None:
-    if offset < 0:
+def _check_offset(file: File, offset: int, count: int) -> None:
+    if offset < 0 or (offset > MAX_FILE_SIZE - count and not file.inode.is_fifo() and not file.inode.is_socket()):
+        raise Errno(EINVAL)
+
+
+def check_area(offset: int, count: int) -> None:
+    """EINVAL if `count` bytes from `offset` on would end behind 2**63 - 1."""
+    if offset > MAX_FILE_SIZE - count:
         raise Errno(EINVAL)
 
 
@@ -263,7 +274,7 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
         prepare_write(file, buffer, start)
         done = finish_transfer(file.write_at(buffer, start), buffer)
         if offset == -1:
-            file.position = start + done
+            file.position = start + done  # fits: no file is longer than MAX_FILE_SIZE
         return tell_written(file, done)
     finally:
         file.release()

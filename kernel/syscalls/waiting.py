@@ -11,6 +11,7 @@ from kernel.time.timers import FOREVER_NS
 
 _NS: Final = 1_000_000_000
 _SECONDS_LIMIT: Final = 1 << 33
+_LONGEST_NS: Final = (_SECONDS_LIMIT + 1) * _NS  # with room for any uptime
 _MASK_SIZE: Final = 8
 
 
@@ -18,7 +19,7 @@ def deadline_after(timeout_ns: int) -> int:
     """When a time-out ends on the monotonic clock; a negative one never does."""
     if timeout_ns < 0:
         return FOREVER_NS
-    return monotonic_ns() + timeout_ns
+    return monotonic_ns() + min(timeout_ns, _LONGEST_NS)
 
 
 def timespec_ns(address: int) -> int:

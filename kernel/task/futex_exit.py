@@ -53,11 +53,11 @@ def _walk_robust_list(task: Task, head: int) -> None:
         user.check(entry & ~1, 8)
         following = user.read_i64(entry & ~1)
         if entry & ~1 != pending & ~1:
-            _die(task, (entry & ~1) + offset, entry & 1 != 0)
+            _die(task, (entry & ~1) + offset, entry & 1 != 0)  # fits: checked
         entry = following
     if pending != 0:
         user.check(pending & ~1, 8)
-        _die(task, (pending & ~1) + offset, pending & 1 != 0)
+        _die(task, (pending & ~1) + offset, pending & 1 != 0)  # fits: checked
 
 
 def _die(task: Task, address: int, inherits: bool) -> None:

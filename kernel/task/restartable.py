@@ -103,11 +103,13 @@ def _landing(task: Task, section: int, rip: int) -> int:
     start = user.read_i64(section + 8)
     length = user.read_i64(section + 16)
     landing = user.read_i64(section + 24)
-    if version != 0 or not _is_user(start) or not _is_user(landing) or not 0 <= length <= USER_LIMIT - start:
+    if version != 0 or not _is_user(start) or not _is_user(landing):
+        raise Errno(EINVAL)
+    if not 0 <= length <= USER_LIMIT - start:  # fits: a user address
         raise Errno(EINVAL)
     if start <= landing < start + length:
         raise Errno(EINVAL)
-    if user.read_u32(landing - 4) != task.rseq_signature:
+    if user.read_u32(landing - 4) != task.rseq_signature:  # fits: a user address
         raise Errno(EINVAL)
     if not start <= rip < start + length:
         return 0

@@ -120,7 +120,7 @@ def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, m
     fpu_size = fpu.area_size() + (4 if fpu.component_mask() != 0 else 0)
     user.check(sp - fpu_size - _FRAME_SIZE - 128, fpu_size + _FRAME_SIZE + 128)
     fpu_address = (sp - fpu_size) & ~63
-    address = ((fpu_address - _FRAME_SIZE) & ~15) - 8
+    address = ((fpu_address - _FRAME_SIZE) & ~15) - 8  # fits: checked
     if (
         (entering or is_on_stack(alternate, frame.rsp))
         and alternate.flags & SS_DISABLE == 0
@@ -156,7 +156,7 @@ def _write_fpu(task: Task, address: int) -> None:
     size = fpu.area_size()
     words = _SoftwareBytes(magic=_FP_XSTATE_MAGIC1, size_with_magic=size + 4, components=mask, size=size)
     user.write_from(address + _SOFTWARE_BYTES, bytes_of(words))
-    user.write_u32(address + size, _FP_XSTATE_MAGIC2)
+    user.write_u32(address + size, _FP_XSTATE_MAGIC2)  # fits: checked
 
 
 def _write_frame(

@@ -134,8 +134,8 @@ def _get_settings(tty: Tty, argument: int, size: int) -> None:
     raw.line = settings.line
     for i in range(CONTROL_CHARACTERS):
         raw.characters[i] = settings.characters[i]
-    raw.input_speed = settings.input_speed
-    raw.output_speed = settings.output_speed
+    raw.input_speed = settings.input_speed  # fits: set from 32 bits
+    raw.output_speed = settings.output_speed  # fits: set from 32 bits
     user.write_from(argument, bytes_of(raw)[0:size])
 
 

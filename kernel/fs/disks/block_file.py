@@ -44,6 +44,7 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.saturation import end_page_of
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import MemoryObject
@@ -109,7 +110,7 @@ class BlockFile(File):
 
     def read(self, buffer: Buffer) -> int:
         done = self.pread(buffer, self.position)
-        self.position += done
+        self.position += done  # fits: what was read lies on the device
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -125,7 +126,7 @@ class BlockFile(File):
     def write(self, buffer: Buffer) -> int:
         offset = self.size_bytes() if self.flags & O_APPEND != 0 else self.position
         done = self.pwrite(buffer, offset)
-        self.position = offset + done
+        self.position = offset + done  # fits: what was written lies on the device
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
@@ -141,14 +142,14 @@ class BlockFile(File):
             return 0
         if offset >= self.size_bytes():
             raise Errno(ENOSPC)
-        buffer.remaining = min(buffer.remaining, self.size_bytes() - offset)
+        buffer.remaining = min(buffer.remaining, self.size_bytes() - offset)  # fits: 0 <= offset < size
         if is_direct:
             check_alignment(self.device, buffer, offset)
             done = write_direct(self.cache, buffer, offset)
         else:
             done = file_io.write_at(self.cache, buffer, offset)
         if done > 0 and self.flags & O_DSYNC != 0:
-            self.cache.write_range(offset >> PAGE_SHIFT, (offset + done + PAGE_MASK) >> PAGE_SHIFT)
+            self.cache.write_range(offset >> PAGE_SHIFT, end_page_of(offset, done))
             flush(self.device)
         return done
 
@@ -185,7 +186,7 @@ class BlockFile(File):
         kind = mode & ~FALLOC_FL_KEEP_SIZE
         if kind != FALLOC_FL_ZERO_RANGE and (kind != FALLOC_FL_PUNCH_HOLE or not keeps_size):
             raise Errno(EOPNOTSUPP)
-        if offset >= size or (length > size - offset and not keeps_size):
+        if offset < 0 or offset >= size or (length > size - offset and not keeps_size):
             raise Errno(EINVAL)
         length = min(length, size - offset)
         if (offset | length) & (self.device.logical_block_size - 1) != 0:
@@ -303,7 +304,7 @@ class BlockFile(File):
 def clear_range(file: BlockFile, operation: Operation, start: int, length: int) -> None:
     """Discard bytes of a device, or fill them with zeros; what its cache has of them goes. Raises EIO."""
     first = start >> PAGE_SHIFT
-    end = (start + length + PAGE_MASK) >> PAGE_SHIFT
+    end = end_page_of(start, length)
     file.cache.write_range(first, end)
     if operation == Operation.DISCARD:
         discard(file.device, start >> SECTOR_SHIFT, length >> SECTOR_SHIFT)

@@ -76,17 +76,18 @@ class TextFile(File):
         return buffer.put(span_of(text)[offset : len(text)])
 
     def write(self, buffer: Buffer) -> int:
+        done = self.pwrite(buffer, self.position)
+        self.position += done
+        return done
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
         count = buffer.remaining
         if count > _WRITE_LIMIT:
             raise Errno(EINVAL)
         text = buffer.take_bytes(count)
         if len(text) == count:
             self.source.store_text(text)
-        self.position += len(text)
         return len(text)
-
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return self.write(buffer)
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_SET:

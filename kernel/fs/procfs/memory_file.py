@@ -6,7 +6,6 @@ description means the memory that the process had when it was opened: once that 
 Context: sleeps.
 """
 
-from typing import Final
 
 from kernel.fs.constants import PAGE_SIZE, SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
@@ -14,13 +13,12 @@ from kernel.fs.path import Path
 from kernel.fs.procfs.process_memory import living_memory_of
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EFAULT, EINVAL, EIO, Errno, final, span_of
+from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_MASK
 from kernel.mm.pages import USER_END
 from kernel.mm.space import AddressSpace
-
-_ADDRESS_LIMIT: Final = 1 << 62
 
 
 @final
@@ -82,9 +80,7 @@ class MemoryFile(File):
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_CUR:
-            if abs(offset) > _ADDRESS_LIMIT or abs(self.position) > _ADDRESS_LIMIT:
-                raise Errno(EINVAL)
-            offset += self.position
+            offset = sum_of(self.position, offset)
         elif whence != SEEK_SET:
             raise Errno(EINVAL)
         self.position = offset

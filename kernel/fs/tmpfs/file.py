@@ -38,6 +38,11 @@ _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
 
 
+def _page_count(size: int) -> int:
+    """Pages that `size` bytes touch; sizes go up to 2**63 - 1."""
+    return (size >> PAGE_SHIFT) + (1 if size & _OFFSET_MASK != 0 else 0)
+
+
 class TmpfsFile(TmpfsInode):
     """A regular file."""
 
@@ -169,8 +174,8 @@ class TmpfsFile(TmpfsInode):
         if size < self.size:
             if self.seals & F_SEAL_SHRINK != 0:
                 raise Errno(EPERM)
-            self._unmap((size + _OFFSET_MASK) >> PAGE_SHIFT, _LAST_PAGE)
-            self._drop_pages((size + _OFFSET_MASK) >> PAGE_SHIFT)
+            self._unmap(_page_count(size), _LAST_PAGE)
+            self._drop_pages(_page_count(size))
             self._zero_part(size, self.size)
         elif size > self.size and self.seals & F_SEAL_GROW != 0:
             raise Errno(EPERM)
@@ -191,14 +196,14 @@ class TmpfsFile(TmpfsInode):
             raise Errno(EPERM)
         if (end >> PAGE_SHIFT) - (offset >> PAGE_SHIFT) > self.tmpfs.page_limit:
             raise Errno(EFBIG if end > MAX_FILE_SIZE - PAGE_SIZE else ENOSPC)
-        for index in range(offset >> PAGE_SHIFT, (end + _OFFSET_MASK) >> PAGE_SHIFT):
+        for index in range(offset >> PAGE_SHIFT, _page_count(end)):
             self._page_for_write(index, True)
         if mode & FALLOC_FL_KEEP_SIZE == 0 and end > self.size:
             self.size = end
         self.touch_modified()
 
     def _punch(self, start: int, end: int) -> None:
-        first = (start + _OFFSET_MASK) >> PAGE_SHIFT
+        first = _page_count(start)
         last = end >> PAGE_SHIFT
         if first > last:
             self._zero_part(start, end)
@@ -232,8 +237,7 @@ class TmpfsFile(TmpfsInode):
         return found
 
     def _drop_pages(self, first: int) -> None:
-        end = (self.size + _OFFSET_MASK) >> PAGE_SHIFT
-        for index in self._indices(first, max(end, _LAST_PAGE)):
+        for index in self._indices(first, _LAST_PAGE):
             self._drop_page(index)
 
     def _unmap(self, first: int, end: int) -> None:
@@ -268,7 +272,7 @@ class TmpfsFile(TmpfsInode):
             return offset
         while index in self.pages:
             index += 1
-        return min(index << PAGE_SHIFT, self.size)
+        return index << PAGE_SHIFT if index < _page_count(self.size) else self.size
 
     # ---- Mapping ----------------------------------------------------------------------------------------------
 
@@ -326,7 +330,7 @@ class FilePages(TrackedObject):
 
     def resident(self, index: int) -> Frame:
         inode = self.inode
-        if inode is None or index < 0 or index >= (inode.size + _OFFSET_MASK) >> PAGE_SHIFT:
+        if inode is None or index < 0 or index >= _page_count(inode.size):
             return NO_FRAME
         return Frame(inode.pages.get(index, NO_FRAME))
 

@@ -127,7 +127,9 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
 def _word_of(request: bytearray) -> int:
     """The pointer behind the name."""
     span = span_of(request)
-    return span.load_u32(_NAME + 4) << 32 | span.load_u32(_NAME) if request[_NAME + 7] < 0x80 else -1
+    if request[_NAME + 7] >= 0x80:
+        return -1
+    return span.load_u32(_NAME + 4) << 32 | span.load_u32(_NAME)  # fits: the highest bit is clear
 
 
 def _is_change(command: int) -> bool:
@@ -397,7 +399,7 @@ def _list(argument: int) -> int:
         for i in range(min(len(label), _NAME - 1)):
             request[i] = label[i]
         _put_address(request, entry.address)
-        user.write_from(target + used, span_of(request))
+        user.write_from(user.at(target, used), span_of(request))
         used += _IFREQ
     user.write_i32(argument, used)
     return 0

@@ -189,7 +189,7 @@ class PacketSocket(Socket):
         if record.link_offset + wanted > ring.largest():
             if ring.copies_what_is_cut() and self.rings.copy_threshold != 0:
                 whole = self._whole_copy(packet, start)
-            record.kept = max(ring.largest() - record.link_offset, 0)
+            record.kept = max(ring.largest() - record.link_offset, 0)  # fits: both are of 32 bits
             if not ring.copies_what_is_cut():
                 record.link_offset = min(record.link_offset, ring.largest())
         slot = ring.take_slot(record.link_offset + record.kept)

@@ -1,0 +1,72 @@
+"""What the rest of the kernel keeps, and the checker takes for granted.
+
+Each line is a promise of the place that it names. Fields are named by the class that declares them, in any module.
+"""
+
+from __future__ import annotations
+
+from tools.given.values import LEAST, MOST, Value
+
+_USER_END = 1 << 47
+_BUFFERS = ("Buffer", "UserBuffer", "UserVector", "KernelBuffer")
+
+# The doors to user memory: what they return was given.
+SOURCES: dict[str, Value] = {
+    "kernel.lib.user.read_u8": Value(0, (1 << 8) - 1, True),
+    "kernel.lib.user.read_u16": Value(0, (1 << 16) - 1, True),
+    "kernel.lib.user.read_u32": Value(0, (1 << 32) - 1, True),
+    "kernel.lib.user.read_i32": Value(-(1 << 31), (1 << 31) - 1, True),
+    "kernel.lib.user.read_i64": Value(LEAST, MOST, True),
+    "kernel.lib.user.read_u64": Value(LEAST, MOST, True),
+}
+
+RESULTS: dict[str, Value] = {
+    f"kernel.lib.user.{cls}.{method}": Value(0, 1 << 40)
+    for cls in _BUFFERS
+    for method in ("put", "take", "put_bytes", "put_zeros")
+}
+
+RESULTS["kernel.time.clock.monotonic_ns"] = Value(0, 1 << 59)  # 18 years
+RESULTS["kernel.time.clock.realtime_ns"] = Value(0, 9 * 10**18)
+
+# What operations of files and sockets return: bytes that were moved. By name, of whatever class.
+MOVING = frozenset(
+    ("read", "write", "pread", "pwrite", "pread_direct", "pwrite_direct", "read_at", "write_at", "send", "receive",
+     "peek_into", "read_at_once", "write_at_once", "transfer")
+)  # fmt: skip
+MOVED = Value(0, 1 << 40)
+
+FIELDS: dict[tuple[str, str], Value] = {
+    ("Buffer", "remaining"): Value(0, 1 << 47, True),
+    **{
+        ("Packet", name): Value(0, 1 << 20)
+        for name in ("start", "end", "network_start", "transport_start", "link_start")
+    },
+    ("Record", "link_offset"): Value(0, 1 << 20),
+    ("Record", "kept"): Value(0, 1 << 32),
+    ("Pipe", "count"): Value(0, 1 << 40),
+    ("Area", "start"): Value(0, _USER_END),
+    ("Area", "end"): Value(0, _USER_END),
+    ("Area", "offset"): Value(0, 1 << 62),
+    ("AddressSpace", "mapped_bytes"): Value(0, _USER_END),
+    ("Inode", "size"): Value(0, (1 << 63) - 1, True),
+    ("File", "position"): Value(0, (1 << 63) - 1, True),
+    ("Inode", "mode"): Value(0, 0xFFFF),
+    ("FileSystem", "block_size"): Value(512, 1 << 16),
+    ("BlockDevice", "sectors"): Value(0, 1 << 54),
+    ("BlockDevice", "logical_block_size"): Value(512, 1 << 12),
+    ("Geometry", "block_shift"): Value(10, 16),
+    ("Geometry", "block_size"): Value(1 << 10, 1 << 16),
+}
+
+# Who comes back from these has given an address of user memory: the first argument.
+FOLLOWING = tuple(
+    f"kernel.lib.user.{name}"
+    for name in (
+        "read_u8", "read_u16", "read_u32", "read_i32", "read_i64", "read_u64", "write_u8", "write_u16", "write_u32",
+        "write_i32", "write_i64", "write_u64", "write_from", "write_bytes", "read_string", "read_struct",
+        "compare_and_swap_u32",
+    )
+)  # fmt: skip
+READING = ("kernel.lib.user.read_into",)  # the second argument
+FOLLOWED = Value(0, _USER_END)
