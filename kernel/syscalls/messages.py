@@ -81,7 +81,7 @@ def _receive(socket: Socket, message: Message) -> int:
 # ---- One message ----------------------------------------------------------------------------------------------------
 
 
-@syscall(44, "sendto", status="Full", args="fd:socket <bytes[length] size flags:send <sockaddr[name_length]? size")
+@syscall(44, "sendto", status="Full", args="fd:socket <message[length] size flags:send <sockaddr[name_length]? size")
 def sendto(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: i32) -> int:
     message = Message(_user_buffer(address, length), flags)
     socket = socket_at(descriptor)

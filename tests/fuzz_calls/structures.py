@@ -40,11 +40,20 @@ STRUCTURES: Final = {
     "futex_waitv": "uint =futex one:futex2/4 zero/4",
     "ifconf": "int/4 zero/4 >bytes[160]",
     "ifreq": "text:interface[16] bytes[24]",
-    "iovec": "=bytes[length]? length.size",
+    "iovec": "=message[length]? length.size",
     "itimerspec": "timespec timespec",
     "itimerval": "timeval timeval",
     "length": "one:0|1|2|4|8|12|16|28|64|110|128|256|4096|-1|0x7fffffff/4",
     "loop_config": "fd/4 one:0|512|4096|3/4 bytes[24] limit limit bytes[256]",
+    "message": (
+        "bytes[64] | bytes[700] | bytes[8] | one:28|36|44|24/4 one:rtnetlink/2 flags:netlink/2 zero/4 zero/4 "
+        "one:0|2|10|17/1 one:0|8|32|128/1 bytes[6] one:0|1|2/4 one:8|5|4|0/2 one:0..20/2 one:address4/4 "
+        "one:8/2 one:0..20/2 int/4 | one:32|40|48/4 one:rtnetlink/2 flags:netlink/2 zero/4 zero/4 "
+        "one:0|2|10/1 bytes[1] one:0|1|772/2 one:0|1|2|3/4 flags:1|2|4|0x100|0x1000/4 "
+        "flags:1|0x100|0xffffffff/4 one:8|7|4/2 one:0..40/2 uint/4 one:8/2 one:0..40/2 int/4 | one:72|76|16/4 "
+        "one:18|19|20|21/2 flags:netlink/2 zero/4 zero/4 one:1|2|10|16|17/1 one:6|17|1|0|255/1 bytes[2] "
+        "one:0|0xfff|0xffffffff/4 bytes[48]"
+    ),
     "mmsghdr": "msghdr int/4 zero/4",
     "mq_attr": "one:0|O_NONBLOCK|1 one:0|1|2|8|10|11|-1 one:0|1|64|8192|8193|-1 int pad[32]",
     "msgbuf": "int bytes[64]",

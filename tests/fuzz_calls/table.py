@@ -101,7 +101,7 @@ class Tables:
         for index, each in enumerate(text.split()):
             word, _, bytes_wide = each.partition("/")
             label, dot, rest = word.partition(".")
-            if dot:
+            if dot and label.isidentifier():
                 labels[label] = index
                 word = rest
             plain.append((word, int(bytes_wide or 8)))

@@ -76,6 +76,7 @@ SETS: Final = {
         "MS_STRICTATIME MS_LAZYTIME 0"
     ),
     "msgctl": "0(any) 1(<msqid_ds) 2(>bytes[120]) 3(>bytes[40]) 11(>bytes[120]) 12(>bytes[40]) 13(>bytes[120])",
+    "netlink": "1 1 4 0x300 0x300 0x100 0x200 0x400 0x500 0x800 2 8 16 32",
     "node": "S_IFREG S_IFDIR S_IFIFO S_IFSOCK S_IFCHR S_IFBLK S_IFLNK 0777 0600 S_ISUID S_ISGID",
     "notify": "1 2 4 8 16 32 0x80000000",
     "open": (
@@ -110,6 +111,7 @@ SETS: Final = {
     ),
     "resolve": "1 2 4 8 16 32",
     "rlimit": "0..16",
+    "rtnetlink": "16..31 64..70 1..4 78 79 80 82 84 86 92 94 104..106 110",
     "rwf": "1 2 4 8 16 32",
     "seccomp": "1 2 4 8 16 32",
     "semctl": (
@@ -154,8 +156,12 @@ TEXTS: Final = {
         "prz/self/oom_score_adj prz/self/timerslack_ns prz/self/attr prz/self/coredump_filter "
         "prz/self/clear_refs prz/self/task prz/self/ns prz/self/mountinfo prz/self/environ prz/self/pagemap "
         "prz/self/uid_map prz/self/comm prz/self/limits prz/1/stat prz/1/fd prz/1/cmdline prz/meminfo "
-        "prz/metrics prz/sysvipc/msg prz/net/tcp prz/net/unix prz/net/netlink prz/locks prz/stat prz/version "
-        "prz/mounts szs szs/class szs/block szs/class/net/lo/mtu ptz/0 ptz/ptmx ptz mqz mqz/q0 mqz/q1"
+        "prz/net/tcp6 prz/net/udp prz/net/udp6 prz/net/raw prz/net/packet prz/net/dev prz/net/arp "
+        "prz/net/route prz/net/snmp prz/net/netstat prz/net/sockstat prz/net/igmp prz/net/if_inet6 "
+        "prz/net/protocols prz/loadavg prz/interrupts prz/diskstats prz/partitions prz/filesystems "
+        "prz/devices prz/cpuinfo prz/vmstat prz/metrics prz/sysvipc/msg prz/sysvipc/shm prz/sysvipc/sem "
+        "prz/net/tcp prz/net/unix prz/net/netlink prz/locks prz/stat prz/version prz/mounts szs szs/class "
+        "szs/block szs/class/net/lo/mtu ptz/0 ptz/ptmx ptz mqz mqz/q0 mqz/q1"
     ),
     "queue": "/q0 /q1 q0 /q2 / /q/1",
     "socket_name": "@a @b sz0 sz1 dz0/sz2 @",

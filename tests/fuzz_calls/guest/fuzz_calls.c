@@ -1,0 +1,392 @@
+/*
+ * Programs of random system calls, from seeds:
+ *
+ *	fuzz_calls run SEED CALLS SECONDS WORKERS [NAME,… [DISK [CORPUS]]]
+ *	                                                     many, in processes of their own; without the calls named; with
+ *	                                                     guidance by a count that is on a disk (guide.h)
+ *	fuzz_calls replay PROGRAM MASK TIMES                 one, with the calls of a mask only
+ *	fuzz_calls history SEED WORKER FIRST LAST            what a worker did, again
+ *	fuzz_calls show PROGRAM MASK                         what it is
+ *	fuzz_calls texts|executables|images SEED TIMES PATH  to files of /proc and /sys; of a binary; of an ext2
+ *
+ * Each worker gives its programs a sandbox that becomes their root, watches that they end, and kills those that do not. The
+ * supervisor, a real-time thread, prints a line every few seconds: how many calls there were, and by how much it was late.
+ * All else is told by the kernel: a bug names the thread that ran into it, and threads are named after their program.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <mqueue.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+#include "program.h"
+#include "fuzz_names.h"
+#include "fuzz_table.h"
+
+static uint64_t pick(uint64_t limit);
+#include "sandbox.h"
+#include "generate.h"
+
+struct program;
+static void enter_sandbox(const struct program *program);
+#include "run.h"
+#include "show.h"
+#include "guide.h"
+
+#define PROGRAMS_PER_SANDBOX 64
+#define PATIENCE_NS 150000000ull /* for a program to end by itself */
+#define KILL_NS 20000000000ull /* for a killed program to end; a busy host may need long */
+#define LATE_NS 100000000ull
+
+static struct program program;
+
+static uint64_t seed_of(uint64_t base, int worker, uint64_t n)
+{
+	random_state = base * 1000003 + worker * 0x1000000000ull + n;
+	draw();
+	return draw() >> 16;
+}
+
+static void enter_sandbox(const struct program *which)
+{
+	if (chdir(home[which->on_ext2]) || chroot("."))
+		_exit(99);
+	close(count_disk);
+	for (int i = 0; i < 3; i++)
+		close(i);
+	open("nz_null", O_RDWR), dup(0), dup(0);
+	if (!which->is_root) {
+		setgroups(0, 0);
+		setresgid(1000, 1000, 1000);
+		setresuid(1000, 1000, 1000);
+	}
+	open_crowd(which->crowd, crowd);
+}
+
+/* Children whose numbers nobody noted. */
+static void end_unknown(void)
+{
+	DIR *list = opendir("/proc");
+	for (struct dirent *each; list && (each = readdir(list)); ) {
+		char path[300], line[256] = "";
+		int pid = atoi(each->d_name), parent;
+		if (pid <= 0)
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/stat", pid);
+		int fd = open(path, O_RDONLY);
+		if (fd < 0)
+			continue;
+		read(fd, line, sizeof line - 1);
+		close(fd);
+		char *end = strrchr(line, ')');
+		if (end && sscanf(end + 2, "%*c %d", &parent) == 1 && parent == getpid())
+			kill(pid, SIGKILL);
+	}
+	if (list)
+		closedir(list);
+}
+
+/* Processes that a program left behind, and that came to us. */
+static void end_others(void)
+{
+	uint64_t start = now_ns();
+	for (uint32_t i = 0; i < me->forked && i < SHARED_PIDS; i++)
+		if (!is_protected(me->forks[i]))
+			kill(me->forks[i], SIGKILL);
+	for (int tries = 0; ; tries++) {
+		int pid = waitpid(-1, 0, WNOHANG | __WALL);
+		if (pid < 0)
+			return;
+		if (pid > 0)
+			continue;
+		if (tries > 3)
+			end_unknown();
+		if (now_ns() - start > KILL_NS) {
+			dprintf(1, "@unkillable a child of program %012llx\n", (long long)me->seed);
+			return;
+		}
+		usleep(200);
+	}
+}
+
+static void one_program(const struct chain *chain)
+{
+	uint64_t seed = chain->seeds[chain->length - 1], run_before = instructions_run();
+	sigset_t child;
+	siginfo_t info;
+	int status, pid, killed = 0;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	generate_chain(&program, chain);
+	me->seed = seed;
+	me->forked = me->last = 0;
+	me->started_ns = now_ns();
+	pid = fork();
+	if (pid == 0) {
+		sigset_t none;
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, 0);
+		run_program(&program);
+	}
+	if (pid < 0) {
+		usleep(1000);
+		return;
+	}
+	me->child = pid;
+	while (waitpid(pid, &status, WNOHANG | __WALL) == 0) {
+		uint64_t passed = now_ns() - me->started_ns;
+		struct timespec pause = { 0, killed ? 5000000 : 151000000 };
+		if (passed > PATIENCE_NS) {
+			shared->slow[me->last] += !killed && program.threads == 1;
+			killed = 1;
+			kill(-pid, SIGKILL);
+			kill(pid, SIGKILL);
+		}
+		if (passed > KILL_NS) {
+			dprintf(1, "@unkillable process %d of program %012llx\n", pid, (long long)seed);
+			break;
+		}
+		sigtimedwait(&child, &info, &pause);
+	}
+	__atomic_fetch_add(&shared->ends[killed ? 2 : WIFSIGNALED(status)], 1, __ATOMIC_RELAXED);
+	if (!killed && WIFSIGNALED(status) && chain->length > 1)
+		print_chain("chain", chain);
+	kill(-pid, SIGKILL);
+	end_others();
+	if (instructions_run() > run_before)
+		keep(chain);
+	me->programs++;
+}
+
+static void become_worker(int number)
+{
+	sigset_t all;
+	me = &shared->worker[number];
+	me->pid = shared->protected[number + 1] = getpid();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, 0);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	int adjust = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	write(adjust, "-1000", 5);
+	close(adjust);
+	setpgid(0, 0);
+	make_sandboxes(number);
+}
+
+static void work(uint64_t base, int number, uint64_t first, uint64_t last)
+{
+	become_worker(number);
+	me->first = first;
+	for (uint64_t n = first; n < last && !shared->stop; n++) {
+		if ((n - first) % PROGRAMS_PER_SANDBOX == 0) {
+			me->first = n;
+			make_sandboxes(number);
+			if (n / PROGRAMS_PER_SANDBOX % 16 == number)
+				remove_queues();
+		}
+		me->current = n;
+		struct chain chain = next_chain(seed_of(base, number, n));
+		one_program(&chain);
+	}
+	for (int i = 0; i < 2; i++)
+		for (int tries = 0; tries < 20 && umount2(home[i], MNT_DETACH) == 0; tries++)
+			;
+	remove_queues();
+	clear_loops();
+	_exit(0);
+}
+
+static uint64_t total(const uint64_t *counts)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < 512; i++)
+		sum += counts[i];
+	return sum;
+}
+
+static void progress(uint64_t start)
+{
+	uint64_t programs = 0;
+	for (int i = 0; i < 16; i++)
+		programs += shared->worker[i].programs;
+	printf("@progress %.1f s, %llu calls, %llu good, %llu programs, %llu by a signal, %llu killed, late %llu ms\n",
+		(now_ns() - start) / 1e9, (long long)total(shared->calls), (long long)total(shared->good), (long long)programs,
+		(long long)shared->ends[1], (long long)shared->ends[2], (long long)(shared->late_ns / 1000000));
+	shared->late_ns = 0;
+}
+
+static void report_late(uint64_t ns, int workers)
+{
+	printf("@late %llu ms:", (long long)(ns / 1000000));
+	for (int i = 0; i < workers; i++)
+		if (shared->worker[i].seed)
+			printf(" %012llx", (long long)shared->worker[i].seed);
+	printf("\n");
+}
+
+static void supervise(uint64_t base, uint64_t most_calls, double seconds, int workers)
+{
+	struct sched_param urgent = { 50 };
+	uint64_t start = now_ns(), shown = start, next[16] = { 0 };
+	shared->protected[0] = getpid();
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	for (int i = 0; i < workers; i++) {
+		if (fork() == 0)
+			work(base, i, 0, -1ull);
+	}
+	sched_setscheduler(0, SCHED_FIFO, &urgent);
+	while (total(shared->calls) < most_calls && now_ns() - start < seconds * 1e9) {
+		uint64_t before = now_ns(), late;
+		usleep(10000);
+		late = now_ns() - before - 10000000;
+		if (late > shared->late_ns)
+			shared->late_ns = late;
+		if (late > LATE_NS)
+			report_late(late, workers);
+		for (int pid; (pid = waitpid(-1, 0, WNOHANG)) > 0; )
+			for (int i = 0; i < workers; i++)
+				if (shared->worker[i].pid == pid) {
+					printf("@lost worker %d after program %012llx\n", i, (long long)shared->worker[i].seed);
+					next[i] = shared->worker[i].current + 1;
+					if (fork() == 0) {
+						sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 });
+						work(base, i, next[i], -1ull);
+					}
+				}
+		if (now_ns() - shown > 5000000000ull) {
+			shown = now_ns();
+			progress(start);
+		}
+	}
+	shared->stop = 1;
+	progress(start);
+	for (uint64_t stopped = now_ns(); now_ns() - stopped < KILL_NS + 10000000000ull && waitpid(-1, 0, WNOHANG) >= 0; )
+		usleep(10000);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		printf("@call %s %llu %llu %llu\n", rows[i].name, (long long)shared->calls[rows[i].number],
+			(long long)shared->good[rows[i].number], (long long)shared->slow[rows[i].number]);
+	for (uint32_t i = 0; i < corpus->count && i < MOST_KEPT; i++)
+		print_chain("kept", &corpus->kept[i]);
+	printf("@done\n");
+}
+
+static void exclude(char *names)
+{
+	for (char *name = strtok(names, ","); name; name = strtok(0, ","))
+		for (size_t i = 0; i < COUNT(rows); i++)
+			if (strcmp(rows[i].name, name) == 0)
+				excluded[i] = 1;
+}
+
+/* A real-time thread that says when it was woken too late. */
+static int watch(void)
+{
+	int pid = fork();
+	if (pid)
+		return pid;
+	sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 50 });
+	for (;;) {
+		uint64_t before = now_ns(), late;
+		usleep(10000);
+		late = now_ns() - before - 10000000;
+		if (late > LATE_NS)
+			report_late(late, 16);
+	}
+}
+
+static void replay(const char *name, int times)
+{
+	struct chain chain = read_chain(name);
+	int watcher = watch();
+	shared->protected[1] = watcher;
+	become_worker(15);
+	for (int i = 0; i < times; i++)
+		one_program(&chain);
+	kill(watcher, SIGKILL);
+	printf("@calls %llu\n@done\n", (long long)total(shared->calls));
+}
+
+#include "files.h"
+
+int main(int count, char **given)
+{
+	if (count < 4)
+		return 2;
+	if (strcmp(given[1], "show") == 0) {
+		kept = strtoull(given[3], 0, 16);
+		struct chain chain = read_chain(given[2]);
+		generate_chain(&program, &chain);
+		show(&program);
+		return 0;
+	}
+	setvbuf(stdout, 0, _IOLBF, 0);
+	shared = mmap(0, sizeof *shared, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	corpus = mmap(0, sizeof *corpus, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	mkdir("/fuzz", 0755);
+	mkdir("/fuzz/disk", 0755);
+	if (strcmp(given[1], "run") == 0 && count >= 6) {
+		if (count > 6)
+			exclude(given[6]);
+		if (count > 7)
+			count_disk = open(given[7], O_RDONLY | O_DIRECT | O_CLOEXEC);
+		if (count > 8)
+			load_corpus(given[8]);
+		supervise(strtoull(given[2], 0, 0), strtod(given[3], 0), strtod(given[4], 0), atoi(given[5]));
+	} else if (strcmp(given[1], "replay") == 0 && count >= 5) {
+		kept = strtoull(given[3], 0, 16);
+		shared->protected[0] = getppid();
+		replay(given[2], atoi(given[4]));
+	} else if (strcmp(given[1], "history") == 0 && count >= 6) {
+		shared->protected[0] = getppid();
+		if (fork() == 0)
+			work(strtoull(given[2], 0, 0), atoi(given[3]), strtoull(given[4], 0, 0), strtoull(given[5], 0, 0));
+		wait(0);
+		printf("@done\n");
+	} else if (count >= 5) {
+		try_files(given[1], strtoull(given[2], 0, 0), atoi(given[3]), given[4]);
+	} else {
+		return 2;
+	}
+	return 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * What is run: a program of system calls, a pure function of its seed. Memory that calls read is written by stores before
+ * each call, to an arena at a fixed address. A value that is known only later is told by a tag.
+ */
+#include <stdint.h>
+
+#define MOST_CALLS 40
+#define MOST_STORES 3000
+#define ARENA 0x200000000ull /* the first page is behind a hole and the last before one */
+#define ARENA_SIZE (64ull << 12)
+#define READ_ONLY (ARENA + ARENA_SIZE + 0x10000) /* a page */
+#define MAPS 0x300000000ull /* where calls may map and unmap as they like */
+#define MAPS_PAGES 64
+
+enum tag { NUMBER, RESULT, LOAD, CROWD, OWN_PID, PARENT_PID, OWN_TID, HANDLER, RESTORER };
+enum direction { IN_REGISTER, READ, WRITTEN, BOTH };
+enum store_kind { STORE_VALUE, STORE_TEXT, STORE_FILL };
+
+struct word { uint8_t kind, direction, optional; uint16_t width; int16_t detail, count; };
+struct member { uint64_t value; int16_t word; };
+struct run { uint16_t first, count; };
+struct row { uint16_t number; const char *name; uint16_t first, count; int8_t result; uint8_t detail; };
+
+struct value { uint64_t number; uint8_t tag; };
+struct store { uint64_t address; struct value value; uint16_t width; uint8_t kind; };
+struct call { uint16_t row, first_store, stores; uint8_t thread, fails; struct value arguments[6]; };
+struct program {
+	uint64_t seed, crowd; /* a bit for each descriptor that is open at the start */
+	uint8_t is_root, on_ext2, threads, scribbles, collides, fails;
+	int calls, stores;
+	struct call call[MOST_CALLS];
+	struct store store[MOST_STORES];
+};

@@ -1,0 +1,125 @@
+"""A round: one boot, a seed, so many calls; and everything that is wrong afterwards."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.fuzz_calls.coverage import Notes
+from tests.fuzz_calls.session import Figures, Finding, Session, bugs, hangs, session, stalls
+from tests.harness import Kernel
+from tests.harness.guest import PATIENCE, GuestError
+from tools.paths import BUILD
+
+LOG = BUILD / "fuzz" / "calls" / "last.log"
+WORKERS = 8
+WARM_CALLS = 3000
+MOST_LOST_KIB = 12 * 1024  # what stays in use after a round: tables that have grown
+MOST_LOST_OBJECTS = 6000
+STILL_SECONDS = 40  # without a line of progress
+_PROGRESS = re.compile(r"^@progress [\d.]+ s, (\d+) calls, (\d+) good, .*$", re.MULTILINE)
+_CALL = re.compile(r"^@call (\S+) (\d+) (\d+) \d+$", re.MULTILINE)
+
+
+@dataclass
+class Round:
+    """What came of it."""
+
+    calls: int = 0
+    good: int = 0
+    by_name: dict[str, tuple[int, int]] = field(default_factory=dict)  # tried, and without an error
+    findings: list[Finding] = field(default_factory=list)
+    seconds: float = 0
+    line: str = ""  # the last line of progress
+
+
+def _watch(run: Session, seconds: float, tell: Callable[[str], None]) -> bool:
+    """Until the fuzzer is done. False if it makes no progress any more."""
+    guest = run.guest
+    start = len(guest.log)
+    shown, last = "", time.monotonic()
+    limit = last + seconds * PATIENCE
+    while time.monotonic() < limit and guest.running:
+        time.sleep(0.2)
+        log = guest.log[start:]
+        if re.search(r"^@done$", log, re.MULTILINE):
+            return True
+        lines = [match[0] for match in _PROGRESS.finditer(log)]
+        if lines and lines[-1] != shown:
+            shown, last = lines[-1], time.monotonic()
+            tell(shown)
+        if time.monotonic() - last > STILL_SECONDS * PATIENCE or "Kernel panic" in log:
+            return False
+    return False
+
+
+def _lost(before: Figures, after: Figures) -> list[Finding]:
+    text = f"before {before}, after {after}"
+    found = []
+    if before.free_kib - after.free_kib > MOST_LOST_KIB:
+        found.append(Finding("memory does not come back", "", text))
+    if after.objects - before.objects > MOST_LOST_OBJECTS:
+        found.append(Finding("objects do not go", "", text))
+    if after.processes > before.processes + 1:
+        found.append(Finding("processes do not go", "", text))
+    return found
+
+
+def fuzz(
+    kernel: Kernel,
+    root_image: Path,
+    seed: int,
+    calls: int,
+    seconds: float,
+    excluded: str = "",
+    notes: Notes | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Round:
+    """One round. It ends after so many calls or seconds of the guest, whichever comes first. `notes` guide it."""
+    result = Round()
+    start = time.monotonic()
+    files = {}
+    if notes is not None and notes.corpus.exists():
+        files["usr/share/fuzz/corpus"] = notes.corpus
+    extra, disks = (notes.arguments, (notes.disk(),)) if notes is not None else ((), ())
+    guide = f"{excluded or 'none'} /dev/vdc /usr/share/fuzz/corpus" if notes is not None else excluded
+    with session(kernel, root_image, extra=extra, more_disks=disks, files=files) as run:
+        guest = run.guest
+        guest.send(f"fuzz_calls run {seed + 1} {WARM_CALLS} {seconds} {WORKERS} {excluded}\r")
+        done = _watch(run, seconds + 60, lambda line: None)
+        try:
+            guest.expect_prompt(30)
+            before = run.figures()
+            mark = len(guest.log)
+            guest.send(f"fuzz_calls run {seed} {calls} {seconds} {WORKERS} {guide}\r")
+            done = _watch(run, seconds + 60, tell)
+            log = guest.log[mark:]
+            if done:
+                guest.expect_prompt(30)
+                after = run.figures()
+                if not bugs(guest.log):  # what a bug held stays
+                    result.findings += _lost(before, after)
+                broken = run.unmount()
+                if broken is not None:
+                    result.findings.append(broken)
+            else:
+                result.findings.append(Finding("no progress", "", guest.log[-2000:]))
+        except GuestError as error:
+            log = guest.log
+            first_line = str(error).splitlines()[0]
+            result.findings.append(Finding(f"the guest does not answer: {first_line}", "", log[-2000:]))
+        result.findings = bugs(guest.log) + hangs(guest.log) + stalls(guest.log) + result.findings
+        lines = list(_PROGRESS.finditer(log))
+        if lines:
+            result.calls, result.good, result.line = int(lines[-1][1]), int(lines[-1][2]), lines[-1][0]
+        result.by_name = {match[1]: (int(match[2]), int(match[3])) for match in _CALL.finditer(log)}
+        kept = re.findall(r"^@kept (\S+)$", log, re.MULTILINE)
+        if notes is not None and kept:
+            notes.corpus.write_text("\n".join(kept) + "\n")
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        LOG.write_text(guest.log)
+    result.seconds = time.monotonic() - start
+    return result

@@ -1,0 +1,154 @@
+"""A guest that fuzzes: one boot, with a scratch disk for ext2 and one for raw requests, and what its log says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from tests.fuzz_calls.build import fuzzer
+from tests.harness import Guest, Kernel
+from tests.harness.guest import GuestError
+from tools.cpio import Archive, extend
+from tools.machine import Disk, DiskMode, Machine
+
+MEMORY = "512M"
+# The guest's clock follows the instructions, so that the host's load changes nothing: a nanosecond for each.
+CLOCK = ("-icount", "shift=0,sleep=off")
+EVERY_CALL = (1 << 40) - 1  # the mask of all calls of a program
+_SETTLE = (
+    "for i in 1 2 3; do echo 3 >/proc/sys/vm/drop_caches; sleep 1; done; for i in $(seq 40); do sh -c true; done; "
+    "echo 3 >/proc/sys/vm/drop_caches"
+)
+_BUG = re.compile(r"Kernel (?:bug|panic)[^\n]*\n(?P<body>.*?)(?:In thread \d+ \((?P<name>[^)\n]*)\)|\Z)", re.DOTALL)
+_ZERO_TIME = re.compile(
+    r"Deleted inode \d+ has zero dtime\.  Fix\? no\n\n|Inodes that were part of a corrupted orphan.*Fix\? no\n\n"
+)
+_FSCK_COMPLAINT = re.compile(r"\? no$|^(?!Pass \d)\S.*(?:differences|corrupt|error:)", re.MULTILINE)
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that must not happen. Two with the same `what` are one."""
+
+    what: str
+    program: str  # the seeds of the program that ran into it; "" where it is not known
+    text: str = field(compare=False)
+
+
+def _whole(seed: str, log: str) -> str:
+    """A program's name, from its last seed: one that was made by changing another has several."""
+    chain = re.search(rf"^@(?:chain|kept) ((?:[0-9a-f]{{12}}\.)*{seed})$", log, re.MULTILINE)
+    return chain[1] if chain else seed
+
+
+def bugs(log: str) -> list[Finding]:
+    """The kernel's bugs in a log, each with the program whose thread had it."""
+    found = []
+    for match in _BUG.finditer(log):
+        frames = _FRAME.findall(match["body"])
+        lines = match["body"].strip().splitlines()
+        place = " < ".join(f"{function} ({path}:{line})" for path, line, function in reversed(frames[-2:]))
+        name = match["name"] or ""
+        program = _whole(name[2:], log) if re.fullmatch(r"fz[0-9a-f]{12}", name) else ""
+        found.append(Finding(f"{lines[-1] if lines else 'bug'} in {place}", program, match[0]))
+    return found
+
+
+def hangs(log: str) -> list[Finding]:
+    """Processes that SIGKILL did not end."""
+    pattern = re.compile(r"^@unkillable .*program ([0-9a-f]{12})$", re.MULTILINE)
+    what = "a process that SIGKILL does not end"
+    return [Finding(what, _whole(match[1], log), match[0]) for match in pattern.finditer(log)]
+
+
+def stalls(log: str) -> list[Finding]:
+    """When a real-time thread was woken too late: the kernel ran so long without a safe point."""
+    pattern = re.compile(r"^@late (\d+) ms: (.*)$", re.MULTILINE)
+    return [
+        Finding("a stall", " or ".join(_whole(seed, log) for seed in match[2].split()), match[0])
+        for match in pattern.finditer(log)
+    ]
+
+
+@dataclass
+class Figures:
+    """What is in use in the guest."""
+
+    objects: int
+    free_kib: int
+    processes: int
+
+
+class Session:
+    """A guest at its prompt, with the fuzzer in it and the disk mounted."""
+
+    def __init__(self, guest: Guest, disk: Path) -> None:
+        self.guest = guest
+        self.disk = disk
+
+    def figures(self) -> Figures:
+        self.guest.check(_SETTLE, 120)
+        objects = int(self.guest.check("grep '^krait_heap_objects ' /proc/metrics", 30).split()[1])
+        free = int(self.guest.check("grep MemFree /proc/meminfo", 30).split()[1])
+        return Figures(objects, free, int(self.guest.check("ls -d /proc/[0-9]* | wc -l", 30)))
+
+    def replay(self, program: str, mask: int, times: int, seconds: float = 60) -> list[Finding]:
+        """Run one program again, some calls of it."""
+        before = len(self.guest.log)
+        self.guest.run(f"fuzz_calls replay {program} {mask:x} {times}", seconds)
+        log = self.guest.log[before:]
+        return bugs(log) + hangs(log) + stalls(log)
+
+    def unmount(self) -> Finding | None:
+        """Let go of the disk and check it."""
+        self.guest.check("umount /fuzz/disk", 60)
+        lacked_memory = "wholly" in self.guest.run("dmesg | grep -m 1 'deleted whol''ly: no memory'", 30)
+        done = subprocess.run(["e2fsck", "-fn", str(self.disk)], check=False, capture_output=True, text=True)
+        # A file that is removed while the clock shows second 0, modulo 2**32, looks as if it was not: on Linux, too.
+        wrong = _ZERO_TIME.sub("", done.stdout)
+        if done.returncode == 0 or not _FSCK_COMPLAINT.search(wrong):
+            return None
+        if lacked_memory and not re.search(r"differences:.*\+", wrong):
+            return None  # what could not be freed for want of memory stays marked as in use, and the log says so
+        return Finding("e2fsck finds errors", "", wrong[-3000:])
+
+
+@contextmanager
+def session(
+    kernel: Kernel,
+    root_image: Path,
+    parameters: str = "",
+    extra: tuple[str, ...] = (),
+    more_disks: tuple[Disk, ...] = (),
+    files: Mapping[str, Path] = MappingProxyType({}),
+) -> Iterator[Session]:
+    """Boot a guest. `extra` are arguments of QEMU, and `files` are put into the root image by their path there."""
+    with tempfile.TemporaryDirectory(prefix="krait-fuzz-") as scratch:
+        place = Path(scratch)
+        overlay = Archive()
+        overlay.file("usr/bin/fuzz_calls", fuzzer().read_bytes(), 0o755)
+        for path, source in files.items():
+            overlay.file(path, source.read_bytes(), 0o755)
+        initrd = place / "initrd"
+        initrd.write_bytes(extend(root_image.read_bytes(), overlay))
+        disk, raw = place / "ext2.img", place / "raw.img"
+        subprocess.run(["mke2fs", "-q", "-t", "ext2", "-b", "1024", str(disk), "48M"], check=True)
+        raw.write_bytes(bytes(8 << 20))
+        disks = (Disk(disk, DiskMode.WRITE), Disk(raw, DiskMode.WRITE), *more_disks)
+        machine = Machine(memory=MEMORY, disks=disks, extra=(*CLOCK, *extra))
+        with Guest(kernel.boot(initrd, f"quiet {parameters}"), machine, may_trap=True) as guest:
+            guest.expect_prompt(60)
+            guest.run("stty columns 500")
+            guest.check("mkdir -p /fuzz/disk; mount -t ext2 /dev/vda /fuzz/disk; ifconfig lo up")
+            guest.check("cd /proc/sys/net/ipv4 && echo 50 >tcp_max_tw_buckets && echo 1 >tcp_fin_timeout; cd")
+            yield Session(guest, disk)
+
+
+__all__ = ["EVERY_CALL", "Figures", "Finding", "GuestError", "Session", "bugs", "hangs", "session", "stalls"]
