@@ -3,7 +3,7 @@
 The frame allocator calls it when it has no more to give. It never sleeps: dirty pages are left to the flusher,
 which it wakes, and the limit on dirty pages keeps most of the cache clean. Pages that programs map are taken from them
 first; they fault them in again. When the caches have nothing to give, other kinds of memory are asked (`SHRINKERS`):
-unused names.
+unused names; then stacks kept for new threads go, and dead objects are freed.
 
 Context: any allocation. Allocates nothing.
 """
@@ -15,7 +15,10 @@ from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU
 from kernel.cache.writeback import FLUSHER
 from kernel.lang import final, recursion
-from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count
+from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count, free_frame_count
+from kernel.mm.reclaim import reclaim_now
+from kernel.sched.scheduler import announce_work
+from kernel.sched.stacks import drop_cached_stacks
 from kernel.time.clock import monotonic_ns
 
 _LOOKED_AT: Final = 4  # pages looked at for each one wanted, at least; and at least:
@@ -49,9 +52,18 @@ class Reclaimer(RoomMaker):
             for shrinker in SHRINKERS:
                 shrinker.shrink(wanted - freed)
             freed += _drop_pages(wanted - freed, 2 * LRU.count)
+        if freed < wanted:
+            freed += drop_cached_stacks()
+        if freed < wanted:
+            before = free_frame_count()
+            reclaim_now()  # dead objects, those of the shrinkers among them
+            freed += max(0, free_frame_count() - before)
         if freed < wanted and TOTALS.dirty > 0:
             FLUSHER.queue.wake_all()
         return freed
+
+    def call_for_relief(self) -> None:
+        announce_work()
 
     def wait_for_room(self) -> bool:
         now = monotonic_ns()

@@ -19,11 +19,10 @@ from kernel.drivers.platform.pic8259 import FIRST_VECTOR
 from kernel.lang import export, last_resort, on_stack
 from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.mm.fault import Access, FaultOutcome
-from kernel.sched import yield_now
 from kernel.sched.scheduler import has_work
 from kernel.task.deliver import before_user_mode
 from kernel.task.exit import end_process, exit_task
-from kernel.task.memory_shortage import kill_largest
+from kernel.task.memory_shortage import find_memory
 from kernel.task.send import force
 from kernel.task.siginfo import from_fault, from_kernel
 from kernel.task.signals import (
@@ -59,7 +58,7 @@ def trap(frame: TrapFrame) -> None:
         try:
             _page_fault(task, frame)
         except MemoryError:
-            force(task, _KILL)
+            find_memory(task)  # and the instruction faults again
     elif vector == idt.DEVICE_NOT_AVAILABLE:
         _first_use_of_fpu(task)
     elif vector == idt.NMI or vector == idt.DOUBLE_FAULT or vector == idt.MACHINE_CHECK:
@@ -89,7 +88,7 @@ def exception_in_kernel(frame: TrapFrame) -> None:
     if frame.vector == idt.PAGE_FAULT:
         address = fault_address()
         task = current_or_none()
-        if task is not None and _make_accessible(task, address, frame.error_code) == FaultOutcome.DONE:
+        if task is not None and _is_accessible_now(task, address, frame.error_code):
             return
     frame.rip = landing
 
@@ -133,6 +132,17 @@ def _make_accessible(task: Task, address: int, error_code: int) -> FaultOutcome:
     return space.fault(address, access_of(error_code))
 
 
+def _is_accessible_now(task: Task, address: int, error_code: int) -> bool:
+    """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail."""
+    while True:
+        outcome = _make_accessible(task, address, error_code)
+        if outcome != FaultOutcome.NO_MEMORY:
+            return outcome == FaultOutcome.DONE
+        find_memory(task)
+        if task.process.is_exiting:
+            return False
+
+
 def _page_fault(task: Task, frame: TrapFrame) -> None:
     """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
     address = fault_address()
@@ -147,10 +157,8 @@ def _page_fault(task: Task, frame: TrapFrame) -> None:
         force(task, from_fault(SIGSEGV, SEGV_ACCERR, address))
     elif outcome == FaultOutcome.NO_SUCH_PAGE:
         force(task, from_fault(SIGBUS, BUS_ADRERR, address))
-    elif kill_largest():
-        yield_now()  # the victim ends, and the instruction faults again
     else:
-        force(task, _KILL)
+        find_memory(task)  # and the instruction faults again
 
 
 def _note_fault(task: Task, frame: TrapFrame) -> None:
@@ -166,7 +174,7 @@ def _first_use_of_fpu(task: Task) -> None:
     try:
         task.registers.first_use()
     except MemoryError:
-        force(task, _KILL)
+        find_memory(task)  # and the instruction faults again
 
 
 def _raise_signal(task: Task, frame: TrapFrame) -> None:

@@ -10,7 +10,8 @@ Context: in memory, nothing sleeps; on a disk, everything may.
 
 from typing import Final
 
-from kernel.lang import ENOSPC, Errno
+from kernel.lang import ENOSPC, Errno, final
+from kernel.mm.keeping import has_room_to_keep
 
 _LIMIT_BYTES: Final = 65536  # of names and values together
 
@@ -47,3 +48,13 @@ class Store:
         """Remove a name that is there."""
         value = self.values.pop(name)
         self.size_bytes -= len(name) + 1 + len(value)
+
+
+@final
+class KeptStore(Store):
+    """Attributes of an inode that lies in memory alone."""
+
+    def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
+        if not has_room_to_keep():
+            raise Errno(ENOSPC)
+        super().put(name, value, old)

@@ -168,6 +168,10 @@ class Inode:
         """False if there are surely no extended attributes, so that nobody need look for one."""
         return True
 
+    def held_bytes(self) -> int:
+        """How much memory comes free when the inode, which has no name any more, is not open either."""
+        return 0
+
     def evict(self) -> None:
         """Free the contents. Nobody can reach the inode any more."""
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
-from kernel.fs.file import File, FileWatcher
+from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
 from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno, recursion
 from kernel.sched import PollWaiter, WaitQueue
 
@@ -23,6 +23,7 @@ EPOLLWAKEUP: Final = 1 << 29
 EPOLLONESHOT: Final = 1 << 30
 EPOLLET: Final = 1 << 31
 _DEPTH_LIMIT: Final = 5
+_MEMBER_BYTES: Final = 400  # what a member costs, about
 # What may stand beside EPOLLEXCLUSIVE. All sets hear of every wake, which is more than the one that it asks for.
 _EXCLUSIVE_MAY: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
 
@@ -91,6 +92,9 @@ class EpollFile(DescriptorFile):
         self.first: Member | None = None  # the ready list
         self.last: Member | None = None
         self.queue: WaitQueue = WaitQueue()
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + len(self.members) * _MEMBER_BYTES
 
     # ---- The set ----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDONLY, READABLE
+from kernel.fs.file import DESCRIPTION_BYTES
 from kernel.fs.inode import Inode
 from kernel.fs.notification import (
     IN_DELETE_SELF,
@@ -43,6 +44,8 @@ _HEADER_SIZE: Final = 16
 _INT_MAX: Final = 0x7FFF_FFFF
 _FIONREAD: Final = 0x541B
 _WATCH_BYTES: Final = 1312  # what one watch and its inode cost, as Linux reckons for its limit
+
+_EVENT_BYTES: Final = 96  # what an event that waits costs, about
 
 
 @final
@@ -150,6 +153,9 @@ class InotifyFile(DescriptorFile):
         self.queue: WaitQueue = WaitQueue()
         self.account: _User = account
         account.instances += 1
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + len(self.watches) * _WATCH_BYTES + self.count * _EVENT_BYTES
 
     def close(self) -> None:
         for watch in self.watches.values():

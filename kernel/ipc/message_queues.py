@@ -25,6 +25,7 @@ from kernel.lang import (
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.settings import SystemSetting
+from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
 
 _INT_MAX: Final = 0x7FFF_FFFF
@@ -117,6 +118,7 @@ class MessageQueue(IpcObject):
             if self.is_removed:
                 raise Errno(EIDRM)
         if not self._hand_over(message):
+            check_room_to_keep()
             self.messages.append(message)
             self.byte_count += len(message.data)
             QUEUES.byte_count += len(message.data)

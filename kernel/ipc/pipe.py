@@ -32,7 +32,7 @@ from kernel.fs.constants import (
     S_IFIFO,
     WRITABLE,
 )
-from kernel.fs.file import File
+from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EBUSY, EINVAL, ENFILE, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno, final
@@ -436,6 +436,9 @@ class PipeFile(File):
         self.pipe.drop_end(self.readable, self.writable)
         if self.pipe.readers == 0 and self.pipe.writers == 0:
             FIFOS.forget(self.pipe, self.inode.ino, self.inode.file_system.device)
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + len(self.pipe.frames) * 8 + self.pipe.count
 
     def read(self, buffer: Buffer) -> int:
         return self.pipe.read(buffer, self.flags & O_NONBLOCK != 0)

@@ -26,6 +26,7 @@ from kernel.lang import (
 )
 from kernel.lib.credentials import Credentials
 from kernel.lib.settings import SystemSetting
+from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
 
 SEM_UNDO: Final = 0x1000
@@ -143,6 +144,7 @@ class SemaphoreSet(IpcObject):
 
     def __init__(self, key: int, mode: int, creator: Credentials, count: int) -> None:
         super().__init__(key, mode, creator)
+        check_room_to_keep()
         self.values: list[int] = [0] * count
         self.pids: list[int] = [0] * count  # who changed each last
         self.operated_s: int = 0

@@ -13,7 +13,8 @@ from kernel.ipc.sysv import IPC_PRIVATE, IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
+from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import SharedMemory
 
 SHM_DEST: Final = 0o1000  # in the mode that is shown: removed
@@ -48,6 +49,11 @@ class Segment(SharedMemory):
         self.detached_s: int = 0
         self.is_removed: bool = False
         self.is_locked: bool = False
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        if self.resident(index) == NO_FRAME and not has_room_to_keep():
+            raise Errno(ENOSPC)
+        return super().page(index, for_write)
 
     def release(self) -> None:
         self.users -= 1
@@ -106,6 +112,7 @@ class Segments:
             raise Errno(EINVAL)
         if len(self.table.objects) >= MOST_SEGMENTS:
             raise Errno(ENOSPC)
+        check_room_to_keep()
         if flags & _SHM_HUGETLB != 0:
             # No huge pages are reserved; but first it is asked who may have them.
             raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(0) else EPERM)

@@ -80,6 +80,9 @@ class RoomMaker:
         """Sleep until something may have come free. False if nothing will."""
         return False
 
+    def call_for_relief(self) -> None:
+        """Memory is short: the running thread is to see to it before it goes on in user mode. Never sleeps."""
+
 
 class Shortage:
     """Who helps when frames run out; entered by a package above."""
@@ -87,11 +90,19 @@ class Shortage:
     def __init__(self) -> None:
         self.helper: RoomMaker = RoomMaker()
         self.busy: bool = False
+        self.is_felt: bool = False  # somebody should see to it: kernel.task.memory_shortage
+        self.lacks_run: bool = False  # … and some frames in a row are what is missing
+
+
+def _feel_shortage() -> None:
+    SHORTAGE.is_felt = True
+    SHORTAGE.helper.call_for_relief()
 
 
 SHORTAGE: Final = Shortage()
 _ROOM: Final = 64  # frames made free at once
 _ROUNDS: Final = 16  # tries to get a run of frames together
+_ORDINARY_ORDER: Final = 2  # larger runs may be missing while there is memory enough
 
 
 def _make_room(wanted: int) -> bool:
@@ -253,6 +264,9 @@ def allocate_frames(order: int) -> Frame:
         frame = _take_block(order)
         rounds += 1
     if frame == 0:
+        if order <= _ORDINARY_ORDER:
+            SHORTAGE.lacks_run = True
+            _feel_shortage()
         raise MemoryError
     for i in range(1 << order):
         store_u32(_entry(frame + i) + _COUNT, 1)
@@ -279,6 +293,7 @@ def allocate_user_frame() -> Frame:
     if _free <= _reserve:
         _make_room(_reserve - _free + _ROOM)  # the kernel's own needs may have gone deep into the reserve
         if _free <= _reserve:
+            _feel_shortage()
             raise MemoryError
     return allocate_frame()
 
@@ -470,15 +485,38 @@ def available_frame_count() -> int:
     return max(0, _free - _reserve)
 
 
+def missing_frame_count() -> int:
+    """How many frames the kernel's reserve lacks: what it needs to go on, and user pages leave alone."""
+    return max(0, _reserve - _free)
+
+
+def has_ordinary_run() -> bool:
+    """Whether there are as many frames in a row as objects and stacks are made of."""
+    _drain_stack()
+    for order in range(_ORDINARY_ORDER, MAX_ORDER + 1):
+        if _heads[order] != 0:
+            return True
+    return False
+
+
+def make_room(wanted: int) -> None:
+    """Free up to `wanted` frames of caches, if there are any. Never sleeps."""
+    _make_room(wanted)
+
+
 # The heap's supply of pages (kernel.mm.heap). -------------------------------------------------------------------------
 
 
 def take_pages(order: int) -> int:
     """Kernel address of 2**order frames in a row, or 0."""
+    address = 0
     try:
-        return frame_address(allocate_frames(order))
+        address = frame_address(allocate_frames(order))
     except MemoryError:
         return 0
+    if _free < _reserve:
+        _feel_shortage()  # the heap goes on with what is left
+    return address
 
 
 def give_pages(address: int, order: int) -> None:

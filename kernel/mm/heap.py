@@ -39,6 +39,7 @@ IMMORTAL: Final = 1 << 30
 ENTRY_SHIFT: Final = 3
 TABLE_FIRST_ORDER: Final = 2  # pages of the first table: room for 2048 entries
 TABLE_LARGEST_ORDER: Final = 8
+TABLE_KEPT_ORDER: Final = 5  # what it keeps when it is emptied
 
 
 def do_nothing() -> None:
@@ -243,6 +244,19 @@ def grow_table() -> bool:
     TABLE.end = pages + (1 << (order + slabs.PAGE_SHIFT))
     TABLE.set_limit(TABLE.limit)
     return True
+
+
+def shrink_table() -> None:
+    """Give the pages of a table back that grew beyond what it ordinarily needs, once they are empty."""
+    if TABLE.order <= TABLE_KEPT_ORDER or TABLE.count > 1 << (TABLE_KEPT_ORDER + slabs.PAGE_SHIFT - ENTRY_SHIFT - 1):
+        return
+    order = TABLE.order
+    TABLE.order = TABLE_KEPT_ORDER
+    TABLE.end = TABLE.entries + (1 << (TABLE_KEPT_ORDER + slabs.PAGE_SHIFT))
+    TABLE.set_limit(TABLE.limit)
+    while order > TABLE_KEPT_ORDER:
+        order -= 1
+        slabs.SLABS.give_pages(TABLE.entries + (1 << (order + slabs.PAGE_SHIFT)), order)
 
 
 def drop_reference(address: int) -> bool:

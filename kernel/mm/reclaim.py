@@ -168,6 +168,7 @@ def reclaim_now() -> None:
     trace()
     clear_weak_references()
     release_dead()
+    heap.shrink_table()
     heap.TABLE.set_limit(allocation_limit())
     RECLAIMER.passes += 1
     RECLAIMER.running = False

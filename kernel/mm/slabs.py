@@ -1,7 +1,8 @@
 """Slots of memory by size: the lower half of the object heap (`kernel.mm.heap` is the upper).
 
 Memory comes from a page source in units of 16 KiB. A *slab* is one unit, cut into slots of one size class; a larger
-block is a *run* of 2**n units with a single slot. Either starts with a `Slab` head and a bitmap of marks:
+block is a *run* of pages with a single slot, from the start of a unit. Either starts with a `Slab` head and a bitmap of
+marks:
 
     | head, 64 bytes | marks, a bit a slot | slot 0 | slot 1 | ... | rest |
 
@@ -67,7 +68,7 @@ class Slab:
     first: u32  # offset of slot 0
     reciprocal: u32  # 2**32 / slot_size, rounded up; 0 for a run
     epoch: u32  # the marks are of this epoch; older ones count as clear
-    order: u32  # pages, as a power of two
+    pages: u32
     unused: u32
 
 
@@ -383,7 +384,7 @@ def add_slab(size_class: SizeClass) -> bool:
     slab.size_class = size_class.number
     slab.first = size_class.first
     slab.reciprocal = size_class.reciprocal
-    slab.order = u32(UNIT_ORDER)
+    slab.pages = u32(1 << UNIT_ORDER)
     clear_marks(head, slab)
     link_first(size_class, head, slab)
     store_u8(SLABS.unit_map + ((head - SLABS.span_start) >> UNIT_SHIFT), UNIT_HEAD)
@@ -401,7 +402,7 @@ def drop_slab(size_class: SizeClass, head: int, slab: Slab) -> None:
     if slab.next != 0:
         struct_at_address(Slab, slab.next).previous = slab.previous
     size_class.slabs -= 1
-    return_units(head, UNIT_ORDER)
+    return_pages(head, 1 << UNIT_ORDER)
 
 
 def link_first(size_class: SizeClass, head: int, slab: Slab) -> None:
@@ -426,50 +427,75 @@ def take_run(size_bytes: int) -> int:
     """A run of units with a single slot."""
     if size_bytes > (1 << (LARGEST_ORDER + PAGE_SHIFT)) - LARGE_FIRST:
         return 0
+    pages = (size_bytes + LARGE_FIRST + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT
     order = UNIT_ORDER
-    while (1 << (order + PAGE_SHIFT)) - LARGE_FIRST < size_bytes:
+    while 1 << order < pages:
         order += 1
     head = SLABS.take_pages(order)
     if head == 0:
         return 0
+    # The page source has powers of two only: what is too much goes back, in aligned blocks. Pages of the last unit that
+    # do so never become a slab: they are no whole unit.
+    surplus = pages
+    while surplus < 1 << order:
+        power = lowest_power(surplus)
+        SLABS.give_pages(head + (surplus << PAGE_SHIFT), power)
+        surplus += 1 << power
     slab = struct_at_address(Slab, head)
     slab.next = 0
     slab.previous = 0
     slab.free = 0
     slab.live = u32(1)
     slab.slots = u32(1)
-    slab.slot_size = (1 << (order + PAGE_SHIFT)) - LARGE_FIRST
+    slab.slot_size = (pages << PAGE_SHIFT) - LARGE_FIRST
     slab.size_class = u32(LARGE)
     slab.first = u32(LARGE_FIRST)
     slab.reciprocal = u32(0)
-    slab.order = u32(order)
+    slab.pages = u32(pages)
     clear_marks(head, slab)
     unit_byte = SLABS.unit_map + ((head - SLABS.span_start) >> UNIT_SHIFT)
     store_u8(unit_byte, UNIT_HEAD)
+    units = units_of(pages)
     for power in range(order - UNIT_ORDER):
-        for distance in range(1 << power, 2 << power):
+        for distance in range(1 << power, min(2 << power, units)):
             store_u8(unit_byte + distance, UNIT_BACK + power)
     SLABS.live_large += 1
     SLABS.large_bytes += slab.slot_size
-    SLABS.pages += 1 << order
+    SLABS.pages += pages
     store_i64(head + LARGE_FIRST, 0)
     return head + LARGE_FIRST
+
+
+def units_of(pages: int) -> int:
+    """How many units so many pages lie in."""
+    return (pages + (1 << UNIT_ORDER) - 1) >> UNIT_ORDER
+
+
+def lowest_power(value: int) -> int:
+    """The number of the lowest bit that is set; `value` is not 0."""
+    power = 0
+    while value >> power & 1 == 0:
+        power += 1
+    return power
 
 
 def release_run(head: int, slab: Slab) -> None:
     """Return a run to the page source."""
     SLABS.live_large -= 1
     SLABS.large_bytes -= slab.slot_size
-    return_units(head, slab.order)
+    return_pages(head, slab.pages)
 
 
-def return_units(head: int, order: int) -> None:
-    """Give pages back, and make their units foreign."""
+def return_pages(head: int, pages: int) -> None:
+    """Give the pages of a slab or run back, and make its units foreign."""
     unit_byte = SLABS.unit_map + ((head - SLABS.span_start) >> UNIT_SHIFT)
-    for unit in range(1 << (order - UNIT_ORDER)):
+    for unit in range(units_of(pages)):
         store_u8(unit_byte + unit, UNIT_FOREIGN)
-    SLABS.pages -= 1 << order
-    SLABS.give_pages(head, order)
+    SLABS.pages -= pages
+    while pages > 0:  # from the end, so that each block is aligned to its size
+        power = lowest_power(pages)
+        pages -= 1 << power
+        SLABS.give_pages(head + (pages << PAGE_SHIFT), power)
 
 
 # Poison

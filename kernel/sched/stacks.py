@@ -3,7 +3,7 @@
 The compiler adds up what every entry point may need at worst (`@on_stack`; build/krait.stacks lists it) and refuses
 what does not fit. A stack that overflows nevertheless, after a bug, hits the gap, which is a double fault on a stack of
 its own, instead of someone else's memory.
-Mapping costs a microsecond, so up to `_CACHE_LIMIT` stacks are kept for the next threads.
+Mapping costs a microsecond, so up to `_CACHE_LIMIT` stacks are kept for the next threads, until memory is short.
 
 Invariants: slot numbers are unique among stacks in use and cached; a cached stack is mapped, and nobody runs on it.
 Context: never sleeps. Raises MemoryError.
@@ -77,6 +77,15 @@ def free_stack(stack: KernelStack) -> None:
         except MemoryError:
             pass  # no room to remember it: give it back
     _unmap(stack.slot, STACK_SIZE)
+
+
+def drop_cached_stacks() -> int:
+    """Memory is short: give the cached stacks back. Returns how many frames came free. Never sleeps, raises nothing."""
+    dropped = 0
+    while len(_cached) > 0:
+        _unmap(_cached.pop().slot, STACK_SIZE)
+        dropped += STACK_SIZE // PAGE_SIZE
+    return dropped
 
 
 def _unmap(slot: int, mapped: int) -> None:

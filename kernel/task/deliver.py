@@ -1,7 +1,7 @@
 """Work on the way back to user mode: ending, stopping, signals, giving way (signal(7)).
 
 Runs whenever a system call or a fault of a program is done, with the program's registers in its frame. In a loop,
-because each step may sleep and things change meanwhile:
+because each step may sleep and things change meanwhile, after seeing to a shortage of memory that was felt:
 
 1. the process is to end, or another thread executes a new program: this thread exits;
 2. it is somebody else's turn: give way;
@@ -18,12 +18,14 @@ from typing import Final
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.layout import VECTOR_SYSCALL
 from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno, noraise
+from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import need_resched, schedule, work_is_done
 from kernel.task import restartable, signal_frame
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.exit import end_process, exit_task
 from kernel.task.groups import is_orphaned
+from kernel.task.memory_shortage import find_memory, relieve
 from kernel.task.notify import report_stopped
 from kernel.task.process import Process
 from kernel.task.send import force, interrupt, is_protected, set_blocked, update_interrupted
@@ -38,6 +40,8 @@ _SYSCALL_INSTRUCTION: Final = 2  # bytes
 @noraise
 def before_user_mode(task: Task, frame: TrapFrame) -> None:
     """Do what has to be done before the program goes on. May not return: the task may end here."""
+    if SHORTAGE.is_felt:
+        relieve(task)
     if task.returns_from_handler:
         task.returns_from_handler = False
         _return_from_handler(task, frame)
@@ -77,13 +81,15 @@ def _restart_sequence(task: Task, frame: TrapFrame) -> None:
 
 def _return_from_handler(task: Task, frame: TrapFrame) -> None:
     """rt_sigreturn: the program goes on where the signal interrupted it."""
-    try:
-        frame.rax = signal_frame.pop(task, frame)
-        return
-    except Errno:
-        frame.error_code = -1
-    except MemoryError:
-        frame.error_code = -1
+    while not task.process.is_exiting:
+        try:
+            frame.rax = signal_frame.pop(task, frame)
+            return
+        except Errno:
+            break
+        except MemoryError:
+            find_memory(task)
+    frame.error_code = -1
     force(task, from_kernel(SIGSEGV))
 
 
@@ -172,14 +178,17 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     if task.rseq_address != 0:
         _restart_sequence(task, frame)
     mask = task.saved_blocked if task.restores_blocked else task.blocked
-    try:
-        signal_frame.push(task, frame, action, info, mask)
-    except Errno:
-        _force_fault(task, info.signo)
-        return
-    except MemoryError:
-        _force_fault(task, info.signo)
-        return
+    while True:
+        try:
+            signal_frame.push(task, frame, action, info, mask)
+            break
+        except Errno:
+            _force_fault(task, info.signo)
+            return
+        except MemoryError:
+            find_memory(task)
+        if task.process.is_exiting:
+            return
     task.restores_blocked = False
     blocked = task.blocked | action.mask
     if action.flags & SA_NODEFER == 0:

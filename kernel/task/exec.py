@@ -27,7 +27,7 @@ from kernel.task.elf import Image, check_interpreter, looks_like_elf, read_at, r
 from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
-from kernel.task.pids import rename_task, unregister_task
+from kernel.task.pids import rename_task, uncount_user, unregister_task
 from kernel.task.process import Process
 from kernel.task.script import parse_script
 from kernel.task.send import interrupt, update_interrupted
@@ -273,6 +273,7 @@ def _stop_other_threads(task: Task) -> None:
     leader = process.leader
     if leader is not None and leader is not task:
         # The leader has ended; its number and its place become this thread's.
+        uncount_user(leader.credentials.uid)
         unregister_task(leader)
         process.threads.pop(task.tid)
         rename_task(task, process.pid)

@@ -95,8 +95,8 @@ def exit_task(task: Task) -> None:
     process.threads.pop(task.tid)
     task.pending.clear()
     task.restart = None
-    uncount_user(task.credentials.uid)
     if process.leader is not task:
+        uncount_user(task.credentials.uid)
         unregister_task(task)
     if len(process.threads) == 0:
         _end_of_process(task, process)
@@ -265,6 +265,7 @@ def reap(process: Process) -> None:
     leave(process)
     leader = process.leader
     if leader is not None:
+        uncount_user(leader.credentials.uid)  # a zombie counts against RLIMIT_NPROC
         unregister_task(leader)
         process.leader = None
     unregister_process(process)

@@ -1,51 +1,175 @@
-"""When memory runs out: the process that uses most of it is killed (proc(5), oom_score_adj).
+"""When memory runs out: the process that holds most of it is killed (proc(5), oom_score_adj).
 
-Context: any; never sleeps. The victim's memory comes free when it next looks at its signals.
+What counts is what comes free when the process ends: its pages and page tables, its threads' stacks, and what the
+kernel holds for its descriptors: pipes, sockets with what lies in their queues, files in memory without a name. Linux
+counts the first only; there a program can let the kernel hold memory, and others are killed for it.
+
+A thread sees to a shortage on its way to user mode, when an allocation failed or the heap has begun on the kernel's
+reserve (`relieve`); a page fault that finds no memory does at once. First everything that can be given back is: caches,
+dead objects, and what `RESCUERS` find. One process at a time is killed. If its memory does not come back within
+`_PATIENCE_NS`, or was not enough, the next one is. The first process is never killed: it waits.
+
+Context: thread context. Allocates nothing; closing what the rescuers find may sleep.
 """
 
 from typing import Final
 
+from kernel.lang import Errno, noraise
 from kernel.lib import log
-from kernel.mm.frames import total_frame_count
-from kernel.task.pids import find_process, process_ids
+from kernel.mm.frames import (
+    SHORTAGE,
+    available_frame_count,
+    has_ordinary_run,
+    make_room,
+    missing_frame_count,
+    total_frame_count,
+)
+from kernel.sched import sleep_until, yield_now
+from kernel.sched.scheduler import request_reschedule
+from kernel.task.exit import end_process
+from kernel.task.pids import all_processes
 from kernel.task.process import Process
-from kernel.task.send import signal_process
 from kernel.task.signals import SIGKILL
+from kernel.task.task import Task
+from kernel.time.clock import monotonic_ns
 
 _NEVER: Final = -1000
+_PATIENCE_NS: Final = 500_000_000  # how long a killed process may take to give its memory back
+_WAIT_NS: Final = 10_000_000
+_ROOM: Final = 64  # frames to be made free beyond what the reserve lacks
+_PAGE_SHIFT: Final = 12
+_THREAD_PAGES: Final = 5  # a kernel stack, and a task with its registers
+_AREA_BYTES: Final = 192
+_INSTRUCTION_SHIFT: Final = 3
+
+
+class Rescuer:
+    """Finds memory that nobody can use any more, where finding it may sleep. Base class."""
+
+    @noraise
+    def rescue(self) -> None:
+        """Give back what there is."""
+
+
+RESCUERS: Final[list[Rescuer]] = []
+
+
+def held_pages(process: Process) -> int:
+    """About how many pages come free when the process ends."""
+    task = process.any_thread()
+    if task is None:
+        return 0
+    pages = len(process.threads) * _THREAD_PAGES
+    memory = task.memory
+    held_bytes = 0
+    if memory is not None:
+        pages += memory.resident + memory.pages.table_count
+        held_bytes += len(memory.areas) * _AREA_BYTES
+    filters = task.call_filter
+    if filters is not None:
+        held_bytes += filters.length << _INSTRUCTION_SHIFT  # those of other processes may be among them
+    files = task.file_table
+    if files is not None:
+        for descriptor in range(files.size()):
+            file = files.find(descriptor)
+            if file is not None:
+                held_bytes += file.held_bytes()
+    return pages + (held_bytes >> _PAGE_SHIFT)
 
 
 def badness(process: Process) -> int:
     """Pages that killing a process would free, moved by its adjustment (thousandths of memory). Negative: not to be
     killed.
     """
-    task = process.any_thread()
-    if task is None or process.pid == 1 or process.oom_adjustment <= _NEVER:
+    if process.pid == 1 or process.oom_adjustment <= _NEVER or process.any_thread() is None:
         return -1
-    memory = task.memory
-    if memory is None:
-        return -1
-    return max(0, memory.resident + process.oom_adjustment * total_frame_count() // 1000)
+    return max(0, held_pages(process) + process.oom_adjustment * total_frame_count() // 1000)
 
 
+def _is_on_its_way(process: Process) -> bool:
+    """Whether the memory of a process that ends may still be expected. So long, nobody else is killed."""
+    now_ns = monotonic_ns()
+    if process.awaited_ns == 0:
+        process.awaited_ns = now_ns
+    return now_ns - process.awaited_ns < _PATIENCE_NS
+
+
+@noraise
 def kill_largest() -> bool:
-    """Kill the process that uses most memory; False if there is none to kill. One that is dying already counts: its
+    """Kill the process that holds most memory; False if there is none to kill. One that is ending already counts: its
     memory is on its way.
     """
     victim: Process | None = None
     worst = -1
-    for pid in process_ids():
-        process = find_process(pid)
-        if process is None or process.is_zombie:
+    for process in all_processes().values():
+        if process.is_zombie:
             continue
         if process.is_exiting:
-            return True
+            if _is_on_its_way(process):
+                return True
+            continue
         score = badness(process)
         if score > worst:
             worst = score
             victim = process
     if victim is None:
         return False
-    log.error(f"Out of memory: killed process {victim.pid}, which used {worst * 4} KiB")
-    signal_process(victim, SIGKILL)
+    victim.awaited_ns = monotonic_ns()
+    _report(victim, worst)
+    end_process(victim, SIGKILL)
     return True
+
+
+def _report(victim: Process, pages: int) -> None:
+    try:
+        log.error(f"Out of memory: killed process {victim.pid}, which held {pages * 4} KiB")
+    except MemoryError:
+        return  # no room for the message
+
+
+@noraise
+def relieve(task: Task) -> None:
+    """See to a shortage that was felt, on a task's way to user mode. May sleep."""
+    lacks_run = SHORTAGE.lacks_run
+    SHORTAGE.is_felt = False
+    SHORTAGE.lacks_run = False
+    if task.process.is_exiting:
+        return  # its own memory is what comes next
+    if not _is_relieved(lacks_run) and kill_largest():
+        request_reschedule()
+
+
+def _is_relieved(lacks_run: bool) -> bool:
+    """Whether there is memory for user pages again, and if `lacks_run` some frames in a row, after giving back what can
+    be given back. May sleep.
+    """
+    if not lacks_run and available_frame_count() > 0:
+        return True
+    make_room(missing_frame_count() + _ROOM)
+    if _is_enough(lacks_run):
+        return True
+    for rescuer in RESCUERS:
+        rescuer.rescue()
+    make_room(missing_frame_count() + _ROOM)
+    return _is_enough(lacks_run)
+
+
+def _is_enough(lacks_run: bool) -> bool:
+    return available_frame_count() > 0 and (not lacks_run or has_ordinary_run())
+
+
+@noraise
+def find_memory(task: Task) -> None:
+    """The task cannot go on without memory: afterwards it tries again. May sleep."""
+    if _is_relieved(False):
+        return
+    is_hopeful = kill_largest()
+    if not is_hopeful and task.pid != 1:
+        end_process(task.process, SIGKILL)
+        return
+    try:
+        sleep_until(monotonic_ns() + _WAIT_NS)  # whoever was killed ends meanwhile
+    except Errno:
+        return  # a signal ended the wait: it is served first
+    except MemoryError:
+        yield_now()

@@ -94,6 +94,11 @@ def process_ids() -> list[int]:
     return numbers
 
 
+def all_processes() -> "dict[int, Process]":
+    """All processes by number, zombies too: to be read only."""
+    return _processes
+
+
 def process_count() -> int:
     """How many processes there are, zombies included."""
     return len(_processes)

@@ -89,6 +89,7 @@ class Process:
         self.personality: int = 0
         self.oom_adjustment: int = 0
         self.oom_lowest: int = 0  # how low anybody may set it
+        self.awaited_ns: int = 0  # since when a shortage of memory waits for its end; 0: none does
         self.executable: File | None = None
         self.timers: IntervalTimers | None = None
         self.posix_timers: PosixTimers | None = None

@@ -43,6 +43,7 @@ PAIR_LIMIT: Final = 4096
 OUTPUT_LIMIT: Final = 8192
 ECHO_LIMIT: Final = 65_536
 _INPUT_PART: Final = 4096
+_PAIR_BYTES: Final = 6144  # what a pair costs, about
 
 TIOCPKT: Final = 0x5420
 TIOCGPTN: Final = 0x80045430
@@ -226,6 +227,9 @@ class PtyMaster(File):
         super().__init__(path, flags)
         self.pair: Pty = pair
         self.is_stopped: bool = False  # by TCXONC
+
+    def held_bytes(self) -> int:
+        return _PAIR_BYTES + len(self.pair.driver.output)
 
     def close(self) -> None:
         self.pair.close_master()

@@ -18,6 +18,7 @@ from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import log
 from kernel.lib.panic import PANIC
 from kernel.mm.reclaim import reclaim_now
+from kernel.sched.stacks import drop_cached_stacks
 from kernel.task.fork import task_limit
 from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import PID_LIMIT
@@ -183,6 +184,7 @@ def set_drop_caches(text: bytes) -> None:
         raise Errno(EINVAL)
     if what != b"1":
         CACHE.shrink(CACHE.count)
+        drop_cached_stacks()
         reclaim_now()
     if what != b"2":
         drop_clean_pages()

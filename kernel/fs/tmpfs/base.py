@@ -9,7 +9,7 @@ Context: never sleeps. Source: tmpfs(5).
 from typing import Final
 
 from kernel.fs.access_list import NO_LISTS, AccessLists
-from kernel.fs.attribute_store import Store
+from kernel.fs.attribute_store import KeptStore, Store
 from kernel.fs.constants import (
     FS_APPEND_FL,
     FS_IMMUTABLE_FL,
@@ -22,6 +22,7 @@ from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, ESTALE, Errno
 from kernel.mm.frames import total_frame_count
+from kernel.mm.keeping import has_room_to_keep
 from kernel.mm.objects import SHARED_TOTALS
 
 _NO_LIMIT: Final = 1 << 50
@@ -155,8 +156,8 @@ class Tmpfs(FileSystem):
             self.root_gid = number
 
     def new_ino(self) -> int:
-        """Account for one more inode; ENOSPC past the limit."""
-        if self.inodes_used >= self.inode_limit:
+        """Account for one more inode; ENOSPC past the limit, or when memory is short."""
+        if self.inodes_used >= self.inode_limit or not has_room_to_keep():
             raise Errno(ENOSPC)
         self.inodes_used += 1
         ino = self.next_ino
@@ -164,7 +165,8 @@ class Tmpfs(FileSystem):
         return ino
 
     def take_page(self) -> None:
-        if self.pages_used >= self.page_limit:
+        """Account for one more page; ENOSPC past the limit, or when memory is short."""
+        if self.pages_used >= self.page_limit or not has_room_to_keep():
             raise Errno(ENOSPC)
         self.pages_used += 1
         SHARED_TOTALS.pages += 1
@@ -195,7 +197,7 @@ class TmpfsInode(Inode):
     def attribute_store(self) -> Store:
         store = self.attributes
         if store is None:
-            store = Store()
+            store = KeptStore()
             self.attributes = store
         return store
 

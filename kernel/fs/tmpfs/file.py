@@ -71,6 +71,9 @@ class TmpfsFile(TmpfsInode):
             raise Errno(EBUSY)
         self.seals |= seals
 
+    def held_bytes(self) -> int:
+        return len(self.pages) << PAGE_SHIFT if self.nlink == 0 else 0
+
     def evict(self) -> None:
         for frame in self.pages.values():
             put_frame(Frame(frame))

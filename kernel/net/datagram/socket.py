@@ -337,6 +337,9 @@ class DatagramSocket(InetSocket):
 
     # ---- State ----------------------------------------------------------------------------------------------------
 
+    def held_bytes(self) -> int:
+        return super().held_bytes() + self.queued_bytes
+
     def memory_use(self) -> tuple[int, int, int]:
         return self.queued_bytes, 0, self.drops
 

@@ -346,6 +346,9 @@ class PacketSocket(Socket):
             state |= POLLERR | (POLLPRI if self.is_on(SWITCH_SELECT_ERROR_QUEUE) else 0)
         return state
 
+    def held_bytes(self) -> int:
+        return super().held_bytes() + self.queued_bytes
+
     def memory_use(self) -> tuple[int, int, int]:
         return self.queued_bytes, 0, self.rings.counts.drops
 

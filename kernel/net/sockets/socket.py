@@ -97,6 +97,9 @@ SHUT_WR: Final = 1
 SHUT_RDWR: Final = 2
 
 
+SOCKET_BYTES: Final = 2048  # what a socket costs with empty queues, about
+
+
 class ControlMessage:
     """One ancillary message (cmsg(3)). Descriptors travel as `files`, each with a reference of its own."""
 
@@ -280,6 +283,11 @@ class Socket(File):
     def memory_use(self) -> tuple[int, int, int]:
         """What the queues of receiving and of sending hold, and how many datagrams were dropped."""
         return 0, 0, 0
+
+    def held_bytes(self) -> int:
+        """What the socket costs with its filter, and in derived classes with its queues."""
+        filter_ = self.filter
+        return SOCKET_BYTES if filter_ is None else SOCKET_BYTES + len(filter_.program)
 
     def low_water_limit(self, wanted: int) -> int:
         """The most that SO_RCVLOWAT may be."""

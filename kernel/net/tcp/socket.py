@@ -486,6 +486,10 @@ class TcpSocket(InetSocket):
             return 0
         return super().ioctl(command, argument)
 
+    def held_bytes(self) -> int:
+        c = self.connection()
+        return super().held_bytes() if c is None else super().held_bytes() + c.receive.memory + c.queue.memory
+
     def memory_use(self) -> tuple[int, int, int]:
         c = self.connection()
         return (0, 0, 0) if c is None else (c.receive.memory, c.queue.memory, 0)

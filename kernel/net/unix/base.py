@@ -52,6 +52,7 @@ from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import (
     SOCKETS,
     CollectableSocket,
+    bytes_held_by,
     check_files_under_way,
     collect,
     collect_if_due,
@@ -362,6 +363,9 @@ class UnixSocket(CollectableSocket):
         message.control = control
 
     # ---- Readiness and the rest -------------------------------------------------------------------------------
+
+    def held_bytes(self) -> int:
+        return bytes_held_by(self)
 
     def input_queue(self) -> WaitQueue | None:
         return self.read_queue

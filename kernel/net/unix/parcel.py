@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # What a parcel costs besides its bytes.
 OVERHEAD_BYTES: Final = 768
+_OBJECT_BYTES: Final = 160
 _NOBODY: Final = 65_534  # the overflow user and group
 
 
@@ -41,6 +42,10 @@ class Parcel:
 
     def room(self) -> Span[u8]:
         return span_of(self.storage)
+
+    def memory(self) -> int:
+        """What it takes, in bytes."""
+        return _OBJECT_BYTES + len(self.storage)
 
     def cost(self) -> int:
         return OVERHEAD_BYTES + len(self.storage)

@@ -2,9 +2,10 @@
 
 A descriptor in a queue keeps its file open. Sockets whose descriptors lie in each other's queues, while no process has
 them any more, would stay for ever: `collect` looks for them. It runs when a unix socket closes while unix sockets are
-under way, when twice as many are under way as after the last run, and when memory is short. A socket is alive if it has
-more references than those under way, or if its descriptor lies in the queue of a socket that is alive, or of a
-connection that waits there to be accepted.
+under way, soon after the last descriptor of one that is under way was closed (`collector.py`), when twice as many are
+under way as after the last run, and when memory is short. A socket is alive if it has more references than those under
+way, or if its descriptor lies in the queue of a socket that is alive, or of a connection that waits there to be
+accepted.
 
 Context: `collect` and `drop_files` allocate nothing and raise nothing; both close files, which may sleep.
 """
@@ -13,12 +14,14 @@ from collections import deque
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import ETOOMANYREFS, Errno, noraise, recursion
+from kernel.lang import ETOOMANYREFS, Errno, final, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.user_account import account_of
-from kernel.net.sockets.socket import AF_UNIX, Socket
+from kernel.net.sockets.socket import AF_UNIX, SOCKET_BYTES, Socket
 from kernel.net.unix.parcel import Parcel
+from kernel.sched import WaitQueue
+from kernel.task.memory_shortage import RESCUERS, Rescuer
 
 _LEAST_UNDER_WAY: Final = 256  # sockets under way that are worth a look
 
@@ -37,10 +40,29 @@ class CollectableSocket(Socket):
         self.is_reachable: bool = False
         self.is_accepted: bool = True  # False: stands in another socket's `waiting`
         self.next_marked: CollectableSocket | None = None
+        self.counting: int = 0  # the last one of `bytes_held_by` that came here
+        self.next_counted: CollectableSocket | None = None
         self.drops: int = 0  # references that wait to be dropped
         self.next_dropped: CollectableSocket | None = None
         self.next: CollectableSocket | None = None
         self.previous: CollectableSocket | None = None
+
+    def flush(self) -> None:
+        """A descriptor is closed. If it is the last one, only queues may hold the socket from now on."""
+        if self.under_way > 0 and self.users - 1 <= self.under_way:
+            SUSPICION.is_raised = True
+            SUSPICION.queue.wake_all()
+
+
+class Suspicion:
+    """Whether there may be sockets that nobody can reach, and who looks for them."""
+
+    def __init__(self) -> None:
+        self.is_raised: bool = False
+        self.queue: WaitQueue = WaitQueue()
+
+
+SUSPICION: Final = Suspicion()
 
 
 class SocketList:
@@ -54,6 +76,7 @@ class SocketList:
         self.collect_at: int = _LEAST_UNDER_WAY  # so many under way, and it is time for the next look
         self.dropped: CollectableSocket | None = None  # with references to drop
         self.is_dropping: bool = False
+        self.countings: int = 0
 
     def add(self, socket: CollectableSocket) -> None:
         first = self.first
@@ -205,6 +228,53 @@ def collect() -> None:
         dropped = following
     SOCKETS.is_collecting = False
     SOCKETS.collect_at = max(_LEAST_UNDER_WAY, 2 * SOCKETS.sockets_under_way)
+
+
+@recursion(2)  # the other files of a queue have no queues
+@noraise
+def bytes_held_by(first: CollectableSocket) -> int:
+    """About how much memory comes free when a socket ends: with what lies in its queue, and in the queues of sockets
+    whose descriptors lie there, and so on.
+    """
+    SOCKETS.countings += 1
+    found: CollectableSocket | None = first
+    first.counting = SOCKETS.countings
+    total = 0
+    while found is not None:
+        socket = found
+        found = socket.next_counted
+        socket.next_counted = None
+        total += SOCKET_BYTES
+        for parcel in socket.queue:
+            total += parcel.memory()
+            files = parcel.files
+            if files is None:
+                continue
+            for file in files:
+                if not isinstance(file, CollectableSocket):
+                    total += file.held_bytes()
+                elif file.counting != SOCKETS.countings:
+                    file.counting = SOCKETS.countings
+                    file.next_counted = found
+                    found = file
+        for connection in socket.waiting:
+            if connection.counting != SOCKETS.countings:
+                connection.counting = SOCKETS.countings
+                connection.next_counted = found
+                found = connection
+    return total
+
+
+@final
+class _CycleCollector(Rescuer):
+    """Gives back what only sockets hold that nobody can reach."""
+
+    @noraise
+    def rescue(self) -> None:
+        collect()
+
+
+RESCUERS.append(_CycleCollector())
 
 
 def _roots() -> CollectableSocket | None:

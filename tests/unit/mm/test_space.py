@@ -20,7 +20,7 @@ from kernel.mm.area import (
 )
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
-from kernel.mm.pages import WRITABLE, entry_frame, load_root, read_entry
+from kernel.mm.pages import WRITABLE, entry_frame, load_root, read_entry, write_entry
 from kernel.mm.space import AddressSpace
 
 BASE = 0x40_0000
@@ -232,3 +232,22 @@ def test_any_sequence_agrees_with_the_model(steps: list[tuple[str, int, int, int
     assert space.mapped_bytes == sum(end - start for start, end in starts)
     space.release()
     assert frames.free_frame_count() == before
+
+
+@pytest.mark.usefixtures("machine")
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sets(st.sampled_from([0, 1, 511, 512, 513, 1 << 18, (1 << 18) + 511, 1 << 27, (1 << 27) + (1 << 18), 1 << 34])),
+    st.sampled_from([0, 1, 511, 512, 1 << 18, 1 << 27, (1 << 34) - 1, 1 << 34]),
+    st.sampled_from([1, 513, 1 << 18, 1 << 27, (1 << 34) + 1, 1 << 35]),
+)
+def test_the_next_mapped_page_is_found_whatever_tables_there_are(pages: set[int], first: int, end: int) -> None:
+    space = AddressSpace()
+    for page in pages:
+        assert space.pages.make(page << PAGE_SHIFT) != 0
+        write_entry(space.pages.find(page << PAGE_SHIFT), 1)
+    expected = min([page for page in pages if first <= page < end], default=end)
+    assert space.pages.next_mapped(first << PAGE_SHIFT, end << PAGE_SHIFT) == expected << PAGE_SHIFT
+    for page in pages:
+        write_entry(space.pages.find(page << PAGE_SHIFT), 0)
+    space.release()

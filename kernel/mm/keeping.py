@@ -1,0 +1,33 @@
+"""Memory that stays when programs end: files and names in memory, segments, messages and semaphores of System V.
+
+No process gives it back by being killed, so a part of memory is left for processes: nothing more is kept while less
+than an eighth is free and the kernel's own objects and files in memory have more than half of it. (Linux lets such
+memory grow until no process is left that could be killed.)
+
+Context: any. Allocates nothing.
+"""
+
+from typing import Final
+
+from kernel.mm.frames import free_frame_count, make_room, total_frame_count
+from kernel.mm.objects import SHARED_TOTALS
+from kernel.mm.slabs import SLABS
+
+_FREE_SHIFT: Final = 3
+_KEPT_SHIFT: Final = 1
+
+
+def has_room_to_keep() -> bool:
+    """Whether the kernel may keep more than it does."""
+    total = total_frame_count()
+    wanted = total >> _FREE_SHIFT
+    if free_frame_count() >= wanted or SHARED_TOTALS.pages + SLABS.pages <= total >> _KEPT_SHIFT:
+        return True
+    make_room(wanted - free_frame_count())
+    return free_frame_count() >= wanted or SHARED_TOTALS.pages + SLABS.pages <= total >> _KEPT_SHIFT
+
+
+def check_room_to_keep() -> None:
+    """Raise MemoryError unless the kernel may keep more."""
+    if not has_room_to_keep():
+        raise MemoryError
