@@ -115,8 +115,12 @@ def descriptor(fn: FunctionLowerer, t: Type) -> str:
 
 
 def allocate(fn: FunctionLowerer, t: Type, size: str) -> str:
-    """A fresh object of a class; MemoryError if there is none."""
-    fn.module.declare(ALLOCATE, f"declare dso_local noalias ptr @{ALLOCATE}(ptr, i64) nounwind")
+    """A fresh object of a class; MemoryError if there is none.
+
+    Not `noalias`, although nobody else has the address: the reclaimer reads and writes the object later through the
+    zero-count table. LLVM would delete stores of references to an object that does not escape, and keep the counting.
+    """
+    fn.module.declare(ALLOCATE, f"declare dso_local ptr @{ALLOCATE}(ptr, i64) nounwind")
     return checked_allocation(fn, t, f"call ptr @{ALLOCATE}(ptr {descriptor(fn, t)}, i64 {size})")
 
 
@@ -258,7 +262,8 @@ def lower_method_call(fn: FunctionLowerer, e: CallMethod) -> Value:
     receiver = lower(fn, e.receiver)
     fn.set_loc(e.loc)
     type_args = {name: fn.type(t) for name, t in e.type_args.items()}
-    return narrow(fn, call_method(fn, receiver, e.method, e.args, type_args), fn.type(e.type), stable=True)
+    # The type checker narrows properties and elements as if they were variables; each call may give something else.
+    return narrow(fn, call_method(fn, receiver, e.method, e.args, type_args), fn.type(e.type), stable=False)
 
 
 def method_declaration(fn: FunctionLowerer, t: Type, method: str) -> tuple[tuple[Type, ...], Type]:
@@ -350,9 +355,7 @@ def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:
     return fn.op(f"inttoptr i64 {wide} to ptr")
 
 
-def call_on_union(
-    fn: FunctionLowerer, receiver: Value, t: Type, method: str, args: list[Expr] | list[Value]
-) -> Value:
+def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, args: list[Expr] | list[Value]) -> Value:
     """A method of a union of classes or of a protocol: compare the object's class with each that it can be."""
     if isinstance(t, UnionType):
         cases: list[Type] = list(t.items)

@@ -17,9 +17,12 @@ from tests.language import checked as checks
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRAP_STATUS = 70
 TIMEOUT_SECONDS = 120
+OBJECTS = re.compile(r"^(\d+) objects in use$", re.MULTILINE)
 FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 # Exceptions of CPython that mean that the program itself is wrong, and never a trap.
 BROKEN = (NameError, SyntaxError, AttributeError, ImportError, TypeError, RecursionError)
+# Of these, what a program does that relies on what is not so any more: compiled code traps there.
+TRAPPING = (AttributeError,)
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Outcome:
     trap: Trap | None = None
     message: str = ""
     broken: bool = False
+    objects: int = 0  # of a compiled run that ended well: how many are alive at the end
 
 
 def run_python(path: Path, checked: bool) -> Outcome:
@@ -51,12 +55,12 @@ def run_python(path: Path, checked: bool) -> Outcome:
         with contextlib.redirect_stdout(output):
             module = checks.load(path, name, checked)
             module.main()
-    except BROKEN:
-        return Outcome(output.getvalue().splitlines(), None, traceback.format_exc(), broken=True)
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno or 0 for frame in frames if frame.filename == str(path)]
-        return Outcome(output.getvalue().splitlines(), Trap(type(error).__name__, lines), traceback.format_exc())
+        broken = isinstance(error, BROKEN)
+        trap = Trap(type(error).__name__, lines) if not broken or isinstance(error, TRAPPING) else None
+        return Outcome(output.getvalue().splitlines(), trap, traceback.format_exc(), broken)
     finally:
         sys.modules.pop(name, None)
     return Outcome(output.getvalue().splitlines())
@@ -64,7 +68,7 @@ def run_python(path: Path, checked: bool) -> Outcome:
 
 def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
     """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims."""
-    environment = dict(os.environ)
+    environment = dict(os.environ, KRAIT_LEAKS="1")
     if stress:
         environment["KRAIT_STRESS"] = "1"
     command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", profile]
@@ -78,7 +82,8 @@ def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
         return Outcome(text.splitlines(), None, "timed out", broken=True)
     lines = done.stdout.splitlines()
     if done.returncode == 0:
-        return Outcome(lines)
+        counted = OBJECTS.search(done.stderr)
+        return Outcome(lines, objects=int(counted[1]) if counted is not None else 0)
     uncaught = done.returncode == 1 and done.stderr.startswith("Traceback")
     if done.returncode != TRAP_STATUS and not uncaught:
         return Outcome(lines, None, f"status {done.returncode}\n{done.stderr}", broken=True)

@@ -1,5 +1,7 @@
 """Module level: constants folded, objects frozen at import and changed at run time, rebinding through global."""
 
+# keeps: 2 objects
+
 from __future__ import annotations
 
 from typing import Final
