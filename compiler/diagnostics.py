@@ -16,6 +16,7 @@ from pathlib import Path
 from compiler.tree import Diagnostic, Loc
 
 INTERNAL = "KP999"
+LONGEST = 160  # of a source line, as far as it is shown
 
 _RED = "\x1b[1;31m"
 _BLUE = "\x1b[1;34m"
@@ -119,11 +120,25 @@ def _excerpt(loc: Loc, sources: Mapping[str, Sequence[str]], colour: str) -> lis
     if loc.end_line > loc.line:
         end = len(line.rstrip())
     width = max(1, min(end, len(line.rstrip())) - loc.column)
+    line, column, width = _around(line.rstrip(), loc.column, width)
     # Keep tabs, so that the carets stand below what they mean.
-    margin = "".join("\t" if c == "\t" else " " for c in line[: loc.column])
+    margin = "".join("\t" if c == "\t" else " " for c in line[:column])
     carets = "^" * width
     number = f"{loc.line:>5}"
     return [f"{number} | {line.rstrip()}", f"{' ' * len(number)} | {margin}{colour}{carets}{_PLAIN if colour else ''}"]
+
+
+def _around(line: str, column: int, width: int) -> tuple[str, int, int]:
+    """The part of a very long line that is meant, the column there, and how much of it is marked."""
+    if len(line) <= LONGEST:
+        return line, column, width
+    start = max(0, min(column - LONGEST // 4, len(line) - LONGEST))
+    part = line[start : start + LONGEST]
+    if start > 0:
+        part = "…" + part[1:]
+    if start + LONGEST < len(line):
+        part = part[:-1] + "…"
+    return part, column - start, max(1, min(width, LONGEST - (column - start)))
 
 
 def _source_line(loc: Loc, sources: Mapping[str, Sequence[str]]) -> str | None:

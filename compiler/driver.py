@@ -122,11 +122,15 @@ def compiler_sources() -> list[Path]:
 
 def related_files(file: Path) -> list[Path]:
     """A stand-alone file, and the files beside it that it imports, directly or not; imported ones first."""
+    from compiler.front.sources import unreadable
+
     found: dict[Path, None] = {}
 
     def visit(path: Path) -> None:
         if path in found:
             return
+        if (fault := unreadable(path)) is not None:
+            raise Refused([fault], {})
         try:
             tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):
@@ -310,7 +314,7 @@ def check(names: list[str]) -> None:
     What the types and the rules of the subset allow is lowered too: that finds broken promises such as `@nosleep`, and
     objects that can't be frozen.
     """
-    from compiler.front.check import _build_time, _rule_errors, check_files
+    from compiler.front.check import _build_time, check_files, rule_errors
 
     files = [existing_file(name) for name in names]
     everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
@@ -319,7 +323,7 @@ def check(names: list[str]) -> None:
         program = load([], everything)
     except Refused:
         raise Refused(*check_files([str(file) for file in everything], str(ROOT))) from None
-    broken = _rule_errors(program, paths)
+    broken = rule_errors(program, paths)
     if broken:
         raise Refused(broken, program.sources)
     import_live([], everything)

@@ -35,6 +35,7 @@ TRAPS: dict[int, tuple[str, str]] = {
     13: ("RuntimeError", "container changed during iteration"),
     14: ("RuntimeError", "uncaught exception at an exported function"),
     15: ("RecursionError", "stack overflow"),
+    16: ("TypeError", "the value is no longer of the class that was tested"),
 }
 FAULTS: dict[int, tuple[str, str]] = {
     signal.SIGSEGV: ("MemoryFault", "access to memory that is not mapped"),

@@ -575,6 +575,7 @@ class Function:
     # the result is a struct or Array that lives elsewhere (`return struct_at_address(…)`, a parameter, a field): its
     # address is returned, nothing is copied
     returns_view: bool = False
+    defaults: dict[str, object] = field(default_factory=dict)  # of parameters: equal keys for what is surely the same
     # broken rules of the subset: reported only if the function is reached; the body may be partial
     errors: list[Diagnostic] = field(default_factory=list)
 
@@ -605,6 +606,7 @@ class Program:
     classes: dict[str, ClassDecl]
     modules: dict[str, str]  # module name -> path
     sources: dict[str, list[str]]  # path -> lines
+    trusted: set[str] = field(default_factory=set)  # the paths of the modules that may do unsafe things
 
 
 @dataclass

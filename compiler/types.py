@@ -226,6 +226,62 @@ def is_reference(t: Type) -> bool:
             return False
 
 
+def shape(t: Type) -> object:
+    """How values of `t` are passed: types of one shape may stand for one another in a signature."""
+    match t:
+        case IntType(name=name):
+            return name
+        case EnumType():
+            return "int"
+        case BoolType():
+            return "bool"
+        case NoneType() | NeverType():
+            return "nothing"
+        case OptionalType(inner):
+            known = is_reference(inner) or isinstance(inner, FunctionType)
+            return "reference" if known else ("optional", shape(inner))
+        case TupleType(items):
+            return ("tuple", *(shape(item) for item in items))
+        case StructType() | ArrayType() | TypeVariable():
+            return t
+        case SpanType(element):
+            return ("span", shape(element))
+        case _:
+            return "reference"
+
+
+def type_size(t: Type) -> int:
+    """How many types a type is made of."""
+    match t:
+        case ClassType(_, args) | StructType(_, args):
+            return 1 + sum(map(type_size, args))
+        case OptionalType(inner) | SpanType(inner) | ArrayType(inner, _) | WeakType(inner) | RawArrayType(inner):
+            return 1 + type_size(inner)
+        case TupleType(items) | UnionType(items):
+            return 1 + sum(map(type_size, items))
+        case FunctionType(params, result):
+            return 1 + sum(map(type_size, (*params, result)))
+        case _:
+            return 1
+
+
+def has_variable(t: Type) -> bool:
+    """Whether a type mentions a type variable."""
+    match t:
+        case TypeVariable():
+            return True
+        case ClassType(_, args) | StructType(_, args):
+            return any(has_variable(a) for a in args)
+        case OptionalType(inner) | SpanType(inner) | ArrayType(inner, _) | WeakType(inner) | RawArrayType(inner):
+            return has_variable(inner)
+        case TupleType(items) | UnionType(items):
+            return any(has_variable(i) for i in items)
+        case FunctionType(params, result):
+            return any(has_variable(p) for p in (*params, result))
+        case _:
+            return False
+
+
 _BUILTIN_NAMES = {
     f"kernel.lang.runtime.containers.{ours}": pythons
     for ours, pythons in (("List", "list"), ("Dict", "dict"), ("Deque", "deque"), ("ByteArray", "bytearray"))

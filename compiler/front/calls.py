@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import mypy.types as mt
 from mypy.nodes import (
+    LDEF,
     ArgKind,
     CallExpr,
     Decorator,
@@ -153,6 +154,9 @@ class CallConverter:
                 return self._construct(node, callee, loc)
             if isinstance(callee, NameExpr) and isinstance(target, FuncDef) and target in self._nested_functions():
                 return self._call_value(node, loc)
+            if isinstance(callee, NameExpr) and isinstance(target, FuncDef) and callee.kind == LDEF:
+                hint = "write it as a function of the module"
+                raise Diagnostic("KP218", loc, f"{target.name} is a nested function and calls itself", hint)
             is_module_member = isinstance(callee, NameExpr) or (
                 isinstance(callee, MemberExpr)
                 and isinstance(callee.expr, RefExpr)
@@ -198,11 +202,9 @@ class CallConverter:
         prelude = prelude_name(fullname)
         if prelude is not None:
             return self._intrinsic(node, prelude, loc)
+        refuse_overloaded(target, loc)
         definition = function_definition(target)
-        if definition is None:
-            raise Diagnostic(
-                "KP200", loc, f"{fullname} is overloaded and can't be called", "call a function with one signature"
-            )
+        assert definition is not None
         args = self.arguments(node, definition, 0, loc)
         env = self.type_arguments(definition, args, self.convert_type(node), loc)
         return CallFunction(loc, self._result(node, definition, env), definition.fullname, args, env)
@@ -241,6 +243,9 @@ class CallConverter:
     def arguments(self, node: CallExpr, definition: FuncDef, skip: int, loc: Loc) -> list[Expr]:
         """The arguments in the order of the parameters from `skip` on, defaults filled in."""
         parameters = definition.arguments[skip:]
+        if any(p.kind.is_star() for p in parameters):
+            message = f"{definition.name} takes *args or **kwargs"
+            raise Diagnostic("KP133", loc, message, "pass a list, or write the parameters out")
         found: list[Expr | None] = [None] * len(parameters)
         order: list[int] = []  # the parameters of arguments that do something, as written
         position = 0
@@ -335,6 +340,7 @@ class CallConverter:
                 continue
             if base.fullname.startswith("builtins.") or base.fullname.startswith("typing."):
                 break
+            refuse_overloaded(symbol.node, loc)
             definition = function_definition(symbol.node)
             if definition is None:
                 break
@@ -366,6 +372,7 @@ class CallConverter:
         if info is None:
             raise Diagnostic("KP205", loc, f"no method {callee.name} here")
         owner, symbol = _find(info, callee.name)
+        refuse_overloaded(symbol, loc)
         if isinstance(symbol, Var):
             if any(n is not None for n in node.arg_names):
                 raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments")
@@ -387,11 +394,22 @@ class CallConverter:
                 args,
                 self.type_arguments(definition, args, self.convert_type(node), loc),
             )
+        self._check_keywords(node, definition, owner, loc)
         args = self.arguments(node, definition, 1, loc)
         result = self.convert_type(node)
         env = self.type_arguments(definition, [receiver, *args], result, loc)
         own = {k: v for k, v in env.items() if k.startswith(definition.fullname + ".")}
         return CallMethod(loc, result, receiver, owner, callee.name, args, False, own)
+
+    def _check_keywords(self, node: CallExpr, definition: FuncDef, owner: str, loc: Loc) -> None:
+        """A keyword means the parameter of that name in whichever override runs: it must stand at the same place."""
+        for keyword in (name for name in node.arg_names if name is not None):
+            place = [a.variable.name for a in definition.arguments].index(keyword)
+            for info in self.shared.overriding(owner, definition.name):
+                other = function_definition(info.names[definition.name].node)
+                if other is not None and [a.variable.name for a in other.arguments][place : place + 1] != [keyword]:
+                    message = f"{info.name}.{definition.name} has no parameter {keyword} at this place"
+                    raise Diagnostic("KP262", loc, message, "pass it by position, or give the parameters one name")
 
     def _value_call(self, node: CallExpr, name: str, receiver: Expr, info: TypeInfo | None, loc: Loc) -> Expr:
         """A method of bytes, str, Span, Array, int, RawArray, Weak."""
@@ -505,6 +523,7 @@ class CallConverter:
         if info.fullname == "builtins.int" and callee.name == "from_bytes":
             return CallBuiltin(loc, INT, "int.from_bytes", self.byte_conversion(node, ("bytes", "byteorder"), loc))
         symbol = _find(info, callee.name)[1]
+        refuse_overloaded(symbol, loc)
         definition = function_definition(symbol)
         if definition is None:
             if isinstance(symbol, Var):
@@ -546,6 +565,8 @@ class CallConverter:
             fields = {n: self.expression(a) for n, a in zip(node.arg_names, node.args, strict=True) if n is not None}
             return New(loc, t, [], fields)
         owner, symbol = _find(info, "__init__")
+        if not owner.startswith("builtins."):
+            refuse_overloaded(symbol, loc)
         definition = function_definition(symbol)
         if definition is None or owner.startswith("builtins."):
             if any(n is not None for n in node.arg_names):
@@ -723,6 +744,13 @@ def _find(info: TypeInfo, name: str) -> tuple[str, SymbolNode | None]:
     return find_attribute(info, name)
 
 
+def refuse_overloaded(node: SymbolNode | None, loc: Loc) -> None:
+    """A body need not keep what the signatures of its overloads promise."""
+    if isinstance(node, OverloadedFuncDef) and not node.is_property:
+        hint = "call a function with one signature"
+        raise Diagnostic("KP200", loc, f"{node.name} is overloaded and can't be called", hint)
+
+
 def function_definition(node: SymbolNode | None) -> FuncDef | None:
     """The FuncDef behind a name."""
     match node:
@@ -730,10 +758,8 @@ def function_definition(node: SymbolNode | None) -> FuncDef | None:
             return node
         case Decorator():
             return node.func
-        case OverloadedFuncDef():
-            return function_definition(node.impl) if node.impl is not None else None
         case _:
-            return None
+            return None  # an overloaded function is called by signatures that its body need not keep
 
 
 def prelude_name(fullname: str) -> str | None:

@@ -31,12 +31,12 @@ def check_files(files: list[str], root: str) -> tuple[list[Diagnostic], dict[str
             paths = remaining
             continue
         sources |= program.sources
-        found += _rule_errors(program, set(paths))
+        found += rule_errors(program, set(paths))
         break
     return found, sources
 
 
-def _rule_errors(program: Program, paths: set[str]) -> list[Diagnostic]:
+def rule_errors(program: Program, paths: set[str]) -> list[Diagnostic]:
     """Broken rules in the files, those of build-time code apart."""
     errors: list[Diagnostic] = []
     for decl in program.classes.values():

@@ -19,6 +19,7 @@ from mypy.nodes import (
     TypeInfo,
     Var,
 )
+from mypy.types import TypeVarType
 
 from compiler.front.convert_types import TypeConverter
 from compiler.tree import ClassDecl, Diagnostic, Loc, Param
@@ -76,6 +77,10 @@ def convert_class(node: ClassDef, path: str, types: TypeConverter) -> ClassDecl:
                 "KP238", loc, f"{info.name} is a data class", "write __init__, or make it a @struct if it is a value"
             )
         )
+    for variable in info.defn.type_vars:
+        if isinstance(variable, TypeVarType) and variable.variance != 0:
+            message = f"{variable.name} is not invariant, and objects of {info.name} can be changed"
+            errors.append(Diagnostic("KP261", loc, message, "declare the type variable without a variance"))
     packed = any(
         isinstance(d, CallExpr)
         and "packed" in d.arg_names

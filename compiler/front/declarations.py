@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import tokenize
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from compiler.front.construction import check_construction
 from compiler.front.convert_types import short_name
-from compiler.front.rules import KERNEL_ERROR, container_faults, heap_fault, walk
+from compiler.front.rules import KERNEL_ERROR, container_faults, heap_fault
 from compiler.tree import (
-    CallFunction,
-    CallMethod,
     ClassDecl,
     Diagnostic,
-    FieldTarget,
     Function,
     Loc,
-    Local,
     Program,
 )
 from compiler.types import (
@@ -31,9 +29,17 @@ from compiler.types import (
     Type,
     TypeVariable,
     a_type,
+    has_variable,
+    shape,
+    substitute,
 )
 
 UNSAFE_MODULES = ("kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions")
+_COMPARISONS = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
+# Python calls these where compiled code compares by `__eq__`, hashes by identity, and counts through `__len__`.
+_NOT_CALLED = ("__hash__", "__ne__", "__iter__", "__next__", "__reversed__", "__index__", "__int__", "__missing__")
+_REFLECTED = ("__radd__", "__rsub__", "__rmul__", "__rfloordiv__", "__rmod__", "__rand__", "__ror__", "__rxor__",
+              "__rlshift__", "__rrshift__")  # fmt: skip
 _HOOKS = (
     "__new__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__init_subclass__",
     "__class_getitem__", "__call__", "__set_name__", "__get__", "__set__",
@@ -47,12 +53,13 @@ def check_classes(program: Program) -> None:
             _check_methods(program, decl)
         if decl.kind == "class":
             _check_overrides(program, decl)
+            _check_places(program, decl)
             _check_heap_fields(decl)
-            _check_all_set(program, decl)
         elif decl.kind == "struct":
             _check_struct_fields(decl)
         elif decl.kind == "exception":
             _check_exception(decl)
+    check_construction(program)
 
 
 def _fail(decl: ClassDecl, code: str, message: str, hint: str, loc: Loc | None = None) -> None:
@@ -76,6 +83,9 @@ def _check_methods(program: Program, decl: ClassDecl) -> None:
                 f"{short_name(decl.name)}.__exit__ returns something",
                 "it can't swallow exceptions: return nothing",
             )
+        elif method in (*_NOT_CALLED, *_REFLECTED) and not decl.name.startswith("kernel.lang."):
+            hint = "write a method with a name, and call it"
+            _fail(decl, "KP231", f"{short_name(decl.name)} has {method}, which compiled code would not call", hint)
         elif method in _HOOKS:
             _fail(
                 decl,
@@ -99,11 +109,64 @@ def _check_overrides(program: Program, decl: ClassDecl) -> None:
         own = program.functions.get(full_name)
         if own is None or inherited is None or method == "__init__":
             continue
-        pairs = [(p.type, q.type) for p, q in zip(own.params[1:], inherited.params[1:], strict=False)]
+        skip = 1 if own.cls is not None else 0
+        if len(own.params) != len(inherited.params):
+            counts = len(own.params) - skip, len(inherited.params) - skip
+            message = f"{method} takes {counts[0]} arguments, and the base class's takes {counts[1]}"
+            _fail(decl, "KP109", message, "an override takes as many arguments as what it overrides", own.loc)
+            continue
+        pairs = [(p.type, q.type) for p, q in zip(own.params[skip:], inherited.params[skip:], strict=True)]
+        binding = _bindings(program, decl)
         for ours, theirs in [*pairs, (own.result, inherited.result)]:
-            if isinstance(ours, IntType) and isinstance(theirs, IntType) and ours != theirs:
+            theirs = substitute(theirs, binding)
+            if shape(ours) != shape(theirs) and not has_variable(ours) and not has_variable(theirs):
                 message = f"{method} has {a_type(ours)} where the base class has {a_type(theirs)}"
-                _fail(decl, "KP109", message, "an override has the same types of ints", own.loc)
+                _fail(decl, "KP109", message, "an override has the same types as what it overrides", own.loc)
+        for mine, its in zip(own.params[skip:], inherited.params[skip:], strict=True):
+            if its.name in inherited.defaults and own.defaults.get(mine.name) != inherited.defaults[its.name]:
+                message = f"{method} has another default of {mine.name} than the base class's"
+                hint = "a call through the base class fills in the base class's: write the same"
+                _fail(decl, "KP263", message, hint, own.loc)
+        if method in _COMPARISONS:
+            message = f"{short_name(decl.name)} overrides {method}"
+            _fail(
+                decl,
+                "KP264",
+                message,
+                "Python asks the subclass first, whichever side it is on: compare in one class only",
+                own.loc,
+            )
+
+
+def _bindings(program: Program, decl: ClassDecl) -> dict[str, Type]:
+    """What the type variables of all base classes stand for in a class."""
+    binding: dict[str, Type] = {}
+    base = decl.base
+    while isinstance(base, ClassType) and base.name in program.classes:
+        above = program.classes[base.name]
+        binding |= dict(zip(above.type_params, (substitute(a, binding) for a in base.args), strict=False))
+        base = above.base
+    return binding
+
+
+def _check_places(program: Program, decl: ClassDecl) -> None:
+    """A name is a field or a method in a class and all its base classes: a read through a base class looks for one."""
+    fields = {field.name for field in decl.fields}
+    methods = {name.removeprefix(decl.name + ".") for name in decl.methods}
+    base = decl.base
+    while isinstance(base, ClassType) and base.name in program.classes:
+        above = program.classes[base.name]
+        above_methods = {name.removeprefix(above.name + ".") for name in above.methods}
+        for name in sorted((fields & above_methods) | (methods & {field.name for field in above.fields})):
+            message = f"{name} is a field in one class and a method or property in the other, {short_name(above.name)}"
+            _fail(decl, "KP265", message, "give one of them another name")
+        binding = _bindings(program, decl)
+        for field in decl.fields:
+            inherited = next((f for f in above.fields if f.name == field.name), None)
+            if inherited is not None and substitute(inherited.type, binding) != field.type:
+                message = f"{field.name} has another type than in {short_name(above.name)}"
+                _fail(decl, "KP266", message, "a store through the base class would not fit: use one type")
+        base = above.base
 
 
 def _check_heap_fields(decl: ClassDecl) -> None:
@@ -141,32 +204,6 @@ def _check_exception(decl: ClassDecl) -> None:
             )
 
 
-def _check_all_set(program: Program, decl: ClassDecl) -> None:
-    """Each field is set by `__init__`, by a method that it calls, or is in place."""
-    wanted = [f for f in decl.fields if not isinstance(f.type, StructType | ArrayType)]
-    if not wanted:
-        return
-    done: set[str] = set()
-    _collect_set(program, _find_method(program, decl, "__init__"), decl, done, set())
-    for field in wanted:
-        if field.name not in done and not _inherited(program, decl, field.name):
-            _fail(
-                decl,
-                "KP235",
-                f"{short_name(decl.name)}.__init__ does not set the field {field.name}",
-                f"set self.{field.name} in __init__",
-            )
-
-
-def _inherited(program: Program, decl: ClassDecl, name: str) -> bool:
-    """Whether a base class declares the field too."""
-    while isinstance(decl.base, ClassType) and decl.base.name in program.classes:
-        decl = program.classes[decl.base.name]
-        if any(f.name == name for f in decl.fields):
-            return True
-    return False
-
-
 def _find_method(program: Program, decl: ClassDecl | None, name: str) -> Function | None:
     while decl is not None:
         found = program.functions.get(f"{decl.name}.{name}")
@@ -174,24 +211,6 @@ def _find_method(program: Program, decl: ClassDecl | None, name: str) -> Functio
             return found
         decl = program.classes.get(decl.base.name) if isinstance(decl.base, ClassType) else None
     return None
-
-
-def _collect_set(program: Program, function: Function | None, decl: ClassDecl, done: set[str], seen: set[str]) -> None:
-    """Add the fields of `self` that a method sets, also through the methods that it calls on `self`."""
-    if function is None or function.name in seen or not function.params:
-        return
-    seen.add(function.name)
-    if function.errors:  # the body may be partial
-        done.update(f.name for f in decl.fields)
-    this = function.params[0].name
-    for node in (n for s in function.body for n in walk(s)):
-        match node:
-            case FieldTarget(value=Local(name=name)) if name == this:
-                done.add(node.name)
-            case CallMethod(receiver=Local(name=name)) if name == this:
-                _collect_set(program, _find_method(program, decl, node.method), decl, done, seen)
-            case CallFunction(args=[Local(name=name), *_]) if name == this:
-                _collect_set(program, program.functions.get(node.function), decl, done, seen)
 
 
 # Imports --------------------------------------------------------------------------------------------------------------
@@ -204,9 +223,20 @@ def unsafe_allowed(root: str) -> set[str]:
     return {entry for line in lines if (entry := line.partition("#")[0].strip())}
 
 
-def check_imports(module: str, path: str, lines: Iterable[str], root: str) -> list[Diagnostic]:
+def check_comments(path: str, lines: list[str]) -> Iterator[Diagnostic]:
+    """Comments that change how mypy checks a whole file."""
+    if not any("# mypy:" in line or "#mypy:" in line for line in lines):
+        return
+    readline = iter([line + "\n" for line in lines]).__next__
+    for token in tokenize.generate_tokens(readline):
+        if token.type == tokenize.COMMENT and token.string.lstrip("# ").startswith("mypy:"):
+            loc = Loc(path, token.start[0], token.start[1], token.end[0], token.end[1])
+            hint = "the compiler relies on types: change the code so that they are right"
+            yield Diagnostic("KP259", loc, "a comment that changes how types are checked", hint)
+
+
+def check_imports(module: str, path: str, lines: Iterable[str], trusted: bool) -> list[Diagnostic]:
     """Star imports, and imports of unsafe modules by modules that are not on the list."""
-    trusted = module in unsafe_allowed(root)
     found: list[Diagnostic] = []
     for node in ast.walk(ast.parse("\n".join(lines))):
         if not isinstance(node, ast.Import | ast.ImportFrom):

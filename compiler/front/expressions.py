@@ -46,7 +46,7 @@ from mypy.nodes import (
     Var,
 )
 
-from compiler.front.calls import CallConverter
+from compiler.front.calls import CallConverter, refuse_overloaded
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
 from compiler.tree import (
     Binary,
@@ -89,6 +89,7 @@ from compiler.tree import (
 from compiler.types import (
     BOOL,
     INT,
+    NEVER,
     NONE,
     U64,
     ArrayType,
@@ -130,6 +131,19 @@ _METHOD_OF_OPERATOR = {
     "<=": "__le__",
     ">": "__gt__",
     ">=": "__ge__",
+}
+
+
+# Expressions that the language has not, by mypy's names.
+_OUT: dict[str, tuple[str, str, str]] = {
+    "SetComprehension": ("KP114", "Kernel Python has no sets", "use dict[K, bool]"),
+    "StarExpr": ("KP133", "* is out here", "write the items out, or append them in a loop"),
+    "YieldExpr": ("KP171", "yield has no value", "write it as a statement"),
+    "YieldFromExpr": ("KP171", "yield from is out", "yield the values in a for"),
+    "AwaitExpr": ("KP131", "async is out", "sleep on a WaitQueue instead"),
+    "ComplexExpr": ("KP113", "the kernel has no complex numbers", "keep two ints"),
+    "EllipsisExpr": ("KP199", "... is no value", "write the value, or pass"),
+    "SliceExpr": ("KP199", "a slice is only an index", "write it in brackets behind a sequence"),
 }
 
 
@@ -303,7 +317,8 @@ class ExpressionConverter(CallConverter):
             case SuperExpr():
                 raise Diagnostic("KP173", loc, "super() is only for calling a method", "")
             case _:
-                raise Diagnostic("KP199", loc, f"{type(node).__name__} is not supported")
+                code, message, hint = _OUT.get(type(node).__name__, ("KP199", f"{type(node).__name__} is out", ""))
+                raise Diagnostic(code, loc, message, hint)
 
     def bytes_value(self, text: str, loc: Loc) -> bytes:
         """mypy keeps a bytes literal as the inside of its repr."""
@@ -319,9 +334,8 @@ class ExpressionConverter(CallConverter):
         raise Diagnostic("KP174", loc, "this bytes literal cannot be read")
 
     def _cast(self, node: CastExpr, loc: Loc) -> Expr:
-        value = self.expression(node.expr)
-        value.type = self.types.convert(node.type, loc)
-        return value
+        hint = "assert isinstance(value, Class): the compiler relies on types"
+        raise Diagnostic("KP252", loc, "cast is out", hint)
 
     def _name(self, node: NameExpr, loc: Loc) -> Expr:
         if node.name in ("True", "False") and node.fullname.startswith("builtins."):
@@ -358,7 +372,8 @@ class ExpressionConverter(CallConverter):
                 self.types.convert(mt.Instance(target, [mt.AnyType(mt.TypeOfAny.special_form)] * 0), loc)
             )
             return Global(loc, t, module, name, True)
-        if isinstance(target, Var | FuncDef | Decorator | OverloadedFuncDef):
+        refuse_overloaded(target, loc)
+        if isinstance(target, Var | FuncDef | Decorator):
             module, name = target.fullname.rsplit(".", 1)
             final = not isinstance(target, Var) or target.is_final
             t = self.convert_type(node)
@@ -453,8 +468,9 @@ class ExpressionConverter(CallConverter):
             left = self.expression(node.left)
             try:
                 right = self.expression(node.right)
-            except Unreachable:
-                return left
+            except Unreachable:  # as far as mypy knows; what was narrowed may have changed since
+                right = CallBuiltin(loc, NEVER, "unreachable", [])
+                return BoolOp(loc, left.type, node.op, left, right)
             return BoolOp(loc, common(self.convert_type(node), left, right), node.op, left, right)
         if node.op == "/":
             raise Diagnostic("KP180", loc, "/ makes a float", "use // (it rounds down)")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import mypy.types as mt
 from mypy.nodes import (
+    BytesExpr,
     CallExpr,
     ClassDef,
     Decorator,
@@ -14,9 +15,11 @@ from mypy.nodes import (
     IntExpr,
     MypyFile,
     NameExpr,
+    OpExpr,
     RefExpr,
     StrExpr,
     TypeInfo,
+    UnaryExpr,
 )
 
 from compiler.diagnostics import internal_error
@@ -111,6 +114,8 @@ class Converter:
                     "KP133", place, "*args and **kwargs are out", "pass a list, or write the parameters out"
                 )
             function.params.append(Param(argument.variable.name, self.types.convert(t, place)))
+            if argument.initializer is not None:
+                function.defaults[argument.variable.name] = default_key(argument.initializer)
         result = self.types.convert(signature.ret_type, loc)
         function.result = generator_element(result) if definition.is_generator else result
         own = [
@@ -119,6 +124,24 @@ class Converter:
             if isinstance(v, mt.TypeVarType) and (v.id.namespace or "") == definition.fullname
         ]
         function.type_params = [f"{definition.fullname}.{v.name}" for v in own]
+        if signature.type_guard is not None or signature.type_is is not None:
+            hint = "test with isinstance where the class matters"
+            raise Diagnostic("KP258", loc, f"{definition.name} is a type guard, whose word nobody checks", hint)
+
+
+def default_key(value: Expression) -> object:
+    """Equal for defaults that are surely the same."""
+    match value:
+        case IntExpr() | StrExpr() | BytesExpr():
+            return value.value
+        case RefExpr():
+            return ("name", value.fullname)
+        case UnaryExpr():
+            return (value.op, default_key(value.expr))
+        case OpExpr():
+            return (value.op, default_key(value.left), default_key(value.right))
+        case _:
+            return ("place", value.line, value.column)
 
 
 def generator_element(t: Type) -> Type:
@@ -141,6 +164,10 @@ def _decorators(node: Decorator, loc: Loc) -> dict[str, str]:
             elif isinstance(first, IntExpr):
                 value = str(first.value)
         callee = expr.callee if isinstance(expr, CallExpr) else expr
+        if decorator_name(expr) == "no_type_check":
+            raise Diagnostic(
+                "KP260", loc, "@no_type_check is out", "the compiler relies on types: annotate the function"
+            )
         if isinstance(callee, RefExpr) and callee.fullname.startswith(("functools.", "contextlib.")):
             hint = (
                 "write a class with __enter__ and __exit__"

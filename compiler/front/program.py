@@ -20,9 +20,9 @@ from mypy.modulefinder import BuildSource
 from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
 from mypy.options import Options
 
-from compiler.diagnostics import type_error
+from compiler.diagnostics import INTERNAL, type_error
 from compiler.front.classes import convert_class, is_generated, struct_names
-from compiler.front.declarations import check_classes, check_imports
+from compiler.front.declarations import check_classes, check_comments, check_imports, unsafe_allowed
 from compiler.front.flows import find_views
 from compiler.front.functions import Converter
 from compiler.front.rules import check_program
@@ -51,6 +51,7 @@ def is_simulation(module: str) -> bool:
 _MESSAGE = re.compile(r"(.*?):(\d+)(?::(\d+):(\d+):(\d+))?: (error|note): (.*)", re.DOTALL)
 
 
+_UNTYPED = ("KP110", "KP111", INTERNAL)  # they follow from errors of types
 _UNREADABLE = re.compile(r"(.*?): error: (Cannot decode file: .*)", re.DOTALL)
 
 
@@ -82,8 +83,9 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
         name = module_name(path, Path(root))
         names[name] = str(path)
         sources.append(BuildSource(str(path), name, None))
-    result = _run_mypy(sources, root)
-    refuse_other_syntax(list(names.values()))
+    result, diagnostics = _run_mypy(sources, root)
+    if not diagnostics:
+        refuse_other_syntax(list(names.values()))
     trees = {
         name: tree
         for name, tree in result.files.items()
@@ -93,9 +95,18 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
     for name, tree in trees.items():
         program.modules[name] = tree.path
         program.sources[tree.path] = source_lines(Path(tree.path))
+    allowed = unsafe_allowed(root)
+    program.trusted = {tree.path for name, tree in trees.items() if name in allowed}
     imports = [
-        d for name, tree in trees.items() for d in check_imports(name, tree.path, program.sources[tree.path], root)
+        d
+        for name, tree in trees.items()
+        for d in (
+            *check_imports(name, tree.path, program.sources[tree.path], name in allowed),
+            *check_comments(tree.path, program.sources[tree.path]),
+        )
     ]
+    if diagnostics:
+        raise SourceErrors(diagnostics + imports + _own_errors(program, trees, result, diagnostics), program.sources)
     if imports:
         raise SourceErrors(imports, program.sources)
     _convert(program, trees, result)
@@ -103,6 +114,23 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
     check_program(program)
     check_classes(program)
     return program
+
+
+def _own_errors(
+    program: Program, trees: dict[str, MypyFile], result: BuildResult, others: list[Diagnostic]
+) -> list[Diagnostic]:
+    """Broken rules of the subset in files that have type errors as well: on other lines, where the types are known."""
+    from compiler.front.check import rule_errors
+
+    try:
+        _convert(program, trees, result)
+        check_program(program)
+        check_classes(program)
+        found = rule_errors(program, {d.loc.path for d in others})
+    except Exception:  # what follows from wrong types is not worth a message
+        return []
+    lines = {(d.loc.path, d.loc.line) for d in others}
+    return [d for d in found if (d.loc.path, d.loc.line) not in lines and d.code not in _UNTYPED]
 
 
 def source_lines(path: Path) -> list[str]:
@@ -162,7 +190,7 @@ def mypy_options(root: str) -> Options:
     return options
 
 
-def _run_mypy(sources: list[BuildSource], root: str) -> BuildResult:
+def _run_mypy(sources: list[BuildSource], root: str) -> tuple[BuildResult, list[Diagnostic]]:
     if root not in sys.path:
         sys.path.insert(0, root)
     try:
@@ -171,10 +199,7 @@ def _run_mypy(sources: list[BuildSource], root: str) -> BuildResult:
         messages = result.errors
     except CompileError as error:
         raise SourceErrors(parse_messages(error.messages), {}) from None
-    diagnostics = parse_messages(messages)
-    if diagnostics:
-        raise SourceErrors(diagnostics, {})
-    return result
+    return result, parse_messages(messages)
 
 
 def parse_messages(messages: list[str]) -> list[Diagnostic]:

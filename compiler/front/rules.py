@@ -13,9 +13,12 @@ from typing import Any
 
 from compiler.diagnostics import internal_error
 from compiler.formats import format_fault
+from compiler.front.assignment import check_assigned
 from compiler.front.convert_types import DEQUE, DICT, LIST
 from compiler.front.flows import check_flows
+from compiler.front.handlers import check_handlers
 from compiler.front.nodes import children, walk
+from compiler.front.views import check_views
 from compiler.tree import (
     Assign,
     AugAssign,
@@ -60,6 +63,7 @@ from compiler.types import (
     IntType,
     NoneType,
     OptionalType,
+    RawArrayType,
     SpanType,
     StrType,
     StructType,
@@ -78,6 +82,7 @@ _TEXT_HINTS = {
     "str": "encode it: bytes have more methods; or build it with an f-string",
     "bytes": "docs/language.md lists the methods of bytes",
 }
+_INSTRUCTIONS = "arch.x86_64.instructions."
 _FREE_PARAMETERS = (".__exit__", ".__eq__")  # their parameters have types that Python prescribes
 _FOREIGN_HINTS = {
     "builtins.memoryview": "use a Span",
@@ -95,14 +100,15 @@ _FOREIGN_HINTS = {
 
 def check_program(program: Program) -> None:
     """Judge all functions."""
+    turns = check_views(program)
     for function in program.functions.values():
         try:
-            check_function(program, function)
+            check_function(program, function, turns.get(function.name, {}))
         except Exception as error:
             function.errors.append(internal_error(error, function.loc))
 
 
-def check_function(program: Program, function: Function) -> None:
+def check_function(program: Program, function: Function, turns: dict[int, set[str]]) -> None:
     """Judge one function."""
     rules = FunctionRules(program, function)
     for param in function.params:
@@ -116,6 +122,8 @@ def check_function(program: Program, function: Function) -> None:
     for statement in function.body:
         rules.visit(statement)
     check_flows(program, function, rules.errors)
+    if not function.errors:  # else the body may be partial
+        rules.errors.extend(check_assigned(function, turns))
     if not rules.errors:  # else the expressions told it already, with a better place
         for name, t in function.locals.items():
             rules.check_type(t, function.loc)
@@ -165,6 +173,10 @@ class FunctionRules:
         """Refuse containers of what may not lie in the heap."""
         for message, code, hint in container_faults(t):
             self.fail(code, loc, message, hint)
+        key = _bare(t).args[0] if isinstance(_bare(t), ClassType) and _bare(t).name == DICT and _bare(t).args else None  # type: ignore[attr-defined]
+        if isinstance(key, ClassType) and f"{key.name}.__eq__" in self.program.functions:
+            hint = "use a number, bytes or an enum that stands for it"
+            self.fail("KP227", loc, f"a dict with keys of type {show(key)}, which has its own __eq__", hint)
 
     def on_listlit(self, node: Expr) -> None:
         self.check_type(node.type, node.loc)
@@ -184,6 +196,8 @@ class FunctionRules:
         self.allowed.add(id(node.iterable))
 
     def on_callfunction(self, node: CallFunction) -> None:
+        if node.function.startswith(_INSTRUCTIONS):
+            self._check_unsafe(node.function.removeprefix(_INSTRUCTIONS), node.loc)
         target = self.program.functions.get(node.function)
         if target is not None and target.is_generator and id(node) not in self.allowed:
             self.fail("KP171", node.loc, "a generator as a value", "run over it with for, where it is called")
@@ -295,6 +309,9 @@ class FunctionRules:
                 hint = "raise Errno(…) or a class derived from KernelError; for a bug, panic(…)"
                 self.fail("KP221", node.loc, f"{short} can't be raised", hint)
 
+    def on_try(self, node: Try) -> None:
+        self.errors.extend(check_handlers(self.program, node, self.function))
+
     def on_handler(self, node: Handler) -> None:
         for name in node.exceptions:
             if not self._is_error(name):
@@ -387,7 +404,19 @@ class FunctionRules:
             shown = (f"!{node.conversion}" if node.conversion else "") + (f":{node.spec}" if node.spec else "")
             self.fail("KP242", node.value.loc, f"the format {shown!r} of {a_type(t)}", fault)
 
+    def _check_unsafe(self, name: str, loc: Loc) -> None:
+        """An unsafe primitive is judged where it is used, whatever name it was reached by."""
+        if self.function.loc.path not in self.program.trusted:
+            hint = "use what a safe module offers, or add the module to compiler/unsafe_modules.txt with a reason"
+            self.fail("KP251", loc, f"{name} is unsafe, and this module is not on the list of unsafe modules", hint)
+
+    def on_new(self, node: New) -> None:
+        if isinstance(node.type, RawArrayType):
+            self._check_unsafe("RawArray", node.loc)
+
     def on_callbuiltin(self, node: CallBuiltin) -> None:
+        if node.name.startswith(("unsafe.", "raw.", "RawArray.")):
+            self._check_unsafe(node.name.rpartition(".")[2], node.loc)
         if node.name in ("enumerate", "zip", "reversed", "range") and id(node) not in self.allowed:
             self.fail("KP244", node.loc, f"{node.name}() as a value", "use it directly in for")
         if node.name in ("enumerate", "zip", "reversed"):

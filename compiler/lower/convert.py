@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from compiler.lower.function import TRAP_NONE, TRAP_RANGE, FunctionLowerer
+from compiler.lower.function import TRAP_CLASS, TRAP_NONE, TRAP_RANGE, FunctionLowerer
 from compiler.lower.interfaces import runtime_function
 from compiler.lower.layout import is_pointer, live_object, register_type
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
@@ -49,6 +49,7 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
     if isinstance(to, IntType) and isinstance(have, BoolType):
         return Value(fn.op(f"zext i1 {value.operand} to i64"), to, 0, 1)
     if isinstance(to, FunctionType) and isinstance(have, FunctionType):
+        fn.world.check_shapes(have, to, fn.loc)
         fn.world.join_groups(have, to)
         return value.of_type(to)
     if isinstance(to, TupleType) and isinstance(have, TupleType):
@@ -127,10 +128,34 @@ def narrow(fn: FunctionLowerer, value: Value, to: Type, stable: bool) -> Value:
     if value.type == to:
         return value
     if is_reference(value.type) and is_reference(to):
+        if not stable:
+            check_class(fn, value, to)
         return value.of_type(to)
     if isinstance(value.type, OptionalType) and isinstance(to, OptionalType) and fn.kind(value.type) == fn.kind(to):
         return value.of_type(to)
     return coerce(fn, value, to)
+
+
+def check_class(fn: FunctionLowerer, value: Value, to: Type) -> None:
+    """Trap unless a reference is of a narrower class: between the test and this read, somebody may have stored another
+    object. Where nothing lies between, LLVM sees that the same was tested before.
+    """
+    from compiler.lower.objects import is_instance
+
+    have = value.type.inner if isinstance(value.type, OptionalType) else value.type
+    want = to.inner if isinstance(to, OptionalType) else to
+    if fn.is_exception(have) or all(_is_below(fn, part, want) for part in _parts(have)):
+        return
+    fits = is_instance(fn, value, want)
+    if isinstance(to, OptionalType):
+        fits = fn.op(f"or i1 {fits}, {invert(fn, is_present(fn, value))}")
+    fn.trap_if(invert(fn, fits), TRAP_CLASS)
+
+
+def _is_below(fn: FunctionLowerer, t: Type, want: Type) -> bool:
+    """Whether what is of the type `t` is surely of the type `want`; type arguments are mypy's business."""
+    same = [w for w in _parts(want) if isinstance(w, ClassType) and isinstance(t, ClassType) and w.name == t.name]
+    return bool(same) or fn.world.is_subclass(t, want)
 
 
 def coerce_tuple(fn: FunctionLowerer, value: Value, to: TupleType) -> Value:
@@ -185,12 +210,17 @@ def truth(fn: FunctionLowerer, value: Value) -> str:
         case StrType() | BytesType() | SpanType():
             length = text_length(fn, value) if not isinstance(t, SpanType) else fn.span_parts(value)[1]
             return fn.op(f"icmp ne i64 {length}, 0")
+        case UnionType(items):
+            if not fn.discovering and any(has_length(fn, item) for item in items):
+                raise fn.error("KP933", f"the truth of a {show(t)}", "narrow it first, or compare it with None")
+            return "true"
         case ClassType() | StructType():
             for method in ("__bool__", "__len__"):
                 if fn.world.find_method(t, method) is not None:
                     from compiler.lower.objects import call_method
 
                     return truth(fn, call_method(fn, value, method, []))
+            refuse_hidden_truth(fn, t)
             return "true"
         case TupleType(items):
             return "true" if items else "false"
@@ -201,6 +231,7 @@ def truth(fn: FunctionLowerer, value: Value) -> str:
 def optional_truth(fn: FunctionLowerer, value: Value, inner: Type) -> str:
     """Not None, and true."""
     present = is_present(fn, value)
+    refuse_hidden_truth(fn, inner)
     if is_pointer(value.type) and not isinstance(inner, StrType | BytesType) and not has_length(fn, inner):
         return present
     test, end = fn.label("present"), fn.label("truth")
@@ -212,6 +243,14 @@ def optional_truth(fn: FunctionLowerer, value: Value, inner: Type) -> str:
     fn.branch(end)
     fn.start(end)
     return fn.phi("i1", [("false", start), (inner_truth, last)])
+
+
+def refuse_hidden_truth(fn: FunctionLowerer, t: Type) -> None:
+    """The truth of an object is that of its own class, which may have one that the type here does not show."""
+    own = fn.world.hidden(t, ("__bool__", "__len__"))
+    if own is not None and not fn.is_exception(t):
+        hint = "compare it with None, or give its base class the method"
+        raise fn.error("KP933", f"the truth of a {show(t)}, which may be a {show(own)} with a truth of its own", hint)
 
 
 def has_length(fn: FunctionLowerer, t: Type) -> bool:
@@ -284,8 +323,13 @@ def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
         from compiler.lower.objects import call_method
 
         return truth(fn, call_method(fn, a, "__eq__", [b]))
-    if fn.is_exception(a.type) and fn.is_exception(b.type):
-        return fn.op(f"icmp eq i64 {a.operand}, {b.operand}")
+    if fn.is_exception(a.type) or fn.is_exception(b.type):
+        raise fn.error("KP931", "exceptions cannot be compared", "compare their codes")
+    for part in (*_parts(a.type), *_parts(b.type)):
+        own = isinstance(part, ClassType) and fn.world.find_method(part, "__eq__")
+        if own or fn.world.hidden(part, ("__eq__",)) is not None:
+            hint = "put the side whose class has __eq__ on the left, and narrow it to this class"
+            raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} are compared without the __eq__", hint)
     if is_pointer(a.type) and is_pointer(b.type):
         if isinstance(a.type, UnionType) or isinstance(b.type, UnionType):
             texts = (StrType, BytesType)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 
 from compiler.lower.function import holds_function
-from compiler.lower.world import SYSCALL_HANDLER, Edge, Instance, World
-from compiler.tree import Diagnostic, Loc
+from compiler.lower.world import SYSCALL_HANDLER, Cleanup, Edge, Instance, World
+from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import OptionalType
 
 SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"
@@ -166,21 +166,101 @@ class Effects:
     def check_promises(self) -> list[Diagnostic]:
         """Diagnostics for all broken promises."""
         found: list[Diagnostic] = []
+        inherited = self._inherited_promises()
         for instance in self.world.instances.values():
             decorators = instance.function.decorators
+            promised = {**inherited.get(instance, {}), **dict.fromkeys(decorators, "")}
             for decorator, effects in PROMISES.items():
-                if decorator in decorators:
+                if decorator in promised:
                     for effect in effects:
                         if effect in self.flags[instance]:
-                            found.append(self._broken(instance, f"@{decorator}", effect))
+                            found.append(self._broken(instance, f"@{decorator}{promised[decorator]}", effect))
             if self.raises[instance]:
-                if "noraise" in decorators:
-                    found.append(self._raising(instance, "is @noraise"))
+                if "noraise" in promised:
+                    found.append(self._raising(instance, f"is @noraise{promised['noraise']}"))
                 elif "export" in decorators:
                     found.append(self._raising(instance, "is exported: nobody could catch it"))
                 elif instance in self.world.from_outside:
                     found.append(self._raising(instance, "is called by address from outside: nobody could catch it"))
         return found
+
+    def _inherited_promises(self) -> dict[Instance, dict[str, str]]:
+        """What methods owe because of what they override, or because a protocol asks for it: decorator -> by whom."""
+        found: dict[Instance, dict[str, str]] = {}
+
+        def owes(instance: Instance, promise: Function) -> None:
+            if promise is not instance.function:
+                for decorator in promise.decorators.keys() & {*PROMISES, "noraise"}:
+                    found.setdefault(instance, {}).setdefault(decorator, f" by {promise.name}")
+
+        functions, classes = self.world.program.functions, self.world.program.classes
+        for instance in self.world.instances.values():
+            decl = classes.get(instance.function.cls or "")
+            method = instance.function.name.rpartition(".")[2]
+            while decl is not None and decl.base is not None and method != "__init__":
+                decl = classes.get(getattr(decl.base, "name", ""))
+                above = functions.get(f"{decl.name}.{method}") if decl is not None else None
+                if above is not None:
+                    owes(instance, above)
+        for site, method in self.world.virtual_sites:
+            declared = self.world.find_method(site, method)
+            if declared is not None:
+                for _, instance in self.world.implementations(site, method):
+                    owes(instance, declared[0])
+        return found
+
+    def check_cleanups(self) -> list[Diagnostic]:
+        """Clean-up code that is left out when its body raises something else than it names."""
+        found: list[Diagnostic] = []
+        for instance in self.world.instances.values():
+            for cleanup in instance.cleanups:
+                missed: dict[str, Edge] = {}
+                for edge in instance.edges[cleanup.start : cleanup.end]:
+                    inner = edge.caught[cleanup.depth :]
+                    raised = {edge.exception} if edge.kind == "raise" else set()
+                    for target in self.targets(edge) if not edge.cold else ():
+                        raised |= self.raises[target]
+                    for exception in raised:
+                        if self.escapes(exception, inner):
+                            missed.setdefault(exception, edge)
+                if missed:
+                    found.append(self._missed(cleanup, missed))
+        return found
+
+    def _missed(self, cleanup: Cleanup, missed: dict[str, Edge]) -> Diagnostic:
+        names = sorted(name.rpartition(".")[2] for name in missed)
+        message = f"this clean-up is left out when {' or '.join(names)} is raised"
+        caught = [name.rpartition(".")[2] for name in cleanup.exceptions]
+        hint = f"except ({', '.join([*caught, *names])}), or clean up in finally"
+        notes: list[tuple[Loc | None, str]] = []
+        for name, edge in sorted(missed.items()):
+            targets = [t.function.name for t in self.targets(edge) if name in self.raises[t]]
+            what = f"calls {targets[0]}, which may raise" if targets else "may raise"
+            notes.append((edge.loc, f"{what} {name.rpartition('.')[2]}"))
+        return Diagnostic("KP704", cleanup.loc, message, hint, notes)
+
+    def check_inlining(self) -> list[Diagnostic]:
+        """Functions that are to be inlined everywhere, and so into themselves."""
+        found: list[Diagnostic] = []
+        for instance in self.world.instances.values():
+            if "inline" in instance.function.decorators and self._inlines_itself(instance):
+                name = instance.function.name.rpartition(".")[2]
+                message = f"{name} is @inline, and calls itself"
+                found.append(Diagnostic("KP702", instance.function.loc, message, "take @inline away, or write a loop"))
+        return found
+
+    def _inlines_itself(self, start: Instance) -> bool:
+        seen: set[Instance] = set()
+        pending = [start]
+        while pending:
+            for edge in pending.pop().edges:
+                for target in self.targets(edge) if edge.kind in ("call", "virtual") else ():
+                    if target is start:
+                        return True
+                    if target not in seen and "inline" in target.function.decorators:
+                        seen.add(target)
+                        pending.append(target)
+        return False
 
     def _broken(self, instance: Instance, decorator: str, effect: str) -> Diagnostic:
         name = instance.function.name

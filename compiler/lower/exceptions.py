@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from compiler.lower.convert import coerce
 from compiler.lower.expressions import lower
+from compiler.lower.fresh import nodes_of
 from compiler.lower.function import (
     TRAP_UNREACHABLE,
     FinallyContext,
@@ -16,7 +17,8 @@ from compiler.lower.function import (
 from compiler.lower.objects import call_method
 from compiler.lower.statements import lower_body, store
 from compiler.lower.values import NONE_VALUE, Value
-from compiler.tree import Handler, Raise, Stmt, Try, With
+from compiler.lower.world import Cleanup
+from compiler.tree import Break, Continue, Handler, If, Local, Pass, Raise, Return, Stmt, Try, With
 from compiler.types import ClassType, OptionalType, Type
 
 
@@ -89,9 +91,14 @@ def lower_handlers(fn: FunctionLowerer, s: Try) -> None:
         return
     caught = tuple(name for handler in s.handlers for name in handler.exceptions)
     context = TryContext(error_slot(fn), fn.label("except"), caught)
+    start, depth = len(fn.instance.edges), len(fn.caught())
     fn.contexts.append(context)
     lower_body(fn, s.body)
     fn.contexts.pop()
+    if fn.discovering:
+        for handler in s.handlers:
+            if cleans_up(handler):
+                fn.instance.cleanups.append(Cleanup(handler.loc, start, len(fn.instance.edges), depth, caught))
     end = fn.label("end")
     # `else` is outside the handlers' reach.
     lower_body(fn, s.orelse)
@@ -100,6 +107,25 @@ def lower_handlers(fn: FunctionLowerer, s: Try) -> None:
         fn.start(context.label)
         dispatch(fn, s.handlers, context.slot, end)
     fn.start(end)
+
+
+def cleans_up(handler: Handler) -> bool:
+    """Whether a handler does something, whatever the exception says, and then raises it again."""
+    if not handler.body or not isinstance(last := handler.body[-1], Raise):
+        return False
+    again = last.exception
+    if again is not None and not (isinstance(again, Local) and again.name == handler.name):
+        return False
+    return not all(_decides(s, handler.name) for s in handler.body[:-1])
+
+
+def _decides(statement: Stmt, name: str | None) -> bool:
+    """Whether a statement of a handler is about its exception, or chooses whether to leave with a result."""
+    if any(isinstance(node, Local) and node.name == name for node in nodes_of(statement)):
+        return True
+    if not isinstance(statement, If) or statement.orelse:
+        return isinstance(statement, Pass)
+    return bool(statement.then) and isinstance(statement.then[-1], Return | Break | Continue | Raise)
 
 
 def dispatch(fn: FunctionLowerer, handlers: list[Handler], slot: str, end: str) -> None:

@@ -526,7 +526,7 @@ def call_function(fn: FunctionLowerer, e: CallFunction) -> Value:
     target = fn.world.instance(function, env)
     fn.set_loc(e.loc)
     value = call_with(fn, target, None, e.args)
-    return narrow(fn, value, fn.type(e.type), stable=True)
+    return narrow(fn, value, fn.type(e.type), stable=False)
 
 
 def call_value(fn: FunctionLowerer, e: CallValue) -> Value:
@@ -610,7 +610,7 @@ def new(fn: FunctionLowerer, e: New) -> Value:
 def builtin(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     from compiler.lower.builtins import lower_builtin
 
-    return narrow(fn, lower_builtin(fn, e), fn.type(e.type), stable=True)
+    return narrow(fn, lower_builtin(fn, e), fn.type(e.type), stable=False)
 
 
 def comprehension(fn: FunctionLowerer, e: Comprehension) -> Value:

@@ -34,7 +34,7 @@ def first_stores(program: Program, function: Function) -> set[int]:
             and not _leaks(statement.value, myself)
         ):
             found.add(id(target))
-        stored.update(node.name for node in _nodes(statement) if isinstance(node, FieldTarget))
+        stored.update(node.name for node in nodes_of(statement) if isinstance(node, FieldTarget))
         base = _base_call(statement, myself)
         if base is not None:
             if not _keeps_to_itself(program, base):
@@ -84,10 +84,10 @@ def _leaks(node: object, myself: str) -> bool:
     return any(_leaks(child, myself) for child in _children(node))
 
 
-def _nodes(node: object) -> Iterator[object]:
+def nodes_of(node: object) -> Iterator[object]:
     yield node
     for child in _children(node):
-        yield from _nodes(child)
+        yield from nodes_of(child)
 
 
 def _children(node: object) -> Iterator[object]:

@@ -68,6 +68,10 @@ class Layouts:
             raise Diagnostic("KP900", NOWHERE, f"class {t.name} is not known to the compiler")
         return decl
 
+    def mentioned(self) -> set[str]:
+        """The full names of all classes and structs whose layout somebody asked for."""
+        return {t.name for t in self._layouts if isinstance(t, ClassType | StructType)}
+
     def binding(self, t: ClassType | StructType) -> dict[str, Type]:
         """What the class's type variables stand for in `t`."""
         return dict(zip(self.declaration(t).type_params, t.args, strict=False))

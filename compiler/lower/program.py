@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from compiler.live import LiveComparison
 from compiler.lower.effects import Effects
 from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
 from compiler.lower.interfaces import CompileErrors, DebugFactory, DebugInfo, Freezer, NoDebugInfo, Options
@@ -70,6 +71,7 @@ class Lowering:
         self.program = program
         self.options = options
         self.world = World(program, options)
+        self.live = LiveComparison(program)
         if freezer_factory is None:
             from compiler.freeze import Freezer as RealFreezer
 
@@ -87,7 +89,7 @@ class Lowering:
         self.fail_on_errors()
         self.world.close()
         self.effects = Effects(self.world)
-        self.errors += self.effects.check_promises()
+        self.errors += self.effects.check_promises() + self.effects.check_inlining() + self.effects.check_cleanups()
         self.fail_on_errors()
         self.effects.settle_signatures()
         self.emit()
@@ -139,6 +141,23 @@ class Lowering:
                 self.guard(partial(self.cell_text, symbol))
             for thunk_target in list(world.thunks):
                 world.external.add(thunk_target.symbol)
+        self.errors += self.class_errors()
+
+    def class_errors(self) -> list[Diagnostic]:
+        """Broken rules of the declarations of all classes that were reached."""
+        reached = {
+            owner.name
+            for t in self.world.instantiated
+            for owner in self.world.ancestors(t)
+            if isinstance(owner, ClassType)
+        }
+        reached |= self.world.layouts.mentioned()
+        found: list[Diagnostic] = []
+        for name, decl in self.program.classes.items():
+            if name in reached:
+                different = self.live.cls(decl)
+                found += decl.errors + ([different] if different is not None else [])
+        return found
 
     def enter(self, name: str) -> None:
         """An entry point: a symbol that the outside knows."""
@@ -147,6 +166,9 @@ class Lowering:
     def discover_one(self, scratch: Module, instance: Instance) -> None:
         if instance.function.errors:
             self.errors += instance.function.errors
+            return
+        if not instance.extern and (different := self.live.function(instance.function)) is not None:
+            self.errors.append(different)
             return
         FunctionLowerer(self.world, scratch, instance).lower()
 
@@ -182,7 +204,7 @@ class Lowering:
                     self.emit_export(module, instance)
 
             self.guard(lower_one)
-        if self.options.optimise:
+        if self.options.optimise and not self.errors:
             self.repeat_small_functions()
 
     def repeat_small_functions(self) -> None:

@@ -58,10 +58,13 @@ from compiler.types import (
     Type,
     UnionType,
     WeakType,
+    shape,
     show,
     substitute,
+    type_size,
 )
 
+TYPE_LIMIT = 60  # of the type arguments of an instance: more are without end
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
 
 
@@ -84,6 +87,20 @@ class Edge:
     cold: bool = False
 
 
+@dataclass
+class Cleanup:
+    """A `try` whose handler cleans up and raises again: the edges of its body, from `start` to `end`.
+
+    Handlers inside of it are those in `Edge.caught` from `depth` on.
+    """
+
+    loc: Loc
+    start: int
+    end: int
+    depth: int
+    exceptions: tuple[str, ...]
+
+
 @dataclass(eq=False)
 class Instance:
     """A function with its type variables bound: the unit of code."""
@@ -94,6 +111,7 @@ class Instance:
     extern: bool
     package: str
     edges: list[Edge] = field(default_factory=list)
+    cleanups: list[Cleanup] = field(default_factory=list)
     raises_word: bool = True  # whether the signature carries an error word; final after `effects`
 
     @property
@@ -144,6 +162,7 @@ class World:
         self._slots: dict[tuple[Type, str], int] = {}
         self._sites: dict[tuple[Type, str], list[ClassType]] = {}  # by family: the receivers of its virtual calls
         self._first_stores: dict[str, set[int]] = {}
+        self._hidden: dict[tuple[ClassType, tuple[str, ...]], ClassType | None] = {}
         self._methods: dict[tuple[Type, str], tuple[Function, ClassType | StructType] | None] = {}
 
     def is_first_store(self, function: Function, target: FieldTarget) -> bool:
@@ -181,6 +200,10 @@ class World:
         known = self.instances.get(key)
         if known is not None:
             return known
+        if sum(map(type_size, args)) > TYPE_LIMIT:
+            hint = "a generic function must not call itself for ever larger types"
+            shown = f"{', '.join(map(show, args)):.60}…"
+            raise Diagnostic("KP703", function.loc, f"{function.name} is needed for ever larger types: {shown}", hint)
         suffix = f"[{','.join(type_symbol(a) for a in args)}]" if args else ""
         extern = function.decorators.get("extern")
         package = package_of(module_of(self.program, function.name))
@@ -211,9 +234,16 @@ class World:
     def function_value(self, instance: Instance, t: FunctionType) -> str:
         """The symbol of an instance that is used as a value where `t` is expected."""
         own = FunctionType(instance.parameters, instance.result)
+        self.check_shapes(own, t, instance.function.loc)
         group = self.join_groups(own, t)
         self.function_values.setdefault(group, {})[instance] = None
         return instance.symbol
+
+    def check_shapes(self, own: FunctionType, t: FunctionType, loc: Loc) -> None:
+        """A function is called as its place says: with as many arguments, of the same shapes, for a result of one."""
+        if [shape(p) for p in (*own.params, own.result)] != [shape(p) for p in (*t.params, t.result)]:
+            hint = "write a function with exactly these parameters and this result"
+            raise Diagnostic("KP257", loc, f"{show(own)} where {show(t)} is wanted", hint)
 
     def group_of(self, t: FunctionType) -> FunctionType:
         """The representative of all function types that values of `t` may have been converted between."""
@@ -449,6 +479,20 @@ class World:
             if any(self.is_subclass(t, site) for site in self._sites[family]):
                 entries[slot] = self.method_instance(t, family[1], NOWHERE)
         return [entries.get(i) for i in range(max(entries) + 1)] if entries else []
+
+    def hidden(self, t: Type, methods: tuple[str, ...]) -> ClassType | None:
+        """A class of which instances exist that has one of these methods, where its base class `t` has not; None while
+        classes are still found.
+        """
+        if self.discovering or not isinstance(t, ClassType):
+            return None
+        key = (t, methods)
+        if key not in self._hidden:
+            missing = [name for name in methods if self.find_method(t, name) is None]
+            below = (c for c in self.instantiated if isinstance(c, ClassType) and c != t and self.is_subclass(c, t))
+            found = (c for c in below if any(self.find_method(c, name) is not None for name in missing))
+            self._hidden[key] = next(found, None)
+        return self._hidden[key]
 
     # Globals ----------------------------------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def _traced_call(number: int, frame: TrapFrame) -> int:
         try:
             report_result(text, result)
         except MemoryError:
-            pass
+            pass  # the call is done, whether or not its line is printed
     return result
 
 

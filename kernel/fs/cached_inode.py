@@ -109,7 +109,7 @@ class CachedInode(Inode):
         size = self.size
         try:
             done = write_direct(self.cache, buffer, offset)
-        except Errno:
+        except (Errno, MemoryError):
             if self.size > size:
                 self._cut(size)
             raise

@@ -162,7 +162,7 @@ class MessageQueue(IpcObject):
             self.receivers.append(receiver)
             try:
                 sleep_for_message(receiver.queue)
-            except Errno:
+            except (Errno, MemoryError):
                 handed = receiver.message
                 if handed is not None:
                     return handed

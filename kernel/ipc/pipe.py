@@ -517,7 +517,7 @@ def make_pipe(credentials: Credentials, flags: int) -> PipeEnds:
         # The reading end was opened before there was a writer, but a pipe's writer counts from the start.
         reader.writer_generation_at_open = -1
         return PipeEnds(reader, PipeFile(path, O_WRONLY | flags, pipe))
-    except MemoryError:
+    except (Errno, MemoryError):
         if reader is not None:
             reader.release()
         pipe.uncharge()
@@ -591,7 +591,7 @@ def open_fifo(path: Path, flags: int) -> File:
             seen = pipe.reader_generation
             while pipe.readers == 0 and pipe.reader_generation == seen:
                 pipe.write_queue.sleep(True)
-    except Errno:
+    except (Errno, MemoryError):
         file.release()
         raise
     # A blocking opener has seen a writer: from now on its absence is a hang-up.

@@ -40,6 +40,7 @@ _TRAPS: Final[list[bytes]] = [
     b"RuntimeError: container changed during iteration",
     b"RuntimeError: uncaught exception at an exported function",
     b"RecursionError: stack overflow",
+    b"TypeError: the value is no longer of the class that was tested",
 ]
 
 

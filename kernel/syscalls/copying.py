@@ -101,7 +101,7 @@ def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) 
     """Write what was read; if that fails the source is put back before the error goes on."""
     try:
         return target.write(buffer)
-    except Errno:
+    except (Errno, MemoryError):
         source.back(got)
         raise
 

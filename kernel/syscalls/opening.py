@@ -178,12 +178,12 @@ def pipe2(address: int, flags: i32) -> int:
     ends = make_pipe(task.credentials, flags & (O_NONBLOCK | O_DIRECT))
     try:
         reader = files.install(ends.reader, cloexec)
-    except Errno:
+    except (Errno, MemoryError):
         ends.writer.release()
         raise
     try:
         writer = files.install(ends.writer, cloexec)
-    except Errno:
+    except (Errno, MemoryError):
         files.close(reader)
         raise
     try:

@@ -121,7 +121,7 @@ def read_control(socket: Socket, header: MessageHeader) -> list[ControlMessage] 
                 message.files = _files_of(message.data, MOST_FILES - file_count(messages))
             messages.append(message)
             position += (size + 7) & ~7
-    except Errno:
+    except (Errno, MemoryError):
         release_files(messages)
         raise
     return messages

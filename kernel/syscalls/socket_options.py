@@ -106,7 +106,7 @@ def _get_peer(socket: Socket, value: int, limit: int, length_address: int) -> in
         length = min(limit, 4)
         user.write_bytes(value, int_bytes(descriptor)[:length])
         user.write_i32(length_address, length)
-    except Errno:
+    except (Errno, MemoryError):
         files.close(descriptor)
         raise
     return 0

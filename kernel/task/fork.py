@@ -192,7 +192,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         except MemoryError:
             unregister_task(child)
             raise
-    except MemoryError:
+    except (Errno, MemoryError):
         _undo(child)
         raise
     return child

@@ -217,7 +217,7 @@ def open_ptmx(path: Path, flags: int) -> File:
     home = SlaveHome(place, directory)
     try:
         master = open_master(path, flags, home)
-    except Errno:
+    except (Errno, MemoryError):
         place.unpin()
         raise
     pair = master.pair

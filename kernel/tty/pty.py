@@ -390,6 +390,6 @@ def open_master(path: Path, flags: int, home: PtyHome) -> PtyMaster:
     pair = make_pair(home)
     try:
         return PtyMaster(path, flags, pair)
-    except MemoryError:
+    except (Errno, MemoryError):
         pair.close_master()
         raise

@@ -131,7 +131,6 @@ class VirtioDisk(BlockDevice):
         self._message_broken: str = f"virtio {transport.name}: the disk breaks the rules and is switched off"
         self._message_running: str = f"virtio {transport.name}: the disk does not stop"
         self._message_resized: str = f"virtio {transport.name}: the disk changed its size"
-        transport.connect(_DiskEvents(self), 1)
         queue = transport.make_queue(QUEUE, QUEUE_SIZE)
         self._queue: SplitQueue = queue
         self._slots: Window = frame_window(allocate_zeroed_frame())
@@ -141,6 +140,8 @@ class VirtioDisk(BlockDevice):
             self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit the queue
         if transport.has(F_SIZE_MAX):
             self.largest_joined_transfer = self.largest_transfer  # what would be joined may not be
+        transport.connect(_DiskEvents(self), 1)
+        transport.set_queue(QUEUE, queue)
         transport.start()
 
     def _configure(self) -> int:

@@ -125,7 +125,6 @@ class VirtioNetworkDevice(NetworkDevice):
             self._buffer_size += max(0, mtu - DEFAULT_MTU)
         self._coalescer: Coalescer = Coalescer()
         self._work: PollWork = PollWork(self)
-        transport.connect(_CardEvents(self._work), 2)
         self._receiving: SplitQueue = transport.make_queue(RECEIVE_QUEUE, QUEUE_SIZE)
         self._buffers: list[Packet | None] = [None] * self._receiving.size
         self._large_count: int = 0  # of these
@@ -135,6 +134,9 @@ class VirtioNetworkDevice(NetworkDevice):
         self._transmitter: Transmitter = Transmitter(self, transport, self._work)
         if self._transmitter.takes_two_places():
             self.offload |= OFFLOAD_GATHER
+        transport.connect(_CardEvents(self._work), 2)
+        transport.set_queue(RECEIVE_QUEUE, self._receiving)
+        self._transmitter.set_up()
         transport.start()
         self.has_carrier = self._link_is_up()
 

@@ -62,6 +62,10 @@ class Transmitter:
         self._whole: Packet | None = None
         self._backlog: deque[Packet] = deque()
 
+    def set_up(self) -> None:
+        """Tell the device where the queue lies. Raises ENODEV."""
+        self._transport.set_queue(TRANSMIT_QUEUE, self._queue)
+
     def takes_two_places(self) -> bool:
         """Whether a frame may lie in two places: the queue has descriptors enough."""
         return self._queue.size >= _DESCRIPTORS_OF_FRAME

@@ -149,16 +149,16 @@ class Transport:
             raise Errno(ENODEV)
 
     def make_queue(self, index: int, size_limit: int) -> SplitQueue:
-        """Set queue `index` up, with at most `size_limit` descriptors. Raises ENODEV, MemoryError."""
+        """Memory of queue `index`, with at most `size_limit` descriptors. The device knows it after `set_queue`, which
+        comes after `connect`. Raises ENODEV, MemoryError.
+        """
         largest = min(self.largest_queue(index), size_limit, SIZE_LIMIT)
         if largest <= 0:
             raise Errno(ENODEV)
         size = 1
         while size * 2 <= largest:
             size *= 2
-        queue = SplitQueue(size, self.has(F_EVENT_INDEX), self.has(F_INDIRECT))
-        self.set_queue(index, queue)
-        return queue
+        return SplitQueue(size, self.has(F_EVENT_INDEX), self.has(F_INDIRECT))
 
     def start(self) -> None:
         """Everything is set up: the device may work."""

@@ -229,7 +229,7 @@ class InetSocket(Socket):
         if table is not None and has_port:
             try:
                 table.bind(self.binding, port)
-            except Errno:
+            except (Errno, MemoryError):
                 self._update_versions(ANY4 if self.family == AF_INET else ANY6)
                 raise
             self.binding.is_explicit = port != 0

@@ -1,0 +1,61 @@
+"""Whether a source file can be read at all: before the type checker sees it, since some files bring it down."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from compiler.tree import Diagnostic, Loc
+
+MOST_LINES = 50_000
+MOST_BYTES = 4 << 20
+DEEPEST = 300  # levels of brackets, operators and blocks
+
+
+def unreadable(path: Path) -> Diagnostic | None:
+    """Why a file can't be compiled: it is no Python, is too long, or is nested too deep. Type errors are for later."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Diagnostic("KP100", Loc(str(path), 0), f"{path.name} can't be read: {error.strerror}")
+    lines = data.count(b"\n") + 1
+    if lines > MOST_LINES or len(data) > MOST_BYTES:
+        size = f"{lines:,} lines" if lines > MOST_LINES else f"{len(data):,} bytes"
+        hint = f"split it into modules; a file has at most {MOST_LINES:,} lines and {MOST_BYTES >> 20} MiB"
+        return Diagnostic("KP100", Loc(str(path), 1), f"a file of {size}", hint)
+    hint = "give the parts names, or write functions"
+    try:
+        tree = ast.parse(data)
+    except SyntaxError:
+        return None  # the type checker's message is as good, and not the first error only
+    except ValueError as error:
+        return Diagnostic("KP100", Loc(str(path), 1), str(error))
+    except (MemoryError, RecursionError):
+        return Diagnostic("KP100", Loc(str(path), 1), "this file is nested too deep to be read", hint)
+    deepest = too_deep(tree)
+    if deepest is not None:
+        line, column = getattr(deepest, "lineno", 1), getattr(deepest, "col_offset", 0)
+        message = f"this is nested more than {DEEPEST} levels deep"
+        return Diagnostic("KP100", Loc(str(path), line, column), message, hint)
+    return None
+
+
+def too_deep(tree: ast.AST) -> ast.AST | None:
+    """A node that lies deeper than DEEPEST, if there is one. The branches of an `elif` lie side by side."""
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        following: list[ast.AST] = []
+        for node in level:
+            following += _below(node)
+        if not following:
+            return None
+        level = following
+    return next((node for node in level if hasattr(node, "lineno")), None)
+
+
+def _below(node: ast.AST) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    while isinstance(node, ast.If) and len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+        found += [node.test, *node.body]
+        node = node.orelse[0]
+    return found + list(ast.iter_child_nodes(node))

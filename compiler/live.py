@@ -1,0 +1,161 @@
+"""What was imported is what is compiled: live functions and classes are compared with their source.
+
+The compiler takes functions from the source and objects from the import. A decorator that puts another function in the
+place of its own, an assignment to a class or to a function's defaults would make the two differ without a word. So each
+function that is reached is looked up where its name says, and its code object must be the one that its source compiles
+to, with the defaults that stand there.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+from compiler.tree import ClassDecl, Diagnostic, Function, Program
+
+HINT = "import must leave functions and classes as their source says"
+
+
+class LiveComparison:
+    """Compares live objects with sources, which are compiled once a file."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.module_of = {path: name for name, path in program.modules.items()}
+        self.codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}
+        self.trees: dict[str, dict[tuple[str, int], ast.FunctionDef]] = {}
+
+    def function(self, function: Function) -> Diagnostic | None:
+        """What is wrong with the live function behind a name, if anything is."""
+        path = function.loc.path
+        module = self.module_of.get(path)
+        if module is None or module not in sys.modules or "<" in function.name:
+            return None
+        name = function.name.removeprefix(module + ".")
+        setter = name.endswith(".setter")
+        live = _find(sys.modules[module], name.removesuffix(".setter"), setter)
+        short = name.rpartition(".")[2]
+        if not isinstance(live, types.FunctionType):
+            return Diagnostic("KP198", function.loc, f"{short} is not a function after the import", HINT)
+        expected = self._codes(path).get((name.removesuffix(".setter"), function.loc.line))
+        if expected is None or not same_code(live.__code__, expected):
+            message = f"after the import, {short} is {live.__module__}.{live.__qualname__}, and not what stands here"
+            return Diagnostic("KP198", function.loc, message, HINT)
+        if live.__code__.co_freevars not in ((), ("__class__",)):
+            return Diagnostic("KP198", function.loc, f"{short} has variables of a function around it", HINT)
+        if live.__globals__ is not vars(sys.modules[module]):
+            return Diagnostic("KP198", function.loc, f"{short} has other globals than its module", HINT)
+        return _defaults(function, live, self.trees[path][name.removesuffix(".setter"), function.loc.line])
+
+    def cls(self, decl: ClassDecl) -> Diagnostic | None:
+        """What is wrong with the live class behind a declaration, if anything is."""
+        module = self.module_of.get(decl.loc.path)
+        if module is None or module not in sys.modules or decl.kind == "protocol":
+            return None
+        live = _find(sys.modules[module], decl.name.removeprefix(module + "."), False)
+        short = decl.name.rpartition(".")[2]
+        if not isinstance(live, type) or live.__qualname__ != decl.name.removeprefix(module + "."):
+            return Diagnostic("KP198", decl.loc, f"after the import, {short} is another class", HINT)
+        if decl.kind == "class":
+            declared = {name.removeprefix(decl.name + ".").removesuffix(".setter") for name in decl.methods}
+            kinds = (types.FunctionType, property, staticmethod, classmethod)
+            for name, value in vars(live).items():
+                if isinstance(value, kinds) and name not in declared:
+                    message = f"the import gave {short} the method {name}, which does not stand here"
+                    return Diagnostic("KP198", decl.loc, message, HINT)
+        return None
+
+    def _codes(self, path: str) -> dict[tuple[str, int], types.CodeType]:
+        """The code objects of a file's functions, by qualified name and the line of `def`."""
+        known = self.codes.get(path)
+        if known is None:
+            source = Path(path).read_bytes()
+            tree = ast.parse(source)
+            lines: dict[tuple[str, int], int] = {}  # name and first line, decorators included -> line of `def`
+            self.trees[path] = {}
+            for name, node in _definitions(tree, ""):
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                lines[name, first] = node.lineno
+                self.trees[path][name, node.lineno] = node
+            whole = compile(source, path, "exec", dont_inherit=True)
+            known = {}
+            for code in _code_objects(whole):
+                line = lines.get((code.co_qualname, code.co_firstlineno))
+                if line is not None:
+                    known[code.co_qualname, line] = code
+            self.codes[path] = known
+        return known
+
+
+def _defaults(function: Function, live: types.FunctionType, tree: ast.FunctionDef) -> Diagnostic | None:
+    """What is wrong with the defaults of a live function."""
+    written = [*tree.args.defaults, *(d for d in tree.args.kw_defaults if d is not None)]
+    given = [*(live.__defaults__ or ()), *(live.__kwdefaults__ or {}).values()]
+    same = len(written) == len(given)
+    for node, value in zip(written, given, strict=False):
+        same = same and _same_default(node, value, live.__globals__)
+    if same:
+        return None
+    short = function.name.rpartition(".")[2]
+    return Diagnostic("KP198", function.loc, f"the defaults of {short} were changed by the import", HINT)
+
+
+def _find(module: object, name: str, setter: bool) -> object:
+    """A module's function or class, or a class's method as it lies in the class."""
+    value: object = module
+    for part in name.split("."):
+        value = vars(value).get(part) if isinstance(value, type | types.ModuleType) else None
+    if isinstance(value, property):
+        return value.fset if setter else value.fget
+    return value.__func__ if isinstance(value, staticmethod) else value
+
+
+def _definitions(tree: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield prefix + node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from _definitions(node, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.If | ast.Try | ast.With):
+            yield from _definitions(node, prefix)
+
+
+def _code_objects(code: types.CodeType) -> Iterator[types.CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield constant
+            yield from _code_objects(constant)
+
+
+def same_code(a: types.CodeType, b: types.CodeType) -> bool:
+    """Whether two code objects come from the same source."""
+    plain = (
+        "co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_flags", "co_argcount",
+        "co_kwonlyargcount", "co_posonlyargcount", "co_firstlineno", "co_qualname",
+    )  # fmt: skip
+    if any(getattr(a, name) != getattr(b, name) for name in plain) or len(a.co_consts) != len(b.co_consts):
+        return False
+    for x, y in zip(a.co_consts, b.co_consts, strict=True):
+        if isinstance(x, types.CodeType) and isinstance(y, types.CodeType):
+            if not same_code(x, y):
+                return False
+        elif type(x) is not type(y) or x != y:
+            return False
+    return True
+
+
+def _same_default(node: ast.expr, value: object, scope: dict[str, object]) -> bool:
+    """Whether a default has the value that its expression has now. More than names and literals is not asked."""
+    if not all(isinstance(n, ast.Name | ast.Attribute | ast.Constant | ast.UnaryOp | ast.BinOp | ast.expr_context
+                      | ast.operator | ast.unaryop) for n in ast.walk(node)):  # fmt: skip
+        return True
+    try:
+        now = eval(compile(ast.Expression(node), "<default>", "eval"), scope)
+    except Exception:
+        return False
+    return type(now) is type(value) and (now is value or now == value)
+
+
