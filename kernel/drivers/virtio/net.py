@@ -38,7 +38,8 @@ from kernel.drivers.virtio.net_header import (
     HEADER_SIZE,
     NEEDS_CHECKSUM,
 )
-from kernel.drivers.virtio.net_sending import Transmitter
+from kernel.drivers.virtio.net_sending import QUEUE_SIZE as TRANSMIT_SIZE
+from kernel.drivers.virtio.net_sending import TRANSMIT_QUEUE, Transmitter
 from kernel.drivers.virtio.ring import NOTHING, SplitQueue
 from kernel.drivers.virtio.transport import RING_FEATURES, DeviceEvents, Transport
 from kernel.lang import Errno, final, span_of
@@ -124,14 +125,15 @@ class VirtioNetworkDevice(NetworkDevice):
         if not self._is_mergeable:
             self._buffer_size += max(0, mtu - DEFAULT_MTU)
         self._coalescer: Coalescer = Coalescer()
-        self._work: PollWork = PollWork(self)
         self._receiving: SplitQueue = transport.make_queue(RECEIVE_QUEUE, QUEUE_SIZE)
+        sending = transport.make_queue(TRANSMIT_QUEUE, TRANSMIT_SIZE)
         self._buffers: list[Packet | None] = [None] * self._receiving.size
         self._large_count: int = 0  # of these
         self._wants_large: bool = False
         self._average: int = 0  # of the sizes of frames, the latest weigh most
         self._spare: StoragePool = StoragePool(SPARE_COUNT)
-        self._transmitter: Transmitter = Transmitter(self, transport, self._work)
+        self._work: PollWork = PollWork(self)
+        self._transmitter: Transmitter = Transmitter(self, transport, self._work, sending)
         if self._transmitter.takes_two_places():
             self.offload |= OFFLOAD_GATHER
         transport.connect(_CardEvents(self._work), 2)

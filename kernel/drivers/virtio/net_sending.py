@@ -49,13 +49,13 @@ _DESCRIPTORS_OF_FRAME: Final = 2  # of one that was cut
 
 @final
 class Transmitter:
-    """What goes out of one card. The transport has agreed on features; raises MemoryError."""
+    """What goes out of one card, by its transmit queue. The transport has agreed on features; raises MemoryError."""
 
-    def __init__(self, device: NetworkDevice, transport: Transport, work: Work) -> None:
+    def __init__(self, device: NetworkDevice, transport: Transport, work: Work, queue: SplitQueue) -> None:
         self._device: NetworkDevice = device
         self._transport: Transport = transport
         self._work: Work = work  # the card's turn in the network thread, which calls `go_on`
-        self._queue: SplitQueue = transport.make_queue(TRANSMIT_QUEUE, QUEUE_SIZE)
+        self._queue: SplitQueue = queue
         self._sent: list[Packet | None] = [None] * self._queue.size
         self._headers: bytearray = bytearray(self._queue.size * _PLACE)
         self._segmenter: Segmenter = Segmenter()
