@@ -11,9 +11,13 @@ kernel stack points into it. A pass, with every other thread stopped:
    through their own headers, so neither recursion nor memory is needed.
 4. *Weak references* to the dead are cleared, and dead weak references leave the list of all before their slots go back.
 
+A pass frees no more than some thousand objects, so that nobody waits for long; the rest of the dead stay chained for
+the next one, which is due at once. Only when memory is short all are freed. Each pass marks anew, because what a
+chained object refers to lives, and may have come to a stack meanwhile.
+
 Invariants:
-- A dead object's `type` is 0 from its death to the end of the pass, since nothing is allocated meanwhile; nobody but
-  this module looks at it.
+- A dead object is BURIED (a bit of its type word, for descriptors are aligned) while it is chained, and its `type` is 0
+  from then to the end of the pass, since nothing is allocated meanwhile; nobody but this module looks at it.
 - All live `Weak` objects are on one list through their word at 16, which is no counted reference.
 
 The kernel calls `reclaim_if_due` when a system call returns, and allocation calls `reclaim_now` when memory is short.
@@ -47,9 +51,14 @@ ARRAY_COUNT: Final = 8
 ARRAY_ITEMS: Final = 16
 
 DEFAULT_THRESHOLD: Final = 2048
-ALLOCATION_FACTOR: Final = 8  # one system call may allocate so many thresholds before allocation itself reclaims
+ALLOCATION_FACTOR: Final = 4  # one system call may allocate so many thresholds before allocation itself reclaims
 END: Final = 0xFFFF_FFFF  # of a chain: a buried object's count word is never 0
 LINK_SHIFT: Final = 4  # slots are 16-aligned: a link of 32 bits reaches 64 GiB
+BURIED: Final = 1  # in the type word
+FREED_AT_ONCE: Final = 1000  # objects, each with up to ITEMS_PER_OBJECT references
+ITEMS_PER_OBJECT: Final = 64
+ITEMS_AT_ONCE: Final = 4096  # of a large array
+NO_LIMIT: Final = 1 << 60
 
 
 @struct
@@ -88,6 +97,7 @@ class Reclaimer:
     weak_list: int
     visit: int  # dead objects whose references are still to be dropped
     dead: int  # dead weak references, still on the list of all
+    budget: int  # objects that the present pass may still free
     passes: int
     freed: int
     words_scanned: int
@@ -103,6 +113,7 @@ class Reclaimer:
         self.weak_list = 0
         self.visit = END
         self.dead = END
+        self.budget = 0
         self.passes = 0
         self.freed = 0
         self.words_scanned = 0
@@ -130,7 +141,7 @@ def set_stress(stress: bool) -> None:
     """With stress, every allocation reclaims first: finds references that a scan misses. For tests."""
     RECLAIMER.stress = stress
     heap.TABLE.due_count = RECLAIMER.threshold
-    heap.set_hooks(allocation_limit(), reclaim_now, reclaim_now)
+    heap.set_hooks(allocation_limit(), reclaim_some, reclaim_now)
 
 
 def allocation_limit() -> int:
@@ -148,15 +159,28 @@ def set_threshold(entries: int) -> None:
 def reclaim_if_due() -> None:
     """Reclaim if the table has grown past the threshold: where a system call returns, with little on the own stack."""
     if heap.TABLE.next >= heap.TABLE.due:
-        reclaim_now()
+        reclaim_some()
+
+
+def reclaim_some() -> None:
+    """One pass of bounded length."""
+    reclaim(FREED_AT_ONCE)
+
+
+def reclaim_now() -> None:
+    """One pass that frees all."""
+    reclaim(NO_LIMIT)
 
 
 @noinline
-def reclaim_now() -> None:
-    """One pass. Does nothing before `configure`, or when called from inside a pass."""
+def reclaim(budget: int) -> None:
+    """One pass, which frees up to `budget` objects. Does nothing before `configure`, or when called from inside a
+    pass.
+    """
     if not RECLAIMER.enabled or RECLAIMER.running:
         return
     RECLAIMER.running = True
+    RECLAIMER.budget = budget
     slabs.new_epoch()
     # Every register that a caller may keep a reference in now also lies in this frame, above the stack pointer.
     stack_pointer = spill_registers()
@@ -170,6 +194,8 @@ def reclaim_now() -> None:
     release_dead()
     heap.shrink_table()
     heap.TABLE.set_limit(allocation_limit())
+    if RECLAIMER.visit != END:
+        heap.TABLE.due = heap.TABLE.entries  # at once
     RECLAIMER.passes += 1
     RECLAIMER.running = False
 
@@ -199,8 +225,10 @@ def sweep() -> None:
         elif slabs.is_marked(address):
             store_i64(table.entries + kept, address)
             kept += 1 << heap.ENTRY_SHIFT
-        else:
+        elif RECLAIMER.budget > 0:
             free(address)
+        else:
+            bury(address)
         offset += 1 << heap.ENTRY_SHIFT
     for place in range(table.entries + end, table.next, 1 << heap.ENTRY_SHIFT):
         store_i64(table.entries + kept, load_i64(place))
@@ -222,12 +250,14 @@ def sweep_slab(head: int) -> None:
     slab = struct_at_address(slabs.Slab, head)
     for index in range(slab.slots):
         slot = head + slab.first + index * slab.slot_size
-        if load_i64(slot) >> 32 != 0 and load_u32(slot) == 0:
+        type_word = load_u32(slot + 4)
+        if type_word != 0 and type_word & BURIED == 0 and load_u32(slot) == 0:
             reach_zero(slot)
 
 
 def bury(address: int) -> None:
     """Chain a dead object to be visited."""
+    store_u32(address + 4, load_u32(address + 4) | BURIED)
     store_u32(address, u32(RECLAIMER.visit))
     RECLAIMER.visit = link_of(address)
 
@@ -244,8 +274,8 @@ def reach_zero(address: int) -> None:
 
 
 def trace() -> None:
-    """Free the chained dead, until no new ones die."""
-    while RECLAIMER.visit != END:
+    """Free the chained dead, until no new ones die or the pass has done enough."""
+    while RECLAIMER.visit != END and RECLAIMER.budget > 0:
         address = address_of_link(RECLAIMER.visit)
         RECLAIMER.visit = load_u32(address)
         free(address)
@@ -253,7 +283,9 @@ def trace() -> None:
 
 def free(address: int) -> None:
     """Drop the references of a dead object, and give its slot back."""
-    descriptor = struct_at_address(TypeDescriptor, (RECLAIMER.descriptor_high << 32) | load_u32(address + 4))
+    RECLAIMER.budget -= 1
+    word = load_u32(address + 4) & ~BURIED
+    descriptor = struct_at_address(TypeDescriptor, (RECLAIMER.descriptor_high << 32) | word)
     kind = descriptor.kind
     if kind == KIND_INSTANCE:
         place = descriptor.pointers
@@ -262,8 +294,15 @@ def free(address: int) -> None:
             place += 4
     elif kind == KIND_REFERENCE_ARRAY:
         items = address + ARRAY_ITEMS
-        for place in range(items, items + (load_i64(address + ARRAY_COUNT) << 3), 8):
+        count = load_i64(address + ARRAY_COUNT)
+        first = max(0, count - ITEMS_AT_ONCE)
+        for place in range(items + (first << 3), items + (count << 3), 8):
             drop_child(load_i64(place))
+        if first > 0:
+            store_i64(address + ARRAY_COUNT, first)
+            RECLAIMER.budget -= ITEMS_AT_ONCE // ITEMS_PER_OBJECT
+            bury(address)  # the rest of it is next
+            return
     elif kind == KIND_WEAK:
         store_i64(address, 0)
         store_u32(address, u32(RECLAIMER.dead))
@@ -334,5 +373,6 @@ def clear_weak_references() -> None:
 
 
 def is_dead(address: int) -> bool:
-    """Whether an object died in this pass."""
-    return load_u32(address + 4) == 0
+    """Whether an object has died."""
+    word = load_u32(address + 4)
+    return word == 0 or word & BURIED != 0

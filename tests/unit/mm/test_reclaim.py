@@ -98,6 +98,64 @@ def test_a_long_chain_dies_without_recursion(world: HeapWorld) -> None:
     assert slabs.slots_in_use() == 0
 
 
+def test_a_bounded_pass_leaves_the_rest_for_the_next(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 16, pointers=(8,))
+    weak_kind = world.type(reclaim.KIND_WEAK, 24)
+    head = 0
+    for _ in range(3 * reclaim.FREED_AT_ONCE):
+        node = world.new(kind, 16)
+        world.set(node, 8, head)
+        head = node
+        world.hold(0, head)
+        if heap.TABLE.count > 500:
+            reclaim.reclaim_now()
+    weak = reclaim.new_weak(weak_kind, head)
+    world.hold(1, weak)
+    world.hold(0, 0)
+    left = slabs.slots_in_use()
+    while left > 1:
+        reclaim.reclaim_some()
+        assert load_i64(weak + 8) == 0  # nobody comes to an object that has died, freed or not
+        assert left - slabs.slots_in_use() <= reclaim.FREED_AT_ONCE
+        left = slabs.slots_in_use()
+        assert left == 1 or heap.TABLE.next >= heap.TABLE.due  # the next pass is due at once
+
+
+def test_a_chained_object_gives_its_child_to_a_stack(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24, pointers=(8, 16))
+    shared = world.new(kind, 24)
+    world.hold(0, shared)
+    holders = [world.new(kind, 24) for _ in range(reclaim.FREED_AT_ONCE + 100)]
+    for holder in holders:
+        world.set(holder, 8, shared)
+    world.hold(0, 0)
+    reclaim.reclaim_some()
+    assert world.alive(shared) and any(world.alive(holder) for holder in holders)
+    world.hold(0, shared)  # loaded from somewhere after the pass
+    reclaim.reclaim_now()
+    assert world.alive(shared) and not any(world.alive(holder) for holder in holders)
+    world.hold(0, 0)
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
+def test_a_large_array_is_freed_in_parts(world: HeapWorld) -> None:
+    item = world.type(reclaim.KIND_INSTANCE, 16)
+    array = world.type(reclaim.KIND_REFERENCE_ARRAY, 16, 8)
+    count = 3 * reclaim.ITEMS_AT_ONCE + 5
+    block = world.new(array, 16 + 8 * count)
+    store_i64(block + 8, count)
+    world.hold(0, block)
+    first, last = world.new(item, 16), world.new(item, 16)
+    world.set(block, 16, first)
+    world.set(block, 16 + 8 * (count - 1), last)
+    world.hold(0, 0)
+    reclaim.reclaim(1)
+    assert load_i64(block + 8) == count - reclaim.ITEMS_AT_ONCE
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
 def test_a_child_on_the_stack_survives_its_parent(world: HeapWorld) -> None:
     kind = world.type(reclaim.KIND_INSTANCE, 24, pointers=(8, 16))
     parent, child, grandchild = (world.new(kind, 24) for _ in range(3))
