@@ -20,6 +20,7 @@ from kernel.cache.page_runs import add_dirty_runs
 from kernel.cache.store import BackingStore, Runs, SyncScope
 from kernel.cache.transfer import Plug, Transfer
 from kernel.lang import EIO, Errno, sleeps
+from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 from kernel.mm.objects import TrackedObject
 from kernel.mm.reverse_map import protect_pages
@@ -28,6 +29,8 @@ from kernel.time.clock import monotonic_ns
 
 LAST_PAGE: Final = 1 << 51  # behind every page
 BATCH: Final = 256  # pages that one round of requests moves
+_WRITTEN_AT_ONCE: Final = 2048  # pages that are put in order together
+_CHOOSE_COST: Final = 100  # instructions for a page, beside sending it
 SYNC_FILE_RANGE_WAIT_BEFORE: Final = 1
 SYNC_FILE_RANGE_WRITE: Final = 2
 SYNC_FILE_RANGE_WAIT_AFTER: Final = 4
@@ -163,6 +166,20 @@ class DirtyPages(TrackedObject):
         only where an earlier write-back of it is under way. What is handed to a plug is sent when that is flushed.
         Raises MemoryError; errors of the device are counted.
         """
+        left = min(limit, self.dirty_count)  # what others dirty meanwhile is not this call's business
+        done = 0
+        while left > 0:
+            begun = self._write_oldest(first, end, min(left, _WRITTEN_AT_ONCE), plug)
+            if begun == 0:
+                break
+            done += begun
+            left -= begun
+            pace(begun * _CHOOSE_COST)
+        return done
+
+    @sleeps
+    def _write_oldest(self, first: int, end: int, limit: int, plug: Plug | None) -> int:
+        """`write_back` for the `limit` pages that have been dirty longest."""
         indices: list[int] = []
         page = self.oldest_dirty
         while page is not None and len(indices) < limit:

@@ -12,6 +12,8 @@ Context: whoever changes the file's contents or size holds the inode's lock; rea
 read or wait sleeps. `transfer_done` comes from interrupts.
 """
 
+from typing import Final
+
 from kernel.block.device import Operation
 from kernel.cache.dirty_pages import BATCH, LAST_PAGE, TOTALS, DirtyPages
 from kernel.cache.frame_source import FrameSource
@@ -21,6 +23,7 @@ from kernel.cache.readahead import Readahead
 from kernel.cache.store import BackingStore, Runs
 from kernel.cache.transfer import Transfer
 from kernel.lang import EFAULT, EIO, Errno, recursion, sleeps
+from kernel.lib.pace import pace
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -34,6 +37,9 @@ from kernel.mm.frames import (
     put_frame,
 )
 from kernel.mm.reverse_map import forget_pages, unmap_frame
+
+_DROPPED_AT_ONCE: Final = 1024  # pages
+_DROP_COST: Final = 150  # instructions for a page
 
 
 class FileCache(DirtyPages):
@@ -252,17 +258,25 @@ class FileCache(DirtyPages):
         The caller holds the inode's lock; the file's size is already such that nobody reads them in again.
         """
         self.unmap_mappings(first, end)
-        for index in self._indices(first, end):
-            page = self._settled(index)
-            if page is not None:
-                self.drop(page)
+        more = True
+        while more:
+            indices = self._indices(first, end, _DROPPED_AT_ONCE)
+            more = len(indices) >= _DROPPED_AT_ONCE
+            for index in indices:
+                page = self._settled(index)
+                if page is not None:
+                    self.unmap_page(page)  # it may have been faulted in while this slept
+                    self.drop(page)
+                pace(_DROP_COST)
 
+    @sleeps
     def invalidate(self, first: int, end: int) -> None:
-        """Drop those of the pages first … end - 1 that are clean and that nobody uses or maps. Never sleeps."""
+        """Drop those of the pages first … end - 1 that are clean and that nobody uses or maps."""
         for index in self._indices(first, end):
             page = self.pages.get(index)
             if page is not None and can_drop(page):
                 self.drop(page)
+            pace(_DROP_COST)
 
     @sleeps
     def renounce(self, first: int, end: int) -> None:
@@ -278,6 +292,7 @@ class FileCache(DirtyPages):
                 self.drop(page)
             else:
                 page.up_to_date = False
+            pace(_DROP_COST)
 
     @sleeps
     def shrink(self, size: int) -> None:
@@ -311,11 +326,11 @@ class FileCache(DirtyPages):
         if self.direct_reads == 0:
             self.waiters.wake_all()
 
-    def _indices(self, first: int, end: int) -> list[int]:
-        """Indices of the pages first … end - 1 that there are."""
+    def _indices(self, first: int, end: int, enough: int = LAST_PAGE) -> list[int]:
+        """Indices of the pages first … end - 1 that there are; once there are `enough`, others may be left out."""
         self.walked += 1
         try:
-            return self.pages.indices(first, end)
+            return self.pages.indices(first, end, enough)
         finally:
             self.walked -= 1
 

@@ -4,14 +4,20 @@ Context: both sleep. The caller of `write_at` holds the inode's lock; readers ho
 write may see a part of it, page by page.
 """
 
+from typing import Final
+
 from kernel.cache.file_cache import FileCache
 from kernel.cache.frame_source import FrameSource
 from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.writeback import balance
 from kernel.lang import EFAULT, Errno
+from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
+
+_KILL_MASK: Final = 0xFFFF  # a kill ends a transfer at such offsets
+_WRITE_COST: Final = 2000  # instructions for a page, beside the copy
 
 
 def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead) -> int:
@@ -44,7 +50,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
             put_frame(frame)
             done += moved
             offset += moved
-            if buffer.faulted:
+            if buffer.faulted or (offset & _KILL_MASK == 0 and is_dying()):
                 break
     except Errno as error:
         # EFAULT: the file was cut off meanwhile. An error behind what was read is told by the next read.
@@ -73,8 +79,9 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
             offset += moved
             if offset > store.size_bytes():
                 store.grow(offset)
-            if buffer.faulted or moved == 0:
+            if buffer.faulted or moved == 0 or (offset & _KILL_MASK == 0 and is_dying()):
                 break
+            pace(_WRITE_COST)
             balance(cache)
     except Errno:
         if done == 0:

@@ -68,17 +68,23 @@ class PageIndex:
             if self.last is chunk:
                 self.last = None
 
-    def indices(self, first: int, end: int) -> list[int]:
-        """Indices of the pages first … end - 1 that there are. Nothing may be removed meanwhile. Raises MemoryError."""
+    def indices(self, first: int, end: int, enough: int = 1 << 52) -> list[int]:
+        """Indices of the pages first … end - 1 that there are; once there are `enough`, others may be left out. Nothing
+        may be removed meanwhile. Raises MemoryError.
+        """
         found: list[int] = []
         if (end - first) >> _SHIFT < len(self.chunks):
             for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
                 chunk = self.chunks.get(number)
                 if chunk is not None:
                     _collect(chunk, first, end, found)
+                    if len(found) >= enough:
+                        break
         else:
             for chunk in self.chunks.values():
                 _collect(chunk, first, end, found)
+                if len(found) >= enough:
+                    break
         return found
 
 

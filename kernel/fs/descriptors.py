@@ -8,8 +8,16 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.fs.notification import WATCHES, descriptor_closed
 from kernel.lang import EBADF, EINVAL, EMFILE, Errno, noraise
+from kernel.lib.pace import pace
 
 DEFAULT_LIMIT: Final = 1024
+# Instructions for one descriptor, for `pace`
+_CLOSE_COST: Final = 300
+_COPY_COST: Final = 80
+_LOOK_COST: Final = 20
+_STEP_SHIFT: Final = 12
+_STEP_MASK: Final = (1 << _STEP_SHIFT) - 1  # small tables are looked through at once
+_MANY: Final = 4096  # descriptors
 HARD_LIMIT: Final = 1024 * 1024  # of any process, whatever RLIMIT_NOFILE says
 
 
@@ -53,6 +61,8 @@ class FileTable:
         candidate = max(lowest, self._next)
         while candidate < len(files) and files[candidate] is not None:
             candidate += 1
+            if candidate & _STEP_MASK == 0:
+                pace(_LOOK_COST << _STEP_SHIFT)
         if candidate >= min(self.limit, HARD_LIMIT):
             raise Errno(EMFILE)
         return candidate
@@ -62,6 +72,9 @@ class FileTable:
         try:
             descriptor = self.lowest_free(lowest)
             self._grow(descriptor + 1)
+            while self._files[descriptor] is not None:  # taken while the table grew
+                descriptor = self.lowest_free(lowest)
+                self._grow(descriptor + 1)
         except Errno:
             file.release()
             raise
@@ -100,6 +113,7 @@ class FileTable:
     def close_range(self, first: int, last: int) -> None:
         for descriptor in range(first, min(last + 1, len(self._files))):
             self._close_slot(descriptor)
+            pace(_CLOSE_COST)
 
     def closes_on_exec(self, descriptor: int) -> bool:
         self.get_any(descriptor)
@@ -115,18 +129,24 @@ class FileTable:
             if self._close_on_exec[descriptor] != 0:
                 self._close_on_exec[descriptor] = 0
                 self._close_slot(descriptor)
+            pace(_LOOK_COST)
 
     def copy(self) -> "FileTable":
         """A table with the same files (fork)."""
         table = FileTable()
         table.limit = self.limit
-        table._grow(len(self._files))
-        for descriptor in range(len(self._files)):
+        count = len(self._files)
+        table._grow(count)
+        lowest = count  # that is free in the copy: other threads may open and close while this sleeps
+        for descriptor in range(count):
             file = self._files[descriptor]
             if file is not None:
                 table._files[descriptor] = file.acquire()
                 table._close_on_exec[descriptor] = self._close_on_exec[descriptor]
-        table._next = self._next
+            elif descriptor < lowest:
+                lowest = descriptor
+            pace(_COPY_COST)
+        table._next = lowest
         return table
 
     def acquire(self) -> None:
@@ -138,6 +158,9 @@ class FileTable:
         self.users -= 1
         if self.users == 0:
             self.close_range(0, len(self._files))
+            while len(self._files) > _MANY:
+                self._files.pop()
+                pace(_LOOK_COST)
             self._files.clear()
 
     def open_count(self) -> int:
@@ -158,10 +181,12 @@ class FileTable:
         self._dispose(file)
 
     def _grow(self, size: int) -> None:
-        while len(self._close_on_exec) < size:
-            self._close_on_exec.append(0)
         while len(self._files) < size:
+            if len(self._close_on_exec) == len(self._files):
+                self._close_on_exec.append(0)
             self._files.append(None)
+            if len(self._files) & _STEP_MASK == 0:
+                pace(_LOOK_COST << _STEP_SHIFT + 1)
 
     def _dispose(self, file: File) -> None:
         """Drop the table's reference. Closing any descriptor of a file drops the process's record locks on it, and

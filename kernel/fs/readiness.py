@@ -1,6 +1,6 @@
 """poll(2) and select(2): waiting until one of many files is ready.
 
-Context: sleeps.
+Context: sleeps, also while it goes through the files: a wake that comes then ends the next sleep at once.
 """
 
 from typing import Final
@@ -8,9 +8,12 @@ from typing import Final
 from kernel.fs.constants import POLLERR, POLLHUP, POLLNVAL
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
+from kernel.lib.pace import pace
 from kernel.sched import Poller
 
 POLL_ALWAYS: Final = POLLERR | POLLHUP  # what poll(2) tells of whether it is asked or not; select(2) does not
+_ASK_COST: Final = 300  # instructions for one file
+_HOLD_COST: Final = 60
 
 
 class PollRequest:
@@ -33,6 +36,7 @@ def wait_ready(files: FileTable, requests: list[PollRequest], deadline_ns: int) 
         file = files.find(request.descriptor)
         if file is not None and not file.is_path_only():
             request.file = file.acquire()
+        pace(_HOLD_COST)
     try:
         if deadline_ns == 0:
             return _look(requests, None)
@@ -44,13 +48,14 @@ def wait_ready(files: FileTable, requests: list[PollRequest], deadline_ns: int) 
                 if ready > 0 or not poller.sleep_until(deadline_ns):
                     return ready
         finally:
-            poller.close()
+            poller.close_paced()
     finally:
         for request in requests:
             file = request.file
             if file is not None:
                 request.file = None
                 file.release()
+            pace(_HOLD_COST)
 
 
 def _look(requests: list[PollRequest], poller: Poller | None) -> int:
@@ -68,4 +73,5 @@ def _look(requests: list[PollRequest], poller: Poller | None) -> int:
             request.found = state & request.events
         if request.found != 0:
             ready += 1
+        pace(_ASK_COST)
     return ready

@@ -16,6 +16,7 @@ from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
 from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno, recursion
+from kernel.lib.pace import pace
 from kernel.sched import PollWaiter, WaitQueue
 
 EPOLLEXCLUSIVE: Final = 1 << 28
@@ -24,6 +25,11 @@ EPOLLONESHOT: Final = 1 << 30
 EPOLLET: Final = 1 << 31
 _DEPTH_LIMIT: Final = 5
 _MEMBER_BYTES: Final = 400  # what a member costs, about
+# Instructions for a member, for `pace`
+_ASK_COST: Final = 400
+_LIST_COST: Final = 40
+_DROP_COST: Final = 400
+_MANY: Final = 128  # so many members may take more than one stretch
 # What may stand beside EPOLLEXCLUSIVE. All sets hear of every wake, which is more than the one that it asks for.
 _EXCLUSIVE_MAY: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
 
@@ -209,20 +215,20 @@ class EpollFile(DescriptorFile):
                 del self.members[member.descriptor]
 
     def close(self) -> None:
-        while True:
-            member = self._any_member()
-            if member is None:
-                return
-            watchers = member.file.watchers
-            if watchers is not None:
-                watchers.remove(member)
-            self.drop(member)
-
-    def _any_member(self) -> Member | None:
+        # All on the ready list, which allocates nothing: from there they go one by one, while files that close drop
+        # theirs.
         for same in self.members.values():
             for member in same:
-                return member
-        return None
+                self.list_member(member)
+        while True:
+            first = self.first
+            if first is None:
+                return
+            watchers = first.file.watchers
+            if watchers is not None:
+                watchers.remove(first)
+            self.drop(first)
+            pace(_DROP_COST)
 
     # ---- The ready list ---------------------------------------------------------------------------------------
 
@@ -256,7 +262,9 @@ class EpollFile(DescriptorFile):
         member.previous = None
 
     def collect(self, limit: int) -> list[Ready]:
-        """Up to `limit` events; level-triggered members go to the end of the list, so that all get their turn."""
+        """Up to `limit` events; level-triggered members go to the end of the list, so that all get their turn. Sleeps
+        where there are very many.
+        """
         found: list[Ready] = []
         stay: list[Member] = []
         while len(found) < limit:
@@ -266,14 +274,20 @@ class EpollFile(DescriptorFile):
             self._unlist(member)
             state = member.state(None)
             if state == 0:
+                pace(_ASK_COST)
                 continue
             found.append(Ready(state, member.data))
             if member.events & EPOLLONESHOT != 0:
                 member.events &= ~0xFFFF
             elif member.events & EPOLLET == 0:
                 stay.append(member)
+            pace(_ASK_COST)
         for member in stay:
-            self.list_member(member)
+            if member.owner is self:
+                self.list_member(member)
+            pace(_LIST_COST)
+        if len(stay) >= _MANY:
+            self.queue.wake_all()  # others may have come to wait while the members stood on no list
         return found
 
     def has_ready(self) -> bool:

@@ -27,6 +27,7 @@ from kernel.fs.notification import (
 )
 from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, final, span_of, u8
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
@@ -41,6 +42,7 @@ IN_ONESHOT: Final = 0x8000_0000
 _KEPT: Final = IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT
 
 _HEADER_SIZE: Final = 16
+_EVENT_COST: Final = 500  # instructions, for `pace`
 _INT_MAX: Final = 0x7FFF_FFFF
 _FIONREAD: Final = 0x541B
 _WATCH_BYTES: Final = 1312  # what one watch and its inode cost, as Linux reckons for its limit
@@ -276,6 +278,7 @@ class InotifyFile(DescriptorFile):
                 if put < size:
                     return done
                 done += size
+                pace(_EVENT_COST)
             elif done > 0:
                 return done
             elif self.flags & O_NONBLOCK != 0:

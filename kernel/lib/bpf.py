@@ -12,9 +12,11 @@ Source: McCanne and Jacobson, The BSD Packet Filter (1993); bpf(4) of the BSDs; 
 from typing import Final, Literal
 
 from kernel.lang import EINVAL, Array, Errno, Span, span_of, u8
+from kernel.lib.pace import pace
 
 MOST_INSTRUCTIONS: Final = 4096
 INSTRUCTION_SIZE: Final = 8  # struct sock_filter
+_CHECK_COST: Final = 150  # the processor's instructions to look at one of the program's, twice
 _SCRATCH: Final = 16
 _WORD: Final = 0xFFFF_FFFF
 _ALL_SCRATCH: Final = 0xFFFF
@@ -77,6 +79,7 @@ class Program:
             raise Errno(EINVAL)
         for index in range(count):
             self._check(index, count)
+            pace(_CHECK_COST)
         if self.code(count - 1) & 7 != RET:
             raise Errno(EINVAL)
         self._check_scratch(count)
@@ -148,6 +151,7 @@ class Program:
                 stored_at[index + 1 + self.if_true(index)] &= stored
                 stored_at[index + 1 + self.if_false(index)] &= stored
                 stored = _ALL_SCRATCH
+            pace(_CHECK_COST)
 
     # Running ------------------------------------------------------------------------------------------------------
 

@@ -5,15 +5,17 @@ written, raises EFAULT. A `Buffer` never raises: `put` and `take` move as much a
 set `faulted` when memory stopped them; so a file operation can stop where it is and report what it has done. The system
 call that made the buffer turns "nothing moved and faulted" into EFAULT.
 
-Context: may sleep, because a user page may have to be read from a disk first.
+Context: may sleep, because a user page may have to be read from a disk first, and because long copies have safe points.
 """
 
 from typing import Final, Literal
 
 from arch.x86_64 import usercopy
 from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, span_of, u8
+from kernel.lib.pace import PACE_BYTES, pace_bytes
 
 USER_LIMIT: Final = (1 << 47) - 4096  # where user memory ends, as Linux has it
+_PACED: Final = 512  # bytes: shorter copies are not worth counting
 
 
 def check(address: int, length: int) -> None:
@@ -63,8 +65,13 @@ def write_bytes(address: int, data: bytes) -> None:
 def clear(address: int, length: int) -> None:
     """Fill user memory with zeros."""
     check(address, length)
-    if usercopy.clear(address, length) != 0:
-        raise Errno(EFAULT)
+    done = 0
+    while done < length:
+        part = min(length - done, PACE_BYTES)
+        if usercopy.clear(address + done, part) != 0:
+            raise Errno(EFAULT)
+        done += part
+        pace_bytes(part)
 
 
 def read_string(address: int, limit: int) -> bytes:
@@ -236,15 +243,35 @@ class UserBuffer(Buffer):
         length = min(len(source), self.remaining)
         if length == 0:
             return 0
+        if length >= _PACED:
+            if length > PACE_BYTES:
+                return self._put_pieces(source[0:length])
+            pace_bytes(length)
         left = usercopy.copy_out(self.address, source[0:length])
         return self._advance(length, left)
+
+    def _put_pieces(self, source: Span[u8]) -> int:
+        done = 0
+        while done < len(source) and not self.faulted:
+            done += self.put(source[done : min(len(source), done + PACE_BYTES)])
+        return done
 
     def take(self, destination: Span[u8]) -> int:
         length = min(len(destination), self.remaining)
         if length == 0:
             return 0
+        if length >= _PACED:
+            if length > PACE_BYTES:
+                return self._take_pieces(destination[0:length])
+            pace_bytes(length)
         left = usercopy.copy_in(destination[0:length], self.address)
         return self._advance(length, left)
+
+    def _take_pieces(self, destination: Span[u8]) -> int:
+        done = 0
+        while done < len(destination) and not self.faulted:
+            done += self.take(destination[done : min(len(destination), done + PACE_BYTES)])
+        return done
 
     def alignment(self) -> int:
         return self.address | self.remaining
@@ -256,11 +283,14 @@ class UserBuffer(Buffer):
         self._advance(count, 0)
 
     def put_zeros(self, count: int) -> int:
-        length = min(count, self.remaining)
-        if length == 0:
-            return 0
-        left = usercopy.clear(self.address, length)
-        return self._advance(length, left)
+        done = 0
+        while done < count and self.remaining > 0 and not self.faulted:
+            length = min(count - done, self.remaining, PACE_BYTES)
+            if length >= _PACED:
+                pace_bytes(length)
+            left = usercopy.clear(self.address, length)
+            done += self._advance(length, left)
+        return done
 
     def _advance(self, length: int, left: int) -> int:
         done = length - left
@@ -288,9 +318,11 @@ class UserVector(Buffer):
     def put(self, source: Span[u8]) -> int:
         done = 0
         while done < len(source) and self.remaining > 0 and not self.faulted:
-            part = self._part(len(source) - done)
+            part = min(self._part(len(source) - done), PACE_BYTES)
             left = 0
             if part > 0:
+                if part >= _PACED:
+                    pace_bytes(part)
                 left = usercopy.copy_out(self._addresses[self._index] + self._offset, source[done : done + part])
             done += self._advance(part, left)
         return done
@@ -298,9 +330,11 @@ class UserVector(Buffer):
     def take(self, destination: Span[u8]) -> int:
         done = 0
         while done < len(destination) and self.remaining > 0 and not self.faulted:
-            part = self._part(len(destination) - done)
+            part = min(self._part(len(destination) - done), PACE_BYTES)
             left = 0
             if part > 0:
+                if part >= _PACED:
+                    pace_bytes(part)
                 left = usercopy.copy_in(destination[done : done + part], self._addresses[self._index] + self._offset)
             done += self._advance(part, left)
         return done

@@ -60,6 +60,7 @@ class Area:
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
+        self.next_gone: Area | None = None  # of those that are out of the space and not detached yet
 
     @property
     def shared(self) -> bool:

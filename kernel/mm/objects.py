@@ -9,6 +9,7 @@ Context: `page` may sleep (a file system reads from its disk).
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, final
+from kernel.lib.pace import pace
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -22,6 +23,8 @@ from kernel.mm.frames import (
 
 if TYPE_CHECKING:
     from kernel.mm.area import Area
+
+_FREE_COST: Final = 200  # instructions for a page
 
 
 class MemoryObject:
@@ -160,8 +163,9 @@ class SharedMemory(TrackedObject):
 
     def free_frames(self) -> None:
         """Nobody maps it any more."""
-        for index in self.frames.keys():
-            put_frame(Frame(self.frames[index]))
+        for frame in self.frames.values():
+            put_frame(Frame(frame))
+            pace(_FREE_COST)
         SHARED_TOTALS.pages -= len(self.frames)
         self.frames.clear()
 
@@ -172,6 +176,7 @@ class SharedMemory(TrackedObject):
                 del self.frames[index]
                 put_frame(Frame(frame))
                 SHARED_TOTALS.pages -= 1
+            pace(_FREE_COST)
 
     def name(self) -> bytes:
         return b"/dev/zero (deleted)"

@@ -162,6 +162,22 @@ class PageTable:
             shift -= _LEVEL_BITS
         return table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
 
+    def next_table(self, address: int, end: int) -> int:
+        """The first page from `address` on (below `end`) that has a lowest-level table; `end` if there is none."""
+        while address < end:
+            table = frame_address(self.top)
+            shift = _TOP_SHIFT
+            while shift > PAGE_SHIFT:
+                entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
+                if entry & PRESENT == 0:
+                    break
+                table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
+                shift -= _LEVEL_BITS
+            if shift == PAGE_SHIFT:
+                return address
+            address = ((address >> shift) + 1) << shift
+        return end
+
     def next_mapped(self, address: int, end: int) -> int:
         """The first page from `address` on (below `end`) with a non-zero entry; `end` if there is none."""
         while address < end:
@@ -199,7 +215,7 @@ class PageTable:
         while address + LEAF_TABLE_BYTES <= end:
             upper = self._leaf_slot(address)
             if upper == 0:
-                address = (address & ~((1 << 30) - 1)) + (1 << 30)
+                address = (self.next_table(address, end) + LEAF_TABLE_BYTES - 1) & ~(LEAF_TABLE_BYTES - 1)
                 continue
             entry = load_i64(upper)
             if entry & PRESENT != 0:

@@ -6,6 +6,7 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 from typing import Final
 
 from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
+from kernel.lib.pace import pace
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.pages import USER_END, read_entry, write_entry
@@ -42,6 +43,10 @@ MS_ASYNC: Final = 1
 MS_INVALIDATE: Final = 2
 MS_SYNC: Final = 4
 
+_AREA_COST: Final = 200
+_MOVED_MASK: Final = 1023  # a safe point after moving so many pages
+_MOVED_COST: Final = 150_000
+
 
 def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
     """mremap(2): resize or move a mapping; returns its address. Raises EINVAL, EFAULT (not one mapping), ENOMEM."""
@@ -53,6 +58,7 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         raise Errno(EINVAL)
     if old & PAGE_MASK != 0 or new_length == 0:
         raise Errno(EINVAL)
+    space.settle()
     area = space.area_at(old)
     if area is None:
         raise Errno(EFAULT)
@@ -124,18 +130,35 @@ def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length
     kept = min(old_length, new_length)
     place = new if flags & MREMAP_FIXED != 0 else 0
     start = _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
-    pages = space.pages
-    address = pages.next_mapped(old, old + kept)
-    while address < old + kept:
-        target = pages.make(start + (address - old))
-        source = pages.find(address)
-        write_entry(target, read_entry(source))
-        write_entry(source, 0)
-        address = pages.next_mapped(address + PAGE_SIZE, old + kept)
-    pages.flush_range(old, old + old_length)
+    space.settle()
+    space.hold()
+    try:
+        _move_entries(space, old, kept, start)
+    finally:
+        space.pages.flush_range(old, old + old_length)
+        space.let_go()
     if flags & MREMAP_DONTUNMAP == 0:
         space.unmap(old, old_length)
     return start
+
+
+def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
+    """Take pages from one place to another. The caller holds the space, so nobody looks for them meanwhile. Raises
+    MemoryError with the rest still at the old place.
+    """
+    pages = space.pages
+    moved = 0
+    address = pages.next_mapped(old, old + length)
+    while address < old + length:
+        target = pages.make(new + (address - old))
+        source = pages.find(address)
+        write_entry(target, read_entry(source))
+        write_entry(source, 0)
+        moved += 1
+        if moved & _MOVED_MASK == 0:
+            pages.flush_range(old, old + length)
+            pace(_MOVED_COST)
+        address = pages.next_mapped(address + PAGE_SIZE, old + length)
 
 
 def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
@@ -171,8 +194,16 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
             if area.flags & MAP_LOCKED != 0:
                 raise Errno(EINVAL)
             i += 1
-        space.discard(start, end)
+        space.empty(start, end)
         return
+    space.settle()
+    while start < end:
+        stop = space.part_end(start, end)
+        _advise_part(space, start, stop, advice)
+        start = space.rest(stop, end)
+
+
+def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None:
     i = space.isolate(start, end)
     while i < len(space.areas) and space.areas[i].start < end:
         area = space.areas[i]
@@ -258,7 +289,8 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         source = area.source
         if flags & MS_SYNC != 0 and area.shared and source is not None:
             source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
-        i += 1
+        pace(_AREA_COST)
+        i = space.position(area.end)  # others may have run
     space.check_mapped(start, end)
     if behind > USER_PAGES:
         raise Errno(ENOMEM)
@@ -266,21 +298,25 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
 
 def lock(space: AddressSpace, start: int, end: int, now: bool) -> None:
     """mlock(2): without a swap device, being present is being locked. `now`: make them present. May sleep."""
-    space.check_mapped(start, end)
-    i = space.isolate(start, end)
-    while i < len(space.areas) and space.areas[i].start < end:
-        space.areas[i].flags |= MAP_LOCKED
-        i += 1
-    space.rejoin(start, end)
+    _change_flags(space, start, end, MAP_LOCKED, MAP_LOCKED)
     if now:
         space.populate(start, end)
 
 
 def unlock(space: AddressSpace, start: int, end: int) -> None:
     """munlock(2)."""
+    _change_flags(space, start, end, MAP_LOCKED, 0)
+
+
+def _change_flags(space: AddressSpace, start: int, end: int, mask: int, flags: int) -> None:
+    """Set those of the flags of a range that are in `mask`. Raises ENOMEM (a hole)."""
     space.check_mapped(start, end)
-    i = space.isolate(start, end)
-    while i < len(space.areas) and space.areas[i].start < end:
-        space.areas[i].flags &= ~MAP_LOCKED
-        i += 1
-    space.rejoin(start, end)
+    space.settle()
+    while start < end:
+        stop = space.part_end(start, end)
+        i = space.isolate(start, stop)
+        while i < len(space.areas) and space.areas[i].start < stop:
+            space.areas[i].flags = (space.areas[i].flags & ~mask) | flags
+            i += 1
+        space.rejoin(start, stop)
+        start = space.rest(stop, end)

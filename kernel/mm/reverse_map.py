@@ -4,9 +4,10 @@ reclaim take pages away.
 The way is object → areas → page tables; so it costs a look-up for each area that maps the object, however many pages
 it has.
 
-Context: never sleeps.
+Context: never sleeps, `forget_pages` excepted.
 """
 
+from kernel.lib.pace import PACE_BUDGET, pace
 from kernel.mm.area import PROT_WRITE, Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
 from kernel.mm.objects import TrackedObject
@@ -25,15 +26,24 @@ def _end_address(area: Area, end: int) -> int:
 
 
 def forget_pages(source: TrackedObject, first: int, end: int) -> None:
-    """The pages first … end - 1 are no part of the object any more: all address spaces lose them, copies included."""
-    area = source.first_area
-    while area is not None:
-        space = area.space
-        start = _first_address(area, first)
-        stop = _end_address(area, end)
-        if space is not None and start < stop:
-            space.discard(start, stop)
-        area = area.next_of_source
+    """The pages first … end - 1 are no part of the object any more: all address spaces lose them, copies included.
+    Sleeps: the caller sees to it that the object gives nobody such a page meanwhile.
+    """
+    while first < end:
+        reached = end  # by all areas
+        area = source.first_area
+        while area is not None:
+            space = area.space
+            start = _first_address(area, first)
+            stop = _end_address(area, reached)
+            if space is not None and start < stop:
+                at = space.discard(start, stop)
+                if at < stop:
+                    reached = area.index_of(at)
+            area = area.next_of_source
+        first = reached
+        if first < end:
+            pace(PACE_BUDGET)
 
 
 def protect_pages(source: TrackedObject, first: int, end: int) -> None:

@@ -4,13 +4,19 @@ Invariants: areas are sorted by start and do not overlap; every mapped page lies
 entries. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
 resource limits.
 
-Context: `fault` and `populate` may sleep; the rest does not.
+Large ranges are changed a part at a time, with safe points in between (kernel/lib/pace.py): other threads see some
+parts changed and others not. What must be one change to them holds the space (`hold`): whoever would change areas or
+entries, by a fault too, waits until it is let go (`settle`). So a forked child's memory is that of one moment, and
+where a new mapping replaces others there is never a hole.
+
+Context: all that takes a range may sleep, `discard` and looking up excepted.
 Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
 """
 
 from typing import Final
 
-from kernel.lang import EACCES, EEXIST, EINVAL, ENOMEM, EPERM, Errno, final
+from kernel.lang import EACCES, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
+from kernel.lib.pace import PACE, is_dying, pace
 from kernel.mm.area import (
     MAP_32BIT,
     MAP_ANONYMOUS,
@@ -29,13 +35,26 @@ from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
-from kernel.mm.pages import USER_END, PageTable, drop_entries, share_entries, table_end
+from kernel.mm.pages import LEAF_TABLE_BYTES, USER_END, PageTable, drop_entries, share_entries, table_end
 
 UNLIMITED: Final = (1 << 63) - 1
 _STACK_GUARD: Final = 256 * PAGE_SIZE  # unmapped below a growing stack
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
 _AREA_LIMIT: Final = 65530  # vm.max_map_count
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
+# What is done at once to a range. Costs are in instructions, for `pace`.
+_TABLES_AT_ONCE: Final = 4
+_BYTES_AT_ONCE: Final = _TABLES_AT_ONCE * LEAF_TABLE_BYTES
+_WORK_AT_ONCE: Final = 128_000
+_AREAS_AT_ONCE: Final = 64
+_MOVES_AT_ONCE: Final = 65536  # elements of the list of areas that move up when some are taken out
+_AREA_COST: Final = 500
+_TABLE_COST: Final = 2000
+_PAGE_COST: Final = 160
+_PART_COST: Final = 150_000
+_FAULT_COST: Final = 1500
+_LOOKS_MASK: Final = 4095  # a safe point after looking at so many areas
+_LOOKS_COST: Final = 80_000
 
 
 def page_up(value: int) -> int:
@@ -85,6 +104,11 @@ class AddressSpace:
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
         self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights
+        # Above this address (unless it is 0) and below `mapping_top` there is no room for so many bytes: so that not
+        # every mmap has to look through thousands of areas.
+        self.full_from: int = 0
+        self.full_length: int = 0
+        self.is_held: bool = False  # by a change that others must see whole: they wait with theirs
 
     @property
     def root(self) -> int:
@@ -105,10 +129,46 @@ class AddressSpace:
         if self.users > 0:
             return
         for area in self.areas:
-            self._drop_pages(area, area.start, area.end)
+            self._give_back(area)
             area.detach()
         self.areas.clear()
         self.pages.abandon()
+
+    def _give_back(self, area: Area) -> None:
+        """The pages of an area that nobody will touch again: the processor need not forget them."""
+        pages = self.pages
+        address = pages.next_table(area.start, area.end)
+        while address < area.end:
+            stop = min(area.end, table_end(address))
+            count = drop_entries(pages.find(address), (stop - address) >> PAGE_SHIFT)
+            self.resident -= count
+            pace(_TABLE_COST + count * _PAGE_COST)
+            address = pages.next_table(stop, area.end)
+        pace(_AREA_COST)
+
+    def hold(self) -> None:
+        """Let others wait with changes until `let_go`. The caller has settled, and has not slept since."""
+        self.is_held = True
+
+    def settle(self) -> None:
+        """Wait until nobody holds the space: whatever changes areas or entries does so first."""
+        if self.is_held:
+            self._wait_for_holder()
+
+    @noinline
+    def _wait_for_holder(self) -> None:
+        while self.is_still_held():
+            PACE.rest.wait_for_change()
+
+    def is_still_held(self) -> bool:
+        """`is_held`, asked anew after a sleep."""
+        return self.is_held
+
+    def let_go(self) -> None:
+        """Let the others go on; also for a thread that came to no end of its own."""
+        if self.is_held:
+            self.is_held = False
+            PACE.rest.report_change()
 
     def activate(self) -> None:
         """Make it the one that user addresses mean on this processor."""
@@ -116,8 +176,11 @@ class AddressSpace:
 
     def fork(self) -> "AddressSpace":
         """A copy-on-write copy. Raises MemoryError with nothing changed but write permission that a fault restores."""
+        self.settle()
         child = AddressSpace()
         child._copy_description(self)
+        self.hold()
+        work = 0
         try:
             for area in self.areas:
                 if area.dont_fork:
@@ -126,13 +189,15 @@ class AddressSpace:
                 copy.flags &= ~MAP_LOCKED  # mlock(2): locks are not inherited
                 child.areas.append(copy)
                 child.mapped_bytes += area.end - area.start
+                work += _AREA_COST
                 if not area.wipe_on_fork:
-                    self._fork_area(child, area)
+                    work = self._fork_area(child, area, work)
         except MemoryError:
             child.release()
             raise
         finally:
             self.pages.flush_range(0, USER_END)
+            self.let_go()
         return child
 
     def _copy_description(self, other: "AddressSpace") -> None:
@@ -165,14 +230,24 @@ class AddressSpace:
             if prot & PROT_WRITE != 0 or before & PROT_EXEC == 0:
                 raise Errno(EACCES)
 
-    def _fork_area(self, child: "AddressSpace", area: Area) -> None:
+    def _fork_area(self, child: "AddressSpace", area: Area, work: int) -> int:
+        """The pages of one area. `work`: instructions since the last safe point, in and out. Before others may run, the
+        processor forgets what it may write to.
+        """
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
-            child.resident += share_entries(
+            mapped = share_entries(
                 self.pages.find(address), child.pages.make(address), (stop - address) >> PAGE_SHIFT, area.shared
             )
-            address = self.pages.next_mapped(stop, area.end)
+            child.resident += mapped
+            work += _TABLE_COST + mapped * _PAGE_COST
+            if work > _WORK_AT_ONCE:
+                self.pages.flush_range(0, USER_END)
+                pace(work)
+                work = 0
+            address = self.pages.next_table(stop, area.end)
+        return work
 
     # Looking up ----------------------------------------------------------------------------------------------------
 
@@ -202,6 +277,16 @@ class AddressSpace:
 
     def find_gap(self, length: int, top: int) -> int:
         """The highest free run of `length` bytes below `top`. Raises ENOMEM."""
+        if top != self.mapping_top:
+            return self._search_gap(length, top)
+        if self.full_from != 0 and length >= self.full_length:
+            top = min(top, self.full_from)
+        start = self._search_gap(length, top)
+        self.full_from = start + length
+        self.full_length = length
+        return start
+
+    def _search_gap(self, length: int, top: int) -> int:
         i = self.position(top)
         if i < len(self.areas) and self.areas[i].start < top:
             top = self.areas[i].start
@@ -242,21 +327,52 @@ class AddressSpace:
         if prot & _PROT_ALL & ~maximum_prot != 0:
             raise Errno(EACCES)
         self._deny_write_execute(prot, prot)
+        self.settle()
         start = self._choose(address, length, flags)
         if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
             raise Errno(ENOMEM)
         if len(self.areas) >= _AREA_LIMIT:
             raise Errno(ENOMEM)
+        if flags & MAP_FIXED != 0 and length > _BYTES_AT_ONCE:
+            self._prepare_replacing(start, length)
         if source is None and flags & MAP_TYPE != MAP_PRIVATE:
             source = SharedMemory(length)
             offset = 0
-        if flags & MAP_FIXED != 0:
-            self.unmap(start, length)
         kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED)) | self.future_flags
         area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, kept, source, offset)
         area.attach(self)
-        self._insert(area)
+        if flags & MAP_FIXED != 0 and not self.is_free(start, start + length):
+            self._replace(area)
+        else:
+            self._insert(area)
         return start
+
+    def _prepare_replacing(self, start: int, length: int) -> None:
+        """A new mapping will replace what lies in a large range: give the pages back before, so that the rest is
+        quick.
+        """
+        if not self.is_free(start, start + length):
+            self.check_unsealed(start, start + length)
+            self.empty(start, start + length)
+            self.settle()
+
+    def _replace(self, area: Area) -> None:
+        """Enter an area in place of what is there. Raises EPERM (sealed areas), with `area` detached again."""
+        self.hold()
+        start = area.start
+        done = False
+        try:
+            self.check_unsealed(area.start, area.end)
+            while start < area.end:
+                start = self._unmap_part(start, area.end)
+                if start < area.end:
+                    pace(_PART_COST)
+            self._insert(area)
+            done = True
+        finally:
+            self.let_go()
+            if not done:
+                area.detach()
 
     def _choose(self, address: int, length: int, flags: int) -> int:
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
@@ -331,41 +447,99 @@ class AddressSpace:
         if start & PAGE_MASK != 0 or start < 0 or length <= 0 or length > USER_END or start > USER_END - length:
             raise Errno(EINVAL)
         end = start + page_up(length)
+        self.settle()
         if self.is_free(start, end):
             return
         self.check_unsealed(start, end)
+        if end - start > _BYTES_AT_ONCE:
+            self.empty(start, end)
+        while True:
+            self.settle()
+            start = self._unmap_part(start, end)
+            if start >= end:
+                break
+            pace(_PART_COST)
+
+    def _unmap_part(self, start: int, end: int) -> int:
+        """Remove the first areas of a range, at once; returns where the rest begins. Their sources hear of it at the
+        end, because that may sleep.
+        """
+        if end > self.full_from:
+            self.full_from = 0
         i = self.isolate(start, end)
+        limit = self._areas_at_once(i)
+        stop = end
         flush_from = end
         flush_to = start
+        gone: Area | None = None
         while i < len(self.areas) and self.areas[i].start < end:
+            if limit == 0:
+                stop = self.areas[i].start
+                break
+            limit -= 1
             area = self.areas.pop(i)
             flush_from = min(flush_from, area.start)
             flush_to = max(flush_to, area.end)
-            self._drop_pages(area, area.start, area.end)
+            self._drop_pages(area.start, area.end)
             self.mapped_bytes -= area.end - area.start
-            area.detach()
-        self.pages.drop_leaf_tables(start, end)
+            area.space = None
+            area.next_gone = gone
+            gone = area
+        self.pages.drop_leaf_tables(start, stop)
         if flush_from < flush_to:
             self.pages.flush_range(flush_from, flush_to)
+        while gone is not None:
+            following = gone.next_gone
+            gone.next_gone = None
+            gone.detach()
+            gone = following
+        return stop
 
-    def _drop_pages(self, area: Area, start: int, end: int) -> None:
-        """Clear the entries of a range of an area and give their frames back. The caller flushes."""
+    def _areas_at_once(self, i: int) -> int:
+        """How many areas may be taken out from index `i` on before others run."""
+        return max(1, min(_AREAS_AT_ONCE, _MOVES_AT_ONCE // max(1, len(self.areas) - i)))
+
+    def empty(self, start: int, end: int) -> None:
+        """Give the pages of a range back. The areas stay, and whatever others touch meanwhile is there again."""
+        flushed = start
+        work = 0
+        address = self.pages.next_table(start, end)
+        while address < end:
+            stop = min(end, table_end(address))
+            count = drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
+            self.resident -= count
+            work += _TABLE_COST + count * _PAGE_COST
+            if work > _WORK_AT_ONCE:
+                self.pages.flush_range(flushed, stop)
+                flushed = stop
+                pace(work)
+                work = 0
+                self.settle()
+            address = self.pages.next_table(stop, end)
+        self.pages.flush_range(flushed, end)
+
+    def _drop_pages(self, start: int, end: int) -> None:
+        """Clear the entries of a range and give their frames back, at once. The caller flushes."""
         address = self.pages.next_mapped(start, end)
         while address < end:
             stop = min(end, table_end(address))
             self.resident -= drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
             address = self.pages.next_mapped(stop, end)
 
-    def discard(self, start: int, end: int) -> None:
-        """Forget the pages of a mapped range; the next touch reads the source or zeros anew (madvise MADV_DONTNEED,
-        truncation).
+    def discard(self, start: int, end: int) -> int:
+        """Forget the pages of a part of an area, as many as may be done at once; the next touch reads the source anew
+        (truncation). Returns where the rest begins. Never sleeps.
         """
-        i = self.position(start)
-        while i < len(self.areas) and self.areas[i].start < end:
-            area = self.areas[i]
-            self._drop_pages(area, max(start, area.start), min(end, area.end))
-            i += 1
-        self.pages.flush_range(start, end)
+        work = 0
+        address = self.pages.next_table(start, end)
+        while address < end and work < _WORK_AT_ONCE:
+            stop = min(end, table_end(address))
+            count = drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
+            self.resident -= count
+            work += _TABLE_COST + count * _PAGE_COST
+            address = self.pages.next_table(stop, end)
+        self.pages.flush_range(start, address)
+        return address
 
     def protect(self, start: int, length: int, prot: int) -> None:
         """Change the protection of a range that is wholly mapped. Raises EINVAL, ENOMEM (a hole), EPERM (sealed ones),
@@ -386,6 +560,35 @@ class AddressSpace:
                 raise Errno(EACCES)
             self._deny_write_execute(self.areas[i].prot, prot)
             i += 1
+        self.settle()
+        while start < end:
+            stop = self.part_end(start, end)
+            self._protect_part(start, stop, prot)
+            start = self.rest(stop, end)
+
+    def rest(self, stop: int, end: int) -> int:
+        """Between two parts of a range: let others run if `end` is not reached. Returns `stop`."""
+        if stop < end:
+            pace(_PART_COST)
+            self.settle()
+        return stop
+
+    def part_end(self, start: int, end: int) -> int:
+        """The end of the part of a range that is changed at once: some areas, and what some tables map."""
+        i = self.position(start)
+        last = i + self._areas_at_once(i) - 1
+        if i <= last < len(self.areas):
+            end = min(end, self.areas[last].end)
+        if end - start <= _BYTES_AT_ONCE:
+            return end
+        stop = start
+        for _ in range(_TABLES_AT_ONCE):
+            stop = table_end(self.pages.next_table(stop, end))
+            if stop >= end:
+                return end
+        return stop
+
+    def _protect_part(self, start: int, end: int, prot: int) -> None:
         i = self.isolate(start, end)
         while i < len(self.areas) and self.areas[i].start < end:
             area = self.areas[i]
@@ -410,11 +613,15 @@ class AddressSpace:
     def seal(self, start: int, end: int) -> None:
         """Forbid for good to change a range (mseal(2)). Raises ENOMEM (a hole)."""
         self.check_mapped(start, end)
-        i = self.isolate(start, end)
-        while i < len(self.areas) and self.areas[i].start < end:
-            self.areas[i].sealed = True
-            i += 1
-        self.rejoin(start, end)
+        self.settle()
+        while start < end:
+            stop = self.part_end(start, end)
+            i = self.isolate(start, stop)
+            while i < len(self.areas) and self.areas[i].start < stop:
+                self.areas[i].sealed = True
+                i += 1
+            self.rejoin(start, stop)
+            start = self.rest(stop, end)
 
     def check_unsealed(self, start: int, end: int) -> None:
         """Raise EPERM if a sealed area lies in a range."""
@@ -422,19 +629,27 @@ class AddressSpace:
         while i < len(self.areas) and self.areas[i].start < end:
             if self.areas[i].sealed:
                 raise Errno(EPERM)
+            start = self.areas[i].end
             i += 1
+            if i & _LOOKS_MASK == 0:
+                pace(_LOOKS_COST)
+                i = self.position(start)
 
     def check_mapped(self, start: int, end: int) -> None:
-        """Raise ENOMEM unless every page of start…end lies in an area."""
+        """Raise ENOMEM unless every page of start…end lies in an area. Sleeps if there are very many."""
         i = self.position(start)
         while start < end:
             if i >= len(self.areas) or self.areas[i].start > start:
                 raise Errno(ENOMEM)
             start = self.areas[i].end
             i += 1
+            if i & _LOOKS_MASK == 0:
+                pace(_LOOKS_COST)
+                i = self.position(start)
 
     def set_brk(self, address: int) -> int:
         """Move the end of the heap; returns where it is (the old place if the new one cannot be had)."""
+        self.settle()
         if address < self.brk_start or address > USER_END:
             return self.brk_end
         if address - self.brk_start > self.data_limit:
@@ -453,7 +668,10 @@ class AddressSpace:
                     area.label = b"[heap]"
                     self.rejoin(old_top, new_top)
             elif new_top < old_top:
+                self.check_unsealed(new_top, old_top)
+                self.brk_end = address  # before the sleep: another thread may move it on
                 self.unmap(new_top, old_top - new_top)
+                return address
         except Errno:
             return self.brk_end
         self.brk_end = address
@@ -463,6 +681,8 @@ class AddressSpace:
 
     def fault(self, address: int, access: Access) -> FaultOutcome:
         """Make the page at `address` accessible, or say why not. May sleep."""
+        if self.is_held:
+            self._wait_for_holder()
         if address < 0 or address >= USER_END:
             return FaultOutcome.NOT_MAPPED
         area = self.area_at(address)
@@ -518,10 +738,18 @@ class AddressSpace:
 
     def populate(self, start: int, end: int) -> None:
         """Fault in a range as far as it goes (MAP_POPULATE, mlock). May sleep. Raises ENOMEM."""
-        for address in range(page_down(start), end, PAGE_SIZE):
+        address = page_down(start)
+        while address < end:
             area = self.area_at(address)
             if area is None:
                 raise Errno(ENOMEM)
             access = Access.WRITE if area.prot & PROT_WRITE != 0 and not area.shared else Access.READ
-            if allows(area, access) and self.fault(address, access) == FaultOutcome.NO_MEMORY:
+            if not allows(area, access):
+                address = area.end
+            elif self.fault(address, access) == FaultOutcome.NO_MEMORY:
                 raise Errno(ENOMEM)
+            else:
+                address += PAGE_SIZE
+            pace(_FAULT_COST)
+            if is_dying():
+                raise Errno(EINTR)

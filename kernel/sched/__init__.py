@@ -7,6 +7,7 @@ Context: the kernel runs with interrupts off, so what happens between two sleepi
 from kernel.sched.kthread import KernelThread, spawn_kernel_thread
 from kernel.sched.mutex import Mutex
 from kernel.sched.poller import Poller, PollWaiter
+from kernel.sched.rest import SafePoint
 from kernel.sched.scheduler import (
     current_thread,
     exit_thread,
@@ -25,6 +26,7 @@ __all__ = [
     "Mutex",
     "PollWaiter",
     "Poller",
+    "SafePoint",
     "Thread",
     "ThreadState",
     "WaitQueue",

@@ -15,12 +15,18 @@ the same waiter is queued once.
 Context: `wait_on` may raise MemoryError; `sleep_until` sleeps; wakes may come from interrupts.
 """
 
+from typing import Final
+
 from kernel.lang import ERESTARTNOHAND, Errno, final, sleeps
+from kernel.lib.pace import pace
 from kernel.sched.scheduler import current_thread, schedule, wake
 from kernel.sched.thread import Thread, ThreadState
 from kernel.sched.wait import Waiter, WaitQueue, arm_timer, disarm_timer
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
+
+_MANY_ENTRIES: Final = 16
+_LEAVE_COST: Final = 60  # instructions
 
 
 @final
@@ -40,24 +46,43 @@ class PollWaiter:
 
     def __init__(self) -> None:
         self.entries: list[PollEntry] = []
+        self._queues: dict[WaitQueue, bool] | None = None  # those of the entries, once there are many
 
     def notified(self) -> None:
         """One of the queues was woken. In interrupt context perhaps."""
 
     def wait_on(self, queue: WaitQueue) -> None:
         """Stand on `queue` too. Raises MemoryError."""
-        for entry in self.entries:
-            if entry.queue is queue:
+        queues = self._queues
+        if queues is not None:
+            if queue in queues:
                 return
+            queues[queue] = True
+        else:
+            for entry in self.entries:
+                if entry.queue is queue:
+                    return
+            if len(self.entries) == _MANY_ENTRIES:
+                self._index_queues(queue)
         entry = PollEntry(self)
         self.entries.append(entry)
         queue.add_first(entry)
+
+    def _index_queues(self, latest: WaitQueue) -> None:
+        """From now on, queues are looked up: to compare each with all others would take long."""
+        queues: dict[WaitQueue, bool] = {latest: True}
+        for entry in self.entries:
+            queue = entry.queue
+            if queue is not None:
+                queues[queue] = True
+        self._queues = queues
 
     def close(self) -> None:
         """Leave all queues. Must be called: a queue holds its waiters."""
         for entry in self.entries:
             entry.leave()
         self.entries.clear()
+        self._queues = None
 
 
 @final
@@ -72,6 +97,13 @@ class Poller(PollWaiter):
     def notified(self) -> None:
         self.happened = True
         wake(self.thread)
+
+    def close_paced(self) -> None:
+        """As `close`, for very many queues. Sleeps."""
+        while len(self.entries) > 0:
+            self.entries.pop().leave()
+            pace(_LEAVE_COST)
+        self._queues = None
 
     def start(self) -> None:
         """Begin a round: wakes from now on end the next sleep at once."""

@@ -86,6 +86,10 @@ class Thread:
         """
         return self.interrupted
 
+    def is_dying(self) -> bool:
+        """Whether it is to end when it comes back from what it does, so that a long call may stop where it is."""
+        return False
+
     def ticked(self) -> None:
         """The timer interrupt found the thread running. In interrupt context."""
 

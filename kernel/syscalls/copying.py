@@ -13,6 +13,7 @@ from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, i32, u32
 from kernel.lib import user
+from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import MSG_MORE, Message, Socket
 from kernel.syscalls.transfer import check_area, finish_transfer, position_at, prepare_write, user_vector
@@ -79,8 +80,11 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
             buffer.rewind(got)
             put = _write_some(target, buffer, source, got)
             total += put
+            pace_bytes(2 * got)
             if put < got:
                 source.back(got - put)
+                break
+            if is_dying():
                 break
             if got < len(storage) and isinstance(source.file, Socket):
                 break  # what is there now: it does not wait for more

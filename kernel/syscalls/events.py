@@ -117,6 +117,8 @@ def _wait(descriptor: int, events: int, limit: int, deadline_ns: int) -> int:
             if deadline_ns == 0:
                 return 0
             poller.wait_on(owner.queue)
+            if owner.first is not None:
+                continue  # became ready while the members were asked, before this stood on the queue
             if not _sleep(poller, deadline_ns):
                 return 0
     finally:

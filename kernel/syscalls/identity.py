@@ -11,11 +11,13 @@ from kernel.lang import EINVAL, EPERM, Errno, final, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.task.pids import count_user, uncount_user
 from kernel.task.task import Task, current
 
 _UNCHANGED: Final = 0xFFFF_FFFF
 _GROUP_LIMIT: Final = 65536
+_GROUP_COST: Final = 60  # instructions, for `pace`
 
 
 def _install(task: Task, fresh: Credentials) -> None:
@@ -283,6 +285,7 @@ def setgroups(size: i32, address: int) -> int:
     groups: list[int] = []
     for i in range(size):
         groups.append(user.read_u32(address + 4 * i))
+        pace(_GROUP_COST)
     groups.sort()
     fresh = task.credentials.copy()
     fresh.groups = groups

@@ -11,6 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
+from kernel.lib.pace import is_dying, pace
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
     MAP_ANONYMOUS,
@@ -52,6 +53,9 @@ _MCL_CURRENT: Final = 1
 _MCL_FUTURE: Final = 2
 _MCL_ONFAULT: Final = 4
 _MLOCK_ONFAULT: Final = 1
+
+_LOOKS_AT_ONCE: Final = 1024  # pages
+_LOOK_SHIFT: Final = 7  # instructions for looking at a page, as a power of two
 
 
 @syscall(
@@ -227,10 +231,11 @@ def mincore(address: int, length: int, result: int) -> int:
     user.check(result, page_count)
     done = 0
     while done < page_count:
-        part = min(page_count - done, 4096)
+        part = min(page_count - done, _LOOKS_AT_ONCE)
         start = address + (done << PAGE_SHIFT)  # fits: the range was checked
         user.write_bytes(result + done, bytes(remapping.residency(current().space, start, part)))
         done += part
+        pace(part << _LOOK_SHIFT)
     return 0
 
 
@@ -369,7 +374,8 @@ def _populate_all(space: AddressSpace) -> None:
         try:
             space.populate(area.start, area.end)
         except Errno:
-            continue
+            if is_dying():
+                return
 
 
 @syscall(152, "munlockall", status="Full", args="")

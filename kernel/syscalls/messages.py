@@ -6,6 +6,7 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_RW_COUNT
 from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, i32, u32
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.lib.user import UserBuffer
 from kernel.net.sockets.socket import (
     MSG_CMSG_CLOEXEC,
@@ -36,6 +37,7 @@ from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
 _MOST_MESSAGES: Final = 1024  # of one sendmmsg or recvmmsg
+_MESSAGE_COST: Final = 4000  # instructions, for `pace`
 _ENTRY_SIZE: Final = HEADER_SIZE + 8  # struct mmsghdr
 _LENGTH_PLACE: Final = HEADER_SIZE  # its msg_len
 _NAME_LENGTH_PLACE: Final = 8  # in struct msghdr
@@ -162,6 +164,7 @@ def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
             sent = _send_message(socket, entry, flags)
             user.write_u32(entry + _LENGTH_PLACE, sent)
             done += 1
+            pace(_MESSAGE_COST)
     except Errno:
         if done == 0:
             raise
@@ -203,6 +206,7 @@ def _receive_messages(socket: Socket, vector: int, count: int, flags: int, deadl
             length = _receive_message(socket, entry, wanted)
             user.write_u32(entry + _LENGTH_PLACE, length)
             done += 1
+            pace(_MESSAGE_COST)
             if flags & MSG_WAITFORONE != 0:
                 wanted |= MSG_DONTWAIT
             if deadline_ns <= monotonic_ns() or wanted & MSG_OOB != 0:

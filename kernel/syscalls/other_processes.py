@@ -11,6 +11,7 @@ from kernel.ipc.epoll import EpollFile
 from kernel.lang import EACCES, EBADF, EFAULT, EINVAL, EPERM, ESRCH, Errno, i32, span_of, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
+from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import UserVector
 from kernel.mm import remap as remapping
 from kernel.mm.foreign import read_foreign, write_foreign
@@ -23,6 +24,7 @@ from kernel.task.task import Task, current
 
 _CHUNK: Final = 16384
 _VECTOR_SIZE: Final = 16  # of struct iovec
+_PAGE_COST: Final = 3000  # instructions, for `pace`
 
 _KCMP_FILE: Final = 0
 _KCMP_VM: Final = 1
@@ -133,6 +135,9 @@ def _transfer_range(space: AddressSpace, start: int, length: int, buffer: UserVe
             if done == 0:
                 raise
             return done
+        pace(_PAGE_COST)
+        if is_dying():
+            break
     return done
 
 
@@ -248,14 +253,16 @@ def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags
     if space is not reader.memory and not reader.credentials.capable(CAP_SYS_NICE):
         raise Errno(EPERM)
     done = 0
-    for index in range(count):
-        try:
+    space.acquire()
+    try:
+        for index in range(count):
             remapping.advise(space, starts[index], lengths[index], advice)
-        except Errno:
-            if done == 0:
-                raise
-            break
-        done += lengths[index]  # fits: each was user memory
+            done += lengths[index]  # fits: each was user memory
+    except Errno:
+        if done == 0:
+            raise
+    finally:
+        space.release()
     return done
 
 
@@ -271,7 +278,16 @@ def process_mrelease(descriptor: i32, flags: u32) -> int:
     space = target.space
     if not process.is_exiting or space.users > process.thread_count():
         raise Errno(EINVAL)
-    for area in space.areas:
-        if not area.shared:
-            space.discard(area.start, area.end)
-    return 0
+    space.acquire()
+    try:
+        at = 0
+        while True:
+            index = space.position(at)
+            if index >= len(space.areas):
+                return 0
+            area = space.areas[index]
+            at = area.end
+            if not area.shared:
+                space.empty(area.start, area.end)
+    finally:
+        space.release()

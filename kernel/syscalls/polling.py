@@ -18,6 +18,7 @@ from kernel.fs.constants import (
 from kernel.fs.readiness import POLL_ALWAYS, PollRequest, wait_ready
 from kernel.lang import EBADF, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, i32, span_of, u32
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.lib.saturation import LARGEST, sum_of
 from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns, write_remaining
 from kernel.task import current
@@ -28,6 +29,7 @@ from kernel.time.timers import FOREVER_NS
 
 _SMALLEST_TABLE: Final = 64  # what Linux gives every process: bits behind the table do not count
 _FD_SETSIZE_LIMIT: Final = 1 << 20
+_REQUEST_COST: Final = 100  # instructions to read or write one
 _READ_EVENTS: Final = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR
 _WRITE_EVENTS: Final = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR
 _EXCEPT_EVENTS: Final = POLLPRI
@@ -58,6 +60,7 @@ def _read_requests(address: int, count: int) -> list[PollRequest]:
         if descriptor >= 1 << 31:
             descriptor -= 1 << 32
         requests.append(PollRequest(descriptor, span.load_u16(index * 8 + 4) | POLL_ALWAYS))
+        pace(_REQUEST_COST)
     return requests
 
 
@@ -69,6 +72,7 @@ def _poll(address: int, count: int, deadline_ns: int) -> int:
         # Also when a signal ended the wait: then nothing was ready.
         for index in range(count):
             user.write_u16(address + index * 8 + 6, requests[index].found)
+            pace(_REQUEST_COST)
 
 
 def _poll_until(address: int, count: int, deadline_ns: int) -> int:
@@ -145,6 +149,7 @@ def _select(count: int, readable: int, writable: int, exceptional: int, deadline
             if files.find(descriptor) is None:
                 raise Errno(EBADF)
             requests.append(PollRequest(descriptor, events))
+        pace(_REQUEST_COST)
     wait_ready(files, requests, deadline_ns)
     found = 0
     reads_found = DescriptorSet(0, count)
@@ -163,6 +168,7 @@ def _select(count: int, readable: int, writable: int, exceptional: int, deadline
         if excepts.has(descriptor) and request.found & _EXCEPT_EVENTS != 0:
             excepts_found.put(descriptor)
             found += 1
+        pace(_REQUEST_COST)
     reads_found.address = readable
     writes_found.address = writable
     excepts_found.address = exceptional

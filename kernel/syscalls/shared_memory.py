@@ -61,6 +61,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     space = task.space
     length = page_up(segment.size)
     how = MAP_SHARED
+    space.settle()
     if is_fixed:
         how |= MAP_FIXED
         if address < 0 or address > USER_END - length:  # fits: a segment has a bound (LARGEST_BYTES)

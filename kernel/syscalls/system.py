@@ -9,8 +9,9 @@ from kernel.doors.table import syscall
 from kernel.drivers.platform import power
 from kernel.fs.mounts import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
-from kernel.lib import log, random, user
+from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TTY_CONFIG
+from kernel.lib.random_transfer import put_random
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.scheduler import this_processor
@@ -24,7 +25,6 @@ from kernel.tty.terminals import hang_up_controlling
 _FIELD_SIZE: Final = 65
 _INFO_SIZE: Final = 112
 _LOAD_SHIFT: Final = 5  # from 2**11 to 2**16
-_RANDOM_CHUNK: Final = 256
 _RANDOM_LIMIT: Final = (1 << 25) - 1
 _GRND_NONBLOCK: Final = 1
 _GRND_RANDOM: Final = 2
@@ -114,12 +114,7 @@ def getrandom(address: int, size: int, flags: u32) -> int:
     wanted = _RANDOM_LIMIT if size < 0 or size > _RANDOM_LIMIT else size
     user.check(address, wanted)
     buffer = user.UserBuffer(address, wanted)
-    chunk = bytearray(min(wanted, _RANDOM_CHUNK))
-    done = 0
-    while done < wanted and not buffer.faulted:
-        part = span_of(chunk)[0 : min(len(chunk), wanted - done)]
-        random.fill(part)
-        done += buffer.put(part)
+    done = put_random(buffer)
     if done == 0 and buffer.faulted:
         raise Errno(EFAULT)
     return done

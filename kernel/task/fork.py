@@ -24,6 +24,7 @@ from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
     allocate_pid,
     count_user,
+    is_free,
     register_process,
     register_task,
     task_count,
@@ -185,7 +186,14 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         child.memory_failure_policy = parent.memory_failure_policy
         child.flushes_io = parent.flushes_io
         child.stack = allocate_stack()
+        group = parent.process.job
+        signals = group.signals if group is not None else 0
         _share_or_copy(parent, child, flags)
+        if parent.is_dying() or (group is not None and group.signals != signals):
+            # Copying slept, and who sent a signal to the group meant the child too, which was no member yet.
+            raise Errno(ERESTARTNOINTR)
+        if not is_free(tid):
+            raise Errno(EAGAIN)  # the numbers have come round
         register_task(child)
         try:
             _enter(parent, child, arguments, is_thread)

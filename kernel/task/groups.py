@@ -43,6 +43,7 @@ class ProcessGroup:
         self.pgid: int = pgid
         self.owner: Session = session
         self.members: dict[int, Process] = {}
+        self.signals: int = 0  # how many were sent to all members: who is about to become one looks at it
 
     @property
     def session(self) -> int:

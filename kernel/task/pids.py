@@ -32,12 +32,13 @@ def allocate_pid() -> int:
         _last += 1
         if _last >= PID_LIMIT:
             _last = _RESERVED
-        if _is_free(_last):
+        if is_free(_last):
             return _last
     raise Errno(EAGAIN)
 
 
-def _is_free(number: int) -> bool:
+def is_free(number: int) -> bool:
+    """Whether nobody bears a number."""
     if number in _tasks or number in _processes:
         return False
     return find_group(number) is None and find_session(number) is None

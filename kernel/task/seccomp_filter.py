@@ -7,7 +7,7 @@ refers to the one before it, and what a thread refers to is its whole stack.
 All filters of a stack are run, the newest first, and of their answers the most restrictive counts: the one whose action
 is lowest as a signed number. The newest has its way where actions are equal.
 
-Context: making a filter may raise MemoryError; running one never raises, sleeps or allocates.
+Context: making a filter may raise MemoryError; running one never raises or allocates. Between filters it may sleep.
 Source: seccomp(2).
 """
 
@@ -25,6 +25,7 @@ from kernel.lib.bpf import (
     Program,
     Subject,
 )
+from kernel.lib.pace import pace
 
 # Actions: the upper half of what a filter returns. The lower half is data for some.
 KILL_PROCESS: Final = 0x8000_0000
@@ -37,6 +38,8 @@ LOG: Final = 0x7FFC_0000
 ALLOW: Final = 0x7FFF_0000
 ACTION: Final = 0xFFFF_0000
 DATA: Final = 0xFFFF
+
+_COST_SHIFT: Final = 5  # instructions for one of the filter's, as a power of two: often most are not run
 
 AUDIT_ARCH: Final = 0xC000_003E  # AUDIT_ARCH_X86_64
 DATA_SIZE: Final = 64  # struct seccomp_data
@@ -161,6 +164,7 @@ def judge(top: CallFilter, data: CallData) -> tuple[int, bool]:
     candidate: CallFilter | None = top
     while candidate is not None:
         found = candidate.program.run(data.span(), _NOTHING_ELSE)
+        pace(len(candidate.program) << _COST_SHIFT)
         if _rank(found) < _rank(answer):
             answer = found
             is_logged = candidate.is_logged

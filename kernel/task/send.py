@@ -122,6 +122,7 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
 
 def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
     """Send to every member of a process group, from the kernel: no permission is asked."""
+    group.signals += 1
     for pid in group.members.keys():
         _send(group.members[pid], info)
 
@@ -312,6 +313,7 @@ def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) 
     """kill(2) with a process group. It is enough that one member may be signalled; else the last error is raised."""
     done = 0
     error = ESRCH
+    group.signals += 1
     for pid in group.members.keys():
         try:
             kill_process(sender, group.members[pid], signo, info)
@@ -332,6 +334,9 @@ def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
         if pid == _INIT or pid == sender.pid or process is None:
             continue
         met += 1
+        group = process.job
+        if group is not None:
+            group.signals += 1
         try:
             kill_process(sender, process, signo, info)
         except Errno:

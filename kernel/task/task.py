@@ -197,6 +197,11 @@ class Task(Thread):
         """Whether SIGKILL waits for this task."""
         return contains(self.pending.mask | self.process.pending.mask, SIGKILL)
 
+    def is_dying(self) -> bool:
+        if self.is_exiting or not self.interrupted:
+            return False  # what an exiting task does for others, it finishes
+        return self.process.is_exiting or self.has_pending_kill()
+
     # Scheduling -------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:

@@ -6,13 +6,13 @@ from typing import Final
 from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.lang import ENOSPC, Errno, span_of
-from kernel.lib import random
+from kernel.lang import ENOSPC, ERESTARTSYS, Errno
+from kernel.lib.pace import PACE_BYTES, is_interrupted
+from kernel.lib.random_transfer import put_random
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject, SharedMemory
 
 _MEMORY_MAJOR: Final = 1
-_CHUNK: Final = 4096
 _LARGEST_MAPPING: Final = 1 << 46
 _KMSG_LINE_LIMIT: Final = 1024
 
@@ -43,7 +43,14 @@ class ZeroFile(NullFile):
     """/dev/zero."""
 
     def read(self, buffer: Buffer) -> int:
-        return buffer.put_zeros(buffer.remaining)
+        done = 0
+        while buffer.remaining > 0 and not buffer.faulted:
+            done += buffer.put_zeros(PACE_BYTES)
+            if buffer.remaining > 0 and is_interrupted():
+                break
+        if done == 0 and buffer.remaining > 0 and not buffer.faulted:
+            raise Errno(ERESTARTSYS)
+        return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         return self.read(buffer)
@@ -65,13 +72,7 @@ class RandomFile(File):
     """
 
     def read(self, buffer: Buffer) -> int:
-        done = 0
-        chunk = bytearray(min(_CHUNK, buffer.remaining))
-        while buffer.remaining > 0 and not buffer.faulted:
-            count = min(len(chunk), buffer.remaining)
-            random.fill(span_of(chunk)[0:count])
-            done += buffer.put(span_of(chunk)[0:count])
-        return done
+        return put_random(buffer)
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         return self.read(buffer)

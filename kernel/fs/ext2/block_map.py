@@ -13,10 +13,12 @@ from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks
 from kernel.fs.ext2.layout import DIRECT_BLOCKS
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import EFBIG, Array, Errno, recursion, u32
+from kernel.lib.pace import pace
 from kernel.sched import Mutex
 
 HOLE: Final = 0
 _POINTER_SHIFT: Final = 2  # four bytes each
+_POINTER_COST: Final = 100  # instructions, for `pace`
 _TREE_DEPTH: Final = 3
 _TOUCHED_LIMIT: Final = 32
 
@@ -288,6 +290,7 @@ class BlockMap:
         run = _Run(self)
         with self.volume.blocks.block(number) as node:
             for index in range(first >> shift, (end - 1 >> shift) + 1):
+                pace(_POINTER_COST)
                 pointer = node.span().load_u32(index << _POINTER_SHIFT)
                 if pointer == HOLE:
                     continue

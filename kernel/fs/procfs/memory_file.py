@@ -13,12 +13,15 @@ from kernel.fs.path import Path
 from kernel.fs.procfs.process_memory import living_memory_of
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EFAULT, EINVAL, EIO, Errno, final, span_of
+from kernel.lib.pace import is_dying, pace
 from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_MASK
 from kernel.mm.pages import USER_END
 from kernel.mm.space import AddressSpace
+
+_PAGE_COST: Final = 3000  # instructions, for `pace`
 
 
 @final
@@ -66,6 +69,9 @@ class MemoryFile(File):
                 else:
                     read_foreign(space, address, part, True)
                     done += buffer.put(part)
+                pace(_PAGE_COST)
+                if is_dying():
+                    break
         except Errno:
             if done == 0:
                 raise Errno(EIO) from None

@@ -15,6 +15,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.procfs import process_control, process_memory, process_mounts, process_status
+from kernel.fs.procfs.area_text import open_maps, open_smaps
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextFile, TextInode
 from kernel.fs.procfs.memory_file import open_memory
 from kernel.fs.procfs.network import NetDirectory
@@ -81,7 +82,7 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True, needs_memory=True),
     SubjectFile(b"gid_map", 0o644, process_status.id_map, write_map),
     SubjectFile(b"limits", 0o444, process_status.limits),
-    SubjectFile(b"maps", 0o444, process_memory.maps, guarded=True),
+    SubjectFile(b"maps", 0o444, no_text, guarded=True, opener=open_maps),
     SubjectFile(b"mem", 0o600, no_text, guarded=True, opener=open_memory),
     SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo, check_opening=process_mounts.check_opening),
     SubjectFile(b"mounts", 0o444, process_mounts.mounts, check_opening=process_mounts.check_opening),
@@ -98,7 +99,7 @@ FILES: Final[list[SubjectFile]] = [
         process_control.write_set_groups,
         check_opening=process_control.check_set_groups,
     ),
-    SubjectFile(b"smaps", 0o444, process_memory.smaps, guarded=True),
+    SubjectFile(b"smaps", 0o444, no_text, guarded=True, opener=open_smaps),
     SubjectFile(b"smaps_rollup", 0o444, process_memory.smaps_rollup, guarded=True, needs_memory=True),
     SubjectFile(b"stat", 0o444, process_status.stat),
     SubjectFile(b"statm", 0o444, process_status.statm),

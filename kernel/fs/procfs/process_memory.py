@@ -5,11 +5,13 @@ Another process's memory is read page by page through its address space. Nothing
 yet, or not there any more, ends the text.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from kernel.fs.procfs.subject import Subject
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
+from kernel.lib.pace import pace
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
 from kernel.mm.objects import SharedMemory
@@ -19,6 +21,10 @@ from kernel.mm.space import AddressSpace
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
 _NAME_COLUMN: Final = 73
 _KIB_PER_PAGE: Final = PAGE_SIZE // 1024
+# Instructions, for `pace`
+_AREA_COST: Final = 3000
+_PAGE_COST: Final = 150
+_FIGURES_COST: Final = 30_000
 
 
 def memory_of(subject: Subject) -> AddressSpace | None:
@@ -39,6 +45,19 @@ def living_memory_of(subject: Subject) -> AddressSpace:
     if space is None:
         raise Errno(ESRCH)
     return space
+
+
+def each_area(space: AddressSpace) -> Iterator[Area]:
+    """All areas, lowest first. Others run in between and may change them: the caller holds the space by `acquire`."""
+    at = 0
+    while True:
+        index = space.position(at)
+        if index >= len(space.areas):
+            return
+        area = space.areas[index]
+        at = area.end
+        yield area
+        pace(_AREA_COST)
 
 
 def _page(space: AddressSpace, address: int) -> Frame:
@@ -132,17 +151,6 @@ def area_line(area: Area) -> bytes:
     return bytes(line)
 
 
-def maps(subject: Subject) -> bytes:
-    """All areas, a line each."""
-    space = memory_of(subject)
-    if space is None:
-        return b""
-    text = bytearray()
-    for area in space.areas:
-        text.extend(area_line(area))
-    return bytes(text)
-
-
 @final
 class Resident:
     """Pages of some areas that are there, in KiB by kind. A page that several tables map is shared; each counts its
@@ -162,7 +170,7 @@ class Resident:
         self.shmem_bytes: int = 0
 
     def count(self, space: AddressSpace, area: Area) -> None:
-        """Add the pages of an area."""
+        """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
             entry = read_entry(space.pages.find(address))
@@ -184,6 +192,7 @@ class Resident:
                 self.shmem_bytes += part_bytes
             else:
                 self.file += _KIB_PER_PAGE
+            pace(_PAGE_COST)
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
 
     def lines(self, of_all: bool) -> bytes:
@@ -230,22 +239,15 @@ def _flag_words(area: Area) -> str:
     return text + "sd "
 
 
-def smaps(subject: Subject) -> bytes:
-    """All areas, with what of them is in memory."""
-    space = memory_of(subject)
-    if space is None:
-        return b""
-    text = bytearray()
-    for area in space.areas:
-        resident = Resident()
-        resident.count(space, area)
-        text.extend(area_line(area))
-        size_kib = (area.end - area.start) // 1024
-        head = _figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)
-        text.extend((head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode())
-        text.extend(resident.lines(False))
-        text.extend(f"THPeligible:           0\nVmFlags: {_flag_words(area)}\n".encode())
-    return bytes(text)
+def area_figures(space: AddressSpace, area: Area) -> bytes:
+    """What smaps shows of an area behind its line: how much of it is in memory. Sleeps."""
+    resident = Resident()
+    resident.count(space, area)
+    size_kib = (area.end - area.start) // 1024
+    head = _figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)
+    pace(_FIGURES_COST)
+    text = (head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode() + resident.lines(False)
+    return text + f"THPeligible:           0\nVmFlags: {_flag_words(area)}\n".encode()
 
 
 def smaps_rollup(subject: Subject) -> bytes:
@@ -256,8 +258,12 @@ def smaps_rollup(subject: Subject) -> bytes:
     low = 0
     high = 0
     resident = Resident()
-    for area in space.areas:
-        resident.count(space, area)
+    space.acquire()
+    try:
+        for area in each_area(space):
+            resident.count(space, area)
+    finally:
+        space.release()
     if len(space.areas) > 0:
         low = space.areas[0].start
         high = space.areas[len(space.areas) - 1].end

@@ -5,7 +5,7 @@ Of a process (and not one of its threads) the times and faults are those of all 
 
 from typing import Final
 
-from kernel.fs.procfs.process_memory import Resident, memory_of
+from kernel.fs.procfs.process_memory import Resident, each_area, memory_of
 from kernel.fs.procfs.subject import Subject, may_inspect
 from kernel.lang import EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_NICE
@@ -233,10 +233,14 @@ def _memory_lines(subject: Subject) -> bytes:
     total = space.mapped_bytes // 1024
     resident = Resident()
     locked = 0
-    for area in space.areas:
-        resident.count(space, area)
-        if area.flags & MAP_LOCKED != 0:
-            locked += area.end - area.start
+    space.acquire()
+    try:
+        for area in each_area(space):
+            resident.count(space, area)
+            if area.flags & MAP_LOCKED != 0:
+                locked += area.end - area.start
+    finally:
+        space.release()
     text = _size_line("VmPeak", total) + _size_line("VmSize", total)
     text += _size_line("VmLck", locked // 1024) + _size_line("VmPin", 0)
     text += _size_line("VmHWM", space.peak_resident * _KIB_PER_PAGE)

@@ -6,6 +6,9 @@ the pages out of the mappings first.
 
 memfd_create(2)'s seals are kept in `seals`.
 
+While pages are being dropped, which may take long, the lock `shrinking` is held, and whoever would make one waits: so
+no page comes back behind a new end.
+
 Context: allocation raises MemoryError; a copy to or from a program may sleep, so the frame is held meanwhile.
 """
 
@@ -28,14 +31,22 @@ from kernel.fs.file import File, InodeFile
 from kernel.fs.inode import CachedPages
 from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
-from kernel.lang import EBUSY, EFAULT, EFBIG, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.lang import EBUSY, EFAULT, EFBIG, EINTR, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
 from kernel.mm.objects import MemoryObject, TrackedObject
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
+from kernel.sched import Mutex
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
+_KILL_MASK: Final = 0xFFFF  # a kill ends a transfer at such offsets
+_DROPPED_AT_ONCE: Final = 4096  # pages
+# Instructions for a page, for `pace`
+_LOOK_COST: Final = 40
+_DROP_COST: Final = 150
+_MAKE_COST: Final = 1500
 
 
 def _page_count(size: int) -> int:
@@ -49,6 +60,7 @@ class TmpfsFile(TmpfsInode):
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
         super().__init__(tmpfs, mode)
         self.pages: dict[int, int] = {}
+        self.shrinking: Mutex | None = None  # made for the first time that pages are dropped
         self.mapping: FilePages | None = None
         self.seals = F_SEAL_SEAL  # memfd_create(2) may give others
 
@@ -77,6 +89,7 @@ class TmpfsFile(TmpfsInode):
     def evict(self) -> None:
         for frame in self.pages.values():
             put_frame(Frame(frame))
+            pace(_DROP_COST)
         self.tmpfs.give_pages(len(self.pages))
         self.pages.clear()
         self.blocks = 0
@@ -103,7 +116,7 @@ class TmpfsFile(TmpfsInode):
                 put_frame(frame)
             done += moved
             offset += moved
-            if buffer.faulted:
+            if buffer.faulted or (offset & _KILL_MASK == 0 and is_dying()):
                 break
         return done
 
@@ -115,19 +128,13 @@ class TmpfsFile(TmpfsInode):
             while buffer.remaining > 0:
                 within = offset & _OFFSET_MASK
                 count = min(PAGE_SIZE - within, buffer.remaining)
-                # A whole page behind the end needs no zeroing first: nobody can see it before it is full.
-                fresh = count == PAGE_SIZE and offset >= self.size
-                frame = self._page_for_write(offset >> PAGE_SHIFT, not fresh)
-                get_frame(frame)
-                moved = buffer.take(frame_span(frame)[within : within + count])
-                if fresh and moved < PAGE_SIZE:
-                    frame_span(frame)[moved:PAGE_SIZE].fill(0)
-                put_frame(frame)
+                if count == PAGE_SIZE and offset >= self.size:
+                    moved = self._write_fresh(buffer, offset >> PAGE_SHIFT)
+                else:
+                    moved = self._write_page(buffer, offset >> PAGE_SHIFT, within, count)
                 done += moved
                 offset += moved
-                if offset > self.size:
-                    self.size = offset
-                if buffer.faulted:
+                if buffer.faulted or (offset & _KILL_MASK == 0 and is_dying()):
                     break
         except Errno:
             if done == 0:
@@ -139,27 +146,78 @@ class TmpfsFile(TmpfsInode):
             self.touch_modified()
         return done
 
-    def _page_for_write(self, index: int, zeroed: bool) -> Frame:
-        """The frame of a page, made if it is a hole, of zeros if `zeroed`."""
+    def _write_page(self, buffer: Buffer, index: int, within: int, count: int) -> int:
+        """Write to a part of a page."""
+        frame = self._page_for_write(index)
+        get_frame(frame)
+        moved = buffer.take(frame_span(frame)[within : within + count])
+        put_frame(frame)
+        if moved > 0 and self.pages.get(index, 0) == frame:
+            # Otherwise the page was cut off during the copy: the write came before that.
+            self.size = max(self.size, (index << PAGE_SHIFT) + within + moved)
+        return moved
+
+    def _write_fresh(self, buffer: Buffer, index: int) -> int:
+        """Write a whole page behind the end. It needs no zeroing, for nobody sees it before it is full."""
+        frame = self._new_frame()
+        is_entered = False
+        try:
+            moved = buffer.take(frame_span(frame))
+            if moved == 0:
+                return 0
+            if self.shrinking is not None:
+                self.settle()
+            present = Frame(self.pages.get(index, NO_FRAME))
+            if present == NO_FRAME:
+                frame_span(frame)[moved:PAGE_SIZE].fill(0)
+                self._enter(index, frame)
+                is_entered = True
+            else:
+                frame_span(present)[0:moved].copy_from(frame_span(frame)[0:moved])  # another writer was quicker
+        finally:
+            if not is_entered:
+                put_frame(frame)
+                self.tmpfs.give_pages(1)
+        self.size = max(self.size, (index << PAGE_SHIFT) + moved)
+        return moved
+
+    def _page_for_write(self, index: int) -> Frame:
+        """The frame of a page, made of zeros if it is a hole."""
+        if self.shrinking is not None:
+            self.settle()
         frame = Frame(self.pages.get(index, NO_FRAME))
         if frame != NO_FRAME:
             return frame
-        self.tmpfs.take_page()
+        frame = self._new_frame()
+        zero_frame(frame)
         try:
-            frame = allocate_user_frame()
-        except MemoryError:
-            self.tmpfs.give_pages(1)
-            raise
-        if zeroed:
-            zero_frame(frame)
-        try:
-            self.pages[index] = frame
+            self._enter(index, frame)
         except MemoryError:
             put_frame(frame)
             self.tmpfs.give_pages(1)
             raise
-        self.blocks += PAGE_SIZE // 512
         return frame
+
+    def _new_frame(self) -> Frame:
+        """A frame that counts as one of the file system's pages. Raises ENOSPC, MemoryError."""
+        self.tmpfs.take_page()
+        try:
+            return allocate_user_frame()
+        except MemoryError:
+            self.tmpfs.give_pages(1)
+            raise
+
+    def _enter(self, index: int, frame: Frame) -> None:
+        """Put a new page in place, with the caller's reference. Raises MemoryError."""
+        self.pages[index] = frame
+        self.blocks += PAGE_SIZE // 512
+
+    def settle(self) -> None:
+        """Wait until nobody drops pages."""
+        lock = self.shrinking
+        if lock is not None and lock.owner is not None:
+            with lock:
+                return
 
     def _check_write_seals(self, offset: int, buffer: Buffer) -> None:
         if self.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0:
@@ -174,12 +232,14 @@ class TmpfsFile(TmpfsInode):
     def truncate(self, size: int) -> None:
         if size < 0:
             raise Errno(EINVAL)
+        self.settle()
         if size < self.size:
             if self.seals & F_SEAL_SHRINK != 0:
                 raise Errno(EPERM)
-            self._unmap(_page_count(size), _LAST_PAGE)
-            self._drop_pages(_page_count(size))
+            first = _page_count(size)
             self._zero_part(size, self.size)
+            self.size = size
+            self._drop_range(first, _LAST_PAGE)
         elif size > self.size and self.seals & F_SEAL_GROW != 0:
             raise Errno(EPERM)
         self.size = size
@@ -201,6 +261,9 @@ class TmpfsFile(TmpfsInode):
             raise Errno(EFBIG if end > MAX_FILE_SIZE - PAGE_SIZE else ENOSPC)
         for index in range(offset >> PAGE_SHIFT, _page_count(end)):
             self._page_for_write(index, True)
+            pace(_MAKE_COST)
+            if is_dying():
+                raise Errno(EINTR)
         if mode & FALLOC_FL_KEEP_SIZE == 0 and end > self.size:
             self.size = end
         self.touch_modified()
@@ -213,9 +276,7 @@ class TmpfsFile(TmpfsInode):
         else:
             self._zero_part(start, first << PAGE_SHIFT)
             self._zero_part(last << PAGE_SHIFT, end)
-            self._unmap(first, last)
-            for index in self._indices(first, last):
-                self._drop_page(index)
+            self._drop_range(first, last)
         self.touch_modified()
 
     def _zero_part(self, start: int, end: int) -> None:
@@ -226,22 +287,37 @@ class TmpfsFile(TmpfsInode):
         if count > 0 and frame != NO_FRAME:
             frame_span(frame)[within : within + count].fill(0)
 
-    def _indices(self, first: int, end: int) -> list[int]:
-        """Indices of the present pages first … end - 1."""
+    def _some_indices(self, first: int, end: int) -> list[int]:
+        """Indices of some of the present pages first … end - 1, and of all if they are few."""
         found: list[int] = []
-        if end - first < len(self.pages):
-            for index in range(first, end):
-                if index in self.pages:
-                    found.append(index)
-        else:
-            for index in self.pages.keys():
-                if first <= index < end:
-                    found.append(index)
+        for index in self.pages.keys():
+            if first <= index < end:
+                found.append(index)
+                if len(found) == _DROPPED_AT_ONCE:
+                    break
         return found
 
-    def _drop_pages(self, first: int) -> None:
-        for index in self._indices(first, _LAST_PAGE):
-            self._drop_page(index)
+    def _drop_range(self, first: int, end: int) -> None:
+        """Drop the pages first … end - 1, also from who maps them. Nobody makes new ones meanwhile."""
+        lock = self.shrinking
+        if lock is None:
+            lock = Mutex()
+            self.shrinking = lock
+        with lock:
+            self._unmap(first, end)
+            if end - first < len(self.pages):
+                for index in range(first, end):
+                    if index in self.pages:
+                        self._drop_page(index)
+                    pace(_DROP_COST)
+                return
+            more = True
+            while more:
+                indices = self._some_indices(first, end)
+                more = len(indices) == _DROPPED_AT_ONCE
+                for index in indices:
+                    self._drop_page(index)
+                    pace(_DROP_COST)
 
     def _unmap(self, first: int, end: int) -> None:
         """Take pages from the programs that map them."""
@@ -261,10 +337,7 @@ class TmpfsFile(TmpfsInode):
         index = offset >> PAGE_SHIFT
         if index in self.pages:
             return offset
-        nearest = -1
-        for present in self.pages.keys():
-            if present > index and (nearest < 0 or present < nearest):
-                nearest = present
+        nearest = self._next_present(index)
         if nearest < 0 or nearest << PAGE_SHIFT >= self.size:
             raise Errno(ENXIO)
         return nearest << PAGE_SHIFT
@@ -275,7 +348,24 @@ class TmpfsFile(TmpfsInode):
             return offset
         while index in self.pages:
             index += 1
+            pace(_LOOK_COST)
         return index << PAGE_SHIFT if index < _page_count(self.size) else self.size
+
+    def _next_present(self, index: int) -> int:
+        """The first page behind a hole, -1 if there is none."""
+        end = _page_count(self.size)
+        if end - index < 4 * len(self.pages):
+            while index < end:
+                if index in self.pages:
+                    return index
+                index += 1
+                pace(_LOOK_COST)
+            return -1
+        nearest = -1
+        for present in self.pages.keys():
+            if present > index and (nearest < 0 or present < nearest):
+                nearest = present
+        return nearest
 
     # ---- Mapping ----------------------------------------------------------------------------------------------
 
@@ -306,7 +396,7 @@ class TmpfsFile(TmpfsInode):
         """The frame of a page for a mapping; holes are filled, because a program may write to what it has read."""
         if index < 0 or index << PAGE_SHIFT >= self.size:
             raise Errno(EFAULT)
-        frame = self._page_for_write(index, True)
+        frame = self._page_for_write(index)
         get_frame(frame)
         return frame
 

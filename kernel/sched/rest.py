@@ -1,0 +1,39 @@
+"""The scheduler's safe point, entered where long loops ask for it (kernel/lib/pace.py)."""
+
+from kernel.lang import Errno, final, sleeps
+from kernel.lib.pace import PACE, Rest
+from kernel.sched.scheduler import current_thread, safe_point, yield_now
+from kernel.sched.wait import WaitQueue
+
+
+@final
+class SafePoint(Rest):
+    """Interrupts are served, and others run when it is their turn."""
+
+    def __init__(self) -> None:
+        self.queue: WaitQueue = WaitQueue()
+
+    @sleeps
+    def take(self) -> None:
+        safe_point()
+
+    @sleeps
+    def wait_for_change(self) -> None:
+        try:
+            self.queue.sleep(interruptible=False)
+        except Errno:
+            return  # not for a signal: it does not interrupt this sleep
+        except MemoryError:
+            yield_now()  # no room for a thread's first waiter
+
+    def report_change(self) -> None:
+        self.queue.wake_all()
+
+    def is_interrupted(self) -> bool:
+        return current_thread().is_interrupted()
+
+    def is_dying(self) -> bool:
+        return current_thread().is_dying()
+
+
+PACE.rest = SafePoint()

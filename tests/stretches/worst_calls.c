@@ -1,0 +1,430 @@
+/* The calls that could keep a kernel busy longest, at great sizes: `worst_calls NAME` makes one family of them. The host
+ * measures (test_stretches.py). A call that fails ends the program with status 1, so that nothing is measured in vain.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (1L << 20)
+#define PAGE 4096L
+#define LARGE (64 * MIB)
+#define MANY_AREAS 20000
+#define MANY_FILES 10000
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static void check(int is_right, const char *what)
+{
+    if (!is_right) {
+        printf("%s: %s\n", what, strerror(errno));
+        exit(1);
+    }
+}
+
+#define CHECK(call) check((call), #call)
+
+static char *room(long size)
+{
+    char *memory = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    return memory;
+}
+
+static char *touched(long size)
+{
+    char *memory = room(size);
+    for (long at = 0; at < size; at += PAGE)
+        memory[at] = 1;
+    return memory;
+}
+
+/* 20,000 areas: neighbours differ in protection. */
+static char *areas(void)
+{
+    char *memory = room(MANY_AREAS * PAGE);
+    for (long i = 0; i < MANY_AREAS; i += 2) {
+        memory[i * PAGE] = 1;
+        CHECK(mprotect(memory + i * PAGE, PAGE, PROT_READ) == 0);
+    }
+    return memory;
+}
+
+static void many_descriptors(long count)
+{
+    struct rlimit limit = {count + 100, count + 100};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (long i = 0; i < count; i++)
+        CHECK(eventfd(1, 0) >= 0);
+}
+
+static long read_all(const char *path)
+{
+    static char piece[1 << 20];
+    long total = 0, got;
+    int file = open(path, O_RDONLY);
+    CHECK(file >= 0);
+    while ((got = read(file, piece, sizeof piece)) > 0)
+        total += got;
+    CHECK(got == 0);
+    close(file);
+    return total;
+}
+
+static void in_child(void (*function)(void))
+{
+    int status;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        function();
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void nothing(void) {}
+
+static void random_bytes(void)
+{
+    char *memory = touched(4 * MIB);
+    CHECK(syscall(SYS_getrandom, memory, 4 * MIB, 0) == 4 * MIB);
+    int file = open("/dev/urandom", O_RDONLY);
+    CHECK(read(file, memory, 4 * MIB) == 4 * MIB);
+}
+
+static void zeros(void)
+{
+    char *memory = room(LARGE);
+    int file = open("/dev/zero", O_RDONLY);
+    CHECK(read(file, memory, LARGE) == LARGE);
+    static struct iovec pieces[1024];
+    for (int i = 0; i < 1024; i++)
+        pieces[i] = (struct iovec){memory, MIB};
+    CHECK(readv(file, pieces, 1024) == 1024 * MIB);
+}
+
+static void between_files(void)
+{
+    int zero = open("/dev/zero", O_RDONLY), null = open("/dev/null", O_WRONLY);
+    CHECK(sendfile(null, zero, 0, 128 * MIB) == 128 * MIB);
+    int file = open("/tmp/copied", O_RDWR | O_CREAT, 0600), other = open("/tmp/copy", O_RDWR | O_CREAT, 0600);
+    CHECK(sendfile(file, zero, 0, 32 * MIB) == 32 * MIB);
+    CHECK(lseek(file, 0, SEEK_SET) == 0 && copy_file_range(file, 0, other, 0, 32 * MIB, 0) == 32 * MIB);
+    unlink("/tmp/copied");
+    unlink("/tmp/copy");
+}
+
+static void file_in_memory(void)
+{
+    char *memory = touched(LARGE);
+    int file = open("/tmp/large", O_RDWR | O_CREAT, 0600);
+    CHECK(write(file, memory, LARGE) == LARGE);
+    CHECK(pread(file, memory, LARGE, 0) == LARGE);
+    CHECK(lseek(file, 0, SEEK_HOLE) == LARGE);
+    char *mapped = mmap(0, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+    CHECK(mapped != MAP_FAILED);
+    CHECK(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LARGE / 2) == 0);
+    CHECK(lseek(file, 0, SEEK_DATA) == LARGE / 2);
+    CHECK(ftruncate(file, 0) == 0);
+    CHECK(fallocate(file, 0, 0, LARGE) == 0);
+    CHECK(munmap(mapped, LARGE) == 0);
+    unlink("/tmp/large");
+    close(file);
+}
+
+static void present(void)
+{
+    CHECK(mmap(0, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) != MAP_FAILED);
+    CHECK(mlockall(MCL_CURRENT) == 0);
+    CHECK(munlockall() == 0);
+}
+
+static void ranges(void)
+{
+    static unsigned char seen[LARGE / PAGE];
+    char *memory = touched(LARGE);
+    CHECK(mincore(memory, LARGE, seen) == 0);
+    CHECK(mprotect(memory, LARGE, PROT_READ) == 0);
+    CHECK(mprotect(memory, LARGE, PROT_READ | PROT_WRITE) == 0);
+    memory = mremap(memory, LARGE, LARGE + MIB, MREMAP_MAYMOVE | MREMAP_FIXED, memory - 2 * LARGE);
+    CHECK(memory != MAP_FAILED);
+    CHECK(madvise(memory, LARGE, MADV_DONTNEED) == 0);
+    CHECK(madvise(memory, LARGE, MADV_POPULATE_WRITE) == 0);
+    CHECK(mmap(memory, LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == memory);
+    CHECK(munmap(touched(LARGE), LARGE) == 0);
+    char *shared = mmap(0, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    CHECK(shared != MAP_FAILED && munmap(shared, LARGE) == 0);
+    CHECK(munmap(mmap(0, 1L << 46, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), 1L << 46) == 0);
+}
+
+static void large_process(void)
+{
+    touched(LARGE);
+    in_child(nothing);
+}
+
+static void show_areas(void)
+{
+    areas();
+    CHECK(read_all("/proc/self/maps") > MANY_AREAS * 30);
+    CHECK(read_all("/proc/self/smaps") > MANY_AREAS * 500);
+    CHECK(read_all("/proc/self/smaps_rollup") > 0);
+    CHECK(read_all("/proc/self/status") > 0);
+}
+
+static void change_areas(void)
+{
+    char *memory = areas();
+    in_child(nothing);
+    CHECK(mlock(memory, MANY_AREAS * PAGE) == 0);
+    CHECK(mprotect(memory, MANY_AREAS * PAGE, PROT_READ) == 0);
+    CHECK(mmap(areas(), MANY_AREAS * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
+    CHECK(munmap(areas(), MANY_AREAS * PAGE) == 0);
+    areas();
+}
+
+static void wait_for_many(void)
+{
+    static struct pollfd wanted[MANY_FILES];
+    many_descriptors(MANY_FILES);
+    for (int i = 0; i < MANY_FILES; i++)
+        wanted[i] = (struct pollfd){i + 3, POLLPRI, 0};
+    CHECK(poll(wanted, MANY_FILES, 1) == 0);
+    static unsigned char set[(MANY_FILES + 100) / 8 + 8];
+    memset(set, 0, sizeof set);
+    for (int i = 3; i < MANY_FILES; i++)
+        set[i / 8] |= 1 << i % 8;
+    struct timeval now = {0, 1000};
+    CHECK(syscall(SYS_select, MANY_FILES, 0, 0, set, &now) == 0);
+    int events = epoll_create1(0);
+    static struct epoll_event found[MANY_FILES];
+    for (int i = 3; i < MANY_FILES; i++) {
+        struct epoll_event event = {EPOLLIN, {.fd = i}};
+        CHECK(epoll_ctl(events, EPOLL_CTL_ADD, i, &event) == 0);
+    }
+    CHECK(epoll_wait(events, found, MANY_FILES, 0) > 0);
+    close(events);
+}
+
+static void many_open(void)
+{
+    many_descriptors(MANY_FILES);
+    in_child(nothing);
+    CHECK(syscall(SYS_close_range, 3, MANY_FILES, 0) == 0);
+    struct rlimit limit = {100000, 100000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(dup2(0, 99999) == 99999);
+    CHECK(fcntl(0, F_DUPFD, 90000) == 90000);
+    in_child(nothing);
+}
+
+static void filters(void)
+{
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    struct sock_filter *code = calloc(4096, sizeof *code);
+    for (int i = 0; i < 4095; i++)
+        code[i] = (struct sock_filter){BPF_LD | BPF_IMM, 0, 0, 1};
+    code[4095] = (struct sock_filter){BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {4096, code};
+    int count = 0;
+    while (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
+        count++;
+    CHECK(count >= 7);
+    for (int i = 0; i < 10; i++)
+        getppid();
+}
+
+static void others_memory(void)
+{
+    char *memory = touched(LARGE);
+    char *copy = room(LARGE);
+    struct iovec local = {copy, LARGE}, remote = {memory, LARGE};
+    CHECK(process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == LARGE);
+    CHECK(process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == LARGE);
+    int file = open("/proc/self/mem", O_RDONLY);
+    CHECK(pread(file, copy, LARGE, (off_t)memory) > 0);
+}
+
+static void pipes_and_sockets(void)
+{
+    char *memory = touched(MIB);
+    int ends[2];
+    CHECK(pipe(ends) == 0 && fcntl(ends[1], F_SETPIPE_SZ, MIB) == MIB);
+    CHECK(write(ends[1], memory, MIB) == MIB && read(ends[0], memory, MIB) == MIB);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+    int size = 4 * MIB;
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    CHECK(write(ends[0], memory, MIB) > 0 && read(ends[1], memory, MIB) > 0);
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends) == 0);
+    static struct mmsghdr messages[1024];
+    static struct iovec parts[1024];
+    for (int i = 0; i < 1024; i++) {
+        parts[i] = (struct iovec){memory, 1};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    CHECK(sendmmsg(ends[0], messages, 1024, 0) > 0 && recvmmsg(ends[1], messages, 1024, MSG_DONTWAIT, 0) > 0);
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in place = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof place;
+    CHECK(bind(udp, (void *)&place, sizeof place) == 0 && getsockname(udp, (void *)&place, &length) == 0);
+    CHECK(connect(udp, (void *)&place, sizeof place) == 0);
+    CHECK(sendmmsg(udp, messages, 1024, 0) > 0 && recvmmsg(udp, messages, 1024, MSG_DONTWAIT, 0) > 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), sender = socket(AF_INET, SOCK_STREAM, 0);
+    place.sin_port = 0;
+    CHECK(bind(listener, (void *)&place, sizeof place) == 0 && listen(listener, 1) == 0);
+    CHECK(getsockname(listener, (void *)&place, &length) == 0);
+    CHECK(connect(sender, (void *)&place, sizeof place) == 0);
+    int receiver = accept(listener, 0, 0);
+    fcntl(sender, F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < 8; i++) {
+        write(sender, memory, MIB);
+        recv(receiver, memory, MIB, MSG_DONTWAIT);
+    }
+}
+
+static void semaphores(void)
+{
+    int set = semget(IPC_PRIVATE, 500, 0600);
+    CHECK(set >= 0);
+    struct sembuf operations[500];
+    for (int i = 0; i < 500; i++)
+        operations[i] = (struct sembuf){i, 1, SEM_UNDO};
+    CHECK(semop(set, operations, 500) == 0);
+    CHECK(semctl(set, 0, IPC_RMID) == 0);
+}
+
+static int word;
+static volatile int waiting;
+
+static void *wait_on_word(void *unused)
+{
+    __sync_fetch_and_add(&waiting, 1);
+    syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0, 0, 0);
+    return unused;
+}
+
+static void futexes(void)
+{
+    static pthread_t threads[300];
+    static int other;
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    for (int i = 0; i < 300; i++)
+        CHECK(pthread_create(&threads[i], &small, wait_on_word, 0) == 0);
+    while (waiting < 300)
+        sched_yield();
+    usleep(10000);
+    syscall(SYS_futex, &word, FUTEX_REQUEUE_PRIVATE, 0, INT_MAX, &other, 0);
+    syscall(SYS_futex, &other, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
+    syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
+    for (int i = 0; i < 300; i++)
+        pthread_join(threads[i], 0);
+}
+
+static void processes(void)
+{
+    setpgid(0, 0);
+    for (int i = 0; i < 250; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            for (;;)
+                pause();
+    }
+    CHECK(read_all("/proc/stat") > 0);
+    char entries[65536];
+    int proc = open("/proc", O_RDONLY);
+    while (syscall(SYS_getdents64, proc, entries, sizeof entries) > 0)
+        ;
+    signal(SIGTERM, SIG_IGN);
+    CHECK(kill(0, SIGTERM) == 0);
+    while (wait(0) > 0)
+        ;
+}
+
+static void directories(void)
+{
+    char name[300], entries[65536];
+    CHECK(mkdir("/tmp/names", 0700) == 0 && chdir("/tmp/names") == 0);
+    for (int i = 0; i < 5000; i++) {
+        sprintf(name, "%d", i);
+        CHECK(close(open(name, O_CREAT | O_WRONLY, 0600)) == 0);
+    }
+    int directory = open(".", O_RDONLY);
+    while (syscall(SYS_getdents64, directory, entries, sizeof entries) > 0)
+        ;
+    for (int i = 0; i < 5000; i++) {
+        sprintf(name, "%d", i);
+        CHECK(unlink(name) == 0);
+    }
+    memset(name, 'd', 200);
+    name[200] = 0;
+    for (int i = 0; i < 100; i++)
+        CHECK(mkdir(name, 0700) == 0 && chdir(name) == 0);
+    syscall(SYS_getcwd, entries, sizeof entries);
+    CHECK(chdir("/") == 0);
+}
+
+static void run_with_many_arguments(void)
+{
+    static char *list[10000];
+    for (int i = 0; i < 9999; i++)
+        list[i] = "an argument of a program that has very, very many of them, each not too short";
+    list[0] = "true";
+    execve("/bin/busybox", list, list);
+    _exit(1);
+}
+
+static void arguments(void)
+{
+    in_child(run_with_many_arguments);
+}
+
+static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
+    {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
+    {"present", present}, {"ranges", ranges}, {"process", large_process},
+    {"poll", wait_for_many}, {"seccomp", filters},
+    {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores},
+    {"directories", directories},
+};
+
+int main(int count, char **values)
+{
+    for (unsigned i = 0; i < sizeof FAMILIES / sizeof *FAMILIES; i++)
+        if (count > 1 && strcmp(values[1], FAMILIES[i].name) == 0) {
+            FAMILIES[i].function();
+            printf("done\n");
+            return 0;
+        }
+    for (unsigned i = 0; i < sizeof FAMILIES / sizeof *FAMILIES; i++)
+        printf("%s ", FAMILIES[i].name);
+    return 2;
+}

@@ -1,0 +1,159 @@
+"""Large changes of an address space, with others at work at each safe point."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kernel.lib.pace import PACE, PACE_BUDGET, Rest
+from kernel.mm import frames, remap
+from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.frames import PAGE_SIZE
+from kernel.mm.pages import LEAF_TABLE_BYTES
+from kernel.mm.space import AddressSpace
+
+BASE = 0x4000_0000
+READ_WRITE = PROT_READ | PROT_WRITE
+LARGE = 40 * LEAF_TABLE_BYTES
+MANY = 300
+
+
+class Waits(Exception):
+    """Somebody found the space held."""
+
+
+class Others(Rest):
+    """At each safe point, another thread does something to the space."""
+
+    def __init__(self) -> None:
+        self.act: Callable[[], object] | None = None
+        self.acted = 0
+        self.waited = 0
+
+    def take(self) -> None:
+        act = self.act
+        if act is None:
+            return
+        self.act = None  # one thread after the other
+        self.acted += 1
+        try:
+            act()
+        except Waits:
+            self.waited += 1
+        self.act = act
+        PACE.left = 0
+
+    def wait_for_change(self) -> None:
+        raise Waits
+
+
+@pytest.fixture
+def others(machine: None) -> Iterator[Others]:
+    before = PACE.rest
+    rest = Others()
+    PACE.rest = rest
+    PACE.left = 0
+    yield rest
+    PACE.rest = before
+    PACE.left = PACE_BUDGET
+
+
+def anonymous(space: AddressSpace, address: int, length: int, prot: int = READ_WRITE, fixed: int = MAP_FIXED) -> int:
+    return space.map(address, length, prot, MAP_PRIVATE | MAP_ANONYMOUS | fixed, None, 0)
+
+
+def touch(space: AddressSpace, address: int) -> None:
+    assert space.fault(address, Access.WRITE) == FaultOutcome.DONE
+
+
+def a_large_space() -> AddressSpace:
+    """A page in each of many tables."""
+    space = AddressSpace()
+    anonymous(space, BASE, LARGE)
+    for address in range(BASE, BASE + LARGE, LEAF_TABLE_BYTES):
+        touch(space, address)
+    return space
+
+
+def a_space_of_many_areas() -> AddressSpace:
+    space = AddressSpace()
+    for number in range(MANY):
+        anonymous(space, BASE + number * PAGE_SIZE, PAGE_SIZE, READ_WRITE if number & 1 else PROT_READ)
+    assert len(space.areas) == MANY
+    return space
+
+
+def test_unmapping_takes_what_others_touch_meanwhile(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = frames.free_frame_count()
+    monkeypatch.setattr("kernel.mm.space._WORK_AT_ONCE", 0)
+    space = a_large_space()
+    others.act = lambda: touch(space, BASE + PAGE_SIZE)
+    space.unmap(BASE, LARGE)
+    others.act = None
+    assert others.acted > 10
+    assert space.is_free(BASE, BASE + LARGE) and space.resident == 0
+    assert space.fault(BASE + PAGE_SIZE, Access.WRITE) == FaultOutcome.NOT_MAPPED
+    space.release()
+    assert frames.free_frame_count() == before
+
+
+def test_many_areas_go_in_parts(others: Others) -> None:
+    space = a_space_of_many_areas()
+    counts: list[int] = []
+    others.act = lambda: counts.append(len(space.areas))
+    space.unmap(BASE, MANY * PAGE_SIZE)
+    assert len(counts) > 2 and counts == sorted(counts, reverse=True)
+    assert space.areas == []
+
+
+def test_nobody_finds_a_hole_where_a_mapping_replaces_others(others: Others) -> None:
+    space = a_space_of_many_areas()
+    others.act = lambda: anonymous(space, 0, PAGE_SIZE, fixed=0)
+    anonymous(space, BASE, MANY * PAGE_SIZE)
+    others.act = None
+    assert others.waited == others.acted > 2
+    assert len(space.areas) == 1 and not space.is_held
+
+
+def test_a_child_gets_the_memory_of_one_moment(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernel.mm.space._WORK_AT_ONCE", 0)
+    space = a_large_space()
+    others.act = lambda: touch(space, BASE + LARGE - PAGE_SIZE)
+    child = space.fork()
+    others.act = None
+    assert others.waited == others.acted > 10
+    assert child.resident == space.resident and not space.is_held
+
+
+def test_a_moved_mapping_is_at_one_place(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernel.mm.remap._MOVED_MASK", 3)
+    space = a_large_space()
+    others.act = lambda: touch(space, BASE + LARGE - PAGE_SIZE)
+    flags = remap.MREMAP_MAYMOVE | remap.MREMAP_FIXED
+    place = remap.remap(space, BASE, LARGE, LARGE, flags, BASE + 2 * LARGE)
+    others.act = None
+    assert others.waited > 5 and space.area_at(place) is not None
+    assert space.resident == LARGE // LEAF_TABLE_BYTES
+
+
+def test_protection_changes_in_parts(others: Others) -> None:
+    space = a_space_of_many_areas()
+    others.act = lambda: space.unmap(BASE + (MANY - 1) * PAGE_SIZE, PAGE_SIZE)
+    space.protect(BASE, MANY * PAGE_SIZE, PROT_READ)
+    others.act = None
+    assert others.acted > 2
+    assert [area.prot for area in space.areas] == [PROT_READ]
+    assert space.areas[0].end == BASE + (MANY - 1) * PAGE_SIZE
+
+
+def test_thousands_of_small_mappings_need_no_search(others: Others) -> None:
+    space = AddressSpace()
+    last = anonymous(space, 0, PAGE_SIZE, READ_WRITE, 0)
+    for number in range(200):
+        start = anonymous(space, 0, PAGE_SIZE, PROT_READ if number & 1 else READ_WRITE, 0)
+        assert start == last - PAGE_SIZE
+        last = start
+    space.unmap(last + 100 * PAGE_SIZE, PAGE_SIZE)
+    assert anonymous(space, 0, PAGE_SIZE, READ_WRITE, 0) == last + 100 * PAGE_SIZE
+    assert anonymous(space, 0, 2 * PAGE_SIZE, READ_WRITE, 0) == last - 2 * PAGE_SIZE
+    assert anonymous(space, 0, PAGE_SIZE, READ_WRITE, 0) == last - 3 * PAGE_SIZE

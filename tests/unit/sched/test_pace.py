@@ -1,0 +1,56 @@
+"""Safe points are counted out over all loops together."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from kernel.lib.pace import PACE, PACE_BUDGET, Rest, is_dying, is_interrupted, pace
+from kernel.sched import SafePoint
+from kernel.sched.scheduler import this_processor
+from kernel.sched.thread import Thread
+
+
+class Counting(Rest):
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take(self) -> None:
+        self.taken += 1
+
+
+@pytest.fixture
+def rest() -> Iterator[Counting]:
+    before = PACE.rest
+    counting = Counting()
+    PACE.rest = counting
+    PACE.left = PACE_BUDGET
+    yield counting
+    PACE.rest = before
+
+
+def test_a_safe_point_comes_when_the_turns_add_up(rest: Counting) -> None:
+    for _ in range(PACE_BUDGET // 1000):
+        pace(1000)
+    assert rest.taken == 0
+    pace(1)
+    assert rest.taken == 1
+    pace(3 * PACE_BUDGET)  # one turn, one safe point
+    assert rest.taken == 2
+
+
+def test_the_scheduler_tells_of_the_running_thread() -> None:
+    class Dying(Thread):
+        def is_dying(self) -> bool:
+            return True
+
+    processor = this_processor()
+    before = processor.current
+    PACE.rest = SafePoint()
+    try:
+        processor.current = Thread(b"fine")
+        assert not is_interrupted() and not is_dying()
+        processor.current = Dying(b"dying")
+        processor.current.interrupted = True
+        assert is_interrupted() and is_dying()
+    finally:
+        processor.current = before
