@@ -16,9 +16,10 @@ from kernel.cache import file_io
 from kernel.cache.direct_memory import LARGEST, DirectMemory
 from kernel.cache.file_cache import FileCache
 from kernel.cache.store import HOLE, BackingStore, Runs
-from kernel.lang import EFAULT, Errno
+from kernel.lang import EFAULT, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.sched import Obligation
 
 
 def places(store: BackingStore, offset: int, length: int) -> Runs:
@@ -89,28 +90,49 @@ def _read_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: i
         gathered = memory.gather(buffer, (length + mask) & ~mask)
         if gathered == 0:
             return 0
-        runs = _find_for_reading(cache, offset, gathered)
+        reading = DirectRead(cache)
+        runs = _find_for_reading(cache, offset, gathered, reading)
         try:
             memory.transfer(runs, gathered)
         finally:
             memory.wait()
-            cache.end_direct_read()
+            reading.end()
         memory.clear_end(gathered - min(length, gathered))
         return memory.deliver(buffer, min(length, gathered))
     finally:
         memory.release()
 
 
-def _find_for_reading(cache: FileCache, offset: int, length: int) -> Runs:
+@final
+class DirectRead(Obligation):
+    """A read that knows where blocks of a file lie: nobody frees them before it ends."""
+
+    def __init__(self, cache: FileCache) -> None:
+        super().__init__()
+        self.cache: FileCache = cache
+
+    def begin(self) -> None:
+        self.owe()
+        self.cache.direct_reads += 1
+
+    def end(self) -> None:
+        self.settle()
+        self.cache.end_direct_read()
+
+    def broken_off(self) -> None:
+        self.cache.end_direct_read()
+
+
+def _find_for_reading(cache: FileCache, offset: int, length: int, reading: DirectRead) -> Runs:
     """Where the bytes lie, once the device has what the cache had of them. Nobody changes the file meanwhile, because a
     block that is new holds what its last owner left until its page is written; and none of them is freed before
-    `end_direct_read`.
+    `reading` ends.
     """
     cache.store.begin_change()
     try:
         cache.write_range(offset >> PAGE_SHIFT, (offset + length + PAGE_MASK) >> PAGE_SHIFT)
         runs = places(cache.store, offset, length)
-        cache.direct_reads += 1
+        reading.begin()
         return runs
     finally:
         cache.store.end_change()

@@ -16,6 +16,7 @@ from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operati
 from kernel.cache.page import CachedPage
 from kernel.lang import EIO, Errno, final
 from kernel.mm.frames import PAGE_MASK
+from kernel.sched import Obligation
 
 _PLUG_SHIFT: Final = 9
 _PLUG_LIMIT: Final = 1 << _PLUG_SHIFT  # requests that a plug holds back; a sector and such a number fit one int
@@ -73,10 +74,11 @@ class PageRequest(BlockRequest):
 
 
 @final
-class Transfer:
-    """Requests in the making, all of one kind for one device."""
+class Transfer(Obligation):
+    """Requests in the making, all of one kind for one device. The thread owes it to those who wait for the pages."""
 
     def __init__(self, device: BlockDevice, operation: Operation) -> None:
+        super().__init__()
         self.device: BlockDevice = device
         self.operation: Operation = operation
         self.requests: list[PageRequest] = []
@@ -85,6 +87,8 @@ class Transfer:
     def hold(self, page: CachedPage) -> None:
         """The page takes part. Raises MemoryError."""
         self.held.append(page)
+        if len(self.held) == 1:
+            self.owe()
         page.pending += 1
 
     def add(self, page: CachedPage, start: int, length: int, sector: int) -> None:
@@ -132,7 +136,11 @@ class Transfer:
         self.requests.clear()
         self._let_go(error)
 
+    def broken_off(self) -> None:
+        self.abandon()
+
     def _let_go(self, error: int) -> None:
+        self.settle()
         for page in self.held:
             page.part_done(error)
         self.held.clear()
@@ -151,13 +159,14 @@ def start_all(device: BlockDevice, requests: list[PageRequest]) -> None:
 
 
 @final
-class Plug:
+class Plug(Obligation):
     """Requests to write that are held back for a moment, so that neighbours become one. Who uses it calls `flush`
     before it sleeps for one of the pages, and at the end. It is for files' contents only: others wait for pages of
     metadata with locks held that the user may need.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.device: BlockDevice | None = None
         self.requests: list[PageRequest] = []
 
@@ -166,6 +175,7 @@ class Plug:
         if self.device is not device or len(self.requests) + len(requests) > _PLUG_LIMIT:
             self.flush()
             self.device = device
+            self.owe()
         count = len(self.requests)
         try:
             self.requests.extend(requests)
@@ -181,11 +191,16 @@ class Plug:
         if device is None:
             return
         self.device = None
+        self.settle()
         try:
             start_all(device, self._joined(device))
         except MemoryError:
             start_all(device, self.requests)
         self.requests.clear()
+
+    def broken_off(self) -> None:
+        for request in self.requests:
+            request.finish(EIO)
 
     def _joined(self, device: BlockDevice) -> list[PageRequest]:
         """The requests in order, neighbours joined. Raises MemoryError, having joined nothing."""

@@ -19,6 +19,7 @@ from kernel.drivers.platform.pic8259 import FIRST_VECTOR
 from kernel.lang import export, last_resort, on_stack
 from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.mm.fault import Access, FaultOutcome
+from kernel.sched import lose_thread
 from kernel.sched.scheduler import has_work
 from kernel.task.deliver import before_user_mode
 from kernel.task.exit import end_process, exit_task
@@ -102,8 +103,18 @@ def _bug(frame: TrapFrame) -> None:
     kernel_fault(frame, survivable)
     if task is not None:
         report_thread(task.tid, task.name)
+        give_back(task)
         end_process(task.process, SIGSEGV)
         exit_task(task)
+
+
+def give_back(task: Task) -> None:
+    """What others would wait for without end: see kernel/sched/obligation.py. What locks guard answers EIO from now on.
+    """
+    lose_thread(task)
+    memory = task.memory
+    if memory is not None:
+        memory.let_go()
 
 
 def _interrupt(vector: int, from_user: bool) -> None:

@@ -41,7 +41,7 @@ from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Er
 from kernel.lib import log
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
-from kernel.sched import WaitQueue
+from kernel.sched import Obligation, WaitQueue
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 _KEEPER_LEFT: Final = WaitQueue()
@@ -411,20 +411,27 @@ def escape(name: bytes) -> bytes:
 
 
 @final
-class Keeper:
+class Keeper(Obligation):
     """In a `with` statement: an attached mount stays for so long, and is not busy for umount(2), which waits."""
 
     def __init__(self, mount_: Mount) -> None:
+        super().__init__()
         self.mount: Mount = mount_
 
     def __enter__(self) -> "Keeper":
+        self.owe()
         self.mount.keepers += 1
         self.mount.acquire()
         return self
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        self.settle()
         self.mount.keepers -= 1
         self.mount.release()
+        _KEEPER_LEFT.wake_all()
+
+    def broken_off(self) -> None:
+        self.mount.keepers -= 1  # it stays busy, but nobody waits
         _KEEPER_LEFT.wake_all()
 
 

@@ -1,8 +1,9 @@
-"""Making an allocation fail on purpose: the Nth of one thread finds no memory (`fail-nth` of Linux's fault injection).
+"""Making an allocation fail on purpose: the Nth of one thread finds no memory (`fail-nth` of Linux's fault injection),
+or is a bug.
 
 So a test can walk through every place of a call where memory may run out, and see that nothing traps and nothing is
-lost. Costs nothing while it is not armed: it hangs on the slow path of `heap.allocate`, and arming turns the fast one
-off.
+lost; or through places all over a call where it may trap, and see that nobody waits for the dead thread. Costs nothing
+while it is not armed: it hangs on the slow path of `heap.allocate`, and arming turns the fast one off.
 
 Context: as `kernel.mm.heap`. Whom it is for is the business of `is_target`, entered by a room that knows threads.
 """
@@ -10,7 +11,7 @@ Context: as `kernel.mm.heap`. Whom it is for is the business of `is_target`, ent
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, panic
 
 
 def _nobody() -> bool:
@@ -24,11 +25,13 @@ class AllocationFailure:
 
     is_armed: bool
     countdown: int  # the allocation that fails, counted from 1; 0 once it has
+    is_bug: bool  # it does not fail, but traps
     is_target: Callable[[], bool]  # whether the running thread is the one
 
     def __init__(self) -> None:
         self.is_armed = False
         self.countdown = 0
+        self.is_bug = False
         self.is_target = _nobody
 
     def strikes(self) -> bool:
@@ -36,6 +39,8 @@ class AllocationFailure:
         if self.countdown <= 0 or not self.is_target():
             return False
         self.countdown -= 1
+        if self.countdown == 0 and self.is_bug:
+            panic("a bug on purpose")
         return self.countdown == 0
 
 

@@ -6,6 +6,7 @@ Context: the kernel runs with interrupts off, so what happens between two sleepi
 
 from kernel.sched.kthread import KernelThread, spawn_kernel_thread
 from kernel.sched.mutex import Mutex
+from kernel.sched.obligation import Obligation, lose_thread
 from kernel.sched.poller import Poller, PollWaiter
 from kernel.sched.rest import SafePoint
 from kernel.sched.scheduler import (
@@ -24,6 +25,7 @@ from kernel.sched.wait import Waiter, WaitQueue, sleep_for_signal, sleep_until
 __all__ = [
     "KernelThread",
     "Mutex",
+    "Obligation",
     "PollWaiter",
     "Poller",
     "SafePoint",
@@ -33,6 +35,7 @@ __all__ = [
     "Waiter",
     "current_thread",
     "exit_thread",
+    "lose_thread",
     "need_resched",
     "preempt",
     "safe_point",

@@ -3,10 +3,13 @@
 Most kernel code needs none, because it is not interrupted between two sleeps; a Mutex is for what must stay together
 across one.
 
+A thread that ran into a bug while it owned one (`Thread.is_lost`) leaves what the lock guards half changed. Nobody gets
+such a lock any more: `acquire` raises EIO, for those who wait already too.
+
 Context: `acquire` sleeps.
 """
 
-from kernel.lang import final, panic, sleeps
+from kernel.lang import EIO, Errno, final, noinline, panic, sleeps
 from kernel.sched.scheduler import current_thread
 from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
@@ -22,13 +25,32 @@ class Mutex:
 
     @sleeps
     def acquire(self) -> None:
-        """Wait until the lock is free, and take it. Raises MemoryError."""
+        """Wait until the lock is free, and take it. Raises EIO (its owner was lost), MemoryError."""
         thread = current_thread()
-        if self.owner is thread:
-            panic("a mutex is taken twice by one thread")
-        while self.owner is not None:
-            self.waiters.sleep(interruptible=False)
+        if self.owner is not None:
+            self._wait(thread)
         self.owner = thread
+
+    @noinline
+    @sleeps
+    def _wait(self, thread: Thread) -> None:
+        """Sleep until the lock is free."""
+        owner = self.owner
+        while owner is not None:
+            if owner.is_lost:
+                raise Errno(EIO)
+            if owner is thread:
+                panic("a mutex is taken twice by one thread")
+            thread.waits_for = owner
+            try:
+                self.waiters.sleep(interruptible=False)
+            finally:
+                thread.waits_for = None
+            owner = self.present_owner()
+
+    def present_owner(self) -> Thread | None:
+        """`owner`, asked anew after a sleep."""
+        return self.owner
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free."""

@@ -11,6 +11,7 @@ from kernel.lang import struct
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
+    from kernel.sched.obligation import Obligation
     from kernel.sched.wait import SleepTimer, SleepWaiter
 
 NICE_LOWEST: Final = -20
@@ -55,6 +56,9 @@ class Thread:
         self.woken: bool = False  # the present sleep was ended by its wait queue
         self.waiter: SleepWaiter | None = None  # made at the first sleep, and used for all
         self.timer: SleepTimer | None = None  # made at the first timed sleep
+        self.waits_for: Thread | None = None  # the owner of the Mutex that it wants
+        self.owed: Obligation | None = None  # what must not be lost with it (obligation.py)
+        self.is_lost: bool = False  # a bug ended it: what it still has, nobody gets
         # Scheduling
         self.policy: int = SCHED_OTHER
         self.nice: int = 0

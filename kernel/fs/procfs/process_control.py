@@ -17,6 +17,7 @@ from kernel.task.task import current, current_or_none
 
 _NAME_LIMIT: Final = 15
 _MOST_ALLOCATIONS: Final = 1 << 30
+_BUG: Final = b"trap "
 _LOWEST: Final = -1000
 _HIGHEST: Final = 1000
 _OLD_DISABLE: Final = -17
@@ -83,8 +84,9 @@ def fail_nth(subject: Subject) -> bytes:
 
 
 def set_fail_nth(subject: Subject, text: bytes) -> None:
-    """The thread's Nth allocation from now on finds no memory; 0: none does. For root."""
-    value = parse_signed(text)
+    """`N`: the thread's Nth allocation from now on finds no memory; 0: none does. `trap N`: it is a bug. For root."""
+    is_bug = text.startswith(_BUG)
+    value = parse_signed(text[len(_BUG) :] if is_bug else text)
     if value < 0 or value > _MOST_ALLOCATIONS:
         raise Errno(EINVAL)
     if not current().credentials.capable(CAP_SYS_RESOURCE):
@@ -93,6 +95,7 @@ def set_fail_nth(subject: Subject, text: bytes) -> None:
     if value == 0 and tid != _failing.tid:
         return
     _failing.tid = tid
+    FAILURE.is_bug = is_bug
     fail_allocation(value)
 
 

@@ -260,7 +260,7 @@ class TmpfsFile(TmpfsInode):
         if (end >> PAGE_SHIFT) - (offset >> PAGE_SHIFT) > self.tmpfs.page_limit:
             raise Errno(EFBIG if end > MAX_FILE_SIZE - PAGE_SIZE else ENOSPC)
         for index in range(offset >> PAGE_SHIFT, _page_count(end)):
-            self._page_for_write(index, True)
+            self._page_for_write(index)
             pace(_MAKE_COST)
             if is_dying():
                 raise Errno(EINTR)
