@@ -20,10 +20,10 @@ Invariants:
   from then to the end of the pass, since nothing is allocated meanwhile; nobody but this module looks at it.
 - All live `Weak` objects are on one list through their word at 16, which is no counted reference.
 
-The kernel calls `reclaim_if_due` when a system call returns, and allocation calls `reclaim_now` when memory is short.
-The cost is about 0.2 µs for 2 KiB of stack, and some 50 instructions an object. Rejected: counting on stacks too
-(8 times slower path walks, and a load-then-retain race between processors); tracing from roots (a pause that grows
-with the heap).
+The kernel calls `reclaim_if_due` when a system call returns and at safe points, and allocation calls `reclaim_now` when
+memory is short. The cost is about 0.2 µs for 2 KiB of stack, and some 50 instructions an object. Rejected: counting on
+stacks too (8 times slower path walks, and a load-then-retain race between processors); tracing from roots (a pause that
+grows with the heap).
 
 Unsafe: reads stacks and objects as raw words. Safe as long as the stack ranges are complete and descriptors tell the
 truth.
@@ -51,11 +51,11 @@ ARRAY_COUNT: Final = 8
 ARRAY_ITEMS: Final = 16
 
 DEFAULT_THRESHOLD: Final = 2048
-ALLOCATION_FACTOR: Final = 4  # one system call may allocate so many thresholds before allocation itself reclaims
+ALLOCATION_FACTOR: Final = 2  # one system call may allocate so many thresholds before allocation itself reclaims
 END: Final = 0xFFFF_FFFF  # of a chain: a buried object's count word is never 0
 LINK_SHIFT: Final = 4  # slots are 16-aligned: a link of 32 bits reaches 64 GiB
 BURIED: Final = 1  # in the type word
-FREED_AT_ONCE: Final = 1000  # objects, each with up to ITEMS_PER_OBJECT references
+FREED_AT_ONCE: Final = 600  # objects, each with up to ITEMS_PER_OBJECT references
 ITEMS_PER_OBJECT: Final = 64
 ITEMS_AT_ONCE: Final = 4096  # of a large array
 NO_LIMIT: Final = 1 << 60

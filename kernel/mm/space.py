@@ -128,10 +128,10 @@ class AddressSpace:
         self.users -= 1
         if self.users > 0:
             return
-        for area in self.areas:
+        while len(self.areas) > 0:
+            area = self.areas.pop()
             self._give_back(area)
             area.detach()
-        self.areas.clear()
         self.pages.abandon()
 
     def _give_back(self, area: Area) -> None:

@@ -2,6 +2,7 @@
 
 from kernel.lang import Errno, final, sleeps
 from kernel.lib.pace import PACE, Rest
+from kernel.mm.reclaim import reclaim_if_due
 from kernel.sched.scheduler import current_thread, safe_point, yield_now
 from kernel.sched.wait import WaitQueue
 
@@ -15,6 +16,7 @@ class SafePoint(Rest):
 
     @sleeps
     def take(self) -> None:
+        reclaim_if_due()  # a long call may leave as many dead objects as many short ones
         safe_point()
 
     @sleeps

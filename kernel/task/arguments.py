@@ -14,6 +14,7 @@ from typing import Final
 from arch.x86_64.cpu import hardware_capabilities
 from kernel.lang import E2BIG, EFAULT, ENAMETOOLONG, Errno, Span, final, span_of, u8
 from kernel.lib import random, user
+from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SIZE
 from kernel.task import restartable
 from kernel.task.limits import RLIMIT_STACK
@@ -54,6 +55,10 @@ _ELF_HEADER_ENTRY: Final = 56
 _CLOCK_TICKS: Final = 100
 _MINIMUM_SIGNAL_STACK: Final = 3632  # a frame with the largest FPU state of the processors that QEMU has, rounded up
 _PLATFORM: Final = b"x86_64\0"
+# Instructions, for `pace`
+_STRING_COST: Final = 1500
+_BYTE_SHIFT: Final = 3
+_WORD_COST: Final = 50
 
 
 @final
@@ -96,6 +101,7 @@ def read_strings(address: int, budget: StringBudget) -> list[bytes]:
         budget.take(len(string) + 1 + _POINTER_SIZE)
         strings.append(string)
         place += _POINTER_SIZE
+        pace(_STRING_COST + (len(string) << _BYTE_SHIFT))
 
 
 @final
@@ -136,11 +142,13 @@ def write_stack(
     for i in reversed(range(len(environment))):
         place = _push_string(place, environment[i])
         pointers.append(place)
+        pace(_STRING_COST)
     space.environment_start = place
     space.argument_end = place
     for i in reversed(range(len(arguments))):
         place = _push_string(place, arguments[i])
         pointers.append(place)
+        pace(_STRING_COST)
     space.argument_start = place
     place -= len(_PLATFORM)
     platform = place
@@ -154,9 +162,11 @@ def write_stack(
     count = len(pointers)
     for i in range(len(arguments)):
         vector.add(pointers[count - 1 - i])
+        pace(_WORD_COST)
     vector.add(0)
     for i in range(len(environment)):
         vector.add(pointers[len(environment) - 1 - i])
+        pace(_WORD_COST)
     vector.add(0)
     first = vector.used
     _add_auxiliary(vector, task, layout, secure, name_address, platform, place)
