@@ -7,6 +7,8 @@ Context: sleeps.
 """
 
 
+from typing import Final
+
 from kernel.fs.constants import PAGE_SIZE, SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
 from kernel.fs.path import Path
