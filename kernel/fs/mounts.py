@@ -37,7 +37,7 @@ from kernel.fs.filesystem import FileSystem, find_type, make_filesystem
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, end_filesystem, is_below, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno, final
+from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno, final
 from kernel.lib import log
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
@@ -69,8 +69,30 @@ def _existing_root(file_system: FileSystem) -> Dentry:
     return root_dentry(file_system)
 
 
+def _top_at(at: Path) -> Path:
+    """What one sees at a place: the root of the last mount that covers it, or the place itself.
+
+    A walk ends at a covered place where it does not come by a name: `.` in a working directory, and `/`. Each mount
+    point has one mount at most.
+    """
+    while True:
+        above = at.mount.children.get(at.dentry)
+        if above is None:
+            return at
+        at = Path(above, above.root)
+
+
+def _place_for_mount(at: Path) -> Path:
+    """Where a mount at a place goes: on top. Raises ENOENT for a place that has left the tree."""
+    top = _top_at(at)
+    if not top.mount.attached:
+        raise Errno(ENOENT)
+    return top
+
+
 def mount_filesystem(file_system: FileSystem, at: Path, flags: int) -> Mount:
     """Attach a file system at a directory, which may be covered by others already."""
+    at = _place_for_mount(at)
     inode = at.inode()
     if not inode.is_directory():
         raise Errno(ENOTDIR)
@@ -193,6 +215,7 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
     origin = resolve(context, None, source, FOLLOW)
+    at = _place_for_mount(at)
     if origin.inode().is_directory() != at.inode().is_directory():
         raise Errno(ENOTDIR)
     if at.dentry.deleted:
@@ -233,6 +256,7 @@ def _move(context: FsContext, source: bytes, at: Path) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
     origin = resolve(context, None, source, FOLLOW)
+    at = _place_for_mount(at)
     moved = origin.mount
     if origin.dentry is not moved.root or moved.parent is None:
         raise Errno(EINVAL)
@@ -248,12 +272,14 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     if flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW) != 0:
         raise Errno(EINVAL)
     follow = 0 if flags & UMOUNT_NOFOLLOW != 0 else FOLLOW
-    at = resolve(context, None, target, follow)
+    at = _top_at(resolve(context, None, target, follow))
     mount_ = at.mount
     mount_.entries -= 1  # to unmount is not to use
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     _require_root(at)
+    if not mount_.attached:
+        raise Errno(EINVAL)
     if flags & MNT_DETACH == 0:
         _wait_for_keepers(mount_)
     if flags & MNT_EXPIRE != 0:
