@@ -27,10 +27,9 @@ from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, frame_span, get_frame, put_f
 
 @final
 class Block:
-    """A held block; `release` it once, or use `with`."""
+    """A held block; `release` it once, or use `with`. It takes over a reference to the page's frame."""
 
     def __init__(self, page: CachedPage, number: int, offset: int, size: int) -> None:
-        get_frame(page.frame)
         self.page: CachedPage = page
         self.number: int = number
         self.offset: int = offset
@@ -79,8 +78,20 @@ class BlockCache:
     def block(self, number: int) -> Block:
         """Block `number`, read if need be. Raises EIO (also where the device has no such block), MemoryError."""
         self._check(number)
-        page = self.cache.present(number // self.per_page)
-        return Block(page, number, number % self.per_page * self.block_size, self.block_size)
+        return self._hold(self.cache.present(number // self.per_page), number)
+
+    def _hold(self, page: CachedPage, number: int) -> Block:
+        """A block of a page. The page is held before memory is asked for: who is short of it drops pages that nobody
+        holds. Raises MemoryError.
+        """
+        get_frame(page.frame)
+        block: Block | None = None
+        try:
+            block = Block(page, number, number % self.per_page * self.block_size, self.block_size)
+            return block
+        finally:
+            if block is None:
+                put_frame(page.frame)
 
     def is_at_hand(self, number: int) -> bool:
         """Whether `block` will not sleep."""
@@ -94,7 +105,7 @@ class BlockCache:
         self._check(number)
         index = number // self.per_page
         page = self.cache.whole(index) if self.per_page == 1 else self.cache.present(index)
-        block = Block(page, number, number % self.per_page * self.block_size, self.block_size)
+        block = self._hold(page, number)
         block.span().fill(0)
         block.mark_dirty()
         return block

@@ -233,6 +233,10 @@ class File:
     def write_at_once(self, buffer: Buffer) -> int:
         raise Errno(EOPNOTSUPP)
 
+    def takes_any_offset(self) -> bool:
+        """Whether offsets are addresses: up to where a range of them ends is for the file to say."""
+        return False
+
     def seek(self, offset: int, whence: int) -> int:
         raise Errno(ESPIPE)
 

@@ -81,7 +81,8 @@ def write_file(file: File, buffer: Buffer) -> int:
     file.acquire()
     try:
         if file.seekable:
-            check_area(file.position, buffer.remaining)
+            if not file.takes_any_offset():
+                check_area(file.position, buffer.remaining)
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
         return tell_written(file, finish_transfer(file.write(buffer), buffer))
     except Errno as error:
@@ -136,8 +137,11 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
 
 
 def _check_offset(file: File, offset: int, count: int) -> None:
-    if offset < 0 or (offset > MAX_FILE_SIZE - count and not file.inode.is_fifo() and not file.inode.is_socket()):
+    if offset < 0:
         raise Errno(EINVAL)
+    if offset > MAX_FILE_SIZE - count and not file.inode.is_fifo() and not file.inode.is_socket():
+        if not file.takes_any_offset():
+            raise Errno(EINVAL)
 
 
 def check_area(offset: int, count: int) -> None:

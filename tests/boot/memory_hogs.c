@@ -376,17 +376,6 @@ static void message_queues(void)
 }
 
 /* Empty messages: the books of each are what costs. */
-static void empty_messages(void)
-{
-	struct { long kind; char data[8]; } message = { 1, { 0 } };
-	for (;;) {
-		int id = (int)held(msgget(IPC_PRIVATE, IPC_CREAT | 0600));
-		if (id >= 0)
-			while (msgsnd(id, &message, 0, IPC_NOWAIT) == 0)
-				continue;
-	}
-}
-
 static void semaphores(void)
 {
 	for (;;)
@@ -662,7 +651,7 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	LIMITED(anonymous), HOG(anonymous_many), LIMITED(pipes), HOG(pipes_many), HOG(pipes_under_way), HOG(socket_cycles),
 	HOG(nested_sockets), HOG(unix_streams), HOG(unix_datagrams), HOG(udp), HOG(tcp), HOG(memory_files), HOG(tmpfs_files),
 	LIMITED(tmpfs_unlinked), LIMITED(tmpfs_mapped), HOG(tmpfs_names), LIMITED(deep_directories), HOG(free_names), HOG(attributes),
-	LIMITED(shared_memory), HOG(message_queues), HOG(empty_messages), HOG(semaphores), LIMITED(posix_queues), HOG(epoll_watches),
+	LIMITED(shared_memory), HOG(message_queues), HOG(semaphores), LIMITED(posix_queues), HOG(epoll_watches),
 	HOG(inotify_events), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),

@@ -130,7 +130,8 @@ def test_a_partition_table_that_cannot_be_read(kernel: Kernel, root_image: Path,
 
 def test_a_root_that_cannot_be_read(kernel: Kernel, tmp_path: Path) -> None:
     image = make_image(tmp_path / "disk", tmp_path / "tree")
-    with Guest(kernel.boot(None, "root=/dev/vda rw"), Machine(extra=bad_from_the_start(image, 2))) as guest:
+    machine = Machine(extra=bad_from_the_start(image, 2))
+    with Guest(kernel.boot(None, "root=/dev/vda rw"), machine, may_trap=True) as guest:
         guest.expect(r"root: vda cannot be mounted: the disk cannot be read", 30)
 
 

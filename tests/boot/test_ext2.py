@@ -158,7 +158,8 @@ def test_root_on_a_partition(kernel: Kernel, tmp_path: Path) -> None:
 
 def test_no_such_root(kernel: Kernel, tmp_path: Path) -> None:
     image = make_disk(tmp_path / "disk", 4, "-t", "ext2")
-    with guest_with(kernel, None, image, "root=/dev/sda9 rw") as guest:
+    disks = (Disk(image, DiskMode.WRITE),)
+    with Guest(kernel.boot(None, "root=/dev/sda9 rw"), Machine(disks=disks), may_trap=True) as guest:
         guest.expect(r"root=/dev/sda9: there is no such device. There are: vda \(4 MiB\)", 30)
 
 

@@ -103,7 +103,7 @@ def test_broken_root_images_end_in_a_message(kernel: Kernel, root_image: Path, t
 
 
 def test_without_a_root_image_the_kernel_says_so(kernel: Kernel) -> None:
-    with Guest(kernel.boot(None)) as guest:
+    with Guest(kernel.boot(None), may_trap=True) as guest:
         guest.expect(r"[Pp]anic|[Nn]o (working )?init|Unable to mount root", 30)
 
 
@@ -115,7 +115,7 @@ def test_a_first_program_whose_name_is_no_text(kernel: Kernel, root_image: Path)
 
 def test_after_a_panic_the_machine_restarts_when_told_to(kernel: Kernel) -> None:
     """`panic=-1`, which the tests' kernels have: at once. QEMU runs with -no-reboot, so it exits."""
-    with Guest(kernel.boot(None)) as guest:
+    with Guest(kernel.boot(None), may_trap=True) as guest:
         guest.expect(r"[Pp]anic", 30)
         guest.wait_exit(20)
 

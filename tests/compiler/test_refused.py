@@ -32,7 +32,7 @@ def check(folder: Path) -> dict[str, str]:
     starts = [*START.finditer(done.stderr)]
     ends = [start.start() for start in starts[1:]] + [done.stderr.rindex("\n", 0, -1) + 1]
     for start, end in zip(starts, ends, strict=True):
-        found[start["file"]] += done.stderr[start.start() : end]
+        found[start["file"]] += done.stderr[start.start() : end].replace(f"{ROOT}/", "")
     return found
 
 

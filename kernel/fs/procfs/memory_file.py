@@ -35,6 +35,9 @@ class MemoryFile(File):
         self.seekable = True
         self.space: AddressSpace = space
 
+    def takes_any_offset(self) -> bool:
+        return True
+
     def read(self, buffer: Buffer) -> int:
         done = self.pread(buffer, self.position)
         self.position += done
