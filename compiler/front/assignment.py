@@ -9,10 +9,11 @@ value; a loop's body changes nothing for what follows, since it may not run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from compiler.front.nodes import children, walk
+from compiler.front.paths import Paths
+from compiler.front.paths import State as Names
+from compiler.nodes import children, walk
 from compiler.tree import (
     Assert,
     Assign,
@@ -58,8 +59,6 @@ from compiler.tree import (
 )
 from compiler.types import ArrayType, NeverType, StructType
 
-Names = frozenset[str]
-
 
 def check_assigned(function: Function, turns: dict[int, set[str]] | None = None) -> list[Diagnostic]:
     """Reads of locals that may have no value. `turns` are the locals that no turn of a loop may take from the one
@@ -70,8 +69,8 @@ def check_assigned(function: Function, turns: dict[int, set[str]] | None = None)
     return analysis.errors
 
 
-class Assignment:
-    """The analysis of one function. `None` stands for a place that is not reached: there everything has a value."""
+class Assignment(Paths):
+    """The analysis of one function: which names have a value."""
 
     def __init__(self, function: Function, turns: dict[int, set[str]]) -> None:
         self.function = function
@@ -83,21 +82,7 @@ class Assignment:
         self.breaks: list[list[Names | None]] = []
         self.continues: list[list[Names | None]] = []
 
-    # Joining paths ----------------------------------------------------------------------------------------------------
-
-    def join(self, *states: Names | None) -> Names | None:
-        """What has a value whichever path was taken."""
-        reached = [s for s in states if s is not None]
-        return frozenset.intersection(*reached) if reached else None
-
     # Statements -------------------------------------------------------------------------------------------------------
-
-    def block(self, body: Iterable[Stmt], state: Names | None) -> Names | None:
-        for statement in body:
-            if state is None:
-                return None
-            state = self.statement(statement, state)
-        return state
 
     def statement(self, node: Stmt, state: Names) -> Names | None:
         match node:

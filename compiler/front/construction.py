@@ -10,10 +10,11 @@ only this construction knows the object; afterwards a call must not reach code t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from compiler.front.nodes import children, walk
+from compiler.front.paths import Paths
+from compiler.front.paths import State as Fields
+from compiler.nodes import children, walk
 from compiler.tree import (
     Assert,
     Assign,
@@ -51,8 +52,6 @@ from compiler.types import ArrayType, ClassType, NeverType, StructType
 
 PRIVATE = "<private>"
 DEPTH = 12  # of calls that are followed
-
-Fields = frozenset[str]
 
 
 def check_construction(program: Program) -> None:
@@ -132,7 +131,7 @@ class Calls:
         return known
 
 
-class Construction:
+class Construction(Paths):
     """The construction of one class."""
 
     def __init__(self, program: Program, decl: ClassDecl, overriding: Calls) -> None:
@@ -218,17 +217,6 @@ class Construction:
         return joined if joined is not None else state | self.wanted
 
     # Statements -------------------------------------------------------------------------------------------------------
-
-    def join(self, *states: Fields | None) -> Fields | None:
-        reached = [s for s in states if s is not None]
-        return frozenset.intersection(*reached) if reached else None
-
-    def block(self, body: Iterable[Stmt], state: Fields | None) -> Fields | None:
-        for statement in body:
-            if state is None:
-                return None
-            state = self.statement(statement, state)
-        return state
 
     def statement(self, node: Stmt, state: Fields) -> Fields | None:
         match node:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from compiler.front.nodes import children
+from compiler.nodes import children
 from compiler.tree import (
     Assign,
     CallBuiltin,

@@ -17,8 +17,8 @@ from compiler.front.assignment import check_assigned
 from compiler.front.convert_types import DEQUE, DICT, LIST
 from compiler.front.flows import check_flows
 from compiler.front.handlers import check_handlers
-from compiler.front.nodes import children, walk
 from compiler.front.views import check_views
+from compiler.nodes import children, walk
 from compiler.tree import (
     Assign,
     AugAssign,

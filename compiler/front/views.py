@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.front.construction import Calls
-from compiler.front.nodes import children
+from compiler.nodes import children
 from compiler.tree import (
     Assign,
     AugAssign,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from compiler.lower.convert import coerce
 from compiler.lower.expressions import lower
-from compiler.lower.fresh import nodes_of
 from compiler.lower.function import (
     TRAP_UNREACHABLE,
     FinallyContext,
@@ -18,6 +17,7 @@ from compiler.lower.objects import call_method
 from compiler.lower.statements import lower_body, store
 from compiler.lower.values import NONE_VALUE, Value
 from compiler.lower.world import Cleanup
+from compiler.nodes import walk
 from compiler.tree import Break, Continue, Handler, If, Local, Pass, Raise, Return, Stmt, Try, With
 from compiler.types import ClassType, OptionalType, Type
 
@@ -121,7 +121,7 @@ def cleans_up(handler: Handler) -> bool:
 
 def _decides(statement: Stmt, name: str | None) -> bool:
     """Whether a statement of a handler is about its exception, or chooses whether to leave with a result."""
-    if any(isinstance(node, Local) and node.name == name for node in nodes_of(statement)):
+    if any(isinstance(node, Local) and node.name == name for node in walk(statement)):
         return True
     if not isinstance(statement, If) or statement.orelse:
         return isinstance(statement, Pass)

@@ -7,9 +7,7 @@ hold of `self`: then neither an earlier statement nor a function that was called
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-
+from compiler.nodes import children, walk
 from compiler.tree import Assign, CallFunction, Expr, ExprStmt, Field, FieldTarget, Function, Local, Program
 from compiler.types import ClassType
 
@@ -34,7 +32,7 @@ def first_stores(program: Program, function: Function) -> set[int]:
             and not _leaks(statement.value, myself)
         ):
             found.add(id(target))
-        stored.update(node.name for node in nodes_of(statement) if isinstance(node, FieldTarget))
+        stored.update(node.name for node in walk(statement) if isinstance(node, FieldTarget))
         base = _base_call(statement, myself)
         if base is not None:
             if not _keeps_to_itself(program, base):
@@ -77,26 +75,6 @@ def _leaks(node: object, myself: str) -> bool:
     """Whether `self` is used otherwise than to read or write its fields."""
     if isinstance(node, Field | FieldTarget) and isinstance(node.value, Local):
         return False
-    if isinstance(node, str):
-        return False
     if getattr(node, "name", None) == myself:
         return True  # Local, Captured, or a target that rebinds it
-    return any(_leaks(child, myself) for child in _children(node))
-
-
-def nodes_of(node: object) -> Iterator[object]:
-    yield node
-    for child in _children(node):
-        yield from nodes_of(child)
-
-
-def _children(node: object) -> Iterator[object]:
-    if isinstance(node, list | tuple):
-        yield from node
-    elif isinstance(node, dict):
-        yield from node.values()
-    elif is_dataclass(node) and not isinstance(node, type):
-        for part in fields(node):
-            value = getattr(node, part.name)
-            if part.name not in ("loc", "type") and (isinstance(value, list | tuple | dict) or is_dataclass(value)):
-                yield value
+    return any(_leaks(child, myself) for child in children(node))

@@ -489,7 +489,7 @@ class World:
         key = (t, methods)
         if key not in self._hidden:
             missing = [name for name in methods if self.find_method(t, name) is None]
-            below = (c for c in self.instantiated if isinstance(c, ClassType) and c != t and self.is_subclass(c, t))
+            below = (c for c in self.subclasses(t) if c != t)
             found = (c for c in below if any(self.find_method(c, name) is not None for name in missing))
             self._hidden[key] = next(found, None)
         return self._hidden[key]

@@ -12,11 +12,10 @@ from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.writeback import balance
 from kernel.lang import EFAULT, Errno
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import ends_at, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 
-_KILL_MASK: Final = 0xFFFF  # a kill ends a transfer at such offsets
 _WRITE_COST: Final = 2000  # instructions for a page, beside the copy
 
 
@@ -50,7 +49,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
             put_frame(frame)
             done += moved
             offset += moved
-            if buffer.faulted or (offset & _KILL_MASK == 0 and is_dying()):
+            if buffer.faulted or ends_at(offset):
                 break
     except Errno as error:
         # EFAULT: the file was cut off meanwhile. An error behind what was read is told by the next read.
@@ -79,7 +78,7 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
             offset += moved
             if offset > store.size_bytes():
                 store.grow(offset)
-            if buffer.faulted or moved == 0 or (offset & _KILL_MASK == 0 and is_dying()):
+            if buffer.faulted or moved == 0 or ends_at(offset):
                 break
             pace(_WRITE_COST)
             balance(cache)

@@ -21,7 +21,7 @@ SET_ID: Final = S_ISUID | S_ISGID
 
 
 def may_keep_set_group(credentials: Credentials, gid: int) -> bool:
-    """Whether who changes a file of this group may leave or make it set-group-ID."""
+    """Whether a thread with these credentials may set or keep the set-group-ID bit of a file of this group."""
     return credentials.capable(CAP_FSETID) or credentials.in_group(gid)
 
 

@@ -83,3 +83,11 @@ def is_interrupted() -> bool:
 def is_dying() -> bool:
     """Whether the running thread is to end, by SIGKILL for one."""
     return PACE.rest.is_dying()
+
+
+@inline
+def ends_at(offset: int) -> bool:
+    """Whether a kill ends a transfer that has come to an offset. Asked at multiples of PACE_BYTES only, so it costs
+    next to nothing.
+    """
+    return offset & (PACE_BYTES - 1) == 0 and is_dying()

@@ -19,12 +19,16 @@ _KEPT_SHIFT: Final = 1
 
 def has_room_to_keep() -> bool:
     """Whether the kernel may keep more than it does."""
-    total = total_frame_count()
-    wanted = total >> _FREE_SHIFT
-    if free_frame_count() >= wanted or SHARED_TOTALS.pages + SLABS.pages <= total >> _KEPT_SHIFT:
+    wanted = total_frame_count() >> _FREE_SHIFT
+    if _has_room(wanted):
         return True
     make_room(wanted - free_frame_count())
-    return free_frame_count() >= wanted or SHARED_TOTALS.pages + SLABS.pages <= total >> _KEPT_SHIFT
+    return _has_room(wanted)
+
+
+def _has_room(wanted: int) -> bool:
+    """Whether `wanted` frames are free, or little is kept."""
+    return free_frame_count() >= wanted or SHARED_TOTALS.pages + SLABS.pages <= total_frame_count() >> _KEPT_SHIFT
 
 
 def check_room_to_keep() -> None:

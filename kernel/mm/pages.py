@@ -183,7 +183,7 @@ class PageTable:
         while address < end:
             slot = self.find(address)
             if slot == 0:
-                address = min(end, self._absent_until(address))
+                address = self.next_table(address, end)
                 continue
             stop = min(end, table_end(address))
             while address < stop:
@@ -192,22 +192,6 @@ class PageTable:
                 slot += 8
                 address += PAGE_SIZE
         return end
-
-    def _absent_until(self, address: int) -> int:
-        """Up to where there are no entries, from an address on that `find` finds none for."""
-        table = frame_address(self.top)
-        shift = _TOP_SHIFT
-        slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
-        while shift > PAGE_SHIFT and load_i64(slot) & PRESENT != 0:
-            table = DIRECT_MAP_BASE + (load_i64(slot) & FRAME_BITS)
-            shift -= _LEVEL_BITS
-            slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
-        index = address >> shift
-        while True:
-            index += 1
-            slot += 8
-            if index & (_ENTRIES - 1) == 0 or load_i64(slot) & PRESENT != 0:
-                return index << shift
 
     def drop_leaf_tables(self, start: int, end: int) -> None:
         """Free the lowest-level tables of start…end that lie wholly inside and hold nothing any more."""

@@ -104,8 +104,8 @@ class AddressSpace:
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
         self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights
-        # Above this address (unless it is 0) and below `mapping_top` there is no room for so many bytes: so that not
-        # every mmap has to look through thousands of areas.
+        # Between this address (unless it is 0) and `mapping_top` no gap holds that many bytes, so mmap need not look
+        # through thousands of areas each time.
         self.full_from: int = 0
         self.full_length: int = 0
         self.is_held: bool = False  # by a change that others must see whole: they wait with theirs

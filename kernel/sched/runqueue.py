@@ -1,10 +1,10 @@
 """The run queue: which ready thread runs next. Pure bookkeeping, no processor.
 
 Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they have had their share of the time
-(`pauses_realtime`). All others share the processor in rounds: a thread has
-a slice a round, whose length follows its nice value by steps of 5/4, and waits in `expired` once it is used up; when
-nobody in `active` is left, the lists change places. A thread that slept gets back what it slept, up to a slice, and
-goes to the head: so who waits for input is served before who computes, and nobody starves, because every slice ends.
+(`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
+nice value by steps of 5/4, and waits in `expired` once it is used up; when no thread is left in `active`, the lists
+change places. A thread that slept gets back what it slept, up to a slice, and goes to the head: so threads that wait
+for input run before threads that compute, and none starves, because every slice ends.
 
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing.
 

@@ -81,8 +81,7 @@ def write_file(file: File, buffer: Buffer) -> int:
     file.acquire()
     try:
         if file.seekable:
-            if not file.takes_any_offset():
-                check_area(file.position, buffer.remaining)
+            _check_end(file, file.position, buffer.remaining)
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
         return tell_written(file, finish_transfer(file.write(buffer), buffer))
     except Errno as error:
@@ -139,9 +138,14 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
 def _check_offset(file: File, offset: int, count: int) -> None:
     if offset < 0:
         raise Errno(EINVAL)
-    if offset > MAX_FILE_SIZE - count and not file.inode.is_fifo() and not file.inode.is_socket():
-        if not file.takes_any_offset():
-            raise Errno(EINVAL)
+    if not file.inode.is_fifo() and not file.inode.is_socket():
+        _check_end(file, offset, count)
+
+
+def _check_end(file: File, offset: int, count: int) -> None:
+    """EINVAL if `count` bytes from `offset` on would end behind the last position of the file."""
+    if offset > MAX_FILE_SIZE - count and not file.takes_any_offset():
+        raise Errno(EINVAL)
 
 
 def check_area(offset: int, count: int) -> None:

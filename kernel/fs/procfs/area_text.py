@@ -9,25 +9,25 @@ Context: sleeps. The description means the memory that the process had when it w
 
 from typing import Final
 
-from kernel.fs.constants import SEEK_CUR, SEEK_SET
-from kernel.fs.file import File, add_offset
+from kernel.fs.file import File
 from kernel.fs.path import Path
+from kernel.fs.procfs.entries import PositionedFile
 from kernel.fs.procfs.process_memory import area_figures, area_line, memory_of
 from kernel.fs.procfs.subject import Subject
-from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.lang import final, span_of
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
+from kernel.mm.area import Area
 from kernel.mm.space import AddressSpace
 
 _PIECE_COST: Final = 3000  # instructions
 
 
-class AreaText(File):
+class AreaText(PositionedFile):
     """An open maps."""
 
     def __init__(self, path: Path, flags: int, space: AddressSpace | None) -> None:
         super().__init__(path, flags)
-        self.seekable = True
         self.space: AddressSpace | None = space
         self.told: int = 0  # the areas below this address
         self.rest: bytes = b""  # of the piece of the last one
@@ -40,12 +40,11 @@ class AreaText(File):
             return b""
         area = space.areas[index]
         self.told = area.end
-        return area_line(area)
+        return self.piece_of(space, area)
 
-    def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
-        return done
+    def piece_of(self, space: AddressSpace, area: Area) -> bytes:
+        """What there is to say of one area."""
+        return area_line(area)
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         space = self.space
@@ -78,29 +77,12 @@ class AreaText(File):
             self.offset += taken
         return done
 
-    def seek(self, offset: int, whence: int) -> int:
-        if whence == SEEK_SET:
-            target = offset
-        elif whence == SEEK_CUR:
-            target = add_offset(self.position, offset)
-        else:
-            raise Errno(EINVAL)
-        if target < 0:
-            raise Errno(EINVAL)
-        self.position = target
-        return target
-
 
 @final
 class AreaFiguresText(AreaText):
     """An open smaps."""
 
-    def piece_at(self, space: AddressSpace, address: int) -> bytes:
-        index = space.position(address)
-        if index >= len(space.areas):
-            return b""
-        area = space.areas[index]
-        self.told = area.end
+    def piece_of(self, space: AddressSpace, area: Area) -> bytes:
         return area_line(area) + area_figures(space, area)
 
 

@@ -48,23 +48,42 @@ class TextInode(Inode):
         """O_TRUNC, as the shell's redirection does it, means nothing here."""
 
 
-class TextFile(File):
+class PositionedFile(File):
+    """What is open of /proc and has a position: reads go on from there. Base class."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        super().__init__(path, flags)
+        self.seekable = True
+
+    def read(self, buffer: Buffer) -> int:
+        done = self.pread(buffer, self.position)
+        self.position += done
+        return done
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == SEEK_SET:
+            target = offset
+        elif whence == SEEK_CUR:
+            target = add_offset(self.position, offset)
+        else:
+            raise Errno(EINVAL)
+        if target < 0:
+            raise Errno(EINVAL)
+        self.position = target
+        return target
+
+
+class TextFile(PositionedFile):
     """An open text."""
 
     def __init__(self, path: Path, flags: int, source: TextInode) -> None:
         super().__init__(path, flags)
         self.source: TextInode = source
         self.text: bytes | None = None
-        self.seekable = True
 
     def make_text(self) -> bytes:
         """What a reader sees from now on."""
         return self.source.make_text()
-
-    def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
-        return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         text = self.text
@@ -88,18 +107,6 @@ class TextFile(File):
         if len(text) == count:
             self.source.store_text(text)
         return len(text)
-
-    def seek(self, offset: int, whence: int) -> int:
-        if whence == SEEK_SET:
-            target = offset
-        elif whence == SEEK_CUR:
-            target = add_offset(self.position, offset)
-        else:
-            raise Errno(EINVAL)
-        if target < 0:
-            raise Errno(EINVAL)
-        self.position = target
-        return target
 
 
 def _may_access_setting(mode: int, credentials: Credentials, mask: int) -> bool:

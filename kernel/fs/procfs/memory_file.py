@@ -12,6 +12,7 @@ from typing import Final
 from kernel.fs.constants import PAGE_SIZE, SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
 from kernel.fs.path import Path
+from kernel.fs.procfs.entries import PositionedFile
 from kernel.fs.procfs.process_memory import living_memory_of
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EFAULT, EINVAL, EIO, Errno, final, span_of
@@ -27,21 +28,15 @@ _PAGE_COST: Final = 3000  # instructions, for `pace`
 
 
 @final
-class MemoryFile(File):
+class MemoryFile(PositionedFile):
     """An open mem. It does not keep the address space alive, only what is left of the object."""
 
     def __init__(self, path: Path, flags: int, space: AddressSpace) -> None:
         super().__init__(path, flags)
-        self.seekable = True
         self.space: AddressSpace = space
 
     def takes_any_offset(self) -> bool:
         return True
-
-    def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
-        return done
 
     def write(self, buffer: Buffer) -> int:
         done = self.pwrite(buffer, self.position)

@@ -45,7 +45,7 @@ def set_timer_slack(subject: Subject, text: bytes) -> None:
 
 
 def check_set_groups(subject: Subject, flags: int) -> None:
-    """Writing setgroups is for who administers the user namespace. Raises EACCES."""
+    """Only the administrator of the user namespace may write setgroups. Raises EACCES."""
     if flags & O_ACCMODE != O_RDONLY and not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EACCES)
 

@@ -32,7 +32,7 @@ from kernel.fs.inode import CachedPages
 from kernel.fs.path import MOUNTS, Path, path_name
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
 from kernel.lang import EBUSY, EFAULT, EFBIG, EINTR, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
 from kernel.mm.objects import MemoryObject, TrackedObject
@@ -41,7 +41,6 @@ from kernel.sched import Mutex
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
-_KILL_MASK: Final = 0xFFFF  # a kill ends a transfer at such offsets
 _DROPPED_AT_ONCE: Final = 4096  # pages
 # Instructions for a page, for `pace`
 _LOOK_COST: Final = 40
@@ -116,7 +115,7 @@ class TmpfsFile(TmpfsInode):
                 put_frame(frame)
             done += moved
             offset += moved
-            if buffer.faulted or (offset & _KILL_MASK == 0 and is_dying()):
+            if buffer.faulted or ends_at(offset):
                 break
         return done
 
@@ -134,7 +133,7 @@ class TmpfsFile(TmpfsInode):
                     moved = self._write_page(buffer, offset >> PAGE_SHIFT, within, count)
                 done += moved
                 offset += moved
-                if buffer.faulted or (offset & _KILL_MASK == 0 and is_dying()):
+                if buffer.faulted or ends_at(offset):
                     break
         except Errno:
             if done == 0:
@@ -158,7 +157,7 @@ class TmpfsFile(TmpfsInode):
         return moved
 
     def _write_fresh(self, buffer: Buffer, index: int) -> int:
-        """Write a whole page behind the end. It needs no zeroing, for nobody sees it before it is full."""
+        """Write a whole page past the end. It needs no zeroing: nobody sees it before it is full."""
         frame = self._new_frame()
         is_entered = False
         try:
@@ -298,7 +297,7 @@ class TmpfsFile(TmpfsInode):
         return found
 
     def _drop_range(self, first: int, end: int) -> None:
-        """Drop the pages first … end - 1, also from who maps them. Nobody makes new ones meanwhile."""
+        """Drop the pages first … end - 1, and unmap them from all programs. No page is created meanwhile."""
         lock = self.shrinking
         if lock is None:
             lock = Mutex()

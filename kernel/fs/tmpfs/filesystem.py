@@ -67,7 +67,6 @@ class TmpfsDirectory(TmpfsInode):
         self.next_position: int = _FIRST_POSITION
         self.above: TmpfsDirectory | None = None  # the way back while the file system is emptied
         self.nlink = 2
-        self.size = 2 * _ENTRY_SIZE
         self.size = 2 * _ENTRY_SIZE  # "." and ".."
 
     # ---- Looking ----------------------------------------------------------------------------------------------

@@ -40,9 +40,7 @@ def _collect_for_ever(_: int) -> None:
             if not SUSPICION.is_raised:
                 SUSPICION.queue.sleep(interruptible=False)
             sleep_until(monotonic_ns() + _DELAY_NS)
-        except MemoryError:
-            yield_now()
-        except Errno:
+        except (Errno, MemoryError):
             yield_now()
         if SUSPICION.is_raised:
             SUSPICION.is_raised = False
