@@ -280,7 +280,7 @@ class FileCache(DirtyPages):
 
     @sleeps
     def renounce(self, first: int, end: int) -> None:
-        """The device was given other contents for the pages first … end - 1: drop them, also from who maps them. One
+        """The device was given other contents for the pages first … end - 1: drop them, also from mappings. One
         that somebody holds is read again when it is used next; what was made dirty meanwhile stays.
         """
         self.unmap_mappings(first, end)

@@ -28,7 +28,7 @@ class DirtyLimits:
         return dirty > self.background
 
     def wants_throttling(self, dirty: int, writing: int) -> bool:
-        """Whether who dirties pages must help."""
+        """Whether a thread that dirties pages must help to write."""
         return dirty + writing > self.hard
 
 

@@ -1,4 +1,4 @@
-"""Write-back in the background: the flusher thread, and the brake for who dirties pages faster than devices write.
+"""Write-back in the background: the flusher thread, and the brake for threads that dirty pages too fast for devices.
 
 Context: `balance` sleeps when there is too much dirty; it is called with an inode's lock held, never with a file
 system's own locks.

@@ -24,21 +24,15 @@ from tests.bench import network
 from tests.bench.__main__ import DISK_MIB, HOST_MEMORY, disk_image, fresh_disk, system_image
 from tests.harness import KRAIT, Guest
 from tests.harness.namespace import is_in_namespace, run_in_namespace
+from tests.harness.plugins import build_plugin
 from tools.front_end import build_kernel
 from tools.machine import Disk, DiskMode, Machine
 from tools.paths import KERNEL, ROOT
 
 SOURCES = ROOT / "tests" / "bench"
+PLUGIN = SOURCES / "count_instructions.c"
 USER_END = 1 << 63
 PROGRAM = "(the program)"
-
-
-def build_plugin(folder: Path) -> Path:
-    """The counting plugin of QEMU."""
-    plugin = folder / "count_instructions.so"
-    flags = ("-shared", "-fPIC", "-O2", "-Wall", "-Werror")
-    subprocess.run(["gcc", *flags, "-o", str(plugin), str(SOURCES / "count_instructions.c")], check=True)
-    return plugin
 
 
 def read_counts(file: Path) -> Counter[int]:
@@ -64,7 +58,7 @@ def record(row: str, count: int, cpu: str, card: str | None) -> Iterator[tuple[s
     """
     with tempfile.TemporaryDirectory() as folder, nullcontext() if card is None else network.peer():
         counts, initrd = Path(folder) / "counts", Path(folder) / "initrd"
-        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(Path(folder))},counts={counts}")
+        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(PLUGIN, Path(folder))},counts={counts}")
         if card is None:
             initrd.write_bytes(system_image(f"#!/bin/sh\n/cases/bench {row}\n".encode()))
             machine = Machine(cpu=cpu, extra=(*extra, "-icount", "shift=1"))
@@ -84,7 +78,7 @@ def record_disk(row: str, cpu: str) -> Iterator[tuple[str, Counter[int]]]:
     """The same for a row of the disk, done once."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=HOST_MEMORY) as memory:
         counts, initrd = Path(folder) / "counts", Path(folder) / "initrd"
-        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(Path(folder))},counts={counts}")
+        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(PLUGIN, Path(folder))},counts={counts}")
         initrd.write_bytes(disk_image(KRAIT, f"#!/bin/sh\n/cases/bench_disk {row}\n".encode()))
         disk = Disk(fresh_disk(Path(memory) / "disk", DISK_MIB), DiskMode.WRITE)
         machine = Machine(cpu=cpu, memory="1G", disks=(disk,), extra=extra)

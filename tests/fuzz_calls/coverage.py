@@ -6,7 +6,6 @@ A line counts as reached if an instruction of it was translated, in whatever pla
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from compiler.lines import FrameLine, Table
 from kernel.doors.table import SYSCALLS
+from tests.harness.plugins import build_plugin
 from tools.machine import Disk, DiskMode
 from tools.paths import KERNEL
 
@@ -33,9 +33,7 @@ class Notes:
         kernel_hash = hashlib.sha256(KERNEL.read_bytes()).hexdigest()[:12]
         self.file = folder / f"coverage-{kernel_hash}"
         self.corpus = folder / f"corpus-{kernel_hash}"
-        plugin = folder / "coverage.so"
-        flags = ("-shared", "-fPIC", "-O2", "-Wall", "-Werror")
-        subprocess.run(["gcc", *flags, "-o", str(plugin), str(_SOURCE)], check=True)
+        plugin = build_plugin(_SOURCE, folder)
         if not self.file.exists():
             self.file.write_bytes(bytes(HEADER + REACH))
         self.arguments = ("-plugin", f"file={plugin},notes={self.file}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.harness.plugins import build_plugin
 from tools.machine import Machine
 from tools.paths import KERNEL, ROOT
 
@@ -63,12 +64,10 @@ class Recorder:
     """Records the stretches of one machine. `new` gives those that ended since the last time."""
 
     def __init__(self, folder: Path, interval: int = INTERVAL) -> None:
-        self.plugin = folder / "longest_stretches.so"
+        self.plugin = build_plugin(SOURCE, folder)
         self.file = folder / "stretches"
         self.interval = interval
         self.read = 0
-        flags = ("-shared", "-fPIC", "-O2", "-Wall", "-Werror")
-        subprocess.run(["gcc", *flags, "-o", str(self.plugin), str(SOURCE)], check=True)
 
     def machine(self, memory: str = "256M", **more: object) -> Machine:
         """A machine with the plugin, whose clock follows its instructions."""

@@ -118,7 +118,7 @@ def _is_locked(device: NetworkDevice, address: bytes, link_address: bytes) -> bo
 
 
 def _learn(device: NetworkDevice, address: bytes, link_address: bytes, may_create: bool, is_answer: bool) -> None:
-    """Note a link address. An entry is made only for who asks us; unasked news change what is there."""
+    """Note a link address. A request to us makes an entry; unasked news only change one that is there."""
     neighbour = find_neighbour(device, address)
     if neighbour is None:
         if not may_create:

@@ -39,7 +39,7 @@ _ANCILLARY: Final = 0xFFFF_F000
 
 @final
 class StoragePool:
-    """Storages of one size that were given back, for who makes packets of that size all the time: so they are neither
+    """Storages of one size that were given back, for code that makes such packets all the time: they are neither
     allocated nor cleared each time.
     """
 

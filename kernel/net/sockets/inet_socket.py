@@ -273,7 +273,7 @@ class InetSocket(Socket):
             self.hop = None
 
     def destination_of(self, address: bytes) -> Destination:
-        """What a struct sockaddr means to this socket. EINVAL, EAFNOSUPPORT; ENETUNREACH is for who sends."""
+        """What a struct sockaddr means to this socket. EINVAL, EAFNOSUPPORT; ENETUNREACH comes to senders only."""
         if self.family == AF_INET:
             plain, port = decode_inet(address)
             return Destination(plain, port, 0)
@@ -354,7 +354,7 @@ class InetSocket(Socket):
             if name == inet_names.IP_PROTOCOL:
                 return short_int_bytes(self.binding.port, limit)  # which is the protocol of raw sockets
             if name == inet_names.IP_PKTOPTIONS and self.kind == SOCK_STREAM:
-                return b""  # of the connection's first packet, for who asked for them before: none were kept
+                return b""  # of the connection's first packet, for a program that asks only now: none were kept
             if name == inet_names.IP_MSFILTER or name == inet_names.MCAST_MSFILTER:
                 raise Errno(EINVAL)
             return get_ip_option(self.options, name, limit)
