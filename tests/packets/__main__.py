@@ -1,8 +1,8 @@
-"""Play scenarios by hand: `python -m tests.packets [--on linux|krait] [--record] [--compare] [NAME…]`.
+"""Run scenarios by hand: `python -m tests.packets [--on linux|krait] [--record] [--compare] [NAME…]`.
 
 Without options: how Krait's transcripts differ from the recorded ones. --on prints the transcripts of a kernel.
 --record boots Linux until it has answered the same twice, and keeps that; or Krait, for what is marked as unlike Linux.
---compare plays on both kernels, whatever was recorded.
+--compare runs on both kernels, whatever was recorded.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import sys
 import time
 
 from tests.harness import KRAIT, LINUX, GuestError, Kernel
-from tests.packets.scenarios import Scenario, agree, all_scenarios, perform_all, record, recorded
-from tests.packets.stage import Theatre
+from tests.packets.scenarios import Scenario, agree, all_scenarios, record, recorded, run_all
+from tests.packets.session import Boot
 from tools.oracle import fetch_oracle
 
 RUNS = 4  # of a kernel that is recorded, at most
 
 
 def transcripts(kernel: Kernel, chosen: list[Scenario]) -> dict[str, str]:
-    """What a kernel answers, by name. When a scenario takes the kernel down, the rest is played in another boot."""
+    """What a kernel answers, by name. When a scenario takes the kernel down, the rest is run in another boot."""
     found: dict[str, str] = {}
     if kernel is LINUX:
         fetch_oracle()
     while rest := [one for one in chosen if one.name not in found]:
-        with Theatre(kernel) as theatre:
-            for one, play in perform_all(theatre, rest):
+        with Boot(kernel) as boot:
+            for one, run in run_all(boot, rest):
                 start = time.monotonic()
                 try:
-                    found[one.name] = play()
+                    found[one.name] = run()
                 except GuestError as error:
                     found[one.name] = f"{kernel.name} failed:\n{error}\n"
                     break
@@ -78,12 +78,12 @@ def _compare(chosen: list[Scenario], live: bool) -> int:
         if text := difference(linux[one.name], krait[one.name], ("linux" if live else "recorded", "krait")):
             print(f"=== {one.name}\n{text}\n")
             unlike += 1
-    print(f"{len(chosen) - unlike} of {len(chosen)} scenarios are played as {'on Linux' if live else 'recorded'}")
+    print(f"{len(chosen) - unlike} of {len(chosen)} scenarios are run as {'on Linux' if live else 'recorded'}")
     return 1 if unlike else 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.packets", description="Play scenarios of packets.")
+    parser = argparse.ArgumentParser(prog="python -m tests.packets", description="Run scenarios of packets.")
     parser.add_argument("--on", choices=("linux", "krait"))
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--compare", action="store_true")

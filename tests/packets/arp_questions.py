@@ -7,7 +7,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.internet import BROADCAST_LINK, OTHER_HOST, Peer, layer
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.wire import GUEST, GUEST_LINK, PEER_LINK
 
 OTHER_LINK = "02:00:00:00:00:77"
@@ -22,10 +22,10 @@ def _frame(peer: Peer, to: str = BROADCAST_LINK, **fields: object) -> Packet:
 
 
 @scenario()
-def arp_questions(stage: Stage) -> None:
-    peer = Peer(stage)
-    stage.listen_to("0.0.0.0")
-    stage.listen_to("192.0.2.9")
+def arp_questions(session: Session) -> None:
+    peer = Peer(session)
+    session.listen_to("0.0.0.0")
+    session.listen_to("192.0.2.9")
     peer.ask_frame(_frame(peer), "a question to all")
     peer.ask_frame(_frame(peer, GUEST_LINK, hwdst=GUEST_LINK), "a question to the guest alone")
     peer.ask_frame(_frame(peer, pdst=OTHER_HOST), "for somebody else")
@@ -43,8 +43,8 @@ def arp_questions(stage: Stage) -> None:
 
 
 @scenario()
-def arp_malformed(stage: Stage) -> None:
-    peer = Peer(stage)
+def arp_malformed(session: Session) -> None:
+    peer = Peer(session)
     peer.ask_frame(_frame(peer, hwtype=6), "hardware IEEE 802")
     peer.ask_frame(_frame(peer, hwtype=7), "hardware ARCnet")
     peer.ask_frame(_frame(peer, ptype=0x86DD), "protocol IPv6")
@@ -59,44 +59,44 @@ def arp_malformed(stage: Stage) -> None:
 
 
 @scenario()
-def arp_link_addresses(stage: Stage) -> None:
+def arp_link_addresses(session: Session) -> None:
     """Whom the guest believes: the answer to a ping goes to the link address that it holds for the peer."""
-    peer = Peer(stage)
+    peer = Peer(session)
 
     def speak(told: str) -> None:
-        stage.say(f"> {told}")
+        session.say(f"> {told}")
         for packet in peer.ask(peer.echo(), "echo"):
-            stage.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
+            session.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
 
     speak("as it is")
-    stage.send_frame(_frame(peer, GUEST_LINK, op=2, hwsrc=OTHER_LINK, hwdst=GUEST_LINK))
+    session.send_frame(_frame(peer, GUEST_LINK, op=2, hwsrc=OTHER_LINK, hwdst=GUEST_LINK))
     speak("an answer that nobody asked for, from another link address")
-    stage.send_frame(_frame(peer, op=1, hwsrc=OTHER_LINK, pdst=peer.address))
+    session.send_frame(_frame(peer, op=1, hwsrc=OTHER_LINK, pdst=peer.address))
     speak("a gratuitous question")
-    stage.send_frame(_frame(peer, op=2, hwsrc=PEER_LINK, pdst=peer.address, hwdst=BROADCAST_LINK))
+    session.send_frame(_frame(peer, op=2, hwsrc=PEER_LINK, pdst=peer.address, hwdst=BROADCAST_LINK))
     speak("a gratuitous answer")
-    stage.send_frame(_frame(peer, op=1, hwsrc=OTHER_LINK, pdst=OTHER_HOST))
+    session.send_frame(_frame(peer, op=1, hwsrc=OTHER_LINK, pdst=OTHER_HOST))
     speak("a question for somebody else")
 
 
 @scenario(unlike_linux="no host has a group's link address, and nobody is to believe one that says so: RFC 1812, 3.3.2")
-def arp_from_a_group(stage: Stage) -> None:
-    peer = Peer(stage)
+def arp_from_a_group(session: Session) -> None:
+    peer = Peer(session)
     peer.ask_frame(_frame(peer, hwsrc="01:00:5e:00:00:01"), "a question from a group's link address")
     for packet in peer.ask(peer.echo(), "echo"):
-        stage.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
+        session.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
 
 
 @scenario()
-def arp_unknown_neighbours(stage: Stage) -> None:
+def arp_unknown_neighbours(session: Session) -> None:
     """An address that speaks without having been asked for, and gratuitous ARP of one that is unknown."""
-    peer = Peer(stage)
+    peer = Peer(session)
     stranger = "10.9.199.1"
-    stage.listen_to(stranger)
-    stage.theatre.wire.be_silent(stranger, True)
-    stage.send_frame(_frame(peer, psrc=stranger, pdst=stranger))
+    session.listen_to(stranger)
+    session.boot.wire.be_silent(stranger, True)
+    session.send_frame(_frame(peer, psrc=stranger, pdst=stranger))
     peer.ask(peer.echo(src=stranger), "echo from a stranger that has told of itself")
-    stage.wait(1)
-    stage.send_frame(_frame(peer, GUEST_LINK, op=2, psrc=stranger, hwdst=GUEST_LINK))
-    stage.answers()
-    stage.theatre.wire.be_silent(stranger, False)
+    session.wait(1)
+    session.send_frame(_frame(peer, GUEST_LINK, op=2, psrc=stranger, hwdst=GUEST_LINK))
+    session.answers()
+    session.boot.wire.be_silent(stranger, False)

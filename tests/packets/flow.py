@@ -16,7 +16,7 @@ from tests.packets.text import MASK, Numbers, data_text, payload_of
 from tests.packets.wire import GUEST, GUEST6
 
 if TYPE_CHECKING:
-    from tests.packets.stage import Socket, Stage
+    from tests.packets.session import Session, Socket
 
 Option = tuple[str, object]
 UNKNOWN_START = 0x0BAD_0000  # what a peer that has not seen the guest's SYN takes for its number
@@ -29,8 +29,8 @@ STAMPS: tuple[Option, ...] = (("MSS", 1460), ("Timestamp", (1000, 0)))
 class Flow:
     """One connection. `seq` is the next byte that the peer sends, `ack` the next one that it expects."""
 
-    def __init__(self, stage: Stage, name: str, port: int, peer_port: int, start: int) -> None:
-        self.stage = stage
+    def __init__(self, session: Session, name: str, port: int, peer_port: int, start: int) -> None:
+        self.session = session
         self.label = f"[{name}] " if name else ""
         self.port = port
         self.peer_port = peer_port
@@ -84,7 +84,7 @@ class Flow:
             window=self.window if window is None else window,
         )
         network = (
-            IPv6(src=self.source6, dst=GUEST6) if self.source6 else IP(src=self.stage.address, dst=GUEST, flags="DF")
+            IPv6(src=self.source6, dst=GUEST6) if self.source6 else IP(src=self.session.address, dst=GUEST, flags="DF")
         )
         packet = network / tcp
         return packet / Raw(data) if data else packet
@@ -102,7 +102,7 @@ class Flow:
 
     def put(self, packet: Packet, told: str) -> None:
         """Send a packet that the scenario has built."""
-        self.stage.send(packet, self.label + told)
+        self.session.send(packet, self.label + told)
 
     def ask(
         self, flags: str, data: bytes = b"", *, seq: int | None = None, ack: int | None = None,
@@ -110,7 +110,7 @@ class Flow:
     ) -> list[Packet]:
         """Send a segment, and tell what the guest answers at once."""
         self.send(flags, data, seq=seq, ack=ack, window=window, options=options, urgent=urgent, note=note)
-        return self.stage.answers()
+        return self.session.answers()
 
     def describe(self, tcp: Packet, data: bytes) -> str:
         """A segment of the peer, for the transcript."""

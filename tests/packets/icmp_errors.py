@@ -9,7 +9,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.internet import PEER_PORT, Peer, counted, error_queue, layer, letters, receive, run, sendto
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Socket, Stage
+from tests.packets.session import Session, Socket
 from tests.packets.wire import GUEST
 
 IP_MTU_DISCOVER, IP_RECVERR, IP_MTU = 10, 11, 14
@@ -36,9 +36,9 @@ def _connected(peer: Peer, *, recverr: bool = False) -> Socket:
 
 
 @scenario()
-def icmp_unreachable_codes(stage: Stage) -> None:
+def icmp_unreachable_codes(session: Session) -> None:
     """A connected socket without IP_RECVERR hears of hard errors alone."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = _connected(peer)
         for code in range(17):
             peer.ask(_error(peer, 3, code), f"unreachable, code {code}")
@@ -49,8 +49,8 @@ def icmp_unreachable_codes(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_error_queue(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_error_queue(session: Session) -> None:
+    with counted(session) as peer:
         socket = _connected(peer, recverr=True)
         for kind, code in ((3, 0), (3, 1), (3, 2), (3, 3), (3, 5), (3, 9), (3, 13), (3, 15), (11, 0), (12, 0), (4, 0)):
             peer.ask(_error(peer, kind, code, ptr=21 if kind == 12 else 0), f"type {kind} code {code}")
@@ -58,7 +58,7 @@ def icmp_error_queue(stage: Stage) -> None:
             error_queue(socket)
             socket.poll()
             socket.error()
-        stage.say("--- two at once")
+        session.say("--- two at once")
         peer.ask(_error(peer, 3, 1), "host unreachable")
         peer.ask(_error(peer, 3, 3), "port unreachable")
         receive(socket)
@@ -71,8 +71,8 @@ def icmp_error_queue(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_errors_of_unconnected_sockets(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_errors_of_unconnected_sockets(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver(GUEST)
         peer.ask(_error(peer, 3, 3), "port unreachable")
         socket.error()
@@ -89,9 +89,9 @@ def icmp_errors_of_unconnected_sockets(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_errors_about_others(stage: Stage) -> None:
+def icmp_errors_about_others(session: Session) -> None:
     """Quotes that name no socket of the guest, or do not hold what they should."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = _connected(peer, recverr=True)
 
         def attempt(quoted: Packet, told: str, **fields: object) -> None:
@@ -117,9 +117,9 @@ def icmp_errors_about_others(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_path_mtu(stage: Stage) -> None:
+def icmp_path_mtu(session: Session) -> None:
     """Reports that datagrams are too big (RFC 1191), and what is sent afterwards."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = _connected(peer)
         quoted = _quoted(peer, len=1500, flags="DF")
         socket.get(constants.IPPROTO_IP, IP_MTU, "IP_MTU")
@@ -128,12 +128,12 @@ def icmp_path_mtu(stage: Stage) -> None:
             socket.error()
             socket.get(constants.IPPROTO_IP, IP_MTU, "IP_MTU")
             socket.write(1200)
-            stage.answers()
+            session.answers()
 
 
 @scenario()
-def icmp_path_mtu_extremes(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_path_mtu_extremes(session: Session) -> None:
+    with counted(session) as peer:
         socket = _connected(peer)
         for mtu, length in ((0, 1500), (68, 1500), (1, 1500), (552, 600), (551, 560)):
             peer.ask(
@@ -143,13 +143,13 @@ def icmp_path_mtu_extremes(stage: Stage) -> None:
             socket.error()
             socket.get(constants.IPPROTO_IP, IP_MTU, "IP_MTU")
         socket.write(700)
-        stage.answers()
+        session.answers()
 
 
 @scenario()
-def icmp_mtu_discover_modes(stage: Stage) -> None:
+def icmp_mtu_discover_modes(session: Session) -> None:
     """IP_MTU_DISCOVER: don't, want, do, probe, interface, omit."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = _connected(peer, recverr=True)
         peer.ask(_error(peer, 3, 4, _quoted(peer, len=1500, flags="DF"), nexthopmtu=1000), "mtu 1000")
         error_queue(socket)
@@ -157,7 +157,7 @@ def icmp_mtu_discover_modes(stage: Stage) -> None:
             socket.set(constants.IPPROTO_IP, IP_MTU_DISCOVER, mode, f"IP_MTU_DISCOVER {told}")
             for size in (500, 1200, 1600):
                 socket.write(size)
-                stage.answers()
+                session.answers()
                 error_queue(socket)
             peer.ask(_error(peer, 3, 4, _quoted(peer, len=1000, flags="DF"), nexthopmtu=900), "mtu 900")
             error_queue(socket)
@@ -165,10 +165,10 @@ def icmp_mtu_discover_modes(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_raw_sockets(stage: Stage) -> None:
+def icmp_raw_sockets(session: Session) -> None:
     """A raw socket of ICMP gets messages, and errors about its own."""
-    with counted(stage) as peer:
-        socket = stage.socket(constants.AF_INET, constants.SOCK_RAW, 1)
+    with counted(session) as peer:
+        socket = session.socket(constants.AF_INET, constants.SOCK_RAW, 1)
         socket.bind(GUEST, 0)
         socket.connect(0)
         quoted = IP(src=GUEST, dst=peer.address, proto=1, len=29) / ICMP(id=3, seq=4) / Raw(b"x")
@@ -184,40 +184,40 @@ def icmp_raw_sockets(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_silent_neighbours(stage: Stage) -> None:
+def icmp_silent_neighbours(session: Session) -> None:
     """Nobody answers ARP: the guest tells itself that the host is unreachable."""
-    with counted(stage):
+    with counted(session):
         nobody = "10.9.198.1"
-        stage.theatre.wire.be_silent(nobody, True)
-        stage.listen_to(nobody)
-        socket = stage.socket(constants.AF_INET, constants.SOCK_DGRAM)
+        session.boot.wire.be_silent(nobody, True)
+        session.listen_to(nobody)
+        socket = session.socket(constants.AF_INET, constants.SOCK_DGRAM)
         socket.set(constants.IPPROTO_IP, IP_RECVERR, 1, "IP_RECVERR")
         sendto(socket, b"x", nobody)
-        stage.wait(3)
-        stage.pause(1.3)
+        session.wait(3)
+        session.pause(1.3)
         error_queue(socket)
         socket.error()
 
 
 @scenario()
-def icmp_redirects(stage: Stage) -> None:
+def icmp_redirects(session: Session) -> None:
     """A better gateway is told of (RFC 1122 section 3.2.2.2): who is believed, and what is sent afterwards."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         better, far = "10.9.200.253", "198.51.100.7"
-        run(stage, f"route add -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", told=False)
-        socket = stage.socket(constants.AF_INET, constants.SOCK_DGRAM)
-        socket.bind(GUEST, stage.port)
+        run(session, f"route add -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", told=False)
+        socket = session.socket(constants.AF_INET, constants.SOCK_DGRAM)
+        socket.bind(GUEST, session.port)
         socket.connect(PEER_PORT, far)
-        stage.listen_to(far)
-        stage.listen_to(better)
-        stage.listen_to(ROUTER)
+        session.listen_to(far)
+        session.listen_to(better)
+        session.listen_to(ROUTER)
         quoted = IP(src=GUEST, dst=far, len=36, proto=17) / UDP(sport=peer.port, dport=PEER_PORT, len=16)
 
         def attempt(told: str, packet: Packet) -> None:
             peer.ask(packet, told)
             socket.write(b"x")
-            stage.answers()
-            stage.answers()  # ARP needs a turn
+            session.answers()
+            session.answers()  # ARP needs a turn
             socket.error()
 
         def redirect(source: str = ROUTER, gateway: str = better, code: int = 1) -> Packet:
@@ -229,12 +229,12 @@ def icmp_redirects(stage: Stage) -> None:
         attempt("to the guest itself", redirect(gateway=GUEST))
         attempt("to a broadcast address", redirect(gateway="10.9.255.255"))
         attempt("code 4", redirect(code=4))
-        stage.setting("net/ipv4/conf/all/accept_redirects", "0")
-        stage.setting("net/ipv4/conf/eth0/accept_redirects", "0")
+        session.setting("net/ipv4/conf/all/accept_redirects", "0")
+        session.setting("net/ipv4/conf/eth0/accept_redirects", "0")
         attempt("while none is accepted", redirect())
-        stage.setting("net/ipv4/conf/all/accept_redirects", "1")
-        stage.setting("net/ipv4/conf/eth0/accept_redirects", "1")
+        session.setting("net/ipv4/conf/all/accept_redirects", "1")
+        session.setting("net/ipv4/conf/eth0/accept_redirects", "1")
         attempt("as it should be", redirect())
         attempt("the same, now that the gateway is known", redirect())
         attempt("nothing more", peer.echo())
-        run(stage, f"route del -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", told=False)
+        run(session, f"route del -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", told=False)

@@ -8,24 +8,24 @@ from scapy.packet import Raw
 
 from tests.packets.internet import counted, letters
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.wire import PEER_LINK
 
 
 @scenario()
-def icmp_echo_sizes(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_echo_sizes(session: Session) -> None:
+    with counted(session) as peer:
         for size in (0, 1, 7, 8, 56, 1471, 1472):
             peer.ask(peer.echo(letters(size)), f"echo of {size} bytes")
         for size in (1473, 3000, 8000):
             for number, piece in enumerate(peer.echo(letters(size), id=900 + size % 7).fragment(1480)):
-                stage.send(piece, "" if number else f"echo of {size} bytes, in fragments")
-            stage.answers()
+                session.send(piece, "" if number else f"echo of {size} bytes, in fragments")
+            session.answers()
 
 
 @scenario()
-def icmp_echo_corners(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_echo_corners(session: Session) -> None:
+    with counted(session) as peer:
         peer.ask(peer.ip() / ICMP(id=0xFFFF, seq=0xFFFF) / Raw(b"x"), "the largest numbers")
         peer.ask(peer.ip() / ICMP(id=7, seq=1, code=5) / Raw(b"x"), "code 5")
         peer.ask(peer.ip() / ICMP(id=7, seq=1, chksum=0) / Raw(b"x"), "checksum 0")
@@ -37,27 +37,27 @@ def icmp_echo_corners(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_echo_to_many(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_echo_to_many(session: Session) -> None:
+    with counted(session) as peer:
         for target, link in (
             ("10.9.255.255", "ff:ff:ff:ff:ff:ff"), ("255.255.255.255", "ff:ff:ff:ff:ff:ff"),
             ("224.0.0.1", "01:00:5e:00:00:01"), ("224.0.0.251", "01:00:5e:00:00:fb"),
         ):
             frame = Ether(src=PEER_LINK, dst=link) / peer.echo(dst=target)
             peer.ask_frame(frame, f"echo to {target}")
-            stage.setting("net/ipv4/icmp_echo_ignore_broadcasts", "0")
+            session.setting("net/ipv4/icmp_echo_ignore_broadcasts", "0")
             peer.ask_frame(frame, f"echo to {target}")
-            stage.setting("net/ipv4/icmp_echo_ignore_broadcasts", "1")
-        stage.setting("net/ipv4/icmp_echo_ignore_all", "1")
-        # The stage's own ping needs an answer: it is asked for when that is allowed again.
-        stage.send(peer.echo(), "echo while all are ignored")
-        stage.setting("net/ipv4/icmp_echo_ignore_all", "0")
-        stage.answers()
+            session.setting("net/ipv4/icmp_echo_ignore_broadcasts", "1")
+        session.setting("net/ipv4/icmp_echo_ignore_all", "1")
+        # The session's own ping needs an answer: it is asked for when that is allowed again.
+        session.send(peer.echo(), "echo while all are ignored")
+        session.setting("net/ipv4/icmp_echo_ignore_all", "0")
+        session.answers()
 
 
 @scenario()
-def icmp_other_questions(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_other_questions(session: Session) -> None:
+    with counted(session) as peer:
         body = b"\x00\x00\x12\x34" + bytes(8)
         peer.ask(peer.ip() / ICMP(type=13, id=7, seq=1, ts_ori=0x1234, ts_rx=0, ts_tx=0), "timestamp")
         peer.ask(peer.ip() / ICMP(type=13, id=7, seq=1, ts_ori=1, ts_rx=5, ts_tx=6) / Raw(b"more"), "a longer one")
@@ -68,8 +68,8 @@ def icmp_other_questions(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_closed_ports(stage: Stage) -> None:
-    with counted(stage) as peer:
+def icmp_closed_ports(session: Session) -> None:
+    with counted(session) as peer:
         peer.ask(peer.udp(), "to a closed port")
         peer.ask(peer.udp(letters(1400)), "a long datagram")
         peer.ask(peer.udp(tos=0x10, ttl=3), "with tos and ttl")
@@ -79,14 +79,14 @@ def icmp_closed_ports(stage: Stage) -> None:
 
 
 @scenario()
-def icmp_errors_are_limited(stage: Stage) -> None:
+def icmp_errors_are_limited(session: Session) -> None:
     """Six at once, then one in a second; echo is not limited."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         for number in range(10):
             peer.ask(peer.udp(), f"to a closed port, {number}")
         for _ in range(12):
-            stage.send(peer.echo(), "")
-        stage.answers()
-        stage.pause(1.2)
+            session.send(peer.echo(), "")
+        session.answers()
+        session.pause(1.2)
         peer.ask(peer.udp(), "to a closed port")
         peer.ask(peer.udp(), "to a closed port")

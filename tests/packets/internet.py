@@ -12,7 +12,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from tests.packets.stage import ANSWER_SECONDS, Socket, Stage, errno_name
+from tests.packets.session import ANSWER_SECONDS, Session, Socket, errno_name
 from tests.packets.text import data_text
 from tests.packets.text_internet import address_name
 from tests.packets.wire import GUEST, GUEST6, GUEST_LINK, PEER_LINK
@@ -43,11 +43,11 @@ def layer(kind: Callable[..., Packet], fields: Mapping[str, object]) -> Packet:
 class Peer:
     """Who speaks with the guest. `told` is what the transcript says of a packet."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.address = stage.address
-        self.port = stage.port
-        self.address6 = str(IPv6Address(FIRST_PEER6 + stage.port))
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.address = session.address
+        self.port = session.port
+        self.address6 = str(IPv6Address(FIRST_PEER6 + session.port))
 
     # ---- IPv4 ---------------------------------------------------------------------------------------------------
 
@@ -65,14 +65,14 @@ class Peer:
 
     def ask(self, packet: Packet, told: str) -> list[Packet]:
         """Send an IP packet, and tell what the guest answers at once."""
-        self.stage.send(packet, told)
-        return self.stage.answers()
+        self.session.send(packet, told)
+        return self.session.answers()
 
     def ask_frame(self, frame: Packet, told: str) -> list[Packet]:
         """The same with an Ethernet frame."""
-        self.stage.say(f"> {told}")
-        self.stage.send_frame(frame)
-        return self.stage.answers()
+        self.session.say(f"> {told}")
+        self.session.send_frame(frame)
+        return self.session.answers()
 
     def ask_bytes(self, data: bytes, told: str, kind: int = 0x0800) -> list[Packet]:
         """The same with the bytes behind the Ethernet header."""
@@ -82,12 +82,12 @@ class Peer:
 
     def meet6(self) -> None:
         """Let both know one another by IPv6. Nothing is told."""
-        self.stage.listen_to(self.address6)
-        self.stage.send(self.ip6() / ICMPv6EchoRequest(id=1, seq=0), "")
+        self.session.listen_to(self.address6)
+        self.session.send(self.ip6() / ICMPv6EchoRequest(id=1, seq=0), "")
         while True:
-            frame = self.stage.take(ANSWER_SECONDS)
+            frame = self.session.take(ANSWER_SECONDS)
             if frame is None:
-                self.stage.theatre.guest.fail(f"{self.address6}: the guest does not answer pings")
+                self.session.boot.guest.fail(f"{self.address6}: the guest does not answer pings")
             if IPv6 in frame.packet and frame.packet[IPv6].nh == 58 and bytes(frame.packet[IPv6])[40] == 129:
                 return
 
@@ -105,7 +105,7 @@ class Peer:
 
     def receiver(self, address: str = "", family: int = constants.AF_INET) -> Socket:
         """A UDP socket of the guest at the scenario's port."""
-        socket = self.stage.socket(family, constants.SOCK_DGRAM)
+        socket = self.session.socket(family, constants.SOCK_DGRAM)
         default = "0.0.0.0" if family == constants.AF_INET else "::"
         socket.bind(address or default, self.port)
         return socket
@@ -120,21 +120,21 @@ def sendto(socket: Socket, data: bytes | int, address: str, port: int = PEER_POR
 
 def receive(socket: Socket, flags: int = 0) -> None:
     """recvfrom(2): what came, and from whom."""
-    result, code, given = socket.stage.theatre.ask(f"recvfrom {socket.slot} 65536 {flags}")
+    result, code, given = socket.session.boot.ask(f"recvfrom {socket.slot} 65536 {flags}")
     if code != 0:
-        socket.stage.say(f"$ receive {socket.number}: {errno_name(code)}")
+        socket.session.say(f"$ receive {socket.number}: {errno_name(code)}")
         return
     words = given.split(" ")
     data = words[2] if len(words) > 2 else ""
     shown = f" {result} bytes {data}" if data.startswith("#") else data_text(bytes.fromhex(data)) or " nothing"
-    socket.stage.say(f"$ receive {socket.number}:{shown} from {address_name(words[0])} port {words[1]}")
+    socket.session.say(f"$ receive {socket.number}:{shown} from {address_name(words[0])} port {words[1]}")
 
 
 def error_queue(socket: Socket) -> None:
     """One entry of the error queue."""
-    result, code, given = socket.stage.theatre.ask(f"errqueue {socket.slot}")
+    result, code, given = socket.session.boot.ask(f"errqueue {socket.slot}")
     if code != 0:
-        socket.stage.say(f"$ errqueue {socket.number}: {errno_name(code)}")
+        socket.session.say(f"$ errqueue {socket.number}: {errno_name(code)}")
         return
     words = given.split(" ")
     for at, word in enumerate(words):
@@ -142,24 +142,24 @@ def error_queue(socket: Socket) -> None:
             words[at] = f"errno={errno_name(int(word[6:]))}"
         elif at == 5 and word not in ("-", ""):
             words[at] = f"from {address_name(word)}"
-    socket.stage.say(f"$ errqueue {socket.number}: {' '.join(words[:6])} payload {result}")
+    socket.session.say(f"$ errqueue {socket.number}: {' '.join(words[:6])} payload {result}")
 
 
-def run(stage: Stage, command: str, *, told: bool = True) -> str:
+def run(session: Session, command: str, *, told: bool = True) -> str:
     """A command of the guest's shell: its output, told unless `told` is false."""
-    status, _, given = stage.theatre.ask("run " + command.replace(" ", "+"))
+    status, _, given = session.boot.ask("run " + command.replace(" ", "+"))
     text = bytes.fromhex(given).decode()
     if told:
-        stage.say(f"$ {command}: {status}")
+        session.say(f"$ {command}: {status}")
         for line in text.splitlines():
-            stage.say(f"  {line.rstrip()}")
+            session.say(f"  {line.rstrip()}")
     return text
 
 
-def _counters(stage: Stage) -> dict[str, int]:
+def _counters(session: Session) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in ("snmp", "netstat", "snmp6"):
-        _, _, given = stage.theatre.ask(f"getfile /proc/net/{name}")
+        _, _, given = session.boot.ask(f"getfile /proc/net/{name}")
         lines = bytes.fromhex(given).decode().splitlines()
         if name == "snmp6":
             found |= {words[0]: int(words[1]) for words in map(str.split, lines) if len(words) == 2}
@@ -173,17 +173,17 @@ def _counters(stage: Stage) -> dict[str, int]:
 
 
 @contextmanager
-def counted(stage: Stage) -> Iterator[Peer]:
+def counted(session: Session) -> Iterator[Peer]:
     """A peer; at the end the counters that have changed are told."""
-    before = _counters(stage)
-    yield Peer(stage)
-    after = _counters(stage)
+    before = _counters(session)
+    yield Peer(session)
+    after = _counters(session)
     changed = [
         f"{name} {after.get(name, 0) - before.get(name, 0)}"
         for name in TOLD
         if after.get(name, 0) != before.get(name, 0)
     ]
-    stage.say(f"counted: {', '.join(changed) or 'nothing'}")
+    session.say(f"counted: {', '.join(changed) or 'nothing'}")
 
 
 def letters(count: int) -> bytes:

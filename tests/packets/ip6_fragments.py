@@ -11,7 +11,7 @@ from scapy.packet import Raw
 
 from tests.packets.internet import PEER_PORT, Peer, counted, letters, receive
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Socket, Stage
+from tests.packets.session import Session, Socket
 
 Piece = tuple[int, int]
 PAYLOAD = letters(72)
@@ -42,8 +42,8 @@ def _receiver(peer: Peer) -> Socket:
 
 
 @scenario()
-def ip6_fragment_orders(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_fragment_orders(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = _receiver(peer)
         orders: dict[str, list[Piece]] = {
@@ -54,14 +54,14 @@ def ip6_fragment_orders(stage: Stage) -> None:
             "each of eight bytes": [(at, at + 8) for at in (32, 0, 72, 16, 48, 8, 64, 24, 40, 56)],
         }
         for number, (told, pieces) in enumerate(orders.items(), 100):
-            stage.say(f"--- {told}")
+            session.say(f"--- {told}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 
 
 @scenario()
-def ip6_fragment_overlaps(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_fragment_overlaps(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = _receiver(peer)
         overlaps: dict[str, list[Piece]] = {
@@ -75,41 +75,41 @@ def ip6_fragment_overlaps(stage: Stage) -> None:
             "over the end": [(48, 80), (40, 80), (0, 48)],
         }
         for number, (told, pieces) in enumerate(overlaps.items(), 200):
-            stage.say(f"--- {told}")
+            session.say(f"--- {told}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 
 
 @scenario()
-def ip6_fragment_lengths(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_fragment_lengths(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = _receiver(peer)
         data = _data(peer)
-        stage.say("--- not a multiple of eight, and more")
+        session.say("--- not a multiple of eight, and more")
         _send(peer, data, [(0, 21)], 300)
-        stage.say("--- nothing in it")
+        session.say("--- nothing in it")
         _send(peer, data, [(0, 24), (24, 24), (24, 80)], 301)
         receive(socket)
-        stage.say("--- two ends")
+        session.say("--- two ends")
         _send(peer, data, [(40, 48)], 303, more=False)
         _send(peer, data, [(0, 40), (48, 80)], 303)
         receive(socket)
-        stage.say("--- something behind the end")
+        session.say("--- something behind the end")
         _send(peer, data, [(64, 80)], 304)
         _send(peer, data + letters(8), [(80, 88)], 304, more=True)
         _send(peer, data, [(0, 64)], 304)
         receive(socket)
-        stage.say("--- too long together")
+        session.say("--- too long together")
         for begin, count in ((65528, 7), (65528, 8), (65520, 15), (65512, 24)):
             header = bytes([17, 0]) + begin.to_bytes(2, "big") + (400 + count).to_bytes(4, "big")
             peer.ask(peer.ip6(nh=44) / Raw(header + letters(count)), f"{count} bytes at {begin}")
 
 
 @scenario()
-def ip6_atomic_fragments(stage: Stage) -> None:
+def ip6_atomic_fragments(session: Session) -> None:
     """A fragment that is the whole packet is taken by itself, whatever else has its number (RFC 6946)."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         peer.meet6()
         socket = _receiver(peer)
         data = _data(peer)
@@ -126,9 +126,9 @@ def ip6_atomic_fragments(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_first_fragments(stage: Stage) -> None:
+def ip6_first_fragments(session: Session) -> None:
     """The first fragment must hold the headers up to the transport's (RFC 7112)."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         peer.meet6()
         data = bytes([58, 0, 1, 4, 0, 0, 0, 0]) + bytes(IPv6(bytes(peer.echo6(letters(24)))))[40:]
         _send(peer, data, [(0, 8)], 600, following=60)
@@ -138,9 +138,9 @@ def ip6_first_fragments(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_fragments_within(stage: Stage) -> None:
+def ip6_fragments_within(session: Session) -> None:
     """Fragment headers in packets that are put together, and headers before and behind."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         peer.meet6()
         echo = bytes(IPv6(bytes(peer.echo6(letters(24)))))[40:]
         inner = bytes([58, 0, 0, 0, 0, 0, 0, 9]) + echo
@@ -156,26 +156,26 @@ def ip6_fragments_within(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_fragments_time_out(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_fragments_time_out(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
-        stage.setting("net/ipv6/ip6frag_time", "1")
+        session.setting("net/ipv6/ip6frag_time", "1")
         data = _data(peer)
         _send(peer, data, [(0, 40)], 800)
-        stage.wait(1)
+        session.wait(1)
         _send(peer, data, [(40, 80)], 801)
-        stage.pause(1.4)
-        stage.answers()
+        session.pause(1.4)
+        session.answers()
 
 
 @scenario()
-def ip6_largest_packet(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_largest_packet(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = _receiver(peer)
         data = _data(peer, letters(65527))
         for begin in range(0, len(data), 1440):
             end = min(begin + 1440, len(data))
-            stage.send(peer.ip6(nh=44) / _piece(data, begin, end, 900, end < len(data)), "")
-        stage.answers()
+            session.send(peer.ip6(nh=44) / _piece(data, begin, end, 900, end < len(data)), "")
+        session.answers()
         receive(socket)

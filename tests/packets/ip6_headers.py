@@ -10,7 +10,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.internet import Peer, counted, letters, receive
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.wire import GUEST6, GUEST_LINK, PEER_LINK
 
 ALL_NODES = "ff02::1"
@@ -18,8 +18,8 @@ ALL_NODES_LINK = "33:33:00:00:00:01"
 
 
 @scenario()
-def ip6_wrong_versions_and_lengths(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_wrong_versions_and_lengths(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for version in (0, 4, 5, 7, 15):
             peer.ask(peer.echo6(version=version), f"version {version}")
@@ -34,8 +34,8 @@ def ip6_wrong_versions_and_lengths(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_fields(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_fields(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for limit in (0, 1, 2, 255):
             peer.ask(peer.echo6(hlim=limit), f"hop limit {limit}")
@@ -45,16 +45,16 @@ def ip6_fields(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_next_headers(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_next_headers(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for number in (59, 1, 2, 4, 41, 47, 132, 135, 139, 253, 254, 255):
             peer.ask(peer.ip6(nh=number) / Raw(letters(12)), f"next header {number}")
 
 
 @scenario()
-def ip6_sources(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_sources(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = peer.receiver(family=constants.AF_INET6)
         for source in (
@@ -66,8 +66,8 @@ def ip6_sources(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_destinations(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_destinations(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = peer.receiver(family=constants.AF_INET6)
         for target in (
@@ -80,8 +80,8 @@ def ip6_destinations(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_frames_for_others(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_frames_for_others(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = peer.receiver(family=constants.AF_INET6)
         links = {"a broadcast": "ff:ff:ff:ff:ff:ff", "a group": ALL_NODES_LINK, "another": "02:09:09:09:09:09"}
@@ -95,10 +95,10 @@ def ip6_frames_for_others(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_forwarding_is_off(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_forwarding_is_off(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
-        stage.listen_to("fd09::2:1")
+        session.listen_to("fd09::2:1")
         peer.ask(peer.echo6(dst="fd09::2:1"), "to another host of the network")
         peer.ask(peer.echo6(dst="fd09::2:1", hlim=1), "the same with hop limit 1")
         peer.ask(peer.echo6(dst="2001:db8::1"), "to another network")
@@ -117,12 +117,12 @@ def _options(peer: Peer, data: bytes, number: int = DESTINATION, target: str = G
 
 
 @scenario()
-def ip6_options(stage: Stage) -> None:
+def ip6_options(session: Session) -> None:
     """Padding, and options that nobody knows: the two highest bits say what to do (RFC 8200 section 4.2)."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         peer.meet6()
         for kind, name in ((DESTINATION, "destination"), (HOP_BY_HOP, "hop-by-hop")):
-            stage.say(f"--- {name}")
+            session.say(f"--- {name}")
             peer.ask(_options(peer, b"\x00" * 6, kind), "six times Pad1")
             peer.ask(_options(peer, b"\x01\x04" + bytes(4), kind), "PadN")
             peer.ask(_options(peer, b"\x01\x04" + b"abcd", kind), "PadN that is not zero")
@@ -137,8 +137,8 @@ def ip6_options(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_options_to_a_group(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_options_to_a_group(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for option in (0x1E, 0x5E, 0x9E, 0xDE):
             packet = _options(peer, bytes([option, 4]) + b"abcd", target=ALL_NODES)
@@ -146,9 +146,9 @@ def ip6_options_to_a_group(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_header_chains(stage: Stage) -> None:
+def ip6_header_chains(session: Session) -> None:
     """Extension headers in all orders."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         peer.meet6()
         pad = b"\x01\x04" + bytes(4)
         hop, destination, nothing = 0, 60, 59
@@ -171,8 +171,8 @@ def ip6_header_chains(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_headers_cut(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_headers_cut(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for number in (0, 43, 44, 60):
             for data in (b"", b"\x3a", b"\x3a\x00", b"\x3a\x00\x01\x04\x00", b"\x3a\x01\x01\x04" + bytes(4)):
@@ -180,8 +180,8 @@ def ip6_headers_cut(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_routing_headers(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_routing_headers(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         body = bytes(IPv6(bytes(peer.echo6())))[40:]
         for kind in (0, 1, 2, 3, 4, 5):
@@ -191,8 +191,8 @@ def ip6_routing_headers(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_ethernet_types(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_ethernet_types(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         frame = Ether(src=PEER_LINK, dst=GUEST_LINK, type=0x0800) / Raw(bytes(IPv6(bytes(peer.echo6()))))
         peer.ask_frame(frame, "IPv6 that the link says is IPv4")

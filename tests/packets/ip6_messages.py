@@ -11,7 +11,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.internet import PEER_PORT, Peer, counted, error_queue, layer, letters, receive, sendto
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Socket, Stage
+from tests.packets.session import Session, Socket
 from tests.packets.text_internet import ones_sum
 from tests.packets.wire import GUEST6, PEER_LINK
 
@@ -28,8 +28,8 @@ def _message(source: str, target: str, body: bytes, **fields: object) -> Packet:
 
 
 @scenario()
-def ip6_echo_sizes(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_echo_sizes(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for size in (0, 1, 7, 8, 56, 1451, 1452):
             peer.ask(peer.echo6(letters(size)), f"echo of {size} bytes")
@@ -43,8 +43,8 @@ def ip6_echo_sizes(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_echo_to_many(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_echo_to_many(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for target, link in (
             ("ff02::1", "33:33:00:00:00:01"), ("ff02::2", "33:33:00:00:00:02"), ("ff02::1:ff00:1", "33:33:ff:00:00:01"),
@@ -53,16 +53,16 @@ def ip6_echo_to_many(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_other_messages(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_other_messages(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for kind in (0, 5, 100, 127, 129, 138, 139, 140, 144, 151, 200, 255):
             peer.ask(_message(peer.address6, GUEST6, bytes([kind, 0, 0, 0]) + bytes(20)), f"type {kind}")
 
 
 @scenario()
-def ip6_closed_ports(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_closed_ports(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         peer.ask(peer.udp6(), "to a closed port")
         peer.ask(peer.udp6(letters(1400)), "a long datagram")
@@ -73,17 +73,17 @@ def ip6_closed_ports(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_errors_are_limited(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_errors_are_limited(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for number in range(10):
             peer.ask(peer.udp6(), f"to a closed port, {number}")
 
 
 @scenario()
-def ip6_udp(stage: Stage) -> None:
+def ip6_udp(session: Session) -> None:
     """Unlike IPv4's, a datagram without a checksum is wrong."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         peer.meet6()
         socket = peer.receiver(family=constants.AF_INET6)
         good = bytes(IPv6(bytes(peer.udp6(letters(10)))))[40:]
@@ -116,8 +116,8 @@ def _connected(peer: Peer, *, recverr: bool = False) -> Socket:
 
 
 @scenario()
-def ip6_errors(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_errors(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = _connected(peer)
         kinds = [(1, code) for code in range(9)] + [(2, 1), (3, 0), (3, 1), (4, 0), (4, 1), (4, 2), (4, 7)]
@@ -132,8 +132,8 @@ def ip6_errors(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_errors_about_others(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_errors_about_others(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = _connected(peer, recverr=True)
         whole = _quoted(peer)
@@ -152,8 +152,8 @@ def ip6_errors_about_others(stage: Stage) -> None:
 
 
 @scenario()
-def ip6_path_mtu(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip6_path_mtu(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         socket = _connected(peer)
         socket.get(constants.IPPROTO_IPV6, IPV6_MTU, "IPV6_MTU")
@@ -162,20 +162,20 @@ def ip6_path_mtu(stage: Stage) -> None:
             socket.error()
             socket.get(constants.IPPROTO_IPV6, IPV6_MTU, "IPV6_MTU")
             sendto(socket, 1300, peer.address6)
-            stage.answers()
+            session.answers()
 
 
 @scenario()
-def ip6_groups(stage: Stage) -> None:
+def ip6_groups(session: Session) -> None:
     """MLD: a group that is joined, asked for, and left."""
-    peer = Peer(stage)
-    stage.listen_to("ff02::16")
+    peer = Peer(session)
+    session.listen_to("ff02::16")
     socket = peer.receiver(family=constants.AF_INET6)
 
     def change(name: int, told: str) -> None:
         value = IPv6Address(GROUP).packed + (2).to_bytes(4, "little")
         socket.set(constants.IPPROTO_IPV6, name, value, f"{told} {GROUP}")
-        stage.wait(2)
+        session.wait(2)
 
     def query(group: str, told: str, **fields: object) -> None:
         target = "ff02::1" if group == "::" else group
@@ -185,9 +185,9 @@ def ip6_groups(stage: Stage) -> None:
         alert = bytes([58, 0, 5, 2, 0, 0, 1, 0])
         message = _message("fe80::99", target, body)
         header = layer(IPv6, {"src": "fe80::99", "dst": target, "hlim": 1, "nh": 0, **fields})
-        stage.say(f"> {told}")
-        stage.send_frame(Ether(src=PEER_LINK, dst=link) / header / Raw(alert + bytes(message)[40:]))
-        stage.wait(1, 0.12)
+        session.say(f"> {told}")
+        session.send_frame(Ether(src=PEER_LINK, dst=link) / header / Raw(alert + bytes(message)[40:]))
+        session.wait(1, 0.12)
 
     change(IPV6_JOIN_GROUP, "join")
     query(GROUP, "a query for the group")

@@ -9,7 +9,7 @@ from scapy.packet import Raw
 
 from tests.packets.internet import Peer, counted, letters, receive
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.wire import GUEST
 
 Piece = tuple[int, int]  # from, to: of the datagram behind the IP header
@@ -54,60 +54,60 @@ OVERLAPS: dict[str, list[Piece]] = {
 
 
 @scenario()
-def ip_fragment_orders(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_fragment_orders(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         for number, (told, pieces) in enumerate(ORDERS.items(), 100):
-            stage.say(f"--- {told}")
+            session.say(f"--- {told}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 
 
 @scenario()
-def ip_fragment_overlaps(stage: Stage) -> None:
+def ip_fragment_overlaps(session: Session) -> None:
     """Afterwards the rest is sent once more: what is not contradicted any longer may be completed by it."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = peer.receiver()
         for number, (told, pieces) in enumerate(OVERLAPS.items(), 200):
-            stage.say(f"--- {told}")
+            session.say(f"--- {told}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 
 
 @scenario()
-def ip_fragment_lengths(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_fragment_lengths(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         data = _data(peer)
-        stage.say("--- not a multiple of eight, and more")
+        session.say("--- not a multiple of eight, and more")
         _send(peer, data, [(0, 21)], 300)
         _send(peer, data, [(16, 80)], 300)
         receive(socket)
-        stage.say("--- nothing in it")
+        session.say("--- nothing in it")
         _send(peer, data, [(0, 24), (24, 24), (24, 80)], 301)
         receive(socket)
-        stage.say("--- nothing in it, first of all")
+        session.say("--- nothing in it, first of all")
         _send(peer, data, [(24, 24), (0, 24), (24, 80)], 302, )
         receive(socket)
-        stage.say("--- two ends")
+        session.say("--- two ends")
         _send(peer, data, [(40, 48)], 303, more=False)
         _send(peer, data, [(0, 40), (48, 80)], 303)
         receive(socket)
-        stage.say("--- something behind the end")
+        session.say("--- something behind the end")
         _send(peer, data, [(64, 80)], 304)
         _send(peer, data + letters(8), [(80, 88)], 304, more=True)
         _send(peer, data, [(0, 64)], 304)
         receive(socket)
-        stage.say("--- only the header of the first")
+        session.say("--- only the header of the first")
         _send(peer, data, [(0, 80)], 305, more=True)
         _send(peer, data + b"", [(80, 80)], 305, more=False)
         receive(socket)
 
 
 @scenario()
-def ip_fragments_too_long(stage: Stage) -> None:
+def ip_fragments_too_long(session: Session) -> None:
     """Together longer than a datagram can be."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = peer.receiver()
         data = _data(peer)
         for begin, count in ((65528, 7), (65528, 8), (65528, 100), (65512, 23), (65512, 24)):
@@ -118,22 +118,22 @@ def ip_fragments_too_long(stage: Stage) -> None:
 
 
 @scenario()
-def ip_largest_datagram(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_largest_datagram(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         data = _data(peer, letters(65507))
         for begin in range(0, len(data), 1480):
             part = data[begin : begin + 1480]
             flags = "MF" if begin + 1480 < len(data) else ""
-            stage.send(peer.ip(proto=17, id=7, frag=begin // 8, flags=flags) / Raw(part), "")
-        stage.answers()
+            session.send(peer.ip(proto=17, id=7, frag=begin // 8, flags=flags) / Raw(part), "")
+        session.answers()
         receive(socket)
 
 
 @scenario()
-def ip_fragments_belong_together(stage: Stage) -> None:
+def ip_fragments_belong_together(session: Session) -> None:
     """By source, destination, identification and protocol."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = peer.receiver()
         data = _data(peer)
         _send(peer, data, [(0, 40)], 500)
@@ -144,7 +144,7 @@ def ip_fragments_belong_together(stage: Stage) -> None:
         receive(socket)
         _send(peer, data, [(40, 80)], 500)
         receive(socket)
-        stage.say("--- two datagrams at once")
+        session.say("--- two datagrams at once")
         _send(peer, data, [(0, 40)], 502)
         _send(peer, data[::1], [(0, 32)], 503)
         _send(peer, data, [(40, 80)], 502)
@@ -154,17 +154,17 @@ def ip_fragments_belong_together(stage: Stage) -> None:
 
 
 @scenario()
-def ip_fragments_with_flags(stage: Stage) -> None:
+def ip_fragments_with_flags(session: Session) -> None:
     """Fragments that say that they must not be fragmented, and with ECN's codes (RFC 3168 section 5.3)."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         data = bytes(peer.echo(letters(40)))[20:]
         pieces = [(0, 24), (24, 48)]
-        stage.say("--- DF")
+        session.say("--- DF")
         for begin, end in pieces:
             flags = "MF+DF" if end < len(data) else "DF"
             peer.ask(peer.ip(proto=1, id=600, frag=begin // 8, flags=flags) / Raw(data[begin:end]), f"{begin} to {end}")
         for first, second in ((1, 1), (1, 2), (2, 3), (0, 3), (0, 1), (3, 3)):
-            stage.say(f"--- ECN {first} and {second}")
+            session.say(f"--- ECN {first} and {second}")
             for (begin, end), tos in zip(pieces, (first, second), strict=True):
                 flags = "MF" if end < len(data) else ""
                 header = peer.ip(proto=1, id=610 + 4 * first + second, frag=begin // 8, flags=flags, tos=tos)
@@ -172,29 +172,29 @@ def ip_fragments_with_flags(stage: Stage) -> None:
 
 
 @scenario()
-def ip_fragments_time_out(stage: Stage) -> None:
-    with counted(stage) as peer:
-        stage.setting("net/ipv4/ipfrag_time", "1")
+def ip_fragments_time_out(session: Session) -> None:
+    with counted(session) as peer:
+        session.setting("net/ipv4/ipfrag_time", "1")
         data = _data(peer)
         _send(peer, data, [(0, 40)], 700)
-        stage.wait(1)
+        session.wait(1)
         _send(peer, data, [(40, 80)], 701)
         _send(peer, data, [(0, 40)], 702, dst="10.9.255.255")
-        stage.pause(1.5)
-        stage.answers()
+        session.pause(1.5)
+        session.answers()
 
 
 @scenario()
-def ip_fragments_flood(stage: Stage) -> None:
+def ip_fragments_flood(session: Session) -> None:
     """Thousands of datagrams that are never completed do not keep the guest from others."""
-    peer = Peer(stage)
-    stage.setting("net/ipv4/ipfrag_time", "1")
+    peer = Peer(session)
+    session.setting("net/ipv4/ipfrag_time", "1")
     filler = Raw(letters(1400))
     for number in range(1, 4000):
-        stage.send(peer.ip(proto=17, id=number, frag=8, flags="MF", src="10.9.199.3") / filler, "")
+        session.send(peer.ip(proto=17, id=number, frag=8, flags="MF", src="10.9.199.3") / filler, "")
         if number % 500 == 0:
-            stage.answers()
+            session.answers()
     socket = peer.receiver()
     _send(peer, _data(peer), ORDERS["in order"], 9999)
     receive(socket)
-    stage.pause(1.2)
+    session.pause(1.2)

@@ -11,7 +11,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.internet import Peer, layer
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Socket, Stage
+from tests.packets.session import Session, Socket
 from tests.packets.text_internet import ones_sum
 from tests.packets.wire import PEER_LINK
 
@@ -38,31 +38,31 @@ def _query(peer: Peer, group: str = "0.0.0.0", code: int = 1, *, version: int = 
 
 
 @scenario()
-def ip_group_joined_and_left(stage: Stage) -> None:
-    peer = Peer(stage)
-    stage.listen_to(ALL_ROUTERS3)
+def ip_group_joined_and_left(session: Session) -> None:
+    peer = Peer(session)
+    session.listen_to(ALL_ROUTERS3)
     socket = peer.receiver()
     _join(socket)
-    stage.wait(2)
+    session.wait(2)
     _join(socket, leave=True)
-    stage.wait(2)
+    session.wait(2)
 
 
 @scenario()
-def ip_group_queries(stage: Stage) -> None:
-    peer = Peer(stage)
-    stage.listen_to(ALL_ROUTERS3)
+def ip_group_queries(session: Session) -> None:
+    peer = Peer(session)
+    session.listen_to(ALL_ROUTERS3)
     socket = peer.receiver()
     _join(socket)
-    stage.wait(2)
+    session.wait(2)
 
     def attempt(told: str, frame: Packet) -> None:
-        stage.say(f"> {told}")
-        stage.send_frame(frame)
-        stage.wait(1, 0.12)
+        session.say(f"> {told}")
+        session.send_frame(frame)
+        session.wait(1, 0.12)
 
     attempt("a query for all groups", _query(peer))
     attempt("a query for this group", _query(peer, GROUP))
     attempt("a query for another group", _query(peer, "239.7.7.8"))
     _join(socket, leave=True)
-    stage.wait(2)
+    session.wait(2)

@@ -10,13 +10,13 @@ from scapy.packet import Raw
 
 from tests.packets.internet import BROADCAST_LINK, OTHER_HOST, counted, letters, receive
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.wire import GUEST_LINK, PEER_LINK
 
 
 @scenario()
-def ip_wrong_versions_and_lengths(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_wrong_versions_and_lengths(session: Session) -> None:
+    with counted(session) as peer:
         for version in (0, 5, 6, 15):
             peer.ask(peer.echo(version=version), f"version {version}")
         for words in (0, 1, 4, 15):
@@ -33,8 +33,8 @@ def ip_wrong_versions_and_lengths(stage: Stage) -> None:
 
 
 @scenario()
-def ip_checksums(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_checksums(session: Session) -> None:
+    with counted(session) as peer:
         good = IP(bytes(peer.echo())).chksum
         peer.ask(peer.echo(chksum=good), "checksum right")
         for told, checksum in (("0", 0), ("0xffff", 0xFFFF), ("off by 1", good ^ 1), ("off by 0x8000", good ^ 0x8000)):
@@ -42,8 +42,8 @@ def ip_checksums(stage: Stage) -> None:
 
 
 @scenario()
-def ip_fields(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_fields(session: Session) -> None:
+    with counted(session) as peer:
         for ttl in (0, 1, 2, 255):
             peer.ask(peer.echo(ttl=ttl), f"ttl {ttl}")
         for tos in (0x02, 0x10, 0x2E << 2, 0xFF):
@@ -54,16 +54,16 @@ def ip_fields(stage: Stage) -> None:
 
 
 @scenario()
-def ip_unknown_protocols(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_unknown_protocols(session: Session) -> None:
+    with counted(session) as peer:
         for protocol in (0, 4, 41, 47, 58, 132, 253, 255):
             peer.ask(peer.ip(proto=protocol) / Raw(letters(12)), f"protocol {protocol}")
 
 
 @scenario()
-def ip_sources(stage: Stage) -> None:
+def ip_sources(session: Session) -> None:
     """Martians: addresses that nobody can send from. The socket shows which arrive all the same."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = peer.receiver()
         for source in (
             "0.0.0.0", "0.1.2.3", "10.9.0.1", "10.9.255.255", "10.9.0.0", "127.0.0.1", "127.9.9.9", "224.0.0.5",
@@ -74,8 +74,8 @@ def ip_sources(stage: Stage) -> None:
 
 
 @scenario()
-def ip_destinations(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_destinations(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         for target in (
             "10.9.0.1", "10.9.255.255", "10.9.0.0", "255.255.255.255", "0.0.0.0", "127.0.0.1", "127.1.1.1",
@@ -86,9 +86,9 @@ def ip_destinations(stage: Stage) -> None:
 
 
 @scenario()
-def ip_frames_for_others(stage: Stage) -> None:
+def ip_frames_for_others(session: Session) -> None:
     """What the link says a frame is, and what the datagram in it says."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = peer.receiver()
         links = {"a broadcast": BROADCAST_LINK, "a group": "01:00:5e:00:00:01", "another": "02:09:09:09:09:09"}
         for told, link in links.items():
@@ -102,32 +102,32 @@ def ip_frames_for_others(stage: Stage) -> None:
 
 
 @scenario()
-def ip_forwarding_is_off(stage: Stage) -> None:
-    with counted(stage) as peer:
-        stage.listen_to(OTHER_HOST)
+def ip_forwarding_is_off(session: Session) -> None:
+    with counted(session) as peer:
+        session.listen_to(OTHER_HOST)
         peer.ask(peer.echo(dst=OTHER_HOST), "to another host of the network")
         peer.ask(peer.echo(dst=OTHER_HOST, ttl=1), "the same with ttl 1")
         peer.ask(peer.echo(dst="192.0.2.1"), "to another network")
 
 
 @scenario()
-def ip_forwarding(stage: Stage) -> None:
+def ip_forwarding(session: Session) -> None:
     """The guest as a router on one link: it forwards, and tells of the better way."""
-    with counted(stage) as peer:
-        stage.setting("net/ipv4/ip_forward", "1")
-        stage.listen_to(OTHER_HOST)
+    with counted(session) as peer:
+        session.setting("net/ipv4/ip_forward", "1")
+        session.listen_to(OTHER_HOST)
         peer.ask(peer.echo(dst=OTHER_HOST, flags="DF"), "to another host of the network")
-        stage.wait(1)
+        session.wait(1)
         peer.ask(peer.echo(dst=OTHER_HOST, flags="DF"), "once more")
-        stage.pause(0.1)
+        session.pause(0.1)
         peer.ask(peer.echo(dst=OTHER_HOST, flags="DF"), "and later")
 
 
 @scenario()
-def ip_forwarding_errors(stage: Stage) -> None:
-    with counted(stage) as peer:
-        stage.setting("net/ipv4/ip_forward", "1")
-        stage.listen_to(OTHER_HOST)
+def ip_forwarding_errors(session: Session) -> None:
+    with counted(session) as peer:
+        session.setting("net/ipv4/ip_forward", "1")
+        session.listen_to(OTHER_HOST)
         peer.ask(peer.echo(dst=OTHER_HOST, ttl=1), "with ttl 1")
         peer.ask(peer.echo(dst="192.0.2.1"), "to another network")
         peer.ask(peer.echo(dst="240.1.1.1"), "to a class that is reserved")
@@ -138,9 +138,9 @@ def ip_forwarding_errors(stage: Stage) -> None:
 
 
 @scenario()
-def ip_ethernet_types(stage: Stage) -> None:
-    peer = stage.address
-    with counted(stage) as speaker:
+def ip_ethernet_types(session: Session) -> None:
+    peer = session.address
+    with counted(session) as speaker:
         whole = bytes(IP(src=peer, dst="10.9.0.1") / ICMP() / Raw(b"x"))
         for kind in (0x0800, 0x0801, 0x86DD, 0x8100, 0x05DC, 0x0000, struct.unpack("<H", b"\x08\x00")[0]):
             speaker.ask_bytes(whole, f"type {kind:#06x}", kind)

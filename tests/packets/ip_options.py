@@ -9,7 +9,7 @@ from scapy.packet import Packet
 
 from tests.packets.internet import Peer, counted, receive
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 
 
 def _with(packet: Packet, options: bytes) -> Packet:
@@ -40,8 +40,8 @@ def _route(kind: int, pointer: int, addresses: list[str]) -> bytes:
 
 
 @scenario()
-def ip_options_padding(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_options_padding(session: Session) -> None:
+    with counted(session) as peer:
         _echo(peer, b"\x01\x01\x01\x01", "four times nothing")
         _echo(peer, b"\x00\x00\x00\x00", "the end")
         _echo(peer, b"\x00\xff\xff\xff", "the end, and rubbish behind it")
@@ -55,8 +55,8 @@ def ip_options_padding(stage: Stage) -> None:
 
 
 @scenario()
-def ip_options_malformed(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_options_malformed(session: Session) -> None:
+    with counted(session) as peer:
         _echo(peer, b"\xfe\x00ab", "length 0")
         _echo(peer, b"\xfe\x01ab", "length 1")
         _echo(peer, b"\xfe\x05ab", "longer than the header")
@@ -69,8 +69,8 @@ def ip_options_malformed(stage: Stage) -> None:
 
 
 @scenario()
-def ip_record_route(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_record_route(session: Session) -> None:
+    with counted(session) as peer:
         _echo(peer, _route(7, 4, ["0.0.0.0"] * 3), "room for three")
         _echo(peer, _route(7, 8, ["192.0.2.1", "0.0.0.0"]), "one is there")
         _echo(peer, _route(7, 8, ["192.0.2.1"]), "full")
@@ -80,8 +80,8 @@ def ip_record_route(stage: Stage) -> None:
 
 
 @scenario()
-def ip_time_stamps(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_time_stamps(session: Session) -> None:
+    with counted(session) as peer:
         _echo(peer, b"\x44\x08\x09\x00" + bytes(4), "full")
         _echo(peer, b"\x44\x08\x09\xf0" + bytes(4), "full, and the counter of those that found no room too")
         _echo(peer, b"\x44\x08\x04\x00" + bytes(4), "pointer 4")
@@ -90,19 +90,19 @@ def ip_time_stamps(stage: Stage) -> None:
 
 
 @scenario()
-def ip_source_routes(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_source_routes(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         for kind, name in ((131, "loose"), (137, "strict")):
-            _echo(peer, _route(kind, 4, ["10.9.200.1"]), f"{name}, with a stage to come")
+            _echo(peer, _route(kind, 4, ["10.9.200.1"]), f"{name}, with a session to come")
             _echo(peer, _route(kind, 8, ["10.9.200.1"]), f"{name}, at its end")
         peer.ask(_with(peer.udp(), _route(131, 8, ["10.9.200.1"])), "datagram at the end of its route")
         receive(socket)
 
 
 @scenario()
-def ip_options_and_sockets(stage: Stage) -> None:
-    with counted(stage) as peer:
+def ip_options_and_sockets(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         peer.ask(_with(peer.udp(b"with options"), _route(7, 4, ["0.0.0.0"] * 2)), "datagram with record route")
         receive(socket)

@@ -16,7 +16,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.internet import Peer, counted, layer, run
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.wire import GUEST6, GUEST_LINK, PEER_LINK
 
 GROUP = "ff02::1:ff00:1"  # of those whose addresses end like the guest's
@@ -46,10 +46,10 @@ def _answer(peer: Peer, *, link: str = PEER_LINK, option: bool = True, **fields:
 
 
 @scenario()
-def nd_questions(stage: Stage) -> None:
-    with counted(stage) as peer:
+def nd_questions(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
-        stage.listen_to("ff02::1")
+        session.listen_to("ff02::1")
         peer.ask_frame(_question(peer), "a question to the group")
         peer.ask_frame(_question(peer, to=GUEST6, link=GUEST_LINK), "a question to the guest alone")
         peer.ask_frame(_question(peer, to=GUEST6, link=GUEST_LINK, option=""), "the same without a link address")
@@ -66,8 +66,8 @@ def nd_questions(stage: Stage) -> None:
 
 
 @scenario()
-def nd_questions_malformed(stage: Stage) -> None:
-    with counted(stage) as peer:
+def nd_questions_malformed(session: Session) -> None:
+    with counted(session) as peer:
         peer.meet6()
         for limit in (0, 1, 64, 254):
             peer.ask_frame(_question(peer, hlim=limit), f"hop limit {limit}")
@@ -87,16 +87,16 @@ def nd_questions_malformed(stage: Stage) -> None:
 
 
 @scenario()
-def nd_answers(stage: Stage) -> None:
+def nd_answers(session: Session) -> None:
     """Whom the guest believes: the answer to a ping goes to the link address that it holds for the peer."""
-    peer = Peer(stage)
+    peer = Peer(session)
     peer.meet6()
 
     def attempt(frame: Packet, told: str) -> None:
-        stage.send_frame(frame)
-        stage.say(f"> {told}")
+        session.send_frame(frame)
+        session.say(f"> {told}")
         for packet in peer.ask(peer.echo6(), "echo"):
-            stage.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
+            session.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
 
     attempt(_answer(peer), "an answer that changes nothing")
     attempt(_answer(peer, link=OTHER_LINK, O=0), "another link address, not to override")
@@ -112,43 +112,43 @@ def nd_answers(stage: Stage) -> None:
 
 
 @scenario()
-def nd_duplicate_addresses(stage: Stage) -> None:
+def nd_duplicate_addresses(session: Session) -> None:
     """An address that somebody has already, and one that somebody else is asking for."""
-    peer = Peer(stage)
+    peer = Peer(session)
     for tail, told in ((0xAA01, "an answer"), (0xAA02, "a question"), (0xAA03, "nothing")):
         address = f"fd09::2:{tail:x}"
         group = str(IPv6Address(int(IPv6Address("ff02::1:ff02:0")) | tail))
         link = f"33:33:ff:02:{tail >> 8:02x}:{tail & 255:02x}"
-        stage.listen_to(group)
-        run(stage, f"ip -6 addr add {address}/64 dev eth0")
-        stage.wait(1)
-        stage.say(f"> {told}")
+        session.listen_to(group)
+        run(session, f"ip -6 addr add {address}/64 dev eth0")
+        session.wait(1)
+        session.say(f"> {told}")
         if tail == 0xAA01:
-            stage.send_frame(_answer(peer, src=address, dst="ff02::1", tgt=address, S=0))
+            session.send_frame(_answer(peer, src=address, dst="ff02::1", tgt=address, S=0))
         elif tail == 0xAA02:
-            stage.send_frame(_question(peer, src="::", option="", to=group, link=link, tgt=address))
+            session.send_frame(_question(peer, src="::", option="", to=group, link=link, tgt=address))
         else:
-            stage.pause(1.3)
-        stage.answers()
-        shown = run(stage, f"ip -6 addr show dev eth0 to {address}", told=False)
+            session.pause(1.3)
+        session.answers()
+        shown = run(session, f"ip -6 addr show dev eth0 to {address}", told=False)
         told_words = ("tentative", "dadfailed", "global", f"{address}/64")
         words = [word for word in shown.split() if word in told_words]
-        stage.say(f"  {' '.join(words)}")
-        run(stage, f"ip -6 addr del {address}/64 dev eth0")
+        session.say(f"  {' '.join(words)}")
+        run(session, f"ip -6 addr del {address}/64 dev eth0")
 
 
 @scenario()
-def nd_silent_neighbours(stage: Stage) -> None:
+def nd_silent_neighbours(session: Session) -> None:
     """A reply to somebody who does not answer questions."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         stranger = "fd09::3:1"
         group = "ff02::1:ff03:1"
-        stage.theatre.wire.be_silent(stranger, True)
-        stage.listen_to(stranger)
-        stage.listen_to(group)
-        stage.send(peer.echo6(src=stranger), "echo from a stranger")
-        stage.wait(3)
-        stage.send_frame(_answer(peer, src=stranger, tgt=stranger))
-        stage.say("> an answer at last")
-        stage.wait(1, 0.3)
-        stage.theatre.wire.be_silent(stranger, False)
+        session.boot.wire.be_silent(stranger, True)
+        session.listen_to(stranger)
+        session.listen_to(group)
+        session.send(peer.echo6(src=stranger), "echo from a stranger")
+        session.wait(3)
+        session.send_frame(_answer(peer, src=stranger, tgt=stranger))
+        session.say("> an answer at last")
+        session.wait(1, 0.3)
+        session.boot.wire.be_silent(stranger, False)

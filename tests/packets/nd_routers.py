@@ -15,7 +15,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.internet import PEER_PORT, Peer, layer, run, sendto
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.text_internet import GUEST_LOCAL6
 from tests.packets.wire import PEER_LINK
 
@@ -39,30 +39,30 @@ def _prefix(**fields: object) -> Packet:
     return layer(ICMPv6NDOptPrefixInfo, (chosen | fields))
 
 
-def _state(stage: Stage) -> None:
+def _state(session: Session) -> None:
     """The routes by way of routers, and the addresses, that the guest has."""
-    for line in run(stage, "ip -6 route show", told=False).splitlines():
+    for line in run(session, "ip -6 route show", told=False).splitlines():
         words = line.split()
         if words and (words[0] == "default" or words[0].startswith("2001:db8")):
             kept = [word for at, word in enumerate(words) if "expires" not in words[max(0, at - 1) : at + 1]]
             ends = " expires" if "expires" in words else ""
             while kept and kept[-1] in ("pref", "medium"):
                 kept.pop()
-            stage.say(f"  route {' '.join(word for word in kept if 'sec' not in word)}{ends}")
-    for line in run(stage, "cat /proc/net/if_inet6", told=False).splitlines():
+            session.say(f"  route {' '.join(word for word in kept if 'sec' not in word)}{ends}")
+    for line in run(session, "cat /proc/net/if_inet6", told=False).splitlines():
         words = line.split()
         if words[0].startswith("20010db8"):
-            stage.say(f"  address {words[0]}/{int(words[2], 16)} flags {words[4]}")
+            session.say(f"  address {words[0]}/{int(words[2], 16)} flags {words[4]}")
 
 
 def _attempt(peer: Peer, told: str, frame: Packet) -> None:
     peer.ask_frame(frame, told)
-    _state(peer.stage)
+    _state(peer.session)
 
 
 @scenario()
-def nd_router_default_route(stage: Stage) -> None:
-    peer = Peer(stage)
+def nd_router_default_route(session: Session) -> None:
+    peer = Peer(session)
     for told, frame in {
         "hop limit 64": _words(hlim=64),
         "from a global address": _words(src="fd09::99"),
@@ -82,8 +82,8 @@ def nd_router_default_route(stage: Stage) -> None:
 
 
 @scenario()
-def nd_router_prefixes(stage: Stage) -> None:
-    peer = Peer(stage)
+def nd_router_prefixes(session: Session) -> None:
+    peer = Peer(session)
     for told, frame in {
         "on the link, no addresses": _words(_prefix(A=0), routerlifetime=0),
         "no longer": _words(_prefix(A=0, validlifetime=0, preferredlifetime=0), routerlifetime=0),
@@ -97,22 +97,22 @@ def nd_router_prefixes(stage: Stage) -> None:
         "addresses alone": _words(_prefix(L=0), routerlifetime=0),
     }.items():
         _attempt(peer, told, frame)
-    stage.pause(2.6)  # the address proves to be its own
-    _state(stage)
+    session.pause(2.6)  # the address proves to be its own
+    _state(session)
     _attempt(peer, "deprecated", _words(_prefix(L=0, preferredlifetime=0), routerlifetime=0))
     _attempt(peer, "preferred again", _words(_prefix(L=0), routerlifetime=0))
     _attempt(peer, "ends, says somebody", _words(_prefix(validlifetime=0, preferredlifetime=0), routerlifetime=0))
-    run(stage, f"ip -6 addr del {MADE}/64 dev eth0")
-    _state(stage)
+    run(session, f"ip -6 addr del {MADE}/64 dev eth0")
+    _state(session)
 
 
 @scenario()
-def nd_router_mtu_and_hop_limit(stage: Stage) -> None:
+def nd_router_mtu_and_hop_limit(session: Session) -> None:
     """What the router says of the link is obeyed by what is sent from then on."""
-    peer = Peer(stage)
+    peer = Peer(session)
     peer.meet6()
-    socket = stage.socket(10, 2)
-    socket.bind("fd09::1", stage.port)
+    socket = session.socket(10, 2)
+    socket.bind("fd09::1", session.port)
     for told, frame in {
         "mtu 1400": _words(ICMPv6NDOptMTU(mtu=1400), routerlifetime=0),
         "mtu 1000": _words(ICMPv6NDOptMTU(mtu=1000), routerlifetime=0),
@@ -123,19 +123,19 @@ def nd_router_mtu_and_hop_limit(stage: Stage) -> None:
     }.items():
         peer.ask_frame(frame, told)
         sendto(socket, 1430, peer.address6, PEER_PORT)
-        stage.answers()
+        session.answers()
 
 
 @scenario()
-def nd_redirects(stage: Stage) -> None:
+def nd_redirects(session: Session) -> None:
     """A router tells of a better way (RFC 4861 section 8)."""
-    peer = Peer(stage)
+    peer = Peer(session)
     far, better, other_router = "2001:db8:9::9", "fe80::9b", "fe80::9c"
     for address in (far, better, ROUTER):
-        stage.listen_to(address)
+        session.listen_to(address)
     peer.ask_frame(_words(), "a router")
-    socket = stage.socket(10, 2)
-    socket.bind("fd09::1", stage.port)
+    socket = session.socket(10, 2)
+    socket.bind("fd09::1", session.port)
 
     def redirect(src: str = ROUTER, target: str = better, dst: str = far, hlim: int = 255, code: int = 0) -> Packet:
         header = IPv6(src=src, dst=GUEST_LOCAL6, hlim=hlim)
@@ -145,8 +145,8 @@ def nd_redirects(stage: Stage) -> None:
     def attempt(told: str, frame: Packet) -> None:
         peer.ask_frame(frame, told)
         sendto(socket, b"x", far, PEER_PORT)
-        stage.answers()
-        stage.answers()  # neighbour discovery needs a turn
+        session.answers()
+        session.answers()  # neighbour discovery needs a turn
 
     attempt("from somebody else", redirect(src=other_router))
     attempt("hop limit 64", redirect(hlim=64))

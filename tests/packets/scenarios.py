@@ -1,7 +1,7 @@
-"""Scenarios: how they are written down, played, and what was recorded of them from Linux.
+"""Scenarios: how they are written down, run, and what was recorded of them from Linux.
 
-A scenario is a function in a module of this package whose name begins with a protocol: it gets a `Stage` and plays.
-It makes no claims; its transcript does, and the right one is what Linux's was.
+A scenario is a function in a module of this package whose name begins with a protocol. It acts in a `Session` and
+makes no claims itself: its transcript does, and the right transcript is what Linux's was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.packets.stage import TIMES, Stage, Theatre
+from tests.packets.session import TIMES, Boot, Session
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
@@ -27,12 +27,12 @@ _HEADING = re.compile(r"^=== (\w+)$", re.MULTILINE)
 @dataclass(frozen=True)
 class Scenario:
     """A scenario. `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait.
-    One that is `slow` waits for timers of the guest; several of these are played at the same time.
+    One that is `slow` waits for timers of the guest; several of these are run at the same time.
     """
 
     group: str  # the module's name
     name: str
-    play: Callable[[Stage], None]
+    run: Callable[[Session], None]
     unlike_linux: str
     slow: bool
 
@@ -40,17 +40,17 @@ class Scenario:
 _found: dict[str, Scenario] = {}
 
 
-Play = Callable[[Stage], None]
+Run = Callable[[Session], None]
 
 
-def scenario(*, unlike_linux: str = "", slow: bool = False) -> Callable[[Play], Play]:
+def scenario(*, unlike_linux: str = "", slow: bool = False) -> Callable[[Run], Run]:
     """Make a function a scenario."""
 
-    def enter(play: Play) -> Play:
-        name = play.__name__
+    def enter(run: Run) -> Run:
+        name = run.__name__
         assert name not in _found, f"two scenarios are called {name}"
-        _found[name] = Scenario(play.__module__.rpartition(".")[2], name, play, unlike_linux, slow)
-        return play
+        _found[name] = Scenario(run.__module__.rpartition(".")[2], name, run, unlike_linux, slow)
+        return run
 
     return enter
 
@@ -63,20 +63,20 @@ def all_scenarios() -> dict[str, Scenario]:
     return dict(_found)
 
 
-def perform(theatre: Theatre, one: Scenario) -> str:
-    """Play a scenario; its transcript."""
-    with theatre.stage() as stage:
-        one.play(stage)
-    return "".join(line + "\n" for line in stage.transcript)
+def run_one(boot: Boot, one: Scenario) -> str:
+    """Run a scenario; its transcript."""
+    with boot.session() as session:
+        one.run(session)
+    return "".join(line + "\n" for line in session.transcript)
 
 
-def perform_all(theatre: Theatre, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], str]]]:
-    """Play scenarios; each with a function that gives its transcript, or raises what went wrong."""
+def run_all(boot: Boot, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], str]]]:
+    """Run scenarios; each with a function that gives its transcript, or raises what went wrong."""
     slow = [one for one in chosen if one.slow]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {one.name: pool.submit(perform, theatre, one) for one in slow}
+        futures = {one.name: pool.submit(run_one, boot, one) for one in slow}
         for one in chosen:
-            yield one, futures[one.name].result if one.slow else partial(perform, theatre, one)
+            yield one, futures[one.name].result if one.slow else partial(run_one, boot, one)
 
 
 def agree(one: str, other: str) -> bool:

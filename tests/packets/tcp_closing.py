@@ -6,71 +6,71 @@ import socket
 
 from tests.packets.flow import FULL, PLAIN, SACK, Flow, Option
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Socket, Stage
+from tests.packets.session import Session, Socket
 
 SIOCOUTQ = 0x5411
 LINGER_NOW = (1).to_bytes(4, "little") + bytes(4)
 
 
-def connected(stage: Stage, options: tuple[Option, ...] = PLAIN, window: int = 65535) -> tuple[Flow, Socket]:
+def connected(session: Session, options: tuple[Option, ...] = PLAIN, window: int = 65535) -> tuple[Flow, Socket]:
     """A connection that the guest has accepted."""
-    listener = stage.listener()
-    flow = stage.flow()
+    listener = session.listener()
+    flow = session.flow()
     flow.window = window
     return flow, flow.open(listener, options)
 
 
-def in_fin_wait_2(stage: Stage, options: tuple[Option, ...] = PLAIN) -> tuple[Flow, Socket]:
+def in_fin_wait_2(session: Session, options: tuple[Option, ...] = PLAIN) -> tuple[Flow, Socket]:
     """The guest has shut its half, and the peer has acknowledged that."""
-    flow, accepted = connected(stage, options)
+    flow, accepted = connected(session, options)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("A")
     return flow, accepted
 
 
-def in_time_wait(stage: Stage, options: tuple[Option, ...] = PLAIN) -> Flow:
+def in_time_wait(session: Session, options: tuple[Option, ...] = PLAIN) -> Flow:
     """Both have closed, the guest first."""
-    flow, accepted = in_fin_wait_2(stage, options)
+    flow, accepted = in_fin_wait_2(session, options)
     flow.ask("FA")
     accepted.close()
-    stage.answers()
+    session.answers()
     return flow
 
 
 @scenario()
-def the_guest_closes_first(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def the_guest_closes_first(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("FA")
     flow.ask("FA", seq=1, note="again")
 
 
 @scenario()
-def the_peer_closes_first(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def the_peer_closes_first(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted.state()
     accepted.read()
     accepted.poll()
     accepted.write(b"still here")
-    stage.answers()
+    session.answers()
     flow.ask("A")
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("A", note="gone")
 
 
 @scenario()
-def both_close_at_once(stage: Stage) -> None:
+def both_close_at_once(session: Session) -> None:
     """Simultaneous close (RFC 9293, figure 13)."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("FA", ack=1)
     accepted.state()
     flow.ask("A", ack=2)
@@ -79,18 +79,18 @@ def both_close_at_once(stage: Stage) -> None:
 
 
 @scenario()
-def a_fin_that_acknowledges_a_fin(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_fin_that_acknowledges_a_fin(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("FA")
     flow.ask("FA", seq=1, note="again")
 
 
 @scenario()
-def half_of_it_is_closed(stage: Stage) -> None:
+def half_of_it_is_closed(session: Session) -> None:
     """Data flow on, in the other direction."""
-    flow, accepted = in_fin_wait_2(stage)
+    flow, accepted = in_fin_wait_2(session)
     accepted.state()
     flow.ask("PA", b"hello")
     accepted.read()
@@ -103,92 +103,92 @@ def half_of_it_is_closed(stage: Stage) -> None:
 
 
 @scenario()
-def a_fin_with_data(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_fin_with_data(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.send("PFA", b"the last words")
-    stage.wait(1)
+    session.wait(1)
     accepted.read()
     accepted.read()
     accepted.state()
 
 
 @scenario()
-def a_fin_beyond_a_gap(stage: Stage) -> None:
-    flow, accepted = connected(stage, SACK)
+def a_fin_beyond_a_gap(session: Session) -> None:
+    flow, accepted = connected(session, SACK)
     flow.ask("FA", seq=6)
     accepted.state()
     flow.send("PA", b"hello", seq=1)
-    stage.wait(1)
+    session.wait(1)
     accepted.read()
     accepted.read()
     accepted.state()
 
 
 @scenario()
-def data_behind_a_fin(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def data_behind_a_fin(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     flow.ask("PA", b"more")
     accepted.read()
     accepted.state()
 
 
 @scenario()
-def a_fin_again_in_close_wait(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_fin_again_in_close_wait(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     flow.ask("FA", seq=1)
     accepted.state()
 
 
 @scenario()
-def the_guest_writes_and_closes(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def the_guest_writes_and_closes(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.write(b"bye")
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A", ack=4)
     flow.ask("A", ack=5)
 
 
 @scenario()
-def closed_with_unread_data(stage: Stage) -> None:
+def closed_with_unread_data(session: Session) -> None:
     """RFC 2525 section 2.17: the peer must know that its data are lost."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("PA", b"unread")
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
 
 
 @scenario()
-def data_after_close(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def data_after_close(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("PA", b"too late")
     flow.ask("A")
 
 
 @scenario()
-def data_after_close_before_the_fin_is_acknowledged(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def data_after_close_before_the_fin_is_acknowledged(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("PA", b"crossing", ack=1)
     flow.ask("A", ack=2)
 
 
 @scenario()
-def shut_for_reading(stage: Stage) -> None:
+def shut_for_reading(session: Session) -> None:
     """The kernel goes on taking data, as on Linux."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("PA", b"before")
     accepted.shutdown(socket.SHUT_RD)
-    stage.answers()
+    session.answers()
     flow.ask("PA", b"after")
     accepted.read()
     accepted.read()
@@ -196,65 +196,65 @@ def shut_for_reading(stage: Stage) -> None:
 
 
 @scenario()
-def lingering_for_no_time(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def lingering_for_no_time(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.write(b"lost?")
     accepted.set(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW, "SO_LINGER on 0")
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
 
 
 @scenario()
-def lingering_for_no_time_in_other_states(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow("close wait", peer_port=41000)
+def lingering_for_no_time_in_other_states(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow("close wait", peer_port=41000)
     accepted = flow.open(listener)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted.drop()
-    stage.answers()
-    flow = stage.flow("fin wait 1", peer_port=41001)
+    session.answers()
+    flow = session.flow("fin wait 1", peer_port=41001)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     accepted.drop()
-    stage.answers()
-    flow = stage.flow("fin wait 2", peer_port=41002)
+    session.answers()
+    flow = session.flow("fin wait 2", peer_port=41002)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("A")
     accepted.drop()
-    stage.answers()
-    caller = stage.socket()
+    session.answers()
+    caller = session.socket()
     caller.connect(41003)
-    stage.flow("syn sent", port=0, peer_port=41003)
-    stage.barrier()
+    session.flow("syn sent", port=0, peer_port=41003)
+    session.barrier()
     caller.drop()
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def a_listener_closes(stage: Stage) -> None:
+def a_listener_closes(session: Session) -> None:
     """Connections that nobody has accepted end by a reset; those half open without a word."""
-    listener = stage.listener()
-    whole = stage.flow("whole", peer_port=41000)
+    listener = session.listener()
+    whole = session.flow("whole", peer_port=41000)
     whole.shake()
-    half = stage.flow("half", peer_port=41001)
+    half = session.flow("half", peer_port=41001)
     half.ask("S", options=PLAIN)
     listener.close()
-    stage.answers()
+    session.answers()
     whole.ask("PA", b"hello")
     half.ask("A")
 
 
 @scenario()
-def association_dissolved(stage: Stage) -> None:
+def association_dissolved(session: Session) -> None:
     """connect(2) to AF_UNSPEC."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     accepted.connect(0, "none")
-    stage.answers()
+    session.answers()
     accepted.state()
     flow.ask("A")
 
@@ -263,8 +263,8 @@ def association_dissolved(stage: Stage) -> None:
 
 
 @scenario()
-def segments_in_time_wait(stage: Stage) -> None:
-    flow = in_time_wait(stage)
+def segments_in_time_wait(session: Session) -> None:
+    flow = in_time_wait(session)
     flow.ask("A", note="as expected")
     flow.ask("PA", b"new")
     flow.ask("A", seq=100)
@@ -275,9 +275,9 @@ def segments_in_time_wait(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_in_time_wait(stage: Stage) -> None:
+def a_reset_in_time_wait(session: Session) -> None:
     """RFC 1337: Linux forgets the connection, unless it is told otherwise."""
-    flow = in_time_wait(stage)
+    flow = in_time_wait(session)
     flow.ask("R", seq=500)
     flow.ask("A", seq=2, note="still there")
     flow.ask("R", seq=2)
@@ -285,18 +285,18 @@ def a_reset_in_time_wait(stage: Stage) -> None:
 
 
 @scenario()
-def a_new_call_in_time_wait(stage: Stage) -> None:
+def a_new_call_in_time_wait(session: Session) -> None:
     """RFC 1122: a larger number begins anew."""
-    flow = in_time_wait(stage)
+    flow = in_time_wait(session)
     flow.ask("S", seq=-5, options=PLAIN, note="an old number")
     flow.ask("S", seq=100_000, options=PLAIN)
     flow.ask("A", seq=100_001)
 
 
 @scenario()
-def a_new_call_in_time_wait_by_timestamp(stage: Stage) -> None:
+def a_new_call_in_time_wait_by_timestamp(session: Session) -> None:
     """RFC 6191: a newer timestamp will do, whatever the number."""
-    flow = in_time_wait(stage, FULL)
+    flow = in_time_wait(session, FULL)
     older: tuple[Option, ...] = (*PLAIN, ("Timestamp", (900, 0)))
     same: tuple[Option, ...] = (*PLAIN, ("Timestamp", (1001, 0)))
     newer: tuple[Option, ...] = (*PLAIN, ("Timestamp", (2000, 0)))
@@ -306,13 +306,13 @@ def a_new_call_in_time_wait_by_timestamp(stage: Stage) -> None:
 
 
 @scenario()
-def a_new_call_in_time_wait_without_a_listener(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def a_new_call_in_time_wait_without_a_listener(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     accepted = flow.open(listener)
     listener.close()
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("FA")
     flow.ask("S", seq=100_000, options=PLAIN)
@@ -320,8 +320,8 @@ def a_new_call_in_time_wait_without_a_listener(stage: Stage) -> None:
 
 
 @scenario()
-def old_timestamps_in_time_wait(stage: Stage) -> None:
-    flow = in_time_wait(stage, FULL)
+def old_timestamps_in_time_wait(session: Session) -> None:
+    flow = in_time_wait(session, FULL)
     flow.stamp = 500
     flow.ask("A")
     flow.ask("FA", seq=1)
@@ -331,42 +331,42 @@ def old_timestamps_in_time_wait(stage: Stage) -> None:
 
 
 @scenario(slow=True)
-def fin_wait_2_ends(stage: Stage) -> None:
+def fin_wait_2_ends(session: Session) -> None:
     """TCP_LINGER2: how long an abandoned connection waits for the peer's FIN."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     accepted.set(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1, "TCP_LINGER2")
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
-    stage.pause(2.0)
+    session.pause(2.0)
     flow.ask("FA")
 
 
 @scenario()
-def linger2_below_zero(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def linger2_below_zero(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.set(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1, "TCP_LINGER2")
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("FA")
 
 
 @scenario(slow=True)
-def a_fin_that_nobody_acknowledges(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_fin_that_nobody_acknowledges(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.close()
-    stage.answers()
-    stage.wait(2, timed=True)
+    session.answers()
+    session.wait(2, timed=True)
     flow.ask("A")
 
 
 @scenario(slow=True)
-def the_last_ack_is_lost(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def the_last_ack_is_lost(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted.close()
-    stage.answers()
-    stage.wait(1, timed=True)
+    session.answers()
+    session.wait(1, timed=True)
     flow.ask("R")

@@ -9,7 +9,7 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.flow import FULL, PLAIN, Flow
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.tcp_closing import connected, in_fin_wait_2
 from tests.packets.tcp_handshake import calling
 from tests.packets.wire import GUEST
@@ -26,7 +26,7 @@ def report(flow: Flow, kind: int, code: int, told: str, *, mtu: int = 0, about: 
     if mtu:
         icmp.nexthopmtu = mtu
     flow.put(IP(src=ROUTER, dst=GUEST) / icmp / Raw(quoted), f"icmp {told}")
-    return flow.stage.answers()
+    return flow.session.answers()
 
 
 def altered(packet: Packet, sequence: int) -> Packet:
@@ -37,13 +37,13 @@ def altered(packet: Packet, sequence: int) -> Packet:
 
 
 @scenario()
-def a_call_to_where_there_is_no_way(stage: Stage) -> None:
+def a_call_to_where_there_is_no_way(session: Session) -> None:
     """Every kind of unreachable ends a call at once."""
     for number, (code, name) in enumerate(UNREACHABLE.items()):
-        caller = stage.socket()
+        caller = session.socket()
         caller.connect(41000 + number)
-        (frame,) = stage.barrier()
-        flow = stage.flow(name, port=frame.packet[TCP].sport, peer_port=41000 + number)
+        (frame,) = session.barrier()
+        flow = session.flow(name, port=frame.packet[TCP].sport, peer_port=41000 + number)
         flow.note(frame.packet)
         report(flow, 3, code, f"{name} unreachable")
         caller.poll()
@@ -51,13 +51,13 @@ def a_call_to_where_there_is_no_way(stage: Stage) -> None:
 
 
 @scenario()
-def other_errors_for_a_call(stage: Stage) -> None:
+def other_errors_for_a_call(session: Session) -> None:
     cases = ((11, 0, "time exceeded"), (12, 0, "parameter problem"), (4, 0, "source quench"), (5, 1, "redirect"))
     for number, (kind, code, name) in enumerate(cases):
-        caller = stage.socket()
+        caller = session.socket()
         caller.connect(41000 + number)
-        (frame,) = stage.barrier()
-        flow = stage.flow(name, port=frame.packet[TCP].sport, peer_port=41000 + number)
+        (frame,) = session.barrier()
+        flow = session.flow(name, port=frame.packet[TCP].sport, peer_port=41000 + number)
         flow.note(frame.packet)
         report(flow, kind, code, name)
         caller.poll()
@@ -65,9 +65,9 @@ def other_errors_for_a_call(stage: Stage) -> None:
 
 
 @scenario()
-def an_error_with_a_wrong_number_for_a_call(stage: Stage) -> None:
+def an_error_with_a_wrong_number_for_a_call(session: Session) -> None:
     """Who has not seen the SYN does not know its number (RFC 5927 section 4.1)."""
-    flow, caller = calling(stage)
+    flow, caller = calling(session)
     report(flow, 3, 3, "port unreachable, wrong number", about=altered(flow.seen[-1], 1000))
     caller.state()
     report(flow, 3, 3, "port unreachable, right number")
@@ -75,11 +75,11 @@ def an_error_with_a_wrong_number_for_a_call(stage: Stage) -> None:
 
 
 @scenario()
-def unreachable_in_a_connection(stage: Stage) -> None:
+def unreachable_in_a_connection(session: Session) -> None:
     """A soft error: nothing ends, and nobody is told unless the connection times out."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     accepted.write(b"hello")
-    stage.answers()
+    session.answers()
     for code, name in UNREACHABLE.items():
         report(flow, 3, code, f"{name} unreachable")
     report(flow, 11, 0, "time exceeded")
@@ -91,12 +91,12 @@ def unreachable_in_a_connection(stage: Stage) -> None:
 
 
 @scenario()
-def unreachable_in_a_connection_that_wants_to_know(stage: Stage) -> None:
+def unreachable_in_a_connection_that_wants_to_know(session: Session) -> None:
     """IP_RECVERR makes errors hard, where Linux says so, but for those of connections."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     accepted.set(socket.IPPROTO_IP, 11, 1, "IP_RECVERR")
     accepted.write(b"hello")
-    stage.answers()
+    session.answers()
     report(flow, 3, 3, "port unreachable")
     accepted.poll()
     accepted.error()
@@ -105,16 +105,16 @@ def unreachable_in_a_connection_that_wants_to_know(stage: Stage) -> None:
 
 
 @scenario()
-def unreachable_while_half_open(stage: Stage) -> None:
-    listener = stage.listener()
+def unreachable_while_half_open(session: Session) -> None:
+    listener = session.listener()
     for code, name in UNREACHABLE.items():
-        flow = stage.flow(name, peer_port=41000 + code)
+        flow = session.flow(name, peer_port=41000 + code)
         flow.ask("S", options=PLAIN)
         report(flow, 3, code, f"{name} unreachable")
         flow.ask("A")
         listener.accept()
     for number, (kind, name) in enumerate({11: "time exceeded", 12: "parameter problem", 4: "source quench"}.items()):
-        flow = stage.flow(name, peer_port=42000 + number)
+        flow = session.flow(name, peer_port=42000 + number)
         flow.ask("S", options=PLAIN)
         report(flow, kind, 0, name)
         flow.ask("A")
@@ -122,8 +122,8 @@ def unreachable_while_half_open(stage: Stage) -> None:
 
 
 @scenario()
-def unreachable_when_closed_on_one_side(stage: Stage) -> None:
-    flow, accepted = in_fin_wait_2(stage)
+def unreachable_when_closed_on_one_side(session: Session) -> None:
+    flow, accepted = in_fin_wait_2(session)
     report(flow, 3, 1, "host unreachable")
     accepted.state()
     accepted.error()
@@ -131,10 +131,10 @@ def unreachable_when_closed_on_one_side(stage: Stage) -> None:
 
 
 @scenario()
-def unreachable_for_nobody(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def unreachable_for_nobody(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.write(b"hello")
-    stage.answers()
+    session.answers()
     other = flow.seen[-1][IP].copy()
     other[TCP].dport = 7
     report(flow, 3, 3, "port unreachable, of no connection", about=other)
@@ -142,66 +142,66 @@ def unreachable_for_nobody(stage: Stage) -> None:
     report(flow, 3, 3, "port unreachable, of no port", about=other)
     short = bytes(flow.seen[-1][IP])[:22]
     flow.put(IP(src=ROUTER, dst=GUEST) / ICMP(type=3, code=3) / Raw(short), "icmp port unreachable, cut short")
-    stage.answers()
+    session.answers()
     accepted.error()
     flow.ask("A", ack=6)
 
 
 @scenario()
-def a_smaller_path(stage: Stage) -> None:
+def a_smaller_path(session: Session) -> None:
     """Fragmentation needed: the segment is sent again in pieces that fit (RFC 1191)."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     accepted.write(2000)
-    stage.answers()
+    session.answers()
     first = next(packet for packet in flow.seen if len(bytes(packet[TCP].payload)) > 1000)
     report(flow, 3, 4, "fragmentation needed, mtu 1000", mtu=1000, about=first)
     accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
     flow.ask("A", ack=2001)
     accepted.write(2000)
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def a_smaller_path_with_timestamps(stage: Stage) -> None:
-    flow, accepted = connected(stage, FULL)
+def a_smaller_path_with_timestamps(session: Session) -> None:
+    flow, accepted = connected(session, FULL)
     accepted.write(2000)
-    stage.answers()
+    session.answers()
     first = next(packet for packet in flow.seen if len(bytes(packet[TCP].payload)) > 1000)
     report(flow, 3, 4, "fragmentation needed, mtu 1000", mtu=1000, about=first)
     accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
 
 
 @scenario()
-def odd_sizes_of_paths(stage: Stage) -> None:
+def odd_sizes_of_paths(session: Session) -> None:
     """Larger than ours, too small to be true, and not told at all."""
-    listener = stage.listener()
+    listener = session.listener()
     for number, mtu in enumerate((1500, 9000, 600, 100, 68, 20, 0)):
-        flow = stage.flow(f"{mtu}", peer_port=41000 + number)
+        flow = session.flow(f"{mtu}", peer_port=41000 + number)
         accepted = flow.open(listener)
         accepted.write(1200)
-        stage.answers()
+        session.answers()
         report(flow, 3, 4, f"fragmentation needed, mtu {mtu}", mtu=mtu)
         accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
         flow.ask("A", ack=1201)
         accepted.drop()
-        stage.answers()
+        session.answers()
 
 
 @scenario()
-def a_smaller_path_with_a_wrong_number(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_smaller_path_with_a_wrong_number(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.write(1400)
-    stage.answers()
+    session.answers()
     report(flow, 3, 4, "fragmentation needed, mtu 600", mtu=600, about=altered(flow.seen[-1], 100_000))
     accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
     flow.ask("A", ack=1401)
 
 
 @scenario()
-def a_smaller_path_in_a_call(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def a_smaller_path_in_a_call(session: Session) -> None:
+    flow, caller = calling(session)
     report(flow, 3, 4, "fragmentation needed, mtu 1000", mtu=1000)
     caller.state()
     flow.answer_call(PLAIN)
     caller.write(1500)
-    stage.answers()
+    session.answers()

@@ -6,75 +6,75 @@ import socket
 
 from tests.packets.flow import FULL, PLAIN, SACK, STAMPS, Flow, Option
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Socket, Stage
+from tests.packets.session import Session, Socket
 from tests.packets.wire import GUEST
 
 
-def calling(stage: Stage, option: tuple[int, int, str] | None = None) -> tuple[Flow, Socket]:
+def calling(session: Session, option: tuple[int, int, str] | None = None) -> tuple[Flow, Socket]:
     """The guest has sent a SYN."""
-    caller = stage.socket()
-    caller.bind(GUEST, stage.port)
+    caller = session.socket()
+    caller.bind(GUEST, session.port)
     if option is not None:
         caller.set(socket.IPPROTO_TCP, option[0], option[1], option[2])
     caller.connect()
-    flow = stage.flow()
-    stage.answers()
+    flow = session.flow()
+    session.answers()
     return flow, caller
 
 
 @scenario()
-def a_connection_with_all_options(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def a_connection_with_all_options(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     accepted = flow.open(listener, FULL)
     flow.ask("PA", b"hello")
     accepted.read()
     accepted.write(b"world")
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted.read()
     accepted.close()
-    stage.answers()
+    session.answers()
     flow.ask("A")
 
 
 @scenario()
-def options_that_the_peer_does_not_offer(stage: Stage) -> None:
-    stage.listener()
+def options_that_the_peer_does_not_offer(session: Session) -> None:
+    session.listener()
     offers: dict[str, tuple[Option, ...]] = {
         "nothing": (), "mss": PLAIN, "sack": SACK, "stamps": STAMPS, "scale": (("WScale", 3),),
         "all": FULL,
     }
     for number, (name, options) in enumerate(offers.items()):
-        flow = stage.flow(name, peer_port=41000 + number)
+        flow = session.flow(name, peer_port=41000 + number)
         flow.ask("S", options=options)
         flow.send("R", ack=0, seq=1)
 
 
 @scenario()
-def a_window_scale_that_is_too_large(stage: Stage) -> None:
+def a_window_scale_that_is_too_large(session: Session) -> None:
     """RFC 7323 section 2.3: taken as 14."""
-    listener = stage.listener()
-    flow = stage.flow()
+    listener = session.listener()
+    flow = session.flow()
     flow.window = 1
     accepted = flow.open(listener, (("MSS", 1000), ("WScale", 200)))
     accepted.write(12000)
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def the_window_of_a_syn_is_not_scaled(stage: Stage) -> None:
-    stage.listener()
-    flow = stage.flow()
+def the_window_of_a_syn_is_not_scaled(session: Session) -> None:
+    session.listener()
+    flow = session.flow()
     flow.ask("S", window=3, options=(("MSS", 1000), ("WScale", 4)))
     flow.ask("A", window=3)
 
 
 @scenario()
-def the_guest_calls(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def the_guest_calls(session: Session) -> None:
+    flow, caller = calling(session)
     flow.answer_call(FULL)
     caller.error()
     caller.state()
@@ -82,17 +82,17 @@ def the_guest_calls(stage: Stage) -> None:
 
 
 @scenario()
-def the_guest_calls_one_without_options(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def the_guest_calls_one_without_options(session: Session) -> None:
+    flow, caller = calling(session)
     flow.answer_call(())
     caller.write(1200)
-    stage.answers()
+    session.answers()
     caller.state()
 
 
 @scenario()
-def a_call_is_refused(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def a_call_is_refused(session: Session) -> None:
+    flow, caller = calling(session)
     flow.ask("RA", seq=0, ack=1)
     caller.poll()
     caller.error()
@@ -101,12 +101,12 @@ def a_call_is_refused(stage: Stage) -> None:
 
 
 @scenario()
-def resets_that_do_not_refuse_a_call(stage: Stage) -> None:
+def resets_that_do_not_refuse_a_call(session: Session) -> None:
     """RFC 9293 section 3.10.7.3: a reset needs the acknowledgment of our SYN."""
-    flow, caller = calling(stage)
+    flow, caller = calling(session)
     flow.ask("R", seq=0)
     flow.send("RA", seq=0, ack=0)
-    stage.wait(1)
+    session.wait(1)
     flow.ask("RA", seq=0, ack=2)
     caller.state()
     flow.answer_call(PLAIN)
@@ -114,10 +114,10 @@ def resets_that_do_not_refuse_a_call(stage: Stage) -> None:
 
 
 @scenario()
-def wrong_acknowledgments_of_a_call(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def wrong_acknowledgments_of_a_call(session: Session) -> None:
+    flow, caller = calling(session)
     flow.send("SA", seq=0, ack=0, options=PLAIN)
-    stage.wait(2)
+    session.wait(2)
     flow.ask("SA", seq=0, ack=2, options=PLAIN)
     flow.ask("A", seq=1, ack=1)
     flow.ask("A", seq=1, ack=7)
@@ -129,20 +129,20 @@ def wrong_acknowledgments_of_a_call(stage: Stage) -> None:
 
 
 @scenario()
-def other_flags_while_calling(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def other_flags_while_calling(session: Session) -> None:
+    flow, caller = calling(session)
     flow.ask("", seq=0)
     flow.ask("F", seq=0)
     flow.ask("P", b"data", seq=0)
     flow.send("FSRPAU", seq=0, ack=7)
-    stage.wait(1)
+    session.wait(1)
     flow.ask("FPU", seq=0)
     caller.state()
 
 
 @scenario(unlike_linux="RFC 9293 section 3.10.7.3 takes such data; Linux drops them, and they must be sent again")
-def a_syn_ack_with_data(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def a_syn_ack_with_data(session: Session) -> None:
+    flow, caller = calling(session)
     flow.ask("SA", b"early", seq=0, ack=1, options=PLAIN)
     caller.read()
     flow.seq = 1
@@ -151,17 +151,17 @@ def a_syn_ack_with_data(stage: Stage) -> None:
 
 
 @scenario(unlike_linux="RFC 9293 section 3.10.7.3 takes the FIN; Linux drops it, and it must be sent again")
-def a_syn_ack_with_fin(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def a_syn_ack_with_fin(session: Session) -> None:
+    flow, caller = calling(session)
     flow.ask("SFA", seq=0, ack=1, options=PLAIN)
     caller.state()
     caller.read()
 
 
 @scenario(unlike_linux="RFC 7323 sections 1.3, 2.2: a SYN-ACK has the options that the SYN has; Linux's has all")
-def both_call(stage: Stage) -> None:
+def both_call(session: Session) -> None:
     """Simultaneous open (RFC 9293, figure 8)."""
-    flow, caller = calling(stage)
+    flow, caller = calling(session)
     flow.ask("S", options=PLAIN)
     caller.state()
     caller.error()
@@ -170,12 +170,12 @@ def both_call(stage: Stage) -> None:
     flow.ask("PA", b"hello")
     caller.read()
     caller.write(b"world")
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def both_call_and_an_ack_ends_it(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def both_call_and_an_ack_ends_it(session: Session) -> None:
+    flow, caller = calling(session)
     flow.ask("S", options=FULL)
     flow.stamp = 1001
     flow.ask("A")
@@ -183,8 +183,8 @@ def both_call_and_an_ack_ends_it(stage: Stage) -> None:
 
 
 @scenario(unlike_linux="RFC 7323 sections 1.3, 2.2: a SYN-ACK has the options that the SYN has; Linux's has all")
-def both_call_and_the_peer_resets(stage: Stage) -> None:
-    flow, caller = calling(stage)
+def both_call_and_the_peer_resets(session: Session) -> None:
+    flow, caller = calling(session)
     flow.ask("S", options=PLAIN)
     flow.ask("R", seq=1)
     caller.poll()
@@ -192,11 +192,11 @@ def both_call_and_the_peer_resets(stage: Stage) -> None:
 
 
 @scenario()
-def a_syn_with_data(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def a_syn_with_data(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     flow.send("S", b"early", options=PLAIN)
-    stage.answers()
+    session.answers()
     flow.seq = 1
     flow.ask("PA", b"early")
     accepted = listener.accept()
@@ -204,9 +204,9 @@ def a_syn_with_data(stage: Stage) -> None:
 
 
 @scenario()
-def the_last_ack_carries_data(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def the_last_ack_carries_data(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("PA", b"hello")
     accepted = listener.accept()
@@ -214,12 +214,12 @@ def the_last_ack_carries_data(stage: Stage) -> None:
 
 
 @scenario()
-def the_last_ack_carries_a_fin(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def the_last_ack_carries_a_fin(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.send("PFA", b"hello")
-    stage.wait(1)
+    session.wait(1)
     accepted = listener.accept()
     accepted.read()
     accepted.read()
@@ -227,10 +227,10 @@ def the_last_ack_carries_a_fin(stage: Stage) -> None:
 
 
 @scenario()
-def a_syn_again(stage: Stage) -> None:
+def a_syn_again(session: Session) -> None:
     """The SYN-ACK was lost: it comes again, at once."""
-    listener = stage.listener()
-    flow = stage.flow()
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("S", seq=0, options=PLAIN)
     flow.ask("A")
@@ -239,9 +239,9 @@ def a_syn_again(stage: Stage) -> None:
 
 
 @scenario()
-def another_syn_while_half_open(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def another_syn_while_half_open(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("S", seq=5000, options=PLAIN)
     flow.ask("S", seq=-5000, options=PLAIN)
@@ -250,9 +250,9 @@ def another_syn_while_half_open(stage: Stage) -> None:
 
 
 @scenario()
-def wrong_numbers_while_half_open(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def wrong_numbers_while_half_open(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("A", ack=0)
     flow.ask("A", ack=2)
@@ -266,9 +266,9 @@ def wrong_numbers_while_half_open(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_while_half_open(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def a_reset_while_half_open(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("R", seq=1)
     flow.ask("A", seq=1)
@@ -276,10 +276,10 @@ def a_reset_while_half_open(stage: Stage) -> None:
 
 
 @scenario()
-def data_before_the_last_ack(stage: Stage) -> None:
+def data_before_the_last_ack(session: Session) -> None:
     """A segment out of order in SYN_RECEIVED acknowledges our SYN, too."""
-    listener = stage.listener()
-    flow = stage.flow()
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("PA", b"world", seq=6)
     accepted = listener.accept()
@@ -289,9 +289,9 @@ def data_before_the_last_ack(stage: Stage) -> None:
 
 
 @scenario()
-def numbers_that_wrap(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow(start=0xFFFF_FFFD)
+def numbers_that_wrap(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow(start=0xFFFF_FFFD)
     accepted = flow.open(listener, SACK)
     flow.ask("PA", b"world", seq=6)
     flow.ask("PA", b"hello", seq=1)
@@ -301,75 +301,75 @@ def numbers_that_wrap(stage: Stage) -> None:
 
 
 @scenario()
-def mss_of_the_peer(stage: Stage) -> None:
+def mss_of_the_peer(session: Session) -> None:
     """Zero and tiny ones are not taken at their word: headers would be all of the traffic."""
-    listener = stage.listener()
+    listener = session.listener()
     for number, mss in enumerate((0, 1, 47, 48, 100, 536, 1460, 9000, 65535)):
-        flow = stage.flow(f"mss {mss}", peer_port=42000 + number)
+        flow = session.flow(f"mss {mss}", peer_port=42000 + number)
         accepted = flow.open(listener, (("MSS", mss),))
         accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
         accepted.write(200)
-        stage.answers()
+        session.answers()
         accepted.drop()
-        stage.answers()
+        session.answers()
 
 
 @scenario()
-def mss_with_timestamps(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def mss_with_timestamps(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     accepted = flow.open(listener, (("MSS", 1000), ("Timestamp", (1000, 0))))
     accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
     accepted.write(2000)
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def mss_set_by_the_program(stage: Stage) -> None:
-    flow, caller = calling(stage, (socket.TCP_MAXSEG, 700, "TCP_MAXSEG"))
+def mss_set_by_the_program(session: Session) -> None:
+    flow, caller = calling(session, (socket.TCP_MAXSEG, 700, "TCP_MAXSEG"))
     flow.answer_call(PLAIN)
     caller.write(1500)
-    stage.answers()
+    session.answers()
 
 
 @scenario(slow=True)
-def a_call_that_nobody_answers(stage: Stage) -> None:
+def a_call_that_nobody_answers(session: Session) -> None:
     """RFC 6298: one second, then twice as long each time."""
-    _, caller = calling(stage, (socket.TCP_SYNCNT, 1, "TCP_SYNCNT"))
-    stage.wait(1, timed=True)
-    stage.wait_for(caller, "HUP", 4.0)
+    _, caller = calling(session, (socket.TCP_SYNCNT, 1, "TCP_SYNCNT"))
+    session.wait(1, timed=True)
+    session.wait_for(caller, "HUP", 4.0)
     caller.error()
 
 
 @scenario(slow=True)
-def a_syn_ack_that_nobody_answers(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def a_syn_ack_that_nobody_answers(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=FULL)
-    stage.wait(1, timed=True)
+    session.wait(1, timed=True)
     flow.ask("A")
     listener.accept()
 
 
 @scenario()
-def settings_turn_options_off(stage: Stage) -> None:
-    stage.setting("net/ipv4/tcp_sack", "0")
-    stage.setting("net/ipv4/tcp_timestamps", "0")
-    stage.setting("net/ipv4/tcp_window_scaling", "0")
-    stage.listener()
-    flow = stage.flow(peer_port=41000)
+def settings_turn_options_off(session: Session) -> None:
+    session.setting("net/ipv4/tcp_sack", "0")
+    session.setting("net/ipv4/tcp_timestamps", "0")
+    session.setting("net/ipv4/tcp_window_scaling", "0")
+    session.listener()
+    flow = session.flow(peer_port=41000)
     flow.ask("S", options=FULL)
-    caller = stage.socket()
+    caller = session.socket()
     caller.connect()
-    stage.answers()
+    session.answers()
 
 
 @scenario(slow=True)
-def a_call_that_is_given_up(stage: Stage) -> None:
+def a_call_that_is_given_up(session: Session) -> None:
     """The listener's side, without a word."""
-    stage.setting("net/ipv4/tcp_synack_retries", "0")
-    stage.listener()
-    flow = stage.flow()
+    session.setting("net/ipv4/tcp_synack_retries", "0")
+    session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
-    stage.pause(2.5)
+    session.pause(2.5)
     flow.ask("A")

@@ -8,15 +8,15 @@ from scapy.layers.inet import IP
 
 from tests.packets.flow import FULL, PLAIN, SACK
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 
 
 @scenario()
-def a_full_backlog(stage: Stage) -> None:
+def a_full_backlog(session: Session) -> None:
     """One more than was asked for is taken; then SYNs are not answered, until a program accepts."""
-    listener = stage.listener(1)
+    listener = session.listener(1)
     for number in range(3):
-        flow = stage.flow(f"{number}", peer_port=41000 + number)
+        flow = session.flow(f"{number}", peer_port=41000 + number)
         flow.ask("S", options=PLAIN)
         flow.ask("A", seq=1, ack=1)
     listener.accept()
@@ -28,10 +28,10 @@ def a_full_backlog(stage: Stage) -> None:
 
 
 @scenario()
-def a_backlog_of_zero(stage: Stage) -> None:
-    listener = stage.listener(0)
+def a_backlog_of_zero(session: Session) -> None:
+    listener = session.listener(0)
     for number in range(2):
-        flow = stage.flow(f"{number}", peer_port=41000 + number)
+        flow = session.flow(f"{number}", peer_port=41000 + number)
         flow.ask("S", options=PLAIN)
         flow.ask("A", seq=1, ack=1)
     listener.accept()
@@ -39,10 +39,10 @@ def a_backlog_of_zero(stage: Stage) -> None:
 
 
 @scenario()
-def half_open_ones_when_the_backlog_fills(stage: Stage) -> None:
+def half_open_ones_when_the_backlog_fills(session: Session) -> None:
     """The last acknowledgment finds no room: it is dropped, and what comes later counts."""
-    listener = stage.listener(1)
-    flows = [stage.flow(f"{number}", peer_port=41000 + number) for number in range(3)]
+    listener = session.listener(1)
+    flows = [session.flow(f"{number}", peer_port=41000 + number) for number in range(3)]
     for flow in flows:
         flow.ask("S", options=PLAIN)
     for flow in flows:
@@ -55,56 +55,56 @@ def half_open_ones_when_the_backlog_fills(stage: Stage) -> None:
 
 
 @scenario(slow=True)
-def a_flood_and_a_genuine_client(stage: Stage) -> None:
+def a_flood_and_a_genuine_client(session: Session) -> None:
     """SYNs from nowhere fill the backlog. Then answers are cookies, and who can return one is served."""
-    listener = stage.listener(8)
+    listener = session.listener(8)
     for number in range(200):
-        packet = stage.flow("flood", peer_port=20000 + number).build("S", options=PLAIN)
+        packet = session.flow("flood", peer_port=20000 + number).build("S", options=PLAIN)
         packet[IP].src = f"10.9.220.{1 + number % 250}"
-        stage.send(packet, "")
-    stage.say("> 200 SYNs from others")
-    stage.answers()
-    flow = stage.flow()
+        session.send(packet, "")
+    session.say("> 200 SYNs from others")
+    session.answers()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("A")
     accepted = listener.accept()
     flow.ask("PA", b"hello")
     accepted.read()
     accepted.write(b"world")
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def cookies_always(stage: Stage) -> None:
+def cookies_always(session: Session) -> None:
     """tcp_syncookies 2: for every SYN. Options survive in the timestamp, if there is one."""
-    stage.setting("net/ipv4/tcp_syncookies", "2")
-    listener = stage.listener()
+    session.setting("net/ipv4/tcp_syncookies", "2")
+    listener = session.listener()
     for number, (name, options) in enumerate({"plain": PLAIN, "sack": SACK, "full": FULL}.items()):
-        flow = stage.flow(name, peer_port=41000 + number)
+        flow = session.flow(name, peer_port=41000 + number)
         accepted = flow.open(listener, options)
         accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
         flow.ask("PA", b"two", seq=4)
         flow.ask("PA", b"one", seq=1)
         accepted.read()
         accepted.write(b"hello")
-        stage.answers()
+        session.answers()
 
 
 @scenario()
-def segment_sizes_in_cookies(stage: Stage) -> None:
-    stage.setting("net/ipv4/tcp_syncookies", "2")
-    listener = stage.listener()
+def segment_sizes_in_cookies(session: Session) -> None:
+    session.setting("net/ipv4/tcp_syncookies", "2")
+    listener = session.listener()
     for number, mss in enumerate((100, 536, 1000, 1300, 1400, 1440, 1460, 9000)):
-        flow = stage.flow(f"{mss}", peer_port=41000 + number)
+        flow = session.flow(f"{mss}", peer_port=41000 + number)
         accepted = flow.open(listener, (("MSS", mss),))
         accepted.get(socket.IPPROTO_TCP, socket.TCP_MAXSEG, "TCP_MAXSEG")
 
 
 @scenario()
-def cookies_that_are_wrong(stage: Stage) -> None:
-    stage.setting("net/ipv4/tcp_syncookies", "2")
-    listener = stage.listener()
-    flow = stage.flow()
+def cookies_that_are_wrong(session: Session) -> None:
+    session.setting("net/ipv4/tcp_syncookies", "2")
+    listener = session.listener()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("A", ack=2)
     flow.ask("A", ack=1 + (1 << 24))
@@ -116,11 +116,11 @@ def cookies_that_are_wrong(stage: Stage) -> None:
 
 
 @scenario()
-def accepting_is_deferred(stage: Stage) -> None:
+def accepting_is_deferred(session: Session) -> None:
     """TCP_DEFER_ACCEPT: not before there are data."""
-    listener = stage.listener()
+    listener = session.listener()
     listener.set(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 10, "TCP_DEFER_ACCEPT")
-    flow = stage.flow()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("A")
     listener.poll()
@@ -132,42 +132,42 @@ def accepting_is_deferred(stage: Stage) -> None:
 
 
 @scenario()
-def accepting_is_deferred_and_the_peer_closes(stage: Stage) -> None:
-    listener = stage.listener()
+def accepting_is_deferred_and_the_peer_closes(session: Session) -> None:
+    listener = session.listener()
     listener.set(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 10, "TCP_DEFER_ACCEPT")
-    flow = stage.flow()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("A")
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted = listener.accept()
     accepted.read()
 
 
 @scenario(slow=True)
-def accepting_is_deferred_for_a_while(stage: Stage) -> None:
-    listener = stage.listener()
+def accepting_is_deferred_for_a_while(session: Session) -> None:
+    listener = session.listener()
     listener.set(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1, "TCP_DEFER_ACCEPT")
-    flow = stage.flow()
+    flow = session.flow()
     flow.ask("S", options=PLAIN)
     flow.ask("A")
     listener.accept()
-    stage.wait(1, timed=True)
+    session.wait(1, timed=True)
     flow.ask("A")
     listener.accept()
 
 
 @scenario()
-def a_peer_that_has_gone_before_accept(stage: Stage) -> None:
-    listener = stage.listener()
-    reset = stage.flow("reset", peer_port=41000)
+def a_peer_that_has_gone_before_accept(session: Session) -> None:
+    listener = session.listener()
+    reset = session.flow("reset", peer_port=41000)
     reset.shake()
     reset.ask("R")
-    closed = stage.flow("closed", peer_port=41001)
+    closed = session.flow("closed", peer_port=41001)
     closed.shake()
     closed.ask("PA", b"hello")
     closed.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted = listener.accept()
     accepted.error()
     accepted.read()
@@ -177,20 +177,20 @@ def a_peer_that_has_gone_before_accept(stage: Stage) -> None:
 
 
 @scenario()
-def two_listeners_on_a_port(stage: Stage) -> None:
+def two_listeners_on_a_port(session: Session) -> None:
     """The one that is bound to the address goes before the one that is bound to all."""
-    everywhere = stage.socket()
-    everywhere.bind("0.0.0.0", stage.port)
+    everywhere = session.socket()
+    everywhere.bind("0.0.0.0", session.port)
     everywhere.set(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1, "SO_REUSEPORT")
     everywhere.listen(8)
-    flow = stage.flow()
+    flow = session.flow()
     flow.shake()
     everywhere.accept()
-    here = stage.socket()
+    here = session.socket()
     here.set(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1, "SO_REUSEPORT")
-    here.bind("10.9.0.1", stage.port)
+    here.bind("10.9.0.1", session.port)
     here.listen(8)
-    flow = stage.flow("second", peer_port=41000)
+    flow = session.flow("second", peer_port=41000)
     flow.shake()
     here.accept()
     everywhere.accept()

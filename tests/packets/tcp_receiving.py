@@ -9,7 +9,7 @@ from itertools import permutations
 
 from tests.packets.flow import FULL, PLAIN, SACK, STAMPS
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.tcp_closing import connected
 
 SIOCATMARK = 0x8905
@@ -18,8 +18,8 @@ TIMESTAMP_OLD = (("NOP", None), ("NOP", None), ("Timestamp", (500, 0)))
 
 
 @scenario()
-def one_segment_after_another(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def one_segment_after_another(session: Session) -> None:
+    flow, accepted = connected(session)
     for word in (b"one", b"two", b"three"):
         flow.ask("PA", word)
     accepted.ioctl(FIONREAD, "FIONREAD")
@@ -29,9 +29,9 @@ def one_segment_after_another(stage: Stage) -> None:
 
 
 @scenario()
-def a_gap_without_sack(stage: Stage) -> None:
+def a_gap_without_sack(session: Session) -> None:
     """A duplicate acknowledgment for each segment behind it (RFC 5681 section 4.2)."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("PA", b"two", seq=4)
     flow.ask("PA", b"three", seq=7)
     accepted.read()
@@ -40,9 +40,9 @@ def a_gap_without_sack(stage: Stage) -> None:
 
 
 @scenario()
-def gaps_with_sack(stage: Stage) -> None:
+def gaps_with_sack(session: Session) -> None:
     """The newest block is told first (RFC 2018 section 4)."""
-    flow, accepted = connected(stage, SACK)
+    flow, accepted = connected(session, SACK)
     for seq in (31, 51, 71, 91):
         flow.ask("PA", b"x" * 10, seq=seq)
     flow.ask("PA", b"x" * 10, seq=21)
@@ -54,9 +54,9 @@ def gaps_with_sack(stage: Stage) -> None:
 
 
 @scenario()
-def gaps_with_sack_and_timestamps(stage: Stage) -> None:
+def gaps_with_sack_and_timestamps(session: Session) -> None:
     """There is room for three blocks only."""
-    flow, accepted = connected(stage, FULL)
+    flow, accepted = connected(session, FULL)
     for seq in (11, 31, 51, 71, 91):
         flow.stamp = 1001 + seq
         flow.ask("PA", b"x" * 10, seq=seq)
@@ -65,10 +65,10 @@ def gaps_with_sack_and_timestamps(stage: Stage) -> None:
 
 
 @scenario()
-def gaps_filled_in_every_order(stage: Stage) -> None:
-    listener = stage.listener()
+def gaps_filled_in_every_order(session: Session) -> None:
+    listener = session.listener()
     for number, order in enumerate(permutations((0, 1, 2))):
-        flow = stage.flow("".join(map(str, order)), peer_port=41000 + number)
+        flow = session.flow("".join(map(str, order)), peer_port=41000 + number)
         accepted = flow.open(listener, SACK)
         for at in order:
             flow.ask("PA", b"abc"[at : at + 1] * 4, seq=1 + 4 * at)
@@ -76,9 +76,9 @@ def gaps_filled_in_every_order(stage: Stage) -> None:
 
 
 @scenario()
-def duplicates_with_sack(stage: Stage) -> None:
+def duplicates_with_sack(session: Session) -> None:
     """D-SACK: what came twice is told (RFC 2883)."""
-    flow, accepted = connected(stage, SACK)
+    flow, accepted = connected(session, SACK)
     flow.ask("PA", b"hello")
     flow.ask("PA", b"hello", seq=1)
     flow.ask("PA", b"lo wo", seq=4)
@@ -88,8 +88,8 @@ def duplicates_with_sack(stage: Stage) -> None:
 
 
 @scenario()
-def duplicates_beyond_a_gap(stage: Stage) -> None:
-    flow, accepted = connected(stage, SACK)
+def duplicates_beyond_a_gap(session: Session) -> None:
+    flow, accepted = connected(session, SACK)
     flow.ask("PA", b"world", seq=11)
     flow.ask("PA", b"world", seq=11)
     flow.ask("PA", b"rl", seq=13)
@@ -99,8 +99,8 @@ def duplicates_beyond_a_gap(stage: Stage) -> None:
 
 
 @scenario()
-def duplicates_without_sack(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def duplicates_without_sack(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("PA", b"hello")
     flow.ask("PA", b"hello", seq=1)
     flow.ask("PA", b"he", seq=1)
@@ -108,18 +108,18 @@ def duplicates_without_sack(stage: Stage) -> None:
 
 
 @scenario()
-def overlaps_in_order(stage: Stage) -> None:
+def overlaps_in_order(session: Session) -> None:
     """What is acknowledged stays."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("PA", b"AAAA", seq=1)
     flow.ask("PA", b"BBBBBB", seq=3)
     accepted.read()
 
 
 @scenario()
-def overlaps_beyond_a_gap(stage: Stage) -> None:
+def overlaps_beyond_a_gap(session: Session) -> None:
     """Which bytes win: for each way to overlap."""
-    listener = stage.listener()
+    listener = session.listener()
     cases = {
         "the end": ((5, b"AAAA"), (7, b"BBBB")),
         "the start": ((7, b"AAAA"), (5, b"BBBB")),
@@ -132,27 +132,27 @@ def overlaps_beyond_a_gap(stage: Stage) -> None:
         "over two": ((5, b"AA"), (8, b"CC"), (5, b"BBBBBBB")),
     }
     for number, (name, pieces) in enumerate(cases.items()):
-        flow = stage.flow(name, peer_port=41000 + number)
+        flow = session.flow(name, peer_port=41000 + number)
         accepted = flow.open(listener)
         for seq, data in pieces:
             flow.ask("PA", data, seq=seq)
         flow.ask("PA", b"....", seq=1)
         accepted.read()
         accepted.drop()
-        stage.answers()
+        session.answers()
 
 
 @scenario()
-def an_overlap_that_fills_the_gap(stage: Stage) -> None:
-    flow, accepted = connected(stage, SACK)
+def an_overlap_that_fills_the_gap(session: Session) -> None:
+    flow, accepted = connected(session, SACK)
     flow.ask("PA", b"AAAA", seq=5)
     flow.ask("PA", b"BBBBBB", seq=1)
     accepted.read()
 
 
 @scenario()
-def data_beyond_the_window(stage: Stage) -> None:
-    flow, accepted = connected(stage, SACK)
+def data_beyond_the_window(session: Session) -> None:
+    flow, accepted = connected(session, SACK)
     flow.ask("PA", b"far", seq=10_000_000)
     flow.ask("PA", b"farther", seq=10_000_100)
     flow.ask("PA", b"old", seq=-10_000_000)
@@ -162,9 +162,9 @@ def data_beyond_the_window(stage: Stage) -> None:
 
 
 @scenario()
-def a_reused_number_of_an_empty_segment(stage: Stage) -> None:
+def a_reused_number_of_an_empty_segment(session: Session) -> None:
     """A keep-alive probe, with and without a byte: answered."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("PA", b"hello")
     flow.ask("A", seq=5, note="probe")
     flow.ask("A", b"o", seq=5, note="probe with a byte")
@@ -172,8 +172,8 @@ def a_reused_number_of_an_empty_segment(stage: Stage) -> None:
 
 
 @scenario()
-def a_plain_acknowledgment_is_not_answered(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_plain_acknowledgment_is_not_answered(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("A")
     flow.ask("A", window=100)
     accepted.state()
@@ -183,9 +183,9 @@ def a_plain_acknowledgment_is_not_answered(stage: Stage) -> None:
 
 
 @scenario()
-def an_old_timestamp(stage: Stage) -> None:
+def an_old_timestamp(session: Session) -> None:
     """PAWS: an old duplicate with a number that would fit (RFC 7323 section 5)."""
-    flow, accepted = connected(stage, FULL)
+    flow, accepted = connected(session, FULL)
     flow.ask("PA", b"hello")
     flow.stamp = 500
     flow.ask("PA", b"world")
@@ -196,48 +196,48 @@ def an_old_timestamp(stage: Stage) -> None:
 
 
 @scenario()
-def an_old_timestamp_of_a_reset(stage: Stage) -> None:
+def an_old_timestamp_of_a_reset(session: Session) -> None:
     """PAWS does not concern resets."""
-    flow, accepted = connected(stage, FULL)
+    flow, accepted = connected(session, FULL)
     flow.stamp = 500
     flow.ask("R")
     accepted.error()
 
 
 @scenario()
-def an_old_timestamp_of_an_acknowledgment(stage: Stage) -> None:
-    flow, accepted = connected(stage, FULL)
+def an_old_timestamp_of_an_acknowledgment(session: Session) -> None:
+    flow, accepted = connected(session, FULL)
     accepted.write(b"hello")
-    stage.answers()
+    session.answers()
     flow.stamp = 500
     flow.ask("A")
     flow.stamp = 1002
     flow.ask("A")
     accepted.write(b"world")
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def a_missing_timestamp(stage: Stage) -> None:
+def a_missing_timestamp(session: Session) -> None:
     """RFC 7323 section 3.2 lets such segments be dropped; Linux takes them."""
-    flow, accepted = connected(stage, STAMPS)
+    flow, accepted = connected(session, STAMPS)
     flow.stamp = None
     flow.ask("PA", b"hello")
     accepted.read()
 
 
 @scenario()
-def timestamps_that_nobody_agreed_on(stage: Stage) -> None:
-    flow, accepted = connected(stage, PLAIN)
+def timestamps_that_nobody_agreed_on(session: Session) -> None:
+    flow, accepted = connected(session, PLAIN)
     flow.stamp = 77
     flow.ask("PA", b"hello")
     accepted.read()
 
 
 @scenario()
-def the_echo_of_timestamps(stage: Stage) -> None:
+def the_echo_of_timestamps(session: Session) -> None:
     """The one of the segment that moves the window's left edge (RFC 7323 section 4.3)."""
-    flow, _ = connected(stage, FULL)
+    flow, _ = connected(session, FULL)
     flow.stamp = 1010
     flow.ask("PA", b"two", seq=4)
     flow.stamp = 1020
@@ -249,9 +249,9 @@ def the_echo_of_timestamps(stage: Stage) -> None:
 
 
 @scenario()
-def timestamps_that_wrap(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def timestamps_that_wrap(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     accepted = flow.open(listener, (("MSS", 1460), ("Timestamp", (0xFFFF_FFF0, 0))))
     flow.stamp = 0xFFFF_FFFF
     flow.ask("PA", b"one")
@@ -266,8 +266,8 @@ def timestamps_that_wrap(stage: Stage) -> None:
 
 
 @scenario()
-def an_urgent_byte(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def an_urgent_byte(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("PAU", b"ab!cd", urgent=3)
     accepted.poll()
     accepted.read(65536, socket.MSG_OOB)
@@ -279,8 +279,8 @@ def an_urgent_byte(stage: Stage) -> None:
 
 
 @scenario()
-def an_urgent_byte_inline(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def an_urgent_byte_inline(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.set(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1, "SO_OOBINLINE")
     flow.ask("PAU", b"ab!cd", urgent=3)
     accepted.read(65536, socket.MSG_OOB)
@@ -290,8 +290,8 @@ def an_urgent_byte_inline(stage: Stage) -> None:
 
 
 @scenario()
-def an_urgent_byte_that_has_not_come(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def an_urgent_byte_that_has_not_come(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("PAU", b"ab", urgent=5)
     accepted.poll()
     accepted.read(65536, socket.MSG_OOB)
@@ -303,9 +303,9 @@ def an_urgent_byte_that_has_not_come(stage: Stage) -> None:
 
 
 @scenario()
-def odd_urgent_pointers(stage: Stage) -> None:
+def odd_urgent_pointers(session: Session) -> None:
     """Zero, without data, behind us, far away."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("AU", urgent=0)
     flow.ask("PAU", b"a", urgent=0)
     accepted.read(65536, socket.MSG_OOB)
@@ -322,9 +322,9 @@ def odd_urgent_pointers(stage: Stage) -> None:
 
 
 @scenario()
-def two_urgent_bytes(stage: Stage) -> None:
+def two_urgent_bytes(session: Session) -> None:
     """There is one at a time: the first becomes ordinary."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("PAU", b"a!", urgent=2)
     flow.ask("PAU", b"b?", urgent=2)
     accepted.read(65536, socket.MSG_OOB)
@@ -333,10 +333,10 @@ def two_urgent_bytes(stage: Stage) -> None:
 
 
 @scenario()
-def the_guest_sends_an_urgent_byte(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def the_guest_sends_an_urgent_byte(session: Session) -> None:
+    flow, accepted = connected(session)
     accepted.write(b"ab!", socket.MSG_OOB)
-    stage.answers()
+    session.answers()
     flow.ask("A")
     accepted.write(b"cd")
-    stage.answers()
+    session.answers()

@@ -6,13 +6,13 @@ import socket
 
 from tests.packets.flow import FULL, PLAIN
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.tcp_closing import connected, in_fin_wait_2
 
 
 @scenario()
-def a_reset_at_the_edge(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_reset_at_the_edge(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("R")
     accepted.poll()
     accepted.error()
@@ -22,16 +22,16 @@ def a_reset_at_the_edge(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_with_an_acknowledgment(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_reset_with_an_acknowledgment(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("RA", ack=7777)
     accepted.error()
 
 
 @scenario()
-def a_reset_elsewhere_in_the_window(stage: Stage) -> None:
+def a_reset_elsewhere_in_the_window(session: Session) -> None:
     """A challenge acknowledgment: who has the numbers sends the right reset then."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("R", seq=2)
     accepted.error()
     flow.ask("R", seq=1)
@@ -39,8 +39,8 @@ def a_reset_elsewhere_in_the_window(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_outside_of_the_window(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_reset_outside_of_the_window(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("R", seq=0)
     flow.ask("R", seq=-1000)
     flow.ask("R", seq=10_000_000)
@@ -49,9 +49,9 @@ def a_reset_outside_of_the_window(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_at_the_end_of_what_sack_told(stage: Stage) -> None:
+def a_reset_at_the_end_of_what_sack_told(session: Session) -> None:
     """RFC 5961's rule with RFC 2018's numbers: Linux takes it, since a peer behind a gap may know only that."""
-    flow, accepted = connected(stage, FULL)
+    flow, accepted = connected(session, FULL)
     flow.ask("PA", b"world", seq=6)
     flow.ask("R", seq=8)
     flow.ask("R", seq=11)
@@ -59,27 +59,27 @@ def a_reset_at_the_end_of_what_sack_told(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_with_the_number_of_a_fin(stage: Stage) -> None:
+def a_reset_with_the_number_of_a_fin(session: Session) -> None:
     """Some systems send it: the FIN was the last thing they sent."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     flow.ask("R", seq=1)
     accepted.error()
 
 
 @scenario()
-def a_reset_with_data(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_reset_with_data(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("RPA", b"why")
     accepted.error()
     accepted.read()
 
 
 @scenario()
-def data_before_a_reset(stage: Stage) -> None:
+def data_before_a_reset(session: Session) -> None:
     """What came in order is gone for the program, as on Linux."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("PA", b"hello")
     flow.ask("R")
     accepted.poll()
@@ -88,8 +88,8 @@ def data_before_a_reset(stage: Stage) -> None:
 
 
 @scenario()
-def writing_after_a_reset(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def writing_after_a_reset(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("R")
     accepted.write(b"one")
     accepted.write(b"two")
@@ -97,68 +97,68 @@ def writing_after_a_reset(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_in_every_state(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow("close wait", peer_port=41000)
+def a_reset_in_every_state(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow("close wait", peer_port=41000)
     accepted = flow.open(listener)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     flow.ask("R")
     accepted.error()
     accepted.read()
-    flow = stage.flow("fin wait 1", peer_port=41001)
+    flow = session.flow("fin wait 1", peer_port=41001)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("R")
     accepted.error()
-    flow = stage.flow("fin wait 2", peer_port=41002)
+    flow = session.flow("fin wait 2", peer_port=41002)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("R")
     accepted.error()
-    flow = stage.flow("closing", peer_port=41003)
+    flow = session.flow("closing", peer_port=41003)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("FA", ack=1)
     flow.ask("R")
     accepted.error()
-    flow = stage.flow("last ack", peer_port=41004)
+    flow = session.flow("last ack", peer_port=41004)
     accepted = flow.open(listener)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("R")
     accepted.error()
 
 
 @scenario()
-def a_syn_in_a_connection(stage: Stage) -> None:
+def a_syn_in_a_connection(session: Session) -> None:
     """A challenge acknowledgment, wherever its number lies (RFC 5961, section 4)."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("S", seq=1)
     accepted.state()
 
 
 @scenario()
-def a_syn_outside_of_the_window(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def a_syn_outside_of_the_window(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("S", seq=-100_000)
     accepted.state()
 
 
 @scenario()
-def a_syn_ack_in_a_connection(stage: Stage) -> None:
+def a_syn_ack_in_a_connection(session: Session) -> None:
     """The peer has lost our last acknowledgment."""
-    caller = stage.socket()
-    caller.bind("10.9.0.1", stage.port)
+    caller = session.socket()
+    caller.bind("10.9.0.1", session.port)
     caller.connect()
-    flow = stage.flow()
-    stage.answers()
+    flow = session.flow()
+    session.answers()
     flow.answer_call(PLAIN)
     flow.ask("SA", seq=0, ack=1, options=PLAIN)
     flow.ask("SA", seq=0, ack=1, options=PLAIN)
@@ -166,57 +166,57 @@ def a_syn_ack_in_a_connection(stage: Stage) -> None:
 
 
 @scenario()
-def a_syn_in_every_state(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow("close wait", peer_port=41000)
+def a_syn_in_every_state(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow("close wait", peer_port=41000)
     accepted = flow.open(listener)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     flow.ask("S", seq=2)
     accepted.state()
     accepted.drop()
-    stage.answers()
-    flow = stage.flow("fin wait 1", peer_port=41001)
+    session.answers()
+    flow = session.flow("fin wait 1", peer_port=41001)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("S", seq=1)
     accepted.state()
     accepted.drop()
-    stage.answers()
-    flow = stage.flow("fin wait 2", peer_port=41002)
+    session.answers()
+    flow = session.flow("fin wait 2", peer_port=41002)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("S", seq=1)
     accepted.state()
     accepted.drop()
-    stage.answers()
-    flow = stage.flow("closing", peer_port=41003)
+    session.answers()
+    flow = session.flow("closing", peer_port=41003)
     accepted = flow.open(listener)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("FA", ack=1)
     flow.ask("S", seq=2)
     accepted.state()
     accepted.drop()
-    stage.answers()
-    flow = stage.flow("last ack", peer_port=41004)
+    session.answers()
+    flow = session.flow("last ack", peer_port=41004)
     accepted = flow.open(listener)
     flow.send("FA")
-    stage.wait(1)
+    session.wait(1)
     accepted.shutdown(socket.SHUT_WR)
-    stage.answers()
+    session.answers()
     flow.ask("S", seq=2)
     accepted.state()
     accepted.drop()
-    stage.answers()
+    session.answers()
 
 
 @scenario(unlike_linux="RFC 9293 section 3.10.7.4 wants an acknowledgment in answer; Linux is silent")
-def acknowledgments_of_what_was_not_sent(stage: Stage) -> None:
-    flow, accepted = connected(stage)
+def acknowledgments_of_what_was_not_sent(session: Session) -> None:
+    flow, accepted = connected(session)
     flow.ask("A", ack=2)
     flow.ask("PA", b"hello", ack=1000, seq=1)
     accepted.read()
@@ -225,11 +225,11 @@ def acknowledgments_of_what_was_not_sent(stage: Stage) -> None:
 
 
 @scenario()
-def old_acknowledgments(stage: Stage) -> None:
+def old_acknowledgments(session: Session) -> None:
     """Data with an old acknowledgment are taken; with one older than any window they are not (RFC 5961, section 5)."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     accepted.write(b"hello")
-    stage.answers()
+    session.answers()
     flow.ask("A")
     flow.ask("PA", b"old", ack=1)
     accepted.read()
@@ -238,9 +238,9 @@ def old_acknowledgments(stage: Stage) -> None:
 
 
 @scenario()
-def challenges_are_limited(stage: Stage) -> None:
+def challenges_are_limited(session: Session) -> None:
     """Not more than one in half a second for a connection."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     for _ in range(3):
         flow.ask("S", seq=1)
     flow.ask("A", seq=-50_000)
@@ -250,9 +250,9 @@ def challenges_are_limited(stage: Stage) -> None:
 
 
 @scenario()
-def a_segment_without_ack(stage: Stage) -> None:
+def a_segment_without_ack(session: Session) -> None:
     """Every segment of a connection has one: others are dropped."""
-    flow, accepted = connected(stage)
+    flow, accepted = connected(session)
     flow.ask("P", b"hello", seq=1)
     flow.ask("F", seq=1)
     flow.ask("U", b"x", seq=1, urgent=1)
@@ -261,8 +261,8 @@ def a_segment_without_ack(stage: Stage) -> None:
 
 
 @scenario()
-def a_reset_when_half_is_closed(stage: Stage) -> None:
-    flow, accepted = in_fin_wait_2(stage)
+def a_reset_when_half_is_closed(session: Session) -> None:
+    flow, accepted = in_fin_wait_2(session)
     flow.ask("PA", b"hello")
     flow.ask("RA")
     accepted.read()

@@ -7,164 +7,164 @@ from scapy.packet import Packet, Raw
 
 from tests.packets.flow import FULL, PLAIN, Flow
 from tests.packets.scenarios import scenario
-from tests.packets.stage import PEER_PORT, Stage
+from tests.packets.session import PEER_PORT, Session
 from tests.packets.wire import GUEST
 
 ODD_FLAGS = ("", "F", "P", "U", "FPU", "FS", "SR", "FSRPAU", "FSRPAUEC", "A", "FA", "PA", "SA", "R", "RA", "SU", "SP")
 
 
 @scenario()
-def syn_to_a_closed_port(stage: Stage) -> None:
-    stage.flow().ask("S", options=PLAIN)
+def syn_to_a_closed_port(session: Session) -> None:
+    session.flow().ask("S", options=PLAIN)
 
 
 @scenario()
-def every_flag_to_a_closed_port(stage: Stage) -> None:
+def every_flag_to_a_closed_port(session: Session) -> None:
     for number, flags in enumerate(ODD_FLAGS):
-        flow = stage.flow(peer_port=41000 + number)
+        flow = session.flow(peer_port=41000 + number)
         flow.ask(flags, seq=0, ack=77 if "A" in flags else None)
 
 
 @scenario()
-def every_flag_with_data_to_a_closed_port(stage: Stage) -> None:
+def every_flag_with_data_to_a_closed_port(session: Session) -> None:
     for number, flags in enumerate(ODD_FLAGS):
-        flow = stage.flow(peer_port=41000 + number)
+        flow = session.flow(peer_port=41000 + number)
         flow.ask(flags, b"data", seq=0, ack=77 if "A" in flags else None)
 
 
 @scenario()
-def every_flag_to_a_listener(stage: Stage) -> None:
-    listener = stage.listener()
+def every_flag_to_a_listener(session: Session) -> None:
+    listener = session.listener()
     for number, flags in enumerate(ODD_FLAGS):
-        flow = stage.flow(peer_port=41000 + number)
+        flow = session.flow(peer_port=41000 + number)
         flow.ask(flags, seq=0, ack=77 if "A" in flags else None)
         flow.send("R", seq=1, note="forgotten")
     listener.accept()
 
 
 @scenario()
-def every_flag_to_a_connection(stage: Stage) -> None:
-    listener = stage.listener()
+def every_flag_to_a_connection(session: Session) -> None:
+    listener = session.listener()
     for number, flags in enumerate(ODD_FLAGS):
-        flow = stage.flow(peer_port=41000 + number)
+        flow = session.flow(peer_port=41000 + number)
         accepted = flow.open(listener)
         flow.send(flags)
         if flags == "FA":
-            stage.wait(1)
-        stage.answers()
+            session.wait(1)
+        session.answers()
         accepted.poll()
         accepted.error()
         accepted.drop()
-        stage.answers()
+        session.answers()
 
 
 @scenario()
-def port_zero(stage: Stage) -> None:
-    stage.flow("to", port=0, peer_port=41001).ask("S", options=PLAIN)
-    stage.listener()
-    stage.flow("from", peer_port=0).ask("S", options=PLAIN)
+def port_zero(session: Session) -> None:
+    session.flow("to", port=0, peer_port=41001).ask("S", options=PLAIN)
+    session.listener()
+    session.flow("from", peer_port=0).ask("S", options=PLAIN)
 
 
-def _from(stage: Stage, flow: Flow, source: str, destination: str = GUEST) -> None:
+def _from(session: Session, flow: Flow, source: str, destination: str = GUEST) -> None:
     packet = flow.build("S", options=PLAIN)
     packet[IP].src = source
     packet[IP].dst = destination
-    names = {GUEST: "the guest", stage.address: "the peer"}
+    names = {GUEST: "the guest", session.address: "the peer"}
     flow.put(packet, f"S from {names.get(source, source)} to {names.get(destination, destination)}")
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def sources_that_are_no_hosts(stage: Stage) -> None:
+def sources_that_are_no_hosts(session: Session) -> None:
     """Nobody answers to a group, to everybody, to nobody, to itself from outside."""
-    stage.listener()
-    flow = stage.flow()
+    session.listener()
+    flow = session.flow()
     everybody = ("255.255.255.255", "10.9.255.255", "10.9.0.0")
     for source in (*everybody, "224.0.0.1", "0.0.0.0", "0.0.0.7", "127.0.0.1", GUEST):
-        _from(stage, flow, source)
+        _from(session, flow, source)
     flow.ask("S", options=PLAIN, note="as it should be")
 
 
 @scenario()
-def destinations_that_are_no_hosts(stage: Stage) -> None:
-    stage.listener()
-    flow = stage.flow()
+def destinations_that_are_no_hosts(session: Session) -> None:
+    session.listener()
+    flow = session.flow()
     for destination in ("255.255.255.255", "10.9.255.255", "224.0.0.1", "127.0.0.1"):
-        _from(stage, flow, stage.address, destination)
+        _from(session, flow, session.address, destination)
 
 
 @scenario()
-def a_land_attack(stage: Stage) -> None:
+def a_land_attack(session: Session) -> None:
     """Source and destination are the same, the port too."""
-    stage.listener()
-    flow = stage.flow()
+    session.listener()
+    flow = session.flow()
     packet = flow.build("S", options=PLAIN)
     packet[IP].src = GUEST
-    packet[TCP].sport = stage.port
+    packet[TCP].sport = session.port
     flow.put(packet, "S from the listener to the listener")
-    stage.answers()
+    session.answers()
     flow.ask("S", options=PLAIN, note="as it should be")
 
 
 @scenario()
-def checksums_that_are_wrong(stage: Stage) -> None:
-    listener = stage.listener()
-    flow = stage.flow()
+def checksums_that_are_wrong(session: Session) -> None:
+    listener = session.listener()
+    flow = session.flow()
     packet = flow.build("S", options=PLAIN)
     packet[TCP].chksum = 0x1234
     flow.put(packet, "S, bad checksum")
-    stage.answers()
+    session.answers()
     packet = flow.build("S", options=PLAIN)
     packet[TCP].chksum = 0
     flow.put(packet, "S, checksum 0")
-    stage.answers()
+    session.answers()
     accepted = flow.open(listener)
     packet = flow.build("PA", b"wrong")
     packet[TCP].chksum = 0x4321
     flow.put(packet, "PA data 5, bad checksum")
-    stage.answers()
+    session.answers()
     packet = flow.build("R")
     packet[TCP].chksum = 0x4321
     flow.put(packet, "R, bad checksum")
-    stage.answers()
+    session.answers()
     accepted.read()
     flow.ask("PA", b"right")
     accepted.read()
 
 
 @scenario()
-def header_lengths_that_are_wrong(stage: Stage) -> None:
-    stage.listener()
-    flow = stage.flow()
+def header_lengths_that_are_wrong(session: Session) -> None:
+    session.listener()
+    flow = session.flow()
     for words in (0, 1, 4, 7, 15):
         packet = flow.build("S", options=PLAIN)
         packet[TCP].dataofs = words
         flow.put(packet, f"S, header of {words} words")
-        stage.answers()
+        session.answers()
 
 
-def _raw(stage: Stage, header: bytes) -> Packet:
-    return IP(src=stage.address, dst=GUEST, proto=6) / Raw(header)
+def _raw(session: Session, header: bytes) -> Packet:
+    return IP(src=session.address, dst=GUEST, proto=6) / Raw(header)
 
 
 @scenario()
-def segments_that_are_too_short(stage: Stage) -> None:
-    stage.listener()
-    flow = stage.flow()
+def segments_that_are_too_short(session: Session) -> None:
+    session.listener()
+    flow = session.flow()
     whole = bytes(flow.build("S")[TCP])
     for length in (0, 1, 4, 13, 19):
-        flow.put(_raw(stage, whole[:length]), f"the first {length} bytes of a SYN")
-        stage.answers()
+        flow.put(_raw(session, whole[:length]), f"the first {length} bytes of a SYN")
+        session.answers()
     packet = flow.build("S")
     packet[IP].len = 30
     flow.put(packet, "S, IP length 30")
-    stage.answers()
+    session.answers()
 
 
 @scenario()
-def option_lengths_that_are_wrong(stage: Stage) -> None:
+def option_lengths_that_are_wrong(session: Session) -> None:
     """What cannot be read ends the options; what was read before counts. RFC 9293 section 3.1."""
-    stage.listener()
+    session.listener()
     cases = {
         "mss of length 0": b"\x02\x00\x05\xb4",
         "mss of length 1": b"\x02\x01\x05\xb4",
@@ -186,17 +186,17 @@ def option_lengths_that_are_wrong(stage: Stage) -> None:
         "sack in a SYN": b"\x05\x0a\x00\x00\x00\x01\x00\x00\x00\x02\x01\x01",
     }
     for number, (name, options) in enumerate(cases.items()):
-        flow = stage.flow(peer_port=41000 + number)
+        flow = session.flow(peer_port=41000 + number)
         packet = flow.build("S")
         packet[TCP].remove_payload()
         header = bytearray(bytes(packet[TCP]))
         header[12] = (5 + len(options) // 4) << 4
         header[16:18] = bytes(2)
-        raw = IP(src=stage.address, dst=GUEST, proto=6) / TCP(bytes(header) + options)
+        raw = IP(src=session.address, dst=GUEST, proto=6) / TCP(bytes(header) + options)
         del raw[TCP].chksum
         data = bytearray(bytes(raw))
         flow.put(_checksummed(data, bytes(header) + options), f"S, {name}")
-        stage.answers()
+        session.answers()
         flow.send("R", seq=1)
 
 
@@ -212,10 +212,10 @@ def _checksummed(datagram: bytearray, segment: bytes) -> Packet:
 
 
 @scenario()
-def options_in_data_segments_that_are_wrong(stage: Stage) -> None:
+def options_in_data_segments_that_are_wrong(session: Session) -> None:
     """A connection survives them."""
-    listener = stage.listener()
-    flow = stage.flow()
+    listener = session.listener()
+    flow = session.flow()
     accepted = flow.open(listener, FULL)
     for name, options in {
         "timestamp of length 0": b"\x08\x00\x00\x00",
@@ -231,14 +231,14 @@ def options_in_data_segments_that_are_wrong(stage: Stage) -> None:
         header[16:18] = bytes(2)
         flow.put(_checksummed(bytearray(bytes(packet)), bytes(header) + options + b"x"), f"PA data 1, {name}")
         flow.seq += 1
-        stage.answers()
+        session.answers()
     accepted.read()
 
 
 @scenario()
-def the_source_port_decides(stage: Stage) -> None:
+def the_source_port_decides(session: Session) -> None:
     """Four numbers name a connection: a neighbour of it is another one."""
-    listener = stage.listener()
-    flow = stage.flow()
+    listener = session.listener()
+    flow = session.flow()
     flow.open(listener)
-    stage.flow("other", peer_port=PEER_PORT + 1).ask("PA", b"data", seq=1, ack=1)
+    session.flow("other", peer_port=PEER_PORT + 1).ask("PA", b"data", seq=1, ack=1)

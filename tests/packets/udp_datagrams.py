@@ -11,13 +11,13 @@ from scapy.packet import Raw
 
 from tests.packets.internet import BROADCAST_LINK, PEER_PORT, Peer, counted, letters, receive, sendto
 from tests.packets.scenarios import scenario
-from tests.packets.stage import Stage
+from tests.packets.session import Session
 from tests.packets.wire import GUEST, PEER_LINK
 
 
 @scenario()
-def udp_checksums(stage: Stage) -> None:
-    with counted(stage) as peer:
+def udp_checksums(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         for told, checksum in (("none", 0), ("wrong", 0x1234), ("0xffff", 0xFFFF)):
             header = UDP(sport=PEER_PORT, dport=peer.port, chksum=checksum)
@@ -28,8 +28,8 @@ def udp_checksums(stage: Stage) -> None:
 
 
 @scenario()
-def udp_lengths(stage: Stage) -> None:
-    with counted(stage) as peer:
+def udp_lengths(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         for length in (0, 7, 8, 9, 18, 19, 28, 65535):
             datagram = peer.ip() / UDP(sport=PEER_PORT, dport=peer.port, len=length, chksum=0) / Raw(letters(10))
@@ -42,15 +42,15 @@ def udp_lengths(stage: Stage) -> None:
 
 
 @scenario()
-def udp_ports(stage: Stage) -> None:
-    with counted(stage) as peer:
+def udp_ports(session: Session) -> None:
+    with counted(session) as peer:
         socket = peer.receiver()
         peer.ask(peer.ip() / UDP(sport=0, dport=peer.port) / Raw(b"x"), "from port 0")
         receive(socket)
         peer.ask(peer.ip() / UDP(sport=PEER_PORT, dport=0) / Raw(b"x"), "to port 0")
         sendto(socket, b"x", peer.address, 0)
         sendto(socket, b"x", peer.address)
-        stage.answers()
+        session.answers()
         socket.connect(PEER_PORT)
         peer.ask(peer.udp(b"from the right one"), "from the peer")
         receive(socket)
@@ -61,9 +61,9 @@ def udp_ports(stage: Stage) -> None:
 
 
 @scenario()
-def udp_to_many(stage: Stage) -> None:
+def udp_to_many(session: Session) -> None:
     """Broadcasts and groups reach each socket that wants them."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         sockets = [peer.receiver(), peer.receiver(), peer.receiver("10.9.255.255"), peer.receiver(GUEST)]
         sockets[1].set(constants.IPPROTO_IP, 35, bytes([239, 1, 1, 1, 10, 9, 0, 1]), "IP_ADD_MEMBERSHIP 239.1.1.1")
         for target in ("10.9.255.255", "255.255.255.255", "239.1.1.1", "239.1.1.2", "224.0.0.1"):
@@ -77,33 +77,33 @@ def udp_to_many(stage: Stage) -> None:
 
 
 @scenario()
-def udp_large_datagrams(stage: Stage) -> None:
+def udp_large_datagrams(session: Session) -> None:
     """What the guest sends in fragments."""
-    with counted(stage) as peer:
+    with counted(session) as peer:
         socket = peer.receiver()
         for size in (1472, 1473, 3000, 65507, 65508):
             sendto(socket, size, peer.address)
             time.sleep(0.2 if size > 3000 else 0)  # many frames may lie in queues on their way
-            frames = stage.barrier()
+            frames = session.barrier()
             ends = [frame.packet.frag * 8 + frame.packet.len - 20 for frame in frames]
-            stage.say(f"  {len(frames)} frames, up to {max(ends, default=0)}")
+            session.say(f"  {len(frames)} frames, up to {max(ends, default=0)}")
             if len(frames) <= 3:
                 for frame in frames:
-                    stage.tell(frame.packet)
+                    session.tell(frame.packet)
 
 
 @scenario()
-def udp_receive_buffer(stage: Stage) -> None:
+def udp_receive_buffer(session: Session) -> None:
     """What does not fit into the socket's buffer is dropped, and nobody is told. How much fits is up to the kernel."""
-    peer = Peer(stage)
+    peer = Peer(session)
     socket = peer.receiver()
     socket.set(constants.SOL_SOCKET, constants.SO_RCVBUF, 1, "SO_RCVBUF")
     for number in range(100):
-        stage.send(peer.udp(letters(1000 + number)), "")
-    stage.answers()
+        session.send(peer.udp(letters(1000 + number)), "")
+    session.answers()
     receive(socket)
-    stage.theatre.ask(f"read {socket.slot} 65536 0")
-    stage.theatre.ask(f"read {socket.slot} 65536 0")
+    session.boot.ask(f"read {socket.slot} 65536 0")
+    session.boot.ask(f"read {socket.slot} 65536 0")
     receive(socket)
     peer.ask(peer.udp(b"room again"), "one more")
     receive(socket)

@@ -1,13 +1,14 @@
-"""A running kernel on the wire, and the stage that a scenario plays on.
+"""A running kernel on the wire, and the session in which a scenario talks to it.
 
-A `Theatre` is one boot. For each scenario it makes a `Stage`, which has an address of the peers' network for itself:
-nothing of an earlier scenario can reach it. All that happens is written into the stage's transcript, line by line:
+A `Boot` is one booted machine. It opens a `Session` for each scenario, with an address of its own in the peers'
+network: nothing of an earlier scenario can reach it. All that happens is written into the session's transcript, line by
+line:
 
     > S seq 0 <mss 1460>                 the peer has sent it
     < SA seq 0 ack 1 <mss 1460>          the guest has sent it
     $ accept 0: 0                        a call of the guest's program, and its result
 
-Nothing waits for a fixed time. To know that the guest has dealt with a packet, the stage sends a ping behind it: the
+Nothing waits for a fixed time. To know that the guest has dealt with a packet, the session sends a ping behind it: the
 guest answers in order, so whatever comes before the reply is what the packet made it send.
 """
 
@@ -65,7 +66,7 @@ TIMES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds: the classes of how 
 
 
 class Turn:
-    """A lock that is given in the order of asking: scenarios that are played at the same time act one after the other,
+    """A lock that is given in the order of asking: scenarios that are run at the same time act one after the other,
     and let others act while they wait. So what a scenario measures is the guest's time, not that of its neighbours.
     """
 
@@ -86,7 +87,7 @@ class Turn:
             self._changed.notify_all()
 
 
-class Theatre:
+class Boot:
     """A booted kernel with the agent in it. Use it in a `with` statement."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -107,7 +108,7 @@ class Theatre:
         self._count = itertools.count(1)
         self.turn = Turn()
 
-    def __enter__(self) -> Theatre:
+    def __enter__(self) -> Boot:
         self.guest.expect(r"^@agent@\r?\n", BOOT_SECONDS)
         return self
 
@@ -126,36 +127,36 @@ class Theatre:
         answer = self.guest.expect(rb"@answer@ (-?\d+) (\d+) ([^\r\n]*)\r?\n", ANSWER_SECONDS)
         return int(answer[1]), int(answer[2]), answer[3].decode()
 
-    def stage(self) -> Stage:
-        """The next scenario's. Several may be played at the same time, in threads."""
-        return Stage(self, next(self._count))
+    def session(self) -> Session:
+        """The next scenario's. Several may be run at the same time, in threads."""
+        return Session(self, next(self._count))
 
 
-class Stage:
+class Session:
     """What a scenario does and sees. Use it in a `with` statement: at its end the guest's sockets are closed, and what
     was set is as before.
     """
 
-    def __init__(self, theatre: Theatre, number: int) -> None:
-        self.theatre = theatre
+    def __init__(self, boot: Boot, number: int) -> None:
+        self.boot = boot
         self.address = str(IPv4Address(FIRST_PEER + number))
         self.port = FIRST_PORT + number  # of the guest, for this scenario alone
         self.transcript: list[str] = []
         self.numbers = Numbers()  # of what belongs to no flow
         self.flows: list[Flow] = []
-        self._inbox = theatre.wire.inbox(self.address)
+        self._inbox = boot.wire.inbox(self.address)
         self._listened: list[str] = [self.address]
         self._pings = 0
         self._first_slot = number * SLOTS % ALL_SLOTS
         self._sockets: list[int] = []
         self._settings: list[tuple[str, str]] = []
 
-    def __enter__(self) -> Stage:
-        self.theatre.turn.take()
+    def __enter__(self) -> Session:
+        self.boot.turn.take()
         try:
             self.barrier()  # the guest learns the peer's link address, too
         except BaseException:
-            self.theatre.turn.give()
+            self.boot.turn.give()
             raise
         return self
 
@@ -165,22 +166,22 @@ class Stage:
         try:
             if not isinstance(error, GuestError):
                 for slot in self._sockets:
-                    self.theatre.ask(f"drop {slot}")
+                    self.boot.ask(f"drop {slot}")
                 for path, value in reversed(self._settings):
-                    self.theatre.ask(f"putfile {path} {value.encode().hex()}")
+                    self.boot.ask(f"putfile {path} {value.encode().hex()}")
             for address in self._listened:
-                self.theatre.wire.forget(address)
+                self.boot.wire.forget(address)
         finally:
-            self.theatre.turn.give()
+            self.boot.turn.give()
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
         """Others may act meanwhile."""
-        self.theatre.turn.give()
+        self.boot.turn.give()
         try:
             yield
         finally:
-            self.theatre.turn.take()
+            self.boot.turn.take()
 
     def say(self, line: str) -> None:
         """Write a line into the transcript."""
@@ -188,7 +189,7 @@ class Stage:
 
     def listen_to(self, address: str) -> None:
         """See what the guest sends to another address as well: to a group, say."""
-        self.theatre.wire.share(address, self._inbox)
+        self.boot.wire.share(address, self._inbox)
         self._listened.append(address)
 
     # ---- The wire ---------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ class Stage:
 
     def send_frame(self, frame: Packet) -> None:
         """Send an Ethernet frame. Nothing is told."""
-        self.theatre.wire.send(bytes(frame))
+        self.boot.wire.send(bytes(frame))
 
     def take(self, seconds: float) -> Frame | None:
         """The oldest frame from the guest that was not looked at yet, waited for; nothing is told."""
@@ -222,7 +223,7 @@ class Stage:
                     return frames
             else:
                 frames.append(frame)
-        self.theatre.guest.fail(f"{self.address}: the guest does not answer pings")
+        self.boot.guest.fail(f"{self.address}: the guest does not answer pings")
 
     def answers(self) -> list[Packet]:
         """Tell, and return, what the guest has sent up to now."""
@@ -267,7 +268,7 @@ class Stage:
     def flow(
         self, name: str = "", *, port: int | None = None, peer_port: int = PEER_PORT, start: int = PEER_START
     ) -> Flow:
-        """The peer's side of a TCP connection with the stage's port, or another one."""
+        """The peer's side of a TCP connection with the session's port, or another one."""
         flow = Flow(self, name, self.port if port is None else port, peer_port, start)
         self.flows.append(flow)
         return flow
@@ -296,7 +297,7 @@ class Stage:
     def socket(self, family: int = constants.AF_INET, kind: int = constants.SOCK_STREAM, protocol: int = 0) -> Socket:
         """A new socket of the guest."""
         new = self._new_socket()
-        result, code, _ = self.theatre.ask(f"socket {new.slot} {int(family)} {int(kind)} {protocol}")
+        result, code, _ = self.boot.ask(f"socket {new.slot} {int(family)} {int(kind)} {protocol}")
         if result != 0:
             self.say(f"$ socket: {errno_name(code)}")
         return new
@@ -308,7 +309,7 @@ class Stage:
         return Socket(self, number, self._first_slot + number)
 
     def listener(self, backlog: int = 8) -> Socket:
-        """A socket that listens at the stage's port."""
+        """A socket that listens at the session's port."""
         listener = self.socket()
         listener.bind(GUEST, self.port)
         listener.listen(backlog)
@@ -317,11 +318,11 @@ class Stage:
     def setting(self, name: str, value: str) -> None:
         """Set /proc/sys/NAME until the scenario ends."""
         path = f"/proc/sys/{name}"
-        result, code, before = self.theatre.ask(f"getfile {path}")
+        result, code, before = self.boot.ask(f"getfile {path}")
         if result < 0:
             raise AssertionError(f"{path}: {errno_name(code)}")
         self._settings.append((path, bytes.fromhex(before).decode()))
-        result, code, _ = self.theatre.ask(f"putfile {path} {value.encode().hex()}")
+        result, code, _ = self.boot.ask(f"putfile {path} {value.encode().hex()}")
         if result < 0:
             raise AssertionError(f"{path}: {errno_name(code)}")
         self.say(f"$ {name} = {value}")
@@ -330,33 +331,33 @@ class Stage:
 class Socket:
     """A socket of the guest. Each method is a call, non-blocking, which the transcript tells with its result."""
 
-    def __init__(self, stage: Stage, number: int, slot: int) -> None:
-        self.stage = stage
+    def __init__(self, session: Session, number: int, slot: int) -> None:
+        self.session = session
         self.number = number  # in the transcript
         self.slot = slot  # in the agent
 
     def call(self, name: str, arguments: str = "", told: str = "", text: str | None = None) -> tuple[int, str]:
         """A call with this socket as its first argument: its result and what it gave. `text` stands for the result."""
-        result, code, given = self.stage.theatre.ask(f"{name} {self.slot} {arguments}".rstrip())
+        result, code, given = self.session.boot.ask(f"{name} {self.slot} {arguments}".rstrip())
         shown = errno_name(code) if code != 0 else str(result) if text is None else text
-        self.stage.say(f"$ {name} {self.number}{' ' + told if told else ''}: {shown}")
+        self.session.say(f"$ {name} {self.number}{' ' + told if told else ''}: {shown}")
         return result, given
 
     def bind(self, address: str, port: int) -> int:
-        result, code, _ = self.stage.theatre.ask(f"bind {self.slot} {address} {port}")
+        result, code, _ = self.session.boot.ask(f"bind {self.slot} {address} {port}")
         if code != 0:
-            self.stage.say(f"$ bind {self.number}: {errno_name(code)}")
+            self.session.say(f"$ bind {self.number}: {errno_name(code)}")
         return result
 
     def listen(self, backlog: int) -> int:
         return self.call("listen", str(backlog), f"backlog {backlog}")[0]
 
     def connect(self, port: int = PEER_PORT, address: str = "") -> int:
-        return self.call("connect", f"{address or self.stage.address} {port}", address)[0]
+        return self.call("connect", f"{address or self.session.address} {port}", address)[0]
 
     def accept(self) -> Socket:
         """The accepted socket; whether there was one is in the transcript."""
-        new = self.stage._new_socket()
+        new = self.session._new_socket()
         self.call("accept", str(new.slot))
         return new
 
@@ -368,7 +369,7 @@ class Socket:
 
     def read(self, count: int = 65536, flags: int = 0) -> bytes:
         """recv(2). Many bytes are told by their number and a hash."""
-        result, code, given = self.stage.theatre.ask(f"read {self.slot} {count} {int(flags)}")
+        result, code, given = self.session.boot.ask(f"read {self.slot} {count} {int(flags)}")
         data = b""
         shown = errno_name(code) if code != 0 else str(result)
         if given.startswith("#"):
@@ -376,12 +377,12 @@ class Socket:
         elif given:
             data = bytes.fromhex(given)
             shown = data_text(data).strip() if len(data) <= 24 else f"{result} {data.decode('latin-1')!r}"
-        self.stage.say(f"$ read {self.number}{f' flags {int(flags):#x}' if flags else ''}: {shown}")
+        self.session.say(f"$ read {self.number}{f' flags {int(flags):#x}' if flags else ''}: {shown}")
         return data
 
     def quietly_read(self) -> int:
         """recv(2) of as much as there is, not told: its result."""
-        return self.stage.theatre.ask(f"read {self.slot} 65536 0")[0]
+        return self.session.boot.ask(f"read {self.slot} 65536 0")[0]
 
     def set(self, level: int, name: int, value: int | bytes, told: str) -> None:
         """setsockopt(2) of an int, or bytes; `told` names the option."""
@@ -390,26 +391,26 @@ class Socket:
 
     def get(self, level: int, name: int, told: str) -> int:
         """getsockopt(2) of an int."""
-        result, code, given = self.stage.theatre.ask(f"get {self.slot} {int(level)} {int(name)} 4")
+        result, code, given = self.session.boot.ask(f"get {self.slot} {int(level)} {int(name)} 4")
         value = int.from_bytes(bytes.fromhex(given), "little", signed=True) if result == 0 else -1
-        self.stage.say(f"$ get {self.number} {told}: {errno_name(code) if code else value}")
+        self.session.say(f"$ get {self.number} {told}: {errno_name(code) if code else value}")
         return value
 
     def error(self) -> None:
         """SO_ERROR, by name."""
-        _, code, given = self.stage.theatre.ask(
+        _, code, given = self.session.boot.ask(
             f"get {self.slot} {constants.SOL_SOCKET} {constants.SO_ERROR} 4"
         )
         value = int.from_bytes(bytes.fromhex(given), "little") if given else code
-        self.stage.say(f"$ error {self.number}: {errno_name(value)}")
+        self.session.say(f"$ error {self.number}: {errno_name(value)}")
 
     def poll(self) -> None:
         """What poll(2) says is possible, by the names of its bits."""
-        self.stage.say(f"$ poll {self.number}: {self.events()}")
+        self.session.say(f"$ poll {self.number}: {self.events()}")
 
     def events(self) -> str:
         """The same, without a word in the transcript."""
-        result, _, _ = self.stage.theatre.ask(f"poll {self.slot}")
+        result, _, _ = self.session.boot.ask(f"poll {self.slot}")
         names = {1: "IN", 2: "PRI", 4: "OUT", 8: "ERR", 16: "HUP", 32: "NVAL", 0x2000: "RDHUP"}
         return " ".join(name for bit, name in names.items() if result & bit) or "nothing"
 
@@ -419,8 +420,8 @@ class Socket:
             "none", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
             "LAST_ACK", "LISTEN", "CLOSING",
         )
-        _, code, given = self.stage.theatre.ask(f"get {self.slot} {constants.IPPROTO_TCP} {constants.TCP_INFO} 1")
-        self.stage.say(f"$ state {self.number}: {names[int(given, 16)] if given else errno_name(code)}")
+        _, code, given = self.session.boot.ask(f"get {self.slot} {constants.IPPROTO_TCP} {constants.TCP_INFO} 1")
+        self.session.say(f"$ state {self.number}: {names[int(given, 16)] if given else errno_name(code)}")
 
     def shutdown(self, how: int) -> None:
         self.call("shutdown", str(how), ("read", "write", "both")[how])
