@@ -18,6 +18,15 @@ def sum_of(first: int, second: int) -> int:
     return first + second
 
 
+def wrapped_sum(first: int, second: int) -> int:
+    """first + second, modulo 2**64: for positions that are addresses, the upper half of which are negative."""
+    if second > 0 and first > LARGEST - second:
+        return (first + LEAST) + (second + LEAST)
+    if second < 0 and first < LEAST - second:
+        return (first - LEAST) + (second - LEAST)
+    return first + second
+
+
 def end_page_of(offset: int, length: int) -> int:
     """One past the last page that a range of a file touches; for a `length` of 0, that of a range without an end."""
     if length == 0:

@@ -7,7 +7,7 @@ from typing import Final
 
 from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.fs.file import File
-from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOTSOCK, Errno, span_of
+from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM, ENOTSOCK, Errno, span_of
 from kernel.lib import user
 from kernel.net.sockets.socket import (
     AF_UNIX,
@@ -174,7 +174,10 @@ def release_files(messages: list[ControlMessage] | None) -> None:
 
 
 class ControlWriter:
-    """Puts ancillary messages into the room that a program gave."""
+    """Puts ancillary messages into the room that a program gave.
+
+    A message that cannot be written, because no memory is there, is left out: the call succeeds without it.
+    """
 
     def __init__(self, address: int, room: int, close_on_exec: bool) -> None:
         self.address: int = address
@@ -190,11 +193,15 @@ class ControlWriter:
         """All of them, as far as there is room."""
         for message in messages:
             files = message.files
-            if files is not None:
-                self._put_files(files, message.kind)
-                message.files = None
-            else:
+            if files is None:
                 self._put_data(message)
+                continue
+            if message.kind == SCM_RIGHTS:
+                self._put_files(files)
+            else:
+                self._put_sender(files[0], message.kind)
+                files.clear()
+            message.files = None
 
     def _put_data(self, message: ControlMessage) -> None:
         if self.room < _CONTROL_HEADER:
@@ -204,25 +211,34 @@ class ControlWriter:
         if self.room < length:
             self.truncated = True
             length = self.room
-        user.write_bytes(user.at(self.address, _CONTROL_HEADER), message.data[: length - _CONTROL_HEADER])
-        self._finish(message.level, message.kind, length)
+        try:
+            self._write_header(message.level, message.kind, length)
+            user.write_bytes(self.address + _CONTROL_HEADER, message.data[: length - _CONTROL_HEADER])  # fits: written
+        except Errno:
+            return
+        self._go_on(length)
 
-    def _finish(self, level: int, kind: int, length: int) -> None:
-        """Write the header of a message and go on behind it."""
+    def _write_header(self, level: int, kind: int, length: int) -> None:
+        """EFAULT."""
+        user.write_i32(user.at(self.address, 8), level)
+        user.write_i32(self.address + 12, kind)  # fits: before it was written
         user.write_i64(self.address, length)
-        user.write_i32(self.address + 8, level)
-        user.write_i32(self.address + 12, kind)
+
+    def _go_on(self, length: int) -> None:
+        """Leave a message of that length behind."""
         step = min((length + 7) & ~7, self.room)
         self.address += step
         self.room -= step
 
-    def _put_files(self, files: list[File], kind: int) -> None:
-        """Give the files descriptors, as many as there is room for; the others are closed."""
+    def _put_files(self, files: list[File]) -> None:
+        """Give the files descriptors, as many as there is room for; the others are closed. Those that were given stay,
+        even if the message cannot tell of them.
+        """
         room = max(0, self.room - _CONTROL_HEADER) // 4
         total = len(files)
         done = 0
         for file in files:
-            if done < room and self._put_file(file, done, self.close_on_exec or kind != SCM_RIGHTS):
+            if done < room and self._put_file(file, done):
                 done += 1
             else:
                 room = done
@@ -231,14 +247,18 @@ class ControlWriter:
         if done < total:
             self.truncated = True
         if done > 0:
-            self._finish(SOL_SOCKET, kind, _CONTROL_HEADER + done * 4)
+            try:
+                self._write_header(SOL_SOCKET, SCM_RIGHTS, _CONTROL_HEADER + done * 4)
+            except Errno:
+                return
+            self._go_on(_CONTROL_HEADER + done * 4)
 
-    def _put_file(self, file: File, index: int, close_on_exec: bool) -> bool:
+    def _put_file(self, file: File, index: int) -> bool:
         """Install one file and write its descriptor; False, and nothing has happened, if either is impossible."""
         table = current().files
         try:
-            descriptor = table.install(file.acquire(), close_on_exec)
-        except Errno:
+            descriptor = table.install(file.acquire(), self.close_on_exec)
+        except (Errno, MemoryError):
             return False
         try:
             user.write_i32(user.at(self.address, _CONTROL_HEADER + index * 4), descriptor)
@@ -247,3 +267,26 @@ class ControlWriter:
             return False
         file.release()
         return True
+
+    def _put_sender(self, file: File, kind: int) -> None:
+        """Give the descriptor of a process (SCM_PIDFD), all of it or nothing; if there is none left, the error."""
+        length = _CONTROL_HEADER + 4
+        if self.room < length:
+            self.truncated = True
+            file.release()
+            return
+        table = current().files
+        try:
+            descriptor = table.install(file, True)
+        except Errno as error:
+            descriptor = -error.code
+        except MemoryError:
+            descriptor = -ENOMEM
+        try:
+            self._write_header(SOL_SOCKET, kind, length)
+            user.write_i32(self.address + _CONTROL_HEADER, descriptor)  # fits: written
+        except Errno:
+            if descriptor >= 0:
+                table.close(descriptor)
+            return
+        self._go_on(length)

@@ -69,6 +69,7 @@ def finish_transfer(done: int, buffer: Buffer) -> int:
 
 def read_file(file: File, buffer: Buffer) -> int:
     """Read at the position."""
+    _check_end(file, file.position, buffer.remaining)
     file.acquire()
     try:
         return tell_read(file, finish_transfer(file.read(buffer), buffer))

@@ -17,7 +17,7 @@ from kernel.fs.procfs.process_memory import living_memory_of
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EFAULT, EINVAL, EIO, Errno, final, span_of
 from kernel.lib.pace import is_dying, pace
-from kernel.lib.saturation import sum_of
+from kernel.lib.saturation import wrapped_sum
 from kernel.lib.user import Buffer
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_MASK
@@ -86,7 +86,7 @@ class MemoryFile(PositionedFile):
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_CUR:
-            offset = sum_of(self.position, offset)
+            offset = wrapped_sum(self.position, offset)
         elif whence != SEEK_SET:
             raise Errno(EINVAL)
         self.position = offset

@@ -351,15 +351,15 @@ class UnixSocket(CollectableSocket):
         if self.is_on(SWITCH_PASS_CREDENTIALS):
             identity = identity_bytes(parcel.pid, parcel.uid, parcel.gid)
             control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, identity))
+        if files is not None:
+            rights = ControlMessage(SOL_SOCKET, SCM_RIGHTS, b"")
+            rights.files = files
+            control.append(rights)
         process = parcel.process
         if self.is_on(SWITCH_PASS_PIDFD) and process is not None:
             sender = ControlMessage(SOL_SOCKET, SCM_PIDFD, b"")
             sender.files = [PidFile(process, 0)]
             control.append(sender)
-        if files is not None:
-            rights = ControlMessage(SOL_SOCKET, SCM_RIGHTS, b"")
-            rights.files = files
-            control.append(rights)
         message.control = control
 
     # ---- Readiness and the rest -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kernel.lang import EFAULT, Errno
 from kernel.lib import user
-from kernel.lib.saturation import LARGEST, LEAST, end_page_of, sum_of
+from kernel.lib.saturation import LARGEST, LEAST, end_page_of, sum_of, wrapped_sum
 from kernel.mm.ranges import pages_of
 
 EDGES = (0, 1, -1, 4095, 4096, -4096, 1 << 47, 1 << 62, LARGEST - 4096, LARGEST - 1, LARGEST, LEAST + 1, LEAST)
@@ -18,6 +18,12 @@ NUMBERS = st.one_of(st.sampled_from(EDGES), st.integers(LEAST, LARGEST))
 @given(NUMBERS, NUMBERS)
 def test_a_sum_saturates(first: int, second: int) -> None:
     assert sum_of(first, second) == max(LEAST, min(LARGEST, first + second))
+
+
+@given(NUMBERS, NUMBERS)
+def test_a_sum_wraps(first: int, second: int) -> None:
+    assert (wrapped_sum(first, second) - (first + second)) % 2**64 == 0
+    assert LEAST <= wrapped_sum(first, second) <= LARGEST
 
 
 @given(st.integers(0, LARGEST), st.integers(0, LARGEST))
