@@ -6,8 +6,9 @@ condition` waits until `condition()` is true, as a processor that spins or halts
 
 The explorer takes each enabled step from each state, breadth first, so that the first failure has the shortest
 history. Two states are one if all that the model and the local variables of its threads hold is equal, however they
-came about; that keeps the number of states small, and finite where threads loop. A generator cannot be copied, so a
-state is reached again by running its history from the start.
+came about; that keeps the number of states small, and finite where threads loop. What an iterator has still to give is
+in no variable: where the turns of a loop can look the same, number them (`enumerate`). A generator cannot be copied, so
+a state is reached again by running its history from the start.
 
 A failure is an assertion of the model (`check` after each step, `finish` when all threads are done), an exception of a
 step, a deadlock (nobody can go on, and somebody is not done), or a state from which no history leads to the end: the
@@ -26,6 +27,7 @@ from types import FrameType
 
 Condition = Callable[[], bool]
 Steps = Generator[Condition | None, None, None]
+Answer = Generator[Condition | None, None, bool]  # steps that come to a yes or no
 
 STEP = None  # what a thread yields to let others go first
 MOST_STATES = 200_000
@@ -109,7 +111,8 @@ class _Run:
             stack = []
             while inspect.isgenerator(generator):
                 frame = generator.gi_frame
-                stack.append(() if frame is None else (frame.f_lasti, _frozen(frame.f_locals, seen)))
+                if frame is not None:
+                    stack.append((frame.f_code.co_name, frame.f_lasti, _frozen(frame.f_locals, seen)))
                 generator = generator.gi_yieldfrom
             frames.append(tuple(stack))
         return _frozen(self.model, seen), tuple(frames)
@@ -148,14 +151,16 @@ def _frozen(value: object, seen: dict[int, int]) -> Hashable:
 def explore(make: Callable[[], Model], most_states: int = MOST_STATES) -> Explored:
     """Take every history of a model; raises `ModelFailure` with the shortest that breaks it."""
     histories: list[tuple[int, ...]] = [()]  # of each state, in the order in which they were found
-    numbers: dict[Hashable, int] = {_Run(make, ()).state(): 0}
+    first = _Run(make, ())
+    numbers: dict[Hashable, int] = {first.state(): 0}
+    enabled_in = [first.enabled()]
     before: list[set[int]] = [set()]  # the states from which a step leads to each
     ends = []
     number = 0
     while number < len(histories):
         history = histories[number]
         run = _Run(make, history)
-        enabled = run.enabled()
+        enabled = enabled_in[number]
         if run.is_done():
             _ask(make, history, run.model.finish)
             ends.append(number)
@@ -171,9 +176,12 @@ def explore(make: Callable[[], Model], most_states: int = MOST_STATES) -> Explor
             if state not in numbers:
                 numbers[state] = len(histories)
                 histories.append(longer)
+                enabled_in.append(run.enabled())
                 before.append(set())
                 assert len(histories) <= most_states, f"more than {most_states} states: make the model smaller"
-            before[numbers[state]].add(number)
+            same = numbers[state]
+            assert enabled_in[same] == run.enabled(), f"states differ that look the same:\n{_told(make, longer)}"
+            before[same].add(number)
         number += 1
     _require_progress(make, histories, before, ends)
     return Explored(len(histories), len(ends))

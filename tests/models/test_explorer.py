@@ -100,3 +100,27 @@ def test_an_exception_of_a_step_is_a_failure() -> None:
 def test_a_model_that_is_too_large_is_an_error() -> None:
     with pytest.raises(AssertionError, match="more than 2 states"):
         explore(Counter, most_states=2)
+
+
+class HiddenTurns(Model):
+    """A loop whose turns look the same, though one is the last."""
+
+    def __init__(self) -> None:
+        self.may_end = False
+
+    def threads(self) -> dict[str, Steps]:
+        return {"a": self.loop(), "b": self.allow()}
+
+    def loop(self) -> Steps:
+        for letter in "xx":
+            yield STEP if letter == "x" else None
+        yield lambda: self.may_end
+
+    def allow(self) -> Steps:
+        yield STEP
+        self.may_end = True
+
+
+def test_states_that_only_look_the_same_are_found() -> None:
+    with pytest.raises((AssertionError, ModelFailure)):
+        explore(HiddenTurns)
