@@ -15,6 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness import KRAIT, LINUX, Guest, GuestError, Kernel
+from tests.harness.repeats import budget_of, repeated_tests
 from tools.machine import Machine
 
 # The same examples each time, however slow the host is. `--hypothesis-profile random` looks for others.
@@ -25,6 +26,7 @@ hypothesis.settings.load_profile("fixed")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kernel", choices=("krait", "linux"), default="krait", help="the kernel that tests/boot boots")
+    parser.addini("repeat_budget", "how many tests may pass at a second attempt only", default="0")
 
 
 class FilesApart(LoadScopeScheduling):
@@ -38,6 +40,26 @@ class FilesApart(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
     return FilesApart(config, log)
+
+
+def _repeats(config: pytest.Config) -> list[str]:
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    return repeated_tests([report for report in reporter.stats.get("passed", []) if report.when == "call"])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and session.exitstatus == pytest.ExitCode.OK:
+        if len(_repeats(session.config)) > budget_of(session.config):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    names = _repeats(config)
+    if names:
+        terminalreporter.section(f"{len(names)} passed at a second attempt only (budget {budget_of(config)})")
+        for name in names:
+            terminalreporter.line(name)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from tests.conformance.cases import UNSTABLE, answers, linux_answers, names, scr
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, Result
 from tests.harness.guest import PATIENCE
+from tests.harness.repeats import record_repeat
 from userland.busybox import build_busybox
 
 LONG = pytest.mark.timeout(int(600 * PATIENCE))  # the first one waits for all the answers
@@ -36,17 +37,20 @@ def krait(linux: dict[str, Result]) -> dict[str, Result]:
 def _parameters() -> list[object]:
     reasons = pending()
     return [
-        pytest.param(name, marks=pytest.mark.xfail(reason=reasons[name], strict=False) if name in reasons else ())
+        pytest.param(name, marks=pytest.mark.xfail(reason=reasons[name], strict=True) if name in reasons else ())
         for name in names()
     ]
 
 
 @LONG
 @pytest.mark.parametrize("name", _parameters())
-def test_answers_as_linux_does(name: str, linux: dict[str, Result], krait: dict[str, Result]) -> None:
+def test_answers_as_linux_does(
+    name: str, linux: dict[str, Result], krait: dict[str, Result], request: pytest.FixtureRequest
+) -> None:
     text = difference(linux[name], krait[name])
     if text is not None:
         # Once more, both alone: some cases wait for moments, and a busy host may upset them, on Linux even twice.
+        record_repeat(request)
         again = linux_answers([name])[name]
         if again.kind == UNSTABLE:
             pytest.fail(again.output, pytrace=False)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness import KRAIT, GuestError
 from tests.harness.guest import PATIENCE
+from tests.harness.repeats import record_repeat
 from tests.packets.__main__ import difference
 from tests.packets.scenarios import AT_ONCE, RECORDED, Scenario, all_scenarios, file_of, recorded, run_one
 from tests.packets.session import Boot
@@ -68,11 +69,13 @@ def boots(request: pytest.FixtureRequest) -> Iterator[Boots]:
 
 
 @pytest.mark.parametrize("name", all_scenarios())
-def test_scenario(boots: Boots, name: str) -> None:
+def test_scenario(boots: Boots, name: str, request: pytest.FixtureRequest) -> None:
     one = all_scenarios()[name]
     expected = recorded(one)
     assert expected is not None, f"record it: python -m tests.packets --record {name}"
     for number in range(ATTEMPTS):
+        if number == 1:
+            record_repeat(request)
         seen = boots.run(one) if number == 0 else boots.run_again(one)
         text = difference(expected, seen, ("recorded", "krait"))
         if not text:

@@ -1,0 +1,27 @@
+"""Attempts after the first: a test that passes only then has a race, in the kernel or of its own.
+
+A busy host can upset a test that waits for moments, so a few of them try once more. Each such repetition is counted,
+named at the end of the run, and makes the run fail when there are more than `repeat_budget` (pyproject.toml).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+_PROPERTY = "repeated"
+
+
+def record_repeat(request: pytest.FixtureRequest) -> None:
+    """The running test's first attempt failed: it is tried again."""
+    request.node.user_properties.append((_PROPERTY, 1))
+
+
+def repeated_tests(reports: list[pytest.TestReport]) -> list[str]:
+    """The tests that were tried again and then passed; those that failed again are failures anyway."""
+    passed = [report for report in reports if report.passed]
+    return [report.nodeid for report in passed if (_PROPERTY, 1) in map(tuple, report.user_properties)]
+
+
+def budget_of(config: pytest.Config) -> int:
+    """How many repetitions a run may have."""
+    return int(config.getini("repeat_budget"))
