@@ -91,6 +91,9 @@ def main() -> int:
             state.findings[finding.what]["times"] = times + 1
         state.save()
         print(f"\n{state.rounds} rounds, {state.calls:,} calls, {len(state.findings)} findings; {seed}:", result.line)
+        if result.figures is not None:
+            first, last = result.figures
+            print(f"objects {first.objects} -> {last.objects}, free KiB {first.free_kib} -> {last.free_kib}")
     if notes is not None:
         (BUILD / "fuzz" / "calls" / "coverage.txt").write_text(report(lines(notes.addresses())))
         print("build/fuzz/calls/coverage.txt says which lines were reached")

@@ -34,6 +34,7 @@ class Round:
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0
     line: str = ""  # the last line of progress
+    figures: tuple[Figures, Figures] | None = None  # what was in use before and after
 
 
 def _watch(run: Session, seconds: float, tell: Callable[[str], None]) -> bool:
@@ -56,7 +57,8 @@ def _watch(run: Session, seconds: float, tell: Callable[[str], None]) -> bool:
     return False
 
 
-def _lost(before: Figures, after: Figures) -> list[Finding]:
+def lost(before: Figures, after: Figures) -> list[Finding]:
+    """What is in use after a round that was not before."""
     text = f"before {before}, after {after}"
     found = []
     if before.free_kib - after.free_kib > MOST_LOST_KIB:
@@ -101,7 +103,8 @@ def fuzz(
                 guest.expect_prompt(30)
                 after = run.figures()
                 if not bugs(guest.log):  # what a bug held stays
-                    result.findings += _lost(before, after)
+                    result.findings += lost(before, after)
+                result.figures = (before, after)
                 broken = run.unmount()
                 if broken is not None:
                     result.findings.append(broken)

@@ -1,6 +1,7 @@
 /* What else programs hand to the kernel: texts to files of /proc and /sys, binaries, and file systems. Each try is a child. */
 
 #define MOST_FILES 2000
+#define FILE_PATIENCE_NS 10000000000ull /* for a try */
 
 static char *writable[MOST_FILES];
 static int writable_count;
@@ -67,7 +68,7 @@ static void write_texts(const char *path)
 		else if (one_in(6))
 			writev(fd, (struct iovec[]){ { text, n / 2 }, { text + n / 2, n - n / 2 } }, 2);
 		else
-			lseek(fd, 0, SEEK_SET), write(fd, text, n);
+			shared->good[1] += lseek(fd, 0, SEEK_SET) == 0 && write(fd, text, n) == n;
 		shared->calls[1]++;
 		if (one_in(4))
 			pread(fd, text, one_in(2) ? 1 : sizeof text, one_in(4) ? edge() : 0);
@@ -122,7 +123,9 @@ static void execute_damaged(const char *path)
 	limit(RLIMIT_AS, 256 << 20), limit(RLIMIT_CPU, 1), limit(RLIMIT_CORE, 0);
 	setresuid(1000, 1000, 1000);
 	shared->calls[59]++;
+	shared->good[59]++; /* unless it comes back */
 	execl("/tmp/damaged", "damaged", "true", (char *)0);
+	shared->good[59]--;
 }
 
 static int look_at(const char *path, const struct stat *status, int kind, struct FTW *place)
@@ -167,7 +170,9 @@ static void mount_damaged(const char *path)
 			i % 2 ? mkdir(name, 0755) : close(open(name, O_CREAT | O_RDWR, 0644));
 			setxattr(name, "user.a", bytes, 50, 0);
 		}
-		sync();
+		int place = open("/fuzz/mount", O_RDONLY | O_DIRECTORY);
+		syncfs(place); /* not what else is mounted: the guest's clock would run while it waits for the host's disk */
+		close(place);
 		umount2("/fuzz/mount", MNT_DETACH);
 	}
 	ioctl(loop, 0x4c01, 0);
@@ -202,13 +207,17 @@ static void try_files(const char *kind, uint64_t base, int times, const char *pa
 			_exit(0);
 		}
 		for (start = now_ns(); waitpid(pid, &status, WNOHANG) == 0; usleep(300)) {
-			if (now_ns() - start > 3000000000ull)
+			if (now_ns() - start > FILE_PATIENCE_NS)
 				kill(pid, SIGKILL);
 			if (now_ns() - start > KILL_NS) {
 				printf("@unkillable process %d of program %012llx\n", pid, (long long)seed);
 				break;
 			}
 		}
+		if (*kind == 'i') { /* what a killed one has left */
+			umount2("/fuzz/mount", MNT_DETACH);
+			clear_loops();
+		}
 	}
-	printf("@tried %d\n@done\n", times);
+	printf("@tried %d, %llu calls, %llu good\n@done\n", times, (long long)total(shared->calls), (long long)total(shared->good));
 }
