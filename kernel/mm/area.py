@@ -61,6 +61,13 @@ class Area:
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
         self.next_gone: Area | None = None  # of those that are out of the space and not detached yet
+        # In the tree of its space (area_tree.py), whose business these are.
+        self.left: Area | None = None
+        self.right: Area | None = None
+        self.parent: Area | None = None
+        self.height: int = 0
+        self.gap: int = 0  # free bytes below the area
+        self.largest: int = 0  # gap at or below this node
 
     @property
     def shared(self) -> bool:

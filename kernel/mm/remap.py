@@ -8,6 +8,7 @@ from typing import Final
 from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
+from kernel.mm.area_tree import following
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.pages import USER_END, read_entry, write_entry
 from kernel.mm.ranges import USER_PAGES, pages_of
@@ -44,6 +45,7 @@ MS_INVALIDATE: Final = 2
 MS_SYNC: Final = 4
 
 _AREA_COST: Final = 200
+_LOOK_COST: Final = 60
 _MOVED_MASK: Final = 1023  # a safe point after moving so many pages
 _MOVED_COST: Final = 150_000
 
@@ -104,6 +106,7 @@ def _grow_in_place(space: AddressSpace, area: Area, growth: int) -> bool:
     if growth > space.address_limit - min(space.mapped_bytes, space.address_limit):
         return False
     area.end = end
+    space.areas.moved(area)
     space.mapped_bytes += growth
     space.rejoin(area.start, area.end)
     return True
@@ -186,14 +189,13 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
     if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_WIPEONFORK):
         _check_discardable(space, start, end)
     if advice == MADV_DONTNEED or advice == MADV_FREE:
-        i = space.position(start)
-        while i < len(space.areas) and space.areas[i].start < end:
-            area = space.areas[i]
+        area = space.areas.first_above(start)
+        while area is not None and area.start < end:
             if advice == MADV_FREE and (area.source is not None or area.shared):
                 raise Errno(EINVAL)
             if area.flags & MAP_LOCKED != 0:
                 raise Errno(EINVAL)
-            i += 1
+            area = following(area)
         space.empty(start, end)
         return
     space.settle()
@@ -204,9 +206,8 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
 
 
 def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None:
-    i = space.isolate(start, end)
-    while i < len(space.areas) and space.areas[i].start < end:
-        area = space.areas[i]
+    area = space.isolate(start, end)
+    while area is not None and area.start < end:
         if advice == MADV_DONTFORK:
             area.dont_fork = True
         elif advice == MADV_DOFORK:
@@ -215,18 +216,17 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
             raise Errno(EINVAL)
         else:
             area.wipe_on_fork = advice == MADV_WIPEONFORK
-        i += 1
+        area = following(area)
     space.rejoin(start, end)
 
 
 def _check_discardable(space: AddressSpace, start: int, end: int) -> None:
     """EPERM if sealed memory would lose contents that nobody could write again."""
-    i = space.position(start)
-    while i < len(space.areas) and space.areas[i].start < end:
-        area = space.areas[i]
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
         if area.sealed and area.source is None and area.prot & PROT_WRITE == 0:
             raise Errno(EPERM)
-        i += 1
+        area = following(area)
 
 
 def removable(space: AddressSpace, start: int, end: int) -> Area:
@@ -247,9 +247,12 @@ def removable(space: AddressSpace, start: int, end: int) -> Area:
 def locked_bytes(space: AddressSpace, start: int, end: int) -> int:
     """How much of start…end lies in locked areas."""
     total = 0
-    for area in space.areas:
-        if area.flags & MAP_LOCKED != 0 and area.start < end and start < area.end:
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
+        if area.flags & MAP_LOCKED != 0:
             total += min(end, area.end) - max(start, area.start)
+        pace(_LOOK_COST)
+        area = space.areas.first_above(area.end)  # others may have run
     return total
 
 
@@ -281,16 +284,15 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
     if behind < first or first >= USER_PAGES:
         raise Errno(ENOMEM)
     end = min(behind, USER_PAGES) << PAGE_SHIFT
-    i = space.position(start)
-    while i < len(space.areas) and space.areas[i].start < end:
-        area = space.areas[i]
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
         if flags & MS_INVALIDATE != 0 and area.flags & MAP_LOCKED != 0:
             raise Errno(EBUSY)
         source = area.source
         if flags & MS_SYNC != 0 and area.shared and source is not None:
             source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
         pace(_AREA_COST)
-        i = space.position(area.end)  # others may have run
+        area = space.areas.first_above(area.end)  # others may have run
     space.check_mapped(start, end)
     if behind > USER_PAGES:
         raise Errno(ENOMEM)
@@ -314,9 +316,9 @@ def _change_flags(space: AddressSpace, start: int, end: int, mask: int, flags: i
     space.settle()
     while start < end:
         stop = space.part_end(start, end)
-        i = space.isolate(start, stop)
-        while i < len(space.areas) and space.areas[i].start < stop:
-            space.areas[i].flags = (space.areas[i].flags & ~mask) | flags
-            i += 1
+        area = space.isolate(start, stop)
+        while area is not None and area.start < stop:
+            area.flags = (area.flags & ~mask) | flags
+            area = following(area)
         space.rejoin(start, stop)
         start = space.rest(stop, end)

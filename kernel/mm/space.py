@@ -1,6 +1,6 @@
-"""Address spaces: sorted areas over a page table.
+"""Address spaces: a tree of areas (area_tree.py) over a page table.
 
-Invariants: areas are sorted by start and do not overlap; every mapped page lies in an area; `resident` counts non-zero
+Invariants: areas do not overlap; every mapped page lies in an area; `resident` counts non-zero
 entries. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
 resource limits.
 
@@ -13,10 +13,12 @@ Context: all that takes a range may sleep, `discard` and looking up excepted.
 Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from kernel.lang import EACCES, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
 from kernel.lib.pace import PACE, is_dying, pace
+from kernel.lib.settings import SystemSetting
 from kernel.mm.area import (
     MAP_32BIT,
     MAP_ANONYMOUS,
@@ -31,6 +33,7 @@ from kernel.mm.area import (
     PROT_WRITE,
     Area,
 )
+from kernel.mm.area_tree import STACK_GUARD, AreaTree, following, lowest_start, preceding
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.lowest import check_lowest, effective_lowest
@@ -38,16 +41,14 @@ from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.pages import LEAF_TABLE_BYTES, USER_END, PageTable, drop_entries, share_entries, table_end
 
 UNLIMITED: Final = (1 << 63) - 1
-_STACK_GUARD: Final = 256 * PAGE_SIZE  # unmapped below a growing stack
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
-_AREA_LIMIT: Final = 65530  # vm.max_map_count
+AREA_LIMIT: Final = SystemSetting(b"vm/max_map_count", [65530], 0, 0x7FFF_FFFF)  # of one space
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 # What is done at once to a range. Costs are in instructions, for `pace`.
 _TABLES_AT_ONCE: Final = 4
 _BYTES_AT_ONCE: Final = _TABLES_AT_ONCE * LEAF_TABLE_BYTES
 _WORK_AT_ONCE: Final = 128_000
 _AREAS_AT_ONCE: Final = 64
-_MOVES_AT_ONCE: Final = 65536  # elements of the list of areas that move up when some are taken out
 _AREA_COST: Final = 500
 _TABLE_COST: Final = 2000
 _PAGE_COST: Final = 160
@@ -76,7 +77,7 @@ class AddressSpace:
 
     def __init__(self) -> None:
         self.pages: PageTable = PageTable()
-        self.areas: list[Area] = []
+        self.areas: AreaTree = AreaTree()
         self.users: int = 1
         self.resident: int = 0  # pages
         self.peak_resident: int = 0
@@ -104,10 +105,6 @@ class AddressSpace:
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
         self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights
-        # Between this address (unless it is 0) and `mapping_top` no gap holds that many bytes, so mmap need not look
-        # through thousands of areas each time.
-        self.full_from: int = 0
-        self.full_length: int = 0
         self.is_held: bool = False  # by a change that others must see whole: they wait with theirs
 
     @property
@@ -128,10 +125,13 @@ class AddressSpace:
         self.users -= 1
         if self.users > 0:
             return
-        while len(self.areas) > 0:
-            area = self.areas.pop()
+        area = self.areas.root
+        while area is not None:
+            area = self.areas.some_leaf(area)
             self._give_back(area)
+            above = self.areas.drop_leaf(area)
             area.detach()
+            area = above
         self.pages.abandon()
 
     def _give_back(self, area: Area) -> None:
@@ -182,16 +182,19 @@ class AddressSpace:
         self.hold()
         work = 0
         try:
-            for area in self.areas:
-                if area.dont_fork:
-                    continue
-                copy = area.copy(area.start, area.end, child)
-                copy.flags &= ~MAP_LOCKED  # mlock(2): locks are not inherited
-                child.areas.append(copy)
-                child.mapped_bytes += area.end - area.start
-                work += _AREA_COST
-                if not area.wipe_on_fork:
-                    work = self._fork_area(child, area, work)
+            last: Area | None = None
+            area = self.areas.first()
+            while area is not None:
+                if not area.dont_fork:
+                    copy = area.copy(area.start, area.end, child)
+                    copy.flags &= ~MAP_LOCKED  # mlock(2): locks are not inherited
+                    child.areas.insert(last, copy, None)
+                    last = copy
+                    child.mapped_bytes += area.end - area.start
+                    work += _AREA_COST
+                    if not area.wipe_on_fork:
+                        work = self._fork_area(child, area, work)
+                area = following(area)
         except MemoryError:
             child.release()
             raise
@@ -251,58 +254,38 @@ class AddressSpace:
 
     # Looking up ----------------------------------------------------------------------------------------------------
 
-    def position(self, address: int) -> int:
-        """Index of the first area that ends above `address`; len(areas) if there is none."""
-        low = 0
-        high = len(self.areas)
-        while low < high:
-            middle = (low + high) // 2
-            if self.areas[middle].end <= address:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
     def area_at(self, address: int) -> Area | None:
         """The area that holds `address`."""
-        i = self.position(address)
-        if i < len(self.areas) and self.areas[i].start <= address:
-            return self.areas[i]
-        return None
+        return self.areas.at(address)
 
     def is_free(self, start: int, end: int) -> bool:
         """Whether no area touches start…end."""
-        i = self.position(start)
-        return i == len(self.areas) or self.areas[i].start >= end
+        area = self.areas.first_above(start)
+        return area is None or area.start >= end
 
     def find_gap(self, length: int, top: int) -> int:
         """The highest free run of `length` bytes below `top`. Raises ENOMEM."""
-        if top != self.mapping_top:
-            return self._search_gap(length, top)
-        if self.full_from != 0 and length >= self.full_length:
-            top = min(top, self.full_from)
-        start = self._search_gap(length, top)
-        self.full_from = start + length
-        self.full_length = length
-        return start
-
-    def _search_gap(self, length: int, top: int) -> int:
-        i = self.position(top)
-        if i < len(self.areas) and self.areas[i].start < top:
-            top = self.areas[i].start
-        while i > 0:
-            below = self.areas[i - 1]
-            if top - below.end >= length:
-                return top - length
-            top = min(top, self._lowest_start(below))
-            i -= 1
-        if top - effective_lowest() >= length:
+        above = self.areas.first_above(top)
+        bound = USER_END
+        if above is not None:
+            bound = above.start
+            top = min(top, lowest_start(above))
+        below = self.areas.before(above)
+        if below is None:
+            return self._above_lowest(top, length)
+        if top - below.end >= length:
             return top - length
-        raise Errno(ENOMEM)
+        above = self.areas.highest_gap(bound, length)
+        if above is not None:
+            return lowest_start(above) - length
+        lowest = self.areas.first()
+        return self._above_lowest(top if lowest is None else min(top, lowest_start(lowest)), length)
 
-    def _lowest_start(self, area: Area) -> int:
-        """Where an area may begin once it has grown into its guard gap."""
-        return area.start - _STACK_GUARD if area.flags & MAP_GROWSDOWN != 0 else area.start
+    def _above_lowest(self, top: int, length: int) -> int:
+        """The place right below `top`, where no area is below. Raises ENOMEM if it is too low."""
+        if top - effective_lowest() < length:
+            raise Errno(ENOMEM)
+        return top - length
 
     # Mapping -------------------------------------------------------------------------------------------------------
 
@@ -331,7 +314,7 @@ class AddressSpace:
         start = self._choose(address, length, flags)
         if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
             raise Errno(ENOMEM)
-        if len(self.areas) >= _AREA_LIMIT:
+        if self.areas.count > AREA_LIMIT.value:
             raise Errno(ENOMEM)
         if flags & MAP_FIXED != 0 and length > _BYTES_AT_ONCE:
             self._prepare_replacing(start, length)
@@ -407,38 +390,52 @@ class AddressSpace:
     def _insert(self, area: Area) -> None:
         """Enter an area where nothing is mapped, joined with its neighbours where they are of one kind."""
         self.mapped_bytes += area.end - area.start
-        i = self.position(area.start)
-        if i > 0 and self.areas[i - 1].continues(area):
-            self.areas[i - 1].end = area.end
+        after = self.areas.first_above(area.start)
+        before = self.areas.before(after)
+        if before is not None and before.continues(area):
+            before.end = area.end
             area.detach()
-            i -= 1
+            area = before
+            self.areas.moved(area)
         else:
-            self.areas.insert(i, area)
-        self._join_next(i)
+            self.areas.insert(before, area, after)
+        self._join_next(area)
 
-    def _join_next(self, i: int) -> None:
-        if i + 1 < len(self.areas) and self.areas[i].continues(self.areas[i + 1]):
-            following = self.areas.pop(i + 1)
-            self.areas[i].end = following.end
-            following.detach()
+    def _join_next(self, area: Area) -> bool:
+        """Join an area with the next one if they are of one kind."""
+        after = following(area)
+        if after is None or not area.continues(after):
+            return False
+        area.end = after.end
+        self.areas.remove(after)
+        after.detach()
+        return True
 
-    def _split(self, i: int, address: int) -> None:
-        """Cut area `i` in two at `address`, strictly inside it."""
-        area = self.areas[i]
+    def _split(self, area: Area, address: int) -> Area:
+        """Cut an area in two at `address`, strictly inside it. Returns the upper part. Raises MemoryError."""
+        after = following(area)
         upper = area.copy(address, area.end, self)
-        self.areas.insert(i + 1, upper)
         area.end = address
+        self.areas.insert(area, upper, after)
+        return upper
 
-    def isolate(self, start: int, end: int) -> int:
-        """Cut areas so that none crosses `start` or `end`; returns the index of the first area at or above `start`."""
-        i = self.position(start)
-        if i < len(self.areas) and self.areas[i].start < start:
-            self._split(i, start)
-            i += 1
-        j = self.position(end - 1)
-        if j < len(self.areas) and self.areas[j].start < end < self.areas[j].end:
-            self._split(j, end)
-        return i
+    def isolate(self, start: int, end: int) -> Area | None:
+        """Cut areas so that none crosses `start` or `end`; returns the first area at or above `start`. Raises ENOMEM
+        (too many areas), MemoryError.
+        """
+        area = self.areas.first_above(start)
+        if area is not None and area.start < start:
+            self._check_room_for_cut()
+            area = self._split(area, start)
+        last = self.areas.at(end - 1)
+        if last is not None and end < last.end:
+            self._check_room_for_cut()
+            self._split(last, end)
+        return area
+
+    def _check_room_for_cut(self) -> None:
+        if self.areas.count >= AREA_LIMIT.value:
+            raise Errno(ENOMEM)
 
     def unmap(self, start: int, length: int) -> None:
         """Remove all mappings in a range; it is fine if there are none. Raises EINVAL, EPERM (sealed ones), ENOMEM (too
@@ -464,20 +461,19 @@ class AddressSpace:
         """Remove the first areas of a range, at once; returns where the rest begins. Their sources hear of it at the
         end, because that may sleep.
         """
-        if end > self.full_from:
-            self.full_from = 0
-        i = self.isolate(start, end)
-        limit = self._areas_at_once(i)
+        area = self._cut_out(start, end)
+        limit = _AREAS_AT_ONCE
         stop = end
         flush_from = end
         flush_to = start
         gone: Area | None = None
-        while i < len(self.areas) and self.areas[i].start < end:
+        while area is not None and area.start < end:
             if limit == 0:
-                stop = self.areas[i].start
+                stop = area.start
                 break
             limit -= 1
-            area = self.areas.pop(i)
+            after = following(area)
+            self.areas.remove(area)
             flush_from = min(flush_from, area.start)
             flush_to = max(flush_to, area.end)
             self._drop_pages(area.start, area.end)
@@ -485,19 +481,28 @@ class AddressSpace:
             area.space = None
             area.next_gone = gone
             gone = area
+            area = after
         self.pages.drop_leaf_tables(start, stop)
         if flush_from < flush_to:
             self.pages.flush_range(flush_from, flush_to)
         while gone is not None:
-            following = gone.next_gone
+            rest = gone.next_gone
             gone.next_gone = None
             gone.detach()
-            gone = following
+            gone = rest
         return stop
 
-    def _areas_at_once(self, i: int) -> int:
-        """How many areas may be taken out from index `i` on before others run."""
-        return max(1, min(_AREAS_AT_ONCE, _MOVES_AT_ONCE // max(1, len(self.areas) - i)))
+    def _cut_out(self, start: int, end: int) -> Area | None:
+        """As `isolate`, for areas that go: as on Linux, only a hole in one area needs room for another."""
+        area = self.areas.first_above(start)
+        if area is not None and area.start < start:
+            if end < area.end:
+                self._check_room_for_cut()
+            area = self._split(area, start)
+        last = self.areas.at(end - 1)
+        if last is not None and end < last.end:
+            self._split(last, end)
+        return area
 
     def empty(self, start: int, end: int) -> None:
         """Give the pages of a range back. The areas stay, and whatever others touch meanwhile is there again."""
@@ -554,12 +559,12 @@ class AddressSpace:
         end = start + page_up(length)
         self.check_mapped(start, end)
         self.check_unsealed(start, end)
-        i = self.position(start)
-        while i < len(self.areas) and self.areas[i].start < end:
-            if prot & ~self.areas[i].maximum_prot != 0:
+        area = self.areas.first_above(start)
+        while area is not None and area.start < end:
+            if prot & ~area.maximum_prot != 0:
                 raise Errno(EACCES)
-            self._deny_write_execute(self.areas[i].prot, prot)
-            i += 1
+            self._deny_write_execute(area.prot, prot)
+            area = following(area)
         self.settle()
         while start < end:
             stop = self.part_end(start, end)
@@ -575,10 +580,13 @@ class AddressSpace:
 
     def part_end(self, start: int, end: int) -> int:
         """The end of the part of a range that is changed at once: some areas, and what some tables map."""
-        i = self.position(start)
-        last = i + self._areas_at_once(i) - 1
-        if i <= last < len(self.areas):
-            end = min(end, self.areas[last].end)
+        area = self.areas.first_above(start)
+        for _ in range(_AREAS_AT_ONCE - 1):
+            if area is None or area.end >= end:
+                break
+            area = following(area)
+        if area is not None:
+            end = min(end, area.end)
         if end - start <= _BYTES_AT_ONCE:
             return end
         stop = start
@@ -589,26 +597,26 @@ class AddressSpace:
         return stop
 
     def _protect_part(self, start: int, end: int, prot: int) -> None:
-        i = self.isolate(start, end)
-        while i < len(self.areas) and self.areas[i].start < end:
-            area = self.areas[i]
+        area = self.isolate(start, end)
+        while area is not None and area.start < end:
             area.prot = prot
             address = self.pages.next_mapped(area.start, area.end)
             while address < area.end:
                 protect_entry(self.pages.find(address), area)
                 address = self.pages.next_mapped(address + PAGE_SIZE, area.end)
-            i += 1
+            area = following(area)
         self.rejoin(start, end)
         self.pages.flush_range(start, end)
 
     def rejoin(self, start: int, end: int) -> None:
         """Join neighbours that became of one kind."""
-        i = max(0, self.position(start) - 1)
-        while i < len(self.areas) and self.areas[i].start <= end:
-            before = len(self.areas)
-            self._join_next(i)
-            if len(self.areas) == before:
-                i += 1
+        area = self.areas.first_above(start)
+        if area is not None:
+            before = preceding(area)
+            area = area if before is None else before
+        while area is not None and area.start <= end:
+            if not self._join_next(area):
+                area = following(area)
 
     def seal(self, start: int, end: int) -> None:
         """Forbid for good to change a range (mseal(2)). Raises ENOMEM (a hole)."""
@@ -616,36 +624,40 @@ class AddressSpace:
         self.settle()
         while start < end:
             stop = self.part_end(start, end)
-            i = self.isolate(start, stop)
-            while i < len(self.areas) and self.areas[i].start < stop:
-                self.areas[i].sealed = True
-                i += 1
+            area = self.isolate(start, stop)
+            while area is not None and area.start < stop:
+                area.sealed = True
+                area = following(area)
             self.rejoin(start, stop)
             start = self.rest(stop, end)
 
     def check_unsealed(self, start: int, end: int) -> None:
         """Raise EPERM if a sealed area lies in a range."""
-        i = self.position(start)
-        while i < len(self.areas) and self.areas[i].start < end:
-            if self.areas[i].sealed:
+        looks = 0
+        area = self.areas.first_above(start)
+        while area is not None and area.start < end:
+            if area.sealed:
                 raise Errno(EPERM)
-            start = self.areas[i].end
-            i += 1
-            if i & _LOOKS_MASK == 0:
+            start = area.end
+            area = following(area)
+            looks += 1
+            if looks & _LOOKS_MASK == 0:
                 pace(_LOOKS_COST)
-                i = self.position(start)
+                area = self.areas.first_above(start)
 
     def check_mapped(self, start: int, end: int) -> None:
         """Raise ENOMEM unless every page of start…end lies in an area. Sleeps if there are very many."""
-        i = self.position(start)
+        looks = 0
+        area = self.areas.first_above(start)
         while start < end:
-            if i >= len(self.areas) or self.areas[i].start > start:
+            if area is None or area.start > start:
                 raise Errno(ENOMEM)
-            start = self.areas[i].end
-            i += 1
-            if i & _LOOKS_MASK == 0:
+            start = area.end
+            area = following(area)
+            looks += 1
+            if looks & _LOOKS_MASK == 0:
                 pace(_LOOKS_COST)
-                i = self.position(start)
+                area = self.areas.first_above(start)
 
     def set_brk(self, address: int) -> int:
         """Move the end of the heap; returns where it is (the old place if the new one cannot be had)."""
@@ -721,19 +733,20 @@ class AddressSpace:
 
     def _grow_stack(self, address: int) -> Area | None:
         """Extend the stack area above `address` down to it, within the stack limit and above the guard gap."""
-        i = self.position(address)
-        if i >= len(self.areas):
+        area = self.areas.first_above(address)
+        if area is None:
             return None
-        area = self.areas[i]
         start = page_down(address)
         if area.flags & MAP_GROWSDOWN == 0 or area.end - start > self.stack_limit or start < effective_lowest():
             return None
-        if i > 0 and start - self.areas[i - 1].end < _STACK_GUARD:
+        before = preceding(area)
+        if before is not None and start - before.end < STACK_GUARD:
             return None
         if area.start - start > self.address_limit - min(self.mapped_bytes, self.address_limit):
             return None
         self.mapped_bytes += area.start - start
         area.start = start
+        self.areas.moved(area)
         return area
 
     def populate(self, start: int, end: int) -> None:
@@ -753,3 +766,15 @@ class AddressSpace:
             pace(_FAULT_COST)
             if is_dying():
                 raise Errno(EINTR)
+
+
+def each_area(space: AddressSpace, address: int = 0) -> Iterator[Area]:
+    """All areas that end above an address, lowest first. Others run in between and may change them: of a space that is
+    not its own, the caller holds a reference.
+    """
+    area = space.areas.first_above(address)
+    while area is not None:
+        address = area.end
+        yield area
+        pace(_AREA_COST)
+        area = space.areas.first_above(address)

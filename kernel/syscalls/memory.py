@@ -37,7 +37,7 @@ from kernel.mm.pages import USER_END
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.reverse_map import forget_pages
-from kernel.mm.space import AddressSpace, page_up
+from kernel.mm.space import AddressSpace, each_area, page_up
 from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK
 
@@ -355,7 +355,7 @@ def mlockall(flags: i32) -> int:
     space.future_flags = MAP_LOCKED if flags & _MCL_FUTURE != 0 else 0
     space.future_present = flags & (_MCL_FUTURE | _MCL_ONFAULT) == _MCL_FUTURE
     if flags & _MCL_CURRENT != 0:
-        for area in space.areas:
+        for area in each_area(space):
             area.flags |= MAP_LOCKED
         if flags & _MCL_ONFAULT == 0:
             _populate_all(space)
@@ -364,13 +364,7 @@ def mlockall(flags: i32) -> int:
 
 def _populate_all(space: AddressSpace) -> None:
     """As far as it goes: what cannot be had is not reported. The areas may change while this sleeps."""
-    at = 0
-    while True:
-        index = space.position(at)
-        if index >= len(space.areas):
-            return
-        area = space.areas[index]
-        at = area.end
+    for area in each_area(space):
         try:
             space.populate(area.start, area.end)
         except Errno:
@@ -384,6 +378,6 @@ def munlockall() -> int:
     space = current().space
     space.future_flags = 0
     space.future_present = False
-    for area in space.areas:
+    for area in each_area(space):
         area.flags &= ~MAP_LOCKED
     return 0

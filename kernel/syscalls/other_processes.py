@@ -15,7 +15,7 @@ from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import UserVector
 from kernel.mm import remap as remapping
 from kernel.mm.foreign import read_foreign, write_foreign
-from kernel.mm.space import AddressSpace
+from kernel.mm.space import AddressSpace, each_area
 from kernel.syscalls.transfer import user_vector
 from kernel.task.inspection import may_attach_to, may_look_into
 from kernel.task.pidfd import pid_file
@@ -280,14 +280,9 @@ def process_mrelease(descriptor: i32, flags: u32) -> int:
         raise Errno(EINVAL)
     space.acquire()
     try:
-        at = 0
-        while True:
-            index = space.position(at)
-            if index >= len(space.areas):
-                return 0
-            area = space.areas[index]
-            at = area.end
+        for area in each_area(space):
             if not area.shared:
                 space.empty(area.start, area.end)
+        return 0
     finally:
         space.release()

@@ -10,7 +10,7 @@ from kernel.lib import user
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
 from kernel.mm.pages import USER_END
-from kernel.mm.space import page_up
+from kernel.mm.space import each_area, page_up
 from kernel.task.task import current
 from kernel.task.words import load_i32, store_i32, store_i64
 
@@ -80,13 +80,7 @@ def shmdt(address: int) -> int:
         raise Errno(EINVAL)
     space = current().space
     found: Segment | None = None
-    at = address
-    while True:
-        index = space.position(at)
-        if index >= len(space.areas):
-            break
-        area = space.areas[index]
-        at = area.end
+    for area in each_area(space, address):
         source = area.source
         if isinstance(source, Segment) and area.start - area.offset == address and (found is None or source is found):
             found = source

@@ -64,7 +64,7 @@ def held_pages(process: Process) -> int:
     held_bytes = 0
     if memory is not None:
         pages += memory.resident + memory.pages.table_count
-        held_bytes += len(memory.areas) * _AREA_BYTES
+        held_bytes += memory.areas.count * _AREA_BYTES
     filters = task.call_filter
     if filters is not None:
         held_bytes += filters.length << _INSTRUCTION_SHIFT  # those of other processes may be among them

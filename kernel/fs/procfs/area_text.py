@@ -35,10 +35,9 @@ class AreaText(PositionedFile):
 
     def piece_at(self, space: AddressSpace, address: int) -> bytes:
         """The piece of the first area that ends above an address; the text is at its end if it is empty. May sleep."""
-        index = space.position(address)
-        if index >= len(space.areas):
+        area = space.areas.first_above(address)
+        if area is None:
             return b""
-        area = space.areas[index]
         self.told = area.end
         return self.piece_of(space, area)
 

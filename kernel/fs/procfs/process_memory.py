@@ -5,7 +5,6 @@ Another process's memory is read page by page through its address space. Nothing
 yet, or not there any more, ends the text.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from kernel.fs.procfs.subject import Subject
@@ -16,7 +15,7 @@ from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
 from kernel.mm.objects import SharedMemory
 from kernel.mm.pages import PRESENT, PRIVATE, entry_frame, read_entry
-from kernel.mm.space import AddressSpace
+from kernel.mm.space import AddressSpace, each_area
 
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
 _NAME_COLUMN: Final = 73
@@ -45,19 +44,6 @@ def living_memory_of(subject: Subject) -> AddressSpace:
     if space is None:
         raise Errno(ESRCH)
     return space
-
-
-def each_area(space: AddressSpace) -> Iterator[Area]:
-    """All areas, lowest first. Others run in between and may change them: the caller holds the space by `acquire`."""
-    at = 0
-    while True:
-        index = space.position(at)
-        if index >= len(space.areas):
-            return
-        area = space.areas[index]
-        at = area.end
-        yield area
-        pace(_AREA_COST)
 
 
 def _page(space: AddressSpace, address: int) -> Frame:
@@ -264,9 +250,11 @@ def smaps_rollup(subject: Subject) -> bytes:
             resident.count(space, area)
     finally:
         space.release()
-    if len(space.areas) > 0:
-        low = space.areas[0].start
-        high = space.areas[len(space.areas) - 1].end
+    lowest = space.areas.first()
+    highest = space.areas.last()
+    if lowest is not None and highest is not None:
+        low = lowest.start
+        high = highest.end
     text = bytearray(f"{low:08x}-{high:08x} ---p 00000000 00:00 0 ".encode())
     while len(text) < _NAME_COLUMN:
         text.append(32)

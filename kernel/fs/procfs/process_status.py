@@ -5,12 +5,12 @@ Of a process (and not one of its threads) the times and faults are those of all 
 
 from typing import Final
 
-from kernel.fs.procfs.process_memory import Resident, each_area, memory_of
+from kernel.fs.procfs.process_memory import Resident, memory_of
 from kernel.fs.procfs.subject import Subject, may_inspect
 from kernel.lang import EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
-from kernel.mm.space import AddressSpace
+from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
@@ -134,7 +134,7 @@ class MemorySizes:
         self.data: int = 0
         self.stack: int = 0
         self.shared: int = 0
-        for area in space.areas:
+        for area in each_area(space):
             size = area.end - area.start
             if area.flags & MAP_GROWSDOWN != 0:
                 self.stack += size

@@ -10,7 +10,7 @@ from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PRO
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SIZE
 from kernel.mm.pages import LEAF_TABLE_BYTES
-from kernel.mm.space import AddressSpace
+from kernel.mm.space import AddressSpace, each_area
 
 BASE = 0x4000_0000
 READ_WRITE = PROT_READ | PROT_WRITE
@@ -79,7 +79,7 @@ def a_space_of_many_areas() -> AddressSpace:
     space = AddressSpace()
     for number in range(MANY):
         anonymous(space, BASE + number * PAGE_SIZE, PAGE_SIZE, READ_WRITE if number & 1 else PROT_READ)
-    assert len(space.areas) == MANY
+    assert space.areas.count == MANY
     return space
 
 
@@ -100,10 +100,10 @@ def test_unmapping_takes_what_others_touch_meanwhile(others: Others, monkeypatch
 def test_many_areas_go_in_parts(others: Others) -> None:
     space = a_space_of_many_areas()
     counts: list[int] = []
-    others.act = lambda: counts.append(len(space.areas))
+    others.act = lambda: counts.append(space.areas.count)
     space.unmap(BASE, MANY * PAGE_SIZE)
     assert len(counts) > 2 and counts == sorted(counts, reverse=True)
-    assert space.areas == []
+    assert space.areas.count == 0
 
 
 def test_nobody_finds_a_hole_where_a_mapping_replaces_others(others: Others) -> None:
@@ -112,7 +112,7 @@ def test_nobody_finds_a_hole_where_a_mapping_replaces_others(others: Others) -> 
     anonymous(space, BASE, MANY * PAGE_SIZE)
     others.act = None
     assert others.waited == others.acted > 2
-    assert len(space.areas) == 1 and not space.is_held
+    assert space.areas.count == 1 and not space.is_held
 
 
 def test_a_child_gets_the_memory_of_one_moment(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,8 +142,9 @@ def test_protection_changes_in_parts(others: Others) -> None:
     space.protect(BASE, MANY * PAGE_SIZE, PROT_READ)
     others.act = None
     assert others.acted > 2
-    assert [area.prot for area in space.areas] == [PROT_READ]
-    assert space.areas[0].end == BASE + (MANY - 1) * PAGE_SIZE
+    assert [area.prot for area in each_area(space)] == [PROT_READ]
+    only = space.areas.first()
+    assert only is not None and only.end == BASE + (MANY - 1) * PAGE_SIZE
 
 
 def test_thousands_of_small_mappings_need_no_search(others: Others) -> None:

@@ -21,7 +21,7 @@ from kernel.mm.area import (
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.pages import WRITABLE, entry_frame, load_root, read_entry, write_entry
-from kernel.mm.space import AddressSpace
+from kernel.mm.space import AddressSpace, each_area
 
 BASE = 0x40_0000
 READ_WRITE = PROT_READ | PROT_WRITE
@@ -109,7 +109,7 @@ def test_protection() -> None:
     space.protect(BASE, PAGE_SIZE, READ_WRITE)
     assert peek(space, BASE) == 5
     assert poke(space, BASE, 6) == FaultOutcome.DONE
-    assert len(space.areas) == 1
+    assert space.areas.count == 1
     assert space.fault(BASE - PAGE_SIZE, Access.READ) == FaultOutcome.NOT_MAPPED
 
 
@@ -130,7 +130,7 @@ def test_errors_of_mapping() -> None:
         space.unmap(BASE + 1, PAGE_SIZE)
     space.unmap(BASE, 2 * PAGE_SIZE)
     space.unmap(BASE, 2 * PAGE_SIZE)
-    assert space.areas == []
+    assert space.areas.count == 0
 
 
 @pytest.mark.usefixtures("machine")
@@ -141,10 +141,10 @@ def test_the_heap_grows_and_shrinks() -> None:
     poke(space, BASE + 4999, 9)
     assert space.set_brk(0) == BASE + 5000
     assert space.set_brk(BASE + 100_000) == BASE + 100_000
-    assert len(space.areas) == 1
+    assert space.areas.count == 1
     assert peek(space, BASE + 4999) == 9
     assert space.set_brk(BASE) == BASE
-    assert space.areas == []
+    assert space.areas.count == 0
     assert space.resident == 0
 
 
@@ -226,7 +226,7 @@ def test_any_sequence_agrees_with_the_model(steps: list[tuple[str, int, int, int
         assert (outcome == FaultOutcome.DONE) == (prot != 0)
         if prot != 0:
             assert peek(space, BASE + page * PAGE_SIZE) == contents.get(page, 0)
-    starts = [(area.start, area.end) for area in space.areas]
+    starts = [(area.start, area.end) for area in each_area(space)]
     assert starts == sorted(starts)
     assert all(a[1] <= b[0] for a, b in pairwise(starts))
     assert space.mapped_bytes == sum(end - start for start, end in starts)
