@@ -5,10 +5,11 @@ Invariants: `_next` is not above the lowest free descriptor; a slot holds one re
 
 from typing import Final
 
-from kernel.fs.file import File
+from kernel.fs.file import OPEN_FILES, File
 from kernel.fs.notification import WATCHES, descriptor_closed
 from kernel.lang import EBADF, EINVAL, EMFILE, Errno, noraise
 from kernel.lib.pace import pace
+from kernel.lib.settings import SystemSetting
 
 DEFAULT_LIMIT: Final = 1024
 # Instructions for one descriptor, for `pace`
@@ -18,7 +19,9 @@ _LOOK_COST: Final = 20
 _STEP_SHIFT: Final = 12
 _STEP_MASK: Final = (1 << _STEP_SHIFT) - 1  # small tables are looked through at once
 _MANY: Final = 4096  # descriptors
-HARD_LIMIT: Final = 1024 * 1024  # of any process, whatever RLIMIT_NOFILE says
+_INT_MAX: Final = 0x7FFF_FFFF
+# What RLIMIT_NOFILE cannot exceed, and no table either.
+HIGHEST_LIMIT: Final = SystemSetting(b"fs/nr_open", [1024 * 1024], 64, _INT_MAX & -64)
 
 
 class FileTable:
@@ -63,7 +66,7 @@ class FileTable:
             candidate += 1
             if candidate & _STEP_MASK == 0:
                 pace(_LOOK_COST << _STEP_SHIFT)
-        if candidate >= min(self.limit, HARD_LIMIT):
+        if candidate >= self.limit or (candidate >= len(files) and candidate >= HIGHEST_LIMIT.value):
             raise Errno(EMFILE)
         return candidate
 
@@ -82,6 +85,8 @@ class FileTable:
             file.release()
             raise
         self._files[descriptor] = file
+        if not file.is_counted:
+            OPEN_FILES.enter(file)
         self._close_on_exec[descriptor] = 1 if cloexec else 0
         if lowest <= self._next:
             self._next = descriptor + 1
@@ -89,7 +94,9 @@ class FileTable:
 
     def replace(self, descriptor: int, file: File, cloexec: bool) -> None:
         """dup2: put `file` at `descriptor`, closing what was there. Takes a reference of its own."""
-        if descriptor < 0 or descriptor >= min(self.limit, HARD_LIMIT):
+        if descriptor < 0 or descriptor >= self.limit:
+            raise Errno(EBADF)
+        if descriptor >= len(self._files) and descriptor >= HIGHEST_LIMIT.value:
             raise Errno(EBADF)
         self._grow(descriptor + 1)
         file.acquire()

@@ -41,6 +41,7 @@ from kernel.lang import (
     EBADF,
     EFBIG,
     EINVAL,
+    ENFILE,
     ENODEV,
     ENOTDIR,
     ENOTTY,
@@ -49,10 +50,15 @@ from kernel.lang import (
     ESPIPE,
     ETXTBSY,
     Errno,
+    final,
+    noinline,
     noraise,
 )
-from kernel.lib.credentials import Credentials
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
+from kernel.mm.frames import PAGE_SIZE, total_frame_count
 
 if TYPE_CHECKING:
     from kernel.mm import MemoryObject
@@ -60,6 +66,56 @@ if TYPE_CHECKING:
 
 
 DESCRIPTION_BYTES: Final = 512  # of a description with its dentry
+
+
+_FEWEST_FILES: Final = 8192  # fs.file-max on a small machine
+_KIB: Final = 1024
+
+
+@final
+class _FileLimit(SystemSetting):
+    """How many files there can be: one for each 10 KiB of memory, unless it was set."""
+
+    def prepare(self) -> None:
+        if self.values[0] < 0:
+            self.store([max(total_frame_count() * (PAGE_SIZE // _KIB) // 10, _FEWEST_FILES)])
+
+    def store(self, numbers: list[int]) -> None:
+        self.values[0] = numbers[0]
+        OPEN_FILES.limit = numbers[0]
+
+
+@final
+class OpenFiles:
+    """How many descriptions got a descriptor, and how many may (fs.file-nr, fs.file-max)."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+        self.limit: int = 0  # the setting's value, once somebody asked for it
+
+    def enter(self, file: "File") -> None:
+        """A description got its first descriptor."""
+        file.is_counted = True
+        self.count += 1
+
+    @noinline
+    def check(self) -> None:
+        """Raise ENFILE unless the running program may have another description; CAP_SYS_ADMIN always may."""
+        FILE_LIMIT.prepare()
+        if self.count >= self.limit:
+            who = caller_credentials()
+            if who is not None and not who.capable(CAP_SYS_ADMIN):
+                raise Errno(ENFILE)
+
+
+OPEN_FILES: Final = OpenFiles()
+FILE_LIMIT: Final = _FileLimit(b"fs/file-max", [-1], 0, NO_BOUND)
+
+
+def check_room_for_file() -> None:
+    """Before what cannot be undone: raise ENFILE where a new description would."""
+    if OPEN_FILES.count >= OPEN_FILES.limit:
+        OPEN_FILES.check()
 
 
 class DirectorySink:
@@ -104,6 +160,9 @@ class File:
     """Base of all open file descriptions."""
 
     def __init__(self, path: Path, flags: int) -> None:
+        """Raises ENFILE where there are too many, so nothing is held yet that must be given back."""
+        if OPEN_FILES.count >= OPEN_FILES.limit:
+            OPEN_FILES.check()
         self.path: Path = path.pin()
         self.inode: Inode = path.inode()
         self.flags: int = flags & ~O_NOCTTY  # O_NOCTTY matters to the opening only
@@ -123,6 +182,7 @@ class File:
         self.watchers: list[FileWatcher] | None = None
         self.is_program: bool = False  # keeps its inode from being written
         self.is_new: bool = False  # opening it made the file
+        self.is_counted: bool = False  # among OPEN_FILES
         self.inode.users += 1
         if self.readable and not self.writable:
             self.inode.readers += 1
@@ -139,6 +199,8 @@ class File:
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
+            if self.is_counted:
+                OPEN_FILES.count -= 1
             watchers = self.watchers
             if watchers is not None:
                 self.watchers = None

@@ -37,13 +37,15 @@ from kernel.fs.filesystem import FileSystem, find_type, make_filesystem
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, end_filesystem, is_below, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno, final
+from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOSPC, ENOTDIR, EPERM, Errno, final
 from kernel.lib import log
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.lib.settings import SystemSetting
 from kernel.sched import Obligation, WaitQueue
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
+_MOST_MOUNTS: Final = SystemSetting(b"fs/mount-max", [100_000], 1, (1 << 31) - 1)
 _KEEPER_LEFT: Final = WaitQueue()
 
 
@@ -90,6 +92,12 @@ def _place_for_mount(at: Path) -> Path:
     return top
 
 
+def _check_room(count: int) -> None:
+    """Raise ENOSPC unless there may be so many more mounts."""
+    if len(MOUNTS) + count > _MOST_MOUNTS.value:
+        raise Errno(ENOSPC)
+
+
 def mount_filesystem(file_system: FileSystem, at: Path, flags: int) -> Mount:
     """Attach a file system at a directory, which may be covered by others already."""
     at = _place_for_mount(at)
@@ -100,6 +108,7 @@ def mount_filesystem(file_system: FileSystem, at: Path, flags: int) -> Mount:
         raise Errno(EINVAL)
     if at.dentry is at.mount.root and at.mount.file_system is file_system:
         raise Errno(EBUSY)  # the same thing on itself
+    _check_room(1)
     mount = Mount(file_system, _existing_root(file_system), flags & MOUNT_FLAGS)
     mount.attach(at.mount, at.dentry)
     return mount
@@ -222,10 +231,11 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
         raise Errno(EINVAL)
     if origin.mount.is_unbindable:
         raise Errno(EINVAL)
-    copy = Mount(origin.mount.file_system, origin.dentry, origin.mount.flags)
     inner: list[Mount] = []
     if recursive:
         inner = mounts_below(origin)
+    _check_room(1 + len(inner))
+    copy = Mount(origin.mount.file_system, origin.dentry, origin.mount.flags)
     copy.attach(at.mount, at.dentry)
     copies: dict[Mount, Mount] = {origin.mount: copy}
     for each in inner:

@@ -38,7 +38,7 @@ from kernel.fs.constants import (
     S_IXGRP,
 )
 from kernel.fs.dentry import Dentry
-from kernel.fs.file import File, PathFile
+from kernel.fs.file import File, PathFile, check_room_for_file
 from kernel.fs.inode import Inode
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
@@ -67,6 +67,7 @@ SPECIAL: SpecialFiles = SpecialFiles()
 
 def open_file(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
     """Open `name`; with O_CREAT make it with `mode` (less the umask)."""
+    check_room_for_file()
     if flags & O_PATH != 0:
         flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
     elif flags & O_TMPFILE_BIT != 0:

@@ -7,6 +7,8 @@ the list, a level-triggered one stays, an edge-triggered one leaves, a one-shot 
 Invariants: a member is on the ready list exactly if `is_listed`. A member holds no reference count on its file; the
 file tells the member when it ends (FileWatcher).
 
+Members count against the user that made the set (fs.epoll.max_user_watches).
+
 Context: `collect` and `add` ask files, which may not sleep in `poll`. Waiting is the system call's.
 """
 
@@ -15,8 +17,11 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, EPERM, Errno, recursion
+from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM, Errno, final, recursion
 from kernel.lib.pace import pace
+from kernel.lib.settings import NO_BOUND, SystemSetting
+from kernel.lib.user_account import UserAccount, account_of
+from kernel.mm.frames import PAGE_SIZE, total_frame_count
 from kernel.sched import PollWaiter, WaitQueue
 
 EPOLLEXCLUSIVE: Final = 1 << 28
@@ -25,6 +30,7 @@ EPOLLONESHOT: Final = 1 << 30
 EPOLLET: Final = 1 << 31
 _DEPTH_LIMIT: Final = 5
 _MEMBER_BYTES: Final = 400  # what a member costs, about
+_LINUX_MEMBER_BYTES: Final = 192  # what Linux reckons for one in its limit
 # Instructions for a member, for `pace`
 _ASK_COST: Final = 400
 _LIST_COST: Final = 40
@@ -32,6 +38,18 @@ _DROP_COST: Final = 400
 _MANY: Final = 128  # so many members may take more than one stretch
 # What may stand beside EPOLLEXCLUSIVE. All sets hear of every wake, which is more than the one that it asks for.
 _EXCLUSIVE_MAY: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
+
+
+@final
+class _WatchLimit(SystemSetting):
+    """How many members all sets of a user can have: what 4 % of memory holds, unless it was set."""
+
+    def prepare(self) -> None:
+        if self.values[0] < 0:
+            self.values[0] = total_frame_count() // 25 * PAGE_SIZE // _LINUX_MEMBER_BYTES
+
+
+_WATCHES: Final = _WatchLimit(b"fs/epoll/max_user_watches", [-1], 0, NO_BOUND)
 
 
 class MemberWaiter(PollWaiter):
@@ -91,8 +109,10 @@ class Ready:
 class EpollFile(DescriptorFile):
     """An epoll set."""
 
-    def __init__(self, flags: int) -> None:
+    def __init__(self, flags: int, uid: int) -> None:
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
+        self.uid: int = uid  # whose members they are
+        self.account: UserAccount | None = None  # since the first member came
         # by descriptor; several if descriptors were reused while files live on
         self.members: dict[int, list[Member]] = {}
         self.first: Member | None = None  # the ready list
@@ -120,7 +140,7 @@ class EpollFile(DescriptorFile):
         return same[index].file
 
     def add(self, descriptor: int, file: File, events: int, data: int) -> None:
-        """EPOLL_CTL_ADD. EPERM for files that are always ready."""
+        """EPOLL_CTL_ADD. EPERM for files that are always ready, ENOSPC where the user has too many members."""
         if file is self:
             raise Errno(EINVAL)
         if file.seekable:
@@ -131,7 +151,9 @@ class EpollFile(DescriptorFile):
             raise Errno(EEXIST)
         if isinstance(file, EpollFile) and (file.depth(self) + 1 > _DEPTH_LIMIT):
             raise Errno(ELOOP)
+        account = self._charged_account()
         member = Member(self, descriptor, file, events, data)
+        account.epoll_watches += 1
         try:
             self._enter(member)
             is_ready = member.state(member.waiter) != 0
@@ -143,6 +165,17 @@ class EpollFile(DescriptorFile):
             raise
         if is_ready:
             member.mark_ready()
+
+    def _charged_account(self) -> UserAccount:
+        """The account that pays for another member. Raises ENOSPC, MemoryError."""
+        account = self.account
+        if account is None:
+            account = account_of(self.uid)
+            self.account = account
+            _WATCHES.prepare()
+        if account.epoll_watches >= _WATCHES.value:
+            raise Errno(ENOSPC)
+        return account
 
     def _enter(self, member: Member) -> None:
         """Raises MemoryError: the member may be in one of the lists then, or in none."""
@@ -206,6 +239,9 @@ class EpollFile(DescriptorFile):
         member.waiter.close()
         member.waiter.member = None
         member.owner = None
+        account = self.account
+        if account is not None:
+            account.epoll_watches -= 1
         self._unlist(member)
         same = self.members.get(member.descriptor)
         if same is not None:
@@ -223,12 +259,15 @@ class EpollFile(DescriptorFile):
         while True:
             first = self.first
             if first is None:
-                return
+                break
             watchers = first.file.watchers
             if watchers is not None:
                 watchers.remove(first)
             self.drop(first)
             pace(_DROP_COST)
+        account = self.account
+        if account is not None:
+            account.release()
 
     # ---- The ready list ---------------------------------------------------------------------------------------
 

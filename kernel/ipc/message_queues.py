@@ -24,11 +24,13 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
 
 _INT_MAX: Final = 0x7FFF_FFFF
+_UNLINK_COST: Final = 30  # instructions for a message, for `pace`
 LARGEST_MESSAGE: Final = SystemSetting(b"kernel/msgmax", [8192], 0, _INT_MAX)  # bytes
 QUEUE_BYTES: Final = SystemSetting(b"kernel/msgmnb", [16384], 0, _INT_MAX)  # of a new queue
 MOST_QUEUES: Final = SystemSetting(b"kernel/msgmni", [32000], 0, 1 << 15)
@@ -48,6 +50,8 @@ class Message:
     def __init__(self, kind: int, data: bytes) -> None:
         self.kind: int = kind  # its type, at least 1
         self.data: bytes = data
+        self.next: Message | None = None  # in the queue, oldest first
+        self.previous: Message | None = None
 
 
 @final
@@ -89,11 +93,17 @@ class _Receiver:
 
 @final
 class MessageQueue(IpcObject):
-    """One queue."""
+    """One queue.
+
+    Its messages are linked: a list of 16,384 of them would need memory in one piece, which there is none of when a
+    program has filled memory with messages.
+    """
 
     def __init__(self, key: int, mode: int, creator: Credentials) -> None:
         super().__init__(key, mode, creator)
-        self.messages: list[Message] = []
+        self.first: Message | None = None
+        self.last: Message | None = None
+        self.count: int = 0
         self.byte_count: int = 0
         self.most_bytes: int = QUEUE_BYTES.value
         self.sent_s: int = 0
@@ -104,7 +114,7 @@ class MessageQueue(IpcObject):
         self.room: WaitQueue = WaitQueue()  # senders
 
     def _fits(self, size: int) -> bool:
-        return size + self.byte_count <= self.most_bytes and 1 + len(self.messages) <= self.most_bytes
+        return size + self.byte_count <= self.most_bytes and 1 + self.count <= self.most_bytes
 
     def send(self, message: Message, credentials: Credentials, pid: int, waits: bool) -> None:
         """msgsnd(2). Raises EACCES, EAGAIN, EIDRM, ERESTARTNOHAND, MemoryError."""
@@ -119,12 +129,26 @@ class MessageQueue(IpcObject):
                 raise Errno(EIDRM)
         if not self._hand_over(message):
             check_room_to_keep()
-            self.messages.append(message)
-            self.byte_count += len(message.data)
-            QUEUES.byte_count += len(message.data)
-            QUEUES.message_count += 1
+            self._append(message)
         self.last_sender = pid
         self.sent_s = now_s()
+
+    def _append(self, message: Message) -> None:
+        last = self.last
+        message.previous = last
+        if last is None:
+            self.first = message
+        else:
+            last.next = message
+        self.last = message
+        self._count(1, len(message.data))
+
+    def _count(self, messages: int, size: int) -> None:
+        """So many messages, and bytes in them, came or went."""
+        self.count += messages
+        self.byte_count += size
+        QUEUES.message_count += messages
+        QUEUES.byte_count += size
 
     def _hand_over(self, message: Message) -> bool:
         """Give a message to who waits for it. Those that have no room for it fail."""
@@ -148,13 +172,12 @@ class MessageQueue(IpcObject):
         """msgrcv(2). Raises EACCES, E2BIG, EIDRM, ENOMSG, ERESTARTNOHAND, MemoryError."""
         while True:
             self.check_permission(credentials, READ)
-            index = self._find(choice)
-            if index >= 0:
-                message = self.messages[index]
+            message = self._find(choice)
+            if message is not None:
                 if not choice.takes(message):
                     raise Errno(E2BIG)
                 if choice.mode != NUMBER:
-                    self._take(index, pid)
+                    self._take(message, pid)
                 return message
             if not waits:
                 raise Errno(ENOMSG)
@@ -177,26 +200,38 @@ class MessageQueue(IpcObject):
             if receiver in self.receivers:
                 self.receivers.remove(receiver)
 
-    def _find(self, choice: Choice) -> int:
-        """The place of the message that is to be received, or -1."""
-        if choice.mode == NUMBER:
-            return choice.kind if choice.kind < len(self.messages) else -1
-        best = -1
-        for index in range(len(self.messages)):
-            message = self.messages[index]
-            if not choice.matches(message):
-                continue
-            if choice.mode != LESS_EQUAL:
-                return index
-            if best < 0 or message.kind < self.messages[best].kind:
-                best = index
+    def _find(self, choice: Choice) -> Message | None:
+        """The message that is to be received."""
+        best: Message | None = None
+        number = 0
+        message = self.first
+        while message is not None:
+            if choice.mode == NUMBER:
+                if number == choice.kind:
+                    return message
+            elif choice.matches(message):
+                if choice.mode != LESS_EQUAL:
+                    return message
+                if best is None or message.kind < best.kind:
+                    best = message
+            number += 1
+            message = message.next
         return best
 
-    def _take(self, index: int, pid: int) -> None:
-        message = self.messages.pop(index)
-        self.byte_count -= len(message.data)
-        QUEUES.byte_count -= len(message.data)
-        QUEUES.message_count -= 1
+    def _take(self, message: Message, pid: int) -> None:
+        following = message.next
+        previous = message.previous
+        if previous is None:
+            self.first = following
+        else:
+            previous.next = following
+        if following is None:
+            self.last = previous
+        else:
+            following.previous = previous
+        message.next = None
+        message.previous = None
+        self._count(-1, -len(message.data))
         self.last_receiver = pid
         self.received_s = now_s()
         self.room.wake_all()
@@ -221,9 +256,14 @@ class MessageQueue(IpcObject):
         QUEUES.table.remove(self)
         self._wake_receivers(EIDRM)
         self.room.wake_all()
-        QUEUES.byte_count -= self.byte_count
-        QUEUES.message_count -= len(self.messages)
-        self.messages.clear()
+        self._count(-self.count, -self.byte_count)
+        message = self.first
+        self.first = None
+        self.last = None
+        while message is not None:
+            message.previous = None  # no circles: what is linked one way frees itself
+            message = message.next
+            pace(_UNLINK_COST)
 
 
 @sleeps
@@ -261,6 +301,7 @@ def open_queue(key: int, flags: int, credentials: Credentials) -> int:
         return found.identifier
     if len(QUEUES.table.objects) >= MOST_QUEUES.value:
         raise Errno(ENOSPC)
+    check_room_to_keep()
     return QUEUES.table.add(MessageQueue(key, flags, credentials))
 
 
@@ -275,7 +316,7 @@ def list_queues() -> bytes:
     lines: list[bytes] = [HEADING]
     for found in QUEUES.table.objects.values():
         lines.append(
-            f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {len(found.messages):10d}"
+            f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {found.count:10d}"
             f" {found.last_sender:5d} {found.last_receiver:5d}"
             f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"
             f" {found.sent_s:10d} {found.received_s:10d} {found.changed_s:10d}\n".encode()

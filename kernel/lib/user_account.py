@@ -20,6 +20,7 @@ class UserAccount:
         self.references: int = 0
         self.pipe_pages: int = 0  # pages that the user's pipes may hold (fs.pipe-user-pages-soft)
         self.files_under_way: int = 0  # descriptors in messages of unix sockets (RLIMIT_NOFILE)
+        self.epoll_watches: int = 0  # members of epoll sets (fs.epoll.max_user_watches)
 
     @noraise
     def release(self) -> None:

@@ -60,7 +60,7 @@ def epoll_create(size: i32) -> int:
 def epoll_create1(flags: i32) -> int:
     if flags & ~O_CLOEXEC != 0:
         raise Errno(EINVAL)
-    return current().files.install(EpollFile(0), flags & O_CLOEXEC != 0)
+    return current().files.install(EpollFile(0, current().credentials.uid), flags & O_CLOEXEC != 0)
 
 
 def _set_at(descriptor: int) -> EpollFile:

@@ -132,7 +132,7 @@ def _write_status(queue: MessageQueue, address: int) -> None:
     store_i64(out, 56, queue.received_s)
     store_i64(out, 64, queue.changed_s)
     store_i64(out, 72, queue.byte_count)
-    store_i64(out, 80, len(queue.messages))
+    store_i64(out, 80, queue.count)
     store_i64(out, 88, queue.most_bytes)
     store_i32(out, 96, queue.last_sender)
     store_i32(out, 100, queue.last_receiver)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
+from kernel.fs.descriptors import HIGHEST_LIMIT
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
@@ -139,7 +140,7 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
     if soft > hard:
         raise Errno(EINVAL)
     capable = current().credentials.capable(CAP_SYS_RESOURCE)
-    if resource == RLIMIT_NOFILE and hard > limits.NOFILE_CEILING:
+    if resource == RLIMIT_NOFILE and hard > HIGHEST_LIMIT.value:
         raise Errno(EPERM)
     if hard > process.limits.hard[resource] and not capable:
         raise Errno(EPERM)
@@ -158,7 +159,7 @@ def _apply(process: Process, resource: int, soft: int) -> None:
         memory = task.memory
         files = task.file_table
         if resource == RLIMIT_NOFILE and files is not None:
-            files.limit = min(soft, limits.NOFILE_CEILING)
+            files.limit = soft
         if memory is None:
             continue
         if resource == RLIMIT_AS:

@@ -9,6 +9,7 @@ from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.fs.file import File
 from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM, ENOTSOCK, Errno, span_of
 from kernel.lib import user
+from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.socket import (
     AF_UNIX,
     SCM_RIGHTS,
@@ -22,7 +23,7 @@ from kernel.task import current
 ADDRESS_LIMIT: Final = 128  # sizeof(struct sockaddr_storage)
 HEADER_SIZE: Final = 56  # struct msghdr
 _CONTROL_HEADER: Final = 16  # struct cmsghdr
-_CONTROL_LIMIT: Final = 131_072  # bytes of ancillary messages that one call may send (optmem_max)
+_SMALL_CONTROL: Final = 36  # bytes of ancillary messages that Linux keeps on its stack, whatever optmem_max says
 _INT_MAX: Final = 0x7FFF_FFFF
 MOST_FILES: Final = 253  # in one SCM_RIGHTS (unix(7))
 
@@ -101,7 +102,7 @@ def read_control(socket: Socket, header: MessageHeader) -> list[ControlMessage] 
     length = header.control_length
     if length == 0:
         return None
-    if length < 0 or length > _CONTROL_LIMIT:
+    if length < 0 or (length > _SMALL_CONTROL and length >= CORE.optmem_max.value):
         raise Errno(ENOBUFS)
     raw = user.read_bytes(header.control, length)
     messages: list[ControlMessage] = []

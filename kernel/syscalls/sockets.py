@@ -8,6 +8,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
+from kernel.fs.file import check_room_for_file
 from kernel.lang import ECONNABORTED, EINVAL, Errno, i32
 from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
@@ -104,6 +105,7 @@ def accept4(descriptor: i32, address: int, length: int, flags: i32) -> int:
     listener = current().files.get(descriptor)
     current().files.lowest_free(0)
     listening = socket_at(descriptor)
+    check_room_for_file()  # before a connection is taken
     listener.acquire()
     try:
         accepted = listening.accept(flags & O_NONBLOCK)

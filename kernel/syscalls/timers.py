@@ -85,7 +85,7 @@ def timer_create(clock: i32, event: int, result: int) -> int:
         thread = load_i32(fields, 16)
         _check_event(notify, signo, thread)
     timers = posix_timers_of(task.process)
-    timer = timers.create(task.process, clock)
+    timer = timers.create(task.process, clock, task.credentials.uid)
     timer.owner = owner
     timer.notify = notify
     timer.signo = signo

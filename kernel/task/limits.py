@@ -28,8 +28,6 @@ RLIMIT_RTPRIO: Final = 14
 RLIMIT_RTTIME: Final = 15
 LIMIT_COUNT: Final = 16
 
-NOFILE_CEILING: Final = 1 << 20  # fs.nr_open: what RLIMIT_NOFILE cannot exceed
-
 
 @final
 class Limits:

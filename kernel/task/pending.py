@@ -3,6 +3,7 @@
 A standard signal is pending once, however often it is sent. Real-time signals queue, in order of sending, each with its
 information; the number queued for a user is bounded (RLIMIT_SIGPENDING), so a million signals cost a bounded amount of
 memory. What finds no room fails with EAGAIN if it came from sigqueue, and otherwise is pending without its information.
+Standard signals of kill(2) and the kernel always find room.
 
 Source: signal(7), "Queueing and delivery semantics for real-time signals".
 """
@@ -21,13 +22,13 @@ _quotas: dict[int, SignalQuota] = {}
 
 
 def queued_count(uid: int) -> int:
-    """How many queued signals count against a user."""
+    """How many queued signals and timers count against a user."""
     quota = _quotas.get(uid)
     return 0 if quota is None else quota.count
 
 
-def _quota_of(uid: int) -> SignalQuota:
-    """Raises MemoryError."""
+def quota_of(uid: int) -> SignalQuota:
+    """What counts against a user. Raises MemoryError."""
     quota = _quotas.get(uid)
     if quota is None:
         if len(_quotas) >= _MANY_QUOTAS:
@@ -62,9 +63,12 @@ class PendingSignals:
             self.from_kernel |= bit(signo)
             return True
         try:
-            quota = _quota_of(uid)
-            if quota.count >= limit:
-                return False
+            if info.is_paid:
+                self.queue.append(info)
+                return True
+            quota = quota_of(uid)
+            if quota.count >= limit and (signo >= FIRST_REALTIME or info.code < 0):
+                return False  # a standard signal of kill or the kernel's own always keeps what it tells
             self.queue.append(info)
         except MemoryError:
             return False
@@ -129,3 +133,4 @@ def _uncount(info: SignalInfo) -> None:
     quota = info.quota
     if quota is not None:
         quota.count -= 1
+        info.quota = None

@@ -12,10 +12,11 @@ from kernel.lang import EAGAIN, EINVAL, Errno, final
 from kernel.task.accounting import process_time_ns
 from kernel.task.clocks import can_sleep_on
 from kernel.task.limits import RLIMIT_SIGPENDING
+from kernel.task.pending import quota_of
 from kernel.task.pids import find_task
 from kernel.task.process import Process
 from kernel.task.send import send_to_process, send_to_task
-from kernel.task.siginfo import SignalInfo, from_timer
+from kernel.task.siginfo import SignalInfo, SignalQuota, from_timer
 from kernel.task.signals import contains
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import Timer
@@ -46,6 +47,7 @@ class PosixTimer(Timer):
         self.missed: int = 0  # expirations of which no signal tells yet
         # Timers on processor time: the clock's value when they expire, 0 if not armed.
         self.due_ns: int = 0
+        self.quota: SignalQuota | None = None  # that pays for its signal, from its making on
 
     def expire(self, now_ns: int) -> int:
         following_ns = 0
@@ -69,6 +71,7 @@ class PosixTimer(Timer):
         self.missed = 0
         try:
             info = from_timer(self.signo, self.number, self.overrun, self.value)
+            info.is_paid = True
             self.sent = info
             if self.notify != SIGEV_THREAD_ID:
                 send_to_process(process, info)
@@ -124,6 +127,15 @@ class PosixTimer(Timer):
         self.missed = 0
         self.sent = None
 
+    def end(self) -> None:
+        """It was deleted."""
+        self.disarm()
+        self.process = None
+        quota = self.quota
+        if quota is not None:
+            quota.count -= 1
+            self.quota = None
+
 
 @final
 class PosixTimers:
@@ -140,13 +152,18 @@ class PosixTimers:
             for number in self.table.keys():
                 self.table[number].check()
 
-    def create(self, process: Process, clock: int) -> PosixTimer:
-        """A new timer, not armed. Raises EAGAIN (RLIMIT_SIGPENDING), MemoryError."""
-        if len(self.table) >= process.limits.soft[RLIMIT_SIGPENDING]:
+    def create(self, process: Process, clock: int, uid: int) -> PosixTimer:
+        """A new timer, not armed. It counts as a signal of the user `uid`. Raises EAGAIN (RLIMIT_SIGPENDING),
+        MemoryError.
+        """
+        quota = quota_of(uid)
+        if quota.count >= process.limits.soft[RLIMIT_SIGPENDING]:
             raise Errno(EAGAIN)
         timer = PosixTimer(process, self.next_number, clock)
         timer.value = self.next_number
         self.table[self.next_number] = timer
+        timer.quota = quota
+        quota.count += 1
         self.next_number += 1
         return timer
 
@@ -159,17 +176,13 @@ class PosixTimers:
 
     def delete(self, number: int) -> None:
         """Raises EINVAL."""
-        timer = self.get(number)
-        timer.disarm()
-        timer.process = None
+        self.get(number).end()
         self.table.pop(number)
 
     def delete_all(self) -> None:
         """The process ends or executes another program."""
         for number in self.table.keys():
-            timer = self.table[number]
-            timer.disarm()
-            timer.process = None
+            self.table[number].end()
         self.table.clear()
 
 

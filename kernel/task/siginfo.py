@@ -16,7 +16,7 @@ SIGINFO_SIZE: Final = 128
 
 @final
 class SignalQuota:
-    """How many queued signals count against a user (RLIMIT_SIGPENDING)."""
+    """How many queued signals and POSIX timers count against a user (RLIMIT_SIGPENDING)."""
 
     def __init__(self) -> None:
         self.count: int = 0
@@ -36,6 +36,7 @@ class SignalInfo:
         self.fourth: int = 0
         self.fifth: int = 0
         self.quota: SignalQuota | None = None  # that it counts against while it is queued
+        self.is_paid: bool = False  # a timer's: the timer counts instead
 
     def set_address(self, address: int) -> None:
         """si_addr, over the words `first` and `second`."""

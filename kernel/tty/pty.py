@@ -20,6 +20,7 @@ from kernel.fs.file import OWNER_PROCESS, File
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, EIO, ENOSPC, Errno, Weak, final, weak
 from kernel.lib import user
+from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import SIGINT, SIGQUIT, SIGTSTP, current
@@ -38,8 +39,13 @@ from kernel.tty.terminals import TERMINALS
 from kernel.tty.termios import B38400, CREAD, CS8, CSIZE, IXON, PARENB, VSTART, VSTOP, Termios
 from kernel.tty.tty import Tty, TtyDriver
 
+_INT_MAX: Final = 0x7FFF_FFFF
+
 MAJOR_SLAVE: Final = 136
-PAIR_LIMIT: Final = 4096
+PAIR_LIMIT: Final = 1 << 20  # numbers of pairs are below
+_MOST_PAIRS: Final = SystemSetting(b"kernel/pty/max", [4096], 0, _INT_MAX)
+# Left to the first mount namespace, which all programs live in.
+_RESERVED_PAIRS: Final = SystemSetting(b"kernel/pty/reserve", [1024], 0, _INT_MAX)
 OUTPUT_LIMIT: Final = 8192
 ECHO_LIMIT: Final = 65_536
 _INPUT_PART: Final = 4096
@@ -202,11 +208,11 @@ _pairs: Final[dict[int, Pty]] = {}
 
 def make_pair(home: PtyHome) -> Pty:
     """A pair with the lowest free number; its slave is locked. Raises ENOSPC."""
+    if len(_pairs) + 1 >= _MOST_PAIRS.value:  # as Linux counts
+        raise Errno(ENOSPC)
     number = 0
     while number in _pairs:
         number += 1
-    if number >= PAIR_LIMIT:
-        raise Errno(ENOSPC)
     pair = Pty(number, home)
     pair.driver.pair = weak(pair)
     _pairs[number] = pair

@@ -223,10 +223,9 @@ def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
     _add_text(vm, fs, b"dirty_background_ratio", settings.dirty_background_ratio)
     _add_text(vm, fs, b"dirty_expire_centisecs", settings.dirty_expire)
     _add_text(vm, fs, b"dirty_writeback_centisecs", settings.dirty_writeback)
-    _add_text(vm, fs, b"max_map_count", settings.max_map_count)
     files = _add_directory(sys, fs, b"fs")
-    _add_text(files, fs, b"file-max", settings.file_max)
-    _add_text(files, fs, b"nr_open", settings.nr_open)
+    _add_text(files, fs, b"file-nr", settings.file_nr)
+    _add_text(_add_directory(kernel, fs, b"pty"), fs, b"nr", settings.pty_nr)
     net = _add_directory(sys, fs, b"net")
     for setting in SETTINGS:
         directory = _directory_of(net, fs, setting.path)

@@ -8,7 +8,7 @@ from typing import Final
 from kernel.cache.limits import BACKGROUND_PERCENT, EXPIRE_NS, HARD_PERCENT, INTERVAL_NS
 from kernel.cache.reclaim import drop_clean_pages
 from kernel.fs.dentry import CACHE
-from kernel.fs.descriptors import HARD_LIMIT
+from kernel.fs.file import FILE_LIMIT, OPEN_FILES
 from kernel.fs.procfs.process_control import parse_signed
 from kernel.ipc.shared_memory import MOST_SEGMENTS
 from kernel.lang import EINVAL, EPERM, Errno, final, span_of
@@ -23,8 +23,8 @@ from kernel.task.fork import task_limit
 from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import PID_LIMIT
 from kernel.task.seccomp import set_logged_actions
+from kernel.tty.pty import pair_count
 
-_AREA_LIMIT: Final = 65530
 _LEVELS: Final = 8
 
 
@@ -165,11 +165,6 @@ def overcommit_memory() -> bytes:
     return _line(1)
 
 
-def max_map_count() -> bytes:
-    """How many areas an address space can have."""
-    return _line(_AREA_LIMIT)
-
-
 def drop_caches() -> bytes:
     """What was written last: nothing is kept of it."""
     return _line(0)
@@ -190,14 +185,15 @@ def set_drop_caches(text: bytes) -> None:
         drop_clean_pages()
 
 
-def file_max() -> bytes:
-    """Open files are limited by memory only: Linux's value for that."""
-    return _line((1 << 63) - 1)
+def file_nr() -> bytes:
+    """How many files are open, how many are free without having been given back (none), how many can be."""
+    FILE_LIMIT.prepare()
+    return f"{OPEN_FILES.count}\t0\t{FILE_LIMIT.value}\n".encode()
 
 
-def nr_open() -> bytes:
-    """What RLIMIT_NOFILE can be raised to."""
-    return _line(HARD_LIMIT)
+def pty_nr() -> bytes:
+    """How many pseudo terminals there are."""
+    return _line(pair_count())
 
 
 def shmmax() -> bytes:

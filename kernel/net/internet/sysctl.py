@@ -65,6 +65,7 @@ class CoreSettings:
         self.rmem_default: Setting = Setting(b"core/rmem_default", 212992, 2304, _INT_MAX)
         self.wmem_default: Setting = Setting(b"core/wmem_default", 212992, 4608, _INT_MAX)
         self.rmem_max: Setting = Setting(b"core/rmem_max", 212992, 2304, _INT_MAX)
+        self.optmem_max: Setting = Setting(b"core/optmem_max", 131072, 0, _INT_MAX)  # bytes, of each socket
         self.wmem_max: Setting = Setting(b"core/wmem_max", 212992, 4608, _INT_MAX)
 
 

@@ -9,12 +9,15 @@ when a datagram is delivered.
 
 from typing import Final
 
-from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, Errno, final, noraise
+from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENOMEM, Errno, final, noraise
 from kernel.net.internet.addresses import is_multicast
 from kernel.net.internet.membership import Membership, join, leave
+from kernel.net.internet.sysctl import CORE
 from kernel.net.link.device import NetworkDevice
 
 _MOST_GROUPS: Final = 20  # igmp_max_memberships
+_GROUP_BYTES4: Final = 48  # what a group counts against net.core.optmem_max
+_GROUP_BYTES6: Final = 56
 _MOST_SOURCES4: Final = 10  # igmp_max_msf
 _MOST_SOURCES6: Final = 64  # mld_max_msf
 
@@ -63,13 +66,18 @@ class JoinedGroups:
         return hears_all
 
     def join(self, group: bytes, device: NetworkDevice, mode: int) -> None:
-        """EINVAL for what is no group, EADDRINUSE for one that the socket is in, ENOBUFS for too many."""
+        """EINVAL for what is no group, EADDRINUSE for one that the socket is in, ENOBUFS (IPv4) or ENOMEM for too
+        many.
+        """
         if not is_multicast(group):
             raise Errno(EINVAL)
         if self.find(group, device.index) is not None:
             raise Errno(EADDRINUSE)
-        if len(self.groups) >= _MOST_GROUPS and len(group) == 4:
-            raise Errno(ENOBUFS)
+        if len(group) == 4:
+            if len(self.groups) >= _MOST_GROUPS or (len(self.groups) + 1) * _GROUP_BYTES4 >= CORE.optmem_max.value:
+                raise Errno(ENOBUFS)
+        elif (len(self.groups) + 1) * _GROUP_BYTES6 >= CORE.optmem_max.value:
+            raise Errno(ENOMEM)
         membership = join(device, group)
         joined = JoinedGroup(membership, mode)
         try:

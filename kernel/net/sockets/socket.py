@@ -16,7 +16,19 @@ from typing import Final
 from kernel.fs.anonymous import socket_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR
 from kernel.fs.file import File
-from kernel.lang import EAGAIN, EINTR, ENOENT, ENOPROTOOPT, ENOTTY, EOPNOTSUPP, ERESTARTSYS, Errno, sleeps, span_of
+from kernel.lang import (
+    EAGAIN,
+    EINTR,
+    ENOENT,
+    ENOMEM,
+    ENOPROTOOPT,
+    ENOTTY,
+    EOPNOTSUPP,
+    ERESTARTSYS,
+    Errno,
+    sleeps,
+    span_of,
+)
 from kernel.lib import user
 from kernel.lib.user import Buffer
 from kernel.net.internet.sysctl import CORE
@@ -27,6 +39,8 @@ from kernel.task import Process
 from kernel.task.async_io import choose_owner
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
+
+_FILTER_BYTES: Final = 64  # what a filter counts beside its instructions
 
 AF_UNSPEC: Final = 0
 AF_UNIX: Final = 1
@@ -261,8 +275,10 @@ class Socket(File):
 
     def set_filter(self, program: bytes) -> None:
         """SO_ATTACH_FILTER: struct sock_filter of 8 bytes each; EINVAL for programs that are not sound.
-        SO_DETACH_FILTER: none of them (ENOENT if there is no filter).
+        SO_DETACH_FILTER: none of them (ENOENT if there is no filter). ENOMEM for programs larger than optmem_max.
         """
+        if len(program) + _FILTER_BYTES >= CORE.optmem_max.value and len(program) > 0:
+            raise Errno(ENOMEM)
         if len(program) == 0 and self.filter is None:
             raise Errno(ENOENT)
         self.filter = Filter(program) if len(program) > 0 else None
