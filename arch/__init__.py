@@ -1,1 +1,80 @@
-"""Processors. Everything that knows one lives here; the rest of the kernel names its functions, not its registers."""
+"""Processors. Everything that knows one lives here; the rest of the kernel names its functions, not its registers.
+
+This module is the face of the architecture that the kernel is built for: `from arch import …` is all that kernel code
+says. What an architecture owes is listed, with types and meaning, in `arch/contract.py`; docs/porting.md has the story.
+What stands above the kernel's frames and user memory has a face of its own, `arch.programs`.
+"""
+
+from arch.x86_64 import usercopy
+from arch.x86_64.boot_memory import allocate as allocate_early
+from arch.x86_64.boot_memory import first_free as first_free_early
+from arch.x86_64.boot_memory import initrd_span
+from arch.x86_64.bootinfo import BAD_MAGIC, KIND_RAM, BootInfoError, boot_info
+from arch.x86_64.call_numbers import CALL_LIMIT, CALL_NUMBERS, number_of_call
+from arch.x86_64.chips.acpi_devices import hardware
+from arch.x86_64.chips.apic import is_present as takes_messages
+from arch.x86_64.chips.apic import message_address
+from arch.x86_64.chips.interrupts import (
+    END_OF_VECTORS,
+    FIRST_FREE_VECTOR,
+    LINE_COUNT,
+    TICK_VECTOR,
+    acknowledge,
+    enable_line,
+    line_vector,
+)
+from arch.x86_64.chips.ioapic import route_line
+from arch.x86_64.chips.pci_configuration import read_configuration, write_configuration
+from arch.x86_64.chips.power import power_off, restart
+from arch.x86_64.chips.serial16550 import SerialPort
+from arch.x86_64.chips.serial16550 import initialise as start_serial_ports
+from arch.x86_64.chips.serial16550 import ports as serial_ports
+from arch.x86_64.context import (
+    boot_stack_top,
+    early_arena_size,
+    early_arena_start,
+    enter_user_mode,
+    prepare_kernel_entry,
+    switch_stacks,
+)
+from arch.x86_64.cpu import hardware_capabilities, random_seed
+from arch.x86_64.cpuinfo import processor_text
+from arch.x86_64.exceptions import (
+    ProgramError,
+    fault_address,
+    fault_name,
+    is_grave,
+    is_interrupt,
+    is_page_fault,
+    lacks_vector_registers,
+    program_error,
+    trap_kind,
+    was_fetch,
+    was_write,
+)
+from arch.x86_64.extable import fixup
+from arch.x86_64.frame import TrapFrame
+from arch.x86_64.identity import AUDIT_ARCHITECTURE, ELF_MACHINE, MACHINE_NAME, MINIMUM_SIGNAL_STACK
+from arch.x86_64.layout import (
+    DEVICE_BASE,
+    DIRECT_MAP_BASE,
+    DYNAMIC_BASE,
+    PAGE_SHIFT,
+    USER_END,
+    direct_map,
+    page_ceiling,
+    page_floor,
+    physical_of,
+)
+from arch.x86_64.machine import interrupt_point, read_counter, stop, wait_for_interrupt
+from arch.x86_64.paging import KERNEL_DATA, is_mapped, kernel_root, map_device, map_page, set_page_source, unmap_page
+from arch.x86_64.percpu import set_kernel_stack
+from arch.x86_64.start import (
+    measure_counter_hz,
+    read_boot_info,
+    read_wall_clock,
+    start_interrupts,
+    start_page_tables,
+    start_processor,
+)
+from arch.x86_64.user_frame import copy_user_frame, start_program, user_frame_address, user_stack_pointer

@@ -5,7 +5,7 @@ Works on the boot stub's direct map, which reaches to 4 GiB.
 
 from typing import Final
 
-from arch.x86_64.bootinfo import OUT_OF_REACH, BootInfo, BootInfoError, PhysicalMemory
+from arch.x86_64.bootinfo import OUT_OF_REACH, BootInfo, BootInfoError, PhysicalMemory, boot_info
 from arch.x86_64.layout import PAGE_SIZE, direct_map, physical_of
 from kernel.lang import Span, panic, u8
 from kernel.lang.unsafe import fill_bytes, load_u8, span_at, symbol_address
@@ -76,10 +76,10 @@ def reserve_image(info: BootInfo) -> None:
     info.reserve(physical_of(symbol_address("__image_start")), physical_of(symbol_address("__image_end")))
 
 
-def initrd_span(info: BootInfo) -> Span[u8]:
+def initrd_span() -> Span[u8]:
     """The initial RAM disk's bytes, through the direct map; empty if there is none.
 
     Safety: the loader said where it is, and it was checked against the memory map; its pages are reserved until they
     are released.
     """
-    return span_at(direct_map(info.initrd_start), max(0, info.initrd_end - info.initrd_start))
+    return span_at(direct_map(boot_info.initrd_start), max(0, boot_info.initrd_end - boot_info.initrd_start))

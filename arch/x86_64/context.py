@@ -6,10 +6,11 @@ pushed, and the address that it returns to.
 
 from typing import Final
 
-from arch.x86_64.frame import FRAME_SIZE, TrapFrame
+from arch.x86_64.frame import FRAME_SIZE
 from kernel.lang import extern
-from kernel.lang.unsafe import store_i64, struct_at_address, symbol_address
+from kernel.lang.unsafe import store_i64, symbol_address
 
+ENTRY_ROOM: Final = 64  # between a program's frame and its thread's first call
 SAVED_REGISTERS: Final = 6
 # From the stack pointer up: r15 r14 r13 r12 rbx rbp, return address.
 OFFSET_RBX: Final = 4 * 8
@@ -28,17 +29,8 @@ def switch_stacks(save_sp_to: int, load_sp: int) -> None:
 def _enter_user_mode(frame: int) -> None: ...
 
 
-def user_frame(stack_top: int) -> TrapFrame:
-    """The frame of the program that runs on the kernel stack that ends at `stack_top`: every entry from user mode
-    builds it there.
-
-    Safety: `stack_top` is a kernel stack's 16-byte aligned upper end.
-    """
-    return struct_at_address(TrapFrame, stack_top - FRAME_SIZE)
-
-
 def enter_user_mode(stack_top: int) -> None:
-    """Goes to user mode with the registers of `user_frame(stack_top)`, from the kernel stack that ends there. Does not
+    """Goes to user mode with the registers of the frame at the upper end of a kernel stack, from that stack. Does not
     return.
 
     Safety: the frame's selectors are the user's; nothing on the stack is needed any more.
@@ -47,11 +39,12 @@ def enter_user_mode(stack_top: int) -> None:
 
 
 def prepare_kernel_entry(stack_top: int, argument: int) -> int:
-    """The stack pointer with which a new kernel thread first runs: it calls krait_kthread_main(argument).
+    """The stack pointer with which a new thread first runs: it calls krait_kthread_main(argument), below the room for
+    the frame of a program.
 
-    Safety: as user_frame; the stack is not in use.
+    Safety: `stack_top` is a kernel stack's 16-byte aligned upper end; the stack is not in use.
     """
-    sp = stack_top - OFFSET_RETURN - 8
+    sp = stack_top - FRAME_SIZE - ENTRY_ROOM - OFFSET_RETURN - 8
     for offset in range(0, OFFSET_RETURN, 8):
         store_i64(sp + offset, 0)
     store_i64(sp + OFFSET_RBX, argument)

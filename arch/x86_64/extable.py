@@ -10,8 +10,8 @@ from kernel.lang.unsafe import load_i64, symbol_address
 ENTRY_SIZE: Final = 16
 
 
-def fixup(rip: int) -> int:
-    """The address at which to go on after a fault at `rip`, or 0 when that fault is a bug.
+def fixup(address: int) -> int:
+    """The address at which to go on after a fault at `address`, or 0 when that fault is a bug.
 
     Safety: reads only between the linker's two symbols.
     """
@@ -20,11 +20,11 @@ def fixup(rip: int) -> int:
     high = (symbol_address("__ex_table_end") - table) // ENTRY_SIZE
     while low < high:
         middle = (low + high) // 2
-        if load_i64(table + middle * ENTRY_SIZE) < rip:
+        if load_i64(table + middle * ENTRY_SIZE) < address:
             low = middle + 1
         else:
             high = middle
     entry = table + low * ENTRY_SIZE
-    if entry < symbol_address("__ex_table_end") and load_i64(entry) == rip:
+    if entry < symbol_address("__ex_table_end") and load_i64(entry) == address:
         return load_i64(entry + 8)
     return 0

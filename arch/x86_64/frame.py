@@ -6,7 +6,7 @@ The order is that of entry.S, lowest address first, and of the processor for the
 
 from typing import Final
 
-from arch.x86_64.layout import USER_CS, USER_SS
+from arch.x86_64.layout import USER_CS, USER_SS, VECTOR_SYSCALL
 from kernel.lang import struct
 
 RFLAGS_CARRY: Final = 0x1
@@ -16,6 +16,8 @@ RFLAGS_INTERRUPT: Final = 0x200
 RFLAGS_DIRECTION: Final = 0x400
 RFLAGS_RESUME: Final = 0x1_0000
 RFLAGS_ALIGNMENT: Final = 0x4_0000
+
+SYSCALL_INSTRUCTION_BYTES: Final = 2
 
 # What a program may change of its flags through a signal frame or ptrace: CF PF AF ZF SF TF DF OF RF AC.
 RFLAGS_USER: Final = 0x5_0DD5
@@ -59,10 +61,93 @@ class TrapFrame:
         """
         return self.rcx == self.rip and self.r11 == self.rflags
 
+    # Where the program is ---------------------------------------------------------------------------------------------
+
     @property
-    def orig_rax(self) -> int:
-        """The system call's number, as ptrace and signal restarts know it."""
+    def instruction_pointer(self) -> int:
+        """The next instruction, or the one that faulted."""
+        return self.rip
+
+    @property
+    def stack_pointer(self) -> int:
+        return self.rsp
+
+    @property
+    def frame_pointer(self) -> int:
+        """The head of the chain of frames on the stack, for tracebacks."""
+        return self.rbp
+
+    def go_on_at(self, address: int) -> None:
+        """Let the program go on elsewhere than it was. There is no system call to restart."""
+        self.rip = address
+        self.rcx = address
+        self.error_code = -1
+
+    def resume_at(self, address: int) -> None:
+        """Let the kernel go on elsewhere than where it faulted, with all other registers as they were."""
+        self.rip = address
+
+    # Its system call --------------------------------------------------------------------------------------------------
+
+    @property
+    def call_number(self) -> int:
+        """Of the system call that is being made; Linux looks at the low 32 bits only."""
+        return self.rax & 0xFFFF_FFFF
+
+    @property
+    def first(self) -> int:
+        """Its arguments, from here to `sixth`."""
+        return self.rdi
+
+    @property
+    def second(self) -> int:
+        return self.rsi
+
+    @property
+    def third(self) -> int:
+        return self.rdx
+
+    @property
+    def fourth(self) -> int:
+        return self.r10
+
+    @property
+    def fifth(self) -> int:
+        return self.r8
+
+    @property
+    def sixth(self) -> int:
+        return self.r9
+
+    @property
+    def result(self) -> int:
+        """What the call returned: a value or a negative errno."""
+        return self.rax
+
+    def set_result(self, value: int) -> None:
+        self.rax = value
+
+    def can_repeat_call(self) -> bool:
+        """Whether the program comes from a system call that could be made once more."""
+        return self.vector == VECTOR_SYSCALL and self.error_code >= 0
+
+    @property
+    def repeatable_call(self) -> int:
+        """The number of that call."""
         return self.error_code
+
+    def repeat_call(self, number: int) -> None:
+        """Let the program make a call, `number`, with the arguments of the one that it comes from."""
+        self.rax = number
+        self.rip -= SYSCALL_INSTRUCTION_BYTES
+        self.rcx = self.rip
+        self.error_code = -1
+
+    def forget_call(self) -> None:
+        """The call, if it was one, is not to be repeated."""
+        self.error_code = -1
+
+    # Setting all of it ------------------------------------------------------------------------------------------------
 
     def set_user(self, rip: int, rsp: int) -> None:
         """Makes this the frame of a program that starts at `rip`: all other registers 0, interrupts on."""

@@ -1,4 +1,4 @@
-"""The interrupt table: 256 gates to the stubs of entry.S, and the vectors' names.
+"""The interrupt table: 256 gates to the stubs of entry.S.
 
 All are interrupt gates (interrupts off in the handler). int3 and into are open to user mode; everything else a program
 raises by `int` is a general protection fault. Intel SDM vol. 3, 7.14.1.
@@ -95,44 +95,3 @@ def gate_low(stub: int, ist: int, kind: int) -> int:
     if upper >= 0x8000:
         upper -= 0x1_0000
     return (upper << 48) | kind | (ist << 32) | (KERNEL_CS << 16) | (stub & 0xFFFF)
-
-
-def name_of(vector: int) -> str:
-    """An exception's name for panics."""
-    if vector == DIVIDE_ERROR:
-        return "divide error"
-    if vector == DEBUG:
-        return "debug exception"
-    if vector == NMI:
-        return "non-maskable interrupt"
-    if vector == BREAKPOINT:
-        return "breakpoint"
-    if vector == OVERFLOW:
-        return "overflow"
-    if vector == BOUND_RANGE:
-        return "bound range exceeded"
-    if vector == INVALID_OPCODE:
-        return "invalid opcode"
-    if vector == DEVICE_NOT_AVAILABLE:
-        return "FPU not available"
-    if vector == DOUBLE_FAULT:
-        return "double fault"
-    if vector == INVALID_TSS:
-        return "invalid task state segment"
-    if vector == SEGMENT_NOT_PRESENT:
-        return "segment not present"
-    if vector == STACK_FAULT:
-        return "stack fault"
-    if vector == GENERAL_PROTECTION:
-        return "general protection fault"
-    if vector == PAGE_FAULT:
-        return "page fault"
-    if vector == FLOATING_POINT:
-        return "x87 floating-point error"
-    if vector == ALIGNMENT_CHECK:
-        return "alignment check"
-    if vector == MACHINE_CHECK:
-        return "machine check"
-    if vector == SIMD_FLOATING_POINT:
-        return "SIMD floating-point error"
-    return "unknown exception"

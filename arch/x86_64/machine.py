@@ -30,6 +30,15 @@ def read_counter() -> int:
     return instructions.read_tsc()
 
 
-def fault_address() -> int:
-    """The address of the last page fault."""
-    return instructions.read_cr2()
+def wait_for_interrupt() -> None:
+    """Stop the processor until an interrupt was served.
+
+    Safety: interrupts go on only between two instructions that change nothing, and are off again afterwards; callers
+    hold nothing half done.
+    """
+    instructions.wait_for_interrupt()
+
+
+def interrupt_point() -> None:
+    """Serve interrupts that wait. Safety: as wait_for_interrupt."""
+    instructions.interrupt_window()

@@ -4,8 +4,8 @@
 (execve, sigreturn), may sleep, and may not return at all (exit).
 """
 
-from arch.x86_64.frame import TrapFrame
-from kernel.doors.table import HIGHEST, SYSCALLS
+from arch import CALL_LIMIT, TrapFrame
+from kernel.doors.table import SYSCALLS
 from kernel.doors.trace import describe_call, report_result
 from kernel.lang import ENOSYS, export, inline, noinline, on_stack
 from kernel.lib import log
@@ -19,11 +19,10 @@ from kernel.task.task import TRACING, current
 @export("krait_syscall")
 @on_stack(16384)
 def krait_syscall(frame: TrapFrame) -> None:
-    """One system call. The result, or a negative errno, goes to frame.rax."""
-    # Linux looks at the low 32 bits only.
-    number = frame.rax & 0xFFFF_FFFF
+    """One system call. The result, or a negative errno, goes to the frame."""
+    number = frame.call_number
     result = _watched_call(number, frame) if watches_calls() else call(number, frame)
-    frame.rax = result
+    frame.set_result(result)
     reclaim_if_due()
     if has_work() or -600 < result < -511:  # ERESTART…
         before_user_mode(current(), frame)
@@ -32,10 +31,10 @@ def krait_syscall(frame: TrapFrame) -> None:
 @inline
 def call(number: int, frame: TrapFrame) -> int:
     """Run a handler with the registers of the call."""
-    if number < HIGHEST:
+    if number < CALL_LIMIT:
         row = SYSCALLS[number]
         if row is not None:
-            return row.handler(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9)
+            return row.handler(frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth)
     _report_missing(number)
     return -ENOSYS
 
@@ -44,7 +43,7 @@ def call(number: int, frame: TrapFrame) -> int:
 def _watched_call(number: int, frame: TrapFrame) -> int:
     """A call of a thread that may not make all of them, or is traced."""
     if not permits(current(), number, frame):
-        return frame.rax
+        return frame.result
     return _traced_call(number, frame) if TRACING.enabled else call(number, frame)
 
 
@@ -53,7 +52,9 @@ def _traced_call(number: int, frame: TrapFrame) -> int:
     """The same with a line in the log, if `trace=` asks for it."""
     text = ""
     try:
-        text = describe_call(number, [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9])
+        text = describe_call(
+            number, [frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth]
+        )
     except MemoryError:
         pass  # the call goes on without its line
     result = call(number, frame)

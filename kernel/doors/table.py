@@ -2,24 +2,23 @@
 
 A handler is declared where it is written:
 
-    @syscall(39, "getpid", args="")
+    @syscall("getpid", args="")
     def getpid() -> int: ...
 
 The decorator runs at build time and enters the function here; the compiler freezes `SYSCALLS` into the image, with a
 thunk a handler that decodes the six registers by the handler's annotations and turns an `Errno` into a negative result.
-`args` describes the arguments in words; arguments.py has the notation.
+Its number is the architecture's. `args` describes the arguments in words; arguments.py has the notation.
 """
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from arch import CALL_LIMIT, number_of_call
 from kernel.doors.arguments import letters
 
 # Six registers in, a value or a negative errno out. The compiler makes the thunk where a handler of another shape is
 # stored here.
 SyscallHandler = Callable[[int, int, int, int, int, int], int]
-
-HIGHEST: Final = 470  # one past the highest number that Linux 6.12 knows, rounded up
 
 _F = TypeVar("_F", bound=Callable[..., int])
 
@@ -38,23 +37,23 @@ class Syscall:
         self.handler: SyscallHandler = handler
 
 
-SYSCALLS: list[Syscall | None] = [None] * HIGHEST
+SYSCALLS: list[Syscall | None] = [None] * CALL_LIMIT
 
 # The arguments in words, by number. Apart from the rows, because the kernel at run time needs only their letters.
 DESCRIPTIONS: dict[int, str] = {}
 
 
-def syscall(
-    number: int, name: str, *, status: str = "Partial", notes: str = "", args: str = ""
-) -> Callable[[_F], _F]:
-    """Declare the decorated function as the handler of system call `number`; `args` is in the notation of arguments.py.
+def syscall(name: str, *, status: str = "Partial", notes: str = "", args: str = "") -> Callable[[_F], _F]:
+    """Declare the decorated function as the handler of a system call; `args` is in the notation of arguments.py.
 
-    Runs at build time only. Raises ValueError.
+    Runs at build time only. Raises ValueError for a name that the architecture has no number for, and for a call that
+    is declared twice.
     """
+    number = number_of_call(name)
 
     def enter(function: _F) -> _F:
         if SYSCALLS[number] is not None:
-            raise ValueError(f"system call {number} ({name}) is declared twice")
+            raise ValueError(f"system call {name} is declared twice")
         DESCRIPTIONS[number] = args
         SYSCALLS[number] = Syscall(number, name, status, notes, letters(args), function)
         return function

@@ -9,14 +9,15 @@ Context: system calls. A line that finds no memory is left out.
 
 from typing import Final
 
-from kernel.doors.table import HIGHEST, SYSCALLS, Syscall
+from arch import CALL_LIMIT, number_of_call
+from kernel.doors.table import SYSCALLS, Syscall
 from kernel.lang import Errno, errno, final
 from kernel.lib import log, user
 from kernel.task.task import TRACING, current
 
 _STRING_SHOWN: Final = 64
-_EXIT: Final = 60
-_EXIT_GROUP: Final = 231
+_EXIT: Final = number_of_call("exit")
+_EXIT_GROUP: Final = number_of_call("exit_group")
 _HIGHEST_ERRNO: Final = 4095
 
 
@@ -58,7 +59,7 @@ def configure(value: bytes | None) -> None:
 
 def describe_call(number: int, registers: list[int]) -> str:
     """The call as text, "" if it is not traced. `registers` are its six arguments."""
-    row: Syscall | None = SYSCALLS[number] if number < HIGHEST else None
+    row: Syscall | None = SYSCALLS[number] if number < CALL_LIMIT else None
     if row is None:
         return f"system call {number}()" if TRACE.everything else ""
     if not TRACE.everything and row.name.encode() not in TRACE.names:

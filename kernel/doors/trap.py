@@ -11,11 +11,20 @@ Interrupts are off. Page faults may sleep.
 
 from typing import Final
 
-from arch.x86_64 import extable, idt
-from arch.x86_64.frame import TrapFrame
-from arch.x86_64.machine import fault_address
+from arch import (
+    ProgramError,
+    TrapFrame,
+    fault_address,
+    fixup,
+    is_grave,
+    is_interrupt,
+    is_page_fault,
+    lacks_vector_registers,
+    program_error,
+    was_fetch,
+    was_write,
+)
 from kernel.doors import interrupts
-from kernel.drivers.platform.pic8259 import FIRST_VECTOR
 from kernel.lang import export, last_resort, on_stack
 from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.mm.fault import Access, FaultOutcome
@@ -51,18 +60,17 @@ _KILL: Final = from_kernel(SIGKILL)  # made beforehand: it is needed when memory
 @on_stack(16384)
 def trap(frame: TrapFrame) -> None:
     """Called by entry.S for every vector but the system call, when a program ran."""
-    vector = frame.vector
     task = current()
-    if vector >= FIRST_VECTOR:
-        _interrupt(vector, not frame.is_right_after_system_call())
-    elif vector == idt.PAGE_FAULT:
+    if is_interrupt(frame):
+        _interrupt(frame.vector, not frame.is_right_after_system_call())
+    elif is_page_fault(frame):
         try:
             _page_fault(task, frame)
         except MemoryError:
             find_memory(task)  # and the instruction faults again
-    elif vector == idt.DEVICE_NOT_AVAILABLE:
-        _first_use_of_fpu(task)
-    elif vector == idt.NMI or vector == idt.DOUBLE_FAULT or vector == idt.MACHINE_CHECK:
+    elif lacks_vector_registers(frame):
+        _first_use_of_vector_registers(task)
+    elif is_grave(frame):
         kernel_fault(frame, False)
     else:
         try:
@@ -82,24 +90,25 @@ def interrupt_in_kernel(frame: TrapFrame) -> None:
 @export("krait_exception_in_kernel")
 def exception_in_kernel(frame: TrapFrame) -> None:
     """Called by entry.S for an exception in the kernel itself: in the user copy routines, or it is a bug."""
-    landing = extable.fixup(frame.rip)
+    landing = fixup(frame.instruction_pointer)
     if landing == 0:
         _bug(frame)
         return
-    if frame.vector == idt.PAGE_FAULT:
+    if is_page_fault(frame):
         address = fault_address()
         task = current_or_none()
-        if task is not None and _is_accessible_now(task, address, frame.error_code):
+        if task is not None and _is_accessible_now(task, address, access_of(frame)):
             return
-    frame.rip = landing
+    frame.resume_at(landing)
 
 
 @last_resort
 def _bug(frame: TrapFrame) -> None:
     """The kernel trapped. A program's thread that ran into it is killed, with its process; anything else is the end."""
     task = current_or_none()
-    special = frame.vector == idt.NMI or frame.vector == idt.DOUBLE_FAULT or frame.vector == idt.MACHINE_CHECK
-    survivable = task is not None and task.pid != 1 and not task.is_exiting and not PANIC.in_interrupt and not special
+    survivable = (
+        task is not None and task.pid != 1 and not task.is_exiting and not PANIC.in_interrupt and not is_grave(frame)
+    )
     kernel_fault(frame, survivable)
     if task is not None:
         report_thread(task.tid, task.name)
@@ -126,27 +135,27 @@ def _interrupt(vector: int, from_user: bool) -> None:
 # Page faults ---------------------------------------------------------------------------------------------------------
 
 
-def access_of(error_code: int) -> Access:
+def access_of(frame: TrapFrame) -> Access:
     """What the instruction wanted."""
-    if error_code & idt.FAULT_WRITE != 0:
+    if was_write(frame):
         return Access.WRITE
-    if error_code & idt.FAULT_FETCH != 0:
+    if was_fetch(frame):
         return Access.EXECUTE
     return Access.READ
 
 
-def _make_accessible(task: Task, address: int, error_code: int) -> FaultOutcome:
+def _make_accessible(task: Task, address: int, access: Access) -> FaultOutcome:
     space = task.memory
     if space is None:
         return FaultOutcome.NOT_MAPPED
     task.minor_faults += 1
-    return space.fault(address, access_of(error_code))
+    return space.fault(address, access)
 
 
-def _is_accessible_now(task: Task, address: int, error_code: int) -> bool:
+def _is_accessible_now(task: Task, address: int, access: Access) -> bool:
     """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail."""
     while True:
-        outcome = _make_accessible(task, address, error_code)
+        outcome = _make_accessible(task, address, access)
         if outcome != FaultOutcome.NO_MEMORY:
             return outcome == FaultOutcome.DONE
         find_memory(task)
@@ -157,11 +166,10 @@ def _is_accessible_now(task: Task, address: int, error_code: int) -> bool:
 def _page_fault(task: Task, frame: TrapFrame) -> None:
     """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
     address = fault_address()
-    outcome = _make_accessible(task, address, frame.error_code)
+    outcome = _make_accessible(task, address, access_of(frame))
     if outcome == FaultOutcome.DONE:
         return
-    _note_fault(task, frame)
-    task.fault_address = address
+    task.registers.note_fault(frame, address)
     if outcome == FaultOutcome.NOT_MAPPED:
         force(task, from_fault(SIGSEGV, SEGV_MAPERR, address))
     elif outcome == FaultOutcome.NOT_ALLOWED:
@@ -172,16 +180,10 @@ def _page_fault(task: Task, frame: TrapFrame) -> None:
         find_memory(task)  # and the instruction faults again
 
 
-def _note_fault(task: Task, frame: TrapFrame) -> None:
-    """What signal frames tell of the exception."""
-    task.fault_vector = frame.vector
-    task.fault_error_code = frame.error_code
-
-
 # Other exceptions of programs ----------------------------------------------------------------------------------------
 
 
-def _first_use_of_fpu(task: Task) -> None:
+def _first_use_of_vector_registers(task: Task) -> None:
     try:
         task.registers.first_use()
     except MemoryError:
@@ -190,21 +192,22 @@ def _first_use_of_fpu(task: Task) -> None:
 
 def _raise_signal(task: Task, frame: TrapFrame) -> None:
     """The signal and code that Linux gives for each exception."""
-    _note_fault(task, frame)
-    vector = frame.vector
-    if vector == idt.DIVIDE_ERROR:
-        force(task, from_fault(SIGFPE, FPE_INTDIV, frame.rip))
-    elif vector == idt.FLOATING_POINT or vector == idt.SIMD_FLOATING_POINT:
-        force(task, from_fault(SIGFPE, FPE_FLTINV, frame.rip))
-    elif vector == idt.INVALID_OPCODE:
-        force(task, from_fault(SIGILL, ILL_ILLOPN, frame.rip))
-    elif vector == idt.DEBUG:
-        force(task, from_fault(SIGTRAP, TRAP_TRACE, frame.rip))
-    elif vector == idt.BREAKPOINT:
+    task.registers.note_exception(frame)
+    error = program_error(frame)
+    place = frame.instruction_pointer
+    if error == ProgramError.DIVISION:
+        force(task, from_fault(SIGFPE, FPE_INTDIV, place))
+    elif error == ProgramError.FLOATING_POINT:
+        force(task, from_fault(SIGFPE, FPE_FLTINV, place))
+    elif error == ProgramError.INSTRUCTION:
+        force(task, from_fault(SIGILL, ILL_ILLOPN, place))
+    elif error == ProgramError.STEP:
+        force(task, from_fault(SIGTRAP, TRAP_TRACE, place))
+    elif error == ProgramError.BREAKPOINT:
         force(task, from_kernel(SIGTRAP))
-    elif vector == idt.ALIGNMENT_CHECK:
+    elif error == ProgramError.ALIGNMENT:
         force(task, from_fault(SIGBUS, BUS_ADRALN, 0))
-    elif vector == idt.STACK_FAULT:
+    elif error == ProgramError.STACK:
         force(task, from_kernel(SIGBUS))
     else:
         force(task, from_kernel(SIGSEGV))

@@ -61,7 +61,7 @@ from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
 
 if TYPE_CHECKING:
-    from kernel.mm import MemoryObject
+    from kernel.mm.objects import MemoryObject
     from kernel.sched import PollWaiter, WaitQueue
 
 

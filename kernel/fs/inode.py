@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from kernel.fs.locks import LockList
     from kernel.fs.notification import WatchList
     from kernel.fs.path import FsContext, Path
-    from kernel.mm import MemoryObject
+    from kernel.mm.objects import MemoryObject
     from kernel.sched import PollWaiter
 
 _RIGHTS: Final = 7  # of MAY_*, those that a mode can give

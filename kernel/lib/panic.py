@@ -6,18 +6,15 @@ Compiled checks trap with the instruction `ud1`, whose operand holds the kind of
 stops: it restarts after `panic=` seconds, at once if that is negative, and stays halted if it is 0.
 
 Context: any, with the heap in any state: nothing is allocated.
-Safety: reads the five bytes of the trapped instruction only where it lies in the kernel's text, and a message's text in
-place.
+Safety: a message's text is read in place.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from arch.x86_64 import idt
-from arch.x86_64.frame import TrapFrame
-from arch.x86_64.machine import fault_address, read_counter, stop
+from arch import TrapFrame, fault_address, fault_name, is_page_fault, read_counter, stop, trap_kind
 from kernel.lang import Span, export, final, u8
-from kernel.lang.unsafe import address_of, load_u8, span_at, symbol_address
+from kernel.lang.unsafe import address_of, span_at
 from kernel.lib.traceback import TextSink, write_address, write_number, write_text, write_traceback
 
 _STACK_REACH: Final = 16384  # how far up a frame chain is followed: the size of a kernel stack
@@ -82,8 +79,9 @@ def kernel_fault(frame: TrapFrame, survivable: bool) -> None:
         stop()  # a bug in the reporting
     PANIC.reporting = True
     write_text(PANIC, b"\r\nKernel bug\r\n" if survivable else b"\r\nKernel panic\r\n")
-    low = frame.rsp
-    write_traceback(PANIC, frame.rip, frame.rbp, low, low + _STACK_REACH if low < -_STACK_REACH else 0)
+    low = frame.stack_pointer
+    high = low + _STACK_REACH if low < -_STACK_REACH else 0
+    write_traceback(PANIC, frame.instruction_pointer, frame.frame_pointer, low, high)
     _write_cause(frame)
     PANIC.message = None
     PANIC.reporting = False
@@ -101,55 +99,24 @@ def report_thread(tid: int, name: bytes) -> None:
 
 
 def _write_cause(frame: TrapFrame) -> None:
-    kind = _trap_kind(frame)
+    kind = trap_kind(frame)
     message = PANIC.message
-    if kind > 0:
+    if 0 < kind < len(_TRAPS):
         write_text(PANIC, _TRAPS[kind])
         if message is not None:
             write_text(PANIC, b": ")
             # A str's UTF-8 lies where docs/compiler-abi.md says.
             PANIC.write(span_at(address_of(message) + 16, len(message)))
     else:
-        write_text(PANIC, _fault_name(frame.vector))
+        write_text(PANIC, fault_name(frame))
         write_text(PANIC, b", error code ")
         write_number(PANIC, frame.error_code)
-        if frame.vector == idt.PAGE_FAULT:
+        if is_page_fault(frame):
             write_text(PANIC, b", address ")
             write_address(PANIC, fault_address())
         write_text(PANIC, b", at ")
-        write_address(PANIC, frame.rip)
+        write_address(PANIC, frame.instruction_pointer)
     write_text(PANIC, b"\r\n")
-
-
-def _fault_name(vector: int) -> bytes:
-    if vector == idt.PAGE_FAULT:
-        return b"MemoryFault: page fault"
-    if vector == idt.DOUBLE_FAULT:
-        return b"RecursionError: double fault (stack overflow?)"
-    if vector == idt.GENERAL_PROTECTION:
-        return b"MemoryFault: general protection fault"
-    if vector == idt.DIVIDE_ERROR:
-        return b"ArithmeticFault: divide error"
-    if vector == idt.INVALID_OPCODE:
-        return b"CodeFault: invalid opcode"
-    if vector == idt.NMI:
-        return b"non-maskable interrupt"
-    if vector == idt.MACHINE_CHECK:
-        return b"machine check"
-    return b"unexpected exception"
-
-
-def _trap_kind(frame: TrapFrame) -> int:
-    """The kind of a compiled check, 0 for anything else: `ud1 kind(%eax), %eax` is 67 0F B9 40 kind."""
-    rip = frame.rip
-    if frame.vector != idt.INVALID_OPCODE:
-        return 0
-    if rip < symbol_address("__text_start") or rip > symbol_address("__text_end") - 5:
-        return 0
-    if load_u8(rip) != 0x67 or load_u8(rip + 1) != 0x0F or load_u8(rip + 2) != 0xB9 or load_u8(rip + 3) != 0x40:
-        return 0
-    kind = load_u8(rip + 4)
-    return kind if kind < len(_TRAPS) else 0
 
 
 def end_with_message(message: bytes, code: int) -> None:

@@ -11,7 +11,7 @@ Source: RFC 8439, sections 2.1 to 2.3.
 
 from typing import Final, Literal
 
-from arch.x86_64.cpu import random_seed
+from arch import random_seed
 from kernel.lang import Array, Span, final, inline, u8, u32
 
 _DOUBLE_ROUNDS: Final = 10

@@ -12,7 +12,7 @@ damaged table ends a search; it is not followed out of its bounds.
 
 from typing import Final
 
-from arch.x86_64.paging import is_mapped
+from arch import is_mapped
 from kernel.lang import Span, final, span_of, u8
 from kernel.lang.unsafe import load_i64, load_u8, load_u32, span_at, symbol_address
 

@@ -10,11 +10,11 @@ Context: may sleep, because a user page may have to be read from a disk first, a
 
 from typing import Final, Literal
 
-from arch.x86_64 import usercopy
+from arch import USER_END, usercopy
 from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, span_of, u8
 from kernel.lib.pace import PACE_BYTES, pace_bytes
 
-USER_LIMIT: Final = (1 << 47) - 4096  # where user memory ends, as Linux has it
+USER_LIMIT: Final = USER_END  # where user memory ends, as Linux has it
 _PACED: Final = 512  # bytes: shorter copies are not worth counting
 
 

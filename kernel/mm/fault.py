@@ -19,18 +19,7 @@ Context: may sleep (a source may read a disk).
 from enum import IntEnum
 from typing import Final
 
-from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
-from kernel.mm.frames import (
-    NO_FRAME,
-    PAGE_SIZE,
-    allocate_user_frame,
-    copy_frame,
-    get_frame,
-    owner_count,
-    put_frame,
-    zero_frame,
-)
-from kernel.mm.pages import (
+from arch.programs import (
     ACCESSED,
     DIRTY,
     HIDDEN,
@@ -44,6 +33,17 @@ from kernel.mm.pages import (
     make_entry,
     read_entry,
     write_entry,
+)
+from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.frames import (
+    NO_FRAME,
+    PAGE_SIZE,
+    allocate_user_frame,
+    copy_frame,
+    get_frame,
+    owner_count,
+    put_frame,
+    zero_frame,
 )
 
 _AROUND_PAGES: Final = 16  # file pages mapped by one fault when they are at hand

@@ -7,11 +7,11 @@ those get a copy of the page.
 Context: may sleep. The caller holds a reference to the space.
 """
 
+from arch.programs import PRESENT, WRITABLE, entry_frame, read_entry
 from kernel.lang import EFAULT, ENOMEM, Errno, Span, u8
 from kernel.mm.area import PROT_READ, PROT_WRITE, Area
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
-from kernel.mm.pages import PRESENT, WRITABLE, entry_frame, read_entry
 from kernel.mm.space import AddressSpace
 
 

@@ -19,7 +19,7 @@ Source: Knuth, The Art of Computer Programming, volume 1, section 2.5 (buddy sys
 
 from typing import Final, NewType
 
-from arch.x86_64.layout import DIRECT_MAP_BASE
+from arch import DIRECT_MAP_BASE
 from kernel.lang import Span, inline, noinline, panic, u8
 from kernel.lang.unsafe import (
     copy_bytes,

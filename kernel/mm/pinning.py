@@ -12,11 +12,11 @@ Context: `pin` may sleep, as the faults that it stands for; `release` never does
 from collections.abc import Callable
 from typing import Final
 
+from arch.programs import LEAF_TABLE_BYTES, PRESENT, WRITABLE, entry_frame, read_entry
 from kernel.lang import final
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, get_frame, pin_frame, put_frame, unpin_frame
 from kernel.mm.objects import MemoryObject
-from kernel.mm.pages import LEAF_TABLE_BYTES, PRESENT, WRITABLE, entry_frame, read_entry
 from kernel.mm.space import AddressSpace
 
 

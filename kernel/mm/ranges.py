@@ -4,8 +4,8 @@ processor adds them, modulo 2**64, but in pages, so that no sum overflows here.
 
 from typing import Final
 
+from arch import USER_END
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
-from kernel.mm.pages import USER_END
 
 USER_PAGES: Final = USER_END >> PAGE_SHIFT
 _NUMBERS: Final = (1 << 52) - 1  # of the pages of 2**64 bytes

@@ -5,12 +5,13 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 
 from typing import Final
 
+from arch import USER_END
+from arch.programs import read_entry, write_entry
 from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.area_tree import following
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
-from kernel.mm.pages import USER_END, read_entry, write_entry
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AddressSpace, page_up
 

@@ -7,11 +7,11 @@ it has.
 Context: never sleeps, `forget_pages` excepted.
 """
 
+from arch.programs import DIRTY, WRITABLE, entry_frame, read_entry, write_entry
 from kernel.lib.pace import PACE_BUDGET, pace
 from kernel.mm.area import PROT_WRITE, Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
 from kernel.mm.objects import TrackedObject
-from kernel.mm.pages import DIRTY, WRITABLE, entry_frame, read_entry, write_entry
 
 
 def _first_address(area: Area, first: int) -> int:

@@ -16,6 +16,8 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
 from collections.abc import Iterator
 from typing import Final
 
+from arch import USER_END
+from arch.programs import LEAF_TABLE_BYTES, PageTable, drop_entries, share_entries, table_end
 from kernel.lang import EACCES, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
 from kernel.lib.pace import PACE, is_dying, pace
 from kernel.lib.settings import SystemSetting
@@ -38,7 +40,6 @@ from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
-from kernel.mm.pages import LEAF_TABLE_BYTES, USER_END, PageTable, drop_entries, share_entries, table_end
 
 UNLIMITED: Final = (1 << 63) - 1
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while

@@ -10,12 +10,11 @@ Source: sched(7).
 
 from typing import Final
 
-from arch.x86_64.percpu import set_kernel_stack
+from arch import interrupt_point, set_kernel_stack, wait_for_interrupt
+from arch.programs import load_root
 from kernel.lang import Errno, export, final, noraise, on_stack, sleeps
 from kernel.lib import log
-from kernel.mm.pages import load_root
 from kernel.sched import realtime
-from kernel.sched.idle import interrupt_point, wait_for_interrupt
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.stacks import free_stack
 from kernel.sched.switch import first_stack_pointer, switch

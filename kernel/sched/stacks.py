@@ -13,8 +13,7 @@ stack is unmapped only after the thread that ran on it has left it for good.
 
 from typing import Final
 
-from arch.x86_64.layout import DEVICE_BASE, DYNAMIC_BASE
-from arch.x86_64.paging import KERNEL_DATA, map_page, unmap_page
+from arch import DEVICE_BASE, DYNAMIC_BASE, KERNEL_DATA, map_page, unmap_page
 from kernel.lang import final
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_zeroed_frame, put_frame
 

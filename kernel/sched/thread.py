@@ -7,7 +7,7 @@ links all threads that have a stack, so that the reclaimer can scan the stacks.
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import struct
+from kernel.lang import panic, struct
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
@@ -83,6 +83,14 @@ class Thread:
 
     def run(self) -> None:
         """The thread's life; when it returns the thread ends. Called on its own stack."""
+
+    @property
+    def stack_top(self) -> int:
+        """The upper end of the kernel stack of a thread that was started and lives."""
+        stack = self.stack
+        if stack is None:
+            panic("a thread without a stack")
+        return stack.top
 
     def is_interrupted(self) -> bool:
         """`interrupted`, asked anew: for code that looks again after a sleep, which type checkers do not expect to

@@ -4,13 +4,21 @@ In order: processor, memory, devices, time, file systems, the first program. The
 is the scheduler and what interrupts bring.
 """
 
-from arch.x86_64 import apic, cpu, fpu, gdt, idt
-from arch.x86_64.bootinfo import boot_info
-from arch.x86_64.context import early_arena_size, early_arena_start
+from arch import (
+    SerialPort,
+    boot_info,
+    early_arena_size,
+    early_arena_start,
+    measure_counter_hz,
+    read_wall_clock,
+    restart,
+    serial_ports,
+    start_interrupts,
+    start_processor,
+    start_serial_ports,
+)
 from kernel.cache import writeback
 from kernel.doors import dispatch, trace, trap
-from kernel.drivers.platform import pic8259, pit, power, rtc, serial16550
-from kernel.drivers.platform.acpi_devices import hardware
 from kernel.drivers.virtio import probe as virtio
 from kernel.fs.devices import memory as memory_devices
 from kernel.fs.disks import block_file, loop_control, scan
@@ -29,23 +37,23 @@ from kernel.start import command_line, physical_memory
 from kernel.start.root import start_user_space
 from kernel.syscalls import all as system_calls
 from kernel.task.exit import LAST_EXIT, LastExitHandler
-from kernel.time import clock, tsc, vdso
+from kernel.time import clock, vdso
 from kernel.tty import console, devpts
 
 # Called by assembly, or through registries that their import fills.
 _ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, devpts, block_file)
 
-_console_port: serial16550.SerialPort = serial16550.ports[0]
+_console_port: SerialPort = serial_ports[0]
 
 
 @export("krait_main")
 @on_stack(65536)
 def krait_main(protocol: int, info: int) -> None:
-    """Called once by boot.S. `protocol`: bootinfo.PROTOCOL_…; `info`: physical address of the loader's information.
-    Does not return.
+    """Called once by boot.S. `protocol` and `info` say who loaded the kernel and where its information lies,
+    as the architecture has it. Does not return.
     """
     heap.use_early_arena(early_arena_start(), early_arena_size())
-    start_processor()
+    catch_exceptions()
     try:
         physical_memory.start(protocol, info)
         line = boot_info.command_line()
@@ -73,19 +81,12 @@ def configure_network(value: bytes | None) -> None:
         configure(value)
 
 
-def start_processor() -> None:
-    """Exceptions are caught from here on."""
-    serial16550.initialise()
+def catch_exceptions() -> None:
+    """Exceptions are caught from here on, and a panic can be read."""
+    start_serial_ports()
     PANIC.console = write_console
-    PANIC.restart = power.restart
-    cpu.detect()
-    gdt.initialise()
-    idt.initialise()
-    if not cpu.features.no_execute:
-        panic("this processor cannot forbid the execution of data (NX)")  # which takes the tables above
-    cpu.enable()
-    fpu.initialise()
-    pic8259.initialise()
+    PANIC.restart = restart
+    start_processor()
 
 
 def start_devices() -> None:
@@ -96,12 +97,9 @@ def start_devices() -> None:
         log.log.console_level = log.WARNING
     log.log.console_level = max(1, min(8, command_line.number_of(line, b"loglevel", log.log.console_level)))
     PANIC.timeout_seconds = command_line.number_of(line, b"panic", 0)
-    _console_port = serial16550.ports[command_line.console_index(line)]
+    _console_port = serial_ports[command_line.console_index(line)]
     log.log.use_console(write_console)
-    if not pit.is_running():
-        panic("this machine has no interval timer (8254), without which nothing ticks")
-    wall_clock_s = rtc.read_wall_clock(hardware.century_register)
-    clock.start(tsc.measure_frequency_hz(), wall_clock_s * clock.NS_PER_SECOND)
+    clock.start(measure_counter_hz(), read_wall_clock() * clock.NS_PER_SECOND)
     log.log.clock = clock.monotonic_ns
     PANIC.counter_hz = clock.counter_frequency_hz()
     memory_mib = boot_info.usable_bytes() >> 20
@@ -110,9 +108,7 @@ def start_devices() -> None:
     if boot_info.command_line_was_cut:
         log.warn(f"the command line is cut: there is room for {len(line)} bytes")
 
-    apic.initialise()
-    pit.start_tick()
-    pic8259.unmask(pit.TICK_LINE)
+    start_interrupts()
     console.start(command_line.console_index(line))
 
 

@@ -6,15 +6,27 @@ then all other usable memory goes to the frame allocator, then objects can be ma
 
 from typing import Final
 
-from arch.x86_64 import boot_memory, paging
-from arch.x86_64.bootinfo import BAD_MAGIC, KIND_RAM, BootInfoError, boot_info
-from arch.x86_64.context import boot_stack_top
-from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SHIFT, direct_map, page_ceiling, page_floor
-from kernel.drivers.platform import power
-from kernel.drivers.platform.acpi_devices import hardware
+from arch import (
+    BAD_MAGIC,
+    DIRECT_MAP_BASE,
+    KIND_RAM,
+    PAGE_SHIFT,
+    BootInfoError,
+    allocate_early,
+    boot_info,
+    boot_stack_top,
+    direct_map,
+    first_free_early,
+    kernel_root,
+    page_ceiling,
+    page_floor,
+    read_boot_info,
+    set_page_source,
+    start_page_tables,
+)
+from arch.programs import use_kernel_table
 from kernel.lang import panic
 from kernel.mm import frames, heap, reclaim, slabs
-from kernel.mm.pages import use_kernel_table
 from kernel.sched import current_thread
 from kernel.sched.switch import scan_sleeping_stacks
 from kernel.start import command_line
@@ -26,24 +38,16 @@ DESCRIPTORS_HIGH: Final = -1
 def start(protocol: int, info: int) -> None:
     """After this, memory can be allocated. Panics when the loader's information is unusable."""
     try:
-        boot_memory.reserve_image(boot_info)
-        boot_info.parse(boot_memory.low_memory, protocol, info)
-        boot_info.find_usable()
+        read_boot_info(protocol, info)
         _limit(command_line.size_of(boot_info.command_line(), b"mem"))
     except BootInfoError as error:
         if error.code == BAD_MAGIC:
             # QEMU has room for 4095 bytes of a command line, and the information lies behind.
             panic("the boot loader's information was overwritten: is the kernel's command line too long?")
         panic(f"the boot loader's information is unusable ({error.code})")
-    # While the boot tables still map the firmware.
-    power.soft_off.find(boot_memory.low_memory, boot_info.rsdp)
-    hardware.find(boot_memory.low_memory, boot_info.rsdp)
-
-    boot_memory.choose(boot_info)
-    paging.set_page_source(boot_memory.allocate_page)
-    paging.build(boot_info)
+    start_page_tables()
     _start_frames()
-    use_kernel_table(paging.kernel_root())
+    use_kernel_table(kernel_root())
     reclaim.configure(_own_stack_top, _scan_other_stacks, DESCRIPTORS_HIGH)
 
 
@@ -79,17 +83,17 @@ def _start_frames() -> None:
     for i in range(boot_info.usable_count):
         frame_limit = max(frame_limit, boot_info.usable_end[i] >> PAGE_SHIFT)
     span_bytes = (frame_limit << PAGE_SHIFT) + slabs.UNIT_SIZE - 1 & ~(slabs.UNIT_SIZE - 1)
-    table = boot_memory.allocate(frames.table_bytes(frame_limit))
-    unit_map = boot_memory.allocate(slabs.unit_map_bytes(span_bytes))
+    table = allocate_early(frames.table_bytes(frame_limit))
+    unit_map = allocate_early(slabs.unit_map_bytes(span_bytes))
 
     frames.initialise(direct_map(table), frame_limit)
     for i in range(boot_info.usable_count):
         start_address = boot_info.usable_start[i]
         end_address = boot_info.usable_end[i]
-        if start_address <= boot_memory.first_free() < end_address:
-            start_address = boot_memory.first_free()
+        if start_address <= first_free_early() < end_address:
+            start_address = first_free_early()
         frames.add_range(start_address >> PAGE_SHIFT, end_address >> PAGE_SHIFT)
-    paging.set_page_source(_table_page)
+    set_page_source(_table_page)
 
     slabs.configure(DIRECT_MAP_BASE, span_bytes, direct_map(unit_map), frames.take_pages, frames.give_pages)
     if not heap.start():

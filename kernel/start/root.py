@@ -3,8 +3,7 @@
 Context: the boot thread. Raises MemoryError, which is the end of the start.
 """
 
-from arch.x86_64.boot_memory import initrd_span
-from arch.x86_64.bootinfo import boot_info
+from arch import boot_info, initrd_span
 from kernel.fs.constants import O_RDWR
 from kernel.fs.descriptors import FileTable
 from kernel.fs.open import open_file
@@ -32,7 +31,7 @@ def start_user_space() -> None:
     else:
         if not has_archive:
             log.warn("there is no initial RAM disk")
-        context = mount_root(initrd_span(boot_info))
+        context = mount_root(initrd_span())
         physical_memory.release_initrd()
         if wants_disk and not _has_first_program(context, line):
             context = _leave_for_disk(context, line)

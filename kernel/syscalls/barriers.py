@@ -25,7 +25,7 @@ _FLAG_CPU: Final = 1  # of _PRIVATE_EXPEDITED_RSEQ: one processor only
 _KNOWN: Final = 0x1FF | _GET_REGISTRATIONS
 
 
-@syscall(324, "membarrier", status="Full", args="one:membarrier flags:1 int")
+@syscall("membarrier", status="Full", args="one:membarrier flags:1 int")
 def membarrier(command: i32, flags: u32, _processor: i32) -> int:
     """membarrier(2)."""
     if flags != 0 and (command != _PRIVATE_EXPEDITED_RSEQ or flags != _FLAG_CPU):

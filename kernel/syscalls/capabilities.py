@@ -49,7 +49,7 @@ def _entry_count(header: int) -> int:
     raise Errno(EINVAL)
 
 
-@syscall(125, "capget", status="Full", args="=cap_header >cap_data?")
+@syscall("capget", status="Full", args="=cap_header >cap_data?")
 def capget(header: int, data: int) -> int:
     """capget(2)."""
     user.check(header, 8)
@@ -79,7 +79,7 @@ def capget(header: int, data: int) -> int:
     return 0
 
 
-@syscall(126, "capset", status="Full", args="=cap_header <cap_data")
+@syscall("capset", status="Full", args="=cap_header <cap_data")
 def capset(header: int, data: int) -> int:
     """capset(2): for the running thread alone. Nobody gains but what others may inherit."""
     user.check(header, 8)

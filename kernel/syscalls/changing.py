@@ -61,22 +61,22 @@ def _change_mode(path: Path, mode: int) -> int:
     return 0
 
 
-@syscall(90, "chmod", status="Full", args="path mode")
+@syscall("chmod", status="Full", args="path mode")
 def chmod(path: int, mode: i32) -> int:
     return _change_mode(place_at(AT_FDCWD, path, 0), mode)
 
 
-@syscall(91, "fchmod", status="Full", args="fd mode")
+@syscall("fchmod", status="Full", args="fd mode")
 def fchmod(descriptor: i32, mode: i32) -> int:
     return _change_mode(current().files.get(descriptor).path, mode)
 
 
-@syscall(268, "fchmodat", status="Full", args="dir path mode")
+@syscall("fchmodat", status="Full", args="dir path mode")
 def fchmodat(directory: i32, path: int, mode: i32) -> int:
     return _change_mode(place_at(directory, path, 0), mode)
 
 
-@syscall(452, "fchmodat2", status="Full", args="dir path mode flags:at")
+@syscall("fchmodat2", status="Full", args="dir path mode flags:at")
 def fchmodat2(directory: i32, path: int, mode: i32, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
@@ -95,22 +95,22 @@ def _change_owner(path: Path, uid: int, gid: int) -> int:
     return 0
 
 
-@syscall(92, "chown", status="Full", args="path uid gid")
+@syscall("chown", status="Full", args="path uid gid")
 def chown(path: int, uid: u32, gid: u32) -> int:
     return _change_owner(place_at(AT_FDCWD, path, 0), uid, gid)
 
 
-@syscall(93, "fchown", status="Full", args="fd uid gid")
+@syscall("fchown", status="Full", args="fd uid gid")
 def fchown(descriptor: i32, uid: u32, gid: u32) -> int:
     return _change_owner(current().files.get(descriptor).path, uid, gid)
 
 
-@syscall(94, "lchown", status="Full", args="path uid gid")
+@syscall("lchown", status="Full", args="path uid gid")
 def lchown(path: int, uid: u32, gid: u32) -> int:
     return _change_owner(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), uid, gid)
 
 
-@syscall(260, "fchownat", status="Full", args="dir path uid gid flags:at")
+@syscall("fchownat", status="Full", args="dir path uid gid flags:at")
 def fchownat(directory: i32, path: int, uid: u32, gid: u32, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
@@ -165,7 +165,7 @@ def _change_times(path: Path, change: TimeChange) -> int:
     return 0
 
 
-@syscall(280, "utimensat", status="Full", args="dir path <utimens? flags:at")
+@syscall("utimensat", status="Full", args="dir path <utimens? flags:at")
 def utimensat(directory: i32, path: int, times: int, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
@@ -180,7 +180,7 @@ def utimensat(directory: i32, path: int, times: int, flags: i32) -> int:
     return _change_times(place_or_descriptor(directory, path, flags), change)
 
 
-@syscall(261, "futimesat", status="Full", args="dir path <timevals?")
+@syscall("futimesat", status="Full", args="dir path <timevals?")
 def futimesat(directory: i32, path: int, times: int) -> int:
     change = _read_timevals(times)
     if path == 0 and directory != AT_FDCWD:
@@ -188,13 +188,13 @@ def futimesat(directory: i32, path: int, times: int) -> int:
     return _change_times(place_at(directory, path, 0), change)
 
 
-@syscall(235, "utimes", status="Full", args="path <timevals?")
+@syscall("utimes", status="Full", args="path <timevals?")
 def utimes(path: int, times: int) -> int:
     change = _read_timevals(times)
     return _change_times(place_at(AT_FDCWD, path, 0), change)
 
 
-@syscall(132, "utime", status="Full", args="path <utimbuf?")
+@syscall("utime", status="Full", args="path <utimbuf?")
 def utime(path: int, times: int) -> int:
     change = TimeChange()
     if times != 0:
@@ -208,7 +208,7 @@ def utime(path: int, times: int) -> int:
 # ---- size -----------------------------------------------------------------------------------------------------------
 
 
-@syscall(76, "truncate", status="Full", args="path offset")
+@syscall("truncate", status="Full", args="path offset")
 def truncate(path: int, size: int) -> int:
     if size < 0:
         raise Errno(EINVAL)
@@ -220,7 +220,7 @@ def truncate(path: int, size: int) -> int:
     return 0
 
 
-@syscall(77, "ftruncate", status="Full", args="fd offset")
+@syscall("ftruncate", status="Full", args="fd offset")
 def ftruncate(descriptor: i32, size: int) -> int:
     if size < 0:
         raise Errno(EINVAL)
@@ -249,7 +249,7 @@ def _check_allocation_mode(mode: int) -> None:
     raise Errno(EOPNOTSUPP)
 
 
-@syscall(285, "fallocate", status="Full", args="fd flags:fallocate offset size")
+@syscall("fallocate", status="Full", args="fd flags:fallocate offset size")
 def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
     file = current().files.get(descriptor)
     if offset < 0 or length <= 0:
@@ -277,7 +277,7 @@ def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
 # ---- writing out ----------------------------------------------------------------------------------------------------
 
 
-@syscall(74, "fsync", status="Full", args="fd")
+@syscall("fsync", status="Full", args="fd")
 def fsync(descriptor: i32) -> int:
     file = current().files.get(descriptor)
     file.acquire()
@@ -288,7 +288,7 @@ def fsync(descriptor: i32) -> int:
     return 0
 
 
-@syscall(75, "fdatasync", status="Full", args="fd")
+@syscall("fdatasync", status="Full", args="fd")
 def fdatasync(descriptor: i32) -> int:
     file = current().files.get(descriptor)
     file.acquire()
@@ -300,7 +300,7 @@ def fdatasync(descriptor: i32) -> int:
 
 
 @syscall(
-    277, "sync_file_range", status="Full",
+    "sync_file_range", status="Full",
     args="fd offset size flags:SYNC_FILE_RANGE_WAIT_BEFORE|SYNC_FILE_RANGE_WRITE|SYNC_FILE_RANGE_WAIT_AFTER",
 )  # fmt: skip
 def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> int:
@@ -318,19 +318,19 @@ def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> in
     return 0
 
 
-@syscall(162, "sync", status="Full", args="")
+@syscall("sync", status="Full", args="")
 def sync() -> int:
     sync_all()
     return 0
 
 
-@syscall(306, "syncfs", status="Full", args="fd")
+@syscall("syncfs", status="Full", args="fd")
 def syncfs(descriptor: i32) -> int:
     current().files.get(descriptor).path.mount.file_system.sync()
     return 0
 
 
-@syscall(221, "fadvise64", status="Full", args="fd offset size one:fadvise")
+@syscall("fadvise64", status="Full", args="fd offset size one:fadvise")
 def fadvise64(descriptor: i32, offset: int, length: int, advice: i32) -> int:
     file = current().files.get(descriptor)
     if file.inode.is_fifo():
@@ -350,7 +350,7 @@ def _advise(file: File, advice: int, offset: int, length: int) -> int:
 
 
 @syscall(
-    451, "cachestat", args="fd:file <cachestat_range >cachestat flags:0",
+    "cachestat", args="fd:file <cachestat_range >cachestat flags:0",
     notes="Regular files; pages that left memory are not remembered",
 )  # fmt: skip
 def cachestat(descriptor: u32, range_address: int, result: int, flags: u32) -> int:
@@ -379,7 +379,7 @@ def _end_page(offset: int, length: int) -> int:
     return ((offset + length - 1) >> PAGE_SHIFT & _PAGE_LIMIT) + 1  # fits: see above
 
 
-@syscall(187, "readahead", status="Full", args="fd offset size")
+@syscall("readahead", status="Full", args="fd offset size")
 def readahead(descriptor: i32, offset: int, count: int) -> int:
     file = current().files.get(descriptor)
     if not file.readable:

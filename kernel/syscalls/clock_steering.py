@@ -21,13 +21,13 @@ _TOLERANCE: Final = 500 << 16
 _ERROR_LIMIT_US: Final = 16_000_000
 
 
-@syscall(159, "adjtimex", status="Full", args="=timex")
+@syscall("adjtimex", status="Full", args="=timex")
 def adjtimex(address: int) -> int:
     """adjtimex(2)."""
     return _adjust(address)
 
 
-@syscall(305, "clock_adjtime", status="Full", args="clock =timex")
+@syscall("clock_adjtime", status="Full", args="clock =timex")
 def clock_adjtime(clock: i32, address: int) -> int:
     """clock_adjtime(2): only the wall clock is steered."""
     storage = bytearray(_SIZE)

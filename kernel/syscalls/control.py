@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, component_mask
+from arch.programs import control_processor
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, EPERM, Errno, i32, u32
+from kernel.lang import EINVAL, EPERM, Errno, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
@@ -12,20 +12,6 @@ from kernel.syscalls.capabilities import control_capabilities, is_about_capabili
 from kernel.syscalls.seccomp import set_mode
 from kernel.task.signals import SIGNAL_COUNT
 from kernel.task.task import Task, current
-
-_ARCH_SET_GS: Final = 0x1001
-_ARCH_SET_FS: Final = 0x1002
-_ARCH_GET_FS: Final = 0x1003
-_ARCH_GET_GS: Final = 0x1004
-_ARCH_GET_CPUID: Final = 0x1011
-_ARCH_SET_CPUID: Final = 0x1012
-_ARCH_GET_XCOMP_SUPP: Final = 0x1021
-_ARCH_GET_XCOMP_PERM: Final = 0x1022
-_ARCH_REQ_XCOMP_PERM: Final = 0x1023
-_ARCH_GET_XCOMP_GUEST_PERM: Final = 0x1024
-_ARCH_REQ_XCOMP_GUEST_PERM: Final = 0x1025
-_XCOMP_COUNT: Final = 19  # numbers of XSAVE's components that Linux knows
-_USER_LIMIT: Final = (1 << 47) - 4096
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_GET_PDEATHSIG: Final = 2
@@ -65,40 +51,16 @@ _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
 
 
 @syscall(
-    158, "arch_prctl", status="Full", args="one:arch_prctl any",
+    "arch_prctl", status="Full", args="one:arch_prctl any",
     notes="Without shadow stacks and tagged addresses",
 )  # fmt: skip
 def arch_prctl(code: i32, argument: int) -> int:
     """arch_prctl(2)."""
-    registers = current().registers
-    if code == _ARCH_SET_FS or code == _ARCH_SET_GS:
-        if argument < 0 or argument >= _USER_LIMIT:
-            raise Errno(EPERM)
-        if code == _ARCH_SET_FS:
-            registers.set_fs_base(argument)
-        else:
-            registers.set_gs_base(argument)
-    elif code == _ARCH_GET_FS or code == _ARCH_GET_GS:
-        registers.save()
-        user.check(argument, 8)
-        user.write_i64(argument, registers.bases.fs if code == _ARCH_GET_FS else registers.bases.gs)
-    elif code == _ARCH_GET_CPUID:
-        return 1
-    elif code == _ARCH_SET_CPUID:
-        raise Errno(ENODEV)  # the instruction cannot be made to trap
-    elif code in (_ARCH_GET_XCOMP_SUPP, _ARCH_GET_XCOMP_PERM, _ARCH_GET_XCOMP_GUEST_PERM):
-        user.check(argument, 8)
-        user.write_i64(argument, component_mask() | XSAVE_X87 | XSAVE_SSE)
-    elif code == _ARCH_REQ_XCOMP_PERM or code == _ARCH_REQ_XCOMP_GUEST_PERM:
-        # All components that there are may be used without asking.
-        raise Errno(EOPNOTSUPP if 0 <= argument < _XCOMP_COUNT else EINVAL)
-    else:
-        raise Errno(EINVAL)
-    return 0
+    return control_processor(current().registers, code, argument)
 
 
 @syscall(
-    157, "prctl", args="one:prctl any any any any",
+    "prctl", args="one:prctl any any any any",
     notes="No names of memory, no PR_SET_MM, no choice of mitigations",
 )  # fmt: skip
 def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
@@ -233,7 +195,7 @@ def _name(task: Task, option: int, address: int) -> int:
     return 0
 
 
-@syscall(135, "personality", args="flags:personality", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")
+@syscall("personality", args="flags:personality", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")
 def personality(persona: u32) -> int:
     """personality(2)."""
     process = current().process

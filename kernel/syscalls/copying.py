@@ -110,7 +110,7 @@ def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) 
         raise
 
 
-@syscall(40, "sendfile", status="Full", args="fd fd =offset? size")
+@syscall("sendfile", status="Full", args="fd fd =offset? size")
 def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
     files = current().files
     in_file = files.get(source)
@@ -145,7 +145,7 @@ def _has_offsets(file: File) -> bool:
     return True
 
 
-@syscall(326, "copy_file_range", status="Full", args="fd:file =offset? fd:file =offset? size flags:0")
+@syscall("copy_file_range", status="Full", args="fd:file =offset? fd:file =offset? size flags:0")
 def copy_file_range(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
     files = current().files
     in_file = files.get(source)
@@ -188,7 +188,7 @@ def _wraps(offset: int, count: int) -> bool:
     return offset < 0 and count != 0 and (count < 0 or offset + count >= 0)
 
 
-@syscall(275, "splice", status="Full", args="fd:pipe =offset? fd:pipe =offset? size flags:splice")
+@syscall("splice", status="Full", args="fd:pipe =offset? fd:pipe =offset? size flags:splice")
 def splice(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
     if flags & ~_SPLICE_FLAGS != 0 or count < 0:
         raise Errno(EINVAL)
@@ -269,7 +269,7 @@ def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) 
     return done
 
 
-@syscall(276, "tee", status="Full", args="fd:pipe fd:pipe size flags:splice")
+@syscall("tee", status="Full", args="fd:pipe fd:pipe size flags:splice")
 def tee(source: i32, target: i32, count: int, flags: i32) -> int:
     if flags & ~_SPLICE_FLAGS != 0 or count < 0:
         raise Errno(EINVAL)
@@ -301,7 +301,7 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
     return writing.write(buffer, nonblocking, False)
 
 
-@syscall(278, "vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
+@syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
 def vmsplice(descriptor: i32, vector: int, count: int, flags: u32) -> int:
     """Between a pipe and memory. The pages are copied, not lent: what a program writes to them later is not seen."""
     if flags & ~_SPLICE_FLAGS != 0:

@@ -84,7 +84,7 @@ _RWH_WRITE_LIFE_EXTREME: Final = 5
 _INT_MASK: Final = 0xFFFF_FFFF
 
 
-@syscall(72, "fcntl", status="Full", args="fd one:fcntl any")
+@syscall("fcntl", status="Full", args="fd one:fcntl any")
 def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     files = current().files
     file = files.get_any(descriptor)
@@ -314,7 +314,7 @@ def _write_lock(address: int, lock: RecordLock | None) -> None:
     user.write_i32(address + 24, lock.pid)
 
 
-@syscall(73, "flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
+@syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
 def flock(descriptor: i32, operation: i32) -> int:
     kind = operation & ~LOCK_NB
     if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
@@ -337,7 +337,7 @@ def flock(descriptor: i32, operation: i32) -> int:
 # ---- ioctl ----------------------------------------------------------------------------------------------------------
 
 
-@syscall(16, "ioctl", status="Full", args="fd one:ioctl any", notes="The commands of the files that there are")
+@syscall("ioctl", status="Full", args="fd one:ioctl any", notes="The commands of the files that there are")
 def ioctl(descriptor: i32, command: u32, argument: int) -> int:
     files = current().files
     file = files.get(descriptor)

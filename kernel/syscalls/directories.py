@@ -86,17 +86,17 @@ def _read_entries(file: File, address: int, size: int, old: bool) -> int:
     return sink.used
 
 
-@syscall(217, "getdents64", status="Full", args="fd:directory >bytes[size] size")
+@syscall("getdents64", status="Full", args="fd:directory >bytes[size] size")
 def getdents64(descriptor: i32, address: int, size: u32) -> int:
     return _read_entries(current().files.get(descriptor), address, size, False)
 
 
-@syscall(78, "getdents", status="Full", args="fd:directory >bytes[size] size")
+@syscall("getdents", status="Full", args="fd:directory >bytes[size] size")
 def getdents(descriptor: i32, address: int, size: u32) -> int:
     return _read_entries(current().files.get(descriptor), address, size, True)
 
 
-@syscall(79, "getcwd", status="Full", args=">bytes[size] size")
+@syscall("getcwd", status="Full", args=">bytes[size] size")
 def getcwd(address: int, size: int) -> int:
     context = current().fs
     if context.working.dentry.deleted:
@@ -118,17 +118,17 @@ def _change_directory(path: Path) -> int:
     return 0
 
 
-@syscall(80, "chdir", status="Full", args="path")
+@syscall("chdir", status="Full", args="path")
 def chdir(path: int) -> int:
     return _change_directory(resolve(current().fs, None, path_at(path), FOLLOW | DIRECTORY))
 
 
-@syscall(81, "fchdir", status="Full", args="fd:directory")
+@syscall("fchdir", status="Full", args="fd:directory")
 def fchdir(descriptor: i32) -> int:
     return _change_directory(current().files.get_any(descriptor).path)
 
 
-@syscall(161, "chroot", status="Full", args="path")
+@syscall("chroot", status="Full", args="path")
 def chroot(path: int) -> int:
     context = current().fs
     place = resolve(context, None, path_at(path), FOLLOW | DIRECTORY)
@@ -139,29 +139,29 @@ def chroot(path: int) -> int:
     return 0
 
 
-@syscall(83, "mkdir", status="Full", args="path mode")
+@syscall("mkdir", status="Full", args="path mode")
 def mkdir(path: int, mode: i32) -> int:
     return mkdirat(AT_FDCWD, path, mode)
 
 
-@syscall(258, "mkdirat", status="Full", args="dir path mode")
+@syscall("mkdirat", status="Full", args="dir path mode")
 def mkdirat(directory: i32, path: int, mode: i32) -> int:
     name = path_at(path)
     make_directory(current().fs, base_for(directory, name), name, mode)
     return 0
 
 
-@syscall(84, "rmdir", status="Full", args="path")
+@syscall("rmdir", status="Full", args="path")
 def rmdir(path: int) -> int:
     return unlinkat(AT_FDCWD, path, AT_REMOVEDIR)
 
 
-@syscall(87, "unlink", status="Full", args="path")
+@syscall("unlink", status="Full", args="path")
 def unlink_(path: int) -> int:
     return unlinkat(AT_FDCWD, path, 0)
 
 
-@syscall(263, "unlinkat", status="Full", args="dir path flags:AT_REMOVEDIR")
+@syscall("unlinkat", status="Full", args="dir path flags:AT_REMOVEDIR")
 def unlinkat(directory: i32, path: int, flags: i32) -> int:
     if flags & ~AT_REMOVEDIR != 0:
         raise Errno(EINVAL)
@@ -174,24 +174,24 @@ def unlinkat(directory: i32, path: int, flags: i32) -> int:
     return 0
 
 
-@syscall(133, "mknod", status="Full", args="path flags:node device")
+@syscall("mknod", status="Full", args="path flags:node device")
 def mknod(path: int, mode: i32, device: u32) -> int:
     return mknodat(AT_FDCWD, path, mode, device)
 
 
-@syscall(259, "mknodat", status="Full", args="dir path flags:node device")
+@syscall("mknodat", status="Full", args="dir path flags:node device")
 def mknodat(directory: i32, path: int, mode: i32, device: u32) -> int:
     name = path_at(path)
     make_node(current().fs, base_for(directory, name), name, mode & 0o177777, device)
     return 0
 
 
-@syscall(88, "symlink", status="Full", args="path path")
+@syscall("symlink", status="Full", args="path path")
 def symlink(target: int, path: int) -> int:
     return symlinkat(target, AT_FDCWD, path)
 
 
-@syscall(266, "symlinkat", status="Full", args="path dir path")
+@syscall("symlinkat", status="Full", args="path dir path")
 def symlinkat(target: int, directory: i32, path: int) -> int:
     text = user.read_string(target, PATH_MAX)
     name = path_at(path)
@@ -199,12 +199,12 @@ def symlinkat(target: int, directory: i32, path: int) -> int:
     return 0
 
 
-@syscall(86, "link", status="Full", args="path path")
+@syscall("link", status="Full", args="path path")
 def link(old: int, new: int) -> int:
     return linkat(AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
-@syscall(265, "linkat", status="Full", args="dir path dir path flags:at")
+@syscall("linkat", status="Full", args="dir path dir path flags:at")
 def linkat(old_directory: i32, old: int, new_directory: i32, new: int, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
@@ -220,18 +220,18 @@ def linkat(old_directory: i32, old: int, new_directory: i32, new: int, flags: i3
     return 0
 
 
-@syscall(82, "rename", status="Full", args="path path")
+@syscall("rename", status="Full", args="path path")
 def rename_(old: int, new: int) -> int:
     return renameat2(AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
-@syscall(264, "renameat", status="Full", args="dir path dir path")
+@syscall("renameat", status="Full", args="dir path dir path")
 def renameat(old_directory: i32, old: int, new_directory: i32, new: int) -> int:
     return renameat2(old_directory, old, new_directory, new, 0)
 
 
 @syscall(
-    316, "renameat2", status="Full", args="dir path dir path flags:RENAME_NOREPLACE|RENAME_EXCHANGE|RENAME_WHITEOUT",
+    "renameat2", status="Full", args="dir path dir path flags:RENAME_NOREPLACE|RENAME_EXCHANGE|RENAME_WHITEOUT",
 )  # fmt: skip
 def renameat2(old_directory: i32, old: int, new_directory: i32, new: int, flags: u32) -> int:
     old_name = path_at(old)
@@ -242,7 +242,7 @@ def renameat2(old_directory: i32, old: int, new_directory: i32, new: int, flags:
     return 0
 
 
-@syscall(95, "umask", status="Full", args="mode")
+@syscall("umask", status="Full", args="mode")
 def umask(mask: i32) -> int:
     context = current().fs
     old = context.umask

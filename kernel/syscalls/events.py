@@ -33,12 +33,12 @@ _TFD_TIMER_CANCEL_ON_SET: Final = 2
 _NS: Final = 1_000_000_000
 
 
-@syscall(284, "eventfd", status="Full", args="int -> fd:eventfd")
+@syscall("eventfd", status="Full", args="int -> fd:eventfd")
 def eventfd(initial: u32) -> int:
     return eventfd2(initial, 0)
 
 
-@syscall(290, "eventfd2", status="Full", args="int flags:EFD_SEMAPHORE|EFD_NONBLOCK|EFD_CLOEXEC -> fd:eventfd")
+@syscall("eventfd2", status="Full", args="int flags:EFD_SEMAPHORE|EFD_NONBLOCK|EFD_CLOEXEC -> fd:eventfd")
 def eventfd2(initial: u32, flags: i32) -> int:
     if flags & ~(_EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK) != 0:
         raise Errno(EINVAL)
@@ -49,14 +49,14 @@ def eventfd2(initial: u32, flags: i32) -> int:
 # ---- epoll ----------------------------------------------------------------------------------------------------------
 
 
-@syscall(213, "epoll_create", status="Full", args="int -> fd:epoll")
+@syscall("epoll_create", status="Full", args="int -> fd:epoll")
 def epoll_create(size: i32) -> int:
     if size <= 0:
         raise Errno(EINVAL)
     return epoll_create1(0)
 
 
-@syscall(291, "epoll_create1", status="Full", args="flags:EPOLL_CLOEXEC -> fd:epoll")
+@syscall("epoll_create1", status="Full", args="flags:EPOLL_CLOEXEC -> fd:epoll")
 def epoll_create1(flags: i32) -> int:
     if flags & ~O_CLOEXEC != 0:
         raise Errno(EINVAL)
@@ -71,7 +71,7 @@ def _set_at(descriptor: int) -> EpollFile:
 
 
 @syscall(
-    233, "epoll_ctl", status="Full", args="fd:epoll one:EPOLL_CTL_ADD|EPOLL_CTL_DEL|EPOLL_CTL_MOD fd <epoll_event?",
+    "epoll_ctl", status="Full", args="fd:epoll one:EPOLL_CTL_ADD|EPOLL_CTL_DEL|EPOLL_CTL_MOD fd <epoll_event?",
 )  # fmt: skip
 def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: int) -> int:
     events = 0
@@ -136,7 +136,7 @@ def _sleep(poller: Poller, deadline_ns: int) -> bool:
     raise Errno(EINTR if code == ERESTARTNOHAND else code)
 
 
-@syscall(232, "epoll_wait", status="Full", args="fd:epoll >epoll_event[limit] count ms")
+@syscall("epoll_wait", status="Full", args="fd:epoll >epoll_event[limit] count ms")
 def epoll_wait(descriptor: i32, events: int, limit: i32, timeout_ms: i32) -> int:
     return _wait(descriptor, events, limit, _deadline_ms(timeout_ms))
 
@@ -147,14 +147,14 @@ def _deadline_ms(timeout_ms: int) -> int:
     return deadline_after(timeout_ms * 1_000_000 if timeout_ms > 0 else -1)
 
 
-@syscall(281, "epoll_pwait", status="Full", args="fd:epoll >epoll_event[limit] count ms <sigset? one:8")
+@syscall("epoll_pwait", status="Full", args="fd:epoll >epoll_event[limit] count ms <sigset? one:8")
 def epoll_pwait(descriptor: i32, events: int, limit: i32, timeout_ms: i32, mask: int, mask_size: int) -> int:
     if mask != 0:
         temporary_mask(mask, mask_size)
     return _wait(descriptor, events, limit, _deadline_ms(timeout_ms))
 
 
-@syscall(441, "epoll_pwait2", status="Full", args="fd:epoll >epoll_event[limit] count <timespec? <sigset? one:8")
+@syscall("epoll_pwait2", status="Full", args="fd:epoll >epoll_event[limit] count <timespec? <sigset? one:8")
 def epoll_pwait2(descriptor: i32, events: int, limit: i32, timeout: int, mask: int, mask_size: int) -> int:
     deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
     if mask != 0:
@@ -165,7 +165,7 @@ def epoll_pwait2(descriptor: i32, events: int, limit: i32, timeout: int, mask: i
 # ---- timerfd --------------------------------------------------------------------------------------------------------
 
 
-@syscall(283, "timerfd_create", status="Full", args="clock flags:TFD_NONBLOCK|TFD_CLOEXEC -> fd:timerfd")
+@syscall("timerfd_create", status="Full", args="clock flags:TFD_NONBLOCK|TFD_CLOEXEC -> fd:timerfd")
 def timerfd_create(clock: i32, flags: i32) -> int:
     if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
         raise Errno(EINVAL)
@@ -188,7 +188,7 @@ def _timer_at(descriptor: int) -> TimerFile:
 
 
 @syscall(
-    286, "timerfd_settime", status="Full",
+    "timerfd_settime", status="Full",
     args="fd:timerfd flags:TFD_TIMER_ABSTIME|TFD_TIMER_CANCEL_ON_SET <itimerspec >itimerspec?",
 )  # fmt: skip
 def timerfd_settime(descriptor: i32, flags: i32, value: int, old: int) -> int:
@@ -205,7 +205,7 @@ def timerfd_settime(descriptor: i32, flags: i32, value: int, old: int) -> int:
     return 0
 
 
-@syscall(287, "timerfd_gettime", status="Full", args="fd:timerfd >itimerspec")
+@syscall("timerfd_gettime", status="Full", args="fd:timerfd >itimerspec")
 def timerfd_gettime(descriptor: i32, value: int) -> int:
     file = _timer_at(descriptor)
     _write_itimerspec(value, file.remaining_ns(), file.timer.interval_ns)

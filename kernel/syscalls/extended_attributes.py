@@ -63,7 +63,7 @@ def _remove(place: Path, name: int) -> int:
 
 
 @syscall(
-    188, "setxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
+    "setxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, 0)
@@ -71,7 +71,7 @@ def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
 
 
 @syscall(
-    189, "lsetxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
+    "lsetxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
@@ -79,57 +79,57 @@ def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
 
 
 @syscall(
-    190, "fsetxattr", status="Full", args="fd name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
+    "fsetxattr", status="Full", args="fd name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def fsetxattr(descriptor: i32, name: int, value: int, size: int, flags: i32) -> int:
     return _set(current().files.get(descriptor).path, name, value, size, flags)
 
 
-@syscall(191, "getxattr", status="Full", args="path name:attribute >bytes[size] size")
+@syscall("getxattr", status="Full", args="path name:attribute >bytes[size] size")
 def getxattr(path: int, name: int, value: int, size: int) -> int:
     return _get(place_at(AT_FDCWD, path, 0).inode(), name, value, size)
 
 
-@syscall(192, "lgetxattr", status="Full", args="path name:attribute >bytes[size] size")
+@syscall("lgetxattr", status="Full", args="path name:attribute >bytes[size] size")
 def lgetxattr(path: int, name: int, value: int, size: int) -> int:
     return _get(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode(), name, value, size)
 
 
-@syscall(193, "fgetxattr", status="Full", args="fd name:attribute >bytes[size] size")
+@syscall("fgetxattr", status="Full", args="fd name:attribute >bytes[size] size")
 def fgetxattr(descriptor: i32, name: int, value: int, size: int) -> int:
     return _get(current().files.get(descriptor).inode, name, value, size)
 
 
-@syscall(194, "listxattr", status="Full", args="path >bytes[size] size")
+@syscall("listxattr", status="Full", args="path >bytes[size] size")
 def listxattr(path: int, names: int, size: int) -> int:
     inode = place_at(AT_FDCWD, path, 0).inode()
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
-@syscall(195, "llistxattr", status="Full", args="path >bytes[size] size")
+@syscall("llistxattr", status="Full", args="path >bytes[size] size")
 def llistxattr(path: int, names: int, size: int) -> int:
     inode = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode()
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
-@syscall(196, "flistxattr", status="Full", args="fd >bytes[size] size")
+@syscall("flistxattr", status="Full", args="fd >bytes[size] size")
 def flistxattr(descriptor: i32, names: int, size: int) -> int:
     inode = current().files.get(descriptor).inode
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
-@syscall(197, "removexattr", status="Full", args="path name:attribute")
+@syscall("removexattr", status="Full", args="path name:attribute")
 def removexattr(path: int, name: int) -> int:
     place = place_at(AT_FDCWD, path, 0)
     return _remove(place, name)
 
 
-@syscall(198, "lremovexattr", status="Full", args="path name:attribute")
+@syscall("lremovexattr", status="Full", args="path name:attribute")
 def lremovexattr(path: int, name: int) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
     return _remove(place, name)
 
 
-@syscall(199, "fremovexattr", status="Full", args="fd name:attribute")
+@syscall("fremovexattr", status="Full", args="fd name:attribute")
 def fremovexattr(descriptor: i32, name: int) -> int:
     return _remove(current().files.get(descriptor).path, name)

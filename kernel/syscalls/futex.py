@@ -34,7 +34,7 @@ _COMMAND_MASK: Final = ~(_PRIVATE | _REALTIME)
 _ROBUST_HEAD_SIZE: Final = 24
 
 
-@syscall(202, "futex", status="Full", args="=futex one:futex int any =futex int")
+@syscall("futex", status="Full", args="=futex one:futex int any =futex int")
 def futex_call(address: int, operation: i32, value: u32, timeout: int, second: int, third: u32) -> int:
     """futex(2). `timeout` is a number in the operations that wake two futexes."""
     task = current()
@@ -114,7 +114,7 @@ def _requeue(
     return futex.requeue(source, target, wake_limit, moves)
 
 
-@syscall(273, "set_robust_list", status="Full", args="=robust_list one:24")
+@syscall("set_robust_list", status="Full", args="=robust_list one:24")
 def set_robust_list(head: int, size: int) -> int:
     """set_robust_list(2)."""
     if size != _ROBUST_HEAD_SIZE:
@@ -123,7 +123,7 @@ def set_robust_list(head: int, size: int) -> int:
     return 0
 
 
-@syscall(274, "get_robust_list", status="Full", args="tid >address >size")
+@syscall("get_robust_list", status="Full", args="tid >address >size")
 def get_robust_list(tid: i32, head: int, size: int) -> int:
     """get_robust_list(2)."""
     task = current()

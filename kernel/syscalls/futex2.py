@@ -43,7 +43,7 @@ def _deadline(timeout: int, clock: int) -> int:
     return time_ns - realtime_offset_ns() if clock == _CLOCK_REALTIME else time_ns
 
 
-@syscall(454, "futex_wake", status="Full", args="=futex uint int flags:futex2")
+@syscall("futex_wake", status="Full", args="=futex uint int flags:futex2")
 def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
     """Wake up to `count` waiters whose masks meet `mask`."""
     shared = _check_flags(flags)
@@ -55,7 +55,7 @@ def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
 
 
 @syscall(
-    455, "futex_wait", status="Full",
+    "futex_wait", status="Full",
     args="=futex uint uint flags:futex2 <timespec? one:CLOCK_MONOTONIC|CLOCK_REALTIME",
 )  # fmt: skip
 def futex_wait(address: int, value: int, mask: int, flags: u32, timeout: int, clock: i32) -> int:
@@ -68,7 +68,7 @@ def futex_wait(address: int, value: int, mask: int, flags: u32, timeout: int, cl
     return 0
 
 
-@syscall(456, "futex_requeue", status="Full", args="<futex_waitv[2] flags:0 int int")
+@syscall("futex_requeue", status="Full", args="<futex_waitv[2] flags:0 int int")
 def futex_requeue(futexes: int, flags: u32, wake_count: i32, move_count: i32) -> int:
     """Wake some waiters of the first futex and let others wait on the second."""
     if flags != 0 or futexes == 0:
@@ -85,7 +85,7 @@ def futex_requeue(futexes: int, flags: u32, wake_count: i32, move_count: i32) ->
 
 
 @syscall(
-    449, "futex_waitv", status="Full",
+    "futex_waitv", status="Full",
     args="<futex_waitv[count] count flags:0 <timespec? one:CLOCK_MONOTONIC|CLOCK_REALTIME",
 )  # fmt: skip
 def futex_waitv(futexes: int, count: u32, flags: u32, timeout: int, clock: i32) -> int:

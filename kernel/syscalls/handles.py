@@ -23,7 +23,7 @@ UNIQUE_MOUNTS: Final = 1 << 31
 
 
 @syscall(
-    303, "name_to_handle_at", status="Full", args="dir path =file_handle >int flags:AT_SYMLINK_FOLLOW|AT_EMPTY_PATH",
+    "name_to_handle_at", status="Full", args="dir path =file_handle >int flags:AT_SYMLINK_FOLLOW|AT_EMPTY_PATH",
 )  # fmt: skip
 def name_to_handle_at(directory: i32, path: int, handle: int, mount_id: int, flags: i32) -> int:
     if flags & ~_FLAGS != 0:
@@ -50,7 +50,7 @@ def name_to_handle_at(directory: i32, path: int, handle: int, mount_id: int, fla
     return 0
 
 
-@syscall(304, "open_by_handle_at", status="Full", args="dir <file_handle flags:open -> fd")
+@syscall("open_by_handle_at", status="Full", args="dir <file_handle flags:open -> fd")
 def open_by_handle_at(descriptor: i32, handle: int, flags: i32) -> int:
     task = current()
     if not task.credentials.capable(CAP_DAC_READ_SEARCH):

@@ -35,31 +35,31 @@ def _install(task: Task, fresh: Credentials) -> None:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-@syscall(102, "getuid", status="Full", args="-> uid")
+@syscall("getuid", status="Full", args="-> uid")
 def getuid() -> int:
     """getuid(2)."""
     return current().credentials.uid
 
 
-@syscall(104, "getgid", status="Full", args="-> gid")
+@syscall("getgid", status="Full", args="-> gid")
 def getgid() -> int:
     """getgid(2)."""
     return current().credentials.gid
 
 
-@syscall(107, "geteuid", status="Full", args="-> uid")
+@syscall("geteuid", status="Full", args="-> uid")
 def geteuid() -> int:
     """geteuid(2)."""
     return current().credentials.euid
 
 
-@syscall(108, "getegid", status="Full", args="-> gid")
+@syscall("getegid", status="Full", args="-> gid")
 def getegid() -> int:
     """getegid(2)."""
     return current().credentials.egid
 
 
-@syscall(118, "getresuid", status="Full", args=">uid >uid >uid")
+@syscall("getresuid", status="Full", args=">uid >uid >uid")
 def getresuid(real: int, effective: int, saved: int) -> int:
     """getresuid(2)."""
     credentials = current().credentials
@@ -69,7 +69,7 @@ def getresuid(real: int, effective: int, saved: int) -> int:
     return 0
 
 
-@syscall(120, "getresgid", status="Full", args=">gid >gid >gid")
+@syscall("getresgid", status="Full", args=">gid >gid >gid")
 def getresgid(real: int, effective: int, saved: int) -> int:
     """getresgid(2)."""
     credentials = current().credentials
@@ -175,7 +175,7 @@ def _become_group(task: Task, ids: Ids) -> int:
     return 0
 
 
-@syscall(105, "setuid", status="Full", args="uid")
+@syscall("setuid", status="Full", args="uid")
 def setuid(uid: u32) -> int:
     """setuid(2)."""
     task = current()
@@ -184,7 +184,7 @@ def setuid(uid: u32) -> int:
     return _become_user(task, ids)
 
 
-@syscall(106, "setgid", status="Full", args="gid")
+@syscall("setgid", status="Full", args="gid")
 def setgid(gid: u32) -> int:
     """setgid(2)."""
     task = current()
@@ -193,7 +193,7 @@ def setgid(gid: u32) -> int:
     return _become_group(task, ids)
 
 
-@syscall(113, "setreuid", status="Full", args="uid uid")
+@syscall("setreuid", status="Full", args="uid uid")
 def setreuid(real: u32, effective: u32) -> int:
     """setreuid(2)."""
     task = current()
@@ -202,7 +202,7 @@ def setreuid(real: u32, effective: u32) -> int:
     return _become_user(task, ids)
 
 
-@syscall(114, "setregid", status="Full", args="gid gid")
+@syscall("setregid", status="Full", args="gid gid")
 def setregid(real: u32, effective: u32) -> int:
     """setregid(2)."""
     task = current()
@@ -211,7 +211,7 @@ def setregid(real: u32, effective: u32) -> int:
     return _become_group(task, ids)
 
 
-@syscall(117, "setresuid", status="Full", args="uid uid uid")
+@syscall("setresuid", status="Full", args="uid uid uid")
 def setresuid(real: u32, effective: u32, saved: u32) -> int:
     """setresuid(2)."""
     task = current()
@@ -220,7 +220,7 @@ def setresuid(real: u32, effective: u32, saved: u32) -> int:
     return _become_user(task, ids)
 
 
-@syscall(119, "setresgid", status="Full", args="gid gid gid")
+@syscall("setresgid", status="Full", args="gid gid gid")
 def setresgid(real: u32, effective: u32, saved: u32) -> int:
     """setresgid(2)."""
     task = current()
@@ -229,7 +229,7 @@ def setresgid(real: u32, effective: u32, saved: u32) -> int:
     return _become_group(task, ids)
 
 
-@syscall(122, "setfsuid", status="Full", args="uid")
+@syscall("setfsuid", status="Full", args="uid")
 def setfsuid(uid: u32) -> int:
     """setfsuid(2): returns the old value whether it changed or not."""
     task = current()
@@ -242,7 +242,7 @@ def setfsuid(uid: u32) -> int:
     return old.fsuid
 
 
-@syscall(123, "setfsgid", status="Full", args="gid")
+@syscall("setfsgid", status="Full", args="gid")
 def setfsgid(gid: u32) -> int:
     """setfsgid(2): as setfsuid(2)."""
     task = current()
@@ -257,7 +257,7 @@ def setfsgid(gid: u32) -> int:
 # Supplementary groups -------------------------------------------------------------------------------------------------
 
 
-@syscall(115, "getgroups", status="Full", args="count >gid[size]")
+@syscall("getgroups", status="Full", args="count >gid[size]")
 def getgroups(size: i32, address: int) -> int:
     """getgroups(2)."""
     groups = current().credentials.groups
@@ -273,7 +273,7 @@ def getgroups(size: i32, address: int) -> int:
     return len(groups)
 
 
-@syscall(116, "setgroups", status="Full", args="count <gid[size]")
+@syscall("setgroups", status="Full", args="count <gid[size]")
 def setgroups(size: i32, address: int) -> int:
     """setgroups(2)."""
     task = current()

@@ -34,13 +34,13 @@ _KNOWN: Final = (
 )
 
 
-@syscall(253, "inotify_init", status="Full", args="-> fd:inotify")
+@syscall("inotify_init", status="Full", args="-> fd:inotify")
 def inotify_init() -> int:
     """inotify_init(2)."""
     return inotify_init1(0)
 
 
-@syscall(294, "inotify_init1", status="Full", args="flags:IN_NONBLOCK|IN_CLOEXEC -> fd:inotify")
+@syscall("inotify_init1", status="Full", args="flags:IN_NONBLOCK|IN_CLOEXEC -> fd:inotify")
 def inotify_init1(flags: i32) -> int:
     """inotify_init1(2)."""
     if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
@@ -57,7 +57,7 @@ def _instance(descriptor: int) -> InotifyFile:
     return file
 
 
-@syscall(254, "inotify_add_watch", status="Full", args="fd:inotify path flags:inotify -> watch")
+@syscall("inotify_add_watch", status="Full", args="fd:inotify path flags:inotify -> watch")
 def inotify_add_watch(descriptor: i32, path: int, mask: u32) -> int:
     """inotify_add_watch(2)."""
     if mask & ~_KNOWN != 0 or mask & _KNOWN == 0:
@@ -79,7 +79,7 @@ def inotify_add_watch(descriptor: i32, path: int, mask: u32) -> int:
         instance.release()
 
 
-@syscall(255, "inotify_rm_watch", status="Full", args="fd:inotify watch")
+@syscall("inotify_rm_watch", status="Full", args="fd:inotify watch")
 def inotify_rm_watch(descriptor: i32, number: i32) -> int:
     """inotify_rm_watch(2)."""
     _instance(descriptor).unwatch(number)

@@ -16,7 +16,7 @@ _IDLE: Final = 3
 _LAST_KIND: Final = 3  # process, group, user
 
 
-@syscall(251, "ioprio_set", notes="Without effect on the order of requests", args="one:1|2|3 pid flags:io_priority")
+@syscall("ioprio_set", notes="Without effect on the order of requests", args="one:1|2|3 pid flags:io_priority")
 def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     """ioprio_set(2)."""
     task = current()
@@ -39,7 +39,7 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     return 0
 
 
-@syscall(252, "ioprio_get", status="Full", args="one:1|2|3 pid")
+@syscall("ioprio_get", status="Full", args="one:1|2|3 pid")
 def ioprio_get(kind: i32, who: i32) -> int:
     """ioprio_get(2): the best of all that are meant, which is the lowest number but for 0, "none"."""
     if kind < 1 or kind > _LAST_KIND:

@@ -29,7 +29,7 @@ _QUIETEST: Final = 1
 _NOISIEST: Final = 8
 
 
-@syscall(103, "syslog", status="Full", args="one:0|1|2|3|4|5|6|7|8|9|10 >bytes[length] size")
+@syscall("syslog", status="Full", args="one:0|1|2|3|4|5|6|7|8|9|10 >bytes[length] size")
 def syslog(action: i32, address: int, length: i32) -> int:
     """syslog(2)."""
     if action != _READ_ALL and action != _SIZE_BUFFER:

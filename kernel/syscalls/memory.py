@@ -5,6 +5,7 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(
 
 from typing import Final
 
+from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
 from kernel.fs.file import File
@@ -33,7 +34,6 @@ from kernel.mm.area import (
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import TrackedObject
-from kernel.mm.pages import USER_END
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.reverse_map import forget_pages
@@ -59,7 +59,7 @@ _LOOK_SHIFT: Final = 7  # instructions for looking at a page, as a power of two
 
 
 @syscall(
-    9, "mmap", status="Full", args="address size flags:prot flags:map fd offset -> address",
+    "mmap", status="Full", args="address size flags:prot flags:map fd offset -> address",
     notes="No huge pages are reserved, so that none can be mapped",
 )  # fmt: skip
 def mmap(address: int, length: int, prot: int, flags: int, fd: i32, offset: int) -> int:
@@ -166,14 +166,14 @@ def _populate(start: int, length: int, flags: int) -> None:
         return
 
 
-@syscall(11, "munmap", status="Full", args="address size")
+@syscall("munmap", status="Full", args="address size")
 def munmap(address: int, length: int) -> int:
     """munmap(2)."""
     current().space.unmap(address, length)
     return 0
 
 
-@syscall(10, "mprotect", status="Full", args="address size flags:prot")
+@syscall("mprotect", status="Full", args="address size flags:prot")
 def mprotect(address: int, length: int, prot: int) -> int:
     """mprotect(2)."""
     grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
@@ -198,14 +198,14 @@ def mprotect(address: int, length: int, prot: int) -> int:
     return 0
 
 
-@syscall(12, "brk", status="Full", args="address")
+@syscall("brk", status="Full", args="address")
 def brk(address: int) -> int:
     """brk(2): the raw call returns the end of the heap, moved or not."""
     return current().space.set_brk(address)
 
 
 @syscall(
-    25, "mremap", status="Full",
+    "mremap", status="Full",
     args="address size size flags:MREMAP_MAYMOVE|MREMAP_FIXED|MREMAP_DONTUNMAP address -> address",
 )  # fmt: skip
 def mremap(old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
@@ -213,14 +213,14 @@ def mremap(old: int, old_length: int, new_length: int, flags: int, new: int) -> 
     return remapping.remap(current().space, old, old_length, new_length, flags, new)
 
 
-@syscall(26, "msync", status="Full", args="address size flags:MS_ASYNC|MS_INVALIDATE|MS_SYNC")
+@syscall("msync", status="Full", args="address size flags:MS_ASYNC|MS_INVALIDATE|MS_SYNC")
 def msync(address: int, length: int, flags: i32) -> int:
     """msync(2)."""
     remapping.synchronise(current().space, address, length, flags)
     return 0
 
 
-@syscall(27, "mincore", status="Full", args="address size >bytes")
+@syscall("mincore", status="Full", args="address size >bytes")
 def mincore(address: int, length: int, result: int) -> int:
     """mincore(2)."""
     if address & PAGE_MASK != 0:
@@ -239,7 +239,7 @@ def mincore(address: int, length: int, result: int) -> int:
     return 0
 
 
-@syscall(462, "mseal", status="Full", args="address size flags:0")
+@syscall("mseal", status="Full", args="address size flags:0")
 def mseal(address: int, length: int, flags: int) -> int:
     """mseal(2)."""
     if flags != 0 or address & PAGE_MASK != 0:
@@ -253,7 +253,7 @@ def mseal(address: int, length: int, flags: int) -> int:
     return 0
 
 
-@syscall(28, "madvise", args="address size one:madvise", notes="No hardware poisoning")
+@syscall("madvise", args="address size one:madvise", notes="No hardware poisoning")
 def madvise(address: int, length: int, advice: i32) -> int:
     """madvise(2)."""
     space = current().space
@@ -279,14 +279,14 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
         start = part_end
 
 
-@syscall(149, "mlock", status="Full", args="address size")
+@syscall("mlock", status="Full", args="address size")
 def mlock(address: int, length: int) -> int:
     """mlock(2)."""
     _lock(address, length, True)
     return 0
 
 
-@syscall(325, "mlock2", status="Full", args="address size flags:MLOCK_ONFAULT")
+@syscall("mlock2", status="Full", args="address size flags:MLOCK_ONFAULT")
 def mlock2(address: int, length: int, flags: i32) -> int:
     """mlock2(2)."""
     if flags & ~_MLOCK_ONFAULT != 0:
@@ -332,7 +332,7 @@ def _whole_pages(address: int, length: int) -> tuple[int, int]:
     return first << PAGE_SHIFT, behind << PAGE_SHIFT
 
 
-@syscall(150, "munlock", status="Full", args="address size")
+@syscall("munlock", status="Full", args="address size")
 def munlock(address: int, length: int) -> int:
     """munlock(2)."""
     start, end = _whole_pages(address, length)
@@ -341,7 +341,7 @@ def munlock(address: int, length: int) -> int:
     return 0
 
 
-@syscall(151, "mlockall", status="Full", args="flags:MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT")
+@syscall("mlockall", status="Full", args="flags:MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT")
 def mlockall(flags: i32) -> int:
     """mlockall(2)."""
     if flags == 0 or flags & ~(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0 or flags == _MCL_ONFAULT:
@@ -372,7 +372,7 @@ def _populate_all(space: AddressSpace) -> None:
                 return
 
 
-@syscall(152, "munlockall", status="Full", args="")
+@syscall("munlockall", status="Full", args="")
 def munlockall() -> int:
     """munlockall(2)."""
     space = current().space

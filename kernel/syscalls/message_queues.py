@@ -37,13 +37,13 @@ _SEGMENT_SIZE: Final = 16  # what Linux says in MSGSSZ
 _LARGEST_TYPE: Final = (1 << 63) - 1
 
 
-@syscall(68, "msgget", status="Full", args="key flags:IPC_CREAT|IPC_EXCL|0600|0666 -> msgid")
+@syscall("msgget", status="Full", args="key flags:IPC_CREAT|IPC_EXCL|0600|0666 -> msgid")
 def msgget(key: i32, flags: i32) -> int:
     """msgget(2)."""
     return open_queue(key, flags, current().credentials)
 
 
-@syscall(69, "msgsnd", status="Full", args="msgid <msgbuf[size] size flags:IPC_NOWAIT")
+@syscall("msgsnd", status="Full", args="msgid <msgbuf[size] size flags:IPC_NOWAIT")
 def msgsnd(identifier: i32, address: int, size: int, flags: i32) -> int:
     """msgsnd(2)."""
     kind = user.read_i64(address)
@@ -56,7 +56,7 @@ def msgsnd(identifier: i32, address: int, size: int, flags: i32) -> int:
     return 0
 
 
-@syscall(70, "msgrcv", status="Full", args="msgid >msgbuf size int flags:IPC_NOWAIT|MSG_EXCEPT|MSG_NOERROR|MSG_COPY")
+@syscall("msgrcv", status="Full", args="msgid >msgbuf size int flags:IPC_NOWAIT|MSG_EXCEPT|MSG_NOERROR|MSG_COPY")
 def msgrcv(identifier: i32, address: int, size: int, kind: int, flags: i32) -> int:
     """msgrcv(2)."""
     if identifier < 0 or size < 0:
@@ -85,7 +85,7 @@ def _choice(kind: int, size: int, flags: int) -> Choice:
     return Choice(NOT_EQUAL if flags & _MSG_EXCEPT != 0 else EQUAL, kind, size, cuts)
 
 
-@syscall(71, "msgctl", status="Full", args="msgid one:msgctl any")
+@syscall("msgctl", status="Full", args="msgid one:msgctl any")
 def msgctl(identifier: i32, command: i32, address: int) -> int:
     """msgctl(2)."""
     if identifier < 0 or command < 0:

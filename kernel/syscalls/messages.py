@@ -83,7 +83,7 @@ def _receive(socket: Socket, message: Message) -> int:
 # ---- One message ----------------------------------------------------------------------------------------------------
 
 
-@syscall(44, "sendto", status="Full", args="fd:socket <message[length] size flags:send <sockaddr[name_length]? size")
+@syscall("sendto", status="Full", args="fd:socket <message[length] size flags:send <sockaddr[name_length]? size")
 def sendto(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: i32) -> int:
     message = Message(_user_buffer(address, length), flags)
     socket = socket_at(descriptor)
@@ -92,7 +92,7 @@ def sendto(descriptor: i32, address: int, length: int, flags: i32, name: int, na
     return _send(socket, message)
 
 
-@syscall(45, "recvfrom", status="Full", args="fd:socket >bytes[length] size flags:receive >sockaddr? =length?")
+@syscall("recvfrom", status="Full", args="fd:socket >bytes[length] size flags:receive >sockaddr? =length?")
 def recvfrom(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: int) -> int:
     message = Message(_user_buffer(address, length), flags)
     message.wants_address = name != 0
@@ -102,7 +102,7 @@ def recvfrom(descriptor: i32, address: int, length: int, flags: i32, name: int, 
     return done
 
 
-@syscall(46, "sendmsg", status="Full", args="fd:socket <msghdr flags:send")
+@syscall("sendmsg", status="Full", args="fd:socket <msghdr flags:send")
 def sendmsg(descriptor: i32, header: int, flags: i32) -> int:
     return _send_message(socket_at(descriptor), header, flags)
 
@@ -121,7 +121,7 @@ def _send_message(socket: Socket, address: int, flags: int) -> int:
         release_files(message.control)
 
 
-@syscall(47, "recvmsg", status="Full", args="fd:socket =msghdr flags:receive")
+@syscall("recvmsg", status="Full", args="fd:socket =msghdr flags:receive")
 def recvmsg(descriptor: i32, header: int, flags: i32) -> int:
     return _receive_message(socket_at(descriptor), header, flags)
 
@@ -152,7 +152,7 @@ def _receive_message(socket: Socket, address: int, flags: int) -> int:
 # ---- Several messages -----------------------------------------------------------------------------------------------
 
 
-@syscall(307, "sendmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:send")
+@syscall("sendmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:send")
 def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
     socket = socket_at(descriptor)
     socket.acquire()
@@ -173,7 +173,7 @@ def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
     return done
 
 
-@syscall(299, "recvmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:receive <timespec?")
+@syscall("recvmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:receive <timespec?")
 def recvmmsg(descriptor: i32, vector: int, count: u32, flags: i32, timeout: int) -> int:
     deadline_ns = FOREVER_NS
     if timeout != 0:

@@ -35,7 +35,7 @@ def _options_at(address: int) -> bytes:
 
 
 @syscall(
-    165, "mount", args="path path name:file_system flags:mount name:mount_option",
+    "mount", args="path path name:file_system flags:mount name:mount_option",
     notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs and others; bind, move, remount; no shared mounts",
 )  # fmt: skip
 def mount_(source: int, target: int, type_name: int, flags: int, options: int) -> int:
@@ -46,13 +46,13 @@ def mount_(source: int, target: int, type_name: int, flags: int, options: int) -
     return 0
 
 
-@syscall(166, "umount2", status="Full", args="path flags:MNT_FORCE|MNT_DETACH|MNT_EXPIRE|UMOUNT_NOFOLLOW")
+@syscall("umount2", status="Full", args="path flags:MNT_FORCE|MNT_DETACH|MNT_EXPIRE|UMOUNT_NOFOLLOW")
 def umount2(target: int, flags: i32) -> int:
     unmount(current().fs, path_at(target), flags)
     return 0
 
 
-@syscall(155, "pivot_root", status="Full", args="path path")
+@syscall("pivot_root", status="Full", args="path path")
 def pivot_root_(new_root: int, put_old: int) -> int:
     context = current().fs
     old = context.root
@@ -76,7 +76,7 @@ def _follow_root(context: FsContext, old: Path, new: Path) -> None:
         context.set_root(new)
 
 
-@syscall(139, "sysfs", status="Full", args="one:1|2|3 any >bytes")
+@syscall("sysfs", status="Full", args="one:1|2|3 any >bytes")
 def sysfs(option: i32, first: int, second: int) -> int:
     """sysfs(2): the registered types of file systems, by number and by name."""
     if option == _TYPE_INDEX:

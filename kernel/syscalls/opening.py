@@ -53,22 +53,22 @@ def _open_at(directory: int, address: int, flags: int, mode: int) -> int:
     return files.install(file, flags & O_CLOEXEC != 0)
 
 
-@syscall(2, "open", status="Full", args="path flags:open mode -> fd")
+@syscall("open", status="Full", args="path flags:open mode -> fd")
 def open_(address: int, flags: i32, mode: i32) -> int:
     return _open_at(AT_FDCWD, address, flags & KNOWN_OPEN_FLAGS, mode)
 
 
-@syscall(257, "openat", status="Full", args="dir path flags:open mode -> fd")
+@syscall("openat", status="Full", args="dir path flags:open mode -> fd")
 def openat(directory: i32, address: int, flags: i32, mode: i32) -> int:
     return _open_at(directory, address, flags & KNOWN_OPEN_FLAGS, mode)
 
 
-@syscall(85, "creat", status="Full", args="path mode -> fd:file")
+@syscall("creat", status="Full", args="path mode -> fd:file")
 def creat(address: int, mode: i32) -> int:
     return _open_at(AT_FDCWD, address, O_CREAT | O_WRONLY | O_TRUNC, mode)
 
 
-@syscall(437, "openat2", status="Full", args="dir path <open_how[size] one:24 -> fd")
+@syscall("openat2", status="Full", args="dir path <open_how[size] one:24 -> fd")
 def openat2(directory: i32, address: int, how: int, size: int) -> int:
     if size < _OPEN_HOW_SIZE:
         raise Errno(EINVAL)
@@ -111,13 +111,13 @@ def _open_restricted(directory: int, address: int, flags: int, mode: int, restri
     return task.files.install(file, flags & O_CLOEXEC != 0)
 
 
-@syscall(3, "close", status="Full", args="fd:spent")
+@syscall("close", status="Full", args="fd:spent")
 def close(descriptor: i32) -> int:
     current().files.close(descriptor)
     return 0
 
 
-@syscall(436, "close_range", status="Full", args="fd:spent fd:spent flags:CLOSE_RANGE_CLOEXEC|CLOSE_RANGE_UNSHARE")
+@syscall("close_range", status="Full", args="fd:spent fd:spent flags:CLOSE_RANGE_CLOEXEC|CLOSE_RANGE_UNSHARE")
 def close_range(first: u32, last: u32, flags: u32) -> int:
     if first > last or flags & ~(_CLOSE_RANGE_UNSHARE | _CLOSE_RANGE_CLOEXEC) != 0:
         raise Errno(EINVAL)
@@ -137,12 +137,12 @@ def close_range(first: u32, last: u32, flags: u32) -> int:
     return 0
 
 
-@syscall(32, "dup", status="Full", args="fd -> fd")
+@syscall("dup", status="Full", args="fd -> fd")
 def dup(descriptor: i32) -> int:
     return current().files.duplicate(descriptor, 0, False)
 
 
-@syscall(33, "dup2", status="Full", args="fd fd -> fd")
+@syscall("dup2", status="Full", args="fd fd -> fd")
 def dup2(old: i32, new: i32) -> int:
     files = current().files
     file = files.get_any(old)
@@ -151,7 +151,7 @@ def dup2(old: i32, new: i32) -> int:
     return new
 
 
-@syscall(292, "dup3", status="Full", args="fd fd flags:O_CLOEXEC -> fd")
+@syscall("dup3", status="Full", args="fd fd flags:O_CLOEXEC -> fd")
 def dup3(old: i32, new: i32, flags: i32) -> int:
     if flags & ~O_CLOEXEC != 0 or old == new:
         raise Errno(EINVAL)
@@ -163,12 +163,12 @@ def dup3(old: i32, new: i32, flags: i32) -> int:
     return new
 
 
-@syscall(22, "pipe", status="Full", args=">fd:pipe[2]")
+@syscall("pipe", status="Full", args=">fd:pipe[2]")
 def pipe(address: int) -> int:
     return pipe2(address, 0)
 
 
-@syscall(293, "pipe2", status="Full", args=">fd:pipe[2] flags:O_CLOEXEC|O_NONBLOCK|O_DIRECT")
+@syscall("pipe2", status="Full", args=">fd:pipe[2] flags:O_CLOEXEC|O_NONBLOCK|O_DIRECT")
 def pipe2(address: int, flags: i32) -> int:
     if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0:
         raise Errno(EINVAL)
@@ -197,7 +197,7 @@ def pipe2(address: int, flags: i32) -> int:
 
 
 @syscall(
-    319, "memfd_create",
+    "memfd_create",
     args="name:text flags:MFD_CLOEXEC|MFD_ALLOW_SEALING|MFD_HUGETLB|MFD_NOEXEC_SEAL|MFD_EXEC -> fd:file",
     notes="No huge pages",
 )  # fmt: skip

@@ -55,7 +55,7 @@ def _task_at(pid: int) -> Task:
 
 
 @syscall(
-    310, "process_vm_readv", status="Full", args="pid <iovec[local_count] count <iovec[remote_count] count flags:0",
+    "process_vm_readv", status="Full", args="pid <iovec[local_count] count <iovec[remote_count] count flags:0",
 )  # fmt: skip
 def process_vm_readv(pid: i32, local: int, local_count: int, remote: int, remote_count: int, flags: int) -> int:
     """process_vm_readv(2)."""
@@ -63,7 +63,7 @@ def process_vm_readv(pid: i32, local: int, local_count: int, remote: int, remote
 
 
 @syscall(
-    311, "process_vm_writev", status="Full", args="pid <iovec[local_count] count <iovec[remote_count] count flags:0",
+    "process_vm_writev", status="Full", args="pid <iovec[local_count] count <iovec[remote_count] count flags:0",
 )  # fmt: skip
 def process_vm_writev(pid: i32, local: int, local_count: int, remote: int, remote_count: int, flags: int) -> int:
     """process_vm_writev(2)."""
@@ -153,7 +153,7 @@ def _memory_of(target: Task) -> AddressSpace:
 # ---- comparison -----------------------------------------------------------------------------------------------------
 
 
-@syscall(312, "kcmp", status="Full", args="pid pid one:0|1|2|3|4|5|6|7 any any")
+@syscall("kcmp", status="Full", args="pid pid one:0|1|2|3|4|5|6|7 any any")
 def kcmp(first_pid: i32, second_pid: i32, kind: i32, first: int, second: int) -> int:
     """kcmp(2): 0 for the same thing, 1 or 2 for an order that means nothing."""
     one = _task_at(first_pid)
@@ -226,7 +226,7 @@ def _compare_epoll(one: Task, descriptor: int, other: Task, slot: int) -> int:
 # ---- advice and release ---------------------------------------------------------------------------------------------
 
 
-@syscall(440, "process_madvise", status="Full", args="fd:pidfd <iovec[count] count one:madvise flags:0")
+@syscall("process_madvise", status="Full", args="fd:pidfd <iovec[count] count one:madvise flags:0")
 def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags: u32) -> int:
     """process_madvise(2)."""
     if flags != 0 or count < 0 or count > IOV_MAX:
@@ -266,7 +266,7 @@ def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags
     return done
 
 
-@syscall(448, "process_mrelease", status="Full", args="fd:pidfd flags:0")
+@syscall("process_mrelease", status="Full", args="fd:pidfd flags:0")
 def process_mrelease(descriptor: i32, flags: u32) -> int:
     """process_mrelease(2): take the memory of a process that is being killed before it comes to ending."""
     if flags != 0:

@@ -21,7 +21,7 @@ _THREAD_GROUP: Final = 2
 _PROCESS_GROUP: Final = 4
 
 
-@syscall(434, "pidfd_open", status="Full", args="pid flags:PIDFD_NONBLOCK|PIDFD_THREAD -> fd:pidfd")
+@syscall("pidfd_open", status="Full", args="pid flags:PIDFD_NONBLOCK|PIDFD_THREAD -> fd:pidfd")
 def pidfd_open(pid: i32, flags: u32) -> int:
     """pidfd_open(2)."""
     if flags & ~(O_NONBLOCK | PIDFD_THREAD) != 0 or pid <= 0:
@@ -38,7 +38,7 @@ def pidfd_open(pid: i32, flags: u32) -> int:
     return current().files.install(file, True)
 
 
-@syscall(424, "pidfd_send_signal", status="Full", args="fd:pidfd signal <siginfo? flags:0")
+@syscall("pidfd_send_signal", status="Full", args="fd:pidfd signal <siginfo? flags:0")
 def pidfd_send_signal(descriptor: i32, signo: i32, info: int, flags: u32) -> int:
     """pidfd_send_signal(2)."""
     if flags not in (0, _THREAD, _THREAD_GROUP, _PROCESS_GROUP):
@@ -89,7 +89,7 @@ def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:
     return info
 
 
-@syscall(438, "pidfd_getfd", status="Full", args="fd:pidfd fd flags:0 -> fd")
+@syscall("pidfd_getfd", status="Full", args="fd:pidfd fd flags:0 -> fd")
 def pidfd_getfd(descriptor: i32, target: i32, flags: u32) -> int:
     """pidfd_getfd(2)."""
     if flags != 0:

@@ -87,12 +87,12 @@ def _poll_until(address: int, count: int, deadline_ns: int) -> int:
     raise Errno(code)
 
 
-@syscall(7, "poll", status="Full", args="=pollfd[count] count ms")
+@syscall("poll", status="Full", args="=pollfd[count] count ms")
 def poll(address: int, count: u32, timeout_ms: i32) -> int:
     return _poll_until(address, count, deadline_after(timeout_ms * 1_000_000 if timeout_ms >= 0 else -1))
 
 
-@syscall(271, "ppoll", status="Full", args="=pollfd[count] count =timespec? <sigset? one:8")
+@syscall("ppoll", status="Full", args="=pollfd[count] count =timespec? <sigset? one:8")
 def ppoll(address: int, count: u32, timeout: int, mask: int, mask_size: int) -> int:
     deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
     if mask != 0:
@@ -178,7 +178,7 @@ def _select(count: int, readable: int, writable: int, exceptional: int, deadline
     return found
 
 
-@syscall(23, "select", status="Full", args="count =fdset? =fdset? =fdset? =timeval?")
+@syscall("select", status="Full", args="count =fdset? =fdset? =fdset? =timeval?")
 def select(count: i32, readable: int, writable: int, exceptional: int, timeout: int) -> int:
     deadline_ns = FOREVER_NS
     if timeout != 0:
@@ -219,7 +219,7 @@ def remaining(deadline_ns: int) -> int:
     return max(0, deadline_ns - monotonic_ns())
 
 
-@syscall(270, "pselect6", status="Full", args="count =fdset? =fdset? =fdset? =timespec? <sigmask_argument?")
+@syscall("pselect6", status="Full", args="count =fdset? =fdset? =fdset? =timespec? <sigmask_argument?")
 def pselect6(count: i32, readable: int, writable: int, exceptional: int, timeout: int, mask_pair: int) -> int:
     deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
     if mask_pair != 0:

@@ -142,7 +142,7 @@ def _name_at(address: int) -> bytes:
     return name
 
 
-@syscall(240, "mq_open", status="Full", args="name:queue flags:open mode <mq_attr? -> fd:mq")
+@syscall("mq_open", status="Full", args="name:queue flags:open mode <mq_attr? -> fd:mq")
 def mq_open(name_address: int, flags: i32, mode: i32, attributes_address: int) -> int:
     """mq_open(3)."""
     attributes = _read_attributes(attributes_address) if attributes_address != 0 else default_attributes()
@@ -171,7 +171,7 @@ def mq_open(name_address: int, flags: i32, mode: i32, attributes_address: int) -
     return task.files.install(file, True)
 
 
-@syscall(241, "mq_unlink", status="Full", args="name:queue")
+@syscall("mq_unlink", status="Full", args="name:queue")
 def mq_unlink(name_address: int) -> int:
     """mq_unlink(3)."""
     name = _name_at(name_address)
@@ -197,7 +197,7 @@ def _deadline(address: int) -> int:
     return max(1, monotonic_ns() + timespec_ns(address) - realtime_ns())
 
 
-@syscall(242, "mq_timedsend", status="Full", args="fd:mq <bytes[length] size int <timespec?")
+@syscall("mq_timedsend", status="Full", args="fd:mq <bytes[length] size int <timespec?")
 def mq_timedsend(descriptor: i32, address: int, length: int, priority: u32, timeout: int) -> int:
     """mq_timedsend(3)."""
     deadline_ns = _deadline(timeout)
@@ -218,7 +218,7 @@ def mq_timedsend(descriptor: i32, address: int, length: int, priority: u32, time
     return 0
 
 
-@syscall(243, "mq_timedreceive", status="Full", args="fd:mq >bytes[length] size >int? <timespec?")
+@syscall("mq_timedreceive", status="Full", args="fd:mq >bytes[length] size >int? <timespec?")
 def mq_timedreceive(descriptor: i32, address: int, length: int, priority_address: int, timeout: int) -> int:
     """mq_timedreceive(3)."""
     deadline_ns = _deadline(timeout)
@@ -238,7 +238,7 @@ def mq_timedreceive(descriptor: i32, address: int, length: int, priority_address
     return len(message.data)
 
 
-@syscall(244, "mq_notify", status="Full", args="fd:mq <sigevent?")
+@syscall("mq_notify", status="Full", args="fd:mq <sigevent?")
 def mq_notify(descriptor: i32, event: int) -> int:
     """mq_notify(3)."""
     task = current()
@@ -292,7 +292,7 @@ def _read_attributes(address: int) -> QueueAttributes:
     return QueueAttributes(load_i64(span_of(storage), 8), load_i64(span_of(storage), 16))
 
 
-@syscall(245, "mq_getsetattr", status="Full", args="fd:mq <mq_attr? >mq_attr?")
+@syscall("mq_getsetattr", status="Full", args="fd:mq <mq_attr? >mq_attr?")
 def mq_getsetattr(descriptor: i32, fresh: int, old: int) -> int:
     """mq_getattr(3), mq_setattr(3)."""
     flags = 0

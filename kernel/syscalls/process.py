@@ -44,19 +44,19 @@ P_PGID: Final = 2
 P_PIDFD: Final = 3
 
 
-@syscall(57, "fork", status="Full", args="-> pid")
+@syscall("fork", status="Full", args="-> pid")
 def fork() -> int:
     """fork(2)."""
     return clone(current(), fork_arguments())
 
 
-@syscall(58, "vfork", status="Full", args="-> pid")
+@syscall("vfork", status="Full", args="-> pid")
 def vfork() -> int:
     """vfork(2): the caller sleeps until the child execs or exits."""
     return clone(current(), vfork_arguments())
 
 
-@syscall(56, "clone", args="flags:clone address >pid? =pid? address -> pid", notes="No namespaces")
+@syscall("clone", args="flags:clone address >pid? =pid? address -> pid", notes="No namespaces")
 def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
     """clone(2)."""
     arguments = CloneArguments(flags & 0xFFFF_FFFF & ~CSIGNAL, flags & CSIGNAL)
@@ -74,7 +74,7 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
 
 
 @syscall(
-    435, "clone3", args="<clone_args[size] one:64|80|88 -> pid",
+    "clone3", args="<clone_args[size] one:64|80|88 -> pid",
     notes="No namespaces, no cgroups, no choice of the number",
 )  # fmt: skip
 def clone3(address: int, size: int) -> int:
@@ -117,7 +117,7 @@ def clone3(address: int, size: int) -> int:
 # Running programs -----------------------------------------------------------------------------------------------------
 
 
-@syscall(59, "execve", status="Full", args="path <strings? <strings?")
+@syscall("execve", status="Full", args="path <strings? <strings?")
 def execve(name: int, arguments: int, environment: int) -> int:
     """execve(2)."""
     task = current()
@@ -127,7 +127,7 @@ def execve(name: int, arguments: int, environment: int) -> int:
     return _execute(task, resolve(task.fs, None, path, FOLLOW), path, arguments, environment)
 
 
-@syscall(322, "execveat", status="Full", args="dir path <strings? <strings? flags:at")
+@syscall("execveat", status="Full", args="dir path <strings? <strings? flags:at")
 def execveat(directory: i32, name: int, arguments: int, environment: int, flags: i32) -> int:
     """execveat(2)."""
     task = current()
@@ -180,14 +180,14 @@ def _execute(
 # Ending ---------------------------------------------------------------------------------------------------------------
 
 
-@syscall(60, "exit", status="Full", args="int")
+@syscall("exit", status="Full", args="int")
 def exit_call(code: i32) -> int:
     """_exit(2), of one thread."""
     end_thread(current(), (code & 0xFF) << 8)
     return 0
 
 
-@syscall(231, "exit_group", status="Full", args="int")
+@syscall("exit_group", status="Full", args="int")
 def exit_group(code: i32) -> int:
     """exit_group(2): all threads end."""
     task = current()
@@ -199,7 +199,7 @@ def exit_group(code: i32) -> int:
 # Waiting --------------------------------------------------------------------------------------------------------------
 
 
-@syscall(61, "wait4", status="Full", args="pid >int? flags:wait >rusage? -> pid")
+@syscall("wait4", status="Full", args="pid >int? flags:wait >rusage? -> pid")
 def wait4(pid: i32, status: int, options: i32, usage: int) -> int:
     """wait4(2)."""
     task = current()
@@ -227,7 +227,7 @@ def wait4(pid: i32, status: int, options: i32, usage: int) -> int:
     return result.pid
 
 
-@syscall(247, "waitid", status="Full", args="one:P_ALL|P_PID|P_PGID|P_PIDFD pid >siginfo? flags:wait >rusage?")
+@syscall("waitid", status="Full", args="one:P_ALL|P_PID|P_PGID|P_PIDFD pid >siginfo? flags:wait >rusage?")
 def waitid(kind: i32, number: i32, info: int, options: i32, usage: int) -> int:
     """waitid(2). Linux writes to `info` when the call fails, too: nothing, but EFAULT wins."""
     result = WaitResult()
@@ -306,25 +306,25 @@ def _write_wait_info(address: int, result: WaitResult) -> None:
 # Numbers, groups, sessions --------------------------------------------------------------------------------------------
 
 
-@syscall(39, "getpid", status="Full", args="-> pid")
+@syscall("getpid", status="Full", args="-> pid")
 def getpid() -> int:
     """getpid(2)."""
     return current().process.pid
 
 
-@syscall(110, "getppid", status="Full", args="-> pid")
+@syscall("getppid", status="Full", args="-> pid")
 def getppid() -> int:
     """getppid(2)."""
     return current().process.parent_id
 
 
-@syscall(186, "gettid", status="Full", args="-> tid")
+@syscall("gettid", status="Full", args="-> tid")
 def gettid() -> int:
     """gettid(2)."""
     return current().tid
 
 
-@syscall(218, "set_tid_address", status="Full", args=">tid")
+@syscall("set_tid_address", status="Full", args=">tid")
 def set_tid_address(address: int) -> int:
     """set_tid_address(2)."""
     task = current()
@@ -332,13 +332,13 @@ def set_tid_address(address: int) -> int:
     return task.tid
 
 
-@syscall(111, "getpgrp", status="Full", args="-> pid")
+@syscall("getpgrp", status="Full", args="-> pid")
 def getpgrp() -> int:
     """getpgrp(2)."""
     return current().process.group
 
 
-@syscall(121, "getpgid", status="Full", args="pid -> pid")
+@syscall("getpgid", status="Full", args="pid -> pid")
 def getpgid(pid: i32) -> int:
     """getpgid(2)."""
     process = current().process if pid == 0 else find_process(pid)
@@ -347,7 +347,7 @@ def getpgid(pid: i32) -> int:
     return process.group
 
 
-@syscall(124, "getsid", status="Full", args="pid -> pid")
+@syscall("getsid", status="Full", args="pid -> pid")
 def getsid(pid: i32) -> int:
     """getsid(2)."""
     process = current().process if pid == 0 else find_process(pid)
@@ -356,14 +356,14 @@ def getsid(pid: i32) -> int:
     return process.session_id
 
 
-@syscall(109, "setpgid", status="Full", args="pid pid")
+@syscall("setpgid", status="Full", args="pid pid")
 def setpgid(pid: i32, group: i32) -> int:
     """setpgid(2)."""
     change_group(current(), pid, group)
     return 0
 
 
-@syscall(112, "setsid", status="Full", args="-> pid")
+@syscall("setsid", status="Full", args="-> pid")
 def setsid() -> int:
     """setsid(2)."""
     return start_session(current())

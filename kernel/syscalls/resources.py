@@ -38,7 +38,7 @@ def store_usage(out: Span[u8], usage: Usage) -> None:
     store_i64(out, 136, usage.involuntary_switches)
 
 
-@syscall(98, "getrusage", status="Full", args="one:RUSAGE_SELF|RUSAGE_CHILDREN|RUSAGE_THREAD >rusage")
+@syscall("getrusage", status="Full", args="one:RUSAGE_SELF|RUSAGE_CHILDREN|RUSAGE_THREAD >rusage")
 def getrusage(who: i32, address: int) -> int:
     """getrusage(2)."""
     task = current()
@@ -57,7 +57,7 @@ def getrusage(who: i32, address: int) -> int:
     return 0
 
 
-@syscall(100, "times", status="Full", args=">tms?")
+@syscall("times", status="Full", args=">tms?")
 def times(address: int) -> int:
     """times(2)."""
     charge_current()
@@ -74,7 +74,7 @@ def times(address: int) -> int:
     return monotonic_ns() // NS_PER_CLOCK_TICK
 
 
-@syscall(97, "getrlimit", status="Full", args="one:rlimit >rlimit")
+@syscall("getrlimit", status="Full", args="one:rlimit >rlimit")
 def getrlimit(resource: u32, address: int) -> int:
     """getrlimit(2)."""
     limits.check_resource(resource)
@@ -82,7 +82,7 @@ def getrlimit(resource: u32, address: int) -> int:
     return 0
 
 
-@syscall(160, "setrlimit", status="Full", args="one:rlimit <rlimit")
+@syscall("setrlimit", status="Full", args="one:rlimit <rlimit")
 def setrlimit(resource: u32, address: int) -> int:
     """setrlimit(2)."""
     user.check(address, 16)
@@ -92,7 +92,7 @@ def setrlimit(resource: u32, address: int) -> int:
     return 0
 
 
-@syscall(302, "prlimit64", status="Full", args="pid one:rlimit <rlimit? >rlimit?")
+@syscall("prlimit64", status="Full", args="pid one:rlimit <rlimit? >rlimit?")
 def prlimit64(pid: i32, resource: u32, new: int, old: int) -> int:
     """prlimit(2)."""
     soft = 0

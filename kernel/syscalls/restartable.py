@@ -12,7 +12,7 @@ from kernel.task.task import current
 _UNREGISTER: Final = 1
 
 
-@syscall(334, "rseq", status="Full", args="=rseq one:32 flags:1 one:0x53053053")
+@syscall("rseq", status="Full", args="=rseq one:32 flags:1 one:0x53053053")
 def rseq(address: int, length: u32, flags: i32, signature: u32) -> int:
     """Register the running thread's struct rseq, or unregister it."""
     task = current()

@@ -40,7 +40,7 @@ _MASK_BYTES: Final = 8
 _PROCESSORS: Final = 1
 
 
-@syscall(24, "sched_yield", status="Full", args="")
+@syscall("sched_yield", status="Full", args="")
 def sched_yield() -> int:
     """sched_yield(2)."""
     yield_now()
@@ -67,7 +67,7 @@ def owns(task: Task, target: Task) -> bool:
 # Policies -------------------------------------------------------------------------------------------------------------
 
 
-@syscall(144, "sched_setscheduler", status="Full", args="pid flags:policy <sched_param")
+@syscall("sched_setscheduler", status="Full", args="pid flags:policy <sched_param")
 def sched_setscheduler(pid: i32, policy: i32, parameters: int) -> int:
     """sched_setscheduler(2)."""
     if policy < 0 or pid < 0 or parameters == 0:
@@ -78,7 +78,7 @@ def sched_setscheduler(pid: i32, policy: i32, parameters: int) -> int:
     return 0
 
 
-@syscall(142, "sched_setparam", status="Full", args="pid <sched_param")
+@syscall("sched_setparam", status="Full", args="pid <sched_param")
 def sched_setparam(pid: i32, parameters: int) -> int:
     """sched_setparam(2)."""
     if pid < 0 or parameters == 0:
@@ -113,14 +113,14 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
     change_priority(target, policy, priority if realtime else 0, nice)
 
 
-@syscall(145, "sched_getscheduler", status="Full", args="pid")
+@syscall("sched_getscheduler", status="Full", args="pid")
 def sched_getscheduler(pid: i32) -> int:
     """sched_getscheduler(2)."""
     target = _target(pid)
     return target.policy | (_RESET_ON_FORK if target.reset_on_fork else 0)
 
 
-@syscall(143, "sched_getparam", status="Full", args="pid >sched_param")
+@syscall("sched_getparam", status="Full", args="pid >sched_param")
 def sched_getparam(pid: i32, parameters: int) -> int:
     """sched_getparam(2)."""
     if parameters == 0:
@@ -129,7 +129,7 @@ def sched_getparam(pid: i32, parameters: int) -> int:
     return 0
 
 
-@syscall(314, "sched_setattr", args="pid <sched_attr flags:0", notes="No deadline scheduling, no utilisation clamps")
+@syscall("sched_setattr", args="pid <sched_attr flags:0", notes="No deadline scheduling, no utilisation clamps")
 def sched_setattr(pid: i32, attributes: int, flags: i32) -> int:
     """sched_setattr(2)."""
     if attributes == 0 or pid < 0 or flags != 0:
@@ -154,7 +154,7 @@ def sched_setattr(pid: i32, attributes: int, flags: i32) -> int:
     return 0
 
 
-@syscall(315, "sched_getattr", status="Full", args="pid >sched_attr[size] size flags:0")
+@syscall("sched_getattr", status="Full", args="pid >sched_attr[size] size flags:0")
 def sched_getattr(pid: i32, attributes: int, size: i32, flags: i32) -> int:
     """sched_getattr(2)."""
     if attributes == 0 or pid < 0 or size < _ATTRIBUTE_SIZE or size > 4096 or flags != 0:
@@ -180,7 +180,7 @@ def _check_policy(policy: int) -> None:
         raise Errno(EINVAL)
 
 
-@syscall(146, "sched_get_priority_max", status="Full", args="one:policy")
+@syscall("sched_get_priority_max", status="Full", args="one:policy")
 def sched_get_priority_max(policy: i32) -> int:
     """sched_get_priority_max(2)."""
     if policy == SCHED_FIFO or policy == SCHED_RR:
@@ -189,7 +189,7 @@ def sched_get_priority_max(policy: i32) -> int:
     return 0
 
 
-@syscall(147, "sched_get_priority_min", status="Full", args="one:policy")
+@syscall("sched_get_priority_min", status="Full", args="one:policy")
 def sched_get_priority_min(policy: i32) -> int:
     """sched_get_priority_min(2)."""
     if policy == SCHED_FIFO or policy == SCHED_RR:
@@ -198,7 +198,7 @@ def sched_get_priority_min(policy: i32) -> int:
     return 0
 
 
-@syscall(148, "sched_rr_get_interval", status="Full", args="pid >timespec")
+@syscall("sched_rr_get_interval", status="Full", args="pid >timespec")
 def sched_rr_get_interval(pid: i32, interval: int) -> int:
     """sched_rr_get_interval(2)."""
     target = _target(pid)
@@ -209,7 +209,7 @@ def sched_rr_get_interval(pid: i32, interval: int) -> int:
 # Affinity and the processor -------------------------------------------------------------------------------------------
 
 
-@syscall(203, "sched_setaffinity", status="Full", args="pid size <bytes[size]")
+@syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
 def sched_setaffinity(pid: i32, size: i32, mask: int) -> int:
     """sched_setaffinity(2): there is one processor, and it must be in the set."""
     wanted = 0
@@ -224,7 +224,7 @@ def sched_setaffinity(pid: i32, size: i32, mask: int) -> int:
     return 0
 
 
-@syscall(204, "sched_getaffinity", status="Full", args="pid size >bytes[size]")
+@syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
 def sched_getaffinity(pid: i32, size: i32, mask: int) -> int:
     """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
     if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
@@ -233,7 +233,7 @@ def sched_getaffinity(pid: i32, size: i32, mask: int) -> int:
     return _MASK_BYTES
 
 
-@syscall(309, "getcpu", status="Full", args=">int? >int? address")
+@syscall("getcpu", status="Full", args=">int? >int? address")
 def getcpu(processor: int, node: int, _cache: int) -> int:
     """getcpu(2)."""
     if processor != 0:
@@ -280,7 +280,7 @@ def _add_threads(found: list[Task], process: Process) -> None:
         found.append(process.threads[tid])
 
 
-@syscall(140, "getpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid")
+@syscall("getpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid")
 def getpriority(which: i32, who: i32) -> int:
     """getpriority(2): the raw call returns 20 - nice, the best of all that are meant."""
     best = 0
@@ -291,7 +291,7 @@ def getpriority(which: i32, who: i32) -> int:
     return best
 
 
-@syscall(141, "setpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid int")
+@syscall("setpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid int")
 def setpriority(which: i32, who: i32, nice: i32) -> int:
     """setpriority(2)."""
     wanted = max(NICE_LOWEST, min(NICE_HIGHEST, nice))

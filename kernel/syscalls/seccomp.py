@@ -30,7 +30,7 @@ _PROGRAM_SIZE: Final = 16  # struct sock_fprog: a count and the address of the i
 
 
 @syscall(
-    317, "seccomp", args="one:0|1|2|3 flags:seccomp <sock_fprog?",
+    "seccomp", args="one:0|1|2|3 flags:seccomp <sock_fprog?",
     notes="No user notification: its flags and SECCOMP_GET_NOTIF_SIZES are EINVAL",
 )  # fmt: skip
 def seccomp(operation: u32, flags: u32, argument: int) -> int:

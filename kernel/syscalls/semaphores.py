@@ -42,19 +42,19 @@ _OPERATION_SIZE: Final = 6
 _UNDO_STRUCTURE_SIZE: Final = 20  # what Linux says in SEMUSZ
 
 
-@syscall(64, "semget", status="Full", args="key count flags:semget -> semid")
+@syscall("semget", status="Full", args="key count flags:semget -> semid")
 def semget(key: i32, count: i32, flags: i32) -> int:
     """semget(2)."""
     return open_set(key, count, flags, current().credentials)
 
 
-@syscall(65, "semop", status="Full", args="semid <sembuf[count] count")
+@syscall("semop", status="Full", args="semid <sembuf[count] count")
 def semop(identifier: i32, operations: int, count: u32) -> int:
     """semop(2)."""
     return semtimedop(identifier, operations, count, 0)
 
 
-@syscall(220, "semtimedop", status="Full", args="semid <sembuf[count] count <timespec?")
+@syscall("semtimedop", status="Full", args="semid <sembuf[count] count <timespec?")
 def semtimedop(identifier: i32, address: int, count: u32, timeout: int) -> int:
     """semtimedop(2)."""
     deadline_ns = FOREVER_NS
@@ -106,7 +106,7 @@ def _undo_for(task: Task, target: SemaphoreSet, operations: list[Operation]) -> 
     return None
 
 
-@syscall(66, "semctl", status="Full", args="semid index one:semctl any")
+@syscall("semctl", status="Full", args="semid index one:semctl any")
 def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
     """semctl(2)."""
     if identifier < 0:

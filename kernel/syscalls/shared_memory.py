@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, SEGMENTS, Segment, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
@@ -9,7 +10,6 @@ from kernel.lang import EINVAL, Errno, Span, i32, span_of, u8
 from kernel.lib import user
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
-from kernel.mm.pages import USER_END
 from kernel.mm.space import each_area, page_up
 from kernel.task.task import current
 from kernel.task.words import load_i32, store_i32, store_i64
@@ -31,7 +31,7 @@ _TOTALS_SIZE: Final = 48
 
 
 @syscall(
-    29, "shmget", status="Full", args="key size flags:shmget -> shmid",
+    "shmget", status="Full", args="key size flags:shmget -> shmid",
     notes="No huge pages are reserved, so that none can be had",
 )  # fmt: skip
 def shmget(key: i32, size: int, flags: i32) -> int:
@@ -40,7 +40,7 @@ def shmget(key: i32, size: int, flags: i32) -> int:
     return SEGMENTS.open(key, size, flags, task.credentials, task.pid)
 
 
-@syscall(30, "shmat", status="Full", args="shmid address flags:SHM_RND|SHM_RDONLY|SHM_REMAP|SHM_EXEC -> address")
+@syscall("shmat", status="Full", args="shmid address flags:SHM_RND|SHM_RDONLY|SHM_REMAP|SHM_EXEC -> address")
 def shmat(identifier: i32, address: int, flags: i32) -> int:
     """shmat(2)."""
     if identifier < 0:
@@ -73,7 +73,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     return start
 
 
-@syscall(67, "shmdt", status="Full", args="address")
+@syscall("shmdt", status="Full", args="address")
 def shmdt(address: int) -> int:
     """shmdt(2): all areas go that came from one attachment at this address."""
     if address & PAGE_MASK != 0 or address < 0:
@@ -93,7 +93,7 @@ def shmdt(address: int) -> int:
     return 0
 
 
-@syscall(31, "shmctl", status="Full", args="shmid one:shmctl any")
+@syscall("shmctl", status="Full", args="shmid one:shmctl any")
 def shmctl(identifier: i32, command: i32, address: int) -> int:
     """shmctl(2)."""
     if identifier < 0 or command < 0:

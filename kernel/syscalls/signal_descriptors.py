@@ -81,13 +81,13 @@ def fill_record(record: Span[u8], info: SignalInfo) -> None:
         store_i64(record, 48, info.third)
 
 
-@syscall(282, "signalfd", status="Full", args="fd:signalfd <sigset one:8 -> fd:signalfd")
+@syscall("signalfd", status="Full", args="fd:signalfd <sigset one:8 -> fd:signalfd")
 def signalfd(descriptor: i32, mask: int, size: int) -> int:
     return signalfd4(descriptor, mask, size, 0)
 
 
 @syscall(
-    289, "signalfd4", status="Full", args="fd:signalfd <sigset one:8 flags:SFD_NONBLOCK|SFD_CLOEXEC -> fd:signalfd",
+    "signalfd4", status="Full", args="fd:signalfd <sigset one:8 flags:SFD_NONBLOCK|SFD_CLOEXEC -> fd:signalfd",
 )  # fmt: skip
 def signalfd4(descriptor: i32, mask: int, size: int, flags: i32) -> int:
     if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from arch import user_stack_pointer
 from kernel.doors.table import syscall
 from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, i32, span_of
 from kernel.lib import user
@@ -26,7 +27,6 @@ from kernel.task.send import (
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
 from kernel.task.signals import SI_TKILL, SI_USER, UNBLOCKABLE, contains, is_valid
 from kernel.task.task import Task, current
-from kernel.task.user_frame import stack_pointer
 from kernel.task.words import load_i64, store_i32, store_i64
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
@@ -46,7 +46,7 @@ def read_mask(address: int, size: int) -> int:
     return user.read_i64(address) & ~UNBLOCKABLE
 
 
-@syscall(13, "rt_sigaction", status="Full", args="signal <sigaction? >sigaction? one:8")
+@syscall("rt_sigaction", status="Full", args="signal <sigaction? >sigaction? one:8")
 def rt_sigaction(signo: i32, action: int, old: int, size: int) -> int:
     """sigaction(2)."""
     if size != _SET_SIZE:
@@ -75,7 +75,7 @@ def rt_sigaction(signo: i32, action: int, old: int, size: int) -> int:
     return 0
 
 
-@syscall(14, "rt_sigprocmask", status="Full", args="one:SIG_BLOCK|SIG_UNBLOCK|SIG_SETMASK <sigset? >sigset? one:8")
+@syscall("rt_sigprocmask", status="Full", args="one:SIG_BLOCK|SIG_UNBLOCK|SIG_SETMASK <sigset? >sigset? one:8")
 def rt_sigprocmask(how: i32, new: int, old: int, size: int) -> int:
     """sigprocmask(2)."""
     if size != _SET_SIZE:
@@ -97,7 +97,7 @@ def rt_sigprocmask(how: i32, new: int, old: int, size: int) -> int:
     return 0
 
 
-@syscall(15, "rt_sigreturn", status="Full", args="")
+@syscall("rt_sigreturn", status="Full", args="")
 def rt_sigreturn() -> int:
     """sigreturn(2)."""
     current().returns_from_handler = True  # the registers change on the way back (deliver.py)
@@ -105,11 +105,11 @@ def rt_sigreturn() -> int:
     return 0
 
 
-@syscall(131, "sigaltstack", status="Full", args="<stack? >stack?")
+@syscall("sigaltstack", status="Full", args="<stack? >stack?")
 def sigaltstack(new: int, old: int) -> int:
     """sigaltstack(2)."""
     task = current()
-    sp = stack_pointer(task)
+    sp = user_stack_pointer(task.stack_top)
     fields = bytearray(_STACK_SIZE)
     if new != 0:
         user.read_into(span_of(fields), new)
@@ -126,7 +126,7 @@ def sigaltstack(new: int, old: int) -> int:
     return 0
 
 
-@syscall(127, "rt_sigpending", status="Full", args=">sigset one:8")
+@syscall("rt_sigpending", status="Full", args=">sigset one:8")
 def rt_sigpending(address: int, size: int) -> int:
     """sigpending(2)."""
     if size < 0 or size > _SET_SIZE:
@@ -142,14 +142,14 @@ def rt_sigpending(address: int, size: int) -> int:
 # Waiting --------------------------------------------------------------------------------------------------------------
 
 
-@syscall(34, "pause", status="Full", args="")
+@syscall("pause", status="Full", args="")
 def pause() -> int:
     """pause(2)."""
     sleep_for_signal()
     return 0
 
 
-@syscall(130, "rt_sigsuspend", status="Full", args="<sigset one:8")
+@syscall("rt_sigsuspend", status="Full", args="<sigset one:8")
 def rt_sigsuspend(address: int, size: int) -> int:
     """sigsuspend(2)."""
     mask = read_mask(address, size)
@@ -158,7 +158,7 @@ def rt_sigsuspend(address: int, size: int) -> int:
     return 0
 
 
-@syscall(128, "rt_sigtimedwait", status="Full", args="<sigset >siginfo? <timespec? one:8")
+@syscall("rt_sigtimedwait", status="Full", args="<sigset >siginfo? <timespec? one:8")
 def rt_sigtimedwait(wanted: int, info: int, timeout: int, size: int) -> int:
     """sigtimedwait(2)."""
     mask = read_mask(wanted, size)
@@ -203,7 +203,7 @@ def _check_number(signo: int) -> None:
         raise Errno(EINVAL)
 
 
-@syscall(62, "kill", status="Full", args="pid signal")
+@syscall("kill", status="Full", args="pid signal")
 def kill(pid: i32, signo: i32) -> int:
     """kill(2)."""
     task = current()
@@ -228,7 +228,7 @@ def kill(pid: i32, signo: i32) -> int:
     return 0
 
 
-@syscall(200, "tkill", status="Full", args="tid signal")
+@syscall("tkill", status="Full", args="tid signal")
 def tkill(tid: i32, signo: i32) -> int:
     """tkill(2)."""
     if tid <= 0:
@@ -237,7 +237,7 @@ def tkill(tid: i32, signo: i32) -> int:
     return 0
 
 
-@syscall(234, "tgkill", status="Full", args="pid tid signal")
+@syscall("tgkill", status="Full", args="pid tid signal")
 def tgkill(pid: i32, tid: i32, signo: i32) -> int:
     """tgkill(2)."""
     if pid <= 0 or tid <= 0:
@@ -270,7 +270,7 @@ def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:
     return info
 
 
-@syscall(129, "rt_sigqueueinfo", status="Full", args="pid signal <siginfo")
+@syscall("rt_sigqueueinfo", status="Full", args="pid signal <siginfo")
 def rt_sigqueueinfo(pid: i32, signo: i32, info: int) -> int:
     """rt_sigqueueinfo(2)."""
     task = current()
@@ -283,7 +283,7 @@ def rt_sigqueueinfo(pid: i32, signo: i32, info: int) -> int:
     return 0
 
 
-@syscall(297, "rt_tgsigqueueinfo", status="Full", args="pid tid signal <siginfo")
+@syscall("rt_tgsigqueueinfo", status="Full", args="pid tid signal <siginfo")
 def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: int) -> int:
     """rt_tgsigqueueinfo(2)."""
     if pid <= 0 or tid <= 0:
@@ -293,7 +293,7 @@ def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: int) -> int:
     return 0
 
 
-@syscall(219, "restart_syscall", status="Full", args="")
+@syscall("restart_syscall", status="Full", args="")
 def restart_syscall() -> int:
     """restart_syscall(2): the kernel itself makes programs call it."""
     task = current()

@@ -17,7 +17,7 @@ _LONGEST_VALUE: Final = 16_384  # no option is longer
 _LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is none: what is longer than a struct timeval says so
 
 
-@syscall(54, "setsockopt", status="Full", args="fd:socket one:level one:option <option_value[length] size")
+@syscall("setsockopt", status="Full", args="fd:socket one:level one:option <option_value[length] size")
 def setsockopt(descriptor: i32, level: i32, name: i32, value: int, length: i32) -> int:
     if length < 0:
         raise Errno(EINVAL)
@@ -48,7 +48,7 @@ def _read_value(address: int, length: int, limit: int) -> bytes:
     return value
 
 
-@syscall(55, "getsockopt", status="Full", args="fd:socket one:level one:option >bytes =length")
+@syscall("getsockopt", status="Full", args="fd:socket one:level one:option >bytes =length")
 def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_address: int) -> int:
     socket = socket_at(descriptor)
     if level != SOL_SOCKET and not socket.has_level(level):

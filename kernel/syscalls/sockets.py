@@ -32,14 +32,14 @@ def _check_type_flags(kind: int) -> None:
         raise Errno(EINVAL)
 
 
-@syscall(41, "socket", status="Full", args="one:family flags:socket_type one:protocol -> fd:socket")
+@syscall("socket", status="Full", args="one:family flags:socket_type one:protocol -> fd:socket")
 def socket(family: i32, kind: i32, protocol: i32) -> int:
     _check_type_flags(kind)
     made = _new_socket(family, kind, protocol)
     return current().files.install(made, kind & O_CLOEXEC != 0)
 
 
-@syscall(53, "socketpair", status="Full", args="one:family flags:socket_type one:protocol >fd:socket[2]")
+@syscall("socketpair", status="Full", args="one:family flags:socket_type one:protocol >fd:socket[2]")
 def socketpair(family: i32, kind: i32, protocol: i32, pair: int) -> int:
     _check_type_flags(kind)
     files = current().files
@@ -76,14 +76,14 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: int) -> int:
     return 0
 
 
-@syscall(49, "bind", status="Full", args="fd:socket <sockaddr[length] size")
+@syscall("bind", status="Full", args="fd:socket <sockaddr[length] size")
 def bind(descriptor: i32, address: int, length: i32) -> int:
     made = socket_at(descriptor)
     made.bind(read_address(address, length))
     return 0
 
 
-@syscall(50, "listen", status="Full", args="fd:socket int")
+@syscall("listen", status="Full", args="fd:socket int")
 def listen(descriptor: i32, backlog: i32) -> int:
     made = socket_at(descriptor)
     most = CORE.somaxconn.value
@@ -91,13 +91,13 @@ def listen(descriptor: i32, backlog: i32) -> int:
     return 0
 
 
-@syscall(43, "accept", status="Full", args="fd:socket >sockaddr? =length? -> fd:socket")
+@syscall("accept", status="Full", args="fd:socket >sockaddr? =length? -> fd:socket")
 def accept(descriptor: i32, address: int, length: int) -> int:
     return accept4(descriptor, address, length, 0)
 
 
 @syscall(
-    288, "accept4", status="Full", args="fd:socket >sockaddr? =length? flags:SOCK_NONBLOCK|SOCK_CLOEXEC -> fd:socket",
+    "accept4", status="Full", args="fd:socket >sockaddr? =length? flags:SOCK_NONBLOCK|SOCK_CLOEXEC -> fd:socket",
 )  # fmt: skip
 def accept4(descriptor: i32, address: int, length: int, flags: i32) -> int:
     if flags & ~_TYPE_FLAGS != 0:
@@ -133,7 +133,7 @@ def _peer_of(accepted: Socket) -> bytes:
     return address
 
 
-@syscall(42, "connect", status="Full", args="fd:socket <sockaddr[length] size")
+@syscall("connect", status="Full", args="fd:socket <sockaddr[length] size")
 def connect(descriptor: i32, address: int, length: i32) -> int:
     connecting = socket_at(descriptor)
     name = read_address(address, length)
@@ -145,19 +145,19 @@ def connect(descriptor: i32, address: int, length: i32) -> int:
     return 0
 
 
-@syscall(51, "getsockname", status="Full", args="fd:socket >sockaddr =length")
+@syscall("getsockname", status="Full", args="fd:socket >sockaddr =length")
 def getsockname(descriptor: i32, address: int, length: int) -> int:
     write_address(socket_at(descriptor).local_address(), address, length)
     return 0
 
 
-@syscall(52, "getpeername", status="Full", args="fd:socket >sockaddr =length")
+@syscall("getpeername", status="Full", args="fd:socket >sockaddr =length")
 def getpeername(descriptor: i32, address: int, length: int) -> int:
     write_address(socket_at(descriptor).peer_address(), address, length)
     return 0
 
 
-@syscall(48, "shutdown", status="Full", args="fd:socket one:SHUT_RD|SHUT_WR|SHUT_RDWR")
+@syscall("shutdown", status="Full", args="fd:socket one:SHUT_RD|SHUT_WR|SHUT_RDWR")
 def shutdown(descriptor: i32, how: i32) -> int:
     ending = socket_at(descriptor)
     ending.acquire()

@@ -157,25 +157,25 @@ def write_stat(address: int, inode: Inode) -> None:
     user.write_from(address, bytes_of(raw))
 
 
-@syscall(4, "stat", status="Full", args="path >stat")
+@syscall("stat", status="Full", args="path >stat")
 def stat(path: int, address: int) -> int:
     write_stat(address, place_at(AT_FDCWD, path, 0).inode())
     return 0
 
 
-@syscall(5, "fstat", status="Full", args="fd >stat")
+@syscall("fstat", status="Full", args="fd >stat")
 def fstat(descriptor: i32, address: int) -> int:
     write_stat(address, current().files.get_any(descriptor).inode)
     return 0
 
 
-@syscall(6, "lstat", status="Full", args="path >stat")
+@syscall("lstat", status="Full", args="path >stat")
 def lstat(path: int, address: int) -> int:
     write_stat(address, place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode())
     return 0
 
 
-@syscall(262, "newfstatat", status="Full", args="dir path >stat flags:at")
+@syscall("newfstatat", status="Full", args="dir path >stat flags:at")
 def newfstatat(directory: i32, path: int, address: int, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE) != 0:
         raise Errno(EINVAL)
@@ -195,7 +195,7 @@ def place_or_descriptor(directory: int, address: int, flags: int) -> Path:
     return place_at(directory, address, flags)
 
 
-@syscall(332, "statx", status="Full", args="dir path flags:at flags:statx >statx")
+@syscall("statx", status="Full", args="dir path flags:at flags:statx >statx")
 def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int:
     if mask & _STATX_RESERVED != 0 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
         raise Errno(EINVAL)
@@ -283,17 +283,17 @@ def _write_statfs(address: int, mount: Mount) -> int:
     return 0
 
 
-@syscall(137, "statfs", status="Full", args="path >statfs")
+@syscall("statfs", status="Full", args="path >statfs")
 def statfs(path: int, address: int) -> int:
     return _write_statfs(address, place_at(AT_FDCWD, path, 0).mount)
 
 
-@syscall(138, "fstatfs", status="Full", args="fd >statfs")
+@syscall("fstatfs", status="Full", args="fd >statfs")
 def fstatfs(descriptor: i32, address: int) -> int:
     return _write_statfs(address, current().files.get_any(descriptor).path.mount)
 
 
-@syscall(136, "ustat", status="Full", args="device >ustat")
+@syscall("ustat", status="Full", args="device >ustat")
 def ustat(device: u32, address: int) -> int:
     for mount in MOUNTS:
         file_system = mount.file_system
@@ -350,17 +350,17 @@ def _real_credentials(credentials: Credentials) -> Credentials:
     return real
 
 
-@syscall(21, "access", status="Full", args="path flags:access")
+@syscall("access", status="Full", args="path flags:access")
 def access(path: int, mode: i32) -> int:
     return _access(AT_FDCWD, path, mode, 0)
 
 
-@syscall(269, "faccessat", status="Full", args="dir path flags:access")
+@syscall("faccessat", status="Full", args="dir path flags:access")
 def faccessat(directory: i32, path: int, mode: i32) -> int:
     return _access(directory, path, mode, 0)
 
 
-@syscall(439, "faccessat2", status="Full", args="dir path flags:access flags:at")
+@syscall("faccessat2", status="Full", args="dir path flags:access flags:at")
 def faccessat2(directory: i32, path: int, mode: i32, flags: i32) -> int:
     return _access(directory, path, mode, flags)
 
@@ -387,11 +387,11 @@ def _read_link(directory: int, path: int, address: int, size: int) -> int:
     return length
 
 
-@syscall(89, "readlink", status="Full", args="path >bytes[size] size")
+@syscall("readlink", status="Full", args="path >bytes[size] size")
 def readlink(path: int, address: int, size: i32) -> int:
     return _read_link(AT_FDCWD, path, address, size)
 
 
-@syscall(267, "readlinkat", status="Full", args="dir path >bytes[size] size")
+@syscall("readlinkat", status="Full", args="dir path >bytes[size] size")
 def readlinkat(directory: i32, path: int, address: int, size: i32) -> int:
     return _read_link(directory, path, address, size)

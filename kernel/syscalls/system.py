@@ -4,9 +4,9 @@ reboot(2), vhangup(2)).
 
 from typing import Final
 
+from arch import MACHINE_NAME, power_off, restart, stop
 from kernel.cache.devices import device_page_count
 from kernel.doors.table import syscall
-from kernel.drivers.platform import power
 from kernel.fs.mounts import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, user
@@ -15,7 +15,7 @@ from kernel.lib.random_transfer import put_random
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.scheduler import this_processor
-from kernel.task.host import HOST, MACHINE, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import task_count
 from kernel.task.task import current
 from kernel.task.words import store_i32, store_i64
@@ -46,7 +46,7 @@ def _store_field(out: Span[u8], index: int, name: bytes) -> None:
     out[start : start + len(name)].copy_from(span_of(name))
 
 
-@syscall(63, "uname", status="Full", args=">utsname")
+@syscall("uname", status="Full", args=">utsname")
 def uname(address: int) -> int:
     """uname(2)."""
     storage = bytearray(6 * _FIELD_SIZE)
@@ -55,7 +55,7 @@ def uname(address: int) -> int:
     _store_field(out, 1, HOST.name)
     _store_field(out, 2, RELEASE)
     _store_field(out, 3, VERSION)
-    _store_field(out, 4, MACHINE)
+    _store_field(out, 4, MACHINE_NAME)
     _store_field(out, 5, HOST.domain)
     user.write_from(address, out)
     return 0
@@ -71,21 +71,21 @@ def _read_name(address: int, length: int) -> bytes:
     return name if end < 0 else name[:end]
 
 
-@syscall(170, "sethostname", status="Full", args="<bytes[length] size")
+@syscall("sethostname", status="Full", args="<bytes[length] size")
 def sethostname(address: int, length: i32) -> int:
     """sethostname(2)."""
     HOST.name = _read_name(address, length)
     return 0
 
 
-@syscall(171, "setdomainname", status="Full", args="<bytes[length] size")
+@syscall("setdomainname", status="Full", args="<bytes[length] size")
 def setdomainname(address: int, length: i32) -> int:
     """setdomainname(2)."""
     HOST.domain = _read_name(address, length)
     return 0
 
 
-@syscall(99, "sysinfo", status="Full", args=">sysinfo")
+@syscall("sysinfo", status="Full", args=">sysinfo")
 def sysinfo(address: int) -> int:
     """sysinfo(2)."""
     storage = bytearray(_INFO_SIZE)
@@ -104,7 +104,7 @@ def sysinfo(address: int) -> int:
     return 0
 
 
-@syscall(318, "getrandom", status="Full", args=">bytes[size] size flags:GRND_NONBLOCK|GRND_RANDOM|GRND_INSECURE")
+@syscall("getrandom", status="Full", args=">bytes[size] size flags:GRND_NONBLOCK|GRND_RANDOM|GRND_INSECURE")
 def getrandom(address: int, size: int, flags: u32) -> int:
     """getrandom(2): never blocks, because the generator is seeded at boot."""
     if flags & ~(_GRND_NONBLOCK | _GRND_RANDOM | _GRND_INSECURE) != 0:
@@ -121,7 +121,7 @@ def getrandom(address: int, size: int, flags: u32) -> int:
 
 
 @syscall(
-    169, "reboot", status="Full", args="one:0xfee1dead one:672274793 one:reboot name:text",
+    "reboot", status="Full", args="one:0xfee1dead one:672274793 one:reboot name:text",
     notes="No keyboard, no kernel to start, no swap to suspend to",
 )  # fmt: skip
 def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
@@ -137,17 +137,17 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         end_writing()
     if command == _REBOOT_POWER_OFF:
         log.info("Power down")
-        power.power_off()
+        power_off()
     elif command == _REBOOT_RESTART or command == _REBOOT_RESTART_2:
         log.info(f"Restarting system with command {reason!r}" if len(reason) > 0 else "Restarting system")
-        power.restart()
+        restart()
     elif command == _REBOOT_HALT:
         log.info("System halted")
-        power.halt()
+        stop()
     raise Errno(EINVAL)
 
 
-@syscall(153, "vhangup", status="Full", args="")
+@syscall("vhangup", status="Full", args="")
 def vhangup() -> int:
     """vhangup(2)."""
     if not current().credentials.capable(CAP_SYS_TTY_CONFIG):

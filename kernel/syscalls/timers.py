@@ -20,7 +20,7 @@ _SIGEVENT_SIZE: Final = 64
 _TIMER_ABSTIME: Final = 1
 
 
-@syscall(37, "alarm", status="Full", args="uint")
+@syscall("alarm", status="Full", args="uint")
 def alarm(seconds: u32) -> int:
     """alarm(2)."""
     process = current().process
@@ -31,7 +31,7 @@ def alarm(seconds: u32) -> int:
     return max(1, (before + NS_PER_SECOND // 2) // NS_PER_SECOND)  # fits: at most LONGEST_NS
 
 
-@syscall(36, "getitimer", status="Full", args="one:itimer >itimerval")
+@syscall("getitimer", status="Full", args="one:itimer >itimerval")
 def getitimer(which: i32, address: int) -> int:
     """getitimer(2)."""
     if which < ITIMER_REAL or which > ITIMER_PROF:
@@ -40,7 +40,7 @@ def getitimer(which: i32, address: int) -> int:
     return 0
 
 
-@syscall(38, "setitimer", status="Full", args="one:itimer <itimerval? >itimerval?")
+@syscall("setitimer", status="Full", args="one:itimer <itimerval? >itimerval?")
 def setitimer(which: i32, new: int, old: int) -> int:
     """setitimer(2)."""
     value = TimerValue(0, 0)
@@ -66,7 +66,7 @@ def _write_value(address: int, value: TimerValue) -> None:
 # POSIX timers ---------------------------------------------------------------------------------------------------------
 
 
-@syscall(222, "timer_create", status="Full", args="clock <sigevent? >timerid")
+@syscall("timer_create", status="Full", args="clock <sigevent? >timerid")
 def timer_create(clock: i32, event: int, result: int) -> int:
     """timer_create(2)."""
     task = current()
@@ -111,7 +111,7 @@ def _check_event(notify: int, signo: int, thread: int) -> None:
         raise Errno(EINVAL)  # SIGEV_THREAD is the C library's
 
 
-@syscall(223, "timer_settime", status="Full", args="timerid flags:TIMER_ABSTIME <itimerspec >itimerspec?")
+@syscall("timer_settime", status="Full", args="timerid flags:TIMER_ABSTIME <itimerspec >itimerspec?")
 def timer_settime(number: i32, flags: i32, new: int, old: int) -> int:
     """timer_settime(2)."""
     if new == 0:
@@ -144,7 +144,7 @@ def _deadline(timer: PosixTimer, flags: int, value_ns: int) -> int:
     return value_ns - realtime_offset_ns() if is_wall_clock(timer.clock) else value_ns
 
 
-@syscall(224, "timer_gettime", status="Full", args="timerid >itimerspec")
+@syscall("timer_gettime", status="Full", args="timerid >itimerspec")
 def timer_gettime(number: i32, address: int) -> int:
     """timer_gettime(2)."""
     timer = posix_timers_of(current().process).get(number)
@@ -155,13 +155,13 @@ def timer_gettime(number: i32, address: int) -> int:
     return 0
 
 
-@syscall(225, "timer_getoverrun", status="Full", args="timerid")
+@syscall("timer_getoverrun", status="Full", args="timerid")
 def timer_getoverrun(number: i32) -> int:
     """timer_getoverrun(2)."""
     return posix_timers_of(current().process).get(number).overrun
 
 
-@syscall(226, "timer_delete", status="Full", args="timerid")
+@syscall("timer_delete", status="Full", args="timerid")
 def timer_delete(number: i32) -> int:
     """timer_delete(2)."""
     posix_timers_of(current().process).delete(number)

@@ -35,14 +35,14 @@ _TIMER_ABSTIME: Final = 1
 _MOST_MINUTES_WEST: Final = 15 * 60
 
 
-@syscall(228, "clock_gettime", status="Full", args="clock >timespec")
+@syscall("clock_gettime", status="Full", args="clock >timespec")
 def clock_gettime(clock: i32, address: int) -> int:
     """clock_gettime(2)."""
     write_timespec(address, read_clock(current(), clock))
     return 0
 
 
-@syscall(229, "clock_getres", status="Full", args="clock >timespec?")
+@syscall("clock_getres", status="Full", args="clock >timespec?")
 def clock_getres(clock: i32, address: int) -> int:
     """clock_getres(2)."""
     resolution = resolution_ns(current(), clock)
@@ -51,7 +51,7 @@ def clock_getres(clock: i32, address: int) -> int:
     return 0
 
 
-@syscall(227, "clock_settime", status="Full", args="clock <timespec")
+@syscall("clock_settime", status="Full", args="clock <timespec")
 def clock_settime(clock: i32, address: int) -> int:
     """clock_settime(2)."""
     if clock != CLOCK_REALTIME:
@@ -70,7 +70,7 @@ def _set_wall_clock(time_ns: int) -> None:
     wall_clock_was_set()
 
 
-@syscall(96, "gettimeofday", status="Full", args=">timeval? >timezone?")
+@syscall("gettimeofday", status="Full", args=">timeval? >timezone?")
 def gettimeofday(time: int, zone: int) -> int:
     """gettimeofday(2)."""
     if time != 0:
@@ -82,7 +82,7 @@ def gettimeofday(time: int, zone: int) -> int:
     return 0
 
 
-@syscall(164, "settimeofday", status="Full", args="<timeval? <timezone?")
+@syscall("settimeofday", status="Full", args="<timeval? <timezone?")
 def settimeofday(time: int, zone: int) -> int:
     """settimeofday(2). The first zone without a time says that the hardware's clock, which the kernel began with, shows
     local time.
@@ -107,7 +107,7 @@ def settimeofday(time: int, zone: int) -> int:
     return 0
 
 
-@syscall(201, "time", status="Full", args=">offset?")
+@syscall("time", status="Full", args=">offset?")
 def time_call(address: int) -> int:
     """time(2)."""
     seconds = realtime_seconds()
@@ -116,13 +116,13 @@ def time_call(address: int) -> int:
     return seconds
 
 
-@syscall(35, "nanosleep", status="Full", args="<timespec >timespec?")
+@syscall("nanosleep", status="Full", args="<timespec >timespec?")
 def nanosleep(request: int, remaining: int) -> int:
     """nanosleep(2)."""
     return sleep_relative(monotonic_ns() + read_timespec(request), remaining)
 
 
-@syscall(230, "clock_nanosleep", status="Full", args="clock flags:TIMER_ABSTIME <timespec >timespec?")
+@syscall("clock_nanosleep", status="Full", args="clock flags:TIMER_ABSTIME <timespec >timespec?")
 def clock_nanosleep(clock: i32, flags: i32, request: int, remaining: int) -> int:
     """clock_nanosleep(2)."""
     if is_processor_clock(clock):

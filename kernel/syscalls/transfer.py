@@ -155,19 +155,19 @@ def check_area(offset: int, count: int) -> None:
         raise Errno(EINVAL)
 
 
-@syscall(0, "read", status="Full", args="fd >bytes[length] size")
+@syscall("read", status="Full", args="fd >bytes[length] size")
 def read(descriptor: i32, address: int, length: int) -> int:
     file = readable_file(descriptor)
     return read_file(file, user_range(address, length))
 
 
-@syscall(1, "write", status="Full", args="fd <bytes[length] size")
+@syscall("write", status="Full", args="fd <bytes[length] size")
 def write(descriptor: i32, address: int, length: int) -> int:
     file = writable_file(descriptor)
     return write_file(file, user_range(address, length))
 
 
-@syscall(17, "pread64", status="Full", args="fd >bytes[length] size offset")
+@syscall("pread64", status="Full", args="fd >bytes[length] size offset")
 def pread64(descriptor: i32, address: int, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -175,7 +175,7 @@ def pread64(descriptor: i32, address: int, length: int, offset: int) -> int:
     return pread_file(file, user_range(address, length), offset)
 
 
-@syscall(18, "pwrite64", status="Full", args="fd <bytes[length] size offset")
+@syscall("pwrite64", status="Full", args="fd <bytes[length] size offset")
 def pwrite64(descriptor: i32, address: int, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -183,19 +183,19 @@ def pwrite64(descriptor: i32, address: int, length: int, offset: int) -> int:
     return pwrite_file(file, user_range(address, length), offset)
 
 
-@syscall(19, "readv", status="Full", args="fd <iovec[count] count")
+@syscall("readv", status="Full", args="fd <iovec[count] count")
 def readv(descriptor: i32, vector: int, count: int) -> int:
     file = readable_file(descriptor)
     return read_file(file, user_vector(vector, count))
 
 
-@syscall(20, "writev", status="Full", args="fd <iovec[count] count")
+@syscall("writev", status="Full", args="fd <iovec[count] count")
 def writev(descriptor: i32, vector: int, count: int) -> int:
     file = writable_file(descriptor)
     return write_file(file, user_vector(vector, count))
 
 
-@syscall(295, "preadv", status="Full", args="fd <iovec[count] count offset")
+@syscall("preadv", status="Full", args="fd <iovec[count] count offset")
 def preadv(descriptor: i32, vector: int, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -203,7 +203,7 @@ def preadv(descriptor: i32, vector: int, count: int, offset: int) -> int:
     return pread_file(file, user_vector(vector, count), offset)
 
 
-@syscall(296, "pwritev", status="Full", args="fd <iovec[count] count offset")
+@syscall("pwritev", status="Full", args="fd <iovec[count] count offset")
 def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
@@ -211,7 +211,7 @@ def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
     return pwrite_file(file, user_vector(vector, count), offset)
 
 
-@syscall(327, "preadv2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
+@syscall("preadv2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
 def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
@@ -229,7 +229,7 @@ def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, fl
         file.release()
 
 
-@syscall(328, "pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
+@syscall("pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
 def pwritev2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
@@ -289,7 +289,7 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
         file.release()
 
 
-@syscall(8, "lseek", status="Full", args="fd offset one:whence")
+@syscall("lseek", status="Full", args="fd offset one:whence")
 def lseek(descriptor: i32, offset: int, whence: i32) -> int:
     return current().files.get(descriptor).seek(offset, whence)
 

@@ -11,7 +11,7 @@ Context: sleeps (user memory). Raises E2BIG, EFAULT, MemoryError.
 
 from typing import Final
 
-from arch.x86_64.cpu import hardware_capabilities
+from arch import MACHINE_NAME, MINIMUM_SIGNAL_STACK, hardware_capabilities
 from kernel.lang import E2BIG, EFAULT, ENAMETOOLONG, Errno, Span, final, span_of, u8
 from kernel.lib import random, user
 from kernel.lib.pace import pace
@@ -53,8 +53,7 @@ _AT_MINSIGSTKSZ: Final = 51
 
 _ELF_HEADER_ENTRY: Final = 56
 _CLOCK_TICKS: Final = 100
-_MINIMUM_SIGNAL_STACK: Final = 3632  # a frame with the largest FPU state of the processors that QEMU has, rounded up
-_PLATFORM: Final = b"x86_64\0"
+_PLATFORM: Final = MACHINE_NAME + b"\0"
 # Instructions, for `pace`
 _STRING_COST: Final = 1500
 _BYTE_SHIFT: Final = 3
@@ -196,7 +195,7 @@ def _add_auxiliary(
     credentials = task.credentials
     if layout.vdso != 0:
         vector.add_pair(_AT_SYSINFO_EHDR, layout.vdso)
-    vector.add_pair(_AT_MINSIGSTKSZ, _MINIMUM_SIGNAL_STACK)
+    vector.add_pair(_AT_MINSIGSTKSZ, MINIMUM_SIGNAL_STACK)
     vector.add_pair(_AT_HWCAP, hardware_capabilities())
     vector.add_pair(_AT_PAGESZ, PAGE_SIZE)
     vector.add_pair(_AT_CLKTCK, _CLOCK_TICKS)

@@ -15,16 +15,16 @@ flags say.
 
 from typing import Final
 
-from arch.x86_64.frame import TrapFrame
-from arch.x86_64.layout import VECTOR_SYSCALL
+from arch import TrapFrame, number_of_call
 from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno, noraise
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import need_resched, schedule, work_is_done
-from kernel.task import restartable, signal_frame
+from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.exit import end_process, exit_task
 from kernel.task.groups import is_orphaned
+from kernel.task.handler_frame import call_handler, return_from_handler
 from kernel.task.memory_shortage import find_memory, relieve
 from kernel.task.notify import report_stopped
 from kernel.task.process import Process
@@ -33,8 +33,7 @@ from kernel.task.siginfo import SignalInfo, from_kernel
 from kernel.task.signals import IGNORED_BY_DEFAULT, SIGSEGV, SIGSTOP, STOP_SIGNALS, bit, contains
 from kernel.task.task import Task
 
-_SYS_RESTART_SYSCALL: Final = 219
-_SYSCALL_INSTRUCTION: Final = 2  # bytes
+_RESTART: Final = number_of_call("restart_syscall")
 
 
 @noraise
@@ -83,13 +82,13 @@ def _return_from_handler(task: Task, frame: TrapFrame) -> None:
     """rt_sigreturn: the program goes on where the signal interrupted it."""
     while not task.process.is_exiting:
         try:
-            frame.rax = signal_frame.pop(task, frame)
+            return_from_handler(task, frame)
             return
         except Errno:
             break
         except MemoryError:
             find_memory(task)
-    frame.error_code = -1
+    frame.forget_call()
     force(task, from_kernel(SIGSEGV))
 
 
@@ -98,9 +97,10 @@ def _return_from_handler(task: Task, frame: TrapFrame) -> None:
 
 def _interrupted_by(frame: TrapFrame) -> int:
     """Which ERESTART… the system call ended with; 0 if it ended otherwise, or this is no system call."""
-    if frame.vector != VECTOR_SYSCALL or frame.error_code < 0:
+    if not frame.can_repeat_call():
         return 0
-    error = -frame.rax if -600 < frame.rax < 0 else 0
+    result = frame.result
+    error = -result if -600 < result < 0 else 0
     if error == ERESTARTSYS or error == ERESTARTNOHAND or error == ERESTARTNOINTR or error == ERESTART_RESTARTBLOCK:
         return error
     return 0
@@ -111,14 +111,7 @@ def _settle_restart(frame: TrapFrame) -> None:
     error = _interrupted_by(frame)
     if error == 0:
         return
-    _repeat(frame, _SYS_RESTART_SYSCALL if error == ERESTART_RESTARTBLOCK else frame.error_code)
-
-
-def _repeat(frame: TrapFrame, number: int) -> None:
-    frame.rax = number
-    frame.rip -= _SYSCALL_INSTRUCTION
-    frame.rcx = frame.rip
-    frame.error_code = -1
+    frame.repeat_call(_RESTART if error == ERESTART_RESTARTBLOCK else frame.repeatable_call)
 
 
 def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
@@ -127,10 +120,10 @@ def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
     if error == 0:
         return
     if error == ERESTARTNOINTR or (error == ERESTARTSYS and action.flags & SA_RESTART != 0):
-        _repeat(frame, frame.error_code)
+        frame.repeat_call(frame.repeatable_call)
     else:
-        frame.rax = -EINTR
-        frame.error_code = -1
+        frame.set_result(-EINTR)
+        frame.forget_call()
 
 
 # Taking signals -------------------------------------------------------------------------------------------------------
@@ -180,7 +173,7 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     mask = task.saved_blocked if task.restores_blocked else task.blocked
     while True:
         try:
-            signal_frame.push(task, frame, action, info, mask)
+            call_handler(task, frame, action, info, mask)
             break
         except Errno:
             _force_fault(task, info.signo)

@@ -8,13 +8,13 @@ Context: `read_image` sleeps (reading the file).
 
 from typing import Final
 
+from arch import ELF_MACHINE, USER_END
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read
 from kernel.lang import ELIBBAD, ENOEXEC, Errno, Span, final, span_of, u8
 from kernel.lib.user import KernelBuffer
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
-from kernel.mm.pages import USER_END
 from kernel.task.words import load_i64
 
 _HEADER_SIZE: Final = 64
@@ -24,7 +24,6 @@ PATH_LIMIT: Final = 4096
 
 ET_EXEC: Final = 2
 ET_DYN: Final = 3
-_EM_X86_64: Final = 62
 _PT_LOAD: Final = 1
 _PT_INTERP: Final = 3
 _PT_GNU_STACK: Final = 0x6474E551
@@ -104,7 +103,7 @@ def read_image(file: File, head: Span[u8]) -> Image:
         raise Errno(ENOEXEC)
     image = Image()
     image.kind = head.load_u16(16)
-    if head.load_u16(18) != _EM_X86_64 or (image.kind != ET_EXEC and image.kind != ET_DYN):
+    if head.load_u16(18) != ELF_MACHINE or (image.kind != ET_EXEC and image.kind != ET_DYN):
         raise Errno(ENOEXEC)
     image.entry = load_i64(head, 24)
     table_offset = load_i64(head, 32)

@@ -10,6 +10,7 @@ Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
 
 from typing import Final
 
+from arch import start_program
 from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
 from kernel.fs.leases import break_leases_for_opening
@@ -33,7 +34,6 @@ from kernel.task.script import parse_script
 from kernel.task.send import interrupt, update_interrupted
 from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
 from kernel.task.task import SS_DISABLE, Task
-from kernel.task.user_frame import start_program
 
 _HEAD_SIZE: Final = 256  # what decides what a file is
 _SCRIPT_DEPTH: Final = 5
@@ -301,7 +301,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     except MemoryError:
         end_process(process, SIGKILL)
         return
-    start_program(task, layout.entry, sp)
+    start_program(task.stack_top, layout.entry, sp)
 
 
 def _reset(task: Task, program: Program, credentials: Credentials) -> None:

@@ -8,6 +8,7 @@ Context: sleeps (CLONE_VFORK waits for the child to exec or exit). Raises EAGAIN
 
 from typing import Final
 
+from arch import copy_user_frame
 from kernel.ipc.semaphores import UndoList
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, final
 from kernel.lib import user
@@ -35,7 +36,6 @@ from kernel.task.process import Process
 from kernel.task.seccomp import inherit
 from kernel.task.signals import SIGCHLD
 from kernel.task.task import SS_DISABLE, Task, TaskStart
-from kernel.task.user_frame import copy_to_child
 from kernel.time.clock import monotonic_ns
 
 CSIGNAL: Final = 0xFF
@@ -301,9 +301,9 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         child.signal_stack.flags = parent.signal_stack.flags
     else:
         child.signal_stack.flags = SS_DISABLE
-    copy_to_child(parent, child, arguments.stack)
+    copy_user_frame(parent.stack_top, child.stack_top, arguments.stack)
     if flags & CLONE_SETTLS != 0:
-        child.registers.bases.fs = arguments.tls
+        child.registers.set_thread_area(arguments.tls)
 
 
 def _copy_scheduling(parent: Task, child: Task) -> None:

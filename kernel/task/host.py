@@ -8,7 +8,6 @@ NAME_LIMIT: Final = 64
 SYSTEM_NAME: Final = b"Linux"  # what programs test for
 RELEASE: Final = b"6.12.0-krait"
 VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC Krait 0.1"
-MACHINE: Final = b"x86_64"
 
 
 @final

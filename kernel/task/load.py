@@ -8,6 +8,7 @@ Context: sleeps (reading the interpreter's headers).
 
 from typing import Final
 
+from arch import USER_END
 from kernel.fs.file import File
 from kernel.lang import EINVAL, ENOEXEC, ENOMEM, EPERM, Errno, final
 from kernel.lib import random
@@ -23,7 +24,6 @@ from kernel.mm.area import (
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.lowest import LOWEST
-from kernel.mm.pages import USER_END
 from kernel.mm.space import AddressSpace, page_up
 from kernel.task.elf import Image
 from kernel.task.vdso import map_vdso

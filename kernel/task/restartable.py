@@ -11,7 +11,7 @@ Context: on the way to user mode; sleeps (user memory). Source: Linux's uapi hea
 
 from typing import Final
 
-from arch.x86_64.frame import TrapFrame
+from arch import TrapFrame
 from kernel.lang import EINVAL, Errno
 from kernel.lib import user
 from kernel.lib.user import USER_LIMIT
@@ -85,11 +85,9 @@ def restart(task: Task, frame: TrapFrame) -> None:
         user.write_u32(address + _MM_CID, 0)
     section = user.read_i64(address + _SECTION)
     if section != 0:
-        landing = _landing(task, section, frame.rip)
+        landing = _landing(task, section, frame.instruction_pointer)
         if landing != 0:
-            frame.rip = landing
-            frame.error_code = -1  # no system call to restart
-            frame.rcx = landing
+            frame.go_on_at(landing)
         user.write_i64(address + _SECTION, 0)
     # User memory may have to be waited for: that counts no more.
     task.rseq_switches = task.voluntary_switches + task.involuntary_switches

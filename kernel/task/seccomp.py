@@ -14,7 +14,7 @@ Context: system calls. What is forbidden may end the running thread, so `permits
 
 from typing import Final
 
-from arch.x86_64.frame import TrapFrame
+from arch import AUDIT_ARCHITECTURE, TrapFrame, number_of_call
 from kernel.lang import EINVAL, ENOSYS, ESRCH, Errno, final
 from kernel.lib.log import NOTICE, log, printable
 from kernel.sched.scheduler import watch_calls
@@ -22,7 +22,6 @@ from kernel.task.exit import end_process, end_thread
 from kernel.task.seccomp_filter import (
     ACTION,
     ALLOW,
-    AUDIT_ARCH,
     DATA,
     ERRNO,
     KILL_PROCESS,
@@ -52,10 +51,10 @@ FLAG_LOG: Final = 0x2
 FLAG_SPECULATION: Final = 0x4  # SECCOMP_FILTER_FLAG_SPEC_ALLOW
 FLAG_SYNCHRONIZE_OR_ESRCH: Final = 0x10
 
-_READ: Final = 0
-_WRITE: Final = 1
-_RT_SIGRETURN: Final = 15
-_EXIT: Final = 60
+_READ: Final = number_of_call("read")
+_WRITE: Final = number_of_call("write")
+_RT_SIGRETURN: Final = number_of_call("rt_sigreturn")
+_EXIT: Final = number_of_call("exit")
 _HIGHEST_ERRNO: Final = 4095
 
 # Changing the mode ----------------------------------------------------------------------------------------------------
@@ -151,12 +150,12 @@ def _kills(action: int) -> bool:
 
 def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -> None:
     if action == ERRNO:
-        frame.rax = -min(data, _HIGHEST_ERRNO)
-        frame.error_code = -1  # the program sees the number, even where it is one that would repeat the call
+        frame.set_result(-min(data, _HIGHEST_ERRNO))
+        frame.forget_call()  # the program sees the number, even where it is one that would repeat the call
     elif action == TRAP:
         _trap(task, number, frame, data)
     elif action == TRACE or action == USER_NOTIFICATION:
-        frame.rax = -ENOSYS
+        frame.set_result(-ENOSYS)
     elif action == KILL_THREAD and _other_thread_lives(task):
         end_thread(task, SIGSYS)
     else:
@@ -171,8 +170,8 @@ def _trap(task: Task, number: int, frame: TrapFrame, data: int) -> None:
         force(task, from_kernel(SIGKILL))
         return
     info.error = data
-    info.set_address(frame.rip)
-    info.third = signed_32(AUDIT_ARCH) << 32 | number
+    info.set_address(frame.instruction_pointer)
+    info.third = signed_32(AUDIT_ARCHITECTURE) << 32 | number
     force(task, info)
 
 
@@ -279,7 +278,8 @@ def _report(task: Task, number: int, frame: TrapFrame, action: int, signo: int) 
         return
     try:
         who = f"seccomp: uid={task.credentials.uid} pid={task.pid} comm={printable(task.name)}"
-        what = f" sig={signo} arch={AUDIT_ARCH:x} syscall={signed_32(number)} ip={frame.rip:#x} code={action:#x}"
-        log.add(NOTICE, (who + what).encode())
+        what = f" sig={signo} arch={AUDIT_ARCHITECTURE:x} syscall={signed_32(number)}"
+        where = f" ip={frame.instruction_pointer:#x} code={action:#x}"
+        log.add(NOTICE, (who + what + where).encode())
     except MemoryError:
         return  # no room for the line

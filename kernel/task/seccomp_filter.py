@@ -13,7 +13,7 @@ Source: seccomp(2).
 
 from typing import Final, Literal
 
-from arch.x86_64.frame import TrapFrame
+from arch import AUDIT_ARCHITECTURE, TrapFrame
 from kernel.lang import EINVAL, ENOMEM, Array, Errno, final, u8
 from kernel.lib.bpf import (
     ALU,
@@ -41,7 +41,6 @@ DATA: Final = 0xFFFF
 
 _COST_SHIFT: Final = 5  # instructions for one of the filter's, as a power of two: often most are not run
 
-AUDIT_ARCH: Final = 0xC000_003E  # AUDIT_ARCH_X86_64
 DATA_SIZE: Final = 64  # struct seccomp_data
 
 # A stack's length is counted in instructions of the machine for which Linux translates filters, so that as many fit.
@@ -141,14 +140,14 @@ def describe(number: int, frame: TrapFrame, data: CallData) -> None:
     """struct seccomp_data, each 32-bit word of it in the order of networks, in which programs load."""
     span = data.span()
     span.store_be32(0, number)
-    span.store_be32(4, AUDIT_ARCH)
-    _store(data, 8, frame.rip)
-    _store(data, 16, frame.rdi)
-    _store(data, 24, frame.rsi)
-    _store(data, 32, frame.rdx)
-    _store(data, 40, frame.r10)
-    _store(data, 48, frame.r8)
-    _store(data, 56, frame.r9)
+    span.store_be32(4, AUDIT_ARCHITECTURE)
+    _store(data, 8, frame.instruction_pointer)
+    _store(data, 16, frame.first)
+    _store(data, 24, frame.second)
+    _store(data, 32, frame.third)
+    _store(data, 40, frame.fourth)
+    _store(data, 48, frame.fifth)
+    _store(data, 56, frame.sixth)
 
 
 def _store(data: CallData, offset: int, value: int) -> None:

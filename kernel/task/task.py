@@ -11,6 +11,8 @@ SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do befo
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from arch import enter_user_mode
+from arch.programs import ProcessorState
 from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
 from kernel.ipc.semaphores import UndoList
@@ -25,7 +27,6 @@ from kernel.sched.thread import SCHED_OTHER
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
 from kernel.task.pending import PendingSignals
 from kernel.task.process import Process
-from kernel.task.processor_state import ProcessorState, leave_for_user_mode
 from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
 from kernel.time.clock import NS_PER_US
@@ -109,10 +110,6 @@ class Task(Thread):
         self.forced: int = 0  # a fault's signal, which even the first process takes
         self.is_stopped: bool = False
         self.kill_wakes: bool = False  # a kill ends the present sleep, though other signals do not
-        self.fault_address: int = 0  # of the last fault, for signal frames
-        self.fault_error_code: int = 0
-        self.fault_vector: int = 0
-        # Processor state
         self.registers: ProcessorState = ProcessorState()
         # Threads library
         self.clear_tid_address: int = 0
@@ -209,7 +206,7 @@ class Task(Thread):
         self.start = None
         if start is not None:
             start.begin(self)
-        leave_for_user_mode(self)
+        enter_user_mode(self.stack_top)
 
     def ticked(self) -> None:
         timers = self.process.timers

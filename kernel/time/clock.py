@@ -9,7 +9,7 @@ Source: clock_gettime(2); Intel SDM volume 3, section 18.17 (time-stamp counter)
 
 from typing import Final
 
-from arch.x86_64.machine import read_counter
+from arch import read_counter
 from kernel.lang import EINVAL, Errno, final
 
 NS_PER_SECOND: Final = 1_000_000_000

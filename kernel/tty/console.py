@@ -8,8 +8,8 @@ that `console=` names (the first serial line without it).
 
 from typing import Final
 
+from arch import SerialPort, serial_ports
 from kernel.drivers.platform import vectors
-from kernel.drivers.platform.serial16550 import SerialPort, ports
 from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import File
 from kernel.fs.path import Path
@@ -105,7 +105,7 @@ def start(console_index: int) -> None:
     """
     global _console_index
     _console_index = console_index
-    for port in ports:
+    for port in serial_ports:
         if port.present:
             device = _MAJOR_SERIAL << 8 | (_FIRST_SERIAL_MINOR + port.number)
             name = f"ttyS{port.number}".encode()

@@ -24,7 +24,7 @@ def behind(address: int) -> int:
     return address + 8  # refused: through a call
 
 
-@syscall(460, "one", args="")
+@syscall("one", args="")
 def one(address: int, length: int, count: i32, shift: int) -> int:
     user.read_i64(address + 8)  # refused
     user.read_i64(behind(address))
@@ -37,7 +37,7 @@ def one(address: int, length: int, count: i32, shift: int) -> int:
     return kept.length + 1  # refused: through a field
 
 
-@syscall(461, "two", args="")
+@syscall("two", args="")
 def two(address: int, length: int, count: u32, seconds: int) -> int:
     user.check(address, length)
     end = address + length
@@ -61,7 +61,7 @@ def two(address: int, length: int, count: u32, seconds: int) -> int:
     return end + total + last
 
 
-@syscall(462, "three", args="")
+@syscall("three", args="")
 def three(offset: int, length: int) -> int:
     if offset < 0 or length < 0 or offset > (1 << 62) - length:
         raise Errno(EINVAL)

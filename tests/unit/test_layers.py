@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tools.paths import ROOT
 
-PACKAGES_OF_ROOMS = {"kernel", "kernel.drivers", "kernel.net", "arch"}  # their __init__ is a docstring
+PACKAGES_OF_ROOMS = {"kernel", "kernel.drivers", "kernel.net"}  # their __init__ is a docstring
 
 
 class Import(NamedTuple):
@@ -65,7 +65,7 @@ def layers() -> dict[str, int]:
     """Rooms and their heights, from the table of the architecture page."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     section = text.split("## Rooms and layers", 1)[1].split("\n## ", 1)[0]
-    rooms = re.findall(r"^\| `((?:kernel|arch)/[\w/]+)` \|", section, re.MULTILINE)
+    rooms = re.findall(r"^\| `((?:kernel|arch)(?:/\w+)*)` \|", section, re.MULTILINE)
     return {room.replace("/", "."): height for height, room in enumerate(rooms)}
 
 

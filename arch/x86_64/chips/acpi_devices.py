@@ -10,7 +10,7 @@ Source: ACPI Specification 6.5, 5.2.12 (MADT), 6.4.3.4 (32-bit fixed memory rang
 from typing import Final
 
 from arch.x86_64.bootinfo import BootInfoError, PhysicalMemory
-from kernel.drivers.platform.acpi import (
+from arch.x86_64.chips.acpi import (
     DSDT_LIMIT,
     FADT_DSDT,
     HEADER_SIZE,

@@ -3,16 +3,17 @@
 Only lines that a driver asks for are used; the PC's first sixteen stay with the 8259.
 
 Context: boot; nothing sleeps.
+Safety: the registers are where ACPI's tables say that an I/O APIC is; only the two of the window are touched.
 Source: Intel 82093AA data sheet (290566-001), chapter 3.
 """
 
 from typing import Final
 
-from arch.x86_64 import apic
-from kernel.drivers.platform.acpi_devices import hardware
-from kernel.drivers.platform.vectors import InterruptHandler, allocate_vector
-from kernel.drivers.platform.window import Window, device_window
+from arch.x86_64.chips import apic
+from arch.x86_64.chips.acpi_devices import hardware
+from arch.x86_64.paging import map_device
 from kernel.lang import ENODEV, Errno
+from kernel.lang.unsafe import mmio_load_u32, mmio_store_u32
 
 REGISTER_SELECT: Final = 0x00
 REGISTER_DATA: Final = 0x10
@@ -25,9 +26,9 @@ LEVEL_TRIGGERED: Final = 1 << 15
 DESTINATION_SHIFT: Final = 24  # in the upper word
 
 
-def connect(line: int, handler: InterruptHandler) -> None:
-    """Let a level-triggered line, active high, interrupt this processor. Lines are numbered through all I/O APICs, as
-    ACPI's global system interrupts. Raises ENODEV when there is no such line, ENOSPC, MemoryError.
+def route_line(line: int, vector: int) -> None:
+    """Let a level-triggered line, active high, interrupt this processor with a vector. Lines are numbered through all
+    I/O APICs, as ACPI's global system interrupts. Raises ENODEV when there is no such line, MemoryError.
     """
     if not apic.is_present():
         raise Errno(ENODEV)
@@ -35,21 +36,21 @@ def connect(line: int, handler: InterruptHandler) -> None:
         first = hardware.apic_first_line[i]
         if line < first:
             continue
-        registers = device_window(hardware.apic_address[i], WINDOW_SIZE)
+        registers = map_device(hardware.apic_address[i], WINDOW_SIZE)
         if line - first > _read(registers, VERSION) >> 16 & 0xFF:
             continue
         entry = REDIRECTION + 2 * (line - first)
         _write(registers, entry + 1, (apic.identity() & 0xFF) << DESTINATION_SHIFT)
-        _write(registers, entry, LEVEL_TRIGGERED | allocate_vector(handler))
+        _write(registers, entry, LEVEL_TRIGGERED | vector)
         return
     raise Errno(ENODEV)
 
 
-def _read(registers: Window, register: int) -> int:
-    registers.store_u32(REGISTER_SELECT, register)
-    return registers.load_u32(REGISTER_DATA)
+def _read(registers: int, register: int) -> int:
+    mmio_store_u32(registers + REGISTER_SELECT, register)
+    return mmio_load_u32(registers + REGISTER_DATA)
 
 
-def _write(registers: Window, register: int, value: int) -> None:
-    registers.store_u32(REGISTER_SELECT, register)
-    registers.store_u32(REGISTER_DATA, value)
+def _write(registers: int, register: int, value: int) -> None:
+    mmio_store_u32(registers + REGISTER_SELECT, register)
+    mmio_store_u32(registers + REGISTER_DATA, value)

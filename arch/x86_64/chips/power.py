@@ -1,4 +1,4 @@
-"""Switching off, starting again, and stopping.
+"""Switching off and starting again.
 
 Several ways each, in turn, because no machine has all; in the end the processor stops for ever. None of these returns.
 
@@ -8,9 +8,9 @@ sheet, 13.7.5 (reset control register).
 
 from typing import Final
 
+from arch.x86_64.chips.acpi import SoftOff
 from arch.x86_64.machine import reset_by_triple_fault, stop, store_device_u8
 from arch.x86_64.ports import in_u8, out_u8, out_u16
-from kernel.drivers.platform.acpi import SoftOff
 
 SLEEP_ENABLE: Final = 1 << 13
 REGISTER_SLEEP_ENABLE: Final = 1 << 5
@@ -54,11 +54,6 @@ def restart() -> None:
     out_u8(RESET_CONTROL, RESET_NOW)
     _pause()
     reset_by_triple_fault()
-
-
-def halt() -> None:
-    """Stops the processor; the machine stays on."""
-    stop()
 
 
 def _pause() -> None:

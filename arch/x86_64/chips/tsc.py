@@ -10,9 +10,9 @@ Source: Intel SDM vol. 3, 19.17 (time stamp counter); vol. 2, CPUID leaves 15H a
 
 from typing import Final
 
+from arch.x86_64.chips import pit
 from arch.x86_64.cpu import EAX, EBX, ECX, cpuid
 from arch.x86_64.machine import read_counter
-from kernel.drivers.platform import pit
 
 MEASURE_TICKS: Final = 11_932
 """10 ms of the interval timer."""

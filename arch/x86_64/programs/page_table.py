@@ -46,8 +46,6 @@ HIDDEN: Final = 0x400  # software bit 10
 NO_EXECUTE: Final = -(1 << 63)
 FRAME_BITS: Final = 0x000F_FFFF_FFFF_F000
 
-USER_END: Final = 0x7FFF_FFFF_F000  # one page below 2**47, as Linux: keeps sysret's return address canonical
-
 _TABLE_FLAGS: Final = PRESENT | WRITABLE | USER | ACCESSED
 _LEVEL_BITS: Final = 9
 _ENTRIES: Final = 512

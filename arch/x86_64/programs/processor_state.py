@@ -1,4 +1,5 @@
-"""What the processor holds of a program beside the frame: FS and GS bases, FPU and vector registers.
+"""What the processor holds of a program beside the frame: FS and GS bases, FPU and vector registers; and what it said
+of the program's last fault.
 
 The bases are swapped at each switch. The FPU is lazy: a task runs with CR0.TS set until its first FPU instruction traps
 and loads its registers (`first_use`), and only who has them loaded saves them when it leaves. A trap is dearer than
@@ -17,13 +18,12 @@ malformed area is refused by `fpu_restore` without harm. Base registers get user
 from typing import Final
 
 from arch.x86_64 import fpu, usercopy
-from arch.x86_64.context import enter_user_mode
+from arch.x86_64.frame import TrapFrame
 from arch.x86_64.instructions import load_user_bases, save_user_bases, write_fs_base, write_msr
 from kernel.lang import EFAULT, Errno, final, panic, struct
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib import user
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
-from kernel.sched import Thread
 
 _MSR_KERNEL_GS_BASE: Final = 0xC000_0102
 _USES_BEFORE_LOADING: Final = 4  # turns in a row in which a task used the FPU, before it finds its registers loaded
@@ -48,6 +48,20 @@ class ProcessorState:
         self.area: Frame = NO_FRAME
         self.loaded: bool = False  # the FPU holds this task's registers
         self.turns: int = 0  # in a row with the registers loaded
+        # Of the last fault that became a signal, for the handler's frame
+        self.fault_address: int = 0
+        self.fault_error_code: int = 0
+        self.fault_vector: int = 0
+
+    def note_exception(self, frame: TrapFrame) -> None:
+        """Keep what signal frames tell of an exception."""
+        self.fault_vector = frame.vector
+        self.fault_error_code = frame.error_code
+
+    def note_fault(self, frame: TrapFrame, address: int) -> None:
+        """The same, of a page fault."""
+        self.note_exception(frame)
+        self.fault_address = address
 
     # Switching ---------------------------------------------------------------------------------------------------
 
@@ -155,6 +169,10 @@ class ProcessorState:
         fpu.sanitise_area(frame_address(self.area))
         self._load()
 
+    def set_thread_area(self, address: int) -> None:
+        """Of a task that has not run yet: where its thread's own data are; a user address."""
+        self.bases.fs = address
+
     def set_fs_base(self, address: int) -> None:
         """Of the running task; a user address."""
         self.bases.fs = address
@@ -164,11 +182,3 @@ class ProcessorState:
         """Of the running task; a user address."""
         self.bases.gs = address
         write_msr(_MSR_KERNEL_GS_BASE, address)
-
-
-def leave_for_user_mode(thread: Thread) -> None:
-    """Abandon what is on the running thread's stack and go on with the user frame at its top. Does not return."""
-    stack = thread.stack
-    if stack is None:
-        panic("a thread without a stack")
-    enter_user_mode(stack.top)

@@ -18,13 +18,11 @@ from typing import Final, Literal
 from arch.x86_64 import fpu
 from arch.x86_64.frame import RFLAGS_DIRECTION, RFLAGS_RESUME, RFLAGS_TRAP, TrapFrame
 from arch.x86_64.layout import USER_CS, USER_SS
-from kernel.lang import EFAULT, Array, Errno, bytes_of, offsetof, sizeof, struct, u8, u32, u64
+from arch.x86_64.programs.processor_state import ProcessorState
+from kernel.lang import EFAULT, Array, Errno, Span, bytes_of, offsetof, sizeof, struct, u8, u32, u64
 from kernel.lib import user
-from kernel.task.actions import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SignalAction
-from kernel.task.send import set_blocked
-from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
-from kernel.task.signal_stack import SS_AUTODISARM, is_on_stack, restore_stack, stack_flags
-from kernel.task.task import SS_DISABLE, Task
+
+NO_RESTORER: Final = -1
 
 _RED_ZONE: Final = 128  # below the stack pointer, the program's (System V ABI)
 
@@ -99,57 +97,69 @@ class _SoftwareBytes:
 
 _CONTEXT: Final = offsetof(_Frame, "flags")
 _INFO: Final = sizeof(_Frame)
-_FRAME_SIZE: Final = _INFO + SIGINFO_SIZE
+_INFO_SIZE: Final = 128
+_FRAME_SIZE: Final = _INFO + _INFO_SIZE
 
 
-def push(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, mask: int) -> None:
-    """Write the frame and point the registers to the handler; `mask` is what sigreturn will restore. Raises EFAULT,
-    MemoryError.
+@struct
+class SignalContext:
+    """What a frame keeps beside the registers, for the way back."""
+
+    mask: int
+    """The blocked signals."""
+    stack_address: int
+    """The alternate stack as sigaltstack(2) shows it, from here on."""
+    stack_flags: u32
+    stack_size: int
+
+
+@struct
+class HandlerCall:
+    """A handler that is to run."""
+
+    signo: int
+    handler: int
+    restorer: int
+    """Where the handler returns to, or NO_RESTORER."""
+    stack_top: int
+    """Of the alternate stack if the handler enters it; 0: it runs on the stack that the program is on."""
+    stack_lowest: int
+    """The frame must not begin below this address."""
+    context: SignalContext
+
+
+def push_frame(frame: TrapFrame, registers: ProcessorState, call: HandlerCall, info: Span[u8]) -> None:
+    """Write the frame and point the registers to the handler, which finds its siginfo_t (`info`) if there is one.
+    Raises EFAULT, MemoryError.
     """
-    if action.flags & SA_RESTORER == 0:
+    if call.restorer == NO_RESTORER:
         raise Errno(EFAULT)  # x86-64 has no other way back
-    sp = frame.rsp
-    user.check(sp, 0)
-    alternate = task.signal_stack
-    entering = False
-    if action.flags & SA_ONSTACK != 0 and alternate.flags & SS_DISABLE == 0 and not is_on_stack(alternate, sp):
-        sp = alternate.address + alternate.size
-        entering = True
-    else:
-        sp -= _RED_ZONE
+    sp = call.stack_top if call.stack_top != 0 else frame.rsp - _RED_ZONE
     fpu_size = fpu.area_size() + (4 if fpu.component_mask() != 0 else 0)
     user.check(sp - fpu_size - _FRAME_SIZE - 128, fpu_size + _FRAME_SIZE + 128)
     fpu_address = (sp - fpu_size) & ~63
     address = ((fpu_address - _FRAME_SIZE) & ~15) - 8  # fits: checked
-    if (
-        (entering or is_on_stack(alternate, frame.rsp))
-        and alternate.flags & SS_DISABLE == 0
-        and address < alternate.address
-    ):
+    if address < call.stack_lowest:
         raise Errno(EFAULT)  # the alternate stack is full
-    _write_fpu(task, fpu_address)
-    _write_frame(task, frame, action, info, mask, address, fpu_address)
-    task.registers.restart()
-    if alternate.flags & SS_AUTODISARM != 0:
-        alternate.address = 0
-        alternate.size = 0
-        alternate.flags = SS_DISABLE
-    frame.rdi = info.signo
+    _write_fpu(registers, fpu_address)
+    _write_frame(frame, registers, call, address, fpu_address)
+    if len(info) > 0:
+        user.write_from(address + _INFO, info)
+    registers.restart()
+    frame.rdi = call.signo
     frame.rsi = address + _INFO
     frame.rdx = address + _CONTEXT
     frame.rax = 0
     frame.rsp = address
-    frame.error_code = -1  # no system call to restart
-    frame.rip = action.handler
-    frame.rcx = action.handler
+    frame.go_on_at(call.handler)
     frame.rflags &= ~(RFLAGS_DIRECTION | RFLAGS_RESUME | RFLAGS_TRAP)
     frame.r11 = frame.rflags
     frame.cs = USER_CS
     frame.ss = USER_SS
 
 
-def _write_fpu(task: Task, address: int) -> None:
-    task.registers.save_to_user(address)
+def _write_fpu(registers: ProcessorState, address: int) -> None:
+    registers.save_to_user(address)
     mask = fpu.component_mask()
     if mask == 0:
         return
@@ -160,26 +170,22 @@ def _write_fpu(task: Task, address: int) -> None:
 
 
 def _write_frame(
-    task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, mask: int, address: int, fpu_address: int
+    frame: TrapFrame, registers: ProcessorState, call: HandlerCall, address: int, fpu_address: int
 ) -> None:
     out = _Frame()
-    out.restorer = action.restorer
+    out.restorer = call.restorer
     out.flags = (_UC_FP_XSTATE if fpu.component_mask() != 0 else 0) | _UC_SIGCONTEXT_SS | _UC_STRICT_RESTORE_SS
-    out.stack_address = task.signal_stack.address
-    out.stack_flags = stack_flags(task.signal_stack, frame.rsp)
-    out.stack_size = task.signal_stack.size
-    _store_registers(out.registers, task, frame)
-    out.registers.mask = mask
+    out.stack_address = call.context.stack_address
+    out.stack_flags = call.context.stack_flags
+    out.stack_size = call.context.stack_size
+    _store_registers(out.registers, registers, frame)
+    out.registers.mask = call.context.mask
     out.registers.fpu_address = fpu_address
-    out.mask = mask
+    out.mask = call.context.mask
     user.write_from(address, bytes_of(out))
-    if action.flags & SA_SIGINFO != 0:
-        details: Array[u8, Literal[128]] = Array()
-        info.store(details.span())
-        user.write_from(address + _INFO, details.span())
 
 
-def _store_registers(out: _Registers, task: Task, frame: TrapFrame) -> None:
+def _store_registers(out: _Registers, registers: ProcessorState, frame: TrapFrame) -> None:
     out.r8 = frame.r8
     out.r9 = frame.r9
     out.r10 = frame.r10
@@ -199,27 +205,32 @@ def _store_registers(out: _Registers, task: Task, frame: TrapFrame) -> None:
     out.rip = frame.rip
     out.rflags = frame.rflags
     out.selectors = USER_CS | USER_SS << 48
-    out.error_code = task.fault_error_code
-    out.vector = task.fault_vector
-    out.fault_address = task.fault_address
+    out.error_code = registers.fault_error_code
+    out.vector = registers.fault_vector
+    out.fault_address = registers.fault_address
 
 
-def pop(task: Task, frame: TrapFrame) -> int:
-    """rt_sigreturn: the registers, mask and alternate stack as the frame at the stack pointer says. Returns rax. Raises
-    EFAULT.
+def pop_frame(frame: TrapFrame, registers: ProcessorState) -> SignalContext:
+    """rt_sigreturn: registers as the frame at the stack pointer says; the rest of what it says is the caller's to obey.
+    Raises EFAULT, MemoryError.
     """
     user.check(frame.rsp, 0)
     address = frame.rsp - 8
     user.check(address, _FRAME_SIZE)
     saved = _Frame()
     user.read_struct(address, bytes_of(saved))
-    _load_registers(saved.registers, frame)
     if saved.registers.fpu_address != 0:
-        task.registers.load_from_user(saved.registers.fpu_address)
-    set_blocked(task, saved.mask)
-    restore_stack(task, frame.rsp, saved.stack_address, saved.stack_flags, saved.stack_size)
-    frame.error_code = -1  # no system call to restart
-    return frame.rax
+        registers.need_area()  # before the stack pointer changes, so that the caller may try once more
+    _load_registers(saved.registers, frame)
+    frame.forget_call()
+    if saved.registers.fpu_address != 0:
+        registers.load_from_user(saved.registers.fpu_address)
+    return SignalContext(
+        mask=saved.mask,
+        stack_address=saved.stack_address,
+        stack_flags=saved.stack_flags,
+        stack_size=saved.stack_size,
+    )
 
 
 def _load_registers(source: _Registers, frame: TrapFrame) -> None:

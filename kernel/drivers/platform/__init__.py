@@ -1,4 +1,4 @@
-"""Chips and buses of the machine: serial ports, interrupt controllers, timers, the clock, power, ACPI, PCI.
+"""What drivers are built on: windows on registers and shared memory, the interrupt table, PCI and its messages.
 
-A driver names ports and registers; what the device is for is decided above. All run with interrupts off.
+Everything here runs with interrupts off.
 """

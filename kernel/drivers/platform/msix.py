@@ -1,4 +1,4 @@
-"""MSI-X: a PCI device interrupts by writing a message to the processor's APIC, one of several by its own table.
+"""MSI-X: a PCI device interrupts by writing a message to the processor, one of several by its own table.
 
 Context: boot.
 Source: PCI Local Bus Specification 3.0, 6.8.2 (MSI-X capability and table structures).
@@ -6,7 +6,7 @@ Source: PCI Local Bus Specification 3.0, 6.8.2 (MSI-X capability and table struc
 
 from typing import Final
 
-from arch.x86_64 import apic
+from arch import message_address, takes_messages
 from kernel.drivers.platform import pci
 from kernel.drivers.platform.pci import PciDevice
 from kernel.drivers.platform.vectors import InterruptHandler, allocate_vector
@@ -49,7 +49,7 @@ class MsixTable:
     def connect(self, index: int, handler: InterruptHandler) -> None:
         """Let message `index` interrupt, and `handler` answer it. Raises ENOSPC when no vector is left."""
         entry = index * ENTRY_SIZE
-        self._table.store_u32(entry + ENTRY_ADDRESS, apic.message_address())
+        self._table.store_u32(entry + ENTRY_ADDRESS, message_address())
         self._table.store_u32(entry + ENTRY_ADDRESS_HIGH, 0)
         self._table.store_u32(entry + ENTRY_DATA, allocate_vector(handler))
         self._table.store_u32(entry + ENTRY_CONTROL, 0)
@@ -57,7 +57,7 @@ class MsixTable:
 
 def find_table(device: PciDevice) -> MsixTable | None:
     """The device's table, or None where messages can't be used. Raises MemoryError."""
-    if not apic.is_present():
+    if not takes_messages():
         return None
     capability = device.find_capability(pci.CAPABILITY_MSIX)
     if capability == 0:

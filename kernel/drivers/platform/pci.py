@@ -1,26 +1,22 @@
 """PCI: finding devices, their base address registers and capabilities.
 
-Configuration space is reached through the ports 0xCF8 and 0xCFC, which every PC has; the 256 bytes seen there hold
-all that our drivers need. Bus 0 is searched, and every bus that a bridge on a searched bus names. Nothing is moved:
-the firmware has given addresses and lines.
+Configuration space is reached as the architecture has it; its first 256 bytes hold all that our drivers need. Bus 0 is
+searched, and every bus that a bridge on a searched bus names. Nothing is moved: the firmware has given addresses and
+lines.
 
 What a device says of itself is checked before it is used: lists of capabilities end after a bound, and a register
 window lies inside its base address register.
 
 Context: boot; nothing sleeps.
-Source: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism), chapter 6 (configuration space);
+Source: PCI Local Bus Specification 3.0, chapter 6 (configuration space);
 PCI-to-PCI Bridge Architecture Specification 1.2, 3.2.
 """
 
 from typing import Final
 
-from arch.x86_64.ports import in_u32, out_u32
+from arch import read_configuration, write_configuration
 from kernel.drivers.platform.window import Window, device_window
 from kernel.lang import ENODEV, Errno, final
-
-ADDRESS_PORT: Final = 0xCF8
-DATA_PORT: Final = 0xCFC
-ADDRESS_ENABLE: Final = 1 << 31
 
 # Configuration registers.
 IDENTITY: Final = 0x00
@@ -79,20 +75,12 @@ class PciDevice:
         """As Linux writes it: domain, bus, slot, function."""
         return f"0000:{self.bus:02x}:{self.slot:02x}.{self.function}"
 
-    def _select(self, register: int) -> None:
-        assert 0 <= register < 256
-        out_u32(
-            ADDRESS_PORT, ADDRESS_ENABLE | self.bus << 16 | self.slot << 11 | self.function << 8 | (register & 0xFC)
-        )
-
     def read_u32(self, register: int) -> int:
         """A word of configuration space; `register` is a multiple of 4."""
-        self._select(register)
-        return in_u32(DATA_PORT)
+        return read_configuration(self.bus, self.slot, self.function, register)
 
     def write_u32(self, register: int, value: int) -> None:
-        self._select(register)
-        out_u32(DATA_PORT, value)
+        write_configuration(self.bus, self.slot, self.function, register, value)
 
     def read_u16(self, register: int) -> int:
         return self.read_u32(register & 0xFC) >> 8 * (register & 2) & 0xFFFF

@@ -1,20 +1,16 @@
 """The interrupt table: who answers which vector.
 
-A driver derives from `InterruptHandler` and registers for a line of the 8259 (`add_to_line`), or for a vector of its
-own (`allocate_vector`), which a device sends as a message or an I/O APIC as a line. Lines may be shared: every handler
-of a line is asked. Handlers stay for ever.
+A driver derives from `InterruptHandler` and registers for a line (`add_to_line`, `connect`), or for a vector of its own
+(`allocate_vector`), which a device sends as a message. Lines may be shared: every handler of a line is asked. Handlers
+stay for ever. What lines and vectors are, the architecture knows.
 
 Context: registering is for boot; `dispatch` runs in an interrupt.
 """
 
 from typing import Final
 
-from arch.x86_64 import apic
-from kernel.drivers.platform import pic8259
+from arch import END_OF_VECTORS, FIRST_FREE_VECTOR, LINE_COUNT, enable_line, line_vector, route_line
 from kernel.lang import ENOSPC, Errno, nosleep
-
-FIRST_FREE_VECTOR: Final = pic8259.FIRST_VECTOR + pic8259.LINE_COUNT
-VECTOR_COUNT: Final = 256
 
 
 class InterruptHandler:
@@ -28,28 +24,38 @@ class InterruptHandler:
         """The device may want something. Interrupt context; asked in vain when the line is shared."""
 
 
-_handlers: Final[list[InterruptHandler | None]] = [None] * VECTOR_COUNT
+_handlers: Final[list[InterruptHandler | None]] = [None] * END_OF_VECTORS
 _next_vector: int = FIRST_FREE_VECTOR
 
 
 def add_to_line(line: int, handler: InterruptHandler, level_triggered: bool) -> None:
-    """Answer a line of the 8259, 0 to 15, from now on. PCI's lines are level-triggered, ISA's are not."""
-    vector = pic8259.FIRST_VECTOR + line
-    _add(vector, handler)
-    if level_triggered:
-        pic8259.set_level_triggered(line)
-    pic8259.unmask(line)
+    """Answer a line that devices share, 0 to LINE_COUNT - 1, from now on. PCI's are level-triggered, ISA's are not."""
+    _add(line_vector(line), handler)
+    enable_line(line, level_triggered)
+
+
+def connect(line: int, handler: InterruptHandler) -> None:
+    """Answer any level-triggered line from now on. Raises ENODEV when there is no such line, ENOSPC, MemoryError."""
+    if line < LINE_COUNT:
+        add_to_line(line, handler, True)
+    else:
+        route_line(line, _free_vector())
+        allocate_vector(handler)
 
 
 def allocate_vector(handler: InterruptHandler) -> int:
     """A vector that only this handler answers. Raises ENOSPC when all are taken."""
     global _next_vector
-    if _next_vector >= apic.SPURIOUS_VECTOR:
-        raise Errno(ENOSPC)
-    vector = _next_vector
+    vector = _free_vector()
     _next_vector += 1
     _add(vector, handler)
     return vector
+
+
+def _free_vector() -> int:
+    if _next_vector >= END_OF_VECTORS:
+        raise Errno(ENOSPC)
+    return _next_vector
 
 
 def _add(vector: int, handler: InterruptHandler) -> None:

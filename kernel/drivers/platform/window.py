@@ -8,8 +8,7 @@ accesses inside it touch nothing of anybody else's. The device side of the barga
 given, is the virtual machine's (there is no IOMMU).
 """
 
-from arch.x86_64.layout import physical_of
-from arch.x86_64.paging import map_device
+from arch import map_device, physical_of
 from kernel.lang import Span, final, u8
 from kernel.lang.unsafe import (
     atomic_add_u32,

@@ -9,7 +9,7 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 4.2 (virtio over MMIO).
 
 from typing import Final
 
-from kernel.drivers.platform import ioapic, pic8259, vectors
+from kernel.drivers.platform import vectors
 from kernel.drivers.platform.window import Window, device_window
 from kernel.drivers.virtio.ring import SplitQueue
 from kernel.drivers.virtio.transport import DeviceEvents, LineHandler, Transport
@@ -147,11 +147,7 @@ class MmioTransport(Transport):
         self._registers.store_u32(register + 4, physical >> 32)
 
     def connect(self, events: DeviceEvents, queue_count: int) -> None:
-        handler = LineHandler(self, events, queue_count)
-        if self._line < pic8259.LINE_COUNT:
-            vectors.add_to_line(self._line, handler, True)
-        else:
-            ioapic.connect(self._line, handler)
+        vectors.connect(self._line, LineHandler(self, events, queue_count))
 
     def notify(self, index: int) -> None:
         self._registers.store_u32(QUEUE_NOTIFY, index)

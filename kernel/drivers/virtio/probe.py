@@ -3,8 +3,8 @@
 Context: boot.
 """
 
+from arch import hardware
 from kernel.drivers.platform import pci
-from kernel.drivers.platform.acpi_devices import hardware
 from kernel.drivers.virtio import blk, net, pci_transport
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport

@@ -9,6 +9,7 @@ Context: sleeps.
 
 from typing import Final
 
+from arch import USER_END
 from kernel.fs.constants import PAGE_SIZE, SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
 from kernel.fs.path import Path
@@ -21,7 +22,6 @@ from kernel.lib.saturation import wrapped_sum
 from kernel.lib.user import Buffer
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_MASK
-from kernel.mm.pages import USER_END
 from kernel.mm.space import AddressSpace
 
 _PAGE_COST: Final = 3000  # instructions, for `pace`

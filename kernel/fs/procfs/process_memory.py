@@ -7,6 +7,7 @@ yet, or not there any more, ends the text.
 
 from typing import Final
 
+from arch.programs import PRESENT, PRIVATE, entry_frame, read_entry
 from kernel.fs.procfs.subject import Subject
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
@@ -14,7 +15,6 @@ from kernel.lib.pace import pace
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
 from kernel.mm.objects import SharedMemory
-from kernel.mm.pages import PRESENT, PRIVATE, entry_frame, read_entry
 from kernel.mm.space import AddressSpace, each_area
 
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes

@@ -5,8 +5,7 @@ What Krait does not have is shown as 0: there is no swap and one processor.
 
 from typing import Final
 
-from arch.x86_64 import cpu
-from arch.x86_64.bootinfo import KIND_RAM, boot_info
+from arch import KIND_RAM, boot_info, processor_text
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
 from kernel.cache.devices import device_page_count
 from kernel.cache.dirty_pages import TOTALS
@@ -14,7 +13,6 @@ from kernel.cache.page import LRU
 from kernel.fs.character_devices import CHAR_DEVICES
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
-from kernel.lang import u32
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
@@ -147,83 +145,9 @@ def command_line_text() -> bytes:
     return boot_info.command_line() + b"\n"
 
 
-# The processor --------------------------------------------------------------------------------------------------------
-
-# Names of the bits of CPUID's leaf 1, EDX and ECX, as Linux calls them; empty ones are not shown.
-_EDX_FLAGS: Final[list[str]] = (
-    "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov "
-    "pat pse36 pn clflush - dts acpi mmx fxsr sse sse2 ss ht tm ia64 pbe"
-).split(" ")
-_ECX_FLAGS: Final[list[str]] = (
-    "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm "
-    "- pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave osxsave avx f16c rdrand hypervisor"
-).split(" ")
-
-
-def _append_register(text: bytearray, value: int) -> None:
-    for shift in range(0, 32, 8):
-        text.append(value >> shift & 0xFF)
-
-
-def _printable(text: bytearray) -> str:
-    """Up to the first NUL, without blanks around."""
-    clean = bytearray()
-    for byte in text:
-        if byte == 0:
-            break
-        clean.append(byte if 32 <= byte < 127 else 63)
-    return bytes(clean).strip(b" ").decode()
-
-
-def _vendor() -> str:
-    text = bytearray()
-    _append_register(text, cpu.cpuid(0, 0, cpu.EBX))
-    _append_register(text, cpu.cpuid(0, 0, cpu.EDX))
-    _append_register(text, cpu.cpuid(0, 0, cpu.ECX))
-    return _printable(text)
-
-
-def _model_name() -> str:
-    if cpu.cpuid(0x8000_0000, 0, cpu.EAX) < 0x8000_0004:
-        return "unknown"
-    text = bytearray()
-    for leaf in range(0x8000_0002, 0x8000_0005):
-        for register in range(4):
-            _append_register(text, cpu.cpuid(leaf, 0, register))
-    return _printable(text)
-
-
-def _flags() -> str:
-    text = ""
-    low = u32(cpu.cpuid(1, 0, cpu.EDX))
-    high = u32(cpu.cpuid(1, 0, cpu.ECX))
-    for i in range(32):
-        if low >> i & 1 != 0 and _EDX_FLAGS[i] != "-":
-            text += " " + _EDX_FLAGS[i]
-    for i in range(32):
-        if high >> i & 1 != 0 and _ECX_FLAGS[i] != "-":
-            text += " " + _ECX_FLAGS[i]
-    return text
-
-
 def cpuinfo() -> bytes:
     """The one processor."""
-    signature = cpu.cpuid(1, 0, cpu.EAX)
-    family = signature >> 8 & 15
-    model = signature >> 4 & 15
-    if family == 15 or family == 6:
-        model |= signature >> 12 & 0xF0
-    if family == 15:
-        family += signature >> 20 & 0xFF
-    khz = counter_frequency_hz() // 1000
-    text = f"processor\t: 0\nvendor_id\t: {_vendor()}\ncpu family\t: {family}\nmodel\t\t: {model}\n"
-    text += f"model name\t: {_model_name()}\nstepping\t: {signature & 15}\n"
-    text += f"cpu MHz\t\t: {khz // 1000}.{khz % 1000:03d}\n"
-    text += "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n"
-    text += f"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:{_flags()}\n"
-    text += f"bogomips\t: {khz // 500}.{khz // 5 % 100:02d}\nclflush size\t: 64\n"
-    text += "address sizes\t: 40 bits physical, 48 bits virtual\n\n"
-    return text.encode()
+    return processor_text(counter_frequency_hz() // 1000)
 
 
 # Devices --------------------------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import pytest
 
 from arch.x86_64 import instructions
 from arch.x86_64.layout import DIRECT_MAP_BASE
+from arch.x86_64.programs import page_table
 from kernel.lang.simulation import memory
-from kernel.mm import frames, pages
+from kernel.mm import frames
 
 MACHINE_FRAMES = 2048
 
@@ -24,13 +25,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(frames.SHORTAGE, "helper", frames.RoomMaker())
     frames._heads[:] = [0] * (frames.MAX_ORDER + 1)
     root = [1 << frames.PAGE_SHIFT]
-    monkeypatch.setattr(pages, "read_cr3", lambda: root[0])
-    monkeypatch.setattr(pages, "write_cr3", lambda value: root.__setitem__(0, value))
-    monkeypatch.setattr(pages, "invalidate_page", lambda address: None)
+    monkeypatch.setattr(page_table, "read_cr3", lambda: root[0])
+    monkeypatch.setattr(page_table, "write_cr3", lambda value: root.__setitem__(0, value))
+    monkeypatch.setattr(page_table, "invalidate_page", lambda address: None)
     assert instructions is not None
     table = 16
     frames.initialise(DIRECT_MAP_BASE + (2 << frames.PAGE_SHIFT), MACHINE_FRAMES)
     frames.add_range(table, MACHINE_FRAMES)
-    pages.use_kernel_table(1 << frames.PAGE_SHIFT)
+    page_table.use_kernel_table(1 << frames.PAGE_SHIFT)
     yield
     memory.reset()

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from arch.programs import WRITABLE, entry_frame, read_entry
 from kernel.mm import frames, pinning
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SIZE, Frame
 from kernel.mm.objects import SharedMemory
-from kernel.mm.pages import WRITABLE, entry_frame, read_entry
 from kernel.mm.pinning import PinnedFrames
 from kernel.mm.space import AddressSpace
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from arch.programs import LEAF_TABLE_BYTES
 from kernel.lib.pace import PACE, PACE_BUDGET, Rest
 from kernel.mm import frames, remap
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SIZE
-from kernel.mm.pages import LEAF_TABLE_BYTES
 from kernel.mm.space import AddressSpace, each_area
 
 BASE = 0x4000_0000

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from arch.programs import WRITABLE, entry_frame, load_root, read_entry, write_entry
 from kernel.lang import EEXIST, EINVAL, ENOMEM, Errno
 from kernel.mm import frames, remap
 from kernel.mm.area import (
@@ -20,7 +21,6 @@ from kernel.mm.area import (
 )
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
-from kernel.mm.pages import WRITABLE, entry_frame, load_root, read_entry, write_entry
 from kernel.mm.space import AddressSpace, each_area
 
 BASE = 0x40_0000

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arch import USER_END
 from kernel.lang import Errno, Span, span_of, u8
 from kernel.lib.user import Buffer
-from kernel.mm.pages import USER_END
 from kernel.task.elf import Image, read_image
 
 

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arch.x86_64.frame import TrapFrame
+from arch import AUDIT_ARCHITECTURE, TrapFrame
 from kernel.lang import EINVAL, ENOMEM, Errno
 from kernel.lib.bpf import Program
 from kernel.task.seccomp_filter import (
     ACTION,
     ALLOW,
-    AUDIT_ARCH,
     ERRNO,
     KILL_PROCESS,
     KILL_THREAD,
@@ -147,7 +146,7 @@ def test_filters_are_as_the_model(program: list[Instruction], number: int, numbe
         assert not is_sound(program)
         return
     assert is_sound(program)
-    words = list(struct.unpack("<16I", struct.pack("<II7q", number, AUDIT_ARCH, *numbers)))
+    words = list(struct.unpack("<16I", struct.pack("<II7q", number, AUDIT_ARCHITECTURE, *numbers)))
     answer = model(program, words)
     found, _ = judge(filter_, call_data(number, numbers))
     assert found & ACTION == min(answer & ACTION, ALLOW, key=signed)

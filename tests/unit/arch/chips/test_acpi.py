@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.drivers.platform.acpi import SoftOff
+from arch.x86_64.chips.acpi import SoftOff
 from tests.unit.arch.test_bootinfo import Memory
 
 RSDP, RSDT, XSDT, FADT, DSDT = 0xF5000, 0x7FE_0000, 0x7FE_1000, 0x7FE_2000, 0x7FE_3000

@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.drivers.platform.acpi_devices import APIC_LIMIT, DEVICE_LIMIT, Hardware
+from arch.x86_64.chips.acpi_devices import APIC_LIMIT, DEVICE_LIMIT, Hardware
 from tests.unit.arch.test_bootinfo import Memory
 
 RSDP, RSDT, FADT, DSDT, MADT = 0xF5000, 0x7FE_0000, 0x7FE_2000, 0x7FE_3000, 0x7FE_8000

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arch.x86_64.chips import rtc
 from arch.x86_64.simulation import processor
-from kernel.drivers.platform import rtc
 
 
 @given(st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2199, 12, 31)))

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from arch.x86_64.chips import serial16550
+from arch.x86_64.chips.serial16550 import SerialPort
 from arch.x86_64.simulation import processor
-from kernel.drivers.platform import serial16550
-from kernel.drivers.platform.serial16550 import SerialPort
 
 BASE = 0x3F8
 

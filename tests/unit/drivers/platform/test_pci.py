@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from arch.x86_64.chips import pci_configuration
 from arch.x86_64.layout import direct_map
 from arch.x86_64.simulation import processor
 from kernel.drivers.platform import pci, window
@@ -68,13 +69,13 @@ class Bus:
 
     def read(self, port: int, size_bytes: int) -> int:
         function = self.selected()
-        if port != pci.DATA_PORT or function is None or not self.address & 1 << 31:
+        if port != pci_configuration.DATA_PORT or function is None or not self.address & 1 << 31:
             return 0xFFFF_FFFF
         return function.load(self.address & 0xFC)
 
     def write(self, port: int, size_bytes: int, value: int) -> None:
         assert size_bytes == 4
-        if port == pci.ADDRESS_PORT:
+        if port == pci_configuration.ADDRESS_PORT:
             self.address = value
             return
         function = self.selected()

@@ -1,0 +1,433 @@
+"""What an architecture owes the kernel: every name of its two faces, `arch` and `arch.programs`, with its type.
+
+mypy holds the faces to the protocols here, a module being an object with its names (tests/unit/arch/test_contract.py);
+the test also finds names that only one side has. The classes that the faces offer have protocols of their own. What a
+name promises is said here; how an architecture keeps it, where it does.
+
+What an architecture owes beside these names (assembly, the vDSO, the compiler's back end) is in docs/porting.md.
+
+Context: read by people and mypy; no part of the image.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Protocol
+
+import arch
+from arch import programs
+from kernel.lang import Span, u8
+from kernel.mm.frames import Frame
+
+
+class ArchitectureFrame(Protocol):
+    """TrapFrame: a struct with the registers of an interrupted or calling program, as every door of the kernel saves
+    them. What Python stores there is what the program goes on with.
+    """
+
+    vector: int
+    """The number of the interrupt."""
+    error_code: int
+    """What the processor said of an exception, for a traceback."""
+
+    @property
+    def instruction_pointer(self) -> int: ...
+    @property
+    def stack_pointer(self) -> int: ...
+    @property
+    def frame_pointer(self) -> int: ...
+    @property
+    def call_number(self) -> int: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def second(self) -> int: ...
+    @property
+    def third(self) -> int: ...
+    @property
+    def fourth(self) -> int: ...
+    @property
+    def fifth(self) -> int: ...
+    @property
+    def sixth(self) -> int: ...
+    @property
+    def result(self) -> int: ...
+    def set_result(self, value: int) -> None: ...
+    def is_right_after_system_call(self) -> bool: ...
+    def can_repeat_call(self) -> bool: ...
+    @property
+    def repeatable_call(self) -> int: ...
+    def repeat_call(self, number: int) -> None: ...
+    def forget_call(self) -> None: ...
+    def go_on_at(self, address: int) -> None: ...
+    def resume_at(self, address: int) -> None: ...
+
+
+class LoaderAnswer(Protocol):
+    """boot_info: what the boot loader said. Ranges are [start, end) in bytes, in lists of `…_count` entries."""
+
+    region_count: int
+    region_start: list[int]
+    region_end: list[int]
+    region_kind: list[int]
+    usable_count: int
+    usable_start: list[int]
+    usable_end: list[int]
+    command_line_was_cut: bool
+    initrd_start: int
+    initrd_end: int
+
+    def command_line(self) -> bytes: ...
+    def usable_bytes(self) -> int: ...
+
+
+class DescribedDevices(Protocol):
+    """hardware: virtio devices in memory that firmware describes."""
+
+    virtio_count: int
+    virtio_address: list[int]
+    virtio_size: list[int]
+    virtio_line: list[int]
+
+
+class ArchitecturePort(Protocol):
+    """SerialPort: a serial line with a ring of what it received. `receive` is its interrupt handler's work."""
+
+    number: int
+    line: int
+    present: bool
+    ring_length: int
+
+    def enable_receive(self) -> None: ...
+    def receive(self) -> None: ...
+    def take_byte(self) -> int: ...
+    def write(self, data: Span[u8]) -> None: ...
+
+
+class ArchitectureTable(Protocol):
+    """PageTable: of one address space. `find` and `make` return where an entry lies, for `read_entry`."""
+
+    root: int
+    table_count: int
+
+    def find(self, address: int) -> int: ...
+    def make(self, address: int) -> int: ...
+    def next_table(self, address: int, end: int) -> int: ...
+    def next_mapped(self, address: int, end: int) -> int: ...
+    def drop_leaf_tables(self, start: int, end: int) -> None: ...
+    def activate(self) -> None: ...
+    def abandon(self) -> None: ...
+    def flush_page(self, address: int) -> None: ...
+    def flush_range(self, start: int, end: int) -> None: ...
+
+
+class ArchitectureState(Protocol):
+    """ProcessorState: what the processor holds of a program beside the frame. The child of `copy_to` is of the same
+    class, so it is not written here.
+    """
+
+    def leave(self) -> None: ...
+    def enter(self) -> None: ...
+    def first_use(self) -> None: ...
+    def note_exception(self, frame: arch.TrapFrame) -> None: ...
+    def note_fault(self, frame: arch.TrapFrame, address: int) -> None: ...
+    def set_thread_area(self, address: int) -> None: ...
+    def reset(self) -> None: ...
+    def release(self) -> None: ...
+
+
+class Processor(Protocol):
+    """The face `arch`: what needs no other part of the kernel than the language's prelude."""
+
+    # Names that programs and their files see
+    @property
+    def MACHINE_NAME(self) -> bytes: ...
+    @property
+    def ELF_MACHINE(self) -> int: ...
+    @property
+    def AUDIT_ARCHITECTURE(self) -> int: ...
+    @property
+    def MINIMUM_SIGNAL_STACK(self) -> int: ...
+    def hardware_capabilities(self) -> int:
+        """AT_HWCAP (getauxval(3))."""
+
+    def processor_text(self, khz: int) -> bytes:
+        """/proc/cpuinfo, for a counter of that frequency."""
+
+    # System calls by name: at build time
+    @property
+    def CALL_NUMBERS(self) -> dict[str, int]: ...
+    @property
+    def CALL_LIMIT(self) -> int:
+        """One past the highest number."""
+
+    def number_of_call(self, name: str) -> int:
+        """Raises ValueError that says what to do when there is none of that name."""
+
+    # The address space. Kernel addresses are negative ints.
+    @property
+    def PAGE_SHIFT(self) -> int: ...
+    @property
+    def USER_END(self) -> int: ...
+    @property
+    def DIRECT_MAP_BASE(self) -> int: ...
+    @property
+    def DYNAMIC_BASE(self) -> int:
+        """From here to DEVICE_BASE kernel stacks are mapped."""
+
+    @property
+    def DEVICE_BASE(self) -> int: ...
+    def direct_map(self, physical: int) -> int:
+        """The kernel address at which a physical one can be read and written."""
+
+    def physical_of(self, address: int) -> int:
+        """The physical address behind one of the direct map or of the image."""
+
+    def page_floor(self, address: int) -> int: ...
+    def page_ceiling(self, address: int) -> int: ...
+
+    # The kernel's half of it
+    @property
+    def KERNEL_DATA(self) -> int:
+        """The flags of a page that the kernel reads and writes."""
+
+    def map_page(self, address: int, physical: int, flags: int) -> None:
+        """Raises MemoryError for want of a table."""
+
+    def unmap_page(self, address: int) -> int:
+        """The page's physical address, or -1 when there was none."""
+
+    def map_device(self, physical: int, size_bytes: int) -> int:
+        """The kernel address of a device's registers, uncached. Raises MemoryError. Mapping twice is harmless."""
+
+    def is_mapped(self, address: int) -> bool: ...
+    def kernel_root(self) -> int:
+        """Physical address of the kernel's own top-level table."""
+
+    def set_page_source(self, allocate_page: Callable[[], int]) -> None:
+        """Where its tables come from: a function that returns the physical address of a zeroed page, or 0."""
+
+    # Coming up, in this order
+    @property
+    def boot_info(self) -> LoaderAnswer: ...
+    @property
+    def BootInfoError(self) -> type[arch.BootInfoError]: ...
+    @property
+    def BAD_MAGIC(self) -> int: ...
+    @property
+    def KIND_RAM(self) -> int: ...
+    def early_arena_start(self) -> int:
+        """Zeroed memory in the image for objects before memory is known."""
+
+    def early_arena_size(self) -> int: ...
+    def boot_stack_top(self) -> int: ...
+    def start_serial_ports(self) -> None:
+        """Find them; they can write from now on."""
+
+    def start_processor(self) -> None:
+        """Catch exceptions from here on. Panics where the processor lacks what the kernel needs."""
+
+    def read_boot_info(self, protocol: int, info: int) -> None:
+        """Fill `boot_info`. Raises BootInfoError."""
+
+    def start_page_tables(self) -> None:
+        """The kernel's own tables take the place of the boot stub's."""
+
+    def allocate_early(self, size_bytes: int) -> int:
+        """The physical address of zeroed pages that are never given back, before there are frames."""
+
+    def first_free_early(self) -> int:
+        """What `allocate_early` has not given out of the usable range that it takes from."""
+
+    def initrd_span(self) -> Span[u8]:
+        """The initial RAM disk's bytes; empty if there is none."""
+
+    def read_wall_clock(self) -> int:
+        """Seconds since 1970-01-01 00:00 UTC, or 0."""
+
+    def measure_counter_hz(self) -> int:
+        """The frequency of `read_counter`. Panics where nothing can tick."""
+
+    def start_interrupts(self) -> None:
+        """Let devices interrupt, and the tick come. Raises MemoryError."""
+
+    # The running processor
+    def read_counter(self) -> int:
+        """The time-stamp counter: it never runs backwards, whatever the processor does."""
+
+    def random_seed(self) -> int: ...
+    def wait_for_interrupt(self) -> None:
+        """Let interrupts in and stop until one was served; nothing can slip in between."""
+
+    def interrupt_point(self) -> None:
+        """Serve interrupts that wait."""
+
+    def stop(self) -> None:
+        """For ever."""
+
+    def power_off(self) -> None:
+        """Does not return."""
+
+    def restart(self) -> None:
+        """Does not return."""
+
+    # Stacks and frames. `stack_top` is the 16-byte aligned upper end of a kernel stack.
+    def switch_stacks(self, save_sp_to: int, load_sp: int) -> None:
+        """Leave this stack, its pointer stored at an address, and go on where another one left."""
+
+    def prepare_kernel_entry(self, stack_top: int, argument: int) -> int:
+        """The stack pointer with which a new thread first runs: it calls krait_kthread_main(argument)."""
+
+    def set_kernel_stack(self, top: int) -> None:
+        """Where the next entry from user mode starts."""
+
+    def enter_user_mode(self, stack_top: int) -> None:
+        """Go to user mode with the registers of the frame at the end of a stack. Does not return."""
+
+    @property
+    def TrapFrame(self) -> type[arch.TrapFrame]: ...
+    def user_frame_address(self, stack_top: int) -> int: ...
+    def user_stack_pointer(self, stack_top: int) -> int: ...
+    def start_program(self, stack_top: int, entry: int, sp: int) -> None:
+        """Set the registers of a program that begins."""
+
+    def copy_user_frame(self, parent_top: int, child_top: int, sp: int) -> None:
+        """A child goes on where its parent called, with a result of 0 and, unless it is 0, another stack pointer."""
+
+    # Exceptions
+    def is_interrupt(self, frame: arch.TrapFrame) -> bool: ...
+    def is_page_fault(self, frame: arch.TrapFrame) -> bool: ...
+    def was_write(self, frame: arch.TrapFrame) -> bool: ...
+    def was_fetch(self, frame: arch.TrapFrame) -> bool: ...
+    def fault_address(self) -> int:
+        """Of the last page fault."""
+
+    def lacks_vector_registers(self, frame: arch.TrapFrame) -> bool:
+        """A program used registers that `ProcessorState.first_use` is to give it."""
+
+    def is_grave(self, frame: arch.TrapFrame) -> bool:
+        """The machine is in trouble, whoever was running."""
+
+    @property
+    def ProgramError(self) -> type[arch.ProgramError]: ...
+    def program_error(self, frame: arch.TrapFrame) -> arch.ProgramError:
+        """What a program did, where it is none of the above."""
+
+    def fixup(self, address: int) -> int:
+        """Where to go on after a fault of a user copy at `address`, or 0 when the fault is a bug."""
+
+    def trap_kind(self, frame: arch.TrapFrame) -> int:
+        """Which compiled check failed (docs/compiler-abi.md), or 0."""
+
+    def fault_name(self, frame: arch.TrapFrame) -> bytes:
+        """An exception of the kernel, in a traceback's words."""
+
+    # User memory: the module with the routines of arch/x86_64/usercopy.py, on which kernel.lib.user is built
+    @property
+    def usercopy(self) -> ModuleType: ...
+
+    # Interrupts
+    @property
+    def LINE_COUNT(self) -> int: ...
+    @property
+    def TICK_VECTOR(self) -> int: ...
+    @property
+    def FIRST_FREE_VECTOR(self) -> int: ...
+    @property
+    def END_OF_VECTORS(self) -> int: ...
+    def acknowledge(self, vector: int) -> bool:
+        """Tell the chip that an interrupt arrived. False: it was spurious."""
+
+    def line_vector(self, line: int) -> int:
+        """Of a shared line, 0 to LINE_COUNT - 1."""
+
+    def enable_line(self, line: int, level_triggered: bool) -> None: ...
+    def route_line(self, line: int, vector: int) -> None:
+        """Let a line beyond the shared ones interrupt. Raises ENODEV, MemoryError."""
+
+    def takes_messages(self) -> bool:
+        """Whether PCI devices can interrupt by messages."""
+
+    def message_address(self) -> int: ...
+
+    # Devices
+    @property
+    def SerialPort(self) -> type[arch.SerialPort]: ...
+    @property
+    def serial_ports(self) -> list[arch.SerialPort]: ...
+    @property
+    def hardware(self) -> DescribedDevices: ...
+    def read_configuration(self, bus: int, slot: int, function: int, register: int) -> int:
+        """A word of a PCI device's configuration space; `register` is a multiple of 4 below 256."""
+
+    def write_configuration(self, bus: int, slot: int, function: int, register: int, value: int) -> None: ...
+
+
+class Programs(Protocol):
+    """The face `arch.programs`: what the processor holds of a program, built on frames and user memory."""
+
+    # Bits of entries of page tables, and two that the hardware ignores: PRIVATE and HIDDEN
+    @property
+    def PRESENT(self) -> int: ...
+    @property
+    def WRITABLE(self) -> int: ...
+    @property
+    def USER(self) -> int: ...
+    @property
+    def ACCESSED(self) -> int: ...
+    @property
+    def DIRTY(self) -> int: ...
+    @property
+    def NO_EXECUTE(self) -> int: ...
+    @property
+    def PRIVATE(self) -> int:
+        """The frame belongs to this mapping alone, or to its forks."""
+
+    @property
+    def HIDDEN(self) -> int:
+        """The frame is kept, though the area is PROT_NONE."""
+
+    @property
+    def LEAF_TABLE_BYTES(self) -> int:
+        """What one table of the lowest level maps."""
+
+    @property
+    def PageTable(self) -> type[programs.PageTable]: ...
+    def make_entry(self, frame: Frame, flags: int) -> int: ...
+    def entry_frame(self, entry: int) -> Frame: ...
+    def read_entry(self, address: int) -> int: ...
+    def write_entry(self, address: int, entry: int) -> None: ...
+    def table_end(self, address: int) -> int:
+        """Up to there entries lie side by side, 8 bytes each."""
+
+    def share_entries(self, parent_slot: int, child_slot: int, count: int, shared: bool) -> int:
+        """fork: copy-on-write. Returns how many pages there are. Raises MemoryError."""
+
+    def drop_entries(self, slot: int, count: int) -> int:
+        """Clear entries and give their frames back. Returns how many pages there were."""
+
+    def load_root(self, root: int) -> None:
+        """Translate by the table at a physical address."""
+
+    def use_kernel_table(self, root: int) -> None:
+        """Take the kernel half of new tables from this one."""
+
+    # Registers
+    @property
+    def ProcessorState(self) -> type[programs.ProcessorState]: ...
+    def control_processor(self, registers: programs.ProcessorState, code: int, argument: int) -> int:
+        """arch_prctl(2)."""
+
+    # Signal handlers
+    @property
+    def NO_RESTORER(self) -> int: ...
+    @property
+    def HandlerCall(self) -> type[programs.HandlerCall]: ...
+    @property
+    def SignalContext(self) -> type[programs.SignalContext]: ...
+    def push_frame(
+        self, frame: arch.TrapFrame, registers: programs.ProcessorState, call: programs.HandlerCall, info: Span[u8]
+    ) -> None:
+        """Write a handler's frame to the program's stack and point the registers to the handler."""
+
+    def pop_frame(self, frame: arch.TrapFrame, registers: programs.ProcessorState) -> programs.SignalContext:
+        """The way back (sigreturn(2)): nothing that comes from user memory is trusted."""

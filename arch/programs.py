@@ -1,0 +1,29 @@
+"""What the architecture holds of a program: its page table, its registers, the frame of a signal handler.
+
+The second face of the architecture: it stands above the kernel's frames and user memory (see `arch`).
+"""
+
+from arch.x86_64.programs.arch_prctl import control_processor
+from arch.x86_64.programs.page_table import (
+    ACCESSED,
+    DIRTY,
+    HIDDEN,
+    LEAF_TABLE_BYTES,
+    NO_EXECUTE,
+    PRESENT,
+    PRIVATE,
+    USER,
+    WRITABLE,
+    PageTable,
+    drop_entries,
+    entry_frame,
+    load_root,
+    make_entry,
+    read_entry,
+    share_entries,
+    table_end,
+    use_kernel_table,
+    write_entry,
+)
+from arch.x86_64.programs.processor_state import ProcessorState
+from arch.x86_64.programs.signal_frame import NO_RESTORER, HandlerCall, SignalContext, pop_frame, push_frame

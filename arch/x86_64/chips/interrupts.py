@@ -1,0 +1,46 @@
+"""Interrupts of the PC as the kernel sees them: vectors, lines, and the acknowledgement.
+
+Lines 0 to 15 are the 8259's, with vectors of their own. Beyond them the I/O APIC's lines and messages of PCI devices
+get vectors that the kernel gives out, `FIRST_FREE_VECTOR` to `END_OF_VECTORS` - 1.
+
+Context: `acknowledge` runs in an interrupt; the rest is for boot. Nothing sleeps.
+"""
+
+from typing import Final
+
+from arch.x86_64.chips import apic, pic8259, pit
+from kernel.lang import nosleep
+
+LINE_COUNT: Final = pic8259.LINE_COUNT
+FIRST_FREE_VECTOR: Final = pic8259.FIRST_VECTOR + pic8259.LINE_COUNT
+END_OF_VECTORS: Final = apic.SPURIOUS_VECTOR
+TICK_VECTOR: Final = pic8259.FIRST_VECTOR + pit.TICK_LINE
+
+
+def line_vector(line: int) -> int:
+    """The vector of a line of the 8259, 0 to 15."""
+    return pic8259.FIRST_VECTOR + line
+
+
+def enable_line(line: int, level_triggered: bool) -> None:
+    """Let the interrupts of a line of the 8259 through. PCI's lines are level-triggered, ISA's are not."""
+    if level_triggered:
+        pic8259.set_level_triggered(line)
+    pic8259.unmask(line)
+
+
+@nosleep
+def acknowledge(vector: int) -> bool:
+    """Tell the chip where an interrupt came from that it arrived. False: it was spurious, nobody called."""
+    if vector < FIRST_FREE_VECTOR:
+        return pic8259.acknowledge(vector - pic8259.FIRST_VECTOR)
+    if vector == apic.SPURIOUS_VECTOR:
+        return False
+    apic.end_of_interrupt()
+    return True
+
+
+def start_tick() -> None:
+    """Interrupt with TICK_VECTOR pit.TICK_HZ times a second from now on."""
+    pit.start_tick()
+    pic8259.unmask(pit.TICK_LINE)

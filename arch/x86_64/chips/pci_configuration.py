@@ -1,0 +1,30 @@
+"""The configuration space of PCI devices, through the ports 0xCF8 and 0xCFC, which every PC has. The 256 bytes seen
+there hold all that our drivers need.
+
+Source: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism).
+"""
+
+from typing import Final
+
+from arch.x86_64.ports import in_u32, out_u32
+
+ADDRESS_PORT: Final = 0xCF8
+DATA_PORT: Final = 0xCFC
+ADDRESS_ENABLE: Final = 1 << 31
+
+
+def read_configuration(bus: int, slot: int, function: int, register: int) -> int:
+    """A word of a device's configuration space; `register` is a multiple of 4 below 256."""
+    _select(bus, slot, function, register)
+    return in_u32(DATA_PORT)
+
+
+def write_configuration(bus: int, slot: int, function: int, register: int, value: int) -> None:
+    """Change such a word."""
+    _select(bus, slot, function, register)
+    out_u32(DATA_PORT, value)
+
+
+def _select(bus: int, slot: int, function: int, register: int) -> None:
+    assert 0 <= register < 256
+    out_u32(ADDRESS_PORT, ADDRESS_ENABLE | bus << 16 | slot << 11 | function << 8 | (register & 0xFC))

@@ -1,0 +1,57 @@
+"""Where a signal handler runs, and what becomes of it when it returns (sigaction(2), sigaltstack(2), sigreturn(2)).
+
+How the frame looks that carries all this through user memory, the architecture knows.
+
+Context: sleeps (user memory).
+"""
+
+from typing import Literal
+
+from arch import TrapFrame
+from arch.programs import NO_RESTORER, HandlerCall, SignalContext, pop_frame, push_frame
+from kernel.lang import Array, u8
+from kernel.lib import user
+from kernel.task.actions import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SignalAction
+from kernel.task.send import set_blocked
+from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
+from kernel.task.signal_stack import SS_AUTODISARM, is_on_stack, restore_stack, stack_flags
+from kernel.task.task import SS_DISABLE, Task
+
+
+def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, mask: int) -> None:
+    """Let the program go on in a handler; `mask` is what is blocked again when it returns. Raises EFAULT, MemoryError.
+    """
+    sp = frame.stack_pointer
+    user.check(sp, 0)
+    alternate = task.signal_stack
+    call = HandlerCall(signo=info.signo, handler=action.handler)
+    call.restorer = action.restorer if action.flags & SA_RESTORER != 0 else NO_RESTORER
+    call.context.mask = mask
+    call.context.stack_address = alternate.address
+    call.context.stack_flags = stack_flags(alternate, sp)
+    call.context.stack_size = alternate.size
+    if alternate.flags & SS_DISABLE == 0:
+        if is_on_stack(alternate, sp):
+            call.stack_lowest = alternate.address
+        elif action.flags & SA_ONSTACK != 0:
+            call.stack_lowest = alternate.address
+            call.stack_top = alternate.address + alternate.size
+    details: Array[u8, Literal[128]] = Array()
+    size = 0
+    if action.flags & SA_SIGINFO != 0:
+        info.store(details.span())
+        size = SIGINFO_SIZE
+    push_frame(frame, task.registers, call, details.span()[:size])
+    if alternate.flags & SS_AUTODISARM != 0:
+        alternate.address = 0
+        alternate.size = 0
+        alternate.flags = SS_DISABLE
+
+
+def return_from_handler(task: Task, frame: TrapFrame) -> None:
+    """rt_sigreturn: registers, mask and alternate stack as the frame at the stack pointer says. Raises EFAULT,
+    MemoryError.
+    """
+    saved: SignalContext = pop_frame(frame, task.registers)
+    set_blocked(task, saved.mask)
+    restore_stack(task, frame.stack_pointer, saved.stack_address, saved.stack_flags, saved.stack_size)

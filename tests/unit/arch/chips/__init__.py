@@ -1,0 +1,1 @@
+"""Tests of arch/x86_64/chips."""
