@@ -5,25 +5,30 @@ kernel stack points into it. A pass, with every other thread stopped:
 
 1. *Mark*: spill the callee-saved registers, and look at each word of the own stack and (through a hook) of every other
    kernel stack. What points into a slot in use marks its object: the scan is conservative, interior pointers count.
+   The stack of a thread that sleeps stays as it is, so it is looked at once: what it points to is *held*, counted like
+   a reference from a field, until the thread runs again.
 2. *Sweep*: of the entries of the zero-count table, those with a count leave the table; those marked stay; the rest are
    dead. A dead object drops its references, and its slot goes back.
 3. *Trace*: objects whose count came to zero by that are dead too, or enter the table if marked. These dead are chained
    through their own headers, so neither recursion nor memory is needed.
 4. *Weak references* to the dead are cleared, and dead weak references leave the list of all before their slots go back.
 
-A pass frees no more than some thousand objects, so that nobody waits for long; the rest of the dead stay chained for
-the next one, which is due at once. Only when memory is short all are freed. Each pass marks anew, because what a
-chained object refers to lives, and may have come to a stack meanwhile.
+A pass looks at a bounded number of words and frees for a bounded number of instructions, so that nobody waits for
+long. If there are stacks that it did not come to, it frees nothing, and the next one goes on with them; the rest of
+the dead stay chained for the next one. Either is due at once. Only when memory is short all is done. Each pass marks
+the own stack anew, because what a chained object refers to lives, and may have come to a stack meanwhile.
 
 Invariants:
 - A dead object is BURIED (a bit of its type word, for descriptors are aligned) while it is chained, and its `type` is 0
   from then to the end of the pass, since nothing is allocated meanwhile; nobody but this module looks at it.
 - All live `Weak` objects are on one list through their word at 16, which is no counted reference.
+- While a stack holds objects, links to them lie at its base, as many as `hold_stack` returned, and each counts once.
 
 The kernel calls `reclaim_if_due` when a system call returns and at safe points, and allocation calls `reclaim_now` when
-memory is short. The cost is about 0.2 µs for 2 KiB of stack, and some 50 instructions an object. Rejected: counting on
-stacks too (8 times slower path walks, and a load-then-retain race between processors); tracing from roots (a pause that
-grows with the heap).
+memory is short. The cost is about 0.2 µs for 2 KiB of stack that ran since the last pass, and some 60 instructions an
+object. Rejected: counting on stacks too (8 times slower path walks, and a load-then-retain race between processors);
+tracing from roots (a pause that grows with the heap); marking from every stack in each pass (with 12 kernel threads a
+twentieth of a datagram's instructions, and a pass that grows with the threads).
 
 Unsafe: reads stacks and objects as raw words. Safe as long as the stack ranges are complete and descriptors tell the
 truth.
@@ -35,7 +40,15 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import export, noinline, struct, u32
-from kernel.lang.unsafe import load_i64, load_u32, spill_registers, store_i64, store_u32, struct_at_address
+from kernel.lang.unsafe import (
+    atomic_add_u32,
+    load_i64,
+    load_u32,
+    spill_registers,
+    store_i64,
+    store_u32,
+    struct_at_address,
+)
 from kernel.mm import heap, slabs
 
 KIND_INSTANCE: Final = 0
@@ -55,8 +68,11 @@ ALLOCATION_FACTOR: Final = 2  # one system call may allocate so many thresholds 
 END: Final = 0xFFFF_FFFF  # of a chain: a buried object's count word is never 0
 LINK_SHIFT: Final = 4  # slots are 16-aligned: a link of 32 bits reaches 64 GiB
 BURIED: Final = 1  # in the type word
-FREED_AT_ONCE: Final = 600  # objects, each with up to ITEMS_PER_OBJECT references
-ITEMS_PER_OBJECT: Final = 64
+# A bounded pass: about 200,000 instructions for the stacks and 300,000 for the dead.
+WORDS_AT_ONCE: Final = 25_000  # of stacks that are held
+FREEING_AT_ONCE: Final = 300_000
+OBJECT_COST: Final = 70  # instructions to free an object, at most
+REFERENCE_COST: Final = 25  # and for each reference in it
 ITEMS_AT_ONCE: Final = 4096  # of a large array
 NO_LIMIT: Final = 1 << 60
 
@@ -75,8 +91,9 @@ class TypeDescriptor:
     pointers: int
 
 
-def no_stacks() -> None:
+def no_stacks() -> bool:
     """The hook for other stacks before it is set: there are none."""
+    return True
 
 
 def no_stack_top() -> int:
@@ -88,7 +105,7 @@ class Reclaimer:
     """The reclaimer's state and statistics: one frozen object."""
 
     own_stack_top: Callable[[], int]
-    scan_other_stacks: Callable[[], None]
+    scan_other_stacks: Callable[[], bool]
     threshold: int  # entries of the zero-count table that make reclaiming due
     enabled: bool
     running: bool
@@ -97,7 +114,8 @@ class Reclaimer:
     weak_list: int
     visit: int  # dead objects whose references are still to be dropped
     dead: int  # dead weak references, still on the list of all
-    budget: int  # objects that the present pass may still free
+    words_left: int  # of stacks that the present pass may still hold
+    budget: int  # instructions that the present pass may still spend on freeing
     passes: int
     freed: int
     words_scanned: int
@@ -113,6 +131,7 @@ class Reclaimer:
         self.weak_list = 0
         self.visit = END
         self.dead = END
+        self.words_left = 0
         self.budget = 0
         self.passes = 0
         self.freed = 0
@@ -122,12 +141,13 @@ class Reclaimer:
 RECLAIMER: Final = Reclaimer()
 
 
-def configure(own_stack_top: Callable[[], int], scan_other_stacks: Callable[[], None], descriptor_high: int) -> None:
+def configure(own_stack_top: Callable[[], int], scan_other_stacks: Callable[[], bool], descriptor_high: int) -> None:
     """Start reclaiming; after `heap.start`.
 
     `own_stack_top` returns the end of the running thread's kernel stack. `scan_other_stacks` must call `scan_stack` for
-    every other stack in use. `descriptor_high` is what, shifted left by 32, completes a `type` word to its descriptor's
-    address: 0 on the host, -1 in the kernel, which lies at -2 GiB.
+    every other stack in use that holds nothing yet, or `hold_stack`; it returns False if it ended before because
+    `RECLAIMER.words_left` was used up. `descriptor_high` is what, shifted left by 32, completes a `type` word to its
+    descriptor's address: 0 on the host, -1 in the kernel, which lies at -2 GiB.
     """
     RECLAIMER.own_stack_top = own_stack_top
     RECLAIMER.scan_other_stacks = scan_other_stacks
@@ -164,28 +184,40 @@ def reclaim_if_due() -> None:
 
 def reclaim_some() -> None:
     """One pass of bounded length."""
-    reclaim(FREED_AT_ONCE)
+    reclaim(WORDS_AT_ONCE, FREEING_AT_ONCE)
 
 
 def reclaim_now() -> None:
     """One pass that frees all."""
-    reclaim(NO_LIMIT)
+    reclaim(NO_LIMIT, NO_LIMIT)
 
 
 @noinline
-def reclaim(budget: int) -> None:
-    """One pass, which frees up to `budget` objects. Does nothing before `configure`, or when called from inside a
-    pass.
+def reclaim(words: int, budget: int) -> None:
+    """One pass, which holds up to `words` words of stacks that sleep, spends `budget` instructions on freeing, and
+    ends with the step that exceeds either. Does nothing before `configure`, or when called from inside a pass.
     """
     if not RECLAIMER.enabled or RECLAIMER.running:
         return
     RECLAIMER.running = True
+    RECLAIMER.words_left = words
     RECLAIMER.budget = budget
     slabs.new_epoch()
     # Every register that a caller may keep a reference in now also lies in this frame, above the stack pointer.
     stack_pointer = spill_registers()
-    scan_stack(stack_pointer, RECLAIMER.own_stack_top())
-    RECLAIMER.scan_other_stacks()
+    is_complete = RECLAIMER.scan_other_stacks()
+    if is_complete:
+        scan_stack(stack_pointer, RECLAIMER.own_stack_top())
+        free_unmarked()
+    heap.TABLE.set_limit(allocation_limit())
+    if not is_complete or RECLAIMER.visit != END:
+        heap.TABLE.due = heap.TABLE.entries  # at once
+    RECLAIMER.passes += 1
+    RECLAIMER.running = False
+
+
+def free_unmarked() -> None:
+    """All stacks are marked or held: free what is dead, within the budget."""
     sweep()
     if heap.TABLE.incomplete:
         sweep_heap()
@@ -193,11 +225,6 @@ def reclaim(budget: int) -> None:
     clear_weak_references()
     release_dead()
     heap.shrink_table()
-    heap.TABLE.set_limit(allocation_limit())
-    if RECLAIMER.visit != END:
-        heap.TABLE.due = heap.TABLE.entries  # at once
-    RECLAIMER.passes += 1
-    RECLAIMER.running = False
 
 
 def scan_stack(low: int, high: int) -> None:
@@ -208,6 +235,38 @@ def scan_stack(low: int, high: int) -> None:
         if slot != 0:
             slabs.mark(slot)
     RECLAIMER.words_scanned += (high - first) >> 3
+
+
+def hold_stack(base: int, low: int, high: int) -> int:
+    """Hold what the words from `low` to `high` point into, until `let_go`. Returns the number of links, which lie from
+    `base` on; or -1 if they have no room below `low`: then everything is marked instead, for this pass.
+
+    Safety: the range is in use of a stack that begins at `base` and does not run before `let_go`.
+    """
+    link = base
+    for place in range(low, high, 8):
+        slot = slabs.slot_of(load_i64(place))
+        if slot != 0 and load_u32(slot + 4) & BURIED == 0:
+            if link == low:
+                let_go(base, (link - base) >> 2)
+                scan_stack(low, high)
+                return -1
+            atomic_add_u32(slot, 1)
+            store_u32(link, u32(link_of(slot)))
+            link += 4
+    words = (high - low) >> 3
+    RECLAIMER.words_scanned += words
+    RECLAIMER.words_left -= words
+    return (link - base) >> 2
+
+
+def let_go(base: int, links: int) -> None:
+    """Drop what a stack holds: it is about to run. Safety: `links` came from `hold_stack` for this stack."""
+    for place in range(base, base + (links << 2), 4):
+        address = address_of_link(load_u32(place))
+        if heap.drop_reference(address):
+            store_u32(address, heap.IN_TABLE)
+            heap.enter(address)
 
 
 def sweep() -> None:
@@ -283,24 +342,26 @@ def trace() -> None:
 
 def free(address: int) -> None:
     """Drop the references of a dead object, and give its slot back."""
-    RECLAIMER.budget -= 1
+    RECLAIMER.budget -= OBJECT_COST
     word = load_u32(address + 4) & ~BURIED
     descriptor = struct_at_address(TypeDescriptor, (RECLAIMER.descriptor_high << 32) | word)
     kind = descriptor.kind
     if kind == KIND_INSTANCE:
         place = descriptor.pointers
-        for _ in range(descriptor.pointer_count):
+        pointer_count = descriptor.pointer_count
+        RECLAIMER.budget -= pointer_count * REFERENCE_COST
+        for _ in range(pointer_count):
             drop_child(load_i64(address + load_u32(place)))
             place += 4
     elif kind == KIND_REFERENCE_ARRAY:
         items = address + ARRAY_ITEMS
         count = load_i64(address + ARRAY_COUNT)
         first = max(0, count - ITEMS_AT_ONCE)
+        RECLAIMER.budget -= (count - first) * REFERENCE_COST
         for place in range(items + (first << 3), items + (count << 3), 8):
             drop_child(load_i64(place))
         if first > 0:
             store_i64(address + ARRAY_COUNT, first)
-            RECLAIMER.budget -= ITEMS_AT_ONCE // ITEMS_PER_OBJECT
             bury(address)  # the rest of it is next
             return
     elif kind == KIND_WEAK:

@@ -17,8 +17,8 @@ from kernel.lib import log
 from kernel.sched import realtime
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.stacks import free_stack
-from kernel.sched.switch import first_stack_pointer, switch
-from kernel.sched.thread import SCHED_FIFO, SCHED_OTHER, Thread, ThreadState, enter_list, leave_list
+from kernel.sched.switch import first_stack_pointer, switch, wake_stack
+from kernel.sched.thread import AWAKE, SCHED_FIFO, SCHED_OTHER, Thread, ThreadState, enter_list, leave_list
 from kernel.time.clock import NS_PER_US, monotonic_ns
 from kernel.time.timers import run_timers
 from kernel.time.vdso import follow_clock
@@ -226,6 +226,8 @@ def schedule() -> None:
         return
     processor.switches += 1
     previous.leave_processor()
+    if following.context.links != AWAKE:
+        wake_stack(following)
     processor.current = following
     stack = following.stack
     if stack is not None:

@@ -11,8 +11,8 @@ all threads, so it lives) and the stack pointer that was saved in the same place
 from arch import prepare_kernel_entry, switch_stacks
 from kernel.lang import noinline
 from kernel.lang.unsafe import address_of
-from kernel.mm.reclaim import scan_stack
-from kernel.sched.thread import Thread, first_thread
+from kernel.mm.reclaim import RECLAIMER, hold_stack, let_go
+from kernel.sched.thread import AWAKE, Thread, add_awake, take_awake
 
 
 @noinline
@@ -26,11 +26,31 @@ def first_stack_pointer(thread: Thread) -> int:
     return prepare_kernel_entry(thread.stack_top, 0)
 
 
-def scan_sleeping_stacks(current: Thread) -> None:
-    """Show the reclaimer the stacks of all threads but the running one."""
-    thread = first_thread()
+def scan_sleeping_stacks(current: Thread) -> bool:
+    """Show the reclaimer the stacks of all threads but the running one. Those that sleep since they were last shown
+    hold what they refer to. False if it had enough before the last one.
+    """
+    marked: Thread | None = None  # awake nevertheless; linked by `awake_next`
+    thread = take_awake()
     while thread is not None:
         stack = thread.stack
-        if thread is not current and stack is not None:
-            scan_stack(thread.context.stack_pointer, stack.top)
-        thread = thread.all_next
+        if stack is not None:  # otherwise it has ended
+            if thread is not current:
+                thread.context.links = hold_stack(stack.base, thread.context.stack_pointer, stack.top)
+            if thread.context.links == AWAKE:
+                thread.awake_next = marked
+                marked = thread
+        thread = take_awake() if RECLAIMER.words_left > 0 else None
+    while marked is not None:
+        following = marked.awake_next
+        add_awake(marked)
+        marked = following
+    return RECLAIMER.words_left > 0
+
+
+def wake_stack(thread: Thread) -> None:
+    """A thread is about to run whose stack holds what it refers to: drop that, and count the thread as awake."""
+    stack = thread.stack
+    if stack is not None:
+        let_go(stack.base, thread.context.links)
+    add_awake(thread)

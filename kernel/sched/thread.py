@@ -1,7 +1,8 @@
 """A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
 
 Invariants: a thread is on the run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first`
-links all threads that have a stack, so that the reclaimer can scan the stacks.
+links all threads that have a stack; `_awake` those whose stacks the reclaimer has to look at in its next pass, because
+they ran since the last one (and some that have ended meanwhile).
 """
 
 from enum import IntEnum
@@ -41,6 +42,10 @@ class SwitchContext:
     """What `switch_stacks` needs of a thread that does not run."""
 
     stack_pointer: int
+    links: int  # to objects that the reclaimer holds for the stack; AWAKE if it does not
+
+
+AWAKE: Final = -1
 
 
 class Thread:
@@ -50,6 +55,7 @@ class Thread:
         self.name: bytes = name
         self.state: ThreadState = ThreadState.WAITING
         self.context: SwitchContext = SwitchContext()
+        self.context.links = AWAKE
         self.stack: KernelStack | None = None
         self.space_root: int = 0  # physical address of the page table; 0: any will do
         self.interrupted: bool = False  # a signal waits: interruptible sleeps end
@@ -80,6 +86,7 @@ class Thread:
         # All threads
         self.all_next: Thread | None = None
         self.all_previous: Thread | None = None
+        self.awake_next: Thread | None = None
 
     def run(self) -> None:
         """The thread's life; when it returns the thread ends. Called on its own stack."""
@@ -127,6 +134,7 @@ class Thread:
 
 _first: Thread | None = None
 _count: int = 0
+_awake: Thread | None = None
 
 
 def enter_list(thread: Thread) -> None:
@@ -139,6 +147,7 @@ def enter_list(thread: Thread) -> None:
         first.all_previous = thread
     _first = thread
     _count += 1
+    add_awake(thread)
 
 
 def leave_list(thread: Thread) -> None:
@@ -165,3 +174,21 @@ def first_thread() -> Thread | None:
 def thread_count() -> int:
     """How many threads have a stack."""
     return _count
+
+
+def add_awake(thread: Thread) -> None:
+    """The thread's stack may change from now on."""
+    global _awake
+    thread.context.links = AWAKE
+    thread.awake_next = _awake
+    _awake = thread
+
+
+def take_awake() -> Thread | None:
+    """Take a thread whose stack the reclaimer has to look at; None if there are no more."""
+    global _awake
+    thread = _awake
+    if thread is not None:
+        _awake = thread.awake_next
+        thread.awake_next = None
+    return thread

@@ -28,7 +28,9 @@ from arch.programs import use_kernel_table
 from kernel.lang import panic
 from kernel.mm import frames, heap, reclaim, slabs
 from kernel.sched import current_thread
+from kernel.sched.scheduler import this_processor
 from kernel.sched.switch import scan_sleeping_stacks
+from kernel.sched.thread import ThreadState
 from kernel.start import command_line
 
 DESCRIPTORS_HIGH: Final = -1
@@ -113,5 +115,9 @@ def _own_stack_top() -> int:
     return boot_stack_top() if stack is None else stack.top
 
 
-def _scan_other_stacks() -> None:
-    scan_sleeping_stacks(current_thread())
+def _scan_other_stacks() -> bool:
+    boot = this_processor().boot_thread
+    current = current_thread()
+    if boot is not current and boot.state != ThreadState.DEAD:
+        reclaim.scan_stack(boot.context.stack_pointer, boot_stack_top())  # it waits for a disk or the network
+    return scan_sleeping_stacks(current)

@@ -25,8 +25,16 @@ class HeapWorld:
         memory.map(STACK, STACK_SIZE)
         memory.map(TYPES, 65536)
         self.next_type = TYPES
+        self.is_marked = True
+        self.is_complete = True
         assert arena.start(ARENA, size)
-        reclaim.configure(reclaim.no_stack_top, lambda: reclaim.scan_stack(STACK, STACK + STACK_SIZE), 0)
+        reclaim.configure(reclaim.no_stack_top, self.scan, 0)
+
+    def scan(self) -> bool:
+        """The stack is marked anew in each pass, unless it sleeps and holds what it refers to."""
+        if self.is_marked:
+            reclaim.scan_stack(STACK, STACK + STACK_SIZE)
+        return self.is_complete
 
     def end(self) -> None:
         """No memory, and nothing that points into it."""

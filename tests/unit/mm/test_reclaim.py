@@ -11,7 +11,9 @@ import pytest
 from kernel.lang.simulation import memory
 from kernel.lang.unsafe import load_i64, load_u32, store_i64, store_u32
 from kernel.mm import heap, reclaim, slabs
-from tests.unit.mm.heap_world import HeapWorld
+from tests.unit.mm.heap_world import STACK, HeapWorld
+
+MOST_AT_ONCE = reclaim.FREEING_AT_ONCE // reclaim.OBJECT_COST
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_a_bounded_pass_leaves_the_rest_for_the_next(world: HeapWorld) -> None:
     kind = world.type(reclaim.KIND_INSTANCE, 16, pointers=(8,))
     weak_kind = world.type(reclaim.KIND_WEAK, 24)
     head = 0
-    for _ in range(3 * reclaim.FREED_AT_ONCE):
+    for _ in range(3 * MOST_AT_ONCE):
         node = world.new(kind, 16)
         world.set(node, 8, head)
         head = node
@@ -116,7 +118,7 @@ def test_a_bounded_pass_leaves_the_rest_for_the_next(world: HeapWorld) -> None:
     while left > 1:
         reclaim.reclaim_some()
         assert load_i64(weak + 8) == 0  # nobody comes to an object that has died, freed or not
-        assert left - slabs.slots_in_use() <= reclaim.FREED_AT_ONCE
+        assert left - slabs.slots_in_use() <= MOST_AT_ONCE
         left = slabs.slots_in_use()
         assert left == 1 or heap.TABLE.next >= heap.TABLE.due  # the next pass is due at once
 
@@ -125,11 +127,11 @@ def test_a_chained_object_gives_its_child_to_a_stack(world: HeapWorld) -> None:
     kind = world.type(reclaim.KIND_INSTANCE, 24, pointers=(8, 16))
     shared = world.new(kind, 24)
     world.hold(0, shared)
-    holders = [world.new(kind, 24) for _ in range(reclaim.FREED_AT_ONCE + 100)]
+    holders = [world.new(kind, 24) for _ in range(100)]
     for holder in holders:
         world.set(holder, 8, shared)
     world.hold(0, 0)
-    reclaim.reclaim_some()
+    reclaim.reclaim(reclaim.NO_LIMIT, 50 * reclaim.OBJECT_COST)
     assert world.alive(shared) and any(world.alive(holder) for holder in holders)
     world.hold(0, shared)  # loaded from somewhere after the pass
     reclaim.reclaim_now()
@@ -137,6 +139,85 @@ def test_a_chained_object_gives_its_child_to_a_stack(world: HeapWorld) -> None:
     world.hold(0, 0)
     reclaim.reclaim_now()
     assert slabs.slots_in_use() == 0
+
+
+def test_a_pass_frees_less_where_objects_have_many_references(world: HeapWorld) -> None:
+    count = 64
+    kind = world.type(reclaim.KIND_INSTANCE, 8 + 8 * count, pointers=tuple(range(8, 8 + 8 * count, 8)))
+    objects = [world.new(kind, 8 + 8 * count) for _ in range(1000)]
+    reclaim.reclaim_some()
+    freed = sum(not world.alive(address) for address in objects)
+    assert 0 < freed <= reclaim.FREEING_AT_ONCE // (count * reclaim.REFERENCE_COST) + 1
+
+
+def sleeps_on(world: HeapWorld, words: int) -> int:
+    """A thread sleeps with `words` words of the stack in use, and shows it to the reclaimer once. Returns its links."""
+    low = STACK + 1024 - 8 * words
+    links = reclaim.hold_stack(STACK, low, STACK + 1024)
+    world.is_marked = links < 0
+    return links
+
+
+def test_a_stack_that_sleeps_holds_its_objects_until_it_runs(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24, pointers=(8,))
+    parent, child, other = (world.new(kind, 24) for _ in range(3))
+    world.set(parent, 8, child)
+    for place, address in ((100, parent), (101, parent + 8), (102, 12345), (103, other)):
+        world.hold(place, address)
+    links = sleeps_on(world, 30)
+    assert links == 3 and world.count(parent) == 2 and world.count(other) == 1
+    for _ in range(2):
+        reclaim.reclaim_now()
+        assert world.alive(parent) and world.alive(child) and world.alive(other)
+        assert heap.TABLE.count == 0  # they are counted
+    reclaim.let_go(STACK, links)
+    assert heap.TABLE.count == 2 and load_u32(parent) == load_u32(other) == heap.IN_TABLE
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
+def test_what_was_in_the_table_when_it_was_held_is_entered_once(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24)
+    address = world.new(kind, 24)
+    world.hold(100, address)
+    links = sleeps_on(world, 30)
+    reclaim.let_go(STACK, links)  # no pass in between
+    assert heap.TABLE.count == 1 and load_u32(address) == heap.IN_TABLE
+
+
+def test_a_stack_without_room_for_links_is_marked(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24)
+    address, other = world.new(kind, 24), world.new(kind, 24)
+    for place in range(2, 128):
+        world.hold(place, address)
+    before = world.count(address)
+    assert sleeps_on(world, 126) == -1
+    assert world.count(address) == before
+    reclaim.reclaim_now()
+    assert world.alive(address) and not world.alive(other)
+
+
+def test_a_buried_object_is_not_held(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 16)
+    objects = [world.new(kind, 16) for _ in range(4)]
+    reclaim.reclaim(1, 1)
+    buried = [address for address in objects if world.alive(address)]
+    assert len(buried) == 3
+    world.hold(100, buried[0])  # a number that looks like its address
+    assert sleeps_on(world, 30) == 0
+    reclaim.reclaim_now()
+    assert slabs.slots_in_use() == 0
+
+
+def test_a_pass_that_did_not_see_all_stacks_frees_nothing(world: HeapWorld) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 16)
+    address = world.new(kind, 16)
+    world.is_complete = False
+    reclaim.reclaim_some()
+    assert world.alive(address) and heap.TABLE.next >= heap.TABLE.due
+    world.is_complete = True
+    reclaim.reclaim_some()
+    assert not world.alive(address) and heap.TABLE.next < heap.TABLE.due
 
 
 def test_a_large_array_is_freed_in_parts(world: HeapWorld) -> None:
@@ -150,7 +231,7 @@ def test_a_large_array_is_freed_in_parts(world: HeapWorld) -> None:
     world.set(block, 16, first)
     world.set(block, 16 + 8 * (count - 1), last)
     world.hold(0, 0)
-    reclaim.reclaim(1)
+    reclaim.reclaim(1, 1)
     assert load_i64(block + 8) == count - reclaim.ITEMS_AT_ONCE
     reclaim.reclaim_now()
     assert slabs.slots_in_use() == 0
