@@ -301,8 +301,9 @@ get_routine user_get_u32, 4, "movl (%rdi), %eax", "movq $-1, %rax"
 # user_get_i64(user_addr) -> value; after a fault FAULT_MARK, which is a possible value too: usercopy.py tells them apart
 get_routine user_get_i64, 8, "movq (%rdi), %rax", "movabsq $FAULT_MARK, %rax"
 
-# user_put_u8, user_put_u32, user_put_i64(user_addr, value) -> 0, or -1 after a fault
+# user_put_u8, user_put_u16, user_put_u32, user_put_i64(user_addr, value) -> 0, or -1 after a fault
 put_routine user_put_u8, 1, "movb %sil, (%rdi)"
+put_routine user_put_u16, 2, "movw %si, (%rdi)"
 put_routine user_put_u32, 4, "movl %esi, (%rdi)"
 put_routine user_put_i64, 8, "movq %rsi, (%rdi)"
 

@@ -69,6 +69,13 @@ def put_u8(address: int, value: int) -> int:
     return -1
 
 
+@extern("user_put_u16")
+@interrupted_by("krait_exception_in_kernel")
+def put_u16(address: int, value: int) -> int:
+    """Stores the low 16 bits. 0, or -1 after a fault."""
+    return -1
+
+
 @extern("user_put_u32")
 @interrupted_by("krait_exception_in_kernel")
 def put_u32(address: int, value: int) -> int:

@@ -1,6 +1,10 @@
 """poll(2) and select(2): waiting until one of many files is ready.
 
-Context: sleeps, also while it goes through the files: a wake that comes then ends the next sleep at once.
+What is asked and found lies in records of struct pollfd: i32 descriptor, u16 events, u16 found. The first look asks the
+files alone: nothing is allocated, and nobody queues, until it is known that the caller has to sleep.
+
+Context: sleeps, also while it goes through the files: a wake that comes then ends the next sleep at once. A file does
+not sleep in `poll`.
 """
 
 from typing import Final
@@ -8,70 +12,78 @@ from typing import Final
 from kernel.fs.constants import POLLERR, POLLHUP, POLLNVAL
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
+from kernel.lang import ERESTARTNOHAND, Errno, Span, u8
 from kernel.lib.pace import pace
-from kernel.sched import Poller
+from kernel.sched import Poller, current_thread
 
 POLL_ALWAYS: Final = POLLERR | POLLHUP  # what poll(2) tells of whether it is asked or not; select(2) does not
+RECORD_SIZE: Final = 8
+RECORD_EVENTS: Final = 4  # offset of the events that are asked
+RECORD_FOUND: Final = 6
+_NO_DESCRIPTOR: Final = 1 << 31  # records with descriptors below 0 are skipped
 _ASK_COST: Final = 300  # instructions for one file
 _HOLD_COST: Final = 60
 
 
-class PollRequest:
-    """One descriptor: what is asked, and what was found."""
+def wait_ready(files: FileTable, records: Span[u8], always: int, deadline_ns: int) -> int:
+    """Wait until a record is ready or the time is up (deadline 0: do not wait); how many are ready.
 
-    def __init__(self, descriptor: int, events: int) -> None:
-        self.descriptor: int = descriptor
-        self.events: int = events  # all that is told, besides POLLNVAL
-        self.found: int = 0
-        self.file: File | None = None
-
-
-def wait_ready(files: FileTable, requests: list[PollRequest], deadline_ns: int) -> int:
-    """Wait until a request is ready or the time is up (deadline 0: do not wait); how many are ready.
-
-    Descriptors below 0 are skipped; one that is not open is ready with POLLNVAL. Raises ERESTARTNOHAND when a signal
-    comes.
+    `always`: events that are told without being asked. A descriptor that is not open is ready with POLLNVAL. Raises
+    ERESTARTNOHAND when a signal comes, MemoryError.
     """
-    for request in requests:
-        file = files.find(request.descriptor)
-        if file is not None and not file.is_path_only():
-            request.file = file.acquire()
-        pace(_HOLD_COST)
+    ready = 0
+    for offset in range(0, len(records), RECORD_SIZE):
+        if _ask(files.find(records.load_u32(offset)), records, offset, always, None):
+            ready += 1
+        pace(_ASK_COST)
+    if ready > 0:
+        return ready
+    if deadline_ns == 0:
+        if current_thread().is_interrupted():
+            raise Errno(ERESTARTNOHAND)
+        return 0
+    held: list[File | None] = [None] * (len(records) // RECORD_SIZE)
     try:
-        if deadline_ns == 0:
-            return _look(requests, None)
-        poller = Poller()
-        try:
-            while True:
-                poller.start()
-                ready = _look(requests, poller)
-                if ready > 0 or not poller.sleep_until(deadline_ns):
-                    return ready
-        finally:
-            poller.close_paced()
-    finally:
-        for request in requests:
-            file = request.file
+        for index in range(len(held)):
+            file = files.find(records.load_u32(index * RECORD_SIZE))
             if file is not None:
-                request.file = None
+                held[index] = file.acquire()
+            pace(_HOLD_COST)
+        return _sleep(held, records, always, deadline_ns)
+    finally:
+        for index in range(len(held)):
+            file = held[index]
+            if file is not None:
+                held[index] = None
                 file.release()
             pace(_HOLD_COST)
 
 
-def _look(requests: list[PollRequest], poller: Poller | None) -> int:
-    ready = 0
-    for request in requests:
-        if request.descriptor < 0:
-            request.found = 0
-            continue
-        file = request.file
-        if file is None:
-            request.found = POLLNVAL
-        else:
-            # Once something is ready nobody will sleep, so there is no need to queue on the others.
-            state = file.poll(poller if ready == 0 else None)
-            request.found = state & request.events
-        if request.found != 0:
-            ready += 1
-        pace(_ASK_COST)
-    return ready
+def _sleep(held: list[File | None], records: Span[u8], always: int, deadline_ns: int) -> int:
+    """`wait_ready`, on the queues of all files."""
+    poller = Poller()
+    try:
+        while True:
+            poller.start()
+            ready = 0
+            for index in range(len(held)):
+                # Once something is ready nobody will sleep, so there is no need to queue on the others.
+                waiter = poller if ready == 0 else None
+                if _ask(held[index], records, index * RECORD_SIZE, always, waiter):
+                    ready += 1
+                pace(_ASK_COST)
+            if ready > 0 or not poller.sleep_until(deadline_ns):
+                return ready
+    finally:
+        poller.close_paced()
+
+
+def _ask(file: File | None, records: Span[u8], offset: int, always: int, poller: Poller | None) -> bool:
+    """Fill in what a record's file finds; whether that is anything."""
+    found = 0
+    if file is not None and not file.is_path_only():
+        found = file.poll(poller) & (records.load_u16(offset + RECORD_EVENTS) | always)
+    elif records.load_u32(offset) < _NO_DESCRIPTOR:
+        found = POLLNVAL
+    records.store_u16(offset + RECORD_FOUND, found)
+    return found != 0

@@ -17,7 +17,7 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM, Errno, final, recursion
+from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM, Errno, Span, final, recursion, u8, u64
 from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user_account import UserAccount, account_of
@@ -28,14 +28,13 @@ EPOLLEXCLUSIVE: Final = 1 << 28
 EPOLLWAKEUP: Final = 1 << 29
 EPOLLONESHOT: Final = 1 << 30
 EPOLLET: Final = 1 << 31
+EVENT_SIZE: Final = 12  # of struct epoll_event: u32 events, u64 data
 _DEPTH_LIMIT: Final = 5
 _MEMBER_BYTES: Final = 400  # what a member costs, about
 _LINUX_MEMBER_BYTES: Final = 192  # what Linux reckons for one in its limit
 # Instructions for a member, for `pace`
 _ASK_COST: Final = 400
-_LIST_COST: Final = 40
 _DROP_COST: Final = 400
-_MANY: Final = 128  # so many members may take more than one stretch
 # What may stand beside EPOLLEXCLUSIVE. All sets hear of every wake, which is more than the one that it asks for.
 _EXCLUSIVE_MAY: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
 
@@ -75,6 +74,7 @@ class Member(FileWatcher):
         self.events: int = events
         self.data: int = data
         self.is_listed: bool = False
+        self.turn: int = 0  # of `collect` in which it was found last, if it stays on the list
         self.next: Member | None = None
         self.previous: Member | None = None
         self.waiter: MemberWaiter = MemberWaiter(self)
@@ -98,14 +98,6 @@ class Member(FileWatcher):
         return self.file.poll(waiter) & (wanted | POLLERR | POLLHUP)
 
 
-class Ready:
-    """One event to report."""
-
-    def __init__(self, events: int, data: int) -> None:
-        self.events: int = events
-        self.data: int = data
-
-
 class EpollFile(DescriptorFile):
     """An epoll set."""
 
@@ -118,6 +110,7 @@ class EpollFile(DescriptorFile):
         self.first: Member | None = None  # the ready list
         self.last: Member | None = None
         self.queue: WaitQueue = WaitQueue()
+        self.turns: int = 0
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + len(self.members) * _MEMBER_BYTES
@@ -300,34 +293,33 @@ class EpollFile(DescriptorFile):
         member.next = None
         member.previous = None
 
-    def collect(self, limit: int) -> list[Ready]:
-        """Up to `limit` events; level-triggered members go to the end of the list, so that all get their turn. Sleeps
-        where there are very many.
+    def begin_turn(self) -> int:
+        """The number of a new turn, for `collect`."""
+        self.turns += 1
+        return self.turns
+
+    def collect(self, turn: int, records: Span[u8]) -> int:
+        """Fill the records (struct epoll_event) with events; how many there are, each member at most once a turn.
+        Level-triggered members go to the end of the list, so that all get theirs. Sleeps where there are very many.
         """
-        found: list[Ready] = []
-        stay: list[Member] = []
-        while len(found) < limit:
+        offset = 0
+        while offset < len(records):
             member = self.first
-            if member is None:
+            if member is None or member.turn == turn:
                 break
             self._unlist(member)
             state = member.state(None)
-            if state == 0:
-                pace(_ASK_COST)
-                continue
-            found.append(Ready(state, member.data))
-            if member.events & EPOLLONESHOT != 0:
-                member.events &= ~0xFFFF
-            elif member.events & EPOLLET == 0:
-                stay.append(member)
+            if state != 0:
+                records.store_u32(offset, state)
+                records.store_u64(offset + 4, u64(member.data))
+                offset += EVENT_SIZE
+                if member.events & EPOLLONESHOT != 0:
+                    member.events &= ~0xFFFF
+                elif member.events & EPOLLET == 0:
+                    member.turn = turn
+                    self.list_member(member)
             pace(_ASK_COST)
-        for member in stay:
-            if member.owner is self:
-                self.list_member(member)
-            pace(_LIST_COST)
-        if len(stay) >= _MANY:
-            self.queue.wake_all()  # others may have come to wait while the members stood on no list
-        return found
+        return offset // EVENT_SIZE
 
     def has_ready(self) -> bool:
         """Whether any listed member is ready still; drops those that are not."""

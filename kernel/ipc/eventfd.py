@@ -3,11 +3,11 @@
 Context: reads sleep while the counter is zero, writes while it would pass its maximum. `signal` is fit for interrupts.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, POLLERR, READABLE, WRITABLE
-from kernel.lang import EAGAIN, EINVAL, Errno, span_of, u64
+from kernel.lang import EAGAIN, EINVAL, Array, Errno, u8, u64
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 
@@ -35,20 +35,21 @@ class EventFile(DescriptorFile):
         value = 1 if self.is_semaphore else self.count
         self.count -= value
         self.queue.wake_all()
-        storage = bytearray(8)
-        span_of(storage).store_u64(0, u64(value))
-        return buffer.put(span_of(storage))
+        storage: Array[u8, Literal[8]] = Array()
+        storage.span().store_u64(0, u64(value))
+        return buffer.put(storage.span())
 
     def write(self, buffer: Buffer) -> int:
         if buffer.remaining < 8:
             raise Errno(EINVAL)
-        storage = bytearray(8)
-        taken = buffer.take(span_of(storage))
+        storage: Array[u8, Literal[8]] = Array()
+        given = storage.span()
+        taken = buffer.take(given)
         if taken < 8:
             buffer.faulted = True
             return 0
-        low = span_of(storage).load_u32(0)
-        high = span_of(storage).load_u32(4)
+        low = given.load_u32(0)
+        high = given.load_u32(4)
         if low == 0xFFFFFFFF and high == 0xFFFFFFFF:
             raise Errno(EINVAL)
         value = min(MAXIMUM, (min(high, 0x7FFFFFFF) << 32) | low)

@@ -127,8 +127,8 @@ def read_i32(address: int) -> int:
 
 
 def read_u16(address: int) -> int:
-    storage = bytearray(2)
-    read_into(span_of(storage), address)
+    storage: Array[u8, Literal[2]] = Array()
+    read_into(storage.span(), address)
     return storage[0] | storage[1] << 8
 
 
@@ -150,8 +150,8 @@ def write_u8(address: int, value: int) -> None:
 
 
 def write_u16(address: int, value: int) -> None:
-    write_u8(address, value)
-    write_u8(address + 1, value >> 8)
+    if usercopy.put_u16(address, value & 0xFFFF) != 0:
+        raise Errno(EFAULT)
 
 
 def write_u32(address: int, value: int) -> None:

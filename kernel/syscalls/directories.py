@@ -27,6 +27,7 @@ from kernel.syscalls.status import place_or_descriptor
 from kernel.task import current
 
 _LARGEST_CHUNK: Final = 32768
+_FIRST_CHUNK: Final = 2048  # grows when it is full: most directories are small, and what is made must be zeroed
 
 
 class EntryBuffer(DirectorySink):
@@ -34,7 +35,8 @@ class EntryBuffer(DirectorySink):
 
     def __init__(self, size: int, old: bool) -> None:
         super().__init__()
-        self.storage: bytearray = bytearray(size)
+        self.size: int = size  # that the records may have in all
+        self.storage: bytearray = bytearray(min(size, _FIRST_CHUNK))
         self.used: int = 0
         self.last: int = 0  # where the last record begins
         self.old: bool = old
@@ -43,7 +45,7 @@ class EntryBuffer(DirectorySink):
     def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
         # Header, name, NUL (and in the old form the kind at the very end), up to a multiple of eight.
         length = (18 + len(name) + 2 + 7) & ~7 if self.old else (19 + len(name) + 1 + 7) & ~7
-        if length > len(self.storage) - self.used:
+        if length > len(self.storage) - self.used and not self._grow(length):
             self.refused = True
             return False
         record = span_of(self.storage)[self.used : self.used + length]
@@ -58,6 +60,18 @@ class EntryBuffer(DirectorySink):
             record.store_u8(18, kind)
         self.last = self.used
         self.used += length
+        return True
+
+    def _grow(self, length: int) -> bool:
+        """Make room for a record; False if there is none."""
+        if length > self.size - self.used:
+            return False
+        try:
+            larger = bytearray(min(self.size, max(2 * len(self.storage), self.used + length)))
+        except MemoryError:
+            return False
+        span_of(larger)[0 : self.used].copy_from(span_of(self.storage)[0 : self.used])
+        self.storage = larger
         return True
 
     def pass_over(self, position: int) -> None:

@@ -1,13 +1,13 @@
 """Event descriptors: eventfd2(2), epoll_create1(2), epoll_ctl(2), epoll_wait(2), timerfd_create(2)."""
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
-from kernel.ipc.epoll import EPOLLEXCLUSIVE, EpollFile
+from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.timerfd import TimerFile
-from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Errno, i32, u32
+from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Array, Errno, i32, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.sched import Poller
@@ -19,9 +19,7 @@ _EFD_SEMAPHORE: Final = 1
 _EPOLL_CTL_ADD: Final = 1
 _EPOLL_CTL_DEL: Final = 2
 _EPOLL_CTL_MOD: Final = 3
-_EVENT_SIZE: Final = 12
-_MAX_EVENTS: Final = 0x7FFFFFFF // _EVENT_SIZE
-_EVENTS_AT_ONCE: Final = 1024
+_MAX_EVENTS: Final = 0x7FFFFFFF // EVENT_SIZE
 
 _CLOCK_REALTIME: Final = 0
 _CLOCK_MONOTONIC: Final = 1
@@ -101,29 +99,46 @@ def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: int) 
 def _wait(descriptor: int, events: int, limit: int, deadline_ns: int) -> int:
     if limit <= 0 or limit > _MAX_EVENTS:
         raise Errno(EINVAL)
-    user.check(events, limit * _EVENT_SIZE)
+    user.check(events, limit * EVENT_SIZE)
     owner = _set_at(descriptor)
     owner.acquire()
+    try:
+        found = _collect(owner, events, limit)
+        if found > 0 or deadline_ns == 0:
+            return found
+        return _wait_for_events(owner, events, limit, deadline_ns)
+    finally:
+        owner.release()
+
+
+def _collect(owner: EpollFile, events: int, limit: int) -> int:
+    """Store up to `limit` events of members that are ready; how many. Raises EFAULT."""
+    turn = owner.begin_turn()
+    storage: Array[u8, Literal[384]] = Array()  # for 32
+    at_once = len(storage) // EVENT_SIZE
+    total = 0
+    while total < limit:
+        records = storage.span()[0 : min(limit - total, at_once) * EVENT_SIZE]
+        found = owner.collect(turn, records)
+        user.write_from(events + total * EVENT_SIZE, records[0 : found * EVENT_SIZE])
+        total += found
+        if found < at_once:
+            break
+    return total
+
+
+def _wait_for_events(owner: EpollFile, events: int, limit: int, deadline_ns: int) -> int:
+    """The same, once there are any."""
     poller = Poller()
     try:
         while True:
             poller.start()
-            found = owner.collect(min(limit, _EVENTS_AT_ONCE))
-            if found:
-                for index in range(len(found)):
-                    user.write_u32(events + index * _EVENT_SIZE, found[index].events)
-                    user.write_i64(events + index * _EVENT_SIZE + 4, found[index].data)
-                return len(found)
-            if deadline_ns == 0:
-                return 0
             poller.wait_on(owner.queue)
-            if owner.first is not None:
-                continue  # became ready while the members were asked, before this stood on the queue
-            if not _sleep(poller, deadline_ns):
-                return 0
+            found = _collect(owner, events, limit)
+            if found > 0 or not _sleep(poller, deadline_ns):
+                return found
     finally:
         poller.close()
-        owner.release()
 
 
 def _sleep(poller: Poller, deadline_ns: int) -> bool:

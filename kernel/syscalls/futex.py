@@ -69,11 +69,11 @@ def futex_call(address: int, operation: i32, value: u32, timeout: int, second: i
         futex.wait(task, address, shared, value, third, deadline_ns)
         return 0
     if command == _WAKE:
-        return futex.wake(futex.key_of(task, address, shared), _limit(value), futex.BITSET_ANY)
+        return futex.wake_word(task, address, shared, _limit(value), futex.BITSET_ANY)
     if command == _WAKE_BITSET:
         if third == 0:
             raise Errno(EINVAL)
-        return futex.wake(futex.key_of(task, address, shared), _limit(value), third)
+        return futex.wake_word(task, address, shared, _limit(value), third)
     if command == _REQUEUE or command == _CMP_REQUEUE:
         return _requeue(task, address, second, shared, value, timeout, command == _CMP_REQUEUE, third)
     if command == _WAKE_OP:

@@ -1,6 +1,6 @@
 """Waiting for many files: poll(2), ppoll(2), select(2), pselect6(2)."""
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import (
@@ -15,8 +15,21 @@ from kernel.fs.constants import (
     POLLWRBAND,
     POLLWRNORM,
 )
-from kernel.fs.readiness import POLL_ALWAYS, PollRequest, wait_ready
-from kernel.lang import EBADF, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, i32, span_of, u32
+from kernel.fs.descriptors import FileTable
+from kernel.fs.readiness import POLL_ALWAYS, RECORD_EVENTS, RECORD_FOUND, RECORD_SIZE, wait_ready
+from kernel.lang import (
+    EBADF,
+    EINVAL,
+    ERESTART_RESTARTBLOCK,
+    ERESTARTNOHAND,
+    Array,
+    Errno,
+    Span,
+    i32,
+    span_of,
+    u8,
+    u32,
+)
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.saturation import LARGEST, sum_of
@@ -33,6 +46,8 @@ _REQUEST_COST: Final = 100  # instructions to read or write one
 _READ_EVENTS: Final = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR
 _WRITE_EVENTS: Final = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR
 _EXCEPT_EVENTS: Final = POLLPRI
+_EVENTS_OF: Final[list[int]] = [_READ_EVENTS, _WRITE_EVENTS, _EXCEPT_EVENTS]  # of the sets, in their order
+_SETS: Final = 6  # three that are asked, three that are found
 
 
 class PollRestart(RestartBlock):
@@ -47,31 +62,27 @@ class PollRestart(RestartBlock):
         return _poll_until(self.address, self.count, self.deadline_ns)
 
 
-def _read_requests(address: int, count: int) -> list[PollRequest]:
-    """The array of struct pollfd: i32 descriptor, i16 events, i16 found."""
+def _poll(address: int, count: int, deadline_ns: int) -> int:
     if count < 0 or count > current().process.limits.soft[RLIMIT_NOFILE]:
         raise Errno(EINVAL)
-    raw = bytearray(count * 8)
-    span = span_of(raw)
-    user.read_into(span, address)
-    requests: list[PollRequest] = []
-    for index in range(count):
-        descriptor = span.load_u32(index * 8)
-        if descriptor >= 1 << 31:
-            descriptor -= 1 << 32
-        requests.append(PollRequest(descriptor, span.load_u16(index * 8 + 4) | POLL_ALWAYS))
-        pace(_REQUEST_COST)
-    return requests
+    size = count * RECORD_SIZE
+    short: Array[u8, Literal[512]] = Array()  # most programs ask for few
+    if size <= len(short):
+        return _poll_records(address, short.span()[0:size], deadline_ns)
+    storage = bytearray(size)
+    return _poll_records(address, span_of(storage), deadline_ns)
 
 
-def _poll(address: int, count: int, deadline_ns: int) -> int:
-    requests = _read_requests(address, count)
+def _poll_records(address: int, records: Span[u8], deadline_ns: int) -> int:
+    user.read_into(records, address)
+    for offset in range(RECORD_FOUND, len(records), RECORD_SIZE):
+        records.store_u16(offset, 0)
     try:
-        return wait_ready(current().files, requests, deadline_ns)
+        return wait_ready(current().files, records, POLL_ALWAYS, deadline_ns)
     finally:
         # Also when a signal ended the wait: then nothing was ready.
-        for index in range(count):
-            user.write_u16(address + index * 8 + 6, requests[index].found)
+        for offset in range(RECORD_FOUND, len(records), RECORD_SIZE):
+            user.write_u16(user.at(address, offset), records.load_u16(offset))
             pace(_REQUEST_COST)
 
 
@@ -105,77 +116,117 @@ def ppoll(address: int, count: u32, timeout: int, mask: int, mask_size: int) -> 
 # ---- select ---------------------------------------------------------------------------------------------------------
 
 
-class DescriptorSet:
-    """One fd_set: what is asked, or what is found."""
-
-    def __init__(self, address: int, count: int) -> None:
-        self.address: int = address
-        self.storage: bytearray = bytearray((count + 63) // 64 * 8)
-        if address != 0:
-            user.read_into(span_of(self.storage), address)
-
-    def has(self, descriptor: int) -> bool:
-        return self.address != 0 and self.storage[descriptor >> 3] >> (descriptor & 7) & 1 != 0
-
-    def clear(self) -> None:
-        span_of(self.storage).fill(0)
-
-    def put(self, descriptor: int) -> None:
-        self.storage[descriptor >> 3] |= 1 << (descriptor & 7)
-
-    def write_back(self) -> None:
-        if self.address != 0:
-            user.write_from(self.address, span_of(self.storage))
-
-
 def _select(count: int, readable: int, writable: int, exceptional: int, deadline_ns: int) -> int:
     files = current().files
     if count < 0:
         raise Errno(EINVAL)
     count = min(count, max(files.size(), _SMALLEST_TABLE), _FD_SETSIZE_LIMIT)
-    reads = DescriptorSet(readable, count)
-    writes = DescriptorSet(writable, count)
-    excepts = DescriptorSet(exceptional, count)
-    requests: list[PollRequest] = []
-    for descriptor in range(count):
-        events = 0
-        if reads.has(descriptor):
-            events |= _READ_EVENTS
-        if writes.has(descriptor):
-            events |= _WRITE_EVENTS
-        if excepts.has(descriptor):
-            events |= _EXCEPT_EVENTS
-        if events != 0:
-            if files.find(descriptor) is None:
-                raise Errno(EBADF)
-            requests.append(PollRequest(descriptor, events))
-        pace(_REQUEST_COST)
-    wait_ready(files, requests, deadline_ns)
-    found = 0
-    reads_found = DescriptorSet(0, count)
-    writes_found = DescriptorSet(0, count)
-    excepts_found = DescriptorSet(0, count)
-    for request in requests:
-        descriptor = request.descriptor
-        if request.found & POLLNVAL != 0:
-            raise Errno(EBADF)
-        if reads.has(descriptor) and request.found & _READ_EVENTS != 0:
-            reads_found.put(descriptor)
-            found += 1
-        if writes.has(descriptor) and request.found & _WRITE_EVENTS != 0:
-            writes_found.put(descriptor)
-            found += 1
-        if excepts.has(descriptor) and request.found & _EXCEPT_EVENTS != 0:
-            excepts_found.put(descriptor)
-            found += 1
-        pace(_REQUEST_COST)
-    reads_found.address = readable
-    writes_found.address = writable
-    excepts_found.address = exceptional
-    reads_found.write_back()
-    writes_found.write_back()
-    excepts_found.write_back()
+    size = (count + 63) // 64 * 8
+    short: Array[u8, Literal[384]] = Array()  # for 512 descriptors
+    if _SETS * size <= len(short):
+        sets = short.span()[0 : _SETS * size]
+        return _select_among(files, count, sets, readable, writable, exceptional, deadline_ns)
+    storage = bytearray(_SETS * size)
+    return _select_among(files, count, span_of(storage), readable, writable, exceptional, deadline_ns)
+
+
+def _select_among(
+    files: FileTable, count: int, sets: Span[u8], readable: int, writable: int, exceptional: int, deadline_ns: int
+) -> int:
+    """`sets`: room for three fd_sets with what is asked, and three with what is found."""
+    size = len(sets) // _SETS
+    for index in range(3):
+        address = _set_address(index, readable, writable, exceptional)
+        if address != 0:
+            user.read_into(sets[index * size : (index + 1) * size], address)
+    asked = _count_asked(files, count, sets, size)
+    short: Array[u8, Literal[512]] = Array()
+    if asked * RECORD_SIZE <= len(short):
+        found = _select_records(files, sets, short.span()[0 : asked * RECORD_SIZE], deadline_ns)
+    else:
+        storage = bytearray(asked * RECORD_SIZE)
+        found = _select_records(files, sets, span_of(storage), deadline_ns)
+    for index in range(3):
+        address = _set_address(index, readable, writable, exceptional)
+        if address != 0:
+            user.write_from(address, sets[(3 + index) * size : (4 + index) * size])
     return found
+
+
+def _set_address(index: int, readable: int, writable: int, exceptional: int) -> int:
+    return readable if index == 0 else writable if index == 1 else exceptional
+
+
+def _count_asked(files: FileTable, count: int, sets: Span[u8], size: int) -> int:
+    """How many descriptors are in one of the sets at least; bits from `count` on are cleared. Raises EBADF."""
+    if count & 63 != 0:
+        for index in range(3):
+            last = index * size + (count >> 3)
+            sets[last] = sets[last] & ((1 << (count & 7)) - 1)
+            sets[last + 1 : (index + 1) * size].fill(0)
+    asked = 0
+    for place in range(size):
+        bits = sets[place] | sets[size + place] | sets[2 * size + place]
+        descriptor = place * 8
+        while bits != 0:
+            if bits & 1 != 0:
+                if files.find(descriptor) is None:
+                    raise Errno(EBADF)
+                asked += 1
+                pace(_REQUEST_COST)
+            bits >>= 1
+            descriptor += 1
+    return asked
+
+
+def _select_records(files: FileTable, sets: Span[u8], records: Span[u8], deadline_ns: int) -> int:
+    """Ask for what is in the sets, and put what is found into the other three; how many bits that are."""
+    _fill_records(sets, records)
+    wait_ready(files, records, 0, deadline_ns)
+    size = len(sets) // _SETS
+    found = 0
+    for offset in range(0, len(records), RECORD_SIZE):
+        events = records.load_u16(offset + RECORD_FOUND)
+        if events == 0:
+            continue
+        if events & POLLNVAL != 0:
+            raise Errno(EBADF)
+        descriptor = records.load_u32(offset)
+        place = descriptor >> 3
+        bit = 1 << (descriptor & 7)
+        for index in range(3):
+            if events & _EVENTS_OF[index] != 0 and sets[index * size + place] & bit != 0:
+                sets[(3 + index) * size + place] = sets[(3 + index) * size + place] | bit
+                found += 1
+        pace(_REQUEST_COST)
+    return found
+
+
+def _fill_records(sets: Span[u8], records: Span[u8]) -> None:
+    size = len(sets) // _SETS
+    offset = 0
+    for place in range(size):
+        reads = sets[place]
+        writes = sets[size + place]
+        excepts = sets[2 * size + place]
+        descriptor = place * 8
+        while reads | writes | excepts != 0:
+            events = 0
+            if reads & 1 != 0:
+                events = _READ_EVENTS
+            if writes & 1 != 0:
+                events |= _WRITE_EVENTS
+            if excepts & 1 != 0:
+                events |= _EXCEPT_EVENTS
+            if events != 0:
+                records.store_u32(offset, descriptor)
+                records.store_u16(offset + RECORD_EVENTS, events)
+                offset += RECORD_SIZE
+                pace(_REQUEST_COST)
+            reads >>= 1
+            writes >>= 1
+            excepts >>= 1
+            descriptor += 1
 
 
 @syscall("select", status="Full", args="count =fdset? =fdset? =fdset? =timeval?")

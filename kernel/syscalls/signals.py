@@ -4,7 +4,7 @@ from typing import Final
 
 from arch import user_stack_pointer
 from kernel.doors.table import syscall
-from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, i32, span_of
+from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, bytes_of, i32, span_of, struct
 from kernel.lib import user
 from kernel.sched import sleep_for_signal, sleep_until
 from kernel.sched.scheduler import announce_work
@@ -32,7 +32,6 @@ from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
 _SET_SIZE: Final = 8
-_ACTION_SIZE: Final = 32  # struct kernel_sigaction: handler, flags, restorer, mask
 _STACK_SIZE: Final = 24
 _SIG_BLOCK: Final = 0
 _SIG_UNBLOCK: Final = 1
@@ -46,32 +45,39 @@ def read_mask(address: int, size: int) -> int:
     return user.read_i64(address) & ~UNBLOCKABLE
 
 
+@struct
+class KernelSigaction:
+    """struct kernel_sigaction of x86-64."""
+
+    handler: int
+    flags: int  # above 32 bits: nothing
+    restorer: int
+    mask: int
+
+
 @syscall("rt_sigaction", status="Full", args="signal <sigaction? >sigaction? one:8")
 def rt_sigaction(signo: i32, action: int, old: int, size: int) -> int:
     """sigaction(2)."""
     if size != _SET_SIZE:
         raise Errno(EINVAL)
-    storage = bytearray(_ACTION_SIZE)
-    fields = span_of(storage)
+    new = KernelSigaction()
     if action != 0:
-        user.read_into(fields, action)
+        user.read_struct(action, bytes_of(new))
     if not is_valid(signo) or (action != 0 and contains(UNBLOCKABLE, signo)):
         raise Errno(EINVAL)
     process = current().process
     present = process.actions.action(signo)
-    before = bytearray(_ACTION_SIZE)
-    shown = span_of(before)
-    store_i64(shown, 0, present.handler)
-    store_i64(shown, 8, present.flags)
-    store_i64(shown, 16, present.restorer)
-    store_i64(shown, 24, present.mask)
     if action != 0:
-        handler = load_i64(fields, 0)
-        process.actions.set(signo, handler, fields.load_u32(8), load_i64(fields, 16), load_i64(fields, 24))
-        if process.actions.ignores(signo) and (handler == SIG_IGN or handler == SIG_DFL):
+        process.actions.set(signo, new.handler, new.flags & 0xFFFF_FFFF, new.restorer, new.mask)
+        if process.actions.ignores(signo) and (new.handler == SIG_IGN or new.handler == SIG_DFL):
             discard_ignored(process, signo)
     if old != 0:
-        user.write_from(old, shown)
+        shown = KernelSigaction()
+        shown.handler = present.handler
+        shown.flags = present.flags
+        shown.restorer = present.restorer
+        shown.mask = present.mask
+        user.write_from(old, bytes_of(shown))
     return 0
 
 

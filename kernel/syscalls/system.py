@@ -2,13 +2,13 @@
 reboot(2), vhangup(2)).
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from arch import MACHINE_NAME, power_off, restart, stop
 from kernel.cache.devices import device_page_count
 from kernel.doors.table import syscall
 from kernel.fs.mounts import end_writing
-from kernel.lang import EFAULT, EINVAL, EPERM, Errno, Span, i32, span_of, u8, u32
+from kernel.lang import EFAULT, EINVAL, EPERM, Array, Errno, Span, i32, span_of, u8, u32
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TTY_CONFIG
 from kernel.lib.random_transfer import put_random
@@ -49,8 +49,8 @@ def _store_field(out: Span[u8], index: int, name: bytes) -> None:
 @syscall("uname", status="Full", args=">utsname")
 def uname(address: int) -> int:
     """uname(2)."""
-    storage = bytearray(6 * _FIELD_SIZE)
-    out = span_of(storage)
+    storage: Array[u8, Literal[390]] = Array()  # six fields
+    out = storage.span()
     _store_field(out, 0, SYSTEM_NAME)
     _store_field(out, 1, HOST.name)
     _store_field(out, 2, RELEASE)

@@ -16,9 +16,9 @@ _MASK_SIZE: Final = 8
 
 
 def deadline_after(timeout_ns: int) -> int:
-    """When a time-out ends on the monotonic clock; a negative one never does."""
-    if timeout_ns < 0:
-        return FOREVER_NS
+    """When a time-out ends on the monotonic clock; a negative one never does, and 0 means not to wait: 0."""
+    if timeout_ns <= 0:
+        return FOREVER_NS if timeout_ns < 0 else 0
     return monotonic_ns() + min(timeout_ns, _LONGEST_NS)
 
 

@@ -89,11 +89,15 @@ def waiters_on(key: FutexKey) -> list[FutexWaiter]:
 _buckets: list[list[FutexWaiter]] = [[] for _ in range(BUCKETS)]
 
 
-def key_of(task: Task, address: int, shared: bool) -> FutexKey:
-    """The key of the word at a user address. Raises EINVAL (alignment), EFAULT."""
+def _check_word(address: int) -> None:
     if address & 3 != 0:
         raise Errno(EINVAL)
     user.check(address, 4)
+
+
+def key_of(task: Task, address: int, shared: bool) -> FutexKey:
+    """The key of the word at a user address. Raises EINVAL (alignment), EFAULT."""
+    _check_word(address)
     space = task.space
     if shared:
         area = space.area_at(address)
@@ -170,6 +174,16 @@ def _woken_of(waiters: list[FutexWaiter]) -> int:
         if waiters[index].is_woken:
             return index
     return -1
+
+
+def wake_word(task: Task, address: int, shared: bool, limit: int, bitset: int) -> int:
+    """Wake up to `limit` waiters of the word at a user address, as `wake`. A private word needs no key: nothing is
+    allocated. Raises EINVAL, EFAULT.
+    """
+    if shared:
+        return wake(key_of(task, address, shared), limit, bitset)
+    _check_word(address)
+    return _wake_at(task.space, None, address, limit, bitset)
 
 
 def wake(key: FutexKey, limit: int, bitset: int) -> int:
