@@ -62,6 +62,11 @@ class StoragePool:
             self._spare[self._count] = storage
             self._count += 1
 
+    def drop(self) -> None:
+        """Keep none."""
+        while self.take() is not None:
+            pass
+
 
 _NO_STORAGE: Final = bytearray()
 

@@ -24,12 +24,11 @@ from kernel.net.sockets.socket import (
 from kernel.net.unix.addresses import address_with
 from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket
 from kernel.net.unix.connection import ConnectedSocket
-from kernel.net.unix.parcel import Parcel
+from kernel.net.unix.parcel import LARGEST_PARCEL, STORAGES, Parcel
 from kernel.net.unix.rights import SOCKETS
 from kernel.sched import Mutex, PollWaiter
 from kernel.task.async_io import signal_urgent
 
-_LARGEST_PARCEL: Final = 32_768
 _SMALLEST_PARCEL: Final = 64
 
 
@@ -92,7 +91,7 @@ class StreamSocket(ConnectedSocket):
 
     def _send_part(self, message: Message, peer: UnixSocket, claim: bytes, most: int) -> int:
         """Send one parcel; the bytes taken."""
-        length = min(most, _LARGEST_PARCEL, max(self.send_limit // 2, _SMALLEST_PARCEL))
+        length = min(most, LARGEST_PARCEL, max(self.send_limit // 2, _SMALLEST_PARCEL))
         parcel = self._parcel(length)
         taken = message.buffer.take(parcel.room()[0:length])
         if taken < length:
@@ -259,6 +258,8 @@ class StreamSocket(ConnectedSocket):
         self.uncharge(parcel)
         if self.spare is None or len(self.spare.storage) < len(parcel.storage):
             self.spare = parcel
+        elif len(parcel.storage) == LARGEST_PARCEL:
+            STORAGES.give(parcel.storage)
         return True
 
     @recursion(4)  # a listening one, one that waits there, and the same for a socket whose descriptor was under way
