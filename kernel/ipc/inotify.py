@@ -174,12 +174,12 @@ class InotifyFile(DescriptorFile):
     def watch(self, inode: Inode, mask: int) -> int:
         """inotify_add_watch(2): the watch's number. Raises EEXIST, ENOSPC, MemoryError."""
         kept = mask & _KEPT | IN_UNMOUNT
-        for old in self.watches.values():
-            if old.inode is inode:
-                if mask & IN_MASK_CREATE != 0:
-                    raise Errno(EEXIST)
-                old.mask = old.mask | kept if mask & IN_MASK_ADD != 0 else kept
-                return old.number
+        old = self._watch_on(inode)
+        if old is not None:
+            if mask & IN_MASK_CREATE != 0:
+                raise Errno(EEXIST)
+            old.mask = old.mask | kept if mask & IN_MASK_ADD != 0 else kept
+            return old.number
         owner = self.account
         _WATCHES.prepare()
         if owner.watches >= _WATCHES.value:
@@ -196,6 +196,15 @@ class InotifyFile(DescriptorFile):
             owner.watches -= 1
             raise
         return number
+
+    def _watch_on(self, inode: Inode) -> InotifyWatch | None:
+        """The watch of this instance on an inode: among the few that the inode has, not the many of the instance."""
+        watches = inode.watches
+        if watches is not None:
+            for watch in watches.watches:
+                if isinstance(watch, InotifyWatch) and watch.owner is self:
+                    return watch
+        return None
 
     def _free_number(self) -> int:
         number = self.last_number

@@ -9,7 +9,7 @@ Source: shmget(2), shmat(2), shmctl(2), sysvipc(7).
 
 from typing import Final
 
-from kernel.ipc.sysv import IPC_PRIVATE, IpcObject, IpcTable, now_s
+from kernel.ipc.sysv import IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
@@ -78,7 +78,7 @@ class Segment(SharedMemory):
     def remove(self) -> None:
         """IPC_RMID."""
         self.is_removed = True
-        self.entry.key = IPC_PRIVATE
+        SEGMENTS.table.forget_key(self.entry)
         if self.users == 0:
             SEGMENTS.forget(self)
 

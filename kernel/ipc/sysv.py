@@ -101,6 +101,7 @@ class IpcTable(Generic[T]):
 
     def __init__(self) -> None:
         self.objects: dict[int, T] = {}
+        self.by_key: dict[int, T] = {}  # but for IPC_PRIVATE
         self.sequence: int = 0
         self.last_index: int = -1
 
@@ -122,11 +123,11 @@ class IpcTable(Generic[T]):
         """The object with a key, or None where one is to be made. Raises ENOENT, EEXIST."""
         if key == IPC_PRIVATE:
             return None
-        for found in self.objects.values():
-            if found.key == key:
-                if flags & (IPC_CREAT | IPC_EXCL) == IPC_CREAT | IPC_EXCL:
-                    raise Errno(EEXIST)
-                return found
+        found = self.by_key.get(key)
+        if found is not None:
+            if flags & (IPC_CREAT | IPC_EXCL) == IPC_CREAT | IPC_EXCL:
+                raise Errno(EEXIST)
+            return found
         if flags & IPC_CREAT == 0:
             raise Errno(ENOENT)
         return None
@@ -143,14 +144,26 @@ class IpcTable(Generic[T]):
             self.sequence = (self.sequence + 1) & 0xFFFF
         fresh.identifier = self.sequence << INDEX_BITS | index
         self.objects[index] = fresh
+        if fresh.key != IPC_PRIVATE:
+            try:
+                self.by_key[fresh.key] = fresh
+            except MemoryError:
+                self.objects.pop(index)
+                raise
         self.last_index = index
         return fresh.identifier
 
     def remove(self, gone: T) -> None:
         """Its number means nothing any more."""
         gone.is_removed = True
-        gone.key = IPC_PRIVATE
+        self.forget_key(gone)
         self.objects.pop(gone.identifier & INDEX_MASK)
+
+    def forget_key(self, entry: T) -> None:
+        """It is not found by its key any more."""
+        if entry.key != IPC_PRIVATE:
+            self.by_key.pop(entry.key)
+            entry.key = IPC_PRIVATE
 
     def highest_index(self) -> int:
         """0 where there is none."""

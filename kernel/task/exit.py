@@ -21,6 +21,7 @@ from kernel.task.send import interrupt, may_signal, resume_stopped, send_from_ke
 from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP
 from kernel.task.task import Task
+from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 
 
 class LastExitHandler:
@@ -212,9 +213,11 @@ def _give_children_away(last: Task, process: Process) -> None:
         return
     for pid in process.children.keys():
         child = process.children[pid]
+        leave_zombies(process, child)
         try:
             adopter.children[pid] = child
             child.parent = adopter
+            child.birth = BIRTHS.next()
         except MemoryError:
             child.parent = None  # it will be reaped by itself
         if child.death_signal != 0 and not child.is_zombie and may_signal(last, child, child.death_signal):
@@ -226,6 +229,7 @@ def _give_children_away(last: Task, process: Process) -> None:
         elif group is not None and group is not process.job:
             rescue_orphans(group, process)
     process.children.clear()
+    adopter.has_job_news = True
 
 
 def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
@@ -242,6 +246,7 @@ def _tell_parent(process: Process) -> None:
     if parent is None:
         reap(process)
         return
+    enter_zombie(parent, process)
     action = parent.actions.action(SIGCHLD)
     is_ignored = action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0
     uncaring = is_ignored and final_signal(process, parent) == SIGCHLD
@@ -261,6 +266,7 @@ def reap(process: Process) -> None:
         parent.waited.add(process.ended)
         parent.waited.add(process.waited)
         parent.children.pop(process.pid)
+        leave_zombies(parent, process)
         process.parent = None
     leave(process)
     leader = process.leader

@@ -36,6 +36,7 @@ from kernel.task.process import Process
 from kernel.task.seccomp import inherit
 from kernel.task.signals import SIGCHLD
 from kernel.task.task import SS_DISABLE, Task, TaskStart
+from kernel.task.zombies import BIRTHS
 from kernel.time.clock import monotonic_ns
 
 CSIGNAL: Final = 0xFF
@@ -276,6 +277,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         try:
             register_process(process)
             relative.children[process.pid] = process
+            process.birth = BIRTHS.next()
             group = parent.process.job
             if group is not None:
                 join(process, group)

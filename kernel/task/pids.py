@@ -10,7 +10,7 @@ Source: fork(2), proc_sys_kernel(5) (pid_max).
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EAGAIN, Errno
+from kernel.lang import EAGAIN, Errno, span_of
 from kernel.task.groups import find_group, find_session
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _RESERVED: Final = 300  # below, numbers are given only before the first wrap
 
 _tasks: "dict[int, Task]" = {}
 _processes: "dict[int, Process]" = {}
+_bits: Final[bytearray] = bytearray(PID_LIMIT // 8)  # of the numbers in `_processes`: to find them in order
+_highest: int = 0  # of the numbers that any process has had
 _last: int = 0
 
 
@@ -68,12 +70,18 @@ def rename_task(task: "Task", tid: int) -> None:
 
 def register_process(process: "Process") -> None:
     """Let a process be found by its number. Raises MemoryError."""
-    _processes[process.pid] = process
+    global _highest
+    pid = process.pid
+    _processes[pid] = process
+    _bits[pid >> 3] |= 1 << (pid & 7)
+    _highest = max(_highest, pid)
 
 
 def unregister_process(process: "Process") -> None:
     """The process was reaped."""
-    _processes.pop(process.pid)
+    pid = process.pid
+    _processes.pop(pid)
+    _bits[pid >> 3] &= ~(1 << (pid & 7)) & 0xFF
 
 
 def find_task(tid: int) -> "Task | None":
@@ -89,10 +97,22 @@ def find_process(pid: int) -> "Process | None":
 def process_ids() -> list[int]:
     """The numbers of all processes, ascending. For /proc and for signals to all."""
     numbers: list[int] = []
-    for pid in _processes.keys():
-        numbers.append(pid)
-    numbers.sort()
+    process = next_process(0)
+    while process is not None:
+        numbers.append(process.pid)
+        process = next_process(process.pid + 1)
     return numbers
+
+
+def next_process(number: int) -> "Process | None":
+    """The process with the lowest number from `number` on; zombies too."""
+    words = span_of(_bits)
+    while number <= _highest:
+        bits = words.load_u32(number >> 5 << 2) >> (number & 31)
+        if bits & 1 != 0:
+            return _processes.get(number)
+        number = number + 1 if bits != 0 else (number | 31) + 1
+    return None
 
 
 def all_processes() -> "dict[int, Process]":

@@ -1,8 +1,8 @@
 """A process: what all threads of a thread group share.
 
 Invariants: `threads` holds the living threads, by tid; a process without threads is a zombie until its parent reaps it.
-`children` holds living and zombie children, by pid. References from `parent`, `children` and `job` are undone when the
-process is reaped (exit.py), so no cycle outlives it.
+`children` holds living and zombie children, by pid, the oldest first. References from `parent`, `children` and `job`
+are undone when the process is reaped (exit.py), so no cycle outlives it.
 """
 
 from typing import TYPE_CHECKING
@@ -71,6 +71,13 @@ class Process:
         self.exec_waiters: WaitQueue = WaitQueue()
         self.is_zombie: bool = False
         self.is_reaped: bool = False
+        self.birth: int = 0  # orders the children of one parent
+        # Zombies (zombies.py)
+        self.oldest_zombie: Process | None = None  # of the children: the top of a heap, linked by the next three
+        self.heap_first: Process | None = None
+        self.heap_next: Process | None = None
+        self.heap_previous: Process | None = None
+        self.is_in_heap: bool = False
         # Job control
         self.stop_signal: int = 0  # threads are to stop, or have stopped
         self.stopped_count: int = 0
@@ -80,6 +87,7 @@ class Process:
         self.last_stop_signal: int = 0
         # Waiting
         self.child_waiters: WaitQueue = WaitQueue()
+        self.has_job_news: bool = False  # a child may have stopped or gone on, and not been reported
         self.signal_waiters: WaitQueue = WaitQueue()  # signalfd: woken by each signal that becomes pending
         self.exit_waiters: WaitQueue = WaitQueue()  # pidfd, and vfork's parents by task
         self.has_execed: bool = False

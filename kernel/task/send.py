@@ -263,6 +263,7 @@ def report_job_control(process: Process, code: int, status: int) -> None:
     parent = process.parent
     if parent is None:
         return
+    parent.has_job_news = True
     if parent.actions.action(SIGCHLD).flags & SA_NOCLDSTOP == 0:
         try:
             _send(parent, child_information(process, SIGCHLD, code, status))

@@ -46,20 +46,49 @@ def wait_for_child(task: Task, kind: int, number: int, options: int) -> WaitResu
     """
     process = task.process
     while True:
-        eligible = False
-        for pid in process.children.keys():
-            child = process.children[pid]
-            if not _is_eligible(child, kind, number, options):
-                continue
-            eligible = True
-            result = _look_at(child, options)
-            if result is not None:
-                return result
-        if not eligible:
+        child = _find_child(process, kind, number, options)
+        if child is None:
             raise Errno(ECHILD)
+        result = _look_at(child, options)
+        if result is not None:
+            return result
         if options & WNOHANG != 0:
             return WaitResult()
         process.child_waiters.sleep()
+
+
+def _find_child(process: Process, kind: int, number: int, options: int) -> Process | None:
+    """The oldest child that there is something to report of, or else any that is waited for. Only where children stop
+    or groups are waited for are all of them looked at.
+    """
+    if kind == BY_PID:
+        child = process.children.get(number)
+        return child if child is not None and _is_eligible(child, kind, number, options) else None
+    zombie = process.oldest_zombie
+    asks_for_news = process.has_job_news and options & (WUNTRACED | WCONTINUED) != 0
+    if kind == ANY and not asks_for_news:
+        if zombie is not None and options & WEXITED != 0 and _is_eligible(zombie, kind, number, options):
+            return zombie
+        if zombie is None or options & WEXITED == 0:
+            for child in process.children.values():
+                if _is_eligible(child, kind, number, options):
+                    return child
+            return None
+    return _search_children(process, kind, number, options)
+
+
+def _search_children(process: Process, kind: int, number: int, options: int) -> Process | None:
+    """The same by looking at every child."""
+    found: Process | None = None
+    has_news = False
+    for child in process.children.values():
+        has_news = has_news or (child.is_stopped and not child.stop_reported) or child.continue_unreported
+        if _is_eligible(child, kind, number, options):
+            if _has_changed(child, options):
+                return child
+            found = child
+    process.has_job_news = has_news
+    return found
 
 
 def _is_eligible(child: Process, kind: int, number: int, options: int) -> bool:
@@ -71,6 +100,15 @@ def _is_eligible(child: Process, kind: int, number: int, options: int) -> bool:
         return True
     # "Clone children" are those that do not end with SIGCHLD.
     return (child.exit_signal != SIGCHLD) == (options & WCLONE != 0)
+
+
+def _has_changed(child: Process, options: int) -> bool:
+    """Whether `_look_at` finds something."""
+    if child.is_zombie:
+        return options & WEXITED != 0
+    if child.is_stopped and not child.stop_reported and options & WUNTRACED != 0:
+        return True
+    return child.continue_unreported and options & WCONTINUED != 0
 
 
 def _look_at(child: Process, options: int) -> WaitResult | None:

@@ -36,7 +36,7 @@ from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.settings import SYSTEM_SETTINGS
 from kernel.net.internet.sysctl import SETTINGS
 from kernel.task import seccomp
-from kernel.task.pids import find_process, process_count, process_ids
+from kernel.task.pids import find_process, next_process, process_count
 from kernel.task.task import current
 
 PROC_MAGIC: Final = 0x9FA0
@@ -115,15 +115,14 @@ class RootDirectory(ComputedDirectory):
             self.fixed.read_directory(position, sink)
             if sink.position < FIRST_POSITION + len(self.fixed.entries):
                 return
-        for pid in process_ids():
-            if _PID_POSITIONS + pid < position:
-                continue
-            process = find_process(pid)
-            if process is None or not self.view.may_list(process):
-                continue
-            if not sink.emit(f"{pid}".encode(), pid << 16, 4, _PID_POSITIONS + pid + 1):
-                return
-            sink.position = _PID_POSITIONS + pid + 1
+        process = next_process(max(0, position - _PID_POSITIONS))
+        while process is not None:
+            pid = process.pid
+            if self.view.may_list(process):
+                if not sink.emit(f"{pid}".encode(), pid << 16, 4, _PID_POSITIONS + pid + 1):
+                    return
+                sink.position = _PID_POSITIONS + pid + 1
+            process = next_process(pid + 1)
 
     def refresh(self) -> None:
         self.nlink = self.fixed.nlink + process_count()

@@ -1,0 +1,102 @@
+"""The children that wait to be reaped, oldest first: wait(2) takes that one, however many others live.
+
+A pairing heap by the order in which the parent got its children, linked through the processes themselves: entering one
+allocates nothing, since a process that ends cannot be refused.
+
+Invariants: no process is younger than one below it; `heap_previous` is the sibling before, or the parent in the heap of
+a first child.
+Cost: entering is constant, taking one out logarithmic on average.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.task.process import Process
+
+
+@final
+class Births:
+    """Numbers children in the order in which their parents get them."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+
+BIRTHS: Final = Births()
+
+
+def enter_zombie(parent: Process, child: Process) -> None:
+    """A child has ended. Nothing happens to one that is in the heap already."""
+    if child.is_in_heap:
+        return
+    child.is_in_heap = True
+    oldest = parent.oldest_zombie
+    parent.oldest_zombie = child if oldest is None else _merge(oldest, child)
+
+
+def leave_zombies(parent: Process, child: Process) -> None:
+    """The child is reaped, or gets another parent."""
+    if not child.is_in_heap:
+        return
+    child.is_in_heap = False
+    below = _combine(child)
+    previous = child.heap_previous
+    if previous is None:
+        parent.oldest_zombie = below
+        return
+    following = child.heap_next
+    if previous.heap_first is child:
+        previous.heap_first = following
+    else:
+        previous.heap_next = following
+    if following is not None:
+        following.heap_previous = previous
+    child.heap_previous = None
+    child.heap_next = None
+    top = parent.oldest_zombie
+    if below is not None and top is not None:
+        parent.oldest_zombie = _merge(top, below)
+
+
+def _merge(one: Process, other: Process) -> Process:
+    """Two heaps become one: the top, which has no siblings."""
+    top = one if one.birth < other.birth else other
+    below = other if top is one else one
+    first = top.heap_first
+    below.heap_previous = top
+    below.heap_next = first
+    if first is not None:
+        first.heap_previous = below
+    top.heap_first = below
+    return top
+
+
+def _combine(parent: Process) -> Process | None:
+    """The heaps below one that goes become one: merged in pairs, then the pairs from the last to the first."""
+    rest = parent.heap_first
+    parent.heap_first = None
+    pairs: Process | None = None  # linked by `heap_next`, the last first
+    while rest is not None:
+        one = rest
+        other = one.heap_next
+        rest = None
+        one.heap_next = None
+        one.heap_previous = None
+        if other is not None:
+            rest = other.heap_next
+            other.heap_next = None
+            other.heap_previous = None
+            one = _merge(one, other)
+        one.heap_next = pairs
+        pairs = one
+    top: Process | None = None
+    while pairs is not None:
+        one = pairs
+        pairs = one.heap_next
+        one.heap_next = None
+        top = one if top is None else _merge(top, one)
+    return top

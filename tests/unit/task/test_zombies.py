@@ -1,0 +1,57 @@
+"""The heap of children that wait to be reaped, against a sorted list."""
+
+from __future__ import annotations
+
+import random
+
+from kernel.task.actions import default_actions
+from kernel.task.limits import Limits
+from kernel.task.process import Process
+from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
+
+
+def family(count: int) -> tuple[Process, list[Process]]:
+    """A parent and its children, oldest first."""
+    parent = Process(1, Limits(), default_actions())
+    children = [Process(2 + index, Limits(), default_actions()) for index in range(count)]
+    for child in children:
+        child.birth = BIRTHS.next()
+    return parent, children
+
+
+def test_the_oldest_comes_first_whatever_the_order_of_their_ends() -> None:
+    parent, children = family(50)
+    for child in reversed(children):
+        enter_zombie(parent, child)
+    for child in children:
+        assert parent.oldest_zombie is child
+        leave_zombies(parent, child)
+    assert parent.oldest_zombie is None
+
+
+def test_any_child_can_leave() -> None:
+    choice = random.Random(11)
+    parent, children = family(200)
+    inside: list[Process] = []
+    for _ in range(5000):
+        child = choice.choice(children)
+        if child in inside and choice.random() < 0.6:
+            leave_zombies(parent, child)
+            inside.remove(child)
+            assert child.heap_first is None and child.heap_next is None and child.heap_previous is None
+        elif child not in inside:
+            enter_zombie(parent, child)
+            inside.append(child)
+        oldest = min(inside, key=lambda each: each.birth, default=None)
+        assert parent.oldest_zombie is oldest
+
+
+def test_entering_and_leaving_twice_change_nothing() -> None:
+    parent, (one, other) = family(2)
+    enter_zombie(parent, other)
+    enter_zombie(parent, other)
+    leave_zombies(parent, one)
+    assert parent.oldest_zombie is other and other.heap_first is None
+    leave_zombies(parent, other)
+    leave_zombies(parent, other)
+    assert parent.oldest_zombie is None
