@@ -31,7 +31,7 @@ from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.file import File, InodeFile
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import CachedPages, Inode
-from kernel.fs.path import MOUNTS, Path, path_name
+from kernel.fs.path import Path, first_mount, path_name
 from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
@@ -277,9 +277,10 @@ class InodeCache(FileCache):
 
     def name(self) -> bytes:
         place = self.place
-        if place is None or len(MOUNTS) == 0:
+        first = first_mount()
+        if place is None or first is None:
             return b""
-        return path_name(place, Path(MOUNTS[0], MOUNTS[0].root))
+        return path_name(place, Path(first, first.root))
 
     def inode_number(self) -> int:
         inode = self.inode

@@ -38,7 +38,7 @@ def filesystem_on(
     Raises EBUSY (somebody else uses the device, or it is mounted writable and should not be, or the reverse), EACCES
     (the device is read-only), and what the type raises.
     """
-    for mount in MOUNTS:
+    for mount in MOUNTS.values():
         existing = mount.file_system
         if existing.block_device is device:
             if existing.type_name != kind.name or existing.read_only != read_only:

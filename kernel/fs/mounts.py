@@ -53,7 +53,7 @@ def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
     """Mount the first file system; the context of the first process."""
     mount = Mount(file_system, root_dentry(file_system), MS_RELATIME)
     mount.attached = True
-    MOUNTS.append(mount)
+    MOUNTS[mount.identifier] = mount
     path = Path(mount, mount.root)
     return FsContext(path, path, 0o022, credentials)
 
@@ -65,7 +65,9 @@ def root_dentry(file_system: FileSystem) -> Dentry:
 
 def _existing_root(file_system: FileSystem) -> Dentry:
     """The root dentry of a file system that may be mounted already (devtmpfs): one tree of dentries each."""
-    for mount in MOUNTS:
+    if file_system.mounts == 0:
+        return root_dentry(file_system)
+    for mount in MOUNTS.values():
         if mount.file_system is file_system and mount.root.parent is None:
             return mount.root
     return root_dentry(file_system)
@@ -254,7 +256,7 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
 def mounts_below(top: Path) -> list[Mount]:
     """All mounts at or below a place, outer ones first."""
     found: list[Mount] = []
-    for each in MOUNTS:
+    for each in MOUNTS.values():
         parent = each.parent
         point = each.mount_point
         if parent is not None and point is not None and is_below(Path(parent, point), top):
@@ -343,7 +345,7 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
 def mount_lines(context: FsContext) -> bytes:
     """The text of /proc/mounts as seen from the context's root."""
     text = bytearray()
-    for each in MOUNTS:
+    for each in MOUNTS.values():
         place = Path(each, each.root)
         name = path_name(place, context.root)
         if name.startswith(b"(unreachable)"):
@@ -356,7 +358,7 @@ def mount_lines(context: FsContext) -> bytes:
 def mountinfo_lines(context: FsContext) -> bytes:
     """The text of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
     text = bytearray()
-    for each in MOUNTS:
+    for each in MOUNTS.values():
         name = path_name(Path(each, each.root), context.root)
         if name.startswith(b"(unreachable)"):
             continue
@@ -376,7 +378,7 @@ def mountinfo_lines(context: FsContext) -> bytes:
 def mountstats_lines(context: FsContext) -> bytes:
     """The text of /proc/PID/mountstats (proc_pid_mountstats(5))."""
     text = bytearray()
-    for each in MOUNTS:
+    for each in MOUNTS.values():
         name = path_name(Path(each, each.root), context.root)
         if name.startswith(b"(unreachable)"):
             continue
@@ -473,7 +475,7 @@ class Keeper(Obligation):
 
 def sync_all() -> None:
     """sync(2): every file system and every device, whatever fails. May sleep."""
-    for each in list(MOUNTS):
+    for each in list(MOUNTS.values()):
         if each.attached:
             with Keeper(each):
                 try:
@@ -485,7 +487,7 @@ def sync_all() -> None:
 
 def write_back_all() -> None:
     """What the flusher does for file systems every few seconds. May sleep."""
-    for each in list(MOUNTS):
+    for each in list(MOUNTS.values()):
         if each.attached and each.file_system.sleeps:
             with Keeper(each):
                 each.file_system.write_back()
@@ -496,7 +498,7 @@ def end_writing() -> None:
 
     Linux leaves this to programs, which do it as well (umount -a -r); nothing is lost by being sure.
     """
-    for each in MOUNTS:
+    for each in list(MOUNTS.values()):
         file_system = each.file_system
         if file_system.block_device is None or file_system.read_only:
             continue

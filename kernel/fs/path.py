@@ -64,11 +64,10 @@ class Mount:
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
         """Enter the mount in the tree. Raises MemoryError, and then it has let go of its file system: forget it."""
         try:
-            MOUNTS.append(self)
+            MOUNTS[self.identifier] = self
             parent.children[mount_point] = self
         except MemoryError:
-            if self in MOUNTS:
-                MOUNTS.remove(self)
+            MOUNTS.pop(self.identifier, self)
             self.root.pins -= 1
             self.file_system.mounts -= 1
             raise
@@ -82,7 +81,7 @@ class Mount:
         """Take the mount out of the tree; its file system goes when nobody uses the mount any more."""
         self._leave_place()
         self.attached = False
-        MOUNTS.remove(self)
+        MOUNTS.pop(self.identifier)
         self._finish_if_unused()
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
@@ -162,8 +161,15 @@ def end_filesystem(file_system: FileSystem) -> None:
         device.closed()
 
 
-# In order of their mounting: the source of /proc/mounts.
-MOUNTS: Final[list[Mount]] = []
+# By number, in the order of mounting: the source of /proc/mounts.
+MOUNTS: Final[dict[int, Mount]] = {}
+
+
+def first_mount() -> Mount | None:
+    """The one that was mounted first: the root of the tree, unless another took its place."""
+    for mount in MOUNTS.values():
+        return mount
+    return None
 
 
 class Path:

@@ -295,7 +295,7 @@ def fstatfs(descriptor: i32, address: int) -> int:
 
 @syscall("ustat", status="Full", args="device >ustat")
 def ustat(device: u32, address: int) -> int:
-    for mount in MOUNTS:
+    for mount in MOUNTS.values():
         file_system = mount.file_system
         if file_system.device == device:
             numbers = file_system.statistics()

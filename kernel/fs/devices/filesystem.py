@@ -87,7 +87,7 @@ def remove_block_node(name: bytes, number: int) -> None:
     if node is None or node.mode & S_IFMT != S_IFBLK or node.rdev != number:
         return
     top.unlink(name, node)
-    for mount in MOUNTS:
+    for mount in MOUNTS.values():
         if mount.file_system is _TREE.instance and mount.root.inode is top:
             CACHE.forget_name(mount.root, name)
 

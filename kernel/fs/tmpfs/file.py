@@ -29,7 +29,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import File, InodeFile
 from kernel.fs.inode import CachedPages
-from kernel.fs.path import MOUNTS, Path, path_name
+from kernel.fs.path import Path, first_mount, path_name
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
 from kernel.lang import EBUSY, EFAULT, EFBIG, EINTR, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.pace import ends_at, is_dying, pace
@@ -59,6 +59,7 @@ class TmpfsFile(TmpfsInode):
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
         super().__init__(tmpfs, mode)
         self.pages: dict[int, int] = {}
+        self.drops = 0  # how often pages were dropped, which a copy compares
         self.shrinking: Mutex | None = None  # made for the first time that pages are dropped
         self.mapping: FilePages | None = None
         self.seals = F_SEAL_SEAL  # memfd_create(2) may give others
@@ -147,11 +148,14 @@ class TmpfsFile(TmpfsInode):
 
     def _write_page(self, buffer: Buffer, index: int, within: int, count: int) -> int:
         """Write to a part of a page."""
-        frame = self._page_for_write(index)
+        drops = self.drops
+        frame = Frame(self.pages.get(index, NO_FRAME))
+        if frame == NO_FRAME or self.shrinking is not None:
+            frame = self._page_for_write(index)
         get_frame(frame)
         moved = buffer.take(frame_span(frame)[within : within + count])
         put_frame(frame)
-        if moved > 0 and self.pages.get(index, 0) == frame:
+        if moved > 0 and (self.drops == drops or self.pages.get(index, NO_FRAME) == frame):
             # Otherwise the page was cut off during the copy: the write came before that.
             self.size = max(self.size, (index << PAGE_SHIFT) + within + moved)
         return moved
@@ -303,6 +307,7 @@ class TmpfsFile(TmpfsInode):
             lock = Mutex()
             self.shrinking = lock
         with lock:
+            self.drops += 1
             self._unmap(first, end)
             if end - first < len(self.pages):
                 for index in range(first, end):
@@ -455,9 +460,10 @@ class FilePages(TrackedObject):
 
     def name(self) -> bytes:
         place = self.place
-        if place is None or len(MOUNTS) == 0:
+        first = first_mount()
+        if place is None or first is None:
             return b""
-        return path_name(place, Path(MOUNTS[0], MOUNTS[0].root))
+        return path_name(place, Path(first, first.root))
 
     def size_bytes(self) -> int:
         inode = self.inode

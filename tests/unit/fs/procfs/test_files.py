@@ -34,10 +34,10 @@ class Names(DirectorySink):
 
 @pytest.fixture
 def proc() -> Iterator[FsContext]:
-    kept = list(MOUNTS)
+    kept = dict(MOUNTS)
     MOUNTS.clear()
     yield attach_root(make_procfs(b"proc", b""), Credentials())
-    MOUNTS[:] = kept
+    MOUNTS.update(kept)
 
 
 def read(file: File, size: int = 65536) -> bytes:
