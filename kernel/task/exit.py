@@ -167,9 +167,9 @@ def _end_of_process(task: Task, process: Process) -> None:
         executable.release()
     _hang_up(process)
     _give_children_away(task, process)
-    group = process.job
-    if group is not None:
-        rescue_orphans(group, process)
+    parent = process.parent
+    if parent is not None:
+        _rescue_group(process, parent, process)
     _tell_parent(process)
     process.exit_waiters.wake_all()
 
@@ -223,13 +223,20 @@ def _give_children_away(last: Task, process: Process) -> None:
         if child.death_signal != 0 and not child.is_zombie and may_signal(last, child, child.death_signal):
             send_from_kernel(child, from_kernel(child.death_signal))
         child.exit_signal = SIGCHLD  # whoever adopts it did not choose another
-        group = child.job
         if child.is_zombie:
             _tell_parent(child)
-        elif group is not None and group is not process.job:
-            rescue_orphans(group, process)
+        else:
+            _rescue_group(child, process, process)
     process.children.clear()
     adopter.has_job_news = True
+
+
+def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
+    """One of the two ends: unless they were of different groups in one session, that orphans no group."""
+    group = child.job
+    other = parent.job
+    if group is not None and other is not None and group is not other and group.owner is other.owner:
+        rescue_orphans(group, leaving)
 
 
 def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
