@@ -234,6 +234,7 @@ static void op_futex(void)
 }
 
 #include "bench_net.h"
+#include "bench_calls.h"
 
 int main(int argc, char **argv)
 {
@@ -280,5 +281,6 @@ int main(int argc, char **argv)
     pthread_t thread;
     pthread_create(&thread, 0, partner, 0);
     measure("futex-ping-pong-threads", op_futex);
+    measure_calls();
     return 0;
 }

@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -22,34 +21,16 @@ from pathlib import Path
 
 from tests.bench import network
 from tests.bench.__main__ import DISK_MIB, HOST_MEMORY, disk_image, fresh_disk, system_image
+from tests.bench.counting import Counts
 from tests.harness import KRAIT, Guest
 from tests.harness.namespace import is_in_namespace, run_in_namespace
-from tests.harness.plugins import build_plugin
 from tools.front_end import build_kernel
 from tools.machine import Disk, DiskMode, Machine
 from tools.paths import KERNEL, ROOT
 
 SOURCES = ROOT / "tests" / "bench"
-PLUGIN = SOURCES / "count_instructions.c"
 USER_END = 1 << 63
 PROGRAM = "(the program)"
-
-
-def read_counts(file: Path) -> Counter[int]:
-    """How often each instruction was executed until now, by its address."""
-    words = array("Q")
-    with file.open("rb") as counts:
-        words.frombytes(counts.read(8))
-        words.frombytes(counts.read(8 * (words[0] - 1)))
-    sums: Counter[int] = Counter()
-    at = 1
-    while at < len(words):
-        times, length = words[at : at + 2]
-        if times > 0:
-            for pc in words[at + 2 : at + 2 + length]:
-                sums[pc] += times
-        at += 2 + length
-    return sums
 
 
 def record(row: str, count: int, cpu: str, card: str | None) -> Iterator[tuple[str, Counter[int]]]:
@@ -57,37 +38,35 @@ def record(row: str, count: int, cpu: str, card: str | None) -> Iterator[tuple[s
     With a card, which network.py knows, the row is one of its.
     """
     with tempfile.TemporaryDirectory() as folder, nullcontext() if card is None else network.peer():
-        counts, initrd = Path(folder) / "counts", Path(folder) / "initrd"
-        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(PLUGIN, Path(folder))},counts={counts}")
+        counts, initrd = Counts(Path(folder)), Path(folder) / "initrd"
         if card is None:
             initrd.write_bytes(system_image(f"#!/bin/sh\n/cases/bench {row}\n".encode()))
-            machine = Machine(cpu=cpu, extra=(*extra, "-icount", "shift=1"))
+            machine = counts.machine(cpu)
         else:
             initrd.write_bytes(network.network_image(KRAIT, row))
-            machine = network.machine(cpu, network.CARDS[card], extra)
+            machine = network.machine(cpu, network.CARDS[card], counts.options())
         with Guest(KRAIT.boot(initrd, "quiet"), machine) as guest:
             while (line := guest.expect(r"@ready ([\w-]+)@|@krait-end@", 600))[1] is not None:
-                before = read_counts(counts)
+                before = counts.read()
                 guest.send(f"{count}\r")
                 guest.expect(r"@done( \d+)?@", 600)
-                yield line[1].decode(), read_counts(counts) - before
+                yield line[1].decode(), counts.read() - before
                 guest.send("\r")
 
 
 def record_disk(row: str, cpu: str) -> Iterator[tuple[str, Counter[int]]]:
     """The same for a row of the disk, done once."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=HOST_MEMORY) as memory:
-        counts, initrd = Path(folder) / "counts", Path(folder) / "initrd"
-        extra: tuple[str, ...] = ("-plugin", f"{build_plugin(PLUGIN, Path(folder))},counts={counts}")
+        counts, initrd = Counts(Path(folder)), Path(folder) / "initrd"
         initrd.write_bytes(disk_image(KRAIT, f"#!/bin/sh\n/cases/bench_disk {row}\n".encode()))
         disk = Disk(fresh_disk(Path(memory) / "disk", DISK_MIB), DiskMode.WRITE)
-        machine = Machine(cpu=cpu, memory="1G", disks=(disk,), extra=extra)
+        machine = Machine(cpu=cpu, memory="1G", disks=(disk,), extra=counts.options())
         with Guest(KRAIT.boot(initrd, "quiet"), machine) as guest:
             guest.expect(r"@ready@", 600)
-            before = read_counts(counts)
+            before = counts.read()
             guest.send("\r")
             guest.expect(r"@done@", 600)
-            yield row, read_counts(counts) - before
+            yield row, counts.read() - before
             guest.send("\r")
 
 
