@@ -7,74 +7,51 @@ that are there all the time, each as it is when it is reached; whoever reads els
 Context: sleeps. The description means the memory that the process had when it was opened.
 """
 
-from typing import Final
-
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.fs.procfs.entries import PositionedFile
+from kernel.fs.procfs.entries import PiecesFile
 from kernel.fs.procfs.process_memory import area_figures, area_line, memory_of
 from kernel.fs.procfs.subject import Subject
-from kernel.lang import final, span_of
-from kernel.lib.pace import is_dying, pace
+from kernel.lang import final
 from kernel.lib.user import Buffer
 from kernel.mm.area import Area
 from kernel.mm.space import AddressSpace
 
-_PIECE_COST: Final = 3000  # instructions
 
-
-class AreaText(PositionedFile):
+class AreaText(PiecesFile):
     """An open maps."""
 
     def __init__(self, path: Path, flags: int, space: AddressSpace | None) -> None:
         super().__init__(path, flags)
         self.space: AddressSpace | None = space
         self.told: int = 0  # the areas below this address
-        self.rest: bytes = b""  # of the piece of the last one
-        self.offset: int = 0  # where the rest begins
 
-    def piece_at(self, space: AddressSpace, address: int) -> bytes:
-        """The piece of the first area that ends above an address; the text is at its end if it is empty. May sleep."""
-        area = space.areas.first_above(address)
+    def begin(self) -> None:
+        self.told = 0
+
+    def next_piece(self) -> bytes | None:
+        space = self.space
+        if space is None:
+            return None
+        area = space.areas.first_above(self.told)
         if area is None:
-            return b""
+            return None
         self.told = area.end
         return self.piece_of(space, area)
 
     def piece_of(self, space: AddressSpace, area: Area) -> bytes:
-        """What there is to say of one area."""
+        """What there is to say of one area. May sleep."""
         return area_line(area)
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         space = self.space
         if space is None or space.users == 0:
             return 0
-        if offset < self.offset or offset == 0:
-            self.told = 0
-            self.rest = b""
-            self.offset = 0
         space.acquire()
         try:
-            return self._put(buffer, offset, space)
+            return super().pread(buffer, offset)
         finally:
             space.release()
-
-    def _put(self, buffer: Buffer, offset: int, space: AddressSpace) -> int:
-        done = 0
-        while buffer.remaining > 0 and not buffer.faulted and not is_dying():
-            rest = self.rest
-            if len(rest) == 0:
-                rest = self.piece_at(space, self.told)
-                if len(rest) == 0:
-                    break
-                pace(_PIECE_COST)
-            taken = min(len(rest), offset + done - self.offset)  # to be skipped
-            if taken == 0:
-                taken = buffer.put(span_of(rest))
-                done += taken
-            self.rest = rest[taken:]
-            self.offset += taken
-        return done
 
 
 @final

@@ -17,10 +17,12 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import EACCES, EINVAL, EIO, EPERM, Errno, final, span_of
 from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
 
 FIRST_POSITION: Final = 2
 _WRITE_LIMIT: Final = 4096
+_PIECE_COST: Final = 3000  # instructions
 
 MakeText = Callable[[], bytes]
 StoreText = Callable[[bytes], None]
@@ -71,6 +73,47 @@ class PositionedFile(File):
             raise Errno(EINVAL)
         self.position = target
         return target
+
+
+class PiecesFile(PositionedFile):
+    """An open text that is made in pieces, as far as it is read: a whole one would take megabytes, and its making long.
+    Whoever reads on sees each piece as it is when it is reached; whoever reads elsewhere begins anew and skips. Base
+    class.
+    """
+
+    def __init__(self, path: Path, flags: int) -> None:
+        super().__init__(path, flags)
+        self.rest: bytes = b""  # of the last piece
+        self.offset: int = 0  # where the rest begins
+
+    def begin(self) -> None:
+        """The next piece is the first one."""
+
+    def next_piece(self) -> bytes | None:
+        """The next piece, which may be empty; None at the end. May sleep."""
+        return None
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        if offset < self.offset or offset == 0:
+            self.begin()
+            self.rest = b""
+            self.offset = 0
+        done = 0
+        while buffer.remaining > 0 and not buffer.faulted and not is_dying():
+            rest = self.rest
+            if len(rest) == 0:
+                piece = self.next_piece()
+                if piece is None:
+                    break
+                rest = piece
+                pace(_PIECE_COST)
+            taken = min(len(rest), offset + done - self.offset)  # to be skipped
+            if taken == 0 and len(rest) > 0:
+                taken = buffer.put(span_of(rest))
+                done += taken
+            self.rest = rest[taken:]
+            self.offset += taken
+        return done
 
 
 class TextFile(PositionedFile):

@@ -6,26 +6,63 @@ Context: see entries.py.
 
 from typing import Final
 
-from kernel.fs.constants import S_IFREG
-from kernel.fs.file import DirectorySink
+from kernel.fs.constants import MAY_WRITE, S_IFREG
+from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
+from kernel.fs.path import Path
 from kernel.fs.procfs.entries import (
     FIRST_POSITION,
     ComputedDirectory,
     FixedText,
+    PiecesFile,
     TextInode,
     check_setting_access,
     check_setting_writer,
 )
-from kernel.lang import EINVAL, Errno, final
+from kernel.lang import EACCES, EINVAL, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.settings import SystemSetting
-from kernel.net.internet.sysctl import TABLES, Setting
+from kernel.net.internet.sysctl import TABLES, Setting, Table, TableLines
 
 _FIRST_INO: Final = 0xE000_0000
 _MOST: Final = (1 << 63) - 1
+
+
+@final
+class LinesFile(PiecesFile):
+    """An open table that comes in pieces."""
+
+    def __init__(self, path: Path, flags: int, table: Table) -> None:
+        super().__init__(path, flags)
+        self.table: Table = table
+        self.lines: TableLines | None = None
+
+    def begin(self) -> None:
+        make = self.table.lines
+        self.lines = None if make is None else make()
+
+    def next_piece(self) -> bytes | None:
+        lines = self.lines
+        return None if lines is None else lines.next()
+
+
+@final
+class LinesInode(Inode):
+    """A table that comes in pieces."""
+
+    def __init__(self, file_system: FileSystem, ino: int, table: Table) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o444)
+        self.table: Table = table
+
+    def open(self, path: Path, flags: int) -> File:
+        return LinesFile(path, flags, self.table)
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if mask & MAY_WRITE != 0:
+            raise Errno(EACCES)  # root, too, can't write what nobody may write
+        super().check_permission(credentials, mask)
 
 
 class NetDirectory(ComputedDirectory):
@@ -35,7 +72,10 @@ class NetDirectory(ComputedDirectory):
         for index in range(len(TABLES)):
             table = TABLES[index]
             if table.name == name:
-                return FixedText(self.file_system, _FIRST_INO + index, 0o444, table.make, None)
+                make = table.make
+                if make is not None:
+                    return FixedText(self.file_system, _FIRST_INO + index, 0o444, make, None)
+                return LinesInode(self.file_system, _FIRST_INO + index, table)
         return None
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:

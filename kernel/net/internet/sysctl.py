@@ -13,6 +13,19 @@ from kernel.lang import final
 
 MakeTable = Callable[[], bytes]
 
+
+class TableLines:
+    """The text of a file of /proc/net that may be long, in pieces: each is made when a reader comes to it. Base class.
+    What is remembered from piece to piece keeps no socket.
+    """
+
+    def next(self) -> bytes | None:
+        """The next piece, which may be empty; None after the last one."""
+        return None
+
+
+MakeLines = Callable[[], TableLines]
+
 _INT_MAX: Final = 0x7FFF_FFFF
 
 
@@ -35,9 +48,10 @@ class Setting:
 class Table:
     """A file of /proc/net."""
 
-    def __init__(self, name: bytes, make: MakeTable) -> None:
+    def __init__(self, name: bytes, make: MakeTable | None, lines: MakeLines | None) -> None:
         self.name: bytes = name
-        self.make: MakeTable = make
+        self.make: MakeTable | None = make
+        self.lines: MakeLines | None = lines
 
 
 SETTINGS: Final[list[Setting]] = []
@@ -46,7 +60,12 @@ TABLES: Final[list[Table]] = []
 
 def register_table(name: bytes, make: MakeTable) -> None:
     """Enter a file of /proc/net, whose text `make` makes."""
-    TABLES.append(Table(name, make))
+    TABLES.append(Table(name, make, None))
+
+
+def register_lines(name: bytes, lines: MakeLines) -> None:
+    """Enter a file of /proc/net, whose text comes in pieces."""
+    TABLES.append(Table(name, None, lines))
 
 
 def _pair(path: bytes, first: int, second: int, least: int, most: int) -> Setting:

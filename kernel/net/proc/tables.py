@@ -7,7 +7,7 @@ Context: system calls; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import span_of
+from kernel.lang import final, span_of
 from kernel.net.datagram import raw_socket, udp
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet.addresses import (
@@ -21,7 +21,7 @@ from kernel.net.internet.addresses import (
 )
 from kernel.net.internet.membership import list_memberships
 from kernel.net.internet.routes import LOCAL, PROHIBIT, ROUTING, UNICAST, UNREACHABLE, Route, list_routes
-from kernel.net.internet.sysctl import register_table
+from kernel.net.internet.sysctl import TableLines, register_lines, register_table
 from kernel.net.link.device import ARPHRD_ETHER, DEVICES
 from kernel.net.link.neighbours import HAS_ADDRESS, INCOMPLETE, PERMANENT, list_neighbours
 from kernel.net.sockets.socket import AF_INET, AF_INET6
@@ -187,16 +187,6 @@ def socket_line(socket: DatagramSocket, number: int, port: int, width: int) -> b
     ).encode()
 
 
-def _udp(family: int) -> bytes:
-    text = bytearray()
-    for port in udp.SOCKETS.by_port.keys():
-        for socket in udp.SOCKETS.by_port[port]:
-            if socket.family == family:
-                line = socket_line(socket, port, port, 5)
-                text.extend(padded(line) if family == AF_INET else line + b"\n")
-    return bytes(text)
-
-
 HEAD4: Final = (
     b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout"
     b" inode ref pointer drops"
@@ -207,14 +197,42 @@ HEAD6: Final = (
 )
 
 
-def udp4() -> bytes:
+@final
+class _UdpLines(TableLines):
+    """UDP sockets of one family: those of a port at a time."""
+
+    def __init__(self, family: int) -> None:
+        self.family: int = family
+        self.ports: list[int] = list(udp.SOCKETS.by_port.keys())
+        self.at: int = -1  # the head, then all ports
+
+    def next(self) -> bytes | None:
+        at = self.at
+        self.at += 1
+        if at < 0:
+            return padded(b" " + HEAD4) if self.family == AF_INET else HEAD6
+        if at >= len(self.ports):
+            return None
+        port = self.ports[at]
+        text = b""
+        sockets = udp.SOCKETS.by_port.get(port)
+        if sockets is None:
+            return text
+        for socket in sockets:
+            if socket.family == self.family:
+                line = socket_line(socket, port, port, 5)
+                text += padded(line) if self.family == AF_INET else line + b"\n"
+        return text
+
+
+def udp4() -> TableLines:
     """/proc/net/udp."""
-    return padded(b" " + HEAD4) + _udp(AF_INET)
+    return _UdpLines(AF_INET)
 
 
-def udp6() -> bytes:
+def udp6() -> TableLines:
     """/proc/net/udp6."""
-    return HEAD6 + _udp(AF_INET6)
+    return _UdpLines(AF_INET6)
 
 
 def raw4() -> bytes:
@@ -264,8 +282,8 @@ register_table(b"route", route)
 register_table(b"ipv6_route", ipv6_route)
 register_table(b"if_inet6", if_inet6)
 register_table(b"arp", arp)
-register_table(b"udp", udp4)
-register_table(b"udp6", udp6)
+register_lines(b"udp", udp4)
+register_lines(b"udp6", udp6)
 register_table(b"raw", raw4)
 register_table(b"raw6", raw6)
 register_table(b"igmp", igmp)

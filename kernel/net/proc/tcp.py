@@ -8,7 +8,8 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.net.internet.sysctl import register_table
+from kernel.lang import final
+from kernel.net.internet.sysctl import TableLines, register_lines
 from kernel.net.proc.tables import hex4, hex6, padded
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.net.tcp.channel import Channel
@@ -74,52 +75,85 @@ def _wait_line(family: int, wait: TimeWait, now_ns: int) -> bytes:
     ).encode()
 
 
-def _lines(family: int) -> list[bytes]:
-    now_ns = monotonic_ns()
-    lines: list[bytes] = []
-    for port in TABLE.listeners.keys():
-        for listener in TABLE.listeners[port]:
-            if listener.family == family:
-                lines.append(_listener_line(listener))
-    for first in TABLE.buckets:
+HEAD4: Final = padded(
+    b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", _WIDTH
+)
+HEAD6: Final = (
+    b"  sl  local_address                         remote_address                        st tx_queue rx_queue tr"
+    b" tm->when retrnsmt   uid  timeout inode\n"
+)
+
+
+@final
+class _Lines(TableLines):
+    """Listeners, connections, and what waits after its end, of one family: those of a port or a bucket at a time."""
+
+    def __init__(self, family: int) -> None:
+        self.family: int = family
+        self.number: int = 0  # of the next line
+        self.ports: list[int] = list(TABLE.listeners.keys())
+        self.wait_keys: list[int] = list(TABLE.waits.keys())
+        self.at: int = -1  # the head, then all ports, all buckets, all keys
+
+    def next(self) -> bytes | None:
+        at = self.at
+        self.at += 1
+        if at < 0:
+            return HEAD4 if self.family == AF_INET else HEAD6
+        if at < len(self.ports):
+            return self._listeners(self.ports[at])
+        at -= len(self.ports)
+        if at < len(TABLE.buckets):
+            return self._channels(TABLE.buckets[at])
+        at -= len(TABLE.buckets)
+        return self._waits(self.wait_keys[at]) if at < len(self.wait_keys) else None
+
+    def _listeners(self, port: int) -> bytes:
+        text = b""
+        listeners = TABLE.listeners.get(port)
+        if listeners is None:
+            return text
+        for listener in listeners:
+            if listener.family == self.family:
+                text += self._numbered(_listener_line(listener))
+        return text
+
+    def _channels(self, first: Channel | None) -> bytes:
+        text = b""
         channel = first
         while channel is not None:
             c = channel.connection
-            if c is not None and channel.family == family:
-                lines.append(_channel_line(channel, c, now_ns))
+            if c is not None and channel.family == self.family:
+                text += self._numbered(_channel_line(channel, c, monotonic_ns()))
             channel = channel.next_in_table
-    for wait in TABLE.wait_queue:
-        if wait.is_listed and wait.family == family:
-            lines.append(_wait_line(family, wait, now_ns))
-    return lines
+        return text
+
+    def _waits(self, key: int) -> bytes:
+        text = b""
+        waits = TABLE.waits.get(key)
+        if waits is None:
+            return text
+        for wait in waits:
+            if wait.family == self.family:
+                text += self._numbered(_wait_line(self.family, wait, monotonic_ns()))
+        return text
+
+    def _numbered(self, line: bytes) -> bytes:
+        number = self.number
+        self.number += 1
+        whole = f"{number:4}: ".encode() + line
+        return padded(whole, _WIDTH) if self.family == AF_INET else whole + b"\n"
 
 
-def tcp4() -> bytes:
+def tcp4() -> TableLines:
     """/proc/net/tcp."""
-    text = bytearray(
-        padded(
-            b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", _WIDTH
-        )
-    )
-    number = 0
-    for line in _lines(AF_INET):
-        text.extend(padded(f"{number:4}: ".encode() + line, _WIDTH))
-        number += 1
-    return bytes(text)
+    return _Lines(AF_INET)
 
 
-def tcp6() -> bytes:
+def tcp6() -> TableLines:
     """/proc/net/tcp6."""
-    text = bytearray(
-        b"  sl  local_address                         remote_address                        st tx_queue rx_queue tr"
-        b" tm->when retrnsmt   uid  timeout inode\n"
-    )
-    number = 0
-    for line in _lines(AF_INET6):
-        text.extend(f"{number:4}: ".encode() + line + b"\n")
-        number += 1
-    return bytes(text)
+    return _Lines(AF_INET6)
 
 
-register_table(b"tcp", tcp4)
-register_table(b"tcp6", tcp6)
+register_lines(b"tcp", tcp4)
+register_lines(b"tcp6", tcp6)

@@ -15,13 +15,13 @@ _CONNECTED: Final = 3
 
 def unix_table() -> bytes:
     """The text of the file. In place of addresses, which are nobody's business, the first column is 0."""
-    text = b"Num       RefCount Protocol Flags    Type St Inode Path\n"
+    text = bytearray(b"Num       RefCount Protocol Flags    Type St Inode Path\n")
     socket: CollectableSocket | None = SOCKETS.first
     while socket is not None:
         if isinstance(socket, UnixSocket):
-            text += _line(socket)
+            text.extend(_line(socket))
         socket = socket.next
-    return text
+    return bytes(text)
 
 
 def _line(socket: UnixSocket) -> bytes:
