@@ -18,7 +18,7 @@ static void op_poll_none(void) { poll(watched, WATCHED, 0); }
 static void op_poll_ready(void) { poll(ready_last, 10, -1); }
 static void op_epoll(void) { struct epoll_event found[8]; epoll_wait(epoll_set, found, 8, -1); }
 static void op_uname(void) { struct utsname name; uname(&name); }
-static void op_futex_nobody(void) { syscall(SYS_futex, &turn, 129, 1, 0, 0, 0); }
+static void op_futex_nobody(void) { syscall(SYS_futex, &highest, 129, 1, 0, 0, 0); }
 
 static void op_select_none(void)
 {
