@@ -15,6 +15,7 @@ from compiler.diagnostics import internal_error
 from compiler.formats import format_fault
 from compiler.front.assignment import check_assigned
 from compiler.front.convert_types import DEQUE, DICT, LIST
+from compiler.front.endings import check_endings
 from compiler.front.flows import check_flows
 from compiler.front.handlers import check_handlers
 from compiler.front.views import check_views
@@ -106,6 +107,7 @@ def check_program(program: Program) -> None:
             check_function(program, function, turns.get(function.name, {}))
         except Exception as error:
             function.errors.append(internal_error(error, function.loc))
+    check_endings(program)
 
 
 def check_function(program: Program, function: Function, turns: dict[int, set[str]]) -> None:

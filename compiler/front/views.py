@@ -32,6 +32,7 @@ from compiler.tree import (
     FieldTarget,
     For,
     Function,
+    Global,
     IndexTarget,
     Lambda,
     Local,
@@ -46,7 +47,7 @@ from compiler.tree import (
     Walrus,
     While,
 )
-from compiler.types import ArrayType, BytesType, OptionalType, SpanType, StructType, TupleType, Type
+from compiler.types import ArrayType, BytesType, FunctionType, OptionalType, SpanType, StructType, TupleType, Type
 
 # What a view shows: ("param", number), ("storage", id of the expression that makes it), ("bytes",).
 Source = tuple[Any, ...]
@@ -78,7 +79,9 @@ class Facts:
     assigned: dict[str, list[Expr]] = field(default_factory=dict)
     returned: list[Expr] = field(default_factory=list)
     written: list[Expr] = field(default_factory=list)
-    calls: list[CallFunction | CallMethod | New] = field(default_factory=list)
+    calls: list[CallFunction | CallMethod | CallValue | New] = field(default_factory=list)
+    nested: list[Function] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)  # functions that are mentioned as values
     loops: list[Loop] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     locals: dict[str, Sources] = field(default_factory=dict)
@@ -98,19 +101,24 @@ class Views:
         self.program = program
         self.calls = Calls(program)
         self.results: dict[str, Sources] = {}
-        self.writes: dict[str, set[int]] = {}
+        self.writes: dict[int, set[int]] = {}  # by the id of the function
         self.facts = [gather(f) for f in program.functions.values() if not f.errors]
+        self.inner = [gather(f) for facts in self.facts for f in facts.nested]
+        self.values: dict[int, list[Function]] = {}  # what calls of values may reach, by the number of parameters
+        named = {n: None for facts in self.facts for n in facts.values if n in program.functions}
+        for function in [*(program.functions[name] for name in named), *(facts.function for facts in self.inner)]:
+            self.values.setdefault(len(function.params), []).append(function)
         changed = True
         while changed:
             changed = False
-            for facts in self.facts:
+            for facts in (*self.facts, *self.inner):
                 changed |= self._update(facts)
 
     # Summaries --------------------------------------------------------------------------------------------------------
 
     def _update(self, facts: Facts) -> bool:
         """Follow the views of one function with what is known of others; whether that was news."""
-        name, news = facts.function.name, False
+        name, key, news = facts.function.name, id(facts.function), False
         again = True
         while again:
             again = False
@@ -119,15 +127,15 @@ class Views:
                 if found != facts.locals.get(local, NOTHING):
                     facts.locals[local] = found
                     again = news = True
-        if shows(facts.function.result) and not facts.function.is_generator:
+        if shows(facts.function.result) and not facts.function.is_generator and name in self.program.functions:
             found = self.results.get(name, NOTHING).union(*(self.sources(facts, v) for v in facts.returned))
             if found != self.results.get(name, NOTHING):
                 self.results[name] = found
                 news = True
         for value, _ in self._written(facts):
             for source in self.sources(facts, value):
-                if source[0] == "param" and source[1] not in self.writes.setdefault(name, set()):
-                    self.writes[name].add(source[1])
+                if source[0] == "param" and source[1] not in self.writes.setdefault(key, set()):
+                    self.writes[key].add(source[1])
                     news = True
         return news
 
@@ -137,7 +145,7 @@ class Views:
             yield value, ""
         for call in facts.calls:
             for target, args in self._targets(call):
-                for place in self.writes.get(target.name, ()):
+                for place in self.writes.get(id(target), ()):
                     if place < len(args):
                         yield args[place], target.name
 
@@ -157,6 +165,10 @@ class Views:
             init = functions.get(f"{getattr(call.type, 'name', '')}.__init__")
             if init is not None:
                 yield init, [call, *call.args]
+        elif isinstance(call, CallValue):
+            for target in self.values.get(len(call.args), ()):
+                if all(arg.type == param.type for arg, param in zip(call.args, target.params, strict=True)):
+                    yield target, call.args
 
     # Expressions ------------------------------------------------------------------------------------------------------
 
@@ -270,13 +282,15 @@ def _gather(facts: Facts, nodes: Iterable[Any], loops: list[Loop]) -> None:
                 facts.returned.append(value)
             case CallBuiltin(name=name, args=[inner, *_]) if name.startswith(_WRITES):
                 facts.written.append(inner)
-            case CallFunction() | CallMethod():
+            case CallFunction() | CallMethod() | CallValue() | New():
                 facts.calls.append(node)
-            case New():
-                facts.calls.append(node)
+            case Global(module=module, name=name) if isinstance(node.type, FunctionType):
+                facts.values.append(f"{module}.{name}")
         if isinstance(node, CallBuiltin | New | CallFunction | CallMethod) and shows(node.type):
             for _, made in loops:
                 made.add(id(node))
+        if isinstance(node, Lambda | NestedFunction):
+            facts.nested.append(node.function)
         if isinstance(node, Lambda):
             before = len(facts.returned)
             _gather(facts, children(node), loops)

@@ -146,14 +146,11 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         put_frame(frame)
         return 0
     if access == Access.WRITE:
-        copied = NO_FRAME
         try:
             copied = allocate_user_frame()
+            copy_frame(copied, frame)
         finally:
-            if copied == NO_FRAME:
-                put_frame(frame)
-        copy_frame(copied, frame)
-        put_frame(frame)
+            put_frame(frame)
         write_entry(slot, make_entry(copied, flags | WRITABLE | DIRTY | PRIVATE))
         return 1
     write_entry(slot, make_entry(frame, flags))

@@ -79,7 +79,7 @@ def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
                     write_entry(slot, 0)
                     space.pages.flush_page(address)
                     space.resident -= 1
-                    put_frame(frame)
+                    put_frame(entry_frame(entry))  # the reference of the entry
         area = area.next_of_source
 
 

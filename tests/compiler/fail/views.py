@@ -1,5 +1,6 @@
 """Views that outlive what they show, or write what can't be written."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from kernel.lang import Array, Span, bytes_of, span_of, struct, u8, u32
@@ -84,3 +85,18 @@ def same_turn() -> int:
         view = turn.span()
         total += view[0]
     return total
+
+
+def apply(change: Callable[[Span[u8]], None], data: bytes) -> None:
+    change(span_of(data))
+
+
+def by_a_value(data: bytes) -> None:
+    apply(clear, data)
+
+
+def by_a_nested_function(data: bytes) -> None:
+    def erase(view: Span[u8], start: int) -> None:
+        clear(view[start:])
+
+    erase(span_of(data), 1)
