@@ -156,7 +156,8 @@ class CallConverter:
                 return self._call_value(node, loc)
             if isinstance(callee, NameExpr) and isinstance(target, FuncDef) and callee.kind == LDEF:
                 hint = "write it as a function of the module"
-                raise Diagnostic("KP218", loc, f"{target.name} is a nested function and calls itself", hint)
+                message = f"{target.name} is a nested function, and called here before it is complete"
+                raise Diagnostic("KP218", loc, message, hint)
             is_module_member = isinstance(callee, NameExpr) or (
                 isinstance(callee, MemberExpr)
                 and isinstance(callee.expr, RefExpr)

@@ -26,7 +26,13 @@ def unreadable(path: Path) -> Diagnostic | None:
     hint = "give the parts names, or write functions"
     try:
         tree = ast.parse(data)
-    except SyntaxError:
+    except SyntaxError as error:
+        loc = Loc(str(path), max(error.lineno or 1, 1), max((error.offset or 1) - 1, 0))
+        if "too many nested" in error.msg:
+            return Diagnostic("KP100", loc, error.msg, hint)
+        if b"\0" in data:
+            line = data[: data.index(b"\0")].count(b"\n") + 1
+            return Diagnostic("KP100", Loc(str(path), line), "this is no text: it has a byte of value 0")
         return None  # the type checker's message is as good, and not the first error only
     except ValueError as error:
         return Diagnostic("KP100", Loc(str(path), 1), str(error))

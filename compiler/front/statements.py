@@ -461,6 +461,8 @@ class StatementConverter(ExpressionConverter):
         return self.expression(node.expr)
 
     def _try(self, node: TryStmt, loc: Loc) -> Stmt:
+        if node.is_star:
+            raise Diagnostic("KP155", loc, "except* is out: there are no groups of exceptions", "write except")
         body = self.block(node.body)
         handlers: list[Handler] = []
         for var, t, block in zip(node.vars, node.types, node.handlers, strict=True):

@@ -213,12 +213,15 @@ def test_main_that_returns_a_text(tmp_path: Path) -> None:
         (b"def main() -> None:\n\tif True:\n        print(1)\n",
          "program.py:3:1: error KP100: inconsistent use of tabs and spaces"),
         (b"def main() -> None:\n    print('\xff')\n", "program.py:1:1: error KP100: Cannot decode file"),
+        (b"def main() -> None:\n    print(1\0)\n", "program.py:2:1: error KP100: this is no text"),
+        (b"def main() -> None:\n    print(" + b"(" * 10_000 + b"1" + b")" * 10_000 + b")\n",
+         "program.py:2:210: error KP100: too many nested parentheses"),
         (b"import sys\n\n\ndef main() -> None:\n    print(len(sys.argv))\n",
          "program.py:5:15: error KP197: sys.argv belongs to the Python that compiles"),
         (b"import os\n\n\ndef main() -> None:\n    print(os.getpid())\n",
          "program.py:5:11: error KP910: os.getpid is not a function that can be compiled"),
     ],
-    ids=["tabs", "encoding", "argv", "foreign"],
+    ids=["tabs", "encoding", "zero", "brackets", "argv", "foreign"],
 )  # fmt: skip
 def test_sources_that_are_unusual_and_wrong(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "program.py"

@@ -1,5 +1,7 @@
 """Python that Kernel Python has not, each with a sentence and a hint."""
 
+from kernel.lang import Errno
+
 
 def many(*values: int) -> int:
     return len(values)
@@ -26,3 +28,18 @@ def factorial(count: int) -> int:
 
 def joined(a: list[int]) -> list[int]:
     return [*a, 1]
+
+
+def caught_in_groups() -> int:
+    try:
+        return 1
+    except* Errno:
+        raise
+    return 2
+
+
+def with_a_default() -> int:
+    def step(n: int = 3) -> int:
+        return n
+
+    return step()
