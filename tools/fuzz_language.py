@@ -4,9 +4,9 @@
     python -m tools.fuzz_language [--seed N] [--programs N] [--rounds N] [--profile release] [--traps N] [--show]
 
 A round makes `--programs` small programs, runs each under checked CPython (tests/language/checked.py), compiles those
-that do not trap as one file, and compares the output. Of those that trap, `--traps` are compiled alone: they must print
-the same lines and then trap too. A difference is narrowed down to one program, which stays in build/fuzz/ with its seed
-in its name. The same seed makes the same programs.
+that do not trap as one file in both profiles, and compares the output; no object may be left. Of those that trap,
+`--traps` are compiled alone: they must print the same lines and then trap too. A difference is narrowed down to one
+program, which stays in build/fuzz/ with its seed in its name. The same seed makes the same programs.
 With KRAIT_STRESS=1 in the environment they reclaim at every allocation.
 """
 
@@ -20,10 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.language.runner import Outcome, run_compiled, run_python
+from tools.fuzz_features import DARING, DECLARATIONS, IMPORTS, PIECES
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "fuzz"
 
+PROFILES = ("dev", "release")
 STORAGE = {
     "u8": (0, 255),
     "u16": (0, 65535),
@@ -65,11 +67,7 @@ PREAMBLE = '''"""A program of the fuzzer, seed {seed}."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
-
-from kernel.lang import Array, Errno, Span, i8, i16, i32, noinline, span_of, struct, u8, u16, u32, u64
-
+{imports}
 
 '''
 
@@ -442,8 +440,10 @@ class Generator:
             self.statement(inner, indent, budget)
 
     def statement(self, scope: Scope, indent: int, budget: int) -> None:
-        roll = self.random.randrange(24)
-        if roll < 5:
+        roll = self.random.randrange(28)
+        if roll >= 24:
+            self.feature(scope, indent)
+        elif roll < 5:
             self.declare(scope, indent)
         elif roll < 9:
             self.assign(scope, indent)
@@ -486,6 +486,17 @@ class Generator:
             scope.add("list", place)
         else:
             self.emit(indent, f'print(f"{{{self.random.choice(scope.of("int", *STORAGE) or ["1"])}}}")')
+
+    def feature(self, scope: Scope, indent: int) -> None:
+        """A piece of code for some feature of the language, over numbers of the program."""
+        pieces = DARING if self.chance(self.daring * 5) else PIECES
+        name = self.name()
+        numbers = {letter: f"{name}_{letter}" for letter in "abc"}
+        for number in numbers.values():
+            self.emit(indent, f"{number} = ({self.integer(scope, 2)}) % {self.random.choice([10, 1009, 999983])}")
+        text = self.random.choice(pieces).format(p=self.prefix, v=name, **numbers)
+        for line in text.split("\n"):
+            self.emit(indent if line else 0, line)
 
     def declare(self, scope: Scope, indent: int, kind: str = "") -> None:
         kinds = ["int"] * 5 + ["bool", "u64", "list", "dict", "box", "pair", "buffer", "frame", "boxes", *STORAGE]
@@ -597,7 +608,7 @@ class Generator:
                     f"{name}.small ^= {self.random.randrange(256)}",
                     f"{name}.flag = {self.boolean(scope, 2)}",
                     f"{name}.items.append({self.small(scope, 2)})",
-                    f"{name}.next = {self.random.choice(boxes)}",
+                    f"{name}.next = {self.prefix}Box({self.small(scope, 1)})",
                     f"{name}.next = None",
                 ),
             )
@@ -752,14 +763,14 @@ class Generator:
                     self.emit(2, 'print(f"raised {error.code}")')
                 else:
                     self.emit(1, f"print({function.name}({arguments}))")
-        return CLASSES.replace("{p}", self.prefix) + "\n".join(self.lines) + "\n\n\n"
+        return (CLASSES + DECLARATIONS).replace("{p}", self.prefix) + "\n".join(self.lines) + "\n\n\n"
 
 
 def write_file(name: str, seed: int, programs: dict[str, str]) -> Path:
     """A file that runs programs (by prefix) one after another."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     calls = "".join(f'    print("program {prefix}")\n    {prefix}run()\n' for prefix in programs)
-    text = PREAMBLE.format(seed=seed) + "".join(programs.values()) + "def main() -> None:\n" + calls
+    text = PREAMBLE.format(seed=seed, imports=IMPORTS) + "".join(programs.values()) + "def main() -> None:\n" + calls
     path = OUTPUT / f"{name}.py"
     path.write_text(text + '\n\nif __name__ == "__main__":\n    main()\n')
     return path
@@ -777,7 +788,19 @@ def difference(expected: Outcome, actual: Outcome) -> str:
     return ""
 
 
-def round_of(seed: int, count: int, profile: str, traps: int) -> list[str]:
+def judged(expected: Outcome, path: Path, profiles: tuple[str, ...]) -> str:
+    """What differs in one of the profiles, or nothing. All objects must be gone in the end."""
+    for profile in profiles:
+        outcome = run_compiled(path, profile)
+        what = difference(expected, outcome)
+        if not what and outcome.trap is None and outcome.objects:
+            what = f"{outcome.objects} objects are left"
+        if what:
+            return f"{profile}: {what}"
+    return ""
+
+
+def round_of(seed: int, count: int, profiles: tuple[str, ...], traps: int) -> list[str]:
     """One round: the differences found."""
     quiet: dict[str, str] = {}
     trapping: list[tuple[int, str, Outcome]] = []
@@ -796,26 +819,24 @@ def round_of(seed: int, count: int, profile: str, traps: int) -> list[str]:
             trapping.append((program_seed, text, outcome))
         path.unlink()
     together = write_file(f"round_{seed}", seed, quiet)
-    compiled = run_compiled(together, profile)
-    if compiled.broken and not compiled.lines:
-        found.append(f"{together.relative_to(ROOT)}: {compiled.message.strip()[:600]}")
-    elif difference(run_python(together, checked=True), compiled):
+    whole = judged(run_python(together, checked=True), together, profiles)
+    if whole:
         for prefix, text in quiet.items():
             number = int(prefix[1:-1])
             path = write_file(f"seed_{seed * 1000 + number}", seed * 1000 + number, {prefix: text})
-            what = difference(run_python(path, checked=True), run_compiled(path, profile))
+            what = judged(run_python(path, checked=True), path, profiles)
             if what:
                 found.append(f"{path.relative_to(ROOT)}: {what}")
             else:
                 path.unlink()
         if not found:
-            found.append(f"{together.relative_to(ROOT)}: differs only as a whole")
+            found.append(f"{together.relative_to(ROOT)}: differs only as a whole: {whole}")
     else:
         together.unlink()
     for program_seed, text, outcome in trapping[:traps]:
         prefix = text.split("Box", 1)[0].removeprefix("class ")
         path = write_file(f"seed_{program_seed}", program_seed, {prefix: text})
-        what = difference(outcome, run_compiled(path, profile))
+        what = judged(outcome, path, profiles)
         if what:
             found.append(f"{path.relative_to(ROOT)}: {what}")
         else:
@@ -828,7 +849,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="seed of the first round (default: the time)")
     parser.add_argument("--programs", type=int, default=30, help="programs a round")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--profile", choices=("dev", "release"), default="release")
+    parser.add_argument("--profile", choices=("dev", "release"), help="one only (default: both)")
     parser.add_argument("--traps", type=int, default=1, help="trapping programs a round that are compiled")
     parser.add_argument("--show", action="store_true", help="print the programs of the seed and stop")
     options = parser.parse_args()
@@ -837,9 +858,10 @@ def main() -> int:
         print(Generator(seed, "p_").program())
         return 0
     failures = 0
+    profiles = (options.profile,) if options.profile else PROFILES
     for number in range(options.rounds):
         print(f"seed {seed + number}: {options.programs} programs", flush=True)
-        for text in round_of(seed + number, options.programs, options.profile, options.traps):
+        for text in round_of(seed + number, options.programs, profiles, options.traps):
             print(f"  {text}", flush=True)
             failures += 1
     print(f"{failures} differences" if failures else "no difference")

@@ -281,7 +281,8 @@ class ExpressionConverter(CallConverter):
                 then, orelse = self.expression(node.if_expr), self.expression(node.else_expr)
                 return Conditional(loc, common(self.convert_type(node), then, orelse), test, then, orelse)
             case ListExpr():
-                return ListLit(loc, self.convert_type(node), [self.expression(i) for i in node.items])
+                elements = [self.expression(i) for i in node.items]
+                return ListLit(loc, list_type(self.convert_type(node), elements), elements)
             case TupleExpr():
                 items = [self.expression(i) for i in node.items]
                 if node not in self.shared.type_map:  # mypy looks at the parts of `a, b = c, d` one by one
@@ -614,7 +615,8 @@ class ExpressionConverter(CallConverter):
             iterable = self.iterable(sequence)
             target = self.target(index, element_type(iterable))
             clauses.append(ForClause(target, iterable, [self.expression(c) for c in conditions]))
-        return Comprehension(loc, t, self.expression(node.left_expr), clauses, kind)
+        element = self.expression(node.left_expr)
+        return Comprehension(loc, list_type(t, [element]), element, clauses, kind)
 
     def _lambda(self, node: LambdaExpr, loc: Loc) -> Expr:
         from compiler.front.statements import StatementConverter
@@ -673,6 +675,13 @@ class ExpressionConverter(CallConverter):
 def widened(t: Type) -> Type:
     """The type of a value that was read from a place of type `t`."""
     return INT if isinstance(t, IntType) and t != U64 else t
+
+
+def list_type(t: Type, elements: list[Expr]) -> Type:
+    """The type of a list that mypy calls a list of objects, because `any` and `all` take such."""
+    of_objects = isinstance(t, ClassType) and t.name == LIST and t.args == (ClassType("builtins.object"),)
+    kinds = {widened(element.type) for element in elements}
+    return ClassType(LIST, (kinds.pop(),)) if of_objects and len(kinds) == 1 else t
 
 
 def common(t: Type, *values: Expr) -> Type:

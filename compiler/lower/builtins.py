@@ -68,7 +68,8 @@ def lower_builtin(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     prefix, _, method = e.name.partition(".")
     if prefix in ("bytes", "str"):
         return text_method(fn, e, prefix, method)
-    raise fn.error("KP997", f"{e.name} is not supported", loc=e.loc)
+    hint = "use it directly in for" if e.name in ("range", "enumerate", "zip", "reversed") else "write a loop"
+    raise fn.error("KP997", f"{e.name} is not supported here", hint, e.loc)
 
 
 def values_of(fn: FunctionLowerer, e: CallBuiltin) -> list[Value]:

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from tools.fuzz_language import round_of
+from tools.fuzz_language import PROFILES, round_of
 
 PROGRAMS = 30
 
@@ -17,4 +17,4 @@ PROGRAMS = 30
 def test_random_programs_agree_with_checked_python() -> None:
     seed = int(os.environ.get("FUZZ_SEED", "1"))
     print(f"seed {seed}")
-    assert round_of(seed, PROGRAMS, "release", traps=2) == [], f"python -m tools.fuzz_language --seed {seed}"
+    assert round_of(seed, PROGRAMS, PROFILES, traps=2) == [], f"python -m tools.fuzz_language --seed {seed}"

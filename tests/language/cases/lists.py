@@ -22,6 +22,7 @@ def show(values: list[int]) -> None:
 def main() -> None:
     values = [3, 1, 2]
     show(values)
+    print(any([n > 2 for n in values]), all([n > 2 for n in values]), any([len(values) == 3, False]))
     values.append(5)
     values.insert(0, 9)
     values.insert(2, 8)
