@@ -85,9 +85,11 @@ class Calls:
             chain = _chain(program, decl)
             for full_name in decl.methods:
                 function = program.functions.get(full_name)
-                for above in chain if function is not None else ():
+                if function is None:
+                    continue
+                for above in chain:
                     name = f"{above.name}.{full_name.removeprefix(decl.name + '.')}"
-                    self.implementations.setdefault(name, []).append(function)  # type: ignore[arg-type]
+                    self.implementations.setdefault(name, []).append(function)
 
     def of(self, method: str) -> list[Function]:
         """The functions that a call of a method, by its full name, may reach."""

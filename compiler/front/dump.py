@@ -47,7 +47,8 @@ def _statement(node: object, margin: str) -> list[str]:
         return [dump_function(node.function, margin)]
     parts: list[str] = []
     blocks: list[str] = []
-    for field in dataclasses.fields(node):  # type: ignore[arg-type]
+    assert dataclasses.is_dataclass(node) and not isinstance(node, type)
+    for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if field.name == "loc":
             continue

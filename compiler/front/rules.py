@@ -175,7 +175,8 @@ class FunctionRules:
         """Refuse containers of what may not lie in the heap."""
         for message, code, hint in container_faults(t):
             self.fail(code, loc, message, hint)
-        key = _bare(t).args[0] if isinstance(_bare(t), ClassType) and _bare(t).name == DICT and _bare(t).args else None  # type: ignore[attr-defined]
+        bare = _bare(t)
+        key = bare.args[0] if isinstance(bare, ClassType) and bare.name == DICT and bare.args else None
         if isinstance(key, ClassType) and f"{key.name}.__eq__" in self.program.functions:
             hint = "use a number, bytes or an enum that stands for it"
             self.fail("KP227", loc, f"a dict with keys of type {show(key)}, which has its own __eq__", hint)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import enum
-
 from compiler.lower.function import TRAP_CLASS, TRAP_NONE, TRAP_RANGE, FunctionLowerer
 from compiler.lower.interfaces import runtime_function
-from compiler.lower.layout import is_pointer, live_object, register_type
+from compiler.lower.layout import is_int_enum, is_pointer, live_object, number_of, register_type
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
 from compiler.types import (
     INT,
@@ -198,7 +196,7 @@ def truth(fn: FunctionLowerer, value: Value) -> str:
         case NeverType():
             return "poison"
         case EnumType(name):
-            if not issubclass(live_object(fn.world.program, name), int):  # type: ignore[arg-type]
+            if not is_int_enum(fn.world.program, name):
                 return "true"
             return fn.op(f"icmp ne i64 {value.operand}, 0")
         case IntType():
@@ -410,7 +408,7 @@ def constant(fn: FunctionLowerer, live: object, t: Type) -> Value:
         case BoolType():
             return Value("true" if live else "false", t)
         case IntType() | EnumType():
-            number = int(live.value) if isinstance(live, enum.Enum) else int(live)  # type: ignore[call-overload]
+            number = number_of(live)
             low, high = type_bounds(t)
             if not low <= number <= high:
                 raise fn.error("KP932", f"{number} does not fit {show(t)}", "u64(...) holds up to 2**64-1")

@@ -17,11 +17,12 @@ LLVM drops invalid metadata without an error; `compiler/backend.py` checks that 
 
 from __future__ import annotations
 
+import enum
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from compiler.lower.layout import HEADER_BYTES, TEXT_DATA_OFFSET, Layouts, is_pointer, live_object, module_of
+from compiler.lower.layout import HEADER_BYTES, TEXT_DATA_OFFSET, Layouts, is_pointer, live_object, module_of, number_of
 from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import (
     INT,
@@ -214,7 +215,8 @@ class DebugInfo:
         members: list[int] = []
         try:
             live = live_object(self.layouts.program, name)
-            values = {key: int(member.value) for key, member in live.__members__.items()}  # type: ignore[attr-defined]
+            members_of: Mapping[str, enum.Enum] = live.__members__ if isinstance(live, enum.EnumMeta) else {}
+            values = {key: number_of(member) for key, member in members_of.items()}
         except (AttributeError, KeyError, TypeError, ValueError):
             values = {}
         for key, value in values.items():

@@ -9,6 +9,7 @@ of calls.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from compiler.lower.function import holds_function
 from compiler.lower.world import SYSCALL_HANDLER, Cleanup, Edge, Instance, World
@@ -292,7 +293,13 @@ class Effects:
         diagnostic.notes = self._chain(instance, lambda i: exception in self.raises[i], source, exception)
         return diagnostic
 
-    def _chain(self, start: Instance, has, is_source, exception: str = "") -> list[tuple[Loc | None, str]]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _chain(
+        self,
+        start: Instance,
+        has: Callable[[Instance], bool],
+        is_source: Callable[[Edge], bool],
+        exception: str = "",
+    ) -> list[tuple[Loc | None, str]]:
         """The shortest chain of calls from `start` to where the effect comes from."""
         came: dict[Instance, tuple[Instance, Edge] | None] = {start: None}
         queue = deque([start])

@@ -10,9 +10,10 @@ border of an inlined call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from compiler.frames import NOT_COUNTED
 from compiler.lower.layout import by_address, is_pointer, register_type
@@ -71,7 +72,7 @@ class Frame:
     outer: Frame | None = None  # the frame that encloses it in the source, for captured variables
     return_label: str = ""  # for inlined frames
     return_slot: Slot | None = None
-    on_yield: object = None  # for generators: what to do with a value (loops.py)
+    on_yield: Callable[[Value], None] | None = None  # for generators: what to do with a value (loops.py)
 
 
 @dataclass
@@ -97,7 +98,7 @@ class TryContext:
 class FinallyContext:
     """A `finally` body (or the end of a `with`), emitted anew for every way out."""
 
-    emit: object  # Callable[[], None], run in the contexts around
+    emit: Callable[[], None]  # run in the contexts around
     slot: str
     label: str
     used: bool = False
@@ -336,10 +337,10 @@ class FunctionLowerer:
     def cold(self) -> bool:
         return any(isinstance(context, ColdContext) for context in self.contexts)
 
-    def edge(self, kind: str, **facts: object) -> None:
+    def edge(self, kind: str, **facts: Any) -> None:  # noqa: ANN401  (the other fields of an Edge)
         """Record an effect of the function."""
         if self.discovering and self.live:
-            self.instance.edges.append(Edge(kind, self.loc, self.caught(), cold=self.cold, **facts))  # type: ignore[arg-type]
+            self.instance.edges.append(Edge(kind, self.loc, self.caught(), cold=self.cold, **facts))
 
     def propagate(self, error: str) -> None:
         """An error word leaves this place: jump to the nearest handler, `finally` or to the function's end."""
@@ -666,7 +667,7 @@ class FunctionLowerer:
             context = saved[index]
             if isinstance(context, FinallyContext):
                 self.contexts = saved[:index]
-                context.emit()  # type: ignore[operator]
+                context.emit()
         self.contexts = saved
 
     def return_value(self, value: Value) -> None:

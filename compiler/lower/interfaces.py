@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compiler.lower.layout import Layouts
-from compiler.tree import Diagnostic, Function, Loc
+from compiler.tree import Diagnostic, Function, Loc, Program
 from compiler.types import ClassType, FunctionType, StructType, Type
 
 
@@ -93,6 +93,12 @@ class NoDebugInfo:
         return ""
 
 
+class FreezerFactory(Protocol):
+    """Makes the Freezer of a program (compiler.freeze.Freezer itself)."""
+
+    def __call__(self, program: Program, hooks: WorldHooks, target: str) -> Freezer: ...
+
+
 class DebugFactory(Protocol):
     """Makes the DebugInfo of one module (compiler.lower.debug.DebugInfo itself)."""
 
@@ -138,4 +144,14 @@ NEW_WEAK = "krait_new_weak"  # ptr (ptr descriptor, ptr target)
 COUNT_IS_ZERO = "krait_count_is_zero"  # void (ptr object)
 PANIC_MESSAGE = "krait_panic_message"  # void (ptr str)
 
-__all__ = ["ClassType", "DebugFactory", "DebugInfo", "Freezer", "FunctionType", "NoDebugInfo", "Options", "WorldHooks"]
+__all__ = [
+    "ClassType",
+    "DebugFactory",
+    "DebugInfo",
+    "Freezer",
+    "FreezerFactory",
+    "FunctionType",
+    "NoDebugInfo",
+    "Options",
+    "WorldHooks",
+]

@@ -6,8 +6,10 @@ lowering can ask at any time.
 
 from __future__ import annotations
 
+import enum
 import sys
 from dataclasses import dataclass
+from typing import SupportsInt
 
 from compiler.tree import ClassDecl, Diagnostic, Loc, Program
 from compiler.types import (
@@ -322,6 +324,20 @@ def module_of(program: Program, full_name: str) -> str:
         if prefix in program.modules or prefix in sys.modules:
             return prefix
     return parts[0]
+
+
+def is_int_enum(program: Program, full_name: str) -> bool:
+    """Whether the members of an enum are ints."""
+    live = live_object(program, full_name)
+    return isinstance(live, type) and issubclass(live, int)
+
+
+def number_of(live: object) -> int:
+    """A live number, or the value of a member of an enum."""
+    value = live.value if isinstance(live, enum.Enum) else live
+    if not isinstance(value, SupportsInt):
+        raise TypeError(f"{value!r} is not a number")
+    return int(value)
 
 
 def live_object(program: Program, full_name: str) -> object:

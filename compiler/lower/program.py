@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +10,24 @@ from functools import partial
 from compiler.live import LiveComparison
 from compiler.lower.effects import Effects
 from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
-from compiler.lower.interfaces import CompileErrors, DebugFactory, DebugInfo, Freezer, NoDebugInfo, Options
-from compiler.lower.layout import NOWHERE, Layouts, descriptor_symbol, is_pointer, module_of, register_type
+from compiler.lower.interfaces import (
+    CompileErrors,
+    DebugFactory,
+    DebugInfo,
+    Freezer,
+    FreezerFactory,
+    NoDebugInfo,
+    Options,
+)
+from compiler.lower.layout import (
+    NOWHERE,
+    Layouts,
+    descriptor_symbol,
+    is_pointer,
+    module_of,
+    number_of,
+    register_type,
+)
 from compiler.lower.module import Module
 from compiler.lower.world import Instance, World
 from compiler.stacks import StackFacts
@@ -50,7 +65,7 @@ def lower_program(
     program: Program,
     entry_points: list[str],
     options: Options,
-    freezer_factory: object = None,
+    freezer_factory: FreezerFactory | None = None,
     debug_factory: DebugFactory | None = None,
 ) -> Lowered:
     """LLVM IR of everything that the entry points (full names) reach; frozen data included. Raises CompileErrors."""
@@ -65,7 +80,7 @@ class Lowering:
         self,
         program: Program,
         options: Options,
-        freezer_factory: object = None,
+        freezer_factory: FreezerFactory | None = None,
         debug_factory: DebugFactory | None = None,
     ) -> None:
         self.program = program
@@ -76,7 +91,7 @@ class Lowering:
             from compiler.freeze import Freezer as RealFreezer
 
             freezer_factory = RealFreezer
-        self.freezer: Freezer = freezer_factory(program, self.world, options.target)  # type: ignore[operator]
+        self.freezer: Freezer = freezer_factory(program, self.world, options.target)
         self.world.freezer = self.freezer
         self.debug_factory = debug_factory
         self.modules: dict[str, Module] = {}
@@ -434,8 +449,7 @@ class Lowering:
             case BoolType():
                 return str(int(bool(live)))
             case IntType() | EnumType():
-                number = int(live.value) if isinstance(live, enum.Enum) else int(live)  # type: ignore[call-overload]
-                return str(number)
+                return str(number_of(live))
             case FunctionType():
                 symbol = self.world.require_function(live, t, place)
                 references.append(symbol)

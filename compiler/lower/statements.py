@@ -285,7 +285,7 @@ def yield_statement(fn: FunctionLowerer, s: Yield) -> None:
         raise fn.error("KP922", "a generator can only be called in a `for`", loc=s.loc)
     value = lower_as(fn, s.value, fn.type(fn.frame.function.result))
     fn.set_loc(s.loc)
-    on_yield(value)  # type: ignore[operator]
+    on_yield(value)
 
 
 def for_statement(fn: FunctionLowerer, s: For) -> None:

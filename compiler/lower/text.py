@@ -15,7 +15,7 @@ from compiler.lower.interfaces import (
     PANIC_MESSAGE,
     TEXT_BUILDER,
 )
-from compiler.lower.layout import live_object
+from compiler.lower.layout import is_int_enum
 from compiler.lower.objects import call_method, construct_simple
 from compiler.lower.values import Value, int_constant, is_integer, is_unsigned
 from compiler.tree import Expr, FormatPart, FString, Loc, StrLit
@@ -78,7 +78,7 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
     if isinstance(t, OptionalType):
         add_optional(fn, builder, value, spec, conversion, loc)
         return
-    is_plain_enum = isinstance(t, EnumType) and not issubclass(live_object(fn.world.program, t.name), int)  # type: ignore[arg-type]
+    is_plain_enum = isinstance(t, EnumType) and not is_int_enum(fn.world.program, t.name)
     fault = "format its .name" if is_plain_enum and spec else format_fault(t, spec, conversion)
     if fault:
         raise fn.error("KP242", f"the format {spec!r} of {show(t)}", fault, loc)

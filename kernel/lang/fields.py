@@ -81,5 +81,5 @@ def install() -> None:
                     setattr(cls, field, InPlaceField(field, kind))
         return cls
 
-    build_class.krait_fields = True  # type: ignore[attr-defined]
+    build_class.krait_fields = True  # type: ignore[attr-defined]  # a mark that the check above finds
     builtins.__build_class__ = build_class
