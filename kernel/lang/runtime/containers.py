@@ -318,7 +318,7 @@ class Dict(Generic[K, V]):
     `_keys` and `_values` hold `_used` entries, removed ones (hash `REMOVED`, key and value null) included. `_table`
     holds `_capacity` hashes of 31 bits, and behind them, in a dictionary of more than `SMALL` entries, an
     open-addressed index of 2 * `_capacity` cells: 0 free, -1 given up, or the entry's number plus 1. Each entry ever
-    made since the last rebuild uses one cell, so the index is at most half full and every probe ends. A small
+    made since the last rebuild uses one cell at most, so the index is half empty and every probe ends. A small
     dictionary is searched entry by entry.
 
     A frozen dictionary whose keys hash by their address comes from the compiler with `_stale` set: the addresses are
@@ -553,7 +553,7 @@ class Dict(Generic[K, V]):
             cell = self._table[entry] & cell_mask
             while self._table[self._capacity + cell] != entry + 1:
                 cell = (cell + 1) & cell_mask
-            self._table[self._capacity + cell] = GIVEN_UP
+            self._give_up(cell, cell_mask)
         self._table[entry] = REMOVED
         self._keys.clear(entry, 1)
         self._values.clear(entry, 1)
@@ -562,12 +562,26 @@ class Dict(Generic[K, V]):
             self._used = 0
         self.version += 1
 
+    def _give_up(self, cell: int, cell_mask: int) -> None:
+        """Empty a cell of the index: free again if no probe has to pass it, and so are those given up before it."""
+        cells = self._capacity
+        if self._table[cells + ((cell + 1) & cell_mask)] != 0:
+            self._table[cells + cell] = GIVEN_UP
+            return
+        self._table[cells + cell] = 0
+        before = (cell - 1) & cell_mask
+        while self._table[cells + before] == GIVEN_UP:
+            self._table[cells + before] = 0
+            before = (before - 1) & cell_mask
+
     def _index_entry(self, entry: int, hash_value: int) -> None:
-        """Enter an entry into the index, if there is one."""
+        """Enter an entry, whose key has none, into the index, if there is one. A cell that was given up serves again:
+        otherwise a name that comes and goes would leave a longer way for its next probe each time.
+        """
         if self._capacity > SMALL:
             cell_mask = self._capacity * 2 - 1
             cell = hash_value & cell_mask
-            while self._table[self._capacity + cell] != 0:
+            while self._table[self._capacity + cell] > 0:
                 cell = (cell + 1) & cell_mask
             self._table[self._capacity + cell] = entry + 1
 

@@ -247,3 +247,25 @@ def test_byte_array(operations: list[tuple[int, int, int, bytes]]) -> None:
                 same_error(ours.pop_last, model.pop)
         assert ours.to_bytes() == bytes(model)
     assert byte_array_of(bytes(model)).to_bytes() == bytes(model)
+
+
+def test_keys_that_come_and_go_leave_no_trail() -> None:
+    """The index of a large dictionary stays as it is, however often a key is taken out and put in again."""
+    ours: Dict[int, int] = Dict()
+    for key in range(600):
+        ours[key] = key
+    capacity = ours._capacity
+    index = [ours._table[capacity + cell] for cell in range(2 * capacity)]
+    for _ in range(200):
+        for key in (3000, 3001):
+            ours[key] = key
+        for key in (3000, 3001):
+            assert ours.pop(key) == key
+    assert ours._capacity == capacity
+    assert [ours._table[capacity + cell] for cell in range(2 * capacity)] == index
+    for key in range(0, 600, 2):
+        del ours[key]
+    assert [key for key in range(600) if key in ours] == list(range(1, 600, 2))
+    for key in range(1, 600, 2):
+        del ours[key]
+    assert len(ours) == 0 and 5 not in ours
