@@ -329,7 +329,7 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
         executable.release()
     posix_timers = process.posix_timers
     if posix_timers is not None:
-        posix_timers.delete_all()
+        posix_timers.cancel_all()
         process.posix_timers = None
     process.exit_signal = SIGCHLD
     process.has_execed = True

@@ -158,7 +158,7 @@ def _end_of_process(task: Task, process: Process) -> None:
         process.timers = None
     posix_timers = process.posix_timers
     if posix_timers is not None:
-        posix_timers.delete_all()
+        posix_timers.cancel_all()
         process.posix_timers = None
     process.pending.clear()
     executable = process.executable

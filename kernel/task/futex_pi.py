@@ -5,8 +5,8 @@ and its waiters, the most urgent first. Unlocking hands the lock over to the fir
 with the priority of its most urgent waiter, and if it waits for such a lock itself, so does that one's owner, and so
 on.
 
-Invariants: a state has waiters and an owner; it is in the owner's `pi_states`, and in the bucket of its key. A thread
-waits for one lock at most (`pi_waiter`).
+Invariants: a state has waiters and an owner; it is among its owner's `TaskLocks`, and in the bucket of its key. A
+thread waits for one lock at most.
 
 Context: sleeps. Raises EAGAIN, EDEADLK, EFAULT, EINVAL, EPERM, ERESTARTNOINTR, ESRCH, ETIMEDOUT, MemoryError.
 """
@@ -30,7 +30,7 @@ from kernel.sched import sleep_until, yield_now
 from kernel.sched.scheduler import lend_priority, wake
 from kernel.task.futex import BITSET_ANY, BUCKETS, FutexKey, FutexWaiter, LockMove, enter, key_of, leave, waiters_on
 from kernel.task.pids import find_task
-from kernel.task.task import Task
+from kernel.task.task import LendingLocks, Task
 
 _WAITERS: Final = 0x8000_0000
 _OWNER_DIED: Final = 0x4000_0000
@@ -66,22 +66,52 @@ class PiState:
         self.waiters.insert(index, waiter)
 
 
+@final
+class TaskLocks(LendingLocks):
+    """A task's own."""
+
+    def __init__(self) -> None:
+        self.owned: list[PiState] = []  # and others wait for them
+        self.waiter: PiWaiter | None = None  # while it waits for one itself
+
+
 _states: list[list[PiState]] = [[] for _ in range(BUCKETS)]
 
 
 def _own(task: Task, state: PiState) -> None:
     """The task is the owner. Raises MemoryError."""
-    states = task.pi_states
-    if states is None:
-        states = []
-        task.pi_states = states
-    states.append(state)
+    _make_locks(task).owned.append(state)
 
 
 def _disown(task: Task, state: PiState) -> None:
-    states = task.pi_states
-    if states is not None:
-        states.remove(state)
+    locks = _locks(task)
+    if locks is not None:
+        locks.owned.remove(state)
+
+
+def _locks(task: Task) -> TaskLocks | None:
+    locks = task.lending
+    return locks if isinstance(locks, TaskLocks) else None
+
+
+def _make_locks(task: Task) -> TaskLocks:
+    """Raises MemoryError."""
+    locks = _locks(task)
+    if locks is None:
+        locks = TaskLocks()
+        task.lending = locks
+    return locks
+
+
+def _waiter_of(task: Task) -> PiWaiter | None:
+    locks = _locks(task)
+    return None if locks is None else locks.waiter
+
+
+def _waits_no_more(task: Task) -> None:
+    locks = _locks(task)
+    if locks is not None:
+        locks.waiter = None
 
 
 def _find(key: FutexKey) -> PiState | None:
@@ -137,7 +167,7 @@ def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address
                 raise Errno(ETIMEDOUT)
     except Errno as error:
         code = error.code
-    task.pi_waiter = None
+    _waits_no_more(task)
     if not waiter.has_lock:
         _give_up(waiter, state)
         raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
@@ -148,13 +178,14 @@ def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address
 def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -> PiState:
     """Let a thread wait for the owner of a lock. Raises EDEADLK, MemoryError."""
     _check_chain(waiter.task, owner)
+    locks = _make_locks(waiter.task)
     if state is None:
         state = PiState(key, owner)
         _own(owner, state)
         _states[key.bucket()].append(state)
     state.enter(waiter)
     waiter.state = state
-    waiter.task.pi_waiter = waiter
+    locks.waiter = waiter
     _spread(owner)
     return state
 
@@ -176,7 +207,7 @@ def _check_chain(task: Task, owner: Task) -> None:
             return
         if holder is task:
             raise Errno(EDEADLK)
-        waiter = holder.pi_waiter
+        waiter = _waiter_of(holder)
         state = waiter.state if waiter is not None else None
         holder = state.owner if state is not None else None
 
@@ -208,14 +239,14 @@ def _spread(owner: Task) -> None:
         if holder is None:
             return
         lent = 0
-        states = holder.pi_states
-        if states is not None:
-            for state in states:
+        locks = _locks(holder)
+        if locks is not None:
+            for state in locks.owned:
                 lent = max(lent, state.waiters[0].task.urgency)
         if lent == holder.lent_priority:
             return
         lend_priority(holder, lent)
-        waiter = holder.pi_waiter
+        waiter = _waiter_of(holder)
         blocked_on = waiter.state if waiter is not None else None
         holder = None
         if waiter is not None and blocked_on is not None:
@@ -254,7 +285,7 @@ def _hand_over(state: PiState, heir: PiWaiter) -> None:
     state.waiters.remove(heir)
     heir.state = None
     heir.has_lock = True
-    heir.task.pi_waiter = None
+    _waits_no_more(heir.task)
     if len(state.waiters) == 0:
         _forget(state)
     else:
@@ -270,9 +301,9 @@ def _hand_over(state: PiState, heir: PiWaiter) -> None:
 
 def leave_states(task: Task) -> None:
     """A thread ends: what it owned goes to those who waited for it, with the mark that it has died. Never sleeps."""
-    states = task.pi_states
-    while states is not None and len(states) > 0:
-        state = states[0]
+    locks = _locks(task)
+    while locks is not None and len(locks.owned) > 0:
+        state = locks.owned[0]
         heir = state.waiters[0]
         heir.owner_died = True
         try:
@@ -318,7 +349,7 @@ def wait_and_lock(task: Task, address: int, shared: bool, expected: int, deadlin
     if not request.is_moved:
         leave(waiter)
         raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
-    task.pi_waiter = None
+    _waits_no_more(task)
     if not request.waiter.has_lock:
         state = request.waiter.state
         if state is not None:

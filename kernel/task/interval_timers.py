@@ -12,7 +12,7 @@ from typing import Final
 from kernel.lang import final
 from kernel.task.accounting import process_time_ns
 from kernel.task.limits import RLIMIT_CPU, RLIMIT_RTTIME, UNLIMITED
-from kernel.task.process import Process
+from kernel.task.process import Process, ProcessTimers
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU
 from kernel.task.task import REALTIME_WATCH
@@ -95,7 +95,7 @@ def follow_processor_limit(process: Process) -> None:
 
 
 @final
-class IntervalTimers:
+class IntervalTimers(ProcessTimers):
     """A process's three."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class IntervalTimers:
 def timers_of(process: Process) -> IntervalTimers:
     """The process's timers, made at the first use. Raises MemoryError."""
     timers = process.timers
-    if timers is None:
+    if not isinstance(timers, IntervalTimers):
         timers = IntervalTimers()
         process.timers = timers
     return timers
@@ -153,7 +153,7 @@ def _used_ns(process: Process, which: int) -> int:
 def get_timer(process: Process, which: int) -> TimerValue:
     """How long until a timer expires."""
     timers = process.timers
-    if timers is None:
+    if not isinstance(timers, IntervalTimers):
         return TimerValue(0, 0)
     if which == ITIMER_REAL:
         return TimerValue(timers.real.interval_ns, timers.real.remaining_ns(monotonic_ns()))

@@ -14,7 +14,7 @@ from kernel.task.clocks import can_sleep_on
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import quota_of
 from kernel.task.pids import find_task
-from kernel.task.process import Process
+from kernel.task.process import Process, ProcessTimers
 from kernel.task.send import send_to_process, send_to_task
 from kernel.task.siginfo import SignalInfo, SignalQuota, from_timer
 from kernel.task.signals import contains
@@ -138,7 +138,7 @@ class PosixTimer(Timer):
 
 
 @final
-class PosixTimers:
+class PosixTimers(ProcessTimers):
     """A process's timers, by number."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class PosixTimers:
         self.next_number: int = 0
         self.count_time: bool = False  # some timer runs on processor time
 
-    def ticked(self) -> None:
+    def ticked(self, process: Process) -> None:
         """The tick found one of the process's threads running."""
         if self.count_time:
             for number in self.table.keys():
@@ -179,7 +179,7 @@ class PosixTimers:
         self.get(number).end()
         self.table.pop(number)
 
-    def delete_all(self) -> None:
+    def cancel_all(self) -> None:
         """The process ends or executes another program."""
         for number in self.table.keys():
             self.table[number].end()
@@ -189,7 +189,7 @@ class PosixTimers:
 def posix_timers_of(process: Process) -> PosixTimers:
     """The process's timers, made at the first use. Raises MemoryError."""
     timers = process.posix_timers
-    if timers is None:
+    if not isinstance(timers, PosixTimers):
         timers = PosixTimers()
         process.posix_timers = timers
     return timers

@@ -17,9 +17,6 @@ from kernel.task.signals import SIGCHLD
 
 if TYPE_CHECKING:
     from kernel.fs.file import File
-    from kernel.task.interval_timers import IntervalTimers
-    from kernel.task.posix_timers import PosixTimers
-    from kernel.task.processor_sleep import ProcessorSleepers
     from kernel.task.task import Task
 
 
@@ -45,6 +42,16 @@ class Usage:
         self.major_faults += other.major_faults
         self.voluntary_switches += other.voluntary_switches
         self.involuntary_switches += other.involuntary_switches
+
+
+class ProcessTimers:
+    """Timers of a process that its threads' ticks drive. Base class: three modules above have a kind each."""
+
+    def ticked(self, process: "Process") -> None:
+        """The tick found one of the process's threads running. In interrupt context."""
+
+    def cancel_all(self) -> None:
+        """The process ends."""
 
 
 @final
@@ -99,9 +106,9 @@ class Process:
         self.oom_lowest: int = 0  # how low anybody may set it
         self.awaited_ns: int = 0  # since when a shortage of memory waits for its end; 0: none does
         self.executable: File | None = None
-        self.timers: IntervalTimers | None = None
-        self.posix_timers: PosixTimers | None = None
-        self.processor_sleepers: ProcessorSleepers | None = None
+        self.timers: ProcessTimers | None = None
+        self.posix_timers: ProcessTimers | None = None
+        self.processor_sleepers: ProcessTimers | None = None  # sleeps on its processor time
         self.started_ns: int = 0
         self.timer_slack_ns: int = 50_000
         self.default_slack_ns: int = 50_000  # the parent's when this process was made

@@ -9,6 +9,7 @@ from kernel.lang import EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, fi
 from kernel.lib import user
 from kernel.sched import WaitQueue
 from kernel.task.clocks import ProcessorClock, processor_clock
+from kernel.task.process import Process, ProcessTimers
 from kernel.task.task import RestartBlock, Task, current
 from kernel.time.clock import NS_PER_SECOND
 
@@ -24,13 +25,13 @@ class ProcessorSleeper:
 
 
 @final
-class ProcessorSleepers:
+class ProcessorSleepers(ProcessTimers):
     """All who sleep on the time of one process or its threads."""
 
     def __init__(self) -> None:
         self.sleepers: list[ProcessorSleeper] = []
 
-    def ticked(self) -> None:
+    def ticked(self, process: Process) -> None:
         """The tick found one of the process's threads running."""
         for sleeper in self.sleepers:
             if sleeper.clock.sampled_ns() >= sleeper.due_ns:
@@ -83,7 +84,7 @@ def _sleep(clock: ProcessorClock, due_ns: int) -> bool:
     """Whether a signal ended the sleep."""
     process = clock.process
     all_sleepers = process.processor_sleepers
-    if all_sleepers is None:
+    if not isinstance(all_sleepers, ProcessorSleepers):
         all_sleepers = ProcessorSleepers()
         process.processor_sleepers = all_sleepers
     sleeper = ProcessorSleeper(clock, due_ns)

@@ -9,7 +9,7 @@ SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do befo
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from arch import enter_user_mode
 from arch.programs import ProcessorState
@@ -30,9 +30,6 @@ from kernel.task.process import Process
 from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
 from kernel.time.clock import NS_PER_US
-
-if TYPE_CHECKING:
-    from kernel.task.futex_pi import PiState, PiWaiter
 
 SS_DISABLE: Final = 2
 
@@ -77,6 +74,10 @@ class RealtimeWatch:
 
 
 REALTIME_WATCH: Final = RealtimeWatch()
+
+
+class LendingLocks:
+    """Locks with priority inheritance that a task has to do with. Base class: futex_pi.py has the rest."""
 
 
 class TaskStart:
@@ -128,9 +129,7 @@ class Task(Thread):
         self.rseq_length: int = 0
         self.rseq_signature: int = 0
         self.rseq_switches: int = 0
-        # Locks with priority inheritance (futex_pi.py)
-        self.pi_states: list[PiState] | None = None  # of locks that it owns and others wait for
-        self.pi_waiter: PiWaiter | None = None  # while it waits for one
+        self.lending: LendingLocks | None = None
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
         self.system_call: int = -1  # for /proc/PID/syscall
@@ -214,10 +213,10 @@ class Task(Thread):
             timers.ticked(self.process)
         posix_timers = self.process.posix_timers
         if posix_timers is not None:
-            posix_timers.ticked()
+            posix_timers.ticked(self.process)
         sleepers = self.process.processor_sleepers
         if sleepers is not None:
-            sleepers.ticked()
+            sleepers.ticked(self.process)
         if self.policy != SCHED_OTHER:
             self._watch_realtime()
 

@@ -107,6 +107,41 @@ def test_no_module_imports_one_that_imports_it() -> None:
     assert sorted(set(below) - settled) == []
 
 
+def circles() -> set[frozenset[str]]:
+    """Sets of modules of which each leads to each other, by imports for types too."""
+    below: dict[str, set[str]] = {name: set() for name in modules()}
+    for found in imports():
+        below[found.importer].add(found.imported)
+
+    def reached(name: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            more = below[waiting.pop()] - seen
+            seen |= more
+            waiting += more
+        return seen
+
+    far = {name: reached(name) for name in modules()}
+    alike = [frozenset(other for other in far[name] if name in far[other]) for name in modules() if name in far[name]]
+    return {circle for circle in alike if len(circle) > 1}
+
+
+def named_circles() -> set[frozenset[str]]:
+    """Those of the architecture page: one thing in several files."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.split("### One thing in several files", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `([\w/]+)`: ([^|]*) \|", section, re.MULTILINE)
+    return {
+        frozenset(f"{room.replace('/', '.')}.{name.replace('/', '.')}" for name in re.findall(r"`([\w/]+)`", names))
+        for room, names in rows
+    }
+
+
+def test_circles_of_types_are_things_that_the_page_names() -> None:
+    assert {tuple(sorted(circle)) for circle in circles()} == {tuple(sorted(circle)) for circle in named_circles()}
+
+
 def test_types_refer_back_inside_a_room_only() -> None:
     height = {name: layers()[room_of(name) or name] for name in modules() if name not in PACKAGES_OF_ROOMS}
     of_types = [found for found in imports() if found.only_types]

@@ -8,28 +8,43 @@ Locking: the inode's lock is held over changes (`acquire` … `release`); a read
 while it slept. Context: sleeps.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kernel.fs.attribute_store import Store
 from kernel.fs.ext2 import attribute_format as format
 from kernel.fs.ext2.attribute_format import Attribute, attribute_named
 from kernel.fs.ext2.attributes_block import AttributeBlocks, check_block, drop_attributes
+from kernel.fs.ext2.block_map import BlockMap
+from kernel.fs.ext2.instance import Ext2, Ext2Node
 from kernel.fs.ext2.layout import EXTRA_SIZE_OFFSET, OLD_INODE_SIZE
 from kernel.lang import EUCLEAN, Errno, Span, final, span_of, u8
 
-if TYPE_CHECKING:
-    from kernel.fs.ext2.inode import Ext2Inode
-
 _NOWHERE: Final = -1
+
+
+class AttributedNode(Ext2Node):
+    """An inode with blocks, one of which may hold attributes. Base of `Ext2Inode`, which is the rest."""
+
+    def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
+        super().__init__(ext2, ino, mode)
+        self.map: BlockMap = BlockMap(ext2.volume, ino)
+        self.attribute_block: int = 0  # extended attributes (i_file_acl)
+
+    def map_changed(self) -> None:
+        """Take over what the map says of the file's blocks. Never sleeps."""
+        if self.map.changed:
+            self.map.changed = False
+            self.blocks = self.map.sectors
+            self.inode_changed()
 
 
 @final
 class Ext2Attributes(Store):
     """What `load` found, and the way to change it."""
 
-    def __init__(self, inode: "Ext2Inode", blocks: AttributeBlocks, place: int, offset: int) -> None:
+    def __init__(self, inode: AttributedNode, blocks: AttributeBlocks, place: int, offset: int) -> None:
         super().__init__()
-        self.inode: Ext2Inode = inode
+        self.inode: AttributedNode = inode
         self.blocks: AttributeBlocks = blocks
         self.place: int = place  # the block of the inode table, and where in it the inode is
         self.offset: int = offset

@@ -12,13 +12,13 @@ from kernel.cache import Block
 from kernel.fs.access_list import NO_LISTS, AccessLists
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
-from kernel.fs.ext2.attributes import Ext2Attributes
+from kernel.fs.ext2.attributes import AttributedNode, Ext2Attributes
 from kernel.fs.ext2.attributes_block import drop_attributes
-from kernel.fs.ext2.block_map import HOLE, BlockMap
+from kernel.fs.ext2.block_map import HOLE
 from kernel.fs.ext2.checksum import crc32c, crc32c_u32, crc32c_zeros
 from kernel.fs.ext2.extents import ExtentTree
 from kernel.fs.ext2.inode_allocation import free_inode, group_of_inode
-from kernel.fs.ext2.instance import Ext2, Ext2Node
+from kernel.fs.ext2.instance import Ext2
 from kernel.fs.ext2.layout import (
     EXTRA_ATIME_OFFSET,
     EXTRA_BTIME_EXTRA_OFFSET,
@@ -82,19 +82,17 @@ def inode_block(volume: Volume, number: int, ino: int) -> Block:
     return blocks.block(number)
 
 
-class Ext2Inode(Ext2Node):
+class Ext2Inode(AttributedNode):
     """What all kinds of files have on the disk."""
 
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
-        self.map: BlockMap = BlockMap(ext2.volume, ino)
         group = group_of_inode(ext2.volume, ino)
         self.map.home = ext2.volume.geometry.first_block_of_group(group)
         self.extents: ExtentTree | None = None
         self.generation: int = 0
         self.parent_ino: int = 0  # where it got its last name; of a directory, where it was found
         self.has_new_name: bool = False  # that name may not be on the device yet
-        self.attribute_block: int = 0  # extended attributes (i_file_acl)
         self.checksum_seed: int = 0
         self.has_fine_times: bool = ext2.volume.geometry.inode_size >= OLD_INODE_SIZE + EXTRA_SIZE
 
@@ -128,13 +126,6 @@ class Ext2Inode(Ext2Node):
             self.map.cut(first, end)
         finally:
             self.map_changed()
-
-    def map_changed(self) -> None:
-        """Take over what the map says of the file's blocks. Never sleeps."""
-        if self.map.changed:
-            self.map.changed = False
-            self.blocks = self.map.sectors
-            self.inode_changed()
 
     def largest_size(self) -> int:
         """What the pointers can name, and the 32 bits that count sectors of 512 bytes (indirect blocks among them);

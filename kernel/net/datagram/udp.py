@@ -5,9 +5,11 @@
 Context: thread context; nothing sleeps.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kernel.lang import final
+from kernel.lib.credentials import Credentials
+from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_multicast, owner_of
 from kernel.net.internet.counters import UDP4, UDP6, UdpCounters
@@ -18,11 +20,23 @@ from kernel.net.link.device import NetworkDevice
 from kernel.net.link.ethernet import LINK
 from kernel.net.link.loopback import LOOPBACK
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
-
-if TYPE_CHECKING:
-    from kernel.net.datagram.udp_socket import UdpSocket
+from kernel.net.sockets.socket import SOCK_DGRAM
 
 HEADER: Final = 8
+
+
+class UdpEndpoint(DatagramSocket):
+    """A socket as the protocol sees it. Base of `UdpSocket`, which is the rest."""
+
+    def __init__(self, family: int, credentials: Credentials) -> None:
+        super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials)
+        self.takes_without_sum6: bool = False  # datagrams of IPv6 that come without a checksum
+
+    def accepts(self, packet: Packet) -> bool:
+        """Whether a datagram that fits the socket's addresses passes its other conditions."""
+        if not is_multicast(packet.destination):
+            return True
+        return self.hears_group(packet)
 
 
 @final
@@ -30,9 +44,9 @@ class UdpTable:
     """Bound sockets by local port, in the order of binding."""
 
     def __init__(self) -> None:
-        self.by_port: dict[int, list[UdpSocket]] = {}
+        self.by_port: dict[int, list[UdpEndpoint]] = {}
 
-    def insert(self, socket: "UdpSocket", port: int) -> None:
+    def insert(self, socket: UdpEndpoint, port: int) -> None:
         """Enter a socket. May raise MemoryError."""
         sockets = self.by_port.get(port)
         if sockets is None:
@@ -40,7 +54,7 @@ class UdpTable:
             self.by_port[port] = sockets
         sockets.append(socket)
 
-    def remove(self, socket: "UdpSocket", port: int) -> None:
+    def remove(self, socket: UdpEndpoint, port: int) -> None:
         """Take a socket out; nothing if it is not in."""
         sockets = self.by_port.get(port)
         if sockets is not None and socket in sockets:
@@ -151,7 +165,7 @@ class Udp(Transport):
             socket.report(packet, error, port)
 
 
-def _sender_of(packet: Packet) -> "UdpSocket | None":
+def _sender_of(packet: Packet) -> UdpEndpoint | None:
     """The socket that sent a datagram which an error quotes."""
     header = packet.span()
     return find_socket(
@@ -178,7 +192,7 @@ def _is_for_many(packet: Packet) -> bool:
     return len(packet.destination) == 4 and ip.is_broadcast(packet.destination)
 
 
-def _reaches(socket: "UdpSocket", destination: bytes, source: bytes, source_port: int, device_index: int) -> int:
+def _reaches(socket: UdpEndpoint, destination: bytes, source: bytes, source_port: int, device_index: int) -> int:
     """How well a socket fits a datagram for its port: 0 for not at all, more for each thing that it insists on."""
     binding = socket.binding
     if binding.versions & (1 if len(destination) == 4 else 2) == 0:
@@ -203,7 +217,7 @@ def _reaches(socket: "UdpSocket", destination: bytes, source: bytes, source_port
 
 def find_socket(
     local: bytes, port: int, remote: bytes, remote_port: int, device: NetworkDevice | None
-) -> "UdpSocket | None":
+) -> UdpEndpoint | None:
     """The socket that fits best: the last that was bound among equals, or one of a group that shares by SO_REUSEPORT.
     """
     sockets = SOCKETS.by_port.get(port)
@@ -213,7 +227,7 @@ def find_socket(
     if len(sockets) == 1:
         only = sockets[0]
         return only if _reaches(only, local, remote, remote_port, index) > 0 else None
-    best: UdpSocket | None = None
+    best: UdpEndpoint | None = None
     best_score = 0
     equals = 0
     for socket in sockets:
@@ -241,7 +255,7 @@ def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
         return
     device = packet.device
     index = 0 if device is None else device.index
-    last: UdpSocket | None = None
+    last: UdpEndpoint | None = None
     for socket in sockets:
         if _reaches(socket, packet.destination, packet.source, source_port, index) == 0:
             continue
@@ -256,7 +270,7 @@ def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
         _enqueue(last, packet, counters)
 
 
-def _enqueue(socket: "UdpSocket", packet: Packet, counters: UdpCounters) -> None:
+def _enqueue(socket: UdpEndpoint, packet: Packet, counters: UdpCounters) -> None:
     if socket.enqueue(packet):
         counters.in_datagrams += 1
     else:

@@ -9,33 +9,32 @@ from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, Errno, final, spa
 from kernel.lib.credentials import Credentials
 from kernel.net.datagram import udp
 from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
-from kernel.net.datagram.socket import DatagramSocket, QueuedError
-from kernel.net.internet.addresses import ANY4, is_multicast
+from kernel.net.datagram.socket import QueuedError
+from kernel.net.internet.addresses import ANY4
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import BROADCAST, MULTICAST
-from kernel.net.internet.transport import ORIGIN_LOCAL, PROTOCOL_UDP, NetworkError
+from kernel.net.internet.transport import ORIGIN_LOCAL, NetworkError
 from kernel.net.link import ethernet
 from kernel.net.link.packet import Packet
 from kernel.net.sockets import inet_names
 from kernel.net.sockets.inet import UDP_PORTS, PortTable, family_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
-from kernel.net.sockets.socket import MSG_MORE, SOCK_DGRAM, SWITCH_NO_CHECK, Message
+from kernel.net.sockets.socket import MSG_MORE, SWITCH_NO_CHECK, Message
 
 _LARGEST: Final = 65535
 _MOST_SEGMENTS: Final = 128
 
 
 @final
-class UdpSocket(DatagramSocket):
+class UdpSocket(udp.UdpEndpoint):
     """A socket of type SOCK_DGRAM of AF_INET or AF_INET6."""
 
     def __init__(self, family: int, credentials: Credentials) -> None:
-        super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials)
+        super().__init__(family, credentials)
         self.is_corked: bool = False  # UDP_CORK
         self.segment_size: int = 0  # UDP_SEGMENT: what is sent is cut into datagrams of this size; 0: it is not
         self.sends_without_sum6: bool = False
-        self.takes_without_sum6: bool = False
         self.corked: bytearray | None = None  # what MSG_MORE has gathered
         self.corked_plan: SendPlan | None = None
 
@@ -75,12 +74,6 @@ class UdpSocket(DatagramSocket):
 
     def filter_start(self, packet: Packet) -> int:
         return packet.transport_start
-
-    def accepts(self, packet: Packet) -> bool:
-        """Whether a datagram that fits the socket's addresses passes its other conditions."""
-        if not is_multicast(packet.destination):
-            return True
-        return self.hears_group(packet)
 
     def send(self, message: Message) -> int:
         self.bind_automatically()  # whatever becomes of the message, as on Linux

@@ -7,7 +7,7 @@ the lengths and offsets, each once, which are checked then. No byte of the ring 
 Context: system calls and `Tap.saw`; nothing sleeps.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kernel.fs.file import File
 from kernel.lang import EIO, Errno, Span, final, noraise, u8
@@ -25,9 +25,6 @@ from kernel.mm.frames import (
     zero_frame,
 )
 from kernel.mm.objects import MemoryObject
-
-if TYPE_CHECKING:
-    from kernel.net.packet.ring.rings import Rings
 
 _SOCKET_DEVICE: Final = 8  # sockfs, as in /proc/PID/maps
 
@@ -94,14 +91,22 @@ class RingMemory:
 
 
 @final
+class MappedAreas:
+    """How many areas map the rings of a socket: while there are any, rings neither come nor go."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+@final
 class RingMapping(MemoryObject):
     """What mmap(2) maps: the ring for receiving, and behind it the one for sending. While an area maps it, it keeps the
     socket open, and the socket keeps its rings.
     """
 
-    def __init__(self, socket: File, rings: "Rings", first: RingMemory | None, second: RingMemory | None) -> None:
+    def __init__(self, socket: File, areas: MappedAreas, first: RingMemory | None, second: RingMemory | None) -> None:
         self._socket: File = socket
-        self._rings: Rings = rings
+        self._areas: MappedAreas = areas
         self._frames: list[int] = []
         if first is not None:
             self._frames.extend(first.frames)
@@ -123,10 +128,10 @@ class RingMapping(MemoryObject):
 
     def acquire(self) -> None:
         self._socket.acquire()
-        self._rings.mapped_areas += 1
+        self._areas.count += 1
 
     def release(self) -> None:
-        self._rings.mapped_areas -= 1
+        self._areas.count -= 1
         self._socket.release()
 
     def name(self) -> bytes:

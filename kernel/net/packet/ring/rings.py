@@ -11,7 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import EBUSY, EINVAL, Errno, final, noraise
 from kernel.net.packet.ring.blocks import BlockRing
 from kernel.net.packet.ring.layout import VERSION_1, VERSION_3, RingRequest, header_bytes
-from kernel.net.packet.ring.memory import RingMapping
+from kernel.net.packet.ring.memory import MappedAreas, RingMapping
 from kernel.net.packet.ring.receive import CaptureCounts, ReceiveRing, SlotRing
 from kernel.net.packet.ring.transmit import TransmitRing
 from kernel.net.sockets.inet_options import int_bytes, int_of
@@ -38,7 +38,7 @@ class Rings:
         self.receive: ReceiveRing | None = None
         self.transmit: TransmitRing | None = None
         self.counts: CaptureCounts = CaptureCounts()
-        self.mapped_areas: int = 0
+        self.areas: MappedAreas = MappedAreas()
         self.copy_threshold: int = 0  # not 0: what is cut in the ring comes whole to the queue
         self.goes_on_after_errors: bool = False  # PACKET_LOSS: slots that make no sense are passed over
         self.chooses_offset: bool = False  # PACKET_TX_HAS_OFF
@@ -126,7 +126,7 @@ class Rings:
 
     def _set_ring(self, request: RingRequest, for_sending: bool) -> None:
         """Make a ring, or end one. EBUSY while it is mapped, or there is one; EINVAL; MemoryError."""
-        if self.mapped_areas > 0:
+        if self.areas.count > 0:
             raise Errno(EBUSY)
         if request.block_count == 0:
             if request.frame_count != 0:
@@ -168,7 +168,7 @@ class Rings:
         transmit = self.transmit
         result = RingMapping(
             socket,
-            self,
+            self.areas,
             None if receive is None else receive.memory,
             None if transmit is None else transmit.memory,
         )
