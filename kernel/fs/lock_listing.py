@@ -8,8 +8,10 @@ from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.leases import Lease, LeaseBreaker
 from kernel.fs.locks import LOCKED, WAITING, Lock, RecordLock, WholeLock
+from kernel.lib.proc_files import proc_file
 
 
+@proc_file("locks")
 def list_locks() -> bytes:
     """All locks of the machine."""
     by_serial: dict[int, Lock] = {}

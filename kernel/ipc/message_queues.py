@@ -25,6 +25,7 @@ from kernel.lang import (
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
+from kernel.lib.proc_files import proc_file
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
@@ -311,6 +312,7 @@ HEADING: Final = (
 )
 
 
+@proc_file("sysvipc/msg")
 def list_queues() -> bytes:
     """/proc/sysvipc/msg."""
     lines: list[bytes] = [HEADING]

@@ -25,6 +25,7 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib.credentials import Credentials
+from kernel.lib.proc_files import proc_file
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
@@ -346,6 +347,7 @@ def wanted_permission(operations: list[Operation]) -> int:
 HEADING: Final = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
 
 
+@proc_file("sysvipc/sem")
 def list_sets() -> bytes:
     """/proc/sysvipc/sem."""
     lines: list[bytes] = [HEADING]

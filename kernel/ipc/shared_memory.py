@@ -13,6 +13,7 @@ from kernel.ipc.sysv import IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
+from kernel.lib.proc_files import proc_file
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import SharedMemory
@@ -156,6 +157,7 @@ HEADING: Final = (
 )
 
 
+@proc_file("sysvipc/shm")
 def list_segments() -> bytes:
     """/proc/sysvipc/shm. There is no swapping."""
     lines: list[bytes] = [HEADING]

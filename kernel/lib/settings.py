@@ -1,6 +1,7 @@
 """Settings under /proc/sys that are numbers: who obeys one makes it, and procfs shows them all (proc_sys(5)).
 
-The network has a table of its own (`kernel.net.sysctl`).
+A setting is made where it is obeyed, with its path, its value and its bounds; that is all there is to do. Texts are
+declared with `@proc_file` (proc_files.py).
 
 Context: settings are made while the kernel is built and read anywhere.
 """
@@ -12,15 +13,37 @@ _INT_LEAST: Final = -(1 << 31)
 _INT_MOST: Final = (1 << 31) - 1
 
 
-class SystemSetting:
-    """One number, or a row of them, that root may change within bounds."""
+class Setting:
+    """Numbers that root may change within bounds. Base class."""
 
-    def __init__(self, path: bytes, values: list[int], least: int, most: int) -> None:
+    def __init__(self, path: bytes, least: int, most: int) -> None:
         self.path: bytes = path  # below /proc/sys: fs/inotify/max_queued_events
-        self.values: list[int] = values
         self.least: int = least
         self.most: int = most
-        SYSTEM_SETTINGS.append(self)
+        self.is_of_network: bool = False  # CAP_NET_ADMIN may change it as well as root
+        SETTINGS.append(self)
+
+    def numbers(self) -> list[int]:
+        """What is shown, in a row. Raises MemoryError."""
+        return []
+
+    def takes(self, count: int) -> bool:
+        """Whether that many numbers may be written at once."""
+        return count == 1
+
+    def store(self, numbers: list[int]) -> None:
+        """Numbers were written: as many as it takes, within bounds. Raises EINVAL, where some are no use."""
+
+    def check_writer(self) -> None:
+        """Raise EPERM unless the running program may change it; the mode of the file is checked elsewhere."""
+
+
+class SystemSetting(Setting):
+    """One number, or a row of them of which the first may be written alone."""
+
+    def __init__(self, path: bytes, values: list[int], least: int, most: int) -> None:
+        super().__init__(path, least, most)
+        self.values: list[int] = values
 
     @property
     def value(self) -> int:
@@ -30,11 +53,14 @@ class SystemSetting:
     def prepare(self) -> None:
         """Called before the values are shown: for those that depend on the machine."""
 
-    def check_writer(self) -> None:
-        """Raise EPERM unless the running program may change it; the mode of the file is checked elsewhere."""
+    def numbers(self) -> list[int]:
+        self.prepare()
+        return self.values
+
+    def takes(self, count: int) -> bool:
+        return 0 < count <= len(self.values)
 
     def store(self, numbers: list[int]) -> None:
-        """The first numbers of the row were written, and are within bounds. Raises EINVAL, where some are no use."""
         for i in range(len(numbers)):
             self.values[i] = numbers[i]
 
@@ -49,4 +75,4 @@ class Switch(SystemSetting):
         self.values[0] = 0 if numbers[0] == 0 else 1
 
 
-SYSTEM_SETTINGS: Final[list[SystemSetting]] = []
+SETTINGS: Final[list[Setting]] = []

@@ -15,8 +15,11 @@ Context: system calls. What is forbidden may end the running thread, so `permits
 from typing import Final
 
 from arch import AUDIT_ARCHITECTURE, TrapFrame, number_of_call
-from kernel.lang import EINVAL, ENOSYS, ESRCH, Errno, final
+from kernel.lang import EINVAL, ENOSYS, EPERM, ESRCH, Errno, final
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
+from kernel.lib.proc_files import proc_file
 from kernel.sched.scheduler import watch_calls
 from kernel.task.exit import end_process, end_thread
 from kernel.task.seccomp_filter import (
@@ -217,14 +220,10 @@ def find_action(action: int) -> ActionName | None:
     return None
 
 
+@proc_file("sys/kernel/seccomp/actions_avail")
 def available_actions() -> bytes:
     """The names of all."""
     return b" ".join([known.name for known in ACTIONS]) + b"\n"
-
-
-def logged_actions() -> bytes:
-    """The names of those that are logged."""
-    return b" ".join([known.name for known in ACTIONS if known.is_logged]) + b"\n"
 
 
 def set_logged_actions(text: bytes) -> None:
@@ -241,6 +240,20 @@ def set_logged_actions(text: bytes) -> None:
         names.append(name)
     for known in ACTIONS:
         known.is_logged = known.name in names
+
+
+def set_logged_calls(text: bytes) -> None:
+    """What seccomp(2) logs: for who administers the system, not only for who owns the file."""
+    who = caller_credentials()
+    if who is not None and not who.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    set_logged_actions(text)
+
+
+@proc_file("sys/kernel/seccomp/actions_logged", set_logged_calls)
+def logged_actions() -> bytes:
+    """The names of those that are logged."""
+    return b" ".join([known.name for known in ACTIONS if known.is_logged]) + b"\n"
 
 
 def _is_name(name: bytes) -> bool:

@@ -7,7 +7,6 @@ seq_file does.
 Context: making a text may sleep where it reads user memory. Sizes are 0, as on Linux.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.constants import MAY_READ, MAY_WRITE, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_SET
@@ -18,14 +17,12 @@ from kernel.fs.path import Path
 from kernel.lang import EACCES, EINVAL, EIO, EPERM, Errno, final, span_of
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.pace import is_dying, pace
+from kernel.lib.proc_files import MakeText, StoreText
 from kernel.lib.user import Buffer
 
 FIRST_POSITION: Final = 2
 _WRITE_LIMIT: Final = 4096
 _PIECE_COST: Final = 3000  # instructions
-
-MakeText = Callable[[], bytes]
-StoreText = Callable[[bytes], None]
 
 
 class TextInode(Inode):

@@ -7,12 +7,12 @@ Context: see entries.py.
 
 from typing import Final
 
+from kernel.fs import lock_listing
 from kernel.fs.constants import S_IFREG
 from kernel.fs.devices.kmsg import ProcKmsgFile
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.lock_listing import list_locks
 from kernel.fs.path import Path
 from kernel.fs.procfs import metrics, settings, system
 from kernel.fs.procfs.entries import (
@@ -21,23 +21,20 @@ from kernel.fs.procfs.entries import (
     FixedDirectory,
     FixedLink,
     FixedText,
-    MakeText,
-    StoreText,
 )
-from kernel.fs.procfs.network import SettingInode, SystemSettingInode
+from kernel.fs.procfs.network import PiecesInode, SettingInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
 from kernel.fs.procfs.subject import parse_number
 from kernel.fs.procfs.view import View
-from kernel.ipc.message_queues import list_queues
-from kernel.ipc.semaphores import list_sets
-from kernel.ipc.shared_memory import list_segments
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYSLOG
-from kernel.lib.settings import SYSTEM_SETTINGS
-from kernel.net.internet.sysctl import SETTINGS
-from kernel.task import seccomp
+from kernel.lib.proc_files import PROC_FILES
+from kernel.lib.settings import SETTINGS
 from kernel.task.pids import find_process, next_process, process_count
 from kernel.task.task import current
+
+# Their import declares files.
+_ = (lock_listing, metrics, settings, system)
 
 PROC_MAGIC: Final = 0x9FA0
 _ROOT_INO: Final = 1
@@ -128,20 +125,6 @@ class RootDirectory(ComputedDirectory):
         self.nlink = self.fixed.nlink + process_count()
 
 
-def _add_text(directory: FixedDirectory, fs: ProcFileSystem, name: bytes, make: MakeText) -> None:
-    directory.add(name, FixedText(fs, fs.new_ino(), 0o444, make, None))
-
-
-def _add_setting(directory: FixedDirectory, fs: ProcFileSystem, name: bytes, make: MakeText, store: StoreText) -> None:
-    directory.add(name, FixedText(fs, fs.new_ino(), 0o644, make, store))
-
-
-def _add_directory(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> FixedDirectory:
-    directory = FixedDirectory(fs, fs.new_ino())
-    parent.add(name, directory)
-    return directory
-
-
 def make_procfs(source: bytes, options: bytes) -> FileSystem:
     """A new instance. Raises EINVAL for wrong options."""
     fs = ProcFileSystem(source)
@@ -159,100 +142,35 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
     """All that is not about one process."""
     top.add(b"mounts", FixedLink(fs, fs.new_ino(), b"self/mounts"))
     top.add(b"net", FixedLink(fs, fs.new_ino(), b"self/net"))
-    _add_text(top, fs, b"cmdline", system.command_line_text)
-    _add_text(top, fs, b"cpuinfo", system.cpuinfo)
-    _add_text(top, fs, b"devices", system.devices)
-    _add_text(top, fs, b"filesystems", system.filesystems)
-    _add_text(top, fs, b"interrupts", system.interrupts)
-    _add_text(top, fs, b"loadavg", system.loadavg)
-    _add_text(top, fs, b"iomem", system.physical_regions)
     top.add(b"kmsg", LogInode(fs, fs.new_ino()))
-    _add_text(top, fs, b"locks", list_locks)
-    _add_text(top, fs, b"meminfo", system.meminfo)
-    _add_text(top, fs, b"metrics", metrics.metrics)
-    _add_text(top, fs, b"diskstats", system.diskstats)
-    _add_text(top, fs, b"misc", system.miscellaneous_devices)
-    _add_text(top, fs, b"modules", system.modules)
-    _add_text(top, fs, b"partitions", system.partitions)
-    _add_text(top, fs, b"stat", system.stat)
-    _add_text(top, fs, b"swaps", system.swaps)
-    _add_text(top, fs, b"uptime", system.uptime)
-    _add_text(top, fs, b"version", system.version)
-    _add_text(top, fs, b"vmstat", system.vmstat)
-    sysvipc = _add_directory(top, fs, b"sysvipc")
-    _add_text(sysvipc, fs, b"msg", list_queues)
-    _add_text(sysvipc, fs, b"sem", list_sets)
-    _add_text(sysvipc, fs, b"shm", list_segments)
-    _add_settings(top, fs)
-
-
-def _add_settings(top: FixedDirectory, fs: ProcFileSystem) -> None:
-    """/proc/sys."""
-    sys = _add_directory(top, fs, b"sys")
-    kernel = _add_directory(sys, fs, b"kernel")
-    _add_setting(kernel, fs, b"hostname", settings.hostname, settings.set_hostname)
-    _add_setting(kernel, fs, b"domainname", settings.domainname, settings.set_domainname)
-    _add_text(kernel, fs, b"osrelease", settings.osrelease)
-    _add_text(kernel, fs, b"ostype", settings.ostype)
-    _add_text(kernel, fs, b"version", settings.version)
-    _add_text(kernel, fs, b"pid_max", settings.pid_max)
-    _add_text(kernel, fs, b"threads-max", settings.threads_max)
-    _add_text(kernel, fs, b"cap_last_cap", settings.cap_last_cap)
-    _add_text(kernel, fs, b"ngroups_max", settings.ngroups_max)
-    _add_setting(kernel, fs, b"printk", settings.printk, settings.set_printk)
-    _add_text(kernel, fs, b"shmmax", settings.shmmax)
-    _add_text(kernel, fs, b"shmall", settings.shmall)
-    _add_text(kernel, fs, b"shmmni", settings.shmmni)
-    _add_text(kernel, fs, b"overflowuid", settings.overflow_id)
-    _add_text(kernel, fs, b"overflowgid", settings.overflow_id)
-    _add_text(kernel, fs, b"randomize_va_space", settings.randomize_va_space)
-    _add_setting(kernel, fs, b"panic", settings.panic_timeout, settings.set_panic_timeout)
-    calls = _add_directory(kernel, fs, b"seccomp")
-    _add_text(calls, fs, b"actions_avail", seccomp.available_actions)
-    _add_setting(calls, fs, b"actions_logged", seccomp.logged_actions, settings.set_logged_calls)
-    random = _add_directory(kernel, fs, b"random")
-    _add_text(random, fs, b"boot_id", settings.boot_id)
-    _add_text(random, fs, b"uuid", settings.uuid)
-    _add_text(random, fs, b"entropy_avail", settings.entropy_available)
-    _add_text(random, fs, b"poolsize", settings.entropy_available)
-    vm = _add_directory(sys, fs, b"vm")
-    _add_setting(vm, fs, b"drop_caches", settings.drop_caches, settings.set_drop_caches)
-    _add_text(vm, fs, b"overcommit_memory", settings.overcommit_memory)
-    _add_text(vm, fs, b"dirty_ratio", settings.dirty_ratio)
-    _add_text(vm, fs, b"dirty_background_ratio", settings.dirty_background_ratio)
-    _add_text(vm, fs, b"dirty_expire_centisecs", settings.dirty_expire)
-    _add_text(vm, fs, b"dirty_writeback_centisecs", settings.dirty_writeback)
-    files = _add_directory(sys, fs, b"fs")
-    _add_text(files, fs, b"file-nr", settings.file_nr)
-    _add_text(_add_directory(kernel, fs, b"pty"), fs, b"nr", settings.pty_nr)
-    net = _add_directory(sys, fs, b"net")
+    for file in PROC_FILES:
+        make = file.make
+        if make is None:
+            _add(top, fs, file.path, PiecesInode(fs, fs.new_ino(), file))
+            continue
+        mode = 0o444 if file.store is None else 0o644
+        _add(top, fs, file.path, FixedText(fs, fs.new_ino(), mode, make, file.store))
+    sys = _directory_in(top, fs, b"sys")
     for setting in SETTINGS:
-        directory = _directory_of(net, fs, setting.path)
-        directory.add(_last_of(setting.path), SettingInode(fs, fs.new_ino(), setting))
-    for system_setting in SYSTEM_SETTINGS:
-        directory = _directory_of(sys, fs, system_setting.path)
-        directory.add(_last_of(system_setting.path), SystemSettingInode(fs, fs.new_ino(), system_setting))
+        _add(sys, fs, setting.path, SettingInode(fs, fs.new_ino(), setting))
 
 
-def _directory_of(top: FixedDirectory, fs: ProcFileSystem, path: bytes) -> FixedDirectory:
-    """The directory of a setting: those that its path names below `top` are made if need be."""
+def _add(top: FixedDirectory, fs: ProcFileSystem, path: bytes, inode: Inode) -> None:
+    """Enter a file; the directories that its path names below `top` are made if need be."""
     directory = top
     parts = path.split(b"/")
     for i in range(len(parts) - 1):
         directory = _directory_in(directory, fs, parts[i])
-    return directory
-
-
-def _last_of(path: bytes) -> bytes:
-    parts = path.split(b"/")
-    return parts[len(parts) - 1]
+    directory.add(parts[len(parts) - 1], inode)
 
 
 def _directory_in(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> FixedDirectory:
     found = parent.lookup(name)
     if isinstance(found, FixedDirectory):
         return found
-    return _add_directory(parent, fs, name)
+    directory = FixedDirectory(fs, fs.new_ino())
+    parent.add(name, directory)
+    return directory
 
 
 register_filesystem(b"proc", make_procfs)

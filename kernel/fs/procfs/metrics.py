@@ -5,6 +5,7 @@ has no such file.
 from kernel.fs.path import MOUNTS
 from kernel.fs.procfs.system import anonymous_pages, running_count, shared_pages
 from kernel.lib.log import log
+from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.reclaim import RECLAIMER
@@ -25,6 +26,7 @@ def _seconds(name: str, help_text: str, ns: int) -> str:
     return f"# HELP krait_{name} {help_text}\n# TYPE krait_{name} counter\nkrait_{name} {value}\n"
 
 
+@proc_file("metrics")
 def metrics() -> bytes:
     """All figures."""
     processor = this_processor()

@@ -1,5 +1,4 @@
-"""/proc/net and /proc/sys/net: tables and settings that the network's parts have entered
-(kernel/net/internet/sysctl.py).
+"""/proc/net, whose tables the network's parts declare, and the numbers of /proc/sys.
 
 Context: see entries.py.
 """
@@ -23,41 +22,41 @@ from kernel.fs.procfs.entries import (
 from kernel.lang import EACCES, EINVAL, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
-from kernel.lib.settings import SystemSetting
-from kernel.net.internet.sysctl import TABLES, Setting, Table, TableLines
+from kernel.lib.proc_files import NET_FILES, ProcFile, TextPieces
+from kernel.lib.settings import Setting
 
 _FIRST_INO: Final = 0xE000_0000
 _MOST: Final = (1 << 63) - 1
 
 
 @final
-class LinesFile(PiecesFile):
+class OpenPieces(PiecesFile):
     """An open table that comes in pieces."""
 
-    def __init__(self, path: Path, flags: int, table: Table) -> None:
+    def __init__(self, path: Path, flags: int, file: ProcFile) -> None:
         super().__init__(path, flags)
-        self.table: Table = table
-        self.lines: TableLines | None = None
+        self.source: ProcFile = file
+        self.pieces: TextPieces | None = None
 
     def begin(self) -> None:
-        make = self.table.lines
-        self.lines = None if make is None else make()
+        make = self.source.pieces
+        self.pieces = None if make is None else make()
 
     def next_piece(self) -> bytes | None:
-        lines = self.lines
-        return None if lines is None else lines.next()
+        pieces = self.pieces
+        return None if pieces is None else pieces.next()
 
 
 @final
-class LinesInode(Inode):
+class PiecesInode(Inode):
     """A table that comes in pieces."""
 
-    def __init__(self, file_system: FileSystem, ino: int, table: Table) -> None:
+    def __init__(self, file_system: FileSystem, ino: int, file: ProcFile) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o444)
-        self.table: Table = table
+        self.source: ProcFile = file
 
     def open(self, path: Path, flags: int) -> File:
-        return LinesFile(path, flags, self.table)
+        return OpenPieces(path, flags, self.source)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if mask & MAY_WRITE != 0:
@@ -69,19 +68,19 @@ class NetDirectory(ComputedDirectory):
     """The tables of the network. Base class of /proc/PID/net."""
 
     def lookup(self, name: bytes) -> Inode | None:
-        for index in range(len(TABLES)):
-            table = TABLES[index]
-            if table.name == name:
-                make = table.make
+        for index in range(len(NET_FILES)):
+            file = NET_FILES[index]
+            if file.path == name:
+                make = file.make
                 if make is not None:
                     return FixedText(self.file_system, _FIRST_INO + index, 0o444, make, None)
-                return LinesInode(self.file_system, _FIRST_INO + index, table)
+                return PiecesInode(self.file_system, _FIRST_INO + index, file)
         return None
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         index = max(0, position - FIRST_POSITION)
-        while index < len(TABLES):
-            name = TABLES[index].name
+        while index < len(NET_FILES):
+            name = NET_FILES[index].path
             index += 1
             if not sink.emit(name, _FIRST_INO + index - 1, S_IFREG >> 12, index + FIRST_POSITION):
                 return
@@ -90,59 +89,23 @@ class NetDirectory(ComputedDirectory):
 
 @final
 class SettingInode(TextInode):
-    """A file of /proc/sys/net."""
+    """A number, or a row of them, in /proc/sys."""
 
     def __init__(self, file_system: FileSystem, ino: int, setting: Setting) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o644)
         self.setting: Setting = setting
 
     def make_text(self) -> bytes:
-        setting = self.setting
-        if setting.is_pair:
-            return f"{setting.value}\t{setting.second}\n".encode()
-        return f"{setting.value}\n".encode()
+        return b"\t".join([f"{number}".encode() for number in self.setting.numbers()]) + b"\n"
 
     def store_text(self, text: bytes) -> None:
-        """EINVAL for what is no number, or out of bounds."""
+        """EINVAL for what is no number, or out of bounds, or too many or too few."""
         setting = self.setting
         who = caller_credentials()
-        check_setting_writer(self.mode, who is not None and who.capable(CAP_NET_ADMIN))
-        numbers = numbers_in(text)
-        if len(numbers) != (2 if setting.is_pair else 1):
-            raise Errno(EINVAL)
-        for number in numbers:
-            if not setting.least <= number <= setting.most:
-                raise Errno(EINVAL)
-        if setting.is_pair:
-            if numbers[1] < numbers[0] and not setting.may_be_empty:
-                raise Errno(EINVAL)
-            setting.second = numbers[1]
-        setting.value = numbers[0]
-
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if not credentials.capable(CAP_NET_ADMIN):
-            check_setting_access(self.mode, credentials, mask)
-
-
-@final
-class SystemSettingInode(TextInode):
-    """A number, or a row of them, elsewhere in /proc/sys."""
-
-    def __init__(self, file_system: FileSystem, ino: int, setting: SystemSetting) -> None:
-        super().__init__(file_system, ino, S_IFREG | 0o644)
-        self.setting: SystemSetting = setting
-
-    def make_text(self) -> bytes:
-        self.setting.prepare()
-        return b"\t".join([f"{value}".encode() for value in self.setting.values]) + b"\n"
-
-    def store_text(self, text: bytes) -> None:
-        """The first numbers of a row may come alone. EINVAL for what is no number, or out of bounds."""
-        setting = self.setting
-        check_setting_writer(self.mode)
+        check_setting_writer(self.mode, setting.is_of_network and who is not None and who.capable(CAP_NET_ADMIN))
         setting.check_writer()
         numbers = numbers_in(text)
-        if len(numbers) == 0 or len(numbers) > len(setting.values):
+        if not setting.takes(len(numbers)):
             raise Errno(EINVAL)
         for number in numbers:
             if not setting.least <= number <= setting.most:
@@ -150,7 +113,8 @@ class SystemSettingInode(TextInode):
         setting.store(numbers)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        check_setting_access(self.mode, credentials, mask)
+        if not (self.setting.is_of_network and credentials.capable(CAP_NET_ADMIN)):
+            check_setting_access(self.mode, credentials, mask)
 
 
 def numbers_in(text: bytes) -> list[int]:

@@ -11,18 +11,16 @@ from kernel.fs.dentry import CACHE
 from kernel.fs.file import FILE_LIMIT, OPEN_FILES
 from kernel.fs.procfs.process_control import parse_signed
 from kernel.ipc.shared_memory import MOST_SEGMENTS
-from kernel.lang import EINVAL, EPERM, Errno, final, span_of
+from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
-from kernel.lib.capabilities import CAP_SYS_ADMIN
-from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import log
 from kernel.lib.panic import PANIC
+from kernel.lib.proc_files import proc_file
 from kernel.mm.reclaim import reclaim_now
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.task.fork import task_limit
 from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import PID_LIMIT
-from kernel.task.seccomp import set_logged_actions
 from kernel.tty.pty import pair_count
 
 _LEVELS: Final = 8
@@ -41,19 +39,15 @@ def _name_of(text: bytes) -> bytes:
     return name
 
 
-def hostname() -> bytes:
-    """uname's nodename."""
-    return HOST.name + b"\n"
-
-
 def set_hostname(text: bytes) -> None:
     """As sethostname(2)."""
     HOST.name = _name_of(text)
 
 
-def domainname() -> bytes:
-    """The NIS domain's name."""
-    return HOST.domain + b"\n"
+@proc_file("sys/kernel/hostname", set_hostname)
+def hostname() -> bytes:
+    """uname's nodename."""
+    return HOST.name + b"\n"
 
 
 def set_domainname(text: bytes) -> None:
@@ -61,44 +55,52 @@ def set_domainname(text: bytes) -> None:
     HOST.domain = _name_of(text)
 
 
+@proc_file("sys/kernel/domainname", set_domainname)
+def domainname() -> bytes:
+    """The NIS domain's name."""
+    return HOST.domain + b"\n"
+
+
+@proc_file("sys/kernel/osrelease")
 def osrelease() -> bytes:
     """uname's release."""
     return RELEASE + b"\n"
 
 
+@proc_file("sys/kernel/ostype")
 def ostype() -> bytes:
     """uname's sysname."""
     return SYSTEM_NAME + b"\n"
 
 
+@proc_file("sys/kernel/version")
 def version() -> bytes:
     """uname's version."""
     return VERSION + b"\n"
 
 
+@proc_file("sys/kernel/pid_max")
 def pid_max() -> bytes:
     """One past the highest process number."""
     return _line(PID_LIMIT)
 
 
+@proc_file("sys/kernel/threads-max")
 def threads_max() -> bytes:
     """How many threads memory allows."""
     return _line(task_limit())
 
 
+@proc_file("sys/kernel/cap_last_cap")
 def cap_last_cap() -> bytes:
     """The highest capability's number."""
     return _line(40)
 
 
+@proc_file("sys/kernel/ngroups_max")
 def ngroups_max() -> bytes:
     """How many supplementary groups a process can have."""
     return _line(65536)
-
-
-def printk() -> bytes:
-    """Log levels: the console's, the default one, the console's lowest and default."""
-    return f"{log.console_level}\t4\t1\t7\n".encode()
 
 
 def set_printk(text: bytes) -> None:
@@ -110,6 +112,12 @@ def set_printk(text: bytes) -> None:
     log.console_level = text[0] - 48
 
 
+@proc_file("sys/kernel/printk", set_printk)
+def printk() -> bytes:
+    """Log levels: the console's, the default one, the console's lowest and default."""
+    return f"{log.console_level}\t4\t1\t7\n".encode()
+
+
 @final
 class BootIdentity:
     """A number that is another at each boot: made when it is first asked for."""
@@ -119,14 +127,6 @@ class BootIdentity:
 
 
 _BOOT: Final = BootIdentity()
-
-
-def set_logged_calls(text: bytes) -> None:
-    """What seccomp(2) logs: for who administers the system, not only for who owns the file."""
-    who = caller_credentials()
-    if who is not None and not who.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
-    set_logged_actions(text)
 
 
 def _random_uuid() -> bytes:
@@ -143,6 +143,7 @@ def _random_uuid() -> bytes:
     return text.encode() + b"\n"
 
 
+@proc_file("sys/kernel/random/boot_id")
 def boot_id() -> bytes:
     """The same until the next boot."""
     if len(_BOOT.text) == 0:
@@ -150,24 +151,23 @@ def boot_id() -> bytes:
     return _BOOT.text
 
 
+@proc_file("sys/kernel/random/uuid")
 def uuid() -> bytes:
     """A new one each time."""
     return _random_uuid()
 
 
+@proc_file("sys/kernel/random/entropy_avail")
+@proc_file("sys/kernel/random/poolsize")
 def entropy_available() -> bytes:
     """The generator is always full."""
     return _line(256)
 
 
+@proc_file("sys/vm/overcommit_memory")
 def overcommit_memory() -> bytes:
     """Memory is promised without limit (1): nothing is reserved."""
     return _line(1)
-
-
-def drop_caches() -> bytes:
-    """What was written last: nothing is kept of it."""
-    return _line(0)
 
 
 def set_drop_caches(text: bytes) -> None:
@@ -185,45 +185,54 @@ def set_drop_caches(text: bytes) -> None:
         drop_clean_pages()
 
 
+@proc_file("sys/vm/drop_caches", set_drop_caches)
+def drop_caches() -> bytes:
+    """What was written last: nothing is kept of it."""
+    return _line(0)
+
+
+@proc_file("sys/fs/file-nr")
 def file_nr() -> bytes:
     """How many files are open, how many are free without having been given back (none), how many can be."""
     FILE_LIMIT.prepare()
     return f"{OPEN_FILES.count}\t0\t{FILE_LIMIT.value}\n".encode()
 
 
+@proc_file("sys/kernel/pty/nr")
 def pty_nr() -> bytes:
     """How many pseudo terminals there are."""
     return _line(pair_count())
 
 
+@proc_file("sys/kernel/shmmax")
 def shmmax() -> bytes:
     """How large a segment of shared memory can be: on Linux there is no limit, and this is how it says so."""
     return b"18446744073692774399\n"
 
 
+@proc_file("sys/kernel/shmall")
 def shmall() -> bytes:
     """How many pages all segments can have: the same."""
     return b"18446744073692774399\n"
 
 
+@proc_file("sys/kernel/shmmni")
 def shmmni() -> bytes:
     """How many segments there can be."""
     return _line(MOST_SEGMENTS)
 
 
+@proc_file("sys/kernel/overflowuid")
+@proc_file("sys/kernel/overflowgid")
 def overflow_id() -> bytes:
     """What an id that does not fit would be shown as."""
     return _line(65534)
 
 
+@proc_file("sys/kernel/randomize_va_space")
 def randomize_va_space() -> bytes:
     """Stack, mappings, vDSO and heap of a program are at random places."""
     return _line(2)
-
-
-def panic_timeout() -> bytes:
-    """After how many seconds a panic restarts the machine; 0: never, negative: at once."""
-    return _line(PANIC.timeout_seconds)
 
 
 def set_panic_timeout(text: bytes) -> None:
@@ -231,21 +240,31 @@ def set_panic_timeout(text: bytes) -> None:
     PANIC.timeout_seconds = parse_signed(text)
 
 
+@proc_file("sys/kernel/panic", set_panic_timeout)
+def panic_timeout() -> bytes:
+    """After how many seconds a panic restarts the machine; 0: never, negative: at once."""
+    return _line(PANIC.timeout_seconds)
+
+
+@proc_file("sys/vm/dirty_ratio")
 def dirty_ratio() -> bytes:
     """Percent of memory that may be dirty before who dirties it must wait."""
     return _line(HARD_PERCENT)
 
 
+@proc_file("sys/vm/dirty_background_ratio")
 def dirty_background_ratio() -> bytes:
     """Percent above which the flusher writes."""
     return _line(BACKGROUND_PERCENT)
 
 
+@proc_file("sys/vm/dirty_expire_centisecs")
 def dirty_expire() -> bytes:
     """For how long a page may stay dirty, in hundredths of a second."""
     return _line(EXPIRE_NS // 10_000_000)
 
 
+@proc_file("sys/vm/dirty_writeback_centisecs")
 def dirty_writeback() -> bytes:
     """How often the flusher looks."""
     return _line(INTERVAL_NS // 10_000_000)

@@ -14,6 +14,7 @@ from kernel.fs.character_devices import CHAR_DEVICES
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
@@ -31,6 +32,7 @@ _BLOCK_SEEN: Final = 1 << 32
 _MISC_MAJOR: Final = 10
 
 
+@proc_file("uptime")
 def uptime() -> bytes:
     """Seconds since boot, and idle ones."""
     up = boottime_ns() // _NS_PER_TICK
@@ -49,6 +51,7 @@ def running_count() -> int:
     return count
 
 
+@proc_file("loadavg")
 def loadavg() -> bytes:
     """Load averages, running and all threads, the last process number."""
     text = ""
@@ -83,6 +86,7 @@ def _memory_line(name: str, kib: int) -> str:
     return f"{label}{kib:8d} kB\n"
 
 
+@proc_file("meminfo")
 def meminfo() -> bytes:
     """Memory in KiB. Files in memory are what Linux calls Shmem, and are part of Cached."""
     total = total_frame_count() * _KIB_PER_PAGE
@@ -118,11 +122,13 @@ def meminfo() -> bytes:
     return text.encode()
 
 
+@proc_file("modules")
 def modules() -> bytes:
     """There are none: the kernel is one piece."""
     return b""
 
 
+@proc_file("stat")
 def stat() -> bytes:
     """Processor time by kind in hundredths of a second; counters since boot."""
     processor = this_processor()
@@ -135,16 +141,19 @@ def stat() -> bytes:
     return text.encode()
 
 
+@proc_file("version")
 def version() -> bytes:
     """As `uname -a`, in Linux's words."""
     return SYSTEM_NAME + b" version " + RELEASE + b" (root@" + HOST.name + b") (krait) " + VERSION + b"\n"
 
 
+@proc_file("cmdline")
 def command_line_text() -> bytes:
     """What the boot loader passed."""
     return boot_info.command_line() + b"\n"
 
 
+@proc_file("cpuinfo")
 def cpuinfo() -> bytes:
     """The one processor."""
     return processor_text(counter_frequency_hz() // 1000)
@@ -153,6 +162,7 @@ def cpuinfo() -> bytes:
 # Devices --------------------------------------------------------------------------------------------------------------
 
 
+@proc_file("devices")
 def devices() -> bytes:
     """Majors of character devices, each with the name of its first."""
     text = bytearray(b"Character devices:\n")
@@ -183,6 +193,7 @@ def _kind_of_disk(name: bytes) -> bytes:
     return b"virtblk" if name.startswith(b"vd") else b"loop" if name.startswith(b"loop") else name
 
 
+@proc_file("misc")
 def miscellaneous_devices() -> bytes:
     """Minors of the major that devices of no kind share."""
     text = bytearray()
@@ -192,6 +203,7 @@ def miscellaneous_devices() -> bytes:
     return bytes(text)
 
 
+@proc_file("iomem")
 def physical_regions() -> bytes:
     """What lies at which physical address, as the boot loader told. Only root learns the addresses."""
     text = bytearray()
@@ -204,6 +216,7 @@ def physical_regions() -> bytes:
     return bytes(text)
 
 
+@proc_file("filesystems")
 def filesystems() -> bytes:
     """Types that can be mounted."""
     text = bytearray()
@@ -212,11 +225,13 @@ def filesystems() -> bytes:
     return bytes(text)
 
 
+@proc_file("interrupts")
 def interrupts() -> bytes:
     """The lines in use; they are not counted."""
     return b"           CPU0\n"
 
 
+@proc_file("partitions")
 def partitions() -> bytes:
     """All block devices that have a size, in blocks of 1 KiB."""
     text = bytearray(b"major minor  #blocks  name\n\n")
@@ -227,6 +242,7 @@ def partitions() -> bytes:
     return bytes(text)
 
 
+@proc_file("diskstats")
 def diskstats() -> bytes:
     """What each block device has done (Linux's Documentation/admin-guide/iostats.rst)."""
     text = bytearray()
@@ -250,11 +266,13 @@ def statistics_line(device: BlockDevice) -> bytes:
     return text.encode()
 
 
+@proc_file("swaps")
 def swaps() -> bytes:
     """There is no swap."""
     return b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 
 
+@proc_file("vmstat")
 def vmstat() -> bytes:
     """Memory in pages."""
     text = f"nr_free_pages {free_frame_count()}\nnr_anon_pages {anonymous_pages()}\nnr_mapped 0\n"

@@ -8,9 +8,10 @@ from typing import Final
 
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.procfs.entries import FixedDirectory, FixedText, MakeText
+from kernel.fs.procfs.entries import FixedDirectory, FixedText
 from kernel.fs.sysfs.block import DisksDirectory, LinksDirectory
 from kernel.lang import EINVAL, Errno, final
+from kernel.lib.proc_files import MakeText
 
 SYSFS_MAGIC: Final = 0x6265_6572
 _EMPTY: Final[list[bytes]] = [b"bus", b"firmware", b"fs", b"module", b"power"]

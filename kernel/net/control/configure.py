@@ -11,6 +11,7 @@ from typing import Final
 from kernel.lang import EEXIST, Errno, final, span_of
 from kernel.lib import log, random
 from kernel.lib.credentials import Credentials
+from kernel.lib.proc_files import proc_file
 from kernel.net.control.dhcp import CLIENT_PORT, SERVER_PORT, DhcpClient, Lease
 from kernel.net.control.interface_ioctl import class_prefix, set_mtu
 from kernel.net.datagram import udp
@@ -27,7 +28,6 @@ from kernel.net.internet.addresses import (
 )
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.routes import BROADCAST, Route, add_route
-from kernel.net.internet.sysctl import register_table
 from kernel.net.link import ethernet
 from kernel.net.link.device import DEVICES, NetworkDevice, bring_up, device_by_index, device_by_name
 from kernel.net.link.loopback import LOOPBACK
@@ -168,6 +168,7 @@ def _apply(device: NetworkDevice, lease: Lease) -> None:
     ethernet.drain()
 
 
+@proc_file("net/pnp")
 def pnp() -> bytes:
     """/proc/net/pnp: what a program that writes /etc/resolv.conf wants to know."""
     configuration = _configuration
@@ -267,6 +268,3 @@ def _send(device: NetworkDevice, client: DhcpClient, payload: bytes) -> None:
     except Errno:
         device.sent_errors += 1  # the next try comes by itself
     ethernet.drain()
-
-
-register_table(b"pnp", pnp)

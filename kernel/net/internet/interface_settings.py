@@ -10,7 +10,7 @@ Context: thread context; nothing sleeps. An interface's settings are made when i
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS, Setting
+from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS, NetworkSetting
 from kernel.net.link.device import DEVICES, DeviceWatcher, NetworkDevice, watch_devices
 
 
@@ -24,14 +24,14 @@ class InterfaceSettings:
         accept4 = 1 if model is None else model.accept_redirects4.value
         send4 = 1 if model is None else model.send_redirects4.value
         accept6 = 1 if model is None else model.accept_redirects6.value
-        self.accept_redirects4: Setting = Setting(four + b"accept_redirects", accept4, 0, 1)
-        self.send_redirects4: Setting = Setting(four + b"send_redirects", send4, 0, 1)
-        self.accept_redirects6: Setting = Setting(six + b"accept_redirects", accept6, 0, 1)
+        self.accept_redirects4: NetworkSetting = NetworkSetting(four + b"accept_redirects", accept4, 0, 1)
+        self.send_redirects4: NetworkSetting = NetworkSetting(four + b"send_redirects", send4, 0, 1)
+        self.accept_redirects6: NetworkSetting = NetworkSetting(six + b"accept_redirects", accept6, 0, 1)
         # Of what is sent there. Routers set both (RFC 4861, section 6.3.4); `all` has a hop limit in sysctl.py.
-        self.hop_limit6: Setting = IP6_SETTINGS.hop_limit
+        self.hop_limit6: NetworkSetting = IP6_SETTINGS.hop_limit
         if model is not None or name == b"default":
             limit = IP6_SETTINGS.hop_limit.value if model is None else model.hop_limit6.value
-            self.hop_limit6 = Setting(six + b"hop_limit", limit, 1, 255)
+            self.hop_limit6 = NetworkSetting(six + b"hop_limit", limit, 1, 255)
         self.mtu6: int = 0  # 0: the interface's
 
 

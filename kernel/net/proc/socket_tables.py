@@ -8,9 +8,9 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import final, span_of
+from kernel.lib.proc_files import proc_file
 from kernel.net.datagram import ping_socket, raw_socket, udp
 from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
-from kernel.net.internet.sysctl import register_table
 from kernel.net.link.device import DEVICES
 from kernel.net.netlink.socket import PORTS
 from kernel.net.packet.socket import SOCKETS as PACKETS
@@ -40,16 +40,19 @@ def _pings(family: int) -> bytes:
     return bytes(text)
 
 
+@proc_file("net/icmp")
 def icmp4() -> bytes:
     """/proc/net/icmp: ping sockets; their ports are the identifiers of their messages."""
     return padded(HEAD4) + _pings(AF_INET)
 
 
+@proc_file("net/icmp6")
 def icmp6() -> bytes:
     """/proc/net/icmp6."""
     return HEAD6 + _pings(AF_INET6)
 
 
+@proc_file("net/packet")
 def packet() -> bytes:
     """/proc/net/packet."""
     text = bytearray(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
@@ -67,6 +70,7 @@ def _packet_line(socket: PacketSocket) -> bytes:
     ).encode()
 
 
+@proc_file("net/netlink")
 def netlink() -> bytes:
     """/proc/net/netlink: sockets that have a port."""
     text = bytearray(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
@@ -83,6 +87,7 @@ def netlink() -> bytes:
 # ---- Groups ---------------------------------------------------------------------------------------------------------
 
 
+@proc_file("net/mcfilter")
 def mcfilter4() -> bytes:
     """/proc/net/mcfilter: the senders that sockets want to hear in a group, or not to hear."""
     text = bytearray(b"Idx Device        MCA        SRC    INC    EXC\n")
@@ -91,6 +96,7 @@ def mcfilter4() -> bytes:
     return bytes(text)
 
 
+@proc_file("net/mcfilter6")
 def mcfilter6() -> bytes:
     """/proc/net/mcfilter6."""
     text = bytearray(b"Idx Device                Multicast Address                   Source Address    INC    EXC\n")
@@ -139,6 +145,7 @@ def _number4(address: bytes) -> bytes:
     return f"0x{span_of(address).load_be32(0):08x}".encode()
 
 
+@proc_file("net/dev_mcast")
 def dev_mcast() -> bytes:
     """/proc/net/dev_mcast: the link addresses of groups that interfaces listen to."""
     text = bytearray()
@@ -184,6 +191,7 @@ def _ping_count(family: int) -> int:
     return count
 
 
+@proc_file("net/protocols")
 def protocols() -> bytes:
     """/proc/net/protocols: what there is, and how many sockets of each."""
     held = DATAGRAM_MEMORY.used + (1 << PAGE_SHIFT) - 1 >> PAGE_SHIFT
@@ -209,13 +217,3 @@ def protocols() -> bytes:
     text += _protocol(b"UDP", udp.SOCKETS.count(AF_INET), held, b"NI", 0, datagram)
     text += _protocol(b"TCP", CONNECTIONS.count_sockets(AF_INET), pages, press, 256, stream)
     return text + _protocol(b"NETLINK", len(PORTS), _NONE, b"NI", 0, b"n" * 18)
-
-
-register_table(b"icmp", icmp4)
-register_table(b"icmp6", icmp6)
-register_table(b"packet", packet)
-register_table(b"netlink", netlink)
-register_table(b"mcfilter", mcfilter4)
-register_table(b"mcfilter6", mcfilter6)
-register_table(b"dev_mcast", dev_mcast)
-register_table(b"protocols", protocols)

@@ -3,6 +3,7 @@
 Context: system calls; nothing sleeps.
 """
 
+from kernel.lib.proc_files import proc_file
 from kernel.mm.frames import PAGE_SIZE
 from kernel.net.datagram import ping_socket, raw_socket, udp
 from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
@@ -20,7 +21,7 @@ from kernel.net.internet.counters import (
     UdpCounters,
 )
 from kernel.net.internet.fragments import REASSEMBLER
-from kernel.net.internet.sysctl import IP4_SETTINGS, register_table
+from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.netlink.socket import PORTS
 from kernel.net.packet.socket import SOCKETS as PACKETS
 from kernel.net.sockets.socket import AF_INET, AF_INET6
@@ -70,6 +71,7 @@ def _icmp_values(counts: list[int]) -> bytes:
     return bytes(text)
 
 
+@proc_file("net/snmp")
 def snmp() -> bytes:
     """/proc/net/snmp: IPv4, ICMP, TCP, UDP."""
     ip = IP4
@@ -138,6 +140,7 @@ def _udp_values(label: bytes, udp_: UdpCounters) -> bytes:
     ).encode()
 
 
+@proc_file("net/netstat")
 def netstat() -> bytes:
     """/proc/net/netstat: what TCP and IPv4 count beyond SNMP. Readers go by the names; only what is counted has one."""
     ip = IP4
@@ -161,6 +164,7 @@ def _row(name: bytes, value: int) -> bytes:
     return name + b" " * max(1, 32 - len(name)) + f"\t{value}\n".encode()
 
 
+@proc_file("net/snmp6")
 def snmp6() -> bytes:
     """/proc/net/snmp6: IPv6, ICMPv6, UDP over IPv6."""
     ip: IpCounters = IP6
@@ -238,6 +242,7 @@ def _pages(size_bytes: int) -> int:
     return (size_bytes + PAGE_SIZE - 1) // PAGE_SIZE
 
 
+@proc_file("net/sockstat")
 def sockstat() -> bytes:
     """/proc/net/sockstat: sockets in use, and the memory of their queues in pages."""
     udps = udp.SOCKETS.count(AF_INET)
@@ -256,6 +261,7 @@ def sockstat() -> bytes:
     ).encode()
 
 
+@proc_file("net/sockstat6")
 def sockstat6() -> bytes:
     """/proc/net/sockstat6."""
     held, count = REASSEMBLER.use(16)
@@ -263,10 +269,3 @@ def sockstat6() -> bytes:
         f"TCP6: inuse {CONNECTIONS.count_sockets(AF_INET6)}\nUDP6: inuse {udp.SOCKETS.count(AF_INET6)}\n"
         f"UDPLITE6: inuse 0\nRAW6: inuse {raw_socket.SOCKETS.count(AF_INET6)}\nFRAG6: inuse {count} memory {held}\n"
     ).encode()
-
-
-register_table(b"snmp", snmp)
-register_table(b"snmp6", snmp6)
-register_table(b"netstat", netstat)
-register_table(b"sockstat", sockstat)
-register_table(b"sockstat6", sockstat6)

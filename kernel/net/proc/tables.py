@@ -8,6 +8,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import final, span_of
+from kernel.lib.proc_files import TextPieces, proc_file, proc_pieces
 from kernel.net.datagram import raw_socket, udp
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet.addresses import (
@@ -21,7 +22,6 @@ from kernel.net.internet.addresses import (
 )
 from kernel.net.internet.membership import list_memberships
 from kernel.net.internet.routes import LOCAL, PROHIBIT, ROUTING, UNICAST, UNREACHABLE, Route, list_routes
-from kernel.net.internet.sysctl import TableLines, register_lines, register_table
 from kernel.net.link.device import ARPHRD_ETHER, DEVICES
 from kernel.net.link.neighbours import HAS_ADDRESS, INCOMPLETE, PERMANENT, list_neighbours
 from kernel.net.sockets.socket import AF_INET, AF_INET6
@@ -72,6 +72,7 @@ def _left(text: bytes, width: int) -> bytes:
     return text + b" " * max(0, width - len(text))
 
 
+@proc_file("net/dev")
 def dev() -> bytes:
     """/proc/net/dev: what went through each interface."""
     text = bytearray(
@@ -101,6 +102,7 @@ def _route_flags(route: Route) -> int:
     return flags
 
 
+@proc_file("net/route")
 def route() -> bytes:
     """/proc/net/route: the main table of IPv4."""
     text = bytearray(
@@ -116,6 +118,7 @@ def route() -> bytes:
     return bytes(text)
 
 
+@proc_file("net/ipv6_route")
 def ipv6_route() -> bytes:
     """/proc/net/ipv6_route: both tables of IPv6."""
     text = bytearray()
@@ -134,6 +137,7 @@ def ipv6_route() -> bytes:
     return bytes(text)
 
 
+@proc_file("net/if_inet6")
 def if_inet6() -> bytes:
     """/proc/net/if_inet6: IPv6 addresses."""
     text = bytearray()
@@ -161,6 +165,7 @@ def link_text(address: bytes) -> bytes:
     return bytes(text)
 
 
+@proc_file("net/arp")
 def arp() -> bytes:
     """/proc/net/arp: the neighbours of IPv4."""
     text = bytearray(b"IP address       HW type     Flags       HW address            Mask     Device\n")
@@ -198,7 +203,7 @@ HEAD6: Final = (
 
 
 @final
-class _UdpLines(TableLines):
+class _UdpLines(TextPieces):
     """UDP sockets of one family: those of a port at a time."""
 
     def __init__(self, family: int) -> None:
@@ -225,21 +230,25 @@ class _UdpLines(TableLines):
         return text
 
 
-def udp4() -> TableLines:
+@proc_pieces("net/udp")
+def udp4() -> TextPieces:
     """/proc/net/udp."""
     return _UdpLines(AF_INET)
 
 
-def udp6() -> TableLines:
+@proc_pieces("net/udp6")
+def udp6() -> TextPieces:
     """/proc/net/udp6."""
     return _UdpLines(AF_INET6)
 
 
+@proc_file("net/raw")
 def raw4() -> bytes:
     """/proc/net/raw."""
     return HEAD4 + b"\n" + _raw(AF_INET)
 
 
+@proc_file("net/raw6")
 def raw6() -> bytes:
     """/proc/net/raw6."""
     return HEAD6 + _raw(AF_INET6)
@@ -253,6 +262,7 @@ def _raw(family: int) -> bytes:
     return bytes(text)
 
 
+@proc_file("net/igmp")
 def igmp() -> bytes:
     """/proc/net/igmp: groups of IPv4."""
     text = bytearray(b"Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")
@@ -267,6 +277,7 @@ def igmp() -> bytes:
     return bytes(text)
 
 
+@proc_file("net/igmp6")
 def igmp6() -> bytes:
     """/proc/net/igmp6: groups of IPv6."""
     text = bytearray()
@@ -275,16 +286,3 @@ def igmp6() -> bytes:
             text.extend(f"{device.index:<4} ".encode() + _left(device.name, 15) + b" " + plain_hex(membership.group))
             text.extend(f" {membership.users:5} {0:08X} 0\n".encode())
     return bytes(text)
-
-
-register_table(b"dev", dev)
-register_table(b"route", route)
-register_table(b"ipv6_route", ipv6_route)
-register_table(b"if_inet6", if_inet6)
-register_table(b"arp", arp)
-register_lines(b"udp", udp4)
-register_lines(b"udp6", udp6)
-register_table(b"raw", raw4)
-register_table(b"raw6", raw6)
-register_table(b"igmp", igmp)
-register_table(b"igmp6", igmp6)

@@ -9,7 +9,7 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.lang import final
-from kernel.net.internet.sysctl import TableLines, register_lines
+from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.net.proc.tables import hex4, hex6, padded
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.net.tcp.channel import Channel
@@ -85,7 +85,7 @@ HEAD6: Final = (
 
 
 @final
-class _Lines(TableLines):
+class _Lines(TextPieces):
     """Listeners, connections, and what waits after its end, of one family: those of a port or a bucket at a time."""
 
     def __init__(self, family: int) -> None:
@@ -145,15 +145,13 @@ class _Lines(TableLines):
         return padded(whole, _WIDTH) if self.family == AF_INET else whole + b"\n"
 
 
-def tcp4() -> TableLines:
+@proc_pieces("net/tcp")
+def tcp4() -> TextPieces:
     """/proc/net/tcp."""
     return _Lines(AF_INET)
 
 
-def tcp6() -> TableLines:
+@proc_pieces("net/tcp6")
+def tcp6() -> TextPieces:
     """/proc/net/tcp6."""
     return _Lines(AF_INET6)
-
-
-register_lines(b"tcp", tcp4)
-register_lines(b"tcp6", tcp6)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.net.internet.sysctl import register_table
+from kernel.lib.proc_files import proc_file
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
 from kernel.net.unix.rights import SOCKETS, CollectableSocket
 
@@ -13,6 +13,7 @@ _CONNECTING: Final = 2
 _CONNECTED: Final = 3
 
 
+@proc_file("net/unix")
 def unix_table() -> bytes:
     """The text of the file. In place of addresses, which are nobody's business, the first column is 0."""
     text = bytearray(b"Num       RefCount Protocol Flags    Type St Inode Path\n")
@@ -46,6 +47,3 @@ def _shown(name: bytes) -> bytes:
         if shown[index] == 0:
             shown[index] = 64
     return bytes(shown)
-
-
-register_table(b"unix", unix_table)

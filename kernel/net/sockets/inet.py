@@ -207,7 +207,7 @@ class PortTable:
 
 def check_port_right(port: int, is_privileged: bool) -> None:
     """EACCES for a port that only root may bind."""
-    if 0 < port < IP4_SETTINGS.unprivileged_port_start.value and not is_privileged:
+    if 0 < port < IP4_SETTINGS.unprivileged_ports.value and not is_privileged:
         raise Errno(EACCES)
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.internet.sysctl import Setting
+from kernel.net.internet.sysctl import NetworkSetting
 
 NS_PER_SECOND: Final = 1_000_000_000
 COOKIES_ALWAYS: Final = 2  # a value of tcp_syncookies
@@ -15,21 +15,21 @@ class Settings:
     """The settings of all connections. Times are seconds, sizes bytes."""
 
     def __init__(self) -> None:
-        self.syn_retries: Setting = Setting(b"ipv4/tcp_syn_retries", 6, 1, 127)
-        self.synack_retries: Setting = Setting(b"ipv4/tcp_synack_retries", 5, 0, 255)
-        self.retries: Setting = Setting(b"ipv4/tcp_retries2", 15, 0, 255)
-        self.orphan_retries: Setting = Setting(b"ipv4/tcp_orphan_retries", 0, 0, 255)  # 0: eight
-        self.fin_timeout: Setting = Setting(b"ipv4/tcp_fin_timeout", 60, 1, 32_767)
-        self.keepalive_time: Setting = Setting(b"ipv4/tcp_keepalive_time", 7200, 1, 32_767)
-        self.keepalive_interval: Setting = Setting(b"ipv4/tcp_keepalive_intvl", 75, 1, 32_767)
-        self.keepalive_probes: Setting = Setting(b"ipv4/tcp_keepalive_probes", 9, 1, 127)
-        self.timestamps: Setting = Setting(b"ipv4/tcp_timestamps", 1, 0, 1)
-        self.window_scaling: Setting = Setting(b"ipv4/tcp_window_scaling", 1, 0, 1)
-        self.sack: Setting = Setting(b"ipv4/tcp_sack", 1, 0, 1)
-        self.ecn: Setting = Setting(b"ipv4/tcp_ecn", 2, 0, 2)  # 0: never, 1: asked for, 2: agreed to
-        self.syn_cookies: Setting = Setting(b"ipv4/tcp_syncookies", 1, 0, COOKIES_ALWAYS)
-        self.max_syn_backlog: Setting = Setting(b"ipv4/tcp_max_syn_backlog", 512, 0, _INT_MAX)
-        self.max_time_wait: Setting = Setting(b"ipv4/tcp_max_tw_buckets", 16_384, 0, _INT_MAX)
+        self.syn_retries: NetworkSetting = NetworkSetting(b"ipv4/tcp_syn_retries", 6, 1, 127)
+        self.synack_retries: NetworkSetting = NetworkSetting(b"ipv4/tcp_synack_retries", 5, 0, 255)
+        self.retries: NetworkSetting = NetworkSetting(b"ipv4/tcp_retries2", 15, 0, 255)
+        self.orphan_retries: NetworkSetting = NetworkSetting(b"ipv4/tcp_orphan_retries", 0, 0, 255)  # 0: eight
+        self.fin_timeout: NetworkSetting = NetworkSetting(b"ipv4/tcp_fin_timeout", 60, 1, 32_767)
+        self.keepalive_time: NetworkSetting = NetworkSetting(b"ipv4/tcp_keepalive_time", 7200, 1, 32_767)
+        self.keepalive_interval: NetworkSetting = NetworkSetting(b"ipv4/tcp_keepalive_intvl", 75, 1, 32_767)
+        self.keepalive_probes: NetworkSetting = NetworkSetting(b"ipv4/tcp_keepalive_probes", 9, 1, 127)
+        self.timestamps: NetworkSetting = NetworkSetting(b"ipv4/tcp_timestamps", 1, 0, 1)
+        self.window_scaling: NetworkSetting = NetworkSetting(b"ipv4/tcp_window_scaling", 1, 0, 1)
+        self.sack: NetworkSetting = NetworkSetting(b"ipv4/tcp_sack", 1, 0, 1)
+        self.ecn: NetworkSetting = NetworkSetting(b"ipv4/tcp_ecn", 2, 0, 2)  # 0: never, 1: asked for, 2: agreed to
+        self.syn_cookies: NetworkSetting = NetworkSetting(b"ipv4/tcp_syncookies", 1, 0, COOKIES_ALWAYS)
+        self.max_syn_backlog: NetworkSetting = NetworkSetting(b"ipv4/tcp_max_syn_backlog", 512, 0, _INT_MAX)
+        self.max_time_wait: NetworkSetting = NetworkSetting(b"ipv4/tcp_max_tw_buckets", 16_384, 0, _INT_MAX)
         self.receive_default: int = 131_072  # tcp_rmem
         self.receive_limit: int = 6_291_456
         self.send_default: int = 16_384  # tcp_wmem

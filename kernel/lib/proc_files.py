@@ -1,0 +1,86 @@
+"""Files of /proc whose text is made when they are read: declared at the function that makes the text.
+
+    @proc_file("uptime")
+    def uptime() -> bytes: ...
+
+    @proc_file("sys/kernel/hostname", store=set_hostname)
+    def hostname() -> bytes: ...
+
+kernel/fs/procfs shows them, and makes the directories that their paths name. The docstring is what docs/proc-files.md
+says of the file. Numbers under /proc/sys need no function: they are a `Setting` (settings.py).
+
+Context: declared while the kernel is built. Making a text may sleep where it reads user memory.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.lang import final
+
+MakeText = Callable[[], bytes]
+StoreText = Callable[[bytes], None]
+
+_OF_NETWORKS: Final = "net/"
+
+
+class TextPieces:
+    """A text that may be long, in pieces: each is made when a reader comes to it. Base class. What is remembered from
+    piece to piece keeps no object alive that would end otherwise.
+    """
+
+    def next(self) -> bytes | None:
+        """The next piece, which may be empty; None after the last one."""
+        return None
+
+
+MakePieces = Callable[[], TextPieces]
+
+
+@final
+class ProcFile:
+    """One file, with a text or a text in pieces. `store` is None for one that cannot be written."""
+
+    def __init__(self, path: bytes, make: MakeText | None, pieces: MakePieces | None, store: StoreText | None) -> None:
+        self.path: bytes = path
+        self.make: MakeText | None = make
+        self.pieces: MakePieces | None = pieces
+        self.store: StoreText | None = store
+
+
+PROC_FILES: Final[list[ProcFile]] = []
+NET_FILES: Final[list[ProcFile]] = []
+"""Those of /proc/net, which is a link to /proc/self/net; their paths have no "net/" in front."""
+
+
+def proc_file(path: str, store: StoreText | None = None) -> Callable[[MakeText], MakeText]:
+    """Let the decorated function make the text of /proc/`path`. `store` takes what is written, and raises EINVAL for
+    what makes no sense; the file can then be written by root, otherwise by nobody.
+
+    Runs at build time only. Raises ValueError for a path that is declared twice.
+    """
+
+    def enter(make: MakeText) -> MakeText:
+        _enter(path, make, None, store)
+        return make
+
+    return enter
+
+
+def proc_pieces(path: str) -> Callable[[MakePieces], MakePieces]:
+    """Let the decorated function make the text of /proc/`path` in pieces, for a table that has no bound. As
+    `proc_file`.
+    """
+
+    def enter(pieces: MakePieces) -> MakePieces:
+        _enter(path, None, pieces, None)
+        return pieces
+
+    return enter
+
+
+def _enter(path: str, make: MakeText | None, pieces: MakePieces | None, store: StoreText | None) -> None:
+    files = NET_FILES if path.startswith(_OF_NETWORKS) else PROC_FILES
+    name = path.removeprefix(_OF_NETWORKS).encode()
+    if any(file.path == name for file in files):
+        raise ValueError(f"/proc/{path} is declared twice")
+    files.append(ProcFile(name, make, pieces, store))

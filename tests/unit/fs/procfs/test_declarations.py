@@ -1,0 +1,36 @@
+"""Files of /proc are declared once, where their text is made."""
+
+import pytest
+
+from kernel.lib.proc_files import NET_FILES, PROC_FILES, proc_file
+from kernel.lib.settings import SETTINGS
+from kernel.net.internet.sysctl import IP4_SETTINGS
+from tools import proc_files
+
+
+def test_a_path_is_declared_once() -> None:
+    def text() -> bytes:
+        return b""
+
+    for taken in ("uptime", "net/dev"):
+        with pytest.raises(ValueError, match=f"/proc/{taken} is declared twice"):
+            proc_file(taken)(text)
+    paths = [b"sys/" + setting.path for setting in SETTINGS] + [file.path for file in PROC_FILES]
+    assert len(paths) == len(set(paths)) > 100
+    assert len({file.path for file in NET_FILES}) == len(NET_FILES)
+
+
+def test_every_text_says_what_it_is() -> None:
+    assert [file.path for file in PROC_FILES + NET_FILES if not (file.make or file.pieces).__doc__] == []
+
+
+def test_how_many_numbers_a_setting_takes() -> None:
+    ports, forwarding = IP4_SETTINGS.local_ports, IP4_SETTINGS.ip_forward
+    assert [ports.takes(count) for count in range(4)] == [False, False, True, False]
+    assert [forwarding.takes(count) for count in range(3)] == [False, True, False]
+    row = next(setting for setting in SETTINGS if setting.path == b"net/ipv4/tcp_mem")
+    assert [row.takes(count) for count in range(5)] == [False, True, True, True, False]
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert proc_files.PAGE.read_text(encoding="utf-8") == proc_files.page(), "run python -m tools.proc_files"
