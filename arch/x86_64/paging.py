@@ -6,7 +6,7 @@ and executable never meet, not even through two addresses); nothing else, so tha
 stays empty.
 
 The top-level entries of the kernel half are all made here and never change: every address space copies them once
-(kernel.mm.pages), and what is mapped below them later shows in all.
+(arch.programs), and what is mapped below them later shows in all.
 
 Intel SDM vol. 3, 5.5 (4-level paging), table 5-20 (entry bits). Entries are signed 64-bit ints.
 """
