@@ -2,7 +2,7 @@
 
 PROFILE ?= release
 
-.PHONY: build run debug test lint iso flash clean
+.PHONY: build run debug test lint iso flash clean help
 
 build:
 	@./krait build --profile $(PROFILE)
@@ -39,6 +39,19 @@ iso:
 flash:
 	@if [ -z "$(DEV)" ]; then echo "usage: make flash DEV=/dev/…" >&2; exit 2; fi
 	@./krait flash --profile $(PROFILE) "$(DEV)"
+
+help:
+	@echo 'make build              compile the kernel, pack the root image'
+	@echo 'make run                boot into a shell in QEMU; Ctrl-A X leaves'
+	@echo "make run CMD='uname -a' run one command, and exit with its status"
+	@echo 'make run SSH=1          start an SSH server too'
+	@echo 'make debug              boot under gdb'
+	@echo 'make test               run all tests'
+	@echo 'make lint               check style and types'
+	@echo 'make iso                make build/krait.iso, which boots from CD and disk'
+	@echo 'make flash DEV=/dev/…   write that image to a disk, after asking'
+	@echo 'make clean              remove build/'
+	@echo './krait --help shows more.'
 
 clean:
 	rm -rf build

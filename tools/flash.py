@@ -10,8 +10,8 @@ from pathlib import Path
 CHUNK = 1 << 20
 
 
-def refusal(device: Path, image: Path) -> str | None:
-    """Why the image must not be written to this device; None if it may."""
+def refusal(device: Path, image: Path | None) -> str | None:
+    """Why the image, if there is one already, must not be written to this device; None if it may."""
     if not device.exists():
         return f"{device} does not exist"
     if not stat.S_ISBLK(device.stat().st_mode):
@@ -26,6 +26,8 @@ def refusal(device: Path, image: Path) -> str | None:
         name, _, mounted = line.strip().partition(" ")
         if mounted:
             return f"{name} is in use: mounted at {mounted.encode().decode('unicode_escape').splitlines()[0]}"
+    if image is None:
+        return None
     with device.open("rb") as opened:
         size = opened.seek(0, os.SEEK_END)
     if size < image.stat().st_size:

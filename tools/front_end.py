@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tools import cpio
-from tools.flash import flash
+from tools.flash import flash, refusal
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kvm import accelerator
@@ -145,6 +145,9 @@ def iso(options: argparse.Namespace) -> int:
 
 
 def write_disk(options: argparse.Namespace) -> int:
+    reason = refusal(options.device, None)  # before minutes are spent on building
+    if reason:
+        raise SystemExit(f"flash: {reason}")
     build(options)
     flash(options.device, build_iso())
     return 0
@@ -448,6 +451,8 @@ def _parser() -> Parser:
 
     command = commands.add_parser("lint", help="check style and types")
     command.set_defaults(action=lint)
+
+    commands.add_parser("doctor", help="say what this machine lacks for Krait")  # ./krait starts tools/doctor.py itself
     return parser
 
 

@@ -90,7 +90,11 @@ def install_packages(wanted: tuple[str, ...]) -> None:
 def _alone() -> Iterator[None]:
     """Two makes in one checkout must not install at once."""
     build = ROOT / "build"
-    build.mkdir(exist_ok=True)
+    try:
+        build.mkdir(exist_ok=True)
+        (build / "setup.lock").touch()
+    except OSError as error:
+        raise SystemExit(f"setup: {build} cannot be written ({error.strerror}): use a checkout of your own") from None
     with (build / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -131,6 +135,7 @@ def main() -> None:
     with _alone():
         install_packages(PACKAGES)
         install_python_packages()
+        (ROOT / "build" / "setup.stamp").touch()  # ./krait compares its age
 
 
 if __name__ == "__main__":

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""`krait doctor`: what this machine lacks for Krait, and how to get it. Installs nothing.
+
+Runs under the system's Python, with its standard library alone: the rest may be what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, ROOT, VENV, missing_packages, requirements_digest
+
+OLDEST_QEMU = (8, 0)
+BUILD_MIB = 2048
+COLOURS = {"ok": "32", "note": "33", "missing": "31"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`state`: ok, note (works without), missing."""
+
+    state: str
+    what: str
+    remedy: str = ""
+
+
+def python() -> Finding:
+    shown = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        return Finding("missing", f"Python {shown}", f"{'.'.join(map(str, OLDEST_PYTHON))} or newer is needed")
+    return Finding("ok", f"Python {shown}")
+
+
+def packages() -> list[Finding]:
+    if shutil.which("dpkg-query") is None:
+        return [Finding("missing", "Debian's package tools", "Krait is developed on Debian 13")]
+    missing = missing_packages(PACKAGES)
+    remedy = f"make build installs them, or: apt-get install {' '.join(missing)}"
+    found = [Finding("missing", f"packages: {' '.join(missing)}", remedy) if missing
+             else Finding("ok", "Debian packages")]  # fmt: skip
+    for group, names in sorted(GROUPS.items()):
+        lacking = missing_packages(names)
+        if lacking:
+            found.append(Finding("note", f"for {group}: {' '.join(lacking)}", "installed when they are first needed"))
+    return found
+
+
+def qemu() -> Finding:
+    program = shutil.which("qemu-system-x86_64")
+    if program is None:
+        return Finding("missing", "QEMU", "apt-get install qemu-system-x86")
+    text = subprocess.run([program, "--version"], check=False, capture_output=True, text=True).stdout
+    match = re.search(r"version (\d+)\.(\d+)", text)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    if version < OLDEST_QEMU:
+        return Finding("missing", f"QEMU {version[0]}.{version[1]}", f"{OLDEST_QEMU[0]}.{OLDEST_QEMU[1]} or newer")
+    return Finding("ok", f"QEMU {version[0]}.{version[1]}")
+
+
+def environment() -> Finding:
+    stamp = VENV / "installed"
+    if not stamp.exists():
+        return Finding("missing", "the Python environment .venv", "make build creates it")
+    if stamp.read_text() != requirements_digest():
+        return Finding("note", "the Python environment is of other versions", "the next command brings it up to date")
+    return Finding("ok", "Python environment")
+
+
+def room() -> Finding:
+    free = shutil.disk_usage(ROOT).free >> 20
+    if free < BUILD_MIB:
+        return Finding("missing", f"{free} MiB free in {ROOT}", f"a build needs about {BUILD_MIB} MiB")
+    return Finding("ok", f"{free} MiB free")
+
+
+def checkout() -> Finding:
+    if not os.access(ROOT, os.W_OK):
+        owner = ROOT.stat().st_uid
+        return Finding("missing", f"the checkout is user {owner}'s, and may not be written", "clone one of your own")
+    return Finding("ok", "the checkout may be written")
+
+
+def kvm() -> Finding:
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return Finding("note", "no /dev/kvm", "guests are emulated, which is slower")
+    return Finding("ok", "/dev/kvm (--accel auto tries it)")
+
+
+def examine() -> list[Finding]:
+    return [python(), *packages(), qemu(), environment(), checkout(), room(), kvm()]
+
+
+def main() -> int:
+    findings = examine()
+    for each in findings:
+        state = f"\x1b[{COLOURS[each.state]}m{each.state:>7}\x1b[0m" if sys.stdout.isatty() else f"{each.state:>7}"
+        print(f"{state}  {each.what}" + (f": {each.remedy}" if each.remedy else ""))
+    return 1 if any(each.state == "missing" for each in findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
