@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+import kernel.start.main  # noqa: F401  (it imports all that declares files)
 from kernel.lib.proc_files import NET_FILES, PROC_FILES, proc_file
-from kernel.lib.settings import SETTINGS
 from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.tcp.memory import MEMORY
 from tools.paths import ROOT
 
 
@@ -30,7 +31,7 @@ def test_how_many_numbers_a_setting_takes() -> None:
     ports, forwarding = IP4_SETTINGS.local_ports, IP4_SETTINGS.ip_forward
     assert [ports.takes(count) for count in range(4)] == [False, False, True, False]
     assert [forwarding.takes(count) for count in range(3)] == [False, True, False]
-    row = next(setting for setting in SETTINGS if setting.path == b"net/ipv4/tcp_mem")
+    row = MEMORY.marks
     assert [row.takes(count) for count in range(5)] == [False, True, True, True, False]
 
 
