@@ -15,10 +15,10 @@ from kernel.fs.access_list import from_attribute
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE
 from kernel.fs.inode import Inode
-from kernel.fs.privileges import CAPABILITIES
 from kernel.lang import EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_SETFCAP, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.lib.file_capabilities import CAPABILITIES, check_to_keep, to_show
 
 CREATE: Final = 1
 REPLACE: Final = 2
@@ -28,8 +28,6 @@ _USER: Final = b"user."
 _TRUSTED: Final = b"trusted."
 _SECURITY: Final = b"security."
 _STICKY: Final = 0o1000
-_REVISION_2_SIZE: Final = 20  # bytes of struct vfs_cap_data
-_REVISION_3_SIZE: Final = 24
 
 
 def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask: int) -> None:
@@ -49,12 +47,6 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
         if writes and inode.is_directory() and inode.mode & _STICKY != 0 and not inode.owned_by(credentials):
             raise Errno(EPERM)
     inode.check_permission(credentials, mask)
-
-
-def _check_capabilities(value: bytes) -> None:
-    """Whether it is of revision 2, or of revision 3, which also tells what user is root. Raises EINVAL."""
-    if not ((len(value) == _REVISION_2_SIZE and value[3] == 2) or (len(value) == _REVISION_3_SIZE and value[3] == 3)):
-        raise Errno(EINVAL)
 
 
 def _store(inode: Inode, name: bytes) -> Store:
@@ -80,7 +72,7 @@ def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
     value = store.values.get(name)
     if value is None:
         raise Errno(ENODATA)
-    return value
+    return to_show(value) if name == CAPABILITIES else value
 
 
 def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags: int) -> None:
@@ -89,7 +81,7 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
         set_list(credentials, inode, name, from_attribute(value) if len(value) > 0 else None)
         return
     if name == CAPABILITIES and len(value) > 0:
-        _check_capabilities(value)
+        check_to_keep(value)
     if name != CAPABILITIES or len(value) > 0 or inode.flags & FS_UNCHANGEABLE != 0:
         # An empty value gives no capabilities: as on Linux, anybody may set it.
         _check_permission(credentials, inode, name, MAY_WRITE)

@@ -15,14 +15,35 @@ from kernel.fs.inode import Inode
 from kernel.lang import Errno
 from kernel.lib.capabilities import CAP_FSETID
 from kernel.lib.credentials import Credentials
+from kernel.lib.file_capabilities import CAPABILITIES, FileCapabilities, read_file_capabilities
 
-CAPABILITIES: Final = b"security.capability"
 SET_ID: Final = S_ISUID | S_ISGID
 
 
 def may_keep_set_group(credentials: Credentials, gid: int) -> bool:
     """Whether a thread with these credentials may set or keep the set-group-ID bit of a file of this group."""
     return credentials.capable(CAP_FSETID) or credentials.in_group(gid)
+
+
+def capabilities_of(inode: Inode) -> FileCapabilities | None:
+    """What the file adds to the capabilities of those who run it. Raises EINVAL, ERANGE (the attribute makes no sense),
+    EIO. Costs next to nothing where there is surely nothing.
+    """
+    if not inode.may_have_privileges or not inode.may_have_attributes():
+        return None
+    store = inode.attribute_store()
+    if store is None:
+        return None
+    store.acquire()
+    try:
+        store.load()
+        value = store.values.get(CAPABILITIES)
+        if value is None:
+            inode.may_have_privileges = inode.mode & SET_ID != 0
+            return None
+    finally:
+        store.release()
+    return read_file_capabilities(value)
 
 
 def drop_privileges(inode: Inode, credentials: Credentials) -> None:

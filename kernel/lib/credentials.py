@@ -9,7 +9,7 @@ Invariants: `effective` lies in `permitted`, `ambient` in both `permitted` and `
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import EPERM, Errno, final
 from kernel.lib.capabilities import (
     ALL_CAPABILITIES,
     CAP_SETUID,
@@ -18,6 +18,7 @@ from kernel.lib.capabilities import (
     SECURE_NO_SETUID_FIXUP,
     SECURE_NOROOT,
 )
+from kernel.lib.file_capabilities import FileCapabilities
 
 
 @final
@@ -99,20 +100,34 @@ class Credentials:
         elif old.fsuid != 0 and self.fsuid == 0:
             self.effective |= self.permitted & FILE_SYSTEM_CAPABILITIES
 
-    def follow_exec(self, old: "Credentials", is_shared: bool, forbids_more: bool) -> bool:
-        """A program is executed; `euid` and `egid` are those that its file asks for. Root gets all that the bounding
-        set permits, others keep the ambient set. Nobody gets more than before if `forbids_more` (no_new_privs), or if
-        the root and working directory are those of another process too (`is_shared`), which could change them at any
-        time. Returns whether the program must distrust its environment (AT_SECURE).
+    def follow_exec(
+        self, old: "Credentials", of_file: FileCapabilities | None, is_shared: bool, forbids_more: bool
+    ) -> tuple[bool, bool]:
+        """A program is executed; `euid` and `egid` are those that its file asks for. Its capabilities are those of the
+        file that the bounding set permits, those that both the file and the thread hand on, and ambient ones. For root
+        a file has all of them. Nobody gets more than before if `forbids_more` (no_new_privs), or if the root and
+        working directory are those of another process too (`is_shared`), which could change them at any time.
+
+        Returns whether the program must distrust its environment (AT_SECURE), and whether it asked for capabilities
+        that the thread did not have. Raises EPERM if it would miss some that its file says it needs.
         """
         is_set_id = self.euid != old.uid or self.egid != old.gid
         granted = 0
         has_effective = False
-        if self.secure_bits & SECURE_NOROOT == 0:
+        if of_file is not None:
+            granted = self.bounding & of_file.permitted | self.inheritable & of_file.inheritable
+            has_effective = of_file.is_effective
+            if has_effective and of_file.permitted & ~granted != 0:
+                raise Errno(EPERM)
+        # A set-user-ID root program with capabilities of its own gets those alone, unless root runs it.
+        only_those_of_file = of_file is not None and self.euid == 0 and self.uid != 0
+        if self.secure_bits & SECURE_NOROOT == 0 and not only_those_of_file:
             if self.euid == 0 or self.uid == 0:
                 granted = self.bounding | self.inheritable
-            has_effective = self.euid == 0
-        if (is_set_id or granted & ~old.permitted != 0) and (is_shared or forbids_more):
+            if self.euid == 0:
+                has_effective = True
+        asks_for_more = granted & ~old.permitted != 0
+        if (is_set_id or asks_for_more) and (is_shared or forbids_more):
             if forbids_more or not old.capable(CAP_SETUID):
                 self.euid = self.uid
                 self.egid = self.gid
@@ -121,12 +136,13 @@ class Credentials:
         self.fsuid = self.euid
         self.sgid = self.egid
         self.fsgid = self.egid
-        if is_set_id:
+        if is_set_id or of_file is not None:
             self.ambient = 0
         self.permitted = granted | self.ambient
         self.effective = self.permitted if has_effective else self.ambient
         self.secure_bits &= ~SECURE_KEEP_CAPS
-        return is_set_id or (self.uid != 0 and (has_effective or self.permitted & ~self.ambient != 0))
+        is_secure = is_set_id or (self.uid != 0 and (has_effective or self.permitted & ~self.ambient != 0))
+        return is_secure, asks_for_more
 
     def is_dangerous_after(self, old: "Credentials") -> bool:
         """Whether a process that could look into this one while it had its `old` credentials must not any more: it

@@ -17,10 +17,12 @@ from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_OPEN, tell_file
 from kernel.fs.open import check_executable
 from kernel.fs.path import Path
+from kernel.fs.privileges import capabilities_of
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, span_of
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
+from kernel.lib.file_capabilities import FileCapabilities
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit, restartable
 from kernel.task.arguments import write_stack
@@ -221,24 +223,26 @@ def _set_limits(task: Task, program: Program, space: AddressSpace) -> None:
 
 
 def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentials:
-    """The set-user-ID and set-group-ID bits; saved and file system ids follow the effective ones in any case, and
-    capabilities all of them. Capabilities of files (security.capability) count for nothing. Notes in `program` what
-    else follows for it.
+    """Who the program acts for: its set-user-ID and set-group-ID bits and its capabilities decide. Notes in `program`
+    what else follows from them. Raises EPERM, EINVAL, ERANGE, EIO (its capabilities cannot be given).
     """
     old = task.credentials
     fresh = old.copy()
     file = program.file
     inode = file.inode
     dangerous = 0
-    if not file.on_nosuid_mount() and not task.no_new_privileges:
-        if inode.mode & S_ISUID != 0:
-            fresh.euid = inode.uid
-            dangerous = _DANGEROUS_PERSONALITY
-        if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
-            fresh.egid = inode.gid
-            dangerous = _DANGEROUS_PERSONALITY
-    program.is_secure = fresh.follow_exec(old, is_shared, task.no_new_privileges)
-    if fresh.permitted & ~old.permitted != 0:
+    capabilities: FileCapabilities | None = None
+    if not file.on_nosuid_mount():
+        if not task.no_new_privileges:
+            if inode.mode & S_ISUID != 0:
+                fresh.euid = inode.uid
+                dangerous = _DANGEROUS_PERSONALITY
+            if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
+                fresh.egid = inode.gid
+                dangerous = _DANGEROUS_PERSONALITY
+        capabilities = capabilities_of(inode)
+    program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_shared, task.no_new_privileges)
+    if asks_for_more:
         dangerous = _DANGEROUS_PERSONALITY
     program.personality = task.process.personality & ~(dangerous | _READ_IMPLIES_EXEC)
     if not _may_read(task, file):
