@@ -1,9 +1,10 @@
 """Reading ELF files: what of one has to be mapped where (elf(5)).
 
 Nothing in a file is trusted. Counts and sizes are bounded before anything is read, sums are computed in ranges where
-they cannot overflow, and a file that makes no sense is ENOEXEC.
+they cannot overflow, and a file that makes no sense is ENOEXEC. Segments may come in any order and overlap: the later
+one wins.
 
-Context: `read_image` sleeps (reading the file).
+Context: `read_image` and `read_loader` sleep (reading the file).
 """
 
 from typing import Final
@@ -11,15 +12,18 @@ from typing import Final
 from arch import ELF_MACHINE, USER_END
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read
-from kernel.lang import ELIBBAD, ENOEXEC, Errno, Span, final, span_of, u8
+from kernel.lang import EINVAL, EIO, ELIBBAD, ENOEXEC, Errno, Span, final, span_of, u8
 from kernel.lib.user import KernelBuffer
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE
-from kernel.mm.frames import PAGE_MASK
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.task.words import load_i64
 
 _HEADER_SIZE: Final = 64
 _ENTRY_SIZE: Final = 56
-_TABLE_LIMIT: Final = 4096  # bytes of program headers: one page is plenty (Linux takes 64 KiB)
+_TABLE_LIMIT: Final = 4096  # bytes of program headers
+_OFFSET_LIMIT: Final = (1 << 63) - (1 << 48)  # of a segment: no larger one fits into a file behind it
+_ALIGNMENT_LIMIT: Final = 1 << 62
+_ENTRY_LIMIT: Final = 1 << 62  # far outside of user memory, and still safe to add to
 PATH_LIMIT: Final = 4096
 
 ET_EXEC: Final = 2
@@ -54,8 +58,9 @@ class Image:
         self.header_address: int = 0  # of the program headers in memory, before relocation; 0 if no segment holds them
         self.header_count: int = 0
         self.segments: list[Segment] = []
-        self.low: int = 0  # page-aligned extent of all segments
+        self.low: int = USER_END  # page-aligned extent of all segments
         self.high: int = 0
+        self.alignment: int = PAGE_SIZE  # of where a relocatable image starts
         self.interpreter: bytes = b""
         self.executable_stack: bool = False
         self.is_broken: bool = (
@@ -83,69 +88,116 @@ def read_at(file: File, offset: int, size: int) -> bytearray:
     return storage
 
 
-def _read_exactly(file: File, offset: int, size: int) -> bytearray:
-    if offset < 0 or offset > 1 << 48:
-        raise Errno(ENOEXEC)
-    data = read_at(file, offset, size)
-    if len(data) < size:
-        raise Errno(ENOEXEC)
-    return data
-
-
 def looks_like_elf(head: Span[u8]) -> bool:
     """Whether a file starts as an ELF file."""
     return len(head) >= 4 and head[0] == 0x7F and head[1] == 0x45 and head[2] == 0x4C and head[3] == 0x46
 
 
 def read_image(file: File, head: Span[u8]) -> Image:
-    """Check a file whose first bytes are `head`. Raises ENOEXEC."""
+    """Check a program whose first bytes are `head`. Raises ENOEXEC; EIO or EINVAL if the name of its interpreter cannot
+    be read.
+    """
     if len(head) < _HEADER_SIZE or not looks_like_elf(head):
         raise Errno(ENOEXEC)
-    image = Image()
-    image.kind = head.load_u16(16)
-    if head.load_u16(18) != ELF_MACHINE or (image.kind != ET_EXEC and image.kind != ET_DYN):
+    image = _new_image(head)
+    if image.kind != ET_EXEC and image.kind != ET_DYN:
         raise Errno(ENOEXEC)
-    image.entry = load_i64(head, 24)
-    table_offset = load_i64(head, 32)
-    image.header_count = head.load_u16(56)
-    if head.load_u16(54) != _ENTRY_SIZE or not 0 < image.header_count <= _TABLE_LIMIT // _ENTRY_SIZE:
-        raise Errno(ENOEXEC)
-    storage = _read_exactly(file, table_offset, image.header_count * _ENTRY_SIZE)
+    storage = _read_table(file, head)
     table = span_of(storage)
     for i in range(image.header_count):
-        _take_header(file, image, table[i * _ENTRY_SIZE : (i + 1) * _ENTRY_SIZE])
-    _finish(image, table_offset)
+        header = table[i * _ENTRY_SIZE : (i + 1) * _ENTRY_SIZE]
+        if header.load_u32(0) == _PT_INTERP:
+            image.interpreter = _read_interpreter(file, header)
+            break
+    _take_table(image, table, load_i64(head, 32))
     return image
 
 
-def _take_header(file: File, image: Image, header: Span[u8]) -> None:
-    kind = header.load_u32(0)
+def read_loader(file: File) -> Image:
+    """Check the interpreter of a program; an interpreter that it names itself means nothing. Raises EIO if the file is
+    too short, ELIBBAD.
+    """
+    storage = read_at(file, 0, _HEADER_SIZE)
+    head = span_of(storage)
+    if len(head) < _HEADER_SIZE:
+        raise Errno(EIO)
+    if not looks_like_elf(head):
+        raise Errno(ELIBBAD)
+    try:
+        image = _new_image(head)
+        contents = _read_table(file, head)
+    except Errno:
+        raise Errno(ELIBBAD) from None
+    _take_table(image, span_of(contents), load_i64(head, 32))
+    if image.kind != ET_EXEC and image.kind != ET_DYN:
+        image.is_broken = True
+    return image
+
+
+def _new_image(head: Span[u8]) -> Image:
+    if head.load_u16(18) != ELF_MACHINE:
+        raise Errno(ENOEXEC)
+    image = Image()
+    image.kind = head.load_u16(16)
+    image.entry = load_i64(head, 24)
+    image.header_count = head.load_u16(56)
+    if head.load_u16(54) != _ENTRY_SIZE or not 0 < image.header_count <= _TABLE_LIMIT // _ENTRY_SIZE:
+        raise Errno(ENOEXEC)
+    return image
+
+
+def _read_table(file: File, head: Span[u8]) -> bytearray:
+    """The program headers."""
+    offset = load_i64(head, 32)
+    size = head.load_u16(56) * _ENTRY_SIZE
+    if not 0 <= offset < _OFFSET_LIMIT:
+        raise Errno(ENOEXEC)
+    table = read_at(file, offset, size)
+    if len(table) < size:
+        raise Errno(ENOEXEC)
+    return table
+
+
+def _read_interpreter(file: File, header: Span[u8]) -> bytes:
+    """The name that a PT_INTERP holds; an empty one means the working directory."""
+    offset = load_i64(header, 8)
+    size = load_i64(header, 32)
+    if not 2 <= size <= PATH_LIMIT:
+        raise Errno(ENOEXEC)
+    if not 0 <= offset < _OFFSET_LIMIT:
+        raise Errno(EINVAL)
+    name = bytes(read_at(file, offset, size))
+    if len(name) < size:
+        raise Errno(EIO)
+    if name[size - 1] != 0:
+        raise Errno(ENOEXEC)
+    end = name.find(b"\0")
+    return name[:end] if end > 0 else b"."
+
+
+def _take_table(image: Image, table: Span[u8], table_offset: int) -> None:
+    """Note what the program headers say. `table_offset`: where they lie in the file."""
+    for i in range(image.header_count):
+        header = table[i * _ENTRY_SIZE : (i + 1) * _ENTRY_SIZE]
+        kind = header.load_u32(0)
+        if kind == _PT_LOAD:
+            _take_segment(image, header, table_offset)
+        elif kind == _PT_GNU_STACK:
+            image.executable_stack = header.load_u32(4) & _PF_X != 0
+    if len(image.segments) == 0 or not -_ENTRY_LIMIT < image.entry < _ENTRY_LIMIT:
+        image.is_broken = True
+
+
+def _take_segment(image: Image, header: Span[u8], table_offset: int) -> None:
     flags = header.load_u32(4)
-    if kind == _PT_LOAD:
-        _take_segment(image, header, flags)
-    elif kind == _PT_INTERP and len(image.interpreter) == 0:
-        size = load_i64(header, 32)
-        if size < 2 or size > PATH_LIMIT:
-            raise Errno(ENOEXEC)
-        path = bytes(_read_exactly(file, load_i64(header, 8), size))
-        if path[size - 1] != 0:
-            raise Errno(ENOEXEC)
-        image.interpreter = path[: path.find(b"\0")]
-    elif kind == _PT_GNU_STACK:
-        image.executable_stack = flags & _PF_X != 0
-
-
-def _take_segment(image: Image, header: Span[u8], flags: int) -> None:
     offset = load_i64(header, 8)
     address = load_i64(header, 16)
     file_size = load_i64(header, 32)
     memory_size = load_i64(header, 40)
-    if memory_size == 0:
-        return
     if not (0 <= address < USER_END and 0 <= file_size <= memory_size and memory_size <= USER_END - address):
         image.is_broken = True
         return
-    if not 0 <= offset <= (1 << 62) - file_size or (address - offset) & PAGE_MASK != 0:
+    if file_size > 0 and not (0 <= offset < _OFFSET_LIMIT and (address - offset) & PAGE_MASK == 0):
         image.is_broken = True
         return
     prot = 0
@@ -156,29 +208,12 @@ def _take_segment(image: Image, header: Span[u8], flags: int) -> None:
     if flags & _PF_X != 0:
         prot |= PROT_EXEC
     image.segments.append(Segment(address, memory_size, offset, file_size, prot))
-
-
-def _finish(image: Image, table_offset: int) -> None:
-    """The extent; where the program headers lie; segments must come in ascending order and not overlap."""
-    if len(image.segments) == 0:
-        image.is_broken = True
-        return
-    image.low = image.segments[0].address & ~PAGE_MASK
-    end = image.low
-    table_size = image.header_count * _ENTRY_SIZE
-    for segment in image.segments:
-        if segment.address < end:
-            image.is_broken = True
-        end = segment.address + segment.memory_size
-        if segment.offset <= table_offset and table_offset + table_size <= segment.offset + segment.file_size:
-            image.header_address = segment.address + (table_offset - segment.offset)
-    image.high = (end + PAGE_MASK) & ~PAGE_MASK
-    limit = USER_END if image.kind == ET_EXEC else image.high
-    if not 0 <= image.entry < limit:
-        image.is_broken = True
-
-
-def check_interpreter(image: Image) -> None:
-    """An interpreter must stand alone."""
-    if len(image.interpreter) != 0:
-        raise Errno(ELIBBAD)
+    image.low = min(image.low, address & ~PAGE_MASK)
+    image.high = max(image.high, (address + memory_size + PAGE_MASK) & ~PAGE_MASK)
+    if file_size > 0 and offset <= table_offset < offset + file_size:
+        image.header_address = address + (table_offset - offset)
+    alignment = load_i64(header, 48)
+    if alignment < 0:
+        alignment = _ALIGNMENT_LIMIT if alignment == -(1 << 63) else 0
+    if alignment > image.alignment and alignment & (alignment - 1) == 0:
+        image.alignment = alignment

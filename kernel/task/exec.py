@@ -26,7 +26,7 @@ from kernel.lib.file_capabilities import FileCapabilities
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit, restartable
 from kernel.task.arguments import write_stack
-from kernel.task.elf import Image, check_interpreter, looks_like_elf, read_at, read_image
+from kernel.task.elf import Image, looks_like_elf, read_at, read_image, read_loader
 from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
@@ -117,9 +117,7 @@ def _execute(task: Task, program: Program) -> None:
         loader: Image | None = None
         if len(image.interpreter) != 0:
             interpreter = _open_by_name(task, image.interpreter)
-            loader_head = read_at(interpreter, 0, _HEAD_SIZE)
-            loader = read_image(interpreter, span_of(loader_head))
-            check_interpreter(loader)
+            loader = read_loader(interpreter)
             program.is_unreadable = not _may_read(task, interpreter)
         credentials = _new_credentials(task, program, is_shared)
         space = AddressSpace()

@@ -10,8 +10,9 @@ from typing import Final
 
 from arch import USER_END
 from kernel.fs.file import File
-from kernel.lang import EINVAL, ENOEXEC, ENOMEM, EPERM, Errno, final
+from kernel.lang import EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.lib import random
+from kernel.lib.pace import pace
 from kernel.mm.area import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -25,7 +26,7 @@ from kernel.mm.area import (
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.lowest import LOWEST
 from kernel.mm.space import AddressSpace, page_up
-from kernel.task.elf import Image
+from kernel.task.elf import Image, Segment
 from kernel.task.vdso import map_vdso
 
 _PROGRAM_BASE: Final = 0x5555_5555_4000  # two thirds of the user half, as Linux
@@ -34,6 +35,7 @@ _MAP_RANDOM_PAGES: Final = 1 << 26
 _STACK_RANDOM_PAGES: Final = 1 << 20
 _BRK_RANDOM_PAGES: Final = 1 << 13
 _STACK_INITIAL: Final = 128 << 10
+_CLEARING_COST: Final = 20  # instructions, for `pace`
 _GAP_MINIMUM: Final = 128 << 20  # between the stack's top and mmap's
 
 
@@ -60,6 +62,20 @@ class Layout:
         self.stack_top: int = 0
         self.vdso: int = 0
         self.clearings: list[Clearing] = []
+        self.mapped_end: int = 0  # of all that was mapped so far
+
+    def map_over(self, start: int, end: int) -> None:
+        """Whole pages are mapped: what was to be cleared in them, if they were mapped before, is no more."""
+        is_new = start >= self.mapped_end
+        self.mapped_end = max(self.mapped_end, end)
+        if is_new:
+            return
+        pace(_CLEARING_COST * len(self.clearings))
+        kept: list[Clearing] = []
+        for clearing in self.clearings:
+            if not start <= clearing.address < end:
+                kept.append(clearing)
+        self.clearings = kept
 
 
 def random_pages(limit: int) -> int:
@@ -78,7 +94,7 @@ def lay_out(
     may_be_low: bool,
 ) -> Layout:
     """Map everything in a new space. `fixed`: no randomness (personality(2)). `may_be_low`: the program will have
-    CAP_SYS_RAWIO. Raises ENOMEM, EINVAL, ENOEXEC, EACCES, EPERM, MemoryError.
+    CAP_SYS_RAWIO. Raises ENOMEM, EINVAL, EACCES, EPERM, MemoryError.
     """
     layout = Layout(may_be_low)
     space.is_new = True
@@ -91,7 +107,7 @@ def lay_out(
         base = _PROGRAM_BASE + (0 if fixed else random_pages(_PROGRAM_RANDOM_PAGES))
         if interpreter is None:
             base = space.find_gap(image.high - image.low, space.mapping_top)
-        bias = base - image.low
+        bias = _bias_to(base & ~(image.alignment - 1), image)
     _map_image(space, file, image, bias, layout)
     layout.program_entry = image.entry + bias
     layout.entry = layout.program_entry
@@ -109,15 +125,20 @@ def lay_out(
 def _map_interpreter(space: AddressSpace, file: File, image: Image, layout: Layout) -> None:
     bias = 0
     if image.is_relocatable():
-        bias = space.find_gap(image.high - image.low, space.mapping_top) - image.low
+        bias = _bias_to(space.find_gap(image.high - image.low, space.mapping_top), image)
     _map_image(space, file, image, bias, layout)
     layout.interpreter_base = bias
     layout.entry = image.entry + bias
 
 
+def _bias_to(base: int, image: Image) -> int:
+    """What to add to addresses so that the first segment, whichever it is, begins at `base`."""
+    return base - (image.segments[0].address & ~PAGE_MASK)
+
+
 def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout: Layout) -> None:
-    """Map the segments of one file. A page that two segments share belongs to the later one."""
-    if image.high + bias > USER_END:
+    """Map the segments of one file, in their order. A page that several share belongs to the last one."""
+    if not 0 <= image.low + bias < image.high + bias <= USER_END or not 0 <= image.entry + bias < USER_END:
         raise Errno(EINVAL)
     if image.low + bias < LOWEST.value and not layout.may_be_low:
         raise Errno(EPERM)
@@ -125,29 +146,33 @@ def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout:
     for segment in image.segments:
         start = (segment.address + bias) & ~PAGE_MASK
         file_end = segment.address + bias + segment.file_size
-        memory_end = segment.address + bias + segment.memory_size
+        memory_end = page_up(segment.address + bias + segment.memory_size)
         mapped_end = start
         if segment.file_size > 0:
-            offset = segment.offset & ~PAGE_MASK
             mapped_end = page_up(file_end)
+            offset = segment.offset & ~PAGE_MASK
+            layout.map_over(start, mapped_end)
             space.map(start, mapped_end - start, segment.prot, MAP_PRIVATE | MAP_FIXED, source, offset)
-        if page_up(memory_end) > mapped_end:
-            space.map(
-                mapped_end,
-                page_up(memory_end) - mapped_end,
-                segment.prot,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-                None,
-                0,
-            )
-        if segment.file_size > 0 and memory_end > file_end and file_end & PAGE_MASK != 0:
-            # The rest of the last file page would show what follows in the file.
-            if segment.prot & PROT_WRITE == 0:
-                raise Errno(ENOEXEC)
-            layout.clearings.append(Clearing(file_end, min(memory_end, mapped_end) - file_end))
-        if segment.prot & PROT_EXEC != 0 and space.code_end == 0:
-            space.code_start = segment.address + bias
-            space.code_end = file_end
+        if segment.memory_size > segment.file_size:
+            _map_zeros(space, segment, file_end, mapped_end, memory_end, layout)
+        if segment.prot & PROT_EXEC != 0:
+            code_start = segment.address + bias
+            space.code_start = code_start if space.code_end == 0 else min(space.code_start, code_start)
+            space.code_end = max(space.code_end, file_end)
+
+
+def _map_zeros(
+    space: AddressSpace, segment: Segment, file_end: int, mapped_end: int, memory_end: int, layout: Layout
+) -> None:
+    """The part of a segment that is not in the file. It can be written, and in the last page of the file's part it is
+    zero, where that can be written.
+    """
+    if mapped_end > file_end and segment.file_size > 0 and segment.prot & PROT_WRITE != 0:
+        layout.clearings.append(Clearing(file_end, mapped_end - file_end))
+    if memory_end > mapped_end:
+        prot = PROT_READ | PROT_WRITE | (segment.prot & PROT_EXEC)
+        layout.map_over(mapped_end, memory_end)
+        space.map(mapped_end, memory_end - mapped_end, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0)
 
 
 def _place_heap(space: AddressSpace, end: int, fixed: bool) -> None:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arch import USER_END
-from kernel.lang import Errno, Span, span_of, u8
+from kernel.lang import EIO, ELIBBAD, Errno, Span, span_of, u8
 from kernel.lib.user import Buffer
-from kernel.task.elf import Image, read_image
+from kernel.task.elf import Image, read_image, read_loader
 
 
 class FakeFile:
@@ -84,13 +84,39 @@ def test_files_that_are_no_programs(data: bytes) -> None:
         header() + program(1, 5, 8, 0x400000, 1, 1),
         header() + program(1, 5, 0, -4096, 1, 1),
         header() + program(1, 5, 0, 0x400000, 1, -1),
-        header(phnum=2) + program(1, 5, 0, 0x402000, 1, 1) + program(1, 5, 0, 0x400000, 1, 1),
-        header(entry=-1) + program(1, 5, 0, 0x400000, 1, 1),
+        header() + program(1, 5, 0, 0x400000, 1, 0),
+        header(entry=1 << 63) + program(1, 5, 0, 0x400000, 1, 1),
         header() + program(6, 4, 64, 0x40, 56, 56),
     ],
 )
 def test_programs_that_cannot_be_laid_out(data: bytes) -> None:
     assert parse(data).is_broken
+
+
+def test_segments_may_overlap_and_descend() -> None:
+    image = parse(header(phnum=2) + program(1, 5, 0, 0x402000, 1, 0x2000) + program(1, 5, 0, 0x400000, 1, 0x3000))
+    assert not image.is_broken
+    assert (image.low, image.high) == (0x400000, 0x404000)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (header()[:40], EIO),
+        (b"#!" + bytes(100), ELIBBAD),
+        (header(phnum=0), ELIBBAD),
+        (header(), ELIBBAD),
+    ],
+)
+def test_files_that_are_no_interpreters(data: bytes, code: int) -> None:
+    with pytest.raises(Errno) as caught:
+        read_loader(FakeFile(data))  # type: ignore[arg-type]
+    assert caught.value.code == code
+
+
+def test_an_interpreter_that_names_another() -> None:
+    loader = read_loader(FakeFile(header(phnum=2) + program(3, 4, -1, 0, 7, 7) + program(1, 5, 0, 0, 64, 64)))  # type: ignore[arg-type]
+    assert not loader.is_broken and loader.interpreter == b""
 
 
 @settings(max_examples=300)
@@ -106,8 +132,7 @@ def test_any_damage(damage: list[tuple[int, bytes]]) -> None:
         return
     if image.is_broken:
         return
-    end = 0
     for segment in image.segments:
-        assert end <= segment.address < segment.address + segment.memory_size <= USER_END
+        assert 0 <= image.low <= segment.address <= segment.address + segment.memory_size <= image.high <= USER_END
         assert 0 <= segment.file_size <= segment.memory_size
-        end = segment.address + segment.memory_size
+        assert 0 <= segment.offset or segment.file_size == 0
