@@ -49,6 +49,39 @@ done:
   ret void
 }""",
     ),
+    "krait.release_reference": (
+        ("krait_count_is_zero",),
+        """define internal void @krait.release_reference(ptr %place) #0 {
+entry:
+  %old = load atomic ptr, ptr %place unordered, align 8
+  %old_null = icmp eq ptr %old, null
+  br i1 %old_null, label %done, label %decrement
+decrement:
+  %before = atomicrmw sub ptr %old, i32 1 monotonic
+  %last = icmp eq i32 %before, 1
+  br i1 %last, label %zero, label %done
+zero:
+  call void @krait_count_is_zero(ptr %old)
+  br label %done
+done:
+  ret void
+}""",
+    ),
+    "krait.release_given": (
+        ("krait.release_reference",),
+        """define internal void @krait.release_given(ptr %object, i64 %offset) #0 {
+entry:
+  %none = icmp eq ptr %object, null
+  br i1 %none, label %done, label %release
+release:
+  %place = getelementptr inbounds i8, ptr %object, i64 %offset
+  call void @krait.release_reference(ptr %place)
+  store ptr null, ptr %place, align 8
+  br label %done
+done:
+  ret void
+}""",
+    ),
     "krait.retain": (
         (),
         """define internal void @krait.retain(ptr %new) #0 {
@@ -152,8 +185,10 @@ class Module:
         return f"@{name}"
 
     def call_set(self, key: str) -> str:
-        """Metadata of an indirect call: a name for the functions that it may reach (see compiler/stacks.py)."""
-        if self.options.target != "kernel":
+        """Metadata of an indirect call: a name for the functions that it may reach (see compiler/stacks.py and
+        compiler/escape).
+        """
+        if self.options.target != "kernel" and not self.options.optimise:
             return ""
         return f", !krait !{CALL_SETS + self.call_sets.setdefault(key, len(self.call_sets))}"
 

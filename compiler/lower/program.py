@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from compiler.escape.program import place_objects
 from compiler.live import LiveComparison
 from compiler.lower.effects import Effects
 from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
@@ -109,7 +110,7 @@ class Lowering:
         self.effects.settle_signatures()
         self.emit()
         self.fail_on_errors()
-        return self.texts()
+        return self.texts(entry_points)
 
     def stack_facts(self) -> StackFacts:
         """What the decorators of all functions say of stacks."""
@@ -282,10 +283,12 @@ class Lowering:
                 lines.append(f"  ret {plain} {value}")
         module.define(symbol, f'define dso_local {c_kind} @"{symbol}"({names}) #0 {{\n' + "\n".join(lines) + "\n}")
 
-    def texts(self) -> dict[str, str]:
+    def texts(self, entry_points: list[str]) -> dict[str, str]:
         """All modules' text, linkage settled."""
         self.emit_types()
         self.emit_thunks()
+        if self.options.optimise and self.options.target == "host":
+            place_objects(self.world, self.modules, entry_points)
         self.emit_globals()
         result: dict[str, str] = {}
         for name, module in self.modules.items():

@@ -150,6 +150,7 @@ class World:
         self.thunks: dict[Instance, str] = {}
         self.from_outside: dict[Instance, Loc] = {}  # functions whose address assembly or hardware gets
         self.call_sets: dict[str, list[str]] = {}  # the symbols that the indirect calls of a name may reach
+        self.addressed: dict[Instance, None] = {}  # functions that the data mentions
         self.external: set[str] = set()  # symbols of functions that another module or the data mentions
         self.rebound_types = rebound_globals(program)
         self.rebound = set(self.rebound_types)
@@ -315,6 +316,7 @@ class World:
         if t == SYSCALL_HANDLER:
             return self.thunks.setdefault(instance, f"krait.syscall.{instance.symbol}")
         self.external.add(instance.symbol)
+        self.addressed[instance] = None
         if place is not None:
             self.flow(instance, place)
         if isinstance(t, FunctionType):

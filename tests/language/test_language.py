@@ -175,7 +175,7 @@ def test_compiled_traps(path: Path, profile: str, compiled: Compiled) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["references", "dicts", "lists", "texts"])
+@pytest.mark.parametrize("name", ["references", "dicts", "lists", "texts", "escape"])
 def test_reclaiming_at_every_allocation_changes_nothing(name: str) -> None:
     path = next(path for path in CASES if path.stem == name)
     outcome = run_compiled(path, "release", stress=True)

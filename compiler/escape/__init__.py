@@ -1,0 +1,1 @@
+"""Escape analysis: which objects live in their function's stack frame instead of the heap."""

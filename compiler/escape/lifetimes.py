@@ -1,0 +1,160 @@
+"""Whether an allocation in a loop finds its previous object dead, so that both can use one place in the frame.
+
+Liveness over the blocks of one function, of the registers and locals that may hold the object. Anything else that may
+hold it (a field of another object, a local whose address is passed on) counts as alive for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from compiler.escape.flow import Flow
+from compiler.escape.text import Body
+
+_LABEL = re.compile(r"^([\w.]+):")
+_TARGET = re.compile(r"label %([\w.]+)")
+_REGISTER = re.compile(r"%[\w.]+")
+_ARM = re.compile(r"\[ ([^,]+), %([\w.]+) \]")
+_SLOT_READ = re.compile(r"(?:atomic |volatile )?.*, ptr (%[\w.]+)(?: unordered)?(?:, align \d+)?$")
+
+
+@dataclass
+class Block:
+    """Straight code: numbers of lines, and the blocks that may follow."""
+
+    lines: list[int] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    phi_uses: list[str] = field(default_factory=list)  # what the phis of its followers read on the way from here
+
+
+class Lifetimes:
+    """The blocks of a function."""
+
+    def __init__(self, body: Body, flow: Flow) -> None:
+        self.body = body
+        self.flow = flow
+        self.blocks: dict[str, Block] = {}
+        self.plain = self._plain_slots()
+        block = self.blocks["entry"] = Block()
+        for number in range(2, len(body.lines) - 1):
+            line = body.lines[number]
+            if (label := _LABEL.match(line)) is not None:
+                block = self.blocks[label[1]] = Block()
+            elif line.startswith("  ") and line[2] != " ":
+                block.lines.append(number)
+                if line.startswith(("  br ", "  switch ")):
+                    block.after = _TARGET.findall(line)
+        for name, block in self.blocks.items():
+            for number in block.lines:
+                if " = phi " in body.lines[number]:
+                    for value, origin in _ARM.findall(body.lines[number]):
+                        if origin in self.blocks and name in self.blocks[origin].after:
+                            self.blocks[origin].phi_uses.append(value)
+
+    def _plain_slots(self) -> set[str]:
+        """Locals in memory that are only ever read and written as a whole."""
+        plain = set(self.body.slots)
+        for line in self.body.lines[1:]:
+            if line.startswith("    #") or " = alloca " in line:
+                continue
+            code = line.partition(", !")[0]
+            registers = _REGISTER.findall(code)
+            touched = plain.intersection(registers)
+            if touched:
+                plain -= touched - {_whole_access(code, registers)}
+        return plain
+
+    def in_loop(self, line: int) -> bool:
+        """Whether a line may run more than once in a call."""
+        start = self._block_of(line)
+        seen: set[str] = set()
+        todo = list(self.blocks[start].after)
+        while todo:
+            name = todo.pop()
+            if name == start:
+                return True
+            if name not in seen:
+                seen.add(name)
+                todo += self.blocks[name].after
+        return False
+
+    def _block_of(self, line: int) -> str:
+        return next(name for name, block in self.blocks.items() if line in block.lines)
+
+    def unused_after(self, line: int, result: str, mask: int, owners: int = 0) -> bool:
+        """Whether nothing that was in the places of `mask` before a line is used after it, but through `result`, which
+        the line sets. `owners` are objects that may refer to them, and are judged by themselves.
+        """
+        flow = self.flow
+        slots = {s for s in self.body.slots if flow.content[flow.bit_of[s]] & mask}
+        if slots - self.plain:
+            return False
+        allowed = owners | sum(flow.bit_of[s] for s in slots)
+        if any(content & mask and not place & allowed for place, content in flow.content.items()):
+            return False
+        registers = {name for name, known in flow.known.items() if known & mask and name not in slots}
+        return not self._live_after(line, slots | registers) - {result}
+
+    def _live_after(self, line: int, watched: set[str]) -> set[str]:
+        """Which of the watched registers and locals may still be read after a line.
+
+        If the line is an allocation, it has not failed: in a frame it cannot, and from the heap it takes nothing away.
+        """
+        own = self.blocks[self._block_of(line)]
+        all_after = own.after
+        if is_tested(self.body, line):
+            own.after = all_after[1:]
+        live_in: dict[str, set[str]] = {name: set() for name in self.blocks}
+        changed = True
+        while changed:
+            changed = False
+            for name in reversed(self.blocks):
+                block = self.blocks[name]
+                live = self._live_at_end(block, live_in, watched)
+                for number in reversed(block.lines):
+                    self._step_back(number, live, watched)
+                if live != live_in[name]:
+                    live_in[name] = live
+                    changed = True
+        live = self._live_at_end(own, live_in, watched)
+        own.after = all_after
+        for number in reversed(own.lines):
+            if number == line:
+                break
+            self._step_back(number, live, watched)
+        return live
+
+    def _live_at_end(self, block: Block, live_in: dict[str, set[str]], watched: set[str]) -> set[str]:
+        live = {value for value in block.phi_uses if value in watched}
+        for following in block.after:
+            live |= live_in.get(following, set())
+        return live
+
+    def _step_back(self, number: int, live: set[str], watched: set[str]) -> None:
+        """What is live before a line, given what is after it."""
+        code = self.body.lines[number].partition(", !")[0]
+        registers = _REGISTER.findall(code)
+        result = registers.pop(0) if code[2] == "%" else ""
+        live.discard(result)
+        if code.startswith("  store ") and registers and registers[-1] in self.plain:
+            live.discard(registers.pop())
+        if " = phi " not in code:
+            live.update(watched.intersection(registers))
+
+
+def _whole_access(code: str, registers: list[str]) -> str:
+    """The local that a line reads or writes as a whole, or ""."""
+    if code.startswith("  store ") and (found := _SLOT_READ.match(code[8:])) is not None:
+        return found[1] if registers.count(found[1]) == 1 else ""
+    operation = code.partition(" = ")[2]
+    if operation.startswith("load ") and (found := _SLOT_READ.match(operation[5:])) is not None:
+        return found[1]
+    return ""
+
+
+def is_tested(body: Body, line: int) -> bool:
+    """Whether the two lines behind an allocation are the test for null, which ends its block."""
+    register = body.lines[line].strip().partition(" = ")[0]
+    tested = body.lines[line + 1].partition(" = ")[2].startswith(f"icmp eq ptr {register}, null")
+    return tested and body.lines[line + 2].startswith("  br i1 ")

@@ -1,0 +1,248 @@
+"""Escape analysis on functions in IR: which objects get places in frames. What that is worth, whole programs show:
+`tests/language/cases/escape.py` and `tools/fuzz_objects.py`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from compiler.escape.flow import Summary, solve_all
+from compiler.escape.placement import Plan, TypeFacts
+from compiler.escape.program import make_plans
+from compiler.escape.rewrite import BufferLayout, Rewriter
+from compiler.escape.text import Body, Reader
+
+TYPES = {
+    "krait.type.Node": TypeFacts(0, (8,)),
+    "krait.type.kernel.lang.runtime.containers.ByteArray": TypeFacts(0, (8,)),
+    "krait.type.Plain": TypeFacts(0, ()),
+    "krait.type.RawArray[u8]": TypeFacts(2, ()),
+}
+ALLOCATION = """
+    {register} = call ptr @krait_allocate(ptr @"krait.type.{kind}", i64 24)
+    {register}.null = icmp eq ptr {register}, null
+    br i1 {register}.null, label %memory{number}, label %go{number}
+    memory{number}:
+    ret {failed}
+    go{number}:
+"""
+
+
+def new(register: str, number: int, failed: str = "void", kind: str = "Node") -> str:
+    return ALLOCATION.format(register=register, number=number, failed=failed, kind=kind)
+
+
+def function(name: str, parameters: str, body: str, result: str = "void") -> tuple[str, str]:
+    lines = [line.strip() for line in textwrap.dedent(body).splitlines() if line.strip()]
+    lines = [line if line.endswith(":") else f"  {line}" for line in lines]
+    header = f'define LINKAGE {result} @"{name}"({parameters}) #0 {{'
+    slots = [line for line in lines if " = alloca " in line]
+    rest = [line for line in lines if " = alloca " not in line]
+    return name, "\n".join([header, "entry:", *slots, "  br label %begin", "begin:", *rest, "}"])
+
+
+def plans_of(
+    *functions: tuple[str, str], fixed: frozenset[str] = frozenset(), sets: dict[str, tuple[str, ...]] | None = None
+) -> tuple[dict[str, Plan], dict[str, Body], dict[str, str]]:
+    bodies = {name: Reader(sets or {}).read(name, text) for name, text in functions}
+    summaries: dict[str, Summary] = {}
+    flows = solve_all(bodies, summaries)
+    return make_plans(flows, summaries, TYPES, set(fixed)), bodies, dict(functions)
+
+
+def places(name: str, *functions: tuple[str, str], fixed: frozenset[str] = frozenset()) -> int:
+    """How many objects of a function have places in its frame."""
+    plan = plans_of(*functions, fixed=fixed)[0].get(name)
+    return len(plan.places) if plan is not None else 0
+
+
+LOOK = function("look", "ptr %p1", "%t1 = load i64, ptr %p1\nret i64 %t1", "i64")
+KEEP = function("keep", "ptr %p1", 'call void @krait.store_reference(ptr @"global", ptr %p1)\nret void')
+
+
+def test_an_object_that_is_only_looked_at_has_a_place() -> None:
+    user = function("f", "", new("%t1", 1) + 'call i64 @"look"(ptr %t1)\nret void')
+    assert places("f", LOOK, user) == 1
+
+
+def test_what_a_callee_stores_for_others_has_none() -> None:
+    user = function("f", "", new("%t1", 1) + 'call void @"keep"(ptr %t1)\nret void')
+    assert places("f", KEEP, user) == 0
+
+
+def test_what_is_passed_to_an_unknown_function_has_none() -> None:
+    user = function("f", "", new("%t1", 1) + "call void @assembly(ptr %t1)\nret void")
+    assert places("f", user) == 0
+
+
+def test_an_address_that_becomes_a_number_is_known_everywhere() -> None:
+    user = function("f", "", new("%t1", 1) + "%t2 = ptrtoint ptr %t1 to i64\nret void")
+    assert places("f", user) == 0
+
+
+def test_an_unknown_operation_lets_its_operands_escape() -> None:
+    user = function("f", "", new("%t1", 1) + "%t2 = addrspacecast ptr %t1 to ptr addrspace(1)\nret void")
+    assert places("f", user) == 0
+
+
+def test_what_an_argument_stores_in_another_counts() -> None:
+    """A list from elsewhere takes the object; one of the function's own too, and that has a place as well."""
+    push = function("push", "ptr %p1, ptr %p2", "call void @krait.store_reference(ptr %p1, ptr %p2)\nret void")
+    given = function("f", "ptr %p1", new("%t1", 1) + 'call void @"push"(ptr %p1, ptr %t1)\nret void')
+    own = function("f", "", new("%t1", 1) + new("%t2", 2) + 'call void @"push"(ptr %t1, ptr %t2)\nret void')
+    assert places("f", push, given) == 0
+    assert places("f", push, own) == 2
+
+
+def test_a_fresh_object_of_the_callee_may_hold_it() -> None:
+    """The callee puts an array of its own into its argument; what is stored through that is in the heap's hands."""
+    grow = function("grow", "ptr %p1", new("%t1", 1) + "call void @krait.store_reference(ptr %p1, ptr %t1)\nret void")
+    push = function(
+        "push",
+        "ptr %p1, ptr %p2",
+        "%t1 = load atomic ptr, ptr %p1 unordered, align 8\n"
+        "call void @krait.store_reference(ptr %t1, ptr %p2)\nret void",
+    )
+    user = function(
+        "f",
+        "",
+        new("%t1", 1) + new("%t2", 2) + 'call void @"grow"(ptr %t1)\ncall void @"push"(ptr %t1, ptr %t2)\nret void',
+    )
+    assert places("f", grow, push, user) == 1
+
+
+def test_the_targets_of_an_indirect_call_are_joined() -> None:
+    user = function("f", "ptr %p1", new("%t1", 1) + "call void %p1(ptr %t1), !krait !910000\nret void")
+    for targets, count in ((("look",), 1), (("look", "keep"), 0)):
+        plan = plans_of(LOOK, KEEP, user, sets={"910000": targets})[0].get("f")
+        assert (len(plan.places) if plan else 0) == count
+
+
+LOOP = """
+    %s1 = alloca ptr
+    %s2 = alloca ptr
+    store ptr null, ptr %s1
+    br label %head
+    head:
+    {before}
+    {allocation}
+    {after}
+    br i1 %p1, label %head, label %end
+    end:
+    ret void
+"""
+
+
+def loop(before: str, after: str) -> tuple[str, str]:
+    return function("f", "i1 %p1", LOOP.format(before=before, after=after, allocation=new("%t1", 1)))
+
+
+def test_a_loop_uses_one_place_if_the_last_object_is_dead() -> None:
+    assert places("f", LOOK, loop("", 'call i64 @"look"(ptr %t1)')) == 1
+    assert places("f", LOOK, loop("", "store ptr %t1, ptr %s1\n%t2 = load ptr, ptr %s1")) == 1
+
+
+def test_a_loop_that_still_reads_the_last_object_uses_the_heap() -> None:
+    later = 'store ptr %t1, ptr %s1\n%t3 = call i64 @"look"(ptr %t2)'
+    assert places("f", LOOK, loop("%t2 = load ptr, ptr %s1", later)) == 0
+    previous = "%t3 = load ptr, ptr %s1\nstore ptr %t1, ptr %s1"
+    assert places("f", LOOK, loop("", previous)) == 0
+
+
+def test_a_returned_object_has_its_place_in_the_caller() -> None:
+    make = function("make", "", new("%t1", 1, "ptr null") + "ret ptr %t1", "ptr")
+    user = function("f", "", '%t1 = call ptr @"make"()\n%t2 = call i64 @"look"(ptr %t1)\nret void')
+    plans, bodies, texts = plans_of(LOOK, make, user)
+    assert [m.callee for m in plans["f"].places] == ["make"]
+    rewriter = Rewriter(plans, TYPES, None)
+    assert 'define LINKAGE ptr @"make"(ptr %place) #0' in rewriter.rewrite(bodies["make"], texts["make"])
+    text = rewriter.rewrite(bodies["f"], texts["f"])
+    assert '%t1 = call ptr @"make"(ptr %place4)' in text
+    assert text.index("call void @krait.release_reference") < text.index("  ret void")
+
+
+def test_results_of_several_calls_share_the_place_of_the_caller() -> None:
+    """What the first one referred to is dropped before the second comes, if there is a place at all."""
+    make = function("make", "", new("%t1", 1, "ptr null") + "ret ptr %t1", "ptr")
+    body = """
+        %t1 = call ptr @"make"()
+        %t2 = load i64, ptr %t1
+        %t3 = icmp eq i64 %t2, 0
+        br i1 %t3, label %again, label %end
+        again:
+        %t4 = call ptr @"make"()
+        ret ptr %t4
+        end:
+        %t5 = call ptr @"make"()
+        ret ptr %t5
+    """
+    user = function("f", "", body, "ptr")
+    plans, bodies, texts = plans_of(make, user)
+    assert [m.register for m in plans["f"].returned] == ["%t4", "%t5"]
+    text = Rewriter(plans, TYPES, None).rewrite(bodies["f"], texts["f"])
+    assert "call void @krait.release_given(ptr %place, i64 8)\n  %t4 = call" in text
+
+
+def test_a_function_that_is_called_by_address_keeps_its_shape() -> None:
+    make = function("make", "", new("%t1", 1, "ptr null") + "ret ptr %t1", "ptr")
+    user = function("f", "", '%t1 = call ptr @"make"()\nret void')
+    assert plans_of(make, user, fixed=frozenset({"make"}))[0] == {}
+
+
+def test_a_caller_that_keeps_the_result_gives_no_place() -> None:
+    make = function("make", "", new("%t1", 1, "ptr null") + "ret ptr %t1", "ptr")
+    user = function("f", "", '%t1 = call ptr @"make"()\ncall void @"keep"(ptr %t1)\nret void')
+    plans, bodies, texts = plans_of(KEEP, make, user)
+    assert '%t1 = call ptr @"make"(ptr null)' in Rewriter(plans, TYPES, None).rewrite(bodies["f"], texts["f"])
+
+
+def test_what_refers_to_a_place_may_not_be_a_result_from_the_heap() -> None:
+    """`make` may return something else than what it makes in the place, and that would refer to the frame."""
+    make = function("make", "", new("%t1", 1, "ptr null") + "ret ptr %t1", "ptr")
+    body = '%t9 = call ptr @"make"()\n' + new("%t1", 1) + "call void @krait.store_reference(ptr %t9, ptr %t1)\nret void"
+    plans, _, _ = plans_of(make, function("f", "", body))
+    assert [m.register for m in plans["f"].places] == ["%t9"]
+
+
+def test_two_results_at_once_do_not_share_the_place() -> None:
+    both = new("%t1", 1, "ptr null") + new("%t2", 2, "ptr null")
+    make = function("make", "i1 %p1", both + "%t3 = select i1 %p1, ptr %t1, ptr %t2\nret ptr %t3", "ptr")
+    assert plans_of(make)[0] == {}
+
+
+def test_what_a_returned_object_refers_to_is_known_to_the_caller() -> None:
+    """The result refers to the argument, so a caller that keeps the result's field keeps the argument."""
+    wrap = function(
+        "wrap",
+        "ptr %p1",
+        new("%t1", 1, "ptr null") + "call void @krait.store_reference(ptr %t1, ptr %p1)\nret ptr %t1",
+        "ptr",
+    )
+    user = function(
+        "f",
+        "",
+        new("%t1", 1)
+        + '%t2 = call ptr @"wrap"(ptr %t1)\n%t3 = load ptr, ptr %t2\ncall void @"keep"(ptr %t3)\nret void',
+    )
+    plans, _, _ = plans_of(KEEP, wrap, user)
+    assert [m.register for m in plans["f"].places] == ["%t2"]
+
+
+def test_a_function_that_may_end_its_thread_keeps_counted_references_in_the_heap() -> None:
+    end = function("end", "", 'call void @"schedule"()\nunreachable')
+    for kind, count in (("Node", 0), ("Plain", 1)):
+        user = function("f", "", new("%t1", 1, kind=kind) + 'call void @"end"()\nret void')
+        assert places("f", end, user) == count
+
+
+def test_bytes_of_a_bytearray_of_constant_size_have_a_place() -> None:
+    kind = "kernel.lang.runtime.containers.ByteArray"
+    init = function(f"{kind}.__init__", "ptr %p1, i64 %p2", "ret i64 0", "i64")
+    made = new("%t1", 1, kind=kind) + f'%t2 = call i64 @"{kind}.__init__"(ptr %t1, i64 16)\n'
+    user = function("f", "", made + 'call i64 @"look"(ptr %t1)\nret void')
+    plans, bodies, texts = plans_of(LOOK, init, user)
+    assert [m.buffer for m in plans["f"].places] == [0]
+    text = Rewriter(plans, TYPES, BufferLayout(8, 24, 32)).rewrite(bodies["f"], texts["f"])
+    assert "alloca [32 x i8]" in text and "__init__" not in text
+    keeps = function("f", "", made + '%t3 = load ptr, ptr %t1\ncall void @"keep"(ptr %t3)\nret void')
+    assert [m.buffer for m in plans_of(KEEP, init, keeps)[0]["f"].places] == [None]
