@@ -165,9 +165,13 @@ class Ext2Attributes(Store):
                 inode.map.touch(old)
                 return
             number = inode.map.take_block(inode.ext2.is_privileged())
-            with volume.blocks.fresh(number) as block:
-                block.span().copy_from(span_of(fresh))
-                self.blocks.note(block)
+            try:
+                with volume.blocks.fresh(number) as block:
+                    block.span().copy_from(span_of(fresh))
+                    self.blocks.note(block)
+            except (Errno, MemoryError):
+                inode.map.release(number, 1, True)
+                raise
         else:
             inode.map.count_shared(1)
         inode.map.touch(number)

@@ -12,6 +12,7 @@ from kernel.cache import Block
 from kernel.fs.ext2.attribute_format import BLOCKS_OFFSET, CHECKSUM_OFFSET, COUNT_OFFSET, HASH_OFFSET, MAGIC
 from kernel.fs.ext2.block_map import BlockMap
 from kernel.fs.ext2.checksum import crc32c, crc32c_u32, crc32c_zeros
+from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import EBADMSG, EUCLEAN, Errno, Span, final, u8
 
@@ -88,10 +89,16 @@ def _are_equal(words: Span[u8], contents: Span[u8]) -> bool:
 
 
 def drop_attributes(volume: Volume, owner: BlockMap, number: int, known: AttributeBlocks) -> None:
-    """An inode with this block of attributes goes, or has another now. Raises EIO, EUCLEAN."""
+    """An inode with this block of attributes goes, or has another now. Owed without memory. Raises EIO, EUCLEAN."""
     if not volume.is_file_block(number):
         raise volume.damaged(f"inode {owner.ino} has attributes in block {number}, which cannot be its own")
-    with volume.blocks.block(number) as block:
+    try:
+        held = volume.blocks.block(number)
+    except MemoryError:
+        volume.owed.add(OwedKind.ATTRIBUTES, number, 0)
+        owner.count_shared(-1)
+        return
+    with held as block:
         words = block.span()
         if words.load_u32(0) != MAGIC:
             raise volume.damaged(f"block {number} holds no attributes")

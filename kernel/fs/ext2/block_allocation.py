@@ -14,6 +14,7 @@ from kernel.block.device import SECTOR_SHIFT
 from kernel.block.ranges import discard
 from kernel.cache import Block
 from kernel.fs.ext2 import bitmap
+from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
 
@@ -105,29 +106,53 @@ def _count_taken(volume: Volume, group: int, count: int) -> None:
 
 def free_blocks(volume: Volume, first: int, count: int) -> None:
     """Give a run of blocks back, to be used once that has settled; what the block cache has of them was forgotten.
+    Where memory is short they are owed.
 
-    Raises EUCLEAN if they cannot have been in use by a file; some are free then. MemoryError.
+    Raises EIO, and EUCLEAN if they cannot have been in use by a file; some are free then.
     """
-    geometry = volume.geometry
     while count > 0:
-        if not geometry.is_block(first):
-            raise volume.damaged(f"a file has block {first}, which does not exist")
-        group = geometry.group_of_block(first)
-        index = first - geometry.first_block_of_group(group)
-        part = min(count, geometry.blocks_in_group(group) - index)
-        if volume.meets_system_block(group, first, part):
-            raise volume.damaged(f"a file has block {first}, which holds metadata")
-        with volume.blocks.block(volume.block_bitmap(group)) as block:
-            freed = _note_bits(volume, block, group, index, part)
-        volume.free_blocks += freed
-        if freed != part:
-            raise volume.damaged(f"block {first + freed} is freed twice")
+        try:
+            part = _free_part(volume, first, count)
+        except MemoryError:
+            volume.owed.add(OwedKind.BLOCKS, first, count)
+            return
         first += part
         count -= part
 
 
+def free_metadata(volume: Volume, first: int, count: int) -> None:
+    """The same for blocks that the block cache may hold: dirty ones must not be written over whatever comes after."""
+    try:
+        for number in range(first, first + count):
+            volume.blocks.forget(number)
+    except MemoryError:
+        volume.owed.add(OwedKind.METADATA, first, count)
+        return
+    free_blocks(volume, first, count)
+
+
+def _free_part(volume: Volume, first: int, count: int) -> int:
+    """Give back those of a run that are in the first one's group; how many. MemoryError leaves all as it was."""
+    geometry = volume.geometry
+    if not geometry.is_block(first):
+        raise volume.damaged(f"a file has block {first}, which does not exist")
+    group = geometry.group_of_block(first)
+    index = first - geometry.first_block_of_group(group)
+    part = min(count, geometry.blocks_in_group(group) - index)
+    if volume.meets_system_block(group, first, part):
+        raise volume.damaged(f"a file has block {first}, which holds metadata")
+    with volume.blocks.block(volume.block_bitmap(group)) as block:
+        freed = _note_bits(volume, block, group, index, part)
+    volume.free_blocks += freed
+    if freed != part:
+        raise volume.damaged(f"block {first + freed} is freed twice")
+    return part
+
+
 def _note_bits(volume: Volume, block: Block, group: int, index: int, count: int) -> int:
-    """Note bits as freed, up to the first one that is clear or noted already; how many that were."""
+    """Note bits as freed, up to the first one that is clear or noted already; how many that were. Only the first may
+    need memory: MemoryError leaves all as it was.
+    """
     bits = block.span()
     done = 0
     while done < count and bitmap.test_bit(bits, index + done) and volume.freed_blocks.add(group, index + done):

@@ -9,8 +9,9 @@ Locking: `lock` keeps the tree in one piece across the sleeps in which its block
 from typing import Final, Literal
 
 from kernel.cache import Block
-from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks
+from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks, free_metadata
 from kernel.fs.ext2.layout import DIRECT_BLOCKS
+from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import EFBIG, Array, Errno, recursion, u32
 from kernel.lib.pace import pace
@@ -37,6 +38,8 @@ class BlockMap:
         self.goal: int = 0  # where the block behind the last new one should be
         self.goal_block: int = -1  # and which block of the file that is
         self.per_block_shift: int = volume.geometry.block_shift - _POINTER_SHIFT
+        self.run_first: int = 0  # of blocks that follow one another, to be freed together
+        self.run_count: int = 0
         self.holds_metadata: bool = False  # the file's blocks are in the block cache: a directory, a symbolic link
         self.changed: bool = False  # pointers or sectors are not as on the disk
 
@@ -182,11 +185,11 @@ class BlockMap:
         return first, count
 
     def release(self, first: int, count: int, is_metadata: bool) -> None:
-        """Free blocks of the file. Dirty metadata must not be written over whatever comes after it."""
+        """Free blocks of the file, to which nothing leads any more. Raises EIO, EUCLEAN, but never MemoryError."""
         if is_metadata:
-            for number in range(first, first + count):
-                self.volume.blocks.forget(number)
-        free_blocks(self.volume, first, count)
+            free_metadata(self.volume, first, count)
+        else:
+            free_blocks(self.volume, first, count)
         self.sectors = max(0, self.sectors - (count << self.volume.geometry.block_shift - 9))
         self.changed = True
 
@@ -240,14 +243,21 @@ class BlockMap:
         """
         number, _ = self._allocate(block, 1, privileged)
         self.goal_block = block
-        self.volume.blocks.fresh(number).release()
+        try:
+            self.volume.blocks.fresh(number).release()
+        except (Errno, MemoryError):
+            self.release(number, 1, False)
+            raise
         self.touch(number)
         return number
 
     # ---- Freeing ----------------------------------------------------------------------------------------------
 
     def cut(self, first: int, end: int) -> None:
-        """Free the file's blocks `first` … `end` - 1. Raises EIO, EUCLEAN; what is damaged stays marked as in use."""
+        """Free the file's blocks `first` … `end` - 1. Raises EIO, EUCLEAN; what is damaged stays marked as in use.
+
+        After MemoryError some are still there, and `cut` can be called again. Never raised if all are to go.
+        """
         end = min(end, self.block_limit())
         if first >= end:
             return
@@ -260,13 +270,12 @@ class BlockMap:
     def _cut(self, first: int, end: int) -> None:
         self.goal_block = -1
         self.changed = True
-        run = _Run(self)
         for index in range(first, min(end, DIRECT_BLOCKS)):
             pointer = self.pointers[index]
             self.pointers[index] = HOLE
             if pointer != HOLE:
-                run.add(self._checked(pointer))
-        run.finish()
+                self._add_to_run(self._checked(pointer))
+        self._finish_run()
         start = DIRECT_BLOCKS
         for depth in range(1, _TREE_DEPTH + 1):
             size = 1 << depth * self.per_block_shift
@@ -283,12 +292,18 @@ class BlockMap:
     def _cut_node(self, number: int, level: int, first: int, end: int) -> None:
         """Free what an indirect block names from place `first` to `end` - 1, and the block itself if that is all.
 
-        `level` falls from 2 at most to 0.
+        `level` falls from 2 at most to 0. Raises MemoryError only if it does not free the block itself.
         """
         shift = level * self.per_block_shift
         is_all = end - first == 1 << shift + self.per_block_shift
-        run = _Run(self)
-        with self.volume.blocks.block(number) as node:
+        try:
+            block = self.volume.blocks.block(number)
+        except MemoryError:
+            if not is_all:
+                raise
+            self.owe_tree(number, level)  # nothing leads to it any more
+            return
+        with block as node:
             for index in range(first >> shift, (end - 1 >> shift) + 1):
                 pace(_POINTER_COST)
                 pointer = node.span().load_u32(index << _POINTER_SHIFT)
@@ -302,32 +317,31 @@ class BlockMap:
                     node.mark_dirty()
                     self.touch(node.number)
                 if level == 0:
-                    run.add(self._checked(pointer))
+                    self._add_to_run(self._checked(pointer))
                 else:
                     self._cut_node(self._checked(pointer), level - 1, inner_first, inner_end)
-            run.finish()
+            self._finish_run()
         if is_all:
             self.release(number, 1, True)
 
+    def owe_tree(self, number: int, level: int) -> None:
+        """An indirect block with all below it is freed later. The file keeps the sectors, should it live."""
+        self.volume.owed.add(OwedKind.METADATA_TREE if self.holds_metadata else OwedKind.TREE, number, level)
 
-class _Run:
-    """Blocks that follow one another, to be freed together."""
+    def free_tree(self, number: int, level: int) -> None:
+        """Free what `owe_tree` left."""
+        self._cut_node(number, level, 0, 1 << (level + 1) * self.per_block_shift)
 
-    def __init__(self, owner: BlockMap) -> None:
-        self.owner: BlockMap = owner
-        self.first: int = 0
-        self.count: int = 0
-
-    def add(self, block: int) -> None:
-        if self.count > 0 and block == self.first + self.count:
-            self.count += 1
+    def _add_to_run(self, block: int) -> None:
+        if self.run_count > 0 and block == self.run_first + self.run_count:
+            self.run_count += 1
             return
-        self.finish()
-        self.first = block
-        self.count = 1
+        self._finish_run()
+        self.run_first = block
+        self.run_count = 1
 
-    def finish(self) -> None:
-        if self.count > 0:
-            self.owner.release(self.first, self.count, self.owner.holds_metadata)
-            self.count = 0
-
+    def _finish_run(self) -> None:
+        count = self.run_count
+        self.run_count = 0
+        if count > 0:
+            self.release(self.run_first, count, self.holds_metadata)

@@ -16,12 +16,14 @@ from kernel.block.device import SECTOR_SHIFT, BlockDevice, flush
 from kernel.cache import BlockCache, Plug, SyncScope
 from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
-from kernel.fs.ext2.block_allocation import trim_group
+from kernel.fs.ext2.attributes_block import drop_attributes
+from kernel.fs.ext2.block_allocation import free_blocks, free_metadata, trim_group
+from kernel.fs.ext2.block_map import BlockMap
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.file import Ext2File
 from kernel.fs.ext2.geometry import Geometry, read_geometry
-from kernel.fs.ext2.inode import Ext2Inode, inode_block, inode_place
-from kernel.fs.ext2.inode_allocation import allocate_inode, free_inode
+from kernel.fs.ext2.inode import Ext2Inode, end_inode, inode_block, inode_place
+from kernel.fs.ext2.inode_allocation import allocate_inode, give_inode_back
 from kernel.fs.ext2.instance import Ext2, Ext2Node
 from kernel.fs.ext2.layout import (
     FLAG_DIRSYNC,
@@ -33,6 +35,7 @@ from kernel.fs.ext2.layout import (
     RawInode,
 )
 from kernel.fs.ext2.options import Ext2Options
+from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem, Statistics, register_disk_filesystem
@@ -179,7 +182,7 @@ class Ext2FileSystem(Ext2):
             node = self._new_node(ino, mode)
             self.enter(node)
         except MemoryError:
-            free_inode(volume, ino, kind == S_IFDIR)
+            give_inode_back(volume, ino, kind == S_IFDIR)
             raise
         node.generation = volume.new_generation()
         if isinstance(parent, Ext2Inode):
@@ -255,10 +258,48 @@ class Ext2FileSystem(Ext2):
             volume = self.volume
             if len(self.replaced) > 0:
                 self._settle_names()
+            self._give_back_owed()
             volume.freed_blocks.begin()
             volume.freed_inodes.begin()
             self._store_metadata()
             volume.release_freed()
+
+    def _give_back_owed(self) -> None:
+        """Give back what memory lacked for. What it still lacks for is owed anew. Raises EIO, EUCLEAN."""
+        node = self.first_owed
+        self.first_owed = None
+        while node is not None:
+            following = node.next_owed
+            node.next_owed = None
+            node.is_owed = False
+            if node.users == 0 and node.nlink == 0:
+                node.evict()
+            node = following
+        owed = self.volume.owed
+        for _ in range(owed.count):
+            owed.count -= 1
+            self._give_back(owed.kinds[owed.count], owed.numbers[owed.count], owed.counts[owed.count])
+
+    def _give_back(self, kind: OwedKind, number: int, count: int) -> None:
+        volume = self.volume
+        match kind:
+            case OwedKind.BLOCKS:
+                free_blocks(volume, number, count)
+            case OwedKind.METADATA:
+                free_metadata(volume, number, count)
+            case OwedKind.INODE:
+                end_inode(volume, number, count == 1)
+            case OwedKind.TREE | OwedKind.METADATA_TREE | OwedKind.ATTRIBUTES:
+                try:
+                    map_ = BlockMap(volume, 0)
+                except MemoryError:
+                    volume.owed.add(kind, number, count)
+                    return
+                map_.holds_metadata = kind == OwedKind.METADATA_TREE
+                if kind == OwedKind.ATTRIBUTES:
+                    drop_attributes(volume, map_, number, self.attribute_blocks)
+                else:
+                    map_.free_tree(number, count)
 
     def _settle_names(self) -> None:
         """Bring all metadata to the disk; inodes whose name was taken before are not kept for its sake any more."""
@@ -386,6 +427,12 @@ class Ext2FileSystem(Ext2):
             self._use_options()
 
     def shut_down(self) -> None:
+        self._shut_down()
+        owed = self.volume.owed
+        if owed.count + owed.lost > 0 or self.first_owed is not None:
+            log.error("ext2: not all that was deleted could be freed: no memory")
+
+    def _shut_down(self) -> None:
         try:
             if not self.volume.read_only:
                 self.stop_writing()

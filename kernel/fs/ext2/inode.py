@@ -17,7 +17,7 @@ from kernel.fs.ext2.attributes_block import drop_attributes
 from kernel.fs.ext2.block_map import HOLE
 from kernel.fs.ext2.checksum import crc32c, crc32c_u32, crc32c_zeros
 from kernel.fs.ext2.extents import ExtentTree
-from kernel.fs.ext2.inode_allocation import free_inode, group_of_inode
+from kernel.fs.ext2.inode_allocation import give_inode_back, group_of_inode
 from kernel.fs.ext2.instance import Ext2
 from kernel.fs.ext2.layout import (
     EXTRA_ATIME_OFFSET,
@@ -45,15 +45,18 @@ from kernel.fs.ext2.layout import (
     STATX_FLAGS,
     RawInode,
 )
+from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.times import decode_time, encode_extra, encode_seconds
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.inode import NOWHERE
 from kernel.lang import EBADMSG, EINVAL, EOPNOTSUPP, EPERM, EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
+from kernel.sched import yield_now
 from kernel.time import coarse_realtime_ns
 from kernel.time.clock import realtime_seconds
 
 _SECOND_NS: Final = 1_000_000_000
+_CUT_TRIES: Final = 3
 _TABLE_READAHEAD: Final = 32  # blocks of the inode table that are read together, as on Linux
 _LARGE_FILE: Final = 1 << 31
 _SECTOR_SHIFT: Final = 9
@@ -80,6 +83,31 @@ def inode_block(volume: Volume, number: int, ino: int) -> Block:
         end = min(first + _TABLE_READAHEAD, table + volume.geometry.inode_table_blocks)
         blocks.read_ahead(first, end - first)
     return blocks.block(number)
+
+
+def clear_inode(volume: Volume, ino: int) -> None:
+    """A deleted inode's place in the table says so. Raises EIO, MemoryError."""
+    number, offset = inode_place(volume, ino)
+    with inode_block(volume, number, ino) as block:
+        raw = struct_at(RawInode, block.span(), offset)
+        raw.links_count = 0
+        raw.size = 0
+        raw.size_high = 0
+        raw.blocks = 0
+        raw.file_acl = 0
+        raw.dtime = realtime_seconds() & 0xFFFFFFFF
+        raw.block.fill(0)
+        block.mark_dirty()
+
+
+def end_inode(volume: Volume, ino: int, is_directory: bool) -> None:
+    """Delete an inode that has no blocks any more, or later if there is no memory. Raises EIO, EUCLEAN."""
+    try:
+        clear_inode(volume, ino)
+    except MemoryError:
+        volume.owed.add(OwedKind.INODE, ino, int(is_directory))
+        return
+    give_inode_back(volume, ino, is_directory)
 
 
 class Ext2Inode(AttributedNode):
@@ -121,8 +149,13 @@ class Ext2Inode(AttributedNode):
         return result
 
     def cut_blocks(self, first: int, end: int) -> None:
-        """Free the file's blocks `first` … `end` - 1."""
+        """Free the file's blocks `first` … `end` - 1. After MemoryError some blocks behind the end are left."""
         try:
+            for _ in range(_CUT_TRIES):
+                try:
+                    return self.map.cut(first, end)
+                except MemoryError:
+                    yield_now()  # who was killed for want of memory may end
             self.map.cut(first, end)
         finally:
             self.map_changed()
@@ -368,7 +401,8 @@ class Ext2Inode(AttributedNode):
     def evict(self) -> None:
         """The last name and the last user are gone: free the blocks and the inode.
 
-        Nobody could be told of an error: it goes to the log, and e2fsck finds what is left.
+        Nobody could be told of an error: it goes to the log, and e2fsck finds what is left. What memory lacks for is
+        done later.
         """
         if self.is_gone or self.ext2.volume.read_only:
             return
@@ -376,10 +410,7 @@ class Ext2Inode(AttributedNode):
             self.must_end = True
             self.ext2.unlist_dirty(self)
             return
-        try:
-            self._evict()
-        except MemoryError:
-            log.error("ext2: an inode could not be deleted wholly: no memory")
+        self._evict()
 
     def end_replaced(self) -> None:
         self.is_replaced = False
@@ -392,8 +423,16 @@ class Ext2Inode(AttributedNode):
         try:
             self.end()
             self._delete()
+        except MemoryError:
+            self.ext2.owe_eviction(self)  # before anything was freed
         except Errno as error:
-            self.ext2.volume.complain(f"inode {self.ino} could not be deleted wholly: error {error.code}")
+            self._complain_of(error.code)
+
+    def _complain_of(self, code: int) -> None:
+        try:
+            self.ext2.volume.complain(f"inode {self.ino} could not be deleted wholly: error {code}")
+        except MemoryError:
+            log.error("ext2: an inode could not be deleted wholly")
 
     def undo(self) -> None:
         """The inode was made in vain: nothing leads to it."""
@@ -402,29 +441,20 @@ class Ext2Inode(AttributedNode):
 
     def _delete(self) -> None:
         volume = self.ext2.volume
-        number, offset = inode_place(volume, self.ino)
+        self.is_gone = True
+        self.ext2.unlist_dirty(self)
+        self.ext2.leave(self)
+        self.size = 0
         try:
             if self.has_blocks():
                 self.map.cut(0, self.map.block_limit())
             if self.attribute_block != 0:
                 drop_attributes(volume, self.map, self.attribute_block, self.ext2.attribute_blocks)
-        finally:
-            # Whatever could not be freed stays marked as in use; the inode itself goes.
-            self.is_gone = True
-            self.ext2.unlist_dirty(self)
-            self.ext2.leave(self)
-            self.size = 0
-            with inode_block(volume, number, self.ino) as block:
-                raw = struct_at(RawInode, block.span(), offset)
-                raw.links_count = 0
-                raw.size = 0
-                raw.size_high = 0
-                raw.blocks = 0
-                raw.file_acl = 0
-                raw.dtime = realtime_seconds() & 0xFFFFFFFF
-                raw.block.fill(0)
-                block.mark_dirty()
-        free_inode(volume, self.ino, self.is_directory())
+        except (Errno, MemoryError):
+            # The disk is damaged. Whatever could not be freed stays marked as in use; the inode itself goes.
+            clear_inode(volume, self.ino)
+            raise
+        end_inode(volume, self.ino, self.is_directory())
 
     def has_blocks(self) -> bool:
         """Whether the pointers name blocks; in a device node or a short symbolic link they are something else."""

@@ -8,6 +8,7 @@ Context: sleeps while a bitmap is read; a bit is found and set without a sleep i
 
 from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.layout import ROOT_INODE
+from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import ENOSPC, EROFS, Errno
 
@@ -59,6 +60,14 @@ def _take_inode(volume: Volume, parent: int, is_directory: bool) -> int:
         volume.descriptor_block(group).mark_dirty()
         return group * geometry.inodes_per_group + index + 1
     return 0
+
+
+def give_inode_back(volume: Volume, ino: int, is_directory: bool) -> None:
+    """`free_inode`, or later if there is no memory. Raises EIO, EUCLEAN."""
+    try:
+        free_inode(volume, ino, is_directory)
+    except MemoryError:
+        volume.owed.add(OwedKind.INODE, ino, int(is_directory))
 
 
 def free_inode(volume: Volume, ino: int, is_directory: bool) -> None:

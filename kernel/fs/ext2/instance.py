@@ -49,10 +49,12 @@ class Ext2(VolumeHolder):
         self.replaced: list[Ext2Node] = []  # inodes whose last name was taken by a rename that may not be on the disk
         # Directories that Linux would list by hash though they have no hash tree (any more), and by which one.
         self.hashed_directories: dict[int, int] = {}
+        self.first_owed: Ext2Node | None = None  # inodes that could not be evicted yet for want of memory
         self.lost_track: bool = False  # inodes went from memory that knew of blocks for fsync to write
 
     def has_unsettled(self) -> bool:
-        return self.volume.has_freed() or len(self.replaced) > 0
+        owes = self.volume.owed.count > 0 or self.first_owed is not None
+        return self.volume.has_freed() or len(self.replaced) > 0 or owes
 
     def inode(self, ino: int) -> "Ext2Node":
         """The inode with this number, from memory or from the disk. Raises EIO, EUCLEAN."""
@@ -106,6 +108,13 @@ class Ext2(VolumeHolder):
             self.hashed_directories.pop(node.ino)
         if self.inodes.get(node.ino) is node:
             self.inodes.pop(node.ino)
+
+    def owe_eviction(self, node: "Ext2Node") -> None:
+        """An inode that nobody uses could not be evicted for want of memory: try again later. Never sleeps or fails."""
+        if not node.is_owed:
+            node.is_owed = True
+            node.next_owed = self.first_owed
+            self.first_owed = node
 
     def bring_back(self, node: "Ext2Node") -> None:
         """A retired inode is wanted again. Never sleeps. Raises MemoryError."""
@@ -191,6 +200,8 @@ class Ext2Node(CachedInode):
         self.is_needed: bool = True  # fdatasync(2) must write it: more than times may not be on the device
         self.next_dirty: Ext2Node | None = None
         self.previous_dirty: Ext2Node | None = None
+        self.is_owed: bool = False  # it stands on the list of those to be evicted
+        self.next_owed: Ext2Node | None = None
         self.is_gone: bool = False  # deleted, and its number given back
         self.is_retired: bool = False
         self.was_used: bool = True

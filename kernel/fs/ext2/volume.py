@@ -30,6 +30,7 @@ from kernel.fs.ext2.layout import (
     SuperBlock,
 )
 from kernel.fs.ext2.name_hash import TEA, UNKNOWN, UNSIGNED
+from kernel.fs.ext2.owed import Owed
 from kernel.fs.filesystem import FileSystem
 from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
@@ -79,6 +80,7 @@ class Volume:
         self.inode_hints: list[int] = [0] * geometry.group_count
         self.freed_blocks: FreedBits = FreedBits(geometry.group_count, geometry.block_size)
         self.freed_inodes: FreedBits = FreedBits(geometry.group_count, geometry.block_size)
+        self.owed: Owed = Owed()
         self.descriptor_blocks: list[Block] = []
         try:
             self._load()

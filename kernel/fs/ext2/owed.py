@@ -1,0 +1,49 @@
+"""What a file system could not give back for want of memory, to be given back when there is some.
+
+Freeing reads bitmaps and indirect blocks and notes bits, and for each of that memory may lack. Nobody could be told,
+and nothing leads to what is to be freed any more: so it is written down here, in lists that were made at mounting.
+`Ext2FileSystem.settle` tries again, and so does unmounting. When the lists are full, what comes then stays marked as in
+use until e2fsck.
+
+Context: never sleeps, allocates nothing.
+"""
+
+from enum import Enum
+from typing import Final
+
+from kernel.lang import final
+
+_LIMIT: Final = 256
+
+
+class OwedKind(Enum):
+    """What a number of `Owed` is. `count` says the rest."""
+
+    BLOCKS = 0  # the first of `count` blocks of a file
+    METADATA = 1  # the same of blocks that the block cache may hold
+    TREE = 2  # an indirect block and all below it, `count` levels
+    METADATA_TREE = 3  # the same of a file whose blocks the block cache holds
+    ATTRIBUTES = 4  # a block of extended attributes that has one inode fewer
+    INODE = 5  # an inode: `count` is 1 for a directory
+
+
+@final
+class Owed:
+    """Parallel lists; `count` entries are in use."""
+
+    def __init__(self) -> None:
+        self.kinds: list[OwedKind] = [OwedKind.BLOCKS] * _LIMIT
+        self.numbers: list[int] = [0] * _LIMIT
+        self.counts: list[int] = [0] * _LIMIT
+        self.count: int = 0
+        self.lost: int = 0  # entries there was no room for
+
+    def add(self, kind: OwedKind, number: int, count: int) -> None:
+        """Write something down."""
+        if self.count == _LIMIT:
+            self.lost += 1
+            return
+        self.kinds[self.count] = kind
+        self.numbers[self.count] = number
+        self.counts[self.count] = count
+        self.count += 1
