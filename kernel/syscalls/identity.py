@@ -12,6 +12,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
+from kernel.lib.sorting import sort_paced
 from kernel.task.pids import count_user, uncount_user
 from kernel.task.task import Task, current
 
@@ -286,7 +287,7 @@ def setgroups(size: i32, address: int) -> int:
     for i in range(size):
         groups.append(user.read_u32(address + 4 * i))
         pace(_GROUP_COST)
-    groups.sort()
+    sort_paced(groups)
     fresh = task.credentials.copy()
     fresh.groups = groups
     task.credentials = fresh

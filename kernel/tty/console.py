@@ -22,6 +22,8 @@ from kernel.tty.tty import Tty, TtyDriver
 _MAJOR_SERIAL: Final = 4
 _FIRST_SERIAL_MINOR: Final = 64
 _MAJOR_TTY: Final = 5
+_PART: Final = 64  # bytes that a program sends at a time: the chip is waited for
+_BYTE_COST: Final = 2000  # instructions, about, while the chip sends one
 
 _serial_lines: Final[list["SerialTerminal"]] = []
 _input_arrived: Final = WaitQueue()
@@ -37,6 +39,12 @@ class SerialDriver(TtyDriver):
 
     def transmit(self, data: bytes) -> None:
         self.port.write(span_of(data))
+
+    def room(self) -> int:
+        return _PART
+
+    def byte_cost(self) -> int:
+        return _BYTE_COST
 
     def hangs_up_with_session(self) -> bool:
         return True

@@ -5,12 +5,14 @@ output come back in `output`, which the tty hands to its driver; signals in `sig
 that programs may read lies in `queue`, with a mark beside each byte that ends a line.
 
 Deviations from Linux: no upper-case terminals (XCASE). There are no parity errors and breaks to mark.
+Context: what erases a long line takes safe points; all else never sleeps.
 Source: termios(3), POSIX chapter 11 (general terminal interface).
 """
 
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.pace import pace
 from kernel.tty.termios import (
     ECHO,
     ECHOCTL,
@@ -59,6 +61,7 @@ from kernel.tty.termios import (
     Termios,
 )
 
+_ERASE_COST: Final = 600  # instructions to erase a character and show it
 QUEUE_LIMIT: Final = 4095  # the longest line, its end included (N_TTY_BUF_SIZE - 1)
 
 # Marks beside queued bytes.
@@ -133,15 +136,15 @@ class LineDiscipline:
             return max(left, 1)
         return max(left, 0)
 
+    def is_raw(self) -> bool:
+        """Whether bytes from the wire go in as they are."""
+        settings = self.settings
+        no_input_changes = settings.input & _INPUT_CHANGES == 0
+        return settings.local & (ICANON | ECHO | ISIG) == 0 and no_input_changes and not self._quote_next
+
     def receive_all(self, data: bytes) -> None:
         """Take bytes from the wire. In raw mode they go in at once."""
-        settings = self.settings
-        if (
-            settings.local & (ICANON | ECHO | ISIG) == 0
-            and settings.input & _INPUT_CHANGES == 0
-            and not self._quote_next
-            and len(data) <= QUEUE_LIMIT - len(self.queue)
-        ):
+        if self.is_raw() and len(data) <= QUEUE_LIMIT - len(self.queue):
             self.queue.extend(data)
             for _ in data:
                 self.marks.append(_PLAIN)
@@ -349,21 +352,21 @@ class LineDiscipline:
                 self.column -= 1
 
     def _unwind_tab(self) -> None:
-        """Move the cursor back over a tab: to where the rest of the line ends."""
-        column = self.line_start_column
+        """Move the cursor back over a tab: to where the rest of the line ends. From the tab before on, its width
+        follows from what lies between: a line of tabs is looked through once as it is killed.
+        """
+        column = 0  # where the erased tab began, modulo 8
         i = len(self.queue)
-        while i > 0 and self.marks[i - 1] == _PLAIN:
+        while i > 0 and self.marks[i - 1] == _PLAIN and self.queue[i - 1] != _TAB:
             i -= 1
-        while i < len(self.queue):
             byte = self.queue[i]
-            if byte == _TAB:
-                column = (column | 7) + 1
-            elif _is_control(byte):
+            if _is_control(byte):
                 column += 2 if self.settings.local & ECHOCTL != 0 else 0
             elif self.settings.input & IUTF8 == 0 or byte & 0xC0 != 0x80:
                 column += 1
-            i += 1
-        while self.column > column:
+        if i == 0 or self.marks[i - 1] != _PLAIN:
+            column += self.line_start_column
+        for _ in range(min(8 - (column & 7), self.column)):
             self._emit_raw(_BACKSPACE)
             self.column -= 1
 
@@ -375,6 +378,7 @@ class LineDiscipline:
                 break
             seen_word = seen_word or word
             self._erase_one(False)
+            pace(_ERASE_COST)
         self._finish_empty_erasing()
 
     def _kill(self) -> None:
@@ -382,10 +386,14 @@ class LineDiscipline:
         if local & ECHO != 0 and local & ECHOK != 0 and local & ECHOKE != 0 and local & ECHOE != 0:
             while self._editable():
                 self._erase_one(False)
+                pace(_ERASE_COST)
             self._finish_erasing()
             return
-        while self._editable():
-            self._drop_last()
+        start = len(self.queue)
+        while start > 0 and self.marks[start - 1] == _PLAIN:
+            start -= 1
+        del self.queue[start:]
+        del self.marks[start:]
         if local & ECHO != 0:
             self._finish_erasing()
             self._echo(self.settings.character(VKILL))
@@ -396,6 +404,8 @@ class LineDiscipline:
         self._finish_erasing()
         self._echo(byte)
         self._emit(_NEWLINE)
+        if len(self.output) > QUEUE_LIMIT:
+            return  # the wire has not even taken the last one: Linux keeps so much of echoes, too
         i = len(self.queue)
         while i > 0 and self.marks[i - 1] == _PLAIN:
             i -= 1

@@ -20,6 +20,7 @@ from kernel.fs.file import OWNER_PROCESS, File
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, EIO, ENOSPC, Errno, Weak, final, weak
 from kernel.lib import user
+from kernel.lib.pace import is_interrupted, pace
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
@@ -48,7 +49,11 @@ _MOST_PAIRS: Final = SystemSetting(b"kernel/pty/max", [4096], 0, _INT_MAX)
 _RESERVED_PAIRS: Final = SystemSetting(b"kernel/pty/reserve", [1024], 0, _INT_MAX)
 OUTPUT_LIMIT: Final = 8192
 ECHO_LIMIT: Final = 65_536
-_INPUT_PART: Final = 4096
+_INPUT_PART: Final = 4096  # bytes taken at a time in raw mode
+_EDITED_PART: Final = 64  # bytes taken at a time where the line is edited: one may show or erase a whole line
+_TURN_COST: Final = 400  # instructions
+_ECHO_COST: Final = 90  # instructions for a byte that is shown
+_BYTE_COST: Final = 400  # instructions for a byte of an edited line
 _PAIR_BYTES: Final = 6144  # what a pair costs, about
 
 TIOCPKT: Final = 0x5420
@@ -285,9 +290,13 @@ class PtyMaster(File):
                         return done
                     raise
                 continue
-            data = buffer.take_bytes(min(room, _INPUT_PART))
-            tty.input_bytes(data)
+            is_raw = tty.discipline.is_raw()
+            data = buffer.take_bytes(min(room, _INPUT_PART if is_raw else _EDITED_PART))
+            echoed = tty.input_bytes(data)
             done += len(data)
+            pace(_TURN_COST + (len(data) if is_raw else len(data) * _BYTE_COST) + echoed * _ECHO_COST)
+            if buffer.remaining > 0 and is_interrupted():
+                break
         return done
 
     def poll(self, waiter: PollWaiter | None) -> int:

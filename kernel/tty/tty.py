@@ -12,6 +12,7 @@ from typing import Final
 
 from kernel.fs.constants import POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno, final
+from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import monotonic_ns
@@ -21,6 +22,7 @@ from kernel.tty.job_control import JobControl
 from kernel.tty.termios import TOSTOP, VMIN, VTIME, Termios
 
 _ENDLESS_ROOM: Final = 1 << 30
+_BYTE_COST: Final = 60  # instructions to transform a byte of output and hand it on
 _WRITE_PART: Final = 512  # bytes transformed at a time, so that ^S takes hold
 _TENTH_NS: Final = 100_000_000
 
@@ -34,6 +36,10 @@ class TtyDriver:
     def room(self) -> int:
         """How many bytes a program may write now. One that finds none waits on the terminal's `write_queue`."""
         return _ENDLESS_ROOM
+
+    def byte_cost(self) -> int:
+        """How many instructions sending a byte may take, for `pace`."""
+        return _BYTE_COST
 
     def settings_changed(self, settings: Termios) -> None:
         """The speed or framing may have changed; settings that the wire cannot have may be corrected."""
@@ -115,13 +121,15 @@ class Tty:
         self.discipline.receive(byte)
         self._after_input(was_stopped)
 
-    def input_bytes(self, data: bytes) -> None:
-        """Bytes came over the wire: at most as many as the discipline has room for, or some are lost."""
+    def input_bytes(self, data: bytes) -> int:
+        """Bytes came over the wire: at most as many as the discipline has room for, or some are lost. Returns how many
+        bytes were echoed: one may show or erase a whole line.
+        """
         was_stopped = self.discipline.stopped
         self.discipline.receive_all(data)
-        self._after_input(was_stopped)
+        return self._after_input(was_stopped)
 
-    def _after_input(self, was_stopped: bool) -> None:
+    def _after_input(self, was_stopped: bool) -> int:
         discipline = self.discipline
         if was_stopped != discipline.stopped:
             self.driver.flow_changed(discipline.stopped)
@@ -133,17 +141,20 @@ class Tty:
             self.driver.input_flushed()
         while len(discipline.signals) > 0:
             self.jobs.signal_foreground(discipline.signals.pop(0))
-        self.flush_output()
+        echoed = self.flush_output()
         if discipline.readable():
             self.read_queue.wake_all()
+        return echoed
 
-    def flush_output(self) -> None:
-        """Hand what the discipline has for the wire to the driver."""
+    def flush_output(self) -> int:
+        """Hand what the discipline has for the wire to the driver; how many bytes."""
         pending = self.discipline.output
-        if len(pending) > 0:
+        count = len(pending)
+        if count > 0:
             data = bytes(pending)
             pending.clear()
             self.driver.transmit(data)
+        return count
 
     # The programs' side ----------------------------------------------------------------------------------------------
 
@@ -258,6 +269,7 @@ class Tty:
             self.discipline.transform_output(data)
             self.flush_output()
             done += len(data)
+            pace(len(data) * self.driver.byte_cost())
         return done
 
     def poll(self, waiter: PollWaiter | None) -> int:

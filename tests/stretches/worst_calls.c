@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -29,6 +31,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define MIB (1L << 20)
@@ -309,6 +312,40 @@ static void pipes_and_sockets(void)
     }
 }
 
+/* A line without an end, a line of tabs that is erased, and a long line that is shown again and again. */
+static void terminals(void)
+{
+    char *memory = touched(MIB), name[64];
+    int number, unlock = 0, master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+    CHECK(master >= 0 && ioctl(master, TIOCSPTLCK, &unlock) == 0 && ioctl(master, TIOCGPTN, &number) == 0);
+    snprintf(name, sizeof name, "/dev/pts/%d", number);
+    int slave = open(name, O_RDWR | O_NOCTTY);
+    CHECK(slave >= 0);
+    struct iovec parts[] = {{memory, MIB}, {memory, MIB}};
+    CHECK(writev(master, parts, 2) == 2 * MIB);
+    for (int flags = 0; flags < 2; flags++) {
+        struct termios settings;
+        CHECK(tcgetattr(slave, &settings) == 0);
+        settings.c_lflag |= ICANON | ECHO | ECHOE | ECHOK | ECHOKE | ECHOCTL | IEXTEN;
+        settings.c_iflag |= flags ? IUTF8 : 0;
+        CHECK(tcsetattr(slave, TCSAFLUSH, &settings) == 0);
+        memset(memory, '\t', 4095);
+        memset(memory + 4095, 'U' - 64, 1); /* VKILL */
+        CHECK(write(master, memory, 4096) == 4096);
+        memset(memory, 1, 4094);
+        memset(memory + 4094, 'R' - 64, 4096); /* VREPRINT */
+        CHECK(write(master, memory, 8190) == 8190);
+    }
+}
+
+static void groups(void)
+{
+    gid_t *list = (gid_t *)touched(65536 * sizeof *list);
+    for (int i = 0; i < 65536; i++)
+        list[i] = i * 40503u % 65536;
+    CHECK(setgroups(65536, list) == 0);
+}
+
 static void semaphores(void)
 {
     int set = semget(IPC_PRIVATE, 500, 0600);
@@ -412,7 +449,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
     {"areas", change_areas}, {"poll", wait_for_many}, {"descriptors", many_open}, {"seccomp", filters},
-    {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes},
+    {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes}, {"terminals", terminals}, {"groups", groups},
     {"processes", processes}, {"directories", directories}, {"arguments", arguments},
 };
 

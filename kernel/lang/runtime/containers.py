@@ -227,6 +227,12 @@ class List(Generic[T]):
         result: List[T] = List()
         if times > 0:
             result.reserve(self._length * times)
+            if self._length == 1:
+                value = self._items[0]
+                for i in range(times):
+                    result._items[i] = value
+                result._length = times
+                return result
             for _ in range(times):
                 result.extend(self)
         return result

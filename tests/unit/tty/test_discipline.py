@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.tty.discipline import QUEUE_LIMIT, SIGINT, LineDiscipline
-from kernel.tty.termios import ECHO, ICANON, ICRNL, IXON, Termios
+from kernel.tty.termios import ECHO, ICANON, ICRNL, IUTF8, IXON, Termios
 
 
 def typed(text: bytes) -> LineDiscipline:
@@ -140,3 +140,34 @@ def test_plain_text_comes_through_unchanged(data: bytes) -> None:
         discipline.receive(byte)
     discipline.receive(10)
     assert discipline.take(4096) == data + b"\n"
+
+
+@given(
+    st.lists(st.sampled_from((b"\t", b"a", b"xy", b"\x01", b"\xc3\xa9")), max_size=40),
+    st.integers(0, 9),
+    st.booleans(),
+)
+def test_erasing_brings_the_cursor_back(parts: list[bytes], prompt: int, utf8: bool) -> None:
+    discipline = LineDiscipline(Termios())
+    if utf8:
+        discipline.settings.input |= IUTF8
+    discipline.transform_output(b"p" * prompt)
+    columns = []
+    for part in parts:
+        for byte in part:
+            columns.append(discipline.column)
+            discipline.receive(byte)
+            if utf8 and byte & 0xC0 == 0x80:
+                columns.pop()  # one character, one erasure
+    while columns:
+        discipline.receive(0x7F)
+        assert discipline.column == columns.pop()
+    assert discipline.column == prompt and len(discipline.queue) == 0
+
+
+def test_reprinting_is_not_echoed_without_end() -> None:
+    discipline = typed(b"a" * 4000)
+    discipline.output.clear()
+    for _ in range(64):
+        discipline.receive(18)  # VREPRINT
+    assert len(discipline.output) < 3 * QUEUE_LIMIT
