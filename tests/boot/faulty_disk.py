@@ -24,16 +24,18 @@ def debugfs(image: Path, command: str) -> str:
 class FaultyDisk:
     """An ext2 on a whole virtio disk. Targets of faults are named as `disk_faults.c` says."""
 
-    def __init__(self, image: Path) -> None:
+    def __init__(self, image: Path, name: str = "0") -> None:
         self.image = image
+        self.name = name  # ends the names of QEMU's nodes
         self.block_sectors = int(self._field("Block size")) // SECTOR
 
     def arguments(self) -> tuple[str, ...]:
         return (
-            "-object", "throttle-group,id=group",
-            "-blockdev", f"driver=file,filename={self.image},node-name=file0",
-            "-blockdev", "driver=throttle,throttle-group=group,file=file0,node-name=disk0",
-            "-device", "virtio-blk-pci,id=blk0,drive=disk0,werror=report,rerror=report",
+            "-object", f"throttle-group,id=group{self.name}",
+            "-blockdev", f"driver=file,filename={self.image},node-name=file{self.name}",
+            "-blockdev",
+            f"driver=throttle,throttle-group=group{self.name},file=file{self.name},node-name=disk{self.name}",
+            "-device", f"virtio-blk-pci,id=blk{self.name},drive=disk{self.name},werror=report,rerror=report",
         )  # fmt: skip
 
     def _field(self, name: str) -> str:
@@ -75,20 +77,25 @@ class FaultyDisk:
         if sector is not None:
             rule["sector"] = sector
         rules = [rule] * (2 if is_flush else 1)
-        node = {"driver": "blkdebug", "node-name": "bad0", "image": "file0", "inject-error": rules}
+        node = {"driver": "blkdebug", "node-name": self._bad, "image": f"file{self.name}", "inject-error": rules}
         guest.qmp("blockdev-add", **node)
-        self._put(guest, "bad0")
+        self._put(guest, self._bad)
 
     def heal(self, guest: Guest) -> None:
         for _ in range(3):
             try:
-                self._put(guest, "file0")
+                self._put(guest, f"file{self.name}")
                 break
             except ExecuteError as error:
                 if "flushing" not in str(error):  # one of the flushes that fail was still to come
                     raise
-        guest.qmp("blockdev-del", **{"node-name": "bad0"})
+        guest.qmp("blockdev-del", **{"node-name": self._bad})
+
+    @property
+    def _bad(self) -> str:
+        return f"bad{self.name}"
 
     def _put(self, guest: Guest, child: str) -> None:
-        node = {"driver": "throttle", "node-name": "disk0", "throttle-group": "group", "file": child}
+        group = f"group{self.name}"
+        node = {"driver": "throttle", "node-name": f"disk{self.name}", "throttle-group": group, "file": child}
         guest.qmp("blockdev-reopen", options=[node])

@@ -53,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--resume", type=Path, help="a file with the state, which is read if it exists")
     parser.add_argument("--exclude", default="", metavar="NAME,…", help="calls not to make")
     parser.add_argument("--guided", action="store_true", help="keep programs that reach new code; report it")
+    parser.add_argument("--faults", action="store_true", help="let the network and a disk fail now and then")
     parser.add_argument("--minimise", metavar="PROGRAM", help="a program's seeds, as a finding names them")
     return parser.parse_args()
 
@@ -73,7 +74,8 @@ def main() -> int:
         def tell(line: str, base: int = base) -> None:
             print(f"\r{base:,} + {line.removeprefix('@progress ')}  ", end="", file=sys.stderr, flush=True)
 
-        result = fuzz(KRAIT, INITRAMFS, seed, int(options.round), options.seconds, options.exclude, notes, tell)
+        most, seconds = int(options.round), options.seconds
+        result = fuzz(KRAIT, INITRAMFS, seed, most, seconds, options.exclude, notes, tell, faults=options.faults)
         state.rounds += 1
         state.calls += result.calls
         state.good += result.good

@@ -55,16 +55,16 @@ def minimise(
             return EVERY_CALL, None
         bench.wanted = finding.what
         mask = EVERY_CALL
-        size = 20
+        size = 32
         while size >= 1:
-            for start in range(0, 40, size):
+            for start in range(0, 64, size):
                 smaller = mask & ~(((1 << size) - 1) << start)
                 if smaller == mask:
                     continue
                 again = bench.try_mask(smaller)
                 if again is not None:
                     mask, finding = smaller, again
-                    tell(f"mask {mask:010x}: {finding.what}")
+                    tell(f"mask {mask:016x}: {finding.what}")
             size //= 2
         return mask, finding
     finally:

@@ -46,13 +46,24 @@ STRUCTURES: Final = {
     "length": "one:0|1|2|4|8|12|16|28|64|110|128|256|4096|-1|0x7fffffff/4",
     "loop_config": "fd/4 one:0|512|4096|3/4 bytes[24] limit limit bytes[256]",
     "message": (
-        "bytes[64] | bytes[700] | bytes[8] | one:28|36|44|24/4 one:rtnetlink/2 flags:netlink/2 zero/4 zero/4 "
+        "bytes[64] | bytes[700] | bytes[8] | one:40|40|28|36|44|24/4 one:rtnetlink/2 flags:netlink/2 zero/4 zero/4 "
         "one:0|2|10|17/1 one:0|8|32|128/1 bytes[6] one:0|1|2/4 one:8|5|4|0/2 one:0..20/2 one:address4/4 "
         "one:8/2 one:0..20/2 int/4 | one:32|40|48/4 one:rtnetlink/2 flags:netlink/2 zero/4 zero/4 "
         "one:0|2|10/1 bytes[1] one:0|1|772/2 one:0|1|2|3/4 flags:1|2|4|0x100|0x1000/4 "
         "flags:1|0x100|0xffffffff/4 one:8|7|4/2 one:0..40/2 uint/4 one:8/2 one:0..40/2 int/4 | one:72|76|16/4 "
         "one:18|19|20|21/2 flags:netlink/2 zero/4 zero/4 one:1|2|10|16|17/1 one:6|17|1|0|255/1 bytes[2] "
-        "one:0|0xfff|0xffffffff/4 bytes[48]"
+        "one:0|0xfff|0xffffffff/4 bytes[48] | one:52|52|44|28/4 one:24|25|26/2 flags:netlink/2 zero/4 zero/4 "
+        "one:0|2|2|10/1 one:0|8|24|32|128/1 zero/1 zero/1 one:254|255|0/1 one:0|2|3|4/1 one:0|200|253|254/1 "
+        "one:0..11/1 flags:0x100|0x200/4 one:8/2 one:1|5|7/2 one:address4/4 one:8/2 one:3|4|6/2 one:1|2|3/4 "
+        "one:8/2 one:0..30/2 int/4 | one:68|68|48/4 one:24|25|26/2 flags:netlink/2 zero/4 zero/4 one:10/1 "
+        "one:0|64|128/1 zero/1 zero/1 one:254|0/1 one:3|4/1 one:0|253/1 one:1|2/1 zero/4 one:20/2 one:1|5|7/2 "
+        "bytes[16] one:8/2 one:4/2 one:1|2/4 one:8/2 one:6/2 int/4 zero/4 | one:44|36|28/4 one:28|29|30/2 "
+        "flags:netlink/2 zero/4 zero/4 one:2|10/1 pad[3] one:1|2/4 one:1|2|4|8|0x40|0x80/2 one:0|1|0x80/1 "
+        "one:0|1/1 one:8/2 one:1/2 one:address4/4 one:10/2 one:2|5/2 bytes[8] | one:40|48/4 one:32|33|34/2 "
+        "flags:netlink/2 zero/4 zero/4 one:2|10/1 bytes[3] one:254|0/1 pad[2] one:1/1 zero/4 one:8/2 one:1|2|6|15/2 "
+        "int/4 zero/8 | one:52|44/4 one:16|17|18|19/2 flags:netlink/2 zero/4 zero/4 one:0|10/1 pad[1] one:1|772/2 "
+        "one:1|2/4 flags:1|2|0x100|0x1000/4 one:0|0xffffffff/4 one:12/2 one:3|29/2 text:interface[8] one:8/2 "
+        "one:4|13/2 int/4"
     ),
     "mmsghdr": "msghdr int/4 zero/4",
     "mq_attr": "one:0|O_NONBLOCK|1 one:0|1|2|8|10|11|-1 one:0|1|64|8192|8193|-1 int pad[32]",
@@ -97,7 +108,7 @@ STRUCTURES: Final = {
     "sockaddr": (
         "one:AF_INET/2 one:port/2 one:address4/4 pad[8] | one:AF_UNIX/2 text:socket_name[20] | one:AF_INET6/2 "
         "one:port/2 uint/4 zero one:0|1ull<<56|0x0100007fffff0000/8 one:0|1|2/4 | one:AF_UNIX/2 "
-        "text:socket_name[108] | one:AF_NETLINK/2 zero/2 pid/4 bits/4 | one:AF_PACKET/2 "
+        "text:socket_name[108] | one:AF_NETLINK/2 zero/2 one:0|0|1|77/4 bits/4 | one:AF_PACKET/2 "
         "one:be16(3)|be16(0x800)/2 one:0|1|2/4 one:1|772/2 one:0|4/1 one:6/1 bytes[8] | one:AF_UNSPEC/2 "
         "bytes[14]"
     ),

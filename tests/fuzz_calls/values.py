@@ -11,7 +11,10 @@ from typing import Final
 
 SETS: Final = {
     "access": "R_OK W_OK X_OK",
-    "address4": "0 be32(0x7f000001) be32(0x7f000002) be32(0xe0000001) be32(0xffffffff) be32(0x0a00020f)",
+    "address4": (
+        "0 be32(0x7f000001) be32(0x7f000002) be32(0xe0000001) be32(0xffffffff) be32(0x0a00020f) "
+        "be32(0x0a000202) be32(0x0a000202)"
+    ),
     "adjustment": "1 2 4 8 0x10 0x20 0x80 0x100 0x1000 0x2000 0x4000 0x8001 0xa001",
     "arch_prctl": (
         "0x1001(address) 0x1002(address) 0x1003(>bytes[8]) 0x1004(>bytes[8]) 0x1011(int) 0x1012(one:0|1) "

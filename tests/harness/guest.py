@@ -158,6 +158,11 @@ class Guest:
     def pid(self) -> int:
         return self._qemu.pid
 
+    def processor_seconds(self) -> float:
+        """How long the host's processors have worked for the machine until now."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def qmp(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  (JSON)
         """Run one QMP command and return its result."""
         assert self._monitor is not None

@@ -98,8 +98,16 @@ static struct value any_resource(int kind, int detail)
 	return found < 0 ? number(edge()) : resources[found].value;
 }
 
+/* Whether a descriptor of the crowd can stand for an argument. */
+static int suits(int index, int detail)
+{
+	return detail == FD_ANY || detail == FD_SPENT || crowd_kind[index] == FD_ANY || crowd_kind[index] == detail;
+}
+
 static struct value a_descriptor(int detail)
 {
+	if (made->about >= 0 && suits(made->about, detail) && !one_in(4))
+		return tagged(CROWD, made->about);
 	switch (pick(32)) {
 	case 0: return number(edge());
 	case 1: return number(pick(70));
@@ -221,6 +229,14 @@ static uint64_t how_many(int is_bytes)
 	return one_in(12) ? pick(64) : pick(4);
 }
 
+/* Whether a structure is a message or an address for netlink, or neither a message nor an address. */
+static int for_netlink(const struct word *first)
+{
+	if (first->kind == KIND_ONE && first->width == 2)
+		return members[sets[first->detail].first].value == AF_NETLINK;
+	return first->kind != KIND_BYTES;
+}
+
 static struct value point(struct scope *scope, int index)
 {
 	const struct word *word = scope->word + index;
@@ -230,11 +246,14 @@ static struct value point(struct scope *scope, int index)
 	if (one_in(40))
 		return number(edge());
 	const struct run *run = 0;
+	int tries = 0;
 	uint64_t element = width_of(word), total, n = word->count > 0 ? word->count : 1;
 	int is_bytes = word->kind == KIND_BYTES;
 	if (word->kind == KIND_STRUCTURE) {
 		const struct run *structure = &structures[word->detail];
-		run = &alternatives[structure->first + pick(structure->count)];
+		do
+			run = &alternatives[structure->first + pick(structure->count)];
+		while (made->about == CROWD_NETLINK && !for_netlink(&words[run->first]) && ++tries < 30);
 		element = size_of(run);
 	}
 	if (bound >= 0) {
@@ -375,6 +394,17 @@ static int is_dull(const struct row *row)
 	}
 }
 
+/* Whether a call has an argument that is a descriptor of this kind, or of any. */
+static int takes(const struct row *row, int kind)
+{
+	for (int i = 0; i < row->count; i++) {
+		const struct word *word = &words[row->first + i];
+		if (word->kind == KIND_FD && !word->direction && (word->detail == kind || word->detail == FD_ANY))
+			return 1;
+	}
+	return 0;
+}
+
 static int a_row(void)
 {
 	for (;;) {
@@ -384,8 +414,17 @@ static int a_row(void)
 	}
 }
 
+static int row_of(int number)
+{
+	int index = 0;
+	while (rows[index].number != number)
+		index++;
+	return index;
+}
+
 static void generate(struct program *program, uint64_t seed)
 {
+	static const int messages[] = { SYS_sendto, SYS_sendmsg, SYS_sendto, SYS_recvmsg };
 	int theme[8];
 	made = program;
 	random_state = seed;
@@ -398,6 +437,9 @@ static void generate(struct program *program, uint64_t seed)
 	program->scribbles = program->threads > 1 || one_in(8);
 	program->collides = program->threads > 1 && one_in(2);
 	program->fails = one_in(6);
+	program->about = one_in(12) ? CROWD_NETLINK : one_in(3) ? pick(CROWD_SIZE) : -1;
+	if (program->about >= 0)
+		program->crowd |= 1ull << program->about | 1ull << (program->about & ~1);
 	arena_next = ARENA + pick(64) * 8;
 	resource_count = 0;
 	depth = 0;
@@ -405,7 +447,13 @@ static void generate(struct program *program, uint64_t seed)
 		if (program->crowd >> i & 1)
 			resources[resource_count++] = (struct resource){ KIND_FD, crowd_kind[i], tagged(CROWD, i) };
 	for (int i = 0; i < 8; i++)
-		theme[i] = a_row();
+		for (int tries = 0; tries == 0 || (tries < 40 && program->about >= 0
+			&& !takes(&rows[theme[i]], crowd_kind[program->about])); tries++)
+			theme[i] = a_row();
+	if (program->about == CROWD_NETLINK)
+		for (int i = 0; i < 4; i++)
+			if (!excluded[row_of(messages[i])])
+				theme[i] = row_of(messages[i]);
 	int length = 6 + pick(MOST_CALLS - 6);
 	while (program->calls < length) {
 		make_call(one_in(2) ? theme[pick(8)] : a_row());

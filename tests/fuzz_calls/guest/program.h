@@ -4,8 +4,8 @@
  */
 #include <stdint.h>
 
-#define MOST_CALLS 40
-#define MOST_STORES 3000
+#define MOST_CALLS 64 /* as many as a mask has bits */
+#define MOST_STORES 5000
 #define ARENA 0x200000000ull /* the first page is behind a hole and the last before one */
 #define ARENA_SIZE (64ull << 12)
 #define READ_ONLY (ARENA + ARENA_SIZE + 0x10000) /* a page */
@@ -27,6 +27,7 @@ struct call { uint16_t row, first_store, stores; uint8_t thread, fails; struct v
 struct program {
 	uint64_t seed, crowd; /* a bit for each descriptor that is open at the start */
 	uint8_t is_root, on_ext2, threads, scribbles, collides, fails;
+	int8_t about; /* the descriptor of the crowd that it is mostly about; -1 for none */
 	int calls, stores;
 	struct call call[MOST_CALLS];
 	struct store store[MOST_STORES];

@@ -7,6 +7,7 @@ static const uint8_t crowd_kind[] = {
 	FD_ANY, FD_ANY, FD_ANY, FD_ANY, FD_PIPE, FD_SOCKET, FD_SOCKET, FD_SOCKET, FD_FILE, FD_ANY,
 };
 #define CROWD_SIZE ((int)COUNT(crowd_kind))
+#define CROWD_NETLINK 13
 
 static char home[2][64]; /* this worker's sandboxes: in tmpfs, on the disk */
 
@@ -105,7 +106,8 @@ static void make_sandboxes(int number)
 	char disk[64];
 	snprintf(home[0], sizeof home[0], "/fuzz/w%d", number);
 	snprintf(home[1], sizeof home[1], "/fuzz/e%d", number);
-	snprintf(disk, sizeof disk, "/fuzz/disk/w%d", number);
+	int fails = number % 4 == 3 && access("/fuzz/faulty/lost+found", F_OK) == 0; /* a disk that fails now and then */
+	snprintf(disk, sizeof disk, "/fuzz/%s/w%d", fails ? "faulty" : "disk", number);
 	for (int i = 0; i < 2; i++) {
 		for (int tries = 0; tries < 20 && umount2(home[i], MNT_DETACH) == 0; tries++)
 			;
@@ -144,8 +146,8 @@ static void open_sockets(uint64_t wanted, int *fd)
 		if (connect(fd[11], (void *)&at, sizeof at) == 0)
 			fd[12] = accept(fd[10], 0, 0);
 	}
-	if (wanted >> 13 & 1)
-		fd[13] = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, pick(2) ? 0 : 4);
+	if (wanted >> CROWD_NETLINK & 1)
+		fd[CROWD_NETLINK] = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, pick(2) ? 0 : 4);
 	if (wanted >> 27 & 1)
 		fd[27] = socket(AF_INET6, SOCK_DGRAM, 0);
 	if (wanted >> 28 & 1)
