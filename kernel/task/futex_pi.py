@@ -5,8 +5,9 @@ and its waiters, the most urgent first. Unlocking hands the lock over to the fir
 with the priority of its most urgent waiter, and if it waits for such a lock itself, so does that one's owner, and so
 on.
 
-Invariants: a state has waiters and an owner; it is among its owner's `TaskLocks`, and in the bucket of its key. A
-thread waits for one lock at most.
+Invariants: a state has waiters and an owner; it is in the chain of its owner's `TaskLocks`, and in the bucket of its
+key. A thread waits for one lock at most, and has `TaskLocks` while it does. Only joining a lock allocates: handing it
+over never fails.
 
 Context: sleeps. Raises EAGAIN, EDEADLK, EFAULT, EINVAL, EPERM, ERESTARTNOINTR, ESRCH, ETIMEDOUT, MemoryError.
 """
@@ -24,6 +25,7 @@ from kernel.lang import (
     ETIMEDOUT,
     Errno,
     final,
+    noraise,
 )
 from kernel.lib import user
 from kernel.sched import sleep_until, yield_now
@@ -56,14 +58,28 @@ class PiState:
     def __init__(self, key: FutexKey, owner: Task) -> None:
         self.key: FutexKey = key
         self.owner: Task | None = owner
+        self.next: PiState | None = None  # of the same owner
         self.waiters: list[PiWaiter] = []
 
     def enter(self, waiter: PiWaiter) -> None:
-        """Behind those that are as urgent."""
+        """Behind those that are as urgent. Raises MemoryError."""
         index = len(self.waiters)
         while index > 0 and self.waiters[index - 1].task.urgency < waiter.task.urgency:
             index -= 1
         self.waiters.insert(index, waiter)
+
+    @noraise
+    def move(self, waiter: PiWaiter) -> None:
+        """One of the waiters is more or less urgent now: it goes behind those that are as urgent."""
+        waiters = self.waiters
+        index = waiters.index(waiter)
+        while index + 1 < len(waiters) and waiters[index + 1].task.urgency >= waiter.task.urgency:
+            waiters[index] = waiters[index + 1]
+            index += 1
+        while index > 0 and waiters[index - 1].task.urgency < waiter.task.urgency:
+            waiters[index] = waiters[index - 1]
+            index -= 1
+        waiters[index] = waiter
 
 
 @final
@@ -71,22 +87,35 @@ class TaskLocks(LendingLocks):
     """A task's own."""
 
     def __init__(self) -> None:
-        self.owned: list[PiState] = []  # and others wait for them
+        self.owned: PiState | None = None  # the first of those that others wait for
         self.waiter: PiWaiter | None = None  # while it waits for one itself
 
 
 _states: list[list[PiState]] = [[] for _ in range(BUCKETS)]
 
 
-def _own(task: Task, state: PiState) -> None:
-    """The task is the owner. Raises MemoryError."""
-    _make_locks(task).owned.append(state)
+@noraise
+def _own(locks: TaskLocks, state: PiState) -> None:
+    """The task with these locks is the owner."""
+    state.next = locks.owned
+    locks.owned = state
 
 
 def _disown(task: Task, state: PiState) -> None:
     locks = _locks(task)
-    if locks is not None:
-        locks.owned.remove(state)
+    if locks is None:
+        return
+    following = state.next
+    state.next = None
+    before = locks.owned
+    if before is state:
+        locks.owned = following
+        return
+    while before is not None:
+        if before.next is state:
+            before.next = following
+            return
+        before = before.next
 
 
 def _locks(task: Task) -> TaskLocks | None:
@@ -180,10 +209,13 @@ def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -
     _check_chain(waiter.task, owner)
     locks = _make_locks(waiter.task)
     if state is None:
+        owned = _make_locks(owner)
         state = PiState(key, owner)
-        _own(owner, state)
+        state.enter(waiter)
         _states[key.bucket()].append(state)
-    state.enter(waiter)
+        _own(owned, state)  # last: nobody may find a state without waiters
+    else:
+        state.enter(waiter)
     waiter.state = state
     locks.waiter = waiter
     _spread(owner)
@@ -240,9 +272,10 @@ def _spread(owner: Task) -> None:
             return
         lent = 0
         locks = _locks(holder)
-        if locks is not None:
-            for state in locks.owned:
-                lent = max(lent, state.waiters[0].task.urgency)
+        state = locks.owned if locks is not None else None
+        while state is not None:
+            lent = max(lent, state.waiters[0].task.urgency)
+            state = state.next
         if lent == holder.lent_priority:
             return
         lend_priority(holder, lent)
@@ -250,8 +283,7 @@ def _spread(owner: Task) -> None:
         blocked_on = waiter.state if waiter is not None else None
         holder = None
         if waiter is not None and blocked_on is not None:
-            blocked_on.waiters.remove(waiter)
-            blocked_on.enter(waiter)
+            blocked_on.move(waiter)
             holder = blocked_on.owner
 
 
@@ -279,8 +311,9 @@ def unlock(task: Task, address: int, shared: bool) -> None:
             return
 
 
+@noraise
 def _hand_over(state: PiState, heir: PiWaiter) -> None:
-    """The first waiter owns the lock."""
+    """The first waiter owns the lock. Never fails: it waited, so it has `TaskLocks`."""
     old = state.owner
     state.waiters.remove(heir)
     heir.state = None
@@ -291,25 +324,24 @@ def _hand_over(state: PiState, heir: PiWaiter) -> None:
     else:
         if old is not None:
             _disown(old, state)
+        locks = _locks(heir.task)
+        assert locks is not None, "a waiter without locks"
         state.owner = heir.task
-        _own(heir.task, state)
+        _own(locks, state)
         _spread(heir.task)
     if old is not None:
         _spread(old)
     wake(heir.task)
 
 
+@noraise
 def leave_states(task: Task) -> None:
     """A thread ends: what it owned goes to those who waited for it, with the mark that it has died. Never sleeps."""
     locks = _locks(task)
-    while locks is not None and len(locks.owned) > 0:
-        state = locks.owned[0]
+    while locks is not None and (state := locks.owned) is not None:
         heir = state.waiters[0]
         heir.owner_died = True
-        try:
-            _hand_over(state, heir)
-        except MemoryError:
-            _forget(state)
+        _hand_over(state, heir)
 
 
 # From a futex to a lock -----------------------------------------------------------------------------------------------

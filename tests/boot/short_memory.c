@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/loop.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -31,6 +32,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -363,10 +365,62 @@ static void shell(void)
 			;
 }
 
+/* Locks with priority inheritance: `lock` is ours, and others wait for it; `foreign` is another thread's. */
+static int lock, foreign, waiting;
+
+static long on_lock(int *word, int operation)
+{
+	struct timespec limit;
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_nsec = (limit.tv_nsec + 3000000) % 1000000000; /* in 3 ms, or long ago */
+	return syscall(SYS_futex, word, operation, 0, &limit, NULL, 0);
+}
+
+static void *wait_for_lock(void *unused)
+{
+	__atomic_fetch_add(&waiting, 1, __ATOMIC_SEQ_CST);
+	while (syscall(SYS_futex, &lock, FUTEX_LOCK_PI, 0, NULL, NULL, 0) < 0)
+		;
+	syscall(SYS_futex, &lock, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
+	return unused;
+}
+
+static void *own_foreign(void *ends)
+{
+	char byte;
+	foreign = syscall(SYS_gettid);
+	__atomic_fetch_add(&waiting, 1, __ATOMIC_SEQ_CST);
+	read(*(int *)ends, &byte, 1);
+	syscall(SYS_futex, &foreign, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
+	return NULL;
+}
+
+static void locks(void)
+{
+	pthread_t threads[3];
+	int ends[2], count = 0;
+	waiting = 0;
+	lock = syscall(SYS_gettid);
+	if (pipe(ends) < 0)
+		return;
+	for (int i = 0; i < 3; i++)
+		count += pthread_create(&threads[count], NULL, i < 2 ? wait_for_lock : own_foreign, ends) == 0;
+	for (int i = 0; i < 1000 && __atomic_load_n(&waiting, __ATOMIC_SEQ_CST) < count; i++)
+		sched_yield();
+	for (int i = 0; i < 4; i++)
+		on_lock(&foreign, FUTEX_LOCK_PI);
+	while (syscall(SYS_futex, &lock, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0) < 0 && errno == ENOMEM)
+		;
+	close(ends[1]);
+	for (int i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
 	{ "files", files }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
+	{ "locks", locks },
 };
 
 static long objects(void)
