@@ -9,7 +9,7 @@ from typing import Literal
 
 from arch import TrapFrame
 from arch.programs import NO_RESTORER, HandlerCall, SignalContext, pop_frame, push_frame
-from kernel.lang import Array, u8
+from kernel.lang import Array, bytes_of, noinline, u8
 from kernel.lib import user
 from kernel.task.actions import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SignalAction
 from kernel.task.send import set_blocked
@@ -36,16 +36,22 @@ def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
         elif action.flags & SA_ONSTACK != 0:
             call.stack_lowest = alternate.address
             call.stack_top = alternate.address + alternate.size
-    details: Array[u8, Literal[128]] = Array()
-    size = 0
     if action.flags & SA_SIGINFO != 0:
-        info.store(details.span())
-        size = SIGINFO_SIZE
-    push_frame(frame, task.registers, call, details.span()[:size])
+        _push_with_details(task, frame, call, info)
+    else:
+        push_frame(frame, task.registers, call, bytes_of(call)[:0])
     if alternate.flags & SS_AUTODISARM != 0:
         alternate.address = 0
         alternate.size = 0
         alternate.flags = SS_DISABLE
+
+
+@noinline
+def _push_with_details(task: Task, frame: TrapFrame, call: HandlerCall, info: SignalInfo) -> None:
+    """The handler wants to know more than the number. Raises EFAULT, MemoryError."""
+    details: Array[u8, Literal[128]] = Array()
+    info.store(details.span())
+    push_frame(frame, task.registers, call, details.span()[:SIGINFO_SIZE])
 
 
 def return_from_handler(task: Task, frame: TrapFrame) -> None:
