@@ -228,7 +228,7 @@ class ControlWriter:
     def _go_on(self, length: int) -> None:
         """Leave a message of that length behind."""
         step = min((length + 7) & ~7, self.room)
-        self.address += step
+        self.address += step  # fits: the header was written there
         self.room -= step
 
     def _put_files(self, files: list[File]) -> None:
