@@ -37,7 +37,7 @@ MUST_BE_PURE = {
     "kernel.start.command_line",
 }
 
-BUILD_TIME = {"kernel/doors/arguments.py"}
+BUILD_TIME = {"kernel/doors/arguments.py", "kernel/lib/proc_files.py"}
 """What runs when the kernel is built is any Python."""
 
 PROGRAM = '''

