@@ -95,7 +95,7 @@ def _place_for_mount(at: Path) -> Path:
 
 
 def _check_room(count: int) -> None:
-    """Raise ENOSPC unless there may be so many more mounts."""
+    """Raise ENOSPC unless there may be that many more mounts."""
     if len(MOUNTS) + count > _MOST_MOUNTS.value:
         raise Errno(ENOSPC)
 

@@ -64,7 +64,7 @@ ARRAY_COUNT: Final = 8
 ARRAY_ITEMS: Final = 16
 
 DEFAULT_THRESHOLD: Final = 2048
-ALLOCATION_FACTOR: Final = 2  # one system call may allocate so many thresholds before allocation itself reclaims
+ALLOCATION_FACTOR: Final = 2  # one system call may allocate that many thresholds before allocation itself reclaims
 END: Final = 0xFFFF_FFFF  # of a chain: a buried object's count word is never 0
 LINK_SHIFT: Final = 4  # slots are 16-aligned: a link of 32 bits reaches 64 GiB
 BURIED: Final = 1  # in the type word

@@ -144,7 +144,7 @@ def _check_offset(file: File, offset: int, count: int) -> None:
 
 
 def _check_end(file: File, offset: int, count: int) -> None:
-    """EINVAL if `count` bytes from `offset` on would end behind the last position of the file."""
+    """EINVAL if `count` bytes from `offset` on would end past the last position of the file."""
     if offset > MAX_FILE_SIZE - count and not file.takes_any_offset():
         raise Errno(EINVAL)
 

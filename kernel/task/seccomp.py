@@ -243,7 +243,7 @@ def set_logged_actions(text: bytes) -> None:
 
 
 def set_logged_calls(text: bytes) -> None:
-    """What seccomp(2) logs: for who administers the system, not only for who owns the file."""
+    """What seccomp(2) logs: for whoever administers the system, not only the owner of the file."""
     who = caller_credentials()
     if who is not None and not who.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)

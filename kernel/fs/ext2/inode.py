@@ -149,7 +149,7 @@ class Ext2Inode(AttributedNode):
         return result
 
     def cut_blocks(self, first: int, end: int) -> None:
-        """Free the file's blocks `first` … `end` - 1. After MemoryError some blocks behind the end are left."""
+        """Free the file's blocks `first` … `end` - 1. After MemoryError some blocks past the end are left."""
         try:
             for _ in range(_CUT_TRIES):
                 try:
