@@ -2,8 +2,8 @@
 
 A name begins with the name space that says who may see and change it: `user.` like the file's contents, on regular
 files and directories; `trusted.` for root alone; `security.` read by all, changed by root. Access control lists are
-attributes with rules of their own (`access_control.py`). A file system that keeps
-them gives a `Store` from `Inode.attribute_store`.
+attributes with rules of their own (`access_control.py`); there are no others in `system.`. A file system that keeps
+attributes gives a `Store` from `Inode.attribute_store`.
 
 Context: sleeps on file systems that do.
 """
@@ -27,6 +27,7 @@ LARGEST_VALUE: Final = 65536
 _USER: Final = b"user."
 _TRUSTED: Final = b"trusted."
 _SECURITY: Final = b"security."
+_SYSTEM: Final = b"system."
 _STICKY: Final = 0o1000
 
 
@@ -39,8 +40,12 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
         if writes and not credentials.capable(CAP_SETFCAP if name == CAPABILITIES else CAP_SYS_ADMIN):
             raise Errno(EPERM)
         return
-    if name.startswith(_TRUSTED) and not credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM if writes else ENODATA)
+    if name.startswith(_SYSTEM):
+        return  # no such attribute, whoever asks
+    if name.startswith(_TRUSTED):
+        if not credentials.capable(CAP_SYS_ADMIN):
+            raise Errno(EPERM if writes else ENODATA)
+        return
     if name.startswith(_USER):
         if not inode.is_regular() and not inode.is_directory():
             raise Errno(EPERM if writes else ENODATA)

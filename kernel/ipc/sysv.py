@@ -67,10 +67,13 @@ class IpcObject:
         if not self.may(credentials, wanted):
             raise Errno(EACCES)
 
+    def is_owned_by(self, credentials: Credentials) -> bool:
+        """Whether it is the owner or the creator who acts."""
+        return credentials.euid == self.uid or credentials.euid == self.creator_uid
+
     def check_owner(self, credentials: Credentials) -> None:
         """Raise EPERM for all but the owner, the creator and root."""
-        is_owner = credentials.euid == self.uid or credentials.euid == self.creator_uid
-        if not is_owner and not credentials.capable(CAP_SYS_ADMIN):
+        if not self.is_owned_by(credentials) and not credentials.capable(CAP_SYS_ADMIN):
             raise Errno(EPERM)
 
     def set_owner(self, uid: int, gid: int, mode: int) -> None:

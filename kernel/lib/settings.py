@@ -8,9 +8,13 @@ Context: settings are made while the kernel is built and read anywhere.
 
 from typing import Final
 
+from kernel.lang import EPERM, Errno
+from kernel.lib.credentials import caller_credentials
+
 NO_BOUND: Final = (1 << 63) - 1  # where Linux has an unsigned long
 _INT_LEAST: Final = -(1 << 31)
 _INT_MOST: Final = (1 << 31) - 1
+_NO_GUARD: Final = -1
 
 
 class Setting:
@@ -21,6 +25,7 @@ class Setting:
         self.least: int = least
         self.most: int = most
         self.is_of_network: bool = False  # CAP_NET_ADMIN may change it as well as root
+        self.guard: int = _NO_GUARD  # a capability without which nobody may change it, root neither
         SETTINGS.append(self)
 
     def numbers(self) -> list[int]:
@@ -36,6 +41,9 @@ class Setting:
 
     def check_writer(self) -> None:
         """Raise EPERM unless the running program may change it; the mode of the file is checked elsewhere."""
+        who = caller_credentials()
+        if self.guard != _NO_GUARD and who is not None and not who.capable(self.guard):
+            raise Errno(EPERM)
 
 
 class SystemSetting(Setting):

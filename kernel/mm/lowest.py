@@ -7,7 +7,7 @@ setting and the program's rights are.
 
 from typing import Final
 
-from kernel.lang import EPERM, Errno, final
+from kernel.lang import EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.settings import SystemSetting
@@ -16,16 +16,8 @@ HARD_LOWEST: Final = 0x1_0000
 _MOST: Final = (1 << 47) - 1
 
 
-@final
-class LowestAddress(SystemSetting):
-    """The setting; changing it takes CAP_SYS_RAWIO."""
-
-    def check_writer(self) -> None:
-        if not _is_raw():
-            raise Errno(EPERM)
-
-
-LOWEST: Final = LowestAddress(b"vm/mmap_min_addr", [HARD_LOWEST], 0, _MOST)
+LOWEST: Final = SystemSetting(b"vm/mmap_min_addr", [HARD_LOWEST], 0, _MOST)
+LOWEST.guard = CAP_SYS_RAWIO
 
 
 def _is_raw() -> bool:

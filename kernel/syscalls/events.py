@@ -7,12 +7,12 @@ from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.timerfd import TimerFile
-from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Array, Errno, i32, u8, u32
+from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Array, Errno, i32, u8, u32
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.sched import Poller
 from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns
 from kernel.task import current
+from kernel.task.clocks import check_alarm
 from kernel.time.timers import FOREVER_NS
 
 _EFD_SEMAPHORE: Final = 1
@@ -184,12 +184,10 @@ def epoll_pwait2(descriptor: i32, events: int, limit: i32, timeout: int, mask: i
 def timerfd_create(clock: i32, flags: i32) -> int:
     if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
         raise Errno(EINVAL)
-    # The machine never suspends, so the alarm clocks have nothing to wake.
     is_alarm = clock == _CLOCK_REALTIME_ALARM or clock == _CLOCK_BOOTTIME_ALARM
     if clock not in (_CLOCK_REALTIME, _CLOCK_MONOTONIC, _CLOCK_BOOTTIME) and not is_alarm:
         raise Errno(EINVAL)
-    if is_alarm and not current().credentials.capable(CAP_WAKE_ALARM):
-        raise Errno(EPERM)
+    check_alarm(current(), clock)
     is_wall_clock = clock == _CLOCK_REALTIME or clock == _CLOCK_REALTIME_ALARM
     file = TimerFile(clock, is_wall_clock, flags & O_NONBLOCK)
     return current().files.install(file, flags & O_CLOEXEC != 0)

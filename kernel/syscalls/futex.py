@@ -5,9 +5,9 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, i32, u32
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex, futex_pi
+from kernel.task.inspection import may_attach_to
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 from kernel.time.clock import monotonic_ns, realtime_offset_ns
@@ -130,11 +130,7 @@ def get_robust_list(tid: i32, head: int, size: int) -> int:
     target = task if tid == 0 else find_task(tid)
     if target is None:
         raise Errno(ESRCH)
-    if (
-        target.process is not task.process
-        and not task.credentials.capable(CAP_SYS_PTRACE)
-        and (task.credentials.uid != target.credentials.uid)
-    ):
+    if not may_attach_to(task, target.process, target):
         raise Errno(EPERM)
     user.write_i64(size, _ROBUST_HEAD_SIZE)
     user.write_i64(head, target.robust_list)

@@ -5,8 +5,8 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
-from kernel.syscalls.scheduling import chosen_tasks, owns
-from kernel.task.task import current
+from kernel.syscalls.scheduling import chosen_tasks, is_as_able
+from kernel.task.task import Task, current
 
 _CLASS_SHIFT: Final = 13
 _LEVEL_MASK: Final = 7
@@ -33,10 +33,17 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     if len(targets) == 0:
         raise Errno(ESRCH)
     for target in targets:
-        if not owns(task, target):
+        if not _may_change(task, target) or not is_as_able(task, target):
             raise Errno(EPERM)
         target.io_priority = priority
     return 0
+
+
+def _may_change(task: Task, target: Task) -> bool:
+    """By the target's real id alone, unlike for other priorities."""
+    mine = task.credentials
+    uid = target.credentials.uid
+    return uid == mine.euid or uid == mine.uid or mine.capable(CAP_SYS_NICE)
 
 
 @syscall("ioprio_get", status="Full", args="one:1|2|3 pid")

@@ -7,7 +7,7 @@ from kernel.fs.constants import O_NONBLOCK
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32, span_of, u32
 from kernel.lib import user
 from kernel.task.groups import find_group
-from kernel.task.inspection import may_look_into
+from kernel.task.inspection import may_attach_to
 from kernel.task.pidfd import PIDFD_THREAD, PidFile, pid_file
 from kernel.task.pids import find_process, find_task
 from kernel.task.send import kill_group, kill_process, kill_thread
@@ -96,7 +96,7 @@ def pidfd_getfd(descriptor: i32, target: i32, flags: u32) -> int:
         raise Errno(EINVAL)
     task = current()
     other = pid_file(task.files.get(descriptor)).member()
-    if not may_look_into(task, other.process, other):
+    if not may_attach_to(task, other.process, other):
         raise Errno(EPERM)
     table = other.file_table
     if table is None:

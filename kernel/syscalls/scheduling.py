@@ -64,6 +64,12 @@ def owns(task: Task, target: Task) -> bool:
     return euid == target.credentials.euid or euid == target.credentials.uid or task.credentials.capable(CAP_SYS_NICE)
 
 
+def is_as_able(task: Task, target: Task) -> bool:
+    """Whether the target may do nothing that the caller may not: its scheduling is not changed from below."""
+    more = target.credentials.permitted & ~task.credentials.permitted
+    return more == 0 or task.credentials.capable(CAP_SYS_NICE)
+
+
 # Policies -------------------------------------------------------------------------------------------------------------
 
 
@@ -107,7 +113,7 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
             raise Errno(EPERM)
         if target.policy == SCHED_IDLE and policy != SCHED_IDLE and not _may_have_nice(target, target.nice):
             raise Errno(EPERM)
-        if not owns(task, target) or (target.reset_on_fork and not reset_on_fork):
+        if not owns(task, target) or not is_as_able(task, target) or (target.reset_on_fork and not reset_on_fork):
             raise Errno(EPERM)
     target.reset_on_fork = reset_on_fork
     change_priority(target, policy, priority if realtime else 0, nice)
@@ -149,8 +155,9 @@ def sched_setattr(pid: i32, attributes: int, flags: i32) -> int:
     nice = max(NICE_LOWEST, min(NICE_HIGHEST, load_i32(fields, 16)))
     target = _target(pid)
     policy = load_i32(fields, 4)
-    realtime = policy == SCHED_FIFO or policy == SCHED_RR
-    _change(target, policy, load_i32(fields, 20), target.nice if realtime else nice, wanted & _FLAG_RESET_ON_FORK != 0)
+    if policy != SCHED_OTHER and policy != SCHED_BATCH:
+        nice = target.nice
+    _change(target, policy, load_i32(fields, 20), nice, wanted & _FLAG_RESET_ON_FORK != 0)
     return 0
 
 
@@ -216,7 +223,7 @@ def sched_setaffinity(pid: i32, size: i32, mask: int) -> int:
     if size > 0:
         wanted = user.read_u8(mask)
     target = _target(pid)
-    if not owns(current(), target):
+    if not owns(current(), target) or not is_as_able(current(), target):
         raise Errno(EPERM)
     if wanted & _PROCESSORS == 0:
         raise Errno(EINVAL)
@@ -302,6 +309,8 @@ def setpriority(which: i32, who: i32, nice: i32) -> int:
             error = EPERM
         elif wanted < target.nice and not task.credentials.capable(CAP_SYS_NICE) and not _may_have_nice(target, wanted):
             error = EACCES
+        elif not is_as_able(task, target):
+            error = EPERM
         else:
             if error == ESRCH:
                 error = 0

@@ -6,11 +6,13 @@ from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, SEGMENTS, Segment, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
-from kernel.lang import EINVAL, Errno, Span, i32, span_of, u8
+from kernel.lang import EINVAL, EPERM, Errno, Span, i32, span_of, u8
 from kernel.lib import user
+from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
 from kernel.mm.space import each_area, page_up
+from kernel.task.limits import RLIMIT_MEMLOCK
 from kernel.task.task import current
 from kernel.task.words import load_i32, store_i32, store_i64
 
@@ -125,9 +127,14 @@ def shmctl(identifier: i32, command: i32, address: int) -> int:
 
 
 def _lock(segment: Segment, on: bool) -> None:
-    """SHM_LOCK, SHM_UNLOCK: there is no swapping, so this is a mark."""
-    credentials = current().credentials
-    segment.entry.check_owner(credentials)
+    """SHM_LOCK, SHM_UNLOCK: there is no swapping, so this is a mark. Owner and creator may set it, if they may lock any
+    memory. Raises EPERM.
+    """
+    task = current()
+    if not task.credentials.capable(CAP_IPC_LOCK):
+        is_forbidden = on and task.process.limits.soft[RLIMIT_MEMLOCK] == 0
+        if is_forbidden or not segment.entry.is_owned_by(task.credentials):
+            raise Errno(EPERM)
     segment.is_locked = on
 
 

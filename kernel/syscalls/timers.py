@@ -7,7 +7,7 @@ from kernel.lang import EINVAL, Errno, i32, span_of, u32
 from kernel.lib import user
 from kernel.sched.scheduler import charge_current
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, read_timeval, write_timespec, write_timeval
-from kernel.task.clocks import can_sleep_on, is_wall_clock, timed_thread
+from kernel.task.clocks import can_sleep_on, check_alarm, is_wall_clock, timed_thread
 from kernel.task.interval_timers import ITIMER_PROF, ITIMER_REAL, TimerValue, get_timer, set_timer
 from kernel.task.pids import find_task
 from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, PosixTimer, posix_timers_of
@@ -84,6 +84,7 @@ def timer_create(clock: i32, event: int, result: int) -> int:
         notify = load_i32(fields, 12)
         thread = load_i32(fields, 16)
         _check_event(notify, signo, thread)
+    check_alarm(task, clock)
     timers = posix_timers_of(task.process)
     timer = timers.create(task.process, clock, task.credentials.uid)
     timer.owner = owner

@@ -11,6 +11,7 @@ from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec
 from kernel.task.clocks import (
     CLOCK_REALTIME,
     can_sleep_on,
+    check_alarm,
     is_processor_clock,
     is_wall_clock,
     read_clock,
@@ -131,6 +132,7 @@ def clock_nanosleep(clock: i32, flags: i32, request: int, remaining: int) -> int
         read_clock(current(), clock)
         raise Errno(EOPNOTSUPP)
     time_ns = read_timespec(request)
+    check_alarm(current(), clock)
     if flags & _TIMER_ABSTIME == 0:
         return sleep_relative(monotonic_ns() + time_ns, remaining)
     # A wall-clock deadline is fixed when the sleep begins: setting the clock meanwhile does not move it.

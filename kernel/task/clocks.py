@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, EOPNOTSUPP, Errno, final
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, final
+from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.sched.scheduler import charge_current
 from kernel.task.accounting import process_time_ns
 from kernel.task.pids import find_process, find_task
@@ -132,6 +133,15 @@ def resolution_ns(task: Task, clock: int) -> int:
 def is_wall_clock(clock: int) -> bool:
     """Whether times on this clock move when it is set."""
     return clock == CLOCK_REALTIME or clock == CLOCK_TAI or clock == CLOCK_REALTIME_ALARM
+
+
+def check_alarm(task: Task, clock: int) -> None:
+    """Timers and sleeps on an alarm clock wake a machine that is suspended; this one never is. Raises EPERM without
+    CAP_WAKE_ALARM.
+    """
+    is_alarm = clock == CLOCK_REALTIME_ALARM or clock == CLOCK_BOOTTIME_ALARM
+    if is_alarm and not task.credentials.capable(CAP_WAKE_ALARM):
+        raise Errno(EPERM)
 
 
 def can_sleep_on(clock: int) -> bool:

@@ -12,7 +12,7 @@ def may_look_into(reader: Task, process: Process, task: Task | None) -> bool:
 
 
 def may_attach_to(reader: Task, process: Process, task: Task) -> bool:
-    """The same for calls that act by the reader's real ids (process_vm_readv(2), kcmp(2))."""
+    """The same for calls that act by the reader's real ids (process_vm_readv(2), kcmp(2), pidfd_getfd(2))."""
     mine = reader.credentials
     return _may(reader, process, task, mine.uid, mine.gid, mine.permitted)
 

@@ -25,7 +25,7 @@ from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import File, add_offset
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, EPERM, EPIPE, ESPIPE, Errno, final, span_of
-from kernel.lib.capabilities import CAP_SYSLOG
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYSLOG
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import FACILITY_USER, WARNING, Record, log
 from kernel.lib.settings import SystemSetting
@@ -39,6 +39,7 @@ _DEFAULT_LEVEL: Final = WARNING
 
 LOG_READERS: Final = WaitQueue()
 RESTRICTED: Final = SystemSetting(b"kernel/dmesg_restrict", [1], 0, 1)  # as Debian has it: the log is root's
+RESTRICTED.guard = CAP_SYS_ADMIN
 
 
 def _record_added() -> None:

@@ -7,6 +7,7 @@ Context: settings are read anywhere, and made while the kernel is built.
 from typing import Final
 
 from kernel.lang import EINVAL, Errno, final
+from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.settings import Setting
 
 _INT_MAX: Final = 0x7FFF_FFFF
@@ -64,6 +65,7 @@ class Ip4Settings:
 
     def __init__(self) -> None:
         self.ip_forward: NetworkSetting = NetworkSetting(b"ipv4/ip_forward", 0, 0, 1)
+        self.ip_forward.guard = CAP_NET_ADMIN
         self.ip_default_ttl: NetworkSetting = NetworkSetting(b"ipv4/ip_default_ttl", 64, 1, 255)
         self.local_ports: NetworkSetting = _pair(b"ipv4/ip_local_port_range", 32768, 60999, 1, 65535)
         self.unprivileged_ports: NetworkSetting = NetworkSetting(b"ipv4/ip_unprivileged_port_start", 1024, 0, 65535)

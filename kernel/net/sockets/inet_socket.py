@@ -21,7 +21,6 @@ from kernel.lang import (
     ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
-    EPERM,
     EPROTO,
     Errno,
     span_of,
@@ -408,8 +407,6 @@ class InetSocket(Socket):
         credentials = current().credentials
         privileged = credentials.capable(CAP_NET_ADMIN) or credentials.capable(CAP_NET_RAW)
         if level == SOL_IP:
-            if name == inet_names.IP_TRANSPARENT and not privileged:
-                raise Errno(EPERM)
             self._set_ip(name, value, privileged)
         elif level == SOL_IPV6 and self.family == AF_INET6:
             self._set_ipv6(name, value, privileged)

@@ -8,6 +8,8 @@ from kernel.net.sockets.socket import UNKNOWN_CREDENTIALS
 from kernel.net.unix.parcel import Parcel
 from kernel.task import Process, current, find_process
 
+_NO_ID: Final = 0xFFFF_FFFF  # -1: no user, no group
+
 CREDENTIALS_SIZE: Final = 12
 
 
@@ -65,6 +67,8 @@ def check_claim(claim: bytes) -> None:
     gid = span.load_u32(8)
     task = current()
     mine = task.credentials
+    if uid == _NO_ID or gid == _NO_ID:
+        raise Errno(EINVAL)
     own_uid = uid == mine.uid or uid == mine.euid or uid == mine.suid
     own_gid = gid == mine.gid or gid == mine.egid or gid == mine.sgid
     if (
