@@ -73,7 +73,12 @@ def wait_for_listener(guest: Guest, port: int) -> None:
 
 
 def connect(port: int, seconds: float = 30) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=seconds * PATIENCE)
+    """A connection from a port of the host that no other has. QEMU keeps this port in what it sends to the guest, and
+    several of its listeners lead to one port of the guest: two clients with the same port would be one connection there.
+    The host gives each a port of its own only when it binds.
+    """
+    address = ("127.0.0.1", port)
+    connection = socket.create_connection(address, timeout=seconds * PATIENCE, source_address=("127.0.0.1", 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
