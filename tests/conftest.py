@@ -42,7 +42,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesAp
     return FilesApart(config, log)
 
 
-def _repeats(config: pytest.Config) -> list[str]:
+def _repeats(config: pytest.Config) -> list[tuple[str, str]]:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     return repeated_tests([report for report in reporter.stats.get("passed", []) if report.when == "call"])
 
@@ -55,11 +55,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    names = _repeats(config)
-    if names:
-        terminalreporter.section(f"{len(names)} passed at a second attempt only (budget {budget_of(config)})")
-        for name in names:
-            terminalreporter.line(name)
+    repeats = _repeats(config)
+    if repeats:
+        terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")
+        for name, why in repeats:
+            terminalreporter.line(f"{name}\n{why}")
 
 
 @pytest.fixture(scope="session")

@@ -74,8 +74,8 @@ def wait_for_listener(guest: Guest, port: int) -> None:
 
 def connect(port: int, seconds: float = 30) -> socket.socket:
     """A connection from a port of the host that no other has. QEMU keeps this port in what it sends to the guest, and
-    several of its listeners lead to one port of the guest: two clients with the same port would be one connection there.
-    The host gives each a port of its own only when it binds.
+    several of its listeners lead to one port of the guest: two clients with the same port would be one connection
+    there. The host gives each a port of its own only when it binds.
     """
     address = ("127.0.0.1", port)
     connection = socket.create_connection(address, timeout=seconds * PATIENCE, source_address=("127.0.0.1", 0))

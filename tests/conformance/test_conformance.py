@@ -50,7 +50,7 @@ def test_answers_as_linux_does(
     text = difference(linux[name], krait[name])
     if text is not None:
         # Once more, both alone: some cases wait for moments, and a busy host may upset them, on Linux even twice.
-        record_repeat(request)
+        record_repeat(request, text)
         again = linux_answers([name])[name]
         if again.kind == UNSTABLE:
             pytest.fail(again.output, pytrace=False)

@@ -11,15 +11,15 @@ import pytest
 _PROPERTY = "repeated"
 
 
-def record_repeat(request: pytest.FixtureRequest) -> None:
-    """The running test's first attempt failed: it is tried again."""
-    request.node.user_properties.append((_PROPERTY, 1))
+def record_repeat(request: pytest.FixtureRequest, why: str) -> None:
+    """The running test's first attempt failed, as `why` shows: it is tried again."""
+    request.node.user_properties.append((_PROPERTY, why))
 
 
-def repeated_tests(reports: list[pytest.TestReport]) -> list[str]:
-    """The tests that were tried again and then passed; those that failed again are failures anyway."""
+def repeated_tests(reports: list[pytest.TestReport]) -> list[tuple[str, str]]:
+    """The tests that were tried again and then passed, and why; those that failed again are failures anyway."""
     passed = [report for report in reports if report.passed]
-    return [report.nodeid for report in passed if (_PROPERTY, 1) in map(tuple, report.user_properties)]
+    return [(each.nodeid, str(why)) for each in passed for name, why in each.user_properties if name == _PROPERTY]
 
 
 def budget_of(config: pytest.Config) -> int:

@@ -73,9 +73,10 @@ def test_scenario(boots: Boots, name: str, request: pytest.FixtureRequest) -> No
     one = all_scenarios()[name]
     expected = recorded(one)
     assert expected is not None, f"record it: python -m tests.packets --record {name}"
+    text = ""
     for number in range(ATTEMPTS):
         if number == 1:
-            record_repeat(request)
+            record_repeat(request, text)
         seen = boots.run(one) if number == 0 else boots.run_again(one)
         text = difference(expected, seen, ("recorded", "krait"))
         if not text:
