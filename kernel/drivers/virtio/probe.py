@@ -5,10 +5,10 @@ Context: boot.
 
 from arch import hardware
 from kernel.drivers.platform import pci
-from kernel.drivers.virtio import blk, net, pci_transport
+from kernel.drivers.virtio import blk, console, net, pci_transport
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
-from kernel.drivers.virtio.transport import DEVICE_BLOCK, DEVICE_NETWORK, Transport
+from kernel.drivers.virtio.transport import DEVICE_BLOCK, DEVICE_CONSOLE, DEVICE_NETWORK, Transport
 from kernel.lang import Errno
 from kernel.lib import log
 
@@ -50,7 +50,7 @@ def _mmio_places(texts: list[bytes]) -> list[MmioPlace]:
 
 
 def _has_driver(device_type: int) -> bool:
-    return device_type == DEVICE_BLOCK or device_type == DEVICE_NETWORK
+    return device_type == DEVICE_BLOCK or device_type == DEVICE_NETWORK or device_type == DEVICE_CONSOLE
 
 
 def _start_device(transport: Transport) -> None:
@@ -59,3 +59,5 @@ def _start_device(transport: Transport) -> None:
         blk.start(transport)
     elif transport.device_type == DEVICE_NETWORK:
         net.start(transport)
+    elif transport.device_type == DEVICE_CONSOLE:
+        console.start(transport)
