@@ -18,7 +18,10 @@ from pathlib import Path
 
 MAGIC = b"070701"
 TRAILER = "TRAILER!!!"
-BLOCK = 512  # archives are padded to this, as cpio(1) does
+PAGE = 4096
+"""Archives are padded to whole pages. QEMU's microvm puts the initial RAM disk at the end of memory, and what is left
+over of a page on top of the ACPI tables, which are in the last page: then no kernel finds a virtio device.
+"""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def finish(members: bytes) -> bytes:
     """Close a run of members with the trailer."""
     out = bytearray(members)
     _append(out, 0, TRAILER, Entry(0))
-    _pad(out, BLOCK)
+    _pad(out, PAGE)
     return bytes(out)
 
 
@@ -130,11 +133,17 @@ def extend(archive: bytes, overlay: Archive) -> bytes:
 
     A plain archive is continued, so that the result is one archive; behind a compressed one, a second archive follows.
     """
+    return b"".join(extended(archive, overlay))
+
+
+def extended(archive: bytes, overlay: Archive) -> list[bytes]:
+    """The same in parts that follow each other, which saves copying a large one."""
+    parts = [archive, bytes(-len(archive) % PAGE), overlay.pack()]
     if archive.startswith(MAGIC):
         end = _trailer_offset(archive)
         if end is not None:
-            return archive[:end] + overlay.pack()
-    return archive + bytes(-len(archive) % BLOCK) + overlay.pack()
+            parts = [archive[:end], overlay.pack()]
+    return [*parts, bytes(-sum(len(part) for part in parts) % PAGE)]
 
 
 def members(archive: bytes) -> Iterator[tuple[int, str, int]]:
