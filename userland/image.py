@@ -11,6 +11,7 @@ from tools.cpio import Archive, compress
 from tools.lock import exclusively
 from tools.paths import INITRAMFS, INITRAMFS_GZ, ROOT
 from userland.busybox import build_busybox
+from userland.programs import build_console
 
 SKELETON = ROOT / "userland" / "root"
 LOADER = Path("/lib/ld-musl-x86_64.so.1")  # of Debian's package musl: it is the C library, too
@@ -34,6 +35,7 @@ def root_archive() -> Archive:
     archive.file("bin/busybox", (busybox / "busybox").read_bytes(), 0o755)
     for path in (busybox / "busybox.links").read_text().split():
         archive.link(path, "/bin/busybox")
+    archive.file("sbin/console-shell", build_console().read_bytes(), 0o755)
     archive.file("lib/ld-musl-x86_64.so.1", LOADER.resolve().read_bytes(), 0o755)
     archive.link("lib/libc.musl-x86_64.so.1", "ld-musl-x86_64.so.1")
     return archive

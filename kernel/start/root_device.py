@@ -26,9 +26,10 @@ from kernel.lib import log
 from kernel.lib.credentials import Credentials
 from kernel.sched.wait import sleep_until
 from kernel.start import command_line
-from kernel.time.clock import monotonic_ns
+from kernel.time.clock import NS_PER_SECOND, monotonic_ns
 
 _RETRY_NS: Final = 100_000_000
+FOREVER_S: Final = 1_000_000_000
 
 
 def mount_disk_root(line: bytes) -> FsContext:
@@ -42,7 +43,9 @@ def mount_disk_root(line: bytes) -> FsContext:
     device = find_root_device(name)
     if device is None and command_line.has_word(line, b"rootwait"):
         log.info("Waiting for root device " + log.printable(name))
-        while device is None:
+        limit_s = command_line.number_of(line, b"rootwait", FOREVER_S)
+        deadline_ns = monotonic_ns() + limit_s * NS_PER_SECOND
+        while device is None and monotonic_ns() < deadline_ns:
             _pause()
             device = find_root_device(name)
     if device is None:

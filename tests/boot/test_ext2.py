@@ -173,6 +173,13 @@ def test_a_root_that_is_waited_for(kernel: Kernel, tmp_path: Path) -> None:
         guest.monitor("info status")
 
 
+def test_a_root_that_is_waited_for_in_vain(kernel: Kernel, tmp_path: Path) -> None:
+    image = make_disk(tmp_path / "disk", 4, "-t", "ext2")
+    disks = (Disk(image, DiskMode.WRITE),)
+    with Guest(kernel.boot(None, "root=LABEL=typo rw rootwait=1"), Machine(disks=disks), may_trap=True) as guest:
+        guest.expect(r"root=LABEL=typo: there is no such device. There are: vda \(4 MiB\)", 30)
+
+
 MAKE = (
     "cd /mnt && mkdir -p $name/deep/er && for i in 1 2 3 4 5 6 7 8 9; do "
     "head -c $((i * 37777)) /dev/urandom > $name/random$i; ln $name/random$i $name/deep/hard$i; "

@@ -23,3 +23,11 @@ def test_a_process_of_an_ended_session_cannot_use_its_line(kernel: Kernel, root_
         guest.expect_prompt(30)
         guest.send("./left_behind\r")
         guest.expect("left behind: 0, write -1 I/O error, read 0, console 0", 30)
+        # The shell lost its line, too, and has a successor. One that ends by itself ends the machine.
+        guest.send("\r")
+        guest.expect_prompt(30)
+        guest.send("kill -9 $$\r")
+        guest.expect("the shell was killed", 30)
+        guest.expect_prompt(30)
+        guest.send("exit 3\r")
+        guest.wait_exit(30)
