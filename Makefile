@@ -51,7 +51,7 @@ help:
 	@echo 'make iso                make build/krait.iso, which boots from CD and disk'
 	@echo 'make flash DEV=/dev/…   write that image to a disk, after asking'
 	@echo 'make clean              remove build/'
-	@echo './krait --help shows more.'
+	@echo './krait --help shows more: images, machines in the background, options.'
 
 clean:
 	rm -rf build

@@ -152,14 +152,14 @@ def _install_root(disk: Path, partition: Partition, source: Path, contents: Cont
          "-E", f"offset={partition.offset},root_owner=0:0", disk, f"{partition.count * SECTOR // 1024}k")
     place = f"{disk}?offset={partition.offset}"
     if source.is_file():
-        _set_attributes(place, source)
+        set_attributes(place, source)
     if not contents.has_init:
         for request in (f"write {OUR_INIT} init", "set_inode_field init mode 0100755", "set_inode_field init uid 0",
                         "set_inode_field init gid 0"):
             _run("debugfs", "-w", "-R", request, place)
 
 
-def _set_attributes(place: str, source: Path) -> None:
+def set_attributes(place: str, source: Path) -> None:
     """Give files the extended attributes that an archive's pax headers say: mke2fs leaves them out."""
     with tempfile.TemporaryDirectory(prefix="krait-attributes-") as directory, tarfile.open(source) as archive:
         requests: list[str] = []

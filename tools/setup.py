@@ -34,7 +34,8 @@ PACKAGES = (
 
 # What only some commands and tests need, installed when they are about to run.
 GROUPS = {
-    "image": ("libarchive13t64",),  # lets mke2fs read archives
+    "image": ("libarchive13t64", "zstd"),  # lets mke2fs read archives
+    "debian": ("mmdebstrap",),
     "ssh": ("openssh-client",),
     "sqlite": ("tcl",),
     "servers": ("curl", "openssh-client"),

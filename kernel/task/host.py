@@ -7,7 +7,9 @@ from kernel.lang import final
 NAME_LIMIT: Final = 64
 SYSTEM_NAME: Final = b"Linux"  # what programs test for
 RELEASE: Final = b"6.12.0-krait"
-VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC Krait 0.1"
+KRAIT_VERSION: Final = "0.1.0"
+"""The one place where Krait's version stands: pyproject.toml and the tools read it here."""
+VERSION: Final = f"#1 SMP PREEMPT_DYNAMIC Krait {KRAIT_VERSION}".encode()
 
 
 @final

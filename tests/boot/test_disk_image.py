@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import tarfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -21,13 +23,17 @@ from userland.image import root_archive
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 
 
-def root_offset(image: Path) -> int:
-    """Where the root file system begins, by the partition table."""
+def root_partition(image: Path) -> bytes:
+    """The root file system's entry of the partition table."""
     table = image.read_bytes()[2 * SECTOR : 34 * SECTOR]
     for entry in range(0, len(table), 128):
         if table[entry : entry + 16] == LINUX_ROOT_X86_64.bytes_le:
-            return int.from_bytes(table[entry + 32 : entry + 40], "little") * SECTOR
+            return table[entry : entry + 128]
     raise AssertionError("there is no root partition")
+
+
+def root_offset(image: Path) -> int:
+    return int.from_bytes(root_partition(image)[32:40], "little") * SECTOR
 
 
 def debugfs(image: Path, request: str) -> str:
@@ -84,6 +90,21 @@ def test_a_command_in_the_root_of_a_disk(disk: Path) -> None:
     assert done.stdout == "1\n"
     assert_clean(disk)
     assert debugfs(disk, "cat /root/note") == "kept\n"
+
+
+def test_the_names_of_a_root(disk: Path) -> None:
+    partition = root_partition(disk)
+    superblock = disk.read_bytes()[root_offset(disk) + 1024 :][:1024]
+    label = partition[56:128].decode("utf-16-le").rstrip("\0")
+    for name in (
+        f"PARTUUID={str(uuid.UUID(bytes_le=partition[16:32])).upper()}", f"UUID={uuid.UUID(bytes=superblock[104:120])}",
+        f"PARTLABEL={label}",
+    ):
+        done = krait("run", "--kernel", str(KERNEL), "--disk", f"{disk},ro", "--root", name, "--command", "echo up")
+        assert (done.stdout, done.returncode) == ("up\n", 0), (name, done.stderr)
+    done = krait("run", "--kernel", str(KERNEL), "--disk", f"{disk},ro", "--root", "LABEL=typo", "--command", "true")
+    assert done.returncode == 125
+    assert re.fullmatch(r"krait: there is no disk LABEL=typo; there are:( vda\d* \(\d+ MiB\))+\n", done.stderr)
 
 
 def test_an_archive_keeps_owners_modes_and_devices(tmp_path: Path) -> None:

@@ -1,0 +1,164 @@
+"""The streams, signals and status of a program that `krait run` runs, with a real machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import random
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Kernel
+from tests.harness.guest import PATIENCE
+from tools.guest.registry import Entry
+from tools.paths import ROOT
+
+pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
+
+
+def command(kernel: Kernel, script: str) -> list[str]:
+    return [str(ROOT / "krait"), "run", "--kernel", str(kernel.path), "--command", script]
+
+
+def test_streams_are_exact_and_apart(kernel: Kernel) -> None:
+    """Binary input comes back as it was; errors stand apart; what looks like a status is none; a signal's is 128+n."""
+    data = random.Random(1).randbytes(3_000_000) + b"@krait-end@ 0\r\n" + b"X\0\0\0\4\0\0\0\0\0\0\0"
+    forge = "printf 'X\\0\\0\\0\\4\\0\\0\\0\\0\\0\\0\\0' >&2"
+    script = f"cat; {forge}; dmesg -n 8; echo '<3>kernel says' >/dev/kmsg; kill -SEGV $$"
+    done = subprocess.run(command(kernel, script), input=data, check=False, capture_output=True, timeout=100 * PATIENCE)
+    assert done.returncode == 128 + signal.SIGSEGV
+    assert done.stdout == data
+    assert done.stderr == b"X\0\0\0\4\0\0\0\0\0\0\0"
+
+
+class Run:
+    """`krait run` under way."""
+
+    def __init__(self, kernel: Kernel, script: str, tmp_path: Path, ignored: int | None = None) -> None:
+        self.scratch = tmp_path
+
+        def choose_signals() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the tests may run in the background, where it is ignored
+            if ignored is not None:
+                signal.signal(ignored, signal.SIG_IGN)
+
+        self.process = subprocess.Popen(
+            command(kernel, script), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}, start_new_session=True,
+            preexec_fn=choose_signals,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"up\n"
+        (place,) = (tmp_path / "krait").iterdir()
+        state = Entry(place).read()
+        assert state is not None
+        self.qemu = state.qemu
+        assert self._has_machine()
+
+    def _has_machine(self) -> bool:
+        try:
+            return Path(f"/proc/{self.qemu}/cmdline").read_bytes().startswith(b"qemu")
+        except OSError:
+            return False
+
+    def end(self, number: int, times: int = 1) -> tuple[int, bytes]:
+        for _ in range(times):
+            self.process.send_signal(number)
+            time.sleep(0.3)
+        output, _ = self.process.communicate(timeout=30 * PATIENCE)
+        return self.process.returncode, output
+
+    def has_left_nothing(self) -> bool:
+        deadline = time.monotonic() + 10 * PATIENCE
+        while time.monotonic() < deadline:
+            if not self._has_machine() and not list(self.scratch.iterdir()):
+                return True
+            time.sleep(0.05)
+        return False
+
+
+def test_signals_reach_the_program(kernel: Kernel, tmp_path: Path) -> None:
+    handler = "trap 'echo got; exit 9' INT; trap 'echo one' USR1; echo up; while :; do sleep 0.1; done"
+    run = Run(kernel, handler, tmp_path)
+    run.process.send_signal(signal.SIGUSR1)
+    assert run.process.stdout is not None and run.process.stdout.readline() == b"one\n"
+    assert run.end(signal.SIGINT) == (9, b"got\n")
+    assert run.has_left_nothing()
+
+
+def test_what_the_caller_ignores_stays_ignored(kernel: Kernel, tmp_path: Path) -> None:
+    """As with nohup: the program goes on after a hang-up of our terminal, and ends when it is told to."""
+    run = Run(kernel, "trap 'echo hup' HUP; echo up; while :; do sleep 0.1; done", tmp_path, ignored=signal.SIGHUP)
+    run.process.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert run.end(signal.SIGTERM) == (143, b"")
+    assert run.has_left_nothing()
+
+
+@pytest.mark.parametrize(("script", "number", "times", "status"), [
+    ("echo up; sleep 1000", signal.SIGTERM, 1, 143),
+    ("trap '' INT TERM; echo up; sleep 1000", signal.SIGINT, 3, 130),
+    ("echo up; sleep 1000", signal.SIGKILL, 1, -9),
+])
+def test_the_end_leaves_nothing(
+    kernel: Kernel, tmp_path: Path, script: str, number: int, times: int, status: int
+) -> None:
+    run = Run(kernel, script, tmp_path)
+    assert run.end(number, times) == (status, b"")
+    assert run.has_left_nothing()
+
+
+class Terminal:
+    """A pseudo terminal, and what was seen on it."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.pid, self.descriptor = pty.fork()
+        if self.pid == 0:
+            os.execv(arguments[0], arguments)
+        self.seen = b""
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: bytes, until: bytes) -> None:
+        os.write(self.descriptor, text)
+        self.wait_for(until)
+
+    def wait_for(self, text: bytes) -> None:
+        deadline = time.monotonic() + 60 * PATIENCE
+        while text not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            if select.select([self.descriptor], [], [], 1)[0]:
+                self.seen += os.read(self.descriptor, 4096)
+        self.seen = self.seen[self.seen.index(text) + len(text) :]
+
+    def status(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.fixture
+def terminal(kernel: Kernel) -> Iterator[Terminal]:
+    it = Terminal(command(kernel, "exec sh -l"))
+    yield it
+    os.close(it.descriptor)
+
+
+def test_a_program_on_a_terminal(terminal: Terminal) -> None:
+    """It has a terminal of its own, whose size follows ours; ^C goes to it, and its status comes back."""
+    terminal.wait_for(b"krait:~# ")
+    terminal.resize(33, 101)
+    terminal.type(b"until [ \"$(stty size)\" = '33 101' ]; do sleep 0.1; done; tty; echo $((20 + 22))\r", b"\n42\r")
+    terminal.type(b"sleep 1000\r", b"sleep 1000\r")
+    time.sleep(0.5)
+    terminal.type(b"\x03", b"krait:~# ")
+    terminal.type(b"echo status $?; exit 7\r", b"\nstatus 130\r")
+    assert terminal.status() == 7

@@ -1,0 +1,82 @@
+"""Version, help in all its forms, what the doctor says, and whether a kernel is taken for fresh."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kernel.task.host import KRAIT_VERSION
+from kernel.task.host import VERSION as UNAME_VERSION
+from tools import docker_options, doctor, freshness, help_pages
+from tools.front_end import _parser
+from tools.paths import ROOT
+from tools.version import VERSION
+
+
+def test_the_version_stands_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert VERSION == KRAIT_VERSION and UNAME_VERSION.endswith(VERSION.encode())
+    assert "version" not in project["project"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "kernel.task.host.KRAIT_VERSION"}
+    assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    script = tmp_path / "completion"
+    script.write_text(help_pages.completion(_parser(), "bash"))
+    ask = f"source {script}; COMP_WORDS=($1); COMP_CWORD=$2; _krait; echo ${{COMPREPLY[@]}}"
+    for words, at, expected in (("krait ins", 1, "inspect"), ("krait run --entry", 2, "--entrypoint")):
+        done = subprocess.run(["bash", "-c", ask, "x", words, str(at)], check=True, capture_output=True, text=True)
+        assert done.stdout.split() == [expected]
+
+
+@pytest.mark.parametrize("shell", help_pages.SHELLS)
+def test_every_command_is_completed(shell: str) -> None:
+    text = help_pages.completion(_parser(), shell)
+    assert all(command.name in text for command in help_pages.commands_of(_parser()))
+
+
+def test_the_manual_page_is_sound() -> None:
+    page = help_pages.man_page(_parser())
+    assert all(f".SS krait {command.name}" in page for command in help_pages.commands_of(_parser()))
+    assert not [line for line in page.splitlines() if line.startswith("'")]
+
+
+def test_the_page_of_options_is_up_to_date() -> None:
+    """`python -m tools.docker_options` writes it."""
+    assert docker_options.PAGE.read_text() == docker_options.page(_parser())
+
+
+def test_what_the_doctor_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "missing_packages", lambda names: ["gdb"] if "gdb" in names else [])
+    assert [each.state for each in doctor.packages()] == ["missing"]
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert doctor.qemu().state == "missing" and doctor.packages()[0].state == "missing"
+    monkeypatch.setattr("sys.version_info", (3, 9, 1))
+    assert doctor.python().state == "missing"
+
+
+def test_a_kernel_is_fresh_until_something_changes(tmp_path: Path) -> None:
+    for name in freshness.SOURCES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.py").write_text("x")
+    for name in ("linker.ld", "krait.elf"):
+        (tmp_path / name).write_text("x")
+
+    def digest(profile: str = "release") -> str:
+        return freshness.digest(profile, tmp_path, tmp_path / "krait.elf")
+
+    first = digest()
+    (tmp_path / "kernel" / "__pycache__").mkdir()
+    (tmp_path / "kernel" / "__pycache__" / "a.pyc").write_text("x")
+    assert digest() == first != digest("dev")
+    (tmp_path / "kernel" / "a.py").write_text("xy")
+    second = digest()
+    (tmp_path / "compiler" / "new.py").write_text("")
+    third = digest()
+    (tmp_path / "krait.elf").unlink()
+    (tmp_path / "krait.elf").write_text("another")
+    assert len({first, second, third, digest()}) == 4

@@ -1,0 +1,122 @@
+"""What options' values look like: each function reads one kind, and says in a sentence what is wrong with another."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from tools.errors import UsageError
+from tools.machine import Disk, DiskMode, Forward
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, instead of printing the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message} (`{self.prog} --help` tells more)")
+
+
+MOST_PROCESSORS = 255
+LEAST_MEMORY = 32 << 20  # bytes that a machine needs to run a program
+
+
+def memory_size(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*[KMGT]?", text.upper()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 256M or 2G")
+    return text.upper()
+
+
+def in_bytes(size: str) -> int:
+    """The number of bytes behind what `memory_size` lets pass."""
+    number = size.rstrip("KMGT")
+    return int(number) << 10 * (" KMGT".index(size[len(number)]) if size != number else 0)
+
+
+def volume_label(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,16}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a label: 1 to 16 letters, digits, dots, dashes")
+    return text
+
+
+def absolute(text: str) -> str:
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an absolute path")
+    return text
+
+
+def host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62})", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name for a machine")
+    return text
+
+
+def processor_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSORS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_PROCESSORS}")
+    return int(text)
+
+
+def existing(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"{text} does not exist")
+    return path
+
+
+def root(text: str) -> Path | str:
+    """A directory of this machine, or what the kernel's root= names: a disk of the guest."""
+    if re.match(r"/dev/vd[a-z]|(LABEL|UUID|PARTLABEL|PARTUUID)=", text):
+        return text
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is neither a directory nor a disk of the guest, like /dev/vda")
+    return path
+
+
+def disk(text: str) -> Disk:
+    """FILE, FILE,rw or FILE,ro."""
+    name, comma, mode = text.rpartition(",")
+    if comma and mode in ("rw", "ro"):
+        chosen = DiskMode(mode)
+    else:
+        name, chosen = text, DiskMode.SNAPSHOT
+    path = Path(name)
+    if not path.is_file() and not path.is_block_device():
+        raise argparse.ArgumentTypeError(f"{name} is not a disk image (FILE, FILE,rw or FILE,ro)")
+    if not os.access(path, os.R_OK | os.W_OK if chosen is DiskMode.WRITE else os.R_OK):
+        raise argparse.ArgumentTypeError(f"{name} may not be {'written' if chosen is DiskMode.WRITE else 'read'}")
+    return Disk(path, chosen)
+
+
+def forward(text: str) -> Forward:
+    """HOSTPORT:GUESTPORT, with /udp behind it for datagrams."""
+    match = re.fullmatch(r"(\d{1,5}):(\d{1,5})(?:/(tcp|udp))?", text)
+    if match is None or not all(0 < int(port) < 65536 for port in match.group(1, 2)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOSTPORT:GUESTPORT, such as 8080:80 or 5353:53/udp")
+    return Forward(int(match[1]), int(match[2]), match[3] or "tcp")
+
+
+def machine_memory(text: str) -> str:
+    size = memory_size(text)
+    if in_bytes(size) < LEAST_MEMORY:
+        raise argparse.ArgumentTypeError(f"{text} are too little: a machine needs {LEAST_MEMORY >> 20}M")
+    return size
+
+
+def published(text: str) -> Forward:
+    """[127.0.0.1:]HOSTPORT:GUESTPORT[/udp]."""
+    return forward(text.removeprefix("127.0.0.1:").removeprefix("localhost:"))
+
+
+def processors(text: str) -> int:
+    """docker takes parts of a processor; a machine has whole ones."""
+    return processor_count(text.removesuffix(".0"))
+
+
+def variable(text: str) -> str:
+    if not re.fullmatch(r"[^=\0]+(=[^\0]*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE or NAME")
+    return text

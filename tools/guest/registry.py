@@ -1,0 +1,181 @@
+"""The machines of this user: each has a directory with what is known of it, its sockets, and its output if nobody
+watches it.
+
+A machine runs as long as its attendant holds the lock of the directory. What a machine left that ended by violence is
+removed by whoever looks next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import re
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tools.errors import KraitError, UsageError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+STATE = "state.json"
+STATE_LOCK = "lock"
+LOGS = ("stdout", "stderr")
+_FRESH_S = 10.0  # a directory without a machine is this old at most while it gets one
+_FIRST = ("brisk", "calm", "clever", "early", "fair", "gentle", "keen", "lucid", "merry", "nimble", "quiet", "sunny")
+_SECOND = ("adder", "boa", "cobra", "coral", "garter", "krait", "mamba", "racer", "rinkhals", "taipan", "viper")
+
+
+def base() -> Path:
+    """$XDG_RUNTIME_DIR/krait, or a directory of ours among the temporary ones. Raises KraitError if it is not ours."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and Path(runtime).is_dir():
+        return Path(runtime) / "krait"
+    return Path(tempfile.gettempdir()) / f"krait-{os.getuid()}"
+
+
+def _prepare_base() -> Path:
+    place = base()
+    with contextlib.suppress(FileExistsError):
+        place.mkdir(mode=0o700)
+    status = place.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise KraitError(f"krait: {place} is not a directory that is ours alone")
+    return place
+
+
+@dataclass
+class State:
+    """What is known of a machine. Times are in seconds since 1970."""
+
+    name: str
+    image: str
+    command: list[str]
+    created: float = field(default_factory=time.time)
+    attendant: int = 0  # process numbers
+    qemu: int = 0
+    program: int = 0  # in the guest
+    status: int | None = None  # once the program has ended
+    memory: str = ""
+    ports: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    directory: str = "/"
+    user: str = ""
+    detached: bool = False
+
+
+class Entry:
+    """A machine's directory."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._lock: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.place.name
+
+    def write(self, state: State) -> None:
+        new = self.place / (STATE + ".new")
+        new.write_text(json.dumps(asdict(state)))
+        new.rename(self.place / STATE)
+
+    def read(self) -> State | None:
+        """None while the machine comes up, or if it is gone."""
+        try:
+            return State(**json.loads((self.place / STATE).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def hold(self) -> None:
+        """Mark the machine as running, for as long as this process or a copy of it lives."""
+        self._lock = os.open(self.place / STATE_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def is_running(self) -> bool:
+        try:
+            lock = os.open(self.place / STATE_LOCK, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def remove(self) -> None:
+        shutil.rmtree(self.place, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.place.parent.rmdir()  # the last one
+
+    def remove_sockets(self) -> None:
+        for place in self.place.glob("port-*"):
+            place.unlink(missing_ok=True)
+
+    def log(self, which: int) -> Path:
+        return self.place / LOGS[which]
+
+
+def create(name: str | None) -> Entry:
+    """A new machine's directory, which is held. Raises UsageError if there is one with this name."""
+    if name is not None and NAME.fullmatch(name) is None:
+        raise UsageError(f"krait run: {name!r} is no name: up to 40 letters, digits, dots, dashes, and underscores")
+    for _ in range(1000):
+        wanted = name or f"{random.choice(_FIRST)}-{random.choice(_SECOND)}-{random.randrange(100)}"
+        try:
+            place = _prepare_base() / wanted
+            place.mkdir(mode=0o700)
+        except FileNotFoundError:
+            continue  # the last machine ended, and took the directory above with it
+        except FileExistsError:
+            if name is None:
+                continue
+            entry = Entry(place)
+            if entry.is_running() or entry.read() is not None:
+                raise UsageError(f"krait run: there is a machine {name} already (krait rm {name})") from None
+            entry.remove()
+            continue
+        entry = Entry(place)
+        entry.hold()
+        return entry
+    raise KraitError(f"krait run: no directory can be made in {base()}")
+
+
+def entries() -> Iterator[Entry]:
+    """All machines, in the order of their names. What is left of a killed one is removed on the way."""
+    place = base()
+    if not place.is_dir():
+        return
+    for path in sorted(place.iterdir()):
+        entry = Entry(path)
+        if not entry.is_running():
+            state = entry.read()
+            if state is None or state.status is None:
+                if time.time() - path.stat().st_mtime > _FRESH_S:  # else somebody is making it
+                    entry.remove()
+                continue
+        yield entry
+
+
+def find(name: str) -> Entry:
+    """The machine with this name. Raises KraitError."""
+    for entry in entries():
+        if entry.name == name:
+            return entry
+    raise KraitError(f"krait: there is no machine {name} (krait ps -a lists them)", 1)
+
+
+def find_running(name: str) -> tuple[Entry, State]:
+    entry = find(name)
+    state = entry.read()
+    if state is None or not entry.is_running():
+        raise KraitError(f"krait: machine {name} does not run", 1)
+    return entry, state

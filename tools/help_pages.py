@@ -1,0 +1,103 @@
+"""`krait completion` and `krait man`: what shells and man(1) want to know of the command line, made of its parser."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NamedTuple
+
+from tools.version import VERSION
+
+SHELLS = ("bash", "zsh", "fish")
+
+BASH = """\
+# Completion of krait for bash: source it, or put it into /etc/bash_completion.d.
+_krait() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} command= i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${{COMP_WORDS[i]}} != -* ]] && {{ command=${{COMP_WORDS[i]}}; break; }}
+    done
+    case $command in
+    "") COMPREPLY=($(compgen -W "{commands}" -- "$word")) ;;
+{cases}
+    esac
+    [[ $word != -* && -n $command ]] && COMPREPLY+=($(compgen -f -- "$word"))
+    return 0
+}}
+complete -o filenames -F _krait krait ./krait
+"""
+ZSH = "#compdef krait\nautoload -U +X bashcompinit && bashcompinit\n"
+
+
+class Command(NamedTuple):
+    """One command, with its options and what they mean."""
+
+    name: str
+    help: str
+    parser: argparse.ArgumentParser
+
+    def options(self) -> list[argparse.Action]:
+        return [each for each in self.parser._actions if each.option_strings and each.help != argparse.SUPPRESS]
+
+    def words(self) -> list[str]:
+        return [word for action in self.options() for word in action.option_strings]
+
+
+def commands_of(parser: argparse.ArgumentParser) -> list[Command]:
+    (group,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    helps = {each.dest: each.help or "" for each in group._choices_actions}
+    return [Command(name, helps.get(name, ""), each) for name, each in group.choices.items()]
+
+
+def completion(parser: argparse.ArgumentParser, shell: str) -> str:
+    commands = commands_of(parser)
+    if shell == "fish":
+        lines = ["# Completion of krait for fish: put it into ~/.config/fish/completions/krait.fish."]
+        for command in commands:
+            text = _quoted(command.help)
+            lines.append(f"complete -c krait -n __fish_use_subcommand -a {command.name} -d {text}")
+            for action in command.options():
+                words = " ".join(f"-l {w[2:]}" if w.startswith("--") else f"-s {w[1:]}" for w in action.option_strings)
+                takes = " -r" if action.nargs != 0 else ""
+                when = f"'__fish_seen_subcommand_from {command.name}'"
+                lines.append(f"complete -c krait -n {when} {words}{takes} -d {_quoted(action.help or '')}")
+        return "\n".join(lines) + "\n"
+    cases = "\n".join(
+        f'    {each.name}) COMPREPLY=($(compgen -W "{" ".join(each.words())}" -- "$word")) ;;' for each in commands
+    )
+    text = BASH.format(commands=" ".join(each.name for each in commands), cases=cases)
+    return ZSH + text if shell == "zsh" else text
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _roff(text: str) -> str:
+    """Text in which nothing is a request of roff."""
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("%%", "%")
+    return "\\&" + text if text.startswith((".", "'")) else text
+
+
+def man_page(parser: argparse.ArgumentParser) -> str:
+    lines = [f'.TH KRAIT 1 "" "Krait {VERSION}" "User Commands"', ".SH NAME", "krait \\- build, run and test Krait",
+             ".SH SYNOPSIS", ".B krait", ".I COMMAND", "[options] [arguments]", ".SH DESCRIPTION",
+             "Krait is a kernel for x86\\-64 that speaks Linux's system call interface and is written in Python.",
+             "This command builds it, and runs images and programs on it in QEMU.", ".SH COMMANDS"]  # fmt: skip
+    for command in commands_of(parser):
+        lines += [f".SS krait {_roff(command.name)}", _roff(command.parser.description or command.help.capitalize())]
+        for action in command.options():
+            value = f" \\fI{_roff(_metavar(action))}\\fR" if action.nargs != 0 else ""
+            names = ", ".join(f"\\fB{_roff(word)}\\fR{value}" for word in action.option_strings)
+            lines += [".TP", names, _roff(action.help or "")]
+    lines += [".SH EXIT STATUS", "That of the program that was run; 128 + n if signal n ended it;",
+              "127 if it was not found, 126 if it cannot be run, 125 if the machine failed,",
+              "2 for a wrong command line.",
+              ".SH EXAMPLES", ".nf", "krait run busybox uname \\-a", "krait run ./hello.py",
+              "krait run \\-d \\-\\-name web \\-p 8080:80 ./image.tar", "krait exec web ps", ".fi"]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _metavar(action: argparse.Action) -> str:
+    if action.choices is not None:
+        return "{" + ",".join(map(str, action.choices)) + "}"
+    return action.metavar if isinstance(action.metavar, str) else action.dest.upper()

@@ -1,0 +1,55 @@
+"""`krait images, rmi`: the disks that were made of images, and are kept for the next start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from tools.guest.session import complain
+from tools.images import store
+from tools.machine_commands import NO_SUCH, ago, print_table
+
+if TYPE_CHECKING:
+    from tools.machine_commands import Commands
+
+
+def images(options: argparse.Namespace) -> int:
+    entries = store.kept()
+    if options.json:
+        facts = [
+            {"id": each.key, "source": each.source, "created": each.created, "bytes": each.size, "disk": str(each.disk)}
+            for each in entries
+        ]
+        print(json.dumps(facts))
+    elif options.quiet:
+        print("".join(f"{each.key[:12]}\n" for each in entries), end="")
+    else:
+        table = [("IMAGE", "ID", "MADE", "SIZE")]
+        table += [(each.source, each.key[:12], ago(each.created), f"{each.size >> 20} MiB") for each in entries]
+        print_table(table)
+    return 0
+
+
+def remove(options: argparse.Namespace) -> int:
+    """Remove disks; machines that run from one go on. Sources stay."""
+    status = 0
+    for name in options.names:
+        found = [each for each in store.kept() if each.source == name or each.key.startswith(name)]
+        if not found:
+            complain(f"there is no image {name} (krait images lists them)")
+            status = NO_SUCH
+        for each in found:
+            store.remove(each)
+            print(each.source)
+    return status
+
+
+def add_commands(commands: Commands) -> None:
+    command = commands.add_parser("images", help="list the images that are kept")
+    command.add_argument("-q", "--quiet", action="store_true", help="print their ids alone")
+    command.add_argument("--json", action="store_true", help="print everything, as JSON")
+    command.set_defaults(action=images)
+    command = commands.add_parser("rmi", help="remove images that are kept; they are made again when they are needed")
+    command.add_argument("names", metavar="IMAGE", nargs="+")
+    command.set_defaults(action=remove)

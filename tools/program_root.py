@@ -1,0 +1,138 @@
+"""What a program runs in: the root image, an image, a disk; and the program, where it is one of this machine."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tools import cpio
+from tools.errors import UsageError
+from tools.images.resolve import Kind, Target, find, image, kind_of_file
+from tools.images.root import Configuration, RootFileSystem
+from tools.libraries import LibraryError, add_libraries, interpreter
+from userland.image import LOADER, build_image
+
+OUR_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/bin:/sbin:/usr/bin:/usr/sbin", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh",
+}  # fmt: skip
+CARRIED = "/tmp/krait"  # where files of this machine are in a root that is a disk
+OURS = {"/bin/sh", "/usr/bin/env"}  # interpreters that the root image has
+
+
+def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) -> None:
+    """A program of this machine, with the libraries that it needs. Raises UsageError."""
+    contents = path.read_bytes()
+    loader = interpreter(contents)
+    if loader is not None and not has_other_root and loader != str(LOADER):
+        try:
+            add_libraries(archive, path, loader)
+        except (LibraryError, OSError) as error:
+            raise UsageError(
+                f"krait run: {path} is linked dynamically; it {error}: link it statically, or give a "
+                "root file system with --root"
+            ) from error
+    archive.file(place, contents, 0o755)
+    if contents.startswith(b"#!") and not has_other_root:
+        _carry_interpreter(archive, path, contents)
+
+
+def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> None:
+    """The interpreter of a script, from this machine, if the root image has it not."""
+    words = contents[2:256].split(b"\n")[0].decode(errors="replace").split()
+    if not words:
+        raise UsageError(f"krait run: {script} names no interpreter after #!")
+    program = words[0]
+    if program == "/usr/bin/env" and len(words) > 1:
+        found = shutil.which(words[1])
+        if found is None:
+            raise UsageError(f"krait run: {script} wants {words[1]}, which this machine does not have")
+        program = found
+    if program in OURS:
+        return
+    if not Path(program).is_file():
+        raise UsageError(f"krait run: {script} wants {program}, which neither the root image nor this machine has")
+    _carry(archive, Path(program), program.lstrip("/"), False)
+
+
+def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[], bytes]) -> RootFileSystem:
+    device = options.root if isinstance(options.root, str) else ""
+    directory = CARRIED if device else "/root"
+    carried = cpio.Archive()
+    try:
+        _carry(carried, path, f"{'krait' if device else 'root'}/{path.name}", options.root is not None)
+    except OSError as error:
+        raise UsageError(f"krait run: {path} cannot be read: {error.strerror}") from error
+    return RootFileSystem(
+        archive=b"" if device else archive(), device=device, carried=carried, name=str(path),
+        configuration=Configuration(environment=OUR_ENVIRONMENT, directory=directory),
+        arguments=[f"./{path.name}", *options.arguments],
+    )  # fmt: skip
+
+
+def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
+    if target.name.partition(":")[0] == "busybox":
+        configuration = Configuration(command=("sh",), environment=OUR_ENVIRONMENT, directory="/root")
+        root = RootFileSystem(archive=build_image().read_bytes(), configuration=configuration)
+    else:
+        kept = image(target)
+        root = RootFileSystem(disk=kept.disk, configuration=kept.configuration)
+    configuration = root.configuration
+    if target.name == "python3":  # named as the program that it is
+        arguments = ["python3", *options.arguments]
+    elif options.entrypoint is not None:
+        arguments = [options.entrypoint, *options.arguments]
+    else:
+        arguments = [*configuration.entrypoint, *(options.arguments or configuration.command)]
+    return RootFileSystem(
+        archive=root.archive, disk=root.disk, configuration=configuration, arguments=arguments or ["/bin/sh"],
+        name=target.name, wants_network=True,
+    )  # fmt: skip
+
+
+def _script(options: argparse.Namespace, path: Path) -> RootFileSystem:
+    """A Python script of this machine, under this machine's Python."""
+    kept = image(Target(Kind.IMAGE, "python"))
+    carried = cpio.Archive()
+    carried.file(f"krait/{path.name}", path.read_bytes(), 0o755)
+    configuration = Configuration(environment=kept.configuration.environment, directory=CARRIED)
+    return RootFileSystem(
+        disk=kept.disk, configuration=configuration, carried=carried, name=str(path),
+        arguments=["python3", path.name, *options.arguments],
+    )  # fmt: skip
+
+
+def choose_root(options: argparse.Namespace, archive: Callable[[], bytes]) -> RootFileSystem:
+    """What `krait run` is to run, and in what. `archive` gives the root image. Raises KraitError."""
+    has_other_root = options.root is not None or options.initramfs is not None
+    if options.command is not None:
+        device = options.root if isinstance(options.root, str) else ""
+        return RootFileSystem(
+            archive=b"" if device else archive(), device=device, name="busybox",
+            configuration=Configuration(environment=OUR_ENVIRONMENT, directory="/root"),
+            arguments=["/bin/sh", "-c", options.command],
+        )  # fmt: skip
+    if has_other_root:
+        path = Path(options.program)
+        if not path.is_file():
+            raise UsageError(f"krait run: {options.program} is not a file")
+        return _host_program(options, path, archive)
+    target = find(options.program)
+    if target.kind is Kind.IMAGE:
+        return _image(options, target)
+    assert target.path is not None
+    if target.kind is Kind.DISK:
+        arguments = [options.entrypoint] if options.entrypoint is not None else []
+        return RootFileSystem(
+            disk=target.path, name=target.name, arguments=[*arguments, *options.arguments] or ["/bin/sh"],
+            wants_network=True,
+        )  # fmt: skip
+    if target.kind is Kind.SCRIPT:
+        return _script(options, target.path)
+    if kind_of_file(target.path) is Kind.SCRIPT:
+        return _script(options, target.path)
+    return _host_program(options, target.path, archive)
+
+
+

@@ -1,0 +1,182 @@
+"""`krait run` with a program: boot a machine, let the agent start the program, attend it until it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tools import cpio
+from tools.errors import CANNOT_RUN, KraitError, UsageError
+from tools.guest import registry
+from tools.guest.protocol import Request
+from tools.guest.registry import Entry, State
+from tools.guest.running import Running, running
+from tools.guest.session import STOPPED, Attendant, MachineStopped, complain, terminal_size, wants_terminal
+from tools.images.root import DEFAULT_PATH, RootFileSystem
+from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network
+from userland.busybox import build_busybox
+from userland.programs import build_agent
+
+AGENT_PLACE = ".krait"
+NAMESERVER = "10.0.2.3"  # of QEMU's user network, as is the address of the guest
+NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
+# The last word is for /init, which gets its turn where the image did not fit and the agent, at its end, is missing.
+PARAMETERS = f"console=ttyS0 quiet loglevel=1 panic=-1 rdinit=/{AGENT_PLACE}/agent KRAIT_PROGRAM=1"
+
+
+def environment_of(options: argparse.Namespace, root: RootFileSystem, tty: bool) -> dict[str, str]:
+    """The image's variables, and those of -e, where a name alone takes our own value."""
+    values = {"PATH": DEFAULT_PATH, "HOSTNAME": options.hostname, **root.configuration.environment}
+    if tty:
+        values["TERM"] = os.environ.get("TERM", "vt100")
+    for each in options.env:
+        name, equals, value = each.partition("=")
+        if equals:
+            values[name] = value
+        elif name in os.environ:
+            values[name] = os.environ[name]
+    return values
+
+
+def agent_overlay() -> cpio.Archive:
+    """The agent, in a place that it removes, and a busybox for `krait cp`, to which no path leads then."""
+    overlay = cpio.Archive()
+    overlay.directory(AGENT_PLACE, 0o700)
+    overlay.file(f"{AGENT_PLACE}/agent", build_agent().read_bytes(), 0o755)
+    overlay.file(f"{AGENT_PLACE}/busybox", (build_busybox() / "busybox").read_bytes(), 0o755)
+    overlay.character_device("dev/console", 5, 1)
+    return overlay
+
+
+def attend(machine: Running, request: Request, shows_log: bool, on_start: Callable[[int], None]) -> int:
+    """Carry the program's streams; its status."""
+    attendant = Attendant(port=machine.port, request=request, log=machine.log, shows_log=shows_log, on_start=on_start)
+    try:
+        status = attendant.run()
+    except MachineStopped:
+        sys.stdout.flush()
+        text = attendant.whole_log()
+        if not shows_log:
+            sys.stderr.write(text.decode(errors="replace").replace("\r\n", "\n"))
+        complain("the machine stopped before the program ended")
+        return STOPPED
+    if attendant.complaint:
+        complain(attendant.complaint)
+    if request.keep:
+        attendant.finish()
+        machine.wait_for_power_off()
+    return status
+
+
+def run_program(options: argparse.Namespace, machine: Machine, kernel: Path, root: RootFileSystem) -> int:
+    """Boot the machine and run the program in it; its status."""
+    if options.detach and (options.tty or options.interactive):
+        raise UsageError("krait run: a machine in the background (-d) has neither terminal nor standard input")
+    tty = not options.detach and wants_terminal(options.tty, options.interactive, "krait run")
+    device = root.device
+    is_kept = any(disk.mode is DiskMode.WRITE for disk in machine.disks)
+    if root.disk is not None:
+        machine = replace(machine, disks=(Disk(root.disk), *machine.disks))
+        device = "/dev/vda"
+    has_network = machine.network is not None
+    request = Request(
+        arguments=root.arguments, environment=environment_of(options, root, tty), tty=tty,
+        directory=options.workdir or root.configuration.directory, user=options.user or root.configuration.user,
+        size=terminal_size() if tty else (0, 0), hostname=options.hostname, root=device, keep=is_kept,
+        carried=bool(root.carried.entries), nameserver=NAMESERVER if has_network else "", services=options.ssh,
+        input=not options.detach,
+    )  # fmt: skip
+    try:
+        request.encode()
+    except ValueError as error:
+        raise UsageError(f"krait run: {error}") from error
+    overlay = cpio.Archive({**root.carried.entries, **agent_overlay().entries})
+    parameters = " ".join(word for word in (PARAMETERS, NETWORK if has_network else "", options.append) if word)
+    entry = registry.create(options.name)
+    state = State(
+        entry.name, root.name, root.arguments, memory=machine.memory, environment=request.environment,
+        directory=request.directory, user=request.user, detached=options.detach,
+        ports=[f"{each.host_port}->{each.guest_port}/{each.protocol}" for each in _forwards(machine)],
+    )  # fmt: skip
+
+    def command(initrd: Path) -> list[str]:
+        return machine.command(DirectBoot(kernel, initrd, parameters), entry.place)
+
+    keeps = options.detach and not options.rm
+
+    def clean() -> None:
+        if keeps:
+            entry.remove_sockets()
+        else:
+            entry.remove()
+
+    def attended(tell: Callable[[], None]) -> int:
+        files = cpio.extended(root.archive, overlay)
+        with running(command, files, entry.place, machine.type == "microvm", clean) as guest:
+
+            def started(program: int) -> None:
+                state.attendant, state.qemu, state.program = os.getpid(), guest.qemu.pid, program
+                entry.write(state)
+                tell()
+
+            return attend(guest, request, "loglevel=" in options.append, started)
+
+    if options.detach:
+        return _in_background(entry, state, attended, keeps)
+    try:
+        return attended(lambda: None)
+    finally:
+        entry.remove()
+
+
+def _forwards(machine: Machine) -> tuple[Forward, ...]:
+    return machine.network.forwards if isinstance(machine.network, Network) else ()
+
+
+def _in_background(entry: Entry, state: State, attended: Callable[[Callable[[], None]], int], keeps: bool) -> int:
+    """Attend the machine in a process of its own. We end when the program has started, or could not."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _leave_terminal(entry)
+        status = CANNOT_RUN
+        try:
+            status = attended(lambda: _tell(writer))
+        except KraitError as error:
+            complain(str(error))
+        finally:
+            state.status = status
+            if keeps:
+                entry.write(state)
+            else:
+                entry.remove()
+            os._exit(status)
+    os.close(writer)
+    if os.read(reader, 1):
+        print(entry.name)
+        return 0
+    _, ended = os.waitpid(child, 0)
+    if entry.log(1).exists():
+        sys.stderr.write(entry.log(1).read_text(errors="replace"))
+    entry.remove()
+    return os.waitstatus_to_exitcode(ended)
+
+
+def _tell(writer: int) -> None:
+    os.write(writer, b"s")
+    os.close(writer)
+
+
+def _leave_terminal(entry: Entry) -> None:
+    """Streams of the background: nothing to read, and files for what is printed."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # how `krait stop` asks, even if our caller ignores it
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for which in (0, 1):
+        os.dup2(os.open(entry.log(which), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), which + 1)
