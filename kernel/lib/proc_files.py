@@ -3,7 +3,7 @@
     @proc_file("uptime")
     def uptime() -> bytes: ...
 
-    @proc_file("sys/kernel/hostname", store=set_hostname)
+    @proc_line("sys/kernel/hostname", store=set_hostname)
     def hostname() -> bytes: ...
 
 kernel/fs/procfs shows them, and makes the directories that their paths name. The docstring is what docs/proc-files.md
@@ -40,11 +40,14 @@ MakePieces = Callable[[], TextPieces]
 class ProcFile:
     """One file, with a text or a text in pieces. `store` is None for one that cannot be written."""
 
-    def __init__(self, path: bytes, make: MakeText | None, pieces: MakePieces | None, store: StoreText | None) -> None:
+    def __init__(
+        self, path: bytes, make: MakeText | None, pieces: MakePieces | None, store: StoreText | None, is_line: bool
+    ) -> None:
         self.path: bytes = path
         self.make: MakeText | None = make
         self.pieces: MakePieces | None = pieces
         self.store: StoreText | None = store
+        self.is_line: bool = is_line
 
 
 PROC_FILES: Final[list[ProcFile]] = []
@@ -60,7 +63,19 @@ def proc_file(path: str, store: StoreText | None = None) -> Callable[[MakeText],
     """
 
     def enter(make: MakeText) -> MakeText:
-        _enter(path, make, None, store)
+        _enter(path, make, None, store, False)
+        return make
+
+    return enter
+
+
+def proc_line(path: str, store: StoreText | None = None) -> Callable[[MakeText], MakeText]:
+    """The same for a setting, below sys/, that is a line of text: other settings are numbers, which are read and
+    written as a whole.
+    """
+
+    def enter(make: MakeText) -> MakeText:
+        _enter(path, make, None, store, True)
         return make
 
     return enter
@@ -72,15 +87,17 @@ def proc_pieces(path: str) -> Callable[[MakePieces], MakePieces]:
     """
 
     def enter(pieces: MakePieces) -> MakePieces:
-        _enter(path, None, pieces, None)
+        _enter(path, None, pieces, None, False)
         return pieces
 
     return enter
 
 
-def _enter(path: str, make: MakeText | None, pieces: MakePieces | None, store: StoreText | None) -> None:
+def _enter(
+    path: str, make: MakeText | None, pieces: MakePieces | None, store: StoreText | None, is_line: bool
+) -> None:
     files = NET_FILES if path.startswith(_OF_NETWORKS) else PROC_FILES
     name = path.removeprefix(_OF_NETWORKS).encode()
     if any(file.path == name for file in files):
         raise ValueError(f"/proc/{path} is declared twice")
-    files.append(ProcFile(name, make, pieces, store))
+    files.append(ProcFile(name, make, pieces, store, is_line))

@@ -19,7 +19,7 @@ from kernel.lang import EINVAL, ENOSYS, EPERM, ESRCH, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
-from kernel.lib.proc_files import proc_file
+from kernel.lib.proc_files import proc_line
 from kernel.sched.scheduler import watch_calls
 from kernel.task.exit import end_process, end_thread
 from kernel.task.seccomp_filter import (
@@ -220,7 +220,7 @@ def find_action(action: int) -> ActionName | None:
     return None
 
 
-@proc_file("sys/kernel/seccomp/actions_avail")
+@proc_line("sys/kernel/seccomp/actions_avail")
 def available_actions() -> bytes:
     """The names of all."""
     return b" ".join([known.name for known in ACTIONS]) + b"\n"
@@ -250,7 +250,7 @@ def set_logged_calls(text: bytes) -> None:
     set_logged_actions(text)
 
 
-@proc_file("sys/kernel/seccomp/actions_logged", set_logged_calls)
+@proc_line("sys/kernel/seccomp/actions_logged", set_logged_calls)
 def logged_actions() -> bytes:
     """The names of those that are logged."""
     return b" ".join([known.name for known in ACTIONS if known.is_logged]) + b"\n"

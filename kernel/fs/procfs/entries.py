@@ -32,9 +32,15 @@ class TextInode(Inode):
         """The text as it is now. Raises Errno when what it tells of is gone."""
         raise Errno(EIO)
 
-    def store_text(self, text: bytes) -> None:
-        """What a write means; for files whose mode allows writing."""
+    def store_text(self, text: bytes, offset: int) -> None:
+        """What a write at that offset means; for files whose mode allows writing. Most take it for the whole text."""
         raise Errno(EINVAL)
+
+    def holds_numbers(self) -> bool:
+        """Whether it is a setting that is read and written as a whole: elsewhere than at its start there is nothing to
+        read, and what is written is ignored (Documentation/admin-guide/sysctl/kernel.rst, "sysctl_writes_strict").
+        """
+        return False
 
     def check_reader(self) -> None:
         """Raise Errno if the running task may not open the file, beyond what the mode says."""
@@ -126,6 +132,8 @@ class TextFile(PositionedFile):
         return self.source.make_text()
 
     def pread(self, buffer: Buffer, offset: int) -> int:
+        if offset != 0 and self.source.holds_numbers():
+            return 0
         text = self.text
         if text is None or offset == 0:
             text = self.make_text()
@@ -145,7 +153,7 @@ class TextFile(PositionedFile):
             raise Errno(EINVAL)
         text = buffer.take_bytes(count)
         if len(text) == count:
-            self.source.store_text(text)
+            self.source.store_text(text, offset)
         return len(text)
 
 
@@ -171,23 +179,41 @@ def check_setting_writer(mode: int, is_privileged: bool = False) -> None:
 
 @final
 class FixedText(TextInode):
-    """A file about the system. `store` is None for one that can't be written."""
+    """A file about the system. `store` is None for one that can't be written. One that `is_number` is a setting."""
 
-    def __init__(self, file_system: FileSystem, ino: int, mode: int, make: MakeText, store: StoreText | None) -> None:
+    def __init__(
+        self,
+        file_system: FileSystem,
+        ino: int,
+        mode: int,
+        make: MakeText,
+        store: StoreText | None,
+        is_number: bool = False,
+    ) -> None:
         super().__init__(file_system, ino, S_IFREG | mode)
         self.make: MakeText = make
         self.store: StoreText | None = store
+        self.is_number: bool = is_number
 
     def make_text(self) -> bytes:
         make = self.make
         return make()
 
-    def store_text(self, text: bytes) -> None:
+    def store_text(self, text: bytes, offset: int) -> None:
+        """A line, which ends with a newline, can be gone on with from any place in it."""
         store = self.store
         if store is None:
             raise Errno(EINVAL)
         check_setting_writer(self.mode)
-        store(text)
+        if offset == 0:
+            store(text)
+        elif not self.is_number:
+            line = self.make_text()[:-1]
+            if offset <= len(line):
+                store(line[:offset] + text)
+
+    def holds_numbers(self) -> bool:
+        return self.is_number
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if self.store is not None:

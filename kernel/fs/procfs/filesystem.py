@@ -149,7 +149,8 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
             _add(top, fs, file.path, PiecesInode(fs, fs.new_ino(), file))
             continue
         mode = 0o444 if file.store is None else 0o644
-        _add(top, fs, file.path, FixedText(fs, fs.new_ino(), mode, make, file.store))
+        is_number = file.path.startswith(b"sys/") and not file.is_line
+        _add(top, fs, file.path, FixedText(fs, fs.new_ino(), mode, make, file.store, is_number))
     sys = _directory_in(top, fs, b"sys")
     for setting in SETTINGS:
         _add(sys, fs, setting.path, SettingInode(fs, fs.new_ino(), setting))

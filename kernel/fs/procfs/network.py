@@ -98,12 +98,17 @@ class SettingInode(TextInode):
     def make_text(self) -> bytes:
         return b"\t".join([f"{number}".encode() for number in self.setting.numbers()]) + b"\n"
 
-    def store_text(self, text: bytes) -> None:
+    def holds_numbers(self) -> bool:
+        return True
+
+    def store_text(self, text: bytes, offset: int) -> None:
         """EINVAL for what is no number, or out of bounds, or too many or too few."""
         setting = self.setting
         who = caller_credentials()
         check_setting_writer(self.mode, setting.is_of_network and who is not None and who.capable(CAP_NET_ADMIN))
         setting.check_writer()
+        if offset != 0:
+            return
         numbers = numbers_in(text)
         if not setting.takes(len(numbers)):
             raise Errno(EINVAL)

@@ -151,7 +151,7 @@ class SubjectText(TextInode):
         make = self.row.make
         return make(self.subject)
 
-    def store_text(self, text: bytes) -> None:
+    def store_text(self, text: bytes, offset: int) -> None:
         store = self.row.store
         store(self.subject, text)
 

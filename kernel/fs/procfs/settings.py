@@ -15,7 +15,7 @@ from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
 from kernel.lib.log import log
 from kernel.lib.panic import PANIC
-from kernel.lib.proc_files import proc_file
+from kernel.lib.proc_files import proc_file, proc_line
 from kernel.mm.reclaim import reclaim_now
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.task.fork import task_limit
@@ -44,7 +44,7 @@ def set_hostname(text: bytes) -> None:
     HOST.name = _name_of(text)
 
 
-@proc_file("sys/kernel/hostname", set_hostname)
+@proc_line("sys/kernel/hostname", set_hostname)
 def hostname() -> bytes:
     """uname's nodename."""
     return HOST.name + b"\n"
@@ -55,25 +55,25 @@ def set_domainname(text: bytes) -> None:
     HOST.domain = _name_of(text)
 
 
-@proc_file("sys/kernel/domainname", set_domainname)
+@proc_line("sys/kernel/domainname", set_domainname)
 def domainname() -> bytes:
     """The NIS domain's name."""
     return HOST.domain + b"\n"
 
 
-@proc_file("sys/kernel/osrelease")
+@proc_line("sys/kernel/osrelease")
 def osrelease() -> bytes:
     """uname's release."""
     return RELEASE + b"\n"
 
 
-@proc_file("sys/kernel/ostype")
+@proc_line("sys/kernel/ostype")
 def ostype() -> bytes:
     """uname's sysname."""
     return SYSTEM_NAME + b"\n"
 
 
-@proc_file("sys/kernel/version")
+@proc_line("sys/kernel/version")
 def version() -> bytes:
     """uname's version."""
     return VERSION + b"\n"
@@ -143,7 +143,7 @@ def _random_uuid() -> bytes:
     return text.encode() + b"\n"
 
 
-@proc_file("sys/kernel/random/boot_id")
+@proc_line("sys/kernel/random/boot_id")
 def boot_id() -> bytes:
     """The same until the next boot."""
     if len(_BOOT.text) == 0:
@@ -151,7 +151,7 @@ def boot_id() -> bytes:
     return _BOOT.text
 
 
-@proc_file("sys/kernel/random/uuid")
+@proc_line("sys/kernel/random/uuid")
 def uuid() -> bytes:
     """A new one each time."""
     return _random_uuid()

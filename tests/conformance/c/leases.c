@@ -340,7 +340,7 @@ static void waiting(void)
 	int fd = (int)MUST(open("/proc/sys/fs/leases-enable", O_WRONLY));
 	MUST(write(fd, "0", 1));
 	SHOW(fcntl(r, F_SETLEASE, F_RDLCK));
-	MUST(write(fd, "1", 1));
+	MUST(pwrite(fd, "1", 1, 0)); /* elsewhere than at 0 it would be ignored */
 	close(fd);
 	close(r);
 }
