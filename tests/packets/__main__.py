@@ -30,7 +30,7 @@ def transcripts(kernel: Kernel, chosen: list[Scenario]) -> dict[str, str]:
             for one, run in run_all(boot, rest):
                 start = time.monotonic()
                 try:
-                    found[one.name] = run()
+                    found[one.name] = run().transcript
                 except GuestError as error:
                     found[one.name] = f"{kernel.name} failed:\n{error}\n"
                     break

@@ -120,7 +120,7 @@ def sendto(socket: Socket, data: bytes | int, address: str, port: int = PEER_POR
 
 def receive(socket: Socket, flags: int = 0) -> None:
     """recvfrom(2): what came, and from whom."""
-    result, code, given = socket.session.boot.ask(f"recvfrom {socket.slot} 65536 {flags}")
+    result, code, given = socket.session.ask(f"recvfrom {socket.slot} 65536 {flags}")
     if code != 0:
         socket.session.say(f"$ receive {socket.number}: {errno_name(code)}")
         return
@@ -132,7 +132,7 @@ def receive(socket: Socket, flags: int = 0) -> None:
 
 def error_queue(socket: Socket) -> None:
     """One entry of the error queue."""
-    result, code, given = socket.session.boot.ask(f"errqueue {socket.slot}")
+    result, code, given = socket.session.ask(f"errqueue {socket.slot}")
     if code != 0:
         socket.session.say(f"$ errqueue {socket.number}: {errno_name(code)}")
         return
@@ -147,7 +147,7 @@ def error_queue(socket: Socket) -> None:
 
 def run(session: Session, command: str, *, told: bool = True) -> str:
     """A command of the guest's shell: its output, told unless `told` is false."""
-    status, _, given = session.boot.ask("run " + command.replace(" ", "+"))
+    status, _, given = session.ask("run " + command.replace(" ", "+"))
     text = bytes.fromhex(given).decode()
     if told:
         session.say(f"$ {command}: {status}")
@@ -159,7 +159,7 @@ def run(session: Session, command: str, *, told: bool = True) -> str:
 def _counters(session: Session) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in ("snmp", "netstat", "snmp6"):
-        _, _, given = session.boot.ask(f"getfile /proc/net/{name}")
+        _, _, given = session.ask(f"getfile /proc/net/{name}")
         lines = bytes.fromhex(given).decode().splitlines()
         if name == "snmp6":
             found |= {words[0]: int(words[1]) for words in map(str.split, lines) if len(words) == 2}

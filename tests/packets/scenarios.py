@@ -37,6 +37,14 @@ class Scenario:
     slow: bool
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a scenario: its transcript, and by how many seconds the host has been late in it."""
+
+    transcript: str
+    lateness: float
+
+
 _found: dict[str, Scenario] = {}
 
 
@@ -63,15 +71,15 @@ def all_scenarios() -> dict[str, Scenario]:
     return dict(_found)
 
 
-def run_one(boot: Boot, one: Scenario) -> str:
-    """Run a scenario; its transcript."""
+def run_one(boot: Boot, one: Scenario) -> Outcome:
+    """Run a scenario."""
     with boot.session() as session:
         one.run(session)
-    return "".join(line + "\n" for line in session.transcript)
+    return Outcome("".join(line + "\n" for line in session.transcript), session.lateness)
 
 
-def run_all(boot: Boot, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], str]]]:
-    """Run scenarios; each with a function that gives its transcript, or raises what went wrong."""
+def run_all(boot: Boot, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], Outcome]]]:
+    """Run scenarios; each with a function that gives what came of it, or raises what went wrong."""
     slow = [one for one in chosen if one.slow]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         futures = {one.name: pool.submit(run_one, boot, one) for one in slow}

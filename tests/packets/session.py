@@ -48,6 +48,9 @@ ifconfig eth0 {GUEST} netmask 255.255.0.0 up
 for setting in tcp_comp_sack_nr tcp_recovery; do
 	[ -e /proc/sys/net/ipv4/$setting ] && echo 0 >/proc/sys/net/ipv4/$setting
 done
+# What a scenario leaves unfinished does not end, and is not counted, in another one.
+echo 86400 >/proc/sys/net/ipv4/ipfrag_time
+echo 86400 >/proc/sys/net/ipv6/ip6frag_time
 ip -6 addr add {GUEST6}/64 dev eth0
 while ip -6 addr show dev eth0 | grep -q tentative; do sleep 0.1; done
 exec /packets/agent
@@ -150,6 +153,7 @@ class Session:
         self._first_slot = number * SLOTS % ALL_SLOTS
         self._sockets: list[int] = []
         self._settings: list[tuple[str, str]] = []
+        self.lateness = 0.0  # seconds: by how much the host has been late, at worst
 
     def __enter__(self) -> Session:
         self.boot.turn.take()
@@ -183,6 +187,17 @@ class Session:
         finally:
             self.boot.turn.take()
 
+    def _note_delay(self, since: float) -> None:
+        """What takes no time has taken the time since then: the guest's timers have gone on meanwhile."""
+        self.lateness = max(self.lateness, time.monotonic() - since)
+
+    def ask(self, command: str) -> tuple[int, int, str]:
+        """Let the guest's program make a call, as `Boot.ask`."""
+        before = time.monotonic()
+        answer = self.boot.ask(command)
+        self._note_delay(before)
+        return answer
+
     def say(self, line: str) -> None:
         """Write a line into the transcript."""
         self.transcript.append(line)
@@ -207,7 +222,10 @@ class Session:
     def take(self, seconds: float) -> Frame | None:
         """The oldest frame from the guest that was not looked at yet, waited for; nothing is told."""
         with self._waiting():
-            return self._inbox.take(seconds * PATIENCE)
+            frame = self._inbox.take(seconds * PATIENCE)
+        if frame is not None:
+            self._note_delay(frame.seconds)
+        return frame
 
     def barrier(self) -> list[Frame]:
         """What the guest has sent before it answered a ping: it has dealt with everything that was sent to it."""
@@ -215,11 +233,13 @@ class Session:
         ping = IP(src=self.address, dst=GUEST) / ICMP(id=BARRIER, seq=self._pings) / Raw(b"barrier")
         self.send_frame(Ether(src=PEER_LINK, dst=GUEST_LINK) / ping)
         frames: list[Frame] = []
-        deadline = time.monotonic() + ANSWER_SECONDS * PATIENCE
+        before = time.monotonic()
+        deadline = before + ANSWER_SECONDS * PATIENCE
         while (frame := self._inbox.take(deadline - time.monotonic())) is not None:
             packet = frame.packet
             if ICMP in packet and packet[ICMP].type == 0 and packet[ICMP].id == BARRIER:
                 if packet[ICMP].seq == self._pings:
+                    self._note_delay(before)
                     return frames
             else:
                 frames.append(frame)
@@ -260,6 +280,7 @@ class Session:
             if frame is None:
                 self.say("< nothing more")
                 break
+            self._note_delay(max(before, frame.seconds))
             self.tell(frame.packet, f" after {time_class(frame.seconds - before):g} s" if timed else "")
             before = frame.seconds
             packets.append(frame.packet)
@@ -297,7 +318,7 @@ class Session:
     def socket(self, family: int = constants.AF_INET, kind: int = constants.SOCK_STREAM, protocol: int = 0) -> Socket:
         """A new socket of the guest."""
         new = self._new_socket()
-        result, code, _ = self.boot.ask(f"socket {new.slot} {int(family)} {int(kind)} {protocol}")
+        result, code, _ = self.ask(f"socket {new.slot} {int(family)} {int(kind)} {protocol}")
         if result != 0:
             self.say(f"$ socket: {errno_name(code)}")
         return new
@@ -318,7 +339,7 @@ class Session:
     def setting(self, name: str, value: str) -> None:
         """Set /proc/sys/NAME until the scenario ends."""
         path = f"/proc/sys/{name}"
-        result, code, before = self.boot.ask(f"getfile {path}")
+        result, code, before = self.ask(f"getfile {path}")
         if result < 0:
             raise AssertionError(f"{path}: {errno_name(code)}")
         self._settings.append((path, bytes.fromhex(before).decode()))
@@ -338,13 +359,13 @@ class Socket:
 
     def call(self, name: str, arguments: str = "", told: str = "", text: str | None = None) -> tuple[int, str]:
         """A call with this socket as its first argument: its result and what it gave. `text` stands for the result."""
-        result, code, given = self.session.boot.ask(f"{name} {self.slot} {arguments}".rstrip())
+        result, code, given = self.session.ask(f"{name} {self.slot} {arguments}".rstrip())
         shown = errno_name(code) if code != 0 else str(result) if text is None else text
         self.session.say(f"$ {name} {self.number}{' ' + told if told else ''}: {shown}")
         return result, given
 
     def bind(self, address: str, port: int) -> int:
-        result, code, _ = self.session.boot.ask(f"bind {self.slot} {address} {port}")
+        result, code, _ = self.session.ask(f"bind {self.slot} {address} {port}")
         if code != 0:
             self.session.say(f"$ bind {self.number}: {errno_name(code)}")
         return result
@@ -369,7 +390,7 @@ class Socket:
 
     def read(self, count: int = 65536, flags: int = 0) -> bytes:
         """recv(2). Many bytes are told by their number and a hash."""
-        result, code, given = self.session.boot.ask(f"read {self.slot} {count} {int(flags)}")
+        result, code, given = self.session.ask(f"read {self.slot} {count} {int(flags)}")
         data = b""
         shown = errno_name(code) if code != 0 else str(result)
         if given.startswith("#"):
@@ -382,7 +403,7 @@ class Socket:
 
     def quietly_read(self) -> int:
         """recv(2) of as much as there is, not told: its result."""
-        return self.session.boot.ask(f"read {self.slot} 65536 0")[0]
+        return self.session.ask(f"read {self.slot} 65536 0")[0]
 
     def set(self, level: int, name: int, value: int | bytes, told: str) -> None:
         """setsockopt(2) of an int, or bytes; `told` names the option."""
@@ -391,14 +412,14 @@ class Socket:
 
     def get(self, level: int, name: int, told: str) -> int:
         """getsockopt(2) of an int."""
-        result, code, given = self.session.boot.ask(f"get {self.slot} {int(level)} {int(name)} 4")
+        result, code, given = self.session.ask(f"get {self.slot} {int(level)} {int(name)} 4")
         value = int.from_bytes(bytes.fromhex(given), "little", signed=True) if result == 0 else -1
         self.session.say(f"$ get {self.number} {told}: {errno_name(code) if code else value}")
         return value
 
     def error(self) -> None:
         """SO_ERROR, by name."""
-        _, code, given = self.session.boot.ask(
+        _, code, given = self.session.ask(
             f"get {self.slot} {constants.SOL_SOCKET} {constants.SO_ERROR} 4"
         )
         value = int.from_bytes(bytes.fromhex(given), "little") if given else code
@@ -410,7 +431,7 @@ class Socket:
 
     def events(self) -> str:
         """The same, without a word in the transcript."""
-        result, _, _ = self.session.boot.ask(f"poll {self.slot}")
+        result, _, _ = self.session.ask(f"poll {self.slot}")
         names = {1: "IN", 2: "PRI", 4: "OUT", 8: "ERR", 16: "HUP", 32: "NVAL", 0x2000: "RDHUP"}
         return " ".join(name for bit, name in names.items() if result & bit) or "nothing"
 
@@ -420,7 +441,7 @@ class Socket:
             "none", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
             "LAST_ACK", "LISTEN", "CLOSING",
         )
-        _, code, given = self.session.boot.ask(f"get {self.slot} {constants.IPPROTO_TCP} {constants.TCP_INFO} 1")
+        _, code, given = self.session.ask(f"get {self.slot} {constants.IPPROTO_TCP} {constants.TCP_INFO} 1")
         self.session.say(f"$ state {self.number}: {names[int(given, 16)] if given else errno_name(code)}")
 
     def shutdown(self, how: int) -> None:

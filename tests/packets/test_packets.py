@@ -10,14 +10,15 @@ import pytest
 
 from tests.harness import KRAIT, GuestError
 from tests.harness.guest import PATIENCE
-from tests.harness.repeats import record_repeat
 from tests.packets.__main__ import difference
-from tests.packets.scenarios import AT_ONCE, RECORDED, Scenario, all_scenarios, file_of, recorded, run_one
+from tests.packets.scenarios import AT_ONCE, RECORDED, Outcome, Scenario, all_scenarios, file_of, recorded, run_one
 from tests.packets.session import Boot
 
 pytestmark = pytest.mark.timeout(int(60 * PATIENCE))
 
-# A host that is too busy makes timers run out in the guest. What the guest does wrong, it does each time.
+# A busy host answers late, and the guest's timers run on meanwhile. So a scenario is run again, but only where the host
+# is known to have been late by so many seconds: what differs without that is the guest's.
+LATE = 0.05
 ATTEMPTS = 3
 
 
@@ -35,7 +36,7 @@ class Boots:
             self._boot = Boot(KRAIT).__enter__()
         return self._boot
 
-    def run(self, one: Scenario) -> str:
+    def run(self, one: Scenario) -> Outcome:
         if one.name in self._slow:
             return self._slow.pop(one.name).result()
         try:
@@ -44,7 +45,7 @@ class Boots:
             self._end()
             raise
 
-    def run_again(self, one: Scenario) -> str:
+    def run_again(self, one: Scenario) -> Outcome:
         """In a guest that has not seen it yet: what it once learnt, of its neighbours say, it does not ask again."""
         with Boot(KRAIT) as boot:
             return run_one(boot, one)
@@ -69,19 +70,19 @@ def boots(request: pytest.FixtureRequest) -> Iterator[Boots]:
 
 
 @pytest.mark.parametrize("name", all_scenarios())
-def test_scenario(boots: Boots, name: str, request: pytest.FixtureRequest) -> None:
+def test_scenario(boots: Boots, name: str) -> None:
     one = all_scenarios()[name]
     expected = recorded(one)
     assert expected is not None, f"record it: python -m tests.packets --record {name}"
-    text = ""
-    for number in range(ATTEMPTS):
-        if number == 1:
-            record_repeat(request, text)
-        seen = boots.run(one) if number == 0 else boots.run_again(one)
-        text = difference(expected, seen, ("recorded", "krait"))
-        if not text:
-            return
-    raise AssertionError(f"python -m tests.packets {name}\n{text}")
+    seen = boots.run(one)
+    text = difference(expected, seen.transcript, ("recorded", "krait"))
+    for _ in range(ATTEMPTS - 1):
+        if not text or seen.lateness < LATE:
+            break
+        seen = boots.run_again(one)
+        text = difference(expected, seen.transcript, ("recorded", "krait"))
+    if text:
+        raise AssertionError(f"python -m tests.packets {name}\n{text}\nthe host was late by {seen.lateness:.3f} s")
 
 
 def test_every_record_has_a_scenario() -> None:
