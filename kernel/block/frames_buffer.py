@@ -1,12 +1,17 @@
 """A block request's frames as the other side of a read or a write: for devices whose bytes lie in a file.
 
-Context: never sleeps.
+Context: sleeps, because a request may be long.
 """
+
+from typing import Final
 
 from kernel.block.device import BlockRequest
 from kernel.lang import Span, final, u8
+from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span
+
+_PART_COST: Final = 2500  # instructions for a page, with what the file does for it
 
 
 @final
@@ -31,6 +36,7 @@ class FramesBuffer(Buffer):
             part = self._part(len(source) - done)
             part.copy_from(source[done : done + len(part)])
             done += len(part)
+            pace(_PART_COST)
         return done
 
     def take(self, destination: Span[u8]) -> int:
@@ -39,6 +45,7 @@ class FramesBuffer(Buffer):
             part = self._part(len(destination) - done)
             destination[done : done + len(part)].copy_from(part)
             done += len(part)
+            pace(_PART_COST)
         return done
 
     def skip(self, count: int) -> None:

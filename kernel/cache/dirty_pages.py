@@ -31,6 +31,7 @@ LAST_PAGE: Final = 1 << 51  # behind every page
 BATCH: Final = 256  # pages that one round of requests moves
 _WRITTEN_AT_ONCE: Final = 2048  # pages that are put in order together
 _CHOOSE_COST: Final = 100  # instructions for a page, beside sending it
+_SEND_COST: Final = 1500  # and for that
 SYNC_FILE_RANGE_WAIT_BEFORE: Final = 1
 SYNC_FILE_RANGE_WRITE: Final = 2
 SYNC_FILE_RANGE_WAIT_AFTER: Final = 4
@@ -227,6 +228,7 @@ class DirtyPages(TrackedObject):
                 position += 1
             if len(batch) > 0:
                 self._write_batch(batch, masks, plug)
+                pace(len(batch) * _SEND_COST)
 
     def _write_batch(self, batch: list[CachedPage], masks: list[int], plug: Plug | None) -> None:
         """Write consecutive dirty pages: of each, the sectors of its mask. No sleep came since they were chosen."""

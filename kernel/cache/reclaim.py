@@ -16,7 +16,7 @@ from kernel.cache.page import LRU
 from kernel.cache.writeback import FLUSHER
 from kernel.lang import final, recursion
 from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count, free_frame_count
-from kernel.mm.reclaim import reclaim_now
+from kernel.mm.reclaim import reclaim_more
 from kernel.sched.scheduler import announce_work
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.time.clock import monotonic_ns
@@ -55,9 +55,7 @@ class Reclaimer(RoomMaker):
         if freed < wanted:
             freed += drop_cached_stacks()
         if freed < wanted:
-            before = free_frame_count()
-            reclaim_now()  # dead objects, those of the shrinkers among them
-            freed += max(0, free_frame_count() - before)
+            freed += _free_dead(wanted - freed)
         if freed < wanted and TOTALS.dirty > 0:
             FLUSHER.queue.wake_all()
         return freed
@@ -75,6 +73,14 @@ class Reclaimer(RoomMaker):
         FLUSHER.queue.wake_all()
         TOTALS.progress.sleep_until(now + _PATIENCE_NS, interruptible=False)
         return True
+
+
+def _free_dead(wanted: int) -> int:
+    """Free dead objects, those of the shrinkers among them, until so many frames came free: there may be very many."""
+    before = free_frame_count()
+    while reclaim_more() and free_frame_count() - before < wanted:
+        continue
+    return max(0, free_frame_count() - before)
 
 
 def _drop_pages(wanted: int, looked_at: int) -> int:

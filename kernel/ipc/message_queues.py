@@ -316,7 +316,7 @@ HEADING: Final = (
 def list_queues() -> bytes:
     """/proc/sysvipc/msg."""
     lines: list[bytes] = [HEADING]
-    for found in QUEUES.table.objects.values():
+    for found in QUEUES.table.all():
         lines.append(
             f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {found.count:10d}"
             f" {found.last_sender:5d} {found.last_receiver:5d}"

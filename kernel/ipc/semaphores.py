@@ -23,8 +23,10 @@ from kernel.lang import (
     Errno,
     final,
     noraise,
+    span_of,
 )
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
@@ -39,6 +41,12 @@ LIMITS: Final = SystemSetting(b"kernel/sem", [32000, 1024000000, 500, 32000], 0,
 
 _DONE: Final = 0
 _MUST_WAIT: Final = 1
+_ADJUSTMENT_BYTES: Final = 2
+_ADJUSTMENT_RANGE: Final = 1 << 16
+_UNDO_BYTES: Final = 128  # of an `Undo`, beside its adjustments
+# Instructions, for `pace`
+_UNDO_COST: Final = 1500
+_STEP_COST: Final = 40
 
 
 def most_in_a_set() -> int:
@@ -93,12 +101,32 @@ class PendingRow:
 
 @final
 class Undo:
-    """What the threads of one list have done to one set, with the opposite sign."""
+    """What the threads of one list have done to one set, with the opposite sign.
+
+    Two bytes a semaphore: each process has as many of these as there are sets.
+    """
 
     def __init__(self, owner: "UndoList", target: "SemaphoreSet") -> None:
         self.owner: UndoList | None = owner
         self.target: SemaphoreSet | None = target
-        self.adjustments: list[int] = [0] * len(target.values)
+        self._adjustments: bytearray = bytearray(len(target.values) * _ADJUSTMENT_BYTES)
+
+    def count(self) -> int:
+        """How many semaphores the set has."""
+        return len(self._adjustments) // _ADJUSTMENT_BYTES
+
+    def get(self, number: int) -> int:
+        """What to add to a semaphore: -32768 … 32767."""
+        stored = span_of(self._adjustments).load_u16(number * _ADJUSTMENT_BYTES)
+        return stored - _ADJUSTMENT_RANGE if stored > LARGEST_VALUE else stored
+
+    def set(self, number: int, adjustment: int) -> None:
+        """Note that."""
+        span_of(self._adjustments).store_u16(number * _ADJUSTMENT_BYTES, adjustment & _ADJUSTMENT_RANGE - 1)
+
+    def held_bytes(self) -> int:
+        """How much memory it takes."""
+        return _UNDO_BYTES + len(self._adjustments)
 
 
 @final
@@ -108,6 +136,7 @@ class UndoList:
     def __init__(self) -> None:
         self.users: int = 1
         self.undos: list[Undo] = []
+        self.held_bytes: int = 0  # by all of them
 
     def find(self, target: "SemaphoreSet") -> Undo:
         """The part that is about one set, made if need be. Raises MemoryError."""
@@ -121,11 +150,12 @@ class UndoList:
         except MemoryError:
             self.undos.pop()
             raise
+        self.held_bytes += fresh.held_bytes()
         return fresh
 
     @noraise
     def release(self, pid: int) -> None:
-        """A thread of process `pid` ends."""
+        """A thread of process `pid` ends. Sleeps where much is to be undone."""
         self.users -= 1
         if self.users > 0:
             return
@@ -137,6 +167,7 @@ class UndoList:
                 undo.target = None
                 target.undos.remove(undo)
                 target.undo(undo, pid)
+            pace(_UNDO_COST + undo.count() * _STEP_COST)
 
 
 @final
@@ -217,17 +248,17 @@ class SemaphoreSet(IpcObject):
         if changed > LARGEST_VALUE:
             return ERANGE
         if operation.flags & SEM_UNDO != 0 and undo is not None:
-            adjustment = undo.adjustments[number] - operation.change
+            adjustment = undo.get(number) - operation.change
             if not -LARGEST_VALUE - 1 <= adjustment <= LARGEST_VALUE:
                 return ERANGE
-            undo.adjustments[number] = adjustment
+            undo.set(number, adjustment)
         self.values[number] = changed
         return _DONE
 
     def _step_back(self, operation: Operation, undo: Undo | None) -> None:
         self.values[operation.number] -= operation.change
         if operation.flags & SEM_UNDO != 0 and undo is not None:
-            undo.adjustments[operation.number] += operation.change
+            undo.set(operation.number, undo.get(operation.number) + operation.change)
 
     def _advance(self) -> None:
         """Counters have changed: do what waits and can be done."""
@@ -249,8 +280,8 @@ class SemaphoreSet(IpcObject):
 
     def undo(self, undo: Undo, pid: int) -> None:
         """The threads that share a list have ended."""
-        for number in range(len(undo.adjustments)):
-            adjustment = undo.adjustments[number]
+        for number in range(undo.count()):
+            adjustment = undo.get(number)
             if adjustment != 0:
                 self.values[number] = max(0, min(LARGEST_VALUE, self.values[number] + adjustment))
                 self.pids[number] = pid
@@ -262,7 +293,7 @@ class SemaphoreSet(IpcObject):
     def set_value(self, number: int, value: int, pid: int) -> None:
         """SETVAL: what was to be undone is forgotten."""
         for undo in self.undos:
-            undo.adjustments[number] = 0
+            undo.set(number, 0)
         self.values[number] = value
         self.pids[number] = pid
         self.changed_s = now_s()
@@ -275,7 +306,7 @@ class SemaphoreSet(IpcObject):
             self.pids[number] = pid
         for undo in self.undos:
             for number in range(len(values)):
-                undo.adjustments[number] = 0
+                undo.set(number, 0)
         self.changed_s = now_s()
         self._advance()
 
@@ -299,6 +330,7 @@ class SemaphoreSet(IpcObject):
             undo.owner = None
             if owner is not None:
                 owner.undos.remove(undo)
+                owner.held_bytes -= undo.held_bytes()
         while len(self.pending) > 0:
             self.pending.pop().finish(EIDRM)
 
@@ -351,7 +383,7 @@ HEADING: Final = b"       key      semid perms      nsems   uid   gid  cuid  cgi
 def list_sets() -> bytes:
     """/proc/sysvipc/sem."""
     lines: list[bytes] = [HEADING]
-    for found in SETS.table.objects.values():
+    for found in SETS.table.all():
         lines.append(
             f"{found.key:10d} {found.identifier:10d}  {found.mode:4o} {len(found.values):10d}"
             f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"

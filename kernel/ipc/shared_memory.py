@@ -161,7 +161,7 @@ HEADING: Final = (
 def list_segments() -> bytes:
     """/proc/sysvipc/shm. There is no swapping."""
     lines: list[bytes] = [HEADING]
-    for entry in SEGMENTS.table.objects.values():
+    for entry in SEGMENTS.table.all():
         segment = segment_of(entry)
         lines.append(
             f"{entry.key:10d} {entry.identifier:10d}  {segment.shown_mode():4o} {segment.size:21d}"

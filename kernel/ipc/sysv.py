@@ -3,14 +3,16 @@
 An object has a number for as long as it lives. The number's low bits are its index in the table of its kind; the others
 count how often indexes have started anew, so an old number is seldom taken for another object's.
 
-Context: thread context; nothing sleeps.
+Context: thread context; nothing but `IpcTable.all` sleeps.
 """
 
+from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
 from kernel.lang import EACCES, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, u8
 from kernel.lib.capabilities import CAP_IPC_OWNER, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.time import realtime_ns
 
 IPC_PRIVATE: Final = 0
@@ -31,6 +33,7 @@ INDEX_BITS: Final = 15
 INDEX_MASK: Final = (1 << INDEX_BITS) - 1
 _CYCLE: Final = 64  # indexes are used in turn up to this one at least
 _NS: Final = 1_000_000_000
+_SHOW_COST: Final = 5000  # instructions to show an object, for `pace`
 
 
 def now_s() -> int:
@@ -167,6 +170,14 @@ class IpcTable(Generic[T]):
         if entry.key != IPC_PRIVATE:
             self.by_key.pop(entry.key)
             entry.key = IPC_PRIVATE
+
+    def all(self) -> Iterator[T]:
+        """All objects, with safe points in between: what comes or goes meanwhile may be left out."""
+        for index in list(self.objects.keys()):
+            found = self.objects.get(index)
+            if found is not None:
+                yield found
+                pace(_SHOW_COST)
 
     def highest_index(self) -> int:
         """0 where there is none."""

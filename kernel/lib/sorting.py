@@ -17,15 +17,14 @@ def sort_paced(values: list[int]) -> None:
     if len(values) <= _BLOCK:
         values.sort()
         return
+    other: list[int] = []
     for start in range(0, len(values), _BLOCK):
         part = values[start : min(start + _BLOCK, len(values))]
         part.sort()
-        for index in range(len(part)):
-            values[start + index] = part[index]
+        other.extend(part)
         pace(_BLOCK_COST)
-    other = [0] * len(values)
     width = _BLOCK
-    is_in_other = False
+    is_in_other = True
     while width < len(values):
         source, target = (other, values) if is_in_other else (values, other)
         for start in range(0, len(values), 2 * width):

@@ -187,6 +187,16 @@ def reclaim_some() -> None:
     reclaim(WORDS_AT_ONCE, FREEING_AT_ONCE)
 
 
+def reclaim_more() -> bool:
+    """The same where memory is short; whether another one may find more to free."""
+    freed = RECLAIMER.freed
+    passes = RECLAIMER.passes
+    reclaim_some()
+    if RECLAIMER.passes == passes:
+        return False  # nothing is reclaimed yet, or a pass is what needs memory
+    return RECLAIMER.freed > freed or RECLAIMER.words_left <= 0
+
+
 def reclaim_now() -> None:
     """One pass that frees all."""
     reclaim(NO_LIMIT, NO_LIMIT)

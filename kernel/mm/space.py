@@ -195,6 +195,7 @@ class AddressSpace:
                     work += _AREA_COST
                     if not area.wipe_on_fork:
                         work = self._fork_area(child, area, work)
+                    work = self._rest_in_fork(work)
                 area = following(area)
         except MemoryError:
             child.release()
@@ -235,9 +236,7 @@ class AddressSpace:
                 raise Errno(EACCES)
 
     def _fork_area(self, child: "AddressSpace", area: Area, work: int) -> int:
-        """The pages of one area. `work`: instructions since the last safe point, in and out. Before others may run, the
-        processor forgets what it may write to.
-        """
+        """The pages of one area. `work`: instructions since the last safe point, in and out."""
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
@@ -245,13 +244,19 @@ class AddressSpace:
                 self.pages.find(address), child.pages.make(address), (stop - address) >> PAGE_SHIFT, area.shared
             )
             child.resident += mapped
-            work += _TABLE_COST + mapped * _PAGE_COST
-            if work > _WORK_AT_ONCE:
-                self.pages.flush_range(0, USER_END)
-                pace(work)
-                work = 0
+            work = self._rest_in_fork(work + _TABLE_COST + mapped * _PAGE_COST)
             address = self.pages.next_table(stop, area.end)
         return work
+
+    def _rest_in_fork(self, work: int) -> int:
+        """A safe point if `work` instructions are enough for one; how many there are since the last. Before others may
+        run, the processor forgets what it may write to.
+        """
+        if work <= _WORK_AT_ONCE:
+            return work
+        self.pages.flush_range(0, USER_END)
+        pace(work)
+        return 0
 
     # Looking up ----------------------------------------------------------------------------------------------------
 

@@ -271,6 +271,7 @@ def getgroups(size: i32, address: int) -> int:
     user.check(address, 4 * len(groups))
     for i in range(len(groups)):
         user.write_u32(address + 4 * i, groups[i])
+        pace(_GROUP_COST)
     return len(groups)
 
 

@@ -6,7 +6,10 @@ ended the process is a zombie until its parent has waited for it, or is reaped a
 Context: `exit_task` sleeps (closing files) and does not return.
 """
 
+from typing import Final
+
 from kernel.lang import final, panic
+from kernel.lib.pace import pace
 from kernel.sched import exit_thread
 from kernel.sched.scheduler import charge_current, wake
 from kernel.task import futex_exit
@@ -22,6 +25,8 @@ from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP
 from kernel.task.task import Task
 from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
+
+_EXIT_COST: Final = 15_000  # instructions, for `pace`
 
 
 class LastExitHandler:
@@ -72,6 +77,7 @@ def end_thread(task: Task, status: int) -> None:
 
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
+    pace(_EXIT_COST)  # of a process with many threads, one after the other ends without seeing user mode again
     task.is_exiting = True
     task.interrupted = False
     process = task.process

@@ -13,6 +13,7 @@ from typing import Final
 
 from kernel.lang import EAGAIN, EFAULT, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTSYS, ETIMEDOUT, Errno, final
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.mm.area import PROT_WRITE
 from kernel.mm.objects import MemoryObject
 from kernel.mm.space import AddressSpace
@@ -23,6 +24,10 @@ from kernel.time.timers import FOREVER_NS
 
 BITSET_ANY: Final = 0xFFFF_FFFF
 BUCKETS: Final = 256
+_AT_ONCE: Final = 128  # waiters that are woken or moved before others run
+# Instructions for a waiter, for `pace`
+_WAKE_COST: Final = 600
+_MOVE_COST: Final = 60
 
 
 @final
@@ -194,21 +199,52 @@ def wake(key: FutexKey, limit: int, bitset: int) -> int:
 
 
 def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: int, limit: int, bitset: int) -> int:
+    if limit <= _AT_ONCE:
+        return _wake_some(space, source, offset, limit, bitset)
+    limit = min(limit, len(_buckets[_bucket_of(offset)]))  # whoever waits again meanwhile is not woken again
+    woken = 0
+    while woken < limit:
+        part = _wake_some(space, source, offset, min(limit - woken, _AT_ONCE), bitset)
+        woken += part
+        if part < _AT_ONCE:
+            break
+        pace(_AT_ONCE * _WAKE_COST)
+    return woken
+
+
+def _wake_some(space: AddressSpace | None, source: MemoryObject | None, offset: int, limit: int, bitset: int) -> int:
+    """The same for as many as are woken at once. Who stays moves up in the bucket in one go."""
     bucket = _buckets[_bucket_of(offset)]
     woken = 0
+    kept = 0
+    refused = False
     i = 0
-    while i < len(bucket) and woken < limit:
+    while i < len(bucket) and woken < limit and not refused:
         waiter = bucket[i]
         if waiter.bitset & bitset != 0 and waiter.key.matches(space, source, offset):
-            if waiter.move is not None:
-                raise Errno(EINVAL)
-            bucket.pop(i)
-            waiter.is_woken = True
-            wake_thread(waiter.task)
-            woken += 1
-        else:
-            i += 1
+            refused = waiter.move is not None
+            if not refused:
+                waiter.is_woken = True
+                wake_thread(waiter.task)
+                woken += 1
+                i += 1
+            continue
+        if kept < i:
+            bucket[kept] = waiter
+        kept += 1
+        i += 1
+    _close_gap(bucket, kept, i)
+    if refused:
+        raise Errno(EINVAL)
     return woken
+
+
+def _close_gap(bucket: list[FutexWaiter], to: int, start: int) -> None:
+    """The waiters from `start` on move up to `to`."""
+    if to + 1 == start:
+        bucket.pop(to)
+    elif to < start:
+        del bucket[to:start]
 
 
 def requeue(source: FutexKey, target: FutexKey, wake_limit: int, move_limit: int) -> int:
@@ -216,22 +252,43 @@ def requeue(source: FutexKey, target: FutexKey, wake_limit: int, move_limit: int
     woken = wake(source, wake_limit, BITSET_ANY)
     if source.same(target):
         return woken
+    move_limit = min(move_limit, len(_buckets[source.bucket()]))
     moved = 0
+    while moved < move_limit:
+        part = _move_some(source, target, min(move_limit - moved, _AT_ONCE))
+        moved += part
+        if part < _AT_ONCE:
+            break
+        pace(_AT_ONCE * _MOVE_COST)
+    return woken + moved
+
+
+def _move_some(source: FutexKey, target: FutexKey, limit: int) -> int:
+    """`requeue` for as many as are moved at once. Raises EINVAL, MemoryError."""
     bucket = _buckets[source.bucket()]
-    target_bucket = _buckets[target.bucket()]
+    going: list[FutexWaiter] = []
+    staying: list[FutexWaiter] = []
+    refused = False
     i = 0
-    while i < len(bucket) and moved < move_limit:
+    while i < len(bucket) and len(going) < limit and not refused:
         waiter = bucket[i]
         if not waiter.key.same(source):
-            i += 1
-            continue
-        if waiter.move is not None:
-            raise Errno(EINVAL)
-        bucket.pop(i)
-        target_bucket.append(waiter)
+            staying.append(waiter)
+        elif waiter.move is None:
+            going.append(waiter)
+        else:
+            refused = True
+            break
+        i += 1
+    _buckets[target.bucket()].extend(going)  # first: what follows cannot fail
+    for waiter in going:
         waiter.key = target
-        moved += 1
-    return woken + moved
+    for place in range(len(staying)):
+        bucket[place] = staying[place]
+    _close_gap(bucket, len(staying), i)
+    if refused:
+        raise Errno(EINVAL)
+    return len(going)
 
 
 def wake_address(task: Task, address: int, limit: int) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
 from kernel.task.actions import SA_NOCLDSTOP
@@ -37,6 +38,8 @@ from kernel.task.signals import (
 from kernel.task.task import Task, current
 
 _INIT: Final = 1
+_ROUNDS: Final = 16  # of looking for processes that came while others got their signal
+_SEND_COST: Final = 1500  # instructions for a signal, for `pace`
 
 # Ready to be taken ----------------------------------------------------------------------------------------------------
 
@@ -311,16 +314,31 @@ def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> Non
 
 
 def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) -> None:
-    """kill(2) with a process group. It is enough that one member may be signalled; else the last error is raised."""
+    """kill(2) with a process group. It is enough that one member may be signalled; else the last error is raised.
+    Sleeps where there are many; then whoever has come meanwhile, as a child of one that was not reached yet, gets the
+    signal in another round.
+    """
     done = 0
     error = ESRCH
-    group.signals += 1
-    for pid in group.members.keys():
-        try:
-            kill_process(sender, group.members[pid], signo, info)
-            done += 1
-        except Errno as e:
-            error = e.code
+    met: dict[int, bool] = {}
+    rounds = 0
+    while rounds < _ROUNDS:
+        group.signals += 1
+        fresh = [pid for pid in group.members.keys() if pid not in met]
+        if len(fresh) == 0:
+            break
+        rounds += 1
+        for pid in fresh:
+            met[pid] = True
+            process = group.members.get(pid)
+            if process is None:
+                continue  # it left while others ran
+            try:
+                kill_process(sender, process, signo, info)
+                done += 1
+            except Errno as e:
+                error = e.code
+            pace(_SEND_COST)
     if done == 0:
         raise Errno(error)
 
@@ -329,21 +347,32 @@ def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
     """kill(2) with -1: everybody but the first process and the sender. Raises ESRCH only if there is nobody else: those
     that may not be signalled do not count as errors, as on Linux.
     """
-    met = 0
-    for pid in process_ids():
-        process = find_process(pid)
-        if pid == _INIT or pid == sender.pid or process is None:
-            continue
-        met += 1
-        group = process.job
-        if group is not None:
-            group.signals += 1
-        try:
-            kill_process(sender, process, signo, info)
-        except Errno:
-            continue
-    if met == 0:
+    met: dict[int, bool] = {_INIT: True, sender.pid: True}
+    rounds = 0
+    while rounds < _ROUNDS:
+        fresh = [pid for pid in process_ids() if pid not in met]
+        if len(fresh) == 0:
+            break
+        rounds += 1
+        for pid in fresh:
+            met[pid] = True
+            _kill_one_of_all(sender, pid, signo, info)
+            pace(_SEND_COST)
+    if rounds == 0:
         raise Errno(ESRCH)
+
+
+def _kill_one_of_all(sender: Task, pid: int, signo: int, info: SignalInfo) -> None:
+    process = find_process(pid)
+    if process is None:
+        return  # it ended while others ran
+    group = process.job
+    if group is not None:
+        group.signals += 1
+    try:
+        kill_process(sender, process, signo, info)
+    except Errno:
+        return
 
 
 # For terminals --------------------------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -338,14 +340,6 @@ static void terminals(void)
     }
 }
 
-static void groups(void)
-{
-    gid_t *list = (gid_t *)touched(65536 * sizeof *list);
-    for (int i = 0; i < 65536; i++)
-        list[i] = i * 40503u % 65536;
-    CHECK(setgroups(65536, list) == 0);
-}
-
 static void semaphores(void)
 {
     int set = semget(IPC_PRIVATE, 500, 0600);
@@ -384,6 +378,203 @@ static void futexes(void)
     syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
     for (int i = 0; i < 300; i++)
         pthread_join(threads[i], 0);
+}
+
+/* 400 waiters of one word, moved and woken at once. */
+static void many_waiters(void)
+{
+    static int other;
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    waiting = 0;
+    for (int i = 0; i < 400; i++) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, &small, wait_on_word, 0) == 0);
+    }
+    while (waiting < 400)
+        sched_yield();
+    usleep(10000);
+    CHECK(syscall(SYS_futex, &word, FUTEX_REQUEUE_PRIVATE, 0, INT_MAX, &other, 0) >= 390);
+    CHECK(syscall(SYS_futex, &other, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0) >= 390);
+    syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
+}
+
+static void be_user(void)
+{
+    CHECK(setgid(1000) == 0 && setuid(1000) == 0);
+}
+
+/* 4,000 processes that get a signal each, with kill(-1) and with their group. */
+static void many_signals(void)
+{
+    setpgid(0, 0);
+    be_user();
+    signal(SIGUSR1, SIG_IGN);
+    sigset_t usual, all;
+    sigfillset(&all);
+    for (int i = 0; i < 4000; i++) {
+        pid_t child = fork();
+        if (child < 0)
+            break; /* as many as memory lets there be */
+        if (child == 0)
+            for (;;)
+                pause();
+    }
+    CHECK(kill(-1, SIGUSR1) == 0);
+    CHECK(kill(0, SIGUSR1) == 0);
+    CHECK(sigprocmask(SIG_BLOCK, &all, &usual) == 0);
+    CHECK(kill(-1, SIGKILL) == 0);
+    while (wait(0) > 0)
+        ;
+}
+
+static void groups(void)
+{
+    static gid_t many[65536];
+    for (int i = 0; i < 65536; i++)
+        many[i] = (gid_t)((i * 2654435761u) >> 3);
+    CHECK(syscall(SYS_setgroups, 65536, many) == 0);
+    CHECK(syscall(SYS_getgroups, 65536, many) == 65536);
+    CHECK(setuid(1000) == 0 && access("/root", R_OK) < 0);
+}
+
+/* 4,000 sets, to be shown, and with something to be undone in each. */
+static void many_sets(void)
+{
+    static int sets[4000];
+    for (int i = 0; i < 4000; i++)
+        CHECK((sets[i] = semget(IPC_PRIVATE, 100, 0600)) >= 0);
+    for (int i = 0; i < 4000; i++)
+        CHECK(msgget(IPC_PRIVATE, 0600) >= 0);
+    CHECK(read_all("/proc/sysvipc/sem") > 0 && read_all("/proc/sysvipc/msg") > 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        for (int i = 0; i < 4000; i++) {
+            struct sembuf up = {99, 1, SEM_UNDO};
+            CHECK(semop(sets[i], &up, 1) == 0);
+        }
+        _exit(0);
+    }
+    CHECK(waitpid(child, 0, 0) == child);
+    for (int i = 0; i < 4000; i++)
+        CHECK(semctl(sets[i], 0, IPC_RMID) == 0);
+}
+
+/* 4,000 watches: shown, and closed all at once. */
+static void many_watches(void)
+{
+    char name[64];
+    CHECK(mkdir("/tmp/watched", 0700) == 0 && chdir("/tmp/watched") == 0);
+    int watcher = inotify_init1(0);
+    for (int i = 0; i < 4000; i++) {
+        sprintf(name, "%d", i);
+        CHECK(close(open(name, O_CREAT | O_WRONLY, 0600)) == 0 && inotify_add_watch(watcher, name, IN_ALL_EVENTS) > 0);
+    }
+    sprintf(name, "/proc/self/fdinfo/%d", watcher);
+    CHECK(read_all(name) > 0);
+    CHECK(close(watcher) == 0);
+    for (int i = 0; i < 4000; i++) {
+        sprintf(name, "%d", i);
+        CHECK(unlink(name) == 0);
+    }
+    CHECK(chdir("/") == 0 && rmdir("/tmp/watched") == 0);
+}
+
+/* 4,000 netlink sockets, each with a port of its own, which one request shows. */
+static void netlink_sockets(void)
+{
+    struct rlimit limit = {10000, 10000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    struct sockaddr address = {AF_NETLINK, {0}};
+    for (int i = 0; i < 4000; i++)
+        CHECK(bind(socket(AF_NETLINK, SOCK_RAW, 0), &address, 12) == 0);
+    CHECK(read_all("/proc/net/netlink") > 0);
+}
+
+/* As many areas as there can be: a hole after each, searched for room that there is only below. */
+static void most_areas(void)
+{
+    char *memory = mmap(0, 2 * 65000 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED && munmap(memory, 2 * 65000 * PAGE) == 0);
+    for (long i = 0; i < 65000; i++)
+        CHECK(mmap(memory + 2 * i * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
+    for (int i = 0; i < 100; i++)
+        CHECK(mmap(0, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+    in_child(nothing);
+    CHECK(munmap(memory, 2 * 65000 * PAGE) == 0);
+}
+
+static void large_ranges(void)
+{
+    long size = 192 * MIB;
+    char *memory = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    CHECK(mprotect(memory, size, PROT_READ) == 0);
+    CHECK(mprotect(memory, size, PROT_READ | PROT_WRITE) == 0);
+    memory = mremap(memory, size, size + MIB, MREMAP_MAYMOVE | MREMAP_FIXED, memory - 2 * size);
+    CHECK(memory != MAP_FAILED);
+    in_child(nothing);
+    CHECK(madvise(memory, size, MADV_DONTNEED) == 0);
+    CHECK(munmap(memory, size) == 0);
+}
+
+/* Many dead objects at once, and then no memory: what is freed is what is asked for. */
+static void short_memory(void)
+{
+    int ends[2];
+    static char name[4000];
+    memset(name, 'n', sizeof name - 1);
+    CHECK(mkdir("/tmp/short", 0700) == 0 && chdir("/tmp/short") == 0);
+    for (int i = 0; i < 4000; i++) {
+        char path[300];
+        sprintf(path, "%0200d", i);
+        CHECK(symlink(path, path) == 0);
+    }
+    CHECK(pipe(ends) == 0);
+    for (int i = 0; i < 4000; i++) {
+        char path[300];
+        sprintf(path, "%0200d", i);
+        CHECK(unlink(path) == 0);
+    }
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        for (;;)
+            touched(LARGE); /* until it is killed */
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    CHECK(chdir("/") == 0 && rmdir("/tmp/short") == 0);
+}
+
+/* On the file system that is mounted at /mnt. */
+static void on_disk(void)
+{
+    char *memory = touched(16 * MIB);
+    int file = open("/mnt/large", O_RDWR | O_CREAT, 0600);
+    CHECK(file >= 0 && write(file, memory, 16 * MIB) == 16 * MIB);
+    CHECK(fsync(file) == 0);
+    CHECK(pread(file, memory, 16 * MIB, 0) == 16 * MIB);
+    CHECK(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MIB, 8 * MIB) == 0);
+    CHECK(ftruncate(file, 1) == 0);
+    CHECK(unlink("/mnt/large") == 0 && close(file) == 0);
+    CHECK(mkdir("/mnt/names", 0700) == 0 && chdir("/mnt/names") == 0);
+    char name[64], entries[65536];
+    for (int i = 0; i < 2000; i++) {
+        sprintf(name, "a name that is not short %d", i);
+        CHECK(close(open(name, O_CREAT | O_WRONLY, 0600)) == 0);
+    }
+    int directory = open(".", O_RDONLY);
+    while (syscall(SYS_getdents64, directory, entries, sizeof entries) > 0)
+        ;
+    CHECK(fsync(directory) == 0 && close(directory) == 0);
+    for (int i = 0; i < 2000; i++) {
+        sprintf(name, "a name that is not short %d", i);
+        CHECK(unlink(name) == 0);
+    }
+    CHECK(chdir("/") == 0 && rmdir("/mnt/names") == 0);
+    sync();
 }
 
 static void processes(void)
@@ -449,8 +640,11 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
     {"areas", change_areas}, {"poll", wait_for_many}, {"descriptors", many_open}, {"seccomp", filters},
-    {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes}, {"terminals", terminals}, {"groups", groups},
-    {"processes", processes}, {"directories", directories}, {"arguments", arguments},
+    {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes},
+    {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
+    {"waiters", many_waiters}, {"signals", many_signals}, {"groups", groups}, {"sets", many_sets},
+    {"watches", many_watches}, {"netlink", netlink_sockets},
+    {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
 };
 
 int main(int count, char **values)

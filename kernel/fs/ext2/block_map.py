@@ -19,7 +19,7 @@ from kernel.sched import Mutex
 
 HOLE: Final = 0
 _POINTER_SHIFT: Final = 2  # four bytes each
-_POINTER_COST: Final = 100  # instructions, for `pace`
+_POINTER_COST: Final = 400  # instructions, for `pace`
 _TREE_DEPTH: Final = 3
 _TOUCHED_LIMIT: Final = 32
 

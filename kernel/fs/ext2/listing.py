@@ -25,6 +25,8 @@ from kernel.fs.ext2.layout import FILE_TYPE_UNKNOWN, FLAG_INDEX
 from kernel.fs.ext2.name_hash import END_POSITION, UNKNOWN, hash_position, position_of
 from kernel.fs.file import DirectorySink, InodeFile, add_offset
 from kernel.lang import EBADMSG, EINVAL, EUCLEAN, Errno
+from kernel.lib.pace import pace
+from kernel.lib.sorting import sort_paced
 
 if TYPE_CHECKING:
     from kernel.cache import Block
@@ -35,6 +37,12 @@ OFFSET_MASK: Final = 0xFFF
 _MINOR_BITS: Final = 32
 _MINOR_MASK: Final = 0xFFFFFFFF
 _UNCHANGED: Final = -1  # a reader that has no order yet
+# Instructions, for `pace`
+_HASH_COST: Final = 2000
+_HASH_BYTE_COST: Final = 100
+_INSERT_COST: Final = 100
+_EMIT_COST: Final = 1000
+_BLOCK_COST: Final = 30_000
 # From a record's file type to getdents(2)'s: unknown, regular, directory, character, block, FIFO, socket, link.
 _ENTRY_TYPES: Final = b"\x00\x08\x04\x02\x06\x01\x0c\x0a"
 
@@ -55,7 +63,7 @@ class NameOrder:
         keys: list[int] = []
         for number in range(len(positions)):
             keys.append(positions[number] >> _MINOR_BITS << _MINOR_BITS | number)
-        keys.sort()
+        sort_paced(keys)
         sorted_positions: list[int] = []
         sorted_places: list[int] = []
         start = 0
@@ -74,6 +82,7 @@ class NameOrder:
                 index += 1
             sorted_positions.insert(index, position)
             sorted_places.insert(index, places[number])
+            pace(_INSERT_COST)
         self.positions = sorted_positions
         self.places = sorted_places
 
@@ -202,6 +211,7 @@ class ListedDirectory(Ext2Inode):
                         return
             index += 1
             start = 0
+            pace(_BLOCK_COST)
 
     def _emit_block(self, block: "Block", base: int, start: int, sink: DirectorySink) -> bool:
         """Emit a block's names from offset `start` on; False if the sink is full. `base`: where the block begins."""
@@ -261,6 +271,7 @@ class ListedDirectory(Ext2Inode):
             order.index = after
             order.position = following
             position = following
+            pace(_EMIT_COST)
         order.position = position
         sink.position = position
 
@@ -270,7 +281,6 @@ class ListedDirectory(Ext2Inode):
         volume = self.ext2.volume
         version = self.hash_version()
         seed = volume.super().hash_seed.copy()
-        # With a tree the dots are not found by their hashes: they come first.
         has_tree = self.has_tree()
         positions: list[int] = []
         places: list[int] = []
@@ -281,19 +291,23 @@ class ListedDirectory(Ext2Inode):
                 if error.code != EBADMSG or index == 0:
                     raise
                 continue
+            names: list[bytes] = []  # of this block: hashing them takes safe points
             with block:
                 span = block.span()
                 offset = 0
                 while offset < len(span):
                     length = self.record_length(block, offset)
                     if records.inode_at(span, offset) != 0:
-                        if has_tree and records.is_dot_name(span, offset):
-                            position = position_of(0 if offset == 0 else 2, 0)
-                        else:
-                            position = hash_position(records.name_at(span, offset), version, seed)
-                        positions.append(position)
+                        names.append(records.name_at(span, offset))
                         places.append(index << OFFSET_BITS | offset)
                     offset += length
+            for name in names:
+                if has_tree and (name == b"." or name == b".."):
+                    # With a tree the dots are not found by their hashes: they come first.
+                    positions.append(position_of(0 if name == b"." else 2, 0))
+                else:
+                    positions.append(hash_position(name, version, seed))
+                pace(_HASH_COST + len(name) * _HASH_BYTE_COST)
         order.take(positions, places)
         order.change_count = change_count
         order.position = _UNCHANGED
@@ -303,9 +317,9 @@ class Ext2DirectoryFile(InodeFile):
     """An open directory: a reader with its order, and a position that may be a hash."""
 
     def __init__(self, path: "Path", flags: int, directory: ListedDirectory) -> None:
+        self.order: NameOrder = NameOrder()
         super().__init__(path, flags)
         self.directory: ListedDirectory = directory
-        self.order: NameOrder = NameOrder()
 
     def read_directory(self, sink: DirectorySink) -> None:
         sink.position = self.position
