@@ -9,12 +9,15 @@ reserve (`relieve`); a page fault that finds no memory does at once. First every
 dead objects, and what `RESCUERS` find. One process at a time is killed. If its memory does not come back within
 `_PATIENCE_NS`, or was not enough, the next one is. The first process is never killed: it waits.
 
+Where no process holds much, many small ones have the memory together: then it is the largest of the user whose
+processes hold most, and not the largest of all, which may be somebody's shell.
+
 Context: thread context. Allocates nothing; closing what the rescuers find may sleep.
 """
 
 from typing import Final
 
-from kernel.lang import Errno, noraise
+from kernel.lang import Errno, final, noraise
 from kernel.lib import log
 from kernel.mm.frames import (
     SHORTAGE,
@@ -41,6 +44,9 @@ _PAGE_SHIFT: Final = 12
 _THREAD_PAGES: Final = 5  # a kernel stack, and a task with its registers
 _AREA_BYTES: Final = 192
 _INSTRUCTION_SHIFT: Final = 3
+_MUCH_SHIFT: Final = 4  # a sixteenth of memory
+_MOST_USERS: Final = 32
+ANYBODY: Final = -1
 
 
 class Rescuer:
@@ -68,6 +74,9 @@ def held_pages(process: Process) -> int:
     filters = task.call_filter
     if filters is not None:
         held_bytes += filters.length << _INSTRUCTION_SHIFT  # those of other processes may be among them
+    undos = task.semaphore_undos
+    if undos is not None:
+        held_bytes += undos.held_bytes
     files = task.file_table
     if files is not None:
         for descriptor in range(files.size()):
@@ -94,28 +103,87 @@ def _is_on_its_way(process: Process) -> bool:
     return now_ns - process.awaited_ns < _PATIENCE_NS
 
 
+@final
+class Holders:
+    """How many pages the processes of each user hold; of the first users that are met, if there are very many."""
+
+    def __init__(self) -> None:
+        self._uids: list[int] = [0] * _MOST_USERS
+        self._pages: list[int] = [0] * _MOST_USERS
+        self._count: int = 0
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._count = 0
+
+    def add(self, uid: int, pages: int) -> None:
+        """A process of a user holds so many pages. Allocates nothing."""
+        index = 0
+        while index < self._count and self._uids[index] != uid:
+            index += 1
+        if index == _MOST_USERS:
+            return
+        if index == self._count:
+            self._uids[index] = uid
+            self._pages[index] = 0
+            self._count += 1
+        self._pages[index] += pages
+
+    def greediest(self) -> int:
+        """The user whose processes hold most; ANYBODY if there is none."""
+        uid = ANYBODY
+        most = -1
+        for index in range(self._count):
+            if self._pages[index] > most:
+                most = self._pages[index]
+                uid = self._uids[index]
+        return uid
+
+
+_HOLDERS: Final = Holders()
+
+
+def _uid_of(process: Process) -> int:
+    """Whose process it is."""
+    task = process.any_thread()
+    return ANYBODY if task is None else task.credentials.uid
+
+
+def _largest_of(uid: int) -> Process | None:
+    """The process of a user, or of ANYBODY, that holds most, if one may be killed. Adds up what all users hold."""
+    victim: Process | None = None
+    worst = -1
+    _HOLDERS.clear()
+    for process in all_processes().values():
+        if process.is_zombie or process.is_exiting:
+            continue
+        owner = _uid_of(process)
+        if uid != ANYBODY and owner != uid:
+            continue
+        score = badness(process)
+        if score >= 0:
+            _HOLDERS.add(owner, score)
+        if score > worst:
+            worst = score
+            victim = process
+    return victim
+
+
 @noraise
 def kill_largest() -> bool:
     """Kill the process that holds most memory; False if there is none to kill. One that is ending already counts: its
     memory is on its way.
     """
-    victim: Process | None = None
-    worst = -1
     for process in all_processes().values():
-        if process.is_zombie:
-            continue
-        if process.is_exiting:
-            if _is_on_its_way(process):
-                return True
-            continue
-        score = badness(process)
-        if score > worst:
-            worst = score
-            victim = process
+        if process.is_exiting and not process.is_zombie and _is_on_its_way(process):
+            return True
+    victim = _largest_of(ANYBODY)
+    if victim is not None and badness(victim) < total_frame_count() >> _MUCH_SHIFT:
+        victim = _largest_of(_HOLDERS.greediest())
     if victim is None:
         return False
     victim.awaited_ns = monotonic_ns()
-    _report(victim, worst)
+    _report(victim, badness(victim))
     end_process(victim, SIGKILL)
     return True
 

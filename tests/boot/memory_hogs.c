@@ -219,6 +219,145 @@ static void unix_datagrams(void)
 	}
 }
 
+static void send_all(int kind, size_t size)
+{
+	for (;;) {
+		int s[2];
+		if (held(socketpair(AF_UNIX, kind | SOCK_NONBLOCK, 0, s)) < 0)
+			continue;
+		while (send(s[0], block, size, 0) >= 0)
+			continue;
+		while (send(s[1], block, size, 0) >= 0)
+			continue;
+	}
+}
+
+static void empty_datagrams(void) { send_all(SOCK_DGRAM, 0); }
+
+static void single_bytes(void) { send_all(SOCK_STREAM, 1); }
+
+static void small_packets(void) { send_all(SOCK_SEQPACKET, 1); }
+
+/* Descriptors under way one by one, each in a message of one byte. */
+static void small_rights(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+	for (;;) {
+		int s[2];
+		if (held(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s)) < 0)
+			continue;
+		while (pass(s[0], &fd, 1) > 0)
+			continue;
+	}
+}
+
+static void udp_empty(void)
+{
+	for (;;) {
+		struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		socklen_t length = sizeof a;
+		int fd = (int)held(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+		if (fd < 0)
+			continue;
+		held(bind(fd, (void *)&a, sizeof a));
+		getsockname(fd, (void *)&a, &length);
+		for (int i = 0; i < 1000; i++)
+			if (sendto(fd, block, 0, 0, (void *)&a, sizeof a) < 0)
+				break;
+	}
+}
+
+/* Answers of the kernel that nobody reads. */
+static void netlink_answers(void)
+{
+	struct { uint32_t length; uint16_t type, flags; uint32_t sequence, pid; char family[20]; } ask =
+		{ sizeof ask, 22 /* RTM_GETADDR */, 0x301, 1, 0, { 0 } };
+	struct { uint32_t length; uint16_t type, flags; uint32_t sequence, pid; } wrong = { sizeof wrong, 999, 5, 1, 0 };
+	for (;;) {
+		int fd = (int)held(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0));
+		if (fd < 0)
+			continue;
+		send(fd, &ask, sizeof ask, 0);
+		for (int i = 0; i < 2000; i++)
+			if (send(fd, &wrong, sizeof wrong, 0) < 0)
+				break;
+	}
+}
+
+/* Lists of all sockets, as many as there may be, that nobody reads. */
+static void netlink_dumps(void)
+{
+	struct { uint32_t length; uint16_t type, flags; uint32_t sequence, pid; uint8_t family, protocol, extensions, pad; uint32_t states; uint8_t id[48]; } ask =
+		{ sizeof ask, 20 /* SOCK_DIAG_BY_FAMILY */, 0x301, 1, 0, AF_INET, IPPROTO_UDP, 0, 0, 0xffffffff, { 0 } };
+	for (int i = 0; i < 300; i++) {
+		struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		int fd = (int)held(socket(AF_INET, SOCK_DGRAM, 0));
+		held(bind(fd, (void *)&a, sizeof a));
+	}
+	for (;;) {
+		int fd = (int)held(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 4 /* NETLINK_SOCK_DIAG */));
+		if (fd >= 0)
+			send(fd, &ask, sizeof ask, 0);
+	}
+}
+
+/* Connections that nobody accepts, to as many listeners as go. */
+static void unaccepted(void)
+{
+	for (int number = 0;; number++) {
+		struct sockaddr_un { unsigned short family; char path[108]; } a = { AF_UNIX, { 0 } };
+		int listener = (int)held(socket(AF_UNIX, SOCK_STREAM, 0));
+		if (listener < 0)
+			continue;
+		snprintf(a.path + 1, sizeof a.path - 1, "hog%d-%d", getpid(), number);
+		held(bind(listener, (void *)&a, sizeof a));
+		held(listen(listener, 4096));
+		for (int i = 0; i < 4096; i++) {
+			int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+			int failed = fd < 0 || connect(fd, (void *)&a, sizeof a);
+			close(fd);
+			if (failed)
+				break;
+		}
+	}
+}
+
+/* Connections that were closed: their ends wait for late segments. */
+static void closed_connections(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof a;
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	held(bind(listener, (void *)&a, sizeof a));
+	held(listen(listener, 100));
+	getsockname(listener, (void *)&a, &length);
+	for (int i = 0; i < 20000; i++) {
+		int fd = (int)held(socket(AF_INET, SOCK_STREAM, 0));
+		if (fd < 0)
+			continue;
+		if (connect(fd, (void *)&a, sizeof a) == 0) {
+			close(fd);
+			close(accept(listener, 0, 0));
+		} else
+			close(fd);
+	}
+	dprintf(1, "all closed ");
+}
+
+/* Texts of /proc that are read in part. */
+static void half_read_texts_body(void)
+{
+	for (int i = 0;; i++) {
+		int fd = (int)held(open(i & 1 ? "/proc/self/smaps" : "/proc/kallsyms", O_RDONLY));
+		if (fd < 0)
+			fd = (int)held(open("/proc/self/smaps", O_RDONLY));
+		if (fd >= 0)
+			held(read(fd, block, 1));
+	}
+}
+
+static void half_read_texts(void) { by_many(half_read_texts_body, 8); }
+
 static void udp(void)
 {
 	for (;;) {
@@ -376,6 +515,28 @@ static void message_queues(void)
 }
 
 /* Empty messages: the books of each are what costs. */
+static void empty_messages(void)
+{
+	struct { long kind; char data[1]; } message = { 1, { 0 } };
+	for (;;) {
+		int id = (int)held(msgget(IPC_PRIVATE, IPC_CREAT | 0600));
+		if (id < 0)
+			continue;
+		while (msgsnd(id, &message, 0, IPC_NOWAIT) == 0)
+			continue;
+		if (errno == ENOMEM)
+			held(-1);
+	}
+}
+
+static void empty_messages_many(void) { by_many(empty_messages, 8); }
+
+static void empty_queues(void)
+{
+	for (;;)
+		held(msgget(IPC_PRIVATE, IPC_CREAT | 0600));
+}
+
 static void semaphores(void)
 {
 	for (;;)
@@ -394,6 +555,37 @@ static void posix_queues(void)
 	}
 }
 
+static void empty_posix_messages(void)
+{
+	for (int number = 0;; number++) {
+		char name[32];
+		struct mq_attr a = { .mq_maxmsg = 10, .mq_msgsize = 1 };
+		snprintf(name, sizeof name, "/hog%d", number);
+		mqd_t queue = (mqd_t)held(mq_open(name, O_RDWR | O_CREAT | O_NONBLOCK, 0600, &a));
+		while (queue != (mqd_t)-1 && mq_send(queue, block, 0, 0) == 0)
+			continue;
+	}
+}
+
+/* What is to be undone: for each process and set as much as the set has semaphores. */
+static int undone_sets[200];
+
+static void undo_body(void)
+{
+	for (unsigned i = 0; i < sizeof undone_sets / sizeof *undone_sets; i++) {
+		struct sembuf up = { 0, 1, SEM_UNDO };
+		held(semop(undone_sets[i], &up, 1));
+	}
+	sleep(1);
+}
+
+static void semaphore_undo(void)
+{
+	for (unsigned i = 0; i < sizeof undone_sets / sizeof *undone_sets; i++)
+		undone_sets[i] = semget(IPC_PRIVATE, 500, IPC_CREAT | 0600);
+	by_many(undo_body, 60);
+}
+
 static void epoll_watches(void)
 {
 	int fds[1000], count = 0;
@@ -407,6 +599,24 @@ static void epoll_watches(void)
 	}
 }
 
+static void epoll_watches_body(void)
+{
+	epoll_watches();
+}
+
+static void epoll_watches_many(void) { by_many(epoll_watches_body, 8); }
+
+static void inotify_watches(void)
+{
+	int fd = (int)held(inotify_init1(IN_NONBLOCK));
+	for (int number = 0;; number++) {
+		char name[64];
+		snprintf(name, sizeof name, DIR_NAME "/%d", number);
+		close(open(name, O_RDWR | O_CREAT, 0600));
+		held(inotify_add_watch(fd, name, IN_ALL_EVENTS));
+	}
+}
+
 static void inotify_events(void)
 {
 	for (;;) {
@@ -416,6 +626,52 @@ static void inotify_events(void)
 		held(inotify_add_watch(fd, DIR_NAME, IN_ALL_EVENTS));
 		for (int i = 0; i < 3000; i++)
 			close(open(i & 1 ? DIR_NAME "/" : DIR_NAME "/.", O_RDONLY | O_DIRECTORY));
+	}
+}
+
+/* Events with names as long as they may be. */
+static void inotify_names(void)
+{
+	char names[2][300];
+	for (int i = 0; i < 2; i++) {
+		memset(names[i], 'a' + i, 299);
+		memcpy(names[i], DIR_NAME "/", sizeof DIR_NAME);
+		names[i][sizeof DIR_NAME + 255] = 0;
+		close(open(names[i], O_RDWR | O_CREAT, 0600));
+	}
+	for (;;) {
+		for (int i = 0; i < 8; i++)
+			held(inotify_add_watch((int)held(inotify_init1(IN_NONBLOCK)), DIR_NAME, IN_OPEN));
+		for (int i = 0; i < 2000; i++)
+			close(open(names[i & 1], O_RDONLY));
+	}
+}
+
+/* Watches on the same files, by as many instances as there may be. */
+static void inotify_watches_many(void)
+{
+	char names[64][64];
+	for (int i = 0; i < 64; i++) {
+		snprintf(names[i], sizeof names[i], DIR_NAME "/%d", i);
+		close(open(names[i], O_RDWR | O_CREAT, 0600));
+	}
+	for (;;) {
+		int fd = (int)held(inotify_init1(IN_NONBLOCK));
+		for (int i = 0; i < 64; i++)
+			held(inotify_add_watch(fd, names[i], IN_ALL_EVENTS));
+	}
+}
+
+/* All that RLIMIT_MSGQUEUE lets a user have, in the smallest queues and in the largest. */
+static void posix_queues_full(void)
+{
+	for (int number = 0;; number++) {
+		char name[32];
+		struct mq_attr a = { .mq_maxmsg = 10, .mq_msgsize = number & 1 ? 8192 : 1 };
+		snprintf(name, sizeof name, "/hog%d", number);
+		mqd_t queue = (mqd_t)held(mq_open(name, O_RDWR | O_CREAT | O_NONBLOCK, 0600, &a));
+		for (unsigned i = 0; queue != (mqd_t)-1 && i < 10; i++)
+			held(mq_send(queue, block, (size_t)a.mq_msgsize, i));
 	}
 }
 
@@ -540,6 +796,36 @@ static void pending_signals(void)
 		held(sigqueue(getpid(), SIGRTMIN, (union sigval){ 0 }));
 }
 
+static void timers_many(void) { by_many(timers, 12); }
+
+/* In the queue of each thread; and the threads all wait for one word. */
+static void *queue_and_wait(void *word)
+{
+	for (int i = 0; i < 3000; i++)
+		if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGRTMIN, &(siginfo_t){ .si_code = SI_QUEUE }))
+			break;
+	for (;;)
+		syscall(SYS_futex, word, 128 /* FUTEX_WAIT_PRIVATE */, 0, 0, 0, 0);
+	return word;
+}
+
+static void thread_signals(void)
+{
+	static int word;
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, 0);
+	pthread_attr_t a;
+	pthread_attr_init(&a);
+	pthread_attr_setstacksize(&a, 16384);
+	for (;;) {
+		pthread_t t;
+		int error = pthread_create(&t, &a, queue_and_wait, &word);
+		errno = error;
+		held(error ? -1 : 0);
+	}
+}
+
 static void record_locks(void)
 {
 	int fd = new_file(0);
@@ -651,8 +937,12 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	LIMITED(anonymous), HOG(anonymous_many), LIMITED(pipes), HOG(pipes_many), HOG(pipes_under_way), HOG(socket_cycles),
 	HOG(nested_sockets), HOG(unix_streams), HOG(unix_datagrams), HOG(udp), HOG(tcp), HOG(memory_files), HOG(tmpfs_files),
 	LIMITED(tmpfs_unlinked), LIMITED(tmpfs_mapped), HOG(tmpfs_names), LIMITED(deep_directories), HOG(free_names), HOG(attributes),
-	LIMITED(shared_memory), HOG(message_queues), HOG(semaphores), LIMITED(posix_queues), HOG(epoll_watches),
-	HOG(inotify_events), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
+	LIMITED(shared_memory), HOG(message_queues), HOG(empty_messages), HOG(empty_messages_many),
+	HOG(empty_queues), HOG(semaphores), LIMITED(semaphore_undo), LIMITED(empty_posix_messages), HOG(empty_datagrams),
+	HOG(single_bytes), HOG(small_packets), HOG(small_rights), HOG(udp_empty), HOG(netlink_answers), LIMITED(netlink_dumps), HOG(unaccepted),
+	HOG(closed_connections), HOG(half_read_texts), HOG(epoll_watches_many), HOG(inotify_watches), HOG(timers_many),
+	LIMITED(thread_signals), LIMITED(posix_queues), LIMITED(posix_queues_full), HOG(epoll_watches),
+	HOG(inotify_events), HOG(inotify_names), LIMITED(inotify_watches_many), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
 	HOG(socket_filters_many), HOG(memberships), HOG(long_arguments), HOG(given_pages), HOG(given_pages_many),
