@@ -7,13 +7,13 @@ from typing import Final
 
 from arch import USER_END
 from arch.programs import read_entry, write_entry
-from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
+from kernel.lang import EACCES, EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.area_tree import following
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.ranges import USER_PAGES, pages_of
-from kernel.mm.space import AddressSpace, page_up
+from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
 
 MREMAP_MAYMOVE: Final = 1
 MREMAP_FIXED: Final = 2
@@ -45,6 +45,8 @@ MS_ASYNC: Final = 1
 MS_INVALIDATE: Final = 2
 MS_SYNC: Final = 4
 
+_SPARE_AREAS: Final = 3  # that must be left before a mapping is moved
+_FIXED_AREAS: Final = 2  # and that many more to a fixed place
 _AREA_COST: Final = 200
 _LOOK_COST: Final = 60
 _MOVED_MASK: Final = 1023  # a safe point after moving so many pages
@@ -82,6 +84,7 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         # A second mapping of the same pages; only shared mappings can have one.
         if not area.shared or flags & MREMAP_MAYMOVE == 0:
             raise Errno(EINVAL)
+        _check_room_to_move(space, flags)
         place = new if flags & MREMAP_FIXED != 0 else 0
         return _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
     if area.sealed:
@@ -98,6 +101,15 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         if flags & MREMAP_MAYMOVE == 0:
             raise Errno(ENOMEM)
     return _move(space, area, old, old_length, new_length, flags, new)
+
+
+def _check_room_to_move(space: AddressSpace, flags: int) -> None:
+    """Raise ENOMEM where there are nearly as many areas as there may be. As on Linux, as many must be free as moving
+    takes at worst, whatever it takes this time.
+    """
+    more = _FIXED_AREAS if flags & MREMAP_FIXED != 0 else 0
+    if space.areas.count + more >= AREA_LIMIT.value - _SPARE_AREAS:
+        raise Errno(ENOMEM)
 
 
 def _grow_in_place(space: AddressSpace, area: Area, growth: int) -> bool:
@@ -131,6 +143,7 @@ def _map_copy(space: AddressSpace, area: Area, old: int, length: int, new: int, 
 
 
 def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
+    _check_room_to_move(space, flags)
     kept = min(old_length, new_length)
     place = new if flags & MREMAP_FIXED != 0 else 0
     start = _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
@@ -166,7 +179,9 @@ def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
 
 
 def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
-    """madvise(2). Advice that only concerns speed is accepted. Raises EINVAL, ENOMEM (a hole)."""
+    """madvise(2). Advice that only concerns speed is accepted. Raises EINVAL, ENOMEM (a hole), EAGAIN (too many areas
+    after a cut).
+    """
     if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_POPULATE_WRITE or 5 <= advice <= 7:
         raise Errno(EINVAL)
     first, behind = pages_of(start, length)
@@ -207,7 +222,10 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
 
 
 def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None:
-    area = space.isolate(start, end)
+    try:
+        area = space.isolate(start, end)
+    except (Errno, MemoryError):
+        raise Errno(EAGAIN) from None
     while area is not None and area.start < end:
         if advice == MADV_DONTFORK:
             area.dont_fork = True
