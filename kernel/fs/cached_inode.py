@@ -307,9 +307,9 @@ class CachedFile(InodeFile):
     """An open description of a file in the page cache: its own readahead, and its own memory of errors."""
 
     def __init__(self, path: Path, flags: int, inode: CachedInode) -> None:
+        self.readahead: Readahead = Readahead()
         super().__init__(path, flags)
         self.cached: CachedInode = inode
-        self.readahead: Readahead = Readahead()
         self.seen_failures: int = inode.cache.told_failures
 
     def read(self, buffer: Buffer) -> int:

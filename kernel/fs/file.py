@@ -163,6 +163,7 @@ class File:
         """Raises ENFILE where there are too many, so nothing is held yet that must be given back."""
         if OPEN_FILES.count >= OPEN_FILES.limit:
             OPEN_FILES.check()
+        # From here on it is counted: a subclass allocates what it needs before it calls this.
         self.path: Path = path.pin()
         self.inode: Inode = path.inode()
         self.flags: int = flags & ~O_NOCTTY  # O_NOCTTY matters to the opening only

@@ -264,18 +264,16 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
     inherited = _new_file(context, directory, S_IFREG | mode & 0o7777)
     inode = directory.create_unnamed(inherited.mode, context.credentials)
-    inode.may_have_privileges = inherited.mode & SET_ID != 0
+    inode.acquire()  # without a name or a user it would be lost, should something fail
     try:
+        inode.may_have_privileges = inherited.mode & SET_ID != 0
         inherited.give(inode)
-    except Errno:
-        inode.evict()
-        raise
-    except MemoryError:
-        inode.evict()
-        raise
-    file = inode.open(unnamed_path(place.mount, place, inode), flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
-    tell_file(file, IN_OPEN)
-    return file
+        at = unnamed_path(place.mount, place, inode)
+        file = inode.open(at, flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
+        tell_file(file, IN_OPEN)
+        return file
+    finally:
+        inode.release()
 
 
 def unnamed_path(mount: Mount, directory: Path, inode: Inode) -> Path:

@@ -3,6 +3,7 @@
  * kernel failing on the way (/proc/self/fail-nth), until one gets through without. Prints how many places there were, how
  * many runs were killed, and how many objects the kernel's heap has more than before.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -155,7 +156,8 @@ static void netlink(void)
 
 static void events(void)
 {
-	int e = epoll_create1(0), v = eventfd(1, EFD_NONBLOCK), t = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), pipes[2];
+	int e = epoll_create1(0), v = eventfd(1, EFD_NONBLOCK), t = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+	int pipes[2] = { -1, -1 };
 	int n = inotify_init1(IN_NONBLOCK);
 	sigset_t set;
 	sigemptyset(&set), sigaddset(&set, SIGUSR1);
@@ -215,6 +217,26 @@ static void files(void)
 		unlink("/tmp/d/a"), unlink("/tmp/d/b"), unlink("/tmp/d/c"), unlink("/tmp/d/e"), unlink("/tmp/d/f");
 		rmdir("/tmp/d");
 	}
+}
+
+/* Unnamed files on a disk at /mnt, whose file system is checked when it was unmounted: their numbers must come back. */
+static void disk(void)
+{
+	char path[64];
+	for (int i = 0; i < 2; i++) {
+		int fd = open("/mnt", O_TMPFILE | O_RDWR, 0600);
+		write(fd, buffer, 3000);
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		if (i)
+			linkat(AT_FDCWD, path, AT_FDCWD, "/mnt/named", AT_SYMLINK_FOLLOW);
+		close(fd);
+	}
+	int directory = open("/mnt", O_RDONLY | O_DIRECTORY);
+	while (syscall(SYS_getdents64, directory, buffer, 4096) > 0)
+		;
+	close(directory);
+	for (int i = 0; i < 3; i++) /* what failed is tried again, so that nothing stays */
+		unlink("/mnt/named");
 }
 
 static void direct_io(void)
@@ -418,7 +440,7 @@ static void locks(void)
 
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
-	{ "files", files }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
+	{ "files", files }, { "disk", disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
 	{ "locks", locks },
 };

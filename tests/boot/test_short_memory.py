@@ -5,6 +5,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.harness import Guest, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive, extend
-from tools.machine import Machine
+from tools.machine import Disk, DiskMode, Machine
 from tools.paths import ROOT
 
 PROGRAMS = {
@@ -29,13 +30,34 @@ MOST_OBJECTS = 60  # what a round may keep for later: tables that have grown, th
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
 
 
-def test_the_nth_allocation_fails(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+def _image(root_image: Path, place: Path) -> Path:
+    """The root image with the program in it."""
     files = Archive()
     program = compile_program(ROOT / "tests" / "boot" / "short_memory.c")
     files.file("usr/bin/short_memory", program.read_bytes(), 0o755)
-    initrd = tmp_path / "initrd"
+    initrd = place / "initrd"
     initrd.write_bytes(extend(root_image.read_bytes(), files))
-    with Guest(kernel.boot(initrd, "quiet"), Machine()) as guest:
+    return initrd
+
+
+def test_unnamed_files_come_back_when_memory_lacks(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    subprocess.run(["mke2fs", "-q", "-t", "ext2", "-b", "1024", str(disk), "8M"], check=True)
+    machine = Machine(disks=(Disk(disk, DiskMode.WRITE),))
+    with Guest(kernel.boot(_image(root_image, tmp_path), "quiet"), machine) as guest:
+        guest.expect_prompt(60)
+        guest.check("mount -t ext2 /dev/vda /mnt")
+        output = guest.check("short_memory disk", 120)
+        found = re.search(r"^disk: (\d+) places, (\d+) killed", output, re.MULTILINE)
+        assert found and int(found[1]) > 100, output
+        guest.check("umount /mnt")
+        assert "could be freed" not in guest.check("dmesg"), "blocks or inodes were given up"
+    checked = subprocess.run(["e2fsck", "-fn", str(disk)], check=False, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_nth_allocation_fails(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
+    with Guest(kernel.boot(_image(root_image, tmp_path), "quiet"), Machine()) as guest:
         guest.expect_prompt(60)
         guest.check("ifconfig lo up")
         for name in PROGRAMS:

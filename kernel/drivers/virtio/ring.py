@@ -18,7 +18,7 @@ from typing import Final
 
 from kernel.drivers.platform.window import Window, frame_window
 from kernel.lang import final
-from kernel.mm.frames import allocate_zeroed_frame
+from kernel.mm.frames import NO_FRAME, allocate_zeroed_frame, put_frame
 
 # A queue's tables fit two frames: the descriptors; the two rings, and a word for `order_stores_before_loads`.
 SIZE_LIMIT: Final = 256
@@ -181,14 +181,21 @@ class SplitQueue:
         return head
 
     def _table_of(self, head: int) -> Window | None:
-        """The indirect table of a head; None when there is no memory for it."""
+        """The indirect table of a head; None when there is no memory for it. It is kept: a queue has one for each of
+        the requests that were under way at the same time.
+        """
         table = self._tables[head]
-        if table is None:
-            try:
-                table = frame_window(allocate_zeroed_frame())
-            except MemoryError:
-                return None
-            self._tables[head] = table
+        if table is not None:
+            return table
+        frame = NO_FRAME
+        try:
+            frame = allocate_zeroed_frame()
+            table = frame_window(frame)
+        except MemoryError:
+            if frame != NO_FRAME:
+                put_frame(frame)
+            return None
+        self._tables[head] = table
         return table
 
     def _write_descriptor(self, table: Window, index: int, address: int, length: int, flags: int, link: int) -> None:

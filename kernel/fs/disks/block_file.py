@@ -89,12 +89,12 @@ class BlockFile(File):
     """An open description of a device."""
 
     def __init__(self, path: Path, flags: int, device: BlockDevice, exclusive: bool) -> None:
+        self.cache: FileCache = device_cache(device)
+        self.readahead: Readahead = Readahead()
         super().__init__(path, flags)
         self.seekable = True
         self.device: BlockDevice = device
         self.exclusive: bool = exclusive
-        self.cache: FileCache = device_cache(device)
-        self.readahead: Readahead = Readahead()
         self.seen_failures: int = self.cache.told_failures
         device.opened()
 

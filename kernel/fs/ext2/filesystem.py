@@ -176,7 +176,12 @@ class Ext2FileSystem(Ext2):
         kind = mode & S_IFMT
         self.retire_some()
         ino = allocate_inode(volume, parent.ino, kind == S_IFDIR)
-        if self.find_known(ino) is not None:
+        try:
+            known = self.find_known(ino)
+        except MemoryError:
+            give_inode_back(volume, ino, kind == S_IFDIR)
+            raise
+        if known is not None:
             raise volume.damaged(f"inode {ino} is in use but marked as free")
         try:
             node = self._new_node(ino, mode)

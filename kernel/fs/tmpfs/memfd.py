@@ -33,7 +33,11 @@ def create_memfd(name: bytes, credentials: Credentials) -> File:
     """A new empty file, open for reading and writing."""
     mount = _MOUNT.get()
     inode = mount.file_system.root().create_unnamed(S_IFREG | 0o777, credentials)
-    dentry = Dentry(None, b"/memfd:" + name + b" (deleted)", inode)
-    file = InodeFile(Path(mount, dentry), O_RDWR | O_LARGEFILE)
-    file.stop_counting_as_writer()  # programs run what they have just written
-    return file
+    inode.acquire()  # without a name or a user it would be lost, should something fail
+    try:
+        dentry = Dentry(None, b"/memfd:" + name + b" (deleted)", inode)
+        file = InodeFile(Path(mount, dentry), O_RDWR | O_LARGEFILE)
+        file.stop_counting_as_writer()  # programs run what they have just written
+        return file
+    finally:
+        inode.release()
