@@ -47,7 +47,9 @@ _INT_MAX: Final = 0x7FFF_FFFF
 _FIONREAD: Final = 0x541B
 _WATCH_BYTES: Final = 1312  # what one watch and its inode cost, as Linux reckons for its limit
 
-_EVENT_BYTES: Final = 96  # what an event that waits costs, about
+_EVENT_BYTES: Final = 96  # what an event that waits costs, about; instances share its name
+_CLOSE_COST: Final = 1000  # instructions for a watch, for `pace`
+_SHOW_COST: Final = 5000
 
 
 @final
@@ -150,6 +152,7 @@ class InotifyFile(DescriptorFile):
         self.head: Event | None = None
         self.tail: Event | None = None
         self.count: int = 0
+        self.is_closed: bool = False
         self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
         self.overflow_queued: bool = False
         self.queue: WaitQueue = WaitQueue()
@@ -160,10 +163,13 @@ class InotifyFile(DescriptorFile):
         return DESCRIPTION_BYTES + len(self.watches) * _WATCH_BYTES + self.count * _EVENT_BYTES
 
     def close(self) -> None:
+        self.is_closed = True  # `watches` stays as it is while others end watches at the safe points
         for watch in self.watches.values():
-            watch.owner = None
-            remove_watch(watch)
-            self.account.watches -= 1
+            if watch.owner is not None:
+                watch.owner = None
+                remove_watch(watch)
+                self.account.watches -= 1
+            pace(_CLOSE_COST)
         self.watches.clear()
         self.head = None
         self.tail = None
@@ -225,14 +231,18 @@ class InotifyFile(DescriptorFile):
     def forget(self, watch: InotifyWatch) -> None:
         """A watch has ended: its number is free, and the reader is told."""
         watch.owner = None
-        self.watches.pop(watch.number)
         self.account.watches -= 1
+        if self.is_closed:
+            return
+        self.watches.pop(watch.number)
         self.enqueue(watch.number, IN_IGNORED, b"", 0)
 
     # ---- Events -------------------------------------------------------------------------------------------------
 
     def enqueue(self, number: int, mask: int, name: bytes, cookie: int) -> None:
         """Add an event at the end."""
+        if self.is_closed:
+            return
         newest = self.tail
         if (
             newest is not None
@@ -313,7 +323,7 @@ class InotifyFile(DescriptorFile):
 
     def describe(self) -> bytes:
         lines: list[bytes] = []
-        for watch in self.watches.values():
+        for watch in list(self.watches.values()):
             inode = watch.inode
             if inode is not None:
                 device = inode.file_system.device
@@ -321,4 +331,5 @@ class InotifyFile(DescriptorFile):
                     f"inotify wd:{watch.number:x} ino:{inode.ino:x} sdev:{device:x}"
                     f" mask:{watch.mask & ~IN_ONESHOT:x} ignored_mask:0\n".encode()
                 )
+            pace(_SHOW_COST)
         return b"".join(lines)

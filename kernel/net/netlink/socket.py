@@ -23,6 +23,7 @@ from kernel.lang import (
     EOPNOTSUPP,
     EPERM,
     Errno,
+    final,
     span_of,
 )
 from kernel.lib.capabilities import CAP_NET_ADMIN
@@ -63,6 +64,8 @@ _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
 _HIGHEST_GROUP: Final = 64
 _LARGEST_PART: Final = 8192  # of a dump
+_HIGHEST_PORT: Final = 0xFFFF_F000
+_LOWEST_PORT: Final = 0x8000_0000
 
 
 class Datagram:
@@ -119,10 +122,10 @@ class NetlinkSocket(Socket):
         self.is_bound = True
 
     def _bind_to_any(self) -> None:
-        """The process's number is its first socket's port; others get numbers that no process has."""
+        """The process's number is its first socket's port; others get numbers that no process has, in turns."""
         port = current().pid
         while _key(self.protocol, port) in PORTS:
-            port = 0xFFFF_F000 if port < 0x8000_0000 else port - 1
+            port = NEXT_PORT.take()
         self._take_port(port)
 
     def connect(self, address: bytes) -> None:
@@ -159,6 +162,9 @@ class NetlinkSocket(Socket):
             if key in PORTS:
                 del PORTS[key]
         self.queue.clear()
+
+    def held_bytes(self) -> int:
+        return super().held_bytes() + self.queued_bytes
 
     # ---- Sending ----------------------------------------------------------------------------------------------
 
@@ -334,6 +340,22 @@ class NetlinkSocket(Socket):
             state |= READABLE
         return state
 
+
+@final
+class _NextPort:
+    """The next port for a socket that has none: where the search goes on, because thousands may be taken."""
+
+    def __init__(self) -> None:
+        self.port: int = _HIGHEST_PORT
+
+    def take(self) -> int:
+        """A port that no process has as its number."""
+        port = self.port
+        self.port = port - 1 if port > _LOWEST_PORT else _HIGHEST_PORT
+        return port
+
+
+NEXT_PORT: Final = _NextPort()
 
 # Bound sockets, by protocol and port.
 PORTS: Final[dict[int, NetlinkSocket]] = {}

@@ -2,12 +2,13 @@
 
 Kernel addresses are shown as zeros, and sizes of objects, which say nothing here.
 
-Context: system calls; nothing sleeps.
+Context: system calls; sleeps where there are many sockets.
 """
 
 from typing import Final
 
 from kernel.lang import final, span_of
+from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.net.datagram import ping_socket, raw_socket, udp
 from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
@@ -26,6 +27,7 @@ from kernel.net.unix.rights import SOCKETS as UNIX_SOCKETS
 from kernel.net.unix.rights import CollectableSocket
 
 _NONE: Final = -1
+_LINE_COST: Final = 5000  # instructions for a socket, for `pace`
 
 
 # ---- Sockets --------------------------------------------------------------------------------------------------------
@@ -33,7 +35,8 @@ _NONE: Final = -1
 
 def _pings(family: int) -> bytes:
     text = bytearray()
-    for socket in ping_socket.SOCKETS.sockets:
+    for socket in list(ping_socket.SOCKETS.sockets):
+        pace(_LINE_COST)
         if socket.family == family:
             line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
             text.extend(padded(line) if family == AF_INET else line + b"\n")
@@ -56,8 +59,9 @@ def icmp6() -> bytes:
 def packet() -> bytes:
     """/proc/net/packet."""
     text = bytearray(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
-    for socket in PACKETS.sockets:
+    for socket in list(PACKETS.sockets):
         text.extend(_packet_line(socket))
+        pace(_LINE_COST)
     return bytes(text)
 
 
@@ -74,13 +78,14 @@ def _packet_line(socket: PacketSocket) -> bytes:
 def netlink() -> bytes:
     """/proc/net/netlink: sockets that have a port."""
     text = bytearray(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
-    for socket in PORTS.values():
+    for socket in list(PORTS.values()):
         groups = socket.groups & 0xFFFF_FFFF
         dumping = 1 if socket.is_dumping else 0
         text.extend(
             f"0000000000000000 {socket.protocol:<3} {socket.port:<10} {groups:08x} {socket.queued_bytes:<8} {0:<8}"
             f" {dumping:<5} {2:<8} {0:<8} {socket.inode.ino:<8}\n".encode()
         )
+        pace(_LINE_COST)
     return bytes(text)
 
 
