@@ -1,8 +1,8 @@
 """Fuzz system calls for as long as one likes: `python -m tests.fuzz_calls --calls 1e7 --seed 1 --resume FILE`.
 
 A run is a chain of rounds, each a boot with a seed of its own. After each, the file of `--resume` holds the totals and
-the findings; the same command goes on from there. `--minimise PROGRAM` shrinks what was found to the calls that matter,
-and prints them.
+all findings with their texts; the same command goes on from there. `--minimise PROGRAM` shrinks what was found to the
+calls that matter, and prints them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.fuzz_calls.build import GUEST, shown
 from tests.fuzz_calls.coverage import Notes, lines, report
 from tests.fuzz_calls.minimise import minimise
 from tests.fuzz_calls.rounds import fuzz
+from tests.fuzz_calls.session import Finding
 from tests.harness import KRAIT
 from tools.paths import BUILD, INITRAMFS
 
@@ -31,10 +32,16 @@ class State:
         self.good = 0
         self.seconds = 0.0
         self.by_name: dict[str, list[int]] = {}
-        self.findings: dict[str, dict[str, object]] = {}
+        self.findings: dict[str, list[dict[str, object]]] = {}  # each time that one came up, by what it is
         if file is not None and file.exists():
             for name, value in json.loads(file.read_text()).items():
                 setattr(self, name, value)
+
+    def note(self, finding: Finding, seed: int) -> bool:
+        """Keep a finding of a round; whether it is the first of its kind."""
+        times = self.findings.setdefault(finding.what, [])
+        times.append({"seed": seed, "program": finding.program or "unknown", "text": finding.text})
+        return len(times) == 1
 
     def save(self) -> None:
         if self.file is not None:
@@ -84,13 +91,9 @@ def main() -> int:
             before = state.by_name.get(name, [0, 0])
             state.by_name[name] = [before[0] + counts[0], before[1] + counts[1]]
         for finding in result.findings:
-            if finding.what not in state.findings:
+            if state.note(finding, seed):
                 name = finding.program or "unknown"
-                state.findings[finding.what] = {"seed": seed, "program": name, "text": finding.text, "times": 0}
                 print(f"\nfound in round {seed}, program {name}: {finding.what}\n{finding.text}")
-            times = state.findings[finding.what]["times"]
-            assert isinstance(times, int)
-            state.findings[finding.what]["times"] = times + 1
         state.save()
         print(f"\n{state.rounds} rounds, {state.calls:,} calls, {len(state.findings)} findings; {seed}:", result.line)
         if result.figures is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 from collections import Counter
@@ -21,20 +22,25 @@ from tests.harness.guest import GuestError
 from tools.cpio import Archive, extend
 from tools.heap import Heap
 from tools.machine import Disk, DiskMode, Machine
+from tools.paths import BUILD
 
 MEMORY = "512M"
 MEMORY_BYTES = 512 << 20
+BROKEN_DISK = BUILD / "fuzz" / "calls" / "broken.img"  # the last one that e2fsck did not like
 HOST_MEMORY = Path("/dev/shm")  # where disks lie: while the guest waits for the host its clock goes on
 # The guest's clock follows the instructions, so that the host's load changes nothing: a nanosecond for each.
 CLOCK = ("-icount", "shift=0,sleep=off")
 EVERY_CALL = (1 << 64) - 1  # the mask of all calls of a program
 _SETTLE = (
-    "for i in 1 2 3; do echo 3 >/proc/sys/vm/drop_caches; sleep 1; done; for i in $(seq 40); do sh -c true; done; "
-    "echo 3 >/proc/sys/vm/drop_caches"
+    "sync; for i in 1 2 3; do echo 3 >/proc/sys/vm/drop_caches; sleep 1; done; "
+    "for i in $(seq 40); do sh -c true; done; echo 3 >/proc/sys/vm/drop_caches"
 )
 _BUG = re.compile(r"Kernel (?:bug|panic)[^\n]*\n(?P<body>.*?)(?:In thread \d+ \((?P<name>[^)\n]*)\)|\Z)", re.DOTALL)
-_ZERO_TIME = re.compile(
+# A file that is removed while the clock shows a time near 0, modulo 2**32, looks as if it was not, or as if it stood on
+# a list of orphans: on Linux, too.
+_NEAR_ZERO = re.compile(
     r"Deleted inode \d+ has zero dtime\.  Fix\? no\n\n|Inodes that were part of a corrupted orphan.*Fix\? no\n\n"
+    r"|Inode \d+ was part of the orphaned inode list\.  IGNORED\.\n"
 )
 _FSCK_COMPLAINT = re.compile(r"\? no$|^(?!Pass \d)\S.*(?:differences|corrupt|error:)", re.MULTILINE)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
@@ -84,6 +90,19 @@ def stalls(log: str) -> list[Finding]:
     ]
 
 
+def damage(checked: str) -> Finding | None:
+    """What e2fsck says of a disk, if it is wrong. Two with the same first complaint, but for its numbers, are one."""
+    wrong = _NEAR_ZERO.sub("", checked)
+    complaint = _FSCK_COMPLAINT.search(wrong)
+    if complaint is None:
+        return None
+    line = wrong[wrong.rfind("\n", 0, complaint.start() + 1) + 1 :].split("\n", 1)[0]
+    if line.startswith("Fix?"):  # the question stands below what it is about
+        line = wrong[: complaint.start()].rstrip("\n").rpartition("\n")[2]
+    words = ["N" if re.search(r"\d", word) else word for word in line.removesuffix("Fix? no").split()]
+    return Finding(f"e2fsck: {' '.join(words)}", "", wrong)
+
+
 @dataclass
 class Figures:
     """What is in use in the guest."""
@@ -127,11 +146,11 @@ class Session:
         """Let go of the disk and check it."""
         self.guest.check("umount /fuzz/disk", 60)
         done = subprocess.run(["e2fsck", "-fn", str(self.disk)], check=False, capture_output=True, text=True)
-        # A file that is removed while the clock shows second 0, modulo 2**32, looks as if it was not: on Linux, too.
-        wrong = _ZERO_TIME.sub("", done.stdout)
-        if done.returncode == 0 or not _FSCK_COMPLAINT.search(wrong):
-            return None
-        return Finding("e2fsck finds errors", "", wrong[-3000:])
+        found = None if done.returncode == 0 else damage(done.stdout)
+        if found is not None:
+            BROKEN_DISK.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.disk, BROKEN_DISK)
+        return found
 
 
 @contextmanager
@@ -189,4 +208,4 @@ def session(
                     worker.join(10)
 
 
-__all__ = ["EVERY_CALL", "Figures", "Finding", "GuestError", "Session", "bugs", "hangs", "session", "stalls"]
+__all__ = ["EVERY_CALL", "Figures", "Finding", "GuestError", "Session", "bugs", "damage", "hangs", "session", "stalls"]

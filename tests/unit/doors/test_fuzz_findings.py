@@ -1,7 +1,10 @@
 """What the fuzzer reads from a guest's log."""
 
+from pathlib import Path
+
+from tests.fuzz_calls.__main__ import State
 from tests.fuzz_calls.build import fuzzer, shown
-from tests.fuzz_calls.session import bugs, hangs, stalls
+from tests.fuzz_calls.session import Finding, bugs, damage, hangs, stalls
 
 LOG = """
 @late 120 ms: 0123456789ab 111111111111
@@ -18,6 +21,16 @@ In thread 1903 (fz111111111111)
 @unkillable a child of program 0123456789ab
 """
 
+CHECKED = """
+Pass 1: Checking inodes, blocks, and sizes
+Deleted inode 2088 has zero dtime.  Fix? no
+
+Inodes that were part of a corrupted orphan linked list found.  Fix? no
+
+Inode 8226 was part of the orphaned inode list.  IGNORED.
+Pass 5: Checking group summary information
+"""
+
 
 def test_findings_name_the_program() -> None:
     (bug,) = bugs(LOG)
@@ -29,6 +42,24 @@ def test_findings_name_the_program() -> None:
     assert [hang.program for hang in hangs(LOG)] == ["0123456789ab"]
     assert [stall.program for stall in stalls(LOG)] == ["0123456789ab or 222222222222.111111111111"]
     assert bugs("all is well") == []
+
+
+def test_a_disk_is_wrong_in_one_way_whatever_the_numbers() -> None:
+    assert damage(CHECKED) is None
+    first = damage(CHECKED + "Inode bitmap differences:  -2088\nFix? no\n")
+    second = damage(CHECKED + "Inode bitmap differences:  -(11--12)\nFix? no\n\nFree blocks count wrong\nFix? no\n")
+    assert first is not None and first == second and first.what == "e2fsck: Inode bitmap differences: N"
+    counted = damage("Pass 4\nInode 12 ref count is 1, should be 2.  Fix? no\n\n")
+    assert counted is not None and counted.what == "e2fsck: Inode N ref count is N should be N"
+
+
+def test_every_text_of_a_finding_is_kept(tmp_path: Path) -> None:
+    state = State(tmp_path / "state", 1)
+    assert state.note(Finding("a stall", "", "first"), 1)
+    assert not state.note(Finding("a stall", "0123456789ab", "second"), 2)
+    state.save()
+    kept = State(tmp_path / "state", 1).findings["a stall"]
+    assert [each["text"] for each in kept] == ["first", "second"]
 
 
 def test_a_program_follows_from_its_seeds() -> None:
