@@ -99,6 +99,19 @@ def forward(text: str) -> Forward:
     return Forward(int(match[1]), int(match[2]), match[3] or "tcp")
 
 
+def calls(text: str) -> tuple[str, ...]:
+    """System calls, with commas between."""
+    from arch.x86_64.call_numbers import number_of_call  # brings half of the kernel, which others need not wait for
+
+    names = tuple(name for name in text.split(",") if name)
+    for name in names:
+        try:
+            number_of_call(name)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return names
+
+
 def machine_memory(text: str) -> str:
     size = memory_size(text)
     if in_bytes(size) < LEAST_MEMORY:

@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 
 from tools import cpio, image_commands, machine_commands
-from tools.arguments import Parser, existing, in_bytes, memory_size, volume_label
+from tools.arguments import Parser, calls, existing, in_bytes, memory_size, volume_label
 from tools.errors import KraitError, UsageError
 from tools.flash import flash, refusal
 from tools.freshness import is_fresh, note_fresh
 from tools.guest.running import place_of_sockets
 from tools.guest.session import wants_terminal
+from tools.guest.tracing import CallFilter
 from tools.help_pages import SHELLS, completion, man_page
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
@@ -28,7 +29,7 @@ from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network
 from tools.paths import BUILD, KERNEL, ROOT
 from tools.program_root import choose_root
 from tools.run_options import add_machine_options, add_program_options
-from tools.run_program import run_program
+from tools.run_program import ShownLog, run_program
 from tools.setup import require
 from tools.version import VERSION
 from userland import ssh
@@ -207,7 +208,30 @@ def _kernel(options: argparse.Namespace) -> Path:
     return KERNEL
 
 
-def run(options: argparse.Namespace) -> int:
+def trace(options: argparse.Namespace) -> int:
+    """As `run`, and print the system calls of the program and its children among the errors, or into a file."""
+    if options.command is None and options.program is None:
+        raise UsageError("krait trace: name a program or an image")
+    if options.detach:
+        raise UsageError("krait trace: -d has nobody to show the calls to")
+    chosen = CallFilter(options.calls)
+    options.append = f"{options.append} {chosen.parameter} loglevel=7".strip()
+    if options.output is None:
+        return run(options, chosen.feed)
+    try:
+        output = options.output.open("wb")
+    except OSError as error:
+        raise UsageError(f"krait trace: {options.output}: {error.strerror}") from error
+
+    def store(log: bytes) -> bytes:
+        output.write(chosen.feed(log))
+        return b""
+
+    with output:
+        return run(options, store)
+
+
+def run(options: argparse.Namespace, shown_log: ShownLog | None = None) -> int:
     if options.command is not None and options.program is not None:
         raise UsageError("krait run: give either --command or a program, not both")
     if options.root is not None and options.initramfs is not None:
@@ -230,7 +254,7 @@ def run(options: argparse.Namespace) -> int:
     if root.wants_network and options.network != "none":
         options.net = True
     kernel = _kernel(options)
-    return run_program(options, _machine(options, *_debugger(options, kernel)), kernel, root)
+    return run_program(options, _machine(options, *_debugger(options, kernel)), kernel, root, shown_log)
 
 
 def _debugger(options: argparse.Namespace, kernel: Path) -> tuple[str, ...]:
@@ -315,6 +339,16 @@ def _show(text: str) -> int:
     return 0
 
 
+def _add_run_options(command: Parser) -> None:
+    add_machine_options(command)
+    command.add_argument("--command", metavar="CMD", help="run this shell command and stop")
+    command.add_argument("--ssh", action="store_true", help="start an SSH server in the guest and say how to log in")
+    add_program_options(command)
+    command.add_argument("--debug", action="store_true", help="wait for gdb on port 1234 before the first instruction")
+    command.add_argument("program", metavar="IMAGE|PROGRAM", nargs="?", help="an image, or a program of this machine")
+    command.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
+
+
 def _parser() -> Parser:
     parser = Parser(prog="krait", description="Build, run and test Krait.", epilog=EXAMPLES,
                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
@@ -331,13 +365,17 @@ def _parser() -> Parser:
         "root image or one program of this machine, whose output and exit status become ours.",
     )
     command.set_defaults(action=run)
-    add_machine_options(command)
-    command.add_argument("--command", metavar="CMD", help="run this shell command and stop")
-    command.add_argument("--ssh", action="store_true", help="start an SSH server in the guest and say how to log in")
-    add_program_options(command)
-    command.add_argument("--debug", action="store_true", help="wait for gdb on port 1234 before the first instruction")
-    command.add_argument("program", metavar="IMAGE|PROGRAM", nargs="?", help="an image, or a program of this machine")
-    command.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
+    _add_run_options(command)
+
+    command = commands.add_parser(
+        "trace", help="run a program and print its system calls, as strace does", add_help=False,
+        description="Run a program as `krait run` does, with the same options, and print the system calls that it and "
+        "its children make. The kernel prints them: nothing of the program's own is changed by that but its speed.",
+    )
+    command.set_defaults(action=trace)
+    command.add_argument("--calls", metavar="CALL[,CALL…]", type=calls, default=(), help="print these calls (all)")
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, help="print into this file (standard error)")
+    _add_run_options(command)
 
     machine_commands.add_commands(commands)
     image_commands.add_commands(commands)

@@ -53,28 +53,41 @@ def agent_overlay() -> cpio.Archive:
     return overlay
 
 
-def attend(machine: Running, request: Request, shows_log: bool, on_start: Callable[[int], None]) -> int:
-    """Carry the program's streams; its status."""
-    attendant = Attendant(port=machine.port, request=request, log=machine.log, shows_log=shows_log, on_start=on_start)
+ShownLog = Callable[[bytes], bytes]
+
+
+def _whole_log(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n")
+
+
+def attend(machine: Running, request: Request, shown_log: ShownLog | None, on_start: Callable[[int], None]) -> int:
+    """Carry the program's streams, and what `shown_log` takes of the machine's log; its status."""
+    attendant = Attendant(port=machine.port, request=request, log=machine.log, shown_log=shown_log, on_start=on_start)
     try:
         status = attendant.run()
     except MachineStopped:
         sys.stdout.flush()
         text = attendant.whole_log()
-        if not shows_log:
+        if shown_log is not _whole_log:
             sys.stderr.write(text.decode(errors="replace").replace("\r\n", "\n"))
         complain("the machine stopped before the program ended")
         return STOPPED
     if attendant.complaint:
         complain(attendant.complaint)
-    if request.keep:
+    if request.keep or shown_log is not None:
         attendant.finish()
-        machine.wait_for_power_off()
+        if machine.wait_for_power_off() and shown_log is not None:
+            attendant.show_rest()
     return status
 
 
-def run_program(options: argparse.Namespace, machine: Machine, kernel: Path, root: RootFileSystem) -> int:
+def run_program(
+    options: argparse.Namespace, machine: Machine, kernel: Path, root: RootFileSystem,
+    shown_log: ShownLog | None = None,
+) -> int:
     """Boot the machine and run the program in it; its status."""
+    if shown_log is None and "loglevel=" in options.append:
+        shown_log = _whole_log
     if options.detach and (options.tty or options.interactive):
         raise UsageError("krait run: a machine in the background (-d) has neither terminal nor standard input")
     tty = not options.detach and wants_terminal(options.tty, options.interactive, "krait run")
@@ -124,7 +137,7 @@ def run_program(options: argparse.Namespace, machine: Machine, kernel: Path, roo
                 entry.write(state)
                 tell()
 
-            return attend(guest, request, "loglevel=" in options.append, started)
+            return attend(guest, request, shown_log, started)
 
     if options.detach:
         return _in_background(entry, state, attended, keeps)

@@ -181,6 +181,18 @@ def test_large_files_of_an_image_need_room_once(kernel: Kernel, root_image: Path
     assert done.stdout == "" and "initramfs: out of memory" in done.stderr
 
 
+def test_gdb_in_front_of_the_machine(kernel: Kernel, tmp_path: Path) -> None:
+    scratch = tmp_path / ("scratch" + "-" * 100)  # longer than the path of a socket may be
+    scratch.mkdir()
+    done = subprocess.run(
+        [ROOT / "krait", "debug", "--kernel", kernel.path, "--", "-batch", "-ex", "p/x $pc", "-ex", "detach"],
+        check=False, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(scratch)},
+        timeout=100 * PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 0 and "$1 = 0xfff0" in done.stdout, done.stdout + done.stderr
+    assert list(scratch.iterdir()) == []
+
+
 def test_help_names_the_options() -> None:
     text = krait("run", "--help", status=0).stdout
     for option in "memory smp machine cpu append initramfs root command debug".split():

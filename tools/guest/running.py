@@ -36,9 +36,13 @@ class Running:
     qemu: subprocess.Popen[bytes]
     directory: Path
 
-    def wait_for_power_off(self) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
+    def wait_for_power_off(self) -> bool:
+        """Whether the machine has ended in time."""
+        try:
             self.qemu.wait(POWER_OFF_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
 
 def anonymous_file(parts: list[bytes], name: str) -> int:

@@ -101,7 +101,7 @@ class Attendant:
     errors: int = 2
     input: int | None = 0
     log: socket.socket | None = None
-    shows_log: bool = False  # among the errors
+    shown_log: Callable[[bytes], bytes] | None = None  # what of the log is shown among the errors; None: nothing
     on_start: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
@@ -225,8 +225,8 @@ class Attendant:
             data = b""
         if not data:
             self.log = None
-        if self.shows_log and not self._sinks[1].is_gone:
-            self._sinks[1].waiting += data.replace(b"\r\n", b"\n")
+        if self.shown_log is not None and not self._sinks[1].is_gone:
+            self._sinks[1].waiting += self.shown_log(data)
         self.log_text = (self.log_text + data)[-65536:]
 
     def _receive(self) -> None:
@@ -271,6 +271,14 @@ class Attendant:
         while self.log is not None:
             self._read_log(self.log)
         return bytes(self.log_text)
+
+    def show_rest(self) -> None:
+        """Show what the machine, which has ended, said last."""
+        self.whole_log()
+        rest = self._sinks[1].waiting
+        with contextlib.suppress(OSError):
+            while rest:
+                del rest[: os.write(self.errors, rest)]
 
     def finish(self) -> None:
         """Tell the agent that its work is done; it is a courtesy, and nobody waits for it."""
