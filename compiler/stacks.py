@@ -4,7 +4,7 @@ LLVM tells the frames and the calls of each object (`compiler/frames.py`), the l
 may reach (`World.call_sets`). Frames are added up along the longest chain of calls from each `@on_stack` function.
 
 A circle of calls is counted as often as its function that is `@recursion(n)` says: it runs at most n times at once. A
-circle without such a function is counted once, and named in the report.
+circle without such a function is an error.
 Assembly uses little stack, and none that this file could see; what it is given is `ASSEMBLY_BYTES`. During some of it
 the processor may enter the kernel anew (`@interrupted_by`). What follows a bug (the message of a panic, `@last_resort`)
 is not counted: if that overflows, the guard page below every stack says so.
@@ -133,20 +133,37 @@ class StackDepths:
         if circle:
             self.recursions.append(circle)
             return
-        self._settle_recursion(component, bounded, free)
+        self._settle_recursion(component, bounded, inside)
 
-    def _settle_recursion(self, component: list[Node], bounded: dict[Node, int], free: dict[Node, list[Node]]) -> None:
-        """Every round of the circles passes through a bounded function: so many rounds, and the deepest way out."""
-        longest: dict[Node, int] = {}
+    def _settle_recursion(
+        self, component: list[Node], bounded: dict[Node, int], inside: dict[Node, list[Node]]
+    ) -> None:
+        """Bounded functions cut the deepest stack into ways that meet none, and from the last of these begins the way
+        out. Each way but the first begins with a call of a bounded function, and each but the last ends with one. So
+        two sums are enough: of the longest ways from each as often as it runs, or of the longest to it.
+        """
+        free = {node: [c for c in inside[node] if c not in bounded] for node in component}
 
-        def chain(node: Node) -> int:
-            if node not in longest:
-                longest[node] = self.own_bytes(node) + max((chain(c) for c in free[node]), default=0)
-            return longest[node]
+        def longest(target: Node | None) -> dict[Node, int]:
+            """Bytes of the longest way from each function: to a call of the target, 0 if there is none; or anywhere."""
+            found: dict[Node, int] = {}
 
+            def way(node: Node) -> int:
+                if node not in found:
+                    further = max((way(c) for c in free[node]), default=0)
+                    ends = target is None or target in inside[node]
+                    found[node] = self.own_bytes(node) + further if ends or further else 0
+                return found[node]
+
+            for node in component:
+                way(node)
+            return found
+
+        anywhere = longest(None)
+        ways_from = sum(times * anywhere[node] for node, times in bounded.items())
+        ways_to = sum(times * max(longest(node).values()) for node, times in bounded.items())
         way_out = max(component, key=lambda node: self.depth[node])
-        rounds = sum(times * chain(node) for node, times in bounded.items())
-        total = rounds + max(chain(node) for node in component) + self.depth[way_out]
+        total = min(ways_from, ways_to) + max(anywhere.values()) + self.depth[way_out]
         for node in component:
             if node != way_out:
                 self.next[node] = way_out
@@ -195,10 +212,17 @@ def measure(objects: dict[str, Path], facts: StackFacts) -> StackDepths:
 
 
 def faults(depths: StackDepths) -> list[Diagnostic]:
-    """Entry points whose stack might not do, each with its chain of calls."""
+    """Circles of calls without a bound, and entry points whose stack might not do, each with its chain of calls."""
     facts = depths.facts
     nowhere = Loc("", 0)
     found: list[Diagnostic] = []
+    for circle in depths.recursions:
+        first = circle[0][1]
+        names = " -> ".join([*(symbol for _, symbol in circle), first])
+        hint = "write a loop, or say with @recursion(n) how many calls are under way at once, and why"
+        fault = Diagnostic("KP722", facts.places.get(first, nowhere), f"recursion without a bound: {names}", hint)
+        fault.notes = [(facts.places.get(symbol), symbol) for _, symbol in circle[1:]]
+        found.append(fault)
     for entry, size in facts.entries.items():
         node = depths.node(entry)
         need = depths.depth[node] + ENTRY_BYTES
@@ -213,8 +237,8 @@ def faults(depths: StackDepths) -> list[Diagnostic]:
 
 
 def report(depths: StackDepths) -> list[str]:
-    """Recursion without a bound; the worst case of every entry point with its chain, and of every system call."""
-    lines = ["recursion without a bound: " + " -> ".join(s for _, s in circle) for circle in depths.recursions]
+    """The worst case of every entry point with its chain, and of every system call."""
+    lines: list[str] = []
     for entry, size in sorted(depths.facts.entries.items()):
         node = depths.node(entry)
         lines.append(f"{depths.depth[node] + ENTRY_BYTES:>6} of {size:>6} bytes  {entry}")

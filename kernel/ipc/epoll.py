@@ -58,6 +58,7 @@ class MemberWaiter(PollWaiter):
         super().__init__()
         self.member: Member | None = member
 
+    @recursion(6)  # as `poll` of a set
     def notified(self) -> None:
         member = self.member
         if member is not None:

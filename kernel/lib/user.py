@@ -11,7 +11,7 @@ Context: may sleep, because a user page may have to be read from a disk first, a
 from typing import Final, Literal
 
 from arch import USER_END, usercopy
-from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, span_of, u8
+from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, recursion, span_of, u8
 from kernel.lib.pace import PACE_BYTES, pace_bytes
 
 USER_LIMIT: Final = USER_END  # where user memory ends, as Linux has it
@@ -250,6 +250,7 @@ class UserBuffer(Buffer):
         left = usercopy.copy_out(self.address, source[0:length])
         return self._advance(length, left)
 
+    @recursion(1)  # no piece is longer than PACE_BYTES
     def _put_pieces(self, source: Span[u8]) -> int:
         done = 0
         while done < len(source) and not self.faulted:
@@ -267,6 +268,7 @@ class UserBuffer(Buffer):
         left = usercopy.copy_in(destination[0:length], self.address)
         return self._advance(length, left)
 
+    @recursion(1)  # no piece is longer than PACE_BYTES
     def _take_pieces(self, destination: Span[u8]) -> int:
         done = 0
         while done < len(destination) and not self.faulted:

@@ -217,4 +217,7 @@ def test_recursion_without_a_bound(tmp_path: Path) -> None:
     assert [{symbol for _, symbol in circle} for circle in found.recursions] == [
         {"stack_endless.odd", "stack_endless.even"}
     ]
-    assert report(found)[0].startswith("recursion without a bound: stack_endless.")
+    [fault] = faults(found)
+    assert fault.code == "KP722"
+    text = render(fault)
+    assert "recursion without a bound: stack_endless." in text and "stack_endless.py" in text

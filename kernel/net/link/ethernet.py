@@ -11,7 +11,7 @@ Source: IEEE 802.3, RFC 894, packet(7).
 
 from typing import Final
 
-from kernel.lang import Span, final, inline, span_of, u8
+from kernel.lang import Span, final, inline, recursion, span_of, u8
 from kernel.net.link.checksum import checksum
 from kernel.net.link.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice, register_device
 from kernel.net.link.loopback import LOOPBACK
@@ -158,6 +158,7 @@ def send_frame(packet: Packet, device: NetworkDevice) -> None:
         device.sent_dropped += 1
 
 
+@recursion(1)  # no segment is large
 def _send_large(packet: Packet, device: NetworkDevice) -> None:
     """Send a TCP segment that the device does not cut. Its driver does it where it can; but taps see single frames."""
     segmenter = Segmenter()

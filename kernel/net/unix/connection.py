@@ -14,6 +14,7 @@ from kernel.lang import (
     EINVAL,
     EISCONN,
     Errno,
+    recursion,
 )
 from kernel.lib.credentials import Credentials
 from kernel.net.sockets.socket import SWITCH_PASS_CREDENTIALS, SWITCH_PASS_PIDFD, SWITCH_PASS_SECURITY, Socket
@@ -27,7 +28,7 @@ from kernel.net.unix.base import (
     UnixSocket,
 )
 from kernel.net.unix.identity import own_identity
-from kernel.net.unix.rights import CollectableSocket
+from kernel.net.unix.rights import CollectableSocket, drop_socket
 from kernel.task import current
 
 # What a connection has from its listener.
@@ -105,8 +106,9 @@ class ConnectedSocket(UnixSocket):
             peer.pending_error = ECONNRESET
         peer.wake_everybody()
 
+    @recursion(2)  # what waits in it closes in `drop_socket`, one after the other
     def close(self) -> None:
         waiting: deque[CollectableSocket] = self.waiting
         while waiting:
-            waiting.popleft().release()
+            drop_socket(waiting.popleft())
         super().close()

@@ -174,15 +174,15 @@ def drop_files(parcel: Parcel) -> None:
     if files is not None:
         for file in files:
             if isinstance(file, CollectableSocket):
-                _drop_socket(file)
+                drop_socket(file)
             else:
                 file.release()
 
 
 @recursion(2)
-def _drop_socket(socket: CollectableSocket) -> None:
-    """Drop a reference. A socket that closes with it may hold descriptors of sockets too, and those of more: they wait
-    for their turn in a list, for a program can pack them thousands deep.
+def drop_socket(socket: CollectableSocket) -> None:
+    """Drop a reference that a queue held. A socket that closes with it may hold descriptors of sockets, and connections
+    that wait, and those more of them: they wait for their turn in a list, for a program can pack them thousands deep.
     """
     socket.drops += 1
     if socket.drops > 1:
