@@ -77,4 +77,5 @@ from arch.x86_64.start import (
     start_page_tables,
     start_processor,
 )
+from arch.x86_64.unwinding import find_landing
 from arch.x86_64.user_frame import copy_user_frame, start_program, user_frame_address, user_stack_pointer

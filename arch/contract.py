@@ -318,6 +318,9 @@ class Processor(Protocol):
     def trap_kind(self, frame: arch.TrapFrame) -> int:
         """Which compiled check failed (docs/compiler-abi.md), or 0."""
 
+    def find_landing(self, frame: arch.TrapFrame, is_call: bool) -> bool:
+        """After a failed check, let a frame go on at the next clean-up outwards. False if there is none."""
+
     def fault_name(self, frame: arch.TrapFrame) -> bytes:
         """An exception of the kernel, in a traceback's words."""
 

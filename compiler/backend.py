@@ -24,7 +24,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compiler import frames, lines
+from compiler import frames, lines, unwind
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("KRAIT_CACHE") or ROOT / "build" / "cache")
@@ -245,6 +245,8 @@ def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) ->
     if "!llvm.dbg.cu" in text and b".debug_info" not in data:
         return "the debug information is invalid, and LLVM dropped it"
     write_whole(object_path.with_suffix(".lines"), lines.extract(data).to_json().encode())
+    if target is KERNEL:
+        write_whole(object_path.with_suffix(".unwind"), unwind.extract(data).to_json().encode())
     write_whole(object_path.with_suffix(".frames"), frames.extract(optimised, said).to_json().encode())
     write_whole(object_path, data)
     return None

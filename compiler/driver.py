@@ -423,7 +423,7 @@ def main_glue(modules: dict[str, str], main: str, result: Type) -> str:
     kind = next((match[1] for text in modules.values() if (match := pattern.search(text))), None)
     assert kind is not None, f"{main} has another signature"
     lines = [f'declare dso_local hidden {kind} @"{main}"()',
-             f'define dso_local i64 @{HOST_MAIN}(ptr %status) "frame-pointer"="all" {{']
+             f'define dso_local i64 @{HOST_MAIN}(ptr %status) uwtable(sync) "frame-pointer"="all" {{']
     if kind == "void":
         lines += [f'  call void @"{main}"()', "  ret i64 0"]
     elif kind == "{ i64, i64 }":

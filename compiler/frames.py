@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 NOT_COUNTED = "krait-stack-not-counted"
+CALL_SET = "krait-call-set"
 
 _NAME = r'(?:"[^"]+"|[\w.$-]+)'
 _DEFINE = re.compile(rf"^define (?!.*available_externally).*?@({_NAME})\(")
-_CALL = re.compile(rf" call [^\n]*?([@%]{_NAME})\(")
-_CALL_SET = re.compile(r"!krait !(\d+)")
+_CALL = re.compile(rf" (?:call|invoke) [^\n]*?([@%]{_NAME})\(")
+_CALL_SET = re.compile(rf'"{CALL_SET}"="([^"]*)"')
 _ATTRIBUTES = re.compile(r"#(\d+)")
 _GROUP = re.compile(r"^attributes #(\d+) = \{(.*)\}$", re.MULTILINE)
-_KEY = re.compile(r'^!(\d+) = !\{!"(.*)"\}$', re.MULTILINE)
 _ALIAS = re.compile(rf"^@({_NAME}) = .*\balias .*, ptr @({_NAME})$", re.MULTILINE)
 _FRAME = re.compile(r"^warning: .*stack frame size \((\d+)\) exceeds limit \(0\) in function '(.*)'\n", re.MULTILINE)
 
@@ -50,12 +50,13 @@ def without_frames(said: str) -> str:
 def extract(ir: str, said: str) -> ObjectFrames:
     """From optimised IR, and from what LLVM said when it made code of it."""
     found = ObjectFrames({name: int(size) for size, name in _FRAME.findall(said)})
-    keys = dict(_KEY.findall(ir))
-    uncounted = {number for number, text in _GROUP.findall(ir) if NOT_COUNTED in text}
+    groups = dict(_GROUP.findall(ir))
+    keys = {number: match[1] for number, text in groups.items() if (match := _CALL_SET.search(text))}
+    uncounted = {number for number, text in groups.items() if NOT_COUNTED in text}
     current = ""
     calls: dict[str, None] = {}
     sets: dict[str, None] = {}
-    for line in ir.splitlines():
+    for line in ir.replace("\n          to label ", " to label ").splitlines():
         if line.startswith("define "):
             match = _DEFINE.match(line)
             current = match[1].strip('"') if match else ""
@@ -65,9 +66,9 @@ def extract(ir: str, said: str) -> ObjectFrames:
             current = ""
         elif current and (match := _CALL.search(line)):
             callee = match[1]
-            marked = _CALL_SET.search(line)
-            key = keys[marked[1]] if marked else ""
-            if not uncounted.isdisjoint(_ATTRIBUTES.findall(line)):
+            numbers = _ATTRIBUTES.findall(line)
+            key = next((keys[number] for number in numbers if number in keys), "")
+            if not uncounted.isdisjoint(numbers):
                 continue
             if callee[0] == "%":
                 # A call that LLVM made of two has lost its mark: it may be any of this object's.

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from compiler import unwind
 from compiler.backend import CACHE, ROOT, file_hash, write_whole
 from compiler.lines import ObjectLines, Placed, build
 
@@ -96,6 +97,14 @@ def placements(map_text: str, objects: list[Path]) -> list[Placed]:
     return found
 
 
+def unwind_placements(map_text: str, objects: list[Path]) -> list[unwind.Placed]:
+    """The same for what unwinding needs."""
+    tables = {str(path): unwind.ObjectUnwind.from_json(path.with_suffix(".unwind").read_text()) for path in objects}
+    return [unwind.Placed(tables[path], section, int(address, 16))
+            for section, address, size, path in _MAP_LINE.findall(map_text)
+            if section.startswith(".text") and path in tables and int(size, 16) and int(address, 16)]  # fmt: skip
+
+
 def code_addresses(map_text: str) -> list[tuple[str, str, str, str]]:
     """All pieces of code in a map, for comparison (the table's own object has an empty one)."""
     entries = _MAP_LINE.findall(map_text)
@@ -116,7 +125,8 @@ def link_kernel(objects: list[Path], output: Path) -> int:
         run(link)
         first = map_path.read_text()
         table = build(placements(first, objects), KERNEL_BASE)
-        run([*link, str(table_object(table, Path(scratch)))])
+        unwinding = unwind.build(unwind_placements(first, objects), KERNEL_BASE)
+        run([*link, str(table_object(table, unwinding, Path(scratch)))])
         if code_addresses(first) != code_addresses(map_path.read_text()):
             raise LinkError("the second link moved code: .krait_lines must lie behind all code in linker.ld")
         map_path.replace(output.with_suffix(".map"))
@@ -124,11 +134,16 @@ def link_kernel(objects: list[Path], output: Path) -> int:
     return len(table)
 
 
-def table_object(table: bytes, folder: Path) -> Path:
-    """An object whose section `.krait_lines` is the table. The linker may name it in the image: its name is fixed."""
-    data, source, target = folder / "lines", folder / "lines.S", folder / "lines.o"
-    data.write_bytes(table)
-    source.write_text(f'.section .krait_lines, "a", @progbits\n.balign 16\n.incbin "{data}"\n')
+def table_object(table: bytes, unwinding: bytes, folder: Path) -> Path:
+    """An object whose sections `.krait_lines` and `.krait_unwind` are the tables. The linker may name it in the image:
+    its name is fixed.
+    """
+    source, target = folder / "lines.S", folder / "lines.o"
+    text = ""
+    for name, data in (("lines", table), ("unwind", unwinding)):
+        (folder / name).write_bytes(data)
+        text += f'.section .krait_{name}, "a", @progbits\n.balign 16\n.incbin "{folder / name}"\n'
+    source.write_text(text)
     run([*ASSEMBLER[:2], "-m64", str(source), "-o", str(target)])
     return target
 

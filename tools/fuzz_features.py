@@ -316,6 +316,12 @@ except KernelError:
 
 # Pieces that trap where what they rely on does not hold.
 DARING: list[str] = [
+    """{v}x = [1, 2, 3]
+with {p}Guard(3):
+    try:
+        print({v}x[{a} % 5])
+    finally:
+        print("cleaned", len({v}x))""",
     """{v}m = {{1: 2, 3: 4}}
 for {v}key in {v}m:
     if {a} % 4 == 0:

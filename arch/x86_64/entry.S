@@ -179,6 +179,8 @@ trap_from_kernel:
         cmpq    $FIRST_INTERRUPT, FRAME_VECTOR(%rsp)
         jae     2f
         call    krait_exception_in_kernel
+.globl exception_is_handled             # to arch/x86_64/unwinding.py: above this return address lies a frame
+exception_is_handled:
         jmp     return_to_kernel
 2:      call    krait_interrupt_in_kernel
         jmp     return_to_kernel
@@ -199,6 +201,30 @@ repair_iret:
         movq    %gs:PERCPU_SCRATCH_0, %rax
         movq    %gs:PERCPU_SCRATCH_1, %rcx
         jmp     trap_from_user
+
+# _Unwind_Resume(): the end of a clean-up after a bug. Searches on, from its caller, for the next one outwards; does not
+# return. The frame is that of the caller right behind the call; 8 bytes align the stack.
+.globl _Unwind_Resume
+.balign 16
+_Unwind_Resume:
+        movq    (%rsp), %rax
+        leaq    8(%rsp), %rcx
+        subq    $8, %rsp
+        pushq   $KERNEL_SS
+        pushq   %rcx
+        pushfq
+        pushq   $KERNEL_CS
+        pushq   %rax
+        pushq   $0
+        pushq   $0
+        push_registers
+        movq    %rsp, %rdi
+        call    krait_clean_up_further
+        jmp     return_to_kernel
+
+# LLVM's tables name it; they are not in the image.
+.globl __gcc_personality_v0
+.set __gcc_personality_v0, 0
 
 # ---- Vectors on stacks of their own -----------------------------------------------------------------------
 # The top 16 bytes of each IST stack hold the address of its processor's PerCpu block (idt.py), because GS may

@@ -43,7 +43,7 @@ class Lifetimes:
                 block = self.blocks[label[1]] = Block()
             elif line.startswith("  ") and line[2] != " ":
                 block.lines.append(number)
-                if line.startswith(("  br ", "  switch ")):
+                if line.startswith(("  br ", "  switch ")) or is_invoke(line):
                     block.after = _TARGET.findall(line)
         for name, block in self.blocks.items():
             for number in block.lines:
@@ -102,9 +102,11 @@ class Lifetimes:
         If the line is an allocation, it has not failed: in a frame it cannot, and from the heap it takes nothing away.
         """
         own = self.blocks[self._block_of(line)]
-        all_after = own.after
-        if is_tested(self.body, line):
-            own.after = all_after[1:]
+        tested = self.blocks[self._block_of(test_of(self.body, line))] if is_tested(self.body, line) else None
+        all_after = own.after, tested.after if tested is not None else []
+        if tested is not None:
+            own.after = own.after[:1]
+            tested.after = all_after[1][1:]
         live_in: dict[str, set[str]] = {name: set() for name in self.blocks}
         changed = True
         while changed:
@@ -118,7 +120,9 @@ class Lifetimes:
                     live_in[name] = live
                     changed = True
         live = self._live_at_end(own, live_in, watched)
-        own.after = all_after
+        own.after = all_after[0]
+        if tested is not None:
+            tested.after = all_after[1]
         for number in reversed(own.lines):
             if number == line:
                 break
@@ -153,8 +157,19 @@ def _whole_access(code: str, registers: list[str]) -> str:
     return ""
 
 
+def is_invoke(line: str) -> bool:
+    """Whether a line is a call with a landing, which ends its block."""
+    return line.lstrip().partition(" = ")[2].startswith("invoke ") or line.startswith("  invoke ")
+
+
+def test_of(body: Body, line: int) -> int:
+    """Where the test of an allocation for null would be: behind it, and behind the label to which an invoke goes."""
+    return line + 2 if is_invoke(body.lines[line]) else line + 1
+
+
 def is_tested(body: Body, line: int) -> bool:
-    """Whether the two lines behind an allocation are the test for null, which ends its block."""
+    """Whether an allocation is tested for null, which ends the block."""
     register = body.lines[line].strip().partition(" = ")[0]
-    tested = body.lines[line + 1].partition(" = ")[2].startswith(f"icmp eq ptr {register}, null")
-    return tested and body.lines[line + 2].startswith("  br i1 ")
+    test = test_of(body, line)
+    tested = body.lines[test].partition(" = ")[2].startswith(f"icmp eq ptr {register}, null")
+    return tested and body.lines[test + 1].startswith("  br i1 ")

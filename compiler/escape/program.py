@@ -10,7 +10,7 @@ from compiler.escape.rewrite import BYTES_TYPE, RELEASE, RELEASE_GIVEN, BufferLa
 from compiler.escape.text import Body, Reader
 from compiler.lower.interfaces import BYTE_ARRAY
 from compiler.lower.layout import descriptor_symbol
-from compiler.lower.module import CALL_SETS, Module
+from compiler.lower.module import Module
 from compiler.lower.world import World
 from compiler.types import ClassType, Type
 
@@ -24,7 +24,7 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
     """
     bodies: dict[str, Body] = {}
     for module in modules.values():
-        sets = {str(CALL_SETS + number): tuple(world.call_sets[key]) for key, number in module.call_sets.items()}
+        sets = {str(number): tuple(world.call_sets[key]) for key, number in module.call_sets()}
         reader = Reader(sets)
         for symbol, text in functions(module):
             if not text.startswith(COPY):

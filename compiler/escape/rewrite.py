@@ -6,8 +6,10 @@ dropped where the function returns, and where the next object takes its place.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from compiler.escape.lifetimes import is_invoke, test_of
 from compiler.escape.placement import BUFFER_HEAD, Made, Plan, TypeFacts
 from compiler.escape.text import ALLOCATE, Body, Buffer
 
@@ -16,6 +18,7 @@ RELEASE = "krait.release_reference"
 RELEASE_GIVEN = "krait.release_given"
 GIVEN = "%place"  # the parameter: where the result is made, or null
 BYTES_TYPE = "krait.type.RawArray[u8]"
+_WENT = re.compile(r" to label %([\w.]+) unwind ")
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,11 @@ class Rewriter:
                 out[made.line] = [*_release(reused, lines[made.line]),
                                   *_header(made, name, name, lines[made.line]),
                                   f"  {made.register} = getelementptr inbounds i8, ptr {name}, i64 0"
-                                  f"{_debug(lines[made.line])}"]  # fmt: skip
-                register = lines[made.line + 1].strip().partition(" ")[0]
-                out[made.line + 1] = [f"  {register} = icmp ne i64 0, 0"]
+                                  f"{_debug(lines[made.line])}",
+                                  *_go_on(lines[made.line])]  # fmt: skip
+                test = test_of(body, made.line)
+                register = lines[test].strip().partition(" ")[0]
+                out[test] = [f"  {register} = icmp ne i64 0, 0"]
             if made.buffer is not None:
                 buffer = body.buffers[made.buffer]
                 out[buffer.line] = self._buffer(buffer, entry, lines[buffer.line])
@@ -134,10 +139,13 @@ class Rewriter:
             *_header(made, GIVEN, name, line),
             f"  br label %{label}.made{debug}",
             f"{label}.heap:",
-            f"  {name}.new = {call}",
+            f"  {name}.new = {_to(call, f'{label}.new')}",
+            *([f"{label}.new:"] if is_invoke(line) else []),
             f"  br label %{label}.made{debug}",
             f"{label}.made:",
-            f"  {made.register} = phi ptr [ {GIVEN}, %{label}.there ], [ {name}.new, %{label}.heap ]{debug}",
+            f"  {made.register} = phi ptr [ {GIVEN}, %{label}.there ],"
+            f" [ {name}.new, %{label}.{'new' if is_invoke(line) else 'heap'} ]{debug}",
+            *_go_on(line),
         ]
 
     def _release_given(self, made: Made, line: str) -> list[str]:
@@ -166,7 +174,7 @@ class Rewriter:
             lines.append(f"  store i64 {buffer.size}, ptr {name}.{what}, align 8{debug}")
         if buffer.result:
             lines.append(f"  {buffer.result} = add i64 0, 0{debug}")
-        return lines
+        return [*lines, *_go_on(line)]
 
 
 def with_operand(text: str, before: str, operand: str) -> str:
@@ -178,6 +186,17 @@ def with_operand(text: str, before: str, operand: str) -> str:
         at += 1
     comma = "" if at - 1 == start else ", "
     return f"{text[: at - 1]}{comma}{operand}{text[at - 1 :]}"
+
+
+def _go_on(line: str) -> list[str]:
+    """What ends the block in place of a call with a landing: a jump to where it would come back to."""
+    found = _WENT.search(line)
+    return [f"  br label %{found[1]}{_debug(line)}"] if found is not None else []
+
+
+def _to(call: str, label: str) -> str:
+    """A call with a landing that comes back to another label; any other call as it is."""
+    return _WENT.sub(f" to label %{label} unwind ", call)
 
 
 def _debug(line: str) -> str:

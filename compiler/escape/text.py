@@ -26,8 +26,8 @@ _NUMBERS = frozenset(
 _REGISTER = re.compile(r"%[\w.]+")
 _TYPED = re.compile(r"(?:atomic |volatile )?(\{.*\}|\[[^\]]*\]|\w+)(?:,| ) ?")
 _CALLEE = re.compile(r'[^@%]*(?:@(?:"([^"]*)"|([\w.]+))|%[\w.]+)\(')
-_CALL_SET = re.compile(r"!krait !(\d+)")
-_SITE = re.compile(rf'call ptr @{ALLOCATE}\(ptr @"([^"]*)", i64 (\w+|%[\w.]+)\)(.*)')
+_MARK = re.compile(r"#(\d+)")
+_SITE = re.compile(rf'(?:call|invoke) ptr @{ALLOCATE}\(ptr @"([^"]*)", i64 (\w+|%[\w.]+)\)(.*)')
 
 
 @dataclass
@@ -117,7 +117,7 @@ def holds_pointer(kind: str) -> bool:
 
 
 class Reader:
-    """Reads the functions of a program; `call_sets` are the targets of indirect calls, by their module's numbers."""
+    """Reads the functions of a program; `call_sets` are the targets of indirect calls, by their attribute's number."""
 
     def __init__(self, call_sets: dict[str, tuple[str, ...]]) -> None:
         self.call_sets = call_sets
@@ -177,7 +177,7 @@ class Reader:
                 body.returns = True
                 if holds_pointer(rest.rpartition(" ")[0]):
                     steps.append((RETURN, value_of(rest)))
-            case "call":
+            case "call" | "invoke":
                 self._call(body, number, result, rest, line)
             case _:
                 steps.append((ESCAPE, tuple(_REGISTER.findall(code))))
@@ -191,13 +191,17 @@ class Reader:
             size = int(found[2]) if found[2].isdigit() else -1
             body.sites.append(Site(number, result, found[1], size, "#" in found[3]))
             return
+        if " asm sideeffect unwind " in rest:
+            return  # a trap
         callee = None if " asm " in rest else _CALLEE.match(rest)
         if callee is None:
             body.steps.append((ESCAPE, tuple(_REGISTER.findall(rest))))
-            body.steps.append((COPY, result, (ELSEWHERE,)))
+            if result:
+                body.steps.append((COPY, result, (ELSEWHERE,)))
             return
         end = rest.rindex(")")
-        if "#" not in rest[end:]:
+        marks = _MARK.findall(rest[end:])
+        if all(mark in self.call_sets for mark in marks):
             body.works = True
         operands = parts(rest[callee.end() : end])
         args = tuple(value_of(part) for part in operands)
@@ -219,8 +223,7 @@ class Reader:
                 body.buffers.append(Buffer(number, result, args[0], int(operands[1][4:])))
             targets: tuple[str, ...] | None = (name,)
         else:
-            number_of_set = _CALL_SET.search(line)
-            targets = self.call_sets.get(number_of_set[1]) if number_of_set is not None else None
+            targets = next((self.call_sets[mark] for mark in marks if mark in self.call_sets), None)
         call = Call(number, result, targets, args)
         body.calls.append(call)
         body.steps.append((CALL, call))

@@ -10,7 +10,8 @@
  *     skipped COUNT        frames left out in the middle of a deep stack
  *     uncaught NUMBER CODE frames follow: where it was raised
  *     end
- * `python -m compiler run` makes a Python traceback of it.
+ * `python -m compiler run` makes a Python traceback of it. After a trap that is no fault, `finally` and `with` blocks run on the way out:
+ * LLVM's tables lead libgcc's unwinder there. A bug in such a block is not reported; the program goes on to the block around it.
  *
  * Environment: KRAIT_REPORT_FD; KRAIT_HOST_MEMORY, the heap's size in bytes; KRAIT_STRESS=1, reclaim at each allocation;
  * KRAIT_LEAKS=1, print the number of objects in use at the end to standard error.
@@ -27,6 +28,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 
 enum {
     STATUS_UNCAUGHT = 1,
@@ -168,6 +170,22 @@ static int trap_kind(const uint8_t *code)
     return code[0] == 0x0f && code[1] == 0xb9 && (code[2] & 0xc7) == 0x40 ? code[3] : -1;
 }
 
+static _Noreturn void end_after_trap(void)
+{
+    flush_output();
+    _exit(STATUS_TRAP);
+}
+
+/* The unwinder asks at each frame whether to go on. */
+static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
+                                    struct _Unwind_Exception *trap, struct _Unwind_Context *context, void *argument)
+{
+    (void)version, (void)class, (void)trap, (void)context, (void)argument;
+    if (actions & _UA_END_OF_STACK)
+        end_after_trap();
+    return _URC_NO_REASON;
+}
+
 static void on_trap(int signal_number, siginfo_t *info, void *context)
 {
     const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -178,6 +196,13 @@ static void on_trap(int signal_number, siginfo_t *info, void *context)
         kind = trap_kind((const uint8_t *)rip);
     if (signal_number == SIGSEGV && address + STACK_MARGIN > rsp && address < rsp + STACK_MARGIN)
         kind = KIND_STACK_OVERFLOW;
+    static struct _Unwind_Exception trap;
+    static int traps;
+    if (traps++ > 0) {
+        if (kind > 0 && kind != KIND_STACK_OVERFLOW)
+            _Unwind_ForcedUnwind(&trap, at_frame, NULL);
+        end_after_trap();
+    }
     flush_output();
     report_line("trap", kind, 10);
     if ((kind == KIND_ASSERT || kind == KIND_PANIC) && panic_text) {
@@ -192,7 +217,9 @@ static void on_trap(int signal_number, siginfo_t *info, void *context)
     report_frames(rip, (uintptr_t)registers[REG_RBP], rsp);
     report_text("end\n");
     report_send();
-    _exit(STATUS_TRAP);
+    if (kind > 0 && kind != KIND_STACK_OVERFLOW)
+        _Unwind_ForcedUnwind(&trap, at_frame, NULL);
+    end_after_trap();
 }
 
 /* A str or bytes object: its length at 8, its text at 16. */
@@ -268,7 +295,7 @@ static void catch_traps(void)
 {
     static char stack[64 << 10];
     stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND};
+    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigaltstack(&alternative, NULL);
     sigaction(SIGILL, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);

@@ -667,7 +667,7 @@ def weak(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     target = values_of(fn, e)[0]
     t = fn.type(e.type)
     assert isinstance(t, WeakType)
-    fn.module.declare(NEW_WEAK, f"declare dso_local ptr @{NEW_WEAK}(ptr, ptr) nounwind")
+    fn.module.declare(NEW_WEAK, f"declare dso_local ptr @{NEW_WEAK}(ptr, ptr)")
     address = checked_allocation(fn, t, f"call ptr @{NEW_WEAK}(ptr {descriptor(fn, t)}, ptr {target.operand})")
     return Value(address, t)
 

@@ -52,7 +52,7 @@ def error_slot(fn: FunctionLowerer) -> str:
 
 def with_finally(fn: FunctionLowerer, body: Callable[[], None], final: Callable[[], None]) -> None:
     """Run `body`, then `final` on every way out of it."""
-    context = FinallyContext(final, error_slot(fn), fn.label("finally"))
+    context = FinallyContext(final, error_slot(fn), fn.label("finally"), fn.label("landing"), fn.label("unwinding"))
     fn.contexts.append(context)
     body()
     fn.contexts.pop()
@@ -66,6 +66,10 @@ def with_finally(fn: FunctionLowerer, body: Callable[[], None], final: Callable[
         error = fn.op(f"load i64, ptr {context.slot}")
         final()
         fn.propagate(error)
+    if context.landed or context.passed:
+        fn.land(context)
+        final()
+        fn.resume()
     fn.start(end)
 
 

@@ -10,6 +10,7 @@ border of an inlined call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ from compiler.types import (
 TRAP_OVERFLOW, TRAP_INDEX, TRAP_NONE, TRAP_ZERO, TRAP_ASSERT, TRAP_KEY, TRAP_MATCH = 1, 2, 3, 4, 5, 6, 7
 TRAP_RANGE, TRAP_SHIFT, TRAP_PANIC, TRAP_UNREACHABLE, TRAP_ENUM, TRAP_CHANGED, TRAP_UNCAUGHT = 8, 9, 10, 11, 12, 13, 14
 TRAP_CLASS = 16
+
+# Instructions that a trap may leave: all calls but those of LLVM's own functions, and the traps themselves.
+_MAY_UNWIND = re.compile(r"(?:%[\w.]+ = )?call (?!.*@llvm\.)(?!.* asm (?!sideeffect unwind))")
+PERSONALITY = "__gcc_personality_v0"  # on the host: libgcc's, which knows clean-up only. The kernel has none
 
 
 @dataclass
@@ -101,7 +106,11 @@ class FinallyContext:
     emit: Callable[[], None]  # run in the contexts around
     slot: str
     label: str
+    landing: str  # where a trap lands,
+    unwinding: str  # and its way on from an inner landing
     used: bool = False
+    landed: bool = False
+    passed: bool = False
 
 
 @dataclass
@@ -145,6 +154,7 @@ class FunctionLowerer:
         self.loc = instance.function.loc
         self.result_address = ""  # of a struct result's storage
         self.raise_used = False
+        self.unwind_slot = ""
         self.panic_noted = False
         self.inline_depth = 0
 
@@ -152,8 +162,57 @@ class FunctionLowerer:
 
     def emit(self, text: str) -> None:
         """Append an instruction to the current block; nothing if the place cannot be reached."""
-        if self.live:
+        if not self.live:
+            return
+        context = None if self.discovering or _MAY_UNWIND.match(text) is None else self.cleanup()
+        if context is not None:
+            self.invoke(text, context)
+        else:
             self.lines.append("  " + text + self.debug_suffix)
+
+    def cleanup(self) -> FinallyContext | None:
+        """The innermost clean-up around this place."""
+        return next((c for c in reversed(self.contexts) if isinstance(c, FinallyContext)), None)
+
+    def invoke(self, text: str, context: FinallyContext) -> None:
+        """A call with a clean-up around it: a trap inside it lands there."""
+        context.landed = True
+        self.targets.add(context.landing)
+        end = text.find(", !", text.rindex(")"))
+        call, marks = (text, "") if end < 0 else (text[:end], text[end:])
+        after = self.label("went")
+        call = call.replace("call ", "invoke ", 1)
+        self.lines.append(f"  {call} to label %{after} unwind label %{context.landing}{marks}{self.debug_suffix}")
+        self.targets.add(after)
+        self.start(after)
+
+    def land(self, context: FinallyContext) -> None:
+        """Begin the clean-up for traps of what is around it; `resume` ends it."""
+        if context.landed:
+            self.start(context.landing)
+            pad = self.op("landingpad { ptr, i32 } cleanup")
+            self.emit(f"store {{ ptr, i32 }} {pad}, ptr {self.unwinding()}")
+            self.branch(context.unwinding)
+        self.start(context.unwinding)
+
+    def resume(self) -> None:
+        """After a clean-up, the trap goes on to the next one outwards."""
+        if not self.live:
+            return
+        outer = self.cleanup()
+        if outer is not None:
+            outer.passed = True
+            self.branch(outer.unwinding)
+            return
+        self.emit(f"resume {{ ptr, i32 }} {self.op(f'load {{ ptr, i32 }}, ptr {self.unwinding()}')}")
+        self.live = False
+
+    def unwinding(self) -> str:
+        """Where a trap on its way is kept: the unwinder's business."""
+        if not self.unwind_slot:
+            self.unwind_slot = self.alloca("{ ptr, i32 }", zero=False)
+            self.module.declare(PERSONALITY, f"declare dso_local i32 @{PERSONALITY}(...)")
+        return self.unwind_slot
 
     def name(self, prefix: str) -> str:
         """A fresh name, without the %."""
@@ -304,8 +363,7 @@ class FunctionLowerer:
     def trap(self, kind: int) -> None:
         """Stop here."""
         self.may_panic()
-        self.module.intrinsic("llvm.ubsantrap")
-        self.emit(f"call void @llvm.ubsantrap(i8 {kind}) #1")
+        self.emit(self.module.trap(kind))
         self.unreachable()
 
     def trap_if(self, condition: str, kind: int) -> None:
@@ -319,10 +377,12 @@ class FunctionLowerer:
         stop, go = self.label("trap"), self.label("go")
         self.targets.add(go)
         self.emit(f"br i1 {condition}, label %{stop}, label %{go}")
-        self.module.intrinsic("llvm.ubsantrap")
-        self.tail.append(f"{stop}:")
-        self.tail.append(f"  call void @llvm.ubsantrap(i8 {kind}) #1{self.debug_suffix}")
-        self.tail.append("  unreachable")
+        lines, self.lines = self.lines, self.tail
+        self.targets.add(stop)
+        self.start(stop)
+        self.emit(self.module.trap(kind))
+        self.unreachable()
+        self.lines = lines
         self.start(go)
 
     def caught(self) -> tuple[str, ...]:
@@ -480,7 +540,9 @@ class FunctionLowerer:
         kind = self.kind(result)
         c_kind = "i64" if kind == "i1" else kind
         symbol = target.symbol
-        self.module.declare(symbol, f'declare dso_local {c_kind} @"{symbol}"({", ".join(kinds)}) nounwind')
+        # While it runs, a fault may be handled, and that may trap.
+        attributes = "" if "interrupted_by" in target.function.decorators else " nounwind"
+        self.module.declare(symbol, f'declare dso_local {c_kind} @"{symbol}"({", ".join(kinds)}){attributes}')
         listed = ", ".join(f"{k} {o}" for k, o in zip(kinds, operands, strict=True))
         if kind == "void":
             self.emit(f'call void @"{symbol}"({listed})')
@@ -737,8 +799,10 @@ class FunctionLowerer:
             attributes = self.module.attribute_group(base + " alwaysinline")
         elif not {"noinline", "recursion", "last_resort"}.isdisjoint(function.decorators):
             attributes = self.module.attribute_group(base + " noinline")
+        personality = f" personality ptr @{PERSONALITY}" if self.unwind_slot else ""
         debug = f" !dbg !{subprogram}" if subprogram >= 0 else ""
-        header = f'define LINKAGE {kind} @"{self.instance.symbol}"({", ".join(names)}) {attributes}{debug} {{'
+        attributes += personality + debug
+        header = f'define LINKAGE {kind} @"{self.instance.symbol}"({", ".join(names)}) {attributes} {{'
         body = [header, "entry:", *self.entry, "  br label %begin", "begin:", *self.lines, *self.tail, "}"]
         return "\n".join(body)
 

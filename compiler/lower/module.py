@@ -5,17 +5,19 @@ Deterministic: everything is printed in the order of lowering, declarations sort
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
+from compiler.frames import CALL_SET
 from compiler.lower.interfaces import DebugInfo, Options
 from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 
-BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" nounwind null_pointer_is_valid'
+# Functions may be left by a trap (docs/compiler-abi.md, "Traps"): none is nounwind, and all have unwind tables.
+BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
 # The last makes LLVM say how large each stack frame is (compiler/stacks.py).
 KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'
 
 INTRINSICS: dict[str, str] = {
-    "llvm.ubsantrap": "declare void @llvm.ubsantrap(i8)",
     "llvm.memcpy": "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
     "llvm.memmove": "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)",
     "llvm.memset": "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
@@ -116,8 +118,6 @@ done:
 }
 
 
-CALL_SETS: Final = 910000  # numbers of metadata from here on: call sets
-
 # What LLVM may know of aliases: a field of an object and an element of a Span, Array or byte string are never the same
 # memory. Everything else (structs, which may be views of bytes; raw memory; references in arrays) may be either.
 _FIELD: Final = ", !tbaa !900003"
@@ -150,9 +150,9 @@ class Module:
         self.definitions: dict[str, str] = {}  # symbol -> text
         self.attributes: dict[str, int] = {}
         self.attribute_group(self.base_attributes())  # number 0
-        self.attribute_group("cold noreturn nounwind nomerge")  # number 1: trap calls
+        self.attribute_group("cold noreturn nomerge")  # number 1: traps
+        self.trap_count = 0
         self.helpers: dict[str, str] = {}
-        self.call_sets: dict[str, int] = {}
 
     def base_attributes(self) -> str:
         """What every function of ours has."""
@@ -184,13 +184,26 @@ class Module:
                     self.declare(need, f"declare void @{need}(ptr)")
         return f"@{name}"
 
+    def trap(self, kind: int) -> str:
+        """The instruction of a trap, which LLVM knows to leave the function by unwinding. The number keeps it apart
+        from others of the same kind, which have lines of their own.
+        """
+        self.trap_count += 1
+        return f'call void asm sideeffect unwind "ud1l ${{0:c}}(%eax), %eax # {self.trap_count}", "i"(i32 {kind}) #1'
+
     def call_set(self, key: str) -> str:
-        """Metadata of an indirect call: a name for the functions that it may reach (see compiler/stacks.py and
-        compiler/escape).
+        """An attribute of an indirect call: a name for the functions that it may reach (see compiler/stacks.py and
+        compiler/escape). (LLVM drops metadata where inlining makes an `invoke` of a call.)
         """
         if self.options.target != "kernel" and not self.options.optimise:
             return ""
-        return f", !krait !{CALL_SETS + self.call_sets.setdefault(key, len(self.call_sets))}"
+        return " " + self.attribute_group(f'"{CALL_SET}"="{key}"')
+
+    def call_sets(self) -> Iterator[tuple[str, int]]:
+        """The names of the sets that calls of this module name, and their attributes' numbers."""
+        for text, number in self.attributes.items():
+            if text.startswith(f'"{CALL_SET}"='):
+                yield text.split('"')[3], number
 
     def define(self, symbol: str, text: str) -> None:
         """Add a definition."""
@@ -207,5 +220,4 @@ class Module:
         if debug:
             parts.append(debug)
         parts.append(_ALIASES)
-        parts += [f'!{CALL_SETS + number} = !{{!"{key}"}}' for key, number in self.call_sets.items()]
         return "\n\n".join(parts) + "\n"

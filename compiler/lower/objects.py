@@ -120,7 +120,7 @@ def allocate(fn: FunctionLowerer, t: Type, size: str) -> str:
     Not `noalias`, although nobody else has the address: the reclaimer reads and writes the object later through the
     zero-count table. LLVM would delete stores of references to an object that does not escape, and keep the counting.
     """
-    fn.module.declare(ALLOCATE, f"declare dso_local ptr @{ALLOCATE}(ptr, i64) nounwind")
+    fn.module.declare(ALLOCATE, f"declare dso_local ptr @{ALLOCATE}(ptr, i64)")
     return checked_allocation(fn, t, f"call ptr @{ALLOCATE}(ptr {descriptor(fn, t)}, i64 {size})")
 
 

@@ -15,12 +15,14 @@ from arch import (
     ProgramError,
     TrapFrame,
     fault_address,
+    find_landing,
     fixup,
     is_grave,
     is_interrupt,
     is_page_fault,
     lacks_vector_registers,
     program_error,
+    trap_kind,
     was_fetch,
     was_write,
 )
@@ -104,7 +106,9 @@ def exception_in_kernel(frame: TrapFrame) -> None:
 
 @last_resort
 def _bug(frame: TrapFrame) -> None:
-    """The kernel trapped. A program's thread that ran into it is killed, with its process; anything else is the end."""
+    """The kernel trapped. A program's thread that ran into it is killed, with its process, once the clean-up around the
+    place has run: on return it goes on there. Anything else is the end.
+    """
     task = current_or_none()
     survivable = (
         task is not None and task.pid != 1 and not task.is_exiting and not PANIC.in_interrupt and not is_grave(frame)
@@ -112,13 +116,29 @@ def _bug(frame: TrapFrame) -> None:
     kernel_fault(frame, survivable)
     if task is not None:
         report_thread(task.tid, task.name)
-        give_back(task)
-        end_process(task.process, SIGSEGV)
-        exit_task(task)
+        # Where a compiled check fails, the registers are what the unwind tables take them for.
+        if trap_kind(frame) == 0 or not find_landing(frame, False):
+            _end_thread(task)
+
+
+@export("krait_clean_up_further")
+@last_resort
+def clean_up_further(frame: TrapFrame) -> None:
+    """Called by entry.S at the end of a clean-up: on return the thread goes on at the next one."""
+    if not find_landing(frame, True):
+        _end_thread(current())
+
+
+def _end_thread(task: Task) -> None:
+    """The end of a thread that ran into a bug, and of its process. Does not return."""
+    give_back(task)
+    end_process(task.process, SIGSEGV)
+    exit_task(task)
 
 
 def give_back(task: Task) -> None:
-    """What others would wait for without end: see kernel/sched/obligation.py. What locks guard answers EIO from now on.
+    """What others would wait for without end, and no clean-up has given back: see kernel/sched/obligation.py. What such
+    locks guard answers EIO from now on.
     """
     lose_thread(task)
     memory = task.memory

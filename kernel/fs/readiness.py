@@ -12,7 +12,7 @@ from typing import Final
 from kernel.fs.constants import POLLERR, POLLHUP, POLLNVAL
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
-from kernel.lang import ERESTARTNOHAND, Errno, Span, u8
+from kernel.lang import ERESTARTNOHAND, Errno, Span, inline, u8
 from kernel.lib.pace import pace
 from kernel.sched import Poller, current_thread
 
@@ -78,6 +78,7 @@ def _sleep(held: list[File | None], records: Span[u8], always: int, deadline_ns:
         poller.close_paced()
 
 
+@inline
 def _ask(file: File | None, records: Span[u8], offset: int, always: int, poller: Poller | None) -> bool:
     """Fill in what a record's file finds; whether that is anything."""
     found = 0

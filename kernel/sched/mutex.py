@@ -3,8 +3,9 @@
 Most kernel code needs none, because it is not interrupted between two sleeps; a Mutex is for what must stay together
 across one.
 
-A thread that ran into a bug while it owned one (`Thread.is_lost`) leaves what the lock guards half changed. Nobody gets
-such a lock any more: `acquire` raises EIO, for those who wait already too.
+A thread that runs into a bug gives back what `with` or `finally` around the place would; the next caller gets the lock.
+If it ends with a lock all the same (`Thread.is_lost`), nobody gets that any more: `acquire` raises EIO, for those who
+wait already too.
 
 Context: `acquire` sleeps.
 """

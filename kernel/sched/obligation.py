@@ -1,9 +1,9 @@
 """What a thread owes to others, so that nobody waits for a dead one.
 
-A bug ends a thread in the middle of what it does (kernel/doors/trap.py). What it had begun, and others wait for without
-a limit and without hearing of signals, would never come to an end. So the running thread notes such a thing as an
-`Obligation` while it has it, and the trap breaks it off: whoever waits gets an error. A `Mutex` needs no note, because
-it knows its owner.
+A bug ends a thread in the middle of what it does, after the clean-up around it (kernel/doors/trap.py). What it had
+begun, and others wait for without a limit and without hearing of signals, would never come to an end. So the running
+thread notes such a thing as an `Obligation` while it has it, and the trap breaks it off: whoever waits gets an error. A
+`Mutex` needs no note, because it knows its owner.
 
 Context: never sleeps or allocates. `broken_off` runs in the trap, on what may be half changed: it marks and wakes, no
 more.

@@ -5,7 +5,7 @@ from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.walk import EMPTY_PATH, FOLLOW, resolve
-from kernel.lang import EBADF, Errno
+from kernel.lang import EBADF, Errno, inline
 from kernel.lib import user
 from kernel.task import current
 
@@ -31,6 +31,7 @@ def place_at(descriptor: int, address: int, flags: int) -> Path:
     return resolve(current().fs, base_for(descriptor, name), name, how)
 
 
+@inline
 def readable_file(descriptor: int) -> File:
     file = current().files.get(descriptor)
     if not file.readable:
@@ -38,6 +39,7 @@ def readable_file(descriptor: int) -> File:
     return file
 
 
+@inline
 def writable_file(descriptor: int) -> File:
     file = current().files.get(descriptor)
     if not file.writable:

@@ -10,7 +10,7 @@ there sleeps or needs memory.
 from typing import Final
 
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
-from kernel.lang import EINVAL, ESRCH, Errno, final
+from kernel.lang import EINVAL, ESRCH, Errno, final, recursion
 from kernel.sched.wait import Waiter, WaitQueue
 from kernel.task.groups import find_group
 from kernel.task.pids import find_process, find_task
@@ -81,6 +81,7 @@ class AsyncWatch(SignalWatch):
         self.output.watch = None
         self.file = None
 
+    @recursion(1)  # what a signal wakes, a signalfd among it, has no queue for watches
     def happened(self, is_output: bool) -> None:
         """A queue was woken."""
         file = self.file

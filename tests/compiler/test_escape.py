@@ -112,10 +112,41 @@ def test_a_fresh_object_of_the_callee_may_hold_it() -> None:
 
 
 def test_the_targets_of_an_indirect_call_are_joined() -> None:
-    user = function("f", "ptr %p1", new("%t1", 1) + "call void %p1(ptr %t1), !krait !910000\nret void")
+    user = function("f", "ptr %p1", new("%t1", 1) + "call void %p1(ptr %t1) #9\nret void")
     for targets, count in ((("look",), 1), (("look", "keep"), 0)):
-        plan = plans_of(LOOK, KEEP, user, sets={"910000": targets})[0].get("f")
+        plan = plans_of(LOOK, KEEP, user, sets={"9": targets})[0].get("f")
         assert (len(plan.places) if plan else 0) == count
+
+
+def landing(number: int) -> str:
+    return f"landing{number}:\n%pad{number} = landingpad {{ ptr, i32 }} cleanup\nresume {{ ptr, i32 }} %pad{number}\n"
+
+
+def guarded(register: str, number: int, failed: str = "void") -> str:
+    """An allocation with a clean-up around it."""
+    test = f"\n    {register}.null"
+    call = new(register, number, failed).replace("call", "invoke")
+    return call.replace(test, f" to label %went{number} unwind label %landing{number}\nwent{number}:{test}", 1)
+
+
+def test_a_place_needs_no_landing() -> None:
+    """What made the object is gone, and the way goes on where the call would have come back to."""
+    look = 'invoke i64 @"look"(ptr %t1) to label %after unwind label %landing1\nafter:\nret void\n'
+    user = function("f", "", guarded("%t1", 1) + look + landing(1))
+    plans, bodies, texts = plans_of(LOOK, user)
+    rewriter = Rewriter(plans, TYPES, None)
+    text = rewriter.rewrite(bodies["f"], texts["f"])
+    assert "krait_allocate" not in text
+    assert "getelementptr inbounds i8, ptr %place4, i64 0\n  br label %went1\nwent1:\n" in text
+
+
+def test_a_callee_with_a_landing_makes_its_result_where_it_is_told() -> None:
+    make = function("make", "", guarded("%t1", 1, "ptr null") + "ret ptr %t1\n" + landing(1), "ptr")
+    user = function("f", "", '%t1 = call ptr @"make"()\nret void')
+    plans, bodies, texts = plans_of(make, user)
+    text = Rewriter(plans, TYPES, None).rewrite(bodies["make"], texts["make"])
+    assert " to label %place4.new unwind label %landing1\nplace4.new:\n  br label %place4.made\n" in text
+    assert "[ %place4.new, %place4.new ]\n  br label %went1\n" in text
 
 
 LOOP = """
