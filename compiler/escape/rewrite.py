@@ -139,12 +139,12 @@ class Rewriter:
             *_header(made, GIVEN, name, line),
             f"  br label %{label}.made{debug}",
             f"{label}.heap:",
-            f"  {name}.new = {_to(call, f'{label}.new')}",
-            *([f"{label}.new:"] if is_invoke(line) else []),
+            f"  {name}.new = {_to(call, f'{label}.got')}",
+            *([f"{label}.got:"] if is_invoke(line) else []),
             f"  br label %{label}.made{debug}",
             f"{label}.made:",
             f"  {made.register} = phi ptr [ {GIVEN}, %{label}.there ],"
-            f" [ {name}.new, %{label}.{'new' if is_invoke(line) else 'heap'} ]{debug}",
+            f" [ {name}.new, %{label}.{'got' if is_invoke(line) else 'heap'} ]{debug}",
             *_go_on(line),
         ]
 

@@ -145,8 +145,8 @@ def test_a_callee_with_a_landing_makes_its_result_where_it_is_told() -> None:
     user = function("f", "", '%t1 = call ptr @"make"()\nret void')
     plans, bodies, texts = plans_of(make, user)
     text = Rewriter(plans, TYPES, None).rewrite(bodies["make"], texts["make"])
-    assert " to label %place4.new unwind label %landing1\nplace4.new:\n  br label %place4.made\n" in text
-    assert "[ %place4.new, %place4.new ]\n  br label %went1\n" in text
+    assert " to label %place4.got unwind label %landing1\nplace4.got:\n  br label %place4.made\n" in text
+    assert "[ %place4.new, %place4.got ]\n  br label %went1\n" in text
 
 
 LOOP = """
