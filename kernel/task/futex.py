@@ -199,8 +199,6 @@ def wake(key: FutexKey, limit: int, bitset: int) -> int:
 
 
 def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: int, limit: int, bitset: int) -> int:
-    if limit <= _AT_ONCE:
-        return _wake_some(space, source, offset, limit, bitset)
     limit = min(limit, len(_buckets[_bucket_of(offset)]))  # whoever waits again meanwhile is not woken again
     woken = 0
     while woken < limit:
