@@ -1,4 +1,4 @@
-"""How much memory all connections may take together (tcp(7): tcp_mem, tcp_max_orphans).
+"""How much memory all connections may take together (tcp(7): tcp_mem, tcp_max_orphans, tcp_max_tw_buckets).
 
 Each connection's queues are bounded by its own buffers; this bounds their sum. Above the *pressure* mark buffers and
 windows grow no more, until less than the *low* mark is used. Above the *limit* a connection keeps the little that it
@@ -17,6 +17,7 @@ from typing import Final
 from kernel.lang import final, noraise
 from kernel.lib.settings import SystemSetting
 from kernel.net.tcp.connection import Connection
+from kernel.net.tcp.settings import SETTINGS
 
 PAGE_SHIFT: Final = 12
 LEAST_BYTES: Final = 4096  # that a connection may hold in each direction whatever others do
@@ -24,6 +25,8 @@ LEAST_SEND_BUFFER: Final = 4608
 _INT_MAX: Final = 0x7FFF_FFFF
 _LEAST_PAGES: Final = 128
 _BYTES_PER_ORPHAN: Final = 1 << 16  # of the machine's memory
+_PAGES_PER_BUCKET: Final = 32  # of Linux's table of connections, which has a power of two; half as many in TIME_WAIT
+_MOST_BUCKETS: Final = 512 << 10
 
 
 @final
@@ -45,6 +48,10 @@ class TcpMemory:
         self.marks.values[1] = pressure
         self.marks.values[2] = 2 * low
         self.most_orphans.values[0] = max((page_count << PAGE_SHIFT) // _BYTES_PER_ORPHAN, 16)
+        buckets = 1
+        while buckets < page_count // _PAGES_PER_BUCKET and buckets < _MOST_BUCKETS:
+            buckets *= 2
+        SETTINGS.max_time_wait.value = buckets // 2
 
     def is_exhausted(self) -> bool:
         """Whether the limit is passed."""

@@ -55,6 +55,7 @@ def test_marks_are_derived_from_memory() -> None:
     MEMORY.configure((256 << 20) >> memory.PAGE_SHIFT)
     assert MEMORY.marks.values == [3072, 4096, 6144]
     assert MEMORY.most_orphans.value == 4096
+    assert SETTINGS.max_time_wait.value == 1024
 
 
 def test_pressure_begins_above_its_mark_and_ends_at_the_low_one() -> None:
