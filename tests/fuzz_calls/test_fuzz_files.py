@@ -62,5 +62,6 @@ def test_damaged(run: Session, kind: str, path: str, least_good: int) -> None:
     assert tried is not None and int(tried[1]) == TIMES, output
     found = bugs(run.guest.log) + hangs(run.guest.log)
     assert not found, "\n".join(f"{each.what}\n{each.text}" for each in found)
-    assert not lost(before, run.figures())
+    left = lost(before, run.figures())
+    assert not left, "\n".join(each.text for each in left)
     assert int(tried[2]) >= least_good, "the kernel refused nearly all: nothing was tried"
