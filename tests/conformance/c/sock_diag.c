@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include "tcp_case.h"
 
-#define FIRST 4300
-#define LAST 4399
+#define FIRST 4700
+#define LAST 4799
 
 static int nl;
 static char buffer[1 << 16];
@@ -176,36 +176,36 @@ static struct inet_diag_req_v2 inet_request(int family, int protocol)
 static void internet(void)
 {
 	int on = 1, tos = 0x20, mark = 77;
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(4310), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(4710), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	int l = named("listener", tcp()), w = named("without data", tcp());
 	MUST(setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
-	MUST(bind(l, in(4300), sizeof in_address));
+	MUST(bind(l, in(4700), sizeof in_address));
 	MUST(listen(l, 3));
 	MUST(setsockopt(w, IPPROTO_IP, IP_TOS, &tos, sizeof tos));
 	MUST(setsockopt(w, SOL_SOCKET, SO_MARK, &mark, sizeof mark));
-	MUST(bind(w, in(4301), sizeof in_address));
-	MUST(connect(w, in(4300), sizeof in_address));
+	MUST(bind(w, in(4701), sizeof in_address));
+	MUST(connect(w, in(4700), sizeof in_address));
 	named("accepted", (int)MUST(accept(l, 0, 0)));
 	MUST(send(w, "hello", 5, 0));
 	int second = named("waits", tcp());
-	MUST(bind(second, in(4302), sizeof in_address));
-	MUST(connect(second, in(4300), sizeof in_address));
+	MUST(bind(second, in(4702), sizeof in_address));
+	MUST(connect(second, in(4700), sizeof in_address));
 	int six_only = named("six", (int)MUST(socket(AF_INET6, SOCK_STREAM, 0))), both = named("both", (int)MUST(socket(AF_INET6, SOCK_STREAM, 0)));
 	MUST(setsockopt(six_only, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on));
 	MUST(bind(six_only, (void *)&six, sizeof six));
 	MUST(listen(six_only, 1));
 	six.sin6_addr = in6addr_any;
-	six.sin6_port = htons(4311);
+	six.sin6_port = htons(4711);
 	MUST(bind(both, (void *)&six, sizeof six));
 	MUST(listen(both, 9));
 	int to_both = named("to both", tcp());
-	MUST(bind(to_both, in(4312), sizeof in_address));
-	MUST(connect(to_both, in(4311), sizeof in_address));
+	MUST(bind(to_both, in(4712), sizeof in_address));
+	MUST(connect(to_both, in(4711), sizeof in_address));
 	named("accepted by both", (int)MUST(accept(both, 0, 0)));
 	int u = named("datagrams", (int)MUST(socket(AF_INET, SOCK_DGRAM, 0))), c = named("connected", (int)MUST(socket(AF_INET, SOCK_DGRAM, 0)));
-	MUST(bind(u, in(4320), sizeof in_address));
-	MUST(bind(c, in(4321), sizeof in_address));
-	MUST(connect(c, in(4320), sizeof in_address));
+	MUST(bind(u, in(4720), sizeof in_address));
+	MUST(bind(c, in(4721), sizeof in_address));
+	MUST(connect(c, in(4720), sizeof in_address));
 	MUST(shutdown(c, SHUT_RD));
 	named("raw", (int)MUST(socket(AF_INET, SOCK_RAW, 253)));
 	sleep_ms(300);  /* until all is acknowledged */
@@ -216,7 +216,7 @@ static void internet(void)
 	r.idiag_ext = 0;
 	ask("TCP, listening, without extras", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &range, sizeof range);
 	r = inet_request(AF_INET, IPPROTO_TCP);
-	r.id.idiag_dport = htons(4301);
+	r.id.idiag_dport = htons(4701);
 	ask("TCP, by a port", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, 0, 0);
 	r = inet_request(AF_INET6, IPPROTO_TCP);
 	ask("TCP over IPv6", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &range, sizeof range);
@@ -229,8 +229,8 @@ static void internet(void)
 	puts("=== one");
 	r = inet_request(AF_INET, IPPROTO_TCP);
 	r.idiag_ext = 0;
-	r.id.idiag_sport = htons(4301);
-	r.id.idiag_dport = htons(4300);
+	r.id.idiag_sport = htons(4701);
+	r.id.idiag_dport = htons(4700);
 	r.id.idiag_src[0] = r.id.idiag_dst[0] = htonl(INADDR_LOOPBACK);
 	ask("a connection", SOCK_DIAG_BY_FAMILY, 0, &r, sizeof r, 0, 0);
 	unsigned long cookie = 0;
@@ -243,33 +243,33 @@ static void internet(void)
 	ask("by another one's", SOCK_DIAG_BY_FAMILY, 0, &r, sizeof r, 0, 0);
 	r = inet_request(AF_INET, IPPROTO_TCP);
 	r.idiag_ext = 0;
-	r.id.idiag_sport = htons(4300);
+	r.id.idiag_sport = htons(4700);
 	r.id.idiag_src[0] = r.id.idiag_dst[0] = htonl(INADDR_LOOPBACK);
 	ask("the listener", SOCK_DIAG_BY_FAMILY, 0, &r, sizeof r, 0, 0);
-	r.id.idiag_sport = htons(4399);
+	r.id.idiag_sport = htons(4799);
 	ask("nobody", SOCK_DIAG_BY_FAMILY, 0, &r, sizeof r, 0, 0);
 
 	puts("=== filters");
 	struct { struct inet_diag_bc_op op; struct inet_diag_hostcond host; uint32_t address; } host = {
-		{ INET_DIAG_BC_S_COND, 16, 20 }, { AF_INET, 8, 4301 }, htonl(0x7f630000) };
+		{ INET_DIAG_BC_S_COND, 16, 20 }, { AF_INET, 8, 4701 }, htonl(0x7f630000) };
 	r = inet_request(AF_INET, IPPROTO_TCP);
 	r.idiag_ext = 0;
-	ask("127/8, port 4301", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &host, sizeof host);
+	ask("127/8, port 4701", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &host, sizeof host);
 	host.host.prefix_len = 16;
-	ask("127.99/16, port 4301", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &host, sizeof host);
+	ask("127.99/16, port 4701", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &host, sizeof host);
 	r = inet_request(AF_INET6, IPPROTO_TCP);
 	r.idiag_ext = 0;
 	host.host.prefix_len = 8;
-	host.host.port = 4311;
-	ask("mapped, port 4311", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &host, sizeof host);
+	host.host.port = 4711;
+	ask("mapped, port 4711", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &host, sizeof host);
 	r = inet_request(AF_INET, IPPROTO_TCP);
 	r.idiag_ext = 0;
-	struct inet_diag_bc_op equal[] = { { INET_DIAG_BC_D_EQ, 8, 12 }, { 0, 0, 4300 } };
-	ask("to 4300", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, equal, sizeof equal);
-	/* Not 4300: the jump that says no is taken where the condition holds. */
+	struct inet_diag_bc_op equal[] = { { INET_DIAG_BC_D_EQ, 8, 12 }, { 0, 0, 4700 } };
+	ask("to 4700", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, equal, sizeof equal);
+	/* Not 4700: the jump that says no is taken where the condition holds. */
 	struct inet_diag_bc_op other[] = { { INET_DIAG_BC_S_GE, 8, 32 }, { 0, 0, FIRST }, { INET_DIAG_BC_S_LE, 8, 24 }, { 0, 0, LAST },
-					   { INET_DIAG_BC_S_EQ, 8, 12 }, { 0, 0, 4300 }, { INET_DIAG_BC_JMP, 4, 8 } };
-	ask("not from 4300", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, other, sizeof other);
+					   { INET_DIAG_BC_S_EQ, 8, 12 }, { 0, 0, 4700 }, { INET_DIAG_BC_JMP, 4, 8 } };
+	ask("not from 4700", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, other, sizeof other);
 	struct { struct inet_diag_bc_op op; struct inet_diag_markcond mark; } marked = { { INET_DIAG_BC_MARK_COND, 12, 16 }, { 77, 0xff } };
 	ask("marked", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &marked, sizeof marked);
 
