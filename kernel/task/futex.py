@@ -211,7 +211,7 @@ def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: in
 
 
 def _wake_some(space: AddressSpace | None, source: MemoryObject | None, offset: int, limit: int, bitset: int) -> int:
-    """The same for as many as are woken at once. Who stays moves up in the bucket in one go."""
+    """Wake up to `limit` waiters in one go, without a safe point. Those that go on waiting move up in the bucket."""
     bucket = _buckets[_bucket_of(offset)]
     woken = 0
     kept = 0

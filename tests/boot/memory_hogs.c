@@ -251,7 +251,8 @@ static void small_rights(void)
 	}
 }
 
-static void udp_empty(void)
+/* Sockets that send so many datagrams of that size to themselves. */
+static void udp_of(size_t size, int count)
 {
 	for (;;) {
 		struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
@@ -261,11 +262,13 @@ static void udp_empty(void)
 			continue;
 		held(bind(fd, (void *)&a, sizeof a));
 		getsockname(fd, (void *)&a, &length);
-		for (int i = 0; i < 1000; i++)
-			if (sendto(fd, block, 0, 0, (void *)&a, sizeof a) < 0)
+		for (int i = 0; i < count; i++)
+			if (sendto(fd, block, size, 0, (void *)&a, sizeof a) < 0)
 				break;
 	}
 }
+
+static void udp_empty(void) { udp_of(0, 1000); }
 
 /* Answers of the kernel that nobody reads. */
 static void netlink_answers(void)
@@ -358,21 +361,7 @@ static void half_read_texts_body(void)
 
 static void half_read_texts(void) { by_many(half_read_texts_body, 8); }
 
-static void udp(void)
-{
-	for (;;) {
-		struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-		socklen_t length = sizeof a;
-		int fd = (int)held(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
-		if (fd < 0)
-			continue;
-		held(bind(fd, (void *)&a, sizeof a));
-		getsockname(fd, (void *)&a, &length);
-		for (int i = 0; i < 300; i++)
-			if (sendto(fd, block, 1000, 0, (void *)&a, sizeof a) < 0)
-				break;
-	}
-}
+static void udp(void) { udp_of(1000, 300); }
 
 static void tcp(void)
 {

@@ -1,4 +1,4 @@
-"""Version, help in all its forms, what the doctor says, and whether a kernel is taken for fresh."""
+"""Version, help in all its forms, and whether a kernel is taken for fresh."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from kernel.task.host import KRAIT_VERSION
 from kernel.task.host import VERSION as UNAME_VERSION
-from tools import docker_options, doctor, freshness, help_pages
+from tools import docker_options, freshness, help_pages
 from tools.front_end import _parser
 from tools.paths import ROOT
 from tools.version import VERSION
@@ -48,15 +48,6 @@ def test_the_manual_page_is_sound() -> None:
 def test_the_page_of_options_is_up_to_date() -> None:
     """`python -m tools.docker_options` writes it."""
     assert docker_options.PAGE.read_text() == docker_options.page(_parser())
-
-
-def test_what_the_doctor_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "missing_packages", lambda names: ["gdb"] if "gdb" in names else [])
-    assert [each.state for each in doctor.packages()] == ["missing"]
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    assert doctor.qemu().state == "missing" and doctor.packages()[0].state == "missing"
-    monkeypatch.setattr("sys.version_info", (3, 9, 1))
-    assert doctor.python().state == "missing"
 
 
 def test_a_kernel_is_fresh_until_something_changes(tmp_path: Path) -> None:
