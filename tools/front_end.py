@@ -112,6 +112,15 @@ def image(options: argparse.Namespace) -> int:
     return 0
 
 
+# --- python ---
+
+
+def prompt(options: argparse.Namespace) -> int:
+    from tools.simulated.prompt import start  # imports the whole kernel: no other command waits for that
+
+    return start(options)
+
+
 # --- run ---
 
 
@@ -379,6 +388,18 @@ def _parser() -> Parser:
 
     machine_commands.add_commands(commands)
     image_commands.add_commands(commands)
+
+    command = commands.add_parser(
+        "python", help="boot under CPython, and be process 1 at a Python prompt",
+        description="Boot the kernel's Python in this interpreter, on a simulated machine, and give a prompt in its "
+        "first process: system calls are methods, and pdb steps through the kernel. docs/prompt.md has a tour.",
+    )
+    command.set_defaults(action=prompt)
+    command.add_argument("-c", "--command", metavar="CODE", help="run this instead of asking")
+    command.add_argument("--memory", metavar="SIZE", type=memory_size, default="32M", help="of the machine (32M)")
+    command.add_argument("--append", metavar="'PARAMETERS'", default="", help="kernel parameters")
+    command.add_argument("file", metavar="FILE", type=Path, nargs="?", help="run this script instead of asking")
+    command.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="sys.argv[1:] of the script")
 
     command = commands.add_parser("debug", help="boot under gdb")
     command.set_defaults(action=debug)

@@ -7,6 +7,7 @@ pushed, and the address that it returns to.
 from typing import Final
 
 from arch.x86_64.frame import FRAME_SIZE
+from arch.x86_64.simulation import processor
 from kernel.lang import extern
 from kernel.lang.unsafe import store_i64, symbol_address
 
@@ -23,10 +24,12 @@ def switch_stacks(save_sp_to: int, load_sp: int) -> None:
 
     Safety: interrupts are off; `load_sp` came from here or from `prepare_*`, and runs nowhere else.
     """
+    processor.control.switch_stacks(save_sp_to, load_sp)
 
 
 @extern("enter_user_mode")
-def _enter_user_mode(frame: int) -> None: ...
+def _enter_user_mode(frame: int) -> None:
+    processor.control.enter_user_mode(frame)
 
 
 def enter_user_mode(stack_top: int) -> None:

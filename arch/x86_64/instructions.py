@@ -74,12 +74,12 @@ def invalidate_page(address: int) -> None:
 @extern("cpuid_register")
 def cpuid_register(leaf: int, subleaf: int, register: int) -> int:
     """One register of CPUID's answer, 0 … 2**32 - 1: 0 eax, 1 ebx, 2 ecx, 3 edx."""
-    return 0
+    return processor.cpuid.get(leaf, (0, 0, 0, 0))[register]
 
 
 @extern("read_tsc")
 def read_tsc() -> int:
-    processor.tsc += 1
+    processor.tsc += processor.tsc_step
     return processor.tsc
 
 
@@ -120,12 +120,14 @@ def interrupts_enabled() -> bool:
 @interrupted_by("krait_interrupt_in_kernel")
 def wait_for_interrupt() -> None:
     """Halts with interrupts on until one was served; nothing can slip between the enabling and the halt."""
+    processor.control.wait_for_interrupt()
 
 
 @extern("interrupt_window")
 @interrupted_by("krait_interrupt_in_kernel")
 def interrupt_window() -> None:
     """Serves pending interrupts: on, one instruction, off."""
+    processor.control.interrupt_window()
 
 
 @extern("spin_pause")
@@ -145,7 +147,7 @@ def triple_fault() -> None:
 @extern("percpu_load")
 def percpu_load(offset: int) -> int:
     """One word of this processor's PerCpu block, through GS."""
-    return processor.registers.get(f"percpu{offset}", 0)
+    return processor.per_cpu.get(offset, 0)
 
 
 @extern("save_user_bases")

@@ -1,12 +1,47 @@
-"""A processor's surroundings under CPython, for tests of drivers: ports that a test can answer.
+"""A processor's surroundings under CPython: what the Python bodies of `@extern` functions ask.
 
-Never part of the image: only the Python bodies of `@extern` functions come here.
+Alone, it answers as a processor without memory, devices and programs; that is enough for the tests of most modules.
+`tools/simulated` puts a whole machine behind it. Never part of the image.
 """
 
 from collections.abc import Callable
 
 PortRead = Callable[[int, int], int]
 PortWrite = Callable[[int, int, int], None]
+
+
+class NotSimulated(Exception):
+    """The instruction has no meaning under CPython."""
+
+
+class UserMemory:
+    """What the copy routines of user_copy.S find. Base class: no program runs, so every access faults."""
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """What can be read, up to the first fault: possibly less than was asked for."""
+        return b""
+
+    def write(self, address: int, data: bytes) -> int:
+        """How many bytes could be written, up to the first fault."""
+        return 0
+
+
+class Control:
+    """What changes who runs. Base class: nothing else does."""
+
+    def switch_stacks(self, save_sp_to: int, load_sp: int) -> None:
+        """As context.switch_stacks."""
+        raise NotSimulated("switch_stacks")
+
+    def enter_user_mode(self, frame: int) -> None:
+        """As context.enter_user_mode; `frame` is the address of the TrapFrame."""
+        raise NotSimulated("enter_user_mode")
+
+    def wait_for_interrupt(self) -> None:
+        """Let time pass until an interrupt was served."""
+
+    def interrupt_window(self) -> None:
+        """Serve interrupts that wait."""
 
 
 class SimulatedProcessor:
@@ -17,7 +52,12 @@ class SimulatedProcessor:
         self.port_write: PortWrite | None = None
         self.registers: dict[str, int] = {}
         self.msrs: dict[int, int] = {}
+        self.cpuid: dict[int, tuple[int, int, int, int]] = {}  # by leaf: eax, ebx, ecx, edx
+        self.per_cpu: dict[int, int] = {}  # words of the PerCpu block, by offset
         self.tsc = 0
+        self.tsc_step = 1  # how far each reading moves it
+        self.memory = UserMemory()
+        self.control = Control()
 
     def read_port(self, port: int, size_bytes: int) -> int:
         if self.port_read is None:
@@ -30,7 +70,3 @@ class SimulatedProcessor:
 
 
 processor = SimulatedProcessor()
-
-
-class NotSimulated(Exception):
-    """The instruction has no meaning under CPython."""

@@ -9,12 +9,19 @@ Safety: the kernel's side of every copy is a Span, so its bounds are known; the 
 
 from typing import Final
 
+from arch.x86_64.simulation import processor
 from kernel.lang import Span, extern, interrupted_by, u8
 from kernel.lang.unsafe import span_address
 
 FAULT_MARK: Final = -0x7FFF_FACE_0FF5_E700
 """What user_get_i64 returns after a fault. No program has reason to keep this value; when one does, two more reads tell
 (constants.inc has it too)."""
+
+
+def _stored(address: int, value: int, size_bytes: int) -> int:
+    """Simulation of a store: 0, or -1 after a fault."""
+    data = (value & (1 << 8 * size_bytes) - 1).to_bytes(size_bytes, "little")
+    return 0 if processor.memory.write(address, data) == size_bytes else -1
 
 
 @extern("user_copy_in")
@@ -38,63 +45,69 @@ def _copy_string(dst: int, src: int, size_bytes: int) -> int:
 @extern("user_get_i64")
 @interrupted_by("krait_exception_in_kernel")
 def _get_i64(address: int) -> int:
-    return FAULT_MARK
+    found = processor.memory.read(address, 8)
+    return int.from_bytes(found, "little", signed=True) if len(found) == 8 else FAULT_MARK
 
 
 @extern("user_clear")
 @interrupted_by("krait_exception_in_kernel")
 def clear(address: int, size_bytes: int) -> int:
     """Zeroes user memory; the number of bytes at the end that could NOT be zeroed."""
-    return size_bytes
+    return size_bytes - processor.memory.write(address, bytes(size_bytes))
 
 
 @extern("user_get_u8")
 @interrupted_by("krait_exception_in_kernel")
 def get_u8(address: int) -> int:
     """The value, or -1 after a fault."""
-    return -1
+    found = processor.memory.read(address, 1)
+    return found[0] if found else -1
 
 
 @extern("user_get_u32")
 @interrupted_by("krait_exception_in_kernel")
 def get_u32(address: int) -> int:
     """The value (0 … 2**32 - 1), or -1 after a fault. One access: a futex word is read whole."""
-    return -1
+    found = processor.memory.read(address, 4)
+    return int.from_bytes(found, "little") if len(found) == 4 else -1
 
 
 @extern("user_put_u8")
 @interrupted_by("krait_exception_in_kernel")
 def put_u8(address: int, value: int) -> int:
     """Stores the low 8 bits. 0, or -1 after a fault."""
-    return -1
+    return _stored(address, value, 1)
 
 
 @extern("user_put_u16")
 @interrupted_by("krait_exception_in_kernel")
 def put_u16(address: int, value: int) -> int:
     """Stores the low 16 bits. 0, or -1 after a fault."""
-    return -1
+    return _stored(address, value, 2)
 
 
 @extern("user_put_u32")
 @interrupted_by("krait_exception_in_kernel")
 def put_u32(address: int, value: int) -> int:
     """Stores the low 32 bits. 0, or -1 after a fault."""
-    return -1
+    return _stored(address, value, 4)
 
 
 @extern("user_put_i64")
 @interrupted_by("krait_exception_in_kernel")
 def put_i64(address: int, value: int) -> int:
     """0, or -1 after a fault."""
-    return -1
+    return _stored(address, value, 8)
 
 
 @extern("user_cas_u32")
 @interrupted_by("krait_exception_in_kernel")
 def compare_and_swap_u32(address: int, old: int, new: int) -> int:
     """Atomically stores `new` where `old` was. The value found (`old`: it was stored), or -1 after a fault."""
-    return -1
+    found = get_u32(address)
+    if found == old and put_u32(address, new) != 0:
+        return -1
+    return found
 
 
 @extern("user_fpu_save")
@@ -102,7 +115,7 @@ def fpu_save(address: int, area_size: int) -> int:
     """Stores the running program's FPU registers, as fpu.fpu_save does. 0, or -1 after a fault. Safety: CR0.TS is
     clear, and `area_size` is fpu.area_size().
     """
-    return -1
+    return 0 if processor.memory.write(address, bytes(area_size)) == area_size else -1
 
 
 @extern("user_fpu_restore")
@@ -110,7 +123,7 @@ def fpu_restore(address: int, area_size: int) -> int:
     """Loads them. 0; or -1 after a fault, or if the area's contents are not legal: then the registers hold anything.
     Safety: as fpu_save.
     """
-    return -1
+    return 0 if len(processor.memory.read(address, area_size)) == area_size else -1
 
 
 def copy_in(dst: Span[u8], address: int) -> int:

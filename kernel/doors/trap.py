@@ -99,7 +99,7 @@ def exception_in_kernel(frame: TrapFrame) -> None:
     if is_page_fault(frame):
         address = fault_address()
         task = current_or_none()
-        if task is not None and _is_accessible_now(task, address, access_of(frame)):
+        if task is not None and is_accessible_now(task, address, access_of(frame)):
             return
     frame.resume_at(landing)
 
@@ -172,7 +172,7 @@ def _make_accessible(task: Task, address: int, access: Access) -> FaultOutcome:
     return space.fault(address, access)
 
 
-def _is_accessible_now(task: Task, address: int, access: Access) -> bool:
+def is_accessible_now(task: Task, address: int, access: Access) -> bool:
     """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail."""
     while True:
         outcome = _make_accessible(task, address, access)

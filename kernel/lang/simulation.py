@@ -2,7 +2,8 @@
 
 Memory is a set of regions, each a bytearray at a base address; a test maps the ones that it needs (`memory.map`),
 puts devices behind others (`memory.map_device`) and names linker symbols (`memory.define_symbol`). Any other access
-raises `SimulatedFault`, like the page fault that it would be. Structs and spans get an address, and a region that
+raises `SimulatedFault`, like the page fault that it would be, unless `memory.translate` knows where the address leads:
+a simulated machine walks its page tables there. Structs and spans get an address, and a region that
 shares their bytes, when somebody asks for it.
 """
 
@@ -11,6 +12,7 @@ shares their bytes, when somebody asks for it.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -49,7 +51,9 @@ class SimulatedMemory:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: between tests."""
+        """Forget everything: between tests. `translate` gives the address behind one where no region is, or the same
+        again if there is none.
+        """
         self._bases: list[int] = []
         self._regions: list[Region] = []
         self._symbols: dict[str, int] = {}
@@ -57,6 +61,7 @@ class SimulatedMemory:
         self._addresses: dict[int, int] = {}
         self._next_object = FIRST_OBJECT_ADDRESS
         self._next_symbol = FIRST_SYMBOL_ADDRESS
+        self.translate: Callable[[int], int] | None = None
 
     def map(self, base: int, size: int) -> bytearray:
         """Put zeroed memory at an address; its bytes, to be looked at or written."""
@@ -97,6 +102,10 @@ class SimulatedMemory:
             region = self._regions[place]
             if address + size <= region.base + region.size:
                 return region, address - region.base
+        if self.translate is not None:
+            behind = self.translate(address)
+            if behind != address and self.translate(address + size - 1) - behind == size - 1:
+                return self.find(behind, size)
         raise SimulatedFault(f"{size} bytes at {address:#x}")
 
     def place(self, address: int, size: int) -> tuple[Any, int]:

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from arch.x86_64.simulation import processor
-from kernel.lang import span_of
 from kernel.net.control.start import start_network
 from kernel.net.internet import path_mtu
-from kernel.net.internet.addresses import ADDRESSES, InterfaceAddress, add_address, broadcast_of
+from kernel.net.internet.addresses import ADDRESSES
 from kernel.net.internet.fragments import REASSEMBLER
 from kernel.net.internet.membership import MEMBERSHIPS
 from kernel.net.internet.ndp import DETECTION
@@ -16,10 +15,7 @@ from kernel.net.internet.routes import ROUTING
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link import ethernet, timers
 from kernel.net.link.device import (
-    ARPHRD_ETHER,
     DEVICES,
-    IFF_BROADCAST,
-    IFF_MULTICAST,
     NetworkDevice,
     bring_down,
     bring_up,
@@ -27,40 +23,12 @@ from kernel.net.link.device import (
 )
 from kernel.net.link.loopback import LOOPBACK
 from kernel.net.link.neighbours import CACHE, forget
-from kernel.net.link.packet import Packet
 from kernel.time import clock, monotonic_ns
+from tools.simulated.wire import OUR_MAC, Wire, give_address
 
-__all__ = ["Wire", "start_network"]
+__all__ = ["OUR_MAC", "Wire", "give_address", "start_network"]
 
-OUR_MAC = b"\x02\x00\x00\x00\x00\x01"
 PEER_MAC = b"\x02\x00\x00\x00\x00\x02"
-
-
-class Wire(NetworkDevice):
-    """An Ethernet interface whose other end is the test."""
-
-    def __init__(self, name: bytes = b"eth%d", mtu: int = 1500) -> None:
-        super().__init__(name, ARPHRD_ETHER, OUR_MAC, mtu)
-        self.flags = IFF_BROADCAST | IFF_MULTICAST
-        self.sent: list[bytes] = []
-
-    def transmit(self, packet: Packet) -> bool:
-        self.sent.append(packet.span().to_bytes())
-        return True
-
-    def inject(self, frame: bytes) -> None:
-        """A frame comes in."""
-        packet = Packet(len(frame))
-        packet.put(len(frame)).copy_from(span_of(frame))
-        packet.device = self
-        ethernet.receive(packet)
-        ethernet.drain()
-
-    def take(self) -> list[bytes]:
-        """What was sent since the last call."""
-        sent = self.sent
-        self.sent = []
-        return sent
 
 
 def pass_time(seconds: float) -> None:
@@ -77,14 +45,6 @@ def pass_time(seconds: float) -> None:
     processor.tsc = max(processor.tsc, end)
     timers.TIMERS.run_due(monotonic_ns())
     ethernet.drain()
-
-
-def give_address(device: NetworkDevice, address: bytes, prefix_length: int) -> InterfaceAddress:
-    entry = InterfaceAddress(device, address, prefix_length)
-    if len(address) == 4 and prefix_length < 31:
-        entry.broadcast = broadcast_of(address, prefix_length)
-    add_address(entry)
-    return entry
 
 
 def reset() -> None:

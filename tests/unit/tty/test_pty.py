@@ -1,0 +1,122 @@
+"""A pseudo terminal, its line discipline and job control, on a booted machine."""
+
+import os
+import signal
+import struct
+
+import pytest
+
+from tests.unit.booted import booted
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+TIOCGPTN = 0x8004_5430
+TIOCSPTLCK = 0x4004_5431
+TIOCSCTTY = 0x540E
+TIOCSWINSZ = 0x5414
+TIOCGWINSZ = 0x5413
+SECOND = struct.pack("<QQ", 1, 0)
+
+
+def open_pair(host: Program) -> tuple[int, int, str]:
+    """A master, its slave, and the slave's name."""
+    host.mkdir("/dev/pts", 0o755)
+    host.mount("devpts", "/dev/pts", "devpts", 0, "ptmxmode=666")
+    master = host.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    number = bytearray(4)
+    host.ioctl(master, TIOCGPTN, number)
+    host.ioctl(master, TIOCSPTLCK, bytearray(4))
+    name = f"/dev/pts/{number[0]}"
+    return master, host.open(name, os.O_RDWR | os.O_NOCTTY), name
+
+
+def receive(program: Program, descriptor: int) -> bytes:
+    buffer = bytearray(100)
+    return bytes(buffer[: program.read(descriptor, buffer, len(buffer))])
+
+
+def send(program: Program, descriptor: int, data: bytes) -> None:
+    assert program.write(descriptor, data, len(data)) == len(data)
+
+
+@booted
+def test_a_line_is_edited_before_it_is_read(machine: Machine) -> None:
+    host = machine.host
+    master, slave, _ = open_pair(host)
+    send(host, master, b"helo\x7flo\n")
+    assert receive(host, slave) == b"hello\n"
+    assert receive(host, master) == b"helo\b \blo\r\n"  # the echo
+    send(host, slave, b"answer\n")
+    assert receive(host, master) == b"answer\r\n"
+
+
+@booted
+def test_the_end_of_input(machine: Machine) -> None:
+    host = machine.host
+    master, slave, _ = open_pair(host)
+    send(host, master, b"part\x04\x04")
+    assert receive(host, slave) == b"part"
+    assert receive(host, slave) == b""
+
+
+@booted
+def test_control_c_reaches_the_foreground(machine: Machine) -> None:
+    host = machine.host
+    master, _, name = open_pair(host)
+
+    def shell(program: Program) -> None:
+        program.setsid()
+        terminal = program.open(name, os.O_RDWR)
+        program.ioctl(terminal, TIOCSCTTY, 0)
+        receive(program, terminal)
+
+    child = host.fork(shell)
+    host.nanosleep(SECOND, None)
+    send(host, master, b"\x03")
+    assert machine.wait(child) == signal.SIGINT
+    assert receive(host, master) == b"^C"
+
+
+@booted
+def test_the_background_is_stopped_when_it_reads(machine: Machine) -> None:
+    host = machine.host
+    _, _, name = open_pair(host)
+
+    def shell(program: Program) -> None:
+        program.setsid()
+        terminal = program.open(name, os.O_RDWR)
+        program.ioctl(terminal, TIOCSCTTY, 0)
+
+        def job(program: Program) -> None:
+            program.setpgid(0, 0)
+            receive(program, terminal)
+
+        child = program.fork(job)
+        status = bytearray(4)
+        assert program.wait4(child, status, os.WUNTRACED, 0) == child
+        code = int.from_bytes(status, "little")
+        assert os.WIFSTOPPED(code) and os.WSTOPSIG(code) == signal.SIGTTIN
+        program.kill(child, signal.SIGKILL)
+        program.wait4(child, 0, 0, 0)
+
+    assert machine.run(shell) == 0
+
+
+@booted
+def test_the_size_of_the_window(machine: Machine) -> None:
+    host = machine.host
+    master, slave, _ = open_pair(host)
+    host.ioctl(master, TIOCSWINSZ, bytearray(struct.pack("<HHHH", 50, 132, 0, 0)))
+    size = bytearray(8)
+    host.ioctl(slave, TIOCGWINSZ, size)
+    assert struct.unpack("<HHHH", size) == (50, 132, 0, 0)
+
+
+@booted
+def test_the_last_master_hangs_up(machine: Machine) -> None:
+    host = machine.host
+    master, slave, _ = open_pair(host)
+    host.close(master)
+    assert receive(host, slave) == b""
+    with pytest.raises(OSError, match="EIO"):
+        host.write(slave, b"x", 1)

@@ -1,0 +1,79 @@
+"""The chips of a small PC, as far as the kernel asks them: interval timer, serial port, clock, interrupt controller.
+
+Everything else is an empty bus: reads give ones, writes are lost. So there is no PCI, no APIC and no disk; memory and
+files are what this machine is for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from arch.x86_64.chips import pit, rtc, serial16550
+from arch.x86_64.simulation import processor
+
+NS_PER_SECOND = 1_000_000_000
+SERIAL_BASE = 0x3F8
+PORT_NS = 1000  # what an access takes; the counter runs at 1 GHz
+PIC_PORTS = (0x20, 0x21, 0xA0, 0xA1)
+
+
+class Chips:
+    """All of them, behind their ports."""
+
+    def __init__(self, print_byte: Callable[[int], None]) -> None:
+        self.print_byte = print_byte
+        self.latched: list[int] = []
+        self.scratch = 0
+        self.line_control = 0
+        self.clock_index = 0
+        self.typed = bytearray()  # received, not yet read
+
+    def read(self, port: int, size_bytes: int) -> int:
+        """`processor.port_read`."""
+        processor.tsc += PORT_NS
+        if port == pit.CHANNEL_0:
+            return self.latched.pop(0) if self.latched else 0
+        if SERIAL_BASE <= port < SERIAL_BASE + 8:
+            return self._read_serial(port - SERIAL_BASE)
+        if port == rtc.DATA:
+            return self._read_clock()
+        if port in PIC_PORTS:
+            return 0
+        return (1 << 8 * size_bytes) - 1
+
+    def write(self, port: int, size_bytes: int, value: int) -> None:
+        """`processor.port_write`."""
+        if port == pit.COMMAND and value == pit.CHANNEL_0_LATCH:
+            count = 0x1_0000 - processor.tsc * pit.FREQUENCY_HZ // NS_PER_SECOND % 0x1_0000
+            self.latched = [count & 0xFF, count >> 8 & 0xFF]
+        elif SERIAL_BASE <= port < SERIAL_BASE + 8:
+            self._write_serial(port - SERIAL_BASE, value)
+        elif port == rtc.INDEX:
+            self.clock_index = value & ~rtc.NMI_DISABLE
+
+    def _read_serial(self, register: int) -> int:
+        if register == serial16550.SCRATCH:
+            return self.scratch
+        if register == serial16550.LINE_STATUS:
+            return serial16550.LSR_HOLDING_EMPTY | (serial16550.LSR_DATA_READY if self.typed else 0)
+        if register == serial16550.DATA and self.typed:
+            return self.typed.pop(0)
+        return 0
+
+    def _write_serial(self, register: int, value: int) -> None:
+        if register == serial16550.SCRATCH:
+            self.scratch = value
+        elif register == serial16550.LINE_CONTROL:
+            self.line_control = value
+        elif register == serial16550.DATA and not self.line_control & serial16550.LCR_DIVISOR & ~serial16550.LCR_8N1:
+            self.print_byte(value)
+
+    def _read_clock(self) -> int:
+        now = time.gmtime()
+        values = {
+            rtc.SECONDS: now.tm_sec, rtc.MINUTES: now.tm_min, rtc.HOURS: now.tm_hour, rtc.DAY: now.tm_mday,
+            rtc.MONTH: now.tm_mon, rtc.YEAR: now.tm_year % 100, rtc.STATUS_A: 0,
+            rtc.STATUS_B: rtc.HOURS_24 | rtc.BINARY,
+        }  # fmt: skip
+        return values.get(self.clock_index, 0)
