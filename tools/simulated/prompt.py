@@ -21,9 +21,10 @@ from kernel.net.link.loopback import LOOPBACK
 from tools.arguments import in_bytes
 from tools.errors import UsageError
 from tools.simulated.call_tree import tree
+from tools.simulated.disk import attach_disk
 from tools.simulated.machine import MIB, Machine
 from tools.simulated.program import KernelBug, Program
-from tools.simulated.wire import attach
+from tools.simulated.wire import attach_wire
 from tools.version import VERSION
 
 LEAST_MIB = 8
@@ -60,7 +61,8 @@ def _is_from_call(error: OSError) -> bool:
 def names_for(machine: Machine) -> dict[str, object]:
     """What is there at the prompt."""
     return {
-        "machine": machine, "init": machine.host, "tree": tree, "attach": attach, "Program": Program,
+        "machine": machine, "init": machine.host, "tree": tree, "attach_disk": attach_disk,
+        "attach_wire": attach_wire, "Program": Program,
         "KernelBug": KernelBug, "os": os, "stat": stat, "signal": signal, "struct": struct, "pdb": pdb,
         "__name__": "__main__",
     }  # fmt: skip

@@ -54,7 +54,7 @@ def give_address(device: NetworkDevice, address: bytes, prefix_length: int) -> I
     return entry
 
 
-def attach(address: bytes, prefix_length: int) -> Wire:
+def attach_wire(address: bytes, prefix_length: int) -> Wire:
     """A new interface that is up and has an address."""
     wire = Wire()
     register_device(wire)

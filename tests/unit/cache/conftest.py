@@ -10,7 +10,7 @@ from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.page import LRU
 from kernel.lang.simulation import memory
 from kernel.mm import frames
-from tests.unit.memory_disk import MemoryDisk
+from tools.simulated.disk import MemoryDisk
 
 MACHINE_FRAMES = 2048
 

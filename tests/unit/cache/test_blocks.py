@@ -5,7 +5,7 @@ import pytest
 from kernel.block.device import Operation
 from kernel.cache import BlockCache
 from kernel.lang import EIO, Errno
-from tests.unit.memory_disk import MemoryDisk
+from tools.simulated.disk import MemoryDisk
 
 
 def test_a_block_is_read_once(disk: MemoryDisk) -> None:

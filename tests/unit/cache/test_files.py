@@ -12,7 +12,7 @@ from kernel.cache.reclaim import Reclaimer
 from kernel.lang import EIO, ENOSPC, Errno
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import put_frame
-from tests.unit.memory_disk import MemoryDisk
+from tools.simulated.disk import MemoryDisk
 
 BLOCK = 1024
 BLOCKS = 64  # that the device has for files

@@ -8,7 +8,7 @@ from kernel.cache import BackingStore, FileCache, Plug, Runs
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
 from kernel.cache.reclaim import Reclaimer
 from kernel.mm.frames import frame_span
-from tests.unit.memory_disk import MemoryDisk
+from tools.simulated.disk import MemoryDisk
 
 PAGE_SECTORS = 8
 

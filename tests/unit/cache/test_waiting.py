@@ -7,7 +7,7 @@ from kernel.cache.devices import DeviceStore
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
 from kernel.cache.file_cache import FileCache
 from kernel.lib.user import KernelBuffer
-from tests.unit.memory_disk import MemoryDisk
+from tools.simulated.disk import MemoryDisk
 
 STEP_NS = 200_000_000
 

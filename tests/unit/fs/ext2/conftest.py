@@ -28,7 +28,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 from kernel.mm import frames
 from kernel.time import clock
-from tests.unit.memory_disk import MemoryDisk
+from tools.simulated.disk import MemoryDisk
 
 MACHINE_FRAMES = 8192
 

@@ -12,7 +12,7 @@ from kernel.net.link.loopback import LOOPBACK
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
-from tools.simulated.wire import OUR_MAC, Wire, attach
+from tools.simulated.wire import OUR_MAC, Wire, attach_wire
 
 AF_INET = 2
 SOCK_STREAM = 1
@@ -57,7 +57,7 @@ class Peer:
 @booted
 def test_a_connection_by_hand(machine: Machine) -> None:
     host = machine.host
-    peer = Peer(attach(bytes([10, 0, 0, 1]), 24))
+    peer = Peer(attach_wire(bytes([10, 0, 0, 1]), 24))
     listening = listen(host, 80)
     [syn_ack] = peer.segment("S", 100)
     assert syn_ack.flags == "SA" and syn_ack.ack == 101
@@ -81,7 +81,7 @@ def test_a_connection_by_hand(machine: Machine) -> None:
 
 @booted
 def test_a_closed_port_resets(machine: Machine) -> None:
-    peer = Peer(attach(bytes([10, 0, 0, 1]), 24))
+    peer = Peer(attach_wire(bytes([10, 0, 0, 1]), 24))
     [reset] = peer.segment("S", 7)
     assert reset.flags == "RA" and reset.ack == 8
 

@@ -65,23 +65,27 @@ def test_the_prompt_on_a_terminal(tmp_path: Path) -> None:
                 shown += os.read(master, 4096).decode()
         shown = re.split(pattern, shown, maxsplit=1)[-1]
 
+    def type_line(line: str) -> None:
+        wait_for(">>> $")
+        os.write(master, line.encode())
+
     try:
         wait_for("Control-D ends it")
-        os.write(master, b'init.open("/none", 0)\n')
+        type_line('init.open("/none", 0)\n')
         wait_for(r"\nFileNotFoundError: open: No such file or directory \(ENOENT\)\r\n")
-        os.write(master, b"init.timerfd_create(1, 0)\n")
+        type_line("init.timerfd_create(1, 0)\n")
         wait_for(r"\n3\r\n")
         # A timer that expires all the time: without ^C it is a long while before the machine gives the call up.
-        os.write(master, b"init.timerfd_settime(3, 0, struct.pack('<4Q', 0, 10**6, 0, 10**6), None)\n")
+        type_line("init.timerfd_settime(3, 0, struct.pack('<4Q', 0, 10**6, 0, 10**6), None)\n")
         wait_for(r"\n0\r\n")
-        os.write(master, b"print('asleep'); init.poll(None, 0, -1)\n")
+        type_line("print('asleep'); init.poll(None, 0, -1)\n")
         wait_for(r"\nasleep\r\n")
         time.sleep(0.2)
         child.send_signal(signal.SIGINT)
         wait_for(r"InterruptedError: poll: Interrupted system call \(EINTR\)\r\n")
-        os.write(master, b"1/0\n")
+        type_line("1/0\n")
         wait_for("ZeroDivisionError: division by zero")
-        os.write(master, b"\4")
+        type_line("\4")
         assert child.wait(TIME_LIMIT_S) == 0
     finally:
         child.kill()
