@@ -11,7 +11,7 @@ Context: read by people and mypy; no part of the image.
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import arch
 from arch import programs
@@ -280,8 +280,8 @@ class Processor(Protocol):
     def set_kernel_stack(self, top: int) -> None:
         """Where the next entry from user mode starts."""
 
-    def enter_user_mode(self, stack_top: int) -> None:
-        """Go to user mode with the registers of the frame at the end of a stack. Does not return."""
+    def enter_user_mode(self, stack_top: int) -> NoReturn:
+        """Go to user mode with the registers of the frame at the end of a stack."""
 
     @property
     def TrapFrame(self) -> type[arch.TrapFrame]: ...

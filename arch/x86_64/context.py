@@ -4,11 +4,11 @@ A stack that is not running is known by its stack pointer, under which lie the s
 pushed, and the address that it returns to.
 """
 
-from typing import Final
+from typing import Final, NoReturn
 
 from arch.x86_64.frame import FRAME_SIZE
 from arch.x86_64.simulation import processor
-from kernel.lang import extern
+from kernel.lang import extern, panic
 from kernel.lang.unsafe import store_i64, symbol_address
 
 ENTRY_ROOM: Final = 64  # between a program's frame and its thread's first call
@@ -32,13 +32,13 @@ def _enter_user_mode(frame: int) -> None:
     processor.control.enter_user_mode(frame)
 
 
-def enter_user_mode(stack_top: int) -> None:
-    """Goes to user mode with the registers of the frame at the upper end of a kernel stack, from that stack. Does not
-    return.
+def enter_user_mode(stack_top: int) -> NoReturn:
+    """Goes to user mode with the registers of the frame at the upper end of a kernel stack, from that stack.
 
     Safety: the frame's selectors are the user's; nothing on the stack is needed any more.
     """
     _enter_user_mode(stack_top - FRAME_SIZE)
+    panic("user mode came back")
 
 
 def prepare_kernel_entry(stack_top: int, argument: int) -> int:

@@ -36,6 +36,7 @@ class Lifetimes:
         self.flow = flow
         self.blocks: dict[str, Block] = {}
         self.plain = self._plain_slots()
+        self._block_of_line: dict[int, str] = {}
         block = self.blocks["entry"] = Block()
         for number in range(2, len(body.lines) - 1):
             line = body.lines[number]
@@ -47,6 +48,7 @@ class Lifetimes:
                     block.after = _TARGET.findall(line)
         for name, block in self.blocks.items():
             for number in block.lines:
+                self._block_of_line[number] = name
                 if " = phi " in body.lines[number]:
                     for value, origin in _ARM.findall(body.lines[number]):
                         if origin in self.blocks and name in self.blocks[origin].after:
@@ -67,7 +69,7 @@ class Lifetimes:
 
     def in_loop(self, line: int) -> bool:
         """Whether a line may run more than once in a call."""
-        start = self._block_of(line)
+        start = self.block_of(line)
         seen: set[str] = set()
         todo = list(self.blocks[start].after)
         while todo:
@@ -79,8 +81,8 @@ class Lifetimes:
                 todo += self.blocks[name].after
         return False
 
-    def _block_of(self, line: int) -> str:
-        return next(name for name, block in self.blocks.items() if line in block.lines)
+    def block_of(self, line: int) -> str:
+        return self._block_of_line[line]
 
     def unused_after(self, line: int, result: str, mask: int, owners: int = 0) -> bool:
         """Whether nothing that was in the places of `mask` before a line is used after it, but through `result`, which
@@ -101,12 +103,25 @@ class Lifetimes:
 
         If the line is an allocation, it has not failed: in a frame it cannot, and from the heap it takes nothing away.
         """
-        own = self.blocks[self._block_of(line)]
-        tested = self.blocks[self._block_of(test_of(self.body, line))] if is_tested(self.body, line) else None
+        own = self.blocks[self.block_of(line)]
+        tested = self.blocks[self.block_of(test_of(self.body, line))] if is_tested(self.body, line) else None
         all_after = own.after, tested.after if tested is not None else []
         if tested is not None:
             own.after = own.after[:1]
             tested.after = all_after[1][1:]
+        live_in = self.live_in(watched)
+        live = self._live_at_end(own, live_in, watched)
+        own.after = all_after[0]
+        if tested is not None:
+            tested.after = all_after[1]
+        for number in reversed(own.lines):
+            if number == line:
+                break
+            self._step_back(number, live, watched)
+        return live
+
+    def live_in(self, watched: set[str]) -> dict[str, set[str]]:
+        """Which of the watched registers and locals may still be read, at the start of each block."""
         live_in: dict[str, set[str]] = {name: set() for name in self.blocks}
         changed = True
         while changed:
@@ -119,15 +134,7 @@ class Lifetimes:
                 if live != live_in[name]:
                     live_in[name] = live
                     changed = True
-        live = self._live_at_end(own, live_in, watched)
-        own.after = all_after[0]
-        if tested is not None:
-            tested.after = all_after[1]
-        for number in reversed(own.lines):
-            if number == line:
-                break
-            self._step_back(number, live, watched)
-        return live
+        return live_in
 
     def _live_at_end(self, block: Block, live_in: dict[str, set[str]], watched: set[str]) -> set[str]:
         live = {value for value in block.phi_uses if value in watched}

@@ -6,7 +6,7 @@ An object lives in the frame of the function that makes it if nobody else keeps 
 - what refers to it is in the frame too: the heap's bookkeeping would count in a place that is gone;
 - it is an instance of a class, of `LARGEST` bytes at most, and the places of a function have `ROOM` bytes together;
 - in a loop, its predecessor is dead when it is made, because both use one place (`lifetimes.py`);
-- if it has counted references, the function returns: they are dropped on every way out.
+- if it has counted references, the function returns: they are dropped on every way on from it (`regions.py`).
 
 An object that is returned lives in the frame of the caller, under the same conditions there: the function gets the
 address of a place as one more argument, `null` where the object must come from the heap. Of several objects that it may
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 from compiler.escape.flow import Flow, Summary
 from compiler.escape.lifetimes import Lifetimes, is_tested
+from compiler.escape.regions import Region, Ways, holders
 
 LARGEST = 192
 LARGEST_BUFFER = 256
@@ -51,6 +52,7 @@ class Made:
     callee: str = ""  # "" for the allocator
     repeated: bool = False  # whether there may be one from before
     buffer: int | None = None  # for a bytearray: which of `Body.buffers` has a place as well
+    region: Region = field(default_factory=Region)  # where its counted references are dropped
 
 
 @dataclass
@@ -91,6 +93,7 @@ class Planner:
         inside = [m for m in made if not m.bit & flow.returned and not (ends and self.types[m.descriptor].pointers)]
         plan.places = within_room(flow, self._settled(flow, lifetimes, inside))
         self._add_buffers(flow, lifetimes, plan.places)
+        self._add_regions(flow, lifetimes, plan.places)
         if plan.places or plan.returned:
             self.plans[body.symbol] = plan
 
@@ -160,6 +163,14 @@ class Planner:
                 continue
             owner.buffer = number
             room -= size
+
+    def _add_regions(self, flow: Flow, lifetimes: Lifetimes, places: list[Made]) -> None:
+        """Say where the references of each object are dropped."""
+        ways = Ways(lifetimes, [m.line for m in places if not m.callee])
+        owners = sum(m.bit for m in places if not m.callee)
+        for m in places:
+            if self.types[m.descriptor].pointers:
+                m.region = ways.region(m.line, bool(m.callee), holders(flow, lifetimes, m.bit, owners))
 
 
 def kept_in_frame(flow: Flow, made: Made, others: list[Made]) -> bool:

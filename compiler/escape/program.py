@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from compiler.escape.flow import Flow, Summary, post_order, solve_all
 from compiler.escape.placement import Plan, Planner, TypeFacts
-from compiler.escape.rewrite import BYTES_TYPE, RELEASE, RELEASE_GIVEN, BufferLayout, Rewriter
+from compiler.escape.releases import RELEASE
+from compiler.escape.rewrite import BYTES_TYPE, RELEASE_GIVEN, BufferLayout, Rewriter
 from compiler.escape.text import Body, Reader
-from compiler.lower.interfaces import BYTE_ARRAY
+from compiler.lower.interfaces import BYTE_ARRAY, PERSONALITY, PERSONALITY_DECLARATION
 from compiler.lower.layout import descriptor_symbol
 from compiler.lower.module import Module
 from compiler.lower.world import World
@@ -41,6 +42,7 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
                 module.helper(RELEASE)
                 module.helper(RELEASE_GIVEN)
                 module.intrinsic("llvm.memset")
+                module.declare(PERSONALITY, PERSONALITY_DECLARATION)
                 if plans.get(symbol, Plan()).places:
                     module.declare(BYTES_TYPE, f'@"{BYTES_TYPE}" = external dso_local constant i8')
         for symbol in rewriter.widened & module.declarations.keys():

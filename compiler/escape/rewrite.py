@@ -1,7 +1,7 @@
 """The text of functions with places in their frames. See `placement.py` for which.
 
-An object in a frame has the header of a frozen one: a count that never comes to zero. Its counted references are
-dropped where the function returns, and where the next object takes its place.
+An object in a frame has the header of a frozen one: a count that never comes to zero. `releases.py` drops its counted
+references.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from compiler.escape.lifetimes import is_invoke, test_of
 from compiler.escape.placement import BUFFER_HEAD, Made, Plan, TypeFacts
+from compiler.escape.releases import Releases, debug_of, release
 from compiler.escape.text import ALLOCATE, Body, Buffer
+from compiler.lower.interfaces import PERSONALITY
 
 IMMORTAL = 1 << 30
-RELEASE = "krait.release_reference"
 RELEASE_GIVEN = "krait.release_given"
 GIVEN = "%place"  # the parameter: where the result is made, or null
 BYTES_TYPE = "krait.type.RawArray[u8]"
@@ -56,7 +57,7 @@ class Rewriter:
         assert len(lines) == len(body.lines), body.symbol
         out: dict[int, list[str]] = {}
         entry: list[str] = []
-        fields: list[str] = []
+        counted: list[tuple[Made, list[str]]] = []  # places with counted references, and these
         targets: dict[int, str] = {}  # line of a call -> the place that it is given
         if plan.returned:
             out[0] = [with_operand(lines[0], f'@"{body.symbol}"(', f"ptr {GIVEN}")]
@@ -70,17 +71,19 @@ class Rewriter:
         for made in plan.places:
             name = f"%place{made.line}"
             entry.append(f"  {name} = alloca [{made.size} x i8], align 16")
-            own = self._clear_fields(made, name, entry)
-            fields += own
-            reused = own if made.repeated else []
+            own = self._fields(made, name, entry)
+            counted += [(made, own)] if own else []
+            reused = own if made.repeated and made.region.is_cleared else []
             if made.callee:
                 targets[made.line] = name
-                out[made.line] = [*_release(reused, lines[made.line], again=True), lines[made.line]]
+                out[made.line] = [*release(reused, lines[made.line], again=True), lines[made.line]]
+                if not made.region.is_cleared:
+                    out[made.line][:0] = [f"  store ptr null, ptr {place}, align 8" for place in own]
             else:
-                out[made.line] = [*_release(reused, lines[made.line]),
+                out[made.line] = [*release(reused, lines[made.line]),
                                   *_header(made, name, name, lines[made.line]),
                                   f"  {made.register} = getelementptr inbounds i8, ptr {name}, i64 0"
-                                  f"{_debug(lines[made.line])}",
+                                  f"{debug_of(lines[made.line])}",
                                   *_go_on(lines[made.line])]  # fmt: skip
                 test = test_of(body, made.line)
                 register = lines[test].strip().partition(" ")[0]
@@ -94,10 +97,12 @@ class Rewriter:
                 given = targets.get(call.line, "null")
                 *before, line = out.get(call.line, [lines[call.line]])
                 out[call.line] = [*before, with_operand(line, f'@"{call.targets[0]}"(', f"ptr {given}")]
-        if fields:
-            for number, line in enumerate(lines):
-                if line.startswith("  ret "):
-                    out[number] = [*_release(fields, line), line]
+        if counted:
+            releases = Releases(lines, out)
+            releases.apply(counted)
+            out[len(lines) - 1] = [*releases.added, lines[-1]]
+            if releases.has_landings:
+                out[0] = [with_personality(out.get(0, [lines[0]])[0])]
         return "\n".join(self._joined(lines, out, entry))
 
     def _joined(self, lines: list[str], out: dict[int, list[str]], entry: list[str]) -> list[str]:
@@ -108,18 +113,19 @@ class Rewriter:
                 joined += entry
         return joined
 
-    def _clear_fields(self, made: Made, name: str, entry: list[str]) -> list[str]:
-        """The counted references of a place; they begin as null."""
+    def _fields(self, made: Made, name: str, entry: list[str]) -> list[str]:
+        """The counted references of a place; they begin as null if some of its region has no object."""
         fields: list[str] = []
         for offset in self.types[made.descriptor].pointers:
             entry.append(f"  {name}.{offset} = getelementptr inbounds i8, ptr {name}, i64 {offset}")
-            entry.append(f"  store ptr null, ptr {name}.{offset}, align 8")
+            if made.region.is_cleared:
+                entry.append(f"  store ptr null, ptr {name}.{offset}, align 8")
             fields.append(f"{name}.{offset}")
         return fields
 
     def _made_there(self, made: Made, line: str) -> list[str]:
         """A call of the allocator that happens only if the caller gave no place."""
-        name, debug = f"{GIVEN}{made.line}", _debug(line)
+        name, debug = f"{GIVEN}{made.line}", debug_of(line)
         label = name[1:]
         fields: list[str] = []
         lines = [
@@ -135,30 +141,30 @@ class Rewriter:
         assert f"@{ALLOCATE}(" in call
         return [
             *lines,
-            *_release(fields, line),
+            *release(fields, line),
             *_header(made, GIVEN, name, line),
             f"  br label %{label}.made{debug}",
             f"{label}.heap:",
             f"  {name}.new = {_to(call, f'{label}.got')}",
-            *([f"{label}.got:"] if is_invoke(line) else []),
+            *([] if is_invoke(line) else [f"  br label %{label}.got{debug}"]),
+            f"{label}.got:",
             f"  br label %{label}.made{debug}",
             f"{label}.made:",
-            f"  {made.register} = phi ptr [ {GIVEN}, %{label}.there ],"
-            f" [ {name}.new, %{label}.{'got' if is_invoke(line) else 'heap'} ]{debug}",
+            f"  {made.register} = phi ptr [ {GIVEN}, %{label}.there ], [ {name}.new, %{label}.got ]{debug}",
             *_go_on(line),
         ]
 
     def _release_given(self, made: Made, line: str) -> list[str]:
         """Drop what an earlier result in the caller's place refers to, if the caller gave one."""
         return [
-            f"  call void @{RELEASE_GIVEN}(ptr {GIVEN}, i64 {offset}){_debug(line)}"
+            f"  call void @{RELEASE_GIVEN}(ptr {GIVEN}, i64 {offset}){debug_of(line)}"
             for offset in self.types[made.descriptor].pointers
         ]
 
     def _buffer(self, buffer: Buffer, entry: list[str], line: str) -> list[str]:
         """A bytearray's constructor, with its storage in the frame."""
         assert self.layout is not None
-        name, debug = f"%place{buffer.line}", _debug(line)
+        name, debug = f"%place{buffer.line}", debug_of(line)
         size = BUFFER_HEAD + (buffer.size + 7 & ~7)
         entry.append(f"  {name} = alloca [{size} x i8], align 16")
         made = Made(buffer.line, "", BYTES_TYPE, size, 0)
@@ -188,10 +194,19 @@ def with_operand(text: str, before: str, operand: str) -> str:
     return f"{text[: at - 1]}{comma}{operand}{text[at - 1 :]}"
 
 
+def with_personality(header: str) -> str:
+    """A function's header when it has landings."""
+    if " personality " in header:
+        return header
+    at = header.rfind(" !dbg ")
+    at = at if at >= 0 else header.rindex(" {")
+    return f"{header[:at]} personality ptr @{PERSONALITY}{header[at:]}"
+
+
 def _go_on(line: str) -> list[str]:
     """What ends the block in place of a call with a landing: a jump to where it would come back to."""
     found = _WENT.search(line)
-    return [f"  br label %{found[1]}{_debug(line)}"] if found is not None else []
+    return [f"  br label %{found[1]}{debug_of(line)}"] if found is not None else []
 
 
 def _to(call: str, label: str) -> str:
@@ -199,25 +214,9 @@ def _to(call: str, label: str) -> str:
     return _WENT.sub(f" to label %{label} unwind ", call)
 
 
-def _debug(line: str) -> str:
-    """The debug location behind a line."""
-    at = line.rfind(", !dbg ")
-    return line[at:] if at >= 0 else ""
-
-
-def _release(fields: list[str], line: str, again: bool = False) -> list[str]:
-    """Drop the references of some fields; `again` if they must be null then."""
-    found: list[str] = []
-    for place in fields:
-        found.append(f"  call void @{RELEASE}(ptr {place}){_debug(line)}")
-        if again:
-            found.append(f"  store ptr null, ptr {place}, align 8{_debug(line)}")
-    return found
-
-
 def _header(made: Made, place: str, name: str, line: str) -> list[str]:
     """Zeros, and the header of an object that is never freed. The type's address is sign-extended: see layout.py."""
-    debug = _debug(line)
+    debug = debug_of(line)
     return [
         f"  call void @llvm.memset.p0.i64(ptr {place}, i8 0, i64 {made.size}, i1 false){debug}",
         f'  {name}.type = ptrtoint ptr @"{made.descriptor}" to i64{debug}',

@@ -26,6 +26,8 @@ _NUMBERS = frozenset(
 _REGISTER = re.compile(r"%[\w.]+")
 _TYPED = re.compile(r"(?:atomic |volatile )?(\{.*\}|\[[^\]]*\]|\w+)(?:,| ) ?")
 _CALLEE = re.compile(r'[^@%]*(?:@(?:"([^"]*)"|([\w.]+))|%[\w.]+)\(')
+# Calls that a trap may leave: not those of LLVM's own functions, nor of the helpers of each module (`HELPERS`).
+_MAY_UNWIND = re.compile(r"  (?:%[\w.]+ = )?call (?!.*@llvm\.)(?!.*@krait\.)(?!.* asm (?!sideeffect unwind))")
 _MARK = re.compile(r"#(\d+)")
 _SITE = re.compile(rf'(?:call|invoke) ptr @{ALLOCATE}\(ptr @"([^"]*)", i64 (\w+|%[\w.]+)\)(.*)')
 
@@ -114,6 +116,11 @@ def member(kind: str, index: str) -> str:
 
 def holds_pointer(kind: str) -> bool:
     return "ptr" in kind
+
+
+def may_unwind(line: str) -> bool:
+    """Whether a line is a call, or a trap, that has no landing and may leave the function by unwinding."""
+    return _MAY_UNWIND.match(line) is not None
 
 
 class Reader:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.frames import NOT_COUNTED
+from compiler.lower.interfaces import PERSONALITY, PERSONALITY_DECLARATION
 from compiler.lower.layout import by_address, is_pointer, register_type
 from compiler.lower.module import Module
 from compiler.lower.values import INT_MAX, NONE_VALUE, Value
@@ -43,7 +44,6 @@ TRAP_CLASS = 16
 
 # Instructions that a trap may leave: all calls but those of LLVM's own functions, and the traps themselves.
 _MAY_UNWIND = re.compile(r"(?:%[\w.]+ = )?call (?!.*@llvm\.)(?!.* asm (?!sideeffect unwind))")
-PERSONALITY = "__gcc_personality_v0"  # on the host: libgcc's, which knows clean-up only. The kernel has none
 
 
 @dataclass
@@ -211,7 +211,7 @@ class FunctionLowerer:
         """Where a trap on its way is kept: the unwinder's business."""
         if not self.unwind_slot:
             self.unwind_slot = self.alloca("{ ptr, i32 }", zero=False)
-            self.module.declare(PERSONALITY, f"declare dso_local i32 @{PERSONALITY}(...)")
+            self.module.declare(PERSONALITY, PERSONALITY_DECLARATION)
         return self.unwind_slot
 
     def name(self, prefix: str) -> str:

@@ -16,6 +16,10 @@ from compiler.lower.layout import Layouts
 from compiler.tree import Diagnostic, Function, Loc, Program
 from compiler.types import ClassType, FunctionType, StructType, Type
 
+# Of functions with landings. On the host it is libgcc's, which knows clean-up only; the kernel has none.
+PERSONALITY = "__gcc_personality_v0"
+PERSONALITY_DECLARATION = f"declare dso_local i32 @{PERSONALITY}(...)"
+
 
 @dataclass(frozen=True)
 class Options:

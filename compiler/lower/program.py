@@ -287,7 +287,7 @@ class Lowering:
         """All modules' text, linkage settled."""
         self.emit_types()
         self.emit_thunks()
-        if self.options.optimise and self.options.target == "host":
+        if self.options.optimise:
             place_objects(self.world, self.modules, entry_points)
         self.emit_globals()
         result: dict[str, str] = {}

@@ -8,11 +8,11 @@ Context: `schedule` sleeps; `wake`, `tick` and `request_reschedule` are called f
 Source: sched(7).
 """
 
-from typing import Final
+from typing import Final, NoReturn
 
 from arch import interrupt_point, set_kernel_stack, wait_for_interrupt
 from arch.programs import load_root
-from kernel.lang import Errno, export, final, noraise, on_stack, sleeps
+from kernel.lang import Errno, export, final, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.sched import realtime
 from kernel.sched.runqueue import RunQueue
@@ -323,10 +323,11 @@ def safe_point() -> None:
 
 
 @sleeps
-def exit_thread() -> None:
-    """End the running thread. Its stack is freed by whoever runs next. Does not return."""
+def exit_thread() -> NoReturn:
+    """End the running thread. Its stack is freed by whoever runs next."""
     this_processor().current.state = ThreadState.DEAD
     schedule()
+    panic("a dead thread runs")
 
 
 # The tick ------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from compiler.escape.flow import Summary, solve_all
@@ -149,6 +150,79 @@ def test_a_callee_with_a_landing_makes_its_result_where_it_is_told() -> None:
     assert "[ %place4.new, %place4.got ]\n  br label %went1\n" in text
 
 
+def rewritten(*functions: tuple[str, str]) -> str:
+    """The text of the function `f`, with names that do not depend on lines."""
+    plans, bodies, texts = plans_of(*functions)
+    return re.sub(r"(guarded|leaving|place)\d+", r"\1", Rewriter(plans, TYPES, None).rewrite(bodies["f"], texts["f"]))
+
+
+def block(text: str, label: str) -> list[str]:
+    """The lines of a block."""
+    lines = text.split("\n")
+    start = lines.index(f"{label}:") + 1
+    end = next(number for number in range(start, len(lines)) if lines[number].endswith((":", "}")))
+    return [line.strip() for line in lines[start:end]]
+
+
+DROP = "call void @krait.release_reference(ptr %place.8)"
+CHOICE = "%t0 = icmp eq i64 %p1, 0\nbr i1 %t0, label %without, label %with\nwith:\n"
+
+
+def test_ways_without_the_object_pay_nothing() -> None:
+    """Neither is its place cleared at the entry, nor is anything dropped where it has not been made."""
+    body = CHOICE + new("%t1", 1) + 'call i64 @"look"(ptr %t1)\nret void\nwithout:\nret void'
+    text = rewritten(LOOK, function("f", "i64 %p1", body))
+    assert "store ptr null" not in text
+    assert block(text, "without") == ["ret void"]
+    assert block(text, "guarded") == [DROP, "ret void"]
+
+
+def test_references_are_dropped_where_ways_meet() -> None:
+    """On the edge from the object's way, of which the phi hears; the block with the call has been split."""
+    body = CHOICE + new("%t1", 1) + '%t2 = call i64 @"look"(ptr %t1)\nbr label %end\nwithout:\nbr label %end\n'
+    body += "end:\n%t3 = phi i64 [ %t2, %go1 ], [ 0, %without ]\nret i64 %t3"
+    body = body.replace("ret void", "ret i64 0")
+    text = rewritten(LOOK, function("f", "i64 %p1", body, "i64"))
+    assert block(text, "guarded") == ["br label %leaving.0.end"]
+    assert block(text, "leaving.0.end") == [DROP, "br label %end"]
+    assert block(text, "end") == ["%t3 = phi i64 [ %t2, %leaving.0.end ], [ 0, %without ]", "ret i64 %t3"]
+
+
+def test_an_object_that_is_looked_at_where_ways_meet_is_kept_till_the_end() -> None:
+    body = "%s1 = alloca ptr\nstore ptr null, ptr %s1\n" + CHOICE + new("%t1", 1) + "store ptr %t1, ptr %s1\n"
+    body += "br label %without\nwithout:\n%t2 = load ptr, ptr %s1\nret void"
+    text = rewritten(function("f", "i64 %p1", body))
+    assert text.index("store ptr null, ptr %place.8") < text.index("begin:")
+    assert block(text, "without") == ["%t2 = load ptr, ptr %s1", DROP, "ret void"]
+
+
+def test_a_trap_drops_what_the_frame_holds() -> None:
+    body = (
+        CHOICE + new("%t1", 1) + 'call i64 @"look"(ptr %t1)\nret void\nwithout:\ncall i64 @"look"(ptr null)\nret void'
+    )
+    text = rewritten(LOOK, function("f", "i64 %p1", body))
+    assert 'invoke i64 @"look"(ptr %t1) to label %guarded unwind label %dropping0' in text
+    assert block(text, "dropping0") == [
+        "%dropping0.pad = landingpad { ptr, i32 } cleanup",
+        DROP,
+        "resume { ptr, i32 } %dropping0.pad",
+    ]
+    assert block(text, "without") == ['call i64 @"look"(ptr null)', "ret void"]
+
+
+def test_a_trap_with_a_clean_up_drops_before_it_what_that_does_not_need() -> None:
+    look = 'invoke i64 @"look"(ptr %t1) to label %after unwind label %landing1\nafter:\nret void\n'
+    body = 'invoke i64 @"look"(ptr null) to label %with unwind label %landing1\nwith:\n' + new("%t1", 1) + look
+    text = rewritten(LOOK, function("f", "", body + landing(1)))
+    assert 'invoke i64 @"look"(ptr %t1) to label %after unwind label %dropping0' in text
+    assert 'invoke i64 @"look"(ptr null) to label %with unwind label %landing1' in text
+    assert block(text, "dropping0") == [
+        "%dropping0.pad = landingpad { ptr, i32 } cleanup",
+        DROP,
+        "resume { ptr, i32 } %dropping0.pad",
+    ]
+
+
 LOOP = """
     %s1 = alloca ptr
     %s2 = alloca ptr
@@ -188,7 +262,7 @@ def test_a_returned_object_has_its_place_in_the_caller() -> None:
     rewriter = Rewriter(plans, TYPES, None)
     assert 'define LINKAGE ptr @"make"(ptr %place) #0' in rewriter.rewrite(bodies["make"], texts["make"])
     text = rewriter.rewrite(bodies["f"], texts["f"])
-    assert '%t1 = call ptr @"make"(ptr %place4)' in text
+    assert '%t1 = invoke ptr @"make"(ptr %place4) to label' in text
     assert text.index("call void @krait.release_reference") < text.index("  ret void")
 
 
@@ -211,7 +285,7 @@ def test_results_of_several_calls_share_the_place_of_the_caller() -> None:
     plans, bodies, texts = plans_of(make, user)
     assert [m.register for m in plans["f"].returned] == ["%t4", "%t5"]
     text = Rewriter(plans, TYPES, None).rewrite(bodies["f"], texts["f"])
-    assert "call void @krait.release_given(ptr %place, i64 8)\n  %t4 = call" in text
+    assert "call void @krait.release_given(ptr %place, i64 8)\n  %t4 = invoke" in text
 
 
 def test_a_function_that_is_called_by_address_keeps_its_shape() -> None:

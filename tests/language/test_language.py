@@ -193,3 +193,11 @@ def test_reclaiming_at_every_allocation_changes_nothing(name: str) -> None:
     outcome = run_compiled(path, "release", stress=True)
     assert not outcome.broken and outcome.trap is None, outcome.message
     assert outcome.lines == run_python(path, checked=True).lines
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_trap_drops_what_frames_refer_to(profile: str) -> None:
+    outcome = run_compiled(Path(__file__).parent / "trap_in_frames.py", profile)
+    assert outcome.trap is not None, outcome.message
+    assert [line for line in outcome.lines if line.startswith("objects")] == ["objects 0", "objects 0"]
