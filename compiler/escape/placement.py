@@ -22,8 +22,10 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from compiler.escape.flow import Flow, Summary
+from compiler.escape.inlining import LARGE, aside, direct_calls
 from compiler.escape.lifetimes import Lifetimes, is_tested
 from compiler.escape.regions import Region, Ways, holders
+from compiler.escape.text import Call
 
 LARGEST = 192
 LARGEST_BUFFER = 256
@@ -61,6 +63,7 @@ class Plan:
 
     places: list[Made] = field(default_factory=list)
     returned: list[Made] = field(default_factory=list)  # made where the caller says
+    apart: list[int] = field(default_factory=list)  # lines of calls that are not to be inlined (`inlining.py`)
 
     @property
     def shape(self) -> tuple[str, int] | None:
@@ -76,14 +79,27 @@ class Planner:
         self.types = types
         self.fixed = fixed  # symbols of functions whose parameters must stay as they are
         self.plans: dict[str, Plan] = {}
+        self.heavy: set[str] = set()  # symbols of functions whose frames hold counted references
+        self.lines: dict[str, int] = {}  # length of functions, in lines of IR
 
     def plan(self, flow: Flow) -> None:
         """Decide for one function."""
-        body = flow.body
+        self.lines[flow.body.symbol] = len(flow.body.lines)
         made = self._made(flow)
-        if not made:
+        is_caller = any(symbol in self.heavy for _, symbol in direct_calls(flow.body))
+        if not made and not is_caller:
             return
-        lifetimes = Lifetimes(body, flow)
+        lifetimes = Lifetimes(flow.body, flow)
+        plan = self._places(flow, lifetimes, made)
+        plan.apart = aside(lifetimes, self._weighty(flow, plan))
+        if any(self.types[m.descriptor].pointers for m in plan.places):
+            self.heavy.add(flow.body.symbol)
+        if plan.places or plan.returned or plan.apart:
+            self.plans[flow.body.symbol] = plan
+
+    def _places(self, flow: Flow, lifetimes: Lifetimes, made: list[Made]) -> Plan:
+        """What of it has a place, here or where the caller says."""
+        body = flow.body
         for m in made:
             m.repeated = lifetimes.in_loop(m.line)
         plan = Plan()
@@ -94,8 +110,17 @@ class Planner:
         plan.places = within_room(flow, self._settled(flow, lifetimes, inside))
         self._add_buffers(flow, lifetimes, plan.places)
         self._add_regions(flow, lifetimes, plan.places)
-        if plan.places or plan.returned:
-            self.plans[body.symbol] = plan
+        return plan
+
+    def _weighty(self, flow: Flow, plan: Plan) -> list[Call]:
+        """Calls that would make a caller pay for objects in frames, were they inlined."""
+        given = sum(m.bit for m in plan.places)
+        return [
+            call
+            for call, symbol in direct_calls(flow.body)
+            if symbol in self.heavy
+            or (self.lines.get(symbol, 0) > LARGE and any(flow.known.get(value, 0) & given for value in call.args))
+        ]
 
     def _made(self, flow: Flow) -> list[Made]:
         """What the function makes that nobody gets to know, but for its caller."""

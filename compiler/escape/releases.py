@@ -8,6 +8,7 @@ from compiler.escape.lifetimes import is_invoke
 from compiler.escape.placement import Made
 from compiler.escape.text import may_unwind
 
+NEVER = " = icmp ne i64 0, 0"  # the test of an allocation that cannot fail
 RELEASE = "krait.release_reference"
 _LABEL = re.compile(r"^([\w.]+):")
 _ARM = re.compile(r"(\[ [^,]+, %)([\w.]+)( \])")

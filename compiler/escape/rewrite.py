@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from compiler.escape.lifetimes import is_invoke, test_of
 from compiler.escape.placement import BUFFER_HEAD, Made, Plan, TypeFacts
-from compiler.escape.releases import Releases, debug_of, release
+from compiler.escape.releases import NEVER, Releases, debug_of, release
 from compiler.escape.text import ALLOCATE, Body, Buffer
 from compiler.lower.interfaces import PERSONALITY
 
@@ -87,7 +87,7 @@ class Rewriter:
                                   *_go_on(lines[made.line])]  # fmt: skip
                 test = test_of(body, made.line)
                 register = lines[test].strip().partition(" ")[0]
-                out[test] = [f"  {register} = icmp ne i64 0, 0"]
+                out[test] = [f"  {register}{NEVER}"]
             if made.buffer is not None:
                 buffer = body.buffers[made.buffer]
                 out[buffer.line] = self._buffer(buffer, entry, lines[buffer.line])
@@ -97,6 +97,9 @@ class Rewriter:
                 given = targets.get(call.line, "null")
                 *before, line = out.get(call.line, [lines[call.line]])
                 out[call.line] = [*before, with_operand(line, f'@"{call.targets[0]}"(', f"ptr {given}")]
+        for number in plan.apart:
+            *before, line = out.get(number, [lines[number]])
+            out[number] = [*before, not_inlined(line)]
         if counted:
             releases = Releases(lines, out)
             releases.apply(counted)
@@ -192,6 +195,12 @@ def with_operand(text: str, before: str, operand: str) -> str:
         at += 1
     comma = "" if at - 1 == start else ", "
     return f"{text[: at - 1]}{comma}{operand}{text[at - 1 :]}"
+
+
+def not_inlined(call: str) -> str:
+    """A call that LLVM leaves a call."""
+    end = call.rindex(")", 0, call.find(", !") if ", !" in call else len(call)) + 1
+    return f"{call[:end]} noinline{call[end:]}"
 
 
 def with_personality(header: str) -> str:

@@ -186,9 +186,13 @@ def wake_word(task: Task, address: int, shared: bool, limit: int, bitset: int) -
     allocated. Raises EINVAL, EFAULT.
     """
     if shared:
-        return wake(key_of(task, address, shared), limit, bitset)
+        return _wake_shared(task, address, limit, bitset)
     _check_word(address)
     return _wake_at(task.space, None, address, limit, bitset)
+
+
+def _wake_shared(task: Task, address: int, limit: int, bitset: int) -> int:
+    return wake(key_of(task, address, True), limit, bitset)
 
 
 def wake(key: FutexKey, limit: int, bitset: int) -> int:

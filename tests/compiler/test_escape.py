@@ -351,3 +351,51 @@ def test_bytes_of_a_bytearray_of_constant_size_have_a_place() -> None:
     assert "alloca [32 x i8]" in text and "__init__" not in text
     keeps = function("f", "", made + '%t3 = load ptr, ptr %t1\ncall void @"keep"(ptr %t3)\nret void')
     assert [m.buffer for m in plans_of(KEEP, init, keeps)[0]["f"].places] == [None]
+
+
+# Calls that stay calls ------------------------------------------------------------------------------------------------
+
+HEAVY = function("heavy", "", new("%t1", 1) + 'call i64 @"look"(ptr %t1)\nret void')
+LIGHT = function("light", "", new("%t1", 1, kind="Plain") + 'call i64 @"look"(ptr %t1)\nret void')
+
+
+def apart(body: str, result: str = "void", *others: tuple[str, str]) -> list[str]:
+    """The calls of a function that LLVM must not inline."""
+    user = function("f", "i64 %p1, ptr %p2", body, result)
+    plans, bodies, texts = plans_of(LOOK, HEAVY, LIGHT, user, *others)
+    if "f" not in plans:
+        return []
+    text = Rewriter(plans, TYPES, None).rewrite(bodies["f"], texts["f"])
+    return [line.strip() for line in text.split("\n") if " noinline" in line]
+
+
+def test_a_call_aside_of_the_quick_way_is_not_inlined() -> None:
+    assert apart(CHOICE + 'call void @"heavy"()\nret void\nwithout:\nret void') == ['call void @"heavy"() noinline']
+
+
+def test_a_call_that_every_way_makes_may_be_inlined() -> None:
+    assert apart(CHOICE + 'br label %without\nwithout:\ncall void @"heavy"()\nret void') == []
+
+
+def test_ways_that_fail_are_no_quick_ways() -> None:
+    failed = "%t9 = insertvalue { i64, i64 } zeroinitializer, i64 %p1, 1\nret { i64, i64 } %t9"
+    done = "%t8 = insertvalue { i64, i64 } zeroinitializer, i64 %p1, 0\nret { i64, i64 } %t8"
+    body = CHOICE + f'call void @"heavy"()\n{done}\nwithout:\n{failed}'
+    assert apart(body, "{ i64, i64 }") == []
+    assert apart(body.replace(failed, done.replace("%t8", "%t9")), "{ i64, i64 }") != []
+    raised = CHOICE + 'call void @"heavy"()\nret i64 0\nwithout:\nbr label %raised1\nraised1:\nret i64 %p1'
+    assert apart(raised, "i64") == []
+    assert apart(raised.replace("raised1", "end1"), "i64") != []
+    assert apart(raised.replace("ret i64 %p1", "ret i64 17179869184"), "i64") == []
+
+
+def test_a_call_without_counted_references_may_be_inlined() -> None:
+    assert apart(CHOICE + 'call void @"light"()\nret void\nwithout:\nret void') == []
+
+
+def test_a_large_function_that_is_given_a_place_aside_is_not_inlined() -> None:
+    """LLVM would give it a bonus for that argument."""
+    body = CHOICE + new("%t1", 1) + 'call i64 @"large"(ptr %t1)\nret void\nwithout:\nret void'
+    for lines, count in ((90, 0), (101, 1)):
+        large = function("large", "ptr %p1", "%t1 = load i64, ptr %p1\n" * lines + "ret i64 %t1", "i64")
+        assert len(apart(body, "void", large)) == count
