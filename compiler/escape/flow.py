@@ -237,6 +237,29 @@ class Flow:
         if call.result:
             self.add(call.result, OUTSIDE)
 
+    def left_by_calls(self, left: dict[str, int]) -> int:
+        """What objects may refer to that callees leave in the heap, dead or alive. `left` has that of each function, in
+        bits of its parameters; of those that are not in it, anything is believed.
+        """
+        found = 0
+        for call in self.body.calls:
+            args = [self.known.get(value, 0) for value in call.args]
+            for target in call.targets or ():
+                if target in left:
+                    found |= self.translated(left[target], args)
+                else:
+                    for mask in args:
+                        found |= mask | self.reachable(mask)
+        return found
+
+    def left_in_heap(self, in_frame: int) -> int:
+        """What this function's own objects refer to, but for those that are in its frame, as bits of parameters."""
+        found = 0
+        for bit, content in self.content.items():
+            if not bit & in_frame:
+                found |= content
+        return found & (self.own - 1) & ~OUTSIDE
+
     def translated(self, mask: int, args: list[int]) -> int:
         """A set in terms of a callee's parameters in terms of this function."""
         found = mask & OUTSIDE
@@ -309,3 +332,22 @@ def post_order(bodies: dict[str, Body]) -> list[str]:
                 stack.pop()
                 found.append(symbol)
     return found
+
+
+def left_in_heap(flows: dict[str, Flow]) -> dict[str, int]:
+    """The parameters of each function to which objects may refer that it leaves in the heap, dead or alive; all objects
+    are there that are no places, which are locals in the text that was rewritten.
+    """
+    left = dict.fromkeys(flows, 0)
+    order = post_order({symbol: flow.body for symbol, flow in flows.items()})
+    changed = True
+    while changed:
+        changed = False
+        for symbol in order:
+            flow = flows[symbol]
+            slots = sum(flow.bit_of[slot] for slot in flow.body.slots)
+            found = flow.left_in_heap(slots) | flow.left_by_calls(left) & (flow.own - 1) & ~OUTSIDE
+            if found != left[symbol]:
+                left[symbol] = found
+                changed = True
+    return left

@@ -3,7 +3,8 @@
 An object lives in the frame of the function that makes it if nobody else keeps it when that function returns:
 
 - its address is neither returned, nor stored where others find it, nor turned into a number (`flow.py`);
-- what refers to it is in the frame too: the heap's bookkeeping would count in a place that is gone;
+- what refers to it is in the frame too: the heap's bookkeeping would count in a place that is gone. That also goes for
+  objects that callees make and forget, since they are freed later (`left`);
 - it is an instance of a class, of `LARGEST` bytes at most, and the places of a function have `ROOM` bytes together;
 - in a loop, its predecessor is dead when it is made, because both use one place (`lifetimes.py`);
 - if it has counted references, the function returns: they are dropped on every way on from it (`regions.py`).
@@ -21,7 +22,7 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from compiler.escape.flow import Flow, Summary
+from compiler.escape.flow import OUTSIDE, Flow, Summary
 from compiler.escape.inlining import LARGE, aside, direct_calls
 from compiler.escape.lifetimes import Lifetimes, is_tested
 from compiler.escape.regions import Region, Ways, holders
@@ -74,23 +75,34 @@ class Plan:
 class Planner:
     """Plans for all functions: callees first."""
 
-    def __init__(self, summaries: dict[str, Summary], types: dict[str, TypeFacts], fixed: Container[str]) -> None:
+    def __init__(
+        self,
+        summaries: dict[str, Summary],
+        types: dict[str, TypeFacts],
+        fixed: Container[str],
+        left: dict[str, int],
+    ) -> None:
         self.summaries = summaries
         self.types = types
         self.fixed = fixed  # symbols of functions whose parameters must stay as they are
         self.plans: dict[str, Plan] = {}
+        # By symbol: parameters to which the heap may still refer when it returns; at the beginning, at most.
+        self.left = left
         self.heavy: set[str] = set()  # symbols of functions whose frames hold counted references
         self.lines: dict[str, int] = {}  # length of functions, in lines of IR
 
     def plan(self, flow: Flow) -> None:
         """Decide for one function."""
         self.lines[flow.body.symbol] = len(flow.body.lines)
-        made = self._made(flow)
+        left = flow.left_by_calls(self.left)
+        made = self._made(flow, left)
         is_caller = any(symbol in self.heavy for _, symbol in direct_calls(flow.body))
         if not made and not is_caller:
+            self._note_left(flow, left, Plan())
             return
         lifetimes = Lifetimes(flow.body, flow)
         plan = self._places(flow, lifetimes, made)
+        self._note_left(flow, left, plan)
         plan.apart = aside(lifetimes, self._weighty(flow, plan))
         if any(self.types[m.descriptor].pointers for m in plan.places):
             self.heavy.add(flow.body.symbol)
@@ -112,6 +124,16 @@ class Planner:
         self._add_regions(flow, lifetimes, plan.places)
         return plan
 
+    def _note_left(self, flow: Flow, left: int, plan: Plan) -> None:
+        """Tell callers what the heap may refer to afterwards. Of results they judge themselves."""
+        in_frame = sum(flow.bit_of[slot] for slot in flow.body.slots) | sum(m.bit for m in plan.returned)
+        for m in plan.places:
+            if not m.callee:
+                in_frame |= m.bit
+            if m.buffer is not None:
+                in_frame |= flow.buffer_bit[flow.body.buffers[m.buffer].line]
+        self.left[flow.body.symbol] = flow.left_in_heap(in_frame) | left & (flow.own - 1) & ~OUTSIDE
+
     def _weighty(self, flow: Flow, plan: Plan) -> list[Call]:
         """Calls that would make a caller pay for objects in frames, were they inlined."""
         given = sum(m.bit for m in plan.places)
@@ -122,7 +144,7 @@ class Planner:
             or (self.lines.get(symbol, 0) > LARGE and any(flow.known.get(value, 0) & given for value in call.args))
         ]
 
-    def _made(self, flow: Flow) -> list[Made]:
+    def _made(self, flow: Flow, left: int) -> list[Made]:
         """What the function makes that nobody gets to know, but for its caller."""
         body = flow.body
         found = [
@@ -140,7 +162,7 @@ class Planner:
                 bit = flow.fresh_bit[call.line]
                 if not any(flow.known.get(value, 0) & bit for value in call.args):
                     found.append(Made(call.line, call.result, *plan.shape, bit, callee))
-        return sorted((m for m in found if not m.bit & flow.escaped), key=lambda m: m.line)
+        return sorted((m for m in found if not m.bit & (flow.escaped | left)), key=lambda m: m.line)
 
     def _returned(self, flow: Flow, lifetimes: Lifetimes, made: list[Made]) -> list[Made]:
         """What can be made where the caller says: objects of one class, never two of them at once."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from compiler.escape.flow import Flow, Summary, post_order, solve_all
+from compiler.escape.check import check_places
+from compiler.escape.flow import Flow, Summary, left_in_heap, post_order, solve_all
 from compiler.escape.placement import Plan, Planner, TypeFacts
 from compiler.escape.releases import RELEASE
 from compiler.escape.rewrite import BYTES_TYPE, RELEASE_GIVEN, BufferLayout, Rewriter
@@ -24,9 +25,10 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
     `entries` are the symbols of functions that the outside calls.
     """
     bodies: dict[str, Body] = {}
-    for module in modules.values():
+    readers: dict[str, Reader] = {}
+    for name, module in modules.items():
         sets = {str(number): tuple(world.call_sets[key]) for key, number in module.call_sets()}
-        reader = Reader(sets)
+        reader = readers[name] = Reader(sets)
         for symbol, text in functions(module):
             if not text.startswith(COPY):
                 bodies[symbol] = reader.read(symbol, text)
@@ -35,10 +37,13 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
     flows = solve_all(bodies, summaries)
     plans = make_plans(flows, summaries, types, fixed_symbols(world) | set(entries))
     rewriter = Rewriter(plans, types, buffer_layout(world))
-    for module in modules.values():
+    changed: dict[str, Body] = {}
+    for name, module in modules.items():
         for symbol, text in functions(module):
             if symbol in bodies and rewriter.concerns(bodies[symbol]):
-                module.definitions[symbol] = rewriter.rewrite(bodies[symbol], text)
+                new = module.definitions[symbol] = rewriter.rewrite(bodies[symbol], text)
+                if not text.startswith(COPY):
+                    changed[symbol] = readers[name].read(symbol, new)
                 module.helper(RELEASE)
                 module.helper(RELEASE_GIVEN)
                 module.intrinsic("llvm.memset")
@@ -47,6 +52,7 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
                     module.declare(BYTES_TYPE, f'@"{BYTES_TYPE}" = external dso_local constant i8')
         for symbol in rewriter.widened & module.declarations.keys():
             module.declarations[symbol] = rewriter.declaration(symbol, module.declarations[symbol])
+    check_places(bodies | changed, set(changed))
     return plans
 
 
@@ -54,7 +60,7 @@ def make_plans(
     flows: dict[str, Flow], summaries: dict[str, Summary], types: dict[str, TypeFacts], fixed: set[str]
 ) -> dict[str, Plan]:
     """Callees first, since what they return in a place is made by their callers."""
-    planner = Planner(summaries, types, fixed)
+    planner = Planner(summaries, types, fixed, left_in_heap(flows))
     for symbol in post_order({symbol: flow.body for symbol, flow in flows.items()}):
         planner.plan(flows[symbol])
     return planner.plans

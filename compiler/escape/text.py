@@ -17,6 +17,7 @@ ALLOCATE = "krait_allocate"
 # Steps, as tuples: what flows where. A value is a register, or "@" for anything that is not of this function.
 COPY, LOAD, STORE, MOVE, CALL, RETURN, ESCAPE = range(7)
 ELSEWHERE = "@"
+COUNTS = frozenset({"krait.retain", "krait.release_reference", "krait.release_given"})  # no pointer goes anywhere
 NEW_BYTE_ARRAY = f"{BYTE_ARRAY}.__init__"
 
 # Operations whose operands or results are numbers.
@@ -224,7 +225,7 @@ class Reader:
             if name == "krait.fill_references":
                 body.steps.append((STORE, args[2], args[0]))
                 return
-            if name == "krait.retain":
+            if name in COUNTS:
                 return
             if name == NEW_BYTE_ARRAY and operands[1][4:].isdigit():
                 body.buffers.append(Buffer(number, result, args[0], int(operands[1][4:])))

@@ -7,9 +7,12 @@ from __future__ import annotations
 import re
 import textwrap
 
+from compiler.escape.check import Misplaced, check_places
 from compiler.escape.flow import Summary, solve_all
-from compiler.escape.placement import Plan, TypeFacts
+from compiler.escape.lifetimes import Lifetimes
+from compiler.escape.placement import Made, Plan, TypeFacts
 from compiler.escape.program import make_plans
+from compiler.escape.regions import Ways, holders
 from compiler.escape.rewrite import BufferLayout, Rewriter
 from compiler.escape.text import Body, Reader
 
@@ -110,6 +113,30 @@ def test_a_fresh_object_of_the_callee_may_hold_it() -> None:
         new("%t1", 1) + new("%t2", 2) + 'call void @"grow"(ptr %t1)\ncall void @"push"(ptr %t1, ptr %t2)\nret void',
     )
     assert places("f", grow, push, user) == 1
+
+
+def holder(kind: str) -> tuple[str, str]:
+    """A function that makes an object, lets it refer to an argument, and forgets it."""
+    body = new("%t1", 1, kind=kind) + "call void @krait.store_reference(ptr %t1, ptr %p1)\nret void"
+    return function("hold", "ptr %p1", body)
+
+
+def test_what_a_callee_leaves_in_the_heap_may_not_refer_to_a_frame() -> None:
+    """It is freed later, and counts down then. What lies in the callee's own frame is gone when that returns."""
+    user = function("f", "", new("%t1", 1) + 'call void @"hold"(ptr %t1)\nret void')
+    assert places("f", holder("Node"), user) == 1
+    assert places("f", holder("RawArray[u8]"), user) == 0
+    between = function("between", "i64 %p1, ptr %p2", 'call void @"hold"(ptr %p2)\nret void')
+    far = function("f", "", new("%t1", 1) + 'call void @"between"(i64 1, ptr %t1)\nret void')
+    assert places("f", holder("RawArray[u8]"), between, far) == 0
+    again = function(
+        "between", "i64 %p1, ptr %p2", 'call void @"between"(i64 %p1, ptr %p2)\n' + between[1].split("begin:\n")[1]
+    )
+    assert places("f", holder("RawArray[u8]"), again, far) == 0
+    inside = function("f", "", new("%t1", 1) + new("%t2", 2)
+                      + "call void @krait.store_reference(ptr %t1, ptr %t2)\n"
+                      + '%t3 = load ptr, ptr %t1\ncall void @"hold"(ptr %t3)\nret void')  # fmt: skip
+    assert places("f", holder("RawArray[u8]"), inside) == 1
 
 
 def test_the_targets_of_an_indirect_call_are_joined() -> None:
@@ -399,3 +426,94 @@ def test_a_large_function_that_is_given_a_place_aside_is_not_inlined() -> None:
     for lines, count in ((90, 0), (101, 1)):
         large = function("large", "ptr %p1", "%t1 = load i64, ptr %p1\n" * lines + "ret i64 %t1", "i64")
         assert len(apart(body, "void", large)) == count
+
+
+# The check of what was rewritten --------------------------------------------------------------------------------------
+
+
+def forged(user: tuple[str, str], *others: tuple[str, str], change: tuple[str, str] = ("", "")) -> str:
+    """What the check finds in `f` whose first allocation was given a place whatever the analysis says; `change` is made
+    in its text first.
+    """
+    bodies = {name: Reader({}).read(name, text) for name, text in (user, *others)}
+    summaries: dict[str, Summary] = {}
+    flows = solve_all(bodies, summaries)
+    flow = flows["f"]
+    site = flow.body.sites[0]
+    made = Made(site.line, site.register, site.descriptor, site.size, flow.bit_of[site.register])
+    lifetimes = Lifetimes(flow.body, flow)
+    made.repeated = lifetimes.in_loop(made.line)
+    made.region = Ways(lifetimes, [made.line]).region(made.line, False, holders(flow, lifetimes, made.bit, 0))
+    text = Rewriter({"f": Plan([made])}, TYPES, None).rewrite(flow.body, user[1])
+    assert change[0] in text
+    bodies["f"] = Reader({}).read("f", text.replace(*change, 1) if change[0] else text)
+    try:
+        check_places(bodies, {"f"})
+    except Misplaced as fault:
+        return str(fault)
+    return ""
+
+
+def test_the_check_agrees_with_a_right_place() -> None:
+    assert forged(function("f", "", new("%t1", 1) + 'call i64 @"look"(ptr %t1)\nret void'), LOOK) == ""
+
+
+def test_the_check_refuses_what_others_keep() -> None:
+    stored = function("f", "", new("%t1", 1) + 'call void @"keep"(ptr %t1)\nret void')
+    assert "is known outside" in forged(stored, KEEP)
+    thrown = function("f", "", new("%t1", 1) + 'store ptr %t1, ptr @"global"\nret void')
+    assert "is known outside" in forged(thrown)
+    called = function("f", "ptr %p1", new("%t1", 1) + "call void %p1(ptr %t1)\nret void")
+    assert "is known outside" in forged(called)
+
+
+def test_the_check_refuses_what_is_returned() -> None:
+    user = function("f", "", new("%t1", 1, "ptr null") + "ret ptr %t1", "ptr")
+    assert "is returned" in forged(user)
+
+
+def test_the_check_refuses_what_a_container_of_the_heap_refers_to() -> None:
+    body = new("%t1", 1) + new("%t2", 2, kind="RawArray[u8]")
+    body += "call void @krait.store_reference(ptr %t2, ptr %t1)\nret void"
+    assert "what is not in the frame may refer to" in forged(function("f", "", body))
+    argument = function("f", "ptr %p1", new("%t1", 1) + "call void @krait.store_reference(ptr %p1, ptr %t1)\nret void")
+    assert "is known outside" in forged(argument)
+
+
+def test_the_check_refuses_what_a_callee_leaves_in_the_heap() -> None:
+    user = function("f", "", new("%t1", 1) + 'call void @"hold"(ptr %t1)\nret void')
+    assert "what a callee leaves in the heap may refer to" in forged(user, holder("RawArray[u8]"))
+
+
+def test_the_check_refuses_references_that_are_not_dropped_once() -> None:
+    body = new("%t1", 1) + 'call i64 @"look"(ptr %t1)\nret void'
+    user = function("f", "", body)
+    place = "%place4.8"
+    drop = f"  call void @krait.release_reference(ptr {place})\n"
+    assert "left behind" in forged(user, LOOK, change=(drop, ""))
+    assert "dropped may not be there" in forged(user, LOOK, change=(drop, drop * 2))
+    early = 'invoke i64 @"look"(ptr %t1)'
+    assert "%t1 may be an object that is gone" in forged(user, LOOK, change=(early, f"{drop.strip()}\n  {early}"))
+    assert "dropped may not be there" in forged(user, LOOK, change=("entry:\n", f"entry:\n{drop}"))
+
+
+def test_the_check_refuses_a_trap_that_leaves_references() -> None:
+    body = new("%t1", 1) + 'call i64 @"look"(ptr %t1)\nret void'
+    landed = 'invoke i64 @"look"(ptr %t1) to label %guarded10 unwind label %dropping0\nguarded10:'
+    assert "a trap may leave" in forged(function("f", "", body), LOOK, change=(landed, 'call i64 @"look"(ptr %t1)'))
+
+
+def test_the_check_refuses_an_object_made_over_another() -> None:
+    """The references of the last round are lost."""
+    user = loop("", 'call i64 @"look"(ptr %t1)')
+    jump = "  br label %head"
+    drop = "  call void @krait.release_reference(ptr %place9.8)\n"
+    assert "is forgotten" in forged(user, LOOK, change=(drop + jump, jump))
+
+
+def test_the_check_refuses_a_place_that_is_taken_while_somebody_looks() -> None:
+    later = 'store ptr %t1, ptr %s1\n%t3 = call i64 @"look"(ptr %t2)'
+    assert "%t2 may be an object that is gone" in forged(loop("%t2 = load ptr, ptr %s1", later), LOOK)
+    previous = "%t3 = load ptr, ptr %s1\nstore ptr %t1, ptr %s1"
+    assert "%s1 may be an object that is gone" in forged(loop("", previous))
+    assert forged(loop("", "store ptr %t1, ptr %s1\n%t2 = load ptr, ptr %s1")) == ""
