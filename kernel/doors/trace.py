@@ -11,7 +11,7 @@ from typing import Final
 
 from arch import CALL_LIMIT, number_of_call
 from kernel.doors.table import SYSCALLS, Syscall
-from kernel.lang import Errno, errno, final
+from kernel.lang import Errno, UserAddr, errno, final
 from kernel.lib import log, user
 from kernel.task.task import TRACING, current
 
@@ -97,13 +97,13 @@ def _argument(letter: int, value: int) -> str:
     if letter == 111:  # o
         return f"0{value & 0xFFFF_FFFF:o}"
     if letter == 115:  # s
-        return _string(value)
+        return _string(UserAddr(value))
     if value < 0:
         return f"{value}"
     return f"{value:#x}"
 
 
-def _string(address: int) -> str:
+def _string(address: UserAddr) -> str:
     """A string in user memory, in quotation marks; its address where it can't be read."""
     if address == 0:
         return "NULL"

@@ -25,7 +25,7 @@ from kernel.fs.notification import (
     add_watch,
     remove_watch,
 )
-from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, final, span_of, u8
+from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, UserAddr, final, span_of, u8
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
@@ -318,7 +318,7 @@ class InotifyFile(DescriptorFile):
         while event is not None:
             total += event.size()
             event = event.next
-        user.write_i32(argument, total)
+        user.write_i32(UserAddr(argument), total)
         return 0
 
     def describe(self) -> bytes:

@@ -35,7 +35,7 @@ from kernel.fs.constants import (
 from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
-from kernel.lang import EAGAIN, EBUSY, EINVAL, ENFILE, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno, final
+from kernel.lang import EAGAIN, EBUSY, EINVAL, ENFILE, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
@@ -480,7 +480,7 @@ class PipeFile(File):
 
     def ioctl(self, command: int, argument: int) -> int:
         if command == FIONREAD:
-            user.write_i32(argument, self.pipe.count)
+            user.write_i32(UserAddr(argument), self.pipe.count)
             return 0
         raise Errno(ENOTTY)
 

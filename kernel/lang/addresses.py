@@ -8,4 +8,4 @@ PhysAddr = NewType("PhysAddr", int)
 """A physical address."""
 
 UserAddr = NewType("UserAddr", int)
-"""An address that a program gave: only the copy functions (kernel.lib.user) follow it."""
+"""An address that a program gave: only the copy functions (kernel.lib.user) follow it, and make sums of it."""

@@ -1,9 +1,10 @@
 """User memory, and the buffers that file reads and writes move bytes through.
 
-Nothing else in the kernel follows a user address. An address outside of the user half, or one that cannot be read or
-written, raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that was, and
-set `faulted` when memory stopped them; so a file operation can stop where it is and report what it has done. The system
-call that made the buffer turns "nothing moved and faulted" into EFAULT.
+Nothing else in the kernel follows a user address. It is a type, `UserAddr`, which numbers do not become by accident; a
+sum with it is a number again, unless `at` or `within` makes it. An address outside of the user half, or one that cannot
+be read or written, raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that
+was, and set `faulted` when memory stopped them; so a file operation can stop where it is and report what it has done.
+The system call that made the buffer turns "nothing moved and faulted" into EFAULT.
 
 Context: may sleep, because a user page may have to be read from a disk first, and because long copies have safe points.
 """
@@ -11,7 +12,7 @@ Context: may sleep, because a user page may have to be read from a disk first, a
 from typing import Final, Literal
 
 from arch import USER_END, usercopy
-from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, recursion, span_of, u8
+from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, UserAddr, recursion, span_of, u8
 from kernel.lib.pace import PACE_BYTES, pace_bytes
 
 USER_LIMIT: Final = USER_END  # where user memory ends, as Linux has it
@@ -24,33 +25,38 @@ def check(address: int, length: int) -> None:
         raise Errno(EFAULT)
 
 
-def at(address: int, offset: int) -> int:
-    """The address `offset` bytes (at most 2**62) behind one that a program gave. Every sum with an address that was not
-    checked or followed before is made here: it raises EFAULT where none that lies behind can be a user address.
+def at(address: UserAddr, offset: int) -> UserAddr:
+    """The address `offset` bytes (at most 2**62, either way) from one that a program gave. Every sum of user addresses
+    is made here: it raises EFAULT where the first is none, and cannot overflow.
     """
     if address < 0 or address > USER_LIMIT:
         raise Errno(EFAULT)
-    return address + offset
+    return UserAddr(address + offset)
 
 
-def read_into(destination: Span[u8], address: int) -> None:
+def within(address: UserAddr, offset: int) -> UserAddr:
+    """The address `offset` bytes into a range that `check` has found to lie in the user half."""
+    return UserAddr(address + offset)
+
+
+def read_into(destination: Span[u8], address: UserAddr) -> None:
     """Fill the span from user memory."""
     if usercopy.copy_in(destination, address) != 0:
         raise Errno(EFAULT)
 
 
-def write_from(address: int, source: Span[u8]) -> None:
+def write_from(address: UserAddr, source: Span[u8]) -> None:
     """Copy the span to user memory."""
     if usercopy.copy_out(address, source) != 0:
         raise Errno(EFAULT)
 
 
-def read_struct(address: int, destination: Span[u8]) -> None:
+def read_struct(address: UserAddr, destination: Span[u8]) -> None:
     """Fill a struct (`bytes_of(s)`) from user memory."""
     read_into(destination, address)
 
 
-def read_bytes(address: int, length: int) -> bytes:
+def read_bytes(address: UserAddr, length: int) -> bytes:
     """`length` bytes; the caller has bounded `length`."""
     check(address, length)
     storage = bytearray(length)
@@ -58,11 +64,11 @@ def read_bytes(address: int, length: int) -> bytes:
     return bytes(storage)
 
 
-def write_bytes(address: int, data: bytes) -> None:
+def write_bytes(address: UserAddr, data: bytes) -> None:
     write_from(address, span_of(data))
 
 
-def clear(address: int, length: int) -> None:
+def clear(address: UserAddr, length: int) -> None:
     """Fill user memory with zeros."""
     check(address, length)
     done = 0
@@ -74,7 +80,7 @@ def clear(address: int, length: int) -> None:
         pace_bytes(part)
 
 
-def read_string(address: int, limit: int) -> bytes:
+def read_string(address: UserAddr, limit: int) -> bytes:
     """The string at `address` without its NUL. `limit` counts the NUL: ENAMETOOLONG if there is none among so many
     bytes.
     """
@@ -94,7 +100,7 @@ def read_string(address: int, limit: int) -> bytes:
     return span[0:length].to_bytes()
 
 
-def read_string_start(address: int, limit: int) -> bytes:
+def read_string_start(address: UserAddr, limit: int) -> bytes:
     """At most the first `limit` bytes of the string at `address`, for names that are cut off."""
     found = bytearray()
     while len(found) < limit:
@@ -103,76 +109,76 @@ def read_string_start(address: int, limit: int) -> bytes:
         if byte == 0:
             break
         found.append(byte)
-        address += 1
+        address = at(address, 1)
     return bytes(found)
 
 
-def read_u8(address: int) -> int:
+def read_u8(address: UserAddr) -> int:
     value = usercopy.get_u8(address)
     if value < 0:
         raise Errno(EFAULT)
     return value
 
 
-def read_u32(address: int) -> int:
+def read_u32(address: UserAddr) -> int:
     value = usercopy.get_u32(address)
     if value < 0:
         raise Errno(EFAULT)
     return value
 
 
-def read_i32(address: int) -> int:
+def read_i32(address: UserAddr) -> int:
     value = read_u32(address)
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def read_u16(address: int) -> int:
+def read_u16(address: UserAddr) -> int:
     storage: Array[u8, Literal[2]] = Array()
     read_into(storage.span(), address)
     return storage[0] | storage[1] << 8
 
 
-def read_i64(address: int) -> int:
+def read_i64(address: UserAddr) -> int:
     value = usercopy.get_i64(address)
     if value is None:
         raise Errno(EFAULT)
     return value
 
 
-def read_u64(address: int) -> int:
+def read_u64(address: UserAddr) -> int:
     """A 64-bit value, as the signed number with the same bits: sizes above 2**63 come out negative."""
     return read_i64(address)
 
 
-def write_u8(address: int, value: int) -> None:
+def write_u8(address: UserAddr, value: int) -> None:
     if usercopy.put_u8(address, value & 0xFF) != 0:
         raise Errno(EFAULT)
 
 
-def write_u16(address: int, value: int) -> None:
+def write_u16(address: UserAddr, value: int) -> None:
     if usercopy.put_u16(address, value & 0xFFFF) != 0:
         raise Errno(EFAULT)
 
 
-def write_u32(address: int, value: int) -> None:
+def write_u32(address: UserAddr, value: int) -> None:
     if usercopy.put_u32(address, value & 0xFFFFFFFF) != 0:
         raise Errno(EFAULT)
 
 
-def write_i32(address: int, value: int) -> None:
+def write_i32(address: UserAddr, value: int) -> None:
     write_u32(address, value)
 
 
-def write_i64(address: int, value: int) -> None:
+def write_i64(address: UserAddr, value: int) -> None:
     if usercopy.put_i64(address, value) != 0:
         raise Errno(EFAULT)
 
 
-def write_u64(address: int, value: int) -> None:
+def write_u64(address: UserAddr, value: int) -> None:
     write_i64(address, value)
 
 
-def compare_and_swap_u32(address: int, old: int, new: int) -> int:
+def compare_and_swap_u32(address: UserAddr, old: int, new: int) -> int:
     """Store `new` if the word holds `old`; returns what it held."""
     found = usercopy.compare_and_swap_u32(address, old, new)
     if found < 0:
@@ -234,10 +240,10 @@ _ZEROS: Final[bytes] = bytes(4096)
 class UserBuffer(Buffer):
     """One range of user memory."""
 
-    def __init__(self, address: int, length: int) -> None:
+    def __init__(self, address: UserAddr, length: int) -> None:
         self.remaining: int = length
         self.faulted: bool = False
-        self.address: int = address
+        self.address: UserAddr = address
 
     def put(self, source: Span[u8]) -> int:
         length = min(len(source), self.remaining)
@@ -296,7 +302,7 @@ class UserBuffer(Buffer):
 
     def _advance(self, length: int, left: int) -> int:
         done = length - left
-        self.address += done
+        self.address = UserAddr(self.address + done)
         self.remaining -= done
         if left != 0:
             self.faulted = True
@@ -306,13 +312,13 @@ class UserBuffer(Buffer):
 class UserVector(Buffer):
     """Several ranges of user memory, one after the other (struct iovec)."""
 
-    def __init__(self, addresses: list[int], lengths: list[int]) -> None:
+    def __init__(self, addresses: list[UserAddr], lengths: list[int]) -> None:
         total = 0
         for length in lengths:
             total += length
         self.remaining: int = total
         self.faulted: bool = False
-        self._addresses: list[int] = addresses
+        self._addresses: list[UserAddr] = addresses
         self._lengths: list[int] = lengths
         self._index: int = 0
         self._offset: int = 0

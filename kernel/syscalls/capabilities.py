@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EFAULT, EINVAL, EPERM, ESRCH, Errno, span_of
+from kernel.lang import EFAULT, EINVAL, EPERM, ESRCH, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import (
     ALL_CAPABILITIES,
@@ -38,7 +38,7 @@ _AMBIENT_LOWER: Final = 3
 _AMBIENT_CLEAR_ALL: Final = 4
 
 
-def _entry_count(header: int) -> int:
+def _entry_count(header: UserAddr) -> int:
     """How many entries a set has. An unknown version is answered with the one that this kernel speaks."""
     version = user.read_u32(header)
     if version == _VERSION_1:
@@ -50,7 +50,7 @@ def _entry_count(header: int) -> int:
 
 
 @syscall("capget", status="Full", args="=cap_header >cap_data?")
-def capget(header: int, data: int) -> int:
+def capget(header: UserAddr, data: UserAddr) -> int:
     """capget(2)."""
     user.check(header, 8)
     try:
@@ -59,7 +59,7 @@ def capget(header: int, data: int) -> int:
         if e.code == EINVAL and data == 0:
             return 0  # a program asks for the version
         raise
-    pid = user.read_i32(header + 4)
+    pid = user.read_i32(user.at(header, 4))
     if pid < 0:
         raise Errno(EINVAL)
     target = current() if pid == 0 else find_task(pid)
@@ -80,17 +80,17 @@ def capget(header: int, data: int) -> int:
 
 
 @syscall("capset", status="Full", args="=cap_header <cap_data")
-def capset(header: int, data: int) -> int:
+def capset(header: UserAddr, data: UserAddr) -> int:
     """capset(2): for the running thread alone. Nobody gains but what others may inherit."""
     user.check(header, 8)
     entries = _entry_count(header)
-    pid = user.read_i32(header + 4)
+    pid = user.read_i32(user.at(header, 4))
     task = current()
     if pid != 0 and pid != task.tid:
         raise Errno(EPERM)
     effective = _read_set(data, entries)
-    permitted = _read_set(data + 4, entries)
-    inheritable = _read_set(data + 8, entries)
+    permitted = _read_set(user.at(data, 4), entries)
+    inheritable = _read_set(user.at(data, 8), entries)
     old = task.credentials
     added = inheritable & ~old.inheritable
     if added & ~old.permitted != 0 and not old.capable(CAP_SETPCAP):
@@ -106,10 +106,10 @@ def capset(header: int, data: int) -> int:
     return 0
 
 
-def _read_set(address: int, entries: int) -> int:
+def _read_set(address: UserAddr, entries: int) -> int:
     found = user.read_u32(address)
     if entries > 1:
-        found |= (user.read_u32(address + _ENTRY_SIZE) & ALL_CAPABILITIES >> 32) << 32
+        found |= (user.read_u32(user.at(address, _ENTRY_SIZE)) & ALL_CAPABILITIES >> 32) << 32
     return found
 
 

@@ -39,7 +39,7 @@ from kernel.fs.mounts import sync_all
 from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_file, tell_place
 from kernel.fs.path import Path
 from kernel.fs.privileges import drop_privileges
-from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, i32, u32
+from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.saturation import end_page_of
 from kernel.syscalls.paths import place_at
@@ -62,7 +62,7 @@ def _change_mode(path: Path, mode: int) -> int:
 
 
 @syscall("chmod", status="Full", args="path mode")
-def chmod(path: int, mode: i32) -> int:
+def chmod(path: UserAddr, mode: i32) -> int:
     return _change_mode(place_at(AT_FDCWD, path, 0), mode)
 
 
@@ -72,12 +72,12 @@ def fchmod(descriptor: i32, mode: i32) -> int:
 
 
 @syscall("fchmodat", status="Full", args="dir path mode")
-def fchmodat(directory: i32, path: int, mode: i32) -> int:
+def fchmodat(directory: i32, path: UserAddr, mode: i32) -> int:
     return _change_mode(place_at(directory, path, 0), mode)
 
 
 @syscall("fchmodat2", status="Full", args="dir path mode flags:at")
-def fchmodat2(directory: i32, path: int, mode: i32, flags: i32) -> int:
+def fchmodat2(directory: i32, path: UserAddr, mode: i32, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
     return _change_mode(place_or_descriptor(directory, path, flags), mode)
@@ -96,7 +96,7 @@ def _change_owner(path: Path, uid: int, gid: int) -> int:
 
 
 @syscall("chown", status="Full", args="path uid gid")
-def chown(path: int, uid: u32, gid: u32) -> int:
+def chown(path: UserAddr, uid: u32, gid: u32) -> int:
     return _change_owner(place_at(AT_FDCWD, path, 0), uid, gid)
 
 
@@ -106,12 +106,12 @@ def fchown(descriptor: i32, uid: u32, gid: u32) -> int:
 
 
 @syscall("lchown", status="Full", args="path uid gid")
-def lchown(path: int, uid: u32, gid: u32) -> int:
+def lchown(path: UserAddr, uid: u32, gid: u32) -> int:
     return _change_owner(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), uid, gid)
 
 
 @syscall("fchownat", status="Full", args="dir path uid gid flags:at")
-def fchownat(directory: i32, path: int, uid: u32, gid: u32, flags: i32) -> int:
+def fchownat(directory: i32, path: UserAddr, uid: u32, gid: u32, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
     return _change_owner(place_or_descriptor(directory, path, flags), uid, gid)
@@ -120,34 +120,34 @@ def fchownat(directory: i32, path: int, uid: u32, gid: u32, flags: i32) -> int:
 # ---- times ----------------------------------------------------------------------------------------------------------
 
 
-def _read_timespecs(address: int) -> TimeChange:
+def _read_timespecs(address: UserAddr) -> TimeChange:
     change = TimeChange()
     if address == 0:
         return change
     user.check(address, 32)
-    change.accessed_special = user.read_i64(address + 8)
-    change.modified_special = user.read_i64(address + 24)
+    change.accessed_special = user.read_i64(user.at(address, 8))
+    change.modified_special = user.read_i64(user.at(address, 24))
     for nanoseconds in (change.accessed_special, change.modified_special):
         if nanoseconds != UTIME_NOW and nanoseconds != UTIME_OMIT and not 0 <= nanoseconds < _NS:
             raise Errno(EINVAL)
     if change.accessed_special < _NS:
         change.accessed_ns = time_ns(user.read_i64(address), change.accessed_special)
     if change.modified_special < _NS:
-        change.modified_ns = time_ns(user.read_i64(address + 16), change.modified_special)
+        change.modified_ns = time_ns(user.read_i64(user.at(address, 16)), change.modified_special)
     return change
 
 
-def _read_timevals(address: int) -> TimeChange:
+def _read_timevals(address: UserAddr) -> TimeChange:
     change = TimeChange()
     if address == 0:
         return change
     user.check(address, 32)
-    accessed_us = user.read_i64(address + 8)
-    modified_us = user.read_i64(address + 24)
+    accessed_us = user.read_i64(user.at(address, 8))
+    modified_us = user.read_i64(user.at(address, 24))
     if not 0 <= accessed_us < 1_000_000 or not 0 <= modified_us < 1_000_000:
         raise Errno(EINVAL)
     change.accessed_ns = time_ns(user.read_i64(address), accessed_us * 1000)
-    change.modified_ns = time_ns(user.read_i64(address + 16), modified_us * 1000)
+    change.modified_ns = time_ns(user.read_i64(user.at(address, 16)), modified_us * 1000)
     change.accessed_special = 0
     change.modified_special = 0
     return change
@@ -166,7 +166,7 @@ def _change_times(path: Path, change: TimeChange) -> int:
 
 
 @syscall("utimensat", status="Full", args="dir path <utimens? flags:at")
-def utimensat(directory: i32, path: int, times: int, flags: i32) -> int:
+def utimensat(directory: i32, path: UserAddr, times: UserAddr, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
     change = _read_timespecs(times)
@@ -181,7 +181,7 @@ def utimensat(directory: i32, path: int, times: int, flags: i32) -> int:
 
 
 @syscall("futimesat", status="Full", args="dir path <timevals?")
-def futimesat(directory: i32, path: int, times: int) -> int:
+def futimesat(directory: i32, path: UserAddr, times: UserAddr) -> int:
     change = _read_timevals(times)
     if path == 0 and directory != AT_FDCWD:
         return _change_times(current().files.get(directory).path, change)
@@ -189,17 +189,17 @@ def futimesat(directory: i32, path: int, times: int) -> int:
 
 
 @syscall("utimes", status="Full", args="path <timevals?")
-def utimes(path: int, times: int) -> int:
+def utimes(path: UserAddr, times: UserAddr) -> int:
     change = _read_timevals(times)
     return _change_times(place_at(AT_FDCWD, path, 0), change)
 
 
 @syscall("utime", status="Full", args="path <utimbuf?")
-def utime(path: int, times: int) -> int:
+def utime(path: UserAddr, times: UserAddr) -> int:
     change = TimeChange()
     if times != 0:
         change.accessed_ns = time_ns(user.read_i64(times), 0)
-        change.modified_ns = time_ns(user.read_i64(times + 8), 0)
+        change.modified_ns = time_ns(user.read_i64(user.at(times, 8)), 0)
         change.accessed_special = 0
         change.modified_special = 0
     return _change_times(place_at(AT_FDCWD, path, 0), change)
@@ -209,7 +209,7 @@ def utime(path: int, times: int) -> int:
 
 
 @syscall("truncate", status="Full", args="path offset")
-def truncate(path: int, size: int) -> int:
+def truncate(path: UserAddr, size: int) -> int:
     if size < 0:
         raise Errno(EINVAL)
     place = place_at(AT_FDCWD, path, 0)
@@ -353,20 +353,20 @@ def _advise(file: File, advice: int, offset: int, length: int) -> int:
     "cachestat", args="fd:file <cachestat_range >cachestat flags:0",
     notes="Regular files; pages that left memory are not remembered",
 )  # fmt: skip
-def cachestat(descriptor: u32, range_address: int, result: int, flags: u32) -> int:
+def cachestat(descriptor: u32, range_address: UserAddr, result: UserAddr, flags: u32) -> int:
     """cachestat(2): struct cachestat_range is offset and length; the result five numbers."""
     file = current().files.get(descriptor)
     offset = user.read_u64(range_address)
-    length = user.read_u64(range_address + 8)
+    length = user.read_u64(user.at(range_address, 8))
     if flags != 0:
         raise Errno(EINVAL)
     found = file.inode.cached_pages(offset >> PAGE_SHIFT & _PAGE_LIMIT, _end_page(offset, length))
     user.check(result, 40)
     user.write_i64(result, found.count)
-    user.write_i64(result + 8, found.dirty)
-    user.write_i64(result + 16, found.writing)
-    user.write_i64(result + 24, 0)
-    user.write_i64(result + 32, 0)
+    user.write_i64(user.at(result, 8), found.dirty)
+    user.write_i64(user.at(result, 16), found.writing)
+    user.write_i64(user.at(result, 24), 0)
+    user.write_i64(user.at(result, 32), 0)
     return 0
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.ipc.timerfd import wall_clock_was_set
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, Span, i32, span_of, u8
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.lib.saturation import sum_of
@@ -22,13 +22,13 @@ _ERROR_LIMIT_US: Final = 16_000_000
 
 
 @syscall("adjtimex", status="Full", args="=timex")
-def adjtimex(address: int) -> int:
+def adjtimex(address: UserAddr) -> int:
     """adjtimex(2)."""
     return _adjust(address)
 
 
 @syscall("clock_adjtime", status="Full", args="clock =timex")
-def clock_adjtime(clock: i32, address: int) -> int:
+def clock_adjtime(clock: i32, address: UserAddr) -> int:
     """clock_adjtime(2): only the wall clock is steered."""
     storage = bytearray(_SIZE)
     user.read_into(span_of(storage), address)
@@ -38,7 +38,7 @@ def clock_adjtime(clock: i32, address: int) -> int:
     return _adjust(address)
 
 
-def _adjust(address: int) -> int:
+def _adjust(address: UserAddr) -> int:
     storage = bytearray(_SIZE)
     fields = span_of(storage)
     user.read_into(fields, address)

@@ -4,7 +4,7 @@ from typing import Final
 
 from arch.programs import control_processor
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, i32, u32
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
@@ -63,7 +63,7 @@ def arch_prctl(code: i32, argument: int) -> int:
     "prctl", args="one:prctl any any any any",
     notes="No names of memory, no PR_SET_MM, no choice of mitigations",
 )  # fmt: skip
-def prctl(option: i32, second: int, third: int, fourth: int, fifth: int) -> int:
+def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) -> int:
     """prctl(2)."""
     task = current()
     if option == _PR_SET_NAME or option == _PR_GET_NAME:
@@ -145,7 +145,7 @@ def _set(task: Task, option: int, second: int, third: int) -> None:
         space.write_execute_rule = second
 
 
-def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: int) -> int:
+def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fifth: int) -> int:
     """Options that only tell."""
     process = task.process
     if option == _PR_GET_PDEATHSIG:
@@ -186,7 +186,7 @@ def _read(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
     raise Errno(EINVAL)
 
 
-def _name(task: Task, option: int, address: int) -> int:
+def _name(task: Task, option: int, address: UserAddr) -> int:
     """The thread's name, 16 bytes with its NUL."""
     if option == _PR_GET_NAME:
         user.write_bytes(address, task.name + bytes(_NAME_SIZE - len(task.name)))

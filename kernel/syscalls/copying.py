@@ -11,7 +11,7 @@ from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, O_NONBLOC
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, i32, u32
+from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
@@ -111,7 +111,7 @@ def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) 
 
 
 @syscall("sendfile", status="Full", args="fd fd =offset? size")
-def sendfile(target: i32, source: i32, offset_address: int, count: int) -> int:
+def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> int:
     files = current().files
     in_file = files.get(source)
     out_file = files.get(target)
@@ -146,7 +146,9 @@ def _has_offsets(file: File) -> bool:
 
 
 @syscall("copy_file_range", status="Full", args="fd:file =offset? fd:file =offset? size flags:0")
-def copy_file_range(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
+def copy_file_range(
+    source: i32, source_address: UserAddr, target: i32, target_address: UserAddr, count: int, flags: i32
+) -> int:
     files = current().files
     in_file = files.get(source)
     out_file = files.get(target)
@@ -189,7 +191,7 @@ def _wraps(offset: int, count: int) -> bool:
 
 
 @syscall("splice", status="Full", args="fd:pipe =offset? fd:pipe =offset? size flags:splice")
-def splice(source: i32, source_address: int, target: i32, target_address: int, count: int, flags: i32) -> int:
+def splice(source: i32, source_address: UserAddr, target: i32, target_address: UserAddr, count: int, flags: i32) -> int:
     if flags & ~_SPLICE_FLAGS != 0 or count < 0:
         raise Errno(EINVAL)
     if count == 0:
@@ -302,7 +304,7 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
 
 
 @syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
-def vmsplice(descriptor: i32, vector: int, count: int, flags: u32) -> int:
+def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
     """Between a pipe and memory. The pages are copied, not lent: what a program writes to them later is not seen."""
     if flags & ~_SPLICE_FLAGS != 0:
         raise Errno(EINVAL)

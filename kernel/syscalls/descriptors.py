@@ -67,7 +67,7 @@ from kernel.fs.leases import lease_kind
 from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EBADF, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, i32, u32
+from kernel.lang import EBADF, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.file_commands import file_command
 from kernel.task import current, find_process, find_task
@@ -102,7 +102,7 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     if command == F_SETFL:
         return _set_flags(file, descriptor, argument)
     if command in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
-        return _record_lock(file, command, argument)
+        return _record_lock(file, command, UserAddr(argument))
     if command in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS):
         return _owner(file, command, argument)
     if command == F_SETPIPE_SZ or command == F_GETPIPE_SZ:
@@ -131,10 +131,10 @@ def _events_and_hints(file: File, descriptor: int, command: int, argument: int) 
     if command == F_CREATED_QUERY:
         return 1 if file.is_new else 0
     if command == F_GET_RW_HINT:
-        user.write_u64(argument, file.inode.write_hint)
+        user.write_u64(UserAddr(argument), file.inode.write_hint)
         return 0
     if command == F_SET_RW_HINT:
-        _set_write_hint(file, user.read_u64(argument))
+        _set_write_hint(file, user.read_u64(UserAddr(argument)))
         return 0
     raise Errno(EINVAL)
 
@@ -194,15 +194,15 @@ def _owner(file: File, command: int, argument: int) -> int:
             signals.signal_changed()
         return 0
     if command == F_GETOWN_EX:
-        user.write_i32(argument, file.owner_kind)
-        user.write_i32(argument + 4, abs(living_owner(file)))
+        user.write_i32(UserAddr(argument), file.owner_kind)
+        user.write_i32(user.at(UserAddr(argument), 4), abs(living_owner(file)))
         return 0
     if command == F_GETOWNER_UIDS:
-        user.write_u32(argument, file.owner_uid)
-        user.write_u32(argument + 4, file.owner_euid)
+        user.write_u32(UserAddr(argument), file.owner_uid)
+        user.write_u32(user.at(UserAddr(argument), 4), file.owner_euid)
         return 0
-    kind = user.read_i32(argument)
-    who = user.read_i32(argument + 4)
+    kind = user.read_i32(UserAddr(argument))
+    who = user.read_i32(user.at(UserAddr(argument), 4))
     if kind == OWNER_THREAD:
         known = find_task(who) is not None
     elif kind == OWNER_PROCESS:
@@ -235,14 +235,14 @@ def _seals(file: File, command: int, argument: int) -> int:
 # ---- locks ----------------------------------------------------------------------------------------------------------
 
 
-def _record_lock(file: File, command: int, address: int) -> int:
+def _record_lock(file: File, command: int, address: UserAddr) -> int:
     """struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16, i32 pid at 24."""
     kind = user.read_u16(address)
-    whence = user.read_u16(address + 2)
-    start = user.read_i64(address + 8)
-    length = user.read_i64(address + 16)
+    whence = user.read_u16(user.at(address, 2))
+    start = user.read_i64(user.at(address, 8))
+    length = user.read_i64(user.at(address, 16))
     by_description = command >= F_OFD_GETLK
-    if by_description and user.read_i32(address + 24) != 0:
+    if by_description and user.read_i32(user.at(address, 24)) != 0:
         raise Errno(EINVAL)
     if not lock_kind_is_known(kind):
         raise Errno(EINVAL)
@@ -302,16 +302,16 @@ def _lock_request(file: File, kind: int, whence: int, start: int, length: int, b
     return RecordLock(task.files, file, task.pid, kind, start, end)
 
 
-def _write_lock(address: int, lock: RecordLock | None) -> None:
+def _write_lock(address: UserAddr, lock: RecordLock | None) -> None:
     if lock is None:
         user.write_u16(address, F_UNLCK)
         return
     user.write_u16(address, lock.kind)
-    user.write_u16(address + 2, 0)
-    user.write_i64(address + 8, lock.start)
+    user.write_u16(user.at(address, 2), 0)
+    user.write_i64(user.at(address, 8), lock.start)
     length = 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1  # fits: 0 <= start <= end < MAX_FILE_SIZE
-    user.write_i64(address + 16, length)
-    user.write_i32(address + 24, lock.pid)
+    user.write_i64(user.at(address, 16), length)
+    user.write_i32(user.at(address, 24), lock.pid)
 
 
 @syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
@@ -345,11 +345,11 @@ def ioctl(descriptor: i32, command: u32, argument: int) -> int:
         files.set_close_on_exec(descriptor, command == FIOCLEX)
         return 0
     if command == FIONBIO:
-        on = user.read_i32(argument) != 0
+        on = user.read_i32(UserAddr(argument)) != 0
         file.set_status_flags(file.flags | O_NONBLOCK if on else file.flags & ~O_NONBLOCK)
         return 0
     if command == FIOASYNC:
-        on = user.read_i32(argument) != 0
+        on = user.read_i32(UserAddr(argument)) != 0
         if on != (file.flags & O_ASYNC != 0):
             if not _sends_signals(file):
                 raise Errno(ENOTTY)
@@ -357,12 +357,12 @@ def ioctl(descriptor: i32, command: u32, argument: int) -> int:
         return 0
     inode = file.inode
     if inode.is_regular() and command == FIONREAD:
-        user.write_i32(argument, bytes_to_read(file))
+        user.write_i32(UserAddr(argument), bytes_to_read(file))
         return 0
     if command == FIOQSIZE:
         if not inode.is_regular() and not inode.is_directory() and not inode.is_symlink():
             raise Errno(ENOTTY)
-        user.write_i64(argument, inode.size)
+        user.write_i64(UserAddr(argument), inode.size)
         return 0
     file.acquire()
     try:

@@ -19,7 +19,7 @@ from kernel.fs.names import make_directory, make_link, make_node, make_symlink, 
 from kernel.fs.notification import IN_ACCESS, tell_file
 from kernel.fs.path import Path, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE, Errno, i32, span_of, u32, u64
+from kernel.lang import EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE, Errno, UserAddr, i32, span_of, u32, u64
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_CHROOT
 from kernel.syscalls.paths import base_for, path_at
@@ -80,7 +80,7 @@ class EntryBuffer(DirectorySink):
             span_of(self.storage).store_u64(self.last + 8, u64(position))
 
 
-def _read_entries(file: File, address: int, size: int, old: bool) -> int:
+def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
     if not file.inode.is_directory():
         raise Errno(ENOTDIR)
     if file.inode.nlink == 0:
@@ -101,17 +101,17 @@ def _read_entries(file: File, address: int, size: int, old: bool) -> int:
 
 
 @syscall("getdents64", status="Full", args="fd:directory >bytes[size] size")
-def getdents64(descriptor: i32, address: int, size: u32) -> int:
+def getdents64(descriptor: i32, address: UserAddr, size: u32) -> int:
     return _read_entries(current().files.get(descriptor), address, size, False)
 
 
 @syscall("getdents", status="Full", args="fd:directory >bytes[size] size")
-def getdents(descriptor: i32, address: int, size: u32) -> int:
+def getdents(descriptor: i32, address: UserAddr, size: u32) -> int:
     return _read_entries(current().files.get(descriptor), address, size, True)
 
 
 @syscall("getcwd", status="Full", args=">bytes[size] size")
-def getcwd(address: int, size: int) -> int:
+def getcwd(address: UserAddr, size: int) -> int:
     context = current().fs
     if context.working.dentry.deleted:
         raise Errno(ENOENT)
@@ -133,7 +133,7 @@ def _change_directory(path: Path) -> int:
 
 
 @syscall("chdir", status="Full", args="path")
-def chdir(path: int) -> int:
+def chdir(path: UserAddr) -> int:
     return _change_directory(resolve(current().fs, None, path_at(path), FOLLOW | DIRECTORY))
 
 
@@ -143,7 +143,7 @@ def fchdir(descriptor: i32) -> int:
 
 
 @syscall("chroot", status="Full", args="path")
-def chroot(path: int) -> int:
+def chroot(path: UserAddr) -> int:
     context = current().fs
     place = resolve(context, None, path_at(path), FOLLOW | DIRECTORY)
     place.inode().check_permission(context.credentials, MAY_EXEC)
@@ -154,29 +154,29 @@ def chroot(path: int) -> int:
 
 
 @syscall("mkdir", status="Full", args="path mode")
-def mkdir(path: int, mode: i32) -> int:
+def mkdir(path: UserAddr, mode: i32) -> int:
     return mkdirat(AT_FDCWD, path, mode)
 
 
 @syscall("mkdirat", status="Full", args="dir path mode")
-def mkdirat(directory: i32, path: int, mode: i32) -> int:
+def mkdirat(directory: i32, path: UserAddr, mode: i32) -> int:
     name = path_at(path)
     make_directory(current().fs, base_for(directory, name), name, mode)
     return 0
 
 
 @syscall("rmdir", status="Full", args="path")
-def rmdir(path: int) -> int:
+def rmdir(path: UserAddr) -> int:
     return unlinkat(AT_FDCWD, path, AT_REMOVEDIR)
 
 
 @syscall("unlink", status="Full", args="path")
-def unlink_(path: int) -> int:
+def unlink_(path: UserAddr) -> int:
     return unlinkat(AT_FDCWD, path, 0)
 
 
 @syscall("unlinkat", status="Full", args="dir path flags:AT_REMOVEDIR")
-def unlinkat(directory: i32, path: int, flags: i32) -> int:
+def unlinkat(directory: i32, path: UserAddr, flags: i32) -> int:
     if flags & ~AT_REMOVEDIR != 0:
         raise Errno(EINVAL)
     name = path_at(path)
@@ -189,24 +189,24 @@ def unlinkat(directory: i32, path: int, flags: i32) -> int:
 
 
 @syscall("mknod", status="Full", args="path flags:node device")
-def mknod(path: int, mode: i32, device: u32) -> int:
+def mknod(path: UserAddr, mode: i32, device: u32) -> int:
     return mknodat(AT_FDCWD, path, mode, device)
 
 
 @syscall("mknodat", status="Full", args="dir path flags:node device")
-def mknodat(directory: i32, path: int, mode: i32, device: u32) -> int:
+def mknodat(directory: i32, path: UserAddr, mode: i32, device: u32) -> int:
     name = path_at(path)
     make_node(current().fs, base_for(directory, name), name, mode & 0o177777, device)
     return 0
 
 
 @syscall("symlink", status="Full", args="path path")
-def symlink(target: int, path: int) -> int:
+def symlink(target: UserAddr, path: UserAddr) -> int:
     return symlinkat(target, AT_FDCWD, path)
 
 
 @syscall("symlinkat", status="Full", args="path dir path")
-def symlinkat(target: int, directory: i32, path: int) -> int:
+def symlinkat(target: UserAddr, directory: i32, path: UserAddr) -> int:
     text = user.read_string(target, PATH_MAX)
     name = path_at(path)
     make_symlink(current().fs, base_for(directory, name), name, text)
@@ -214,12 +214,12 @@ def symlinkat(target: int, directory: i32, path: int) -> int:
 
 
 @syscall("link", status="Full", args="path path")
-def link(old: int, new: int) -> int:
+def link(old: UserAddr, new: UserAddr) -> int:
     return linkat(AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
 @syscall("linkat", status="Full", args="dir path dir path flags:at")
-def linkat(old_directory: i32, old: int, new_directory: i32, new: int, flags: i32) -> int:
+def linkat(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
     context = current().fs
@@ -235,19 +235,19 @@ def linkat(old_directory: i32, old: int, new_directory: i32, new: int, flags: i3
 
 
 @syscall("rename", status="Full", args="path path")
-def rename_(old: int, new: int) -> int:
+def rename_(old: UserAddr, new: UserAddr) -> int:
     return renameat2(AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
 @syscall("renameat", status="Full", args="dir path dir path")
-def renameat(old_directory: i32, old: int, new_directory: i32, new: int) -> int:
+def renameat(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr) -> int:
     return renameat2(old_directory, old, new_directory, new, 0)
 
 
 @syscall(
     "renameat2", status="Full", args="dir path dir path flags:RENAME_NOREPLACE|RENAME_EXCHANGE|RENAME_WHITEOUT",
 )  # fmt: skip
-def renameat2(old_directory: i32, old: int, new_directory: i32, new: int, flags: u32) -> int:
+def renameat2(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr, flags: u32) -> int:
     old_name = path_at(old)
     new_name = path_at(new)
     old_base = base_for(old_directory, old_name)

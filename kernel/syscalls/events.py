@@ -7,7 +7,7 @@ from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.timerfd import TimerFile
-from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Array, Errno, i32, u8, u32
+from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8, u32
 from kernel.lib import user
 from kernel.sched import Poller
 from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns
@@ -71,12 +71,12 @@ def _set_at(descriptor: int) -> EpollFile:
 @syscall(
     "epoll_ctl", status="Full", args="fd:epoll one:EPOLL_CTL_ADD|EPOLL_CTL_DEL|EPOLL_CTL_MOD fd <epoll_event?",
 )  # fmt: skip
-def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: int) -> int:
+def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: UserAddr) -> int:
     events = 0
     data = 0
     if operation != _EPOLL_CTL_DEL:
         events = user.read_u32(event)
-        data = user.read_i64(event + 4)
+        data = user.read_i64(user.at(event, 4))
     files = current().files
     owner_file = files.get(set_descriptor)
     file = files.get(descriptor)
@@ -96,7 +96,7 @@ def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: int) 
     return 0
 
 
-def _wait(descriptor: int, events: int, limit: int, deadline_ns: int) -> int:
+def _wait(descriptor: int, events: UserAddr, limit: int, deadline_ns: int) -> int:
     if limit <= 0 or limit > _MAX_EVENTS:
         raise Errno(EINVAL)
     user.check(events, limit * EVENT_SIZE)
@@ -111,7 +111,7 @@ def _wait(descriptor: int, events: int, limit: int, deadline_ns: int) -> int:
         owner.release()
 
 
-def _collect(owner: EpollFile, events: int, limit: int) -> int:
+def _collect(owner: EpollFile, events: UserAddr, limit: int) -> int:
     """Store up to `limit` events of members that are ready; how many. Raises EFAULT."""
     turn = owner.begin_turn()
     storage: Array[u8, Literal[384]] = Array()  # for 32
@@ -120,14 +120,14 @@ def _collect(owner: EpollFile, events: int, limit: int) -> int:
     while total < limit:
         records = storage.span()[0 : min(limit - total, at_once) * EVENT_SIZE]
         found = owner.collect(turn, records)
-        user.write_from(events + total * EVENT_SIZE, records[0 : found * EVENT_SIZE])
+        user.write_from(user.within(events, total * EVENT_SIZE), records[0 : found * EVENT_SIZE])
         total += found
         if found < at_once:
             break
     return total
 
 
-def _wait_for_events(owner: EpollFile, events: int, limit: int, deadline_ns: int) -> int:
+def _wait_for_events(owner: EpollFile, events: UserAddr, limit: int, deadline_ns: int) -> int:
     """The same, once there are any."""
     poller = Poller()
     try:
@@ -152,7 +152,7 @@ def _sleep(poller: Poller, deadline_ns: int) -> bool:
 
 
 @syscall("epoll_wait", status="Full", args="fd:epoll >epoll_event[limit] count ms")
-def epoll_wait(descriptor: i32, events: int, limit: i32, timeout_ms: i32) -> int:
+def epoll_wait(descriptor: i32, events: UserAddr, limit: i32, timeout_ms: i32) -> int:
     return _wait(descriptor, events, limit, _deadline_ms(timeout_ms))
 
 
@@ -163,14 +163,16 @@ def _deadline_ms(timeout_ms: int) -> int:
 
 
 @syscall("epoll_pwait", status="Full", args="fd:epoll >epoll_event[limit] count ms <sigset? one:8")
-def epoll_pwait(descriptor: i32, events: int, limit: i32, timeout_ms: i32, mask: int, mask_size: int) -> int:
+def epoll_pwait(descriptor: i32, events: UserAddr, limit: i32, timeout_ms: i32, mask: UserAddr, mask_size: int) -> int:
     if mask != 0:
         temporary_mask(mask, mask_size)
     return _wait(descriptor, events, limit, _deadline_ms(timeout_ms))
 
 
 @syscall("epoll_pwait2", status="Full", args="fd:epoll >epoll_event[limit] count <timespec? <sigset? one:8")
-def epoll_pwait2(descriptor: i32, events: int, limit: i32, timeout: int, mask: int, mask_size: int) -> int:
+def epoll_pwait2(
+    descriptor: i32, events: UserAddr, limit: i32, timeout: UserAddr, mask: UserAddr, mask_size: int
+) -> int:
     deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
     if mask != 0:
         temporary_mask(mask, mask_size)
@@ -204,9 +206,9 @@ def _timer_at(descriptor: int) -> TimerFile:
     "timerfd_settime", status="Full",
     args="fd:timerfd flags:TFD_TIMER_ABSTIME|TFD_TIMER_CANCEL_ON_SET <itimerspec >itimerspec?",
 )  # fmt: skip
-def timerfd_settime(descriptor: i32, flags: i32, value: int, old: int) -> int:
+def timerfd_settime(descriptor: i32, flags: i32, value: UserAddr, old: UserAddr) -> int:
     interval_ns = timespec_ns(value)
-    value_ns = timespec_ns(value + 16)
+    value_ns = timespec_ns(user.at(value, 16))
     if flags & ~(_TFD_TIMER_ABSTIME | _TFD_TIMER_CANCEL_ON_SET) != 0:
         raise Errno(EINVAL)
     file = _timer_at(descriptor)
@@ -219,14 +221,14 @@ def timerfd_settime(descriptor: i32, flags: i32, value: int, old: int) -> int:
 
 
 @syscall("timerfd_gettime", status="Full", args="fd:timerfd >itimerspec")
-def timerfd_gettime(descriptor: i32, value: int) -> int:
+def timerfd_gettime(descriptor: i32, value: UserAddr) -> int:
     file = _timer_at(descriptor)
     _write_itimerspec(value, file.remaining_ns(), file.timer.interval_ns)
     return 0
 
 
-def _write_itimerspec(address: int, value_ns: int, interval_ns: int) -> None:
+def _write_itimerspec(address: UserAddr, value_ns: int, interval_ns: int) -> None:
     user.write_i64(address, interval_ns // _NS)
-    user.write_i64(address + 8, interval_ns % _NS)
-    user.write_i64(address + 16, value_ns // _NS)
-    user.write_i64(address + 24, value_ns % _NS)
+    user.write_i64(user.at(address, 8), interval_ns % _NS)
+    user.write_i64(user.at(address, 16), value_ns // _NS)
+    user.write_i64(user.at(address, 24), value_ns % _NS)

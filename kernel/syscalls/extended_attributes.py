@@ -8,7 +8,7 @@ from kernel.fs.constants import AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.inode import Inode
 from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
-from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, i32, span_of
+from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.syscalls.paths import place_at
 from kernel.task import current
@@ -16,7 +16,7 @@ from kernel.task import current
 _NAME_LIMIT: Final = 256  # with its NUL
 
 
-def _name(address: int) -> bytes:
+def _name(address: UserAddr) -> bytes:
     try:
         name = user.read_string(address, _NAME_LIMIT)
     except Errno as error:
@@ -26,7 +26,7 @@ def _name(address: int) -> bytes:
     return name
 
 
-def _give(value: bytes, address: int, size: int) -> int:
+def _give(value: bytes, address: UserAddr, size: int) -> int:
     """Hand out a value or a list. Size 0 asks how long it is."""
     if size == 0:
         return len(value)
@@ -36,11 +36,11 @@ def _give(value: bytes, address: int, size: int) -> int:
     raise Errno(ERANGE)
 
 
-def _get(inode: Inode, name: int, value: int, size: int) -> int:
+def _get(inode: Inode, name: UserAddr, value: UserAddr, size: int) -> int:
     return _give(attributes.get(current().credentials, inode, _name(name)), value, size)
 
 
-def _set(place: Path, name: int, value: int, size: int, flags: int) -> int:
+def _set(place: Path, name: UserAddr, value: UserAddr, size: int, flags: int) -> int:
     if flags & ~(attributes.CREATE | attributes.REPLACE) != 0:
         raise Errno(EINVAL)
     text = _name(name)
@@ -54,7 +54,7 @@ def _set(place: Path, name: int, value: int, size: int, flags: int) -> int:
     return 0
 
 
-def _remove(place: Path, name: int) -> int:
+def _remove(place: Path, name: UserAddr) -> int:
     text = _name(name)
     place.mount.require_writable()
     attributes.remove(current().credentials, place.inode(), text)
@@ -65,7 +65,7 @@ def _remove(place: Path, name: int) -> int:
 @syscall(
     "setxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
-def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
+def setxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, 0)
     return _set(place, name, value, size, flags)
 
@@ -73,7 +73,7 @@ def setxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
 @syscall(
     "lsetxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
-def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
+def lsetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
     return _set(place, name, value, size, flags)
 
@@ -81,55 +81,55 @@ def lsetxattr(path: int, name: int, value: int, size: int, flags: i32) -> int:
 @syscall(
     "fsetxattr", status="Full", args="fd name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
-def fsetxattr(descriptor: i32, name: int, value: int, size: int, flags: i32) -> int:
+def fsetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
     return _set(current().files.get(descriptor).path, name, value, size, flags)
 
 
 @syscall("getxattr", status="Full", args="path name:attribute >bytes[size] size")
-def getxattr(path: int, name: int, value: int, size: int) -> int:
+def getxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int:
     return _get(place_at(AT_FDCWD, path, 0).inode(), name, value, size)
 
 
 @syscall("lgetxattr", status="Full", args="path name:attribute >bytes[size] size")
-def lgetxattr(path: int, name: int, value: int, size: int) -> int:
+def lgetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int:
     return _get(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode(), name, value, size)
 
 
 @syscall("fgetxattr", status="Full", args="fd name:attribute >bytes[size] size")
-def fgetxattr(descriptor: i32, name: int, value: int, size: int) -> int:
+def fgetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int) -> int:
     return _get(current().files.get(descriptor).inode, name, value, size)
 
 
 @syscall("listxattr", status="Full", args="path >bytes[size] size")
-def listxattr(path: int, names: int, size: int) -> int:
+def listxattr(path: UserAddr, names: UserAddr, size: int) -> int:
     inode = place_at(AT_FDCWD, path, 0).inode()
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
 @syscall("llistxattr", status="Full", args="path >bytes[size] size")
-def llistxattr(path: int, names: int, size: int) -> int:
+def llistxattr(path: UserAddr, names: UserAddr, size: int) -> int:
     inode = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode()
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
 @syscall("flistxattr", status="Full", args="fd >bytes[size] size")
-def flistxattr(descriptor: i32, names: int, size: int) -> int:
+def flistxattr(descriptor: i32, names: UserAddr, size: int) -> int:
     inode = current().files.get(descriptor).inode
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
 @syscall("removexattr", status="Full", args="path name:attribute")
-def removexattr(path: int, name: int) -> int:
+def removexattr(path: UserAddr, name: UserAddr) -> int:
     place = place_at(AT_FDCWD, path, 0)
     return _remove(place, name)
 
 
 @syscall("lremovexattr", status="Full", args="path name:attribute")
-def lremovexattr(path: int, name: int) -> int:
+def lremovexattr(path: UserAddr, name: UserAddr) -> int:
     place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
     return _remove(place, name)
 
 
 @syscall("fremovexattr", status="Full", args="fd name:attribute")
-def fremovexattr(descriptor: i32, name: int) -> int:
+def fremovexattr(descriptor: i32, name: UserAddr) -> int:
     return _remove(current().files.get(descriptor).path, name)

@@ -21,6 +21,7 @@ from kernel.lang import (
     ERANGE,
     Array,
     Errno,
+    UserAddr,
     bytes_of,
     sizeof,
     struct,
@@ -100,19 +101,19 @@ def file_command(file: File, command: int, argument: int) -> int:
     inode = file.inode
     match command:
         case 2:  # FIGETBSZ
-            user.write_i32(argument, inode.file_system.block_size)
+            user.write_i32(UserAddr(argument), inode.file_system.block_size)
         case 0x8008_6601:  # FS_IOC_GETFLAGS
-            user.write_u32(argument, inode.shown_flags())
+            user.write_u32(UserAddr(argument), inode.shown_flags())
         case 0x4008_6602:  # FS_IOC_SETFLAGS
-            _set_flags(file, user.read_u32(argument))
+            _set_flags(file, user.read_u32(UserAddr(argument)))
         case 0x8008_7601 | 0x8008_6603:  # FS_IOC_GETVERSION, EXT4_IOC_GETVERSION
-            user.write_u32(argument, inode.version())
+            user.write_u32(UserAddr(argument), inode.version())
         case 0x4008_7602 | 0x4008_6604:  # FS_IOC_SETVERSION, EXT4_IOC_SETVERSION
             _set_version(file, argument)
         case 0x801C_581F:  # FS_IOC_FSGETXATTR
             raw = RawFileAttributes()
             raw.x_flags = _x_flags(inode.shown_flags())
-            user.write_from(argument, bytes_of(raw))
+            user.write_from(UserAddr(argument), bytes_of(raw))
         case 0x401C_5820:  # FS_IOC_FSSETXATTR
             _set_attributes(file, argument)
         case 0xC020_660B:  # FS_IOC_FIEMAP
@@ -154,7 +155,7 @@ def _x_flags(flags: int) -> int:
 def _set_attributes(file: File, argument: int) -> None:
     """FS_IOC_FSSETXATTR: the flags; nothing has sizes of extents or projects."""
     raw = RawFileAttributes()
-    user.read_struct(argument, bytes_of(raw))
+    user.read_struct(UserAddr(argument), bytes_of(raw))
     left = raw.x_flags
     flags = file.inode.shown_flags()
     for index in range(0, len(_FLAG_PAIRS), 2):
@@ -173,7 +174,7 @@ def _set_version(file: File, argument: int) -> None:
         raise Errno(EPERM)
     inode.version()  # whether there is such a thing comes before the other errors
     file.path.mount.require_writable()
-    inode.set_version(user.read_u32(argument))
+    inode.set_version(user.read_u32(UserAddr(argument)))
 
 
 # ---- Where the blocks are -------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def _map_block(inode: Inode, argument: int) -> None:
     """FIBMAP: the device's block behind a block of the file; 0 for a hole."""
     if not current().credentials.capable(CAP_SYS_RAWIO):
         raise Errno(EPERM)
-    block = user.read_i32(argument)
+    block = user.read_i32(UserAddr(argument))
     if block < 0:
         raise Errno(EINVAL)
     size = inode.file_system.block_size
@@ -196,13 +197,13 @@ def _map_block(inode: Inode, argument: int) -> None:
         raise Errno(EINVAL if error.code == EOPNOTSUPP else error.code) from None
     if found >= _INT_LIMIT:
         raise Errno(ERANGE)
-    user.write_i32(argument, found)
+    user.write_i32(UserAddr(argument), found)
 
 
 def _map_extents(inode: Inode, file: File, argument: int) -> None:
     inode.extent_at(0, 1)  # EOPNOTSUPP comes first
     raw = RawMapRequest()
-    user.read_struct(argument, bytes_of(raw))
+    user.read_struct(UserAddr(argument), bytes_of(raw))
     if raw.extent_count > _FIEMAP_LIMIT:
         raise Errno(EINVAL)
     unknown = raw.flags & ~(_FIEMAP_FLAG_SYNC | _FIEMAP_FLAG_CACHE)
@@ -218,16 +219,16 @@ def _map_extents(inode: Inode, file: File, argument: int) -> None:
         if raw.flags & _FIEMAP_FLAG_SYNC != 0:
             inode.sync(SyncScope.DATA)
         end = start + length  # fits: length <= MAX_FILE_SIZE - start
-        raw.mapped_extents = _write_extents(inode, start, end, argument + sizeof(RawMapRequest), raw)
+        raw.mapped_extents = _write_extents(inode, start, end, user.at(UserAddr(argument), sizeof(RawMapRequest)), raw)
         raw.flags = raw.flags & ~_FIEMAP_FLAG_CACHE
     else:
         raw.flags = unknown
-    user.write_from(argument, bytes_of(raw))
+    user.write_from(UserAddr(argument), bytes_of(raw))
     if unknown != 0:
         raise Errno(EBADR)
 
 
-def _write_extents(inode: Inode, start: int, end: int, address: int, request: RawMapRequest) -> int:
+def _write_extents(inode: Inode, start: int, end: int, address: UserAddr, request: RawMapRequest) -> int:
     """Write the extents that lie in a range of the file, as many as there is room for; how many there are. An extent is
     written when the next one is found, because the last one says so.
     """
@@ -255,13 +256,13 @@ def _write_extents(inode: Inode, start: int, end: int, address: int, request: Ra
     return count
 
 
-def _write_extent(extent: RawExtent, address: int, count: int, limit: int) -> bool:
+def _write_extent(extent: RawExtent, address: UserAddr, count: int, limit: int) -> bool:
     """Write extent number `count`, if the program wants to see extents; False if there is no more room."""
     if limit == 0:
         return True
     if count >= limit:
         return False
-    user.write_from(address + count * sizeof(RawExtent), bytes_of(extent))
+    user.write_from(user.at(address, count * sizeof(RawExtent)), bytes_of(extent))
     return True
 
 
@@ -276,11 +277,11 @@ def _trim(file_system: FileSystem, argument: int) -> None:
     if file_system.block_device is None:
         raise Errno(ENOTTY)
     user.check(argument, 24)
-    start = user.read_u64(argument)
-    length = user.read_u64(argument + 8)
-    smallest = user.read_u64(argument + 16)
+    start = user.read_u64(UserAddr(argument))
+    length = user.read_u64(user.at(UserAddr(argument), 8))
+    smallest = user.read_u64(user.at(UserAddr(argument), 16))
     done = file_system.trim(_at_most(start), _at_most(length), _at_most(smallest))
-    user.write_u64(argument + 8, done)
+    user.write_u64(user.at(UserAddr(argument), 8), done)
 
 
 def _at_most(value: int) -> int:

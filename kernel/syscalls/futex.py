@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, i32, u32
+from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex, futex_pi
@@ -35,7 +35,7 @@ _ROBUST_HEAD_SIZE: Final = 24
 
 
 @syscall("futex", status="Full", args="=futex one:futex int any =futex int")
-def futex_call(address: int, operation: i32, value: u32, timeout: int, second: int, third: u32) -> int:
+def futex_call(address: UserAddr, operation: i32, value: u32, timeout: UserAddr, second: UserAddr, third: u32) -> int:
     """futex(2). `timeout` is a number in the operations that wake two futexes."""
     task = current()
     command = operation & _COMMAND_MASK
@@ -92,7 +92,7 @@ def _limit(count: int) -> int:
     return 1 if count == 0 or count >= 1 << 31 else count
 
 
-def _deadline(timeout: int, absolute: bool, wall_clock: bool) -> int:
+def _deadline(timeout: UserAddr, absolute: bool, wall_clock: bool) -> int:
     if timeout == 0:
         return FOREVER_NS
     time_ns = read_timespec(timeout)
@@ -102,7 +102,14 @@ def _deadline(timeout: int, absolute: bool, wall_clock: bool) -> int:
 
 
 def _requeue(
-    task: Task, address: int, second: int, shared: bool, wake_limit: int, move_limit: int, compare: bool, expected: int
+    task: Task,
+    address: UserAddr,
+    second: int,
+    shared: bool,
+    wake_limit: int,
+    move_limit: int,
+    compare: bool,
+    expected: int,
 ) -> int:
     moves = move_limit & 0xFFFF_FFFF
     if wake_limit >= 1 << 31 or moves >= 1 << 31:
@@ -124,7 +131,7 @@ def set_robust_list(head: int, size: int) -> int:
 
 
 @syscall("get_robust_list", status="Full", args="tid >address >size")
-def get_robust_list(tid: i32, head: int, size: int) -> int:
+def get_robust_list(tid: i32, head: UserAddr, size: UserAddr) -> int:
     """get_robust_list(2)."""
     task = current()
     target = task if tid == 0 else find_task(tid)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EAGAIN, EINVAL, Errno, i32, u32
+from kernel.lang import EAGAIN, EINVAL, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex
@@ -33,7 +33,7 @@ def _check_word(value: int) -> None:
         raise Errno(EINVAL)
 
 
-def _deadline(timeout: int, clock: int) -> int:
+def _deadline(timeout: UserAddr, clock: int) -> int:
     """An absolute time limit on the monotonic clock. Raises EFAULT, EINVAL."""
     if timeout == 0:
         return FOREVER_NS
@@ -58,7 +58,7 @@ def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
     "futex_wait", status="Full",
     args="=futex uint uint flags:futex2 <timespec? one:CLOCK_MONOTONIC|CLOCK_REALTIME",
 )  # fmt: skip
-def futex_wait(address: int, value: int, mask: int, flags: u32, timeout: int, clock: i32) -> int:
+def futex_wait(address: UserAddr, value: int, mask: int, flags: u32, timeout: UserAddr, clock: i32) -> int:
     """Wait while the word holds `value`."""
     shared = _check_flags(flags)
     _check_word(value)
@@ -69,7 +69,7 @@ def futex_wait(address: int, value: int, mask: int, flags: u32, timeout: int, cl
 
 
 @syscall("futex_requeue", status="Full", args="<futex_waitv[2] flags:0 int int")
-def futex_requeue(futexes: int, flags: u32, wake_count: i32, move_count: i32) -> int:
+def futex_requeue(futexes: UserAddr, flags: u32, wake_count: i32, move_count: i32) -> int:
     """Wake some waiters of the first futex and let others wait on the second."""
     if flags != 0 or futexes == 0:
         raise Errno(EINVAL)
@@ -79,7 +79,7 @@ def futex_requeue(futexes: int, flags: u32, wake_count: i32, move_count: i32) ->
     task = current()
     source = futex.key_of(task, pair[0].address, pair[0].shared)
     target = futex.key_of(task, pair[1].address, pair[1].shared)
-    if user.read_u32(pair[0].address) != pair[0].value & 0xFFFF_FFFF:
+    if user.read_u32(UserAddr(pair[0].address)) != pair[0].value & 0xFFFF_FFFF:
         raise Errno(EAGAIN)
     return futex.requeue(source, target, wake_count, move_count)
 
@@ -88,7 +88,7 @@ def futex_requeue(futexes: int, flags: u32, wake_count: i32, move_count: i32) ->
     "futex_waitv", status="Full",
     args="<futex_waitv[count] count flags:0 <timespec? one:CLOCK_MONOTONIC|CLOCK_REALTIME",
 )  # fmt: skip
-def futex_waitv(futexes: int, count: u32, flags: u32, timeout: int, clock: i32) -> int:
+def futex_waitv(futexes: UserAddr, count: u32, flags: u32, timeout: UserAddr, clock: i32) -> int:
     """Wait on several futexes; which of them was woken."""
     if flags != 0 or count == 0 or count > _MOST_FUTEXES or futexes == 0:
         raise Errno(EINVAL)
@@ -96,16 +96,16 @@ def futex_waitv(futexes: int, count: u32, flags: u32, timeout: int, clock: i32) 
     return futex.wait_on_any(current(), _read_futexes(futexes, count), deadline_ns)
 
 
-def _read_futexes(address: int, count: int) -> list[futex.WantedFutex]:
+def _read_futexes(address: UserAddr, count: int) -> list[futex.WantedFutex]:
     """An array of struct futex_waitv. Raises EFAULT, EINVAL."""
     wanted: list[futex.WantedFutex] = []
     for index in range(count):
         at = user.at(address, index * _WAITV_SIZE)
-        flags = user.read_u32(at + 16)
-        if user.read_u32(at + 20) != 0:
+        flags = user.read_u32(user.at(at, 16))
+        if user.read_u32(user.at(at, 20)) != 0:
             raise Errno(EINVAL)
         shared = _check_flags(flags)
         value = user.read_i64(at)
         _check_word(value)
-        wanted.append(futex.WantedFutex(user.read_i64(at + 8), shared, value))
+        wanted.append(futex.WantedFutex(user.read_i64(user.at(at, 8)), shared, value))
     return wanted

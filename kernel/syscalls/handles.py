@@ -7,7 +7,7 @@ from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, AT_S
 from kernel.fs.filesystem import FILE_HANDLE_TYPE
 from kernel.fs.handles import path_of_handle
 from kernel.fs.open import open_path
-from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, i32
+from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
 from kernel.syscalls.paths import place_at
@@ -25,7 +25,7 @@ UNIQUE_MOUNTS: Final = 1 << 31
 @syscall(
     "name_to_handle_at", status="Full", args="dir path =file_handle >int flags:AT_SYMLINK_FOLLOW|AT_EMPTY_PATH",
 )  # fmt: skip
-def name_to_handle_at(directory: i32, path: int, handle: int, mount_id: int, flags: i32) -> int:
+def name_to_handle_at(directory: i32, path: UserAddr, handle: UserAddr, mount_id: UserAddr, flags: i32) -> int:
     if flags & ~_FLAGS != 0:
         raise Errno(EINVAL)
     how = flags & AT_EMPTY_PATH
@@ -43,15 +43,15 @@ def name_to_handle_at(directory: i32, path: int, handle: int, mount_id: int, fla
     else:
         user.write_i32(mount_id, identifier)
     user.write_u32(handle, len(found))
-    user.write_u32(handle + 4, FILE_HANDLE_TYPE if fits else _INVALID)
+    user.write_u32(user.at(handle, 4), FILE_HANDLE_TYPE if fits else _INVALID)
     if not fits:
         raise Errno(EOVERFLOW)
-    user.write_bytes(handle + _HEADER, found)
+    user.write_bytes(user.at(handle, _HEADER), found)
     return 0
 
 
 @syscall("open_by_handle_at", status="Full", args="dir <file_handle flags:open -> fd")
-def open_by_handle_at(descriptor: i32, handle: int, flags: i32) -> int:
+def open_by_handle_at(descriptor: i32, handle: UserAddr, flags: i32) -> int:
     task = current()
     if not task.credentials.capable(CAP_DAC_READ_SEARCH):
         raise Errno(EPERM)
@@ -59,7 +59,7 @@ def open_by_handle_at(descriptor: i32, handle: int, flags: i32) -> int:
     length = user.read_u32(handle)
     if length == 0 or length > _LARGEST:
         raise Errno(EINVAL)
-    kind = user.read_i32(handle + 4)
-    path = path_of_handle(base.mount, kind, user.read_bytes(handle + _HEADER, length))
+    kind = user.read_i32(user.at(handle, 4))
+    path = path_of_handle(base.mount, kind, user.read_bytes(user.at(handle, _HEADER), length))
     file = open_path(task.fs, path, flags | O_LARGEFILE)
     return task.files.install(file, flags & O_CLOEXEC != 0)

@@ -7,7 +7,7 @@ changed and installed.
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, final, i32, u32
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, final, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import Credentials
@@ -61,7 +61,7 @@ def getegid() -> int:
 
 
 @syscall("getresuid", status="Full", args=">uid >uid >uid")
-def getresuid(real: int, effective: int, saved: int) -> int:
+def getresuid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
     """getresuid(2)."""
     credentials = current().credentials
     user.write_u32(real, credentials.uid)
@@ -71,7 +71,7 @@ def getresuid(real: int, effective: int, saved: int) -> int:
 
 
 @syscall("getresgid", status="Full", args=">gid >gid >gid")
-def getresgid(real: int, effective: int, saved: int) -> int:
+def getresgid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
     """getresgid(2)."""
     credentials = current().credentials
     user.write_u32(real, credentials.gid)
@@ -259,7 +259,7 @@ def setfsgid(gid: u32) -> int:
 
 
 @syscall("getgroups", status="Full", args="count >gid[size]")
-def getgroups(size: i32, address: int) -> int:
+def getgroups(size: i32, address: UserAddr) -> int:
     """getgroups(2)."""
     groups = current().credentials.groups
     if size < 0:
@@ -270,13 +270,13 @@ def getgroups(size: i32, address: int) -> int:
         raise Errno(EINVAL)
     user.check(address, 4 * len(groups))
     for i in range(len(groups)):
-        user.write_u32(address + 4 * i, groups[i])
+        user.write_u32(user.at(address, 4 * i), groups[i])
         pace(_GROUP_COST)
     return len(groups)
 
 
 @syscall("setgroups", status="Full", args="count <gid[size]")
-def setgroups(size: i32, address: int) -> int:
+def setgroups(size: i32, address: UserAddr) -> int:
     """setgroups(2)."""
     task = current()
     if not task.credentials.capable(CAP_SETGID):
@@ -286,7 +286,7 @@ def setgroups(size: i32, address: int) -> int:
     user.check(address, 4 * size)
     groups: list[int] = []
     for i in range(size):
-        groups.append(user.read_u32(address + 4 * i))
+        groups.append(user.read_u32(user.at(address, 4 * i)))
         pace(_GROUP_COST)
     sort_paced(groups)
     fresh = task.credentials.copy()

@@ -15,7 +15,7 @@ from kernel.ipc.inotify import (
     IN_ONLYDIR,
     InotifyFile,
 )
-from kernel.lang import EINVAL, Errno, i32, u32
+from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
 from kernel.syscalls.paths import path_at
 from kernel.task.task import current
 
@@ -58,7 +58,7 @@ def _instance(descriptor: int) -> InotifyFile:
 
 
 @syscall("inotify_add_watch", status="Full", args="fd:inotify path flags:inotify -> watch")
-def inotify_add_watch(descriptor: i32, path: int, mask: u32) -> int:
+def inotify_add_watch(descriptor: i32, path: UserAddr, mask: u32) -> int:
     """inotify_add_watch(2)."""
     if mask & ~_KNOWN != 0 or mask & _KNOWN == 0:
         raise Errno(EINVAL)

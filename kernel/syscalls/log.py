@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.devices.kmsg import READING, check_reader, line_of
-from kernel.lang import EFAULT, EINVAL, EPERM, Errno, i32, span_of
+from kernel.lang import EFAULT, EINVAL, EPERM, Errno, UserAddr, i32, span_of
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.task.task import current
@@ -30,7 +30,7 @@ _NOISIEST: Final = 8
 
 
 @syscall("syslog", status="Full", args="one:0|1|2|3|4|5|6|7|8|9|10 >bytes[length] size")
-def syslog(action: i32, address: int, length: i32) -> int:
+def syslog(action: i32, address: UserAddr, length: i32) -> int:
     """syslog(2)."""
     if action != _READ_ALL and action != _SIZE_BUFFER:
         if not current().credentials.capable(CAP_SYSLOG):
@@ -86,7 +86,7 @@ def _set_console(action: int, level: int) -> int:
     return 0
 
 
-def _read_last(address: int, length: int) -> int:
+def _read_last(address: UserAddr, length: int) -> int:
     """SYSLOG_ACTION_READ_ALL: the last whole lines that fit, of those that were not cleared."""
     ring = log.log
     first = ring.next_sequence
@@ -108,6 +108,6 @@ def _read_last(address: int, length: int) -> int:
         if record is None:
             break
         line = line_of(record)
-        user.write_from(address + done, span_of(line))
+        user.write_from(user.at(address, done), span_of(line))
         done += len(line)
     return done

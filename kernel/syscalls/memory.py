@@ -9,7 +9,7 @@ from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
 from kernel.fs.file import File
-from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
+from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.pace import is_dying, pace
@@ -221,7 +221,7 @@ def msync(address: int, length: int, flags: i32) -> int:
 
 
 @syscall("mincore", status="Full", args="address size >bytes")
-def mincore(address: int, length: int, result: int) -> int:
+def mincore(address: int, length: int, result: UserAddr) -> int:
     """mincore(2)."""
     if address & PAGE_MASK != 0:
         raise Errno(EINVAL)
@@ -233,7 +233,7 @@ def mincore(address: int, length: int, result: int) -> int:
     while done < page_count:
         part = min(page_count - done, _LOOKS_AT_ONCE)
         start = address + (done << PAGE_SHIFT)  # fits: the range was checked
-        user.write_bytes(result + done, bytes(remapping.residency(current().space, start, part)))
+        user.write_bytes(user.at(result, done), bytes(remapping.residency(current().space, start, part)))
         done += part
         pace(part << _LOOK_SHIFT)
     return 0

@@ -19,7 +19,7 @@ from kernel.ipc.message_queues import (
     open_queue,
 )
 from kernel.ipc.sysv import IPC_INFO, IPC_NOWAIT, IPC_RMID, IPC_SET, IPC_STAT, READ
-from kernel.lang import EINVAL, Errno, i32, span_of
+from kernel.lang import EINVAL, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.task.task import current
 from kernel.task.words import load_i32, load_i64, store_i32, store_i64
@@ -44,12 +44,12 @@ def msgget(key: i32, flags: i32) -> int:
 
 
 @syscall("msgsnd", status="Full", args="msgid <msgbuf[size] size flags:IPC_NOWAIT")
-def msgsnd(identifier: i32, address: int, size: int, flags: i32) -> int:
+def msgsnd(identifier: i32, address: UserAddr, size: int, flags: i32) -> int:
     """msgsnd(2)."""
     kind = user.read_i64(address)
     if size < 0 or size > LARGEST_MESSAGE.value or identifier < 0 or kind < 1:
         raise Errno(EINVAL)
-    message = Message(kind, user.read_bytes(address + 8, size))
+    message = Message(kind, user.read_bytes(user.at(address, 8), size))
     task = current()
     queue = QUEUES.table.get(identifier)
     queue.send(message, task.credentials, task.pid, flags & IPC_NOWAIT == 0)
@@ -57,7 +57,7 @@ def msgsnd(identifier: i32, address: int, size: int, flags: i32) -> int:
 
 
 @syscall("msgrcv", status="Full", args="msgid >msgbuf size int flags:IPC_NOWAIT|MSG_EXCEPT|MSG_NOERROR|MSG_COPY")
-def msgrcv(identifier: i32, address: int, size: int, kind: int, flags: i32) -> int:
+def msgrcv(identifier: i32, address: UserAddr, size: int, kind: int, flags: i32) -> int:
     """msgrcv(2)."""
     if identifier < 0 or size < 0:
         raise Errno(EINVAL)
@@ -70,7 +70,7 @@ def msgrcv(identifier: i32, address: int, size: int, kind: int, flags: i32) -> i
     count = min(size, len(message.data))
     user.check(address, count + 8)
     user.write_i64(address, message.kind)
-    user.write_from(address + 8, span_of(message.data)[0:count])
+    user.write_from(user.at(address, 8), span_of(message.data)[0:count])
     return count
 
 
@@ -86,7 +86,7 @@ def _choice(kind: int, size: int, flags: int) -> Choice:
 
 
 @syscall("msgctl", status="Full", args="msgid one:msgctl any")
-def msgctl(identifier: i32, command: i32, address: int) -> int:
+def msgctl(identifier: i32, command: i32, address: UserAddr) -> int:
     """msgctl(2)."""
     if identifier < 0 or command < 0:
         raise Errno(EINVAL)
@@ -123,7 +123,7 @@ def msgctl(identifier: i32, command: i32, address: int) -> int:
     raise Errno(EINVAL)
 
 
-def _write_status(queue: MessageQueue, address: int) -> None:
+def _write_status(queue: MessageQueue, address: UserAddr) -> None:
     """struct msqid64_ds."""
     storage = bytearray(_STATUS_SIZE)
     out = span_of(storage)
@@ -139,7 +139,7 @@ def _write_status(queue: MessageQueue, address: int) -> None:
     user.write_from(address, out)
 
 
-def _write_limits(address: int, with_usage: bool) -> int:
+def _write_limits(address: UserAddr, with_usage: bool) -> int:
     """struct msginfo."""
     storage = bytearray(32)
     out = span_of(storage)

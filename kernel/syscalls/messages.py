@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_RW_COUNT
-from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, i32, u32
+from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.user import UserBuffer
@@ -45,7 +45,7 @@ _CONTROL_LENGTH_PLACE: Final = 40
 _FLAGS_PLACE: Final = 48
 
 
-def _user_buffer(address: int, length: int) -> UserBuffer:
+def _user_buffer(address: UserAddr, length: int) -> UserBuffer:
     """A range of one message: sizes beyond what one call moves are cut off, negative ones included."""
     if length < 0 or length > MAX_RW_COUNT:
         length = MAX_RW_COUNT
@@ -84,7 +84,7 @@ def _receive(socket: Socket, message: Message) -> int:
 
 
 @syscall("sendto", status="Full", args="fd:socket <message[length] size flags:send <sockaddr[name_length]? size")
-def sendto(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: i32) -> int:
+def sendto(descriptor: i32, address: UserAddr, length: int, flags: i32, name: UserAddr, name_length: i32) -> int:
     message = Message(_user_buffer(address, length), flags)
     socket = socket_at(descriptor)
     if name != 0:
@@ -93,7 +93,7 @@ def sendto(descriptor: i32, address: int, length: int, flags: i32, name: int, na
 
 
 @syscall("recvfrom", status="Full", args="fd:socket >bytes[length] size flags:receive >sockaddr? =length?")
-def recvfrom(descriptor: i32, address: int, length: int, flags: i32, name: int, name_length: int) -> int:
+def recvfrom(descriptor: i32, address: UserAddr, length: int, flags: i32, name: UserAddr, name_length: UserAddr) -> int:
     message = Message(_user_buffer(address, length), flags)
     message.wants_address = name != 0
     done = _receive(socket_at(descriptor), message)
@@ -103,15 +103,15 @@ def recvfrom(descriptor: i32, address: int, length: int, flags: i32, name: int, 
 
 
 @syscall("sendmsg", status="Full", args="fd:socket <msghdr flags:send")
-def sendmsg(descriptor: i32, header: int, flags: i32) -> int:
+def sendmsg(descriptor: i32, header: UserAddr, flags: i32) -> int:
     return _send_message(socket_at(descriptor), header, flags)
 
 
-def _send_message(socket: Socket, address: int, flags: int) -> int:
+def _send_message(socket: Socket, address: UserAddr, flags: int) -> int:
     header = MessageHeader(address)
     name = b""
     if header.name != 0 and header.name_length > 0:
-        name = read_address(header.name, header.name_length)
+        name = read_address(UserAddr(header.name), header.name_length)
     message = Message(header.buffer(), flags)
     message.address = name
     message.control = read_control(socket, header)
@@ -122,11 +122,11 @@ def _send_message(socket: Socket, address: int, flags: int) -> int:
 
 
 @syscall("recvmsg", status="Full", args="fd:socket =msghdr flags:receive")
-def recvmsg(descriptor: i32, header: int, flags: i32) -> int:
+def recvmsg(descriptor: i32, header: UserAddr, flags: i32) -> int:
     return _receive_message(socket_at(descriptor), header, flags)
 
 
-def _receive_message(socket: Socket, address: int, flags: int) -> int:
+def _receive_message(socket: Socket, address: UserAddr, flags: int) -> int:
     header = MessageHeader(address)
     message = Message(header.buffer(), flags)
     message.wants_address = header.name != 0
@@ -135,8 +135,8 @@ def _receive_message(socket: Socket, address: int, flags: int) -> int:
     done = _receive(socket, message)
     try:
         if header.name != 0:
-            write_address(message.address, header.name, address + _NAME_LENGTH_PLACE)  # fits: the header was read
-        writer = ControlWriter(header.control, header.control_length, flags & MSG_CMSG_CLOEXEC != 0)
+            write_address(message.address, UserAddr(header.name), user.at(address, _NAME_LENGTH_PLACE))
+        writer = ControlWriter(UserAddr(header.control), header.control_length, flags & MSG_CMSG_CLOEXEC != 0)
         control = message.control
         if control is not None:
             writer.put(control)
@@ -144,8 +144,8 @@ def _receive_message(socket: Socket, address: int, flags: int) -> int:
                 message.result_flags |= MSG_CTRUNC
     finally:
         release_files(message.control)
-    user.write_i32(address + _FLAGS_PLACE, message.result_flags)  # fits: the header was read
-    user.write_i64(address + _CONTROL_LENGTH_PLACE, writer.used())  # fits: the header was read
+    user.write_i32(user.at(address, _FLAGS_PLACE), message.result_flags)
+    user.write_i64(user.at(address, _CONTROL_LENGTH_PLACE), writer.used())
     return done
 
 
@@ -153,7 +153,7 @@ def _receive_message(socket: Socket, address: int, flags: int) -> int:
 
 
 @syscall("sendmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:send")
-def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
+def sendmmsg(descriptor: i32, vector: UserAddr, count: u32, flags: i32) -> int:
     socket = socket_at(descriptor)
     socket.acquire()
     done = 0
@@ -162,7 +162,7 @@ def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
             entry = user.at(vector, index * _ENTRY_SIZE)
             user.check(entry, _ENTRY_SIZE)
             sent = _send_message(socket, entry, flags)
-            user.write_u32(entry + _LENGTH_PLACE, sent)
+            user.write_u32(user.at(entry, _LENGTH_PLACE), sent)
             done += 1
             pace(_MESSAGE_COST)
     except Errno:
@@ -174,7 +174,7 @@ def sendmmsg(descriptor: i32, vector: int, count: u32, flags: i32) -> int:
 
 
 @syscall("recvmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:receive <timespec?")
-def recvmmsg(descriptor: i32, vector: int, count: u32, flags: i32, timeout: int) -> int:
+def recvmmsg(descriptor: i32, vector: UserAddr, count: u32, flags: i32, timeout: UserAddr) -> int:
     deadline_ns = FOREVER_NS
     if timeout != 0:
         deadline_ns = monotonic_ns() + read_timespec(timeout)
@@ -193,7 +193,7 @@ def recvmmsg(descriptor: i32, vector: int, count: u32, flags: i32, timeout: int)
     return done
 
 
-def _receive_messages(socket: Socket, vector: int, count: int, flags: int, deadline_ns: int) -> int:
+def _receive_messages(socket: Socket, vector: UserAddr, count: int, flags: int, deadline_ns: int) -> int:
     """Receive until there are `count`, the time is up (it is looked at after each message only), or an error comes: if
     something was received before, the next call reports the error.
     """
@@ -204,7 +204,7 @@ def _receive_messages(socket: Socket, vector: int, count: int, flags: int, deadl
             entry = user.at(vector, done * _ENTRY_SIZE)
             user.check(entry, _ENTRY_SIZE)
             length = _receive_message(socket, entry, wanted)
-            user.write_u32(entry + _LENGTH_PLACE, length)
+            user.write_u32(user.at(entry, _LENGTH_PLACE), length)
             done += 1
             pace(_MESSAGE_COST)
             if flags & MSG_WAITFORONE != 0:

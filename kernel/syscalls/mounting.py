@@ -7,7 +7,7 @@ from kernel.fs.constants import PATH_MAX
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.fs.mounts import mount, pivot_root, unmount
 from kernel.fs.path import FsContext, Path
-from kernel.lang import EINVAL, Errno, i32
+from kernel.lang import EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.syscalls.paths import path_at
 from kernel.task import current, find_process, process_ids
@@ -18,11 +18,11 @@ _TYPE_NAME: Final = 2
 _TYPE_COUNT: Final = 3
 
 
-def _optional_string(address: int) -> bytes:
+def _optional_string(address: UserAddr) -> bytes:
     return user.read_string(address, PATH_MAX) if address != 0 else b""
 
 
-def _options_at(address: int) -> bytes:
+def _options_at(address: UserAddr) -> bytes:
     """The last argument of mount(2): at most a page, cut off at its end or where memory ends."""
     if address == 0:
         return b""
@@ -38,7 +38,7 @@ def _options_at(address: int) -> bytes:
     "mount", args="path path name:file_system flags:mount name:mount_option",
     notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs and others; bind, move, remount; no shared mounts",
 )  # fmt: skip
-def mount_(source: int, target: int, type_name: int, flags: int, options: int) -> int:
+def mount_(source: UserAddr, target: UserAddr, type_name: UserAddr, flags: int, options: UserAddr) -> int:
     kind = _optional_string(type_name)
     device = _optional_string(source)
     text = _options_at(options)
@@ -47,13 +47,13 @@ def mount_(source: int, target: int, type_name: int, flags: int, options: int) -
 
 
 @syscall("umount2", status="Full", args="path flags:MNT_FORCE|MNT_DETACH|MNT_EXPIRE|UMOUNT_NOFOLLOW")
-def umount2(target: int, flags: i32) -> int:
+def umount2(target: UserAddr, flags: i32) -> int:
     unmount(current().fs, path_at(target), flags)
     return 0
 
 
 @syscall("pivot_root", status="Full", args="path path")
-def pivot_root_(new_root: int, put_old: int) -> int:
+def pivot_root_(new_root: UserAddr, put_old: UserAddr) -> int:
     context = current().fs
     old = context.root
     new = pivot_root(context, path_at(new_root), path_at(put_old))
@@ -77,7 +77,7 @@ def _follow_root(context: FsContext, old: Path, new: Path) -> None:
 
 
 @syscall("sysfs", status="Full", args="one:1|2|3 any >bytes")
-def sysfs(option: i32, first: int, second: int) -> int:
+def sysfs(option: i32, first: UserAddr, second: UserAddr) -> int:
     """sysfs(2): the registered types of file systems, by number and by name."""
     if option == _TYPE_INDEX:
         name = user.read_string(first, PATH_MAX)

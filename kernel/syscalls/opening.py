@@ -26,7 +26,7 @@ from kernel.fs.constants import (
 from kernel.fs.open import open_file
 from kernel.fs.tmpfs.memfd import create_memfd
 from kernel.ipc.pipe import make_pipe
-from kernel.lang import E2BIG, EAGAIN, EBADF, EINVAL, ENOTDIR, Errno, i32, u32
+from kernel.lang import E2BIG, EAGAIN, EBADF, EINVAL, ENOTDIR, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.paths import base_for, path_at
 from kernel.task import current
@@ -44,7 +44,7 @@ _MFD_EXEC: Final = 16
 _MEMFD_NAME_LIMIT: Final = 250
 
 
-def _open_at(directory: int, address: int, flags: int, mode: int) -> int:
+def _open_at(directory: int, address: UserAddr, flags: int, mode: int) -> int:
     task = current()
     name = path_at(address)
     files = task.files
@@ -54,31 +54,31 @@ def _open_at(directory: int, address: int, flags: int, mode: int) -> int:
 
 
 @syscall("open", status="Full", args="path flags:open mode -> fd")
-def open_(address: int, flags: i32, mode: i32) -> int:
+def open_(address: UserAddr, flags: i32, mode: i32) -> int:
     return _open_at(AT_FDCWD, address, flags & KNOWN_OPEN_FLAGS, mode)
 
 
 @syscall("openat", status="Full", args="dir path flags:open mode -> fd")
-def openat(directory: i32, address: int, flags: i32, mode: i32) -> int:
+def openat(directory: i32, address: UserAddr, flags: i32, mode: i32) -> int:
     return _open_at(directory, address, flags & KNOWN_OPEN_FLAGS, mode)
 
 
 @syscall("creat", status="Full", args="path mode -> fd:file")
-def creat(address: int, mode: i32) -> int:
+def creat(address: UserAddr, mode: i32) -> int:
     return _open_at(AT_FDCWD, address, O_CREAT | O_WRONLY | O_TRUNC, mode)
 
 
 @syscall("openat2", status="Full", args="dir path <open_how[size] one:24 -> fd")
-def openat2(directory: i32, address: int, how: int, size: int) -> int:
+def openat2(directory: i32, address: UserAddr, how: UserAddr, size: int) -> int:
     if size < _OPEN_HOW_SIZE:
         raise Errno(EINVAL)
     if size > 4096:
         raise Errno(E2BIG)
     flags = user.read_i64(how)
-    mode = user.read_i64(how + 8)
-    resolve_flags = user.read_i64(how + 16)
+    mode = user.read_i64(user.at(how, 8))
+    resolve_flags = user.read_i64(user.at(how, 16))
     for offset in range(_OPEN_HOW_SIZE, size):
-        if user.read_u8(how + offset) != 0:
+        if user.read_u8(user.at(how, offset)) != 0:
             raise Errno(E2BIG)
     if flags & ~KNOWN_OPEN_FLAGS != 0 or mode & ~0o7777 != 0:
         raise Errno(EINVAL)
@@ -95,7 +95,7 @@ def openat2(directory: i32, address: int, how: int, size: int) -> int:
     return _open_restricted(directory, address, flags, mode, resolve_flags)
 
 
-def _open_restricted(directory: int, address: int, flags: int, mode: int, restrictions: int) -> int:
+def _open_restricted(directory: int, address: UserAddr, flags: int, mode: int, restrictions: int) -> int:
     task = current()
     name = path_at(address)
     task.files.lowest_free(0)
@@ -164,12 +164,12 @@ def dup3(old: i32, new: i32, flags: i32) -> int:
 
 
 @syscall("pipe", status="Full", args=">fd:pipe[2]")
-def pipe(address: int) -> int:
+def pipe(address: UserAddr) -> int:
     return pipe2(address, 0)
 
 
 @syscall("pipe2", status="Full", args=">fd:pipe[2] flags:O_CLOEXEC|O_NONBLOCK|O_DIRECT")
-def pipe2(address: int, flags: i32) -> int:
+def pipe2(address: UserAddr, flags: i32) -> int:
     if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0:
         raise Errno(EINVAL)
     task = current()
@@ -188,7 +188,7 @@ def pipe2(address: int, flags: i32) -> int:
         raise
     try:
         user.write_i32(address, reader)
-        user.write_i32(address + 4, writer)
+        user.write_i32(user.at(address, 4), writer)
     except Errno:
         files.close(reader)
         files.close(writer)
@@ -201,7 +201,7 @@ def pipe2(address: int, flags: i32) -> int:
     args="name:text flags:MFD_CLOEXEC|MFD_ALLOW_SEALING|MFD_HUGETLB|MFD_NOEXEC_SEAL|MFD_EXEC -> fd:file",
     notes="No huge pages",
 )  # fmt: skip
-def memfd_create(address: int, flags: u32) -> int:
+def memfd_create(address: UserAddr, flags: u32) -> int:
     if flags & ~(_MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL | _MFD_EXEC) != 0:
         raise Errno(EINVAL)
     if flags & _MFD_EXEC != 0 and flags & _MFD_NOEXEC_SEAL != 0:

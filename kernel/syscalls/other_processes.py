@@ -8,7 +8,7 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.fs.file import File
 from kernel.ipc.epoll import EpollFile
-from kernel.lang import EACCES, EBADF, EFAULT, EINVAL, EPERM, ESRCH, Errno, i32, span_of, u32
+from kernel.lang import EACCES, EBADF, EFAULT, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.pace import is_dying, pace
@@ -57,7 +57,9 @@ def _task_at(pid: int) -> Task:
 @syscall(
     "process_vm_readv", status="Full", args="pid <iovec[local_count] count <iovec[remote_count] count flags:0",
 )  # fmt: skip
-def process_vm_readv(pid: i32, local: int, local_count: int, remote: int, remote_count: int, flags: int) -> int:
+def process_vm_readv(
+    pid: i32, local: UserAddr, local_count: int, remote: UserAddr, remote_count: int, flags: int
+) -> int:
     """process_vm_readv(2)."""
     return _transfer(pid, local, local_count, remote, remote_count, flags, True)
 
@@ -65,12 +67,16 @@ def process_vm_readv(pid: i32, local: int, local_count: int, remote: int, remote
 @syscall(
     "process_vm_writev", status="Full", args="pid <iovec[local_count] count <iovec[remote_count] count flags:0",
 )  # fmt: skip
-def process_vm_writev(pid: i32, local: int, local_count: int, remote: int, remote_count: int, flags: int) -> int:
+def process_vm_writev(
+    pid: i32, local: UserAddr, local_count: int, remote: UserAddr, remote_count: int, flags: int
+) -> int:
     """process_vm_writev(2)."""
     return _transfer(pid, local, local_count, remote, remote_count, flags, False)
 
 
-def _transfer(pid: int, local: int, local_count: int, remote: int, remote_count: int, flags: int, reads: bool) -> int:
+def _transfer(
+    pid: int, local: UserAddr, local_count: int, remote: UserAddr, remote_count: int, flags: int, reads: bool
+) -> int:
     if flags != 0:
         raise Errno(EINVAL)
     buffer = user_vector(local, local_count)
@@ -84,8 +90,8 @@ def _transfer(pid: int, local: int, local_count: int, remote: int, remote_count:
     if remote_count > 0:
         user.check(remote, remote_count * _VECTOR_SIZE)
     for index in range(remote_count):
-        starts.append(user.read_i64(remote + index * 16))  # fits: checked
-        length = user.read_i64(remote + index * 16 + 8)  # fits: checked
+        starts.append(user.read_i64(user.at(remote, index * 16)))
+        length = user.read_i64(user.at(remote, index * 16 + 8))
         if length < 0:
             raise Errno(EINVAL)
         lengths.append(min(length, MAX_RW_COUNT))
@@ -97,7 +103,7 @@ def _transfer(pid: int, local: int, local_count: int, remote: int, remote_count:
     done = 0
     try:
         for index in range(remote_count):
-            moved = _transfer_range(space, starts[index], lengths[index], buffer, reads)
+            moved = _transfer_range(space, UserAddr(starts[index]), lengths[index], buffer, reads)
             done += moved
             if moved < lengths[index]:
                 break
@@ -111,7 +117,7 @@ def _transfer(pid: int, local: int, local_count: int, remote: int, remote_count:
     return done
 
 
-def _transfer_range(space: AddressSpace, start: int, length: int, buffer: UserVector, reads: bool) -> int:
+def _transfer_range(space: AddressSpace, start: UserAddr, length: int, buffer: UserVector, reads: bool) -> int:
     """One range of the other process, as far as the local vector and the memory go. Raises EFAULT, ENOMEM if nothing
     was moved.
     """
@@ -154,7 +160,7 @@ def _memory_of(target: Task) -> AddressSpace:
 
 
 @syscall("kcmp", status="Full", args="pid pid one:0|1|2|3|4|5|6|7 any any")
-def kcmp(first_pid: i32, second_pid: i32, kind: i32, first: int, second: int) -> int:
+def kcmp(first_pid: i32, second_pid: i32, kind: i32, first: int, second: UserAddr) -> int:
     """kcmp(2): 0 for the same thing, 1 or 2 for an order that means nothing."""
     one = _task_at(first_pid)
     other = _task_at(second_pid)
@@ -211,11 +217,11 @@ def _file_of(task: Task, descriptor: int) -> File:
     return table.get_any(descriptor)
 
 
-def _compare_epoll(one: Task, descriptor: int, other: Task, slot: int) -> int:
+def _compare_epoll(one: Task, descriptor: int, other: Task, slot: UserAddr) -> int:
     """KCMP_EPOLL_TFD: whether a descriptor is the one that an epoll set watches under a number."""
     set_descriptor = user.read_u32(slot)
-    watched = user.read_u32(slot + 4)
-    offset = user.read_u32(slot + 8)
+    watched = user.read_u32(user.at(slot, 4))
+    offset = user.read_u32(user.at(slot, 8))
     file = _file_of(one, descriptor)
     owner = _file_of(other, set_descriptor)
     if not isinstance(owner, EpollFile):
@@ -227,7 +233,7 @@ def _compare_epoll(one: Task, descriptor: int, other: Task, slot: int) -> int:
 
 
 @syscall("process_madvise", status="Full", args="fd:pidfd <iovec[count] count one:madvise flags:0")
-def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags: u32) -> int:
+def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, flags: u32) -> int:
     """process_madvise(2)."""
     if flags != 0 or count < 0 or count > IOV_MAX:
         raise Errno(EINVAL)
@@ -236,8 +242,8 @@ def process_madvise(descriptor: i32, vector: int, count: int, advice: i32, flags
     if count > 0:
         user.check(vector, count * _VECTOR_SIZE)
     for index in range(count):
-        starts.append(user.read_i64(vector + index * 16))  # fits: checked
-        lengths.append(user.read_i64(vector + index * 16 + 8))  # fits: checked
+        starts.append(user.read_i64(user.at(vector, index * 16)))
+        lengths.append(user.read_i64(user.at(vector, index * 16 + 8)))
         if lengths[index] < 0:
             raise Errno(EINVAL)
     reader = current()

@@ -5,12 +5,12 @@ from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.walk import EMPTY_PATH, FOLLOW, resolve
-from kernel.lang import EBADF, Errno, inline
+from kernel.lang import EBADF, Errno, UserAddr, inline
 from kernel.lib import user
 from kernel.task import current
 
 
-def path_at(address: int) -> bytes:
+def path_at(address: UserAddr) -> bytes:
     """A path name from user memory."""
     return user.read_string(address, PATH_MAX)
 
@@ -22,7 +22,7 @@ def base_for(descriptor: int, name: bytes) -> Path | None:
     return current().files.get_any(descriptor).path
 
 
-def place_at(descriptor: int, address: int, flags: int) -> Path:
+def place_at(descriptor: int, address: UserAddr, flags: int) -> Path:
     """The place that a pair of descriptor and name means, with AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH."""
     name = path_at(address)
     how = 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW

@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_NONBLOCK
-from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32, span_of, u32
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
 from kernel.task.groups import find_group
 from kernel.task.inspection import may_attach_to
@@ -39,7 +39,7 @@ def pidfd_open(pid: i32, flags: u32) -> int:
 
 
 @syscall("pidfd_send_signal", status="Full", args="fd:pidfd signal <siginfo? flags:0")
-def pidfd_send_signal(descriptor: i32, signo: i32, info: int, flags: u32) -> int:
+def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -> int:
     """pidfd_send_signal(2)."""
     if flags not in (0, _THREAD, _THREAD_GROUP, _PROCESS_GROUP):
         raise Errno(EINVAL)
@@ -76,7 +76,7 @@ def _means(file: PidFile, task: Task) -> bool:
     return process is not None and process.leader is task
 
 
-def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:
+def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
     """siginfo_t of a program. To others it may not pretend to be the kernel's or kill's."""
     storage = bytearray(SIGINFO_SIZE)
     fields = span_of(storage)

@@ -25,6 +25,7 @@ from kernel.lang import (
     Array,
     Errno,
     Span,
+    UserAddr,
     i32,
     span_of,
     u8,
@@ -53,8 +54,8 @@ _SETS: Final = 6  # three that are asked, three that are found
 class PollRestart(RestartBlock):
     """The rest of a poll that a signal without a handler interrupted: the same until the same deadline."""
 
-    def __init__(self, address: int, count: int, deadline_ns: int) -> None:
-        self.address: int = address
+    def __init__(self, address: UserAddr, count: int, deadline_ns: int) -> None:
+        self.address: UserAddr = address
         self.count: int = count
         self.deadline_ns: int = deadline_ns
 
@@ -62,7 +63,7 @@ class PollRestart(RestartBlock):
         return _poll_until(self.address, self.count, self.deadline_ns)
 
 
-def _poll(address: int, count: int, deadline_ns: int) -> int:
+def _poll(address: UserAddr, count: int, deadline_ns: int) -> int:
     if count < 0 or count > current().process.limits.soft[RLIMIT_NOFILE]:
         raise Errno(EINVAL)
     size = count * RECORD_SIZE
@@ -73,7 +74,7 @@ def _poll(address: int, count: int, deadline_ns: int) -> int:
     return _poll_records(address, span_of(storage), deadline_ns)
 
 
-def _poll_records(address: int, records: Span[u8], deadline_ns: int) -> int:
+def _poll_records(address: UserAddr, records: Span[u8], deadline_ns: int) -> int:
     user.read_into(records, address)
     for offset in range(RECORD_FOUND, len(records), RECORD_SIZE):
         records.store_u16(offset, 0)
@@ -86,7 +87,7 @@ def _poll_records(address: int, records: Span[u8], deadline_ns: int) -> int:
             pace(_REQUEST_COST)
 
 
-def _poll_until(address: int, count: int, deadline_ns: int) -> int:
+def _poll_until(address: UserAddr, count: int, deadline_ns: int) -> int:
     code = 0
     try:
         return _poll(address, count, deadline_ns)
@@ -99,12 +100,12 @@ def _poll_until(address: int, count: int, deadline_ns: int) -> int:
 
 
 @syscall("poll", status="Full", args="=pollfd[count] count ms")
-def poll(address: int, count: u32, timeout_ms: i32) -> int:
+def poll(address: UserAddr, count: u32, timeout_ms: i32) -> int:
     return _poll_until(address, count, deadline_after(timeout_ms * 1_000_000 if timeout_ms >= 0 else -1))
 
 
 @syscall("ppoll", status="Full", args="=pollfd[count] count =timespec? <sigset? one:8")
-def ppoll(address: int, count: u32, timeout: int, mask: int, mask_size: int) -> int:
+def ppoll(address: UserAddr, count: u32, timeout: UserAddr, mask: UserAddr, mask_size: int) -> int:
     deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
     if mask != 0:
         temporary_mask(mask, mask_size)
@@ -116,7 +117,7 @@ def ppoll(address: int, count: u32, timeout: int, mask: int, mask_size: int) -> 
 # ---- select ---------------------------------------------------------------------------------------------------------
 
 
-def _select(count: int, readable: int, writable: int, exceptional: int, deadline_ns: int) -> int:
+def _select(count: int, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, deadline_ns: int) -> int:
     files = current().files
     if count < 0:
         raise Errno(EINVAL)
@@ -131,7 +132,13 @@ def _select(count: int, readable: int, writable: int, exceptional: int, deadline
 
 
 def _select_among(
-    files: FileTable, count: int, sets: Span[u8], readable: int, writable: int, exceptional: int, deadline_ns: int
+    files: FileTable,
+    count: int,
+    sets: Span[u8],
+    readable: UserAddr,
+    writable: UserAddr,
+    exceptional: UserAddr,
+    deadline_ns: int,
 ) -> int:
     """`sets`: room for three fd_sets with what is asked, and three with what is found."""
     size = len(sets) // _SETS
@@ -153,7 +160,7 @@ def _select_among(
     return found
 
 
-def _set_address(index: int, readable: int, writable: int, exceptional: int) -> int:
+def _set_address(index: int, readable: UserAddr, writable: UserAddr, exceptional: UserAddr) -> UserAddr:
     return readable if index == 0 else writable if index == 1 else exceptional
 
 
@@ -230,7 +237,7 @@ def _fill_records(sets: Span[u8], records: Span[u8]) -> None:
 
 
 @syscall("select", status="Full", args="count =fdset? =fdset? =fdset? =timeval?")
-def select(count: i32, readable: int, writable: int, exceptional: int, timeout: int) -> int:
+def select(count: i32, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, timeout: UserAddr) -> int:
     deadline_ns = FOREVER_NS
     if timeout != 0:
         deadline_ns = deadline_after(_select_timeout_ns(timeout))
@@ -241,12 +248,12 @@ def select(count: i32, readable: int, writable: int, exceptional: int, timeout: 
             _write_timeval(timeout, deadline_ns)
 
 
-def _select_timeout_ns(address: int) -> int:
+def _select_timeout_ns(address: UserAddr) -> int:
     """A struct timeval as nanoseconds, cut off beyond any uptime. Whole seconds may stand among the microseconds, and
     may be negative there. Raises EFAULT, EINVAL.
     """
     seconds = user.read_i64(address)
-    microseconds = user.read_i64(address + 8)
+    microseconds = user.read_i64(user.at(address, 8))
     whole = microseconds // 1_000_000
     rest = microseconds % 1_000_000
     total = sum_of(seconds, whole)
@@ -255,12 +262,12 @@ def _select_timeout_ns(address: int) -> int:
     return min(total, 1 << 33) * 1_000_000_000 + rest * 1000
 
 
-def _write_timeval(address: int, deadline_ns: int) -> None:
+def _write_timeval(address: UserAddr, deadline_ns: int) -> None:
     """Linux's select tells the time that was left."""
     left_ns = remaining(deadline_ns)
     try:
         user.write_i64(address, left_ns // 1_000_000_000)
-        user.write_i64(address + 8, left_ns % 1_000_000_000 // 1000)
+        user.write_i64(user.at(address, 8), left_ns % 1_000_000_000 // 1000)
     except Errno:
         return
 
@@ -271,11 +278,13 @@ def remaining(deadline_ns: int) -> int:
 
 
 @syscall("pselect6", status="Full", args="count =fdset? =fdset? =fdset? =timespec? <sigmask_argument?")
-def pselect6(count: i32, readable: int, writable: int, exceptional: int, timeout: int, mask_pair: int) -> int:
+def pselect6(
+    count: i32, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, timeout: UserAddr, mask_pair: UserAddr
+) -> int:
     deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
     if mask_pair != 0:
-        mask = user.read_i64(mask_pair)
-        mask_size = user.read_i64(mask_pair + 8)
+        mask = UserAddr(user.read_i64(mask_pair))
+        mask_size = user.read_i64(user.at(mask_pair, 8))
         if mask != 0:
             temporary_mask(mask, mask_size)
     found = _select(count, readable, writable, exceptional, deadline_ns)

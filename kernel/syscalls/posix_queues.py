@@ -42,6 +42,7 @@ from kernel.lang import (
     ENOENT,
     Errno,
     Span,
+    UserAddr,
     final,
     i32,
     span_of,
@@ -130,7 +131,7 @@ class SocketNotification(Notification):
             socket.release()
 
 
-def _name_at(address: int) -> bytes:
+def _name_at(address: UserAddr) -> bytes:
     """A queue's name, without the slash that the C library has taken away."""
     name = user.read_string(address, PATH_MAX)
     if len(name) == 0:
@@ -143,7 +144,7 @@ def _name_at(address: int) -> bytes:
 
 
 @syscall("mq_open", status="Full", args="name:queue flags:open mode <mq_attr? -> fd:mq")
-def mq_open(name_address: int, flags: i32, mode: i32, attributes_address: int) -> int:
+def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: UserAddr) -> int:
     """mq_open(3)."""
     attributes = _read_attributes(attributes_address) if attributes_address != 0 else default_attributes()
     name = _name_at(name_address)
@@ -172,7 +173,7 @@ def mq_open(name_address: int, flags: i32, mode: i32, attributes_address: int) -
 
 
 @syscall("mq_unlink", status="Full", args="name:queue")
-def mq_unlink(name_address: int) -> int:
+def mq_unlink(name_address: UserAddr) -> int:
     """mq_unlink(3)."""
     name = _name_at(name_address)
     directory = MQUEUES.file_system.directory()
@@ -190,7 +191,7 @@ def _queue_file(file: File) -> QueueFile:
     return file
 
 
-def _deadline(address: int) -> int:
+def _deadline(address: UserAddr) -> int:
     """A time of the wall clock, as the monotonic clock shows it. Raises EINVAL, EFAULT."""
     if address == 0:
         return FOREVER_NS
@@ -198,7 +199,7 @@ def _deadline(address: int) -> int:
 
 
 @syscall("mq_timedsend", status="Full", args="fd:mq <bytes[length] size int <timespec?")
-def mq_timedsend(descriptor: i32, address: int, length: int, priority: u32, timeout: int) -> int:
+def mq_timedsend(descriptor: i32, address: UserAddr, length: int, priority: u32, timeout: UserAddr) -> int:
     """mq_timedsend(3)."""
     deadline_ns = _deadline(timeout)
     if priority >= PRIORITIES:
@@ -219,7 +220,9 @@ def mq_timedsend(descriptor: i32, address: int, length: int, priority: u32, time
 
 
 @syscall("mq_timedreceive", status="Full", args="fd:mq >bytes[length] size >int? <timespec?")
-def mq_timedreceive(descriptor: i32, address: int, length: int, priority_address: int, timeout: int) -> int:
+def mq_timedreceive(
+    descriptor: i32, address: UserAddr, length: int, priority_address: UserAddr, timeout: UserAddr
+) -> int:
     """mq_timedreceive(3)."""
     deadline_ns = _deadline(timeout)
     file = _queue_file(current().files.get(descriptor))
@@ -239,7 +242,7 @@ def mq_timedreceive(descriptor: i32, address: int, length: int, priority_address
 
 
 @syscall("mq_notify", status="Full", args="fd:mq <sigevent?")
-def mq_notify(descriptor: i32, event: int) -> int:
+def mq_notify(descriptor: i32, event: UserAddr) -> int:
     """mq_notify(3)."""
     task = current()
     if event == 0:
@@ -270,7 +273,7 @@ def _drop(notification: Notification) -> None:
 
 def _notification(process: int, event: Span[u8]) -> Notification:
     """What a struct sigevent asks for. Raises EBADF, EFAULT, EINVAL."""
-    value = load_i64(event, 0)
+    value = UserAddr(load_i64(event, 0))
     signo = load_i32(event, 8)
     kind = load_i32(event, 12)
     if kind == _SIGEV_THREAD:
@@ -286,14 +289,14 @@ def _notification(process: int, event: Span[u8]) -> Notification:
     return SignalNotification(process, kind, signo, value)
 
 
-def _read_attributes(address: int) -> QueueAttributes:
+def _read_attributes(address: UserAddr) -> QueueAttributes:
     storage = bytearray(_ATTRIBUTES_SIZE)
     user.read_into(span_of(storage), address)
     return QueueAttributes(load_i64(span_of(storage), 8), load_i64(span_of(storage), 16))
 
 
 @syscall("mq_getsetattr", status="Full", args="fd:mq <mq_attr? >mq_attr?")
-def mq_getsetattr(descriptor: i32, fresh: int, old: int) -> int:
+def mq_getsetattr(descriptor: i32, fresh: UserAddr, old: UserAddr) -> int:
     """mq_getattr(3), mq_setattr(3)."""
     flags = 0
     if fresh != 0:

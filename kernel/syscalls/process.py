@@ -8,7 +8,7 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NONBLOCK
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import E2BIG, EAGAIN, ECHILD, EINVAL, ELOOP, ENOENT, ESRCH, Errno, i32, span_of
+from kernel.lang import E2BIG, EAGAIN, ECHILD, EINVAL, ELOOP, ENOENT, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.syscalls.resources import USAGE_SIZE, store_usage
 from kernel.task import exec as execution
@@ -77,7 +77,7 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
     "clone3", args="<clone_args[size] one:64|80|88 -> pid",
     notes="No namespaces, no cgroups, no choice of the number",
 )  # fmt: skip
-def clone3(address: int, size: int) -> int:
+def clone3(address: UserAddr, size: int) -> int:
     """clone3, in clone(2)."""
     if size < 0 or size > 4096:
         raise Errno(E2BIG)
@@ -118,7 +118,7 @@ def clone3(address: int, size: int) -> int:
 
 
 @syscall("execve", status="Full", args="path <strings? <strings?")
-def execve(name: int, arguments: int, environment: int) -> int:
+def execve(name: UserAddr, arguments: UserAddr, environment: UserAddr) -> int:
     """execve(2)."""
     task = current()
     path = user.read_string(name, _PATH_MAX)
@@ -128,7 +128,7 @@ def execve(name: int, arguments: int, environment: int) -> int:
 
 
 @syscall("execveat", status="Full", args="dir path <strings? <strings? flags:at")
-def execveat(directory: i32, name: int, arguments: int, environment: int, flags: i32) -> int:
+def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: UserAddr, flags: i32) -> int:
     """execveat(2)."""
     task = current()
     if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0:
@@ -160,8 +160,8 @@ def _execute(
     task: Task,
     path: Path,
     name: bytes,
-    arguments: int,
-    environment: int,
+    arguments: UserAddr,
+    environment: UserAddr,
     by_descriptor: bool = False,
     is_unreachable: bool = False,
 ) -> int:
@@ -200,7 +200,7 @@ def exit_group(code: i32) -> int:
 
 
 @syscall("wait4", status="Full", args="pid >int? flags:wait >rusage? -> pid")
-def wait4(pid: i32, status: int, options: i32, usage: int) -> int:
+def wait4(pid: i32, status: UserAddr, options: i32, usage: UserAddr) -> int:
     """wait4(2)."""
     task = current()
     waiting.check_wait_options(options, waiting.WNOHANG | waiting.WUNTRACED | waiting.WCONTINUED)
@@ -228,7 +228,7 @@ def wait4(pid: i32, status: int, options: i32, usage: int) -> int:
 
 
 @syscall("waitid", status="Full", args="one:P_ALL|P_PID|P_PGID|P_PIDFD pid >siginfo? flags:wait >rusage?")
-def waitid(kind: i32, number: i32, info: int, options: i32, usage: int) -> int:
+def waitid(kind: i32, number: i32, info: UserAddr, options: i32, usage: UserAddr) -> int:
     """waitid(2). Linux writes to `info` when the call fails, too: nothing, but EFAULT wins."""
     result = WaitResult()
     code = 0
@@ -283,13 +283,13 @@ def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult
     return result
 
 
-def _write_usage(address: int, result: WaitResult) -> None:
+def _write_usage(address: UserAddr, result: WaitResult) -> None:
     storage = bytearray(USAGE_SIZE)
     store_usage(span_of(storage), result.usage)
     user.write_from(address, span_of(storage))
 
 
-def _write_wait_info(address: int, result: WaitResult) -> None:
+def _write_wait_info(address: UserAddr, result: WaitResult) -> None:
     """The fields that waitid fills, and no others: signo, errno, code, pid, uid, status."""
     storage = bytearray(28)
     out = span_of(storage)
@@ -300,7 +300,7 @@ def _write_wait_info(address: int, result: WaitResult) -> None:
         store_i32(out, 20, result.uid)
         store_i32(out, 24, result.value)
     user.write_from(address, out[0:12])
-    user.write_from(address + 16, out[16:28])
+    user.write_from(user.at(address, 16), out[16:28])
 
 
 # Numbers, groups, sessions --------------------------------------------------------------------------------------------

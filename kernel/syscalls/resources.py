@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.descriptors import HIGHEST_LIMIT
-from kernel.lang import EINVAL, EPERM, ESRCH, Errno, Span, i32, span_of, u8, u32
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, Span, UserAddr, i32, span_of, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.sched.scheduler import charge_current
@@ -39,7 +39,7 @@ def store_usage(out: Span[u8], usage: Usage) -> None:
 
 
 @syscall("getrusage", status="Full", args="one:RUSAGE_SELF|RUSAGE_CHILDREN|RUSAGE_THREAD >rusage")
-def getrusage(who: i32, address: int) -> int:
+def getrusage(who: i32, address: UserAddr) -> int:
     """getrusage(2)."""
     task = current()
     charge_current()
@@ -58,7 +58,7 @@ def getrusage(who: i32, address: int) -> int:
 
 
 @syscall("times", status="Full", args=">tms?")
-def times(address: int) -> int:
+def times(address: UserAddr) -> int:
     """times(2)."""
     charge_current()
     if address != 0:
@@ -75,7 +75,7 @@ def times(address: int) -> int:
 
 
 @syscall("getrlimit", status="Full", args="one:rlimit >rlimit")
-def getrlimit(resource: u32, address: int) -> int:
+def getrlimit(resource: u32, address: UserAddr) -> int:
     """getrlimit(2)."""
     limits.check_resource(resource)
     _write(address, current().process, resource)
@@ -83,17 +83,17 @@ def getrlimit(resource: u32, address: int) -> int:
 
 
 @syscall("setrlimit", status="Full", args="one:rlimit <rlimit")
-def setrlimit(resource: u32, address: int) -> int:
+def setrlimit(resource: u32, address: UserAddr) -> int:
     """setrlimit(2)."""
     user.check(address, 16)
     soft = limits.from_user(user.read_i64(address))
-    hard = limits.from_user(user.read_i64(address + 8))
+    hard = limits.from_user(user.read_i64(user.at(address, 8)))
     _set(current().process, resource, soft, hard)
     return 0
 
 
 @syscall("prlimit64", status="Full", args="pid one:rlimit <rlimit? >rlimit?")
-def prlimit64(pid: i32, resource: u32, new: int, old: int) -> int:
+def prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr) -> int:
     """prlimit(2)."""
     soft = 0
     hard = 0
@@ -101,7 +101,7 @@ def prlimit64(pid: i32, resource: u32, new: int, old: int) -> int:
     if new != 0:
         user.check(new, 16)
         soft = limits.from_user(user.read_i64(new))
-        hard = limits.from_user(user.read_i64(new + 8))
+        hard = limits.from_user(user.read_i64(user.at(new, 8)))
     task = current()
     process = task.process if pid == 0 else find_process(pid)
     if process is None or process.leader is None:
@@ -125,14 +125,14 @@ def prlimit64(pid: i32, resource: u32, new: int, old: int) -> int:
     if old != 0:
         user.check(old, 16)
         user.write_i64(old, limits.to_user(before_soft))
-        user.write_i64(old + 8, limits.to_user(before_hard))
+        user.write_i64(user.at(old, 8), limits.to_user(before_hard))
     return 0
 
 
-def _write(address: int, process: Process, resource: int) -> None:
+def _write(address: UserAddr, process: Process, resource: int) -> None:
     user.check(address, 16)
     user.write_i64(address, limits.to_user(process.limits.soft[resource]))
-    user.write_i64(address + 8, limits.to_user(process.limits.hard[resource]))
+    user.write_i64(user.at(address, 8), limits.to_user(process.limits.hard[resource]))
 
 
 def _set(process: Process, resource: int, soft: int, hard: int) -> None:

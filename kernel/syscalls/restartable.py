@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EBUSY, EINVAL, EPERM, Errno, i32, u32
+from kernel.lang import EBUSY, EINVAL, EPERM, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.task import restartable
 from kernel.task.send import interrupt
@@ -13,7 +13,7 @@ _UNREGISTER: Final = 1
 
 
 @syscall("rseq", status="Full", args="=rseq one:32 flags:1 one:0x53053053")
-def rseq(address: int, length: u32, flags: i32, signature: u32) -> int:
+def rseq(address: UserAddr, length: u32, flags: i32, signature: u32) -> int:
     """Register the running thread's struct rseq, or unregister it."""
     task = current()
     if flags & _UNREGISTER != 0:

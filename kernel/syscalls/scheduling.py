@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, ESRCH, Errno, i32, span_of
+from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.sched import yield_now
@@ -74,7 +74,7 @@ def is_as_able(task: Task, target: Task) -> bool:
 
 
 @syscall("sched_setscheduler", status="Full", args="pid flags:policy <sched_param")
-def sched_setscheduler(pid: i32, policy: i32, parameters: int) -> int:
+def sched_setscheduler(pid: i32, policy: i32, parameters: UserAddr) -> int:
     """sched_setscheduler(2)."""
     if policy < 0 or pid < 0 or parameters == 0:
         raise Errno(EINVAL)
@@ -85,7 +85,7 @@ def sched_setscheduler(pid: i32, policy: i32, parameters: int) -> int:
 
 
 @syscall("sched_setparam", status="Full", args="pid <sched_param")
-def sched_setparam(pid: i32, parameters: int) -> int:
+def sched_setparam(pid: i32, parameters: UserAddr) -> int:
     """sched_setparam(2)."""
     if pid < 0 or parameters == 0:
         raise Errno(EINVAL)
@@ -127,7 +127,7 @@ def sched_getscheduler(pid: i32) -> int:
 
 
 @syscall("sched_getparam", status="Full", args="pid >sched_param")
-def sched_getparam(pid: i32, parameters: int) -> int:
+def sched_getparam(pid: i32, parameters: UserAddr) -> int:
     """sched_getparam(2)."""
     if parameters == 0:
         raise Errno(EINVAL)
@@ -136,7 +136,7 @@ def sched_getparam(pid: i32, parameters: int) -> int:
 
 
 @syscall("sched_setattr", args="pid <sched_attr flags:0", notes="No deadline scheduling, no utilisation clamps")
-def sched_setattr(pid: i32, attributes: int, flags: i32) -> int:
+def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     """sched_setattr(2)."""
     if attributes == 0 or pid < 0 or flags != 0:
         raise Errno(EINVAL)
@@ -162,7 +162,7 @@ def sched_setattr(pid: i32, attributes: int, flags: i32) -> int:
 
 
 @syscall("sched_getattr", status="Full", args="pid >sched_attr[size] size flags:0")
-def sched_getattr(pid: i32, attributes: int, size: i32, flags: i32) -> int:
+def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
     """sched_getattr(2)."""
     if attributes == 0 or pid < 0 or size < _ATTRIBUTE_SIZE or size > 4096 or flags != 0:
         raise Errno(EINVAL)
@@ -206,7 +206,7 @@ def sched_get_priority_min(policy: i32) -> int:
 
 
 @syscall("sched_rr_get_interval", status="Full", args="pid >timespec")
-def sched_rr_get_interval(pid: i32, interval: int) -> int:
+def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
     """sched_rr_get_interval(2)."""
     target = _target(pid)
     write_timespec(interval, 0 if target.policy == SCHED_FIFO else slice_of(target))
@@ -217,7 +217,7 @@ def sched_rr_get_interval(pid: i32, interval: int) -> int:
 
 
 @syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
-def sched_setaffinity(pid: i32, size: i32, mask: int) -> int:
+def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
     """sched_setaffinity(2): there is one processor, and it must be in the set."""
     wanted = 0
     if size > 0:
@@ -232,7 +232,7 @@ def sched_setaffinity(pid: i32, size: i32, mask: int) -> int:
 
 
 @syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
-def sched_getaffinity(pid: i32, size: i32, mask: int) -> int:
+def sched_getaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
     """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
     if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
         raise Errno(EINVAL)
@@ -241,7 +241,7 @@ def sched_getaffinity(pid: i32, size: i32, mask: int) -> int:
 
 
 @syscall("getcpu", status="Full", args=">int? >int? address")
-def getcpu(processor: int, node: int, _cache: int) -> int:
+def getcpu(processor: UserAddr, node: UserAddr, _cache: int) -> int:
     """getcpu(2)."""
     if processor != 0:
         user.write_u32(processor, 0)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EACCES, EINVAL, EOPNOTSUPP, Errno, span_of, u32
+from kernel.lang import EACCES, EINVAL, EOPNOTSUPP, Errno, UserAddr, span_of, u32
 from kernel.lib import user
 from kernel.lib.bpf import INSTRUCTION_SIZE, MOST_INSTRUCTIONS
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -46,7 +46,7 @@ def seccomp(operation: u32, flags: u32, argument: int) -> int:
     if operation == _GET_ACTION_AVAIL:
         if flags != 0:
             raise Errno(EINVAL)
-        if find_action(user.read_u32(argument)) is None:
+        if find_action(user.read_u32(UserAddr(argument))) is None:
             raise Errno(EOPNOTSUPP)
         return 0
     raise Errno(EINVAL)
@@ -68,9 +68,9 @@ def _set_filter(task: Task, flags: int, argument: int) -> int:
     """
     if flags & ~_FLAGS != 0:
         raise Errno(EINVAL)
-    header = span_of(user.read_bytes(argument, _PROGRAM_SIZE))
+    header = span_of(user.read_bytes(UserAddr(argument), _PROGRAM_SIZE))
     count = header.load_u16(0)
-    address = load_i64(header, 8)
+    address = UserAddr(load_i64(header, 8))
     if count == 0 or count > MOST_INSTRUCTIONS:
         raise Errno(EINVAL)
     if not task.no_new_privileges and not task.credentials.capable(CAP_SYS_ADMIN):

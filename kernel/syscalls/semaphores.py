@@ -19,7 +19,7 @@ from kernel.ipc.semaphores import (
     wanted_permission,
 )
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
-from kernel.lang import E2BIG, EINVAL, ERANGE, Errno, i32, span_of, u32
+from kernel.lang import E2BIG, EINVAL, ERANGE, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
 from kernel.syscalls.waiting import deadline_after, timespec_ns
 from kernel.task.task import Task, current
@@ -49,13 +49,13 @@ def semget(key: i32, count: i32, flags: i32) -> int:
 
 
 @syscall("semop", status="Full", args="semid <sembuf[count] count")
-def semop(identifier: i32, operations: int, count: u32) -> int:
+def semop(identifier: i32, operations: UserAddr, count: u32) -> int:
     """semop(2)."""
-    return semtimedop(identifier, operations, count, 0)
+    return semtimedop(identifier, operations, count, UserAddr(0))
 
 
 @syscall("semtimedop", status="Full", args="semid <sembuf[count] count <timespec?")
-def semtimedop(identifier: i32, address: int, count: u32, timeout: int) -> int:
+def semtimedop(identifier: i32, address: UserAddr, count: u32, timeout: UserAddr) -> int:
     """semtimedop(2)."""
     deadline_ns = FOREVER_NS
     if timeout != 0:
@@ -79,7 +79,7 @@ def semtimedop(identifier: i32, address: int, count: u32, timeout: int) -> int:
     return 0
 
 
-def _read_operations(address: int, count: int) -> list[Operation]:
+def _read_operations(address: UserAddr, count: int) -> list[Operation]:
     """An array of struct sembuf; `count` is bounded."""
     storage = bytearray(count * _OPERATION_SIZE)
     source = span_of(storage)
@@ -112,30 +112,30 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
     if identifier < 0:
         raise Errno(EINVAL)
     if command == IPC_INFO or command == _SEM_INFO:
-        return _write_limits(argument, command == _SEM_INFO)
+        return _write_limits(UserAddr(argument), command == _SEM_INFO)
     credentials = current().credentials
     if command == IPC_STAT:
         found = SETS.table.get(identifier)
         found.check_permission(credentials, READ)
-        _write_status(found, argument)
+        _write_status(found, UserAddr(argument))
         return 0
     if command == _SEM_STAT or command == _SEM_STAT_ANY:
         found = SETS.table.at(identifier)
         if command == _SEM_STAT:
             found.check_permission(credentials, READ)
-        _write_status(found, argument)
+        _write_status(found, UserAddr(argument))
         return found.identifier
     if command == _SETVAL:
         return _set_value(identifier, number, signed_32(argument))
     if command == _GETALL:
-        return _get_all(identifier, argument)
+        return _get_all(identifier, UserAddr(argument))
     if command == _SETALL:
-        return _set_all(identifier, argument)
+        return _set_all(identifier, UserAddr(argument))
     if _GETPID <= command <= _GETZCNT:
         return _get(identifier, number, command)
     if command == IPC_SET:
         storage = bytearray(_STATUS_SIZE)
-        user.read_into(span_of(storage), argument)
+        user.read_into(span_of(storage), UserAddr(argument))
         found = SETS.table.get(identifier)
         found.check_owner(credentials)
         fields = span_of(storage)
@@ -174,7 +174,7 @@ def _set_value(identifier: int, number: int, value: int) -> int:
     return 0
 
 
-def _get_all(identifier: int, address: int) -> int:
+def _get_all(identifier: int, address: UserAddr) -> int:
     found = SETS.table.get(identifier)
     found.check_permission(current().credentials, READ)
     storage = bytearray(len(found.values) * 2)
@@ -185,7 +185,7 @@ def _get_all(identifier: int, address: int) -> int:
     return 0
 
 
-def _set_all(identifier: int, address: int) -> int:
+def _set_all(identifier: int, address: UserAddr) -> int:
     found = SETS.table.get(identifier)
     task = current()
     found.check_permission(task.credentials, WRITE)
@@ -204,7 +204,7 @@ def _set_all(identifier: int, address: int) -> int:
     return 0
 
 
-def _write_status(found: SemaphoreSet, address: int) -> None:
+def _write_status(found: SemaphoreSet, address: UserAddr) -> None:
     """struct semid64_ds."""
     storage = bytearray(_STATUS_SIZE)
     out = span_of(storage)
@@ -215,7 +215,7 @@ def _write_status(found: SemaphoreSet, address: int) -> None:
     user.write_from(address, out)
 
 
-def _write_limits(address: int, with_usage: bool) -> int:
+def _write_limits(address: UserAddr, with_usage: bool) -> int:
     """struct seminfo."""
     storage = bytearray(40)
     out = span_of(storage)

@@ -6,7 +6,7 @@ from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, SEGMENTS, Segment, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
-from kernel.lang import EINVAL, EPERM, Errno, Span, i32, span_of, u8
+from kernel.lang import EINVAL, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
@@ -96,7 +96,7 @@ def shmdt(address: int) -> int:
 
 
 @syscall("shmctl", status="Full", args="shmid one:shmctl any")
-def shmctl(identifier: i32, command: i32, address: int) -> int:
+def shmctl(identifier: i32, command: i32, address: UserAddr) -> int:
     """shmctl(2)."""
     if identifier < 0 or command < 0:
         raise Errno(EINVAL)
@@ -145,7 +145,7 @@ def _change(segment: Segment, fields: Span[u8]) -> None:
     entry.set_owner(load_i32(fields, 4), load_i32(fields, 8), load_i32(fields, 20))
 
 
-def _write_status(segment: Segment, address: int, needs_permission: bool) -> None:
+def _write_status(segment: Segment, address: UserAddr, needs_permission: bool) -> None:
     """struct shmid64_ds, which begins with a struct ipc64_perm of 48 bytes."""
     if needs_permission:
         segment.entry.check_permission(current().credentials, READ)
@@ -163,7 +163,7 @@ def _write_status(segment: Segment, address: int, needs_permission: bool) -> Non
     user.write_from(address, out)
 
 
-def _write_limits(address: int) -> int:
+def _write_limits(address: UserAddr) -> int:
     """struct shminfo64."""
     storage = bytearray(_LIMITS_SIZE)
     out = span_of(storage)
@@ -176,7 +176,7 @@ def _write_limits(address: int) -> int:
     return SEGMENTS.table.highest_index()
 
 
-def _write_totals(address: int) -> int:
+def _write_totals(address: UserAddr) -> int:
     """struct shm_info."""
     storage = bytearray(_TOTALS_SIZE)
     out = span_of(storage)

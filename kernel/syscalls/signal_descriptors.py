@@ -8,7 +8,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
-from kernel.lang import EAGAIN, EINVAL, Errno, Span, i32, span_of, u8
+from kernel.lang import EAGAIN, EINVAL, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
 from kernel.syscalls.signals import read_mask
@@ -82,14 +82,14 @@ def fill_record(record: Span[u8], info: SignalInfo) -> None:
 
 
 @syscall("signalfd", status="Full", args="fd:signalfd <sigset one:8 -> fd:signalfd")
-def signalfd(descriptor: i32, mask: int, size: int) -> int:
+def signalfd(descriptor: i32, mask: UserAddr, size: int) -> int:
     return signalfd4(descriptor, mask, size, 0)
 
 
 @syscall(
     "signalfd4", status="Full", args="fd:signalfd <sigset one:8 flags:SFD_NONBLOCK|SFD_CLOEXEC -> fd:signalfd",
 )  # fmt: skip
-def signalfd4(descriptor: i32, mask: int, size: int, flags: i32) -> int:
+def signalfd4(descriptor: i32, mask: UserAddr, size: int, flags: i32) -> int:
     if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
         raise Errno(EINVAL)
     wanted = read_mask(mask, size)

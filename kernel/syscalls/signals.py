@@ -4,7 +4,7 @@ from typing import Final
 
 from arch import user_stack_pointer
 from kernel.doors.table import syscall
-from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, bytes_of, i32, span_of, struct
+from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, UserAddr, bytes_of, i32, span_of, struct
 from kernel.lib import user
 from kernel.sched import sleep_for_signal, sleep_until
 from kernel.sched.scheduler import announce_work
@@ -38,7 +38,7 @@ _SIG_UNBLOCK: Final = 1
 _SIG_SETMASK: Final = 2
 
 
-def read_mask(address: int, size: int) -> int:
+def read_mask(address: UserAddr, size: int) -> int:
     """A signal set of a program; SIGKILL and SIGSTOP are never in it. Raises EINVAL for another size, EFAULT."""
     if size != _SET_SIZE:
         raise Errno(EINVAL)
@@ -56,7 +56,7 @@ class KernelSigaction:
 
 
 @syscall("rt_sigaction", status="Full", args="signal <sigaction? >sigaction? one:8")
-def rt_sigaction(signo: i32, action: int, old: int, size: int) -> int:
+def rt_sigaction(signo: i32, action: UserAddr, old: UserAddr, size: int) -> int:
     """sigaction(2)."""
     if size != _SET_SIZE:
         raise Errno(EINVAL)
@@ -82,7 +82,7 @@ def rt_sigaction(signo: i32, action: int, old: int, size: int) -> int:
 
 
 @syscall("rt_sigprocmask", status="Full", args="one:SIG_BLOCK|SIG_UNBLOCK|SIG_SETMASK <sigset? >sigset? one:8")
-def rt_sigprocmask(how: i32, new: int, old: int, size: int) -> int:
+def rt_sigprocmask(how: i32, new: UserAddr, old: UserAddr, size: int) -> int:
     """sigprocmask(2)."""
     if size != _SET_SIZE:
         raise Errno(EINVAL)
@@ -112,7 +112,7 @@ def rt_sigreturn() -> int:
 
 
 @syscall("sigaltstack", status="Full", args="<stack? >stack?")
-def sigaltstack(new: int, old: int) -> int:
+def sigaltstack(new: UserAddr, old: UserAddr) -> int:
     """sigaltstack(2)."""
     task = current()
     sp = user_stack_pointer(task.stack_top)
@@ -133,7 +133,7 @@ def sigaltstack(new: int, old: int) -> int:
 
 
 @syscall("rt_sigpending", status="Full", args=">sigset one:8")
-def rt_sigpending(address: int, size: int) -> int:
+def rt_sigpending(address: UserAddr, size: int) -> int:
     """sigpending(2)."""
     if size < 0 or size > _SET_SIZE:
         raise Errno(EINVAL)
@@ -156,7 +156,7 @@ def pause() -> int:
 
 
 @syscall("rt_sigsuspend", status="Full", args="<sigset one:8")
-def rt_sigsuspend(address: int, size: int) -> int:
+def rt_sigsuspend(address: UserAddr, size: int) -> int:
     """sigsuspend(2)."""
     mask = read_mask(address, size)
     block_during(current(), mask)
@@ -165,7 +165,7 @@ def rt_sigsuspend(address: int, size: int) -> int:
 
 
 @syscall("rt_sigtimedwait", status="Full", args="<sigset >siginfo? <timespec? one:8")
-def rt_sigtimedwait(wanted: int, info: int, timeout: int, size: int) -> int:
+def rt_sigtimedwait(wanted: UserAddr, info: UserAddr, timeout: UserAddr, size: int) -> int:
     """sigtimedwait(2)."""
     mask = read_mask(wanted, size)
     deadline_ns = FOREVER_NS
@@ -266,7 +266,7 @@ def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:
     kill_thread(task, target, signo, info)
 
 
-def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:
+def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
     """siginfo_t from a program; to others it may not pretend to come from the kernel or from kill."""
     storage = bytearray(SIGINFO_SIZE)
     user.read_into(span_of(storage), address)
@@ -277,7 +277,7 @@ def _read_info(address: int, signo: int, to_other: bool) -> SignalInfo:
 
 
 @syscall("rt_sigqueueinfo", status="Full", args="pid signal <siginfo")
-def rt_sigqueueinfo(pid: i32, signo: i32, info: int) -> int:
+def rt_sigqueueinfo(pid: i32, signo: i32, info: UserAddr) -> int:
     """rt_sigqueueinfo(2)."""
     task = current()
     sent = _read_info(info, signo, pid != task.pid)
@@ -290,7 +290,7 @@ def rt_sigqueueinfo(pid: i32, signo: i32, info: int) -> int:
 
 
 @syscall("rt_tgsigqueueinfo", status="Full", args="pid tid signal <siginfo")
-def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: int) -> int:
+def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: UserAddr) -> int:
     """rt_tgsigqueueinfo(2)."""
     if pid <= 0 or tid <= 0:
         raise Errno(EINVAL)

@@ -7,7 +7,7 @@ from typing import Final
 
 from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.fs.file import File
-from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM, ENOTSOCK, Errno, span_of
+from kernel.lang import EBADF, EINVAL, EMSGSIZE, ENOBUFS, ENOMEM, ENOTSOCK, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.socket import (
@@ -36,7 +36,7 @@ def socket_at(descriptor: int) -> Socket:
     return file
 
 
-def read_address(address: int, length: int) -> bytes:
+def read_address(address: UserAddr, length: int) -> bytes:
     """An address that the program gives; `length` is the int that came with it. Without bytes it is not touched."""
     if length < 0 or length > ADDRESS_LIMIT:
         raise Errno(EINVAL)
@@ -45,7 +45,7 @@ def read_address(address: int, length: int) -> bytes:
     return user.read_bytes(address, length)
 
 
-def write_address(name: bytes, address: int, length_address: int) -> None:
+def write_address(name: bytes, address: UserAddr, length_address: UserAddr) -> None:
     """Give an address to the program: as much as fits into the length that stands at `length_address`, which becomes
     the whole one.
     """
@@ -61,14 +61,14 @@ def write_address(name: bytes, address: int, length_address: int) -> None:
 class MessageHeader:
     """A struct msghdr, without its vector."""
 
-    def __init__(self, address: int) -> None:
+    def __init__(self, address: UserAddr) -> None:
         raw = user.read_bytes(address, HEADER_SIZE)
         span = span_of(raw)
         self.place: int = address
         self.name: int = _word(raw, 0)
         length = span.load_u32(8)
         self.name_length: int = length - (1 << 32) if length > _INT_MAX else length
-        self.vector: int = _word(raw, 16)
+        self.vector: UserAddr = UserAddr(_word(raw, 16))
         self.vector_count: int = _word(raw, 24)
         self.control: int = _word(raw, 32)
         self.control_length: int = _word(raw, 40)
@@ -104,7 +104,7 @@ def read_control(socket: Socket, header: MessageHeader) -> list[ControlMessage] 
         return None
     if length < 0 or (length > _SMALL_CONTROL and length >= CORE.optmem_max.value):
         raise Errno(ENOBUFS)
-    raw = user.read_bytes(header.control, length)
+    raw = user.read_bytes(UserAddr(header.control), length)
     messages: list[ControlMessage] = []
     try:
         position = 0
@@ -180,8 +180,8 @@ class ControlWriter:
     A message that cannot be written, because no memory is there, is left out: the call succeeds without it.
     """
 
-    def __init__(self, address: int, room: int, close_on_exec: bool) -> None:
-        self.address: int = address
+    def __init__(self, address: UserAddr, room: int, close_on_exec: bool) -> None:
+        self.address: UserAddr = address
         self.room: int = 0 if address == 0 else min(room, MAX_RW_COUNT) if room >= 0 else MAX_RW_COUNT
         self.start: int = address
         self.close_on_exec: bool = close_on_exec
@@ -214,7 +214,7 @@ class ControlWriter:
             length = self.room
         try:
             self._write_header(message.level, message.kind, length)
-            user.write_bytes(self.address + _CONTROL_HEADER, message.data[: length - _CONTROL_HEADER])  # fits: written
+            user.write_bytes(user.at(self.address, _CONTROL_HEADER), message.data[: length - _CONTROL_HEADER])
         except Errno:
             return
         self._go_on(length)
@@ -222,13 +222,13 @@ class ControlWriter:
     def _write_header(self, level: int, kind: int, length: int) -> None:
         """EFAULT."""
         user.write_i32(user.at(self.address, 8), level)
-        user.write_i32(self.address + 12, kind)  # fits: before it was written
+        user.write_i32(user.at(self.address, 12), kind)
         user.write_i64(self.address, length)
 
     def _go_on(self, length: int) -> None:
         """Leave a message of that length behind."""
         step = min((length + 7) & ~7, self.room)
-        self.address += step  # fits: the header was written there
+        self.address = user.at(self.address, step)
         self.room -= step
 
     def _put_files(self, files: list[File]) -> None:
@@ -285,7 +285,7 @@ class ControlWriter:
             descriptor = -ENOMEM
         try:
             self._write_header(SOL_SOCKET, kind, length)
-            user.write_i32(self.address + _CONTROL_HEADER, descriptor)  # fits: written
+            user.write_i32(user.at(self.address, _CONTROL_HEADER), descriptor)
         except Errno:
             if descriptor >= 0:
                 table.close(descriptor)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESRCH, Errno, i32
+from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESRCH, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
 from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERGROUPS, SO_PEERPIDFD
@@ -18,7 +18,7 @@ _LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is none: what is longer than 
 
 
 @syscall("setsockopt", status="Full", args="fd:socket one:level one:option <option_value[length] size")
-def setsockopt(descriptor: i32, level: i32, name: i32, value: int, length: i32) -> int:
+def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: i32) -> int:
     if length < 0:
         raise Errno(EINVAL)
     socket = socket_at(descriptor)
@@ -37,7 +37,7 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: int, length: i32) 
     return 0
 
 
-def _read_value(address: int, length: int, limit: int) -> bytes:
+def _read_value(address: UserAddr, length: int, limit: int) -> bytes:
     """The value, or as much of it as can be read: an option that needs more says so. EFAULT without an int's worth."""
     size = min(length, limit)
     user.check(address, size)
@@ -49,7 +49,7 @@ def _read_value(address: int, length: int, limit: int) -> bytes:
 
 
 @syscall("getsockopt", status="Full", args="fd:socket one:level one:option >bytes =length")
-def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_address: int) -> int:
+def getsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length_address: UserAddr) -> int:
     socket = socket_at(descriptor)
     if level != SOL_SOCKET and not socket.has_level(level):
         raise Errno(EOPNOTSUPP)
@@ -79,7 +79,7 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: int, length_addres
     return 0
 
 
-def _get_filter(socket: Socket, value: int, limit: int, length_address: int) -> int:
+def _get_filter(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
     """SO_GET_FILTER: the program, whose length counts instructions. EINVAL without room for it; with room for none it
     tells its length.
     """
@@ -93,7 +93,7 @@ def _get_filter(socket: Socket, value: int, limit: int, length_address: int) -> 
     return 0
 
 
-def _get_peer(socket: Socket, value: int, limit: int, length_address: int) -> int:
+def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
     """SO_PEERPIDFD: a descriptor of the process at the other end. ENODATA, ESRCH for one that has ended."""
     process = socket.peer_process()
     if process is None:
@@ -112,7 +112,7 @@ def _get_peer(socket: Socket, value: int, limit: int, length_address: int) -> in
     return 0
 
 
-def _get_groups(socket: Socket, value: int, limit: int, length_address: int) -> int:
+def _get_groups(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
     """SO_PEERGROUPS: the supplementary groups of the process at the other end. ENODATA; ERANGE without room for all,
     and then the length tells how much there must be.
     """

@@ -9,7 +9,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.fs.file import check_room_for_file
-from kernel.lang import ECONNABORTED, EINVAL, Errno, i32
+from kernel.lang import ECONNABORTED, EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.families import make_socket
@@ -40,14 +40,14 @@ def socket(family: i32, kind: i32, protocol: i32) -> int:
 
 
 @syscall("socketpair", status="Full", args="one:family flags:socket_type one:protocol >fd:socket[2]")
-def socketpair(family: i32, kind: i32, protocol: i32, pair: int) -> int:
+def socketpair(family: i32, kind: i32, protocol: i32, pair: UserAddr) -> int:
     _check_type_flags(kind)
     files = current().files
     # As on Linux, the numbers are chosen and written before there are sockets.
     first_number = files.lowest_free(0)
     second_number = files.lowest_free(first_number + 1)
     user.write_i32(pair, first_number)
-    user.write_i32(pair + 4, second_number)
+    user.write_i32(user.at(pair, 4), second_number)
     first = _new_socket(family, kind, protocol)
     try:
         second = _new_socket(family, kind, protocol)
@@ -69,7 +69,7 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: int) -> int:
     try:
         second_number = files.install(second, close_on_exec)
         user.write_i32(pair, first_number)
-        user.write_i32(pair + 4, second_number)
+        user.write_i32(user.at(pair, 4), second_number)
     except (Errno, MemoryError):
         files.close(first_number)
         raise
@@ -77,7 +77,7 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: int) -> int:
 
 
 @syscall("bind", status="Full", args="fd:socket <sockaddr[length] size")
-def bind(descriptor: i32, address: int, length: i32) -> int:
+def bind(descriptor: i32, address: UserAddr, length: i32) -> int:
     made = socket_at(descriptor)
     made.bind(read_address(address, length))
     return 0
@@ -92,14 +92,14 @@ def listen(descriptor: i32, backlog: i32) -> int:
 
 
 @syscall("accept", status="Full", args="fd:socket >sockaddr? =length? -> fd:socket")
-def accept(descriptor: i32, address: int, length: int) -> int:
+def accept(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
     return accept4(descriptor, address, length, 0)
 
 
 @syscall(
     "accept4", status="Full", args="fd:socket >sockaddr? =length? flags:SOCK_NONBLOCK|SOCK_CLOEXEC -> fd:socket",
 )  # fmt: skip
-def accept4(descriptor: i32, address: int, length: int, flags: i32) -> int:
+def accept4(descriptor: i32, address: UserAddr, length: UserAddr, flags: i32) -> int:
     if flags & ~_TYPE_FLAGS != 0:
         raise Errno(EINVAL)
     listener = current().files.get(descriptor)
@@ -134,7 +134,7 @@ def _peer_of(accepted: Socket) -> bytes:
 
 
 @syscall("connect", status="Full", args="fd:socket <sockaddr[length] size")
-def connect(descriptor: i32, address: int, length: i32) -> int:
+def connect(descriptor: i32, address: UserAddr, length: i32) -> int:
     connecting = socket_at(descriptor)
     name = read_address(address, length)
     connecting.acquire()
@@ -146,13 +146,13 @@ def connect(descriptor: i32, address: int, length: i32) -> int:
 
 
 @syscall("getsockname", status="Full", args="fd:socket >sockaddr =length")
-def getsockname(descriptor: i32, address: int, length: int) -> int:
+def getsockname(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
     write_address(socket_at(descriptor).local_address(), address, length)
     return 0
 
 
 @syscall("getpeername", status="Full", args="fd:socket >sockaddr =length")
-def getpeername(descriptor: i32, address: int, length: int) -> int:
+def getpeername(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
     write_address(socket_at(descriptor).peer_address(), address, length)
     return 0
 

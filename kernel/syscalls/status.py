@@ -21,7 +21,7 @@ from kernel.fs.constants import (
 from kernel.fs.inode import Inode
 from kernel.fs.path import MOUNTS, Mount, Path, path_name
 from kernel.fs.walk import EMPTY_PATH, resolve
-from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, bytes_of, i32, struct, u8, u16, u32, u64
+from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u16, u32, u64
 from kernel.lib import user
 from kernel.lib.capabilities import SECURE_NO_SETUID_FIXUP
 from kernel.lib.credentials import Credentials
@@ -134,7 +134,7 @@ class RawUstat:
     names: Array[u8, Literal[12]]
 
 
-def write_stat(address: int, inode: Inode) -> None:
+def write_stat(address: UserAddr, inode: Inode) -> None:
     """Fill a struct stat in user memory."""
     inode.refresh()
     raw = RawStat()
@@ -158,32 +158,32 @@ def write_stat(address: int, inode: Inode) -> None:
 
 
 @syscall("stat", status="Full", args="path >stat")
-def stat(path: int, address: int) -> int:
+def stat(path: UserAddr, address: UserAddr) -> int:
     write_stat(address, place_at(AT_FDCWD, path, 0).inode())
     return 0
 
 
 @syscall("fstat", status="Full", args="fd >stat")
-def fstat(descriptor: i32, address: int) -> int:
+def fstat(descriptor: i32, address: UserAddr) -> int:
     write_stat(address, current().files.get_any(descriptor).inode)
     return 0
 
 
 @syscall("lstat", status="Full", args="path >stat")
-def lstat(path: int, address: int) -> int:
+def lstat(path: UserAddr, address: UserAddr) -> int:
     write_stat(address, place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode())
     return 0
 
 
 @syscall("newfstatat", status="Full", args="dir path >stat flags:at")
-def newfstatat(directory: i32, path: int, address: int, flags: i32) -> int:
+def newfstatat(directory: i32, path: UserAddr, address: UserAddr, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE) != 0:
         raise Errno(EINVAL)
     write_stat(address, place_or_descriptor(directory, path, flags).inode())
     return 0
 
 
-def place_or_descriptor(directory: int, address: int, flags: int) -> Path:
+def place_or_descriptor(directory: int, address: UserAddr, flags: int) -> Path:
     """As `place_at`; with AT_EMPTY_PATH a null pointer is an empty name, and an empty name means the descriptor
     itself.
     """
@@ -196,7 +196,7 @@ def place_or_descriptor(directory: int, address: int, flags: int) -> Path:
 
 
 @syscall("statx", status="Full", args="dir path flags:at flags:statx >statx")
-def statx(directory: i32, path: int, flags: i32, mask: u32, address: int) -> int:
+def statx(directory: i32, path: UserAddr, flags: i32, mask: u32, address: UserAddr) -> int:
     if mask & _STATX_RESERVED != 0 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
         raise Errno(EINVAL)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE) != 0:
@@ -256,7 +256,7 @@ def _tell_alignment(raw: RawStatx, inode: Inode) -> None:
         raw.direct_offset_align = device.logical_block_size
 
 
-def _write_statfs(address: int, mount: Mount) -> int:
+def _write_statfs(address: UserAddr, mount: Mount) -> int:
     file_system = mount.file_system
     numbers = file_system.statistics()
     raw = RawStatfs()
@@ -284,17 +284,17 @@ def _write_statfs(address: int, mount: Mount) -> int:
 
 
 @syscall("statfs", status="Full", args="path >statfs")
-def statfs(path: int, address: int) -> int:
+def statfs(path: UserAddr, address: UserAddr) -> int:
     return _write_statfs(address, place_at(AT_FDCWD, path, 0).mount)
 
 
 @syscall("fstatfs", status="Full", args="fd >statfs")
-def fstatfs(descriptor: i32, address: int) -> int:
+def fstatfs(descriptor: i32, address: UserAddr) -> int:
     return _write_statfs(address, current().files.get_any(descriptor).path.mount)
 
 
 @syscall("ustat", status="Full", args="device >ustat")
-def ustat(device: u32, address: int) -> int:
+def ustat(device: u32, address: UserAddr) -> int:
     for mount in MOUNTS.values():
         file_system = mount.file_system
         if file_system.device == device:
@@ -310,7 +310,7 @@ def ustat(device: u32, address: int) -> int:
 # ---- access ---------------------------------------------------------------------------------------------------------
 
 
-def _access(directory: int, path: int, mode: int, flags: int) -> int:
+def _access(directory: int, path: UserAddr, mode: int, flags: int) -> int:
     if mode & ~7 != 0 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
     task = current()
@@ -330,7 +330,7 @@ def _access(directory: int, path: int, mode: int, flags: int) -> int:
     return 0
 
 
-def _walk(directory: int, address: int, flags: int) -> Path:
+def _walk(directory: int, address: UserAddr, flags: int) -> Path:
     """`place_at`, but with the credentials that the context has now."""
     task = current()
     name = path_at(address)
@@ -351,24 +351,24 @@ def _real_credentials(credentials: Credentials) -> Credentials:
 
 
 @syscall("access", status="Full", args="path flags:access")
-def access(path: int, mode: i32) -> int:
+def access(path: UserAddr, mode: i32) -> int:
     return _access(AT_FDCWD, path, mode, 0)
 
 
 @syscall("faccessat", status="Full", args="dir path flags:access")
-def faccessat(directory: i32, path: int, mode: i32) -> int:
+def faccessat(directory: i32, path: UserAddr, mode: i32) -> int:
     return _access(directory, path, mode, 0)
 
 
 @syscall("faccessat2", status="Full", args="dir path flags:access flags:at")
-def faccessat2(directory: i32, path: int, mode: i32, flags: i32) -> int:
+def faccessat2(directory: i32, path: UserAddr, mode: i32, flags: i32) -> int:
     return _access(directory, path, mode, flags)
 
 
 # ---- readlink -------------------------------------------------------------------------------------------------------
 
 
-def _read_link(directory: int, path: int, address: int, size: int) -> int:
+def _read_link(directory: int, path: UserAddr, address: UserAddr, size: int) -> int:
     if size <= 0:
         raise Errno(EINVAL)
     name = path_at(path)
@@ -388,10 +388,10 @@ def _read_link(directory: int, path: int, address: int, size: int) -> int:
 
 
 @syscall("readlink", status="Full", args="path >bytes[size] size")
-def readlink(path: int, address: int, size: i32) -> int:
+def readlink(path: UserAddr, address: UserAddr, size: i32) -> int:
     return _read_link(AT_FDCWD, path, address, size)
 
 
 @syscall("readlinkat", status="Full", args="dir path >bytes[size] size")
-def readlinkat(directory: i32, path: int, address: int, size: i32) -> int:
+def readlinkat(directory: i32, path: UserAddr, address: UserAddr, size: i32) -> int:
     return _read_link(directory, path, address, size)

@@ -8,7 +8,7 @@ from arch import MACHINE_NAME, power_off, restart, stop
 from kernel.cache.devices import device_page_count
 from kernel.doors.table import syscall
 from kernel.fs.mounts import end_writing
-from kernel.lang import EFAULT, EINVAL, EPERM, Array, Errno, Span, i32, span_of, u8, u32
+from kernel.lang import EFAULT, EINVAL, EPERM, Array, Errno, Span, UserAddr, i32, span_of, u8, u32
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TTY_CONFIG
 from kernel.lib.random_transfer import put_random
@@ -47,7 +47,7 @@ def _store_field(out: Span[u8], index: int, name: bytes) -> None:
 
 
 @syscall("uname", status="Full", args=">utsname")
-def uname(address: int) -> int:
+def uname(address: UserAddr) -> int:
     """uname(2)."""
     storage: Array[u8, Literal[390]] = Array()  # six fields
     out = storage.span()
@@ -61,7 +61,7 @@ def uname(address: int) -> int:
     return 0
 
 
-def _read_name(address: int, length: int) -> bytes:
+def _read_name(address: UserAddr, length: int) -> bytes:
     if not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     if length < 0 or length > NAME_LIMIT:
@@ -72,21 +72,21 @@ def _read_name(address: int, length: int) -> bytes:
 
 
 @syscall("sethostname", status="Full", args="<bytes[length] size")
-def sethostname(address: int, length: i32) -> int:
+def sethostname(address: UserAddr, length: i32) -> int:
     """sethostname(2)."""
     HOST.name = _read_name(address, length)
     return 0
 
 
 @syscall("setdomainname", status="Full", args="<bytes[length] size")
-def setdomainname(address: int, length: i32) -> int:
+def setdomainname(address: UserAddr, length: i32) -> int:
     """setdomainname(2)."""
     HOST.domain = _read_name(address, length)
     return 0
 
 
 @syscall("sysinfo", status="Full", args=">sysinfo")
-def sysinfo(address: int) -> int:
+def sysinfo(address: UserAddr) -> int:
     """sysinfo(2)."""
     storage = bytearray(_INFO_SIZE)
     out = span_of(storage)
@@ -105,7 +105,7 @@ def sysinfo(address: int) -> int:
 
 
 @syscall("getrandom", status="Full", args=">bytes[size] size flags:GRND_NONBLOCK|GRND_RANDOM|GRND_INSECURE")
-def getrandom(address: int, size: int, flags: u32) -> int:
+def getrandom(address: UserAddr, size: int, flags: u32) -> int:
     """getrandom(2): never blocks, because the generator is seeded at boot."""
     if flags & ~(_GRND_NONBLOCK | _GRND_RANDOM | _GRND_INSECURE) != 0:
         raise Errno(EINVAL)
@@ -132,7 +132,7 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         raise Errno(EINVAL)
     if command == _REBOOT_KEYS_ON or command == _REBOOT_KEYS_OFF:
         return 0
-    reason = user.read_string_start(argument, _REASON_SIZE) if command == _REBOOT_RESTART_2 else b""
+    reason = user.read_string_start(UserAddr(argument), _REASON_SIZE) if command == _REBOOT_RESTART_2 else b""
     if command in (_REBOOT_POWER_OFF, _REBOOT_RESTART, _REBOOT_RESTART_2, _REBOOT_HALT):
         end_writing()
     if command == _REBOOT_POWER_OFF:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, Errno, i32, span_of, u32
+from kernel.lang import EINVAL, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
 from kernel.sched.scheduler import charge_current
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, read_timeval, write_timespec, write_timeval
@@ -32,7 +32,7 @@ def alarm(seconds: u32) -> int:
 
 
 @syscall("getitimer", status="Full", args="one:itimer >itimerval")
-def getitimer(which: i32, address: int) -> int:
+def getitimer(which: i32, address: UserAddr) -> int:
     """getitimer(2)."""
     if which < ITIMER_REAL or which > ITIMER_PROF:
         raise Errno(EINVAL)
@@ -41,12 +41,12 @@ def getitimer(which: i32, address: int) -> int:
 
 
 @syscall("setitimer", status="Full", args="one:itimer <itimerval? >itimerval?")
-def setitimer(which: i32, new: int, old: int) -> int:
+def setitimer(which: i32, new: UserAddr, old: UserAddr) -> int:
     """setitimer(2)."""
     value = TimerValue(0, 0)
     if new != 0:
         user.check(new, 32)
-        value = TimerValue(read_timeval(new), read_timeval(new + 16))
+        value = TimerValue(read_timeval(new), read_timeval(user.at(new, 16)))
     if which < ITIMER_REAL or which > ITIMER_PROF:
         raise Errno(EINVAL)
     process = current().process
@@ -57,17 +57,17 @@ def setitimer(which: i32, new: int, old: int) -> int:
     return 0
 
 
-def _write_value(address: int, value: TimerValue) -> None:
+def _write_value(address: UserAddr, value: TimerValue) -> None:
     user.check(address, 32)
     write_timeval(address, value.interval_ns)
-    write_timeval(address + 16, value.value_ns)
+    write_timeval(user.at(address, 16), value.value_ns)
 
 
 # POSIX timers ---------------------------------------------------------------------------------------------------------
 
 
 @syscall("timer_create", status="Full", args="clock <sigevent? >timerid")
-def timer_create(clock: i32, event: int, result: int) -> int:
+def timer_create(clock: i32, event: UserAddr, result: UserAddr) -> int:
     """timer_create(2)."""
     task = current()
     owner = 0 if can_sleep_on(clock) else timed_thread(task, clock)
@@ -113,13 +113,13 @@ def _check_event(notify: int, signo: int, thread: int) -> None:
 
 
 @syscall("timer_settime", status="Full", args="timerid flags:TIMER_ABSTIME <itimerspec >itimerspec?")
-def timer_settime(number: i32, flags: i32, new: int, old: int) -> int:
+def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     """timer_settime(2)."""
     if new == 0:
         raise Errno(EINVAL)
     user.check(new, 32)
     interval_ns = read_timespec(new)
-    value_ns = read_timespec(new + 16)
+    value_ns = read_timespec(user.at(new, 16))
     timers = posix_timers_of(current().process)
     timer = timers.get(number)
     before_interval_ns = timer.interval_ns
@@ -135,7 +135,7 @@ def timer_settime(number: i32, flags: i32, new: int, old: int) -> int:
     if old != 0:
         user.check(old, 32)
         write_timespec(old, before_interval_ns)
-        write_timespec(old + 16, before_ns)
+        write_timespec(user.at(old, 16), before_ns)
     return 0
 
 
@@ -146,13 +146,13 @@ def _deadline(timer: PosixTimer, flags: int, value_ns: int) -> int:
 
 
 @syscall("timer_gettime", status="Full", args="timerid >itimerspec")
-def timer_gettime(number: i32, address: int) -> int:
+def timer_gettime(number: i32, address: UserAddr) -> int:
     """timer_gettime(2)."""
     timer = posix_timers_of(current().process).get(number)
     user.check(address, 32)
     write_timespec(address, timer.interval_ns)
     charge_current()
-    write_timespec(address + 16, timer.left_ns())
+    write_timespec(user.at(address, 16), timer.left_ns())
     return 0
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.ipc.timerfd import wall_clock_was_set
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, i32
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec, write_timeval
@@ -37,14 +37,14 @@ _MOST_MINUTES_WEST: Final = 15 * 60
 
 
 @syscall("clock_gettime", status="Full", args="clock >timespec")
-def clock_gettime(clock: i32, address: int) -> int:
+def clock_gettime(clock: i32, address: UserAddr) -> int:
     """clock_gettime(2)."""
     write_timespec(address, read_clock(current(), clock))
     return 0
 
 
 @syscall("clock_getres", status="Full", args="clock >timespec?")
-def clock_getres(clock: i32, address: int) -> int:
+def clock_getres(clock: i32, address: UserAddr) -> int:
     """clock_getres(2)."""
     resolution = resolution_ns(current(), clock)
     if address != 0:
@@ -53,7 +53,7 @@ def clock_getres(clock: i32, address: int) -> int:
 
 
 @syscall("clock_settime", status="Full", args="clock <timespec")
-def clock_settime(clock: i32, address: int) -> int:
+def clock_settime(clock: i32, address: UserAddr) -> int:
     """clock_settime(2)."""
     if clock != CLOCK_REALTIME:
         raise Errno(EINVAL)
@@ -72,25 +72,25 @@ def _set_wall_clock(time_ns: int) -> None:
 
 
 @syscall("gettimeofday", status="Full", args=">timeval? >timezone?")
-def gettimeofday(time: int, zone: int) -> int:
+def gettimeofday(time: UserAddr, zone: UserAddr) -> int:
     """gettimeofday(2)."""
     if time != 0:
         write_timeval(time, realtime_ns())
     if zone != 0:
         user.check(zone, 8)
         user.write_i32(zone, TIME_ZONE.minutes_west)
-        user.write_i32(zone + 4, TIME_ZONE.kind)
+        user.write_i32(user.at(zone, 4), TIME_ZONE.kind)
     return 0
 
 
 @syscall("settimeofday", status="Full", args="<timeval? <timezone?")
-def settimeofday(time: int, zone: int) -> int:
+def settimeofday(time: UserAddr, zone: UserAddr) -> int:
     """settimeofday(2). The first zone without a time says that the hardware's clock, which the kernel began with, shows
     local time.
     """
     time_ns = read_timeval(time) if time != 0 else 0
     minutes_west = user.read_i32(zone) if zone != 0 else 0
-    kind = user.read_i32(zone + 4) if zone != 0 else 0
+    kind = user.read_i32(user.at(zone, 4)) if zone != 0 else 0
     if not current().credentials.capable(CAP_SYS_TIME):
         raise Errno(EPERM)
     if zone != 0:
@@ -109,7 +109,7 @@ def settimeofday(time: int, zone: int) -> int:
 
 
 @syscall("time", status="Full", args=">offset?")
-def time_call(address: int) -> int:
+def time_call(address: UserAddr) -> int:
     """time(2)."""
     seconds = realtime_seconds()
     if address != 0:
@@ -118,13 +118,13 @@ def time_call(address: int) -> int:
 
 
 @syscall("nanosleep", status="Full", args="<timespec >timespec?")
-def nanosleep(request: int, remaining: int) -> int:
+def nanosleep(request: UserAddr, remaining: UserAddr) -> int:
     """nanosleep(2)."""
     return sleep_relative(monotonic_ns() + read_timespec(request), remaining)
 
 
 @syscall("clock_nanosleep", status="Full", args="clock flags:TIMER_ABSTIME <timespec >timespec?")
-def clock_nanosleep(clock: i32, flags: i32, request: int, remaining: int) -> int:
+def clock_nanosleep(clock: i32, flags: i32, request: UserAddr, remaining: UserAddr) -> int:
     """clock_nanosleep(2)."""
     if is_processor_clock(clock):
         return sleep_on_processor_time(clock, read_timespec(request), flags & _TIMER_ABSTIME != 0, remaining)

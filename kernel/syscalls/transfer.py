@@ -10,7 +10,7 @@ from kernel.fs.constants import FS_APPEND_FL, IOV_MAX, MAX_FILE_SIZE, MAX_RW_COU
 from kernel.fs.file import File, InodeFile
 from kernel.fs.notification import tell_read, tell_written
 from kernel.fs.privileges import drop_privileges
-from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, Errno, i32
+from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
 from kernel.syscalls.paths import readable_file, writable_file
@@ -30,7 +30,7 @@ RWF_NOAPPEND: Final = 32
 _VECTOR_SIZE: Final = 16  # of struct iovec
 
 
-def user_range(address: int, length: int) -> UserBuffer:
+def user_range(address: UserAddr, length: int) -> UserBuffer:
     """A buffer over user memory; lengths beyond what one call moves are cut off."""
     if length < 0:
         raise Errno(EINVAL)
@@ -38,24 +38,24 @@ def user_range(address: int, length: int) -> UserBuffer:
     return current().user_buffer(address, min(length, MAX_RW_COUNT))
 
 
-def user_vector(address: int, count: int) -> UserVector:
+def user_vector(address: UserAddr, count: int) -> UserVector:
     """A buffer over an array of struct iovec."""
     if count < 0 or count > IOV_MAX:
         raise Errno(EINVAL)
     if count > 0:
         user.check(address, count * _VECTOR_SIZE)
-    addresses: list[int] = []
+    addresses: list[UserAddr] = []
     lengths: list[int] = []
     total = 0
     for index in range(count):
-        start = user.read_i64(address + index * 16)  # fits: checked
-        length = user.read_i64(address + index * 16 + 8)  # fits: checked
+        start = user.read_i64(user.at(address, index * 16))
+        length = user.read_i64(user.at(address, index * 16 + 8))
         if length < 0:
             raise Errno(EINVAL)
         user.check(start, length)
         length = min(length, MAX_RW_COUNT - total)
         total += length
-        addresses.append(start)
+        addresses.append(UserAddr(start))
         lengths.append(length)
     return UserVector(addresses, lengths)
 
@@ -156,19 +156,19 @@ def check_area(offset: int, count: int) -> None:
 
 
 @syscall("read", status="Full", args="fd >bytes[length] size")
-def read(descriptor: i32, address: int, length: int) -> int:
+def read(descriptor: i32, address: UserAddr, length: int) -> int:
     file = readable_file(descriptor)
     return read_file(file, user_range(address, length))
 
 
 @syscall("write", status="Full", args="fd <bytes[length] size")
-def write(descriptor: i32, address: int, length: int) -> int:
+def write(descriptor: i32, address: UserAddr, length: int) -> int:
     file = writable_file(descriptor)
     return write_file(file, user_range(address, length))
 
 
 @syscall("pread64", status="Full", args="fd >bytes[length] size offset")
-def pread64(descriptor: i32, address: int, length: int, offset: int) -> int:
+def pread64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
     file = readable_file(descriptor)
@@ -176,7 +176,7 @@ def pread64(descriptor: i32, address: int, length: int, offset: int) -> int:
 
 
 @syscall("pwrite64", status="Full", args="fd <bytes[length] size offset")
-def pwrite64(descriptor: i32, address: int, length: int, offset: int) -> int:
+def pwrite64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
     file = writable_file(descriptor)
@@ -184,19 +184,19 @@ def pwrite64(descriptor: i32, address: int, length: int, offset: int) -> int:
 
 
 @syscall("readv", status="Full", args="fd <iovec[count] count")
-def readv(descriptor: i32, vector: int, count: int) -> int:
+def readv(descriptor: i32, vector: UserAddr, count: int) -> int:
     file = readable_file(descriptor)
     return read_file(file, user_vector(vector, count))
 
 
 @syscall("writev", status="Full", args="fd <iovec[count] count")
-def writev(descriptor: i32, vector: int, count: int) -> int:
+def writev(descriptor: i32, vector: UserAddr, count: int) -> int:
     file = writable_file(descriptor)
     return write_file(file, user_vector(vector, count))
 
 
 @syscall("preadv", status="Full", args="fd <iovec[count] count offset")
-def preadv(descriptor: i32, vector: int, count: int, offset: int) -> int:
+def preadv(descriptor: i32, vector: UserAddr, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
     file = readable_file(descriptor)
@@ -204,7 +204,7 @@ def preadv(descriptor: i32, vector: int, count: int, offset: int) -> int:
 
 
 @syscall("pwritev", status="Full", args="fd <iovec[count] count offset")
-def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
+def pwritev(descriptor: i32, vector: UserAddr, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
     file = writable_file(descriptor)
@@ -212,7 +212,7 @@ def pwritev(descriptor: i32, vector: int, count: int, offset: int) -> int:
 
 
 @syscall("preadv2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
-def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
+def preadv2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
     file = readable_file(descriptor)
@@ -230,7 +230,7 @@ def preadv2(descriptor: i32, vector: int, count: int, offset: int, high: int, fl
 
 
 @syscall("pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
-def pwritev2(descriptor: i32, vector: int, count: int, offset: int, high: int, flags: i32) -> int:
+def pwritev2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
     file = writable_file(descriptor)
@@ -294,7 +294,7 @@ def lseek(descriptor: i32, offset: int, whence: i32) -> int:
     return current().files.get(descriptor).seek(offset, whence)
 
 
-def position_at(address: int) -> int:
+def position_at(address: UserAddr) -> int:
     """An offset that a call takes and gives back through memory."""
     offset = user.read_i64(address)
     if offset < 0:

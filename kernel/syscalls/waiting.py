@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.lang import EINVAL, Errno
+from kernel.lang import EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.task import current
 from kernel.task.send import block_during
@@ -22,28 +22,28 @@ def deadline_after(timeout_ns: int) -> int:
     return monotonic_ns() + min(timeout_ns, _LONGEST_NS)
 
 
-def timespec_ns(address: int) -> int:
+def timespec_ns(address: UserAddr) -> int:
     """A struct timespec as nanoseconds; EINVAL if it is none. Times beyond any uptime are cut off."""
     seconds = user.read_i64(address)
-    nanoseconds = user.read_i64(address + 8)
+    nanoseconds = user.read_i64(user.at(address, 8))
     if seconds < 0 or not 0 <= nanoseconds < _NS:
         raise Errno(EINVAL)
     return min(seconds, _SECONDS_LIMIT) * _NS + nanoseconds
 
 
-def write_remaining(address: int, deadline_ns: int) -> None:
+def write_remaining(address: UserAddr, deadline_ns: int) -> None:
     """Tell the time that is left, as ppoll and pselect6 do; failing to is not an error."""
     if address == 0:
         return
     left_ns = max(0, deadline_ns - monotonic_ns())
     try:
         user.write_i64(address, left_ns // _NS)
-        user.write_i64(address + 8, left_ns % _NS)
+        user.write_i64(user.at(address, 8), left_ns % _NS)
     except Errno:
         return
 
 
-def temporary_mask(address: int, size: int) -> None:
+def temporary_mask(address: UserAddr, size: int) -> None:
     """Block other signals during this call; the way back to user mode restores what was blocked before (signal
     delivery).
     """

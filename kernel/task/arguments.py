@@ -12,7 +12,7 @@ Context: sleeps (user memory). Raises E2BIG, EFAULT, MemoryError.
 from typing import Final
 
 from arch import MACHINE_NAME, MINIMUM_SIGNAL_STACK, hardware_capabilities
-from kernel.lang import E2BIG, EFAULT, ENAMETOOLONG, Errno, Span, final, span_of, u8
+from kernel.lang import E2BIG, EFAULT, ENAMETOOLONG, Errno, Span, UserAddr, final, span_of, u8
 from kernel.lib import random, user
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SIZE
@@ -75,7 +75,7 @@ class StringBudget:
             raise Errno(E2BIG)
 
 
-def _read_string(pointer: int) -> bytes:
+def _read_string(pointer: UserAddr) -> bytes:
     code = E2BIG
     try:
         return user.read_string(pointer, STRING_LIMIT)
@@ -85,7 +85,7 @@ def _read_string(pointer: int) -> bytes:
     raise Errno(code)
 
 
-def read_strings(address: int, budget: StringBudget) -> list[bytes]:
+def read_strings(address: UserAddr, budget: StringBudget) -> list[bytes]:
     """The strings of an array of pointers that ends with a null; a null array is empty, as on Linux."""
     strings: list[bytes] = []
     if address == 0:
@@ -93,13 +93,13 @@ def read_strings(address: int, budget: StringBudget) -> list[bytes]:
     place = address
     while True:
         user.check(place, _POINTER_SIZE)
-        pointer = user.read_i64(place)
+        pointer = UserAddr(user.read_i64(place))
         if pointer == 0:
             return strings
         string = _read_string(pointer)
         budget.take(len(string) + 1 + _POINTER_SIZE)
         strings.append(string)
-        place += _POINTER_SIZE
+        place = user.at(place, _POINTER_SIZE)
         pace(_STRING_COST + (len(string) << _BYTE_SHIFT))
 
 
@@ -131,9 +131,9 @@ def write_stack(
     new address space is active.
     """
     for clearing in layout.clearings:
-        user.clear(clearing.address, clearing.size)
+        user.clear(UserAddr(clearing.address), clearing.size)
     space = task.space
-    top = layout.stack_top - 8
+    top = user.at(UserAddr(layout.stack_top), -8)
     name_address = _push_string(top, name)
     space.environment_end = name_address
     place = name_address
@@ -149,10 +149,10 @@ def write_stack(
         pointers.append(place)
         pace(_STRING_COST)
     space.argument_start = place
-    place -= len(_PLATFORM)
+    place = user.at(place, -len(_PLATFORM))
     platform = place
     user.write_bytes(platform, _PLATFORM)
-    place = (place & ~15) - 16
+    place = user.at(UserAddr(place & ~15), -16)
     seed = bytearray(16)
     random.fill(span_of(seed))
     user.write_from(place, span_of(seed))
@@ -170,20 +170,20 @@ def write_stack(
     first = vector.used
     _add_auxiliary(vector, task, layout, secure, name_address, platform, place)
     space.auxiliary_vector = span_of(vector.storage)[first : vector.used].to_bytes()
-    sp = (place - vector.used) & ~15
+    sp = UserAddr(user.at(place, -vector.used) & ~15)
     _write(sp, span_of(vector.storage)[0 : vector.used])
     return sp
 
 
-def _push_string(top: int, string: bytes) -> int:
+def _push_string(top: UserAddr, string: bytes) -> UserAddr:
     """Write a string with its NUL below `top`; its address."""
-    address = top - len(string) - 1
+    address = user.at(top, -len(string) - 1)
     user.write_bytes(address, string)
-    user.write_u8(address + len(string), 0)
+    user.write_u8(user.at(address, len(string)), 0)
     return address
 
 
-def _write(address: int, data: Span[u8]) -> None:
+def _write(address: UserAddr, data: Span[u8]) -> None:
     if address < 0:
         raise Errno(EFAULT)
     user.write_from(address, data)

@@ -10,7 +10,7 @@ from typing import Final
 
 from arch import copy_user_frame
 from kernel.ipc.semaphores import UndoList
-from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, final
+from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.mm.frames import total_frame_count
@@ -93,8 +93,8 @@ class CloneArguments:
 class ForkStart(TaskStart):
     """A child's first steps, in its own address space."""
 
-    def __init__(self, child_tid: int) -> None:
-        self.child_tid: int = child_tid  # where to write the child's number, or 0
+    def __init__(self, child_tid: UserAddr) -> None:
+        self.child_tid: UserAddr = child_tid  # where to write the child's number, or 0
 
     def begin(self, task: Task) -> None:
         if self.child_tid != 0:
@@ -118,7 +118,7 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
     tid = child.tid
     if flags & CLONE_PARENT_SETTID != 0:
         try:
-            user.write_u32(arguments.parent_tid, tid)
+            user.write_u32(UserAddr(arguments.parent_tid), tid)
         except Errno:
             pass  # the child exists; Linux does not undo it either
     child.is_vfork_child = flags & CLONE_VFORK != 0
@@ -133,7 +133,7 @@ def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
     file = PidFile(None, 0)
     descriptor = parent.files.install(file, True)
     try:
-        user.write_u32(arguments.pidfd, descriptor)
+        user.write_u32(UserAddr(arguments.pidfd), descriptor)
         child = _make(parent, arguments)
     except Errno:
         parent.files.close(descriptor)
@@ -291,7 +291,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         if executable is not None:
             process.executable = executable.acquire()
     count_user(child.credentials.uid)
-    child.start = ForkStart(arguments.child_tid if flags & CLONE_CHILD_SETTID != 0 else 0)
+    child.start = ForkStart(UserAddr(arguments.child_tid) if flags & CLONE_CHILD_SETTID != 0 else UserAddr(0))
     if flags & CLONE_VM == 0:
         restartable.copy_to_child(parent, child)
     child.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0

@@ -11,7 +11,7 @@ Context: sleeps. Raises EAGAIN, EINTR kin, EINVAL, ETIMEDOUT, EFAULT, MemoryErro
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EFAULT, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTSYS, ETIMEDOUT, Errno, final
+from kernel.lang import EAGAIN, EFAULT, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTSYS, ETIMEDOUT, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.area import PROT_WRITE
@@ -115,7 +115,7 @@ def key_of(task: Task, address: int, shared: bool) -> FutexKey:
     return FutexKey(space, None, address)
 
 
-def wait(task: Task, address: int, shared: bool, expected: int, bitset: int, deadline_ns: int) -> None:
+def wait(task: Task, address: UserAddr, shared: bool, expected: int, bitset: int, deadline_ns: int) -> None:
     """Sleep while the word holds `expected`, until woken or the monotonic clock shows `deadline_ns`."""
     if bitset == 0:
         raise Errno(EINVAL)
@@ -158,7 +158,7 @@ def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
             waiters.append(waiter)
             _buckets[key.bucket()].append(waiter)
             # Read once the waiter stands there: no wake is lost if the page has to be waited for.
-            if user.read_u32(each.address) != each.value:
+            if user.read_u32(UserAddr(each.address)) != each.value:
                 raise Errno(EAGAIN)
         while _woken_of(waiters) < 0:
             if not sleep_until(deadline_ns) and _woken_of(waiters) < 0:
@@ -317,7 +317,7 @@ _OP_XOR: Final = 4
 _OP_SHIFT: Final = 8
 
 
-def apply_operation(address: int, encoded: int) -> bool:
+def apply_operation(address: UserAddr, encoded: int) -> bool:
     """Change the word as `encoded` says; whether its old value passes the comparison in `encoded`. Raises
     EINVAL→ENOSYS, EFAULT.
     """
@@ -378,8 +378,8 @@ def _signed_32(value: int) -> int:
 class FutexRestart(RestartBlock):
     """FUTEX_WAIT with a relative time-out: after a signal without a handler it goes on with the time that is left."""
 
-    def __init__(self, address: int, shared: bool, expected: int, bitset: int, deadline_ns: int) -> None:
-        self.address: int = address
+    def __init__(self, address: UserAddr, shared: bool, expected: int, bitset: int, deadline_ns: int) -> None:
+        self.address: UserAddr = address
         self.shared: bool = shared
         self.expected: int = expected
         self.bitset: int = bitset
@@ -389,7 +389,7 @@ class FutexRestart(RestartBlock):
         return wait_restartable(self.address, self.shared, self.expected, self.bitset, self.deadline_ns)
 
 
-def wait_restartable(address: int, shared: bool, expected: int, bitset: int, deadline_ns: int) -> int:
+def wait_restartable(address: UserAddr, shared: bool, expected: int, bitset: int, deadline_ns: int) -> int:
     """FUTEX_WAIT for the running task."""
     task = current()
     code = 0

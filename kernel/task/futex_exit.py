@@ -7,7 +7,7 @@ Context: sleeps (user memory). Bad addresses end the walk: it is the program's o
 
 from typing import Final
 
-from kernel.lang import Errno
+from kernel.lang import Errno, UserAddr
 from kernel.lib import user
 from kernel.task import futex
 from kernel.task.task import Task
@@ -25,11 +25,11 @@ def leave_locks(task: Task) -> None:
         return
     if task.robust_list != 0:
         try:
-            _walk_robust_list(task, task.robust_list)
+            _walk_robust_list(task, UserAddr(task.robust_list))
         except Errno:
             pass  # a broken list
         task.robust_list = 0
-    address = task.clear_tid_address
+    address = UserAddr(task.clear_tid_address)
     task.clear_tid_address = 0
     # Nobody is there to look at it in a process that ends, or that another program replaces.
     if address != 0 and memory.users > 1:
@@ -40,27 +40,27 @@ def leave_locks(task: Task) -> None:
         futex.wake_address(task, address, 1)
 
 
-def _walk_robust_list(task: Task, head: int) -> None:
+def _walk_robust_list(task: Task, head: UserAddr) -> None:
     """struct robust_list_head: next, futex_offset, list_op_pending."""
     entry = user.read_i64(head)
-    offset = user.read_i64(head + 8)
-    pending = user.read_i64(head + 16)
+    offset = user.read_i64(user.at(head, 8))
+    pending = user.read_i64(user.at(head, 16))
     if offset < -(1 << 30) or offset > 1 << 30:
         return
     for _ in range(_LIST_LIMIT):
         if entry & ~1 == head:
             break
         user.check(entry & ~1, 8)
-        following = user.read_i64(entry & ~1)
+        following = user.read_i64(UserAddr(entry & ~1))
         if entry & ~1 != pending & ~1:
-            _die(task, (entry & ~1) + offset, entry & 1 != 0)  # fits: checked
+            _die(task, user.at(UserAddr(entry & ~1), offset), entry & 1 != 0)
         entry = following
     if pending != 0:
         user.check(pending & ~1, 8)
-        _die(task, (pending & ~1) + offset, pending & 1 != 0)  # fits: checked
+        _die(task, user.at(UserAddr(pending & ~1), offset), pending & 1 != 0)
 
 
-def _die(task: Task, address: int, inherits: bool) -> None:
+def _die(task: Task, address: UserAddr, inherits: bool) -> None:
     """If the thread holds the lock at `address`: mark it, and wake one who waits. A lock with priority inheritance goes
     to its next owner by itself.
     """

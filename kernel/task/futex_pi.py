@@ -24,6 +24,7 @@ from kernel.lang import (
     ESRCH,
     ETIMEDOUT,
     Errno,
+    UserAddr,
     final,
     noraise,
 )
@@ -153,7 +154,7 @@ def _find(key: FutexKey) -> PiState | None:
 # Locking --------------------------------------------------------------------------------------------------------------
 
 
-def lock(task: Task, address: int, shared: bool, deadline_ns: int, waits: bool) -> None:
+def lock(task: Task, address: UserAddr, shared: bool, deadline_ns: int, waits: bool) -> None:
     """FUTEX_LOCK_PI; FUTEX_TRYLOCK_PI if it does not wait: EAGAIN then."""
     while True:
         key = key_of(task, address, shared)
@@ -186,7 +187,7 @@ def lock(task: Task, address: int, shared: bool, deadline_ns: int, waits: bool) 
         return
 
 
-def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address: int, deadline_ns: int) -> None:
+def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address: UserAddr, deadline_ns: int) -> None:
     waiter = PiWaiter(task)
     state = _join(waiter, owner, key, state)
     code = 0
@@ -222,7 +223,7 @@ def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -
     return state
 
 
-def _write_owner(address: int, fresh: int) -> None:
+def _write_owner(address: UserAddr, fresh: int) -> None:
     value = user.read_u32(address)
     while True:
         found = user.compare_and_swap_u32(address, value, fresh)
@@ -290,7 +291,7 @@ def _spread(owner: Task) -> None:
 # Unlocking ------------------------------------------------------------------------------------------------------------
 
 
-def unlock(task: Task, address: int, shared: bool) -> None:
+def unlock(task: Task, address: UserAddr, shared: bool) -> None:
     """FUTEX_UNLOCK_PI."""
     while True:
         key = key_of(task, address, shared)
@@ -357,7 +358,9 @@ class LockRequest(LockMove):
         self.is_moved: bool = False
 
 
-def wait_and_lock(task: Task, address: int, shared: bool, expected: int, deadline_ns: int, lock_address: int) -> None:
+def wait_and_lock(
+    task: Task, address: UserAddr, shared: bool, expected: int, deadline_ns: int, lock_address: UserAddr
+) -> None:
     """FUTEX_WAIT_REQUEUE_PI: sleep while the word holds `expected`; back with the lock. A condition variable's wait:
     whoever is woken would only wait for the mutex.
     """
@@ -392,7 +395,7 @@ def wait_and_lock(task: Task, address: int, shared: bool, expected: int, deadlin
         _write_owner(lock_address, task.tid | _WAITERS | _OWNER_DIED)
 
 
-def move_to_lock(task: Task, address: int, shared: bool, expected: int, lock_address: int, limit: int) -> int:
+def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, lock_address: UserAddr, limit: int) -> int:
     """FUTEX_CMP_REQUEUE_PI: the first waiter gets the lock if that is free; it and `limit` others wait for it
     otherwise. How many they are.
     """
@@ -444,7 +447,7 @@ def _take_off(waiter: FutexWaiter, request: LockRequest) -> None:
     request.is_moved = True
 
 
-def _move_behind_owner(first: FutexWaiter, request: LockRequest, lock_address: int, value: int) -> bool:
+def _move_behind_owner(first: FutexWaiter, request: LockRequest, lock_address: UserAddr, value: int) -> bool:
     """Let a waiter wait for the lock, whose word held `value`; False if all must be looked at anew."""
     number = value & _OWNER_MASK
     if number == request.waiter.task.tid:

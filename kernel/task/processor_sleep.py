@@ -5,7 +5,7 @@ The tick that finds a process running looks at those who sleep on its time, so t
 Context: `ticked` runs in interrupts.
 """
 
-from kernel.lang import EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, final
+from kernel.lang import EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.sched import WaitQueue
 from kernel.task.clocks import ProcessorClock, processor_clock
@@ -42,16 +42,16 @@ class ProcessorSleepers(ProcessTimers):
 class ProcessorSleepRestart(RestartBlock):
     """The rest of a relative sleep."""
 
-    def __init__(self, clock: int, due_ns: int, remaining_address: int) -> None:
+    def __init__(self, clock: int, due_ns: int, remaining_address: UserAddr) -> None:
         self.clock: int = clock
         self.due_ns: int = due_ns
-        self.remaining_address: int = remaining_address
+        self.remaining_address: UserAddr = remaining_address
 
     def resume(self) -> int:
         return _sleep_relative(self.clock, self.due_ns, self.remaining_address)
 
 
-def sleep_on_processor_time(number: int, time_ns: int, is_absolute: bool, remaining_address: int) -> int:
+def sleep_on_processor_time(number: int, time_ns: int, is_absolute: bool, remaining_address: UserAddr) -> int:
     """clock_nanosleep(2) on a clock of processor time. Raises EINVAL, ERESTARTNOHAND and its kin, MemoryError."""
     task = current()
     clock = processor_clock(task, number)
@@ -66,7 +66,7 @@ def sleep_on_processor_time(number: int, time_ns: int, is_absolute: bool, remain
     return 0
 
 
-def _sleep_relative(number: int, due_ns: int, remaining_address: int) -> int:
+def _sleep_relative(number: int, due_ns: int, remaining_address: UserAddr) -> int:
     task: Task = current()
     clock = processor_clock(task, number)
     if not _sleep(clock, due_ns):
@@ -75,7 +75,7 @@ def _sleep_relative(number: int, due_ns: int, remaining_address: int) -> int:
         left_ns = max(0, due_ns - clock.now_ns())
         user.check(remaining_address, 16)
         user.write_i64(remaining_address, left_ns // NS_PER_SECOND)
-        user.write_i64(remaining_address + 8, left_ns % NS_PER_SECOND)
+        user.write_i64(user.at(remaining_address, 8), left_ns % NS_PER_SECOND)
     task.restart = ProcessorSleepRestart(number, due_ns, remaining_address)
     raise Errno(ERESTART_RESTARTBLOCK)
 

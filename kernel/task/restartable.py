@@ -12,7 +12,7 @@ Context: on the way to user mode; sleeps (user memory). Source: Linux's uapi hea
 from typing import Final
 
 from arch import TrapFrame
-from kernel.lang import EINVAL, Errno
+from kernel.lang import EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.user import USER_LIMIT
 from kernel.sched.scheduler import announce_work
@@ -34,9 +34,9 @@ _UNREGISTERED: Final = -1  # RSEQ_CPU_ID_UNINITIALIZED
 NEVER: Final = -1  # as the count of switches: the structure was not written yet
 
 
-def register(task: Task, address: int, length: int, signature: int) -> None:
+def register(task: Task, address: UserAddr, length: int, signature: int) -> None:
     """Remember the structure; it is filled on the way back to user mode. Raises EFAULT."""
-    user.write_i64(address + _SECTION, 0)
+    user.write_i64(user.at(address, _SECTION), 0)
     task.rseq_address = address
     task.rseq_length = length
     task.rseq_signature = signature
@@ -46,12 +46,12 @@ def register(task: Task, address: int, length: int, signature: int) -> None:
 
 def unregister(task: Task) -> None:
     """The structure says from now on that it is not used. Raises EFAULT."""
-    address = task.rseq_address
-    user.write_u32(address + _CPU_ID_START, 0)
-    user.write_i32(address + _CPU_ID, _UNREGISTERED)
-    user.write_u32(address + _NODE_ID, 0)
+    address = UserAddr(task.rseq_address)
+    user.write_u32(user.at(address, _CPU_ID_START), 0)
+    user.write_i32(user.at(address, _CPU_ID), _UNREGISTERED)
+    user.write_u32(user.at(address, _NODE_ID), 0)
     if task.rseq_length > SMALLEST or task.rseq_length >= _SIZE:
-        user.write_u32(address + _MM_CID, 0)
+        user.write_u32(user.at(address, _MM_CID), 0)
     forget(task)
 
 
@@ -77,41 +77,41 @@ def has_lost_processor(task: Task) -> bool:
 
 def restart(task: Task, frame: TrapFrame) -> None:
     """The thread lost the processor or takes a signal: leave the sequence that it is in. Raises EFAULT, EINVAL."""
-    address = task.rseq_address
+    address = UserAddr(task.rseq_address)
     if task.rseq_switches == NEVER:
-        user.write_u32(address + _CPU_ID_START, 0)
-        user.write_u32(address + _CPU_ID, 0)
-        user.write_u32(address + _NODE_ID, 0)
-        user.write_u32(address + _MM_CID, 0)
-    section = user.read_i64(address + _SECTION)
+        user.write_u32(user.at(address, _CPU_ID_START), 0)
+        user.write_u32(user.at(address, _CPU_ID), 0)
+        user.write_u32(user.at(address, _NODE_ID), 0)
+        user.write_u32(user.at(address, _MM_CID), 0)
+    section = UserAddr(user.read_i64(user.at(address, _SECTION)))
     if section != 0:
         landing = _landing(task, section, frame.instruction_pointer)
         if landing != 0:
             frame.go_on_at(landing)
-        user.write_i64(address + _SECTION, 0)
+        user.write_i64(user.at(address, _SECTION), 0)
     # User memory may have to be waited for: that counts no more.
     task.rseq_switches = task.voluntary_switches + task.involuntary_switches
 
 
-def _landing(task: Task, section: int, rip: int) -> int:
+def _landing(task: Task, section: UserAddr, rip: int) -> int:
     """Where to go on from `rip`; 0 if that is not in the sequence, a struct rseq_cs of version 0."""
     user.check(section, 32)
     version = user.read_u32(section)
-    flags = user.read_u32(section + 4)
-    start = user.read_i64(section + 8)
-    length = user.read_i64(section + 16)
-    landing = user.read_i64(section + 24)
+    flags = user.read_u32(user.at(section, 4))
+    start = user.read_i64(user.at(section, 8))
+    length = user.read_i64(user.at(section, 16))
+    landing = UserAddr(user.read_i64(user.at(section, 24)))
     if version != 0 or not _is_user(start) or not _is_user(landing):
         raise Errno(EINVAL)
     if not 0 <= length <= USER_LIMIT - start:  # fits: a user address
         raise Errno(EINVAL)
     if start <= landing < start + length:
         raise Errno(EINVAL)
-    if user.read_u32(landing - 4) != task.rseq_signature:  # fits: a user address
+    if user.read_u32(user.at(landing, -4)) != task.rseq_signature:
         raise Errno(EINVAL)
     if not start <= rip < start + length:
         return 0
-    if flags != 0 or user.read_u32(task.rseq_address + _FLAGS) != 0:
+    if flags != 0 or user.read_u32(user.at(UserAddr(task.rseq_address), _FLAGS)) != 0:
         raise Errno(EINVAL)  # none is left of those that Linux once had
     return landing
 

@@ -1,6 +1,6 @@
 """Sleeping for a time, and going on after a signal (nanosleep(2), clock_nanosleep(2))."""
 
-from kernel.lang import ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, final
+from kernel.lang import ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.sched import sleep_until
 from kernel.task.task import RestartBlock, current
@@ -11,15 +11,15 @@ from kernel.time.clock import NS_PER_SECOND, monotonic_ns
 class SleepRestart(RestartBlock):
     """The rest of a relative sleep."""
 
-    def __init__(self, deadline_ns: int, remaining_address: int) -> None:
+    def __init__(self, deadline_ns: int, remaining_address: UserAddr) -> None:
         self.deadline_ns: int = deadline_ns
-        self.remaining_address: int = remaining_address
+        self.remaining_address: UserAddr = remaining_address
 
     def resume(self) -> int:
         return sleep_relative(self.deadline_ns, self.remaining_address)
 
 
-def sleep_relative(deadline_ns: int, remaining_address: int) -> int:
+def sleep_relative(deadline_ns: int, remaining_address: UserAddr) -> int:
     """Sleep until a time of the monotonic clock. A signal writes what was left to `remaining_address` (if not 0);
     without a handler the sleep goes on.
     """
@@ -29,7 +29,7 @@ def sleep_relative(deadline_ns: int, remaining_address: int) -> int:
         left_ns = max(0, deadline_ns - monotonic_ns())
         user.check(remaining_address, 16)
         user.write_i64(remaining_address, left_ns // NS_PER_SECOND)
-        user.write_i64(remaining_address + 8, left_ns % NS_PER_SECOND)
+        user.write_i64(user.at(remaining_address, 8), left_ns % NS_PER_SECOND)
     current().restart = SleepRestart(deadline_ns, remaining_address)
     raise Errno(ERESTART_RESTARTBLOCK)
 

@@ -16,7 +16,7 @@ from arch.programs import ProcessorState
 from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
 from kernel.ipc.semaphores import UndoList
-from kernel.lang import EFAULT, Errno, final, panic
+from kernel.lang import EFAULT, Errno, UserAddr, final, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.user import UserBuffer
 from kernel.mm import pinning
@@ -143,7 +143,7 @@ class Task(Thread):
         self.flushes_io: bool = False
         self._buffer: UserBuffer | None = None
 
-    def user_buffer(self, address: int, length: int) -> UserBuffer:
+    def user_buffer(self, address: UserAddr, length: int) -> UserBuffer:
         """A buffer over a checked range of the program's memory. It is always the same object, because allocating one
         would be a fifth of a small read; a task moves data for one system call at a time.
         """

@@ -5,7 +5,7 @@ Source: ioctl_tty(2), ioctl_console(2).
 
 from typing import Final
 
-from kernel.lang import EINVAL, EIO, ENOTTY, EPERM, Errno, bytes_of
+from kernel.lang import EINVAL, EIO, ENOTTY, EPERM, Errno, UserAddr, bytes_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_MODULE
 from kernel.lib.settings import Switch, SystemSetting
@@ -77,9 +77,9 @@ def control(tty: Tty, readable: bool, command: int, argument: int) -> int:
     elif command == TIOCSWINSZ:
         _set_window_size(tty, argument)
     elif command == FIONREAD:
-        user.write_u32(argument, tty.discipline.available())
+        user.write_u32(UserAddr(argument), tty.discipline.available())
     elif command == TIOCOUTQ:
-        user.write_u32(argument, 0)
+        user.write_u32(UserAddr(argument), 0)
     elif command == TCFLSH:
         _flush(tty, argument)
     elif command == TCXONC:
@@ -92,9 +92,9 @@ def control(tty: Tty, readable: bool, command: int, argument: int) -> int:
     elif command == TIOCEXCL or command == TIOCNXCL:
         tty.exclusive = command == TIOCEXCL
     elif command == TIOCGEXCL:
-        user.write_u32(argument, 1 if tty.exclusive else 0)
+        user.write_u32(UserAddr(argument), 1 if tty.exclusive else 0)
     elif command == TIOCGETD:
-        user.write_u32(argument, 0)
+        user.write_u32(UserAddr(argument), 0)
     elif command == TIOCSETD:
         _set_discipline(tty, argument)
     elif command == TIOCVHANGUP:
@@ -109,12 +109,12 @@ def control(tty: Tty, readable: bool, command: int, argument: int) -> int:
 def _job_control(tty: Tty, readable: bool, command: int, argument: int) -> int:
     jobs = tty.jobs
     if command == TIOCGPGRP:
-        user.write_i32(argument, jobs.get_foreground(tty.device))
+        user.write_i32(UserAddr(argument), jobs.get_foreground(tty.device))
         return 0
     if command == TIOCSPGRP:
-        return jobs.set_foreground(tty.device, user.read_i32(argument))
+        return jobs.set_foreground(tty.device, user.read_i32(UserAddr(argument)))
     if command == TIOCGSID:
-        user.write_i32(argument, jobs.get_session(tty.device))
+        user.write_i32(UserAddr(argument), jobs.get_session(tty.device))
         return 0
     if command == TIOCSCTTY:
         return jobs.set_controlling(tty.device, readable, argument)
@@ -136,14 +136,14 @@ def _get_settings(tty: Tty, argument: int, size: int) -> None:
         raw.characters[i] = settings.characters[i]
     raw.input_speed = settings.input_speed  # fits: set from 32 bits
     raw.output_speed = settings.output_speed  # fits: set from 32 bits
-    user.write_from(argument, bytes_of(raw)[0:size])
+    user.write_from(UserAddr(argument), bytes_of(raw)[0:size])
 
 
 def _set_settings(tty: Tty, argument: int, size: int, flush: bool) -> None:
     """TCSETS… and TCSETS2…. All output is sent at once, so that there is nothing to wait for."""
     tty.jobs.check_change(tty.device)
     raw = RawTermios2()
-    user.read_into(bytes_of(raw)[0:size], argument)
+    user.read_into(bytes_of(raw)[0:size], UserAddr(argument))
     if flush:
         tty.flush_input()
     settings = tty.settings
@@ -168,12 +168,12 @@ def _get_window_size(tty: Tty, argument: int) -> None:
     size.columns = tty.columns
     size.x_pixels = tty.x_pixels
     size.y_pixels = tty.y_pixels
-    user.write_from(argument, bytes_of(size))
+    user.write_from(UserAddr(argument), bytes_of(size))
 
 
 def _set_window_size(tty: Tty, argument: int) -> None:
     size = WindowSize()
-    user.read_into(bytes_of(size), argument)
+    user.read_into(bytes_of(size), UserAddr(argument))
     changed = (
         size.rows != tty.rows
         or size.columns != tty.columns
@@ -213,7 +213,7 @@ def _flow(tty: Tty, action: int) -> None:
 def _set_discipline(tty: Tty, argument: int) -> None:
     """TIOCSETD. Raises EPERM for a discipline that would have to be loaded, EINVAL if there is none."""
     tty.jobs.check_change(tty.device)
-    number = user.read_i32(argument)
+    number = user.read_i32(UserAddr(argument))
     if number == 0:
         return
     if 0 < number < _DISCIPLINE_COUNT and LOADS_DISCIPLINES.value == 0:
@@ -234,4 +234,4 @@ def check_simulated_input(is_controlling: bool) -> None:
 
 def _simulate_input(tty: Tty, argument: int) -> None:
     check_simulated_input(tty.jobs.is_controlling(tty.device))
-    tty.input_byte(user.read_u8(argument))
+    tty.input_byte(user.read_u8(UserAddr(argument)))

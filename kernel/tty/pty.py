@@ -18,7 +18,7 @@ from typing import Final
 from kernel.fs.constants import O_NONBLOCK, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM, device_number
 from kernel.fs.file import OWNER_PROCESS, File
 from kernel.fs.path import Path
-from kernel.lang import EAGAIN, EINVAL, EIO, ENOSPC, Errno, Weak, final, weak
+from kernel.lang import EAGAIN, EINVAL, EIO, ENOSPC, Errno, UserAddr, Weak, final, weak
 from kernel.lib import user
 from kernel.lib.pace import is_interrupted, pace
 from kernel.lib.settings import SystemSetting
@@ -334,15 +334,15 @@ class PtyMaster(File):
         pair = self.pair
         driver = pair.driver
         if command == TIOCGPTN:
-            user.write_u32(argument, pair.number)
+            user.write_u32(UserAddr(argument), pair.number)
         elif command == TIOCSPTLCK:
-            pair.is_locked = user.read_i32(argument) != 0
+            pair.is_locked = user.read_i32(UserAddr(argument)) != 0
         elif command == TIOCGPTLCK:
-            user.write_i32(argument, 1 if pair.is_locked else 0)
+            user.write_i32(UserAddr(argument), 1 if pair.is_locked else 0)
         elif command == TIOCPKT:
-            self._set_packet_mode(user.read_i32(argument) != 0)
+            self._set_packet_mode(user.read_i32(UserAddr(argument)) != 0)
         elif command == TIOCGPKT:
-            user.write_i32(argument, 1 if driver.in_packets else 0)
+            user.write_i32(UserAddr(argument), 1 if driver.in_packets else 0)
         elif command == TIOCGPTPEER:
             return self._open_peer(argument)
         elif command == TIOCSIG:
@@ -350,18 +350,18 @@ class PtyMaster(File):
                 raise Errno(EINVAL)
             pair.tty.jobs.signal_foreground(argument)
         elif command == TIOCGPGRP:
-            user.write_i32(argument, pair.tty.jobs.foreground)
+            user.write_i32(UserAddr(argument), pair.tty.jobs.foreground)
         elif command == TIOCGSID:
-            user.write_i32(argument, pair.tty.jobs.session_or_error())
+            user.write_i32(UserAddr(argument), pair.tty.jobs.session_or_error())
         elif command == FIONREAD:
-            user.write_u32(argument, len(driver.output))
+            user.write_u32(UserAddr(argument), len(driver.output))
         elif command == TCFLSH:
             self._flush(argument)
         elif command == TCXONC:
             self._flow(argument)
         elif command == TIOCSTI:
             check_simulated_input(False)
-            driver.transmit(bytes([user.read_u8(argument)]))
+            driver.transmit(bytes([user.read_u8(UserAddr(argument))]))
         elif command == TIOCCONS:
             raise Errno(EINVAL)
         else:

@@ -9,7 +9,7 @@ from tools.given.__main__ import examine, refused
 from tools.paths import ROOT
 
 PROGRAM = '''
-from kernel.lang import EINVAL, Errno, i32, u32
+from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.saturation import sum_of
 from kernel.doors.table import syscall
@@ -20,13 +20,13 @@ class Kept:
         self.length: int = length
 
 
-def behind(address: int) -> int:
-    return address + 8  # refused: through a call
+def behind(address: UserAddr) -> UserAddr:
+    return UserAddr(address + 8)  # refused: through a call
 
 
 @syscall("one", args="")
-def one(address: int, length: int, count: i32, shift: int) -> int:
-    user.read_i64(address + 8)  # refused
+def one(address: UserAddr, length: int, count: i32, shift: int) -> int:
+    user.read_i64(UserAddr(address + 8))  # refused
     user.read_i64(behind(address))
     user.read_i64(user.at(address, 8))
     end = address + count
@@ -38,7 +38,7 @@ def one(address: int, length: int, count: i32, shift: int) -> int:
 
 
 @syscall("two", args="")
-def two(address: int, length: int, count: u32, seconds: int) -> int:
+def two(address: UserAddr, length: int, count: u32, seconds: int) -> int:
     user.check(address, length)
     end = address + length
     if seconds < 0 or seconds > 1 << 32:
@@ -57,7 +57,7 @@ def two(address: int, length: int, count: u32, seconds: int) -> int:
     starts.append(value)
     for start in starts:
         first = start - 1  # refused: through a list
-    user.read_i64(address + 16)
+    user.read_i64(UserAddr(address + 16))
     return end + total + last
 
 

@@ -20,7 +20,7 @@ from typing import Final
 from arch.x86_64 import fpu, usercopy
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.instructions import load_user_bases, save_user_bases, write_fs_base, write_msr
-from kernel.lang import EFAULT, Errno, final, panic, struct
+from kernel.lang import EFAULT, Errno, UserAddr, final, panic, struct
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib import user
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
@@ -146,7 +146,7 @@ class ProcessorState:
 
     # Signal frames --------------------------------------------------------------------------------------------------
 
-    def save_to_user(self, address: int) -> None:
+    def save_to_user(self, address: UserAddr) -> None:
         """Write the running task's registers to its memory, as the area that its handler will find. Raises EFAULT,
         MemoryError.
         """
@@ -156,7 +156,7 @@ class ProcessorState:
         elif usercopy.fpu_save(address, fpu.area_size()) != 0:
             raise Errno(EFAULT)
 
-    def load_from_user(self, address: int) -> None:
+    def load_from_user(self, address: UserAddr) -> None:
         """Load the running task's registers from an area that it may have written. Straight from there, unless it is
         not legal (nor aligned, perhaps): then what is not is cleared in a copy. Raises EFAULT, MemoryError.
         """

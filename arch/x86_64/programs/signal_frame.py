@@ -19,7 +19,7 @@ from arch.x86_64 import fpu
 from arch.x86_64.frame import RFLAGS_DIRECTION, RFLAGS_RESUME, RFLAGS_TRAP, TrapFrame
 from arch.x86_64.layout import USER_CS, USER_SS
 from arch.x86_64.programs.processor_state import ProcessorState
-from kernel.lang import EFAULT, Array, Errno, Span, bytes_of, offsetof, sizeof, struct, u8, u32, u64
+from kernel.lang import EFAULT, Array, Errno, Span, UserAddr, bytes_of, offsetof, sizeof, struct, u8, u32, u64
 from kernel.lib import user
 
 NO_RESTORER: Final = -1
@@ -134,17 +134,17 @@ def push_frame(frame: TrapFrame, registers: ProcessorState, call: HandlerCall, i
     """
     if call.restorer == NO_RESTORER:
         raise Errno(EFAULT)  # x86-64 has no other way back
-    sp = call.stack_top if call.stack_top != 0 else frame.rsp - _RED_ZONE
+    sp = UserAddr(call.stack_top) if call.stack_top != 0 else user.at(UserAddr(frame.rsp), -_RED_ZONE)
     fpu_size = fpu.area_size() + (4 if fpu.component_mask() != 0 else 0)
     user.check(sp - fpu_size - _FRAME_SIZE - 128, fpu_size + _FRAME_SIZE + 128)
-    fpu_address = (sp - fpu_size) & ~63
-    address = ((fpu_address - _FRAME_SIZE) & ~15) - 8  # fits: checked
+    fpu_address = UserAddr(user.within(sp, -fpu_size) & ~63)
+    address = user.within(UserAddr(user.within(fpu_address, -_FRAME_SIZE) & ~15), -8)
     if address < call.stack_lowest:
         raise Errno(EFAULT)  # the alternate stack is full
     _write_fpu(registers, fpu_address)
     _write_frame(frame, registers, call, address, fpu_address)
     if len(info) > 0:
-        user.write_from(address + _INFO, info)
+        user.write_from(user.within(address, _INFO), info)
     registers.restart()
     frame.rdi = call.signo
     frame.rsi = address + _INFO
@@ -158,19 +158,19 @@ def push_frame(frame: TrapFrame, registers: ProcessorState, call: HandlerCall, i
     frame.ss = USER_SS
 
 
-def _write_fpu(registers: ProcessorState, address: int) -> None:
+def _write_fpu(registers: ProcessorState, address: UserAddr) -> None:
     registers.save_to_user(address)
     mask = fpu.component_mask()
     if mask == 0:
         return
     size = fpu.area_size()
     words = _SoftwareBytes(magic=_FP_XSTATE_MAGIC1, size_with_magic=size + 4, components=mask, size=size)
-    user.write_from(address + _SOFTWARE_BYTES, bytes_of(words))
-    user.write_u32(address + size, _FP_XSTATE_MAGIC2)  # fits: checked
+    user.write_from(user.within(address, _SOFTWARE_BYTES), bytes_of(words))
+    user.write_u32(user.within(address, size), _FP_XSTATE_MAGIC2)
 
 
 def _write_frame(
-    frame: TrapFrame, registers: ProcessorState, call: HandlerCall, address: int, fpu_address: int
+    frame: TrapFrame, registers: ProcessorState, call: HandlerCall, address: UserAddr, fpu_address: int
 ) -> None:
     out = _Frame()
     out.restorer = call.restorer
@@ -214,8 +214,7 @@ def pop_frame(frame: TrapFrame, registers: ProcessorState) -> SignalContext:
     """rt_sigreturn: registers as the frame at the stack pointer says; the rest of what it says is the caller's to obey.
     Raises EFAULT, MemoryError.
     """
-    user.check(frame.rsp, 0)
-    address = frame.rsp - 8
+    address = user.at(UserAddr(frame.rsp), -8)
     user.check(address, _FRAME_SIZE)
     saved = _Frame()
     user.read_struct(address, bytes_of(saved))
@@ -224,7 +223,7 @@ def pop_frame(frame: TrapFrame, registers: ProcessorState) -> SignalContext:
     _load_registers(saved.registers, frame)
     frame.forget_call()
     if saved.registers.fpu_address != 0:
-        registers.load_from_user(saved.registers.fpu_address)
+        registers.load_from_user(UserAddr(saved.registers.fpu_address))
     return SignalContext(
         mask=saved.mask,
         stack_address=saved.stack_address,

@@ -40,6 +40,7 @@ from kernel.lang import (
     EOPNOTSUPP,
     EPERM,
     Errno,
+    UserAddr,
     final,
 )
 from kernel.lib import user
@@ -204,27 +205,29 @@ class BlockFile(File):
         device = self.device
         match command:
             case 0x1260:  # BLKGETSIZE
-                user.write_i64(argument, device.sectors)
+                user.write_i64(UserAddr(argument), device.sectors)
             case 0x8008_1272:  # BLKGETSIZE64
-                user.write_i64(argument, device.sectors << SECTOR_SHIFT)
+                user.write_i64(UserAddr(argument), device.sectors << SECTOR_SHIFT)
             case 0x1268:  # BLKSSZGET
-                user.write_i32(argument, device.logical_block_size)
+                user.write_i32(UserAddr(argument), device.logical_block_size)
             case 0x127B | 0x1278:  # BLKPBSZGET, BLKIOMIN
-                user.write_i32(argument, device.physical_block_size)
+                user.write_i32(UserAddr(argument), device.physical_block_size)
             case 0x1279 | 0x127A | 0x127C:  # BLKIOOPT, BLKALIGNOFF, BLKDISCARDZEROES
-                user.write_i32(argument, 0)
+                user.write_i32(UserAddr(argument), 0)
             case 0x127E:  # BLKROTATIONAL
-                user.write_u16(argument, 1)
+                user.write_u16(UserAddr(argument), 1)
             case 0x1267:  # BLKSECTGET
-                user.write_u16(argument, min(device.largest_joined_transfer << (PAGE_SHIFT - SECTOR_SHIFT), 0xFFFF))
+                user.write_u16(
+                    UserAddr(argument), min(device.largest_joined_transfer << (PAGE_SHIFT - SECTOR_SHIFT), 0xFFFF)
+                )
             case 0x8008_1270:  # BLKBSZGET
-                user.write_i32(argument, device.soft_block_size)
+                user.write_i32(UserAddr(argument), device.soft_block_size)
             case 0x1263 | 0x1265:  # BLKRAGET, BLKFRAGET
                 if argument == 0:
                     raise Errno(EINVAL)
-                user.write_i64(argument, device.readahead_pages << (PAGE_SHIFT - SECTOR_SHIFT))
+                user.write_i64(UserAddr(argument), device.readahead_pages << (PAGE_SHIFT - SECTOR_SHIFT))
             case 0x125E:  # BLKROGET
-                user.write_i32(argument, 1 if device.read_only else 0)
+                user.write_i32(UserAddr(argument), 1 if device.read_only else 0)
             case _:
                 return self._change(command, argument)
         return 0
@@ -242,7 +245,7 @@ class BlockFile(File):
         if not current().credentials.capable(CAP_SYS_ADMIN):
             raise Errno(EACCES)
         if command == BLKROSET:
-            device.set_read_only(user.read_i32(argument) != 0)
+            device.set_read_only(user.read_i32(UserAddr(argument)) != 0)
         elif command == BLKRRPART:
             if device.partition_number != 0 or not device.may_have_partitions():
                 raise Errno(EINVAL)
@@ -253,7 +256,7 @@ class BlockFile(File):
             sync_device(device)
             self.cache.invalidate(0, LAST_PAGE)
         elif command == BLKBSZSET:
-            size = user.read_i32(argument)
+            size = user.read_i32(UserAddr(argument))
             if size < device.logical_block_size or size > PAGE_MASK + 1 or size & (size - 1) != 0:
                 raise Errno(EINVAL)
             if not self.exclusive:
@@ -273,8 +276,8 @@ class BlockFile(File):
             raise Errno(EBADF)
         if command == BLKSECDISCARD:
             raise Errno(EOPNOTSUPP)
-        start = user.read_i64(argument)
-        length = user.read_i64(argument + 8)
+        start = user.read_i64(UserAddr(argument))
+        length = user.read_i64(user.at(UserAddr(argument), 8))
         if command == BLKDISCARD:
             if device.discard_limit == 0:
                 raise Errno(EOPNOTSUPP)
@@ -294,10 +297,10 @@ class BlockFile(File):
         whole = device.whole if device.whole is not None else device
         if whole.heads == 0:
             raise Errno(ENOTTY)
-        user.write_u8(argument, whole.heads)
-        user.write_u8(argument + 1, whole.sectors_per_track)
-        user.write_u16(argument + 2, whole.cylinders & 0xFFFF)
-        user.write_i64(argument + 8, device.first_sector)
+        user.write_u8(UserAddr(argument), whole.heads)
+        user.write_u8(user.at(UserAddr(argument), 1), whole.sectors_per_track)
+        user.write_u16(user.at(UserAddr(argument), 2), whole.cylinders & 0xFFFF)
+        user.write_i64(user.at(UserAddr(argument), 8), device.first_sector)
         return 0
 
 

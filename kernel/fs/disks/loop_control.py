@@ -35,6 +35,7 @@ from kernel.lang import (
     EPERM,
     Array,
     Errno,
+    UserAddr,
     bytes_of,
     final,
     struct,
@@ -128,7 +129,7 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
         device.exchange_file(fresh, backing_size(fresh))
     elif command == LOOP_SET_STATUS64:
         raw = RawLoopInfo()
-        user.read_struct(argument, bytes_of(raw))
+        user.read_struct(UserAddr(argument), bytes_of(raw))
         _set_status(device, raw, _SETTABLE)
     elif command == LOOP_SET_CAPACITY:
         device.set_file_size(backing_size(backing))
@@ -204,7 +205,7 @@ def _set_status(device: LoopDevice, raw: RawLoopInfo, settable: int) -> None:
 
 def _configure(file: BlockFile, device: LoopDevice, argument: int) -> int:
     raw = RawLoopConfiguration()
-    user.read_struct(argument, bytes_of(raw))
+    user.read_struct(UserAddr(argument), bytes_of(raw))
     if raw.info.flags & ~_CONFIGURABLE != 0:
         raise Errno(EINVAL)
     if raw.block_size != 0 and (
@@ -237,7 +238,7 @@ def _tell_status(device: LoopDevice, backing: File, argument: int) -> None:
     raw.flags = device.flags
     for i in range(64):
         raw.file_name[i] = device.file_name[i]
-    user.write_from(argument, bytes_of(raw))
+    user.write_from(UserAddr(argument), bytes_of(raw))
 
 
 @final

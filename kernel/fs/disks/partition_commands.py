@@ -9,7 +9,7 @@ from typing import Final, Literal
 from kernel.block.device import SECTOR_SHIFT, BlockDevice
 from kernel.block.partitions import Partition
 from kernel.fs.disks.scan import add_partition, drop_partition, partitions_of
-from kernel.lang import EBUSY, EINVAL, ENXIO, Array, Errno, bytes_of, struct, u8
+from kernel.lang import EBUSY, EINVAL, ENXIO, Array, Errno, UserAddr, bytes_of, struct, u8
 from kernel.lib import user
 
 _ADD: Final = 1
@@ -30,8 +30,8 @@ class RawPartition:
 
 def change_partition(disk: BlockDevice, argument: int) -> None:
     """BLKPG with its struct blkpg_ioctl_arg. Raises EFAULT, EINVAL, ENXIO, EBUSY."""
-    operation = user.read_i32(argument)
-    data = user.read_i64(argument + 16)
+    operation = user.read_i32(UserAddr(argument))
+    data = UserAddr(user.read_i64(user.at(UserAddr(argument), 16)))
     raw = RawPartition()
     user.read_struct(data, bytes_of(raw))
     number = raw.number & 0xFFFFFFFF

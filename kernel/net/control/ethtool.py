@@ -9,7 +9,7 @@ Source: <linux/ethtool.h>; who may ask what is Linux's choice.
 
 from typing import Final
 
-from kernel.lang import EOPNOTSUPP, EPERM, Errno, span_of
+from kernel.lang import EOPNOTSUPP, EPERM, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.net.link.device import ARPHRD_ETHER, OFFLOAD_CHECKSUM, OFFLOAD_TCP4, OFFLOAD_TCP6, NetworkDevice
@@ -50,7 +50,7 @@ def ethtool(device: NetworkDevice, command: int, argument: int) -> None:
     if command not in _FOR_ALL and not current().credentials.capable(CAP_NET_ADMIN):
         raise Errno(EPERM)
     if command == _GET_LINK:
-        user.write_u32(argument + 4, 1 if device.is_up() and device.has_carrier else 0)
+        user.write_u32(user.at(UserAddr(argument), 4), 1 if device.is_up() and device.has_carrier else 0)
     elif command == _GET_TIMESTAMPS:
         _write_timestamps(argument)
     elif command == _GET_PERMANENT_ADDRESS:
@@ -60,7 +60,7 @@ def ethtool(device: NetworkDevice, command: int, argument: int) -> None:
     elif command == _GET_LINK_SETTINGS and device.kind == ARPHRD_ETHER:
         _write_link_settings(argument)
     else:
-        user.write_u32(argument + 4, 1 if _does_itself(device, command) else 0)
+        user.write_u32(user.at(UserAddr(argument), 4), 1 if _does_itself(device, command) else 0)
 
 
 def _does_itself(device: NetworkDevice, command: int) -> bool:
@@ -82,15 +82,15 @@ def _write_timestamps(argument: int) -> None:
     span.store_u32(0, _GET_TIMESTAMPS)
     span.store_u32(4, _TIMES_BY_SOFTWARE)
     span.store_u32(8, _NO_CLOCK)
-    user.write_from(argument, span)
+    user.write_from(UserAddr(argument), span)
 
 
 def _write_address(device: NetworkDevice, argument: int) -> None:
     """struct ethtool_perm_addr: the program says how much room there is."""
-    if user.read_u32(argument + 4) < len(device.address):
+    if user.read_u32(user.at(UserAddr(argument), 4)) < len(device.address):
         raise Errno(_ETOOSMALL)
-    user.write_u32(argument + 4, len(device.address))
-    user.write_bytes(argument + 8, device.address)
+    user.write_u32(user.at(UserAddr(argument), 4), len(device.address))
+    user.write_bytes(user.at(UserAddr(argument), 8), device.address)
 
 
 def _write_settings(argument: int) -> None:
@@ -101,12 +101,12 @@ def _write_settings(argument: int) -> None:
     answer[14] = _UNKNOWN
     answer[15] = _UNKNOWN
     span.store_u16(28, _UNKNOWN_SPEED >> 16)
-    user.write_from(argument, span)
+    user.write_from(UserAddr(argument), span)
 
 
 def _write_link_settings(argument: int) -> None:
     """The program asks twice: first how long the masks of link modes are, told as a negative number of words."""
-    asked = user.read_bytes(argument, _LINK_SETTINGS)
+    asked = user.read_bytes(UserAddr(argument), _LINK_SETTINGS)
     matches = asked[18] == _MASK_WORDS
     answer = bytearray(_LINK_SETTINGS + (3 * 4 * _MASK_WORDS if matches else 0))
     span = span_of(answer)
@@ -116,4 +116,4 @@ def _write_link_settings(argument: int) -> None:
         span.store_u32(4, _UNKNOWN_SPEED)
         answer[8] = _UNKNOWN
         answer[9] = _UNKNOWN
-    user.write_from(argument, span)
+    user.write_from(UserAddr(argument), span)

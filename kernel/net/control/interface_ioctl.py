@@ -18,6 +18,7 @@ from kernel.lang import (
     EOPNOTSUPP,
     EPERM,
     Errno,
+    UserAddr,
     span_of,
 )
 from kernel.lib import user
@@ -97,14 +98,14 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
     if not SIOCGIFFLAGS <= command <= SIOCGIFMAP:
         raise Errno(ENOTTY)
     request = bytearray(_IFREQ)
-    user.read_into(span_of(request), argument)
+    user.read_into(span_of(request), UserAddr(argument))
     name = bytes(request[:_NAME])
     end = name.find(b"\0")
     label = name[: _NAME - 1] if end < 0 else name[:end]
     colon = label.find(b":")
     device = device_by_name(label if colon < 0 else label[:colon])
     if command == SIOCETHTOOL:
-        data = _word_of(request)
+        data = UserAddr(_word_of(request))
         asked = user.read_u32(data)
         if device is None:
             raise Errno(ENODEV)
@@ -120,7 +121,7 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
     if device is None:
         raise Errno(ENODEV)
     _answer(device, label, command, request)
-    user.write_from(argument, span_of(request))
+    user.write_from(UserAddr(argument), span_of(request))
     return 0
 
 
@@ -363,7 +364,7 @@ def _change_address6(command: int, argument: int) -> int:
     if not current().credentials.capable(CAP_NET_ADMIN):
         raise Errno(EPERM)
     request = bytearray(24)
-    user.read_into(span_of(request), argument)
+    user.read_into(span_of(request), UserAddr(argument))
     address = bytes(request[:16])
     prefix = span_of(request).load_u32(16)
     device = device_by_index(span_of(request).load_u32(20) & 0x7FFF_FFFF)
@@ -385,8 +386,8 @@ def _change_address6(command: int, argument: int) -> int:
 
 def _list(argument: int) -> int:
     """SIOCGIFCONF: a struct ifreq for each IPv4 address."""
-    room = user.read_i32(argument)
-    target = user.read_i64(argument + 8)
+    room = user.read_i32(UserAddr(argument))
+    target = UserAddr(user.read_i64(user.at(UserAddr(argument), 8)))
     used = 0
     for entry in list_addresses(None, 4):
         if target == 0:
@@ -401,19 +402,19 @@ def _list(argument: int) -> int:
         _put_address(request, entry.address)
         user.write_from(user.at(target, used), span_of(request))
         used += _IFREQ
-    user.write_i32(argument, used)
+    user.write_i32(UserAddr(argument), used)
     return 0
 
 
 def _name_of(argument: int) -> int:
     request = bytearray(_IFREQ)
-    user.read_into(span_of(request), argument)
+    user.read_into(span_of(request), UserAddr(argument))
     device = device_by_index(span_of(request).load_u32(_NAME) & 0x7FFF_FFFF)
     if device is None:
         raise Errno(ENODEV)
     span_of(request)[0:_NAME].fill(0)
     span_of(request)[0 : len(device.name)].copy_from(span_of(device.name))
-    user.write_from(argument, span_of(request))
+    user.write_from(UserAddr(argument), span_of(request))
     return 0
 
 

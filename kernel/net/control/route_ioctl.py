@@ -7,7 +7,7 @@ Context: system calls; reading and writing user memory may sleep.
 
 from typing import Final
 
-from kernel.lang import EAFNOSUPPORT, EINVAL, ENODEV, ENOTTY, ENXIO, EPERM, ESRCH, Errno, span_of
+from kernel.lang import EAFNOSUPPORT, EINVAL, ENODEV, ENOTTY, ENXIO, EPERM, ESRCH, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.net.internet.addresses import ANY4, ANY6, SCOPE_LINK, SCOPE_UNIVERSE, masked, prefix_of_netmask
@@ -91,7 +91,7 @@ def _address_at(raw: bytes, at: int) -> bytes:
 
 
 def _route4(argument: int, is_new: bool) -> Route:
-    raw = user.read_bytes(argument, _RTENTRY)
+    raw = user.read_bytes(UserAddr(argument), _RTENTRY)
     span = span_of(raw)
     if raw[8] | raw[9] << 8 != AF_INET:
         raise Errno(EAFNOSUPPORT)
@@ -104,7 +104,7 @@ def _route4(argument: int, is_new: bool) -> Route:
         if prefix < 0 or masked(destination, prefix) != destination:
             raise Errno(EINVAL)
     metric = span.load_u16(80)
-    name_address = _word(raw, 88)
+    name_address = UserAddr(_word(raw, 88))
     device: NetworkDevice | None = None
     if name_address != 0:
         name = user.read_string(name_address, 16)
@@ -142,7 +142,7 @@ def _word(raw: bytes, at: int) -> int:
 
 
 def _route6(argument: int) -> Route:
-    raw = user.read_bytes(argument, _RTMSG6)
+    raw = user.read_bytes(UserAddr(argument), _RTMSG6)
     span = span_of(raw)
     prefix = span.load_u16(52)
     if prefix > 128:
@@ -170,7 +170,7 @@ def _route6(argument: int) -> Route:
 
 
 def _arp(command: int, argument: int) -> int:
-    raw = user.read_bytes(argument, _ARPREQ)
+    raw = user.read_bytes(UserAddr(argument), _ARPREQ)
     span = span_of(raw)
     if command != SIOCGARP and not current().credentials.capable(CAP_NET_ADMIN):
         raise Errno(EPERM)
@@ -210,9 +210,9 @@ def _get_arp(device: NetworkDevice, address: bytes, argument: int) -> int:
     head = bytearray(16)
     span_of(head).store_u16(0, ARPHRD_ETHER)
     span_of(head)[2:8].copy_from(span_of(neighbour.link_address))
-    user.write_from(argument + 16, span_of(head))
-    user.write_u32(argument + 32, flags)
+    user.write_from(user.at(UserAddr(argument), 16), span_of(head))
+    user.write_u32(user.at(UserAddr(argument), 32), flags)
     name = bytearray(16)
     span_of(name)[0 : len(device.name)].copy_from(span_of(device.name))
-    user.write_from(argument + 52, span_of(name))
+    user.write_from(user.at(UserAddr(argument), 52), span_of(name))
     return 0

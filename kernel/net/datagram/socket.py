@@ -18,7 +18,7 @@ from kernel.fs.constants import (
     POLLWRBAND,
     POLLWRNORM,
 )
-from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, final, span_of
+from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, UserAddr, final, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
@@ -374,10 +374,10 @@ class DatagramSocket(InetSocket):
     def ioctl(self, command: int, argument: int) -> int:
         if command == FIONREAD:
             packet = self.queue.head
-            user.write_i32(argument, 0 if packet is None else len(packet))
+            user.write_i32(UserAddr(argument), 0 if packet is None else len(packet))
             return 0
         if command == SIOCOUTQ:
-            user.write_i32(argument, 0)
+            user.write_i32(UserAddr(argument), 0)
             return 0
         return super().ioctl(command, argument)
 

@@ -22,6 +22,7 @@ from kernel.lang import (
     EPERM,
     ESOCKTNOSUPPORT,
     Errno,
+    UserAddr,
     final,
     span_of,
 )
@@ -442,10 +443,10 @@ class PacketSocket(Socket):
     def ioctl(self, command: int, argument: int) -> int:
         if command == FIONREAD:
             packet = self.queue.head
-            user.write_i32(argument, 0 if packet is None else len(packet))
+            user.write_i32(UserAddr(argument), 0 if packet is None else len(packet))
             return 0
         if command == SIOCOUTQ:
-            user.write_i32(argument, 0)
+            user.write_i32(UserAddr(argument), 0)
             return 0
         return super().ioctl(command, argument)
 

@@ -23,6 +23,7 @@ from kernel.lang import (
     EOPNOTSUPP,
     EPROTO,
     Errno,
+    UserAddr,
     span_of,
 )
 from kernel.lib import user
@@ -340,8 +341,8 @@ class InetSocket(Socket):
             self.stamp_ns = realtime_ns()  # nobody had asked when it came
         part = self.stamp_ns % _NS
         user.check(argument, 16)
-        user.write_i64(argument, self.stamp_ns // _NS)
-        user.write_i64(argument + 8, part if is_ns else part // 1000)
+        user.write_i64(UserAddr(argument), self.stamp_ns // _NS)
+        user.write_i64(user.at(UserAddr(argument), 8), part if is_ns else part // 1000)
         return 0
 
     # ---- Options --------------------------------------------------------------------------------------------------

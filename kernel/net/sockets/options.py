@@ -20,6 +20,7 @@ from kernel.lang import (
     EOPNOTSUPP,
     EPERM,
     Errno,
+    UserAddr,
     span_of,
     u64,
 )
@@ -441,7 +442,7 @@ def _attach_filter(socket: Socket, value: bytes) -> None:
     high = signed(span.load_u32(12))
     if socket.is_on(SWITCH_FILTER_LOCKED):
         raise Errno(EPERM)
-    address = high << 32 | span.load_u32(8)
+    address = UserAddr(high << 32 | span.load_u32(8))
     if count == 0 or count > _LARGEST_PROGRAM or address == 0:
         raise Errno(EINVAL)
     socket.set_filter(user.read_bytes(address, count * 8))

@@ -26,6 +26,7 @@ from kernel.lang import (
     EOPNOTSUPP,
     ERESTARTSYS,
     Errno,
+    UserAddr,
     sleeps,
     span_of,
 )
@@ -351,9 +352,9 @@ class Socket(File):
     def owner_ioctl(self, command: int, argument: int) -> int:
         """F_SETOWN and F_GETOWN by their older names (socket(7))."""
         if command == FIOSETOWN or command == SIOCSPGRP:
-            choose_owner(self, user.read_i32(argument))
+            choose_owner(self, user.read_i32(UserAddr(argument)))
         else:
-            user.write_i32(argument, self.owner)
+            user.write_i32(UserAddr(argument), self.owner)
         return 0
 
 

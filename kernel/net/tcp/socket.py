@@ -35,6 +35,7 @@ from kernel.lang import (
     EOPNOTSUPP,
     EPIPE,
     Errno,
+    UserAddr,
     final,
     noraise,
 )
@@ -473,16 +474,16 @@ class TcpSocket(InetSocket):
         if command == FIONREAD:
             if self.listener is not None:
                 raise Errno(EINVAL)
-            user.write_i32(argument, 0 if c is None else c.readable_bytes())
+            user.write_i32(UserAddr(argument), 0 if c is None else c.readable_bytes())
             return 0
         if command == SIOCATMARK:
             at_mark = c is not None and c.urgent_sequence != 0 and c.copied == c.urgent_sequence
-            user.write_i32(argument, 1 if at_mark else 0)
+            user.write_i32(UserAddr(argument), 1 if at_mark else 0)
             return 0
         if command == SIOCOUTQ or command == SIOCOUTQNSD:
             if self.listener is not None:
                 raise Errno(EINVAL)
-            user.write_i32(argument, 0 if c is None else _unsent(c, command == SIOCOUTQNSD))
+            user.write_i32(UserAddr(argument), 0 if c is None else _unsent(c, command == SIOCOUTQNSD))
             return 0
         return super().ioctl(command, argument)
 

@@ -25,7 +25,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.names import make_node, unlink
 from kernel.fs.path import FsContext, Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, ENOSPC, ENOTCONN, EPIPE, EPROTOTYPE, Errno
+from kernel.lang import EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, ENOSPC, ENOTCONN, EPIPE, EPROTOTYPE, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net.sockets.ancillary import timestamp_message
@@ -418,13 +418,13 @@ class UnixSocket(CollectableSocket):
         if command == FIONREAD:
             if self.state == LISTENING:
                 raise Errno(EINVAL)
-            user.write_i32(argument, self.bytes_to_read())
+            user.write_i32(UserAddr(argument), self.bytes_to_read())
             return 0
         if command == SIOCOUTQ:
-            user.write_i32(argument, self.used)
+            user.write_i32(UserAddr(argument), self.used)
             return 0
         if command == SIOCATMARK:
-            user.write_i32(argument, 1 if self.is_at_mark() else 0)
+            user.write_i32(UserAddr(argument), 1 if self.is_at_mark() else 0)
             return 0
         return super().ioctl(command, argument)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.lang import EFAULT, Errno
+from kernel.lang import EFAULT, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.saturation import LARGEST, LEAST, end_page_of, sum_of, wrapped_sum
 from kernel.mm.ranges import pages_of
@@ -44,8 +44,8 @@ def test_pages_are_counted_modulo_64_bits(address: int, length: int) -> None:
 @pytest.mark.parametrize("address", EDGES)
 def test_an_address_further_on(address: int) -> None:
     if 0 <= address <= user.USER_LIMIT:
-        assert user.at(address, 24) == address + 24
+        assert user.at(UserAddr(address), 24) == address + 24
         return
     with pytest.raises(Errno) as caught:
-        user.at(address, 24)
+        user.at(UserAddr(address), 24)
     assert caught.value.code == EFAULT
