@@ -73,7 +73,7 @@ class BlockRequest:
     def wait(self) -> None:
         """Sleep until it is finished. Raises the device's error (EIO)."""
         while self.error == PENDING:
-            self.waiters.sleep(interruptible=False)
+            self.waiters.wait()
         if self.error != 0:
             raise Errno(self.error)
 

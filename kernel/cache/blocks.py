@@ -50,6 +50,11 @@ class Block:
         """Whether something of its page is not on the device."""
         return self.page.dirty != 0 or self.page.writing
 
+    def again(self) -> "Block":
+        """The same block, held once more."""
+        get_frame(self.page.frame)
+        return self
+
     def release(self) -> None:
         put_frame(self.page.frame)
 

@@ -22,7 +22,6 @@ from kernel.lang import Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, put_frame
 from kernel.mm.pinning import PinnedFrames
-from kernel.sched import yield_now
 
 LARGEST: Final = 256 << PAGE_SHIFT  # bytes that are gathered at a time
 
@@ -140,10 +139,7 @@ class DirectMemory:
         """Sleep until the device is done with everything, well or not."""
         for request in self._requests:
             while not request.is_finished():
-                try:
-                    request.waiters.sleep(interruptible=False)
-                except MemoryError:
-                    yield_now()
+                request.waiters.wait()
 
     def release(self) -> None:
         """Give everything back, once the device is done with it."""
@@ -177,12 +173,14 @@ class DirectMemory:
                 left -= request.length
         self._requests = requests
         self.device.hold_back()
-        for request in requests:
-            try:
-                self.device.start(request)
-            except Errno as failure:
-                request.finish(failure.code)
-        self.device.let_go()
+        try:
+            for request in requests:
+                try:
+                    self.device.start(request)
+                except Errno as failure:
+                    request.finish(failure.code)
+        finally:
+            self.device.let_go()
         for request in requests:
             request.wait()
 

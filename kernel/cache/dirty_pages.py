@@ -93,7 +93,7 @@ class DirtyPages(TrackedObject):
         written.
         """
         while page.writing:
-            self.waiters.sleep(interruptible=False)
+            self.waiters.wait()
         if page.cache is self and page.dirty != 0:
             left = page.dirty & ~sector_mask(start, end)
             if left == 0:
@@ -221,7 +221,7 @@ class DirtyPages(TrackedObject):
                         break
                     if plug is not None:
                         plug.flush()
-                    self.waiters.sleep(interruptible=False)
+                    self.waiters.wait()
                     continue
                 batch.append(dirty)
                 masks.append(dirty.dirty)
@@ -232,13 +232,14 @@ class DirtyPages(TrackedObject):
 
     def _write_batch(self, batch: list[CachedPage], masks: list[int], plug: Plug | None) -> None:
         """Write consecutive dirty pages: of each, the sectors of its mask. No sleep came since they were chosen."""
-        transfer = Transfer(self.store.device(), Operation.WRITE)
-        try:
+        with Transfer(self.store.device(), Operation.WRITE) as transfer:
             for page in batch:
                 transfer.hold(page)
-        except MemoryError:
-            transfer.abandon(0)
-            raise
+            self._send_writes(transfer, masks, plug)
+
+    def _send_writes(self, transfer: Transfer, masks: list[int], plug: Plug | None) -> None:
+        """Send what writes the pages that a transfer holds. After MemoryError they are as dirty as before."""
+        batch = transfer.held
         start = batch[0].index
         size = self.store.size_bytes()
         for page in batch:
@@ -250,7 +251,6 @@ class DirtyPages(TrackedObject):
             if page.index == size >> PAGE_SHIFT:
                 frame_span(page.frame)[size & PAGE_MASK : PAGE_SIZE].fill(0)
         self.protect_mappings(start, start + len(batch))
-        error = EIO
         try:
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
@@ -259,22 +259,21 @@ class DirtyPages(TrackedObject):
                 transfer.submit_through(plug)
             else:
                 transfer.submit()
-            return
         except Errno as failure:
-            error = failure.code
+            transfer.abandon(failure.code)
         except MemoryError:
-            # Nothing was sent: they are as dirty as before.
             for i in range(len(batch)):
+                since = batch[i].dirty
                 self.mark_dirty(batch[i], 0, PAGE_SIZE)
-                batch[i].dirty = masks[i]
-            error = 0
-        transfer.abandon(error)
+                batch[i].dirty = since | masks[i]
+            transfer.abandon(0)
+            raise
 
     @sleeps
     def wait_for_writes(self) -> None:
         """Sleep until no write-back of this cache is under way."""
         while self.writing_count > 0:
-            self.waiters.sleep(interruptible=False)
+            self.waiters.wait()
 
     @sleeps
     def write_range(self, first_index: int, end_index: int) -> None:

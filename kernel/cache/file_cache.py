@@ -18,11 +18,12 @@ from kernel.block.device import Operation
 from kernel.cache.dirty_pages import BATCH, LAST_PAGE, TOTALS, DirtyPages
 from kernel.cache.frame_source import FrameSource
 from kernel.cache.page import ALL_SECTORS, LRU, CachedPage
+from kernel.cache.page_index import NO_PAGE
 from kernel.cache.page_runs import add_runs
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import BackingStore, Runs
 from kernel.cache.transfer import Transfer
-from kernel.lang import EFAULT, EIO, Errno, recursion, sleeps
+from kernel.lang import EFAULT, EIO, ENOMEM, Errno, noraise, recursion, sleeps
 from kernel.lib.pace import pace
 from kernel.mm.frames import (
     NO_FRAME,
@@ -120,11 +121,13 @@ class FileCache(DirtyPages):
                 self.read_further(readahead, index, wanted)
             page = self.pages.get(index)
             while page is not None and page.reading:
-                self.waiters.sleep(interruptible=False)
+                self.waiters.wait()
             if page is None or page.cache is None or page.up_to_date:
                 continue
             # It failed. In a request with others, it may have been another's fault: once more, alone.
             if alone:
+                if page.error == ENOMEM:
+                    raise MemoryError
                 raise Errno(EIO)
             alone = True
 
@@ -148,7 +151,7 @@ class FileCache(DirtyPages):
         """
         page = self.pages.get(index)
         while page is not None and page.reading:
-            self.waiters.sleep(interruptible=False)
+            self.waiters.wait()
             page = self.pages.get(index)
         if page is None:
             page = self._enter(index, allocate_user_frame())
@@ -183,49 +186,49 @@ class FileCache(DirtyPages):
             if page is not None and (page.up_to_date or page.reading or page.writing):
                 index += 1
                 continue
-            batch: list[CachedPage] = []
             start = index
             try:
-                while index < end and len(batch) < BATCH:
+                index = self._read_batch(index, end, frames)
+            except MemoryError:
+                if start == first:
+                    raise
+                return
+
+    def _read_batch(self, start: int, end: int, frames: FrameSource) -> int:
+        """Read consecutive missing pages from page `start` on; the index behind the last one. After MemoryError nothing
+        was begun.
+        """
+        with Transfer(self.store.device(), Operation.READ) as transfer:
+            index = start
+            try:
+                while index < end and index - start < BATCH:
                     page = self.pages.get(index)
                     if page is None:
                         page = self._enter(index, frames.take())
                     elif page.up_to_date or page.reading or page.writing:
                         break
-                    batch.append(page)
+                    transfer.hold(page)
                     page.reading = True
                     page.failed = False
                     index += 1
             except MemoryError:
-                if len(batch) == 0:
-                    if start == first:
-                        raise
-                    return
-                end = index
-            self._read_batch(start, batch)
+                if index == start:
+                    raise
+            self._send_reads(start, transfer)
+            return index
 
-    def _read_batch(self, start: int, batch: list[CachedPage]) -> None:
-        """Read consecutive pages, all marked as `reading`."""
-        transfer = Transfer(self.store.device(), Operation.READ)
-        error = EIO
+    def _send_reads(self, start: int, transfer: Transfer) -> None:
+        """Send what reads the pages that a transfer holds, the first of which is page `start`."""
+        batch = transfer.held
         try:
-            for page in batch:
-                transfer.hold(page)
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
             add_runs(transfer, batch, runs)
             transfer.submit()
-            return
         except Errno as failure:
-            error = failure.code
+            transfer.abandon(failure.code)
         except MemoryError:
-            error = EIO
-        # Pages that were not held yet have nothing pending; holding them now lets all end in one way.
-        for page in batch:
-            if page.pending == 0 and page.reading:
-                page.pending = 1
-                page.part_done(error)
-        transfer.abandon(error)
+            transfer.abandon(ENOMEM)
 
     def transfer_done(self, page: CachedPage) -> None:
         """All parts of a page's transfer are finished. In interrupt context perhaps."""
@@ -247,27 +250,45 @@ class FileCache(DirtyPages):
         """The page if there is one, once it is in no transfer."""
         page = self.pages.get(index)
         while page is not None and (page.reading or page.writing):
-            self.waiters.sleep(interruptible=False)
+            self.waiters.wait()
             page = self.pages.get(index)
         return page
 
+    @noraise
     @sleeps
     def forget(self, first: int, end: int) -> None:
         """Drop the pages first … end - 1, dirty or not, from memory and from who maps them; waits for their transfers.
 
-        The caller holds the inode's lock; the file's size is already such that nobody reads them in again.
+        The caller holds the inode's lock; the file's size is already such that nobody reads them in again. Needs no
+        memory, so whoever shortens a file cannot be stopped in the middle.
         """
         self.unmap_mappings(first, end)
         more = True
         while more:
-            indices = self._indices(first, end, _DROPPED_AT_ONCE)
+            try:
+                indices = self._indices(first, end, _DROPPED_AT_ONCE)
+            except MemoryError:
+                self._forget_one_by_one(first, end)
+                return
             more = len(indices) >= _DROPPED_AT_ONCE
             for index in indices:
-                page = self._settled(index)
-                if page is not None:
-                    self.unmap_page(page)  # it may have been faulted in while this slept
-                    self.drop(page)
-                pace(_DROP_COST)
+                self._forget_page(index)
+
+    @sleeps
+    def _forget_page(self, index: int) -> None:
+        page = self._settled(index)
+        if page is not None:
+            self.unmap_page(page)  # it may have been faulted in while this slept
+            self.drop(page)
+        pace(_DROP_COST)
+
+    @sleeps
+    def _forget_one_by_one(self, first: int, end: int) -> None:
+        """`forget`, where there is no memory for a list of what to drop."""
+        index = self.pages.any_between(first, end)
+        while index != NO_PAGE:
+            self._forget_page(index)
+            index = self.pages.any_between(first, end)
 
     @sleeps
     def invalidate(self, first: int, end: int) -> None:
@@ -318,7 +339,7 @@ class FileCache(DirtyPages):
         they lie. The caller has locked out who changes the file, and with them new direct reads.
         """
         while self.direct_reads > 0:
-            self.waiters.sleep(interruptible=False)
+            self.waiters.wait()
 
     def end_direct_read(self) -> None:
         """A direct read is done with the device. Never sleeps."""

@@ -11,6 +11,7 @@ from typing import Final
 from kernel.cache.page import CachedPage
 from kernel.lang import final
 
+NO_PAGE: Final = -1
 _SHIFT: Final = 6
 _CHUNK: Final = 1 << _SHIFT
 _MASK: Final = _CHUNK - 1
@@ -86,6 +87,16 @@ class PageIndex:
                 if len(found) >= enough:
                     break
         return found
+
+    def any_between(self, first: int, end: int) -> int:
+        """The index of one of the pages first … end - 1, or NO_PAGE if there is none. Allocates nothing."""
+        for chunk in self.chunks.values():
+            base = chunk.number << _SHIFT
+            if base < end and first < base + _CHUNK:
+                for page in chunk.pages:
+                    if page is not None and first <= page.index < end:
+                        return page.index
+        return NO_PAGE
 
 
 def _collect(chunk: Chunk, first: int, end: int, found: list[int]) -> None:

@@ -1,11 +1,13 @@
 """From pages and runs of sectors to requests: pieces that go on, on the device and in memory, travel together.
 
-    transfer = Transfer(device, Operation.READ)
-    transfer.hold(page); transfer.add(page, 0, 4096, sector) …
-    transfer.submit()
+    with Transfer(device, Operation.READ) as transfer:
+        transfer.hold(page); transfer.add(page, 0, 4096, sector) …
+        transfer.submit()
 
-`hold` keeps a page's transfer from finishing before all its parts were added; `submit` lets go. Write-back of many
-files hands its transfers to a `Plug` instead, which joins the requests of neighbours, whichever file they are of.
+`hold` keeps a page's transfer from finishing before all its parts were added; `submit` lets go, and so does the end of
+the `with`: what was not sent by then has failed. A page is marked as in transfer only once it is held, so nobody waits
+for a transfer that never comes to an end. Write-back of many files hands its transfers to a `Plug` instead, which joins
+the requests of neighbours, whichever file they are of.
 
 Context: never sleeps. `completed` in interrupt context perhaps.
 """
@@ -84,8 +86,15 @@ class Transfer(Obligation):
         self.requests: list[PageRequest] = []
         self.held: list[CachedPage] = []
 
+    def __enter__(self) -> "Transfer":
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        if len(self.held) > 0:
+            self.abandon()
+
     def hold(self, page: CachedPage) -> None:
-        """The page takes part. Raises MemoryError."""
+        """The page takes part: the caller marks it as being read or written. Raises MemoryError."""
         self.held.append(page)
         if len(self.held) == 1:
             self.owe()
@@ -149,12 +158,14 @@ class Transfer(Obligation):
 def start_all(device: BlockDevice, requests: list[PageRequest]) -> None:
     """Start requests, of which the device is told once, and clear the list; one that is refused fails at once."""
     device.hold_back()
-    for request in requests:
-        try:
-            device.start(request)
-        except Errno as error:
-            request.finish(error.code)
-    device.let_go()
+    try:
+        for request in requests:
+            try:
+                device.start(request)
+            except Errno as error:
+                request.finish(error.code)
+    finally:
+        device.let_go()
     requests.clear()
 
 

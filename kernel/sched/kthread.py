@@ -6,6 +6,7 @@ from kernel.lang import final
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack
 from kernel.sched.thread import Thread
+from kernel.sched.wait import prepare_sleep
 
 
 @final
@@ -25,6 +26,11 @@ class KernelThread(Thread):
 def spawn_kernel_thread(name: bytes, function: Callable[[int], None], argument: int) -> KernelThread:
     """Start a kernel thread; it ends when `function(argument)` returns. Raises MemoryError."""
     thread = KernelThread(name, function, argument)
-    thread.stack = allocate_stack()
+    prepare_sleep(thread)
+    try:
+        thread.stack = allocate_stack()
+    except MemoryError:
+        thread.waiter = None  # it refers back to the thread
+        raise
     start_thread(thread, None)
     return thread

@@ -26,7 +26,7 @@ class Mutex:
 
     @sleeps
     def acquire(self) -> None:
-        """Wait until the lock is free, and take it. Raises EIO (its owner was lost), MemoryError."""
+        """Wait until the lock is free, and take it. Raises EIO (its owner was lost)."""
         thread = current_thread()
         if self.owner is not None:
             self._wait(thread)
@@ -44,7 +44,7 @@ class Mutex:
                 panic("a mutex is taken twice by one thread")
             thread.waits_for = owner
             try:
-                self.waiters.sleep(interruptible=False)
+                self.waiters.wait()
             finally:
                 thread.waits_for = None
             owner = self.present_owner()

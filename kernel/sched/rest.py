@@ -1,9 +1,9 @@
 """The scheduler's safe point, entered where long loops ask for it (kernel/lib/pace.py)."""
 
-from kernel.lang import Errno, final, sleeps
+from kernel.lang import final, sleeps
 from kernel.lib.pace import PACE, Rest
 from kernel.mm.reclaim import reclaim_if_due
-from kernel.sched.scheduler import current_thread, safe_point, yield_now
+from kernel.sched.scheduler import current_thread, safe_point
 from kernel.sched.wait import WaitQueue
 
 
@@ -21,12 +21,7 @@ class SafePoint(Rest):
 
     @sleeps
     def wait_for_change(self) -> None:
-        try:
-            self.queue.sleep(interruptible=False)
-        except Errno:
-            return  # not for a signal: it does not interrupt this sleep
-        except MemoryError:
-            yield_now()  # no room for a thread's first waiter
+        self.queue.wait()
 
     def report_change(self) -> None:
         self.queue.wake_all()

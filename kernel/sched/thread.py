@@ -60,7 +60,7 @@ class Thread:
         self.space_root: int = 0  # physical address of the page table; 0: any will do
         self.interrupted: bool = False  # a signal waits: interruptible sleeps end
         self.woken: bool = False  # the present sleep was ended by its wait queue
-        self.waiter: SleepWaiter | None = None  # made at the first sleep, and used for all
+        self.waiter: SleepWaiter | None = None  # made with the thread, and used for all sleeps
         self.timer: SleepTimer | None = None  # made at the first timed sleep
         self.waits_for: Thread | None = None  # the owner of the Mutex that it wants
         self.owed: Obligation | None = None  # what must not be lost with it (obligation.py)

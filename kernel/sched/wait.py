@@ -11,8 +11,8 @@ Context: `sleep` sleeps; waking is fit for interrupts. Linking allocates nothing
 Source: the interruption rules of signal(7).
 """
 
-from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, sleeps
-from kernel.sched.scheduler import current_thread, schedule, wake
+from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, noraise, panic, sleeps
+from kernel.sched.scheduler import current_thread, schedule, this_processor, wake
 from kernel.sched.thread import Thread, ThreadState
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
@@ -125,6 +125,20 @@ class WaitQueue:
         """Sleep until woken. Raises ERESTARTSYS when a signal came first."""
         self.sleep_until(FOREVER_NS, interruptible)
 
+    @noraise
+    @sleeps
+    def wait(self) -> None:
+        """Sleep until woken, whatever signals come. Needs no memory."""
+        thread = current_thread()
+        waiter = thread.waiter
+        if waiter is None:
+            panic("a thread without a place in queues")
+        thread.woken = False
+        self.add(waiter)
+        thread.state = ThreadState.WAITING
+        schedule()
+        waiter.leave()
+
     @sleeps
     def sleep_until(self, deadline_ns: int, interruptible: bool = True) -> bool:
         """Sleep until woken (True) or until the monotonic clock shows `deadline_ns` (False). Raises ERESTARTSYS,
@@ -135,8 +149,7 @@ class WaitQueue:
             raise Errno(ERESTARTSYS)
         waiter = thread.waiter
         if waiter is None:
-            waiter = SleepWaiter(thread)
-            thread.waiter = waiter
+            panic("a thread without a place in queues")
         timed_out = False
         if deadline_ns != FOREVER_NS:
             if deadline_ns <= monotonic_ns():
@@ -178,6 +191,16 @@ class WaitQueue:
                 return
             waiter.notify()
             waiter = following
+
+
+def prepare_sleep(thread: Thread) -> None:
+    """Give a new thread what it stands on queues with: a sleep without a time limit never lacks memory then, so that
+    whoever must wait can. Raises MemoryError.
+    """
+    thread.waiter = SleepWaiter(thread)
+
+
+prepare_sleep(this_processor().boot_thread)
 
 
 def arm_timer(thread: Thread, deadline_ns: int) -> None:

@@ -16,6 +16,7 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.mm.frames import total_frame_count
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
+from kernel.sched.wait import prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
 from kernel.task.groups import join
@@ -187,6 +188,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         child.memory_failure_policy = parent.memory_failure_policy
         child.flushes_io = parent.flushes_io
         child.stack = allocate_stack()
+        prepare_sleep(child)
         group = parent.process.job
         signals = group.signals if group is not None else 0
         _share_or_copy(parent, child, flags)
@@ -337,6 +339,7 @@ def _undo(child: Task) -> None:
     if undos is not None:
         undos.users -= 1  # the parent's is another
     child.registers.release()
+    child.waiter = None  # it refers back to the child
     stack = child.stack
     if stack is not None:
         child.stack = None

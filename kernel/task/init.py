@@ -13,6 +13,7 @@ from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack
+from kernel.sched.wait import prepare_sleep
 from kernel.task.actions import default_actions
 from kernel.task.begin import settle
 from kernel.task.exec import execute
@@ -73,6 +74,7 @@ def start_first_process(
     credentials = Credentials()
     task = Task(process.pid, process, b"init", credentials)
     task.stack = allocate_stack()
+    prepare_sleep(task)
     task.memory = AddressSpace()
     task.space_root = task.space.root
     task.file_table = files

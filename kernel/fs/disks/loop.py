@@ -99,10 +99,7 @@ class LoopDevice(BlockDevice):
                 break
             else:
                 self.idle.wake_all()
-                try:
-                    self.work.sleep(interruptible=False)
-                except MemoryError:
-                    log.error("loop: no memory for a place in the queue")
+                self.work.wait()
         self.is_serving = False
         self.idle.wake_all()
         self._release_file()
@@ -119,10 +116,7 @@ class LoopDevice(BlockDevice):
                 self.parting = None
                 file.release()
                 return
-            try:
-                self.work.sleep(interruptible=False)
-            except MemoryError:
-                log.error("loop: no memory for a place in the queue")
+            self.work.wait()
 
     def _carry_out(self, request: BlockRequest) -> int:
         """0 or an errno."""
@@ -233,7 +227,7 @@ class LoopDevice(BlockDevice):
     def wait_until_idle(self) -> None:
         """Sleep until no request is left."""
         while self.first is not None or self.is_working:
-            self.idle.sleep(interruptible=False)
+            self.idle.wait()
 
     def exchange_file(self, file: File, file_size: int) -> None:
         """LOOP_CHANGE_FD: another file of the same size takes the place of the present one. The device is idle. Raises
@@ -314,7 +308,7 @@ class LoopDevice(BlockDevice):
         self.work.wake_all()
         try:
             while self.is_serving:
-                self.idle.sleep(interruptible=False)
+                self.idle.wait()
             self._forget_contents()
         except Errno:
             log.error("loop: its cache could not be given back")
@@ -330,7 +324,7 @@ class LoopDevice(BlockDevice):
         self.work.wake_all()
         try:
             while self.thread_runs and self.bindings == binding:  # somebody may bind it again before this thread runs
-                self.idle.sleep(interruptible=False)
+                self.idle.wait()
         except Errno:
             log.error("loop: the wait for the file's release was cut short")
         except MemoryError:

@@ -123,8 +123,8 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
     """Copy a part of the program's bytes into the last chunk, and send chunks that are full."""
     buffer = message.buffer
     lock = stream.send_lock
-    lock.acquire()
     queue = c.queue
+    lock.acquire()
     try:
         chunk = _tail(c, min(buffer.remaining, max(c.send_room(), 1)), message.flags & MSG_MORE != 0)
         queue.is_filling = True

@@ -148,12 +148,12 @@ def test_blocks_are_freed_when_the_direct_reads_that_know_them_are_done(
     blocks = file.blocks
     seen: list[int] = []
 
-    def sleep(interruptible: bool) -> None:
+    def wait() -> None:
         seen.append(file.blocks)
         file.cache.end_direct_read()
 
     file.cache.direct_reads = 2
-    monkeypatch.setattr(file.cache.waiters, "sleep", sleep)
+    monkeypatch.setattr(file.cache.waiters, "wait", wait)
     if how == "cut":
         file.truncate(4096)
     else:
