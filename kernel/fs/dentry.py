@@ -88,10 +88,14 @@ class DentryCache:
         """Take a dentry off the list and out of its parent. It keeps `parent`, for path names."""
         if not child.cached:
             return
-        child.cached = False
         parent = child.parent
         if parent is not None and parent.children is not None:
             del parent.children[child.name]
+        self._unlist(child)
+
+    def _unlist(self, child: Dentry) -> None:
+        """Take a cached dentry off the list; its parent does not know it any more."""
+        child.cached = False
         newer = child.newer
         older = child.older
         if newer is not None:
@@ -109,11 +113,52 @@ class DentryCache:
         if inode is not None:
             inode.drop_name()
 
-    def rename(self, child: Dentry, parent: Dentry, name: bytes) -> None:
-        """Give `child` another place. A dentry that has the new name already must have been detached."""
-        self.detach(child)
-        child.name = name
-        self.attach(parent, child)
+    def reserve(self, parent: Dentry, name: bytes) -> Dentry:
+        """The dentry of a name, a negative one if nothing was known of it, so that `move` finds room. It stays until
+        its pin is taken away. Raises MemoryError.
+        """
+        children = parent.children
+        place = children.get(name) if children is not None else None
+        if place is None:
+            parent.pins += 1  # `insert` may forget what nothing depends on
+            try:
+                place = self.insert(parent, name, None)
+            finally:
+                parent.pins -= 1
+        place.pins += 1
+        return place
+
+    def move(self, child: Dentry, place: Dentry) -> None:
+        """Give `child` the name of `place`, which goes. Both are cached. Allocates nothing: the parent's dictionary has
+        the name already.
+        """
+        old_parent = child.parent
+        parent = place.parent
+        if parent is None or parent.children is None or old_parent is None or old_parent.children is None:
+            return
+        del old_parent.children[child.name]
+        parent.children[place.name] = child
+        self._unlist(place)
+        child.name = place.name
+        child.parent = parent
+        self._to_newest(child)
+
+    def exchange(self, first: Dentry, second: Dentry) -> None:
+        """Two cached dentries change places. Allocates nothing."""
+        first_parent = first.parent
+        second_parent = second.parent
+        first_name = first.name
+        second_name = second.name
+        if first_parent is None or second_parent is None:
+            return
+        if first_parent.children is None or second_parent.children is None:
+            return
+        first_parent.children[first_name] = second
+        second_parent.children[second_name] = first
+        first.name = second_name
+        second.name = first_name
+        first.parent = second_parent
+        second.parent = first_parent
 
     def shrink(self, steps: int) -> None:
         """Look at the oldest entries: forget what nothing depends on, give the others another round."""

@@ -211,8 +211,8 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
     if walk.kind != LAST_NORMAL:
         raise Errno(EISDIR)
     walk.mount.require_writable()
-    walk.hold_names()
     removed: Inode | None = None
+    walk.hold_names()
     try:
         child = look_up_held(walk.dentry, walk.last)
         if child is None:
@@ -260,8 +260,8 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
     if walk.kind != LAST_NORMAL:
         raise Errno(EBUSY)
     walk.mount.require_writable()
-    walk.hold_names()
     removed: Inode | None = None
+    walk.hold_names()
     try:
         child = look_up_held(walk.dentry, walk.last)
         if child is None:
@@ -357,17 +357,21 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
         return None
     if replaced is not None and replaced.is_directory() and not replaced.is_empty():
         raise Errno(ENOTEMPTY)
+    place = CACHE.reserve(target.dentry, target.last)
     kept = _keep(replaced) if replaced is not None else None
     done = False
     try:
         source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
-        _move_dentry(child, target.dentry, target.last)
+        _move_dentry(child, place)
         if flags & RENAME_WHITEOUT != 0:
             _leave_whiteout(context, source)
         _tell_moved(source, target, inode, replaced)
         done = True
     finally:
+        place.pins -= 1
         if not done:
+            if place.inode is None and not source.mount.file_system.keeps_negatives:
+                CACHE.detach(place)
             _let_go(kept)
     return kept
 
@@ -433,36 +437,29 @@ def _check_rename(
         replaced.check_permission(credentials, MAY_WRITE)
 
 
-def _move_dentry(child: Dentry, parent: Dentry, name: bytes) -> None:
-    children = parent.children
-    if children is not None:
-        old = children.get(name)
-        if old is not None and old is not child:
-            CACHE.forget_children(old)
-            _forget(old)
-    if child.cached:
-        try:
-            CACHE.rename(child, parent, name)
-        except MemoryError:
-            # The file has its new name; only the cache does not know it, and will ask.
-            child.parent = parent
+def _move_dentry(child: Dentry, place: Dentry) -> None:
+    """The name of `place` leads to what `child` stands for. Raises nothing: the name has changed on the disk."""
+    CACHE.forget_children(place)
+    place.deleted = True
+    if child.cached and place.cached:
+        CACHE.move(child, place)
+    else:
+        CACHE.detach(place)
+        child.name = place.name
+        child.parent = place.parent
 
 
 def _exchange_dentries(first: Dentry, second: Dentry) -> None:
-    first_parent = first.parent
-    first_name = first.name
-    second_parent = second.parent
-    second_name = second.name
-    if first_parent is None or second_parent is None:
+    """Two names have changed hands. Raises nothing."""
+    if first.cached and second.cached:
+        CACHE.exchange(first, second)
         return
+    # The cache forgot one of them meanwhile. It asks for both.
     CACHE.detach(first)
     CACHE.detach(second)
-    first.name = second_name
+    first_parent = first.parent
+    first_name = first.name
+    first.parent = second.parent
+    first.name = second.name
+    second.parent = first_parent
     second.name = first_name
-    try:
-        CACHE.attach(second_parent, first)
-        CACHE.attach(first_parent, second)
-    except MemoryError:
-        # The names have changed hands; the cache will ask for what it could not keep.
-        first.parent = second_parent
-        second.parent = first_parent
