@@ -27,6 +27,7 @@ PARTITION_LIMIT: Final = 255
 _GPT_SIGNATURE: Final = b"EFI PART"
 _GPT_HEADER_SIZE: Final = 92
 _GPT_ENTRY_SIZE: Final = 128
+_UNPRINTABLE: Final = 33
 _GPT_LARGEST_TABLE: Final = 1 << 20
 
 
@@ -253,11 +254,13 @@ def guid_text(guid: Span[u8]) -> bytes:
 
 
 def _label(name: Span[u8]) -> bytes:
-    """The UTF-16 name of a partition; what is not ASCII becomes a question mark."""
+    """The name of a partition, as Linux tells it: the lower seven bits of each UTF-16 unit, or an exclamation mark if
+    these cannot be printed.
+    """
     text = bytearray()
     for i in range(0, len(name), 2):
-        character = name.load_u16(i)
+        character = name.load_u16(i) & 0x7F
         if character == 0:
             break
-        text.append(character if 32 <= character < 127 else 63)
+        text.append(character if 32 <= character < 127 else _UNPRINTABLE)
     return bytes(text)

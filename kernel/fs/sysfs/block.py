@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice
 from kernel.fs.constants import S_IFREG, device_major, device_minor
+from kernel.fs.disks.scan import PartitionDevice
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -113,7 +114,10 @@ def _uevent(device: BlockDevice) -> bytes:
     text = f"MAJOR={device_major(device.number)}\nMINOR={device_minor(device.number)}\nDEVNAME=".encode() + device.name
     if device.partition_number == 0:
         return text + b"\nDEVTYPE=disk\n"
-    return text + f"\nDEVTYPE=partition\nPARTN={device.partition_number}\n".encode()
+    text += f"\nDEVTYPE=partition\nPARTN={device.partition_number}\n".encode()
+    if isinstance(device, PartitionDevice) and len(device.label) > 0:
+        text += b"PARTNAME=" + device.label + b"\n"
+    return text
 
 
 @final

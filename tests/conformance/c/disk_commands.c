@@ -123,6 +123,66 @@ static void parts(void)
 	close(fd);
 }
 
+static uint32_t checksum(const void *data, size_t length)
+{
+	uint32_t crc = ~0u;
+	for (size_t i = 0; i < length; i++) {
+		crc ^= ((const unsigned char *)data)[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
+	}
+	return ~crc;
+}
+
+static void show_uevent(const char *path)
+{
+	int fd = MUST(open(path, O_RDONLY));
+	ssize_t length = MUST(read(fd, other, sizeof other - 1));
+	other[length] = 0;
+	for (char *line = strtok(other, "\n"); line; line = strtok(NULL, "\n"))
+		if (strncmp(line, "DISKSEQ=", 8)) /* it counts all disks that there ever were */
+			puts(line);
+	close(fd);
+}
+
+/* A table of partitions with names: what /sys tells of them. */
+static void named_parts(void)
+{
+	static const uint16_t names[][36] = {{'r', 'o', 'o', 't'}, {'a', 'b', ' ', 0xE4, 0x20AC, 7, '=', 0x100, 'z'}, {0}, {0xA0, 0x80, 0x7F}};
+	int fd = MUST(open("/dev/vda", O_RDWR));
+	struct { char signature[8]; uint32_t revision, size, checksum, zero; uint64_t here, other, first, last; char guid[16];
+		 uint64_t table; uint32_t count, entry, table_checksum; } head = {"EFI PART", 0x10000, 92, 0, 0, 1, 131071, 34, 131038, {1}, 2, 128, 128, 0};
+	printf("---- names of partitions\n");
+	memset(buffer, 0, sizeof buffer);
+	for (int i = 0; i < 4; i++) {
+		char *entry = buffer + 1024 + 128 * i;
+		uint64_t place[2] = {2048 * (i + 1), 2048 * (i + 2) - 1};
+		entry[0] = entry[16] = (char)(i + 1);
+		memcpy(entry + 32, place, 16);
+		memcpy(entry + 56, names[i], 72);
+	}
+	for (int i = 0; i < 36; i++)
+		buffer[1024 + 128 * 4 + 56 + 2 * i] = (char)('A' + i % 26);
+	buffer[1024 + 128 * 4] = 5, memcpy(buffer + 1024 + 128 * 4 + 32, (uint64_t[]){20000, 20007}, 16);
+	head.table_checksum = checksum(buffer + 1024, 128 * 128);
+	head.checksum = checksum(&head, 92);
+	memcpy(buffer + 512, &head, 92);
+	buffer[446 + 4] = (char)0xEE, memcpy(buffer + 446 + 8, (uint32_t[]){1, 131071}, 8);
+	buffer[510] = 0x55, buffer[511] = (char)0xAA;
+	MUST(pwrite(fd, buffer, 34 * 512, 0));
+	MUST(ioctl(fd, BLKRRPART, 0));
+	show_uevent("/sys/class/block/vda/uevent");
+	for (int i = 1; i <= 5; i++) {
+		char path[64];
+		snprintf(path, sizeof path, "/sys/class/block/vda%d/uevent", i);
+		show_uevent(path);
+	}
+	memset(buffer, 0, sizeof buffer);
+	MUST(pwrite(fd, buffer, 34 * 512, 0));
+	MUST(ioctl(fd, BLKRRPART, 0));
+	close(fd);
+}
+
 static void show_loop(int fd)
 {
 	struct loop_info64 info;
@@ -347,6 +407,7 @@ int main(void)
 {
 	ranges("/dev/vda", 1);
 	parts();
+	named_parts();
 	trim();
 	loops("/tmp");
 	MUST(mount("/dev/vda", "/mnt", "ext2", 0, ""));

@@ -93,7 +93,7 @@ def test_gpt_and_its_backup() -> None:
     found = read_partitions(Image(data))
     assert found[0].uuid == b"00000000-0000-0000-0000-000000000001"
     assert found[0].label == b"root"
-    assert found[1].label == b"home ?"
+    assert found[1].label == b"home i"
     assert layout(Image(data, bad=(1,))) == expected
     data[512 + 50] ^= 1  # the header's checksum is wrong now
     assert layout(Image(data)) == expected
