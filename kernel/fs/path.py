@@ -18,6 +18,8 @@ from kernel.fs.constants import (
     MS_NOSUID,
     MS_RDONLY,
     MS_RELATIME,
+    PROC_SUPER_MAGIC,
+    SYSFS_MAGIC,
 )
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
@@ -64,6 +66,7 @@ class Mount:
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
         """Enter the mount in the tree. Raises MemoryError, and then it has let go of its file system: forget it."""
         try:
+            _keep_names(mount_point)
             MOUNTS[self.identifier] = self
             parent.children[mount_point] = self
         except MemoryError:
@@ -86,6 +89,7 @@ class Mount:
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
         """Give the mount another place in the tree."""
+        _keep_names(mount_point)
         self._leave_place()
         self.parent = parent
         self.mount_point = mount_point
@@ -149,6 +153,34 @@ class Mount:
                 return
             inode.atime_ns = now
         inode.times_changed()
+
+
+def _keep_names(mount_point: Dentry) -> None:
+    """Walks make dentries of procfs and sysfs anew, so that they would not find a mount on one: let the cache have the
+    names that lead to it, as far as they always lead to the same inodes. Those of processes and devices do not. Raises
+    MemoryError.
+    """
+    place = mount_point
+    while True:
+        parent = place.parent
+        if parent is None or parent is place:
+            return
+        if not place.cached and _is_fixed(parent, place):
+            CACHE.attach(parent, place)
+        place = parent
+
+
+def _is_fixed(parent: Dentry, child: Dentry) -> bool:
+    """Whether a name that the cache does not have leads to the same inode each time."""
+    directory = parent.inode
+    if directory is None or directory.file_system.magic not in (PROC_SUPER_MAGIC, SYSFS_MAGIC):
+        return False
+    if parent.children is not None and child.name in parent.children:
+        return False
+    try:
+        return directory.lookup(child.name) is child.inode
+    except Errno:
+        return False
 
 
 def end_filesystem(file_system: FileSystem) -> None:

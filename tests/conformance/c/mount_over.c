@@ -25,6 +25,40 @@ static void show_mounts(void)
 	printf("%d mounts at /over, %d at /other\n", mounts_at("/over"), mounts_at("/other"));
 }
 
+/* On procfs and sysfs, whose names are made as they are asked for. */
+static void over_made_names(void)
+{
+	SHOW(mount("none", "/proc/sys", "tmpfs", 0, "size=64k"));
+	SHOW(access("/proc/sys/kernel", F_OK));
+	SHOW(close(creat("/proc/sys/file", 0600)));
+	SHOW(access("/proc/sys/file", F_OK));
+	printf("%d\n", mounts_at("/proc/sys"));
+	SHOW(umount2("/proc/sys", 0));
+	SHOW(access("/proc/sys/kernel", F_OK));
+	SHOW(mount("none", "/proc/sys/kernel", "tmpfs", 0, "size=64k"));
+	SHOW(mount("none", "/proc/sys/vm", "tmpfs", 0, "size=64k"));
+	SHOW(access("/proc/sys/kernel/hostname", F_OK));
+	SHOW(access("/proc/sys/vm/overcommit_memory", F_OK));
+	SHOW(access("/proc/sys/fs/file-max", F_OK));
+	SHOW(umount2("/proc/sys/kernel", 0));
+	SHOW(access("/proc/sys/kernel/hostname", F_OK));
+	SHOW(umount2("/proc/sys/vm", 0));
+	SHOW(access("/proc/sys/vm/overcommit_memory", F_OK));
+	MUST(close(MUST(creat("bound", 0600))));
+	SHOW(mount("bound", "/proc/version", 0, MS_BIND, 0));
+	struct stat status;
+	MUST(stat("/proc/version", &status));
+	printf("%o\n", status.st_mode);
+	SHOW(umount2("/proc/version", 0));
+	MUST(stat("/proc/version", &status));
+	printf("%o\n", status.st_mode);
+	SHOW(mount("none", "/sys/class", "tmpfs", 0, "size=64k"));
+	SHOW(access("/sys/class/block", F_OK));
+	SHOW(umount2("/sys/class", 0));
+	SHOW(access("/sys/class/block", F_OK));
+	MUST(unlink("bound"));
+}
+
 int main(void)
 {
 	char *home = getcwd(0, 0);
@@ -71,5 +105,6 @@ int main(void)
 	for (int i = 0; i < 4; i++)
 		SHOW(umount2("over", 0));
 	show_mounts();
+	over_made_names();
 	return 0;
 }
