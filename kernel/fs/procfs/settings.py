@@ -14,6 +14,7 @@ from kernel.ipc.shared_memory import MOST_SEGMENTS
 from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
 from kernel.lib.log import log
+from kernel.lib.pace import pace
 from kernel.lib.panic import PANIC
 from kernel.lib.proc_files import proc_file, proc_line
 from kernel.mm.reclaim import reclaim_now
@@ -24,6 +25,8 @@ from kernel.task.pids import PID_LIMIT
 from kernel.tty.pty import pair_count
 
 _LEVELS: Final = 8
+_NAMES_AT_ONCE: Final = 256
+_NAME_COST: Final = 400  # instructions, for `pace`
 _NAME_ROUNDS: Final = 8  # each forgets directories whose names the one before has forgotten
 
 
@@ -180,7 +183,11 @@ def set_drop_caches(text: bytes) -> None:
         raise Errno(EINVAL)
     if what != b"1":
         for _ in range(_NAME_ROUNDS):
-            CACHE.shrink(CACHE.count)
+            left = CACHE.count
+            while left > 0:
+                CACHE.shrink(_NAMES_AT_ONCE)
+                left -= _NAMES_AT_ONCE
+                pace(_NAMES_AT_ONCE * _NAME_COST)
         drop_cached_stacks()
         reclaim_now()
     if what != b"2":

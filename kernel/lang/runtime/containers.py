@@ -592,17 +592,24 @@ class Dict(Generic[K, V]):
             self._table[self._capacity + cell] = entry + 1
 
     def _rebuild(self, capacity: int) -> None:
-        """Move the live entries to arrays of another capacity (at least as many)."""
+        """Move the live entries to arrays of another capacity (at least as many), in runs: nobody else gets the
+        processor meanwhile, however many there are.
+        """
         keys: RawArray[K] = RawArray(capacity)
         values: RawArray[V] = RawArray(capacity)
         table: RawArray[i32] = RawArray(capacity + index_size(capacity))
         count = 0
-        for entry in range(self._used):
-            if self._table[entry] != REMOVED:
-                keys.take(count, self._keys, entry, 1)
-                values.take(count, self._values, entry, 1)
-                table[count] = self._table[entry]
-                count += 1
+        entry = 0
+        while entry < self._used:
+            first = entry
+            while entry < self._used and self._table[entry] != REMOVED:
+                entry += 1
+            if entry > first:
+                keys.take(count, self._keys, first, entry - first)
+                values.take(count, self._values, first, entry - first)
+                table.take(count, self._table, first, entry - first)
+                count += entry - first
+            entry += 1
         if self._used > 0:
             self._keys.forget(0, self._used)
             self._values.forget(0, self._used)
@@ -611,8 +618,13 @@ class Dict(Generic[K, V]):
         self._table = table
         self._capacity = capacity
         self._used = count
-        for entry in range(count):
-            self._index_entry(entry, table[entry])
+        if capacity > SMALL:
+            cell_mask = capacity * 2 - 1
+            for entry in range(count):
+                cell = table[entry] & cell_mask
+                while table[capacity + cell] > 0:
+                    cell = (cell + 1) & cell_mask
+                table[capacity + cell] = entry + 1
 
     def _rehash(self) -> None:
         """Compute hashes and index of a frozen dictionary whose keys hash by address. All its entries are live."""
