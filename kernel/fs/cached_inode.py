@@ -7,8 +7,8 @@ The inode's lock is held over every change of contents, size and blocks: over `a
 through a mapping) and `free_blocks`, but not over `map_blocks`, which reads and write-back call at any time. Who holds
 it may read a program's memory, but not write to it: the fault of a write to a mapping of this file takes the lock.
 
-The inode and its cache refer to each other; `evict`, or `end` when the file system drops the inode from memory, undoes
-that.
+The inode and its cache refer to each other from `InodeCache.resume` on, which the file system calls once it has the
+inode in memory and nothing can fail any more. `evict`, or `end` when it drops the inode from memory, undoes that.
 
 Context: everything sleeps, but where it says otherwise.
 """
@@ -34,6 +34,7 @@ from kernel.fs.inode import CachedPages, Inode
 from kernel.fs.path import Path, first_mount, path_name
 from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, get_frame, put_frame
 from kernel.mm.objects import MemoryObject
 from kernel.mm.reverse_map import is_mapped_for_writing
 from kernel.sched import Mutex
@@ -46,7 +47,7 @@ class CachedInode(Inode):
     def __init__(self, file_system: FileSystem, ino: int, mode: int) -> None:
         super().__init__(file_system, ino, mode)
         self.lock: Mutex = Mutex()
-        self.cache: InodeCache = InodeCache(self, InodeStore(self))
+        self.cache: InodeCache = InodeCache(InodeStore())
 
     # ---- What a file system says ------------------------------------------------------------------------------
 
@@ -59,6 +60,14 @@ class CachedInode(Inode):
         page that is written. Raises ENOSPC, EIO, EFBIG.
         """
         raise Errno(ENOSPC)
+
+    def begin_cut(self, size: int) -> None:
+        """The file is about to be cut off at `size` bytes: make sure that `free_blocks` will find what it needs. Raises
+        EIO, MemoryError.
+        """
+
+    def end_cut(self) -> None:
+        """Undo `begin_cut`, whether it was cut off or not."""
 
     def free_blocks(self, size: int) -> None:
         """The file was cut off at `size` bytes and the cache has forgotten what lay behind: free its blocks."""
@@ -145,12 +154,21 @@ class CachedInode(Inode):
             self.touch_modified()
 
     def _cut(self, size: int) -> None:
-        """Make the file shorter, under the lock."""
-        if size & 0xFFF != 0:
-            self.cache.present(size >> 12)  # an error shows before anything has changed
-        self.size = size
-        self.cache.shrink(size)
-        self.free_blocks(size)
+        """Make the file shorter, under the lock. What can fail comes before the first change."""
+        last = NO_FRAME
+        if size & PAGE_MASK != 0:
+            last = self.cache.present(size >> PAGE_SHIFT).frame
+            get_frame(last)  # the page stays in the cache
+        try:
+            self.begin_cut(size)
+            self.size = size
+            self.inode_changed()
+            self.cache.shrink(size)
+            self.free_blocks(size)
+        finally:
+            self.end_cut()
+            if last != NO_FRAME:
+                put_frame(last)
 
     def sync(self, scope: SyncScope) -> None:
         self.cache.store_range(0, LAST_PAGE, scope)
@@ -186,8 +204,8 @@ class CachedInode(Inode):
 class InodeStore(BackingStore):
     """What is behind a file's cache: its inode."""
 
-    def __init__(self, inode: CachedInode) -> None:
-        self.inode: CachedInode | None = inode
+    def __init__(self) -> None:
+        self.inode: CachedInode | None = None
 
     def _inode(self) -> CachedInode:
         inode = self.inode
@@ -247,10 +265,10 @@ class InodeCache(FileCache):
     map it.
     """
 
-    def __init__(self, inode: CachedInode, store: InodeStore) -> None:
+    def __init__(self, store: InodeStore) -> None:
         super().__init__(store)
         self.inode_store: InodeStore = store
-        self.inode: CachedInode | None = inode
+        self.inode: CachedInode | None = None
         self.areas: int = 0
         self.place: Path | None = None  # where it was mapped from last, until the last area goes: it leads back here
         self.pinned: Path | None = None  # where it was mapped from first: that mount is busy
@@ -291,7 +309,7 @@ class InodeCache(FileCache):
         return inode.file_system.device if inode is not None else 0
 
     def resume(self, inode: CachedInode) -> None:
-        """Undo `end`: the inode has come back into use."""
+        """This is the cache of `inode` from now on, or again, after `end`."""
         self.inode = inode
         self.inode_store.inode = inode
 

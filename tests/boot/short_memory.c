@@ -38,6 +38,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -237,6 +238,55 @@ static void disk(void)
 	close(directory);
 	for (int i = 0; i < 3; i++) /* what failed is tried again, so that nothing stays */
 		unlink("/mnt/named");
+}
+
+/* On a disk at /mnt, whose file system is checked when it was unmounted. Numbers and blocks must be given back. */
+static void whole_disk(void)
+{
+	char path[64];
+	mkdir("/mnt/d", 0700), mkdir("/mnt/d/e", 0700), mkdir("/mnt/d/g", 0700);
+	for (int i = 0; i < 2; i++) {
+		int fd = open("/mnt/d", O_TMPFILE | O_RDWR, 0600);
+		write(fd, buffer, 3000);
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		if (i)
+			linkat(AT_FDCWD, path, AT_FDCWD, "/mnt/d/named", AT_SYMLINK_FOLLOW);
+		close(fd);
+	}
+	int fd = open("/mnt/d/a", O_CREAT | O_RDWR | O_TRUNC, 0600);
+	write(fd, buffer, 20000);
+	pwrite(fd, buffer, 3000, 300000); /* with blocks of 1 KiB: behind two indirect blocks */
+	fsetxattr(fd, "user.large", buffer, 600, 0);
+	fsync(fd);
+	fallocate(fd, 3 /* a hole */, 4096, 8192);
+	ftruncate(fd, 15000);
+	close(fd);
+	fd = open("/mnt/d/b", O_CREAT | O_RDWR | O_EXCL, 0600);
+	write(fd, buffer, 2000);
+	link("/mnt/d/b", "/mnt/d/b2");
+	mknod("/mnt/d/fifo", S_IFIFO | 0600, 0);
+	symlink("a short one", "/mnt/d/short");
+	memset(path, 'l', 63), path[63] = 0;
+	symlink(path, "/mnt/d/long"); /* in a block of its own */
+	rename("/mnt/d/b", "/mnt/d/a");
+	rename("/mnt/d/e", "/mnt/d/g/e");
+	rename("/mnt/d/short", "/mnt/d/g/s");
+	syscall(SYS_renameat2, AT_FDCWD, "/mnt/d/long", AT_FDCWD, "/mnt/d/g/s", 2 /* exchange */);
+	int directory = open("/mnt/d/g", O_RDONLY | O_DIRECTORY);
+	while (syscall(SYS_getdents64, directory, buffer, 4096) > 0)
+		;
+	close(directory);
+	unlink("/mnt/d/b2"), unlink("/mnt/d/a"); /* it is open */
+	write(fd, buffer, 2000);
+	close(fd);
+	for (int i = 0; i < 3; i++) { /* what failed is tried again, so that nothing stays */
+		static const char *const names[] = { "named", "a", "b", "b2", "fifo", "short", "long", "g/s" };
+		for (unsigned j = 0; j < sizeof names / sizeof *names; j++) {
+			snprintf(path, sizeof path, "/mnt/d/%s", names[j]);
+			unlink(path);
+		}
+		rmdir("/mnt/d/e"), rmdir("/mnt/d/g/e"), rmdir("/mnt/d/g"), rmdir("/mnt/d");
+	}
 }
 
 static void direct_io(void)
@@ -440,7 +490,7 @@ static void locks(void)
 
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
-	{ "files", files }, { "disk", disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
+	{ "files", files }, { "disk", disk }, { "whole_disk", whole_disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
 	{ "locks", locks },
 };
@@ -450,6 +500,7 @@ static long objects(void)
 	char line[256];
 	long value = -1;
 	nanosleep(&(struct timespec){ 0, 20000000 }, NULL); /* the network's thread may have something to end */
+	sync(); /* what was deleted on a disk is kept until the disk knows */
 	for (int i = 0; i < 3; i++) {
 		int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
 		if (write(fd, "3", 1) != 1)

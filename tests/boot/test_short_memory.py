@@ -56,6 +56,26 @@ def test_unnamed_files_come_back_when_memory_lacks(kernel: Kernel, root_image: P
     assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.parametrize("block_size", [1024, 4096])
+def test_a_disk_stays_whole_when_memory_lacks(
+    kernel: Kernel, root_image: Path, tmp_path: Path, block_size: int
+) -> None:
+    disk = tmp_path / "disk"
+    subprocess.run(["mke2fs", "-q", "-t", "ext2", "-b", str(block_size), str(disk), "8M"], check=True)
+    machine = Machine(disks=(Disk(disk, DiskMode.WRITE),))
+    with Guest(kernel.boot(_image(root_image, tmp_path), "quiet"), machine) as guest:
+        guest.expect_prompt(60)
+        guest.check("mount -t ext2 /dev/vda /mnt")
+        output = guest.check("short_memory whole_disk", 120)
+        print(output)
+        found = re.search(r"^whole_disk: (\d+) places, (\d+) killed", output, re.MULTILINE)
+        assert found and int(found[1]) > 500, output
+        guest.check("umount /mnt")
+        assert "could be freed" not in guest.check("dmesg"), "blocks or inodes were given up"
+    checked = subprocess.run(["e2fsck", "-fn", str(disk)], check=False, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_the_nth_allocation_fails(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
     with Guest(kernel.boot(_image(root_image, tmp_path), "quiet"), Machine()) as guest:
         guest.expect_prompt(60)

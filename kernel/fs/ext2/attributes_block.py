@@ -40,12 +40,15 @@ class AttributeBlocks:
         self.by_hash: dict[int, int] = {}
 
     def note(self, block: Block) -> None:
-        """A block was read or written: others may join it. Never sleeps. Raises MemoryError."""
+        """A block was read or written: others may join it, if there is memory to know it. Never sleeps or raises."""
         total = block.span().load_u32(HASH_OFFSET)
         if total != 0:
             if len(self.by_hash) >= _KNOWN_LIMIT:
                 self.by_hash.clear()
-            self.by_hash[total] = block.number
+            try:
+                self.by_hash[total] = block.number
+            except MemoryError:
+                return
 
     def forget(self, block: Block) -> None:
         """A block is about to be freed or changed. Never sleeps."""

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from kernel.cache import Block
 from kernel.fs.ext2.block_allocation import allocate_blocks, free_blocks, free_metadata
 from kernel.fs.ext2.layout import DIRECT_BLOCKS
-from kernel.fs.ext2.owed import OwedKind
+from kernel.fs.ext2.owed import Debtor, OwedKind
 from kernel.fs.ext2.volume import Volume
 from kernel.lang import EFBIG, Array, Errno, recursion, u32
 from kernel.lib.pace import pace
@@ -24,7 +24,7 @@ _TREE_DEPTH: Final = 3
 _TOUCHED_LIMIT: Final = 32
 
 
-class BlockMap:
+class BlockMap(Debtor):
     """The pointers of one inode."""
 
     pointers: Array[u32, Literal[15]]
@@ -46,6 +46,8 @@ class BlockMap:
         # Blocks of metadata that were changed for this file and may not be on the device: see `touch`.
         self.touched: list[int] = []
         self.touched_more: bool = False  # and others, too many to list
+        self.debtor: Debtor | None = None  # for whom trees are owed, if not for this file
+        self.edges: list[Block] | None = None  # held for the next `cut`: see `hold_edges`
 
     def touch(self, number: int) -> None:
         """A block of the file's metadata was changed: fsync must write it. Never sleeps or raises."""
@@ -206,6 +208,24 @@ class BlockMap:
 
     def _fill_in_tree(self, block: int, depth: int, want: int, privileged: bool) -> tuple[int, int]:
         """Put new blocks into a hole below an indirect pointer, with the indirect blocks that are missing."""
+        pointer, index = self._leaf_of(block, depth, privileged)
+        with self.volume.blocks.block(pointer) as leaf:
+            free = 1
+            limit = min(want, (1 << self.per_block_shift) - index)
+            words = leaf.span()
+            while free < limit and words.load_u32((index + free) << _POINTER_SHIFT) == HOLE:
+                free += 1
+            first, count = self._allocate(block, free, privileged)
+            for step in range(count):
+                words.store_u32((index + step) << _POINTER_SHIFT, first + step)
+            leaf.mark_dirty()
+            self.touch(leaf.number)
+            return first, count
+
+    def _leaf_of(self, block: int, depth: int, privileged: bool) -> tuple[int, int]:
+        """The indirect block that names the file's `block`, and the place there; it is made, with those above it, if
+        need be.
+        """
         place = self._place_in_tree(block, depth)
         shift = self.per_block_shift
         root = DIRECT_BLOCKS + depth - 1
@@ -222,50 +242,130 @@ class BlockMap:
                     node.span().store_u32(index << _POINTER_SHIFT, pointer)
                     node.mark_dirty()
                     self.touch(node.number)
-        index = place & ((1 << shift) - 1)
-        with self.volume.blocks.block(pointer) as leaf:
-            free = 1
-            limit = min(want, (1 << shift) - index)
-            words = leaf.span()
-            while free < limit and words.load_u32((index + free) << _POINTER_SHIFT) == HOLE:
-                free += 1
-            first, count = self._allocate(block, free, privileged)
-            for step in range(count):
-                words.store_u32((index + step) << _POINTER_SHIFT, first + step)
-            leaf.mark_dirty()
-            self.touch(leaf.number)
-            return first, count
+        return pointer, place & ((1 << shift) - 1)
+
+    def add_block(self, block: int, privileged: bool) -> Block:
+        """Give a hole of a file that holds metadata its block, full of zeros and held. The file has it only once it is:
+        what fails leaves a hole. Raises ENOSPC, EFBIG, EROFS, EIO, EUCLEAN, MemoryError.
+        """
+        self.lock.acquire()
+        try:
+            depth = self._depth_of(block)
+            if depth == 0:
+                fresh = self._fresh(block, privileged)
+                self.pointers[block] = fresh.number
+                return fresh
+            leaf_number, index = self._leaf_of(block, depth, privileged)
+            with self.volume.blocks.block(leaf_number) as leaf:
+                fresh = self._fresh(block, privileged)
+                leaf.span().store_u32(index << _POINTER_SHIFT, fresh.number)
+                leaf.mark_dirty()
+                self.touch(leaf.number)
+                return fresh
+        finally:
+            self.lock.release()
+
+    def _fresh(self, block: int, privileged: bool) -> Block:
+        """A new block for the file's `block`, full of zeros and held, to which nothing leads yet."""
+        number, _ = self._allocate(block, 1, privileged)
+        try:
+            return self.volume.blocks.fresh(number)
+        except (Errno, MemoryError):
+            self.release(number, 1, True)
+            raise
 
     def _new_node(self, block: int, privileged: bool) -> int:
         """An indirect block full of holes, in front of the file's `block`.
 
         One that stays empty, because the disk is full, is freed with the file.
         """
-        number, _ = self._allocate(block, 1, privileged)
+        fresh = self._fresh(block, privileged)
+        fresh.release()
         self.goal_block = block
-        try:
-            self.volume.blocks.fresh(number).release()
-        except (Errno, MemoryError):
-            self.release(number, 1, False)
-            raise
-        self.touch(number)
-        return number
+        self.touch(fresh.number)
+        return fresh.number
 
     # ---- Freeing ----------------------------------------------------------------------------------------------
 
     def cut(self, first: int, end: int) -> None:
         """Free the file's blocks `first` … `end` - 1. Raises EIO, EUCLEAN; what is damaged stays marked as in use.
 
-        After MemoryError some are still there, and `cut` can be called again. Never raised if all are to go.
+        After MemoryError all are still there. Never raised if all are to go, or after `hold_edges`.
         """
         end = min(end, self.block_limit())
         if first >= end:
             return
         self.lock.acquire()
         try:
+            if self.edges is None:
+                self._hold_edges(first, end)
             self._cut(first, end)
         finally:
+            self.let_edges_go()
             self.lock.release()
+
+    def hold_edges(self, first: int, end: int) -> None:
+        """Bring the indirect blocks to memory that `cut` with the same numbers will change rather than free, and hold
+        them until then, or until `let_edges_go`. The caller holds the inode's lock all the time. Raises EIO, EUCLEAN,
+        MemoryError.
+        """
+        self.lock.acquire()
+        try:
+            self._hold_edges(first, min(end, self.block_limit()))
+        finally:
+            self.lock.release()
+
+    def _hold_edges(self, first: int, end: int) -> None:
+        # Only what lies above the first or the last block can be cut in part.
+        if first >= end or (first <= DIRECT_BLOCKS and end == self.block_limit()):
+            return
+        edges: list[Block] = []
+        self.edges = edges
+        done = False
+        try:
+            self._hold_path(first, edges)
+            self._hold_path(end - 1, edges)
+            done = True
+        finally:
+            if not done:
+                self.let_edges_go()
+
+    def _hold_path(self, block: int, edges: list[Block]) -> None:
+        """Hold the indirect blocks above the file's `block`."""
+        depth = self._depth_of(block)
+        if depth == 0:
+            return
+        place = self._place_in_tree(block, depth)
+        shift = self.per_block_shift
+        pointer = self._checked(self.pointers[DIRECT_BLOCKS + depth - 1])
+        for level in range(depth - 1, -1, -1):
+            if pointer == HOLE:
+                return
+            node = self.volume.blocks.block(pointer)
+            try:
+                edges.append(node)
+            except MemoryError:
+                node.release()
+                raise
+            index = place >> level * shift & ((1 << shift) - 1)
+            pointer = self._checked(node.span().load_u32(index << _POINTER_SHIFT)) if level > 0 else HOLE
+
+    def let_edges_go(self) -> None:
+        """Undo `hold_edges`. Never sleeps."""
+        edges = self.edges
+        self.edges = None
+        if edges is not None:
+            for node in edges:
+                node.release()
+
+    def _hold(self, number: int) -> Block:
+        """An indirect block. Raises EIO; MemoryError if it is none of the edges."""
+        edges = self.edges
+        if edges is not None:
+            for node in edges:
+                if node.number == number:
+                    return node.again()
+        return self.volume.blocks.block(number)
 
     def _cut(self, first: int, end: int) -> None:
         self.goal_block = -1
@@ -297,7 +397,7 @@ class BlockMap:
         shift = level * self.per_block_shift
         is_all = end - first == 1 << shift + self.per_block_shift
         try:
-            block = self.volume.blocks.block(number)
+            block = self._hold(number)
         except MemoryError:
             if not is_all:
                 raise
@@ -325,8 +425,9 @@ class BlockMap:
             self.release(number, 1, True)
 
     def owe_tree(self, number: int, level: int) -> None:
-        """An indirect block with all below it is freed later. The file keeps the sectors, should it live."""
-        self.volume.owed.add(OwedKind.METADATA_TREE if self.holds_metadata else OwedKind.TREE, number, level)
+        """An indirect block with all below it is freed later. The file keeps the sectors until then, should it live."""
+        kind = OwedKind.METADATA_TREE if self.holds_metadata else OwedKind.TREE
+        self.volume.owed.add(kind, number, level, self if self.debtor is None else self.debtor)
 
     def free_tree(self, number: int, level: int) -> None:
         """Free what `owe_tree` left."""

@@ -7,7 +7,7 @@ Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.cache import SyncScope
+from kernel.cache import Block, SyncScope
 from kernel.fs.constants import NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
 from kernel.fs.ext2 import records
 from kernel.fs.ext2.inode import Ext2Inode
@@ -22,9 +22,10 @@ from kernel.fs.ext2.listing import OFFSET_BITS, OFFSET_MASK, Ext2DirectoryFile, 
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
-from kernel.lang import EBADMSG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno
+from kernel.lang import EBADMSG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno, final, noraise
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
 
@@ -33,9 +34,44 @@ if TYPE_CHECKING:
 
 _UNIT_SHIFT: Final = 2  # records have a multiple of four bytes
 _FEW_BLOCKS: Final = 4
+_BLOCK_COST: Final = 4000  # instructions to look through a block, for `pace`
+_PLACE_COST: Final = 400  # and more for each name whose place is noted
 _INDEXED_BLOCKS: Final = 512  # the places of names in larger directories are not kept in memory
 # From a mode's type (in its upper four bits) to a record's file type.
 _FILE_TYPES: Final = b"\x00\x05\x03\x00\x02\x00\x04\x00\x01\x00\x07\x00\x06\x00\x00\x00"
+
+
+@final
+class HeldRecord:
+    """A record of a name with its block, which stays in memory: to change it neither fails nor sleeps. So an operation
+    of several steps holds what it will change before the first one. `release` it once, or use `with`.
+    """
+
+    def __init__(self, block: Block, index: int, offset: int) -> None:
+        self.block: Block = block
+        self.index: int = index  # of the block, in the directory
+        self.offset: int = offset
+
+    @noraise
+    def point(self, ino: int, file_type: int) -> None:
+        """Let it name another inode."""
+        records.set_inode(self.block.span(), self.offset, ino, file_type)
+        self.block.mark_dirty()
+
+    @noraise
+    def remove(self) -> None:
+        """Take it out of its block, whose records were checked up to there."""
+        records.remove(self.block.span(), self.offset)
+        self.block.mark_dirty()
+
+    def release(self) -> None:
+        self.block.release()
+
+    def __enter__(self) -> "HeldRecord":
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        self.release()
 
 
 class Ext2Directory(ListedDirectory):
@@ -74,6 +110,7 @@ class Ext2Directory(ListedDirectory):
                     raise self.broken() from None
                 if offset != records.NONE:
                     return index, offset
+            pace(_BLOCK_COST)
         return records.NONE, 0
 
     def _all_places(self, count: int) -> dict[bytes, int] | None:
@@ -103,6 +140,7 @@ class Ext2Directory(ListedDirectory):
                 if self.first_hidden == records.NONE:
                     self.first_hidden = index
                 continue
+            before = len(places)
             with block:
                 span = block.span()
                 offset = 0
@@ -114,6 +152,7 @@ class Ext2Directory(ListedDirectory):
                     if records.inode_at(span, offset) != 0:
                         places.setdefault(records.name_at(span, offset), index << OFFSET_BITS | offset)
                     offset += length
+            pace(_BLOCK_COST + (len(places) - before) * _PLACE_COST)
         return places
 
     def _note_place(self, name: bytes, index: int, offset: int) -> None:
@@ -130,12 +169,24 @@ class Ext2Directory(ListedDirectory):
         self.room_hints = None
         super().end()
 
-    def _require(self, name: bytes) -> tuple[int, int]:
-        """Like `_find`, for a name that the VFS has seen."""
+    def _hold(self, name: bytes) -> HeldRecord:
+        """The record of a name that the VFS has seen, held. Raises EIO, EUCLEAN, MemoryError."""
         index, offset = self._find(name)
         if index == records.NONE:
             raise Errno(ENOENT)
-        return index, offset
+        return self._hold_at(index, offset)
+
+    def _hold_at(self, index: int, offset: int) -> HeldRecord:
+        block = self.block_at(index)
+        try:
+            records.check(block.span(), offset, self.ext2.volume.geometry.inode_count)
+            return HeldRecord(block, index, offset)
+        except MemoryError:
+            block.release()
+            raise
+        except Errno:
+            block.release()
+            raise self.broken() from None
 
     # ---- Looking ----------------------------------------------------------------------------------------------
 
@@ -178,6 +229,7 @@ class Ext2Directory(ListedDirectory):
                     if records.inode_at(span, offset) == ino and not records.is_dot_name(span, offset):
                         return records.name_at(span, offset)
                     offset += length
+            pace(_BLOCK_COST)
         raise Errno(ESTALE)
 
     def is_empty(self) -> bool:
@@ -190,6 +242,7 @@ class Ext2Directory(ListedDirectory):
                     raise self.broken() from None
                 if not empty:
                     return False
+            pace(_BLOCK_COST)
         return True
 
     def open(self, path: "Path", flags: int) -> File:
@@ -286,12 +339,10 @@ class Ext2Directory(ListedDirectory):
 
     def _start(self, parent: "Ext2Directory") -> None:
         """Give a new directory its first block."""
-        volume = self.ext2.volume
-        number, _, _ = self.fill_blocks(0, 1, self.ext2.is_privileged())
-        with volume.blocks.fresh(number) as block:
+        with self.add_block(0) as block:
             records.start_directory(block.span(), self.ino, parent.ino, self._file_type(self))
-            self.map.touch(number)
-        self.size = volume.geometry.block_size
+            self.map.touch(block.number)
+        self.size = self.ext2.volume.geometry.block_size
         self.nlink = 2
         self.parent_ino = parent.ino
 
@@ -342,6 +393,7 @@ class Ext2Directory(ListedDirectory):
                     return
             if hints is not None and index == hints[units]:
                 _raise_hints(hints, units, index + 1)
+            pace(_BLOCK_COST)
         self._add_block(count, name, inode, kind)
 
     def _all_room_hints(self, count: int) -> list[int] | None:
@@ -361,15 +413,14 @@ class Ext2Directory(ListedDirectory):
         volume = self.ext2.volume
         if index == 1:
             self.would_get_tree()
-        number, _, _ = self.fill_blocks(index, 1, self.ext2.is_privileged())
-        with volume.blocks.fresh(number) as block:
+        with self.add_block(index) as block:
             records.write_record(block.span(), 0, volume.geometry.block_size, name, inode.ino, kind)
-        self.size = (index + 1) << volume.geometry.block_shift
-        self.inode_changed()
-        if index >= _INDEXED_BLOCKS:
-            self.places = None
-        self._note_place(name, index, 0)
-        self._named(inode, number)
+            self.size = (index + 1) << volume.geometry.block_shift
+            self.inode_changed()
+            if index >= _INDEXED_BLOCKS:
+                self.places = None
+            self._note_place(name, index, 0)
+            self._named(inode, block.number)
 
     def _named(self, inode: Inode, number: int) -> None:
         """The name of an inode was written to the directory's block `number` of the device."""
@@ -401,27 +452,26 @@ class Ext2Directory(ListedDirectory):
     # ---- Removing ---------------------------------------------------------------------------------------------
 
     def unlink(self, name: bytes, target: Inode) -> None:
-        self._remove(name)
+        with self._hold(name) as record:
+            self._remove(name, record)
         target.drop_link()
         self._settle()
 
     def remove_directory(self, name: bytes, target: Inode) -> None:
-        self._remove(name)
+        with self._hold(name) as record:
+            self._remove(name, record)
         self._lose_directory()
         if target.nlink > 0:
             target.nlink = 1
         target.drop_link()
         self._settle()
 
-    def _remove(self, name: bytes) -> None:
-        index, offset = self._require(name)
-        with self.block_at(index) as block:
-            try:
-                records.remove(block.span(), offset, self.ext2.volume.geometry.inode_count)
-            except Errno:
-                raise self.broken() from None
-            block.mark_dirty()
-            self.map.touch(block.number)
+    @noraise
+    def _remove(self, name: bytes, record: HeldRecord) -> None:
+        """Take a name out. Never sleeps or fails."""
+        record.remove()
+        self.map.touch(record.block.number)
+        index = record.index
         places = self.places
         if places is not None and name in places:
             places.pop(name)
@@ -452,16 +502,22 @@ class Ext2Directory(ListedDirectory):
             replaced.was_replaced()
         if moves_directory and replaced is None and new_parent.nlink >= LINK_LIMIT:
             raise Errno(EMLINK)
-        self._require(name)
-        if moves_directory and isinstance(target, Ext2Directory):
-            target._check_parent_record()
-        if replaced is not None:
-                new_parent._replace(new_name, target)
-        else:
-            new_parent._add(new_name, target)
-        self._remove(name)
-        if moves_directory and isinstance(target, Ext2Directory):
-            target._set_parent(new_parent)
+        with self._hold(name) as record:
+            above = _hold_above(target) if moves_directory else None
+            try:
+                if replaced is not None:
+                    with new_parent._hold(new_name) as new_record:
+                        new_parent._point(new_record, target)
+                else:
+                    new_parent._add(new_name, target)
+                # The new name is there. From here on nothing fails or sleeps.
+                self._remove(name, record)
+                if above is not None and isinstance(target, Ext2Directory):
+                    target._set_parent(above, new_parent)
+            finally:
+                if above is not None:
+                    above.release()
+        if moves_directory:
             self._lose_directory()
             new_parent.nlink += 1
         if replaced is not None:
@@ -486,21 +542,27 @@ class Ext2Directory(ListedDirectory):
             gaining = other_parent if step == 1 else self
             if gaining.nlink >= LINK_LIMIT:
                 raise Errno(EMLINK)
-        if self is not other_parent:
-            if isinstance(target, Ext2Directory):
-                target._check_parent_record()
-            if isinstance(other, Ext2Directory):
-                other._check_parent_record()
-        self._require(name)
-        other_parent._replace(other_name, target)
-        self._replace(name, other)
-        if self is not other_parent:
-            if isinstance(target, Ext2Directory):
-                target._set_parent(other_parent)
-            if isinstance(other, Ext2Directory):
-                other._set_parent(self)
-            self.nlink -= step
-            other_parent.nlink += step
+        moves = self is not other_parent
+        above_target: HeldRecord | None = None
+        above_other: HeldRecord | None = None
+        try:
+            above_target = _hold_above(target) if moves else None
+            above_other = _hold_above(other) if moves else None
+            with self._hold(name) as record, other_parent._hold(other_name) as other_record:
+                # From here on nothing fails or sleeps.
+                other_parent._point(other_record, target)
+                self._point(record, other)
+                if above_target is not None and isinstance(target, Ext2Directory):
+                    target._set_parent(above_target, other_parent)
+                if above_other is not None and isinstance(other, Ext2Directory):
+                    other._set_parent(above_other, self)
+        finally:
+            if above_target is not None:
+                above_target.release()
+            if above_other is not None:
+                above_other.release()
+        self.nlink -= step
+        other_parent.nlink += step
         target.touch_changed()
         other.touch_changed()
         self.attributes_changed()
@@ -508,28 +570,30 @@ class Ext2Directory(ListedDirectory):
         self._settle()
         other_parent._settle()
 
-    def _replace(self, name: bytes, inode: Inode) -> None:
-        """Let an existing name lead to another inode."""
-        index, offset = self._require(name)
-        with self.block_at(index) as block:
-            records.set_inode(block.span(), offset, inode.ino, self._file_type(inode))
-            block.mark_dirty()
-            self._named(inode, block.number)
+    @noraise
+    def _point(self, record: HeldRecord, inode: Inode) -> None:
+        """Let an existing name lead to another inode. Never sleeps or fails."""
+        record.point(inode.ino, self._file_type(inode))
+        self._named(inode, record.block.number)
 
-    def _check_parent_record(self) -> None:
-        """Raise EUCLEAN unless the first block has a record ".."."""
-        index, _ = self._find(b"..")
-        if index != 0:
-            raise self.broken()
-
-    def _set_parent(self, parent: "Ext2Directory") -> None:
-        """The directory was moved: its ".." leads elsewhere."""
-        index, offset = self._require(b"..")
-        with self.block_at(index) as block:
-            records.set_inode(block.span(), offset, parent.ino, self._file_type(self))
-            block.mark_dirty()
-            self.map.touch(block.number)
+    @noraise
+    def _set_parent(self, above: HeldRecord, parent: "Ext2Directory") -> None:
+        """The directory was moved: its "..", held by the caller, leads elsewhere. Never sleeps or fails."""
+        above.point(parent.ino, self._file_type(self))
+        self.map.touch(above.block.number)
         self.parent_ino = parent.ino
+
+
+def _hold_above(inode: Inode) -> HeldRecord | None:
+    """The record ".." of a directory that is about to move, held; None for other files. Raises EUCLEAN unless it lies
+    in the first block, EIO, MemoryError.
+    """
+    if not isinstance(inode, Ext2Directory):
+        return None
+    index, offset = inode._find(b"..")
+    if index != 0:
+        raise inode.broken()
+    return inode._hold_at(index, offset)
 
 
 def _raise_hints(hints: list[int], units: int, block: int) -> None:

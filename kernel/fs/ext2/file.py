@@ -82,10 +82,20 @@ class Ext2File(Ext2Inode):
                 self.cut_blocks(start + index, start + index + 1)
             index += 1
 
-    def free_blocks(self, size: int) -> None:
+    def begin_cut(self, size: int) -> None:
+        self.map.hold_edges(self._blocks_of(size), self.map.block_limit())
+
+    def end_cut(self) -> None:
+        self.map.let_edges_go()
+
+    def _blocks_of(self, size: int) -> int:
+        """How many blocks so many bytes take."""
         geometry = self.ext2.volume.geometry
+        return size + geometry.block_size - 1 >> geometry.block_shift
+
+    def free_blocks(self, size: int) -> None:
         self.cache.wait_for_direct_reads()
-        self.cut_blocks(size + geometry.block_size - 1 >> geometry.block_shift, self.map.block_limit())
+        self.cut_blocks(self._blocks_of(size), self.map.block_limit())
         # The rest of the last page may have no blocks any more.
         self.cache.take_place(size >> PAGE_SHIFT, (size >> PAGE_SHIFT) + 1)
 
@@ -107,18 +117,30 @@ class Ext2File(Ext2Inode):
 
     def _punch(self, start: int, end: int) -> None:
         """Zero a part of the file, and free the blocks that lie wholly in it."""
-        geometry = self.ext2.volume.geometry
+        # A file's last block goes whole, though it may be longer than the file.
+        first_block = self._blocks_of(start)
+        end_block = self._blocks_of(end) if end == self.size else end >> self.ext2.volume.geometry.block_shift
+        self.map.hold_edges(first_block, end_block)
+        try:
+            self._zero_ends(start, end)
+            self._drop(start, end, first_block, end_block)
+        finally:
+            self.map.let_edges_go()
+
+    def _zero_ends(self, start: int, end: int) -> None:
+        """Zero what lies in pages that stay."""
         if start >> PAGE_SHIFT == end >> PAGE_SHIFT:
             self._zero(start, end)
         else:
             self._zero(start, (start >> PAGE_SHIFT) + 1 << PAGE_SHIFT)
             self._zero(end >> PAGE_SHIFT << PAGE_SHIFT, end)
+
+    def _drop(self, start: int, end: int, first_block: int, end_block: int) -> None:
+        """Drop the pages that lie wholly in a part of the file, and free its blocks."""
         first_page = start + PAGE_MASK >> PAGE_SHIFT
         self.cache.forget(first_page, end >> PAGE_SHIFT)
         self.cache.wait_for_direct_reads()
-        # A file's last block goes whole, though it may be longer than the file.
-        last = end if end < self.size else end + geometry.block_size - 1
-        self.cut_blocks(start + geometry.block_size - 1 >> geometry.block_shift, last >> geometry.block_shift)
+        self.cut_blocks(first_block, end_block)
         # Readers may have read the old contents again before the blocks were gone.
         self.cache.forget(first_page, end >> PAGE_SHIFT)
         self.cache.take_place(start >> PAGE_SHIFT, first_page)

@@ -35,7 +35,7 @@ from kernel.fs.ext2.layout import (
     RawInode,
 )
 from kernel.fs.ext2.options import Ext2Options
-from kernel.fs.ext2.owed import OwedKind
+from kernel.fs.ext2.owed import Debtor, OwedKind
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem, Statistics, register_disk_filesystem
@@ -43,13 +43,16 @@ from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, EOPNOTSUPP, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
-from kernel.sched import Mutex
+from kernel.mm.frames import SHORTAGE
+from kernel.sched import Mutex, yield_now
 
 _EXT2: Final = b"ext2"
 _EXT3: Final = b"ext3"
 _EXT4: Final = b"ext4"
 _HANDLE_SIZE: Final = 8
 _HANDLE_WITH_PARENT: Final = 2  # the same with the directory behind it
+_MOST_SECTORS: Final = 1 << 40  # more than a file has
+_LAST_TRIES: Final = 50  # to write everything before unmounting, where memory lacks
 _DEPTH_LIMIT: Final = 4096  # of directories, in a tree that may be damaged
 
 
@@ -283,9 +286,11 @@ class Ext2FileSystem(Ext2):
         owed = self.volume.owed
         for _ in range(owed.count):
             owed.count -= 1
-            self._give_back(owed.kinds[owed.count], owed.numbers[owed.count], owed.counts[owed.count])
+            debtor = owed.debtors[owed.count]
+            owed.debtors[owed.count] = None
+            self._give_back(owed.kinds[owed.count], owed.numbers[owed.count], owed.counts[owed.count], debtor)
 
-    def _give_back(self, kind: OwedKind, number: int, count: int) -> None:
+    def _give_back(self, kind: OwedKind, number: int, count: int, debtor: Debtor | None) -> None:
         volume = self.volume
         match kind:
             case OwedKind.BLOCKS:
@@ -298,28 +303,35 @@ class Ext2FileSystem(Ext2):
                 try:
                     map_ = BlockMap(volume, 0)
                 except MemoryError:
-                    volume.owed.add(kind, number, count)
+                    volume.owed.add(kind, number, count, debtor)
                     return
                 map_.holds_metadata = kind == OwedKind.METADATA_TREE
                 if kind == OwedKind.ATTRIBUTES:
                     drop_attributes(volume, map_, number, self.attribute_blocks)
                 else:
-                    map_.free_tree(number, count)
+                    self._free_tree(map_, number, count, debtor)
+
+    def _free_tree(self, map_: BlockMap, number: int, level: int, debtor: Debtor | None) -> None:
+        """Free an owed tree by a map of its own. The file it was cut from, if it lives, has fewer sectors then."""
+        map_.debtor = debtor
+        map_.sectors = _MOST_SECTORS
+        try:
+            map_.free_tree(number, level)
+        finally:
+            node = self.inodes.get(debtor.ino) if isinstance(debtor, BlockMap) else None
+            if isinstance(node, Ext2Inode) and node.map is debtor:
+                node.map.sectors = max(0, node.map.sectors - (_MOST_SECTORS - map_.sectors))
+                node.map.changed = True
+                node.map_changed()
 
     def _settle_names(self) -> None:
-        """Bring all metadata to the disk; inodes whose name was taken before are not kept for its sake any more."""
-        replaced = self.replaced
-        self.replaced = []
-        try:
-            self._store_metadata()
-        except Errno:
-            self.replaced.extend(replaced)
-            raise
-        except MemoryError:
-            self.replaced.extend(replaced)
-            raise
-        for node in replaced:
-            node.end_replaced()
+        """Bring all metadata to the disk; inodes whose name was taken before are not kept for its sake any more. One at
+        a time, because others may be replaced meanwhile: the caller has `settle_lock`.
+        """
+        count = len(self.replaced)
+        self._store_metadata()
+        for _ in range(count):
+            self.replaced.popleft().end_replaced()
 
     def _store_metadata(self) -> None:
         with self.sync_lock:
@@ -338,7 +350,8 @@ class Ext2FileSystem(Ext2):
                     node.lose_track()
 
     def sync_directory(self) -> None:
-        self._settle_names()
+        with self.settle_lock:
+            self._settle_names()
 
     def _sync_inode(self, node: Ext2Node, scope: SyncScope) -> None:
         # The inode and its indirect blocks; where its name is new, the directory's block and inode, and so on up.
@@ -413,10 +426,11 @@ class Ext2FileSystem(Ext2):
         self.read_only = False
 
     def stop_writing(self) -> None:
-        """Write everything, then that the file system is clean. Raises EIO."""
-        self.sync()
-        self.read_only = True
-        self.volume.end_writing()
+        """Write everything, then that the file system is clean. Raises EIO, MemoryError; called again, it goes on."""
+        if not self.volume.read_only:
+            self.sync()
+            self.read_only = True
+            self.volume.end_writing()
         self.volume.blocks.sync()
         flush(self.disk)
 
@@ -438,15 +452,22 @@ class Ext2FileSystem(Ext2):
             log.error("ext2: not all that was deleted could be freed: no memory")
 
     def _shut_down(self) -> None:
-        try:
-            if not self.volume.read_only:
+        # Of a damaged one that became read-only: the mark of damage, and what was changed before.
+        is_left = not self.volume.read_only or (self.volume.is_damaged and not self.disk.read_only)
+        tries = _LAST_TRIES if is_left else 0
+        while tries > 0:
+            tries -= 1
+            try:
                 self.stop_writing()
-            elif self.volume.is_damaged and not self.disk.read_only:
-                self.volume.blocks.sync()  # the mark of damage, and what was changed before
-        except Errno:
-            log.error("ext2: not everything could be written before unmounting: the device fails")
-        except MemoryError:
-            log.error("ext2: not everything could be written before unmounting: no memory")
+                tries = 0
+            except Errno:
+                log.error("ext2: not everything could be written before unmounting: the device fails")
+                tries = 0
+            except MemoryError:
+                if tries == 0:
+                    log.error("ext2: not everything could be written before unmounting: no memory")
+                else:
+                    _wait_for_memory()
         try:
             self.drop()
         except Errno:
@@ -455,10 +476,12 @@ class Ext2FileSystem(Ext2):
             log.error("ext2: caches could not be given back: no memory")
 
     def drop(self) -> None:
-        """Give everything in memory back."""
-        for node in list(self.inodes.values()):
-            node.end()
-            self.unlist_dirty(node)
+        """Give everything in memory back. Needs none."""
+        while len(self.order) > 0:
+            node = self.inodes.get(self.order.popleft())
+            if node is not None:
+                node.end()
+                self.unlist_dirty(node)
         self.inodes.clear()
         self.replaced.clear()
         self.order.clear()
@@ -486,6 +509,17 @@ class Ext2FileSystem(Ext2):
 
     def options(self) -> bytes:
         return self.mount_options.shown(self.default_errors)
+
+
+def _wait_for_memory() -> None:
+    """Give write-back, and whoever was killed for want of memory, time to make room."""
+    waited = False
+    try:
+        waited = SHORTAGE.helper.wait_for_room()
+    except (Errno, MemoryError):
+        waited = False
+    if not waited:
+        yield_now()
 
 
 def require_writable(geometry: Geometry, type_name: bytes, device: BlockDevice) -> None:

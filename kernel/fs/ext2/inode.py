@@ -140,16 +140,28 @@ class Ext2Inode(AttributedNode):
         first, count = self.find_blocks(offset >> shift, max(1, length >> shift))
         return count << shift, NOWHERE if first == HOLE else first << shift
 
+    def add_block(self, block: int) -> Block:
+        """A new block of metadata for a hole, full of zeros and held, as `BlockMap.add_block`."""
+        if self.is_gone:
+            raise Errno(EUCLEAN)
+        try:
+            return self.map.add_block(block, self.ext2.is_privileged())
+        finally:
+            self.map_changed()
+
     def fill_blocks(self, block: int, want: int, privileged: bool) -> tuple[int, int, bool]:
         """Like `find_blocks`, with new blocks for holes, as `BlockMap.fill`."""
         if self.is_gone:
             raise Errno(EUCLEAN)
-        result = self.map.fill(block, want, privileged)
-        self.map_changed()
-        return result
+        try:
+            return self.map.fill(block, want, privileged)
+        finally:
+            self.map_changed()
 
     def cut_blocks(self, first: int, end: int) -> None:
-        """Free the file's blocks `first` … `end` - 1. After MemoryError some blocks past the end are left."""
+        """Free the file's blocks `first` … `end` - 1. After MemoryError all are left; never raised after
+        `BlockMap.hold_edges`.
+        """
         try:
             for _ in range(_CUT_TRIES):
                 try:
@@ -173,6 +185,9 @@ class Ext2Inode(AttributedNode):
         countable = _LARGEST_SECTORS // sectors_in_block
         countable -= countable // pointers + countable // (pointers * pointers) + 4
         return min(self.map.block_limit(), countable) << shift
+
+    def can_retire(self) -> bool:
+        return super().can_retire() and not self.ext2.volume.owed.is_debtor(self.map)
 
     # ---- What fsync must write ------------------------------------------------------------------------------------
 
@@ -452,7 +467,7 @@ class Ext2Inode(AttributedNode):
                 drop_attributes(volume, self.map, self.attribute_block, self.ext2.attribute_blocks)
         except (Errno, MemoryError):
             # The disk is damaged. Whatever could not be freed stays marked as in use; the inode itself goes.
-            clear_inode(volume, self.ino)
+            end_inode(volume, self.ino, self.is_directory())
             raise
         end_inode(volume, self.ino, self.is_directory())
 

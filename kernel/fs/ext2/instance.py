@@ -46,7 +46,8 @@ class Ext2(VolumeHolder):
         self.inode_limit: int = max(_FEWEST_INODES, total_frame_count() // _FRAMES_PER_INODE)
         self.first_dirty: Ext2Node | None = None
         self.last_dirty: Ext2Node | None = None
-        self.replaced: list[Ext2Node] = []  # inodes whose last name was taken by a rename that may not be on the disk
+        # Inodes whose last name was taken by a rename that may not be on the disk.
+        self.replaced: deque[Ext2Node] = deque()
         # Directories that Linux would list by hash though they have no hash tree (any more), and by which one.
         self.hashed_directories: dict[int, int] = {}
         self.first_owed: Ext2Node | None = None  # inodes that could not be evicted yet for want of memory
@@ -101,6 +102,7 @@ class Ext2(VolumeHolder):
         """An inode is in memory from now on. Never sleeps. Raises MemoryError."""
         self.order.append(node.ino)
         self.inodes[node.ino] = node
+        node.cache.resume(node)
 
     def leave(self, node: "Ext2Node") -> None:
         """An inode was deleted. Never sleeps."""
@@ -120,7 +122,6 @@ class Ext2(VolumeHolder):
         """A retired inode is wanted again. Never sleeps. Raises MemoryError."""
         self.enter(node)
         node.is_retired = False
-        node.cache.resume(node)
         if node.ino in self.retired:
             self.retired.pop(node.ino)
 
@@ -147,14 +148,22 @@ class Ext2(VolumeHolder):
                 self.lost_track = True
             if len(self.retired) > 2 * self.inode_limit:
                 self._forget_dead()
-            self.retired[ino] = weak(node)
+            try:
+                self.retired[ino] = weak(node)
+            except MemoryError:
+                self.order.append(ino)
+                raise
             self.inodes.pop(ino)
             node.is_retired = True
             node.cache.end()
 
     def _forget_dead(self) -> None:
-        """Drop the weak references that lead nowhere."""
-        for ino in list(self.retired.keys()):
+        """Drop the weak references that lead nowhere, if there is memory to find them."""
+        try:
+            retired = list(self.retired.keys())
+        except MemoryError:
+            return
+        for ino in retired:
             if self.retired[ino].get() is None:
                 self.retired.pop(ino)
 

@@ -27,6 +27,10 @@ class OwedKind(Enum):
     INODE = 5  # an inode: `count` is 1 for a directory
 
 
+class Debtor:
+    """Base of whom something is owed for."""
+
+
 @final
 class Owed:
     """Parallel lists; `count` entries are in use."""
@@ -35,10 +39,12 @@ class Owed:
         self.kinds: list[OwedKind] = [OwedKind.BLOCKS] * _LIMIT
         self.numbers: list[int] = [0] * _LIMIT
         self.counts: list[int] = [0] * _LIMIT
+        # The file that a tree was cut from, which counts fewer sectors once that is free; None for all else.
+        self.debtors: list[Debtor | None] = [None] * _LIMIT
         self.count: int = 0
         self.lost: int = 0  # entries there was no room for
 
-    def add(self, kind: OwedKind, number: int, count: int) -> None:
+    def add(self, kind: OwedKind, number: int, count: int, debtor: Debtor | None = None) -> None:
         """Write something down."""
         if self.count == _LIMIT:
             self.lost += 1
@@ -46,4 +52,12 @@ class Owed:
         self.kinds[self.count] = kind
         self.numbers[self.count] = number
         self.counts[self.count] = count
+        self.debtors[self.count] = debtor
         self.count += 1
+
+    def is_debtor(self, debtor: Debtor) -> bool:
+        """Whether a tree is owed for this file."""
+        for index in range(self.count):
+            if self.debtors[index] is debtor:
+                return True
+        return False

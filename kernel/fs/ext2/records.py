@@ -9,7 +9,7 @@ Pure functions over a block's bytes. A record that breaks the rules raises EUCLE
 from typing import Final
 
 from kernel.fs.ext2.layout import RECORD_ALIGN, RECORD_HEADER
-from kernel.lang import EUCLEAN, Errno, Span, u8
+from kernel.lang import EUCLEAN, Errno, Span, noraise, u8
 
 NONE: Final = -1
 _LENGTH: Final = 4
@@ -129,17 +129,28 @@ def set_inode(block: Span[u8], offset: int, ino: int, file_type: int) -> None:
     block[offset + _FILE_TYPE] = file_type
 
 
-def remove(block: Span[u8], offset: int, inode_count: int) -> None:
-    """Take out the record at `offset`: the one in front of it grows over it."""
+def check(block: Span[u8], offset: int, inode_count: int) -> None:
+    """Raise EUCLEAN unless the records up to the one at `offset` follow one another, so that it can be removed."""
+    place = 0
+    while place < offset:
+        place += record_length(block, place, inode_count)
+    if place != offset:
+        raise Errno(EUCLEAN)
+    record_length(block, offset, inode_count)
+
+
+@noraise
+def remove(block: Span[u8], offset: int) -> None:
+    """Take out the record at `offset`, which `check` has found good: the one in front of it grows over it. Where a
+    program has written to the device meanwhile, so that this does not fit, it is marked free.
+    """
     place = 0
     previous = NONE
     while place < offset:
         previous = place
-        place += record_length(block, place, inode_count)
-    if place != offset:
-        raise Errno(EUCLEAN)
-    length = record_length(block, offset, inode_count)
-    if previous != NONE:
+        place += max(block.load_u16(place + _LENGTH), _SHORTEST)
+    length = block.load_u16(offset + _LENGTH)
+    if previous != NONE and place == offset and length <= len(block) - offset:
         block.store_u16(previous + _LENGTH, offset - previous + length)
     block.store_u32(offset, 0)
 

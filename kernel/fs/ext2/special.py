@@ -55,8 +55,7 @@ class Ext2Symlink(Ext2Inode):
                 place = index >> 2
                 self.map.pointers[place] = self.map.pointers[place] | target[index] << (index & 3) * 8
         else:
-            number, _, _ = self.fill_blocks(0, 1, self.ext2.is_privileged())
-            with self.ext2.volume.blocks.fresh(number) as block:
+            with self.add_block(0) as block:
                 block.span()[0 : len(target)].copy_from(span_of(target))
         self.size = len(target)
 

@@ -1,47 +1,23 @@
 """Memory that lacks during a delete or a truncation loses nothing: what is not freed at once is freed by a sync."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from kernel.cache.blocks import BlockCache
-from kernel.cache.file_cache import FileCache
 from kernel.fs import extended_attributes as attributes
 from kernel.fs.constants import S_IFDIR, S_IFREG
-from kernel.fs.ext2.freed import FreedBits
 from kernel.fs.inode import Inode
 from kernel.lang import Errno
 from kernel.lib.credentials import Credentials
 
 from .conftest import Mounted, check_image, make_image, write_inode
+from .shortage import Shortage
 
 Mount = Callable[..., Mounted]
 ROOT = Credentials()
 OPTIONS = ("-t", "ext2", "-b", "1024", "-N", "64", "-m", "0", "-g", "1024", "-O", "^resize_inode")
 KIB = 1024
-
-
-class Shortage:
-    """Lets the calls from number `first` to `last`, counted from 1, of what allocates find no memory."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.first = self.last = self.calls = 0
-        self.counts = False
-        for owner, name in ((BlockCache, "block"), (BlockCache, "forget"), (FreedBits, "add"), (FileCache, "_indices")):
-            patch.setattr(owner, name, self._failing(getattr(owner, name)))
-
-    def _failing(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any) -> Any:  # noqa: ANN401  (whatever the function takes)
-            # The first bit of a group needs room for all of them.
-            allocates = function.__name__ != "add" or arguments[0].fresh[arguments[1]] is None
-            if self.counts and allocates:
-                self.calls += 1
-                if self.first <= self.calls <= self.last:
-                    raise MemoryError
-            return function(*arguments)
-
-        return wrapped
 
 
 def _sparse_file(mounted: Mounted, name: bytes) -> Inode:
@@ -87,7 +63,7 @@ def test_nothing_is_lost(
         mounted.fs.sync()
         if step is _delete:
             mounted.root.unlink(b"file", inode)
-        shortage.first, shortage.last, shortage.calls, shortage.counts = nth, nth and nth + lacking - 1, 0, True
+        shortage.arm(nth, lacking)
         step(inode)
         shortage.counts = False
         tried = tried or shortage.calls
