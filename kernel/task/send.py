@@ -9,7 +9,7 @@ Context: never sleeps, never raises for want of memory; fit for interrupts (keys
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, recursion
+from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -52,9 +52,16 @@ def update_interrupted(task: Task) -> None:
         announce_work()
         return
     waiting = (task.pending.mask | process.pending.mask) & ~task.blocked
-    task.interrupted = waiting != 0 or (process.stop_signal != 0 and not task.is_stopped)
+    task.interrupted = waiting != 0 or (process.stop_signal != 0 and not task.is_stopped) or _makes_way(task)
     if task.interrupted:
         announce_work()
+
+
+@inline
+def _makes_way(task: Task) -> bool:
+    """Whether another thread of the process executes a new program, which ends this one."""
+    chosen = task.process.exec_task
+    return chosen is not None and chosen is not task and not task.is_exiting
 
 
 def set_blocked(task: Task, mask: int) -> None:

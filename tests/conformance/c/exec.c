@@ -1,5 +1,6 @@
 /* Covers: execve, execveat: arguments, environment, close-on-exec, scripts with #!, what is kept and what is reset, errors. */
 #include "case.h"
+#include <pthread.h>
 
 extern char **environ;
 
@@ -35,6 +36,25 @@ static int report(int argc, char **argv)
 
 static void nothing(int number) {}
 
+static void *wait_for_signals(void *unused)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	for (;;)
+		sigtimedwait(&set, 0, 0);
+}
+
+static void *change_masks(void *unused)
+{
+	sigset_t set, old;
+	sigfillset(&set);
+	for (;;) {
+		pthread_sigmask(SIG_BLOCK, &set, &old);
+		pthread_sigmask(SIG_SETMASK, &old, 0);
+	}
+}
+
 #define EXEC(path, ...) do { \
 	char *arguments[] = { __VA_ARGS__, NULL }; \
 	SHOW(execve(path, arguments, (char *[]){ "A=1", "EMPTY=", NULL })); \
@@ -65,6 +85,14 @@ int main(int argc, char **argv)
 		umask(027);
 		EXEC(self, "a name", "report", "", "two words");
 	);
+
+	for (int i = 0; i < 2; i++) /* threads end, whatever they do to signals */
+		IN_CHILD(
+			pthread_t thread;
+			pthread_create(&thread, 0, i == 0 ? wait_for_signals : change_masks, 0);
+			usleep(50000);
+			EXEC(self, "a name", "report", "after threads");
+		);
 
 	char text[600];
 	snprintf(text, sizeof text, "#!%s\n", self);

@@ -1,5 +1,6 @@
 """Processes, signals and memory by system calls, on a booted machine."""
 
+import contextlib
 import os
 import signal
 import struct
@@ -7,6 +8,7 @@ import struct
 import pytest
 
 from tests.unit.booted import booted
+from tools.simulated.code import Main
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -249,3 +251,30 @@ def test_epoll_hears_of_a_pipe_and_of_a_timer(machine: Machine) -> None:
     host.write(write_end, b"x", 1)
     assert host.epoll_wait(poll, events, 4, -1) == 1
     assert struct.unpack_from("<IQ", events) == (1, read_end)
+
+
+def start_thread(program: Program, main: Main) -> int:
+    """clone(2) with what pthread_create shares, on a stack of its own."""
+    stack = map_pages(program, 4)
+    program.frame.r15 = program.code.add_main(main)
+    try:
+        return program.clone(0x1_0F00, stack + 4 * PAGE)  # VM, FS, FILES, SIGHAND, THREAD
+    finally:
+        program.frame.r15 = 0
+
+
+@booted
+def test_a_thread_that_waits_for_a_signal_ends_when_another_becomes_a_new_program(machine: Machine) -> None:
+    def wait_for_ever(program: Program) -> None:
+        while True:
+            with contextlib.suppress(InterruptedError):
+                program.rt_sigtimedwait((1 << signal.SIGUSR2 - 1).to_bytes(8, "little"), None, None, 8)
+
+    machine.install("/bin/four", lambda program: 4)
+
+    def child(program: Program) -> None:
+        start_thread(program, wait_for_ever)
+        program.nanosleep(SECOND, None)
+        program.execve("/bin/four", [b"four"], [])
+
+    assert os.waitstatus_to_exitcode(machine.run(child)) == 4
