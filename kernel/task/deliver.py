@@ -30,7 +30,7 @@ from kernel.task.notify import report_stopped
 from kernel.task.process import Process
 from kernel.task.send import force, interrupt, is_protected, set_blocked, update_interrupted
 from kernel.task.siginfo import SignalInfo, from_kernel
-from kernel.task.signals import IGNORED_BY_DEFAULT, SIGSEGV, SIGSTOP, STOP_SIGNALS, bit, contains
+from kernel.task.signals import IGNORED_BY_DEFAULT, SIGKILL, SIGSEGV, SIGSTOP, STOP_SIGNALS, bit, contains
 from kernel.task.task import Task
 
 _RESTART: Final = number_of_call("restart_syscall")
@@ -130,11 +130,15 @@ def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
 
 
 def take_pending(task: Task, blocked: int) -> SignalInfo | None:
-    """Take the next pending signal that is not in `blocked`: the thread's own before the process's."""
+    """Take the next pending signal that is not in `blocked`: the thread's own before the process's, and a kill before
+    all, or a stop of the thread's own would come first and hold it.
+    """
+    shared = task.process.pending
+    if contains(shared.mask, SIGKILL):
+        return shared.take(SIGKILL)
     signo = task.pending.choose(blocked)
     if signo != 0:
         return task.pending.take(signo)
-    shared = task.process.pending
     signo = shared.choose(blocked)
     if signo != 0:
         return shared.take(signo)

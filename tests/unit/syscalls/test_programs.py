@@ -152,6 +152,18 @@ def test_stop_and_continue(machine: Machine) -> None:
 
 
 @booted
+def test_a_kill_comes_before_a_stop(machine: Machine) -> None:
+    """The stop is the thread's own and the kill the process's, and both wait when the thread looks."""
+    host = machine.host
+    child = host.fork(lambda program: program.nanosleep(SECOND, None))
+    host.nanosleep(struct.pack("<QQ", 0, 100_000_000), None)
+    host.sched_setscheduler(0, 1, struct.pack("<i", 1))  # SCHED_FIFO: the child does not run in between
+    host.tgkill(child, child, signal.SIGSTOP)
+    host.kill(child, signal.SIGKILL)
+    assert machine.wait(child) == signal.SIGKILL
+
+
+@booted
 def test_pages_come_with_the_first_access(machine: Machine) -> None:
     def child(program: Program) -> None:
         address = map_pages(program, 100)
