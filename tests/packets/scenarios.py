@@ -7,6 +7,7 @@ makes no claims itself: its transcript does, and the right transcript is what Li
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,8 @@ _HEADING = re.compile(r"^=== (\w+)$", re.MULTILINE)
 @dataclass(frozen=True)
 class Scenario:
     """A scenario. `unlike_linux` is a reason why the right transcript is not Linux's, but one recorded from Krait.
-    One that is `slow` waits for timers of the guest; several of these are run at the same time.
+    One that is `slow` waits for timers of the guest; several of these are run at the same time, but for those that
+    change settings, which are the whole guest's.
     """
 
     group: str  # the module's name
@@ -35,6 +37,11 @@ class Scenario:
     run: Callable[[Session], None]
     unlike_linux: str
     slow: bool
+
+    @property
+    def may_run_beside_others(self) -> bool:
+        """Whether it is slow and changes nothing that another scenario could feel."""
+        return self.slow and ".setting(" not in inspect.getsource(self.run)
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,11 @@ def run_one(boot: Boot, one: Scenario) -> Outcome:
 
 def run_all(boot: Boot, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], Outcome]]]:
     """Run scenarios; each with a function that gives what came of it, or raises what went wrong."""
-    slow = [one for one in chosen if one.slow]
+    beside = [one for one in chosen if one.may_run_beside_others]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {one.name: pool.submit(run_one, boot, one) for one in slow}
-        for one in chosen:
-            yield one, futures[one.name].result if one.slow else partial(run_one, boot, one)
+        futures = {one.name: pool.submit(run_one, boot, one) for one in beside}
+    for one in chosen:
+        yield one, futures[one.name].result if one in beside else partial(run_one, boot, one)
 
 
 def agree(one: str, other: str) -> bool:

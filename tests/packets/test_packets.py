@@ -23,13 +23,15 @@ ATTEMPTS = 3
 
 
 class Boots:
-    """The boot that the tests share; one that a scenario has ruined is replaced. Slow scenarios run beside the rest."""
+    """The boot that the tests share; one that a scenario has ruined is replaced. Slow scenarios run beside the rest, in
+    a guest of their own, where nobody changes settings under them.
+    """
 
     def __init__(self, slow: list[Scenario]) -> None:
         self._boot: Boot | None = None
         self._pool = ThreadPoolExecutor(AT_ONCE)
-        boot = self.boot()
-        self._slow = {one.name: self._pool.submit(run_one, boot, one) for one in slow}
+        self._boot_of_slow = Boot(KRAIT).__enter__()
+        self._slow = {one.name: self._pool.submit(run_one, self._boot_of_slow, one) for one in slow}
 
     def boot(self) -> Boot:
         if self._boot is None:
@@ -58,12 +60,14 @@ class Boots:
     def close(self) -> None:
         self._end()
         self._pool.shutdown()
+        self._boot_of_slow.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")
 def boots(request: pytest.FixtureRequest) -> Iterator[Boots]:
     chosen = {item.name for item in request.session.items if item.path == request.path}
-    slow = [one for one in all_scenarios().values() if one.slow and f"test_scenario[{one.name}]" in chosen]
+    beside = [one for one in all_scenarios().values() if one.may_run_beside_others]
+    slow = [one for one in beside if f"test_scenario[{one.name}]" in chosen]
     boots = Boots(slow)
     yield boots
     boots.close()
