@@ -195,7 +195,7 @@ class FileCache(DirtyPages):
                 return
 
     def _read_batch(self, start: int, end: int, frames: FrameSource) -> int:
-        """Read consecutive missing pages from page `start` on; the index behind the last one. After MemoryError nothing
+        """Read consecutive missing pages from page `start` on; the index past the last one. After MemoryError nothing
         was begun.
         """
         with Transfer(self.store.device(), Operation.READ) as transfer:

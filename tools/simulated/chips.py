@@ -1,7 +1,7 @@
 """The chips of a small PC, as far as the kernel asks them: interval timer, serial port, clock, interrupt controller.
 
-Everything else is an empty bus: reads give ones, writes are lost. So there is no PCI, no APIC and no disk; memory and
-files are what this machine is for.
+Everything else is an empty bus: reads give ones, writes are lost. So there is no PCI and no APIC; disks and network
+cards are plugged in above the drivers (disk.py, wire.py).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from arch.x86_64.chips import pit, rtc, serial16550
+from arch.x86_64.chips import pic8259, pit, rtc, serial16550
 from arch.x86_64.simulation import processor
+from kernel.time.clock import NS_PER_SECOND
 
-NS_PER_SECOND = 1_000_000_000
 SERIAL_BASE = 0x3F8
 PORT_NS = 1000  # what an access takes; the counter runs at 1 GHz
-PIC_PORTS = (0x20, 0x21, 0xA0, 0xA1)
+PIC_PORTS = (pic8259.MASTER_COMMAND, pic8259.MASTER_DATA, pic8259.SLAVE_COMMAND, pic8259.SLAVE_DATA)
 
 
 class Chips:
@@ -27,7 +27,6 @@ class Chips:
         self.scratch = 0
         self.line_control = 0
         self.clock_index = 0
-        self.typed = bytearray()  # received, not yet read
 
     def read(self, port: int, size_bytes: int) -> int:
         """`processor.port_read`."""
@@ -56,9 +55,7 @@ class Chips:
         if register == serial16550.SCRATCH:
             return self.scratch
         if register == serial16550.LINE_STATUS:
-            return serial16550.LSR_HOLDING_EMPTY | (serial16550.LSR_DATA_READY if self.typed else 0)
-        if register == serial16550.DATA and self.typed:
-            return self.typed.pop(0)
+            return serial16550.LSR_HOLDING_EMPTY
         return 0
 
     def _write_serial(self, register: int, value: int) -> None:
@@ -66,7 +63,7 @@ class Chips:
             self.scratch = value
         elif register == serial16550.LINE_CONTROL:
             self.line_control = value
-        elif register == serial16550.DATA and not self.line_control & serial16550.LCR_DIVISOR & ~serial16550.LCR_8N1:
+        elif register == serial16550.DATA and not self.line_control & serial16550.LCR_DIVISOR:
             self.print_byte(value)
 
     def _read_clock(self) -> int:

@@ -9,6 +9,7 @@ from greenlet import getcurrent, greenlet
 
 from arch import TICK_VECTOR
 from arch.x86_64.bootinfo import PROTOCOL_PVH, PVH_MAGIC
+from arch.x86_64.chips import pit
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.layout import DIRECT_MAP_BASE, KERNEL_BASE
 from arch.x86_64.percpu import OFFSET_SELF
@@ -23,10 +24,10 @@ from kernel.start.main import krait_main
 from kernel.task.send import send_from_kernel
 from kernel.task.siginfo import from_kernel
 from kernel.task.task import Task, current, current_or_none
-from kernel.time.clock import monotonic_ns
+from kernel.time.clock import NS_PER_SECOND, monotonic_ns
 from kernel.time.timers import ARMED, next_deadline_ns
 from tools.cpio import Archive
-from tools.simulated.chips import NS_PER_SECOND, Chips
+from tools.simulated.chips import Chips
 from tools.simulated.code import Code, Main, decode_registers
 from tools.simulated.paging import CopiedMemory, translate
 from tools.simulated.program import Program
@@ -36,7 +37,7 @@ BOOT_INFO = 0x9000
 COMMAND_LINE = BOOT_INFO + 0x100
 MODULES = BOOT_INFO + 0x40
 MEMORY_MAP = BOOT_INFO + 0x80
-TICK_NS = NS_PER_SECOND // 250
+TICK_NS = NS_PER_SECOND // pit.TICK_HZ
 QUIET_NS = 60 * NS_PER_SECOND  # nobody has called the kernel for so long
 QUIET_LIMIT_NS = 3600 * NS_PER_SECOND  # and nobody will, whatever is armed
 WAKE_SIGNAL = 64  # ends a call of process 1 that would never end; its children inherit the handler
@@ -156,11 +157,11 @@ class Machine(Control):
         self._next_token += 1
         store_i64(save_sp_to, token)
         self._asleep[token] = getcurrent()
-        following = self._asleep.pop(load_sp, None) or greenlet(thread_main, self._host)
-        if following.dead or following.gr_frame is None:
-            following.switch(0)
-        else:
+        following = self._asleep.pop(load_sp, None)
+        if following is not None:
             following.switch()
+        else:
+            greenlet(thread_main, self._host).switch(0)
 
     def enter_user_mode(self, frame: int) -> None:
         Program(current(), self.code).run()

@@ -6,17 +6,11 @@ from collections.abc import Callable
 
 from arch.x86_64 import usercopy
 from arch.x86_64.layout import DIRECT_MAP_BASE, KERNEL_BASE, PAGE_MASK, PAGE_SIZE, USER_END
+from arch.x86_64.paging import ADDRESS_BITS, LARGE, NO_EXECUTE, PRESENT, USER, WRITABLE
 from arch.x86_64.simulation import UserMemory, processor
 from kernel.lang import Span, u8
 from kernel.lang.simulation import memory
 from kernel.mm.fault import Access
-
-PRESENT = 1
-WRITABLE = 2
-USER = 4
-LARGE = 0x80
-ADDRESS_BITS = 0x000F_FFFF_FFFF_F000
-NO_EXECUTE = 1 << 63
 
 
 def entry_of(root: int, address: int) -> tuple[int, int, bool] | None:

@@ -89,7 +89,7 @@ class Ext2File(Ext2Inode):
         self.map.let_edges_go()
 
     def _blocks_of(self, size: int) -> int:
-        """How many blocks so many bytes take."""
+        """How many blocks that many bytes take."""
         geometry = self.ext2.volume.geometry
         return size + geometry.block_size - 1 >> geometry.block_shift
 

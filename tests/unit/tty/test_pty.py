@@ -30,6 +30,14 @@ def open_pair(host: Program) -> tuple[int, int, str]:
     return master, host.open(name, os.O_RDWR | os.O_NOCTTY), name
 
 
+def take_terminal(program: Program, name: str) -> int:
+    """Lead a session whose terminal it is."""
+    program.setsid()
+    terminal = program.open(name, os.O_RDWR)
+    program.ioctl(terminal, TIOCSCTTY, 0)
+    return terminal
+
+
 def receive(program: Program, descriptor: int) -> bytes:
     buffer = bytearray(100)
     return bytes(buffer[: program.read(descriptor, buffer, len(buffer))])
@@ -65,9 +73,7 @@ def test_control_c_reaches_the_foreground(machine: Machine) -> None:
     master, _, name = open_pair(host)
 
     def shell(program: Program) -> None:
-        program.setsid()
-        terminal = program.open(name, os.O_RDWR)
-        program.ioctl(terminal, TIOCSCTTY, 0)
+        terminal = take_terminal(program, name)
         receive(program, terminal)
 
     child = host.fork(shell)
@@ -83,9 +89,7 @@ def test_the_background_is_stopped_when_it_reads(machine: Machine) -> None:
     _, _, name = open_pair(host)
 
     def shell(program: Program) -> None:
-        program.setsid()
-        terminal = program.open(name, os.O_RDWR)
-        program.ioctl(terminal, TIOCSCTTY, 0)
+        terminal = take_terminal(program, name)
 
         def job(program: Program) -> None:
             program.setpgid(0, 0)
