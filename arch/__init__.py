@@ -43,6 +43,7 @@ from arch.x86_64.exceptions import (
     ProgramError,
     fault_address,
     fault_name,
+    is_breakpoint_in_kernel,
     is_grave,
     is_interrupt,
     is_page_fault,
@@ -78,4 +79,10 @@ from arch.x86_64.start import (
     start_processor,
 )
 from arch.x86_64.unwinding import find_landing
-from arch.x86_64.user_frame import copy_user_frame, start_program, user_frame_address, user_stack_pointer
+from arch.x86_64.user_frame import (
+    copied_frame,
+    copy_user_frame,
+    start_program,
+    user_frame_address,
+    user_stack_pointer,
+)

@@ -55,6 +55,11 @@ class ArchitectureFrame(Protocol):
     def is_right_after_system_call(self) -> bool: ...
     def can_repeat_call(self) -> bool: ...
     @property
+    def original_number(self) -> int: ...
+    @property
+    def traced_call(self) -> int: ...
+    def is_of_call(self) -> bool: ...
+    @property
     def repeatable_call(self) -> int: ...
     def repeat_call(self, number: int) -> None: ...
     def forget_call(self) -> None: ...
@@ -131,6 +136,10 @@ class ArchitectureState(Protocol):
     def note_exception(self, frame: arch.TrapFrame) -> None: ...
     def note_fault(self, frame: arch.TrapFrame, address: int) -> None: ...
     def set_thread_area(self, address: int) -> None: ...
+    @property
+    def was_step(self) -> bool: ...
+    @property
+    def was_breakpoint(self) -> bool: ...
     def reset(self) -> None: ...
     def release(self) -> None: ...
 
@@ -287,6 +296,9 @@ class Processor(Protocol):
     def TrapFrame(self) -> type[arch.TrapFrame]: ...
     def user_frame_address(self, stack_top: int) -> int: ...
     def user_stack_pointer(self, stack_top: int) -> int: ...
+    def copied_frame(self, stack_top: int) -> arch.TrapFrame:
+        """The registers of a task that does not run, as they are now."""
+
     def start_program(self, stack_top: int, entry: int, sp: int) -> None:
         """Set the registers of a program that begins."""
 
@@ -303,6 +315,9 @@ class Processor(Protocol):
 
     def lacks_vector_registers(self, frame: arch.TrapFrame) -> bool:
         """A program used registers that `ProcessorState.first_use` is to give it."""
+
+    def is_breakpoint_in_kernel(self, frame: arch.TrapFrame) -> bool:
+        """A debugger's breakpoint in a program's memory was met by the kernel: it goes on."""
 
     def is_grave(self, frame: arch.TrapFrame) -> bool:
         """The machine is in trouble, whoever was running."""
@@ -419,6 +434,48 @@ class Programs(Protocol):
     def ProcessorState(self) -> type[programs.ProcessorState]: ...
     def control_processor(self, registers: programs.ProcessorState, code: int, argument: int) -> int:
         """arch_prctl(2)."""
+
+    def control_stopped(self, registers: programs.ProcessorState, code: int, argument: int) -> None:
+        """The same for a debugger, of a task that does not run. Raises EPERM, EINVAL, EFAULT."""
+
+    # What a debugger sees and changes of a program that does not run: Linux's structures for this architecture
+    @property
+    def REGISTERS_SIZE(self) -> int:
+        """Bytes of struct user_regs_struct."""
+
+    @property
+    def USER_AREA_SIZE(self) -> int:
+        """Bytes of struct user, which PTRACE_PEEKUSER reads."""
+
+    @property
+    def FLOATING_SIZE(self) -> int:
+        """Bytes of NT_FPREGSET's registers."""
+
+    def vector_size(self) -> int:
+        """Bytes of all registers beyond the general ones; 0 where there is no form for them."""
+
+    def read_register(self, stack_top: int, registers: programs.ProcessorState, index: int) -> int:
+        """Word `index` of struct user_regs_struct."""
+
+    def write_register(self, stack_top: int, registers: programs.ProcessorState, index: int, value: int) -> None:
+        """Raises EIO for what a program could not have there."""
+
+    def read_user_word(self, stack_top: int, registers: programs.ProcessorState, offset: int) -> int: ...
+    def write_user_word(self, stack_top: int, registers: programs.ProcessorState, offset: int, value: int) -> None:
+        """Raises EIO, EINVAL, MemoryError."""
+
+    def read_floating(self, registers: programs.ProcessorState, destination: Span[u8]) -> None: ...
+    def read_vectors(self, registers: programs.ProcessorState, destination: Span[u8]) -> None: ...
+    def write_floating(self, registers: programs.ProcessorState, source: Span[u8]) -> None:
+        """Raises EINVAL, MemoryError."""
+
+    def write_vectors(self, registers: programs.ProcessorState, source: Span[u8]) -> None:
+        """Raises EINVAL, EFAULT, ENODEV, MemoryError."""
+
+    def begin_step(self, stack_top: int, registers: programs.ProcessorState) -> None:
+        """The program is to stop after its next instruction."""
+
+    def end_step(self, stack_top: int, registers: programs.ProcessorState) -> None: ...
 
     # Signal handlers
     @property

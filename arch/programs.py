@@ -3,7 +3,23 @@
 The second face of the architecture: it stands above the kernel's frames and user memory (see `arch`).
 """
 
-from arch.x86_64.programs.arch_prctl import control_processor
+from arch.x86_64.programs.arch_prctl import control_processor, control_stopped
+from arch.x86_64.programs.debugger_view import (
+    FLOATING_SIZE,
+    REGISTERS_SIZE,
+    USER_AREA_SIZE,
+    begin_step,
+    end_step,
+    read_floating,
+    read_register,
+    read_user_word,
+    read_vectors,
+    vector_size,
+    write_floating,
+    write_register,
+    write_user_word,
+    write_vectors,
+)
 from arch.x86_64.programs.page_table import (
     ACCESSED,
     DIRTY,

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from arch.x86_64 import idt
 from arch.x86_64.frame import TrapFrame
-from arch.x86_64.instructions import read_cr2
+from arch.x86_64.instructions import read_cr2, take_debug_status
 from kernel.lang import inline
 from kernel.lang.unsafe import load_u8, symbol_address
 
@@ -20,7 +20,7 @@ class ProgramError(IntEnum):
     DIVISION = 0
     FLOATING_POINT = 1
     INSTRUCTION = 2
-    STEP = 3  # a debugger's: one instruction is done
+    STEP = 3  # a debugger's: one instruction is done, or a breakpoint of the debug registers met
     BREAKPOINT = 4
     ALIGNMENT = 5
     STACK = 6  # an address that is none, by the stack pointer
@@ -43,6 +43,14 @@ def is_page_fault(frame: TrapFrame) -> bool:
 def lacks_vector_registers(frame: TrapFrame) -> bool:
     """Whether a program used floating-point or vector registers that it has not got yet."""
     return frame.vector == idt.DEVICE_NOT_AVAILABLE
+
+
+def is_breakpoint_in_kernel(frame: TrapFrame) -> bool:
+    """Whether the kernel met a breakpoint that a debugger set for the program: nobody shall hear of it."""
+    if frame.vector != idt.DEBUG:
+        return False
+    take_debug_status()
+    return True
 
 
 def is_grave(frame: TrapFrame) -> bool:

@@ -19,8 +19,11 @@ RFLAGS_ALIGNMENT: Final = 0x4_0000
 
 SYSCALL_INSTRUCTION_BYTES: Final = 2
 
-# What a program may change of its flags through a signal frame or ptrace: CF PF AF ZF SF TF DF OF RF AC.
+# What a program may change of its flags through a signal frame: CF PF AF ZF SF TF DF OF RF AC.
 RFLAGS_USER: Final = 0x5_0DD5
+
+_CHANGED: Final = -(1 << 63)  # in `error_code`: with the call's number, in a frame that somebody changed
+_HIGHEST_CHANGED: Final = -(1 << 62)
 
 
 @struct
@@ -44,8 +47,9 @@ class TrapFrame:
     """Interrupt or exception number, or VECTOR_SYSCALL."""
     error_code: int
     """The processor's error code (0 where it has none); for a system call its number, kept for restarts. Who changes
-    where or how the program goes on stores -1: there is no call to restart any more, and entry.S leaves only frames
-    of a system call that nobody changed without a look at them."""
+    where or how the program goes on makes it negative, because entry.S leaves only frames of a system call that nobody
+    changed without a look at them: -1 if there is no call to restart any more, otherwise the number with the sign bit
+    (`original_number`)."""
     rip: int
     cs: int
     rflags: int
@@ -129,12 +133,39 @@ class TrapFrame:
 
     def can_repeat_call(self) -> bool:
         """Whether the program comes from a system call that could be made once more."""
-        return self.vector == VECTOR_SYSCALL and self.error_code >= 0
+        if self.vector != VECTOR_SYSCALL:
+            return False
+        return self.error_code >= 0 or self.error_code < _HIGHEST_CHANGED
 
     @property
     def repeatable_call(self) -> int:
         """The number of that call."""
-        return self.error_code
+        return self.original_number
+
+    @property
+    def original_number(self) -> int:
+        """What rax held when the program made its system call, or what a debugger put there (orig_rax); -1 if it makes
+        none, or none that could be made once more.
+        """
+        if self.vector != VECTOR_SYSCALL:
+            return -1
+        return self.error_code - _CHANGED if self.error_code < _HIGHEST_CHANGED else self.error_code
+
+    def set_original_number(self, number: int) -> None:
+        """Let the frame be one of the system call `number`, or with -1 of none, that somebody has changed."""
+        self.vector = VECTOR_SYSCALL
+        self.error_code = number + _CHANGED if 0 <= number < 1 << 62 else number
+
+    def is_of_call(self) -> bool:
+        """Whether the program comes from a system call."""
+        return self.vector == VECTOR_SYSCALL
+
+    @property
+    def traced_call(self) -> int:
+        """The number of the system call that is being made, after a debugger may have changed it; Linux looks at the
+        low 32 bits only.
+        """
+        return self.original_number & 0xFFFF_FFFF
 
     def repeat_call(self, number: int) -> None:
         """Let the program make a call, `number`, with the arguments of the one that it comes from."""
@@ -148,29 +179,6 @@ class TrapFrame:
         self.error_code = -1
 
     # Setting all of it ------------------------------------------------------------------------------------------------
-
-    def set_user(self, rip: int, rsp: int) -> None:
-        """Makes this the frame of a program that starts at `rip`: all other registers 0, interrupts on."""
-        self.r15 = 0
-        self.r14 = 0
-        self.r13 = 0
-        self.r12 = 0
-        self.rbp = 0
-        self.rbx = 0
-        self.r11 = 0
-        self.r10 = 0
-        self.r9 = 0
-        self.r8 = 0
-        self.rax = 0
-        self.rcx = 0
-        self.rdx = 0
-        self.rsi = 0
-        self.rdi = 0
-        self.rip = rip
-        self.cs = USER_CS
-        self.rflags = RFLAGS_INTERRUPT | RFLAGS_RESERVED_ONE
-        self.rsp = rsp
-        self.ss = USER_SS
 
     def restrict_to_user(self) -> None:
         """Forces selectors and flags to what a program may have, after its registers came from user memory."""

@@ -295,6 +295,38 @@ write_fs_base:
         movl    $MSR_FS_BASE, %edi
         jmp     write_msr
 
+# ---- Debug registers --------------------------------------------------------------------------------------
+# Off while the addresses change, so that no breakpoint is a mixture.
+.globl load_breakpoints
+load_breakpoints:
+        xorl    %eax, %eax
+        movq    %rax, %dr7
+        movq    (%rdi), %rax
+        movq    %rax, %dr0
+        movq    8(%rdi), %rax
+        movq    %rax, %dr1
+        movq    16(%rdi), %rax
+        movq    %rax, %dr2
+        movq    24(%rdi), %rax
+        movq    %rax, %dr3
+        movq    32(%rdi), %rax
+        movq    %rax, %dr7
+        ret
+
+.globl drop_breakpoints
+drop_breakpoints:
+        xorl    %eax, %eax
+        movq    %rax, %dr7
+        ret
+
+# The processor sets bits and clears none. Those that are always 1 are written as such (Intel SDM vol. 3, 19.2.3).
+.globl take_debug_status
+take_debug_status:
+        movq    %dr6, %rax
+        movl    $0xffff0ff0, %ecx
+        movq    %rcx, %dr6
+        ret
+
 # ---- Frames of the interrupted program --------------------------------------------------------------------
 .globl read_frame_pointer
 read_frame_pointer:

@@ -166,6 +166,24 @@ def write_fs_base(address: int) -> None:
     processor.registers["fs_base"] = address
 
 
+@extern("load_breakpoints")
+def load_breakpoints(place: int) -> None:
+    """Debug registers 0 to 3 and 7. Safety: `place` is five words of kernel memory: addresses of the program, and a
+    control word that breaks on nothing else (programs/breakpoints.py).
+    """
+
+
+@extern("drop_breakpoints")
+def drop_breakpoints() -> None:
+    """No breakpoint is set any more."""
+
+
+@extern("take_debug_status")
+def take_debug_status() -> int:
+    """Debug register 6, which says why the last debug exception came, and resets it."""
+    return 0
+
+
 @extern("read_frame_pointer")
 def read_frame_pointer() -> int:
     """rbp of the caller: the head of the chain of frames, for tracebacks."""

@@ -7,9 +7,10 @@ cannot hand the frame itself out.
 Safety: `stack_top` is the 16-byte aligned upper end of a kernel stack that the caller's task owns.
 """
 
-from arch.x86_64.frame import FRAME_SIZE, TrapFrame
-from kernel.lang import bytes_of, inline
-from kernel.lang.unsafe import struct_at_address
+from arch.x86_64.frame import FRAME_SIZE, RFLAGS_INTERRUPT, RFLAGS_RESERVED_ONE, TrapFrame
+from arch.x86_64.layout import USER_CS, USER_SS
+from kernel.lang import ENOSYS, bytes_of, inline, panic
+from kernel.lang.unsafe import fill_bytes, load_i64, store_i64, struct_at_address
 
 
 @inline
@@ -25,10 +26,18 @@ def user_stack_pointer(stack_top: int) -> int:
 
 
 def start_program(stack_top: int, entry: int, sp: int) -> None:
-    """Let the task go on with a new program."""
+    """Let the task go on with a new program: all registers are 0 but those that say where."""
     frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
-    frame.set_user(entry, sp)
-    frame.forget_call()
+    number = frame.original_number
+    fill_bytes(user_frame_address(stack_top), 0, FRAME_SIZE)
+    frame.rip = entry
+    frame.cs = USER_CS
+    frame.rflags = RFLAGS_INTERRUPT | RFLAGS_RESERVED_ONE
+    frame.rsp = sp
+    frame.ss = USER_SS
+    frame.set_original_number(number)
+    if number >= 0:
+        frame.set_result(-ENOSYS)  # what a tracer sees until execve has its result
 
 
 def copy_user_frame(parent_top: int, child_top: int, sp: int) -> None:
@@ -37,6 +46,39 @@ def copy_user_frame(parent_top: int, child_top: int, sp: int) -> None:
     source = struct_at_address(TrapFrame, user_frame_address(parent_top))
     bytes_of(frame).copy_from(bytes_of(source))
     frame.rax = 0
-    frame.error_code = -1
+    frame.set_original_number(frame.original_number)
     if sp != 0:
         frame.rsp = sp
+
+
+# For debuggers: word `index` of the frame of a task that does not run, in the order of struct TrapFrame ---------------
+
+
+def frame_word(stack_top: int, index: int) -> int:
+    """A register."""
+    if not 0 <= index < FRAME_SIZE >> 3:
+        panic("a frame has no such word")
+    return load_i64(user_frame_address(stack_top) + index * 8)
+
+
+def set_frame_word(stack_top: int, index: int, value: int) -> None:
+    """Change a register. The frame no longer leaves as one that nobody changed."""
+    if not 0 <= index < FRAME_SIZE >> 3:
+        panic("a frame has no such word")
+    store_i64(user_frame_address(stack_top) + index * 8, value)
+    frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
+    if frame.is_of_call():
+        frame.set_original_number(frame.original_number)
+
+
+def copied_frame(stack_top: int) -> TrapFrame:
+    """What the frame holds now."""
+    copy = TrapFrame()
+    bytes_of(copy).copy_from(bytes_of(struct_at_address(TrapFrame, user_frame_address(stack_top))))
+    return copy
+
+
+def set_original_number(stack_top: int, number: int) -> None:
+    """Change it. With -1, nothing is repeated."""
+    frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
+    frame.set_original_number(number)

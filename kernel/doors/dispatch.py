@@ -4,6 +4,8 @@
 (execve, sigreturn), may sleep, and may not return at all (exit).
 """
 
+from typing import Final
+
 from arch import CALL_LIMIT, TrapFrame
 from kernel.doors.table import SYSCALLS
 from kernel.doors.trace import describe_call, report_result
@@ -13,7 +15,10 @@ from kernel.mm.reclaim import reclaim_if_due
 from kernel.sched.scheduler import has_work, watches_calls
 from kernel.task.deliver import before_user_mode
 from kernel.task.seccomp import permits
-from kernel.task.task import TRACING, current
+from kernel.task.task import TRACING, Task, current
+from kernel.task.trace_stops import end_call, enter_call
+
+_NO_CALL: Final = 0xFFFF_FFFF
 
 
 @export("krait_syscall")
@@ -42,9 +47,26 @@ def call(number: int, frame: TrapFrame) -> int:
 @noinline
 def _watched_call(number: int, frame: TrapFrame) -> int:
     """A call of a thread that may not make all of them, or is traced."""
-    if not permits(current(), number, frame):
+    task = current()
+    if task.tracee is not None:
+        return _call_of_tracee(task, number, frame)
+    if not permits(task, number, frame):
         return frame.result
     return _traced_call(number, frame) if TRACING.enabled else call(number, frame)
+
+
+@noinline
+def _call_of_tracee(task: Task, number: int, frame: TrapFrame) -> int:
+    """Tracer and filters may each change the number, and refuse the call. On the way out there is something to do."""
+    tracee = task.tracee
+    is_made = tracee is None or enter_call(task, tracee, frame)
+    number = frame.traced_call
+    is_made = is_made and number != _NO_CALL and permits(task, number, frame)
+    if is_made:
+        number = frame.traced_call
+        frame.set_result(_traced_call(number, frame) if TRACING.enabled else call(number, frame))
+    end_call(task)
+    return frame.result
 
 
 @noinline

@@ -17,6 +17,7 @@ from arch import (
     fault_address,
     find_landing,
     fixup,
+    is_breakpoint_in_kernel,
     is_grave,
     is_interrupt,
     is_page_fault,
@@ -27,7 +28,7 @@ from arch import (
     was_write,
 )
 from kernel.doors import interrupts
-from kernel.lang import export, last_resort, on_stack
+from kernel.lang import export, last_resort, noinline, on_stack
 from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.sched import lose_thread
@@ -51,6 +52,8 @@ from kernel.task.signals import (
     SIGKILL,
     SIGSEGV,
     SIGTRAP,
+    TRAP_BRKPT,
+    TRAP_HWBKPT,
     TRAP_TRACE,
 )
 from kernel.task.task import Task, current, current_or_none
@@ -92,6 +95,8 @@ def interrupt_in_kernel(frame: TrapFrame) -> None:
 @export("krait_exception_in_kernel")
 def exception_in_kernel(frame: TrapFrame) -> None:
     """Called by entry.S for an exception in the kernel itself: in the user copy routines, or it is a bug."""
+    if is_breakpoint_in_kernel(frame):
+        return
     landing = fixup(frame.instruction_pointer)
     if landing == 0:
         _bug(frame)
@@ -187,8 +192,12 @@ def _page_fault(task: Task, frame: TrapFrame) -> None:
     """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
     address = fault_address()
     outcome = _make_accessible(task, address, access_of(frame))
-    if outcome == FaultOutcome.DONE:
-        return
+    if outcome != FaultOutcome.DONE:
+        _report_fault(task, frame, address, outcome)
+
+
+@noinline
+def _report_fault(task: Task, frame: TrapFrame, address: int, outcome: FaultOutcome) -> None:
     task.registers.note_fault(frame, address)
     if outcome == FaultOutcome.NOT_MAPPED:
         force(task, from_fault(SIGSEGV, SEGV_MAPERR, address))
@@ -210,6 +219,7 @@ def _first_use_of_vector_registers(task: Task) -> None:
         find_memory(task)  # and the instruction faults again
 
 
+@noinline
 def _raise_signal(task: Task, frame: TrapFrame) -> None:
     """The signal and code that Linux gives for each exception."""
     task.registers.note_exception(frame)
@@ -222,7 +232,7 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
     elif error == ProgramError.INSTRUCTION:
         force(task, from_fault(SIGILL, ILL_ILLOPN, place))
     elif error == ProgramError.STEP:
-        force(task, from_fault(SIGTRAP, TRAP_TRACE, place))
+        force(task, from_fault(SIGTRAP, _step_code(task), place))
     elif error == ProgramError.BREAKPOINT:
         force(task, from_kernel(SIGTRAP))
     elif error == ProgramError.ALIGNMENT:
@@ -231,3 +241,11 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
         force(task, from_kernel(SIGBUS))
     else:
         force(task, from_kernel(SIGSEGV))
+
+
+def _step_code(task: Task) -> int:
+    """A step's end, a breakpoint of the debug registers, or an instruction that says that it is one."""
+    registers = task.registers
+    if registers.was_step:
+        return TRAP_TRACE
+    return TRAP_HWBKPT if registers.was_breakpoint else TRAP_BRKPT

@@ -105,8 +105,8 @@ class Credentials:
     ) -> tuple[bool, bool]:
         """A program is executed; `euid` and `egid` are those that its file asks for. Its capabilities are those of the
         file that the bounding set permits, those that both the file and the thread hand on, and ambient ones. For root
-        a file has all of them. Nobody gets more than before if `forbids_more` (no_new_privs), or if the root and
-        working directory are those of another process too (`is_shared`), which could change them at any time.
+        a file has all of them. Nobody gets more than before if `forbids_more` (no_new_privs), or if another process
+        could lead the program (`is_shared`): it has the same root and working directory, or traces the thread.
 
         Returns whether the program must distrust its environment (AT_SECURE), and whether it asked for capabilities
         that the thread did not have. Raises EPERM if it would miss some that its file says it needs.

@@ -27,7 +27,7 @@ SCHED_DEADLINE: Final = 6
 
 
 class ThreadState(IntEnum):
-    """What a thread does; /proc/PID/stat shows R, S, D, T, Z and X."""
+    """What a thread does; /proc/PID/stat shows R, S, D, T, t, Z and X."""
 
     READY = 0  # on the run queue
     RUNNING = 1
@@ -35,6 +35,7 @@ class ThreadState(IntEnum):
     WAITING = 3  # until woken
     STOPPED = 4  # by a job control signal
     DEAD = 5
+    TRACED = 6  # stopped for its tracer
 
 
 @struct

@@ -29,6 +29,7 @@ from kernel.syscalls import (
     polling,
     posix_queues,
     process,
+    ptrace,
     resources,
     restartable,
     scheduling,

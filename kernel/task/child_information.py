@@ -22,15 +22,15 @@ def child_information(process: Process, signo: int, code: int, status: int) -> S
     )
 
 
-def exit_code(process: Process) -> int:
-    """si_code for how a process ended."""
-    if process.exit_status & 0x7F == 0:
+def exit_code(status: int) -> int:
+    """si_code for how a process or thread ended, from its status."""
+    if status & 0x7F == 0:
         return CLD_EXITED
-    return CLD_DUMPED if process.exit_status & 0x80 != 0 else CLD_KILLED
+    return CLD_DUMPED if status & 0x80 != 0 else CLD_KILLED
 
 
-def exit_value(process: Process) -> int:
-    """si_status for how a process ended: its exit code or its signal."""
-    if process.exit_status & 0x7F == 0:
-        return (process.exit_status >> 8) & 0xFF
-    return process.exit_status & 0x7F
+def exit_value(status: int) -> int:
+    """si_status for how it ended: its exit code or its signal."""
+    if status & 0x7F == 0:
+        return (status >> 8) & 0xFF
+    return status & 0x7F

@@ -28,10 +28,19 @@ from kernel.task.handler_frame import call_handler, return_from_handler
 from kernel.task.memory_shortage import find_memory, relieve
 from kernel.task.notify import report_stopped
 from kernel.task.process import Process
-from kernel.task.send import force, interrupt, is_protected, set_blocked, update_interrupted
+from kernel.task.send import (
+    force,
+    interrupt,
+    is_protected,
+    join_stop,
+    set_blocked,
+    trap_again,
+    update_interrupted,
+)
 from kernel.task.siginfo import SignalInfo, from_kernel
 from kernel.task.signals import IGNORED_BY_DEFAULT, SIGKILL, SIGSEGV, SIGSTOP, STOP_SIGNALS, bit, contains
 from kernel.task.task import Task
+from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
 _RESTART: Final = number_of_call("restart_syscall")
 
@@ -51,9 +60,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                 exit_task(task)
             if process.exec_task is not None and process.exec_task is not task:
                 exit_task(task)
-            if process.stop_signal != 0:
-                _stop(task)
-            else:
+            if not _stops(task, frame):
                 _take_signal(task, frame)
         elif need_resched():
             schedule()
@@ -147,6 +154,8 @@ def take_pending(task: Task, blocked: int) -> SignalInfo | None:
 
 def _take_signal(task: Task, frame: TrapFrame) -> None:
     info = take_pending(task, task.blocked)
+    if task.tracee is not None:
+        info = stop_for_signal(task, info)
     if info is None:
         update_interrupted(task)
         return
@@ -193,6 +202,8 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     if action.flags & SA_RESETHAND != 0:
         _reset_handler(task.process.actions, info.signo, action)
     set_blocked(task, blocked)
+    if task.tracee is not None:
+        report_handler(task)
 
 
 def _reset_handler(actions: SignalActions, signo: int, action: SignalAction) -> None:
@@ -215,7 +226,7 @@ def _force_fault(task: Task, signo: int) -> None:
 
 def _begin_stop(process: Process, signo: int) -> None:
     """A stop signal's default action: all threads are to stop. Nothing happens in an orphaned group, whose jobs nobody
-    would continue.
+    would continue. Threads may run although others have stopped: those that a tracer let go on.
     """
     group = process.job
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
@@ -225,21 +236,28 @@ def _begin_stop(process: Process, signo: int) -> None:
     process.stopped_count = 0
     for tid in process.threads.keys():
         other = process.threads[tid]
+        if other.state == ThreadState.STOPPED:
+            process.stopped_count += 1
+            continue
         other.is_stopped = False
-        interrupt(other)
+        tracee = other.tracee
+        if tracee is not None and tracee.is_seized:
+            trap_again(tracee)
+        else:
+            interrupt(other)
 
 
-def _stop(task: Task) -> None:
-    """Take part in a stop; the last thread to do so tells the parent."""
+def _stops(task: Task, frame: TrapFrame) -> bool:
+    """Stop, for the tracer or with the process, if there is a reason; the last thread to do so tells the parent."""
+    tracee = task.tracee
+    if tracee is not None:
+        return stop_if_due(task, tracee, frame)
     process = task.process
-    task.is_stopped = True
-    process.stopped_count += 1
-    if process.stopped_count >= len(process.threads):
-        process.is_stopped = True
-        process.stop_reported = False
-        process.continue_unreported = False
+    if process.stop_signal == 0:
+        return False
+    if not task.is_stopped and join_stop(task):
         report_stopped(process)
     task.state = ThreadState.STOPPED
     schedule()
-    task.is_stopped = False
     update_interrupted(task)
+    return True

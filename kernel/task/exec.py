@@ -33,9 +33,11 @@ from kernel.task.load import Layout, lay_out
 from kernel.task.pids import rename_task, uncount_user, unregister_task
 from kernel.task.process import Process
 from kernel.task.script import parse_script
-from kernel.task.send import interrupt, update_interrupted
+from kernel.task.send import update_interrupted, wake_to_die
 from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
 from kernel.task.task import SS_DISABLE, Task
+from kernel.task.trace_stops import report_exec
+from kernel.task.tracee import cut
 
 _HEAD_SIZE: Final = 256  # what decides what a file is
 _SCRIPT_DEPTH: Final = 5
@@ -106,6 +108,7 @@ def open_executable(task: Task, path: Path) -> File:
 
 def _execute(task: Task, program: Program) -> None:
     interpreter: File | None = None
+    old_tid = task.tid
     credentials = task.credentials
     context = task.fs
     is_shared = _shares_places(task)
@@ -143,6 +146,8 @@ def _execute(task: Task, program: Program) -> None:
         end_process(task.process, SIGSEGV)
         return
     _replace(task, program, space, layout, credentials)
+    if task.tracee is not None:
+        report_exec(task, old_tid)
 
 
 def _shares_places(task: Task) -> bool:
@@ -239,7 +244,9 @@ def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentia
                 fresh.egid = inode.gid
                 dangerous = _DANGEROUS_PERSONALITY
         capabilities = capabilities_of(inode)
-    program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_shared, task.no_new_privileges)
+    tracee = task.tracee
+    is_watched = is_shared or (tracee is not None and not tracee.is_privileged)
+    program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_watched, task.no_new_privileges)
     if asks_for_more:
         dangerous = _DANGEROUS_PERSONALITY
     program.personality = task.process.personality & ~(dangerous | _READ_IMPLIES_EXEC)
@@ -261,20 +268,28 @@ def _stop_other_threads(task: Task) -> None:
     process = task.process
     if _is_dying(process) or process.exec_task is not None:
         raise Errno(ERESTARTNOINTR)
-    if len(process.threads) > 1:
+    if len(process.threads) > 1 or process.unreaped > 0:
         process.exec_task = task
         for tid in process.threads.keys():
             other = process.threads[tid]
             if other is not task:
-                interrupt(other)
-        while len(process.threads) > 1 and not _is_dying(process):
+                wake_to_die(other)
+        task.kill_wakes = True
+        while (len(process.threads) > 1 or process.unreaped > 0) and not _is_dying(process):
+            if task.has_pending_kill():
+                break
             process.exec_waiters.sleep(interruptible=False)
+        task.kill_wakes = False
         process.exec_task = None
-        if _is_dying(process):
+        if _is_dying(process) or task.has_pending_kill():
             raise Errno(ERESTARTNOINTR)
     leader = process.leader
     if leader is not None and leader is not task:
         # The leader has ended; its number and its place become this thread's.
+        tracee = leader.tracee
+        if tracee is not None:
+            cut(tracee)
+            tracee.tracer.process.child_waiters.wake_all()
         uncount_user(leader.credentials.uid)
         unregister_task(leader)
         process.threads.pop(task.tid)

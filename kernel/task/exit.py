@@ -8,22 +8,27 @@ Context: `exit_task` sleeps (closing files) and does not return.
 
 from typing import Final
 
+from arch.programs import end_step
 from kernel.lang import final, panic
 from kernel.lib.pace import pace
 from kernel.sched import exit_thread
-from kernel.sched.scheduler import charge_current, wake
+from kernel.sched.scheduler import charge_current, make_ready
+from kernel.sched.thread import ThreadState
 from kernel.task import futex_exit
 from kernel.task.accounting import retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
+from kernel.task.child_information import exit_code, exit_value
 from kernel.task.futex_pi import leave_states
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned, leave
 from kernel.task.notify import final_signal, report_exit, report_stopped
 from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
 from kernel.task.process import Process
-from kernel.task.send import interrupt, may_signal, resume_stopped, send_from_kernel, send_to_group
+from kernel.task.send import interrupt, may_signal, rewatch, send_from_kernel, send_to_group, wake_to_die
 from kernel.task.siginfo import from_kernel
-from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP
+from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP, SIGKILL
 from kernel.task.task import Task
+from kernel.task.trace_stops import report_end, tell_tracer
+from kernel.task.tracee import KILLS_AT_EXIT, Tracee, cut
 from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 
 _EXIT_COST: Final = 15_000  # instructions, for `pace`
@@ -59,10 +64,7 @@ def end_process(process: Process, status: int) -> None:
     for tid in process.threads.keys():
         task = process.threads[tid]
         if not task.is_exiting:
-            interrupt(task)
-            resume_stopped(task)
-            if task.kill_wakes:
-                wake(task)
+            wake_to_die(task)
 
 
 def end_thread(task: Task, status: int) -> None:
@@ -72,12 +74,18 @@ def end_thread(task: Task, status: int) -> None:
     process = task.process
     if not process.is_exiting and (process.leader is task or len(process.threads) == 1):
         process.exit_status = status
+        process.is_exiting = len(process.threads) == 1
+    tracee = task.tracee
+    if tracee is not None:
+        tracee.exit_status = status
     exit_task(task)
 
 
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     pace(_EXIT_COST)  # of a process with many threads, one after the other ends without seeing user mode again
+    if task.tracee is not None:
+        _report_end(task)
     task.is_exiting = True
     task.interrupted = False
     process = task.process
@@ -102,9 +110,12 @@ def exit_task(task: Task) -> None:
     process.threads.pop(task.tid)
     task.pending.clear()
     task.restart = None
-    if process.leader is not task:
-        uncount_user(task.credentials.uid)
-        unregister_task(task)
+    if process.first_tracee is not None:
+        _release_tracees(task)
+    if task.tracee is not None:
+        _stay_for_tracer(task, task.tracee)
+    elif process.leader is not task:
+        _forget_thread(task)
     if len(process.threads) == 0:
         _end_of_process(task, process)
     else:
@@ -230,7 +241,8 @@ def _give_children_away(last: Task, process: Process) -> None:
             send_from_kernel(child, from_kernel(child.death_signal))
         child.exit_signal = SIGCHLD  # whoever adopts it did not choose another
         if child.is_zombie:
-            _tell_parent(child)
+            if leader_is_untraced(child):
+                _tell_parent(child)
         else:
             _rescue_group(child, process, process)
     process.children.clear()
@@ -255,14 +267,17 @@ def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
 
 
 def _tell_parent(process: Process) -> None:
+    """First, tracers have to wait for its threads, and for itself if another process than the parent traces it."""
     parent = process.parent
+    if process.unreaped > 0 or _is_kept_by_tracer(process):
+        return
     if parent is None:
         reap(process)
         return
     enter_zombie(parent, process)
     action = parent.actions.action(SIGCHLD)
     is_ignored = action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0
-    uncaring = is_ignored and final_signal(process, parent) == SIGCHLD
+    uncaring = is_ignored and final_signal(process, parent) == SIGCHLD and leader_is_untraced(process)
     report_exit(process, parent)
     if uncaring:
         reap(process)
@@ -284,7 +299,104 @@ def reap(process: Process) -> None:
     leave(process)
     leader = process.leader
     if leader is not None:
+        tracee = leader.tracee
+        if tracee is not None:
+            cut(tracee)
         uncount_user(leader.credentials.uid)  # a zombie counts against RLIMIT_NPROC
         unregister_task(leader)
         process.leader = None
     unregister_process(process)
+
+
+# Tracing --------------------------------------------------------------------------------------------------------------
+
+
+def _report_end(task: Task) -> None:
+    """The tracer may look at a thread that ends. If SIGKILL comes meanwhile, the process ends by that."""
+    report_end(task)
+    if task.has_pending_kill():
+        end_process(task.process, SIGKILL)
+
+
+def _forget_thread(task: Task) -> None:
+    """Nobody will ask for a thread that has ended."""
+    uncount_user(task.credentials.uid)
+    unregister_task(task)
+
+
+def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
+    """A traced thread has ended: it stays until its tracer has waited for it. A leader is not told of here if it was
+    the last of its process: that ends as a whole.
+    """
+    process = task.process
+    tracee.is_dead = True
+    if task.is_stopped:
+        process.stopped_count -= 1
+    if process.leader is not task:
+        process.unreaped += 1
+    elif len(process.threads) == 0 and process.unreaped == 0:
+        return
+    status = final_status(tracee)
+    tell_tracer(tracee, exit_code(status), exit_value(status))
+
+
+def final_status(tracee: Tracee) -> int:
+    """How a dead tracee ended, as wait(2) reports it."""
+    process = tracee.task.process
+    return process.exit_status if process.is_exiting or process.leader is tracee.task else tracee.exit_status
+
+
+def leader_is_untraced(process: Process) -> bool:
+    """Whether nobody traces the leader of a process."""
+    leader = process.leader
+    return leader is None or leader.tracee is None
+
+
+def _is_kept_by_tracer(process: Process) -> bool:
+    """Whether the tracer of an ended process is not its parent: then it is told, and the parent later."""
+    leader = process.leader
+    tracee = None if leader is None else leader.tracee
+    if tracee is None or tracee.is_of_parent():
+        return False
+    tell_tracer(tracee, exit_code(process.exit_status), exit_value(process.exit_status))
+    return True
+
+
+def _release_tracees(tracer: Task) -> None:
+    """A tracer ends: its tracees go on by themselves, or die with it."""
+    tracee = tracer.process.first_tracee
+    while tracee is not None:
+        following = tracee.next
+        if tracee.tracer is tracer:
+            if tracee.options & KILLS_AT_EXIT != 0:
+                send_from_kernel(tracee.task.process, from_kernel(SIGKILL))
+            tracee.resume_signal = tracee.stop_code if tracee.stop_code < 0x80 else 0
+            release_tracee(tracee)
+        tracee = following
+
+
+def release_tracee(tracee: Tracee) -> None:
+    """Trace a task no more, whatever it does."""
+    task = tracee.task
+    cut(tracee)
+    if tracee.is_dead:
+        bury_tracee(tracee)
+        return
+    end_step(task.stack_top, task.registers)
+    rewatch(task)
+    if task.process.stop_signal != 0:
+        interrupt(task)  # it stops as the others do
+    if task.state == ThreadState.TRACED:
+        make_ready(task)
+
+
+def bury_tracee(tracee: Tracee) -> None:
+    """A dead tracee is traced no more: its number is free, or the process is the parent's to wait for."""
+    task = tracee.task
+    process = task.process
+    if process.leader is not task:
+        process.unreaped -= 1
+        _forget_thread(task)
+        process.exec_waiters.wake_all()
+    if process.is_zombie and not process.is_in_heap:
+        _tell_parent(process)

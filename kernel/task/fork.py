@@ -9,6 +9,7 @@ Context: sleeps (CLONE_VFORK waits for the child to exec or exit). Raises EAGAIN
 from typing import Final
 
 from arch import copy_user_frame
+from arch.programs import end_step
 from kernel.ipc.semaphores import UndoList
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
@@ -35,8 +36,11 @@ from kernel.task.pids import (
 )
 from kernel.task.process import Process
 from kernel.task.seccomp import inherit
-from kernel.task.signals import SIGCHLD
+from kernel.task.send import rewatch
+from kernel.task.signals import SIGCHLD, SIGSTOP, bit
 from kernel.task.task import SS_DISABLE, Task, TaskStart
+from kernel.task.trace_stops import report_event
+from kernel.task.tracee import EVENT_CLONE, EVENT_FORK, EVENT_VFORK, EVENT_VFORK_DONE, Tracee, link
 from kernel.task.zombies import BIRTHS
 from kernel.time.clock import monotonic_ns
 
@@ -88,6 +92,7 @@ class CloneArguments:
         self.pidfd: int = 0  # where the descriptor's number goes (CLONE_PIDFD)
         self.child_tid: int = 0
         self.tls: int = 0
+        self.is_followed: bool = False  # who traces the caller traces the child, too
 
 
 @final
@@ -115,6 +120,8 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
     """Make a task; returns its number."""
     _check(parent, arguments)
     flags = arguments.flags
+    event = 0 if parent.tracee is None else _event_for_tracer(parent.tracee, arguments)
+    arguments.is_followed = event != 0 or flags & CLONE_PTRACE != 0
     child = _make(parent, arguments) if flags & CLONE_PIDFD == 0 else _make_with_descriptor(parent, arguments)
     tid = child.tid
     if flags & CLONE_PARENT_SETTID != 0:
@@ -124,9 +131,22 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
             pass  # the child exists; Linux does not undo it either
     child.is_vfork_child = flags & CLONE_VFORK != 0
     start_thread(child, parent)
+    if event != 0:
+        report_event(parent, event, tid)
     if flags & CLONE_VFORK != 0:
         _wait_for_vfork(parent, child)
+        report_event(parent, EVENT_VFORK_DONE, tid)
     return tid
+
+
+def _event_for_tracer(tracee: Tracee, arguments: CloneArguments) -> int:
+    """The event that the tracer of the parent hears of, 0 if it did not ask for it."""
+    event = EVENT_FORK
+    if arguments.flags & CLONE_VFORK != 0:
+        event = EVENT_VFORK
+    elif arguments.exit_signal != SIGCHLD:
+        event = EVENT_CLONE
+    return event if arguments.flags & CLONE_UNTRACED == 0 and tracee.wants(event) else 0
 
 
 def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
@@ -270,6 +290,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     """Registers, numbers, relatives. The lists come first, because only they can fail."""
     flags = arguments.flags
     process = child.process
+    tracee = _tracee_of(parent, child) if arguments.is_followed else None
     process.threads[child.tid] = child
     inherit(parent, child)
     if not is_thread:
@@ -288,6 +309,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
             process.job = None
             raise
         process.parent = relative
+        process.maker_tid = parent.process.maker_tid if flags & CLONE_PARENT != 0 else parent.tid
         process.leader = child
         executable = parent.process.executable
         if executable is not None:
@@ -308,6 +330,29 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     copy_user_frame(parent.stack_top, child.stack_top, arguments.stack)
     if flags & CLONE_SETTLS != 0:
         child.registers.set_thread_area(arguments.tls)
+    if parent.tracee is not None:
+        _begin_tracing(child, tracee)
+
+
+def _tracee_of(parent: Task, child: Task) -> Tracee | None:
+    """The child of a traced parent is its tracer's. Raises MemoryError."""
+    other = parent.tracee
+    if other is None:
+        return None
+    return Tracee(child, other.tracer, other.is_seized, other.options, other.is_privileged)
+
+
+def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
+    """A traced parent's child takes no step, and stops at once if it is traced too."""
+    end_step(child.stack_top, child.registers)
+    if tracee is not None:
+        link(tracee)
+        if tracee.is_seized:
+            tracee.traps_soon = True
+        else:
+            child.pending.mask |= bit(SIGSTOP)
+        child.interrupted = True
+    rewatch(child)
 
 
 def _copy_scheduling(parent: Task, child: Task) -> None:

@@ -22,7 +22,8 @@ def report_exit(process: Process, parent: Process) -> None:
     signo = final_signal(process, parent)
     if signo != 0:
         try:
-            send_from_kernel(parent, child_information(process, signo, exit_code(process), exit_value(process)))
+            status = process.exit_status
+            send_from_kernel(parent, child_information(process, signo, exit_code(status), exit_value(status)))
         except MemoryError:
             send_from_kernel(parent, from_kernel(signo))
     parent.child_waiters.wake_all()

@@ -18,6 +18,7 @@ from kernel.task.signals import SIGCHLD
 if TYPE_CHECKING:
     from kernel.fs.file import File
     from kernel.task.task import Task
+    from kernel.task.tracee import Tracee
 
 
 @final
@@ -79,6 +80,9 @@ class Process:
         self.is_zombie: bool = False
         self.is_reaped: bool = False
         self.birth: int = 0  # orders the children of one parent
+        self.maker_tid: int = 0  # the thread of the parent that made it
+        self.first_tracee: Tracee | None = None  # of those whom a thread of this process traces
+        self.unreaped: int = 0  # threads that have ended, for which their tracers have not waited
         # Zombies (zombies.py)
         self.oldest_zombie: Process | None = None  # of the children: the top of a heap, linked by the next three
         self.heap_first: Process | None = None
@@ -148,6 +152,14 @@ class Process:
     def thread_count(self) -> int:
         """How many threads live."""
         return len(self.threads)
+
+    def parent_thread(self) -> "Task | None":
+        """The thread whose child this is: the one that made it, or another one of its process once that has ended."""
+        parent = self.parent
+        if parent is None:
+            return None
+        maker = parent.threads.get(self.maker_tid)
+        return maker if maker is not None else parent.any_thread()
 
     def any_thread(self) -> "Task | None":
         """A living thread, the leader if it lives; None for zombies."""

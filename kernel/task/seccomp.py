@@ -42,6 +42,8 @@ from kernel.task.send import force
 from kernel.task.siginfo import SignalInfo, from_kernel
 from kernel.task.signals import SIGKILL, SIGSYS, SYS_SECCOMP
 from kernel.task.task import Task
+from kernel.task.trace_stops import report_event
+from kernel.task.tracee import EVENT_SECCOMP, SUSPENDS_SECCOMP
 from kernel.task.words import signed_32
 from kernel.time.clock import monotonic_ns
 
@@ -59,6 +61,7 @@ _WRITE: Final = number_of_call("write")
 _RT_SIGRETURN: Final = number_of_call("rt_sigreturn")
 _EXIT: Final = number_of_call("exit")
 _HIGHEST_ERRNO: Final = 4095
+_HIGHEST_NUMBER: Final = 0x7FFF_FFFF  # above, as 32 bits, it is negative: no call
 
 # Changing the mode ----------------------------------------------------------------------------------------------------
 
@@ -130,13 +133,37 @@ def permits(task: Task, number: int, frame: TrapFrame) -> bool:
         end_thread(task, SIGKILL)
         return False
     top = task.call_filter
-    if top is None:
+    tracee = task.tracee
+    if top is None or (tracee is not None and tracee.options & SUSPENDS_SECCOMP != 0):
         return True
     data = CallData()
     describe(number, frame, data)
     answer, is_logged = judge(top, data)
     action = answer & ACTION
     if action == ALLOW:
+        return True
+    if action == TRACE and tracee is not None and tracee.wants(EVENT_SECCOMP):
+        return _ask_tracer(task, top, frame, answer & DATA)
+    if is_logged or action == LOG or _kills(action):
+        _report(task, number, frame, action, SIGSYS if _kills(action) else 0)
+    if action == LOG:
+        return True
+    _refuse(task, number, frame, action, answer & DATA)
+    return False
+
+
+def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> bool:
+    """TRACE: the tracer may change the call. What it makes of it is judged once more; that it asked is enough then."""
+    frame.set_result(-ENOSYS)
+    report_event(task, EVENT_SECCOMP, data)
+    number = frame.traced_call
+    if task.process.is_exiting or task.has_pending_kill() or number > _HIGHEST_NUMBER:
+        return False
+    changed = CallData()
+    describe(number, frame, changed)
+    answer, is_logged = judge(top, changed)
+    action = answer & ACTION
+    if action == ALLOW or action == TRACE:
         return True
     if is_logged or action == LOG or _kills(action):
         _report(task, number, frame, action, SIGSYS if _kills(action) else 0)
@@ -166,7 +193,8 @@ def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -
 
 
 def _trap(task: Task, number: int, frame: TrapFrame, data: int) -> None:
-    """SIGSYS, which tells of the call; the registers stay as they were when it was made."""
+    """SIGSYS, which tells of the call; the registers are as they were when it was made."""
+    frame.set_result(frame.original_number)
     try:
         info = SignalInfo(SIGSYS, SYS_SECCOMP)
     except MemoryError:

@@ -9,7 +9,7 @@ Context: never sleeps, never raises for want of memory; fit for interrupts (keys
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, recursion
+from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, noinline, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -35,7 +35,8 @@ from kernel.task.signals import (
     bit,
     contains,
 )
-from kernel.task.task import Task, current
+from kernel.task.task import TRACING, Task, current
+from kernel.task.tracee import Tracee
 
 _INIT: Final = 1
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
@@ -52,7 +53,8 @@ def update_interrupted(task: Task) -> None:
         announce_work()
         return
     waiting = (task.pending.mask | process.pending.mask) & ~task.blocked
-    task.interrupted = waiting != 0 or (process.stop_signal != 0 and not task.is_stopped) or _makes_way(task)
+    stops = process.stop_signal != 0 if task.tracee is None else _stops_for_tracer(task)
+    task.interrupted = waiting != 0 or stops or _makes_way(task)
     if task.interrupted:
         announce_work()
 
@@ -62,6 +64,20 @@ def _makes_way(task: Task) -> bool:
     """Whether another thread of the process executes a new program, which ends this one."""
     chosen = task.process.exec_task
     return chosen is not None and chosen is not task and not task.is_exiting
+
+
+@noinline
+def _stops_for_tracer(task: Task) -> bool:
+    """Whether a traced task is to stop, with its process or because its tracer asked for it."""
+    tracee = task.tracee
+    if task.process.stop_signal != 0 and not task.is_stopped:
+        return True
+    return tracee is not None and (tracee.traps_soon or tracee.notifies_soon or tracee.leaves_call)
+
+
+def rewatch(task: Task) -> None:
+    """A tracer came or went: whether the task's system calls are looked at."""
+    task.calls_are_watched = TRACING.enabled or task.seccomp_mode != 0 or task.tracee is not None
 
 
 def set_blocked(task: Task, mask: int) -> None:
@@ -102,8 +118,8 @@ def send_from_kernel(process: Process, info: SignalInfo) -> None:
 
 
 def _send(process: Process, info: SignalInfo) -> bool:
-    if process.is_zombie:
-        return True
+    if process.is_exiting:
+        return True  # nobody will take it any more
     _prepare(process, info.signo)
     task = process.any_thread()
     if _is_dropped(process, task, info):
@@ -117,7 +133,7 @@ def _send(process: Process, info: SignalInfo) -> bool:
 def send_to_task(task: Task, info: SignalInfo) -> None:
     """Send to one thread. Raises EAGAIN when a queued signal finds no room."""
     process = task.process
-    if task.is_exiting:
+    if task.is_exiting or process.is_exiting:
         return
     _prepare(process, info.signo)
     if _is_dropped(process, task, info):
@@ -169,6 +185,7 @@ def _prepare(process: Process, signo: int) -> None:
     elif signo == SIGCONT:
         _discard(process, STOP_SIGNALS)
         continue_process(process)
+        _tell_tracees(process)
 
 
 def _discard(process: Process, mask: int) -> None:
@@ -184,10 +201,23 @@ def discard_ignored(process: Process, signo: int) -> None:
         update_interrupted(task)
 
 
+@noinline
+def _tell_tracees(process: Process) -> None:
+    """SIGCONT was sent: a stop signal that a tracer is being shown stops nobody any more, and seized tasks report."""
+    for task in process.threads.values():
+        tracee = task.tracee
+        if tracee is not None:
+            tracee.stop_may_begin = False
+            if tracee.is_seized:
+                trap_again(tracee)
+
+
 def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
     if task is None:
         return True
     signo = info.signo
+    if task.tracee is not None and signo != SIGKILL:
+        return False  # the tracer may want to know
     if contains(task.blocked | task.awaited, signo):
         return False
     if is_protected(process, signo):
@@ -226,15 +256,12 @@ def _wake_for(process: Process, signo: int) -> None:
     if signo == SIGKILL:
         process.stop_signal = 0
         for task in process.threads.values():
-            interrupt(task)
-            resume_stopped(task)
-            if task.kill_wakes and task.state == ThreadState.WAITING:
-                make_ready(task)
+            wake_to_die(task)
         return
     chosen: Task | None = None
     for task in process.threads.values():
-        if task.is_exiting or contains(task.blocked, signo):
-            continue
+        if task.is_exiting or contains(task.blocked, signo) or task.state == ThreadState.TRACED:
+            continue  # a traced thread looks again when it goes on
         if chosen is None or task.tid == process.pid:
             chosen = task
     if chosen is not None:
@@ -244,10 +271,36 @@ def _wake_for(process: Process, signo: int) -> None:
 # Stopping and going on ------------------------------------------------------------------------------------------------
 
 
-def resume_stopped(task: Task) -> None:
-    """Let a thread go on that a stop signal holds."""
-    if task.state == ThreadState.STOPPED:
-        task.is_stopped = False
+def wake_to_die(task: Task) -> None:
+    """Let a thread come to its end, whatever holds it."""
+    interrupt(task)
+    state = task.state
+    if state == ThreadState.STOPPED or state == ThreadState.TRACED:
+        make_ready(task)
+    elif task.kill_wakes and state == ThreadState.WAITING:
+        make_ready(task)
+
+
+def join_stop(task: Task) -> bool:
+    """Let a thread take part in the stop of its process; whether that is complete now."""
+    process = task.process
+    task.is_stopped = True
+    process.stopped_count += 1
+    if process.is_stopped or process.stopped_count < len(process.threads):
+        return False
+    process.is_stopped = True
+    process.stop_reported = False
+    process.continue_unreported = False
+    return True
+
+
+def trap_again(tracee: Tracee) -> None:
+    """The job control of a seized tracee's process changed: it stops for its tracer, anew if it listens in a stop."""
+    tracee.notifies_soon = True
+    task = tracee.task
+    if task.state != ThreadState.TRACED:
+        interrupt(task)
+    elif tracee.is_listening:
         make_ready(task)
 
 
@@ -259,27 +312,41 @@ def continue_process(process: Process) -> None:
     process.stop_signal = 0
     process.stopped_count = 0
     for task in process.threads.values():
-        resume_stopped(task)
+        task.is_stopped = False
+        if task.state == ThreadState.STOPPED:
+            make_ready(task)
         update_interrupted(task)
     if process.is_stopped:
         process.is_stopped = False
         process.stop_reported = True
         process.continue_unreported = True
         report_job_control(process, CLD_CONTINUED, SIGCONT)
+        leader = process.leader
+        tracee = None if leader is None else leader.tracee
+        if tracee is not None and not tracee.is_of_parent():
+            _report(tracee.tracer.process, process, CLD_CONTINUED, SIGCONT)
 
 
 def report_job_control(process: Process, code: int, status: int) -> None:
     """Tell the parent that a process stopped or goes on, and wake its waits."""
     parent = process.parent
-    if parent is None:
-        return
-    parent.has_job_news = True
-    if parent.actions.action(SIGCHLD).flags & SA_NOCLDSTOP == 0:
+    if parent is not None:
+        parent.has_job_news = True
+        _report(parent, process, code, status)
+
+
+def _report(to: Process, process: Process, code: int, status: int) -> None:
+    if hears_of_stops(to):
         try:
-            _send(parent, child_information(process, SIGCHLD, code, status))
+            _send(to, child_information(process, SIGCHLD, code, status))
         except MemoryError:
-            _send(parent, from_kernel(SIGCHLD))
-    parent.child_waiters.wake_all()
+            _send(to, from_kernel(SIGCHLD))
+    to.child_waiters.wake_all()
+
+
+def hears_of_stops(process: Process) -> bool:
+    """Whether SIGCHLD is sent to it when a child stops or goes on."""
+    return process.actions.action(SIGCHLD).flags & SA_NOCLDSTOP == 0
 
 
 # For system calls -----------------------------------------------------------------------------------------------------

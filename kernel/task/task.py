@@ -9,7 +9,7 @@ SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do befo
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from arch import enter_user_mode
 from arch.programs import ProcessorState
@@ -30,6 +30,9 @@ from kernel.task.process import Process
 from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
 from kernel.time.clock import NS_PER_US
+
+if TYPE_CHECKING:
+    from kernel.task.tracee import Tracee
 
 SS_DISABLE: Final = 2
 
@@ -109,7 +112,7 @@ class Task(Thread):
         self.returns_from_handler: bool = False  # rt_sigreturn was called
         self.restart: RestartBlock | None = None
         self.forced: int = 0  # a fault's signal, which even the first process takes
-        self.is_stopped: bool = False
+        self.is_stopped: bool = False  # it has taken part in the present stop of its process
         self.kill_wakes: bool = False  # a kill ends the present sleep, though other signals do not
         self.registers: ProcessorState = ProcessorState()
         # Threads library
@@ -132,7 +135,7 @@ class Task(Thread):
         self.lending: LendingLocks | None = None
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)
-        self.system_call: int = -1  # for /proc/PID/syscall
+        self.tracee: Tracee | None = None  # what there is more of it when it is traced (tracee.py)
         # Which system calls it may make (seccomp.py)
         self.seccomp_mode: int = 0
         self.call_filter: CallFilter | None = None

@@ -6,12 +6,14 @@ Context: sleeps.
 from typing import Final
 
 from kernel.lang import ECHILD, EINVAL, Errno, final
+from kernel.sched import ThreadState
 from kernel.task.accounting import process_usage
 from kernel.task.child_information import exit_code, exit_value
-from kernel.task.exit import reap
+from kernel.task.exit import bury_tracee, final_status, reap
 from kernel.task.process import Process, Usage
-from kernel.task.signals import CLD_CONTINUED, CLD_STOPPED, SIGCHLD, SIGCONT
+from kernel.task.signals import CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT
 from kernel.task.task import Task
+from kernel.task.tracee import Tracee, cut, process_is_traced_by
 
 WNOHANG: Final = 1
 WUNTRACED: Final = 2  # also WSTOPPED
@@ -46,10 +48,13 @@ def wait_for_child(task: Task, kind: int, number: int, options: int) -> WaitResu
     """
     process = task.process
     while True:
-        child = _find_child(process, kind, number, options)
-        if child is None:
-            raise Errno(ECHILD)
-        result = _look_at(child, options)
+        if process.first_tracee is not None or options & WNOTHREAD != 0:
+            result = _look_at_all(task, kind, number, options)
+        else:
+            child = _find_child(process, kind, number, options)
+            if child is None:
+                raise Errno(ECHILD)
+            result = _look_at(child, options)
         if result is not None:
             return result
         if options & WNOHANG != 0:
@@ -104,7 +109,7 @@ def _is_eligible(child: Process, kind: int, number: int, options: int) -> bool:
 
 def _has_changed(child: Process, options: int) -> bool:
     """Whether `_look_at` finds something."""
-    if child.is_zombie:
+    if child.is_in_heap:
         return options & WEXITED != 0
     if child.is_stopped and not child.stop_reported and options & WUNTRACED != 0:
         return True
@@ -114,10 +119,11 @@ def _has_changed(child: Process, options: int) -> bool:
 def _look_at(child: Process, options: int) -> WaitResult | None:
     """What there is to report of a child, marked as reported unless WNOWAIT."""
     keep = options & WNOWAIT != 0
-    if child.is_zombie:
+    if child.is_in_heap:
         if options & WEXITED == 0:
             return None
-        result = _result(child, child.exit_status, exit_code(child), exit_value(child))
+        status = child.exit_status
+        result = _result(child, status, exit_code(status), exit_value(status))
         if not keep:
             reap(child)
         return result
@@ -144,6 +150,82 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
     result.value = value
     result.usage.add(process_usage(child))
     result.usage.add(child.waited)
+    return result
+
+
+# Tracers --------------------------------------------------------------------------------------------------------------
+
+
+def _look_at_all(task: Task, kind: int, number: int, options: int) -> WaitResult | None:
+    """What there is to report to a process that traces others, or to a thread that waits for its own: of children
+    first, then of tracees, the latest first. Raises ECHILD.
+    """
+    process = task.process
+    own = options & WNOTHREAD != 0
+    waits = False
+    for pid in process.children.keys():
+        child = process.children[pid]
+        if (own and child.parent_thread() is not task) or not _is_eligible(child, kind, number, options):
+            continue
+        waits = True
+        tracee = process_is_traced_by(child, process)
+        result = _look_at(child, options) if tracee is None else _look_at_tracee(tracee, options)
+        if result is not None:
+            return result
+    tracee = process.first_tracee
+    while tracee is not None:
+        if (not own or tracee.tracer is task) and _is_named(tracee.task, kind, number):
+            waits = waits or not tracee.is_dead or options & (WEXITED | WCONTINUED) != 0
+            result = _look_at_tracee(tracee, options)
+            if result is not None:
+                return result
+        tracee = tracee.next
+    if not waits:
+        raise Errno(ECHILD)
+    return None
+
+
+def _is_named(task: Task, kind: int, number: int) -> bool:
+    """Whether a tracee is one that a wait is for: a thread by its own number."""
+    if kind == BY_PID:
+        return task.tid == number
+    return kind == ANY or task.process.group == number
+
+
+def _look_at_tracee(tracee: Tracee, options: int) -> WaitResult | None:
+    """What there is to report of a tracee to its tracer's process, marked as reported unless WNOWAIT."""
+    task = tracee.task
+    process = task.process
+    keep = options & WNOWAIT != 0
+    if tracee.is_dead:
+        is_leader = process.leader is task
+        if options & WEXITED == 0 or (is_leader and (not process.is_zombie or process.unreaped > 0)):
+            return None
+        if is_leader and tracee.is_of_parent():
+            return _look_at(process, options)
+        status = final_status(tracee)
+        result = _result_of(task, status, exit_code(status), exit_value(status))
+        if not keep:
+            cut(tracee)
+            bury_tracee(tracee)
+        return result
+    code = tracee.stop_code
+    if task.state == ThreadState.TRACED and code != 0 and not tracee.is_listening:
+        if not keep:
+            tracee.stop_code = 0
+        return _result_of(task, code << 8 | 0x7F, CLD_TRAPPED, code)
+    if process.continue_unreported and options & WCONTINUED != 0:
+        if not keep:
+            process.continue_unreported = False
+        return _result_of(task, 0xFFFF, CLD_CONTINUED, SIGCONT)
+    return None
+
+
+def _result_of(task: Task, status: int, code: int, value: int) -> WaitResult:
+    """The same as `_result`, about one thread."""
+    result = _result(task.process, status, code, value)
+    result.pid = task.tid
+    result.uid = task.credentials.uid
     return result
 
 

@@ -51,3 +51,18 @@ def control_processor(registers: ProcessorState, code: int, argument: int) -> in
     else:
         raise Errno(EINVAL)
     return 0
+
+
+def control_stopped(registers: ProcessorState, code: int, argument: int) -> None:
+    """PTRACE_ARCH_PRCTL: the bases of a task that does not run. Raises EPERM, EINVAL, EFAULT."""
+    if code == _ARCH_SET_FS or code == _ARCH_SET_GS:
+        if argument < 0 or argument >= USER_END:
+            raise Errno(EPERM)
+        if code == _ARCH_SET_FS:
+            registers.bases.fs = argument
+        else:
+            registers.bases.gs = argument
+    elif code == _ARCH_GET_FS or code == _ARCH_GET_GS:
+        user.write_i64(argument, registers.bases.fs if code == _ARCH_GET_FS else registers.bases.gs)
+    else:
+        raise Errno(EINVAL)

@@ -17,10 +17,17 @@ malformed area is refused by `fpu_restore` without harm. Base registers get user
 
 from typing import Final
 
-from arch.x86_64 import fpu, usercopy
+from arch.x86_64 import fpu, idt, usercopy
 from arch.x86_64.frame import TrapFrame
-from arch.x86_64.instructions import load_user_bases, save_user_bases, write_fs_base, write_msr
-from kernel.lang import EFAULT, Errno, UserAddr, final, panic, struct
+from arch.x86_64.instructions import (
+    load_user_bases,
+    save_user_bases,
+    take_debug_status,
+    write_fs_base,
+    write_msr,
+)
+from arch.x86_64.programs.breakpoints import STATUS_STEP, Breakpoints
+from kernel.lang import EFAULT, Errno, Span, UserAddr, final, panic, struct, u8
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib import user
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
@@ -52,11 +59,21 @@ class ProcessorState:
         self.fault_address: int = 0
         self.fault_error_code: int = 0
         self.fault_vector: int = 0
+        # Of a debugger
+        self.breakpoints: Breakpoints | None = None
+        self.steps_forced: bool = False  # the trap flag is the debugger's, and not the program's
+        self.was_step: bool = False  # the last debug exception came after a step
+        self.was_breakpoint: bool = False  # … of a breakpoint in the debug registers
 
     def note_exception(self, frame: TrapFrame) -> None:
-        """Keep what signal frames tell of an exception."""
+        """Keep what signal frames and debuggers hear of an exception."""
         self.fault_vector = frame.vector
         self.fault_error_code = frame.error_code
+        if frame.vector == idt.DEBUG:
+            status = take_debug_status()
+            breakpoints = self.breakpoints
+            self.was_step = status & STATUS_STEP != 0
+            self.was_breakpoint = breakpoints is not None and breakpoints.note(status, frame)
 
     def note_fault(self, frame: TrapFrame, address: int) -> None:
         """The same, of a page fault."""
@@ -74,12 +91,18 @@ class ProcessorState:
             fpu.take_away()
         else:
             self.turns = 0
+        breakpoints = self.breakpoints
+        if breakpoints is not None:
+            breakpoints.drop()
 
     def enter(self) -> None:
         """The task gets the processor."""
         load_user_bases(address_of(self.bases))
         if self.turns >= _USES_BEFORE_LOADING:
             self._load()
+        breakpoints = self.breakpoints
+        if breakpoints is not None:
+            breakpoints.load()
 
     def save(self) -> None:
         """Bring this object up to date with the processor, which runs the task."""
@@ -123,6 +146,7 @@ class ProcessorState:
         """For clone: the child starts with the running task's state. Raises MemoryError."""
         self.save()
         child.bases = self.bases
+        child.steps_forced = self.steps_forced
         if self.area != NO_FRAME:
             child.area = allocate_zeroed_frame()
             copy_frame(child.area, self.area)
@@ -134,8 +158,13 @@ class ProcessorState:
         self.set_gs_base(0)
 
     def release(self) -> None:
-        """The task ends, or starts another program: free the area."""
+        """The task ends, or starts another program: free the area, and watch nothing."""
         self.turns = 0
+        self.steps_forced = False
+        breakpoints = self.breakpoints
+        if breakpoints is not None:
+            self.breakpoints = None
+            breakpoints.drop()
         if self.loaded:
             self.loaded = False
             fpu.take_away()
@@ -168,6 +197,14 @@ class ProcessorState:
         user.read_into(span_at(frame_address(self.area), fpu.area_size()), address)
         fpu.sanitise_area(frame_address(self.area))
         self._load()
+
+    def saved_area(self) -> Span[u8]:
+        """Of a task that does not run: its registers as the processor saved them. Empty if it has used none. A state
+        that is no legal one is replaced by the initial one when the task runs.
+        """
+        if self.area == NO_FRAME:
+            return span_at(address_of(self.bases), 0)
+        return span_at(frame_address(self.area), fpu.area_size())
 
     def set_thread_area(self, address: int) -> None:
         """Of a task that has not run yet: where its thread's own data are; a user address."""

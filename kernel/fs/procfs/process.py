@@ -104,6 +104,7 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"stat", 0o444, process_status.stat),
     SubjectFile(b"statm", 0o444, process_status.statm),
     SubjectFile(b"status", 0o444, process_status.status),
+    SubjectFile(b"syscall", 0o400, process_status.system_call),
     SubjectFile(b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack),
     SubjectFile(b"uid_map", 0o644, process_status.id_map, write_map),
     SubjectFile(b"wchan", 0o444, process_status.wait_channel),

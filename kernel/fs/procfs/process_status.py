@@ -5,6 +5,7 @@ Of a process (and not one of its threads) the times and faults are those of all 
 
 from typing import Final
 
+from arch import copied_frame
 from kernel.fs.procfs.process_memory import Resident, memory_of
 from kernel.fs.procfs.subject import Subject, may_inspect
 from kernel.lang import EPERM, Errno, final
@@ -13,10 +14,12 @@ from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
+from kernel.task.inspection import may_attach_to
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
 from kernel.task.process import Process, Usage
 from kernel.task.task import Task, current
+from kernel.task.tracee import tracer_of
 from kernel.tty.terminals import TERMINALS
 
 _KIB_PER_PAGE: Final = 4
@@ -29,11 +32,13 @@ _NICE_BASE: Final = 20
 
 
 def state_letter(process: Process, task: Task) -> str:
-    """R, S, D, T, Z or X."""
+    """R, S, D, T, t, Z or X."""
     if task.tid not in process.threads:
-        return "Z" if process.leader is task else "X"
-    if task.is_stopped or task.state == ThreadState.STOPPED:
+        return "Z" if process.leader is task or task.tracee is not None else "X"
+    if task.state == ThreadState.STOPPED:
         return "T"
+    if task.state == ThreadState.TRACED:
+        return "t"
     if task.state == ThreadState.READY or task.state == ThreadState.RUNNING:
         return "R"
     if task.state == ThreadState.SLEEPING:
@@ -51,6 +56,8 @@ def state_words(letter: str) -> str:
         return "D (disk sleep)"
     if letter == "T":
         return "T (stopped)"
+    if letter == "t":
+        return "t (tracing stop)"
     return "Z (zombie)" if letter == "Z" else "X (dead)"
 
 
@@ -180,7 +187,8 @@ def status(subject: Subject) -> bytes:
     if context is not None:
         text.extend(f"Umask:\t0{context.umask:03o}\n".encode())
     text.extend(f"State:\t{state_words(state_letter(process, task))}\nTgid:\t{process.pid}\nNgid:\t0\n".encode())
-    text.extend(f"Pid:\t{subject.number()}\nPPid:\t{process.parent_id}\nTracerPid:\t0\n".encode())
+    text.extend(f"Pid:\t{subject.number()}\nPPid:\t{process.parent_id}\n".encode())
+    text.extend(f"TracerPid:\t{tracer_of(task)}\n".encode())
     text.extend(_identity_lines(subject, task))
     text.extend(_memory_lines(subject))
     text.extend(f"CoreDumping:\t0\nThreads:\t{process.thread_count()}\n".encode())
@@ -344,6 +352,33 @@ def wait_channel(subject: Subject) -> bytes:
     """Where the thread sleeps is not told."""
     subject.task()
     return b"0"
+
+
+def system_call(subject: Subject) -> bytes:
+    """The system call that the thread is in, its arguments, stack and instruction pointer; the call is -1 if it was
+    interrupted elsewhere. Raises EPERM.
+    """
+    task = subject.task()
+    if not may_attach_to(current(), subject.process, task):
+        raise Errno(EPERM)
+    if task.is_exiting:
+        return b"0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n"
+    if task.state == ThreadState.RUNNING or task.state == ThreadState.READY:
+        return b"running\n"
+    frame = copied_frame(task.stack_top)
+    number = frame.original_number
+    text = f"{number}"
+    if number >= 0:
+        for argument in (frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth):
+            text += f" 0x{hexadecimal(argument)}"
+    return f"{text} 0x{hexadecimal(frame.stack_pointer)} 0x{hexadecimal(frame.instruction_pointer)}\n".encode()
+
+
+def hexadecimal(word: int) -> str:
+    """The 64 bits of a word, without leading zeros."""
+    high = word >> 32 & 0xFFFF_FFFF
+    low = word & 0xFFFF_FFFF
+    return f"{high:x}{low:08x}" if high != 0 else f"{low:x}"
 
 
 def check_timer_slack(subject: Subject) -> None:

@@ -1,0 +1,228 @@
+"""The registers of a stopped program as a debugger reads and writes them (ptrace(2)): struct user_regs_struct, FXSAVE's
+image, XSAVE's area, and struct user with the debug registers.
+
+What a debugger writes is trusted in nothing: selectors are the program's or none, flags those that a program may
+change, bases user addresses, the vector registers' image one that the processor takes. Steps are the processor's trap
+flag; while a debugger has set it, neither it nor the program sees it.
+
+Deviations from Linux: segment registers other than CS and SS are always 0. A step over an instruction that sets the
+trap flag by itself ends with it cleared.
+
+Context: the task does not run, and will not before the functions here return. Those that write vector registers raise
+MemoryError.
+Source: Linux's uapi headers sys/user.h and asm/ptrace-abi.h; Intel SDM vol. 1, chapter 13.
+"""
+
+from typing import Final
+
+from arch.x86_64 import fpu
+from arch.x86_64.frame import RFLAGS_INTERRUPT, RFLAGS_RESERVED_ONE, RFLAGS_TRAP, RFLAGS_USER
+from arch.x86_64.layout import USER_CS, USER_END, USER_SS
+from arch.x86_64.programs.breakpoints import Breakpoints
+from arch.x86_64.programs.processor_state import ProcessorState
+from arch.x86_64.user_frame import copied_frame, frame_word, set_frame_word, set_original_number
+from kernel.lang import EFAULT, EINVAL, EIO, ENODEV, Errno, Span, u8, u64
+
+REGISTERS_SIZE: Final = 27 * 8
+USER_AREA_SIZE: Final = 928
+FLOATING_SIZE: Final = fpu.LEGACY_SIZE
+
+_ORIGINAL: Final = 15  # words of user_regs_struct from here on; those before are the frame's
+_FLAGS: Final = 18
+_CS: Final = 17
+_SS: Final = 20
+_FS_BASE: Final = 21
+_GS_BASE: Final = 22
+_FRAME_AFTER: Final = 1  # the frame has the vector and the error code where user_regs_struct has orig_rax
+_FRAME_FLAGS: Final = _FLAGS + _FRAME_AFTER
+
+_DEBUG_REGISTERS: Final = 848  # in struct user
+_DEBUG_END: Final = _DEBUG_REGISTERS + 8 * 8
+
+_NESTED_TASK: Final = 0x4000
+_FLAGS_WRITABLE: Final = RFLAGS_USER | _NESTED_TASK
+
+# General registers ----------------------------------------------------------------------------------------------------
+
+
+def read_register(stack_top: int, registers: ProcessorState, index: int) -> int:
+    """Word `index` of struct user_regs_struct, 0 to 26."""
+    if index < _ORIGINAL:
+        return frame_word(stack_top, index)
+    if index == _ORIGINAL:
+        return copied_frame(stack_top).original_number
+    if index == _FLAGS:
+        flags = frame_word(stack_top, _FRAME_FLAGS)
+        return flags & ~RFLAGS_TRAP if registers.steps_forced else flags
+    if index <= _SS:
+        return frame_word(stack_top, index + _FRAME_AFTER)
+    if index == _FS_BASE:
+        return registers.bases.fs
+    return registers.bases.gs if index == _GS_BASE else 0
+
+
+def write_register(stack_top: int, registers: ProcessorState, index: int, value: int) -> None:
+    """Change a word. Raises EIO for a value that a program could not have there."""
+    if index == _ORIGINAL:
+        set_original_number(stack_top, value)
+    elif index == _FLAGS:
+        _write_flags(stack_top, registers, value)
+    elif index == _CS or index == _SS:
+        if value & 0xFFFF != (USER_CS if index == _CS else USER_SS):
+            raise Errno(EIO)
+    elif index < _FS_BASE:
+        set_frame_word(stack_top, index if index < _ORIGINAL else index + _FRAME_AFTER, value)
+    elif index <= _GS_BASE:
+        if not 0 <= value < USER_END:
+            raise Errno(EIO)
+        if index == _FS_BASE:
+            registers.bases.fs = value
+        else:
+            registers.bases.gs = value
+    elif value & 0xFFFF != 0:
+        raise Errno(EIO)
+
+
+def _write_flags(stack_top: int, registers: ProcessorState, value: int) -> None:
+    """A debugger that sets the trap flag means the program's own."""
+    if value & RFLAGS_TRAP != 0:
+        registers.steps_forced = False
+    elif registers.steps_forced:
+        value |= RFLAGS_TRAP
+    flags = value & _FLAGS_WRITABLE | RFLAGS_INTERRUPT | RFLAGS_RESERVED_ONE
+    set_frame_word(stack_top, _FRAME_FLAGS, flags)
+
+
+# The USER area --------------------------------------------------------------------------------------------------------
+
+
+def read_user_word(stack_top: int, registers: ProcessorState, offset: int) -> int:
+    """PTRACE_PEEKUSER, at a checked offset. What is neither a register nor a debug register reads as 0."""
+    if offset < REGISTERS_SIZE:
+        return read_register(stack_top, registers, offset >> 3)
+    if _DEBUG_REGISTERS <= offset < _DEBUG_END:
+        breakpoints = registers.breakpoints
+        if breakpoints is None:
+            breakpoints = Breakpoints()
+        return breakpoints.read(offset - _DEBUG_REGISTERS >> 3)
+    return 0
+
+
+def write_user_word(stack_top: int, registers: ProcessorState, offset: int, value: int) -> None:
+    """PTRACE_POKEUSER. Raises EIO, EINVAL (what cannot be watched), MemoryError."""
+    if offset < REGISTERS_SIZE:
+        write_register(stack_top, registers, offset >> 3, value)
+    elif _DEBUG_REGISTERS <= offset < _DEBUG_END:
+        breakpoints = registers.breakpoints
+        if breakpoints is None:
+            breakpoints = Breakpoints()
+        breakpoints.write(offset - _DEBUG_REGISTERS >> 3, value)
+        registers.breakpoints = breakpoints
+    else:
+        raise Errno(EIO)
+
+
+# Steps ----------------------------------------------------------------------------------------------------------------
+
+
+def begin_step(stack_top: int, registers: ProcessorState) -> None:
+    """The program is to stop after its next instruction."""
+    flags = frame_word(stack_top, _FRAME_FLAGS)
+    if flags & RFLAGS_TRAP == 0:
+        registers.steps_forced = True
+        set_frame_word(stack_top, _FRAME_FLAGS, flags | RFLAGS_TRAP)
+
+
+def end_step(stack_top: int, registers: ProcessorState) -> None:
+    """It goes on as it would by itself."""
+    if registers.steps_forced:
+        registers.steps_forced = False
+        set_frame_word(stack_top, _FRAME_FLAGS, frame_word(stack_top, _FRAME_FLAGS) & ~RFLAGS_TRAP)
+
+
+# Floating point and vectors -------------------------------------------------------------------------------------------
+
+_HEADER: Final = fpu.OFFSET_XSTATE_BV
+_HEADER_SIZE: Final = 64
+_SOFTWARE_BYTES: Final = 464  # in XSAVE's area, unused by the processor: Linux says there which components exist
+_XMM: Final = 160
+_XMM_END: Final = 416
+_X87_END: Final = _XMM
+_MXCSR_MASK: Final = 0xFFFF
+_AVX: Final = 576
+
+
+def vector_size() -> int:
+    """Bytes of XSAVE's area; 0 where the processor has none."""
+    return 0 if fpu.component_mask() == 0 else fpu.area_size()
+
+
+def read_vectors(registers: ProcessorState, destination: Span[u8]) -> None:
+    """XSAVE's area, all of it: what is in its initial state shows that. `destination` has `vector_size` bytes."""
+    saved = registers.saved_area()
+    components = _show_legacy(saved, destination)
+    if components & fpu.XSAVE_AVX != 0:
+        destination[_AVX:].copy_from(saved[_AVX : len(destination)])
+    destination.store_u64(_SOFTWARE_BYTES, u64(fpu.component_mask()))
+    destination.store_u64(_HEADER, u64(components))
+
+
+def read_floating(registers: ProcessorState, destination: Span[u8]) -> None:
+    """FXSAVE's image: FLOATING_SIZE bytes."""
+    _show_legacy(registers.saved_area(), destination)
+
+
+def _show_legacy(saved: Span[u8], destination: Span[u8]) -> int:
+    """The x87 and SSE registers, with zeros for what is initial; returns the components that are not."""
+    destination.fill(0)
+    destination.store_u16(fpu.OFFSET_FCW, fpu.FCW_DEFAULT)
+    destination.store_u32(fpu.OFFSET_MXCSR, fpu.MXCSR_DEFAULT)
+    destination.store_u32(fpu.OFFSET_MXCSR + 4, _MXCSR_MASK)
+    if len(saved) == 0:
+        return 0
+    components = fpu.XSAVE_X87 | fpu.XSAVE_SSE
+    if fpu.component_mask() != 0:
+        components = saved.load_u32(_HEADER) & fpu.component_mask()
+    if components & fpu.XSAVE_X87 != 0:
+        destination[0 : fpu.OFFSET_MXCSR].copy_from(saved[0 : fpu.OFFSET_MXCSR])
+        destination[fpu.OFFSET_MXCSR + 8 : _X87_END].copy_from(saved[fpu.OFFSET_MXCSR + 8 : _X87_END])
+    if components & fpu.XSAVE_SSE != 0:
+        destination[_XMM:_XMM_END].copy_from(saved[_XMM:_XMM_END])
+    destination.store_u32(fpu.OFFSET_MXCSR, saved.load_u32(fpu.OFFSET_MXCSR))
+    return components
+
+
+def write_floating(registers: ProcessorState, source: Span[u8]) -> None:
+    """Take FXSAVE's image. Raises EINVAL for one that the processor would not take, MemoryError."""
+    if len(source) != FLOATING_SIZE or source.load_u32(fpu.OFFSET_MXCSR) & ~_MXCSR_MASK != 0:
+        raise Errno(EINVAL)
+    registers.need_area()
+    area = registers.saved_area()
+    area[0:_XMM_END].copy_from(source[0:_XMM_END])
+    if fpu.component_mask() != 0:
+        components = area.load_u32(_HEADER) | fpu.XSAVE_X87 | fpu.XSAVE_SSE
+        area.store_u64(_HEADER, u64(components))
+
+
+def write_vectors(registers: ProcessorState, source: Span[u8]) -> None:
+    """Take XSAVE's area, all of it. Raises EFAULT for another size, ENODEV where there is none, EINVAL for one that the
+    processor would not take, MemoryError.
+    """
+    if fpu.component_mask() == 0:
+        raise Errno(ENODEV)
+    if len(source) != fpu.area_size():
+        raise Errno(EFAULT)
+    components = source.load_u32(_HEADER)
+    if components & ~fpu.component_mask() != 0 or source.load_u32(_HEADER + 4) != 0:
+        raise Errno(EINVAL)
+    for offset in range(8, _HEADER_SIZE, 4):
+        if source.load_u32(_HEADER + offset) != 0:
+            raise Errno(EINVAL)
+    if components & (fpu.XSAVE_SSE | fpu.XSAVE_AVX) != 0 and source.load_u32(fpu.OFFSET_MXCSR) & ~_MXCSR_MASK != 0:
+        raise Errno(EINVAL)
+    registers.need_area()
+    area = registers.saved_area()
+    area.copy_from(source)
+    area[_SOFTWARE_BYTES : fpu.LEGACY_SIZE].fill(0)
+    if components & (fpu.XSAVE_SSE | fpu.XSAVE_AVX) == 0:
+        area.store_u32(fpu.OFFSET_MXCSR, fpu.MXCSR_DEFAULT)

@@ -1,0 +1,342 @@
+"""ptrace(2): one thread leads another one, and looks into it. Registers are in ptrace_registers.py."""
+
+from typing import Final
+
+from arch import PAGE_SHIFT
+from arch.programs import control_stopped
+from kernel.doors.table import syscall
+from kernel.lang import EINVAL, EIO, ESRCH, Errno, i32, span_of
+from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_PTRACE
+from kernel.mm.foreign import read_foreign, write_foreign
+from kernel.mm.space import AddressSpace
+from kernel.syscalls import ptrace_registers as registers
+from kernel.task.pids import find_task
+from kernel.task.send import send_to_task
+from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
+from kernel.task.signals import SI_USER, SIGKILL, SIGNAL_COUNT, UNBLOCKABLE
+from kernel.task.task import Task, current
+from kernel.task.trace_details import (
+    CALL_INFORMATION_SIZE,
+    check_filter_reader,
+    filter_flags,
+    filter_program,
+    pending_signal,
+    store_call_information,
+)
+from kernel.task.tracee import ALL_OPTIONS, CallWatch, Tracee
+from kernel.task.tracer import (
+    attach,
+    check_options,
+    detach,
+    find_tracee,
+    interrupt_tracee,
+    listen,
+    resume,
+    trace_me,
+)
+from kernel.task.words import load_i32, load_i64, store_i64
+
+_TRACEME: Final = 0
+_PEEKTEXT: Final = 1
+_PEEKDATA: Final = 2
+_PEEKUSER: Final = 3
+_POKETEXT: Final = 4
+_POKEDATA: Final = 5
+_POKEUSER: Final = 6
+_CONT: Final = 7
+_KILL: Final = 8
+_SINGLESTEP: Final = 9
+_GETREGS: Final = 12
+_SETREGS: Final = 13
+_GETFPREGS: Final = 14
+_SETFPREGS: Final = 15
+_ATTACH: Final = 16
+_DETACH: Final = 17
+_OLDSETOPTIONS: Final = 21
+_SYSCALL: Final = 24
+_ARCH_PRCTL: Final = 30
+_SYSEMU: Final = 31
+_SYSEMU_SINGLESTEP: Final = 32
+_SINGLEBLOCK: Final = 33
+_SETOPTIONS: Final = 0x4200
+_GETEVENTMSG: Final = 0x4201
+_GETSIGINFO: Final = 0x4202
+_SETSIGINFO: Final = 0x4203
+_GETREGSET: Final = 0x4204
+_SETREGSET: Final = 0x4205
+_SEIZE: Final = 0x4206
+_INTERRUPT: Final = 0x4207
+_LISTEN: Final = 0x4208
+_PEEKSIGINFO: Final = 0x4209
+_GETSIGMASK: Final = 0x420A
+_SETSIGMASK: Final = 0x420B
+_SECCOMP_GET_FILTER: Final = 0x420C
+_SECCOMP_GET_METADATA: Final = 0x420D
+_GET_SYSCALL_INFO: Final = 0x420E
+_GET_RSEQ_CONFIGURATION: Final = 0x420F
+
+_WORD: Final = 8
+_PAGE_MASK: Final = (1 << PAGE_SHIFT) - 1
+_PEEK_SHARED: Final = 1
+_PEEK_ARGUMENTS_SIZE: Final = 16
+_RSEQ_CONFIGURATION_SIZE: Final = 24
+_METADATA_SIZE: Final = 16
+
+
+@syscall(
+    "ptrace", args="one:ptrace tid address address",
+    notes="No user dispatch; segment registers other than CS and SS are 0",
+)  # fmt: skip
+def ptrace(request: int, pid: i32, address: int, data: int) -> int:
+    """ptrace(2)."""
+    tracer = current()
+    if request == _TRACEME:
+        trace_me(tracer)
+        return 0
+    if request == _ATTACH or request == _SEIZE:
+        _attach(tracer, pid, request == _SEIZE, address, data)
+        return 0
+    tracee = find_tracee(tracer, pid, request != _KILL and request != _INTERRUPT)
+    if request == _KILL:
+        send_to_task(tracee.task, from_process(SIGKILL, SI_USER, tracer.pid, tracer.credentials.uid))
+        return 0
+    if request == _INTERRUPT:
+        interrupt_tracee(tracee)
+        return 0
+    if _resume(tracee, request, data):
+        return 0
+    return _look(tracer, tracee, request, address, data)
+
+
+def _attach(tracer: Task, pid: int, is_seized: bool, address: int, data: int) -> None:
+    task = find_task(pid)
+    if task is None:
+        raise Errno(ESRCH)
+    if is_seized:
+        if address != 0 or data & ~ALL_OPTIONS != 0:
+            raise Errno(EIO)
+        check_options(tracer, data)
+    attach(tracer, task, is_seized, data if is_seized else 0)
+
+
+def _resume(tracee: Tracee, request: int, data: int) -> bool:
+    """Whether the request lets the tracee go on, with the signal `data`. Raises EIO for what is none."""
+    calls = CallWatch.NOTHING
+    steps = False
+    if request == _SYSCALL:
+        calls = CallWatch.STOPS
+    elif request == _SYSEMU:
+        calls = CallWatch.EMULATED
+    elif request == _SYSEMU_SINGLESTEP:
+        calls = CallWatch.EMULATED
+        steps = True
+    elif request == _SINGLESTEP or request == _SINGLEBLOCK:
+        steps = True
+    elif request != _CONT and request != _DETACH:
+        return False
+    if not 0 <= data <= SIGNAL_COUNT:
+        raise Errno(EIO)
+    if request == _DETACH:
+        detach(tracee, data)
+    else:
+        resume(tracee, data, calls, steps)
+    return True
+
+
+def _look(tracer: Task, tracee: Tracee, request: int, address: int, data: int) -> int:
+    """A request that leaves the tracee stopped."""
+    if request == _PEEKTEXT or request == _PEEKDATA:
+        user.write_i64(data, _peek(tracee, address))
+    elif request == _POKETEXT or request == _POKEDATA:
+        _poke(tracee, address, data)
+    elif request == _PEEKUSER:
+        user.write_i64(data, registers.peek_user(tracee.task, address))
+    elif request == _POKEUSER:
+        registers.poke_user(tracee.task, address, data)
+    elif request == _GETREGS:
+        registers.get_set(tracee.task, registers.GENERAL, data, registers.WHOLE)
+    elif request == _SETREGS:
+        registers.put_set(tracee.task, registers.GENERAL, data, registers.WHOLE)
+    elif request == _GETFPREGS:
+        registers.get_set(tracee.task, registers.FLOATING, data, registers.WHOLE)
+    elif request == _SETFPREGS:
+        registers.put_set(tracee.task, registers.FLOATING, data, registers.WHOLE)
+    elif request == _GETREGSET or request == _SETREGSET:
+        registers.transfer_set(tracee.task, address, data, request == _GETREGSET)
+    elif request == _SETOPTIONS or request == _OLDSETOPTIONS:
+        check_options(tracer, data)
+        tracee.options = data
+    elif request == _GETEVENTMSG:
+        user.write_i64(data, tracee.message)
+    elif request == _LISTEN:
+        listen(tracee)
+    elif request == _ARCH_PRCTL:
+        control_stopped(tracee.task.registers, data, address)
+    else:
+        return _look_at_signals(tracer, tracee, request, address, data)
+    return 0
+
+
+def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, data: int) -> int:
+    """… and asks for signals, or for what the kernel keeps of the task."""
+    task = tracee.task
+    if request == _GETSIGINFO:
+        info = tracee.info
+        if info is None:
+            raise Errno(EINVAL)
+        _write_info(data, info)
+    elif request == _SETSIGINFO:
+        _set_info(tracee, data)
+    elif request == _PEEKSIGINFO:
+        return _peek_signals(task, address, data)
+    elif request == _GETSIGMASK or request == _SETSIGMASK:
+        if address != _WORD:
+            raise Errno(EINVAL)
+        if request == _GETSIGMASK:
+            user.write_i64(data, task.saved_blocked if task.restores_blocked else task.blocked)
+        else:
+            task.blocked = user.read_i64(data) & ~UNBLOCKABLE
+            task.restores_blocked = False
+    elif request == _GET_SYSCALL_INFO:
+        return _call_information(tracee, address, data)
+    elif request == _GET_RSEQ_CONFIGURATION:
+        return _rseq_configuration(task, address, data)
+    elif request == _SECCOMP_GET_FILTER:
+        program = filter_program(tracer, task, address)
+        if data != 0:
+            user.write_from(data, span_of(program))
+        return len(program) >> 3
+    elif request == _SECCOMP_GET_METADATA:
+        return _filter_metadata(tracer, task, address, data)
+    else:
+        raise Errno(EIO)
+    return 0
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
+
+
+def _memory_of(tracee: Tracee) -> AddressSpace:
+    """EIO where the tracer must not look: the program may not be dumped, and the tracer was nobody special."""
+    memory = tracee.task.memory
+    may_look = tracee.is_privileged or tracee.tracer.credentials.capable(CAP_SYS_PTRACE)
+    if memory is None or (not tracee.task.process.is_dumpable and not may_look):
+        raise Errno(EIO)
+    return memory
+
+
+def _peek(tracee: Tracee, address: int) -> int:
+    storage = bytearray(_WORD)
+    _transfer(tracee, address, storage, False)
+    return load_i64(span_of(storage), 0)
+
+
+def _poke(tracee: Tracee, address: int, value: int) -> None:
+    storage = bytearray(_WORD)
+    store_i64(span_of(storage), 0, value)
+    _transfer(tracee, address, storage, True)
+
+
+def _transfer(tracee: Tracee, address: int, storage: bytearray, writes: bool) -> None:
+    """A word of the tracee's memory, perhaps over the end of a page. Raises EIO where there is none."""
+    space = _memory_of(tracee)
+    try:
+        user.check(address, _WORD)
+        space.acquire()
+        try:
+            word = span_of(storage)
+            first = min(_WORD, (1 << PAGE_SHIFT) - (address & _PAGE_MASK))
+            if writes:
+                write_foreign(space, address, word[0:first], True)
+                write_foreign(space, address + first, word[first:], True)
+            else:
+                read_foreign(space, address, word[0:first], True)
+                read_foreign(space, address + first, word[first:], True)
+        finally:
+            space.release()
+    except Errno:
+        raise Errno(EIO) from None
+
+
+# Signals --------------------------------------------------------------------------------------------------------------
+
+
+def _write_info(address: int, info: SignalInfo) -> None:
+    storage = bytearray(SIGINFO_SIZE)
+    info.store(span_of(storage))
+    user.write_from(address, span_of(storage))
+
+
+def _set_info(tracee: Tracee, address: int) -> None:
+    storage = bytearray(SIGINFO_SIZE)
+    user.read_into(span_of(storage), address)
+    if tracee.info is None:
+        raise Errno(EINVAL)
+    tracee.info = from_user(span_of(storage), load_i32(span_of(storage), 0))
+
+
+def _peek_signals(task: Task, address: int, data: int) -> int:
+    """PTRACE_PEEKSIGINFO: how many of those asked for there are."""
+    storage = bytearray(_PEEK_ARGUMENTS_SIZE)
+    user.read_into(span_of(storage), address)
+    first = load_i64(span_of(storage), 0)
+    flags = span_of(storage).load_u32(8)
+    wanted = load_i32(span_of(storage), 12)
+    if flags & ~_PEEK_SHARED != 0 or wanted < 0:
+        raise Errno(EINVAL)
+    pending = task.process.pending if flags & _PEEK_SHARED != 0 else task.pending
+    done = 0
+    while done < wanted and 0 <= first < 1 << 32:
+        info = pending_signal(pending, first + done)
+        if info is None:
+            break
+        try:
+            _write_info(data, info)
+        except Errno:
+            if done == 0:
+                raise
+            break
+        data += SIGINFO_SIZE  # fits: it was written
+        done += 1
+        if current().interrupted:
+            break
+    return done
+
+
+# What the kernel keeps ------------------------------------------------------------------------------------------------
+
+
+def _call_information(tracee: Tracee, size: int, address: int) -> int:
+    """PTRACE_GET_SYSCALL_INFO: as much as there is room for; returns how much there is."""
+    storage = bytearray(CALL_INFORMATION_SIZE)
+    known = store_call_information(tracee, span_of(storage))
+    count = known if size < 0 else min(known, size)
+    user.write_from(address, span_of(storage)[0:count])
+    return known
+
+
+def _rseq_configuration(task: Task, size: int, address: int) -> int:
+    storage = bytearray(_RSEQ_CONFIGURATION_SIZE)
+    out = span_of(storage)
+    store_i64(out, 0, task.rseq_address)
+    out.store_u32(8, task.rseq_length)
+    out.store_u32(12, task.rseq_signature)
+    count = _RSEQ_CONFIGURATION_SIZE if size < 0 else min(size, _RSEQ_CONFIGURATION_SIZE)
+    user.write_from(address, out[0:count])
+    return _RSEQ_CONFIGURATION_SIZE
+
+
+def _filter_metadata(tracer: Task, task: Task, size: int, address: int) -> int:
+    """PTRACE_SECCOMP_GET_METADATA: the flags of the filter that the structure names."""
+    check_filter_reader(tracer)
+    if 0 <= size < _WORD:
+        raise Errno(EINVAL)
+    index = user.read_i64(address)
+    storage = bytearray(_METADATA_SIZE)
+    out = span_of(storage)
+    store_i64(out, 0, index)
+    store_i64(out, 8, filter_flags(tracer, task, index))
+    count = _METADATA_SIZE if size < 0 else min(size, _METADATA_SIZE)
+    user.write_from(address, out[0:count])
+    return count

@@ -1,0 +1,292 @@
+"""Where a traced task stops, and tells its tracer (ptrace(2), "Stopped states").
+
+The running task calls these: for a signal that it takes, before and after a system call, at events, when its process
+stops. It sleeps as TRACED until its tracer lets it go on, goes away, or SIGKILL comes. SIGCONT does not wake it.
+
+Context: sleeps. Never raises.
+"""
+
+from typing import Final
+
+from arch import TrapFrame
+from arch.programs import end_step
+from kernel.lang import ENOSYS, Errno, noinline, noraise
+from kernel.sched import ThreadState
+from kernel.sched.scheduler import announce_work, schedule
+from kernel.task.accounting import NS_PER_CLOCK_TICK, thread_usage
+from kernel.task.actions import SIG_DFL, SIG_IGN
+from kernel.task.send import (
+    force,
+    hears_of_stops,
+    join_stop,
+    report_job_control,
+    send_from_kernel,
+    send_to_task,
+    update_interrupted,
+)
+from kernel.task.siginfo import SignalInfo, from_child, from_fault, from_kernel, from_process
+from kernel.task.signals import (
+    CLD_STOPPED,
+    CLD_TRAPPED,
+    SI_USER,
+    SIGCHLD,
+    SIGKILL,
+    SIGTRAP,
+    STOP_SIGNALS,
+    TRAP_BRKPT,
+    contains,
+)
+from kernel.task.task import Task
+from kernel.task.tracee import EVENT_EXEC, EVENT_EXIT, EVENT_STOP, EVENT_VFORK_DONE, MARKS_CALLS, CallWatch, Tracee
+
+_BEFORE_CALL: Final = 1  # PTRACE_EVENTMSG_SYSCALL_…
+_AFTER_CALL: Final = 2
+_CALL_MARK: Final = 0x80
+
+# Stopping -------------------------------------------------------------------------------------------------------------
+
+
+def _must_die(task: Task) -> bool:
+    """Whether the thread is to end, so that no tracer holds it."""
+    process = task.process
+    executing = process.exec_task
+    return process.is_exiting or (executing is not None and executing is not task) or task.has_pending_kill()
+
+
+def _stop(task: Task, tracee: Tracee, code: int, why: int, info: SignalInfo | None, message: int) -> int:
+    """Stop until the tracer lets the task go on; returns the signal that it shall take then, or 0."""
+    process = task.process
+    tracee.stop_code = code
+    tracee.info = info
+    tracee.message = message
+    tracee.resume_signal = 0
+    tracee.traps_soon = False
+    if code >> 8 == EVENT_STOP:
+        tracee.notifies_soon = False
+    completes = why == CLD_STOPPED and process.stop_signal != 0 and not task.is_stopped and join_stop(task)
+    task.state = ThreadState.TRACED
+    status = process.stop_signal if why == CLD_STOPPED else code & 0x7F
+    tell_tracer(tracee, why, status)
+    if completes and not tracee.is_of_parent():
+        report_job_control(process, CLD_STOPPED, process.last_stop_signal)
+    schedule()
+    tracee.is_listening = False
+    update_interrupted(task)
+    return tracee.resume_signal
+
+
+def tell_tracer(tracee: Tracee, code: int, status: int) -> None:
+    """SIGCHLD about one thread, and waking the waits."""
+    process = tracee.tracer.process
+    if tracee.is_dead or hears_of_stops(process):
+        try:
+            send_from_kernel(process, _thread_information(tracee.task, code, status))
+        except MemoryError:
+            send_from_kernel(process, from_kernel(SIGCHLD))
+    process.child_waiters.wake_all()
+
+
+def _thread_information(task: Task, code: int, status: int) -> SignalInfo:
+    """siginfo_t for a thread's change of state. Raises MemoryError."""
+    usage = thread_usage(task)
+    user_ticks = usage.user_ns // NS_PER_CLOCK_TICK
+    system_ticks = usage.system_ns // NS_PER_CLOCK_TICK
+    return from_child(SIGCHLD, code, task.tid, task.credentials.uid, status, user_ticks, system_ticks)
+
+
+def _event_information(task: Task, tracee: Tracee, signo: int, code: int) -> SignalInfo:
+    """What PTRACE_GETSIGINFO shows at a stop that is not for a signal."""
+    info = tracee.event_info
+    info.signo = signo
+    info.error = 0
+    info.code = code
+    info.first = task.tid
+    info.second = task.credentials.uid
+    info.third = 0
+    info.fourth = 0
+    info.fifth = 0
+    return info
+
+
+def _notify(task: Task, tracee: Tracee, code: int, message: int) -> int:
+    """Stop for an event of the task's own."""
+    return _stop(task, tracee, code, CLD_TRAPPED, _event_information(task, tracee, SIGTRAP, code), message)
+
+
+# Signals and job control ----------------------------------------------------------------------------------------------
+
+
+@noinline
+@noraise
+def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
+    """Show the tracer a signal that the task takes; returns what it shall take instead, None for nothing."""
+    tracee = task.tracee
+    if tracee is None or info is None or info.signo == SIGKILL:
+        return info
+    if _must_die(task):
+        return None
+    tracee.stop_may_begin = True
+    signo = _stop(task, tracee, info.signo, CLD_TRAPPED, info, 0)
+    if signo == 0 or _must_die(task):
+        return None
+    shown = tracee.info
+    if shown is not None and shown.signo == signo:
+        info = shown
+    else:
+        tracer = tracee.tracer
+        try:
+            info = from_process(signo, SI_USER, tracer.pid, tracer.credentials.uid)
+        except MemoryError:
+            info = from_kernel(signo)
+    if contains(task.blocked, signo):
+        try:
+            send_to_task(task, info)
+        except Errno:
+            pass  # no room for what a real-time signal tells: it is lost, as if it was sent so
+        return None
+    handler = task.process.actions.action(signo).handler
+    if handler != SIG_DFL and handler != SIG_IGN:
+        _suspend_step(task, tracee)
+    elif handler == SIG_DFL and contains(STOP_SIGNALS, signo) and not tracee.stop_may_begin:
+        return None
+    return info
+
+
+@noinline
+@noraise
+def stop_if_due(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
+    """Stop after a system call, take part in a stop of the process, or stop because the tracer asked for it; whether
+    there was a reason.
+    """
+    process = task.process
+    if tracee.leaves_call:
+        tracee.leaves_call = False
+        if frame.is_of_call():
+            _leave_call(task, tracee, frame)
+        update_interrupted(task)
+        return True
+    signo = process.stop_signal
+    if signo != 0 and not task.is_stopped:
+        tracee.traps_soon = True
+    if not tracee.traps_soon and not tracee.notifies_soon:
+        return False
+    if tracee.is_seized:
+        if signo == 0:
+            signo = SIGTRAP
+        code = EVENT_STOP << 8 | signo
+        _stop(task, tracee, code, CLD_STOPPED, _event_information(task, tracee, signo, code), 0)
+    elif signo != 0:
+        _stop(task, tracee, signo, CLD_STOPPED, None, 0)
+    else:
+        tracee.traps_soon = False  # continued before it came here
+    return True
+
+
+# System calls ---------------------------------------------------------------------------------------------------------
+
+
+def _stop_for_call(task: Task, tracee: Tracee, message: int) -> None:
+    code = SIGTRAP | (_CALL_MARK if tracee.options & MARKS_CALLS != 0 else 0)
+    signo = _notify(task, tracee, code, message)
+    if signo != 0:
+        try:
+            send_to_task(task, from_kernel(signo))
+        except Errno:
+            pass  # no room for it
+
+
+@noraise
+def enter_call(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
+    """Before a system call; whether it is made. The tracer sees a result of ENOSYS, which is the call's if it is not
+    made and the tracer puts no other one there.
+    """
+    if tracee.calls == CallWatch.NOTHING:
+        return True
+    is_emulated = tracee.calls == CallWatch.EMULATED
+    frame.set_result(-ENOSYS)
+    if not _must_die(task):
+        _stop_for_call(task, tracee, _BEFORE_CALL)
+    return not is_emulated and not _must_die(task)
+
+
+def end_call(task: Task) -> None:
+    """A traced task has made a system call, and has not left it yet."""
+    tracee = task.tracee
+    if tracee is not None:
+        tracee.leaves_call = True
+        task.interrupted = True
+        announce_work()
+
+
+def _leave_call(task: Task, tracee: Tracee, frame: TrapFrame) -> None:
+    """After a system call, before its signals: a step that the program took ends here, too."""
+    if tracee.calls == CallWatch.EMULATED:
+        return
+    if tracee.steps:
+        try:
+            force(task, from_fault(SIGTRAP, TRAP_BRKPT, frame.instruction_pointer))
+        except MemoryError:
+            force(task, from_kernel(SIGTRAP))
+    elif tracee.calls == CallWatch.STOPS and not _must_die(task):
+        _stop_for_call(task, tracee, _AFTER_CALL)
+
+
+# Events ---------------------------------------------------------------------------------------------------------------
+
+
+@noraise
+def report_event(task: Task, event: int, message: int) -> bool:
+    """Stop for an event, if the tracer asked for it; whether it did."""
+    tracee = task.tracee
+    if tracee is None or not tracee.wants(event):
+        return False
+    if not _must_die(task):
+        _notify(task, tracee, event << 8 | SIGTRAP, message)
+    if event == EVENT_VFORK_DONE or event == EVENT_EXEC:
+        end_call(task)  # also where nobody watched when the call began
+    return True
+
+
+def report_exec(task: Task, old_tid: int) -> None:
+    """A new program is about to begin. Tracers of the old kind that did not ask for the event get a signal."""
+    tracee = task.tracee
+    if tracee is None or report_event(task, EVENT_EXEC, old_tid) or tracee.is_seized:
+        return
+    try:
+        send_to_task(task, from_process(SIGTRAP, SI_USER, task.pid, task.credentials.uid))
+    except Errno:
+        return  # cannot be: a standard signal always finds room
+    except MemoryError:
+        force(task, from_kernel(SIGTRAP))
+
+
+@noraise
+def report_end(task: Task) -> None:
+    """The thread ends; its memory is still there. Another SIGKILL ends the stop."""
+    tracee = task.tracee
+    if tracee is None:
+        return
+    process = task.process
+    status = process.exit_status if process.is_exiting else tracee.exit_status
+    if tracee.wants(EVENT_EXIT) and not contains(task.pending.mask | task.process.pending.mask, SIGKILL):
+        _notify(task, tracee, EVENT_EXIT << 8 | SIGTRAP, status)
+
+
+# Steps ----------------------------------------------------------------------------------------------------------------
+
+
+def _suspend_step(task: Task, tracee: Tracee) -> None:
+    """A handler will run: its frame must not show the tracer's flag."""
+    tracee.steps_into_handler = tracee.steps
+    if tracee.steps:
+        tracee.steps = False
+        end_step(task.stack_top, task.registers)
+
+
+@noinline
+@noraise
+def report_handler(task: Task) -> None:
+    """A task that perhaps stepped is at a handler's first instruction."""
+    tracee = task.tracee
+    if tracee is not None and tracee.steps_into_handler and not _must_die(task):
+        _notify(task, tracee, SIGTRAP, 0)

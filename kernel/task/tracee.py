@@ -1,0 +1,133 @@
+"""What a traced task has more than others, and whose it is (ptrace(2)).
+
+A tracer is one thread; its process waits for the tracees of all its threads, which hang in a list at the process. A
+thread that ends while it is traced stays, dead, until its tracer has waited for it.
+
+Invariants: `task.tracee` is this object exactly while the task is traced, and then it is in the list of its tracer's
+process. What a tracer may change of a task, it changes while the task's state is TRACED.
+Context: nothing here sleeps or fails.
+Source: ptrace(2).
+"""
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import final
+from kernel.task.siginfo import SignalInfo
+from kernel.task.signals import SIGTRAP
+
+if TYPE_CHECKING:
+    from kernel.task.process import Process
+    from kernel.task.task import Task
+
+# Options (PTRACE_O_…)
+MARKS_CALLS: Final = 0x1  # TRACESYSGOOD
+FOLLOWS_FORK: Final = 0x2
+FOLLOWS_VFORK: Final = 0x4
+FOLLOWS_CLONE: Final = 0x8
+REPORTS_EXEC: Final = 0x10
+REPORTS_VFORK_DONE: Final = 0x20
+REPORTS_EXIT: Final = 0x40
+REPORTS_SECCOMP: Final = 0x80
+KILLS_AT_EXIT: Final = 0x10_0000
+SUSPENDS_SECCOMP: Final = 0x20_0000
+ALL_OPTIONS: Final = 0x30_00FF
+
+# Events (PTRACE_EVENT_…): option 1 << number asks for each of the first seven
+EVENT_FORK: Final = 1
+EVENT_VFORK: Final = 2
+EVENT_CLONE: Final = 3
+EVENT_EXEC: Final = 4
+EVENT_VFORK_DONE: Final = 5
+EVENT_EXIT: Final = 6
+EVENT_SECCOMP: Final = 7
+EVENT_STOP: Final = 128
+
+
+class CallWatch(IntEnum):
+    """What happens at the tracee's system calls."""
+
+    NOTHING = 0
+    STOPS = 1  # at each, before and after (PTRACE_SYSCALL)
+    EMULATED = 2  # before each, and it is not made (PTRACE_SYSEMU)
+
+
+@final
+class Tracee:
+    """One traced task."""
+
+    def __init__(self, task: "Task", tracer: "Task", is_seized: bool, options: int, is_privileged: bool) -> None:
+        self.task: Task = task
+        self.tracer: Task = tracer
+        self.is_seized: bool = is_seized
+        self.options: int = options
+        self.is_privileged: bool = is_privileged  # the tracer had CAP_SYS_PTRACE when it attached
+        # How it goes on
+        self.calls: CallWatch = CallWatch.NOTHING
+        self.steps: bool = False  # for one instruction, or to the end of the system call that it is in
+        self.steps_into_handler: bool = False  # the step that it was in met a signal
+        self.resume_signal: int = 0
+        # Its present stop, or the last one
+        self.stop_code: int = 0  # signal, and event << 8: what wait(2) reports; 0 once it has
+        self.message: int = 0  # PTRACE_GETEVENTMSG
+        self.info: SignalInfo | None = None  # PTRACE_GETSIGINFO
+        self.event_info: SignalInfo = SignalInfo(SIGTRAP, 0)  # what `info` is at events
+        self.is_listening: bool = False  # PTRACE_LISTEN: stopped, and not reported
+        # Stops to come
+        self.traps_soon: bool = False
+        self.leaves_call: bool = False  # a system call was made: perhaps a stop comes before its signals
+        self.notifies_soon: bool = False  # of a change of its job control
+        self.stop_may_begin: bool = False  # no SIGCONT came since it took a stop signal
+        # Its end
+        self.exit_status: int = 0  # of this thread alone, as wait(2) reports it
+        self.is_dead: bool = False
+        # The others of the tracer's process, the latest first
+        self.next: Tracee | None = None
+        self.previous: Tracee | None = None
+
+    def wants(self, event: int) -> bool:
+        """Whether the tracer asked for an event."""
+        return self.options & 1 << event != 0
+
+    def is_of_parent(self) -> bool:
+        """Whether its tracer's process is the parent of its own."""
+        return self.tracer.process is self.task.process.parent
+
+
+def link(tracee: Tracee) -> None:
+    """Let a task be traced."""
+    process = tracee.tracer.process
+    first = process.first_tracee
+    tracee.next = first
+    if first is not None:
+        first.previous = tracee
+    process.first_tracee = tracee
+    tracee.task.tracee = tracee
+
+
+def cut(tracee: Tracee) -> None:
+    """The task is not traced any more. What else that means is the caller's business."""
+    following = tracee.next
+    previous = tracee.previous
+    if previous is None:
+        tracee.tracer.process.first_tracee = following
+    else:
+        previous.next = following
+    if following is not None:
+        following.previous = previous
+    tracee.next = None
+    tracee.previous = None
+    tracee.task.tracee = None
+
+
+def tracer_of(task: "Task") -> int:
+    """The number of the thread that traces a task; 0 if none does."""
+    tracee = task.tracee
+    return 0 if tracee is None else tracee.tracer.tid
+
+
+def process_is_traced_by(child: "Process", process: "Process") -> "Tracee | None":
+    """The tracee that a child's leader is, if a thread of `process` traces it."""
+    leader = child.leader
+    tracee = None if leader is None else leader.tracee
+    return tracee if tracee is not None and tracee.tracer.process is process else None
