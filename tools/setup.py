@@ -40,6 +40,7 @@ GROUPS = {
     "sqlite": ("tcl",),
     "servers": ("curl", "openssh-client"),
     "tcpdump": ("tcpdump",),
+    "strace": ("strace",),
 }
 
 

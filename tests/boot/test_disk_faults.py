@@ -4,7 +4,6 @@ Linux with the same disk.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -16,18 +15,18 @@ import pytest
 from tests.boot.faulty_disk import FaultyDisk, debugfs
 from tests.harness import LINUX, Guest, Kernel, compile_program
 from tests.harness.guest import PATIENCE
+from tests.harness.kept import kept_answer
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
 from tools.machine import Disk, DiskMode, Machine
 from tools.oracle import fetch_oracle
-from tools.paths import BUILD, ROOT
+from tools.paths import ROOT
 from userland.image import root_archive
 
 pytestmark = pytest.mark.timeout(int(240 * PATIENCE))
 
 MIB = 1 << 20
 PROGRAM = ROOT / "tests" / "boot" / "disk_faults.c"
-ANSWERS = BUILD / "tests" / "answers"
 
 
 def make_image(path: Path, tree: Path) -> Path:
@@ -91,14 +90,12 @@ def linux_answers(root_image: Path, tmp_path: Path) -> str:
     """As `answers` for Linux, kept until the program, this file, the image or Linux changes."""
     fetch_oracle()
     texts = (PROGRAM, Path(__file__), PROGRAM.with_name("faulty_disk.py"), root_image, LINUX.path)
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in texts)).hexdigest()[:16]
-    kept = ANSWERS / f"disk-faults-{digest}.txt"
-    if not kept.exists():
+
+    def answer() -> str:
         tmp_path.mkdir()
-        text, _ = answers(LINUX, root_image, tmp_path)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text)
-    return kept.read_text()
+        return answers(LINUX, root_image, tmp_path)[0]
+
+    return kept_answer("disk-faults", [path.read_bytes() for path in texts], answer)
 
 
 def test_programs_see_what_they_see_on_linux(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ invalid. Its answers are kept under `build/tests/`, in a file named after a hash
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 from tests.conformance.compare import difference
 from tests.harness import LINUX, Batch, Case, Kernel, Result, compile_program
+from tests.harness.kept import answer_path
 from tools.cpio import Archive
 from tools.lock import exclusively
 from tools.machine import Disk, Machine
@@ -22,7 +22,6 @@ from tools.paths import BUILD
 from userland.image import build_image
 
 HERE = Path(__file__).parent
-ANSWERS = BUILD / "tests" / "answers"
 UNSTABLE = "unstable"  # the kind of a result that Linux gave only once
 LINUX_RUNS = 4  # at most, until two of them agree
 # /dev/vda: empty at each boot. A case that wants a file system there makes one.
@@ -115,7 +114,5 @@ def _agreed_answers(wanted: Batch) -> dict[str, Result]:
 
 
 def _keep_file(wanted: Batch) -> Path:
-    digest = hashlib.sha256(wanted.initrd(wanted.cases))
-    digest.update(LINUX.path.read_bytes())
-    digest.update(repr((LINUX.parameters, MACHINE)).encode())
-    return ANSWERS / f"{digest.hexdigest()[:16]}.json"
+    machine = repr((LINUX.parameters, MACHINE)).encode()
+    return answer_path("cases", (wanted.initrd(wanted.cases), LINUX.path.read_bytes(), machine))

@@ -1,0 +1,241 @@
+"""Debian's strace and gdb, as they are, with their C library: they print here what they print on Linux.
+
+Numbers of processes and addresses on the stack differ, so names stand for them before the two are compared. What a
+traced program prints is shown when it has ended: nothing says whether it or the tracer prints first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.harness import KRAIT, LINUX, Batch, Case, Result, compile_program
+from tests.harness.guest import PATIENCE
+from tests.harness.kept import kept_answer
+from tools.cpio import Archive
+from tools.libraries import add_libraries, interpreter
+from tools.machine import Machine
+from tools.oracle import fetch_oracle
+from tools.setup import require
+
+pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
+
+LINUX_RUNS = 4  # at most, until two of them agree
+DEBUGGEE = Path(__file__).parent / "debuggee.c"
+SETTINGS = """\
+set pagination off
+set confirm off
+set width 0
+set style enabled off
+set startup-with-shell off
+set filename-display basename
+"""
+BREAKS = """\
+break work if depth == 0
+run
+backtrace
+print depth
+step
+next
+finish
+up
+print sum(20, 22)
+print sum
+x/2i $pc
+tbreak main
+info registers eflags cs ss
+stepi
+nexti
+print $eflags
+print $_siginfo.si_signo
+handle SIGUSR1 nostop pass
+disassemble sum
+delete
+print work(1)
+kill
+"""
+WATCHES = """\
+break main
+run
+hbreak sum
+continue
+delete 2
+watch watched
+continue
+continue
+info threads
+continue
+backtrace 1
+info threads 2
+thread apply all print $_thread
+delete
+continue
+print $_siginfo.si_signo
+signal 0
+"""
+FORKS = """\
+handle SIGUSR1 nostop noprint nopass
+set follow-fork-mode child
+catch fork
+run
+continue
+"""
+ATTACHES = """\
+info threads
+print go_on
+set variable go_on = 1
+tbreak let_go
+continue
+backtrace
+continue
+"""
+SCRIPTS = {
+    # Each process has a file of its own, so that their order does not matter. When the shell hears of ends does.
+    "strace_pipeline": """\
+mkdir /tmp/calls && cd /tmp/calls
+strace -ff -o call -e trace=!brk,mmap,munmap,mprotect,arch_prctl,getppid,set_tid_address,rt_sigreturn,wait4 \
+    -e signal=!SIGCHLD -- sh -c 'echo hello | tr a-z A-Z | cat; exit 3'
+echo "status $?"
+ls | wc -l
+for file in $(ls | sort -t . -k 2 -n); do cat $file; echo "--"; done
+""",
+    "strace_signals": """\
+strace -o /tmp/out -e trace=kill,rt_sigreturn,wait4,nanosleep \
+    sh -c 'trap "echo caught" USR1; kill -USR1 $$; kill -TERM $$'
+echo "status $?"
+cat /tmp/out
+""",
+    "strace_threads": """\
+mkdir /tmp/threads && cd /tmp/threads
+strace -ff -o call -e trace=clone,fork,tkill,wait4,exit,exit_group,rt_sigreturn -e signal=!SIGCHLD \\
+    /tracers/debuggee handle
+echo "status $?"
+for file in $(ls | sort -t . -k 2 -n); do cat $file; echo "--"; done
+strace -f -c -o /tmp/out -e trace=fork,exit,exit_group,tkill /tracers/debuggee handle
+awk '$4 ~ /^[0-9]+$/ { print $4, $NF }' /tmp/out | sort
+""",
+    "strace_counts": """\
+strace -f -c -o /tmp/out sh -c 'true | cat' && grep -c . /tmp/out && awk '$NF == "execve" { print $4 }' /tmp/out
+strace -e inject=getuid:retval=77 -o /tmp/out id -ru
+strace -e trace=openat -e inject=openat:error=EACCES:when=1 -o /dev/null cat /etc/passwd
+strace --seccomp-bpf -f -e trace=chdir -o /tmp/out sh -c 'cd /tmp; (cd /)'
+sed 's/^[0-9]* *//' /tmp/out
+""",
+    "strace_attached": """\
+sleep 1000 & pid=$!
+strace -o /tmp/out -e trace=clock_nanosleep,nanosleep -p $pid & tracer=$!
+for i in $(seq 200); do grep -q "^TracerPid:.0" /proc/$pid/status || break; sleep 0.05; done
+grep -c "^TracerPid:.$tracer" /proc/$pid/status
+kill $pid; wait $pid 2> /dev/null; echo "status $?"; wait $tracer
+cut -c-20 /tmp/out
+""",
+    "gdb_breaks": "gdb -nx -batch -x /tracers/breaks /tracers/debuggee; cat /tmp/printed",
+    "gdb_watches": "gdb -nx -batch -x /tracers/watches /tracers/debuggee; cat /tmp/printed",
+    "gdb_forks": """\
+gdb -nx -batch -x /tracers/forks /tracers/debuggee
+for i in $(seq 200); do grep -q child /tmp/printed && break; sleep 0.05; done; cat /tmp/printed
+""",
+    "gdb_attaches": """\
+/tracers/debuggee wait & pid=$!
+for i in $(seq 200); do grep -q "^State:.S" /proc/$pid/status && break; sleep 0.05; done
+gdb -nx -batch -x /tracers/attaches -p $pid
+kill $pid 2> /dev/null; wait $pid; echo "status $?"; cat /tmp/printed
+""",
+}
+# gdb does without Python, whose library is not in the image, and says so.
+SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/ PYTHONHOME=/nowhere\n"
+
+
+def image() -> Archive:
+    require("strace")
+    files = Archive()
+    for path in (Path("/usr/bin/strace"), Path("/usr/bin/gdb")):
+        data = path.read_bytes()
+        files.file(str(path).lstrip("/"), data, 0o755)
+        loader = interpreter(data)
+        assert loader is not None
+        add_libraries(files, path, loader)
+    debuggee = compile_program(DEBUGGEE, flags=("-static", "-g", "-O0"))
+    files.file("tracers/debuggee", debuggee.read_bytes(), 0o755)
+    files.file(str(DEBUGGEE).lstrip("/"), DEBUGGEE.read_bytes())
+    for name, text in (("breaks", BREAKS), ("watches", WATCHES), ("forks", FORKS), ("attaches", ATTACHES)):
+        files.file(f"tracers/{name}", (SETTINGS + text).encode())
+    for name, text in SCRIPTS.items():
+        files.file(f"tracers/{name}.sh", (SURROUNDINGS + text).encode(), 0o755)
+    return files
+
+
+def named(output: str) -> str:
+    """The output with names for what differs from run to run: numbers of processes in the order of their appearance,
+    addresses of stacks, times.
+    """
+    numbers: dict[str, str] = {}
+
+    def name(match: re.Match[str]) -> str:
+        return match.group(1) + numbers.setdefault(match.group(2), f"P{len(numbers)}")
+
+    output = re.sub(r"0x7f[0-9a-f]{6,}", "STACK", output.replace("\r", ""))
+    output = re.sub(r"^.* = \? ERESTART.*\n", "", output, flags=re.MULTILINE)  # when a signal comes is chance
+    output = re.sub(r"  +", " ", output)  # columns are as wide as their numbers
+    pattern = r"(\b(?:process |Process |LWP |si_pid=|parent_tid=\[|(?:t?kill|wait4)\())(\d{2,})\b"
+    output = re.sub(pattern, name, output)
+    output = re.sub(r"^((?:getpid|fork|clone|wait4)\(.*\) = )(\d{2,})$", name, output, flags=re.MULTILINE)
+    return re.sub(r"si_[us]time=\d+", "si_time=T", output)
+
+
+def text_of(result: Result) -> str:
+    return f"{named(result.output)}{result.ending}{result.log}"
+
+
+def batch() -> Batch:
+    cases = [Case(name, ("/bin/sh", f"/tracers/{name}.sh")) for name in SCRIPTS]
+    return Batch(cases, image(), Machine(memory="512M"))
+
+
+@pytest.fixture(scope="module")
+def krait() -> dict[str, str]:
+    return {name: text_of(result) for name, result in batch().run(KRAIT).items()}
+
+
+def agreed(wanted: Batch) -> dict[str, str]:
+    """What Linux answers to each script twice: a busy host may upset one once."""
+    seen: dict[str, list[str]] = {name: [] for name in SCRIPTS}
+    for _ in range(LINUX_RUNS):
+        for name, result in wanted.run(LINUX).items():
+            seen[name].append(text_of(result))
+        if all(len(set(texts)) < len(texts) for texts in seen.values()):
+            return {name: max(texts, key=texts.count) for name, texts in seen.items()}
+    raise AssertionError(f"Linux answers differently from run to run: {seen}")
+
+
+@pytest.fixture(scope="module")
+def linux() -> dict[str, str]:
+    fetch_oracle()
+    wanted = batch()
+
+    def answer() -> str:
+        return json.dumps(agreed(wanted))
+
+    parts = [wanted.initrd(wanted.cases), LINUX.path.read_bytes(), Path(__file__).read_bytes()]
+    texts: dict[str, str] = json.loads(kept_answer("tracers", parts, answer))
+    return texts
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_prints_what_it_prints_on_linux(linux: dict[str, str], krait: dict[str, str], name: str) -> None:
+    assert krait[name] == linux[name]
+
+
+def test_they_do_what_they_are_for(linux: dict[str, str]) -> None:
+    """Equal outputs could be equally wrong."""
+    assert "HELLO" in linux["strace_pipeline"] and "+++ exited with 3 +++" in linux["strace_pipeline"]
+    assert "caught" in linux["strace_signals"] and "killed by SIGTERM" in linux["strace_signals"]
+    assert "--- SIGUSR1" in linux["strace_threads"] and "+++ exited with 7 +++" in linux["strace_threads"]
+    assert "= 42" in linux["gdb_breaks"] and "= 8" in linux["gdb_breaks"]
+    assert "Old value = 2\nNew value = 5\nin_thread" in linux["gdb_watches"]
+    assert "exited with code 07" in linux["gdb_forks"]
+    assert "let go\n" in linux["gdb_attaches"] and "exited with code 03" in linux["gdb_attaches"]
+    assert "timeout" not in "".join(linux.values())

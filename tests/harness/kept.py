@@ -1,0 +1,31 @@
+"""What Linux answered, kept under build/tests/answers/ until anything that the answer depends on changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tools.lock import exclusively
+from tools.paths import BUILD
+
+ANSWERS = BUILD / "tests" / "answers"
+
+
+def answer_path(name: str, parts: Iterable[bytes]) -> Path:
+    """Where the answer lies that all these parts determine."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return ANSWERS / f"{name}-{digest.hexdigest()[:16]}"
+
+
+def kept_answer(name: str, parts: Iterable[bytes], answer: Callable[[], str]) -> str:
+    """The kept answer, or else that of `answer`, which is kept then. What `answer` raises is not caught."""
+    with exclusively("answers"):
+        path = answer_path(name, parts)
+        if not path.exists():
+            text = answer()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return path.read_text()
