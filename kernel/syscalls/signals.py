@@ -14,6 +14,7 @@ from kernel.task.actions import SIG_DFL, SIG_IGN
 from kernel.task.deliver import take_pending
 from kernel.task.groups import find_group
 from kernel.task.pids import find_process, find_task
+from kernel.task.process import Process
 from kernel.task.send import (
     block_during,
     discard_ignored,
@@ -204,6 +205,14 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
 # Sending --------------------------------------------------------------------------------------------------------------
 
 
+def _process_of(number: int) -> Process:
+    """The process of a thread that is not its first. Raises ESRCH."""
+    task = find_task(number)
+    if task is None:
+        raise Errno(ESRCH)
+    return task.process
+
+
 def _check_number(signo: int) -> None:
     if signo < 0 or (signo != 0 and not is_valid(signo)):
         raise Errno(EINVAL)
@@ -217,7 +226,7 @@ def kill(pid: i32, signo: i32) -> int:
     if pid > 0:
         process = find_process(pid)
         if process is None:
-            raise Errno(ESRCH)
+            process = _process_of(pid)
         _check_number(signo)
         kill_process(task, process, signo, info)
     elif pid == -1:
@@ -281,9 +290,11 @@ def rt_sigqueueinfo(pid: i32, signo: i32, info: UserAddr) -> int:
     """rt_sigqueueinfo(2)."""
     task = current()
     sent = _read_info(info, signo, pid != task.pid)
-    process = find_process(pid) if pid > 0 else None
-    if process is None:
+    if pid <= 0:
         raise Errno(ESRCH)
+    process = find_process(pid)
+    if process is None:
+        process = _process_of(pid)
     _check_number(signo)
     kill_process(task, process, signo, sent)
     return 0

@@ -24,13 +24,13 @@ from kernel.fs.procfs.entries import (
 )
 from kernel.fs.procfs.network import PiecesInode, SettingInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
-from kernel.fs.procfs.subject import parse_number
+from kernel.fs.procfs.subject import Subject, parse_number
 from kernel.fs.procfs.view import View
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.proc_files import PROC_FILES
 from kernel.lib.settings import SETTINGS
-from kernel.task.pids import find_process, next_process, process_count
+from kernel.task.pids import find_process, find_task, next_process, process_count
 from kernel.task.task import current
 
 # Their import declares files.
@@ -103,9 +103,12 @@ class RootDirectory(ComputedDirectory):
         if pid < 0:
             return self.fixed.lookup(name)
         process = find_process(pid)
+        task = find_task(pid) if process is None else None
+        if task is not None:
+            process = task.process  # a thread can be looked up, and is not listed
         if process is None or not self.view.may_find(process):
             return None
-        return ProcessDirectory(self.file_system, process, self.view)
+        return ProcessDirectory(self.file_system, Subject(process, 0 if task is None else pid), self.view)
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         if position < FIRST_POSITION + len(self.fixed.entries):

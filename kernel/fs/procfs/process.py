@@ -26,7 +26,6 @@ from kernel.fs.procfs.view import View
 from kernel.lang import EINVAL, ENOENT, EPERM, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
-from kernel.task.process import Process
 from kernel.task.task import current
 
 MakeSubjectText = Callable[[Subject], bytes]
@@ -274,10 +273,10 @@ class ThreadDirectory(SubjectDirectory):
 
 @final
 class ProcessDirectory(SubjectDirectory):
-    """/proc/PID."""
+    """/proc/PID; also /proc/TID, of a thread that is not the first of its process."""
 
-    def __init__(self, file_system: FileSystem, process: Process, view: View) -> None:
-        super().__init__(file_system, Subject(process, 0))
+    def __init__(self, file_system: FileSystem, subject: Subject, view: View) -> None:
+        super().__init__(file_system, subject)
         self.view: View = view
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:

@@ -110,8 +110,9 @@ static void ends(void)
 	await("first", child);
 
 	printf("== a leader that ends first\n");
-	int ready[2];
+	int ready[2], own[2];
 	MUST(pipe(ready));
+	MUST(pipe(own));
 	MUST(pipe(hold));
 	fflush(stdout);
 	child = (pid_t)MUST(fork());
@@ -123,28 +124,18 @@ static void ends(void)
 		while (second == 0)
 			usleep(1000);
 		write(ready[1], (void *)&second, sizeof second);
-		read(hold[0], &c, 1);
+		read(own[0], &c, 1);
 		syscall(SYS_exit, 6);
 	}
 	MUST(read(ready[0], &other, sizeof other));
-	usleep(10000);
 	MUST(trace(PTRACE_SEIZE, child, 0, 0));
 	MUST(trace(PTRACE_SEIZE, other, 0, 0));
+	MUST(write(own[1], "x", 1));
+	await_state(child, "Z");
+	SHOW(waitpid(child, 0, WNOHANG | __WALL)); /* not before the others */
 	MUST(write(hold[1], "x", 1));
-	usleep(20000);
-	int one_left = state_of(child) == 'Z' || state_of(other) != 'S';
-	printf("one has ended %d\n", one_left);
-	if (state_of(child) == 'Z') {
-		SHOW(waitpid(child, 0, WNOHANG | __WALL));
-		MUST(write(hold[1], "x", 1));
-		await("second", other);
-		await("first", child);
-	} else {
-		await("second", other);
-		SHOW(waitpid(child, 0, WNOHANG | __WALL));
-		MUST(write(hold[1], "x", 1));
-		await("first", child);
-	}
+	await("second", other);
+	await("first", child);
 }
 
 static void zombies(void)
