@@ -14,6 +14,7 @@ from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
 from kernel.sched.scheduler import has_work, watches_calls
 from kernel.task.deliver import before_user_mode
+from kernel.task.diversion import diverts
 from kernel.task.seccomp import permits
 from kernel.task.task import TRACING, Task, current
 from kernel.task.trace_stops import end_call, enter_call
@@ -46,8 +47,11 @@ def call(number: int, frame: TrapFrame) -> int:
 
 @noinline
 def _watched_call(number: int, frame: TrapFrame) -> int:
-    """A call of a thread that may not make all of them, or is traced."""
+    """A call of a thread that may not make all of them, takes some in its own hands, or is traced."""
     task = current()
+    dispatch = task.dispatch
+    if dispatch is not None and diverts(task, dispatch, number, frame):
+        return frame.result
     if task.tracee is not None:
         return _call_of_tracee(task, number, frame)
     if not permits(task, number, frame):

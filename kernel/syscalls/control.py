@@ -8,10 +8,14 @@ from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
+from kernel.sched.scheduler import watch_calls
 from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
 from kernel.syscalls.seccomp import set_mode
+from kernel.task.diversion import set_dispatch
 from kernel.task.signals import SIGNAL_COUNT
 from kernel.task.task import Task, current
+from kernel.task.words import signed_32
+from kernel.task.yama import name_tracer
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_GET_PDEATHSIG: Final = 2
@@ -29,6 +33,8 @@ _PR_TASK_PERF_EVENTS_ENABLE: Final = 32
 _PR_MCE_KILL: Final = 33
 _PR_MCE_KILL_GET: Final = 34
 _PR_SET_IO_FLUSHER: Final = 57
+_PR_SET_SYSCALL_USER_DISPATCH: Final = 59
+_PR_SET_PTRACER: Final = 0x5961_6D61
 _PR_SET_MDWE: Final = 65
 _PR_GET_MDWE: Final = 66
 _PR_GET_AUXV: Final = 0x4155_5856
@@ -95,6 +101,13 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
         return 0
     if option == _PR_SET_SECCOMP:
         return set_mode(task, second, third)
+    if option == _PR_SET_PTRACER:
+        name_tracer(task.process, signed_32(second))
+        return 0
+    if option == _PR_SET_SYSCALL_USER_DISPATCH:
+        set_dispatch(task, second, third, fourth, fifth)
+        watch_calls(task.calls_are_watched)
+        return 0
     if option == _PR_SET_TSC:
         if second != _PR_TSC_ENABLE:
             raise Errno(EINVAL)  # the time-stamp counter is every program's clock

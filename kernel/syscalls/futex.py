@@ -7,7 +7,7 @@ from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, UserAddr, i
 from kernel.lib import user
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex, futex_pi
-from kernel.task.inspection import may_attach_to
+from kernel.task.inspection import may_ask_about
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 from kernel.time.clock import monotonic_ns, realtime_offset_ns
@@ -137,7 +137,7 @@ def get_robust_list(tid: i32, head: UserAddr, size: UserAddr) -> int:
     target = task if tid == 0 else find_task(tid)
     if target is None:
         raise Errno(ESRCH)
-    if not may_attach_to(task, target.process, target):
+    if not may_ask_about(task, target.process, target):
         raise Errno(EPERM)
     user.write_i64(size, _ROBUST_HEAD_SIZE)
     user.write_i64(head, target.robust_list)

@@ -17,7 +17,7 @@ from kernel.mm import remap as remapping
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.space import AddressSpace, each_area
 from kernel.syscalls.transfer import user_vector
-from kernel.task.inspection import may_attach_to, may_look_into
+from kernel.task.inspection import may_ask_about, may_attach_to, may_look_into
 from kernel.task.pidfd import pid_file
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
@@ -165,7 +165,7 @@ def kcmp(first_pid: i32, second_pid: i32, kind: i32, first: int, second: UserAdd
     one = _task_at(first_pid)
     other = _task_at(second_pid)
     reader = current()
-    if not may_attach_to(reader, one.process, one) or not may_attach_to(reader, other.process, other):
+    if not may_ask_about(reader, one.process, one) or not may_ask_about(reader, other.process, other):
         raise Errno(EPERM)
     if kind == _KCMP_FILE:
         return _order(hash(_file_of(one, first)), hash(_file_of(other, second)))

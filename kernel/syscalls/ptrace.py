@@ -11,6 +11,7 @@ from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.space import AddressSpace
 from kernel.syscalls import ptrace_registers as registers
+from kernel.task.diversion import ON, set_dispatch
 from kernel.task.pids import find_task
 from kernel.task.send import send_to_task
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
@@ -75,6 +76,8 @@ _SECCOMP_GET_FILTER: Final = 0x420C
 _SECCOMP_GET_METADATA: Final = 0x420D
 _GET_SYSCALL_INFO: Final = 0x420E
 _GET_RSEQ_CONFIGURATION: Final = 0x420F
+_SET_SYSCALL_USER_DISPATCH_CONFIG: Final = 0x4210
+_GET_SYSCALL_USER_DISPATCH_CONFIG: Final = 0x4211
 
 _WORD: Final = 8
 _PAGE_MASK: Final = (1 << PAGE_SHIFT) - 1
@@ -82,11 +85,12 @@ _PEEK_SHARED: Final = 1
 _PEEK_ARGUMENTS_SIZE: Final = 16
 _RSEQ_CONFIGURATION_SIZE: Final = 24
 _METADATA_SIZE: Final = 16
+_DISPATCH_SIZE: Final = 32
 
 
 @syscall(
     "ptrace", args="one:ptrace tid address address",
-    notes="No user dispatch; segment registers other than CS and SS are 0",
+    notes="Segment registers other than CS and SS are 0",
 )  # fmt: skip
 def ptrace(request: int, pid: i32, address: int, data: int) -> int:
     """ptrace(2)."""
@@ -209,6 +213,8 @@ def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, d
         return len(program) >> 3
     elif request == _SECCOMP_GET_METADATA:
         return _filter_metadata(tracer, task, address, data)
+    elif request in (_SET_SYSCALL_USER_DISPATCH_CONFIG, _GET_SYSCALL_USER_DISPATCH_CONFIG):
+        _user_dispatch(task, address, data, request == _SET_SYSCALL_USER_DISPATCH_CONFIG)
     else:
         raise Errno(EIO)
     return 0
@@ -340,3 +346,22 @@ def _filter_metadata(tracer: Task, task: Task, size: int, address: int) -> int:
     count = _METADATA_SIZE if size < 0 else min(size, _METADATA_SIZE)
     user.write_from(address, out[0:count])
     return count
+
+
+def _user_dispatch(task: Task, size: int, address: int, sets: bool) -> None:
+    """Read or set the words of struct ptrace_sud_config: mode, selector, start and size."""
+    if size != _DISPATCH_SIZE:
+        raise Errno(EINVAL)
+    storage = bytearray(_DISPATCH_SIZE)
+    words = span_of(storage)
+    if sets:
+        user.read_into(words, address)
+        set_dispatch(task, load_i64(words, 0), load_i64(words, 16), load_i64(words, 24), load_i64(words, 8))
+        return
+    dispatch = task.dispatch
+    if dispatch is not None:
+        store_i64(words, 0, ON)
+        store_i64(words, 8, dispatch.selector)
+        store_i64(words, 16, dispatch.start)
+        store_i64(words, 24, dispatch.size)
+    user.write_from(address, words)

@@ -26,6 +26,7 @@ from kernel.lib.file_capabilities import FileCapabilities
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit, restartable
 from kernel.task.arguments import write_stack
+from kernel.task.diversion import forget_dispatch
 from kernel.task.elf import Image, looks_like_elf, read_at, read_image, read_loader
 from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
@@ -338,6 +339,7 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     task.signal_stack.flags = SS_DISABLE
     task.restart = None
     restartable.forget(task)
+    forget_dispatch(task)
     task.registers.reset()
     task.name = program.title
     executable = process.executable

@@ -1,20 +1,40 @@
-"""Whether one process may look into another: its memory, its descriptors (ptrace(2), "Ptrace access mode checking")."""
+"""Whether one process may look into another, or do more: its memory, its descriptors (ptrace(2), "Ptrace access mode
+checking").
+
+Files of /proc ask by the reader's file system ids, system calls by its real ids. To read memory or be a tracer is to
+attach, which Yama may restrict.
+"""
 
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.task.process import Process
 from kernel.task.task import Task
+from kernel.task.yama import may_attach
 
 
 def may_look_into(reader: Task, process: Process, task: Task | None) -> bool:
-    """Whether `reader` may see the memory and files of a process, by the credentials of `task`, a thread of it."""
+    """Whether `reader` may see what files of /proc show of a process, by the credentials of `task`, a thread of it."""
     mine = reader.credentials
     return _may(reader, process, task, mine.fsuid, mine.fsgid, mine.effective)
 
 
-def may_attach_to(reader: Task, process: Process, task: Task) -> bool:
-    """The same for calls that act by the reader's real ids (process_vm_readv(2), kcmp(2), pidfd_getfd(2))."""
+def may_reach_into(reader: Task, process: Process, task: Task | None) -> bool:
+    """The same for files through which a debugger works."""
+    return may_look_into(reader, process, task) and _yama_agrees(reader, process, task)
+
+
+def may_ask_about(reader: Task, process: Process, task: Task) -> bool:
+    """Whether calls may tell `reader` of a process (kcmp(2), get_robust_list(2))."""
     mine = reader.credentials
     return _may(reader, process, task, mine.uid, mine.gid, mine.permitted)
+
+
+def may_attach_to(reader: Task, process: Process, task: Task) -> bool:
+    """The same for calls that take hold of it (ptrace(2), process_vm_readv(2), pidfd_getfd(2))."""
+    return may_ask_about(reader, process, task) and _yama_agrees(reader, process, task)
+
+
+def _yama_agrees(reader: Task, process: Process, task: Task | None) -> bool:
+    return reader.process is process or may_attach(reader, task)
 
 
 def _may(reader: Task, process: Process, task: Task | None, uid: int, gid: int, capabilities: int) -> bool:

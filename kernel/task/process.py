@@ -81,6 +81,8 @@ class Process:
         self.is_reaped: bool = False
         self.birth: int = 0  # orders the children of one parent
         self.maker_tid: int = 0  # the thread of the parent that made it
+        self.named_tracer: int = 0  # who may trace it, whatever Yama says (yama.py)
+        self.named_tracer_started_ns: int = 0
         self.first_tracee: Tracee | None = None  # of those whom a thread of this process traces
         self.unreaped: int = 0  # threads that have ended, for which their tracers have not waited
         # Zombies (zombies.py)

@@ -21,6 +21,7 @@ from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
 from kernel.lib.proc_files import proc_line
 from kernel.sched.scheduler import watch_calls
+from kernel.task.call_signal import raise_sigsys
 from kernel.task.exit import end_process, end_thread
 from kernel.task.seccomp_filter import (
     ACTION,
@@ -38,8 +39,7 @@ from kernel.task.seccomp_filter import (
     describe,
     judge,
 )
-from kernel.task.send import force
-from kernel.task.siginfo import SignalInfo, from_kernel
+from kernel.task.send import rewatch
 from kernel.task.signals import SIGKILL, SIGSYS, SYS_SECCOMP
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_event
@@ -98,7 +98,7 @@ def inherit(parent: Task, child: Task) -> None:
     """A new thread begins as its maker is."""
     child.seccomp_mode = parent.seccomp_mode
     child.call_filter = parent.call_filter
-    child.calls_are_watched = parent.calls_are_watched
+    rewatch(child)
     child.no_new_privileges = parent.no_new_privileges
 
 
@@ -183,27 +183,13 @@ def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -
         frame.set_result(-min(data, _HIGHEST_ERRNO))
         frame.forget_call()  # the program sees the number, even where it is one that would repeat the call
     elif action == TRAP:
-        _trap(task, number, frame, data)
+        raise_sigsys(task, number, frame, SYS_SECCOMP, data)
     elif action == TRACE or action == USER_NOTIFICATION:
         frame.set_result(-ENOSYS)
     elif action == KILL_THREAD and _other_thread_lives(task):
         end_thread(task, SIGSYS)
     else:
         end_process(task.process, SIGSYS)
-
-
-def _trap(task: Task, number: int, frame: TrapFrame, data: int) -> None:
-    """SIGSYS, which tells of the call; the registers are as they were when it was made."""
-    frame.set_result(frame.original_number)
-    try:
-        info = SignalInfo(SIGSYS, SYS_SECCOMP)
-    except MemoryError:
-        force(task, from_kernel(SIGKILL))
-        return
-    info.error = data
-    info.set_address(frame.instruction_pointer)
-    info.third = signed_32(AUDIT_ARCHITECTURE) << 32 | number
-    force(task, info)
 
 
 def _other_thread_lives(task: Task) -> bool:

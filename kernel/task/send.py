@@ -76,8 +76,10 @@ def _stops_for_tracer(task: Task) -> bool:
 
 
 def rewatch(task: Task) -> None:
-    """A tracer came or went: whether the task's system calls are looked at."""
-    task.calls_are_watched = TRACING.enabled or task.seccomp_mode != 0 or task.tracee is not None
+    """A tracer came or went, or another reason to look at the task's system calls."""
+    task.calls_are_watched = (
+        TRACING.enabled or task.seccomp_mode != 0 or task.tracee is not None or task.dispatch is not None
+    )
 
 
 def set_blocked(task: Task, mask: int) -> None:

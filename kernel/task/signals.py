@@ -57,6 +57,7 @@ SEGV_ACCERR: Final = 2
 BUS_ADRALN: Final = 1
 BUS_ADRERR: Final = 2
 SYS_SECCOMP: Final = 1
+SYS_USER_DISPATCH: Final = 2
 TRAP_BRKPT: Final = 1
 TRAP_TRACE: Final = 2
 TRAP_HWBKPT: Final = 4

@@ -29,6 +29,7 @@ from kernel.task.pending import PendingSignals
 from kernel.task.process import Process
 from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
+from kernel.task.user_dispatch import UserDispatch
 from kernel.time.clock import NS_PER_US
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class Task(Thread):
         # Which system calls it may make (seccomp.py)
         self.seccomp_mode: int = 0
         self.call_filter: CallFilter | None = None
+        self.dispatch: UserDispatch | None = None  # calls that it takes in its own hands (diversion.py)
         self.calls_are_watched: bool = TRACING.enabled  # they are traced, or may be forbidden
         self.no_new_privileges: bool = False  # execve gives none (PR_SET_NO_NEW_PRIVS)
         # prctl(2), kept for who asks: nothing here tells of broken memory or waits for a program's disk

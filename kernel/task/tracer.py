@@ -16,6 +16,7 @@ from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGSTOP
 from kernel.task.task import Task
 from kernel.task.tracee import ALL_OPTIONS, EVENT_STOP, SUSPENDS_SECCOMP, CallWatch, Tracee, link
+from kernel.task.yama import may_be_traced_by
 
 # Beginning ------------------------------------------------------------------------------------------------------------
 
@@ -27,6 +28,8 @@ def trace_me(task: Task) -> None:
         raise Errno(EPERM)
     who = tracer.credentials
     if task.credentials.permitted & ~who.permitted != 0 and not who.capable(CAP_SYS_PTRACE):
+        raise Errno(EPERM)
+    if not may_be_traced_by(tracer):
         raise Errno(EPERM)
     link(Tracee(task, tracer, False, 0, who.capable(CAP_SYS_PTRACE)))
     rewatch(task)

@@ -14,16 +14,21 @@ from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.fs.procfs import process_control, process_memory, process_mounts, process_status
+from kernel.fs.procfs import (
+    process_control,
+    process_memory,
+    process_mounts,
+    process_status,
+)
 from kernel.fs.procfs.area_text import open_maps, open_smaps
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextFile, TextInode
 from kernel.fs.procfs.memory_file import open_memory
 from kernel.fs.procfs.network import NetDirectory
 from kernel.fs.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
 from kernel.fs.procfs.process_memory import living_memory_of, memory_of
-from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
+from kernel.fs.procfs.subject import Subject, give_owner, may_reach, parse_number, require_inspection
 from kernel.fs.procfs.view import View
-from kernel.lang import EINVAL, ENOENT, EPERM, Errno, final
+from kernel.lang import EACCES, EINVAL, ENOENT, EPERM, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
 from kernel.task.task import current
@@ -60,6 +65,7 @@ class SubjectFile:
         store: StoreSubjectText = read_only,
         guarded: bool = False,
         needs_memory: bool = False,
+        reaches: bool = False,
         check_opening: CheckOpening | None = None,
         opener: OpenSubject | None = None,
     ) -> None:
@@ -69,6 +75,7 @@ class SubjectFile:
         self.store: StoreSubjectText = store
         self.guarded: bool = guarded  # it shows memory: opening needs the right to look into the process
         self.needs_memory: bool = needs_memory  # cannot be opened for zombies
+        self.reaches: bool = reaches  # a debugger works with it: opening needs Yama's consent
         self.check_opening: CheckOpening | None = check_opening  # what else opening needs
         self.opener: OpenSubject | None = opener  # for what is no text
 
@@ -82,7 +89,7 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"gid_map", 0o644, process_status.id_map, write_map),
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, no_text, guarded=True, opener=open_maps),
-    SubjectFile(b"mem", 0o600, no_text, guarded=True, opener=open_memory),
+    SubjectFile(b"mem", 0o600, no_text, guarded=True, reaches=True, opener=open_memory),
     SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo, check_opening=process_mounts.check_opening),
     SubjectFile(b"mounts", 0o444, process_mounts.mounts, check_opening=process_mounts.check_opening),
     SubjectFile(b"mountstats", 0o400, process_mounts.mountstats, check_opening=process_mounts.check_opening),
@@ -144,6 +151,8 @@ class SubjectText(TextInode):
         space = memory_of(subject)
         if space is not None and space is not current().memory:
             require_inspection(subject)
+            if row.reaches and not may_reach(subject):
+                raise Errno(EACCES)
         opener = row.opener
         return MemoryText(path, flags, self, space) if opener is None else opener(path, flags, subject)
 

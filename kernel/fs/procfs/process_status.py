@@ -7,14 +7,13 @@ from typing import Final
 
 from arch import copied_frame
 from kernel.fs.procfs.process_memory import Resident, memory_of
-from kernel.fs.procfs.subject import Subject, may_inspect
+from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
 from kernel.lang import EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
-from kernel.task.inspection import may_attach_to
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
 from kernel.task.process import Process, Usage
@@ -343,7 +342,7 @@ def limits(subject: Subject) -> bytes:
 def personality(subject: Subject) -> bytes:
     """personality(2), in hexadecimal. Raises EPERM."""
     subject.task()
-    if not may_inspect(subject):
+    if not may_reach(subject):
         raise Errno(EPERM)
     return f"{subject.process.personality:08x}\n".encode()
 
@@ -359,7 +358,7 @@ def system_call(subject: Subject) -> bytes:
     interrupted elsewhere. Raises EPERM.
     """
     task = subject.task()
-    if not may_attach_to(current(), subject.process, task):
+    if not may_reach(subject):
         raise Errno(EPERM)
     if task.is_exiting:
         return b"0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n"

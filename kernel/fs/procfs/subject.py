@@ -9,7 +9,7 @@ from typing import Final
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.inode import Inode
 from kernel.lang import EACCES, ESRCH, Errno, final
-from kernel.task.inspection import may_look_into
+from kernel.task.inspection import may_look_into, may_reach_into
 from kernel.task.process import Process
 from kernel.task.task import Task, current
 
@@ -63,6 +63,11 @@ def require_inspection(subject: Subject) -> None:
     """EACCES unless the running task may see the subject's memory and files."""
     if not may_inspect(subject):
         raise Errno(EACCES)
+
+
+def may_reach(subject: Subject) -> bool:
+    """The same of what a debugger works with, which Yama may restrict."""
+    return may_reach_into(current(), subject.process, subject.task_or_none())
 
 
 PUBLIC_DIRECTORY: Final = S_IFDIR | 0o555

@@ -1,0 +1,27 @@
+"""SIGSYS about a system call that was not made (sigaction(2)).
+
+Context: the system call's way in.
+"""
+
+from arch import AUDIT_ARCHITECTURE, TrapFrame
+from kernel.task.send import force
+from kernel.task.siginfo import SignalInfo, from_kernel
+from kernel.task.signals import SIGKILL, SIGSYS
+from kernel.task.task import Task
+from kernel.task.words import signed_32
+
+
+def raise_sigsys(task: Task, number: int, frame: TrapFrame, code: int, error: int) -> None:
+    """Send it to the running thread; the registers are as they were when the call was made. Without memory for what the
+    signal tells, the thread is killed.
+    """
+    frame.set_result(frame.original_number)
+    try:
+        info = SignalInfo(SIGSYS, code)
+    except MemoryError:
+        force(task, from_kernel(SIGKILL))
+        return
+    info.error = error
+    info.set_address(frame.instruction_pointer)
+    info.third = signed_32(AUDIT_ARCHITECTURE) << 32 | number
+    force(task, info)

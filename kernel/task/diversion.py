@@ -1,0 +1,78 @@
+"""Syscall User Dispatch: a program takes system calls in its own hands (prctl(2), PR_SET_SYSCALL_USER_DISPATCH).
+
+Emulators use it, whose guest code makes system calls of another system. Calls from one range of addresses are made
+always. For others a byte of the program's memory decides, which the program changes as it enters and leaves guest code:
+they are made, or become SIGSYS. Without such a byte they all become SIGSYS.
+
+Invariant: `calls_are_watched` is true for a thread that has it, so calls of other threads pay nothing. Neither children
+nor new threads nor the next program inherit it.
+
+Context: system calls; `diverts` may end the process.
+Source: prctl(2); Documentation/admin-guide/syscall-user-dispatch.rst.
+"""
+
+from typing import Final
+
+from arch import TrapFrame
+from kernel.lang import EFAULT, EINVAL, Errno
+from kernel.lib import user
+from kernel.lib.saturation import LEAST, wrapped_sum
+from kernel.sched.scheduler import watch_calls
+from kernel.task.call_signal import raise_sigsys
+from kernel.task.exit import end_process
+from kernel.task.send import rewatch
+from kernel.task.signals import SIGSEGV, SIGSYS, SYS_USER_DISPATCH
+from kernel.task.task import Task
+from kernel.task.user_dispatch import UserDispatch
+
+OFF: Final = 0
+ON: Final = 1
+
+_ALLOW: Final = 0  # what the byte says
+_BLOCK: Final = 1
+
+
+def set_dispatch(task: Task, mode: int, start: int, size: int, selector: int) -> None:
+    """Begin or end it for the running thread or a stopped one. `selector` is the address of the byte, 0 for none.
+    Raises EINVAL, EFAULT, MemoryError.
+    """
+    if mode == OFF:
+        if start != 0 or size != 0 or selector != 0:
+            raise Errno(EINVAL)
+        task.dispatch = None
+    elif mode == ON:
+        if start != 0 and wrapped_sum(start, size) ^ LEAST <= start ^ LEAST:
+            raise Errno(EINVAL)  # the range is empty or has no end
+        if selector < 0:
+            raise Errno(EFAULT)  # the kernel's half; what else is no address shows when it is read
+        task.dispatch = UserDispatch(start, size, selector)
+    else:
+        raise Errno(EINVAL)
+    rewatch(task)
+
+
+def forget_dispatch(task: Task) -> None:
+    """The running thread executes another program."""
+    if task.dispatch is not None:
+        task.dispatch = None
+        rewatch(task)
+        watch_calls(task.calls_are_watched)
+
+
+def diverts(task: Task, dispatch: UserDispatch, number: int, frame: TrapFrame) -> bool:
+    """Whether a call of the running thread is not made: a signal waits, or the process is to end."""
+    if dispatch.exempts(frame.instruction_pointer):
+        return False
+    if dispatch.selector != 0:
+        try:
+            state = user.read_u8(dispatch.selector)
+        except Errno:
+            end_process(task.process, SIGSEGV)
+            return True
+        if state == _ALLOW:
+            return False
+        if state != _BLOCK:
+            end_process(task.process, SIGSYS)
+            return True
+    raise_sigsys(task, number, frame, SYS_USER_DISPATCH, 0)
+    return True

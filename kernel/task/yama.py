@@ -1,0 +1,103 @@
+"""Yama: whom a process may attach to beyond the rules of ptrace(2), by /proc/sys/kernel/yama/ptrace_scope.
+
+At 0, as Debian has it, Yama restricts nobody. At 1 a process may attach to its descendants and to those that named it
+(PR_SET_PTRACER), at 2 only with CAP_SYS_PTRACE, at 3 never; 3 stays until the machine ends.
+
+Context: never sleeps. No deviations but the message: who was refused is not logged.
+Source: Documentation/admin-guide/LSM/Yama.rst.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from kernel.lang import EINVAL, Errno
+from kernel.lib.capabilities import CAP_SYS_PTRACE
+from kernel.lib.settings import SystemSetting
+from kernel.task.pids import find_task
+from kernel.task.process import Process
+from kernel.task.task import Task
+
+
+class Scope(IntEnum):
+    """Who may attach."""
+
+    ALL = 0
+    RELATIVES = 1
+    PRIVILEGED = 2
+    NOBODY = 3
+
+
+class ScopeSetting(SystemSetting):
+    """ptrace_scope."""
+
+    def __init__(self) -> None:
+        super().__init__(b"kernel/yama/ptrace_scope", [Scope.ALL], Scope.ALL, Scope.NOBODY)
+        self.guard = CAP_SYS_PTRACE
+
+    def store(self, numbers: list[int]) -> None:
+        if self.value == Scope.NOBODY and numbers[0] != Scope.NOBODY:
+            raise Errno(EINVAL)
+        super().store(numbers)
+
+
+_SCOPE: Final = ScopeSetting()
+
+# What a process says of its tracer: `Process.named_tracer`, beside the number of a thread
+ANYBODY: Final = -1
+NAMED_NOBODY: Final = 0
+
+
+def may_attach(tracer: Task, task: Task | None) -> bool:
+    """Whether Yama lets `tracer` attach to a thread of another process."""
+    if _SCOPE.value == Scope.ALL:
+        return True
+    if _SCOPE.value == Scope.NOBODY:
+        return False
+    if tracer.credentials.capable(CAP_SYS_PTRACE):
+        return True
+    return _SCOPE.value == Scope.RELATIVES and task is not None and _is_relative(tracer, task)
+
+
+def may_be_traced_by(parent: Task) -> bool:
+    """Whether a child may let its parent trace it."""
+    if _SCOPE.value == Scope.NOBODY:
+        return False
+    return _SCOPE.value != Scope.PRIVILEGED or parent.credentials.capable(CAP_SYS_PTRACE)
+
+
+def name_tracer(process: Process, number: int) -> None:
+    """prctl(PR_SET_PTRACER): a thread's number, ANYBODY, or NAMED_NOBODY. Raises EINVAL if there is no such thread."""
+    started_ns = 0
+    if number != ANYBODY and number != NAMED_NOBODY:
+        task = find_task(number)
+        if task is None:
+            raise Errno(EINVAL)
+        started_ns = task.started_ns
+    process.named_tracer = number
+    process.named_tracer_started_ns = started_ns
+
+
+def _is_relative(tracer: Task, task: Task) -> bool:
+    """Whether the thread is a descendant, has named the tracer or an ancestor of it, or is traced by its process."""
+    process = task.process
+    tracee = task.tracee
+    if tracee is not None and tracee.tracer.process is tracer.process:
+        return True
+    if _descends(process, tracer.process) or process.named_tracer == ANYBODY:
+        return True
+    if process.named_tracer == NAMED_NOBODY:
+        return False
+    named = find_task(process.named_tracer)
+    if named is None or named.started_ns != process.named_tracer_started_ns:
+        return False  # it has ended
+    return _descends(tracer.process, named.process)
+
+
+def _descends(process: Process, ancestor: Process) -> bool:
+    """Whether a process is another one or a descendant of it."""
+    walker: Process | None = process
+    while walker is not None:
+        if walker is ancestor:
+            return True
+        walker = walker.parent
+    return False
