@@ -31,11 +31,12 @@ from kernel.task.pids import find_process
 from kernel.task.signals import SIGCHLD, SIGNAL_COUNT
 from kernel.task.task import Task, current
 from kernel.task.wait import BY_GROUP, BY_PID, WaitResult, wait_for_child
-from kernel.task.words import load_i64, store_i32
+from kernel.task.words import load_i32, load_i64, store_i32
 
 _PATH_MAX: Final = 4096
 _CLONE_ARGS_SMALLEST: Final = 64
 _CLONE_ARGS_KNOWN: Final = 88
+_NAMESPACE_LEVELS: Final = 32
 _CLONE3_FORBIDDEN: Final = 0x40_0000 | CSIGNAL  # CLONE_DETACHED
 
 P_ALL: Final = 0
@@ -75,7 +76,7 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
 
 @syscall(
     "clone3", args="<clone_args[size] one:64|80|88 -> pid",
-    notes="No namespaces, no cgroups, no choice of the number",
+    notes="No namespaces, no cgroups",
 )  # fmt: skip
 def clone3(address: UserAddr, size: int) -> int:
     """clone3, in clone(2)."""
@@ -95,8 +96,7 @@ def clone3(address: UserAddr, size: int) -> int:
     stack_size = load_i64(fields, 48)
     if flags < 0 or flags & _CLONE3_FORBIDDEN != 0 or not 0 <= exit_signal <= SIGNAL_COUNT:
         raise Errno(EINVAL)
-    if load_i64(fields, 64) != 0 or load_i64(fields, 72) != 0:
-        raise Errno(EINVAL)  # set_tid
+    numbers = _chosen_numbers(load_i64(fields, 64), load_i64(fields, 72))
     if (stack == 0) != (stack_size == 0):
         raise Errno(EINVAL)
     end = 0
@@ -111,7 +111,19 @@ def clone3(address: UserAddr, size: int) -> int:
     arguments.pidfd = load_i64(fields, 8)
     arguments.stack = end
     arguments.tls = load_i64(fields, 56)
+    arguments.numbers = numbers
     return clone(current(), arguments)
+
+
+def _chosen_numbers(address: int, count: int) -> list[int] | None:
+    """set_tid: what number the child shall have in each namespace, the innermost first. Raises EINVAL, EFAULT."""
+    if not 0 <= count <= _NAMESPACE_LEVELS or (address == 0) != (count == 0):
+        raise Errno(EINVAL)
+    if count == 0:
+        return None
+    storage = bytearray(count * 4)
+    user.read_into(span_of(storage), address)
+    return [load_i32(span_of(storage), index * 4) for index in range(count)]
 
 
 # Running programs -----------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from typing import Final
 from arch import copy_user_frame
 from arch.programs import end_step
 from kernel.ipc.semaphores import UndoList
-from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, UserAddr, final
+from kernel.lang import EAGAIN, EEXIST, EINVAL, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.mm.frames import total_frame_count
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
@@ -25,6 +25,7 @@ from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
 from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
+    PID_LIMIT,
     allocate_pid,
     count_user,
     is_free,
@@ -92,6 +93,7 @@ class CloneArguments:
         self.pidfd: int = 0  # where the descriptor's number goes (CLONE_PIDFD)
         self.child_tid: int = 0
         self.tls: int = 0
+        self.numbers: list[int] | None = None  # the child's own, in each namespace of processes
         self.is_followed: bool = False  # who traces the caller traces the child, too
 
 
@@ -200,7 +202,8 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
 
 def _make(parent: Task, arguments: CloneArguments) -> Task:
     flags = arguments.flags
-    tid = allocate_pid()
+    numbers = arguments.numbers
+    tid = allocate_pid() if numbers is None else _claim(parent, numbers)
     is_thread = flags & CLONE_THREAD != 0
     process = parent.process if is_thread else _new_process(parent, tid, arguments)
     child = Task(tid, process, parent.name, parent.credentials)
@@ -216,7 +219,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
             # Copying slept, and who sent a signal to the group meant the child too, which was no member yet.
             raise Errno(ERESTARTNOINTR)
         if not is_free(tid):
-            raise Errno(EAGAIN)  # the numbers have come round
+            raise Errno(EAGAIN if numbers is None else EEXIST)  # the numbers have come round
         register_task(child)
         try:
             _enter(parent, child, arguments, is_thread)
@@ -227,6 +230,19 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         _undo(child)
         raise
     return child
+
+
+def _claim(parent: Task, numbers: list[int]) -> int:
+    """The number that the caller wants for the child, in the only namespace. Raises EINVAL, EPERM, EEXIST."""
+    number = numbers[0]
+    if len(numbers) > 1 or not 0 < number < PID_LIMIT:
+        raise Errno(EINVAL)
+    credentials = parent.credentials
+    if not credentials.capable(CAP_CHECKPOINT_RESTORE) and not credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    if not is_free(number):
+        raise Errno(EEXIST)
+    return number
 
 
 def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
