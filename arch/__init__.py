@@ -34,7 +34,10 @@ from arch.x86_64.context import (
     early_arena_size,
     early_arena_start,
     enter_user_mode,
+    left_at,
+    left_frame_pointer,
     prepare_kernel_entry,
+    present_frame_pointer,
     switch_stacks,
 )
 from arch.x86_64.cpu import hardware_capabilities, random_seed

@@ -283,6 +283,15 @@ class Processor(Protocol):
     def switch_stacks(self, save_sp_to: int, load_sp: int) -> None:
         """Leave this stack, its pointer stored at an address, and go on where another one left."""
 
+    def left_at(self, stack_pointer: int) -> int:
+        """Where the thread goes on that left with this stack pointer."""
+
+    def left_frame_pointer(self, stack_pointer: int) -> int:
+        """Its frame pointer there."""
+
+    def present_frame_pointer(self) -> int:
+        """That of the function that asks."""
+
     def prepare_kernel_entry(self, stack_top: int, argument: int) -> int:
         """The stack pointer with which a new thread first runs: it calls krait_kthread_main(argument)."""
 

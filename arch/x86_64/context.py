@@ -7,9 +7,10 @@ pushed, and the address that it returns to.
 from typing import Final, NoReturn
 
 from arch.x86_64.frame import FRAME_SIZE
+from arch.x86_64.instructions import read_frame_pointer
 from arch.x86_64.simulation import processor
-from kernel.lang import extern, panic
-from kernel.lang.unsafe import store_i64, symbol_address
+from kernel.lang import extern, inline, panic
+from kernel.lang.unsafe import load_i64, store_i64, symbol_address
 
 ENTRY_ROOM: Final = 64  # between a program's frame and its thread's first call
 SAVED_REGISTERS: Final = 6
@@ -53,6 +54,25 @@ def prepare_kernel_entry(stack_top: int, argument: int) -> int:
     store_i64(sp + OFFSET_RBX, argument)
     store_i64(sp + OFFSET_RETURN, symbol_address("kthread_entry"))
     return sp
+
+
+def left_at(stack_pointer: int) -> int:
+    """Where the thread goes on whose stack pointer is saved.
+
+    Safety: as for `switch_stacks`.
+    """
+    return load_i64(stack_pointer + OFFSET_RETURN)
+
+
+def left_frame_pointer(stack_pointer: int) -> int:
+    """Its frame pointer there. Safety: the same."""
+    return load_i64(stack_pointer + OFFSET_RETURN - 8)
+
+
+@inline
+def present_frame_pointer() -> int:
+    """That of the function that asks."""
+    return read_frame_pointer()
 
 
 def boot_stack_top() -> int:

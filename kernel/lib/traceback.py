@@ -150,6 +150,37 @@ class LineTable:
         function = self.half(self.scopes + scope * _SCOPE_BYTES)
         return self.text(self.strings + self.word(self.functions + function * _FUNCTION_BYTES + 4 * which))
 
+    def inlined(self, address: int) -> int:
+        """How many functions are at an address: those inlined there and the one that they are part of. Sets
+        `chain_scope` and `chain_line`, innermost first. 0 if the table knows nothing of it.
+        """
+        if not self.find(address):
+            return 0
+        depth = 0
+        scope = self.scope
+        line = self.line
+        while 0 < scope < self.scope_count and depth < _INLINE_LIMIT:
+            self.chain_scope[depth] = scope
+            self.chain_line[depth] = line
+            depth += 1
+            line = self.half(self.scopes + scope * _SCOPE_BYTES + 2)
+            scope = self.word(self.scopes + scope * _SCOPE_BYTES + 4)
+        return depth
+
+    def follow(self, count: int, rbp: int, stack_low: int, stack_high: int) -> int:
+        """Add the callers to the first `count` of `addresses`; how many there are then."""
+        frame = rbp
+        low = stack_low
+        while count < _FRAME_LIMIT and low <= frame <= stack_high - 16 and frame & 7 == 0 and is_mapped(frame):
+            target = load_i64(frame + 8)
+            if target == 0:
+                break
+            self.addresses[count] = target - 1  # the call is what counts
+            count += 1
+            low = frame + 16
+            frame = load_i64(frame)
+        return count
+
     def number_text(self, value: int, base: int) -> Span[u8]:
         """A number that is not negative in digits, valid until the next call."""
         digits = self.digits
@@ -203,16 +234,7 @@ def write_traceback(sink: TextSink, rip: int, rbp: int, stack_low: int, stack_hi
         if _TABLE.find(caller):
             addresses[count] = caller
             count += 1
-    frame = rbp
-    low = stack_low
-    while count < _FRAME_LIMIT and low <= frame <= stack_high - 16 and frame & 7 == 0 and is_mapped(frame):
-        target = load_i64(frame + 8)
-        if target == 0:
-            break
-        addresses[count] = target - 1  # the call is what counts
-        count += 1
-        low = frame + 16
-        frame = load_i64(frame)
+    count = _TABLE.follow(count, rbp, stack_low, stack_high)
     write_text(sink, b"Traceback (most recent call last):\r\n")
     while count > 0:
         count -= 1
@@ -225,17 +247,9 @@ def write_traceback(sink: TextSink, rip: int, rbp: int, stack_low: int, stack_hi
 def _write_frames(sink: TextSink, address: int) -> bool:
     """The frames of one address, outermost first; False if the table knows nothing of it."""
     table = _TABLE
-    if not table.find(address):
+    depth = table.inlined(address)
+    if depth == 0:
         return False
-    depth = 0
-    scope = table.scope
-    line = table.line
-    while 0 < scope < table.scope_count and depth < _INLINE_LIMIT:
-        table.chain_scope[depth] = scope
-        table.chain_line[depth] = line
-        depth += 1
-        line = table.half(table.scopes + scope * _SCOPE_BYTES + 2)
-        scope = table.word(table.scopes + scope * _SCOPE_BYTES + 4)
     while depth > 0:
         depth -= 1
         write_text(sink, b'  File "')

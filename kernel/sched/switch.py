@@ -8,9 +8,10 @@ all threads, so it lives) and the stack pointer that was saved in the same place
 `prepare_kernel_entry`.
 """
 
-from arch import prepare_kernel_entry, switch_stacks
+from arch import left_at, left_frame_pointer, prepare_kernel_entry, present_frame_pointer, switch_stacks
 from kernel.lang import noinline
 from kernel.lang.unsafe import address_of
+from kernel.lib.stack_places import StackPlace, stack_places
 from kernel.mm.reclaim import RECLAIMER, hold_stack, let_go
 from kernel.sched.thread import AWAKE, Thread, add_awake, take_awake
 
@@ -54,3 +55,15 @@ def wake_stack(thread: Thread) -> None:
     if stack is not None:
         let_go(stack.base, thread.context.links)
     add_awake(thread)
+
+
+def places_of(thread: Thread, is_running: bool) -> list[StackPlace]:
+    """Where a thread is in the kernel, the most recent call first. Raises MemoryError."""
+    stack = thread.stack
+    if stack is None:
+        return []
+    if is_running:
+        frame = present_frame_pointer()
+        return stack_places(0, frame, frame, stack.top)
+    pointer = thread.context.stack_pointer
+    return stack_places(left_at(pointer), left_frame_pointer(pointer), pointer, stack.top)

@@ -269,14 +269,14 @@ def _stop_other_threads(task: Task) -> None:
     process = task.process
     if _is_dying(process) or process.exec_task is not None:
         raise Errno(ERESTARTNOINTR)
-    if len(process.threads) > 1 or process.unreaped > 0:
+    if len(process.threads) > 1 or process.unreaped is not None:
         process.exec_task = task
         for tid in process.threads.keys():
             other = process.threads[tid]
             if other is not task:
                 wake_to_die(other)
         task.kill_wakes = True
-        while (len(process.threads) > 1 or process.unreaped > 0) and not _is_dying(process):
+        while (len(process.threads) > 1 or process.unreaped is not None) and not _is_dying(process):
             if task.has_pending_kill():
                 break
             process.exec_waiters.sleep(interruptible=False)

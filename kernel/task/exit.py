@@ -269,7 +269,7 @@ def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
 def _tell_parent(process: Process) -> None:
     """First, tracers have to wait for its threads, and for itself if another process than the parent traces it."""
     parent = process.parent
-    if process.unreaped > 0 or _is_kept_by_tracer(process):
+    if process.unreaped is not None or _is_kept_by_tracer(process):
         return
     if parent is None:
         reap(process)
@@ -333,8 +333,9 @@ def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
     if task.is_stopped:
         process.stopped_count -= 1
     if process.leader is not task:
-        process.unreaped += 1
-    elif len(process.threads) == 0 and process.unreaped == 0:
+        tracee.next_unreaped = process.unreaped
+        process.unreaped = tracee
+    elif len(process.threads) == 0 and process.unreaped is None:
         return
     status = final_status(tracee)
     tell_tracer(tracee, exit_code(status), exit_value(status))
@@ -390,12 +391,26 @@ def release_tracee(tracee: Tracee) -> None:
         make_ready(task)
 
 
+def _take_from_unreaped(process: Process, tracee: Tracee) -> None:
+    following = tracee.next_unreaped
+    tracee.next_unreaped = None
+    other = process.unreaped
+    if other is tracee:
+        process.unreaped = following
+        return
+    while other is not None:
+        if other.next_unreaped is tracee:
+            other.next_unreaped = following
+            return
+        other = other.next_unreaped
+
+
 def bury_tracee(tracee: Tracee) -> None:
     """A dead tracee is traced no more: its number is free, or the process is the parent's to wait for."""
     task = tracee.task
     process = task.process
     if process.leader is not task:
-        process.unreaped -= 1
+        _take_from_unreaped(process, tracee)
         _forget_thread(task)
         process.exec_waiters.wake_all()
     if process.is_zombie and not process.is_in_heap:

@@ -84,7 +84,7 @@ class Process:
         self.named_tracer: int = 0  # who may trace it, whatever Yama says (yama.py)
         self.named_tracer_started_ns: int = 0
         self.first_tracee: Tracee | None = None  # of those whom a thread of this process traces
-        self.unreaped: int = 0  # threads that have ended, for which their tracers have not waited
+        self.unreaped: Tracee | None = None  # threads that have ended, for which their tracers have not waited
         # Zombies (zombies.py)
         self.oldest_zombie: Process | None = None  # of the children: the top of a heap, linked by the next three
         self.heap_first: Process | None = None

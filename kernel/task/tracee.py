@@ -81,6 +81,7 @@ class Tracee:
         # Its end
         self.exit_status: int = 0  # of this thread alone, as wait(2) reports it
         self.is_dead: bool = False
+        self.next_unreaped: Tracee | None = None  # the next thread of its process that stays so
         # The others of the tracer's process, the latest first
         self.next: Tracee | None = None
         self.previous: Tracee | None = None

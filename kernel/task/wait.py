@@ -199,7 +199,7 @@ def _look_at_tracee(tracee: Tracee, options: int) -> WaitResult | None:
     keep = options & WNOWAIT != 0
     if tracee.is_dead:
         is_leader = process.leader is task
-        if options & WEXITED == 0 or (is_leader and (not process.is_zombie or process.unreaped > 0)):
+        if options & WEXITED == 0 or (is_leader and (not process.is_zombie or process.unreaped is not None)):
             return None
         if is_leader and tracee.is_of_parent():
             return _look_at(process, options)

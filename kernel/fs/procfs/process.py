@@ -18,6 +18,7 @@ from kernel.fs.procfs import (
     process_control,
     process_memory,
     process_mounts,
+    process_place,
     process_status,
 )
 from kernel.fs.procfs.area_text import open_maps, open_smaps
@@ -107,13 +108,14 @@ FILES: Final[list[SubjectFile]] = [
     ),
     SubjectFile(b"smaps", 0o444, no_text, guarded=True, opener=open_smaps),
     SubjectFile(b"smaps_rollup", 0o444, process_memory.smaps_rollup, guarded=True, needs_memory=True),
+    SubjectFile(b"stack", 0o400, process_place.kernel_stack),
     SubjectFile(b"stat", 0o444, process_status.stat),
     SubjectFile(b"statm", 0o444, process_status.statm),
     SubjectFile(b"status", 0o444, process_status.status),
-    SubjectFile(b"syscall", 0o400, process_status.system_call),
+    SubjectFile(b"syscall", 0o400, process_place.system_call),
     SubjectFile(b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack),
     SubjectFile(b"uid_map", 0o644, process_status.id_map, write_map),
-    SubjectFile(b"wchan", 0o444, process_status.wait_channel),
+    SubjectFile(b"wchan", 0o444, process_place.wait_channel),
 ]
 
 LINKS: Final[list[bytes]] = [b"cwd", b"exe", b"root"]
@@ -319,7 +321,9 @@ class ThreadsDirectory(ComputedDirectory):
         give_owner(self, subject)
 
     def numbers(self) -> list[int]:
-        """The threads, ascending; a leader that has ended is shown as long as its process is."""
+        """The threads, ascending. A leader that has ended is shown as long as its process is, and another thread as
+        long as its tracer has not waited for it.
+        """
         process = self.subject.process
         found: list[int] = []
         for tid in process.threads.keys():
@@ -327,6 +331,10 @@ class ThreadsDirectory(ComputedDirectory):
         leader = process.leader
         if leader is not None and leader.tid not in process.threads:
             found.append(leader.tid)
+        tracee = process.unreaped
+        while tracee is not None:
+            found.append(tracee.task.tid)
+            tracee = tracee.next_unreaped
         found.sort()
         return found
 

@@ -5,7 +5,6 @@ Of a process (and not one of its threads) the times and faults are those of all 
 
 from typing import Final
 
-from arch import copied_frame
 from kernel.fs.procfs.process_memory import Resident, memory_of
 from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
 from kernel.lang import EPERM, Errno, final
@@ -65,6 +64,21 @@ def usage_of(subject: Subject, task: Task) -> Usage:
     return process_usage(subject.process) if subject.tid == 0 else thread_usage(task)
 
 
+def _thread_count(process: Process) -> int:
+    """Threads that live, and those that have ended and still bear their number: the first, and those whose tracers have
+    not waited for them.
+    """
+    count = process.thread_count()
+    leader = process.leader
+    if leader is not None and leader.tid not in process.threads:
+        count += 1
+    tracee = process.unreaped
+    while tracee is not None:
+        count += 1
+        tracee = tracee.next_unreaped
+    return count
+
+
 def comm(subject: Subject) -> bytes:
     """The thread's name."""
     return subject.task().name + b"\n"
@@ -98,7 +112,7 @@ def stat(subject: Subject) -> bytes:
     text += f" {_clock_ticks(process.waited.user_ns)} {_clock_ticks(process.waited.system_ns)}"
     text += f" {_priority(task)} {task.nice}"
     started_ns = process.started_ns if subject.tid == 0 else task.started_ns
-    text += f" {process.thread_count()} 0 {_clock_ticks(started_ns)}"
+    text += f" {_thread_count(process)} 0 {_clock_ticks(started_ns)}"
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
@@ -190,7 +204,7 @@ def status(subject: Subject) -> bytes:
     text.extend(f"TracerPid:\t{tracer_of(task)}\n".encode())
     text.extend(_identity_lines(subject, task))
     text.extend(_memory_lines(subject))
-    text.extend(f"CoreDumping:\t0\nThreads:\t{process.thread_count()}\n".encode())
+    text.extend(f"CoreDumping:\t0\nThreads:\t{_thread_count(process)}\n".encode())
     text.extend(_signal_lines(process, task))
     text.extend(_capability_lines(task))
     text.extend(b"Cpus_allowed:\t1\nCpus_allowed_list:\t0\n")
@@ -345,39 +359,6 @@ def personality(subject: Subject) -> bytes:
     if not may_reach(subject):
         raise Errno(EPERM)
     return f"{subject.process.personality:08x}\n".encode()
-
-
-def wait_channel(subject: Subject) -> bytes:
-    """Where the thread sleeps is not told."""
-    subject.task()
-    return b"0"
-
-
-def system_call(subject: Subject) -> bytes:
-    """The system call that the thread is in, its arguments, stack and instruction pointer; the call is -1 if it was
-    interrupted elsewhere. Raises EPERM.
-    """
-    task = subject.task()
-    if not may_reach(subject):
-        raise Errno(EPERM)
-    if task.is_exiting:
-        return b"0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n"
-    if task.state == ThreadState.RUNNING or task.state == ThreadState.READY:
-        return b"running\n"
-    frame = copied_frame(task.stack_top)
-    number = frame.original_number
-    text = f"{number}"
-    if number >= 0:
-        for argument in (frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth):
-            text += f" 0x{hexadecimal(argument)}"
-    return f"{text} 0x{hexadecimal(frame.stack_pointer)} 0x{hexadecimal(frame.instruction_pointer)}\n".encode()
-
-
-def hexadecimal(word: int) -> str:
-    """The 64 bits of a word, without leading zeros."""
-    high = word >> 32 & 0xFFFF_FFFF
-    low = word & 0xFFFF_FFFF
-    return f"{high:x}{low:08x}" if high != 0 else f"{low:x}"
 
 
 def check_timer_slack(subject: Subject) -> None:

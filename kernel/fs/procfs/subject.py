@@ -33,6 +33,11 @@ class Subject:
             return process.threads[self.tid]
         if self.tid == 0 or self.tid == process.pid:
             return process.leader
+        tracee = process.unreaped
+        while tracee is not None:
+            if tracee.task.tid == self.tid:
+                return tracee.task
+            tracee = tracee.next_unreaped
         return None
 
     def task(self) -> Task:
