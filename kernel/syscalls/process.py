@@ -96,7 +96,7 @@ def clone3(address: UserAddr, size: int) -> int:
     stack_size = load_i64(fields, 48)
     if flags < 0 or flags & _CLONE3_FORBIDDEN != 0 or not 0 <= exit_signal <= SIGNAL_COUNT:
         raise Errno(EINVAL)
-    numbers = _chosen_numbers(load_i64(fields, 64), load_i64(fields, 72))
+    numbers = _chosen_numbers(UserAddr(load_i64(fields, 64)), load_i64(fields, 72))
     if (stack == 0) != (stack_size == 0):
         raise Errno(EINVAL)
     end = 0
@@ -115,7 +115,7 @@ def clone3(address: UserAddr, size: int) -> int:
     return clone(current(), arguments)
 
 
-def _chosen_numbers(address: int, count: int) -> list[int] | None:
+def _chosen_numbers(address: UserAddr, count: int) -> list[int] | None:
     """set_tid: what number the child shall have in each namespace, the innermost first. Raises EINVAL, EFAULT."""
     if not 0 <= count <= _NAMESPACE_LEVELS or (address == 0) != (count == 0):
         raise Errno(EINVAL)

@@ -5,7 +5,7 @@ from typing import Final
 from arch import PAGE_SHIFT
 from arch.programs import control_stopped
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EIO, ESRCH, Errno, i32, span_of
+from kernel.lang import EINVAL, EIO, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.mm.foreign import read_foreign, write_foreign
@@ -151,28 +151,28 @@ def _resume(tracee: Tracee, request: int, data: int) -> bool:
 def _look(tracer: Task, tracee: Tracee, request: int, address: int, data: int) -> int:
     """A request that leaves the tracee stopped."""
     if request == _PEEKTEXT or request == _PEEKDATA:
-        user.write_i64(data, _peek(tracee, address))
+        user.write_i64(UserAddr(data), _peek(tracee, address))
     elif request == _POKETEXT or request == _POKEDATA:
         _poke(tracee, address, data)
     elif request == _PEEKUSER:
-        user.write_i64(data, registers.peek_user(tracee.task, address))
+        user.write_i64(UserAddr(data), registers.peek_user(tracee.task, address))
     elif request == _POKEUSER:
         registers.poke_user(tracee.task, address, data)
     elif request == _GETREGS:
-        registers.get_set(tracee.task, registers.GENERAL, data, registers.WHOLE)
+        registers.get_set(tracee.task, registers.GENERAL, UserAddr(data), registers.WHOLE)
     elif request == _SETREGS:
-        registers.put_set(tracee.task, registers.GENERAL, data, registers.WHOLE)
+        registers.put_set(tracee.task, registers.GENERAL, UserAddr(data), registers.WHOLE)
     elif request == _GETFPREGS:
-        registers.get_set(tracee.task, registers.FLOATING, data, registers.WHOLE)
+        registers.get_set(tracee.task, registers.FLOATING, UserAddr(data), registers.WHOLE)
     elif request == _SETFPREGS:
-        registers.put_set(tracee.task, registers.FLOATING, data, registers.WHOLE)
+        registers.put_set(tracee.task, registers.FLOATING, UserAddr(data), registers.WHOLE)
     elif request == _GETREGSET or request == _SETREGSET:
-        registers.transfer_set(tracee.task, address, data, request == _GETREGSET)
+        registers.transfer_set(tracee.task, address, UserAddr(data), request == _GETREGSET)
     elif request == _SETOPTIONS or request == _OLDSETOPTIONS:
         check_options(tracer, data)
         tracee.options = data
     elif request == _GETEVENTMSG:
-        user.write_i64(data, tracee.message)
+        user.write_i64(UserAddr(data), tracee.message)
     elif request == _LISTEN:
         listen(tracee)
     elif request == _ARCH_PRCTL:
@@ -198,9 +198,9 @@ def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, d
         if address != _WORD:
             raise Errno(EINVAL)
         if request == _GETSIGMASK:
-            user.write_i64(data, task.saved_blocked if task.restores_blocked else task.blocked)
+            user.write_i64(UserAddr(data), task.saved_blocked if task.restores_blocked else task.blocked)
         else:
-            task.blocked = user.read_i64(data) & ~UNBLOCKABLE
+            task.blocked = user.read_i64(UserAddr(data)) & ~UNBLOCKABLE
             task.restores_blocked = False
     elif request == _GET_SYSCALL_INFO:
         return _call_information(tracee, address, data)
@@ -209,7 +209,7 @@ def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, d
     elif request == _SECCOMP_GET_FILTER:
         program = filter_program(tracer, task, address)
         if data != 0:
-            user.write_from(data, span_of(program))
+            user.write_from(UserAddr(data), span_of(program))
         return len(program) >> 3
     elif request == _SECCOMP_GET_METADATA:
         return _filter_metadata(tracer, task, address, data)
@@ -271,12 +271,12 @@ def _transfer(tracee: Tracee, address: int, storage: bytearray, writes: bool) ->
 def _write_info(address: int, info: SignalInfo) -> None:
     storage = bytearray(SIGINFO_SIZE)
     info.store(span_of(storage))
-    user.write_from(address, span_of(storage))
+    user.write_from(UserAddr(address), span_of(storage))
 
 
 def _set_info(tracee: Tracee, address: int) -> None:
     storage = bytearray(SIGINFO_SIZE)
-    user.read_into(span_of(storage), address)
+    user.read_into(span_of(storage), UserAddr(address))
     if tracee.info is None:
         raise Errno(EINVAL)
     tracee.info = from_user(span_of(storage), load_i32(span_of(storage), 0))
@@ -285,7 +285,7 @@ def _set_info(tracee: Tracee, address: int) -> None:
 def _peek_signals(task: Task, address: int, data: int) -> int:
     """PTRACE_PEEKSIGINFO: how many of those asked for there are."""
     storage = bytearray(_PEEK_ARGUMENTS_SIZE)
-    user.read_into(span_of(storage), address)
+    user.read_into(span_of(storage), UserAddr(address))
     first = load_i64(span_of(storage), 0)
     flags = span_of(storage).load_u32(8)
     wanted = load_i32(span_of(storage), 12)
@@ -318,7 +318,7 @@ def _call_information(tracee: Tracee, size: int, address: int) -> int:
     storage = bytearray(CALL_INFORMATION_SIZE)
     known = store_call_information(tracee, span_of(storage))
     count = known if size < 0 else min(known, size)
-    user.write_from(address, span_of(storage)[0:count])
+    user.write_from(UserAddr(address), span_of(storage)[0:count])
     return known
 
 
@@ -329,7 +329,7 @@ def _rseq_configuration(task: Task, size: int, address: int) -> int:
     out.store_u32(8, task.rseq_length)
     out.store_u32(12, task.rseq_signature)
     count = _RSEQ_CONFIGURATION_SIZE if size < 0 else min(size, _RSEQ_CONFIGURATION_SIZE)
-    user.write_from(address, out[0:count])
+    user.write_from(UserAddr(address), out[0:count])
     return _RSEQ_CONFIGURATION_SIZE
 
 
@@ -338,13 +338,13 @@ def _filter_metadata(tracer: Task, task: Task, size: int, address: int) -> int:
     check_filter_reader(tracer)
     if 0 <= size < _WORD:
         raise Errno(EINVAL)
-    index = user.read_i64(address)
+    index = user.read_i64(UserAddr(address))
     storage = bytearray(_METADATA_SIZE)
     out = span_of(storage)
     store_i64(out, 0, index)
     store_i64(out, 8, filter_flags(tracer, task, index))
     count = _METADATA_SIZE if size < 0 else min(size, _METADATA_SIZE)
-    user.write_from(address, out[0:count])
+    user.write_from(UserAddr(address), out[0:count])
     return count
 
 
@@ -355,7 +355,7 @@ def _user_dispatch(task: Task, size: int, address: int, sets: bool) -> None:
     storage = bytearray(_DISPATCH_SIZE)
     words = span_of(storage)
     if sets:
-        user.read_into(words, address)
+        user.read_into(words, UserAddr(address))
         set_dispatch(task, load_i64(words, 0), load_i64(words, 16), load_i64(words, 24), load_i64(words, 8))
         return
     dispatch = task.dispatch
@@ -364,4 +364,4 @@ def _user_dispatch(task: Task, size: int, address: int, sets: bool) -> None:
         store_i64(words, 8, dispatch.selector)
         store_i64(words, 16, dispatch.start)
         store_i64(words, 24, dispatch.size)
-    user.write_from(address, words)
+    user.write_from(UserAddr(address), words)

@@ -16,7 +16,7 @@ from arch.programs import (
     write_user_word,
     write_vectors,
 )
-from kernel.lang import EINVAL, EIO, ENODEV, Errno, Span, span_of, u8
+from kernel.lang import EINVAL, EIO, ENODEV, Errno, Span, UserAddr, span_of, u8
 from kernel.lib import user
 from kernel.task.task import Task
 from kernel.task.words import load_i64, store_i64
@@ -40,7 +40,7 @@ def _size_of(kind: int) -> int:
     raise Errno(EINVAL)
 
 
-def get_set(task: Task, kind: int, address: int, size: int) -> None:
+def get_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
     """Write the first `size` bytes of a register set to the tracer's memory; WHOLE for all. Raises EFAULT, EINVAL."""
     whole = _size_of(kind)
     storage = bytearray(whole)
@@ -58,7 +58,7 @@ def _read(task: Task, kind: int, out: Span[u8]) -> None:
             store_i64(out, index * _WORD, read_register(task.stack_top, task.registers, index))
 
 
-def put_set(task: Task, kind: int, address: int, size: int) -> None:
+def put_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
     """Set the registers from the first `size` bytes of a set in the tracer's memory. Of the general registers, those
     before one that is refused have changed. Raises EFAULT, EINVAL, EIO, ENODEV, MemoryError.
     """
@@ -75,12 +75,12 @@ def put_set(task: Task, kind: int, address: int, size: int) -> None:
             write_register(task.stack_top, task.registers, index, load_i64(data, index * _WORD))
 
 
-def transfer_set(task: Task, kind: int, address: int, reads: bool) -> None:
+def transfer_set(task: Task, kind: int, address: UserAddr, reads: bool) -> None:
     """PTRACE_GETREGSET and PTRACE_SETREGSET: the iovec says where, and then how much was moved. Raises EFAULT, EINVAL,
     EIO, ENODEV, MemoryError.
     """
-    base = user.read_i64(address)
-    length = user.read_i64(address + _WORD)
+    base = UserAddr(user.read_i64(address))
+    length = user.read_i64(user.at(address, _WORD))
     whole = _size_of(kind & 0xFFFF_FFFF)
     if length & _WORD - 1 != 0:
         raise Errno(EINVAL)
@@ -91,7 +91,7 @@ def transfer_set(task: Task, kind: int, address: int, reads: bool) -> None:
         get_set(task, kind & 0xFFFF_FFFF, base, size)
     else:
         put_set(task, kind & 0xFFFF_FFFF, base, size)
-    user.write_i64(address + _WORD, size)
+    user.write_i64(user.at(address, _WORD), size)
 
 
 def peek_user(task: Task, offset: int) -> int:

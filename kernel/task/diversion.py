@@ -14,7 +14,7 @@ Source: prctl(2); Documentation/admin-guide/syscall-user-dispatch.rst.
 from typing import Final
 
 from arch import TrapFrame
-from kernel.lang import EFAULT, EINVAL, Errno
+from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.saturation import LEAST, wrapped_sum
 from kernel.sched.scheduler import watch_calls
@@ -65,7 +65,7 @@ def diverts(task: Task, dispatch: UserDispatch, number: int, frame: TrapFrame) -
         return False
     if dispatch.selector != 0:
         try:
-            state = user.read_u8(dispatch.selector)
+            state = user.read_u8(UserAddr(dispatch.selector))
         except Errno:
             end_process(task.process, SIGSEGV)
             return True

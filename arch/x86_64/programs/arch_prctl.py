@@ -63,6 +63,6 @@ def control_stopped(registers: ProcessorState, code: int, argument: int) -> None
         else:
             registers.bases.gs = argument
     elif code == _ARCH_GET_FS or code == _ARCH_GET_GS:
-        user.write_i64(argument, registers.bases.fs if code == _ARCH_GET_FS else registers.bases.gs)
+        user.write_i64(UserAddr(argument), registers.bases.fs if code == _ARCH_GET_FS else registers.bases.gs)
     else:
         raise Errno(EINVAL)
