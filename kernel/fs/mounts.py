@@ -1,12 +1,11 @@
-"""mount(2), umount2(2), pivot_root(2), and what /proc/mounts shows.
+"""mount(2), umount2(2), pivot_root(2).
 
-Only root may change the tree. Propagation types are accepted and mean nothing: there is one namespace.
+Only root may change the tree. What is mounted on a shared mount, or unmounted, is so on its peers and slaves
+(peers.py).
 """
 
 from typing import Final
 
-from kernel.cache.devices import sync_devices
-from kernel.cache.writeback import FLUSHER
 from kernel.fs.constants import (
     MNT_DETACH,
     MNT_EXPIRE,
@@ -15,10 +14,7 @@ from kernel.fs.constants import (
     MS_DIRSYNC,
     MS_MOVE,
     MS_NOATIME,
-    MS_NODEV,
     MS_NODIRATIME,
-    MS_NOEXEC,
-    MS_NOSUID,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
@@ -35,27 +31,44 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, find_type, make_filesystem
 from kernel.fs.mount_device import filesystem_on, find_block_device
-from kernel.fs.path import MOUNT_FLAGS, MOUNTS, FsContext, Mount, Path, end_filesystem, is_below, path_name
+from kernel.fs.mount_sync import wait_for_keepers
+from kernel.fs.mount_tree import (
+    check_room,
+    copy_of,
+    detach_tree,
+    place_for_mount,
+    propagate,
+    propagated,
+    top_at,
+    tree_of,
+)
+from kernel.fs.path import (
+    FIRST_MOUNTS,
+    MOUNT_FLAGS,
+    MOUNTS,
+    FsContext,
+    Mount,
+    MountNamespace,
+    Path,
+    end_filesystem,
+    is_below,
+)
+from kernel.fs.peers import make_private, make_slave, share
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOSPC, ENOTDIR, EPERM, Errno, final
-from kernel.lib import log
+from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
-from kernel.lib.settings import SystemSetting
-from kernel.sched import Obligation, WaitQueue
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
-_MOST_MOUNTS: Final = SystemSetting(b"fs/mount-max", [100_000], 1, (1 << 31) - 1)
-_KEEPER_LEFT: Final = WaitQueue()
 
 
 def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
     """Mount the first file system; the context of the first process."""
     mount = Mount(file_system, root_dentry(file_system), MS_RELATIME)
     mount.attached = True
-    MOUNTS[mount.identifier] = mount
+    FIRST_MOUNTS.enter(mount)
     path = Path(mount, mount.root)
-    return FsContext(path, path, 0o022, credentials)
+    return FsContext(FIRST_MOUNTS, path, path, 0o022, credentials)
 
 
 def root_dentry(file_system: FileSystem) -> Dentry:
@@ -63,7 +76,7 @@ def root_dentry(file_system: FileSystem) -> Dentry:
     return Dentry(None, b"/", file_system.root())
 
 
-def _existing_root(file_system: FileSystem) -> Dentry:
+def root_of(file_system: FileSystem) -> Dentry:
     """The root dentry of a file system that may be mounted already (devtmpfs): one tree of dentries each."""
     if file_system.mounts == 0:
         return root_dentry(file_system)
@@ -73,36 +86,9 @@ def _existing_root(file_system: FileSystem) -> Dentry:
     return root_dentry(file_system)
 
 
-def _top_at(at: Path) -> Path:
-    """What one sees at a place: the root of the last mount that covers it, or the place itself.
-
-    A walk ends at a covered place where it does not come by a name: `.` in a working directory, and `/`. Each mount
-    point has one mount at most.
-    """
-    while True:
-        above = at.mount.children.get(at.dentry)
-        if above is None:
-            return at
-        at = Path(above, above.root)
-
-
-def _place_for_mount(at: Path) -> Path:
-    """Where a mount at a place goes: on top. Raises ENOENT for a place that has left the tree."""
-    top = _top_at(at)
-    if not top.mount.attached:
-        raise Errno(ENOENT)
-    return top
-
-
-def _check_room(count: int) -> None:
-    """Raise ENOSPC unless there may be that many more mounts."""
-    if len(MOUNTS) + count > _MOST_MOUNTS.value:
-        raise Errno(ENOSPC)
-
-
-def mount_filesystem(file_system: FileSystem, at: Path, flags: int) -> Mount:
+def mount_filesystem(namespace: MountNamespace, file_system: FileSystem, at: Path, flags: int) -> Mount:
     """Attach a file system at a directory, which may be covered by others already."""
-    at = _place_for_mount(at)
+    at = place_for_mount(namespace, at)
     inode = at.inode()
     if not inode.is_directory():
         raise Errno(ENOTDIR)
@@ -110,10 +96,20 @@ def mount_filesystem(file_system: FileSystem, at: Path, flags: int) -> Mount:
         raise Errno(EINVAL)
     if at.dentry is at.mount.root and at.mount.file_system is file_system:
         raise Errno(EBUSY)  # the same thing on itself
-    _check_room(1)
-    mount = Mount(file_system, _existing_root(file_system), flags & MOUNT_FLAGS)
+    check_room(namespace, 1)
+    mount = Mount(file_system, root_of(file_system), flags & MOUNT_FLAGS)
     mount.attach(at.mount, at.dentry)
+    _propagate_or_detach(mount)
     return mount
+
+
+def _propagate_or_detach(top: Mount) -> None:
+    """A new tree was attached: give it to peers and slaves as well, or take it away again."""
+    try:
+        propagate(top)
+    except (Errno, MemoryError):
+        detach_tree(top)
+        raise
 
 
 def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, flags: int, options: bytes) -> None:
@@ -134,7 +130,7 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
     elif flags & MS_BIND != 0:
         _bind(context, source, at, flags & MS_REC != 0)
     elif flags & _PROPAGATION != 0:
-        _change_propagation(at, flags)
+        _change_propagation_at(at, flags)
     elif flags & MS_MOVE != 0:
         _move(context, source, at)
     else:
@@ -155,7 +151,7 @@ def _mount_new(
     kind = find_type(type_name)
     if not kind.needs_device:
         fresh = make_filesystem(type_name, source, options)
-        mount_filesystem_checked(fresh, at, mount_flags)
+        mount_filesystem_checked(context.namespace, fresh, at, mount_flags)
         if fresh.mounts == 1:
             fresh.read_only = flags & MS_RDONLY != 0
         _use_write_flags(fresh, flags)
@@ -164,17 +160,17 @@ def _mount_new(
     try:
         device = find_block_device(context, source)
         file_system = filesystem_on(device, kind, source, options, flags & MS_RDONLY != 0)
-        mount_filesystem_checked(file_system, at, mount_flags)
+        mount_filesystem_checked(context.namespace, file_system, at, mount_flags)
         if file_system.mounts == 1:
             _use_write_flags(file_system, flags)
     finally:
         at.unpin()
 
 
-def mount_filesystem_checked(file_system: FileSystem, at: Path, flags: int) -> None:
+def mount_filesystem_checked(namespace: MountNamespace, file_system: FileSystem, at: Path, flags: int) -> None:
     """Mount a fresh instance; it is shut down if it cannot be attached."""
     try:
-        mount_filesystem(file_system, at, flags)
+        mount_filesystem(namespace, file_system, at, flags)
     except (Errno, MemoryError):
         if file_system.mounts == 0:
             end_filesystem(file_system)
@@ -208,17 +204,30 @@ def _remount(at: Path, flags: int, mount_flags: int, options: bytes) -> None:
     at.mount.flags = mount_flags
 
 
-def _change_propagation(at: Path, flags: int) -> None:
-    """Every mount is private: what is mounted below one shows at no other. So it is the slave of nobody, which is the
-    same, and it may be forbidden to bind it; sharing is not supported.
-    """
+def _change_propagation_at(at: Path, flags: int) -> None:
+    """MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE, perhaps for all mounts below as well."""
     kind = flags & _PROPAGATION
-    if flags & ~(_PROPAGATION | MS_REC | MS_SILENT) != 0 or kind not in (MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE):
+    if flags & ~(_PROPAGATION | MS_REC | MS_SILENT) != 0 or kind not in (
+        MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE
+    ):  # fmt: skip
         raise Errno(EINVAL)
     _require_root(at)
-    at.mount.is_unbindable = kind == MS_UNBINDABLE
+    changed: list[Mount] = [at.mount]
     if flags & MS_REC != 0:
-        for mount in mounts_below(at):
+        changed = tree_of(at.mount)
+    change_propagation(changed, kind)
+
+
+def change_propagation(changed: list[Mount], kind: int) -> None:
+    """Make mounts MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE. Raises MemoryError."""
+    for mount in changed:
+        if kind == MS_SHARED:
+            share(mount)
+        elif kind == MS_SLAVE:
+            make_slave(mount)
+        else:
+            make_private(mount)
+        if kind != MS_SLAVE or mount.group is None:
             mount.is_unbindable = kind == MS_UNBINDABLE
 
 
@@ -226,37 +235,90 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
     origin = resolve(context, None, source, FOLLOW)
-    at = _place_for_mount(at)
+    at = place_for_mount(context.namespace, at)
+    if origin.mount.namespace is not context.namespace:
+        raise Errno(EINVAL)
     if origin.inode().is_directory() != at.inode().is_directory():
         raise Errno(ENOTDIR)
-    if at.dentry.deleted:
-        raise Errno(EINVAL)
-    if origin.mount.is_unbindable:
+    if at.dentry.deleted or origin.mount.is_unbindable:
         raise Errno(EINVAL)
     inner: list[Mount] = []
     if recursive:
         inner = mounts_below(origin)
-    _check_room(1 + len(inner))
-    copy = Mount(origin.mount.file_system, origin.dentry, origin.mount.flags)
+    check_room(context.namespace, 1 + len(inner))
+    copy = copy_of(origin.mount, True, False)
+    copy.show(origin.dentry)
     copy.attach(at.mount, at.dentry)
-    copies: dict[Mount, Mount] = {origin.mount: copy}
-    for each in inner:
-        parent = each.parent
-        point = each.mount_point
-        if parent is None or point is None:
-            continue
-        new_parent = copies.get(parent)
-        if new_parent is None or each.is_unbindable:
-            continue
-        new = Mount(each.file_system, each.root, each.flags)
-        new.attach(new_parent, point)
-        copies[each] = new
+    _copy_inner(origin.mount, copy, inner)
+    _propagate_or_detach(copy)
+
+
+def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamespace:
+    """open_tree(2): a copy of what is mounted at a place, attached nowhere but in a namespace of its own that nobody is
+    in. Raises EPERM, EINVAL, MemoryError.
+    """
+    if not context.credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    if origin.mount.namespace is not context.namespace or origin.mount.is_unbindable:
+        raise Errno(EINVAL)
+    inner: list[Mount] = []
+    if recursive:
+        inner = mounts_below(origin)
+    check_room(context.namespace, 1 + len(inner))
+    copy = copy_of(origin.mount, True, False)
+    copy.show(origin.dentry)
+    namespace = keep_apart(copy)
+    try:
+        _copy_inner(origin.mount, copy, inner)
+    except MemoryError:
+        namespace.dissolve()
+        raise
+    return namespace
+
+
+def keep_apart(top: Mount) -> MountNamespace:
+    """Put a mount that is attached nowhere into a namespace that nobody is in. Raises MemoryError, and then the mount
+    is gone.
+    """
+    try:
+        namespace = MountNamespace()
+        namespace.is_anonymous = True
+        top.attached = True
+        namespace.enter(top)
+    except MemoryError:
+        top.detach()
+        raise
+    return namespace
+
+
+def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
+    """Copy what is mounted below a place to the copy of its mount; outer ones come first. Raises MemoryError, and then
+    the copy was detached.
+    """
+    copies: dict[Mount, Mount] = {}
+    try:
+        copies[source] = copy
+        for each in inner:
+            parent = each.parent
+            point = each.mount_point
+            new_parent = None if parent is None else copies.get(parent)
+            if new_parent is None or point is None or each.is_unbindable:
+                continue
+            new = copy_of(each, True, False)
+            new.attach(new_parent, point)
+            copies[each] = new
+    except MemoryError:
+        detach_tree(copy)
+        raise
 
 
 def mounts_below(top: Path) -> list[Mount]:
     """All mounts at or below a place, outer ones first."""
     found: list[Mount] = []
-    for each in MOUNTS.values():
+    namespace = top.mount.namespace
+    if namespace is None:
+        return found
+    for each in namespace.mounts.values():
         parent = each.parent
         point = each.mount_point
         if parent is not None and point is not None and is_below(Path(parent, point), top):
@@ -268,15 +330,52 @@ def _move(context: FsContext, source: bytes, at: Path) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
     origin = resolve(context, None, source, FOLLOW)
-    at = _place_for_mount(at)
-    moved = origin.mount
-    if origin.dentry is not moved.root or moved.parent is None:
+    if origin.mount.namespace is not context.namespace:
         raise Errno(EINVAL)
+    move_tree(context, origin, at)
+
+
+def move_tree(context: FsContext, origin: Path, at: Path) -> None:
+    """Give a mount, with all below it, another place in the caller's namespace: one of that, or the top of a tree that
+    is attached nowhere. Raises EINVAL, ENOENT, ELOOP, ENOSPC, MemoryError.
+    """
+    namespace = context.namespace
+    at = place_for_mount(namespace, at)
+    moved = origin.mount
+    old_namespace = moved.namespace
+    old_parent = moved.parent
+    old_point = moved.mount_point
+    if origin.dentry is not moved.root or old_namespace is None:
+        raise Errno(EINVAL)
+    if old_parent is None or old_point is None:
+        if not old_namespace.is_anonymous:
+            raise Errno(EINVAL)
+    elif old_namespace is not namespace or old_parent.group is not None:
+        raise Errno(EINVAL)
+    tree = tree_of(moved)
+    if at.mount.group is not None:
+        for each in tree:
+            if each.is_unbindable:
+                raise Errno(EINVAL)
     if moved.root_is_directory() != at.inode().is_directory():
-        raise Errno(ENOTDIR)
+        raise Errno(EINVAL)
     if is_below(at, origin):
         raise Errno(ELOOP)
+    if old_namespace is not namespace:
+        check_room(namespace, len(tree))
     moved.move(at.mount, at.dentry)
+    try:
+        for each in tree:
+            each.change_namespace(namespace)
+        propagate(moved)
+    except (Errno, MemoryError):
+        for each in tree:
+            each.change_namespace(old_namespace)
+        if old_parent is not None and old_point is not None:
+            moved.move(old_parent, old_point)
+        else:
+            moved.become_root()
+        raise
 
 
 def unmount(context: FsContext, target: bytes, flags: int) -> None:
@@ -284,16 +383,16 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     if flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW) != 0:
         raise Errno(EINVAL)
     follow = 0 if flags & UMOUNT_NOFOLLOW != 0 else FOLLOW
-    at = _top_at(resolve(context, None, target, follow))
+    at = top_at(resolve(context, None, target, follow))
     mount_ = at.mount
     mount_.entries -= 1  # to unmount is not to use
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     _require_root(at)
-    if not mount_.attached:
+    if mount_.namespace is not context.namespace:
         raise Errno(EINVAL)
     if flags & MNT_DETACH == 0:
-        _wait_for_keepers(mount_)
+        wait_for_keepers(mount_)
     if flags & MNT_EXPIRE != 0:
         if flags & (MNT_FORCE | MNT_DETACH) != 0 or mount_ is context.root.mount:
             raise Errno(EINVAL)
@@ -304,24 +403,23 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
             raise Errno(EAGAIN)
     if mount_.parent is None:
         raise Errno(EBUSY if flags & MNT_DETACH == 0 else EINVAL)
+    copies = propagated(mount_)
     if flags & MNT_DETACH == 0:
         if mount_.users > 0 or len(mount_.children) > 0:
             raise Errno(EBUSY)
+        for each in copies:
+            if each.users > 0 and len(each.children) == 0:
+                raise Errno(EBUSY)
         mount_.detach()
-        return
-    inner = mounts_below(Path(mount_, mount_.root))
-    inner.reverse()
-    for each in inner:
-        each.detach()
-    if mount_.attached:
-        mount_.detach()
-
-
-def _wait_for_keepers(mount_: Mount) -> None:
-    while mount_.keepers > 0:
-        _KEEPER_LEFT.sleep(interruptible=False)
-        if not mount_.attached:
-            raise Errno(EINVAL)  # somebody else was faster
+    else:
+        for each in tree_of(mount_):
+            if each is not mount_:
+                copies.extend(propagated(each))
+        detach_tree(mount_)
+    copies.reverse()  # inner ones first
+    for each in copies:
+        if each.attached and len(each.children) == 0:
+            each.detach()
 
 
 def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
@@ -331,181 +429,18 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
     old = resolve(context, None, put_old, FOLLOW | DIRECTORY)
     root = context.root
+    namespace = context.namespace
+    if new.mount.namespace is not namespace or root.mount.namespace is not namespace:
+        raise Errno(EINVAL)
     if new.mount is root.mount or old.mount is root.mount:
         raise Errno(EBUSY)
-    if new.dentry is not new.mount.root or root.dentry is not root.mount.root or new.mount.parent is None:
+    parent = new.mount.parent
+    if new.dentry is not new.mount.root or root.dentry is not root.mount.root or parent is None:
+        raise Errno(EINVAL)
+    if old.mount.group is not None or parent.group is not None:
         raise Errno(EINVAL)
     if not is_below(old, new) or root.mount.parent is not None:
         raise Errno(EINVAL)
     new.mount.become_root()
     root.mount.move(old.mount, old.dentry)
     return new
-
-
-def mount_lines(context: FsContext) -> bytes:
-    """The text of /proc/mounts as seen from the context's root."""
-    text = bytearray()
-    for each in MOUNTS.values():
-        place = Path(each, each.root)
-        name = path_name(place, context.root)
-        if name.startswith(b"(unreachable)"):
-            continue
-        text.extend(escape(each.file_system.source) + b" " + escape(name) + b" " + each.file_system.type_name)
-        text.extend(b" " + flag_names(each) + each.file_system.options() + b" 0 0\n")
-    return bytes(text)
-
-
-def mountinfo_lines(context: FsContext) -> bytes:
-    """The text of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
-    text = bytearray()
-    for each in MOUNTS.values():
-        name = path_name(Path(each, each.root), context.root)
-        if name.startswith(b"(unreachable)"):
-            continue
-        parent = each.parent
-        parent_identifier = parent.identifier if parent is not None else 1
-        device = each.file_system.device
-        top = _name_in_filesystem(each.root)
-        text.extend(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
-        text.extend(escape(top) + b" " + escape(name) + b" " + mount_flag_names(each))
-        text.extend(b" unbindable - " if each.is_unbindable else b" - ")
-        text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
-        text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
-        text.extend(each.file_system.options() + b"\n")
-    return bytes(text)
-
-
-def mountstats_lines(context: FsContext) -> bytes:
-    """The text of /proc/PID/mountstats (proc_pid_mountstats(5))."""
-    text = bytearray()
-    for each in MOUNTS.values():
-        name = path_name(Path(each, each.root), context.root)
-        if name.startswith(b"(unreachable)"):
-            continue
-        text.extend(b"device " + escape(each.file_system.source) + b" mounted on " + escape(name))
-        text.extend(b" with fstype " + each.file_system.type_name + b"\n")
-    return bytes(text)
-
-
-def _name_in_filesystem(dentry: Dentry) -> bytes:
-    parts: list[bytes] = []
-    place = dentry
-    while True:
-        above = place.parent
-        if above is None or above is place:
-            break
-        parts.append(place.name)
-        place = above
-    parts.reverse()
-    return b"/" + b"/".join(parts)
-
-
-def _write_flag_names(file_system: FileSystem) -> bytes:
-    names = b",sync" if file_system.is_synchronous else b""
-    return names + b",dirsync" if file_system.syncs_directories else names
-
-
-def flag_names(mount_: Mount) -> bytes:
-    """The options of a mount and its file system, as /proc/mounts shows them."""
-    read_only = mount_.flags & MS_RDONLY != 0 or mount_.file_system.read_only
-    return (b"ro" if read_only else b"rw") + _write_flag_names(mount_.file_system) + _place_flag_names(mount_)
-
-
-def mount_flag_names(mount_: Mount) -> bytes:
-    """The options that belong to the mount alone."""
-    return (b"ro" if mount_.flags & MS_RDONLY != 0 else b"rw") + _place_flag_names(mount_)
-
-
-def _place_flag_names(mount_: Mount) -> bytes:
-    flags = mount_.flags
-    names = b""
-    if flags & MS_NOSUID != 0:
-        names += b",nosuid"
-    if flags & MS_NODEV != 0:
-        names += b",nodev"
-    if flags & MS_NOEXEC != 0:
-        names += b",noexec"
-    if flags & MS_NOATIME != 0:
-        names += b",noatime"
-    if flags & MS_NODIRATIME != 0:
-        names += b",nodiratime"
-    if flags & MS_RELATIME != 0:
-        names += b",relatime"
-    return names
-
-
-def escape(name: bytes) -> bytes:
-    """Spaces, tabs, newlines and backslashes as octal, so that a line stays a line (getmntent(3))."""
-    text = bytearray()
-    for byte in name:
-        if byte == 32 or byte == 9 or byte == 10 or byte == 92:
-            text.append(92)
-            text.append(48 + (byte >> 6))
-            text.append(48 + (byte >> 3 & 7))
-            text.append(48 + (byte & 7))
-        else:
-            text.append(byte)
-    return bytes(text)
-
-
-@final
-class Keeper(Obligation):
-    """In a `with` statement: an attached mount stays for so long, and is not busy for umount(2), which waits."""
-
-    def __init__(self, mount_: Mount) -> None:
-        super().__init__()
-        self.mount: Mount = mount_
-
-    def __enter__(self) -> "Keeper":
-        self.owe()
-        self.mount.keepers += 1
-        self.mount.acquire()
-        return self
-
-    def __exit__(self, kind: object, value: object, traceback: object) -> None:
-        self.settle()
-        self.mount.keepers -= 1
-        self.mount.release()
-        _KEEPER_LEFT.wake_all()
-
-    def broken_off(self) -> None:
-        self.mount.keepers -= 1  # it stays busy, but nobody waits
-        _KEEPER_LEFT.wake_all()
-
-
-def sync_all() -> None:
-    """sync(2): every file system and every device, whatever fails. May sleep."""
-    for each in list(MOUNTS.values()):
-        if each.attached:
-            with Keeper(each):
-                try:
-                    each.file_system.sync()
-                except Errno as error:
-                    log.error(f"sync: a file system could not be written: error {error.code}")
-    sync_devices()
-
-
-def write_back_all() -> None:
-    """What the flusher does for file systems every few seconds. May sleep."""
-    for each in list(MOUNTS.values()):
-        if each.attached and each.file_system.sleeps:
-            with Keeper(each):
-                each.file_system.write_back()
-
-
-def end_writing() -> None:
-    """The machine is about to stop: file systems on disks become read-only, and so are clean. Sleeps.
-
-    Linux leaves this to programs, which do it as well (umount -a -r); nothing is lost by being sure.
-    """
-    for each in list(MOUNTS.values()):
-        file_system = each.file_system
-        if file_system.block_device is None or file_system.read_only:
-            continue
-        try:
-            file_system.remount(True, b"")
-        except Errno as error:
-            log.error(f"a file system could not be made read-only: error {error.code}")
-
-
-FLUSHER.before = write_back_all

@@ -288,14 +288,18 @@ def _forget(child: Dentry) -> None:
     CACHE.detach(child)
 
 
-def rename(
-    context: FsContext, old_base: Path | None, old_name: bytes, new_base: Path | None, new_name: bytes, flags: int
-) -> None:
-    """rename(2), renameat2(2)."""
+def check_rename_flags(flags: int) -> None:
+    """Raise EINVAL for flags that renameat2(2) does not know, or that exclude each other: before it looks at names."""
     if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) != 0:
         raise Errno(EINVAL)
     if flags & RENAME_EXCHANGE != 0 and flags != RENAME_EXCHANGE:
         raise Errno(EINVAL)
+
+
+def rename(
+    context: FsContext, old_base: Path | None, old_name: bytes, new_base: Path | None, new_name: bytes, flags: int
+) -> None:
+    """rename(2), renameat2(2), with flags that `check_rename_flags` has passed."""
     source = resolve_parent(context, old_base, old_name)
     target = resolve_parent(context, new_base, new_name)
     if source.mount is not target.mount:

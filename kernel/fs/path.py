@@ -3,8 +3,8 @@
 A `Path` is a place in the tree: a dentry seen through a mount. What is kept for long (working directory, root, open
 file) is pinned, so that the mount counts as busy and the dentry cache keeps the dentry.
 
-There is one mount namespace. Invariant: for every mount but the first, `parent.children[mount_point] is mount` until it
-is detached.
+A mount belongs to a mount namespace as long as it is attached. Invariant: for every mount but the first of its
+namespace, `parent.children[mount_point] is mount` until it is detached.
 """
 
 from typing import Final
@@ -25,8 +25,10 @@ from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.notification import tell_file_system_ended
-from kernel.lang import EINVAL, EROFS, Errno, noraise
+from kernel.fs.peers import PeerGroup, make_private
+from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
+from kernel.lib.namespace import CLONE_NEWNS, Namespace, next_number
 from kernel.time import coarse_realtime_ns
 
 MOUNT_FLAGS: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME
@@ -51,9 +53,12 @@ class Mount:
         self.users: int = 0  # pinned paths, and keepers
         self.keepers: int = 0  # who writes its file system out: unmounting waits, but the mount is not busy
         self.attached: bool = False
+        self.namespace: MountNamespace | None = None  # while it is attached
         self.entries: int = 0  # walks that came in, for MNT_EXPIRE
         self.expiry_mark: int = -1  # how many there were when it was first asked to go if nobody comes
         self.is_unbindable: bool = False
+        self.group: PeerGroup | None = None  # which shows the same
+        self.master: PeerGroup | None = None  # from which it receives
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         file_system.mounts += 1
         root.pins += 1
@@ -65,14 +70,17 @@ class Mount:
 
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
         """Enter the mount in the tree. Raises MemoryError, and then it has let go of its file system: forget it."""
+        namespace = parent.namespace
+        if namespace is None:
+            panic("a mount outside of the tree")
         try:
             _keep_names(mount_point)
-            MOUNTS[self.identifier] = self
+            namespace.enter(self)
             parent.children[mount_point] = self
         except MemoryError:
-            MOUNTS.pop(self.identifier, self)
-            self.root.pins -= 1
-            self.file_system.mounts -= 1
+            namespace.leave(self)
+            make_private(self)
+            self.forget()
             raise
         self.parent = parent
         self.mount_point = mount_point
@@ -82,9 +90,12 @@ class Mount:
 
     def detach(self) -> None:
         """Take the mount out of the tree; its file system goes when nobody uses the mount any more."""
+        make_private(self)
         self._leave_place()
         self.attached = False
-        MOUNTS.pop(self.identifier)
+        namespace = self.namespace
+        if namespace is not None:
+            namespace.leave(self)
         self._finish_if_unused()
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
@@ -96,6 +107,15 @@ class Mount:
         parent.children[mount_point] = self
         mount_point.mounted += 1
         mount_point.pins += 1
+
+    def change_namespace(self, namespace: "MountNamespace") -> None:
+        """Belong to another tree. Raises MemoryError, and then it still belongs to the old one."""
+        old = self.namespace
+        if old is namespace or old is None:
+            return
+        namespace.mounts[self.identifier] = self
+        old.mounts.pop(self.identifier)
+        self.namespace = namespace
 
     def become_root(self) -> None:
         """Leave the place for the top of the tree (pivot_root)."""
@@ -114,6 +134,17 @@ class Mount:
     def root_is_directory(self) -> bool:
         inode = self.root.inode
         return inode is not None and inode.is_directory()
+
+    def show(self, root: Dentry) -> None:
+        """Show a directory of the file system only. Before the mount is attached."""
+        root.pins += 1
+        self.root.pins -= 1
+        self.root = root
+
+    def forget(self) -> None:
+        """It was never attached, and will not be."""
+        self.root.pins -= 1
+        self.file_system.mounts -= 1
 
     def acquire(self) -> None:
         self.users += 1
@@ -193,8 +224,71 @@ def end_filesystem(file_system: FileSystem) -> None:
         device.closed()
 
 
-# By number, in the order of mounting: the source of /proc/mounts.
+# All that are attached, by number, in the order of mounting.
 MOUNTS: Final[dict[int, Mount]] = {}
+
+
+class MountNamespace(Namespace):
+    """A tree of mounts (mount_namespaces(7)). Counted by the file contexts that see it, and its open files."""
+
+    def __init__(self) -> None:
+        super().__init__(CLONE_NEWNS, b"mnt", next_number())
+        self.mounts: dict[int, Mount] = {}  # by number, in the order of mounting: the source of /proc/mounts
+        self.users: int = 0
+        self.is_anonymous: bool = False  # of a tree that only a file holds, and that nobody is in
+
+    def enter(self, mount: Mount) -> None:
+        """A mount is attached here. Raises MemoryError, and then `leave` is to be called."""
+        mount.namespace = self
+        self.mounts[mount.identifier] = mount
+        MOUNTS[mount.identifier] = mount
+
+    @noraise
+    def leave(self, mount: Mount) -> None:
+        """It is not, any more."""
+        mount.namespace = None
+        MOUNTS.pop(mount.identifier, mount)
+        self.mounts.pop(mount.identifier, mount)
+
+    def top(self) -> Mount | None:
+        """The root of the tree."""
+        for mount in self.mounts.values():
+            if mount.parent is None:
+                return mount
+        return None
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    @noraise
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            self.dissolve()
+
+    @noraise
+    def dissolve(self) -> None:
+        """Nobody sees the tree: take it apart, from the leaves up. May sleep."""
+        mount = self.top()
+        while mount is not None:
+            above = mount.parent
+            inner = _any_child(mount)
+            if inner is not None:
+                mount = inner
+                continue
+            mount.detach()
+            mount = above
+
+
+@noraise
+def _any_child(mount: Mount) -> Mount | None:
+    for child in mount.children.values():
+        return child
+    return None
+
+
+FIRST_MOUNTS: Final = MountNamespace()
+FIRST_MOUNTS.acquire()  # it never ends
 
 
 def first_mount() -> Mount | None:
@@ -237,7 +331,11 @@ class FsContext:
     Both paths are pinned. `credentials` are those of the thread that is about to use the context.
     """
 
-    def __init__(self, root: Path, working: Path, umask: int, credentials: Credentials) -> None:
+    def __init__(
+        self, namespace: MountNamespace, root: Path, working: Path, umask: int, credentials: Credentials
+    ) -> None:
+        namespace.acquire()
+        self.namespace: MountNamespace = namespace
         self.root: Path = root.pin()
         self.working: Path = working.pin()
         self.umask: int = umask
@@ -248,12 +346,12 @@ class FsContext:
 
     def restricted(self, root: Path, working: Path, restrictions: int) -> "FsContext":
         """For one walk: other places to start from, and RESOLVE_* flags that bind it. The caller releases it."""
-        context = FsContext(root, working, self.umask, self.credentials)
+        context = FsContext(self.namespace, root, working, self.umask, self.credentials)
         context.restrictions = restrictions
         return context
 
     def copy(self) -> "FsContext":
-        return FsContext(self.root, self.working, self.umask, self.credentials)
+        return FsContext(self.namespace, self.root, self.working, self.umask, self.credentials)
 
     def acquire(self) -> None:
         self.users += 1
@@ -264,6 +362,16 @@ class FsContext:
         if self.users == 0:
             self.root.unpin()
             self.working.unpin()
+            self.namespace.release()
+
+    def enter(self, namespace: MountNamespace, root: Path, working: Path) -> None:
+        """See another tree of mounts from now on."""
+        old = self.namespace
+        namespace.acquire()
+        self.namespace = namespace
+        self.set_root(root)
+        self.set_working(working)
+        old.release()
 
     def set_working(self, path: Path) -> None:
         old = self.working

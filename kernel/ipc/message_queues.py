@@ -25,7 +25,6 @@ from kernel.lang import (
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
-from kernel.lib.proc_files import proc_file
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
@@ -100,8 +99,9 @@ class MessageQueue(IpcObject):
     program has filled memory with messages.
     """
 
-    def __init__(self, key: int, mode: int, creator: Credentials) -> None:
+    def __init__(self, owner: "Queues", key: int, mode: int, creator: Credentials) -> None:
         super().__init__(key, mode, creator)
+        self.owner: Queues = owner
         self.first: Message | None = None
         self.last: Message | None = None
         self.count: int = 0
@@ -148,8 +148,8 @@ class MessageQueue(IpcObject):
         """So many messages, and bytes in them, came or went."""
         self.count += messages
         self.byte_count += size
-        QUEUES.message_count += messages
-        QUEUES.byte_count += size
+        self.owner.message_count += messages
+        self.owner.byte_count += size
 
     def _hand_over(self, message: Message) -> bool:
         """Give a message to who waits for it. Those that have no room for it fail."""
@@ -254,7 +254,7 @@ class MessageQueue(IpcObject):
 
     def remove(self) -> None:
         """IPC_RMID."""
-        QUEUES.table.remove(self)
+        self.owner.table.remove(self)
         self._wake_receivers(EIDRM)
         self.room.wake_all()
         self._count(-self.count, -self.byte_count)
@@ -281,29 +281,32 @@ def sleep_for_message(queue: WaitQueue) -> None:
 
 @final
 class Queues:
-    """All queues."""
+    """All queues of a namespace."""
 
     def __init__(self) -> None:
         self.table: IpcTable[MessageQueue] = IpcTable()
         self.byte_count: int = 0
         self.message_count: int = 0
 
+    def open(self, key: int, flags: int, credentials: Credentials) -> int:
+        """msgget(2): the number of the queue with this key, made if need be. Raises ENOENT, EEXIST, EACCES, ENOSPC,
+        MemoryError.
+        """
+        found = self.table.find(key, flags)
+        if found is not None:
+            found.check_permission(credentials, flags)
+            return found.identifier
+        if len(self.table.objects) >= MOST_QUEUES.value:
+            raise Errno(ENOSPC)
+        check_room_to_keep()
+        return self.table.add(MessageQueue(self, key, flags, credentials))
 
-QUEUES: Final = Queues()
-
-
-def open_queue(key: int, flags: int, credentials: Credentials) -> int:
-    """msgget(2): the number of the queue with this key, made if need be. Raises ENOENT, EEXIST, EACCES, ENOSPC,
-    MemoryError.
-    """
-    found = QUEUES.table.find(key, flags)
-    if found is not None:
-        found.check_permission(credentials, flags)
-        return found.identifier
-    if len(QUEUES.table.objects) >= MOST_QUEUES.value:
-        raise Errno(ENOSPC)
-    check_room_to_keep()
-    return QUEUES.table.add(MessageQueue(key, flags, credentials))
+    def remove_all(self) -> None:
+        """Their namespace ends. Has safe points."""
+        for index in range(self.table.highest_index() + 1):
+            queue = self.table.objects.get(index)
+            if queue is not None:
+                queue.remove()
 
 
 HEADING: Final = (
@@ -312,11 +315,10 @@ HEADING: Final = (
 )
 
 
-@proc_file("sysvipc/msg")
-def list_queues() -> bytes:
-    """/proc/sysvipc/msg."""
+def queue_lines(queues: Queues) -> bytes:
+    """The text of /proc/sysvipc/msg."""
     lines: list[bytes] = [HEADING]
-    for found in QUEUES.table.all():
+    for found in queues.table.all():
         lines.append(
             f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {found.count:10d}"
             f" {found.last_sender:5d} {found.last_receiver:5d}"

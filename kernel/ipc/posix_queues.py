@@ -14,7 +14,7 @@ from typing import Final
 from kernel.fs.constants import O_NONBLOCK, READABLE, S_IFDIR, S_IFMT, S_IFREG, SEEK_CUR, SEEK_END, WRITABLE
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile, add_offset
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Mount, Path
 from kernel.lang import (
@@ -380,6 +380,7 @@ class QueueDirectory(Inode):
 
     def __init__(self, file_system: "MqueueFileSystem") -> None:
         super().__init__(file_system, file_system.new_ino(), S_IFDIR | 0o1777)
+        self.owner: MqueueFileSystem = file_system
         self.nlink = 2
         self.size = 2 * _ENTRY_SIZE
         self.caches_children = False
@@ -405,7 +406,7 @@ class QueueDirectory(Inode):
         account = _account_of(credentials.uid)
         if account.bytes_used + size > limit_bytes:
             raise Errno(EMFILE)
-        queue = Queue(MQUEUES.file_system, mode & 0o777, attributes, account)
+        queue = Queue(self.owner, mode & 0o777, attributes, account)
         queue.uid = credentials.fsuid
         queue.gid = credentials.fsgid
         self.queues[name] = queue
@@ -448,7 +449,7 @@ def _account_of(uid: int) -> _Account:
 
 @final
 class MqueueFileSystem(FileSystem):
-    """The one instance."""
+    """The instance of a namespace."""
 
     def __init__(self) -> None:
         super().__init__(b"mqueue", b"none", MQUEUE_MAGIC)
@@ -472,6 +473,17 @@ class MqueueFileSystem(FileSystem):
     def root(self) -> Inode:
         return self.directory()
 
+    def remove_all(self) -> None:
+        """Its namespace ends. Queues that are open live on without a name."""
+        top = self.top
+        while top is not None and len(top.positions) > 0:
+            name = top.positions[-1]
+            queue = top.queues.get(name)
+            if queue is None:
+                top.positions.pop()
+            else:
+                top.unlink(name, queue)
+
 
 @final
 class QueueMount:
@@ -485,17 +497,3 @@ class QueueMount:
     def place(self, name: bytes, queue: Queue) -> Path:
         """Where a queue is."""
         return Path(self.mount, Dentry(self.mount.root, name, queue))
-
-
-MQUEUES: Final = QueueMount()
-
-
-def make_mqueue(source: bytes, options: bytes) -> FileSystem:
-    """There is one instance, whatever the source is called."""
-    if len(options) > 0:
-        raise Errno(EINVAL)
-    MQUEUES.file_system.source = source
-    return MQUEUES.file_system
-
-
-register_filesystem(b"mqueue", make_mqueue)

@@ -27,7 +27,6 @@ from kernel.lang import (
 )
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
-from kernel.lib.proc_files import proc_file
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
@@ -47,6 +46,7 @@ _UNDO_BYTES: Final = 128  # of an `Undo`, beside its adjustments
 # Instructions, for `pace`
 _UNDO_COST: Final = 1500
 _STEP_COST: Final = 40
+_REMOVE_COST: Final = 3000
 
 
 def most_in_a_set() -> int:
@@ -174,9 +174,10 @@ class UndoList:
 class SemaphoreSet(IpcObject):
     """One set."""
 
-    def __init__(self, key: int, mode: int, creator: Credentials, count: int) -> None:
+    def __init__(self, owner: "Sets", key: int, mode: int, creator: Credentials, count: int) -> None:
         super().__init__(key, mode, creator)
         check_room_to_keep()
+        self.owner: Sets = owner
         self.values: list[int] = [0] * count
         self.pids: list[int] = [0] * count  # who changed each last
         self.operated_s: int = 0
@@ -321,8 +322,8 @@ class SemaphoreSet(IpcObject):
 
     def remove(self) -> None:
         """IPC_RMID."""
-        SETS.used -= len(self.values)
-        SETS.table.remove(self)
+        self.owner.used -= len(self.values)
+        self.owner.table.remove(self)
         while len(self.undos) > 0:
             undo = self.undos.pop()
             undo.target = None
@@ -337,35 +338,39 @@ class SemaphoreSet(IpcObject):
 
 @final
 class Sets:
-    """All sets."""
+    """All sets of a namespace."""
 
     def __init__(self) -> None:
         self.table: IpcTable[SemaphoreSet] = IpcTable()
         self.used: int = 0  # semaphores in all sets
 
-
-SETS: Final = Sets()
-
-
-def open_set(key: int, count: int, flags: int, credentials: Credentials) -> int:
-    """semget(2): the number of the set with this key, made if need be. Raises ENOENT, EEXIST, EINVAL, EACCES, ENOSPC,
-    MemoryError.
-    """
-    if count < 0 or count > most_in_a_set():
-        raise Errno(EINVAL)
-    found = SETS.table.find(key, flags)
-    if found is not None:
-        if count > len(found.values):
+    def open(self, key: int, count: int, flags: int, credentials: Credentials) -> int:
+        """semget(2): the number of the set with this key, made if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
+        ENOSPC, MemoryError.
+        """
+        if count < 0 or count > most_in_a_set():
             raise Errno(EINVAL)
-        found.check_permission(credentials, flags)
-        return found.identifier
-    if count == 0:
-        raise Errno(EINVAL)
-    if len(SETS.table.objects) >= most_sets() or SETS.used + count > most_in_all():
-        raise Errno(ENOSPC)
-    identifier = SETS.table.add(SemaphoreSet(key, flags, credentials, count))
-    SETS.used += count
-    return identifier
+        found = self.table.find(key, flags)
+        if found is not None:
+            if count > len(found.values):
+                raise Errno(EINVAL)
+            found.check_permission(credentials, flags)
+            return found.identifier
+        if count == 0:
+            raise Errno(EINVAL)
+        if len(self.table.objects) >= most_sets() or self.used + count > most_in_all():
+            raise Errno(ENOSPC)
+        identifier = self.table.add(SemaphoreSet(self, key, flags, credentials, count))
+        self.used += count
+        return identifier
+
+    def remove_all(self) -> None:
+        """Their namespace ends. Has safe points."""
+        for index in range(self.table.highest_index() + 1):
+            found = self.table.objects.get(index)
+            if found is not None:
+                found.remove()
+                pace(_REMOVE_COST)
 
 
 def wanted_permission(operations: list[Operation]) -> int:
@@ -379,11 +384,10 @@ def wanted_permission(operations: list[Operation]) -> int:
 HEADING: Final = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
 
 
-@proc_file("sysvipc/sem")
-def list_sets() -> bytes:
-    """/proc/sysvipc/sem."""
+def set_lines(sets: Sets) -> bytes:
+    """The text of /proc/sysvipc/sem."""
     lines: list[bytes] = [HEADING]
-    for found in SETS.table.all():
+    for found in sets.table.all():
         lines.append(
             f"{found.key:10d} {found.identifier:10d}  {found.mode:4o} {len(found.values):10d}"
             f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"

@@ -13,7 +13,7 @@ from kernel.ipc.sysv import IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
-from kernel.lib.proc_files import proc_file
+from kernel.lib.pace import pace
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import SharedMemory
@@ -24,6 +24,7 @@ SHM_LOCKED: Final = 0o2000
 LARGEST_BYTES: Final = 1 << 46
 _SHM_HUGETLB: Final = 0o4000
 MOST_SEGMENTS: Final = 4096
+_REMOVE_COST: Final = 20_000  # instructions, for `pace`: most segments are small
 NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: what Linux shows of sizes that have no limit
 
 
@@ -38,10 +39,13 @@ class SegmentEntry(IpcObject):
 
 @final
 class Segment(SharedMemory):
-    """One segment. Invariant: it is in `SEGMENTS` until it is removed and nobody has it attached."""
+    """One segment. Invariant: it is in the table of its `owner` until it is removed and nobody has it attached."""
 
-    def __init__(self, key: int, size_bytes: int, mode: int, creator: Credentials, pid: int) -> None:
+    def __init__(
+        self, owner: "Segments", key: int, size_bytes: int, mode: int, creator: Credentials, pid: int
+    ) -> None:
         super().__init__(size_bytes)
+        self.owner: Segments = owner
         self.entry: SegmentEntry = SegmentEntry(key, mode, creator, self)
         self.size: int = size_bytes
         self.creator_pid: int = pid
@@ -60,7 +64,7 @@ class Segment(SharedMemory):
         self.users -= 1
         self.detached_s = now_s()
         if self.users == 0 and self.is_removed:
-            SEGMENTS.forget(self)
+            self.owner.forget(self)
 
     def name(self) -> bytes:
         return f"/SYSV{self.entry.key & 0xFFFF_FFFF:08x} (deleted)".encode()
@@ -79,14 +83,14 @@ class Segment(SharedMemory):
     def remove(self) -> None:
         """IPC_RMID."""
         self.is_removed = True
-        SEGMENTS.table.forget_key(self.entry)
+        self.owner.table.forget_key(self.entry)
         if self.users == 0:
-            SEGMENTS.forget(self)
+            self.owner.forget(self)
 
 
 @final
 class Segments:
-    """All segments."""
+    """All segments of a namespace."""
 
     def __init__(self) -> None:
         self.table: IpcTable[SegmentEntry] = IpcTable()
@@ -117,7 +121,7 @@ class Segments:
         if flags & _SHM_HUGETLB != 0:
             # No huge pages are reserved; but first it is asked who may have them.
             raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(0) else EPERM)
-        entry = Segment(key, size, flags, credentials, pid).entry
+        entry = Segment(self, key, size, flags, credentials, pid).entry
         try:
             identifier = self.table.add(entry)
         except MemoryError:
@@ -140,8 +144,14 @@ class Segments:
             total += len(segment_of(entry).frames)
         return total
 
-
-SEGMENTS: Final = Segments()
+    def remove_all(self) -> None:
+        """Their namespace ends. What is attached lives on until it no longer is. Has safe points."""
+        for index in range(self.table.highest_index() + 1):
+            entry = self.table.objects.get(index)
+            segment = None if entry is None else entry.segment
+            if segment is not None and not segment.is_removed:
+                segment.remove()
+                pace(_REMOVE_COST)
 
 
 def segment_of(entry: SegmentEntry) -> Segment:
@@ -157,11 +167,10 @@ HEADING: Final = (
 )
 
 
-@proc_file("sysvipc/shm")
-def list_segments() -> bytes:
-    """/proc/sysvipc/shm. There is no swapping."""
+def segment_lines(segments: Segments) -> bytes:
+    """The text of /proc/sysvipc/shm."""
     lines: list[bytes] = [HEADING]
-    for entry in SEGMENTS.table.all():
+    for entry in segments.table.all():
         segment = segment_of(entry)
         lines.append(
             f"{entry.key:10d} {entry.identifier:10d}  {segment.shown_mode():4o} {segment.size:21d}"

@@ -35,7 +35,7 @@ from kernel.fs.constants import (
     UTIME_OMIT,
 )
 from kernel.fs.file import File
-from kernel.fs.mounts import sync_all
+from kernel.fs.mount_sync import sync_all
 from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_file, tell_place
 from kernel.fs.path import Path
 from kernel.fs.privileges import drop_privileges

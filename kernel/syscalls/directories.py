@@ -15,7 +15,16 @@ from kernel.fs.constants import (
     PATH_MAX,
 )
 from kernel.fs.file import DirectorySink, File
-from kernel.fs.names import make_directory, make_link, make_node, make_symlink, remove_directory, rename, unlink
+from kernel.fs.names import (
+    check_rename_flags,
+    make_directory,
+    make_link,
+    make_node,
+    make_symlink,
+    remove_directory,
+    rename,
+    unlink,
+)
 from kernel.fs.notification import IN_ACCESS, tell_file
 from kernel.fs.path import Path, path_name
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
@@ -250,6 +259,7 @@ def renameat(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAdd
 def renameat2(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr, flags: u32) -> int:
     old_name = path_at(old)
     new_name = path_at(new)
+    check_rename_flags(flags)
     old_base = base_for(old_directory, old_name)
     new_base = base_for(new_directory, new_name)
     rename(current().fs, old_base, old_name, new_base, new_name, flags)

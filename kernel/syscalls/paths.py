@@ -5,7 +5,7 @@ from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.walk import EMPTY_PATH, FOLLOW, resolve
-from kernel.lang import EBADF, Errno, UserAddr, inline
+from kernel.lang import EBADF, ENOENT, Errno, UserAddr, inline
 from kernel.lib import user
 from kernel.task import current
 
@@ -15,8 +15,12 @@ def path_at(address: UserAddr) -> bytes:
     return user.read_string(address, PATH_MAX)
 
 
-def base_for(descriptor: int, name: bytes) -> Path | None:
-    """Where a relative name starts; the descriptor does not matter to an absolute one."""
+def base_for(descriptor: int, name: bytes, may_be_empty: bool = False) -> Path | None:
+    """Where a relative name starts; the descriptor does not matter to an absolute one. Raises ENOENT for an empty name,
+    EBADF.
+    """
+    if len(name) == 0 and not may_be_empty:
+        raise Errno(ENOENT)
     if descriptor == AT_FDCWD or (len(name) > 0 and name[0] == 47):
         return None
     return current().files.get_any(descriptor).path
@@ -28,7 +32,7 @@ def place_at(descriptor: int, address: UserAddr, flags: int) -> Path:
     how = 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW
     if flags & AT_EMPTY_PATH != 0:
         how |= EMPTY_PATH
-    return resolve(current().fs, base_for(descriptor, name), name, how)
+    return resolve(current().fs, base_for(descriptor, name, flags & AT_EMPTY_PATH != 0), name, how)
 
 
 @inline

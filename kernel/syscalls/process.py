@@ -57,7 +57,7 @@ def vfork() -> int:
     return clone(current(), vfork_arguments())
 
 
-@syscall("clone", args="flags:clone address >pid? =pid? address -> pid", notes="No namespaces")
+@syscall("clone", args="flags:clone address >pid? =pid? address -> pid", notes="Of namespaces, mounts, UTS and IPC")
 def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
     """clone(2)."""
     arguments = CloneArguments(flags & 0xFFFF_FFFF & ~CSIGNAL, flags & CSIGNAL)

@@ -6,7 +6,6 @@ from kernel.doors.table import syscall
 from kernel.ipc.semaphores import (
     LARGEST_VALUE,
     SEM_UNDO,
-    SETS,
     Operation,
     SemaphoreSet,
     Undo,
@@ -15,7 +14,6 @@ from kernel.ipc.semaphores import (
     most_in_all,
     most_operations,
     most_sets,
-    open_set,
     wanted_permission,
 )
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
@@ -45,7 +43,8 @@ _UNDO_STRUCTURE_SIZE: Final = 20  # what Linux says in SEMUSZ
 @syscall("semget", status="Full", args="key count flags:semget -> semid")
 def semget(key: i32, count: i32, flags: i32) -> int:
     """semget(2)."""
-    return open_set(key, count, flags, current().credentials)
+    task = current()
+    return task.ipc.sets.open(key, count, flags, task.credentials)
 
 
 @syscall("semop", status="Full", args="semid <sembuf[count] count")
@@ -70,7 +69,7 @@ def semtimedop(identifier: i32, address: UserAddr, count: u32, timeout: UserAddr
     if timeout != 0:
         deadline_ns = deadline_after(timespec_ns(timeout))
     task = current()
-    found = SETS.table.get(identifier)
+    found = current().ipc.sets.table.get(identifier)
     undo = _undo_for(task, found, operations)
     for operation in operations:
         found.check_number(operation.number)
@@ -115,12 +114,12 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
         return _write_limits(UserAddr(argument), command == _SEM_INFO)
     credentials = current().credentials
     if command == IPC_STAT:
-        found = SETS.table.get(identifier)
+        found = current().ipc.sets.table.get(identifier)
         found.check_permission(credentials, READ)
         _write_status(found, UserAddr(argument))
         return 0
     if command == _SEM_STAT or command == _SEM_STAT_ANY:
-        found = SETS.table.at(identifier)
+        found = current().ipc.sets.table.at(identifier)
         if command == _SEM_STAT:
             found.check_permission(credentials, READ)
         _write_status(found, UserAddr(argument))
@@ -136,13 +135,13 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
     if command == IPC_SET:
         storage = bytearray(_STATUS_SIZE)
         user.read_into(span_of(storage), UserAddr(argument))
-        found = SETS.table.get(identifier)
+        found = current().ipc.sets.table.get(identifier)
         found.check_owner(credentials)
         fields = span_of(storage)
         found.set_owner(load_i32(fields, 4), load_i32(fields, 8), load_i32(fields, 20))
         return 0
     if command == IPC_RMID:
-        found = SETS.table.get(identifier)
+        found = current().ipc.sets.table.get(identifier)
         found.check_owner(credentials)
         found.remove()
         return 0
@@ -151,7 +150,7 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
 
 def _get(identifier: int, number: int, command: int) -> int:
     """GETVAL, GETPID, GETNCNT, GETZCNT."""
-    found = SETS.table.get(identifier)
+    found = current().ipc.sets.table.get(identifier)
     found.check_permission(current().credentials, READ)
     if not 0 <= number < len(found.values):
         raise Errno(EINVAL)
@@ -165,7 +164,7 @@ def _get(identifier: int, number: int, command: int) -> int:
 def _set_value(identifier: int, number: int, value: int) -> int:
     if not 0 <= value <= LARGEST_VALUE:
         raise Errno(ERANGE)
-    found = SETS.table.get(identifier)
+    found = current().ipc.sets.table.get(identifier)
     if not 0 <= number < len(found.values):
         raise Errno(EINVAL)
     task = current()
@@ -175,7 +174,7 @@ def _set_value(identifier: int, number: int, value: int) -> int:
 
 
 def _get_all(identifier: int, address: UserAddr) -> int:
-    found = SETS.table.get(identifier)
+    found = current().ipc.sets.table.get(identifier)
     found.check_permission(current().credentials, READ)
     storage = bytearray(len(found.values) * 2)
     out = span_of(storage)
@@ -186,14 +185,14 @@ def _get_all(identifier: int, address: UserAddr) -> int:
 
 
 def _set_all(identifier: int, address: UserAddr) -> int:
-    found = SETS.table.get(identifier)
+    found = current().ipc.sets.table.get(identifier)
     task = current()
     found.check_permission(task.credentials, WRITE)
     count = len(found.values)
     storage = bytearray(count * 2)
     source = span_of(storage)
     user.read_into(source, address)  # may sleep: the set may have gone
-    found = SETS.table.get(identifier)
+    found = current().ipc.sets.table.get(identifier)
     values: list[int] = []
     for number in range(count):
         value = source.load_u16(number * 2)
@@ -226,8 +225,8 @@ def _write_limits(address: UserAddr, with_usage: bool) -> int:
     store_i32(out, 16, most_in_a_set())
     store_i32(out, 20, most_operations())
     store_i32(out, 24, most_operations())
-    store_i32(out, 28, len(SETS.table.objects) if with_usage else _UNDO_STRUCTURE_SIZE)
+    store_i32(out, 28, len(current().ipc.sets.table.objects) if with_usage else _UNDO_STRUCTURE_SIZE)
     store_i32(out, 32, LARGEST_VALUE)
-    store_i32(out, 36, SETS.used if with_usage else LARGEST_VALUE)
+    store_i32(out, 36, current().ipc.sets.used if with_usage else LARGEST_VALUE)
     user.write_from(address, out)
-    return SETS.table.highest_index()
+    return current().ipc.sets.table.highest_index()

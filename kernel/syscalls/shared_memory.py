@@ -4,7 +4,7 @@ from typing import Final
 
 from arch import USER_END
 from kernel.doors.table import syscall
-from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, SEGMENTS, Segment, segment_of
+from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, Segment, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import EINVAL, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
@@ -39,7 +39,7 @@ _TOTALS_SIZE: Final = 48
 def shmget(key: i32, size: int, flags: i32) -> int:
     """shmget(2)."""
     task = current()
-    return SEGMENTS.open(key, size, flags, task.credentials, task.pid)
+    return current().ipc.segments.open(key, size, flags, task.credentials, task.pid)
 
 
 @syscall("shmat", status="Full", args="shmid address flags:SHM_RND|SHM_RDONLY|SHM_REMAP|SHM_EXEC -> address")
@@ -55,7 +55,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     if address == 0 and flags & _SHM_REMAP != 0:
         raise Errno(EINVAL)
     task = current()
-    segment = SEGMENTS.get(identifier)
+    segment = current().ipc.segments.get(identifier)
     writes = flags & _SHM_RDONLY == 0
     segment.entry.check_permission(task.credentials, READ | (WRITE if writes else 0))
     prot = PROT_READ | (PROT_WRITE if writes else 0) | (PROT_EXEC if flags & _SHM_EXEC != 0 else 0)
@@ -105,7 +105,7 @@ def shmctl(identifier: i32, command: i32, address: UserAddr) -> int:
     if command == _SHM_INFO:
         return _write_totals(address)
     if command == _SHM_STAT or command == _SHM_STAT_ANY:
-        found = segment_of(SEGMENTS.table.at(identifier))
+        found = segment_of(current().ipc.segments.table.at(identifier))
         _write_status(found, address, command == _SHM_STAT)
         return found.entry.identifier
     if command not in (IPC_STAT, IPC_SET, IPC_RMID, _SHM_LOCK, _SHM_UNLOCK):
@@ -113,7 +113,7 @@ def shmctl(identifier: i32, command: i32, address: UserAddr) -> int:
     storage = bytearray(_STATUS_SIZE)
     if command == IPC_SET:
         user.read_into(span_of(storage), address)
-    segment = SEGMENTS.get(identifier)
+    segment = current().ipc.segments.get(identifier)
     if command == IPC_STAT:
         _write_status(segment, address, True)
     elif command == IPC_SET:
@@ -173,15 +173,15 @@ def _write_limits(address: UserAddr) -> int:
     store_i64(out, 24, MOST_SEGMENTS)
     store_i64(out, 32, NO_LIMIT)
     user.write_from(address, out)
-    return SEGMENTS.table.highest_index()
+    return current().ipc.segments.table.highest_index()
 
 
 def _write_totals(address: UserAddr) -> int:
     """struct shm_info."""
     storage = bytearray(_TOTALS_SIZE)
     out = span_of(storage)
-    store_i32(out, 0, len(SEGMENTS.table.objects))
-    store_i64(out, 8, SEGMENTS.page_count)
-    store_i64(out, 16, SEGMENTS.resident_count())
+    store_i32(out, 0, len(current().ipc.segments.table.objects))
+    store_i64(out, 8, current().ipc.segments.page_count)
+    store_i64(out, 16, current().ipc.segments.resident_count())
     user.write_from(address, out)
-    return SEGMENTS.table.highest_index()
+    return current().ipc.segments.table.highest_index()

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from arch import MACHINE_NAME, power_off, restart, stop
 from kernel.cache.devices import device_page_count
 from kernel.doors.table import syscall
-from kernel.fs.mounts import end_writing
+from kernel.fs.mount_sync import end_writing
 from kernel.lang import EFAULT, EINVAL, EPERM, Array, Errno, Span, UserAddr, i32, span_of, u8, u32
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TTY_CONFIG
@@ -15,7 +15,7 @@ from kernel.lib.random_transfer import put_random
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.scheduler import this_processor
-from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import task_count
 from kernel.task.task import current
 from kernel.task.words import store_i32, store_i64
@@ -52,11 +52,12 @@ def uname(address: UserAddr) -> int:
     storage: Array[u8, Literal[390]] = Array()  # six fields
     out = storage.span()
     _store_field(out, 0, SYSTEM_NAME)
-    _store_field(out, 1, HOST.name)
+    uts = current().uts
+    _store_field(out, 1, uts.host)
     _store_field(out, 2, RELEASE)
     _store_field(out, 3, VERSION)
     _store_field(out, 4, MACHINE_NAME)
-    _store_field(out, 5, HOST.domain)
+    _store_field(out, 5, uts.domain)
     user.write_from(address, out)
     return 0
 
@@ -74,14 +75,14 @@ def _read_name(address: UserAddr, length: int) -> bytes:
 @syscall("sethostname", status="Full", args="<bytes[length] size")
 def sethostname(address: UserAddr, length: i32) -> int:
     """sethostname(2)."""
-    HOST.name = _read_name(address, length)
+    current().uts.host = _read_name(address, length)
     return 0
 
 
 @syscall("setdomainname", status="Full", args="<bytes[length] size")
 def setdomainname(address: UserAddr, length: i32) -> int:
     """setdomainname(2)."""
-    HOST.domain = _read_name(address, length)
+    current().uts.domain = _read_name(address, length)
     return 0
 
 

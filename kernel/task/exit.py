@@ -20,6 +20,7 @@ from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.futex_pi import leave_states
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned, leave
+from kernel.task.namespaces import leave_namespaces, undo_semaphores
 from kernel.task.notify import final_signal, report_exit, report_stopped
 from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
 from kernel.task.process import Process
@@ -97,7 +98,8 @@ def exit_task(task: Task) -> None:
     retire(task)
     _release_memory(task)
     finish_vfork(task)
-    _undo_semaphores(task)
+    undo_semaphores(task)
+    leave_namespaces(task)
     files = task.file_table
     task.file_table = None
     if files is not None:
@@ -121,13 +123,6 @@ def exit_task(task: Task) -> None:
     else:
         _one_thread_less(process)
     exit_thread()
-
-
-def _undo_semaphores(task: Task) -> None:
-    undos = task.semaphore_undos
-    task.semaphore_undos = None
-    if undos is not None:
-        undos.release(task.pid)
 
 
 def _first_process_ends(process: Process) -> None:

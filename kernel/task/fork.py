@@ -14,6 +14,13 @@ from kernel.ipc.semaphores import UndoList
 from kernel.lang import EAGAIN, EEXIST, EINVAL, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.namespace import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+)
 from kernel.mm.frames import total_frame_count
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
@@ -23,6 +30,7 @@ from kernel.task.begin import settle
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
+from kernel.task.namespaces import give_child_its_own, leave_namespaces
 from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
     PID_LIMIT,
@@ -55,7 +63,6 @@ CLONE_PTRACE: Final = 0x2000
 CLONE_VFORK: Final = 0x4000
 CLONE_PARENT: Final = 0x8000
 CLONE_THREAD: Final = 0x1_0000
-CLONE_NEWNS: Final = 0x2_0000
 CLONE_SYSVSEM: Final = 0x4_0000
 CLONE_SETTLS: Final = 0x8_0000
 CLONE_PARENT_SETTID: Final = 0x10_0000
@@ -63,20 +70,13 @@ CLONE_CHILD_CLEARTID: Final = 0x20_0000
 CLONE_DETACHED: Final = 0x40_0000
 CLONE_UNTRACED: Final = 0x80_0000
 CLONE_CHILD_SETTID: Final = 0x100_0000
-CLONE_NEWCGROUP: Final = 0x200_0000
-CLONE_NEWUTS: Final = 0x400_0000
-CLONE_NEWIPC: Final = 0x800_0000
-CLONE_NEWUSER: Final = 0x1000_0000
-CLONE_NEWPID: Final = 0x2000_0000
-CLONE_NEWNET: Final = 0x4000_0000
 CLONE_IO: Final = 0x8000_0000
 CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000
 CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 
-_NAMESPACES: Final = (
-    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
-)
-_UNSUPPORTED: Final = _NAMESPACES | CLONE_INTO_CGROUP
+_UNSUPPORTED: Final = (
+    CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_INTO_CGROUP
+)  # fmt: skip
 
 _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
 
@@ -287,6 +287,7 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
         child.fs_context = context
     else:
         child.fs_context = context.copy()
+    give_child_its_own(parent, child, flags)
     if flags & CLONE_SYSVSEM != 0:
         child.semaphore_undos = _shared_undos(parent)
     parent.registers.copy_to(child.registers)
@@ -399,6 +400,7 @@ def _undo(child: Task) -> None:
     child.semaphore_undos = None
     if undos is not None:
         undos.users -= 1  # the parent's is another
+    leave_namespaces(child)
     child.registers.release()
     child.waiter = None  # it refers back to the child
     stack = child.stack

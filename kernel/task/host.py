@@ -1,8 +1,9 @@
-"""What the whole machine is called (uname(2), sethostname(2))."""
+"""What the machine is called (uname(2), sethostname(2)), which differs by UTS namespace (uts_namespaces(7))."""
 
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.namespace import CLONE_NEWUTS, FIRST_UTS_NUMBER, Namespace, next_number
 
 NAME_LIMIT: Final = 64
 SYSTEM_NAME: Final = b"Linux"  # what programs test for
@@ -13,12 +14,21 @@ VERSION: Final = f"#1 SMP PREEMPT_DYNAMIC Krait {KRAIT_VERSION}".encode()
 
 
 @final
-class Host:
-    """Names that root may change."""
+class Host(Namespace):
+    """Names that root may change: a UTS namespace."""
 
-    def __init__(self) -> None:
-        self.name: bytes = b"(none)"
+    def __init__(self, number: int) -> None:
+        super().__init__(CLONE_NEWUTS, b"uts", number)
+        self.host: bytes = b"(none)"
         self.domain: bytes = b"(none)"
 
+    def copy(self) -> "Host":
+        """Another one with the same names. Raises MemoryError."""
+        made = Host(next_number())
+        made.host = self.host
+        made.domain = self.domain
+        return made
 
-HOST: Host = Host()
+
+HOST: Host = Host(FIRST_UTS_NUMBER)
+"""The first one."""

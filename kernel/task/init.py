@@ -5,7 +5,7 @@ task's own context.
 """
 
 from kernel.fs.descriptors import FileTable
-from kernel.fs.path import FsContext, Path
+from kernel.fs.path import FIRST_MOUNTS, FsContext, Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import Errno, final, panic
 from kernel.lib import log
@@ -79,7 +79,7 @@ def start_first_process(
     task.space_root = task.space.root
     task.file_table = files
     files.limit = limits.soft[RLIMIT_NOFILE]
-    task.fs_context = FsContext(root, root, 0o022, credentials)
+    task.fs_context = FsContext(FIRST_MOUNTS, root, root, 0o022, credentials)
     process.threads[task.tid] = task
     process.leader = task
     process.started_ns = monotonic_ns()

@@ -15,6 +15,7 @@ from arch import enter_user_mode
 from arch.programs import ProcessorState
 from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
+from kernel.ipc.namespace import FIRST_IPC, IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
 from kernel.lang import EFAULT, Errno, UserAddr, final, panic
 from kernel.lib.credentials import CALLER, Credentials
@@ -24,6 +25,7 @@ from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.thread import SCHED_OTHER
+from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
 from kernel.task.pending import PendingSignals
 from kernel.task.process import Process
@@ -102,7 +104,10 @@ class Task(Thread):
         self.credentials: Credentials = credentials
         self.memory: AddressSpace | None = None
         self.file_table: FileTable | None = None
-        self.fs_context: FsContext | None = None
+        self.fs_context: FsContext | None = None  # its mount namespace, too
+        self.uts: Host = HOST
+        self.ipc: IpcNamespace = FIRST_IPC
+        self.is_in_ipc: bool = False  # counts as one of its users
         # Signals
         self.blocked: int = 0
         self.saved_blocked: int = 0  # to restore after sigsuspend and its kind
@@ -259,6 +264,12 @@ def current_or_none() -> Task | None:
     return thread if isinstance(thread, Task) else None
 
 
+def host_names() -> Host:
+    """What the machine is called for the caller."""
+    task = current_or_none()
+    return HOST if task is None else task.uts
+
+
 def _credentials_of_caller() -> Credentials | None:
     task = current_or_none()
     return task.credentials if task is not None else None
@@ -274,6 +285,12 @@ def _space_of_caller() -> AddressSpace | None:
     return task.memory if task is not None else None
 
 
+def _ipc_of_caller() -> IpcNamespace | None:
+    task = current_or_none()
+    return task.ipc if task is not None else None
+
+
+IPC_CALLER.find = _ipc_of_caller
 CALLER.find = _credentials_of_caller
 CALLER.find_process = _process_of_caller
 pinning.CALLER.find = _space_of_caller

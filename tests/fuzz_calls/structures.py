@@ -36,6 +36,10 @@ STRUCTURES: Final = {
     "fdset": "bits bits bits bits bits bits bits bits bits bits bits bits bits bits bits bits",
     "file_handle": "one:0|8|12|20|24|40|127|128|129/4 int/4 bytes[128]",
     "flock": "one:0|1|2|3/2 one:0|1|2|3/2 zero/4 offset offset pid/4 zero/4",
+    "mount_attr": (
+        "flags:1|2|4|8|0x10|0x20|0x70|0x80 flags:1|2|4|8|0x70|0x80 "
+        "one:0|0x20000|0x40000|0x80000|0x100000|0x60000 zero"
+    ),
     "futex": "one:0|1|2|0x80000000|0x40000000|0x3fffffff/4 tid/4",
     "futex_waitv": "uint =futex one:futex2/4 zero/4",
     "ifconf": "int/4 zero/4 >bytes[160]",

@@ -24,6 +24,7 @@ from kernel.fs.procfs import (
 from kernel.fs.procfs.area_text import open_maps, open_smaps
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextFile, TextInode
 from kernel.fs.procfs.memory_file import open_memory
+from kernel.fs.procfs.namespaces import NamespaceDirectory
 from kernel.fs.procfs.network import NetDirectory
 from kernel.fs.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
 from kernel.fs.procfs.process_memory import living_memory_of, memory_of
@@ -126,6 +127,7 @@ _INO_FD: Final = 80
 _INO_FDINFO: Final = 81
 _INO_TASK: Final = 82
 _INO_NET: Final = 83
+_INO_NS: Final = 84
 _DIRECTORY: Final = 4
 
 
@@ -220,6 +222,8 @@ class SubjectDirectory(ComputedDirectory):
             return DescriptorDirectory(self.file_system, self.ino | _INO_FD, self.subject, True)
         if name == b"fdinfo":
             return DescriptorDirectory(self.file_system, self.ino | _INO_FDINFO, self.subject, False)
+        if name == b"ns":
+            return NamespaceDirectory(self.file_system, self.ino | _INO_NS, self.subject)
         if name == b"net":
             return ProcessNetDirectory(self.file_system, self.ino | _INO_NET, self.subject)
         return self.lookup_more(name)
@@ -235,7 +239,7 @@ class SubjectDirectory(ComputedDirectory):
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         if self.is_gone():
             raise Errno(ENOENT)
-        names: list[bytes] = [b"fd", b"fdinfo", b"net"]
+        names: list[bytes] = [b"fd", b"fdinfo", b"net", b"ns"]
         names.extend(self.more_names())
         first_file = len(names)
         first_link = first_file + len(FILES)

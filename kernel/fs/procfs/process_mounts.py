@@ -1,6 +1,6 @@
 """/proc/PID/{mounts,mountinfo,mountstats}: the tree as the process sees it (proc_pid_mounts(5), …)."""
 
-from kernel.fs.mounts import mount_lines, mountinfo_lines, mountstats_lines
+from kernel.fs.mount_text import mount_lines, mountinfo_lines, mountstats_lines
 from kernel.fs.procfs.process_files import context_of
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EINVAL, Errno

@@ -20,8 +20,9 @@ from kernel.lib.proc_files import proc_file, proc_line
 from kernel.mm.reclaim import reclaim_now
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.task.fork import task_limit
-from kernel.task.host import HOST, NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import PID_LIMIT
+from kernel.task.task import host_names
 from kernel.tty.pty import pair_count
 
 _LEVELS: Final = 8
@@ -45,24 +46,24 @@ def _name_of(text: bytes) -> bytes:
 
 def set_hostname(text: bytes) -> None:
     """As sethostname(2)."""
-    HOST.name = _name_of(text)
+    host_names().host = _name_of(text)
 
 
 @proc_line("sys/kernel/hostname", set_hostname)
 def hostname() -> bytes:
     """uname's nodename."""
-    return HOST.name + b"\n"
+    return host_names().host + b"\n"
 
 
 def set_domainname(text: bytes) -> None:
     """As setdomainname(2)."""
-    HOST.domain = _name_of(text)
+    host_names().domain = _name_of(text)
 
 
 @proc_line("sys/kernel/domainname", set_domainname)
 def domainname() -> bytes:
     """The NIS domain's name."""
-    return HOST.domain + b"\n"
+    return host_names().domain + b"\n"
 
 
 @proc_line("sys/kernel/osrelease")

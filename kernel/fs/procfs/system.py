@@ -144,7 +144,7 @@ def stat() -> bytes:
 @proc_file("version")
 def version() -> bytes:
     """As `uname -a`, in Linux's words."""
-    return SYSTEM_NAME + b" version " + RELEASE + b" (root@" + HOST.name + b") (krait) " + VERSION + b"\n"
+    return SYSTEM_NAME + b" version " + RELEASE + b" (root@" + HOST.host + b") (krait) " + VERSION + b"\n"
 
 
 @proc_file("cmdline")

@@ -158,8 +158,8 @@ def _apply(device: NetworkDevice, lease: Lease) -> None:
     except Errno as error:
         if error.code != EEXIST:
             log.warn(f"ip=: the address cannot be set: error {error.code}")
-    if 0 < len(lease.host) <= NAME_LIMIT and HOST.name == b"(none)":
-        HOST.name = lease.host
+    if 0 < len(lease.host) <= NAME_LIMIT and HOST.host == b"(none)":
+        HOST.host = lease.host
     _configuration.domain = lease.domain
     _configuration.servers = lease.servers
     _configuration.boot_server = lease.server

@@ -9,7 +9,7 @@ from kernel.fs.constants import O_CREAT, O_RDONLY, O_RDWR, PAGE_SHIFT
 from kernel.fs.dentry import CACHE
 from kernel.fs.mounts import attach_root
 from kernel.fs.open import open_file
-from kernel.fs.path import MOUNTS, FsContext, path_name
+from kernel.fs.path import FIRST_MOUNTS, MOUNTS, FsContext, path_name
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang.simulation import memory
@@ -64,6 +64,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     frames.initialise(DIRECT_MAP_BASE + (2 << PAGE_SHIFT), MACHINE_FRAMES)
     frames.add_range(16, MACHINE_FRAMES)
     MOUNTS.clear()
+    FIRST_MOUNTS.mounts.clear()
     CACHE.newest = CACHE.oldest = None
     CACHE.count = 0
     yield World()

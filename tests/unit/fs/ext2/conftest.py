@@ -21,7 +21,7 @@ from kernel.fs.ext2.filesystem import Ext2FileSystem, mount_device
 from kernel.fs.file import DirectorySink
 from kernel.fs.inode import Inode
 from kernel.fs.mounts import attach_root
-from kernel.fs.path import MOUNTS, FsContext
+from kernel.fs.path import FIRST_MOUNTS, MOUNTS, FsContext
 from kernel.lang.simulation import memory
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
@@ -48,6 +48,7 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     TOTALS.dirty = TOTALS.writing = 0
     TOTALS.first_dirty = TOTALS.last_dirty = None
     MOUNTS.clear()
+    FIRST_MOUNTS.mounts.clear()
     CACHE.newest = CACHE.oldest = None
     CACHE.count = 0
     clock._realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"

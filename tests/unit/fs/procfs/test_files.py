@@ -91,16 +91,16 @@ def test_boot_id_stays(proc: FsContext) -> None:
 
 
 def test_the_host_name_can_be_written(proc: FsContext) -> None:
-    old = HOST.name
+    old = HOST.host
     try:
         assert write(proc, b"/sys/kernel/hostname", b"here\n") == 5
-        assert HOST.name == b"here"
+        assert HOST.host == b"here"
         assert text_of(proc, b"/sys/kernel/hostname") == b"here\n"
         with pytest.raises(Errno) as error:
             write(proc, b"/sys/kernel/hostname", b"x" * 65)
         assert error.value.code == EINVAL
     finally:
-        HOST.name = old
+        HOST.host = old
 
 
 def test_even_root_cannot_write_what_only_tells(proc: FsContext) -> None:

@@ -1,0 +1,252 @@
+"""Mounting in steps, through descriptors: what open_tree(2), fsopen(2), fsmount(2), move_mount(2) and mount_setattr(2)
+work with.
+
+A tree that is attached nowhere yet lives in a namespace of its own that nobody is in; the file that holds it takes it
+apart when it is closed, unless the tree has moved elsewhere.
+
+Context: thread context; may sleep. Raises MemoryError.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    MS_DIRSYNC,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NODIRATIME,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_RELATIME,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_SYNCHRONOUS,
+    MS_UNBINDABLE,
+    O_PATH,
+)
+from kernel.fs.file import File, PathFile
+from kernel.fs.filesystem import FileSystem, FileSystemType, make_filesystem
+from kernel.fs.mount_device import filesystem_on, find_block_device
+from kernel.fs.mount_tree import tree_of
+from kernel.fs.mounts import change_propagation, keep_apart, root_of
+from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
+from kernel.lang import EBUSY, EINVAL, ENODATA, EPERM, Errno, final, noraise
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.user import Buffer
+
+ATTR_RDONLY: Final = 0x1
+ATTR_NOSUID: Final = 0x2
+ATTR_NODEV: Final = 0x4
+ATTR_NOEXEC: Final = 0x8
+ATTR_ATIME: Final = 0x70  # one of three values
+ATTR_NOATIME: Final = 0x10
+ATTR_STRICTATIME: Final = 0x20
+ATTR_NODIRATIME: Final = 0x80
+ATTRIBUTES: Final = (
+    ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_ATIME | ATTR_NODIRATIME
+)  # fmt: skip
+_PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
+
+
+def require_administrator(context: FsContext) -> None:
+    """Only who may mount may do any of this. Raises EPERM."""
+    if not context.credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+
+
+@final
+class TreeFile(PathFile):
+    """A place in a tree that is attached nowhere."""
+
+    def __init__(self, path: Path, namespace: MountNamespace) -> None:
+        super().__init__(path, O_PATH)
+        self.namespace: MountNamespace = namespace
+        namespace.acquire()
+
+    @noraise
+    def close(self) -> None:
+        self.namespace.release()
+
+
+def open_apart(namespace: MountNamespace) -> File:
+    """The file that holds a tree. Raises ENFILE, MemoryError, and then the tree is gone."""
+    top = namespace.top()
+    if top is None:
+        raise Errno(EINVAL)
+    try:
+        return TreeFile(Path(top, top.root), namespace)
+    except (Errno, MemoryError):
+        namespace.dissolve()
+        raise
+
+
+# ---- Attributes -----------------------------------------------------------------------------------------------------
+
+
+def mount_flags_of(attributes: int) -> int:
+    """MOUNT_ATTR_… as the flags of a mount. Raises EINVAL."""
+    if attributes & ~ATTRIBUTES != 0:
+        raise Errno(EINVAL)
+    times = attributes & ATTR_ATIME
+    if times not in (0, ATTR_NOATIME, ATTR_STRICTATIME):
+        raise Errno(EINVAL)
+    flags = MS_RELATIME if times == 0 else MS_NOATIME if times == ATTR_NOATIME else 0
+    return flags | _plain_flags(attributes)
+
+
+def _plain_flags(attributes: int) -> int:
+    flags = 0
+    if attributes & ATTR_RDONLY != 0:
+        flags |= MS_RDONLY
+    if attributes & ATTR_NOSUID != 0:
+        flags |= MS_NOSUID
+    if attributes & ATTR_NODEV != 0:
+        flags |= MS_NODEV
+    if attributes & ATTR_NOEXEC != 0:
+        flags |= MS_NOEXEC
+    if attributes & ATTR_NODIRATIME != 0:
+        flags |= MS_NODIRATIME
+    return flags
+
+
+@final
+class AttributeChange:
+    """What mount_setattr(2) asks for. Raises EINVAL."""
+
+    def __init__(self, set_: int, cleared: int, propagation: int) -> None:
+        if propagation & ~_PROPAGATION != 0 or propagation & (propagation - 1) != 0:
+            raise Errno(EINVAL)
+        if (set_ | cleared) & ~ATTRIBUTES != 0:
+            raise Errno(EINVAL)
+        self.propagation: int = propagation
+        self.set: int = _plain_flags(set_)
+        self.cleared: int = _plain_flags(cleared)
+        if cleared & ATTR_ATIME != 0:
+            if cleared & ATTR_ATIME != ATTR_ATIME:
+                raise Errno(EINVAL)
+            self.cleared |= MS_NOATIME | MS_RELATIME
+            self.set |= mount_flags_of(set_) & (MS_NOATIME | MS_RELATIME)
+        elif set_ & ATTR_ATIME != 0:
+            raise Errno(EINVAL)
+
+    def apply(self, context: FsContext, at: Path, recursive: bool) -> None:
+        """Change a mount, and those below it if `recursive`. Raises EINVAL, MemoryError."""
+        namespace = at.mount.namespace
+        if at.dentry is not at.mount.root or namespace is None:
+            raise Errno(EINVAL)
+        if namespace is not context.namespace and not (namespace.is_anonymous and at.mount.parent is None):
+            raise Errno(EINVAL)
+        changed: list[Mount] = [at.mount]
+        if recursive:
+            changed = tree_of(at.mount)
+        if self.propagation != 0:
+            change_propagation(changed, self.propagation)
+        for mount in changed:
+            mount.flags = mount.flags & ~self.cleared | self.set
+
+
+# ---- A file system in the making ------------------------------------------------------------------------------------
+
+
+@final
+class ContextFile(File):
+    """What fsopen(2) and fspick(2) give: a type with what is said of an instance, and the instance once it is made."""
+
+    def __init__(self, path: Path, flags: int, kind: FileSystemType, existing: FileSystem | None) -> None:
+        super().__init__(path, flags)
+        self.kind: FileSystemType = kind
+        self.source: bytes = b""
+        self.options: bytes = b""
+        self.flags_set: int = 0  # MS_RDONLY, MS_SYNCHRONOUS, MS_DIRSYNC
+        self.existing: FileSystem | None = existing  # to be reconfigured
+        self.made: FileSystem | None = None
+        self.has_failed: bool = False
+        self.is_mounted: bool = False
+        if existing is not None and existing.read_only:
+            self.flags_set = MS_RDONLY
+
+    def read(self, buffer: Buffer) -> int:
+        """Messages of what went wrong: none are kept."""
+        raise Errno(ENODATA)
+
+    def close(self) -> None:
+        made = self.made
+        self.made = None
+        if made is not None and made.mounts == 0:
+            end_filesystem(made)
+
+    def set_flag(self, name: bytes) -> None:
+        """FSCONFIG_SET_FLAG. Raises EBUSY, MemoryError."""
+        self._require_open()
+        if name == b"ro":
+            self.flags_set |= MS_RDONLY
+        elif name == b"rw":
+            self.flags_set &= ~MS_RDONLY
+        elif name == b"sync":
+            self.flags_set |= MS_SYNCHRONOUS
+        elif name == b"async":
+            self.flags_set &= ~MS_SYNCHRONOUS
+        elif name == b"dirsync":
+            self.flags_set |= MS_DIRSYNC
+        else:
+            self._add(name)
+
+    def set_string(self, name: bytes, value: bytes) -> None:
+        """FSCONFIG_SET_STRING. Raises EBUSY, EINVAL, MemoryError."""
+        self._require_open()
+        if name == b"source":
+            if len(self.source) > 0:
+                raise Errno(EINVAL)
+            self.source = value
+        else:
+            self._add(name + b"=" + value)
+
+    def _add(self, option: bytes) -> None:
+        if b"," in option:
+            raise Errno(EINVAL)
+        self.options = option if len(self.options) == 0 else self.options + b"," + option
+
+    def _require_open(self) -> None:
+        if self.made is not None or self.has_failed:
+            raise Errno(EBUSY)
+
+    def create(self, context: FsContext) -> None:
+        """FSCONFIG_CMD_CREATE. Raises EBUSY, EINVAL, and what the type raises."""
+        if self.existing is not None:
+            raise Errno(EBUSY)
+        self._require_open()
+        self.has_failed = True
+        kind = self.kind
+        if kind.needs_device:
+            device = find_block_device(context, self.source)
+            made = filesystem_on(device, kind, self.source, self.options, self.flags_set & MS_RDONLY != 0)
+        else:
+            made = make_filesystem(kind.name, self.source if len(self.source) > 0 else b"none", self.options)
+        if made.mounts == 0:
+            made.read_only = self.flags_set & MS_RDONLY != 0
+        made.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
+        made.syncs_directories = self.flags_set & MS_DIRSYNC != 0
+        self.made = made
+        self.has_failed = False
+
+    def reconfigure(self) -> None:
+        """FSCONFIG_CMD_RECONFIGURE. Raises EBUSY, EINVAL, EROFS, EIO."""
+        existing = self.existing
+        if existing is None:
+            raise Errno(EBUSY)
+        existing.remount(self.flags_set & MS_RDONLY != 0, self.options)
+        existing.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
+        self.options = b""
+
+    def mount(self, attributes: int) -> MountNamespace:
+        """fsmount(2): mount what was made, nowhere yet. Raises EINVAL, EBUSY, MemoryError."""
+        flags = mount_flags_of(attributes)
+        made = self.made
+        if made is None:
+            raise Errno(EINVAL)
+        if self.is_mounted:
+            raise Errno(EBUSY)
+        namespace = keep_apart(Mount(made, root_of(made), flags))
+        self.is_mounted = True
+        return namespace

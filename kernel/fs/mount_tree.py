@@ -1,0 +1,177 @@
+"""Trees of mounts: where one goes, copies of one, and what the peers and slaves of a mount get of it.
+
+Context: thread context. Raises MemoryError and ENOSPC, and then nothing was changed.
+"""
+
+from typing import Final
+
+from kernel.fs.dentry import Dentry
+from kernel.fs.path import (
+    Mount,
+    MountNamespace,
+    Path,
+)
+from kernel.fs.peers import Receiver, enslave, inherit, make_private, receivers_of, share, shows
+from kernel.lang import EINVAL, ENOENT, ENOSPC, Errno
+from kernel.lib.settings import SystemSetting
+
+_MOST_MOUNTS: Final = SystemSetting(b"fs/mount-max", [100_000], 1, (1 << 31) - 1)
+
+
+def top_at(at: Path) -> Path:
+    """What one sees at a place: the root of the last mount that covers it, or the place itself.
+
+    A walk ends at a covered place where it does not come by a name: `.` in a working directory, and `/`. Each mount
+    point has one mount at most.
+    """
+    while True:
+        above = at.mount.children.get(at.dentry)
+        if above is None:
+            return at
+        at = Path(above, above.root)
+
+
+def place_for_mount(namespace: MountNamespace, at: Path) -> Path:
+    """Where a mount at a place goes: on top. Raises ENOENT for a place that has left the tree, EINVAL for one of
+    another namespace.
+    """
+    top = top_at(at)
+    if not top.mount.attached:
+        raise Errno(ENOENT)
+    if top.mount.namespace is not namespace:
+        raise Errno(EINVAL)
+    return top
+
+
+def check_room(namespace: MountNamespace, count: int) -> None:
+    """Raise ENOSPC unless there may be that many more mounts."""
+    if len(namespace.mounts) + count > _MOST_MOUNTS.value:
+        raise Errno(ENOSPC)
+
+
+def tree_of(top: Mount) -> list[Mount]:
+    """A mount and all that is mounted below it, outer ones first."""
+    found: list[Mount] = [top]
+    index = 0
+    while index < len(found):
+        found.extend(list(found[index].children.values()))
+        index += 1
+    return found
+
+
+def propagate(top: Mount) -> None:
+    """A tree of mounts was attached: if to a shared mount, all its peers and slaves get a copy. Raises ENOSPC,
+    MemoryError, and then none has one: the caller takes the tree away again.
+    """
+    parent = top.parent
+    point = top.mount_point
+    if parent is None or point is None or parent.group is None:
+        return
+    receivers: list[Receiver] = []
+    try:
+        tree = tree_of(top)
+        for each in tree:
+            share(each)
+        receivers = receivers_of(parent)
+        receivers[0].copy = top
+        for receiver in receivers:
+            source = receiver.source
+            if source is None or not shows(receiver.mount, point):
+                continue
+            is_peer = receiver.is_peer
+            while source.copy is None and source.source is not None:
+                is_peer = is_peer and source.is_peer
+                source = source.source
+            original = source.copy
+            namespace = receiver.mount.namespace
+            if original is None or namespace is None:
+                continue
+            check_room(namespace, len(tree))
+            receiver.copy = _copy_to(original, receiver.mount, point, is_peer)
+    except (Errno, MemoryError):
+        for receiver in receivers:
+            copy = receiver.copy
+            if copy is not None and copy is not top:
+                detach_tree(copy)
+        raise
+
+
+def _copy_to(original: Mount, parent: Mount, point: Dentry, is_peer: bool) -> Mount:
+    """Mount a copy of a tree on a receiver, below what is mounted there already."""
+    covering = parent.children.get(point)
+    top = copy_of(original, is_peer, parent.group is not None)
+    if covering is not None:
+        covering.become_root()  # for a moment
+    try:
+        top.attach(parent, point)
+    except MemoryError:
+        make_private(top)
+        if covering is not None:
+            covering.move(parent, point)
+        raise
+    try:
+        copies: dict[Mount, Mount] = {original: top}
+        for each in tree_of(original):
+            above = each.parent
+            place = each.mount_point
+            if each is original or above is None or place is None:
+                continue
+            copy = copy_of(each, is_peer, parent.group is not None)
+            try:
+                copy.attach(copies[above], place)
+            except MemoryError:
+                make_private(copy)
+                raise
+            copies[each] = copy
+    except MemoryError:
+        detach_tree(top)
+        raise
+    finally:
+        if covering is not None:
+            if top.attached:
+                covering.move(top, top.root)
+            else:
+                covering.move(parent, point)
+    return top
+
+
+def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
+    """A mount of the same, that is not attached yet: a peer of its source, or its slave. Raises MemoryError."""
+    copy = Mount(source.file_system, source.root, source.flags)
+    copy.is_unbindable = source.is_unbindable
+    try:
+        if is_peer:
+            inherit(copy, source)
+        else:
+            group = source.group
+            if group is not None:
+                enslave(copy, group)
+            if is_shared:
+                share(copy)
+    except MemoryError:
+        make_private(copy)
+        copy.forget()
+        raise
+    return copy
+
+
+def detach_tree(top: Mount) -> None:
+    """Take a mount and all below it out of the tree."""
+    tree = tree_of(top)
+    tree.reverse()
+    for each in tree:
+        each.detach()
+
+
+def propagated(mount_: Mount) -> list[Mount]:
+    """What is mounted at the same place of the parent's peers and slaves. What has something on it stays there."""
+    found: list[Mount] = []
+    parent = mount_.parent
+    point = mount_.mount_point
+    if parent is None or point is None or parent.group is None:
+        return found
+    for receiver in receivers_of(parent):
+        copy = receiver.mount.children.get(point)
+        if copy is not None and copy is not mount_:
+            found.append(copy)
+    return found

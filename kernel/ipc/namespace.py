@@ -1,0 +1,99 @@
+"""IPC namespaces: System V's objects and POSIX queues of their own (ipc_namespaces(7)).
+
+Limits are the machine's, not a namespace's: what Linux keeps for each under /proc/sys/kernel and /proc/sys/fs/mqueue is
+one setting here.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.ipc.message_queues import Queues, queue_lines
+from kernel.ipc.posix_queues import QueueMount
+from kernel.ipc.semaphores import Sets, set_lines
+from kernel.ipc.shared_memory import Segments, segment_lines
+from kernel.lang import EINVAL, Errno, final, noraise
+from kernel.lib.namespace import CLONE_NEWIPC, FIRST_IPC_NUMBER, Namespace, next_number
+from kernel.lib.proc_files import proc_file
+
+
+@final
+class IpcNamespace(Namespace):
+    """One. Counted by its tasks and open files: with the last of them its objects go."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(CLONE_NEWIPC, b"ipc", number)
+        self.queues: Queues = Queues()
+        self.sets: Sets = Sets()
+        self.segments: Segments = Segments()
+        self.mqueues: QueueMount = QueueMount()
+        self.users: int = 0
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    @noraise
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            self.queues.remove_all()
+            self.sets.remove_all()
+            self.segments.remove_all()
+            self.mqueues.file_system.remove_all()
+
+
+FIRST_IPC: Final = IpcNamespace(FIRST_IPC_NUMBER)
+FIRST_IPC.acquire()  # it never ends
+
+
+def new_ipc_namespace() -> IpcNamespace:
+    """An empty one, without users. Raises MemoryError."""
+    return IpcNamespace(next_number())
+
+
+@final
+class IpcCaller:
+    """Finds the running thread's namespace; entered by the package of tasks."""
+
+    def __init__(self) -> None:
+        self.find: Callable[[], IpcNamespace | None] | None = None
+
+
+IPC_CALLER: Final = IpcCaller()
+
+
+def ipc_of_caller() -> IpcNamespace:
+    """The running thread's; the first in threads of the kernel."""
+    find = IPC_CALLER.find
+    found = None if find is None else find()
+    return FIRST_IPC if found is None else found
+
+
+@proc_file("sysvipc/msg")
+def list_queues() -> bytes:
+    """/proc/sysvipc/msg."""
+    return queue_lines(ipc_of_caller().queues)
+
+
+@proc_file("sysvipc/sem")
+def list_sets() -> bytes:
+    """/proc/sysvipc/sem."""
+    return set_lines(ipc_of_caller().sets)
+
+
+@proc_file("sysvipc/shm")
+def list_segments() -> bytes:
+    """/proc/sysvipc/shm. There is no swapping."""
+    return segment_lines(ipc_of_caller().segments)
+
+
+def make_mqueue(source: bytes, options: bytes) -> FileSystem:
+    """There is one instance a namespace, whatever the source is called."""
+    if len(options) > 0:
+        raise Errno(EINVAL)
+    file_system = ipc_of_caller().mqueues.file_system
+    file_system.source = source
+    return file_system
+
+
+register_filesystem(b"mqueue", make_mqueue)

@@ -1,0 +1,196 @@
+"""Mounting in steps: open_tree(2), move_mount(2), fsopen(2), fsconfig(2), fsmount(2), fspick(2), mount_setattr(2)."""
+
+from typing import Final, Literal
+
+from kernel.doors.table import syscall
+from kernel.fs.anonymous import anonymous_path
+from kernel.fs.constants import (
+    AT_EMPTY_PATH,
+    AT_NO_AUTOMOUNT,
+    AT_SYMLINK_NOFOLLOW,
+    O_CLOEXEC,
+    O_PATH,
+    O_RDWR,
+    PATH_MAX,
+)
+from kernel.fs.file import PathFile
+from kernel.fs.filesystem import find_type
+from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart, require_administrator
+from kernel.fs.mounts import clone_tree, move_tree
+from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Array, Errno, UserAddr, i32, u8, u32
+from kernel.lib import user
+from kernel.syscalls.paths import place_at
+from kernel.task.task import current
+
+AT_RECURSIVE: Final = 0x8000
+_OPEN_TREE_CLONE: Final = 1
+_F_SYMLINKS: Final = 0x1  # MOVE_MOUNT_*
+_F_EMPTY_PATH: Final = 0x4
+_T_SYMLINKS: Final = 0x10
+_T_EMPTY_PATH: Final = 0x40
+_MOVE_FLAGS: Final = 0x77
+_CLOEXEC: Final = 1  # FSOPEN_, FSMOUNT_ and FSPICK_CLOEXEC
+_PICK_NOFOLLOW: Final = 2
+_PICK_EMPTY_PATH: Final = 8
+_PICK_FLAGS: Final = 0xF
+_SET_FLAG: Final = 0  # FSCONFIG_*
+_SET_STRING: Final = 1
+_SET_FD: Final = 5
+_CREATE: Final = 6
+_RECONFIGURE: Final = 7
+_CREATE_EXCLUSIVE: Final = 8
+_KEY_LIMIT: Final = 256
+_ATTRIBUTES_SIZE: Final = 32  # struct mount_attr
+_PAGE: Final = 4096
+
+
+@syscall(
+    "open_tree", status="Full",
+    args="dir path flags:1|O_CLOEXEC|AT_EMPTY_PATH|AT_NO_AUTOMOUNT|0x8000|AT_SYMLINK_NOFOLLOW -> fd",
+)  # fmt: skip
+def open_tree(directory: i32, path: UserAddr, flags: u32) -> int:
+    """open_tree(2)."""
+    allowed = (
+        AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW | _OPEN_TREE_CLONE | O_CLOEXEC
+    )  # fmt: skip
+    if flags & ~allowed != 0 or flags & (AT_RECURSIVE | _OPEN_TREE_CLONE) == AT_RECURSIVE:
+        raise Errno(EINVAL)
+    task = current()
+    if flags & _OPEN_TREE_CLONE != 0:
+        require_administrator(task.fs)
+    task.files.lowest_free(0)
+    place = place_at(directory, path, flags)
+    if flags & _OPEN_TREE_CLONE != 0:
+        file = open_apart(clone_tree(task.fs, place, flags & AT_RECURSIVE != 0))
+    else:
+        file = PathFile(place, O_PATH)
+    return task.files.install(file, flags & O_CLOEXEC != 0)
+
+
+@syscall(
+    "move_mount", args="dir path dir path flags:1|2|4|0x10|0x20|0x40|0x100|0x200",
+    notes="No MOVE_MOUNT_SET_GROUP, no MOVE_MOUNT_BENEATH",
+)  # fmt: skip
+def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_path: UserAddr, flags: u32) -> int:
+    """move_mount(2)."""
+    context = current().fs
+    require_administrator(context)
+    if flags & ~_MOVE_FLAGS != 0:
+        raise Errno(EINVAL)
+    how = 0 if flags & _F_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
+    origin = place_at(from_directory, from_path, how | (AT_EMPTY_PATH if flags & _F_EMPTY_PATH != 0 else 0))
+    how = 0 if flags & _T_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
+    target = place_at(to_directory, to_path, how | (AT_EMPTY_PATH if flags & _T_EMPTY_PATH != 0 else 0))
+    move_tree(context, origin, target)
+    return 0
+
+
+@syscall("fsopen", status="Full", args="name:file_system flags:1 -> fd:fscontext")
+def fsopen(name: UserAddr, flags: u32) -> int:
+    """fsopen(2)."""
+    task = current()
+    require_administrator(task.fs)
+    if flags & ~_CLOEXEC != 0:
+        raise Errno(EINVAL)
+    kind = find_type(user.read_string(name, PATH_MAX))
+    return task.files.install(ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, kind, None), flags != 0)
+
+
+@syscall("fspick", status="Full", args="dir path flags:1|2|4|8 -> fd:fscontext")
+def fspick(directory: i32, path: UserAddr, flags: u32) -> int:
+    """fspick(2)."""
+    task = current()
+    require_administrator(task.fs)
+    if flags & ~_PICK_FLAGS != 0:
+        raise Errno(EINVAL)
+    how = AT_SYMLINK_NOFOLLOW if flags & _PICK_NOFOLLOW != 0 else 0
+    place = place_at(directory, path, how | (AT_EMPTY_PATH if flags & _PICK_EMPTY_PATH != 0 else 0))
+    if place.dentry is not place.mount.root:
+        raise Errno(EINVAL)
+    file_system = place.mount.file_system
+    file = ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, find_type(file_system.type_name), file_system)
+    return task.files.install(file, flags & _CLOEXEC != 0)
+
+
+def _context_file(descriptor: int) -> ContextFile:
+    file = current().files.get(descriptor)
+    if not isinstance(file, ContextFile):
+        raise Errno(EINVAL)
+    return file
+
+
+@syscall(
+    "fsconfig", args="fd:fscontext one:0|1|5|6|7|8 name:mount_option name:mount_option int",
+    notes="Flags and strings; an option that the file system does not know is refused when it is made",
+)  # fmt: skip
+def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extra: i32) -> int:
+    """fsconfig(2)."""
+    if descriptor < 0:
+        raise Errno(EINVAL)
+    if command == _SET_FLAG:
+        _require(key != 0 and value == 0 and extra == 0)
+    elif command == _SET_STRING:
+        _require(key != 0 and value != 0 and extra == 0)
+    elif command in (_CREATE, _RECONFIGURE, _CREATE_EXCLUSIVE):
+        _require(key == 0 and value == 0 and extra == 0)
+    elif command > _CREATE_EXCLUSIVE:
+        raise Errno(EOPNOTSUPP)
+    file = _context_file(descriptor)
+    if command > _SET_STRING and command <= _SET_FD:
+        raise Errno(EOPNOTSUPP)
+    name = user.read_string(key, _KEY_LIMIT) if key != 0 else b""
+    if command == _SET_FLAG:
+        file.set_flag(name)
+    elif command == _SET_STRING:
+        file.set_string(name, user.read_string(value, _KEY_LIMIT))
+    elif command == _RECONFIGURE:
+        file.reconfigure()
+    else:
+        file.create(current().fs)
+    return 0
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise Errno(EINVAL)
+
+
+@syscall("fsmount", status="Full", args="fd:fscontext flags:1 flags:1|2|4|8|0x10|0x20|0x80 -> fd")
+def fsmount(descriptor: i32, flags: u32, attributes: u32) -> int:
+    """fsmount(2)."""
+    task = current()
+    require_administrator(task.fs)
+    if flags & ~_CLOEXEC != 0:
+        raise Errno(EINVAL)
+    file = _context_file(descriptor)
+    task.files.lowest_free(0)
+    return task.files.install(open_apart(file.mount(attributes)), flags != 0)
+
+
+@syscall(
+    "mount_setattr",
+    args="dir path flags:AT_EMPTY_PATH|AT_NO_AUTOMOUNT|0x8000|AT_SYMLINK_NOFOLLOW <mount_attr[size] size",
+    notes="No mapped ids (MOUNT_ATTR_IDMAP), no MOUNT_ATTR_NOSYMFOLLOW",
+)  # fmt: skip
+def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr, size: int) -> int:
+    """mount_setattr(2)."""
+    if flags & ~(AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW) != 0:
+        raise Errno(EINVAL)
+    if size < 0 or size > _PAGE:
+        raise Errno(E2BIG)
+    if size < _ATTRIBUTES_SIZE:
+        raise Errno(EINVAL)
+    context = current().fs
+    require_administrator(context)
+    for offset in range(_ATTRIBUTES_SIZE, size):
+        if user.read_u8(user.at(address, offset)) != 0:
+            raise Errno(E2BIG)
+    words: Array[u8, Literal[32]] = Array()
+    user.read_into(words.span(), address)
+    span = words.span()
+    set_, cleared, propagation = span.load_u64(0), span.load_u64(8), span.load_u64(16)
+    if set_ == 0 and cleared == 0 and propagation == 0:
+        return 0
+    change = AttributeChange(int(set_), int(cleared), int(propagation))
+    change.apply(context, place_at(directory, path, flags), flags & AT_RECURSIVE != 0)
+    return 0

@@ -1,0 +1,33 @@
+"""Namespaces: unshare(2), setns(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.fs.namespace import NamespaceFile
+from kernel.lang import EINVAL, Errno, i32
+from kernel.task.namespaces import enter, enter_those_of, unshare
+from kernel.task.pidfd import PidFile
+from kernel.task.task import current
+
+_NOTES: Final = "Mount, UTS and IPC namespaces; of the other kinds there is the first only"
+
+
+@syscall("unshare", args="flags:clone", notes=_NOTES)
+def unshare_(flags: int) -> int:
+    """unshare(2)."""
+    unshare(current(), flags)
+    return 0
+
+
+@syscall("setns", args="fd flags:clone", notes=_NOTES)
+def setns(descriptor: i32, kinds: i32) -> int:
+    """setns(2)."""
+    task = current()
+    file = task.files.get(descriptor)
+    if isinstance(file, NamespaceFile):
+        enter(task, file, kinds)
+    elif isinstance(file, PidFile):
+        enter_those_of(task, file.member(), kinds)
+    else:
+        raise Errno(EINVAL)
+    return 0
