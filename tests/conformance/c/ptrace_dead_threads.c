@@ -50,11 +50,26 @@ static void show_line(pid_t pid, const char *path, const char *start)
 	fclose(file);
 }
 
+/* Until the thread waits for what it reads. */
+static void await_sleep(pid_t pid, pid_t tid)
+{
+	char path[80], line[256];
+	snprintf(path, sizeof path, "/proc/%d/task/%d/status", (int)pid, (int)tid);
+	for (int asleep = 0; !asleep; usleep(1000)) {
+		FILE *file = fopen(path, "r");
+		while (fgets(line, sizeof line, file))
+			asleep |= strncmp(line, "State:\tS", 8) == 0;
+		fclose(file);
+	}
+}
+
 static void look(pid_t pid, pid_t tid, const char *when, int dead)
 {
 	char path[64];
 	int count = 0, listed = 0;
 	printf("== %s\n", when);
+	if (!dead)
+		await_sleep(pid, tid);
 	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
 	DIR *directory = opendir(path);
 	for (struct dirent *entry; directory && (entry = readdir(directory));)
