@@ -1,6 +1,6 @@
 """Mounting in steps: open_tree(2), move_mount(2), fsopen(2), fsconfig(2), fsmount(2), fspick(2), mount_setattr(2)."""
 
-from typing import Final, Literal
+from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.anonymous import anonymous_path
@@ -17,7 +17,7 @@ from kernel.fs.file import PathFile
 from kernel.fs.filesystem import find_type
 from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart, require_administrator
 from kernel.fs.mounts import clone_tree, move_tree
-from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Array, Errno, UserAddr, i32, u8, u32
+from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.paths import place_at
 from kernel.task.task import current
@@ -185,12 +185,11 @@ def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr,
     for offset in range(_ATTRIBUTES_SIZE, size):
         if user.read_u8(user.at(address, offset)) != 0:
             raise Errno(E2BIG)
-    words: Array[u8, Literal[32]] = Array()
-    user.read_into(words.span(), address)
-    span = words.span()
-    set_, cleared, propagation = span.load_u64(0), span.load_u64(8), span.load_u64(16)
+    set_ = user.read_u64(address)
+    cleared = user.read_u64(user.at(address, 8))
+    propagation = user.read_u64(user.at(address, 16))
     if set_ == 0 and cleared == 0 and propagation == 0:
         return 0
-    change = AttributeChange(int(set_), int(cleared), int(propagation))
+    change = AttributeChange(set_, cleared, propagation)
     change.apply(context, place_at(directory, path, flags), flags & AT_RECURSIVE != 0)
     return 0

@@ -21,6 +21,7 @@ FIELD_VALUES = (
 KINDS = sorted({*VALUES, *FIELD_VALUES, "structure"})
 FD_KINDS = (
     "any", "file", "directory", "pipe", "socket", "epoll", "eventfd", "timerfd", "signalfd", "inotify", "mq", "pidfd",
+    "fscontext",
     "spent",
 )  # fmt: skip
 _DIRECTIONS = {"": 0, "<": 1, ">": 2, "=": 3}
