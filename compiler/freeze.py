@@ -440,7 +440,8 @@ class Freezer:
             "_keys": self._raw_array(key_type, list(obj.keys()), capacity, path + ".keys"),
             "_values": self._raw_array(value_type, list(obj.values()), capacity, path + ".values"),
             "_table": self._raw_array(STORAGE_INTS["i32"], table, len(table), path + ".table"),
-            "_capacity": capacity, "_used": len(obj), "_live": len(obj), "version": 0, "_stale": stale and bool(obj),
+            "_capacity": capacity, "_used": len(obj), "_live": len(obj), "_gone": 0, "version": 0,
+            "_stale": stale and bool(obj),
         }  # fmt: skip
 
     # Names and errors -------------------------------------------------------------------------------------------------

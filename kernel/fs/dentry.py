@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.cache.reclaim import SHRINKERS, Shrinker
 from kernel.lang import final
+from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode
 
 CACHE_LIMIT: Final = 32768
 _SHRINK_STEP: Final = 16  # entries looked at when the cache is full
+_DETACH_COST: Final = 500  # instructions, for `pace`
 
 
 class Dentry:
@@ -198,7 +200,7 @@ class DentryCache:
             self.detach(child)
 
     def forget_children(self, parent: Dentry) -> None:
-        """Drop all that is known below a dentry whose file system goes away or whose directory was removed."""
+        """Drop all that is known below a dentry whose file system goes away or whose directory was removed. Sleeps."""
         node = parent
         while True:
             child = first_child(node)
@@ -209,6 +211,7 @@ class DentryCache:
                 return
             node.deleted = True
             self.detach(node)
+            pace(_DETACH_COST)
             above = node.parent
             node = above if above is not None else parent
 

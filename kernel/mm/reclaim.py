@@ -49,6 +49,7 @@ from kernel.lang.unsafe import (
     store_u32,
     struct_at_address,
 )
+from kernel.lib.pace import PACE
 from kernel.mm import heap, slabs
 
 KIND_INSTANCE: Final = 0
@@ -71,6 +72,7 @@ BURIED: Final = 1  # in the type word
 # A bounded pass: about 200,000 instructions for the stacks and 300,000 for the dead.
 WORDS_AT_ONCE: Final = 25_000  # of stacks that are held
 FREEING_AT_ONCE: Final = 300_000
+WORD_COST: Final = 8  # instructions to hold a word
 OBJECT_COST: Final = 70  # instructions to free an object, at most
 REFERENCE_COST: Final = 25  # and for each reference in it
 ITEMS_AT_ONCE: Final = 4096  # of a large array
@@ -206,6 +208,9 @@ def reclaim_now() -> None:
 def reclaim(words: int, budget: int) -> None:
     """One pass, which holds up to `words` words of stacks that sleep, spends `budget` instructions on freeing, and
     ends with the step that exceeds either. Does nothing before `configure`, or when called from inside a pass.
+
+    What it spends brings the next safe point nearer: when one thread after the other ends, each makes a pass, and none
+    of them sees user mode again.
     """
     if not RECLAIMER.enabled or RECLAIMER.running:
         return
@@ -222,6 +227,7 @@ def reclaim(words: int, budget: int) -> None:
     heap.TABLE.set_limit(allocation_limit())
     if not is_complete or RECLAIMER.visit != END:
         heap.TABLE.due = heap.TABLE.entries  # at once
+    PACE.left -= (words - RECLAIMER.words_left) * WORD_COST + budget - RECLAIMER.budget
     RECLAIMER.passes += 1
     RECLAIMER.running = False
 

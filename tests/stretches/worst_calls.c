@@ -21,6 +21,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -429,6 +430,34 @@ static void many_signals(void)
         ;
 }
 
+/* Processes that sleep in the kernel are killed while there is much to free: none of them sees user mode before it ends,
+ * and the next one goes on where the one before has ended. */
+static void dying(void)
+{
+    CHECK(mkdir("/tmp/dying", 0700) == 0 && mount("none", "/tmp/dying", "tmpfs", 0, "") == 0);
+    for (int i = 0; i < 10000; i++) {
+        char name[40];
+        sprintf(name, "/tmp/dying/%d", i);
+        CHECK(mknod(name, S_IFREG | 0600, 0) == 0);
+    }
+    pid_t group = 0;
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            for (;;)
+                pause();
+        if (group == 0)
+            group = child;
+        CHECK(setpgid(child, group) == 0);
+    }
+    usleep(100000); /* until all sleep */
+    CHECK(umount("/tmp/dying") == 0 && kill(-group, SIGKILL) == 0);
+    while (wait(0) > 0)
+        ;
+    CHECK(rmdir("/tmp/dying") == 0);
+}
+
 static void groups(void)
 {
     static gid_t many[65536];
@@ -642,7 +671,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"areas", change_areas}, {"poll", wait_for_many}, {"descriptors", many_open}, {"seccomp", filters},
     {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes},
     {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
-    {"waiters", many_waiters}, {"signals", many_signals}, {"groups", groups}, {"sets", many_sets},
+    {"waiters", many_waiters}, {"signals", many_signals}, {"dying", dying}, {"groups", groups}, {"sets", many_sets},
     {"watches", many_watches}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
 };

@@ -325,7 +325,8 @@ class Dict(Generic[K, V]):
     holds `_capacity` hashes of 31 bits, and behind them, in a dictionary of more than `SMALL` entries, an
     open-addressed index of 2 * `_capacity` cells: 0 free, -1 given up, or the entry's number plus 1. Each entry ever
     made since the last rebuild uses one cell at most, so the index is half empty and every probe ends. A small
-    dictionary is searched entry by entry.
+    dictionary is searched entry by entry. The first `_gone` entries are removed ones: who takes the first entry again
+    and again does not look at all that were taken before.
 
     A frozen dictionary whose keys hash by their address comes from the compiler with `_stale` set: the addresses are
     known only in the image, so the first look-up computes hashes and index in place (no memory is needed).
@@ -337,6 +338,7 @@ class Dict(Generic[K, V]):
     _capacity: int
     _used: int
     _live: int
+    _gone: int
     version: int
     _stale: bool
 
@@ -347,6 +349,7 @@ class Dict(Generic[K, V]):
         self._capacity = 0
         self._used = 0
         self._live = 0
+        self._gone = 0
         self.version = 0
         self._stale = False
 
@@ -454,6 +457,7 @@ class Dict(Generic[K, V]):
             self._table.clear(0, self._capacity + index_size(self._capacity))
         self._used = 0
         self._live = 0
+        self._gone = 0
         self._stale = False
         self.version += 1
 
@@ -494,7 +498,10 @@ class Dict(Generic[K, V]):
 
     def entry_first(self) -> int:
         """The number of the first entry, or -1."""
-        return self.entry_next(-1)
+        first = self.entry_next(self._gone - 1)
+        if first > self._gone:
+            self._gone = first
+        return first
 
     def entry_next(self, entry: int) -> int:
         """The number of the entry after `entry`, or -1."""
@@ -566,6 +573,7 @@ class Dict(Generic[K, V]):
         self._live -= 1
         if self._live == 0 and self._capacity <= SMALL:
             self._used = 0
+            self._gone = 0
         self.version += 1
 
     def _give_up(self, cell: int, cell_mask: int) -> None:
@@ -618,6 +626,7 @@ class Dict(Generic[K, V]):
         self._table = table
         self._capacity = capacity
         self._used = count
+        self._gone = 0
         if capacity > SMALL:
             cell_mask = capacity * 2 - 1
             for entry in range(count):

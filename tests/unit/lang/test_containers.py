@@ -119,7 +119,7 @@ def check_dict(ours: Dict[int, int], model: dict[int, int]) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-40, 40), VALUES), max_size=200))
+@given(st.lists(st.tuples(st.integers(0, 10), st.integers(-40, 40), VALUES), max_size=200))
 def test_dict(operations: list[tuple[int, int, int]]) -> None:
     model: dict[int, int] = {}
     ours: Dict[int, int] = Dict()
@@ -147,6 +147,9 @@ def test_dict(operations: list[tuple[int, int, int]]) -> None:
             case 9 if value == 5:
                 ours.clear()
                 model.clear()
+            case 10:
+                first = ours.entry_first()
+                assert (ours.entry_key(first) if first >= 0 else None) == next(iter(model), None)
         if list(model) != before:
             assert ours.version != version
     check_dict(ours, model)
