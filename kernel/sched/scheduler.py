@@ -35,6 +35,7 @@ class Processor:
 
     def __init__(self) -> None:
         self.boot_thread: Thread = Thread(b"swapper")
+        self.boot_thread.state = ThreadState.RUNNING  # from the first instruction on: it may be preempted
         self.current: Thread = self.boot_thread
         self.queue: RunQueue = RunQueue()
         self.need_resched: bool = False

@@ -198,8 +198,10 @@ def _discard(process: Process, mask: int) -> None:
 
 def discard_ignored(process: Process, signo: int) -> None:
     """A signal became ignored: forget pending ones."""
-    _discard(process, bit(signo))
+    mask = bit(signo)
+    process.pending.discard(mask)
     for task in process.threads.values():
+        task.pending.discard(mask)
         update_interrupted(task)
 
 

@@ -62,6 +62,7 @@ from kernel.tty.termios import (
 )
 
 _ERASE_COST: Final = 600  # instructions to erase a character and show it
+_SHOW_COST: Final = 250  # and to show one again
 QUEUE_LIMIT: Final = 4095  # the longest line, its end included (N_TTY_BUF_SIZE - 1)
 
 # Marks beside queued bytes.
@@ -411,6 +412,7 @@ class LineDiscipline:
             i -= 1
         while i < len(self.queue):
             self._echo(self.queue[i])
+            pace(_SHOW_COST)
             i += 1
 
     # Echo and output -----------------------------------------------------------------------------------------------

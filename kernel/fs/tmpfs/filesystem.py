@@ -24,12 +24,14 @@ from kernel.fs.tmpfs.base import INHERITED_FLAGS, Tmpfs, TmpfsInode
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
     from kernel.fs.path import Path
 
 _ENTRY_SIZE: Final = 20  # what Linux counts for an entry in a directory's size
 _FIRST_POSITION: Final = 2
+_DROP_COST: Final = 500  # instructions, for `pace`
 
 
 class TmpfsSpecial(TmpfsInode):
@@ -213,7 +215,7 @@ class TmpfsDirectory(TmpfsInode):
         return None
 
     def empty_out(self) -> None:
-        """The file system goes away: drop every inode, however deep, without recursion or memory."""
+        """The file system goes away: drop every inode, however deep, without recursion or memory. Sleeps."""
         directory = self
         while True:
             if directory.order:
@@ -225,6 +227,7 @@ class TmpfsDirectory(TmpfsInode):
                     directory = inode
                 elif inode is not None:
                     inode.drop_link()
+                pace(_DROP_COST)
                 continue
             directory.entries.clear()
             above = directory.above

@@ -325,8 +325,8 @@ class Dict(Generic[K, V]):
     holds `_capacity` hashes of 31 bits, and behind them, in a dictionary of more than `SMALL` entries, an
     open-addressed index of 2 * `_capacity` cells: 0 free, -1 given up, or the entry's number plus 1. Each entry ever
     made since the last rebuild uses one cell at most, so the index is half empty and every probe ends. A small
-    dictionary is searched entry by entry. The first `_gone` entries are removed ones: who takes the first entry again
-    and again does not look at all that were taken before.
+    dictionary is searched entry by entry. The first `_gone` entries are removed ones, so that
+    taking the first entry again and again does not look at all that were taken before.
 
     A frozen dictionary whose keys hash by their address comes from the compiler with `_stale` set: the addresses are
     known only in the image, so the first look-up computes hashes and index in place (no memory is needed).
@@ -498,10 +498,7 @@ class Dict(Generic[K, V]):
 
     def entry_first(self) -> int:
         """The number of the first entry, or -1."""
-        first = self.entry_next(self._gone - 1)
-        if first > self._gone:
-            self._gone = first
-        return first
+        return self.entry_next(self._gone - 1)
 
     def entry_next(self, entry: int) -> int:
         """The number of the entry after `entry`, or -1."""
@@ -574,7 +571,16 @@ class Dict(Generic[K, V]):
         if self._live == 0 and self._capacity <= SMALL:
             self._used = 0
             self._gone = 0
+        elif entry == self._gone:
+            self._skip_removed(entry)
         self.version += 1
+
+    def _skip_removed(self, entry: int) -> None:
+        """The first of the entries that were left is removed: look for the next one."""
+        following = entry + 1
+        while following < self._used and self._table[following] == REMOVED:
+            following += 1
+        self._gone = following
 
     def _give_up(self, cell: int, cell_mask: int) -> None:
         """Empty a cell of the index: free again if no probe has to pass it, and so are those given up before it."""
