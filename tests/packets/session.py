@@ -154,6 +154,7 @@ class Session:
         self._sockets: list[int] = []
         self._settings: list[tuple[str, str]] = []
         self.lateness = 0.0  # seconds: by how much the host has been late, at worst
+        self._acted = 0.0  # when the peer or the guest's program last did something, or a pause ended; 0: never yet
 
     def __enter__(self) -> Session:
         self.boot.turn.take()
@@ -186,16 +187,23 @@ class Session:
             yield
         finally:
             self.boot.turn.take()
+            self._acted = time.monotonic()
 
     def _note_delay(self, since: float) -> None:
         """What takes no time has taken the time since then: the guest's timers have gone on meanwhile."""
         self.lateness = max(self.lateness, time.monotonic() - since)
 
+    def _act(self) -> None:
+        """The next step follows the last one at once, unless the host has other things to do."""
+        if self._acted != 0.0:
+            self._note_delay(self._acted)
+        self._acted = time.monotonic()
+
     def ask(self, command: str) -> tuple[int, int, str]:
         """Let the guest's program make a call, as `Boot.ask`."""
-        before = time.monotonic()
+        self._act()
         answer = self.boot.ask(command)
-        self._note_delay(before)
+        self._act()
         return answer
 
     def say(self, line: str) -> None:
@@ -217,7 +225,9 @@ class Session:
 
     def send_frame(self, frame: Packet) -> None:
         """Send an Ethernet frame. Nothing is told."""
-        self.boot.wire.send(bytes(frame))
+        data = bytes(frame)
+        self._act()
+        self.boot.wire.send(data)
 
     def take(self, seconds: float) -> Frame | None:
         """The oldest frame from the guest that was not looked at yet, waited for; nothing is told."""
@@ -239,7 +249,7 @@ class Session:
             packet = frame.packet
             if ICMP in packet and packet[ICMP].type == 0 and packet[ICMP].id == BARRIER:
                 if packet[ICMP].seq == self._pings:
-                    self._note_delay(before)
+                    self._act()
                     return frames
             else:
                 frames.append(frame)
@@ -284,6 +294,7 @@ class Session:
             self.tell(frame.packet, f" after {time_class(frame.seconds - before):g} s" if timed else "")
             before = frame.seconds
             packets.append(frame.packet)
+        self._acted = time.monotonic()
         return packets
 
     def flow(
@@ -311,7 +322,9 @@ class Session:
     def hesitate(self, seconds: float) -> None:
         """Let a short time pass that the guest measures; nobody else acts meanwhile."""
         self.say(f"… {seconds:g} s")
+        self._act()
         time.sleep(seconds)
+        self._acted = time.monotonic()
 
     # ---- The guest's program ------------------------------------------------------------------------------------
 
