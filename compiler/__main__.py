@@ -1,4 +1,4 @@
-"""The command line: `python -m compiler build`, `check`, `run`.
+"""The command line: `python -m compiler build`, `check`, `run`, `report`.
 
 Every error is one message on standard error. Exit statuses: 0; 1 for errors in the sources or of the program; 2 for
 a wrong command line; 70 for a trap of a program that `run` ran. `KRAIT_COMPILER_DEBUG=1` shows the compiler's own
@@ -46,6 +46,14 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--keep-ir", action="store_true", help="keep the LLVM IR, and say where")
     run.add_argument("--timings", action="store_true", help="print what each phase took")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="the program's arguments")
+
+    report = commands.add_parser("report", help="say what each system call may do",
+                                 description="Say what each system call and interrupt of the kernel may do: its worst "
+                                 "stack, errors, locks, allocations, and whether it sleeps.")  # fmt: skip
+    report.add_argument("names", nargs="*", metavar="NAME",
+                        help="system calls to describe in full (default: a line for each)")  # fmt: skip
+    report.add_argument("--json", action="store_true", help="for other programs")
+    report.add_argument("--unsafe", action="store_true", help="the modules that may touch raw memory, and their share")
     return top
 
 
@@ -90,6 +98,13 @@ def run_command(options: argparse.Namespace) -> int:
             if options.timings:
                 timings.show(sys.stderr)
             return driver.execute(program, options.file, options.arguments)
+        case "report":
+            if options.unsafe:
+                from compiler import unsafe_share
+
+                print(unsafe_share.as_json() if options.json else unsafe_share.as_text())
+            else:
+                print(driver.report_kernel(options.names, options.json))
     return 0
 
 

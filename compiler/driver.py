@@ -334,6 +334,38 @@ def check(names: list[str]) -> None:
     lower(program, entries, KERNEL if kernel else HOST, "dev")
 
 
+# report ---------------------------------------------------------------------------------------------------------------
+
+
+def report_kernel(names: list[str], as_json: bool) -> str:
+    """What the system calls and other entry points of the kernel may do (compiler/report.py): all, or some by name."""
+    from compiler import report as reports
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import CompileErrors, Options
+    from compiler.lower.program import Lowering
+
+    options = BuildOptions()
+    program = load([options.entry], [])
+    import_live([options.entry], [])
+    lowering = Lowering(program, Options(KERNEL.name, True), Freezer, DebugInfo)
+    try:
+        effects = lowering.analyse(exported_functions(program))
+    except CompileErrors as errors:
+        raise Refused(errors.diagnostics, program.sources) from errors
+    rows = [row for row in sys.modules["kernel.doors.table"].SYSCALLS if row is not None]
+    calls = {f"{row.handler.__module__}.{row.handler.__qualname__}": row.name for row in rows}
+    numbers = vars(sys.modules["kernel.lang.errno"])
+    errors_by_code = {code: name for name, code in numbers.items() if re.fullmatch(r"E[A-Z0-9]+", name)}
+    found = reports.facts(effects, calls, reports.read_stacks(options.output.with_suffix(".stacks")), errors_by_code)
+    if names:
+        known = {name for entry in found for name in (entry.name, entry.function)}
+        if unknown := [name for name in names if name not in known]:
+            raise UserError(f"there is no system call or entry point {unknown[0]}")
+        found = [entry for entry in found if entry.name in names or entry.function in names]
+    return reports.as_json(found) if as_json else reports.as_text(found, bool(names))
+
+
 def is_concrete(program: Program, function: Function) -> bool:
     """Whether a function can be compiled by itself: not generic, not a generator, run-time code."""
     owner = program.classes.get(function.cls or "")

@@ -107,6 +107,7 @@ _BUILTINS = (
     "reversed",
     "id",
 )
+_OF_A_CLASS = ("sizeof", "offsetof", "struct_at", "unsafe.object_at", "unsafe.struct_at_address")
 _CONTAINER_MODULE = "kernel.lang.runtime.containers"
 _MISSING = object()
 
@@ -233,6 +234,8 @@ class CallConverter:
                 operands.append(self._type_operand(arg))
             else:
                 args.append(self.expression(arg))
+        if name in _OF_A_CLASS and not operands:
+            raise Diagnostic("KP201", loc, "a class is needed here")
         return CallBuiltin(loc, self.convert_type(node), name, args, operands, text)
 
     def _type_operand(self, node: Expression) -> Type:

@@ -16,9 +16,9 @@ from compiler.lower.function import (
 from compiler.lower.objects import call_method
 from compiler.lower.statements import lower_body, store
 from compiler.lower.values import NONE_VALUE, Value
-from compiler.lower.world import Cleanup
+from compiler.lower.world import OTHER_CODE, SAME_CODE, Cleanup
 from compiler.nodes import walk
-from compiler.tree import Break, Continue, Handler, If, Local, Pass, Raise, Return, Stmt, Try, With
+from compiler.tree import Break, Continue, Expr, Handler, If, Local, Pass, Raise, Return, Stmt, Try, With
 from compiler.types import ClassType, OptionalType, Type
 
 
@@ -28,7 +28,7 @@ def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
         for context in reversed(fn.contexts):
             if isinstance(context, HandlerContext):
                 for name in context.exceptions:
-                    fn.edge("raise", exception=name)
+                    fn.edge("raise", exception=name, code=SAME_CODE)
                 fn.propagate(fn.op(f"load i64, ptr {context.error}"))
                 return
         raise fn.error("KP980", "there is no exception to raise again here", loc=s.loc)
@@ -37,12 +37,19 @@ def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
     t = value.type.inner if isinstance(value.type, OptionalType) else value.type
     if not isinstance(t, ClassType) or not fn.is_exception(t):
         raise fn.error("KP981", "only exceptions can be raised", "derive the class from KernelError", s.loc)
-    fn.edge("raise", exception=t.name)
+    fn.edge("raise", exception=t.name, code=_code_of(s.exception, value.operand))
     # where it was raised, for the case that nobody catches it (compiler/host/start.c)
     if fn.world.options.target == "host":
         fn.module.declare("krait_raised", "declare dso_local void @krait_raised()")
         fn.emit("call void @krait_raised()")
     fn.propagate(value.operand)
+
+
+def _code_of(exception: Expr, word: str) -> int:
+    """What is known of the number that an error word holds, in its lower half."""
+    if isinstance(exception, Local):
+        return SAME_CODE
+    return int(word) & 0xFFFF_FFFF if word.isdecimal() else OTHER_CODE
 
 
 def error_slot(fn: FunctionLowerer) -> str:

@@ -126,7 +126,7 @@ def allocate(fn: FunctionLowerer, t: Type, size: str) -> str:
 
 def checked_allocation(fn: FunctionLowerer, t: Type, call: str) -> str:
     """A call that gives a fresh object of `t`, or null: then MemoryError."""
-    fn.edge("allocate")
+    fn.edge("allocate", allocated=t)
     address = fn.op(call + fn.call_marks())
     missing, there = fn.label("memory"), fn.label("go")
     fn.branch_if(fn.op(f"icmp eq ptr {address}, null"), missing, there)

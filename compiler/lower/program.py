@@ -101,6 +101,13 @@ class Lowering:
 
     def run(self, entry_points: list[str]) -> dict[str, str]:
         """See `lower_program`."""
+        self.analyse(entry_points)
+        self.emit()
+        self.fail_on_errors()
+        return self.texts(entry_points)
+
+    def analyse(self, entry_points: list[str]) -> Effects:
+        """Find everything that the entry points reach, and its effects."""
         self.discover(entry_points)
         self.fail_on_errors()
         self.world.close()
@@ -108,9 +115,7 @@ class Lowering:
         self.errors += self.effects.check_promises() + self.effects.check_inlining() + self.effects.check_cleanups()
         self.fail_on_errors()
         self.effects.settle_signatures()
-        self.emit()
-        self.fail_on_errors()
-        return self.texts(entry_points)
+        return self.effects
 
     def stack_facts(self) -> StackFacts:
         """What the decorators of all functions say of stacks."""
@@ -186,7 +191,17 @@ class Lowering:
         if not instance.extern and (different := self.live.function(instance.function)) is not None:
             self.errors.append(different)
             return
-        FunctionLowerer(self.world, scratch, instance).lower()
+        self.lower(scratch, instance)
+
+    def lower(self, module: Module, instance: Instance) -> str:
+        """The text of a function. A diagnostic about a type has no place of its own: it gets the place of its use."""
+        fn = FunctionLowerer(self.world, module, instance)
+        try:
+            return fn.lower()
+        except Diagnostic as error:
+            if error.loc is NOWHERE:
+                error.loc = fn.loc
+            raise
 
     def guard(self, step: Callable[[], object]) -> None:
         """Run a step; collect its diagnostic."""
@@ -214,7 +229,7 @@ class Lowering:
             module = self.module(instance.package)
 
             def lower_one(instance: Instance = instance, module: Module = module) -> None:
-                text = FunctionLowerer(self.world, module, instance).lower()
+                text = self.lower(module, instance)
                 module.define(instance.symbol, text)
                 if "export" in instance.function.decorators:
                     self.emit_export(module, instance)

@@ -65,6 +65,7 @@ from compiler.types import (
 )
 
 TYPE_LIMIT = 60  # of the type arguments of an instance: more are without end
+OTHER_CODE, SAME_CODE = -1, -2  # a number that is computed; that of an exception that was caught
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
 
 
@@ -84,6 +85,8 @@ class Edge:
     signature: FunctionType | None = None
     origin: object = None  # of a function value: see `World.flows`
     exception: str = ""
+    code: int = OTHER_CODE  # of an exception that is raised: what is known of its number
+    allocated: Type | None = None
     cold: bool = False
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from compiler.front.declarations import UNSAFE_MODULES, unsafe_allowed
+from compiler.unsafe_share import line_counts, module_name
 from tools.paths import ROOT
-from tools.unsafe_share import line_counts, module_name
 
 MOST = 0.08
 

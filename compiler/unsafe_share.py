@@ -1,4 +1,4 @@
-"""How much of the kernel may touch raw memory and the processor: `python -m tools.unsafe_share`.
+"""How much of the kernel may touch raw memory and the processor: `python -m compiler report --unsafe`.
 
 Counts lines of the modules in compiler/unsafe_modules.txt, which the compiler enforces, against all of Kernel Python in
 `kernel/` and `arch/`. Assembly (`boot/`, `arch/x86_64/*.S`) stands apart.
@@ -6,10 +6,11 @@ Counts lines of the modules in compiler/unsafe_modules.txt, which the compiler e
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from compiler.backend import ROOT
 from compiler.front.declarations import unsafe_allowed
-from tools.paths import ROOT
 
 
 def module_name(path: Path) -> str:
@@ -32,13 +33,14 @@ def line_counts() -> tuple[dict[str, int], int]:
     return unsafe, total
 
 
-def main() -> None:
+def as_text() -> str:
+    """A line for each module, the largest first, and the share."""
     unsafe, total = line_counts()
-    for name, count in sorted(unsafe.items(), key=lambda entry: -entry[1]):
-        print(f"{count:6,}  {name}")
-    share = sum(unsafe.values()) / total
-    print(f"{sum(unsafe.values()):6,}  of {total:,} lines: {share:.1%}")
+    lines = [f"{count:6,}  {name}" for name, count in sorted(unsafe.items(), key=lambda entry: -entry[1])]
+    return "\n".join([*lines, f"{sum(unsafe.values()):6,}  of {total:,} lines: {sum(unsafe.values()) / total:.1%}"])
 
 
-if __name__ == "__main__":
-    main()
+def as_json() -> str:
+    """The same for other programs."""
+    unsafe, total = line_counts()
+    return json.dumps({"modules": unsafe, "unsafe_lines": sum(unsafe.values()), "lines": total}, indent=2)

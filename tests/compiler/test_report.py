@@ -1,0 +1,83 @@
+"""`python -m compiler report`: what each system call may do, as known facts about some of them confirm."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compiler.lower.world import OTHER_CODE
+from compiler.report import Facts, as_json, as_text, read_stacks
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "compiler", "report", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def calls() -> dict[str, dict[str, Any]]:
+    done = run("--json")
+    assert done.returncode == 0, done.stderr
+    return {entry["name"]: entry for entry in json.loads(done.stdout)}
+
+
+def test_every_call_is_there(calls: dict[str, dict[str, Any]]) -> None:
+    assert sum(entry["kind"] == "system call" for entry in calls.values()) > 290
+    assert calls["kernel.doors.dispatch.krait_syscall"]["kind"] == "entry"
+
+
+def test_calls_that_do_nothing_that_could_fail(calls: dict[str, dict[str, Any]]) -> None:
+    for name in ("getpid", "gettid", "getuid"):
+        call = calls[name]
+        assert not call["sleeps"] and not call["errors"] and not call["other_errors"], call
+        assert not call["locks"] and not call["allocates"], call
+
+
+def test_errors_are_those_of_the_manual_pages(calls: dict[str, dict[str, Any]]) -> None:
+    assert {"EBADF", "EFAULT", "EINTR", "EISDIR", "EAGAIN"} <= set(calls["read"]["errors"])
+    assert {"ENOENT", "ENOTDIR", "ELOOP", "EACCES", "EMFILE", "ENOMEM"} <= set(calls["openat"]["errors"])
+    assert set(calls["setpgid"]["errors"]) == {"EACCES", "EINVAL", "ENOMEM", "EPERM", "ESRCH"}
+    assert "EBADF" not in calls["kill"]["errors"]
+
+
+def test_what_is_caught_does_not_come_out(calls: dict[str, dict[str, Any]]) -> None:
+    assert calls["kernel.doors.dispatch.krait_syscall"]["errors"] == []
+
+
+def test_locks_and_allocations(calls: dict[str, dict[str, Any]]) -> None:
+    assert calls["read"]["sleeps"] and any("pipe" in lock for lock in calls["read"]["locks"])
+    assert "Pipe" in calls["pipe2"]["allocates"]
+
+
+def test_a_name_that_is_not_there() -> None:
+    done = run("raed")
+    assert done.returncode == 1
+    assert done.stderr == "error: there is no system call or entry point raed\n"
+
+
+def test_unsafe_share() -> None:
+    found = json.loads(run("--unsafe", "--json").stdout)
+    assert 0 < found["unsafe_lines"] <= found["lines"] * 0.08
+    assert "kernel.mm.heap" in found["modules"]
+    assert "kernel.mm.heap" in run("--unsafe").stdout
+
+
+def test_texts(tmp_path: Path) -> None:
+    facts = Facts("close", "kernel.syscalls.opening.close", "system call", True, 4096, ["EBADF"], True, ["a.b"], [])
+    assert as_text([facts], False).splitlines()[1].split() == ["close", "4,096", "yes", "no", "EBADF", "…"]
+    shown = as_text([facts], True)
+    assert "may sleep" in shown and "4,096 bytes at most" in shown and "    a.b" in shown
+    assert "EBADF, and numbers that are computed" in shown
+    assert json.loads(as_json([facts]))[0]["errors"] == ["EBADF"]
+    assert OTHER_CODE < 0
+    stacks = tmp_path / "krait.stacks"
+    stacks.write_text(" 15264 of  16384 bytes  a.entry\n              32  a.inner\n    96 bytes  b.handler\n")
+    assert read_stacks(stacks) == {"a.entry": 15264, "b.handler": 96}
+    assert read_stacks(tmp_path / "missing") == {}
