@@ -221,11 +221,14 @@ class TmpfsDirectory(TmpfsInode):
             if directory.order:
                 entry = directory.order.pop()
                 inode = entry.inode
+                if inode is None:
+                    continue
                 entry.inode = None
+                directory.entries.pop(entry.name)
                 if isinstance(inode, TmpfsDirectory):
                     inode.above = directory
                     directory = inode
-                elif inode is not None:
+                else:
                     inode.drop_link()
                 pace(_DROP_COST)
                 continue
