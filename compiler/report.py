@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compiler.lower.effects import ALLOCATE, SLEEP, Effects
+from compiler.lower.effects import ALLOCATE, SLEEP, Effects, settle
 from compiler.lower.world import OTHER_CODE, SAME_CODE, Edge, Instance
 from compiler.types import RawArrayType, show
 
@@ -65,16 +64,7 @@ class Reach:
             for edge in instance.edges:
                 for target in self.effects.targets(edge):
                     callers.setdefault(target, {})[instance] = None
-        queue = deque(instances)
-        waiting = set(instances)
-        while queue:
-            instance = queue.popleft()
-            waiting.discard(instance)
-            if self._update(instance):
-                for caller in callers.get(instance, ()):
-                    if caller not in waiting:
-                        waiting.add(caller)
-                        queue.append(caller)
+        settle(instances, callers, self._update)
 
     def _update(self, instance: Instance) -> bool:
         codes, locks, allocated = self.codes[instance], self.locks[instance], self.allocated[instance]

@@ -26,6 +26,22 @@ PROMISES = {
 }
 
 
+def settle(
+    instances: list[Instance], callers: dict[Instance, dict[Instance, None]], update: Callable[[Instance], bool]
+) -> None:
+    """Call `update` for each instance, and again for the callers of those that it had news of, until there are none."""
+    queue = deque(instances)
+    waiting = set(instances)
+    while queue:
+        instance = queue.popleft()
+        waiting.discard(instance)
+        if update(instance):
+            for caller in callers.get(instance, ()):
+                if caller not in waiting:
+                    waiting.add(caller)
+                    queue.append(caller)
+
+
 class Effects:
     """The effects of every instance of a closed world."""
 
@@ -101,16 +117,7 @@ class Effects:
                 if self.calls_handlers(edge):
                     for target in self.world.thunks:
                         callers.setdefault(target, {})[instance] = None
-        queue = deque(instances)
-        waiting = set(instances)
-        while queue:
-            instance = queue.popleft()
-            waiting.discard(instance)
-            if self._update(instance):
-                for caller in callers.get(instance, ()):
-                    if caller not in waiting:
-                        waiting.add(caller)
-                        queue.append(caller)
+        settle(instances, callers, self._update)
 
     def _update(self, instance: Instance) -> bool:
         """Add what the edges of an instance bring; whether that was news."""

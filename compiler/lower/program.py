@@ -254,7 +254,7 @@ class Lowering:
                 wanted = sorted((module.declarations.keys() & small.keys()) - module.definitions.keys() - done)
                 for symbol in wanted:
                     done.add(symbol)
-                    text = FunctionLowerer(self.world, module, small[symbol]).lower()
+                    text = self.lower(module, small[symbol])
                     module.define(symbol, text.replace("define LINKAGE", "define available_externally hidden", 1))
 
     def emit_export(self, module: Module, instance: Instance) -> None:
