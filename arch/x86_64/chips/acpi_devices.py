@@ -25,10 +25,20 @@ SIGNATURE_MADT: Final = 0x4349_5041  # "APIC", little-endian
 MADT_ENTRIES: Final = 44
 MADT_LIMIT: Final = 1 << 16
 MADT_IO_APIC: Final = 1
+MADT_PROCESSOR: Final = 0
+PROCESSOR_IDENTITY: Final = 3
+PROCESSOR_FLAGS: Final = 4
+MADT_X2APIC: Final = 9
+X2APIC_IDENTITY: Final = 4
+X2APIC_FLAGS: Final = 8
+PROCESSOR_ENABLED: Final = 1
+SHORTEST_ENTRY: Final = 8
+X2APIC_SIZE: Final = 16
 IO_APIC_SIZE: Final = 12
 IO_APIC_ADDRESS: Final = 4
 IO_APIC_FIRST_LINE: Final = 8
 APIC_LIMIT: Final = 8
+PROCESSOR_LIMIT: Final = 64
 
 HID_FIRST: Final = 0x4F52_4E4C  # "LNRO"
 HID_SECOND: Final = 0x3530_3030  # "0005"
@@ -46,6 +56,8 @@ class Hardware:
     """Tables of fixed size: they are filled before there is a heap."""
 
     def __init__(self) -> None:
+        self.processor_count: int = 0
+        self.processor_identity: list[int] = [0] * PROCESSOR_LIMIT  # of their local APICs, the boot processor's too
         self.apic_count: int = 0
         self.apic_address: list[int] = [0] * APIC_LIMIT
         self.apic_first_line: list[int] = [0] * APIC_LIMIT
@@ -74,15 +86,30 @@ class Hardware:
     def _find_apics(self, memory: PhysicalMemory, madt: int) -> None:
         at = madt + MADT_ENTRIES
         end = madt + min(memory.read_u32(madt + 4), MADT_LIMIT)
-        while at + IO_APIC_SIZE <= end and self.apic_count < APIC_LIMIT:
+        while at + SHORTEST_ENTRY <= end:
             length = memory.read_u8(at + 1)
-            if length < 2:
+            if length < 2 or at + length > end:
                 return
-            if memory.read_u8(at) == MADT_IO_APIC and length >= IO_APIC_SIZE:
+            kind = memory.read_u8(at)
+            if kind == MADT_PROCESSOR and length >= SHORTEST_ENTRY:
+                self._add_processor(memory.read_u8(at + PROCESSOR_IDENTITY), memory.read_u32(at + PROCESSOR_FLAGS))
+            elif kind == MADT_X2APIC and length >= X2APIC_SIZE:
+                self._add_processor(memory.read_u32(at + X2APIC_IDENTITY), memory.read_u32(at + X2APIC_FLAGS))
+            elif kind == MADT_IO_APIC and length >= IO_APIC_SIZE and self.apic_count < APIC_LIMIT:
                 self.apic_address[self.apic_count] = memory.read_u32(at + IO_APIC_ADDRESS)
                 self.apic_first_line[self.apic_count] = memory.read_u32(at + IO_APIC_FIRST_LINE)
                 self.apic_count += 1
             at += length
+
+    def _add_processor(self, identity: int, flags: int) -> None:
+        """A processor that can be used. Those beyond the limit, and doubles, are left alone."""
+        if flags & PROCESSOR_ENABLED == 0 or self.processor_count == PROCESSOR_LIMIT:
+            return
+        for i in range(self.processor_count):
+            if self.processor_identity[i] == identity:
+                return
+        self.processor_identity[self.processor_count] = identity
+        self.processor_count += 1
 
     def _find_virtio(self, memory: PhysicalMemory, dsdt: int) -> None:
         at = dsdt + HEADER_SIZE

@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arch.x86_64.chips.acpi_devices import APIC_LIMIT, DEVICE_LIMIT, Hardware
+from arch.x86_64.chips.acpi_devices import APIC_LIMIT, DEVICE_LIMIT, PROCESSOR_LIMIT, Hardware
 from tests.unit.arch.test_bootinfo import Memory
 
 RSDP, RSDT, FADT, DSDT, MADT = 0xF5000, 0x7FE_0000, 0x7FE_2000, 0x7FE_3000, 0x7FE_8000
@@ -61,6 +61,20 @@ def test_a_device_that_is_cut_off() -> None:
         assert find(whole[:length], b"").virtio_count == 0
 
 
+def processor(identity: int, flags: int = 1) -> bytes:
+    return struct.pack("<BBBBI", 0, 8, 0, identity, flags)
+
+
+def x2apic(identity: int, flags: int = 1) -> bytes:
+    return struct.pack("<BBHIII", 9, 16, 0, identity, flags, 0)
+
+
+def test_processors() -> None:
+    """Those that are switched off, and doubles, do not count."""
+    hardware = find(b"", bytes(8) + processor(0) + processor(2) + processor(4, 0) + x2apic(2) + x2apic(300))
+    assert hardware.processor_identity[: hardware.processor_count] == [0, 2, 300]
+
+
 def test_io_apics() -> None:
     local = bytes([0, 8]) + bytes(6)
     hardware = find(b"", bytes(8) + local + io_apic(0xFEC0_0000, 0) + local + io_apic(0xFEC1_0000, 24))
@@ -71,6 +85,8 @@ def test_io_apics() -> None:
 
 def test_more_than_there_is_room_for() -> None:
     hardware = find(virtio(0xFEB0_0000, 5) * 40 + bytes(10), bytes(8) + io_apic(0xFEC0_0000, 0) * 20)
+    processors = b"".join(x2apic(number) for number in range(80))
+    assert find(b"", bytes(8) + processors).processor_count == PROCESSOR_LIMIT
     assert (hardware.virtio_count, hardware.apic_count) == (DEVICE_LIMIT, APIC_LIMIT)
 
 
@@ -79,3 +95,4 @@ def test_any_tables(dsdt: bytes, madt: bytes) -> None:
     hardware = find(b"LNRO0005" + dsdt, madt)
     assert 0 <= hardware.virtio_count <= 1 + len(dsdt) // 8
     assert 0 <= hardware.apic_count <= APIC_LIMIT
+    assert 0 <= hardware.processor_count <= PROCESSOR_LIMIT
