@@ -30,7 +30,6 @@ from arch.x86_64.chips.serial16550 import SerialPort
 from arch.x86_64.chips.serial16550 import initialise as start_serial_ports
 from arch.x86_64.chips.serial16550 import ports as serial_ports
 from arch.x86_64.context import (
-    boot_stack_top,
     early_arena_size,
     early_arena_start,
     enter_user_mode,
@@ -71,13 +70,21 @@ from arch.x86_64.layout import (
     physical_of,
 )
 from arch.x86_64.machine import interrupt_point, read_counter, stop, wait_for_interrupt
-from arch.x86_64.paging import KERNEL_DATA, is_mapped, kernel_root, map_device, map_page, set_page_source, unmap_page
+from arch.x86_64.paging import KERNEL_STACK, is_mapped, kernel_root, map_device, map_page, set_page_source, unmap_page
 from arch.x86_64.percpu import set_kernel_stack
+from arch.x86_64.processors import (
+    interrupt_processor,
+    processor_stack_top,
+    stop_others,
+    synchronise_processors,
+)
 from arch.x86_64.start import (
     measure_counter_hz,
+    processors_found,
     read_boot_info,
     read_wall_clock,
     start_interrupts,
+    start_other_processors,
     start_page_tables,
     start_processor,
 )

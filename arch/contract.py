@@ -121,6 +121,7 @@ class ArchitectureTable(Protocol):
     def drop_leaf_tables(self, start: int, end: int) -> None: ...
     def activate(self) -> None: ...
     def abandon(self) -> None: ...
+    def renew_page(self, address: int) -> None: ...
     def flush_page(self, address: int) -> None: ...
     def flush_range(self, start: int, end: int) -> None: ...
 
@@ -159,8 +160,8 @@ class Processor(Protocol):
     def hardware_capabilities(self) -> int:
         """AT_HWCAP (getauxval(3))."""
 
-    def processor_text(self, khz: int) -> bytes:
-        """/proc/cpuinfo, for a counter of that frequency."""
+    def processor_text(self, number: int, count: int, khz: int) -> bytes:
+        """/proc/cpuinfo of one of `count` processors, for a counter of that frequency."""
 
     # System calls by name: at build time
     @property
@@ -196,8 +197,8 @@ class Processor(Protocol):
 
     # The kernel's half of it
     @property
-    def KERNEL_DATA(self) -> int:
-        """The flags of a page that the kernel reads and writes."""
+    def KERNEL_STACK(self) -> int:
+        """The flags of a page that the kernel reads and writes, and that may be another one later."""
 
     def map_page(self, address: int, physical: int, flags: int) -> None:
         """Raises MemoryError for want of a table."""
@@ -228,7 +229,6 @@ class Processor(Protocol):
         """Zeroed memory in the image for objects before memory is known."""
 
     def early_arena_size(self) -> int: ...
-    def boot_stack_top(self) -> int: ...
     def start_serial_ports(self) -> None:
         """Find them; they can write from now on."""
 
@@ -256,6 +256,14 @@ class Processor(Protocol):
     def measure_counter_hz(self) -> int:
         """The frequency of `read_counter`. Panics where nothing can tick."""
 
+    def start_other_processors(self, limit: int, counter_hz: int) -> int:
+        """Wake the machine's other processors, so that no more than `limit` run; how many do. Those that
+        woke wait for the kernel lock, and then call krait_join.
+        """
+
+    def processors_found(self) -> int:
+        """How many processors the firmware names, up to as many as there is room for; 0 if it says nothing."""
+
     def start_interrupts(self) -> None:
         """Let devices interrupt, and the tick come. Raises MemoryError."""
 
@@ -264,11 +272,23 @@ class Processor(Protocol):
         """The time-stamp counter: it never runs backwards, whatever the processor does."""
 
     def random_seed(self) -> int: ...
-    def wait_for_interrupt(self) -> None:
+    def wait_for_interrupt(self, save_sp_to: int) -> None:
         """Let interrupts in and stop until one was served; nothing can slip in between."""
 
-    def interrupt_point(self) -> None:
-        """Serve interrupts that wait."""
+    def interrupt_point(self, save_sp_to: int) -> None:
+        """Serve interrupts that wait, and let other processors go first that wait for the kernel."""
+
+    def interrupt_processor(self, number: int) -> None:
+        """Let a processor come into the kernel, or look again if it is there."""
+
+    def synchronise_processors(self) -> None:
+        """Return when all others have passed a memory barrier, and fetch their instructions anew."""
+
+    def processor_stack_top(self, number: int) -> int:
+        """The upper end of the stack on which a processor first came into the kernel."""
+
+    def stop_others(self) -> None:
+        """Halt the other processors for ever, wherever they are."""
 
     def stop(self) -> None:
         """For ever."""
@@ -434,6 +454,9 @@ class Programs(Protocol):
 
     def load_root(self, root: int) -> None:
         """Translate by the table at a physical address."""
+
+    def leave_spaces(self) -> None:
+        """With several processors: translate by the kernel's own table, for this one has nothing to do."""
 
     def use_kernel_table(self, root: int) -> None:
         """Take the kernel half of new tables from this one."""

@@ -33,6 +33,7 @@ from arch.x86_64.programs.page_table import (
     PageTable,
     drop_entries,
     entry_frame,
+    leave_spaces,
     load_root,
     make_entry,
     read_entry,

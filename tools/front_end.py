@@ -250,6 +250,7 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None) -> int:
         raise UsageError("krait run: --ssh puts its server into the initial RAM disk, and --root DEVICE boots without")
     if from_disk and not options.disk:
         raise UsageError(f"krait run: --root {options.root} needs a disk: --disk FILE")
+    _use_processors(options)
     if options.command is None and options.program is None:
         if options.detach or options.name is not None:
             raise UsageError("krait run: -d and --name are for programs: name an image or a program")
@@ -264,6 +265,14 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None) -> int:
         options.net = True
     kernel = _kernel(options)
     return run_program(options, _machine(options, *_debugger(options, kernel)), kernel, root, shown_log)
+
+
+def _use_processors(options: argparse.Namespace) -> None:
+    """Let the kernel run on the processors that the user asked for: by itself it runs on one. What --append says comes
+    later, so it wins.
+    """
+    if options.smp > 1:
+        options.append = f"maxcpus={options.smp} {options.append}".strip()
 
 
 def _debugger(options: argparse.Namespace, kernel: Path) -> tuple[str, ...]:
@@ -297,6 +306,7 @@ def debug(options: argparse.Namespace) -> int:
     if from_disk:
         options.append += f" root={options.root} rw rootwait={ROOT_WAIT_S}"
     options.debug = True
+    _use_processors(options)
     kernel = _kernel(options)
     log = BUILD / "debug.log"
     with tempfile.TemporaryDirectory(prefix="krait-debug-") as scratch, place_of_sockets(Path(scratch)) as sockets:

@@ -43,6 +43,7 @@ MSR_STAR: Final = 0xC000_0081
 MSR_LSTAR: Final = 0xC000_0082
 MSR_CSTAR: Final = 0xC000_0083
 MSR_SFMASK: Final = 0xC000_0084
+MSR_TSC_AUX: Final = 0xC000_0103
 
 # Flags that `syscall` clears: TF IF DF IOPL NT AC. The kernel starts with interrupts off and the SMAP window closed.
 SYSCALL_FLAG_MASK: Final = 0x4_7700
@@ -61,6 +62,7 @@ class Features:
         self.xsave: bool = False
         self.avx: bool = False
         self.rdrand: bool = False
+        self.rdtscp: bool = False
         self.invariant_tsc: bool = False
         self.hypervisor: bool = False
 
@@ -92,6 +94,7 @@ def detect() -> None:
     extended = cpuid_register(0x8000_0001, 0, EDX)
     features.no_execute = extended & (1 << 20) != 0
     features.huge_pages = extended & (1 << 26) != 0
+    features.rdtscp = extended & (1 << 27) != 0
     if highest_extended >= 0x8000_0007:
         features.invariant_tsc = cpuid_register(0x8000_0007, 0, EDX) & (1 << 8) != 0
 
@@ -120,6 +123,17 @@ def enable() -> None:
     write_msr(MSR_LSTAR, symbol_address("syscall_entry"))
     write_msr(MSR_CSTAR, 0)
     write_msr(MSR_SFMASK, SYSCALL_FLAG_MASK)
+
+
+def lock_system_calls() -> None:
+    """From now on this processor's system calls take the kernel lock."""
+    write_msr(MSR_LSTAR, symbol_address("syscall_entry_locked"))
+
+
+def show_number(number: int) -> None:
+    """What `rdtscp` and `rdpid` say to programs."""
+    if features.rdtscp:
+        write_msr(MSR_TSC_AUX, number)
 
 
 def random_seed() -> int:

@@ -65,8 +65,8 @@ def _flags() -> str:
     return text
 
 
-def processor_text(khz: int) -> bytes:
-    """The one processor, whose counter runs at `khz`."""
+def processor_text(number: int, count: int, khz: int) -> bytes:
+    """One of `count` processors, whose counters run at `khz`. They are all alike."""
     signature = cpuid(1, 0, EAX)
     family = signature >> 8 & 15
     model = signature >> 4 & 15
@@ -74,10 +74,10 @@ def processor_text(khz: int) -> bytes:
         model |= signature >> 12 & 0xF0
     if family == 15:
         family += signature >> 20 & 0xFF
-    text = f"processor\t: 0\nvendor_id\t: {_vendor()}\ncpu family\t: {family}\nmodel\t\t: {model}\n"
+    text = f"processor\t: {number}\nvendor_id\t: {_vendor()}\ncpu family\t: {family}\nmodel\t\t: {model}\n"
     text += f"model name\t: {_model_name()}\nstepping\t: {signature & 15}\n"
     text += f"cpu MHz\t\t: {khz // 1000}.{khz % 1000:03d}\n"
-    text += "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n"
+    text += f"physical id\t: 0\nsiblings\t: {count}\ncore id\t\t: {number}\ncpu cores\t: {count}\n"
     text += f"fpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:{_flags()}\n"
     text += f"bogomips\t: {khz // 500}.{khz // 5 % 100:02d}\nclflush size\t: 64\n"
     text += "address sizes\t: 40 bits physical, 48 bits virtual\n\n"

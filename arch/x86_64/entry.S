@@ -59,13 +59,26 @@
         addq    $16, %rsp
 .endm
 
+# With several processors, the kernel lock (lock.S) is taken when a processor comes in, and given back when it leaves.
+# These keep rbx, rbp, rsp and r12 to r15.
+.macro enter_kernel
+        cmpb    $0, several_processors(%rip)
+        je      9f
+        call    take_kernel_lock
+9:
+.endm
+.macro leave_kernel
+        cmpb    $0, several_processors(%rip)
+        je      9f
+        call    give_kernel_lock
+9:
+.endm
+
 # ---- System calls -----------------------------------------------------------------------------------------
 # From user mode: rcx = user rip, r11 = user rflags, rsp and gs still the user's; MSR_SFMASK cleared IF, TF,
 # DF, AC and NT.
 
-.globl syscall_entry
-.balign 16
-syscall_entry:
+.macro build_call_frame
         swapgs
         movq    %rsp, %gs:PERCPU_USER_RSP
         movq    %gs:PERCPU_KERNEL_SP, %rsp
@@ -78,18 +91,39 @@ syscall_entry:
         pushq   $VECTOR_SYSCALL
         push_registers
         xorl    %ebp, %ebp              # tracebacks end here
-        movq    %rsp, %rdi
-        call    krait_syscall
+.endm
 
-        # sysret is a fifth of iretq's price. It takes rip from rcx and rflags from r11. In a frame that is still as
-        # it was made above these agree, and the selectors are right; rip is canonical, because no program has the
-        # last page of the user half. RF and TF are lost or late, so with these a frame leaves by iretq.
+# sysret is a fifth of iretq's price. It takes rip from rcx and rflags from r11. In a frame that is still as it was made
+# these agree, and the selectors are right; rip is canonical, because no program has the last page of the user half. RF
+# and TF are lost or late, so with these a frame leaves by iretq.
+.macro check_call_frame
         movq    FRAME_RIP(%rsp), %rcx
         movq    FRAME_RFLAGS(%rsp), %r11
         testl   $(RFLAGS_TF | RFLAGS_RF), %r11d
         jnz     return_to_user
         cmpq    $0, FRAME_ERROR_CODE(%rsp)
         jl      check_frame             # Python made another frame of it (frame.py)
+.endm
+
+# With several processors `syscall` leads here (processors.py), so that with one a call pays nothing for the lock.
+.globl syscall_entry_locked
+.balign 16
+syscall_entry_locked:
+        build_call_frame
+        call    take_kernel_lock
+        movq    %rsp, %rdi
+        call    krait_syscall
+        call    give_kernel_lock
+        check_call_frame
+        jmp     return_by_sysret
+
+.globl syscall_entry
+.balign 16
+syscall_entry:
+        build_call_frame
+        movq    %rsp, %rdi
+        call    krait_syscall
+        check_call_frame
 return_by_sysret:
         popq    %r15
         popq    %r14
@@ -130,6 +164,7 @@ check_frame:
 .globl enter_user_mode
 enter_user_mode:
         movq    %rdi, %rsp
+        leave_kernel
         jmp     return_to_user
 
 # ---- The exit ---------------------------------------------------------------------------------------------
@@ -163,8 +198,10 @@ trap_from_user:
         cmpb    $0, smap_enabled(%rip)  # interrupt gates leave AC alone: a user could bring it along
         je      1f
         clac
-1:      movq    %rsp, %rdi
+1:      enter_kernel
+        movq    %rsp, %rdi
         call    krait_trap
+        leave_kernel
         jmp     return_to_user
 
 trap_from_kernel:
@@ -182,7 +219,7 @@ trap_from_kernel:
 .globl exception_is_handled             # to arch/x86_64/unwinding.py: above this return address lies a frame
 exception_is_handled:
         jmp     return_to_kernel
-2:      call    krait_interrupt_in_kernel
+2:      call    interrupt_in_kernel     # lock.S
         jmp     return_to_kernel
 
 # iretq faulted in ring 0 because the user's frame was unfit (a rip that is not canonical, set by sigreturn or
@@ -234,6 +271,8 @@ _Unwind_Resume:
 
 .balign 16
 trap_on_own_stack:
+        cmpb    $0, halts_now(%rip)     # another processor has stopped the machine
+        jne     halt_forever
         testb   $3, (FRAME_CS - FRAME_VECTOR)(%rsp)
         jnz     1f
         push_registers
@@ -308,6 +347,9 @@ trap_stubs:
 # Set to 1 by cpu.py when CR4.SMAP is on: stac and clac are undefined instructions without the feature.
 .globl smap_enabled
 smap_enabled:
+        .quad 0
+.globl halts_now
+halts_now:
         .quad 0
 
 # ---- The boot processor's memory (percpu.py) ---------------------------------------------------------------

@@ -62,6 +62,13 @@ def initialise() -> None:
     take_away()
 
 
+def enable() -> None:
+    """The same on a further processor. After cpu.enable."""
+    if features.xsave:
+        write_xcr0(_mask)
+    take_away()
+
+
 def area_size() -> int:
     """Bytes of one task's area."""
     return _area_size

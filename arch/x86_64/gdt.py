@@ -12,6 +12,7 @@ from arch.x86_64.layout import KERNEL_CS, KERNEL_SS, TASK_REGISTER, USER_CS, USE
 from arch.x86_64.percpu import (
     GDT_OFFSET,
     IST_COUNT,
+    IST_STACK_SIZE,
     TSS_IO_MAP,
     TSS_IST1,
     TSS_OFFSET,
@@ -35,13 +36,30 @@ def initialise() -> None:
     """Loads the boot processor's segment table and task register. GS has no base afterwards: `idt.initialise` sets
     it.
     """
-    area = boot_cpu_area()
-    tss = area + TSS_OFFSET
     for number in range(1, IST_COUNT + 1):
-        # The word on top is the per-CPU block: entry.S finds it there when it can't trust GS.
-        top = ist_stack_top(number) - 16
-        store_i64(top, area)
-        store_tss_word(tss + TSS_IST1 + (number - 1) * 8, top)
+        _set_stack(boot_cpu_area(), number, ist_stack_top(number))
+    _load(boot_cpu_area())
+
+
+def load(area: int, stacks: int) -> None:
+    """The same for a further processor: its area, and IST_COUNT stacks side by side.
+
+    Safety: both are zeroed memory of this processor alone.
+    """
+    for number in range(1, IST_COUNT + 1):
+        _set_stack(area, number, stacks + number * IST_STACK_SIZE)
+    _load(area)
+
+
+def _set_stack(area: int, number: int, end: int) -> None:
+    """Name an interrupt stack. The word on top is the per-CPU block: entry.S finds it there when it can't trust GS."""
+    top = end - 16
+    store_i64(top, area)
+    store_tss_word(area + TSS_OFFSET + TSS_IST1 + (number - 1) * 8, top)
+
+
+def _load(area: int) -> None:
+    tss = area + TSS_OFFSET
     store_u16(tss + TSS_IO_MAP, TSS_SIZE)  # past the limit: no port is open to user mode
 
     gdt = area + GDT_OFFSET

@@ -47,6 +47,12 @@ FAULT_USER: Final = 4
 FAULT_RESERVED: Final = 8
 FAULT_FETCH: Final = 16
 
+KICK_VECTOR: Final = 0xEF
+"""Another processor wants this one to look at what it does."""
+FLUSH_VECTOR: Final = 0xFD
+"""Another processor wants this one to forget translations, or to look at the kernel lock again (lock.S). It is of a
+higher class than all that wait for the lock before they are acknowledged: these would hold it off."""
+
 VECTOR_COUNT: Final = 256
 STUB_SIZE: Final = 16
 
@@ -65,8 +71,15 @@ def initialise() -> None:
         stub = stubs + vector * STUB_SIZE
         store_i64(table + vector * 16, gate_low(stub, ist_of(vector), gate_type(vector)))
         store_i64(table + vector * 16 + 8, (stub >> 32) & 0xFFFF_FFFF)
-    load_idt(table, VECTOR_COUNT * 16 - 1)
-    area = boot_cpu_area()
+    flush = symbol_address("answer_flush")
+    store_i64(table + FLUSH_VECTOR * 16, gate_low(flush, 0, GATE_RING_0))
+    store_i64(table + FLUSH_VECTOR * 16 + 8, (flush >> 32) & 0xFFFF_FFFF)
+    load(boot_cpu_area())
+
+
+def load(area: int) -> None:
+    """Loads the table, and points GS at a processor's block."""
+    load_idt(symbol_address("interrupt_table"), VECTOR_COUNT * 16 - 1)
     store_i64(area + OFFSET_SELF, area)
     write_msr(MSR_GS_BASE, area)
     write_msr(MSR_KERNEL_GS_BASE, 0)

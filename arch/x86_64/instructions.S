@@ -207,27 +207,19 @@ disable_interrupts:
         cli
         ret
 
-# sti takes effect after the next instruction: nothing can come between it and hlt.
-.globl wait_for_interrupt
-wait_for_interrupt:
-        sti
-        hlt
-        cli
-        ret
-
-.globl interrupt_window
-interrupt_window:
-        sti
-        nop
-        cli
-        ret
-
 .globl interrupts_enabled
 interrupts_enabled:
         pushfq
         popq    %rax
         shrl    $9, %eax
         andl    $1, %eax
+        ret
+
+# What was stored before is seen by whoever gets an interrupt that is sent afterwards (SDM vol. 3, 11.12.3).
+.globl order_stores
+order_stores:
+        mfence
+        lfence
         ret
 
 .globl spin_pause

@@ -118,16 +118,25 @@ def interrupts_enabled() -> bool:
 
 @extern("wait_for_interrupt")
 @interrupted_by("krait_interrupt_in_kernel")
-def wait_for_interrupt() -> None:
-    """Halts with interrupts on until one was served; nothing can slip between the enabling and the halt."""
+def wait_for_interrupt(save_sp_to: int) -> None:
+    """Halts with interrupts on until one was served; nothing can slip between the enabling and the halt. With several
+    processors, others run the kernel meanwhile. Safety: `save_sp_to` is the running thread's saved stack pointer.
+    """
     processor.control.wait_for_interrupt()
 
 
 @extern("interrupt_window")
 @interrupted_by("krait_interrupt_in_kernel")
-def interrupt_window() -> None:
-    """Serves pending interrupts: on, one instruction, off."""
+def interrupt_window(save_sp_to: int) -> None:
+    """Serves pending interrupts: on, one instruction, off. With several processors, lets those go first that wait for
+    the kernel. Safety: as wait_for_interrupt.
+    """
     processor.control.interrupt_window()
+
+
+@extern("order_stores")
+def order_stores() -> None:
+    """Whoever gets an interrupt that is sent afterwards sees what was stored before."""
 
 
 @extern("spin_pause")

@@ -30,15 +30,17 @@ def read_counter() -> int:
     return instructions.read_tsc()
 
 
-def wait_for_interrupt() -> None:
-    """Stop the processor until an interrupt was served.
+def wait_for_interrupt(save_sp_to: int) -> None:
+    """Stop the processor until an interrupt was served; with several, others run the kernel meanwhile.
 
     Safety: interrupts go on only between two instructions that change nothing, and are off again afterwards; callers
-    hold nothing half done.
+    hold nothing half done. `save_sp_to` is where the running thread's stack pointer is kept.
     """
-    instructions.wait_for_interrupt()
+    instructions.wait_for_interrupt(save_sp_to)
 
 
-def interrupt_point() -> None:
-    """Serve interrupts that wait. Safety: as wait_for_interrupt."""
-    instructions.interrupt_window()
+def interrupt_point(save_sp_to: int) -> None:
+    """Serve interrupts that wait; with several processors, let others go first that wait for the kernel. Safety: as
+    wait_for_interrupt.
+    """
+    instructions.interrupt_window(save_sp_to)

@@ -1,7 +1,8 @@
 """What each processor has of its own: the block at GS:0, its task state segment, and the stacks for grave exceptions.
 
 The block's first words have fixed places (constants.inc), because entry.S reaches them by offset. Interrupts are off
-in the kernel, so a processor's block is only ever touched by that processor, in one flow of control.
+in the kernel, so a processor's block is only ever touched by that processor, in one flow of control; but `root` and
+`flush` are written by whoever holds the kernel lock (processors.py).
 
 Memory: entry.S reserves `cpu_area` for the boot processor: PerCpu at 0, TSS at 256, GDT at 512, one page; dense,
 because after an address space switch each distinct page that the kernel touches costs a page walk.
@@ -18,6 +19,11 @@ OFFSET_KERNEL_SP: Final = 8
 OFFSET_USER_RSP: Final = 16
 OFFSET_SCRATCH_0: Final = 24
 OFFSET_SCRATCH_1: Final = 32
+OFFSET_NUMBER: Final = 40
+OFFSET_ROOT: Final = 48
+OFFSET_FLUSH: Final = 56
+OFFSET_FLUSHED: Final = 64
+OFFSET_APIC: Final = 72
 
 TSS_OFFSET: Final = 256
 GDT_OFFSET: Final = 512
@@ -47,6 +53,16 @@ class PerCpu:
     """The program's stack pointer, for the few instructions of an entry that have no stack."""
     scratch_0: int
     scratch_1: int
+    number: int
+    """0 is the boot processor."""
+    root: int
+    """The top-level page table that the processor translates by (physical)."""
+    flush: int
+    """How often others have asked this one to load `root` anew."""
+    flushed: int
+    """The last of these requests that it has answered."""
+    apic: int
+    """The identity of its local APIC."""
 
 
 def set_kernel_stack(top: int) -> None:

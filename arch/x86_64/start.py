@@ -3,7 +3,7 @@
 Context: the boot thread, interrupts off.
 """
 
-from arch.x86_64 import boot_memory, cpu, fpu, gdt, idt, paging
+from arch.x86_64 import boot_memory, cpu, fpu, gdt, idt, paging, processors
 from arch.x86_64.bootinfo import boot_info
 from arch.x86_64.chips import apic, interrupts, pic8259, pit, power, rtc, tsc
 from arch.x86_64.chips.acpi_devices import hardware
@@ -38,6 +38,7 @@ def start_page_tables() -> None:
     power.soft_off.find(boot_memory.low_memory, boot_info.rsdp)
     hardware.find(boot_memory.low_memory, boot_info.rsdp)
     boot_memory.choose(boot_info)
+    processors.take_memory(boot_info, hardware)
     paging.set_page_source(boot_memory.allocate_page)
     paging.build(boot_info)
 
@@ -58,3 +59,13 @@ def start_interrupts() -> None:
     """Let devices interrupt, and the tick come. Raises MemoryError."""
     apic.initialise()
     interrupts.start_tick()
+
+
+def processors_found() -> int:
+    """How many processors the firmware names, up to as many as there is room for; 0 if it says nothing."""
+    return hardware.processor_count
+
+
+def start_other_processors(limit: int, counter_hz: int) -> int:
+    """Wake the machine's other processors, so that no more than `limit` run; how many do. After `start_interrupts`."""
+    return processors.wake_others(hardware, limit, counter_hz)

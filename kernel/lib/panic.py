@@ -12,7 +12,7 @@ Safety: a message's text is read in place.
 from collections.abc import Callable
 from typing import Final
 
-from arch import TrapFrame, fault_address, fault_name, is_page_fault, read_counter, stop, trap_kind
+from arch import TrapFrame, fault_address, fault_name, is_page_fault, read_counter, stop, stop_others, trap_kind
 from kernel.lang import Span, export, final, u8
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib.traceback import TextSink, write_address, write_number, write_text, write_traceback
@@ -78,6 +78,8 @@ def kernel_fault(frame: TrapFrame, survivable: bool) -> None:
     if PANIC.reporting:
         stop()  # a bug in the reporting
     PANIC.reporting = True
+    if not survivable:
+        stop_others()
     write_text(PANIC, b"\r\nKernel bug\r\n" if survivable else b"\r\nKernel panic\r\n")
     low = frame.stack_pointer
     high = low + _STACK_REACH if low < -_STACK_REACH else 0
@@ -121,6 +123,7 @@ def _write_cause(frame: TrapFrame) -> None:
 
 def end_with_message(message: bytes, code: int) -> None:
     """The machine can't go on, though nothing is wrong with the kernel. Does not return."""
+    stop_others()
     write_text(PANIC, b"\r\nKernel panic - not syncing: ")
     write_text(PANIC, message)
     write_address(PANIC, code)

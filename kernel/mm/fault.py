@@ -96,7 +96,7 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
         return _map_new(pages, area, address, slot, access)
     if access != Access.WRITE or entry & WRITABLE != 0:
         write_entry(slot, (entry & ~(HIDDEN | NO_EXECUTE)) | entry_flags(area))
-        pages.flush_page(address)
+        pages.renew_page(address)
         return 0
     frame = entry_frame(entry)
     flags = entry_flags(area) | WRITABLE | DIRTY
@@ -108,14 +108,16 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
             if entry_frame(read_entry(slot)) != frame:
                 return 0  # changed meanwhile: the instruction faults again
         write_entry(slot, make_entry(frame, flags))
+        pages.renew_page(address)
     elif entry & PRIVATE != 0 and owner_count(frame) == 1:
         write_entry(slot, make_entry(frame, flags | PRIVATE))
+        pages.renew_page(address)
     else:
         copied = allocate_user_frame()
         copy_frame(copied, frame)
         write_entry(slot, make_entry(copied, flags | PRIVATE))
+        pages.flush_page(address)
         put_frame(frame)
-    pages.flush_page(address)
     return 0
 
 

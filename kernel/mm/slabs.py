@@ -18,7 +18,7 @@ Invariants:
   slab from being given back. `release` puts a slot back into its slab.
 - Nothing here allocates objects, counts references or sleeps.
 
-Context: kernel code with interrupts off (docs/architecture.md), so no lock is needed on one processor.
+Context: kernel code with interrupts off, under the kernel lock (docs/architecture.md).
 Unsafe: works on raw memory that the page source gave it and on heads that it wrote there.
 """
 

@@ -1,6 +1,7 @@
 """Threads and who runs when: run queue, wait queues, timeouts, sleeping locks, kernel stacks.
 
-Context: the kernel runs with interrupts off, so what happens between two sleeping calls is atomic on one processor.
+Context: the kernel runs with interrupts off and on one processor at a time, so what happens between two sleeping calls
+is atomic.
 `wake` and everything that only wakes may be called from interrupts; whatever sleeps must not be.
 """
 

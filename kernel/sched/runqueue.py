@@ -15,7 +15,7 @@ Source: sched(7).
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, inline, noinline
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
 
 _BASE_SLICE_NS: Final = 6_000_000  # nice 0
@@ -66,6 +66,21 @@ class ThreadList:
         thread.queue_index = self.index
         self.count += 1
 
+    @inline
+    def first_for(self, processor: int) -> Thread | None:
+        """The first that a processor may take."""
+        thread = self.head
+        if thread is None or thread.allowed == -1:
+            return thread
+        return self._search_for(processor)
+
+    @noinline
+    def _search_for(self, processor: int) -> Thread | None:
+        thread = self.head
+        while thread is not None and not thread.may_run_on(processor):
+            thread = thread.queue_next
+        return thread
+
     def insert_before(self, place: Thread, thread: Thread) -> None:
         """Add in front of `place`, which is on this list."""
         previous = place.queue_previous
@@ -113,7 +128,7 @@ _SECOND: Final = 3
 
 @final
 class RunQueue:
-    """The ready threads of one processor."""
+    """The ready threads, of all processors."""
 
     def __init__(self) -> None:
         self.realtime: ThreadList = ThreadList(_REALTIME)
@@ -132,6 +147,14 @@ class RunQueue:
     def has_ready(self) -> bool:
         """Whether anyone waits for the processor."""
         return self.realtime.head is not None or self.active.head is not None or self.expired.head is not None
+
+    def has_for(self, processor: int) -> bool:
+        """Whether anyone waits whom a processor may take."""
+        return (
+            self.realtime.first_for(processor) is not None
+            or self.active.first_for(processor) is not None
+            or self.expired.first_for(processor) is not None
+        )
 
     def add_woken(self, thread: Thread, slept_ns: int) -> None:
         """A thread wakes after sleeping for so long."""
@@ -187,16 +210,16 @@ class RunQueue:
         elif thread.queue_index == self.expired.index:
             self.expired.remove(thread)
 
-    def take(self) -> Thread | None:
-        """The thread to run next, taken off the queue; None if nobody is ready."""
-        thread = self.realtime.head
+    def take(self, processor: int) -> Thread | None:
+        """The thread that a processor is to run next, taken off the queue; None if nobody is ready for it."""
+        thread = self.realtime.first_for(processor)
         if thread is not None and not (self.pauses_realtime and self.has_fair()):
             self.realtime.remove(thread)
             return thread
         while True:
-            thread = self.active.head
+            thread = self.active.first_for(processor)
             if thread is None:
-                if self.expired.head is None:
+                if self.expired.first_for(processor) is None:
                     return None
                 self._next_round()
                 continue
@@ -210,9 +233,17 @@ class RunQueue:
             return thread
 
     def _next_round(self) -> None:
+        """Nobody in `active` is for the processor that asks: the lists change places, and those that are left there for
+        other processors go first.
+        """
         done = self.active
         self.active = self.expired
         self.expired = done
+        left = done.tail
+        while left is not None:
+            done.remove(left)
+            self.active.push_head(left)
+            left = done.tail
 
     def outranks(self, woken: Thread, running: Thread) -> bool:
         """Whether a woken thread should have the processor at once."""

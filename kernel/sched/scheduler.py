@@ -1,8 +1,11 @@
 """The scheduler: changes the thread that a processor runs.
 
 `schedule` in steps: charge the running thread for its time; take the next thread off the run queue; if there is none,
-wait for an interrupt on the present stack (no idle thread: a thread that is woken while it idles goes on without a
-switch); switch address space, kernel stack and processor state; on the other side, free what a dead thread left.
+wait for an interrupt on the present stack (a thread that is woken while it idles goes on without a switch); switch
+address space, kernel stack and processor state; on the other side, free what a dead thread left.
+
+With several processors, one that finds nobody waits on the stack of its idle thread instead, because another may run
+the thread that slept. Which processor runs what: processor.py.
 
 Context: `schedule` sleeps; `wake`, `tick` and `request_reschedule` are called from interrupts too.
 Source: sched(7).
@@ -10,106 +13,79 @@ Source: sched(7).
 
 from typing import Final, NoReturn
 
-from arch import interrupt_point, set_kernel_stack, wait_for_interrupt
-from arch.programs import load_root
+from arch import interrupt_processor, set_kernel_stack
+from arch.programs import leave_spaces, load_root
 from kernel.lang import Errno, export, final, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.sched import realtime
-from kernel.sched.runqueue import RunQueue
-from kernel.sched.stacks import free_stack
-from kernel.sched.switch import first_stack_pointer, switch, wake_stack
+from kernel.sched.processor import (
+    LOAD_PERIOD_NS,
+    PROCESSORS,
+    RUNNING,
+    Processor,
+    add_processor,
+    announce_ready,
+    announce_start,
+    interrupt,
+    processor_of,
+    running_on,
+    share_work,
+    this_processor,
+)
+from kernel.sched.stacks import allocate_stack, free_stack
+from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
 from kernel.sched.thread import AWAKE, SCHED_FIFO, SCHED_OTHER, Thread, ThreadState, enter_list, leave_list
 from kernel.time.clock import NS_PER_US, monotonic_ns
 from kernel.time.timers import run_timers
 from kernel.time.vdso import follow_clock
 
-_LOAD_PERIOD_NS: Final = 5_000_000_000
 # exp(-5 s / 1 min), 5 min, 15 min in units of 2**-11 (proc(5), /proc/loadavg)
 _LOAD_DECAY: Final[list[int]] = [1884, 2014, 2037]
 LOAD_ONE: Final = 2048
 
 
-@final
-class Processor:
-    """What one processor's scheduler knows."""
-
-    def __init__(self) -> None:
-        self.boot_thread: Thread = Thread(b"swapper")
-        self.boot_thread.state = ThreadState.RUNNING  # from the first instruction on: it may be preempted
-        self.current: Thread = self.boot_thread
-        self.queue: RunQueue = RunQueue()
-        self.need_resched: bool = False
-        self.has_work: bool = False  # something may be due before the running thread goes on in user mode
-        self.watches_calls: bool = False  # the running thread's system calls are traced or filtered
-        self.idle: bool = False
-        self.charged_at_ns: int = 0
-        self.ticked_at_ns: int = 0
-        self.departed: Thread | None = None  # died, and ran until the last switch
-        # Statistics for /proc/stat and /proc/uptime
-        self.switches: int = 0
-        self.idle_ns: int = 0
-        self.user_ns: int = 0
-        self.nice_ns: int = 0
-        self.system_ns: int = 0
-        self.forks: int = 0
-        self.realtime_ns: int = 0  # that real-time threads have run since `realtime_since_ns`
-        self.realtime_since_ns: int = 0
-        self.load: list[int] = [0, 0, 0]
-        self.load_due_ns: int = _LOAD_PERIOD_NS
-
-
-_processor: Final = Processor()
-
-
-def this_processor() -> Processor:
-    """The processor that runs this. There is one so far; all state of the scheduler is reached through here."""
-    return _processor
-
-
 def current_thread() -> Thread:
     """The running thread."""
-    return _processor.current
+    return RUNNING.current
 
 
 def need_resched() -> bool:
     """Whether the running thread should give way at the next chance."""
-    return _processor.need_resched
+    return RUNNING.need_resched
 
 
 def request_reschedule() -> None:
     """Make the running thread give way at the next chance."""
-    processor = this_processor()
-    processor.need_resched = True
-    processor.has_work = True
+    RUNNING.request_reschedule()
 
 
 def has_work() -> bool:
     """Whether something may be due before the running thread goes on in user mode: the one question that every system
     call asks on its way out.
     """
-    return _processor.has_work
+    return RUNNING.has_work
 
 
 def announce_work() -> None:
     """Something became due before a thread goes on in user mode. Without harm if it is not the running one, which then
     looks in vain; the other's `enter_processor` says it again.
     """
-    _processor.has_work = True
+    RUNNING.has_work = True
 
 
 def work_is_done() -> None:
     """The running thread found nothing more to do."""
-    _processor.has_work = False
+    RUNNING.has_work = False
 
 
 def watches_calls() -> bool:
     """Whether somebody looks at the running thread's system calls: the one question that each asks on its way in."""
-    return _processor.watches_calls
+    return RUNNING.watches_calls
 
 
 def watch_calls(is_wanted: bool) -> None:
     """Say whether the running thread's system calls are looked at. Each thread's `enter_processor` does."""
-    _processor.watches_calls = is_wanted
+    RUNNING.watches_calls = is_wanted
 
 
 # Becoming ready ------------------------------------------------------------------------------------------------------
@@ -126,11 +102,10 @@ def make_ready(thread: Thread) -> None:
     processor = this_processor()
     now_ns = monotonic_ns()
     if not processor.idle:
-        _charge(processor, now_ns)  # what is left of the two slices is compared below
+        _charge(processor, RUNNING.current, now_ns)  # what is left of the two slices is compared below
     thread.state = ThreadState.READY
     processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
-    if processor.queue.outranks(thread, processor.current):
-        request_reschedule()
+    announce_ready(thread)
 
 
 def interrupt_sleep(thread: Thread) -> None:
@@ -154,6 +129,68 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     processor.forks += 1
     thread.state = ThreadState.READY
     processor.queue.add_yielded(thread)
+    announce_start(thread)
+
+
+def allow_processors(thread: Thread, mask: int) -> None:
+    """Set which processors may run a thread (-1: all). If one runs it that may not, it gives it up."""
+    thread.allowed = mask
+    if thread.state == ThreadState.READY:
+        announce_ready(thread)
+    elif not thread.may_run_on(thread.processor):
+        _let_go_of(thread)
+
+
+def _let_go_of(thread: Thread) -> None:
+    """If a processor runs the thread, let it look for a better one."""
+    processor = processor_of(thread)
+    if processor is this_processor():
+        request_reschedule()
+    elif processor is not None:
+        interrupt(processor)
+
+
+def _priority_changed(thread: Thread, ready: bool) -> None:
+    """Put a thread back that was taken off the queue, or let the processor that runs it look for a better one."""
+    queue = this_processor().queue
+    if ready:
+        queue.add_preempted(thread)
+        announce_ready(thread)
+    elif queue.has_ready():
+        _let_go_of(thread)
+
+
+def start_processors(count: int) -> None:
+    """There are `count` processors from now on: those that woke wait for the kernel lock. Raises MemoryError."""
+    idle = IdleThread(b"swapper/0")
+    idle.stack = allocate_stack()
+    idle.context.stack_pointer = first_stack_pointer(idle)
+    enter_list(idle)
+    PROCESSORS[0].idle_thread = idle
+    while len(PROCESSORS) < count:
+        add_processor()
+
+
+@export("krait_join")
+@on_stack(16384)
+def join() -> None:
+    """A further processor comes into the kernel. Does not return."""
+    idle_for_ever()
+
+
+@final
+class IdleThread(Thread):
+    """What the boot processor runs, beside others, while it has nothing to do; the others have their boot threads."""
+
+    def run(self) -> None:
+        idle_for_ever()
+
+
+def idle_for_ever() -> None:
+    """The life of an idle thread: it gives the processor to whoever is ready."""
+    while True:
+        RUNNING.current.state = ThreadState.WAITING
+        schedule()
 
 
 def lend_priority(thread: Thread, priority: int) -> None:
@@ -163,12 +200,7 @@ def lend_priority(thread: Thread, priority: int) -> None:
     if ready:
         processor.queue.remove(thread)
     thread.lent_priority = priority
-    if ready:
-        processor.queue.add_preempted(thread)
-        if processor.queue.outranks(thread, processor.current):
-            request_reschedule()
-    elif thread is processor.current and processor.queue.has_ready():
-        request_reschedule()
+    _priority_changed(thread, ready)
 
 
 def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
@@ -180,24 +212,18 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     thread.policy = policy
     thread.realtime_priority = realtime_priority
     thread.nice = nice
-    if ready:
-        processor.queue.add_preempted(thread)
-        if processor.queue.outranks(thread, processor.current):
-            request_reschedule()
-    elif thread is processor.current and processor.queue.has_ready():
-        request_reschedule()
+    _priority_changed(thread, ready)
 
 
 # Giving up the processor ----------------------------------------------------------------------------------------------
 
 
-def _charge(processor: Processor, now_ns: int) -> None:
-    """Count the time since the last charge to the running thread."""
+def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
+    """Count the time since the last charge to the thread that the processor runs."""
     elapsed = now_ns - processor.charged_at_ns
     processor.charged_at_ns = now_ns
     if elapsed <= 0:
         return
-    thread = processor.current
     thread.runtime_ns += elapsed
     if thread.policy == SCHED_OTHER:
         thread.slice_ns -= elapsed
@@ -214,22 +240,25 @@ def schedule() -> None:
     preempted.
     """
     processor = this_processor()
-    previous = processor.current
+    previous = RUNNING.current
     now_ns = monotonic_ns()
-    _charge(processor, now_ns)
-    processor.need_resched = False
+    _charge(processor, previous, now_ns)
+    RUNNING.need_resched = False
     if previous.state != ThreadState.RUNNING and previous.state != ThreadState.READY:
         previous.slept_at_ns = now_ns
         previous.voluntary_switches += 1
     following = _next_thread(processor, previous)
     following.state = ThreadState.RUNNING
+    if RUNNING.several:
+        following.processor = processor.number
+        share_work(processor)
     if following is previous:
         return
     processor.switches += 1
     previous.leave_processor()
     if following.context.links != AWAKE:
         wake_stack(following)
-    processor.current = following
+    RUNNING.current = following
     stack = following.stack
     if stack is not None:
         set_kernel_stack(stack.top)
@@ -243,7 +272,10 @@ def schedule() -> None:
 
 def _next_thread(processor: Processor, previous: Thread) -> Thread:
     """The thread to run; waits for an interrupt as long as there is none."""
-    following = processor.queue.take()
+    following = processor.queue.take(processor.number)
+    if previous.state == ThreadState.RUNNING and not previous.may_run_on(processor.number):
+        previous.state = ThreadState.READY
+        processor.queue.add_preempted(previous)
     if previous.state == ThreadState.RUNNING:
         if following is None:
             return previous
@@ -261,22 +293,26 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
             processor.queue.add_yielded(previous)
         return following
     while following is None:
+        idle = processor.idle_thread
+        if idle is not None and idle is not previous:
+            return idle
         processor.idle = True
-        wait_for_interrupt()
+        leave_spaces()
+        wait_on_stack(previous)
         processor.idle = False
         now_ns = monotonic_ns()
         run_timers(now_ns)
         processor.idle_ns += max(0, now_ns - processor.charged_at_ns)
         processor.charged_at_ns = now_ns
-        processor.need_resched = False
-        following = processor.queue.take()
+        RUNNING.need_resched = False
+        following = processor.queue.take(processor.number)
     return following
 
 
 def finish_switch() -> None:
     """First thing on the new thread's stack: restore its processor state, and free the stack of one that died."""
     processor = this_processor()
-    processor.current.enter_processor()
+    RUNNING.current.enter_processor()
     departed = processor.departed
     if departed is not None:
         processor.departed = None
@@ -299,10 +335,10 @@ def yield_now() -> None:
     """Let the others run (sched_yield(2))."""
     processor = this_processor()
     if not processor.queue.has_ready():
-        processor.need_resched = False
+        RUNNING.need_resched = False
         return
-    thread = processor.current
-    _charge(processor, monotonic_ns())
+    thread = RUNNING.current
+    _charge(processor, thread, monotonic_ns())
     thread.state = ThreadState.READY
     processor.queue.add_yielded(thread)
     schedule()
@@ -311,22 +347,22 @@ def yield_now() -> None:
 @sleeps
 def preempt() -> None:
     """Give way if somebody should run instead: where the kernel returns to user mode."""
-    if this_processor().need_resched:
+    if RUNNING.need_resched:
         schedule()
 
 
 @sleeps
 def safe_point() -> None:
     """For long loops: lets interrupts in, and others run when it is their turn. Nothing may be half done."""
-    interrupt_point()
-    if this_processor().need_resched:
+    let_others_in(RUNNING.current)
+    if RUNNING.need_resched:
         schedule()
 
 
 @sleeps
 def exit_thread() -> NoReturn:
     """End the running thread. Its stack is freed by whoever runs next."""
-    this_processor().current.state = ThreadState.DEAD
+    RUNNING.current.state = ThreadState.DEAD
     schedule()
     panic("a dead thread runs")
 
@@ -348,10 +384,31 @@ def tick(from_user: bool) -> None:
     follow_clock()
     if now_ns >= processor.load_due_ns:
         _update_load(processor, now_ns)
+    for other in PROCESSORS:
+        if other is not processor and not other.idle:
+            _tick_other(other, now_ns, sample_ns)
     if processor.idle:
         return
-    thread = processor.current
-    _charge(processor, now_ns)
+    if _tick_thread(processor, now_ns, sample_ns, from_user):
+        RUNNING.request_reschedule()
+    if processor.realtime_ns != 0:
+        _share_time(processor, now_ns)
+
+
+def _tick_other(processor: Processor, now_ns: int, sample_ns: int) -> None:
+    """The tick for a processor that does not hold the kernel lock, so it runs a program."""
+    processor.ticked_at_ns = now_ns
+    if _tick_thread(processor, now_ns, sample_ns, True):
+        processor.need_resched = True
+        processor.has_work = True
+    if processor.has_work:
+        interrupt_processor(processor.number)
+
+
+def _tick_thread(processor: Processor, now_ns: int, sample_ns: int, from_user: bool) -> bool:
+    """The tick for what a processor runs. Returns whether its slice is over."""
+    thread = running_on(processor)
+    _charge(processor, thread, now_ns)
     if from_user:
         thread.user_sample_ns += sample_ns
         if thread.nice > 0:
@@ -362,10 +419,7 @@ def tick(from_user: bool) -> None:
         thread.system_sample_ns += sample_ns
         processor.system_ns += sample_ns
     thread.ticked()
-    if processor.realtime_ns != 0:
-        _share_time(processor, now_ns)
-    if thread.slice_ns <= 0 and thread.policy != SCHED_FIFO:
-        request_reschedule()
+    return thread.slice_ns <= 0 and thread.policy != SCHED_FIFO
 
 
 def _share_time(processor: Processor, now_ns: int) -> None:
@@ -390,16 +444,21 @@ def _share_time(processor: Processor, now_ns: int) -> None:
 
 def _update_load(processor: Processor, now_ns: int) -> None:
     """Move the load averages one period on."""
-    processor.load_due_ns = now_ns + _LOAD_PERIOD_NS
-    running = processor.queue.ready_count() + (0 if processor.idle else 1)
+    processor.load_due_ns = now_ns + LOAD_PERIOD_NS
+    running = processor.queue.ready_count()
+    for each in PROCESSORS:
+        running += 0 if each.idle else 1
     for i in range(3):
         decay = _LOAD_DECAY[i]
         processor.load[i] = (processor.load[i] * decay + running * LOAD_ONE * (LOAD_ONE - decay)) // LOAD_ONE
 
 
-def charge_current() -> None:
-    """Bring the running thread's `runtime_ns` up to date."""
-    _charge(this_processor(), monotonic_ns())
+def charge_running() -> None:
+    """Bring the running threads' `runtime_ns` up to date."""
+    now_ns = monotonic_ns()
+    for processor in PROCESSORS:
+        if not processor.idle:
+            _charge(processor, running_on(processor), now_ns)
 
 
 @export("krait_kthread_main")
@@ -407,7 +466,7 @@ def charge_current() -> None:
 def thread_main(argument: int) -> None:
     """Where every new thread starts, on its own stack. Does not return."""
     finish_switch()
-    thread = this_processor().current
+    thread = RUNNING.current
     try:
         thread.run()
     except Errno:

@@ -13,7 +13,7 @@ stack is unmapped only after the thread that ran on it has left it for good.
 
 from typing import Final
 
-from arch import DEVICE_BASE, DYNAMIC_BASE, KERNEL_DATA, map_page, unmap_page
+from arch import DEVICE_BASE, DYNAMIC_BASE, KERNEL_STACK, map_page, synchronise_processors, unmap_page
 from kernel.lang import final
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_zeroed_frame, put_frame
 
@@ -35,6 +35,7 @@ class KernelStack:
 
 _cached: list[KernelStack] = []
 _free_slots: list[int] = []
+_stale_slots: list[int] = []  # free, but other processors may still know what was mapped there
 _next_slot: int = 0
 
 
@@ -43,6 +44,8 @@ def allocate_stack() -> KernelStack:
     global _next_slot
     if len(_cached) > 0:
         return _cached.pop()
+    if len(_free_slots) == 0 and len(_stale_slots) > 0:
+        _renew_slots()
     if len(_free_slots) > 0:
         slot = _free_slots.pop()
     elif _next_slot < _SLOT_LIMIT:
@@ -56,7 +59,7 @@ def allocate_stack() -> KernelStack:
         while mapped < STACK_SIZE:
             frame = allocate_zeroed_frame()
             try:
-                map_page(stack.base + mapped, frame << PAGE_SHIFT, KERNEL_DATA)
+                map_page(stack.base + mapped, frame << PAGE_SHIFT, KERNEL_STACK)
             except MemoryError:
                 put_frame(frame)
                 raise
@@ -65,6 +68,15 @@ def allocate_stack() -> KernelStack:
         _unmap(slot, mapped)
         raise
     return stack
+
+
+def _renew_slots() -> None:
+    """Let all processors forget what was mapped in free slots: once for many of them."""
+    global _free_slots, _stale_slots
+    synchronise_processors()
+    renewed = _stale_slots
+    _stale_slots = _free_slots
+    _free_slots = renewed
 
 
 def free_stack(stack: KernelStack) -> None:
@@ -94,6 +106,6 @@ def _unmap(slot: int, mapped: int) -> None:
         if physical >= 0:
             put_frame(Frame(physical >> PAGE_SHIFT))
     try:
-        _free_slots.append(slot)
+        _stale_slots.append(slot)
     except MemoryError:
         pass  # the slot's addresses are lost; there are millions

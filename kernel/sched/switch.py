@@ -8,7 +8,15 @@ all threads, so it lives) and the stack pointer that was saved in the same place
 `prepare_kernel_entry`.
 """
 
-from arch import left_at, left_frame_pointer, prepare_kernel_entry, present_frame_pointer, switch_stacks
+from arch import (
+    interrupt_point,
+    left_at,
+    left_frame_pointer,
+    prepare_kernel_entry,
+    present_frame_pointer,
+    switch_stacks,
+    wait_for_interrupt,
+)
 from kernel.lang import noinline
 from kernel.lang.unsafe import address_of
 from kernel.lib.stack_places import StackPlace, stack_places
@@ -20,6 +28,18 @@ from kernel.sched.thread import AWAKE, Thread, add_awake, take_awake
 def switch(previous: Thread, following: Thread) -> None:
     """Leave `previous`' stack and go on with `following`'s; returns when `previous` runs again."""
     switch_stacks(address_of(previous.context), following.context.stack_pointer)
+
+
+def wait_on_stack(thread: Thread) -> None:
+    """Stop the processor, which stands on the running thread's stack, until an interrupt was served. With several
+    processors, others run the kernel meanwhile.
+    """
+    wait_for_interrupt(address_of(thread.context))
+
+
+def let_others_in(thread: Thread) -> None:
+    """Serve interrupts that wait, and let other processors go first that wait for the kernel."""
+    interrupt_point(address_of(thread.context))
 
 
 def first_stack_pointer(thread: Thread) -> int:

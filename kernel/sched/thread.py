@@ -72,6 +72,8 @@ class Thread:
         self.realtime_priority: int = 0
         self.lent_priority: int = 0  # by who waits for a lock of this thread (task/futex_pi.py)
         self.reset_on_fork: bool = False
+        self.allowed: int = -1  # a bit for each processor that may run it
+        self.processor: int = 0  # the number of the one that runs it, or ran it last
         self.slice_ns: int = 0
         self.slept_at_ns: int = 0
         self.queue_next: Thread | None = None
@@ -88,6 +90,10 @@ class Thread:
         self.all_next: Thread | None = None
         self.all_previous: Thread | None = None
         self.awake_next: Thread | None = None
+
+    def may_run_on(self, processor: int) -> bool:
+        """Whether a processor may take it (sched_setaffinity(2))."""
+        return self.allowed == -1 or self.allowed >> processor & 1 != 0
 
     def run(self) -> None:
         """The thread's life; when it returns the thread ends. Called on its own stack."""

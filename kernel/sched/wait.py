@@ -12,7 +12,8 @@ Source: the interruption rules of signal(7).
 """
 
 from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, noraise, panic, sleeps
-from kernel.sched.scheduler import current_thread, schedule, this_processor, wake
+from kernel.sched.processor import this_processor
+from kernel.sched.scheduler import current_thread, schedule, wake
 from kernel.sched.thread import Thread, ThreadState
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer

@@ -100,6 +100,11 @@ def number_of(line: bytes, name: bytes, default: int) -> int:
     return -value if negative else value
 
 
+def processor_limit(line: bytes) -> int:
+    """How many processors may wake: `maxcpus=` (0 and 1 mean the same) or, with `nosmp` or neither, one."""
+    return 1 if has_word(line, b"nosmp") else max(1, number_of(line, b"maxcpus", 1))
+
+
 def size_of(line: bytes, name: bytes) -> int:
     """The value of `name=SIZE`, a number of bytes with a suffix K, M or G; 0 where there is none or it is no size."""
     text = value_of(line, name)

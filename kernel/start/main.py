@@ -10,10 +10,12 @@ from arch import (
     early_arena_size,
     early_arena_start,
     measure_counter_hz,
+    processors_found,
     read_wall_clock,
     restart,
     serial_ports,
     start_interrupts,
+    start_other_processors,
     start_processor,
     start_serial_ports,
 )
@@ -32,7 +34,7 @@ from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
 from kernel.net.control.configure import configure
 from kernel.net.control.start import start_network
-from kernel.sched.scheduler import exit_thread
+from kernel.sched.scheduler import exit_thread, start_processors
 from kernel.start import command_line, physical_memory
 from kernel.start.root import start_user_space
 from kernel.syscalls import all as system_calls
@@ -109,6 +111,13 @@ def start_devices() -> None:
         log.warn(f"the command line is cut: there is room for {len(line)} bytes")
 
     start_interrupts()
+    limit = command_line.processor_limit(line)
+    count = start_other_processors(limit, clock.counter_frequency_hz())
+    if count > 1:
+        start_processors(count)
+        log.info(f"{count} processors")
+    if count < min(limit, processors_found()):
+        log.warn(f"{min(limit, processors_found()) - count} processors did not start")
     console.start(command_line.console_index(line))
 
 

@@ -14,12 +14,12 @@ from arch import (
     BootInfoError,
     allocate_early,
     boot_info,
-    boot_stack_top,
     direct_map,
     first_free_early,
     kernel_root,
     page_ceiling,
     page_floor,
+    processor_stack_top,
     read_boot_info,
     set_page_source,
     start_page_tables,
@@ -28,7 +28,7 @@ from arch.programs import use_kernel_table
 from kernel.lang import panic
 from kernel.mm import frames, heap, reclaim, slabs
 from kernel.sched import current_thread
-from kernel.sched.scheduler import this_processor
+from kernel.sched.processor import PROCESSORS, this_processor
 from kernel.sched.switch import scan_sleeping_stacks
 from kernel.sched.thread import ThreadState
 from kernel.start import command_line
@@ -112,12 +112,14 @@ def _table_page() -> int:
 
 def _own_stack_top() -> int:
     stack = current_thread().stack
-    return boot_stack_top() if stack is None else stack.top
+    return processor_stack_top(this_processor().number) if stack is None else stack.top
 
 
 def _scan_other_stacks() -> bool:
-    boot = this_processor().boot_thread
     current = current_thread()
-    if boot is not current and boot.state != ThreadState.DEAD:
-        reclaim.scan_stack(boot.context.stack_pointer, boot_stack_top())  # it waits for a disk or the network
+    for processor in PROCESSORS:
+        boot = processor.boot_thread
+        low = boot.context.stack_pointer  # 0: it has not given the processor up yet
+        if boot is not current and boot.state != ThreadState.DEAD and low != 0:
+            reclaim.scan_stack(low, processor_stack_top(processor.number))  # it waits for a disk or the network
     return scan_sleeping_stacks(current)

@@ -1,14 +1,16 @@
 """membarrier(2).
 
-With one processor every other thread has gone through the kernel, which orders memory, since it last ran: so the call
-itself is the barrier, and only registration is kept. What another thread was interrupted in, if it is a restartable
-sequence, begins anew when the thread runs again (kernel/task/restartable.py).
+A thread that does not run has gone through the kernel, which orders memory, since it last ran. Those that run on other
+processors are interrupted, all of them: the answer to a shoot-down is a barrier too, and serialises. A restartable
+sequence begins anew in a thread that runs again (kernel/task/restartable.py).
 """
 
 from typing import Final
 
+from arch import synchronise_processors
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, Errno, i32, u32
+from kernel.task.restartable import restart_others
 from kernel.task.task import current
 
 _GLOBAL: Final = 1
@@ -34,6 +36,7 @@ def membarrier(command: i32, flags: u32, _processor: i32) -> int:
         return _KNOWN
     space = current().space
     if command == _GLOBAL or command == _GLOBAL_EXPEDITED:
+        synchronise_processors()
         return 0
     if (
         command == _PRIVATE_EXPEDITED
@@ -42,6 +45,9 @@ def membarrier(command: i32, flags: u32, _processor: i32) -> int:
     ):
         if space.barriers & (command << 1) == 0:
             raise Errno(EPERM)
+        if command == _PRIVATE_EXPEDITED_RSEQ:
+            restart_others(space)
+        synchronise_processors()
         return 0
     if command == _GET_REGISTRATIONS:
         implied = 0

@@ -8,7 +8,6 @@ from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
-from kernel.sched.scheduler import watch_calls
 from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
 from kernel.syscalls.seccomp import set_mode
 from kernel.task.diversion import set_dispatch
@@ -106,7 +105,6 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
         return 0
     if option == _PR_SET_SYSCALL_USER_DISPATCH:
         set_dispatch(task, second, third, fourth, fifth)
-        watch_calls(task.calls_are_watched)
         return 0
     if option == _PR_SET_TSC:
         if second != _PR_TSC_ENABLE:

@@ -7,7 +7,7 @@ from kernel.fs.descriptors import HIGHEST_LIMIT
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, Span, UserAddr, i32, span_of, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
-from kernel.sched.scheduler import charge_current
+from kernel.sched.scheduler import charge_running
 from kernel.task import limits
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.interval_timers import follow_processor_limit
@@ -42,7 +42,7 @@ def store_usage(out: Span[u8], usage: Usage) -> None:
 def getrusage(who: i32, address: UserAddr) -> int:
     """getrusage(2)."""
     task = current()
-    charge_current()
+    charge_running()
     if who == _RUSAGE_SELF:
         usage = process_usage(task.process)
     elif who == _RUSAGE_CHILDREN:
@@ -60,7 +60,7 @@ def getrusage(who: i32, address: UserAddr) -> int:
 @syscall("times", status="Full", args=">tms?")
 def times(address: UserAddr) -> int:
     """times(2)."""
-    charge_current()
+    charge_running()
     if address != 0:
         process = current().process
         mine = process_usage(process)

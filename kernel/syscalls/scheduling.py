@@ -7,8 +7,9 @@ from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, ESRCH, Errno, UserAddr, i3
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.sched import yield_now
+from kernel.sched.processor import processor_mask, this_processor
 from kernel.sched.runqueue import slice_of
-from kernel.sched.scheduler import change_priority
+from kernel.sched.scheduler import allow_processors, change_priority
 from kernel.sched.thread import (
     NICE_HIGHEST,
     NICE_LOWEST,
@@ -37,7 +38,6 @@ _ATTRIBUTE_SIZE: Final = 48
 _FLAG_RESET_ON_FORK: Final = 1
 _REALTIME_HIGHEST: Final = 99
 _MASK_BYTES: Final = 8
-_PROCESSORS: Final = 1
 
 
 @syscall("sched_yield", status="Full", args="")
@@ -218,16 +218,20 @@ def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
 
 @syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
 def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
-    """sched_setaffinity(2): there is one processor, and it must be in the set."""
+    """sched_setaffinity(2): one of the processors that there are must be in the set."""
     wanted = 0
-    if size > 0:
-        wanted = user.read_u8(mask)
+    if size >= _MASK_BYTES:
+        wanted = user.read_i64(mask)
+    else:
+        for i in range(size):
+            wanted |= user.read_u8(user.at(mask, i)) << (8 * i)
+    wanted &= processor_mask()
     target = _target(pid)
     if not owns(current(), target) or not is_as_able(current(), target):
         raise Errno(EPERM)
-    if wanted & _PROCESSORS == 0:
+    if wanted == 0:
         raise Errno(EINVAL)
-    target.affinity = wanted & _PROCESSORS
+    allow_processors(target, -1 if wanted == processor_mask() else wanted)
     return 0
 
 
@@ -236,7 +240,7 @@ def sched_getaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
     """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
     if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
         raise Errno(EINVAL)
-    user.write_i64(mask, _target(pid).affinity)
+    user.write_i64(mask, _target(pid).allowed & processor_mask())
     return _MASK_BYTES
 
 
@@ -244,7 +248,7 @@ def sched_getaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
 def getcpu(processor: UserAddr, node: UserAddr, _cache: int) -> int:
     """getcpu(2)."""
     if processor != 0:
-        user.write_u32(processor, 0)
+        user.write_u32(processor, this_processor().number)
     if node != 0:
         user.write_u32(node, 0)
     return 0

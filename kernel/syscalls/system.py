@@ -14,7 +14,7 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_TTY_CON
 from kernel.lib.random_transfer import put_random
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
-from kernel.sched.scheduler import this_processor
+from kernel.sched.processor import load_averages
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import task_count
 from kernel.task.task import current
@@ -92,7 +92,7 @@ def sysinfo(address: UserAddr) -> int:
     storage = bytearray(_INFO_SIZE)
     out = span_of(storage)
     store_i64(out, 0, boottime_ns() // NS_PER_SECOND)
-    load = this_processor().load
+    load = load_averages()
     for i in range(3):
         store_i64(out, 8 + 8 * i, load[i] << _LOAD_SHIFT)
     store_i64(out, 32, total_frame_count() * PAGE_SIZE)

@@ -5,7 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
-from kernel.sched.scheduler import charge_current
+from kernel.sched.scheduler import charge_running
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, read_timeval, write_timespec, write_timeval
 from kernel.task.clocks import can_sleep_on, check_alarm, is_wall_clock, timed_thread
 from kernel.task.interval_timers import ITIMER_PROF, ITIMER_REAL, TimerValue, get_timer, set_timer
@@ -123,7 +123,7 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     timers = posix_timers_of(current().process)
     timer = timers.get(number)
     before_interval_ns = timer.interval_ns
-    charge_current()
+    charge_running()
     before_ns = timer.left_ns()
     timer.disarm()
     timer.interval_ns = interval_ns
@@ -151,7 +151,7 @@ def timer_gettime(number: i32, address: UserAddr) -> int:
     timer = posix_timers_of(current().process).get(number)
     user.check(address, 32)
     write_timespec(address, timer.interval_ns)
-    charge_current()
+    charge_running()
     write_timespec(user.at(address, 16), timer.left_ns())
     return 0
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_WAKE_ALARM
-from kernel.sched.scheduler import charge_current
+from kernel.sched.scheduler import charge_running
 from kernel.task.accounting import process_time_ns
 from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
@@ -39,7 +39,7 @@ def read_clock(task: Task, clock: int) -> int:
         return monotonic_ns()
     if clock == CLOCK_BOOTTIME or clock == CLOCK_BOOTTIME_ALARM:
         return boottime_ns()
-    charge_current()
+    charge_running()
     if clock == CLOCK_PROCESS_CPUTIME_ID:
         return process_time_ns(task.process)
     if clock == CLOCK_THREAD_CPUTIME_ID:
@@ -52,7 +52,7 @@ def _dynamic_clock(task: Task, clock: int) -> int:
     number = ~(clock >> 3)
     if clock & _KIND == _KIND:
         raise Errno(EINVAL)
-    charge_current()
+    charge_running()
     if clock & _PER_THREAD != 0:
         found = task if number == 0 else find_task(number)
         if found is None or found.process is not task.process:
@@ -78,7 +78,7 @@ class ProcessorClock:
         return process_time_ns(self.process) if thread is None else thread.runtime_ns
 
     def now_ns(self) -> int:
-        charge_current()
+        charge_running()
         return self.sampled_ns()
 
 

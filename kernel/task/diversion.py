@@ -17,7 +17,6 @@ from arch import TrapFrame
 from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.saturation import LEAST, wrapped_sum
-from kernel.sched.scheduler import watch_calls
 from kernel.task.call_signal import raise_sigsys
 from kernel.task.exit import end_process
 from kernel.task.send import rewatch
@@ -56,7 +55,6 @@ def forget_dispatch(task: Task) -> None:
     if task.dispatch is not None:
         task.dispatch = None
         rewatch(task)
-        watch_calls(task.calls_are_watched)
 
 
 def diverts(task: Task, dispatch: UserDispatch, number: int, frame: TrapFrame) -> bool:

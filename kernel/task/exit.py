@@ -12,7 +12,7 @@ from arch.programs import end_step
 from kernel.lang import final, panic
 from kernel.lib.pace import pace
 from kernel.sched import exit_thread
-from kernel.sched.scheduler import charge_current, make_ready
+from kernel.sched.scheduler import charge_running, make_ready
 from kernel.sched.thread import ThreadState
 from kernel.task import futex_exit
 from kernel.task.accounting import retire
@@ -94,7 +94,7 @@ def exit_task(task: Task) -> None:
         _first_process_ends(process)
     futex_exit.leave_locks(task)
     leave_states(task)
-    charge_current()
+    charge_running()
     retire(task)
     _release_memory(task)
     finish_vfork(task)

@@ -373,7 +373,7 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
 
 
 def _copy_scheduling(parent: Task, child: Task) -> None:
-    child.affinity = parent.affinity
+    child.allowed = parent.allowed
     child.io_priority = parent.io_priority
     if parent.reset_on_fork:
         child.nice = max(parent.nice, 0) if not parent.has_realtime_policy() else 0

@@ -4,7 +4,7 @@ A thread registers a struct rseq in its memory. The kernel writes there on which
 points `rseq_cs` to a description of the sequence that it is in: start, length, and where to go if the thread lost the
 processor or takes a signal before the end. A description that makes no sense is answered by SIGSEGV.
 
-There is one processor, so the numbers in the structure are written once.
+The number of the processor is written when it has changed.
 
 Context: on the way to user mode; sleeps (user memory). Source: Linux's uapi header linux/rseq.h.
 """
@@ -15,6 +15,8 @@ from arch import TrapFrame
 from kernel.lang import EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.user import USER_LIMIT
+from kernel.mm.space import AddressSpace
+from kernel.sched.processor import PROCESSORS, announce_work_of, running_on, this_processor
 from kernel.sched.scheduler import announce_work
 from kernel.task.task import Task
 
@@ -75,14 +77,27 @@ def has_lost_processor(task: Task) -> bool:
     return task.rseq_switches != task.voluntary_switches + task.involuntary_switches
 
 
+def restart_others(space: AddressSpace) -> None:
+    """Leave the sequences that other threads of a space run now, on other processors. What these do before they hear of
+    it is over when `synchronise_processors` returns.
+    """
+    for processor in PROCESSORS:
+        thread = running_on(processor)
+        if processor is not this_processor() and isinstance(thread, Task) and thread.memory is space:
+            thread.rseq_switches = NEVER
+            announce_work_of(thread)
+
+
 def restart(task: Task, frame: TrapFrame) -> None:
     """The thread lost the processor or takes a signal: leave the sequence that it is in. Raises EFAULT, EINVAL."""
     address = UserAddr(task.rseq_address)
-    if task.rseq_switches == NEVER:
-        user.write_u32(user.at(address, _CPU_ID_START), 0)
-        user.write_u32(user.at(address, _CPU_ID), 0)
+    number = task.processor
+    if task.rseq_switches == NEVER or task.rseq_processor != number:
+        task.rseq_processor = number
+        user.write_u32(user.at(address, _CPU_ID_START), number)
+        user.write_u32(user.at(address, _CPU_ID), number)
         user.write_u32(user.at(address, _NODE_ID), 0)
-        user.write_u32(user.at(address, _MM_CID), 0)
+        user.write_u32(user.at(address, _MM_CID), number)  # no two threads that run at the same time have the same
     section = UserAddr(user.read_i64(user.at(address, _SECTION)))
     if section != 0:
         landing = _landing(task, section, frame.instruction_pointer)

@@ -20,7 +20,6 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
 from kernel.lib.proc_files import proc_line
-from kernel.sched.scheduler import watch_calls
 from kernel.task.call_signal import raise_sigsys
 from kernel.task.exit import end_process, end_thread
 from kernel.task.seccomp_filter import (
@@ -71,7 +70,6 @@ def set_strict(task: Task) -> None:
     if task.seccomp_mode == FILTER:
         raise Errno(EINVAL)
     _enter(task, STRICT, None)
-    watch_calls(True)
 
 
 def add_filter(task: Task, instructions: bytes, flags: int) -> int:
@@ -90,7 +88,6 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
             follower.no_new_privileges = follower.no_new_privileges or task.no_new_privileges
             _enter(follower, FILTER, top)
     _enter(task, FILTER, top)
-    watch_calls(True)
     return 0
 
 
@@ -105,7 +102,7 @@ def inherit(parent: Task, child: Task) -> None:
 def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
     task.seccomp_mode = mode
     task.call_filter = top
-    task.calls_are_watched = True
+    rewatch(task)
 
 
 def _different_thread(task: Task) -> Task | None:

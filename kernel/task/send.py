@@ -14,6 +14,7 @@ from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.sched import ThreadState
+from kernel.sched.processor import announce_work_of, watch_calls_of
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
 from kernel.task.actions import SA_NOCLDSTOP
 from kernel.task.child_information import child_information
@@ -50,13 +51,13 @@ def update_interrupted(task: Task) -> None:
     process = task.process
     if process.is_exiting:
         task.interrupted = not task.is_exiting
-        announce_work()
+        announce_work_of(task)
         return
     waiting = (task.pending.mask | process.pending.mask) & ~task.blocked
     stops = process.stop_signal != 0 if task.tracee is None else _stops_for_tracer(task)
     task.interrupted = waiting != 0 or stops or _makes_way(task)
     if task.interrupted:
-        announce_work()
+        announce_work_of(task)
 
 
 @inline
@@ -80,6 +81,7 @@ def rewatch(task: Task) -> None:
     task.calls_are_watched = (
         TRACING.enabled or task.seccomp_mode != 0 or task.tracee is not None or task.dispatch is not None
     )
+    watch_calls_of(task, task.calls_are_watched)
 
 
 def set_blocked(task: Task, mask: int) -> None:
@@ -101,7 +103,7 @@ def block_during(task: Task, mask: int) -> None:
 def interrupt(task: Task) -> None:
     """Make a task look at its signals: ends its sleep if a signal may end it."""
     task.interrupted = True
-    announce_work()
+    announce_work_of(task)
     interrupt_sleep(task)
 
 

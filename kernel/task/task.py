@@ -130,7 +130,6 @@ class Task(Thread):
         self.start: TaskStart | None = None
         self.is_exiting: bool = False
         self.minor_faults: int = 0
-        self.affinity: int = 1
         self.realtime_sleeps: int = -1  # `voluntary_switches` when its real-time run began
         self.realtime_from_ns: int = 0  # `runtime_ns` then
         # Restartable sequences (restartable.py)
@@ -138,6 +137,7 @@ class Task(Thread):
         self.rseq_length: int = 0
         self.rseq_signature: int = 0
         self.rseq_switches: int = 0
+        self.rseq_processor: int = 0  # as the program was told
         self.lending: LendingLocks | None = None
         self.semaphore_undos: UndoList | None = None
         self.io_priority: int = 0  # ioprio_set(2)

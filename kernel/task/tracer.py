@@ -7,7 +7,7 @@ from arch.programs import begin_step, end_step
 from kernel.lang import EINVAL, EIO, EPERM, ESRCH, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_PTRACE
 from kernel.sched import ThreadState
-from kernel.sched.scheduler import make_ready, watch_calls
+from kernel.sched.scheduler import make_ready
 from kernel.task.exit import release_tracee
 from kernel.task.inspection import may_attach_to
 from kernel.task.pids import find_task
@@ -33,7 +33,6 @@ def trace_me(task: Task) -> None:
         raise Errno(EPERM)
     link(Tracee(task, tracer, False, 0, who.capable(CAP_SYS_PTRACE)))
     rewatch(task)
-    watch_calls(True)
 
 
 def attach(tracer: Task, task: Task, is_seized: bool, options: int) -> None:

@@ -5,14 +5,14 @@ the kernel's image. The layout of the data is that of arch/x86_64/vdso/vdso.S.
 
 Context: `update` runs in interrupts. `start` raises MemoryError.
 Safety: reads the image's vDSO page between the symbols that the linker gave it; writes only the frame that it
-allocated.
+allocated, at offsets below its end.
 """
 
 from typing import Final
 
 from kernel.lang import final
-from kernel.lang.unsafe import span_at, symbol_address
-from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, frame_span
+from kernel.lang.unsafe import mmio_store_u32, span_at, symbol_address
+from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, frame_address, frame_span
 from kernel.mm.objects import FixedPages
 from kernel.time.clock import (
     NS_PER_SECOND,
@@ -67,18 +67,17 @@ def update() -> None:
     if _vdso.data == NO_FRAME:
         return
     monotonic_ns()  # moves the base forward if it is far
-    data = frame_span(_vdso.data)
     _vdso.shown_base = counter_base()
     _vdso.sequence = (_vdso.sequence + 2) & 0x7FFF_FFFE
-    data.store_u32(_SEQUENCE, _vdso.sequence | 1)
+    _store_u32(_SEQUENCE, _vdso.sequence | 1)
     _store(_BASE_COUNTER, counter_base())
     _store_time(_MONOTONIC, base_ns())
     _store(_SCALE, counter_scale())
     _store_time(_REALTIME, base_ns() + realtime_offset_ns())
-    data.store_u32(_TIME_ZONE, TIME_ZONE.minutes_west & 0xFFFF_FFFF)
-    data.store_u32(_TIME_ZONE + 4, TIME_ZONE.kind & 0xFFFF_FFFF)
+    _store_u32(_TIME_ZONE, TIME_ZONE.minutes_west & 0xFFFF_FFFF)
+    _store_u32(_TIME_ZONE + 4, TIME_ZONE.kind & 0xFFFF_FFFF)
     if counter_scale() != 0:
-        data.store_u32(_SEQUENCE, _vdso.sequence)  # without a counter it stays odd: programs ask the kernel
+        _store_u32(_SEQUENCE, _vdso.sequence)  # without a counter it stays odd: programs ask the kernel
 
 
 def follow_clock() -> None:
@@ -94,6 +93,10 @@ def _store_time(offset: int, time_ns: int) -> None:
 
 
 def _store(offset: int, value: int) -> None:
-    data = frame_span(_vdso.data)
-    data.store_u32(offset, value & 0xFFFF_FFFF)
-    data.store_u32(offset + 4, (value >> 32) & 0xFFFF_FFFF)
+    _store_u32(offset, value & 0xFFFF_FFFF)
+    _store_u32(offset + 4, (value >> 32) & 0xFFFF_FFFF)
+
+
+def _store_u32(offset: int, value: int) -> None:
+    """In the order of the program, as a device's register is: programs on other processors read meanwhile."""
+    mmio_store_u32(frame_address(_vdso.data) + offset, value)

@@ -12,9 +12,9 @@ Source: Intel SDM vol. 3, chapter 12; 12.12 (x2APIC).
 from typing import Final
 
 from arch.x86_64.cpu import ECX, EDX, cpuid
-from arch.x86_64.instructions import read_msr, write_msr
+from arch.x86_64.instructions import order_stores, read_msr, write_msr
 from arch.x86_64.paging import map_device
-from kernel.lang.unsafe import mmio_load_u32, mmio_store_u32
+from kernel.lang.unsafe import mmio_load_u32, mmio_store_u32, store_i64, symbol_address
 
 SPURIOUS_VECTOR: Final = 0xFF
 
@@ -29,6 +29,8 @@ ID: Final = 0x20
 TASK_PRIORITY: Final = 0x80
 END_OF_INTERRUPT: Final = 0xB0
 SPURIOUS: Final = 0xF0
+COMMAND: Final = 0x300
+COMMAND_HIGH: Final = 0x310
 LVT_TIMER: Final = 0x320
 LVT_LINT0: Final = 0x350
 LVT_LINT1: Final = 0x360
@@ -39,33 +41,50 @@ MASKED: Final = 1 << 16
 DELIVER_EXTINT: Final = 7 << 8
 DELIVER_NMI: Final = 4 << 8
 
+COMMAND_ASSERT: Final = 1 << 14
+COMMAND_INIT: Final = 5 << 8 | COMMAND_ASSERT
+COMMAND_STARTUP: Final = 6 << 8 | COMMAND_ASSERT
+COMMAND_PENDING: Final = 1 << 12
+
 MESSAGE_ADDRESS: Final = 0xFEE0_0000
 
 _present: bool = False
 _x2apic: bool = False
 _registers: int = 0
+_boot_identity: int = 0
 
 
 def initialise() -> None:
-    """Enable the APIC if there is one. Raises MemoryError."""
-    global _present, _x2apic, _registers
+    """Enable the boot processor's APIC if there is one. Raises MemoryError."""
+    global _present, _x2apic, _registers, _boot_identity
     if cpuid(1, 0, EDX) & (1 << 9) == 0:
         return
+    _x2apic = cpuid(1, 0, ECX) & (1 << 21) != 0
+    if not _x2apic:
+        _registers = map_device(read_msr(MSR_APIC_BASE) & BASE_ADDRESS, 4096)
+        store_i64(symbol_address("apic_registers"), _registers)
+    _enable()
+    _write(LVT_LINT0, DELIVER_EXTINT)
+    _boot_identity = identity()
+    _present = True
+
+
+def enable() -> None:
+    """Enable a further processor's. The 8259's interrupts stay with the boot processor."""
+    _enable()
+    _write(LVT_LINT0, MASKED)
+
+
+def _enable() -> None:
     base = read_msr(MSR_APIC_BASE)
-    if cpuid(1, 0, ECX) & (1 << 21) != 0:
-        write_msr(MSR_APIC_BASE, base | BASE_ENABLE)  # from disabled to x2APIC there is no direct way
-        write_msr(MSR_APIC_BASE, base | BASE_ENABLE | BASE_X2APIC)
-        _x2apic = True
-    else:
-        write_msr(MSR_APIC_BASE, base | BASE_ENABLE)
-        _registers = map_device(base & BASE_ADDRESS, 4096)
+    write_msr(MSR_APIC_BASE, base | BASE_ENABLE)
+    if _x2apic:
+        write_msr(MSR_APIC_BASE, base | BASE_ENABLE | BASE_X2APIC)  # from disabled there is no direct way
     _write(TASK_PRIORITY, 0)
     _write(LVT_TIMER, MASKED)
     _write(LVT_ERROR, MASKED)
     _write(SPURIOUS, SOFTWARE_ENABLE | SPURIOUS_VECTOR)
-    _write(LVT_LINT0, DELIVER_EXTINT)
     _write(LVT_LINT1, DELIVER_NMI)
-    _present = True
 
 
 def is_present() -> bool:
@@ -80,8 +99,40 @@ def identity() -> int:
 
 
 def message_address() -> int:
-    """Where a device writes to interrupt this processor; what it writes is the vector (edge-triggered, fixed)."""
-    return MESSAGE_ADDRESS | (identity() & 0xFF) << 12
+    """Where a device writes to interrupt the boot processor; what it writes is the vector (edge-triggered, fixed)."""
+    return MESSAGE_ADDRESS | (_boot_identity & 0xFF) << 12
+
+
+def send_init(identity: int) -> None:
+    """Reset a processor: it waits for a start-up."""
+    _send(identity, COMMAND_INIT)
+
+
+def send_startup(identity: int, page: int) -> None:
+    """Let a processor that was reset begin at a page below 1 MiB, in real mode."""
+    _send(identity, COMMAND_STARTUP | page >> 12)
+
+
+def send_interrupt(identity: int, vector: int) -> None:
+    """Interrupt another processor."""
+    _send(identity, COMMAND_ASSERT | vector)
+
+
+def send_nmi(identity: int) -> None:
+    """The same where nothing can hold it off."""
+    _send(identity, COMMAND_ASSERT | DELIVER_NMI)
+
+
+def _send(identity: int, command: int) -> None:
+    """Write the interrupt command register."""
+    if _x2apic:
+        order_stores()
+        write_msr(MSR_X2APIC + (COMMAND >> 4), identity << 32 | command)
+        return
+    mmio_store_u32(_registers + COMMAND_HIGH, (identity & 0xFF) << 24)
+    mmio_store_u32(_registers + COMMAND, command)
+    while mmio_load_u32(_registers + COMMAND) & COMMAND_PENDING != 0:
+        pass
 
 
 def end_of_interrupt() -> None:

@@ -9,11 +9,12 @@ Context: `acknowledge` runs in an interrupt; the rest is for boot. Nothing sleep
 from typing import Final
 
 from arch.x86_64.chips import apic, pic8259, pit
+from arch.x86_64.idt import KICK_VECTOR
 from kernel.lang import nosleep
 
 LINE_COUNT: Final = pic8259.LINE_COUNT
 FIRST_FREE_VECTOR: Final = pic8259.FIRST_VECTOR + pic8259.LINE_COUNT
-END_OF_VECTORS: Final = apic.SPURIOUS_VECTOR
+END_OF_VECTORS: Final = KICK_VECTOR
 TICK_VECTOR: Final = pic8259.FIRST_VECTOR + pit.TICK_LINE
 
 
@@ -31,13 +32,13 @@ def enable_line(line: int, level_triggered: bool) -> None:
 
 @nosleep
 def acknowledge(vector: int) -> bool:
-    """Tell the chip where an interrupt came from that it arrived. False: it was spurious, nobody called."""
+    """Tell the chip where an interrupt came from that it arrived. False: nobody is to be called."""
     if vector < FIRST_FREE_VECTOR:
         return pic8259.acknowledge(vector - pic8259.FIRST_VECTOR)
     if vector == apic.SPURIOUS_VECTOR:
         return False
     apic.end_of_interrupt()
-    return True
+    return vector != KICK_VECTOR
 
 
 def start_tick() -> None:

@@ -8,6 +8,11 @@ An entry of 0 maps nothing.
 The kernel half of the top level is copied from the boot table and never changes, so every address space maps the
 kernel.
 
+Other processors may translate by the table while it is changed. Whoever clears entries and gives frames back flushes
+before anybody can be given these frames: before it allocates, sleeps or comes to a safe point, for until then it holds
+the kernel lock. The bits Accessed and Dirty, which a processor sets by itself, are not looked at: to lose one does no
+harm.
+
 Safety: table frames are owned by the PageTable, zeroed when allocated, and only reached through it; addresses are
 range-checked by the caller (AddressSpace) to lie below USER_END.
 Source: Intel SDM volume 3, section 4.5 (4-level paging).
@@ -17,6 +22,7 @@ from typing import Final
 
 from arch.x86_64.instructions import invalidate_page, read_cr3, write_cr3
 from arch.x86_64.layout import DIRECT_MAP_BASE
+from arch.x86_64.processors import note_root, processors, shoot_down
 from kernel.lang import final
 from kernel.lang.unsafe import copy_bytes, load_i64, store_i64
 from kernel.mm.frames import (
@@ -240,18 +246,34 @@ class PageTable:
     def abandon(self) -> None:
         """Free all tables, as soon as the processor does not translate by them. The pages must be unmapped."""
         global _abandoned
-        if self.is_active():
+        if processors.count > 1:
+            if self.is_active():
+                load_root(_kernel_root)
+            shoot_down(self.root, _kernel_root)
+            self.destroy()
+        elif self.is_active():
             _abandoned = self
         else:
             self.destroy()
 
+    def renew_page(self, address: int) -> None:
+        """Forget a translation whose entry allows more than before and names the same frame. Other processors may
+        know the old one: they find out by a fault.
+        """
+        if self.is_active():
+            invalidate_page(address)
+
     def flush_page(self, address: int) -> None:
-        """Forget a translation after its entry changed."""
+        """Forget a translation after its entry changed, on all processors."""
+        if processors.count > 1:
+            shoot_down(self.root, self.root)
         if self.is_active():
             invalidate_page(address)
 
     def flush_range(self, start: int, end: int) -> None:
-        """Forget the translations of a range."""
+        """Forget the translations of a range, on all processors."""
+        if processors.count > 1:
+            shoot_down(self.root, self.root)
         if not self.is_active():
             return
         if end - start > _SINGLE_FLUSHES << PAGE_SHIFT:
@@ -274,6 +296,12 @@ def _boot_root() -> int:
     return _kernel_root
 
 
+def leave_spaces() -> None:
+    """Translate by the kernel's own table, where other processors may end any space."""
+    if processors.count > 1:
+        load_root(_kernel_root)
+
+
 # The table of an address space that nobody uses any more, but which the processor still translates by: its last user
 # goes on in the kernel for a while. To load the kernel's own table for that time would cost all translations once more.
 _abandoned: PageTable | None = None
@@ -284,6 +312,8 @@ def load_root(root: int) -> None:
     global _abandoned
     if read_cr3() & FRAME_BITS == root:
         return
+    if processors.count > 1:
+        note_root(root)
     write_cr3(root)
     table = _abandoned
     if table is not None:

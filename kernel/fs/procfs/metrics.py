@@ -9,7 +9,7 @@ from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.reclaim import RECLAIMER
-from kernel.sched.scheduler import this_processor
+from kernel.sched.processor import PROCESSORS, idle_ns
 from kernel.sched.thread import thread_count
 from kernel.task.pids import process_count, task_count
 from kernel.time.clock import boottime_ns
@@ -29,13 +29,21 @@ def _seconds(name: str, help_text: str, ns: int) -> str:
 @proc_file("metrics")
 def metrics() -> bytes:
     """All figures."""
-    processor = this_processor()
+    user = 0
+    system = 0
+    switches = 0
+    forks = 0
+    for processor in PROCESSORS:
+        user += processor.user_ns + processor.nice_ns
+        system += processor.system_ns
+        switches += processor.switches
+        forks += processor.forks
     text = _seconds("uptime_seconds", "Time since boot.", boottime_ns())
-    text += _seconds("idle_seconds", "Time without anything to do.", processor.idle_ns)
-    text += _seconds("user_seconds", "Time in programs, sampled.", processor.user_ns + processor.nice_ns)
-    text += _seconds("system_seconds", "Time in the kernel, sampled.", processor.system_ns)
-    text += _figure("context_switches", "counter", "Switches between threads.", processor.switches)
-    text += _figure("threads_started", "counter", "Threads ever started.", processor.forks)
+    text += _seconds("idle_seconds", "Time without anything to do.", idle_ns())
+    text += _seconds("user_seconds", "Time in programs, sampled.", user)
+    text += _seconds("system_seconds", "Time in the kernel, sampled.", system)
+    text += _figure("context_switches", "counter", "Switches between threads.", switches)
+    text += _figure("threads_started", "counter", "Threads ever started.", forks)
     text += _figure("threads", "gauge", "Threads, the kernel's included.", thread_count())
     text += _figure("threads_running", "gauge", "Threads that run or are ready.", running_count())
     text += _figure("tasks", "gauge", "Threads of programs.", task_count())

@@ -8,14 +8,20 @@ from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
 from kernel.lang import EACCES, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.stack_places import StackPlace
+from kernel.sched.processor import processor_of
 from kernel.sched.switch import places_of
 from kernel.sched.thread import ThreadState
 from kernel.task.task import Task, current
 
 
 def _own_places(task: Task) -> list[StackPlace]:
-    """Where a thread is, without the scheduler, which is everybody's last call."""
-    places = places_of(task, task is current())
+    """Where a thread is, without the scheduler, which is everybody's last call; nowhere if another processor runs it,
+    for then its stack changes, or is a program's.
+    """
+    is_own = task is current()
+    if not is_own and processor_of(task) is not None:
+        return []
+    places = places_of(task, is_own)
     return [place for place in places if not place.file.startswith(b"kernel/sched/")]
 
 

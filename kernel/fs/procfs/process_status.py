@@ -6,11 +6,13 @@ Of a process (and not one of its threads) the times and faults are those of all 
 from typing import Final
 
 from kernel.fs.procfs.process_memory import Resident, memory_of
+from kernel.fs.procfs.processor_sets import set_list, set_text
 from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
 from kernel.lang import EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace, each_area
+from kernel.sched.processor import PROCESSORS
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
@@ -116,7 +118,8 @@ def stat(subject: Subject) -> bytes:
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
-    text += f" {process.exit_signal if subject.tid == 0 else -1} 0 {task.realtime_priority} {task.policy} 0 0 0"
+    text += f" {process.exit_signal if subject.tid == 0 else -1} {task.processor}"
+    text += f" {task.realtime_priority} {task.policy} 0 0 0"
     text += _stat_addresses(subject)
     shown_status = process.exit_status if may_inspect(subject) else 0
     return f"{subject.number()} (".encode() + task.name + (text + f" {shown_status}\n").encode()
@@ -207,7 +210,9 @@ def status(subject: Subject) -> bytes:
     text.extend(f"CoreDumping:\t0\nThreads:\t{_thread_count(process)}\n".encode())
     text.extend(_signal_lines(process, task))
     text.extend(_capability_lines(task))
-    text.extend(b"Cpus_allowed:\t1\nCpus_allowed_list:\t0\n")
+    count = len(PROCESSORS)
+    allowed = f"Cpus_allowed:\t{set_text(task.allowed, count)}\nCpus_allowed_list:\t{set_list(task.allowed, count)}\n"
+    text.extend(allowed.encode())
     text.extend(b"Mems_allowed:\t1\nMems_allowed_list:\t0\n")
     voluntary = f"voluntary_ctxt_switches:\t{task.voluntary_switches}\n"
     text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.involuntary_switches}\n").encode())

@@ -1,6 +1,6 @@
 """Files of /proc about the whole system (proc(5)): time, load, memory, processor, devices.
 
-What Krait does not have is shown as 0: there is no swap and one processor.
+What Krait does not have is shown as 0: there is no swap, for one.
 """
 
 from typing import Final
@@ -18,7 +18,8 @@ from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
-from kernel.sched.scheduler import LOAD_ONE, this_processor
+from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
+from kernel.sched.scheduler import LOAD_ONE
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
 from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pids import find_process, last_pid, process_ids
@@ -36,7 +37,7 @@ _MISC_MAJOR: Final = 10
 def uptime() -> bytes:
     """Seconds since boot, and idle ones."""
     up = boottime_ns() // _NS_PER_TICK
-    idle = this_processor().idle_ns // _NS_PER_TICK
+    idle = idle_ns() // _NS_PER_TICK
     return f"{up // 100}.{up % 100:02d} {idle // 100}.{idle % 100:02d}\n".encode()
 
 
@@ -55,7 +56,7 @@ def running_count() -> int:
 def loadavg() -> bytes:
     """Load averages, running and all threads, the last process number."""
     text = ""
-    for average in this_processor().load:
+    for average in load_averages():
         hundredths = (average * 100 + LOAD_ONE // 2) // LOAD_ONE
         text += f"{hundredths // 100}.{hundredths % 100:02d} "
     return (text + f"{running_count()}/{thread_count()} {last_pid()}\n").encode()
@@ -128,15 +129,33 @@ def modules() -> bytes:
     return b""
 
 
+def _times(user: int, nice: int, system: int, idle: int) -> str:
+    """Nanoseconds as /proc/stat has them."""
+    text = f" {user // _NS_PER_TICK} {nice // _NS_PER_TICK} {system // _NS_PER_TICK} {idle // _NS_PER_TICK}"
+    return text + " 0 0 0 0 0 0\n"
+
+
 @proc_file("stat")
 def stat() -> bytes:
     """Processor time by kind in hundredths of a second; counters since boot."""
-    processor = this_processor()
-    times = f" {processor.user_ns // _NS_PER_TICK} {processor.nice_ns // _NS_PER_TICK}"
-    times += f" {processor.system_ns // _NS_PER_TICK} {processor.idle_ns // _NS_PER_TICK} 0 0 0 0 0 0\n"
+    user = 0
+    nice = 0
+    system = 0
+    switches = 0
+    forks = 0
+    lines = ""
+    for processor in PROCESSORS:
+        user += processor.user_ns
+        nice += processor.nice_ns
+        system += processor.system_ns
+        switches += processor.switches
+        forks += processor.forks
+        lines += f"cpu{processor.number}" + _times(
+            processor.user_ns, processor.nice_ns, processor.system_ns, processor.idle_ns
+        )
     boot_time = (realtime_ns() - boottime_ns()) // NS_PER_SECOND
-    text = "cpu " + times + "cpu0" + times + "intr 0\n"
-    text += f"ctxt {processor.switches}\nbtime {boot_time}\nprocesses {processor.forks}\n"
+    text = "cpu " + _times(user, nice, system, idle_ns()) + lines + "intr 0\n"
+    text += f"ctxt {switches}\nbtime {boot_time}\nprocesses {forks}\n"
     text += f"procs_running {running_count()}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
     return text.encode()
 
@@ -155,8 +174,11 @@ def command_line_text() -> bytes:
 
 @proc_file("cpuinfo")
 def cpuinfo() -> bytes:
-    """The one processor."""
-    return processor_text(counter_frequency_hz() // 1000)
+    """A paragraph for each processor."""
+    text = b""
+    for processor in PROCESSORS:
+        text += processor_text(processor.number, len(PROCESSORS), counter_frequency_hz() // 1000)
+    return text
 
 
 # Devices --------------------------------------------------------------------------------------------------------------
@@ -228,7 +250,10 @@ def filesystems() -> bytes:
 @proc_file("interrupts")
 def interrupts() -> bytes:
     """The lines in use; they are not counted."""
-    return b"           CPU0\n"
+    text = "           "
+    for processor in PROCESSORS:
+        text += f"CPU{processor.number:<8d}"
+    return (text + "\n").encode()
 
 
 @proc_file("partitions")

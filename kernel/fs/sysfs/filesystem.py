@@ -1,4 +1,4 @@
-"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: the one processor, block devices; there
+"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: processors, block devices; there
 are no buses to show.
 
 Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree is made of.
@@ -9,9 +9,11 @@ from typing import Final
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FixedDirectory, FixedText
+from kernel.fs.procfs.processor_sets import set_list
 from kernel.fs.sysfs.block import DisksDirectory, LinksDirectory
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.proc_files import MakeText
+from kernel.sched.processor import PROCESSORS
 
 SYSFS_MAGIC: Final = 0x6265_6572
 _EMPTY: Final[list[bytes]] = [b"bus", b"firmware", b"fs", b"module", b"power"]
@@ -54,7 +56,7 @@ class SysFileSystem(FileSystem):
 
 def processors() -> bytes:
     """The list of processors that there are, can be and run."""
-    return b"0\n"
+    return f"{set_list(-1, len(PROCESSORS))}\n".encode()
 
 
 def make_sysfs(source: bytes, options: bytes) -> FileSystem:
@@ -73,7 +75,8 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(cpu, b"online", processors)
     fs.text(cpu, b"possible", processors)
     fs.text(cpu, b"present", processors)
-    fs.directory(cpu, b"cpu0")
+    for processor in PROCESSORS:
+        fs.directory(cpu, f"cpu{processor.number}".encode())
     fs.directory(top, b"kernel")
     fs.top = top
     return fs

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from arch.x86_64 import frame, layout, percpu, usercopy
+from arch.x86_64 import frame, idt, layout, percpu, usercopy
+from arch.x86_64.chips import interrupts
 from kernel.lang import offsetof, sizeof
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,11 +50,17 @@ def test_trap_frame_order_is_the_assembly_s() -> None:
 
 def test_per_cpu_block() -> None:
     constants = assembly_constants()
-    for name in ("KERNEL_SP", "USER_RSP", "SCRATCH_0", "SCRATCH_1"):
+    for name in "KERNEL_SP USER_RSP SCRATCH_0 SCRATCH_1 NUMBER ROOT FLUSH FLUSHED APIC".split():
         place = offsetof(percpu.PerCpu, name.lower())
         assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == place, name
     assert constants["PERCPU_SELF"] == percpu.OFFSET_SELF == offsetof(percpu.PerCpu, "self_address")
     assert sizeof(percpu.PerCpu) <= percpu.TSS_OFFSET
+
+
+def test_vectors_between_processors() -> None:
+    assert assembly_constants()["FLUSH_VECTOR"] == idt.FLUSH_VECTOR
+    # The local APIC delivers nothing of a class that is in service (Intel SDM vol. 3, 11.8.3.1).
+    assert idt.FLUSH_VECTOR >> 4 > max(idt.KICK_VECTOR, interrupts.END_OF_VECTORS - 1) >> 4
 
 
 def test_address_space_parts_do_not_overlap() -> None:

@@ -6,20 +6,19 @@ import pytest
 
 from kernel.lang import EIO, Errno
 from kernel.sched import Mutex, Obligation, ThreadState, lose_thread
-from kernel.sched.scheduler import this_processor
+from kernel.sched.processor import RUNNING, this_processor
 from kernel.sched.thread import Thread, enter_list, leave_list
 
 
 @pytest.fixture
 def lost() -> Iterator[Thread]:
     """A thread that runs, and will be lost."""
-    processor = this_processor()
-    before = processor.current
-    processor.current = Thread(b"lost")
-    enter_list(processor.current)
-    yield processor.current
-    leave_list(processor.current)
-    processor.current = before
+    before = RUNNING.current
+    RUNNING.current = Thread(b"lost")
+    enter_list(RUNNING.current)
+    yield RUNNING.current
+    leave_list(RUNNING.current)
+    RUNNING.current = before
 
 
 def test_a_mutex_whose_owner_was_lost_answers_eio(lost: Thread) -> None:

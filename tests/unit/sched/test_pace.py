@@ -6,7 +6,7 @@ import pytest
 
 from kernel.lib.pace import PACE, PACE_BUDGET, Rest, is_dying, is_interrupted, pace
 from kernel.sched import SafePoint
-from kernel.sched.scheduler import this_processor
+from kernel.sched.processor import RUNNING
 from kernel.sched.thread import Thread
 
 
@@ -43,14 +43,13 @@ def test_the_scheduler_tells_of_the_running_thread() -> None:
         def is_dying(self) -> bool:
             return True
 
-    processor = this_processor()
-    before = processor.current
+    before = RUNNING.current
     PACE.rest = SafePoint()
     try:
-        processor.current = Thread(b"fine")
+        RUNNING.current = Thread(b"fine")
         assert not is_interrupted() and not is_dying()
-        processor.current = Dying(b"dying")
-        processor.current.interrupted = True
+        RUNNING.current = Dying(b"dying")
+        RUNNING.current.interrupted = True
         assert is_interrupted() and is_dying()
     finally:
-        processor.current = before
+        RUNNING.current = before

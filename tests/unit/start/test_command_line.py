@@ -41,3 +41,9 @@ def test_programs_to_try() -> None:
 def test_console() -> None:
     assert command_line.console_index(b"console=ttyS0 console=ttyS1,115200n8") == 1
     assert command_line.console_index(b"console=tty0 console=ttyS7 console=ttyS") == 0
+
+
+def test_how_many_processors_may_run() -> None:
+    for line in (b"quiet", b"maxcpus=0", b"maxcpus=x", b"maxcpus=4 nosmp"):
+        assert command_line.processor_limit(line) == 1, line
+    assert command_line.processor_limit(b"maxcpus=4") == 4

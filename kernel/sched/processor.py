@@ -1,0 +1,266 @@
+"""The processors as the scheduler knows them: what each runs, and which one is to run a thread that became ready.
+
+Ready threads wait in one queue, which all processors share. One that becomes ready goes to a processor that idles: the
+one that it ran on last if it can be. Otherwise it may take the place of a thread that it outranks, the least urgent one
+first, so that real-time order holds over the machine. A processor that switches while others wait wakes those that
+idle.
+
+Invariants: whoever runs this holds the kernel lock, so what the others do does not change meanwhile, but for those in
+user mode. A thread that is ready or sleeps is `current` nowhere; with several processors, one that finds nothing to do
+runs its idle thread.
+Context: never sleeps; called from interrupts too.
+"""
+
+from typing import Final
+
+from arch import interrupt_processor
+from kernel.lang import export, final, inline, noinline, on_stack
+from kernel.sched.runqueue import RunQueue
+from kernel.sched.switch import wake_stack
+from kernel.sched.thread import AWAKE, Thread, ThreadState
+
+LOAD_PERIOD_NS: Final = 5_000_000_000
+_HIGHEST: Final = 63  # a processor's number: sets have 64 bits
+
+
+def bit_of(number: int) -> int:
+    """The set that holds one processor. The last one's bit is the sign."""
+    return 1 << number if number < _HIGHEST else -(1 << (_HIGHEST - 1)) * 2
+
+
+@final
+class Processor:
+    """What one processor's scheduler knows."""
+
+    def __init__(self, number: int, queue: RunQueue) -> None:
+        self.number: int = number
+        self.boot_thread: Thread = Thread(b"swapper")
+        self.boot_thread.state = ThreadState.RUNNING  # from the first instruction on: it may be preempted
+        self.boot_thread.processor = number
+        self.boot_thread.allowed = bit_of(number)  # its stack is the processor's
+        self.current: Thread = self.boot_thread  # what it runs, unless it runs the kernel: then RUNNING says it
+        self.idle_thread: Thread | None = None  # without, whoever finds nobody waits on its own stack
+        self.queue: RunQueue = queue
+        # What `RUNNING` gets when the processor takes the kernel lock
+        self.need_resched: bool = False
+        self.has_work: bool = False
+        self.watches_calls: bool = False
+        self.departed: Thread | None = None  # died; its stack is freed by whoever runs next
+        self.charged_at_ns: int = 0  # up to when `current` was charged
+        self.ticked_at_ns: int = 0
+        self.idle: bool = False
+        self.realtime_since_ns: int = 0  # begin of the period in which real-time threads have their share
+        self.realtime_ns: int = 0  # what they have run in it
+        # Accounting (proc(5))
+        self.idle_ns: int = 0
+        self.user_ns: int = 0
+        self.nice_ns: int = 0
+        self.system_ns: int = 0
+        self.switches: int = 0
+        self.forks: int = 0
+        self.load: list[int] = [0, 0, 0]
+        self.load_due_ns: int = LOAD_PERIOD_NS
+
+
+PROCESSORS: Final[list[Processor]] = [Processor(0, RunQueue())]
+
+
+@final
+class Running:
+    """The processor that runs the kernel, for it holds the lock, and what each system call asks of it: in one place,
+    which is always the same.
+    """
+
+    def __init__(self, processor: Processor) -> None:
+        self.processor: Processor = processor
+        self.current: Thread = processor.current
+        self.several: bool = False  # there are others
+        self.need_resched: bool = False  # another thread should run
+        self.has_work: bool = False  # something may be due before the running thread goes on in user mode
+        self.watches_calls: bool = False  # the running thread's system calls are traced or filtered
+
+    def request_reschedule(self) -> None:
+        """Make the running thread give way at the next chance."""
+        self.need_resched = True
+        self.has_work = True
+
+
+RUNNING: Final = Running(PROCESSORS[0])
+
+
+def this_processor() -> Processor:
+    """The processor that runs this."""
+    return RUNNING.processor
+
+
+@export("krait_take_over")
+@on_stack(8192)
+def take_over(number: int) -> None:
+    """Another processor has the kernel lock now (lock.S). The reclaimer may hold what its thread's stack refers to: the
+    thread was in user mode, or waited.
+    """
+    before = RUNNING.processor
+    before.current = RUNNING.current
+    before.need_resched = RUNNING.need_resched
+    before.has_work = RUNNING.has_work
+    before.watches_calls = RUNNING.watches_calls
+    processor = PROCESSORS[number]
+    RUNNING.processor = processor
+    RUNNING.current = processor.current
+    RUNNING.need_resched = processor.need_resched
+    RUNNING.has_work = processor.has_work
+    RUNNING.watches_calls = processor.watches_calls
+    processor.need_resched = False
+    if processor.current.context.links != AWAKE:
+        wake_stack(processor.current)
+
+
+def add_processor() -> Processor:
+    """One more, which waits for the kernel lock. Raises MemoryError."""
+    processor = Processor(len(PROCESSORS), PROCESSORS[0].queue)
+    processor.idle_thread = processor.boot_thread
+    PROCESSORS.append(processor)
+    RUNNING.several = True
+    return processor
+
+
+def load_averages() -> list[int]:
+    """Over 1, 5 and 15 minutes, in units of 1 / LOAD_ONE. The boot processor's tick keeps them."""
+    return PROCESSORS[0].load
+
+
+def idle_ns() -> int:
+    """How long processors had nothing to do, added up."""
+    total = 0
+    for processor in PROCESSORS:
+        total += processor.idle_ns
+    return total
+
+
+def processor_mask() -> int:
+    """A bit for each processor."""
+    count = len(PROCESSORS)
+    return -1 if count > _HIGHEST else (bit_of(count - 1) - 1) * 2 + 1
+
+
+def running_on(processor: Processor) -> Thread:
+    """What a processor runs."""
+    return RUNNING.current if processor is RUNNING.processor else processor.current
+
+
+def processor_of(thread: Thread) -> Processor | None:
+    """The processor that runs a thread; None if it does not run."""
+    processor = PROCESSORS[thread.processor]
+    return processor if running_on(processor) is thread else None
+
+
+def interrupt(processor: Processor) -> None:
+    """Let another processor look for the thread that it should run."""
+    processor.need_resched = True
+    processor.has_work = True
+    interrupt_processor(processor.number)
+
+
+@inline
+def announce_ready(thread: Thread) -> None:
+    """A thread has become ready: let the processor that should run it know."""
+    this = RUNNING.processor
+    if RUNNING.several:
+        _find_processor(this, thread)
+    elif this.queue.outranks(thread, RUNNING.current):
+        RUNNING.request_reschedule()
+
+
+@noinline
+def _find_processor(this: Processor, thread: Thread) -> None:
+    chosen = _idle_processor(thread)
+    if chosen is None:
+        chosen = _least_urgent(this, thread)
+    if chosen is None:
+        return
+    if chosen is not this:
+        interrupt(chosen)
+    elif not this.idle:
+        RUNNING.request_reschedule()
+
+
+def announce_start(thread: Thread) -> None:
+    """A new thread is ready. It waits its turn, but a processor that has nothing to do takes it."""
+    if RUNNING.several:
+        idle = _idle_processor(thread)
+        if idle is not None and idle is not RUNNING.processor:
+            interrupt(idle)
+
+
+def _idle_processor(thread: Thread) -> Processor | None:
+    """One that has nothing to do and may run the thread, which ran there last if possible."""
+    last = PROCESSORS[thread.processor]
+    if last.idle and not last.need_resched and thread.may_run_on(last.number):
+        return last
+    for processor in PROCESSORS:
+        if processor.idle and not processor.need_resched and thread.may_run_on(processor.number):
+            return processor
+    return None
+
+
+def _least_urgent(this: Processor, thread: Thread) -> Processor | None:
+    """Of the processors whose threads the new one outranks, one with the least urgent; this one rather than others."""
+    found: Processor | None = None
+    lowest = RUNNING.current
+    if thread.may_run_on(this.number) and this.queue.outranks(thread, RUNNING.current):
+        found = this
+    for processor in PROCESSORS:
+        running = running_on(processor)
+        if not thread.may_run_on(processor.number) or not processor.queue.outranks(thread, running):
+            continue
+        if found is None or running.urgency < lowest.urgency:
+            found = processor
+            lowest = running
+    return found
+
+
+def share_work(this: Processor) -> None:
+    """This processor has chosen its next thread: let those that idle have the others that are ready, and a real-time
+    thread the place of one that it outranks.
+    """
+    left = this.queue.ready_count()
+    for processor in PROCESSORS:
+        if left == 0:
+            return
+        if processor is not this and processor.idle and not processor.need_resched:
+            if this.queue.has_for(processor.number):
+                interrupt(processor)
+                left -= 1
+    thread = this.queue.realtime.head
+    if thread is not None:
+        chosen = _least_urgent(this, thread)
+        if chosen is not None and chosen is not this:
+            interrupt(chosen)
+
+
+def watch_calls_of(thread: Thread, is_wanted: bool) -> None:
+    """Say whether a thread's system calls are looked at from now on, wherever it runs."""
+    processor = processor_of(thread)
+    if thread is RUNNING.current:
+        RUNNING.watches_calls = is_wanted
+    elif processor is not None:
+        processor.watches_calls = is_wanted
+
+
+@inline
+def announce_work_of(thread: Thread) -> None:
+    """Something became due before a thread goes on in user mode. One that does not run finds it when it does:
+    `enter_processor` says it again.
+    """
+    if not RUNNING.several or thread is RUNNING.current:
+        RUNNING.has_work = True
+    else:
+        _announce_elsewhere(thread)
+
+
+@noinline
+def _announce_elsewhere(thread: Thread) -> None:
+    processor = processor_of(thread)
+    if processor is not None:
+        processor.has_work = True
+        interrupt_processor(processor.number)
