@@ -37,6 +37,12 @@ class Control:
         """As context.enter_user_mode; `frame` is the address of the TrapFrame."""
         raise NotSimulated("enter_user_mode")
 
+    def enter_kernel(self) -> None:
+        """A program comes to a door of the kernel."""
+
+    def leave_kernel(self, interrupt: Callable[[int], None]) -> None:
+        """A program goes on. `interrupt(vector)` is what the kernel does if it is interrupted first."""
+
     def wait_for_interrupt(self) -> None:
         """Let time pass until an interrupt was served."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 
 from greenlet import getcurrent, greenlet
@@ -42,6 +43,7 @@ QUIET_NS = 60 * NS_PER_SECOND  # nobody has called the kernel for so long
 QUIET_LIMIT_NS = 3600 * NS_PER_SECOND  # and nobody will, whatever is armed
 WAKE_SIGNAL = 64  # ends a call of process 1 that would never end; its children inherit the handler
 FIRST_TOKEN = 1 << 60
+DEPTH_LIMIT = 50_000  # calls; a greenlet begins as deep as whoever starts it, over all generations of processes
 # Where the image lies, by the names that linker.ld gives; there is nothing in it.
 IMAGE = {
     "__image_start": 0x10_0000, "__text_start": 0x10_0000, "__text_end": 0x11_0000, "__rodata_start": 0x11_0000,
@@ -66,6 +68,7 @@ class Machine(Control):
         self._asleep: dict[int, greenlet] = {}
         self._next_token = FIRST_TOKEN
         self._ticked_ns = 0
+        sys.setrecursionlimit(DEPTH_LIMIT)
         decode_registers()
         self._ram = self._assemble(memory_mib << 20)
         self._write_boot_info(command_line.encode())
@@ -145,6 +148,11 @@ class Machine(Control):
         return int.from_bytes(status, "little")
 
     @property
+    def host_flow(self) -> greenlet:
+        """That of the caller of `boot`, to which what goes wrong elsewhere comes."""
+        return self._host
+
+    @property
     def host(self) -> Program:
         """Process 1, in which the caller is."""
         assert self.init is not None, "boot the machine first"
@@ -164,18 +172,28 @@ class Machine(Control):
             greenlet(thread_main, self._host).switch(0)
 
     def enter_user_mode(self, frame: int) -> None:
-        Program(current(), self.code).run()
+        program = Program(current(), self.code)
+        processor.control.leave_kernel(program.interrupt)
+        program.run()
 
     def wait_for_interrupt(self) -> None:
         """Nobody is ready: time passes until the next tick at which something is due."""
-        now = monotonic_ns()
-        if self.interrupted or self._nobody_will_wake(now):
-            self.interrupted = False
-            send_from_kernel(self.host.task.process, from_kernel(WAKE_SIGNAL))
-            return
-        ticks = min(max(1, (next_deadline_ns() - now) // TICK_NS), QUIET_LIMIT_NS // TICK_NS)
+        if not self.wake_if_nobody_will():
+            self.let_time_pass()
+            self._tick()
+
+    def wake_if_nobody_will(self) -> bool:
+        """If all would sleep for ever, or the user is impatient, end the call of process 1; whether it is so."""
+        if not self.interrupted and not self._nobody_will_wake(monotonic_ns()):
+            return False
+        self.interrupted = False
+        send_from_kernel(self.host.task.process, from_kernel(WAKE_SIGNAL))
+        return True
+
+    def let_time_pass(self) -> None:
+        """Until the next tick at which something is due."""
+        ticks = min(max(1, (next_deadline_ns() - monotonic_ns()) // TICK_NS), QUIET_LIMIT_NS // TICK_NS)
         processor.tsc += ticks * TICK_NS
-        self._tick()
 
     def _nobody_will_wake(self, now: int) -> bool:
         """Every program waits for another: nothing but sleeps of kernel threads is armed."""
@@ -187,11 +205,19 @@ class Machine(Control):
         )
 
     def interrupt_window(self) -> None:
-        if processor.tsc - self._ticked_ns >= TICK_NS:
+        if self.is_tick_due():
             self._tick()
 
-    def _tick(self) -> None:
+    def is_tick_due(self) -> bool:
+        """Whether the timer interrupts."""
+        return processor.tsc - self._ticked_ns >= TICK_NS
+
+    def note_tick(self) -> None:
+        """It was served."""
         self._ticked_ns = processor.tsc
+
+    def _tick(self) -> None:
+        self.note_tick()
         frame = TrapFrame(vector=TICK_VECTOR)
         interrupt_in_kernel(frame)
 

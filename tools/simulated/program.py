@@ -175,6 +175,7 @@ class Program:
 
     def _enter(self, door: Callable[[TrapFrame], None]) -> None:
         """Go through a door of the kernel and come back."""
+        processor.control.enter_kernel()
         Program.is_in_kernel = True
         try:
             door(self.frame)
@@ -182,6 +183,12 @@ class Program:
             raise KernelBug(f"{type(error).__name__}: {error}") from error
         finally:
             Program.is_in_kernel = False
+        processor.control.leave_kernel(self.interrupt)
+
+    def interrupt(self, vector: int) -> None:
+        """An interrupt in user mode."""
+        self.frame.vector = vector
+        trap(self.frame)
 
     def handle(self, signo: int, handler: Handler, flags: int = 0) -> None:
         """sigaction(2) with a Python function."""

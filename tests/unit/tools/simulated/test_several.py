@@ -1,0 +1,185 @@
+"""Programs that do to each other what they can, on several processors: in whatever order these go on, all come to an
+end, and the kernel keeps its promises. Each seed is one order, and gives it again.
+"""
+
+import contextlib
+import random
+import signal
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from kernel.sched import processor as sched_processor
+from kernel.sched.processor import PROCESSORS, RUNNING, running_on
+from kernel.sched.thread import ThreadState
+from kernel.time.clock import NS_PER_MS, NS_PER_SECOND
+from tests.unit.booted import booted
+from tools.simulated import machine as simulated
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+from tools.simulated.several import Several
+
+ALL_CHILDREN = 0x4000_0000  # __WALL
+NO_WAIT = 1
+NEW_THREAD = 0x5_0F00  # CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM
+STACK_BYTES = 0x1_0000
+TRACES = (7, 8, 9, 16, 17, 24, 0x4206, 0x4207, 0x4208)  # PTRACE_CONT … PTRACE_LISTEN
+SIGNALS = (signal.SIGUSR1, signal.SIGALRM, signal.SIGSTOP, signal.SIGCONT, signal.SIGCONT, signal.SIGKILL)
+OPERATIONS_IN_ALL = 400
+QUIET_ROUNDS = 20
+
+
+def interval(nanoseconds: int) -> bytes:
+    return struct.pack("<QQ", nanoseconds // NS_PER_SECOND, nanoseconds % NS_PER_SECOND)
+
+
+class Crowd:
+    """Processes and threads that choose what they do next by one source of chance."""
+
+    def __init__(self, machine: Machine, seed: int) -> None:
+        self.host = machine.host
+        self.chance = random.Random(seed)
+        self.pids = [1]
+        self.left = OPERATIONS_IN_ALL
+        self.operations: list[Callable[[Program], object]] = [
+            self.signal_somebody, self.sleep, self.talk, self.start_thread, self.start_timer, self.trace, self.wait,
+            self.execute, self.fork, self.bind, self.change_class, self.block, self.use_memory, self.wait_for_word,
+            lambda program: program.sched_yield(),
+        ]  # fmt: skip
+        machine.install("/bin/member", self.member)
+
+    def member(self, program: Program) -> int:
+        """What each process does."""
+        for signo in (signal.SIGUSR1, signal.SIGALRM):
+            program.handle(signo, lambda program, signo: None)
+        self.act(program, 25)
+        return 0
+
+    def act(self, program: Program, most: int) -> None:
+        for _ in range(self.chance.randrange(most)):
+            if self.left > 0:
+                self.left -= 1
+                with contextlib.suppress(OSError):
+                    self.chance.choice(self.operations)(program)
+
+    def somebody(self) -> int:
+        return self.chance.choice(self.pids)
+
+    def signal_somebody(self, program: Program) -> None:
+        program.kill(self.somebody(), self.chance.choice(SIGNALS))
+
+    def sleep(self, program: Program) -> None:
+        program.nanosleep(interval(self.chance.choice((1, 1000, NS_PER_MS, 5 * NS_PER_MS))), None)
+
+    def talk(self, program: Program) -> None:
+        """Over a pipe, with a child."""
+        ends = bytearray(8)
+        program.pipe2(ends, 0)
+        read_end, write_end = struct.unpack("<ii", ends)
+
+        def say(child: Program) -> int:
+            child.write(write_end, b"a word", 6)
+            return 0
+
+        program.fork(say)
+        program.read(read_end, bytearray(6), 6)
+        program.close(read_end)
+        program.close(write_end)
+
+    def start_thread(self, program: Program) -> None:
+        def life(thread: Program) -> None:
+            self.act(thread, 14)
+            thread.call("exit_group" if self.chance.random() < 0.2 else "exit", 0)
+
+        program.frame.r15 = program.code.add_main(life)
+        try:
+            program.clone(NEW_THREAD, (program.frame.rsp - STACK_BYTES) & ~15, 0, 0, 0)
+        finally:
+            program.frame.r15 = 0
+
+    def start_timer(self, program: Program) -> None:
+        period, first = self.chance.choice((0, 1, 4)), self.chance.choice((1, 1000, 5000))
+        program.setitimer(0, struct.pack("<QQQQ", 0, period * 1000, 0, first), None)
+
+    def trace(self, program: Program) -> None:
+        program.ptrace(self.chance.choice(TRACES), self.somebody(), 0, self.chance.choice((0, 0, signal.SIGUSR1)))
+
+    def wait(self, program: Program) -> None:
+        program.wait4(self.chance.choice((-1, self.somebody())), bytearray(4), ALL_CHILDREN | NO_WAIT, 0)
+
+    def execute(self, program: Program) -> None:
+        program.execve("/bin/member", [b"member"], [])
+
+    def fork(self, program: Program) -> None:
+        self.pids.append(program.fork(self.member))
+
+    def bind(self, program: Program) -> None:
+        allowed = struct.pack("<Q", self.chance.randrange(16))
+        program.sched_setaffinity(self.chance.choice((0, self.somebody())), 8, allowed)
+
+    def change_class(self, program: Program) -> None:
+        policy = self.chance.randrange(6)
+        priority = self.chance.randrange(1, 50) if policy in (1, 2) else 0
+        program.sched_setscheduler(self.chance.choice((0, self.somebody())), policy, struct.pack("<i", priority))
+
+    def block(self, program: Program) -> None:
+        mask = self.chance.choice((0, 1 << signal.SIGUSR1 - 1, 1 << signal.SIGALRM - 1))
+        program.rt_sigprocmask(self.chance.randrange(3), struct.pack("<Q", mask), None, 8)
+
+    def use_memory(self, program: Program) -> None:
+        place = program.mmap(0, 8192, 3, 0x22, -1, 0)
+        program.store(place, bytes(5000))
+        program.munmap(place, 8192)
+
+    def wait_for_word(self, program: Program) -> None:
+        place = program.mmap(0, 4096, 3, 0x21, -1, 0)
+        program.futex(place, 0, 0, interval(self.chance.choice((1000, NS_PER_MS))), None, 0)
+
+    def run(self) -> None:
+        """From the first members until all are gone. Who sleeps for ever is killed; what then remains hangs."""
+        self.pids = [self.host.fork(self.member) for _ in range(5)]
+        quiet_rounds = 0
+        while True:
+            try:
+                self.host.wait4(-1, None, ALL_CHILDREN, 0)
+            except InterruptedError:  # everybody sleeps
+                quiet_rounds += 1
+                assert quiet_rounds < QUIET_ROUNDS, "members cannot be killed"
+                with contextlib.suppress(OSError):
+                    self.host.kill(-1, signal.SIGCONT if quiet_rounds == 1 else signal.SIGKILL)
+            except ChildProcessError:
+                break
+        unexpected = [failure for failure in Program.failures.values() if not isinstance(failure, OSError)]
+        assert unexpected == [], unexpected
+
+
+def crowd_on(machine: Machine, count: int, seed: int) -> Several:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulated, "QUIET_NS", 5 * NS_PER_SECOND)
+        patch.setattr(simulated, "QUIET_LIMIT_NS", 20 * NS_PER_SECOND)
+        several = Several(machine, count, seed)
+        Crowd(machine, seed).run()
+    return several
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("seed", range(4))
+@booted
+def test_all_come_to_an_end(machine: Machine, count: int, seed: int) -> None:
+    several = crowd_on(machine, count, seed)
+    assert several.turns > OPERATIONS_IN_ALL
+    assert all(each.switches > 0 for each in PROCESSORS)
+    for each in PROCESSORS:
+        if each is not RUNNING.processor:
+            assert running_on(each).state in (ThreadState.RUNNING, ThreadState.WAITING)
+    assert not PROCESSORS[0].queue.has_ready()
+
+
+@booted
+def test_lost_interrupts_are_noticed(machine: Machine) -> None:
+    """The crowd itself is tested: what the kernel forgets makes it hang."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sched_processor, "interrupt_processor", lambda number: None)
+        with pytest.raises(AssertionError, match="cannot be killed"):
+            crowd_on(machine, 4, 1)

@@ -1,0 +1,198 @@
+"""Several processors: one of them goes on at a time, and a random number says which.
+
+A processor can be left where it does not hold the kernel lock (lock.S): at the doors, where it halts, and at safe
+points. So a seed is one order of all that several processors may do beside each other, and gives it again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from greenlet import getcurrent, greenlet
+
+from arch import TICK_VECTOR
+from arch.x86_64.chips import apic
+from arch.x86_64.frame import TrapFrame
+from arch.x86_64.idt import FLUSH_VECTOR, KICK_VECTOR
+from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SIZE
+from arch.x86_64.percpu import OFFSET_FLUSH, OFFSET_FLUSHED, OFFSET_NUMBER, OFFSET_ROOT, OFFSET_SELF
+from arch.x86_64.processors import processors
+from arch.x86_64.simulation import Control, processor
+from kernel.doors.trap import interrupt_in_kernel
+from kernel.lang.simulation import memory
+from kernel.lang.unsafe import load_i64, store_i64
+from kernel.sched.processor import take_over
+from kernel.sched.scheduler import join, start_processors
+
+if TYPE_CHECKING:
+    from tools.simulated.machine import Machine
+
+AREAS = 0x2_0000  # physical; nobody is given memory below 1 MiB
+HALTS_WAITING = 0.5  # how often who waits for the lock halts
+TURN_NS = 200  # what it takes until another goes on
+
+
+class Place(Enum):
+    """Where a processor was left."""
+
+    USER_MODE = auto()
+    WAITS = auto()  # for the kernel lock
+    HALTS = auto()  # until an interrupt comes
+
+
+class OneOfSeveral:
+    """A processor."""
+
+    def __init__(self, number: int, flow: greenlet) -> None:
+        self.number = number
+        self.flow = flow  # what goes on when it does
+        self.place = Place.USER_MODE
+        self.pending: list[int] = []  # vectors
+        self.registers: dict[str, int] = {}
+        self.per_cpu: dict[int, int] = {}
+
+    def interrupt(self, vector: int) -> None:
+        """A local APIC remembers each vector once."""
+        if vector not in self.pending:
+            self.pending.append(vector)
+
+
+class Several(Control):
+    """The processors of a machine that has booted on its first one."""
+
+    def __init__(self, machine: Machine, count: int, seed: int) -> None:
+        self.machine = machine
+        self.chance = random.Random(seed)
+        self.turns = 0
+        first = OneOfSeveral(0, getcurrent())
+        first.registers = processor.registers
+        first.per_cpu = processor.per_cpu
+        self.all = [first]
+        self.present = first
+        self._holder = 0
+        self._start(count)
+
+    def _start(self, count: int) -> None:
+        setattr(apic, "_x2apic", True)  # noqa: B010  (the name is the module's own)
+        setattr(apic, "send_interrupt", self._send)  # noqa: B010
+        self.present.per_cpu[OFFSET_NUMBER] = 0
+        processors.area[0] = self.present.per_cpu[OFFSET_SELF]
+        store_i64(processors.area[0] + OFFSET_ROOT, processor.registers["cr3"])
+        for number in range(1, count):
+            processors.area[number] = DIRECT_MAP_BASE + AREAS + number * PAGE_SIZE
+            processors.identity[number] = number
+        processors.count = count
+        processor.control = self
+        start_processors(count)
+        for number in range(1, count):
+            other = OneOfSeveral(number, greenlet(self._join, self.machine.host_flow))
+            other.place = Place.WAITS
+            other.registers = dict(processor.registers)
+            other.per_cpu = {OFFSET_SELF: processors.area[number], OFFSET_NUMBER: number}
+            self.all.append(other)
+
+    def _join(self) -> None:
+        self._take_lock()
+        join()
+
+    # The lock ---------------------------------------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        if self._holder != self.present.number:
+            self._holder = self.present.number
+            take_over(self._holder)
+
+    def _wait_for_lock(self) -> None:
+        """A processor that halts meanwhile may serve interrupts first."""
+        self._leave(Place.WAITS)
+        while self.present.pending and self.chance.random() < HALTS_WAITING:
+            self._take_lock()
+            self._interrupt_kernel()
+            self._leave(Place.WAITS)
+        self._take_lock()
+
+    def _leave(self, place: Place) -> None:
+        """Let any processor go on; returns when this one does."""
+        leaving = self.present
+        leaving.place = place
+        leaving.flow = getcurrent()
+        self.turns += 1
+        processor.tsc += TURN_NS
+        following = self._choose()
+        if following is leaving:
+            return
+        self.present = following
+        processor.registers = following.registers
+        processor.per_cpu = following.per_cpu
+        following.flow.switch()
+
+    def _choose(self) -> OneOfSeveral:
+        while True:
+            if self.machine.is_tick_due():
+                self.all[0].interrupt(TICK_VECTOR)
+            ready = [each for each in self.all if each.place != Place.HALTS or each.pending]
+            if ready:
+                return self.chance.choice(ready)
+            self._take_lock()
+            if not self.machine.wake_if_nobody_will():
+                self.machine.let_time_pass()
+
+    def _interrupts(self) -> None:
+        """Serve those that wait, in the kernel."""
+        while self.present.pending:
+            self._interrupt_kernel()
+
+    def _interrupt_kernel(self) -> None:
+        interrupt_in_kernel(TrapFrame(vector=self._next_vector()))
+
+    def _next_vector(self) -> int:
+        vector = self.present.pending.pop(0)
+        if vector == TICK_VECTOR:
+            self.machine.note_tick()
+        return vector
+
+    def _send(self, identity: int, vector: int) -> None:
+        """Instead of apic.send_interrupt. A flush needs no lock, so it is answered at once."""
+        other = self.all[identity]
+        if vector != FLUSH_VECTOR:
+            assert vector == KICK_VECTOR
+            other.interrupt(vector)
+            return
+        area = processors.area[identity]
+        other.registers["cr3"] = load_i64(area + OFFSET_ROOT)
+        memory.store(area + OFFSET_FLUSHED, 4, memory.load(area + OFFSET_FLUSH, 4))
+
+    # What programs and the kernel ask ---------------------------------------------------------------------------------
+
+    def enter_kernel(self) -> None:
+        self._wait_for_lock()
+
+    def leave_kernel(self, interrupt: Callable[[int], None]) -> None:
+        """Back to user mode, and into the kernel again for each interrupt."""
+        self._leave(Place.USER_MODE)
+        while self.present.pending:
+            vector = self._next_vector()
+            self._wait_for_lock()
+            interrupt(vector)
+            self._leave(Place.USER_MODE)
+
+    def switch_stacks(self, save_sp_to: int, load_sp: int) -> None:
+        self.machine.switch_stacks(save_sp_to, load_sp)
+
+    def enter_user_mode(self, frame: int) -> None:
+        self.machine.enter_user_mode(frame)
+
+    def wait_for_interrupt(self) -> None:
+        self._leave(Place.HALTS)
+        self._take_lock()
+        self._interrupts()
+        self._wait_for_lock()
+
+    def interrupt_window(self) -> None:
+        if self.machine.is_tick_due():
+            self.all[0].interrupt(TICK_VECTOR)
+        self._interrupts()
+        self._wait_for_lock()
