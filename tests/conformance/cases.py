@@ -8,11 +8,11 @@ invalid. Its answers are kept under `build/tests/`, in a file named after a hash
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests.conformance.compare import difference
-from tests.harness import LINUX, Batch, Case, Kernel, Result, compile_program
+from tests.harness import KRAIT, LINUX, Batch, Case, Kernel, Result, compile_program
 from tests.harness.kept import answer_path
 from tools.cpio import Archive
 from tools.lock import exclusively
@@ -49,8 +49,8 @@ def _link_flags(source: Path) -> tuple[str, ...]:
     return ("-static-pie", "-fPIE") if source.stem.endswith("_pie") else ("-static",)
 
 
-def batch(chosen: list[str] | None = None) -> Batch:
-    """The cases of these names, or all, with their files."""
+def batch(chosen: list[str] | None = None, processors: int = 1) -> Batch:
+    """The cases of these names, or all, with their files, for a machine with so many processors."""
     files = Archive()
     cases: list[Case] = []
     for source in programs():
@@ -66,20 +66,22 @@ def batch(chosen: list[str] | None = None) -> Batch:
     SCRATCH.parent.mkdir(parents=True, exist_ok=True)
     with SCRATCH.open("ab") as disk:
         disk.truncate(SCRATCH_BYTES)
-    return Batch(cases, files, MACHINE)
+    return Batch(cases, files, replace(MACHINE, processors=processors))
 
 
-def answers(kernel: Kernel, chosen: list[str] | None = None) -> dict[str, Result]:
-    """What a kernel answers to the cases."""
+def answers(kernel: Kernel, chosen: list[str] | None = None, processors: int = 1) -> dict[str, Result]:
+    """What a kernel answers to the cases on so many processors."""
     build_image()
-    return batch(chosen).run(kernel)
+    if kernel is KRAIT and processors > 1:
+        kernel = replace(kernel, parameters=f"{kernel.parameters} maxcpus={processors}")
+    return batch(chosen, processors).run(kernel)
 
 
-def linux_answers(chosen: list[str] | None = None) -> dict[str, Result]:
-    """What Linux answers, from the kept file where nothing has changed."""
+def linux_answers(chosen: list[str] | None = None, processors: int = 1) -> dict[str, Result]:
+    """What Linux answers on as many processors, from the kept file where nothing has changed."""
     fetch_oracle()
     build_image()
-    wanted = batch(chosen)
+    wanted = batch(chosen, processors)
     with exclusively("answers"):
         kept = _keep_file(wanted)
         if kept.exists():
@@ -114,5 +116,5 @@ def _agreed_answers(wanted: Batch) -> dict[str, Result]:
 
 
 def _keep_file(wanted: Batch) -> Path:
-    machine = repr((LINUX.parameters, MACHINE)).encode()
+    machine = repr((LINUX.parameters, wanted.machine)).encode()
     return answer_path("cases", (wanted.initrd(wanted.cases), LINUX.path.read_bytes(), machine))

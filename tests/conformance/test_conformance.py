@@ -47,16 +47,23 @@ def _parameters() -> list[object]:
 def test_answers_as_linux_does(
     name: str, linux: dict[str, Result], krait: dict[str, Result], request: pytest.FixtureRequest
 ) -> None:
-    text = difference(linux[name], krait[name])
+    compare(linux[name], krait[name], request)
+
+
+def compare(linux: Result, krait: Result, request: pytest.FixtureRequest, processors: int = 1) -> None:
+    """Fail unless the two answered alike, on so many processors."""
+    name = linux.name
+    text = difference(linux, krait)
     if text is not None:
         # Once more, both alone: some cases wait for moments, and a busy host may upset them, on Linux even twice.
         record_repeat(request, text)
-        again = linux_answers([name])[name]
+        again = linux_answers([name], processors)[name]
         if again.kind == UNSTABLE:
             pytest.fail(again.output, pytrace=False)
-        text = difference(again, answers(KRAIT, [name])[name])
+        text = difference(again, answers(KRAIT, [name], processors)[name])
     if text is not None:
-        pytest.fail(f"{text}\n\nrun it alone: .venv/bin/python -m tests.conformance {name}", pytrace=False)
+        words = name if processors == 1 else f"--processors {processors} {name}"
+        pytest.fail(f"{text}\n\nrun it alone: .venv/bin/python -m tests.conformance {words}", pytrace=False)
 
 
 @LONG

@@ -81,7 +81,7 @@ int main(void)
 	SHOW(syscall(SYS_sched_setaffinity, 0, 8, mask));
 	mask[0] = 0;
 	SHOW(syscall(SYS_sched_setaffinity, 0, 8, mask));
-	mask[0] = 2;
+	mask[0] = 1ul << 63; /* one that there is not */
 	SHOW(syscall(SYS_sched_setaffinity, 0, 8, mask));
 	mask[0] = 0xff;
 	SHOW(syscall(SYS_sched_setaffinity, 0, 4, mask));

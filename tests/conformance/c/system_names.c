@@ -110,6 +110,8 @@ int main(void)
 	SHOW(personality(0xffffffff));
 	IN_CHILD(SHOW(personality(0xffffffff)));
 	SHOW(personality(0));
+	unsigned long first = 1; /* of several processors, the one that every machine has */
+	SHOW(syscall(SYS_sched_setaffinity, 0, 8, &first));
 	unsigned cpu = 99, node = 99;
 	SHOW(syscall(SYS_getcpu, &cpu, &node, NULL));
 	printf("%u %u\n", cpu, node);

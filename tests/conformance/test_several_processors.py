@@ -1,0 +1,42 @@
+"""Cases in which threads and processes meet, on four processors: they must end and print as on Linux with four."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.cases import answers, linux_answers
+from tests.conformance.test_conformance import LONG, compare
+from tests.harness import KRAIT, Result
+
+PROCESSORS = 4
+NAMES = [
+    "clone3_numbers", "closed_pipe_hammer", "epoll_eventfd", "exec", "fault_signals", "fifos", "fork_bomb",
+    "fork_wait", "fpu_state", "futex", "futex_pi", "inotify", "long_calls", "memory_calls", "mmap_file",
+    "packet_rings", "pipes", "poll_select", "ptrace_dead_threads", "ptrace_events", "ptrace_stops", "ptrace_threads",
+    "rseq", "scheduling", "seccomp_threads", "shared_memory", "sigio", "signals", "sysv_messages", "sysv_semaphores",
+    "tcp_data", "tcp_loopback", "threads", "timers_posix", "unix_rights", "unix_stream", "user_dispatch",
+    "wait_options", "wait_order",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def linux() -> dict[str, Result]:
+    return linux_answers(NAMES, PROCESSORS)
+
+
+@pytest.fixture(scope="module")
+def krait(linux: dict[str, Result]) -> dict[str, Result]:
+    return answers(KRAIT, NAMES, PROCESSORS)
+
+
+@LONG
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_as_linux_does_on_four(
+    name: str, linux: dict[str, Result], krait: dict[str, Result], request: pytest.FixtureRequest
+) -> None:
+    compare(linux[name], krait[name], request, PROCESSORS)
+
+
+@LONG
+def test_linux_ends_every_case_on_four(linux: dict[str, Result]) -> None:
+    assert [name for name, result in linux.items() if result.kind in ("timeout", "died", "error")] == []
