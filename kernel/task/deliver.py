@@ -38,7 +38,7 @@ from kernel.task.send import (
     update_interrupted,
 )
 from kernel.task.siginfo import SignalInfo, from_kernel
-from kernel.task.signals import IGNORED_BY_DEFAULT, SIGKILL, SIGSEGV, SIGSTOP, STOP_SIGNALS, bit, contains
+from kernel.task.signals import IGNORED_BY_DEFAULT, SIGKILL, SIGSEGV, SIGSTOP, STOP_SIGNALS, UNBLOCKABLE, bit, contains
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
@@ -201,7 +201,7 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
         blocked |= bit(info.signo)
     if action.flags & SA_RESETHAND != 0:
         _reset_handler(task.process.actions, info.signo, action)
-    set_blocked(task, blocked)
+    task.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` looks at what is left
     if task.tracee is not None:
         report_handler(task)
 

@@ -106,10 +106,10 @@ class PendingSignals:
         _uncount(info)
         return info
 
-    def discard(self, mask: int) -> None:
-        """Forget all pending signals of a set."""
+    def discard(self, mask: int) -> bool:
+        """Forget all pending signals of a set. Returns whether there were any."""
         if self.mask & mask == 0:
-            return
+            return False
         self.mask &= ~mask
         self.from_kernel &= ~mask
         kept = 0
@@ -122,6 +122,7 @@ class PendingSignals:
                 kept += 1
         while len(self.queue) > kept:
             self.queue.pop()
+        return True
 
     def clear(self) -> None:
         """Forget everything: the owner is gone."""

@@ -201,10 +201,10 @@ def _discard(process: Process, mask: int) -> None:
 def discard_ignored(process: Process, signo: int) -> None:
     """A signal became ignored: forget pending ones."""
     mask = bit(signo)
-    process.pending.discard(mask)
+    shared = process.pending.discard(mask)
     for task in process.threads.values():
-        task.pending.discard(mask)
-        update_interrupted(task)
+        if task.pending.discard(mask) or shared:
+            update_interrupted(task)
 
 
 @noinline
