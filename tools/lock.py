@@ -11,8 +11,9 @@ from tools.paths import BUILD
 
 @contextmanager
 def exclusively(name: str) -> Iterator[None]:
-    """Hold the checkout's lock of this name; wait for whoever has it."""
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / f"{name}.lock").open("w") as lock:
+    """Hold the checkout's lock of this name, which may have folders; wait for whoever has it."""
+    path = BUILD / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, LINUX, Batch, Case, Kernel, Result, compile_program
-from tests.harness.kept import answer_path
+from tests.harness.kept import answer_path, while_asking
 from tools.cpio import Archive
-from tools.lock import exclusively
 from tools.machine import Disk, Machine
 from tools.oracle import fetch_oracle
 from tools.paths import BUILD
@@ -82,14 +81,13 @@ def linux_answers(chosen: list[str] | None = None, processors: int = 1) -> dict[
     fetch_oracle()
     build_image()
     wanted = batch(chosen, processors)
-    with exclusively("answers"):
-        kept = _keep_file(wanted)
+    kept = _keep_file(wanted)
+    with while_asking(kept):
         if kept.exists():
             return {name: Result(**fields) for name, fields in json.loads(kept.read_text()).items()}
         agreed = _agreed_answers(wanted)
         if any(result.kind == UNSTABLE for result in agreed.values()):
             return agreed
-        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps({name: asdict(result) for name, result in agreed.items()}))
         return agreed
 

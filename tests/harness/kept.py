@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tools.lock import exclusively
@@ -22,10 +23,13 @@ def answer_path(name: str, parts: Iterable[bytes]) -> Path:
 
 def kept_answer(name: str, parts: Iterable[bytes], answer: Callable[[], str]) -> str:
     """The kept answer, or else that of `answer`, which is kept then. What `answer` raises is not caught."""
-    with exclusively("answers"):
-        path = answer_path(name, parts)
+    path = answer_path(name, parts)
+    with while_asking(path):
         if not path.exists():
-            text = answer()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(answer())
         return path.read_text()
+
+
+def while_asking(path: Path) -> AbstractContextManager[None]:
+    """Nobody else asks for this answer meanwhile, or writes it; its folder is there."""
+    return exclusively(str(path.relative_to(BUILD)))
