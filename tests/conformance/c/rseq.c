@@ -64,7 +64,7 @@ static void registration(void)
 	SHOW(rseq(&area, 32, 0, SIGNATURE));
 	printf("rseq_cs %lu, flags %#x\n", (unsigned long)area.section, area.flags);
 	area.flags = 0;
-	printf("start %u cpu %u node %u cid %u\n", area.cpu_id_start, area.cpu_id, area.node_id, area.mm_cid);
+	printf("start %s cpu, node %u cid %u\n", area.cpu_id_start == area.cpu_id ? "is" : "is not", area.node_id, area.mm_cid);
 	SHOW(rseq(&area, 32, 0, SIGNATURE));
 	SHOW(rseq(&area, 32, 0, 1));
 	SHOW(rseq(&area, 64, 0, SIGNATURE));
