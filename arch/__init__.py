@@ -18,7 +18,6 @@ from arch.x86_64.chips.interrupts import (
     END_OF_VECTORS,
     FIRST_FREE_VECTOR,
     LINE_COUNT,
-    TICK_VECTOR,
     acknowledge,
     enable_line,
     line_vector,
@@ -29,6 +28,7 @@ from arch.x86_64.chips.power import power_off, restart
 from arch.x86_64.chips.serial16550 import SerialPort
 from arch.x86_64.chips.serial16550 import initialise as start_serial_ports
 from arch.x86_64.chips.serial16550 import ports as serial_ports
+from arch.x86_64.chips.timer import TICK_VECTOR, interrupt_after
 from arch.x86_64.context import (
     early_arena_size,
     early_arena_start,

@@ -264,8 +264,13 @@ class Processor(Protocol):
     def processors_found(self) -> int:
         """How many processors the firmware names, up to as many as there is room for; 0 if it says nothing."""
 
-    def start_interrupts(self) -> None:
-        """Let devices interrupt, and the tick come. Raises MemoryError."""
+    def start_interrupts(self, counter_hz: int) -> None:
+        """Let devices interrupt, and the timer. Raises MemoryError."""
+
+    def interrupt_after(self, delay_ns: int) -> None:
+        """Interrupt this processor with TICK_VECTOR once, after `delay_ns` or earlier, and not for what was asked
+        before.
+        """
 
     # The running processor
     def read_counter(self) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 from arch.x86_64 import cpu, fpu, gdt, idt
 from arch.x86_64.boot_memory import allocate
 from arch.x86_64.bootinfo import KIND_RAM, LOW_MEMORY_END, BootInfo
-from arch.x86_64.chips import apic
+from arch.x86_64.chips import apic, timer
 from arch.x86_64.chips.acpi_devices import PROCESSOR_LIMIT, Hardware
 from arch.x86_64.context import boot_stack_top
 from arch.x86_64.idt import FLUSH_VECTOR, KICK_VECTOR
@@ -167,6 +167,7 @@ def processor_main() -> None:
     cpu.show_number(number)
     fpu.enable()
     apic.enable()
+    timer.start_further()
     _note(number, area, apic.identity(), kernel_root())
     processors.count = number + 1
 

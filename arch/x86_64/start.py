@@ -5,7 +5,7 @@ Context: the boot thread, interrupts off.
 
 from arch.x86_64 import boot_memory, cpu, fpu, gdt, idt, paging, processors
 from arch.x86_64.bootinfo import boot_info
-from arch.x86_64.chips import apic, interrupts, pic8259, pit, power, rtc, tsc
+from arch.x86_64.chips import apic, pic8259, pit, power, rtc, timer, tsc
 from arch.x86_64.chips.acpi_devices import hardware
 from kernel.lang import panic
 
@@ -55,10 +55,10 @@ def measure_counter_hz() -> int:
     return tsc.measure_frequency_hz()
 
 
-def start_interrupts() -> None:
-    """Let devices interrupt, and the tick come. Raises MemoryError."""
+def start_interrupts(counter_hz: int) -> None:
+    """Let devices interrupt, and the timer. Raises MemoryError."""
     apic.initialise()
-    interrupts.start_tick()
+    timer.start(counter_hz)
 
 
 def processors_found() -> int:

@@ -18,6 +18,8 @@ from kernel.lang import export, final, inline, noinline, on_stack
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.switch import wake_stack
 from kernel.sched.thread import AWAKE, Thread, ThreadState
+from kernel.time.hardware import HardwareTimer
+from kernel.time.timers import PROCESSOR_TIMERS
 
 LOAD_PERIOD_NS: Final = 5_000_000_000
 _HIGHEST: Final = 63  # a processor's number: sets have 64 bits
@@ -34,6 +36,7 @@ class Processor:
 
     def __init__(self, number: int, queue: RunQueue) -> None:
         self.number: int = number
+        self.timer: HardwareTimer = HardwareTimer()
         self.boot_thread: Thread = Thread(b"swapper")
         self.boot_thread.state = ThreadState.RUNNING  # from the first instruction on: it may be preempted
         self.boot_thread.processor = number
@@ -56,6 +59,7 @@ class Processor:
         self.user_ns: int = 0
         self.nice_ns: int = 0
         self.system_ns: int = 0
+        self.timer_interrupts: int = 0
         self.switches: int = 0
         self.forks: int = 0
         self.load: list[int] = [0, 0, 0]
@@ -105,6 +109,7 @@ def take_over(number: int) -> None:
     before.has_work = RUNNING.has_work
     before.watches_calls = RUNNING.watches_calls
     processor = PROCESSORS[number]
+    PROCESSOR_TIMERS.own = processor.timer
     RUNNING.processor = processor
     RUNNING.current = processor.current
     RUNNING.need_resched = processor.need_resched
@@ -118,6 +123,7 @@ def take_over(number: int) -> None:
 def add_processor() -> Processor:
     """One more, which waits for the kernel lock. Raises MemoryError."""
     processor = Processor(len(PROCESSORS), PROCESSORS[0].queue)
+    PROCESSOR_TIMERS.all.append(processor.timer)
     processor.idle_thread = processor.boot_thread
     PROCESSORS.append(processor)
     RUNNING.several = True
@@ -125,7 +131,7 @@ def add_processor() -> Processor:
 
 
 def load_averages() -> list[int]:
-    """Over 1, 5 and 15 minutes, in units of 1 / LOAD_ONE. The boot processor's tick keeps them."""
+    """Over 1, 5 and 15 minutes, in units of 1 / LOAD_ONE."""
     return PROCESSORS[0].load
 
 

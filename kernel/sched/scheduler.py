@@ -13,9 +13,9 @@ Source: sched(7).
 
 from typing import Final, NoReturn
 
-from arch import interrupt_processor, set_kernel_stack
+from arch import set_kernel_stack
 from arch.programs import leave_spaces, load_root
-from kernel.lang import Errno, export, final, noraise, on_stack, panic, sleeps
+from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.sched import realtime
 from kernel.sched.processor import (
@@ -36,12 +36,14 @@ from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
 from kernel.sched.thread import AWAKE, SCHED_FIFO, SCHED_OTHER, Thread, ThreadState, enter_list, leave_list
 from kernel.time.clock import NS_PER_US, monotonic_ns
-from kernel.time.timers import run_timers
+from kernel.time.timers import PROCESSOR_TIMERS, own_deadline_ns, run_timers
 from kernel.time.vdso import follow_clock
 
 # exp(-5 s / 1 min), 5 min, 15 min in units of 2**-11 (proc(5), /proc/loadavg)
 _LOAD_DECAY: Final[list[int]] = [1884, 2014, 2037]
 LOAD_ONE: Final = 2048
+_LOAD_FORGOTTEN: Final = 1 << 10  # periods after which nothing is left of a load
+_TICK_NS: Final = 4_000_000  # while a processor runs threads
 
 
 def current_thread() -> Thread:
@@ -306,6 +308,8 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         processor.charged_at_ns = now_ns
         RUNNING.need_resched = False
         following = processor.queue.take(processor.number)
+        if following is not None and processor.timer.set_to_ns - now_ns > _TICK_NS:
+            _tick_again(processor, now_ns)
     return following
 
 
@@ -368,6 +372,31 @@ def exit_thread() -> NoReturn:
 
 
 # The tick ------------------------------------------------------------------------------------------------------------
+# A processor that runs threads ticks; one that idles only waits for the first deadline.
+
+
+def begin_ticking() -> None:
+    """The boot processor's timer may interrupt from now on. Raises MemoryError."""
+    timer = PROCESSORS[0].timer
+    PROCESSOR_TIMERS.all.append(timer)
+    PROCESSOR_TIMERS.own = timer
+    timer.set(monotonic_ns() + _TICK_NS)
+
+
+@noinline
+def _tick_again(processor: Processor, now_ns: int) -> None:
+    """A processor that idled for long is about to run a thread."""
+    processor.ticked_at_ns = now_ns
+    processor.timer.set(now_ns + _TICK_NS)
+    _keep_up(now_ns)
+
+
+def _keep_up(now_ns: int) -> None:
+    """What goes on while all idle, and nobody sees it."""
+    follow_clock()
+    keeper = PROCESSORS[0]
+    if now_ns >= keeper.load_due_ns:
+        _update_load(keeper, now_ns)
 
 
 @noraise
@@ -377,32 +406,20 @@ def tick(from_user: bool) -> None:
     `from_user`: the sample is a program's, not the kernel's.
     """
     processor = this_processor()
+    processor.timer_interrupts += 1
     now_ns = monotonic_ns()
     sample_ns = max(0, now_ns - processor.ticked_at_ns)
     processor.ticked_at_ns = now_ns
     run_timers(now_ns)
-    follow_clock()
-    if now_ns >= processor.load_due_ns:
-        _update_load(processor, now_ns)
-    for other in PROCESSORS:
-        if other is not processor and not other.idle:
-            _tick_other(other, now_ns, sample_ns)
+    _keep_up(now_ns)
     if processor.idle:
+        processor.timer.set(own_deadline_ns())
         return
+    processor.timer.set(min(own_deadline_ns(), now_ns + _TICK_NS))
     if _tick_thread(processor, now_ns, sample_ns, from_user):
         RUNNING.request_reschedule()
     if processor.realtime_ns != 0:
         _share_time(processor, now_ns)
-
-
-def _tick_other(processor: Processor, now_ns: int, sample_ns: int) -> None:
-    """The tick for a processor that does not hold the kernel lock, so it runs a program."""
-    processor.ticked_at_ns = now_ns
-    if _tick_thread(processor, now_ns, sample_ns, True):
-        processor.need_resched = True
-        processor.has_work = True
-    if processor.has_work:
-        interrupt_processor(processor.number)
 
 
 def _tick_thread(processor: Processor, now_ns: int, sample_ns: int, from_user: bool) -> bool:
@@ -443,11 +460,18 @@ def _share_time(processor: Processor, now_ns: int) -> None:
 
 
 def _update_load(processor: Processor, now_ns: int) -> None:
-    """Move the load averages one period on."""
+    """Move the load averages on by the periods that have passed: but for the last one, nobody ran in them."""
+    for _ in range(min((now_ns - processor.load_due_ns) // LOAD_PERIOD_NS, _LOAD_FORGOTTEN)):
+        _move_load(processor, 0)
     processor.load_due_ns = now_ns + LOAD_PERIOD_NS
     running = processor.queue.ready_count()
     for each in PROCESSORS:
         running += 0 if each.idle else 1
+    _move_load(processor, running)
+
+
+def _move_load(processor: Processor, running: int) -> None:
+    """One period, in which so many threads ran or were ready."""
     for i in range(3):
         decay = _LOAD_DECAY[i]
         processor.load[i] = (processor.load[i] * decay + running * LOAD_ONE * (LOAD_ONE - decay)) // LOAD_ONE

@@ -34,7 +34,7 @@ from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
 from kernel.net.control.configure import configure
 from kernel.net.control.start import start_network
-from kernel.sched.scheduler import exit_thread, start_processors
+from kernel.sched.scheduler import begin_ticking, exit_thread, start_processors
 from kernel.start import command_line, physical_memory
 from kernel.start.root import start_user_space
 from kernel.syscalls import all as system_calls
@@ -110,7 +110,8 @@ def start_devices() -> None:
     if boot_info.command_line_was_cut:
         log.warn(f"the command line is cut: there is room for {len(line)} bytes")
 
-    start_interrupts()
+    start_interrupts(clock.counter_frequency_hz())
+    begin_ticking()
     limit = command_line.processor_limit(line)
     count = start_other_processors(limit, clock.counter_frequency_hz())
     if count > 1:

@@ -1,7 +1,10 @@
 """Timers: things that happen at a time of the monotonic clock.
 
 A timer is an object of a class derived from `Timer`; `expire` says what happens. Armed timers stand in a heap by
-deadline; the tick runs what is due.
+deadline. Each processor has a timer of its own, which interrupts it once, at the time that it is set to: that of the
+next tick, or of the first deadline. The interrupt runs what is due.
+
+Invariant: some processor's timer is set to the first deadline, or earlier.
 
 Context: `start` may raise MemoryError. `expire` runs in interrupt context: it only wakes things, and never sleeps or
 allocates.
@@ -9,6 +12,7 @@ allocates.
 
 from typing import Final
 
+from kernel.lang import final, noinline
 from kernel.time.heap import NOT_QUEUED, DeadlineHeap, Queued
 
 # No deadline: further away than any clock runs (292 years).
@@ -37,6 +41,8 @@ class Timer(Queued):
             ARMED.insert(self, deadline_ns)
         else:
             ARMED.move(self, deadline_ns)
+        if deadline_ns < PROCESSOR_TIMERS.own.set_to_ns:
+            _interrupt_by(deadline_ns)
 
     def cancel(self) -> None:
         """Disarm; does nothing for a timer that is not armed."""
@@ -53,8 +59,51 @@ class Timer(Queued):
 ARMED: Final[DeadlineHeap[Timer]] = DeadlineHeap()
 
 
+class ProcessorTimer:
+    """A processor's timer, which interrupts it once. Base class: nothing interrupts (hardware.py has what does)."""
+
+    def __init__(self) -> None:
+        self.set_to_ns: int = FOREVER_NS  # when it interrupts, at the latest; past: it has, or is about to
+
+    def set(self, at_ns: int) -> None:
+        """Interrupt the processor that runs this, whose timer this is, at a time, and not when it was set to before."""
+        self.set_to_ns = at_ns
+
+
+@final
+class ProcessorTimers:
+    """Those of all processors. Nobody can set another's than its own."""
+
+    def __init__(self) -> None:
+        self.own: ProcessorTimer = ProcessorTimer()  # of the processor that runs this
+        self.all: list[ProcessorTimer] = []
+
+
+PROCESSOR_TIMERS: Final = ProcessorTimers()
+
+
+@noinline
+def _interrupt_by(deadline_ns: int) -> None:
+    """A timer was started that is due before this processor's interrupt."""
+    if not _others_interrupt_by(deadline_ns):
+        PROCESSOR_TIMERS.own.set(deadline_ns)
+
+
+def _others_interrupt_by(deadline_ns: int) -> bool:
+    for timer in PROCESSOR_TIMERS.all:
+        if timer is not PROCESSOR_TIMERS.own and timer.set_to_ns <= deadline_ns:
+            return True
+    return False
+
+
+def own_deadline_ns() -> int:
+    """The first deadline, if it is for this processor's timer to wait for; otherwise FOREVER_NS."""
+    deadline_ns = next_deadline_ns()
+    return FOREVER_NS if _others_interrupt_by(deadline_ns) else deadline_ns
+
+
 def run_timers(now_ns: int) -> None:
-    """Expire what is due. Called by the tick, and before a processor goes idle."""
+    """Expire what is due. Called by the timer's interrupt, and before a processor goes idle."""
     timers = ARMED.entries
     while len(timers) > 0:
         timer = timers[0]

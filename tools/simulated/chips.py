@@ -27,6 +27,8 @@ class Chips:
         self.scratch = 0
         self.line_control = 0
         self.clock_index = 0
+        self.timer_due: int | None = None  # on the counter: when the interval timer interrupts
+        self._timer_count: list[int] = []
 
     def read(self, port: int, size_bytes: int) -> int:
         """`processor.port_read`."""
@@ -46,6 +48,13 @@ class Chips:
         if port == pit.COMMAND and value == pit.CHANNEL_0_LATCH:
             count = 0x1_0000 - processor.tsc * pit.FREQUENCY_HZ // NS_PER_SECOND % 0x1_0000
             self.latched = [count & 0xFF, count >> 8 & 0xFF]
+        elif port == pit.COMMAND and value == pit.CHANNEL_0_ONCE:
+            self._timer_count = []
+        elif port == pit.CHANNEL_0:
+            self._timer_count.append(value)
+            if len(self._timer_count) == 2:
+                count = self._timer_count[0] | self._timer_count[1] << 8
+                self.timer_due = processor.tsc + count * NS_PER_SECOND // pit.FREQUENCY_HZ
         elif SERIAL_BASE <= port < SERIAL_BASE + 8:
             self._write_serial(port - SERIAL_BASE, value)
         elif port == rtc.INDEX:

@@ -10,7 +10,6 @@ from greenlet import getcurrent, greenlet
 
 from arch import TICK_VECTOR
 from arch.x86_64.bootinfo import PROTOCOL_PVH, PVH_MAGIC
-from arch.x86_64.chips import pit
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.layout import DIRECT_MAP_BASE, KERNEL_BASE
 from arch.x86_64.percpu import OFFSET_SELF
@@ -38,7 +37,6 @@ BOOT_INFO = 0x9000
 COMMAND_LINE = BOOT_INFO + 0x100
 MODULES = BOOT_INFO + 0x40
 MEMORY_MAP = BOOT_INFO + 0x80
-TICK_NS = NS_PER_SECOND // pit.TICK_HZ
 QUIET_NS = 60 * NS_PER_SECOND  # nobody has called the kernel for so long
 QUIET_LIMIT_NS = 3600 * NS_PER_SECOND  # and nobody will, whatever is armed
 WAKE_SIGNAL = 64  # ends a call of process 1 that would never end; its children inherit the handler
@@ -67,7 +65,6 @@ class Machine(Control):
         self._host = getcurrent()
         self._asleep: dict[int, greenlet] = {}
         self._next_token = FIRST_TOKEN
-        self._ticked_ns = 0
         sys.setrecursionlimit(DEPTH_LIMIT)
         decode_registers()
         self._ram = self._assemble(memory_mib << 20)
@@ -177,7 +174,7 @@ class Machine(Control):
         program.run()
 
     def wait_for_interrupt(self) -> None:
-        """Nobody is ready: time passes until the next tick at which something is due."""
+        """Nobody is ready: time passes until something is due."""
         if not self.wake_if_nobody_will():
             self.let_time_pass()
             self._tick()
@@ -191,9 +188,10 @@ class Machine(Control):
         return True
 
     def let_time_pass(self) -> None:
-        """Until the next tick at which something is due."""
-        ticks = min(max(1, (next_deadline_ns() - monotonic_ns()) // TICK_NS), QUIET_LIMIT_NS // TICK_NS)
-        processor.tsc += ticks * TICK_NS
+        """Until something is due: the timer interrupts earlier if its reach is short, and nothing comes of that."""
+        now = monotonic_ns()
+        due = self._chips.timer_due or processor.tsc
+        processor.tsc = max(due, processor.tsc + min(next_deadline_ns() - now, QUIET_LIMIT_NS))
 
     def _nobody_will_wake(self, now: int) -> bool:
         """Every program waits for another: nothing but sleeps of kernel threads is armed."""
@@ -210,11 +208,12 @@ class Machine(Control):
 
     def is_tick_due(self) -> bool:
         """Whether the timer interrupts."""
-        return processor.tsc - self._ticked_ns >= TICK_NS
+        due = self._chips.timer_due
+        return due is not None and processor.tsc >= due
 
     def note_tick(self) -> None:
-        """It was served."""
-        self._ticked_ns = processor.tsc
+        """It does."""
+        self._chips.timer_due = None
 
     def _tick(self) -> None:
         self.note_tick()

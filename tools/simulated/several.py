@@ -26,12 +26,17 @@ from kernel.lang.simulation import memory
 from kernel.lang.unsafe import load_i64, store_i64
 from kernel.sched.processor import take_over
 from kernel.sched.scheduler import join, start_processors
+from kernel.time import hardware
+from kernel.time.clock import NS_PER_SECOND
+from kernel.time.timers import PROCESSOR_TIMERS
+from tools.simulated.program import Program
 
 if TYPE_CHECKING:
     from tools.simulated.machine import Machine
 
 AREAS = 0x2_0000  # physical; nobody is given memory below 1 MiB
 HALTS_WAITING = 0.5  # how often who waits for the lock halts
+QUIET_LIMIT_NS = 3600 * NS_PER_SECOND  # a timer that is further off is not waited for
 TURN_NS = 200  # what it takes until another goes on
 
 
@@ -51,6 +56,7 @@ class OneOfSeveral:
         self.flow = flow  # what goes on when it does
         self.place = Place.USER_MODE
         self.pending: list[int] = []  # vectors
+        self.timer_due: int | None = None  # on the counter: when its timer interrupts
         self.registers: dict[str, int] = {}
         self.per_cpu: dict[int, int] = {}
 
@@ -67,6 +73,7 @@ class Several(Control):
         self.machine = machine
         self.chance = random.Random(seed)
         self.turns = 0
+        self._woke_ns = -1  # when a program had last called the kernel, the last time that all had slept for good
         first = OneOfSeveral(0, getcurrent())
         first.registers = processor.registers
         first.per_cpu = processor.per_cpu
@@ -86,6 +93,8 @@ class Several(Control):
             processors.identity[number] = number
         processors.count = count
         processor.control = self
+        setattr(hardware, "interrupt_after", self._interrupt_after)  # noqa: B010
+        self._interrupt_after(PROCESSOR_TIMERS.own.set_to_ns - processor.tsc)
         start_processors(count)
         for number in range(1, count):
             other = OneOfSeveral(number, greenlet(self._join, self.machine.host_flow))
@@ -131,14 +140,34 @@ class Several(Control):
 
     def _choose(self) -> OneOfSeveral:
         while True:
-            if self.machine.is_tick_due():
-                self.all[0].interrupt(TICK_VECTOR)
+            self._let_timers_interrupt()
             ready = [each for each in self.all if each.place != Place.HALTS or each.pending]
             if ready:
                 return self.chance.choice(ready)
             self._take_lock()
-            if not self.machine.wake_if_nobody_will():
-                self.machine.let_time_pass()
+            if self.machine.wake_if_nobody_will():
+                self._note_wake_up()
+            else:
+                processor.tsc = min(
+                    [each.timer_due for each in self.all if each.timer_due is not None],
+                    default=processor.tsc + QUIET_LIMIT_NS,
+                )
+
+    def _note_wake_up(self) -> None:
+        """This processor has woken somebody."""
+        assert self._woke_ns != Program.called_ns, "a thread is ready, and the processors that may run it idle"
+        self._woke_ns = Program.called_ns
+        self.present.interrupt(TICK_VECTOR)
+
+    def _let_timers_interrupt(self) -> None:
+        for each in self.all:
+            if each.timer_due is not None and processor.tsc >= each.timer_due:
+                each.timer_due = None
+                each.interrupt(TICK_VECTOR)
+
+    def _interrupt_after(self, delay_ns: int) -> None:
+        """Instead of arch.interrupt_after."""
+        self.present.timer_due = processor.tsc + min(max(delay_ns, 1), QUIET_LIMIT_NS)
 
     def _interrupts(self) -> None:
         """Serve those that wait, in the kernel."""
@@ -149,10 +178,7 @@ class Several(Control):
         interrupt_in_kernel(TrapFrame(vector=self._next_vector()))
 
     def _next_vector(self) -> int:
-        vector = self.present.pending.pop(0)
-        if vector == TICK_VECTOR:
-            self.machine.note_tick()
-        return vector
+        return self.present.pending.pop(0)
 
     def _send(self, identity: int, vector: int) -> None:
         """Instead of apic.send_interrupt. A flush needs no lock, so it is answered at once."""
@@ -192,7 +218,6 @@ class Several(Control):
         self._wait_for_lock()
 
     def interrupt_window(self) -> None:
-        if self.machine.is_tick_due():
-            self.all[0].interrupt(TICK_VECTOR)
+        self._let_timers_interrupt()
         self._interrupts()
         self._wait_for_lock()

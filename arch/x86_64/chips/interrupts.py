@@ -8,14 +8,13 @@ Context: `acknowledge` runs in an interrupt; the rest is for boot. Nothing sleep
 
 from typing import Final
 
-from arch.x86_64.chips import apic, pic8259, pit
+from arch.x86_64.chips import apic, pic8259, timer
 from arch.x86_64.idt import KICK_VECTOR
 from kernel.lang import nosleep
 
 LINE_COUNT: Final = pic8259.LINE_COUNT
 FIRST_FREE_VECTOR: Final = pic8259.FIRST_VECTOR + pic8259.LINE_COUNT
 END_OF_VECTORS: Final = KICK_VECTOR
-TICK_VECTOR: Final = pic8259.FIRST_VECTOR + pit.TICK_LINE
 
 
 def line_vector(line: int) -> int:
@@ -33,15 +32,12 @@ def enable_line(line: int, level_triggered: bool) -> None:
 @nosleep
 def acknowledge(vector: int) -> bool:
     """Tell the chip where an interrupt came from that it arrived. False: nobody is to be called."""
+    if vector == timer.TICK_VECTOR and timer.is_own():
+        apic.end_of_interrupt()
+        return True
     if vector < FIRST_FREE_VECTOR:
         return pic8259.acknowledge(vector - pic8259.FIRST_VECTOR)
     if vector == apic.SPURIOUS_VECTOR:
         return False
     apic.end_of_interrupt()
     return vector != KICK_VECTOR
-
-
-def start_tick() -> None:
-    """Interrupt with TICK_VECTOR pit.TICK_HZ times a second from now on."""
-    pit.start_tick()
-    pic8259.unmask(pit.TICK_LINE)

@@ -1,10 +1,9 @@
-"""The interval timer of the PC (8254): the scheduler's tick, and a clock of known frequency to measure others by.
+"""The interval timer of the PC (8254): a clock of known frequency to measure others by, and the timer of a processor
+that has none of its own.
 
-Channel 0 counts down at 1.193182 MHz. As a tick it interrupts on line 0; for calibration its counter is read on the
-fly, so that no interrupt is needed. Channel 2, the usual choice, reads garbage on some virtual machines (microvm), and
-needs the speaker's gate.
-
-Ticks get lost when the host is busy: they drive preemption and timer checks, and are never counted as time.
+Channel 0 counts down at 1.193182 MHz. As a timer it interrupts once, on line 0; for calibration its counter is read on
+the fly, so that no interrupt is needed. Channel 2, the usual choice, reads garbage on some virtual machines (microvm),
+and needs the speaker's gate.
 
 Source: Intel 8254 data sheet (231164-005).
 """
@@ -14,8 +13,8 @@ from typing import Final
 from arch.x86_64.ports import in_u8, out_u8
 
 FREQUENCY_HZ: Final = 1_193_182
-TICK_HZ: Final = 250
 TICK_LINE: Final = 0
+LONGEST_COUNT: Final = 0xFFFF
 
 CHANNEL_0: Final = 0x40
 COMMAND: Final = 0x43
@@ -23,17 +22,18 @@ COMMAND: Final = 0x43
 _PROBE_READS: Final = 10_000  # each takes longer than a count of the timer, or not much less
 
 CHANNEL_0_LATCH: Final = 0x00
-CHANNEL_0_RATE: Final = 0x34  # low byte then high byte, mode 2: rate generator
+CHANNEL_0_ONCE: Final = 0x30  # low byte then high byte, mode 0: interrupt when it comes to 0
+CHANNEL_0_RATE: Final = 0x34  # mode 2: rate generator
 
 
-def start_tick() -> None:
-    """Interrupts TICK_HZ times a second from now on."""
-    _program((FREQUENCY_HZ + TICK_HZ // 2) // TICK_HZ)
+def interrupt_after(count: int) -> None:
+    """Interrupts once, after 1 to LONGEST_COUNT counts."""
+    _program(CHANNEL_0_ONCE, count)
 
 
 def start_counter() -> None:
     """Counts through all 16 bits, for `counter`."""
-    _program(0x1_0000)
+    _program(CHANNEL_0_RATE, 0x1_0000)
 
 
 def counter() -> int:
@@ -53,7 +53,7 @@ def is_running() -> bool:
     return False
 
 
-def _program(divisor: int) -> None:
-    out_u8(COMMAND, CHANNEL_0_RATE)
-    out_u8(CHANNEL_0, divisor & 0xFF)
-    out_u8(CHANNEL_0, (divisor >> 8) & 0xFF)  # 65536 is written as 0
+def _program(command: int, count: int) -> None:
+    out_u8(COMMAND, command)
+    out_u8(CHANNEL_0, count & 0xFF)
+    out_u8(CHANNEL_0, (count >> 8) & 0xFF)  # 65536 is written as 0

@@ -24,7 +24,7 @@ HIGHEST_HZ: Final = 20_000_000_000
 
 
 def measure_frequency_hz() -> int:
-    """The counter's frequency. Leaves the interval timer in counting mode: `pit.start_tick` comes after."""
+    """The counter's frequency. Leaves the interval timer in counting mode: what interrupts comes after."""
     pit.start_counter()
     best_uncertainty = -1
     best_hz = 0

@@ -31,17 +31,20 @@ def metrics() -> bytes:
     """All figures."""
     user = 0
     system = 0
+    timer_interrupts = 0
     switches = 0
     forks = 0
     for processor in PROCESSORS:
         user += processor.user_ns + processor.nice_ns
         system += processor.system_ns
+        timer_interrupts += processor.timer_interrupts
         switches += processor.switches
         forks += processor.forks
     text = _seconds("uptime_seconds", "Time since boot.", boottime_ns())
     text += _seconds("idle_seconds", "Time without anything to do.", idle_ns())
     text += _seconds("user_seconds", "Time in programs, sampled.", user)
     text += _seconds("system_seconds", "Time in the kernel, sampled.", system)
+    text += _figure("timer_interrupts", "counter", "Interrupts of processors' timers.", timer_interrupts)
     text += _figure("context_switches", "counter", "Switches between threads.", switches)
     text += _figure("threads_started", "counter", "Threads ever started.", forks)
     text += _figure("threads", "gauge", "Threads, the kernel's included.", thread_count())

@@ -249,11 +249,13 @@ def filesystems() -> bytes:
 
 @proc_file("interrupts")
 def interrupts() -> bytes:
-    """The lines in use; they are not counted."""
+    """Those of the processors' timers; the lines' are not counted."""
     text = "           "
+    timers = "LOC:"
     for processor in PROCESSORS:
         text += f"CPU{processor.number:<8d}"
-    return (text + "\n").encode()
+        timers += f" {processor.timer_interrupts:10d}"
+    return (text + "\n" + timers + "   Local timer interrupts\n").encode()
 
 
 @proc_file("partitions")

@@ -1,5 +1,8 @@
 """The timer queue keeps order, whatever is started, moved and cancelled."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,3 +63,53 @@ def test_periodic_timer_stays_armed() -> None:
     assert timer.remaining_ns(25) == 5
     timer.cancel()
     assert timer.remaining_ns(25) == 0
+
+
+class Own(timers.ProcessorTimer):
+    """The timer of the processor that runs this."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def set(self, at_ns: int) -> None:
+        self.asked.append(at_ns)
+        super().set(at_ns)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Own]:
+    clear()
+    own = Own()
+    monkeypatch.setattr(timers.PROCESSOR_TIMERS, "own", own)
+    monkeypatch.setattr(timers.PROCESSOR_TIMERS, "all", [own])
+    yield own
+    clear()
+
+
+def test_the_processor_is_interrupted_at_the_first_deadline(own: Own) -> None:
+    late, early, between = (Recorder([], i) for i in range(3))
+    late.start(9000)
+    early.start(3000)
+    between.start(5000)
+    early.start(2500)  # it moves
+    assert own.asked == [9000, 3000, 2500]
+    early.cancel()
+    between.cancel()  # an interrupt in vain
+    assert timers.own_deadline_ns() == 9000
+    clear()
+    assert timers.own_deadline_ns() == timers.FOREVER_NS
+
+
+def test_one_processor_waits_for_a_deadline(own: Own) -> None:
+    """Whoever else is interrupted earlier will run what is due, or wait for it in turn."""
+    other = timers.ProcessorTimer()
+    other.set_to_ns = 4000
+    timers.PROCESSOR_TIMERS.all.append(other)
+    timer = Recorder([], 0)
+    timer.start(5000)
+    assert own.asked == []
+    assert timers.own_deadline_ns() == timers.FOREVER_NS
+    timer.start(3000)
+    assert own.asked == [3000]
+    assert timers.own_deadline_ns() == 3000

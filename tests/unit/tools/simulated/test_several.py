@@ -181,5 +181,5 @@ def test_lost_interrupts_are_noticed(machine: Machine) -> None:
     """The crowd itself is tested: what the kernel forgets makes it hang."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sched_processor, "interrupt_processor", lambda number: None)
-        with pytest.raises(AssertionError, match="cannot be killed"):
+        with pytest.raises(AssertionError, match=r"cannot be killed|may run it idle"):
             crowd_on(machine, 4, 1)
