@@ -48,6 +48,7 @@ def test_sleeps_end_in_time_and_nobody_ticks_meanwhile(image: Path, kind: str, c
     with Guest(KRAIT.boot(image, "quiet"), Machine(type=kind, cpu=cpu, extra=CLOCK)) as guest:
         guest.expect_prompt(60)
         assert guest.check("sleeps", 120) == "done\n"
+        assert guest.check("sleeps storm", 120) == "done\n"
         before = interrupts(guest)
         guest.check(f"sleep {IDLE_SECONDS}", 120)
         assert interrupts(guest) - before <= most_while_idle
