@@ -64,7 +64,8 @@ static void registration(void)
 	SHOW(rseq(&area, 32, 0, SIGNATURE));
 	printf("rseq_cs %lu, flags %#x\n", (unsigned long)area.section, area.flags);
 	area.flags = 0;
-	printf("start %s cpu, node %u cid %u\n", area.cpu_id_start == area.cpu_id ? "is" : "is not", area.node_id, area.mm_cid);
+	printf("start %s cpu, node %u, cid %s\n", area.cpu_id_start == area.cpu_id ? "is" : "is not", area.node_id,
+	       area.mm_cid < (uint32_t)sysconf(_SC_NPROCESSORS_CONF) ? "fits the processors" : "is large");
 	SHOW(rseq(&area, 32, 0, SIGNATURE));
 	SHOW(rseq(&area, 32, 0, 1));
 	SHOW(rseq(&area, 64, 0, SIGNATURE));
