@@ -176,7 +176,7 @@ class Machine(Control):
     def wait_for_interrupt(self) -> None:
         """Nobody is ready: time passes until something is due."""
         if not self.wake_if_nobody_will():
-            self.let_time_pass()
+            self._let_time_pass()
             self._tick()
 
     def wake_if_nobody_will(self) -> bool:
@@ -187,7 +187,7 @@ class Machine(Control):
         send_from_kernel(self.host.task.process, from_kernel(WAKE_SIGNAL))
         return True
 
-    def let_time_pass(self) -> None:
+    def _let_time_pass(self) -> None:
         """Until something is due: the timer interrupts earlier if its reach is short, and nothing comes of that."""
         now = monotonic_ns()
         due = self._chips.timer_due or processor.tsc
@@ -203,22 +203,13 @@ class Machine(Control):
         )
 
     def interrupt_window(self) -> None:
-        if self.is_tick_due():
+        due = self._chips.timer_due
+        if due is not None and processor.tsc >= due:
             self._tick()
 
-    def is_tick_due(self) -> bool:
-        """Whether the timer interrupts."""
-        due = self._chips.timer_due
-        return due is not None and processor.tsc >= due
-
-    def note_tick(self) -> None:
-        """It does."""
-        self._chips.timer_due = None
-
     def _tick(self) -> None:
-        self.note_tick()
-        frame = TrapFrame(vector=TICK_VECTOR)
-        interrupt_in_kernel(frame)
+        self._chips.timer_due = None
+        interrupt_in_kernel(TrapFrame(vector=TICK_VECTOR))
 
     def _fault_of_copy(self, address: int, access: Access) -> bool:
         """The kernel's copy routines met a page that is not there."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 AREAS = 0x2_0000  # physical; nobody is given memory below 1 MiB
 HALTS_WAITING = 0.5  # how often who waits for the lock halts
-QUIET_LIMIT_NS = 3600 * NS_PER_SECOND  # a timer that is further off is not waited for
+FURTHEST_NS = 3600 * NS_PER_SECOND  # a timer that is further off is not waited for
 TURN_NS = 200  # what it takes until another goes on
 
 
@@ -150,7 +150,7 @@ class Several(Control):
             else:
                 processor.tsc = min(
                     [each.timer_due for each in self.all if each.timer_due is not None],
-                    default=processor.tsc + QUIET_LIMIT_NS,
+                    default=processor.tsc + FURTHEST_NS,
                 )
 
     def _note_wake_up(self) -> None:
@@ -167,7 +167,7 @@ class Several(Control):
 
     def _interrupt_after(self, delay_ns: int) -> None:
         """Instead of arch.interrupt_after."""
-        self.present.timer_due = processor.tsc + min(max(delay_ns, 1), QUIET_LIMIT_NS)
+        self.present.timer_due = processor.tsc + min(max(delay_ns, 1), FURTHEST_NS)
 
     def _interrupts(self) -> None:
         """Serve those that wait, in the kernel."""
