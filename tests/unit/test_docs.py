@@ -78,7 +78,7 @@ def named_places() -> list[tuple[str, Path]]:
     found = []
     for page in PAGES:
         text = FENCED.sub("", page.read_text())  # a[0](1) of a program is no link
-    for link in LINK.finditer(text):
+        for link in LINK.finditer(text):
             name = re.fullmatch(r"`(\w+)`", link["text"])
             if name and link["target"].endswith(".py"):
                 found.append((name[1], (page.parent / link["target"]).resolve()))
