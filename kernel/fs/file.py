@@ -447,9 +447,13 @@ class InodeFile(File):
             if sink.emit(b"..", ino, 4, 2):
                 sink.position = 2
         if sink.position >= 2:
-            inode.read_directory(sink.position, sink)
+            self.emit_entries(sink.position, sink)
         self.position = sink.position
         self.path.mount.touch_accessed(inode)
+
+    def emit_entries(self, position: int, sink: DirectorySink) -> None:
+        """The entries of a directory but "." and "..", from a position on."""
+        self.inode.read_directory(position, sink)
 
     def truncate(self, size: int) -> None:
         self.inode.truncate(size)

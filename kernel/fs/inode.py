@@ -90,6 +90,7 @@ class Inode:
         self.executions: int = 0  # descriptions of running programs: nobody may write meanwhile
         self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
         self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)
+        self.revalidates: bool = False  # of a directory: others change it: a walk asks `lookup` about cached names
         self.has_magic_link: bool = False  # `follow` leads to a Path rather than to text
         self.locks: LockList | None = None
         self.watches: WatchList | None = None  # counts as one user

@@ -7,7 +7,7 @@ then the name's length (ENAMETOOLONG), then its existence (ENOENT).
 File systems that sleep (`FileSystem.sleeps`): a walk pins the place where it is while it sleeps, so that neither the
 dentry cache nor an unmount takes it away. What is not in the cache is looked up under the file system's lock of names,
 which also everything holds that changes names: so there is one dentry for a name, and it is the truth. What is in the
-cache is found without the lock.
+cache is found without the lock, but where others change directories too (`Inode.revalidates`).
 
 Context: may sleep in a file system's `lookup`.
 """
@@ -118,7 +118,7 @@ class Walk:
                 continue
             children = dentry.children
             child = children.get(rest[begin:end]) if children is not None else None
-            if child is None:
+            if child is None or directory.revalidates:
                 if context.restrictions & RESOLVE_CACHED != 0:
                     raise Errno(EAGAIN)
                 child = self.look_up(rest[begin:end])
@@ -194,7 +194,7 @@ class Walk:
         children = self.dentry.children
         if children is not None:
             child = children.get(name)
-            if child is not None:
+            if child is not None and (child.mounted > 0 or not self.directory().revalidates):
                 return child if child.inode is not None else None
         self.hold_names()
         try:
@@ -315,16 +315,20 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
     None if there is none.
     """
     children = parent.children
-    if children is not None:
-        child = children.get(name)
-        if child is not None:
-            return child if child.inode is not None else None
+    directory = parent.inode
+    child = children.get(name) if children is not None else None
+    if child is not None and (directory is None or child.mounted > 0 or not directory.revalidates):
+        return child if child.inode is not None else None
     if len(name) > NAME_MAX:
         raise Errno(ENAMETOOLONG)
-    directory = parent.inode
     if directory is None:
         return None
     inode = directory.lookup(name)
+    if child is not None:
+        if child.inode is inode and inode is not None and child.cached:
+            return child
+        CACHE.forget_children(child)
+        CACHE.forget_name(parent, name)
     if inode is None:
         if directory.file_system.keeps_negatives:
             CACHE.insert(parent, name, None)

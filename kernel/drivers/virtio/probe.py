@@ -3,14 +3,18 @@
 Context: boot.
 """
 
+from typing import Final
+
 from arch import hardware
 from kernel.drivers.platform import pci
-from kernel.drivers.virtio import blk, console, net, pci_transport
+from kernel.drivers.virtio import blk, console, net, pci_transport, plan9
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
-from kernel.drivers.virtio.transport import DEVICE_BLOCK, DEVICE_CONSOLE, DEVICE_NETWORK, Transport
+from kernel.drivers.virtio.transport import DEVICE_9P, DEVICE_BLOCK, DEVICE_CONSOLE, DEVICE_NETWORK, Transport
 from kernel.lang import Errno
 from kernel.lib import log
+
+_DRIVEN: Final = (DEVICE_BLOCK, DEVICE_NETWORK, DEVICE_CONSOLE, DEVICE_9P)
 
 
 def start(more_places: list[bytes]) -> None:
@@ -50,7 +54,7 @@ def _mmio_places(texts: list[bytes]) -> list[MmioPlace]:
 
 
 def _has_driver(device_type: int) -> bool:
-    return device_type == DEVICE_BLOCK or device_type == DEVICE_NETWORK or device_type == DEVICE_CONSOLE
+    return device_type in _DRIVEN
 
 
 def _start_device(transport: Transport) -> None:
@@ -61,3 +65,5 @@ def _start_device(transport: Transport) -> None:
         net.start(transport)
     elif transport.device_type == DEVICE_CONSOLE:
         console.start(transport)
+    elif transport.device_type == DEVICE_9P:
+        plan9.start(transport)

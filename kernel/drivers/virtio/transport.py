@@ -17,6 +17,7 @@ from kernel.lang import ENODEV, Errno, final, nosleep
 DEVICE_NETWORK: Final = 1
 DEVICE_BLOCK: Final = 2
 DEVICE_CONSOLE: Final = 3
+DEVICE_9P: Final = 9
 
 STATUS_ACKNOWLEDGE: Final = 1
 STATUS_DRIVER: Final = 2

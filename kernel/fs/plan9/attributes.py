@@ -1,0 +1,58 @@
+"""The extended attributes of a file of the host. Each use of them asks anew.
+
+Context: sleeps.
+"""
+
+from typing import Final
+
+from kernel.fs.attribute_store import Store
+from kernel.fs.plan9.client import Client, Fid
+from kernel.fs.plan9.instance import InUse, SharedNode
+from kernel.lang import ENODATA, ENOSYS, EOPNOTSUPP, Errno, final
+
+_LIMIT: Final = 65536  # bytes of a value, or of all names
+_REPLACE: Final = 2
+_CREATE: Final = 1
+
+
+@final
+class HostAttributes(Store):
+    """Those of one file. A host that keeps none has no names to show, and takes no values: EOPNOTSUPP."""
+
+    def __init__(self, node: SharedNode, fid: Fid) -> None:
+        super().__init__()
+        self._node: SharedNode = node
+        self._client: Client = node.client
+        self._fid: Fid = fid
+
+    def load(self) -> None:
+        with InUse(self._node):
+            self._load()
+
+    def _load(self) -> None:
+        names = self._names()
+        for name in names.split(b"\0"):
+            if len(name) > 0:
+                try:
+                    self.values[name] = self._client.read_attribute(self._fid, name, _LIMIT)
+                except Errno as error:
+                    if error.code != ENODATA:  # it has gone meanwhile
+                        raise
+
+    def _names(self) -> bytes:
+        try:
+            return self._client.read_attribute(self._fid, b"", _LIMIT)
+        except Errno as error:
+            if error.code != EOPNOTSUPP and error.code != ENOSYS:
+                raise
+            return b""
+
+    def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
+        if len(value) == 0:
+            raise Errno(EOPNOTSUPP)  # the protocol has no other word for a removal
+        with InUse(self._node):
+            self._client.write_attribute(self._fid, name, value, _CREATE if old is None else _REPLACE)
+
+    def drop(self, name: bytes) -> None:
+        with InUse(self._node):
+            self._client.write_attribute(self._fid, name, b"", _REPLACE)

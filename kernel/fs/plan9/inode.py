@@ -1,0 +1,129 @@
+"""Inodes of 9P: what all kinds of files share, and those whose contents are elsewhere or a name: devices, FIFOs,
+sockets, symbolic links.
+
+There is one inode for a file of the host, whatever its names: its identity, which the server tells, finds it. It lives
+until nobody has it open and no name in the cache leads to it. Its fid follows the name by which it was found last,
+because a server may find a file by its name alone.
+
+Context: sleeps, but `became_idle` and `evict`.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.constants import FS_NOATIME_FL, S_IFMT
+from kernel.fs.plan9.attributes import HostAttributes
+from kernel.fs.plan9.client import Attributes, Fid
+from kernel.fs.plan9.instance import InUse, SharedInstance, SharedNode
+from kernel.lang import EINVAL, Errno, final
+from kernel.time import coarse_realtime_ns
+
+if TYPE_CHECKING:
+    from kernel.fs.attribute_store import Store
+
+_TARGET_LIMIT: Final = 4095  # bytes of a link's text
+
+
+class SharedInode(SharedNode):
+    """Base of all. `fid` is the inode's own from now on."""
+
+    def __init__(self, shared: SharedInstance, fid: Fid, attributes: Attributes) -> None:
+        super().__init__(shared, attributes)
+        self.fid: Fid | None = fid
+        self.flags = FS_NOATIME_FL  # the host keeps the times
+        self.take_over(attributes)
+
+    def living_fid(self) -> Fid:
+        """Raises EINVAL once the inode is gone."""
+        fid = self.fid
+        if fid is None:
+            raise Errno(EINVAL)
+        return fid
+
+    def found_by(self, fid: Fid, attributes: Attributes) -> None:
+        """A name led to it, of which `fid` is."""
+        old = self.fid
+        self.fid = fid
+        if old is not None:
+            self.client.retire(old)
+        self.take_over(attributes)
+
+    # ---- Attributes -------------------------------------------------------------------------------------------
+
+    def take_over(self, attributes: Attributes) -> None:
+        """Let the attributes be the host's; the kind of a file does not change."""
+        self.mode = self.mode & S_IFMT | attributes.mode & ~S_IFMT
+        self.uid = attributes.uid
+        self.gid = attributes.gid
+        self.nlink = max(1, attributes.links)
+        self.rdev = attributes.device
+        self.size = attributes.size
+        self.blocks = attributes.blocks
+        self.atime_ns = attributes.accessed_ns
+        self.mtime_ns = attributes.modified_ns
+        self.ctime_ns = attributes.changed_ns
+
+    def attribute_fid(self) -> Fid:
+        """By what the server is asked for attributes: an open file is found even if its name has gone."""
+        return self.living_fid()
+
+    def refresh(self) -> None:
+        with InUse(self):
+            self.fetch_attributes()
+
+    def fetch_attributes(self) -> None:
+        """Let the attributes be the host's."""
+        if self.nlink > 0:
+            self.take_over(self.client.attributes(self.attribute_fid()))
+
+    def set_mode(self, mode: int) -> None:
+        with InUse(self):
+            self.client.set_mode(self.attribute_fid(), mode & 0o7777)
+        self.mode = self.mode & S_IFMT | mode & 0o7777
+        self.may_have_privileges = True
+
+    def set_owner(self, uid: int, gid: int) -> None:
+        with InUse(self):
+            self.client.set_owner(self.attribute_fid(), uid, gid)
+            self.fetch_attributes()
+
+    def attributes_changed(self) -> None:
+        """The times were set."""
+        with InUse(self):
+            self.client.set_times(self.attribute_fid(), self.atime_ns, self.mtime_ns)
+
+    def times_changed(self) -> None:
+        """The host keeps the times."""
+
+    def touch_changed(self) -> None:
+        self.ctime_ns = coarse_realtime_ns()
+
+    def attribute_store(self) -> "Store":
+        return HostAttributes(self, self.attribute_fid())
+
+    # ---- End --------------------------------------------------------------------------------------------------
+
+    def became_idle(self) -> None:
+        self._end()
+
+    def evict(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self.shared.forget(self)
+        fid = self.fid
+        if fid is not None:
+            self.fid = None
+            self.client.retire(fid)
+
+
+@final
+class SharedSpecial(SharedInode):
+    """A device node, FIFO or socket: only attributes."""
+
+
+@final
+class SharedSymlink(SharedInode):
+    """A symbolic link."""
+
+    def read_link(self) -> bytes:
+        return self.client.read_link(self.living_fid())[0:_TARGET_LIMIT]

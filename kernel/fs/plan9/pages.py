@@ -1,0 +1,220 @@
+"""A file of the host as something to map: pages that are fetched when they are touched, and kept as long as anybody
+maps the file.
+
+A page that may be written through a shared mapping is dirty until nobody maps the file any more: `write_back` sends all
+of those, because nothing tells which were written to since. Reads and writes by descriptors send them first.
+
+Circular references: the file and its pages refer to each other, until the file is idle.
+
+Context: `page`, `write_back`, `forget` and the end of the last mapping sleep.
+"""
+
+from typing import Final
+
+from kernel.fs.path import Path, first_mount, path_name
+from kernel.fs.plan9.handle import OpenFid
+from kernel.fs.plan9.instance import SharedNode
+from kernel.lang import EFAULT, EIO, Errno, final
+from kernel.lib import log
+from kernel.mm.frames import (
+    NO_FRAME,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    Frame,
+    allocate_user_frame,
+    frame_span,
+    get_frame,
+    put_frame,
+)
+from kernel.mm.objects import TrackedObject
+from kernel.mm.reverse_map import forget_pages
+from kernel.sched import Mutex
+
+_LAST_PAGE: Final = 1 << 50
+
+
+@final
+class SharedPages(TrackedObject):
+    """The pages of one file."""
+
+    def __init__(self, file: SharedNode) -> None:
+        super().__init__()
+        self.file: SharedNode | None = file
+        self.place: Path | None = None  # where it was mapped from last
+        self._pinned: Path | None = None
+        self._areas: int = 0
+        self._frames: dict[int, int] = {}
+        self._dirty: dict[int, bool] = {}
+        self._reader: OpenFid | None = None
+        self._writer: OpenFid | None = None
+        self._lock: Mutex = Mutex()  # over fetching, sending and dropping pages
+
+    def use(self, handle: OpenFid) -> None:
+        """The file is about to be mapped through a description: what it may do, mappings may."""
+        if handle.may_read and self._reader is None:
+            handle.users += 1
+            self._reader = handle
+        if handle.may_write and self._writer is None:
+            handle.users += 1
+            self._writer = handle
+
+    # ---- Pages ------------------------------------------------------------------------------------------------
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        if index < 0 or index >= _LAST_PAGE:
+            raise Errno(EFAULT)
+        with self._lock:
+            frame = Frame(self._frames.get(index, NO_FRAME))
+            if frame == NO_FRAME:
+                frame = self._fetch(index)
+            if for_write:
+                if self._writer is None:
+                    raise Errno(EIO)
+                self._dirty[index] = True
+            get_frame(frame)
+            return frame
+
+    def _fetch(self, index: int) -> Frame:
+        """A page that is missing, and what one message brings of those behind it. Raises EFAULT (behind the end of the
+        file), EIO, MemoryError.
+        """
+        reader = self._reader
+        file = self.file
+        if reader is None or file is None:
+            raise Errno(EIO)
+        frames = self._new_frames(index, max(1, file.client.data_limit >> PAGE_SHIFT), file.size)
+        kept = 0
+        try:
+            filled = 0
+            while filled < len(frames) << PAGE_SHIFT:
+                part = file.client.read_frames(reader.fid, index << PAGE_SHIFT, frames, filled)
+                if part == 0:
+                    break
+                filled += part
+            if filled == 0:
+                raise Errno(EFAULT)
+            while kept << PAGE_SHIFT < filled:
+                frame = Frame(frames[kept])
+                frame_span(frame)[min(PAGE_SIZE, filled - (kept << PAGE_SHIFT)) : PAGE_SIZE].fill(0)
+                self._frames[index + kept] = frame
+                kept += 1
+            return Frame(frames[0])
+        finally:
+            for i in range(kept, len(frames)):
+                put_frame(Frame(frames[i]))
+
+    def _new_frames(self, index: int, limit: int, size: int) -> list[int]:
+        """Memory for page `index`, and for others behind it that are missing too. Raises MemoryError."""
+        frames: list[int] = [allocate_user_frame()]
+        try:
+            while len(frames) < limit and (index + len(frames)) << PAGE_SHIFT < size:
+                if index + len(frames) in self._frames:
+                    break
+                frames.append(allocate_user_frame())
+        except MemoryError:
+            return frames  # the first is enough
+        return frames
+
+    def resident(self, index: int) -> Frame:
+        return Frame(self._frames.get(index, NO_FRAME))
+
+    def write_back(self) -> None:
+        """Send what may have been written through mappings."""
+        if len(self._dirty) > 0:
+            with self._lock:
+                self._send()
+
+    def _send(self) -> None:
+        file = self.file
+        writer = self._writer
+        if file is None or writer is None:
+            return
+        end = file.client.attributes(writer.fid, is_urgent=True).size
+        for index in list(self._dirty):
+            offset = index << PAGE_SHIFT
+            frame = Frame(self._frames.get(index, NO_FRAME))
+            if frame == NO_FRAME or offset >= end:
+                continue
+            count = min(PAGE_SIZE, end - offset)
+            done = 0
+            while done < count:
+                part = file.client.write_page(writer.fid, offset + done, frame_span(frame)[done:count])
+                if part == 0:
+                    raise Errno(EIO)
+                done += part
+
+    def sync(self, first_index: int, end_index: int) -> None:
+        self.write_back()
+
+    def forget(self, start: int, end: int) -> None:
+        """The bytes start … end - 1 have changed at the host: fetch them anew when they are touched."""
+        with self._lock:
+            first = start >> PAGE_SHIFT
+            last = min(_LAST_PAGE, ((end - 1) >> PAGE_SHIFT) + 1)
+            forget_pages(self, first, last)
+            for index in list(self._frames):
+                if first <= index < last:
+                    self._drop(index)
+
+    def _drop(self, index: int) -> None:
+        frame = self._frames.pop(index)
+        self._dirty.pop(index, False)
+        put_frame(Frame(frame))
+
+    # ---- Users ------------------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        self._areas += 1
+        file = self.file
+        if self._areas == 1 and file is not None:
+            file.acquire()
+            place = self.place
+            if place is not None:
+                self._pinned = place.pin()
+
+    def release(self) -> None:
+        self._areas -= 1
+        file = self.file
+        if self._areas > 0 or file is None:
+            return
+        try:
+            self.write_back()
+        except (Errno, MemoryError):
+            log.error("9p: what was written through a mapping is lost")
+        if self._areas > 0:
+            return  # somebody has mapped it meanwhile
+        for frame in self._frames.values():
+            put_frame(Frame(frame))
+        self._frames.clear()
+        self._dirty.clear()
+        reader = self._reader
+        writer = self._writer
+        if reader is not None:
+            reader.release()
+        if writer is not None:
+            writer.release()
+        self._reader = None
+        self._writer = None
+        pinned = self._pinned
+        self.place = None
+        self._pinned = None
+        file.release()
+        if pinned is not None:
+            pinned.unpin()
+
+    # ---- For /proc/PID/maps ------------------------------------------------------------------------------------
+
+    def name(self) -> bytes:
+        place = self.place
+        first = first_mount()
+        if place is None or first is None:
+            return b""
+        return path_name(place, Path(first, first.root))
+
+    def inode_number(self) -> int:
+        file = self.file
+        return file.ino if file is not None else 0
+
+    def device_number(self) -> int:
+        file = self.file
+        return file.file_system.device if file is not None else 0
