@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tools.errors import UsageError
-from tools.machine import Disk, DiskMode, Forward
+from tools.machine import Disk, DiskMode, Forward, Share
 
 
 class Parser(argparse.ArgumentParser):
@@ -97,6 +97,19 @@ def forward(text: str) -> Forward:
     if match is None or not all(0 < int(port) < 65536 for port in match.group(1, 2)):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOSTPORT:GUESTPORT, such as 8080:80 or 5353:53/udp")
     return Forward(int(match[1]), int(match[2]), match[3] or "tcp")
+
+
+def share(text: str) -> Share:
+    """HOSTDIR:GUESTDIR, with :ro or :rw behind it."""
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 3 or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOSTDIR:GUESTDIR, such as .:/src or /data:/data:ro")
+    directory = Path(parts[0])
+    if not directory.is_dir():
+        raise argparse.ArgumentTypeError(f"{parts[0]} is not a directory of this machine")
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{parts[0]} may not be read")
+    return Share(directory.resolve(), absolute(parts[1]), parts[2:] == ["ro"])
 
 
 def calls(text: str) -> tuple[str, ...]:

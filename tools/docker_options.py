@@ -33,7 +33,7 @@ MISSING = {
     "--detach-keys": "Ctrl-P Ctrl-Q, and nothing else", "--device": "--disk gives a machine a disk",
     "--dns": "QEMU's network has a server of names", "--env-file": "not there yet", "--expose": "-p forwards ports",
     "--health-cmd": "not there yet", "--init": "the agent is always process 1", "--ip": "QEMU gives 10.0.2.15",
-    "--label": "--name names machines", "--mount": "not there yet: see --volume",
+    "--label": "--name names machines", "--mount": "--volume",
     "--pid": "there is one machine a program",
     "--platform": "linux/amd64", "--privileged": "a machine is its program's own",
     "--publish-all": "-p names each port", "--pull": "images are files: see running.md",
@@ -41,7 +41,6 @@ MISSING = {
     "--security-opt": "a machine is its program's own", "--shm-size": "bounded by --memory",
     "--stop-signal": "SIGTERM", "--stop-timeout": "3 seconds", "--sysctl": "write to /proc/sys in the machine",
     "--tmpfs": "mount it in the machine", "--ulimit": "ulimit in the machine",
-    "--volume": "not there yet: sharing a directory needs a file system over virtio",
 }  # fmt: skip
 
 

@@ -164,7 +164,7 @@ def _machine(options: argparse.Namespace, *extra: str) -> Machine:
             print(f"krait: {each.image}: {note}", file=sys.stderr)
     return Machine(
         type=options.machine, memory=options.memory, processors=options.smp, cpu=cpu, accelerator=chosen,
-        disks=tuple(options.disk), network=_network(options), extra=extra,
+        disks=tuple(options.disk), shares=tuple(getattr(options, "shares", ())), network=_network(options), extra=extra,
     )
 
 
@@ -252,8 +252,8 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None) -> int:
         raise UsageError(f"krait run: --root {options.root} needs a disk: --disk FILE")
     _use_processors(options)
     if options.command is None and options.program is None:
-        if options.detach or options.name is not None:
-            raise UsageError("krait run: -d and --name are for programs: name an image or a program")
+        if options.detach or options.name is not None or options.shares:
+            raise UsageError("krait run: -d, -v and --name are for programs: name an image or a program")
         return _run_shell(options, from_disk)
     if not options.detach:
         wants_terminal(options.tty, options.interactive, "krait run")  # complains before anything is built

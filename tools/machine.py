@@ -148,6 +148,29 @@ class Cable:
         return ["-netdev", f"dgram,id=net0,{local},{remote}", "-device", f"virtio-net-{bus},netdev=net0{self.options}"]
 
 
+@dataclass(frozen=True)
+class Share:
+    """A directory of the host that the guest mounts by 9P. Files that the guest makes belong to whoever runs QEMU."""
+
+    directory: Path
+    place: str  # in the guest
+    read_only: bool = False
+
+    @staticmethod
+    def tag(number: int) -> str:
+        return f"share{number}"
+
+    def arguments(self, number: int, bus: str) -> list[str]:
+        """QEMU's arguments for the share with this number; `bus` as with disks."""
+        path = str(self.directory).replace(",", ",,")
+        mode = ",readonly=on" if self.read_only else ""
+        name = self.tag(number)
+        return [
+            "-fsdev", f"local,id={name},path={path},security_model=none,multidevs=remap{mode}",
+            "-device", f"virtio-9p-{bus},fsdev={name},mount_tag={name}",
+        ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     type: str = "q35"
@@ -156,6 +179,7 @@ class Machine:
     cpu: str = "max"
     accelerator: str = "tcg"
     disks: tuple[Disk, ...] = ()
+    shares: tuple[Share, ...] = ()
     network: Network | Cable | None = None
     extra: tuple[str, ...] = ()
 
@@ -164,6 +188,8 @@ class Machine:
         mmio = self.type == "microvm"
         bus = "device" if mmio else "pci"
         arguments = [part for number, disk in enumerate(self.disks) for part in disk.arguments(number, bus)]
+        for number, share in enumerate(self.shares):
+            arguments += share.arguments(number, bus)
         if self.network is not None:
             arguments += self.network.arguments(bus)
         if arguments and mmio:

@@ -13,6 +13,7 @@ from tools.arguments import (
     processors,
     published,
     root,
+    share,
     variable,
 )
 from tools.machine import MACHINE_TYPES
@@ -48,6 +49,8 @@ def add_program_options(parser: argparse.ArgumentParser) -> None:
     add("-e", "--env", metavar="NAME[=VALUE]", type=variable, action="append", default=[],
         help="set a variable, or pass ours on")
     add("-u", "--user", metavar="USER[:GROUP]", default="", help="run as this user, a name or a number (root)")
+    add("-v", "--volume", metavar="HOSTDIR:GUESTDIR[:ro]", dest="shares", type=share, action="append", default=[],
+        help="show a directory of this machine in the guest (repeatable): each side sees what the other one changes")
     add("-w", "--workdir", metavar="DIR", type=absolute, help="run in this directory of the guest")
     add("-h", "--hostname", metavar="NAME", type=host_name, default="krait", help="the machine's name (krait)")
     add("--entrypoint", metavar="PROGRAM", help="run this instead of the image's own entrypoint")

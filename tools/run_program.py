@@ -18,7 +18,7 @@ from tools.guest.registry import Entry, State
 from tools.guest.running import Running, running
 from tools.guest.session import STOPPED, Attendant, MachineStopped, complain, terminal_size, wants_terminal
 from tools.images.root import DEFAULT_PATH, RootFileSystem
-from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network
+from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network, Share
 from userland.busybox import build_busybox
 from userland.programs import build_agent
 
@@ -103,6 +103,7 @@ def run_program(
         size=terminal_size() if tty else (0, 0), hostname=options.hostname, root=device, keep=is_kept,
         carried=bool(root.carried.entries), nameserver=NAMESERVER if has_network else "", services=options.ssh,
         input=not options.detach,
+        shares=[f"{Share.tag(n)}:{each.place}{':ro' * each.read_only}" for n, each in enumerate(machine.shares)],
     )  # fmt: skip
     try:
         request.encode()

@@ -1,0 +1,136 @@
+"""`krait run -v`: directories of the host in the guest, seen and changed from both sides."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.boot.test_front_end import krait
+from tests.harness import Kernel, compile_program
+from tests.harness.guest import PATIENCE
+from tools.paths import ROOT
+
+pytestmark = pytest.mark.timeout(int(240 * PATIENCE))
+
+FILES = r"""
+set -e
+cd /s
+[ "$(cat host)" = "from the host" ]
+echo guest >made; echo more >>made; chmod 640 made
+mkdir -p d/e; mv made d/e/moved; ln d/e/moved twice; ln -s d/e/moved link
+[ "$(cat link)" = "$(printf 'guest\nmore')" ]
+head -c 3000000 /dev/urandom >big; cp big d/big; cmp big d/big
+dd if=/dev/zero of=big bs=1 seek=1000 count=5 conv=notrunc 2>/dev/null
+truncate -s 2000000 big; [ "$(stat -c %s big)" = 2000000 ]
+mkdir many; for i in $(seq 300); do : >many/$i; done; [ "$(ls many | wc -l)" = 300 ]; rm -r many
+touch -d '2001-02-03 04:05:06' old; [ "$(stat -c %Y old)" = 981173106 ]
+mkfifo fifo; (echo through >fifo) & [ "$(cat fifo)" = through ]; rm fifo
+(flock -x 9; sleep 0.3; echo first >>order) 9>lock & sleep 0.1; (flock -x 9; echo second >>order) 9>lock
+[ "$(cat order)" = "$(printf 'first\nsecond')" ]; rm order lock
+exec 3>gone 4<gone; rm gone; echo kept >&3; [ "$(cat <&4)" = kept ]; exec 3>&- 4<&-
+! rmdir d 2>/dev/null; ! cat none 2>/dev/null
+./program mapped; [ "$(cat mapped)" = "written by mmap" ]
+! touch /ro/x 2>/dev/null; [ "$(cat /ro/host)" = "from the host" ]
+mkdir inside; mount -t tmpfs none inside; echo x >inside/x; umount inside; [ -z "$(ls inside)" ]
+echo ready
+until [ "$(cat answer 2>/dev/null)" = yes ]; do sleep 0.1; done
+[ ! -e host ] && [ "$(cat renamed)" = "from the host" ]
+df /s >/dev/null; grep -q ' /s 9p ' /proc/mounts
+"""
+
+PROGRAM = r"""
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int main(int count, char **arguments)
+{
+	int file = open(arguments[1], O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ftruncate(file, 15);
+	char *text = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (text == MAP_FAILED)
+		return 1;
+	memcpy(text, "written by mmap", 15);
+	return msync(text, 4096, MS_SYNC) != 0 || munmap(text, 4096) != 0;
+}
+"""
+
+
+@pytest.mark.parametrize("machine", ["q35", "microvm"])
+def test_files_of_both_sides(kernel: Kernel, tmp_path: Path, machine: str) -> None:
+    (tmp_path / "program.c").write_text(PROGRAM)
+    shared = tmp_path / "a directory"
+    shared.mkdir()
+    (shared / "program").write_bytes(compile_program(tmp_path / "program.c").read_bytes())
+    (shared / "program").chmod(0o755)
+    (shared / "host").write_text("from the host")
+    (tmp_path / "ro").mkdir()
+    (tmp_path / "ro" / "host").write_text("from the host")
+    process = subprocess.Popen(
+        [ROOT / "krait", "run", "--kernel", kernel.path, "--machine", machine, "-v", f"{shared}:/s",
+         "-v", f"{tmp_path / 'ro'}:/ro:ro", "--command", FILES],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    alarm = threading.Timer(200 * PATIENCE, process.kill)
+    alarm.start()
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    (shared / "host").rename(shared / "renamed")
+    (shared / "answer").write_text("yes")
+    _, errors = process.communicate()
+    alarm.cancel()
+    assert process.returncode == 0, errors
+    assert (shared / "d" / "e" / "moved").read_text() == "guest\nmore\n"
+    assert (shared / "twice").stat().st_nlink == 2 and (shared / "twice").stat().st_mode & 0o777 == 0o640
+    assert os.readlink(shared / "link") == "d/e/moved"
+    assert (shared / "mapped").read_text() == "written by mmap"
+    assert (shared / "big").read_bytes() == (shared / "d" / "big").read_bytes()[:1000] + bytes(5) + \
+        (shared / "d" / "big").read_bytes()[1005:2_000_000]
+
+
+TOOLS = r"""
+set -e
+mount -o bind /dev /host/dev; mount -t proc proc /host/proc; mount -t tmpfs none /host/tmp
+exec chroot /host /usr/bin/env -i PATH=/usr/bin:/bin HOME=/tmp /bin/sh -ec '
+cd /mnt
+make -s
+./sum 20 22
+git config --global safe.directory "*"
+git init -q .
+git -c user.name=x -c user.email=x@y add Makefile sum.c
+git -c user.name=x -c user.email=x@y commit -qm first
+git log --format=%s; git status --short
+'
+"""
+SOURCE = """\
+#include <stdio.h>
+#include <stdlib.h>
+int main(int n, char **v) { printf("%d\\n", atoi(v[1]) + atoi(v[2])); }
+"""
+
+
+def test_make_a_compiler_and_git(kernel: Kernel, tmp_path: Path) -> None:
+    """This machine's own, which come by a second, read-only share; the project is on a third, mounted inside of it."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "sum.c").write_text(SOURCE)
+    (project / "Makefile").write_text("sum: sum.c\n\tgcc -O1 -o $@ $<\n")
+    start = time.monotonic()
+    done = krait("run", "--kernel", str(kernel.path), "-m", "512M", "-v", "/:/host:ro", "-v", f"{project}:/host/mnt",
+                 "--command", TOOLS)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "42\nfirst\n?? sum\n"), (done.stderr, time.monotonic() - start)
+    shown = subprocess.run(["git", "-C", project, "-c", "safe.directory=*", "fsck"], check=False, capture_output=True)
+    assert shown.returncode == 0
+    assert subprocess.run([project / "sum", "1", "2"], check=True, capture_output=True).stdout == b"3\n"
+
+
+@pytest.mark.parametrize("value", ["x", "/none:/x", "/etc/passwd:/x", "/tmp:x", "/tmp:/x:rx", "/tmp:/x:ro:ro"])
+def test_wrong_shares_are_one_line(value: str) -> None:
+    done = krait("run", "-v", value, "busybox", "true", status=2)
+    assert done.stderr.startswith("krait run: ") and done.stderr.count("\n") == 1
