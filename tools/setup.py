@@ -38,6 +38,7 @@ GROUPS = {
     "debian": ("mmdebstrap",),
     "ssh": ("openssh-client",),
     "sqlite": ("tcl",),
+    "shared": ("git",),
     "servers": ("curl", "openssh-client"),
     "tcpdump": ("tcpdump",),
     "strace": ("strace",),
