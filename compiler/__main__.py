@@ -30,8 +30,11 @@ def parser() -> argparse.ArgumentParser:
                        help="the image (default: build/krait.elf)")  # fmt: skip
     build.add_argument("--entry", default="kernel.start.main", metavar="MODULE",
                        help="the module whose exported functions are entered (default: kernel.start.main)")  # fmt: skip
+    build.add_argument("--with", dest="more", type=Path, action="append", default=[], metavar="FILE",
+                       help="compile this module into the kernel too (repeatable)")  # fmt: skip
     build.add_argument("--keep-ir", action="store_true", help="write LLVM IR to ir/ beside the image")
     build.add_argument("--timings", action="store_true", help="print what each phase took")
+    build.add_argument("--progress", action="store_true", help="say how far it is")
     build.add_argument("--workers", type=int, default=0, metavar="N", help="LLVM processes (default: one a processor)")
     build.add_argument("--force", action="store_true", help="build even if nothing changed")
 
@@ -87,8 +90,11 @@ def run_command(options: argparse.Namespace) -> int:
     match options.command:
         case "build":
             wanted = driver.BuildOptions(options.profile, options.output.resolve(), options.entry, options.keep_ir,
-                                         options.workers, options.force)  # fmt: skip
-            print(driver.build_kernel(wanted, timings))
+                                         options.workers, options.force, options.progress,
+                                         tuple(options.more))  # fmt: skip
+            said = driver.build_kernel(wanted, timings)
+            if said:
+                print(said)
             if options.timings:
                 timings.show(sys.stdout)
         case "check":

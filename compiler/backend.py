@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +60,13 @@ class BackendError(Exception):
         self.message = message
 
 
+Show = Callable[[int, int, str], None]
+
+
+def show_nothing(done: int, total: int, name: str) -> None:
+    """Where nobody wants to see progress."""
+
+
 @dataclass
 class Compiled:
     """Objects by package, in the order of the modules given, and how much work they were."""
@@ -86,9 +95,12 @@ def file_hash(path: Path) -> str:
 
 
 def compile_modules(
-    modules: dict[str, str], target: Target, profile: str, workers: int = 0, cache: Path = CACHE
+    modules: dict[str, str], target: Target, profile: str, workers: int = 0, cache: Path = CACHE,
+    show: Show = show_nothing,
 ) -> Compiled:
-    """Compile IR texts by package; `workers` 0 means one a processor. Raises BackendError for the first one refused."""
+    """Compile IR texts by package; `workers` 0 means one a processor. Raises BackendError for the first one refused.
+    `show` hears how many are done, also those of the cache, of how many, and the name of the last one.
+    """  # fmt: skip
     cache.mkdir(parents=True, exist_ok=True)
     toolchain = toolchain_key()
     result = Compiled({})
@@ -105,7 +117,10 @@ def compile_modules(
             jobs.append(Job(package, text, path, target.name, profile))
     jobs.sort(key=lambda job: -len(job.ir))  # the longest first, so that the last worker does not start it late
     if jobs:
-        run_jobs(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
+        show(result.cached, len(modules), "")
+        done = itertools.count(result.cached + 1)
+        run_jobs(jobs, min(workers or os.cpu_count() or 1, len(jobs)),
+                 lambda package: show(next(done), len(modules), package))  # fmt: skip
         result.seconds = {job.package: job.seconds for job in jobs}
     with contextlib.suppress(FileNotFoundError):  # another build trims
         trim(cache)
@@ -143,8 +158,10 @@ class Job:
     seconds: float = 0.0
 
 
-def run_jobs(jobs: list[Job], workers: int) -> None:
-    """Hand the jobs to so many workers; raise the error of the first job, in the order given, that has one."""
+def run_jobs(jobs: list[Job], workers: int, tell: Callable[[str], None]) -> None:
+    """Hand the jobs to so many workers, and tell which package is done; raise the error of the first job, in the order
+    given, that has one.
+    """
     queue = list(reversed(jobs))
     lock = threading.Lock()
 
@@ -153,7 +170,7 @@ def run_jobs(jobs: list[Job], workers: int) -> None:
             with lock:
                 if not queue:
                     return
-            serve_until_death(queue, lock)
+            serve_until_death(queue, lock, tell)
 
     threads = [threading.Thread(target=serve) for _ in range(workers)]
     for thread in threads:
@@ -165,7 +182,7 @@ def run_jobs(jobs: list[Job], workers: int) -> None:
             raise BackendError(job.package, job.error)
 
 
-def serve_until_death(queue: list[Job], lock: threading.Lock) -> None:
+def serve_until_death(queue: list[Job], lock: threading.Lock, tell: Callable[[str], None]) -> None:
     """Run one worker process until the queue is empty or a job kills it."""
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory(prefix="krait-ir-") as directory:
         environment = dict(os.environ, PYTHONPATH=str(ROOT))
@@ -192,6 +209,8 @@ def serve_until_death(queue: list[Job], lock: threading.Lock) -> None:
                 except BrokenPipeError:
                     answer = ""
                 job.seconds = time.monotonic() - started
+                with lock:
+                    tell(job.package)
                 errors.seek(mark)
                 said = frames.without_frames(errors.read().decode(errors="replace")).strip()
                 if answer:

@@ -27,8 +27,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from compiler.backend import CACHE, HOST, KERNEL, ROOT, Target, compile_modules, file_hash, write_whole
+from compiler.backend import (
+    CACHE,
+    HOST,
+    KERNEL,
+    ROOT,
+    Show,
+    Target,
+    compile_modules,
+    file_hash,
+    show_nothing,
+    write_whole,
+)
 from compiler.link import assembly_includes, assembly_sources, link_host, link_kernel
+from compiler.progress import Step
 from compiler.stacks import faults, measure, report
 from compiler.tree import Diagnostic, Function, Loc, Program
 
@@ -80,7 +92,9 @@ class Timings:
 
 @dataclass
 class Manifest:
-    """The inputs of an output, with their hashes; `extra` is whatever the command wants to know again."""
+    """The inputs of an output, with their hashes; `extra` is whatever the command wants to know again. Paths in the
+    checkout are relative to it, so that a copy of a checkout has what its original has built.
+    """
 
     inputs: dict[str, str]
     output: str
@@ -92,9 +106,9 @@ class Manifest:
         try:
             manifest = cls(*json.loads(path.read_text()))
             for name, value in manifest.inputs.items():
-                if file_hash(Path(name)) != value:
+                if file_hash(ROOT / name) != value:
                     return None
-            return manifest if file_hash(Path(manifest.extra["path"])) == manifest.output else None
+            return manifest if file_hash(ROOT / manifest.extra["path"]) == manifest.output else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -104,12 +118,19 @@ class Manifest:
 
 
 def manifest_of(output: Path, inputs: list[Path], extra: dict[str, str]) -> Manifest:
-    hashes = {str(path): file_hash(path) for path in sorted(set(inputs))}
-    return Manifest(hashes, file_hash(output), {**extra, "path": str(output)})
+    hashes = {in_checkout(path): file_hash(path) for path in sorted(set(inputs))}
+    return Manifest(hashes, file_hash(output), {**extra, "path": in_checkout(output)})
+
+
+def in_checkout(path: Path) -> str:
+    """A path as a manifest has it."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def manifest_path(*key: str) -> Path:
-    return CACHE / (hashlib.sha256("\0".join(key).encode()).hexdigest()[:24] + ".manifest.json")
+    """Where the manifest lies of what these words and paths determine."""
+    words = "\0".join(in_checkout(Path(word)) for word in key)
+    return CACHE / (hashlib.sha256(words.encode()).hexdigest()[:24] + ".manifest.json")
 
 
 def compiler_sources() -> list[Path]:
@@ -237,6 +258,8 @@ class BuildOptions:
     keep_ir: bool = False
     workers: int = 0
     force: bool = False
+    shows_progress: bool = False
+    more: tuple[Path, ...] = ()  # modules beside the kernel's own, which nobody need import
 
 
 def kernel_inputs(program: Program) -> list[Path]:
@@ -251,25 +274,38 @@ def exported_functions(program: Program) -> list[str]:
     return sorted(f.name for f in program.functions.values() if "export" in f.decorators)
 
 
+@contextlib.contextmanager
+def stage(timings: Timings, phase: str, what: str, is_shown: bool) -> Iterator[Show]:
+    """A phase of a build, which takes time and says so if it is to; gives what is called to say how far it is."""
+    with timings.phase(phase):
+        if is_shown:
+            with Step(what) as step:
+                yield step.show
+        else:
+            yield show_nothing
+
+
 def build_kernel(options: BuildOptions, timings: Timings) -> str:
-    """Build the image; returns a line that says what happened."""
-    manifest_file = manifest_path("build", options.profile, str(options.output), options.entry)
+    """Build the image; returns a line that says what happened, which is empty if nothing did and progress is shown."""
+    shown = options.shows_progress
+    more = list(dict.fromkeys(path for file in options.more for path in related_files(existing_file(str(file)))))
+    manifest_file = manifest_path("build", options.profile, str(options.output), options.entry, *map(str, more))
     with timings.phase("look for changes"):
         unchanged = None if options.force or options.keep_ir else Manifest.read(manifest_file)
     if unchanged is not None:
-        return f"{shown_path(options.output)} is up to date"
+        return "" if shown else f"{shown_path(options.output)} is up to date"
     module = options.entry
     if not module_file(module).exists():
         raise UserError(f"there is no module {module} to enter ({shown_path(module_file(module))} is missing)")
-    with timings.phase("front end"):
-        program = load([module], [])
-        import_live([module], [])
-    with timings.phase("lowering"):
+    with stage(timings, "front end", "check the kernel's types", shown):
+        program = load([module], more)
+        import_live([module], more)
+    with stage(timings, "lowering", "translate the kernel", shown):
         lowered = lower(program, exported_functions(program), KERNEL, options.profile)
     if options.keep_ir:
         keep_ir(lowered.modules, options.output.parent / "ir")
-    with timings.phase("LLVM"):
-        compiled = compile_modules(lowered.modules, KERNEL, options.profile, options.workers)
+    with stage(timings, "LLVM", "compile the kernel", shown) as show:
+        compiled = compile_modules(lowered.modules, KERNEL, options.profile, options.workers, show=show)
     if options.profile == "release":  # the other one's frames are several times as large
         with timings.phase("stacks"):
             depths = measure(compiled.objects, lowered.stacks)
@@ -277,7 +313,7 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
                 raise Refused(too_deep, program.sources)
             options.output.parent.mkdir(parents=True, exist_ok=True)
             write_whole(options.output.with_suffix(".stacks"), "\n".join([*report(depths), ""]).encode())
-    with timings.phase("link"):
+    with stage(timings, "link", "link the kernel", shown):
         table_size = link_kernel(list(compiled.objects.values()), options.output)
     manifest_of(options.output, kernel_inputs(program), {}).write(manifest_file)
     fresh = len(compiled.objects) - compiled.cached
@@ -392,7 +428,7 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
     with timings.phase("look for changes"):
         manifest = None if keep else Manifest.read(manifest_file)
     if manifest is not None:
-        return HostProgram(Path(manifest.extra["path"]), read_exceptions(manifest.extra["exceptions"]))
+        return HostProgram(ROOT / manifest.extra["path"], read_exceptions(manifest.extra["exceptions"]))
     from compiler.front.program import module_name
     from compiler.lower.world import number_exceptions
     from compiler.types import IntType, NeverType, NoneType

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+from compiler.progress import Step
 from tools.paths import BUILD
 
 APT = BUILD / "apt"
@@ -63,10 +63,10 @@ def fetch_source(package: str, tarball: str, sha256: str, directory: Path) -> Pa
     path = directory / tarball
     directory.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        print(f"debian: fetching the source package {package}", file=sys.stderr)
         private = _private_apt()
-        _apt_get([*private, "update"], directory)
-        _apt_get([*private, "source", "--download-only", "--tar-only", package], directory)
+        with Step(f"fetch Debian's source package {package}"):
+            _apt_get([*private, "update"], directory)
+            _apt_get([*private, "source", "--download-only", "--tar-only", package], directory)
     if not path.exists():
         raise SystemExit(f"debian: the source package {package} no longer holds {tarball}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
@@ -93,6 +93,6 @@ def fetch_binary(package: str, prefix: str, directory: Path) -> Path:
         elevate = [] if Path("/proc/self").stat().st_uid == 0 else ["sudo", "--"]
         subprocess.run([*elevate, "apt-get", "-qq", "update"], check=True, stdin=subprocess.DEVNULL)
         name = dependency(package, prefix)
-    print(f"debian: fetching the package {name}", file=sys.stderr)
-    _apt_get(["download", name], directory)
+    with Step(f"fetch Debian's package {name}"):
+        _apt_get(["download", name], directory)
     return next(directory.glob(f"{name}_*.deb"))

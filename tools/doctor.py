@@ -16,10 +16,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, ROOT, VENV, missing_packages, requirements_digest
+from tools.paths import IS_INSTALLED, ROOT
+from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, VENV, missing_packages, requirements_digest
 
 OLDEST_QEMU = (8, 0)
 BUILD_MIB = 2048
+USES = {
+    "gcc": "compiling the kernel of a project", "ld": "compiling the kernel of a project", "gdb": "krait debug",
+    "mke2fs": "images that are archives, and python", "mmdebstrap": "the images debian:…",
+}  # fmt: skip
 COLOURS = {"ok": "32", "note": "33", "missing": "31"}
 
 
@@ -51,6 +56,14 @@ def packages() -> list[Finding]:
         if lacking:
             found.append(Finding("note", f"for {group}: {' '.join(lacking)}", "installed when they are first needed"))
     return found
+
+
+def programs() -> list[Finding]:
+    """What an installed Krait calls besides QEMU, which some commands alone need."""
+    return [
+        Finding("ok", name) if shutil.which(name) is not None else Finding("note", f"no {name}", f"it is for {use}")
+        for name, use in USES.items()
+    ]
 
 
 def qemu() -> Finding:
@@ -95,6 +108,8 @@ def kvm() -> Finding:
 
 
 def examine() -> list[Finding]:
+    if IS_INSTALLED:
+        return [python(), qemu(), *programs(), kvm()]
     return [python(), *packages(), qemu(), environment(), checkout(), room(), kvm()]
 
 

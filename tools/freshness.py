@@ -10,10 +10,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.paths import BUILD, KERNEL, ROOT
+from tools.paths import KERNEL, ROOT
 
 SOURCES = ("kernel", "arch", "boot", "compiler")
-STAMP = BUILD / "krait.fresh"
 
 
 def _files(directory: str) -> Iterator[os.DirEntry[str]]:
@@ -26,26 +25,32 @@ def _files(directory: str) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def digest(profile: str, root: Path = ROOT, kernel: Path = KERNEL) -> str:
-    """Of all that the kernel is made of, and of the kernel itself."""
+def digest(profile: str, root: Path = ROOT, kernel: Path = KERNEL, more: tuple[Path, ...] = ()) -> str:
+    """Of all that the kernel is made of, modules beside its own, and of the kernel itself. A copy of a checkout that
+    keeps times has the same.
+    """
     facts = []
     for name in SOURCES:
         for entry in _files(str(root / name)):
             status = entry.stat()
-            facts.append((entry.path, status.st_size, status.st_mtime_ns))
-    for path in (root / "linker.ld", kernel):
+            facts.append((entry.path[len(str(root)) :], status.st_size, status.st_mtime_ns))
+    for path in (root / "linker.ld", kernel, *more):
         status = path.stat()
-        facts.append((str(path), status.st_size, status.st_mtime_ns))
+        facts.append((os.path.relpath(path, root), status.st_size, status.st_mtime_ns))
     return hashlib.sha256(repr((profile, sorted(facts))).encode()).hexdigest()
 
 
-def is_fresh(profile: str) -> bool:
+def _stamp(kernel: Path) -> Path:
+    return kernel.with_suffix(".fresh")
+
+
+def is_fresh(profile: str, kernel: Path = KERNEL, more: tuple[Path, ...] = ()) -> bool:
     try:
-        return STAMP.read_text() == digest(profile)
+        return _stamp(kernel).read_text() == digest(profile, kernel=kernel, more=more)
     except OSError:
         return False
 
 
-def note_fresh(profile: str) -> None:
+def note_fresh(profile: str, kernel: Path = KERNEL, more: tuple[Path, ...] = ()) -> None:
     """The kernel was just built, or found up to date."""
-    STAMP.write_text(digest(profile))
+    _stamp(kernel).write_text(digest(profile, kernel=kernel, more=more))

@@ -1,4 +1,4 @@
-"""Keep two builds in one checkout from doing the same work at the same time."""
+"""Keep two builds in one place from doing the same work at the same time."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from tools.errors import KraitError
+
 QEMU = "qemu-system-x86_64"
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -17,6 +19,12 @@ OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 # A guest ends QEMU by writing to this port: the exit status is (value << 1) | 1.
 DEBUG_EXIT_PORT = 0xF4
 MACHINE_TYPES = ("q35", "pc", "microvm")
+
+
+def require_qemu() -> None:
+    """Raises KraitError."""
+    if shutil.which(QEMU) is None:
+        raise KraitError("krait: QEMU is missing (krait doctor says what else is)")
 
 
 class Firmware(Enum):

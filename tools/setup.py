@@ -19,7 +19,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it runs as a script
+
+from compiler.progress import Step, be_quiet
+from tools.paths import BUILD, IS_INSTALLED, ROOT
+
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 OLDEST_PYTHON = (3, 11)
@@ -45,18 +49,16 @@ GROUPS = {
 }
 
 
-def say(message: str) -> None:
-    print(f"setup: {message}", file=sys.stderr, flush=True)
-
-
 def run(command: list[str]) -> None:
-    """Run a command; its output goes to standard error, so that ours stays clean for `krait run --command`."""
+    """Run a command; what it says is shown if it fails."""
     try:
-        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        done = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
     except FileNotFoundError:
         raise SystemExit(f"setup: {command[0]} is missing on this machine") from None
     if done.returncode != 0:
-        raise SystemExit(f"setup: `{' '.join(command)}` failed with status {done.returncode}")
+        raise SystemExit(f"{done.stdout}setup: `{' '.join(command)}` failed with status {done.returncode}")
 
 
 def missing_packages(wanted: tuple[str, ...]) -> list[str]:
@@ -76,25 +78,32 @@ def privileged(command: list[str]) -> list[str]:
     return ["sudo", "--", *command]
 
 
+def authenticate() -> None:
+    """Let sudo ask for a password while nothing is drawn on the terminal."""
+    if os.geteuid() != 0 and shutil.which("sudo") is not None:
+        subprocess.run(["sudo", "-v"], check=False)
+
+
 def install_packages(wanted: tuple[str, ...]) -> None:
     if shutil.which("dpkg-query") is None:
         raise SystemExit("setup: this is not a Debian machine: dpkg-query is missing")
     missing = missing_packages(wanted)
     if not missing:
         return
-    say(f"installing Debian packages: {' '.join(missing)}")
     patience = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=600"]
-    run(privileged(["apt-get", *patience, "-qq", "update"]))
-    run(privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *patience, "-qq", "--yes",
-                    "--no-install-recommends", "install", *missing]))
+    authenticate()
+    with Step(f"install Debian packages: {' '.join(missing)}"):
+        run(privileged(["apt-get", *patience, "-qq", "update"]))
+        run(privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *patience, "-qq", "--yes",
+                        "--no-install-recommends", "install", *missing]))
 
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """Two makes in one checkout must not install at once."""
-    build = ROOT / "build"
+    build = BUILD
     try:
-        build.mkdir(exist_ok=True)
+        build.mkdir(parents=True, exist_ok=True)
         (build / "setup.lock").touch()
     except OSError as error:
         raise SystemExit(f"setup: {build} cannot be written ({error.strerror}): use a checkout of your own") from None
@@ -104,7 +113,14 @@ def _alone() -> Iterator[None]:
 
 
 def require(group: str) -> None:
-    """Install a group of packages, unless they are there."""
+    """Install a group of packages, unless they are there. An installed Krait says which are missing, on a Debian
+    machine; elsewhere they have other names, and the program that is missing is named when it is called.
+    """
+    if IS_INSTALLED:
+        missing = missing_packages(GROUPS[group]) if shutil.which("dpkg-query") is not None else []
+        if missing:
+            raise SystemExit(f"krait: this needs the packages {' '.join(missing)}: apt-get install {' '.join(missing)}")
+        return
     with _alone():
         install_packages(GROUPS[group])
 
@@ -119,26 +135,28 @@ def install_python_packages() -> None:
     digest = requirements_digest()
     if stamp.exists() and stamp.read_text() == digest:
         return
-    say(f"installing Python packages into {VENV.name}/")
-    if not (VENV / "bin" / "pip").exists():
-        try:
-            import ensurepip  # noqa: F401  (Debian ships it apart from Python)
-        except ImportError:
-            run(privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "--yes",
-                            "--no-install-recommends", "install", "python3-venv"]))
-        run([sys.executable, "-m", "venv", str(VENV)])
-    run([str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-         "--retries", "5", "--requirement", str(REQUIREMENTS)])
+    with Step("install Python packages"):
+        if not (VENV / "bin" / "pip").exists():
+            try:
+                import ensurepip  # noqa: F401  (Debian ships it apart from Python)
+            except ImportError:
+                run(privileged(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "--yes",
+                                "--no-install-recommends", "install", "python3-venv"]))
+            run([sys.executable, "-m", "venv", str(VENV)])
+        run([str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+             "--retries", "5", "--requirement", str(REQUIREMENTS)])
     stamp.write_text(digest)
 
 
 def main() -> None:
+    if {"-q", "--quiet"} & set(sys.argv[1:]):
+        be_quiet()
     if sys.version_info < OLDEST_PYTHON:
         raise SystemExit(f"setup: Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed")
     with _alone():
         install_packages(PACKAGES)
         install_python_packages()
-        (ROOT / "build" / "setup.stamp").touch()  # ./krait compares its age
+        (BUILD / "setup.stamp").touch()  # ./krait compares its age
 
 
 if __name__ == "__main__":

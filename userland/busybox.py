@@ -10,12 +10,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+from compiler.progress import Step
 from tools.debian import fetch_source
-from tools.paths import BUILD, ROOT
+from tools.paths import BUILD, IS_INSTALLED, PREBUILT, ROOT
 
 VERSION = "1.37.0"
 TARBALL = f"busybox_{VERSION}.orig.tar.bz2"
@@ -70,6 +70,8 @@ def _make(source: Path, *arguments: str) -> None:
 
 def build_busybox() -> Path:
     """The directory that holds `busybox` and `busybox.links`, the list of its applets' paths."""
+    if IS_INSTALLED:
+        return PREBUILT / "busybox"
     directory = OUTPUT / f"busybox-{VERSION}-{build_key()}"
     if (directory / "busybox.links").exists():
         return directory
@@ -78,9 +80,9 @@ def build_busybox() -> Path:
     shutil.rmtree(source, ignore_errors=True)
     with tarfile.open(tarball) as archive:
         archive.extractall(OUTPUT, filter="data")
-    print(f"busybox: building {VERSION} with musl (less than a minute, once)", file=sys.stderr)
-    _configure(source)
-    _make(source, "busybox", "busybox.links")
+    with Step(f"build busybox {VERSION} with musl, once"):
+        _configure(source)
+        _make(source, "busybox", "busybox.links")
     directory.mkdir(exist_ok=True)
     shutil.copy(source / "busybox", directory)
     shutil.copy(source / "busybox.links", directory)

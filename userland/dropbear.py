@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tools.paths import IS_INSTALLED, PREBUILT
 from userland.package import SourcePackage, jobs, run_step
 
 PACKAGE = SourcePackage(
@@ -35,7 +36,7 @@ def _make(source: Path) -> None:
 
 def build_dropbear() -> Path:
     """The program; it acts by the name by which it is called, or by its first argument."""
-    return PACKAGE.build(_make) / "dropbearmulti"
+    return PREBUILT / "dropbear" if IS_INSTALLED else PACKAGE.build(_make) / "dropbearmulti"
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from tools.cpio import Archive, compress
 from tools.lock import exclusively
-from tools.paths import INITRAMFS, INITRAMFS_GZ, ROOT
+from tools.paths import INITRAMFS, INITRAMFS_GZ, IS_INSTALLED, PREBUILT, ROOT
 from userland.busybox import build_busybox
 from userland.programs import build_console
 
 SKELETON = ROOT / "userland" / "root"
 LOADER = Path("/lib/ld-musl-x86_64.so.1")  # of Debian's package musl: it is the C library, too
+LOADER_CONTENTS = PREBUILT / LOADER.name if IS_INSTALLED else LOADER
 MOUNT_POINTS = ("dev", "proc", "sys", "mnt")
 
 
@@ -36,7 +37,7 @@ def root_archive() -> Archive:
     for path in (busybox / "busybox.links").read_text().split():
         archive.link(path, "/bin/busybox")
     archive.file("sbin/console-shell", build_console().read_bytes(), 0o755)
-    archive.file("lib/ld-musl-x86_64.so.1", LOADER.resolve().read_bytes(), 0o755)
+    archive.file("lib/ld-musl-x86_64.so.1", LOADER_CONTENTS.read_bytes(), 0o755)
     archive.link("lib/libc.musl-x86_64.so.1", "ld-musl-x86_64.so.1")
     return archive
 
@@ -48,7 +49,9 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def build_image() -> Path:
-    """Build both forms of the root image and return the plain one."""
+    """Build both forms of the root image and return the plain one. An installed Krait has that alone."""
+    if IS_INSTALLED:
+        return INITRAMFS
     with exclusively("image"):
         return _build()
 

@@ -9,12 +9,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from compiler.progress import Step
 from tools.debian import fetch_source
 from tools.lock import exclusively
 from userland.busybox import OUTPUT, kernel_headers
@@ -50,8 +50,8 @@ class SourcePackage:
         shutil.rmtree(source, ignore_errors=True)
         with tarfile.open(tarball) as archive:
             archive.extractall(OUTPUT, filter="data")
-        print(f"{self.name}: building {self.version} with musl (once)", file=sys.stderr)
-        make(source)
+        with Step(f"build {self.name} {self.version} with musl, once"):
+            make(source)
         new = directory.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()

@@ -11,16 +11,18 @@ from functools import cache
 from pathlib import Path
 
 from tools.lock import exclusively
-from tools.paths import ROOT
+from tools.paths import BUILD, IS_INSTALLED, PREBUILT, ROOT
 
 SOURCES = ROOT / "userland"
-OUTPUT = ROOT / "build" / "userland"
+OUTPUT = BUILD / "userland"
 COMPILER = ("musl-gcc", "-static", "-O2", "-s", "-Wall", "-Wextra", "-Wno-missing-field-initializers")
 
 
 @cache
 def _build(name: str) -> Path:
     """The program whose sources are the directory `name`. It is built again when they have changed."""
+    if IS_INSTALLED:
+        return PREBUILT / name
     sources = sorted((SOURCES / name).glob("*.[ch]"))
     digest = hashlib.sha256(b"\0".join([*(path.read_bytes() for path in sources), repr(COMPILER).encode()]))
     program = OUTPUT / f"{name}-{digest.hexdigest()[:16]}"

@@ -38,7 +38,8 @@ class Krait:
         self.kernel = kernel
         self.runtime = tmp_path / ("runtime" + "-" * 100)  # longer than the path of a socket may be
         self.runtime.mkdir()
-        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime), "XDG_CACHE_HOME": str(tmp_path)}
+        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.runtime), "XDG_CACHE_HOME": str(tmp_path),
+                            "KRAIT_QUIET": "1"}  # fmt: skip
 
     def __call__(self, *arguments: str, status: int = 0, input: bytes | None = None) -> str:
         done = subprocess.run(

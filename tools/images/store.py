@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -18,10 +17,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from compiler.progress import Step
 from tools.image import ImageError as DiskError
 from tools.image import look_at, set_attributes
 from tools.images.layers import ImageError
 from tools.images.root import Configuration
+from tools.paths import cache_directory
 from tools.setup import require
 
 BLOCK = 4096
@@ -30,9 +31,8 @@ FORM = 1  # of disks; another one makes all of them anew
 
 
 def directory() -> Path:
-    """Where disks are kept: $XDG_CACHE_HOME/krait/images."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "krait" / "images"
+    """Where disks are kept."""
+    return cache_directory() / "images"
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,10 @@ def disk_of(key: str, source: str, make: Callable[[Path], tuple[Path, Configurat
             if entry.key == key:
                 return entry
         with tempfile.TemporaryDirectory(prefix=".new-", dir=place) as scratch:
-            archive, configuration = make(Path(scratch))
-            new = Path(scratch) / "disk"
-            _format(archive, new)
+            with Step(f"make a disk of {source}, once"):
+                archive, configuration = make(Path(scratch))
+                new = Path(scratch) / "disk"
+                _format(archive, new)
             new.rename(place / f"{key}.ext2")
             created = time.time()
             text = {"source": source, "created": created, "configuration": asdict(configuration)}

@@ -1,0 +1,83 @@
+"""What a step says: on a terminal, elsewhere, and to whoever wants to hear nothing."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+
+from compiler import progress
+from compiler.progress import QUIET, Step
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def drawn_by(step: Step, stream: io.StringIO, wanted: str) -> str:
+    """Let it work until the text is there; what is on the stream in the end."""
+    with step:
+        step.show(3, 12, "kernel.fs")
+        deadline = time.monotonic() + 10
+        while wanted not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.001)
+    return stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SHOWN_AFTER_S", 0.001)
+    monkeypatch.setattr(progress, "PLAIN_AFTER_S", 0.001)
+    monkeypatch.setattr(progress, "MENTIONED_FROM_S", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv(QUIET, raising=False)
+
+
+def test_a_terminal_has_a_bar_that_goes_away() -> None:
+    stream = Terminal()
+    text = drawn_by(Step("compile", stream), stream, "kernel.fs")
+    assert "\r\x1b[Kkrait: compile [######..................] 3/12 kernel.fs" in text
+    assert text.endswith("\r\x1b[Kkrait: compile: 0.0 s\n") and text.count("\n") == 1
+
+
+def test_a_narrow_terminal_has_no_second_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = Terminal()
+    assert "[#" not in drawn_by(Step("compile it all", stream), stream, "krait: compile it a").replace("\x1b[K", "")
+
+
+def test_plain_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    text = drawn_by(Step("compile", stream), stream, "3 of 12")
+    assert "krait: compile: 3 of 12, 0 s so far\n" in text and "\r" not in text and "\x1b" not in text
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    assert "\r" not in drawn_by(Step("compile", stream), stream, "3 of 12")
+
+
+def test_nothing_if_it_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "MENTIONED_FROM_S", 1000.0)
+    monkeypatch.setattr(progress, "SHOWN_AFTER_S", 1000.0)
+    stream = Terminal()
+    with Step("compile", stream):
+        pass
+    assert stream.getvalue() == ""
+
+
+def test_nothing_for_the_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(QUIET, "1")
+    stream = Terminal()
+    with Step("compile", stream) as step:
+        step.show(1, 2, "x")
+        time.sleep(0.01)
+    assert stream.getvalue() == ""
+
+
+def test_a_step_that_fails_is_not_said_to_be_done() -> None:
+    stream = Terminal()
+    with pytest.raises(KeyError), Step("compile", stream):
+        raise KeyError
+    assert "compile: " not in stream.getvalue()
