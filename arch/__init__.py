@@ -10,7 +10,7 @@ from arch.x86_64.boot_memory import allocate as allocate_early
 from arch.x86_64.boot_memory import first_free as first_free_early
 from arch.x86_64.boot_memory import initrd_span
 from arch.x86_64.bootinfo import BAD_MAGIC, KIND_RAM, BootInfoError, boot_info
-from arch.x86_64.call_numbers import CALL_LIMIT, CALL_NUMBERS, number_of_call
+from arch.x86_64.call_numbers import CALL_LIMIT, CALL_NUMBERS, name_own_call, number_of_call
 from arch.x86_64.chips.acpi_devices import hardware
 from arch.x86_64.chips.apic import is_present as takes_messages
 from arch.x86_64.chips.apic import message_address

@@ -173,6 +173,9 @@ class Processor(Protocol):
     def number_of_call(self, name: str) -> int:
         """Raises ValueError that says what to do when there is none of that name."""
 
+    def name_own_call(self, name: str, number: int) -> None:
+        """Give a number to a call that Linux does not have. Raises ValueError."""
+
     # The address space. Kernel addresses are negative ints.
     @property
     def PAGE_SHIFT(self) -> int: ...

@@ -51,8 +51,18 @@ CALL_NUMBERS: Final[dict[str, int]] = {
     **{name: number for number, name in enumerate(_FIRST.split())},
     **{name: _FIRST_NEW + index for index, name in enumerate(_NEW.split())},
 }
-CALL_LIMIT: Final = max(CALL_NUMBERS.values()) + 1
-"""One past the highest number."""
+FIRST_OWN_CALL: Final = 500  # from here on, numbers are for calls that Linux does not have
+CALL_LIMIT: Final = 512
+"""One past the highest number. (Linux has its x32 calls from here on, which are for another ABI.)"""
+
+
+def name_own_call(name: str, number: int) -> None:
+    """Give a number to a call that Linux does not have. Raises ValueError."""
+    if name in CALL_NUMBERS or number in CALL_NUMBERS.values():
+        raise ValueError(f'a system call is called "{name}" or has the number {number} already')
+    if not FIRST_OWN_CALL <= number < CALL_LIMIT:
+        raise ValueError(f"{number} is not from {FIRST_OWN_CALL} to {CALL_LIMIT - 1}, as numbers of one's own are")
+    CALL_NUMBERS[name] = number
 
 
 def number_of_call(name: str) -> int:

@@ -13,7 +13,7 @@ Its number is the architecture's. `args` describes the arguments in words; argum
 from collections.abc import Callable
 from typing import TypeVar
 
-from arch import CALL_LIMIT, number_of_call
+from arch import CALL_LIMIT, name_own_call, number_of_call
 from kernel.doors.arguments import letters
 
 # Six registers in, a value or a negative errno out. The compiler makes the thunk where a handler of another shape is
@@ -43,13 +43,19 @@ SYSCALLS: list[Syscall | None] = [None] * CALL_LIMIT
 DESCRIPTIONS: dict[int, str] = {}
 
 
-def syscall(name: str, *, status: str = "Partial", notes: str = "", args: str = "") -> Callable[[_F], _F]:
-    """Declare the decorated function as the handler of a system call; `args` is in the notation of arguments.py.
+def syscall(
+    name: str, *, status: str = "Partial", notes: str = "", args: str = "", number: int | None = None
+) -> Callable[[_F], _F]:
+    """Declare the decorated function as the handler of a system call; `args` is in the notation of arguments.py. A call
+    that Linux does not have brings a `number`, 500 to 511.
 
     Runs at build time only. Raises ValueError for a name that the architecture has no number for, and for a call that
     is declared twice.
     """
-    number = number_of_call(name)
+    if number is None:
+        number = number_of_call(name)
+    else:
+        name_own_call(name, number)
 
     def enter(function: _F) -> _F:
         if SYSCALLS[number] is not None:

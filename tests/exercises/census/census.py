@@ -1,0 +1,26 @@
+"""/proc/census: how many processes each user has."""
+
+from kernel.lib.pace import pace
+from kernel.lib.proc_files import proc_file
+from kernel.task.pids import next_process
+
+_PROCESS_COST = 100  # instructions, about
+
+
+@proc_file("census")
+def census() -> bytes:
+    """A line for each user that has processes, by number: the user, and how many."""
+    counts: dict[int, int] = {}
+    process = next_process(0)
+    while process is not None:
+        thread = process.any_thread()
+        if thread is not None:  # else it is a zombie
+            uid = thread.credentials.uid
+            counts[uid] = counts.get(uid, 0) + 1
+        number = process.pid + 1
+        pace(_PROCESS_COST)  # there may be thousands: let interrupts in, which may end processes
+        process = next_process(number)
+    lines: list[bytes] = []
+    for uid in sorted(list(counts)):
+        lines.append(f"{uid} {counts[uid]}\n".encode())
+    return b"".join(lines)
