@@ -2,7 +2,7 @@
 
 PROFILE ?= release
 
-.PHONY: build run debug test lint iso flash clean help
+.PHONY: build run debug test lint iso flash wheel docs clean help
 
 build:
 	@./krait build --profile $(PROFILE)
@@ -36,6 +36,12 @@ lint:
 iso:
 	@./krait iso --profile $(PROFILE)
 
+wheel:
+	@python3 -m tools.wheel
+
+docs:
+	@./krait docs
+
 flash:
 	@if [ -z "$(DEV)" ]; then echo "usage: make flash DEV=/dev/…" >&2; exit 2; fi
 	@./krait flash --profile $(PROFILE) "$(DEV)"
@@ -50,6 +56,8 @@ help:
 	@echo 'make lint               check style and types'
 	@echo 'make iso                make build/krait.iso, which boots from CD and disk'
 	@echo 'make flash DEV=/dev/…   write that image to a disk, after asking'
+	@echo "make wheel              make build/wheel/krait-….whl, for pip and pipx"
+	@echo "make docs               make the pages as a site, build/site/index.html"
 	@echo 'make clean              remove build/'
 	@echo './krait --help shows more: images, machines in the background, options.'
 

@@ -1,0 +1,111 @@
+"""Krait installed from its wheel, in a fresh environment outside of the checkout: the command, and projects.
+
+`make test` has a project's module refused by the compiler. KRAIT_PROJECT_KINDS='proc call device' is the long form: it
+compiles a kernel with each of them, which takes a minute or two, and runs the project's tests.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from compiler.backend import CACHE
+from tests.harness import Kernel
+from tests.harness.guest import PATIENCE
+from tools.setup import require
+from tools.version import VERSION
+from tools.wheel import write_wheel
+
+KINDS = os.environ.get("KRAIT_PROJECT_KINDS", "").split()
+
+pytestmark = pytest.mark.timeout(int(600 * PATIENCE))
+
+
+@dataclass
+class Installed:
+    """An environment with Krait in it, and a home of its own."""
+
+    place: Path
+
+    def __call__(
+        self, *arguments: str, status: int = 0, cwd: Path | None = None, input: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("KRAIT", "PYTHON"))}
+        environment |= {"HOME": str(self.place), "XDG_CACHE_HOME": str(self.place / "cache"), "KRAIT_CACHE": str(CACHE)}
+        done = subprocess.run(
+            [self.place / "venv" / "bin" / "krait", *arguments], check=False, capture_output=True, text=True,
+            cwd=cwd or self.place, env=environment, input=input, timeout=500 * PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+
+@pytest.fixture(scope="module")
+def installed(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    require("image")  # an installed Krait installs nothing
+    place = tmp_path_factory.mktemp("installed")
+    wheel = write_wheel(place / "wheel", kernel.path)
+    venv.create(place / "venv", symlinks=True)
+    python = place / "venv" / "bin" / "python"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps", wheel],
+        check=True,
+    )
+    (packages,) = (place / "venv" / "lib").glob("python*/site-packages")
+    (packages / "others.pth").write_text("\n".join(site.getsitepackages()))  # what it depends on, without a network
+    return Installed(place)
+
+
+def test_it_knows_what_it_is(installed: Installed) -> None:
+    assert installed("--version").stdout == f"krait {VERSION}\n"
+    assert "complete -o filenames -F _krait krait" in installed("completion", "bash").stdout
+    assert f"Krait {VERSION}" in installed("man").stdout
+    shown = installed("doctor").stdout
+    assert "QEMU" in shown and "missing" not in shown
+    help_text = installed("--help").stdout
+    assert "new" in help_text and "flash" not in help_text
+    assert "invalid choice" in installed("iso", status=2).stderr
+
+
+def test_it_runs_programs_and_builds_nothing(installed: Installed) -> None:
+    assert installed("run", "busybox", "uname", "-s").stdout == "Linux\n"
+    assert installed("run", "--command", "cat; exit 3", status=3, input="through").stdout == "through"
+    script = installed.place / "hello.py"
+    script.write_text("import sys; print(sys.argv[1:], 6 * 7)")
+    assert installed("run", "./hello.py", "a").stdout == "['a'] 42\n"
+    shared = installed("run", "-v", ".:/src", "-w", "/src", "python3", "hello.py", "b")
+    assert shared.stdout == "['b'] 42\n"
+    assert not [path for path in (installed.place / "cache").rglob("*") if path.suffix in (".elf", ".o")]
+    assert "no project here" in installed("build", status=2).stderr
+
+
+def test_a_project_is_type_checked(installed: Installed) -> None:
+    """By a compiler that finds the kernel's source where it is installed; messages name the file as the user does."""
+    project = installed.place / "mine"
+    installed("new", "--kind", "device", project.name)
+    source = project / "mine.py"
+    source.write_text(source.read_text() + "\n\nwrong: int = 'text'\n")
+    refused = installed("build", cwd=project, status=125).stderr
+    assert re.search(r"^mine\.py:\d+:\d+: error ", refused, re.MULTILINE) and "\n1 error\n" in refused, refused
+    assert "Traceback" not in refused
+    shutil.rmtree(project)
+
+
+@pytest.mark.skipif(not KINDS, reason="KRAIT_PROJECT_KINDS names none: it takes minutes")
+@pytest.mark.parametrize("kind", KINDS or ["any"])
+def test_a_project_is_built_and_tested(installed: Installed, kind: str) -> None:
+    project = installed.place / f"my{kind}"
+    installed("new", "--kind", kind, project.name)
+    assert " passed" in installed("test", cwd=project).stdout
+    again = installed("build", cwd=project)
+    assert (again.stdout, again.stderr) == ("", "")  # there was nothing to do
+    shutil.rmtree(project)
