@@ -9,9 +9,9 @@ from array import array
 from collections import Counter
 from pathlib import Path
 
-from tests.harness.plugins import build_plugin
 from tools.machine import Machine
 from tools.paths import ROOT
+from tools.plugin import build_plugin
 
 PLUGIN = ROOT / "tests" / "bench" / "count_instructions.c"
 CLOCK = ("-icount", "shift=1")  # an instruction takes two nanoseconds

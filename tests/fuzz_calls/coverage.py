@@ -15,9 +15,9 @@ from elftools.elf.elffile import ELFFile
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from compiler.lines import FrameLine, Table
 from kernel.doors.table import SYSCALLS
-from tests.harness.plugins import build_plugin
 from tools.machine import Disk, DiskMode
 from tools.paths import KERNEL
+from tools.plugin import build_plugin
 
 _SOURCE = Path(__file__).parent / "host" / "coverage.c"
 BASE = 0xFFFF_FFFF_8010_0000

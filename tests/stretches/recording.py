@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.harness.plugins import build_plugin
 from tools.machine import Machine
 from tools.paths import KERNEL, ROOT
+from tools.plugin import build_plugin
 
 SOURCE = Path(__file__).parent / "longest_stretches.c"
 # Where interrupts come in: safe points, and where the processor waits.

@@ -1,0 +1,1 @@
+"""`krait profile`: where a program's time in the kernel goes, as a flame graph."""
