@@ -13,7 +13,13 @@ from tools.machine import Disk, DiskMode, Forward, Share
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, instead of printing the usage before it."""
+    """Says what is wrong in one line, instead of printing the usage before it. Its help ends with examples."""
+
+    examples: tuple[str, ...] = ()
+
+    def format_help(self) -> str:
+        lines = "".join(f"  {example}\n" for example in self.examples)
+        return super().format_help() + (f"\nexamples:\n{lines}" if lines else "")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message} (`{self.prog} --help` tells more)")
@@ -110,6 +116,12 @@ def share(text: str) -> Share:
     if not os.access(directory, os.R_OK | os.X_OK):
         raise argparse.ArgumentTypeError(f"{parts[0]} may not be read")
     return Share(directory.resolve(), absolute(parts[1]), parts[2:] == ["ro"])
+
+
+def positive(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def calls(text: str) -> tuple[str, ...]:

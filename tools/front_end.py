@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,8 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from compiler.progress import be_quiet
 from tools import cpio, image_commands, machine_commands
-from tools.arguments import Parser, calls, existing, in_bytes, memory_size, volume_label
+from tools.arguments import Parser, calls, existing, in_bytes, memory_size, positive, volume_label
+from tools.doctor import main as examine_machine
 from tools.errors import KraitError, UsageError
 from tools.flash import flash, refusal
 from tools.freshness import is_fresh, note_fresh
@@ -25,9 +26,11 @@ from tools.help_pages import SHELLS, completion, man_page
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kvm import accelerator
-from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network
-from tools.paths import BUILD, KERNEL, ROOT
+from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, require_qemu
+from tools.paths import BUILD, IS_INSTALLED, KERNEL, ROOT
 from tools.program_root import choose_root
+from tools.project import FILE as PROJECT_FILE
+from tools.project import KINDS, find_project, new, test_project
 from tools.run_options import add_machine_options, add_program_options
 from tools.run_program import ShownLog, run_program
 from tools.setup import require
@@ -40,26 +43,42 @@ ROOT_WAIT_S = 10  # for a disk that --root names
 SSH_PORT = 2222  # of this machine, or the next one that is free
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
-                  "tests.fuzz_calls", "tests.unit")  # fmt: skip
+                  "tests.fuzz_calls", "tests.unit", "tests.exercises")  # fmt: skip
 
 
-EXAMPLES = """\
-examples:
-  krait run                                  a shell (Ctrl-A X leaves)
-  krait run busybox uname -a                 a program of an image
-  krait run ./hello.py                       a Python script of this machine
-  krait run -d --name web -p 8080:80 ./i.tar a machine in the background
-  krait exec -it web sh                      one more program in it
-"""
+EXAMPLES = {
+    "krait": (
+        "krait run                                  a shell (Ctrl-A X leaves)",
+        "krait run busybox uname -a                 a program of an image",
+        "krait run ./hello.py                       a Python script of this machine",
+        "krait run -d --name web -p 8080:80 ./i.tar a machine in the background",
+        "krait exec -it web sh                      one more program in it",
+        "krait new mine                             a project of one's own",
+    ),
+    "krait run": (
+        "krait run busybox uname -a", "echo data | krait run ./hello.py", "krait run debian:13 bash",
+        "krait run -v .:/src -w /src python3 test.py", "krait run -d --name web -p 8080:80 ./image.tar",
+        "krait run --command 'dmesg | tail'",
+    ),
+    "krait trace": ("krait trace --calls openat,read busybox cat /etc/passwd", "krait trace -o calls ./program"),
+    "krait profile": ("krait profile -o sort.svg --command 'seq 20000 | sort -n | tail -1'",),
+    "krait new": ("krait new mine && cd mine && krait test", "krait new --kind call ancestors"),
+    "krait test": ("krait test", "krait test tests/unit/tty -k backspace"),
+    "krait image": ("krait image -o disk.img", "krait image root.tar -o disk.img --size 2G"),
+    "krait python": ("krait python", "krait python --append quiet -c 'print(init.getpid())'"),
+    "krait debug": ("krait debug -- -ex 'break kernel/fs/open.py:69' -ex continue",),
+    "krait exec": ("krait exec web ps", "krait exec -it web sh"),
+    "krait cp": ("krait cp web:/etc/passwd .", "krait cp data.txt web:/tmp"),
+}
 
 
 # --- build ---
 
 
 def build_kernel(profile: str) -> None:
-    if is_fresh(profile):
+    if IS_INSTALLED or is_fresh(profile):
         return
-    command = [sys.executable, "-m", "compiler", "build", "--profile", profile, "-o", str(KERNEL)]
+    command = [sys.executable, "-m", "compiler", "build", "--progress", "--profile", profile, "-o", str(KERNEL)]
     done = subprocess.run(command, check=False, cwd=ROOT, stdout=sys.stderr)
     if done.returncode != 0:
         raise KraitError("krait: the kernel was not built")
@@ -67,6 +86,12 @@ def build_kernel(profile: str) -> None:
 
 
 def build(options: argparse.Namespace) -> int:
+    project = find_project()
+    if project is not None:
+        project.build(options.profile)
+        return 0
+    if IS_INSTALLED:
+        raise UsageError(f"krait build: no project here: no {PROJECT_FILE} (krait new makes one)")
     build_kernel(options.profile)
     build_image()
     return 0
@@ -213,7 +238,11 @@ def _prepare_ssh(options: argparse.Namespace) -> cpio.Archive:
 def _kernel(options: argparse.Namespace) -> Path:
     if options.kernel is not None:
         return Path(options.kernel)
-    build_kernel(options.profile or ("dev" if options.debug else "release"))
+    profile = options.profile or ("dev" if options.debug else "release")
+    project = find_project()
+    if project is not None:
+        return project.build(profile)
+    build_kernel(profile)
     return KERNEL
 
 
@@ -240,7 +269,32 @@ def trace(options: argparse.Namespace) -> int:
         return run(options, store)
 
 
-def run(options: argparse.Namespace, shown_log: ShownLog | None = None) -> int:
+def profile(options: argparse.Namespace) -> int:
+    """As `run`, and write a flame graph of where the guest spent its instructions."""
+    from tools.profile.flame_graph import draw
+    from tools.profile.record import plugin_option, read_stacks
+
+    if options.command is None and options.program is None:
+        raise UsageError("krait profile: name a program or an image")
+    if options.detach:
+        raise UsageError("krait profile: -d ends when the machine has only begun")
+    if options.accel != "tcg":
+        raise UsageError("krait profile: it counts instructions, which only --accel tcg can")
+    if not options.output.absolute().parent.is_dir() or options.output.is_dir():
+        raise UsageError(f"krait profile: {options.output} is no place for a file")
+    options.kernel = _kernel(options)
+    with tempfile.TemporaryDirectory(prefix="krait-profile-") as scratch:
+        records = Path(scratch) / "samples"
+        status = run(options, extra=plugin_option(records, options.interval, options.boot))
+        stacks = read_stacks(records, options.kernel)
+    what = options.command or " ".join([options.program, *options.arguments])
+    options.output.write_text(draw(stacks, f"krait profile {what}", f"{options.interval:,} instructions"))
+    print(f"krait: {stacks.total():,} samples are in {options.output}", file=sys.stderr)
+    return status
+
+
+def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: tuple[str, ...] = ()) -> int:
+    require_qemu()
     if options.command is not None and options.program is not None:
         raise UsageError("krait run: give either --command or a program, not both")
     if options.root is not None and options.initramfs is not None:
@@ -264,7 +318,8 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None) -> int:
     if root.wants_network and options.network != "none":
         options.net = True
     kernel = _kernel(options)
-    return run_program(options, _machine(options, *_debugger(options, kernel)), kernel, root, shown_log)
+    machine = _machine(options, *_debugger(options, kernel), *extra)
+    return run_program(options, machine, kernel, root, shown_log)
 
 
 def _use_processors(options: argparse.Namespace) -> None:
@@ -302,6 +357,7 @@ def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
 
 def debug(options: argparse.Namespace) -> int:
     """gdb in front, the machine behind it; what the guest prints goes to a file."""
+    require_qemu()
     from_disk = isinstance(options.root, str)
     if from_disk:
         options.append += f" root={options.root} rw rootwait={ROOT_WAIT_S}"
@@ -339,7 +395,12 @@ def debug(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    """All tests, on two processors (tests/conftest.py says which share one), or those that the arguments name."""
+    """All tests, on two processors (tests/conftest.py says which share one), or those that the arguments name; in a
+    project, its own.
+    """
+    project = find_project()
+    if project is not None:
+        return test_project(project, options.pytest)
     build(options)
     arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadscope"]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
@@ -353,12 +414,23 @@ def lint(options: argparse.Namespace) -> int:
     return ruff or mypy
 
 
+def make_site(options: argparse.Namespace) -> int:
+    from tools.site.build import docs
+
+    return docs(options)
+
+
 def _show(text: str) -> int:
     print(text, end="")
     return 0
 
 
+def add_quiet(command: Parser) -> None:
+    command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="say nothing of what is made first")
+
+
 def _add_run_options(command: Parser) -> None:
+    add_quiet(command)
     add_machine_options(command)
     command.add_argument("--command", metavar="CMD", help="run this shell command and stop")
     command.add_argument("--ssh", action="store_true", help="start an SSH server in the guest and say how to log in")
@@ -369,14 +441,14 @@ def _add_run_options(command: Parser) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="krait", description="Build, run and test Krait.", epilog=EXAMPLES,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = Parser(prog="krait", description="Build, run and test Krait.")
     parser.add_argument("--version", action="version", version=f"krait {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
 
     command = commands.add_parser("build", help="compile the kernel and pack the root image")
     command.set_defaults(action=build)
     command.add_argument("--profile", choices=("dev", "release"), default="release")
+    add_quiet(command)
 
     command = commands.add_parser(
         "run", help="boot into a shell, or run one command or program", add_help=False,
@@ -394,6 +466,19 @@ def _parser() -> Parser:
     command.set_defaults(action=trace)
     command.add_argument("--calls", metavar="CALL[,CALL…]", type=calls, default=(), help="print these calls (all)")
     command.add_argument("-o", "--output", metavar="FILE", type=Path, help="print into this file (standard error)")
+    _add_run_options(command)
+
+    command = commands.add_parser(
+        "profile", help="run a program and draw a flame graph of what the kernel did for it", add_help=False,
+        description="Run a program as `krait run` does, with the same options, and write a picture of where the guest "
+        "spent its instructions: a plugin of QEMU looks at the stack every so many. So the kernel runs as it is.",
+    )
+    command.set_defaults(action=profile)
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("profile.svg"),
+                         help="the picture (profile.svg)")
+    command.add_argument("--interval", metavar="N", type=positive, default=10_000,
+                         help="instructions from one look to the next (10000)")
+    command.add_argument("--boot", action="store_true", help="begin with the kernel's first instruction")
     _add_run_options(command)
 
     machine_commands.add_commands(commands)
@@ -429,51 +514,76 @@ def _parser() -> Parser:
     command.add_argument("--append", metavar="'PARAMETERS'", default="", help="more kernel parameters")
     command.add_argument("--profile", choices=("dev", "release"), default="release")
 
-    for name, action, text in (
+    checkout_only = () if IS_INSTALLED else (
         ("iso", iso, "make build/krait.iso, which boots from CD and disk, with BIOS and UEFI"),
         ("flash", write_disk, "write the ISO image to a disk, after asking"),
-    ):
+    )  # fmt: skip
+    for name, action, text in checkout_only:
         command = commands.add_parser(name, help=text)
         command.set_defaults(action=action)
         command.add_argument("--profile", choices=("dev", "release"), default="release")
         if name == "flash":
             command.add_argument("device", metavar="DEVICE", type=existing)
 
-    command = commands.add_parser("test", help="run the tests; arguments go to pytest")
+    command = commands.add_parser(
+        "new", help="start a project: a system call, a driver or a file of /proc of your own",
+        description="Make a directory with a module that is compiled into the kernel, and with its test. In it, the "
+        "commands build, run, test and debug are about that kernel.",
+    )
+    command.set_defaults(action=new)
+    command.add_argument("--kind", choices=sorted(KINDS), default="proc",
+                         help="; ".join(f"{name}: {text}" for name, text in sorted(KINDS.items())))
+    command.add_argument("directory", metavar="NAME", type=Path, help="the directory; its name is the module's")
+
+    command = commands.add_parser("test", help="run the tests, or a project's; arguments go to pytest")
     command.set_defaults(action=test, profile="release")
     command.add_argument("pytest", metavar="PYTEST-ARGS", nargs=argparse.REMAINDER)
 
-    command = commands.add_parser("lint", help="check style and types")
-    command.set_defaults(action=lint)
+    if not IS_INSTALLED:
+        command = commands.add_parser("lint", help="check style and types")
+        command.set_defaults(action=lint)
 
-    commands.add_parser("doctor", help="say what this machine lacks for Krait")  # ./krait starts tools/doctor.py itself
+        command = commands.add_parser("docs", help="make the pages as a site, build/site/index.html")
+        command.set_defaults(action=make_site)
+        command.add_argument("--without-machine", action="store_true", help="leave out the picture that needs a boot")
+        add_quiet(command)
+
+    command = commands.add_parser("doctor", help="say what this machine lacks for Krait")
+    command.set_defaults(action=lambda options: examine_machine())  # ./krait starts tools/doctor.py by itself
     command = commands.add_parser("completion", help="print a shell's completion of this command")
     command.set_defaults(action=lambda options: _show(completion(parser, options.shell)))
     command.add_argument("shell", choices=SHELLS)
     command = commands.add_parser("man", help="print the manual page, for man -l -")
     command.set_defaults(action=lambda options: _show(man_page(parser)))
+    for each in (parser, *commands.choices.values()):
+        each.examples = EXAMPLES.get(each.prog, ())
     return parser
 
 
 def main() -> int:
-    if shutil.which("qemu-system-x86_64") is None:
-        raise KraitError("krait: QEMU is missing (krait doctor says what else is)")
     # It let us find our own modules. Children start in the checkout; mypy judges modules on PYTHONPATH differently.
     os.environ.pop("PYTHONPATH", None)
     options = _parser().parse_args()
+    if getattr(options, "hush", False):
+        be_quiet()
     if getattr(options, "gdb", None) and options.gdb[0] == "--":
         options.gdb = options.gdb[1:]
     return int(options.action(options))
 
 
-if __name__ == "__main__":
+def start() -> int:
+    """The command; what went wrong is one line."""
     try:
-        sys.exit(main())
+        return main()
     except KraitError as error:
         print(error, file=sys.stderr)
-        sys.exit(error.status)
+        return error.status
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:  # who reads our output has seen enough, as in `./krait run … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(128 + signal.SIGPIPE)
+        return 128 + signal.SIGPIPE
+
+
+if __name__ == "__main__":
+    sys.exit(start())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
+from tools.arguments import Parser
 from tools.version import VERSION
 
 SHELLS = ("bash", "zsh", "fish")
@@ -89,6 +90,8 @@ def man_page(parser: argparse.ArgumentParser) -> str:
             value = f" \\fI{_roff(_metavar(action))}\\fR" if action.nargs != 0 else ""
             names = ", ".join(f"\\fB{_roff(word)}\\fR{value}" for word in action.option_strings)
             lines += [".TP", names, _roff(action.help or "")]
+        if isinstance(command.parser, Parser) and command.parser.examples:
+            lines += [".PP", "Examples:", ".nf", *(_roff(each) for each in command.parser.examples), ".fi"]
     lines += [".SH EXIT STATUS", "That of the program that was run; 128 + n if signal n ended it;",
               "127 if it was not found, 126 if it cannot be run, 125 if the machine failed,",
               "2 for a wrong command line.",

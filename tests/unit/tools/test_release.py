@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -11,16 +12,17 @@ import pytest
 from kernel.task.host import KRAIT_VERSION
 from kernel.task.host import VERSION as UNAME_VERSION
 from tools import docker_options, freshness, help_pages
-from tools.front_end import _parser
+from tools.front_end import EXAMPLES, _parser
 from tools.paths import ROOT
 from tools.version import VERSION
+from tools.wheel import metadata
 
 
 def test_the_version_stands_in_one_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert VERSION == KRAIT_VERSION and UNAME_VERSION.endswith(VERSION.encode())
     assert "version" not in project["project"]
-    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "kernel.task.host.KRAIT_VERSION"}
+    assert f"\nVersion: {VERSION}\n" in metadata()
     assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text()
 
 
@@ -37,6 +39,18 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
 def test_every_command_is_completed(shell: str) -> None:
     text = help_pages.completion(_parser(), shell)
     assert all(command.name in text for command in help_pages.commands_of(_parser()))
+
+
+def test_examples_are_of_commands_that_there_are() -> None:
+    """Each is in the help of its command, begins with it, and has options that it knows."""
+    parser = _parser()
+    known = {f"krait {command.name}": command for command in help_pages.commands_of(parser)}
+    assert {*EXAMPLES} - {"krait"} <= {*known}
+    for name, command in known.items():
+        for example in EXAMPLES.get(name, ()):
+            assert example in command.parser.format_help() and name in example
+            words = example.split(name, 1)[1].split()
+            assert {word for word in words if word.startswith("--") and word != "--"} <= {*command.words()}
 
 
 def test_the_manual_page_is_sound() -> None:
@@ -64,6 +78,8 @@ def test_a_kernel_is_fresh_until_something_changes(tmp_path: Path) -> None:
     (tmp_path / "kernel" / "__pycache__").mkdir()
     (tmp_path / "kernel" / "__pycache__" / "a.pyc").write_text("x")
     assert digest() == first != digest("dev")
+    shutil.copytree(tmp_path, tmp_path / "copy")  # keeps times
+    assert freshness.digest("release", tmp_path / "copy", tmp_path / "copy" / "krait.elf") == first
     (tmp_path / "kernel" / "a.py").write_text("xy")
     second = digest()
     (tmp_path / "compiler" / "new.py").write_text("")
