@@ -129,8 +129,8 @@ def image(options: argparse.Namespace) -> int:
         parameters = f"{PARAMETERS} {options.append}".strip()
         try:
             plan = plan_disk(source, size)
-            build_kernel(options.profile)
-            build_disk(plan, KERNEL, options.output, label=options.label, parameters=parameters)
+            kernel = _built_kernel(options.profile)
+            build_disk(plan, kernel, options.output, label=options.label, parameters=parameters)
         except (ImageError, OSError) as error:
             raise KraitError(f"krait image: {error}") from error
     print(f"krait: wrote {options.output} ({options.output.stat().st_size >> 20} MiB)", file=sys.stderr)
@@ -238,7 +238,13 @@ def _prepare_ssh(options: argparse.Namespace) -> cpio.Archive:
 def _kernel(options: argparse.Namespace) -> Path:
     if options.kernel is not None:
         return Path(options.kernel)
-    profile = options.profile or ("dev" if options.debug else "release")
+    if IS_INSTALLED and options.profile == "dev" and find_project() is None:
+        raise UsageError("krait run: the kernel that came with Krait is a release build; a project has others")
+    return _built_kernel(options.profile or ("dev" if options.debug else "release"))
+
+
+def _built_kernel(profile: str) -> Path:
+    """The project's, in one; else Krait's own."""
     project = find_project()
     if project is not None:
         return project.build(profile)
