@@ -33,7 +33,7 @@ from mypy.nodes import (
     Var,
 )
 
-from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, TypeConverter, type_info, unify
+from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, TypeConverter, is_opaque_int, type_info, unify
 from compiler.tree import (
     BoolLit,
     BytesLit,
@@ -548,7 +548,7 @@ class CallConverter:
         name = info.fullname
         if name.startswith("builtins.") or name == "collections.deque":
             return self.construct_builtin(node, name.rsplit(".", 1)[-1], loc)
-        if info.is_newtype:
+        if info.is_newtype or is_opaque_int(info):
             return self.expression(node.args[0])
         t = self.convert_type(node)
         if isinstance(t, IntType):

@@ -115,6 +115,8 @@ class TypeConverter:
             raise Diagnostic("KP114", loc, "Kernel Python has no sets", "use dict[K, bool]")
         if info.is_newtype:
             return self.convert(info.bases[0], loc)
+        if is_opaque_int(info):
+            return INT
         if info.is_enum:
             return EnumType(name)
         args = tuple(self.convert(a, loc) for a in t.args)
@@ -176,6 +178,11 @@ class TypeConverter:
             return NONE if optional else NEVER
         whole = kept[0] if len(kept) == 1 else UnionType(tuple(kept))
         return OptionalType(whole) if optional else whole
+
+
+def is_opaque_int(info: TypeInfo) -> bool:
+    """Whether a class is an int that mypy takes for none (kernel/lang/opaque.py)."""
+    return any(base.type.fullname == "kernel.lang.opaque.OpaqueInt" for base in info.bases)
 
 
 def short_name(name: str) -> str:

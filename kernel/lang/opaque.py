@@ -1,0 +1,26 @@
+"""Ints that are not to be taken for other ints: for types that shall not flow into an int either, as a NewType does.
+
+    if TYPE_CHECKING:
+        class Pid(OpaqueInt): ...
+    else:
+        Pid = NewType("Pid", int)
+
+For mypy this is a class that can be made from an int, compared, be a key, and be asked for the int in it: `int(pid)`.
+Compiled and under CPython it is an int.
+"""
+
+from __future__ import annotations
+
+
+class OpaqueInt:
+    """Base of such types; there are no objects of it."""
+
+    def __init__(self, number: int) -> None:
+        """From an int: whoever writes this knows what the int means."""
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __int__(self) -> int:
+        """The int."""
+        return 0
