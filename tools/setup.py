@@ -46,6 +46,7 @@ GROUPS = {
     "servers": ("curl", "openssh-client"),
     "tcpdump": ("tcpdump",),
     "strace": ("strace",),
+    "containers": ("bubblewrap",),
 }
 
 

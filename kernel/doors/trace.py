@@ -65,7 +65,7 @@ def describe_call(number: int, registers: list[int]) -> str:
     if not TRACE.everything and row.name.encode() not in TRACE.names:
         return ""
     task = current()
-    text = f"[{task.tid}] {row.name}("
+    text = f"[{int(task.tid)}] {row.name}("
     letters = row.letters.encode()
     for i in range(min(len(letters), len(registers))):
         if i > 0:

@@ -30,6 +30,7 @@ from arch import (
 from kernel.doors import interrupts
 from kernel.lang import export, last_resort, noinline, on_stack
 from kernel.lib.panic import PANIC, kernel_fault, report_thread
+from kernel.lib.pid import FIRST
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.sched import lose_thread
 from kernel.sched.scheduler import has_work
@@ -116,11 +117,15 @@ def _bug(frame: TrapFrame) -> None:
     """
     task = current_or_none()
     survivable = (
-        task is not None and task.pid != 1 and not task.is_exiting and not PANIC.in_interrupt and not is_grave(frame)
+        task is not None
+        and task.pid != FIRST
+        and not task.is_exiting
+        and not PANIC.in_interrupt
+        and not is_grave(frame)
     )
     kernel_fault(frame, survivable)
     if task is not None:
-        report_thread(task.tid, task.name)
+        report_thread(int(task.tid), task.name)
         # Where a compiled check fails, the registers are what the unwind tables take them for.
         if trap_kind(frame) == 0 or not find_landing(frame, False):
             _end_thread(task)

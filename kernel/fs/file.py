@@ -56,6 +56,7 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
@@ -172,7 +173,7 @@ class File:
         self.readable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_RDONLY or flags & O_ACCMODE == O_RDWR)
         self.writable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_WRONLY or flags & O_ACCMODE == O_RDWR)
         self.seekable: bool = False
-        self.owner: int = 0  # F_SETOWN: a process, or a group if negative
+        self.owner: Pid = UNSET  # F_SETOWN: of what kind, says the next; 0: nobody
         self.owner_kind: int = OWNER_THREAD
         self.owner_uid: int = 0  # of who chose the owner
         self.owner_euid: int = 0
@@ -341,7 +342,7 @@ class File:
     def room_told(self) -> None:
         """The owner heard of room (SIGIO)."""
 
-    def set_owner(self, who: int, kind: int, credentials: Credentials) -> None:
+    def set_owner(self, who: Pid, kind: int, credentials: Credentials) -> None:
         """Who gets SIGIO and SIGURG (OWNER_*; groups are negative), and who says so."""
         self.owner = who
         self.owner_kind = kind

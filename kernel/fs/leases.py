@@ -18,6 +18,7 @@ from kernel.fs.locks import Lock, LockList
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, Errno, final
 from kernel.lib.credentials import caller_process_id
+from kernel.lib.pid import UNSET
 from kernel.lib.settings import SystemSetting
 from kernel.time.clock import NS_PER_SECOND, monotonic_ns
 from kernel.time.timers import FOREVER_NS
@@ -135,7 +136,7 @@ def _change(locks: LockList, lease: Lease, kind: int) -> None:
         locks.leases.remove(lease)
         file = lease.file
         if file is not None:
-            file.owner = 0
+            file.owner = UNSET
             file.owner_kind = OWNER_PROCESS
             file.owner_signal = 0
     locks.lock_went()

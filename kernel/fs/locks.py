@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, MAX_FILE_SIZE
 from kernel.lang import EAGAIN, EDEADLK, Errno, final
 from kernel.lib.credentials import caller_process_id
+from kernel.lib.pid import Pid
 from kernel.sched import WaitQueue
 from kernel.time.timers import FOREVER_NS
 
@@ -40,9 +41,9 @@ _COUNTER: Final = LockCounter()
 class Lock:
     """Base of all that /proc/locks shows. It keeps no file open: it goes with the description at the latest."""
 
-    def __init__(self, file: "File | None", pid: int, kind: int) -> None:
+    def __init__(self, file: "File | None", pid: Pid, kind: int) -> None:
         self.file: File | None = file  # through which it was asked for; None for those who only wait for a lease
-        self.pid: int = pid
+        self.pid: Pid = pid
         self.kind: int = kind  # F_RDLCK, F_WRLCK or F_UNLCK
         self.serial: int = _COUNTER.next()
 
@@ -52,7 +53,7 @@ class RecordLock(Lock):
     """A byte range held by a descriptor table (process), or by a description if `table` is None."""
 
     def __init__(
-        self, table: "FileTable | None", file: "File | None", pid: int, kind: int, start: int, end: int
+        self, table: "FileTable | None", file: "File | None", pid: Pid, kind: int, start: int, end: int
     ) -> None:
         super().__init__(file, pid, kind)  # the pid is -1 for locks of descriptions
         self.table: FileTable | None = table

@@ -6,6 +6,7 @@ which /proc/PID/ns leads to: such a file open keeps its namespace, and setns(2) 
 Here stand the base class, those kinds of which there is one only, and the files. Mount namespaces are in path.py.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.anonymous import InternalMount
@@ -13,16 +14,20 @@ from kernel.fs.constants import O_ACCMODE, O_RDONLY, S_IFREG
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EINVAL, ENOTTY, EPERM, Errno, UserAddr, final
-from kernel.lib import user
-from kernel.lib.namespace import CLONE_NEWPID, CLONE_NEWUSER, Namespace
+from kernel.lang import ENOTTY, EPERM, Errno, final
+from kernel.lib.namespace import Namespace
 
 NSFS_MAGIC: Final = 0x6E73_6673
-NS_GET_USERNS: Final = 0xB701
-NS_GET_PARENT: Final = 0xB702
-NS_GET_NSTYPE: Final = 0xB703
-NS_GET_OWNER_UID: Final = 0xB704
 
+@final
+class NamespaceQuestions:
+    """Who answers ioctl_ns(2): entered by the package of tasks, which knows what the caller may see."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Namespace, int, int], int] | None = None
+
+
+QUESTIONS: Final = NamespaceQuestions()
 NSFS: Final = InternalMount(b"nsfs", NSFS_MAGIC)
 
 
@@ -54,18 +59,10 @@ class NamespaceFile(File):
 
     def ioctl(self, command: int, argument: int) -> int:
         """ioctl_ns(2)."""
-        kind = self.namespace.kind
-        if command == NS_GET_NSTYPE:
-            return kind
-        if command == NS_GET_PARENT:
-            # Of the kinds that are nested there is the first one only, and what is above it nobody may see.
-            raise Errno(EPERM if kind in (CLONE_NEWPID, CLONE_NEWUSER) else EINVAL)
-        if command == NS_GET_OWNER_UID:
-            if kind != CLONE_NEWUSER:
-                raise Errno(EINVAL)
-            user.write_u32(UserAddr(argument), 0)
-            return 0
-        raise Errno(ENOTTY)
+        answer = QUESTIONS.answer
+        if answer is None:
+            raise Errno(ENOTTY)
+        return answer(self.namespace, command, argument)
 
 
 def namespace_path(namespace: Namespace) -> Path:

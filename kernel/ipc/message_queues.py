@@ -25,6 +25,7 @@ from kernel.lang import (
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
+from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
@@ -83,9 +84,9 @@ class Choice:
 class _Receiver:
     """One who waits for a message."""
 
-    def __init__(self, choice: Choice, pid: int) -> None:
+    def __init__(self, choice: Choice, process: Bearer) -> None:
         self.choice: Choice = choice
-        self.pid: int = pid
+        self.process: Bearer = process
         self.message: Message | None = None
         self.error: int = 0
         self.queue: WaitQueue = WaitQueue()
@@ -109,15 +110,15 @@ class MessageQueue(IpcObject):
         self.most_bytes: int = QUEUE_BYTES.value
         self.sent_s: int = 0
         self.received_s: int = 0
-        self.last_sender: int = 0
-        self.last_receiver: int = 0
+        self.last_sender: Bearer | None = None
+        self.last_receiver: Bearer | None = None
         self.receivers: list[_Receiver] = []
         self.room: WaitQueue = WaitQueue()  # senders
 
     def _fits(self, size: int) -> bool:
         return size + self.byte_count <= self.most_bytes and 1 + self.count <= self.most_bytes
 
-    def send(self, message: Message, credentials: Credentials, pid: int, waits: bool) -> None:
+    def send(self, message: Message, credentials: Credentials, process: Bearer, waits: bool) -> None:
         """msgsnd(2). Raises EACCES, EAGAIN, EIDRM, ERESTARTNOHAND, MemoryError."""
         while True:
             self.check_permission(credentials, WRITE)
@@ -131,7 +132,7 @@ class MessageQueue(IpcObject):
         if not self._hand_over(message):
             check_room_to_keep()
             self._append(message)
-        self.last_sender = pid
+        self.last_sender = process
         self.sent_s = now_s()
 
     def _append(self, message: Message) -> None:
@@ -163,13 +164,13 @@ class MessageQueue(IpcObject):
             receiver.queue.wake_all()
             if receiver.choice.takes(message):
                 receiver.message = message
-                self.last_receiver = receiver.pid
+                self.last_receiver = receiver.process
                 self.received_s = now_s()
                 return True
             receiver.error = E2BIG
         return False
 
-    def receive(self, choice: Choice, credentials: Credentials, pid: int, waits: bool) -> Message:
+    def receive(self, choice: Choice, credentials: Credentials, process: Bearer, waits: bool) -> Message:
         """msgrcv(2). Raises EACCES, E2BIG, EIDRM, ENOMSG, ERESTARTNOHAND, MemoryError."""
         while True:
             self.check_permission(credentials, READ)
@@ -178,11 +179,11 @@ class MessageQueue(IpcObject):
                 if not choice.takes(message):
                     raise Errno(E2BIG)
                 if choice.mode != NUMBER:
-                    self._take(message, pid)
+                    self._take(message, process)
                 return message
             if not waits:
                 raise Errno(ENOMSG)
-            receiver = _Receiver(choice, pid)
+            receiver = _Receiver(choice, process)
             self.receivers.append(receiver)
             try:
                 sleep_for_message(receiver.queue)
@@ -219,7 +220,7 @@ class MessageQueue(IpcObject):
             message = message.next
         return best
 
-    def _take(self, message: Message, pid: int) -> None:
+    def _take(self, message: Message, process: Bearer) -> None:
         following = message.next
         previous = message.previous
         if previous is None:
@@ -233,7 +234,7 @@ class MessageQueue(IpcObject):
         message.next = None
         message.previous = None
         self._count(-1, -len(message.data))
-        self.last_receiver = pid
+        self.last_receiver = process
         self.received_s = now_s()
         self.room.wake_all()
 
@@ -321,7 +322,7 @@ def queue_lines(queues: Queues) -> bytes:
     for found in queues.table.all():
         lines.append(
             f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {found.count:10d}"
-            f" {found.last_sender:5d} {found.last_receiver:5d}"
+            f" {bearer_shown_to_caller(found.last_sender):5d} {bearer_shown_to_caller(found.last_receiver):5d}"
             f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"
             f" {found.sent_s:10d} {found.received_s:10d} {found.changed_s:10d}\n".encode()
         )

@@ -32,6 +32,7 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
+from kernel.lib.pid import UNSET, Pid, shown_to_caller
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
@@ -53,7 +54,7 @@ DEFAULT_SIZE: Final = SystemSetting(b"fs/mqueue/msgsize_default", [8192], 128, _
 LARGEST_SIZE: Final = SystemSetting(b"fs/mqueue/msgsize_max", [8192], 128, _MOST_BYTES)
 MOST_QUEUES: Final = SystemSetting(b"fs/mqueue/queues_max", [256], 0, 0x7FFF_FFFF)
 
-IdentifyProcess = Callable[[], int]
+IdentifyProcess = Callable[[], Pid]
 
 
 @final
@@ -63,10 +64,10 @@ class CallerProcess:
     def __init__(self) -> None:
         self.find: IdentifyProcess | None = None
 
-    def identify(self) -> int:
+    def identify(self) -> Pid:
         """0 for the kernel's own threads."""
         find = self.find
-        return find() if find is not None else 0
+        return find() if find is not None else UNSET
 
 
 CALLER_PROCESS: Final = CallerProcess()
@@ -128,12 +129,12 @@ class QueuedMessage:
 class Notification:
     """Who is told of a message in an empty queue (mq_notify(3)). Base class."""
 
-    def __init__(self, process: int, kind: int, signo: int) -> None:
-        self.process: int = process
+    def __init__(self, process: Pid, kind: int, signo: int) -> None:
+        self.process: Pid = process
         self.kind: int = kind  # SIGEV_*
         self.signo: int = signo
 
-    def message_came(self, sender: int, uid: int) -> None:
+    def message_came(self, sender: Pid, uid: int) -> None:
         """Tell. Raises nothing."""
 
     def removed(self) -> None:
@@ -201,7 +202,7 @@ class Queue(Inode):
         """Whether a sender would have to wait."""
         return len(self.messages) >= self.attributes.most_messages
 
-    def send(self, message: QueuedMessage, deadline_ns: int, waits: bool, pid: int, uid: int) -> None:
+    def send(self, message: QueuedMessage, deadline_ns: int, waits: bool, pid: Pid, uid: int) -> None:
         """mq_timedsend(2). Raises EAGAIN, EMSGSIZE, ERESTARTSYS, ETIMEDOUT, MemoryError."""
         if len(message.data) > self.attributes.message_size:
             raise Errno(EMSGSIZE)
@@ -286,14 +287,14 @@ class Queue(Inode):
 
     # ---- Notification -------------------------------------------------------------------------------------------
 
-    def _notify(self, pid: int, uid: int) -> None:
+    def _notify(self, pid: Pid, uid: int) -> None:
         notification = self.notification
         if notification is not None:
             self.notification = None
             notification.message_came(pid, uid)
 
     @noraise
-    def unregister(self, process: int) -> None:
+    def unregister(self, process: Pid) -> None:
         """The notification of a process ends, if it is the one that is registered."""
         notification = self.notification
         if notification is not None and notification.process == process:
@@ -309,7 +310,7 @@ class Queue(Inode):
         if notification is not None:
             kind = notification.kind
             signo = notification.signo if kind == 0 else 0
-            process = notification.process
+            process = shown_to_caller(notification.process)
         text = _padded(f"QSIZE:{self.byte_count}", 16) + _padded(f" NOTIFY:{kind}", 13)
         return text + _padded(f" SIGNO:{signo}", 12) + _padded(f" NOTIFY_PID:{process}", 18) + b"\n"
 

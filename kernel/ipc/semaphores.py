@@ -27,6 +27,7 @@ from kernel.lang import (
 )
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
+from kernel.lib.pid import Bearer
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
@@ -83,9 +84,9 @@ class Operation:
 class PendingRow:
     """Operations that wait to be done together."""
 
-    def __init__(self, operations: list[Operation], pid: int, undo: "Undo | None") -> None:
+    def __init__(self, operations: list[Operation], process: Bearer, undo: "Undo | None") -> None:
         self.operations: list[Operation] = operations
-        self.pid: int = pid
+        self.process: Bearer = process
         self.undo: Undo | None = undo
         self.is_finished: bool = False
         self.error: int = 0  # once finished
@@ -154,8 +155,8 @@ class UndoList:
         return fresh
 
     @noraise
-    def release(self, pid: int) -> None:
-        """A thread of process `pid` ends. Sleeps where much is to be undone."""
+    def release(self, process: Bearer | None) -> None:
+        """A thread of a process ends. Sleeps where much is to be undone."""
         self.users -= 1
         if self.users > 0:
             return
@@ -166,7 +167,7 @@ class UndoList:
             if target is not None:
                 undo.target = None
                 target.undos.remove(undo)
-                target.undo(undo, pid)
+                target.undo(undo, process)
             pace(_UNDO_COST + undo.count() * _STEP_COST)
 
 
@@ -179,7 +180,7 @@ class SemaphoreSet(IpcObject):
         check_room_to_keep()
         self.owner: Sets = owner
         self.values: list[int] = [0] * count
-        self.pids: list[int] = [0] * count  # who changed each last
+        self.changers: list[Bearer | None] = [None] * count  # who changed each last
         self.operated_s: int = 0
         self.pending: list[PendingRow] = []
         self.undos: list[Undo] = []
@@ -191,9 +192,9 @@ class SemaphoreSet(IpcObject):
 
     # ---- Operations ---------------------------------------------------------------------------------------------
 
-    def operate(self, operations: list[Operation], pid: int, undo: Undo | None, deadline_ns: int) -> None:
+    def operate(self, operations: list[Operation], process: Bearer, undo: Undo | None, deadline_ns: int) -> None:
         """semop(2), on semaphores that exist. Raises EAGAIN, EIDRM, EINTR, ERANGE, MemoryError."""
-        row = PendingRow(operations, pid, undo)
+        row = PendingRow(operations, process, undo)
         if self._try(row) == _DONE:
             self._advance()
             return
@@ -233,7 +234,7 @@ class SemaphoreSet(IpcObject):
                 return _MUST_WAIT
             raise Errno(error)
         for operation in operations:
-            self.pids[operation.number] = row.pid
+            self.changers[operation.number] = row.process
         self.operated_s = now_s()
         return _DONE
 
@@ -279,32 +280,32 @@ class SemaphoreSet(IpcObject):
             row.finish(error)
             index = 0
 
-    def undo(self, undo: Undo, pid: int) -> None:
+    def undo(self, undo: Undo, process: Bearer | None) -> None:
         """The threads that share a list have ended."""
         for number in range(undo.count()):
             adjustment = undo.get(number)
             if adjustment != 0:
                 self.values[number] = max(0, min(LARGEST_VALUE, self.values[number] + adjustment))
-                self.pids[number] = pid
+                self.changers[number] = process
         self.operated_s = now_s()
         self._advance()
 
     # ---- semctl -------------------------------------------------------------------------------------------------
 
-    def set_value(self, number: int, value: int, pid: int) -> None:
+    def set_value(self, number: int, value: int, process: Bearer) -> None:
         """SETVAL: what was to be undone is forgotten."""
         for undo in self.undos:
             undo.set(number, 0)
         self.values[number] = value
-        self.pids[number] = pid
+        self.changers[number] = process
         self.changed_s = now_s()
         self._advance()
 
-    def set_all(self, values: list[int], pid: int) -> None:
+    def set_all(self, values: list[int], process: Bearer) -> None:
         """SETALL."""
         for number in range(len(values)):
             self.values[number] = values[number]
-            self.pids[number] = pid
+            self.changers[number] = process
         for undo in self.undos:
             for number in range(len(values)):
                 undo.set(number, 0)

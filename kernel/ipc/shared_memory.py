@@ -14,6 +14,7 @@ from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
+from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import SharedMemory
@@ -42,14 +43,14 @@ class Segment(SharedMemory):
     """One segment. Invariant: it is in the table of its `owner` until it is removed and nobody has it attached."""
 
     def __init__(
-        self, owner: "Segments", key: int, size_bytes: int, mode: int, creator: Credentials, pid: int
+        self, owner: "Segments", key: int, size_bytes: int, mode: int, creator: Credentials, process: Bearer
     ) -> None:
         super().__init__(size_bytes)
         self.owner: Segments = owner
         self.entry: SegmentEntry = SegmentEntry(key, mode, creator, self)
         self.size: int = size_bytes
-        self.creator_pid: int = pid
-        self.last_pid: int = 0
+        self.creator: Bearer = process
+        self.last_user: Bearer | None = None
         self.attached_s: int = 0
         self.detached_s: int = 0
         self.is_removed: bool = False
@@ -76,8 +77,8 @@ class Segment(SharedMemory):
         """The mode with what has become of the segment."""
         return self.entry.mode | (SHM_DEST if self.is_removed else 0) | (SHM_LOCKED if self.is_locked else 0)
 
-    def attached(self, pid: int) -> None:
-        self.last_pid = pid
+    def attached(self, process: Bearer) -> None:
+        self.last_user = process
         self.attached_s = now_s()
 
     def remove(self) -> None:
@@ -100,19 +101,19 @@ class Segments:
         """Raises EINVAL if there is no such segment."""
         return segment_of(self.table.get(identifier))
 
-    def open(self, key: int, size: int, flags: int, credentials: Credentials, pid: int) -> int:
+    def open(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
         """shmget(2): the number of the segment with this key, made if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
         ENOSPC, MemoryError.
         """
         found = self.table.find(key, flags)
         if found is None:
-            return self._create(key, size, flags, credentials, pid)
+            return self._create(key, size, flags, credentials, process)
         if size > segment_of(found).size or size < 0:
             raise Errno(EINVAL)
         found.check_permission(credentials, flags)
         return found.identifier
 
-    def _create(self, key: int, size: int, flags: int, credentials: Credentials, pid: int) -> int:
+    def _create(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
         if size < 1 or size > LARGEST_BYTES:
             raise Errno(EINVAL)
         if len(self.table.objects) >= MOST_SEGMENTS:
@@ -121,7 +122,7 @@ class Segments:
         if flags & _SHM_HUGETLB != 0:
             # No huge pages are reserved; but first it is asked who may have them.
             raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(0) else EPERM)
-        entry = Segment(self, key, size, flags, credentials, pid).entry
+        entry = Segment(self, key, size, flags, credentials, process).entry
         try:
             identifier = self.table.add(entry)
         except MemoryError:
@@ -172,9 +173,11 @@ def segment_lines(segments: Segments) -> bytes:
     lines: list[bytes] = [HEADING]
     for entry in segments.table.all():
         segment = segment_of(entry)
+        creator = bearer_shown_to_caller(segment.creator)
+        last_user = bearer_shown_to_caller(segment.last_user)
         lines.append(
             f"{entry.key:10d} {entry.identifier:10d}  {segment.shown_mode():4o} {segment.size:21d}"
-            f" {segment.creator_pid:5d} {segment.last_pid:5d}  {segment.users:5d}"
+            f" {creator:5d} {last_user:5d}  {segment.users:5d}"
             f" {entry.uid:5d} {entry.gid:5d} {entry.creator_uid:5d} {entry.creator_gid:5d}"
             f" {segment.attached_s:10d} {segment.detached_s:10d} {entry.changed_s:10d}"
             f" {len(segment.frames) << PAGE_SHIFT:21d} {0:21d}\n".encode()

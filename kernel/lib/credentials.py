@@ -19,6 +19,7 @@ from kernel.lib.capabilities import (
     SECURE_NOROOT,
 )
 from kernel.lib.file_capabilities import FileCapabilities
+from kernel.lib.pid import UNSET, Pid
 
 
 @final
@@ -162,7 +163,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.find: Callable[[], Credentials | None] | None = None
-        self.find_process: Callable[[], int] | None = None
+        self.find_process: Callable[[], Pid] | None = None
 
 
 CALLER: Final = Caller()
@@ -174,7 +175,7 @@ def caller_credentials() -> Credentials | None:
     return find() if find is not None else None
 
 
-def caller_process_id() -> int:
+def caller_process_id() -> Pid:
     """The number of the running thread's process, 0 for the kernel. Never sleeps."""
     find = CALLER.find_process
-    return find() if find is not None else 0
+    return find() if find is not None else UNSET

@@ -52,7 +52,6 @@ class Namespace:
 
 
 FIRST_USER: Final = Namespace(CLONE_NEWUSER, b"user", FIRST_USER_NUMBER)
-FIRST_PID: Final = Namespace(CLONE_NEWPID, b"pid", FIRST_PID_NUMBER)
 FIRST_NET: Final = Namespace(CLONE_NEWNET, b"net", next_number())
 FIRST_CGROUP: Final = Namespace(CLONE_NEWCGROUP, b"cgroup", FIRST_CGROUP_NUMBER)
 FIRST_TIME: Final = Namespace(CLONE_NEWTIME, b"time", FIRST_TIME_NUMBER)

@@ -62,7 +62,8 @@ def capget(header: UserAddr, data: UserAddr) -> int:
     pid = user.read_i32(user.at(header, 4))
     if pid < 0:
         raise Errno(EINVAL)
-    target = current() if pid == 0 else find_task(pid)
+    task = current()
+    target = task if pid == 0 else find_task(task.pids.resolve(pid))
     if target is None:
         raise Errno(ESRCH)
     who = target.credentials
@@ -86,7 +87,7 @@ def capset(header: UserAddr, data: UserAddr) -> int:
     entries = _entry_count(header)
     pid = user.read_i32(user.at(header, 4))
     task = current()
-    if pid != 0 and pid != task.tid:
+    if pid != 0 and pid != task.own_tid:
         raise Errno(EPERM)
     effective = _read_set(data, entries)
     permitted = _read_set(user.at(data, 4), entries)

@@ -101,7 +101,7 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
     if option == _PR_SET_SECCOMP:
         return set_mode(task, second, third)
     if option == _PR_SET_PTRACER:
-        name_tracer(task.process, signed_32(second))
+        name_tracer(task, signed_32(second))
         return 0
     if option == _PR_SET_SYSCALL_USER_DISPATCH:
         set_dispatch(task, second, third, fourth, fifth)

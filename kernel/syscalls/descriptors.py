@@ -69,6 +69,7 @@ from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.lib.pid import NOBODY, UNSET
 from kernel.syscalls.file_commands import file_command
 from kernel.task import current, find_process, find_task
 from kernel.task.async_io import choose_owner, living_owner, unwatch, watch
@@ -203,17 +204,19 @@ def _owner(file: File, command: int, argument: int) -> int:
         return 0
     kind = user.read_i32(UserAddr(argument))
     who = user.read_i32(user.at(UserAddr(argument), 4))
+    task = current()
+    chosen = UNSET if who == 0 else task.pids.resolve(who)
     if kind == OWNER_THREAD:
-        known = find_task(who) is not None
+        known = find_task(chosen) is not None
     elif kind == OWNER_PROCESS:
-        known = find_process(who) is not None
+        known = find_process(chosen) is not None
     elif kind == OWNER_GROUP:
-        known = find_group(who) is not None
+        known = find_group(chosen) is not None
     else:
         raise Errno(EINVAL)
     if who != 0 and not known:
         raise Errno(ESRCH)
-    file.set_owner(-who if kind == OWNER_GROUP else who, kind, current().credentials)
+    file.set_owner(chosen, kind, task.credentials)
     return 0
 
 
@@ -298,7 +301,7 @@ def _lock_request(file: File, kind: int, whence: int, start: int, length: int, b
             raise Errno(EINVAL)
     task = current()
     if by_description:
-        return RecordLock(None, file, -1, kind, start, end)
+        return RecordLock(None, file, NOBODY, kind, start, end)
     return RecordLock(task.files, file, task.pid, kind, start, end)
 
 
@@ -311,7 +314,7 @@ def _write_lock(address: UserAddr, lock: RecordLock | None) -> None:
     user.write_i64(user.at(address, 8), lock.start)
     length = 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1  # fits: 0 <= start <= end < MAX_FILE_SIZE
     user.write_i64(user.at(address, 16), length)
-    user.write_i32(user.at(address, 24), lock.pid)
+    user.write_i32(user.at(address, 24), -1 if lock.pid == NOBODY else current().pids.shown(lock.pid))
 
 
 @syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")

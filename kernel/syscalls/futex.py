@@ -134,7 +134,7 @@ def set_robust_list(head: int, size: int) -> int:
 def get_robust_list(tid: i32, head: UserAddr, size: UserAddr) -> int:
     """get_robust_list(2)."""
     task = current()
-    target = task if tid == 0 else find_task(tid)
+    target = task if tid == 0 else find_task(task.pids.resolve(tid))
     if target is None:
         raise Errno(ESRCH)
     if not may_ask_about(task, target.process, target):

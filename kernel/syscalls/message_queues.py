@@ -51,7 +51,7 @@ def msgsnd(identifier: i32, address: UserAddr, size: int, flags: i32) -> int:
     message = Message(kind, user.read_bytes(user.at(address, 8), size))
     task = current()
     queue = current().ipc.queues.table.get(identifier)
-    queue.send(message, task.credentials, task.pid, flags & IPC_NOWAIT == 0)
+    queue.send(message, task.credentials, task.process.as_bearer(), flags & IPC_NOWAIT == 0)
     return 0
 
 
@@ -65,7 +65,7 @@ def msgrcv(identifier: i32, address: UserAddr, size: int, kind: int, flags: i32)
     choice = _choice(kind, size, flags)
     task = current()
     queue = current().ipc.queues.table.get(identifier)
-    message = queue.receive(choice, task.credentials, task.pid, flags & IPC_NOWAIT == 0)
+    message = queue.receive(choice, task.credentials, task.process.as_bearer(), flags & IPC_NOWAIT == 0)
     count = min(size, len(message.data))
     user.check(address, count + 8)
     user.write_i64(address, message.kind)
@@ -133,8 +133,9 @@ def _write_status(queue: MessageQueue, address: UserAddr) -> None:
     store_i64(out, 72, queue.byte_count)
     store_i64(out, 80, queue.count)
     store_i64(out, 88, queue.most_bytes)
-    store_i32(out, 96, queue.last_sender)
-    store_i32(out, 100, queue.last_receiver)
+    pids = current().pids
+    store_i32(out, 96, pids.shown_bearer(queue.last_sender))
+    store_i32(out, 100, pids.shown_bearer(queue.last_receiver))
     user.write_from(address, out)
 
 

@@ -11,6 +11,7 @@ from kernel.lang import EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.syscalls.paths import path_at
 from kernel.task import current, find_process, process_ids
+from kernel.task.pid_namespace import FIRST_PID
 
 _OPTIONS_LIMIT: Final = 4096
 _TYPE_INDEX: Final = 1
@@ -57,7 +58,7 @@ def pivot_root_(new_root: UserAddr, put_old: UserAddr) -> int:
     context = current().fs
     old = context.root
     new = pivot_root(context, path_at(new_root), path_at(put_old))
-    for pid in process_ids():
+    for pid in process_ids(FIRST_PID):
         process = find_process(pid)
         if process is None:
             continue

@@ -5,11 +5,14 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.namespace import NamespaceFile
 from kernel.lang import EINVAL, Errno, i32
+from kernel.task import namespace_files
 from kernel.task.namespaces import enter, enter_those_of, unshare
 from kernel.task.pidfd import PidFile
 from kernel.task.task import current
 
-_NOTES: Final = "Mount, UTS and IPC namespaces; of the other kinds there is the first only"
+_ = namespace_files  # its import lets namespaces' files answer
+
+_NOTES: Final = "Mount, UTS, IPC and pid namespaces; of the other kinds there is the first only"
 
 
 @syscall("unshare", args="flags:clone", notes=_NOTES)

@@ -45,7 +45,7 @@ _MADV_COLLAPSE: Final = 25
 
 
 def _task_at(pid: int) -> Task:
-    task = find_task(pid) if pid > 0 else None
+    task = find_task(current().pids.resolve(pid)) if pid > 0 else None
     if task is None:
         raise Errno(ESRCH)
     return task

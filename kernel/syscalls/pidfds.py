@@ -26,8 +26,10 @@ def pidfd_open(pid: i32, flags: u32) -> int:
     """pidfd_open(2)."""
     if flags & ~(O_NONBLOCK | PIDFD_THREAD) != 0 or pid <= 0:
         raise Errno(EINVAL)
-    task = find_task(pid)
-    process = find_process(pid)
+    caller = current()
+    chosen = caller.pids.resolve(pid)
+    task = find_task(chosen)
+    process = find_process(chosen)
     if flags & PIDFD_THREAD != 0 and task is not None:
         process = task.process
     if process is None:
@@ -35,7 +37,7 @@ def pidfd_open(pid: i32, flags: u32) -> int:
     file = PidFile(process, flags)
     if flags & PIDFD_THREAD != 0:
         file.thread = task
-    return current().files.install(file, True)
+    return caller.files.install(file, True)
 
 
 @syscall("pidfd_send_signal", status="Full", args="fd:pidfd signal <siginfo? flags:0")
@@ -49,9 +51,12 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
     if scope == 0:
         scope = _THREAD if file.thread is not None else _THREAD_GROUP
     if info == 0:
-        sent = from_process(signo, SI_TKILL if scope == _THREAD else SI_USER, task.pid, task.credentials.uid)
+        sent = from_process(signo, SI_TKILL if scope == _THREAD else SI_USER, task.own_pid, task.credentials.uid)
     else:
         sent = _read_info(info, signo, not _means(file, task) or scope == _PROCESS_GROUP)
+    process = file.process
+    if process is not None and not task.pids.contains(process.pids):
+        raise Errno(EINVAL)
     target = file.living_thread()
     if signo < 0 or (signo != 0 and not is_valid(signo)):
         raise Errno(EINVAL)

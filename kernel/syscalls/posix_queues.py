@@ -49,6 +49,7 @@ from kernel.lang import (
     u32,
 )
 from kernel.lib import user
+from kernel.lib.pid import UNSET, Pid
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
 from kernel.syscalls.waiting import timespec_ns
 from kernel.task.limits import RLIMIT_MSGQUEUE
@@ -71,9 +72,9 @@ _COOKIE_REMOVED: Final = 2
 _ATTRIBUTES_SIZE: Final = 64
 
 
-def _caller() -> int:
+def _caller() -> Pid:
     task = current_or_none()
-    return task.pid if task is not None else 0
+    return task.pid if task is not None else UNSET
 
 
 CALLER_PROCESS.find = _caller
@@ -83,16 +84,16 @@ CALLER_PROCESS.find = _caller
 class SignalNotification(Notification):
     """By a signal, or not at all (SIGEV_NONE)."""
 
-    def __init__(self, process: int, kind: int, signo: int, value: int) -> None:
+    def __init__(self, process: Pid, kind: int, signo: int, value: int) -> None:
         super().__init__(process, kind, signo)
         self.value: int = value
 
-    def message_came(self, sender: int, uid: int) -> None:
+    def message_came(self, sender: Pid, uid: int) -> None:
         target = find_process(self.process)
         if self.kind != _SIGEV_SIGNAL or self.signo == 0 or target is None:
             return
         try:
-            info = from_process(self.signo, _SI_MESGQ, sender, uid)
+            info = from_process(self.signo, _SI_MESGQ, target.pids.shown(sender), uid)
             info.third = self.value
             send_to_process(target, info)
         except Errno:
@@ -105,13 +106,13 @@ class SignalNotification(Notification):
 class SocketNotification(Notification):
     """By a cookie in a netlink socket, where a thread waits for it (SIGEV_THREAD)."""
 
-    def __init__(self, process: int, signo: int, socket: NetlinkSocket, cookie: bytes) -> None:
+    def __init__(self, process: Pid, signo: int, socket: NetlinkSocket, cookie: bytes) -> None:
         super().__init__(process, _SIGEV_THREAD, signo)
         self.socket: NetlinkSocket | None = socket
         self.cookie: bytes = cookie
         socket.acquire()
 
-    def message_came(self, sender: int, uid: int) -> None:
+    def message_came(self, sender: Pid, uid: int) -> None:
         self._send(_COOKIE_WOKEN_UP)
 
     def removed(self) -> None:
@@ -270,7 +271,7 @@ def _drop(notification: Notification) -> None:
         notification.socket = None
 
 
-def _notification(process: int, event: Span[u8]) -> Notification:
+def _notification(process: Pid, event: Span[u8]) -> Notification:
     """What a struct sigevent asks for. Raises EBADF, EFAULT, EINVAL."""
     value = UserAddr(load_i64(event, 0))
     signo = load_i32(event, 8)

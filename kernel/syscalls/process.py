@@ -10,6 +10,7 @@ from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import E2BIG, EAGAIN, ECHILD, EINVAL, ELOOP, ENOENT, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
+from kernel.lib.pid import NOBODY
 from kernel.syscalls.resources import USAGE_SIZE, store_usage
 from kernel.task import exec as execution
 from kernel.task import wait as waiting
@@ -57,7 +58,10 @@ def vfork() -> int:
     return clone(current(), vfork_arguments())
 
 
-@syscall("clone", args="flags:clone address >pid? =pid? address -> pid", notes="Of namespaces, mounts, UTS and IPC")
+@syscall(
+    "clone", args="flags:clone address >pid? =pid? address -> pid",
+    notes="Of namespaces, mounts, UTS, IPC and pids",
+)  # fmt: skip
 def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
     """clone(2)."""
     arguments = CloneArguments(flags & 0xFFFF_FFFF & ~CSIGNAL, flags & CSIGNAL)
@@ -76,7 +80,7 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
 
 @syscall(
     "clone3", args="<clone_args[size] one:64|80|88 -> pid",
-    notes="No namespaces, no cgroups",
+    notes="Of namespaces, mounts, UTS, IPC and pids; no cgroups",
 )  # fmt: skip
 def clone3(address: UserAddr, size: int) -> int:
     """clone3, in clone(2)."""
@@ -219,16 +223,16 @@ def wait4(pid: i32, status: UserAddr, options: i32, usage: UserAddr) -> int:
     if pid == -(1 << 31):
         raise Errno(ESRCH)
     kind = waiting.ANY
-    number = 0
+    number = NOBODY
     if pid < -1:
         kind = BY_GROUP
-        number = -pid
+        number = task.pids.resolve(-pid)
     elif pid == 0:
         kind = BY_GROUP
         number = task.process.group
     elif pid > 0:
         kind = BY_PID
-        number = pid
+        number = task.pids.resolve(pid)
     result = wait_for_child(task, kind, number, options | waiting.WEXITED)
     if result.pid == 0:
         return 0
@@ -265,15 +269,16 @@ def _wait_for(kind: int, number: int, options: int) -> WaitResult:
     if options & (waiting.WEXITED | waiting.WUNTRACED | waiting.WCONTINUED) == 0:
         raise Errno(EINVAL)
     if kind == P_ALL:
-        return wait_for_child(task, waiting.ANY, 0, options)
+        return wait_for_child(task, waiting.ANY, NOBODY, options)
     if kind == P_PID:
         if number <= 0:
             raise Errno(EINVAL)
-        return wait_for_child(task, BY_PID, number, options)
+        return wait_for_child(task, BY_PID, task.pids.resolve(number), options)
     if kind == P_PGID:
         if number < 0:
             raise Errno(EINVAL)
-        return wait_for_child(task, BY_GROUP, number if number != 0 else task.process.group, options)
+        group = task.process.group if number == 0 else task.pids.resolve(number)
+        return wait_for_child(task, BY_GROUP, group, options)
     if kind == P_PIDFD:
         return _wait_by_descriptor(task, number, options)
     raise Errno(EINVAL)
@@ -321,19 +326,19 @@ def _write_wait_info(address: UserAddr, result: WaitResult) -> None:
 @syscall("getpid", status="Full", args="-> pid")
 def getpid() -> int:
     """getpid(2)."""
-    return current().process.pid
+    return current().process.number
 
 
 @syscall("getppid", status="Full", args="-> pid")
 def getppid() -> int:
     """getppid(2)."""
-    return current().process.parent_id
+    return current().process.parent_number
 
 
 @syscall("gettid", status="Full", args="-> tid")
 def gettid() -> int:
     """gettid(2)."""
-    return current().tid
+    return current().own_tid
 
 
 @syscall("set_tid_address", status="Full", args=">tid")
@@ -341,31 +346,34 @@ def set_tid_address(address: int) -> int:
     """set_tid_address(2)."""
     task = current()
     task.clear_tid_address = address
-    return task.tid
+    return task.own_tid
 
 
 @syscall("getpgrp", status="Full", args="-> pid")
 def getpgrp() -> int:
     """getpgrp(2)."""
-    return current().process.group
+    process = current().process
+    return process.pids.shown(process.group)
 
 
 @syscall("getpgid", status="Full", args="pid -> pid")
 def getpgid(pid: i32) -> int:
     """getpgid(2)."""
-    process = current().process if pid == 0 else find_process(pid)
+    task = current()
+    process = task.process if pid == 0 else find_process(task.pids.resolve(pid))
     if process is None:
         raise Errno(ESRCH)
-    return process.group
+    return task.pids.shown(process.group)
 
 
 @syscall("getsid", status="Full", args="pid -> pid")
 def getsid(pid: i32) -> int:
     """getsid(2)."""
-    process = current().process if pid == 0 else find_process(pid)
+    task = current()
+    process = task.process if pid == 0 else find_process(task.pids.resolve(pid))
     if process is None:
         raise Errno(ESRCH)
-    return process.session_id
+    return task.pids.shown(process.session_id)
 
 
 @syscall("setpgid", status="Full", args="pid pid")

@@ -103,7 +103,7 @@ def ptrace(request: int, pid: i32, address: int, data: int) -> int:
         return 0
     tracee = find_tracee(tracer, pid, request != _KILL and request != _INTERRUPT)
     if request == _KILL:
-        send_to_task(tracee.task, from_process(SIGKILL, SI_USER, tracer.pid, tracer.credentials.uid))
+        send_to_task(tracee.task, from_process(SIGKILL, SI_USER, tracer.own_pid, tracer.credentials.uid))
         return 0
     if request == _INTERRUPT:
         interrupt_tracee(tracee)
@@ -114,7 +114,7 @@ def ptrace(request: int, pid: i32, address: int, data: int) -> int:
 
 
 def _attach(tracer: Task, pid: int, is_seized: bool, address: int, data: int) -> None:
-    task = find_task(pid)
+    task = find_task(tracer.pids.resolve(pid))
     if task is None:
         raise Errno(ESRCH)
     if is_seized:

@@ -103,7 +103,7 @@ def prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr) -> int:
         soft = limits.from_user(user.read_i64(new))
         hard = limits.from_user(user.read_i64(user.at(new, 8)))
     task = current()
-    process = task.process if pid == 0 else find_process(pid)
+    process = task.process if pid == 0 else find_process(task.pids.resolve(pid))
     if process is None or process.leader is None:
         raise Errno(ESRCH)
     if process is not task.process and not task.credentials.capable(CAP_SYS_RESOURCE):

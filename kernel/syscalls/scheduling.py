@@ -50,12 +50,13 @@ def sched_yield() -> int:
 def _target(pid: int) -> Task:
     if pid < 0:
         raise Errno(EINVAL)
+    task = current()
     if pid == 0:
-        return current()
-    task = find_task(pid)
-    if task is None or task.is_exiting:
+        return task
+    target = find_task(task.pids.resolve(pid))
+    if target is None or target.is_exiting:
         raise Errno(ESRCH)
-    return task
+    return target
 
 
 def owns(task: Task, target: Task) -> bool:
@@ -267,17 +268,17 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
     task = current()
     found: list[Task] = []
     if which == _PRIO_PROCESS:
-        target = task if who == 0 else find_task(who)
+        target = task if who == 0 else find_task(task.pids.resolve(who))
         if target is not None and not target.is_exiting:
             found.append(target)
     elif which == _PRIO_PGRP:
-        group = find_group(task.process.group if who == 0 else who)
+        group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
         if group is not None:
             for pid in group.members.keys():
                 _add_threads(found, group.members[pid])
     elif which == _PRIO_USER:
         uid = task.credentials.uid if who == 0 else who
-        for pid in process_ids():
+        for pid in process_ids(task.pids):
             process = find_process(pid)
             if process is not None and process.leader is not None and process.leader.credentials.uid == uid:
                 _add_threads(found, process)

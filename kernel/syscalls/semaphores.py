@@ -74,7 +74,7 @@ def semtimedop(identifier: i32, address: UserAddr, count: u32, timeout: UserAddr
     for operation in operations:
         found.check_number(operation.number)
     found.check_permission(task.credentials, wanted_permission(operations))
-    found.operate(operations, task.pid, undo, deadline_ns)
+    found.operate(operations, task.process.as_bearer(), undo, deadline_ns)
     return 0
 
 
@@ -157,7 +157,7 @@ def _get(identifier: int, number: int, command: int) -> int:
     if command == _GETVAL:
         return found.values[number]
     if command == _GETPID:
-        return found.pids[number]
+        return current().pids.shown_bearer(found.changers[number])
     return found.count_waiting(number, command == _GETZCNT)
 
 
@@ -169,7 +169,7 @@ def _set_value(identifier: int, number: int, value: int) -> int:
         raise Errno(EINVAL)
     task = current()
     found.check_permission(task.credentials, WRITE)
-    found.set_value(number, value, task.pid)
+    found.set_value(number, value, task.process.as_bearer())
     return 0
 
 
@@ -199,7 +199,7 @@ def _set_all(identifier: int, address: UserAddr) -> int:
         if value > LARGEST_VALUE:
             raise Errno(ERANGE)
         values.append(value)
-    found.set_all(values, task.pid)
+    found.set_all(values, task.process.as_bearer())
     return 0
 
 

@@ -39,7 +39,7 @@ _TOTALS_SIZE: Final = 48
 def shmget(key: i32, size: int, flags: i32) -> int:
     """shmget(2)."""
     task = current()
-    return current().ipc.segments.open(key, size, flags, task.credentials, task.pid)
+    return current().ipc.segments.open(key, size, flags, task.credentials, task.process.as_bearer())
 
 
 @syscall("shmat", status="Full", args="shmid address flags:SHM_RND|SHM_RDONLY|SHM_REMAP|SHM_EXEC -> address")
@@ -70,8 +70,9 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
             raise Errno(EINVAL)
         if flags & _SHM_REMAP == 0 and not space.is_free(address, address + length):
             raise Errno(EINVAL)
+    process = task.process.as_bearer()
     start = space.map(address, length, prot, how, segment, 0, maximum)
-    segment.attached(task.pid)
+    segment.attached(process)
     return start
 
 
@@ -80,7 +81,9 @@ def shmdt(address: int) -> int:
     """shmdt(2): all areas go that came from one attachment at this address."""
     if address & PAGE_MASK != 0 or address < 0:
         raise Errno(EINVAL)
-    space = current().space
+    task = current()
+    process = task.process.as_bearer()
+    space = task.space
     found: Segment | None = None
     for area in each_area(space, address):
         source = area.source
@@ -91,7 +94,7 @@ def shmdt(address: int) -> int:
             break
     if found is None:
         raise Errno(EINVAL)
-    found.last_pid = current().pid
+    found.last_user = process
     return 0
 
 
@@ -157,8 +160,9 @@ def _write_status(segment: Segment, address: UserAddr, needs_permission: bool) -
     store_i64(out, 56, segment.attached_s)
     store_i64(out, 64, segment.detached_s)
     store_i64(out, 72, segment.entry.changed_s)
-    store_i32(out, 80, segment.creator_pid)
-    store_i32(out, 84, segment.last_pid)
+    pids = current().pids
+    store_i32(out, 80, pids.shown_bearer(segment.creator))
+    store_i32(out, 84, pids.shown_bearer(segment.last_user))
     store_i64(out, 88, segment.users)
     user.write_from(address, out)
 

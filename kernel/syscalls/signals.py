@@ -205,12 +205,16 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
 # Sending --------------------------------------------------------------------------------------------------------------
 
 
-def _process_of(number: int) -> Process:
-    """The process of a thread that is not its first. Raises ESRCH."""
-    task = find_task(number)
-    if task is None:
+def _process_called(task: Task, number: int) -> Process:
+    """Whom a task means by the number of a process or thread. Raises ESRCH."""
+    chosen = task.pids.resolve(number)
+    process = find_process(chosen)
+    if process is not None:
+        return process
+    thread = find_task(chosen)
+    if thread is None:
         raise Errno(ESRCH)
-    return task.process
+    return thread.process
 
 
 def _check_number(signo: int) -> None:
@@ -222,11 +226,9 @@ def _check_number(signo: int) -> None:
 def kill(pid: i32, signo: i32) -> int:
     """kill(2)."""
     task = current()
-    info = from_process(signo, SI_USER, task.pid, task.credentials.uid)
+    info = from_process(signo, SI_USER, task.own_pid, task.credentials.uid)
     if pid > 0:
-        process = find_process(pid)
-        if process is None:
-            process = _process_of(pid)
+        process = task.process if pid == task.own_pid else _process_called(task, pid)
         _check_number(signo)
         kill_process(task, process, signo, info)
     elif pid == -1:
@@ -235,7 +237,7 @@ def kill(pid: i32, signo: i32) -> int:
     elif pid == -(1 << 31):
         raise Errno(ESRCH)
     else:
-        group = find_group(task.process.group if pid == 0 else -pid)
+        group = find_group(task.process.group if pid == 0 else task.pids.resolve(-pid))
         if group is None:
             raise Errno(ESRCH)
         _check_number(signo)
@@ -263,13 +265,13 @@ def tgkill(pid: i32, tid: i32, signo: i32) -> int:
 
 def _kill_thread(pid: int, tid: int, signo: int) -> None:
     task = current()
-    _send_to_thread(pid, tid, signo, from_process(signo, SI_TKILL, task.pid, task.credentials.uid))
+    _send_to_thread(pid, tid, signo, from_process(signo, SI_TKILL, task.own_pid, task.credentials.uid))
 
 
 def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:
     task = current()
-    target = find_task(tid)
-    if target is None or (pid != 0 and target.pid != pid):
+    target = find_task(task.pids.resolve(tid))
+    if target is None or (pid != 0 and target.pid != task.pids.resolve(pid)):
         raise Errno(ESRCH)
     _check_number(signo)
     kill_thread(task, target, signo, info)
@@ -289,12 +291,10 @@ def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
 def rt_sigqueueinfo(pid: i32, signo: i32, info: UserAddr) -> int:
     """rt_sigqueueinfo(2)."""
     task = current()
-    sent = _read_info(info, signo, pid != task.pid)
+    sent = _read_info(info, signo, pid != task.own_pid)
     if pid <= 0:
         raise Errno(ESRCH)
-    process = find_process(pid)
-    if process is None:
-        process = _process_of(pid)
+    process = _process_called(task, pid)
     _check_number(signo)
     kill_process(task, process, signo, sent)
     return 0
@@ -305,7 +305,7 @@ def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: UserAddr) -> int:
     """rt_tgsigqueueinfo(2)."""
     if pid <= 0 or tid <= 0:
         raise Errno(EINVAL)
-    sent = _read_info(info, signo, tid != current().tid)
+    sent = _read_info(info, signo, tid != current().own_tid)
     _send_to_thread(pid, tid, signo, sent)
     return 0
 

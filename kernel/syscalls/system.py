@@ -15,9 +15,13 @@ from kernel.lib.random_transfer import put_random
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import load_averages
+from kernel.task.exit import end_thread
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
-from kernel.task.pids import task_count
-from kernel.task.task import current
+from kernel.task.pids import find_process, task_count
+from kernel.task.send import send_from_kernel
+from kernel.task.siginfo import from_kernel
+from kernel.task.signals import SIGHUP, SIGINT, SIGKILL
+from kernel.task.task import Task, current
 from kernel.task.words import store_i32, store_i64
 from kernel.time.clock import NS_PER_SECOND, boottime_ns
 from kernel.tty.terminals import hang_up_controlling
@@ -127,10 +131,13 @@ def getrandom(address: UserAddr, size: int, flags: u32) -> int:
 )  # fmt: skip
 def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
     """reboot(2)."""
-    if not current().credentials.capable(CAP_SYS_BOOT):
+    task = current()
+    if not task.credentials.capable(CAP_SYS_BOOT):
         raise Errno(EPERM)
     if magic_1 != _REBOOT_MAGIC_1 or magic_2 not in _REBOOT_MAGIC_2:
         raise Errno(EINVAL)
+    if task.pids.level > 0:
+        _reboot_namespace(task, command)
     if command == _REBOOT_KEYS_ON or command == _REBOOT_KEYS_OFF:
         return 0
     reason = user.read_string_start(UserAddr(argument), _REASON_SIZE) if command == _REBOOT_RESTART_2 else b""
@@ -146,6 +153,23 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         log.info("System halted")
         stop()
     raise Errno(EINVAL)
+
+
+def _reboot_namespace(task: Task, command: int) -> None:
+    """In a pid namespace its init ends instead, by a signal that says what was asked for; and so does the caller.
+    Raises EINVAL.
+    """
+    pids = task.pids
+    if command == _REBOOT_RESTART or command == _REBOOT_RESTART_2:
+        pids.reboot_signal = SIGHUP
+    elif command == _REBOOT_POWER_OFF or command == _REBOOT_HALT:
+        pids.reboot_signal = SIGINT
+    else:
+        raise Errno(EINVAL)
+    init = find_process(pids.init)
+    if init is not None:
+        send_from_kernel(init, from_kernel(SIGKILL))
+    end_thread(task, 0)
 
 
 @syscall("vhangup", status="Full", args="")

@@ -5,6 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
+from kernel.lib.pid import UNSET, Pid
 from kernel.sched.scheduler import charge_running
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, read_timeval, write_timespec, write_timeval
 from kernel.task.clocks import can_sleep_on, check_alarm, is_wall_clock, timed_thread
@@ -70,11 +71,11 @@ def _write_value(address: UserAddr, value: TimerValue) -> None:
 def timer_create(clock: i32, event: UserAddr, result: UserAddr) -> int:
     """timer_create(2)."""
     task = current()
-    owner = 0 if can_sleep_on(clock) else timed_thread(task, clock)
+    owner = UNSET if can_sleep_on(clock) else timed_thread(task, clock)
     notify = SIGEV_SIGNAL
     signo = SIGALRM
     value = 0
-    thread = 0
+    thread = UNSET
     if event != 0:
         storage = bytearray(_SIGEVENT_SIZE)
         fields = span_of(storage)
@@ -82,7 +83,7 @@ def timer_create(clock: i32, event: UserAddr, result: UserAddr) -> int:
         value = load_i64(fields, 0)
         signo = load_i32(fields, 8)
         notify = load_i32(fields, 12)
-        thread = load_i32(fields, 16)
+        thread = task.pids.resolve(load_i32(fields, 16))
         _check_event(notify, signo, thread)
     check_alarm(task, clock)
     timers = posix_timers_of(task.process)
@@ -101,7 +102,7 @@ def timer_create(clock: i32, event: UserAddr, result: UserAddr) -> int:
     return 0
 
 
-def _check_event(notify: int, signo: int, thread: int) -> None:
+def _check_event(notify: int, signo: int, thread: Pid) -> None:
     if notify != SIGEV_NONE and not is_valid(signo):
         raise Errno(EINVAL)
     if notify == SIGEV_THREAD_ID:

@@ -4,7 +4,7 @@ Other packages use the names below; system calls reach into the modules of this 
 """
 
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, Session, find_group, find_session, is_orphaned_group
-from kernel.task.pids import find_process, find_task, last_pid, process_count, process_ids, task_count
+from kernel.task.pids import find_process, find_task, process_count, process_ids, task_count
 from kernel.task.process import Process
 from kernel.task.send import (
     block_during,
@@ -67,7 +67,6 @@ __all__ = [
     "find_task",
     "is_orphaned_group",
     "is_signal_dropped",
-    "last_pid",
     "process_count",
     "process_ids",
     "send_from_kernel",

@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
 from kernel.lang import EINVAL, ESRCH, Errno, final, recursion
+from kernel.lib.pid import UNSET
 from kernel.sched.wait import Waiter, WaitQueue
 from kernel.task.groups import find_group
 from kernel.task.pids import find_process, find_task
@@ -85,7 +86,7 @@ class AsyncWatch(SignalWatch):
     def happened(self, is_output: bool) -> None:
         """A queue was woken."""
         file = self.file
-        if file is None or file.owner == 0:
+        if file is None or file.owner == UNSET:
             return
         if is_output:
             if not file.lacks_room:
@@ -96,7 +97,7 @@ class AsyncWatch(SignalWatch):
 
 def tell_message(file: File, descriptor: int) -> None:
     """Something other than input or output happened to an open file, which its owner asked for through a descriptor."""
-    if file.owner == 0:
+    if file.owner == UNSET:
         return
     info = from_kernel(SIGIO)
     if file.owner_signal != 0:
@@ -113,7 +114,7 @@ def _tell_owner(file: File, info: SignalInfo) -> None:
         if task is not None and _may_tell(file, task.process):
             _tell_task(task, info)
     elif file.owner_kind == OWNER_GROUP:
-        group = find_group(-file.owner)
+        group = find_group(file.owner)
         if group is not None:
             for pid in group.members.keys():
                 if _may_tell(file, group.members[pid]):
@@ -163,7 +164,7 @@ def _tell_task(task: Task, info: SignalInfo) -> None:
 
 def signal_urgent(file: File) -> None:
     """Urgent data came: SIGURG to the owner, with O_ASYNC or without."""
-    if file.owner != 0:
+    if file.owner != UNSET:
         _tell_owner(file, from_kernel(SIGURG))
 
 
@@ -171,25 +172,28 @@ def choose_owner(file: File, who: int) -> None:
     """F_SETOWN: a process, or a group if negative; 0 for nobody. EINVAL, ESRCH."""
     if who == -1 << 31:
         raise Errno(EINVAL)
-    if (who > 0 and find_process(who) is None) or (who < 0 and find_group(-who) is None):
+    task = current()
+    chosen = UNSET if who == 0 else task.pids.resolve(abs(who))
+    if (who > 0 and find_process(chosen) is None) or (who < 0 and find_group(chosen) is None):
         raise Errno(ESRCH)
-    file.set_owner(who, OWNER_GROUP if who < 0 else OWNER_PROCESS, current().credentials)
+    file.set_owner(chosen, OWNER_GROUP if who < 0 else OWNER_PROCESS, task.credentials)
 
 
 def living_owner(file: File) -> int:
-    """F_GETOWN: who was chosen, or 0 if it has gone."""
+    """F_GETOWN: who was chosen, negative for a group; 0 if it has gone, or is nobody whom the running thread sees."""
     if file.owner_kind == OWNER_THREAD:
         found = find_task(file.owner) is not None
     elif file.owner_kind == OWNER_GROUP:
-        found = find_group(-file.owner) is not None
+        found = find_group(file.owner) is not None
     else:
         found = find_process(file.owner) is not None
-    return file.owner if found else 0
+    shown = current().pids.shown(file.owner) if found else 0
+    return -shown if file.owner_kind == OWNER_GROUP else shown
 
 
 def own_unless_owned(file: File) -> None:
     """The running process is told, unless another owner was chosen."""
-    if file.owner == 0:
+    if file.owner == UNSET:
         task = current()
         file.set_owner(task.pid, OWNER_PROCESS, task.credentials)
 
@@ -197,7 +201,7 @@ def own_unless_owned(file: File) -> None:
 def watch(file: File, descriptor: int) -> None:
     """O_ASYNC was set through a descriptor: send signals from now on. May raise MemoryError."""
     if file.signals is None:
-        if file.owner == 0:
+        if file.owner == UNSET:
             file.choose_owner()
         file.signals = AsyncWatch(file, descriptor)
 

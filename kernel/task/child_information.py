@@ -6,15 +6,15 @@ from kernel.task.siginfo import SignalInfo, from_child
 from kernel.task.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED
 
 
-def child_information(process: Process, signo: int, code: int, status: int) -> SignalInfo:
-    """siginfo_t for a child's change of state."""
+def child_information(to: Process, process: Process, signo: int, code: int, status: int) -> SignalInfo:
+    """siginfo_t that tells one process of another's change of state."""
     usage = process_usage(process)
     leader = process.leader
     uid = 0 if leader is None else leader.credentials.uid
     return from_child(
         signo,
         code,
-        process.pid,
+        to.pids.shown(process.pid),
         uid,
         status,
         usage.user_ns // NS_PER_CLOCK_TICK,

@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_WAKE_ALARM
+from kernel.lib.pid import UNSET, Pid
 from kernel.sched.scheduler import charge_running
 from kernel.task.accounting import process_time_ns
 from kernel.task.pids import find_process, find_task
@@ -54,11 +55,11 @@ def _dynamic_clock(task: Task, clock: int) -> int:
         raise Errno(EINVAL)
     charge_running()
     if clock & _PER_THREAD != 0:
-        found = task if number == 0 else find_task(number)
+        found = task if number == 0 else find_task(task.pids.resolve(number))
         if found is None or found.process is not task.process:
             raise Errno(EINVAL)
         return found.runtime_ns
-    process = task.process if number == 0 else find_process(number)
+    process = task.process if number == 0 else find_process(task.pids.resolve(number))
     if process is None:
         raise Errno(EINVAL)
     return process_time_ns(process)
@@ -88,11 +89,11 @@ def processor_clock(task: Task, clock: int) -> ProcessorClock:
         return ProcessorClock(task.process, None)
     number = ~(clock >> 3)
     if clock & _PER_THREAD != 0:
-        found = task if number == 0 else find_task(number)
+        found = task if number == 0 else find_task(task.pids.resolve(number))
         if found is None or found.process is not task.process:
             raise Errno(EINVAL)
         return ProcessorClock(task.process, found)
-    process = task.process if number == 0 else find_process(number)
+    process = task.process if number == 0 else find_process(task.pids.resolve(number))
     if process is None:
         raise Errno(EINVAL)
     return ProcessorClock(process, None)
@@ -103,7 +104,7 @@ def is_processor_clock(clock: int) -> bool:
     return clock == CLOCK_PROCESS_CPUTIME_ID or (clock < 0 and clock & _KIND != _KIND)
 
 
-def timed_thread(task: Task, clock: int) -> int:
+def timed_thread(task: Task, clock: int) -> Pid:
     """For a timer on processor time: the thread whose time counts, or 0 for the whole process. Timers run on the
     caller's own process only. Raises EINVAL for clocks that do not exist, EOPNOTSUPP for those that no timer runs on.
     """
@@ -111,15 +112,15 @@ def timed_thread(task: Task, clock: int) -> int:
     if clock == CLOCK_THREAD_CPUTIME_ID:
         return task.tid
     if clock == CLOCK_PROCESS_CPUTIME_ID:
-        return 0
+        return UNSET
     if clock >= 0:
         raise Errno(EOPNOTSUPP)
     number = ~(clock >> 3)
     if clock & _PER_THREAD != 0:
-        return task.tid if number == 0 else number
-    if number != 0 and number != task.pid:
+        return task.tid if number == 0 else task.pids.resolve(number)
+    if number != 0 and number != task.own_pid:
         raise Errno(EOPNOTSUPP)
-    return 0
+    return UNSET
 
 
 def resolution_ns(task: Task, clock: int) -> int:

@@ -169,7 +169,7 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
         pass
     elif action.handler != SIG_DFL:
         _run_handler(task, frame, action, info)
-    elif is_protected(process, signo) and not forced:
+    elif not forced and is_protected(process, signo) and not _is_from_above(process, signo):
         pass
     elif contains(STOP_SIGNALS, signo):
         _begin_stop(process, signo)
@@ -177,6 +177,11 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
         end_process(process, signo)
         return
     update_interrupted(task)
+
+
+def _is_from_above(init: Process, signo: int) -> bool:
+    """Whether the init of a namespace got a kill or stop, which only those outside of it can send it."""
+    return init.pids.level > 0 and (signo == SIGKILL or signo == SIGSTOP)
 
 
 def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo) -> None:

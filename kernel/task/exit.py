@@ -11,6 +11,7 @@ from typing import Final
 from arch.programs import end_step
 from kernel.lang import final, panic
 from kernel.lib.pace import pace
+from kernel.lib.pid import FIRST, UNSET
 from kernel.sched import exit_thread
 from kernel.sched.scheduler import charge_running, make_ready
 from kernel.sched.thread import ThreadState
@@ -19,10 +20,18 @@ from kernel.task.accounting import retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.futex_pi import leave_states
-from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned, leave
+from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned
 from kernel.task.namespaces import leave_namespaces, undo_semaphores
 from kernel.task.notify import final_signal, report_exit, report_stopped
-from kernel.task.pids import find_process, uncount_user, unregister_process, unregister_task
+from kernel.task.pid_namespace import PidNamespace
+from kernel.task.pids import (
+    find_process,
+    leave_group,
+    next_process,
+    uncount_user,
+    unregister_process,
+    unregister_task,
+)
 from kernel.task.process import Process
 from kernel.task.send import interrupt, may_signal, rewatch, send_from_kernel, send_to_group, wake_to_die
 from kernel.task.siginfo import from_kernel
@@ -32,6 +41,7 @@ from kernel.task.trace_stops import report_end, tell_tracer
 from kernel.task.tracee import KILLS_AT_EXIT, Tracee, cut
 from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 
+_KILL_COST: Final = 1500  # instructions, for `pace`
 _EXIT_COST: Final = 15_000  # instructions, for `pace`
 
 
@@ -90,7 +100,7 @@ def exit_task(task: Task) -> None:
     task.is_exiting = True
     task.interrupted = False
     process = task.process
-    if process.pid == 1 and len(process.threads) == 1:
+    if process.pid == FIRST and len(process.threads) == 1:
         _first_process_ends(process)
     futex_exit.leave_locks(task)
     leave_states(task)
@@ -108,6 +118,8 @@ def exit_task(task: Task) -> None:
     task.fs_context = None
     if context is not None:
         context.release()
+    if len(process.threads) == 1 and process.is_init:
+        end_with_init(task)
     task.registers.release()
     process.threads.pop(task.tid)
     task.pending.clear()
@@ -138,6 +150,29 @@ def _release_memory(task: Task) -> None:
     task.space_root = 0
     if memory is not None:
         memory.release()
+
+
+def end_with_init(task: Task) -> None:
+    """The init of a namespace ends by its last thread: so do all others in it. Sleeps until they have gone, those whose
+    parents or tracers outside have not waited for them among them.
+    """
+    process = task.process
+    space = process.pids
+    space.is_closed = True
+    _release_tracees(task)
+    other = next_process(space, 2)
+    while other is not None:
+        number = space.shown(other.pid)
+        send_from_kernel(other, from_kernel(SIGKILL))
+        if other.parent is process and other.is_in_heap:
+            reap(other)
+        pace(_KILL_COST)
+        other = next_process(space, number + 1)
+    own = 1 if process.leader is task else 2
+    while len(space.bearers) > own:
+        space.changed.wait()
+    if space.reboot_signal != 0:
+        process.exit_status = space.reboot_signal
 
 
 def finish_vfork(task: Task) -> None:
@@ -199,21 +234,29 @@ def _hang_up(process: Process) -> None:
             hook(terminal)
         return
     lost = session.lost_foreground
-    session.lost_foreground = 0
-    foreground = find_group(lost) if lost != 0 else None  # 0 is the group of the first process
+    session.lost_foreground = UNSET
+    foreground = find_group(lost) if lost != UNSET else None  # 0 is the group of the first process
     if foreground is not None:
         send_to_group(foreground, from_kernel(SIGHUP))
         send_to_group(foreground, from_kernel(SIGCONT))
 
 
 def _new_parent(process: Process) -> Process | None:
-    """Who adopts the children: the nearest ancestor that asked for it (a subreaper), else the first process."""
+    """Who adopts the children: the nearest ancestor in the namespace that asked for it (a subreaper), else its first
+    process. Children of that which are left live in namespaces below, and go to the next one above.
+    """
     ancestor = process.parent
-    while ancestor is not None:
+    while ancestor is not None and ancestor.pids is process.pids:
         if ancestor.is_subreaper and not ancestor.is_zombie:
             return ancestor
         ancestor = ancestor.parent
-    return find_process(1)
+    space: PidNamespace | None = process.pids
+    while space is not None:
+        init = find_process(space.init)
+        if init is not None and init is not process and not init.is_zombie:
+            return init
+        space = space.parent
+    return None
 
 
 def _give_children_away(last: Task, process: Process) -> None:
@@ -221,17 +264,17 @@ def _give_children_away(last: Task, process: Process) -> None:
     if len(process.children) == 0:
         return
     adopter = _new_parent(process)
-    if adopter is None or adopter is process:
+    if adopter is None:
         return
     for pid in process.children.keys():
         child = process.children[pid]
         leave_zombies(process, child)
         try:
             adopter.children[pid] = child
-            child.parent = adopter
+            child.set_parent(adopter)
             child.birth = BIRTHS.next()
         except MemoryError:
-            child.parent = None  # it will be reaped by itself
+            child.set_parent(None)  # it will be reaped by itself
         if child.death_signal != 0 and not child.is_zombie and may_signal(last, child, child.death_signal):
             send_from_kernel(child, from_kernel(child.death_signal))
         child.exit_signal = SIGCHLD  # whoever adopts it did not choose another
@@ -272,7 +315,10 @@ def _tell_parent(process: Process) -> None:
     enter_zombie(parent, process)
     action = parent.actions.action(SIGCHLD)
     is_ignored = action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0
-    uncaring = is_ignored and final_signal(process, parent) == SIGCHLD and leader_is_untraced(process)
+    if parent.is_init and parent.pids.is_closed:
+        uncaring = leader_is_untraced(process)  # it ends, and waits for nobody in particular
+    else:
+        uncaring = is_ignored and final_signal(process, parent) == SIGCHLD and leader_is_untraced(process)
     report_exit(process, parent)
     if uncaring:
         reap(process)
@@ -290,8 +336,8 @@ def reap(process: Process) -> None:
         parent.waited.add(process.waited)
         parent.children.pop(process.pid)
         leave_zombies(parent, process)
-        process.parent = None
-    leave(process)
+        process.set_parent(None)
+    leave_group(process)
     leader = process.leader
     if leader is not None:
         tracee = leader.tracee

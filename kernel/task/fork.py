@@ -11,7 +11,7 @@ from typing import Final
 from arch import copy_user_frame
 from arch.programs import end_step
 from kernel.ipc.semaphores import UndoList
-from kernel.lang import EAGAIN, EEXIST, EINVAL, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
+from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.namespace import (
@@ -21,6 +21,7 @@ from kernel.lib.namespace import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
 )
+from kernel.lib.pid import NOBODY, Pid
 from kernel.mm.frames import total_frame_count
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
@@ -30,10 +31,10 @@ from kernel.task.begin import settle
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
-from kernel.task.namespaces import give_child_its_own, leave_namespaces
+from kernel.task.namespaces import give_child_its_own, leave_namespaces, pids_of_child
+from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, forget_bearer, number_bearer
 from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
-    PID_LIMIT,
     allocate_pid,
     count_user,
     is_free,
@@ -49,7 +50,15 @@ from kernel.task.send import rewatch
 from kernel.task.signals import SIGCHLD, SIGSTOP, bit
 from kernel.task.task import SS_DISABLE, Task, TaskStart
 from kernel.task.trace_stops import report_event
-from kernel.task.tracee import EVENT_CLONE, EVENT_FORK, EVENT_VFORK, EVENT_VFORK_DONE, Tracee, link
+from kernel.task.tracee import (
+    EVENT_CLONE,
+    EVENT_FORK,
+    EVENT_VFORK,
+    EVENT_VFORK_DONE,
+    Tracee,
+    link,
+    shown_to_tracer,
+)
 from kernel.task.zombies import BIRTHS
 from kernel.time.clock import monotonic_ns
 
@@ -75,7 +84,7 @@ CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000
 CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 
 _UNSUPPORTED: Final = (
-    CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_INTO_CGROUP
+    CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWNET | CLONE_INTO_CGROUP
 )  # fmt: skip
 
 _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
@@ -107,7 +116,7 @@ class ForkStart(TaskStart):
     def begin(self, task: Task) -> None:
         if self.child_tid != 0:
             try:
-                user.write_u32(self.child_tid, task.tid)
+                user.write_u32(self.child_tid, task.own_tid)
             except Errno:
                 pass  # as on Linux: the program finds out
         settle(task)
@@ -125,7 +134,7 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
     event = 0 if parent.tracee is None else _event_for_tracer(parent.tracee, arguments)
     arguments.is_followed = event != 0 or flags & CLONE_PTRACE != 0
     child = _make(parent, arguments) if flags & CLONE_PIDFD == 0 else _make_with_descriptor(parent, arguments)
-    tid = child.tid
+    tid = child.own_tid if child.pids is parent.pids else parent.pids.shown(child.tid)
     if flags & CLONE_PARENT_SETTID != 0:
         try:
             user.write_u32(UserAddr(arguments.parent_tid), tid)
@@ -134,10 +143,10 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
     child.is_vfork_child = flags & CLONE_VFORK != 0
     start_thread(child, parent)
     if event != 0:
-        report_event(parent, event, tid)
+        report_event(parent, event, shown_to_tracer(parent, child))
     if flags & CLONE_VFORK != 0:
         _wait_for_vfork(parent, child)
-        report_event(parent, EVENT_VFORK_DONE, tid)
+        report_event(parent, EVENT_VFORK_DONE, shown_to_tracer(parent, child))
     return tid
 
 
@@ -183,8 +192,10 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
         raise Errno(EINVAL)
     if flags & CLONE_SIGHAND != 0 and flags & CLONE_CLEAR_SIGHAND != 0:
         raise Errno(EINVAL)
-    if flags & CLONE_PARENT != 0 and parent.pid == 1:
+    if flags & CLONE_PARENT != 0 and parent.process.is_init:
         raise Errno(EINVAL)
+    if flags & CLONE_THREAD != 0 and (flags & CLONE_NEWPID != 0 or parent.pids_for_children is not parent.pids):
+        raise Errno(EINVAL)  # threads of a process live in one namespace
     if flags & CLONE_SETTLS != 0 and (arguments.tls < 0 or arguments.tls >= 1 << 47):
         raise Errno(EINVAL)
     if parent.interrupted:
@@ -202,10 +213,11 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
 
 def _make(parent: Task, arguments: CloneArguments) -> Task:
     flags = arguments.flags
-    numbers = arguments.numbers
-    tid = allocate_pid() if numbers is None else _claim(parent, numbers)
+    wanted = arguments.numbers
+    pids = pids_of_child(parent, flags)
+    tid = allocate_pid() if wanted is None else _claim(parent, pids, wanted)
     is_thread = flags & CLONE_THREAD != 0
-    process = parent.process if is_thread else _new_process(parent, tid, arguments)
+    process = parent.process if is_thread else _new_process(parent, tid, pids, arguments)
     child = Task(tid, process, parent.name, parent.credentials)
     try:
         child.memory_failure_policy = parent.memory_failure_policy
@@ -219,8 +231,10 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
             # Copying slept, and who sent a signal to the group meant the child too, which was no member yet.
             raise Errno(ERESTARTNOINTR)
         if not is_free(tid):
-            raise Errno(EAGAIN if numbers is None else EEXIST)  # the numbers have come round
-        register_task(child)
+            raise Errno(EAGAIN if wanted is None else EEXIST)  # the numbers have come round
+        if pids.level > 0:
+            _number(child, pids, [] if wanted is None else wanted)
+        _register(child)
         try:
             _enter(parent, child, arguments, is_thread)
         except MemoryError:
@@ -232,26 +246,54 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
     return child
 
 
-def _claim(parent: Task, numbers: list[int]) -> int:
-    """The number that the caller wants for the child, in the only namespace. Raises EINVAL, EPERM, EEXIST."""
-    number = numbers[0]
-    if len(numbers) > 1 or not 0 < number < PID_LIMIT:
+def _number(child: Task, pids: PidNamespace, wanted: list[int]) -> None:
+    """Give the child its numbers below the first namespace. Raises EAGAIN, EEXIST, ENOMEM, MemoryError."""
+    numbers = number_bearer(pids, child.tid, wanted)
+    child.own_tid = numbers.seen_from(pids)
+    process = child.process
+    if process.pid == child.tid:
+        process.number = child.own_tid
+        process.bearer = numbers
+        process.is_init = child.own_tid == 1
+
+
+def _register(child: Task) -> None:
+    """Let the child be found. Raises MemoryError."""
+    try:
+        register_task(child)
+    except MemoryError:
+        forget_bearer(child.tid)
+        raise
+
+
+def _claim(parent: Task, pids: PidNamespace, wanted: list[int]) -> Pid:
+    """Check the numbers that the caller wants for the child, the innermost first. Returns that of the first namespace,
+    which may be any if none is wanted there. Raises EINVAL, EPERM, EEXIST, ENOMEM.
+    """
+    if len(wanted) > pids.level + 1:
         raise Errno(EINVAL)
+    if pids.is_closed:
+        raise Errno(ENOMEM)
     credentials = parent.credentials
-    if not credentials.capable(CAP_CHECKPOINT_RESTORE) and not credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
-    if not is_free(number):
-        raise Errno(EEXIST)
-    return number
+    space: PidNamespace | None = pids
+    for number in wanted:
+        if space is None or not 0 < number < PID_LIMIT or (number != 1 and space.init == NOBODY):
+            raise Errno(EINVAL)  # the first one that is born there is the init
+        if not credentials.capable(CAP_CHECKPOINT_RESTORE) and not credentials.capable(CAP_SYS_ADMIN):
+            raise Errno(EPERM)
+        if number in space.bearers or (space.level == 0 and not is_free(Pid(number))):
+            raise Errno(EEXIST)
+        space = space.parent
+    return allocate_pid() if space is not None else Pid(wanted[len(wanted) - 1])
 
 
-def _new_process(parent: Task, pid: int, arguments: CloneArguments) -> Process:
+def _new_process(parent: Task, pid: Pid, pids: PidNamespace, arguments: CloneArguments) -> Process:
     old = parent.process
     flags = arguments.flags
     actions = old.actions if flags & CLONE_SIGHAND != 0 else old.actions.copy()
     if flags & CLONE_CLEAR_SIGHAND != 0:
         actions.reset_for_exec()
-    process = Process(pid, old.limits.copy(), actions)
+    process = Process(pid, pids, old.limits.copy(), actions)
     is_sibling = flags & CLONE_PARENT != 0
     process.exit_signal = old.exit_signal if is_sibling else arguments.exit_signal
     process.parent_programs = old.parent_programs if is_sibling else old.programs
@@ -290,6 +332,7 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
     give_child_its_own(parent, child, flags)
     if flags & CLONE_SYSVSEM != 0:
         child.semaphore_undos = _shared_undos(parent)
+        child.process.as_bearer()  # it may undo what it has not done
     parent.registers.copy_to(child.registers)
 
 
@@ -325,7 +368,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
             relative.children.pop(process.pid, process)
             process.job = None
             raise
-        process.parent = relative
+        process.set_parent(relative)
         process.maker_tid = parent.process.maker_tid if flags & CLONE_PARENT != 0 else parent.tid
         process.leader = child
         executable = parent.process.executable

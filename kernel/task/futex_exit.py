@@ -67,7 +67,7 @@ def _die(task: Task, address: UserAddr, inherits: bool) -> None:
     user.check(address, 4)
     while True:
         value = user.read_u32(address)
-        if value & _OWNER_MASK != task.tid:
+        if value & _OWNER_MASK != task.own_tid:
             return
         if user.compare_and_swap_u32(address, value, value & _WAITERS | _OWNER_DIED) == value:
             break

@@ -160,15 +160,15 @@ def lock(task: Task, address: UserAddr, shared: bool, deadline_ns: int, waits: b
         key = key_of(task, address, shared)
         value = user.read_u32(address)
         number = value & _OWNER_MASK
-        if number == task.tid:
+        if number == task.own_tid:
             raise Errno(EDEADLK)
         if number == 0:
             if _find(key) is not None:
                 raise Errno(EINVAL)
-            if user.compare_and_swap_u32(address, value, value & _OWNER_DIED | task.tid) == value:
+            if user.compare_and_swap_u32(address, value, value & _OWNER_DIED | task.own_tid) == value:
                 return
             continue
-        owner = find_task(number)
+        owner = find_task(task.pids.resolve(number))
         if owner is None:
             raise Errno(ESRCH)
         if owner.is_exiting:
@@ -202,7 +202,7 @@ def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address
         _give_up(waiter, state)
         raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
     if waiter.owner_died:
-        _write_owner(address, task.tid | _WAITERS | _OWNER_DIED)
+        _write_owner(address, task.own_tid | _WAITERS | _OWNER_DIED)
 
 
 def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -> PiState:
@@ -296,7 +296,7 @@ def unlock(task: Task, address: UserAddr, shared: bool) -> None:
     while True:
         key = key_of(task, address, shared)
         value = user.read_u32(address)
-        if value & _OWNER_MASK != task.tid:
+        if value & _OWNER_MASK != task.own_tid:
             raise Errno(EPERM)
         state = _find(key)
         if state is None:
@@ -306,7 +306,7 @@ def unlock(task: Task, address: UserAddr, shared: bool) -> None:
         if state.owner is not task:
             raise Errno(EINVAL)
         heir = state.waiters[0]
-        if user.compare_and_swap_u32(address, value, _WAITERS | heir.task.tid) == value:
+        if user.compare_and_swap_u32(address, value, _WAITERS | task.pids.shown(heir.task.tid)) == value:
             if heir.state is state:
                 _hand_over(state, heir)
             return
@@ -392,7 +392,7 @@ def wait_and_lock(
         # The wait cannot be begun again: it was woken. The program finds out.
         raise Errno(EAGAIN if code == ERESTARTSYS else code)
     if request.waiter.owner_died:
-        _write_owner(lock_address, task.tid | _WAITERS | _OWNER_DIED)
+        _write_owner(lock_address, task.own_tid | _WAITERS | _OWNER_DIED)
 
 
 def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, lock_address: UserAddr, limit: int) -> int:
@@ -416,7 +416,7 @@ def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, loc
         number = value & _OWNER_MASK
         if number == 0:
             more = _WAITERS if limit > 0 else 0
-            fresh = value & _OWNER_DIED | request.waiter.task.tid | more
+            fresh = value & _OWNER_DIED | task.pids.shown(request.waiter.task.tid) | more
             if _find(target) is not None:
                 raise Errno(EINVAL)
             if user.compare_and_swap_u32(lock_address, value, fresh) != value or not _still_waits(first, key):
@@ -425,7 +425,7 @@ def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, loc
             request.waiter.has_lock = True
             wake(request.waiter.task)
             moved += 1
-        elif _move_behind_owner(first, request, lock_address, value):
+        elif _move_behind_owner(task, first, request, lock_address, value):
             moved += 1
 
 
@@ -447,12 +447,14 @@ def _take_off(waiter: FutexWaiter, request: LockRequest) -> None:
     request.is_moved = True
 
 
-def _move_behind_owner(first: FutexWaiter, request: LockRequest, lock_address: UserAddr, value: int) -> bool:
+def _move_behind_owner(
+    task: Task, first: FutexWaiter, request: LockRequest, lock_address: UserAddr, value: int
+) -> bool:
     """Let a waiter wait for the lock, whose word held `value`; False if all must be looked at anew."""
     number = value & _OWNER_MASK
-    if number == request.waiter.task.tid:
+    if number == task.pids.shown(request.waiter.task.tid):
         raise Errno(EDEADLK)
-    owner = find_task(number)
+    owner = find_task(task.pids.resolve(number))
     if owner is None:
         raise Errno(ESRCH)
     if owner.is_exiting:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kernel.lang import final
+from kernel.lib.pid import FIRST, UNSET, Pid
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
@@ -28,51 +29,51 @@ TERMINAL_HOOK: TerminalHook = TerminalHook()
 class Session:
     """A login: process groups that share a controlling terminal."""
 
-    def __init__(self, sid: int) -> None:
-        self.sid: int = sid
+    def __init__(self, sid: Pid) -> None:
+        self.sid: Pid = sid
         self.group_count: int = 0
         self.terminal: int = 0  # device number of the controlling terminal
-        self.lost_foreground: int = 0  # the foreground group of a terminal that has hung up
+        self.lost_foreground: Pid = UNSET  # the foreground group of a terminal that has hung up
 
 
 @final
 class ProcessGroup:
     """A job."""
 
-    def __init__(self, pgid: int, session: Session) -> None:
-        self.pgid: int = pgid
+    def __init__(self, pgid: Pid, session: Session) -> None:
+        self.pgid: Pid = pgid
         self.owner: Session = session
-        self.members: dict[int, Process] = {}
+        self.members: dict[Pid, Process] = {}
         self.signals: int = 0  # how many were sent to all members: who is about to become one looks at it
 
     @property
-    def session(self) -> int:
+    def session(self) -> Pid:
         """The session's number."""
         return self.owner.sid
 
 
-_groups: dict[int, ProcessGroup] = {}
-_sessions: dict[int, Session] = {}
+_groups: dict[Pid, ProcessGroup] = {}
+_sessions: dict[Pid, Session] = {}
 
 
-def find_group(pgid: int) -> ProcessGroup | None:
+def find_group(pgid: Pid) -> ProcessGroup | None:
     """The group with this number."""
     return _groups.get(pgid)
 
 
-def find_session(sid: int) -> Session | None:
+def find_session(sid: Pid) -> Session | None:
     """The session with this number."""
     return _sessions.get(sid)
 
 
-def new_session(sid: int) -> Session:
+def new_session(sid: Pid) -> Session:
     """Register a session without groups."""
     session = Session(sid)
     _sessions[sid] = session
     return session
 
 
-def new_group(pgid: int, session: Session) -> ProcessGroup:
+def new_group(pgid: Pid, session: Session) -> ProcessGroup:
     """Register a group without members."""
     group = ProcessGroup(pgid, session)
     _groups[pgid] = group
@@ -109,7 +110,7 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
     for pid in group.members.keys():
         member = group.members[pid]
         parent = member.parent
-        if member is leaving or member.is_zombie or parent is None or parent.pid == 1:
+        if member is leaving or member.is_zombie or parent is None or parent.pid == FIRST:
             continue
         other = parent.job
         if other is not None and other is not group and other.owner is group.owner:
@@ -125,7 +126,7 @@ def has_stopped_member(group: ProcessGroup) -> bool:
     return False
 
 
-def is_orphaned_group(pgid: int) -> bool:
+def is_orphaned_group(pgid: Pid) -> bool:
     """The same by number; a group that is gone is orphaned."""
     group = find_group(pgid)
     return group is None or is_orphaned(group, None)

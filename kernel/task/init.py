@@ -10,6 +10,7 @@ from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import Errno, final, panic
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.pid import UNSET, Pid
 from kernel.mm.space import AddressSpace
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack
@@ -20,6 +21,7 @@ from kernel.task.exec import execute
 from kernel.task.fork import task_limit
 from kernel.task.groups import join, new_group, new_session
 from kernel.task.limits import RLIMIT_NOFILE, initial_limits
+from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import allocate_pid, count_user, register_process, register_task
 from kernel.task.process import Process
 from kernel.task.task import Task, TaskStart
@@ -55,7 +57,7 @@ class FirstStart(TaskStart):
         panic("there is no program to run first: give one with init=")
 
 
-def first_pid() -> int:
+def first_pid() -> Pid:
     """Number 1."""
     try:
         return allocate_pid()
@@ -70,7 +72,9 @@ def start_first_process(
     Raises MemoryError.
     """
     limits = initial_limits(task_limit() // 2)
-    process = Process(first_pid(), limits, default_actions())
+    process = Process(first_pid(), FIRST_PID, limits, default_actions())
+    process.is_init = True
+    FIRST_PID.init = process.pid
     credentials = Credentials()
     task = Task(process.pid, process, b"init", credentials)
     task.stack = allocate_stack()
@@ -84,7 +88,7 @@ def start_first_process(
     process.leader = task
     process.started_ns = monotonic_ns()
     # As on Linux, it leads nothing until it asks: group and session 0.
-    join(process, new_group(0, new_session(0)))
+    join(process, new_group(UNSET, new_session(UNSET)))
     register_process(process)
     register_task(task)
     count_user(credentials.uid)

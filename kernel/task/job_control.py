@@ -2,8 +2,8 @@
 
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno
 from kernel.task.exit import rescue_orphans
-from kernel.task.groups import find_group, join, leave, new_group, new_session
-from kernel.task.pids import find_process
+from kernel.task.groups import find_group, join, new_group, new_session
+from kernel.task.pids import find_process, leave_group
 from kernel.task.task import Task
 
 
@@ -11,13 +11,9 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
     """setpgid: put a process (0: the caller's) into a group of the session, or a new one of its own number. Raises
     EINVAL, ESRCH, EPERM, EACCES.
     """
-    if pid == 0:
-        pid = task.pid
-    if pgid == 0:
-        pgid = pid
-    if pgid < 0:
+    if pgid < 0 or (pgid == 0 and pid < 0):
         raise Errno(EINVAL)
-    process = find_process(pid)
+    process = task.process if pid == 0 else find_process(task.pids.resolve(pid))
     if process is None:
         raise Errno(ESRCH)
     caller = task.process
@@ -31,16 +27,17 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
     if process.is_session_leader():
         raise Errno(EPERM)
     old = process.job
-    if old is None or old.pgid == pgid:
+    chosen = process.pid if pgid == 0 else task.pids.resolve(pgid)
+    if old is None or old.pgid == chosen:
         return
-    group = find_group(pgid)
+    group = find_group(chosen)
     if group is None:
-        if pgid != pid:
+        if chosen != process.pid:
             raise Errno(EPERM)
-        group = new_group(pgid, old.owner)
+        group = new_group(chosen, old.owner)
     elif group.owner is not old.owner:
         raise Errno(EPERM)
-    leave(process)
+    leave_group(process)
     join(process, group)
     if len(old.members) > 0:
         rescue_orphans(old, process)
@@ -51,7 +48,7 @@ def start_session(task: Task) -> int:
     process = task.process
     if find_group(process.pid) is not None:
         raise Errno(EPERM)
-    leave(process)
+    leave_group(process)
     session = new_session(process.pid)
     join(process, new_group(process.pid, session))
-    return process.pid
+    return task.own_pid

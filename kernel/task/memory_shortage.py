@@ -19,6 +19,7 @@ from typing import Final
 
 from kernel.lang import Errno, final, noraise
 from kernel.lib import log
+from kernel.lib.pid import FIRST
 from kernel.mm.frames import (
     SHORTAGE,
     available_frame_count,
@@ -90,7 +91,7 @@ def badness(process: Process) -> int:
     """Pages that killing a process would free, moved by its adjustment (thousandths of memory). Negative: not to be
     killed.
     """
-    if process.pid == 1 or process.oom_adjustment <= _NEVER or process.any_thread() is None:
+    if process.pid == FIRST or process.oom_adjustment <= _NEVER or process.any_thread() is None:
         return -1
     return max(0, held_pages(process) + process.oom_adjustment * total_frame_count() // 1000)
 
@@ -190,7 +191,7 @@ def kill_largest() -> bool:
 
 def _report(victim: Process, pages: int) -> None:
     try:
-        log.error(f"Out of memory: killed process {victim.pid}, which held {pages * 4} KiB")
+        log.error(f"Out of memory: killed process {int(victim.pid)}, which held {pages * 4} KiB")
     except MemoryError:
         return  # no room for the message
 
@@ -232,7 +233,7 @@ def find_memory(task: Task) -> None:
     if _is_relieved(False):
         return
     is_hopeful = kill_largest()
-    if not is_hopeful and task.pid != 1:
+    if not is_hopeful and task.pid != FIRST:
         end_process(task.process, SIGKILL)
         return
     try:

@@ -9,8 +9,8 @@ from kernel.fs.mount_namespaces import enter_namespace, separate
 from kernel.fs.namespace import NamespaceFile
 from kernel.fs.path import FsContext, MountNamespace
 from kernel.ipc.namespace import IpcNamespace, new_ipc_namespace
-from kernel.lang import EINVAL, EPERM, EUSERS, Errno, noraise
-from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lang import EINVAL, EPERM, EUSERS, Errno, final, noraise
+from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN
 from kernel.lib.namespace import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -22,14 +22,16 @@ from kernel.lib.namespace import (
     CLONE_NEWUTS,
     FIRST_CGROUP,
     FIRST_NET,
-    FIRST_PID,
     FIRST_TIME,
     FIRST_USER,
     Namespace,
 )
+from kernel.lib.pid import NOBODY
+from kernel.lib.settings import Setting
 from kernel.task.host import Host
 from kernel.task.inspection import may_attach_to
-from kernel.task.task import Task
+from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, new_pid_namespace
+from kernel.task.task import Task, current
 
 CLONE_VM: Final = 0x100
 CLONE_FS: Final = 0x200
@@ -38,15 +40,37 @@ CLONE_SIGHAND: Final = 0x800
 CLONE_THREAD: Final = 0x1_0000
 CLONE_SYSVSEM: Final = 0x4_0000
 
-MADE: Final = CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWUTS
+
+@final
+class LastPid(Setting):
+    """/proc/sys/kernel/ns_last_pid: the number given last in the pid namespace of the running thread."""
+
+    def __init__(self) -> None:
+        super().__init__(b"kernel/ns_last_pid", 0, PID_LIMIT)
+
+    def numbers(self) -> list[int]:
+        return [current().pids.last]
+
+    def store(self, numbers: list[int]) -> None:
+        current().pids.last = numbers[0]
+
+    def check_writer(self) -> None:
+        credentials = current().credentials
+        if not credentials.capable(CAP_CHECKPOINT_RESTORE) and not credentials.capable(CAP_SYS_ADMIN):
+            raise Errno(EPERM)
+
+
+_LAST_PID: Final = LastPid()
+
+MADE: Final = CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS
 ALL_KINDS: Final = (
-    MADE | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWTIME | CLONE_NEWUSER
+    MADE | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWTIME | CLONE_NEWUSER
 )  # fmt: skip
 _UNSHARED: Final = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | MADE
 
 
 def namespace_of(task: Task, kind: int) -> Namespace | None:
-    """The one of a kind that a task is in; None for a mount namespace if the task has ended. Raises EINVAL."""
+    """The one of a kind that a task is in; None for some if the task has ended. Raises EINVAL."""
     if kind == CLONE_NEWNS:
         context = task.fs_context
         return None if context is None else context.namespace
@@ -54,16 +78,40 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
         return task.uts
     if kind == CLONE_NEWIPC:
         return task.ipc
-    for each in (FIRST_CGROUP, FIRST_NET, FIRST_PID, FIRST_TIME, FIRST_USER):
+    if kind == CLONE_NEWPID:
+        return None if task.process.is_reaped else task.pids
+    for each in (FIRST_CGROUP, FIRST_NET, FIRST_TIME, FIRST_USER):
         if each.kind == kind:
             return each
     raise Errno(EINVAL)
+
+
+def pids_for_children_of(task: Task) -> Namespace | None:
+    """Where a task's children will be born; None until the first one was, or if the task has ended."""
+    pids = task.pids_for_children
+    has_begun = pids.init != NOBODY or pids.is_closed
+    return pids if has_begun and not task.process.is_reaped else None
 
 
 def require_administrator(task: Task) -> None:
     """Only who may mount may make or enter namespaces. Raises EPERM."""
     if not task.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
+
+
+def pids_of_child(parent: Task, flags: int) -> PidNamespace:
+    """clone(2): where a child is born. Raises EPERM, EINVAL, ENOSPC, MemoryError."""
+    if flags & CLONE_NEWPID == 0:
+        return parent.pids_for_children
+    require_administrator(parent)
+    return _below(parent)
+
+
+def _below(task: Task) -> PidNamespace:
+    """A new pid namespace for children. Raises EINVAL if the task's children are born in another one than it."""
+    if task.pids_for_children is not task.pids:
+        raise Errno(EINVAL)
+    return new_pid_namespace(task.pids)
 
 
 def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
@@ -113,7 +161,7 @@ def undo_semaphores(task: Task) -> None:
     undos = task.semaphore_undos
     task.semaphore_undos = None
     if undos is not None:
-        undos.release(task.pid)
+        undos.release(task.process.bearer)
 
 
 def unshare(task: Task, flags: int) -> None:
@@ -131,6 +179,7 @@ def unshare(task: Task, flags: int) -> None:
     files = task.files
     uts = task.uts
     ipc: IpcNamespace | None = None
+    pids = task.pids_for_children
     try:
         if flags & CLONE_FS != 0 and (flags & CLONE_NEWNS != 0 or task.fs.users > 1):
             context = task.fs.copy()
@@ -142,6 +191,8 @@ def unshare(task: Task, flags: int) -> None:
             uts = uts.copy()
         if flags & CLONE_NEWIPC != 0:
             ipc = new_ipc_namespace()
+        if flags & CLONE_NEWPID != 0:
+            pids = _below(task)
         if context is not None and flags & CLONE_NEWNS != 0:
             separate(context)
     except (Errno, MemoryError):
@@ -151,6 +202,7 @@ def unshare(task: Task, flags: int) -> None:
             files.release()
         raise
     task.uts = uts
+    task.pids_for_children = pids
     if context is not None:
         old_context = task.fs
         task.fs_context = context
@@ -193,6 +245,8 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
     if kinds & CLONE_NEWTIME != 0:
         _require_one_thread(task)
     mounts = namespace_of(other, CLONE_NEWNS)
+    if kinds & CLONE_NEWPID != 0:
+        _check_below(task, other.pids)
     if kinds & CLONE_NEWNS != 0:
         if mounts is None:
             raise Errno(EINVAL)
@@ -201,6 +255,8 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
         task.uts = other.uts
     if kinds & CLONE_NEWIPC != 0:
         _change_ipc(task, other.ipc)
+    if kinds & CLONE_NEWPID != 0:
+        task.pids_for_children = other.pids
 
 
 def _require_one_thread(task: Task) -> None:
@@ -221,3 +277,12 @@ def _enter(task: Task, namespace: Namespace) -> None:
         task.uts = namespace
     elif isinstance(namespace, IpcNamespace):
         _change_ipc(task, namespace)
+    elif isinstance(namespace, PidNamespace):
+        _check_below(task, namespace)
+        task.pids_for_children = namespace
+
+
+def _check_below(task: Task, namespace: PidNamespace) -> None:
+    """Children may be born in the task's own pid namespace or below. Raises EINVAL."""
+    if not task.pids.contains(namespace):
+        raise Errno(EINVAL)

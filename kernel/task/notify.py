@@ -23,7 +23,7 @@ def report_exit(process: Process, parent: Process) -> None:
     if signo != 0:
         try:
             status = process.exit_status
-            send_from_kernel(parent, child_information(process, signo, exit_code(status), exit_value(status)))
+            send_from_kernel(parent, child_information(parent, process, signo, exit_code(status), exit_value(status)))
         except MemoryError:
             send_from_kernel(parent, from_kernel(signo))
     parent.child_waiters.wake_all()

@@ -12,6 +12,7 @@ from kernel.fs.constants import O_RDWR, POLLHUP, READABLE
 from kernel.fs.file import File
 from kernel.lang import EBADF, ESRCH, Errno
 from kernel.sched import PollWaiter
+from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
 from kernel.task.task import Task
 
@@ -70,13 +71,20 @@ class PidFile(File):
             return READABLE
         return READABLE if process.is_zombie else 0
 
-    def describe(self) -> bytes:
+    def describe_to(self, pids: PidNamespace) -> bytes:
+        """The lines of /proc/PID/fdinfo, by the numbers of a namespace and those below it."""
         process = self.process
         thread = self.thread
-        pid = -1 if process is None or process.is_reaped else process.pid
-        if thread is not None and process is not None:
-            pid = -1 if process.is_reaped or self._has_gone(thread, process) else thread.tid
-        return f"Pid:\t{pid}\nNSpid:\t{pid}\n".encode()
+        if process is None or process.is_reaped or (thread is not None and self._has_gone(thread, process)):
+            return b"Pid:\t-1\nNSpid:\t-1\n"
+        pid = process.pid if thread is None else thread.tid
+        number = pids.shown(pid)
+        below = ""
+        walker: PidNamespace | None = process.pids
+        while number != 0 and walker is not None and walker.level > pids.level:
+            below = f"\t{walker.shown(pid)}" + below
+            walker = walker.parent
+        return f"Pid:\t{number}\nNSpid:\t{number}{below}\n".encode()
 
 
 def pid_file(file: File) -> PidFile:

@@ -8,47 +8,39 @@ Invariants: `_tasks` holds every task from its creation until it has exited (lea
 Source: fork(2), proc_sys_kernel(5) (pid_max).
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from kernel.lang import EAGAIN, Errno, span_of
-from kernel.task.groups import find_group, find_session
+from kernel.lang import EAGAIN, Errno
+from kernel.lib.pid import NOBODY, Pid
+from kernel.task.groups import find_group, find_session, leave
+from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_LIMIT, RESERVED, PidNamespace, forget_bearer
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
     from kernel.task.task import Task
 
-PID_LIMIT: Final = 32768
-_RESERVED: Final = 300  # below, numbers are given only before the first wrap
-
-_tasks: "dict[int, Task]" = {}
-_processes: "dict[int, Process]" = {}
-_bits: Final[bytearray] = bytearray(PID_LIMIT // 8)  # of the numbers in `_processes`: to find them in order
-_highest: int = 0  # of the numbers that any process has had
-_last: int = 0
+_tasks: "dict[Pid, Task]" = {}
+_processes: "dict[Pid, Process]" = {}
 
 
-def allocate_pid() -> int:
+def allocate_pid() -> Pid:
     """A number that nobody bears. Raises EAGAIN when there is none."""
-    global _last
+    last = FIRST_PID.last
     for _ in range(PID_LIMIT):
-        _last += 1
-        if _last >= PID_LIMIT:
-            _last = _RESERVED
-        if is_free(_last):
-            return _last
+        last += 1
+        if last >= PID_LIMIT:
+            last = RESERVED
+        if is_free(Pid(last)):
+            FIRST_PID.last = last
+            return Pid(last)
     raise Errno(EAGAIN)
 
 
-def is_free(number: int) -> bool:
+def is_free(number: Pid) -> bool:
     """Whether nobody bears a number."""
     if number in _tasks or number in _processes:
         return False
     return find_group(number) is None and find_session(number) is None
-
-
-def last_pid() -> int:
-    """The number given last, for /proc/loadavg."""
-    return _last
 
 
 def register_task(task: "Task") -> None:
@@ -59,63 +51,81 @@ def register_task(task: "Task") -> None:
 def unregister_task(task: "Task") -> None:
     """The task is gone."""
     _tasks.pop(task.tid)
+    _free_below(task.tid)
 
 
-def rename_task(task: "Task", tid: int) -> None:
-    """execve: the task takes the number of the thread group's leader, who is gone."""
-    _tasks.pop(task.tid)
+def rename_task(task: "Task", tid: Pid) -> None:
+    """execve: the task takes the number of the process, whose first thread is gone."""
+    old = task.tid
+    _tasks.pop(old)
     task.tid = tid
+    task.own_tid = task.process.number
     _tasks[tid] = task
+    _free_below(old)
 
 
 def register_process(process: "Process") -> None:
     """Let a process be found by its number. Raises MemoryError."""
-    global _highest
-    pid = process.pid
-    _processes[pid] = process
-    _bits[pid >> 3] |= 1 << (pid & 7)
-    _highest = max(_highest, pid)
+    _processes[process.pid] = process
+    space: PidNamespace | None = process.pids
+    while space is not None:
+        space.processes.add(space.shown(process.pid))
+        space = space.parent
 
 
 def unregister_process(process: "Process") -> None:
     """The process was reaped."""
     pid = process.pid
     _processes.pop(pid)
-    _bits[pid >> 3] &= ~(1 << (pid & 7)) & 0xFF
+    space: PidNamespace | None = process.pids
+    while space is not None:
+        space.processes.remove(space.shown(pid))
+        space = space.parent
+    _free_below(pid)
 
 
-def find_task(tid: int) -> "Task | None":
+def leave_group(process: "Process") -> None:
+    """Take a process out of its group, which may be the end of the group and its session."""
+    job = process.job
+    leave(process)
+    if job is not None and len(NUMBERS) > 0:
+        _free_below(job.pgid)
+        _free_below(job.owner.sid)
+
+
+def _free_below(pid: Pid) -> None:
+    """One that bore the number is gone; if that was the last one, it has no numbers in other namespaces either."""
+    if len(NUMBERS) > 0 and pid in NUMBERS and is_free(pid):
+        forget_bearer(pid)
+
+
+def find_task(tid: Pid) -> "Task | None":
     """The task with this number."""
     return _tasks.get(tid)
 
 
-def find_process(pid: int) -> "Process | None":
+def find_process(pid: Pid) -> "Process | None":
     """The process with this number; zombies too."""
     return _processes.get(pid)
 
 
-def process_ids() -> list[int]:
-    """The numbers of all processes, ascending. For /proc and for signals to all."""
-    numbers: list[int] = []
-    process = next_process(0)
-    while process is not None:
-        numbers.append(process.pid)
-        process = next_process(process.pid + 1)
-    return numbers
+def process_ids(space: PidNamespace) -> list[Pid]:
+    """The processes of a namespace, ascending by the numbers that they have in it. For signals to all."""
+    found: list[Pid] = []
+    number = space.processes.following(0)
+    while number >= 0:
+        found.append(space.resolve(number))
+        number = space.processes.following(number + 1)
+    return found
 
 
-def next_process(number: int) -> "Process | None":
-    """The process with the lowest number from `number` on; zombies too."""
-    words = span_of(_bits)
-    while number <= _highest:
-        bits = words.load_u32(number >> 5 << 2) >> (number & 31)
-        if bits & 1 != 0:
-            return _processes.get(number)
-        number = number + 1 if bits != 0 else (number | 31) + 1
-    return None
+def next_process(space: PidNamespace, number: int) -> "Process | None":
+    """The process with the lowest number from `number` on in a namespace; zombies too."""
+    found = space.processes.following(number)
+    return _processes.get(NOBODY if found < 0 else space.resolve(found))
 
 
-def all_processes() -> "dict[int, Process]":
+def all_processes() -> "dict[Pid, Process]":
     """All processes by number, zombies too: to be read only."""
     return _processes
 

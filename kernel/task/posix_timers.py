@@ -9,6 +9,7 @@ Context: expiry is in interrupt context.
 from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, Errno, final
+from kernel.lib.pid import UNSET, Pid
 from kernel.task.accounting import process_time_ns
 from kernel.task.clocks import can_sleep_on
 from kernel.task.limits import RLIMIT_SIGPENDING
@@ -36,11 +37,11 @@ class PosixTimer(Timer):
         self.process: Process | None = process
         self.number: int = number
         self.clock: int = clock
-        self.owner: int = 0  # on processor time: whose, the whole process's or a thread's
+        self.owner: Pid = UNSET  # on processor time: whose, the whole process's or a thread's
         self.notify: int = SIGEV_SIGNAL
         self.signo: int = 0
         self.value: int = 0
-        self.thread: int = 0  # SIGEV_THREAD_ID
+        self.thread: Pid = UNSET  # SIGEV_THREAD_ID
         self.interval_ns: int = 0
         self.overrun: int = 0  # of the last signal taken
         self.sent: SignalInfo | None = None  # the signal that waits, or was the last
@@ -102,7 +103,7 @@ class PosixTimer(Timer):
         process = self.process
         if process is None:
             return 0
-        if self.owner == 0:
+        if self.owner == UNSET:
             return process_time_ns(process)
         task = process.threads.get(self.owner)
         return 0 if task is None else task.runtime_ns

@@ -8,11 +8,13 @@ are undone when the process is reaped (exit.py), so no cycle outlives it.
 from typing import TYPE_CHECKING
 
 from kernel.lang import final
+from kernel.lib.pid import UNSET, Bearer, Pid
 from kernel.sched import WaitQueue
 from kernel.task.actions import SignalActions
 from kernel.task.groups import ProcessGroup, Session
 from kernel.task.limits import Limits
 from kernel.task.pending import PendingSignals
+from kernel.task.pid_namespace import PidNamespace
 from kernel.task.signals import SIGCHLD
 
 if TYPE_CHECKING:
@@ -59,11 +61,16 @@ class ProcessTimers:
 class Process:
     """A thread group."""
 
-    def __init__(self, pid: int, limits: Limits, actions: SignalActions) -> None:
-        self.pid: int = pid
+    def __init__(self, pid: Pid, pids: PidNamespace, limits: Limits, actions: SignalActions) -> None:
+        self.pid: Pid = pid
+        self.pids: PidNamespace = pids  # where it was born, and whose numbers it says and is told
+        self.number: int = int(pid)  # what it calls itself: that in its namespace
+        self.bearer: Bearer | None = None  # for those who name it when it has gone; see as_bearer
+        self.is_init: bool = False  # the first process of its pid namespace
         self.parent: Process | None = None
-        self.children: dict[int, Process] = {}
-        self.threads: dict[int, Task] = {}
+        self.parent_number: int = 0  # what it calls its parent (getppid(2))
+        self.children: dict[Pid, Process] = {}
+        self.threads: dict[Pid, Task] = {}
         self.leader: Task | None = None  # kept, dead or alive, until the process is reaped
         self.job: ProcessGroup | None = None  # the process group
         self.limits: Limits = limits
@@ -80,8 +87,8 @@ class Process:
         self.is_zombie: bool = False
         self.is_reaped: bool = False
         self.birth: int = 0  # orders the children of one parent
-        self.maker_tid: int = 0  # the thread of the parent that made it
-        self.named_tracer: int = 0  # who may trace it, whatever Yama says (yama.py)
+        self.maker_tid: Pid = UNSET  # the thread of the parent that made it
+        self.named_tracer: Pid = UNSET  # who may trace it, whatever Yama says (yama.py)
         self.named_tracer_started_ns: int = 0
         self.first_tracee: Tracee | None = None  # of those whom a thread of this process traces
         self.unreaped: Tracee | None = None  # threads that have ended, for which their tracers have not waited
@@ -130,22 +137,41 @@ class Process:
         return job.owner
 
     @property
-    def group(self) -> int:
+    def group(self) -> Pid:
         """The process group's number, 0 after the process was reaped."""
         job = self.job
-        return 0 if job is None else job.pgid
+        return UNSET if job is None else job.pgid
 
     @property
-    def session_id(self) -> int:
+    def session_id(self) -> Pid:
         """The session's number, 0 after the process was reaped."""
         job = self.job
-        return 0 if job is None else job.owner.sid
+        return UNSET if job is None else job.owner.sid
 
     @property
-    def parent_id(self) -> int:
+    def parent_id(self) -> Pid:
         """The parent's pid; 0 for the first process."""
         parent = self.parent
-        return 0 if parent is None else parent.pid
+        return UNSET if parent is None else parent.pid
+
+    def set_parent(self, parent: "Process | None") -> None:
+        """It has another parent, whom it does not see if that is in a namespace above."""
+        self.parent = parent
+        self.parent_number = 0 if parent is None else parent.number_in(self.pids)
+
+    def number_in(self, space: PidNamespace) -> int:
+        """What a namespace calls it, even when it has gone; 0 if it is not in there."""
+        if space is self.pids:
+            return self.number
+        return int(self.pid) if space.level == 0 else space.shown_bearer(self.bearer)
+
+    def as_bearer(self) -> Bearer:
+        """What is remembered of it when it has gone. Raises MemoryError."""
+        bearer = self.bearer
+        if bearer is None:
+            bearer = Bearer(self.pid)
+            self.bearer = bearer
+        return bearer
 
     def is_session_leader(self) -> bool:
         """Whether the session bears this process's number."""

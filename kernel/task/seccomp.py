@@ -83,7 +83,7 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
         if other is not None and flags & FLAG_SYNCHRONIZE_OR_ESRCH != 0:
             raise Errno(ESRCH)
         if other is not None:
-            return other.tid
+            return task.pids.shown(other.tid)
         for follower in task.process.threads.values():
             follower.no_new_privileges = follower.no_new_privileges or task.no_new_privileges
             _enter(follower, FILTER, top)
@@ -301,7 +301,7 @@ def _report(task: Task, number: int, frame: TrapFrame, action: int, signo: int) 
     if not wanted or not _LIMIT.allows(monotonic_ns()):
         return
     try:
-        who = f"seccomp: uid={task.credentials.uid} pid={task.pid} comm={printable(task.name)}"
+        who = f"seccomp: uid={task.credentials.uid} pid={int(task.pid)} comm={printable(task.name)}"
         what = f" sig={signo} arch={AUDIT_ARCHITECTURE:x} syscall={signed_32(number)}"
         where = f" ip={frame.instruction_pointer:#x} code={action:#x}"
         log.add(NOTICE, (who + what + where).encode())

@@ -13,6 +13,7 @@ from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, noinline, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
+from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.sched.processor import announce_work_of, watch_calls_of
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
@@ -27,6 +28,7 @@ from kernel.task.siginfo import SignalInfo, from_kernel
 from kernel.task.signals import (
     CLD_CONTINUED,
     FIRST_REALTIME,
+    SI_KERNEL,
     SI_USER,
     SIGCHLD,
     SIGCONT,
@@ -36,10 +38,9 @@ from kernel.task.signals import (
     bit,
     contains,
 )
-from kernel.task.task import TRACING, Task, current
+from kernel.task.task import TRACING, Task, current, current_or_none
 from kernel.task.tracee import Tracee
 
-_INIT: Final = 1
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
 
@@ -226,15 +227,26 @@ def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
         return False  # the tracer may want to know
     if contains(task.blocked | task.awaited, signo):
         return False
-    if is_protected(process, signo):
+    if is_protected(process, signo) and not _comes_from_above(process, info):
         return True
     return process.actions.ignores(signo)
 
 
 def is_protected(process: Process, signo: int) -> bool:
-    """The first process takes only the signals for which it has a handler: nobody can kill it by accident."""
-    actions = process.actions
-    return process.pid == _INIT and not contains(actions.caught, signo)
+    """The first process of a namespace takes only the signals for which it has a handler: nobody inside can kill it by
+    accident.
+    """
+    return process.is_init and not contains(process.actions.caught, signo)
+
+
+def _comes_from_above(init: Process, info: SignalInfo) -> bool:
+    """Whether a signal kills or stops the init of a namespace nevertheless, because it was sent from outside of it, or
+    by the kernel. Above that of the first namespace there is nobody.
+    """
+    if not contains(UNBLOCKABLE, info.signo) or init.pids.level == 0:
+        return False
+    sender = current_or_none()
+    return info.code == SI_KERNEL or sender is None or init.pids.shown(sender.pid) == 0
 
 
 def _queue(process: Process, pending: PendingSignals, task: Task | None, info: SignalInfo) -> bool:
@@ -344,7 +356,7 @@ def report_job_control(process: Process, code: int, status: int) -> None:
 def _report(to: Process, process: Process, code: int, status: int) -> None:
     if hears_of_stops(to):
         try:
-            _send(to, child_information(process, SIGCHLD, code, status))
+            _send(to, child_information(to, process, SIGCHLD, code, status))
         except MemoryError:
             _send(to, from_kernel(SIGCHLD))
     to.child_waiters.wake_all()
@@ -382,7 +394,7 @@ def kill_process(sender: Task, process: Process, signo: int, info: SignalInfo) -
     if not may_signal(sender, process, signo):
         raise Errno(EPERM)
     if signo != 0:
-        send_to_process(process, info)
+        send_to_process(process, _as_seen_by(process, sender, info))
 
 
 def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> None:
@@ -390,7 +402,19 @@ def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> Non
     if not may_signal(sender, target.process, signo):
         raise Errno(EPERM)
     if signo != 0:
-        send_to_task(target, info)
+        send_to_task(target, _as_seen_by(target.process, sender, info))
+
+
+@inline
+def _as_seen_by(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
+    """What a signal tells one process of another, which it may not see. Raises MemoryError."""
+    process = sender.process
+    return info if target is process or target.pids is process.pids else _seen_across(target, sender, info)
+
+
+@noinline
+def _seen_across(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
+    return info.without_sender() if info.has_sender() and target.pids.shown(sender.pid) == 0 else info
 
 
 def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) -> None:
@@ -400,7 +424,7 @@ def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) 
     """
     done = 0
     error = ESRCH
-    met: dict[int, bool] = {}
+    met: dict[Pid, bool] = {}
     rounds = 0
     while rounds < _ROUNDS:
         group.signals += 1
@@ -424,13 +448,13 @@ def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) 
 
 
 def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
-    """kill(2) with -1: everybody but the first process and the sender. Raises ESRCH only if there is nobody else: those
-    that may not be signalled do not count as errors, as on Linux.
+    """kill(2) with -1: everybody in the namespace but its first process and the sender. Raises ESRCH only if
+    there is nobody else: those that may not be signalled do not count as errors, as on Linux.
     """
-    met: dict[int, bool] = {_INIT: True, sender.pid: True}
+    met: dict[Pid, bool] = {sender.pids.init: True, sender.pid: True}
     rounds = 0
     while rounds < _ROUNDS:
-        fresh = [pid for pid in process_ids() if pid not in met]
+        fresh = [pid for pid in process_ids(sender.pids) if pid not in met]
         if len(fresh) == 0:
             break
         rounds += 1
@@ -442,7 +466,7 @@ def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
         raise Errno(ESRCH)
 
 
-def _kill_one_of_all(sender: Task, pid: int, signo: int, info: SignalInfo) -> None:
+def _kill_one_of_all(sender: Task, pid: Pid, signo: int, info: SignalInfo) -> None:
     process = find_process(pid)
     if process is None:
         return  # it ended while others ran
@@ -458,14 +482,14 @@ def _kill_one_of_all(sender: Task, pid: int, signo: int, info: SignalInfo) -> No
 # For terminals --------------------------------------------------------------------------------------------------------
 
 
-def signal_group(pgid: int, signo: int) -> None:
+def signal_group(pgid: Pid, signo: int) -> None:
     """A signal from the kernel to a group, by number; nothing happens if the group is gone."""
     group = find_group(pgid)
     if group is not None:
         send_to_group(group, from_kernel(signo))
 
 
-def signal_session_leader(sid: int, signo: int) -> None:
+def signal_session_leader(sid: Pid, signo: int) -> None:
     """A signal from the kernel to the leader of a session, if it lives."""
     process = find_process(sid)
     if process is not None and process.session_id == sid:

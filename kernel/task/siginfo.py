@@ -8,7 +8,7 @@ and `fifth` are a child's times. No kind uses more.
 from typing import Final
 
 from kernel.lang import Span, final, u8
-from kernel.task.signals import SI_KERNEL, SI_TIMER, SI_USER, SIGNAL_COUNT
+from kernel.task.signals import SI_KERNEL, SI_SIGIO, SI_TIMER, SI_USER, SIGNAL_COUNT
 from kernel.task.words import load_i32, load_i64, signed_32, store_i32, store_i64
 
 SIGINFO_SIZE: Final = 128
@@ -42,6 +42,20 @@ class SignalInfo:
         """si_addr, over the words `first` and `second`."""
         self.first = signed_32(address)
         self.second = signed_32(address >> 32)
+
+    def has_sender(self) -> bool:
+        """Whether it tells of the process that sent it: kill, tkill, sigqueue."""
+        return self.code <= SI_USER and self.code != SI_TIMER and self.code != SI_SIGIO
+
+    def without_sender(self) -> "SignalInfo":
+        """The same for a process that does not see the sender. Raises MemoryError."""
+        other = SignalInfo(self.signo, self.code)
+        other.error = self.error
+        other.second = self.second
+        other.third = self.third
+        other.fourth = self.fourth
+        other.fifth = self.fifth
+        return other
 
     def store(self, destination: Span[u8]) -> None:
         """Write siginfo_t's front 48 bytes; the rest of the 128 is zero."""

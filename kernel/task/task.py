@@ -19,6 +19,7 @@ from kernel.ipc.namespace import FIRST_IPC, IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
 from kernel.lang import EFAULT, Errno, UserAddr, final, panic
 from kernel.lib.credentials import CALLER, Credentials
+from kernel.lib.pid import PID_BORDER, UNSET, Bearer, Pid
 from kernel.lib.user import UserBuffer
 from kernel.mm import pinning
 from kernel.mm.space import AddressSpace
@@ -28,6 +29,7 @@ from kernel.sched.thread import SCHED_OTHER
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
 from kernel.task.pending import PendingSignals
+from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
 from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
@@ -97,15 +99,17 @@ class TaskStart:
 class Task(Thread):
     """A thread of a program."""
 
-    def __init__(self, tid: int, process: Process, name: bytes, credentials: Credentials) -> None:
+    def __init__(self, tid: Pid, process: Process, name: bytes, credentials: Credentials) -> None:
         super().__init__(name)
-        self.tid: int = tid
+        self.tid: Pid = tid
+        self.own_tid: int = int(tid)  # what it calls itself (gettid(2)): its number in its pid namespace
         self.process: Process = process
         self.credentials: Credentials = credentials
         self.memory: AddressSpace | None = None
         self.file_table: FileTable | None = None
         self.fs_context: FsContext | None = None  # its mount namespace, too
         self.uts: Host = HOST
+        self.pids_for_children: PidNamespace = process.pids  # unshare(2) and setns(2) change it
         self.ipc: IpcNamespace = FIRST_IPC
         self.is_in_ipc: bool = False  # counts as one of its users
         # Signals
@@ -195,9 +199,19 @@ class Task(Thread):
         return context
 
     @property
-    def pid(self) -> int:
+    def pid(self) -> Pid:
         """The process's number."""
         return self.process.pid
+
+    @property
+    def pids(self) -> PidNamespace:
+        """The pid namespace that it lives in."""
+        return self.process.pids
+
+    @property
+    def own_pid(self) -> int:
+        """What it calls its process itself (getpid(2))."""
+        return self.process.number
 
     def has_pending_kill(self) -> bool:
         """Whether SIGKILL waits for this task."""
@@ -275,9 +289,19 @@ def _credentials_of_caller() -> Credentials | None:
     return task.credentials if task is not None else None
 
 
-def _process_of_caller() -> int:
+def _process_of_caller() -> Pid:
     task = current_or_none()
-    return task.pid if task is not None else 0
+    return task.pid if task is not None else UNSET
+
+
+def _shown_to_caller(pid: Pid) -> int:
+    task = current_or_none()
+    return int(pid) if task is None else task.pids.shown(pid)
+
+
+def _bearer_shown_to_caller(bearer: Bearer) -> int:
+    task = current_or_none()
+    return int(bearer.pid) if task is None else task.pids.shown_bearer(bearer)
 
 
 def _space_of_caller() -> AddressSpace | None:
@@ -293,4 +317,6 @@ def _ipc_of_caller() -> IpcNamespace | None:
 IPC_CALLER.find = _ipc_of_caller
 CALLER.find = _credentials_of_caller
 CALLER.find_process = _process_of_caller
+PID_BORDER.show = _shown_to_caller
+PID_BORDER.show_bearer = _bearer_shown_to_caller
 pinning.CALLER.find = _space_of_caller

@@ -11,6 +11,7 @@ from typing import Final
 from arch import TrapFrame
 from arch.programs import end_step
 from kernel.lang import ENOSYS, Errno, noinline, noraise
+from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import announce_work, schedule
 from kernel.task.accounting import NS_PER_CLOCK_TICK, thread_usage
@@ -80,18 +81,20 @@ def tell_tracer(tracee: Tracee, code: int, status: int) -> None:
     process = tracee.tracer.process
     if tracee.is_dead or hears_of_stops(process):
         try:
-            send_from_kernel(process, _thread_information(tracee.task, code, status))
+            send_from_kernel(process, _thread_information(tracee, code, status))
         except MemoryError:
             send_from_kernel(process, from_kernel(SIGCHLD))
     process.child_waiters.wake_all()
 
 
-def _thread_information(task: Task, code: int, status: int) -> SignalInfo:
-    """siginfo_t for a thread's change of state. Raises MemoryError."""
+def _thread_information(tracee: Tracee, code: int, status: int) -> SignalInfo:
+    """siginfo_t that tells a tracer of a thread's change of state. Raises MemoryError."""
+    task = tracee.task
     usage = thread_usage(task)
     user_ticks = usage.user_ns // NS_PER_CLOCK_TICK
     system_ticks = usage.system_ns // NS_PER_CLOCK_TICK
-    return from_child(SIGCHLD, code, task.tid, task.credentials.uid, status, user_ticks, system_ticks)
+    number = tracee.tracer.pids.shown(task.tid)
+    return from_child(SIGCHLD, code, number, task.credentials.uid, status, user_ticks, system_ticks)
 
 
 def _event_information(task: Task, tracee: Tracee, signo: int, code: int) -> SignalInfo:
@@ -100,7 +103,7 @@ def _event_information(task: Task, tracee: Tracee, signo: int, code: int) -> Sig
     info.signo = signo
     info.error = 0
     info.code = code
-    info.first = task.tid
+    info.first = task.own_tid
     info.second = task.credentials.uid
     info.third = 0
     info.fourth = 0
@@ -135,7 +138,7 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
     else:
         tracer = tracee.tracer
         try:
-            info = from_process(signo, SI_USER, tracer.pid, tracer.credentials.uid)
+            info = from_process(signo, SI_USER, task.pids.shown(tracer.pid), tracer.credentials.uid)
         except MemoryError:
             info = from_kernel(signo)
     if contains(task.blocked, signo):
@@ -247,13 +250,13 @@ def report_event(task: Task, event: int, message: int) -> bool:
     return True
 
 
-def report_exec(task: Task, old_tid: int) -> None:
+def report_exec(task: Task, old_tid: Pid) -> None:
     """A new program is about to begin. Tracers of the old kind that did not ask for the event get a signal."""
     tracee = task.tracee
-    if tracee is None or report_event(task, EVENT_EXEC, old_tid) or tracee.is_seized:
+    if tracee is None or report_event(task, EVENT_EXEC, tracee.tracer.pids.shown(old_tid)) or tracee.is_seized:
         return
     try:
-        send_to_task(task, from_process(SIGTRAP, SI_USER, task.pid, task.credentials.uid))
+        send_to_task(task, from_process(SIGTRAP, SI_USER, task.own_pid, task.credentials.uid))
     except Errno:
         return  # cannot be: a standard signal always finds room
     except MemoryError:

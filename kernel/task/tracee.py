@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
+from kernel.lib.pid import UNSET, Pid
 from kernel.task.siginfo import SignalInfo
 from kernel.task.signals import SIGTRAP
 
@@ -121,10 +122,19 @@ def cut(tracee: Tracee) -> None:
     tracee.task.tracee = None
 
 
-def tracer_of(task: "Task") -> int:
+def tracer_of(task: "Task") -> Pid:
     """The number of the thread that traces a task; 0 if none does."""
     tracee = task.tracee
-    return 0 if tracee is None else tracee.tracer.tid
+    return UNSET if tracee is None else tracee.tracer.tid
+
+
+def shown_to_tracer(task: "Task", child: "Task") -> int:
+    """What the tracer of a task calls its child, which may have ended; 0 if there is no tracer."""
+    tracee = task.tracee
+    if tracee is None:
+        return 0
+    pids = tracee.tracer.pids
+    return child.process.number_in(pids) if child.tid == child.process.pid else pids.shown(child.tid)
 
 
 def process_is_traced_by(child: "Process", process: "Process") -> "Tracee | None":

@@ -71,7 +71,7 @@ def find_tracee(tracer: Task, tid: int, stopped: bool) -> Tracee:
     """The tracee with that number. Raises ESRCH if there is none of this tracer, or if it is not `stopped` as it must
     be.
     """
-    task = find_task(tid)
+    task = find_task(tracer.pids.resolve(tid))
     tracee = None if task is None else task.tracee
     if task is None or tracee is None or tracee.tracer is not tracer:
         raise Errno(ESRCH)

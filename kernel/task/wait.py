@@ -6,13 +6,14 @@ Context: sleeps.
 from typing import Final
 
 from kernel.lang import ECHILD, EINVAL, Errno, final
+from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.task.accounting import process_usage
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.exit import bury_tracee, final_status, reap
 from kernel.task.process import Process, Usage
 from kernel.task.signals import CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT
-from kernel.task.task import Task
+from kernel.task.task import Task, current
 from kernel.task.tracee import Tracee, cut, process_is_traced_by
 
 WNOHANG: Final = 1
@@ -31,7 +32,7 @@ BY_GROUP: Final = 2
 
 @final
 class WaitResult:
-    """What a wait found; pid 0 if nothing (WNOHANG)."""
+    """What a wait found, by the number that the waiting task knows; 0 if nothing (WNOHANG)."""
 
     def __init__(self) -> None:
         self.pid: int = 0
@@ -42,7 +43,7 @@ class WaitResult:
         self.usage: Usage = Usage()
 
 
-def wait_for_child(task: Task, kind: int, number: int, options: int) -> WaitResult:
+def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResult:
     """Wait until a child that `kind` and `number` name has changed state in a way that `options` ask for. Raises
     ECHILD, ERESTARTSYS.
     """
@@ -62,7 +63,7 @@ def wait_for_child(task: Task, kind: int, number: int, options: int) -> WaitResu
         process.child_waiters.sleep()
 
 
-def _find_child(process: Process, kind: int, number: int, options: int) -> Process | None:
+def _find_child(process: Process, kind: int, number: Pid, options: int) -> Process | None:
     """The oldest child that there is something to report of, or else any that is waited for. Only where children stop
     or groups are waited for are all of them looked at.
     """
@@ -82,7 +83,7 @@ def _find_child(process: Process, kind: int, number: int, options: int) -> Proce
     return _search_children(process, kind, number, options)
 
 
-def _search_children(process: Process, kind: int, number: int, options: int) -> Process | None:
+def _search_children(process: Process, kind: int, number: Pid, options: int) -> Process | None:
     """The same by looking at every child."""
     found: Process | None = None
     has_news = False
@@ -96,7 +97,7 @@ def _search_children(process: Process, kind: int, number: int, options: int) -> 
     return found
 
 
-def _is_eligible(child: Process, kind: int, number: int, options: int) -> bool:
+def _is_eligible(child: Process, kind: int, number: Pid, options: int) -> bool:
     if kind == BY_PID and child.pid != number:
         return False
     if kind == BY_GROUP and child.group != number:
@@ -141,7 +142,7 @@ def _look_at(child: Process, options: int) -> WaitResult | None:
 
 def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
     result = WaitResult()
-    result.pid = child.pid
+    result.pid = current().pids.shown(child.pid)  # now: when it is reaped its number goes
     leader = child.leader
     if leader is not None:
         result.uid = leader.credentials.uid
@@ -156,7 +157,7 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
 # Tracers --------------------------------------------------------------------------------------------------------------
 
 
-def _look_at_all(task: Task, kind: int, number: int, options: int) -> WaitResult | None:
+def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult | None:
     """What there is to report to a process that traces others, or to a thread that waits for its own: of children
     first, then of tracees, the latest first. Raises ECHILD.
     """
@@ -185,7 +186,7 @@ def _look_at_all(task: Task, kind: int, number: int, options: int) -> WaitResult
     return None
 
 
-def _is_named(task: Task, kind: int, number: int) -> bool:
+def _is_named(task: Task, kind: int, number: Pid) -> bool:
     """Whether a tracee is one that a wait is for: a thread by its own number."""
     if kind == BY_PID:
         return task.tid == number
@@ -224,7 +225,7 @@ def _look_at_tracee(tracee: Tracee, options: int) -> WaitResult | None:
 def _result_of(task: Task, status: int, code: int, value: int) -> WaitResult:
     """The same as `_result`, about one thread."""
     result = _result(task.process, status, code, value)
-    result.pid = task.tid
+    result.pid = current().pids.shown(task.tid)
     result.uid = task.credentials.uid
     return result
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno
 from kernel.lib.capabilities import CAP_SYS_PTRACE
+from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import SystemSetting
 from kernel.task.pids import find_task
 from kernel.task.process import Process
@@ -43,8 +44,8 @@ class ScopeSetting(SystemSetting):
 _SCOPE: Final = ScopeSetting()
 
 # What a process says of its tracer: `Process.named_tracer`, beside the number of a thread
-ANYBODY: Final = -1
-NAMED_NOBODY: Final = 0
+ANYBODY: Final = Pid(-1)
+NAMED_NOBODY: Final = UNSET
 
 
 def may_attach(tracer: Task, task: Task | None) -> bool:
@@ -65,16 +66,20 @@ def may_be_traced_by(parent: Task) -> bool:
     return _SCOPE.value != Scope.PRIVILEGED or parent.credentials.capable(CAP_SYS_PTRACE)
 
 
-def name_tracer(process: Process, number: int) -> None:
-    """prctl(PR_SET_PTRACER): a thread's number, ANYBODY, or NAMED_NOBODY. Raises EINVAL if there is no such thread."""
+def name_tracer(task: Task, number: int) -> None:
+    """prctl(PR_SET_PTRACER): who may trace the process of `task`, a thread by the number that it is called in there, -1
+    for anybody, or 0 for nobody. Raises EINVAL if there is no such thread.
+    """
+    named = ANYBODY if number == -1 else NAMED_NOBODY
     started_ns = 0
-    if number != ANYBODY and number != NAMED_NOBODY:
-        task = find_task(number)
-        if task is None:
+    if number != -1 and number != 0:
+        named = task.pids.resolve(number)
+        tracer = find_task(named)
+        if tracer is None:
             raise Errno(EINVAL)
-        started_ns = task.started_ns
-    process.named_tracer = number
-    process.named_tracer_started_ns = started_ns
+        started_ns = tracer.started_ns
+    task.process.named_tracer = named
+    task.process.named_tracer_started_ns = started_ns
 
 
 def _is_relative(tracer: Task, task: Task) -> bool:

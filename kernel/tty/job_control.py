@@ -5,6 +5,7 @@ Source: credentials(7), setsid(2), tcsetpgrp(3), ioctl_tty(2), POSIX 2.2.11 (ter
 
 from kernel.lang import EINVAL, EIO, ENOTTY, EPERM, ERESTARTSYS, ESRCH, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.pid import UNSET, Pid
 from kernel.task import (
     SIGCONT,
     SIGHUP,
@@ -25,8 +26,8 @@ class JobControl:
     """Session and foreground group of a terminal; 0 means none."""
 
     def __init__(self) -> None:
-        self.session: int = 0
-        self.foreground: int = 0
+        self.session: Pid = UNSET
+        self.foreground: Pid = UNSET
 
     def is_controlling(self, device: int) -> bool:
         """Whether the terminal with this device number is the running process's controlling terminal."""
@@ -34,13 +35,13 @@ class JobControl:
 
     def signal_foreground(self, signal: int) -> None:
         """A key of the terminal sends a signal to the foreground group."""
-        if self.foreground != 0:
+        if self.foreground != UNSET:
             signal_group(self.foreground, signal)
 
     def check_read(self, device: int) -> None:
         """A background process may not read: SIGTTIN, or EIO where it would do no good."""
         process = current().process
-        if not self.is_controlling(device) or self.foreground == 0 or process.group == self.foreground:
+        if not self.is_controlling(device) or self.foreground == UNSET or process.group == self.foreground:
             return
         if is_signal_dropped(SIGTTIN) or is_orphaned_group(process.group):
             raise Errno(EIO)
@@ -50,7 +51,7 @@ class JobControl:
     def check_change(self, device: int) -> None:
         """A background process that changes the terminal gets SIGTTOU, unless it ignores it."""
         process = current().process
-        if not self.is_controlling(device) or self.foreground == 0 or process.group == self.foreground:
+        if not self.is_controlling(device) or self.foreground == UNSET or process.group == self.foreground:
             return
         if is_signal_dropped(SIGTTOU):
             return
@@ -71,7 +72,7 @@ class JobControl:
         O_NOCTTY, and it can read what is typed: whoever may only write must not get more through /dev/tty.
         """
         process = current().process
-        if not may_control or not process.is_session_leader() or process.session.terminal != 0 or self.session != 0:
+        if not may_control or not process.is_session_leader() or process.session.terminal != 0 or self.session != UNSET:
             return
         self.adopt(device)
 
@@ -85,7 +86,7 @@ class JobControl:
         if not process.is_session_leader() or process.session.terminal != 0:
             raise Errno(EPERM)
         is_administrator = current().credentials.capable(CAP_SYS_ADMIN)
-        if self.session != 0:
+        if self.session != UNSET:
             if steal != 1 or not is_administrator:
                 raise Errno(EPERM)
             self.closed()
@@ -96,18 +97,18 @@ class JobControl:
 
     def disown(self) -> None:
         """No session has the terminal any more; its foreground group gets SIGHUP and SIGCONT."""
-        if self.foreground != 0:
+        if self.foreground != UNSET:
             signal_group(self.foreground, SIGHUP)
             signal_group(self.foreground, SIGCONT)
-        self.session = 0
-        self.foreground = 0
+        self.session = UNSET
+        self.foreground = UNSET
 
     def leader_ended(self) -> None:
         """The session's leader has exited: the terminal is free, and the foreground group gets SIGHUP."""
-        if self.foreground != 0:
+        if self.foreground != UNSET:
             signal_group(self.foreground, SIGHUP)
-        self.session = 0
-        self.foreground = 0
+        self.session = UNSET
+        self.foreground = UNSET
 
     def closed(self) -> None:
         """The terminal is no longer the session's: nobody has it open, or another session takes it."""
@@ -135,14 +136,14 @@ class JobControl:
             session.lost_foreground = self.foreground
             signal_session_leader(self.session, SIGHUP)
             signal_session_leader(self.session, SIGCONT)
-        self.session = 0
-        self.foreground = 0
+        self.session = UNSET
+        self.foreground = UNSET
 
     def get_foreground(self, device: int) -> int:
         """TIOCGPGRP. Raises ENOTTY."""
         if not self.is_controlling(device):
             raise Errno(ENOTTY)
-        return self.foreground
+        return current().pids.shown(self.foreground)
 
     def set_foreground(self, device: int, group: int) -> int:
         """TIOCSPGRP. Raises ENOTTY, EINVAL, ESRCH, EPERM, EIO."""
@@ -151,12 +152,12 @@ class JobControl:
             raise Errno(ENOTTY)
         if group < 0:
             raise Errno(EINVAL)
-        found = find_group(group)
+        found = find_group(current().pids.resolve(group))
         if found is None:
             raise Errno(ESRCH)
         if found.session != self.session:
             raise Errno(EPERM)
-        self.foreground = group
+        self.foreground = found.pgid
         return 0
 
     def get_session(self, device: int) -> int:
@@ -167,6 +168,6 @@ class JobControl:
 
     def session_or_error(self) -> int:
         """The session, whoever asks. Raises ENOTTY when there is none."""
-        if self.session == 0:
+        if self.session == UNSET:
             raise Errno(ENOTTY)
-        return self.session
+        return current().pids.shown(self.session)

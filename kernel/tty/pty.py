@@ -350,7 +350,7 @@ class PtyMaster(File):
                 raise Errno(EINVAL)
             pair.tty.jobs.signal_foreground(argument)
         elif command == TIOCGPGRP:
-            user.write_i32(UserAddr(argument), pair.tty.jobs.foreground)
+            user.write_i32(UserAddr(argument), current().pids.shown(pair.tty.jobs.foreground))
         elif command == TIOCGSID:
             user.write_i32(UserAddr(argument), pair.tty.jobs.session_or_error())
         elif command == FIONREAD:

@@ -11,6 +11,7 @@ from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, File
 from kernel.fs.path import Path
 from kernel.lang import EBADF, EBUSY, EIO, ENOTTY, ENXIO, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.pid import UNSET
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
@@ -60,8 +61,8 @@ class TtyFile(File):
     def choose_owner(self) -> None:
         """The foreground job, else the process that asks."""
         group = self.tty.jobs.foreground
-        if group != 0:
-            self.set_owner(-group, OWNER_GROUP, current().credentials)
+        if group != UNSET:
+            self.set_owner(group, OWNER_GROUP, current().credentials)
         else:
             self.set_owner(current().process.pid, OWNER_PROCESS, current().credentials)
 

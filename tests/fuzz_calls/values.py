@@ -25,7 +25,7 @@ SETS: Final = {
     "clone": (
         "CLONE_VM CLONE_FS CLONE_FILES CLONE_SIGHAND CLONE_PARENT CLONE_THREAD CLONE_SYSVSEM CLONE_SETTLS "
         "CLONE_PARENT_SETTID CLONE_CHILD_CLEARTID CLONE_CHILD_SETTID CLONE_IO CLONE_VFORK 0x1000 17 10 "
-        "0x100000000"
+        "0x100000000 CLONE_NEWNS CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWPID 0x80 0x2000000 0x10000000 0x40000000"
     ),
     "epoll": "EPOLLIN EPOLLOUT EPOLLPRI EPOLLRDHUP EPOLLET EPOLLONESHOT EPOLLWAKEUP EPOLLEXCLUSIVE",
     "fadvise": "0..6",
@@ -60,7 +60,8 @@ SETS: Final = {
         "0x80081272(>bytes[8]) 0x4c00(fd) 0x4c01 0x4c04(<bytes[232]) 0x4c05(>bytes[232]) 0x4c06(fd) 0x4c07 "
         "0x4c08(one:0|1) 0x4c09(one:512|1024|4096|0) 0x4c0a(<loop_config) 0x4c80(int) 0x4c82 0x6601(>int) "
         "0x40086602(<int) 0x80087601(>int) 0x40087602(<int) 0xc0045877(<int) 0xc0045878(<int) 0x40049409(fd) "
-        "0x40086e00 0x7468(>bytes[12]) 0x4004e000..0x4004e003 0x40089000(<bytes[8])"
+        "0x40086e00 0xb701 0xb702 0xb703 0xb704(>int) 0x8004b706..0x8004b709 0x7468(>bytes[12]) "
+        "0x4004e000..0x4004e003 0x40089000(<bytes[8])"
     ),
     "itimer": "0..3",
     "level": (
@@ -158,7 +159,9 @@ TEXTS: Final = {
         "nz_blk prz prz/self/fd/3 prz/self/fd/5 prz/self/fd/7 prz/self/exe prz/self/maps prz/self/status "
         "prz/self/mem prz/self/root prz/self/cwd prz/self/fdinfo/3 prz/self/smaps prz/self/stat "
         "prz/self/oom_score_adj prz/self/timerslack_ns prz/self/attr prz/self/coredump_filter "
-        "prz/self/clear_refs prz/self/task prz/self/ns prz/self/mountinfo prz/self/environ prz/self/pagemap "
+        "prz/self/clear_refs prz/self/task prz/self/ns prz/self/ns/pid "
+        "prz/self/ns/pid_for_children prz/self/ns/mnt prz/1/ns/pid prz/sys/kernel/ns_last_pid prz/self/mountinfo "
+        "prz/self/environ prz/self/pagemap "
         "prz/self/uid_map prz/self/comm prz/self/limits prz/1/stat prz/1/fd prz/1/cmdline prz/meminfo "
         "prz/net/tcp6 prz/net/udp prz/net/udp6 prz/net/raw prz/net/packet prz/net/dev prz/net/arp "
         "prz/net/route prz/net/snmp prz/net/netstat prz/net/sockstat prz/net/igmp prz/net/if_inet6 "

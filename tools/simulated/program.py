@@ -67,7 +67,7 @@ class Program:
             except Replaced:
                 continue
             except Exception as error:
-                Program.failures[self.task.pid] = error
+                Program.failures[int(self.task.pid)] = error
                 status = FAILED
             self.call("exit_group", status or 0)
 

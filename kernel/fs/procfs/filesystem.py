@@ -7,7 +7,6 @@ Context: see entries.py.
 
 from typing import Final
 
-from kernel.fs import lock_listing
 from kernel.fs.constants import S_IFREG
 from kernel.fs.devices.kmsg import ProcKmsgFile
 from kernel.fs.file import DirectorySink, File
@@ -22,19 +21,22 @@ from kernel.fs.procfs.entries import (
     FixedLink,
     FixedText,
 )
+from kernel.fs.procfs.locks import LocksInode
 from kernel.fs.procfs.network import PiecesInode, SettingInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
 from kernel.fs.procfs.subject import Subject, parse_number
 from kernel.fs.procfs.view import View
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYSLOG
+from kernel.lib.pid import UNSET
 from kernel.lib.proc_files import PROC_FILES
 from kernel.lib.settings import SETTINGS
+from kernel.task.pid_namespace import FIRST_PID, PidNamespace
 from kernel.task.pids import find_process, find_task, next_process, process_count
-from kernel.task.task import current
+from kernel.task.task import current, current_or_none
 
 # Their import declares files.
-_ = (lock_listing, metrics, settings, system)
+_ = (metrics, settings, system)
 
 PROC_MAGIC: Final = 0x9FA0
 _ROOT_INO: Final = 1
@@ -44,13 +46,13 @@ _PID_POSITIONS: Final = 256  # processes come behind the fixed entries: position
 
 @final
 class ProcFileSystem(FileSystem):
-    """One mounted instance; all show the same."""
+    """One mounted instance. It shows the pid namespace of whoever mounted it."""
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, pids: PidNamespace) -> None:
         super().__init__(b"proc", source, PROC_MAGIC)
         self.next_ino: int = _FIRST_FIXED_INO
         self.top: RootDirectory | None = None
-        self.view: View = View()
+        self.view: View = View(pids)
 
     def root(self) -> Inode:
         top = self.top
@@ -99,30 +101,33 @@ class RootDirectory(ComputedDirectory):
         self.view: View = file_system.view
 
     def lookup(self, name: bytes) -> Inode | None:
-        pid = parse_number(name)
-        if pid < 0:
+        number = parse_number(name)
+        if number < 0:
             return self.fixed.lookup(name)
+        pids = self.view.pids
+        pid = pids.resolve(number)
         process = find_process(pid)
         task = find_task(pid) if process is None else None
         if task is not None:
             process = task.process  # a thread can be looked up, and is not listed
         if process is None or not self.view.may_find(process):
             return None
-        return ProcessDirectory(self.file_system, Subject(process, 0 if task is None else pid), self.view)
+        return ProcessDirectory(self.file_system, Subject(process, UNSET if task is None else pid, pids), self.view)
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         if position < FIRST_POSITION + len(self.fixed.entries):
             self.fixed.read_directory(position, sink)
             if sink.position < FIRST_POSITION + len(self.fixed.entries):
                 return
-        process = next_process(max(0, position - _PID_POSITIONS))
+        pids = self.view.pids
+        process = next_process(pids, max(0, position - _PID_POSITIONS))
         while process is not None:
-            pid = process.pid
+            number = pids.shown(process.pid)
             if self.view.may_list(process):
-                if not sink.emit(f"{pid}".encode(), pid << 16, 4, _PID_POSITIONS + pid + 1):
+                if not sink.emit(f"{number}".encode(), number << 16, 4, _PID_POSITIONS + number + 1):
                     return
-                sink.position = _PID_POSITIONS + pid + 1
-            process = next_process(pid + 1)
+                sink.position = _PID_POSITIONS + number + 1
+            process = next_process(pids, number + 1)
 
     def refresh(self) -> None:
         self.nlink = self.fixed.nlink + process_count()
@@ -130,11 +135,12 @@ class RootDirectory(ComputedDirectory):
 
 def make_procfs(source: bytes, options: bytes) -> FileSystem:
     """A new instance. Raises EINVAL for wrong options."""
-    fs = ProcFileSystem(source)
+    task = current_or_none()
+    fs = ProcFileSystem(source, FIRST_PID if task is None else task.pids)
     fs.view.parse(options)
     top = FixedDirectory(fs, _ROOT_INO)
-    top.add(b"self", SelfLink(fs, fs.new_ino(), False))
-    top.add(b"thread-self", SelfLink(fs, fs.new_ino(), True))
+    top.add(b"self", SelfLink(fs, fs.new_ino(), fs.view, False))
+    top.add(b"thread-self", SelfLink(fs, fs.new_ino(), fs.view, True))
     if not fs.view.has_only_processes:
         _add_system(top, fs)
     fs.top = RootDirectory(fs, top)
@@ -146,6 +152,7 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
     top.add(b"mounts", FixedLink(fs, fs.new_ino(), b"self/mounts"))
     top.add(b"net", FixedLink(fs, fs.new_ino(), b"self/net"))
     top.add(b"kmsg", LogInode(fs, fs.new_ino()))
+    top.add(b"locks", LocksInode(fs, fs.new_ino(), fs.view))
     for file in PROC_FILES:
         make = file.make
         if make is None:

@@ -21,7 +21,7 @@ from kernel.lib.namespace import (
     CLONE_NEWUSER,
     CLONE_NEWUTS,
 )
-from kernel.task.namespaces import namespace_of
+from kernel.task.namespaces import namespace_of, pids_for_children_of
 from kernel.task.task import current
 
 _NAMES: Final[list[bytes]] = [
@@ -38,9 +38,10 @@ _INO_SHIFT: Final = 8
 class NamespaceLink(Inode):
     """A link that leads to a namespace's file."""
 
-    def __init__(self, file_system: FileSystem, ino: int, subject: Subject, kind: int) -> None:
+    def __init__(self, file_system: FileSystem, ino: int, subject: Subject, name: bytes, kind: int) -> None:
         super().__init__(file_system, ino, S_IFLNK | 0o777)
         self.subject: Subject = subject
+        self.name: bytes = name
         self.kind: int = kind
         self.has_magic_link = True
         give_owner(self, subject)
@@ -49,7 +50,9 @@ class NamespaceLink(Inode):
         """Where the link leads. Raises EACCES, ENOENT."""
         require_inspection(self.subject)
         task = self.subject.task_or_none()
-        namespace = None if task is None else namespace_of(task, self.kind)
+        if task is None:
+            raise Errno(ENOENT)
+        namespace = pids_for_children_of(task) if self.name == b"pid_for_children" else namespace_of(task, self.kind)
         if namespace is None:
             raise Errno(ENOENT)
         return namespace_path(namespace)
@@ -76,7 +79,8 @@ class NamespaceDirectory(ComputedDirectory):
     def lookup(self, name: bytes) -> Inode | None:
         for index in range(len(_NAMES)):
             if _NAMES[index] == name:
-                return NamespaceLink(self.file_system, self.ino << _INO_SHIFT | index, self.subject, _KINDS[index])
+                ino = self.ino << _INO_SHIFT | index
+                return NamespaceLink(self.file_system, ino, self.subject, name, _KINDS[index])
         return None
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:

@@ -325,19 +325,20 @@ class ThreadsDirectory(ComputedDirectory):
         give_owner(self, subject)
 
     def numbers(self) -> list[int]:
-        """The threads, ascending. A leader that has ended is shown as long as its process is, and another thread as
-        long as its tracer has not waited for it.
+        """The numbers by which threads are shown, ascending. A leader that has ended is shown as long as its process,
+        and another thread as long as its tracer has not waited for it.
         """
         process = self.subject.process
+        pids = self.subject.pids
         found: list[int] = []
         for tid in process.threads.keys():
-            found.append(tid)
+            found.append(pids.shown(tid))
         leader = process.leader
         if leader is not None and leader.tid not in process.threads:
-            found.append(leader.tid)
+            found.append(pids.shown(leader.tid))
         tracee = process.unreaped
         while tracee is not None:
-            found.append(tracee.task.tid)
+            found.append(pids.shown(tracee.task.tid))
             tracee = tracee.next_unreaped
         found.sort()
         return found
@@ -346,7 +347,8 @@ class ThreadsDirectory(ComputedDirectory):
         tid = parse_number(name)
         if tid <= 0:
             return None
-        subject = Subject(self.subject.process, tid)
+        pids = self.subject.pids
+        subject = Subject(self.subject.process, pids.resolve(tid), pids)
         if subject.task_or_none() is None:
             return None
         return ThreadDirectory(self.file_system, subject)
@@ -364,12 +366,17 @@ class ThreadsDirectory(ComputedDirectory):
 class SelfLink(Inode):
     """/proc/self and /proc/thread-self: a link whose text depends on who reads it."""
 
-    def __init__(self, file_system: FileSystem, ino: int, is_thread: bool) -> None:
+    def __init__(self, file_system: FileSystem, ino: int, view: View, is_thread: bool) -> None:
         super().__init__(file_system, ino, S_IFLNK | 0o777)
+        self.view: View = view
         self.is_thread: bool = is_thread
 
     def read_link(self) -> bytes:
         task = current()
+        pids = self.view.pids
+        number = pids.shown(task.pid)
+        if number == 0:
+            raise Errno(ENOENT)
         if self.is_thread:
-            return f"{task.pid}/task/{task.tid}".encode()
-        return f"{task.pid}".encode()
+            return f"{number}/task/{pids.shown(task.tid)}".encode()
+        return f"{number}".encode()

@@ -9,6 +9,7 @@ from kernel.fs.procfs.process_status import check_timer_slack
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.pid import UNSET, Pid
 from kernel.mm.allocation_failure import FAILURE
 from kernel.mm.frames import total_frame_count
 from kernel.mm.heap import fail_allocation
@@ -64,7 +65,7 @@ class FailingThread:
     """Whose allocation is to fail: one thread at a time."""
 
     def __init__(self) -> None:
-        self.tid: int = 0
+        self.tid: Pid = UNSET
 
 
 _failing: Final = FailingThread()

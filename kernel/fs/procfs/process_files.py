@@ -10,12 +10,14 @@ from kernel.fs.constants import O_CLOEXEC, S_IFLNK, S_IFREG
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.fs.lock_listing import locks_through
 from kernel.fs.path import FsContext, Path, path_name
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
+from kernel.fs.procfs.locks import locks_through
 from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
 from kernel.lang import ENOENT, Errno, final
 from kernel.lib.credentials import Credentials
+from kernel.lib.pid import UNSET
+from kernel.task.pidfd import PidFile
 from kernel.task.task import current
 
 CWD: Final = 0
@@ -67,7 +69,7 @@ def context_of(subject: Subject) -> FsContext | None:
     task = subject.task_or_none()
     if task is not None and task.fs_context is not None:
         return task.fs_context
-    if subject.tid == 0:
+    if subject.tid == UNSET:
         other = subject.process.any_thread()
         if other is not None:
             return other.fs_context
@@ -77,7 +79,7 @@ def context_of(subject: Subject) -> FsContext | None:
 def open_file_of(subject: Subject, descriptor: int) -> File | None:
     """What a descriptor refers to."""
     task = subject.task_or_none()
-    if task is not None and task.file_table is None and subject.tid == 0:
+    if task is not None and task.file_table is None and subject.tid == UNSET:
         task = subject.process.any_thread()
     if task is None:
         return None
@@ -88,7 +90,7 @@ def open_file_of(subject: Subject, descriptor: int) -> File | None:
 def descriptor_count(subject: Subject) -> int:
     """One past the highest descriptor."""
     task = subject.task_or_none()
-    if task is not None and task.file_table is None and subject.tid == 0:
+    if task is not None and task.file_table is None and subject.tid == UNSET:
         task = subject.process.any_thread()
     if task is None:
         return 0
@@ -180,4 +182,6 @@ class DescriptorText(TextInode):
             flags |= O_CLOEXEC
         text = f"pos:\t{file.position}\nflags:\t0{flags:o}\n"
         text += f"mnt_id:\t{file.path.mount.identifier}\nino:\t{file.inode.ino}\n"
-        return text.encode() + locks_through(file, table) + file.describe()
+        pids = self.subject.pids
+        more = file.describe_to(pids) if isinstance(file, PidFile) else file.describe()
+        return text.encode() + locks_through(file, table, pids) + more

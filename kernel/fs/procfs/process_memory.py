@@ -12,6 +12,7 @@ from kernel.fs.procfs.subject import Subject
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
 from kernel.lib.pace import pace
+from kernel.lib.pid import UNSET
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
 from kernel.mm.objects import SharedMemory
@@ -31,7 +32,7 @@ def memory_of(subject: Subject) -> AddressSpace | None:
     task = subject.task_or_none()
     if task is not None and task.memory is not None:
         return task.memory
-    if subject.tid == 0:
+    if subject.tid == UNSET:
         other = subject.process.any_thread()
         if other is not None:
             return other.memory

@@ -10,6 +10,7 @@ from kernel.fs.procfs.processor_sets import set_list, set_text
 from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
 from kernel.lang import EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_NICE
+from kernel.lib.pid import UNSET, Pid
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.processor import PROCESSORS
@@ -17,6 +18,7 @@ from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
+from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process, Usage
 from kernel.task.task import Task, current
 from kernel.task.tracee import tracer_of
@@ -63,7 +65,7 @@ def state_words(letter: str) -> str:
 
 def usage_of(subject: Subject, task: Task) -> Usage:
     """Times and faults."""
-    return process_usage(subject.process) if subject.tid == 0 else thread_usage(task)
+    return process_usage(subject.process) if subject.tid == UNSET else thread_usage(task)
 
 
 def _thread_count(process: Process) -> int:
@@ -86,10 +88,10 @@ def comm(subject: Subject) -> bytes:
     return subject.task().name + b"\n"
 
 
-def _foreground_group(terminal: int) -> int:
+def _foreground_group(subject: Subject, terminal: int) -> int:
     """The terminal's foreground group, -1 without a terminal."""
     tty = TERMINALS.get(terminal) if terminal != 0 else None
-    return -1 if tty is None else tty.jobs.foreground
+    return -1 if tty is None else subject.pids.shown(tty.jobs.foreground)
 
 
 def _clock_ticks(ns: int) -> int:
@@ -107,18 +109,20 @@ def stat(subject: Subject) -> bytes:
     terminal = 0 if process.job is None else process.session.terminal
     usage = usage_of(subject, task)
     flags = (0 if process.has_execed else _FLAG_FORKED) | (_FLAG_SUPERUSER if task.credentials.effective != 0 else 0)
-    text = f") {state_letter(process, task)} {process.parent_id} {process.group} {process.session_id} {terminal}"
-    text += f" {_foreground_group(terminal)} {flags} {usage.minor_faults} {process.waited.minor_faults}"
+    pids = subject.pids
+    text = f") {state_letter(process, task)} {pids.shown(process.parent_id)} {pids.shown(process.group)}"
+    text += f" {pids.shown(process.session_id)} {terminal}"
+    text += f" {_foreground_group(subject, terminal)} {flags} {usage.minor_faults} {process.waited.minor_faults}"
     text += f" {usage.major_faults} {process.waited.major_faults}"
     text += f" {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
     text += f" {_clock_ticks(process.waited.user_ns)} {_clock_ticks(process.waited.system_ns)}"
     text += f" {_priority(task)} {task.nice}"
-    started_ns = process.started_ns if subject.tid == 0 else task.started_ns
+    started_ns = process.started_ns if subject.tid == UNSET else task.started_ns
     text += f" {_thread_count(process)} 0 {_clock_ticks(started_ns)}"
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
-    text += f" {process.exit_signal if subject.tid == 0 else -1} {task.processor}"
+    text += f" {process.exit_signal if subject.tid == UNSET else -1} {task.processor}"
     text += f" {task.realtime_priority} {task.policy} 0 0 0"
     text += _stat_addresses(subject)
     shown_status = process.exit_status if may_inspect(subject) else 0
@@ -202,9 +206,11 @@ def status(subject: Subject) -> bytes:
     context = task.fs_context
     if context is not None:
         text.extend(f"Umask:\t0{context.umask:03o}\n".encode())
-    text.extend(f"State:\t{state_words(state_letter(process, task))}\nTgid:\t{process.pid}\nNgid:\t0\n".encode())
-    text.extend(f"Pid:\t{subject.number()}\nPPid:\t{process.parent_id}\n".encode())
-    text.extend(f"TracerPid:\t{tracer_of(task)}\n".encode())
+    pids = subject.pids
+    text.extend(f"State:\t{state_words(state_letter(process, task))}\n".encode())
+    text.extend(f"Tgid:\t{pids.shown(process.pid)}\nNgid:\t0\n".encode())
+    text.extend(f"Pid:\t{subject.number()}\nPPid:\t{pids.shown(process.parent_id)}\n".encode())
+    text.extend(f"TracerPid:\t{pids.shown(tracer_of(task))}\n".encode())
     text.extend(_identity_lines(subject, task))
     text.extend(_memory_lines(subject))
     text.extend(f"CoreDumping:\t0\nThreads:\t{_thread_count(process)}\n".encode())
@@ -242,9 +248,19 @@ def _identity_lines(subject: Subject, task: Task) -> bytes:
     text += f"FDSize:\t{size}\nGroups:\t"
     for index in range(len(who.groups)):
         text += f"{who.groups[index]}" if index == 0 else f" {who.groups[index]}"
-    text += f" \nNStgid:\t{process.pid}\nNSpid:\t{subject.number()}\nNSpgid:\t{process.group}\n"
-    text += f"NSsid:\t{process.session_id}\nKthread:\t0\n"
-    return text.encode()
+    text += " \n" + _number_line("NStgid", subject, process.pid) + _number_line("NSpid", subject, task.tid)
+    text += _number_line("NSpgid", subject, process.group) + _number_line("NSsid", subject, process.session_id)
+    return (text + "Kthread:\t0\n").encode()
+
+
+def _number_line(name: str, subject: Subject, pid: Pid) -> str:
+    """What somebody is called in each namespace from the mount's down to the process's own."""
+    text = ""
+    walker: PidNamespace | None = subject.process.pids
+    while walker is not None and walker.level >= subject.pids.level:
+        text = f"\t{walker.shown(pid)}" + text
+        walker = walker.parent
+    return name + ":" + text + "\n"
 
 
 def _size_line(name: str, kib: int) -> str:

@@ -21,7 +21,7 @@ from kernel.mm.reclaim import reclaim_now
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.task.fork import task_limit
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
-from kernel.task.pids import PID_LIMIT
+from kernel.task.pid_namespace import PID_LIMIT
 from kernel.task.task import host_names
 from kernel.tty.pty import pair_count
 

@@ -9,29 +9,32 @@ from typing import Final
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.inode import Inode
 from kernel.lang import EACCES, ESRCH, Errno, final
+from kernel.lib.pid import UNSET, Pid
 from kernel.task.inspection import may_look_into, may_reach_into
+from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
 from kernel.task.task import Task, current
 
 
 @final
 class Subject:
-    """A process (`tid` 0) or the thread `tid` of it."""
+    """A process (`tid` 0) or the thread `tid` of it, seen from a pid namespace: that of the mount."""
 
-    def __init__(self, process: Process, tid: int) -> None:
+    def __init__(self, process: Process, tid: Pid, pids: PidNamespace) -> None:
         self.process: Process = process
-        self.tid: int = tid
+        self.tid: Pid = tid
+        self.pids: PidNamespace = pids
 
     def number(self) -> int:
         """What its directory is called."""
-        return self.process.pid if self.tid == 0 else self.tid
+        return self.pids.shown(self.process.pid if self.tid == UNSET else self.tid)
 
     def task_or_none(self) -> Task | None:
         """The thread, or the process's leader, living or not; None once it was reaped."""
         process = self.process
-        if self.tid != 0 and self.tid in process.threads:
+        if self.tid != UNSET and self.tid in process.threads:
             return process.threads[self.tid]
-        if self.tid == 0 or self.tid == process.pid:
+        if self.tid == UNSET or self.tid == process.pid:
             return process.leader
         tracee = process.unreaped
         while tracee is not None:
@@ -52,7 +55,7 @@ class Subject:
         task = self.task_or_none()
         if task is not None and not task.is_exiting:
             return task
-        if self.tid == 0:
+        if self.tid == UNSET:
             other = self.process.any_thread()
             if other is not None and not other.is_exiting:
                 return other

@@ -22,8 +22,9 @@ from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
 from kernel.sched.scheduler import LOAD_ONE
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
 from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
-from kernel.task.pids import find_process, last_pid, process_ids
-from kernel.task.task import current
+from kernel.task.pid_namespace import FIRST_PID
+from kernel.task.pids import find_process, process_ids
+from kernel.task.task import current, current_or_none
 from kernel.time.clock import NS_PER_SECOND, boottime_ns, counter_frequency_hz, realtime_ns
 
 _KIB_PER_PAGE: Final = PAGE_SIZE // 1024
@@ -52,6 +53,12 @@ def running_count() -> int:
     return count
 
 
+def _last_pid() -> int:
+    """The number given last in the namespace of the running thread."""
+    task = current_or_none()
+    return (FIRST_PID if task is None else task.pids).last
+
+
 @proc_file("loadavg")
 def loadavg() -> bytes:
     """Load averages, running and all threads, the last process number."""
@@ -59,7 +66,7 @@ def loadavg() -> bytes:
     for average in load_averages():
         hundredths = (average * 100 + LOAD_ONE // 2) // LOAD_ONE
         text += f"{hundredths // 100}.{hundredths % 100:02d} "
-    return (text + f"{running_count()}/{thread_count()} {last_pid()}\n").encode()
+    return (text + f"{running_count()}/{thread_count()} {_last_pid()}\n").encode()
 
 
 def shared_pages() -> int:
@@ -70,7 +77,7 @@ def shared_pages() -> int:
 def anonymous_pages() -> int:
     """Pages in the address spaces of all processes; shared ones count for each."""
     pages = 0
-    for pid in process_ids():
+    for pid in process_ids(FIRST_PID):
         process = find_process(pid)
         if process is None:
             continue

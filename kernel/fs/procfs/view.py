@@ -8,6 +8,7 @@ from typing import Final
 from kernel.fs.filesystem import parse_size
 from kernel.lang import EINVAL, ENOENT, EPERM, Errno, final
 from kernel.task.inspection import may_look_into
+from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
 from kernel.task.task import current
 
@@ -31,9 +32,10 @@ _SHOWN: Final[dict[int, bytes]] = {_NO_ACCESS: b"noaccess", _INVISIBLE: b"invisi
 
 @final
 class View:
-    """The options of one mount."""
+    """The options of one mount, and the pid namespace that it shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, pids: PidNamespace) -> None:
+        self.pids: PidNamespace = pids
         self.hides: int = _SHOW
         self.gid: int = 0  # of those who see all processes
         self.has_only_processes: bool = False  # subset=pid

@@ -123,7 +123,7 @@ class NetlinkSocket(Socket):
 
     def _bind_to_any(self) -> None:
         """The process's number is its first socket's port; others get numbers that no process has, in turns."""
-        port = current().pid
+        port = current().own_pid
         while _key(self.protocol, port) in PORTS:
             port = NEXT_PORT.take()
         self._take_port(port)

@@ -37,7 +37,7 @@ from kernel.net.link.packet import Packet
 from kernel.net.sockets.bpf import Filter
 from kernel.sched import WaitQueue
 from kernel.task import Process
-from kernel.task.async_io import choose_owner
+from kernel.task.async_io import choose_owner, living_owner
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
@@ -354,7 +354,7 @@ class Socket(File):
         if command == FIOSETOWN or command == SIOCSPGRP:
             choose_owner(self, user.read_i32(UserAddr(argument)))
         else:
-            user.write_i32(UserAddr(argument), self.owner)
+            user.write_i32(UserAddr(argument), living_owner(self))
         return 0
 
 

@@ -47,7 +47,7 @@ from kernel.net.sockets.socket import (
     Socket,
 )
 from kernel.net.unix.addresses import NAMES, address_with, asks_for_any_name, name_of
-from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, own_identity, sign
+from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, number_of, own_identity, sign
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import (
     SOCKETS,
@@ -349,7 +349,7 @@ class UnixSocket(CollectableSocket):
         if stamp is not None:
             control.append(stamp)
         if self.is_on(SWITCH_PASS_CREDENTIALS):
-            identity = identity_bytes(parcel.pid, parcel.uid, parcel.gid)
+            identity = identity_bytes(number_of(parcel.process), parcel.uid, parcel.gid)
             control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, identity))
         if files is not None:
             rights = ControlMessage(SOL_SOCKET, SCM_RIGHTS, b"")
@@ -398,7 +398,7 @@ class UnixSocket(CollectableSocket):
 
     def peer_credentials(self) -> bytes:
         identity = self.peer_identity
-        return UNKNOWN_CREDENTIALS if identity is None else identity.credentials
+        return UNKNOWN_CREDENTIALS if identity is None else identity.shown()
 
     def peer_process(self) -> Process | None:
         identity = self.peer_identity

@@ -4,7 +4,6 @@ from typing import Final
 
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, final, span_of
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN
-from kernel.net.sockets.socket import UNKNOWN_CREDENTIALS
 from kernel.net.unix.parcel import Parcel
 from kernel.task import Process, current, find_process
 
@@ -23,14 +22,24 @@ def identity_bytes(pid: int, uid: int, gid: int) -> bytes:
     return bytes(storage)
 
 
+def number_of(process: Process | None) -> int:
+    """What the running thread calls a process, which may have gone; 0 for one that it does not see, or none."""
+    return 0 if process is None else process.number_in(current().pids)
+
+
 @final
 class PeerIdentity:
     """Who made a connection, as it was then: process, effective user and groups."""
 
     def __init__(self) -> None:
         self.process: Process | None = None
-        self.credentials: bytes = UNKNOWN_CREDENTIALS  # a struct ucred
+        self.uid: int = _NO_ID
+        self.gid: int = _NO_ID
         self.groups: list[int] = []
+
+    def shown(self) -> bytes:
+        """A struct ucred, as the running thread sees it."""
+        return identity_bytes(number_of(self.process), self.uid, self.gid)
 
 
 def own_identity() -> PeerIdentity:
@@ -38,7 +47,8 @@ def own_identity() -> PeerIdentity:
     task = current()
     identity = PeerIdentity()
     identity.process = task.process
-    identity.credentials = identity_bytes(task.pid, task.credentials.euid, task.credentials.egid)
+    identity.uid = task.credentials.euid
+    identity.gid = task.credentials.egid
     identity.groups = [group for group in task.credentials.groups]
     return identity
 
@@ -47,12 +57,11 @@ def sign(parcel: Parcel, claimed: bytes) -> None:
     """Put the sender's identity on a parcel: what SCM_CREDENTIALS claimed, checked before, or the caller's own."""
     if claimed:
         span = span_of(claimed)
-        parcel.set_identity(span.load_u32(0), span.load_u32(4), span.load_u32(8))
-        parcel.process = find_process(span.load_u32(0) & 0x7FFF_FFFF)
+        process = find_process(current().pids.resolve(span.load_u32(0) & 0x7FFF_FFFF))
+        parcel.set_identity(process, span.load_u32(4), span.load_u32(8))
     else:
         task = current()
-        parcel.set_identity(task.pid, task.credentials.uid, task.credentials.gid)
-        parcel.process = task.process
+        parcel.set_identity(task.process, task.credentials.uid, task.credentials.gid)
 
 
 def check_claim(claim: bytes) -> None:
@@ -72,10 +81,10 @@ def check_claim(claim: bytes) -> None:
     own_uid = uid == mine.uid or uid == mine.euid or uid == mine.suid
     own_gid = gid == mine.gid or gid == mine.egid or gid == mine.sgid
     if (
-        (pid != task.pid and not mine.capable(CAP_SYS_ADMIN))
+        (pid != task.own_pid and not mine.capable(CAP_SYS_ADMIN))
         or (not own_uid and not mine.capable(CAP_SETUID))
         or (not own_gid and not mine.capable(CAP_SETGID))
     ):
         raise Errno(EPERM)
-    if pid != task.pid and (pid > 0x7FFF_FFFF or find_process(pid) is None):
+    if pid != task.own_pid and (pid > 0x7FFF_FFFF or find_process(task.pids.resolve(pid)) is None):
         raise Errno(ESRCH)

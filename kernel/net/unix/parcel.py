@@ -50,10 +50,9 @@ class Parcel:
         self.sender: UnixSocket = sender
         self.files: list[File] | None = None  # each with a reference of its own
         self.files_user: UserAccount | None = None  # who is charged for them
-        self.pid: int = 0  # the sender's identity, where somebody wants it
+        self.process: Process | None = None  # the sender's identity, where somebody wants it
         self.uid: int = _NOBODY
         self.gid: int = _NOBODY
-        self.process: Process | None = None  # the sender, for SCM_PIDFD
         self.time_ns: int = 0  # when it was sent, where somebody wants it
         self.next: Parcel | None = None  # among those whose files are to be dropped
 
@@ -70,13 +69,13 @@ class Parcel:
     def cost(self) -> int:
         return OVERHEAD_BYTES + len(self.storage)
 
-    def set_identity(self, pid: int, uid: int, gid: int) -> None:
-        self.pid = pid
+    def set_identity(self, process: Process | None, uid: int, gid: int) -> None:
+        self.process = process
         self.uid = uid
         self.gid = gid
 
     def same_identity(self, other: "Parcel") -> bool:
-        return self.pid == other.pid and self.uid == other.uid and self.gid == other.gid
+        return self.process is other.process and self.uid == other.uid and self.gid == other.gid
 
     def renew(self, sender: "UnixSocket") -> None:
         """Make a parcel that was received fit for another journey."""
@@ -84,5 +83,4 @@ class Parcel:
         self.end = 0
         self.sender = sender
         self.time_ns = 0
-        self.process = None
-        self.set_identity(0, _NOBODY, _NOBODY)
+        self.set_identity(None, _NOBODY, _NOBODY)

@@ -1,37 +1,39 @@
 """Process groups and sessions: membership and orphans."""
 
+from kernel.lib.pid import UNSET, Pid
 from kernel.task.actions import default_actions
 from kernel.task.groups import find_group, find_session, is_orphaned, join, leave, new_group, new_session
 from kernel.task.limits import Limits
+from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.process import Process
 from kernel.task.signals import contains
 
 
 def process(pid: int, parent: Process | None = None) -> Process:
-    fresh = Process(pid, Limits(), default_actions())
+    fresh = Process(Pid(pid), FIRST_PID, Limits(), default_actions())
     fresh.parent = parent
     return fresh
 
 
 def test_groups_and_sessions_end_with_their_last_member() -> None:
-    session = new_session(100)
-    group = new_group(100, session)
+    session = new_session(Pid(100))
+    group = new_group(Pid(100), session)
     a, b = process(100), process(101)
     join(a, group)
     join(b, group)
-    assert a.session_id == b.group == 100 and a.is_session_leader() and not b.is_session_leader()
+    assert a.session_id == b.group == Pid(100) and a.is_session_leader() and not b.is_session_leader()
     leave(a)
-    assert find_group(100) is group
+    assert find_group(Pid(100)) is group
     leave(b)
-    assert find_group(100) is None and find_session(100) is None and b.group == 0
+    assert find_group(Pid(100)) is None and find_session(Pid(100)) is None and b.group == UNSET
 
 
 def test_orphaned_group() -> None:
-    session = new_session(200)
+    session = new_session(Pid(200))
     shell, job = process(200, process(1)), process(201)
-    join(shell, new_group(200, session))
+    join(shell, new_group(Pid(200), session))
     job.parent = shell
-    group = new_group(201, session)
+    group = new_group(Pid(201), session)
     join(job, group)
     assert not is_orphaned(group, None)
     job.parent = process(1)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 
+from kernel.lib.pid import Pid
 from kernel.task.actions import default_actions
 from kernel.task.limits import Limits
+from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.process import Process
 from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 
 
 def family(count: int) -> tuple[Process, list[Process]]:
     """A parent and its children, oldest first."""
-    parent = Process(1, Limits(), default_actions())
-    children = [Process(2 + index, Limits(), default_actions()) for index in range(count)]
+    parent = Process(Pid(1), FIRST_PID, Limits(), default_actions())
+    children = [Process(Pid(2 + index), FIRST_PID, Limits(), default_actions()) for index in range(count)]
     for child in children:
         child.birth = BIRTHS.next()
     return parent, children

@@ -1,19 +1,39 @@
 """Locks as people read them: /proc/locks, and the lines of /proc/PID/fdinfo (proc_locks(5)).
 
-Newest first, and under each lock those who wait for it.
+Newest first, and under each lock those who wait for it. Processes have the numbers of the namespace that the mount of
+/proc shows. Locks of those that it does not see are left out of /proc/locks; elsewhere such a process is 0.
 """
 
-from kernel.fs.constants import F_RDLCK, F_WRLCK, MAX_FILE_SIZE, device_major, device_minor
+from typing import Final
+
+from kernel.fs.constants import F_RDLCK, F_WRLCK, MAX_FILE_SIZE, S_IFREG, device_major, device_minor
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
+from kernel.fs.filesystem import FileSystem
 from kernel.fs.leases import Lease, LeaseBreaker
 from kernel.fs.locks import LOCKED, WAITING, Lock, RecordLock, WholeLock
-from kernel.lib.proc_files import proc_file
+from kernel.fs.procfs.entries import TextInode
+from kernel.fs.procfs.view import View
+from kernel.lang import final
+from kernel.lib.pid import NOBODY
+from kernel.task.pid_namespace import PidNamespace
+
+_OF_DESCRIPTION: Final = -1  # shown for a lock that belongs to no process
 
 
-@proc_file("locks")
-def list_locks() -> bytes:
-    """All locks of the machine."""
+@final
+class LocksInode(TextInode):
+    """/proc/locks."""
+
+    def __init__(self, file_system: FileSystem, ino: int, view: View) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o444)
+        self.view: View = view
+
+    def make_text(self) -> bytes:
+        return _list_locks(self.view.pids)
+
+
+def _list_locks(pids: PidNamespace) -> bytes:
     by_serial: dict[int, Lock] = {}
     serials: list[int] = []
     for locks in LOCKED.keys():
@@ -31,18 +51,20 @@ def list_locks() -> bytes:
     for serial in reversed(sorted(serials)):
         number += 1
         lock = by_serial[serial]
-        text.extend(f"{number}: {_describe(lock)}".encode())
-        _list_waiting(text, lock, number)
+        if _holder(lock, pids) == 0:
+            continue
+        text.extend(f"{number}: {_describe(lock, pids)}".encode())
+        _list_waiting(text, lock, number, pids)
     return bytes(text)
 
 
-def _list_waiting(text: bytearray, lock: Lock, number: int) -> None:
+def _list_waiting(text: bytearray, lock: Lock, number: int, pids: PidNamespace) -> None:
     for waiting in WAITING:
         if waiting.blocker is lock:
-            text.extend(f"{number}: -> {_describe(waiting.request)}".encode())
+            text.extend(f"{number}: -> {_describe(waiting.request, pids)}".encode())
 
 
-def locks_through(file: File, table: FileTable | None) -> bytes:
+def locks_through(file: File, table: FileTable | None, pids: PidNamespace) -> bytes:
     """What a process holds through one of its descriptions."""
     locks = file.inode.locks
     if locks is None:
@@ -59,11 +81,16 @@ def locks_through(file: File, table: FileTable | None) -> bytes:
             held.append(lease)
     text = bytearray()
     for index in range(len(held)):
-        text.extend(f"lock:\t{index + 1}: {_describe(held[index])}".encode())
+        text.extend(f"lock:\t{index + 1}: {_describe(held[index], pids)}".encode())
     return bytes(text)
 
 
-def _describe(lock: Lock) -> str:
+def _holder(lock: Lock, pids: PidNamespace) -> int:
+    """What a namespace calls the process that a lock belongs to; 0 if it does not see it."""
+    return _OF_DESCRIPTION if lock.pid == NOBODY else pids.shown(lock.pid)
+
+
+def _describe(lock: Lock, pids: PidNamespace) -> str:
     """A line without its number."""
     kind = lock.kind
     extent = "0 EOF"
@@ -79,10 +106,11 @@ def _describe(lock: Lock) -> str:
         assert isinstance(lock, LeaseBreaker)
         name = "LEASE  BREAKER  "
     shown = "WRITE" if kind == F_WRLCK else "READ" if kind == F_RDLCK else "UNLCK"
+    pid = _holder(lock, pids)
     file = lock.file
     if file is None:
-        return f"{name} {shown} {lock.pid} <none>:0 {extent}\n"
+        return f"{name} {shown} {pid} <none>:0 {extent}\n"
     inode = file.inode
     device = inode.file_system.device
     place = f"{device_major(device):02x}:{device_minor(device):02x}:{inode.ino}"
-    return f"{name} {shown} {lock.pid} {place} {extent}\n"
+    return f"{name} {shown} {pid} {place} {extent}\n"

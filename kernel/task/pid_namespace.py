@@ -1,0 +1,186 @@
+"""Pid namespaces: processes and threads that have numbers of their own there (pid_namespaces(7)).
+
+Who is born in a namespace has a number in it and in each one above it, up to the first, whose number is the `Pid` by
+which the kernel knows everybody. So a namespace sees who was born in it or below, and nobody else. `shown` and
+`resolve` are the border: what a program is told, and what it says.
+
+The process that is number 1 is the namespace's init. It takes no signals from inside that it has no handlers for, it
+adopts orphans, and when it ends, all others are killed and nobody is born there any more (exit.py).
+
+In the first namespace a number is the `Pid` itself, so nothing is kept for those who are born there.
+
+Invariants: `NUMBERS` has all bearers born below the first namespace; a namespace's `bearers` has those that it sees.
+Context: nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EAGAIN, EEXIST, ENOMEM, ENOSPC, Errno, final, noraise, span_of
+from kernel.lib.namespace import CLONE_NEWPID, FIRST_PID_NUMBER, Namespace, next_number
+from kernel.lib.pid import NOBODY, Bearer, Pid
+from kernel.sched import WaitQueue
+
+PID_LIMIT: Final = 32768
+RESERVED: Final = 300  # below, numbers are given only before the first wrap
+DEEPEST: Final = 32  # levels below the first
+
+
+@final
+class NumberSet:
+    """Numbers below PID_LIMIT, found in order."""
+
+    def __init__(self) -> None:
+        self.bits: bytearray = bytearray(PID_LIMIT // 8)
+        self.highest: int = 0  # of those that were ever in it
+        self.count: int = 0
+
+    def add(self, number: int) -> None:
+        """Enter one that is not in it."""
+        self.bits[number >> 3] |= 1 << (number & 7)
+        self.highest = max(self.highest, number)
+        self.count += 1
+
+    def remove(self, number: int) -> None:
+        """Take out one that is in it."""
+        self.bits[number >> 3] &= ~(1 << (number & 7)) & 0xFF
+        self.count -= 1
+
+    def following(self, number: int) -> int:
+        """The lowest from `number` on, -1 if there is none."""
+        words = span_of(self.bits)
+        while number <= self.highest:
+            bits = words.load_u32(number >> 5 << 2) >> (number & 31)
+            if bits & 1 != 0:
+                return number
+            number = number + 1 if bits != 0 else (number | 31) + 1
+        return -1
+
+
+@final
+class PidNamespace(Namespace):
+    """One."""
+
+    def __init__(self, parent: "PidNamespace | None", number: int) -> None:
+        super().__init__(CLONE_NEWPID, b"pid", number)
+        self.parent: PidNamespace | None = parent
+        self.level: int = 0 if parent is None else parent.level + 1
+        self.bearers: dict[int, Pid] = {}
+        self.processes: NumberSet = NumberSet()  # the numbers of its processes, zombies too
+        self.last: int = 0  # the number given last
+        self.init: Pid = NOBODY
+        self.is_closed: bool = False  # its init has ended: nobody is born here any more
+        self.reboot_signal: int = 0  # what its init ends by, because a program inside rebooted
+        self.changed: WaitQueue = WaitQueue()  # once closed: woken when a number falls free
+
+    def shown(self, pid: Pid) -> int:
+        """What programs in here call a bearer; 0 if they do not see it."""
+        if self.level == 0:
+            return int(pid)
+        numbers = NUMBERS.get(pid)
+        return 0 if numbers is None else numbers.seen_from(self)
+
+    def shown_bearer(self, bearer: Bearer | None) -> int:
+        """The same of a process that may have gone; 0 for none."""
+        if bearer is None:
+            return 0
+        if self.level == 0:
+            return int(bearer.pid)
+        return bearer.seen_from(self) if isinstance(bearer, Numbers) else 0
+
+    def resolve(self, number: int) -> Pid:
+        """Whom programs in here mean by a number. NOBODY if nobody bears it, except that in the first namespace this
+        has to be found out later.
+        """
+        return Pid(number) if self.level == 0 else self.bearers.get(number, NOBODY)
+
+    def contains(self, other: "PidNamespace") -> bool:
+        """Whether another is this one or below it."""
+        walker: PidNamespace | None = other
+        while walker is not None and walker.level > self.level:
+            walker = walker.parent
+        return walker is self
+
+    def next_number(self) -> int:
+        """A number that nobody bears. Raises EAGAIN when there is none."""
+        for _ in range(PID_LIMIT):
+            self.last += 1
+            if self.last >= PID_LIMIT:
+                self.last = RESERVED
+            if self.last not in self.bearers:
+                return self.last
+        raise Errno(EAGAIN)
+
+
+FIRST_PID: Final = PidNamespace(None, FIRST_PID_NUMBER)
+
+
+def new_pid_namespace(parent: PidNamespace) -> PidNamespace:
+    """An empty one below another. Raises ENOSPC, MemoryError."""
+    if parent.level >= DEEPEST:
+        raise Errno(ENOSPC)
+    return PidNamespace(parent, next_number())
+
+
+@final
+class Numbers(Bearer):
+    """What a bearer is called, from the first namespace down to the one where it was born."""
+
+    def __init__(self, pid: Pid, birthplace: PidNamespace, by_level: list[int]) -> None:
+        super().__init__(pid)
+        self.birthplace: PidNamespace = birthplace
+        self.by_level: list[int] = by_level
+
+    def seen_from(self, space: PidNamespace) -> int:
+        """The number in a namespace; 0 if the bearer is not in there."""
+        return self.by_level[space.level] if space.contains(self.birthplace) else 0
+
+
+NUMBERS: Final[dict[Pid, Numbers]] = {}
+
+
+def number_bearer(space: PidNamespace, pid: Pid, wanted: list[int]) -> Numbers:
+    """Give somebody who is about to be born below the first namespace numbers there: those that are `wanted`, the
+    innermost first, or such as are free. Raises EAGAIN, EEXIST, ENOMEM, MemoryError; then nothing has changed.
+    """
+    if space.is_closed:
+        raise Errno(ENOMEM)
+    numbers = Numbers(pid, space, [0] * (space.level + 1))
+    numbers.by_level[0] = int(pid)
+    NUMBERS[pid] = numbers
+    try:
+        walker: PidNamespace | None = space
+        while walker is not None and walker.level > 0:
+            depth = space.level - walker.level
+            number = wanted[depth] if depth < len(wanted) else walker.next_number()
+            if number in walker.bearers:
+                raise Errno(EEXIST)
+            walker.bearers[number] = pid
+            numbers.by_level[walker.level] = number
+            if number == 1:
+                walker.init = pid
+            walker = walker.parent
+    except (Errno, MemoryError):
+        forget_bearer(pid)
+        raise
+    return numbers
+
+
+@noraise
+def forget_bearer(pid: Pid) -> None:
+    """Nobody is called by this any more. Its numbers are free in all namespaces."""
+    numbers = NUMBERS.get(pid)
+    if numbers is None:
+        return
+    NUMBERS.pop(pid, numbers)
+    walker: PidNamespace | None = numbers.birthplace
+    while walker is not None and walker.level > 0:
+        number = numbers.by_level[walker.level]
+        if number != 0:
+            walker.bearers.pop(number, NOBODY)
+            if walker.init == pid:
+                walker.init = NOBODY
+                if not walker.is_closed:
+                    walker.last = 0  # its birth failed: the next one is the init
+        if walker.is_closed:
+            walker.changed.wake_all()
+        walker = walker.parent

@@ -1,0 +1,153 @@
+"""Debian's unshare, nsenter, lsns and bwrap, as they are: they print here what they print on Linux.
+
+Numbers of processes outside and of namespaces differ, so no script prints them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.harness import KRAIT, LINUX, Batch, Case, Result
+from tests.harness.guest import PATIENCE
+from tests.harness.kept import kept_answer
+from tools.cpio import Archive
+from tools.libraries import add_libraries, interpreter
+from tools.machine import Machine
+from tools.oracle import fetch_oracle
+from tools.setup import require
+
+pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
+
+PROGRAMS = ("unshare", "nsenter", "lsns", "bwrap")
+LINUX_RUNS = 4  # at most, until two of them agree
+SCRIPTS = {
+    "unshare_pid": """\
+unshare --pid --fork --mount-proc sh -c 'echo "I am $$"; ps -o pid,comm; readlink /proc/self; exit 5'
+echo "status $?"
+unshare --pid --fork --kill-child sh -c 'sh -c "echo I am \\$\\$; kill -9 1; echo still here"; kill -9 $$; echo yes'
+echo "status $?"
+unshare --pid sh -c '(exit 3); echo "status $?"; (exit 4); echo never' 2>&1
+unshare --fork --pid --mount --uts --ipc --mount-proc sh -c 'hostname inside; hostname; ls /proc/sysvipc; ps | wc -l'
+hostname
+unshare --pid --fork --mount-proc sh -c \
+    'sh -c "sh /namespaces/orphan.sh &"; until test -s /tmp/adopted; do sleep 0.05; done; cat /tmp/adopted'
+unshare --pid=/tmp/none true 2> /dev/null; echo "status $?"
+""",
+    "nsenter_pid": """\
+unshare --pid --fork --mount-proc --uts sh -c 'hostname below; sleep 1000' & maker=$!
+until init=$(pgrep -P $maker); do sleep 0.05; done
+until test "$(nsenter -t $init -u hostname)" = below; do sleep 0.05; done
+nsenter --target $init --pid --mount sh -c 'echo "I am not 1: $(test $$ != 1 && echo yes)"; ps -o comm | grep -c .'
+nsenter -t $init -a sh -c 'hostname; readlink /proc/1/exe > /dev/null && echo seen'
+grep NSpid /proc/$init/status | awk '{ print NF, $3 }'
+nsenter -t $init -p -m kill -9 1; echo "status $?"
+kill -9 $init
+wait $maker 2> /dev/null; echo "status $?"
+nsenter -t $init -p true 2> /dev/null; echo "status $?"
+""",
+    "lsns": """\
+lsns -n -o type,nprocs -t pid | wc -l
+unshare --pid --fork --mount-proc sh -c 'lsns -n -o type,nprocs,pid,command -t pid'
+unshare --pid --fork --mount-proc --mount --uts --ipc sh -c 'lsns -n -o type,nprocs,pid | sort'
+""",
+    "bwrap": """\
+exec unshare --mount sh /namespaces/new_root.sh
+""",
+}
+PARTS = {
+    "orphan": """\
+until grep -q PPid:.1$ /proc/$$/status; do sleep 0.05; done
+echo adopted > /tmp/adopted
+""",
+    # Bubblewrap changes the root, and nobody can leave that of an initramfs.
+    "new_root": """\
+mkdir /box && mount -t tmpfs box /box && cd /box
+for name in /*; do
+    case $name in /box | /proc | /dev | /sys | /tmp) mkdir /box$name;; *) cp -a $name /box;; esac
+done
+mount --move /proc /box/proc && mount --move /dev /box/dev
+mount --move /box / && exec chroot . /bin/sh /namespaces/boxed.sh
+""",
+    "boxed": """\
+bwrap --unshare-pid --bind / / --proc /proc --dev /dev sh -c 'ps -o pid,comm; ls /dev; exit 4'
+echo "status $?"
+bwrap --unshare-pid --as-pid-1 --bind / / --proc /proc sh -c 'echo $$; readlink /proc/self'
+bwrap --unshare-pid --unshare-uts --unshare-ipc --hostname boxed --bind / / --proc /proc --tmpfs /tmp \\
+    sh -c 'hostname; ls /tmp; touch /tmp/inside; ls /tmp'
+ls /tmp
+bwrap --ro-bind / / --proc /proc --dev /dev --die-with-parent sh -c 'touch /file 2> /dev/null; echo $?'
+bwrap --unshare-pid --bind / / --proc /proc --dev /dev sh -c 'kill -9 1; echo alive; (sleep 1000 &); echo done'
+echo "status $?"
+""",
+}
+SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\n"
+
+
+def image() -> Archive:
+    require("containers")
+    files = Archive()
+    for name in PROGRAMS:
+        path = Path("/usr/bin") / name
+        data = path.read_bytes()
+        files.file(str(path).lstrip("/"), data, 0o755)
+        loader = interpreter(data)
+        assert loader is not None
+        add_libraries(files, path, loader)
+    for name, text in (SCRIPTS | PARTS).items():
+        files.file(f"namespaces/{name}.sh", (SURROUNDINGS + text).encode(), 0o755)
+    return files
+
+
+def text_of(result: Result) -> str:
+    return result.output.replace("\r", "") + f"{result.ending}{result.log}"
+
+
+def batch() -> Batch:
+    cases = [Case(name, ("/bin/sh", f"/namespaces/{name}.sh")) for name in SCRIPTS]
+    return Batch(cases, image(), Machine(memory="256M"))
+
+
+@pytest.fixture(scope="module")
+def krait() -> dict[str, str]:
+    return {name: text_of(result) for name, result in batch().run(KRAIT).items()}
+
+
+def agreed(wanted: Batch) -> dict[str, str]:
+    """What Linux answers to each script twice: a busy host may upset one once."""
+    seen: dict[str, list[str]] = {name: [] for name in SCRIPTS}
+    for _ in range(LINUX_RUNS):
+        for name, result in wanted.run(LINUX).items():
+            seen[name].append(text_of(result))
+        if all(len(set(texts)) < len(texts) for texts in seen.values()):
+            return {name: max(texts, key=texts.count) for name, texts in seen.items()}
+    raise AssertionError(f"Linux answers differently from run to run: {seen}")
+
+
+@pytest.fixture(scope="module")
+def linux() -> dict[str, str]:
+    fetch_oracle()
+    wanted = batch()
+
+    def answer() -> str:
+        return json.dumps(agreed(wanted))
+
+    parts = [wanted.initrd(wanted.cases), LINUX.path.read_bytes(), Path(__file__).read_bytes()]
+    texts: dict[str, str] = json.loads(kept_answer("namespace_programs", parts, answer))
+    return texts
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_prints_what_it_prints_on_linux(linux: dict[str, str], krait: dict[str, str], name: str) -> None:
+    assert krait[name] == linux[name]
+
+
+def test_they_do_what_they_are_for(linux: dict[str, str]) -> None:
+    """Equal outputs could be equally wrong."""
+    assert "I am 1\n" in linux["unshare_pid"] and "still here" in linux["unshare_pid"]
+    assert "yes" in linux["nsenter_pid"] and "below" in linux["nsenter_pid"]
+    assert "pid" in linux["lsns"]
+    assert "boxed" in linux["bwrap"] and "alive" in linux["bwrap"] and "status 4" in linux["bwrap"]
+    assert "timeout" not in "".join(linux.values())
