@@ -423,7 +423,10 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
 
 
 def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
-    """pivot_root(2): the tree's root moves to `put_old`. Returns the new root; the caller moves the processes."""
+    """pivot_root(2): what is mounted on the caller's root moves to `put_old`, and the new root takes its place: the top
+    of the tree, or a mount point, one over the first root for example. Returns the new root; the caller moves the
+    processes.
+    """
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
@@ -437,10 +440,14 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     parent = new.mount.parent
     if new.dentry is not new.mount.root or root.dentry is not root.mount.root or parent is None:
         raise Errno(EINVAL)
-    if old.mount.group is not None or parent.group is not None:
+    above = root.mount.parent
+    place = root.mount.mount_point
+    if old.mount.group is not None or parent.group is not None or (above is not None and above.group is not None):
         raise Errno(EINVAL)
-    if not is_below(old, new) or root.mount.parent is not None:
+    if not is_below(old, new) or not is_below(new, root):
         raise Errno(EINVAL)
     new.mount.become_root()
     root.mount.move(old.mount, old.dentry)
+    if above is not None and place is not None:
+        new.mount.move(above, place)
     return new
