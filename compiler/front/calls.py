@@ -21,6 +21,7 @@ from mypy.nodes import (
     MypyFile,
     NameExpr,
     Node,
+    OpExpr,
     OverloadedFuncDef,
     RefExpr,
     StrExpr,
@@ -293,9 +294,19 @@ class CallConverter:
         return New(loc, ClassType(info.fullname), args)
 
     def _named_default(self, initializer: Expression, loc: Loc) -> Expr | None:
-        """A default that is a name, by the type of its variable: mypy does not always keep the types of defaults (it
-        depends on the order in which it checks modules that import each other, and so on the hash seed).
+        """A default that is a name, by the type of its variable, or made of numbers: mypy does not always keep the
+        types of defaults (it depends on the order in which it checks modules that import each other, and so on the
+        hash seed).
         """
+        if isinstance(initializer, IntExpr):
+            return IntLit(loc, INT, initializer.value)
+        if isinstance(initializer, OpExpr):
+            from compiler.front.expressions import fold
+
+            left, right = self._named_default(initializer.left, loc), self._named_default(initializer.right, loc)
+            if isinstance(left, IntLit) and isinstance(right, IntLit):
+                folded = fold(initializer.op, left.value, right.value)
+                return IntLit(loc, INT, folded) if folded is not None else None
         if not isinstance(initializer, RefExpr) or not isinstance(initializer.node, Var):
             return None
         variable = initializer.node
