@@ -95,6 +95,8 @@ class Freezer:
         self._filling = False
         self._globals: dict[int, str] | None = None
         self._current: Datum | None = None
+        self._named: dict[int, set[str]] = {}  # containers by identity: the places that refer to them
+        self._guarded: dict[int, str] = {}  # of these, what a spin lock guards: the field
 
     # What the lowering calls ------------------------------------------------------------------------------------------
 
@@ -120,6 +122,19 @@ class Freezer:
             members.setdefault(datum.module, []).append(datum)
         return {name: module_text(members[name]) for name in sorted(members)}
 
+    def shared(self) -> list[Diagnostic]:
+        """Containers that a spin lock guards in one object, and that the program reaches otherwise as well."""
+        hint = "give each guarded field a container of its own"
+        return [
+            self._error("KP737", path, "a spin lock guards this container, and it is known elsewhere", hint)
+            for identity, path in self._guarded.items()
+            if len(self._named[identity]) > 1
+        ]
+
+    def is_shared(self, identity: int) -> bool:
+        """Whether a container lies in an object, too, and not only behind globals."""
+        return self._named.get(identity, set()) != {""}
+
     # Objects ----------------------------------------------------------------------------------------------------------
 
     def _reference(self, obj: object, t: Type, path: str | None) -> str:
@@ -133,6 +148,8 @@ class Freezer:
                 if not isinstance(obj, bytes):
                     raise self._mismatch(obj, t, path)
                 return self._text(obj, t, bytes(obj), path)
+        if isinstance(obj, list | dict | deque | bytearray):
+            self._named.setdefault(id(obj), set()).add(path or "")
         known = self._by_identity.get(id(obj))
         if known is not None:
             return known.symbol
@@ -267,6 +284,8 @@ class Freezer:
         else:
             for name in layout.fields:
                 fields[name] = self._attribute(obj, name, t, path)
+                if isinstance(fields[name], list | dict | deque | bytearray) and self.hooks.is_guarded(t, name):
+                    self._guarded[id(fields[name])] = f"{path}.{name}"
         pieces = self._header(t)
         return self._padded(pieces, 8, layout.size, [
             (offset, self._member(field_type, fields[name], f"{path}.{name}", self.hooks.field_place(t, name)))

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compiler.lower.effects import ALLOCATE, SLEEP, Effects, settle
-from compiler.lower.world import OTHER_CODE, SAME_CODE, Edge, Instance
+from compiler.lower.effects import Effects, settle
+from compiler.lower.world import ALLOCATE, OTHER_CODE, SAME_CODE, SLEEP, Edge, Instance
 from compiler.types import RawArrayType, show
 
 ERRNO = "kernel.lang.errors.Errno"

@@ -164,6 +164,8 @@ def _decorators(node: Decorator, loc: Loc) -> dict[str, str]:
             elif isinstance(first, IntExpr):
                 value = str(first.value)
         callee = expr.callee if isinstance(expr, CallExpr) else expr
+        if decorator_name(expr) == "holds" and isinstance(expr, CallExpr):
+            value = ",".join(arg.value for arg in expr.args if isinstance(arg, StrExpr))
         if decorator_name(expr) == "no_type_check":
             raise Diagnostic(
                 "KP260", loc, "@no_type_check is out", "the compiler relies on types: annotate the function"

@@ -38,7 +38,13 @@ RUNTIME = (
     "kernel.lang.runtime.hashing",
 )
 # Of the prelude, what is compiled; the rest is known to the back end by name, and is only a simulation.
-PRELUDE = ("kernel.lang.errno", "kernel.lang.errors", "kernel.lang.addresses", "kernel.lang.runtime")
+PRELUDE = (
+    "kernel.lang.errno",
+    "kernel.lang.errors",
+    "kernel.lang.addresses",
+    "kernel.lang.locks",
+    "kernel.lang.runtime",
+)
 
 SIMULATED = {("kernel.lang.errors", "Panic"), ("kernel.lang.errors", "panic")}
 

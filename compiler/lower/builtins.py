@@ -21,6 +21,7 @@ from compiler.lower.convert import (
 )
 from compiler.lower.expressions import lower, lower_as
 from compiler.lower.function import TRAP_ENUM, TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
+from compiler.lower.guards import FREE_PRIMITIVES, note_need
 from compiler.lower.interfaces import LIST, NEW_WEAK
 from compiler.lower.layout import is_pointer, live_object
 from compiler.lower.module import element_alias
@@ -62,6 +63,10 @@ def lower_builtin(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """A builtin by its name."""
     from compiler.lower.intrinsics import RAW, UNSAFE
 
+    if e.name in ("Weak.get", "print"):
+        note_need(fn, "follows a weak reference" if e.name == "Weak.get" else "prints")
+    elif e.name in UNSAFE and e.name not in FREE_PRIMITIVES:
+        note_need(fn, f"touches raw memory ({e.name.partition('.')[2]})")
     handler = HANDLERS.get(e.name) or UNSAFE.get(e.name) or RAW.get(e.name)
     if handler is not None:
         return handler(fn, e)
@@ -395,6 +400,7 @@ def fill(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 def fill_elements(fn: FunctionLowerer, base: str, count: str, value: Value, element: Type) -> None:
     """Store a value in elements side by side."""
     if is_reference(element):
+        note_need(fn, "stores references, which are counted")
         fn.emit(f"call void {fn.module.helper('krait.fill_references')}(ptr {base}, i64 {count}, ptr {value.operand})")
         return
     size, _ = fn.layouts.size_align(element)

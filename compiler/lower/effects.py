@@ -12,17 +12,28 @@ from collections import deque
 from collections.abc import Callable
 
 from compiler.lower.function import holds_function
-from compiler.lower.world import SYSCALL_HANDLER, Cleanup, Edge, Instance, World
+from compiler.lower.locks import Locks
+from compiler.lower.world import (
+    ALLOCATE,
+    INTERRUPTS,
+    KERNEL_LOCK,
+    PANIC,
+    SLEEP,
+    SYSCALL_HANDLER,
+    Cleanup,
+    Edge,
+    Instance,
+    World,
+)
 from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import OptionalType
-
-SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"
 
 PROMISES = {
     "nosleep": (SLEEP,),
     "noalloc": (ALLOCATE,),
     "irq": (SLEEP, ALLOCATE),
     "nopanic": (PANIC,),
+    "unlocked": (KERNEL_LOCK,),
 }
 
 
@@ -49,6 +60,8 @@ class Effects:
         self.world = world
         self.raises: dict[Instance, set[str]] = {}
         self.flags: dict[Instance, set[str]] = {}
+        self.takes: dict[Instance, set[str]] = {}  # the classes of the spin locks that a function may take
+        self.locks = Locks(world, self)
         self._targets: dict[int, list[Instance]] = {}
         self._caught: dict[tuple[str, tuple[str, ...]], bool] = {}
         self._compute()
@@ -70,6 +83,10 @@ class Effects:
                 known = []
             self._targets[id(edge)] = known
         return known
+
+    def all_targets(self, edge: Edge) -> list[Instance]:
+        """`targets`, and the handlers of system calls where an edge calls these."""
+        return self.targets(edge) + (list(self.world.thunks) if self.calls_handlers(edge) else [])
 
     def calls_handlers(self, edge: Edge) -> bool:
         """Whether a call may reach the thunks of system call handlers."""
@@ -110,19 +127,27 @@ class Effects:
         instances = list(self.world.instances.values())
         for instance in instances:
             self.raises[instance] = set()
-            self.flags[instance] = {SLEEP} if "sleeps" in instance.function.decorators else set()
+            self.flags[instance] = self._own_flags(instance)
+            self.takes[instance] = {edge.takes for edge in instance.edges if edge.takes}
             for edge in instance.edges:
-                for target in self.targets(edge):
+                for target in self.all_targets(edge):
                     callers.setdefault(target, {})[instance] = None
-                if self.calls_handlers(edge):
-                    for target in self.world.thunks:
-                        callers.setdefault(target, {})[instance] = None
         settle(instances, callers, self._update)
+
+    def _own_flags(self, instance: Instance) -> set[str]:
+        """The effects of a function that are not those of a call or an allocation."""
+        decorators = instance.function.decorators
+        found = {SLEEP} if "sleeps" in decorators else set()
+        if "interrupted_by" in decorators:
+            found.add(INTERRUPTS)
+        if self.locks.reasons(instance):
+            found.add(KERNEL_LOCK)
+        return found
 
     def _update(self, instance: Instance) -> bool:
         """Add what the edges of an instance bring; whether that was news."""
-        raises, flags = self.raises[instance], self.flags[instance]
-        before = len(raises) + len(flags)
+        raises, flags, takes = self.raises[instance], self.flags[instance], self.takes[instance]
+        before = len(raises) + len(flags) + len(takes)
         for edge in instance.edges:
             if edge.cold:
                 continue
@@ -130,19 +155,21 @@ class Effects:
                 if self.escapes(edge.exception, edge.caught):
                     raises.add(edge.exception)
             elif edge.kind == "allocate":
-                flags |= {ALLOCATE, PANIC}  # the allocator checks its own books
+                flags |= {ALLOCATE, PANIC, KERNEL_LOCK}  # the allocator checks its own books
             elif edge.kind == "panic":
                 flags.add(PANIC)
             else:
                 if self.calls_handlers(edge):
                     for handler in self.world.thunks:  # which turn exceptions into numbers
                         flags |= self.flags[handler]
+                        takes |= self.takes[handler]
                 for target in self.targets(edge):
                     flags |= self.flags[target]
+                    takes |= self.takes[target]
                     for exception in self.raises[target]:
                         if exception not in raises and self.escapes(exception, edge.caught):
                             raises.add(exception)
-        return len(raises) + len(flags) != before
+        return len(raises) + len(flags) + len(takes) != before
 
     # Signatures -------------------------------------------------------------------------------------------------------
 
@@ -217,6 +244,18 @@ class Effects:
                     owes(instance, declared[0])
         return found
 
+    def check_locks(self) -> list[Diagnostic]:
+        """Diagnostics for all that is wrong with locks."""
+        locks = self.locks
+        return [
+            *locks.check_declarations(),
+            *locks.check_guards(),
+            *locks.check_contracts(),
+            *locks.check_sections(),
+            *locks.check_takers(),
+            *locks.check_borrows(),
+        ]
+
     def check_cleanups(self) -> list[Diagnostic]:
         """Clean-up code that is left out when its body raises something else than it names."""
         found: list[Diagnostic] = []
@@ -272,8 +311,11 @@ class Effects:
 
     def _broken(self, instance: Instance, decorator: str, effect: str) -> Diagnostic:
         name = instance.function.name
-        verb = {SLEEP: "may sleep", ALLOCATE: "may allocate", PANIC: "may panic"}[effect]
-        diagnostic = Diagnostic("KP700", instance.function.loc, f"{name} is {decorator} but {verb}")
+        verb = {SLEEP: "may sleep", ALLOCATE: "may allocate", PANIC: "may panic", KERNEL_LOCK: "needs the kernel lock"}
+        diagnostic = Diagnostic("KP700", instance.function.loc, f"{name} is {decorator} but {verb[effect]}")
+        if effect == KERNEL_LOCK:
+            diagnostic.notes = self.locks.trace_from(instance, effect)
+            return diagnostic
         diagnostic.notes = self._chain(
             instance, lambda i: effect in self.flags[i], lambda e: self._is_source(e, effect)
         )

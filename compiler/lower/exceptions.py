@@ -11,8 +11,10 @@ from compiler.lower.function import (
     FinallyContext,
     FunctionLowerer,
     HandlerContext,
+    HeldContext,
     TryContext,
 )
+from compiler.lower.guards import Held, spin_lock_class
 from compiler.lower.objects import call_method
 from compiler.lower.statements import lower_body, store
 from compiler.lower.values import NONE_VALUE, Value
@@ -193,7 +195,10 @@ def lower_with(fn: FunctionLowerer, s: With, index: int) -> None:
     item = s.items[index]
     manager = lower(fn, item.context)
     fn.set_loc(s.loc)
+    lock = spin_lock_class(fn, manager.type)
+    fn.taking = lock or ""
     entered = call_method(fn, manager, "__enter__", [])
+    fn.taking = ""
     if item.target is not None:
         store(fn, item.target, entered)
     frame, loc = fn.frame, s.loc
@@ -204,9 +209,18 @@ def lower_with(fn: FunctionLowerer, s: With, index: int) -> None:
     def leave() -> None:
         with fn.in_frame(frame), fn.at(loc):
             again = Value(fn.op(f"load {fn.kind(manager.type)}, ptr {slot}"), manager.type)
+            fn.giving = lock is not None
             call_exit(fn, again)
+            fn.giving = False
 
-    with_finally(fn, lambda: lower_with(fn, s, index + 1), leave)
+    def body() -> None:
+        if lock is not None:
+            fn.contexts.append(HeldContext(Held(manager.path, lock)))
+        lower_with(fn, s, index + 1)
+        if lock is not None:
+            fn.contexts.pop()
+
+    with_finally(fn, body, leave)
 
 
 def call_exit(fn: FunctionLowerer, manager: Value) -> None:

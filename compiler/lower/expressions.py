@@ -24,9 +24,20 @@ from compiler.lower.convert import (
     tuple_item,
 )
 from compiler.lower.function import TRAP_ENUM, TRAP_RANGE, FunctionLowerer, holds_function
+from compiler.lower.guards import is_holder, note_need, note_table
 from compiler.lower.interfaces import DICT, LIST
 from compiler.lower.layout import live_object
-from compiler.lower.values import INT_MAX, INT_MIN, NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned
+from compiler.lower.values import (
+    INT_MAX,
+    INT_MIN,
+    NONE_VALUE,
+    Path,
+    Value,
+    bounds,
+    int_constant,
+    is_integer,
+    is_unsigned,
+)
 from compiler.tree import (
     Binary,
     BoolLit,
@@ -160,6 +171,7 @@ def global_value(fn: FunctionLowerer, e: Global) -> Value:
         declared = declared_global(fn, e.module, e.name, t)
         symbol = fn.world.global_cell(e.module, e.name, declared)
         fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(declared)}')
+        note_need(fn, f"reads the global {e.name}, which is assigned")
         value = fn.load_at(f'@"{symbol}"', declared)
         if holds_function(declared):
             value = replace(value, origin=("global", symbol))
@@ -175,7 +187,9 @@ def global_value(fn: FunctionLowerer, e: Global) -> Value:
         if e.module not in fn.world.program.modules and not isinstance(live, int | str | bytes | None):
             raise fn.error("KP197", f"{e.module}.{e.name} belongs to the Python that compiles, not to the program",
                            "only numbers and texts can be taken from other modules")  # fmt: skip
-    return constant(fn, live, t)
+    if is_holder(t):
+        note_table(fn, e.name, live)
+    return replace(constant(fn, live, t), path=Path(f"{e.module}.{e.name}", (), e.name))
 
 
 def declared_global(fn: FunctionLowerer, module: str, name: str, at: Type) -> Type:
@@ -191,6 +205,9 @@ def class_constant(fn: FunctionLowerer, e: ClassConstant) -> Value:
         t = fn.type(e.type)
         assert isinstance(t, FunctionType)
         return function_reference(fn, fn.world.instance(function, {}), t)
+    if is_holder(fn.type(e.type)):
+        fn.world.changed.add(id(value))
+        note_need(fn, f"uses the contents of {e.name}")
     return constant(fn, value, fn.type(e.type))
 
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.frames import NOT_COUNTED
+from compiler.lower.guards import Held, contracts, note_need
 from compiler.lower.interfaces import PERSONALITY, PERSONALITY_DECLARATION
 from compiler.lower.layout import by_address, is_pointer, register_type
 from compiler.lower.module import Module
-from compiler.lower.values import INT_MAX, NONE_VALUE, Value
+from compiler.lower.values import INT_MAX, NONE_VALUE, Path, Value
 from compiler.lower.world import Edge, Instance, World
 from compiler.tree import Diagnostic, Function, Loc, Stmt
 from compiler.types import (
@@ -53,6 +54,7 @@ class Slot:
     address: str
     type: Type
     place: object = None  # for function values: see `World.flows`
+    path: Path | None = None
 
 
 @dataclass
@@ -129,7 +131,14 @@ class HandlerContext:
     exceptions: tuple[str, ...]
 
 
-Context = LoopContext | TryContext | FinallyContext | ColdContext | HandlerContext
+@dataclass
+class HeldContext:
+    """The inside of a `with` that takes a spin lock, or of a function whose callers hold one."""
+
+    held: Held
+
+
+Context = LoopContext | TryContext | FinallyContext | ColdContext | HandlerContext | HeldContext
 
 
 class FunctionLowerer:
@@ -157,6 +166,9 @@ class FunctionLowerer:
         self.unwind_slot = ""
         self.panic_noted = False
         self.inline_depth = 0
+        self.slot_count = 0
+        self.taking = ""  # the class of the spin lock that a `with` takes here,
+        self.giving = False  # or that it gives one back here
 
     # Text -------------------------------------------------------------------------------------------------------------
 
@@ -397,10 +409,16 @@ class FunctionLowerer:
     def cold(self) -> bool:
         return any(isinstance(context, ColdContext) for context in self.contexts)
 
+    def held(self) -> tuple[Held, ...]:
+        """The spin locks that are held here."""
+        return tuple(context.held for context in self.contexts if isinstance(context, HeldContext))
+
     def edge(self, kind: str, **facts: Any) -> None:  # noqa: ANN401  (the other fields of an Edge)
         """Record an effect of the function."""
         if self.discovering and self.live:
-            self.instance.edges.append(Edge(kind, self.loc, self.caught(), cold=self.cold, **facts))
+            edge = Edge(kind, self.loc, self.caught(), cold=self.cold, held=self.held(), **facts)
+            edge.takes, edge.gives = self.taking, self.giving
+            self.instance.edges.append(edge)
 
     def propagate(self, error: str) -> None:
         """An error word leaves this place: jump to the nearest handler, `finally` or to the function's end."""
@@ -508,7 +526,7 @@ class FunctionLowerer:
         for number, arg in enumerate(args):
             if holds_function(arg.type):
                 self.flow(arg, arg.type, ("parameter", target.symbol, number))
-        self.edge("call", instance=target)
+        self.edge("call", instance=target, arguments=tuple(arg.path for arg in args))
         if target.extern:
             return self.call_extern(target, args)
         parameters, result = target.parameters, target.result
@@ -526,6 +544,8 @@ class FunctionLowerer:
 
     def call_extern(self, target: Instance, args: list[Value]) -> Value:
         """Call a C function: bools are i64, and there are no errors."""
+        for arg in args:
+            self.world.expose(arg.type)
         kinds, operands = [], []
         for arg in args:
             kind = self.kind(arg.type)
@@ -644,6 +664,7 @@ class FunctionLowerer:
             return
         if is_pointer(t):
             if counted:
+                note_need(self, "stores a reference, which is counted")
                 self.may_panic()  # the old reference may be the last one, and that is the run-time library's business
                 self.emit(
                     f"call void {self.module.helper('krait.store_reference')}(ptr {address}, ptr {value.operand})"
@@ -704,6 +725,8 @@ class FunctionLowerer:
                 place = self.module.debug.location(loc, self.frame.scope, self.frame.inlined_at)
                 if variable >= 0:
                     self.entry.append(f"    #dbg_declare(ptr {slot.address}, !{variable}, !DIExpression(), !{place})")
+            self.slot_count += 1
+            slot.path = Path(self.slot_count, (), name)
         self.frame.slots[name] = slot
         return slot
 
@@ -711,14 +734,24 @@ class FunctionLowerer:
         """The value of a local."""
         if slot.address == "":
             return NONE_VALUE
-        return Value(self.op(f"load {self.kind(slot.type)}, ptr {slot.address}"), slot.type, origin=slot.place)
+        operand = self.op(f"load {self.kind(slot.type)}, ptr {slot.address}")
+        return Value(operand, slot.type, origin=slot.place, path=slot.path)
 
     def write(self, slot: Slot, value: Value) -> None:
         """Assign a local; the value has its type."""
         if slot.address:
+            self.keep_owner(slot)
             if slot.place is not None and slot.place != value.origin:
                 self.flow(value, slot.type, slot.place)
             self.emit(f"store {self.kind(slot.type)} {value.operand}, ptr {slot.address}")
+
+    def keep_owner(self, slot: Slot) -> None:
+        """The variable through which a held lock was named keeps its value as long as the lock is held."""
+        for held in self.held():
+            if slot.path is not None and held.path is not None and held.path.root == slot.path.root:
+                name = slot.path.text
+                hint = "use another variable: this one says which object is guarded"
+                raise self.error("KP738", f"{name} gets another value while {held.path.text} is held", hint)
 
     # Leaving ----------------------------------------------------------------------------------------------------------
 
@@ -779,6 +812,8 @@ class FunctionLowerer:
             self.frame.scope = subprogram
         self.set_loc(function.loc)
         names = self.parameters()
+        for contract in contracts(self):
+            self.contexts.append(HeldContext(contract.held))
         lower_body(self, function.body)
         if self.live:
             result = self.instance.result

@@ -49,6 +49,9 @@ class WorldHooks(Protocol):
     def field_place(self, t: ClassType | StructType, name: str) -> object:
         """Which field, for `require_function`."""
 
+    def is_guarded(self, t: ClassType, name: str) -> bool:
+        """Whether a spin lock guards a field."""
+
     def require_class(self, t: Type) -> str:
         """Instances of `t` (a class, str, bytes, RawArray, Weak) exist: the symbol of its descriptor."""
 
@@ -60,6 +63,12 @@ class Freezer(Protocol):
         """The symbol of the frozen copy of a live object of declared type `t`: class instances, containers, str, bytes;
         for a struct, its storage. Literals of str and bytes come here too. Asked again for the same object, it gives
         the same symbol. It calls the hooks for everything that the object reaches, at once."""
+
+    def is_shared(self, identity: int) -> bool:
+        """Whether a live container lies in an object, too, and not only behind globals."""
+
+    def shared(self) -> list[Diagnostic]:
+        """What is wrong with the containers that spin locks guard."""
 
     def modules(self) -> dict[str, str]:
         """After lowering: IR text of the data, by module name."""

@@ -85,11 +85,13 @@ def store(kind: str, volatile: bool) -> Handler:
 
 def address_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     value = values_of(fn, e)[0]
+    fn.world.expose(value.type)
     return Value(fn.op(f"ptrtoint ptr {value.operand} to i64"), INT)
 
 
 def object_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`object_at(C, address)`, `struct_at_address(S, address)`."""
+    fn.world.expose(fn.type(e.type_operands[0]))
     return Value(pointer(fn, place(fn, e)), fn.type(e.type_operands[0]))
 
 
@@ -168,6 +170,11 @@ def compiler_barrier(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     return NONE_VALUE
 
 
+def pause(fn: FunctionLowerer, e: CallBuiltin) -> Value:
+    fn.emit('call void asm sideeffect "pause", "~{memory}"()')
+    return NONE_VALUE
+
+
 def spill_registers(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """The callee-saved registers into this frame; the address where they begin."""
     place = fn.alloca("[6 x i64]", zero=False, align=16)
@@ -199,6 +206,7 @@ UNSAFE: dict[str, Handler] = {
     "unsafe.symbol_address": symbol_address,
     "unsafe.function_address": function_address,
     "unsafe.compiler_barrier": compiler_barrier,
+    "unsafe.pause": pause,
     "unsafe.spill_registers": spill_registers,
     "unsafe.trap": trap,
 }

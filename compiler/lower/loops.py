@@ -18,6 +18,7 @@ from compiler.lower.function import (
     LoopContext,
     Slot,
 )
+from compiler.lower.guards import no_contract
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, DICT, LIST
 from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method, construct_simple
@@ -492,6 +493,7 @@ def run_inlined(fn: FunctionLowerer, frame: Frame, result: Type) -> Value:
 
 def inline_call(fn: FunctionLowerer, target: Instance, receiver: Value | None, args: list[Expr] | list[Value]) -> Value:
     """A call of a function that takes a lambda or nested function: its body, here."""
+    no_contract(fn, target.function.decorators, target.function.name)
     parameters = target.parameters
     values: list[Value | Closure] = []
     if receiver is not None:
@@ -538,6 +540,7 @@ def over_generator(
         receiver = lower(fn, e.receiver)
     if function.errors:
         raise function.errors[0]
+    no_contract(fn, function.decorators, function.name)
     from compiler.types import substitute
 
     parameters = tuple(substitute(p.type, env) for p in function.params)

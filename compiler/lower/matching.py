@@ -7,6 +7,7 @@ from __future__ import annotations
 from compiler.lower.convert import coerce, equal, identical, narrow
 from compiler.lower.expressions import lower, lower_truth
 from compiler.lower.function import FunctionLowerer
+from compiler.lower.guards import note_access
 from compiler.lower.layout import is_pointer
 from compiler.lower.objects import field_place, is_instance
 from compiler.lower.statements import lower_body
@@ -97,6 +98,7 @@ def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, fa
     receiver = subject.of_type(cls)
     for name, part in pattern.fields.items():
         address, field_type, aligned = field_place(fn, receiver, name)
+        note_access(fn, receiver, name, write=False)
         test_pattern(fn, part, fn.load_at(address, field_type, aligned), failure)
 
 

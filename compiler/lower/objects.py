@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from compiler.lower.convert import call_named, coerce, narrow
 from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer, holds_function
+from compiler.lower.guards import note_access
 from compiler.lower.interfaces import ALLOCATE
 from compiler.lower.layout import TEXT_DATA_OFFSET, by_address, descriptor_symbol, register_type
 from compiler.lower.module import field_alias
@@ -76,7 +77,8 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     if fn.is_exception(receiver.type):
         return exception_code(fn, receiver, e.name)
     address, t, aligned = field_place(fn, receiver, e.name)
-    value = fn.load_at(address, t, aligned, field_alias(receiver.type))
+    path = note_access(fn, receiver, e.name, write=False)
+    value = replace(fn.load_at(address, t, aligned, field_alias(receiver.type)), path=path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
     return narrow(fn, value, fn.type(e.type), stable=False)
@@ -93,6 +95,7 @@ def exception_code(fn: FunctionLowerer, error: Value, name: str) -> Value:
 def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value, is_first: bool = False) -> None:
     """`receiver.name = value`; `is_first` if the field is known to be empty so far."""
     address, t, aligned = field_place(fn, receiver, name)
+    note_access(fn, receiver, name, write=True, first=is_first)
     inside_struct = isinstance(receiver.type, StructType)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         fn.flow(value, t, fn.world.field_place(receiver.type, name))
@@ -306,7 +309,7 @@ def call_method(
             return Value("poison", result)
         fn.world.virtual_site(t, method)
         values = convert_arguments(fn, args, parameters)
-        fn.edge("virtual", site=(t, method))
+        fn.edge("virtual", site=(t, method), arguments=(receiver.path, *(value.path for value in values)))
         return fn.call("@virtual", (t, *parameters), result, True, [receiver.of_type(t), *values])
     targets = list(dict.fromkeys(i for _, i in fn.world.implementations(t, method)))
     values = convert_arguments(fn, args, parameters)

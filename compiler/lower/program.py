@@ -112,7 +112,8 @@ class Lowering:
         self.fail_on_errors()
         self.world.close()
         self.effects = Effects(self.world)
-        self.errors += self.effects.check_promises() + self.effects.check_inlining() + self.effects.check_cleanups()
+        self.errors += self.freezer.shared() + self.effects.check_locks() + self.effects.check_promises()
+        self.errors += self.effects.check_inlining() + self.effects.check_cleanups()
         self.fail_on_errors()
         self.effects.settle_signatures()
         return self.effects

@@ -10,7 +10,15 @@ from typing import Any
 from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.expressions import lower, lower_as, lower_truth, operate
-from compiler.lower.function import TRAP_ASSERT, TRAP_INDEX, Closure, FunctionLowerer, LoopContext, holds_function
+from compiler.lower.function import (
+    TRAP_ASSERT,
+    TRAP_INDEX,
+    Closure,
+    FunctionLowerer,
+    LoopContext,
+    holds_function,
+)
+from compiler.lower.guards import note_access, note_need
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
 from compiler.lower.objects import call_method, field_place, write_field
@@ -102,6 +110,7 @@ def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
         case GlobalTarget():
             t = fn.world.rebound_types[(target.module, target.name)]
             symbol = fn.world.global_cell(target.module, target.name, t)
+            note_need(fn, f"assigns the global {target.name}")
             fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(t)}')
             if holds_function(t):
                 fn.flow(value, t, ("global", symbol))
@@ -162,6 +171,7 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
         case GlobalTarget():
             declared = fn.world.rebound_types[(target.module, target.name)]
             symbol = fn.world.global_cell(target.module, target.name, declared)
+            note_need(fn, f"assigns the global {target.name}")
             fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(declared)}')
             old = fn.load_at(f'@"{symbol}"', declared)
             fn.store_at(f'@"{symbol}"', coerce(fn, updated(old), declared), declared)
@@ -169,6 +179,7 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             receiver = lower(fn, target.value)
             fn.set_loc(s.loc)
             address, declared, aligned = field_place(fn, receiver, target.name)
+            note_access(fn, receiver, target.name, write=True)
             alias = field_alias(receiver.type)
             old = fn.load_at(address, declared, aligned, alias)
             value = coerce(fn, updated(old), declared)

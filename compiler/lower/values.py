@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from compiler.types import INT, U64, EnumType, IntType, NoneType, Type
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
 U64_MAX = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """How a function names an object: a variable or global, and fields from there on. Two equal paths mean one object
+    as long as nothing stores to what they go through (guards.py).
+    """
+
+    root: int | str  # a local's slot, by its number; or a global's full name
+    fields: tuple[tuple[str, str], ...] = ()  # the declaring class and the name of each
+    text: str = field(default="", compare=False)  # as it is written
+
+    def then(self, owner: str, name: str) -> Path:
+        """The path of a field."""
+        return Path(self.root, (*self.fields, (owner, name)), f"{self.text}.{name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +38,7 @@ class Value:
     low: int | None = None
     high: int | None = None
     origin: object = None  # of a function value: the place or function that it comes from, if known (world.py, `flows`)
+    path: Path | None = None  # of a reference: how it is named, if it is
 
     @property
     def constant(self) -> int | None:
@@ -31,7 +47,7 @@ class Value:
 
     def of_type(self, t: Type) -> Value:
         """The same operand seen as another type of the same form."""
-        return Value(self.operand, t, self.low, self.high, self.origin)
+        return Value(self.operand, t, self.low, self.high, self.origin, self.path)
 
 
 NONE_VALUE = Value("null", NoneType())

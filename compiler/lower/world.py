@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from compiler.lower.fresh import first_stores
+from compiler.lower.guards import Access, Contract, Held, Need, Notes
 from compiler.lower.interfaces import Freezer, Options
 from compiler.lower.layout import (
     NOWHERE,
@@ -26,6 +27,7 @@ from compiler.lower.layout import (
     register_type,
     type_symbol,
 )
+from compiler.lower.values import Path
 from compiler.tree import (
     Assign,
     AugAssign,
@@ -66,6 +68,8 @@ from compiler.types import (
 
 TYPE_LIMIT = 60  # of the type arguments of an instance: more are without end
 OTHER_CODE, SAME_CODE = -1, -2  # a number that is computed; that of an exception that was caught
+SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"  # effects
+INTERRUPTS, KERNEL_LOCK = "interrupts", "kernel lock"  # lets interrupts in or touches user memory; needs that lock
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
 
 
@@ -88,6 +92,10 @@ class Edge:
     code: int = OTHER_CODE  # of an exception that is raised: what is known of its number
     allocated: Type | None = None
     cold: bool = False
+    held: tuple[Held, ...] = ()  # the spin locks around it
+    arguments: tuple[Path | None, ...] = ()  # of a call: how the arguments are named
+    takes: str = ""  # of the call that takes a spin lock for a `with`: the lock's class
+    gives: bool = False  # of the call at the end of the `with`
 
 
 @dataclass
@@ -115,6 +123,9 @@ class Instance:
     package: str
     edges: list[Edge] = field(default_factory=list)
     cleanups: list[Cleanup] = field(default_factory=list)
+    accesses: dict[Access, Loc] = field(default_factory=dict)
+    needs: dict[Need, Loc] = field(default_factory=dict)
+    contracts: list[Contract] = field(default_factory=list)
     raises_word: bool = True  # whether the signature carries an error word; final after `effects`
 
     @property
@@ -154,6 +165,11 @@ class World:
         self.from_outside: dict[Instance, Loc] = {}  # functions whose address assembly or hardware gets
         self.call_sets: dict[str, list[str]] = {}  # the symbols that the indirect calls of a name may reach
         self.addressed: dict[Instance, None] = {}  # functions that the data mentions
+        self.notes = Notes(program)
+        self.borrowers: dict[int, Function] = {}  # functions that read guarded containers, or parts of guarded objects
+        self.table_users: dict[int, Function] = {}  # functions that name a container which a global holds
+        self.changed: set[int] = set()  # the identities of live containers that are known by other names than globals
+        self.exposed: set[str] = set()  # classes whose objects raw memory or assembly may write
         self.external: set[str] = set()  # symbols of functions that another module or the data mentions
         self.rebound_types = rebound_globals(program)
         self.rebound = set(self.rebound_types)
@@ -166,6 +182,7 @@ class World:
         self._slots: dict[tuple[Type, str], int] = {}
         self._sites: dict[tuple[Type, str], list[ClassType]] = {}  # by family: the receivers of its virtual calls
         self._first_stores: dict[str, set[int]] = {}
+        self._declaring: dict[tuple[str, str], str] = {}
         self._hidden: dict[tuple[ClassType, tuple[str, ...]], ClassType | None] = {}
         self._methods: dict[tuple[Type, str], tuple[Function, ClassType | StructType] | None] = {}
 
@@ -305,11 +322,18 @@ class World:
 
     def field_place(self, t: ClassType | StructType, name: str) -> object:
         """The place of a field for `flows`: the class that declares it, and its name."""
-        declaring = t.name
-        for owner in self.layouts.ancestry(t):
-            if any(param.name == name for param in self.layouts.declaration(owner).fields):
-                declaring = owner.name
-        return ("field", declaring, name)
+        return ("field", self.declaring_class(t, name), name)
+
+    def declaring_class(self, t: ClassType | StructType, name: str) -> str:
+        """The class that declares a field, the topmost if several do."""
+        declaring = self._declaring.get((t.name, name))
+        if declaring is None:
+            declaring = t.name
+            for owner in self.layouts.ancestry(t):
+                if any(param.name == name for param in self.layouts.declaration(owner).fields):
+                    declaring = owner.name
+            self._declaring[t.name, name] = declaring
+        return declaring
 
     def require_function(self, function: object, t: Type, place: object = None) -> str:
         """See `interfaces.WorldHooks`."""
@@ -327,6 +351,16 @@ class World:
         return instance.symbol
 
     # Classes ----------------------------------------------------------------------------------------------------------
+
+    def expose(self, t: Type) -> None:
+        """Somebody gets the address of an object of a class."""
+        t = t.inner if isinstance(t, OptionalType) else t
+        for item in t.items if isinstance(t, UnionType) else (t,):
+            self.exposed |= {owner.name for owner in self.ancestors(item) if isinstance(owner, ClassType)}
+
+    def is_guarded(self, t: ClassType, name: str) -> bool:
+        """See `interfaces.WorldHooks`."""
+        return self.notes.guard(self.declaring_class(t, name), name) is not None
 
     def require_class(self, t: Type) -> str:
         """See `interfaces.WorldHooks`."""

@@ -23,6 +23,7 @@ from kernel.lang.effects import (
     on_stack,
     recursion,
     sleeps,
+    unlocked,
     wrapping,
 )
 from kernel.lang.errno import (
@@ -164,7 +165,9 @@ from kernel.lang.errno import (
 )
 from kernel.lang.errors import Errno, KernelError, Panic, panic
 from kernel.lang.fields import install
+from kernel.lang.guards import guarded_by, holds, ranked
 from kernel.lang.ints import be16, be32, be64, i8, i16, i32, u8, u16, u32, u64
+from kernel.lang.locks import SpinLock
 from kernel.lang.spans import Array, Span, span_of
 from kernel.lang.structs import bytes_of, offsetof, sizeof, struct, struct_at
 from kernel.lang.weak import Weak, weak
@@ -313,6 +316,7 @@ __all__ = [
     "Panic",
     "PhysAddr",
     "Span",
+    "SpinLock",
     "UserAddr",
     "Weak",
     "be16",
@@ -323,6 +327,8 @@ __all__ = [
     "export",
     "extern",
     "final",
+    "guarded_by",
+    "holds",
     "i8",
     "i16",
     "i32",
@@ -338,6 +344,7 @@ __all__ = [
     "offsetof",
     "on_stack",
     "panic",
+    "ranked",
     "recursion",
     "sizeof",
     "sleeps",
@@ -348,6 +355,7 @@ __all__ = [
     "u16",
     "u32",
     "u64",
+    "unlocked",
     "weak",
     "wrapping",
 ]

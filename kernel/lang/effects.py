@@ -1,8 +1,8 @@
 """Decorators that tell the compiler something about a function. Under CPython they change nothing.
 
-`@irq`, `@nosleep`, `@noalloc`, `@noraise` and `@nopanic` are promises that the compiler proves over the whole program;
-`@sleeps` marks a primitive that sleeps. `@on_stack`, `@recursion` and `@interrupted_by` are for the worst case of the
-kernel's stacks. `@export` and `@extern` name C symbols. See docs/language.md, "Effects".
+`@irq`, `@nosleep`, `@noalloc`, `@noraise`, `@nopanic` and `@unlocked` are promises that the compiler proves over the
+whole program; `@sleeps` marks a primitive that sleeps. `@on_stack`, `@recursion` and `@interrupted_by` are for the
+worst case of the kernel's stacks. `@export` and `@extern` name C symbols. See docs/language.md, "Effects".
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ def noraise(function: F) -> F:
 
 def nopanic(function: F) -> F:
     """Never stops with a trap: no check is left in it, or in what it calls, that could fail."""
+    return function
+
+
+def unlocked(function: F) -> F:
+    """Never needs the kernel lock: touches nothing that it guards, nor does anything that it calls."""
     return function
 
 

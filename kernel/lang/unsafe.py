@@ -212,6 +212,11 @@ def function_address(function: Callable[..., object]) -> int:
     return memory.address_of_object(function)
 
 
+def pause() -> None:
+    """One round of waiting for another processor. Under CPython there is none that could go on meanwhile."""
+    raise Panic("a spin lock is never given back")
+
+
 def compiler_barrier() -> None:
     """No load or store moves across."""
 

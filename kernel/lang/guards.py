@@ -1,0 +1,43 @@
+"""Which lock guards what: declarations for the compiler. Under CPython they only note what they are told.
+
+The compiler reads the notes from the imported modules and holds the program to them (docs/language/locks.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
+
+ALL_FIELDS = "*"
+RANKS: dict[type, int] = {}  # of the classes of locks
+GUARDS: dict[type, dict[str, str]] = {}  # by class: the field that holds the lock, by the names of what it guards
+
+
+def ranked(rank: int) -> Callable[[type[T]], type[T]]:
+    """Says where a class of locks stands in the order in which locks are taken: from 1 on, the lowest first. The kernel
+    lock is 0.
+    """
+
+    def note(cls: type[T]) -> type[T]:
+        RANKS[cls] = rank
+        return cls
+
+    return note
+
+
+def guarded_by(lock: str, *fields: str) -> Callable[[type[T]], type[T]]:
+    """The lock in the field `lock` of each object guards the named fields of it, or all that the class declares."""
+
+    def note(cls: type[T]) -> type[T]:
+        GUARDS.setdefault(cls, {}).update(dict.fromkeys(fields or (ALL_FIELDS,), lock))
+        return cls
+
+    return note
+
+
+def holds(*locks: str) -> Callable[[F], F]:
+    """Callers hold these locks, each a parameter and fields of it: "self.lock"."""
+    return lambda function: function

@@ -1,0 +1,76 @@
+"""Declarations of guards and locks that make no sense."""
+
+from kernel.lang import SpinLock, final, guarded_by, ranked
+
+
+class Unranked(SpinLock):
+    pass
+
+
+@ranked(0)
+class TooLow(SpinLock):
+    pass
+
+
+@ranked(10)
+class Plain(SpinLock):
+    pass
+
+
+@ranked(20)
+class Derived(Plain):
+    pass
+
+
+@ranked(30)
+class Busy(SpinLock):
+    def count(self) -> int:
+        return 0
+
+
+@final
+@guarded_by("lock")
+class NoLock:
+    def __init__(self) -> None:
+        self.lock = 0
+
+
+@final
+@guarded_by("lock", "colour")
+class NoField:
+    def __init__(self) -> None:
+        self.lock = Plain()
+
+
+@final
+@guarded_by("lock")
+class Changed:
+    def __init__(self) -> None:
+        self.lock = Plain()
+        self.count = 0
+
+    def change(self) -> None:
+        self.lock = Plain()
+
+
+@final
+@guarded_by("lock")
+class NoRank:
+    def __init__(self) -> None:
+        self.lock = SpinLock()
+        self.count = 0
+
+
+def make() -> int:
+    Unranked()
+    TooLow()
+    Derived()
+    Busy()
+    NoLock()
+    NoField()
+    Changed().change()
+    return NoRank().count
+
+
+def by_hand(lock: Plain) -> None:
+    lock.__enter__()
