@@ -2,9 +2,11 @@
 
 Each run of the cipher replaces the key with its own first half before anything is handed out, and a word that was
 handed out is erased; so what was handed out cannot be computed from the generator's later state. The second half of a
-block is a pool for small requests. The seed is the processor's generator, or where there is none, the jitter of the
-time-stamp counter; `stir` mixes more in at any time.
+block is a pool for small requests, or the key of one large request, which its own blocks are made of. The seed is the
+processor's generator, or where there is none, the jitter of the time-stamp counter.
 
+Locking: the generator has a lock of its own, so no caller needs the kernel lock. The blocks of a large request are made
+outside of it.
 Context: any; never sleeps or allocates.
 Source: RFC 8439, sections 2.1 to 2.3.
 """
@@ -12,29 +14,18 @@ Source: RFC 8439, sections 2.1 to 2.3.
 from typing import Final, Literal
 
 from arch import random_seed
-from kernel.lang import Array, Span, final, inline, u8, u32
+from kernel.lang import Array, Span, SpinLock, final, guarded_by, holds, inline, ranked, u8, u32, unlocked
 
 _DOUBLE_ROUNDS: Final = 10
-_CONSTANTS: Final[list[int]] = [0x61707865, 0x3320646E, 0x79622D32, 0x6B206574]  # "expand 32-byte k"
+# "expand 32-byte k"
+_CONSTANT_0: Final = 0x61707865
+_CONSTANT_1: Final = 0x3320646E
+_CONSTANT_2: Final = 0x79622D32
+_CONSTANT_3: Final = 0x6B206574
 _KEY_WORDS: Final = 8
 _BLOCK_WORDS: Final = 16
 _BLOCK_SIZE: Final = 64
 _SEED_WORDS: Final = 64
-
-
-@final
-class Generator:
-    """State: the key, and the words that the last block left to be handed out, from the end down."""
-
-    key: Array[u32, Literal[8]]
-    pool: Array[u32, Literal[8]]
-
-    def __init__(self) -> None:
-        self.available: int = 0
-        self.is_seeded: bool = False
-
-
-_generator: Final = Generator()
 
 
 @inline
@@ -53,12 +44,16 @@ def _quarter_round(x: Array[u32, Literal[16]], a: int, b: int, c: int, d: int) -
     x[b] = u32((mixed << 7) | (mixed >> 25))
 
 
-def chacha20_block(key: Array[u32, Literal[8]], counter: int, nonce: list[int], out: Array[u32, Literal[16]]) -> None:
-    """One block into `out`. `nonce`: three words."""
+def chacha20_block(
+    key: Array[u32, Literal[8]], counter: int, nonce: Array[u32, Literal[3]], out: Array[u32, Literal[16]]
+) -> None:
+    """One block into `out`."""
     start: Array[u32, Literal[16]] = Array()
     x: Array[u32, Literal[16]] = Array()
-    for i in range(4):
-        start[i] = _CONSTANTS[i]
+    start[0] = _CONSTANT_0
+    start[1] = _CONSTANT_1
+    start[2] = _CONSTANT_2
+    start[3] = _CONSTANT_3
     for i in range(_KEY_WORDS):
         start[4 + i] = key[i]
     start[12] = u32(counter)
@@ -79,80 +74,111 @@ def chacha20_block(key: Array[u32, Literal[8]], counter: int, nonce: list[int], 
         out[i] = u32(x[i] + start[i])
 
 
-_NO_NONCE: Final[list[int]] = [0, 0, 0]
+@ranked(100)
+@final
+class RandomLock(SpinLock):
+    """Guards the generator."""
 
 
-def _refill() -> None:
-    """Replace the key by half of a block; the other half is the pool."""
-    generator = _generator
-    block: Array[u32, Literal[16]] = Array()
-    chacha20_block(generator.key, 0, _NO_NONCE, block)
-    for i in range(_KEY_WORDS):
-        generator.key[i] = block[i]
-        generator.pool[i] = block[_KEY_WORDS + i]
-    generator.available = _KEY_WORDS
+@final
+@guarded_by("lock")
+class Generator:
+    """State: the key, and the words that the last block left to be handed out, from the end down."""
+
+    key: Array[u32, Literal[8]]
+    pool: Array[u32, Literal[8]]
+
+    def __init__(self) -> None:
+        self.lock = RandomLock()
+        self.available: int = 0
+
+    def stir(self, word: int) -> None:
+        """Mix 64 bits in."""
+        with self.lock:
+            self.key[0] = u32(self.key[0] ^ word)
+            self.key[1] = u32(self.key[1] ^ (word >> 32))
+            self._refill()
+
+    @holds("self.lock")
+    def take(self) -> int:
+        """32 random bits."""
+        if self.available == 0:
+            self._refill()
+        self.available -= 1
+        value = int(self.pool[self.available])
+        self.pool[self.available] = 0
+        return value
+
+    @holds("self.lock")
+    def _refill(self) -> None:
+        """Replace the key by half of a block; the other half is the pool."""
+        self.replace_key(self.pool)
+        self.available = _KEY_WORDS
+
+    @holds("self.lock")
+    def replace_key(self, other: Array[u32, Literal[8]]) -> None:
+        """The first half of a block becomes the key, the second half goes to `other`."""
+        block: Array[u32, Literal[16]] = Array()
+        nonce: Array[u32, Literal[3]] = Array()
+        chacha20_block(self.key, 0, nonce, block)
+        for i in range(_KEY_WORDS):
+            self.key[i] = block[i]
+            other[i] = block[_KEY_WORDS + i]
 
 
-def stir(word: int) -> None:
-    """Mix 64 bits in."""
-    generator = _generator
-    generator.key[0] = u32(generator.key[0] ^ word)
-    generator.key[1] = u32(generator.key[1] ^ (word >> 32))
-    _refill()
+_generator: Final = Generator()
 
 
-def _seed() -> None:
-    _generator.is_seeded = True
+def seed() -> None:
+    """When the kernel starts, before anybody asks for random numbers."""
     for _ in range(_SEED_WORDS):
-        stir(random_seed())
+        _generator.stir(random_seed())
 
 
-def _next_word() -> int:
-    """32 random bits."""
-    generator = _generator
-    if generator.available == 0:
-        if not generator.is_seeded:
-            _seed()
-        _refill()
-    generator.available -= 1
-    value = int(generator.pool[generator.available])
-    generator.pool[generator.available] = 0
-    return value
-
-
+@unlocked
 def fill(destination: Span[u8]) -> None:
     """Random bytes."""
     done = 0
     if len(destination) >= _BLOCK_SIZE:
         done = _fill_blocks(destination)
-    while done + 4 <= len(destination):
-        destination.store_u32(done, _next_word())
-        done += 4
     if done < len(destination):
-        value = _next_word()
-        while done < len(destination):
-            destination[done] = value & 0xFF
-            value >>= 8
-            done += 1
+        _fill_words(destination, done)
+
+
+def _fill_words(destination: Span[u8], done: int) -> None:
+    """Bytes from `done` on, less than a block, from the pool."""
+    with _generator.lock:
+        while done + 4 <= len(destination):
+            destination.store_u32(done, _generator.take())
+            done += 4
+        if done < len(destination):
+            value = _generator.take()
+            while done < len(destination):
+                destination[done] = value & 0xFF
+                value >>= 8
+                done += 1
 
 
 def _fill_blocks(destination: Span[u8]) -> int:
-    """Whole blocks of a large request, all under one key, which is replaced behind them; how many bytes are done."""
-    if not _generator.is_seeded:
-        _seed()
+    """Whole blocks of a large request, under a key of its own; how many bytes are done."""
+    key: Array[u32, Literal[8]] = Array()
+    with _generator.lock:
+        _generator.replace_key(key)
     block: Array[u32, Literal[16]] = Array()
+    nonce: Array[u32, Literal[3]] = Array()
     done = 0
-    counter = 1
+    counter = 0
     while done + _BLOCK_SIZE <= len(destination):
-        chacha20_block(_generator.key, counter, _NO_NONCE, block)
+        chacha20_block(key, counter, nonce, block)
         counter += 1
         for i in range(_BLOCK_WORDS):
             destination.store_u32(done, block[i])
             done += 4
-    _refill()
     return done
 
 
+@unlocked
 def word() -> int:
     """63 random bits."""
-    return _next_word() | ((_next_word() & 0x7FFF_FFFF) << 32)
+    with _generator.lock:
+        return _generator.take() | ((_generator.take() & 0x7FFF_FFFF) << 32)

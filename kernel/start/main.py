@@ -30,7 +30,7 @@ from kernel.fs.procfs import filesystem as proc
 from kernel.fs.sysfs import filesystem as sys
 from kernel.ipc import pipe
 from kernel.lang import Errno, Span, export, final, on_stack, panic, u8
-from kernel.lib import log
+from kernel.lib import log, random
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
 from kernel.net.control.configure import configure
@@ -61,6 +61,7 @@ def krait_main(protocol: int, info: int) -> None:
         physical_memory.start(protocol, info)
         line = boot_info.command_line()
         start_devices()
+        random.seed()
         vdso.start()
         start_network()
         virtio.start(command_line.values_of(line, b"virtio_mmio.device"))

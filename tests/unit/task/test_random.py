@@ -10,7 +10,8 @@ def test_block_of_rfc_8439() -> None:
     key: Array[u32, Literal[8]] = Array()
     for i in range(8):
         key[i] = int.from_bytes(bytes(range(4 * i, 4 * i + 4)), "little")
-    nonce = [0x09000000, 0x4A000000, 0x00000000]
+    nonce: Array[u32, Literal[3]] = Array()
+    nonce[0], nonce[1] = 0x09000000, 0x4A000000
     out: Array[u32, Literal[16]] = Array()
     random.chacha20_block(key, 1, nonce, out)
     assert b"".join(int(word).to_bytes(4, "little") for word in out).hex() == (
