@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("names", nargs="*", metavar="NAME",
                         help="system calls to describe in full (default: a line for each)")  # fmt: skip
     report.add_argument("--json", action="store_true", help="for other programs")
+    report.add_argument("--locks", action="store_true",
+                        help="what each lock guards, and which system calls need it; with names, why")  # fmt: skip
     report.add_argument("--unsafe", action="store_true", help="the modules that may touch raw memory, and their share")
     return top
 
@@ -109,6 +111,8 @@ def run_command(options: argparse.Namespace) -> int:
                 from compiler import unsafe_share
 
                 print(unsafe_share.as_json() if options.json else unsafe_share.as_text())
+            elif options.locks:
+                print(driver.report_locks(options.names, options.json))
             else:
                 print(driver.report_kernel(options.names, options.json))
     return 0

@@ -45,6 +45,7 @@ from compiler.stacks import faults, measure, report
 from compiler.tree import Diagnostic, Function, Loc, Program
 
 if TYPE_CHECKING:
+    from compiler.lower.effects import Effects
     from compiler.lower.program import Lowered
     from compiler.types import Type
 
@@ -373,15 +374,13 @@ def check(names: list[str]) -> None:
 # report ---------------------------------------------------------------------------------------------------------------
 
 
-def report_kernel(names: list[str], as_json: bool) -> str:
-    """What the system calls and other entry points of the kernel may do (compiler/report.py): all, or some by name."""
-    from compiler import report as reports
+def analyse_kernel(options: BuildOptions) -> tuple[Effects, dict[str, str]]:
+    """The effects of the whole kernel, and the names of the system calls by their handlers."""
     from compiler.freeze import Freezer
     from compiler.lower.debug import DebugInfo
     from compiler.lower.interfaces import CompileErrors, Options
     from compiler.lower.program import Lowering
 
-    options = BuildOptions()
     program = load([options.entry], [])
     import_live([options.entry], [])
     lowering = Lowering(program, Options(KERNEL.name, True), Freezer, DebugInfo)
@@ -390,7 +389,26 @@ def report_kernel(names: list[str], as_json: bool) -> str:
     except CompileErrors as errors:
         raise Refused(errors.diagnostics, program.sources) from errors
     rows = [row for row in sys.modules["kernel.doors.table"].SYSCALLS if row is not None]
-    calls = {f"{row.handler.__module__}.{row.handler.__qualname__}": row.name for row in rows}
+    return effects, {f"{row.handler.__module__}.{row.handler.__qualname__}": row.name for row in rows}
+
+
+def report_locks(names: list[str], as_json: bool) -> str:
+    """What locks guard, and which system calls need them (compiler/lock_report.py)."""
+    from compiler import lock_report
+
+    effects, calls = analyse_kernel(BuildOptions())
+    if unknown := [name for name in names if name not in lock_report.known_names(effects, calls)]:
+        raise UserError(f"there is no system call or function {unknown[0]}")
+    found = lock_report.report(effects, calls, names)
+    return lock_report.as_json(found) if as_json else lock_report.as_text(found, names)
+
+
+def report_kernel(names: list[str], as_json: bool) -> str:
+    """What the system calls and other entry points of the kernel may do (compiler/report.py): all, or some by name."""
+    from compiler import report as reports
+
+    options = BuildOptions()
+    effects, calls = analyse_kernel(options)
     numbers = vars(sys.modules["kernel.lang.errno"])
     errors_by_code = {code: name for name, code in numbers.items() if re.fullmatch(r"E[A-Z0-9]+", name)}
     found = reports.facts(effects, calls, reports.read_stacks(options.output.with_suffix(".stacks")), errors_by_code)

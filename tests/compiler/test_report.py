@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from compiler.lock_report import CallFacts, LockFacts
+from compiler.lock_report import Report as LockReport
+from compiler.lock_report import as_text as lock_text
+from compiler.lower.locks import lock_free_functions
 from compiler.lower.world import OTHER_CODE
 from compiler.report import Facts, as_json, as_text, read_stacks
 
@@ -81,3 +85,49 @@ def test_texts(tmp_path: Path) -> None:
     stacks.write_text(" 15264 of  16384 bytes  a.entry\n              32  a.inner\n    96 bytes  b.handler\n")
     assert read_stacks(stacks) == {"a.entry": 15264, "b.handler": 96}
     assert read_stacks(tmp_path / "missing") == {}
+
+
+# Locks ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def locks() -> dict[str, Any]:
+    done = run("--locks", "--json", "getpid", "kernel.lib.random.fill")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_who_needs_the_kernel_lock(locks: dict[str, Any]) -> None:
+    calls = {call["name"]: call for call in locks["calls"]}
+    assert not calls["sched_get_priority_max"]["needs_kernel_lock"]
+    assert calls["getpid"]["needs_kernel_lock"] and calls["getpid"]["why"][-1].endswith("reads Running.current")
+    assert calls["openat"]["needs_kernel_lock"] and calls["openat"]["why"] == []  # nobody asked
+    fill = calls["kernel.lib.random.fill"]
+    assert not fill["needs_kernel_lock"] and fill["takes"] == ["kernel.lib.random.RandomLock"]
+
+
+def test_what_locks_guard(locks: dict[str, Any]) -> None:
+    ranks = [lock["rank"] for lock in locks["locks"]]
+    assert ranks == sorted(ranks) and ranks[0] > 0
+    guarded = {lock["name"]: lock["guards"] for lock in locks["locks"]}
+    assert guarded["kernel.lib.random.RandomLock"] == ["kernel.lib.random.Generator: all that changes"]
+    assert locks["default_fields"] > 1000 and locks["published_fields"] > 100
+
+
+def test_exempt_functions_have_a_reason_and_need_it(locks: dict[str, Any]) -> None:
+    exempt = lock_free_functions()
+    assert all(exempt.values())
+    assert sorted(exempt) == locks["exempt"]
+
+
+def test_texts_of_locks() -> None:
+    lock = LockFacts("a.ItemLock", 10, ["a.Item: all that changes"])
+    read = CallFacts("read", "a.read", True, ["a.ItemLock"], ["a.py:3: reads Item.count"])
+    calls = [read, CallFacts("id", "a.id", False)]
+    shown = lock_text(LockReport([lock], 7, 2, 3, calls, ["a.take"]), [])
+    assert "rank 10: a.ItemLock guards\n    a.Item: all that changes" in shown
+    assert "1 of 2 system calls do not need the kernel lock" in shown
+    assert shown.index("  id ") < shown.index("  read ") and shown.endswith("kernel lock  ItemLock")
+    in_full = lock_text(LockReport([lock], 7, 2, 3, calls, []), ["read"])
+    assert in_full.splitlines()[1] == "    a.py:3: reads Item.count" and "takes a.ItemLock" in in_full

@@ -1,0 +1,132 @@
+"""What locks guard, and who needs them: `python -m compiler report --locks`.
+
+The kernel lock guards all mutable state that says nothing else. Then come the classes of spin locks in the order of
+their ranks, with what each guards; then the system calls: which of the locks each may take, and whether it needs the
+kernel lock. With names of system calls or functions it says why: the chain of calls that leads to the first reason.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from compiler.front.convert_types import short_name
+from compiler.lower.effects import Effects
+from compiler.lower.guards import ALL_FIELDS
+from compiler.lower.world import KERNEL_LOCK, Instance
+from compiler.tree import Loc
+from compiler.types import ClassType
+
+
+@dataclass
+class LockFacts:
+    """A class of locks."""
+
+    name: str
+    rank: int
+    guards: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CallFacts:
+    """A system call, or a function that was asked for."""
+
+    name: str
+    function: str
+    needs_kernel_lock: bool
+    takes: list[str] = field(default_factory=list)
+    why: list[str] = field(default_factory=list)  # the chain of calls to the first reason
+
+
+@dataclass
+class Report:
+    """All that is known of locks."""
+
+    locks: list[LockFacts]
+    default_fields: int  # that the kernel lock guards,
+    default_globals: int
+    published_fields: int  # and that nothing guards, because only constructors store them
+    calls: list[CallFacts]
+    exempt: list[str]  # functions of lock_free.txt that would need the kernel lock
+
+
+def known_names(effects: Effects, names: dict[str, str]) -> set[str]:
+    """The names that a report may be asked for: system calls, and functions by their full names."""
+    return {*names.values(), *(instance.function.name for instance in effects.world.instances.values())}
+
+
+def report(effects: Effects, names: dict[str, str], wanted: list[str]) -> Report:
+    """The report; calls are described with their reasons if they are `wanted` by name."""
+    world, locks = effects.world, effects.locks
+    accesses = (a for i in world.instances.values() for a in i.accesses if not a.owner.startswith("kernel.lang."))
+    fields = dict.fromkeys((a.owner, a.name, a.holder) for a in accesses)
+    default = [f for f in fields if locks.notes.guard(f[0], f[1]) is None and not locks.is_published(*f)]
+    published = [f for f in fields if locks.is_published(*f)]
+    calls = [_call(effects, i, names.get(i.function.name, i.function.name), wanted) for i in world.thunks]
+    calls.sort(key=lambda call: call.name)
+    others = [i for i in world.instances.values() if i.function.name in wanted and i not in world.thunks]
+    calls += [_call(effects, i, i.function.name, wanted) for i in others]
+    exempt = [i for i in world.instances.values() if i.function.name in locks.lock_free and locks.own_reasons(i)]
+    names_of_exempt = sorted({i.function.name for i in exempt})
+    return Report(_locks(effects), len(default), len(world.cells), len(published), calls, names_of_exempt)
+
+
+def _locks(effects: Effects) -> list[LockFacts]:
+    found: dict[str, LockFacts] = {}
+    for t in effects.world.instantiated:
+        if isinstance(t, ClassType) and (rank := effects.locks.notes.rank(t.name)) is not None:
+            found[t.name] = LockFacts(t.name, rank)
+    for name, decl in sorted(effects.world.program.classes.items()):
+        fields = {param.name: param.type for param in decl.fields}
+        for guarded, lock in effects.locks.notes.guards(name).items():
+            kind = fields.get(lock)
+            if isinstance(kind, ClassType) and kind.name in found:
+                what = f"{name}.{guarded}" if guarded != ALL_FIELDS else f"{name}: all that changes"
+                found[kind.name].guards.append(what)
+    return sorted(found.values(), key=lambda lock: (lock.rank, lock.name))
+
+
+def _call(effects: Effects, instance: Instance, name: str, wanted: list[str]) -> CallFacts:
+    needs = KERNEL_LOCK in effects.flags[instance]
+    facts = CallFacts(name, instance.function.name, needs, sorted(effects.takes[instance]))
+    if needs and (name in wanted or facts.function in wanted):
+        facts.why = [_line(loc, text) for loc, text in effects.locks.trace_from(instance, KERNEL_LOCK)]
+    return facts
+
+
+def _line(loc: Loc | None, text: str) -> str:
+    return f"{loc.path}:{loc.line}: {text}" if loc is not None else text
+
+
+def as_text(found: Report, wanted: list[str]) -> str:
+    """The report for a reader."""
+    calls = [call for call in found.calls if not wanted or call.name in wanted or call.function in wanted]
+    if wanted:
+        return "\n\n".join(_in_full(call) for call in calls)
+    lines = ["Locks, in the order in which they are taken:", ""]
+    lines.append("  rank 0: the kernel lock guards what says nothing else:")
+    lines.append(f"    {found.default_fields:,} fields, {found.default_globals:,} globals, and the heap")
+    for lock in found.locks:
+        lines += [f"  rank {lock.rank}: {lock.name} guards", *(f"    {what}" for what in lock.guards)]
+    lines.append(f"  nothing guards {found.published_fields:,} fields that only constructors store")
+    lines += ["", "Exempt, by compiler/lock_free.txt:", "", *(f"  {name}" for name in found.exempt)]
+    width = max((len(call.name) for call in calls), default=0)
+    free = [call for call in calls if not call.needs_kernel_lock]
+    lines += ["", f"{len(free)} of {len(calls)} system calls do not need the kernel lock:", ""]
+    for call in (*free, *(call for call in calls if call.needs_kernel_lock)):
+        taken = ", ".join(short_name(lock) for lock in call.takes)
+        lines.append(f"  {call.name:{width}}  {'kernel lock' if call.needs_kernel_lock else '-':11}  {taken}".rstrip())
+    return "\n".join(lines)
+
+
+def _in_full(call: CallFacts) -> str:
+    needs = "needs the kernel lock" if call.needs_kernel_lock else "does not need the kernel lock"
+    lines = [f"{call.name} ({call.function}): {needs}", *(f"    {line}" for line in call.why)]
+    return "\n".join([*lines, f"  takes {', '.join(call.takes) or 'no spin lock'}"])
+
+
+def as_json(found: Report) -> str:
+    """The same for other programs."""
+    facts: dict[str, Any] = asdict(found)
+    return json.dumps(facts, indent=2)
