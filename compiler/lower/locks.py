@@ -139,6 +139,11 @@ class Locks:
     def check_contracts(self) -> list[Diagnostic]:
         """Calls of functions whose callers hold a lock."""
         found: list[Diagnostic] = []
+        for instance in self.world.instances.values():
+            if instance.extern and "holds" in instance.function.decorators:
+                message = f"{short_name(instance.function.name)} is @holds, and is assembly"
+                hint = "write it on the function that calls it"
+                found.append(Diagnostic("KP738", instance.function.loc, message, hint))
         promising = {i for i in self.world.instances.values() if i.contracts}
         if not promising:
             return found
@@ -266,6 +271,7 @@ class Locks:
                 found += self._lock_faults(decl)
             if self.notes.guards(name):
                 found += self._guard_faults(decl)
+            found += self._declared_again(decl)
         if SPIN_LOCK in {getattr(t, "name", "") for t in self.world.instantiated}:
             found += self._unranked()
         return found
@@ -312,6 +318,21 @@ class Locks:
                 found.append(Diagnostic("KP738", decl.loc, message, "assign it once, in the body of __init__"))
             elif field != ALL_FIELDS and field not in own:
                 found.append(Diagnostic("KP738", decl.loc, f"{name} has no field {field} that {lock} could guard"))
+        return found
+
+    def _declared_again(self, decl: ClassDecl) -> list[Diagnostic]:
+        """Guarded fields that a class declares once more: by its name nobody would see that they are guarded."""
+        found: list[Diagnostic] = []
+        own = {field.name for field in decl.fields}
+        base = decl.base
+        while isinstance(base, ClassType) and base.name in self.world.program.classes:
+            above = self.world.program.classes[base.name]
+            for field in above.fields:
+                if field.name in own and self.notes.guard(above.name, field.name) is not None:
+                    names = short_name(decl.name), short_name(above.name)
+                    message = f"{names[0]} declares {field.name} again, which {names[1]} guards"
+                    found.append(Diagnostic("KP738", decl.loc, message, "assign it without a type"))
+            base = above.base
         return found
 
     # Chains of calls --------------------------------------------------------------------------------------------------

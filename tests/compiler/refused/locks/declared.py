@@ -1,6 +1,6 @@
 """Declarations of guards and locks that make no sense."""
 
-from kernel.lang import SpinLock, final, guarded_by, ranked
+from kernel.lang import SpinLock, extern, final, guarded_by, holds, ranked
 
 
 class Unranked(SpinLock):
@@ -61,7 +61,26 @@ class NoRank:
         self.count = 0
 
 
+@guarded_by("lock")
+class Base:
+    def __init__(self) -> None:
+        self.lock = Plain()
+        self.count = 0
+
+
+@final
+class Again(Base):
+    count: int
+
+
+@extern("take_what_is_guarded")
+@holds("base.lock")
+def take_it(base: Base) -> None:
+    pass
+
+
 def make() -> int:
+    take_it(Again())
     Unranked()
     TooLow()
     Derived()
