@@ -460,7 +460,7 @@ class Freezer:
             "_values": self._raw_array(value_type, list(obj.values()), capacity, path + ".values"),
             "_table": self._raw_array(STORAGE_INTS["i32"], table, len(table), path + ".table"),
             "_capacity": capacity, "_used": len(obj), "_live": len(obj), "_gone": 0, "version": 0,
-            "_stale": stale and bool(obj),
+            "_kind": runtime.STALE if stale and obj else runtime.IN_ARRAYS, "_large": None,
         }  # fmt: skip
 
     # Names and errors -------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ RUNTIME = (
     "kernel.lang.runtime.text",
     "kernel.lang.runtime.byte_strings",
     "kernel.lang.runtime.hashing",
+    "kernel.lang.runtime.large_dict",
 )
 # Of the prelude, what is compiled; the rest is known to the back end by name, and is only a simulation.
 PRELUDE = (

@@ -33,9 +33,10 @@ from __future__ import annotations
 
 from typing import Final, Generic, TypeVar
 
-from kernel.lang import Span, final, i32, inline, u8
+from kernel.lang import Span, final, i32, inline, noinline, u8
 from kernel.lang.raw import RawArray, array_span, become_bytes, byte_at, copy_in, no_array, word_at
 from kernel.lang.runtime.hashing import MASK, hash_part
+from kernel.lang.runtime.large_dict import LargeTable
 from kernel.lang.unsafe import TRAP_INDEX, TRAP_KEY, TRAP_RANGE, trap
 
 T = TypeVar("T")
@@ -45,7 +46,12 @@ V = TypeVar("V")
 FIRST_CAPACITY: Final = 4
 LAST: Final = (1 << 63) - 1  # the stop of a slice that has none
 SMALL: Final = 8  # entries up to which no index is kept
+LARGE: Final = 1024  # entries from which on a full dictionary becomes a large one
 REMOVED: Final = -1
+# Kinds of dictionaries.
+IN_ARRAYS: Final = 0
+STALE: Final = 1  # frozen, in arrays, without hashes
+IN_TABLE: Final = 2  # large
 GIVEN_UP: Final = -1
 
 
@@ -328,8 +334,11 @@ class Dict(Generic[K, V]):
     dictionary is searched entry by entry. The first `_gone` entries are removed ones, so that
     taking the first entry again and again does not look at all that were taken before.
 
-    A frozen dictionary whose keys hash by their address comes from the compiler with `_stale` set: the addresses are
-    known only in the image, so the first look-up computes hashes and index in place (no memory is needed).
+    Where one with `LARGE` entries is full, they move to a `LargeTable`, which never moves more than one entry at once:
+    `_kind` is `IN_TABLE` then, there are no arrays, and the numbers of entries are the table's.
+
+    A frozen dictionary whose keys hash by their address comes from the compiler with the `_kind` `STALE`: the addresses
+    are known only in the image, so the first look-up computes hashes and index in place (no memory is needed).
     """
 
     _keys: RawArray[K]
@@ -338,9 +347,10 @@ class Dict(Generic[K, V]):
     _capacity: int
     _used: int
     _live: int
-    _gone: int
     version: int
-    _stale: bool
+    _gone: i32
+    _kind: u8
+    _large: LargeTable[K, V] | None
 
     def __init__(self) -> None:
         self._keys = no_array()
@@ -349,9 +359,10 @@ class Dict(Generic[K, V]):
         self._capacity = 0
         self._used = 0
         self._live = 0
-        self._gone = 0
         self.version = 0
-        self._stale = False
+        self._gone = 0
+        self._kind = IN_ARRAYS
+        self._large = None
 
     @inline
     def __len__(self) -> int:
@@ -361,15 +372,17 @@ class Dict(Generic[K, V]):
         entry = self._find(key, hash(key) & MASK)
         if entry < 0:
             trap(TRAP_KEY)
-        return self._values[entry]
+        return self.entry_value(entry)
 
     def __setitem__(self, key: K, value: V) -> None:
         hash_value = hash(key) & MASK
         entry = self._find(key, hash_value)
-        if entry >= 0:
-            self._values[entry] = value
-        else:
+        if entry < 0:
             self._add(key, hash_value, value)
+        elif self._kind == IN_TABLE:
+            self._table_of_large().set_value(entry, value)
+        else:
+            self._values[entry] = value
 
     def __delitem__(self, key: K) -> None:
         entry = self._find(key, hash(key) & MASK)
@@ -385,7 +398,7 @@ class Dict(Generic[K, V]):
         entry = self._find(key, hash(key) & MASK)
         if entry < 0:
             return None
-        return self._values[entry]
+        return self.entry_value(entry)
 
     def get_part(self: Dict[bytes, V], data: bytes, start: int, stop: int) -> V | None:
         """`get(data[start:stop])`, without making the slice."""
@@ -393,6 +406,8 @@ class Dict(Generic[K, V]):
         end = slice_stop(stop, first, len(data))
         hash_value = hash_part(data, first, end)
         if self._capacity <= SMALL:
+            if self._kind == IN_TABLE:
+                return self._get_part_of_large(hash_value, data, first, end)
             for entry in range(self._used):
                 if self._table[entry] == hash_value and is_part(self._keys[entry], data, first, end):
                     return self._values[entry]
@@ -412,14 +427,14 @@ class Dict(Generic[K, V]):
     def get_default(self, key: K, default: V) -> V:
         """The value of a key, or `default`."""
         entry = self._find(key, hash(key) & MASK)
-        return self._values[entry] if entry >= 0 else default
+        return self.entry_value(entry) if entry >= 0 else default
 
     def setdefault(self, key: K, default: V) -> V:
         """The value of a key, which becomes `default` if it is missing."""
         hash_value = hash(key) & MASK
         entry = self._find(key, hash_value)
         if entry >= 0:
-            return self._values[entry]
+            return self.entry_value(entry)
         self._add(key, hash_value, default)
         return default
 
@@ -428,7 +443,7 @@ class Dict(Generic[K, V]):
         entry = self._find(key, hash(key) & MASK)
         if entry < 0:
             trap(TRAP_KEY)
-        value = self._values[entry]
+        value = self.entry_value(entry)
         self._remove(entry)
         return value
 
@@ -437,7 +452,7 @@ class Dict(Generic[K, V]):
         entry = self._find(key, hash(key) & MASK)
         if entry < 0:
             return default
-        value = self._values[entry]
+        value = self.entry_value(entry)
         self._remove(entry)
         return value
 
@@ -446,7 +461,7 @@ class Dict(Generic[K, V]):
         entry = self._find(key, hash(key) & MASK)
         if entry < 0:
             return None
-        value = self._values[entry]
+        value = self.entry_value(entry)
         self._remove(entry)
         return value
 
@@ -458,7 +473,8 @@ class Dict(Generic[K, V]):
         self._used = 0
         self._live = 0
         self._gone = 0
-        self._stale = False
+        self._kind = IN_ARRAYS
+        self._large = None
         self.version += 1
 
     def update(self, other: Dict[K, V]) -> None:
@@ -479,7 +495,7 @@ class Dict(Generic[K, V]):
         result.reserve(self._live)
         entry = self.entry_first()
         while entry >= 0:
-            result.append(self._keys[entry])
+            result.append(self.entry_key(entry))
             entry = self.entry_next(entry)
         return result
 
@@ -489,7 +505,7 @@ class Dict(Generic[K, V]):
         result.reserve(self._live)
         entry = self.entry_first()
         while entry >= 0:
-            result.append(self._values[entry])
+            result.append(self.entry_value(entry))
             entry = self.entry_next(entry)
         return result
 
@@ -502,9 +518,11 @@ class Dict(Generic[K, V]):
 
     def entry_next(self, entry: int) -> int:
         """The number of the entry after `entry`, or -1."""
+        if self._kind == IN_TABLE:
+            return self._table_of_large().index.newer_than(entry)
         following = entry + 1
         while following < self._used:
-            if self._stale or self._table[following] != REMOVED:
+            if self._kind == STALE or self._table[following] != REMOVED:
                 return following
             following += 1
         return -1
@@ -512,19 +530,78 @@ class Dict(Generic[K, V]):
     @inline
     def entry_key(self, entry: int) -> K:
         """The key of an entry that `entry_first` or `entry_next` returned."""
+        if self._kind == IN_TABLE:
+            return self._table_of_large().key(entry)
         return self._keys[entry]
 
     @inline
     def entry_value(self, entry: int) -> V:
         """The value of such an entry."""
+        if self._kind == IN_TABLE:
+            return self._table_of_large().value(entry)
         return self._values[entry]
+
+    # Large dictionaries
+    # ---------------------------------------------------------------------------------------------------------
+
+    @inline
+    def _table_of_large(self) -> LargeTable[K, V]:
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        return large
+
+    @noinline
+    def _get_part_of_large(self: Dict[bytes, V], hash_value: int, data: bytes, start: int, stop: int) -> V | None:
+        large = self._table_of_large()
+        number = large.index.first_of(hash_value)
+        while number >= 0:
+            if large.index.hash_of(number) == hash_value and is_part(large.key(number), data, start, stop):
+                return large.value(number)
+            number = large.index.next_of(number)
+        return None
+
+    @noinline
+    def _add_to_large(self, key: K, hash_value: int, value: V) -> None:
+        """Add an entry for a key that has none, to a full dictionary that is large or becomes so."""
+        if self._kind != IN_TABLE:
+            self._become_large()
+        self._table_of_large().add(key, hash_value, value)
+        self._live += 1
+        self.version += 1
+
+    def _become_large(self) -> None:
+        """Move the entries, 2 * `LARGE` at most, to a table. Raises MemoryError, and nothing has changed."""
+        large: LargeTable[K, V] = LargeTable()
+        for entry in range(self._used):
+            if self._table[entry] != REMOVED:
+                large.add(self._keys[entry], self._table[entry], self._values[entry])
+        self._keys = no_array()
+        self._values = no_array()
+        self._table = no_array()
+        self._capacity = 0
+        self._used = 0
+        self._gone = 0
+        self._large = large
+        self._kind = IN_TABLE
+
+    @noinline
+    def _remove_from_large(self, entry: int) -> None:
+        self._table_of_large().remove(entry)
+        self._live -= 1
+        if self._live == 0:
+            self._large = None
+            self._kind = IN_ARRAYS
+        self.version += 1
 
     # Entries and index
     # --------------------------------------------------------------------------------------------------
 
     def _find(self, key: K, hash_value: int) -> int:
         """The number of the entry of a key, or -1."""
-        if self._stale:
+        if self._kind != IN_ARRAYS:
+            if self._kind == IN_TABLE:
+                return self._table_of_large().find(key, hash_value)
             self._rehash()
         table = self._table
         if self._capacity <= SMALL:
@@ -546,6 +623,9 @@ class Dict(Generic[K, V]):
     def _add(self, key: K, hash_value: int, value: V) -> None:
         """Add an entry for a key that has none."""
         if self._used == self._capacity:
+            if self._live >= LARGE or self._kind == IN_TABLE:
+                self._add_to_large(key, hash_value, value)
+                return
             self._rebuild(capacity_for(self._live * 2) if self._live >= SMALL // 2 else SMALL)
         entry = self._used
         self._keys[entry] = key
@@ -558,6 +638,9 @@ class Dict(Generic[K, V]):
 
     def _remove(self, entry: int) -> None:
         """Remove an entry: its place stays used until the next rebuild."""
+        if self._kind == IN_TABLE:
+            self._remove_from_large(entry)
+            return
         if self._capacity > SMALL:
             cell_mask = self._capacity * 2 - 1
             cell = self._table[entry] & cell_mask
@@ -643,7 +726,7 @@ class Dict(Generic[K, V]):
 
     def _rehash(self) -> None:
         """Compute hashes and index of a frozen dictionary whose keys hash by address. All its entries are live."""
-        self._stale = False
+        self._kind = IN_ARRAYS
         self._table.clear(0, self._capacity + index_size(self._capacity))
         for entry in range(self._used):
             hash_value = hash(self._keys[entry]) & MASK

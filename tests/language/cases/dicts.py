@@ -76,6 +76,54 @@ def main() -> None:
         del large[step]
     show(large)
     find_parts()
+    grow_large()
+
+
+def grow_large() -> None:
+    """Beyond a thousand entries they lie elsewhere; what can be seen is the same."""
+    keys: dict[bytes, int] = {}
+    line = b""
+    for number in range(5000):
+        keys[f"name {number}".encode()] = number
+        if number % 100 == 0:
+            line += f"/name {number}".encode()
+    found = 0
+    for start in range(len(line)):
+        for length in (6, 8, 9):
+            found += plain(keys.get(line[start : start + length]))
+    print(len(keys), found)
+    for number in range(0, 5000, 3):
+        del keys[f"name {number}".encode()]
+    for number in range(0, 5000, 7):
+        keys[f"name {number}".encode()] = -number
+    print(keys.pop(b"name 1"), keys.pop(b"name 1", -5), keys.setdefault(b"name 2", 9), keys.setdefault(b"name 3", 9))
+    total = 0
+    for place, (key, value) in enumerate(keys.items()):
+        total = (total * 31 + place * 7 + len(key) + value) % 1000003
+    print(len(keys), total)
+    first = list(keys)[:3]
+    print(first[0].decode(), first[1].decode(), first[2].decode(), sum(list(keys.values())[-5:]))
+    other = keys.copy()
+    for key in first:
+        del keys[key]
+    print(len(other), len(keys), first[0] in other, first[0] in keys)
+    keys.clear()
+    print(len(keys), b"name 2" in keys)
+    keys[b"again"] = 1
+    print(len(keys), keys[b"again"])
+    objects: dict[Key, Key] = {}
+    kept: list[Key] = []
+    for number in range(3000):
+        key_object = Key(number)
+        objects[key_object] = Key(number * 2)
+        kept.append(key_object)
+    for number in range(2990):
+        if objects.pop(kept[number]).number != number * 2:
+            print("wrong", number)
+    print(len(objects), objects[kept[2995]].number, kept[0] in objects)
+    for key_object in kept[2990:]:
+        del objects[key_object]
+    print(len(objects))
 
 
 def plain(found: int | None) -> int:
