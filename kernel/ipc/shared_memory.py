@@ -142,7 +142,7 @@ class Segments:
         """Pages in memory."""
         total = 0
         for entry in self.table.objects.values():
-            total += len(segment_of(entry).frames)
+            total += segment_of(entry).frames.count
         return total
 
     def remove_all(self) -> None:
@@ -180,6 +180,6 @@ def segment_lines(segments: Segments) -> bytes:
             f" {creator:5d} {last_user:5d}  {segment.users:5d}"
             f" {entry.uid:5d} {entry.gid:5d} {entry.creator_uid:5d} {entry.creator_gid:5d}"
             f" {segment.attached_s:10d} {segment.detached_s:10d} {entry.changed_s:10d}"
-            f" {len(segment.frames) << PAGE_SHIFT:21d} {0:21d}\n".encode()
+            f" {segment.frames.count << PAGE_SHIFT:21d} {0:21d}\n".encode()
         )
     return b"".join(lines)

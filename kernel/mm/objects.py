@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, final
 from kernel.lib.pace import pace
+from kernel.mm.frame_tree import FrameTree
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -131,18 +132,18 @@ class SharedMemory(TrackedObject):
     def __init__(self, size_bytes: int) -> None:
         super().__init__()
         self.page_limit: int = (size_bytes + PAGE_MASK) >> PAGE_SHIFT
-        self.frames: dict[int, int] = {}
+        self.frames: FrameTree = FrameTree()
         self.users: int = 0
 
     def page(self, index: int, for_write: bool) -> Frame:
         if index < 0 or index >= self.page_limit:
             raise Errno(EINVAL)
-        frame = Frame(self.frames.get(index, 0))
+        frame = self.frames.get(index)
         if frame == NO_FRAME:
             frame = allocate_user_frame()
             zero_frame(frame)
             try:
-                self.frames[index] = frame
+                self.frames.put(index, frame)
             except MemoryError:
                 put_frame(frame)
                 raise
@@ -151,7 +152,7 @@ class SharedMemory(TrackedObject):
         return frame
 
     def resident(self, index: int) -> Frame:
-        return Frame(self.frames.get(index, 0))
+        return self.frames.get(index) if index >= 0 else NO_FRAME
 
     def acquire(self) -> None:
         self.users += 1
@@ -163,20 +164,15 @@ class SharedMemory(TrackedObject):
 
     def free_frames(self) -> None:
         """Nobody maps it any more."""
-        for frame in self.frames.values():
-            put_frame(Frame(frame))
-            pace(_FREE_COST)
-        SHARED_TOTALS.pages -= len(self.frames)
-        self.frames.clear()
+        self.punch(0, self.page_limit)
 
     def punch(self, first_index: int, end_index: int) -> None:
-        for index in range(first_index, min(end_index, self.page_limit)):
-            frame = self.frames.get(index, 0)
-            if frame != NO_FRAME:
-                del self.frames[index]
-                put_frame(Frame(frame))
-                SHARED_TOTALS.pages -= 1
+        index = self.frames.next_from(first_index)
+        while first_index <= index < end_index:
+            put_frame(self.frames.remove(index))
+            SHARED_TOTALS.pages -= 1
             pace(_FREE_COST)
+            index = self.frames.next_from(index)
 
     def name(self) -> bytes:
         return b"/dev/zero (deleted)"

@@ -1,4 +1,4 @@
-"""Regular files of tmpfs: pages in a dictionary by index; what is missing is a hole and reads as zeros.
+"""Regular files of tmpfs: pages in a tree by index; what is missing is a hole and reads as zeros.
 
 Reads copy straight from the frames to the reader. The same frames are what mmap maps (`FilePages`), so there is one
 copy of a file in memory. A frame belongs to the file by one reference; mappings take their own, and truncation takes
@@ -34,6 +34,7 @@ from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
 from kernel.lang import EBUSY, EFAULT, EFBIG, EINTR, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
+from kernel.mm.frame_tree import NO_PAGE, FrameTree
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
 from kernel.mm.objects import MemoryObject, TrackedObject
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
@@ -41,7 +42,6 @@ from kernel.sched import Mutex
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
-_DROPPED_AT_ONCE: Final = 4096  # pages
 # Instructions for a page, for `pace`
 _LOOK_COST: Final = 40
 _DROP_COST: Final = 150
@@ -58,7 +58,7 @@ class TmpfsFile(TmpfsInode):
 
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
         super().__init__(tmpfs, mode)
-        self.pages: dict[int, int] = {}
+        self.pages: FrameTree = FrameTree()
         self.drops = 0  # how often pages were dropped, which a copy compares
         self.shrinking: Mutex | None = None  # made for the first time that pages are dropped
         self.mapping: FilePages | None = None
@@ -84,15 +84,14 @@ class TmpfsFile(TmpfsInode):
         self.seals |= seals
 
     def held_bytes(self) -> int:
-        return len(self.pages) << PAGE_SHIFT if self.nlink == 0 else 0
+        return self.pages.count << PAGE_SHIFT if self.nlink == 0 else 0
 
     def evict(self) -> None:
-        for frame in self.pages.values():
-            put_frame(Frame(frame))
+        index = self.pages.next_from(0)
+        while index != NO_PAGE:
+            self._drop_page(index)
             pace(_DROP_COST)
-        self.tmpfs.give_pages(len(self.pages))
-        self.pages.clear()
-        self.blocks = 0
+            index = self.pages.next_from(index)
         mapping = self.mapping
         if mapping is not None:
             self.mapping = None
@@ -107,7 +106,7 @@ class TmpfsFile(TmpfsInode):
         while offset < self.size and buffer.remaining > 0:
             within = offset & _OFFSET_MASK
             count = min(PAGE_SIZE - within, self.size - offset)
-            frame = Frame(self.pages.get(offset >> PAGE_SHIFT, NO_FRAME))
+            frame = self.pages.get(offset >> PAGE_SHIFT)
             if frame == NO_FRAME:
                 moved = buffer.put_zeros(count)
             else:
@@ -149,13 +148,13 @@ class TmpfsFile(TmpfsInode):
     def _write_page(self, buffer: Buffer, index: int, within: int, count: int) -> int:
         """Write to a part of a page."""
         drops = self.drops
-        frame = Frame(self.pages.get(index, NO_FRAME))
+        frame = self.pages.get(index)
         if frame == NO_FRAME or self.shrinking is not None:
             frame = self._page_for_write(index)
         get_frame(frame)
         moved = buffer.take(frame_span(frame)[within : within + count])
         put_frame(frame)
-        if moved > 0 and (self.drops == drops or self.pages.get(index, NO_FRAME) == frame):
+        if moved > 0 and (self.drops == drops or self.pages.get(index) == frame):
             # Otherwise the page was cut off during the copy: the write came before that.
             self.size = max(self.size, (index << PAGE_SHIFT) + within + moved)
         return moved
@@ -170,7 +169,7 @@ class TmpfsFile(TmpfsInode):
                 return 0
             if self.shrinking is not None:
                 self.settle()
-            present = Frame(self.pages.get(index, NO_FRAME))
+            present = self.pages.get(index)
             if present == NO_FRAME:
                 frame_span(frame)[moved:PAGE_SIZE].fill(0)
                 self._enter(index, frame)
@@ -188,7 +187,7 @@ class TmpfsFile(TmpfsInode):
         """The frame of a page, made of zeros if it is a hole."""
         if self.shrinking is not None:
             self.settle()
-        frame = Frame(self.pages.get(index, NO_FRAME))
+        frame = self.pages.get(index)
         if frame != NO_FRAME:
             return frame
         frame = self._new_frame()
@@ -212,7 +211,7 @@ class TmpfsFile(TmpfsInode):
 
     def _enter(self, index: int, frame: Frame) -> None:
         """Put a new page in place, with the caller's reference. Raises MemoryError."""
-        self.pages[index] = frame
+        self.pages.put(index, frame)
         self.blocks += PAGE_SIZE // 512
 
     def settle(self) -> None:
@@ -286,19 +285,9 @@ class TmpfsFile(TmpfsInode):
         """Zero what lies within one page from `start` on, up to `end`."""
         within = start & _OFFSET_MASK
         count = min(end - start, PAGE_SIZE - within)
-        frame = Frame(self.pages.get(start >> PAGE_SHIFT, NO_FRAME))
+        frame = self.pages.get(start >> PAGE_SHIFT)
         if count > 0 and frame != NO_FRAME:
             frame_span(frame)[within : within + count].fill(0)
-
-    def _some_indices(self, first: int, end: int) -> list[int]:
-        """Indices of some of the present pages first … end - 1, and of all if they are few."""
-        found: list[int] = []
-        for index in self.pages.keys():
-            if first <= index < end:
-                found.append(index)
-                if len(found) == _DROPPED_AT_ONCE:
-                    break
-        return found
 
     def _drop_range(self, first: int, end: int) -> None:
         """Drop the pages first … end - 1, and unmap them from all programs. No page is created meanwhile."""
@@ -309,19 +298,11 @@ class TmpfsFile(TmpfsInode):
         with lock:
             self.drops += 1
             self._unmap(first, end)
-            if end - first < len(self.pages):
-                for index in range(first, end):
-                    if index in self.pages:
-                        self._drop_page(index)
-                    pace(_DROP_COST)
-                return
-            more = True
-            while more:
-                indices = self._some_indices(first, end)
-                more = len(indices) == _DROPPED_AT_ONCE
-                for index in indices:
-                    self._drop_page(index)
-                    pace(_DROP_COST)
+            index = self.pages.next_from(first)
+            while first <= index < end:
+                self._drop_page(index)
+                pace(_DROP_COST)
+                index = self.pages.next_from(index)
 
     def _unmap(self, first: int, end: int) -> None:
         """Take pages from the programs that map them."""
@@ -330,46 +311,26 @@ class TmpfsFile(TmpfsInode):
             forget_pages(mapping, first, end)
 
     def _drop_page(self, index: int) -> None:
-        frame = self.pages.pop(index)
-        put_frame(Frame(frame))
+        put_frame(self.pages.remove(index))
         self.tmpfs.give_pages(1)
         self.blocks -= PAGE_SIZE // 512
 
     # ---- Holes ------------------------------------------------------------------------------------------------
 
     def seek_data(self, offset: int) -> int:
-        index = offset >> PAGE_SHIFT
-        if index in self.pages:
-            return offset
-        nearest = self._next_present(index)
-        if nearest < 0 or nearest << PAGE_SHIFT >= self.size:
+        nearest = self.pages.next_from(offset >> PAGE_SHIFT)
+        if nearest == NO_PAGE or nearest << PAGE_SHIFT >= self.size:
             raise Errno(ENXIO)
-        return nearest << PAGE_SHIFT
+        return max(offset, nearest << PAGE_SHIFT)
 
     def seek_hole(self, offset: int) -> int:
         index = offset >> PAGE_SHIFT
-        if index not in self.pages:
+        if self.pages.get(index) == NO_FRAME:
             return offset
-        while index in self.pages:
+        while self.pages.get(index) != NO_FRAME:
             index += 1
             pace(_LOOK_COST)
         return index << PAGE_SHIFT if index < _page_count(self.size) else self.size
-
-    def _next_present(self, index: int) -> int:
-        """The first page behind a hole, -1 if there is none."""
-        end = _page_count(self.size)
-        if end - index < 4 * len(self.pages):
-            while index < end:
-                if index in self.pages:
-                    return index
-                index += 1
-                pace(_LOOK_COST)
-            return -1
-        nearest = -1
-        for present in self.pages.keys():
-            if present > index and (nearest < 0 or present < nearest):
-                nearest = present
-        return nearest
 
     # ---- Mapping ----------------------------------------------------------------------------------------------
 
@@ -382,9 +343,11 @@ class TmpfsFile(TmpfsInode):
 
     def cached_pages(self, first: int, end: int) -> CachedPages:
         found = CachedPages()
-        for index in self.pages.keys():
-            if first <= index < end:
-                found.count += 1
+        index = self.pages.next_from(first)
+        while first <= index < end:
+            found.count += 1
+            pace(_LOOK_COST)
+            index = self.pages.next_from(index + 1)
         return found
 
     def is_mapped_for_writing(self) -> bool:
@@ -429,7 +392,7 @@ class FilePages(TrackedObject):
         inode = self.inode
         if inode is None or index < 0 or index >= _page_count(inode.size):
             return NO_FRAME
-        return Frame(inode.pages.get(index, NO_FRAME))
+        return inode.pages.get(index)
 
     def acquire(self) -> None:
         self.areas += 1

@@ -142,7 +142,7 @@ class Told(SharedMemory):
         self.written: list[int] = []
 
     def device_wrote(self, index: int, frame: Frame) -> None:
-        assert self.frames[index] == frame
+        assert self.frames.get(index) == frame
         self.written.append(index)
 
 

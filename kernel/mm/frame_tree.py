@@ -1,0 +1,238 @@
+"""Frames by page number: a radix tree with 32 branches at each node.
+
+A small file is one leaf; each level more reaches 32 times as far. Pages are found in order, so a hole of any size costs
+nothing, and no operation takes longer than the few levels that there are. The leaf that was used last is at hand, since
+most files are read in order.
+
+Invariants: no node is empty; the root of a tree of height 0 is a leaf; `shift` is the height times `_BITS`.
+
+Rejected: a dictionary by page number. It has no order: to find the next page after a hole all must be looked at, and a
+program can choose numbers that it keeps in one place.
+
+Context: never sleeps. `put` may raise MemoryError; nothing else needs memory.
+"""
+
+from typing import Final, Literal
+
+from kernel.lang import Array, final, noinline, u32
+from kernel.mm.frames import NO_FRAME, Frame
+
+NO_PAGE: Final = -1
+_BITS: Final = 5
+_WIDTH: Final = 1 << _BITS
+_MASK: Final = _WIDTH - 1
+
+
+@final
+class Node:
+    """A leaf with frames, or a branch with children."""
+
+    frames: Array[u32, Literal[32]]
+
+    def __init__(self) -> None:
+        self.count: int = 0  # frames or children
+        self.children: list[Node | None] | None = None
+
+
+@final
+class FrameTree:
+    """The pages of an object in memory."""
+
+    def __init__(self) -> None:
+        self.count: int = 0  # pages
+        self._root: Node | None = None
+        self._shift: int = 0
+        self._last: Node | None = None  # the leaf that was used last
+        self._last_number: int = 0  # of its first page, divided by its width
+
+    def get(self, index: int) -> Frame:
+        """The frame of a page (from 0), or NO_FRAME."""
+        leaf = self._last
+        if leaf is None or self._last_number != index >> _BITS:
+            leaf = self._find(index)
+            if leaf is None:
+                return NO_FRAME
+        return Frame(leaf.frames[index & _MASK])
+
+    def next_from(self, index: int) -> int:
+        """The first page at or after `index` that there is, or NO_PAGE."""
+        leaf = self._last
+        if leaf is not None and self._last_number == index >> _BITS:
+            slot = _first_frame(leaf, index & _MASK)
+            if slot < _WIDTH:
+                return index & ~_MASK | slot
+            index = (index | _MASK) + 1
+        while True:
+            node = self._root
+            shift = self._shift
+            if node is None or index >> shift > _MASK:
+                return NO_PAGE
+            while True:
+                slot = index >> shift & _MASK
+                found = _first_child(node, slot) if shift > 0 else _first_frame(node, slot)
+                if found == _WIDTH:
+                    index = ((index >> (shift + _BITS)) + 1) << (shift + _BITS)
+                    break  # from the root again: to the next node of this level, or of one above
+                if found != slot:
+                    index = (index >> (shift + _BITS)) << (shift + _BITS) | found << shift
+                children = node.children
+                child = children[found] if children is not None else None
+                if child is None:
+                    self._last = node
+                    self._last_number = index >> _BITS
+                    return index
+                node = child
+                shift -= _BITS
+
+    def put(self, index: int, frame: Frame) -> None:
+        """Enter the frame of a page, instead of another one if there is. Raises MemoryError; nothing has changed."""
+        leaf = self._last
+        if leaf is None or self._last_number != index >> _BITS:
+            leaf = self._find(index)
+            if leaf is None:
+                self._put_leaf(index, frame)
+                return
+        if leaf.frames[index & _MASK] == NO_FRAME:
+            leaf.count += 1
+            self.count += 1
+        leaf.frames[index & _MASK] = u32(frame)
+
+    def remove(self, index: int) -> Frame:
+        """Take a page out that there is, and return its frame."""
+        leaf = self._last
+        if leaf is None or self._last_number != index >> _BITS:
+            leaf = self._find(index)
+            assert leaf is not None, "the page is not there"
+        frame = Frame(leaf.frames[index & _MASK])
+        assert frame != NO_FRAME, "the page is not there"
+        leaf.frames[index & _MASK] = u32(NO_FRAME)
+        leaf.count -= 1
+        self.count -= 1
+        if leaf.count == 0:
+            self._cut(index)
+        return frame
+
+    @noinline
+    def _find(self, index: int) -> Node | None:
+        """The leaf of a page, which is the last used from now on; None if there is none."""
+        node = self._root
+        shift = self._shift
+        if node is None or index >> shift > _MASK:
+            return None
+        while shift > 0:
+            children = node.children
+            child = children[index >> shift & _MASK] if children is not None else None
+            if child is None:
+                return None
+            node = child
+            shift -= _BITS
+        self._last = node
+        self._last_number = index >> _BITS
+        return node
+
+    @noinline
+    def _put_leaf(self, index: int, frame: Frame) -> None:
+        """Enter a page that has no leaf: all that needs memory comes first."""
+        self._grow(index)
+        branch: Node | None = None
+        child = self._root
+        shift = self._shift
+        while child is not None:
+            branch = child
+            children = branch.children
+            child = children[index >> shift & _MASK] if children is not None else None
+            if child is not None:
+                shift -= _BITS
+        leaf = Node()
+        leaf.frames[index & _MASK] = u32(frame)
+        leaf.count = 1
+        # From the leaf up to below the branch that has no child there; without any, up to the root.
+        fresh = leaf
+        level = _BITS
+        while level < shift or (branch is None and level <= shift):
+            fresh = _branch(fresh, index >> level & _MASK)
+            level += _BITS
+        if branch is None:
+            self._root = fresh
+        else:
+            _set_child(branch, index >> shift & _MASK, fresh)
+        self._last = leaf
+        self._last_number = index >> _BITS
+        self.count += 1
+
+    def _grow(self, index: int) -> None:
+        """Make the tree high enough for a page."""
+        while index >> self._shift > _MASK:
+            root = self._root
+            if root is not None:
+                self._root = _branch(root, 0)
+            self._shift += _BITS
+
+    def _cut(self, index: int) -> None:
+        """The leaf of a page is empty: it goes, and all branches that lead nowhere else."""
+        self._last = None
+        keeper: Node | None = None  # the lowest branch that has another child
+        place = 0
+        node = self._root
+        shift = self._shift
+        while node is not None and shift > 0:
+            if node.count > 1:
+                keeper = node
+                place = index >> shift & _MASK
+            children = node.children
+            node = children[index >> shift & _MASK] if children is not None else None
+            shift -= _BITS
+        if keeper is None:
+            self._root = None
+            self._shift = 0
+            return
+        children = keeper.children
+        if children is not None:
+            children[place] = None
+            keeper.count -= 1
+        self._shrink()
+
+    def _shrink(self) -> None:
+        """Take levels away that a smaller tree does not need."""
+        root = self._root
+        while root is not None and self._shift > 0 and root.count == 1:
+            children = root.children
+            first = children[0] if children is not None else None
+            if first is None:
+                return
+            self._root = first
+            self._shift -= _BITS
+            root = first
+
+
+def _branch(child: Node, place: int) -> Node:
+    """A branch with one child. Raises MemoryError."""
+    branch = Node()
+    branch.children = [None] * _WIDTH
+    _set_child(branch, place, child)
+    return branch
+
+
+def _set_child(branch: Node, place: int, child: Node) -> None:
+    """Give a branch a child where it has none."""
+    children = branch.children
+    if children is not None:
+        children[place] = child
+        branch.count += 1
+
+
+def _first_frame(leaf: Node, slot: int) -> int:
+    """The first place from `slot` on with a frame; `_WIDTH` if there is none."""
+    while slot < _WIDTH and leaf.frames[slot] == NO_FRAME:
+        slot += 1
+    return slot
+
+
+def _first_child(branch: Node, slot: int) -> int:
+    """The same for children."""
+    children = branch.children
+    if children is None:
+        return _WIDTH
+    while slot < _WIDTH and children[slot] is None:
+        slot += 1
+    return slot
