@@ -1,9 +1,9 @@
 """tmpfs: a file system in memory (tmpfs(5)); also the root file system, and the base of devtmpfs.
 
-A directory is a dictionary of entries, and a list of the same entries in order of their making, which gives each a
-position that stays the same while others come and go (readdir). The contents of regular files are in `file.py`.
+A directory is a dictionary of entries, and the same entries in the order of their making (`order.py`). The contents of
+regular files are in `file.py`.
 
-Context: never sleeps.
+Context: never sleeps, but where it says otherwise.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -22,6 +22,7 @@ from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.tmpfs.base import INHERITED_FLAGS, Tmpfs, TmpfsInode
 from kernel.fs.tmpfs.file import TmpfsFile
+from kernel.fs.tmpfs.order import EntryOrder, TmpfsEntry, find_position
 from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 _ENTRY_SIZE: Final = 20  # what Linux counts for an entry in a directory's size
 _FIRST_POSITION: Final = 2
-_DROP_COST: Final = 500  # instructions, for `pace`
+# Instructions for an entry, for `pace`
+_LOOK_COST: Final = 150
+_DROP_COST: Final = 600
 
 
 class TmpfsSpecial(TmpfsInode):
@@ -50,22 +53,13 @@ class TmpfsSymlink(TmpfsInode):
         return self.target
 
 
-class TmpfsEntry:
-    """A name in a directory. `inode` is None once it was removed."""
-
-    def __init__(self, name: bytes, inode: TmpfsInode, position: int) -> None:
-        self.name: bytes = name
-        self.inode: TmpfsInode | None = inode
-        self.position: int = position
-
-
 class TmpfsDirectory(TmpfsInode):
     """A directory."""
 
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
         super().__init__(tmpfs, mode)
         self.entries: dict[bytes, TmpfsEntry] = {}
-        self.order: list[TmpfsEntry] = []  # by position; with removed entries in between
+        self.order: EntryOrder = EntryOrder()
         self.next_position: int = _FIRST_POSITION
         self.above: TmpfsDirectory | None = None  # the way back while the file system is emptied
         self.nlink = 2
@@ -82,28 +76,19 @@ class TmpfsDirectory(TmpfsInode):
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         order = self.order
-        index = self._find_position(position)
-        while index < len(order):
-            entry = order[index]
-            index += 1
-            inode = entry.inode
-            if inode is None:
-                continue
-            if not sink.emit(entry.name, inode.ino, inode.directory_entry_type(), entry.position + 1):
-                return
-            sink.position = entry.position + 1
-
-    def _find_position(self, position: int) -> int:
-        """Index of the first entry whose position is not below `position`."""
-        low = 0
-        high = len(self.order)
-        while low < high:
-            middle = (low + high) // 2
-            if self.order[middle].position < position:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        number = order.chunk_at(position)
+        index = find_position(order.chunk(number), position)
+        while number < order.chunk_count():
+            chunk = order.chunk(number)
+            while index < len(chunk):
+                entry = chunk[index]
+                index += 1
+                inode = entry.inode
+                if not sink.emit(entry.name, inode.ino, inode.directory_entry_type(), entry.position + 1):
+                    return
+                sink.position = entry.position + 1
+            number += 1
+            index = 0
 
     def open(self, path: "Path", flags: int) -> File:
         return InodeFile(path, flags)
@@ -195,10 +180,11 @@ class TmpfsDirectory(TmpfsInode):
         called: list[bytes] = [b""]
         place = 0
         while place < len(met):
-            for entry in met[place].order:
+            position = 0
+            while (entry := met[place].order.next_from(position)) is not None:
+                position = entry.position + 1
+                pace(_LOOK_COST)
                 inode = entry.inode
-                if inode is None:
-                    continue
                 if inode.ino == ino:
                     if names is not None:
                         names.append(entry.name)
@@ -218,19 +204,16 @@ class TmpfsDirectory(TmpfsInode):
         """The file system goes away: drop every inode, however deep, without recursion or memory. Sleeps."""
         directory = self
         while True:
-            if directory.order:
-                entry = directory.order.pop()
+            pace(_DROP_COST)
+            entry = directory.order.pop()
+            if entry is not None:
                 inode = entry.inode
-                if inode is None:
-                    continue
-                entry.inode = None
                 directory.entries.pop(entry.name)
                 if isinstance(inode, TmpfsDirectory):
                     inode.above = directory
                     directory = inode
                 else:
                     inode.drop_link()
-                pace(_DROP_COST)
                 continue
             directory.entries.clear()
             above = directory.above
@@ -274,7 +257,7 @@ class TmpfsDirectory(TmpfsInode):
         try:
             self.entries[name] = entry
         except MemoryError:
-            self.order.pop()
+            self.order.remove(entry)
             raise
         self.next_position += 1
         self.size += _ENTRY_SIZE
@@ -291,25 +274,9 @@ class TmpfsDirectory(TmpfsInode):
 
     def _remove(self, name: bytes) -> None:
         entry = self.entries.pop(name)
-        entry.inode = None
+        self.order.remove(entry)
         self.size -= _ENTRY_SIZE
         self.touch_modified()
-        if not self.entries:
-            self.order.clear()
-        elif self.order[-1] is entry:
-            self.order.pop()
-        elif len(self.order) > 32 and len(self.order) > 2 * len(self.entries):
-            self._compact()
-
-    def _compact(self) -> None:
-        """Close the gaps that removed entries have left, in place: that takes no memory."""
-        order = self.order
-        count = 0
-        for each in order:
-            if each.inode is not None:
-                order[count] = each
-                count += 1
-        del order[count:]
 
 
 def new_tmpfs(type_name: bytes, source: bytes, options: bytes) -> Tmpfs:
