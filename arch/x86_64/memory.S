@@ -1,6 +1,6 @@
 # memcpy, memmove, memset, memcmp, bcmp, strlen: LLVM calls them on its own account, and pages are filled and copied with them.
 #
-# Moves of eight bytes, four or eight a turn, and never `rep movsb`: under TCG the string instructions cost ten
+# Moves of eight bytes, four or sixteen a turn, and never `rep movsb`: under TCG the string instructions cost ten
 # times as much a page, and there is no SSE in the kernel (the registers are the user's).
 # All have the C signatures. Only registers that a call does not preserve are used; no stack.
 
@@ -88,9 +88,30 @@ memset:
         movzbl  %sil, %ecx
         movabsq $0x0101010101010101, %r8
         imulq   %r8, %rcx
-        subq    $64, %rdx
-        jb      2f
-1:      movq    %rcx, (%rdi)
+        subq    $128, %rdx
+        jb      1f
+0:      movq    %rcx, (%rdi)
+        movq    %rcx, 8(%rdi)
+        movq    %rcx, 16(%rdi)
+        movq    %rcx, 24(%rdi)
+        movq    %rcx, 32(%rdi)
+        movq    %rcx, 40(%rdi)
+        movq    %rcx, 48(%rdi)
+        movq    %rcx, 56(%rdi)
+        movq    %rcx, 64(%rdi)
+        movq    %rcx, 72(%rdi)
+        movq    %rcx, 80(%rdi)
+        movq    %rcx, 88(%rdi)
+        movq    %rcx, 96(%rdi)
+        movq    %rcx, 104(%rdi)
+        movq    %rcx, 112(%rdi)
+        movq    %rcx, 120(%rdi)
+        addq    $128, %rdi
+        subq    $128, %rdx
+        jae     0b
+1:      addq    $64, %rdx               # carries if 64 … 127 are left
+        jnc     2f
+        movq    %rcx, (%rdi)
         movq    %rcx, 8(%rdi)
         movq    %rcx, 16(%rdi)
         movq    %rcx, 24(%rdi)
@@ -100,7 +121,6 @@ memset:
         movq    %rcx, 56(%rdi)
         addq    $64, %rdi
         subq    $64, %rdx
-        jae     1b
 2:      addq    $64, %rdx
         subq    $8, %rdx
         jb      4f

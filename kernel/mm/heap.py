@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import export, inline, noinline, u32
-from kernel.lang.unsafe import atomic_add_u32, atomic_cas_u32, load_i64, load_u32, store_i64, store_u32
+from kernel.lang.unsafe import atomic_add_u32, atomic_cas_u32, fill_bytes, load_i64, load_u32, store_i64, store_u32
 from kernel.mm import slabs
 from kernel.mm.allocation_failure import FAILURE
 
@@ -202,7 +202,12 @@ def allocate_slowly(descriptor: int, size_bytes: int) -> int:
         slot = slabs.take(size_bytes)
         if slot == 0:
             return 0
-    prepare(slot, descriptor, size_bytes)
+    if size_bytes > slabs.LARGEST_SMALL:
+        fill_bytes(slot, 0, size_bytes)
+        store_u32(slot, IN_TABLE)
+        store_u32(slot + 4, u32(descriptor))
+    else:
+        prepare(slot, descriptor, size_bytes)
     enter(slot)
     return slot
 
