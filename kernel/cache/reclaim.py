@@ -15,6 +15,7 @@ from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU
 from kernel.cache.writeback import FLUSHER
 from kernel.lang import final, recursion
+from kernel.lib.pace import is_dying, pace
 from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count, free_frame_count
 from kernel.mm.reclaim import reclaim_more
 from kernel.sched.scheduler import announce_work
@@ -23,6 +24,8 @@ from kernel.time.clock import monotonic_ns
 
 _LOOKED_AT: Final = 4  # pages looked at for each one wanted, at least; and at least:
 _LOOKED_AT_MINIMUM: Final = 256
+_DROPPED_AT_ONCE: Final = 128  # pages, between safe points
+_DROP_COST: Final = 600  # instructions
 _PATIENCE_NS: Final = 200_000_000
 _EPISODE_NS: Final = 2_000_000_000  # waits that far apart have nothing to do with one another
 _HOPELESS_NS: Final = 10_000_000_000  # with no page written for so long, waiting is of no use
@@ -31,7 +34,9 @@ class Shrinker:
     """Other memory that can be given back."""
 
     def shrink(self, pages: int) -> None:
-        """Give back about so many pages of memory if there are. Never sleeps, allocates nothing."""
+        """Give back about so many pages of memory if there are, but no more than takes a few hundred thousand
+        instructions. Never sleeps, allocates nothing.
+        """
 
 
 SHRINKERS: Final[list[Shrinker]] = []
@@ -106,8 +111,14 @@ def _drop_pages(wanted: int, looked_at: int) -> int:
 
 
 def drop_clean_pages() -> int:
-    """Drop every page that can be dropped; returns how many (/proc/sys/vm/drop_caches). Never sleeps."""
-    return _drop_pages(LRU.count, 2 * LRU.count)
+    """Drop every page that can be dropped; returns how many (/proc/sys/vm/drop_caches). Has safe points."""
+    dropped = 0
+    left = 2 * LRU.count
+    while left > 0 and not is_dying():
+        dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE)
+        left -= _DROPPED_AT_ONCE
+        pace(_DROPPED_AT_ONCE * _DROP_COST)
+    return dropped
 
 
 SHORTAGE.helper = Reclaimer()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CACHE_LIMIT: Final = 32768
 _SHRINK_STEP: Final = 16  # entries looked at when the cache is full
 _DETACH_COST: Final = 500  # instructions, for `pace`
+_NAMES_PER_PAGE: Final = 10  # with their inodes
+_MOST_AT_ONCE: Final = 640
 
 
 class Dentry:
@@ -229,10 +231,10 @@ CACHE: DentryCache = DentryCache(CACHE_LIMIT)
 
 @final
 class _NameShrinker(Shrinker):
-    """Gives back names. About ten, with their inodes, make a page."""
+    """Gives back names."""
 
     def shrink(self, pages: int) -> None:
-        CACHE.shrink(min(pages * 10, CACHE.count))
+        CACHE.shrink(min(pages * _NAMES_PER_PAGE, CACHE.count, _MOST_AT_ONCE))
 
 
 SHRINKERS.append(_NameShrinker())

@@ -3,7 +3,7 @@
 An object has a number for as long as it lives. The number's low bits are its index in the table of its kind; the others
 count how often indexes have started anew, so an old number is seldom taken for another object's.
 
-Context: thread context; nothing but `IpcTable.all` sleeps.
+Context: thread context; nothing but `IpcTable.all` and `highest_index` sleeps.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,9 @@ WRITE: Final = 0o222
 INDEX_BITS: Final = 15
 INDEX_MASK: Final = (1 << INDEX_BITS) - 1
 _CYCLE: Final = 64  # indexes are used in turn up to this one at least
+_MANY: Final = 16_000  # objects from which on an index is found sooner than all objects are looked at
 _NS: Final = 1_000_000_000
+_LOOK_COST: Final = 150  # instructions to look for an object, for `pace`
 _SHOW_COST: Final = 5000  # instructions to show an object, for `pace`
 
 
@@ -180,7 +182,13 @@ class IpcTable(Generic[T]):
                 pace(_SHOW_COST)
 
     def highest_index(self) -> int:
-        """0 where there is none."""
+        """0 where there is none. Sleeps where there are many."""
+        if len(self.objects) > _MANY:
+            highest = INDEX_MASK
+            while highest > 0 and highest not in self.objects:
+                highest -= 1
+                pace(_LOOK_COST)
+            return highest
         highest = 0
         for index in self.objects.keys():
             highest = max(highest, index)

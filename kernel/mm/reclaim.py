@@ -199,6 +199,15 @@ def reclaim_more() -> bool:
     return RECLAIMER.freed > freed or RECLAIMER.words_left <= 0
 
 
+def reclaim_part() -> bool:
+    """One pass of bounded length; whether `reclaim_now` would have done more. What others leave in between does not
+    count, or it would go on for as long as they run.
+    """
+    passes = RECLAIMER.passes
+    reclaim_some()
+    return RECLAIMER.passes != passes and (RECLAIMER.visit != END or RECLAIMER.words_left <= 0)
+
+
 def reclaim_now() -> None:
     """One pass that frees all."""
     reclaim(NO_LIMIT, NO_LIMIT)

@@ -43,6 +43,7 @@ from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, EOPNOTSUPP, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import Mutex, yield_now
 
@@ -53,6 +54,7 @@ _HANDLE_SIZE: Final = 8
 _HANDLE_WITH_PARENT: Final = 2  # the same with the directory behind it
 _MOST_SECTORS: Final = 1 << 40  # more than a file has
 _LAST_TRIES: Final = 50  # to write everything before unmounting, where memory lacks
+_DROP_COST: Final = 1500  # instructions to give an inode back, for `pace`
 _DEPTH_LIMIT: Final = 4096  # of directories, in a tree that may be damaged
 
 
@@ -224,11 +226,12 @@ class Ext2FileSystem(Ext2):
         return found
 
     def _nodes_with_dirty_pages(self) -> list[Ext2Node]:
-        """Inodes whose contents are not all on the device. Raises MemoryError."""
+        """Inodes whose contents are not all on the device, the oldest first. Has safe points. Raises MemoryError."""
         found: list[Ext2Node] = []
-        for node in self.inodes.values():
+        for node in self.known_nodes():
             if node.cache.dirty_count > 0 or node.cache.writing_count > 0:
                 found.append(node)
+        found.reverse()
         return found
 
     def _write_inodes(self) -> None:
@@ -377,7 +380,7 @@ class Ext2FileSystem(Ext2):
 
     def _sync_metadata(self) -> None:
         self._write_inodes()
-        for node in self.inodes.values():
+        for node in self.known_nodes():
             node.note_stored()
         self.lost_track = False
         done = False
@@ -387,7 +390,7 @@ class Ext2FileSystem(Ext2):
         finally:
             if not done:
                 self.lost_track = True
-                for node in self.inodes.values():
+                for node in self.known_nodes():
                     node.lose_track()
 
     def trim(self, start: int, length: int, smallest: int) -> int:
@@ -476,13 +479,13 @@ class Ext2FileSystem(Ext2):
             log.error("ext2: caches could not be given back: no memory")
 
     def drop(self) -> None:
-        """Give everything in memory back. Needs none."""
-        while len(self.order) > 0:
-            node = self.inodes.get(self.order.popleft())
-            if node is not None:
-                node.end()
-                self.unlist_dirty(node)
-        self.inodes.clear()
+        """Give everything in memory back. Needs none. Has safe points."""
+        while len(self.nodes) > 0:
+            node = self.nodes[-1]
+            node.end()
+            self.unlist_dirty(node)
+            self.forget(node)
+            pace(_DROP_COST)
         self.replaced.clear()
         self.order.clear()
         self.retired.clear()

@@ -11,6 +11,7 @@ Context: sleeps, but where it says otherwise.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from kernel.cache import SyncScope
@@ -23,10 +24,12 @@ from kernel.fs.ext2.volume import Volume, VolumeHolder
 from kernel.lang import EIO, Errno, Weak, weak
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.pace import pace
 from kernel.mm.frames import total_frame_count
 
 _FRAMES_PER_INODE: Final = 8
 _FEWEST_INODES: Final = 1024
+_LOOK_COST: Final = 50  # instructions, for `pace`
 _STEP: Final = 4  # inodes looked at for each new one, when there are too many
 
 
@@ -41,6 +44,7 @@ class Ext2(VolumeHolder):
         self.sleeps = True
         self.keeps_negatives = True
         self.inodes: dict[int, Ext2Node] = {}
+        self.nodes: list[Ext2Node] = []  # the same ones; each knows its place
         self.order: deque[int] = deque()  # numbers of `inodes`, and of some that are gone, oldest first
         self.retired: dict[int, Weak[Ext2Node]] = {}
         self.inode_limit: int = max(_FEWEST_INODES, total_frame_count() // _FRAMES_PER_INODE)
@@ -101,7 +105,13 @@ class Ext2(VolumeHolder):
     def enter(self, node: "Ext2Node") -> None:
         """An inode is in memory from now on. Never sleeps. Raises MemoryError."""
         self.order.append(node.ino)
-        self.inodes[node.ino] = node
+        self.nodes.append(node)
+        try:
+            self.inodes[node.ino] = node
+        except MemoryError:
+            self.nodes.pop()
+            raise
+        node.place = len(self.nodes) - 1
         node.cache.resume(node)
 
     def leave(self, node: "Ext2Node") -> None:
@@ -109,7 +119,25 @@ class Ext2(VolumeHolder):
         if node.ino in self.hashed_directories:
             self.hashed_directories.pop(node.ino)
         if self.inodes.get(node.ino) is node:
-            self.inodes.pop(node.ino)
+            self.forget(node)
+
+    def forget(self, node: "Ext2Node") -> None:
+        """An inode is in memory no more. Never sleeps or fails."""
+        self.inodes.pop(node.ino)
+        last = self.nodes.pop()
+        if last is not node:
+            self.nodes[node.place] = last
+            last.place = node.place
+
+    def known_nodes(self) -> Iterator["Ext2Node"]:
+        """All inodes in memory, with safe points in between. Those that come meanwhile may be left out, and one may be
+        seen twice.
+        """
+        place = len(self.nodes)
+        while place > 0:
+            yield self.nodes[place - 1]
+            pace(_LOOK_COST)
+            place = min(place - 1, len(self.nodes))
 
     def owe_eviction(self, node: "Ext2Node") -> None:
         """An inode that nobody uses could not be evicted for want of memory: try again later. Never sleeps or fails."""
@@ -153,7 +181,7 @@ class Ext2(VolumeHolder):
             except MemoryError:
                 self.order.append(ino)
                 raise
-            self.inodes.pop(ino)
+            self.forget(node)
             node.is_retired = True
             node.cache.end()
 
@@ -205,6 +233,7 @@ class Ext2Node(CachedInode):
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
         self.ext2: Ext2 = ext2
+        self.place: int = 0  # in `Ext2.nodes`
         self.is_dirty: bool = False
         self.is_needed: bool = True  # fdatasync(2) must write it: more than times may not be on the device
         self.next_dirty: Ext2Node | None = None

@@ -123,6 +123,26 @@ def test_a_bounded_pass_leaves_the_rest_for_the_next(world: HeapWorld) -> None:
         assert left == 1 or heap.TABLE.next >= heap.TABLE.due  # the next pass is due at once
 
 
+def test_parts_end_where_one_pass_would_have(world: HeapWorld) -> None:
+    """Although others leave something between them each time."""
+    kind = world.type(reclaim.KIND_INSTANCE, 16, pointers=(8,))
+    head = 0
+    for _ in range(3 * MOST_AT_ONCE):
+        node = world.new(kind, 16)
+        world.set(node, 8, head)
+        head = node
+        world.hold(0, head)
+        if heap.TABLE.count > 500:
+            reclaim.reclaim_now()
+    world.hold(0, 0)
+    parts = 1
+    while reclaim.reclaim_part():
+        world.new(kind, 16)
+        parts += 1
+    assert 3 <= parts <= 5
+    assert slabs.slots_in_use() == 0
+
+
 def test_a_chained_object_gives_its_child_to_a_stack(world: HeapWorld) -> None:
     kind = world.type(reclaim.KIND_INSTANCE, 24, pointers=(8, 16))
     shared = world.new(kind, 24)
