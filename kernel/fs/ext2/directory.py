@@ -36,7 +36,7 @@ _UNIT_SHIFT: Final = 2  # records have a multiple of four bytes
 _FEW_BLOCKS: Final = 4
 _BLOCK_COST: Final = 4000  # instructions to look through a block, for `pace`
 _PLACE_COST: Final = 400  # and more for each name whose place is noted
-_INDEXED_BLOCKS: Final = 512  # the places of names in larger directories are not kept in memory
+_INDEXED_BYTES: Final = 1 << 21  # the places of names in larger directories are not kept in memory
 # From a mode's type (in its upper four bits) to a record's file type.
 _FILE_TYPES: Final = b"\x00\x05\x03\x00\x02\x00\x04\x00\x01\x00\x07\x00\x06\x00\x00\x00"
 
@@ -90,7 +90,7 @@ class Ext2Directory(ListedDirectory):
     def _find(self, name: bytes) -> tuple[int, int]:
         """The block (of the directory) and the offset of the record with this name; NONE, 0 if there is none."""
         count = self.block_total()
-        places = self._all_places(count) if 1 < count <= _INDEXED_BLOCKS else None
+        places = self._all_places(count) if 1 < count <= self._indexed_blocks() else None
         if places is not None:
             place = places.get(name, records.NONE)
             if self.first_hidden != records.NONE:
@@ -112,6 +112,10 @@ class Ext2Directory(ListedDirectory):
                     return index, offset
             pace(_BLOCK_COST)
         return records.NONE, 0
+
+    def _indexed_blocks(self) -> int:
+        """Up to how many blocks the places of names are kept."""
+        return _INDEXED_BYTES >> self.ext2.volume.geometry.block_shift
 
     def _all_places(self, count: int) -> dict[bytes, int] | None:
         """The places of all names, read once, or None for want of memory. ext4 has hash trees for this; a dictionary is
@@ -417,7 +421,7 @@ class Ext2Directory(ListedDirectory):
             records.write_record(block.span(), 0, volume.geometry.block_size, name, inode.ino, kind)
             self.size = (index + 1) << volume.geometry.block_shift
             self.inode_changed()
-            if index >= _INDEXED_BLOCKS:
+            if index >= self._indexed_blocks():
                 self.places = None
             self._note_place(name, index, 0)
             self._named(inode, block.number)
