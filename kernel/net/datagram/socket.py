@@ -138,8 +138,7 @@ class DatagramSocket(InetSocket):
             is_hard = True
         wants = self.options.is_on(inet_names.ON_RECVERR4 if is_ip4 else inet_names.ON_RECVERR6)
         if wants:
-            if len(self.errors) < _ERRORS_LIMIT:
-                self.errors.append(QueuedError(error, packet.span().to_bytes(), packet.destination, port))
+            self.queue_error(QueuedError(error, packet.span().to_bytes(), packet.destination, port))
         elif not is_hard or len(self.remote) == 0:
             return
         self.pending_error = code
@@ -297,6 +296,11 @@ class DatagramSocket(InetSocket):
             found.append(ControlMessage(inet_names.SOL_IPV6, inet_names.IPV6_RECVORIGDSTADDR, data))
         name = inet_names.IPV6_RECVFRAGSIZE
         self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE6, inet_names.SOL_IPV6, name, found)
+
+    def queue_error(self, entry: QueuedError) -> None:
+        """Keep an error for MSG_ERRQUEUE, unless many wait there already."""
+        if len(self.errors) < _ERRORS_LIMIT:
+            self.errors.append(entry)
 
     def _receive_error(self, message: Message) -> int:
         if len(self.errors) == 0:

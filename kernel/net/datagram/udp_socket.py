@@ -201,7 +201,7 @@ class UdpSocket(udp.UdpEndpoint):
             error = NetworkError(EMSGSIZE, False)
             error.origin = ORIGIN_LOCAL
             error.info = hop.mtu
-            self.errors.append(QueuedError(error, b"", plan.address, plan.port))
+            self.queue_error(QueuedError(error, b"", plan.address, plan.port))
         raise Errno(EMSGSIZE)
 
     def get_option(self, level: int, name: int, limit: int) -> bytes:
