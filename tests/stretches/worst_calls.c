@@ -381,24 +381,101 @@ static void futexes(void)
         pthread_join(threads[i], 0);
 }
 
-/* 400 waiters of one word, moved and woken at once. */
+/* 1,200 waiters of one word, moved and woken at once; and as many that end with their process. */
 static void many_waiters(void)
 {
     static int other;
     pthread_attr_t small;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 16384);
-    waiting = 0;
-    for (int i = 0; i < 400; i++) {
-        pthread_t thread;
-        CHECK(pthread_create(&thread, &small, wait_on_word, 0) == 0);
+    for (int round = 0; round < 2; round++) {
+        waiting = 0;
+        for (int i = 0; i < 1200; i++) {
+            pthread_t thread;
+            CHECK(pthread_create(&thread, &small, wait_on_word, 0) == 0);
+        }
+        while (waiting < 1200)
+            sched_yield();
+        usleep(10000);
+        if (round > 0)
+            break;
+        CHECK(syscall(SYS_futex, &word, FUTEX_REQUEUE_PRIVATE, 0, INT_MAX, &other, 0) >= 1190);
+        CHECK(syscall(SYS_futex, &other, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0) >= 1190);
+        syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
+        usleep(100000);
     }
-    while (waiting < 400)
-        sched_yield();
-    usleep(10000);
-    CHECK(syscall(SYS_futex, &word, FUTEX_REQUEUE_PRIVATE, 0, INT_MAX, &other, 0) >= 390);
-    CHECK(syscall(SYS_futex, &other, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0) >= 390);
-    syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
+}
+
+/* Names in a directory: made, forgotten, read anew, listed, moved, and removed again. A file has `links` of them. */
+static void names_in(const char *directory, int count, int links)
+{
+    char first[64], name[64], entries[65536];
+    CHECK(mkdir(directory, 0700) == 0 && chdir(directory) == 0);
+    for (int i = 0; i < count; i++) {
+        sprintf(name, "a name that is not short %d", i);
+        sprintf(first, "a name that is not short %d", i - i % links);
+        CHECK((i % links == 0 ? mknod(name, S_IFREG | 0600, 0) : link(first, name)) == 0);
+    }
+    int caches = open("/proc/sys/vm/drop_caches", O_WRONLY);
+    sync();
+    CHECK(write(caches, "3", 1) == 1);
+    for (int i = 0; i < count; i++) {
+        struct stat status;
+        sprintf(name, "a name that is not short %d", i);
+        CHECK(lstat(name, &status) == 0);
+    }
+    int found = 0, here = open(".", O_RDONLY);
+    for (long length; (length = syscall(SYS_getdents64, here, entries, sizeof entries)) > 0;)
+        for (long at = 0; at < length; at += *(unsigned short *)(entries + at + 16))
+            found++;
+    CHECK(found == count + 2);
+    for (int i = 0; i < 100; i++) {
+        sprintf(name, "a name that is not short %d", i);
+        CHECK(rename(name, "another name") == 0 && rename("another name", name) == 0);
+    }
+    CHECK(write(caches, "3", 1) == 1 && close(caches) == 0);
+    for (int i = 0; i < count; i++) { /* in no order */
+        sprintf(name, "a name that is not short %d", (int)(i * 7919L % count));
+        CHECK(unlink(name) == 0);
+    }
+    CHECK(close(here) == 0 && chdir("/") == 0 && rmdir(directory) == 0);
+}
+
+static void many_names(void)
+{
+    names_in("/tmp/many", 100000, 1000);
+}
+
+/* A file system whose names all go at once, one of them found by a handle before. */
+static void many_names_unmounted(void)
+{
+    char first[64], name[64];
+    CHECK(mkdir("/tmp/many", 0700) == 0 && mount("none", "/tmp/many", "tmpfs", 0, "") == 0 && chdir("/tmp/many") == 0);
+    for (int i = 0; i < 50000; i++) {
+        sprintf(name, "%d", i);
+        sprintf(first, "%d", i - i % 10);
+        CHECK((i % 10 == 0 ? mknod(name, S_IFREG | 0600, 0) : link(first, name)) == 0);
+    }
+    struct { struct file_handle head; char bytes[128]; } handle = {{128, 0}, {0}};
+    int number, here = open(".", O_RDONLY);
+    CHECK(name_to_handle_at(here, first, &handle.head, &number, 0) == 0);
+    int file = open_by_handle_at(here, &handle.head, O_RDONLY);
+    CHECK(file >= 0 && close(file) == 0 && close(here) == 0);
+    CHECK(chdir("/") == 0 && umount("/tmp/many") == 0 && rmdir("/tmp/many") == 0);
+}
+
+/* A file in memory with a page in each megabyte. */
+static void many_pages(void)
+{
+    int file = memfd_create("pages", 0), count = 0;
+    for (long i = 0; i < 20000; i++)
+        CHECK(pwrite(file, "x", 1, i << 20) == 1);
+    for (off_t at = 0; (at = lseek(file, at, SEEK_DATA)) >= 0; at = lseek(file, at, SEEK_HOLE))
+        count++;
+    CHECK(count == 20000);
+    CHECK(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1L << 20, 1L << 34) == 0);
+    CHECK(lseek(file, 1L << 20, SEEK_DATA) == 16385L << 20);
+    CHECK(ftruncate(file, 1) == 0 && close(file) == 0);
 }
 
 static void be_user(void)
@@ -674,6 +751,8 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"waiters", many_waiters}, {"signals", many_signals}, {"dying", dying}, {"groups", groups}, {"sets", many_sets},
     {"watches", many_watches}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
+    {"names", many_names}, {"names_unmounted", many_names_unmounted},
+    {"pages", many_pages},
 };
 
 int main(int count, char **values)
