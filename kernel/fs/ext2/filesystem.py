@@ -487,7 +487,6 @@ class Ext2FileSystem(Ext2):
             self.forget(node)
             pace(_DROP_COST)
         self.replaced.clear()
-        self.order.clear()
         self.retired.clear()
         self.top = None
         self.volume.holder = None

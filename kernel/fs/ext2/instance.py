@@ -20,8 +20,9 @@ from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
 from kernel.fs.ext2.attributes_block import AttributeBlocks
 from kernel.fs.ext2.options import Ext2Options
+from kernel.fs.ext2.retired import RetiredNodes
 from kernel.fs.ext2.volume import Volume, VolumeHolder
-from kernel.lang import EIO, Errno, Weak, weak
+from kernel.lang import EIO, Errno
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.pace import pace
@@ -45,8 +46,8 @@ class Ext2(VolumeHolder):
         self.keeps_negatives = True
         self.inodes: dict[int, Ext2Node] = {}
         self.nodes: list[Ext2Node] = []  # the same ones; each knows its place
-        self.order: deque[int] = deque()  # numbers of `inodes`, and of some that are gone, oldest first
-        self.retired: dict[int, Weak[Ext2Node]] = {}
+        self.hand: int = 0  # the place in `nodes` where `retire_some` goes on, downwards
+        self.retired: RetiredNodes = RetiredNodes()
         self.inode_limit: int = max(_FEWEST_INODES, total_frame_count() // _FRAMES_PER_INODE)
         self.first_dirty: Ext2Node | None = None
         self.last_dirty: Ext2Node | None = None
@@ -92,19 +93,13 @@ class Ext2(VolumeHolder):
         if node is not None:
             node.was_used = True
             return node
-        reference = self.retired.get(ino)
-        if reference is None:
-            return None
-        node = reference.get()
-        if node is None:
-            self.retired.pop(ino)
-            return None
-        self.bring_back(node)
+        node = self.retired.find(ino)
+        if node is not None:
+            self.bring_back(node)
         return node
 
     def enter(self, node: "Ext2Node") -> None:
         """An inode is in memory from now on. Never sleeps. Raises MemoryError."""
-        self.order.append(node.ino)
         self.nodes.append(node)
         try:
             self.inodes[node.ino] = node
@@ -150,50 +145,33 @@ class Ext2(VolumeHolder):
         """A retired inode is wanted again. Never sleeps. Raises MemoryError."""
         self.enter(node)
         node.is_retired = False
-        if node.ino in self.retired:
-            self.retired.pop(node.ino)
+        self.retired.remove(node.ino)
 
     def retire_some(self) -> None:
-        """Retire a few inodes if there are too many. Sleeps. Raises MemoryError."""
+        """Retire a few inodes if there are too many: a hand goes round, and spares those that were used since it came
+        by. Sleeps. Raises MemoryError.
+        """
         if len(self.inodes) <= self.inode_limit:
             return
         for _ in range(_STEP):
-            if len(self.order) == 0:
+            if len(self.nodes) == 0:
                 return
-            ino = self.order.popleft()
-            node = self.inodes.get(ino)
-            if node is None:
-                continue
+            if self.hand == 0:
+                self.hand = len(self.nodes)
+            self.hand = min(self.hand, len(self.nodes)) - 1
+            node = self.nodes[self.hand]
             if node.was_used or not node.can_retire():
                 node.was_used = False
-                self.order.append(ino)
                 continue
             node.cache.forget(0, LAST_PAGE)
-            if not node.can_retire():  # somebody came during the sleep
-                self.order.append(ino)
+            if not node.can_retire() or self.inodes.get(node.ino) is not node:  # somebody came during the sleep
                 continue
             if not node.is_stored():
                 self.lost_track = True
-            if len(self.retired) > 2 * self.inode_limit:
-                self._forget_dead()
-            try:
-                self.retired[ino] = weak(node)
-            except MemoryError:
-                self.order.append(ino)
-                raise
+            self.retired.add(node)
             self.forget(node)
             node.is_retired = True
             node.cache.end()
-
-    def _forget_dead(self) -> None:
-        """Drop the weak references that lead nowhere, if there is memory to find them."""
-        try:
-            retired = list(self.retired.keys())
-        except MemoryError:
-            return
-        for ino in retired:
-            if self.retired[ino].get() is None:
-                self.retired.pop(ino)
 
     # ---- Changed inodes ---------------------------------------------------------------------------------------
 
