@@ -25,7 +25,7 @@ from kernel.mm.frames import (
 if TYPE_CHECKING:
     from kernel.mm.area import Area
 
-_FREE_COST: Final = 200  # instructions for a page
+_FREE_COST: Final = 600  # instructions for a page
 
 
 class MemoryObject:

@@ -44,7 +44,7 @@ _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
 # Instructions for a page, for `pace`
 _LOOK_COST: Final = 40
-_DROP_COST: Final = 150
+_DROP_COST: Final = 600
 _MAKE_COST: Final = 1500
 
 

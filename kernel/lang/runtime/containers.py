@@ -46,7 +46,7 @@ V = TypeVar("V")
 FIRST_CAPACITY: Final = 4
 LAST: Final = (1 << 63) - 1  # the stop of a slice that has none
 SMALL: Final = 8  # entries up to which no index is kept
-LARGE: Final = 1024  # entries from which on a full dictionary becomes a large one
+LARGE: Final = 512  # entries from which on a full dictionary becomes a large one
 REMOVED: Final = -1
 # Kinds of dictionaries.
 IN_ARRAYS: Final = 0
@@ -380,7 +380,7 @@ class Dict(Generic[K, V]):
         if entry < 0:
             self._add(key, hash_value, value)
         elif self._kind == IN_TABLE:
-            self._table_of_large().set_value(entry, value)
+            self._set_value_in_table(entry, value)
         else:
             self._values[entry] = value
 
@@ -407,7 +407,7 @@ class Dict(Generic[K, V]):
         hash_value = hash_part(data, first, end)
         if self._capacity <= SMALL:
             if self._kind == IN_TABLE:
-                return self._get_part_of_large(hash_value, data, first, end)
+                return self._get_part_from_table(hash_value, data, first, end)
             for entry in range(self._used):
                 if self._table[entry] == hash_value and is_part(self._keys[entry], data, first, end):
                     return self._values[entry]
@@ -519,7 +519,7 @@ class Dict(Generic[K, V]):
     def entry_next(self, entry: int) -> int:
         """The number of the entry after `entry`, or -1."""
         if self._kind == IN_TABLE:
-            return self._table_of_large().index.newer_than(entry)
+            return self._next_in_table(entry)
         following = entry + 1
         while following < self._used:
             if self._kind == STALE or self._table[following] != REMOVED:
@@ -531,29 +531,48 @@ class Dict(Generic[K, V]):
     def entry_key(self, entry: int) -> K:
         """The key of an entry that `entry_first` or `entry_next` returned."""
         if self._kind == IN_TABLE:
-            return self._table_of_large().key(entry)
+            return self._key_in_table(entry)
         return self._keys[entry]
 
     @inline
     def entry_value(self, entry: int) -> V:
         """The value of such an entry."""
         if self._kind == IN_TABLE:
-            return self._table_of_large().value(entry)
+            return self._value_in_table(entry)
         return self._values[entry]
 
-    # Large dictionaries
-    # ---------------------------------------------------------------------------------------------------------
+    # Large dictionaries: out of the way of the others
+    # --------------------------------------------------------------------------------
 
-    @inline
-    def _table_of_large(self) -> LargeTable[K, V]:
+    def _in_table(self) -> LargeTable[K, V]:
         large = self._large
         if large is None:
             trap(TRAP_KEY)
         return large
 
     @noinline
-    def _get_part_of_large(self: Dict[bytes, V], hash_value: int, data: bytes, start: int, stop: int) -> V | None:
-        large = self._table_of_large()
+    def _find_in_table(self, key: K, hash_value: int) -> int:
+        return self._in_table().find(key, hash_value)
+
+    @noinline
+    def _next_in_table(self, entry: int) -> int:
+        return self._in_table().index.newer_than(entry)
+
+    @noinline
+    def _key_in_table(self, entry: int) -> K:
+        return self._in_table().key(entry)
+
+    @noinline
+    def _value_in_table(self, entry: int) -> V:
+        return self._in_table().value(entry)
+
+    @noinline
+    def _set_value_in_table(self, entry: int, value: V) -> None:
+        self._in_table().set_value(entry, value)
+
+    @noinline
+    def _get_part_from_table(self: Dict[bytes, V], hash_value: int, data: bytes, start: int, stop: int) -> V | None:
+        large = self._in_table()
         number = large.index.first_of(hash_value)
         while number >= 0:
             if large.index.hash_of(number) == hash_value and is_part(large.key(number), data, start, stop):
@@ -562,15 +581,16 @@ class Dict(Generic[K, V]):
         return None
 
     @noinline
-    def _add_to_large(self, key: K, hash_value: int, value: V) -> None:
+    def _add_to_table(self, key: K, hash_value: int, value: V) -> None:
         """Add an entry for a key that has none, to a full dictionary that is large or becomes so."""
-        if self._kind != IN_TABLE:
-            self._become_large()
-        self._table_of_large().add(key, hash_value, value)
+        large = self._large
+        if large is None:
+            large = self._become_large()
+        large.add(key, hash_value, value)
         self._live += 1
         self.version += 1
 
-    def _become_large(self) -> None:
+    def _become_large(self) -> LargeTable[K, V]:
         """Move the entries, 2 * `LARGE` at most, to a table. Raises MemoryError, and nothing has changed."""
         large: LargeTable[K, V] = LargeTable()
         for entry in range(self._used):
@@ -584,10 +604,11 @@ class Dict(Generic[K, V]):
         self._gone = 0
         self._large = large
         self._kind = IN_TABLE
+        return large
 
     @noinline
-    def _remove_from_large(self, entry: int) -> None:
-        self._table_of_large().remove(entry)
+    def _remove_from_table(self, entry: int) -> None:
+        self._in_table().remove(entry)
         self._live -= 1
         if self._live == 0:
             self._large = None
@@ -601,7 +622,7 @@ class Dict(Generic[K, V]):
         """The number of the entry of a key, or -1."""
         if self._kind != IN_ARRAYS:
             if self._kind == IN_TABLE:
-                return self._table_of_large().find(key, hash_value)
+                return self._find_in_table(key, hash_value)
             self._rehash()
         table = self._table
         if self._capacity <= SMALL:
@@ -624,7 +645,7 @@ class Dict(Generic[K, V]):
         """Add an entry for a key that has none."""
         if self._used == self._capacity:
             if self._live >= LARGE or self._kind == IN_TABLE:
-                self._add_to_large(key, hash_value, value)
+                self._add_to_table(key, hash_value, value)
                 return
             self._rebuild(capacity_for(self._live * 2) if self._live >= SMALL // 2 else SMALL)
         entry = self._used
@@ -639,7 +660,7 @@ class Dict(Generic[K, V]):
     def _remove(self, entry: int) -> None:
         """Remove an entry: its place stays used until the next rebuild."""
         if self._kind == IN_TABLE:
-            self._remove_from_large(entry)
+            self._remove_from_table(entry)
             return
         if self._capacity > SMALL:
             cell_mask = self._capacity * 2 - 1

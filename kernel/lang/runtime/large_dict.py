@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final, Generic, Literal, TypeVar
 
-from kernel.lang import Array, final, i32, inline
+from kernel.lang import Array, final, i32, inline, noinline
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -68,6 +68,7 @@ class EntryIndex:
     def hash_of(self, number: int) -> int:
         return self.chunks[number >> CHUNK_SHIFT].words[number & CHUNK_MASK]
 
+    @noinline
     def first_of(self, hash_value: int) -> int:
         """The first entry in the bucket of a hash, or -1."""
         bucket = self._bucket_of(hash_value)
@@ -78,6 +79,7 @@ class EntryIndex:
         """The next entry in the same bucket, or -1."""
         return self.chunks[number >> CHUNK_SHIFT].words[_NEXT + (number & CHUNK_MASK)] - 1
 
+    @noinline
     def newer_than(self, number: int) -> int:
         """The entry that was inserted after an entry, or -1; of -1, the oldest."""
         if number < 0:
@@ -87,6 +89,7 @@ class EntryIndex:
     # Changing
     # -----------------------------------------------------------------------------------------------------------
 
+    @noinline
     def reserve(self, hash_value: int) -> None:
         """Make sure that `add` finds room. Raises MemoryError, also where too many have a hash of this bucket."""
         if self.count == len(self.chunks) << CHUNK_SHIFT:
@@ -99,6 +102,7 @@ class EntryIndex:
         if passed >= MOST_IN_BUCKET:
             raise MemoryError
 
+    @noinline
     def add(self, hash_value: int) -> None:
         """Add the entry `count`, as the newest. Needs no memory after `reserve`."""
         number = self.count
@@ -115,6 +119,7 @@ class EntryIndex:
             self.oldest = number + 1
         self.newest = number + 1
 
+    @noinline
     def remove(self, number: int) -> None:
         """Remove an entry; the last one gets its number."""
         self._refer_in_bucket(number, self._word(_NEXT, number))
@@ -255,6 +260,7 @@ class LargeTable(Generic[K, V]):
             number = index.next_of(number)
         return -1
 
+    @noinline
     def add(self, key: K, hash_value: int, value: V) -> None:
         """Add an entry for a key that has none. Raises MemoryError, and nothing has changed."""
         index = self.index
