@@ -30,6 +30,7 @@ from compiler.lower.layout import (
     register_type,
 )
 from compiler.lower.module import Module
+from compiler.lower.sharing import share_bodies
 from compiler.lower.world import Instance, World
 from compiler.stacks import StackFacts
 from compiler.tree import Diagnostic, Program
@@ -306,6 +307,10 @@ class Lowering:
         if self.options.optimise:
             place_objects(self.world, self.modules, entry_points)
         self.emit_globals()
+        if self.options.optimise:
+            apart = self.kept_apart()
+            for module in self.modules.values():
+                share_bodies(module, self.world.external, apart)
         result: dict[str, str] = {}
         for name, module in self.modules.items():
             for symbol, text in module.definitions.items():
@@ -316,6 +321,17 @@ class Lowering:
         for name, text in self.freezer.modules().items():
             result[name] = text
         return dict(sorted(result.items()))
+
+    def kept_apart(self) -> set[str]:
+        """Symbols of functions that must not share a body with others: what is said of their stacks is theirs alone."""
+        found = {
+            instance.symbol
+            for instance in self.world.instances.values()
+            if not {"export", "interrupted_by", "last_resort", "on_stack", "recursion"}.isdisjoint(
+                instance.function.decorators
+            )
+        }
+        return found.union({instance.symbol for instance in self.world.thunks}, *self.world.call_sets.values())
 
     # Type descriptors -------------------------------------------------------------------------------------------------
 
