@@ -46,7 +46,7 @@ V = TypeVar("V")
 FIRST_CAPACITY: Final = 4
 LAST: Final = (1 << 63) - 1  # the stop of a slice that has none
 SMALL: Final = 8  # entries up to which no index is kept
-LARGE: Final = 512  # entries from which on a full dictionary becomes a large one
+LARGE: Final = 1024  # entries from which on a full dictionary becomes a large one
 REMOVED: Final = -1
 # Kinds of dictionaries.
 IN_ARRAYS: Final = 0
@@ -518,14 +518,12 @@ class Dict(Generic[K, V]):
 
     def entry_next(self, entry: int) -> int:
         """The number of the entry after `entry`, or -1."""
-        if self._kind == IN_TABLE:
-            return self._next_in_table(entry)
         following = entry + 1
         while following < self._used:
-            if self._kind == STALE or self._table[following] != REMOVED:
+            if self._table[following] != REMOVED:
                 return following
             following += 1
-        return -1
+        return self._next_in_table(entry) if self._kind == IN_TABLE else -1
 
     @inline
     def entry_key(self, entry: int) -> K:
@@ -544,40 +542,54 @@ class Dict(Generic[K, V]):
     # Large dictionaries: out of the way of the others
     # --------------------------------------------------------------------------------
 
-    def _in_table(self) -> LargeTable[K, V]:
-        large = self._large
-        if large is None:
-            trap(TRAP_KEY)
-        return large
+    # (A dictionary to which nothing is ever added never has a table. So its functions here do nothing but trap, which
+    # they must do themselves: what calls something and never returns is taken for the end of a thread.)
 
     @noinline
     def _find_in_table(self, key: K, hash_value: int) -> int:
-        return self._in_table().find(key, hash_value)
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        return large.find(key, hash_value)
 
     @noinline
     def _next_in_table(self, entry: int) -> int:
-        return self._in_table().index.newer_than(entry)
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        return large.index.newer_than(entry)
 
     @noinline
     def _key_in_table(self, entry: int) -> K:
-        return self._in_table().key(entry)
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        return large.key(entry)
 
     @noinline
     def _value_in_table(self, entry: int) -> V:
-        return self._in_table().value(entry)
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        return large.value(entry)
 
     @noinline
     def _set_value_in_table(self, entry: int, value: V) -> None:
-        self._in_table().set_value(entry, value)
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        large.set_value(entry, value)
 
     @noinline
     def _get_part_from_table(self: Dict[bytes, V], hash_value: int, data: bytes, start: int, stop: int) -> V | None:
-        large = self._in_table()
-        number = large.index.first_of(hash_value)
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        number = large.index.first_with(hash_value)
         while number >= 0:
-            if large.index.hash_of(number) == hash_value and is_part(large.key(number), data, start, stop):
+            if is_part(large.key(number), data, start, stop):
                 return large.value(number)
-            number = large.index.next_of(number)
+            number = large.index.next_with(number, hash_value)
         return None
 
     @noinline
@@ -593,6 +605,7 @@ class Dict(Generic[K, V]):
     def _become_large(self) -> LargeTable[K, V]:
         """Move the entries, 2 * `LARGE` at most, to a table. Raises MemoryError, and nothing has changed."""
         large: LargeTable[K, V] = LargeTable()
+        large.index.begin(self._live)
         for entry in range(self._used):
             if self._table[entry] != REMOVED:
                 large.add(self._keys[entry], self._table[entry], self._values[entry])
@@ -608,7 +621,10 @@ class Dict(Generic[K, V]):
 
     @noinline
     def _remove_from_table(self, entry: int) -> None:
-        self._in_table().remove(entry)
+        large = self._large
+        if large is None:
+            trap(TRAP_KEY)
+        large.remove(entry)
         self._live -= 1
         if self._live == 0:
             self._large = None

@@ -56,10 +56,11 @@ class EntryIndex:
     def __init__(self) -> None:
         self.chunks: list[IndexChunk] = []
         self.count: int = 0
-        self.buckets: int = 1  # as many as entries, but at least one
+        self.buckets: int = 1  # as many as entries, but at least one; `begin` makes more
         self.mask: int = 0  # the least power of two not below `buckets`, minus 1
         self.oldest: int = 0  # a link
         self.newest: int = 0
+        self.passed: int = 0  # entries that the last search passed in its bucket
 
     # Looking
     # ------------------------------------------------------------------------------------------------------------
@@ -68,16 +69,31 @@ class EntryIndex:
     def hash_of(self, number: int) -> int:
         return self.chunks[number >> CHUNK_SHIFT].words[number & CHUNK_MASK]
 
-    @noinline
-    def first_of(self, hash_value: int) -> int:
-        """The first entry in the bucket of a hash, or -1."""
+    @inline
+    def first_with(self, hash_value: int) -> int:
+        """The first entry with a hash, or -1. There has been an entry."""
         bucket = self._bucket_of(hash_value)
-        return self.chunks[bucket >> CHUNK_SHIFT].heads[bucket & CHUNK_MASK] - 1
+        return self._seek(self.chunks[bucket >> CHUNK_SHIFT].heads[bucket & CHUNK_MASK], hash_value, 0)
+
+    @noinline
+    def next_with(self, number: int, hash_value: int) -> int:
+        """The one after `number`, which the last search found."""
+        return self._seek(self._word(_NEXT, number), hash_value, self.passed + 1)
 
     @inline
-    def next_of(self, number: int) -> int:
-        """The next entry in the same bucket, or -1."""
-        return self.chunks[number >> CHUNK_SHIFT].words[_NEXT + (number & CHUNK_MASK)] - 1
+    def _seek(self, link: int, hash_value: int, passed: int) -> int:
+        """The first entry with a hash from `link` on in the chain of its bucket, or -1."""
+        found = -1
+        while link != 0:
+            chunk = self.chunks[(link - 1) >> CHUNK_SHIFT]
+            place = (link - 1) & CHUNK_MASK
+            if chunk.words[place] == hash_value:
+                found = link - 1
+                break
+            link = chunk.words[_NEXT + place]
+            passed += 1
+        self.passed = passed
+        return found
 
     @noinline
     def newer_than(self, number: int) -> int:
@@ -89,30 +105,42 @@ class EntryIndex:
     # Changing
     # -----------------------------------------------------------------------------------------------------------
 
-    @noinline
-    def reserve(self, hash_value: int) -> None:
-        """Make sure that `add` finds room. Raises MemoryError, also where too many have a hash of this bucket."""
-        if self.count == len(self.chunks) << CHUNK_SHIFT:
-            self.chunks.append(IndexChunk())
-        number = self.first_of(hash_value)
-        passed = 0
-        while number >= 0:
-            passed += 1
-            number = self.next_of(number)
-        if passed >= MOST_IN_BUCKET:
+    def begin(self, count: int) -> None:
+        """Make buckets for the entries that an empty index gets next. Raises MemoryError."""
+        while len(self.chunks) << CHUNK_SHIFT < count:
+            self._add_chunk()
+        self.buckets = count
+        while self.mask < count - 1:
+            self.mask = self.mask * 2 + 1
+
+    @inline
+    def reserve(self) -> None:
+        """Make sure that `add` finds room. Raises MemoryError, also where the bucket that was searched last is full."""
+        if self.passed >= MOST_IN_BUCKET:
             raise MemoryError
+        if self.count == len(self.chunks) << CHUNK_SHIFT:
+            self._add_chunk()
+
+    @noinline
+    def _add_chunk(self) -> None:
+        self.chunks.append(IndexChunk())
 
     @noinline
     def add(self, hash_value: int) -> None:
         """Add the entry `count`, as the newest. Needs no memory after `reserve`."""
         number = self.count
         self.count = number + 1
-        if number > 0:
+        if number >= self.buckets:
             self._split()
-        self._set_word(0, number, hash_value)
-        self._push(self._bucket_of(hash_value), number)
-        self._set_word(_OLDER, number, self.newest)
-        self._set_word(_NEWER, number, 0)
+        bucket = self._bucket_of(hash_value)
+        of_bucket = self.chunks[bucket >> CHUNK_SHIFT]
+        chunk = self.chunks[number >> CHUNK_SHIFT]
+        place = number & CHUNK_MASK
+        chunk.words[place] = i32(hash_value)
+        chunk.words[_NEXT + place] = of_bucket.heads[bucket & CHUNK_MASK]
+        of_bucket.heads[bucket & CHUNK_MASK] = i32(number + 1)
+        chunk.words[_OLDER + place] = i32(self.newest)
+        chunk.words[_NEWER + place] = 0
         if self.newest != 0:
             self._set_word(_NEWER, self.newest - 1, number + 1)
         else:
@@ -152,10 +180,10 @@ class EntryIndex:
         if at == number:
             self._set_head(bucket, link)
             return
-        following = self.next_of(at)
+        following = self._next_of(at)
         while following != number:
             at = following
-            following = self.next_of(at)
+            following = self._next_of(at)
         self._set_word(_NEXT, at, link)
 
     def _refer_in_order(self, older: int, newer_link: int, newer: int, older_link: int) -> None:
@@ -187,7 +215,7 @@ class EntryIndex:
         number = self._head(bucket) - 1
         self._set_head(bucket, 0)
         while number >= 0:
-            following = self.next_of(number)
+            following = self._next_of(number)
             self._push(self.hash_of(number) & self.mask, number)
             number = following
 
@@ -201,9 +229,14 @@ class EntryIndex:
         if taken == (self.mask >> 1) + 1:
             self.mask >>= 1
         while number >= 0:
-            following = self.next_of(number)
+            following = self._next_of(number)
             self._push(bucket, number)
             number = following
+
+    @inline
+    def _next_of(self, number: int) -> int:
+        """The next entry in the same bucket, or -1."""
+        return self._word(_NEXT, number) - 1
 
     @inline
     def _push(self, bucket: int, number: int) -> None:
@@ -253,18 +286,18 @@ class LargeTable(Generic[K, V]):
     def find(self, key: K, hash_value: int) -> int:
         """The number of a key's entry, or -1."""
         index = self.index
-        number = index.first_of(hash_value)
+        number = index.first_with(hash_value)
         while number >= 0:
-            if index.hash_of(number) == hash_value and self.key(number) == key:
+            if self.key(number) == key:
                 return number
-            number = index.next_of(number)
+            number = index.next_with(number, hash_value)
         return -1
 
     @noinline
     def add(self, key: K, hash_value: int, value: V) -> None:
-        """Add an entry for a key that has none. Raises MemoryError, and nothing has changed."""
+        """Add an entry for a key for which the last search found none. Raises MemoryError, and nothing has changed."""
         index = self.index
-        index.reserve(hash_value)
+        index.reserve()
         chunk = index.count >> CHUNK_SHIFT
         if chunk == len(self.keys):
             self.keys.append([])

@@ -38,11 +38,11 @@ def check_index(index: EntryIndex, hashes: list[int]) -> None:
     assert index.mask & (index.mask + 1) == 0 and index.mask >> 1 < index.buckets <= index.mask + 1
     seen = []
     for hash_value in set(hashes):
-        number = index.first_of(hash_value)
+        number = index.first_with(hash_value)
         while number >= 0:
-            if index.hash_of(number) == hash_value:
-                seen.append(number)
-            number = index.next_of(number)
+            assert index.hash_of(number) == hash_value
+            seen.append(number)
+            number = index.next_with(number, hash_value)
     assert sorted(seen) == list(range(len(hashes)))
     ordered = []
     number = index.newer_than(-1)
@@ -60,7 +60,7 @@ def test_index(operations: list[tuple[int, int, int]]) -> None:
     hashes: list[int] = []
     for kind, key, _ in operations:
         if kind < 6 or not hashes:
-            index.reserve(hash_of(key))
+            index.reserve()
             index.add(hash_of(key))
             hashes.append(hash_of(key))
         else:
@@ -69,6 +69,23 @@ def test_index(operations: list[tuple[int, int, int]]) -> None:
             hashes[place] = hashes[-1]
             hashes.pop()
         check_index(index, hashes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 9, CHUNK, CHUNK + 1, 700])
+def test_index_with_buckets_made_before(count: int) -> None:
+    index = EntryIndex()
+    index.begin(count)
+    hashes: list[int] = []
+    for key in range(count):
+        index.reserve()
+        index.add(hash_of(key))
+        hashes.append(hash_of(key))
+    check_index(index, hashes)
+    index.reserve()
+    index.add(1)
+    check_index(index, [*hashes, 1])
+    index.remove(count)
+    check_index(index, hashes)
 
 
 def entries_of(ours: Dict[int, int]) -> Iterator[tuple[int, int]]:
@@ -148,14 +165,14 @@ def test_an_entry_more_moves_few() -> None:
     generator = random.Random(2)
     for _ in range(100_000):
         value = generator.getrandbits(31)
-        index.reserve(value)
+        index.reserve()
         index.add(value)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EntryIndex, "_set_word", counted)
         for _ in range(2000):
             written = 0
             value = generator.getrandbits(31)
-            index.reserve(value)
+            index.reserve()
             index.add(value)
             assert written < 30
         for _ in range(2000):
@@ -195,14 +212,15 @@ def test_no_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(large_dict, "IndexChunk", no_chunk)
     with pytest.raises(MemoryError):
-        EntryIndex().reserve(1)
+        EntryIndex().reserve()
 
 
 def test_becoming_large_without_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ours: Dict[int, int] = Dict()
     for key in range(containers.LARGE):
         ours[key] = key
-    allowed = 3
+    fewer = containers.LARGE // CHUNK - 1
+    allowed = fewer
 
     def few_chunks() -> large_dict.IndexChunk:
         nonlocal allowed
@@ -214,7 +232,7 @@ def test_becoming_large_without_memory_changes_nothing(monkeypatch: pytest.Monke
     usual = large_dict.IndexChunk
     monkeypatch.setattr(large_dict, "IndexChunk", few_chunks)
     for _ in range(2):
-        allowed = 3
+        allowed = fewer
         with pytest.raises(MemoryError):
             ours[5000] = 1
         assert list(entries_of(ours)) == [(key, key) for key in range(containers.LARGE)]
@@ -229,11 +247,22 @@ def test_equal_hashes_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_dict, "MOST_IN_BUCKET", 100)
     index = EntryIndex()
     for _ in range(100):
-        index.reserve(77)
+        index.reserve()
         index.add(77)
+    number = index.first_with(77)
+    while number >= 0:
+        number = index.next_with(number, 77)
     with pytest.raises(MemoryError):
-        index.reserve(77)
+        index.reserve()
     for value in range(1000):
-        index.reserve(value * 4)
+        assert index.first_with(value * 4) == -1
+        index.reserve()
         index.add(value * 4)
-    index.reserve(78)  # beside the full bucket
+    assert index.first_with(78) == -1
+    index.reserve()  # beside the full bucket
+    table: LargeTable[int, int] = LargeTable()
+    for key in range(100):
+        table.add(key, 77, key)
+    with pytest.raises(MemoryError):
+        assert table.find(100, 77) == -1
+        table.add(100, 77, 0)
