@@ -446,6 +446,11 @@ static void many_names(void)
     names_in("/tmp/many", 100000, 1000);
 }
 
+static void many_names_on_disk(void)
+{
+    names_in("/mnt/many", 20000, 2);
+}
+
 /* A file system whose names all go at once, one of them found by a handle before. */
 static void many_names_unmounted(void)
 {
@@ -751,7 +756,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"waiters", many_waiters}, {"signals", many_signals}, {"dying", dying}, {"groups", groups}, {"sets", many_sets},
     {"watches", many_watches}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
-    {"names", many_names}, {"names_unmounted", many_names_unmounted},
+    {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
     {"pages", many_pages},
 };
 

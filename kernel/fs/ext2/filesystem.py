@@ -54,7 +54,9 @@ _HANDLE_SIZE: Final = 8
 _HANDLE_WITH_PARENT: Final = 2  # the same with the directory behind it
 _MOST_SECTORS: Final = 1 << 40  # more than a file has
 _LAST_TRIES: Final = 50  # to write everything before unmounting, where memory lacks
-_DROP_COST: Final = 1500  # instructions to give an inode back, for `pace`
+# Instructions for an inode, for `pace`
+_STORE_COST: Final = 1000  # to copy it to the inode table
+_DROP_COST: Final = 1500  # to give it back
 _DEPTH_LIMIT: Final = 4096  # of directories, in a tree that may be damaged
 
 
@@ -241,6 +243,7 @@ class Ext2FileSystem(Ext2):
         # Not for ever: others go on changing inodes while this sleeps.
         for node in self._dirty_nodes():
             node.write_back()
+            pace(_STORE_COST)
         self.volume.write_super()
 
     def sync(self) -> None:
