@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import KRAIT, LINUX, Batch, Case, Result
+from tests.harness.agreement import agreed_texts
 from tests.harness.guest import PATIENCE
 from tests.harness.kept import kept_answer
 from tools.cpio import Archive
@@ -22,7 +23,6 @@ from tools.setup import require
 pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
 
 PROGRAMS = ("unshare", "nsenter", "lsns", "bwrap")
-LINUX_RUNS = 4  # at most, until two of them agree
 SCRIPTS = {
     "unshare_pid": """\
 unshare --pid --fork --mount-proc sh -c 'echo "I am $$"; ps -o pid,comm; readlink /proc/self; exit 5'
@@ -111,28 +111,17 @@ def batch() -> Batch:
 
 
 @pytest.fixture(scope="module")
-def krait() -> dict[str, str]:
-    return {name: text_of(result) for name, result in batch().run(KRAIT).items()}
-
-
-def agreed(wanted: Batch) -> dict[str, str]:
-    """What Linux answers to each script twice: a busy host may upset one once."""
-    seen: dict[str, list[str]] = {name: [] for name in SCRIPTS}
-    for _ in range(LINUX_RUNS):
-        for name, result in wanted.run(LINUX).items():
-            seen[name].append(text_of(result))
-        if all(len(set(texts)) < len(texts) for texts in seen.values()):
-            return {name: max(texts, key=texts.count) for name, texts in seen.items()}
-    raise AssertionError(f"Linux answers differently from run to run: {seen}")
+def krait() -> dict[str, Result]:
+    return batch().run(KRAIT)
 
 
 @pytest.fixture(scope="module")
-def linux() -> dict[str, str]:
+def linux(krait: dict[str, Result]) -> dict[str, str]:
     fetch_oracle()
     wanted = batch()
 
     def answer() -> str:
-        return json.dumps(agreed(wanted))
+        return json.dumps(agreed_texts(wanted, krait, text_of))
 
     parts = [wanted.initrd(wanted.cases), LINUX.path.read_bytes(), Path(__file__).read_bytes()]
     texts: dict[str, str] = json.loads(kept_answer("namespace_programs", parts, answer))
@@ -140,8 +129,8 @@ def linux() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_prints_what_it_prints_on_linux(linux: dict[str, str], krait: dict[str, str], name: str) -> None:
-    assert krait[name] == linux[name]
+def test_prints_what_it_prints_on_linux(linux: dict[str, str], krait: dict[str, Result], name: str) -> None:
+    assert text_of(krait[name]) == linux[name]
 
 
 def test_they_do_what_they_are_for(linux: dict[str, str]) -> None:

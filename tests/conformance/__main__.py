@@ -26,8 +26,8 @@ def main() -> int:
         for result in answers(LINUX if options.on == "linux" else KRAIT, chosen, options.processors).values():
             print(f"=== {result.name}: {result.ending}, {result.seconds:.3f} s\n{result.output}{result.log}")
         return 0
-    linux = linux_answers(chosen, options.processors)
     krait = answers(KRAIT, chosen, options.processors)
+    linux = linux_answers(chosen, options.processors, krait)
     unlike = [text for name in linux if (text := difference(linux[name], krait[name]))]
     print("\n\n".join(unlike))
     print(f"{len(linux) - len(unlike)} of {len(linux)} cases answer as Linux does")

@@ -1,18 +1,21 @@
 """The conformance cases: C programs in `c/`, shell scripts in `shell/`, and what Linux answers to them.
 
 A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-
-independent program, any other one static. Linux runs every case until two answers agree; a case without such is
-invalid. Its answers are kept under `build/tests/`, in a file named after a hash of all that determines them.
+independent program, any other one static. Linux runs every case until two answers agree, of which one may be Krait's; a
+case without such is invalid. Linux's answers are kept under `build/tests/`, in a file named after a hash of all that
+determines them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, LINUX, Batch, Case, Kernel, Result, compile_program
+from tests.harness.agreement import UNSTABLE, agreed_answers
 from tests.harness.kept import answer_path, while_asking
 from tools.cpio import Archive
 from tools.machine import Disk, Machine
@@ -21,8 +24,6 @@ from tools.paths import BUILD
 from userland.image import build_image
 
 HERE = Path(__file__).parent
-UNSTABLE = "unstable"  # the kind of a result that Linux gave only once
-LINUX_RUNS = 4  # at most, until two of them agree
 # /dev/vda: empty at each boot. A case that wants a file system there makes one.
 SCRATCH = BUILD / "tests" / "scratch.img"
 SCRATCH_BYTES = 64 << 20
@@ -76,8 +77,12 @@ def answers(kernel: Kernel, chosen: list[str] | None = None, processors: int = 1
     return batch(chosen, processors).run(kernel)
 
 
-def linux_answers(chosen: list[str] | None = None, processors: int = 1) -> dict[str, Result]:
-    """What Linux answers on as many processors, from the kept file where nothing has changed."""
+def linux_answers(
+    chosen: list[str] | None = None, processors: int = 1, others: Mapping[str, Result] | None = None
+) -> dict[str, Result]:
+    """What Linux answers on as many processors, from the kept file where nothing has changed. Where Linux gives the
+    answer that is among `others`, it is not asked again.
+    """
     fetch_oracle()
     build_image()
     wanted = batch(chosen, processors)
@@ -85,32 +90,15 @@ def linux_answers(chosen: list[str] | None = None, processors: int = 1) -> dict[
     with while_asking(kept):
         if kept.exists():
             return {name: Result(**fields) for name, fields in json.loads(kept.read_text()).items()}
-        agreed = _agreed_answers(wanted)
+        agreed = agreed_answers(wanted, others or {}, _difference_of_runs)
         if any(result.kind == UNSTABLE for result in agreed.values()):
             return agreed
         kept.write_text(json.dumps({name: asdict(result) for name, result in agreed.items()}))
         return agreed
 
 
-def _agreed_answers(wanted: Batch) -> dict[str, Result]:
-    """What Linux answers to each case twice. A busy host may upset a case once, so those that differ get more runs; a
-    case that never gives the same twice is `UNSTABLE`.
-    """
-    seen: dict[str, list[Result]] = {name: [result] for name, result in wanted.run(LINUX).items()}
-    agreed: dict[str, Result] = {}
-    for _ in range(LINUX_RUNS - 1):
-        open_cases = [case for case in wanted.cases if case.name not in agreed]
-        if not open_cases:
-            break
-        for name, result in Batch(open_cases, wanted.files, wanted.machine).run(LINUX).items():
-            if any(difference(earlier, result) is None for earlier in seen[name]):
-                agreed[name] = result
-            seen[name].append(result)
-    for name in seen:
-        if name not in agreed:
-            text = difference(seen[name][0], seen[name][1], ("once", "again")) or name
-            agreed[name] = Result(name, UNSTABLE, 0, 0.0, f"Linux answers differently from run to run:\n{text}")
-    return {name: agreed[name] for name in seen}
+def _difference_of_runs(once: Result, again: Result) -> str | None:
+    return difference(once, again, ("once", "again"))
 
 
 def _keep_file(wanted: Batch) -> Path:

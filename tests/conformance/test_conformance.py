@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.cases import UNSTABLE, answers, linux_answers, names, scripts
+from tests.conformance.cases import answers, linux_answers, names, scripts
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, Result
+from tests.harness.agreement import UNSTABLE
 from tests.harness.guest import PATIENCE
 from tests.harness.repeats import record_repeat
 from userland.busybox import build_busybox
@@ -25,13 +26,13 @@ def pending() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def linux() -> dict[str, Result]:
-    return linux_answers()
+def krait() -> dict[str, Result]:
+    return answers(KRAIT)
 
 
 @pytest.fixture(scope="module")
-def krait(linux: dict[str, Result]) -> dict[str, Result]:
-    return answers(KRAIT)
+def linux(krait: dict[str, Result]) -> dict[str, Result]:
+    return linux_answers(others=krait)
 
 
 def _parameters() -> list[object]:

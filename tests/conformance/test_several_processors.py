@@ -20,13 +20,13 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def linux() -> dict[str, Result]:
-    return linux_answers(NAMES, PROCESSORS)
+def krait() -> dict[str, Result]:
+    return answers(KRAIT, NAMES, PROCESSORS)
 
 
 @pytest.fixture(scope="module")
-def krait(linux: dict[str, Result]) -> dict[str, Result]:
-    return answers(KRAIT, NAMES, PROCESSORS)
+def linux(krait: dict[str, Result]) -> dict[str, Result]:
+    return linux_answers(NAMES, PROCESSORS, krait)
 
 
 @LONG

@@ -1,0 +1,52 @@
+"""What Linux answers, twice: one answer might be chance, or the work of a busy host.
+
+The second may be another kernel's: where Krait gives Linux's answer, Linux is not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.harness.batch import Batch, Result
+from tests.harness.kernels import LINUX
+
+UNSTABLE = "unstable"  # the kind of a result that Linux gave only once
+LINUX_RUNS = 4  # at most, until two of them agree
+
+
+def agreed_answers(
+    wanted: Batch, others: Mapping[str, Result], difference: Callable[[Result, Result], str | None]
+) -> dict[str, Result]:
+    """Linux's answers to the cases of a batch. Those that it gives only once are `UNSTABLE`, and their output says how
+    the first two differ. `difference` is None for equal ones.
+    """
+    seen: dict[str, list[Result]] = {case.name: [] for case in wanted.cases}
+    agreed: dict[str, Result] = {}
+    for _ in range(LINUX_RUNS):
+        open_cases = [case for case in wanted.cases if case.name not in agreed]
+        if not open_cases:
+            break
+        for name, result in Batch(open_cases, wanted.files, wanted.machine).run(LINUX).items():
+            known = [*seen[name], *([others[name]] if name in others else [])]
+            if any(difference(earlier, result) is None for earlier in known):
+                agreed[name] = result
+            seen[name].append(result)
+    for name, results in seen.items():
+        if name not in agreed:
+            text = difference(results[0], results[1]) or name
+            agreed[name] = Result(name, UNSTABLE, 0, 0.0, f"Linux answers differently from run to run:\n{text}")
+    return {name: agreed[name] for name in seen}
+
+
+def agreed_texts(wanted: Batch, others: Mapping[str, Result], text_of: Callable[[Result], str]) -> dict[str, str]:
+    """What Linux prints in each case, as `text_of` has it. Raises AssertionError for one that never prints the same
+    twice.
+    """
+
+    def difference(once: Result, again: Result) -> str | None:
+        first, second = text_of(once), text_of(again)
+        return None if first == second else f"{first}\n---\n{second}"
+
+    results = agreed_answers(wanted, others, difference)
+    assert [result.output for result in results.values() if result.kind == UNSTABLE] == []
+    return {name: text_of(result) for name, result in results.items()}
