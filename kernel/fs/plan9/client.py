@@ -121,7 +121,7 @@ class Client:
         self._channel: Channel = channel
         self._urgent: Call = Call(CALL_LIMIT)
         self._is_urgent_used: bool = False
-        self._calls: list[Call] = []  # those that are not used
+        self._unused: Call | None = None
         self._call_count: int = 0
         self._waiters: WaitQueue = WaitQueue()
         self._next_number: int = 0
@@ -138,19 +138,25 @@ class Client:
                 self._waiters.sleep(interruptible=False)
             self._is_urgent_used = True
             return self._urgent
-        while len(self._calls) == 0:
+        while True:
+            unused = self._unused
+            if unused is not None:
+                self._unused = unused.next
+                unused.next = None
+                return unused
             if self._call_count < CALL_LIMIT:
                 call = Call(self._call_count)
                 self._call_count += 1
                 return call
             self._waiters.sleep(interruptible=False)
-        return self._calls.pop()
 
+    @noraise
     def give_call(self, call: Call) -> None:
         if call is self._urgent:
             self._is_urgent_used = False
         else:
-            self._calls.append(call)
+            call.next = self._unused
+            self._unused = call
         self._waiters.wake_all()
 
     def _borrow(self, kind: int, fid: Fid, is_urgent: bool = False) -> Borrowed:

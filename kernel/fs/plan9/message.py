@@ -55,6 +55,7 @@ class Call:
         self.reply: bytearray = bytearray(LARGEST)
         self.end: int = HEADER_SIZE  # of the request so far; of the reply, once it is there
         self.at: int = HEADER_SIZE  # the next field of the reply
+        self.next: Call | None = None  # on the list of those that are not used
         self._kind: int = 0
 
     # ---- The question -----------------------------------------------------------------------------------------
