@@ -101,7 +101,7 @@ def locks() -> dict[str, Any]:
 def test_who_needs_the_kernel_lock(locks: dict[str, Any]) -> None:
     calls = {call["name"]: call for call in locks["calls"]}
     assert not calls["sched_get_priority_max"]["needs_kernel_lock"]
-    assert calls["getpid"]["needs_kernel_lock"] and calls["getpid"]["why"][-1].endswith("reads Running.current")
+    assert calls["getpid"]["needs_kernel_lock"] and calls["getpid"]["why"][-1].endswith("reads Process.number")
     assert calls["openat"]["needs_kernel_lock"] and calls["openat"]["why"] == []  # nobody asked
     fill = calls["kernel.lib.random.fill"]
     assert not fill["needs_kernel_lock"] and fill["takes"] == ["kernel.lib.random.RandomLock"]

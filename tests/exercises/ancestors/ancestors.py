@@ -1,8 +1,11 @@
-"""ancestors(buffer, count): the caller's parent, its parent and so on, as 32-bit numbers in the caller's memory."""
+"""ancestors(buffer, count): the caller's parent, its parent and so on, as 32-bit numbers in the caller's memory;
+0 for those outside the caller's pid namespace.
+"""
 
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr
 from kernel.lib import user
+from kernel.lib.pid import shown_to_caller
 from kernel.task.task import current
 
 
@@ -15,7 +18,7 @@ def ancestors(buffer: UserAddr, count: int) -> int:
     process = current().process.parent
     while process is not None:
         if found < count:
-            user.write_u32(user.at(buffer, 4 * found), process.pid)
+            user.write_u32(user.at(buffer, 4 * found), shown_to_caller(process.pid))
         found += 1
         process = process.parent
     return found
