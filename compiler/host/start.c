@@ -310,6 +310,14 @@ static int flag(const char *name)
     return value && strcmp(value, "1") == 0;
 }
 
+/* Calls that have returned leave words on the stack, which would keep their objects in use. */
+static __attribute__((noinline)) void wipe_stack(void)
+{
+    char room[65536];
+    memset(room, 0, sizeof room);
+    __asm__ volatile("" : : "r"(room) : "memory");
+}
+
 int main(int argc, char **argv)
 {
     const char *fd = getenv("KRAIT_REPORT_FD"), *limit = getenv("KRAIT_HOST_MEMORY");
@@ -333,7 +341,9 @@ int main(int argc, char **argv)
         report_uncaught(word);
         return STATUS_UNCAUGHT;
     }
-    if (flag("KRAIT_LEAKS"))
+    if (flag("KRAIT_LEAKS")) {
+        wipe_stack();
         fprintf(stderr, "%ld objects in use\n", (long)krait_host_objects());
+    }
     return (int)(status & 0xff);
 }
