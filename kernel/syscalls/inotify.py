@@ -16,7 +16,7 @@ from kernel.ipc.inotify import (
     InotifyFile,
 )
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
-from kernel.syscalls.paths import path_at
+from kernel.syscalls.path_arguments import path_at
 from kernel.task.task import current
 
 _KNOWN: Final = (

@@ -74,7 +74,7 @@ def test_unsafe_share() -> None:
 
 
 def test_texts(tmp_path: Path) -> None:
-    facts = Facts("close", "kernel.syscalls.opening.close", "system call", True, 4096, ["EBADF"], True, ["a.b"], [])
+    facts = Facts("close", "kernel.syscalls.open.close", "system call", True, 4096, ["EBADF"], True, ["a.b"], [])
     assert as_text([facts], False).splitlines()[1].split() == ["close", "4,096", "yes", "no", "EBADF", "…"]
     shown = as_text([facts], True)
     assert "may sleep" in shown and "4,096 bytes at most" in shown and "    a.b" in shown

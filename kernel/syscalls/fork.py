@@ -11,7 +11,7 @@ from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import E2BIG, EAGAIN, ECHILD, EINVAL, ELOOP, ENOENT, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.pid import NOBODY
-from kernel.syscalls.resources import USAGE_SIZE, store_usage
+from kernel.syscalls.getrlimit import USAGE_SIZE, store_usage
 from kernel.task import exec as execution
 from kernel.task import wait as waiting
 from kernel.task.arguments import StringBudget, read_strings

@@ -16,7 +16,7 @@ from kernel.lib.user import UserVector
 from kernel.mm import remap as remapping
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.space import AddressSpace, each_area
-from kernel.syscalls.transfer import user_vector
+from kernel.syscalls.read_write import user_vector
 from kernel.task.inspection import may_ask_about, may_attach_to, may_look_into
 from kernel.task.pidfd import pid_file
 from kernel.task.pids import find_task

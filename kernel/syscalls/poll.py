@@ -34,7 +34,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.saturation import LARGEST, sum_of
-from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns, write_remaining
+from kernel.syscalls.timeouts import deadline_after, temporary_mask, timespec_ns, write_remaining
 from kernel.task import current
 from kernel.task.limits import RLIMIT_NOFILE
 from kernel.task.task import RestartBlock

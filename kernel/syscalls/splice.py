@@ -16,7 +16,7 @@ from kernel.lib import user
 from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import MSG_MORE, Message, Socket
-from kernel.syscalls.transfer import check_area, finish_transfer, position_at, prepare_write, user_vector
+from kernel.syscalls.read_write import check_area, finish_transfer, position_at, prepare_write, user_vector
 from kernel.task import current
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGPIPE

@@ -19,7 +19,7 @@ from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart, requir
 from kernel.fs.mounts import clone_tree, move_tree
 from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
-from kernel.syscalls.paths import place_at
+from kernel.syscalls.path_arguments import place_at
 from kernel.task.task import current
 
 AT_RECURSIVE: Final = 0x8000

@@ -9,7 +9,7 @@ from kernel.lib.user import UserBuffer
 from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERGROUPS, SO_PEERPIDFD
 from kernel.net.sockets.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.sockets.socket import SOL_SOCKET, Socket
-from kernel.syscalls.socket_memory import socket_at
+from kernel.syscalls.socket_arguments import socket_at
 from kernel.task import current
 from kernel.task.pidfd import PidFile
 

@@ -42,9 +42,9 @@ from kernel.fs.privileges import drop_privileges
 from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.saturation import end_page_of
-from kernel.syscalls.paths import place_at
-from kernel.syscalls.status import place_or_descriptor
-from kernel.syscalls.transfer import check_size_limit
+from kernel.syscalls.path_arguments import place_at
+from kernel.syscalls.read_write import check_size_limit
+from kernel.syscalls.stat import place_or_descriptor
 from kernel.task import current
 
 _NS: Final = 1_000_000_000

@@ -25,7 +25,7 @@ from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, UserAddr, bytes_of
 from kernel.lib import user
 from kernel.lib.capabilities import SECURE_NO_SETUID_FIXUP
 from kernel.lib.credentials import Credentials
-from kernel.syscalls.paths import base_for, path_at, place_at
+from kernel.syscalls.path_arguments import base_for, path_at, place_at
 from kernel.task import current
 
 _NS: Final = 1_000_000_000

@@ -19,7 +19,7 @@ from kernel.ipc.semaphores import (
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import E2BIG, EINVAL, ERANGE, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
-from kernel.syscalls.waiting import deadline_after, timespec_ns
+from kernel.syscalls.timeouts import deadline_after, timespec_ns
 from kernel.task.task import Task, current
 from kernel.task.words import load_i32, signed_32, store_i32, store_i64
 from kernel.time.timers import FOREVER_NS

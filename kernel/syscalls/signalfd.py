@@ -11,7 +11,7 @@ from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, EINVAL, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
-from kernel.syscalls.signals import read_mask
+from kernel.syscalls.sigaction import read_mask
 from kernel.task import SIGCHLD, current
 from kernel.task.deliver import take_pending
 from kernel.task.send import update_interrupted

@@ -10,7 +10,7 @@ from kernel.ipc.timerfd import TimerFile
 from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8, u32
 from kernel.lib import user
 from kernel.sched import Poller
-from kernel.syscalls.waiting import deadline_after, temporary_mask, timespec_ns
+from kernel.syscalls.timeouts import deadline_after, temporary_mask, timespec_ns
 from kernel.task import current
 from kernel.task.clocks import check_alarm
 from kernel.time.timers import FOREVER_NS

@@ -13,7 +13,7 @@ from kernel.fs.privileges import drop_privileges
 from kernel.lang import EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
-from kernel.syscalls.paths import readable_file, writable_file
+from kernel.syscalls.path_arguments import readable_file, writable_file
 from kernel.task import current
 from kernel.task.limits import RLIMIT_FSIZE
 from kernel.task.send import signal_process

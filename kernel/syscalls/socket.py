@@ -14,7 +14,7 @@ from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.families import make_socket
 from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
-from kernel.syscalls.socket_memory import read_address, socket_at, write_address
+from kernel.syscalls.socket_arguments import read_address, socket_at, write_address
 from kernel.task import current
 
 _TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK  # SOCK_CLOEXEC and SOCK_NONBLOCK are the same bits

@@ -28,7 +28,7 @@ from kernel.fs.tmpfs.memfd import create_memfd
 from kernel.ipc.pipe import make_pipe
 from kernel.lang import E2BIG, EAGAIN, EBADF, EINVAL, ENOTDIR, Errno, UserAddr, i32, u32
 from kernel.lib import user
-from kernel.syscalls.paths import base_for, path_at
+from kernel.syscalls.path_arguments import base_for, path_at
 from kernel.task import current
 
 _CLOSE_RANGE_UNSHARE: Final = 2

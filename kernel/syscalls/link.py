@@ -31,8 +31,8 @@ from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
 from kernel.lang import EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE, Errno, UserAddr, i32, span_of, u32, u64
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_CHROOT
-from kernel.syscalls.paths import base_for, path_at
-from kernel.syscalls.status import place_or_descriptor
+from kernel.syscalls.path_arguments import base_for, path_at
+from kernel.syscalls.stat import place_or_descriptor
 from kernel.task import current
 
 _LARGEST_CHUNK: Final = 32768

@@ -10,7 +10,7 @@ from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
 from kernel.lib import user
-from kernel.syscalls.paths import place_at
+from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 
 _NAME_LIMIT: Final = 256  # with its NUL

@@ -9,7 +9,7 @@ from kernel.fs.mounts import mount, pivot_root, unmount
 from kernel.fs.path import FsContext, Path
 from kernel.lang import EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
-from kernel.syscalls.paths import path_at
+from kernel.syscalls.path_arguments import path_at
 from kernel.task import current, find_process, process_ids
 from kernel.task.pid_namespace import FIRST_PID
 

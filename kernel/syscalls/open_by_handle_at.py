@@ -10,7 +10,7 @@ from kernel.fs.open import open_path
 from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
-from kernel.syscalls.paths import place_at
+from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 
 _AT_HANDLE_FID: Final = 0x200

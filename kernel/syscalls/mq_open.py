@@ -51,7 +51,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.pid import UNSET, Pid
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
-from kernel.syscalls.waiting import timespec_ns
+from kernel.syscalls.timeouts import timespec_ns
 from kernel.task.limits import RLIMIT_MSGQUEUE
 from kernel.task.pids import find_process
 from kernel.task.send import send_to_process

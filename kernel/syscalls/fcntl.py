@@ -70,7 +70,7 @@ from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.pid import NOBODY, UNSET
-from kernel.syscalls.file_commands import file_command
+from kernel.syscalls.ioctl_files import file_command
 from kernel.task import current, find_process, find_task
 from kernel.task.async_io import choose_owner, living_owner, unwatch, watch
 from kernel.task.file_events import choose_lease, watch_directory

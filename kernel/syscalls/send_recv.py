@@ -19,7 +19,7 @@ from kernel.net.sockets.socket import (
     Message,
     Socket,
 )
-from kernel.syscalls.socket_memory import (
+from kernel.syscalls.socket_arguments import (
     HEADER_SIZE,
     ControlWriter,
     MessageHeader,
