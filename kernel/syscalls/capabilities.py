@@ -1,4 +1,4 @@
-"""Sets of capabilities: capget(2), capset(2), and the options of prctl(2) that are about them."""
+"""Sets of capabilities (capabilities(7)): capget(2), capset(2), and the options of prctl(2) that are about them."""
 
 from typing import Final
 

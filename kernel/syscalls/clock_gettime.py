@@ -1,38 +1,19 @@
-"""Clocks and sleeping (clock_gettime(2), gettimeofday(2), time(2), nanosleep(2), clock_nanosleep(2))."""
+"""Clocks: clock_gettime(2), gettimeofday(2), time(2)."""
 
 from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.ipc.timerfd import wall_clock_was_set
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, UserAddr, i32
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec, write_timeval
-from kernel.task.clocks import (
-    CLOCK_REALTIME,
-    can_sleep_on,
-    check_alarm,
-    is_processor_clock,
-    is_wall_clock,
-    read_clock,
-    resolution_ns,
-)
-from kernel.task.processor_sleep import sleep_on_processor_time
-from kernel.task.sleep import sleep_absolute, sleep_relative
+from kernel.task.clocks import CLOCK_REALTIME, read_clock, resolution_ns
 from kernel.task.task import current
 from kernel.time import vdso
-from kernel.time.clock import (
-    NS_PER_SECOND,
-    TIME_ZONE,
-    monotonic_ns,
-    realtime_ns,
-    realtime_offset_ns,
-    realtime_seconds,
-    set_realtime,
-)
+from kernel.time.clock import NS_PER_SECOND, TIME_ZONE, realtime_ns, realtime_seconds, set_realtime
 from kernel.time.steering import STEERING
 
-_TIMER_ABSTIME: Final = 1
 _MOST_MINUTES_WEST: Final = 15 * 60
 
 
@@ -115,25 +96,3 @@ def time_call(address: UserAddr) -> int:
     if address != 0:
         user.write_i64(address, seconds)
     return seconds
-
-
-@syscall("nanosleep", status="Full", args="<timespec >timespec?")
-def nanosleep(request: UserAddr, remaining: UserAddr) -> int:
-    """nanosleep(2)."""
-    return sleep_relative(monotonic_ns() + read_timespec(request), remaining)
-
-
-@syscall("clock_nanosleep", status="Full", args="clock flags:TIMER_ABSTIME <timespec >timespec?")
-def clock_nanosleep(clock: i32, flags: i32, request: UserAddr, remaining: UserAddr) -> int:
-    """clock_nanosleep(2)."""
-    if is_processor_clock(clock):
-        return sleep_on_processor_time(clock, read_timespec(request), flags & _TIMER_ABSTIME != 0, remaining)
-    if not can_sleep_on(clock):
-        read_clock(current(), clock)
-        raise Errno(EOPNOTSUPP)
-    time_ns = read_timespec(request)
-    check_alarm(current(), clock)
-    if flags & _TIMER_ABSTIME == 0:
-        return sleep_relative(monotonic_ns() + time_ns, remaining)
-    # A wall-clock deadline is fixed when the sleep begins: setting the clock meanwhile does not move it.
-    return sleep_absolute(time_ns - realtime_offset_ns() if is_wall_clock(clock) else time_ns)

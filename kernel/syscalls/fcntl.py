@@ -1,4 +1,4 @@
-"""Controlling descriptors: fcntl(2), flock(2), ioctl(2)."""
+"""fcntl(2), without its locks, which are in fcntl_locking.py."""
 
 from typing import Final
 
@@ -24,7 +24,6 @@ from kernel.fs.constants import (
     F_OFD_GETLK,
     F_OFD_SETLK,
     F_OFD_SETLKW,
-    F_RDLCK,
     F_SEAL_EXEC,
     F_SEAL_FUTURE_WRITE,
     F_SEAL_GROW,
@@ -41,36 +40,21 @@ from kernel.fs.constants import (
     F_SETOWN_EX,
     F_SETPIPE_SZ,
     F_SETSIG,
-    F_UNLCK,
-    F_WRLCK,
     FD_CLOEXEC,
-    FIOASYNC,
-    FIOCLEX,
-    FIONBIO,
-    FIONCLEX,
-    FIONREAD,
-    FIOQSIZE,
     FS_APPEND_FL,
-    LOCK_EX,
-    LOCK_NB,
-    LOCK_SH,
-    LOCK_UN,
-    MAX_FILE_SIZE,
     O_APPEND,
     O_ASYNC,
     O_NOATIME,
-    O_NONBLOCK,
     SETTABLE_FLAGS,
 )
-from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, bytes_to_read
+from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File
 from kernel.fs.leases import lease_kind
-from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EBADF, EINVAL, ENOTTY, EOVERFLOW, EPERM, ESRCH, Errno, UserAddr, i32, u32
+from kernel.lang import EBADF, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32
 from kernel.lib import user
-from kernel.lib.pid import NOBODY, UNSET
-from kernel.syscalls.ioctl_files import file_command
+from kernel.lib.pid import UNSET
+from kernel.syscalls.fcntl_locking import record_lock
 from kernel.task import current, find_process, find_task
 from kernel.task.async_io import choose_owner, living_owner, unwatch, watch
 from kernel.task.file_events import choose_lease, watch_directory
@@ -103,7 +87,7 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     if command == F_SETFL:
         return _set_flags(file, descriptor, argument)
     if command in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
-        return _record_lock(file, command, UserAddr(argument))
+        return record_lock(file, command, UserAddr(argument))
     if command in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS):
         return _owner(file, command, argument)
     if command == F_SETPIPE_SZ or command == F_GETPIPE_SZ:
@@ -153,18 +137,18 @@ def _set_flags(file: File, descriptor: int, argument: int) -> int:
         raise Errno(EPERM)
     if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(current().credentials):
         raise Errno(EPERM)
-    if (argument ^ file.flags) & O_ASYNC != 0 and _sends_signals(file):
-        _set_async(file, descriptor, argument & O_ASYNC != 0)
+    if (argument ^ file.flags) & O_ASYNC != 0 and sends_signals(file):
+        set_async(file, descriptor, argument & O_ASYNC != 0)
     settable = SETTABLE_FLAGS & ~O_ASYNC
     file.set_status_flags((file.flags & ~settable) | (argument & settable))
     return 0
 
 
-def _sends_signals(file: File) -> bool:
+def sends_signals(file: File) -> bool:
     return file.input_queue() is not None or file.output_queue() is not None
 
 
-def _set_async(file: File, descriptor: int, on: bool) -> None:
+def set_async(file: File, descriptor: int, on: bool) -> None:
     """Only files that send SIGIO have the flag."""
     if on:
         watch(file, descriptor)
@@ -233,144 +217,3 @@ def _seals(file: File, command: int, argument: int) -> int:
         return inode.seals
     inode.add_seals(argument & _INT_MASK)
     return 0
-
-
-# ---- locks ----------------------------------------------------------------------------------------------------------
-
-
-def _record_lock(file: File, command: int, address: UserAddr) -> int:
-    """struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16, i32 pid at 24."""
-    kind = user.read_u16(address)
-    whence = user.read_u16(user.at(address, 2))
-    start = user.read_i64(user.at(address, 8))
-    length = user.read_i64(user.at(address, 16))
-    by_description = command >= F_OFD_GETLK
-    if by_description and user.read_i32(user.at(address, 24)) != 0:
-        raise Errno(EINVAL)
-    if not lock_kind_is_known(kind):
-        raise Errno(EINVAL)
-    request = _lock_request(file, kind, whence, start, length, by_description)
-    locks = file.inode.locks
-    if command == F_GETLK or command == F_OFD_GETLK:
-        if kind == F_UNLCK:
-            raise Errno(EINVAL)
-        conflict = locks.find_conflict(request) if locks is not None else None
-        _write_lock(address, conflict)
-        return 0
-    if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
-        raise Errno(EBADF)
-    if locks is None:
-        if kind == F_UNLCK:
-            return 0
-        locks = LockList()
-        file.inode.locks = locks
-    file.acquire()
-    try:
-        if by_description:
-            file.has_locks = True
-        locks.set_record(request, command == F_SETLKW or command == F_OFD_SETLKW)
-    finally:
-        file.release()
-    return 0
-
-
-def _lock_request(file: File, kind: int, whence: int, start: int, length: int, by_description: bool) -> RecordLock:
-    if whence == 0:
-        base = 0
-    elif whence == 1:
-        base = file.position
-    elif whence == 2:
-        base = file.inode.size
-    else:
-        raise Errno(EINVAL)
-    if start > MAX_FILE_SIZE - base:
-        raise Errno(EOVERFLOW)
-    start += base
-    if start < 0:
-        raise Errno(EINVAL)
-    end = MAX_FILE_SIZE
-    if length > 0:
-        rest = length - 1
-        if rest > MAX_FILE_SIZE - start:
-            raise Errno(EOVERFLOW)
-        end = start + rest
-    elif length < 0:
-        end = start - 1
-        start += length if length > -MAX_FILE_SIZE else -MAX_FILE_SIZE
-        if start < 0:
-            raise Errno(EINVAL)
-    task = current()
-    if by_description:
-        return RecordLock(None, file, NOBODY, kind, start, end)
-    return RecordLock(task.files, file, task.pid, kind, start, end)
-
-
-def _write_lock(address: UserAddr, lock: RecordLock | None) -> None:
-    if lock is None:
-        user.write_u16(address, F_UNLCK)
-        return
-    user.write_u16(address, lock.kind)
-    user.write_u16(user.at(address, 2), 0)
-    user.write_i64(user.at(address, 8), lock.start)
-    length = 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1  # fits: 0 <= start <= end < MAX_FILE_SIZE
-    user.write_i64(user.at(address, 16), length)
-    user.write_i32(user.at(address, 24), -1 if lock.pid == NOBODY else current().pids.shown(lock.pid))
-
-
-@syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
-def flock(descriptor: i32, operation: i32) -> int:
-    kind = operation & ~LOCK_NB
-    if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
-        raise Errno(EINVAL)
-    file = current().files.get(descriptor)
-    locks = file.inode.locks
-    if locks is None:
-        if kind == LOCK_UN:
-            return 0
-        locks = LockList()
-        file.inode.locks = locks
-    file.acquire()
-    try:
-        locks.set_flock(file, kind, operation & LOCK_NB == 0)
-    finally:
-        file.release()
-    return 0
-
-
-# ---- ioctl ----------------------------------------------------------------------------------------------------------
-
-
-@syscall("ioctl", status="Full", args="fd one:ioctl any", notes="The commands of the files that there are")
-def ioctl(descriptor: i32, command: u32, argument: int) -> int:
-    files = current().files
-    file = files.get(descriptor)
-    if command == FIOCLEX or command == FIONCLEX:
-        files.set_close_on_exec(descriptor, command == FIOCLEX)
-        return 0
-    if command == FIONBIO:
-        on = user.read_i32(UserAddr(argument)) != 0
-        file.set_status_flags(file.flags | O_NONBLOCK if on else file.flags & ~O_NONBLOCK)
-        return 0
-    if command == FIOASYNC:
-        on = user.read_i32(UserAddr(argument)) != 0
-        if on != (file.flags & O_ASYNC != 0):
-            if not _sends_signals(file):
-                raise Errno(ENOTTY)
-            _set_async(file, descriptor, on)
-        return 0
-    inode = file.inode
-    if inode.is_regular() and command == FIONREAD:
-        user.write_i32(UserAddr(argument), bytes_to_read(file))
-        return 0
-    if command == FIOQSIZE:
-        if not inode.is_regular() and not inode.is_directory() and not inode.is_symlink():
-            raise Errno(ENOTTY)
-        user.write_i64(UserAddr(argument), inode.size)
-        return 0
-    file.acquire()
-    try:
-        if inode.is_regular() or inode.is_directory():
-            return file_command(file, command, argument)
-        return file.ioctl(command, argument)
-    finally:
-        file.release()

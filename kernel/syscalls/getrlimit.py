@@ -1,77 +1,16 @@
-"""Resource limits and use (getrlimit(2), prlimit(2), getrusage(2), times(2))."""
-
-from typing import Final
+"""Limits of resources: getrlimit(2), prlimit(2)."""
 
 from kernel.doors.table import syscall
 from kernel.fs.descriptors import HIGHEST_LIMIT
-from kernel.lang import EINVAL, EPERM, ESRCH, Errno, Span, UserAddr, i32, span_of, u8, u32
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
-from kernel.sched.scheduler import charge_running
+from kernel.syscalls.pid_arguments import process_at
 from kernel.task import limits
-from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK
-from kernel.task.pids import find_process
-from kernel.task.process import Process, Usage
+from kernel.task.process import Process
 from kernel.task.task import current
-from kernel.task.words import store_i64
-from kernel.time.clock import NS_PER_SECOND, NS_PER_US, monotonic_ns
-
-USAGE_SIZE: Final = 144
-_RUSAGE_SELF: Final = 0
-_RUSAGE_CHILDREN: Final = -1
-_RUSAGE_THREAD: Final = 1
-_KIB_PER_PAGE: Final = 4
-
-
-def store_usage(out: Span[u8], usage: Usage) -> None:
-    """struct rusage, 144 bytes, zeroed before."""
-    store_i64(out, 0, usage.user_ns // NS_PER_SECOND)
-    store_i64(out, 8, usage.user_ns % NS_PER_SECOND // NS_PER_US)
-    store_i64(out, 16, usage.system_ns // NS_PER_SECOND)
-    store_i64(out, 24, usage.system_ns % NS_PER_SECOND // NS_PER_US)
-    store_i64(out, 32, usage.peak_pages * _KIB_PER_PAGE)
-    store_i64(out, 64, usage.minor_faults)
-    store_i64(out, 72, usage.major_faults)
-    store_i64(out, 128, usage.voluntary_switches)
-    store_i64(out, 136, usage.involuntary_switches)
-
-
-@syscall("getrusage", status="Full", args="one:RUSAGE_SELF|RUSAGE_CHILDREN|RUSAGE_THREAD >rusage")
-def getrusage(who: i32, address: UserAddr) -> int:
-    """getrusage(2)."""
-    task = current()
-    charge_running()
-    if who == _RUSAGE_SELF:
-        usage = process_usage(task.process)
-    elif who == _RUSAGE_CHILDREN:
-        usage = task.process.waited
-    elif who == _RUSAGE_THREAD:
-        usage = thread_usage(task)
-    else:
-        raise Errno(EINVAL)
-    storage = bytearray(USAGE_SIZE)
-    store_usage(span_of(storage), usage)
-    user.write_from(address, span_of(storage))
-    return 0
-
-
-@syscall("times", status="Full", args=">tms?")
-def times(address: UserAddr) -> int:
-    """times(2)."""
-    charge_running()
-    if address != 0:
-        process = current().process
-        mine = process_usage(process)
-        storage = bytearray(32)
-        out = span_of(storage)
-        store_i64(out, 0, mine.user_ns // NS_PER_CLOCK_TICK)
-        store_i64(out, 8, mine.system_ns // NS_PER_CLOCK_TICK)
-        store_i64(out, 16, process.waited.user_ns // NS_PER_CLOCK_TICK)
-        store_i64(out, 24, process.waited.system_ns // NS_PER_CLOCK_TICK)
-        user.write_from(address, out)
-    return monotonic_ns() // NS_PER_CLOCK_TICK
 
 
 @syscall("getrlimit", status="Full", args="one:rlimit >rlimit")
@@ -103,8 +42,8 @@ def prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr) -> int:
         soft = limits.from_user(user.read_i64(new))
         hard = limits.from_user(user.read_i64(user.at(new, 8)))
     task = current()
-    process = task.process if pid == 0 else find_process(task.pids.resolve(pid))
-    if process is None or process.leader is None:
+    process = process_at(pid)
+    if process.leader is None:
         raise Errno(ESRCH)
     if process is not task.process and not task.credentials.capable(CAP_SYS_RESOURCE):
         mine = task.credentials

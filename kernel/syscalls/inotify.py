@@ -1,4 +1,4 @@
-"""Watching files: inotify_init1(2), inotify_add_watch(2), inotify_rm_watch(2)."""
+"""Watching files (inotify(7)): inotify_init1(2), inotify_add_watch(2), inotify_rm_watch(2)."""
 
 from typing import Final
 

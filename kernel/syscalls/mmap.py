@@ -1,7 +1,4 @@
-"""Memory system calls: mmap and its family.
-
-Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2), mincore(2), msync(2), mlock(2).
-"""
+"""The areas of an address space: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), mseal(2)."""
 
 from typing import Final
 
@@ -9,10 +6,8 @@ from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
 from kernel.fs.file import File
-from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, UserAddr, i32
-from kernel.lib import user
+from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib.capabilities import CAP_IPC_LOCK
-from kernel.lib.pace import is_dying, pace
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
     MAP_ANONYMOUS,
@@ -33,11 +28,9 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
-from kernel.mm.objects import TrackedObject
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
-from kernel.mm.reverse_map import forget_pages
-from kernel.mm.space import AddressSpace, each_area, page_up
+from kernel.mm.space import AddressSpace, page_up
 from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK
 
@@ -48,14 +41,6 @@ _SHARED_FLAGS: Final = 0x1F_F9FF
 # MAP_HUGE_*: the logarithm of the size in bits 26 to 31; 0 is the usual one, of 2 MiB.
 _HUGE_SHIFT: Final = 26
 _HUGE_SIZES: Final = (0, 21, 30)
-
-_MCL_CURRENT: Final = 1
-_MCL_FUTURE: Final = 2
-_MCL_ONFAULT: Final = 4
-_MLOCK_ONFAULT: Final = 1
-
-_LOOKS_AT_ONCE: Final = 1024  # pages
-_LOOK_SHIFT: Final = 7  # instructions for looking at a page, as a power of two
 
 
 @syscall(
@@ -213,32 +198,6 @@ def mremap(old: int, old_length: int, new_length: int, flags: int, new: int) -> 
     return remapping.remap(current().space, old, old_length, new_length, flags, new)
 
 
-@syscall("msync", status="Full", args="address size flags:MS_ASYNC|MS_INVALIDATE|MS_SYNC")
-def msync(address: int, length: int, flags: i32) -> int:
-    """msync(2)."""
-    remapping.synchronise(current().space, address, length, flags)
-    return 0
-
-
-@syscall("mincore", status="Full", args="address size >bytes")
-def mincore(address: int, length: int, result: UserAddr) -> int:
-    """mincore(2)."""
-    if address & PAGE_MASK != 0:
-        raise Errno(EINVAL)
-    if length < 0 or length > USER_END or address < 0 or address > USER_END - length:
-        raise Errno(ENOMEM)
-    page_count = page_up(length) >> PAGE_SHIFT
-    user.check(result, page_count)
-    done = 0
-    while done < page_count:
-        part = min(page_count - done, _LOOKS_AT_ONCE)
-        start = address + (done << PAGE_SHIFT)  # fits: the range was checked
-        user.write_bytes(user.at(result, done), bytes(remapping.residency(current().space, start, part)))
-        done += part
-        pace(part << _LOOK_SHIFT)
-    return 0
-
-
 @syscall("mseal", status="Full", args="address size flags:0")
 def mseal(address: int, length: int, flags: int) -> int:
     """mseal(2)."""
@@ -246,79 +205,14 @@ def mseal(address: int, length: int, flags: int) -> int:
         raise Errno(EINVAL)
     if length == 0:
         return 0
-    start, end = _whole_pages(address, length)
+    start, end = whole_pages(address, length)
     if start == end:
         raise Errno(EINVAL)  # rounding the length up wrapped
     current().space.seal(start, end)
     return 0
 
 
-@syscall("madvise", args="address size one:madvise", notes="No hardware poisoning")
-def madvise(address: int, length: int, advice: i32) -> int:
-    """madvise(2)."""
-    space = current().space
-    remapping.advise(space, address, length, advice)
-    if advice == remapping.MADV_REMOVE and length > 0:
-        start, end = _whole_pages(address, length)
-        _remove(space, start, end)
-    return 0
-
-
-def _remove(space: AddressSpace, start: int, end: int) -> None:
-    """MADV_REMOVE: the objects behind the areas lose their pages, for all who map them."""
-    while start < end:
-        area = remapping.removable(space, start, end)
-        part_end = min(end, area.end)
-        source = area.source
-        if source is not None:
-            first = area.index_of(start)
-            behind = first + ((part_end - start) >> PAGE_SHIFT)
-            if isinstance(source, TrackedObject):
-                forget_pages(source, first, behind)
-            source.punch(first, behind)
-        start = part_end
-
-
-@syscall("mlock", status="Full", args="address size")
-def mlock(address: int, length: int) -> int:
-    """mlock(2)."""
-    _lock(address, length, True)
-    return 0
-
-
-@syscall("mlock2", status="Full", args="address size flags:MLOCK_ONFAULT")
-def mlock2(address: int, length: int, flags: i32) -> int:
-    """mlock2(2)."""
-    if flags & ~_MLOCK_ONFAULT != 0:
-        raise Errno(EINVAL)
-    _lock(address, length, flags & _MLOCK_ONFAULT == 0)
-    return 0
-
-
-def _lock(address: int, length: int, now: bool) -> None:
-    _check_may_lock()
-    first, behind = pages_of(address, length)
-    task = current()
-    space = task.space
-    if not task.credentials.capable(CAP_IPC_LOCK):
-        if first > USER_PAGES or behind < first or behind > USER_PAGES:
-            raise Errno(ENOMEM)  # more than any limit
-        start = first << PAGE_SHIFT
-        locked = locked_bytes(space, 0, USER_END) - locked_bytes(space, start, behind << PAGE_SHIFT)
-        if ((behind - first) << PAGE_SHIFT) + locked > task.process.limits.soft[RLIMIT_MEMLOCK]:
-            raise Errno(ENOMEM)
-    start, end = _whole_pages(address, length)
-    if start < end:
-        remapping.lock(space, start, end, now)
-
-
-def _check_may_lock() -> None:
-    task = current()
-    if not task.credentials.capable(CAP_IPC_LOCK) and task.process.limits.soft[RLIMIT_MEMLOCK] == 0:
-        raise Errno(EPERM)
-
-
-def _whole_pages(address: int, length: int) -> tuple[int, int]:
+def whole_pages(address: int, length: int) -> tuple[int, int]:
     """The pages that a byte range touches; twice the same if there are none. Raises EINVAL where the range wraps,
     ENOMEM outside user space.
     """
@@ -330,54 +224,3 @@ def _whole_pages(address: int, length: int) -> tuple[int, int]:
     if first > USER_PAGES or behind > USER_PAGES:
         raise Errno(ENOMEM)
     return first << PAGE_SHIFT, behind << PAGE_SHIFT
-
-
-@syscall("munlock", status="Full", args="address size")
-def munlock(address: int, length: int) -> int:
-    """munlock(2)."""
-    start, end = _whole_pages(address, length)
-    if start < end:
-        remapping.unlock(current().space, start, end)
-    return 0
-
-
-@syscall("mlockall", status="Full", args="flags:MCL_CURRENT|MCL_FUTURE|MCL_ONFAULT")
-def mlockall(flags: i32) -> int:
-    """mlockall(2)."""
-    if flags == 0 or flags & ~(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0 or flags == _MCL_ONFAULT:
-        raise Errno(EINVAL)
-    _check_may_lock()
-    task = current()
-    space = task.space
-    if flags & _MCL_CURRENT != 0 and not task.credentials.capable(CAP_IPC_LOCK):
-        if space.mapped_bytes > task.process.limits.soft[RLIMIT_MEMLOCK]:
-            raise Errno(ENOMEM)
-    space.future_flags = MAP_LOCKED if flags & _MCL_FUTURE != 0 else 0
-    space.future_present = flags & (_MCL_FUTURE | _MCL_ONFAULT) == _MCL_FUTURE
-    if flags & _MCL_CURRENT != 0:
-        for area in each_area(space):
-            area.flags |= MAP_LOCKED
-        if flags & _MCL_ONFAULT == 0:
-            _populate_all(space)
-    return 0
-
-
-def _populate_all(space: AddressSpace) -> None:
-    """As far as it goes: what cannot be had is not reported. The areas may change while this sleeps."""
-    for area in each_area(space):
-        try:
-            space.populate(area.start, area.end)
-        except Errno:
-            if is_dying():
-                return
-
-
-@syscall("munlockall", status="Full", args="")
-def munlockall() -> int:
-    """munlockall(2)."""
-    space = current().space
-    space.future_flags = 0
-    space.future_present = False
-    for area in each_area(space):
-        area.flags &= ~MAP_LOCKED
-    return 0

@@ -1,4 +1,4 @@
-"""Namespaces: unshare(2), setns(2)."""
+"""namespaces(7): unshare(2), setns(2)."""
 
 from typing import Final
 

@@ -1,11 +1,9 @@
-"""What the file system calls have in common: path arguments and the descriptors that they are relative to."""
+"""Places that a program names by a path, and the descriptor that it is relative to."""
 
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX
-from kernel.fs.file import File
-from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.walk import EMPTY_PATH, FOLLOW, resolve
-from kernel.lang import EBADF, ENOENT, Errno, UserAddr, inline
+from kernel.lang import ENOENT, Errno, UserAddr
 from kernel.lib import user
 from kernel.task import current
 
@@ -35,22 +33,13 @@ def place_at(descriptor: int, address: UserAddr, flags: int) -> Path:
     return resolve(current().fs, base_for(descriptor, name, flags & AT_EMPTY_PATH != 0), name, how)
 
 
-@inline
-def readable_file(descriptor: int) -> File:
-    file = current().files.get(descriptor)
-    if not file.readable:
-        raise Errno(EBADF)
-    return file
-
-
-@inline
-def writable_file(descriptor: int) -> File:
-    file = current().files.get(descriptor)
-    if not file.writable:
-        raise Errno(EBADF)
-    return file
-
-
-def inode_of(descriptor: int) -> Inode:
-    """Of any open descriptor, O_PATH included."""
-    return current().files.get_any(descriptor).inode
+def place_or_descriptor(directory: int, address: UserAddr, flags: int) -> Path:
+    """As `place_at`; with AT_EMPTY_PATH a null pointer is an empty name, and an empty name means the descriptor
+    itself.
+    """
+    if flags & AT_EMPTY_PATH != 0:
+        name = path_at(address) if address != 0 else b""
+        if len(name) == 0:
+            task = current()
+            return task.fs.working if directory == AT_FDCWD else task.files.get_any(directory).path
+    return place_at(directory, address, flags)

@@ -1,24 +1,10 @@
-"""Waiting for many files: poll(2), ppoll(2), select(2), pselect6(2)."""
+"""poll(2), ppoll(2)."""
 
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import (
-    POLLERR,
-    POLLHUP,
-    POLLIN,
-    POLLNVAL,
-    POLLOUT,
-    POLLPRI,
-    POLLRDBAND,
-    POLLRDNORM,
-    POLLWRBAND,
-    POLLWRNORM,
-)
-from kernel.fs.descriptors import FileTable
-from kernel.fs.readiness import POLL_ALWAYS, RECORD_EVENTS, RECORD_FOUND, RECORD_SIZE, wait_ready
+from kernel.fs.readiness import POLL_ALWAYS, RECORD_FOUND, RECORD_SIZE, wait_ready
 from kernel.lang import (
-    EBADF,
     EINVAL,
     ERESTART_RESTARTBLOCK,
     ERESTARTNOHAND,
@@ -33,22 +19,13 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.lib.pace import pace
-from kernel.lib.saturation import LARGEST, sum_of
 from kernel.syscalls.timeouts import deadline_after, temporary_mask, timespec_ns, write_remaining
 from kernel.task import current
 from kernel.task.limits import RLIMIT_NOFILE
 from kernel.task.task import RestartBlock
-from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
-_SMALLEST_TABLE: Final = 64  # what Linux gives every process: bits behind the table do not count
-_FD_SETSIZE_LIMIT: Final = 1 << 20
 _REQUEST_COST: Final = 100  # instructions to read or write one
-_READ_EVENTS: Final = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR
-_WRITE_EVENTS: Final = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR
-_EXCEPT_EVENTS: Final = POLLPRI
-_EVENTS_OF: Final[list[int]] = [_READ_EVENTS, _WRITE_EVENTS, _EXCEPT_EVENTS]  # of the sets, in their order
-_SETS: Final = 6  # three that are asked, three that are found
 
 
 class PollRestart(RestartBlock):
@@ -112,181 +89,3 @@ def ppoll(address: UserAddr, count: u32, timeout: UserAddr, mask: UserAddr, mask
     ready = _poll(address, count, deadline_ns)
     write_remaining(timeout, deadline_ns)
     return ready
-
-
-# ---- select ---------------------------------------------------------------------------------------------------------
-
-
-def _select(count: int, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, deadline_ns: int) -> int:
-    files = current().files
-    if count < 0:
-        raise Errno(EINVAL)
-    count = min(count, max(files.size(), _SMALLEST_TABLE), _FD_SETSIZE_LIMIT)
-    size = (count + 63) // 64 * 8
-    short: Array[u8, Literal[384]] = Array()  # for 512 descriptors
-    if _SETS * size <= len(short):
-        sets = short.span()[0 : _SETS * size]
-        return _select_among(files, count, sets, readable, writable, exceptional, deadline_ns)
-    storage = bytearray(_SETS * size)
-    return _select_among(files, count, span_of(storage), readable, writable, exceptional, deadline_ns)
-
-
-def _select_among(
-    files: FileTable,
-    count: int,
-    sets: Span[u8],
-    readable: UserAddr,
-    writable: UserAddr,
-    exceptional: UserAddr,
-    deadline_ns: int,
-) -> int:
-    """`sets`: room for three fd_sets with what is asked, and three with what is found."""
-    size = len(sets) // _SETS
-    for index in range(3):
-        address = _set_address(index, readable, writable, exceptional)
-        if address != 0:
-            user.read_into(sets[index * size : (index + 1) * size], address)
-    asked = _count_asked(files, count, sets, size)
-    short: Array[u8, Literal[512]] = Array()
-    if asked * RECORD_SIZE <= len(short):
-        found = _select_records(files, sets, short.span()[0 : asked * RECORD_SIZE], deadline_ns)
-    else:
-        storage = bytearray(asked * RECORD_SIZE)
-        found = _select_records(files, sets, span_of(storage), deadline_ns)
-    for index in range(3):
-        address = _set_address(index, readable, writable, exceptional)
-        if address != 0:
-            user.write_from(address, sets[(3 + index) * size : (4 + index) * size])
-    return found
-
-
-def _set_address(index: int, readable: UserAddr, writable: UserAddr, exceptional: UserAddr) -> UserAddr:
-    return readable if index == 0 else writable if index == 1 else exceptional
-
-
-def _count_asked(files: FileTable, count: int, sets: Span[u8], size: int) -> int:
-    """How many descriptors are in one of the sets at least; bits from `count` on are cleared. Raises EBADF."""
-    if count & 63 != 0:
-        for index in range(3):
-            last = index * size + (count >> 3)
-            sets[last] = sets[last] & ((1 << (count & 7)) - 1)
-            sets[last + 1 : (index + 1) * size].fill(0)
-    asked = 0
-    for place in range(size):
-        bits = sets[place] | sets[size + place] | sets[2 * size + place]
-        descriptor = place * 8
-        while bits != 0:
-            if bits & 1 != 0:
-                if files.find(descriptor) is None:
-                    raise Errno(EBADF)
-                asked += 1
-                pace(_REQUEST_COST)
-            bits >>= 1
-            descriptor += 1
-    return asked
-
-
-def _select_records(files: FileTable, sets: Span[u8], records: Span[u8], deadline_ns: int) -> int:
-    """Ask for what is in the sets, and put what is found into the other three; how many bits that are."""
-    _fill_records(sets, records)
-    wait_ready(files, records, 0, deadline_ns)
-    size = len(sets) // _SETS
-    found = 0
-    for offset in range(0, len(records), RECORD_SIZE):
-        events = records.load_u16(offset + RECORD_FOUND)
-        if events == 0:
-            continue
-        if events & POLLNVAL != 0:
-            raise Errno(EBADF)
-        descriptor = records.load_u32(offset)
-        place = descriptor >> 3
-        bit = 1 << (descriptor & 7)
-        for index in range(3):
-            if events & _EVENTS_OF[index] != 0 and sets[index * size + place] & bit != 0:
-                sets[(3 + index) * size + place] = sets[(3 + index) * size + place] | bit
-                found += 1
-        pace(_REQUEST_COST)
-    return found
-
-
-def _fill_records(sets: Span[u8], records: Span[u8]) -> None:
-    size = len(sets) // _SETS
-    offset = 0
-    for place in range(size):
-        reads = sets[place]
-        writes = sets[size + place]
-        excepts = sets[2 * size + place]
-        descriptor = place * 8
-        while reads | writes | excepts != 0:
-            events = 0
-            if reads & 1 != 0:
-                events = _READ_EVENTS
-            if writes & 1 != 0:
-                events |= _WRITE_EVENTS
-            if excepts & 1 != 0:
-                events |= _EXCEPT_EVENTS
-            if events != 0:
-                records.store_u32(offset, descriptor)
-                records.store_u16(offset + RECORD_EVENTS, events)
-                offset += RECORD_SIZE
-                pace(_REQUEST_COST)
-            reads >>= 1
-            writes >>= 1
-            excepts >>= 1
-            descriptor += 1
-
-
-@syscall("select", status="Full", args="count =fdset? =fdset? =fdset? =timeval?")
-def select(count: i32, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, timeout: UserAddr) -> int:
-    deadline_ns = FOREVER_NS
-    if timeout != 0:
-        deadline_ns = deadline_after(_select_timeout_ns(timeout))
-    try:
-        return _select(count, readable, writable, exceptional, deadline_ns)
-    finally:
-        if timeout != 0:
-            _write_timeval(timeout, deadline_ns)
-
-
-def _select_timeout_ns(address: UserAddr) -> int:
-    """A struct timeval as nanoseconds, cut off beyond any uptime. Whole seconds may stand among the microseconds, and
-    may be negative there. Raises EFAULT, EINVAL.
-    """
-    seconds = user.read_i64(address)
-    microseconds = user.read_i64(user.at(address, 8))
-    whole = microseconds // 1_000_000
-    rest = microseconds % 1_000_000
-    total = sum_of(seconds, whole)
-    if (rest != 0 and microseconds < 0) or seconds > LARGEST - max(0, whole) or total < 0:
-        raise Errno(EINVAL)
-    return min(total, 1 << 33) * 1_000_000_000 + rest * 1000
-
-
-def _write_timeval(address: UserAddr, deadline_ns: int) -> None:
-    """Linux's select tells the time that was left."""
-    left_ns = remaining(deadline_ns)
-    try:
-        user.write_i64(address, left_ns // 1_000_000_000)
-        user.write_i64(user.at(address, 8), left_ns % 1_000_000_000 // 1000)
-    except Errno:
-        return
-
-
-def remaining(deadline_ns: int) -> int:
-    """Nanoseconds until a deadline."""
-    return max(0, deadline_ns - monotonic_ns())
-
-
-@syscall("pselect6", status="Full", args="count =fdset? =fdset? =fdset? =timespec? <sigmask_argument?")
-def pselect6(
-    count: i32, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, timeout: UserAddr, mask_pair: UserAddr
-) -> int:
-    deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
-    if mask_pair != 0:
-        mask = UserAddr(user.read_i64(mask_pair))
-        mask_size = user.read_i64(user.at(mask_pair, 8))
-        if mask != 0:
-            temporary_mask(mask, mask_size)
-    found = _select(count, readable, writable, exceptional, deadline_ns)
-    write_remaining(timeout, deadline_ns)
-    return found

@@ -1,10 +1,9 @@
-"""Small switches of a process or thread: prctl, arch_prctl, personality (prctl(2), arch_prctl(2), personality(2))."""
+"""Small switches of a process or thread: prctl(2)."""
 
 from typing import Final
 
-from arch.programs import control_processor
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32, u32
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
@@ -52,16 +51,6 @@ _PR_SET_THP_DISABLE: Final = 41
 _PR_GET_THP_DISABLE: Final = 42
 
 _NAME_SIZE: Final = 16
-_PERSONALITY_QUERY: Final = 0xFFFF_FFFF
-
-
-@syscall(
-    "arch_prctl", status="Full", args="one:arch_prctl any",
-    notes="Without shadow stacks and tagged addresses",
-)  # fmt: skip
-def arch_prctl(code: i32, argument: int) -> int:
-    """arch_prctl(2)."""
-    return control_processor(current().registers, code, argument)
 
 
 @syscall(
@@ -204,13 +193,3 @@ def _name(task: Task, option: int, address: UserAddr) -> int:
         return 0
     task.name = user.read_string_start(address, _NAME_SIZE - 1)
     return 0
-
-
-@syscall("personality", args="flags:personality", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")
-def personality(persona: u32) -> int:
-    """personality(2)."""
-    process = current().process
-    before = process.personality
-    if persona != _PERSONALITY_QUERY:
-        process.personality = persona
-    return before

@@ -2,41 +2,29 @@
 
 from typing import Final
 
-from arch import PAGE_SHIFT
 from arch.programs import control_stopped
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EIO, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_SYS_PTRACE
-from kernel.mm.foreign import read_foreign, write_foreign
-from kernel.mm.space import AddressSpace
 from kernel.syscalls import ptrace_registers as registers
-from kernel.task.diversion import ON, set_dispatch
+from kernel.syscalls.ptrace_memory import peek, poke
+from kernel.syscalls.ptrace_records import (
+    call_information,
+    filter_metadata,
+    peek_signals,
+    rseq_configuration,
+    set_info,
+    user_dispatch,
+    write_info,
+)
 from kernel.task.pids import find_task
 from kernel.task.send import send_to_task
-from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
+from kernel.task.siginfo import from_process
 from kernel.task.signals import SI_USER, SIGKILL, SIGNAL_COUNT, UNBLOCKABLE
 from kernel.task.task import Task, current
-from kernel.task.trace_details import (
-    CALL_INFORMATION_SIZE,
-    check_filter_reader,
-    filter_flags,
-    filter_program,
-    pending_signal,
-    store_call_information,
-)
+from kernel.task.trace_details import filter_program
 from kernel.task.tracee import ALL_OPTIONS, CallWatch, Tracee
-from kernel.task.tracer import (
-    attach,
-    check_options,
-    detach,
-    find_tracee,
-    interrupt_tracee,
-    listen,
-    resume,
-    trace_me,
-)
-from kernel.task.words import load_i32, load_i64, store_i64
+from kernel.task.tracer import attach, check_options, detach, find_tracee, interrupt_tracee, listen, resume, trace_me
 
 _TRACEME: Final = 0
 _PEEKTEXT: Final = 1
@@ -80,12 +68,6 @@ _SET_SYSCALL_USER_DISPATCH_CONFIG: Final = 0x4210
 _GET_SYSCALL_USER_DISPATCH_CONFIG: Final = 0x4211
 
 _WORD: Final = 8
-_PAGE_MASK: Final = (1 << PAGE_SHIFT) - 1
-_PEEK_SHARED: Final = 1
-_PEEK_ARGUMENTS_SIZE: Final = 16
-_RSEQ_CONFIGURATION_SIZE: Final = 24
-_METADATA_SIZE: Final = 16
-_DISPATCH_SIZE: Final = 32
 
 
 @syscall(
@@ -151,9 +133,9 @@ def _resume(tracee: Tracee, request: int, data: int) -> bool:
 def _look(tracer: Task, tracee: Tracee, request: int, address: int, data: int) -> int:
     """A request that leaves the tracee stopped."""
     if request == _PEEKTEXT or request == _PEEKDATA:
-        user.write_i64(UserAddr(data), _peek(tracee, address))
+        user.write_i64(UserAddr(data), peek(tracee, address))
     elif request == _POKETEXT or request == _POKEDATA:
-        _poke(tracee, address, data)
+        poke(tracee, address, data)
     elif request == _PEEKUSER:
         user.write_i64(UserAddr(data), registers.peek_user(tracee.task, address))
     elif request == _POKEUSER:
@@ -189,11 +171,11 @@ def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, d
         info = tracee.info
         if info is None:
             raise Errno(EINVAL)
-        _write_info(data, info)
+        write_info(data, info)
     elif request == _SETSIGINFO:
-        _set_info(tracee, data)
+        set_info(tracee, data)
     elif request == _PEEKSIGINFO:
-        return _peek_signals(task, address, data)
+        return peek_signals(task, address, data)
     elif request == _GETSIGMASK or request == _SETSIGMASK:
         if address != _WORD:
             raise Errno(EINVAL)
@@ -203,165 +185,18 @@ def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, d
             task.blocked = user.read_i64(UserAddr(data)) & ~UNBLOCKABLE
             task.restores_blocked = False
     elif request == _GET_SYSCALL_INFO:
-        return _call_information(tracee, address, data)
+        return call_information(tracee, address, data)
     elif request == _GET_RSEQ_CONFIGURATION:
-        return _rseq_configuration(task, address, data)
+        return rseq_configuration(task, address, data)
     elif request == _SECCOMP_GET_FILTER:
         program = filter_program(tracer, task, address)
         if data != 0:
             user.write_from(UserAddr(data), span_of(program))
         return len(program) >> 3
     elif request == _SECCOMP_GET_METADATA:
-        return _filter_metadata(tracer, task, address, data)
+        return filter_metadata(tracer, task, address, data)
     elif request in (_SET_SYSCALL_USER_DISPATCH_CONFIG, _GET_SYSCALL_USER_DISPATCH_CONFIG):
-        _user_dispatch(task, address, data, request == _SET_SYSCALL_USER_DISPATCH_CONFIG)
+        user_dispatch(task, address, data, request == _SET_SYSCALL_USER_DISPATCH_CONFIG)
     else:
         raise Errno(EIO)
     return 0
-
-
-# Memory ---------------------------------------------------------------------------------------------------------------
-
-
-def _memory_of(tracee: Tracee) -> AddressSpace:
-    """EIO where the tracer must not look: the program may not be dumped, and the tracer was nobody special."""
-    memory = tracee.task.memory
-    may_look = tracee.is_privileged or tracee.tracer.credentials.capable(CAP_SYS_PTRACE)
-    if memory is None or (not tracee.task.process.is_dumpable and not may_look):
-        raise Errno(EIO)
-    return memory
-
-
-def _peek(tracee: Tracee, address: int) -> int:
-    storage = bytearray(_WORD)
-    _transfer(tracee, address, storage, False)
-    return load_i64(span_of(storage), 0)
-
-
-def _poke(tracee: Tracee, address: int, value: int) -> None:
-    storage = bytearray(_WORD)
-    store_i64(span_of(storage), 0, value)
-    _transfer(tracee, address, storage, True)
-
-
-def _transfer(tracee: Tracee, address: int, storage: bytearray, writes: bool) -> None:
-    """A word of the tracee's memory, perhaps over the end of a page. Raises EIO where there is none."""
-    space = _memory_of(tracee)
-    try:
-        user.check(address, _WORD)
-        space.acquire()
-        try:
-            word = span_of(storage)
-            first = min(_WORD, (1 << PAGE_SHIFT) - (address & _PAGE_MASK))
-            if writes:
-                write_foreign(space, address, word[0:first], True)
-                write_foreign(space, address + first, word[first:], True)
-            else:
-                read_foreign(space, address, word[0:first], True)
-                read_foreign(space, address + first, word[first:], True)
-        finally:
-            space.release()
-    except Errno:
-        raise Errno(EIO) from None
-
-
-# Signals --------------------------------------------------------------------------------------------------------------
-
-
-def _write_info(address: int, info: SignalInfo) -> None:
-    storage = bytearray(SIGINFO_SIZE)
-    info.store(span_of(storage))
-    user.write_from(UserAddr(address), span_of(storage))
-
-
-def _set_info(tracee: Tracee, address: int) -> None:
-    storage = bytearray(SIGINFO_SIZE)
-    user.read_into(span_of(storage), UserAddr(address))
-    if tracee.info is None:
-        raise Errno(EINVAL)
-    tracee.info = from_user(span_of(storage), load_i32(span_of(storage), 0))
-
-
-def _peek_signals(task: Task, address: int, data: int) -> int:
-    """PTRACE_PEEKSIGINFO: how many of those asked for there are."""
-    storage = bytearray(_PEEK_ARGUMENTS_SIZE)
-    user.read_into(span_of(storage), UserAddr(address))
-    first = load_i64(span_of(storage), 0)
-    flags = span_of(storage).load_u32(8)
-    wanted = load_i32(span_of(storage), 12)
-    if flags & ~_PEEK_SHARED != 0 or wanted < 0:
-        raise Errno(EINVAL)
-    pending = task.process.pending if flags & _PEEK_SHARED != 0 else task.pending
-    done = 0
-    while done < wanted and 0 <= first < 1 << 32:
-        info = pending_signal(pending, first + done)
-        if info is None:
-            break
-        try:
-            _write_info(data, info)
-        except Errno:
-            if done == 0:
-                raise
-            break
-        data += SIGINFO_SIZE  # fits: it was written
-        done += 1
-        if current().interrupted:
-            break
-    return done
-
-
-# What the kernel keeps ------------------------------------------------------------------------------------------------
-
-
-def _call_information(tracee: Tracee, size: int, address: int) -> int:
-    """PTRACE_GET_SYSCALL_INFO: as much as there is room for; returns how much there is."""
-    storage = bytearray(CALL_INFORMATION_SIZE)
-    known = store_call_information(tracee, span_of(storage))
-    count = known if size < 0 else min(known, size)
-    user.write_from(UserAddr(address), span_of(storage)[0:count])
-    return known
-
-
-def _rseq_configuration(task: Task, size: int, address: int) -> int:
-    storage = bytearray(_RSEQ_CONFIGURATION_SIZE)
-    out = span_of(storage)
-    store_i64(out, 0, task.rseq_address)
-    out.store_u32(8, task.rseq_length)
-    out.store_u32(12, task.rseq_signature)
-    count = _RSEQ_CONFIGURATION_SIZE if size < 0 else min(size, _RSEQ_CONFIGURATION_SIZE)
-    user.write_from(UserAddr(address), out[0:count])
-    return _RSEQ_CONFIGURATION_SIZE
-
-
-def _filter_metadata(tracer: Task, task: Task, size: int, address: int) -> int:
-    """PTRACE_SECCOMP_GET_METADATA: the flags of the filter that the structure names."""
-    check_filter_reader(tracer)
-    if 0 <= size < _WORD:
-        raise Errno(EINVAL)
-    index = user.read_i64(UserAddr(address))
-    storage = bytearray(_METADATA_SIZE)
-    out = span_of(storage)
-    store_i64(out, 0, index)
-    store_i64(out, 8, filter_flags(tracer, task, index))
-    count = _METADATA_SIZE if size < 0 else min(size, _METADATA_SIZE)
-    user.write_from(UserAddr(address), out[0:count])
-    return count
-
-
-def _user_dispatch(task: Task, size: int, address: int, sets: bool) -> None:
-    """Read or set the words of struct ptrace_sud_config: mode, selector, start and size."""
-    if size != _DISPATCH_SIZE:
-        raise Errno(EINVAL)
-    storage = bytearray(_DISPATCH_SIZE)
-    words = span_of(storage)
-    if sets:
-        user.read_into(words, UserAddr(address))
-        set_dispatch(task, load_i64(words, 0), load_i64(words, 16), load_i64(words, 24), load_i64(words, 8))
-        return
-    dispatch = task.dispatch
-    if dispatch is not None:
-        store_i64(words, 0, ON)
-        store_i64(words, 8, dispatch.selector)
-        store_i64(words, 16, dispatch.start)
-        store_i64(words, 24, dispatch.size)
-    user.write_from(UserAddr(address), words)

@@ -1,35 +1,23 @@
-"""Scheduling: policies, priorities, affinity (sched(7), getpriority(2))."""
+"""Policies of scheduling: sched_yield(2), sched_setscheduler(2), sched_setparam(2), sched_setattr(2),
+sched_get_priority_max(2), sched_rr_get_interval(2).
+"""
 
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of
+from kernel.lang import E2BIG, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.sched import yield_now
-from kernel.sched.processor import processor_mask, this_processor
 from kernel.sched.runqueue import slice_of
-from kernel.sched.scheduler import allow_processors, change_priority
-from kernel.sched.thread import (
-    NICE_HIGHEST,
-    NICE_LOWEST,
-    SCHED_BATCH,
-    SCHED_FIFO,
-    SCHED_IDLE,
-    SCHED_OTHER,
-    SCHED_RR,
-)
+from kernel.sched.scheduler import change_priority
+from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST, SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR
 from kernel.syscalls.timespec import write_timespec
-from kernel.task.groups import find_group
 from kernel.task.limits import RLIMIT_NICE, RLIMIT_RTPRIO
-from kernel.task.pids import find_process, find_task, process_ids
-from kernel.task.process import Process
+from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 from kernel.task.words import load_i32, load_i64, store_i32, store_i64
 
-_PRIO_PROCESS: Final = 0
-_PRIO_PGRP: Final = 1
-_PRIO_USER: Final = 2
 _RESET_ON_FORK: Final = 0x4000_0000
 _SCHED_DEADLINE: Final = 6  # known by name, but no task can have it
 _SCHED_EXT: Final = 7
@@ -37,7 +25,6 @@ _ATTRIBUTE_SIZE_WITH_CLAMPS: Final = 56
 _ATTRIBUTE_SIZE: Final = 48
 _FLAG_RESET_ON_FORK: Final = 1
 _REALTIME_HIGHEST: Final = 99
-_MASK_BYTES: Final = 8
 
 
 @syscall("sched_yield", status="Full", args="")
@@ -47,7 +34,7 @@ def sched_yield() -> int:
     return 0
 
 
-def _target(pid: int) -> Task:
+def scheduled_task(pid: int) -> Task:
     if pid < 0:
         raise Errno(EINVAL)
     task = current()
@@ -71,16 +58,13 @@ def is_as_able(task: Task, target: Task) -> bool:
     return more == 0 or task.credentials.capable(CAP_SYS_NICE)
 
 
-# Policies -------------------------------------------------------------------------------------------------------------
-
-
 @syscall("sched_setscheduler", status="Full", args="pid flags:policy <sched_param")
 def sched_setscheduler(pid: i32, policy: i32, parameters: UserAddr) -> int:
     """sched_setscheduler(2)."""
     if policy < 0 or pid < 0 or parameters == 0:
         raise Errno(EINVAL)
     priority = user.read_i32(parameters)
-    target = _target(pid)
+    target = scheduled_task(pid)
     _change(target, policy & ~_RESET_ON_FORK, priority, target.nice, policy & _RESET_ON_FORK != 0)
     return 0
 
@@ -91,7 +75,7 @@ def sched_setparam(pid: i32, parameters: UserAddr) -> int:
     if pid < 0 or parameters == 0:
         raise Errno(EINVAL)
     priority = user.read_i32(parameters)
-    target = _target(pid)
+    target = scheduled_task(pid)
     _change(target, target.policy, priority, target.nice, target.reset_on_fork)
     return 0
 
@@ -110,9 +94,9 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
             (policy != target.policy and limit == 0) or (priority > target.realtime_priority and priority > limit)
         ):
             raise Errno(EPERM)
-        if nice < target.nice and not _may_have_nice(target, nice):
+        if nice < target.nice and not may_have_nice(target, nice):
             raise Errno(EPERM)
-        if target.policy == SCHED_IDLE and policy != SCHED_IDLE and not _may_have_nice(target, target.nice):
+        if target.policy == SCHED_IDLE and policy != SCHED_IDLE and not may_have_nice(target, target.nice):
             raise Errno(EPERM)
         if not owns(task, target) or not is_as_able(task, target) or (target.reset_on_fork and not reset_on_fork):
             raise Errno(EPERM)
@@ -123,7 +107,7 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
 @syscall("sched_getscheduler", status="Full", args="pid")
 def sched_getscheduler(pid: i32) -> int:
     """sched_getscheduler(2)."""
-    target = _target(pid)
+    target = scheduled_task(pid)
     return target.policy | (_RESET_ON_FORK if target.reset_on_fork else 0)
 
 
@@ -132,7 +116,7 @@ def sched_getparam(pid: i32, parameters: UserAddr) -> int:
     """sched_getparam(2)."""
     if parameters == 0:
         raise Errno(EINVAL)
-    user.write_i32(parameters, _target(pid).realtime_priority)
+    user.write_i32(parameters, scheduled_task(pid).realtime_priority)
     return 0
 
 
@@ -154,7 +138,7 @@ def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     if wanted & ~_FLAG_RESET_ON_FORK != 0:
         raise Errno(EINVAL)
     nice = max(NICE_LOWEST, min(NICE_HIGHEST, load_i32(fields, 16)))
-    target = _target(pid)
+    target = scheduled_task(pid)
     policy = load_i32(fields, 4)
     if policy != SCHED_OTHER and policy != SCHED_BATCH:
         nice = target.nice
@@ -167,7 +151,7 @@ def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
     """sched_getattr(2)."""
     if attributes == 0 or pid < 0 or size < _ATTRIBUTE_SIZE or size > 4096 or flags != 0:
         raise Errno(EINVAL)
-    target = _target(pid)
+    target = scheduled_task(pid)
     known = min(size, _ATTRIBUTE_SIZE_WITH_CLAMPS)
     storage = bytearray(known)
     fields = span_of(storage)
@@ -209,117 +193,11 @@ def sched_get_priority_min(policy: i32) -> int:
 @syscall("sched_rr_get_interval", status="Full", args="pid >timespec")
 def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
     """sched_rr_get_interval(2)."""
-    target = _target(pid)
+    target = scheduled_task(pid)
     write_timespec(interval, 0 if target.policy == SCHED_FIFO else slice_of(target))
     return 0
 
 
-# Affinity and the processor -------------------------------------------------------------------------------------------
-
-
-@syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
-def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
-    """sched_setaffinity(2): one of the processors that there are must be in the set."""
-    wanted = 0
-    if size >= _MASK_BYTES:
-        wanted = user.read_i64(mask)
-    else:
-        for i in range(size):
-            wanted |= user.read_u8(user.at(mask, i)) << (8 * i)
-    wanted &= processor_mask()
-    target = _target(pid)
-    if not owns(current(), target) or not is_as_able(current(), target):
-        raise Errno(EPERM)
-    if wanted == 0:
-        raise Errno(EINVAL)
-    allow_processors(target, -1 if wanted == processor_mask() else wanted)
-    return 0
-
-
-@syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
-def sched_getaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
-    """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
-    if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
-        raise Errno(EINVAL)
-    user.write_i64(mask, _target(pid).allowed & processor_mask())
-    return _MASK_BYTES
-
-
-@syscall("getcpu", status="Full", args=">int? >int? address")
-def getcpu(processor: UserAddr, node: UserAddr, _cache: int) -> int:
-    """getcpu(2)."""
-    if processor != 0:
-        user.write_u32(processor, this_processor().number)
-    if node != 0:
-        user.write_u32(node, 0)
-    return 0
-
-
-# Nice values ----------------------------------------------------------------------------------------------------------
-
-
-def _may_have_nice(target: Task, nice: int) -> bool:
+def may_have_nice(target: Task, nice: int) -> bool:
     """RLIMIT_NICE, which counts 20 - nice."""
     return 20 - nice <= target.process.limits.soft[RLIMIT_NICE]
-
-
-def chosen_tasks(which: int, who: int) -> list[Task]:
-    """The tasks that getpriority and setpriority mean. Raises EINVAL."""
-    task = current()
-    found: list[Task] = []
-    if which == _PRIO_PROCESS:
-        target = task if who == 0 else find_task(task.pids.resolve(who))
-        if target is not None and not target.is_exiting:
-            found.append(target)
-    elif which == _PRIO_PGRP:
-        group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
-        if group is not None:
-            for pid in group.members.keys():
-                _add_threads(found, group.members[pid])
-    elif which == _PRIO_USER:
-        uid = task.credentials.uid if who == 0 else who
-        for pid in process_ids(task.pids):
-            process = find_process(pid)
-            if process is not None and process.leader is not None and process.leader.credentials.uid == uid:
-                _add_threads(found, process)
-    else:
-        raise Errno(EINVAL)
-    return found
-
-
-def _add_threads(found: list[Task], process: Process) -> None:
-    for tid in process.threads.keys():
-        found.append(process.threads[tid])
-
-
-@syscall("getpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid")
-def getpriority(which: i32, who: i32) -> int:
-    """getpriority(2): the raw call returns 20 - nice, the best of all that are meant."""
-    best = 0
-    for target in chosen_tasks(which, who):
-        best = max(best, 20 - target.nice)
-    if best == 0:
-        raise Errno(ESRCH)
-    return best
-
-
-@syscall("setpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid int")
-def setpriority(which: i32, who: i32, nice: i32) -> int:
-    """setpriority(2)."""
-    wanted = max(NICE_LOWEST, min(NICE_HIGHEST, nice))
-    task = current()
-    error = ESRCH
-    for target in chosen_tasks(which, who):
-        if not owns(task, target):
-            error = EPERM
-        elif wanted < target.nice and not task.credentials.capable(CAP_SYS_NICE) and not _may_have_nice(target, wanted):
-            error = EACCES
-        elif not is_as_able(task, target):
-            error = EPERM
-        else:
-            if error == ESRCH:
-                error = 0
-            change_priority(target, target.policy, target.realtime_priority, wanted)
-    if error != 0:
-        raise Errno(error)
-    return 0

@@ -1,4 +1,4 @@
-"""Sending and receiving: sendto(2), recvfrom(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2)."""
+"""Sending and receiving: send(2), recv(2), sendmsg(2), recvmsg(2), sendmmsg(2), recvmmsg(2)."""
 
 from typing import Final
 

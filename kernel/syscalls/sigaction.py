@@ -1,10 +1,12 @@
-"""Signals: handlers, masks, sending, waiting (sigaction(2), sigprocmask(2), kill(2), sigwaitinfo(2), …)."""
+"""Handling signals, blocking them, waiting for them: sigaction(2), sigprocmask(2), sigreturn(2), sigaltstack(2),
+sigpending(2), pause(2), sigsuspend(2), sigwaitinfo(2).
+"""
 
 from typing import Final
 
 from arch import user_stack_pointer
 from kernel.doors.table import syscall
-from kernel.lang import EAGAIN, EINTR, EINVAL, EPERM, ESRCH, Errno, UserAddr, bytes_of, i32, span_of, struct
+from kernel.lang import EAGAIN, EINTR, EINVAL, Errno, UserAddr, bytes_of, i32, span_of, struct
 from kernel.lib import user
 from kernel.sched import sleep_for_signal, sleep_until
 from kernel.sched.scheduler import announce_work
@@ -12,21 +14,9 @@ from kernel.syscalls.timespec import read_timespec
 from kernel.task import signal_stack
 from kernel.task.actions import SIG_DFL, SIG_IGN
 from kernel.task.deliver import take_pending
-from kernel.task.groups import find_group
-from kernel.task.pids import find_process, find_task
-from kernel.task.process import Process
-from kernel.task.send import (
-    block_during,
-    discard_ignored,
-    kill_all,
-    kill_group,
-    kill_process,
-    kill_thread,
-    set_blocked,
-    update_interrupted,
-)
-from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
-from kernel.task.signals import SI_TKILL, SI_USER, UNBLOCKABLE, contains, is_valid
+from kernel.task.send import block_during, discard_ignored, set_blocked, update_interrupted
+from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
+from kernel.task.signals import UNBLOCKABLE, contains, is_valid
 from kernel.task.task import Task, current
 from kernel.task.words import load_i64, store_i32, store_i64
 from kernel.time.clock import monotonic_ns
@@ -146,9 +136,6 @@ def rt_sigpending(address: UserAddr, size: int) -> int:
     return 0
 
 
-# Waiting --------------------------------------------------------------------------------------------------------------
-
-
 @syscall("pause", status="Full", args="")
 def pause() -> int:
     """pause(2)."""
@@ -200,122 +187,3 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
     if found is not None:
         return found
     raise Errno(EINTR if interrupted else EAGAIN)
-
-
-# Sending --------------------------------------------------------------------------------------------------------------
-
-
-def _process_called(task: Task, number: int) -> Process:
-    """Whom a task means by the number of a process or thread. Raises ESRCH."""
-    chosen = task.pids.resolve(number)
-    process = find_process(chosen)
-    if process is not None:
-        return process
-    thread = find_task(chosen)
-    if thread is None:
-        raise Errno(ESRCH)
-    return thread.process
-
-
-def _check_number(signo: int) -> None:
-    if signo < 0 or (signo != 0 and not is_valid(signo)):
-        raise Errno(EINVAL)
-
-
-@syscall("kill", status="Full", args="pid signal")
-def kill(pid: i32, signo: i32) -> int:
-    """kill(2)."""
-    task = current()
-    info = from_process(signo, SI_USER, task.own_pid, task.credentials.uid)
-    if pid > 0:
-        process = task.process if pid == task.own_pid else _process_called(task, pid)
-        _check_number(signo)
-        kill_process(task, process, signo, info)
-    elif pid == -1:
-        _check_number(signo)
-        kill_all(task, signo, info)
-    elif pid == -(1 << 31):
-        raise Errno(ESRCH)
-    else:
-        group = find_group(task.process.group if pid == 0 else task.pids.resolve(-pid))
-        if group is None:
-            raise Errno(ESRCH)
-        _check_number(signo)
-        kill_group(task, group, signo, info)
-    return 0
-
-
-@syscall("tkill", status="Full", args="tid signal")
-def tkill(tid: i32, signo: i32) -> int:
-    """tkill(2)."""
-    if tid <= 0:
-        raise Errno(EINVAL)
-    _kill_thread(0, tid, signo)
-    return 0
-
-
-@syscall("tgkill", status="Full", args="pid tid signal")
-def tgkill(pid: i32, tid: i32, signo: i32) -> int:
-    """tgkill(2)."""
-    if pid <= 0 or tid <= 0:
-        raise Errno(EINVAL)
-    _kill_thread(pid, tid, signo)
-    return 0
-
-
-def _kill_thread(pid: int, tid: int, signo: int) -> None:
-    task = current()
-    _send_to_thread(pid, tid, signo, from_process(signo, SI_TKILL, task.own_pid, task.credentials.uid))
-
-
-def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:
-    task = current()
-    target = find_task(task.pids.resolve(tid))
-    if target is None or (pid != 0 and target.pid != task.pids.resolve(pid)):
-        raise Errno(ESRCH)
-    _check_number(signo)
-    kill_thread(task, target, signo, info)
-
-
-def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
-    """siginfo_t from a program; to others it may not pretend to come from the kernel or from kill."""
-    storage = bytearray(SIGINFO_SIZE)
-    user.read_into(span_of(storage), address)
-    info = from_user(span_of(storage), signo)
-    if to_other and (info.code >= 0 or info.code == SI_TKILL):
-        raise Errno(EPERM)
-    return info
-
-
-@syscall("rt_sigqueueinfo", status="Full", args="pid signal <siginfo")
-def rt_sigqueueinfo(pid: i32, signo: i32, info: UserAddr) -> int:
-    """rt_sigqueueinfo(2)."""
-    task = current()
-    sent = _read_info(info, signo, pid != task.own_pid)
-    if pid <= 0:
-        raise Errno(ESRCH)
-    process = _process_called(task, pid)
-    _check_number(signo)
-    kill_process(task, process, signo, sent)
-    return 0
-
-
-@syscall("rt_tgsigqueueinfo", status="Full", args="pid tid signal <siginfo")
-def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: UserAddr) -> int:
-    """rt_tgsigqueueinfo(2)."""
-    if pid <= 0 or tid <= 0:
-        raise Errno(EINVAL)
-    sent = _read_info(info, signo, tid != current().own_tid)
-    _send_to_thread(pid, tid, signo, sent)
-    return 0
-
-
-@syscall("restart_syscall", status="Full", args="")
-def restart_syscall() -> int:
-    """restart_syscall(2): the kernel itself makes programs call it."""
-    task = current()
-    rest = task.restart
-    task.restart = None
-    if rest is None:
-        raise Errno(EINTR)
-    return rest.resume()

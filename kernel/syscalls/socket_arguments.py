@@ -17,7 +17,7 @@ from kernel.net.sockets.socket import (
     ControlMessage,
     Socket,
 )
-from kernel.syscalls.read_write import user_vector
+from kernel.syscalls.buffer_arguments import user_vector
 from kernel.task import current
 
 ADDRESS_LIMIT: Final = 128  # sizeof(struct sockaddr_storage)

@@ -1,22 +1,20 @@
-"""Copying between files inside the kernel: sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2).
+"""Copying by way of pipes: splice(2), tee(2), vmsplice(2).
 
-Data goes through a buffer of one page. What was read but could not be written is never lost: the source's position is
-moved back, or (a pipe) the amount read is bounded by what the target takes first.
+What is read from a pipe is bounded by what the target takes first, so that nothing is lost.
 """
 
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR
-from kernel.fs.file import File
+from kernel.fs.constants import MAX_RW_COUNT, O_APPEND, O_NONBLOCK
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, UserAddr, i32, u32
+from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
-from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
-from kernel.net.sockets.socket import MSG_MORE, Message, Socket
-from kernel.syscalls.read_write import check_area, finish_transfer, position_at, prepare_write, user_vector
+from kernel.net.sockets.socket import Socket
+from kernel.syscalls.buffer_arguments import check_area, finish_transfer, position_at, user_vector
+from kernel.syscalls.sendfile import Cursor, copy
 from kernel.task import current
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGPIPE
@@ -25,169 +23,6 @@ _CHUNK: Final = 16384
 _SPLICE_NONBLOCK: Final = 2
 _SPLICE_MORE: Final = 4
 _SPLICE_FLAGS: Final = 15
-
-
-class Cursor:
-    """One side of a copy: a file at its own position, or at an offset of the caller's."""
-
-    def __init__(self, file: File, offset: int) -> None:
-        self.file: File = file
-        self.offset: int = offset  # -1: the file's own position
-        self.more_follows: bool = False  # SPLICE_F_MORE: a socket may wait for it
-
-    def read(self, buffer: KernelBuffer) -> int:
-        if self.offset < 0:
-            return self.file.read(buffer)
-        done = self.file.pread(buffer, self.offset)
-        self.offset += done  # fits: check_area
-        return done
-
-    def write(self, buffer: KernelBuffer) -> int:
-        file = self.file
-        if file.seekable:
-            offset = self.offset if self.offset >= 0 else file.position
-            prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
-        if self.more_follows and isinstance(file, Socket):
-            return file.send(Message(buffer, MSG_MORE))
-        if self.offset < 0:
-            return file.write(buffer)
-        done = file.pwrite(buffer, self.offset)
-        self.offset += done  # fits: check_area
-        return done
-
-    def back(self, count: int) -> None:
-        """Give back what was read but not used."""
-        if self.offset < 0:
-            if self.file.seekable:
-                self.file.seek(-count, SEEK_CUR)
-        else:
-            self.offset -= count  # fits: as much was read
-
-
-def copy(source: Cursor, target: Cursor, count: int) -> int:
-    """Copy up to `count` bytes; an error after the first bytes ends the copy instead of failing it."""
-    storage = bytearray(min(_CHUNK, count))
-    total = 0
-    source.file.acquire()
-    target.file.acquire()
-    try:
-        while total < count:
-            buffer = KernelBuffer(storage)
-            buffer.remaining = min(len(storage), count - total)
-            got = source.read(buffer)
-            if got == 0:
-                break
-            buffer.rewind(got)
-            put = _write_some(target, buffer, source, got)
-            total += put
-            pace_bytes(2 * got)
-            if put < got:
-                source.back(got - put)
-                break
-            if is_dying():
-                break
-            if got < len(storage) and isinstance(source.file, Socket):
-                break  # what is there now: it does not wait for more
-    except Errno as error:
-        if error.code == EPIPE and target.file.breaks_with_signal():
-            signal_process(current().process, SIGPIPE)
-        if total == 0:
-            raise
-    finally:
-        tell_read(source.file, total)
-        tell_written(target.file, total)
-        source.file.release()
-        target.file.release()
-    return total
-
-
-def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) -> int:
-    """Write what was read; if that fails the source is put back before the error goes on."""
-    try:
-        return target.write(buffer)
-    except (Errno, MemoryError):
-        source.back(got)
-        raise
-
-
-@syscall("sendfile", status="Full", args="fd fd =offset? size")
-def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> int:
-    files = current().files
-    in_file = files.get(source)
-    out_file = files.get(target)
-    if not in_file.readable or not out_file.writable:
-        raise Errno(EBADF)
-    offset = -1
-    if offset_address != 0:
-        if not in_file.seekable:
-            raise Errno(ESPIPE)
-        offset = position_at(offset_address)
-    if not _has_offsets(in_file) or in_file.inode.is_directory():
-        raise Errno(EINVAL)
-    if out_file.flags & O_APPEND != 0 or count < 0:
-        raise Errno(EINVAL)
-    check_area(max(0, offset), count)
-    cursor = Cursor(in_file, offset)
-    done = copy(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))
-    if offset_address != 0:
-        user.write_i64(offset_address, cursor.offset)
-    return done
-
-
-def _has_offsets(file: File) -> bool:
-    """Whether lseek(2) works on it: sendfile's source must be such, be it only a device that ignores its position."""
-    if file.seekable:
-        return True
-    try:
-        file.seek(0, SEEK_CUR)
-    except Errno:
-        return False
-    return True
-
-
-@syscall("copy_file_range", status="Full", args="fd:file =offset? fd:file =offset? size flags:0")
-def copy_file_range(
-    source: i32, source_address: UserAddr, target: i32, target_address: UserAddr, count: int, flags: i32
-) -> int:
-    files = current().files
-    in_file = files.get(source)
-    out_file = files.get(target)
-    if flags != 0:
-        raise Errno(EINVAL)
-    in_offset = user.read_i64(source_address) if source_address != 0 else -1
-    out_offset = user.read_i64(target_address) if target_address != 0 else -1
-    if in_file.inode.is_directory() or out_file.inode.is_directory():
-        raise Errno(EISDIR)
-    if not in_file.inode.is_regular() or not out_file.inode.is_regular():
-        raise Errno(EINVAL)
-    if not in_file.readable or not out_file.writable or out_file.flags & O_APPEND != 0:
-        raise Errno(EBADF)
-    if in_file.inode.file_system is not out_file.inode.file_system:
-        raise Errno(EXDEV)
-    in_start = in_offset if source_address != 0 else in_file.position
-    out_start = out_offset if target_address != 0 else out_file.position
-    if _wraps(in_start, count) or _wraps(out_start, count):
-        raise Errno(EOVERFLOW)
-    if in_start < 0 or out_start < 0 or count < 0:
-        raise Errno(EINVAL)
-    if out_start == MAX_FILE_SIZE:
-        raise Errno(EFBIG)
-    count = max(0, min(count, MAX_RW_COUNT, in_file.inode.size - in_start, MAX_FILE_SIZE - out_start))
-    if in_file.inode is out_file.inode and abs(in_start - out_start) < count:
-        raise Errno(EINVAL)
-    reading = Cursor(in_file, in_offset if source_address != 0 else -1)
-    writing = Cursor(out_file, out_offset if target_address != 0 else -1)
-    done = copy(reading, writing, count)
-    if source_address != 0:
-        user.write_i64(source_address, reading.offset)
-    if target_address != 0:
-        user.write_i64(target_address, writing.offset)
-    return done
-
-
-def _wraps(offset: int, count: int) -> bool:
-    """Whether offset + count leaves 64 bits, both taken as unsigned numbers, as Linux adds them here."""
-    return offset < 0 and count != 0 and (count < 0 or offset + count >= 0)
 
 
 @syscall("splice", status="Full", args="fd:pipe =offset? fd:pipe =offset? size flags:splice")

@@ -1,12 +1,10 @@
-"""What a file is: stat(2) and its relatives, statx(2), statfs(2), access(2), readlink(2)."""
+"""What a file is: stat(2), statx(2)."""
 
 from typing import Final, Literal
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SIZE, BlockDevice
 from kernel.doors.table import syscall
-from kernel.fs.attributes import check_access
 from kernel.fs.constants import (
-    AT_EACCESS,
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_NO_AUTOMOUNT,
@@ -19,13 +17,9 @@ from kernel.fs.constants import (
     device_minor,
 )
 from kernel.fs.inode import Inode
-from kernel.fs.path import MOUNTS, Mount, Path, path_name
-from kernel.fs.walk import EMPTY_PATH, resolve
-from kernel.lang import EFAULT, EINVAL, ENOENT, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u16, u32, u64
+from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u16, u32, u64
 from kernel.lib import user
-from kernel.lib.capabilities import SECURE_NO_SETUID_FIXUP
-from kernel.lib.credentials import Credentials
-from kernel.syscalls.path_arguments import base_for, path_at, place_at
+from kernel.syscalls.path_arguments import place_at, place_or_descriptor
 from kernel.task import current
 
 _NS: Final = 1_000_000_000
@@ -43,7 +37,6 @@ _STATX_ATTR_MASK: Final = (
     _STATX_ATTR_MOUNT_ROOT | _STATX_ATTR_AUTOMOUNT | _STATX_ATTR_DAX | _STATX_ATTR_VERITY
 )  # of every file
 _UNIQUE_MOUNTS: Final = 1 << 31  # where the numbers of mounts that are never used again begin
-_STATFS_VALID: Final = 0x20
 
 
 @struct
@@ -107,33 +100,6 @@ class RawStatx:
     reserved: Array[u64, Literal[12]]
 
 
-@struct
-class RawStatfs:
-    """struct statfs of x86-64."""
-
-    magic: int
-    block_size: int
-    blocks: int
-    blocks_free: int
-    blocks_available: int
-    files: int
-    files_free: int
-    identifier: int
-    name_length: int
-    fragment_size: int
-    flags: int
-    spare: Array[u64, Literal[4]]
-
-
-@struct
-class RawUstat:
-    """struct ustat; the names are always empty."""
-
-    blocks_free: i32
-    files_free: int
-    names: Array[u8, Literal[12]]
-
-
 def write_stat(address: UserAddr, inode: Inode) -> None:
     """Fill a struct stat in user memory."""
     inode.refresh()
@@ -181,18 +147,6 @@ def newfstatat(directory: i32, path: UserAddr, address: UserAddr, flags: i32) ->
         raise Errno(EINVAL)
     write_stat(address, place_or_descriptor(directory, path, flags).inode())
     return 0
-
-
-def place_or_descriptor(directory: int, address: UserAddr, flags: int) -> Path:
-    """As `place_at`; with AT_EMPTY_PATH a null pointer is an empty name, and an empty name means the descriptor
-    itself.
-    """
-    if flags & AT_EMPTY_PATH != 0:
-        name = path_at(address) if address != 0 else b""
-        if len(name) == 0:
-            task = current()
-            return task.fs.working if directory == AT_FDCWD else task.files.get_any(directory).path
-    return place_at(directory, address, flags)
 
 
 @syscall("statx", status="Full", args="dir path flags:at flags:statx >statx")
@@ -254,144 +208,3 @@ def _tell_alignment(raw: RawStatx, inode: Inode) -> None:
         raw.mask = raw.mask | _STATX_DIOALIGN
         raw.direct_memory_align = SECTOR_SIZE
         raw.direct_offset_align = device.logical_block_size
-
-
-def _write_statfs(address: UserAddr, mount: Mount) -> int:
-    file_system = mount.file_system
-    numbers = file_system.statistics()
-    raw = RawStatfs()
-    raw.magic = file_system.magic
-    raw.block_size = numbers.block_size
-    raw.fragment_size = numbers.block_size
-    raw.blocks = numbers.blocks
-    raw.blocks_free = numbers.blocks_free
-    raw.blocks_available = max(0, numbers.blocks_free - numbers.blocks_reserved)
-    raw.files = numbers.files
-    raw.files_free = numbers.files_free
-    raw.identifier = file_system.device
-    raw.name_length = 255
-    # ST_RDONLY … ST_NOEXEC are the mount's bits; ST_NOATIME, ST_NODIRATIME and ST_RELATIME are not.
-    flags = mount.flags & 15
-    if mount.flags & 1024 != 0:
-        flags |= 1024
-    if mount.flags & 2048 != 0:
-        flags |= 2048
-    if mount.flags & 1 << 21 != 0:
-        flags |= 4096
-    raw.flags = flags | _STATFS_VALID
-    user.write_from(address, bytes_of(raw))
-    return 0
-
-
-@syscall("statfs", status="Full", args="path >statfs")
-def statfs(path: UserAddr, address: UserAddr) -> int:
-    return _write_statfs(address, place_at(AT_FDCWD, path, 0).mount)
-
-
-@syscall("fstatfs", status="Full", args="fd >statfs")
-def fstatfs(descriptor: i32, address: UserAddr) -> int:
-    return _write_statfs(address, current().files.get_any(descriptor).path.mount)
-
-
-@syscall("ustat", status="Full", args="device >ustat")
-def ustat(device: u32, address: UserAddr) -> int:
-    for mount in MOUNTS.values():
-        file_system = mount.file_system
-        if file_system.device == device:
-            numbers = file_system.statistics()
-            raw = RawUstat()
-            raw.blocks_free = numbers.blocks_free & 0x7FFFFFFF
-            raw.files_free = numbers.files_free
-            user.write_from(address, bytes_of(raw))
-            return 0
-    raise Errno(EINVAL)
-
-
-# ---- access ---------------------------------------------------------------------------------------------------------
-
-
-def _access(directory: int, path: UserAddr, mode: int, flags: int) -> int:
-    if mode & ~7 != 0 or flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
-        raise Errno(EINVAL)
-    task = current()
-    credentials = task.credentials
-    context = task.fs
-    if flags & AT_EACCESS == 0:
-        credentials = _real_credentials(credentials)
-        context.credentials = credentials
-    try:
-        place = place_or_descriptor(directory, path, flags) if flags & AT_EMPTY_PATH != 0 else _walk(
-            directory, path, flags
-        )
-        if mode != 0:
-            check_access(credentials, place, mode)
-    finally:
-        context.credentials = task.credentials
-    return 0
-
-
-def _walk(directory: int, address: UserAddr, flags: int) -> Path:
-    """`place_at`, but with the credentials that the context has now."""
-    task = current()
-    name = path_at(address)
-    context = task.fs_context
-    if context is None:
-        raise Errno(EFAULT)
-    return resolve(context, base_for(directory, name), name, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else 1)
-
-
-def _real_credentials(credentials: Credentials) -> Credentials:
-    """As if the real ids were the effective ones (access(2))."""
-    real = credentials.copy()
-    real.fsuid = credentials.uid
-    real.fsgid = credentials.gid
-    if credentials.secure_bits & SECURE_NO_SETUID_FIXUP == 0:
-        real.effective = real.permitted if credentials.uid == 0 else 0
-    return real
-
-
-@syscall("access", status="Full", args="path flags:access")
-def access(path: UserAddr, mode: i32) -> int:
-    return _access(AT_FDCWD, path, mode, 0)
-
-
-@syscall("faccessat", status="Full", args="dir path flags:access")
-def faccessat(directory: i32, path: UserAddr, mode: i32) -> int:
-    return _access(directory, path, mode, 0)
-
-
-@syscall("faccessat2", status="Full", args="dir path flags:access flags:at")
-def faccessat2(directory: i32, path: UserAddr, mode: i32, flags: i32) -> int:
-    return _access(directory, path, mode, flags)
-
-
-# ---- readlink -------------------------------------------------------------------------------------------------------
-
-
-def _read_link(directory: int, path: UserAddr, address: UserAddr, size: int) -> int:
-    if size <= 0:
-        raise Errno(EINVAL)
-    name = path_at(path)
-    task = current()
-    place = resolve(task.fs, base_for(directory, name, True), name, EMPTY_PATH if directory != AT_FDCWD else 0)
-    inode = place.inode()
-    if not inode.is_symlink():
-        raise Errno(ENOENT if len(name) == 0 else EINVAL)
-    if inode.has_magic_link:
-        target = path_name(inode.follow(task.fs), task.fs.root)
-    else:
-        target = inode.read_link()
-    place.mount.touch_accessed(inode)
-    length = min(size, len(target))
-    user.write_bytes(address, target[:length])
-    return length
-
-
-@syscall("readlink", status="Full", args="path >bytes[size] size")
-def readlink(path: UserAddr, address: UserAddr, size: i32) -> int:
-    return _read_link(AT_FDCWD, path, address, size)
-
-
-@syscall("readlinkat", status="Full", args="dir path >bytes[size] size")
-def readlinkat(directory: i32, path: UserAddr, address: UserAddr, size: i32) -> int:
-    return _read_link(directory, path, address, size)

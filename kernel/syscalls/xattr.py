@@ -1,4 +1,4 @@
-"""Extended attributes: setxattr(2), getxattr(2), listxattr(2), removexattr(2), and those for links and descriptors."""
+"""xattr(7): setxattr(2), getxattr(2), listxattr(2), removexattr(2), and those for links and descriptors."""
 
 from typing import Final
 

@@ -116,7 +116,7 @@ def test_host_program(tmp_path: Path, profile: str) -> None:
 
 @pytest.mark.timeout(300)
 def test_kernel(root_image: Path, tmp_path: Path) -> None:
-    source = "kernel/syscalls/fork.py"
+    source = "kernel/syscalls/getpid.py"
     lines = (ROOT / source).read_text().splitlines()
     line = next(n for n, text in enumerate(lines, 1) if text.startswith("def getppid")) + 2
     stub = tmp_path / "gdb"
@@ -140,7 +140,7 @@ def test_kernel(root_image: Path, tmp_path: Path) -> None:
         guest.send("sh -c 'echo $PPID'\n")
         rest, _ = debugger.communicate(timeout=120)
         output = "".join(seen) + rest
-    assert re.search(rf"#0  kernel\.syscalls\.fork\.getppid \(\) at {re.escape(source)}:{line}\n", output), output
+    assert re.search(rf"#0  kernel\.syscalls\.getpid\.getppid \(\) at {re.escape(source)}:{line}\n", output), output
     assert re.search(r"^#1 .* at kernel/", output, re.MULTILINE), output
     assert re.search(r"kernel\.sched\.poller\.Poller\.sleep_until \(self=0x[0-9a-f]+, deadline_ns=", output), output
     assert "deadline_ns = " in output and re.search(r"^\$1 = \{ref_count = .*\}$", output, re.MULTILINE), output

@@ -14,8 +14,8 @@ Kernel bug
 Traceback (most recent call last):
   at 0xffffffff8010104a
   File "kernel/doors/dispatch.py", line 25, in krait_syscall
-  File "kernel/syscalls/poll.py", line 178, in select
-  File "kernel/syscalls/poll.py", line 193, in _select_timeout_ns
+  File "kernel/syscalls/select.py", line 178, in select
+  File "kernel/syscalls/select.py", line 193, in _select_timeout_ns
 OverflowError: integer overflow
 In thread 1903 (fz111111111111)
 @unkillable a child of program 0123456789ab
@@ -35,8 +35,8 @@ Pass 5: Checking group summary information
 def test_findings_name_the_program() -> None:
     (bug,) = bugs(LOG)
     assert bug.what == (
-        "OverflowError: integer overflow in _select_timeout_ns (kernel/syscalls/poll.py:193)"
-        " < select (kernel/syscalls/poll.py:178)"
+        "OverflowError: integer overflow in _select_timeout_ns (kernel/syscalls/select.py:193)"
+        " < select (kernel/syscalls/select.py:178)"
     )
     assert bug.program == "222222222222.111111111111"
     assert [hang.program for hang in hangs(LOG)] == ["0123456789ab"]

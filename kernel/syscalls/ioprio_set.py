@@ -5,7 +5,8 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
-from kernel.syscalls.sched_setscheduler import chosen_tasks, is_as_able
+from kernel.syscalls.getpriority import chosen_tasks
+from kernel.syscalls.sched_setscheduler import is_as_able
 from kernel.task.task import Task, current
 
 _CLASS_SHIFT: Final = 13

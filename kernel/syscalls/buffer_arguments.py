@@ -1,0 +1,62 @@
+"""Memory and offsets that a transfer of data names."""
+
+from typing import Final
+
+from kernel.fs.constants import IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT
+from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
+from kernel.lib import user
+from kernel.lib.user import Buffer, UserBuffer, UserVector
+from kernel.task import current
+
+_VECTOR_SIZE: Final = 16  # of struct iovec
+
+
+def user_range(address: UserAddr, length: int) -> UserBuffer:
+    """A buffer over user memory; lengths beyond what one call moves are cut off."""
+    if length < 0:
+        raise Errno(EINVAL)
+    user.check(address, length)
+    return current().user_buffer(address, min(length, MAX_RW_COUNT))
+
+
+def user_vector(address: UserAddr, count: int) -> UserVector:
+    """A buffer over an array of struct iovec."""
+    if count < 0 or count > IOV_MAX:
+        raise Errno(EINVAL)
+    if count > 0:
+        user.check(address, count * _VECTOR_SIZE)
+    addresses: list[UserAddr] = []
+    lengths: list[int] = []
+    total = 0
+    for index in range(count):
+        start = user.read_i64(user.at(address, index * 16))
+        length = user.read_i64(user.at(address, index * 16 + 8))
+        if length < 0:
+            raise Errno(EINVAL)
+        user.check(start, length)
+        length = min(length, MAX_RW_COUNT - total)
+        total += length
+        addresses.append(UserAddr(start))
+        lengths.append(length)
+    return UserVector(addresses, lengths)
+
+
+def finish_transfer(done: int, buffer: Buffer) -> int:
+    """The result of a transfer: EFAULT if memory stopped it before anything moved."""
+    if done == 0 and buffer.faulted:
+        raise Errno(EFAULT)
+    return done
+
+
+def check_area(offset: int, count: int) -> None:
+    """EINVAL if `count` bytes from `offset` on would end behind 2**63 - 1."""
+    if offset > MAX_FILE_SIZE - count:
+        raise Errno(EINVAL)
+
+
+def position_at(address: UserAddr) -> int:
+    """An offset that a call takes and gives back through memory."""
+    offset = user.read_i64(address)
+    if offset < 0:
+        raise Errno(EINVAL)
+    return offset

@@ -1,0 +1,75 @@
+"""execve(2), execveat(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from kernel.fs.path import Path
+from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import EINVAL, ELOOP, ENOENT, Errno, UserAddr, i32
+from kernel.lib import user
+from kernel.task import exec as execution
+from kernel.task.arguments import StringBudget, read_strings
+from kernel.task.task import Task, current
+
+_PATH_MAX: Final = 4096
+
+
+@syscall("execve", status="Full", args="path <strings? <strings?")
+def execve(name: UserAddr, arguments: UserAddr, environment: UserAddr) -> int:
+    """execve(2)."""
+    task = current()
+    path = user.read_string(name, _PATH_MAX)
+    if len(path) == 0:
+        raise Errno(ENOENT)
+    return _execute(task, resolve(task.fs, None, path, FOLLOW), path, arguments, environment)
+
+
+@syscall("execveat", status="Full", args="dir path <strings? <strings? flags:at")
+def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: UserAddr, flags: i32) -> int:
+    """execveat(2)."""
+    task = current()
+    if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0:
+        raise Errno(EINVAL)
+    path = user.read_string(name, _PATH_MAX)
+    if len(path) == 0:
+        if flags & AT_EMPTY_PATH == 0:
+            raise Errno(ENOENT)
+        file = task.files.get_any(directory)
+        closes = task.files.closes_on_exec(directory)
+        return _execute(task, file.path, b"/dev/fd/" + _decimal(directory), arguments, environment, True, closes)
+    base: Path | None = None
+    closes = False
+    if path[0] != 0x2F and directory != AT_FDCWD:
+        base = task.files.get_any(directory).path
+        closes = task.files.closes_on_exec(directory)
+    found = resolve(task.fs, base, path, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW)
+    if found.inode().is_symlink():
+        raise Errno(ELOOP)
+    shown = path if base is None else b"/dev/fd/" + _decimal(directory) + b"/" + path
+    return _execute(task, found, shown, arguments, environment, False, closes)
+
+
+def _decimal(number: int) -> bytes:
+    return f"{number}".encode()
+
+
+def _execute(
+    task: Task,
+    path: Path,
+    name: bytes,
+    arguments: UserAddr,
+    environment: UserAddr,
+    by_descriptor: bool = False,
+    is_unreachable: bool = False,
+) -> int:
+    """The path stays pinned while the arguments are read, which may sleep."""
+    path.pin()
+    try:
+        budget = StringBudget(task, name)
+        words = read_strings(arguments, budget)
+        variables = read_strings(environment, budget)
+        execution.execute(task, path, name, words, variables, by_descriptor, is_unreachable)
+    finally:
+        path.unpin()
+    return 0

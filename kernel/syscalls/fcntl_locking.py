@@ -1,0 +1,122 @@
+"""Locks on files: fcntl_locking(2), flock(2)."""
+
+from kernel.doors.table import syscall
+from kernel.fs.constants import (
+    F_GETLK,
+    F_OFD_GETLK,
+    F_OFD_SETLKW,
+    F_RDLCK,
+    F_SETLKW,
+    F_UNLCK,
+    F_WRLCK,
+    LOCK_EX,
+    LOCK_NB,
+    LOCK_SH,
+    LOCK_UN,
+    MAX_FILE_SIZE,
+)
+from kernel.fs.file import File
+from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
+from kernel.lang import EBADF, EINVAL, EOVERFLOW, Errno, UserAddr, i32
+from kernel.lib import user
+from kernel.lib.pid import NOBODY
+from kernel.task import current
+
+
+def record_lock(file: File, command: int, address: UserAddr) -> int:
+    """struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16, i32 pid at 24."""
+    kind = user.read_u16(address)
+    whence = user.read_u16(user.at(address, 2))
+    start = user.read_i64(user.at(address, 8))
+    length = user.read_i64(user.at(address, 16))
+    by_description = command >= F_OFD_GETLK
+    if by_description and user.read_i32(user.at(address, 24)) != 0:
+        raise Errno(EINVAL)
+    if not lock_kind_is_known(kind):
+        raise Errno(EINVAL)
+    request = _lock_request(file, kind, whence, start, length, by_description)
+    locks = file.inode.locks
+    if command == F_GETLK or command == F_OFD_GETLK:
+        if kind == F_UNLCK:
+            raise Errno(EINVAL)
+        conflict = locks.find_conflict(request) if locks is not None else None
+        _write_lock(address, conflict)
+        return 0
+    if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
+        raise Errno(EBADF)
+    if locks is None:
+        if kind == F_UNLCK:
+            return 0
+        locks = LockList()
+        file.inode.locks = locks
+    file.acquire()
+    try:
+        if by_description:
+            file.has_locks = True
+        locks.set_record(request, command == F_SETLKW or command == F_OFD_SETLKW)
+    finally:
+        file.release()
+    return 0
+
+
+def _lock_request(file: File, kind: int, whence: int, start: int, length: int, by_description: bool) -> RecordLock:
+    if whence == 0:
+        base = 0
+    elif whence == 1:
+        base = file.position
+    elif whence == 2:
+        base = file.inode.size
+    else:
+        raise Errno(EINVAL)
+    if start > MAX_FILE_SIZE - base:
+        raise Errno(EOVERFLOW)
+    start += base
+    if start < 0:
+        raise Errno(EINVAL)
+    end = MAX_FILE_SIZE
+    if length > 0:
+        rest = length - 1
+        if rest > MAX_FILE_SIZE - start:
+            raise Errno(EOVERFLOW)
+        end = start + rest
+    elif length < 0:
+        end = start - 1
+        start += length if length > -MAX_FILE_SIZE else -MAX_FILE_SIZE
+        if start < 0:
+            raise Errno(EINVAL)
+    task = current()
+    if by_description:
+        return RecordLock(None, file, NOBODY, kind, start, end)
+    return RecordLock(task.files, file, task.pid, kind, start, end)
+
+
+def _write_lock(address: UserAddr, lock: RecordLock | None) -> None:
+    if lock is None:
+        user.write_u16(address, F_UNLCK)
+        return
+    user.write_u16(address, lock.kind)
+    user.write_u16(user.at(address, 2), 0)
+    user.write_i64(user.at(address, 8), lock.start)
+    length = 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1  # fits: 0 <= start <= end < MAX_FILE_SIZE
+    user.write_i64(user.at(address, 16), length)
+    user.write_i32(user.at(address, 24), -1 if lock.pid == NOBODY else current().pids.shown(lock.pid))
+
+
+@syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
+def flock(descriptor: i32, operation: i32) -> int:
+    kind = operation & ~LOCK_NB
+    if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
+        raise Errno(EINVAL)
+    file = current().files.get(descriptor)
+    locks = file.inode.locks
+    if locks is None:
+        if kind == LOCK_UN:
+            return 0
+        locks = LockList()
+        file.inode.locks = locks
+    file.acquire()
+    try:
+        locks.set_flock(file, kind, operation & LOCK_NB == 0)
+    finally:
+        file.release()
+    return 0

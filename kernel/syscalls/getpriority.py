@@ -1,0 +1,80 @@
+"""Nice values: getpriority(2), setpriority(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno, i32
+from kernel.lib.capabilities import CAP_SYS_NICE
+from kernel.sched.scheduler import change_priority
+from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
+from kernel.syscalls.sched_setscheduler import is_as_able, may_have_nice, owns
+from kernel.task.groups import find_group
+from kernel.task.pids import find_process, find_task, process_ids
+from kernel.task.process import Process
+from kernel.task.task import Task, current
+
+_PRIO_PROCESS: Final = 0
+_PRIO_PGRP: Final = 1
+_PRIO_USER: Final = 2
+
+
+def chosen_tasks(which: int, who: int) -> list[Task]:
+    """The tasks that getpriority and setpriority mean. Raises EINVAL."""
+    task = current()
+    found: list[Task] = []
+    if which == _PRIO_PROCESS:
+        target = task if who == 0 else find_task(task.pids.resolve(who))
+        if target is not None and not target.is_exiting:
+            found.append(target)
+    elif which == _PRIO_PGRP:
+        group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
+        if group is not None:
+            for pid in group.members.keys():
+                _add_threads(found, group.members[pid])
+    elif which == _PRIO_USER:
+        uid = task.credentials.uid if who == 0 else who
+        for pid in process_ids(task.pids):
+            process = find_process(pid)
+            if process is not None and process.leader is not None and process.leader.credentials.uid == uid:
+                _add_threads(found, process)
+    else:
+        raise Errno(EINVAL)
+    return found
+
+
+def _add_threads(found: list[Task], process: Process) -> None:
+    for tid in process.threads.keys():
+        found.append(process.threads[tid])
+
+
+@syscall("getpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid")
+def getpriority(which: i32, who: i32) -> int:
+    """getpriority(2): the raw call returns 20 - nice, the best of all that are meant."""
+    best = 0
+    for target in chosen_tasks(which, who):
+        best = max(best, 20 - target.nice)
+    if best == 0:
+        raise Errno(ESRCH)
+    return best
+
+
+@syscall("setpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid int")
+def setpriority(which: i32, who: i32, nice: i32) -> int:
+    """setpriority(2)."""
+    wanted = max(NICE_LOWEST, min(NICE_HIGHEST, nice))
+    task = current()
+    error = ESRCH
+    for target in chosen_tasks(which, who):
+        if not owns(task, target):
+            error = EPERM
+        elif wanted < target.nice and not task.credentials.capable(CAP_SYS_NICE) and not may_have_nice(target, wanted):
+            error = EACCES
+        elif not is_as_able(task, target):
+            error = EPERM
+        else:
+            if error == ESRCH:
+                error = 0
+            change_priority(target, target.policy, target.realtime_priority, wanted)
+    if error != 0:
+        raise Errno(error)
+    return 0

@@ -1,0 +1,71 @@
+"""Memory that is there already: madvise(2), msync(2), mincore(2)."""
+
+from typing import Final
+
+from arch import USER_END
+from kernel.doors.table import syscall
+from kernel.lang import EINVAL, ENOMEM, Errno, UserAddr, i32
+from kernel.lib import user
+from kernel.lib.pace import pace
+from kernel.mm import remap as remapping
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.objects import TrackedObject
+from kernel.mm.reverse_map import forget_pages
+from kernel.mm.space import AddressSpace, page_up
+from kernel.syscalls.mmap import whole_pages
+from kernel.task import current
+
+_LOOKS_AT_ONCE: Final = 1024  # pages
+_LOOK_SHIFT: Final = 7  # instructions for looking at a page, as a power of two
+
+
+@syscall("msync", status="Full", args="address size flags:MS_ASYNC|MS_INVALIDATE|MS_SYNC")
+def msync(address: int, length: int, flags: i32) -> int:
+    """msync(2)."""
+    remapping.synchronise(current().space, address, length, flags)
+    return 0
+
+
+@syscall("mincore", status="Full", args="address size >bytes")
+def mincore(address: int, length: int, result: UserAddr) -> int:
+    """mincore(2)."""
+    if address & PAGE_MASK != 0:
+        raise Errno(EINVAL)
+    if length < 0 or length > USER_END or address < 0 or address > USER_END - length:
+        raise Errno(ENOMEM)
+    page_count = page_up(length) >> PAGE_SHIFT
+    user.check(result, page_count)
+    done = 0
+    while done < page_count:
+        part = min(page_count - done, _LOOKS_AT_ONCE)
+        start = address + (done << PAGE_SHIFT)  # fits: the range was checked
+        user.write_bytes(user.at(result, done), bytes(remapping.residency(current().space, start, part)))
+        done += part
+        pace(part << _LOOK_SHIFT)
+    return 0
+
+
+@syscall("madvise", args="address size one:madvise", notes="No hardware poisoning")
+def madvise(address: int, length: int, advice: i32) -> int:
+    """madvise(2)."""
+    space = current().space
+    remapping.advise(space, address, length, advice)
+    if advice == remapping.MADV_REMOVE and length > 0:
+        start, end = whole_pages(address, length)
+        _remove(space, start, end)
+    return 0
+
+
+def _remove(space: AddressSpace, start: int, end: int) -> None:
+    """MADV_REMOVE: the objects behind the areas lose their pages, for all who map them."""
+    while start < end:
+        area = remapping.removable(space, start, end)
+        part_end = min(end, area.end)
+        source = area.source
+        if source is not None:
+            first = area.index_of(start)
+            behind = first + ((part_end - start) >> PAGE_SHIFT)
+            if isinstance(source, TrackedObject):
+                forget_pages(source, first, behind)
+            source.punch(first, behind)
+        start = part_end

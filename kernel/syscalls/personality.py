@@ -1,0 +1,19 @@
+"""personality(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.lang import u32
+from kernel.task.task import current
+
+_PERSONALITY_QUERY: Final = 0xFFFF_FFFF
+
+
+@syscall("personality", args="flags:personality", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")
+def personality(persona: u32) -> int:
+    """personality(2)."""
+    process = current().process
+    before = process.personality
+    if persona != _PERSONALITY_QUERY:
+        process.personality = persona
+    return before

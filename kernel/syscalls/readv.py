@@ -1,0 +1,131 @@
+"""Transfers to and from several pieces of memory: readv(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.fs.constants import FS_APPEND_FL
+from kernel.fs.file import File, InodeFile
+from kernel.fs.notification import tell_read, tell_written
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, Errno, UserAddr, i32
+from kernel.lib.user import Buffer
+from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
+from kernel.syscalls.descriptor_arguments import readable_file, writable_file
+from kernel.syscalls.read_write import pread_file, pwrite_file, read_file, write_file
+from kernel.syscalls.size_limit import prepare_write
+from kernel.task import current
+from kernel.task.send import signal_process
+from kernel.task.signals import SIGPIPE
+
+# Flags of preadv2(2) and pwritev2(2).
+RWF_HIPRI: Final = 1
+RWF_DSYNC: Final = 2
+RWF_SYNC: Final = 4
+RWF_NOWAIT: Final = 8
+RWF_APPEND: Final = 16
+RWF_NOAPPEND: Final = 32
+
+
+@syscall("readv", status="Full", args="fd <iovec[count] count")
+def readv(descriptor: i32, vector: UserAddr, count: int) -> int:
+    file = readable_file(descriptor)
+    return read_file(file, user_vector(vector, count))
+
+
+@syscall("writev", status="Full", args="fd <iovec[count] count")
+def writev(descriptor: i32, vector: UserAddr, count: int) -> int:
+    file = writable_file(descriptor)
+    return write_file(file, user_vector(vector, count))
+
+
+@syscall("preadv", status="Full", args="fd <iovec[count] count offset")
+def preadv(descriptor: i32, vector: UserAddr, count: int, offset: int) -> int:
+    if offset < 0:
+        raise Errno(EINVAL)
+    file = readable_file(descriptor)
+    return pread_file(file, user_vector(vector, count), offset)
+
+
+@syscall("pwritev", status="Full", args="fd <iovec[count] count offset")
+def pwritev(descriptor: i32, vector: UserAddr, count: int, offset: int) -> int:
+    if offset < 0:
+        raise Errno(EINVAL)
+    file = writable_file(descriptor)
+    return pwrite_file(file, user_vector(vector, count), offset)
+
+
+@syscall("preadv2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
+def preadv2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
+    if offset < -1:
+        raise Errno(EINVAL)
+    file = readable_file(descriptor)
+    buffer = user_vector(vector, count)
+    _check_flags(flags)
+    if flags & RWF_NOWAIT == 0:
+        return read_file(file, buffer) if offset == -1 else pread_file(file, buffer, offset)
+    file.acquire()
+    try:
+        if offset != -1 and not file.seekable:
+            raise Errno(ESPIPE)
+        return tell_read(file, finish_transfer(file.read_at_once(buffer), buffer))
+    finally:
+        file.release()
+
+
+@syscall("pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
+def pwritev2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
+    if offset < -1:
+        raise Errno(EINVAL)
+    file = writable_file(descriptor)
+    buffer = user_vector(vector, count)
+    _check_flags(flags)
+    if flags & RWF_APPEND != 0 and flags & RWF_NOAPPEND != 0:
+        raise Errno(EINVAL)
+    if offset != -1 and not file.seekable:
+        raise Errno(ESPIPE)
+    if flags & RWF_NOAPPEND != 0 and file.inode.flags & FS_APPEND_FL != 0:
+        raise Errno(EPERM)
+    if flags & RWF_NOWAIT != 0:
+        return _write_at_once(file, buffer)
+    if isinstance(file, InodeFile) and flags & (RWF_APPEND | RWF_NOAPPEND) != 0:
+        done = _write_by_flags(file, buffer, offset, flags)
+    elif offset == -1:
+        done = write_file(file, buffer)
+    else:
+        done = pwrite_file(file, buffer, offset)
+    if done > 0 and file.inode.is_regular():
+        if flags & RWF_SYNC != 0:
+            file.fsync()
+        elif flags & RWF_DSYNC != 0:
+            file.fdatasync()
+    return done
+
+
+def _check_flags(flags: int) -> None:
+    if flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND) != 0:
+        raise Errno(EOPNOTSUPP)
+
+
+def _write_at_once(file: File, buffer: Buffer) -> int:
+    file.acquire()
+    try:
+        return tell_written(file, finish_transfer(file.write_at_once(buffer), buffer))
+    except Errno as error:
+        if error.code == EPIPE and file.breaks_with_signal():
+            signal_process(current().process, SIGPIPE)
+        raise
+    finally:
+        file.release()
+
+
+def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) -> int:
+    """Write at the end, or at a position in spite of O_APPEND; the position moves if no offset was given."""
+    file.acquire()
+    try:
+        start = file.inode.size if flags & RWF_APPEND != 0 else offset if offset != -1 else file.position
+        prepare_write(file, buffer, start)
+        done = finish_transfer(file.write_at(buffer, start), buffer)
+        if offset == -1:
+            file.position = start + done  # fits: no file is longer than MAX_FILE_SIZE
+        return tell_written(file, done)
+    finally:
+        file.release()

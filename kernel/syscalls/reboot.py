@@ -1,0 +1,73 @@
+"""reboot(2)."""
+
+from typing import Final
+
+from arch import power_off, restart, stop
+from kernel.doors.table import syscall
+from kernel.fs.mount_sync import end_writing
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, u32
+from kernel.lib import log, user
+from kernel.lib.capabilities import CAP_SYS_BOOT
+from kernel.task.exit import end_thread
+from kernel.task.pids import find_process
+from kernel.task.send import send_from_kernel
+from kernel.task.siginfo import from_kernel
+from kernel.task.signals import SIGHUP, SIGINT, SIGKILL
+from kernel.task.task import Task, current
+
+_REBOOT_MAGIC_1: Final = 0xFEE1_DEAD
+_REBOOT_MAGIC_2: Final[list[int]] = [672274793, 85072278, 369367448, 537993216]
+_REBOOT_RESTART: Final = 0x0123_4567
+_REBOOT_HALT: Final = 0xCDEF_0123
+_REBOOT_KEYS_ON: Final = 0x89AB_CDEF
+_REBOOT_KEYS_OFF: Final = 0
+_REBOOT_POWER_OFF: Final = 0x4321_FEDC
+_REBOOT_RESTART_2: Final = 0xA1B2_C3D4
+_REASON_SIZE: Final = 255
+
+
+@syscall(
+    "reboot", status="Full", args="one:0xfee1dead one:672274793 one:reboot name:text",
+    notes="No keyboard, no kernel to start, no swap to suspend to",
+)  # fmt: skip
+def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
+    """reboot(2)."""
+    task = current()
+    if not task.credentials.capable(CAP_SYS_BOOT):
+        raise Errno(EPERM)
+    if magic_1 != _REBOOT_MAGIC_1 or magic_2 not in _REBOOT_MAGIC_2:
+        raise Errno(EINVAL)
+    if task.pids.level > 0:
+        _reboot_namespace(task, command)
+    if command == _REBOOT_KEYS_ON or command == _REBOOT_KEYS_OFF:
+        return 0
+    reason = user.read_string_start(UserAddr(argument), _REASON_SIZE) if command == _REBOOT_RESTART_2 else b""
+    if command in (_REBOOT_POWER_OFF, _REBOOT_RESTART, _REBOOT_RESTART_2, _REBOOT_HALT):
+        end_writing()
+    if command == _REBOOT_POWER_OFF:
+        log.info("Power down")
+        power_off()
+    elif command == _REBOOT_RESTART or command == _REBOOT_RESTART_2:
+        log.info(f"Restarting system with command {reason!r}" if len(reason) > 0 else "Restarting system")
+        restart()
+    elif command == _REBOOT_HALT:
+        log.info("System halted")
+        stop()
+    raise Errno(EINVAL)
+
+
+def _reboot_namespace(task: Task, command: int) -> None:
+    """In a pid namespace its init ends instead, by a signal that says what was asked for; and so does the caller.
+    Raises EINVAL.
+    """
+    pids = task.pids
+    if command == _REBOOT_RESTART or command == _REBOOT_RESTART_2:
+        pids.reboot_signal = SIGHUP
+    elif command == _REBOOT_POWER_OFF or command == _REBOOT_HALT:
+        pids.reboot_signal = SIGINT
+    else:
+        raise Errno(EINVAL)
+    init = find_process(pids.init)
+    if init is not None:
+        send_from_kernel(init, from_kernel(SIGKILL))
+    end_thread(task, 0)

@@ -1,0 +1,51 @@
+"""Processors: sched_setaffinity(2), sched_getaffinity(2), getcpu(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.lib import user
+from kernel.sched.processor import processor_mask, this_processor
+from kernel.sched.scheduler import allow_processors
+from kernel.syscalls.sched_setscheduler import is_as_able, owns, scheduled_task
+from kernel.task.task import current
+
+_MASK_BYTES: Final = 8
+
+
+@syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
+def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
+    """sched_setaffinity(2): one of the processors that there are must be in the set."""
+    wanted = 0
+    if size >= _MASK_BYTES:
+        wanted = user.read_i64(mask)
+    else:
+        for i in range(size):
+            wanted |= user.read_u8(user.at(mask, i)) << (8 * i)
+    wanted &= processor_mask()
+    target = scheduled_task(pid)
+    if not owns(current(), target) or not is_as_able(current(), target):
+        raise Errno(EPERM)
+    if wanted == 0:
+        raise Errno(EINVAL)
+    allow_processors(target, -1 if wanted == processor_mask() else wanted)
+    return 0
+
+
+@syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
+def sched_getaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
+    """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
+    if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
+        raise Errno(EINVAL)
+    user.write_i64(mask, scheduled_task(pid).allowed & processor_mask())
+    return _MASK_BYTES
+
+
+@syscall("getcpu", status="Full", args=">int? >int? address")
+def getcpu(processor: UserAddr, node: UserAddr, _cache: int) -> int:
+    """getcpu(2)."""
+    if processor != 0:
+        user.write_u32(processor, this_processor().number)
+    if node != 0:
+        user.write_u32(node, 0)
+    return 0

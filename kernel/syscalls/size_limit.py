@@ -1,0 +1,33 @@
+"""What comes before a file grows: RLIMIT_FSIZE, and that a write takes the file's privileges."""
+
+from kernel.fs.file import File
+from kernel.fs.privileges import drop_privileges
+from kernel.lang import EFBIG, Errno
+from kernel.lib.user import Buffer
+from kernel.task import current
+from kernel.task.limits import RLIMIT_FSIZE
+from kernel.task.send import signal_process
+from kernel.task.signals import SIGXFSZ
+
+
+def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
+    """What comes before any write to a file with offsets: RLIMIT_FSIZE, and the file's privileges go."""
+    inode = file.inode
+    if not inode.is_regular() or buffer.remaining == 0:
+        return
+    task = current()
+    limit = task.process.limits.soft[RLIMIT_FSIZE]
+    if offset >= limit:
+        signal_process(task.process, SIGXFSZ)
+        raise Errno(EFBIG)
+    buffer.remaining = min(buffer.remaining, limit - offset)  # fits: 0 <= offset < limit
+    if inode.may_have_privileges:
+        drop_privileges(inode, task.credentials)
+
+
+def check_size_limit(size: int) -> None:
+    """RLIMIT_FSIZE for truncation and allocation."""
+    task = current()
+    if size > task.process.limits.soft[RLIMIT_FSIZE]:
+        signal_process(task.process, SIGXFSZ)
+        raise Errno(EFBIG)

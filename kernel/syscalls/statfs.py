@@ -1,0 +1,91 @@
+"""What a file system is: statfs(2), ustat(2)."""
+
+from typing import Final, Literal
+
+from kernel.doors.table import syscall
+from kernel.fs.constants import AT_FDCWD
+from kernel.fs.path import MOUNTS, Mount
+from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u32, u64
+from kernel.lib import user
+from kernel.syscalls.path_arguments import place_at
+from kernel.task import current
+
+_STATFS_VALID: Final = 0x20
+
+
+@struct
+class RawStatfs:
+    """struct statfs of x86-64."""
+
+    magic: int
+    block_size: int
+    blocks: int
+    blocks_free: int
+    blocks_available: int
+    files: int
+    files_free: int
+    identifier: int
+    name_length: int
+    fragment_size: int
+    flags: int
+    spare: Array[u64, Literal[4]]
+
+
+@struct
+class RawUstat:
+    """struct ustat; the names are always empty."""
+
+    blocks_free: i32
+    files_free: int
+    names: Array[u8, Literal[12]]
+
+
+def _write_statfs(address: UserAddr, mount: Mount) -> int:
+    file_system = mount.file_system
+    numbers = file_system.statistics()
+    raw = RawStatfs()
+    raw.magic = file_system.magic
+    raw.block_size = numbers.block_size
+    raw.fragment_size = numbers.block_size
+    raw.blocks = numbers.blocks
+    raw.blocks_free = numbers.blocks_free
+    raw.blocks_available = max(0, numbers.blocks_free - numbers.blocks_reserved)
+    raw.files = numbers.files
+    raw.files_free = numbers.files_free
+    raw.identifier = file_system.device
+    raw.name_length = 255
+    # ST_RDONLY … ST_NOEXEC are the mount's bits; ST_NOATIME, ST_NODIRATIME and ST_RELATIME are not.
+    flags = mount.flags & 15
+    if mount.flags & 1024 != 0:
+        flags |= 1024
+    if mount.flags & 2048 != 0:
+        flags |= 2048
+    if mount.flags & 1 << 21 != 0:
+        flags |= 4096
+    raw.flags = flags | _STATFS_VALID
+    user.write_from(address, bytes_of(raw))
+    return 0
+
+
+@syscall("statfs", status="Full", args="path >statfs")
+def statfs(path: UserAddr, address: UserAddr) -> int:
+    return _write_statfs(address, place_at(AT_FDCWD, path, 0).mount)
+
+
+@syscall("fstatfs", status="Full", args="fd >statfs")
+def fstatfs(descriptor: i32, address: UserAddr) -> int:
+    return _write_statfs(address, current().files.get_any(descriptor).path.mount)
+
+
+@syscall("ustat", status="Full", args="device >ustat")
+def ustat(device: u32, address: UserAddr) -> int:
+    for mount in MOUNTS.values():
+        file_system = mount.file_system
+        if file_system.device == device:
+            numbers = file_system.statistics()
+            raw = RawUstat()
+            raw.blocks_free = numbers.blocks_free & 0x7FFFFFFF
+            raw.files_free = numbers.files_free
+            user.write_from(address, bytes_of(raw))
+            return 0
+    raise Errno(EINVAL)

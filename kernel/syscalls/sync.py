@@ -1,0 +1,65 @@
+"""Writing out: fsync(2), fdatasync(2), sync_file_range(2), sync(2), syncfs(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, S_IFBLK, S_IFMT
+from kernel.fs.mount_sync import sync_all
+from kernel.lang import EINVAL, ESPIPE, Errno, i32, u32
+from kernel.lib.saturation import end_page_of
+from kernel.task import current
+
+_SYNC_FILE_RANGE_FLAGS: Final = 7
+
+
+@syscall("fsync", status="Full", args="fd")
+def fsync(descriptor: i32) -> int:
+    file = current().files.get(descriptor)
+    file.acquire()
+    try:
+        file.fsync()
+    finally:
+        file.release()
+    return 0
+
+
+@syscall("fdatasync", status="Full", args="fd")
+def fdatasync(descriptor: i32) -> int:
+    file = current().files.get(descriptor)
+    file.acquire()
+    try:
+        file.fdatasync()
+    finally:
+        file.release()
+    return 0
+
+
+@syscall(
+    "sync_file_range", status="Full",
+    args="fd offset size flags:SYNC_FILE_RANGE_WAIT_BEFORE|SYNC_FILE_RANGE_WRITE|SYNC_FILE_RANGE_WAIT_AFTER",
+)  # fmt: skip
+def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> int:
+    file = current().files.get(descriptor)
+    if flags & ~_SYNC_FILE_RANGE_FLAGS != 0 or offset < 0 or length < 0 or offset > MAX_FILE_SIZE - length:
+        raise Errno(EINVAL)
+    inode = file.inode
+    if not inode.is_regular() and not inode.is_directory() and inode.mode & S_IFMT != S_IFBLK:
+        raise Errno(ESPIPE)
+    file.acquire()
+    try:
+        file.sync_range(offset >> PAGE_SHIFT, end_page_of(offset, length), flags)
+    finally:
+        file.release()
+    return 0
+
+
+@syscall("sync", status="Full", args="")
+def sync() -> int:
+    sync_all()
+    return 0
+
+
+@syscall("syncfs", status="Full", args="fd")
+def syncfs(descriptor: i32) -> int:
+    current().files.get(descriptor).path.mount.file_system.sync()
+    return 0

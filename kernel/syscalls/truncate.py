@@ -1,0 +1,39 @@
+"""truncate(2), ftruncate(2)."""
+
+from kernel.doors.table import syscall
+from kernel.fs.attributes import truncate_path
+from kernel.fs.constants import AT_FDCWD, FS_APPEND_FL
+from kernel.fs.notification import IN_MODIFY, tell_file, tell_place
+from kernel.fs.privileges import drop_privileges
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.syscalls.path_arguments import place_at
+from kernel.syscalls.size_limit import check_size_limit
+from kernel.task import current
+
+
+@syscall("truncate", status="Full", args="path offset")
+def truncate(path: UserAddr, size: int) -> int:
+    if size < 0:
+        raise Errno(EINVAL)
+    place = place_at(AT_FDCWD, path, 0)
+    if place.inode().is_regular():
+        check_size_limit(size)
+    truncate_path(current().fs, place, size)
+    tell_place(place.dentry, IN_MODIFY)
+    return 0
+
+
+@syscall("ftruncate", status="Full", args="fd offset")
+def ftruncate(descriptor: i32, size: int) -> int:
+    if size < 0:
+        raise Errno(EINVAL)
+    file = current().files.get(descriptor)
+    if not file.writable or not file.inode.is_regular():
+        raise Errno(EINVAL)
+    if file.inode.flags & FS_APPEND_FL != 0:
+        raise Errno(EPERM)
+    check_size_limit(size)
+    drop_privileges(file.inode, current().credentials)
+    file.truncate(size)
+    tell_file(file, IN_MODIFY)
+    return 0

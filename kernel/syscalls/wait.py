@@ -1,0 +1,126 @@
+"""wait(2): wait4(2), waitid(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.fs.constants import O_NONBLOCK
+from kernel.lang import EAGAIN, ECHILD, EINVAL, ESRCH, Errno, UserAddr, i32, span_of
+from kernel.lib import user
+from kernel.lib.pid import NOBODY
+from kernel.syscalls.getrusage import USAGE_SIZE, store_usage
+from kernel.task import wait as waiting
+from kernel.task.pidfd import pid_file
+from kernel.task.signals import SIGCHLD
+from kernel.task.task import Task, current
+from kernel.task.wait import BY_GROUP, BY_PID, WaitResult, wait_for_child
+from kernel.task.words import store_i32
+
+P_ALL: Final = 0
+P_PID: Final = 1
+P_PGID: Final = 2
+P_PIDFD: Final = 3
+
+
+@syscall("wait4", status="Full", args="pid >int? flags:wait >rusage? -> pid")
+def wait4(pid: i32, status: UserAddr, options: i32, usage: UserAddr) -> int:
+    """wait4(2)."""
+    task = current()
+    waiting.check_wait_options(options, waiting.WNOHANG | waiting.WUNTRACED | waiting.WCONTINUED)
+    if pid == -(1 << 31):
+        raise Errno(ESRCH)
+    kind = waiting.ANY
+    number = NOBODY
+    if pid < -1:
+        kind = BY_GROUP
+        number = task.pids.resolve(-pid)
+    elif pid == 0:
+        kind = BY_GROUP
+        number = task.process.group
+    elif pid > 0:
+        kind = BY_PID
+        number = task.pids.resolve(pid)
+    result = wait_for_child(task, kind, number, options | waiting.WEXITED)
+    if result.pid == 0:
+        return 0
+    if status != 0:
+        user.write_i32(status, result.status)
+    if usage != 0:
+        _write_usage(usage, result)
+    return result.pid
+
+
+@syscall("waitid", status="Full", args="one:P_ALL|P_PID|P_PGID|P_PIDFD pid >siginfo? flags:wait >rusage?")
+def waitid(kind: i32, number: i32, info: UserAddr, options: i32, usage: UserAddr) -> int:
+    """waitid(2). Linux writes to `info` when the call fails, too: nothing, but EFAULT wins."""
+    result = WaitResult()
+    code = 0
+    try:
+        result = _wait_for(kind, number, options)
+    except Errno as error:
+        code = error.code
+    if result.pid != 0 and usage != 0:
+        _write_usage(usage, result)
+    if info != 0:
+        _write_wait_info(info, result)
+    if code != 0:
+        raise Errno(code)
+    return 0
+
+
+def _wait_for(kind: int, number: int, options: int) -> WaitResult:
+    """The child that waitid(2) asks for."""
+    task = current()
+    known = waiting.WNOHANG | waiting.WUNTRACED | waiting.WEXITED | waiting.WCONTINUED | waiting.WNOWAIT
+    waiting.check_wait_options(options, known)
+    if options & (waiting.WEXITED | waiting.WUNTRACED | waiting.WCONTINUED) == 0:
+        raise Errno(EINVAL)
+    if kind == P_ALL:
+        return wait_for_child(task, waiting.ANY, NOBODY, options)
+    if kind == P_PID:
+        if number <= 0:
+            raise Errno(EINVAL)
+        return wait_for_child(task, BY_PID, task.pids.resolve(number), options)
+    if kind == P_PGID:
+        if number < 0:
+            raise Errno(EINVAL)
+        group = task.process.group if number == 0 else task.pids.resolve(number)
+        return wait_for_child(task, BY_GROUP, group, options)
+    if kind == P_PIDFD:
+        return _wait_by_descriptor(task, number, options)
+    raise Errno(EINVAL)
+
+
+def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult:
+    """P_PIDFD. A descriptor that does not block fails with EAGAIN where others wait."""
+    if descriptor < 0:
+        raise Errno(EINVAL)
+    file = pid_file(task.files.get(descriptor))
+    process = file.process
+    if process is None or process.is_reaped:
+        raise Errno(ECHILD)
+    if file.flags & O_NONBLOCK == 0 or options & waiting.WNOHANG != 0:
+        return wait_for_child(task, BY_PID, process.pid, options)
+    result = wait_for_child(task, BY_PID, process.pid, options | waiting.WNOHANG)
+    if result.pid == 0:
+        raise Errno(EAGAIN)
+    return result
+
+
+def _write_usage(address: UserAddr, result: WaitResult) -> None:
+    storage = bytearray(USAGE_SIZE)
+    store_usage(span_of(storage), result.usage)
+    user.write_from(address, span_of(storage))
+
+
+def _write_wait_info(address: UserAddr, result: WaitResult) -> None:
+    """The fields that waitid fills, and no others: signo, errno, code, pid, uid, status."""
+    storage = bytearray(28)
+    out = span_of(storage)
+    if result.pid != 0:
+        store_i32(out, 0, SIGCHLD)
+        store_i32(out, 8, result.code)
+        store_i32(out, 16, result.pid)
+        store_i32(out, 20, result.uid)
+        store_i32(out, 24, result.value)
+    user.write_from(address, out[0:12])
+    user.write_from(user.at(address, 16), out[16:28])
