@@ -7,6 +7,7 @@ from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
 from kernel.lang import ENOENT, ENOTDIR, EPERM, ERANGE, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_CHROOT
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import path_at
 from kernel.task import current
 
@@ -40,7 +41,7 @@ def chdir(path: UserAddr) -> int:
 
 @syscall("fchdir", status="Full", args="fd:directory")
 def fchdir(descriptor: i32) -> int:
-    return _change_directory(current().files.get_any(descriptor).path)
+    return _change_directory(any_file_at(descriptor).path)
 
 
 @syscall("chroot", status="Full", args="path")

@@ -6,6 +6,7 @@ from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, UserAddr, i32
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at, place_or_descriptor
 from kernel.task import current
 
@@ -23,7 +24,7 @@ def chmod(path: UserAddr, mode: i32) -> int:
 
 @syscall("fchmod", status="Full", args="fd mode")
 def fchmod(descriptor: i32, mode: i32) -> int:
-    return _change_mode(current().files.get(descriptor).path, mode)
+    return _change_mode(file_at(descriptor).path, mode)
 
 
 @syscall("fchmodat", status="Full", args="dir path mode")

@@ -6,6 +6,7 @@ from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at, place_or_descriptor
 from kernel.task import current
 
@@ -29,7 +30,7 @@ def chown(path: UserAddr, uid: u32, gid: u32) -> int:
 
 @syscall("fchown", status="Full", args="fd uid gid")
 def fchown(descriptor: i32, uid: u32, gid: u32) -> int:
-    return _change_owner(current().files.get(descriptor).path, uid, gid)
+    return _change_owner(file_at(descriptor).path, uid, gid)
 
 
 @syscall("lchown", status="Full", args="path uid gid")

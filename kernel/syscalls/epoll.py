@@ -8,6 +8,7 @@ from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
 from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8
 from kernel.lib import user
 from kernel.sched import Poller
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.timeouts import deadline_after, temporary_mask, timespec_ns
 from kernel.task import current
 from kernel.time.timers import FOREVER_NS
@@ -33,7 +34,7 @@ def epoll_create1(flags: i32) -> int:
 
 
 def _set_at(descriptor: int) -> EpollFile:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not isinstance(file, EpollFile):
         raise Errno(EINVAL)
     return file

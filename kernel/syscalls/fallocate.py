@@ -17,6 +17,7 @@ from kernel.fs.constants import (
 from kernel.fs.notification import IN_MODIFY, tell_file
 from kernel.fs.privileges import drop_privileges
 from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, i32
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.size_limit import check_size_limit
 from kernel.task import current
 
@@ -36,7 +37,7 @@ def _check_allocation_mode(mode: int) -> None:
 
 @syscall("fallocate", status="Full", args="fd flags:fallocate offset size")
 def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if offset < 0 or length <= 0:
         raise Errno(EINVAL)
     _check_allocation_mode(mode)

@@ -54,6 +54,7 @@ from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pid import UNSET
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.fcntl_locking import record_lock
 from kernel.task import current, find_process, find_task
 from kernel.task.async_io import choose_owner, living_owner, unwatch, watch
@@ -112,7 +113,7 @@ def _events_and_hints(file: File, descriptor: int, command: int, argument: int) 
         watch_directory(file, descriptor, argument & _INT_MASK)
         return 0
     if command == F_DUPFD_QUERY:
-        return 1 if current().files.get_any(argument & _INT_MASK) is file else 0
+        return 1 if any_file_at(argument & _INT_MASK) is file else 0
     if command == F_CREATED_QUERY:
         return 1 if file.is_new else 0
     if command == F_GET_RW_HINT:

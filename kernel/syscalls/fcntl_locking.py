@@ -20,6 +20,7 @@ from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
 from kernel.lang import EBADF, EINVAL, EOVERFLOW, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pid import NOBODY
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 
 
@@ -107,7 +108,7 @@ def flock(descriptor: i32, operation: i32) -> int:
     kind = operation & ~LOCK_NB
     if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
         raise Errno(EINVAL)
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     locks = file.inode.locks
     if locks is None:
         if kind == LOCK_UN:

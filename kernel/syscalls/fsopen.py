@@ -19,6 +19,7 @@ from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart, requir
 from kernel.fs.mounts import clone_tree, move_tree
 from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task.task import current
 
@@ -113,7 +114,7 @@ def fspick(directory: i32, path: UserAddr, flags: u32) -> int:
 
 
 def _context_file(descriptor: int) -> ContextFile:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not isinstance(file, ContextFile):
         raise Errno(EINVAL)
     return file

@@ -7,7 +7,7 @@ from kernel.fs.file import DirectorySink, File
 from kernel.fs.notification import IN_ACCESS, tell_file
 from kernel.lang import EINVAL, ENOENT, ENOTDIR, Errno, UserAddr, i32, span_of, u32, u64
 from kernel.lib import user
-from kernel.task import current
+from kernel.syscalls.descriptor_arguments import file_at
 
 _LARGEST_CHUNK: Final = 32768
 _FIRST_CHUNK: Final = 2048  # grows when it is full: most directories are small, and what is made must be zeroed
@@ -85,9 +85,9 @@ def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
 
 @syscall("getdents64", status="Full", args="fd:directory >bytes[size] size")
 def getdents64(descriptor: i32, address: UserAddr, size: u32) -> int:
-    return _read_entries(current().files.get(descriptor), address, size, False)
+    return _read_entries(file_at(descriptor), address, size, False)
 
 
 @syscall("getdents", status="Full", args="fd:directory >bytes[size] size")
 def getdents(descriptor: i32, address: UserAddr, size: u32) -> int:
-    return _read_entries(current().files.get(descriptor), address, size, True)
+    return _read_entries(file_at(descriptor), address, size, True)

@@ -16,6 +16,7 @@ from kernel.ipc.inotify import (
     InotifyFile,
 )
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import path_at
 from kernel.task.task import current
 
@@ -51,7 +52,7 @@ def inotify_init1(flags: i32) -> int:
 
 
 def _instance(descriptor: int) -> InotifyFile:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not isinstance(file, InotifyFile):
         raise Errno(EINVAL)
     return file

@@ -31,6 +31,7 @@ from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.space import AddressSpace, page_up
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK
 
@@ -53,7 +54,7 @@ def mmap(address: int, length: int, prot: int, flags: int, fd: i32, offset: int)
         raise Errno(EINVAL)
     if flags & MAP_ANONYMOUS != 0:
         return _map_anonymous(address, length, prot, flags)
-    file = current().files.get(fd)
+    file = file_at(fd)
     return _map_file(file, address, length, prot, flags, offset)
 
 

@@ -11,6 +11,7 @@ from kernel.lang import EBUSY, EINVAL, Errno, Span, UserAddr, final, i32, span_o
 from kernel.lib import user
 from kernel.lib.pid import Pid
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.mq_open import queue_file
 from kernel.task.pids import find_process
 from kernel.task.send import send_to_process
@@ -117,7 +118,7 @@ def _notification(process: Pid, event: Span[u8]) -> Notification:
     kind = load_i32(event, 12)
     if kind == _SIGEV_THREAD:
         cookie = user.read_bytes(value, _COOKIE_SIZE)
-        socket = current().files.get(signo)
+        socket = file_at(signo)
         if not isinstance(socket, NetlinkSocket):
             raise Errno(EINVAL)
         return SocketNotification(process, signo, socket, cookie)

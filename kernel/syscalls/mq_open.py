@@ -21,6 +21,7 @@ from kernel.ipc.posix_queues import CALLER_PROCESS, Queue, QueueAttributes, Queu
 from kernel.lang import EACCES, EBADF, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.pid import UNSET, Pid
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task.limits import RLIMIT_MSGQUEUE
 from kernel.task.task import current, current_or_none
 from kernel.task.words import load_i64, store_i64
@@ -112,7 +113,7 @@ def mq_getsetattr(descriptor: i32, fresh: UserAddr, old: UserAddr) -> int:
         flags = load_i64(span_of(storage), 0)
         if flags & ~O_NONBLOCK != 0:
             raise Errno(EINVAL)
-    file = queue_file(current().files.get(descriptor))
+    file = queue_file(file_at(descriptor))
     before = bytearray(_ATTRIBUTES_SIZE)
     _store_attributes(span_of(before), file)
     if fresh != 0:

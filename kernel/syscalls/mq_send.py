@@ -4,6 +4,7 @@ from kernel.doors.table import syscall
 from kernel.ipc.posix_queues import PRIORITIES, QueuedMessage
 from kernel.lang import EBADF, EINVAL, EMSGSIZE, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.mq_open import queue_file
 from kernel.syscalls.timeouts import timespec_ns
 from kernel.task.task import current
@@ -45,7 +46,7 @@ def mq_timedreceive(
 ) -> int:
     """mq_timedreceive(3)."""
     deadline_ns = _deadline(timeout)
-    file = queue_file(current().files.get(descriptor))
+    file = queue_file(file_at(descriptor))
     if not file.readable:
         raise Errno(EBADF)
     if 0 <= length < file.queue.attributes.message_size:

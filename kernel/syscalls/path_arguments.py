@@ -5,6 +5,7 @@ from kernel.fs.path import Path
 from kernel.fs.walk import EMPTY_PATH, FOLLOW, resolve
 from kernel.lang import ENOENT, Errno, UserAddr
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task import current
 
 
@@ -21,7 +22,7 @@ def base_for(descriptor: int, name: bytes, may_be_empty: bool = False) -> Path |
         raise Errno(ENOENT)
     if descriptor == AT_FDCWD or (len(name) > 0 and name[0] == 47):
         return None
-    return current().files.get_any(descriptor).path
+    return any_file_at(descriptor).path
 
 
 def place_at(descriptor: int, address: UserAddr, flags: int) -> Path:

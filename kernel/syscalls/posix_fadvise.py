@@ -7,14 +7,14 @@ from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, POSIX_FADV_WILLNEED, 
 from kernel.fs.file import File
 from kernel.lang import EBADF, EINVAL, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
-from kernel.task import current
+from kernel.syscalls.descriptor_arguments import file_at
 
 _PAGE_LIMIT: Final = (1 << 52) - 1
 
 
 @syscall("fadvise64", status="Full", args="fd offset size one:fadvise")
 def fadvise64(descriptor: i32, offset: int, length: int, advice: i32) -> int:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if file.inode.is_fifo():
         raise Errno(ESPIPE)
     if length < 0 or not 0 <= advice <= 5:
@@ -37,7 +37,7 @@ def _advise(file: File, advice: int, offset: int, length: int) -> int:
 )  # fmt: skip
 def cachestat(descriptor: u32, range_address: UserAddr, result: UserAddr, flags: u32) -> int:
     """cachestat(2): struct cachestat_range is offset and length; the result five numbers."""
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     offset = user.read_u64(range_address)
     length = user.read_u64(user.at(range_address, 8))
     if flags != 0:
@@ -63,7 +63,7 @@ def _end_page(offset: int, length: int) -> int:
 
 @syscall("readahead", status="Full", args="fd offset size")
 def readahead(descriptor: i32, offset: int, count: int) -> int:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not file.readable:
         raise Errno(EBADF)
     if count < 0 or (not file.inode.is_regular() and file.inode.mode & S_IFMT != S_IFBLK):

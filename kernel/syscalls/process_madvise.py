@@ -9,6 +9,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.mm import remap as remapping
 from kernel.mm.space import each_area
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task.inspection import may_look_into
 from kernel.task.pidfd import pid_file
 from kernel.task.task import current
@@ -66,7 +67,7 @@ def process_mrelease(descriptor: i32, flags: u32) -> int:
     """process_mrelease(2): take the memory of a process that is being killed before it comes to ending."""
     if flags != 0:
         raise Errno(EINVAL)
-    process = pid_file(current().files.get_any(descriptor)).living()
+    process = pid_file(any_file_at(descriptor)).living()
     target = process.any_thread()
     if target is None or target.memory is None:
         raise Errno(ESRCH)

@@ -10,7 +10,7 @@ from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EINVAL, EPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_range
-from kernel.syscalls.descriptor_arguments import readable_file, writable_file
+from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
 from kernel.task.send import signal_process
@@ -106,4 +106,4 @@ def pwrite64(descriptor: i32, address: UserAddr, length: int, offset: int) -> in
 
 @syscall("lseek", status="Full", args="fd offset one:whence")
 def lseek(descriptor: i32, offset: int, whence: i32) -> int:
-    return current().files.get(descriptor).seek(offset, whence)
+    return file_at(descriptor).seek(offset, whence)

@@ -14,6 +14,7 @@ from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.families import make_socket
 from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.socket_arguments import read_address, socket_at, write_address
 from kernel.task import current
 
@@ -102,7 +103,7 @@ def accept(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
 def accept4(descriptor: i32, address: UserAddr, length: UserAddr, flags: i32) -> int:
     if flags & ~_TYPE_FLAGS != 0:
         raise Errno(EINVAL)
-    listener = current().files.get(descriptor)
+    listener = file_at(descriptor)
     current().files.lowest_free(0)
     listening = socket_at(descriptor)
     check_room_for_file()  # before a connection is taken

@@ -18,6 +18,7 @@ from kernel.net.sockets.socket import (
     Socket,
 )
 from kernel.syscalls.buffer_arguments import user_vector
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 
 ADDRESS_LIMIT: Final = 128  # sizeof(struct sockaddr_storage)
@@ -30,7 +31,7 @@ MOST_FILES: Final = 253  # in one SCM_RIGHTS (unix(7))
 
 def socket_at(descriptor: int) -> Socket:
     """The socket behind a descriptor. EBADF, ENOTSOCK."""
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not isinstance(file, Socket):
         raise Errno(ENOTSOCK)
     return file

@@ -14,6 +14,7 @@ from kernel.lib import user
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import Socket
 from kernel.syscalls.buffer_arguments import check_area, finish_transfer, position_at, user_vector
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.sendfile import Cursor, copy
 from kernel.task import current
 from kernel.task.send import signal_process
@@ -143,7 +144,7 @@ def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
     """Between a pipe and memory. The pages are copied, not lent: what a program writes to them later is not seen."""
     if flags & ~_SPLICE_FLAGS != 0:
         raise Errno(EINVAL)
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not file.readable and not file.writable:
         raise Errno(EBADF)
     buffer = user_vector(vector, count)

@@ -19,8 +19,8 @@ from kernel.fs.constants import (
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u16, u32, u64
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import place_at, place_or_descriptor
-from kernel.task import current
 
 _NS: Final = 1_000_000_000
 _STATX_BASIC: Final = 0x7FF
@@ -131,7 +131,7 @@ def stat(path: UserAddr, address: UserAddr) -> int:
 
 @syscall("fstat", status="Full", args="fd >stat")
 def fstat(descriptor: i32, address: UserAddr) -> int:
-    write_stat(address, current().files.get_any(descriptor).inode)
+    write_stat(address, any_file_at(descriptor).inode)
     return 0
 
 

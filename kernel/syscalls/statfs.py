@@ -7,8 +7,8 @@ from kernel.fs.constants import AT_FDCWD
 from kernel.fs.path import MOUNTS, Mount
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u32, u64
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import place_at
-from kernel.task import current
 
 _STATFS_VALID: Final = 0x20
 
@@ -74,7 +74,7 @@ def statfs(path: UserAddr, address: UserAddr) -> int:
 
 @syscall("fstatfs", status="Full", args="fd >statfs")
 def fstatfs(descriptor: i32, address: UserAddr) -> int:
-    return _write_statfs(address, current().files.get_any(descriptor).path.mount)
+    return _write_statfs(address, any_file_at(descriptor).path.mount)
 
 
 @syscall("ustat", status="Full", args="device >ustat")

@@ -7,14 +7,14 @@ from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, S_IFBLK, S_IFMT
 from kernel.fs.mount_sync import sync_all
 from kernel.lang import EINVAL, ESPIPE, Errno, i32, u32
 from kernel.lib.saturation import end_page_of
-from kernel.task import current
+from kernel.syscalls.descriptor_arguments import file_at
 
 _SYNC_FILE_RANGE_FLAGS: Final = 7
 
 
 @syscall("fsync", status="Full", args="fd")
 def fsync(descriptor: i32) -> int:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     file.acquire()
     try:
         file.fsync()
@@ -25,7 +25,7 @@ def fsync(descriptor: i32) -> int:
 
 @syscall("fdatasync", status="Full", args="fd")
 def fdatasync(descriptor: i32) -> int:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     file.acquire()
     try:
         file.fdatasync()
@@ -39,7 +39,7 @@ def fdatasync(descriptor: i32) -> int:
     args="fd offset size flags:SYNC_FILE_RANGE_WAIT_BEFORE|SYNC_FILE_RANGE_WRITE|SYNC_FILE_RANGE_WAIT_AFTER",
 )  # fmt: skip
 def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> int:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if flags & ~_SYNC_FILE_RANGE_FLAGS != 0 or offset < 0 or length < 0 or offset > MAX_FILE_SIZE - length:
         raise Errno(EINVAL)
     inode = file.inode
@@ -61,5 +61,5 @@ def sync() -> int:
 
 @syscall("syncfs", status="Full", args="fd")
 def syncfs(descriptor: i32) -> int:
-    current().files.get(descriptor).path.mount.file_system.sync()
+    file_at(descriptor).path.mount.file_system.sync()
     return 0

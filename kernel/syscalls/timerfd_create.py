@@ -7,6 +7,7 @@ from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK
 from kernel.ipc.timerfd import TimerFile
 from kernel.lang import EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.timeouts import timespec_ns
 from kernel.task import current
 from kernel.task.clocks import check_alarm
@@ -35,7 +36,7 @@ def timerfd_create(clock: i32, flags: i32) -> int:
 
 
 def _timer_at(descriptor: int) -> TimerFile:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not isinstance(file, TimerFile):
         raise Errno(EINVAL)
     return file

@@ -6,6 +6,7 @@ from kernel.fs.constants import AT_FDCWD, FS_APPEND_FL
 from kernel.fs.notification import IN_MODIFY, tell_file, tell_place
 from kernel.fs.privileges import drop_privileges
 from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.syscalls.size_limit import check_size_limit
 from kernel.task import current
@@ -27,7 +28,7 @@ def truncate(path: UserAddr, size: int) -> int:
 def ftruncate(descriptor: i32, size: int) -> int:
     if size < 0:
         raise Errno(EINVAL)
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not file.writable or not file.inode.is_regular():
         raise Errno(EINVAL)
     if file.inode.flags & FS_APPEND_FL != 0:

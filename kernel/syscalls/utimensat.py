@@ -9,6 +9,7 @@ from kernel.fs.notification import IN_ACCESS, IN_ATTRIB, IN_MODIFY, tell_place
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at, place_or_descriptor
 from kernel.task import current
 
@@ -71,7 +72,7 @@ def utimensat(directory: i32, path: UserAddr, times: UserAddr, flags: i32) -> in
         # A null name means the descriptor itself: futimens(3).
         if flags != 0:
             raise Errno(EINVAL)
-        return _change_times(current().files.get(directory).path, change)
+        return _change_times(file_at(directory).path, change)
     return _change_times(place_or_descriptor(directory, path, flags), change)
 
 
@@ -79,7 +80,7 @@ def utimensat(directory: i32, path: UserAddr, times: UserAddr, flags: i32) -> in
 def futimesat(directory: i32, path: UserAddr, times: UserAddr) -> int:
     change = _read_timevals(times)
     if path == 0 and directory != AT_FDCWD:
-        return _change_times(current().files.get(directory).path, change)
+        return _change_times(file_at(directory).path, change)
     return _change_times(place_at(directory, path, 0), change)
 
 

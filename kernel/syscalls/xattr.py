@@ -10,6 +10,7 @@ from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 
@@ -82,7 +83,7 @@ def lsetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int, flags:
     "fsetxattr", status="Full", args="fd name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def fsetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
-    return _set(current().files.get(descriptor).path, name, value, size, flags)
+    return _set(file_at(descriptor).path, name, value, size, flags)
 
 
 @syscall("getxattr", status="Full", args="path name:attribute >bytes[size] size")
@@ -97,7 +98,7 @@ def lgetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int
 
 @syscall("fgetxattr", status="Full", args="fd name:attribute >bytes[size] size")
 def fgetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int) -> int:
-    return _get(current().files.get(descriptor).inode, name, value, size)
+    return _get(file_at(descriptor).inode, name, value, size)
 
 
 @syscall("listxattr", status="Full", args="path >bytes[size] size")
@@ -114,7 +115,7 @@ def llistxattr(path: UserAddr, names: UserAddr, size: int) -> int:
 
 @syscall("flistxattr", status="Full", args="fd >bytes[size] size")
 def flistxattr(descriptor: i32, names: UserAddr, size: int) -> int:
-    inode = current().files.get(descriptor).inode
+    inode = file_at(descriptor).inode
     return _give(attributes.names(current().credentials, inode), names, size)
 
 
@@ -132,4 +133,4 @@ def lremovexattr(path: UserAddr, name: UserAddr) -> int:
 
 @syscall("fremovexattr", status="Full", args="fd name:attribute")
 def fremovexattr(descriptor: i32, name: UserAddr) -> int:
-    return _remove(current().files.get(descriptor).path, name)
+    return _remove(file_at(descriptor).path, name)
