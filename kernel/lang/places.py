@@ -8,6 +8,8 @@ which can't be written) for whatever has a C layout, a list for references.
 
 from __future__ import annotations
 
+from struct import Struct as Layout
+from struct import error as LayoutError
 from typing import Any
 
 from kernel.lang.widths import FixedWidth, i64
@@ -32,12 +34,18 @@ class IntPlace(PlaceType):
     def __init__(self, kind: type[FixedWidth]) -> None:
         self.kind = kind
         self.size = self.align = kind.bits // 8
+        letter = {8: "b", 16: "h", 32: "i", 64: "q"}[kind.bits]
+        order = "<" if kind.byte_order == "little" else ">"
+        self.layout = Layout(order + (letter if kind.signed else letter.upper()))
 
     def read(self, buffer: Any, offset: int) -> Any:
-        return self.kind.decode(buffer[offset : offset + self.size])
+        return self.layout.unpack_from(buffer, offset)[0]
 
     def write(self, buffer: Any, offset: int, value: Any) -> None:
-        buffer[offset : offset + self.size] = self.kind.encode(value)
+        try:
+            self.layout.pack_into(buffer, offset, value)
+        except LayoutError:
+            buffer[offset : offset + self.size] = self.kind.encode(value)  # which says what is wrong
 
 
 class BoolPlace(PlaceType):

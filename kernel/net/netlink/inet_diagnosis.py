@@ -292,14 +292,14 @@ def _of_channel(channel: Channel, now_ns: int) -> Entry | None:
     entry = Entry(family, c.state.value, subject)
     entry.timer, deadline_ns = pending_timer(c)
     entry.expires_ms = 0 if deadline_ns == FOREVER else _milliseconds(deadline_ns - now_ns)
-    entry.retries = min(c.retries, 255)
+    entry.retries = min(c.timers.retries, 255)
     if c.state == State.SYN_RECEIVED:
         return entry  # no program has it yet: little is shown
     entry.channel = channel
     entry.tcp = channel.options
     entry.internet = channel.options.internet
     entry.receive_queue = c.receive.bytes & _WORD
-    entry.send_queue = 0 if c.state == State.SYN_SENT else min(max(0, c.send_end() - c.snd_una), _WORD)
+    entry.send_queue = 0 if c.state == State.SYN_SENT else min(max(0, c.send_end() - c.sender.una), _WORD)
     entry.received = c.receive.memory
     entry.sent = c.queue.memory
     if channel.file is None:

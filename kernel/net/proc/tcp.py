@@ -47,20 +47,20 @@ def _channel_line(channel: Channel, c: Connection, now_ns: int) -> bytes:
     ino = 0 if file is None else file.inode.ino
     timer, deadline_ns = pending_timer(c)
     wait = 0 if deadline_ns == FOREVER else _ticks(deadline_ns - now_ns)
-    unsent = 0 if c.state == State.SYN_SENT else min(max(0, c.send_end() - c.snd_una), _WORD)
+    unsent = 0 if c.state == State.SYN_SENT else min(max(0, c.send_end() - c.sender.una), _WORD)
     head = _ends(channel.family, c.local, c.local_port, c.remote, c.remote_port)
     state = c.state.value
     if state == State.SYN_RECEIVED.value:
         return head + (
-            f"03 {0:08X}:{0:08X} 01:{wait:08X} {c.retries:08X} {uid:5} {0:8} 0 0 0000000000000000"
+            f"03 {0:08X}:{0:08X} 01:{wait:08X} {c.timers.retries:08X} {uid:5} {0:8} 0 0 0000000000000000"
         ).encode()
-    threshold = -1 if c.congestion.threshold >= UNLIMITED else c.congestion.threshold // c.mss
-    mode = (2 if c.quick_acks > 0 else 0) | (1 if c.is_ping_pong else 0)
-    window = c.congestion.window // c.mss
+    threshold = -1 if c.congestion.threshold >= UNLIMITED else c.congestion.threshold // c.sizes.mss
+    mode = (2 if c.receiver.quick_acks > 0 else 0) | (1 if c.receiver.is_ping_pong else 0)
+    window = c.congestion.window // c.sizes.mss
     tail = f" 1 0000000000000000 {_ticks(c.round_trip.backed_off_ns())} 4 {mode} {window} {threshold}"
     return head + (
-        f"{state:02X} {unsent:08X}:{c.receive.bytes & _WORD:08X} {timer:02X}:{wait:08X} {c.retries:08X} {uid:5}"
-        f" {c.probes:8} {ino}"
+        f"{state:02X} {unsent:08X}:{c.receive.bytes & _WORD:08X} {timer:02X}:{wait:08X} {c.timers.retries:08X} {uid:5}"
+        f" {c.timers.probes:8} {ino}"
     ).encode() + tail.encode()
 
 

@@ -166,12 +166,12 @@ class Channel(Wire):
         hop = self.hop
         is_ip4 = len(connection.local) == 4
         mtu = min(hop.mtu, LARGEST_PACKET)
-        connection.network_header = 20 if is_ip4 else 40
-        connection.path_mtu = mtu
-        connection.advertised_mss = max(min(mtu, hop.device.mtu) - connection.network_header - 20, 88)
-        if connection.mss_limit != 0:
-            connection.advertised_mss = min(connection.advertised_mss, connection.mss_limit)
-        connection.packet_limit = LARGEST_PACKET - _LONGEST_HEADERS
+        connection.sizes.network_header = 20 if is_ip4 else 40
+        connection.sizes.path_mtu = mtu
+        connection.sizes.advertised_mss = max(min(mtu, hop.device.mtu) - connection.sizes.network_header - 20, 88)
+        if connection.sizes.mss_limit != 0:
+            connection.sizes.advertised_mss = min(connection.sizes.advertised_mss, connection.sizes.mss_limit)
+        connection.sizes.packet_limit = LARGEST_PACKET - _LONGEST_HEADERS
         if connection.is_synchronized():
             connection.fix_segment_size()
 

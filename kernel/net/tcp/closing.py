@@ -10,9 +10,9 @@ from kernel.net.tcp.connection import (
     FOREVER,
     Connection,
     State,
-    Timeout,
 )
 from kernel.net.tcp.memory import MEMORY
+from kernel.net.tcp.parts import Timeout
 
 
 def finish(c: Connection, error: int) -> None:
@@ -27,15 +27,15 @@ def finish(c: Connection, error: int) -> None:
     c.state = State.CLOSED
     if error != 0 and c.error == 0:
         c.error = error
-    c.timeout = Timeout.NONE
-    c.timeout_ns = FOREVER
-    c.delayed_ack_ns = FOREVER
-    c.keepalive_ns = FOREVER
+    c.timers.timeout = Timeout.NONE
+    c.timers.timeout_ns = FOREVER
+    c.timers.delayed_ack_ns = FOREVER
+    c.timers.keepalive_ns = FOREVER
     c.queue.clear()
     c.scoreboard.clear()
     c.receive.drop_early()
-    c.ack_now = False
-    c.ack_wanted = False
+    c.receiver.ack_now = False
+    c.receiver.ack_wanted = False
     memory.end_orphan(c)
     if c.is_orphan:
         c.receive.clear()
@@ -61,7 +61,7 @@ def shut_send(c: Connection, now_ns: int) -> None:
         return
     else:
         return
-    c.fin_queued = True
+    c.sender.fin_queued = True
     c.events |= EVENT_STATE
     output.transmit(c, now_ns)
 
@@ -104,8 +104,8 @@ def close(c: Connection, now_ns: int) -> None:
     shut_send(c, now_ns)
     if c.state == State.FIN_WAIT_2:
         # Nobody will ever read what the peer sends: it gets a limited time to close, or none.
-        if c.fin_wait_ns == 0:
+        if c.timers.fin_wait_ns == 0:
             TCP_EXTRA.aborts_on_linger.count += 1
             abort(c, 0, now_ns)
             return
-        c.keepalive_ns = now_ns + c.fin_wait_ns
+        c.timers.keepalive_ns = now_ns + c.timers.fin_wait_ns

@@ -11,8 +11,9 @@ from typing import Final
 
 from kernel.net.internet.counters import TCP_EXTRA
 from kernel.net.link.packet import Packet
-from kernel.net.tcp.connection import Connection, Recovery
+from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.header import ACK, CWR, ECE, Segment
+from kernel.net.tcp.parts import Recovery
 from kernel.net.tcp.settings import SETTINGS
 
 _CODES: Final = 3  # of the traffic class
@@ -24,35 +25,35 @@ _ASKS: Final = 1  # a value of tcp_ecn
 def flags_of_syn(c: Connection, is_answer: bool) -> int:
     """What our SYN says about it."""
     if is_answer:
-        return ECE if c.is_ecn else 0
-    return ECE | CWR if SETTINGS.ecn.value == _ASKS and c.retries == 0 else 0
+        return ECE if c.agreed.is_ecn else 0
+    return ECE | CWR if SETTINGS.ecn.value == _ASKS and c.timers.retries == 0 else 0
 
 
 def take_syn(c: Connection, segment: Segment, packet: Packet) -> None:
     """The peer's SYN, or its answer to ours. A SYN that may be marked asks for something newer than this."""
     wants = segment.flags & (ECE | CWR)
     if segment.flags & ACK != 0:
-        c.is_ecn = wants == ECE and SETTINGS.ecn.value == _ASKS
+        c.agreed.is_ecn = wants == ECE and SETTINGS.ecn.value == _ASKS
     else:
-        c.is_ecn = wants == ECE | CWR and SETTINGS.ecn.value != 0 and packet.traffic_class & _CODES == 0
+        c.agreed.is_ecn = wants == ECE | CWR and SETTINGS.ecn.value != 0 and packet.traffic_class & _CODES == 0
 
 
 def take_marks(c: Connection, segment: Segment, packet: Packet) -> None:
     """A segment of a connection with marks; it may hold data, and lies in the window."""
     if segment.flags & CWR != 0:
-        c.owes_echo = False
+        c.marks.owes_echo = False
         if len(packet) > 0:
-            c.ack_now = True
+            c.receiver.ack_now = True
     if len(packet) > 0 and packet.traffic_class & _CODES == _MARKED:
         TCP_EXTRA.marks_received.count += 1
-        if not c.owes_echo:
-            c.quick_acks = max(c.quick_acks, 2)
-        c.owes_echo = True
+        if not c.marks.owes_echo:
+            c.receiver.quick_acks = max(c.receiver.quick_acks, 2)
+        c.marks.owes_echo = True
 
 
 def take_echo(c: Connection) -> None:
     """The peer has seen a mark: slow down, once for a window, unless a loss has made us do so already."""
-    if c.recovery != Recovery.OPEN or c.snd_una < c.echo_point:
+    if c.losses.recovery != Recovery.OPEN or c.sender.una < c.marks.echo_point:
         return
     c.congestion.lost(c.flight())
     c.congestion.window = c.congestion.threshold
@@ -61,8 +62,8 @@ def take_echo(c: Connection) -> None:
 
 def slowed_down(c: Connection) -> None:
     """The window was made smaller, for whatever reason."""
-    c.echo_point = c.snd_nxt
-    c.owes_reduced = True
+    c.marks.echo_point = c.sender.nxt
+    c.marks.owes_reduced = True
 
 
 def mark_new(c: Connection, packet: Packet) -> int:
@@ -70,7 +71,7 @@ def mark_new(c: Connection, packet: Packet) -> int:
     if len(packet) == 0:
         return 0
     packet.traffic_class = CAPABLE
-    if not c.owes_reduced:
+    if not c.marks.owes_reduced:
         return 0
-    c.owes_reduced = False
+    c.marks.owes_reduced = False
     return CWR

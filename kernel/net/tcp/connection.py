@@ -5,7 +5,7 @@ The modules around this one are what happens to a connection: `opening.py`, `inp
 that is not set is FOREVER. Nothing here sleeps. Whatever raises MemoryError leaves a connection that goes on as if a
 packet had been lost.
 
-Invariants: snd_una <= snd_nxt <= send_end(); the queue starts at snd_una once the SYN is acknowledged.
+Invariants: sender.una <= sender.nxt <= send_end(); the queue starts at sender.una once the SYN is acknowledged.
 """
 
 from enum import IntEnum
@@ -15,6 +15,7 @@ from kernel.lang import final
 from kernel.net.link.packet import Packet
 from kernel.net.tcp.cubic import Congestion
 from kernel.net.tcp.header import TIMESTAMP_SIZE
+from kernel.net.tcp.parts import Agreed, Counters, Losses, Marks, Receiver, SegmentSizes, Sender, Timers
 from kernel.net.tcp.receive_queue import ReceiveQueue
 from kernel.net.tcp.round_trip import RoundTrip
 from kernel.net.tcp.scoreboard import Scoreboard
@@ -57,23 +58,6 @@ class State(IntEnum):
     CLOSING = 11
 
 
-class Recovery(IntEnum):
-    """What losses are being repaired; numbered as `tcpi_ca_state`."""
-
-    OPEN = 0
-    FAST = 3  # found by duplicate acknowledgments or SACK
-    TIMEOUT = 4
-
-
-class Timeout(IntEnum):
-    """What the retransmission timer is armed for."""
-
-    NONE = 0
-    RETRANSMIT = 1
-    PROBE = 2  # the window is closed, or a short segment is held back
-    TAIL_LOSS = 3
-
-
 class Wire:
     """Where segments leave. Base class: the stack's goes to IP, that of tests to a simulation."""
 
@@ -88,6 +72,15 @@ class Wire:
 class Connection:
     """One connection's state."""
 
+    sender: Sender
+    sizes: SegmentSizes
+    losses: Losses
+    receiver: Receiver
+    agreed: Agreed
+    marks: Marks
+    timers: Timers
+    counters: Counters
+
     def __init__(self, wire: Wire, local: bytes, local_port: int, remote: bytes, remote_port: int) -> None:
         self.wire: Wire = wire
         self.local: bytes = local
@@ -99,104 +92,41 @@ class Connection:
         self.error: int = 0  # why it ended: an errno
         self.soft_error: int = 0  # what ICMP said: the reason, if the connection then times out
 
-        # Sending.
-        self.initial_send: int = WRAP
-        self.snd_una: int = WRAP
-        self.snd_nxt: int = WRAP
-        self.snd_wnd: int = 0
-        self.snd_wl1: int = 0
-        self.largest_window: int = 0  # that the peer ever offered
-        self.scaling: bool = False
-        self.send_scale: int = 0
         self.queue: SendQueue = SendQueue(WRAP)
-        self.fin_queued: bool = False
-        self.urgent_end: int = 0  # unwrapped number behind the urgent byte; 0: none
-        self.small_end: int = 0  # behind the last segment that was shorter than a full one
-        self.no_delay: bool = False
-        self.is_corked: bool = False
-        self.more_follows: bool = False  # the last write said MSG_MORE
-        self.is_pushing: bool = False  # a timer sends what is held back
-        self.send_buffer: int = SETTINGS.send_default
-        self.send_buffer_fixed: bool = False
-
-        # Segment sizes.
-        self.path_mtu: int = 1500
-        self.network_header: int = 20
-        self.peer_mss: int = DEFAULT_MSS
-        self.mss_limit: int = 0  # TCP_MAXSEG
-        self.mss: int = DEFAULT_MSS  # payload of a full segment
-        self.packet_limit: int = 0  # payload of what goes to the wire in one piece; 0: a full segment
-        self.advertised_mss: int = 1460
-
-        # Losses.
-        self.is_thin_linear: bool = False  # TCP_THIN_LINEAR_TIMEOUTS
-        self.congestion: Congestion = Congestion(DEFAULT_MSS, True)
-        self.scoreboard: Scoreboard = Scoreboard()
-        self.recovery: Recovery = Recovery.OPEN
-        self.recovery_point: int = 0  # repaired once this is acknowledged
-        self.retransmitted_to: int = 0  # HighRxt: in this recovery, gaps below it were sent again
-        self.lost_edge: int = 0  # below it, what the peer does not hold is lost
-        self.tail_probe_end: int = 0  # behind the last byte when a tail loss probe was sent; 0: none was
-        self.duplicate_acks: int = 0
-        self.window_was_full: bool = False  # the congestion window stopped us
-        self.round_trip: RoundTrip = RoundTrip()
-        self.timed_sequence: int = 0  # the acknowledgment that ends a measurement; 0: none is going on
-        self.timed_at_ns: int = 0
-
-        # Receiving.
-        self.initial_receive: int = WRAP
-        self.rcv_nxt: int = WRAP
-        self.receive_edge: int = WRAP  # the right edge of the offered window; never moves back
-        self.receive_scale: int = 0
         self.receive: ReceiveQueue = ReceiveQueue(WRAP)
-        self.receive_buffer: int = SETTINGS.receive_default
-        self.receive_buffer_fixed: bool = False
-        self.window_clamp: int = 1 << 30
-        self.copied: int = WRAP  # the first byte that the program has not read
-        self.fin_received: bool = False
-        self.fin_sequence: int = 0  # of a FIN that lies beyond a gap; 0: none
-        self.receive_mss: int = DEFAULT_MSS  # how large full segments of the peer seem to be
-        self.acknowledged_to: int = WRAP  # RCV.NXT as it was sent last
-        self.quick_acks: int = QUICK_ACKS
-        self.is_ping_pong: bool = False  # the program answers: acknowledgments can wait for that
-        self.ack_now: bool = False
-        self.ack_wanted: bool = False
-        self.last_data_ns: int = 0
-        self.duplicate_left: int = 0  # a duplicate that came, to be told in the next SACK (RFC 2883)
-        self.duplicate_right: int = 0
-        self.growth_start_ns: int = 0  # for growing the window: how much is read in a round trip
-        self.growth_copied: int = WRAP
-        self.urgent_sequence: int = 0  # of the urgent byte; 0: none
-        self.urgent_taken: bool = False  # the program has read it with MSG_OOB
-        self.urgent_inline: bool = False
+        self.scoreboard: Scoreboard = Scoreboard()
+        self.congestion: Congestion = Congestion(DEFAULT_MSS, True)
+        self.round_trip: RoundTrip = RoundTrip()
 
-        # Options of the connection.
-        self.timestamps: bool = False
-        self.timestamp_offset: int = 0
-        self.timestamp_recent: int = 0
-        self.timestamp_recent_ns: int = 0
-        self.sack: bool = False
-        self.last_challenge_ns: int = -NS_PER_SECOND
-
-        # Time.
-        self.timeout: Timeout = Timeout.NONE
-        self.timeout_ns: int = FOREVER
-        self.delayed_ack_ns: int = FOREVER
-        self.keepalive_ns: int = FOREVER  # also how long FIN_WAIT_2 may last
-        self.last_sent_ns: int = 0  # data
-        self.last_received_ns: int = 0
-        self.last_ack_ns: int = 0
-        self.retries: int = 0  # expirations in a row
-        self.first_retry_ns: int = 0
-        self.probes: int = 0  # of a closed window, unanswered
-        self.keepalive_probes_sent: int = 0
-        self.keeps_alive: bool = False
-        self.keepalive_idle_ns: int = SETTINGS.keepalive_time.value * NS_PER_SECOND
-        self.keepalive_interval_ns: int = SETTINGS.keepalive_interval.value * NS_PER_SECOND
-        self.keepalive_probes: int = SETTINGS.keepalive_probes.value
-        self.user_timeout_ns: int = 0
-        self.syn_retries: int = SETTINGS.syn_retries.value
-        self.fin_wait_ns: int = SETTINGS.fin_timeout.value * NS_PER_SECOND
+        # The parts begin as zeros.
+        self.sender.initial = WRAP
+        self.sender.una = WRAP
+        self.sender.nxt = WRAP
+        self.sender.buffer = SETTINGS.send_default
+        self.sizes.path_mtu = 1500
+        self.sizes.network_header = 20
+        self.sizes.peer_mss = DEFAULT_MSS
+        self.sizes.mss = DEFAULT_MSS
+        self.sizes.advertised_mss = 1460
+        self.receiver.initial = WRAP
+        self.receiver.nxt = WRAP
+        self.receiver.edge = WRAP
+        self.receiver.copied = WRAP
+        self.receiver.acknowledged_to = WRAP
+        self.receiver.growth_copied = WRAP
+        self.receiver.buffer = SETTINGS.receive_default
+        self.receiver.window_clamp = 1 << 30
+        self.receiver.mss = DEFAULT_MSS
+        self.receiver.quick_acks = QUICK_ACKS
+        self.timers.timeout_ns = FOREVER
+        self.timers.delayed_ack_ns = FOREVER
+        self.timers.keepalive_ns = FOREVER
+        self.timers.last_challenge_ns = -NS_PER_SECOND
+        self.timers.keepalive_idle_ns = SETTINGS.keepalive_time.value * NS_PER_SECOND
+        self.timers.keepalive_interval_ns = SETTINGS.keepalive_interval.value * NS_PER_SECOND
+        self.timers.keepalive_probes = SETTINGS.keepalive_probes.value
+        self.timers.syn_retries = SETTINGS.syn_retries.value
+        self.timers.fin_wait_ns = SETTINGS.fin_timeout.value * NS_PER_SECOND
 
         # Ends.
         self.is_passive: bool = False  # a listener made it
@@ -206,32 +136,23 @@ class Connection:
         self.charged: int = 0  # bytes that memory.py counts for the queues
         self.rests_in_time_wait: bool = False  # CLOSED, and the stack keeps the pair of ports for a while
 
-        # Counters for TCP_INFO.
-        # Explicit congestion notification (RFC 3168).
-        self.is_ecn: bool = False  # both sides agreed to it
-        self.owes_echo: bool = False  # a mark came: every segment says so, until the peer has slowed down
-        self.owes_reduced: bool = False  # we have slowed down: the next new data says so
-        self.echo_point: int = 0  # the next echo counts once everything before this is acknowledged
-        self.total_retransmitted: int = 0
-        self.bytes_acked: int = 0
-        self.bytes_received: int = 0
-        self.bytes_sent: int = 0
-        self.bytes_retransmitted: int = 0
-        self.segments_in: int = 0
-        self.segments_out: int = 0
-        self.data_segments_in: int = 0
-        self.data_segments_out: int = 0
-        self.started_ns: int = 0
-
     # ---- What follows from the state --------------------------------------------------------------------------
 
     def send_end(self) -> int:
         """Behind everything that is to be sent, the FIN too."""
-        return self.queue.end + 1 if self.fin_queued else self.queue.end
+        return self.queue.end + 1 if self.sender.fin_queued else self.queue.end
+
+    def unsent(self) -> int:
+        """What is to be sent still, the FIN too."""
+        return max(0, self.send_end() - self.sender.nxt)
+
+    def unacknowledged(self) -> int:
+        """What is to be sent, and what was sent and is not acknowledged."""
+        return max(0, self.send_end() - self.sender.una)
 
     def flight(self) -> int:
         """Bytes that were sent and are not acknowledged."""
-        return self.snd_nxt - self.snd_una
+        return self.sender.nxt - self.sender.una
 
     def can_receive(self) -> bool:
         """Whether the peer may still send data."""
@@ -256,57 +177,66 @@ class Connection:
 
     def timestamp(self, now_ns: int) -> int:
         """The value of our timestamp option: milliseconds."""
-        return (now_ns // NS_PER_MS + self.timestamp_offset) & 0xFFFF_FFFF
+        return (now_ns // NS_PER_MS + self.agreed.timestamp_offset) & 0xFFFF_FFFF
 
     def next_deadline(self) -> int:
         """When `timers.expire` must be called."""
-        return min(self.timeout_ns, self.delayed_ack_ns, self.keepalive_ns)
+        return min(self.timers.timeout_ns, self.timers.delayed_ack_ns, self.timers.keepalive_ns)
 
     def fix_segment_size(self) -> None:
         """Compute `mss` from the path and the peer's word."""
-        size = min(self.path_mtu - self.network_header - 20, self.peer_mss)
-        if self.mss_limit != 0:
-            size = min(size, self.mss_limit)
+        size = min(self.sizes.path_mtu - self.sizes.network_header - 20, self.sizes.peer_mss)
+        if self.sizes.mss_limit != 0:
+            size = min(size, self.sizes.mss_limit)
         # A peer with a small window gets it in two parts, or it would delay each acknowledgment. Loopback's segments
         # are as large as windows, and its receivers read at once.
-        window = self.largest_window
-        if window > 0 and self.path_mtu < LARGE_MTU:
+        window = self.sender.largest_window
+        if window > 0 and self.sizes.path_mtu < LARGE_MTU:
             size = min(size, window >> 1 if window > DEFAULT_MSS else window)
         size = max(size, LEAST_MSS)
-        if self.timestamps:
+        if self.agreed.timestamps:
             size -= TIMESTAMP_SIZE
-        self.mss = size
+        self.sizes.mss = size
         self.congestion.set_mss(size)
 
     def saw_window(self, window: int) -> None:
         """The peer offers so many bytes: if that is more than ever before, segments may be larger."""
-        before = self.largest_window
+        before = self.sender.largest_window
         if window > before:
-            self.largest_window = window
-            if before >> 1 <= self.mss + TIMESTAMP_SIZE:
+            self.sender.largest_window = window
+            if before >> 1 <= self.sizes.mss + TIMESTAMP_SIZE:
                 self.fix_segment_size()
 
     def window_limit(self) -> int:
         """How many unread bytes there may be: half of the buffer, since headers and unused room count too."""
-        return min(self.receive_buffer >> 1, self.window_clamp)
+        return min(self.receiver.buffer >> 1, self.receiver.window_clamp)
 
     def send_room(self) -> int:
         """How many bytes a write may add."""
-        return self.send_buffer - self.queue.memory
+        return self.sender.buffer - self.queue.memory
 
     def is_writable(self) -> bool:
         """Whether poll says so: a third of the buffer is free."""
-        return 2 * (self.send_buffer - self.queue.memory) >= self.queue.memory
+        return 2 * (self.sender.buffer - self.queue.memory) >= self.queue.memory
 
     def readable_bytes(self) -> int:
         """FIONREAD: unread bytes up to the urgent one, if that has come."""
-        place = self.urgent_sequence
-        if self.urgent_inline or place == 0 or place < self.copied or place >= self.receive.next_sequence:
+        place = self.receiver.urgent_sequence
+        if (
+            self.receiver.urgent_inline
+            or place == 0
+            or place < self.receiver.copied
+            or place >= self.receive.next_sequence
+        ):
             return self.receive.bytes
-        return place - self.copied
+        return place - self.receiver.copied
 
     def is_readable(self, low_water: int) -> bool:
         """Whether poll says so: a read that stands on the urgent mark skips a byte."""
-        if self.urgent_sequence != 0 and not self.urgent_inline and self.urgent_sequence == self.copied:
+        if (
+            self.receiver.urgent_sequence != 0
+            and not self.receiver.urgent_inline
+            and self.receiver.urgent_sequence == self.receiver.copied
+        ):
             low_water += 1
         return self.receive.bytes >= low_water

@@ -8,8 +8,9 @@ from typing import Final
 
 from kernel.lang import Span, span_of, u8, u64
 from kernel.net.tcp import output
-from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State, Timeout
+from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
 from kernel.net.tcp.cubic import UNLIMITED
+from kernel.net.tcp.parts import Timeout
 from kernel.net.tcp.tcp_options import TcpOptions
 
 TIMER_NONE: Final = 0
@@ -39,19 +40,19 @@ def information(options: TcpOptions, c: Connection | None, idle_state: State, no
         out.store_u32(76, 0x7FFF_FFFF)
         return bytes(storage)
     out[0] = c.state.value
-    out[1] = c.recovery.value
-    out[2] = min(c.retries, 255)
-    out[3] = min(c.probes, 255)
+    out[1] = c.losses.recovery.value
+    out[2] = min(c.timers.retries, 255)
+    out[3] = min(c.timers.probes, 255)
     out[4] = min(c.round_trip.backoff, 255)
     flags = 0
-    if c.timestamps:
+    if c.agreed.timestamps:
         flags |= _OPTION_TIMESTAMPS
-    if c.sack:
+    if c.agreed.sack:
         flags |= _OPTION_SACK
-    if c.scaling:
+    if c.agreed.scaling:
         flags |= _OPTION_SCALE
     out[5] = flags
-    out[6] = c.send_scale | c.receive_scale << 4
+    out[6] = c.agreed.send_scale | c.agreed.receive_scale << 4
     _put_sizes(c, out)
     _put_times(c, out, now_ns)
     _put_counters(c, out)
@@ -59,33 +60,37 @@ def information(options: TcpOptions, c: Connection | None, idle_state: State, no
 
 
 def _put_sizes(c: Connection, out: Span[u8]) -> None:
-    mss = c.mss
+    mss = c.sizes.mss
     out.store_u32(16, mss)
-    out.store_u32(20, min(c.receive_mss, _WORD))
+    out.store_u32(20, min(c.receiver.mss, _WORD))
     out.store_u32(24, (c.flight() + mss - 1) // mss)
     out.store_u32(28, (c.scoreboard.bytes + mss - 1) // mss)
     lost = max(0, c.flight() - output.pipe(c) - c.scoreboard.bytes)
     out.store_u32(32, (lost + mss - 1) // mss)
-    out.store_u32(36, 1 if c.timeout == Timeout.RETRANSMIT and c.retries > 0 else 0)
-    out.store_u32(60, c.path_mtu)
+    out.store_u32(36, 1 if c.timers.timeout == Timeout.RETRANSMIT and c.timers.retries > 0 else 0)
+    out.store_u32(60, c.sizes.path_mtu)
     out.store_u32(64, min(c.window_limit(), _WORD))
     threshold = c.congestion.threshold
     out.store_u32(76, 0x7FFF_FFFF if threshold >= UNLIMITED else threshold // mss)
     out.store_u32(80, max(1, c.congestion.window // mss))
-    out.store_u32(84, c.advertised_mss)
+    out.store_u32(84, c.sizes.advertised_mss)
     out.store_u32(88, 3)
     out.store_u32(96, min(c.window_limit(), _WORD))
-    out.store_u32(144, max(0, min(c.queue.end - c.snd_nxt, _WORD)))
-    out.store_u32(228, min(c.snd_wnd, _WORD))
-    out.store_u32(232, max(0, min(c.receive_edge - c.rcv_nxt, _WORD)))
+    out.store_u32(144, max(0, min(c.queue.end - c.sender.nxt, _WORD)))
+    out.store_u32(228, min(c.sender.wnd, _WORD))
+    out.store_u32(232, max(0, min(c.receiver.edge - c.receiver.nxt, _WORD)))
 
 
 def _put_times(c: Connection, out: Span[u8], now_ns: int) -> None:
     out.store_u32(8, min(c.round_trip.backed_off_ns() // _NS_PER_US, _WORD))
     out.store_u32(12, 40_000)
-    out.store_u32(44, _elapsed_ms(now_ns, c.last_sent_ns if c.last_sent_ns != 0 else c.started_ns))
-    out.store_u32(52, _elapsed_ms(now_ns, c.last_data_ns if c.last_data_ns != 0 else c.started_ns))
-    out.store_u32(56, _elapsed_ms(now_ns, c.last_received_ns))
+    out.store_u32(
+        44, _elapsed_ms(now_ns, c.timers.last_sent_ns if c.timers.last_sent_ns != 0 else c.counters.started_ns)
+    )
+    out.store_u32(
+        52, _elapsed_ms(now_ns, c.receiver.last_data_ns if c.receiver.last_data_ns != 0 else c.counters.started_ns)
+    )
+    out.store_u32(56, _elapsed_ms(now_ns, c.timers.last_received_ns))
     out.store_u32(68, min(c.round_trip.smoothed_ns // _NS_PER_US, _WORD))
     out.store_u32(72, min(c.round_trip.variation_ns // _NS_PER_US, _WORD))
     out.store_u32(148, min(c.round_trip.least_ns // _NS_PER_US, _WORD))
@@ -96,25 +101,25 @@ def _elapsed_ms(now_ns: int, then_ns: int) -> int:
 
 
 def _put_counters(c: Connection, out: Span[u8]) -> None:
-    out.store_u32(100, min(c.total_retransmitted, _WORD))
+    out.store_u32(100, min(c.counters.retransmitted, _WORD))
     out.store_u64(104, u64(0xFFFF_FFFF_FFFF_FFFF))
     out.store_u64(112, u64(0xFFFF_FFFF_FFFF_FFFF))
-    out.store_u64(120, u64(c.bytes_acked))
-    out.store_u64(128, u64(c.bytes_received))
-    out.store_u32(136, c.segments_out & _WORD)
-    out.store_u32(140, c.segments_in & _WORD)
-    out.store_u32(152, c.data_segments_in & _WORD)
-    out.store_u32(156, c.data_segments_out & _WORD)
-    out.store_u64(200, u64(c.bytes_sent))
-    out.store_u64(208, u64(c.bytes_retransmitted))
+    out.store_u64(120, u64(c.counters.bytes_acked))
+    out.store_u64(128, u64(c.counters.bytes_received))
+    out.store_u32(136, c.counters.segments_out & _WORD)
+    out.store_u32(140, c.counters.segments_in & _WORD)
+    out.store_u32(152, c.counters.data_segments_in & _WORD)
+    out.store_u32(156, c.counters.data_segments_out & _WORD)
+    out.store_u64(200, u64(c.counters.bytes_sent))
+    out.store_u64(208, u64(c.counters.bytes_retransmitted))
 
 
 def pending_timer(c: Connection) -> tuple[int, int]:
     """Which timer of a connection is running (TIMER_*), and until when; FOREVER for none."""
-    if c.timeout == Timeout.RETRANSMIT or c.timeout == Timeout.TAIL_LOSS:
-        return TIMER_RETRANSMIT, c.timeout_ns
-    if c.timeout == Timeout.PROBE:
-        return TIMER_PROBE, c.timeout_ns
-    if c.keepalive_ns != FOREVER:
-        return TIMER_KEEPALIVE, c.keepalive_ns
+    if c.timers.timeout == Timeout.RETRANSMIT or c.timers.timeout == Timeout.TAIL_LOSS:
+        return TIMER_RETRANSMIT, c.timers.timeout_ns
+    if c.timers.timeout == Timeout.PROBE:
+        return TIMER_PROBE, c.timers.timeout_ns
+    if c.timers.keepalive_ns != FOREVER:
+        return TIMER_KEEPALIVE, c.timers.keepalive_ns
     return TIMER_NONE, FOREVER

@@ -34,15 +34,15 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     """Take a segment. False: it asks for a reset in answer, which the caller sends, without a connection's state.
     Raises MemoryError: the segment counts as lost.
     """
-    c.segments_in += 1
+    c.counters.segments_in += 1
     state = c.state
     if state == State.CLOSED:
         return False
     if state == State.SYN_SENT:
         return _process_syn_sent(c, segment, packet, now_ns)
     flags = segment.flags
-    sequence = extend(segment.sequence, c.rcv_nxt)
-    if state == State.SYN_RECEIVED and flags & (SYN | RST) == SYN and sequence == c.initial_receive:
+    sequence = extend(segment.sequence, c.receiver.nxt)
+    if state == State.SYN_RECEIVED and flags & (SYN | RST) == SYN and sequence == c.receiver.initial:
         if flags & ACK == 0:
             output.send_syn(c, now_ns)  # the peer has not got ours
             return True
@@ -50,14 +50,14 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
             # Both have called each other. Its SYN is here already; that of ours may have been lost.
             flags &= ~SYN
             sequence += 1
-            c.ack_now = True
+            c.receiver.ack_now = True
     if not _check(c, segment, packet, sequence, flags, now_ns):
         return True
     if flags & RST != 0:
         _process_reset(c, sequence, now_ns)
         return True
     if flags & SYN != 0:
-        if state == State.SYN_RECEIVED and c.is_passive and sequence >= c.rcv_nxt:
+        if state == State.SYN_RECEIVED and c.is_passive and sequence >= c.receiver.nxt:
             TCP_EXTRA.embryonic_resets.count += 1
             finish(c, ECONNRESET)  # as if nobody had called: back to LISTEN
             return False
@@ -65,33 +65,33 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
         return True
     if flags & ACK == 0:
         return True
-    number = extend(segment.acknowledgment, c.snd_una)
+    number = extend(segment.acknowledgment, c.sender.una)
     if state == State.SYN_RECEIVED:
-        if number <= c.snd_una or number > c.snd_nxt:
+        if number <= c.sender.una or number > c.sender.nxt:
             return False
         _finish_handshake(c, segment, now_ns)
-    elif number > c.snd_nxt or number < c.snd_una - max(c.largest_window, 0x1_0000):
+    elif number > c.sender.nxt or number < c.sender.una - max(c.sender.largest_window, 0x1_0000):
         output.challenge(c, now_ns)
         return True
-    if c.timestamps and segment.has_timestamp and sequence <= c.acknowledged_to:
+    if c.agreed.timestamps and segment.has_timestamp and sequence <= c.receiver.acknowledged_to:
         # A timestamp of a segment that was not acknowledged yet is the one to echo (RFC 7323, section 4.3).
-        if (segment.timestamp - c.timestamp_recent) & MASK < HALF:
-            c.timestamp_recent = segment.timestamp
-            c.timestamp_recent_ns = now_ns
-    c.last_received_ns = now_ns
-    c.keepalive_probes_sent = 0
+        if (segment.timestamp - c.agreed.timestamp_recent) & MASK < HALF:
+            c.agreed.timestamp_recent = segment.timestamp
+            c.agreed.timestamp_recent_ns = now_ns
+    c.timers.last_received_ns = now_ns
+    c.timers.keepalive_probes_sent = 0
     length = len(packet)
-    if c.is_ecn:
+    if c.agreed.is_ecn:
         congestion_marks.take_marks(c, segment, packet)
     acknowledge.process(c, segment, sequence, length + (flags & FIN), now_ns)
-    if c.snd_una == c.send_end() and c.fin_queued:
+    if c.sender.una == c.send_end() and c.sender.fin_queued:
         _fin_acknowledged(c, now_ns)
     if c.state == State.CLOSED:
-        return c.fin_wait_ns != 0 or state != State.FIN_WAIT_1
+        return c.timers.fin_wait_ns != 0 or state != State.FIN_WAIT_1
     if flags & URG != 0:
         _process_urgent(c, sequence, segment.urgent)
     if length > 0 or flags & FIN != 0:
-        if length > 0 and c.receive_shut and c.fin_queued and sequence + length > c.rcv_nxt:
+        if length > 0 and c.receive_shut and c.sender.fin_queued and sequence + length > c.receiver.nxt:
             # Nobody will read it, and the peer should know (RFC 9293, section 3.6.1).
             TCP_EXTRA.aborts_on_data.count += 1
             finish(c, 0 if c.is_orphan else ECONNRESET)
@@ -107,17 +107,17 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
 
 def _check(c: Connection, segment: Segment, packet: Packet, sequence: int, flags: int, now_ns: int) -> bool:
     """Whether the segment is no old duplicate (PAWS) and lies in the window. What is not gets an acknowledgment."""
-    if c.timestamps and segment.has_timestamp and flags & RST == 0:
-        age = (segment.timestamp - c.timestamp_recent) & MASK
-        if age >= HALF and now_ns - c.timestamp_recent_ns < _TIMESTAMP_AGE_NS:
+    if c.agreed.timestamps and segment.has_timestamp and flags & RST == 0:
+        age = (segment.timestamp - c.agreed.timestamp_recent) & MASK
+        if age >= HALF and now_ns - c.agreed.timestamp_recent_ns < _TIMESTAMP_AGE_NS:
             TCP_EXTRA.old_timestamps.count += 1
             _answer_old(c, sequence, sequence + len(packet), now_ns)
             return False
     end = sequence + len(packet) + (1 if flags & FIN != 0 else 0) + (1 if flags & SYN != 0 else 0)
-    edge = max(c.receive_edge, c.rcv_nxt)
-    if end < c.acknowledged_to or sequence > edge:
+    edge = max(c.receiver.edge, c.receiver.nxt)
+    if end < c.receiver.acknowledged_to or sequence > edge:
         if flags & RST != 0:
-            return c.fin_received and sequence == c.rcv_nxt - 1
+            return c.receiver.fin_received and sequence == c.receiver.nxt - 1
         _answer_old(c, sequence, end, now_ns)
         return False
     return True
@@ -130,33 +130,33 @@ def _answer_old(c: Connection, sequence: int, end: int, now_ns: int) -> None:
     if end > sequence:
         _note_duplicate(c, sequence, end)
         output.send_ack(c, now_ns)
-    elif sequence == c.rcv_nxt - 1 and now_ns - c.last_challenge_ns >= NS_PER_MS:
-        c.last_challenge_ns = now_ns - 499 * NS_PER_MS  # a probe of our window or our life
+    elif sequence == c.receiver.nxt - 1 and now_ns - c.timers.last_challenge_ns >= NS_PER_MS:
+        c.timers.last_challenge_ns = now_ns - 499 * NS_PER_MS  # a probe of our window or our life
         output.send_ack(c, now_ns)
     else:
         output.challenge(c, now_ns)
 
 
 def _note_duplicate(c: Connection, start: int, end: int) -> None:
-    if c.sack and start < c.rcv_nxt:
-        c.duplicate_left = start
-        c.duplicate_right = min(end, c.rcv_nxt)
+    if c.agreed.sack and start < c.receiver.nxt:
+        c.receiver.duplicate_left = start
+        c.receiver.duplicate_right = min(end, c.receiver.nxt)
 
 
 def _note_overlap(c: Connection) -> None:
     """The packet that the queue has taken may have been here in part."""
-    if c.sack and c.receive.overlap_right != 0 and c.duplicate_right == 0:
-        c.duplicate_left = c.receive.overlap_left
-        c.duplicate_right = c.receive.overlap_right
+    if c.agreed.sack and c.receive.overlap_right != 0 and c.receiver.duplicate_right == 0:
+        c.receiver.duplicate_left = c.receive.overlap_left
+        c.receiver.duplicate_right = c.receive.overlap_right
 
 
 def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
     """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2). Next
     is also, for a peer that knows no better, what follows the last byte that SACK told, and its own FIN.
     """
-    if sequence != c.rcv_nxt:
-        follows_sack = c.sack and sequence == c.receive.early_end()
-        is_fin = c.fin_received and sequence == c.rcv_nxt - 1
+    if sequence != c.receiver.nxt:
+        follows_sack = c.agreed.sack and sequence == c.receive.early_end()
+        is_fin = c.receiver.fin_received and sequence == c.receiver.nxt - 1
         if not follows_sack and not is_fin:
             output.challenge(c, now_ns)
             return
@@ -172,11 +172,11 @@ def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: i
     flags = segment.flags
     has_ack = flags & ACK != 0
     if has_ack:
-        number = extend(segment.acknowledgment, c.snd_una)
-        if number <= c.initial_send or number > c.snd_nxt:
-            if c.retries == 0:
+        number = extend(segment.acknowledgment, c.sender.una)
+        if number <= c.sender.initial or number > c.sender.nxt:
+            if c.timers.retries == 0:
                 # The peer has an old connection with these ports: our reset ends that, so call again soon, as Linux.
-                c.timeout_ns = min(c.timeout_ns, now_ns + _CALL_AGAIN_NS)
+                c.timers.timeout_ns = min(c.timers.timeout_ns, now_ns + _CALL_AGAIN_NS)
             return flags & RST != 0
     if flags & RST != 0:
         if has_ack:
@@ -185,7 +185,7 @@ def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: i
     if flags & SYN == 0:
         return True
     opening.take_peer_syn(c, segment, packet, now_ns)
-    c.receive_edge = c.rcv_nxt + min(c.window_limit(), 0xFFFF)
+    c.receiver.edge = c.receiver.nxt + min(c.window_limit(), 0xFFFF)
     if not has_ack:
         # Both have called each other at the same time.
         c.state = State.SYN_RECEIVED
@@ -193,31 +193,31 @@ def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: i
         output.arm_retransmission(c, now_ns)
         return True
     _measure_handshake(c, now_ns)
-    c.snd_una = c.initial_send + 1
+    c.sender.una = c.sender.initial + 1
     opening.established(c, now_ns)
-    c.ack_now = True
+    c.receiver.ack_now = True
     if len(packet) > 0 or flags & FIN != 0:
-        _process_payload(c, c.rcv_nxt, packet, flags & FIN != 0, now_ns)
+        _process_payload(c, c.receiver.nxt, packet, flags & FIN != 0, now_ns)
     output.transmit(c, now_ns)
     output.acknowledge_if_due(c, now_ns)
     return True
 
 
 def _measure_handshake(c: Connection, now_ns: int) -> None:
-    if c.timed_sequence != 0:
-        c.round_trip.measured(now_ns - c.timed_at_ns)
-    c.timed_sequence = 0
+    if c.sender.timed_sequence != 0:
+        c.round_trip.measured(now_ns - c.sender.timed_at_ns)
+    c.sender.timed_sequence = 0
     c.round_trip.backoff = 0
 
 
 def _finish_handshake(c: Connection, segment: Segment, now_ns: int) -> None:
     """Our SYN is acknowledged, and the peer's came before."""
     _measure_handshake(c, now_ns)
-    c.snd_una = c.initial_send + 1
-    c.snd_wnd = segment.window << c.send_scale
-    c.saw_window(c.snd_wnd)
+    c.sender.una = c.sender.initial + 1
+    c.sender.wnd = segment.window << c.agreed.send_scale
+    c.saw_window(c.sender.wnd)
     opening.established(c, now_ns)
-    if c.fin_queued:
+    if c.sender.fin_queued:
         c.state = State.FIN_WAIT_1
 
 
@@ -230,14 +230,14 @@ def _fin_acknowledged(c: Connection, now_ns: int) -> None:
         c.state = State.FIN_WAIT_2
         c.events |= EVENT_STATE
         if c.is_orphan:
-            if c.fin_wait_ns == 0:
+            if c.timers.fin_wait_ns == 0:
                 TCP_EXTRA.aborts_on_data.count += 1
                 finish(c, 0)  # TCP_LINGER2 says that it does not wait at all: the peer hears of it by a reset
                 return
             if MEMORY.is_scarce():
                 finish(c, 0)  # all is delivered: whether the peer closes, too, is not worth another's place
                 return
-            c.keepalive_ns = now_ns + c.fin_wait_ns
+            c.timers.keepalive_ns = now_ns + c.timers.fin_wait_ns
     elif state == State.CLOSING:
         enter_time_wait(c)
     elif state == State.LAST_ACK:
@@ -246,17 +246,17 @@ def _fin_acknowledged(c: Connection, now_ns: int) -> None:
 
 def _process_fin(c: Connection, now_ns: int) -> None:
     """The peer will send no more; everything before its FIN is here."""
-    c.fin_received = True
-    c.fin_sequence = 0
-    c.rcv_nxt += 1
+    c.receiver.fin_received = True
+    c.receiver.fin_sequence = 0
+    c.receiver.nxt += 1
     c.events |= EVENT_STATE | EVENT_READABLE
     if c.state == State.ESTABLISHED:
         c.state = State.CLOSE_WAIT
         # As on Linux: most programs close soon after they see the end, and their FIN takes the acknowledgment along.
-        c.is_ping_pong = True
-        c.ack_wanted = True
+        c.receiver.is_ping_pong = True
+        c.receiver.ack_wanted = True
         return
-    c.ack_now = True
+    c.receiver.ack_now = True
     if c.state == State.FIN_WAIT_1:
         c.state = State.CLOSING
     elif c.state == State.FIN_WAIT_2:
@@ -270,47 +270,47 @@ def _process_fin(c: Connection, now_ns: int) -> None:
 def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool, now_ns: int) -> None:
     """Data and FIN: trimmed to the window, put in order."""
     end = sequence + len(packet)
-    if c.fin_received or not c.can_receive():
-        if sequence < c.rcv_nxt:
-            c.ack_now = True  # the peer sends its FIN again; bytes behind that are not answered
+    if c.receiver.fin_received or not c.can_receive():
+        if sequence < c.receiver.nxt:
+            c.receiver.ack_now = True  # the peer sends its FIN again; bytes behind that are not answered
         return
-    if end <= c.rcv_nxt and not (has_fin and end == c.rcv_nxt):
+    if end <= c.receiver.nxt and not (has_fin and end == c.receiver.nxt):
         _note_duplicate(c, sequence, end)
-        c.ack_now = True
+        c.receiver.ack_now = True
         return
-    if sequence < c.rcv_nxt:
+    if sequence < c.receiver.nxt:
         if len(packet) > 0:
-            _note_duplicate(c, sequence, c.rcv_nxt)
-            packet.pull(c.rcv_nxt - sequence)
-        sequence = c.rcv_nxt
-    edge = max(c.receive_edge, c.rcv_nxt)
+            _note_duplicate(c, sequence, c.receiver.nxt)
+            packet.pull(c.receiver.nxt - sequence)
+        sequence = c.receiver.nxt
+    edge = max(c.receiver.edge, c.receiver.nxt)
     if end > edge:
         packet.trim(max(0, edge - sequence))
         end = sequence + len(packet)
         has_fin = False
-        c.ack_now = True
+        c.receiver.ack_now = True
     if len(packet) > 0:
         kept = _fit_into_memory(c, packet, sequence)
         if kept is None:
-            c.ack_now = True
+            c.receiver.ack_now = True
             return
         if kept is not packet:
             packet = kept
             end = sequence + len(packet)
             has_fin = False
-            c.ack_now = True
-        c.data_segments_in += 1
-        if sequence == c.rcv_nxt:
+            c.receiver.ack_now = True
+        c.counters.data_segments_in += 1
+        if sequence == c.receiver.nxt:
             _take_data(c, packet, now_ns)
         else:
             c.receive.add_early(sequence, packet)
             _note_overlap(c)
-            c.ack_now = True
-    if has_fin and end >= c.rcv_nxt:
-        c.fin_sequence = end
-        if end > c.rcv_nxt:
-            c.ack_now = True
-    if c.fin_sequence != 0 and c.fin_sequence == c.rcv_nxt:
+            c.receiver.ack_now = True
+    if has_fin and end >= c.receiver.nxt:
+        c.receiver.fin_sequence = end
+        if end > c.receiver.nxt:
+            c.receiver.ack_now = True
+    if c.receiver.fin_sequence != 0 and c.receiver.fin_sequence == c.receiver.nxt:
         _process_fin(c, now_ns)
 
 
@@ -321,7 +321,7 @@ def _fit_into_memory(c: Connection, packet: Packet, sequence: int) -> Packet | N
     if MEMORY.is_exhausted():
         if c.receive.early_bytes > 0:
             c.receive.drop_early()
-        if sequence != c.rcv_nxt or c.receive.memory + LEAST_BYTES > 2 * LEAST_BYTES:
+        if sequence != c.receiver.nxt or c.receive.memory + LEAST_BYTES > 2 * LEAST_BYTES:
             return None
         if len(packet.storage) <= LEAST_BYTES:
             return packet
@@ -329,11 +329,11 @@ def _fit_into_memory(c: Connection, packet: Packet, sequence: int) -> Packet | N
         piece = Packet(count, 0)
         piece.put(count).copy_from(packet.span()[:count])
         return piece
-    if c.receive.memory == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receive_buffer + 0x1_0000:
+    if c.receive.memory == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receiver.buffer + 0x1_0000:
         return packet
     if c.receive.early_bytes > 0:
         c.receive.drop_early()
-    if c.receive.bytes == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receive_buffer + 0x1_0000:
+    if c.receive.bytes == 0 or c.receive.memory + len(packet.storage) <= 2 * c.receiver.buffer + 0x1_0000:
         return packet
     return None
 
@@ -343,18 +343,18 @@ def _take_data(c: Connection, packet: Packet, now_ns: int) -> None:
     had_gap = bool(c.receive.pieces)
     c.receive.add(packet)
     _note_overlap(c)
-    c.bytes_received += c.receive.next_sequence - c.rcv_nxt
-    c.rcv_nxt = c.receive.next_sequence
+    c.counters.bytes_received += c.receive.next_sequence - c.receiver.nxt
+    c.receiver.nxt = c.receive.next_sequence
     unit = packet.segment_size if packet.segment_size != 0 else length
-    if unit > c.receive_mss:
-        c.receive_mss = min(unit, c.window_limit() >> 1)
-    c.ack_wanted = True
+    if unit > c.receiver.mss:
+        c.receiver.mss = min(unit, c.window_limit() >> 1)
+    c.receiver.ack_wanted = True
     if had_gap:
-        c.ack_now = True  # the gap is closed, or a part of it
-    if now_ns - c.last_data_ns > c.round_trip.timeout_ns:
+        c.receiver.ack_now = True  # the gap is closed, or a part of it
+    if now_ns - c.receiver.last_data_ns > c.round_trip.timeout_ns:
         # After a pause the sender may be in slow start: it needs each acknowledgment.
-        c.quick_acks = max(c.quick_acks, 2)
-    c.last_data_ns = now_ns
+        c.receiver.quick_acks = max(c.receiver.quick_acks, 2)
+    c.receiver.last_data_ns = now_ns
     c.events |= EVENT_READABLE
 
 
@@ -363,8 +363,8 @@ def _process_urgent(c: Connection, sequence: int, pointer: int) -> None:
     nowhere means the segment's first byte, as on Linux.
     """
     place = sequence + max(0, pointer - 1)
-    if place < c.copied or place < c.rcv_nxt or place <= c.urgent_sequence:
+    if place < c.receiver.copied or place < c.receiver.nxt or place <= c.receiver.urgent_sequence:
         return
-    c.urgent_sequence = place
-    c.urgent_taken = False
+    c.receiver.urgent_sequence = place
+    c.receiver.urgent_taken = False
     c.events |= EVENT_URGENT

@@ -93,7 +93,7 @@ def account(c: Connection) -> None:
 
 def moderate_send_buffer(c: Connection) -> None:
     """The limit is passed: no more than half of what the queue holds now, so that its writer waits."""
-    c.send_buffer = max(min(c.send_buffer, c.queue.memory >> 1), LEAST_SEND_BUFFER)
+    c.sender.buffer = max(min(c.sender.buffer, c.queue.memory >> 1), LEAST_SEND_BUFFER)
 
 
 def count_orphan(c: Connection) -> None:

@@ -11,23 +11,23 @@ from kernel.net.tcp.connection import (
     FOREVER,
     Connection,
     State,
-    Timeout,
 )
 from kernel.net.tcp.header import LARGEST_SCALE, Segment
+from kernel.net.tcp.parts import Timeout
 from kernel.net.tcp.sequence import WRAP
 from kernel.net.tcp.settings import SETTINGS
 
 
 def _begin(c: Connection, initial_sequence: int, now_ns: int) -> None:
     start = WRAP + initial_sequence
-    c.initial_send = start
-    c.snd_una = start
-    c.snd_nxt = start
+    c.sender.initial = start
+    c.sender.una = start
+    c.sender.nxt = start
     c.queue.start = start + 1
     c.queue.end = start + 1
-    c.started_ns = now_ns
-    c.last_received_ns = now_ns
-    c.growth_start_ns = now_ns
+    c.counters.started_ns = now_ns
+    c.timers.last_received_ns = now_ns
+    c.receiver.growth_start_ns = now_ns
 
 
 def receive_scale_for(buffer: int) -> int:
@@ -43,7 +43,7 @@ def receive_scale_for(buffer: int) -> int:
 
 def choose_receive_scale(c: Connection) -> None:
     """See `receive_scale_for`."""
-    c.receive_scale = receive_scale_for(c.receive_buffer if c.receive_buffer_fixed else 0)
+    c.agreed.receive_scale = receive_scale_for(c.receiver.buffer if c.receiver.buffer_fixed else 0)
 
 
 def connect(c: Connection, initial_sequence: int, now_ns: int) -> None:
@@ -52,8 +52,8 @@ def connect(c: Connection, initial_sequence: int, now_ns: int) -> None:
     c.state = State.SYN_SENT
     choose_receive_scale(c)
     output.send_syn(c, now_ns)
-    c.timed_sequence = c.snd_nxt
-    c.timed_at_ns = now_ns
+    c.sender.timed_sequence = c.sender.nxt
+    c.sender.timed_at_ns = now_ns
     output.arm_retransmission(c, now_ns)
 
 
@@ -66,30 +66,30 @@ def segment_size_of(segment: Segment, remote: bytes) -> int:
 
 def take_peer_syn(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> None:
     """Read the peer's SYN: its numbers, and the options that both sides want."""
-    c.initial_receive = WRAP + segment.sequence
-    start = c.initial_receive + 1
-    c.rcv_nxt = start
-    c.copied = start
-    c.growth_copied = start
+    c.receiver.initial = WRAP + segment.sequence
+    start = c.receiver.initial + 1
+    c.receiver.nxt = start
+    c.receiver.copied = start
+    c.receiver.growth_copied = start
     c.receive.next_sequence = start
-    c.acknowledged_to = start
-    c.peer_mss = segment_size_of(segment, c.remote)
-    c.scaling = SETTINGS.window_scaling.value != 0 and segment.scale >= 0
-    if c.scaling:
-        c.send_scale = segment.scale
+    c.receiver.acknowledged_to = start
+    c.sizes.peer_mss = segment_size_of(segment, c.remote)
+    c.agreed.scaling = SETTINGS.window_scaling.value != 0 and segment.scale >= 0
+    if c.agreed.scaling:
+        c.agreed.send_scale = segment.scale
     else:
-        c.receive_scale = 0
-    c.sack = SETTINGS.sack.value != 0 and segment.sack_permitted
-    c.timestamps = SETTINGS.timestamps.value != 0 and segment.has_timestamp
-    if c.timestamps:
-        c.timestamp_recent = segment.timestamp
-        c.timestamp_recent_ns = now_ns
-    c.snd_wnd = segment.window
-    c.largest_window = segment.window
-    c.snd_wl1 = c.initial_receive
+        c.agreed.receive_scale = 0
+    c.agreed.sack = SETTINGS.sack.value != 0 and segment.sack_permitted
+    c.agreed.timestamps = SETTINGS.timestamps.value != 0 and segment.has_timestamp
+    if c.agreed.timestamps:
+        c.agreed.timestamp_recent = segment.timestamp
+        c.agreed.timestamp_recent_ns = now_ns
+    c.sender.wnd = segment.window
+    c.sender.largest_window = segment.window
+    c.sender.wl1 = c.receiver.initial
     congestion_marks.take_syn(c, segment, packet)
     c.fix_segment_size()
-    c.receive_mss = min(c.mss, max(c.window_limit() >> 1, DEFAULT_MSS))
+    c.receiver.mss = min(c.sizes.mss, max(c.window_limit() >> 1, DEFAULT_MSS))
 
 
 def accept(c: Connection, segment: Segment, packet: Packet, initial_sequence: int, now_ns: int) -> None:
@@ -100,8 +100,8 @@ def accept(c: Connection, segment: Segment, packet: Packet, initial_sequence: in
     choose_receive_scale(c)
     take_peer_syn(c, segment, packet, now_ns)
     output.send_syn(c, now_ns)
-    c.timed_sequence = c.snd_nxt
-    c.timed_at_ns = now_ns
+    c.sender.timed_sequence = c.sender.nxt
+    c.sender.timed_at_ns = now_ns
     output.arm_retransmission(c, now_ns)
 
 
@@ -111,46 +111,46 @@ def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> Non
     """
     _begin(c, (segment.acknowledgment - 1) & (WRAP - 1), now_ns)
     c.is_passive = True
-    c.initial_receive = WRAP + ((segment.sequence - 1) & (WRAP - 1))
-    start = c.initial_receive + 1
-    c.rcv_nxt = start
-    c.copied = start
-    c.growth_copied = start
+    c.receiver.initial = WRAP + ((segment.sequence - 1) & (WRAP - 1))
+    start = c.receiver.initial + 1
+    c.receiver.nxt = start
+    c.receiver.copied = start
+    c.receiver.growth_copied = start
     c.receive.next_sequence = start
-    c.acknowledged_to = start
-    c.receive_edge = start + min(c.window_limit(), 0xFFFF)
-    c.peer_mss = mss
+    c.receiver.acknowledged_to = start
+    c.receiver.edge = start + min(c.window_limit(), 0xFFFF)
+    c.sizes.peer_mss = mss
     if SETTINGS.timestamps.value != 0 and segment.has_timestamp:
-        options = cookie_options.taken_from(segment.timestamp_echo - c.timestamp_offset)
-        c.timestamps = True
-        c.timestamp_recent = segment.timestamp
-        c.timestamp_recent_ns = now_ns
-        c.sack = options.sack
-        c.scaling = options.scale != cookie_options.NO_SCALE
-        if c.scaling:
-            c.send_scale = options.scale
+        options = cookie_options.taken_from(segment.timestamp_echo - c.agreed.timestamp_offset)
+        c.agreed.timestamps = True
+        c.agreed.timestamp_recent = segment.timestamp
+        c.agreed.timestamp_recent_ns = now_ns
+        c.agreed.sack = options.sack
+        c.agreed.scaling = options.scale != cookie_options.NO_SCALE
+        if c.agreed.scaling:
+            c.agreed.send_scale = options.scale
             choose_receive_scale(c)
     c.fix_segment_size()
-    c.receive_mss = c.mss
-    c.snd_nxt = c.initial_send + 1
-    c.snd_una = c.initial_send
-    c.snd_wl1 = c.initial_receive
+    c.receiver.mss = c.sizes.mss
+    c.sender.nxt = c.sender.initial + 1
+    c.sender.una = c.sender.initial
+    c.sender.wl1 = c.receiver.initial
     c.state = State.SYN_RECEIVED
 
 
 def established(c: Connection, now_ns: int) -> None:
     """Both SYNs are acknowledged."""
     c.state = State.ESTABLISHED
-    c.retries = 0
-    c.timeout = Timeout.NONE
-    c.timeout_ns = FOREVER
+    c.timers.retries = 0
+    c.timers.timeout = Timeout.NONE
+    c.timers.timeout_ns = FOREVER
     c.events |= EVENT_ESTABLISHED | EVENT_STATE | EVENT_WRITABLE
     start_keepalive(c, now_ns)
-    if not c.send_buffer_fixed:
-        c.send_buffer = min(max(c.send_buffer, 2 * c.congestion.window), SETTINGS.send_limit)
+    if not c.sender.buffer_fixed:
+        c.sender.buffer = min(max(c.sender.buffer, 2 * c.congestion.window), SETTINGS.send_limit)
 
 
 def start_keepalive(c: Connection, now_ns: int) -> None:
     """SO_KEEPALIVE is on: probe an idle peer."""
-    if c.keeps_alive and c.is_synchronized():
-        c.keepalive_ns = now_ns + c.keepalive_idle_ns
+    if c.timers.keeps_alive and c.is_synchronized():
+        c.timers.keepalive_ns = now_ns + c.timers.keepalive_idle_ns

@@ -31,7 +31,7 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
             return int_bytes(1 if options.no_delay else 0)
         case tcp_options.TCP_MAXSEG:
             if c is not None and c.state != State.CLOSED and c.state != State.SYN_SENT:
-                return int_bytes(c.mss)
+                return int_bytes(c.sizes.mss)
             return int_bytes(options.mss_limit if options.mss_limit != 0 else 536)
         case tcp_options.TCP_CORK:
             return int_bytes(1 if options.is_corked else 0)
@@ -48,11 +48,13 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
         case tcp_options.TCP_DEFER_ACCEPT:
             return int_bytes(options.defer_accept_s)
         case tcp_options.TCP_WINDOW_CLAMP:
-            return int_bytes(options.window_clamp if options.window_clamp != 0 or c is None else c.window_clamp)
+            return int_bytes(
+                options.window_clamp if options.window_clamp != 0 or c is None else c.receiver.window_clamp
+            )
         case tcp_options.TCP_INFO:
             return information(options, c, idle_state, monotonic_ns())
         case tcp_options.TCP_QUICKACK:
-            return int_bytes(0 if (options.is_ping_pong if c is None else c.is_ping_pong) else 1)
+            return int_bytes(0 if (options.is_ping_pong if c is None else c.receiver.is_ping_pong) else 1)
         case tcp_options.TCP_CONGESTION:
             text = b"cubic" if options.use_cubic else b"reno"
             return text + bytes(_LONGEST_NAME - len(text))
@@ -160,13 +162,13 @@ def _deferral(seconds: int) -> int:
 
 def _set_quick_ack(c: Connection, number: int) -> None:
     if number == 0:
-        c.is_ping_pong = True
+        c.receiver.is_ping_pong = True
         return
-    c.is_ping_pong = False
-    if c.ack_wanted and c.is_synchronized():
+    c.receiver.is_ping_pong = False
+    if c.receiver.ack_wanted and c.is_synchronized():
         output.send_ack(c, monotonic_ns())
     if number & 1 == 0:
-        c.is_ping_pong = True
+        c.receiver.is_ping_pong = True
 
 
 def _set_congestion(options: TcpOptions, value: bytes) -> None:

@@ -12,16 +12,10 @@ from typing import Final
 from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.link.packet import HEADROOM, Packet, StoragePool
 from kernel.net.tcp import congestion_marks
-from kernel.net.tcp.connection import (
-    FOREVER,
-    NS_PER_MS,
-    Connection,
-    Recovery,
-    State,
-    Timeout,
-)
+from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
 from kernel.net.tcp.header import ACK, ECE, FIN, MAX_SACK_BLOCKS, PSH, RST, SYN, URG, OutgoingHeader
 from kernel.net.tcp.memory import MEMORY
+from kernel.net.tcp.parts import Recovery, Timeout
 from kernel.net.tcp.settings import SETTINGS
 
 TAIL_LOSS_LEAST_NS: Final = 10 * NS_PER_MS
@@ -51,53 +45,53 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
     header.source_port = c.local_port
     header.destination_port = c.remote_port
     header.sequence = sequence
-    header.acknowledgment = c.rcv_nxt
-    header.window = offer_window(c) >> c.receive_scale
-    if c.timestamps:
+    header.acknowledgment = c.receiver.nxt
+    header.window = offer_window(c) >> c.agreed.receive_scale
+    if c.agreed.timestamps:
         header.has_timestamp = True
         header.timestamp = c.timestamp(now_ns)
-        header.timestamp_echo = c.timestamp_recent
-    if c.sack and (len(c.receive.pieces) > 0 or c.duplicate_right != 0 or c.fin_sequence != 0):
+        header.timestamp_echo = c.agreed.timestamp_recent
+    if c.agreed.sack and (len(c.receive.pieces) > 0 or c.receiver.duplicate_right != 0 or c.receiver.fin_sequence != 0):
         _put_sack_blocks(c, header)
-    if c.urgent_end > sequence:
+    if c.sender.urgent_end > sequence:
         flags |= URG
-        header.urgent = min(c.urgent_end - sequence, 0xFFFF)
-    header.flags = flags | ECE if c.owes_echo else flags
+        header.urgent = min(c.sender.urgent_end - sequence, 0xFFFF)
+    header.flags = flags | ECE if c.marks.owes_echo else flags
     header.put_before(packet)
     count = 1
-    if length > c.mss:
-        packet.segment_size = c.mss
-        count = (length + c.mss - 1) // c.mss
-    c.acknowledged_to = c.rcv_nxt
-    c.ack_now = False
-    c.ack_wanted = False
-    c.delayed_ack_ns = FOREVER
-    c.segments_out += count
+    if length > c.sizes.mss:
+        packet.segment_size = c.sizes.mss
+        count = (length + c.sizes.mss - 1) // c.sizes.mss
+    c.receiver.acknowledged_to = c.receiver.nxt
+    c.receiver.ack_now = False
+    c.receiver.ack_wanted = False
+    c.timers.delayed_ack_ns = FOREVER
+    c.counters.segments_out += count
     TCP.out_segments += count
     if length > 0:
-        c.data_segments_out += count
-        c.bytes_sent += length
-        c.last_sent_ns = now_ns
-        if now_ns - c.last_data_ns < 40 * NS_PER_MS:
-            c.is_ping_pong = True
+        c.counters.data_segments_out += count
+        c.counters.bytes_sent += length
+        c.timers.last_sent_ns = now_ns
+        if now_ns - c.receiver.last_data_ns < 40 * NS_PER_MS:
+            c.receiver.is_ping_pong = True
     c.wire.send(c, packet)
 
 
 def _put_sack_blocks(c: Connection, header: OutgoingHeader) -> None:
     """What came twice, if anything did; then the runs beyond gaps, newest first."""
-    limit = 3 if c.timestamps else MAX_SACK_BLOCKS
+    limit = 3 if c.agreed.timestamps else MAX_SACK_BLOCKS
     count = 0
-    if c.duplicate_right != 0:
-        header.sack_left[0] = c.duplicate_left
-        header.sack_right[0] = c.duplicate_right
-        c.duplicate_right = 0
+    if c.receiver.duplicate_right != 0:
+        header.sack_left[0] = c.receiver.duplicate_left
+        header.sack_right[0] = c.receiver.duplicate_right
+        c.receiver.duplicate_right = 0
         count = 1
     queue = c.receive
     for i in range(min(queue.block_count, limit - count)):
         header.sack_left[count] = queue.block_left[i]
         header.sack_right[count] = queue.block_right[i]
         count += 1
-    if c.fin_sequence != 0:
+    if c.receiver.fin_sequence != 0:
         count = _put_early_fin(c, header, count, limit)
     header.sack_count = count
 
@@ -106,12 +100,12 @@ def _put_early_fin(c: Connection, header: OutgoingHeader, count: int, limit: int
     """A FIN beyond a gap has a number, too: it ends the last run, or is one by itself. How many blocks there are then.
     """
     for i in range(count):
-        if header.sack_right[i] == c.fin_sequence:
+        if header.sack_right[i] == c.receiver.fin_sequence:
             header.sack_right[i] += 1
             return count
-    if count < limit and c.receive.early_end() != c.fin_sequence:
-        header.sack_left[count] = c.fin_sequence
-        header.sack_right[count] = c.fin_sequence + 1
+    if count < limit and c.receive.early_end() != c.receiver.fin_sequence:
+        header.sack_left[count] = c.receiver.fin_sequence
+        header.sack_right[count] = c.receiver.fin_sequence + 1
         count += 1
     return count
 
@@ -122,20 +116,20 @@ def offer_window(c: Connection) -> int:
     """
     limit = c.window_limit()
     if MEMORY.is_under_pressure:
-        limit = min(limit, 4 * c.receive_mss)
+        limit = min(limit, 4 * c.receiver.mss)
     free = max(0, limit - c.receive.bytes)
-    if c.receive.memory > 2 * c.receive_buffer:
+    if c.receive.memory > 2 * c.receiver.buffer:
         free = 0
-    offered = max(0, c.receive_edge - c.rcv_nxt)
-    unit = 1 << c.receive_scale
-    if free >= offered + min(c.receive_mss, limit >> 1):
+    offered = max(0, c.receiver.edge - c.receiver.nxt)
+    unit = 1 << c.agreed.receive_scale
+    if free >= offered + min(c.receiver.mss, limit >> 1):
         window = free & -unit
         if window < offered:
             window = offered
     else:
         window = (offered + unit - 1) & -unit
-    window = min(window, 0xFFFF << c.receive_scale)
-    c.receive_edge = max(c.receive_edge, c.rcv_nxt + window)
+    window = min(window, 0xFFFF << c.agreed.receive_scale)
+    c.receiver.edge = max(c.receiver.edge, c.receiver.nxt + window)
     return window
 
 
@@ -144,25 +138,25 @@ def send_ack(c: Connection, now_ns: int) -> None:
     try:
         packet = _bare_packet()
     except MemoryError:
-        c.ack_wanted = True
-        c.delayed_ack_ns = now_ns + 40 * NS_PER_MS
+        c.receiver.ack_wanted = True
+        c.timers.delayed_ack_ns = now_ns + 40 * NS_PER_MS
         return
-    _emit(c, packet, c.snd_nxt, ACK, now_ns)
+    _emit(c, packet, c.sender.nxt, ACK, now_ns)
 
 
 def send_probe(c: Connection, now_ns: int) -> None:
     """A segment that the peer must answer: its number is old (RFC 9293, section 3.8.4)."""
     try:
-        _emit(c, _bare_packet(), c.snd_una - 1, ACK, now_ns)
+        _emit(c, _bare_packet(), c.sender.una - 1, ACK, now_ns)
     except MemoryError:
         return  # the timer that asked for it is armed again by its caller
 
 
 def challenge(c: Connection, now_ns: int) -> None:
     """Answer a suspicious segment with where we are; not more than twice a second (RFC 5961, section 10)."""
-    if now_ns - c.last_challenge_ns < 500 * NS_PER_MS:
+    if now_ns - c.timers.last_challenge_ns < 500 * NS_PER_MS:
         return
-    c.last_challenge_ns = now_ns
+    c.timers.last_challenge_ns = now_ns
     TCP_EXTRA.challenges.count += 1
     send_ack(c, now_ns)
 
@@ -173,24 +167,24 @@ def send_syn(c: Connection, now_ns: int) -> None:
     header.clear_options()
     header.source_port = c.local_port
     header.destination_port = c.remote_port
-    header.sequence = c.initial_send
+    header.sequence = c.sender.initial
     is_answer = c.state == State.SYN_RECEIVED
     header.flags = (SYN | ACK if is_answer else SYN) | congestion_marks.flags_of_syn(c, is_answer)
-    header.acknowledgment = c.rcv_nxt if is_answer else 0
+    header.acknowledgment = c.receiver.nxt if is_answer else 0
     window = min(c.window_limit(), 0xFFFF)  # never scaled in a SYN
     header.window = window
-    header.mss = c.advertised_mss
-    header.sack_permitted = c.sack if is_answer else SETTINGS.sack.value != 0
-    header.has_timestamp = c.timestamps if is_answer else SETTINGS.timestamps.value != 0
+    header.mss = c.sizes.advertised_mss
+    header.sack_permitted = c.agreed.sack if is_answer else SETTINGS.sack.value != 0
+    header.has_timestamp = c.agreed.timestamps if is_answer else SETTINGS.timestamps.value != 0
     if header.has_timestamp:
         header.timestamp = c.timestamp(now_ns)
-        header.timestamp_echo = c.timestamp_recent if is_answer else 0
-    if c.scaling if is_answer else SETTINGS.window_scaling.value != 0:
-        header.scale = c.receive_scale
-    c.receive_edge = c.rcv_nxt + window
-    c.acknowledged_to = c.rcv_nxt
-    c.snd_nxt = max(c.snd_nxt, c.initial_send + 1)
-    c.segments_out += 1
+        header.timestamp_echo = c.agreed.timestamp_recent if is_answer else 0
+    if c.agreed.scaling if is_answer else SETTINGS.window_scaling.value != 0:
+        header.scale = c.agreed.receive_scale
+    c.receiver.edge = c.receiver.nxt + window
+    c.receiver.acknowledged_to = c.receiver.nxt
+    c.sender.nxt = max(c.sender.nxt, c.sender.initial + 1)
+    c.counters.segments_out += 1
     TCP.out_segments += 1
     try:
         packet = _bare_packet()
@@ -207,7 +201,7 @@ def send_reset(c: Connection, now_ns: int) -> None:
     except MemoryError:
         return  # it will learn when it sends something
     TCP.out_resets += 1
-    _emit(c, packet, c.snd_nxt, RST | ACK, now_ns)
+    _emit(c, packet, c.sender.nxt, RST | ACK, now_ns)
 
 
 def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -> None:
@@ -216,7 +210,7 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
     flags = ACK
     if end > c.queue.end:
         flags |= FIN
-    if data_end == c.queue.end and not c.more_follows:
+    if data_end == c.queue.end and not c.sender.more_follows:
         flags |= PSH
     if start >= data_end:
         packet = _bare_packet()
@@ -227,10 +221,10 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
         packet = c.queue.packet(start, data_end - start)
     if again:
         TCP.retransmitted_segments += 1
-        c.total_retransmitted += 1
-        c.bytes_retransmitted += data_end - start if data_end > start else 0
-        c.timed_sequence = 0  # an acknowledgment may be for either of the two (Karn)
-    elif c.is_ecn:
+        c.counters.retransmitted += 1
+        c.counters.bytes_retransmitted += data_end - start if data_end > start else 0
+        c.sender.timed_sequence = 0  # an acknowledgment may be for either of the two (Karn)
+    elif c.agreed.is_ecn:
         flags |= congestion_marks.mark_new(c, packet)
     _emit(c, packet, start, flags, now_ns)
 
@@ -241,36 +235,36 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
 def pipe(c: Connection) -> int:
     """How many bytes are believed to be on their way (RFC 6675, SetPipe)."""
     board = c.scoreboard
-    if c.recovery == Recovery.OPEN:
-        if c.sack:
+    if c.losses.recovery == Recovery.OPEN:
+        if c.agreed.sack:
             return c.flight() - board.bytes
-        return max(0, c.flight() - c.duplicate_acks * c.mss)
-    edge = max(c.lost_edge, c.snd_una)
-    sent_again_to = min(max(c.retransmitted_to, c.snd_una), edge)
-    if c.sack:
-        return board.missing(edge, c.snd_nxt) + board.missing(c.snd_una, sent_again_to)
-    return max(0, c.snd_nxt - edge - c.duplicate_acks * c.mss) + sent_again_to - c.snd_una
+        return max(0, c.flight() - c.losses.duplicate_acks * c.sizes.mss)
+    edge = max(c.losses.lost_edge, c.sender.una)
+    sent_again_to = min(max(c.losses.retransmitted_to, c.sender.una), edge)
+    if c.agreed.sack:
+        return board.missing(edge, c.sender.nxt) + board.missing(c.sender.una, sent_again_to)
+    return max(0, c.sender.nxt - edge - c.losses.duplicate_acks * c.sizes.mss) + sent_again_to - c.sender.una
 
 
 def transmit(c: Connection, now_ns: int) -> None:
     """Send what may be sent now, and see to the timer."""
     if not c.can_send():
         return
-    before = c.snd_nxt
+    before = c.sender.nxt
     try:
-        if c.recovery != Recovery.OPEN:
+        if c.losses.recovery != Recovery.OPEN:
             _send_lost(c, now_ns)
-        if c.snd_nxt < c.send_end():
+        if c.sender.nxt < c.send_end():
             _send_new(c, now_ns)
     except MemoryError:
-        if c.timeout == Timeout.NONE:
+        if c.timers.timeout == Timeout.NONE:
             arm_probe(c, now_ns)
-    if c.snd_nxt > c.snd_una:
-        if c.timeout == Timeout.NONE or c.timeout == Timeout.PROBE:
+    if c.sender.nxt > c.sender.una:
+        if c.timers.timeout == Timeout.NONE or c.timers.timeout == Timeout.PROBE:
             arm_retransmission(c, now_ns)
-        elif c.snd_nxt > before:
+        elif c.sender.nxt > before:
             _prefer_tail_probe(c, now_ns)
-    elif c.snd_nxt < c.send_end() and c.timeout == Timeout.NONE:
+    elif c.sender.nxt < c.send_end() and c.timers.timeout == Timeout.NONE:
         arm_probe(c, now_ns)
 
 
@@ -278,85 +272,89 @@ def _send_lost(c: Connection, now_ns: int) -> None:
     """Send again what was lost, as far as the congestion window lets us."""
     while True:
         room = c.congestion.window - pipe(c)
-        if room < c.mss and room < c.congestion.window:
+        if room < c.sizes.mss and room < c.congestion.window:
             return
-        start = c.scoreboard.next_missing(max(c.retransmitted_to, c.snd_una))
-        edge = min(c.lost_edge, c.snd_nxt)
+        start = c.scoreboard.next_missing(max(c.losses.retransmitted_to, c.sender.una))
+        edge = min(c.losses.lost_edge, c.sender.nxt)
         if start >= edge:
             return
-        end = c.scoreboard.missing_end(start, min(edge, start + c.mss))
-        c.retransmitted_to = end
+        end = c.scoreboard.missing_end(start, min(edge, start + c.sizes.mss))
+        c.losses.retransmitted_to = end
         _send_range(c, start, end, now_ns, True)
 
 
 def retransmit_first(c: Connection, now_ns: int) -> None:
     """Send the first missing segment again, whatever the windows say."""
-    start = c.scoreboard.next_missing(c.snd_una)
-    end = c.scoreboard.missing_end(start, min(c.snd_nxt, start + c.mss))
+    start = c.scoreboard.next_missing(c.sender.una)
+    end = c.scoreboard.missing_end(start, min(c.sender.nxt, start + c.sizes.mss))
     if start >= end:
         return
-    c.retransmitted_to = end
+    c.losses.retransmitted_to = end
     try:
         _send_range(c, start, end, now_ns, True)
     except MemoryError:
-        c.retransmitted_to = start
+        c.losses.retransmitted_to = start
 
 
 def send_flight_again(c: Connection, now_ns: int) -> None:
     """The path takes smaller segments only: what is on its way goes again, cut anew (RFC 1191, section 6.4). That tells
     nothing about congestion.
     """
-    if c.snd_nxt == c.snd_una:
+    if c.sender.nxt == c.sender.una:
         return
-    c.recovery = Recovery.TIMEOUT
-    c.recovery_point = c.snd_nxt
-    c.duplicate_acks = 0
-    c.tail_probe_end = 0
-    c.retransmitted_to = c.snd_una
-    c.lost_edge = c.snd_nxt
+    c.losses.recovery = Recovery.TIMEOUT
+    c.losses.recovery_point = c.sender.nxt
+    c.losses.duplicate_acks = 0
+    c.losses.tail_probe_end = 0
+    c.losses.retransmitted_to = c.sender.una
+    c.losses.lost_edge = c.sender.nxt
     transmit(c, now_ns)
     arm_retransmission(c, now_ns)
 
 
 def send_tail_probe(c: Connection, now_ns: int) -> None:
     """New data if there is some, else the last segment again."""
-    before = c.snd_nxt
+    before = c.sender.nxt
     push_tail(c, now_ns)
-    c.tail_probe_end = c.snd_nxt
-    if c.snd_nxt > before:
+    c.losses.tail_probe_end = c.sender.nxt
+    if c.sender.nxt > before:
         return
-    start = max(c.snd_una, c.snd_nxt - c.mss)
+    start = max(c.sender.una, c.sender.nxt - c.sizes.mss)
     try:
-        _send_range(c, start, c.snd_nxt, now_ns, True)
+        _send_range(c, start, c.sender.nxt, now_ns, True)
     except MemoryError:
         return  # the retransmission timer is armed behind it
 
 
 def _send_new(c: Connection, now_ns: int) -> None:
     congestion = c.congestion
-    if c.snd_nxt == c.snd_una and c.last_sent_ns != 0 and now_ns - c.last_sent_ns > c.round_trip.timeout_ns:
-        congestion.idle((now_ns - c.last_sent_ns) // c.round_trip.timeout_ns)
+    if (
+        c.sender.nxt == c.sender.una
+        and c.timers.last_sent_ns != 0
+        and now_ns - c.timers.last_sent_ns > c.round_trip.timeout_ns
+    ):
+        congestion.idle((now_ns - c.timers.last_sent_ns) // c.round_trip.timeout_ns)
     queue = c.queue
-    mss = c.mss
-    limit = max(c.packet_limit // mss * mss, mss)
+    mss = c.sizes.mss
+    limit = max(c.sizes.packet_limit // mss * mss, mss)
     while True:
-        start = c.snd_nxt
+        start = c.sender.nxt
         available = queue.end - start
         if available <= 0:
             # A FIN has a number, for which the window must have room.
-            if c.fin_queued and start == queue.end and start < c.snd_una + c.snd_wnd:
-                c.snd_nxt = start + 1
+            if c.sender.fin_queued and start == queue.end and start < c.sender.una + c.sender.wnd:
+                c.sender.nxt = start + 1
                 _send_range(c, start, start + 1, now_ns, False)
             return
-        usable = c.snd_una + c.snd_wnd - start
+        usable = c.sender.una + c.sender.wnd - start
         # Frames that a segment is cut into would have the same urgent pointer.
-        length = min(available, usable, limit if c.urgent_end <= start else mss)
+        length = min(available, usable, limit if c.sender.urgent_end <= start else mss)
         if length <= 0:
             return
         in_flight = pipe(c)
         room = congestion.window - in_flight
         if room < length:
-            c.window_was_full = True
+            c.losses.window_was_full = True
             length = room // mss * mss if room >= mss else 0
             if length == 0:
                 if in_flight > 0:
@@ -367,7 +365,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
             # again and again would be the silly window syndrome (RFC 9293, section 3.8.6.2.1).
             if length > mss:
                 length -= length % mss
-            elif length < mss and 2 * length < c.largest_window and not c.is_pushing:
+            elif length < mss and 2 * length < c.sender.largest_window and not c.sender.is_pushing:
                 return
         elif length == available and length % mss != 0 and not _may_send_tail(c):
             if length < mss:
@@ -379,38 +377,38 @@ def _send_new(c: Connection, now_ns: int) -> None:
         if not chunk.is_sent and chunk.sequence == start and mss <= size < length:
             length = size
         end = start + length
-        if end == queue.end and c.fin_queued and end < c.snd_una + c.snd_wnd:
+        if end == queue.end and c.sender.fin_queued and end < c.sender.una + c.sender.wnd:
             end += 1
-        if c.timed_sequence == 0:
-            c.timed_sequence = end
-            c.timed_at_ns = now_ns
-        c.snd_nxt = end
+        if c.sender.timed_sequence == 0:
+            c.sender.timed_sequence = end
+            c.sender.timed_at_ns = now_ns
+        c.sender.nxt = end
         try:
             _send_range(c, start, end, now_ns, False)
         except MemoryError:
-            c.snd_nxt = start
-            c.timed_sequence = 0
+            c.sender.nxt = start
+            c.sender.timed_sequence = 0
             raise
         if length % mss != 0:
-            c.small_end = start + length
+            c.sender.small_end = start + length
 
 
 def _may_send_tail(c: Connection) -> bool:
     """Whether the last, short segment of the queue may go: corks, and Nagle's algorithm (RFC 9293, section 3.7.4) in
     Minshall's form, as on Linux: full segments on their way hold nothing back, only another short one does.
     """
-    if c.is_pushing or c.fin_queued or c.urgent_end > c.snd_nxt:
+    if c.sender.is_pushing or c.sender.fin_queued or c.sender.urgent_end > c.sender.nxt:
         return True
-    if c.is_corked or c.more_follows:
+    if c.sender.is_corked or c.sender.more_follows:
         return False
-    return c.no_delay or c.small_end <= c.snd_una
+    return c.sender.no_delay or c.sender.small_end <= c.sender.una
 
 
 def push_tail(c: Connection, now_ns: int) -> None:
     """Send what is held back by Nagle's algorithm or a cork, as far as the window goes."""
-    c.is_pushing = True
+    c.sender.is_pushing = True
     transmit(c, now_ns)
-    c.is_pushing = False
+    c.sender.is_pushing = False
 
 
 # ---- Timers ---------------------------------------------------------------------------------------------------
@@ -420,8 +418,8 @@ def arm_retransmission(c: Connection, now_ns: int) -> None:
     """Something is on its way: wait for its acknowledgment. The last packets of a flight are probed for earlier than
     the timeout, because no duplicate acknowledgments can tell of their loss (RFC 8985, section 7).
     """
-    c.timeout = Timeout.RETRANSMIT
-    c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
+    c.timers.timeout = Timeout.RETRANSMIT
+    c.timers.timeout_ns = now_ns + c.round_trip.backed_off_ns()
     _prefer_tail_probe(c, now_ns)
 
 
@@ -429,28 +427,28 @@ def _prefer_tail_probe(c: Connection, now_ns: int) -> None:
     """Probe for the loss of what was sent last, if that is due before the timer runs out; once for a flight."""
     smoothed = c.round_trip.smoothed_ns
     if (
-        c.sack
-        and c.recovery == Recovery.OPEN
+        c.agreed.sack
+        and c.losses.recovery == Recovery.OPEN
         and smoothed != 0
-        and c.retries == 0
-        and c.tail_probe_end == 0
+        and c.timers.retries == 0
+        and c.losses.tail_probe_end == 0
         and c.scoreboard.bytes == 0
         and c.can_send()
     ):
         due_ns = now_ns + 2 * smoothed + TAIL_LOSS_LEAST_NS
-        if c.flight() <= c.mss:
+        if c.flight() <= c.sizes.mss:
             due_ns += 200 * NS_PER_MS  # a delayed acknowledgment may be on its way
         # Where the retransmission would come first the probe takes its place, and it follows (RFC 8985, section 7.2).
-        c.timeout = Timeout.TAIL_LOSS
-        c.timeout_ns = min(c.timeout_ns, due_ns)
+        c.timers.timeout = Timeout.TAIL_LOSS
+        c.timers.timeout_ns = min(c.timers.timeout_ns, due_ns)
 
 
 def arm_probe(c: Connection, now_ns: int) -> None:
     """Nothing is on its way, but there is something to send: the peer's next word may be lost, so ask it. Less and
     less often as long as its window stays closed, even if it answers (RFC 9293, section 3.8.6.1).
     """
-    c.timeout = Timeout.PROBE
-    c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
+    c.timers.timeout = Timeout.PROBE
+    c.timers.timeout_ns = now_ns + c.round_trip.backed_off_ns()
 
 
 # ---- After a segment was taken --------------------------------------------------------------------------------
@@ -458,46 +456,46 @@ def arm_probe(c: Connection, now_ns: int) -> None:
 
 def acknowledge_if_due(c: Connection, now_ns: int) -> None:
     """Acknowledge at once, or let it wait for data to go along or for the timer (RFC 5681, section 4.2)."""
-    if c.ack_now:
+    if c.receiver.ack_now:
         send_ack(c, now_ns)
         return
-    if not c.ack_wanted:
+    if not c.receiver.ack_wanted:
         return
-    waiting = c.rcv_nxt - c.acknowledged_to
-    if waiting > c.receive_mss and c.receive_edge - c.rcv_nxt < c.window_limit() - c.receive.bytes + waiting:
+    waiting = c.receiver.nxt - c.receiver.acknowledged_to
+    if waiting > c.receiver.mss and c.receiver.edge - c.receiver.nxt < c.window_limit() - c.receive.bytes + waiting:
         send_ack(c, now_ns)
-    elif (c.quick_acks > 0 and not c.is_ping_pong) or len(c.receive.pieces) > 0:
-        if c.quick_acks > 0:
-            c.quick_acks -= 1
+    elif (c.receiver.quick_acks > 0 and not c.receiver.is_ping_pong) or len(c.receive.pieces) > 0:
+        if c.receiver.quick_acks > 0:
+            c.receiver.quick_acks -= 1
         send_ack(c, now_ns)
-    elif c.delayed_ack_ns == FOREVER:
-        c.delayed_ack_ns = now_ns + 40 * NS_PER_MS
+    elif c.timers.delayed_ack_ns == FOREVER:
+        c.timers.delayed_ack_ns = now_ns + 40 * NS_PER_MS
 
 
 def after_read(c: Connection, now_ns: int) -> None:
     """The program has read: grow the window, and tell the peer if it can use that."""
     _grow_window(c, now_ns)
-    if c.fin_received or not c.can_receive():
+    if c.receiver.fin_received or not c.can_receive():
         return
-    if c.ack_wanted and c.rcv_nxt - c.acknowledged_to > c.receive_mss:
+    if c.receiver.ack_wanted and c.receiver.nxt - c.receiver.acknowledged_to > c.receiver.mss:
         send_ack(c, now_ns)
         return
     limit = c.window_limit()
-    offered = max(0, c.receive_edge - c.rcv_nxt)
+    offered = max(0, c.receiver.edge - c.receiver.nxt)
     gain = limit - c.receive.bytes - offered
-    if gain >= min(2 * c.receive_mss, limit >> 1) and 2 * offered <= limit:
+    if gain >= min(2 * c.receiver.mss, limit >> 1) and 2 * offered <= limit:
         send_ack(c, now_ns)
 
 
 def _grow_window(c: Connection, now_ns: int) -> None:
     """A program that reads half a window or more in a round trip gets a window of twice that."""
-    if c.receive_buffer_fixed or MEMORY.is_under_pressure:
+    if c.receiver.buffer_fixed or MEMORY.is_under_pressure:
         return
     period = max(c.round_trip.smoothed_ns, NS_PER_MS >> 2)
-    if now_ns - c.growth_start_ns < period:
+    if now_ns - c.receiver.growth_start_ns < period:
         return
-    read = c.copied - c.growth_copied
-    c.growth_start_ns = now_ns
-    c.growth_copied = c.copied
-    if 2 * read >= c.window_limit() and c.receive_buffer < SETTINGS.receive_limit:
-        c.receive_buffer = min(max(4 * read, c.receive_buffer), 2 * c.receive_buffer, SETTINGS.receive_limit)
+    read = c.receiver.copied - c.receiver.growth_copied
+    c.receiver.growth_start_ns = now_ns
+    c.receiver.growth_copied = c.receiver.copied
+    if 2 * read >= c.window_limit() and c.receiver.buffer < SETTINGS.receive_limit:
+        c.receiver.buffer = min(max(4 * read, c.receiver.buffer), 2 * c.receiver.buffer, SETTINGS.receive_limit)

@@ -477,7 +477,9 @@ class TcpSocket(InetSocket):
             user.write_i32(UserAddr(argument), 0 if c is None else c.readable_bytes())
             return 0
         if command == SIOCATMARK:
-            at_mark = c is not None and c.urgent_sequence != 0 and c.copied == c.urgent_sequence
+            at_mark = (
+                c is not None and c.receiver.urgent_sequence != 0 and c.receiver.copied == c.receiver.urgent_sequence
+            )
             user.write_i32(UserAddr(argument), 1 if at_mark else 0)
             return 0
         if command == SIOCOUTQ or command == SIOCOUTQNSD:
@@ -533,7 +535,7 @@ class TcpSocket(InetSocket):
         c = self.connection()
         if found is not None and c is not None:
             self.tcp.apply(c)
-            if c.keeps_alive:
+            if c.timers.keeps_alive:
                 opening.start_keepalive(c, monotonic_ns())
             settle(found.channel)
 
@@ -613,14 +615,14 @@ def _unsent(c: Connection, only_not_sent: bool) -> int:
     """SIOCOUTQ: what is not acknowledged; SIOCOUTQNSD: what was not sent."""
     if c.state == State.CLOSED or c.state == State.SYN_SENT:
         return 0
-    return max(0, c.send_end() - (c.snd_nxt if only_not_sent else c.snd_una))
+    return c.unsent() if only_not_sent else c.unacknowledged()
 
 
 def _readiness(c: Connection, low_water: int) -> int:
     """The POLL* bits of a connection."""
     state = 0
     is_closed = c.state == State.CLOSED
-    receive_shut = c.receive_shut or c.fin_received or is_closed
+    receive_shut = c.receive_shut or c.receiver.fin_received or is_closed
     send_shut = stream.is_send_shut(c)
     if is_closed or (receive_shut and send_shut):
         state |= POLLHUP
@@ -631,8 +633,8 @@ def _readiness(c: Connection, low_water: int) -> int:
             state |= POLLIN | POLLRDNORM
         if send_shut or c.is_writable():
             state |= POLLOUT | POLLWRNORM
-        place = c.urgent_sequence
-        if place != 0 and not c.urgent_taken and c.copied <= place < c.receive.next_sequence:
+        place = c.receiver.urgent_sequence
+        if place != 0 and not c.receiver.urgent_taken and c.receiver.copied <= place < c.receive.next_sequence:
             state |= POLLPRI
     if c.error != 0:
         state |= POLLERR

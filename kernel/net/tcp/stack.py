@@ -39,7 +39,7 @@ def new_channel(channel: Channel, local: bytes, local_port: int, remote: bytes, 
     channel.connection = c
     channel.options.apply(c)
     channel.measure_path(c)
-    c.timestamp_offset = secrets.timestamp_offset(local, remote)
+    c.agreed.timestamp_offset = secrets.timestamp_offset(local, remote)
     return c
 
 
@@ -86,8 +86,8 @@ class Tcp(Transport):
         if c is None:
             return
         # Only who has seen the connection's segments knows its numbers (RFC 5927, section 4).
-        sequence = extend(header.load_be32(4), c.snd_una)
-        if sequence < c.snd_una or sequence > c.snd_nxt:
+        sequence = extend(header.load_be32(4), c.sender.una)
+        if sequence < c.sender.una or sequence > c.sender.nxt:
             TCP_EXTRA.out_of_window_icmps.count += 1
             return
         _report(channel, c, error)
@@ -114,9 +114,9 @@ def _report(channel: Channel, c: Connection, error: NetworkError) -> None:
     now_ns = monotonic_ns()
     if error.errno == EMSGSIZE:
         # The path's MTU has been learnt; what is on its way may be too large for it.
-        size = c.mss
+        size = c.sizes.mss
         channel.update_path(c)
-        if c.is_synchronized() and c.mss < size:
+        if c.is_synchronized() and c.sizes.mss < size:
             output.send_flight_again(c, now_ns)
     elif c.state == State.SYN_SENT or (c.state == State.SYN_RECEIVED and _ends_half_open(c, error)):
         finish(c, error.errno)
@@ -163,7 +163,7 @@ def _must_wait(channel: Channel, c: Connection, segment: Segment, payload: int, 
         _count_overflow()
         return True
     defer_ns = listener.options.defer_accept_s * NS_PER_SECOND
-    return defer_ns > 0 and payload == 0 and segment.flags & FIN == 0 and now_ns - c.started_ns < defer_ns
+    return defer_ns > 0 and payload == 0 and segment.flags & FIN == 0 and now_ns - c.counters.started_ns < defer_ns
 
 
 def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:

@@ -58,7 +58,7 @@ def take_error(c: Connection) -> int:
 
 def is_send_shut(c: Connection) -> bool:
     """Whether nothing may be written any more."""
-    return c.fin_queued or c.state == State.CLOSED
+    return c.sender.fin_queued or c.state == State.CLOSED
 
 
 def _check_sending(c: Connection) -> None:
@@ -69,8 +69,7 @@ def _check_sending(c: Connection) -> None:
 
 
 def send(socket: Socket, stream: Stream, message: Message) -> int:
-    """Send what the buffer holds; returns how much was taken. EAGAIN, EPIPE, what ended the connection, ERESTARTSYS.
-    """
+    """Send what the buffer holds; returns how much was taken. EAGAIN, EPIPE, what ended the connection, ERESTARTSYS."""
     channel = stream.channel
     c = channel.connection
     assert c is not None
@@ -101,7 +100,7 @@ def send(socket: Socket, stream: Stream, message: Message) -> int:
             break
     if done > 0:
         if message.flags & MSG_OOB != 0:
-            c.urgent_end = c.queue.end
+            c.sender.urgent_end = c.queue.end
         _flush(channel, c, message.flags & MSG_MORE != 0)
     return done
 
@@ -110,11 +109,11 @@ def _has_no_room(channel: Channel, c: Connection) -> bool:
     if MEMORY.is_exhausted():
         moderate_send_buffer(c)
     limit = channel.options.not_sent_limit
-    return c.send_room() <= 0 or (limit != 0 and c.queue.end - c.snd_nxt >= limit)
+    return c.send_room() <= 0 or (limit != 0 and c.queue.end - c.sender.nxt >= limit)
 
 
 def _flush(channel: Channel, c: Connection, more: bool) -> None:
-    c.more_follows = more
+    c.sender.more_follows = more
     output.transmit(c, monotonic_ns())
     run(channel)
 
@@ -148,14 +147,14 @@ def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
     tail = queue.tail
     if tail is not None and not tail.is_sent and tail.room() > 0:
         return tail
-    goal = max(c.packet_limit // c.mss * c.mss, c.mss)
+    goal = max(c.sizes.packet_limit // c.sizes.mss * c.sizes.mss, c.sizes.mss)
     if wanted >= goal:
         return queue.append_chunk(goal)
-    waiting = queue.end - c.snd_nxt
-    if more or c.is_corked or waiting > 0:
+    waiting = queue.end - c.sender.nxt
+    if more or c.sender.is_corked or waiting > 0:
         # What follows goes along with it: the more is waiting, the more of that there will be. Full segments, so that
         # the next chunk begins where a packet does.
-        unit = min(c.mss, _SMALL_CHUNK)
+        unit = min(c.sizes.mss, _SMALL_CHUNK)
         size = max(wanted, min(waiting, goal))
         return queue.append_chunk(min((size + unit - 1) // unit * unit, goal))
     return queue.append_chunk(wanted)
@@ -199,7 +198,7 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
             if c.error != 0 or _is_at_end(c):
                 break
         else:
-            if c.fin_received or c.receive_shut:
+            if c.receiver.fin_received or c.receive_shut:
                 break
             if c.error != 0:
                 raise Errno(take_error(c))
@@ -225,21 +224,21 @@ def _control_of(socket: Socket, channel: Channel, c: Connection, done: int) -> l
     """When the newest of the data came, and how much is left."""
     found: list[ControlMessage] = []
     if done > 0:
-        put_timestamps(socket, realtime_ns() - (monotonic_ns() - c.last_data_ns), found)
+        put_timestamps(socket, realtime_ns() - (monotonic_ns() - c.receiver.last_data_ns), found)
     if channel.options.tells_queued:
         left = c.receive.bytes
-        if left == 0 and c.fin_received:
+        if left == 0 and c.receiver.fin_received:
             left = 1  # the end is there to be read
         found.append(ControlMessage(PROTOCOL_TCP, TCP_INQ, int_bytes(left)))
     return found if len(found) > 0 else None
 
 
 def _is_at_end(c: Connection) -> bool:
-    return c.fin_received or c.state == State.CLOSED or c.receive_shut
+    return c.receiver.fin_received or c.state == State.CLOSED or c.receive_shut
 
 
 def _stops_at_urgent(c: Connection, offset: int) -> bool:
-    return c.urgent_sequence != 0 and c.copied + offset == c.urgent_sequence
+    return c.receiver.urgent_sequence != 0 and c.receiver.copied + offset == c.receiver.urgent_sequence
 
 
 def _move(stream: Stream, c: Connection, message: Message, limit: int, offset: int, has_some: bool) -> int:
@@ -269,12 +268,12 @@ def _take_out(c: Connection, message: Message, limit: int, has_some: bool) -> in
         if head is None:
             break
         count = min(len(head), limit - done)
-        if c.urgent_sequence != 0:
-            ahead = c.urgent_sequence - c.copied
+        if c.receiver.urgent_sequence != 0:
+            ahead = c.receiver.urgent_sequence - c.receiver.copied
             if ahead == 0:
                 if done > 0 or has_some:
                     break
-                if not c.urgent_inline:
+                if not c.receiver.urgent_inline:
                     _consume(c, 1)
                     continue
             elif 0 < ahead < count:
@@ -293,16 +292,16 @@ def _take_out(c: Connection, message: Message, limit: int, has_some: bool) -> in
 
 def _consume(c: Connection, count: int) -> None:
     c.receive.consume(count)
-    c.copied += count
-    if c.urgent_sequence != 0 and c.copied > c.urgent_sequence:
-        c.urgent_sequence = 0
+    c.receiver.copied += count
+    if c.receiver.urgent_sequence != 0 and c.receiver.copied > c.receiver.urgent_sequence:
+        c.receiver.urgent_sequence = 0
 
 
 def _copy_out(c: Connection, message: Message, limit: int, offset: int) -> int:
     """Copy without consuming."""
     buffer = message.buffer
     packet: Packet | None = c.receive.head
-    position = c.copied
+    position = c.receiver.copied
     skip = offset
     done = 0
     while packet is not None and done < limit:
@@ -315,8 +314,8 @@ def _copy_out(c: Connection, message: Message, limit: int, offset: int) -> int:
         start = skip
         skip = 0
         count = min(length - start, limit - done)
-        ahead = c.urgent_sequence - (position + start)
-        if c.urgent_sequence != 0 and 0 <= ahead < count and not c.urgent_inline:
+        ahead = c.receiver.urgent_sequence - (position + start)
+        if c.receiver.urgent_sequence != 0 and 0 <= ahead < count and not c.receiver.urgent_inline:
             if ahead == 0:
                 if done > 0:
                     break
@@ -337,19 +336,19 @@ def _copy_out(c: Connection, message: Message, limit: int, offset: int) -> int:
 
 def _receive_urgent(c: Connection, message: Message) -> int:
     """MSG_OOB: the urgent byte. EINVAL if there is none, it was taken or is inline; EAGAIN if it has not come yet."""
-    place = c.urgent_sequence
-    if c.urgent_inline or place == 0 or c.urgent_taken:
+    place = c.receiver.urgent_sequence
+    if c.receiver.urgent_inline or place == 0 or c.receiver.urgent_taken:
         raise Errno(EINVAL)
     if c.state == State.CLOSED and c.receive.bytes == 0:
         raise Errno(ENOTCONN)
-    if place < c.copied or place >= c.receive.next_sequence:
+    if place < c.receiver.copied or place >= c.receive.next_sequence:
         if c.state == State.CLOSED or c.receive_shut:
             return 0
         raise Errno(EAGAIN)
     byte = bytearray(1)
-    byte[0] = c.receive.byte_at(place - c.copied)
+    byte[0] = c.receive.byte_at(place - c.receiver.copied)
     if message.flags & MSG_PEEK == 0:
-        c.urgent_taken = True
+        c.receiver.urgent_taken = True
     message.result_flags |= MSG_OOB
     if message.buffer.remaining == 0:
         message.result_flags |= MSG_TRUNC

@@ -99,26 +99,26 @@ class TcpOptions:
 
     def apply(self, c: Connection) -> None:
         """Let a connection obey them."""
-        c.no_delay = self.no_delay
-        c.is_corked = self.is_corked
-        c.mss_limit = self.mss_limit
-        c.keeps_alive = self.keeps_alive
-        c.keepalive_idle_ns = self.keepalive_idle_s * NS_PER_SECOND
-        c.keepalive_interval_ns = self.keepalive_interval_s * NS_PER_SECOND
-        c.keepalive_probes = self.keepalive_probes
-        c.syn_retries = self.syn_retries
-        c.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
-        c.is_thin_linear = self.is_thin
+        c.sender.no_delay = self.no_delay
+        c.sender.is_corked = self.is_corked
+        c.sizes.mss_limit = self.mss_limit
+        c.timers.keeps_alive = self.keeps_alive
+        c.timers.keepalive_idle_ns = self.keepalive_idle_s * NS_PER_SECOND
+        c.timers.keepalive_interval_ns = self.keepalive_interval_s * NS_PER_SECOND
+        c.timers.keepalive_probes = self.keepalive_probes
+        c.timers.syn_retries = self.syn_retries
+        c.timers.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
+        c.losses.is_thin_linear = self.is_thin
         c.congestion.use_cubic = self.use_cubic
-        c.urgent_inline = self.urgent_inline
-        c.fin_wait_ns = (self.linger2_s if self.linger2_s > 0 else SETTINGS.fin_timeout.value) * NS_PER_SECOND
+        c.receiver.urgent_inline = self.urgent_inline
+        c.timers.fin_wait_ns = (self.linger2_s if self.linger2_s > 0 else SETTINGS.fin_timeout.value) * NS_PER_SECOND
         if self.linger2_s < 0:
-            c.fin_wait_ns = 0
+            c.timers.fin_wait_ns = 0
         if self.window_clamp > 0:
-            c.window_clamp = self.window_clamp
+            c.receiver.window_clamp = self.window_clamp
         if self.send_buffer > 0:
-            c.send_buffer = self.send_buffer
-            c.send_buffer_fixed = True
+            c.sender.buffer = self.send_buffer
+            c.sender.buffer_fixed = True
         if self.receive_buffer > 0:
-            c.receive_buffer = self.receive_buffer
-            c.receive_buffer_fixed = True
+            c.receiver.buffer = self.receive_buffer
+            c.receiver.buffer_fixed = True

@@ -38,14 +38,16 @@ class TimeWait:
         self.local_port: int = c.local_port
         self.remote: bytes = c.remote
         self.remote_port: int = c.remote_port
-        self.snd_nxt: int = c.snd_nxt & MASK
-        self.rcv_nxt: int = c.rcv_nxt & MASK
-        self.window: int = min((c.receive_edge - c.rcv_nxt) >> c.receive_scale, 0xFFFF) if (
-            c.receive_edge > c.rcv_nxt
-        ) else 0
-        self.timestamps: bool = c.timestamps
-        self.timestamp_recent: int = c.timestamp_recent
-        self.timestamp_offset: int = c.timestamp_offset
+        self.snd_nxt: int = c.sender.nxt & MASK
+        self.rcv_nxt: int = c.receiver.nxt & MASK
+        self.window: int = (
+            min((c.receiver.edge - c.receiver.nxt) >> c.agreed.receive_scale, 0xFFFF)
+            if (c.receiver.edge > c.receiver.nxt)
+            else 0
+        )
+        self.timestamps: bool = c.agreed.timestamps
+        self.timestamp_recent: int = c.agreed.timestamp_recent
+        self.timestamp_offset: int = c.agreed.timestamp_offset
         self.since_ns: int = now_ns
         self.deadline_ns: int = now_ns + TIME_WAIT_NS
         self.last_answer_ns: int = now_ns - ANSWER_PAUSE_NS
@@ -56,9 +58,7 @@ class TimeWait:
         """What a segment of `payload` bytes means."""
         flags = segment.flags
         is_old = (
-            self.timestamps
-            and segment.has_timestamp
-            and (segment.timestamp - self.timestamp_recent) & MASK >= HALF
+            self.timestamps and segment.has_timestamp and (segment.timestamp - self.timestamp_recent) & MASK >= HALF
         )
         distance = (segment.sequence - self.rcv_nxt) & MASK  # how far beyond what was received
         if flags & RST != 0:

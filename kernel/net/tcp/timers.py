@@ -10,8 +10,9 @@ from kernel.lang import ETIMEDOUT
 from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import congestion_marks, output
 from kernel.net.tcp.closing import finish, make_room
-from kernel.net.tcp.connection import FOREVER, Connection, Recovery, State, Timeout
+from kernel.net.tcp.connection import FOREVER, Connection, State
 from kernel.net.tcp.memory import MEMORY
+from kernel.net.tcp.parts import Recovery, Timeout
 from kernel.net.tcp.round_trip import LARGEST_TIMEOUT_NS, LEAST_TIMEOUT_NS
 from kernel.net.tcp.settings import SETTINGS
 
@@ -23,23 +24,23 @@ _DOUBTFUL: Final = 4  # timeouts in a row, three seconds at least: the peer may 
 
 def expire(c: Connection, now_ns: int) -> None:
     """Do what is due; call it when `next_deadline()` has come."""
-    if c.delayed_ack_ns <= now_ns:
-        c.delayed_ack_ns = FOREVER
-        c.is_ping_pong = False
+    if c.timers.delayed_ack_ns <= now_ns:
+        c.timers.delayed_ack_ns = FOREVER
+        c.receiver.is_ping_pong = False
         TCP_EXTRA.delayed_acks.count += 1
         output.send_ack(c, now_ns)
-    if c.timeout_ns <= now_ns:
-        kind = c.timeout
-        c.timeout = Timeout.NONE
-        c.timeout_ns = FOREVER
+    if c.timers.timeout_ns <= now_ns:
+        kind = c.timers.timeout
+        c.timers.timeout = Timeout.NONE
+        c.timers.timeout_ns = FOREVER
         if kind == Timeout.RETRANSMIT:
             _retransmission_expired(c, now_ns)
         elif kind == Timeout.PROBE:
             _probe_expired(c, now_ns)
         elif kind == Timeout.TAIL_LOSS:
             _tail_loss_expired(c, now_ns)
-    if c.keepalive_ns <= now_ns and c.state != State.CLOSED:
-        c.keepalive_ns = FOREVER
+    if c.timers.keepalive_ns <= now_ns and c.state != State.CLOSED:
+        c.timers.keepalive_ns = FOREVER
         _keepalive_expired(c, now_ns)
 
 
@@ -53,14 +54,14 @@ def _is_in_vain(c: Connection, now_ns: int) -> bool:
     """Whether what was not acknowledged has been sent again for long enough. A call is repeated so many times; data is
     for the time that so many times take at least, however long the connection's own timeouts are, as on Linux.
     """
-    elapsed_ns = 0 if c.retries == 0 else now_ns - c.first_retry_ns
-    if c.user_timeout_ns > 0 and elapsed_ns >= c.user_timeout_ns:
+    elapsed_ns = 0 if c.timers.retries == 0 else now_ns - c.timers.first_retry_ns
+    if c.timers.user_timeout_ns > 0 and elapsed_ns >= c.timers.user_timeout_ns:
         return True
     if c.state == State.SYN_SENT:
-        return c.retries >= c.syn_retries
+        return c.timers.retries >= c.timers.syn_retries
     if c.state == State.SYN_RECEIVED:
-        return c.retries >= SETTINGS.synack_retries.value
-    return c.user_timeout_ns == 0 and elapsed_ns >= _shortest_ns(_tries(c))
+        return c.timers.retries >= SETTINGS.synack_retries.value
+    return c.timers.user_timeout_ns == 0 and elapsed_ns >= _shortest_ns(_tries(c))
 
 
 def _tries(c: Connection) -> int:
@@ -86,7 +87,7 @@ def _must_make_room(c: Connection) -> bool:
 
 def _retransmission_expired(c: Connection, now_ns: int) -> None:
     """Everything on its way counts as lost: slow start from one segment, the first missing one first."""
-    if c.snd_una == c.snd_nxt:
+    if c.sender.una == c.sender.nxt:
         return
     if _must_make_room(c):
         make_room(c, now_ns)
@@ -94,69 +95,73 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
     if _is_in_vain(c, now_ns):
         _give_up(c)
         return
-    if c.retries == 0:
-        c.first_retry_ns = now_ns
+    if c.timers.retries == 0:
+        c.timers.first_retry_ns = now_ns
     TCP_EXTRA.timeouts.count += 1
-    c.retries += 1
+    c.timers.retries += 1
     c.round_trip.backoff += 1
-    if c.retries >= 3:
+    if c.timers.retries >= 3:
         c.wire.update_path(c)
-    c.timed_sequence = 0
+    c.sender.timed_sequence = 0
     if c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
         TCP.retransmitted_segments += 1
-        c.total_retransmitted += 1
+        c.counters.retransmitted += 1
         output.send_syn(c, now_ns)
         output.arm_retransmission(c, now_ns)
         return
     board = c.scoreboard
-    if len(board.left) > 0 and board.left[0] <= c.snd_una:
+    if len(board.left) > 0 and board.left[0] <= c.sender.una:
         board.clear()  # the peer has dropped what it said it holds (RFC 2018, section 8)
-    if c.is_thin_linear and c.retries <= _LINEAR_RETRIES and c.flight() < _THIN_SEGMENTS * c.mss:
+    if c.losses.is_thin_linear and c.timers.retries <= _LINEAR_RETRIES and c.flight() < _THIN_SEGMENTS * c.sizes.mss:
         c.round_trip.backoff = 0  # too little is on its way for fast retransmission: time is all there is
-    c.congestion.timed_out(c.flight(), c.recovery != Recovery.TIMEOUT)
+    c.congestion.timed_out(c.flight(), c.losses.recovery != Recovery.TIMEOUT)
     congestion_marks.slowed_down(c)
-    c.recovery = Recovery.TIMEOUT
-    c.recovery_point = c.snd_nxt
-    c.duplicate_acks = 0
-    c.tail_probe_end = 0
-    c.retransmitted_to = c.snd_una
-    c.lost_edge = c.snd_nxt
+    c.losses.recovery = Recovery.TIMEOUT
+    c.losses.recovery_point = c.sender.nxt
+    c.losses.duplicate_acks = 0
+    c.losses.tail_probe_end = 0
+    c.losses.retransmitted_to = c.sender.una
+    c.losses.lost_edge = c.sender.nxt
     output.retransmit_first(c, now_ns)
     output.arm_retransmission(c, now_ns)
 
 
 def _tail_loss_expired(c: Connection, now_ns: int) -> None:
     """No acknowledgment for a while: new data, or the last segment again, makes the peer say what it has."""
-    if c.snd_una == c.snd_nxt:
+    if c.sender.una == c.sender.nxt:
         return
-    if c.recovery == Recovery.OPEN:
+    if c.losses.recovery == Recovery.OPEN:
         TCP_EXTRA.loss_probes.count += 1
         output.send_tail_probe(c, now_ns)
-    c.timeout = Timeout.RETRANSMIT
-    c.timeout_ns = now_ns + c.round_trip.backed_off_ns()
+    c.timers.timeout = Timeout.RETRANSMIT
+    c.timers.timeout_ns = now_ns + c.round_trip.backed_off_ns()
 
 
 def _probe_expired(c: Connection, now_ns: int) -> None:
     """The peer's window is closed, or a short segment was held back for long enough."""
-    if c.snd_nxt > c.snd_una:
+    if c.sender.nxt > c.sender.una:
         output.arm_retransmission(c, now_ns)
         return
-    if c.snd_nxt >= c.send_end():
+    if c.sender.nxt >= c.send_end():
         return
-    if c.snd_wnd > 0:
+    if c.sender.wnd > 0:
         output.push_tail(c, now_ns)
-        if c.snd_nxt > c.snd_una:
+        if c.sender.nxt > c.sender.una:
             return
     if _must_make_room(c):
         make_room(c, now_ns)
         return
-    if c.probes == 0:
-        c.first_retry_ns = now_ns
-    is_over = c.user_timeout_ns > 0 and c.probes > 0 and now_ns - c.first_retry_ns >= c.user_timeout_ns
-    if is_over or c.probes >= _tries(c):
+    if c.timers.probes == 0:
+        c.timers.first_retry_ns = now_ns
+    is_over = (
+        c.timers.user_timeout_ns > 0
+        and c.timers.probes > 0
+        and now_ns - c.timers.first_retry_ns >= c.timers.user_timeout_ns
+    )
+    if is_over or c.timers.probes >= _tries(c):
         _give_up(c)
         return
-    c.probes += 1
+    c.timers.probes += 1
     c.round_trip.backoff += 1
     output.send_probe(c, now_ns)
     output.arm_probe(c, now_ns)
@@ -167,22 +172,24 @@ def _keepalive_expired(c: Connection, now_ns: int) -> None:
         if c.state == State.FIN_WAIT_2:
             finish(c, 0)  # the peer never closed
         return
-    if not c.keeps_alive or not c.is_synchronized():
+    if not c.timers.keeps_alive or not c.is_synchronized():
         return
-    if c.snd_nxt > c.snd_una or c.snd_nxt < c.send_end():
-        c.keepalive_ns = now_ns + c.keepalive_idle_ns  # data on its way is a probe already
+    if c.sender.nxt > c.sender.una or c.sender.nxt < c.send_end():
+        c.timers.keepalive_ns = now_ns + c.timers.keepalive_idle_ns  # data on its way is a probe already
         return
-    idle = now_ns - c.last_received_ns
-    if idle < c.keepalive_idle_ns:
-        c.keepalive_ns = c.last_received_ns + c.keepalive_idle_ns
+    idle = now_ns - c.timers.last_received_ns
+    if idle < c.timers.keepalive_idle_ns:
+        c.timers.keepalive_ns = c.timers.last_received_ns + c.timers.keepalive_idle_ns
         return
-    sent = c.keepalive_probes_sent
-    if sent >= c.keepalive_probes or (c.user_timeout_ns > 0 and sent > 0 and idle >= c.user_timeout_ns):
+    sent = c.timers.keepalive_probes_sent
+    if sent >= c.timers.keepalive_probes or (
+        c.timers.user_timeout_ns > 0 and sent > 0 and idle >= c.timers.user_timeout_ns
+    ):
         TCP_EXTRA.aborts_on_timeout.count += 1
         output.send_reset(c, now_ns)
         finish(c, ETIMEDOUT)
         return
     TCP_EXTRA.keepalives.count += 1
-    c.keepalive_probes_sent += 1
+    c.timers.keepalive_probes_sent += 1
     output.send_probe(c, now_ns)
-    c.keepalive_ns = now_ns + c.keepalive_interval_ns
+    c.timers.keepalive_ns = now_ns + c.timers.keepalive_interval_ns

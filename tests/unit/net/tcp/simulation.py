@@ -76,10 +76,10 @@ class Side(Wire):
     def make(self) -> Connection:
         world = self.world
         c = Connection(self, self.name.encode(), 1, world.other(self).name.encode(), 2)
-        c.path_mtu = world.mtu
-        c.advertised_mss = world.mtu - 40
-        c.timestamp_offset = world.random.getrandbits(32)
-        c.packet_limit = world.packet_limit
+        c.sizes.path_mtu = world.mtu
+        c.sizes.advertised_mss = world.mtu - 40
+        c.agreed.timestamp_offset = world.random.getrandbits(32)
+        c.sizes.packet_limit = world.packet_limit
         self.configure(c)
         self.connection = c
         return c
@@ -133,12 +133,15 @@ class Side(Wire):
     def check(self) -> None:
         c = self.connection
         assert c is not None
-        assert c.snd_una <= c.snd_nxt <= c.send_end() or c.state == State.CLOSED
+        assert c.sender.una <= c.sender.nxt <= c.send_end() or c.state == State.CLOSED
         if c.state == State.CLOSED:
             assert c.next_deadline() == FOREVER
-        elif c.is_synchronized() and c.snd_nxt > c.snd_una:
-            assert c.timeout_ns != FOREVER
-        assert c.receive.bytes == c.rcv_nxt - c.copied - (1 if c.fin_received else 0) or c.receive_shut
+        elif c.is_synchronized() and c.sender.nxt > c.sender.una:
+            assert c.timers.timeout_ns != FOREVER
+        assert (
+            c.receive.bytes == c.receiver.nxt - c.receiver.copied - (1 if c.receiver.fin_received else 0)
+            or c.receive_shut
+        )
         assert output.pipe(c) >= 0
 
     def write(self, data: bytes, chunk: int = 1 << 16) -> int:
@@ -167,7 +170,7 @@ class Side(Wire):
             part = head.span().to_bytes()[: limit - len(out)]
             out += part
             c.receive.consume(len(part))
-            c.copied += len(part)
+            c.receiver.copied += len(part)
         if out:
             output.after_read(c, self.world.now)
         return bytes(out)
@@ -270,7 +273,7 @@ class World:
             assert b is not None
             if b.receive.bytes > 0:
                 self.at(self.now + MS, lambda: None)  # a slow reader comes again
-            return b.fin_received and b.receive.bytes == 0
+            return b.receiver.fin_received and b.receive.bytes == 0
 
         assert self.run(duration, pump), "\n".join(self.trace[-40:])
         return bytes(received)

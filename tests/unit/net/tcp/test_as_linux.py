@@ -3,9 +3,10 @@
 from kernel.lang import ECONNRESET, EPIPE, ETIMEDOUT, span_of
 from kernel.net.link.packet import Packet
 from kernel.net.tcp import closing, input, opening, output
-from kernel.net.tcp.connection import Connection, State, Timeout
+from kernel.net.tcp.connection import Connection, State
 from kernel.net.tcp.cookie_options import NO_SCALE, CookieOptions, taken_from
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, OutgoingHeader, Segment
+from kernel.net.tcp.parts import Timeout
 from kernel.net.tcp.receive_queue import ReceiveQueue
 from kernel.net.tcp.time_wait import ANSWER_PAUSE_NS, TimeWait, Verdict
 from tests.unit.net.tcp.simulation import MS, SECOND, Side, World
@@ -80,8 +81,8 @@ def send(side: Side, sequence: int, acknowledgment: int, flags: int, data: bytes
     c = side.connection
     assert c is not None
     header = OutgoingHeader()
-    header.sequence = c.initial_receive + sequence
-    header.acknowledgment = c.initial_send + acknowledgment
+    header.sequence = c.receiver.initial + sequence
+    header.acknowledgment = c.sender.initial + acknowledgment
     header.flags = flags
     header.window = window
     packet = packet_of(data)
@@ -114,7 +115,7 @@ def state_of(c: Connection) -> State:
 
 
 def timeout_of(c: Connection) -> Timeout:
-    return c.timeout
+    return c.timers.timeout
 
 
 def shown(world: World) -> list[str]:
@@ -148,11 +149,11 @@ def test_a_smaller_window_with_the_same_numbers_is_the_older() -> None:
     c = side.connection
     assert c is not None
     send(side, 1, 1, ACK, window=500)
-    assert c.snd_wnd == 60_000
+    assert c.sender.wnd == 60_000
     send(side, 1, 1, ACK, window=0)
-    assert c.snd_wnd == 0
+    assert c.sender.wnd == 0
     send(side, 1, 1, ACK, window=700)
-    assert c.snd_wnd == 700
+    assert c.sender.wnd == 700
 
 
 def test_a_fin_waits_for_the_window() -> None:
@@ -169,14 +170,14 @@ def test_an_early_fin_is_told() -> None:
     world.open()
     a, b = world.a.connection, world.b.connection
     assert a is not None and b is not None
-    world.a.link.drop = lambda segment, length: length == 1000 and segment.sequence == a.snd_una & 0xFFFF_FFFF
+    world.a.link.drop = lambda segment, length: length == 1000 and segment.sequence == a.sender.una & 0xFFFF_FFFF
     a.round_trip.timeout_ns = SECOND
     world.a.write(bytes(1000))
     world.a.shut()
     world.run(30 * MS)
     world.a.link.drop = None
-    assert b.fin_sequence == b.rcv_nxt + 1000
-    assert a.scoreboard.left == [a.snd_una + 1000] and a.scoreboard.right == [a.snd_una + 1001]
+    assert b.receiver.fin_sequence == b.receiver.nxt + 1000
+    assert a.scoreboard.left == [a.sender.una + 1000] and a.scoreboard.right == [a.sender.una + 1001]
 
 
 def test_data_behind_a_fin_are_not_answered() -> None:
@@ -238,7 +239,7 @@ def test_linger2_below_zero_does_not_wait_at_all() -> None:
     world, side = plain_world()
     c = side.connection
     assert c is not None
-    c.fin_wait_ns = 0
+    c.timers.fin_wait_ns = 0
     side.close()
     shown(world)
     send(side, 1, 2, ACK)
@@ -267,11 +268,11 @@ def test_a_connection_from_a_cookie_has_the_options() -> None:
     segment.window = 100
     segment.has_timestamp = True
     segment.timestamp = 77
-    segment.timestamp_echo = (CookieOptions(3, True).put_into(123_456) + c.timestamp_offset) & 0xFFFF_FFFF
+    segment.timestamp_echo = (CookieOptions(3, True).put_into(123_456) + c.agreed.timestamp_offset) & 0xFFFF_FFFF
     opening.accept_cookie(c, segment, 1460, world.now)
     assert input.process(c, segment, Packet(0), world.now)
-    assert c.state == State.ESTABLISHED and c.sack and c.timestamps and c.scaling
-    assert c.snd_wnd == 800 and c.timestamp_recent == 77 and c.receive_scale == 7
+    assert c.state == State.ESTABLISHED and c.agreed.sack and c.agreed.timestamps and c.agreed.scaling
+    assert c.sender.wnd == 800 and c.agreed.timestamp_recent == 77 and c.agreed.receive_scale == 7
 
 
 def test_the_tail_is_probed_whenever_its_last_segment_was_written() -> None:
@@ -285,11 +286,11 @@ def test_the_tail_is_probed_whenever_its_last_segment_was_written() -> None:
     assert timeout_of(a) == Timeout.TAIL_LOSS
     world.trace.clear()
     world.run(60 * MS)
-    assert shown(world) == [". 1448"] or a.tail_probe_end == a.snd_nxt
+    assert shown(world) == [". 1448"] or a.losses.tail_probe_end == a.sender.nxt
     assert timeout_of(a) == Timeout.RETRANSMIT
     world.a.link.down = False
     world.run(SECOND)
-    assert a.snd_una == a.snd_nxt and a.tail_probe_end == 0
+    assert a.sender.una == a.sender.nxt and a.losses.tail_probe_end == 0
 
 
 def test_a_smaller_path_sends_the_flight_again() -> None:
@@ -298,7 +299,7 @@ def test_a_smaller_path_sends_the_flight_again() -> None:
     shown(world)
     c = side.connection
     assert c is not None
-    c.path_mtu = 640
+    c.sizes.path_mtu = 640
     c.fix_segment_size()
     window = c.congestion.window
     output.send_flight_again(c, world.now)
@@ -310,7 +311,7 @@ def test_giving_up_tells_nobody() -> None:
     world, side = plain_world()
     c = side.connection
     assert c is not None
-    c.user_timeout_ns = 500 * MS
+    c.timers.user_timeout_ns = 500 * MS
     side.write(b"hello")
     world.run(3 * SECOND)
     assert side.state == State.CLOSED and c.error == ETIMEDOUT
@@ -333,7 +334,7 @@ def test_answers_in_time_wait_are_limited() -> None:
     wait = TimeWait(c, 2, 0)
     segment = Segment()
     segment.flags = ACK
-    segment.sequence = c.rcv_nxt + 100
+    segment.sequence = c.receiver.nxt + 100
     assert wait.judge(segment, 0, 1) == Verdict.ACKNOWLEDGE
     assert wait.judge(segment, 0, 2) == Verdict.DROP
     assert wait.judge(segment, 5, 3) == Verdict.ACKNOWLEDGE
@@ -345,7 +346,7 @@ def test_a_wrong_acknowledgment_of_a_syn_makes_it_come_again_soon() -> None:
     world.a.link.down = True
     c = world.a.connect()
     shown(world)
-    c.initial_receive = c.rcv_nxt
+    c.receiver.initial = c.receiver.nxt
     send(world.a, 1, 5, SYN | ACK)
     assert shown(world) == ["R 0"]
     world.run(10 * MS)

@@ -14,8 +14,8 @@ def test_handshake_negotiates_options() -> None:
     for side in (world.a, world.b):
         c = side.connection
         assert c is not None
-        assert c.sack and c.timestamps and c.scaling and c.send_scale == 7
-        assert c.mss == 1448
+        assert c.agreed.sack and c.agreed.timestamps and c.agreed.scaling and c.agreed.send_scale == 7
+        assert c.sizes.mss == 1448
         assert c.round_trip.smoothed_ns == 20 * MS
 
 
@@ -144,7 +144,7 @@ def test_peer_vanishes_while_data_is_on_its_way(known: bool) -> None:
     c = world.a.connection
     assert c is not None
     if known:
-        c.user_timeout_ns = 10 * SECOND
+        c.timers.user_timeout_ns = 10 * SECOND
     world.a.link.down = True
     world.a.write(b"anyone?")
     start = world.now
@@ -159,10 +159,10 @@ def test_keepalive() -> None:
     world.open()
     c = world.a.connection
     assert c is not None
-    c.keeps_alive = True
-    c.keepalive_idle_ns = 10 * SECOND
-    c.keepalive_interval_ns = SECOND
-    c.keepalive_probes = 3
+    c.timers.keeps_alive = True
+    c.timers.keepalive_idle_ns = 10 * SECOND
+    c.timers.keepalive_interval_ns = SECOND
+    c.timers.keepalive_probes = 3
     opening.start_keepalive(c, world.now)
     world.run(100 * SECOND)
     assert c.state == State.ESTABLISHED

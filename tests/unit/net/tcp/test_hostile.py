@@ -62,15 +62,15 @@ def test_random_segments_near_the_window(seed: int, timestamps: bool) -> None:
     b = world.b.connection
     assert b is not None
     if timestamps:
-        b.timestamps = False
+        b.agreed.timestamps = False
     world.b.write(b"x" * 5000)
     for _ in range(60):
         distance = chance.choice([0, 0, 0, 1, -1, 100, 1460, 5000, 65535, 1 << 20, -70000, 1 << 31])
         behind = chance.choice([0, 0, 0, 1, -1, 1448, 5000, -5000, 1 << 20, 1 << 31])
         flags = chance.choice([ACK, ACK, ACK, ACK | FIN, ACK | URG, SYN, RST, RST | ACK, SYN | ACK, FIN, URG, 0x3F, 0])
         packet = forged(
-            (b.rcv_nxt + distance) & 0xFFFFFFFF,
-            (b.snd_una + behind) & 0xFFFFFFFF,
+            (b.receiver.nxt + distance) & 0xFFFFFFFF,
+            (b.sender.una + behind) & 0xFFFFFFFF,
             flags,
             chance.randbytes(chance.choice([0, 0, 1, 10, 1448, 60000])),
             chance.choice([0, 1, 100, 65535]),
@@ -82,7 +82,7 @@ def test_random_segments_near_the_window(seed: int, timestamps: bool) -> None:
         if chance.random() < 0.3:
             world.b.read(chance.randrange(1, 3000))
         world.run(chance.choice([0, MS, 300 * MS]))
-        assert b.receive.memory <= 2 * b.receive_buffer + (1 << 18)
+        assert b.receive.memory <= 2 * b.receiver.buffer + (1 << 18)
         if b.state == State.CLOSED:
             assert b.queue.memory == 0
             break
@@ -95,10 +95,10 @@ def test_a_reset_must_hit_the_exact_number() -> None:
     assert b is not None
     sent = len(world.trace)
     for distance in (1, 100, 30_000, -1):
-        world.b.deliver(forged(b.rcv_nxt + distance, b.snd_una, RST))
+        world.b.deliver(forged(b.receiver.nxt + distance, b.sender.una, RST))
     assert world.b.state == State.ESTABLISHED
     assert len(world.trace) == sent + 1  # one challenge, and no more for half a second
-    world.b.deliver(forged(b.rcv_nxt, b.snd_una, RST))
+    world.b.deliver(forged(b.receiver.nxt, b.sender.una, RST))
     assert b.state == State.CLOSED and b.error == ECONNRESET
 
 
@@ -107,7 +107,7 @@ def test_a_syn_in_a_connection_is_challenged() -> None:
     world.open()
     b = world.b.connection
     assert b is not None
-    world.b.deliver(forged(b.rcv_nxt + 5, 0, SYN))
+    world.b.deliver(forged(b.receiver.nxt + 5, 0, SYN))
     world.run(100 * MS)
     assert (world.a.state, b.state) == (State.ESTABLISHED, State.ESTABLISHED)
 
@@ -117,11 +117,11 @@ def test_an_acknowledgment_of_the_future_is_ignored() -> None:
     world.open()
     b = world.b.connection
     assert b is not None
-    b.timestamps = False
+    b.agreed.timestamps = False
     world.b.write(b"data")
-    una = b.snd_una
-    world.b.deliver(forged(b.rcv_nxt, b.snd_nxt + 1, ACK))
-    assert b.snd_una == una
+    una = b.sender.una
+    world.b.deliver(forged(b.receiver.nxt, b.sender.nxt + 1, ACK))
+    assert b.sender.una == una
 
 
 @pytest.mark.parametrize("count", [5000])
@@ -130,11 +130,11 @@ def test_gaps_are_bounded(count: int) -> None:
     world.open()
     b = world.b.connection
     assert b is not None
-    b.timestamps = False
+    b.agreed.timestamps = False
     for i in range(count):
-        world.b.deliver(forged(b.rcv_nxt + 2 + 2 * (i * 7919 % 25_000), b.snd_una, ACK, b"x"))
+        world.b.deliver(forged(b.receiver.nxt + 2 + 2 * (i * 7919 % 25_000), b.sender.una, ACK, b"x"))
     assert len(b.receive.pieces) <= 256
-    assert b.receive.memory <= 2 * b.receive_buffer + (1 << 17)
+    assert b.receive.memory <= 2 * b.receiver.buffer + (1 << 17)
 
 
 def closed_pair() -> tuple[TimeWait, Connection]:
@@ -158,12 +158,12 @@ def parsed(packet: Packet) -> Segment:
 def test_time_wait() -> None:
     wait, c = closed_pair()
     wait.timestamps = False
-    old_fin = parsed(forged(c.rcv_nxt - 1, c.snd_nxt, FIN | ACK))
+    old_fin = parsed(forged(c.receiver.nxt - 1, c.sender.nxt, FIN | ACK))
     assert wait.judge(old_fin, 0, 10 * SECOND) == Verdict.ACKNOWLEDGE
     assert wait.deadline_ns == 70 * SECOND
-    assert wait.judge(parsed(forged(c.rcv_nxt, 0, SYN)), 0, 0) == Verdict.ACKNOWLEDGE
-    assert wait.judge(parsed(forged(c.rcv_nxt + 1, 0, SYN)), 0, 0) == Verdict.BEGIN
-    assert wait.judge(parsed(forged(c.rcv_nxt + 5, 0, RST)), 0, 0) == Verdict.DROP
-    assert wait.judge(parsed(forged(c.rcv_nxt, 0, RST)), 0, 0) == Verdict.FORGET
-    assert wait.judge(parsed(forged(c.rcv_nxt, c.snd_nxt, ACK)), 0, 0) == Verdict.DROP
-    assert (wait.next_initial_sequence() - c.snd_nxt) & 0xFFFFFFFF > 65535
+    assert wait.judge(parsed(forged(c.receiver.nxt, 0, SYN)), 0, 0) == Verdict.ACKNOWLEDGE
+    assert wait.judge(parsed(forged(c.receiver.nxt + 1, 0, SYN)), 0, 0) == Verdict.BEGIN
+    assert wait.judge(parsed(forged(c.receiver.nxt + 5, 0, RST)), 0, 0) == Verdict.DROP
+    assert wait.judge(parsed(forged(c.receiver.nxt, 0, RST)), 0, 0) == Verdict.FORGET
+    assert wait.judge(parsed(forged(c.receiver.nxt, c.sender.nxt, ACK)), 0, 0) == Verdict.DROP
+    assert (wait.next_initial_sequence() - c.sender.nxt) & 0xFFFFFFFF > 65535

@@ -107,7 +107,7 @@ def test_a_connection_goes_on_when_memory_is_used_up() -> None:
             nonlocal most
             most = max(most, connection(world.b).receive.memory)
             received.extend(world.b.read())
-            return connection(world.b).fin_received
+            return connection(world.b).receiver.fin_received
 
         assert world.run(600 * SECOND, look)
         return bytes(received)
@@ -132,9 +132,9 @@ def test_windows_grow_no_more_under_pressure() -> None:
     world = World()
     world.open()
     others_use(21)
-    before = connection(world.b).receive_buffer, connection(world.a).send_buffer
+    before = connection(world.b).receiver.buffer, connection(world.a).sender.buffer
     assert world.transfer(b"z" * 2_000_000) == b"z" * 2_000_000
-    assert (connection(world.b).receive_buffer, connection(world.a).send_buffer) == before
+    assert (connection(world.b).receiver.buffer, connection(world.a).sender.buffer) == before
 
 
 def test_the_limit_halves_a_send_buffer() -> None:
@@ -145,7 +145,7 @@ def test_the_limit_halves_a_send_buffer() -> None:
     world.a.write(b"x" * 12_000)
     before = a.queue.memory
     memory.moderate_send_buffer(a)
-    assert a.send_buffer == max(before >> 1, memory.LEAST_SEND_BUFFER)
+    assert a.sender.buffer == max(before >> 1, memory.LEAST_SEND_BUFFER)
     assert a.send_room() <= 0
 
 

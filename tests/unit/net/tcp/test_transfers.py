@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.net.tcp.connection import Connection, Recovery, State
+from kernel.net.tcp.connection import Connection, State
 from kernel.net.tcp.header import Segment
+from kernel.net.tcp.parts import Recovery
 from kernel.net.tcp.settings import SETTINGS
 from tests.unit.net.tcp.simulation import MS, SECOND, World
 
@@ -30,7 +31,7 @@ def test_clean_wire() -> None:
     assert world.transfer(DATA) == DATA
     assert world.now - start < SECOND
     c = world.a.connection
-    assert c is not None and c.total_retransmitted == 0
+    assert c is not None and c.counters.retransmitted == 0
 
 
 def test_large_segments() -> None:
@@ -74,7 +75,7 @@ def test_one_loss_is_repaired_without_a_timeout(sack: bool) -> None:
     assert world.transfer(DATA) == DATA
     c = world.a.connection
     assert c is not None
-    assert c.total_retransmitted == 1
+    assert c.counters.retransmitted == 1
     assert c.congestion.threshold < 1 << 30
     assert world.now - start < SECOND
 
@@ -88,8 +89,8 @@ def test_several_losses_in_a_window(sack: bool) -> None:
     assert world.transfer(DATA) == DATA
     c = world.a.connection
     assert c is not None
-    assert c.total_retransmitted == 4
-    assert c.recovery == Recovery.OPEN
+    assert c.counters.retransmitted == 4
+    assert c.losses.recovery == Recovery.OPEN
 
 
 def test_lost_tail_is_probed_for_before_the_timeout() -> None:
@@ -151,8 +152,8 @@ def test_bad_wires(
     if buffer:
 
         def configure(c: Connection) -> None:
-            c.receive_buffer = buffer
-            c.receive_buffer_fixed = True
+            c.receiver.buffer = buffer
+            c.receiver.buffer_fixed = True
 
         world.b.configure = configure
     world.open()
@@ -176,8 +177,8 @@ def test_zero_window_is_probed_and_opens() -> None:
     world = World()
 
     def configure(c: Connection) -> None:
-        c.receive_buffer = 8192
-        c.receive_buffer_fixed = True
+        c.receiver.buffer = 8192
+        c.receiver.buffer_fixed = True
 
     world.b.configure = configure
     world.open()
@@ -185,7 +186,7 @@ def test_zero_window_is_probed_and_opens() -> None:
     world.run(60 * SECOND)
     b = world.b.connection
     assert b is not None and b.receive.bytes == 4096
-    assert world.a.connection is not None and world.a.connection.snd_wnd == 0
+    assert world.a.connection is not None and world.a.connection.sender.wnd == 0
     # The window's opening is lost: only a probe can tell.
     world.b.link.down = True
     got = world.b.read()
@@ -198,8 +199,8 @@ def test_a_window_that_stays_closed_is_probed_less_and_less() -> None:
     world = World()
 
     def configure(c: Connection) -> None:
-        c.receive_buffer = 8192
-        c.receive_buffer_fixed = True
+        c.receiver.buffer = 8192
+        c.receiver.buffer_fixed = True
 
     world.b.configure = configure
     world.open()
@@ -211,7 +212,7 @@ def test_a_window_that_stays_closed_is_probed_less_and_less() -> None:
     world.run(100 * SECOND)
     answers = [line for line in world.trace if " b " in line]
     assert 4 <= len(answers) <= 9  # after 3, 6, 12 … s; each is answered
-    assert a.probes == 0 and a.round_trip.backoff >= 8
+    assert a.timers.probes == 0 and a.round_trip.backoff >= 8
     world.b.read()
     world.run(SECOND)
     assert a.round_trip.backoff <= 3  # it opened, and is full again
@@ -222,7 +223,7 @@ def test_nagle_and_delayed_acknowledgments() -> None:
     world.open()
     b = world.b.connection
     assert b is not None
-    b.quick_acks = 0
+    b.receiver.quick_acks = 0
     for _ in range(10):
         world.a.write(b"x")
     world.run(SECOND)
@@ -235,7 +236,7 @@ def test_no_delay() -> None:
     world = World()
     world.open()
     assert world.a.connection is not None
-    world.a.connection.no_delay = True
+    world.a.connection.sender.no_delay = True
     for _ in range(10):
         world.a.write(b"x")
     sent = [line for line in world.trace if " a " in line and "+1 " in line]
@@ -247,7 +248,7 @@ def test_cork_waits_for_full_segments_or_200_ms() -> None:
     world.open()
     a = world.a.connection
     assert a is not None
-    a.is_corked = True
+    a.sender.is_corked = True
     world.a.write(b"x" * 2000)
     world.run(100 * MS)
     assert len(world.b.read()) == 1448
@@ -262,6 +263,4 @@ def test_receive_window_grows_with_a_fast_reader() -> None:
     data = DATA * 8
     assert world.transfer(data) == data
     b = world.b.connection
-    assert b is not None and b.receive_buffer > 1 << 20
-
-
+    assert b is not None and b.receiver.buffer > 1 << 20

@@ -1,0 +1,170 @@
+"""The parts of a connection: sender, receiver, segment sizes, losses, timers, and what both sides agreed to.
+
+They are structs, which lie inside the connection: it stays one object, and a field costs what it cost without them.
+Names are those of RFC 9293, section 3.3.1: `sender.una` is SND.UNA, `receiver.nxt` is RCV.NXT. Sequence numbers are
+unwrapped (sequence.py), times are nanoseconds of one clock, sizes are bytes.
+"""
+
+from enum import IntEnum
+
+from kernel.lang import struct
+
+
+class Recovery(IntEnum):
+    """What losses are being repaired; numbered as `tcpi_ca_state`."""
+
+    OPEN = 0
+    FAST = 3  # found by duplicate acknowledgments or SACK
+    TIMEOUT = 4
+
+
+class Timeout(IntEnum):
+    """What the retransmission timer is armed for."""
+
+    NONE = 0
+    RETRANSMIT = 1
+    PROBE = 2  # the window is closed, or a short segment is held back
+    TAIL_LOSS = 3
+
+
+@struct
+class Sender:
+    """What was sent, and what may be. The bytes are in the connection's `queue`."""
+
+    initial: int  # the number of our SYN
+    una: int  # the first that is not acknowledged
+    nxt: int
+    wnd: int  # that the peer offers
+    wl1: int  # the segment that offered it
+    largest_window: int  # that the peer ever offered
+    fin_queued: bool
+    urgent_end: int  # the number after the urgent byte; 0: none
+    small_end: int  # after the last segment that was shorter than a full one
+    no_delay: bool  # TCP_NODELAY
+    is_corked: bool  # TCP_CORK
+    more_follows: bool  # the last write said MSG_MORE
+    is_pushing: bool  # a timer sends what is held back
+    buffer: int
+    buffer_fixed: bool  # by SO_SNDBUF
+    timed_sequence: int  # the acknowledgment that ends a measurement; 0: none is going on
+    timed_at_ns: int
+
+
+@struct
+class SegmentSizes:
+    """How large segments are."""
+
+    path_mtu: int
+    network_header: int
+    peer_mss: int
+    mss_limit: int  # TCP_MAXSEG
+    mss: int  # payload of a full segment
+    packet_limit: int  # payload of what goes to the wire in one piece; 0: a full segment
+    advertised_mss: int
+
+
+@struct
+class Losses:
+    """What of the flight was lost, and how far the repair is."""
+
+    recovery: Recovery
+    recovery_point: int  # repaired once this is acknowledged
+    retransmitted_to: int  # HighRxt: in this recovery, gaps below it were sent again
+    lost_edge: int  # below it, what the peer does not hold is lost
+    tail_probe_end: int  # the number after the last byte when a tail loss probe was sent; 0: none was
+    duplicate_acks: int
+    window_was_full: bool  # the congestion window stopped us
+    is_thin_linear: bool  # TCP_THIN_LINEAR_TIMEOUTS
+
+
+@struct
+class Receiver:
+    """What came, what was acknowledged, and what may come. The bytes are in the connection's `receive`."""
+
+    initial: int  # the number of the peer's SYN
+    nxt: int
+    edge: int  # the right edge of the offered window; never moves back
+    buffer: int
+    buffer_fixed: bool  # by SO_RCVBUF
+    window_clamp: int
+    copied: int  # the first byte that the program has not read
+    fin_received: bool
+    fin_sequence: int  # of a FIN that lies beyond a gap; 0: none
+    mss: int  # how large full segments of the peer seem to be
+    acknowledged_to: int  # `nxt` as it was sent last
+    quick_acks: int
+    is_ping_pong: bool  # the program answers: acknowledgments can wait for that
+    ack_now: bool
+    ack_wanted: bool
+    last_data_ns: int
+    duplicate_left: int  # a duplicate that came, to be reported in the next SACK (RFC 2883)
+    duplicate_right: int
+    growth_start_ns: int  # for growing the window: how much is read in a round trip
+    growth_copied: int
+    urgent_sequence: int  # of the urgent byte; 0: none
+    urgent_taken: bool  # the program has read it with MSG_OOB
+    urgent_inline: bool
+
+
+@struct
+class Agreed:
+    """What both SYNs agreed to (RFC 7323, RFC 2018, RFC 3168)."""
+
+    scaling: bool
+    send_scale: int
+    receive_scale: int
+    timestamps: bool
+    timestamp_offset: int
+    timestamp_recent: int
+    timestamp_recent_ns: int
+    sack: bool
+    is_ecn: bool
+
+
+@struct
+class Marks:
+    """Explicit congestion notification (RFC 3168), where it was agreed to."""
+
+    owes_echo: bool  # a mark came: every segment says so, until the peer has slowed down
+    owes_reduced: bool  # we have slowed down: the next new data says so
+    echo_point: int  # the next echo counts once everything before this is acknowledged
+
+
+@struct
+class Timers:
+    """Deadlines, and what they depend on. A deadline that is not set is FOREVER."""
+
+    timeout: Timeout
+    timeout_ns: int
+    delayed_ack_ns: int
+    keepalive_ns: int  # also how long FIN_WAIT_2 may last
+    last_sent_ns: int  # data
+    last_received_ns: int
+    last_challenge_ns: int
+    retries: int  # expirations in a row
+    first_retry_ns: int
+    probes: int  # of a closed window, unanswered
+    keepalive_probes_sent: int
+    keeps_alive: bool
+    keepalive_idle_ns: int
+    keepalive_interval_ns: int
+    keepalive_probes: int
+    user_timeout_ns: int
+    syn_retries: int
+    fin_wait_ns: int
+
+
+@struct
+class Counters:
+    """For TCP_INFO."""
+
+    retransmitted: int  # segments
+    bytes_acked: int
+    bytes_received: int
+    bytes_sent: int
+    bytes_retransmitted: int
+    segments_in: int
+    segments_out: int
+    data_segments_in: int
+    data_segments_out: int
+    started_ns: int
