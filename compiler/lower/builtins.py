@@ -4,50 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from compiler.lower import integers
-from compiler.lower.convert import (
-    as_int,
-    call_named,
-    call_runtime,
-    coerce,
-    constant,
-    equal,
-    make_tuple,
-    text_length,
-    truth,
-    unwrap,
-)
-from compiler.lower.expressions import lower, lower_as
-from compiler.lower.function import TRAP_ENUM, TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
+from compiler.lower.classes import is_instance, specific
+from compiler.lower.comparison import truth
+from compiler.lower.containment import value_contains
+from compiler.lower.convert import as_int, call_named, call_runtime, coerce, make_tuple, narrow, text_length
+from compiler.lower.dispatch import EXPRESSIONS, lower, values_of
+from compiler.lower.elements import U8, check_index, fill_elements, item, length
+from compiler.lower.function import TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
 from compiler.lower.guards import FREE_PRIMITIVES, note_need
 from compiler.lower.interfaces import LIST, NEW_WEAK
-from compiler.lower.layout import is_pointer, live_object
-from compiler.lower.module import element_alias
-from compiler.lower.objects import call_method, checked_allocation, construct_array, descriptor, is_instance
+from compiler.lower.intrinsics import RAW, UNSAFE, become_bytes
+from compiler.lower.layout import is_pointer
+from compiler.lower.loops import over_value
+from compiler.lower.objects import call_method, checked_allocation, construct_array, construct_raw_array, descriptor
+from compiler.lower.text import enum_name, panic_with
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned
-from compiler.tree import CallBuiltin, Compare, Comprehension, IntLit, ListLit, StrLit, TupleLit
+from compiler.tree import CallBuiltin, Comprehension, IntLit, ListLit, StrLit
 from compiler.types import (
     BOOL,
     BYTES,
     INT,
     STORAGE_INTS,
-    STR,
     U64,
     ArrayType,
     BoolType,
     BytesType,
     ClassType,
-    EnumType,
-    IntType,
     OptionalType,
     RawArrayType,
     SpanType,
     StrType,
-    StructType,
     TupleType,
-    Type,
     WeakType,
     is_reference,
     show,
@@ -55,14 +44,18 @@ from compiler.types import (
 
 HASHING = "kernel.lang.runtime.hashing"
 LAST = (1 << 63) - 1  # the stop of a slice that has none
-LENGTH_LIMIT = (1 << 62) - 1
-U8 = STORAGE_INTS["u8"]
+
+
+AS_BYTES = {"startswith", "endswith"}  # mean the same on the UTF-8 form
 
 
 def lower_builtin(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    """A builtin by its name."""
-    from compiler.lower.intrinsics import RAW, UNSAFE
+    """A call of a builtin, at the type that the type checker proved."""
+    return narrow(fn, by_name(fn, e), fn.type(e.type), stable=False)
 
+
+def by_name(fn: FunctionLowerer, e: CallBuiltin) -> Value:
+    """A builtin by its name."""
     if e.name in ("Weak.get", "print"):
         note_need(fn, "follows a weak reference" if e.name == "Weak.get" else "prints")
     elif e.name in UNSAFE and e.name not in FREE_PRIMITIVES:
@@ -77,81 +70,6 @@ def lower_builtin(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     raise fn.error("KP997", f"{e.name} is not supported here", hint, e.loc)
 
 
-def values_of(fn: FunctionLowerer, e: CallBuiltin) -> list[Value]:
-    """All arguments, evaluated."""
-    values = [lower(fn, a) for a in e.args]
-    fn.set_loc(e.loc)
-    return values
-
-
-# Lengths and elements -------------------------------------------------------------------------------------------------
-
-
-def length(fn: FunctionLowerer, value: Value) -> Value:
-    """`len(value)`."""
-    t = value.type
-    if isinstance(t, OptionalType):
-        return length(fn, unwrap(fn, value))
-    match t:
-        case BytesType() | RawArrayType():
-            return Value(text_length(fn, value), INT, 0, LENGTH_LIMIT)
-        case StrType():
-            return call_runtime(fn, "str.length", [value])
-        case SpanType():
-            return Value(fn.span_parts(value)[1], INT, 0, LENGTH_LIMIT)
-        case ArrayType(_, count):
-            return int_constant(count)
-        case TupleType(items):
-            return int_constant(len(items))
-        case _:
-            return call_method(fn, value, "__len__", [])
-
-
-def check_index(fn: FunctionLowerer, index: Value, count: Value) -> None:
-    """Trap unless 0 <= index < count."""
-    low, high = bounds(index)
-    if count.constant is not None and low >= 0 and high < count.constant:
-        return
-    fn.trap_if(fn.op(f"icmp uge i64 {index.operand}, {count.operand}"), TRAP_INDEX)
-
-
-def element_address(
-    fn: FunctionLowerer, container: Value, index: Value, check: bool = True
-) -> tuple[str, Type, bool, bool]:
-    """Address and type of an element; whether it is aligned, and whether references in it are counted."""
-    t = container.type
-    if isinstance(t, OptionalType):
-        return element_address(fn, unwrap(fn, container), index, check)
-    if isinstance(t, SpanType):
-        base, count = fn.span_parts(container)
-        element = t.element
-        if check:
-            check_index(fn, index, Value(count, INT))
-    elif isinstance(t, ArrayType):
-        base, element = container.operand, t.element
-        if check:
-            check_index(fn, index, int_constant(t.length))
-    elif isinstance(t, RawArrayType):
-        base, element = fn.offset(container.operand, 16), t.element
-    else:
-        raise fn.error("KP998", f"{show(t)} has no elements")
-    size, _ = fn.layouts.size_align(element)
-    place = fn.op(f"getelementptr inbounds [{size} x i8], ptr {base}, i64 {index.operand}")
-    aligned = isinstance(t, RawArrayType) or is_reference(element)
-    return place, element, aligned, True
-
-
-def item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    """`x[i]` of a Span, Array or RawArray."""
-    container = lower(fn, e.args[0])
-    index = as_int(fn, lower(fn, e.args[1]))
-    fn.set_loc(e.loc)
-    if isinstance(e.args[1], IntLit) and e.args[1].value < 0 and not isinstance(container.type, RawArrayType):
-        index = integers.arithmetic(fn, "+", length(fn, container), index, INT)
-    place, element, aligned, _ = element_address(fn, container, index)
-    return fn.load_at(place, element, aligned, element_alias(element))
-
-
 def bytes_item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`data[i]`."""
     data = lower(fn, e.args[0])
@@ -164,11 +82,6 @@ def bytes_item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     place = fn.op(f"getelementptr inbounds i8, ptr {fn.offset(data.operand, 16)}, i64 {index.operand}")
     byte = fn.op(f"load i8, ptr {place}")
     return Value(fn.op(f"zext i8 {byte} to i64"), INT, 0, 255)
-
-
-# Methods of bytes and str ---------------------------------------------------------------------------------------------
-
-AS_BYTES = {"startswith", "endswith"}  # mean the same on the UTF-8 form
 
 
 def text_method(fn: FunctionLowerer, e: CallBuiltin, prefix: str, method: str) -> Value:
@@ -191,88 +104,6 @@ def text_method(fn: FunctionLowerer, e: CallBuiltin, prefix: str, method: str) -
         as_bytes = [v.of_type(BYTES) if isinstance(v.type, StrType) else v for v in values]
         return call_runtime(fn, "bytes.contains" if method == "__contains__" else f"bytes.{method}", as_bytes)
     return call_runtime(fn, e.name, values)
-
-
-def contains(fn: FunctionLowerer, e: Compare) -> str:
-    """`x in y`, where y is no container with a method of its own, as an i1."""
-    if isinstance(e.right, CallBuiltin) and e.right.name == "range":
-        return in_range(fn, e, e.right)
-    left = lower(fn, e.left)
-    if isinstance(e.right, TupleLit):
-        result = "false"
-        for part in e.right.items:
-            value = lower(fn, part)
-            fn.set_loc(e.loc)
-            bit = equal(fn, left, value)
-            result = bit if result == "false" else fn.op(f"or i1 {result}, {bit}")
-        return result
-    right = lower(fn, e.right)
-    fn.set_loc(e.loc)
-    return value_contains(fn, left, right)
-
-
-def value_contains(fn: FunctionLowerer, left: Value, right: Value) -> str:
-    """`left in right` of values."""
-    t = right.type
-    match t:
-        case OptionalType():
-            return value_contains(fn, left, unwrap(fn, right))
-        case EnumType():
-            both = fn.op(f"and i64 {left.operand}, {right.operand}")
-            return fn.op(f"icmp eq i64 {both}, {left.operand}")
-        case BytesType():
-            name = "bytes.contains" if isinstance(left.type, BytesType) else "bytes.contains_byte"
-            return call_runtime(fn, name, [right, left]).operand
-        case StrType():
-            return call_runtime(fn, "bytes.contains", [right.of_type(BYTES), left.of_type(BYTES)]).operand
-        case TupleType(items):
-            from compiler.lower.convert import tuple_item
-
-            result = "false"
-            for number in range(len(items)):
-                bit = equal(fn, left, tuple_item(fn, right, number))
-                result = bit if result == "false" else fn.op(f"or i1 {result}, {bit}")
-            return result
-        case SpanType() | ArrayType():
-            return sequence_contains(fn, left, right)
-        case ClassType():
-            return truth(fn, call_method(fn, right, "__contains__", [left]))
-    raise fn.error("KP998", f"nothing is in {show(t)}")
-
-
-def sequence_contains(fn: FunctionLowerer, left: Value, right: Value) -> str:
-    """`left in span`."""
-    from compiler.lower.loops import over_value
-    from compiler.lower.values import NONE_VALUE as _nothing
-
-    found, end = fn.alloca("i1", zero=False), fn.label("searched")
-    fn.emit(f"store i1 false, ptr {found}")
-
-    def body(value: Value) -> None:
-        hit, go = fn.label("hit"), fn.label("go")
-        fn.branch_if(equal(fn, left, value), hit, go)
-        fn.start(hit)
-        fn.emit(f"store i1 true, ptr {found}")
-        fn.branch(end)
-        fn.start(go)
-
-    over_value(fn, right, body, fn.frame, end, end)
-    fn.start(end)
-    assert _nothing is NONE_VALUE
-    return fn.op(f"load i1, ptr {found}")
-
-
-def in_range(fn: FunctionLowerer, e: Compare, r: CallBuiltin) -> str:
-    """`x in range(a, b)`."""
-    value = as_int(fn, lower(fn, e.left))
-    args = [as_int(fn, lower(fn, a)) for a in r.args]
-    fn.set_loc(e.loc)
-    if len(args) > 2:
-        raise fn.error("KP998", "in a range with a step", "compare, and test the remainder")
-    low = args[0] if len(args) > 1 else int_constant(0)
-    above = integers.compare(fn, ">=", value, low)
-    below = integers.compare(fn, "<", value, args[-1])
-    return fn.op(f"and i1 {above}, {below}")
 
 
 # Spans ----------------------------------------------------------------------------------------------------------------
@@ -397,34 +228,6 @@ def fill(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     return NONE_VALUE
 
 
-def fill_elements(fn: FunctionLowerer, base: str, count: str, value: Value, element: Type) -> None:
-    """Store a value in elements side by side."""
-    if is_reference(element):
-        note_need(fn, "stores references, which are counted")
-        fn.emit(f"call void {fn.module.helper('krait.fill_references')}(ptr {base}, i64 {count}, ptr {value.operand})")
-        return
-    size, _ = fn.layouts.size_align(element)
-    if size == 1:
-        kind = fn.kind(element)
-        byte = fn.op(f"trunc i64 {value.operand} to i8" if kind == "i64" else f"zext i1 {value.operand} to i8")
-        fn.module.intrinsic("llvm.memset")
-        fn.emit(f"call void @llvm.memset.p0.i64(ptr {base}, i8 {byte}, i64 {count}, i1 false)")
-        return
-    index = fn.alloca("i64", zero=False)
-    fn.emit(f"store i64 0, ptr {index}")
-    head, inside, end = fn.label("fill"), fn.label("body"), fn.label("filled")
-    fn.branch(head)
-    fn.start(head)
-    now = fn.op(f"load i64, ptr {index}")
-    fn.branch_if(fn.op(f"icmp slt i64 {now}, {count}"), inside, end)
-    fn.start(inside)
-    place = fn.op(f"getelementptr inbounds [{size} x i8], ptr {base}, i64 {now}")
-    fn.store_at(place, value, element, aligned=False)
-    fn.emit(f"store i64 {fn.op(f'add nsw i64 {now}, 1')}, ptr {index}")
-    fn.branch(head)
-    fn.start(end)
-
-
 def copied(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`struct.copy()`, `array.copy()`: storage of its own in this function's frame."""
     value = values_of(fn, e)[0]
@@ -455,8 +258,6 @@ def extreme(name: str) -> Callable[[FunctionLowerer, CallBuiltin], Value]:
 
 def extreme_of_sequence(fn: FunctionLowerer, name: str, sequence: Value) -> Value:
     """`min(values)` and `max(values)`; traps if there are none."""
-    from compiler.lower.loops import over_value
-
     best, found = fn.alloca("i64"), fn.alloca("i1")
     fn.emit(f"store i1 false, ptr {found}")  # the code may run again: the first store is in the entry block
     end = fn.label("extreme")
@@ -488,8 +289,6 @@ def reduction(name: str) -> Callable[[FunctionLowerer, CallBuiltin], Value]:
     """any, all and sum of a sequence."""
 
     def lowered(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-        from compiler.lower.loops import over_value
-
         value = values_of(fn, e)[0]
         end = fn.label("reduced")
         kind = "i64" if name == "sum" else "i1"
@@ -551,8 +350,6 @@ def order_of(fn: FunctionLowerer, e: CallBuiltin, position: int) -> bool:
 
 def int_to_bytes(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`n.to_bytes(4, "little")`."""
-    from compiler.lower.intrinsics import become_bytes
-    from compiler.lower.objects import construct_raw_array
 
     value = lower(fn, e.args[0])
     size = e.args[1]
@@ -577,7 +374,6 @@ def int_from_bytes(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     data = lower(fn, e.args[0])
     big = order_of(fn, e, 1)
     fn.set_loc(e.loc)
-    from compiler.lower.loops import over_value, sequence_item
 
     count = length(fn, data)
     fn.trap_if(fn.op(f"icmp sgt i64 {count.operand}, 8"), TRAP_RANGE)
@@ -599,7 +395,6 @@ def int_from_bytes(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
     over_value(fn, data, body, fn.frame, end, end)
     fn.start(end)
-    assert sequence_item is not None
     result = fn.op(f"load i64, ptr {total}")
     fn.trap_if(fn.op(f"icmp slt i64 {result}, 0"), TRAP_RANGE)
     return Value(result, INT, 0, None)
@@ -633,27 +428,8 @@ def hash_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     return call_named(fn, f"{HASHING}.hash_int", [value])
 
 
-# Enums, classes, the rest ---------------------------------------------------------------------------------------------
-
-
-def enum_name(fn: FunctionLowerer, value: Value) -> Value:
-    """`e.name`."""
-    t = value.type
-    assert isinstance(t, EnumType)
-    live: Any = live_object(fn.world.program, t.name)
-    result = "null"
-    for member in live:  # aliases are not among them
-        text = constant(fn, member.name, STR)
-        hit = fn.op(f"icmp eq i64 {value.operand}, {int(member.value)}")
-        result = fn.op(f"select i1 {hit}, ptr {text.operand}, ptr {result}")
-    fn.trap_if(fn.op(f"icmp eq ptr {result}, null"), TRAP_ENUM)
-    return Value(result, STR)
-
-
 def isinstance_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`isinstance(x, C)` or of a tuple of classes."""
-    from compiler.lower.matching import specific
-
     value = lower(fn, e.args[0])
     fn.set_loc(e.loc)
     t = value.type.inner if isinstance(value.type, OptionalType) else value.type
@@ -688,8 +464,6 @@ def weak_get(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 
 def panic(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    from compiler.lower.text import panic_with
-
     panic_with(fn, e.args[0])
     return Value("poison", fn.type(e.type))
 
@@ -794,6 +568,8 @@ HANDLERS: dict[str, Callable[[FunctionLowerer, CallBuiltin], Value]] = {
     "Span.fill": fill,
     "Span.to_bytes": lambda fn, e: call_runtime(fn, "bytes.of_span", values_of(fn, e)),
 }
+
+
 for _name in ("u8", "u16", "u32", "u64", "be16", "be32", "be64"):
     HANDLERS[f"Span.load_{_name}"] = span_load(_name)
     HANDLERS[f"Span.store_{_name}"] = span_store(_name)
@@ -806,4 +582,4 @@ def _array_type(fn: FunctionLowerer, e: CallBuiltin) -> ArrayType:
     return t
 
 
-__all__ = ["IntType", "StructType", "lower_as"]
+EXPRESSIONS[CallBuiltin] = lower_builtin

@@ -1,16 +1,19 @@
-"""Conversions between the forms of values: storing into a declared type, narrowing, truth, equality, identity."""
+"""Conversions between the forms of values: storing into a declared type, narrowing; constants; calls of the run-time
+library.
+"""
 
 from __future__ import annotations
 
+from compiler.lower.classes import is_instance
 from compiler.lower.function import TRAP_CLASS, TRAP_NONE, TRAP_RANGE, FunctionLowerer
 from compiler.lower.interfaces import runtime_function
-from compiler.lower.layout import is_int_enum, is_pointer, live_object, number_of, register_type
+from compiler.lower.layout import is_pointer, live_object, number_of, register_type
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
+from compiler.lower.world import Instance
 from compiler.types import (
     INT,
     U64,
     BoolType,
-    BytesType,
     ClassType,
     EnumType,
     FunctionType,
@@ -18,9 +21,6 @@ from compiler.types import (
     NeverType,
     NoneType,
     OptionalType,
-    SpanType,
-    StrType,
-    StructType,
     TupleType,
     Type,
     UnionType,
@@ -138,11 +138,9 @@ def check_class(fn: FunctionLowerer, value: Value, to: Type) -> None:
     """Trap unless a reference is of a narrower class: between the test and this read, somebody may have stored another
     object. Where nothing lies between, LLVM sees that the same was tested before.
     """
-    from compiler.lower.objects import is_instance
-
     have = value.type.inner if isinstance(value.type, OptionalType) else value.type
     want = to.inner if isinstance(to, OptionalType) else to
-    if fn.is_exception(have) or all(_is_below(fn, part, want) for part in _parts(have)):
+    if fn.is_exception(have) or all(_is_below(fn, part, want) for part in parts_of(have)):
         return
     fits = is_instance(fn, value, want)
     if isinstance(to, OptionalType):
@@ -152,7 +150,7 @@ def check_class(fn: FunctionLowerer, value: Value, to: Type) -> None:
 
 def _is_below(fn: FunctionLowerer, t: Type, want: Type) -> bool:
     """Whether what is of the type `t` is surely of the type `want`; type arguments are mypy's business."""
-    same = [w for w in _parts(want) if isinstance(w, ClassType) and isinstance(t, ClassType) and w.name == t.name]
+    same = [w for w in parts_of(want) if isinstance(w, ClassType) and isinstance(t, ClassType) and w.name == t.name]
     return bool(same) or fn.world.is_subclass(t, want)
 
 
@@ -182,80 +180,6 @@ def make_tuple(fn: FunctionLowerer, items: list[Value], t: TupleType) -> Value:
     return Value(operand, t)
 
 
-# Truth ----------------------------------------------------------------------------------------------------------------
-
-
-def truth(fn: FunctionLowerer, value: Value) -> str:
-    """`bool(value)` as an i1."""
-    t = value.type
-    match t:
-        case BoolType():
-            return value.operand
-        case NoneType():
-            return "false"
-        case NeverType():
-            return "poison"
-        case EnumType(name):
-            if not is_int_enum(fn.world.program, name):
-                return "true"
-            return fn.op(f"icmp ne i64 {value.operand}, 0")
-        case IntType():
-            if value.constant is not None:
-                return "true" if value.constant else "false"
-            return fn.op(f"icmp ne i64 {value.operand}, 0")
-        case OptionalType(inner):
-            return optional_truth(fn, value, inner)
-        case StrType() | BytesType() | SpanType():
-            length = text_length(fn, value) if not isinstance(t, SpanType) else fn.span_parts(value)[1]
-            return fn.op(f"icmp ne i64 {length}, 0")
-        case UnionType(items):
-            if not fn.discovering and any(has_length(fn, item) for item in items):
-                raise fn.error("KP933", f"the truth of a {show(t)}", "narrow it first, or compare it with None")
-            return "true"
-        case ClassType() | StructType():
-            for method in ("__bool__", "__len__"):
-                if fn.world.find_method(t, method) is not None:
-                    from compiler.lower.objects import call_method
-
-                    return truth(fn, call_method(fn, value, method, []))
-            refuse_hidden_truth(fn, t)
-            return "true"
-        case TupleType(items):
-            return "true" if items else "false"
-        case _:
-            return "true"
-
-
-def optional_truth(fn: FunctionLowerer, value: Value, inner: Type) -> str:
-    """Not None, and true."""
-    present = is_present(fn, value)
-    refuse_hidden_truth(fn, inner)
-    if is_pointer(value.type) and not isinstance(inner, StrType | BytesType) and not has_length(fn, inner):
-        return present
-    test, end = fn.label("present"), fn.label("truth")
-    start = fn.block
-    fn.branch_if(present, test, end)
-    fn.start(test)
-    inner_truth = truth(fn, unwrap(fn, value, check=False))
-    last = fn.block
-    fn.branch(end)
-    fn.start(end)
-    return fn.phi("i1", [("false", start), (inner_truth, last)])
-
-
-def refuse_hidden_truth(fn: FunctionLowerer, t: Type) -> None:
-    """The truth of an object is that of its own class, which may have one that the type here does not show."""
-    own = fn.world.hidden(t, ("__bool__", "__len__"))
-    if own is not None and not fn.is_exception(t):
-        hint = "compare it with None, or give its base class the method"
-        raise fn.error("KP933", f"the truth of a {show(t)}, which may be a {show(own)} with a truth of its own", hint)
-
-
-def has_length(fn: FunctionLowerer, t: Type) -> bool:
-    """Whether a class defines its own truth."""
-    return any(fn.world.find_method(t, name) is not None for name in ("__bool__", "__len__"))
-
-
 def is_present(fn: FunctionLowerer, value: Value) -> str:
     """`value is not None` as an i1."""
     if isinstance(value.type, NoneType):
@@ -281,98 +205,8 @@ def text_length(fn: FunctionLowerer, value: Value) -> str:
     return fn.op(f"load i64, ptr {place}")
 
 
-# Equality and identity ------------------------------------------------------------------------------------------------
-
-
-def identical(fn: FunctionLowerer, a: Value, b: Value) -> str:
-    """`a is b` as an i1."""
-    if isinstance(a.type, NoneType) or isinstance(b.type, NoneType):
-        other = b if isinstance(a.type, NoneType) else a
-        return invert(fn, is_present(fn, other))
-    if is_pointer(a.type) and is_pointer(b.type):
-        return fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
-    return equal(fn, a, b)
-
-
-def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
-    """`a == b` as an i1."""
-    if isinstance(a.type, NoneType) or isinstance(b.type, NoneType):
-        return identical(fn, a, b)
-    if isinstance(a.type, OptionalType) or isinstance(b.type, OptionalType):
-        return equal_optional(fn, a, b)
-    if is_integer(a.type) and is_integer(b.type):
-        from compiler.lower.integers import compare
-
-        return compare(fn, "==", a, b)
-    if isinstance(a.type, BoolType) and isinstance(b.type, BoolType):
-        return fn.op(f"icmp eq i1 {a.operand}, {b.operand}")
-    if isinstance(a.type, BoolType) or isinstance(b.type, BoolType):
-        return equal(fn, coerce(fn, a, INT), coerce(fn, b, INT))
-    if isinstance(a.type, StrType | BytesType) and type(a.type) is type(b.type):
-        name = "bytes.equal" if isinstance(a.type, BytesType) else "str.equal"
-        return call_runtime(fn, name, [a, b]).operand
-    if isinstance(a.type, TupleType) and isinstance(b.type, TupleType) and len(a.type.items) == len(b.type.items):
-        result = "true"
-        for index in range(len(a.type.items)):
-            item = equal(fn, tuple_item(fn, a, index), tuple_item(fn, b, index))
-            result = item if result == "true" else fn.op(f"and i1 {result}, {item}")
-        return result
-    if isinstance(a.type, ClassType) and not fn.is_exception(a.type) and fn.world.find_method(a.type, "__eq__"):
-        from compiler.lower.objects import call_method
-
-        return truth(fn, call_method(fn, a, "__eq__", [b]))
-    if fn.is_exception(a.type) or fn.is_exception(b.type):
-        raise fn.error("KP931", "exceptions cannot be compared", "compare their codes")
-    for part in (*_parts(a.type), *_parts(b.type)):
-        own = isinstance(part, ClassType) and fn.world.find_method(part, "__eq__")
-        if own or fn.world.hidden(part, ("__eq__",)) is not None:
-            hint = "put the side whose class has __eq__ on the left, and narrow it to this class"
-            raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} are compared without the __eq__", hint)
-    if is_pointer(a.type) and is_pointer(b.type):
-        if isinstance(a.type, UnionType) or isinstance(b.type, UnionType):
-            texts = (StrType, BytesType)
-            parts = [*_parts(a.type), *_parts(b.type)]
-            if any(isinstance(part, texts) for part in parts):
-                raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} cannot be compared", "narrow them first")
-        if isinstance(a.type, StrType | BytesType) != isinstance(b.type, StrType | BytesType):
-            return "false"
-        return fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
-    raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} cannot be compared")
-
-
-def _parts(t: Type) -> tuple[Type, ...]:
+def parts_of(t: Type) -> tuple[Type, ...]:
     return t.items if isinstance(t, UnionType) else (t,)
-
-
-def equal_optional(fn: FunctionLowerer, a: Value, b: Value) -> str:
-    """Equality where one side or both may be None."""
-    inner_a = a.type.inner if isinstance(a.type, OptionalType) else a.type
-    inner_b = b.type.inner if isinstance(b.type, OptionalType) else b.type
-    simple = is_pointer(a.type) and is_pointer(b.type) and not isinstance(inner_a, StrType | BytesType)
-    if simple and not (isinstance(inner_a, ClassType) and fn.world.find_method(inner_a, "__eq__")):
-        return equal(fn, a.of_type(inner_a), b.of_type(inner_b))
-    there_a, there_b = is_present(fn, a), is_present(fn, b)
-    if there_a == "true" or there_b == "true":
-        both = there_a if there_b == "true" else there_b
-        otherwise = "false"
-    else:
-        both = fn.op(f"and i1 {there_a}, {there_b}")
-        either = fn.op(f"or i1 {there_a}, {there_b}")
-        otherwise = fn.op(f"xor i1 {either}, true")
-    compare, end = fn.label("both"), fn.label("equal")
-    start = fn.block
-    fn.branch_if(both, compare, end)
-    fn.start(compare)
-    value_a = unwrap(fn, a, check=False) if isinstance(a.type, OptionalType) else a
-    value_b = unwrap(fn, b, check=False) if isinstance(b.type, OptionalType) else b
-    result = equal(fn, value_a, value_b)
-    last = fn.block
-    fn.branch(end)
-    fn.start(end)
-    return fn.phi("i1", [(otherwise, start), (result, last)])
-
-
-# The run-time library -------------------------------------------------------------------------------------------------
 
 
 def call_runtime(fn: FunctionLowerer, builtin: str, args: list[Value], env: dict[str, Type] | None = None) -> Value:
@@ -429,8 +263,6 @@ def constant(fn: FunctionLowerer, live: object, t: Type) -> Value:
 
 def function_reference(fn: FunctionLowerer, target: object, t: FunctionType) -> Value:
     """A function used as a value."""
-    from compiler.lower.world import Instance
-
     assert isinstance(target, Instance)
     symbol = fn.world.function_value(target, t)
     fn.world.external.add(symbol)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compiler.lower.convert import coerce
-from compiler.lower.expressions import lower
+from compiler.lower.dispatch import STATEMENTS, lower, lower_body, store
 from compiler.lower.function import (
-    TRAP_UNREACHABLE,
     FinallyContext,
     FunctionLowerer,
     HandlerContext,
@@ -15,8 +14,7 @@ from compiler.lower.function import (
     TryContext,
 )
 from compiler.lower.guards import Held, spin_lock_class
-from compiler.lower.objects import call_method
-from compiler.lower.statements import lower_body, store
+from compiler.lower.objects import call_method, method_declaration
 from compiler.lower.values import NONE_VALUE, Value
 from compiler.lower.world import OTHER_CODE, SAME_CODE, Cleanup
 from compiler.nodes import walk
@@ -225,8 +223,6 @@ def lower_with(fn: FunctionLowerer, s: With, index: int) -> None:
 
 def call_exit(fn: FunctionLowerer, manager: Value) -> None:
     """`manager.__exit__(None, None, None)`: what it returns does not matter, an exception goes on."""
-    from compiler.lower.objects import method_declaration
-
     parameters, _ = method_declaration(fn, manager.type, "__exit__")
     call_method(fn, manager, "__exit__", [empty(fn, t) for t in parameters])
 
@@ -241,4 +237,4 @@ def empty(fn: FunctionLowerer, t: Type) -> Value:
     return Value("null" if kind == "ptr" else "zeroinitializer" if kind.startswith("{") else "0", t)
 
 
-__all__ = ["TRAP_UNREACHABLE", "Stmt"]
+STATEMENTS.update({Raise: lower_raise, Try: lower_try, With: lambda fn, s: lower_with(fn, s, 0)})

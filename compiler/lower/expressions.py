@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import enum
 import types as python_types
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from compiler.lower import integers
+from compiler.lower.comparison import equal, identical, truth
 from compiler.lower.convert import (
     as_int,
     call_runtime,
     coerce,
     constant,
-    equal,
     function_reference,
-    identical,
     invert,
-    is_present,
     make_tuple,
     narrow,
-    truth,
     tuple_item,
 )
-from compiler.lower.function import TRAP_ENUM, TRAP_RANGE, FunctionLowerer, holds_function
+from compiler.lower.dispatch import EXPRESSIONS, integer_literal, lower, lower_as
+from compiler.lower.function import TRAP_ENUM, FunctionLowerer, holds_function
 from compiler.lower.guards import is_holder, note_need, note_table
-from compiler.lower.interfaces import DICT, LIST
+from compiler.lower.interfaces import LIST
 from compiler.lower.layout import live_object
+from compiler.lower.objects import call_method, call_with, construct_simple
 from compiler.lower.values import (
     INT_MAX,
     INT_MIN,
@@ -43,29 +42,21 @@ from compiler.tree import (
     BoolLit,
     BoolOp,
     BytesLit,
-    CallBuiltin,
     CallFunction,
-    CallMethod,
-    CallValue,
     Captured,
     Cast,
     Chain,
     ClassConstant,
-    Compare,
-    Comprehension,
     Conditional,
     DictLit,
     EnumFromInt,
     EnumMember,
     Expr,
-    Field,
-    FString,
     Global,
     IntLit,
     Lambda,
     ListLit,
     Local,
-    New,
     NoneLit,
     StrLit,
     TupleIndex,
@@ -77,7 +68,6 @@ from compiler.types import (
     BOOL,
     BYTES,
     INT,
-    NONE,
     STR,
     U64,
     BoolType,
@@ -96,46 +86,11 @@ from compiler.types import (
 )
 
 
-def lower(fn: FunctionLowerer, e: Expr) -> Value:
-    """The value of an expression."""
-    handler = HANDLERS.get(type(e))
-    if handler is None:
-        raise fn.error("KP960", f"{type(e).__name__} cannot be used here", loc=e.loc)
-    fn.set_loc(e.loc)
-    return handler(fn, e)
-
-
-def lower_as(fn: FunctionLowerer, e: Expr, t: Type) -> Value:
-    """The value of an expression, converted to a type that it is stored or passed as."""
-    if isinstance(e, ListLit | DictLit) and isinstance(t, ClassType | OptionalType):
-        inner = t.inner if isinstance(t, OptionalType) else t
-        if isinstance(inner, ClassType) and inner.name in (LIST, DICT):
-            e = type(e)(e.loc, inner, e.items)  # type: ignore[arg-type]  # the place says what the literal holds
-    if isinstance(e, TupleLit) and isinstance(t, TupleType) and len(e.items) == len(t.items):
-        return make_tuple(fn, [lower_as(fn, item, kind) for item, kind in zip(e.items, t.items, strict=True)], t)
-    if isinstance(e, IntLit) and t == U64:
-        return integer_literal(fn, e, U64)
-    value = lower(fn, e)
-    fn.set_loc(e.loc)
-    return coerce(fn, value, t)
-
-
 def lower_truth(fn: FunctionLowerer, e: Expr) -> str:
     """The truth of an expression as an i1. Operands of `and` and `or` are asked one by one: their types may differ."""
     if isinstance(e, BoolOp):
         return bool_op(fn, replace(e, type=BOOL)).operand
     return truth(fn, lower(fn, e))
-
-
-# Literals and names ---------------------------------------------------------------------------------------------------
-
-
-def integer_literal(fn: FunctionLowerer, e: IntLit, t: Type = INT) -> Value:
-    if not INT_MIN <= e.value <= INT_MAX:
-        if t == U64 or e.type == U64 or 0 <= e.value < 1 << 64:
-            return int_constant(e.value, U64)
-        raise fn.error("KP961", f"{e.value} does not fit 64 bits", loc=e.loc)
-    return int_constant(e.value, U64 if e.type == U64 and e.value >= 0 else INT)
 
 
 def string_literal(fn: FunctionLowerer, text: str) -> Value:
@@ -225,8 +180,6 @@ def unary(fn: FunctionLowerer, e: Unary) -> Value:
     operand = lower(fn, e.operand)
     fn.set_loc(e.loc)
     if isinstance(operand.type, ClassType | StructType):
-        from compiler.lower.objects import call_method
-
         return call_method(fn, operand, {"-": "__neg__", "~": "__invert__", "+": "__pos__"}[e.op], [])
     if e.op == "+":
         return operand
@@ -242,8 +195,6 @@ def binary(fn: FunctionLowerer, e: Binary) -> Value:
     t = fn.type(e.type)
     left = lower(fn, e.left)
     if isinstance(left.type, ClassType) and left.type.name == LIST:
-        from compiler.lower.objects import call_method
-
         return call_method(fn, left, "concat" if e.op == "+" else "repeat", [e.right])
     right = lower(fn, e.right)
     fn.set_loc(e.loc)
@@ -268,24 +219,10 @@ def operate(fn: FunctionLowerer, op: str, left: Value, right: Value, t: Type) ->
     if isinstance(right.type, BoolType):
         right = coerce(fn, right, INT)
     if not is_integer(left.type) or not is_integer(right.type):
-        from compiler.lower.objects import call_method
-
         if isinstance(left.type, ClassType):
             return call_method(fn, left, {"+": "concat", "*": "repeat"}.get(op, op), [right])
         raise fn.error("KP964", f"{show(left.type)} {op} {show(right.type)}")
     return integers.arithmetic(fn, op, left, right, t)
-
-
-def compare(fn: FunctionLowerer, e: Compare) -> Value:
-    if e.op in ("in", "not in"):
-        from compiler.lower.builtins import contains
-
-        found = contains(fn, e)
-        return Value(invert(fn, found) if e.op == "not in" else found, BOOL)
-    left = lower(fn, e.left)
-    right = lower(fn, e.right)
-    fn.set_loc(e.loc)
-    return Value(compare_values(fn, e.op, left, right), BOOL)
 
 
 def compare_values(fn: FunctionLowerer, op: str, left: Value, right: Value) -> str:
@@ -309,8 +246,6 @@ def compare_values(fn: FunctionLowerer, op: str, left: Value, right: Value) -> s
         name = "bytes.compare" if isinstance(left.type, BytesType) else "str.compare"
         return integers.compare(fn, op, call_runtime(fn, name, [left, right]), int_constant(0))
     if isinstance(left.type, ClassType):
-        from compiler.lower.objects import call_method
-
         method = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}[op]
         return truth(fn, call_method(fn, left, method, [right]))
     raise fn.error("KP965", f"{show(left.type)} and {show(right.type)} have no order")
@@ -494,8 +429,6 @@ def wrapped(fn: FunctionLowerer, e: Expr) -> Value:
 
 def enum_from_int(fn: FunctionLowerer, e: EnumFromInt) -> Value:
     """`E(n)`: traps unless n is a member's value (any bits, for flags)."""
-    import enum
-
     t = fn.type(e.type)
     assert isinstance(t, EnumType)
     value = as_int(fn, lower(fn, e.value))
@@ -530,8 +463,6 @@ def enum_from_int(fn: FunctionLowerer, e: EnumFromInt) -> Value:
 
 
 def call_function(fn: FunctionLowerer, e: CallFunction) -> Value:
-    from compiler.lower.objects import call_with
-
     function = fn.world.function(e.function, e.loc)
     env = {name: fn.type(t) for name, t in e.type_args.items()}
     # A base class's method called by `super()`: the receiver's type says what the class's variables stand for.
@@ -546,28 +477,8 @@ def call_function(fn: FunctionLowerer, e: CallFunction) -> Value:
     return narrow(fn, value, fn.type(e.type), stable=False)
 
 
-def call_value(fn: FunctionLowerer, e: CallValue) -> Value:
-    """A call through a function value, or of a lambda or nested function that is inlined here."""
-    from compiler.lower.loops import closure_of, inline_closure
-
-    closure = closure_of(fn, e.callee)
-    if closure is not None:
-        return inline_closure(fn, closure, e.args)
-    callee = lower(fn, e.callee)
-    if isinstance(callee.type, OptionalType):
-        callee = narrow(fn, callee, callee.type.inner, stable=False)
-    t = callee.type
-    if not isinstance(t, FunctionType):
-        raise fn.error("KP967", f"{show(t)} cannot be called", loc=e.loc)
-    args = [lower_as(fn, a, p) for a, p in zip(e.args, t.params, strict=True)]
-    fn.set_loc(e.loc)
-    return fn.call_value(callee, args)
-
-
 def list_literal(fn: FunctionLowerer, e: ListLit) -> Value:
     """`[a, b]`: a List with room for its items."""
-    from compiler.lower.objects import call_method, construct_simple
-
     t = fn.type(e.type)
     assert isinstance(t, ClassType)
     result = construct_simple(fn, t, [])
@@ -582,8 +493,6 @@ def list_literal(fn: FunctionLowerer, e: ListLit) -> Value:
 
 def dict_literal(fn: FunctionLowerer, e: DictLit) -> Value:
     """`{k: v}`."""
-    from compiler.lower.objects import call_method, construct_simple
-
     t = fn.type(e.type)
     assert isinstance(t, ClassType)
     result = construct_simple(fn, t, [])
@@ -606,82 +515,37 @@ def tuple_index(fn: FunctionLowerer, e: TupleIndex) -> Value:
     return narrow(fn, tuple_item(fn, lower(fn, e.value), e.index), fn.type(e.type), stable=True)
 
 
-def field(fn: FunctionLowerer, e: Field) -> Value:
-    from compiler.lower.objects import read_field
-
-    return read_field(fn, e)
-
-
-def method_call(fn: FunctionLowerer, e: CallMethod) -> Value:
-    from compiler.lower.objects import lower_method_call
-
-    return lower_method_call(fn, e)
-
-
-def new(fn: FunctionLowerer, e: New) -> Value:
-    from compiler.lower.objects import construct
-
-    return construct(fn, e)
-
-
-def builtin(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    from compiler.lower.builtins import lower_builtin
-
-    return narrow(fn, lower_builtin(fn, e), fn.type(e.type), stable=False)
-
-
-def comprehension(fn: FunctionLowerer, e: Comprehension) -> Value:
-    from compiler.lower.loops import lower_comprehension
-
-    return lower_comprehension(fn, e)
-
-
-def f_string(fn: FunctionLowerer, e: FString) -> Value:
-    from compiler.lower.text import lower_f_string
-
-    return lower_f_string(fn, e)
-
-
-HANDLERS: dict[type[Expr], Callable[[FunctionLowerer, Any], Value]] = {
-    IntLit: lambda fn, e: integer_literal(fn, e),
-    BoolLit: lambda fn, e: Value("true" if e.value else "false", BOOL),
-    StrLit: lambda fn, e: constant(fn, e.value, STR),
-    BytesLit: lambda fn, e: constant(fn, e.value, BYTES),
-    NoneLit: lambda fn, e: NONE_VALUE,
-    Local: local,
-    Captured: captured,
-    Global: global_value,
-    ClassConstant: class_constant,
-    EnumMember: enum_member,
-    Field: field,
-    Unary: unary,
-    Binary: binary,
-    Compare: compare,
-    Chain: chain,
-    BoolOp: bool_op,
-    Conditional: conditional,
-    Walrus: walrus,
-    CallFunction: call_function,
-    CallMethod: method_call,
-    CallBuiltin: builtin,
-    CallValue: call_value,
-    Cast: cast,
-    New: new,
-    EnumFromInt: enum_from_int,
-    ListLit: list_literal,
-    DictLit: dict_literal,
-    TupleLit: tuple_literal,
-    TupleIndex: tuple_index,
-    Comprehension: comprehension,
-    FString: f_string,
-    Lambda: lambda fn, e: _no_lambda(fn, e),
-}
-
-
 def _no_lambda(fn: FunctionLowerer, e: Lambda) -> Value:
     raise fn.error(
         "KP968", "a lambda can only be an argument of a function that calls it", "write a top-level function", e.loc
     )
 
 
-__all__ = ["NONE", "TRAP_RANGE", "is_present"]
+EXPRESSIONS.update(
+    {
+        IntLit: integer_literal,
+        BoolLit: lambda fn, e: Value("true" if e.value else "false", BOOL),
+        StrLit: lambda fn, e: constant(fn, e.value, STR),
+        BytesLit: lambda fn, e: constant(fn, e.value, BYTES),
+        NoneLit: lambda fn, e: NONE_VALUE,
+        Local: local,
+        Captured: captured,
+        Global: global_value,
+        ClassConstant: class_constant,
+        EnumMember: enum_member,
+        Unary: unary,
+        Binary: binary,
+        Chain: chain,
+        BoolOp: bool_op,
+        Conditional: conditional,
+        Walrus: walrus,
+        CallFunction: call_function,
+        Cast: cast,
+        EnumFromInt: enum_from_int,
+        ListLit: list_literal,
+        DictLit: dict_literal,
+        TupleLit: tuple_literal,
+        TupleIndex: tuple_index,
+        Lambda: _no_lambda,
+    }
+)

@@ -17,16 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.frames import NOT_COUNTED
-from compiler.lower.guards import Held, contracts, note_need
+from compiler.lower.guards import Held, note_need
 from compiler.lower.interfaces import PERSONALITY, PERSONALITY_DECLARATION
 from compiler.lower.layout import by_address, is_pointer, register_type
 from compiler.lower.module import Module
 from compiler.lower.values import INT_MAX, NONE_VALUE, Path, Value
 from compiler.lower.world import Edge, Instance, World
-from compiler.tree import Diagnostic, Function, Loc, Stmt
+from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import (
-    INT,
-    ArrayType,
     ClassType,
     FunctionType,
     IntType,
@@ -797,49 +795,7 @@ class FunctionLowerer:
             self.emit(f"ret {kind} {value.operand}")
         self.live = False
 
-    # The whole --------------------------------------------------------------------------------------------------------
-
-    def lower(self) -> str:
-        """Lower the function; returns its definition, with `LINKAGE` where its linkage goes."""
-        from compiler.lower.statements import lower_body
-
-        function = self.instance.function
-        if function.is_generator:
-            raise self.error("KP922", "a generator can only be called in a `for`")
-        subprogram = -1
-        if not self.discovering:
-            subprogram = self.module.debug.subprogram(function, self.instance.symbol)
-            self.frame.scope = subprogram
-        self.set_loc(function.loc)
-        names = self.parameters()
-        for contract in contracts(self):
-            self.contexts.append(HeldContext(contract.held))
-        lower_body(self, function.body)
-        if self.live:
-            result = self.instance.result
-            if isinstance(result, NoneType | NeverType):
-                self.emit_return(NONE_VALUE)
-            elif isinstance(result, OptionalType):
-                from compiler.lower.convert import coerce
-
-                self.emit_return(coerce(self, NONE_VALUE, result))
-            else:
-                self.trap(TRAP_UNREACHABLE)
-        kind, _ = self.signature(
-            self.instance.parameters, self.instance.result, self.instance.raises_word, self.instance.view
-        )
-        attributes = "#0"
-        base = self.module.base_attributes()
-        if "inline" in function.decorators:
-            attributes = self.module.attribute_group(base + " alwaysinline")
-        elif not {"noinline", "recursion", "last_resort"}.isdisjoint(function.decorators):
-            attributes = self.module.attribute_group(base + " noinline")
-        personality = f" personality ptr @{PERSONALITY}" if self.unwind_slot else ""
-        debug = f" !dbg !{subprogram}" if subprogram >= 0 else ""
-        attributes += personality + debug
-        header = f'define LINKAGE {kind} @"{self.instance.symbol}"({", ".join(names)}) {attributes} {{'
-        body = [header, "entry:", *self.entry, "  br label %begin", "begin:", *self.lines, *self.tail, "}"]
-        return "\n".join(body)
+    # Parameters -------------------------------------------------------------------------------------------------------
 
     def parameters(self) -> list[str]:
         """Store the parameters in their slots; returns their declarations."""
@@ -873,13 +829,3 @@ class FunctionLowerer:
 def holds_function(t: Type) -> bool:
     """Whether a value of `t` is a function, or None."""
     return isinstance(t, FunctionType) or (isinstance(t, OptionalType) and isinstance(t.inner, FunctionType))
-
-
-def lower_statements(fn: FunctionLowerer, body: list[Stmt]) -> None:
-    """Lower a body (see statements.py)."""
-    from compiler.lower.statements import lower_body
-
-    lower_body(fn, body)
-
-
-__all__ = ["INT", "ArrayType", "FunctionLowerer"]

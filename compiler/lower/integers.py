@@ -4,6 +4,7 @@ allow.
 
 from __future__ import annotations
 
+from compiler.lower.convert import coerce
 from compiler.lower.function import TRAP_OVERFLOW, TRAP_SHIFT, TRAP_ZERO, FunctionLowerer
 from compiler.lower.values import (
     INT_MAX,
@@ -26,8 +27,6 @@ def arithmetic(fn: FunctionLowerer, op: str, a: Value, b: Value, result: Type) -
     unsigned = is_unsigned(result) or is_unsigned(a.type) or is_unsigned(b.type)
     result = U64 if unsigned else result if isinstance(result, EnumType) else INT
     if unsigned:
-        from compiler.lower.convert import coerce
-
         if op not in ("<<", ">>"):
             a, b = coerce(fn, a, U64), coerce(fn, b, U64)
         else:
@@ -216,8 +215,6 @@ def extreme(fn: FunctionLowerer, name: str, a: Value, b: Value, result: Type) ->
     """`min` or `max` of two ints."""
     unsigned = is_unsigned(result)
     if is_unsigned(a.type) != is_unsigned(b.type):
-        from compiler.lower.convert import coerce
-
         a, b = coerce(fn, a, U64), coerce(fn, b, U64)
         unsigned = True
     intrinsic = f"llvm.{'u' if unsigned else 's'}{name}.i64"

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compiler.lower.builtins import U8, element_address, fill_elements, item, values_of
 from compiler.lower.convert import as_int, coerce, constant
-from compiler.lower.expressions import lower, wrapped
-from compiler.lower.function import FunctionLowerer
-from compiler.lower.values import NONE_VALUE, Value, int_constant
+from compiler.lower.dispatch import lower, values_of
+from compiler.lower.elements import U8, element_address, fill_elements, item
+from compiler.lower.expressions import wrapped
+from compiler.lower.function import TRAP_RANGE, FunctionLowerer
+from compiler.lower.values import NONE_VALUE, Value
 from compiler.tree import CallBuiltin, Global
 from compiler.types import (
     BOOL,
     BYTES,
     INT,
+    STORAGE_INTS,
     STR,
     IntType,
-    OptionalType,
-    RawArrayType,
     SpanType,
-    StructType,
     Type,
     is_reference,
 )
@@ -64,8 +63,6 @@ def load(kind: str, volatile: bool) -> Handler:
 
 def store(kind: str, volatile: bool) -> Handler:
     """`store_u8(address, value)` and its like: the value is range-checked."""
-    from compiler.types import STORAGE_INTS
-
     bits = int(kind[1:])
     mark = "volatile " if volatile else ""
 
@@ -96,8 +93,6 @@ def object_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 
 def span_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    from compiler.lower.function import TRAP_RANGE
-
     address, length = ints(fn, e)
     fn.trap_if(fn.op(f"icmp slt i64 {length.operand}, 0"), TRAP_RANGE)
     return fn.make_span(pointer(fn, address), length.operand, SpanType(U8))
@@ -337,5 +332,3 @@ RAW: dict[str, Handler] = {
     "raw.copy_in": copy_in,
     "raw.array_span": raw_array_span,
 }
-
-__all__ = ["OptionalType", "RawArrayType", "StructType", "int_constant"]

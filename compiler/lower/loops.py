@@ -4,42 +4,32 @@ functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from compiler.lower.convert import as_int, coerce, make_tuple, unwrap
-from compiler.lower.expressions import lower, lower_as, lower_truth
-from compiler.lower.function import (
-    TRAP_CHANGED,
-    TRAP_RANGE,
-    TRAP_UNREACHABLE,
-    Closure,
-    Frame,
-    FunctionLowerer,
-    LoopContext,
-    Slot,
-)
+from compiler.lower.convert import as_int, coerce, make_tuple, tuple_item, unwrap
+from compiler.lower.dispatch import EXPRESSIONS, STATEMENTS, lower, lower_as, lower_body, store
+from compiler.lower.elements import element_address, length
+from compiler.lower.expressions import lower_truth
+from compiler.lower.function import TRAP_CHANGED, TRAP_RANGE, Closure, Frame, FunctionLowerer, LoopContext
 from compiler.lower.guards import no_contract
-from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, DICT, LIST
+from compiler.lower.inlining import bind_parameters, evaluate_arguments, new_frame
+from compiler.lower.integers import arithmetic
+from compiler.lower.interfaces import DEQUE, DICT, LIST
 from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method, construct_simple
-from compiler.lower.statements import lower_body, store
-from compiler.lower.values import INT_MAX, NONE_VALUE, Value, int_constant
-from compiler.lower.world import Instance
+from compiler.lower.values import INT_MAX, Value, int_constant
 from compiler.tree import (
     CallBuiltin,
     CallFunction,
     CallMethod,
-    Captured,
     Comprehension,
     Expr,
     For,
     ForClause,
-    Function,
-    IntLit,
-    Lambda,
-    Local,
+    LocalTarget,
     Target,
     TupleLit,
+    TupleTarget,
 )
 from compiler.types import (
     BOOL,
@@ -54,10 +44,10 @@ from compiler.types import (
     TupleType,
     Type,
     show,
+    substitute,
 )
 
 Body = Callable[[Value], None]
-INLINE_LIMIT = 40
 
 
 def lower_for(fn: FunctionLowerer, s: For) -> None:
@@ -225,8 +215,6 @@ def over_reversed(fn: FunctionLowerer, e: Expr, body: Body, frame: Frame, end: s
 
 def reversed_steps(fn: FunctionLowerer, values: list[Value], body: Body, frame: Frame, end: str, done: str) -> None:
     """`reversed(range(start, stop, step))`: from the last number back to `start`."""
-    from compiler.lower.integers import arithmetic
-
     start, stop, step = values
     if step.constant is None or step.constant == 0:
         raise fn.error("KP990", "reversed of a range whose step is no constant", "write the range backwards")
@@ -367,8 +355,6 @@ def over_tuple_value(
     fn: FunctionLowerer, value: Value, t: TupleType, body: Body, frame: Frame, end: str, done: str
 ) -> None:
     """A tuple that is not a literal here (a Final tuple, say)."""
-    from compiler.lower.convert import tuple_item
-
     if not t.items:
         fn.branch(done)
         return
@@ -389,15 +375,11 @@ def over_tuple_value(
 
 def sequence_length(fn: FunctionLowerer, value: Value) -> Value:
     """How many elements a sequence has (of a str: characters)."""
-    from compiler.lower.builtins import length
-
     return length(fn, value)
 
 
 def sequence_item(fn: FunctionLowerer, value: Value, index: Value) -> Value:
     """An element whose index is inside."""
-    from compiler.lower.builtins import element_address
-
     t = value.type
     if isinstance(t, ClassType):
         return call_method(fn, value, "__getitem__", [index])
@@ -412,110 +394,6 @@ def sequence_item(fn: FunctionLowerer, value: Value, index: Value) -> Value:
     if isinstance(t, StrType):
         raise fn.error("KP991", "for over a str", "run over its bytes: text.encode()")
     raise fn.error("KP992", f"{show(t)} cannot be run over")
-
-
-# Inlining -------------------------------------------------------------------------------------------------------------
-
-
-def closure_of(fn: FunctionLowerer, e: Expr) -> Closure | None:
-    """The lambda or nested function that an expression is, if it is one."""
-    if isinstance(e, Lambda):
-        return Closure(e.function, fn.frame)
-    if isinstance(e, Local):
-        return fn.frame.closures.get(e.name)
-    if isinstance(e, Captured):
-        frame = fn.frame.outer
-        while frame is not None:
-            if e.name in frame.closures:
-                return frame.closures[e.name]
-            frame = frame.outer
-    return None
-
-
-def new_frame(fn: FunctionLowerer, function: Function, env: dict[str, Type], outer: Frame | None) -> Frame:
-    """A frame for a function that is inlined here."""
-    fn.inline_depth += 1
-    if fn.inline_depth > INLINE_LIMIT:
-        raise fn.error(
-            "KP993", f"{function.name} is inlined into itself", "a function that takes a lambda cannot be recursive"
-        )
-    frame = Frame(function, env, len(fn.contexts), outer=outer)
-    if not fn.discovering and fn.frame.scope >= 0:
-        frame.inlined_at = fn.module.debug.location(fn.loc, fn.frame.scope, fn.frame.inlined_at)
-        frame.scope = fn.module.debug.subprogram(function, function.name)
-    return frame
-
-
-def bind_parameters(fn: FunctionLowerer, frame: Frame, args: list[Value | Closure]) -> None:
-    """Store arguments in an inlined function's frame."""
-    for param, arg in zip(frame.function.params, args, strict=True):
-        if isinstance(arg, Closure):
-            frame.closures[param.name] = arg
-            continue
-        with fn.in_frame(frame):
-            t = fn.type(param.type)
-            fn.set_loc(frame.function.loc)
-            slot = fn.new_slot(param.name, t)
-            fn.write(slot, coerce(fn, arg, t))
-
-
-def evaluate_arguments(
-    fn: FunctionLowerer, args: list[Expr] | list[Value], parameters: tuple[Type, ...]
-) -> list[Value | Closure]:
-    """Arguments of an inlined call: closures stay what they are."""
-    result: list[Value | Closure] = []
-    given: Sequence[Expr | Value] = args
-    for arg, t in zip(given, parameters, strict=True):
-        if isinstance(arg, Value):
-            result.append(arg)
-            continue
-        closure = closure_of(fn, arg)
-        result.append(closure if closure is not None else lower_as(fn, arg, t))
-    return result
-
-
-def run_inlined(fn: FunctionLowerer, frame: Frame, result: Type) -> Value:
-    """The body of an inlined function, whose parameters are bound."""
-    frame.return_label = fn.label("returned")
-    if fn.kind(result) != "void":
-        frame.return_slot = Slot(fn.alloca(fn.kind(result)), result)
-    with fn.in_frame(frame):
-        lower_body(fn, frame.function.body)
-        if fn.live and frame.return_slot is not None and not isinstance(result, OptionalType):
-            fn.trap(TRAP_UNREACHABLE)
-    fn.branch(frame.return_label)
-    fn.start(frame.return_label)
-    fn.inline_depth -= 1
-    if frame.return_slot is None:
-        return NONE_VALUE
-    return fn.read(frame.return_slot)
-
-
-def inline_call(fn: FunctionLowerer, target: Instance, receiver: Value | None, args: list[Expr] | list[Value]) -> Value:
-    """A call of a function that takes a lambda or nested function: its body, here."""
-    no_contract(fn, target.function.decorators, target.function.name)
-    parameters = target.parameters
-    values: list[Value | Closure] = []
-    if receiver is not None:
-        values.append(coerce(fn, receiver, parameters[0]))
-        parameters = parameters[1:]
-    values += evaluate_arguments(fn, args, parameters)
-    frame = new_frame(fn, target.function, target.env, None)
-    bind_parameters(fn, frame, values)
-    return run_inlined(fn, frame, target.result)
-
-
-def inline_closure(fn: FunctionLowerer, closure: Closure, args: list[Expr]) -> Value:
-    """A call of a lambda or nested function: its body, here, with the variables of the frame that made it."""
-    function = closure.function
-    with_env = closure.frame.env
-    from compiler.types import substitute
-
-    parameters = tuple(substitute(p.type, with_env) for p in function.params)
-    values = evaluate_arguments(fn, args, parameters)
-    frame = new_frame(fn, function, with_env, closure.frame)
-    bind_parameters(fn, frame, values)
-    return run_inlined(fn, frame, substitute(function.result, with_env))
 
 
 def over_generator(
@@ -541,7 +419,6 @@ def over_generator(
     if function.errors:
         raise function.errors[0]
     no_contract(fn, function.decorators, function.name)
-    from compiler.types import substitute
 
     parameters = tuple(substitute(p.type, env) for p in function.params)
     values: list[Value | Closure] = [receiver] if receiver is not None else []
@@ -604,8 +481,6 @@ def reduce(fn: FunctionLowerer, e: Comprehension, end: str) -> Value:
         fn.emit(f"store i64 0, ptr {total}")
 
         def add() -> None:
-            from compiler.lower.integers import arithmetic
-
             value = lower_as(fn, e.element, INT)
             fn.set_loc(e.loc)
             old = Value(fn.op(f"load i64, ptr {total}"), INT)
@@ -666,8 +541,6 @@ def run_clauses(fn: FunctionLowerer, clauses: list[ForClause], innermost: Callab
 
 def target_names(target: Target) -> list[str]:
     """The local names that a target assigns."""
-    from compiler.tree import LocalTarget, TupleTarget
-
     if isinstance(target, LocalTarget):
         return [target.name]
     if isinstance(target, TupleTarget):
@@ -675,4 +548,5 @@ def target_names(target: Target) -> list[str]:
     return []
 
 
-__all__ = ["BYTE_ARRAY", "IntLit"]
+EXPRESSIONS[Comprehension] = lower_comprehension
+STATEMENTS[For] = lower_for

@@ -4,25 +4,18 @@ are meant to be all.
 
 from __future__ import annotations
 
-from compiler.lower.convert import coerce, equal, identical, narrow
-from compiler.lower.expressions import lower, lower_truth
+from compiler.lower.classes import is_instance, specific
+from compiler.lower.comparison import equal, identical
+from compiler.lower.convert import is_present, narrow
+from compiler.lower.dispatch import STATEMENTS, lower, lower_body
+from compiler.lower.expressions import lower_truth
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.guards import note_access
 from compiler.lower.layout import is_pointer
-from compiler.lower.objects import field_place, is_instance
-from compiler.lower.statements import lower_body
+from compiler.lower.objects import field_place
 from compiler.lower.values import Value
-from compiler.tree import (
-    BoolLit,
-    CapturePattern,
-    ClassPattern,
-    Match,
-    NoneLit,
-    OrPattern,
-    Pattern,
-    ValuePattern,
-)
-from compiler.types import BoolType, BytesType, ClassType, IntType, OptionalType, StrType, Type, TypeVariable
+from compiler.tree import BoolLit, CapturePattern, ClassPattern, Match, NoneLit, OrPattern, Pattern, ValuePattern
+from compiler.types import BoolType, IntType, OptionalType
 
 
 def lower_match(fn: FunctionLowerer, s: Match) -> None:
@@ -87,8 +80,6 @@ def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, fa
     t = subject.type.inner if isinstance(subject.type, OptionalType) else subject.type
     if isinstance(cls, IntType | BoolType) or not is_pointer(subject.type):
         if isinstance(subject.type, OptionalType):
-            from compiler.lower.convert import is_present
-
             proceed(fn, is_present(fn, subject), failure)
         if type(t) is not type(cls) and not (isinstance(t, IntType) and isinstance(cls, IntType)):
             proceed(fn, "false", failure)
@@ -100,20 +91,6 @@ def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, fa
         address, field_type, aligned = field_place(fn, receiver, name)
         note_access(fn, receiver, name, write=False)
         test_pattern(fn, part, fn.load_at(address, field_type, aligned), failure)
-
-
-def specific(fn: FunctionLowerer, t: Type, cls: Type) -> Type:
-    """A generic class named without its arguments: take them from the subject's type where it tells."""
-    if not isinstance(cls, ClassType):
-        return cls
-    parameters = fn.layouts.declaration(cls).type_params if cls.name in fn.world.program.classes else []
-    if parameters and (not cls.args or any(isinstance(a, TypeVariable) for a in cls.args)):
-        items = getattr(t, "items", (t,))
-        for item in items:
-            if isinstance(item, ClassType) and item.name == cls.name:
-                return item
-        return ClassType(cls.name, tuple(TypeVariable(p) for p in parameters))
-    return cls
 
 
 def or_pattern(fn: FunctionLowerer, pattern: OrPattern, subject: Value, failure: str) -> None:
@@ -128,4 +105,4 @@ def or_pattern(fn: FunctionLowerer, pattern: OrPattern, subject: Value, failure:
     fn.start(found)
 
 
-__all__ = ["BytesType", "StrType", "coerce"]
+STATEMENTS[Match] = lower_match

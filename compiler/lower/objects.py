@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from compiler.lower.convert import call_named, coerce, narrow
+from compiler.lower.classes import is_instance, load_descriptor
+from compiler.lower.convert import coerce, constant, narrow
+from compiler.lower.dispatch import EXPRESSIONS, lower, lower_as
 from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer, holds_function
 from compiler.lower.guards import note_access
+from compiler.lower.inlining import closure_of, inline_call
 from compiler.lower.interfaces import ALLOCATE
-from compiler.lower.layout import TEXT_DATA_OFFSET, by_address, descriptor_symbol, register_type
+from compiler.lower.layout import TEXT_DATA_OFFSET, descriptor_symbol, live_object, register_type
 from compiler.lower.module import field_alias
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant
 from compiler.lower.world import Instance
@@ -17,19 +20,16 @@ from compiler.tree import CallMethod, Expr, Field, New
 from compiler.types import (
     INT,
     ArrayType,
-    BytesType,
     ClassType,
-    FunctionType,
     IntType,
-    NoneType,
     OptionalType,
     RawArrayType,
-    StrType,
     StructType,
     Type,
     UnionType,
     is_reference,
     show,
+    substitute,
 )
 
 MEMORY_ERROR = "builtins.MemoryError"
@@ -70,8 +70,6 @@ def same_place(fn: FunctionLowerer, union: UnionType, name: str) -> ClassType:
 
 def read_field(fn: FunctionLowerer, e: Field) -> Value:
     """`value.name`."""
-    from compiler.lower.expressions import lower
-
     receiver = lower(fn, e.value)
     fn.set_loc(e.loc)
     if fn.is_exception(receiver.type):
@@ -141,8 +139,6 @@ def checked_allocation(fn: FunctionLowerer, t: Type, call: str) -> str:
 
 def construct(fn: FunctionLowerer, e: New) -> Value:
     """`C(…)` of a class, struct, exception or RawArray."""
-    from compiler.lower.expressions import lower, lower_as
-
     t = fn.type(e.type)
     if isinstance(t, StructType):
         return construct_struct(fn, t, {name: lower(fn, value) for name, value in e.fields.items()})
@@ -180,8 +176,6 @@ def new_object(fn: FunctionLowerer, t: ClassType, init: Instance | None, args: l
 
 def default_arguments(fn: FunctionLowerer, init: Instance, args: list[Value]) -> list[Value]:
     """Fill in the defaults that a caller inside the compiler left out."""
-    from compiler.lower.convert import constant
-    from compiler.lower.layout import live_object
 
     missing = len(init.parameters) - 1 - len(args)
     if missing == 0:
@@ -260,8 +254,6 @@ def construct_exception(fn: FunctionLowerer, t: ClassType, args: list[Value]) ->
 
 def lower_method_call(fn: FunctionLowerer, e: CallMethod) -> Value:
     """`receiver.method(args)`."""
-    from compiler.lower.expressions import lower
-
     receiver = lower(fn, e.receiver)
     fn.set_loc(e.loc)
     type_args = {name: fn.type(t) for name, t in e.type_args.items()}
@@ -274,7 +266,6 @@ def method_declaration(fn: FunctionLowerer, t: Type, method: str) -> tuple[tuple
     found = fn.world.find_method(t, method)
     if found is None:
         raise fn.error("KP914", f"{show(t)} has no method {method} that can be compiled")
-    from compiler.types import substitute
 
     function, owner = found
     env = fn.layouts.binding(owner)
@@ -351,13 +342,6 @@ def call_virtual(
     )
 
 
-def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:
-    """The type descriptor of an object."""
-    word = fn.op(f"load i32, ptr {fn.offset(object_address, 4)}")
-    wide = fn.op(f"sext i32 {word} to i64")
-    return fn.op(f"inttoptr i64 {wide} to ptr")
-
-
 def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, args: list[Expr] | list[Value]) -> Value:
     """A method of a union of classes or of a protocol: compare the object's class with each that it can be."""
     if isinstance(t, UnionType):
@@ -416,15 +400,11 @@ def register_type_of(fn: FunctionLowerer, t: Type) -> str:
 
 def has_closures(fn: FunctionLowerer, args: list[Expr] | list[Value]) -> bool:
     """Whether a lambda or nested function is among the arguments."""
-    from compiler.lower.loops import closure_of
-
     return any(isinstance(a, Expr) and closure_of(fn, a) is not None for a in args)
 
 
 def convert_arguments(fn: FunctionLowerer, args: list[Expr] | list[Value], parameters: tuple[Type, ...]) -> list[Value]:
     """Evaluate arguments into the types of parameters."""
-    from compiler.lower.expressions import lower_as
-
     result: list[Value] = []
     given: Sequence[Expr | Value] = args
     for arg, t in zip(given, parameters, strict=False):
@@ -434,8 +414,6 @@ def convert_arguments(fn: FunctionLowerer, args: list[Expr] | list[Value], param
 
 def call_with(fn: FunctionLowerer, target: Instance, receiver: Value | None, args: list[Expr] | list[Value]) -> Value:
     """Call a known function with arguments to evaluate; inlined if it is a generator's business or takes closures."""
-    from compiler.lower.loops import inline_call
-
     parameters = target.parameters
     if has_closures(fn, args):
         return inline_call(fn, target, receiver, args)
@@ -450,69 +428,4 @@ def call_with(fn: FunctionLowerer, target: Instance, receiver: Value | None, arg
     return fn.call_instance(target, values)
 
 
-# Classes at run time --------------------------------------------------------------------------------------------------
-
-
-def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
-    """`isinstance(value, t)` of a reference, as an i1. None is no instance of anything here."""
-    if isinstance(value.type, OptionalType) or isinstance(value.type, NoneType):
-        if isinstance(t, NoneType):
-            return fn.op(f"icmp eq ptr {value.operand}, null")
-        if not is_reference(value.type):
-            raise fn.error("KP956", f"isinstance of {show(value.type)}", "compare with None")
-        test, end = fn.label("present"), fn.label("checked")
-        start = fn.block
-        fn.branch_if(fn.op(f"icmp ne ptr {value.operand}, null"), test, end)
-        fn.start(test)
-        assert isinstance(value.type, OptionalType)
-        result = is_instance(fn, value.of_type(value.type.inner), t)
-        last = fn.block
-        fn.branch(end)
-        fn.start(end)
-        return fn.phi("i1", [("false", start), (result, last)])
-    if not is_reference(value.type) or fn.is_exception(value.type):
-        return "true" if value.type == t or (isinstance(value.type, IntType) and isinstance(t, IntType)) else "false"
-    if not isinstance(value.type, UnionType) and fn.world.is_subclass(value.type, t):
-        return "true"
-    intervals = class_intervals(fn, t)
-    if fn.discovering:
-        return fn.op("freeze i1 poison")
-    result = "false"
-    if not intervals:
-        return result
-    descriptor = load_descriptor(fn, value.operand)
-    number = fn.op(f"load i32, ptr {fn.offset(descriptor, 16)}")
-    for low, high in intervals:
-        if low == high:
-            hit = fn.op(f"icmp eq i32 {number}, {low}")
-        else:
-            relative = fn.op(f"sub i32 {number}, {low}")
-            hit = fn.op(f"icmp ule i32 {relative}, {high - low}")
-        result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
-    return result
-
-
-def class_intervals(fn: FunctionLowerer, t: Type) -> list[tuple[int, int]]:
-    """The numbers of classes that are instances of `t`: all instances of a generic class where `t` leaves its arguments
-    open.
-    """
-    if fn.discovering:
-        return []
-    if isinstance(t, ClassType):
-        from compiler.types import TypeVariable
-
-        if fn.layouts.is_polymorphic_root(t) or any(isinstance(a, TypeVariable) for a in t.args):
-            found = [
-                fn.world.class_numbers(c)
-                for c in fn.world.instantiated
-                if isinstance(c, ClassType)
-                and (fn.world.is_subclass(c, t) or any(a.name == t.name for a in fn.layouts.ancestry(c)))
-            ]
-            return sorted({i for i in found if i is not None})
-    if isinstance(t, UnionType):
-        return [i for item in t.items for i in class_intervals(fn, item)]
-    interval = fn.world.class_numbers(t)
-    return [interval] if interval is not None else []
-
-
-__all__ = ["BytesType", "FunctionType", "StrType", "by_address", "call_named"]
+EXPRESSIONS.update({Field: read_field, CallMethod: lower_method_call, New: construct})

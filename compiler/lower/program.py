@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import compiler.lower.all  # noqa: F401  (it fills the tables of dispatch.py)
 from compiler.escape.program import place_objects
+from compiler.freeze import Freezer as RealFreezer
 from compiler.live import LiveComparison
+from compiler.lower.definition import lower_function
 from compiler.lower.effects import Effects
 from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
 from compiler.lower.interfaces import (
@@ -22,7 +25,6 @@ from compiler.lower.interfaces import (
 )
 from compiler.lower.layout import (
     NOWHERE,
-    Layouts,
     descriptor_symbol,
     is_pointer,
     module_of,
@@ -35,7 +37,6 @@ from compiler.lower.world import Instance, World
 from compiler.stacks import StackFacts
 from compiler.tree import Diagnostic, Program
 from compiler.types import (
-    INT,
     BoolType,
     ClassType,
     EnumType,
@@ -90,8 +91,6 @@ class Lowering:
         self.world = World(program, options)
         self.live = LiveComparison(program)
         if freezer_factory is None:
-            from compiler.freeze import Freezer as RealFreezer
-
             freezer_factory = RealFreezer
         self.freezer: Freezer = freezer_factory(program, self.world, options.target)
         self.world.freezer = self.freezer
@@ -199,7 +198,7 @@ class Lowering:
         """The text of a function. A diagnostic about a type has no place of its own: it gets the place of its use."""
         fn = FunctionLowerer(self.world, module, instance)
         try:
-            return fn.lower()
+            return lower_function(fn)
         except Diagnostic as error:
             if error.loc is NOWHERE:
                 error.loc = fn.loc
@@ -498,6 +497,3 @@ class Lowering:
 def escaped(data: bytes) -> str:
     """The inside of an LLVM string constant."""
     return "".join(chr(b) if 32 <= b < 127 and b not in (34, 92) else f"\\{b:02X}" for b in data)
-
-
-__all__ = ["INT", "Layouts", "lower_program"]

@@ -4,24 +4,19 @@ exceptions.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, tuple_item
-from compiler.lower.expressions import lower, lower_as, lower_truth, operate
-from compiler.lower.function import (
-    TRAP_ASSERT,
-    TRAP_INDEX,
-    Closure,
-    FunctionLowerer,
-    LoopContext,
-    holds_function,
-)
+from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_body, store
+from compiler.lower.elements import element_address
+from compiler.lower.expressions import lower_truth, operate
+from compiler.lower.function import TRAP_ASSERT, Closure, FunctionLowerer, LoopContext, holds_function
 from compiler.lower.guards import note_access, note_need
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
 from compiler.lower.objects import call_method, field_place, write_field
+from compiler.lower.text import panic_with
 from compiler.lower.values import NONE_VALUE, Value
 from compiler.tree import (
     Assert,
@@ -33,51 +28,22 @@ from compiler.tree import (
     Expr,
     ExprStmt,
     FieldTarget,
-    For,
     GlobalTarget,
     If,
     IndexTarget,
     IntLit,
     LocalTarget,
-    Match,
     NestedFunction,
     Pass,
     PropertyTarget,
-    Raise,
     Return,
     SetItemTarget,
-    Stmt,
     Target,
-    Try,
     TupleTarget,
     While,
-    With,
     Yield,
 )
-from compiler.types import (
-    INT,
-    ArrayType,
-    ClassType,
-    NeverType,
-    NoneType,
-    RawArrayType,
-    SpanType,
-    StructType,
-    TupleType,
-    show,
-)
-
-
-def lower_body(fn: FunctionLowerer, body: list[Stmt]) -> None:
-    """Lower statements in order; what cannot be reached is left out."""
-    for statement in body:
-        if not fn.live:
-            return
-        fn.set_loc(statement.loc)
-        handler = HANDLERS.get(type(statement))
-        if handler is None:
-            raise fn.error("KP970", f"{type(statement).__name__} is not supported", loc=statement.loc)
-        handler(fn, statement)
+from compiler.types import INT, ClassType, NeverType, StructType, TupleType, show
 
 
 def expression_statement(fn: FunctionLowerer, s: ExprStmt) -> None:
@@ -99,10 +65,8 @@ def assign(fn: FunctionLowerer, s: Assign) -> None:
         store(fn, target, value)
 
 
-def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
-    """`target = value`."""
-    if not fn.live:
-        return
+def store_target(fn: FunctionLowerer, target: Target, value: Value) -> None:
+    """`target = value`, for each kind of target."""
     match target:
         case LocalTarget():
             slot = fn.slot(target.name, target.type)
@@ -137,16 +101,12 @@ def store(fn: FunctionLowerer, target: Target, value: Value) -> None:
             items = [tuple_item(fn, value, i) for i in range(len(value.type.items))]
             for part, item in zip(target.items, items, strict=True):
                 store(fn, part, item)
-        case _:
-            raise fn.error("KP972", "this cannot be assigned", loc=target.loc)
 
 
 def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, bool, bool]:
     """Address and type of an element of a Span, Array or RawArray; whether it is aligned, and whether its references
     are counted.
     """
-    from compiler.lower.builtins import element_address
-
     container = lower(fn, target.container)
     index = as_int(fn, lower(fn, target.index))
     fn.set_loc(target.loc)
@@ -276,7 +236,6 @@ def assert_statement(fn: FunctionLowerer, s: Assert) -> None:
     if s.message is None:
         fn.trap_if(invert(fn, test), TRAP_ASSERT)
         return
-    from compiler.lower.text import panic_with
 
     fail, go = fn.label("assert"), fn.label("go")
     fn.branch_if(test, go, fail)
@@ -299,55 +258,25 @@ def yield_statement(fn: FunctionLowerer, s: Yield) -> None:
     on_yield(value)
 
 
-def for_statement(fn: FunctionLowerer, s: For) -> None:
-    from compiler.lower.loops import lower_for
-
-    lower_for(fn, s)
-
-
-def match_statement(fn: FunctionLowerer, s: Match) -> None:
-    from compiler.lower.matching import lower_match
-
-    lower_match(fn, s)
-
-
-def try_statement(fn: FunctionLowerer, s: Try) -> None:
-    from compiler.lower.exceptions import lower_try
-
-    lower_try(fn, s)
-
-
-def with_statement(fn: FunctionLowerer, s: With) -> None:
-    from compiler.lower.exceptions import lower_with
-
-    lower_with(fn, s, 0)
-
-
-def raise_statement(fn: FunctionLowerer, s: Raise) -> None:
-    from compiler.lower.exceptions import lower_raise
-
-    lower_raise(fn, s)
-
-
-HANDLERS: dict[type[Stmt], Callable[[FunctionLowerer, Any], None]] = {
-    ExprStmt: expression_statement,
-    Assign: assign,
-    AugAssign: augmented,
-    If: if_statement,
-    While: while_statement,
-    For: for_statement,
-    Break: leave_loop,
-    Continue: leave_loop,
-    Pass: lambda fn, s: None,
-    Return: return_statement,
-    Yield: yield_statement,
-    Raise: raise_statement,
-    Try: try_statement,
-    With: with_statement,
-    Assert: assert_statement,
-    Delete: delete,
-    NestedFunction: nested_function,
-    Match: match_statement,
-}
-
-__all__ = ["TRAP_INDEX", "ArrayType", "NoneType", "RawArrayType", "SpanType"]
+STATEMENTS.update(
+    {
+        ExprStmt: expression_statement,
+        Assign: assign,
+        AugAssign: augmented,
+        If: if_statement,
+        While: while_statement,
+        Break: leave_loop,
+        Continue: leave_loop,
+        Pass: lambda fn, s: None,
+        Return: return_statement,
+        Yield: yield_statement,
+        Assert: assert_statement,
+        Delete: delete,
+        NestedFunction: nested_function,
+    }
+)
+TARGETS.update(
+    dict.fromkeys(
+        (LocalTarget, GlobalTarget, FieldTarget, IndexTarget, SetItemTarget, PropertyTarget, TupleTarget), store_target
+    )
+)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from compiler.formats import NUMBER, TEXT, format_fault
-from compiler.lower.convert import coerce, constant
-from compiler.lower.expressions import lower
-from compiler.lower.function import TRAP_PANIC, ColdContext, FunctionLowerer
-from compiler.lower.interfaces import (
-    ADD_BYTES_REPR,
-    ADD_INT,
-    ADD_STR,
-    ADD_U64,
-    FINISH,
-    PANIC_MESSAGE,
-    TEXT_BUILDER,
-)
-from compiler.lower.layout import is_int_enum
-from compiler.lower.objects import call_method, construct_simple
+from compiler.lower.convert import coerce, constant, is_present, unwrap
+from compiler.lower.dispatch import EXPRESSIONS, lower
+from compiler.lower.function import TRAP_ENUM, TRAP_PANIC, ColdContext, FunctionLowerer
+from compiler.lower.interfaces import ADD_BYTES_REPR, ADD_INT, ADD_STR, ADD_U64, FINISH, PANIC_MESSAGE, TEXT_BUILDER
+from compiler.lower.layout import is_int_enum, live_object
+from compiler.lower.objects import call_method, construct_simple, exception_code
 from compiler.lower.values import Value, int_constant, is_integer, is_unsigned
 from compiler.tree import Expr, FormatPart, FString, Loc, StrLit
 from compiler.types import (
@@ -90,8 +84,6 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
         else:
             call_method(fn, builder, "add_bool", [value])
     elif is_plain_enum:
-        from compiler.lower.builtins import enum_name
-
         assert isinstance(t, EnumType)
         short = t.name.rsplit(".", 1)[-1]
         add_text(fn, builder, constant(fn, f"{short}.", STR), 0)
@@ -109,8 +101,6 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
     elif isinstance(t, BytesType):
         call_method(fn, builder, ADD_BYTES_REPR, [value])
     elif isinstance(t, ClassType) and fn.is_exception(t):
-        from compiler.lower.objects import exception_code
-
         call_method(fn, builder, ADD_INT, number_arguments(exception_code(fn, value, "code"), 10, 0))
     else:
         for method in ("__str__", "__repr__"):
@@ -122,8 +112,6 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
 
 def add_optional(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conversion: str, loc: Loc) -> None:
     """A value that may be None."""
-    from compiler.lower.convert import is_present, unwrap
-
     there, none, end = fn.label("present"), fn.label("none"), fn.label("end")
     fn.branch_if(is_present(fn, value), there, none)
     fn.start(there)
@@ -177,3 +165,20 @@ def panic_with(fn: FunctionLowerer, message: Expr, kind: int = TRAP_PANIC) -> No
     if context.used:
         fn.start(context.label)
         fn.trap(kind)
+
+
+def enum_name(fn: FunctionLowerer, value: Value) -> Value:
+    """`e.name`."""
+    t = value.type
+    assert isinstance(t, EnumType)
+    live: Any = live_object(fn.world.program, t.name)
+    result = "null"
+    for member in live:  # aliases are not among them
+        text = constant(fn, member.name, STR)
+        hit = fn.op(f"icmp eq i64 {value.operand}, {int(member.value)}")
+        result = fn.op(f"select i1 {hit}, ptr {text.operand}, ptr {result}")
+    fn.trap_if(fn.op(f"icmp eq ptr {result}, null"), TRAP_ENUM)
+    return Value(result, STR)
+
+
+EXPRESSIONS[FString] = lower_f_string

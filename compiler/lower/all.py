@@ -1,0 +1,14 @@
+"""Every module that lowers nodes. Importing this one fills the tables of dispatch.py."""
+
+from compiler.lower import (
+    builtins,
+    containment,
+    exceptions,
+    expressions,
+    inlining,
+    loops,
+    matching,
+    objects,
+    statements,
+    text,
+)

@@ -1,0 +1,88 @@
+"""Classes at run time: which one an object is of."""
+
+from __future__ import annotations
+
+from compiler.lower.function import FunctionLowerer
+from compiler.lower.values import Value
+from compiler.types import ClassType, IntType, NoneType, OptionalType, Type, TypeVariable, UnionType, is_reference, show
+
+
+def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:
+    """The type descriptor of an object."""
+    word = fn.op(f"load i32, ptr {fn.offset(object_address, 4)}")
+    wide = fn.op(f"sext i32 {word} to i64")
+    return fn.op(f"inttoptr i64 {wide} to ptr")
+
+
+def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
+    """`isinstance(value, t)` of a reference, as an i1. None is no instance of anything here."""
+    if isinstance(value.type, OptionalType) or isinstance(value.type, NoneType):
+        if isinstance(t, NoneType):
+            return fn.op(f"icmp eq ptr {value.operand}, null")
+        if not is_reference(value.type):
+            raise fn.error("KP956", f"isinstance of {show(value.type)}", "compare with None")
+        test, end = fn.label("present"), fn.label("checked")
+        start = fn.block
+        fn.branch_if(fn.op(f"icmp ne ptr {value.operand}, null"), test, end)
+        fn.start(test)
+        assert isinstance(value.type, OptionalType)
+        result = is_instance(fn, value.of_type(value.type.inner), t)
+        last = fn.block
+        fn.branch(end)
+        fn.start(end)
+        return fn.phi("i1", [("false", start), (result, last)])
+    if not is_reference(value.type) or fn.is_exception(value.type):
+        return "true" if value.type == t or (isinstance(value.type, IntType) and isinstance(t, IntType)) else "false"
+    if not isinstance(value.type, UnionType) and fn.world.is_subclass(value.type, t):
+        return "true"
+    intervals = class_intervals(fn, t)
+    if fn.discovering:
+        return fn.op("freeze i1 poison")
+    result = "false"
+    if not intervals:
+        return result
+    descriptor = load_descriptor(fn, value.operand)
+    number = fn.op(f"load i32, ptr {fn.offset(descriptor, 16)}")
+    for low, high in intervals:
+        if low == high:
+            hit = fn.op(f"icmp eq i32 {number}, {low}")
+        else:
+            relative = fn.op(f"sub i32 {number}, {low}")
+            hit = fn.op(f"icmp ule i32 {relative}, {high - low}")
+        result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
+    return result
+
+
+def class_intervals(fn: FunctionLowerer, t: Type) -> list[tuple[int, int]]:
+    """The numbers of classes that are instances of `t`: all instances of a generic class where `t` leaves its arguments
+    open.
+    """
+    if fn.discovering:
+        return []
+    if isinstance(t, ClassType):
+        if fn.layouts.is_polymorphic_root(t) or any(isinstance(a, TypeVariable) for a in t.args):
+            found = [
+                fn.world.class_numbers(c)
+                for c in fn.world.instantiated
+                if isinstance(c, ClassType)
+                and (fn.world.is_subclass(c, t) or any(a.name == t.name for a in fn.layouts.ancestry(c)))
+            ]
+            return sorted({i for i in found if i is not None})
+    if isinstance(t, UnionType):
+        return [i for item in t.items for i in class_intervals(fn, item)]
+    interval = fn.world.class_numbers(t)
+    return [interval] if interval is not None else []
+
+
+def specific(fn: FunctionLowerer, t: Type, cls: Type) -> Type:
+    """A generic class named without its arguments: take them from the subject's type where it tells."""
+    if not isinstance(cls, ClassType):
+        return cls
+    parameters = fn.layouts.declaration(cls).type_params if cls.name in fn.world.program.classes else []
+    if parameters and (not cls.args or any(isinstance(a, TypeVariable) for a in cls.args)):
+        items = getattr(t, "items", (t,))
+        for item in items:
+            if isinstance(item, ClassType) and item.name == cls.name:
+                return item
+        return ClassType(cls.name, tuple(TypeVariable(p) for p in parameters))
+    return cls

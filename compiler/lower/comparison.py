@@ -1,0 +1,177 @@
+"""Truth, equality and identity of values."""
+
+from __future__ import annotations
+
+from compiler.lower.convert import call_runtime, coerce, invert, is_present, parts_of, text_length, tuple_item, unwrap
+from compiler.lower.function import FunctionLowerer
+from compiler.lower.integers import compare
+from compiler.lower.layout import is_int_enum, is_pointer
+from compiler.lower.objects import call_method
+from compiler.lower.values import Value, is_integer
+from compiler.types import (
+    INT,
+    BoolType,
+    BytesType,
+    ClassType,
+    EnumType,
+    IntType,
+    NeverType,
+    NoneType,
+    OptionalType,
+    SpanType,
+    StrType,
+    StructType,
+    TupleType,
+    Type,
+    UnionType,
+    show,
+)
+
+
+def truth(fn: FunctionLowerer, value: Value) -> str:
+    """`bool(value)` as an i1."""
+    t = value.type
+    match t:
+        case BoolType():
+            return value.operand
+        case NoneType():
+            return "false"
+        case NeverType():
+            return "poison"
+        case EnumType(name):
+            if not is_int_enum(fn.world.program, name):
+                return "true"
+            return fn.op(f"icmp ne i64 {value.operand}, 0")
+        case IntType():
+            if value.constant is not None:
+                return "true" if value.constant else "false"
+            return fn.op(f"icmp ne i64 {value.operand}, 0")
+        case OptionalType(inner):
+            return optional_truth(fn, value, inner)
+        case StrType() | BytesType() | SpanType():
+            length = text_length(fn, value) if not isinstance(t, SpanType) else fn.span_parts(value)[1]
+            return fn.op(f"icmp ne i64 {length}, 0")
+        case UnionType(items):
+            if not fn.discovering and any(has_length(fn, item) for item in items):
+                raise fn.error("KP933", f"the truth of a {show(t)}", "narrow it first, or compare it with None")
+            return "true"
+        case ClassType() | StructType():
+            for method in ("__bool__", "__len__"):
+                if fn.world.find_method(t, method) is not None:
+                    return truth(fn, call_method(fn, value, method, []))
+            refuse_hidden_truth(fn, t)
+            return "true"
+        case TupleType(items):
+            return "true" if items else "false"
+        case _:
+            return "true"
+
+
+def optional_truth(fn: FunctionLowerer, value: Value, inner: Type) -> str:
+    """Not None, and true."""
+    present = is_present(fn, value)
+    refuse_hidden_truth(fn, inner)
+    if is_pointer(value.type) and not isinstance(inner, StrType | BytesType) and not has_length(fn, inner):
+        return present
+    test, end = fn.label("present"), fn.label("truth")
+    start = fn.block
+    fn.branch_if(present, test, end)
+    fn.start(test)
+    inner_truth = truth(fn, unwrap(fn, value, check=False))
+    last = fn.block
+    fn.branch(end)
+    fn.start(end)
+    return fn.phi("i1", [("false", start), (inner_truth, last)])
+
+
+def refuse_hidden_truth(fn: FunctionLowerer, t: Type) -> None:
+    """The truth of an object is that of its own class, which may have one that the type here does not show."""
+    own = fn.world.hidden(t, ("__bool__", "__len__"))
+    if own is not None and not fn.is_exception(t):
+        hint = "compare it with None, or give its base class the method"
+        raise fn.error("KP933", f"the truth of a {show(t)}, which may be a {show(own)} with a truth of its own", hint)
+
+
+def has_length(fn: FunctionLowerer, t: Type) -> bool:
+    """Whether a class defines its own truth."""
+    return any(fn.world.find_method(t, name) is not None for name in ("__bool__", "__len__"))
+
+
+def identical(fn: FunctionLowerer, a: Value, b: Value) -> str:
+    """`a is b` as an i1."""
+    if isinstance(a.type, NoneType) or isinstance(b.type, NoneType):
+        other = b if isinstance(a.type, NoneType) else a
+        return invert(fn, is_present(fn, other))
+    if is_pointer(a.type) and is_pointer(b.type):
+        return fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
+    return equal(fn, a, b)
+
+
+def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
+    """`a == b` as an i1."""
+    if isinstance(a.type, NoneType) or isinstance(b.type, NoneType):
+        return identical(fn, a, b)
+    if isinstance(a.type, OptionalType) or isinstance(b.type, OptionalType):
+        return equal_optional(fn, a, b)
+    if is_integer(a.type) and is_integer(b.type):
+        return compare(fn, "==", a, b)
+    if isinstance(a.type, BoolType) and isinstance(b.type, BoolType):
+        return fn.op(f"icmp eq i1 {a.operand}, {b.operand}")
+    if isinstance(a.type, BoolType) or isinstance(b.type, BoolType):
+        return equal(fn, coerce(fn, a, INT), coerce(fn, b, INT))
+    if isinstance(a.type, StrType | BytesType) and type(a.type) is type(b.type):
+        name = "bytes.equal" if isinstance(a.type, BytesType) else "str.equal"
+        return call_runtime(fn, name, [a, b]).operand
+    if isinstance(a.type, TupleType) and isinstance(b.type, TupleType) and len(a.type.items) == len(b.type.items):
+        result = "true"
+        for index in range(len(a.type.items)):
+            item = equal(fn, tuple_item(fn, a, index), tuple_item(fn, b, index))
+            result = item if result == "true" else fn.op(f"and i1 {result}, {item}")
+        return result
+    if isinstance(a.type, ClassType) and not fn.is_exception(a.type) and fn.world.find_method(a.type, "__eq__"):
+        return truth(fn, call_method(fn, a, "__eq__", [b]))
+    if fn.is_exception(a.type) or fn.is_exception(b.type):
+        raise fn.error("KP931", "exceptions cannot be compared", "compare their codes")
+    for part in (*parts_of(a.type), *parts_of(b.type)):
+        own = isinstance(part, ClassType) and fn.world.find_method(part, "__eq__")
+        if own or fn.world.hidden(part, ("__eq__",)) is not None:
+            hint = "put the side whose class has __eq__ on the left, and narrow it to this class"
+            raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} are compared without the __eq__", hint)
+    if is_pointer(a.type) and is_pointer(b.type):
+        if isinstance(a.type, UnionType) or isinstance(b.type, UnionType):
+            texts = (StrType, BytesType)
+            parts = [*parts_of(a.type), *parts_of(b.type)]
+            if any(isinstance(part, texts) for part in parts):
+                raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} cannot be compared", "narrow them first")
+        if isinstance(a.type, StrType | BytesType) != isinstance(b.type, StrType | BytesType):
+            return "false"
+        return fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
+    raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} cannot be compared")
+
+
+def equal_optional(fn: FunctionLowerer, a: Value, b: Value) -> str:
+    """Equality where one side or both may be None."""
+    inner_a = a.type.inner if isinstance(a.type, OptionalType) else a.type
+    inner_b = b.type.inner if isinstance(b.type, OptionalType) else b.type
+    simple = is_pointer(a.type) and is_pointer(b.type) and not isinstance(inner_a, StrType | BytesType)
+    if simple and not (isinstance(inner_a, ClassType) and fn.world.find_method(inner_a, "__eq__")):
+        return equal(fn, a.of_type(inner_a), b.of_type(inner_b))
+    there_a, there_b = is_present(fn, a), is_present(fn, b)
+    if there_a == "true" or there_b == "true":
+        both = there_a if there_b == "true" else there_b
+        otherwise = "false"
+    else:
+        both = fn.op(f"and i1 {there_a}, {there_b}")
+        either = fn.op(f"or i1 {there_a}, {there_b}")
+        otherwise = fn.op(f"xor i1 {either}, true")
+    compare, end = fn.label("both"), fn.label("equal")
+    start = fn.block
+    fn.branch_if(both, compare, end)
+    fn.start(compare)
+    value_a = unwrap(fn, a, check=False) if isinstance(a.type, OptionalType) else a
+    value_b = unwrap(fn, b, check=False) if isinstance(b.type, OptionalType) else b
+    result = equal(fn, value_a, value_b)
+    last = fn.block
+    fn.branch(end)
+    fn.start(end)
+    return fn.phi("i1", [(otherwise, start), (result, last)])
