@@ -77,7 +77,7 @@ def trap(frame: TrapFrame) -> None:
     elif lacks_vector_registers(frame):
         _first_use_of_vector_registers(task)
     elif is_grave(frame):
-        kernel_fault(frame, False)
+        kernel_fault(frame, survivable=False)
     else:
         try:
             _raise_signal(task, frame)
@@ -90,7 +90,7 @@ def trap(frame: TrapFrame) -> None:
 @export("krait_interrupt_in_kernel")
 def interrupt_in_kernel(frame: TrapFrame) -> None:
     """Called by entry.S for an interrupt of the kernel itself: in the idle loop and at safe points only."""
-    _interrupt(frame.vector, False)
+    _interrupt(frame.vector, from_user=False)
 
 
 @export("krait_exception_in_kernel")
@@ -127,7 +127,7 @@ def _bug(frame: TrapFrame) -> None:
     if task is not None:
         report_thread(int(task.tid), task.name)
         # Where a compiled check fails, the registers are what the unwind tables take them for.
-        if trap_kind(frame) == 0 or not find_landing(frame, False):
+        if trap_kind(frame) == 0 or not find_landing(frame, is_call=False):
             _end_thread(task)
 
 
@@ -135,7 +135,7 @@ def _bug(frame: TrapFrame) -> None:
 @last_resort
 def clean_up_further(frame: TrapFrame) -> None:
     """Called by entry.S at the end of a clean-up: on return the thread goes on at the next one."""
-    if not find_landing(frame, True):
+    if not find_landing(frame, is_call=True):
         _end_thread(current())
 
 

@@ -93,7 +93,7 @@ class CachedInode(Inode):
     def write_at(self, buffer: Buffer, offset: int) -> int:
         """Write, under the inode's lock, which the caller has not taken."""
         with self.lock:
-            return self.write_locked(buffer, offset, False)
+            return self.write_locked(buffer, offset, is_direct=False)
 
     def write_locked(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         """Write, perhaps past the cache; the caller holds the lock. Raises EPERM (made immutable since it was opened),
@@ -365,7 +365,7 @@ class CachedFile(InodeFile):
         return self._pwrite(buffer, offset, self.flags & O_DIRECT != 0)
 
     def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
-        return self._pwrite(buffer, offset, True)
+        return self._pwrite(buffer, offset, is_direct=True)
 
     def _pwrite(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         if buffer.remaining == 0:

@@ -33,7 +33,7 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
     top = source.top()
     if top is None:
         return copies
-    copy = copy_of(top, True, False)
+    copy = copy_of(top, is_peer=True, is_shared=False)
     copy.attached = True
     try:
         fresh.enter(copy)
@@ -49,7 +49,7 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
             point = child.mount_point
             if point is None:
                 continue
-            copy = copy_of(child, True, False)
+            copy = copy_of(child, is_peer=True, is_shared=False)
             copy.attach(parent, point)
             copies[child] = copy
             waiting.append(child)

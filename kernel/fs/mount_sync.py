@@ -78,7 +78,7 @@ def end_writing() -> None:
         if file_system.block_device is None or file_system.read_only:
             continue
         try:
-            file_system.remount(True, b"")
+            file_system.remount(read_only=True, options=b"")
         except Errno as error:
             log.error(f"a file system could not be made read-only: error {error.code}")
 

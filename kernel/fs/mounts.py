@@ -246,7 +246,7 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if recursive:
         inner = mounts_below(origin)
     check_room(context.namespace, 1 + len(inner))
-    copy = copy_of(origin.mount, True, False)
+    copy = copy_of(origin.mount, is_peer=True, is_shared=False)
     copy.show(origin.dentry)
     copy.attach(at.mount, at.dentry)
     _copy_inner(origin.mount, copy, inner)
@@ -265,7 +265,7 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
     if recursive:
         inner = mounts_below(origin)
     check_room(context.namespace, 1 + len(inner))
-    copy = copy_of(origin.mount, True, False)
+    copy = copy_of(origin.mount, is_peer=True, is_shared=False)
     copy.show(origin.dentry)
     namespace = keep_apart(copy)
     try:
@@ -304,7 +304,7 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
             new_parent = None if parent is None else copies.get(parent)
             if new_parent is None or point is None or each.is_unbindable:
                 continue
-            new = copy_of(each, True, False)
+            new = copy_of(each, is_peer=True, is_shared=False)
             new.attach(new_parent, point)
             copies[each] = new
     except MemoryError:

@@ -113,7 +113,7 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         raise Errno(EINVAL)
     walk = _hold_new_name(context, base, name)
     try:
-        directory = _prepare_creation(walk, False)
+        directory = _prepare_creation(walk, for_directory=False)
         is_whiteout = kind == S_IFCHR and rdev == 0
         if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not context.credentials.capable(CAP_MKNOD):
             raise Errno(EPERM)
@@ -127,7 +127,7 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
     """mkdir(2)."""
     walk = _hold_new_name(context, base, name)
     try:
-        directory = _prepare_creation(walk, True)
+        directory = _prepare_creation(walk, for_directory=True)
         inherited = inherit(context, directory, S_IFDIR | mode & (0o777 | S_ISVTX))
         inode = directory.create(walk.last, inherited.mode, 0, context.credentials)
         try:
@@ -151,7 +151,7 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
         raise Errno(ENAMETOOLONG)
     walk = _hold_new_name(context, base, name)
     try:
-        directory = _prepare_creation(walk, False)
+        directory = _prepare_creation(walk, for_directory=False)
         inode = directory.create_symlink(walk.last, target, context.credentials)
         _made(walk, directory, inode)
     finally:
@@ -165,7 +165,7 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
     try:
         walk = _hold_new_name(context, base, name)
         try:
-            _check_free(walk, False)
+            _check_free(walk, for_directory=False)
             if walk.mount is not old.mount:
                 raise Errno(EXDEV)
             if not may_link(context.credentials, inode):

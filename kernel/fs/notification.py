@@ -81,7 +81,7 @@ class WatchList:
     @noraise
     def inode_removed(self) -> None:
         """The last name and the last user have gone: the watches end, and then the inode."""
-        self.tell(IN_DELETE_SELF, b"", 0, False)
+        self.tell(IN_DELETE_SELF, b"", 0, is_unlinked=False)
         self.end()
 
     @recursion(2)  # an inode that is released with its last watch has no watches
@@ -166,14 +166,14 @@ def tell_inode(inode: "Inode", mask: int) -> None:
     """Something happened to an inode, whatever its names are."""
     found = inode.watches
     if found is not None:
-        found.tell(mask | (IN_ISDIR if inode.is_directory() else 0), b"", 0, False)
+        found.tell(mask | (IN_ISDIR if inode.is_directory() else 0), b"", 0, is_unlinked=False)
 
 
 def tell_name(directory: "Inode", mask: int, name: bytes, cookie: int) -> None:
     """Something happened to a name in a directory; `mask` says whether it is one of a directory."""
     found = directory.watches
     if found is not None:
-        found.tell(mask, name, cookie, False)
+        found.tell(mask, name, cookie, is_unlinked=False)
 
 
 def tell_place(dentry: "Dentry", mask: int) -> None:

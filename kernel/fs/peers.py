@@ -149,7 +149,7 @@ class Receiver:
 
 def receivers_of(mount: "Mount") -> list[Receiver]:
     """All that get what is mounted on `mount`, itself first, each after its source. Raises MemoryError."""
-    first = Receiver(mount, None, True)
+    first = Receiver(mount, None, is_peer=True)
     found: list[Receiver] = [first]
     group = mount.group
     if group is None:
@@ -165,7 +165,7 @@ def receivers_of(mount: "Mount") -> list[Receiver]:
         members = group.members
         place = members.index(head.mount)
         for step in range(1, len(members)):
-            found.append(Receiver(members[(place + step) % len(members)], head, True))
+            found.append(Receiver(members[(place + step) % len(members)], head, is_peer=True))
         seen: list[PeerGroup] = []
         for slave in group.slaves:
             below = slave.group
@@ -173,7 +173,7 @@ def receivers_of(mount: "Mount") -> list[Receiver]:
                 if below in seen:
                     continue
                 seen.append(below)
-            receiver = Receiver(slave, head, False)
+            receiver = Receiver(slave, head, is_peer=False)
             found.append(receiver)
             heads.append(receiver)
     return found

@@ -31,7 +31,7 @@ class EventFile(DescriptorFile):
         while self.count == 0:
             if self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
-            self.queue.sleep(True)
+            self.queue.sleep(interruptible=True)
         value = 1 if self.is_semaphore else self.count
         self.count -= value
         self.queue.wake_all()
@@ -56,7 +56,7 @@ class EventFile(DescriptorFile):
         while self.count > MAXIMUM - value:
             if self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
-            self.queue.sleep(True)
+            self.queue.sleep(interruptible=True)
         self.count += value
         self.queue.wake_all()
         return 8

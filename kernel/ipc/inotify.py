@@ -303,7 +303,7 @@ class InotifyFile(DescriptorFile):
             elif self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
             else:
-                self.queue.sleep(True)
+                self.queue.sleep(interruptible=True)
 
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:

@@ -273,7 +273,7 @@ def sleep_for_message(queue: WaitQueue) -> None:
     """Sleep; a signal with a handler ends the call for good (signal(7))."""
     code = 0
     try:
-        queue.sleep(True)
+        queue.sleep(interruptible=True)
     except Errno as error:
         code = error.code
     if code != 0:

@@ -288,7 +288,7 @@ class Pipe:
                 return 0
             if nonblocking:
                 raise Errno(EAGAIN)
-            self.read_queue.sleep(True)
+            self.read_queue.sleep(interruptible=True)
 
     def _read_available(self, buffer: Buffer) -> int:
         self.lock.acquire()
@@ -313,7 +313,7 @@ class Pipe:
                 return False
             if nonblocking:
                 raise Errno(EAGAIN)
-            self.read_queue.sleep(True)
+            self.read_queue.sleep(interruptible=True)
 
     def unlock_readable(self, taken: int) -> None:
         """After `lock_readable`: take the bytes that were used, and let others read."""
@@ -400,7 +400,7 @@ class Pipe:
                 return
             if nonblocking:
                 raise Errno(EAGAIN)
-            self.write_queue.sleep(True)
+            self.write_queue.sleep(interruptible=True)
 
     # ---- Ends -------------------------------------------------------------------------------------------------
 
@@ -447,10 +447,10 @@ class PipeFile(File):
         return self.pipe.write(buffer, self.flags & O_NONBLOCK != 0, self.flags & O_DIRECT != 0)
 
     def read_at_once(self, buffer: Buffer) -> int:
-        return self.pipe.read(buffer, True)
+        return self.pipe.read(buffer, nonblocking=True)
 
     def write_at_once(self, buffer: Buffer) -> int:
-        return self.pipe.write(buffer, True, self.flags & O_DIRECT != 0)
+        return self.pipe.write(buffer, nonblocking=True, as_packets=self.flags & O_DIRECT != 0)
 
     def poll(self, waiter: PollWaiter | None) -> int:
         pipe = self.pipe
@@ -586,11 +586,11 @@ def open_fifo(path: Path, flags: int) -> File:
         if access == O_RDONLY:
             seen = pipe.writer_generation
             while pipe.writers == 0 and pipe.writer_generation == seen:
-                pipe.read_queue.sleep(True)
+                pipe.read_queue.sleep(interruptible=True)
         else:
             seen = pipe.reader_generation
             while pipe.readers == 0 and pipe.reader_generation == seen:
-                pipe.write_queue.sleep(True)
+                pipe.write_queue.sleep(interruptible=True)
     except (Errno, MemoryError):
         file.release()
         raise

@@ -227,7 +227,7 @@ class Queue(Inode):
         timed_out = False
         try:
             while sender.message is not None and not timed_out:
-                timed_out = not sender.queue.sleep_until(deadline_ns, True)
+                timed_out = not sender.queue.sleep_until(deadline_ns, interruptible=True)
         except Errno:
             if sender.message is not None:
                 raise
@@ -267,7 +267,7 @@ class Queue(Inode):
         timed_out = False
         try:
             while receiver.message is None and not timed_out:
-                timed_out = not receiver.queue.sleep_until(deadline_ns, True)
+                timed_out = not receiver.queue.sleep_until(deadline_ns, interruptible=True)
         except Errno:
             if receiver.message is None:
                 raise

@@ -205,7 +205,7 @@ class SemaphoreSet(IpcObject):
         timed_out = False
         while not row.is_finished and not interrupted and not timed_out:
             try:
-                timed_out = not row.queue.sleep_until(deadline_ns, True)
+                timed_out = not row.queue.sleep_until(deadline_ns, interruptible=True)
             except Errno:
                 interrupted = True
         if row.is_finished:

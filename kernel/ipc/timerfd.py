@@ -124,7 +124,7 @@ class TimerFile(DescriptorFile):
                 raise Errno(ECANCELED)
             if self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
-            timer.queue.sleep(True)
+            timer.queue.sleep(interruptible=True)
         count = timer.expirations
         timer.expirations = 0
         storage = bytearray(8)

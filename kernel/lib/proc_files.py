@@ -63,7 +63,7 @@ def proc_file(path: str, store: StoreText | None = None) -> Callable[[MakeText],
     """
 
     def enter(make: MakeText) -> MakeText:
-        _enter(path, make, None, store, False)
+        _enter(path, make, None, store, is_line=False)
         return make
 
     return enter
@@ -75,7 +75,7 @@ def proc_line(path: str, store: StoreText | None = None) -> Callable[[MakeText],
     """
 
     def enter(make: MakeText) -> MakeText:
-        _enter(path, make, None, store, True)
+        _enter(path, make, None, store, is_line=True)
         return make
 
     return enter
@@ -87,7 +87,7 @@ def proc_pieces(path: str) -> Callable[[MakePieces], MakePieces]:
     """
 
     def enter(pieces: MakePieces) -> MakePieces:
-        _enter(path, None, pieces, None, False)
+        _enter(path, None, pieces, None, is_line=False)
         return pieces
 
     return enter

@@ -103,7 +103,8 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     if area.shared:
         source = area.source
         if source is not None:
-            put_frame(source.page(area.index_of(address), True))  # the source learns of the write; it may sleep
+            # The source learns of the write; it may sleep.
+            put_frame(source.page(area.index_of(address), for_write=True))
             slot = pages.make(address)
             if entry_frame(read_entry(slot)) != frame:
                 return 0  # changed meanwhile: the instruction faults again
@@ -142,7 +143,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
             return 0
         write_entry(slot, make_entry(frame, flags | (WRITABLE | DIRTY if for_write else 0)))
         return 1 if for_write else 1 + _map_around(pages, area, address, flags)
-    frame = source.page(index, False)
+    frame = source.page(index, for_write=False)
     slot = pages.make(address)
     if read_entry(slot) != 0:
         put_frame(frame)

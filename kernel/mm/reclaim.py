@@ -156,7 +156,7 @@ def configure(own_stack_top: Callable[[], int], scan_other_stacks: Callable[[], 
     RECLAIMER.descriptor_high = descriptor_high
     RECLAIMER.enabled = True
     RECLAIMER.weak_list = 0
-    set_stress(False)
+    set_stress(stress=False)
 
 
 def set_stress(stress: bool) -> None:

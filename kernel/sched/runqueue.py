@@ -159,7 +159,7 @@ class RunQueue:
     def add_woken(self, thread: Thread, slept_ns: int) -> None:
         """A thread wakes after sleeping for so long."""
         if thread.is_realtime():
-            self._add_realtime(thread, True)
+            self._add_realtime(thread, behind_equals=True)
             return
         full = slice_of(thread)
         if slept_ns > 0:
@@ -174,7 +174,7 @@ class RunQueue:
         if thread.is_realtime():
             if thread.slice_ns <= 0:
                 thread.slice_ns = slice_of(thread)
-            self._add_realtime(thread, True)
+            self._add_realtime(thread, behind_equals=True)
         elif thread.slice_ns > 0:
             self.active.push_tail(thread)
         else:
@@ -183,7 +183,7 @@ class RunQueue:
     def add_preempted(self, thread: Thread) -> None:
         """A thread lost the processor before its slice ended: it is next among its equals."""
         if thread.is_realtime():
-            self._add_realtime(thread, False)
+            self._add_realtime(thread, behind_equals=False)
         elif thread.slice_ns > 0:
             self.active.push_head(thread)
         else:

@@ -68,9 +68,9 @@ def _open_console(context: FsContext) -> FileTable:
     files = FileTable()
     try:
         file = open_file(context, None, b"/dev/console", O_RDWR, 0)
-        files.install(file, False)
-        files.replace(1, file, False)
-        files.replace(2, file, False)
+        files.install(file, cloexec=False)
+        files.replace(1, file, cloexec=False)
+        files.replace(2, file, cloexec=False)
     except Errno as error:
         log.warn(f"unable to open an initial console: error {error.code}")
     return files

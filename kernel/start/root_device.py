@@ -136,7 +136,7 @@ def _mount(line: bytes, device: BlockDevice) -> FileSystem:
             failure = error.code
         if failure == EROFS or failure == EACCES:
             try:
-                found = filesystem_on(device, kind, b"/dev/" + device.name, options, True)
+                found = filesystem_on(device, kind, b"/dev/" + device.name, options, read_only=True)
                 log.warn("root: mounted read-only, because it cannot be written")
                 return found
             except Errno as error:

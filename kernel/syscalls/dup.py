@@ -8,7 +8,7 @@ from kernel.task import current
 
 @syscall("dup", status="Full", args="fd -> fd")
 def dup(descriptor: i32) -> int:
-    return current().files.duplicate(descriptor, 0, False)
+    return current().files.duplicate(descriptor, 0, cloexec=False)
 
 
 @syscall("dup2", status="Full", args="fd fd -> fd")
@@ -16,7 +16,7 @@ def dup2(old: i32, new: i32) -> int:
     files = current().files
     file = files.get_any(old)
     if old != new:
-        files.replace(new, file, False)
+        files.replace(new, file, cloexec=False)
     return new
 
 

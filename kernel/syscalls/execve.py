@@ -37,7 +37,10 @@ def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: U
             raise Errno(ENOENT)
         file = task.files.get_any(directory)
         closes = task.files.closes_on_exec(directory)
-        return _execute(task, file.path, b"/dev/fd/" + _decimal(directory), arguments, environment, True, closes)
+        shown = b"/dev/fd/" + _decimal(directory)
+        return _execute(
+            task, file.path, shown, arguments, environment, by_descriptor=True, is_unreachable=closes
+        )
     base: Path | None = None
     closes = False
     if path[0] != 0x2F and directory != AT_FDCWD:
@@ -47,7 +50,7 @@ def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: U
     if found.inode().is_symlink():
         raise Errno(ELOOP)
     shown = path if base is None else b"/dev/fd/" + _decimal(directory) + b"/" + path
-    return _execute(task, found, shown, arguments, environment, False, closes)
+    return _execute(task, found, shown, arguments, environment, by_descriptor=False, is_unreachable=closes)
 
 
 def _decimal(number: int) -> bytes:

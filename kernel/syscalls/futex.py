@@ -44,17 +44,17 @@ def futex_call(address: UserAddr, operation: i32, value: u32, timeout: UserAddr,
         raise Errno(ENOSYS)
     if command == _LOCK_PI or command == _LOCK_PI2:
         # The older of the two has only ever known the wall clock.
-        deadline_ns = _deadline(timeout, True, command == _LOCK_PI or operation & _REALTIME != 0)
-        futex_pi.lock(task, address, shared, deadline_ns, True)
+        deadline_ns = _deadline(timeout, absolute=True, wall_clock=command == _LOCK_PI or operation & _REALTIME != 0)
+        futex_pi.lock(task, address, shared, deadline_ns, waits=True)
         return 0
     if command == _TRYLOCK_PI:
-        futex_pi.lock(task, address, shared, FOREVER_NS, False)
+        futex_pi.lock(task, address, shared, FOREVER_NS, waits=False)
         return 0
     if command == _UNLOCK_PI:
         futex_pi.unlock(task, address, shared)
         return 0
     if command == _WAIT_REQUEUE_PI:
-        deadline_ns = _deadline(timeout, True, operation & _REALTIME != 0)
+        deadline_ns = _deadline(timeout, absolute=True, wall_clock=operation & _REALTIME != 0)
         futex_pi.wait_and_lock(task, address, shared, value, deadline_ns, second)
         return 0
     if command == _CMP_REQUEUE_PI:
@@ -63,9 +63,10 @@ def futex_call(address: UserAddr, operation: i32, value: u32, timeout: UserAddr,
             raise Errno(EINVAL)
         return futex_pi.move_to_lock(task, address, shared, third, second, limit)
     if command == _WAIT:
-        return futex.wait_restartable(address, shared, value, futex.BITSET_ANY, _deadline(timeout, False, False))
+        deadline_ns = _deadline(timeout, absolute=False, wall_clock=False)
+        return futex.wait_restartable(address, shared, value, futex.BITSET_ANY, deadline_ns)
     if command == _WAIT_BITSET:
-        deadline_ns = _deadline(timeout, True, operation & _REALTIME != 0)
+        deadline_ns = _deadline(timeout, absolute=True, wall_clock=operation & _REALTIME != 0)
         futex.wait(task, address, shared, value, third, deadline_ns)
         return 0
     if command == _WAKE:

@@ -85,9 +85,9 @@ def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
 
 @syscall("getdents64", status="Full", args="fd:directory >bytes[size] size")
 def getdents64(descriptor: i32, address: UserAddr, size: u32) -> int:
-    return _read_entries(file_at(descriptor), address, size, False)
+    return _read_entries(file_at(descriptor), address, size, old=False)
 
 
 @syscall("getdents", status="Full", args="fd:directory >bytes[size] size")
 def getdents(descriptor: i32, address: UserAddr, size: u32) -> int:
-    return _read_entries(file_at(descriptor), address, size, True)
+    return _read_entries(file_at(descriptor), address, size, old=True)

@@ -101,7 +101,7 @@ def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserA
     if process.is_zombie:
         raise Errno(ESRCH)
     files = current().files
-    descriptor = files.install(PidFile(process, 0), True)
+    descriptor = files.install(PidFile(process, 0), cloexec=True)
     try:
         length = min(limit, 4)
         user.write_bytes(value, int_bytes(descriptor)[:length])

@@ -26,7 +26,7 @@ _MLOCK_ONFAULT: Final = 1
 @syscall("mlock", status="Full", args="address size")
 def mlock(address: int, length: int) -> int:
     """mlock(2)."""
-    _lock(address, length, True)
+    _lock(address, length, now=True)
     return 0
 
 

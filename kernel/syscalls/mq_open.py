@@ -75,7 +75,7 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
         wanted = MAY_READ if access == 0 else MAY_WRITE if access == 1 else MAY_READ | MAY_WRITE
         queue.check_permission(credentials, wanted)
     file = QueueFile(current().ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
-    return task.files.install(file, True)
+    return task.files.install(file, cloexec=True)
 
 
 @syscall("mq_unlink", status="Full", args="name:queue")

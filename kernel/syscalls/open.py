@@ -118,7 +118,7 @@ def close_range(first: u32, last: u32, flags: u32) -> int:
     if flags & _CLOSE_RANGE_CLOEXEC != 0:
         for descriptor in range(first, min(last + 1, files.size())):
             if files.find(descriptor) is not None:
-                files.set_close_on_exec(descriptor, True)
+                files.set_close_on_exec(descriptor, cloexec=True)
     else:
         files.close_range(first, last)
     return 0

@@ -37,7 +37,7 @@ def pidfd_open(pid: i32, flags: u32) -> int:
     file = PidFile(process, flags)
     if flags & PIDFD_THREAD != 0:
         file.thread = task
-    return caller.files.install(file, True)
+    return caller.files.install(file, cloexec=True)
 
 
 @syscall("pidfd_send_signal", status="Full", args="fd:pidfd signal <siginfo? flags:0")
@@ -108,4 +108,4 @@ def pidfd_getfd(descriptor: i32, target: i32, flags: u32) -> int:
         raise Errno(ESRCH)
     file = table.get_any(target)
     file.acquire()
-    return task.files.install(file, True)
+    return task.files.install(file, cloexec=True)

@@ -27,7 +27,7 @@ def process_vm_readv(
     pid: i32, local: UserAddr, local_count: int, remote: UserAddr, remote_count: int, flags: int
 ) -> int:
     """process_vm_readv(2)."""
-    return _transfer(pid, local, local_count, remote, remote_count, flags, True)
+    return _transfer(pid, local, local_count, remote, remote_count, flags, reads=True)
 
 
 @syscall(
@@ -37,7 +37,7 @@ def process_vm_writev(
     pid: i32, local: UserAddr, local_count: int, remote: UserAddr, remote_count: int, flags: int
 ) -> int:
     """process_vm_writev(2)."""
-    return _transfer(pid, local, local_count, remote, remote_count, flags, False)
+    return _transfer(pid, local, local_count, remote, remote_count, flags, reads=False)
 
 
 def _transfer(

@@ -26,14 +26,14 @@ def _memory_of(tracee: Tracee) -> AddressSpace:
 
 def peek(tracee: Tracee, address: int) -> int:
     storage = bytearray(_WORD)
-    _transfer(tracee, address, storage, False)
+    _transfer(tracee, address, storage, writes=False)
     return load_i64(span_of(storage), 0)
 
 
 def poke(tracee: Tracee, address: int, value: int) -> None:
     storage = bytearray(_WORD)
     store_i64(span_of(storage), 0, value)
-    _transfer(tracee, address, storage, True)
+    _transfer(tracee, address, storage, writes=True)
 
 
 def _transfer(tracee: Tracee, address: int, storage: bytearray, writes: bool) -> None:
@@ -46,11 +46,11 @@ def _transfer(tracee: Tracee, address: int, storage: bytearray, writes: bool) ->
             word = span_of(storage)
             first = min(_WORD, (1 << PAGE_SHIFT) - (address & _PAGE_MASK))
             if writes:
-                write_foreign(space, address, word[0:first], True)
-                write_foreign(space, address + first, word[first:], True)
+                write_foreign(space, address, word[0:first], by_force=True)
+                write_foreign(space, address + first, word[first:], by_force=True)
             else:
-                read_foreign(space, address, word[0:first], True)
-                read_foreign(space, address + first, word[first:], True)
+                read_foreign(space, address, word[0:first], by_force=True)
+                read_foreign(space, address + first, word[first:], by_force=True)
         finally:
             space.release()
     except Errno:

@@ -15,7 +15,8 @@ def _read_link(directory: int, path: UserAddr, address: UserAddr, size: int) -> 
         raise Errno(EINVAL)
     name = path_at(path)
     task = current()
-    place = resolve(task.fs, base_for(directory, name, True), name, EMPTY_PATH if directory != AT_FDCWD else 0)
+    base = base_for(directory, name, may_be_empty=True)
+    place = resolve(task.fs, base, name, EMPTY_PATH if directory != AT_FDCWD else 0)
     inode = place.inode()
     if not inode.is_symlink():
         raise Errno(ENOENT if len(name) == 0 else EINVAL)

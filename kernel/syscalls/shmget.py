@@ -118,7 +118,7 @@ def shmctl(identifier: i32, command: i32, address: UserAddr) -> int:
         user.read_into(span_of(storage), address)
     segment = current().ipc.segments.get(identifier)
     if command == IPC_STAT:
-        _write_status(segment, address, True)
+        _write_status(segment, address, needs_permission=True)
     elif command == IPC_SET:
         _change(segment, span_of(storage))
     elif command == IPC_RMID:

@@ -279,7 +279,7 @@ class ControlWriter:
             return
         table = current().files
         try:
-            descriptor = table.install(file, True)
+            descriptor = table.install(file, cloexec=True)
         except Errno as error:
             descriptor = -error.code
         except MemoryError:

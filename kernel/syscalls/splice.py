@@ -128,7 +128,7 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
             return 0
         if nonblocking:
             raise Errno(EAGAIN)
-        reading.read_queue.sleep(True)
+        reading.read_queue.sleep(interruptible=True)
     room = writing.free()
     if room == 0 and nonblocking:
         raise Errno(EAGAIN)
@@ -136,7 +136,7 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
     buffer = KernelBuffer(storage)
     got = reading.peek_into(buffer, len(storage))
     buffer.rewind(got)
-    return writing.write(buffer, nonblocking, False)
+    return writing.write(buffer, nonblocking, as_packets=False)
 
 
 @syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
@@ -156,7 +156,7 @@ def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
     file.acquire()
     try:
         if file.writable:
-            return finish_transfer(file.pipe.write(buffer, nonblocking, False), buffer)
+            return finish_transfer(file.pipe.write(buffer, nonblocking, as_packets=False), buffer)
         return finish_transfer(file.pipe.read(buffer, nonblocking), buffer)
     except Errno as error:
         if error.code == EPIPE:

@@ -47,7 +47,7 @@ def syslog(action: i32, address: UserAddr, length: i32) -> int:
         user.check(address, length)
         if action == _READ:
             buffer = user.UserBuffer(address, length)
-            done = READING.read(buffer, True)
+            done = READING.read(buffer, waits=True)
             if done == 0 and buffer.faulted:
                 raise Errno(EFAULT)
             return done

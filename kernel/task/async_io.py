@@ -54,8 +54,8 @@ class AsyncWatch(SignalWatch):
     def __init__(self, file: File, descriptor: int) -> None:
         self.file: File | None = file
         self.descriptor: int = descriptor  # si_fd: the one that O_ASYNC was set through
-        self.input: QueueWaiter = QueueWaiter(self, False)
-        self.output: QueueWaiter = QueueWaiter(self, True)
+        self.input: QueueWaiter = QueueWaiter(self, is_output=False)
+        self.output: QueueWaiter = QueueWaiter(self, is_output=True)
         self.tells_input: SignalInfo = from_kernel(SIGIO)
         self.tells_output: SignalInfo = from_kernel(SIGIO)
         self.signal_changed()

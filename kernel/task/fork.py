@@ -163,7 +163,7 @@ def _event_for_tracer(tracee: Tracee, arguments: CloneArguments) -> int:
 def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
     """CLONE_PIDFD: the descriptor comes first, because it may fail; it is the parent's alone."""
     file = PidFile(None, 0)
-    descriptor = parent.files.install(file, True)
+    descriptor = parent.files.install(file, cloexec=True)
     try:
         user.write_u32(UserAddr(arguments.pidfd), descriptor)
         child = _make(parent, arguments)

@@ -192,7 +192,7 @@ def wake_word(task: Task, address: int, shared: bool, limit: int, bitset: int) -
 
 
 def _wake_shared(task: Task, address: int, limit: int, bitset: int) -> int:
-    return wake(key_of(task, address, True), limit, bitset)
+    return wake(key_of(task, address, shared=True), limit, bitset)
 
 
 def wake(key: FutexKey, limit: int, bitset: int) -> int:

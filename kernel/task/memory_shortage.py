@@ -230,7 +230,7 @@ def _is_enough(lacks_run: bool) -> bool:
 @noraise
 def find_memory(task: Task) -> None:
     """The task cannot go on without memory: afterwards it tries again. May sleep."""
-    if _is_relieved(False):
+    if _is_relieved(lacks_run=False):
         return
     is_hopeful = kill_largest()
     if not is_hopeful and task.pid != FIRST:

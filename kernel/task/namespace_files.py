@@ -45,7 +45,7 @@ def answer(namespace: Namespace, command: int, argument: int) -> int:
 
 def _open(task: Task, namespace: Namespace) -> int:
     """A new descriptor, closed by execve."""
-    return task.files.install(NamespaceFile(namespace_path(namespace), O_RDONLY, namespace), True)
+    return task.files.install(NamespaceFile(namespace_path(namespace), O_RDONLY, namespace), cloexec=True)
 
 
 def _parent(task: Task, namespace: Namespace) -> Namespace:

@@ -213,13 +213,13 @@ class ActionName:
 
 
 ACTIONS: Final[list[ActionName]] = [
-    ActionName(b"kill_process", KILL_PROCESS, True),
-    ActionName(b"kill_thread", KILL_THREAD, True),
-    ActionName(b"trap", TRAP, True),
-    ActionName(b"errno", ERRNO, True),
-    ActionName(b"trace", TRACE, True),
-    ActionName(b"log", LOG, True),
-    ActionName(b"allow", ALLOW, False),
+    ActionName(b"kill_process", KILL_PROCESS, is_logged=True),
+    ActionName(b"kill_thread", KILL_THREAD, is_logged=True),
+    ActionName(b"trap", TRAP, is_logged=True),
+    ActionName(b"errno", ERRNO, is_logged=True),
+    ActionName(b"trace", TRACE, is_logged=True),
+    ActionName(b"log", LOG, is_logged=True),
+    ActionName(b"allow", ALLOW, is_logged=False),
 ]
 
 

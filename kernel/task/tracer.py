@@ -31,7 +31,7 @@ def trace_me(task: Task) -> None:
         raise Errno(EPERM)
     if not may_be_traced_by(tracer):
         raise Errno(EPERM)
-    link(Tracee(task, tracer, False, 0, who.capable(CAP_SYS_PTRACE)))
+    link(Tracee(task, tracer, is_seized=False, options=0, is_privileged=who.capable(CAP_SYS_PTRACE)))
     rewatch(task)
 
 

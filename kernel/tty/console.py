@@ -97,7 +97,7 @@ def _terminal_thread(argument: int) -> None:
                 line.tty.input_byte(byte)
                 byte = line.port.take_byte()
         if not _input_waiting():
-            _input_arrived.sleep(False)
+            _input_arrived.sleep(interruptible=False)
 
 
 def _input_waiting() -> bool:
@@ -121,7 +121,7 @@ def start(console_index: int) -> None:
             TERMINALS[device] = tty
             _serial_lines.append(SerialTerminal(port, tty))
             register_char_device(_MAJOR_SERIAL, _FIRST_SERIAL_MINOR + port.number, name, open_serial)
-            vectors.add_to_line(port.line, SerialInterrupt(port), False)
+            vectors.add_to_line(port.line, SerialInterrupt(port), level_triggered=False)
             port.enable_receive()
     register_char_device(_MAJOR_TTY, 0, b"tty", open_controlling)
     register_char_device(_MAJOR_TTY, 1, b"console", open_console)

@@ -57,7 +57,7 @@ _SIGWINCH: Final = 28
 _DISCIPLINE_COUNT: Final = 31  # as Linux numbers them; this kernel has number 0, N_TTY, alone
 
 # Whether a program without CAP_SYS_ADMIN may type into its controlling terminal (TIOCSTI): as Debian has it, no.
-LEGACY_TIOCSTI: Final = Switch(b"dev/tty/legacy_tiocsti", False)
+LEGACY_TIOCSTI: Final = Switch(b"dev/tty/legacy_tiocsti", is_on=False)
 # Whether such a program's TIOCSETD may ask for a line discipline that is not there yet.
 LOADS_DISCIPLINES: Final = SystemSetting(b"dev/tty/ldisc_autoload", [1], 0, 1)
 

@@ -306,7 +306,7 @@ class LineDiscipline:
 
     def _erase_character(self) -> None:
         if self._editable():
-            self._erase_one(True)
+            self._erase_one(is_single=True)
         self._finish_empty_erasing()
 
     def _finish_erasing(self) -> None:
@@ -378,7 +378,7 @@ class LineDiscipline:
             if seen_word and not word:
                 break
             seen_word = seen_word or word
-            self._erase_one(False)
+            self._erase_one(is_single=False)
             pace(_ERASE_COST)
         self._finish_empty_erasing()
 
@@ -386,7 +386,7 @@ class LineDiscipline:
         local = self.settings.local
         if local & ECHO != 0 and local & ECHOK != 0 and local & ECHOKE != 0 and local & ECHOE != 0:
             while self._editable():
-                self._erase_one(False)
+                self._erase_one(is_single=False)
                 pace(_ERASE_COST)
             self._finish_erasing()
             return

@@ -360,7 +360,7 @@ class PtyMaster(File):
         elif command == TCXONC:
             self._flow(argument)
         elif command == TIOCSTI:
-            check_simulated_input(False)
+            check_simulated_input(is_controlling=False)
             driver.transmit(bytes([user.read_u8(UserAddr(argument))]))
         elif command == TIOCCONS:
             raise Errno(EINVAL)

@@ -37,7 +37,7 @@ def add_to_line(line: int, handler: InterruptHandler, level_triggered: bool) -> 
 def connect(line: int, handler: InterruptHandler) -> None:
     """Answer any level-triggered line from now on. Raises ENODEV when there is no such line, ENOSPC, MemoryError."""
     if line < LINE_COUNT:
-        add_to_line(line, handler, True)
+        add_to_line(line, handler, level_triggered=True)
     else:
         route_line(line, _free_vector())
         allocate_vector(handler)

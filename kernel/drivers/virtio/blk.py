@@ -238,13 +238,13 @@ class VirtioDisk(BlockDevice):
         slots.store_u8(slot + SLOT_STATUS, STATUS_PENDING)
         chain = self._chain
         chain.clear()
-        chain.add(slots.physical + slot, HEADER_SIZE, False)
+        chain.add(slots.physical + slot, HEADER_SIZE, device_writes=False)
         if operation == Operation.DISCARD or operation == Operation.WRITE_ZEROES:
             place = head * RANGE_SIZE
             self._ranges.store_i64(place + RANGE_SECTOR, request.sector)
             self._ranges.store_u32(place + RANGE_COUNT, request.length >> SECTOR_SHIFT)
             self._ranges.store_u32(place + RANGE_FLAGS, 0)
-            chain.add(self._ranges.physical + place, RANGE_SIZE, False)
+            chain.add(self._ranges.physical + place, RANGE_SIZE, device_writes=False)
         elif operation != Operation.FLUSH:
             offset = request.offset
             remaining = request.length
@@ -254,7 +254,7 @@ class VirtioDisk(BlockDevice):
                     chain.add((frame << PAGE_SHIFT) + offset, size, operation == Operation.READ)
                 remaining -= size
                 offset = 0
-        chain.add(slots.physical + slot + SLOT_STATUS, 1, True)
+        chain.add(slots.physical + slot + SLOT_STATUS, 1, device_writes=True)
         if self._queue.add(chain) == NOTHING:
             return False
         self._in_flight[head] = request

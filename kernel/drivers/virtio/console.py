@@ -175,7 +175,7 @@ class VirtioConsole:
     def _give_buffer(self, receiving: SplitQueue) -> None:
         """Let the device write a message. Each head has a place of its own for it; there is room on the queue."""
         place = receiving.next_head() * BUFFER_SIZE
-        receiving.add_buffer(self._received.physical + place, BUFFER_SIZE, True)
+        receiving.add_buffer(self._received.physical + place, BUFFER_SIZE, device_writes=True)
 
     def _handle(self, place: int, length: int) -> None:
         """One message. Raises MemoryError."""
@@ -248,7 +248,7 @@ class VirtioConsole:
         self._sent.store_u32(place + MESSAGE_PORT, port)
         self._sent.store_u16(place + MESSAGE_EVENT, event)
         self._sent.store_u16(place + MESSAGE_VALUE, value)
-        sending.add_buffer(self._sent.physical + place, MESSAGE_SIZE, False)
+        sending.add_buffer(self._sent.physical + place, MESSAGE_SIZE, device_writes=False)
 
     def _die(self) -> None:
         """The device is broken: stop it. Its memory is never given back, so it does no harm if it does not stop."""

@@ -181,7 +181,7 @@ class VirtioNetworkDevice(NetworkDevice):
     def _give_buffer(self, packet: Packet) -> None:
         """Let the device fill a buffer, for which there is room."""
         data = span_of(packet.storage)[BUFFER_START:]
-        head = self._receiving.add_buffer(bus_address(data), len(data), True)
+        head = self._receiving.add_buffer(bus_address(data), len(data), device_writes=True)
         assert head != NOTHING
         self._buffers[head] = packet
         if packet.pool is not None:
@@ -368,7 +368,7 @@ class VirtioNetworkDevice(NetworkDevice):
     def _die(self) -> None:
         """The device is broken: stop it. The interface stays, without a carrier."""
         self._is_dead = True
-        set_carrier(self, False)
+        set_carrier(self, has_carrier=False)
         log.error("virtio-net: the network card breaks the rules and is switched off")
         try:
             self._transport.reset()

@@ -182,7 +182,7 @@ class Transmitter:
                 header.store_u16(HEADER_LENGTH, checksum_start + tcp_header)
                 header.store_u16(HEADER_GSO_SIZE, packet.segment_size)
         data = span_of(packet.storage)[start : packet.end]
-        head = self._queue.add_buffer(bus_address(data), len(data), False)
+        head = self._queue.add_buffer(bus_address(data), len(data), device_writes=False)
         assert head != NOTHING
         self._sent[head] = packet
         return True

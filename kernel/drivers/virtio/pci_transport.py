@@ -168,7 +168,7 @@ class PciTransport(Transport):
         line = self._pci.interrupt_line()
         if line < 0:
             raise Errno(ENODEV)
-        add_to_line(line, LineHandler(self, events, queue_count), True)
+        add_to_line(line, LineHandler(self, events, queue_count), level_triggered=True)
 
     def _use_message(self, register: int, message: int) -> None:
         """Raises ENODEV if the device has not the means for it."""

@@ -77,8 +77,8 @@ class VirtioChannel(Channel):
         while not self._is_dead:
             chain = self._chain
             chain.clear()
-            chain.add(bus_address(request), len(request), False)
-            chain.add(bus_address(reply), len(reply), True)
+            chain.add(bus_address(request), len(request), device_writes=False)
+            chain.add(bus_address(reply), len(reply), device_writes=True)
             head = self._queue.add(chain)
             if head != NOTHING:
                 self._pending[head] = pending

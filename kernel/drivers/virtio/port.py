@@ -81,7 +81,7 @@ class Port:
             return
         while self.receiving.free_count > 0:
             frame = allocate_frame()
-            head = self.receiving.add_buffer(frame << PAGE_SHIFT, PAGE_SIZE, True)
+            head = self.receiving.add_buffer(frame << PAGE_SHIFT, PAGE_SIZE, device_writes=True)
             assert head != NOTHING
             self._frames[head] = frame
         self._has_frames = True
@@ -165,7 +165,7 @@ class Port:
         """The frame of `_current` was read: the device may fill it again."""
         frame = self._frames[self._current]
         self._current = NOTHING
-        head = self.receiving.add_buffer(frame << PAGE_SHIFT, PAGE_SIZE, True)
+        head = self.receiving.add_buffer(frame << PAGE_SHIFT, PAGE_SIZE, device_writes=True)
         assert head != NOTHING
         self._frames[head] = frame
 
@@ -222,7 +222,7 @@ class Port:
         if size == 0:
             self._free_pieces.append(number)
             return 0
-        head = self.sending.add_buffer(bus_address(piece), size, False)
+        head = self.sending.add_buffer(bus_address(piece), size, device_writes=False)
         assert head != NOTHING
         self._piece_of[head] = number
         if self.sending.publish():
@@ -245,10 +245,10 @@ class PortFile(File):
         return self.port.write(buffer, self.flags & O_NONBLOCK == 0)
 
     def read_at_once(self, buffer: Buffer) -> int:
-        return self.port.read(buffer, False)
+        return self.port.read(buffer, waits=False)
 
     def write_at_once(self, buffer: Buffer) -> int:
-        return self.port.write(buffer, False)
+        return self.port.write(buffer, waits=False)
 
     def poll(self, waiter: PollWaiter | None) -> int:
         port = self.port

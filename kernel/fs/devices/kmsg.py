@@ -108,7 +108,7 @@ class KmsgFile(File):
                 break
             if self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
-            LOG_READERS.sleep(True)
+            LOG_READERS.sleep(interruptible=True)
         line = _shown(record)
         self.sequence += 1  # as on Linux, even if there is no room for it
         if len(line) > buffer.remaining:
@@ -184,7 +184,7 @@ class ConsumingReader:
         while self.sequence >= log.next_sequence:
             if not waits:
                 raise Errno(EAGAIN)
-            LOG_READERS.sleep(True)
+            LOG_READERS.sleep(interruptible=True)
         done = 0
         while buffer.remaining > 0 and not buffer.faulted:
             self._skip_lost()

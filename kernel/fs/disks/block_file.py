@@ -134,7 +134,7 @@ class BlockFile(File):
         return self._pwrite(buffer, offset, self.flags & O_DIRECT != 0)
 
     def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
-        return self._pwrite(buffer, offset, True)
+        return self._pwrite(buffer, offset, is_direct=True)
 
     def _pwrite(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         if self.device.read_only:

@@ -186,7 +186,7 @@ class LoopDevice(BlockDevice):
         self.has_volatile_cache = True
         self._find_limits(file)
         self.set_file_size(file_size)
-        self.find_way(False)
+        self.find_way(wanted=False)
 
     def set_direct(self, wanted: bool) -> None:
         """LOOP_SET_DIRECT_IO. Raises EINVAL where the file cannot be reached past its cache."""
@@ -241,7 +241,7 @@ class LoopDevice(BlockDevice):
         self.file = file.acquire()
         try:
             self._find_limits(file)
-            self.find_way(False)
+            self.find_way(wanted=False)
             device_cache(self).invalidate(0, LAST_PAGE)
         finally:
             old.release()
@@ -268,7 +268,7 @@ class LoopDevice(BlockDevice):
         self.offset = offset
         self.size_limit = size_limit
         self.set_file_size(self.file_size)
-        self.find_way(False)
+        self.find_way(wanted=False)
 
     @sleeps
     def unbind(self) -> None:

@@ -187,7 +187,7 @@ def _set_block_size(device: LoopDevice, size: int) -> None:
         raise Errno(EBUSY)
     device.logical_block_size = size
     device.physical_block_size = size
-    device.find_way(False)
+    device.find_way(wanted=False)
 
 
 def _set_status(device: LoopDevice, raw: RawLoopInfo, settable: int) -> None:

@@ -161,7 +161,7 @@ def block_of(attributes: list[Attribute], size: int) -> bytearray:
     area.store_u32(0, MAGIC)
     area.store_u32(COUNT_OFFSET, 1)
     area.store_u32(BLOCKS_OFFSET, 1)
-    area.store_u32(HASH_OFFSET, write_entries(area, attributes, HEADER_SIZE, 0, True))
+    area.store_u32(HASH_OFFSET, write_entries(area, attributes, HEADER_SIZE, 0, with_hashes=True))
     return storage
 
 

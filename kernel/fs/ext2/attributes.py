@@ -113,7 +113,7 @@ class Ext2Attributes(Store):
 
     def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
         fresh = attribute_named(name, value)
-        inline = _with(self.inline, fresh, False)
+        inline = _with(self.inline, fresh, is_sorted=False)
         if format.room_for(inline, format.INLINE_HEADER_SIZE) <= self._inline_room():
             self._write_inline(inline)
             if _find(self.in_block, fresh) != _NOWHERE:
@@ -122,7 +122,7 @@ class Ext2Attributes(Store):
             self._put_in_block(fresh)
 
     def _put_in_block(self, fresh: Attribute) -> None:
-        self._write_block(_with(self.in_block, fresh, True))
+        self._write_block(_with(self.in_block, fresh, is_sorted=True))
         if _find(self.inline, fresh) != _NOWHERE:
             self._write_inline(_without(self.inline, fresh))
 
@@ -144,7 +144,7 @@ class Ext2Attributes(Store):
             if len(attributes) > 0:
                 area.store_u32(0, format.MAGIC)
                 size = format.INLINE_HEADER_SIZE
-                format.write_entries(area, attributes, size, size, False)
+                format.write_entries(area, attributes, size, size, with_hashes=False)
             block.mark_dirty()
 
     def _write_block(self, attributes: list[Attribute]) -> None:
@@ -170,7 +170,7 @@ class Ext2Attributes(Store):
                     block.span().copy_from(span_of(fresh))
                     self.blocks.note(block)
             except (Errno, MemoryError):
-                inode.map.release(number, 1, True)
+                inode.map.release(number, 1, is_metadata=True)
                 raise
         else:
             inode.map.count_shared(1)

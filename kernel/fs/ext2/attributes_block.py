@@ -112,4 +112,4 @@ def drop_attributes(volume: Volume, owner: BlockMap, number: int, known: Attribu
             owner.count_shared(-1)
             return
         known.forget(block)
-    owner.release(number, 1, True)
+    owner.release(number, 1, is_metadata=True)

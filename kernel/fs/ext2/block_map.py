@@ -271,7 +271,7 @@ class BlockMap(Debtor):
         try:
             return self.volume.blocks.fresh(number)
         except (Errno, MemoryError):
-            self.release(number, 1, True)
+            self.release(number, 1, is_metadata=True)
             raise
 
     def _new_node(self, block: int, privileged: bool) -> int:
@@ -422,7 +422,7 @@ class BlockMap(Debtor):
                     self._cut_node(self._checked(pointer), level - 1, inner_first, inner_end)
             self._finish_run()
         if is_all:
-            self.release(number, 1, True)
+            self.release(number, 1, is_metadata=True)
 
     def owe_tree(self, number: int, level: int) -> None:
         """An indirect block with all below it is freed later. The file keeps the sectors until then, should it live."""

@@ -157,10 +157,10 @@ class Ext2File(Ext2Inode):
         self.cache.mark_dirty(page, within, within + count)
 
     def seek_data(self, offset: int) -> int:
-        return self._seek(offset, False)
+        return self._seek(offset, for_hole=False)
 
     def seek_hole(self, offset: int) -> int:
-        return self._seek(offset, True)
+        return self._seek(offset, for_hole=True)
 
     def _seek(self, offset: int, for_hole: bool) -> int:
         """The first place from `offset` on that is (not) in a hole. Pages in the cache have blocks already."""

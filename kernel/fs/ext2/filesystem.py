@@ -576,7 +576,7 @@ def _read_super_block(device: BlockDevice, options: Ext2Options) -> Geometry:
     if options.super_block_kib >= blocks.block_count:
         raise Errno(EINVAL)
     with blocks.block(options.super_block_kib) as block:
-        return read_geometry(block.span(), device.sectors << SECTOR_SHIFT, False)
+        return read_geometry(block.span(), device.sectors << SECTOR_SHIFT, quiet=False)
 
 
 def mount_ext2(device: BlockDevice, options: bytes, read_only: bool) -> FileSystem:

@@ -203,7 +203,7 @@ class Client:
         """Clunk what was retired; whether there was something."""
         is_busy = False
         while self._retired is not None:
-            with Borrowed(self, message.CLUNK, False) as call:
+            with Borrowed(self, message.CLUNK, is_urgent=False) as call:
                 fid = self._take_retired()  # while a call was waited for, the session may have ended
                 if fid is None:
                     return is_busy
@@ -220,7 +220,7 @@ class Client:
 
     def attach(self, root_name: bytes) -> Fid:
         """Begin a session; the fid of its root directory."""
-        with Borrowed(self, message.VERSION, False) as call:
+        with Borrowed(self, message.VERSION, is_urgent=False) as call:
             call.put_u32(LARGEST)
             call.put_text(DIALECT)
             self._run(call)
@@ -241,7 +241,7 @@ class Client:
         """End the session: the server forgets all fids, and their numbers may soon be those of another one."""
         self._is_over = True
         self._retired = None
-        with Borrowed(self, message.VERSION, False) as call:
+        with Borrowed(self, message.VERSION, is_urgent=False) as call:
             call.put_u32(LARGEST)
             call.put_text(DIALECT)
             self._run(call)

@@ -208,7 +208,7 @@ class SharedOpenDirectory(InodeFile):
             sink.position = index + _FIRST_POSITION
 
     def fsync(self) -> None:
-        self.directory.client.sync(self.handle.fid, False)
+        self.directory.client.sync(self.handle.fid, only_data=False)
 
     @noraise
     def close(self) -> None:

@@ -106,10 +106,10 @@ class SharedFile(SharedInode):
         raise Errno(EINVAL)
 
     def read_at(self, buffer: Buffer, offset: int) -> int:
-        return self.read_by(self._any_handle(False), buffer, offset)
+        return self.read_by(self._any_handle(writes=False), buffer, offset)
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
-        return self.write_by(self._any_handle(True), buffer, offset)
+        return self.write_by(self._any_handle(writes=True), buffer, offset)
 
     def read_by(self, handle: OpenFid, buffer: Buffer, offset: int) -> int:
         """Read from the host; what was written through a mapping is there first."""

@@ -139,8 +139,8 @@ def make_procfs(source: bytes, options: bytes) -> FileSystem:
     fs = ProcFileSystem(source, FIRST_PID if task is None else task.pids)
     fs.view.parse(options)
     top = FixedDirectory(fs, _ROOT_INO)
-    top.add(b"self", SelfLink(fs, fs.new_ino(), fs.view, False))
-    top.add(b"thread-self", SelfLink(fs, fs.new_ino(), fs.view, True))
+    top.add(b"self", SelfLink(fs, fs.new_ino(), fs.view, is_thread=False))
+    top.add(b"thread-self", SelfLink(fs, fs.new_ino(), fs.view, is_thread=True))
     if not fs.view.has_only_processes:
         _add_system(top, fs)
     fs.top = RootDirectory(fs, top)

@@ -44,10 +44,10 @@ class MemoryFile(PositionedFile):
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
-        return self._transfer(buffer, offset, False)
+        return self._transfer(buffer, offset, is_write=False)
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return self._transfer(buffer, offset, True)
+        return self._transfer(buffer, offset, is_write=True)
 
     def _transfer(self, buffer: Buffer, offset: int, is_write: bool) -> int:
         """Page by page; EIO if there is nothing at the first address."""
@@ -64,10 +64,10 @@ class MemoryFile(PositionedFile):
                 part = span_of(page)[0:count]
                 if is_write:
                     count = buffer.take(part)
-                    write_foreign(space, address, part[0:count], True)
+                    write_foreign(space, address, part[0:count], by_force=True)
                     done += count
                 else:
-                    read_foreign(space, address, part, True)
+                    read_foreign(space, address, part, by_force=True)
                     done += buffer.put(part)
                 pace(_PAGE_COST)
                 if is_dying():

@@ -219,9 +219,9 @@ class SubjectDirectory(ComputedDirectory):
             if LINKS[index] == name:
                 return PlaceLink(self.file_system, self.ino | _INO_LINKS + index, self.subject, _LINK_KINDS[index], 0)
         if name == b"fd":
-            return DescriptorDirectory(self.file_system, self.ino | _INO_FD, self.subject, True)
+            return DescriptorDirectory(self.file_system, self.ino | _INO_FD, self.subject, links=True)
         if name == b"fdinfo":
-            return DescriptorDirectory(self.file_system, self.ino | _INO_FDINFO, self.subject, False)
+            return DescriptorDirectory(self.file_system, self.ino | _INO_FDINFO, self.subject, links=False)
         if name == b"ns":
             return NamespaceDirectory(self.file_system, self.ino | _INO_NS, self.subject)
         if name == b"net":

@@ -233,7 +233,7 @@ def area_figures(space: AddressSpace, area: Area) -> bytes:
     size_kib = (area.end - area.start) // 1024
     head = _figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)
     pace(_FIGURES_COST)
-    text = (head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode() + resident.lines(False)
+    text = (head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode() + resident.lines(of_all=False)
     return text + f"THPeligible:           0\nVmFlags: {_flag_words(area)}\n".encode()
 
 
@@ -260,5 +260,5 @@ def smaps_rollup(subject: Subject) -> bytes:
     while len(text) < _NAME_COLUMN:
         text.append(32)
     text.extend(b"[rollup]\n")
-    text.extend(resident.lines(True))
+    text.extend(resident.lines(of_all=True))
     return bytes(text)

@@ -155,10 +155,10 @@ class DeviceDirectory(ComputedDirectory):
         if self.is_queue or self.device.whole is not None:
             return None
         if name == _QUEUE:
-            return DeviceDirectory(self.file_system, self.device, True)
+            return DeviceDirectory(self.file_system, self.device, is_queue=True)
         for device in BLOCK_DEVICES.values():
             if device.whole is self.device and device.name == name:
-                return DeviceDirectory(self.file_system, device, False)
+                return DeviceDirectory(self.file_system, device, is_queue=False)
         return None
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
@@ -191,7 +191,7 @@ class DisksDirectory(ComputedDirectory):
     def lookup(self, name: bytes) -> Inode | None:
         for device in BLOCK_DEVICES.values():
             if device.whole is None and device.name == name:
-                return DeviceDirectory(self.file_system, device, False)
+                return DeviceDirectory(self.file_system, device, is_queue=False)
         return None
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:

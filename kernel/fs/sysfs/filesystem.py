@@ -67,8 +67,8 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     for name in _EMPTY:
         fs.directory(top, name)
     top.add(b"block", DisksDirectory(fs, fs.new_ino(), 0o755))
-    fs.directory(top, b"class").add(b"block", LinksDirectory(fs, fs.new_ino(), False))
-    fs.directory(top, b"dev").add(b"block", LinksDirectory(fs, fs.new_ino(), True))
+    fs.directory(top, b"class").add(b"block", LinksDirectory(fs, fs.new_ino(), by_number=False))
+    fs.directory(top, b"dev").add(b"block", LinksDirectory(fs, fs.new_ino(), by_number=True))
     devices = fs.directory(top, b"devices")
     system = fs.directory(devices, b"system")
     cpu = fs.directory(system, b"cpu")

@@ -47,7 +47,7 @@ class Tmpfs(FileSystem):
         self.root_mode: int = 0o1777
         self.root_uid: int = 0
         self.root_gid: int = 0
-        self._parse(options, True)
+        self._parse(options, fresh=True)
         self.top: TmpfsInode | None = None  # the root directory, entered by who made the instance
 
     def root(self) -> Inode:
@@ -108,7 +108,7 @@ class Tmpfs(FileSystem):
 
     def reconfigure(self, options: bytes) -> None:
         """A remount changes the limits alone, and not below what is in use."""
-        self._parse(options, False)
+        self._parse(options, fresh=False)
 
     def shut_down(self) -> None:
         top = self.top

@@ -323,7 +323,9 @@ class TextBuilder:
         alternate: bool = False,
     ) -> None:
         """The same for a u64."""
-        self.add_number(value, False, base, width, zero_pad, upper, alternate)
+        self.add_number(
+            value, negative=False, base=base, width=width, zero_pad=zero_pad, upper=upper, alternate=alternate
+        )
 
     def add_number(
         self, magnitude: u64, negative: bool, base: int, width: int, zero_pad: bool, upper: bool, alternate: bool
@@ -369,12 +371,12 @@ class TextBuilder:
     def add_bytes_repr(self, data: bytes) -> None:
         """`f"{data!r}"`: `b'...'`."""
         self.add_byte(98)
-        self.add_quoted(data, False)
+        self.add_quoted(data, is_text=False)
 
     def add_str_repr(self, text: str) -> None:
         """`f"{text!r}"`. Characters beyond ASCII stand for themselves (Python escapes those that it holds for
         unprintable)."""
-        self.add_quoted(text_bytes(text), True)
+        self.add_quoted(text_bytes(text), is_text=True)
 
     def add_quoted(self, data: bytes, is_text: bool) -> None:
         """A quoted literal, with the quotation mark that Python would choose."""

@@ -264,7 +264,7 @@ def _send(device: NetworkDevice, client: DhcpClient, payload: bytes) -> None:
             hop = NextHop(LIMITED_BROADCAST, device, BROADCAST)
             lease = client.lease
             source = ANY4 if lease is None else lease.address
-        udp.send(packet, hop, source, CLIENT_PORT, SERVER_PORT, 64, 0, False)
+        udp.send(packet, hop, source, CLIENT_PORT, SERVER_PORT, 64, 0, dont_fragment=False)
     except Errno:
         device.sent_errors += 1  # the next try comes by itself
     ethernet.drain()

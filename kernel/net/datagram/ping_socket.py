@@ -27,8 +27,8 @@ from kernel.net.sockets.socket import AF_INET, SOCK_DGRAM, Message
 _HEADER: Final = 8
 _LARGEST: Final = 65535
 
-IDENTIFIERS4: Final = PortTable(False)
-IDENTIFIERS6: Final = PortTable(False)
+IDENTIFIERS4: Final = PortTable(is_stream=False)
+IDENTIFIERS6: Final = PortTable(is_stream=False)
 
 
 def check_ping_right(credentials: Credentials) -> None:
@@ -97,7 +97,7 @@ class PingSocket(DatagramSocket):
         if options.must_not_fragment(is_ip4) and length + (20 if is_ip4 else 40) > hop.mtu:
             raise Errno(EMSGSIZE)
         loops = options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
-        ip.send(packet, hop, plan.source, self.protocol, ttl, tos, False, b"", loops)
+        ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment=False, options=b"", loops=loops)
         ethernet.drain()
         return length
 

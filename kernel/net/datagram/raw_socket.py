@@ -40,7 +40,7 @@ class RawSocket(DatagramSocket):
         super().__init__(family, SOCK_RAW, protocol, credentials)
         self.binding.port = protocol  # what getsockname(2) and /proc/net/raw show
         if protocol == PROTOCOL_RAW:
-            self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, True)
+            self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, on=True)
         self.checksum_offset: int = 2 if protocol == PROTOCOL_ICMP6 and family == AF_INET6 else _NO_CHECKSUM
         self.type_filter: int = 0  # ICMP_FILTER: a bit for each type that is not wanted
         self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: the same

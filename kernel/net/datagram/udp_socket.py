@@ -198,7 +198,7 @@ class UdpSocket(udp.UdpEndpoint):
         if not refuses:
             return
         if self.options.is_on(inet_names.ON_RECVERR4 if is_ip4 else inet_names.ON_RECVERR6):
-            error = NetworkError(EMSGSIZE, False)
+            error = NetworkError(EMSGSIZE, is_hard=False)
             error.origin = ORIGIN_LOCAL
             error.info = hop.mtu
             self.queue_error(QueuedError(error, b"", plan.address, plan.port))

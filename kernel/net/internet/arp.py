@@ -95,12 +95,13 @@ class Arp(LinkProtocol):
             return
         if operation == _REQUEST and is_ours and _may_answer(sender):
             # Who asks is about to be spoken to: learn it.
-            _learn(device, sender, sender_link, True, False)
+            _learn(device, sender, sender_link, may_create=True, is_answer=False)
             send_arp(device, _REPLY, target, sender_link, sender, sender_link)
             return
         is_gratuitous = sender == target and (operation == _REQUEST or body[18:24].to_bytes() == sender_link)
         if is_gratuitous or not _is_locked(device, sender, sender_link):
-            _learn(device, sender, sender_link, False, operation == _REPLY and packet.link_kind == PACKET_HOST)
+            is_answer = operation == _REPLY and packet.link_kind == PACKET_HOST
+            _learn(device, sender, sender_link, may_create=False, is_answer=is_answer)
 
 
 def _may_answer(sender: bytes) -> bool:

@@ -129,7 +129,7 @@ class _Forward6(Ip6Hook):
         IP6.forwarded += 1
         packet.send_on()
         try:
-            ipv6.transmit(packet, hop, True)
+            ipv6.transmit(packet, hop, dont_fragment=True)
         except Errno:
             IP6.out_discards += 1
 

@@ -62,7 +62,7 @@ def _send(device: NetworkDevice, group: bytes, kind: int) -> None:
         body.store_be16(2, checksum(body))
         source = select_source4(device, _IGMP_ROUTERS, SCOPE_LINK)
         hop = NextHop(_IGMP_ROUTERS, device, MULTICAST)
-        ipv4.send(packet, hop, source, PROTOCOL_IGMP, 1, 0xC0, True, _ROUTER_ALERT4)
+        ipv4.send(packet, hop, source, PROTOCOL_IGMP, 1, 0xC0, dont_fragment=True, options=_ROUTER_ALERT4)
         return
     icmpv6.send_with_router_alert(packet, NextHop(_MLD_ROUTERS, device, MULTICAST), _link_local(device))
 

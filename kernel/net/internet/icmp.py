@@ -260,7 +260,7 @@ def send_message(
         packet.checksum = CHECKSUM_VERIFIED if hop.is_local() else packet.checksum
         own = source if len(source) != 0 else hop.source
         options = answer_options(asked, own, ipv4.time_of_day_ms()) if len(asked) > 0 else b""
-        ipv4.send(packet, hop, own, PROTOCOL_ICMP, 64, tos, False, options, True)
+        ipv4.send(packet, hop, own, PROTOCOL_ICMP, 64, tos, dont_fragment=False, options=options, loops=True)
     except Errno:
         ICMP4.out_errors += 1
 
@@ -382,8 +382,8 @@ def _meaning(kind: int, code: int) -> NetworkError | None:
             return None
         return NetworkError(_ERRNO[code], _IS_HARD[code] != 0)
     if kind == TIME_EXCEEDED:
-        return NetworkError(EHOSTUNREACH, False)
-    return NetworkError(EPROTO, True)
+        return NetworkError(EHOSTUNREACH, is_hard=False)
+    return NetworkError(EPROTO, is_hard=True)
 
 
 @final

@@ -333,12 +333,12 @@ def was_sent_here(packet: Packet) -> bool:
 def _meaning(kind: int, code: int) -> NetworkError:
     if kind == UNREACHABLE:
         if code >= len(_ERRNO):
-            return NetworkError(EPROTO, True)
+            return NetworkError(EPROTO, is_hard=True)
         return NetworkError(_ERRNO[code], _IS_HARD[code] != 0)
     if kind == PACKET_TOO_BIG:
-        return NetworkError(EMSGSIZE, False)
+        return NetworkError(EMSGSIZE, is_hard=False)
     if kind == TIME_EXCEEDED:
-        return NetworkError(EHOSTUNREACH, False)
+        return NetworkError(EHOSTUNREACH, is_hard=False)
     return NetworkError(EPROTO, kind == PARAMETER_PROBLEM)
 
 

@@ -79,7 +79,7 @@ def receive(packet: Packet) -> None:
     packet.link_kind = _kind_of(header, device)
     try:
         if len(LINK.taps) > 0:
-            _show(packet, device, False)
+            _show(packet, device, is_outgoing=False)
         packet.pull(ETHERNET_HEADER)
         if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= _SMALLEST_ETHERTYPE:
             _deliver(packet)
@@ -147,7 +147,7 @@ def send_frame(packet: Packet, device: NetworkDevice) -> None:
         complete_checksum(packet)
     if len(LINK.taps) > 0:
         try:
-            _show(packet, device, True)
+            _show(packet, device, is_outgoing=True)
         except MemoryError:
             device.sent_dropped += 1
     length = len(packet)
@@ -200,9 +200,9 @@ def _show_loopback(packet: Packet) -> None:
     packet.link_start = packet.start
     packet.device = LOOPBACK
     try:
-        _show(packet, LOOPBACK, True)
+        _show(packet, LOOPBACK, is_outgoing=True)
         packet.link_kind = PACKET_HOST
-        _show(packet, LOOPBACK, False)
+        _show(packet, LOOPBACK, is_outgoing=False)
     except MemoryError:
         LOOPBACK.sent_dropped += 1
     packet.pull(ETHERNET_HEADER)
@@ -215,11 +215,11 @@ def loop_frame(packet: Packet) -> None:
     header = packet.span()
     try:
         if len(LINK.taps) > 0:
-            _show(packet, LOOPBACK, True)
+            _show(packet, LOOPBACK, is_outgoing=True)
         packet.protocol = header.load_be16(12)
         packet.link_kind = _kind_of(header, LOOPBACK)
         if len(LINK.taps) > 0:
-            _show(packet, LOOPBACK, False)
+            _show(packet, LOOPBACK, is_outgoing=False)
     except MemoryError:
         LOOPBACK.sent_dropped += 1
     packet.pull(ETHERNET_HEADER)

@@ -95,7 +95,7 @@ class Neighbour(NetworkTimer):
         self.probes = 1
         self.used_ns = now_ns
         self.start(now_ns + _RETRANSMIT_NS)
-        _resolver(self).solicit(self, False)
+        _resolver(self).solicit(self, is_unicast=False)
 
     def confirm(self) -> None:
         """A protocol above has just heard from it: no question is needed."""
@@ -146,11 +146,11 @@ class Neighbour(NetworkTimer):
             else:
                 self.state = PROBE
                 self.probes = 0
-                self._probe(now_ns, _UNICAST_PROBES, True)
+                self._probe(now_ns, _UNICAST_PROBES, is_unicast=True)
         elif state == PROBE:
-            self._probe(now_ns, _UNICAST_PROBES, True)
+            self._probe(now_ns, _UNICAST_PROBES, is_unicast=True)
         elif state == INCOMPLETE:
-            self._probe(now_ns, _MULTICAST_PROBES, False)
+            self._probe(now_ns, _MULTICAST_PROBES, is_unicast=False)
         elif state & (STALE | FAILED) != 0:
             forget(self)
 

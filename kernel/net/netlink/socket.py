@@ -229,11 +229,11 @@ class NetlinkSocket(Socket):
         while position < len(data):
             length = (span.load_u32(position) + 3) & ~3
             if position > start and position + length - start > _LARGEST_PART:
-                self._append_part(bytes(data[start:position]), False)
+                self._append_part(bytes(data[start:position]), is_last=False)
                 start = position
             position += length
         self.is_dumping = True
-        self._append_part(bytes(data[start:position]), True)
+        self._append_part(bytes(data[start:position]), is_last=True)
         self.read_queue.wake_all()
 
     def _append_part(self, part: bytes, is_last: bool) -> None:

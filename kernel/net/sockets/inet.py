@@ -211,5 +211,5 @@ def check_port_right(port: int, is_privileged: bool) -> None:
         raise Errno(EACCES)
 
 
-TCP_PORTS: Final = PortTable(True)
-UDP_PORTS: Final = PortTable(False)
+TCP_PORTS: Final = PortTable(is_stream=True)
+UDP_PORTS: Final = PortTable(is_stream=False)

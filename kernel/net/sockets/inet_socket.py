@@ -137,7 +137,7 @@ class InetSocket(Socket):
         if binding is None:
             self.binding.uid = credentials.fsuid
             if family == AF_INET6:
-                self.options.turn(inet_names.ON_MULTICAST_ALL4, False)  # as on Linux
+                self.options.turn(inet_names.ON_MULTICAST_ALL4, on=False)  # as on Linux
                 self._update_versions(ANY6)
 
     def port_table(self) -> PortTable | None:

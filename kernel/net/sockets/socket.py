@@ -202,7 +202,7 @@ class Socket(File):
         if deadline_ns == 0:
             raise Errno(EAGAIN)
         if deadline_ns == FOREVER_NS:
-            queue.sleep(True)
+            queue.sleep(interruptible=True)
             return
         woken = False
         code = 0

@@ -141,10 +141,10 @@ class Channel(Wire):
         packet.checksum = CHECKSUM_PARTIAL
         is_ip4 = len(connection.local) == 4
         internet = self.options.internet
-        ttl = internet.ttl_for(is_ip4, False)
+        ttl = internet.ttl_for(is_ip4, is_multicast=False)
         tos = (internet.tos if is_ip4 else internet.traffic_class) | packet.traffic_class
         try:
-            ip.send(packet, hop, connection.local, PROTOCOL_TCP, ttl, tos, True)
+            ip.send(packet, hop, connection.local, PROTOCOL_TCP, ttl, tos, dont_fragment=True)
         except (Errno, MemoryError):
             return  # as if the wire had lost it: the retransmission timer takes care
 

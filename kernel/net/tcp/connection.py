@@ -95,7 +95,7 @@ class Connection:
         self.queue: SendQueue = SendQueue(WRAP)
         self.receive: ReceiveQueue = ReceiveQueue(WRAP)
         self.scoreboard: Scoreboard = Scoreboard()
-        self.congestion: Congestion = Congestion(DEFAULT_MSS, True)
+        self.congestion: Congestion = Congestion(DEFAULT_MSS, use_cubic=True)
         self.round_trip: RoundTrip = RoundTrip()
 
         # The parts begin as zeros.

@@ -280,7 +280,7 @@ def _send_lost(c: Connection, now_ns: int) -> None:
             return
         end = c.scoreboard.missing_end(start, min(edge, start + c.sizes.mss))
         c.losses.retransmitted_to = end
-        _send_range(c, start, end, now_ns, True)
+        _send_range(c, start, end, now_ns, again=True)
 
 
 def retransmit_first(c: Connection, now_ns: int) -> None:
@@ -291,7 +291,7 @@ def retransmit_first(c: Connection, now_ns: int) -> None:
         return
     c.losses.retransmitted_to = end
     try:
-        _send_range(c, start, end, now_ns, True)
+        _send_range(c, start, end, now_ns, again=True)
     except MemoryError:
         c.losses.retransmitted_to = start
 
@@ -321,7 +321,7 @@ def send_tail_probe(c: Connection, now_ns: int) -> None:
         return
     start = max(c.sender.una, c.sender.nxt - c.sizes.mss)
     try:
-        _send_range(c, start, c.sender.nxt, now_ns, True)
+        _send_range(c, start, c.sender.nxt, now_ns, again=True)
     except MemoryError:
         return  # the retransmission timer is armed behind it
 
@@ -344,7 +344,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
             # A FIN has a number, for which the window must have room.
             if c.sender.fin_queued and start == queue.end and start < c.sender.una + c.sender.wnd:
                 c.sender.nxt = start + 1
-                _send_range(c, start, start + 1, now_ns, False)
+                _send_range(c, start, start + 1, now_ns, again=False)
             return
         usable = c.sender.una + c.sender.wnd - start
         # Frames that a segment is cut into would have the same urgent pointer.
@@ -384,7 +384,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
             c.sender.timed_at_ns = now_ns
         c.sender.nxt = end
         try:
-            _send_range(c, start, end, now_ns, False)
+            _send_range(c, start, end, now_ns, again=False)
         except MemoryError:
             c.sender.nxt = start
             c.sender.timed_sequence = 0

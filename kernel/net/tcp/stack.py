@@ -325,7 +325,7 @@ def _answer(packet: Packet, local: bytes, remote: bytes) -> None:
             packet.checksum_offset = 16
         packet.checksum = CHECKSUM_PARTIAL
         TCP.out_segments += 1
-        ip.send(packet, hop, local, PROTOCOL_TCP, 64, 0, True)
+        ip.send(packet, hop, local, PROTOCOL_TCP, 64, 0, dont_fragment=True)
     except Errno:
         TCP.in_errors += 1
 

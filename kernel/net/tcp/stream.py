@@ -86,7 +86,7 @@ def send(socket: Socket, stream: Stream, message: Message) -> int:
         try:
             _check_sending(c)
             if _has_no_room(channel, c):
-                _flush(channel, c, False)
+                _flush(channel, c, more=False)
                 if _has_no_room(channel, c):
                     socket.lacks_room = True
                     socket.wait(channel.write_queue, deadline_ns)
@@ -137,7 +137,7 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
         queue.is_filling = False
         lock.release()
     if chunk.room() == 0 and buffer.remaining > 0:
-        _flush(stream.channel, c, True)
+        _flush(stream.channel, c, more=True)
     return moved
 
 

@@ -159,8 +159,8 @@ class Rings:
     @noraise
     def close(self) -> None:
         """The socket ends."""
-        self._end_ring(True)
-        self._end_ring(False)
+        self._end_ring(for_sending=True)
+        self._end_ring(for_sending=False)
 
     def mapping(self, socket: File, offset: int, size_bytes: int) -> RingMapping:
         """What mmap(2) maps: all rings, whole, or nothing. EINVAL."""
