@@ -127,7 +127,7 @@ def set_robust_list(head: int, size: int) -> int:
     """set_robust_list(2)."""
     if size != _ROBUST_HEAD_SIZE:
         raise Errno(EINVAL)
-    current().robust_list = head
+    current().library.robust_list = head
     return 0
 
 
@@ -141,5 +141,5 @@ def get_robust_list(tid: i32, head: UserAddr, size: UserAddr) -> int:
     if not may_ask_about(task, target.process, target):
         raise Errno(EPERM)
     user.write_i64(size, _ROBUST_HEAD_SIZE)
-    user.write_i64(head, target.robust_list)
+    user.write_i64(head, target.library.robust_list)
     return 0

@@ -31,7 +31,7 @@ def gettid() -> int:
 def set_tid_address(address: int) -> int:
     """set_tid_address(2)."""
     task = current()
-    task.clear_tid_address = address
+    task.library.clear_tid_address = address
     return task.own_tid
 
 

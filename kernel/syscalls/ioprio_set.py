@@ -36,7 +36,7 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     for target in targets:
         if not _may_change(task, target) or not is_as_able(task, target):
             raise Errno(EPERM)
-        target.io_priority = priority
+        target.settings.io_priority = priority
     return 0
 
 
@@ -57,6 +57,6 @@ def ioprio_get(kind: i32, who: i32) -> int:
         raise Errno(ESRCH)
     best = 0
     for target in targets:
-        if target.io_priority != 0 and (best == 0 or target.io_priority < best):
-            best = target.io_priority
+        if target.settings.io_priority != 0 and (best == 0 or target.settings.io_priority < best):
+            best = target.settings.io_priority
     return best

@@ -13,7 +13,7 @@ _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
 def personality(persona: u32) -> int:
     """personality(2)."""
     process = current().process
-    before = process.personality
+    before = process.settings.personality
     if persona != _PERSONALITY_QUERY:
-        process.personality = persona
+        process.settings.personality = persona
     return before

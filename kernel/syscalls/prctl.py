@@ -67,25 +67,25 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
     if option == _PR_SET_PDEATHSIG:
         if second < 0 or second > SIGNAL_COUNT:
             raise Errno(EINVAL)
-        task.process.death_signal = second
+        task.process.settings.death_signal = second
         return 0
     if option == _PR_GET_TIMERSLACK:
-        return task.process.timer_slack_ns
+        return task.process.settings.timer_slack_ns
     if option == _PR_SET_TIMERSLACK:
-        task.process.timer_slack_ns = second if second > 0 else task.process.default_slack_ns
+        task.process.settings.timer_slack_ns = second if second > 0 else task.process.settings.default_slack_ns
         return 0
     if option == _PR_SET_DUMPABLE:
         if second != 0 and second != 1:
             raise Errno(EINVAL)
-        task.process.is_dumpable = second == 1
+        task.process.settings.is_dumpable = second == 1
         return 0
     if option == _PR_SET_CHILD_SUBREAPER:
-        task.process.is_subreaper = second != 0
+        task.process.settings.is_subreaper = second != 0
         return 0
     if option == _PR_SET_NO_NEW_PRIVS:
         if second != 1 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
-        task.no_new_privileges = True
+        task.settings.no_new_privileges = True
         return 0
     if option == _PR_SET_SECCOMP:
         return set_mode(task, second, third)
@@ -125,9 +125,9 @@ def _set(task: Task, option: int, second: int, third: int) -> None:
         task.space.refuses_huge_pages = second != 0
     elif option == _PR_MCE_KILL:
         if second == 0 and third == 0:
-            task.memory_failure_policy = _PR_MCE_KILL_DEFAULT
+            task.settings.memory_failure_policy = _PR_MCE_KILL_DEFAULT
         elif second == 1 and 0 <= third <= _PR_MCE_KILL_DEFAULT:
-            task.memory_failure_policy = third
+            task.settings.memory_failure_policy = third
         else:
             raise Errno(EINVAL)
     elif option == _PR_SET_IO_FLUSHER:
@@ -135,7 +135,7 @@ def _set(task: Task, option: int, second: int, third: int) -> None:
             raise Errno(EPERM)
         if second != 0 and second != 1:
             raise Errno(EINVAL)
-        task.flushes_io = second == 1
+        task.settings.flushes_io = second == 1
     else:
         if second not in (0, DENY_WRITE_EXECUTE, DENY_WRITE_EXECUTE | THIS_SPACE_ONLY):
             raise Errno(EINVAL)
@@ -149,10 +149,10 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
     """Options that only tell."""
     process = task.process
     if option == _PR_GET_PDEATHSIG:
-        user.write_i32(second, process.death_signal)
+        user.write_i32(second, process.settings.death_signal)
         return 0
     if option == _PR_GET_DUMPABLE:
-        return 1 if process.is_dumpable else 0
+        return 1 if process.settings.is_dumpable else 0
     if option == _PR_GET_TIMING:
         return 0
     if option == _PR_GET_SECCOMP:
@@ -166,14 +166,14 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
         if option == _PR_GET_IO_FLUSHER and not task.credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(EPERM)
         if option == _PR_MCE_KILL_GET:
-            return task.memory_failure_policy
-        return 1 if task.flushes_io else 0
+            return task.settings.memory_failure_policy
+        return 1 if task.settings.flushes_io else 0
     if option == _PR_GET_CHILD_SUBREAPER:
-        user.write_i32(second, 1 if process.is_subreaper else 0)
+        user.write_i32(second, 1 if process.settings.is_subreaper else 0)
         return 0
     if option == _PR_GET_TID_ADDRESS:
         user.check(second, 8)
-        user.write_i64(second, task.clear_tid_address)
+        user.write_i64(second, task.library.clear_tid_address)
         return 0
     if option in (_PR_GET_NO_NEW_PRIVS, _PR_GET_THP_DISABLE, _PR_GET_MDWE):
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:
@@ -182,7 +182,7 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
             return task.space.write_execute_rule
         if option == _PR_GET_THP_DISABLE:
             return 1 if task.space.refuses_huge_pages else 0
-        return 1 if task.no_new_privileges else 0
+        return 1 if task.settings.no_new_privileges else 0
     raise Errno(EINVAL)
 
 

@@ -180,10 +180,11 @@ def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, d
         if address != _WORD:
             raise Errno(EINVAL)
         if request == _GETSIGMASK:
-            user.write_i64(UserAddr(data), task.saved_blocked if task.restores_blocked else task.blocked)
+            is_saved = task.signals.restores_blocked
+            user.write_i64(UserAddr(data), task.signals.saved_blocked if is_saved else task.signals.blocked)
         else:
-            task.blocked = user.read_i64(UserAddr(data)) & ~UNBLOCKABLE
-            task.restores_blocked = False
+            task.signals.blocked = user.read_i64(UserAddr(data)) & ~UNBLOCKABLE
+            task.signals.restores_blocked = False
     elif request == _GET_SYSCALL_INFO:
         return call_information(tracee, address, data)
     elif request == _GET_RSEQ_CONFIGURATION:

@@ -28,8 +28,8 @@ def _install(task: Task, fresh: Credentials) -> None:
         count_user(fresh.uid)
         uncount_user(old.uid)
     if fresh.is_dangerous_after(old):
-        task.process.is_dumpable = False
-        task.process.death_signal = 0
+        task.process.settings.is_dumpable = False
+        task.process.settings.death_signal = 0
     task.credentials = fresh
 
 

@@ -78,7 +78,7 @@ def rt_sigprocmask(how: i32, new: UserAddr, old: UserAddr, size: int) -> int:
     if size != _SET_SIZE:
         raise Errno(EINVAL)
     task = current()
-    before = task.blocked
+    before = task.signals.blocked
     if new != 0:
         mask = read_mask(new, size)
         if how == _SIG_BLOCK:
@@ -97,7 +97,7 @@ def rt_sigprocmask(how: i32, new: UserAddr, old: UserAddr, size: int) -> int:
 @syscall("rt_sigreturn", status="Full", args="")
 def rt_sigreturn() -> int:
     """sigreturn(2)."""
-    current().returns_from_handler = True  # the registers change on the way back (deliver.py)
+    current().signals.returns_from_handler = True  # the registers change on the way back (deliver.py)
     announce_work()
     return 0
 
@@ -129,7 +129,7 @@ def rt_sigpending(address: UserAddr, size: int) -> int:
     if size < 0 or size > _SET_SIZE:
         raise Errno(EINVAL)
     task = current()
-    mask = (task.pending.mask | task.process.pending.mask) & task.blocked
+    mask = (task.pending.mask | task.process.pending.mask) & task.signals.blocked
     storage = bytearray(_SET_SIZE)
     store_i64(span_of(storage), 0, mask)
     user.write_from(address, span_of(storage)[0:size])
@@ -173,8 +173,8 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
     if found is not None:
         update_interrupted(task)
         return found
-    before = task.blocked
-    task.awaited = mask
+    before = task.signals.blocked
+    task.signals.awaited = mask
     set_blocked(task, before & ~mask)  # so that they wake the task
     try:
         sleep_until(deadline_ns)
@@ -182,7 +182,7 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
         pass  # a signal: which one is looked at below
     found = take_pending(task, ~mask)
     interrupted = task.interrupted
-    task.awaited = 0
+    task.signals.awaited = 0
     set_blocked(task, before)
     if found is not None:
         return found

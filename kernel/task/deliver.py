@@ -50,8 +50,8 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
     """Do what has to be done before the program goes on. May not return: the task may end here."""
     if SHORTAGE.is_felt:
         relieve(task)
-    if task.returns_from_handler:
-        task.returns_from_handler = False
+    if task.signals.returns_from_handler:
+        task.signals.returns_from_handler = False
         _return_from_handler(task, frame)
     while True:
         if task.interrupted:
@@ -64,15 +64,15 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                 _take_signal(task, frame)
         elif need_resched():
             schedule()
-        elif task.rseq_address != 0 and restartable.has_lost_processor(task):
+        elif task.rseq.address != 0 and restartable.has_lost_processor(task):
             _restart_sequence(task, frame)
         else:
             break
     _settle_restart(frame)
     work_is_done()
-    if task.restores_blocked:
-        task.restores_blocked = False
-        set_blocked(task, task.saved_blocked)
+    if task.signals.restores_blocked:
+        task.signals.restores_blocked = False
+        set_blocked(task, task.signals.saved_blocked)
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:
@@ -153,7 +153,7 @@ def take_pending(task: Task, blocked: int) -> SignalInfo | None:
 
 
 def _take_signal(task: Task, frame: TrapFrame) -> None:
-    info = take_pending(task, task.blocked)
+    info = take_pending(task, task.signals.blocked)
     if task.tracee is not None:
         info = stop_for_signal(task, info)
     if info is None:
@@ -161,9 +161,9 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
         return
     process = task.process
     signo = info.signo
-    forced = task.forced == signo
+    forced = task.signals.forced == signo
     if forced:
-        task.forced = 0
+        task.signals.forced = 0
     action = process.actions.action(signo)
     if action.handler == SIG_IGN:
         pass
@@ -186,9 +186,9 @@ def _is_from_above(init: Process, signo: int) -> bool:
 
 def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo) -> None:
     _settle_for_handler(frame, action)
-    if task.rseq_address != 0:
+    if task.rseq.address != 0:
         _restart_sequence(task, frame)
-    mask = task.saved_blocked if task.restores_blocked else task.blocked
+    mask = task.signals.saved_blocked if task.signals.restores_blocked else task.signals.blocked
     while True:
         try:
             call_handler(task, frame, action, info, mask)
@@ -200,13 +200,13 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
             find_memory(task)
         if task.process.is_exiting:
             return
-    task.restores_blocked = False
-    blocked = task.blocked | action.mask
+    task.signals.restores_blocked = False
+    blocked = task.signals.blocked | action.mask
     if action.flags & SA_NODEFER == 0:
         blocked |= bit(info.signo)
     if action.flags & SA_RESETHAND != 0:
         _reset_handler(task.process.actions, info.signo, action)
-    task.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` looks at what is left
+    task.signals.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` looks at what is left
     if task.tracee is not None:
         report_handler(task)
 
@@ -236,15 +236,15 @@ def _begin_stop(process: Process, signo: int) -> None:
     group = process.job
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return
-    process.stop_signal = signo
-    process.last_stop_signal = signo
-    process.stopped_count = 0
+    process.stop.signal = signo
+    process.stop.last_signal = signo
+    process.stop.stopped_count = 0
     for tid in process.threads.keys():
         other = process.threads[tid]
         if other.state == ThreadState.STOPPED:
-            process.stopped_count += 1
+            process.stop.stopped_count += 1
             continue
-        other.is_stopped = False
+        other.signals.is_stopped = False
         tracee = other.tracee
         if tracee is not None and tracee.is_seized:
             trap_again(tracee)
@@ -258,9 +258,9 @@ def _stops(task: Task, frame: TrapFrame) -> bool:
     if tracee is not None:
         return stop_if_due(task, tracee, frame)
     process = task.process
-    if process.stop_signal == 0:
+    if process.stop.signal == 0:
         return False
-    if not task.is_stopped and join_stop(task):
+    if not task.signals.is_stopped and join_stop(task):
         report_stopped(process)
     task.state = ThreadState.STOPPED
     schedule()

@@ -237,7 +237,7 @@ def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentia
     dangerous = 0
     capabilities: FileCapabilities | None = None
     if not file.on_nosuid_mount():
-        if not task.no_new_privileges:
+        if not task.settings.no_new_privileges:
             if inode.mode & S_ISUID != 0:
                 fresh.euid = inode.uid
                 dangerous = _DANGEROUS_PERSONALITY
@@ -247,10 +247,10 @@ def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentia
         capabilities = capabilities_of(inode)
     tracee = task.tracee
     is_watched = is_shared or (tracee is not None and not tracee.is_privileged)
-    program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_watched, task.no_new_privileges)
+    program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_watched, task.settings.no_new_privileges)
     if asks_for_more:
         dangerous = _DANGEROUS_PERSONALITY
-    program.personality = task.process.personality & ~(dangerous | _READ_IMPLIES_EXEC)
+    program.personality = task.process.settings.personality & ~(dangerous | _READ_IMPLIES_EXEC)
     if not _may_read(task, file):
         program.is_unreadable = True
     return fresh
@@ -275,12 +275,12 @@ def _stop_other_threads(task: Task) -> None:
             other = process.threads[tid]
             if other is not task:
                 wake_to_die(other)
-        task.kill_wakes = True
+        task.signals.kill_wakes = True
         while (len(process.threads) > 1 or process.unreaped is not None) and not _is_dying(process):
             if task.has_pending_kill():
                 break
             process.exec_waiters.sleep(interruptible=False)
-        task.kill_wakes = False
+        task.signals.kill_wakes = False
         process.exec_task = None
         if _is_dying(process) or task.has_pending_kill():
             raise Errno(ERESTARTNOINTR)
@@ -365,10 +365,10 @@ def _reset_privileges(task: Task, program: Program, credentials: Credentials) ->
     task.credentials = credentials
     is_dangerous = credentials.is_dangerous_after(old)
     acts_as_itself = old.euid == old.uid and old.egid == old.gid
-    process.is_dumpable = acts_as_itself and not is_dangerous and not program.is_unreadable
+    process.settings.is_dumpable = acts_as_itself and not is_dangerous and not program.is_unreadable
     if is_dangerous or program.is_secure:
-        process.death_signal = 0
-    process.personality = program.personality
+        process.settings.death_signal = 0
+    process.settings.personality = program.personality
     if program.is_secure:
         limits = process.limits
         limits.soft[RLIMIT_STACK] = min(limits.soft[RLIMIT_STACK], _SECURE_STACK_LIMIT)

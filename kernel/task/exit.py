@@ -71,7 +71,7 @@ def end_process(process: Process, status: int) -> None:
         return
     process.is_exiting = True
     process.exit_status = status
-    process.stop_signal = 0
+    process.stop.signal = 0
     for tid in process.threads.keys():
         task = process.threads[tid]
         if not task.is_exiting:
@@ -187,9 +187,9 @@ def _one_thread_less(process: Process) -> None:
     process.exit_waiters.wake_all()
     if process.exec_task is not None:
         process.exec_waiters.wake_all()
-    if process.stop_signal != 0 and not process.is_stopped and process.stopped_count >= len(process.threads):
-        process.is_stopped = True
-        process.stop_reported = False
+    if process.stop.signal != 0 and not process.stop.is_complete and process.stop.stopped_count >= len(process.threads):
+        process.stop.is_complete = True
+        process.stop.is_reported = False
         report_stopped(process)
 
 
@@ -198,7 +198,7 @@ def _one_thread_less(process: Process) -> None:
 
 def _end_of_process(task: Task, process: Process) -> None:
     process.is_zombie = True
-    process.is_stopped = False
+    process.stop.is_complete = False
     timers = process.timers
     if timers is not None:
         timers.cancel_all()
@@ -247,7 +247,7 @@ def _new_parent(process: Process) -> Process | None:
     """
     ancestor = process.parent
     while ancestor is not None and ancestor.pids is process.pids:
-        if ancestor.is_subreaper and not ancestor.is_zombie:
+        if ancestor.settings.is_subreaper and not ancestor.is_zombie:
             return ancestor
         ancestor = ancestor.parent
     space: PidNamespace | None = process.pids
@@ -275,8 +275,9 @@ def _give_children_away(last: Task, process: Process) -> None:
             child.birth = BIRTHS.next()
         except MemoryError:
             child.set_parent(None)  # it will be reaped by itself
-        if child.death_signal != 0 and not child.is_zombie and may_signal(last, child, child.death_signal):
-            send_from_kernel(child, from_kernel(child.death_signal))
+        signo = child.settings.death_signal
+        if signo != 0 and not child.is_zombie and may_signal(last, child, signo):
+            send_from_kernel(child, from_kernel(signo))
         child.exit_signal = SIGCHLD  # whoever adopts it did not choose another
         if child.is_zombie:
             if leader_is_untraced(child):
@@ -284,7 +285,7 @@ def _give_children_away(last: Task, process: Process) -> None:
         else:
             _rescue_group(child, process, process)
     process.children.clear()
-    adopter.has_job_news = True
+    adopter.stop.has_news = True
 
 
 def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
@@ -371,8 +372,8 @@ def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
     """
     process = task.process
     tracee.is_dead = True
-    if task.is_stopped:
-        process.stopped_count -= 1
+    if task.signals.is_stopped:
+        process.stop.stopped_count -= 1
     if process.leader is not task:
         tracee.next_unreaped = process.unreaped
         process.unreaped = tracee
@@ -426,7 +427,7 @@ def release_tracee(tracee: Tracee) -> None:
         return
     end_step(task.stack_top, task.registers)
     rewatch(task)
-    if task.process.stop_signal != 0:
+    if task.process.stop.signal != 0:
         interrupt(task)  # it stops as the others do
     if task.state == ThreadState.TRACED:
         make_ready(task)

@@ -220,8 +220,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
     process = parent.process if is_thread else _new_process(parent, tid, pids, arguments)
     child = Task(tid, process, parent.name, parent.credentials)
     try:
-        child.memory_failure_policy = parent.memory_failure_policy
-        child.flushes_io = parent.flushes_io
+        child.settings.memory_failure_policy = parent.settings.memory_failure_policy
+        child.settings.flushes_io = parent.settings.flushes_io
         child.stack = allocate_stack()
         prepare_sleep(child)
         group = parent.process.job
@@ -297,12 +297,12 @@ def _new_process(parent: Task, pid: Pid, pids: PidNamespace, arguments: CloneArg
     is_sibling = flags & CLONE_PARENT != 0
     process.exit_signal = old.exit_signal if is_sibling else arguments.exit_signal
     process.parent_programs = old.parent_programs if is_sibling else old.programs
-    process.is_dumpable = old.is_dumpable
-    process.personality = old.personality
-    process.oom_adjustment = old.oom_adjustment
-    process.oom_lowest = old.oom_lowest
-    process.timer_slack_ns = old.timer_slack_ns
-    process.default_slack_ns = old.timer_slack_ns
+    process.settings.is_dumpable = old.settings.is_dumpable
+    process.settings.personality = old.settings.personality
+    process.shortage.adjustment = old.shortage.adjustment
+    process.shortage.lowest_adjustment = old.shortage.lowest_adjustment
+    process.settings.timer_slack_ns = old.settings.timer_slack_ns
+    process.settings.default_slack_ns = old.settings.timer_slack_ns
     follow_processor_limit(process)
     process.started_ns = monotonic_ns()
     return process
@@ -378,8 +378,8 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     child.start = ForkStart(UserAddr(arguments.child_tid) if flags & CLONE_CHILD_SETTID != 0 else UserAddr(0))
     if flags & CLONE_VM == 0:
         restartable.copy_to_child(parent, child)
-    child.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
-    child.blocked = parent.saved_blocked if parent.restores_blocked else parent.blocked
+    child.library.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
+    child.signals.blocked = parent.signals.saved_blocked if parent.signals.restores_blocked else parent.signals.blocked
     _copy_scheduling(parent, child)
     if flags & CLONE_VM == 0 or flags & CLONE_VFORK != 0:
         child.signal_stack.address = parent.signal_stack.address
@@ -417,7 +417,7 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
 
 def _copy_scheduling(parent: Task, child: Task) -> None:
     child.allowed = parent.allowed
-    child.io_priority = parent.io_priority
+    child.settings.io_priority = parent.settings.io_priority
     if parent.reset_on_fork:
         child.nice = max(parent.nice, 0) if not parent.has_realtime_policy() else 0
         return
@@ -454,10 +454,10 @@ def _undo(child: Task) -> None:
 
 def _wait_for_vfork(parent: Task, child: Task) -> None:
     """Sleep until the child has its own memory. Only a kill ends this earlier."""
-    parent.kill_wakes = True
+    parent.signals.kill_wakes = True
     while child.is_vfork_child and not parent.process.is_exiting and not parent.has_pending_kill():
         child.vfork_waiters.sleep(interruptible=False)
-    parent.kill_wakes = False
+    parent.signals.kill_wakes = False
 
 
 def fork_arguments() -> CloneArguments:

@@ -23,14 +23,14 @@ def leave_locks(task: Task) -> None:
     memory = task.memory
     if memory is None:
         return
-    if task.robust_list != 0:
+    if task.library.robust_list != 0:
         try:
-            _walk_robust_list(task, UserAddr(task.robust_list))
+            _walk_robust_list(task, UserAddr(task.library.robust_list))
         except Errno:
             pass  # a broken list
-        task.robust_list = 0
-    address = UserAddr(task.clear_tid_address)
-    task.clear_tid_address = 0
+        task.library.robust_list = 0
+    address = UserAddr(task.library.clear_tid_address)
+    task.library.clear_tid_address = 0
     # Nobody is there to look at it in a process that ends, or that another program replaces.
     if address != 0 and memory.users > 1:
         try:

@@ -121,7 +121,7 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
 def has_stopped_member(group: ProcessGroup) -> bool:
     """Whether any member is stopped."""
     for pid in group.members.keys():
-        if group.members[pid].is_stopped:
+        if group.members[pid].stop.is_complete:
             return True
     return False
 

@@ -41,7 +41,7 @@ def _may(reader: Task, process: Process, task: Task | None, uid: int, gid: int, 
     """By the ids and capabilities that count for the call: who is looked into must not be able to do more."""
     if reader.process is process or reader.credentials.capable(CAP_SYS_PTRACE):
         return True
-    if task is None or (task.memory is not None and not process.is_dumpable):
+    if task is None or (task.memory is not None and not process.settings.is_dumpable):
         return False
     other = task.credentials
     return (

@@ -91,17 +91,17 @@ def badness(process: Process) -> int:
     """Pages that killing a process would free, moved by its adjustment (thousandths of memory). Negative: not to be
     killed.
     """
-    if process.pid == FIRST or process.oom_adjustment <= _NEVER or process.any_thread() is None:
+    if process.pid == FIRST or process.shortage.adjustment <= _NEVER or process.any_thread() is None:
         return -1
-    return max(0, held_pages(process) + process.oom_adjustment * total_frame_count() // 1000)
+    return max(0, held_pages(process) + process.shortage.adjustment * total_frame_count() // 1000)
 
 
 def _is_on_its_way(process: Process) -> bool:
     """Whether the memory of a process that ends may still be expected. So long, nobody else is killed."""
     now_ns = monotonic_ns()
-    if process.awaited_ns == 0:
-        process.awaited_ns = now_ns
-    return now_ns - process.awaited_ns < _PATIENCE_NS
+    if process.shortage.awaited_ns == 0:
+        process.shortage.awaited_ns = now_ns
+    return now_ns - process.shortage.awaited_ns < _PATIENCE_NS
 
 
 @final
@@ -183,7 +183,7 @@ def kill_largest() -> bool:
         victim = _largest_of(_HOLDERS.greediest())
     if victim is None:
         return False
-    victim.awaited_ns = monotonic_ns()
+    victim.shortage.awaited_ns = monotonic_ns()
     _report(victim, badness(victim))
     end_process(victim, SIGKILL)
     return True

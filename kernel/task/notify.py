@@ -31,4 +31,4 @@ def report_exit(process: Process, parent: Process) -> None:
 
 def report_stopped(process: Process) -> None:
     """All threads have stopped."""
-    report_job_control(process, CLD_STOPPED, process.last_stop_signal)
+    report_job_control(process, CLD_STOPPED, process.stop.last_signal)

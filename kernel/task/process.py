@@ -5,7 +5,7 @@ Invariants: `threads` holds the living threads, by tid; a process without thread
 are undone when the process is reaped (exit.py), so no cycle outlives it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
 from kernel.lib.pid import UNSET, Bearer, Pid
@@ -13,6 +13,7 @@ from kernel.sched import WaitQueue
 from kernel.task.actions import SignalActions
 from kernel.task.groups import ProcessGroup, Session
 from kernel.task.limits import Limits
+from kernel.task.parts import MemoryShortage, ProcessSettings, StopState
 from kernel.task.pending import PendingSignals
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.signals import SIGCHLD
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from kernel.fs.file import File
     from kernel.task.task import Task
     from kernel.task.tracee import Tracee
+
+_SLACK_NS: Final = 50_000
 
 
 @final
@@ -61,6 +64,10 @@ class ProcessTimers:
 class Process:
     """A thread group."""
 
+    stop: StopState
+    shortage: MemoryShortage
+    settings: ProcessSettings
+
     def __init__(self, pid: Pid, pids: PidNamespace, limits: Limits, actions: SignalActions) -> None:
         self.pid: Pid = pid
         self.pids: PidNamespace = pids  # where it was born, and whose numbers it says and is told
@@ -98,33 +105,20 @@ class Process:
         self.heap_next: Process | None = None
         self.heap_previous: Process | None = None
         self.is_in_heap: bool = False
-        # Job control
-        self.stop_signal: int = 0  # threads are to stop, or have stopped
-        self.stopped_count: int = 0
-        self.is_stopped: bool = False  # all threads have stopped
-        self.stop_reported: bool = True  # a wait has seen the stop
-        self.continue_unreported: bool = False
-        self.last_stop_signal: int = 0
         # Waiting
         self.child_waiters: WaitQueue = WaitQueue()
-        self.has_job_news: bool = False  # a child may have stopped or gone on, and not been reported
         self.signal_waiters: WaitQueue = WaitQueue()  # signalfd: woken by each signal that becomes pending
         self.exit_waiters: WaitQueue = WaitQueue()  # pidfd, and vfork's parents by task
         self.has_execed: bool = False
-        self.is_subreaper: bool = False
-        self.death_signal: int = 0  # PR_SET_PDEATHSIG
-        self.is_dumpable: bool = True
-        self.personality: int = 0
-        self.oom_adjustment: int = 0
-        self.oom_lowest: int = 0  # how low anybody may set it
-        self.awaited_ns: int = 0  # since when a shortage of memory waits for its end; 0: none does
         self.executable: File | None = None
         self.timers: ProcessTimers | None = None
         self.posix_timers: ProcessTimers | None = None
         self.processor_sleepers: ProcessTimers | None = None  # sleeps on its processor time
         self.started_ns: int = 0
-        self.timer_slack_ns: int = 50_000
-        self.default_slack_ns: int = 50_000  # the parent's when this process was made
+        self.stop.is_reported = True
+        self.settings.is_dumpable = True
+        self.settings.timer_slack_ns = _SLACK_NS
+        self.settings.default_slack_ns = _SLACK_NS
         # Accounting of threads that ended, and of children that were waited for
         self.ended: Usage = Usage()
         self.waited: Usage = Usage()

@@ -85,7 +85,7 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
         if other is not None:
             return task.pids.shown(other.tid)
         for follower in task.process.threads.values():
-            follower.no_new_privileges = follower.no_new_privileges or task.no_new_privileges
+            follower.settings.no_new_privileges = follower.settings.no_new_privileges or task.settings.no_new_privileges
             _enter(follower, FILTER, top)
     _enter(task, FILTER, top)
     return 0
@@ -96,7 +96,7 @@ def inherit(parent: Task, child: Task) -> None:
     child.seccomp_mode = parent.seccomp_mode
     child.call_filter = parent.call_filter
     rewatch(child)
-    child.no_new_privileges = parent.no_new_privileges
+    child.settings.no_new_privileges = parent.settings.no_new_privileges
 
 
 def _enter(task: Task, mode: int, top: CallFilter | None) -> None:

@@ -54,8 +54,8 @@ def update_interrupted(task: Task) -> None:
         task.interrupted = not task.is_exiting
         announce_work_of(task)
         return
-    waiting = (task.pending.mask | process.pending.mask) & ~task.blocked
-    stops = process.stop_signal != 0 if task.tracee is None else _stops_for_tracer(task)
+    waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked
+    stops = process.stop.signal != 0 if task.tracee is None else _stops_for_tracer(task)
     task.interrupted = waiting != 0 or stops or _makes_way(task)
     if task.interrupted:
         announce_work_of(task)
@@ -72,7 +72,7 @@ def _makes_way(task: Task) -> bool:
 def _stops_for_tracer(task: Task) -> bool:
     """Whether a traced task is to stop, with its process or because its tracer asked for it."""
     tracee = task.tracee
-    if task.process.stop_signal != 0 and not task.is_stopped:
+    if task.process.stop.signal != 0 and not task.signals.is_stopped:
         return True
     return tracee is not None and (tracee.traps_soon or tracee.notifies_soon or tracee.leaves_call)
 
@@ -87,7 +87,7 @@ def rewatch(task: Task) -> None:
 
 def set_blocked(task: Task, mask: int) -> None:
     """Change a task's signal mask. What SIGKILL and SIGSTOP are for, nobody blocks."""
-    task.blocked = mask & ~UNBLOCKABLE
+    task.signals.blocked = mask & ~UNBLOCKABLE
     update_interrupted(task)
 
 
@@ -95,8 +95,8 @@ def block_during(task: Task, mask: int) -> None:
     """Use another mask until the system call is over (sigsuspend, ppoll, pselect): a handler that runs then returns to
     the old one.
     """
-    task.saved_blocked = task.blocked
-    task.restores_blocked = True
+    task.signals.saved_blocked = task.signals.blocked
+    task.signals.restores_blocked = True
     announce_work()
     set_blocked(task, mask)
 
@@ -147,7 +147,7 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
         raise Errno(EAGAIN)
     if info.signo == SIGKILL:
         _wake_for(process, SIGKILL)
-    elif not contains(task.blocked, info.signo):
+    elif not contains(task.signals.blocked, info.signo):
         interrupt(task)
 
 
@@ -169,10 +169,10 @@ def force(task: Task, info: SignalInfo) -> None:
     """
     actions = task.process.actions
     signo = info.signo
-    if contains(task.blocked, signo) or contains(actions.ignored, signo):
+    if contains(task.signals.blocked, signo) or contains(actions.ignored, signo):
         actions.set_default(signo)
-        task.blocked &= ~bit(signo)
-    task.forced = signo
+        task.signals.blocked &= ~bit(signo)
+    task.signals.forced = signo
     task.pending.add(info, task.credentials.uid, _limit(task.process))
     interrupt(task)
 
@@ -225,7 +225,7 @@ def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
     signo = info.signo
     if task.tracee is not None and signo != SIGKILL:
         return False  # the tracer may want to know
-    if contains(task.blocked | task.awaited, signo):
+    if contains(task.signals.blocked | task.signals.awaited, signo):
         return False
     if is_protected(process, signo) and not _comes_from_above(process, info):
         return True
@@ -272,13 +272,13 @@ def _has_queued(pending: PendingSignals, signo: int) -> bool:
 def _wake_for(process: Process, signo: int) -> None:
     """Choose the thread that takes a process's signal, and make it look. SIGKILL makes all look, the stopped too."""
     if signo == SIGKILL:
-        process.stop_signal = 0
+        process.stop.signal = 0
         for task in process.threads.values():
             wake_to_die(task)
         return
     chosen: Task | None = None
     for task in process.threads.values():
-        if task.is_exiting or contains(task.blocked, signo) or task.state == ThreadState.TRACED:
+        if task.is_exiting or contains(task.signals.blocked, signo) or task.state == ThreadState.TRACED:
             continue  # a traced thread looks again when it goes on
         if chosen is None or task.tid == process.pid:
             chosen = task
@@ -295,20 +295,20 @@ def wake_to_die(task: Task) -> None:
     state = task.state
     if state == ThreadState.STOPPED or state == ThreadState.TRACED:
         make_ready(task)
-    elif task.kill_wakes and state == ThreadState.WAITING:
+    elif task.signals.kill_wakes and state == ThreadState.WAITING:
         make_ready(task)
 
 
 def join_stop(task: Task) -> bool:
     """Let a thread take part in the stop of its process; whether that is complete now."""
     process = task.process
-    task.is_stopped = True
-    process.stopped_count += 1
-    if process.is_stopped or process.stopped_count < len(process.threads):
+    task.signals.is_stopped = True
+    process.stop.stopped_count += 1
+    if process.stop.is_complete or process.stop.stopped_count < len(process.threads):
         return False
-    process.is_stopped = True
-    process.stop_reported = False
-    process.continue_unreported = False
+    process.stop.is_complete = True
+    process.stop.is_reported = False
+    process.stop.continue_unreported = False
     return True
 
 
@@ -325,19 +325,19 @@ def trap_again(tracee: Tracee) -> None:
 @recursion(2)  # the parent gets SIGCHLD, which continues nobody
 def continue_process(process: Process) -> None:
     """End a stop, and tell the parent."""
-    if process.stop_signal == 0:
+    if process.stop.signal == 0:
         return
-    process.stop_signal = 0
-    process.stopped_count = 0
+    process.stop.signal = 0
+    process.stop.stopped_count = 0
     for task in process.threads.values():
-        task.is_stopped = False
+        task.signals.is_stopped = False
         if task.state == ThreadState.STOPPED:
             make_ready(task)
         update_interrupted(task)
-    if process.is_stopped:
-        process.is_stopped = False
-        process.stop_reported = True
-        process.continue_unreported = True
+    if process.stop.is_complete:
+        process.stop.is_complete = False
+        process.stop.is_reported = True
+        process.stop.continue_unreported = True
         report_job_control(process, CLD_CONTINUED, SIGCONT)
         leader = process.leader
         tracee = None if leader is None else leader.tracee
@@ -349,7 +349,7 @@ def report_job_control(process: Process, code: int, status: int) -> None:
     """Tell the parent that a process stopped or goes on, and wake its waits."""
     parent = process.parent
     if parent is not None:
-        parent.has_job_news = True
+        parent.stop.has_news = True
         _report(parent, process, code, status)
 
 
@@ -499,4 +499,4 @@ def signal_session_leader(sid: Pid, signo: int) -> None:
 def is_signal_dropped(signo: int) -> bool:
     """Whether the running task blocks or ignores a signal."""
     task = current()
-    return contains(task.blocked | task.process.actions.ignored, signo)
+    return contains(task.signals.blocked | task.process.actions.ignored, signo)

@@ -3,9 +3,8 @@
 `memory`, `file_table` and `fs_context` are None once the task has exited; `space`, `files` and `fs` are for the running
 task and for others that are known to live.
 
-Invariants: a task holds one reference each to its address space, descriptor table and file context. `blocked` never has
-SIGKILL or SIGSTOP. `interrupted` is true whenever there is something to do before the next return to user mode
-(deliver.py).
+Invariants: a task holds one reference each to its address space, descriptor table and file context. `interrupted` is
+true whenever there is something to do before the next return to user mode (deliver.py).
 """
 
 from collections.abc import Callable
@@ -28,6 +27,14 @@ from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.thread import SCHED_OTHER
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
+from kernel.task.parts import (
+    PR_MCE_KILL_DEFAULT,
+    RealtimeRun,
+    RestartableSequence,
+    SignalState,
+    TaskSettings,
+    ThreadsLibrary,
+)
 from kernel.task.pending import PendingSignals
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
@@ -99,6 +106,12 @@ class TaskStart:
 class Task(Thread):
     """A thread of a program."""
 
+    signals: SignalState
+    library: ThreadsLibrary
+    realtime_run: RealtimeRun
+    rseq: RestartableSequence
+    settings: TaskSettings
+
     def __init__(self, tid: Pid, process: Process, name: bytes, credentials: Credentials) -> None:
         super().__init__(name)
         self.tid: Pid = tid
@@ -112,49 +125,26 @@ class Task(Thread):
         self.pids_for_children: PidNamespace = process.pids  # unshare(2) and setns(2) change it
         self.ipc: IpcNamespace = FIRST_IPC
         self.is_in_ipc: bool = False  # counts as one of its users
-        # Signals
-        self.blocked: int = 0
-        self.saved_blocked: int = 0  # to restore after sigsuspend and its kind
-        self.restores_blocked: bool = False
-        self.awaited: int = 0  # sigtimedwait's set: not blocked while it sleeps, and yet not ignored
         self.pending: PendingSignals = PendingSignals()
         self.signal_stack: SignalStack = SignalStack()
-        self.returns_from_handler: bool = False  # rt_sigreturn was called
         self.restart: RestartBlock | None = None
-        self.forced: int = 0  # a fault's signal, which even the first process takes
-        self.is_stopped: bool = False  # it has taken part in the present stop of its process
-        self.kill_wakes: bool = False  # a kill ends the present sleep, though other signals do not
         self.registers: ProcessorState = ProcessorState()
-        # Threads library
-        self.clear_tid_address: int = 0
-        self.robust_list: int = 0
         # vfork: who waits until this task execs or exits
         self.is_vfork_child: bool = False
         self.vfork_waiters: WaitQueue = WaitQueue()
         self.start: TaskStart | None = None
         self.is_exiting: bool = False
         self.minor_faults: int = 0
-        self.realtime_sleeps: int = -1  # `voluntary_switches` when its real-time run began
-        self.realtime_from_ns: int = 0  # `runtime_ns` then
-        # Restartable sequences (restartable.py)
-        self.rseq_address: int = 0  # 0: not registered
-        self.rseq_length: int = 0
-        self.rseq_signature: int = 0
-        self.rseq_switches: int = 0
-        self.rseq_processor: int = 0  # as the program was told
+        self.realtime_run.sleeps = -1
+        self.settings.memory_failure_policy = PR_MCE_KILL_DEFAULT
         self.lending: LendingLocks | None = None
         self.semaphore_undos: UndoList | None = None
-        self.io_priority: int = 0  # ioprio_set(2)
         self.tracee: Tracee | None = None  # what there is more of it when it is traced (tracee.py)
         # Which system calls it may make (seccomp.py)
         self.seccomp_mode: int = 0
         self.call_filter: CallFilter | None = None
         self.dispatch: UserDispatch | None = None  # calls that it takes in its own hands (diversion.py)
         self.calls_are_watched: bool = TRACING.enabled  # they are traced, or may be forbidden
-        self.no_new_privileges: bool = False  # execve gives none (PR_SET_NO_NEW_PRIVS)
-        # prctl(2), kept for who asks: nothing here tells of broken memory or waits for a program's disk
-        self.memory_failure_policy: int = 2  # PR_MCE_KILL_*
-        self.flushes_io: bool = False
         self._buffer: UserBuffer | None = None
 
     def user_buffer(self, address: UserAddr, length: int) -> UserBuffer:
@@ -246,19 +236,20 @@ class Task(Thread):
 
     def _watch_realtime(self) -> None:
         """RLIMIT_RTTIME counts what a real-time thread runs from one sleep to the next."""
-        if self.voluntary_switches != self.realtime_sleeps or not self.has_realtime_policy():
-            self.realtime_sleeps = self.voluntary_switches
-            self.realtime_from_ns = self.runtime_ns
+        if self.voluntary_switches != self.realtime_run.sleeps or not self.has_realtime_policy():
+            self.realtime_run.sleeps = self.voluntary_switches
+            self.realtime_run.from_ns = self.runtime_ns
             return
         watch = REALTIME_WATCH.exceeds
         if watch is not None and self.process.limits.soft[RLIMIT_RTTIME] != UNLIMITED:
-            watch(self.process, (self.runtime_ns - self.realtime_from_ns) // NS_PER_US)
+            watch(self.process, (self.runtime_ns - self.realtime_run.from_ns) // NS_PER_US)
 
     def leave_processor(self) -> None:
         self.registers.leave()
 
     def enter_processor(self) -> None:
-        if self.interrupted or self.returns_from_handler or self.restores_blocked or self.rseq_address != 0:
+        signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
+        if self.interrupted or signals_have_work or self.rseq.address != 0:
             announce_work()
         watch_calls(self.calls_are_watched)
         self.registers.enter()

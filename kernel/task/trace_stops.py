@@ -64,12 +64,12 @@ def _stop(task: Task, tracee: Tracee, code: int, why: int, info: SignalInfo | No
     tracee.traps_soon = False
     if code >> 8 == EVENT_STOP:
         tracee.notifies_soon = False
-    completes = why == CLD_STOPPED and process.stop_signal != 0 and not task.is_stopped and join_stop(task)
+    completes = why == CLD_STOPPED and process.stop.signal != 0 and not task.signals.is_stopped and join_stop(task)
     task.state = ThreadState.TRACED
-    status = process.stop_signal if why == CLD_STOPPED else code & 0x7F
+    status = process.stop.signal if why == CLD_STOPPED else code & 0x7F
     tell_tracer(tracee, why, status)
     if completes and not tracee.is_of_parent():
-        report_job_control(process, CLD_STOPPED, process.last_stop_signal)
+        report_job_control(process, CLD_STOPPED, process.stop.last_signal)
     schedule()
     tracee.is_listening = False
     update_interrupted(task)
@@ -141,7 +141,7 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
             info = from_process(signo, SI_USER, task.pids.shown(tracer.pid), tracer.credentials.uid)
         except MemoryError:
             info = from_kernel(signo)
-    if contains(task.blocked, signo):
+    if contains(task.signals.blocked, signo):
         try:
             send_to_task(task, info)
         except Errno:
@@ -168,8 +168,8 @@ def stop_if_due(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
             _leave_call(task, tracee, frame)
         update_interrupted(task)
         return True
-    signo = process.stop_signal
-    if signo != 0 and not task.is_stopped:
+    signo = process.stop.signal
+    if signo != 0 and not task.signals.is_stopped:
         tracee.traps_soon = True
     if not tracee.traps_soon and not tracee.notifies_soon:
         return False

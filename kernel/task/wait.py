@@ -71,7 +71,7 @@ def _find_child(process: Process, kind: int, number: Pid, options: int) -> Proce
         child = process.children.get(number)
         return child if child is not None and _is_eligible(child, kind, number, options) else None
     zombie = process.oldest_zombie
-    asks_for_news = process.has_job_news and options & (WUNTRACED | WCONTINUED) != 0
+    asks_for_news = process.stop.has_news and options & (WUNTRACED | WCONTINUED) != 0
     if kind == ANY and not asks_for_news:
         if zombie is not None and options & WEXITED != 0 and _is_eligible(zombie, kind, number, options):
             return zombie
@@ -88,12 +88,12 @@ def _search_children(process: Process, kind: int, number: Pid, options: int) -> 
     found: Process | None = None
     has_news = False
     for child in process.children.values():
-        has_news = has_news or (child.is_stopped and not child.stop_reported) or child.continue_unreported
+        has_news = has_news or (child.stop.is_complete and not child.stop.is_reported) or child.stop.continue_unreported
         if _is_eligible(child, kind, number, options):
             if _has_changed(child, options):
                 return child
             found = child
-    process.has_job_news = has_news
+    process.stop.has_news = has_news
     return found
 
 
@@ -112,9 +112,9 @@ def _has_changed(child: Process, options: int) -> bool:
     """Whether `_look_at` finds something."""
     if child.is_in_heap:
         return options & WEXITED != 0
-    if child.is_stopped and not child.stop_reported and options & WUNTRACED != 0:
+    if child.stop.is_complete and not child.stop.is_reported and options & WUNTRACED != 0:
         return True
-    return child.continue_unreported and options & WCONTINUED != 0
+    return child.stop.continue_unreported and options & WCONTINUED != 0
 
 
 def _look_at(child: Process, options: int) -> WaitResult | None:
@@ -128,14 +128,14 @@ def _look_at(child: Process, options: int) -> WaitResult | None:
         if not keep:
             reap(child)
         return result
-    if child.is_stopped and not child.stop_reported and options & WUNTRACED != 0:
+    if child.stop.is_complete and not child.stop.is_reported and options & WUNTRACED != 0:
         if not keep:
-            child.stop_reported = True
-        signo = child.last_stop_signal
+            child.stop.is_reported = True
+        signo = child.stop.last_signal
         return _result(child, signo << 8 | 0x7F, CLD_STOPPED, signo)
-    if child.continue_unreported and options & WCONTINUED != 0:
+    if child.stop.continue_unreported and options & WCONTINUED != 0:
         if not keep:
-            child.continue_unreported = False
+            child.stop.continue_unreported = False
         return _result(child, 0xFFFF, CLD_CONTINUED, SIGCONT)
     return None
 
@@ -215,9 +215,9 @@ def _look_at_tracee(tracee: Tracee, options: int) -> WaitResult | None:
         if not keep:
             tracee.stop_code = 0
         return _result_of(task, code << 8 | 0x7F, CLD_TRAPPED, code)
-    if process.continue_unreported and options & WCONTINUED != 0:
+    if process.stop.continue_unreported and options & WCONTINUED != 0:
         if not keep:
-            process.continue_unreported = False
+            process.stop.continue_unreported = False
         return _result_of(task, 0xFFFF, CLD_CONTINUED, SIGCONT)
     return None
 

@@ -1,8 +1,8 @@
 """A call says what True or False means: `queue.sleep(interruptible=False)`, not `queue.sleep(False)`.
 
 Allowed are two forms that read well without: the only argument of a call that sets one thing and says so
-(`set_carrier(True)`, `flag.set(False)`), and what CPython takes by position alone: the default of `getattr`, and that of
-a dictionary's `get` and `pop`. In a test, positional Booleans are the tests' business.
+(`set_carrier(True)`, `flag.set(False)`), and what CPython takes by position alone: the default of `getattr`, and that
+of a dictionary's `get` and `pop`.
 """
 
 from __future__ import annotations

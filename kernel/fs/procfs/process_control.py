@@ -42,7 +42,7 @@ def set_timer_slack(subject: Subject, text: bytes) -> None:
         raise Errno(EINVAL)
     check_timer_slack(subject)
     process = subject.process
-    process.timer_slack_ns = value if value > 0 else process.default_slack_ns
+    process.settings.timer_slack_ns = value if value > 0 else process.settings.default_slack_ns
 
 
 def check_set_groups(subject: Subject, flags: int) -> None:
@@ -103,7 +103,7 @@ def set_fail_nth(subject: Subject, text: bytes) -> None:
 def oom_score_adj(subject: Subject) -> bytes:
     """-1000 (never) … 1000."""
     subject.task()
-    return f"{subject.process.oom_adjustment}\n".encode()
+    return f"{subject.process.shortage.adjustment}\n".encode()
 
 
 def set_oom_score_adj(subject: Subject, text: bytes) -> None:
@@ -114,16 +114,16 @@ def set_oom_score_adj(subject: Subject, text: bytes) -> None:
     subject.task()
     process = subject.process
     if current().credentials.capable(CAP_SYS_RESOURCE):
-        process.oom_lowest = value
-    elif value < process.oom_lowest:
+        process.shortage.lowest_adjustment = value
+    elif value < process.shortage.lowest_adjustment:
         raise Errno(EACCES)
-    process.oom_adjustment = value
+    process.shortage.adjustment = value
 
 
 def oom_adj(subject: Subject) -> bytes:
     """The old scale: -17 … 15."""
     subject.task()
-    value = subject.process.oom_adjustment
+    value = subject.process.shortage.adjustment
     if value == _HIGHEST:
         old = _OLD_HIGHEST
     elif value < 0:

@@ -120,7 +120,7 @@ def stat(subject: Subject) -> bytes:
     started_ns = process.started_ns if subject.tid == UNSET else task.started_ns
     text += f" {_thread_count(process)} 0 {_clock_ticks(started_ns)}"
     text += _stat_memory(subject)
-    text += f" {task.pending.mask & 0x7FFF_FFFF} {task.blocked & 0x7FFF_FFFF}"
+    text += f" {task.pending.mask & 0x7FFF_FFFF} {task.signals.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
     text += f" {process.exit_signal if subject.tid == UNSET else -1} {task.processor}"
     text += f" {task.realtime_priority} {task.policy} 0 0 0"
@@ -298,7 +298,7 @@ def _signal_lines(process: Process, task: Task) -> bytes:
     limit = process.limits.soft[RLIMIT_SIGPENDING]
     text = f"SigQ:\t{queued_count(task.credentials.uid)}/{limit}\n"
     text += f"SigPnd:\t{mask_text(task.pending.mask)}\nShdPnd:\t{mask_text(process.pending.mask)}\n"
-    text += f"SigBlk:\t{mask_text(task.blocked)}\nSigIgn:\t{mask_text(process.actions.ignored)}\n"
+    text += f"SigBlk:\t{mask_text(task.signals.blocked)}\nSigIgn:\t{mask_text(process.actions.ignored)}\n"
     return (text + f"SigCgt:\t{mask_text(process.actions.caught)}\n").encode()
 
 
@@ -307,7 +307,7 @@ def _capability_lines(task: Task) -> bytes:
     text = f"CapInh:\t{mask_text(who.inheritable)}\nCapPrm:\t{mask_text(who.permitted)}\n"
     text += f"CapEff:\t{mask_text(who.effective)}\nCapBnd:\t{mask_text(who.bounding)}\n"
     text += f"CapAmb:\t{mask_text(who.ambient)}\n"
-    text += f"NoNewPrivs:\t{1 if task.no_new_privileges else 0}\nSeccomp:\t{task.seccomp_mode}\n"
+    text += f"NoNewPrivs:\t{1 if task.settings.no_new_privileges else 0}\nSeccomp:\t{task.seccomp_mode}\n"
     top = task.call_filter
     return (text + f"Seccomp_filters:\t{0 if top is None else top.count}\n").encode()
 
@@ -379,7 +379,7 @@ def personality(subject: Subject) -> bytes:
     subject.task()
     if not may_reach(subject):
         raise Errno(EPERM)
-    return f"{subject.process.personality:08x}\n".encode()
+    return f"{subject.process.settings.personality:08x}\n".encode()
 
 
 def check_timer_slack(subject: Subject) -> None:
@@ -391,7 +391,7 @@ def check_timer_slack(subject: Subject) -> None:
 def timer_slack(subject: Subject) -> bytes:
     """PR_GET_TIMERSLACK, in nanoseconds. Raises EPERM."""
     check_timer_slack(subject)
-    return f"{subject.process.timer_slack_ns}\n".encode()
+    return f"{subject.process.settings.timer_slack_ns}\n".encode()
 
 
 def id_map(subject: Subject) -> bytes:

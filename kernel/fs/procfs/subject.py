@@ -90,7 +90,7 @@ def give_owner(inode: Inode, subject: Subject) -> None:
     inode.gid = 0
     if task is None:
         return
-    if inode.mode == PUBLIC_DIRECTORY or (task.memory is not None and subject.process.is_dumpable):
+    if inode.mode == PUBLIC_DIRECTORY or (task.memory is not None and subject.process.settings.is_dumpable):
         inode.uid = task.credentials.euid
         inode.gid = task.credentials.egid
 
