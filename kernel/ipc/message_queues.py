@@ -20,10 +20,12 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     final,
+    inline,
     sleeps,
 )
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
+from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.lib.settings import SystemSetting
@@ -45,14 +47,17 @@ NUMBER: Final = 4  # the message at a place in the queue (MSG_COPY)
 
 
 @final
-class Message:
+class Message(Linked["Message"]):
     """One message."""
 
     def __init__(self, kind: int, data: bytes) -> None:
+        super().__init__()
         self.kind: int = kind  # its type, at least 1
         self.data: bytes = data
-        self.next: Message | None = None  # in the queue, oldest first
-        self.previous: Message | None = None
+
+    @inline
+    def this(self) -> "Message":
+        return self
 
 
 @final
@@ -103,8 +108,7 @@ class MessageQueue(IpcObject):
     def __init__(self, owner: "Queues", key: int, mode: int, creator: Credentials) -> None:
         super().__init__(key, mode, creator)
         self.owner: Queues = owner
-        self.first: Message | None = None
-        self.last: Message | None = None
+        self.messages: LinkedList[Message] = LinkedList()  # oldest first
         self.count: int = 0
         self.byte_count: int = 0
         self.most_bytes: int = QUEUE_BYTES.value
@@ -136,13 +140,7 @@ class MessageQueue(IpcObject):
         self.sent_s = now_s()
 
     def _append(self, message: Message) -> None:
-        last = self.last
-        message.previous = last
-        if last is None:
-            self.first = message
-        else:
-            last.next = message
-        self.last = message
+        self.messages.link_last(message)
         self._count(1, len(message.data))
 
     def _count(self, messages: int, size: int) -> None:
@@ -206,7 +204,7 @@ class MessageQueue(IpcObject):
         """The message that is to be received."""
         best: Message | None = None
         number = 0
-        message = self.first
+        message = self.messages.first()
         while message is not None:
             if choice.mode == NUMBER:
                 if number == choice.kind:
@@ -217,22 +215,11 @@ class MessageQueue(IpcObject):
                 if best is None or message.kind < best.kind:
                     best = message
             number += 1
-            message = message.next
+            message = message.after()
         return best
 
     def _take(self, message: Message, process: Bearer) -> None:
-        following = message.next
-        previous = message.previous
-        if previous is None:
-            self.first = following
-        else:
-            previous.next = following
-        if following is None:
-            self.last = previous
-        else:
-            following.previous = previous
-        message.next = None
-        message.previous = None
+        self.messages.unlink(message)
         self._count(-1, -len(message.data))
         self.last_receiver = process
         self.received_s = now_s()
@@ -259,13 +246,11 @@ class MessageQueue(IpcObject):
         self._wake_receivers(EIDRM)
         self.room.wake_all()
         self._count(-self.count, -self.byte_count)
-        message = self.first
-        self.first = None
-        self.last = None
+        message = self.messages.first()
         while message is not None:
-            message.previous = None  # no circles: what is linked one way frees itself
-            message = message.next
+            self.messages.unlink(message)
             pace(_UNLINK_COST)
+            message = self.messages.first()
 
 
 @sleeps

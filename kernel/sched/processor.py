@@ -237,7 +237,7 @@ def share_work(this: Processor) -> None:
             if this.queue.has_for(processor.number):
                 interrupt(processor)
                 left -= 1
-    thread = this.queue.realtime.head
+    thread = this.queue.realtime.first()
     if thread is not None:
         chosen = _least_urgent(this, thread)
         if chosen is not None and chosen is not this:

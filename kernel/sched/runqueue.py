@@ -16,6 +16,7 @@ Source: sched(7).
 from typing import Final
 
 from kernel.lang import final, inline, noinline
+from kernel.lib.linked import LinkedList
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
 
 _BASE_SLICE_NS: Final = 6_000_000  # nice 0
@@ -31,83 +32,50 @@ SLICES_NS: Final[list[int]] = [
 
 
 @final
-class ThreadList:
-    """A doubly linked list of threads, through the threads themselves."""
+class ThreadList(LinkedList[Thread]):
+    """Threads that wait for the processor."""
 
     def __init__(self, index: int) -> None:
+        super().__init__()
         self.index: int = index
-        self.head: Thread | None = None
-        self.tail: Thread | None = None
         self.count: int = 0
 
     def push_tail(self, thread: Thread) -> None:
         """Add at the end."""
-        tail = self.tail
-        thread.queue_previous = tail
-        thread.queue_next = None
-        if tail is None:
-            self.head = thread
-        else:
-            tail.queue_next = thread
-        self.tail = thread
+        self.link_last(thread)
         thread.queue_index = self.index
         self.count += 1
 
     def push_head(self, thread: Thread) -> None:
         """Add at the front."""
-        head = self.head
-        thread.queue_next = head
-        thread.queue_previous = None
-        if head is None:
-            self.tail = thread
-        else:
-            head.queue_previous = thread
-        self.head = thread
+        self.link_first(thread)
         thread.queue_index = self.index
         self.count += 1
 
     @inline
     def first_for(self, processor: int) -> Thread | None:
         """The first that a processor may take."""
-        thread = self.head
+        thread = self.first()
         if thread is None or thread.allowed == -1:
             return thread
         return self._search_for(processor)
 
     @noinline
     def _search_for(self, processor: int) -> Thread | None:
-        thread = self.head
+        thread = self.first()
         while thread is not None and not thread.may_run_on(processor):
-            thread = thread.queue_next
+            thread = thread.after()
         return thread
 
     def insert_before(self, place: Thread, thread: Thread) -> None:
         """Add in front of `place`, which is on this list."""
-        previous = place.queue_previous
-        if previous is None:
-            self.push_head(thread)
-            return
-        previous.queue_next = thread
-        thread.queue_previous = previous
-        thread.queue_next = place
-        place.queue_previous = thread
+        self.link_before(place, thread)
         thread.queue_index = self.index
         self.count += 1
 
     def remove(self, thread: Thread) -> None:
         """Take out a thread that is on this list."""
-        following = thread.queue_next
-        previous = thread.queue_previous
-        if previous is None:
-            self.head = following
-        else:
-            previous.queue_next = following
-        if following is None:
-            self.tail = previous
-        else:
-            following.queue_previous = previous
-        thread.queue_next = None
-        thread.queue_previous = None
+        self.unlink(thread)
         thread.queue_index = 0
         self.count -= 1
 
@@ -190,12 +158,12 @@ class RunQueue:
             self.expired.push_tail(thread)
 
     def _add_realtime(self, thread: Thread, behind_equals: bool) -> None:
-        place = self.realtime.head
+        place = self.realtime.first()
         while place is not None and (
             place.urgency > thread.urgency
             or (behind_equals and place.urgency == thread.urgency)
         ):
-            place = place.queue_next
+            place = place.after()
         if place is None:
             self.realtime.push_tail(thread)
         else:
@@ -239,11 +207,11 @@ class RunQueue:
         done = self.active
         self.active = self.expired
         self.expired = done
-        left = done.tail
+        left = done.last()
         while left is not None:
             done.remove(left)
             self.active.push_head(left)
-            left = done.tail
+            left = done.last()
 
     def outranks(self, woken: Thread, running: Thread) -> bool:
         """Whether a woken thread should have the processor at once."""

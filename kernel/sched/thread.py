@@ -8,7 +8,8 @@ they ran since the last one (and some that have ended meanwhile).
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import panic, struct
+from kernel.lang import inline, panic, struct
+from kernel.lib.linked import Linked
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
@@ -49,10 +50,11 @@ class SwitchContext:
 AWAKE: Final = -1
 
 
-class Thread:
-    """One flow of control in the kernel."""
+class Thread(Linked["Thread"]):
+    """One flow of control in the kernel. It is linked on the run queue while it is READY."""
 
     def __init__(self, name: bytes) -> None:
+        super().__init__()
         self.name: bytes = name
         self.state: ThreadState = ThreadState.WAITING
         self.context: SwitchContext = SwitchContext()
@@ -76,8 +78,6 @@ class Thread:
         self.processor: int = 0  # the number of the one that runs it, or ran it last
         self.slice_ns: int = 0
         self.slept_at_ns: int = 0
-        self.queue_next: Thread | None = None
-        self.queue_previous: Thread | None = None
         self.queue_index: int = 0  # which list of the run queue
         # Accounting
         self.runtime_ns: int = 0
@@ -90,6 +90,10 @@ class Thread:
         self.all_next: Thread | None = None
         self.all_previous: Thread | None = None
         self.awake_next: Thread | None = None
+
+    @inline
+    def this(self) -> "Thread":
+        return self
 
     def may_run_on(self, processor: int) -> bool:
         """Whether a processor may take it (sched_setaffinity(2))."""

@@ -11,7 +11,8 @@ Context: `sleep` sleeps; waking is fit for interrupts. Linking allocates nothing
 Source: the interruption rules of signal(7).
 """
 
-from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, noraise, panic, sleeps
+from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noraise, panic, sleeps
+from kernel.lib.linked import Linked, LinkedList
 from kernel.sched.processor import this_processor
 from kernel.sched.scheduler import current_thread, schedule, wake
 from kernel.sched.thread import Thread, ThreadState
@@ -34,14 +35,17 @@ class SleepTimer(Timer):
         return 0
 
 
-class Waiter:
+class Waiter(Linked["Waiter"]):
     """Something that wants to hear of a queue's wakes. Base class: see SleepWaiter and poller.py."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.queue: WaitQueue | None = None
-        self.next: Waiter | None = None
-        self.previous: Waiter | None = None
         self.once: bool = False  # leaves the queue when it is notified, and `wake_one` wakes one of these only
+
+    @inline
+    def this(self) -> "Waiter":
+        return self
 
     def notify(self) -> None:
         """The queue was woken. In interrupt context perhaps: only wake things."""
@@ -68,58 +72,25 @@ class SleepWaiter(Waiter):
 
 
 @final
-class WaitQueue:
-    """Who waits for one thing, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self.head: Waiter | None = None
-        self.tail: Waiter | None = None
-
-    def empty(self) -> bool:
-        """Whether nobody waits."""
-        return self.head is None
+class WaitQueue(LinkedList[Waiter]):
+    """Those who wait for one thing, in the order in which they came."""
 
     def add(self, waiter: Waiter) -> None:
         """Put a waiter, which stands on no queue, at the end."""
-        tail = self.tail
         waiter.queue = self
-        waiter.previous = tail
-        waiter.next = None
-        if tail is None:
-            self.head = waiter
-        else:
-            tail.next = waiter
-        self.tail = waiter
+        self.link_last(waiter)
 
     def add_first(self, waiter: Waiter) -> None:
-        """Put a waiter, which stands on no queue, in front: as on Linux, who watches hears before who sleeps, and the
-        last that came before the others.
+        """Put a waiter, which stands on no queue, in front: as on Linux, watchers hear before sleepers, and the last
+        that came before the others.
         """
-        head = self.head
         waiter.queue = self
-        waiter.previous = None
-        waiter.next = head
-        if head is None:
-            self.tail = waiter
-        else:
-            head.previous = waiter
-        self.head = waiter
+        self.link_first(waiter)
 
     def remove(self, waiter: Waiter) -> None:
         """Take a waiter off this queue."""
-        following = waiter.next
-        previous = waiter.previous
-        if previous is None:
-            self.head = following
-        else:
-            previous.next = following
-        if following is None:
-            self.tail = previous
-        else:
-            following.previous = previous
+        self.unlink(waiter)
         waiter.queue = None
-        waiter.next = None
-        waiter.previous = None
 
     @sleeps
     def sleep(self, interruptible: bool = True) -> None:
@@ -173,9 +144,9 @@ class WaitQueue:
 
     def wake_all(self) -> None:
         """Wake everybody who waits now."""
-        waiter = self.head
+        waiter = self.first()
         while waiter is not None:
-            following = waiter.next
+            following = waiter.after()
             if waiter.once:
                 self.remove(waiter)
             waiter.notify()
@@ -183,9 +154,9 @@ class WaitQueue:
 
     def wake_one(self) -> None:
         """Wake the sleeper that came first; who only watches hears of it too."""
-        waiter = self.head
+        waiter = self.first()
         while waiter is not None:
-            following = waiter.next
+            following = waiter.after()
             if waiter.once:
                 self.remove(waiter)
                 waiter.notify()

@@ -25,7 +25,7 @@ def test_wake_one_takes_the_first_sleeper_and_tells_watchers() -> None:
     queue.wake_all()
     assert (watcher.heard, second.heard) == (2, 1)
     watcher.leave()
-    assert queue.empty()
+    assert queue.is_empty()
 
 
 def test_removal_from_the_middle() -> None:
@@ -38,7 +38,7 @@ def test_removal_from_the_middle() -> None:
     waiters[3].leave()
     queue.wake_all()
     assert [each.heard for each in waiters] == [1, 0, 1, 0]
-    assert queue.empty() and queue.tail is None
+    assert queue.is_empty() and queue.tail is None
 
 
 def test_poll_waiter_stands_on_each_queue_once() -> None:
@@ -56,4 +56,4 @@ def test_poll_waiter_stands_on_each_queue_once() -> None:
     queues[2].wake_one()
     assert waiter.count == 2
     waiter.close()
-    assert all(queue.empty() for queue in queues)
+    assert all(queue.is_empty() for queue in queues)
