@@ -525,23 +525,32 @@ def make_pipe(credentials: Credentials, flags: int) -> PipeEnds:
 
 
 class FifoTable:
-    """The pipes behind FIFOs that are open now, by inode number and device."""
+    """The pipes behind FIFOs that are open now, by device and inode number."""
 
     def __init__(self) -> None:
-        self.pipes: dict[int, Pipe] = {}
+        self.devices: dict[int, dict[int, Pipe]] = {}
 
     def find(self, ino: int, device: int) -> Pipe:
-        key = ino << 20 ^ device  # fits: inode numbers are counted
-        pipe = self.pipes.get(key)
-        if pipe is None:
-            pipe = Pipe()
-            self.pipes[key] = pipe
+        """The pipe of a FIFO, a new one if it has none. Raises MemoryError."""
+        pipes = self.devices.get(device)
+        pipe = pipes.get(ino) if pipes is not None else None
+        if pipe is not None:
+            return pipe
+        pipe = Pipe()
+        if pipes is None:
+            pipes = {}
+            self.devices[device] = pipes
+        pipes[ino] = pipe
         return pipe
 
     def forget(self, pipe: Pipe, ino: int, device: int) -> None:
-        key = ino << 20 ^ device  # fits: inode numbers are counted
-        if self.pipes.get(key) is pipe:
-            del self.pipes[key]
+        """The FIFO has no ends any more. Needs no memory."""
+        pipes = self.devices.get(device)
+        if pipes is None or pipes.get(ino) is not pipe:
+            return
+        del pipes[ino]
+        if len(pipes) == 0:
+            del self.devices[device]
 
 
 FIFOS: Final = FifoTable()

@@ -345,8 +345,8 @@ def _reassemble(packet: Packet) -> None:
         if not is_last:
             packet.trim(len(packet) & ~7)  # as Linux does: what is cut off may come in another fragment
         device = packet.device
-        index = 0 if device is None else device.index & 0xFF
-        key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([protocol, index])
+        index = 0 if device is None else device.index
+        key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([protocol]) + index.to_bytes(4, "little")
         whole = REASSEMBLER.add(key, packet, (fields & _OFFSET_MASK) * 8, is_last, monotonic_ns())
         if whole is None:
             return

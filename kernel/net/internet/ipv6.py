@@ -429,9 +429,8 @@ def _reassemble(packet: Packet) -> Packet | None:
         _malformed(packet, BAD_FIELD, packet.start + 2)
         return None
     device = packet.device
-    key = packet.source + packet.destination + header[4:8].to_bytes() + bytes(
-        [0 if device is None else device.index & 0xFF]
-    )
+    index = 0 if device is None else device.index
+    key = packet.source + packet.destination + header[4:8].to_bytes() + index.to_bytes(4, "little")
     packet.pull(_FRAGMENT_HEADER)
     whole = REASSEMBLER.add(key, packet, offset, is_last, monotonic_ns())
     if whole is None:

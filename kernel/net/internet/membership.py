@@ -54,7 +54,7 @@ MEMBERSHIPS: Final = Memberships()
 
 
 def _key(device: NetworkDevice, group: bytes) -> bytes:
-    return bytes([device.index & 0xFF]) + group
+    return device.index.to_bytes(4, "little") + group
 
 
 def is_member(device: NetworkDevice, group: bytes) -> bool:

@@ -198,7 +198,7 @@ def _resolver(neighbour: Neighbour) -> Resolver:
 
 
 def _key(device: NetworkDevice, address: bytes) -> bytes:
-    return bytes([device.index & 0xFF]) + address
+    return device.index.to_bytes(4, "little") + address
 
 
 def find_neighbour(device: NetworkDevice, address: bytes) -> Neighbour | None:

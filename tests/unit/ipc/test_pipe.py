@@ -14,7 +14,7 @@ from kernel.fs.constants import (
     POLLIN,
     POLLOUT,
 )
-from kernel.ipc.pipe import PipeEnds, make_pipe
+from kernel.ipc.pipe import FifoTable, PipeEnds, make_pipe
 from kernel.lang import EAGAIN, EBUSY, EPIPE, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
@@ -149,3 +149,14 @@ def test_a_ring_of_another_size_has_the_same_bytes(world: World, written: int, t
     assert put(pipe, bytes(4096)) == 4096
     pipe.reader.release()
     pipe.writer.release()
+
+
+def test_each_fifo_has_a_pipe_of_its_own(world: World) -> None:
+    table = FifoTable()
+    names = [(0, 0), (1, 1 << 20), (1, 0), (0, 1 << 20), (1 << 62, 3)]
+    pipes = [table.find(ino, device) for ino, device in names]
+    assert len({id(pipe) for pipe in pipes}) == len(names)
+    assert [table.find(ino, device) for ino, device in names] == pipes
+    for pipe, (ino, device) in zip(pipes, names, strict=True):
+        table.forget(pipe, ino, device)
+    assert table.devices == {}
