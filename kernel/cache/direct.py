@@ -70,10 +70,7 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
             offset += moved
             if moved < min(left, LARGEST):
                 break
-    except Errno:
-        if done == 0:
-            raise
-    except MemoryError:
+    except (Errno, MemoryError):
         if done == 0:
             raise
     _check_end(cache, memory, wanted)
@@ -155,10 +152,7 @@ def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
                 break
             done += moved
             offset += moved
-    except Errno:
-        if done == 0:
-            raise
-    except MemoryError:
+    except (Errno, MemoryError):
         if done == 0:
             raise
     _check_end(cache, memory, wanted)

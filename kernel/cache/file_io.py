@@ -82,10 +82,7 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
                 break
             pace(_WRITE_COST)
             balance(cache)
-    except Errno:
-        if done == 0:
-            raise
-    except MemoryError:
+    except (Errno, MemoryError):
         if done == 0:
             raise
     finally:

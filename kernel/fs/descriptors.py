@@ -78,10 +78,7 @@ class FileTable:
             while self._files[descriptor] is not None:  # taken while the table grew
                 descriptor = self.lowest_free(lowest)
                 self._grow(descriptor + 1)
-        except Errno:
-            file.release()
-            raise
-        except MemoryError:
+        except (Errno, MemoryError):
             file.release()
             raise
         self._files[descriptor] = file

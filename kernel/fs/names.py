@@ -132,10 +132,7 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
         inode = directory.create(walk.last, inherited.mode, 0, context.credentials)
         try:
             inherited.give(inode)
-        except Errno:
-            directory.remove_directory(walk.last, inode)
-            raise
-        except MemoryError:
+        except (Errno, MemoryError):
             directory.remove_directory(walk.last, inode)
             raise
         return Path(walk.mount, _made(walk, directory, inode))

@@ -234,10 +234,7 @@ def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev
     inode.may_have_privileges = inherited.mode & SET_ID != 0
     try:
         inherited.give(inode)
-    except Errno:
-        directory.unlink(name, inode)
-        raise
-    except MemoryError:
+    except (Errno, MemoryError):
         directory.unlink(name, inode)
         raise
     return inode

@@ -46,10 +46,8 @@ class SignalNotification(Notification):
             info = from_process(self.signo, _SI_MESGQ, target.pids.shown(sender), uid)
             info.third = self.value
             send_to_process(target, info)
-        except Errno:
+        except (Errno, MemoryError):
             return  # the target's queue of signals is full
-        except MemoryError:
-            return
 
 
 @final

@@ -130,10 +130,7 @@ def _execute(task: Task, program: Program) -> None:
             may_be_low = credentials.capable(CAP_SYS_RAWIO)
             layout = _try_lay_out(program, space, image, interpreter, loader, may_be_low)
             _stop_other_threads(task)
-        except Errno:
-            space.release()
-            raise
-        except MemoryError:
+        except (Errno, MemoryError):
             space.release()
             raise
     finally:

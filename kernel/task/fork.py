@@ -167,10 +167,7 @@ def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
     try:
         user.write_u32(UserAddr(arguments.pidfd), descriptor)
         child = _make(parent, arguments)
-    except Errno:
-        parent.files.close(descriptor)
-        raise
-    except MemoryError:
+    except (Errno, MemoryError):
         parent.files.close(descriptor)
         raise
     file.process = child.process

@@ -78,10 +78,8 @@ class PosixTimer(Timer):
                 send_to_process(process, info)
             elif target is not None:
                 send_to_task(target, info)
-        except Errno:
+        except (Errno, MemoryError):
             self.missed = min(_OVERRUN_LIMIT, self.missed + 1)  # the queue is full
-        except MemoryError:
-            self.missed = min(_OVERRUN_LIMIT, self.missed + 1)
 
 
     def _overran(self, count: int) -> None:

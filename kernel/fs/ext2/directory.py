@@ -282,10 +282,7 @@ class Ext2Directory(ListedDirectory):
                 inode._start(self)
             inode.write_new()
             self._add(name, inode)
-        except Errno:
-            inode.undo()
-            raise
-        except MemoryError:
+        except (Errno, MemoryError):
             inode.undo()
             raise
         if is_directory:
@@ -304,10 +301,7 @@ class Ext2Directory(ListedDirectory):
                 inode.set_target(target)
             inode.write_new()
             self._add(name, inode)
-        except Errno:
-            inode.undo()
-            raise
-        except MemoryError:
+        except (Errno, MemoryError):
             inode.undo()
             raise
         self._settle()
@@ -320,10 +314,7 @@ class Ext2Directory(ListedDirectory):
         inode.nlink = 0
         try:
             inode.write_new()
-        except Errno:
-            inode.undo()
-            raise
-        except MemoryError:
+        except (Errno, MemoryError):
             inode.undo()
             raise
         return inode

@@ -562,10 +562,7 @@ def mount_device(type_name: bytes, device: BlockDevice, options_text: bytes, rea
         file_system.load_root()
         if not read_only:
             file_system.start_writing()
-    except Errno:
-        file_system.drop()
-        raise
-    except MemoryError:
+    except (Errno, MemoryError):
         file_system.drop()
         raise
     return file_system

@@ -84,10 +84,7 @@ class Volume:
         self.descriptor_blocks: list[Block] = []
         try:
             self._load()
-        except Errno:
-            self.close()
-            raise
-        except MemoryError:
+        except (Errno, MemoryError):
             self.close()
             raise
 

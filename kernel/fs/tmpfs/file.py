@@ -135,10 +135,7 @@ class TmpfsFile(TmpfsInode):
                 offset += moved
                 if buffer.faulted or ends_at(offset):
                     break
-        except Errno:
-            if done == 0:
-                raise
-        except MemoryError:
+        except (Errno, MemoryError):
             if done == 0:
                 raise
         if done > 0:

@@ -141,9 +141,7 @@ def _try(device: NetworkDevice, group: bytes, kind: int) -> None:
     """Report a group; what cannot be sent is counted: routers ask again."""
     try:
         _send(device, group, kind)
-    except MemoryError:
-        device.sent_dropped += 1
-    except Errno:
+    except (Errno, MemoryError):
         device.sent_dropped += 1
 
 

@@ -76,10 +76,7 @@ class StreamSocket(ConnectedSocket):
                     done += self._send_part(message, peer, claim, 1)
                     if isinstance(peer, StreamSocket) and not buffer.faulted:
                         peer.take_urgent()
-        except Errno:
-            if done == 0:
-                raise
-        except MemoryError:
+        except (Errno, MemoryError):
             if done == 0:
                 raise
         return done
