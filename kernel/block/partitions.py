@@ -262,5 +262,5 @@ def _label(name: Span[u8]) -> bytes:
         character = name.load_u16(i) & 0x7F
         if character == 0:
             break
-        text.append(character if 32 <= character < 127 else _UNPRINTABLE)
+        text.append(character if ord(" ") <= character <= ord("~") else _UNPRINTABLE)
     return bytes(text)

@@ -9,7 +9,7 @@ from typing import Final
 from arch import CALL_LIMIT, TrapFrame
 from kernel.doors.table import SYSCALLS
 from kernel.doors.trace import describe_call, report_result
-from kernel.lang import ENOSYS, export, inline, noinline, on_stack
+from kernel.lang import ENOSYS, ERESTART_RESTARTBLOCK, ERESTARTSYS, export, inline, noinline, on_stack
 from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
 from kernel.sched.scheduler import has_work, watches_calls
@@ -20,6 +20,9 @@ from kernel.task.task import TRACING, Task, current
 from kernel.task.trace_stops import end_call, enter_call
 
 _NO_CALL: Final = 0xFFFF_FFFF
+# Results that ask for a restart; no other errno is that large.
+_FIRST_RESTART: Final = -ERESTARTSYS
+_LAST_RESTART: Final = -ERESTART_RESTARTBLOCK
 
 
 @export("krait_syscall")
@@ -30,7 +33,7 @@ def krait_syscall(frame: TrapFrame) -> None:
     result = _watched_call(number, frame) if watches_calls() else call(number, frame)
     frame.set_result(result)
     reclaim_if_due()
-    if has_work() or -600 < result < -511:  # ERESTART…
+    if has_work() or _LAST_RESTART <= result <= _FIRST_RESTART:
         before_user_mode(current(), frame)
 
 

@@ -114,7 +114,7 @@ def _string(address: UserAddr) -> str:
             if byte == 0:
                 shown.append(34)
                 return bytes(shown).decode()
-            shown.append(byte if 32 <= byte < 127 and byte != 34 and byte != 92 else 46)
+            shown.append(byte if ord(" ") <= byte <= ord("~") and byte != ord('"') and byte != ord("\\") else ord("."))
     except Errno:
         return f"{address:#x}" if address >= 0 else f"{address}"
     shown.extend(b'"...')

@@ -167,7 +167,7 @@ def parse_size(text: bytes, total: int) -> int:
     """A number of bytes with a suffix k, m, g or % (of `total`), as in the options of tmpfs. EINVAL if it is none."""
     value = 0
     index = 0
-    while index < len(text) and 48 <= text[index] <= 57:
+    while index < len(text) and ord("0") <= text[index] <= ord("9"):
         value = value * 10 + text[index] - 48
         if value > 1 << 42:
             raise Errno(EINVAL)
@@ -193,7 +193,7 @@ def parse_octal(text: bytes) -> int:
     if len(text) == 0 or len(text) > 8:
         raise Errno(EINVAL)
     for digit in text:
-        if not 48 <= digit <= 55:
+        if not ord("0") <= digit <= ord("7"):
             raise Errno(EINVAL)
         value = value * 8 + digit - 48
     return value

@@ -126,7 +126,7 @@ def escape(name: bytes) -> bytes:
     """Spaces, tabs, newlines and backslashes as octal, so that a line stays a line (getmntent(3))."""
     text = bytearray()
     for byte in name:
-        if byte == 32 or byte == 9 or byte == 10 or byte == 92:
+        if byte == ord(" ") or byte == ord("\t") or byte == ord("\n") or byte == ord("\\"):
             text.append(92)
             text.append(48 + (byte >> 6))
             text.append(48 + (byte >> 3 & 7))

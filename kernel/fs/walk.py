@@ -43,7 +43,7 @@ LAST_DOT: Final = 1
 LAST_DOT_DOT: Final = 2
 LAST_ROOT: Final = 3  # there was no component, only slashes
 
-_SLASH: Final = 47
+_SLASH: Final = ord("/")
 _DOT: Final = 46
 
 

@@ -172,5 +172,5 @@ def printable(text: bytes) -> str:
     """Text for the log, whatever bytes a boot loader or a program gave: question marks for what is not ASCII."""
     shown = bytearray()
     for byte in text:
-        shown.append(byte if 32 <= byte < 127 else 63)
+        shown.append(byte if ord(" ") <= byte <= ord("~") else ord("?"))
     return bytes(shown).decode()

@@ -94,7 +94,7 @@ def number_of(line: bytes, name: bytes, default: int) -> int:
         return default
     value = 0
     for digit in digits:
-        if not 48 <= digit <= 57:
+        if not ord("0") <= digit <= ord("9"):
             return default
         value = value * 10 + digit - 48
     return -value if negative else value
@@ -112,7 +112,7 @@ def size_of(line: bytes, name: bytes) -> int:
         return 0
     value = 0
     index = 0
-    while index < len(text) and 48 <= text[index] <= 57:
+    while index < len(text) and ord("0") <= text[index] <= ord("9"):
         value = value * 10 + text[index] - 48
         if value > _SIZE_LIMIT:
             return 0

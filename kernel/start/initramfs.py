@@ -312,7 +312,7 @@ def _hexadecimal(header: bytes, start: int) -> int:
     value = 0
     for index in range(start, start + 8):
         digit = header[index]
-        if 48 <= digit <= 57:
+        if ord("0") <= digit <= ord("9"):
             digit -= 48
         elif 65 <= digit <= 70:
             digit -= 55

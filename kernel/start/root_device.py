@@ -103,7 +103,7 @@ def lower(text: bytes) -> bytes:
     """Hexadecimal digits in small letters."""
     result = bytearray()
     for byte in text:
-        result.append(byte | 0x20 if 65 <= byte <= 90 else byte)
+        result.append(byte | 0x20 if ord("A") <= byte <= ord("Z") else byte)
     return bytes(result)
 
 

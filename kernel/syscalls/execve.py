@@ -43,7 +43,7 @@ def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: U
         )
     base: Path | None = None
     closes = False
-    if path[0] != 0x2F and directory != AT_FDCWD:
+    if path[0] != ord("/") and directory != AT_FDCWD:
         base = task.files.get_any(directory).path
         closes = task.files.closes_on_exec(directory)
     found = resolve(task.fs, base, path, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW)

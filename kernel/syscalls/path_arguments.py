@@ -20,7 +20,7 @@ def base_for(descriptor: int, name: bytes, may_be_empty: bool = False) -> Path |
     """
     if len(name) == 0 and not may_be_empty:
         raise Errno(ENOENT)
-    if descriptor == AT_FDCWD or (len(name) > 0 and name[0] == 47):
+    if descriptor == AT_FDCWD or (len(name) > 0 and name[0] == ord("/")):
         return None
     return any_file_at(descriptor).path
 

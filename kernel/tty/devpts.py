@@ -79,7 +79,7 @@ class PtsDirectory(Inode):
             return self.ptmx
         number = 0
         for digit in name:
-            if not 48 <= digit <= 57 or number > PAIR_LIMIT:
+            if not ord("0") <= digit <= ord("9") or number > PAIR_LIMIT:
                 return None
             number = number * 10 + digit - 48
         if name[0] == 48 and len(name) > 1:

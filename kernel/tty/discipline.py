@@ -94,17 +94,18 @@ def _is_control(byte: int) -> bool:
 
 def _is_word(byte: int) -> bool:
     """Letters, digits, underscore and everything beyond ASCII: what ^W takes as a word."""
-    return 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95 or byte >= 128
+    is_letter = ord("A") <= byte <= ord("Z") or ord("a") <= byte <= ord("z")
+    return is_letter or ord("0") <= byte <= ord("9") or byte == ord("_") or byte >= 128
 
 
 def _lower(byte: int) -> int:
     """IUCLC, in ISO 8859-1 as Linux takes letters."""
-    return byte + 32 if 65 <= byte <= 90 or (192 <= byte <= 222 and byte != 215) else byte
+    return byte + 32 if ord("A") <= byte <= ord("Z") or (192 <= byte <= 222 and byte != 215) else byte
 
 
 def _upper(byte: int) -> int:
     """OLCUC."""
-    return byte - 32 if 97 <= byte <= 122 or (223 <= byte <= 255 and byte != 247) else byte
+    return byte - 32 if ord("a") <= byte <= ord("z") or (223 <= byte <= 255 and byte != 247) else byte
 
 
 @final

@@ -60,7 +60,7 @@ def escaped(text: bytes) -> bytes:
     """Text in which backslashes and what is not printable are written as \\xNN."""
     out = bytearray()
     for byte in text:
-        if 32 <= byte < 127 and byte != 92:
+        if ord(" ") <= byte <= ord("~") and byte != ord("\\"):
             out.append(byte)
         else:
             out.extend(f"\\x{byte:02x}".encode())
@@ -81,7 +81,7 @@ def parse_priority(text: bytes) -> int:
         digit = text[i]
         if digit == 62:
             return value
-        if not 48 <= digit <= 57:
+        if not ord("0") <= digit <= ord("9"):
             return -1
         value = value * 10 + digit - 48
     return -1

@@ -125,7 +125,7 @@ def add_partition(disk: BlockDevice, partition: Partition) -> None:
     """Make a partition a device. Raises MemoryError."""
     name = disk.name
     last = name[len(name) - 1]
-    if 48 <= last <= 57:
+    if ord("0") <= last <= ord("9"):
         name += b"p"  # loop0p1
     name += f"{partition.number}".encode()
     add_device(PartitionDevice(disk, name, _number_for(disk, partition.number), partition))

@@ -106,7 +106,7 @@ def _number(text: bytes) -> int:
         raise Errno(EINVAL)
     value = 0
     for digit in text:
-        if not 48 <= digit <= 57:
+        if not ord("0") <= digit <= ord("9"):
             raise Errno(EINVAL)
         value = value * 10 + digit - 48
         if value > _LARGEST_NUMBER:

@@ -128,13 +128,13 @@ def numbers_in(text: bytes) -> list[int]:
     value = -1
     is_negative = False
     for byte in text + b"\n":
-        if 48 <= byte <= 57:
+        if ord("0") <= byte <= ord("9"):
             if value > (_MOST - 9) // 10:
                 raise Errno(EINVAL)
             value = (value if value >= 0 else 0) * 10 + byte - 48
-        elif byte == 45 and value < 0 and not is_negative:
+        elif byte == ord("-") and value < 0 and not is_negative:
             is_negative = True
-        elif byte == 32 or byte == 9 or byte == 10:
+        elif byte == ord(" ") or byte == ord("\t") or byte == ord("\n"):
             if value >= 0:
                 found.append(-value if is_negative else value)
             elif is_negative:

@@ -164,7 +164,7 @@ def parse_signed(text: bytes) -> int:
         raise Errno(EINVAL)
     value = 0
     for digit in digits:
-        if not 48 <= digit <= 57:
+        if not ord("0") <= digit <= ord("9"):
             raise Errno(EINVAL)
         value = value * 10 + digit - 48
     return -value if negative else value

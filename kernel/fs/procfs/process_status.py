@@ -229,9 +229,9 @@ def _escape(name: bytes) -> bytes:
     """Backslashes and newlines as two characters."""
     text = bytearray()
     for byte in name:
-        if byte == 92:
+        if byte == ord("\\"):
             text.extend(b"\\\\")
-        elif byte == 10:
+        elif byte == ord("\n"):
             text.extend(b"\\n")
         else:
             text.append(byte)

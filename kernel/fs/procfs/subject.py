@@ -101,7 +101,7 @@ def parse_number(name: bytes) -> int:
         return -1
     value = 0
     for digit in name:
-        if not 48 <= digit <= 57:
+        if not ord("0") <= digit <= ord("9"):
             return -1
         value = value * 10 + digit - 48
     return value

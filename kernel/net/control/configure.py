@@ -74,7 +74,7 @@ def parse_address(text: bytes) -> bytes:
             return b""
         value = 0
         for digit in part:
-            if not 48 <= digit <= 57:
+            if not ord("0") <= digit <= ord("9"):
                 return b""
             value = value * 10 + digit - 48
         if value > 255:

@@ -245,7 +245,7 @@ def _printable(text: bytes) -> bytes:
     """A name as far as it consists of letters, digits, dots and dashes: it goes into a file."""
     for i in range(len(text)):
         byte = text[i]
-        is_letter = 97 <= byte | 0x20 <= 122
-        if not is_letter and not 48 <= byte <= 57 and byte != 46 and byte != 45:
+        is_letter = ord("a") <= byte | 0x20 <= ord("z")
+        if not is_letter and not ord("0") <= byte <= ord("9") and byte != ord(".") and byte != ord("-"):
             return text[:i]
     return text
