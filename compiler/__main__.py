@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_options(arguments: list[str]) -> list[str]:
-    """Options of `run` may stand behind FILE as well; ARGS begin at the first other word, or behind `--`."""
+    """Options of `run` may stand after FILE as well; ARGS begin at the first other word, or after `--`."""
     if not arguments or arguments[0] != "run":
         return arguments
     flags, valued = {"--keep-ir", "--timings", "-h", "--help"}, {"--profile"}

@@ -159,8 +159,8 @@ class Job:
 
 
 def run_jobs(jobs: list[Job], workers: int, tell: Callable[[str], None]) -> None:
-    """Hand the jobs to so many workers, and tell which package is done; raise the error of the first job, in the order
-    given, that has one.
+    """Hand the jobs to that many workers, and report each package that is done; raise the error of the first job, in
+    the order given, that has one.
     """
     queue = list(reversed(jobs))
     lock = threading.Lock()

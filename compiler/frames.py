@@ -1,6 +1,6 @@
 """What LLVM made of stack frames: how large each is, and which function calls which after inlining.
 
-The attribute "warn-stack-size" makes LLVM tell the size of every frame when it makes code; the optimised IR has the
+The attribute "warn-stack-size" makes LLVM report the size of every frame when it makes code; the optimised IR has the
 calls. Both are kept beside the object, and `compiler/stacks.py` adds them up. An indirect call bears the name of the
 set of functions that it may reach (`Module.call_set`), one on the way to a panic the attribute `NOT_COUNTED`.
 """

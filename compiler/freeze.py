@@ -311,7 +311,7 @@ class Freezer:
     def _padded(
         self, pieces: list[Constant], end: int, size: int, members: list[tuple[int, Constant]]
     ) -> list[Constant]:
-        """Pieces with zero bytes between members, and behind the last."""
+        """Pieces with zero bytes between members, and after the last."""
         for offset, constant in sorted(members, key=lambda member: member[0]):
             if constant.size == 0:
                 continue
@@ -580,7 +580,7 @@ def shortened(value: object) -> str:
 
 
 def unique(symbol: str, taken: dict[str, Datum]) -> str:
-    """The symbol, with a number behind it if it is taken."""
+    """The symbol, with a number after it if it is taken."""
     if symbol not in taken:
         return symbol
     number = 2

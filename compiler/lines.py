@@ -15,7 +15,7 @@ Format, little-endian, all offsets in bytes from the start of the table:
              address, 0 and 0
     scopes   u16 function, u16 line of the call in the parent, u32 parent scope; scope 0 is "no Python code"
     functions  u32 offset of its name, u32 offset of its file's name
-    strings  UTF-8, each with a NUL behind it
+    strings  UTF-8, each with a NUL after it
 
 A variable-length number has 7 bits a byte, the lowest first, bit 7 set in all but the last byte. Addresses are
 relative to the base. A row holds from its address to the next row's. Scopes with a parent are inlined functions. A

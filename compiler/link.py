@@ -1,7 +1,7 @@
 """Linking: objects to `build/krait.elf`, or to a program on the host; and the line table of either.
 
 The kernel is linked twice: once to learn where code lies, then again with the line table (`compiler/lines.py`) in
-the section `.krait_lines`, which `linker.ld` puts behind all code and read-only data, so that no address of code
+the section `.krait_lines`, which `linker.ld` puts after all code and read-only data, so that no address of code
 moves; that is checked.
 
 A host program is our objects and the start-up in `compiler/host/start.c`, linked by gcc below 2 GiB (type words hold

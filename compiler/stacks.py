@@ -1,7 +1,7 @@
 """How deep the kernel's stacks may become: the worst case of every entry point, before anything runs.
 
-LLVM tells the frames and the calls of each object (`compiler/frames.py`), the lowering which functions an indirect call
-may reach (`World.call_sets`). Frames are added up along the longest chain of calls from each `@on_stack` function.
+LLVM reports the frames and the calls of each object (`compiler/frames.py`), the lowering which functions an indirect
+call may reach (`World.call_sets`). Frames are added up along the longest chain of calls from each `@on_stack` function.
 
 A circle of calls is counted as often as its function that is `@recursion(n)` says: it runs at most n times at once. A
 circle without such a function is an error.

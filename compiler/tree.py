@@ -293,7 +293,7 @@ class FString(Expr):
 @dataclass
 class FormatPart:
     value: Expr
-    spec: str  # what stands behind the colon: "", "x", "08x", ">5", "d"
+    spec: str  # what stands after the colon: "", "x", "08x", ">5", "d"
     conversion: str = ""  # "r" or ""
 
 

@@ -9,7 +9,7 @@ value, in the order of addresses. Addresses are relative to the image's base. A 
 
 - frame rows: bit 31 set: rbp points to the frame (the caller's rbp and the return address at 0 and 8), and three bits
   for each of rbx, r12, r13, r14, r15, the lowest first, say how many words below rbp it was saved, 0 for not at all.
-  Else so many words lie between the stack pointer and the end of the frame: 1 is the return address, 2 rbp as well.
+  Else this many words lie between the stack pointer and the end of the frame: 1 is the return address, 2 rbp as well.
 - landing rows: where a trap lands that leaves by this call or this instruction; 0 for nowhere.
 
 Source: Itanium C++ ABI, "Exception Handling"; DWARF 5, section 6.4; System V ABI for x86-64, section 3.7.

@@ -36,7 +36,7 @@ def memory_size(text: str) -> str:
 
 
 def in_bytes(size: str) -> int:
-    """The number of bytes behind what `memory_size` lets pass."""
+    """The number of bytes after what `memory_size` lets pass."""
     number = size.rstrip("KMGT")
     return int(number) << 10 * (" KMGT".index(size[len(number)]) if size != number else 0)
 

@@ -586,7 +586,7 @@ def start() -> int:
         return error.status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # who reads our output has seen enough, as in `./krait run … | head`
+    except BrokenPipeError:  # the reader of our output has seen enough, as in `./krait run … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
 

@@ -52,7 +52,7 @@ def aligned(sector: int) -> int:
 
 
 def write_table(disk: BinaryIO, sectors: int, partitions: list[Partition], code: bytes = b"") -> None:
-    """Write both copies of the table to a disk of so many sectors; `code` goes into the MBR."""
+    """Write both copies of the table to a disk of that many sectors; `code` goes into the MBR."""
     table = b"".join(partition.entry() for partition in partitions).ljust(ENTRY_COUNT * ENTRY_SIZE, b"\0")
     identity = uuid.uuid4()
     last = sectors - 1

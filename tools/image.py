@@ -177,7 +177,7 @@ def set_attributes(place: str, source: Path) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """A disk to be made."""
+    """A disk to be written."""
 
     source: Path
     contents: Contents

@@ -1,4 +1,4 @@
-"""`krait images, rmi`: the disks that were made of images, and are kept for the next start."""
+"""`krait images, rmi`: the disks that were built from images, and are kept for the next start."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("-q", "--quiet", action="store_true", help="print their ids alone")
     command.add_argument("--json", action="store_true", help="print everything, as JSON")
     command.set_defaults(action=images)
-    command = commands.add_parser("rmi", help="remove images that are kept; they are made again when they are needed")
+    command = commands.add_parser("rmi", help="remove images that are kept; they are built again when they are needed")
     command.add_argument("names", metavar="IMAGE", nargs="+")
     command.set_defaults(action=remove)

@@ -240,7 +240,7 @@ repair_iret:
         jmp     trap_from_user
 
 # _Unwind_Resume(): the end of a clean-up after a bug. Searches on, from its caller, for the next one outwards; does not
-# return. The frame is that of the caller right behind the call; 8 bytes align the stack.
+# return. The frame is that of the caller right after the call; 8 bytes align the stack.
 .globl _Unwind_Resume
 .balign 16
 _Unwind_Resume:

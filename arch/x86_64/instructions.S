@@ -251,7 +251,7 @@ percpu_load:
 # ---- FS and GS bases of the user --------------------------------------------------------------------------
 # fsgsbase_enabled is set by cpu.py when CR4.FSGSBASE is on: the instructions cost a fiftieth of the MSRs under TCG.
 # In the kernel the user's GS base sits in MSR_KERNEL_GS_BASE, where only rdmsr reaches it.
-# save_user_bases(place), load_user_bases(place): FS's at place, GS's behind it. One call for what each switch does.
+# save_user_bases(place), load_user_bases(place): FS's at place, GS's after it. One call for what each switch does.
 .globl save_user_bases
 save_user_bases:
         movl    $MSR_KERNEL_GS_BASE, %ecx

@@ -58,7 +58,7 @@ ENTRIES: Final = 512
 TOP_SHIFT: Final = 39
 TOP_ENTRY_SPAN: Final = 1 << TOP_SHIFT
 
-# Top-level entries of the direct map that are made at once: 4 TiB, which covers where firmware puts device memory
+# Top-level entries of the direct map that are created at once: 4 TiB, which covers where firmware puts device memory
 # (768 GiB under OVMF).
 DIRECT_MAP_TOP_ENTRIES: Final = 8
 

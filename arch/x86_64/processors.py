@@ -203,7 +203,7 @@ def shoot_down(root: int, replacement: int) -> None:
     """Let all other processors forget what they know of a table, and translate by `replacement` (or the same one) if
     they translate by it; returns when they have done so. The caller holds the kernel lock.
 
-    Safety: who waits for the lock answers, and interrupts are on in user mode and where a processor halts.
+    Safety: a processor that waits for the lock answers, and interrupts are on in user mode and where a processor halts.
     """
     own = percpu_load(OFFSET_NUMBER)
     for number in range(processors.count):

@@ -5,7 +5,7 @@
 # routines survive any address, and say how far they came.
 #
 # Every routine refuses addresses outside of the user half itself, before it opens the SMAP window: there is no
-# second gate behind this one. Only the accesses to user memory are in the table; a fault on the kernel's side
+# second gate after this one. Only the accesses to user memory are in the table; a fault on the kernel's side
 # of a copy is a bug and stops the kernel.
 #
 # Entries must be in ascending order of address, because extable.py searches by halves: write them in place.
@@ -254,7 +254,7 @@ user_copy_string:
         jnz     4f
         open_user
         xorl    %eax, %eax
-        # Eight bytes a turn. A fault may be of bytes behind the string's end: then it goes on by single bytes.
+        # Eight bytes a turn. A fault may be of bytes past the string's end: then it goes on by single bytes.
         movabsq $0x0101010101010101, %r10
         movabsq $0x8080808080808080, %r11
 5:      leaq    8(%rax), %rcx

@@ -212,7 +212,7 @@ def type_info(t: mt.Type | None) -> TypeInfo | None:
 
 
 def element_type(iterable: Expr) -> Type | None:
-    """What `for` takes from an iterable, where that can be told without mypy."""
+    """What `for` takes from an iterable, where that is known without mypy."""
     t = iterable.type
     match iterable:
         case CallBuiltin(name="range"):

@@ -126,7 +126,7 @@ def check_function(program: Program, function: Function, turns: dict[int, set[st
     check_flows(program, function, rules.errors)
     if not function.errors:  # else the body may be partial
         rules.errors.extend(check_assigned(function, turns))
-    if not rules.errors:  # else the expressions told it already, with a better place
+    if not rules.errors:  # else the expressions reported it already, with a better place
         for name, t in function.locals.items():
             rules.check_type(t, function.loc)
             rules.check_known(t, function.loc, name)

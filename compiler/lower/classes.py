@@ -75,7 +75,7 @@ def class_intervals(fn: FunctionLowerer, t: Type) -> list[tuple[int, int]]:
 
 
 def specific(fn: FunctionLowerer, t: Type, cls: Type) -> Type:
-    """A generic class named without its arguments: take them from the subject's type where it tells."""
+    """A generic class named without its arguments: take them from the subject's type where it has them."""
     if not isinstance(cls, ClassType):
         return cls
     parameters = fn.layouts.declaration(cls).type_params if cls.name in fn.world.program.classes else []

@@ -514,7 +514,7 @@ class FunctionLowerer:
         return Value(value, result)
 
     def call_marks(self, call_set: str = "") -> str:
-        """What stands behind a call: on the way to a panic it is cold, and its stack is not counted."""
+        """What stands after a call: on the way to a panic it is cold, and its stack is not counted."""
         if self.cold:
             return " " + self.module.attribute_group(f'cold noinline "{NOT_COUNTED}"')
         return self.module.call_set(call_set) if call_set else ""

@@ -221,7 +221,7 @@ def element_at(fn: FunctionLowerer, array: Value, index: Value) -> tuple[str, Ty
 
 
 def scaled(fn: FunctionLowerer, count: Value, size: int) -> str:
-    """How many bytes so many elements take."""
+    """How many bytes that many elements take."""
     return count.operand if size == 1 else fn.op(f"mul nuw nsw i64 {count.operand}, {size}")
 
 
@@ -271,7 +271,7 @@ def raw_take(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 
 def become_bytes(fn: FunctionLowerer, array: Value, length: Value) -> Value:
-    """Turn a RawArray[u8] into bytes where it lies: another type word and length, and the NUL behind."""
+    """Turn a RawArray[u8] into bytes where it lies: another type word and length, and the NUL after it."""
     fn.world.require_class(BYTES)
     # The type word is copied from a byte string: in the kernel it has no relocation that an instruction could take.
     pattern = constant(fn, b"", BYTES)

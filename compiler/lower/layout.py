@@ -145,7 +145,7 @@ class Layouts:
         return layout
 
     def _end_of_fields(self, layout: Layout, of_class: bool) -> int:
-        """Where a subclass may put its first field: right behind the base's last one, as C++ does and C does not."""
+        """Where a subclass may put its first field: right after the base's last one, as C++ does and C does not."""
         end = HEADER_BYTES if of_class else 0
         for offset, t in layout.fields.values():
             end = max(end, offset + self.size_align(t)[0])

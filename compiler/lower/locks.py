@@ -91,7 +91,7 @@ class Locks:
         return guard is None and not self.is_published(access.owner, access.name, access.holder)
 
     def is_published(self, owner: str, name: str, holder: bool) -> bool:
-        """Whether a field never changes after the object was made."""
+        """Whether a field never changes after the object was created."""
         return not holder and (owner, name) not in self.stored and owner not in self.world.exposed
 
     def is_table(self, identity: int) -> bool:

@@ -108,7 +108,7 @@ def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value, i
 
 
 def descriptor(fn: FunctionLowerer, t: Type) -> str:
-    """The type descriptor of a class whose instances are made here."""
+    """The type descriptor of a class whose instances are created here."""
     fn.world.require_class(t)
     symbol = descriptor_symbol(t)
     fn.module.declare(symbol, f'@"{symbol}" = external dso_local constant i8')

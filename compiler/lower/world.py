@@ -401,7 +401,7 @@ class World:
 
     def subclasses(self, base: ClassType) -> list[ClassType]:
         """The classes whose instances a receiver of type `base` may be, in the order of their discovery."""
-        if base.name == "builtins.object" or self.layouts.is_polymorphic_root(base):  # no ancestor tells of these
+        if base.name == "builtins.object" or self.layouts.is_polymorphic_root(base):  # no ancestor lists these
             return [t for t in self.instantiated if isinstance(t, ClassType) and self.is_subclass(t, base)]
         return list(self._heirs.get(base, ()))
 

@@ -79,7 +79,7 @@ class BlockRequest:
 
 
 class DeviceStatistics:
-    """What /proc/diskstats tells: requests and sectors since the device appeared."""
+    """What /proc/diskstats shows: requests and sectors since the device appeared."""
 
     def __init__(self) -> None:
         self.reads: int = 0
@@ -124,10 +124,10 @@ class BlockDevice:
         self.partition_number: int = 0  # from 1; 0 for a whole disk
         self.first_sector: int = 0  # of a partition, on its disk
         self.claimed: bool = False  # mounted, opened with O_EXCL, or under a loop device
-        self.claimed_partitions: int = 0  # of its partitions, so many are claimed
+        self.claimed_partitions: int = 0  # how many of its partitions are claimed
         self.openers: int = 0  # open descriptions
         self.statistics: DeviceStatistics = DeviceStatistics()
-        self.flushed_writes: int = 0  # so many of the writes that were finished are on stable storage for sure
+        self.flushed_writes: int = 0  # that many of the writes that were finished are on stable storage for sure
         self.readahead_pages: int = 32  # how far reads may be ahead of a sequential reader
 
     def submit(self, request: BlockRequest) -> None:
@@ -135,7 +135,8 @@ class BlockDevice:
         request.finish(EIO)
 
     def hold_back(self) -> None:
-        """Several requests follow: the device may be told of them together, by `let_go`. Nobody sleeps in between."""
+        """Several requests follow: the device may be notified of them together, by `let_go`. Nobody sleeps in between.
+        """
 
     def let_go(self) -> None:
         """Undo `hold_back`."""

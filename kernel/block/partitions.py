@@ -254,7 +254,7 @@ def guid_text(guid: Span[u8]) -> bytes:
 
 
 def _label(name: Span[u8]) -> bytes:
-    """The name of a partition, as Linux tells it: the lower seven bits of each UTF-16 unit, or an exclamation mark if
+    """The name of a partition, as Linux shows it: the lower seven bits of each UTF-16 unit, or an exclamation mark if
     these cannot be printed.
     """
     text = bytearray()

@@ -1,4 +1,4 @@
-"""Devices come and go: drivers and the partition scanner call this; who must know is told.
+"""Devices come and go: drivers and the partition scanner call this, and whoever must know is notified.
 
 Context: `add_device` and `remove_device` never sleep. Drivers call `add_device` while the kernel comes up; partitions
 are looked for later, where reading may sleep (`kernel.fs.disks.scan`).
@@ -13,7 +13,7 @@ DeviceChange = Callable[[BlockDevice], None]
 
 
 class DeviceWatcher:
-    """Functions that are told, entered by the package that shows devices to programs."""
+    """Functions that are called, entered by the package that shows devices to programs."""
 
     def __init__(self) -> None:
         self.appeared: DeviceChange | None = None

@@ -86,7 +86,7 @@ class BlockCache:
         return self._hold(self.cache.present(number // self.per_page), number)
 
     def _hold(self, page: CachedPage, number: int) -> Block:
-        """A block of a page. The page is held before memory is asked for: who is short of it drops pages that nobody
+        """A block of a page. The page is held before memory is asked for: a shortage drops pages that nobody
         holds. Raises MemoryError.
         """
         get_frame(page.frame)

@@ -5,7 +5,7 @@ brought into line: before a transfer its dirty pages of the range are written, a
 who maps them and dropped, or read anew where somebody holds them. Two programs that write the same bytes at once, one
 directly and one through the cache, get one or the other, as everywhere.
 
-A write needs places on the device. Bytes behind the end of a file get new blocks, as far as they fill them; a hole,
+A write needs places on the device. Bytes past the end of a file get new blocks, as far as they fill them; a hole,
 and a part of a new block, are written through the cache and brought to the device at once.
 
 Context: sleeps. The caller of `write_direct` holds the inode's lock.
@@ -47,7 +47,7 @@ def places(store: BackingStore, offset: int, length: int) -> Runs:
 
 def _check_end(cache: FileCache, memory: DirectMemory, wanted: int) -> None:
     """Raise EFAULT if the program's memory has ended before its transfer, whatever was moved before. Only short
-    transfers of devices tell how far they came: as on Linux.
+    transfers of devices report how far they came: as on Linux.
     """
     if memory.has_ended and (not cache.by_sectors or wanted > LARGEST):
         raise Errno(EFAULT)

@@ -42,7 +42,7 @@ class DirectMemory:
         self._offsets: list[int] = []
         self._lengths: list[int] = []
         self._range: int = 0  # the requests made so far end in this range,
-        self._within: int = 0  # so many bytes from its start
+        self._within: int = 0  # that many bytes from its start
         self._requests: list[BlockRequest] = []  # under way or finished
 
     # ---- Frames -----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Pages that the device does not have yet, and how it gets them: the half of a page cache that writes.
 
 A page that was changed is marked dirty, by sectors, and stands on its cache's list; a cache with dirty pages stands on
-a list, too. Write-back takes pages off, in runs of neighbours, by who wants them on the device (fsync) or by the
+a list, too. Write-back takes pages off, in runs of neighbours, by whoever wants them on the device (fsync) or by the
 flusher (writeback.py). Errors are counted in `failures`, so that each open file learns of them once.
 
 Invariants: a page on the list has a non-zero `dirty`, and no other has. The store's blocks of the bytes that were
@@ -27,7 +27,7 @@ from kernel.mm.reverse_map import protect_pages
 from kernel.sched import WaitQueue
 from kernel.time.clock import monotonic_ns
 
-LAST_PAGE: Final = 1 << 51  # behind every page
+LAST_PAGE: Final = 1 << 51  # after every page
 BATCH: Final = 256  # pages that one round of requests moves
 _WRITTEN_AT_ONCE: Final = 2048  # pages that are put in order together
 _CHOOSE_COST: Final = 100  # instructions for a page, beside sending it
@@ -71,7 +71,7 @@ class DirtyPages(TrackedObject):
         self.writing_count: int = 0
         self.dirty_since_ns: int = 0  # when it last had nothing dirty
         self.failures: int = 0  # pages that could not be written so far
-        self.told_failures: int = 0  # of these somebody was told, so who opens the file need not be
+        self.told_failures: int = 0  # of these somebody has heard: whoever opens the file need not
         self.next_dirty_cache: DirtyPages | None = None
         self.previous_dirty_cache: DirtyPages | None = None
         self.is_dirty: bool = False  # is on the list of dirty caches
@@ -314,14 +314,14 @@ class DirtyPages(TrackedObject):
 
     @sleeps
     def sync(self, first_index: int, end_index: int) -> None:
-        """As `store_range` for msync(2), which has no open file that could remember what it was told: raises EIO also
-        for failures that nobody was told of yet.
+        """As `store_range` for msync(2), which has no open file that could remember what was reported to it: raises EIO
+        also for failures that nobody has heard of yet.
         """
         self.sync_for(self.told_failures, first_index, end_index, SyncScope.DATA)
 
     @sleeps
     def sync_for(self, seen_failures: int, first_index: int, end_index: int, scope: SyncScope) -> None:
-        """As `store_range` for somebody who knows of so many failures: raises EIO if there were others, whenever.
+        """As `store_range` for somebody who knows of that many failures: raises EIO if there were others, whenever.
         Afterwards the caller knows of all.
         """
         try:
@@ -342,6 +342,7 @@ class DirtyPages(TrackedObject):
         TOTALS.progress.wake_all()
 
     def protect_mappings(self, first: int, end: int) -> None:
-        """Take write permission for the pages first … end - 1 from who maps them: the next write dirties them anew."""
+        """Take write permission for the pages first … end - 1 from whoever maps them: the next write dirties them anew.
+        """
         if self.first_area is not None:
             protect_pages(self, first, end)

@@ -4,7 +4,7 @@ Reading: pages that are missing are entered as `reading`, the store says where t
 needs a page sleeps until it is up to date. Writing: a page is changed in memory and marked dirty; how it comes to the
 device is the base's matter (dirty_pages.py).
 
-Invariants: `pages.get(i).index == i`; bytes behind the end of the file are zero in an up-to-date page, unless a program
+Invariants: `pages.get(i).index == i`; bytes past the end of the file are zero in an up-to-date page, unless a program
 wrote them through a mapping (write-back and growth zero them again). A page with `has_place` has a block for each of
 its bytes, so it may be written to without asking the store.
 
@@ -91,7 +91,7 @@ class FileCache(DirtyPages):
     def present(self, index: int) -> CachedPage:
         """The page, up to date. Sleeps if it must be read. Take a reference to its frame before the next sleep.
 
-        Raises EIO, EFAULT (behind the end of the file), MemoryError.
+        Raises EIO, EFAULT (past the end of the file), MemoryError.
         """
         page = self.pages.get(index)
         if page is not None and page.up_to_date:
@@ -132,8 +132,8 @@ class FileCache(DirtyPages):
             alone = True
 
     def read_further(self, readahead: Readahead, index: int, wanted: int) -> None:
-        """A reader is at page `index` and wants so many pages in one call: begin to read what it will want next. Nobody
-        waits, and nobody needs to know if it fails. Sleeps only in the store.
+        """A reader is at page `index` and wants that many pages in one call: begin to read what it will want next.
+        Nobody waits, and nobody needs to know if it fails. Sleeps only in the store.
         """
         count = readahead.hit(index, wanted, self._readahead_limit())
         if count > 0:
@@ -160,7 +160,7 @@ class FileCache(DirtyPages):
         return page
 
     def end_page(self) -> int:
-        """The index behind the last page of the file."""
+        """The index after the last page of the file."""
         return (self.store.size_bytes() + PAGE_MASK) >> PAGE_SHIFT
 
     def _readahead_limit(self) -> int:
@@ -257,7 +257,8 @@ class FileCache(DirtyPages):
     @noraise
     @sleeps
     def forget(self, first: int, end: int) -> None:
-        """Drop the pages first … end - 1, dirty or not, from memory and from who maps them; waits for their transfers.
+        """Drop the pages first … end - 1, dirty or not, from memory and from whoever maps them; waits for their
+        transfers.
 
         The caller holds the inode's lock; the file's size is already such that nobody reads them in again. Needs no
         memory, so whoever shortens a file cannot be stopped in the middle.
@@ -327,7 +328,7 @@ class FileCache(DirtyPages):
             self.mark_dirty(page, size & PAGE_MASK, PAGE_SIZE)
 
     def zero_tail(self, size: int) -> None:
-        """The file, `size` bytes long so far, is about to grow: what a mapping wrote behind its end must not show."""
+        """The file, `size` bytes long so far, is about to grow: what a mapping wrote past its end must not show."""
         if size & PAGE_MASK != 0:
             page = self.pages.get(size >> PAGE_SHIFT)
             if page is not None and page.up_to_date:
@@ -427,7 +428,7 @@ class FileCache(DirtyPages):
             page.has_place = count == PAGE_SIZE or self.store.allocation_unit() >= PAGE_SIZE
 
     def take_place(self, first: int, end: int) -> None:
-        """Blocks of the pages first … end - 1 were freed: who writes to them, through a mapping too, must ask anew."""
+        """Blocks of the pages first … end - 1 were freed: writers, through a mapping too, must ask anew."""
         self.protect_mappings(first, end)
         for index in range(first, end):
             page = self.pages.get(index)
@@ -446,12 +447,12 @@ class FileCache(DirtyPages):
         return page.frame
 
     def unmap_mappings(self, first: int, end: int) -> None:
-        """Take the pages first … end - 1 from who maps them."""
+        """Take the pages first … end - 1 from whoever maps them."""
         if self.first_area is not None:
             forget_pages(self, first, end)
 
     def unmap_page(self, page: CachedPage) -> None:
-        """Take a page from who maps it; it can be faulted in again."""
+        """Take a page from whoever maps it; it can be faulted in again."""
         if self.first_area is not None:
             unmap_frame(self, page.index, page.frame)
 

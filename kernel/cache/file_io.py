@@ -52,7 +52,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
             if buffer.faulted or ends_at(offset):
                 break
     except Errno as error:
-        # EFAULT: the file was cut off meanwhile. An error behind what was read is told by the next read.
+        # EFAULT: the file was cut off meanwhile. An error after what was read is reported by the next read.
         if done == 0 and error.code != EFAULT:
             raise
     except MemoryError:

@@ -17,7 +17,7 @@ class FrameSource:
     """Gives frames one by one; `close` it in the end."""
 
     def __init__(self, expected: int) -> None:
-        self.expected: int = expected  # so many frames will be asked for, or fewer
+        self.expected: int = expected  # that many frames will be asked for, or fewer
         self.next: int = 0
         self.left: int = 0  # of the run that `next` is in
 

@@ -10,8 +10,8 @@ from kernel.lang import final
 
 BACKGROUND_PERCENT: Final = 10
 HARD_PERCENT: Final = 20
-EXPIRE_NS: Final = 30_000_000_000  # so long may a page stay dirty
-INTERVAL_NS: Final = 5_000_000_000  # so often the flusher looks
+EXPIRE_NS: Final = 30_000_000_000  # how long a page may stay dirty
+INTERVAL_NS: Final = 5_000_000_000  # how often the flusher looks
 
 
 @final

@@ -27,7 +27,7 @@ class Readahead:
         self.previous: int = -1  # the last page that was read
         self.start: int = 0
         self.size: int = 0  # of the present window; 0 when there is none
-        self.mark: int = _NEVER  # who reads a page of the window from here on wants the next one
+        self.mark: int = _NEVER  # a reader of a page of the window from here on wants the next one
         self.random: bool = False  # POSIX_FADV_RANDOM
         self.jumps: int = 0
 

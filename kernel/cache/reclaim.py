@@ -28,13 +28,13 @@ _DROPPED_AT_ONCE: Final = 128  # pages, between safe points
 _DROP_COST: Final = 600  # instructions
 _PATIENCE_NS: Final = 200_000_000
 _EPISODE_NS: Final = 2_000_000_000  # waits that far apart have nothing to do with one another
-_HOPELESS_NS: Final = 10_000_000_000  # with no page written for so long, waiting is of no use
+_HOPELESS_NS: Final = 10_000_000_000  # with no page written for that long, waiting is of no use
 
 class Shrinker:
     """Other memory that can be given back."""
 
     def shrink(self, pages: int) -> None:
-        """Give back about so many pages of memory if there are, but no more than takes a few hundred thousand
+        """Give back about that many pages of memory if there are, but no more than takes a few hundred thousand
         instructions. Never sleeps, allocates nothing.
         """
 
@@ -81,7 +81,8 @@ class Reclaimer(RoomMaker):
 
 
 def _free_dead(wanted: int) -> int:
-    """Free dead objects, those of the shrinkers among them, until so many frames came free: there may be very many."""
+    """Free dead objects, those of the shrinkers among them, until that many frames came free: there may be very many.
+    """
     before = free_frame_count()
     while reclaim_more() and free_frame_count() - before < wanted:
         continue

@@ -57,29 +57,30 @@ class BackingStore:
     def map(self, offset: int, length: int, runs: Runs) -> None:
         """Say where the bytes offset … offset + length - 1 lie: pieces in order, `length` bytes in all.
 
-        Both are multiples of the page size; what lies behind the end of the file is a HOLE. Raises EIO (also for
+        Both are multiples of the page size; what lies past the end of the file is a HOLE. Raises EIO (also for
         blocks that do not lie on the device), MemoryError.
         """
         runs.add(HOLE, length)
 
     def allocate(self, offset: int, length: int) -> None:
         """Give the bytes offset … offset + length - 1, all in one page, a place on the device where they have none.
-        (More than a page only behind the end of the file, by who calls `give_back` when it fails.)
+        (More than a page only past the end of the file, by whoever calls `give_back` when it fails.)
 
         The page is in the cache, complete and held meanwhile, and will be marked dirty: what the new blocks hold is
-        never read. It is asked once for a page that has all its blocks then, so who frees some of them tells the cache
-        (`FileCache.take_place`), and waits before for direct reads. Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.
+        never read. It is asked once for a page that has all its blocks then, so whoever frees some of them tells the
+        cache (`FileCache.take_place`), and waits before for direct reads. Raises ENOSPC, EDQUOT, EIO, EFBIG,
+        MemoryError.
         """
         raise Errno(ENOSPC)
 
     def allocation_unit(self) -> int:
         """Bytes of the blocks that `allocate` gives, a power of two; 0 where nothing is allocated. Then `allocate` also
-        takes whole blocks behind the end of the file, any number of them (O_DIRECT).
+        takes whole blocks past the end of the file, any number of them (O_DIRECT).
         """
         return 0
 
     def give_back(self) -> None:
-        """Free what was allocated behind the end of the file, because it could not be written. May sleep."""
+        """Free what was allocated past the end of the file, because it could not be written. May sleep."""
 
     def begin_change(self) -> None:
         """Lock out everybody else who changes the file: taken around `allocate` for a write through a mapping, where

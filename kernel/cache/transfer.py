@@ -39,7 +39,7 @@ class PageRequest(BlockRequest):
             page.part_done(error)
 
     def has_room(self, device: BlockDevice, frames: int, segments: int) -> bool:
-        """Whether the device takes so much more in the same request."""
+        """Whether the device takes that much more in the same request."""
         if len(self.frames) + frames > device.largest_joined_transfer:
             return False
         return self.segments + segments <= device.largest_transfer
@@ -156,7 +156,7 @@ class Transfer(Obligation):
 
 
 def start_all(device: BlockDevice, requests: list[PageRequest]) -> None:
-    """Start requests, of which the device is told once, and clear the list; one that is refused fails at once."""
+    """Start requests, of which the device is notified once, and clear the list; one that is refused fails at once."""
     device.hold_back()
     try:
         for request in requests:

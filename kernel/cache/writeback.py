@@ -19,7 +19,7 @@ from kernel.time.clock import monotonic_ns
 
 _PORTION: Final = 1024  # pages that the flusher writes of one cache before it looks at the next
 _HELP: Final = 256  # pages that a writer writes at once
-_PATIENCE_NS: Final = 100_000_000  # a writer looks again at least so often
+_PATIENCE_NS: Final = 100_000_000  # a writer looks again at least this often
 
 
 class Flusher:
@@ -43,7 +43,7 @@ def current_limits() -> DirtyLimits:
 def balance(cache: DirtyPages) -> None:
     """Called by writers, page by page: wakes the flusher, and waits while too much is dirty."""
     if TOTALS.dirty + TOTALS.writing < TOTALS.surely_fine or isinstance(current_thread(), KernelThread):
-        return  # who works for others (loop devices) must not wait for what itself should write
+        return  # a thread that writes for others (loop devices) must not wait for its own work
     limits = current_limits()
     TOTALS.surely_fine = limits.background
     if limits.wants_flusher(TOTALS.dirty):

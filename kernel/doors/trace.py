@@ -2,7 +2,7 @@
 
 `trace` or `trace=all` traces every call, `trace=open,read` those. How the arguments look comes from the table, by the
 kind of each (arguments.py): a letter each, `d` for a number, `x` and `p` in hexadecimal, `o` in octal, `s` for a string
-in user memory. Calls that never return are printed when they are made.
+in user memory. Calls that never return are printed when they begin.
 
 Context: system calls. A line that finds no memory is left out.
 """

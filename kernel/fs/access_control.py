@@ -111,14 +111,14 @@ def change_list_mode(inode: Inode, mode: int) -> None:
 
 
 class Inheritance:
-    """What a new file gets from its directory: the mode that it is to be made with, and lists."""
+    """What a new file gets from its directory: the mode that it is to be created with, and lists."""
 
     def __init__(self, mode: int, lists: AccessLists) -> None:
         self.mode: int = mode
         self.lists: AccessLists = lists
 
     def give(self, inode: Inode) -> None:
-        """Let the file that was made have its lists. Raises ENOSPC, EIO, MemoryError."""
+        """Give the file that was created its lists. Raises ENOSPC, EIO, MemoryError."""
         if self.lists is not NO_LISTS:
             _keep(inode, self.lists)
 

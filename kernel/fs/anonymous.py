@@ -2,7 +2,7 @@
 
 Each kind has an internal file system with one internal mount. Such a file's path is a dentry whose name is what
 /proc/PID/fd shows. That of pipes and sockets ends with a colon, and `path_name` adds the inode's number: "pipe:[17]"
-need not be written for each that is made.
+need not be written for each that is created.
 """
 
 from typing import Final

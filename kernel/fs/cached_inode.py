@@ -261,8 +261,8 @@ class InodeStore(BackingStore):
 
 @final
 class InodeCache(FileCache):
-    """The cache of a file, which knows what is told about a mapping of it. It counts as a user of the inode while areas
-    map it.
+    """The cache of a file, which knows what was reported to users of a mapping of it. It counts as a user of the inode
+    while areas map it.
     """
 
     def __init__(self, store: InodeStore) -> None:

@@ -55,7 +55,7 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
 
 
 def _store(inode: Inode, name: bytes) -> Store:
-    """Where attributes of this name are kept. Raises EOPNOTSUPP, EINVAL (nothing behind the prefix)."""
+    """Where attributes of this name are kept. Raises EOPNOTSUPP, EINVAL (nothing after the prefix)."""
     store = inode.attribute_store()
     if store is None:
         raise Errno(EOPNOTSUPP)
@@ -125,7 +125,7 @@ def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
 
 
 def names(credentials: Credentials, inode: Inode) -> bytes:
-    """All names that the caller may see, each with a NUL behind it."""
+    """All names that the caller may see, each with a NUL after it."""
     store = inode.attribute_store()
     text = bytearray()
     if store is None:

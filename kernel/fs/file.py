@@ -175,7 +175,7 @@ class File:
         self.seekable: bool = False
         self.owner: Pid = UNSET  # F_SETOWN: of what kind, says the next; 0: nobody
         self.owner_kind: int = OWNER_THREAD
-        self.owner_uid: int = 0  # of who chose the owner
+        self.owner_uid: int = 0  # of whoever chose the owner
         self.owner_euid: int = 0
         self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
         self.signals: SignalWatch | None = None  # with O_ASYNC

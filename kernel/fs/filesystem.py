@@ -28,7 +28,7 @@ def anonymous_device() -> int:
 
 
 class Statistics:
-    """What statfs(2) tells."""
+    """What statfs(2) reports."""
 
     def __init__(self) -> None:
         self.block_size: int = 4096

@@ -86,7 +86,7 @@ class Inode:
         self.names: int = 0  # dentries in the cache
         self.readers: int = 0  # descriptions that may only read
         self.writers: int = 0  # descriptions that may write
-        self.write_hint: int = 0  # RWH_WRITE_LIFE_*: kept for who asks, without effect
+        self.write_hint: int = 0  # RWH_WRITE_LIFE_*: kept for whoever asks, without effect
         self.executions: int = 0  # descriptions of running programs: nobody may write meanwhile
         self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
         self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)

@@ -1,6 +1,6 @@
 """Leases of fcntl(2): a description is promised that nobody opens its file meanwhile, or not for writing.
 
-Who opens the file against a lease *breaks* it: the holder is told, and lowers the lease or gives it up; the opener
+Opening the file against a lease *breaks* it: the holder is notified, and lowers the lease or gives it up; the opener
 waits for that, but not longer than fs/lease-break-time, after which the lease is lowered without the holder. While an
 opener waits it counts as a reader or writer, so a lease that it breaks cannot be asked for again.
 
@@ -42,7 +42,7 @@ class Lease(Lock):
         """Tell the holder that somebody waits. Never raises."""
 
     def coming_kind(self) -> int:
-        """What the lease will be once the holder has done what it was told."""
+        """What the lease will be once the holder has done what it was asked to."""
         return F_UNLCK if self.must_end else F_RDLCK if self.must_lower else self.kind
 
     def is_breaking(self) -> bool:
@@ -92,7 +92,7 @@ def set_lease(file: File, fresh: Lease) -> None:
 
 
 def _check_others_open(file: File, kind: int) -> None:
-    """EAGAIN if who has the file open now could not open it against the lease."""
+    """EAGAIN if somebody who has the file open now could not open it against the lease."""
     inode = file.inode
     if kind == F_RDLCK:
         conflict = inode.writers > 0

@@ -105,7 +105,7 @@ class LockList:
         LOCKED[self] = True
 
     def lock_went(self) -> None:
-        """After a lock was taken out: wake who waits."""
+        """After a lock was taken out: wake whoever waits."""
         if len(self.records) + len(self.holders) + len(self.leases) == 0 and self in LOCKED:
             LOCKED.pop(self)
         self.queue.wake_all()

@@ -50,7 +50,7 @@ _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 
 
 def require_administrator(context: FsContext) -> None:
-    """Only who may mount may do any of this. Raises EPERM."""
+    """Only those who may mount may do any of this. Raises EPERM."""
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
 
@@ -151,7 +151,8 @@ class AttributeChange:
 
 @final
 class ContextFile(File):
-    """What fsopen(2) and fspick(2) give: a type with what is said of an instance, and the instance once it is made."""
+    """What fsopen(2) and fspick(2) give: a type with what is said of an instance, and the instance once it is created.
+    """
 
     def __init__(self, path: Path, flags: int, kind: FileSystemType, existing: FileSystem | None) -> None:
         super().__init__(path, flags)
@@ -240,7 +241,7 @@ class ContextFile(File):
         self.options = b""
 
     def mount(self, attributes: int) -> MountNamespace:
-        """fsmount(2): mount what was made, nowhere yet. Raises EINVAL, EBUSY, MemoryError."""
+        """fsmount(2): mount what was created, nowhere yet. Raises EINVAL, EBUSY, MemoryError."""
         flags = mount_flags_of(attributes)
         made = self.made
         if made is None:

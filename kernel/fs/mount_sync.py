@@ -17,7 +17,7 @@ _KEEPER_LEFT: Final = WaitQueue()
 
 @final
 class Keeper(Obligation):
-    """In a `with` statement: an attached mount stays for so long, and is not busy for umount(2), which waits."""
+    """In a `with` statement: an attached mount stays for that long, and is not busy for umount(2), which waits."""
 
     def __init__(self, mount_: Mount) -> None:
         super().__init__()

@@ -67,7 +67,7 @@ from kernel.lib.capabilities import CAP_FOWNER, CAP_MKNOD
 
 
 def _check_free(walk: Walk, for_directory: bool) -> None:
-    """Check that the last component of a walk, whose names are held, is free where names can be made."""
+    """Check that the last component of a walk, whose names are held, is free where names can be created."""
     child = look_up_held(walk.dentry, walk.last)
     if child is not None:
         raise Errno(EEXIST)
@@ -87,7 +87,7 @@ def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
 
 
 def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
-    """Walk to where a name is to be made, and hold the names there."""
+    """Walk to where a name is to be created, and hold the names there."""
     walk = resolve_parent(context, base, name)
     if walk.kind != LAST_NORMAL:
         raise Errno(EEXIST)
@@ -96,7 +96,7 @@ def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
 
 
 def _made(walk: Walk, directory: Inode, inode: Inode) -> Dentry:
-    """A name was made at the end of a walk: remember it, and tell who watches."""
+    """A name was created at the end of a walk: remember it, and notify whoever watches."""
     dentry = remember(walk.dentry, walk.last, inode)
     tell_created(directory, dentry)
     return dentry
@@ -234,7 +234,7 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
 
 def _keep(inode: Inode) -> Inode | None:
     """Let an inode outlive its last name until `_let_go`, which comes after the lock of names was given back: to free
-    the blocks of a large file takes long. In memory it does not. Who watches it is told of the end then.
+    the blocks of a large file takes long. In memory it does not. Whoever watches it is notified of the end then.
     """
     if not inode.file_system.sleeps and inode.watches is None:
         return None
@@ -378,7 +378,7 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
 
 
 def _leave_whiteout(context: FsContext, source: Walk) -> None:
-    """RENAME_WHITEOUT: the old name says to a union of file systems that there is nothing. Nobody is told of it."""
+    """RENAME_WHITEOUT: the old name says to a union of file systems that there is nothing. Nobody is notified."""
     whiteout = source.directory().create(source.last, S_IFCHR, 0, context.credentials)
     remember(source.dentry, source.last, whiteout)
 

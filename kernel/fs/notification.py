@@ -1,12 +1,13 @@
 """Telling watchers what happens to files: the source of inotify(7) and of dnotify (F_NOTIFY of fcntl(2)).
 
-A `Watch` stands on an inode. What happens to a file is told to the watches of its inode, and with the file's name to
-those of the directory that the name is in. What happens to a name (it appears, goes, moves) is told to the directory
-alone. The file system calls tell; nothing is told of what the kernel does for itself or what goes through a mapping.
+A `Watch` stands on an inode. What happens to a file is reported to the watches of its inode, and with the file's name
+to those of the directory that the name is in. What happens to a name (it appears, goes, moves) is reported to the
+directory alone. The file system calls report; nothing is reported of what the kernel does for itself or what goes
+through a mapping.
 
 Invariants: an inode with watches has a `WatchList`, which counts as one of its users, so that it stays in memory; the
 inode that only its watches keep has gone for good once its last name has (`WatchList.inode_removed`). While nobody
-watches anything, telling costs a look at `WATCHES.count`.
+watches anything, reporting costs a look at `WATCHES.count`.
 
 Context: never sleeps and never raises, so a file can be closed from anywhere. Source: inotify(7).
 """
@@ -118,7 +119,7 @@ WATCHES: Final = Watches()
 
 
 def add_watch(watch: Watch) -> None:
-    """Begin to tell a watch. Raises MemoryError."""
+    """Begin to notify a watch. Raises MemoryError."""
     inode = watch.inode
     assert inode is not None
     found = inode.watches
@@ -222,7 +223,7 @@ def tell_written(file: "File", count: int) -> int:
 
 
 def tell_created(directory: "Inode", dentry: "Dentry") -> None:
-    """A name was made."""
+    """A name was created."""
     inode = dentry.inode
     if WATCHES.count != 0 and inode is not None:
         tell_name(directory, IN_CREATE | (IN_ISDIR if inode.is_directory() else 0), dentry.name, 0)

@@ -125,7 +125,7 @@ def check_executable(context: FsContext, path: Path) -> None:
 
 
 def _open_checked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """Make the description, and tell who watches."""
+    """Make the description, and notify whoever watches."""
     break_leases_for_opening(path, inode, flags)
     file = _finish(context, path, inode, flags)
     tell_file(file, IN_OPEN)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class PeerGroup:
     """Mounts that show the same, and those that follow them. `number` is what mountinfo shows.
 
-    The order of both is Linux's, because it is that in which mounts are made, and so that of mountinfo: the members are
-    a ring, and a copy comes right after what it is a copy of.
+    The order of both is Linux's, because it is that in which mounts are created, and so that of mountinfo: the members
+    are a ring, and a copy comes right after what it is a copy of.
     """
 
     def __init__(self, number: int) -> None:

@@ -16,7 +16,7 @@ from kernel.lang import ERESTARTNOHAND, Errno, Span, inline, u8
 from kernel.lib.pace import pace
 from kernel.sched import Poller, current_thread
 
-POLL_ALWAYS: Final = POLLERR | POLLHUP  # what poll(2) tells of whether it is asked or not; select(2) does not
+POLL_ALWAYS: Final = POLLERR | POLLHUP  # what poll(2) reports whether it is asked or not; select(2) does not
 RECORD_SIZE: Final = 8
 RECORD_EVENTS: Final = 4  # offset of the events that are asked
 RECORD_FOUND: Final = 6
@@ -28,8 +28,8 @@ _HOLD_COST: Final = 60
 def wait_ready(files: FileTable, records: Span[u8], always: int, deadline_ns: int) -> int:
     """Wait until a record is ready or the time is up (deadline 0: do not wait); how many are ready.
 
-    `always`: events that are told without being asked. A descriptor that is not open is ready with POLLNVAL. Raises
-    ERESTARTNOHAND when a signal comes, MemoryError.
+    `always`: events that are reported without being asked for. A descriptor that is not open is ready with POLLNVAL.
+    Raises ERESTARTNOHAND when a signal comes, MemoryError.
     """
     ready = 0
     for offset in range(0, len(records), RECORD_SIZE):

@@ -339,7 +339,7 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
 
 
 def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
-    """Enter a name that has just been made; a negative entry becomes positive. Where directories are asked anew each
+    """Enter a name that has just been created; a negative entry becomes positive. Where directories are asked anew each
     time, it is entered nowhere: it may go without a word to the cache (mq_unlink(2)).
     """
     directory = parent.inode

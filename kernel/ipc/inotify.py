@@ -229,7 +229,7 @@ class InotifyFile(DescriptorFile):
         self.forget(watch)
 
     def forget(self, watch: InotifyWatch) -> None:
-        """A watch has ended: its number is free, and the reader is told."""
+        """A watch has ended: its number is free, and the reader is notified."""
         watch.owner = None
         self.account.watches -= 1
         if self.is_closed:

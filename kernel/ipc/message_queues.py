@@ -144,14 +144,14 @@ class MessageQueue(IpcObject):
         self._count(1, len(message.data))
 
     def _count(self, messages: int, size: int) -> None:
-        """So many messages, and bytes in them, came or went."""
+        """This many messages, and bytes in them, came or went."""
         self.count += messages
         self.byte_count += size
         self.owner.message_count += messages
         self.owner.byte_count += size
 
     def _hand_over(self, message: Message) -> bool:
-        """Give a message to who waits for it. Those that have no room for it fail."""
+        """Give a message to whoever waits for it. Those that have no room for it fail."""
         index = 0
         while index < len(self.receivers):
             receiver = self.receivers[index]

@@ -86,7 +86,7 @@ _ACCOUNTS: Final[dict[int, _Account]] = {}
 
 @final
 class QueueAttributes:
-    """What a queue is made with (struct mq_attr)."""
+    """What a queue is created with (struct mq_attr)."""
 
     def __init__(self, most_messages: int, message_size: int) -> None:
         self.most_messages: int = most_messages
@@ -111,7 +111,7 @@ class QueueAttributes:
 
 
 def default_attributes() -> QueueAttributes:
-    """Those of a queue that is made without any."""
+    """Those of a queue that is created without any."""
     return QueueAttributes(
         min(LARGEST_COUNT.value, DEFAULT_COUNT.value), min(LARGEST_SIZE.value, DEFAULT_SIZE.value)
     )
@@ -127,7 +127,7 @@ class QueuedMessage:
 
 
 class Notification:
-    """Who is told of a message in an empty queue (mq_notify(3)). Base class."""
+    """Who hears of a message in an empty queue (mq_notify(3)). Base class."""
 
     def __init__(self, process: Pid, kind: int, signo: int) -> None:
         self.process: Pid = process
@@ -316,7 +316,7 @@ class Queue(Inode):
 
 
 def _padded(text: str, width: int) -> bytes:
-    """Text with blanks behind it."""
+    """Text with blanks after it."""
     out = bytearray(text.encode())
     while len(out) < width:
         out.append(32)

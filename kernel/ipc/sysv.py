@@ -128,7 +128,7 @@ class IpcTable(Generic[T]):
         return found
 
     def find(self, key: int, flags: int) -> T | None:
-        """The object with a key, or None where one is to be made. Raises ENOENT, EEXIST."""
+        """The object with a key, or None where one is to be created. Raises ENOENT, EEXIST."""
         if key == IPC_PRIVATE:
             return None
         found = self.by_key.get(key)

@@ -82,7 +82,7 @@ def no_array() -> RawArray[T]:
 
 
 def become_bytes(array: RawArray[u8], length: int) -> bytes:
-    """Turn the array itself into the byte string of its first `length` elements, and write the NUL behind them.
+    """Turn the array itself into the byte string of its first `length` elements, and write the NUL after them.
 
     Safety: length < len(array); the array is fresh (no field holds it) and not used again.
     """
@@ -101,7 +101,7 @@ def bytes_text(data: bytes) -> str:
 
 
 def byte_at(data: bytes, index: int) -> int:
-    """One byte. Safety: 0 <= index <= len(data) (the byte behind the last is 0)."""
+    """One byte. Safety: 0 <= index <= len(data) (the byte after the last is 0)."""
     assert 0 <= index <= len(data)
     return data[index] if index < len(data) else 0
 

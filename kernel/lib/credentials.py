@@ -79,7 +79,7 @@ class Credentials:
     # What becomes of capabilities when ids change, unless securebits forbid it ---------------------------------
 
     def follow_user_change(self, old: "Credentials") -> None:
-        """User ids were set: who is root no more in any way loses everything."""
+        """User ids were set: whoever is no longer root in any way loses everything."""
         if self.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
             return
         if (old.uid == 0 or old.euid == 0 or old.suid == 0) and self.uid != 0 and self.euid != 0 and self.suid != 0:
@@ -159,7 +159,9 @@ class Credentials:
 
 
 class Caller:
-    """Finds out about the running thread, for code that is not told; entered by the package of tasks."""
+    """Finds out about the running thread, for code that does not get it as an argument; entered by the package of
+    tasks.
+    """
 
     def __init__(self) -> None:
         self.find: Callable[[], Credentials | None] | None = None

@@ -72,7 +72,7 @@ class Log:
         self.listener: Listener | None = None  # called for each record; fit for any context
 
     def add(self, level: int, text: bytes, facility: int = 0) -> None:
-        """Store a record, show it, and wake who waits for it."""
+        """Store a record, show it, and wake whoever waits for it."""
         clock = self.clock
         now = clock() if clock is not None else 0
         try:
@@ -133,7 +133,7 @@ _said_once: Final[dict[int, bool]] = {}
 
 
 def debug(message: str) -> None:
-    """Of interest to who works on the kernel."""
+    """Of interest to whoever works on the kernel."""
     log.add(DEBUG, message.encode())
 
 

@@ -56,7 +56,7 @@ PACE: Final = Pace()
 
 @inline
 def pace(instructions: int) -> None:
-    """A turn of a long loop is done that took about so many instructions. Nothing may be half done."""
+    """A turn of a long loop is done that took about that many instructions. Nothing may be half done."""
     PACE.left -= instructions
     if PACE.left < 0:
         take_rest()

@@ -1,4 +1,4 @@
-"""Files of /proc whose text is made when they are read: declared at the function that makes the text.
+"""Files of /proc whose text is written when they are read: declared at the function that writes it.
 
     @proc_file("uptime")
     def uptime() -> bytes: ...
@@ -24,8 +24,8 @@ _OF_NETWORKS: Final = "net/"
 
 
 class TextPieces:
-    """A text that may be long, in pieces: each is made when a reader comes to it. Base class. What is remembered from
-    piece to piece keeps no object alive that would end otherwise.
+    """A text that may be long, in pieces: each is written when a reader comes to it. Base class. What is remembered
+    from piece to piece keeps no object alive that would end otherwise.
     """
 
     def next(self) -> bytes | None:

@@ -1,9 +1,9 @@
 """Settings under /proc/sys that are numbers: who obeys one makes it, and procfs shows them all (proc_sys(5)).
 
-A setting is made where it is obeyed, with its path, its value and its bounds; that is all there is to do. Texts are
+A setting is declared where it is obeyed, with its path, its value and its bounds; that is all there is to do. Texts are
 declared with `@proc_file` (proc_files.py).
 
-Context: settings are made while the kernel is built and read anywhere.
+Context: settings are created while the kernel is built and read anywhere.
 """
 
 from typing import Final

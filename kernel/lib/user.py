@@ -81,7 +81,7 @@ def clear(address: UserAddr, length: int) -> None:
 
 
 def read_string(address: UserAddr, limit: int) -> bytes:
-    """The string at `address` without its NUL. `limit` counts the NUL: ENAMETOOLONG if there is none among so many
+    """The string at `address` without its NUL. `limit` counts the NUL: ENAMETOOLONG if there is none among that many
     bytes.
     """
     short: Array[u8, Literal[128]] = Array()  # most strings fit

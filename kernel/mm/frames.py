@@ -5,7 +5,7 @@ linked free list an order; the links live in the frame table, 16 bytes a frame, 
 that it is given. Frame 0 is never handed out, so 0 means "none". In front of the buddy lists stands a stack of single
 frames, because nearly every request is for one.
 
-A frame that a device may write to is *pinned* by who holds it for the transfer: while a program waits for what the
+A frame that a device may write to is *pinned* by whoever holds it for the transfer: while a program waits for what the
 device puts there, the frame stays with the mapping that it was found in (fault.py).
 
 Invariants: a free block is aligned to its size and its head alone carries ORDER_FREE | order; a frame in use has a
@@ -47,7 +47,7 @@ _COUNT: Final = 0  # u32: references; 0 while free
 _NEXT: Final = 4  # u32: free list or stack link; in use: its owner's chain
 _PREVIOUS: Final = 8  # u32
 _STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 0
-_PINS: Final = 14  # u16: so many of the references are pins
+_PINS: Final = 14  # u16: that many of the references are pins
 _PIN_LIMIT: Final = (1 << 16) - 1
 
 _ORDER_FREE: Final = 0x80

@@ -52,9 +52,9 @@ class ZeroCountTable:
     entries: int  # address of the array
     order: int  # its size in pages, as a power of two
     next: int  # address of the first free entry
-    end: int  # address behind the last entry; 0 before `start`
+    end: int  # address after the last entry; 0 before `start`
     soft_end: int  # allocation takes its slow path when `next` is not below: `end`, or where `on_limit` is due
-    limit: int  # allocation calls `on_limit` when there are so many entries
+    limit: int  # allocation calls `on_limit` when there are that many entries
     due: int  # address of the entry from which on the reclaimer is due
     due_count: int  # and how many entries that are
     on_limit: Callable[[], None]
@@ -147,7 +147,7 @@ def set_hooks(limit: int, on_limit: Callable[[], None], on_shortage: Callable[[]
 
 
 def fail_allocation(countdown: int) -> None:
-    """Have the allocation number `countdown`, from 1, of the thread that `FAILURE.is_target` tells find no memory; 0:
+    """Have the allocation number `countdown`, from 1, of the thread that `FAILURE.is_target` names find no memory; 0:
     none."""
     FAILURE.countdown = countdown
     FAILURE.is_armed = countdown > 0

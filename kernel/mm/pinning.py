@@ -3,7 +3,7 @@
 A frame on the list has one more reference, so whatever becomes of the mapping that it was found in (munmap, the end of
 the process, truncation of a mapped file, reclaim), it is given to nobody else before `release`. If the device writes to
 memory, the reference is a pin, and the frame stays with the mapping: fork copies it for the child, and no write fault
-copies it because of the pin. A page of a shared mapping is told to its source once more when the device is done: it
+copies it because of the pin. A page of a shared mapping is reported to its source once more when the device is done: it
 was dirty when it was pinned, but may have been written back before the device came to it.
 
 Context: `pin` may sleep, as the faults that it stands for; `release` never does.

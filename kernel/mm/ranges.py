@@ -12,7 +12,7 @@ _NUMBERS: Final = (1 << 52) - 1  # of the pages of 2**64 bytes
 
 
 def pages_of(address: int, length: int) -> tuple[int, int]:
-    """The numbers of the first page that a range touches, and of the one behind its last. They are equal if there are
+    """The numbers of the first page that a range touches, and of the one after its last. They are equal if there are
     none, or if rounding up wrapped to none; the second is less if the range wraps.
     """
     first = address >> PAGE_SHIFT & _NUMBERS

@@ -30,7 +30,7 @@ object. Rejected: counting on stacks too (8 times slower path walks, and a load-
 tracing from roots (a pause that grows with the heap); marking from every stack in each pass (with 12 kernel threads a
 twentieth of a datagram's instructions, and a pass that grows with the threads).
 
-Unsafe: reads stacks and objects as raw words. Safe as long as the stack ranges are complete and descriptors tell the
+Unsafe: reads stacks and objects as raw words. Safe as long as the stack ranges are complete and descriptors give the
 truth.
 """
 

@@ -49,7 +49,7 @@ _SPARE_AREAS: Final = 3  # that must be left before a mapping is moved
 _FIXED_AREAS: Final = 2  # and that many more to a fixed place
 _AREA_COST: Final = 200
 _LOOK_COST: Final = 60
-_MOVED_MASK: Final = 1023  # a safe point after moving so many pages
+_MOVED_MASK: Final = 1023  # a safe point after moving that many pages
 _MOVED_COST: Final = 150_000
 
 

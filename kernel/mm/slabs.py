@@ -467,7 +467,7 @@ def take_run(size_bytes: int) -> int:
 
 
 def units_of(pages: int) -> int:
-    """How many units so many pages lie in."""
+    """How many units that many pages lie in."""
     return (pages + (1 << UNIT_ORDER) - 1) >> UNIT_ORDER
 
 

@@ -55,7 +55,7 @@ _TABLE_COST: Final = 2000
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
 _FAULT_COST: Final = 1500
-_LOOKS_MASK: Final = 4095  # a safe point after looking at so many areas
+_LOOKS_MASK: Final = 4095  # a safe point after looking at that many areas
 _LOOKS_COST: Final = 80_000
 
 

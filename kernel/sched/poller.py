@@ -9,7 +9,7 @@
     finally:
         poller.close()
 
-`File.poll(waiter)` calls `waiter.wait_on(queue)` for each queue that tells of a change; a file asked a second time with
+`File.poll(waiter)` calls `waiter.wait_on(queue)` for each queue that wakes at a change; a file asked a second time with
 the same waiter is queued once.
 
 Context: `wait_on` may raise MemoryError; `sleep_until` sleeps; wakes may come from interrupts.

@@ -125,7 +125,7 @@ class RunQueue:
         )
 
     def add_woken(self, thread: Thread, slept_ns: int) -> None:
-        """A thread wakes after sleeping for so long."""
+        """A thread wakes after sleeping for that long."""
         if thread.is_realtime():
             self._add_realtime(thread, behind_equals=True)
             return
@@ -138,7 +138,7 @@ class RunQueue:
             self.expired.push_tail(thread)
 
     def add_yielded(self, thread: Thread) -> None:
-        """A thread gives up the processor, or its slice ended: it goes behind the others."""
+        """A thread gives up the processor, or its slice ended: it goes to the back."""
         if thread.is_realtime():
             if thread.slice_ns <= 0:
                 thread.slice_ns = slice_of(thread)

@@ -44,7 +44,7 @@ _LOAD_DECAY: Final[list[int]] = [1884, 2014, 2037]
 LOAD_ONE: Final = 2048
 _LOAD_FORGOTTEN: Final = 1 << 10  # periods after which nothing is left of a load
 _TICK_NS: Final = 4_000_000  # while a processor runs threads
-# After an interrupt for timers none comes for so long, and for as many times as long as that one took: programs may
+# After an interrupt for timers none comes for this long, and for as many times as long as that one took: programs may
 # arm timers that are due again at once, and others have four fifths of the time nevertheless.
 _REST_NS: Final = 20_000
 _REST_TIMES: Final = 4
@@ -74,7 +74,7 @@ def has_work() -> bool:
 
 def announce_work() -> None:
     """Something became due before a thread goes on in user mode. Without harm if it is not the running one, which then
-    looks in vain; the other's `enter_processor` says it again.
+    checks and finds nothing; `enter_processor` of the right one repeats the request.
     """
     RUNNING.has_work = True
 
@@ -121,7 +121,7 @@ def interrupt_sleep(thread: Thread) -> None:
 
 
 def start_thread(thread: Thread, parent: Thread | None) -> None:
-    """Let a new thread run, on the stack that it has, behind those that are ready. A child gets half of what is left of
+    """Let a new thread run, on the stack that it has, after those that are ready. A child gets half of what is left of
     its parent's slice.
     """
     thread.context.stack_pointer = first_stack_pointer(thread)
@@ -477,7 +477,7 @@ def _update_load(processor: Processor, now_ns: int) -> None:
 
 
 def _move_load(processor: Processor, running: int) -> None:
-    """One period, in which so many threads ran or were ready."""
+    """One period, in which this many threads ran or were ready."""
     for i in range(3):
         decay = _LOAD_DECAY[i]
         processor.load[i] = (processor.load[i] * decay + running * LOAD_ONE * (LOAD_ONE - decay)) // LOAD_ONE

@@ -72,7 +72,7 @@ class Thread(Linked["Thread"]):
         self.policy: int = SCHED_OTHER
         self.nice: int = 0
         self.realtime_priority: int = 0
-        self.lent_priority: int = 0  # by who waits for a lock of this thread (task/futex_pi.py)
+        self.lent_priority: int = 0  # by whoever waits for a lock of this thread (task/futex_pi.py)
         self.reset_on_fork: bool = False
         self.allowed: int = -1  # a bit for each processor that may run it
         self.processor: int = 0  # the number of the one that runs it, or ran it last

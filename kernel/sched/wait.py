@@ -153,7 +153,7 @@ class WaitQueue(LinkedList[Waiter]):
             waiter = following
 
     def wake_one(self) -> None:
-        """Wake the sleeper that came first; who only watches hears of it too."""
+        """Wake the sleeper that came first; those who only watch hear of it too."""
         waiter = self.first()
         while waiter is not None:
             following = waiter.after()

@@ -1,7 +1,7 @@
 """The kernel's command line: words of the form name or name=value, separated by blanks.
 
 Words that the kernel does not know go to the first program: those with a value to its environment, the others to its
-arguments, and so does everything behind `--` (bootparam(7)). The parameters are documented in
+arguments, and so does everything after `--` (bootparam(7)). The parameters are documented in
 docs/kernel-parameters.md.
 """
 

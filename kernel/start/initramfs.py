@@ -1,8 +1,8 @@
 """The initial root file system: cpio archives in memory, unpacked into the root (cpio(5), format "newc").
 
 The image may be several archives one after the other, plain or gzip, with zero bytes in between. An archive that is
-damaged or hostile ends the unpacking with a message; what was unpacked stays. Entries that cannot be made are skipped
-with a message.
+damaged or hostile ends the unpacking with a message; what was unpacked stays. Entries that cannot be created are
+skipped with a message.
 
 The archive comes in pieces of any size (`Unpacker.accept`), because the decompressor delivers it so. Hard links are
 found by device and inode number; the contents come with one of the links. Directories get their times at the end, since

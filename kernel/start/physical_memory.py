@@ -1,7 +1,7 @@
 """From the loader's memory map to frames, heap and reclaimer. Runs once.
 
 The order matters: tables that hold for ever (page tables, the frame table, the heap's unit map) come from early pages,
-then all other usable memory goes to the frame allocator, then objects can be made.
+then all other usable memory goes to the frame allocator, then objects can be created.
 """
 
 from typing import Final

@@ -10,7 +10,7 @@ from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 
 _LARGEST_CHUNK: Final = 32768
-_FIRST_CHUNK: Final = 2048  # grows when it is full: most directories are small, and what is made must be zeroed
+_FIRST_CHUNK: Final = 2048  # grows when it is full: most directories are small, and what is allocated must be zeroed
 
 
 class EntryBuffer(DirectorySink):

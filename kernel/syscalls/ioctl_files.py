@@ -48,7 +48,7 @@ FITRIM: Final = 0xC018_5879
 _PRIVILEGED: Final = FS_IMMUTABLE_FL | FS_APPEND_FL
 _INT_LIMIT: Final = 1 << 31
 
-# FS_*_FL, and behind each the FS_XFLAG_* that means the same.
+# FS_*_FL, and after each the FS_XFLAG_* that means the same.
 _FLAG_PAIRS: Final[list[int]] = [
     FS_IMMUTABLE_FL, 0x8, FS_APPEND_FL, 0x10, FS_SYNC_FL, 0x20, FS_NOATIME_FL, 0x40, FS_NODUMP_FL, 0x80,
 ]  # fmt: skip

@@ -103,7 +103,7 @@ def mq_notify(descriptor: i32, event: UserAddr) -> int:
 
 
 def _drop(notification: Notification) -> None:
-    """It was not registered: nobody is told."""
+    """It was not registered: nobody is notified."""
     if isinstance(notification, SocketNotification) and notification.socket is not None:
         notification.socket.release()
         notification.socket = None

@@ -146,7 +146,7 @@ def _set(task: Task, option: int, second: int, third: int) -> None:
 
 
 def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fifth: int) -> int:
-    """Options that only tell."""
+    """Options that only report."""
     process = task.process
     if option == _PR_GET_PDEATHSIG:
         user.write_i32(second, process.settings.death_signal)

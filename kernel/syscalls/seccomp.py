@@ -63,8 +63,8 @@ def set_mode(task: Task, mode: int, argument: int) -> int:
 
 
 def _set_filter(task: Task, flags: int, argument: int) -> int:
-    """Read the program at struct sock_fprog. Who may gain privileges by execve must not bring a filter along that makes
-    a privileged program's calls fail.
+    """Read the program at struct sock_fprog. Somebody who may gain privileges by execve must not bring a filter along
+    that makes a privileged program's calls fail.
     """
     if flags & ~_FLAGS != 0:
         raise Errno(EINVAL)

@@ -182,7 +182,7 @@ def _select_timeout_ns(address: UserAddr) -> int:
 
 
 def _write_timeval(address: UserAddr, deadline_ns: int) -> None:
-    """Linux's select tells the time that was left."""
+    """Linux's select returns the time that was left."""
     left_ns = remaining(deadline_ns)
     try:
         user.write_i64(address, left_ns // 1_000_000_000)

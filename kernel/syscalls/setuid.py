@@ -138,7 +138,7 @@ class Ids:
         self.file_system = self.effective
 
     def set_file_system(self, wanted: int) -> bool:
-        """As setfsuid(2) and setfsgid(2), which tell no error: whether it was taken."""
+        """As setfsuid(2) and setfsgid(2), which report no error: whether it was taken."""
         if wanted == _UNCHANGED or not (wanted == self.file_system or self.may_take(wanted)):
             return False
         self.file_system = wanted

@@ -234,7 +234,7 @@ class ControlWriter:
 
     def _put_files(self, files: list[File]) -> None:
         """Give the files descriptors, as many as there is room for; the others are closed. Those that were given stay,
-        even if the message cannot tell of them.
+        even if the message cannot report them.
         """
         room = max(0, self.room - _CONTROL_HEADER) // 4
         total = len(files)

@@ -1,7 +1,7 @@
 """Signal-driven input and output: SIGIO for files with O_ASYNC (fcntl(2), F_SETOWN, F_SETSIG; socket(7)).
 
 A watch stands on the file's two wait queues, as a poller does, and sends the owner a signal with every wake. Sockets
-tell of room only to who found none, as on Linux.
+report room only to whoever found none, as on Linux.
 
 Context: watching may raise MemoryError. Signals are sent wherever the queues are woken, in interrupts too: nothing
 there sleeps or needs memory.
@@ -192,7 +192,7 @@ def living_owner(file: File) -> int:
 
 
 def own_unless_owned(file: File) -> None:
-    """The running process is told, unless another owner was chosen."""
+    """The running process is notified, unless another owner was chosen."""
     if file.owner == UNSET:
         task = current()
         file.set_owner(task.pid, OWNER_PROCESS, task.credentials)

@@ -13,7 +13,7 @@ from kernel.task.words import signed_32
 
 def raise_sigsys(task: Task, number: int, frame: TrapFrame, code: int, error: int) -> None:
     """Send it to the running thread; the registers are as they were when the call was made. Without memory for what the
-    signal tells, the thread is killed.
+    signal reports, the thread is killed.
     """
     frame.set_result(frame.original_number)
     try:

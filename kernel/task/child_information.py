@@ -7,7 +7,7 @@ from kernel.task.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED
 
 
 def child_information(to: Process, process: Process, signo: int, code: int, status: int) -> SignalInfo:
-    """siginfo_t that tells one process of another's change of state."""
+    """siginfo_t that reports one process's change of state to another."""
     usage = process_usage(process)
     leader = process.leader
     uid = 0 if leader is None else leader.credentials.uid

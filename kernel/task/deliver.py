@@ -253,7 +253,7 @@ def _begin_stop(process: Process, signo: int) -> None:
 
 
 def _stops(task: Task, frame: TrapFrame) -> bool:
-    """Stop, for the tracer or with the process, if there is a reason; the last thread to do so tells the parent."""
+    """Stop, for the tracer or with the process, if there is a reason; the last thread to do so notifies the parent."""
     tracee = task.tracee
     if tracee is not None:
         return stop_if_due(task, tracee, frame)

@@ -2,7 +2,7 @@
 
 In two halves. First everything that can fail is done beside the running program: the file is found and checked, a
 script's interpreter followed, arguments are copied into the kernel, the new address space is laid out. Then the point
-of no return: other threads end, the old memory goes, what belongs to the old program is reset. A failure behind it (the
+of no return: other threads end, the old memory goes, what belongs to the old program is reset. A failure after it (the
 arguments do not fit, no memory) kills the process.
 
 Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
@@ -63,7 +63,7 @@ class Program:
         self.environment: list[bytes] = environment
         # What it gets of privilege
         self.is_secure: bool = False  # AT_SECURE
-        self.is_unreadable: bool = False  # to who runs it: nobody shall read it in memory either
+        self.is_unreadable: bool = False  # to whoever runs it: nobody shall read it in memory either
         self.personality: int = 0
 
 

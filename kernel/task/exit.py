@@ -79,8 +79,8 @@ def end_process(process: Process, status: int) -> None:
 
 
 def end_thread(task: Task, status: int) -> None:
-    """End the running thread alone, with a status as wait(2) reports it: that of the leader, or of who is left last, is
-    the process's. Does not return.
+    """End the running thread alone, with a status as wait(2) reports it: that of the leader, or of whoever is left
+    last, is the process's. Does not return.
     """
     process = task.process
     if not process.is_exiting and (process.leader is task or len(process.threads) == 1):
@@ -367,7 +367,7 @@ def _forget_thread(task: Task) -> None:
 
 
 def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
-    """A traced thread has ended: it stays until its tracer has waited for it. A leader is not told of here if it was
+    """A traced thread has ended: it stays until its tracer has waited for it. A leader is not reported here if it was
     the last of its process: that ends as a whole.
     """
     process = task.process
@@ -396,7 +396,7 @@ def leader_is_untraced(process: Process) -> bool:
 
 
 def _is_kept_by_tracer(process: Process) -> bool:
-    """Whether the tracer of an ended process is not its parent: then it is told, and the parent later."""
+    """Whether the tracer of an ended process is not its parent: then the tracer is notified, and the parent later."""
     leader = process.leader
     tracee = None if leader is None else leader.tracee
     if tracee is None or tracee.is_of_parent():

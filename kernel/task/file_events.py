@@ -1,9 +1,9 @@
-"""What happens to files behind a program's back, told by a signal: broken leases (F_SETLEASE), changes in directories
-(F_NOTIFY, "dnotify") of fcntl(2).
+"""What happens to files behind a program's back, reported by a signal: broken leases (F_SETLEASE), changes in
+directories (F_NOTIFY, "dnotify") of fcntl(2).
 
 The signal goes to the owner of the description (async_io.py), by default the process that asked.
 
-Context: asking may raise MemoryError; what is told needs none.
+Context: asking may raise MemoryError; reporting needs none.
 """
 
 from typing import Final
@@ -34,7 +34,7 @@ from kernel.task.async_io import own_unless_owned, tell_message
 from kernel.task.task import current
 
 DN_MULTISHOT: Final = 0x8000_0000
-# DN_*, and behind each the events that it means.
+# DN_*, and after each the events that it means.
 _EVENTS: Final[list[int]] = [
     0x1, IN_ACCESS,
     0x2, IN_MODIFY,
@@ -48,7 +48,7 @@ _ENABLED: Final = SystemSetting(b"fs/dir-notify-enable", [1], 0, 0x7FFF_FFFF)
 
 @final
 class OwnedLease(Lease):
-    """A lease whose holder is told by a signal."""
+    """A lease whose holder is notified by a signal."""
 
     def __init__(self, file: File, kind: int, descriptor: int) -> None:
         super().__init__(file, kind)
@@ -79,7 +79,7 @@ def choose_lease(file: File, descriptor: int, kind: int) -> None:
 
 @final
 class DirectoryWatch(Watch):
-    """What one process asked to be told of a directory through one description. It keeps neither open: the watch ends
+    """What one process asked to hear of a directory through one description. It keeps neither open: the watch ends
     when the process closes a descriptor of the description.
     """
 
@@ -109,8 +109,8 @@ class DirectoryWatch(Watch):
 
 
 def watch_directory(file: File, descriptor: int, what: int) -> None:
-    """F_NOTIFY: tell the owner once, or always, of DN_* events; more of them join those that it waits for. None of them
-    ends it. Raises EINVAL, ENOTDIR, MemoryError.
+    """F_NOTIFY: notify the owner once, or always, of DN_* events; more of them join those that it waits for. None of
+    them ends it. Raises EINVAL, ENOTDIR, MemoryError.
     """
     if _ENABLED.value == 0:
         raise Errno(EINVAL)

@@ -19,7 +19,7 @@ _OWNER_MASK: Final = 0x3FFF_FFFF
 
 
 def leave_locks(task: Task) -> None:
-    """Mark the locks that the thread holds, and tell who waits for its end. The address space is still there."""
+    """Mark the locks that the thread holds, and wake whoever waits for its end. The address space is still there."""
     memory = task.memory
     if memory is None:
         return

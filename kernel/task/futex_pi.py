@@ -71,7 +71,7 @@ class PiState:
 
     @noraise
     def move(self, waiter: PiWaiter) -> None:
-        """One of the waiters is more or less urgent now: it goes behind those that are as urgent."""
+        """One of the waiters is more or less urgent now: it moves after those that are as urgent."""
         waiters = self.waiters
         index = waiters.index(waiter)
         while index + 1 < len(waiters) and waiters[index + 1].task.urgency >= waiter.task.urgency:

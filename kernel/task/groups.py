@@ -1,7 +1,7 @@
 """Process groups and sessions (setpgid(2), setsid(2), credentials(7)): what job control works on.
 
 Invariants: a group belongs to one session and is in the registry while it has a member; a session is in the registry
-while it has a group. Their numbers are not given to new processes for so long (pids.py).
+while it has a group. Their numbers are not given to new processes for that long (pids.py).
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class ProcessGroup:
         self.pgid: Pid = pgid
         self.owner: Session = session
         self.members: dict[Pid, Process] = {}
-        self.signals: int = 0  # how many were sent to all members: who is about to become one looks at it
+        self.signals: int = 0  # how many were sent to all members: a process that is about to become one looks at it
 
     @property
     def session(self) -> Pid:

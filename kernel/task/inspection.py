@@ -23,7 +23,7 @@ def may_reach_into(reader: Task, process: Process, task: Task | None) -> bool:
 
 
 def may_ask_about(reader: Task, process: Process, task: Task) -> bool:
-    """Whether calls may tell `reader` of a process (kcmp(2), get_robust_list(2))."""
+    """Whether calls may let `reader` know of a process (kcmp(2), get_robust_list(2))."""
     mine = reader.credentials
     return _may(reader, process, task, mine.uid, mine.gid, mine.permitted)
 
@@ -38,7 +38,8 @@ def _yama_agrees(reader: Task, process: Process, task: Task | None) -> bool:
 
 
 def _may(reader: Task, process: Process, task: Task | None, uid: int, gid: int, capabilities: int) -> bool:
-    """By the ids and capabilities that count for the call: who is looked into must not be able to do more."""
+    """By the ids and capabilities that count for the call: the process that is looked into must not be able to do more.
+    """
     if reader.process is process or reader.credentials.capable(CAP_SYS_PTRACE):
         return True
     if task is None or (task.memory is not None and not process.settings.is_dumpable):

@@ -73,7 +73,7 @@ def check_processor_limit(process: Process) -> None:
 
 
 def check_realtime_limit(process: Process, used_us: int) -> None:
-    """RLIMIT_RTTIME: a real-time thread has run for so long. SIGXCPU at the soft limit, and each second from then on;
+    """RLIMIT_RTTIME: a real-time thread has run for that long. SIGXCPU at the soft limit, and each second from then on;
     SIGKILL at the hard one.
     """
     limits = process.limits

@@ -40,7 +40,7 @@ from kernel.time.clock import monotonic_ns
 _NEVER: Final = -1000
 _PATIENCE_NS: Final = 500_000_000  # how long a killed process may take to give its memory back
 _WAIT_NS: Final = 10_000_000
-_ROOM: Final = 64  # frames to be made free beyond what the reserve lacks
+_ROOM: Final = 64  # frames to free beyond what the reserve lacks
 _PAGE_SHIFT: Final = 12
 _THREAD_PAGES: Final = 5  # a kernel stack, and a task with its registers
 _AREA_BYTES: Final = 192
@@ -97,7 +97,7 @@ def badness(process: Process) -> int:
 
 
 def _is_on_its_way(process: Process) -> bool:
-    """Whether the memory of a process that ends may still be expected. So long, nobody else is killed."""
+    """Whether the memory of a process that ends may still be expected. Until then nobody else is killed."""
     now_ns = monotonic_ns()
     if process.shortage.awaited_ns == 0:
         process.shortage.awaited_ns = now_ns
@@ -118,7 +118,7 @@ class Holders:
         self._count = 0
 
     def add(self, uid: int, pages: int) -> None:
-        """A process of a user holds so many pages. Allocates nothing."""
+        """A process of a user holds that many pages. Allocates nothing."""
         index = 0
         while index < self._count and self._uids[index] != uid:
             index += 1

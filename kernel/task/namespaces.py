@@ -1,6 +1,6 @@
 """Leaving and entering namespaces: what clone(2), unshare(2) and setns(2) do with them (namespaces(7)).
 
-Mount, UTS and IPC namespaces can be made. Of the other kinds everybody is in the first, and may enter it.
+Mount, UTS and IPC namespaces can be created. Of the other kinds everybody is in the first, and may enter it.
 """
 
 from typing import Final
@@ -94,7 +94,7 @@ def pids_for_children_of(task: Task) -> Namespace | None:
 
 
 def require_administrator(task: Task) -> None:
-    """Only who may mount may make or enter namespaces. Raises EPERM."""
+    """Only those who may mount may make or enter namespaces. Raises EPERM."""
     if not task.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
 

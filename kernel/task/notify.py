@@ -11,7 +11,7 @@ from kernel.task.signals import CLD_STOPPED, SIGCHLD
 
 
 def final_signal(process: Process, parent: Process) -> int:
-    """What the parent gets: the exit signal that the process was made with, 0 for none. But a parent that executes
+    """What the parent gets: the exit signal that the process was created with, 0 for none. But a parent that executes
     another program since then, perhaps one with more privilege, gets SIGCHLD as from any child.
     """
     return process.exit_signal if process.parent_programs == parent.programs else SIGCHLD

@@ -99,4 +99,4 @@ class ProcessSettings:
     death_signal: int  # PR_SET_PDEATHSIG
     personality: int
     timer_slack_ns: int
-    default_slack_ns: int  # the parent's when this process was made
+    default_slack_ns: int  # the parent's when this process was created

@@ -14,7 +14,7 @@ from kernel.lang import final
 from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
 from kernel.task.signals import FIRST_REALTIME, SYNCHRONOUS, bit, contains, lowest
 
-_MANY_QUOTAS: Final = 64  # so many, and those of users without queued signals are forgotten
+_MANY_QUOTAS: Final = 64  # with more, those of users without queued signals are forgotten
 
 
 # By user. Kept beyond the last signal, because the next one comes soon.
@@ -68,7 +68,7 @@ class PendingSignals:
                 return True
             quota = quota_of(uid)
             if quota.count >= limit and (signo >= FIRST_REALTIME or info.code < 0):
-                return False  # a standard signal of kill or the kernel's own always keeps what it tells
+                return False  # a standard signal of kill or the kernel's own always keeps what it carries
             self.queue.append(info)
         except MemoryError:
             return False

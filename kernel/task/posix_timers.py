@@ -45,7 +45,7 @@ class PosixTimer(Timer):
         self.interval_ns: int = 0
         self.overrun: int = 0  # of the last signal taken
         self.sent: SignalInfo | None = None  # the signal that waits, or was the last
-        self.missed: int = 0  # expirations of which no signal tells yet
+        self.missed: int = 0  # expirations that no signal has reported yet
         # Timers on processor time: the clock's value when they expire, 0 if not armed.
         self.due_ns: int = 0
         self.quota: SignalQuota | None = None  # that pays for its signal, from its making on
@@ -83,7 +83,7 @@ class PosixTimer(Timer):
 
 
     def _overran(self, count: int) -> None:
-        """Further expirations while the signal waits to be taken: it tells of them."""
+        """Further expirations while the signal waits to be taken: it reports them."""
         sent = self.sent
         if sent is None:
             self.missed = min(_OVERRUN_LIMIT, self.missed + count)

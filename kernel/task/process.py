@@ -86,7 +86,7 @@ class Process:
         # Exit
         self.exit_signal: int = SIGCHLD  # what the parent gets; 0: nothing
         self.programs: int = 0  # how many it has executed
-        self.parent_programs: int = 0  # how many its parent had executed when this process was made
+        self.parent_programs: int = 0  # how many its parent had executed when this process was created
         self.exit_status: int = 0  # as wait(2) reports it
         self.is_exiting: bool = False  # all threads are to end, with `exit_status`
         self.exec_task: Task | None = None  # the thread that waits for the others to end, in execve

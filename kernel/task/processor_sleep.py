@@ -1,4 +1,4 @@
-"""Sleeping until a process or thread has used so much processor time (clock_nanosleep(2) on its clocks).
+"""Sleeping until a process or thread has used that much processor time (clock_nanosleep(2) on its clocks).
 
 The tick that finds a process running looks at those who sleep on its time, so the sleeps are as fine as the tick.
 

@@ -24,7 +24,7 @@ def _is_blank(byte: int) -> bool:
 
 
 def parse_script(head: bytes) -> Script:
-    """Take the line apart: everything behind the interpreter is one argument, blanks included. Raises ENOEXEC."""
+    """Take the line apart: everything after the interpreter is one argument, blanks included. Raises ENOEXEC."""
     end = head.find(b"\n")
     truncated = False
     if end < 0:
@@ -39,7 +39,7 @@ def parse_script(head: bytes) -> Script:
     while stop < end and not _is_blank(head[stop]) and head[stop] != 0:
         stop += 1
     if stop == start or (truncated and stop == end):
-        raise Errno(ENOEXEC)  # no name, or one that may go on behind what was read
+        raise Errno(ENOEXEC)  # no name, or one that may go on after what was read
     rest = stop
     while rest < end and _is_blank(head[rest]):
         rest += 1

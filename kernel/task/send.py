@@ -324,7 +324,7 @@ def trap_again(tracee: Tracee) -> None:
 
 @recursion(2)  # the parent gets SIGCHLD, which continues nobody
 def continue_process(process: Process) -> None:
-    """End a stop, and tell the parent."""
+    """End a stop, and notify the parent."""
     if process.stop.signal == 0:
         return
     process.stop.signal = 0
@@ -407,7 +407,7 @@ def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> Non
 
 @inline
 def _as_seen_by(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
-    """What a signal tells one process of another, which it may not see. Raises MemoryError."""
+    """What a signal reports to one process of another, which it may not see. Raises MemoryError."""
     process = sender.process
     return info if target is process or target.pids is process.pids else _seen_across(target, sender, info)
 

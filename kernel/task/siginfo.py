@@ -1,4 +1,4 @@
-"""What a signal tells beside its number: siginfo_t, 128 bytes in user memory (sigaction(2)).
+"""What a signal carries beside its number: siginfo_t, 128 bytes in user memory (sigaction(2)).
 
 After number, error and code comes a union. A `SignalInfo` keeps its words as they lie there: `first` and `second` at 16
 are si_pid and si_uid, or the halves of si_addr, or timer and overrun; `third` at 24 is si_status or si_value; `fourth`
@@ -44,7 +44,7 @@ class SignalInfo:
         self.second = signed_32(address >> 32)
 
     def has_sender(self) -> bool:
-        """Whether it tells of the process that sent it: kill, tkill, sigqueue."""
+        """Whether it names the process that sent it: kill, tkill, sigqueue."""
         return self.code <= SI_USER and self.code != SI_TIMER and self.code != SI_SIGIO
 
     def without_sender(self) -> "SignalInfo":
@@ -90,7 +90,7 @@ def from_process(signo: int, code: int, pid: int, uid: int) -> SignalInfo:
     return info
 
 
-# Signals without more to tell need no object of their own, so that sending them cannot fail for want of memory.
+# Signals that carry no more need no object of their own, so that sending them cannot fail for want of memory.
 _KERNEL_INFO: Final[list[SignalInfo]] = [SignalInfo(signo, SI_KERNEL) for signo in range(SIGNAL_COUNT + 1)]
 _ANONYMOUS_INFO: Final[list[SignalInfo]] = [SignalInfo(signo, SI_USER) for signo in range(SIGNAL_COUNT + 1)]
 

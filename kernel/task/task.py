@@ -82,7 +82,7 @@ class RestartBlock:
 
 @final
 class RealtimeWatch:
-    """Who is told, in the tick, how long a real-time thread has run without a sleep (interval_timers.py)."""
+    """Who hears, in the tick, how long a real-time thread has run without a sleep (interval_timers.py)."""
 
     def __init__(self) -> None:
         self.exceeds: Callable[[Process, int], None] | None = None  # a process, and microseconds
@@ -129,7 +129,7 @@ class Task(Thread):
         self.signal_stack: SignalStack = SignalStack()
         self.restart: RestartBlock | None = None
         self.registers: ProcessorState = ProcessorState()
-        # vfork: who waits until this task execs or exits
+        # vfork: the parent waits until this task execs or exits
         self.is_vfork_child: bool = False
         self.vfork_waiters: WaitQueue = WaitQueue()
         self.start: TaskStart | None = None

@@ -1,4 +1,4 @@
-"""Where a traced task stops, and tells its tracer (ptrace(2), "Stopped states").
+"""Where a traced task stops, and notifies its tracer (ptrace(2), "Stopped states").
 
 The running task calls these: for a signal that it takes, before and after a system call, at events, when its process
 stops. It sleeps as TRACED until its tracer lets it go on, goes away, or SIGKILL comes. SIGCONT does not wake it.
@@ -88,7 +88,7 @@ def tell_tracer(tracee: Tracee, code: int, status: int) -> None:
 
 
 def _thread_information(tracee: Tracee, code: int, status: int) -> SignalInfo:
-    """siginfo_t that tells a tracer of a thread's change of state. Raises MemoryError."""
+    """siginfo_t that reports a thread's change of state to a tracer. Raises MemoryError."""
     task = tracee.task
     usage = thread_usage(task)
     user_ticks = usage.user_ns // NS_PER_CLOCK_TICK
@@ -145,7 +145,7 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
         try:
             send_to_task(task, info)
         except Errno:
-            pass  # no room for what a real-time signal tells: it is lost, as if it was sent so
+            pass  # no room for what a real-time signal carries: it is lost, as if it was sent so
         return None
     handler = task.process.actions.action(signo).handler
     if handler != SIG_DFL and handler != SIG_IGN:

@@ -29,7 +29,7 @@ REALTIME_SECONDS_LIMIT: Final = 1 << 33
 
 @final
 class TimeZone:
-    """What settimeofday(2) was told, kept for who asks."""
+    """What settimeofday(2) was told, kept for whoever asks."""
 
     def __init__(self) -> None:
         self.minutes_west: int = 0

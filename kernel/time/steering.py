@@ -122,7 +122,7 @@ class Steering:
             self.offset_ns = max(-_OFFSET_LIMIT_NS, min(_OFFSET_LIMIT_NS, offset_ns))
 
     def set_status(self, status: int) -> None:
-        """ADJ_STATUS: some bits only tell."""
+        """ADJ_STATUS: some bits are only for reading."""
         self.status = self.status & _STA_READ_ONLY | status & ~_STA_READ_ONLY
         if self.status & STA_PLL == 0:
             self.offset_ns = 0

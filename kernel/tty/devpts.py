@@ -2,8 +2,8 @@
 opening makes a pair.
 
 Each mount is an instance of its own. Which one an opening of /dev/ptmx belongs to: the instance that the node lies in,
-or else the one that is mounted on the directory "pts" beside the node. A slave belongs to who opened the master, unless
-the options say otherwise.
+or else the one that is mounted on the directory "pts" beside the node. A slave belongs to whoever opened the master,
+unless the options say otherwise.
 
 Context: nothing here sleeps, but for the path walk to "pts".
 Source: pts(4), Linux's Documentation/filesystems/devpts.rst.

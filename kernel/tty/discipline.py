@@ -407,7 +407,7 @@ class LineDiscipline:
         self._echo(byte)
         self._emit(_NEWLINE)
         if len(self.output) > QUEUE_LIMIT:
-            return  # the wire has not even taken the last one: Linux keeps so much of echoes, too
+            return  # the wire has not even taken the last one: Linux keeps that much of echoes, too
         i = len(self.queue)
         while i > 0 and self.marks[i - 1] == _PLAIN:
             i -= 1

@@ -6,7 +6,7 @@ writes is input of the slave. The slave is an ordinary `Tty`; `PtyDriver` is its
 
 Invariants: a pair lives from the opening of the master until neither side is open; its number is not given again
 before. `output` holds no more than OUTPUT_LIMIT bytes of programs' output and ECHO_LIMIT bytes in all: programs wait
-for room, and what a terminal echoes when nobody has read for so long is lost.
+for room, and what a terminal echoes when nobody has read for that long is lost.
 
 Deviation from Linux: the numbers of all instances of devpts are different.
 Context: the master's `read` and `write` sleep; everything else does not.
@@ -87,7 +87,7 @@ def _has_flow_keys(settings: Termios) -> bool:
 
 @final
 class PtyDriver(TtyDriver):
-    """The slave's end of the wire: what the master will read, and what packet mode tells it."""
+    """The slave's end of the wire: what the master will read, and what packet mode reports to it."""
 
     def __init__(self) -> None:
         self.output: bytearray = bytearray()

@@ -30,7 +30,8 @@ def recorded() -> dict[str, float]:
 
 
 def times(cost: float) -> int:
-    """How often a row is done that costs about so much: a power of two, so that it does not change with each figure."""
+    """How often a row is done that costs about that much: a power of two, so that it does not change with each figure.
+    """
     count = 16
     while count * cost < _EACH_ROW and count < 32768:
         count *= 2

@@ -7,7 +7,7 @@
  *   f descriptor, p pointer, s string, n process, i number of 32 bits, l number of 64 bits, a what the command makes of it,
  *   c one of the commands, = only the base.
  * A child makes the calls one after the other and keeps in shared memory how far it came; where it ends or hangs, another goes on
- * behind that place. Blocking calls are interrupted by a timer. A call that ends or blocks its caller too often is cut short.
+ * after that place. Blocking calls are interrupted by a timer. A call that ends or blocks its caller too often is cut short.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -71,7 +71,7 @@ static const long strange[] = { 0, 8, 4095, TOP - 4096, TOP - 8, TOP, 1L << 62, 
 static const long edges[] = { 0, -1, 0x7fffffff, TOP - 4096, TOP - 8, TOP, 1L << 62, MOST, MOST - 3, MOST - 7, MOST - 63, LEAST, -8, -4096 };
 
 static volatile struct shared { long done, calls, blocked, tid; } *shared;
-static char *buffer; /* BUFFER bytes with nothing behind them */
+static char *buffer; /* BUFFER bytes with nothing after them */
 static char strings[2][32];
 static int descriptors, null;
 

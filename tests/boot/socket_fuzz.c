@@ -41,7 +41,7 @@
 #define CHOOSE(...) ((long[]){ __VA_ARGS__ }[pick(sizeof((long[]){ __VA_ARGS__ }) / sizeof(long))])
 
 static uint64_t state;
-static unsigned char *page, *place; /* PAGES of memory with a hole behind; where the next argument is made */
+static unsigned char *page, *place; /* PAGES of memory with a hole after them; where the next argument is made */
 static int crowd[CROWD], is_root;
 static struct { long calls, good; } *counts; /* shared by all processes */
 

@@ -133,7 +133,7 @@ def test_a_root_that_cannot_be_read(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_a_disk_vanishes(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
-    """Pulled out while it is mounted and written to: EIO for who needs it, and everything else goes on."""
+    """Pulled out while it is mounted and written to: EIO for whoever needs it, and everything else goes on."""
     image = make_image(tmp_path / "disk", tmp_path / "tree")
     other = make_image(tmp_path / "other", tmp_path / "tree2")
     disks = (Disk(image, DiskMode.WRITE), Disk(other, DiskMode.WRITE))
@@ -169,7 +169,7 @@ def slow_disk(tmp_path: Path, mib: int) -> tuple[str, ...]:
 
 
 def test_a_disk_that_is_synced_is_not_busy(kernel: Kernel, root_image: Path, tmp_path: Path) -> None:
-    """Unmounting waits for who writes the file system out, be it sync(2) or the kernel itself."""
+    """Unmounting waits for whoever writes the file system out, be it sync(2) or the kernel itself."""
     with Guest(kernel.boot(root_image, "quiet"), Machine(extra=slow_disk(tmp_path, 16))) as guest:
         guest.expect_prompt(30)
         guest.check("mount -t ext2 /dev/vda /mnt; head -c 4000000 /dev/zero > /mnt/file")

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
 
 
 def objects_after(guest: Guest, bugs: int) -> int:
-    """How many objects the kernel has after so many more bugs."""
+    """How many objects the kernel has after that many more bugs."""
     for _ in range(bugs):
         guest.check("cp /disk /tmp/disk && mount -t ext2 -o loop /tmp/disk /mnt && rm /tmp/disk")
         guest.check("lost_threads write 6 /mnt", 80)

@@ -125,6 +125,6 @@ def test_wrong_checksums(root_image: Path, tmp_path: Path) -> None:
     fetch_oracle()
     disks = damaged_disks(tmp_path)
     answers = [seen(kernel, root_image, tmp_path, disks) for kernel in (LINUX, KRAIT)]
-    # Of a hash tree Linux lists what lies in front of the leaf, Krait also what lies behind it.
+    # Of a hash tree Linux lists what lies in front of the leaf, Krait also what lies after it.
     of_linux, of_krait = (re.sub(r"(leaf of(?:.*\r?\n){3}many: 0) \d+", r"\1", answer) for answer in answers)
     require_equal(of_linux, of_krait)

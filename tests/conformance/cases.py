@@ -50,7 +50,7 @@ def _link_flags(source: Path) -> tuple[str, ...]:
 
 
 def batch(chosen: list[str] | None = None, processors: int = 1) -> Batch:
-    """The cases of these names, or all, with their files, for a machine with so many processors."""
+    """The cases of these names, or all, with their files, for a machine with that many processors."""
     files = Archive()
     cases: list[Case] = []
     for source in programs():

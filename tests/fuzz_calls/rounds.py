@@ -99,7 +99,7 @@ def fuzz(
     *,
     faults: bool = False,
 ) -> Round:
-    """One round. It ends after so many calls or seconds of the guest, whichever comes first. `notes` guide it. With
+    """One round. It ends after that many calls or seconds of the guest, whichever comes first. `notes` guide it. With
     faults, the network and a disk fail meanwhile.
     """
     result = Round()

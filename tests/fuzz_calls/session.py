@@ -82,7 +82,7 @@ def hangs(log: str) -> list[Finding]:
 
 
 def stalls(log: str) -> list[Finding]:
-    """When a real-time thread was woken too late: the kernel ran so long without a safe point."""
+    """When a real-time thread was woken too late: the kernel ran that long without a safe point."""
     pattern = re.compile(r"^@late (\d+) ms: (.*)$", re.MULTILINE)
     return [
         Finding("a stall", " or ".join(_whole(seed, log) for seed in match[2].split()), match[0])

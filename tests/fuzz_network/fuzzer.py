@@ -80,7 +80,7 @@ class Fuzzer:
                 frame[94:110] = b"\xfd" + source.randbytes(7) + bytes(8)  # about where a prefix lies
 
     def flood(self, seconds: float, look: Callable[[], None] | None = None, look_every: float = 1.0) -> float:
-        """Send for so long; `look` is called now and then, and raises what is wrong. Returns frames a second."""
+        """Send for that long; `look` is called now and then, and raises what is wrong. Returns frames a second."""
         start = time.monotonic()
         next_look = start + look_every
         before = self.sent

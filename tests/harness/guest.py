@@ -27,7 +27,7 @@ from qemu.qmp.legacy import QEMUMonitorProtocol
 from tools.machine import Boot, Machine
 
 # The prompt at the start of a line. The line editor prints it again after a carriage return, which must not count. What
-# the kernel has to tell may come behind it.
+# the kernel has to tell may come after it.
 PROMPT = re.compile(rb"(?:\A|(?<=\n))krait:[^\r\n#]*# (?:\[ *\d+\.\d{6}\] [^\r\n]*\r\n)*$")
 
 # Time limits in tests are meant for an idle host. On a busy one they can be stretched by a factor.

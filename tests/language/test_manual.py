@@ -1,6 +1,6 @@
 """The examples of docs/language/: each prints what stands below it, under CPython with checks and compiled.
 
-An example is a block of Python with a `main`, and a block behind it: `text` is what it prints, `traps` the exception
+An example is a block of Python with a `main`, and a block after it: `text` is what it prints, `traps` the exception
 that ends it. Examples that only print are compiled together, as modules of one program.
 """
 

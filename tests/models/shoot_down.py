@@ -6,7 +6,7 @@ run nothing of the space, but have it still loaded (`lazy`: idle, or in a kernel
 back they compare the generation with the one that they last flushed at. Whoever unmaps writes the generation and then
 reads `lazy`; whoever comes back writes `lazy` and then reads the generation. So one of the two sees the other.
 
-Who waits for the lock, or for answers, has interrupts off, and answers while it waits.
+A processor that waits for the lock, or for answers, has interrupts off, and answers while it waits.
 """
 
 from __future__ import annotations

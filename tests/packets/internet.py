@@ -75,7 +75,7 @@ class Peer:
         return self.session.answers()
 
     def ask_bytes(self, data: bytes, told: str, kind: int = 0x0800) -> list[Packet]:
-        """The same with the bytes behind the Ethernet header."""
+        """The same with the bytes after the Ethernet header."""
         return self.ask_frame(Ether(src=PEER_LINK, dst=GUEST_LINK, type=kind) / Raw(data), told)
 
     # ---- IPv6 ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def report(flow: Flow, kind: int, code: int, told: str, *, mtu: int = 0, about: 
 
 
 def altered(packet: Packet, sequence: int) -> Packet:
-    """The segment with a number that lies elsewhere by so much."""
+    """The segment with a number that lies elsewhere by that much."""
     copy: Packet = packet[IP].copy()
     copy[TCP].seq = (copy[TCP].seq + sequence) & 0xFFFF_FFFF
     return copy
@@ -66,7 +66,7 @@ def other_errors_for_a_call(session: Session) -> None:
 
 @scenario()
 def an_error_with_a_wrong_number_for_a_call(session: Session) -> None:
-    """Who has not seen the SYN does not know its number (RFC 5927 section 4.1)."""
+    """Somebody who has not seen the SYN does not know its number (RFC 5927 section 4.1)."""
     flow, caller = calling(session)
     report(flow, 3, 3, "port unreachable, wrong number", about=altered(flow.seen[-1], 1000))
     caller.state()

@@ -124,7 +124,7 @@ def sack_tells_of_two_losses(session: Session) -> None:
 
 @scenario(slow=True)
 def one_sack_that_tells_of_much(session: Session) -> None:
-    """A single acknowledgment is enough, if many bytes lie behind the gap."""
+    """A single acknowledgment is enough, if many bytes lie after the gap."""
     flow, _ = far_away(session, SACK_1000, 8000)
     flow.ask("A", ack=1, options=[flow.sack(1001, 6001)])
     flow.ask("A", ack=8001)

@@ -30,7 +30,7 @@ def a_reset_with_an_acknowledgment(session: Session) -> None:
 
 @scenario()
 def a_reset_elsewhere_in_the_window(session: Session) -> None:
-    """A challenge acknowledgment: who has the numbers sends the right reset then."""
+    """A challenge acknowledgment: a peer that has the numbers sends the right reset then."""
     flow, accepted = connected(session)
     flow.ask("R", seq=2)
     accepted.error()

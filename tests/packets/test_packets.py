@@ -17,7 +17,7 @@ from tests.packets.session import Boot
 pytestmark = pytest.mark.timeout(int(60 * PATIENCE))
 
 # A busy host answers late, and the guest's timers run on meanwhile. So a scenario is run again, but only where the host
-# is known to have been late by so many seconds: what differs without that is the guest's.
+# is known to have been late by that many seconds: what differs without that is the guest's.
 LATE = 0.05
 ATTEMPTS = 3
 

@@ -1,8 +1,8 @@
 """The wire between a guest's card and the scenarios: frames as datagrams of a Unix socket.
 
-A thread reads all the time. It answers who asks for link addresses (ARP, and neighbour solicitations of IPv6): every
-address of the scenarios' networks is on this wire, at one link address. Everything else is put into the inbox of the
-scenario whose address it is sent to.
+A thread reads all the time. It answers whoever asks for link addresses (ARP, and neighbour solicitations of IPv6):
+every address of the scenarios' networks is on this wire, at one link address. Everything else is put into the inbox of
+the scenario whose address it is sent to.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ FIELDS: dict[tuple[str, str], Value] = {
     ("Geometry", "block_size"): Value(1 << 10, 1 << 16),
 }
 
-# Who comes back from these has given an address of user memory: the first argument.
+# Whatever comes back from these has given an address of user memory: the first argument.
 FOLLOWING = tuple(
     f"kernel.lib.user.{name}"
     for name in (

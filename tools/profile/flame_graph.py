@@ -16,7 +16,7 @@ ROW = 17  # height of a box
 MARGIN = 10
 HEAD = 46
 LETTER = 6.6  # width of one, about
-SMALLEST = 0.3  # boxes narrower than so many pixels are left out
+SMALLEST = 0.3  # boxes narrower than that many pixels are left out
 
 Stack = tuple[str, ...]  # outermost first
 

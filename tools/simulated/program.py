@@ -88,7 +88,7 @@ class Program:
     # System calls -----------------------------------------------------------------------------------------------------
 
     def call(self, name: str, *arguments: Argument) -> int:
-        """A system call by name. Bytes and text are given by address, with a NUL behind; a bytearray is also filled
+        """A system call by name. Bytes and text are given by address, with a NUL after it; a bytearray is also filled
         with what the call leaves there; a list of bytes becomes a vector of pointers; None is 0. Raises OSError.
         """
         sp = self.frame.rsp

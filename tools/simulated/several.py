@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tools.simulated.machine import Machine
 
 AREAS = 0x2_0000  # physical; nobody is given memory below 1 MiB
-HALTS_WAITING = 0.5  # how often who waits for the lock halts
+HALTS_WAITING = 0.5  # how often a processor that waits for the lock halts
 FURTHEST_NS = 3600 * NS_PER_SECOND  # a timer that is further off is not waited for
 TURN_NS = 200  # what it takes until another goes on
 

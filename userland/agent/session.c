@@ -36,7 +36,7 @@ static void put_header(unsigned char *at, int kind, uint32_t length)
 	memcpy(at + 4, &length, sizeof length);
 }
 
-/* Append a short frame; there is room for a few behind a full one. */
+/* Append a short frame; there is room for a few after a full one. */
 static bool queue_frame(struct session *session, int kind, const void *data, size_t length)
 {
 	if (session->queued + HEADER + length > sizeof session->out)

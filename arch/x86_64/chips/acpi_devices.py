@@ -1,4 +1,4 @@
-"""What ACPI's tables tell of devices that no bus tells of: I/O APICs (MADT), and virtio devices in memory (DSDT).
+"""What ACPI's tables say of devices that no bus reports: I/O APICs (MADT), and virtio devices in memory (DSDT).
 
 There is no AML interpreter. QEMU's microvm describes each virtio device by a constant name, "LNRO0005", and a constant
 resource template behind it, so these bytes are searched for. Read once at boot, while all low memory is mapped; lying

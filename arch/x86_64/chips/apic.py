@@ -5,7 +5,7 @@ cheaper for a hypervisor and need no mapping; without it they lie in memory.
 
 Invariants: LINT0 stays in the mode ExtINT, in which the 8259's interrupts arrive with vectors of its own.
 Context: any; nothing sleeps. Interrupts are off.
-Safety: the registers are touched only after CPUID told that there is an APIC, at the address that its MSR tells.
+Safety: the registers are touched only after CPUID reported an APIC, at the address that its MSR gives.
 Source: Intel SDM vol. 3, chapter 12; 12.12 (x2APIC).
 """
 

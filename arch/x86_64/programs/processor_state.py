@@ -2,10 +2,10 @@
 of the program's last fault.
 
 The bases are swapped at each switch. The FPU is lazy: a task runs with CR0.TS set until its first FPU instruction traps
-and loads its registers (`first_use`), and only who has them loaded saves them when it leaves. A trap is dearer than
-loading them beforehand, so who used them whenever it ran lately finds them loaded; every so often it has to ask again,
-which finds out who does not use them any more. While CR0.TS is set, the processor may still hold another task's
-registers: a program cannot read them, but for processors that speculate past the trap (CVE-2018-3665).
+and loads its registers (`first_use`), and only a task that has them loaded saves them when it leaves. A trap is dearer
+than loading them beforehand, so a task that used them whenever it ran lately finds them loaded; every so often it has
+to ask again, which finds out which tasks do not use them any more. While CR0.TS is set, the processor may still hold
+another task's registers: a program cannot read them, but for processors that speculate past the trap (CVE-2018-3665).
 
 Invariants: FPU instructions run exactly while the running task has an area and its registers are loaded. An area is one
 frame.
@@ -34,7 +34,7 @@ from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, 
 
 _MSR_KERNEL_GS_BASE: Final = 0xC000_0102
 _USES_BEFORE_LOADING: Final = 4  # turns in a row in which a task used the FPU, before it finds its registers loaded
-_TURNS_LOADED: Final = 64  # and for so many turns
+_TURNS_LOADED: Final = 64  # and for that many turns
 
 
 @struct

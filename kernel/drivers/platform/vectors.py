@@ -21,7 +21,7 @@ class InterruptHandler:
 
     @nosleep
     def interrupt(self) -> None:
-        """The device may want something. Interrupt context; asked in vain when the line is shared."""
+        """The device may want something. Interrupt context; perhaps for nothing, when the line is shared."""
 
 
 _handlers: Final[list[InterruptHandler | None]] = [None] * END_OF_VECTORS

@@ -3,7 +3,7 @@
 Every access is volatile and lies inside the window, or traps: offsets are constants of a driver, or were checked
 before. What is read may have been written by the device at any time, so each value is read once and then judged.
 
-Safety: a window is made on device memory that `map_device` mapped, or on a frame that the maker owns and keeps; so
+Safety: a window is created on device memory that `map_device` mapped, or on a frame that the maker owns and keeps; so
 accesses inside it touch nothing of anybody else's. The device side of the bargain, that it writes only what it was
 given, is the virtual machine's (there is no IOMMU).
 """

@@ -1,6 +1,6 @@
 """Virtio devices whose registers lie in memory, without a bus (QEMU's microvm): version 2 of their interface.
 
-Such devices can't be searched for: the firmware tells where they are (ACPI), or the kernel's command line does, in
+Such devices can't be searched for: the firmware says where they are (ACPI), or the kernel's command line does, in
 words of the form `virtio_mmio.device=SIZE@ADDRESS:LINE`.
 
 Context: as transport.py.

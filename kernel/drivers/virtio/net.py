@@ -250,7 +250,7 @@ class VirtioNetworkDevice(NetworkDevice):
             schedule_work(self._work)
 
     def _receive_share(self) -> bool:
-        """Whether there is more to receive. If not, an interrupt will tell of it."""
+        """Whether there is more to receive. If not, an interrupt will report it."""
         queue = self._receiving
         for _ in range(POLL_SHARE):
             head = queue.take()

@@ -1,7 +1,7 @@
 """The sending half of a virtio network card.
 
 A packet and the virtio header in front of it are one buffer. Packets that the device has sent are let go when the next
-one comes, or the network thread polls: no interrupt tells of them.
+one comes, or the network thread polls: no interrupt reports them.
 
 A large TCP segment that the device does not cut is cut here (`kernel/net/link/segmentation.py`), when there is room on
 the queue and not before. Each of its frames is two buffers: headers, which lie in a place that belongs to the

@@ -22,7 +22,7 @@ from kernel.drivers.virtio.transport import (
 from kernel.lang import ENODEV, Errno, final
 
 VENDOR: Final = 0x1AF4
-FIRST_TRANSITIONAL: Final = 0x1000  # these tell their type by the subsystem
+FIRST_TRANSITIONAL: Final = 0x1000  # these give their type by the subsystem
 FIRST_MODERN: Final = 0x1040
 END_OF_MODERN: Final = 0x1080
 

@@ -107,7 +107,7 @@ class Port:
     # Receiving -------------------------------------------------------------------------------------------------------
 
     def has_input(self) -> bool:
-        """Whether bytes wait. If not, an interrupt will tell of some."""
+        """Whether bytes wait. If not, an interrupt will report some."""
         return self._current != NOTHING or not self.receiving.request_interrupt()
 
     def read(self, buffer: Buffer, waits: bool) -> int:
@@ -172,7 +172,7 @@ class Port:
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether a write moves something at once. If not, an interrupt will tell when it does."""
+        """Whether a write moves something at once. If not, an interrupt will report when it does."""
         if not self.host_open:
             return False
         return self._collect() or not self.sending.request_interrupt()

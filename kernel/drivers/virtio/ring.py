@@ -1,11 +1,11 @@
 """The split virtqueue: how a driver hands buffers to a device and gets them back.
 
 A queue is three tables in memory: descriptors, the ring of chains that are available to the device, and the ring of
-those that it has used. A chain is one or several buffers, first those that the device reads, then those that it
-writes. The driver knows a chain by its head, the number of its first descriptor: `add` tells it, `take` gives it back.
+those that it has used. A chain is one or several buffers, first those that the device reads, then those that it writes.
+The driver knows a chain by its head, the number of its first descriptor: `add` returns it, `take` gives it back.
 
 With indirect descriptors a chain of several buffers takes one descriptor, which points to a table; each head has a
-table of its own, allocated when it is first needed and kept. With the event index both sides tell when they want to
+table of its own, allocated when it is first needed and kept. With the event index both sides say when they want to
 be notified next; without it they can only say yes or no.
 
 Invariants: `_chain_length[head]` is 0 exactly for chains that are not in flight; free descriptors are linked through
@@ -57,7 +57,7 @@ class Chain:
         self.addresses: list[int] = [0] * capacity
         self.lengths: list[int] = [0] * capacity
         self.count: int = 0
-        self.readable: int = 0  # the first so many are read by the device, the others written
+        self.readable: int = 0  # how many of the first are read by the device; the others are written
         self._buffer_limit: int = buffer_limit
 
     def clear(self) -> None:
@@ -104,7 +104,7 @@ class SplitQueue:
         self._chain_length: list[int] = [0] * size
         self._tables: list[Window | None] = [None] * size
         self._available_index: int = 0  # where the next chain goes
-        self._published_index: int = 0  # up to here the device has been told
+        self._published_index: int = 0  # up to here the device has been notified
         self._used_index: int = 0  # the next one to take
 
     def descriptor_address(self) -> int:
@@ -138,7 +138,7 @@ class SplitQueue:
         return head
 
     def add_two(self, first: int, first_length: int, second: int, second_length: int) -> int:
-        """The same for two buffers that the device reads one behind the other, without a chain and its table."""
+        """The same for two buffers that the device reads one after the other, without a chain and its table."""
         head = self._free_head
         if self.free_count < 2:
             return NOTHING
@@ -229,7 +229,7 @@ class SplitQueue:
         return not self.is_broken and self._rings.load_u16(USED_RING + _RING_INDEX) != self._used_index
 
     def take(self) -> int:
-        """The head of a chain that the device is done with, or NOTHING. It is free again; `used_length` tells how much
+        """The head of a chain that the device is done with, or NOTHING. It is free again; `used_length` says how much
         the device says that it wrote, which the caller judges.
         """
         if not self.has_used():

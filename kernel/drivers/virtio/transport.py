@@ -40,7 +40,7 @@ GENERATION_LIMIT: Final = 100  # attempts to read a configuration that changes m
 
 
 class DeviceEvents:
-    """What a device tells its driver. Interrupt context."""
+    """What a device reports to its driver. Interrupt context."""
 
     @nosleep
     def queue_used(self, queue: int) -> None:

@@ -217,7 +217,7 @@ class LoopDevice(BlockDevice):
         return self.offset & (below.logical_block_size - 1) == 0
 
     def _find_limits(self, file: File) -> None:
-        """Where holes can be made in the file, the device can discard."""
+        """Where holes can be punched into the file, the device can discard."""
         makes_holes = file.inode.is_regular() and file.writable
         self.discard_limit = _DISCARD_LIMIT if makes_holes else 0
         self.zeroes_limit = self.discard_limit
@@ -331,7 +331,7 @@ class LoopDevice(BlockDevice):
             log.error("loop: no memory to wait for the file's release")
 
     def _write_all(self) -> None:
-        """Bring what is dirty to the file. Nobody could be told of an error: it goes to the log."""
+        """Bring what is dirty to the file. Nobody could hear of an error: it goes to the log."""
         try:
             sync_device(self)
         except Errno:

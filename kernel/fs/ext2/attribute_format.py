@@ -1,7 +1,7 @@
 """Extended attributes on the disk: entries with a name each, and values that they point to. Pure.
 
 Both in the inode, behind its fields, and in a block of their own, entries grow from the front and values lie at the
-end. A name's prefix is a number. In a block, entries are sorted, and hashes of each and of all tell equal blocks, which
+end. A name's prefix is a number. In a block, entries are sorted, and hashes of each and of all find equal blocks, which
 inodes share.
 
 Source: "Extended Attributes" in the ext4 disk layout.
@@ -21,7 +21,7 @@ CHECKSUM_OFFSET: Final = 16
 INLINE_HEADER_SIZE: Final = 4  # in an inode: only the magic number
 
 _ENTRY_SIZE: Final = 16  # without the name
-_END_SIZE: Final = 4  # the zeros behind the last entry
+_END_SIZE: Final = 4  # the zeros after the last entry
 _UNKNOWN: Final = 0
 # What stands for these prefixes. Access control lists are whole names, and have another form on the disk.
 _PREFIXES: Final[dict[int, bytes]] = {

@@ -19,7 +19,7 @@ from kernel.fs.ext2.volume import Volume
 from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
 
 _TRIM_STEP: Final = 4096  # blocks that are discarded at once
-_NEAR: Final = 64  # blocks behind the goal that are as good as the goal
+_NEAR: Final = 64  # blocks after the goal that are as good as the goal
 
 
 def blocks_available(volume: Volume, privileged: bool) -> int:

@@ -35,7 +35,7 @@ class BlockMap(Debtor):
         self.lock: Mutex = Mutex()
         self.sectors: int = 0  # of 512 bytes that the file has, its indirect blocks included (i_blocks)
         self.home: int = 0  # where the file's first block should be
-        self.goal: int = 0  # where the block behind the last new one should be
+        self.goal: int = 0  # where the block after the last new one should be
         self.goal_block: int = -1  # and which block of the file that is
         self.per_block_shift: int = volume.geometry.block_shift - _POINTER_SHIFT
         self.run_first: int = 0  # of blocks that follow one another, to be freed together
@@ -70,7 +70,7 @@ class BlockMap(Debtor):
         return DIRECT_BLOCKS + (1 << shift) + (1 << 2 * shift) + (1 << 3 * shift)
 
     def _depth_of(self, block: int) -> int:
-        """How many indirect blocks lie above a file's block: 0 to 3. Raises EFBIG behind the end."""
+        """How many indirect blocks lie above a file's block: 0 to 3. Raises EFBIG past the end."""
         if block < DIRECT_BLOCKS:
             return 0
         rest = block - DIRECT_BLOCKS
@@ -202,7 +202,8 @@ class BlockMap(Debtor):
         return number
 
     def count_shared(self, count: int) -> None:
-        """The file has so many blocks more or fewer, though none was allocated or freed for it alone. Never sleeps."""
+        """The file has that many blocks more or fewer, though none was allocated or freed for it alone. Never sleeps.
+        """
         self.sectors = max(0, self.sectors + (count << self.volume.geometry.block_shift - 9))
         self.changed = True
 
@@ -223,7 +224,7 @@ class BlockMap(Debtor):
             return first, count
 
     def _leaf_of(self, block: int, depth: int, privileged: bool) -> tuple[int, int]:
-        """The indirect block that names the file's `block`, and the place there; it is made, with those above it, if
+        """The indirect block that names the file's `block`, and the place there; it is created, with those above it, if
         need be.
         """
         place = self._place_in_tree(block, depth)

@@ -82,7 +82,7 @@ class Ext2Directory(ListedDirectory):
         self.map.holds_metadata = True
         self.places: dict[bytes, int] | None = None  # where each name's record is, once it was worth knowing
         self.first_hidden: int = records.NONE  # the first block with a wrong checksum: its names are not in `places`
-        # For a record of so many units: no block in front of this one has room for it, nor for a larger one.
+        # For a record of that many units: no block in front of this one has room for it, nor for a larger one.
         self.room_hints: list[int] | None = None
 
     # ---- Finding ------------------------------------------------------------------------------------------------
@@ -592,7 +592,7 @@ def _hold_above(inode: Inode) -> HeldRecord | None:
 
 
 def _raise_hints(hints: list[int], units: int, block: int) -> None:
-    """No block in front of `block` has room for a record of so many units or more."""
+    """No block in front of `block` has room for a record of that many units or more."""
     while units < len(hints) and hints[units] < block:
         hints[units] = block
         units += 1

@@ -105,7 +105,7 @@ class Ext2File(Ext2Inode):
     # ---- Holes ------------------------------------------------------------------------------------------------
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
-        """fallocate(2): only holes can be made, because nothing on ext2 marks a block as allocated but unwritten."""
+        """fallocate(2): only holes can be punched, because nothing on ext2 marks a block as allocated but unwritten."""
         if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
             raise Errno(EOPNOTSUPP)
         self.wanted()

@@ -345,7 +345,7 @@ class Ext2FileSystem(Ext2):
         flush(self.disk)
 
     def sync_inode(self, node: Ext2Node, scope: SyncScope) -> None:
-        # One at a time: who comes second must not find nothing left to do and return before it is done.
+        # One at a time: the second must not find nothing left to do, and return before the first is done.
         with self.sync_lock:
             done = False
             try:

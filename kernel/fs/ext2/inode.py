@@ -75,7 +75,7 @@ def inode_place(volume: Volume, ino: int) -> tuple[int, int]:
 
 
 def inode_block(volume: Volume, number: int, ino: int) -> Block:
-    """The block of the inode table that `inode_place` tells, held; neighbours are read with it. Raises EIO."""
+    """The block of the inode table that `inode_place` gives, held; neighbours are read with it. Raises EIO."""
     blocks = volume.blocks
     if not blocks.is_at_hand(number):
         table = volume.inode_table(group_of_inode(volume, ino))
@@ -305,7 +305,7 @@ class Ext2Inode(AttributedNode):
         self._load_times(raw_bytes, raw, extra)
 
     def _extra_size(self, raw_bytes: Span[u8]) -> int:
-        """How many bytes behind the first 128 mean something."""
+        """How many bytes after the first 128 mean something."""
         size = len(raw_bytes)
         if size <= OLD_INODE_SIZE:
             return 0
@@ -416,7 +416,7 @@ class Ext2Inode(AttributedNode):
     def evict(self) -> None:
         """The last name and the last user are gone: free the blocks and the inode.
 
-        Nobody could be told of an error: it goes to the log, and e2fsck finds what is left. What memory lacks for is
+        Nobody could hear of an error: it goes to the log, and e2fsck finds what is left. What memory lacks for is
         done later.
         """
         if self.is_gone or self.ext2.volume.read_only:
@@ -450,7 +450,7 @@ class Ext2Inode(AttributedNode):
             log.error("ext2: an inode could not be deleted wholly")
 
     def undo(self) -> None:
-        """The inode was made in vain: nothing leads to it."""
+        """The inode is not needed after all: nothing leads to it."""
         self.nlink = 0
         self.evict()
 

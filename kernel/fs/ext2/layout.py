@@ -87,7 +87,7 @@ FLAG_COMPRESSED: Final = 0x4
 FLAG_VERITY: Final = 0x100000
 STATX_FLAGS: Final = (
     FLAG_COMPRESSED | FLAG_IMMUTABLE | FLAG_APPEND | FLAG_NODUMP | FLAG_ENCRYPT | FLAG_VERITY
-)  # what statx(2) tells, by the same numbers
+)  # what statx(2) reports, by the same numbers
 FLAGS_OF_DIRECTORIES: Final = FLAG_DIRSYNC | FLAG_TOPDIR | FLAG_CASEFOLD | FLAG_PROJINHERIT
 # What a new file takes from its directory.
 INHERITED_FLAGS: Final = FLAG_SECURE_DELETION | FLAG_SYNC | FLAG_NODUMP | FLAG_NOATIME | FLAG_DIRSYNC

@@ -328,7 +328,7 @@ class Ext2DirectoryFile(InodeFile):
         self.path.mount.touch_accessed(self.directory)
 
     def seek(self, offset: int, whence: int) -> int:
-        """Where names are listed by hash, the end lies behind all hashes; elsewhere as in files."""
+        """Where names are listed by hash, the end lies after all hashes; elsewhere as in files."""
         directory = self.directory
         is_hashed = directory.hash_version() != UNKNOWN
         before = self.position

@@ -17,7 +17,7 @@ HALF_MD4: Final = 1
 TEA: Final = 2
 UNSIGNED: Final = 3  # added to one of the three: bytes from 0x80 on are positive
 
-END_POSITION: Final = (1 << 63) - 1  # behind all names
+END_POSITION: Final = (1 << 63) - 1  # after all names
 
 _MASK: Final = 0xFFFFFFFF
 _LAST_MAJOR: Final = 0xFFFFFFFE  # stands for the end, no name has it

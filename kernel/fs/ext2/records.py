@@ -1,9 +1,9 @@
-"""The records of a directory's block: each names an inode, and tells where the next one begins.
+"""The records of a directory's block: each names an inode, and says where the next one begins.
 
 The records of a block fill it exactly; a removed one becomes part of the record in front of it, or is marked free at
 the block's start. Blocks of a hash tree (dir_index) look like one free record to this code, which is their design.
 
-Pure functions over a block's bytes. A record that breaks the rules raises EUCLEAN: nothing behind it is looked at.
+Pure functions over a block's bytes. A record that breaks the rules raises EUCLEAN: nothing after it is looked at.
 """
 
 from typing import Final
@@ -85,7 +85,7 @@ def find_name(block: Span[u8], name: bytes, inode_count: int) -> int:
 
 
 def find_room(block: Span[u8], needed: int, inode_count: int) -> int:
-    """Where a record is that is free, or has so much behind its name, that `needed` bytes fit; or NONE."""
+    """Where a record is that is free, or has room for `needed` bytes after its name; or NONE."""
     offset = 0
     size = len(block)
     while offset < size:

@@ -298,7 +298,7 @@ class Volume:
             log.error(f"ext2 on {self.name.decode()}: {what}")
 
     def damaged(self, what: str, code: int = EUCLEAN) -> Errno:
-        """Something on the disk is wrong: tell it, note it in the super block, and do what errors= says.
+        """Something on the disk is wrong: report it, note it in the super block, and do what errors= says.
 
         Returns the error to raise: EUCLEAN, but EBADMSG for a wrong checksum. errors=panic only makes the file system
         read-only: a disk never stops the kernel.

@@ -6,7 +6,7 @@ not needed any more is retired, which never sleeps; a kernel thread clunks it.
 Few messages are under way at a time, each with memory of its own. One more is kept for page faults, because a message
 that waits for a program's memory may need a page first.
 
-Context: everything sleeps, but `retire`. Every function raises the error that the server tells, EIO if it tells
+Context: everything sleeps, but `retire`. Every function raises the error that the server reports, EIO if it reports
 nonsense, MemoryError.
 """
 
@@ -56,7 +56,7 @@ class Fid:
 
 @final
 class Attributes:
-    """What GET_ATTRIBUTES tells. Times in nanoseconds since 1970."""
+    """What GET_ATTRIBUTES reports. Times in nanoseconds since 1970."""
 
     def __init__(self) -> None:
         self.identity: bytes = b""  # eight bytes: the file's, whatever its name
@@ -85,7 +85,7 @@ class DirectoryEntry:
 
 @final
 class Sizes:
-    """What STATFS tells."""
+    """What STATFS reports."""
 
     def __init__(self) -> None:
         self.block_size: int = 0

@@ -229,7 +229,7 @@ class SharedOpenFile(InodeFile):
         return self.write_at(buffer, self._place_to_write(offset))
 
     def _place_to_write(self, offset: int) -> int:
-        """Where the next write goes: with O_APPEND, behind what the host has by now."""
+        """Where the next write goes: with O_APPEND, after what the host has by now."""
         if self.flags & O_APPEND == 0:
             return offset
         self.file.refresh()

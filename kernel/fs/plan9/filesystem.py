@@ -92,7 +92,8 @@ class SharedFileSystem(SharedInstance):
 
 
 def make_shared(source: bytes, options: bytes) -> FileSystem:
-    """For mount(2). Raises EINVAL (an option), ENOENT (no such name), EBUSY (it is mounted), what the server tells."""
+    """For mount(2). Raises EINVAL (an option), ENOENT (no such name), EBUSY (it is mounted), what the server reports.
+    """
     root_name = _parse(options)
     channel = claim(source)
     done = False

@@ -1,7 +1,7 @@
 """Inodes of 9P: what all kinds of files share, and those whose contents are elsewhere or a name: devices, FIFOs,
 sockets, symbolic links.
 
-There is one inode for a file of the host, whatever its names: its identity, which the server tells, finds it. It lives
+There is one inode for a file of the host, whatever its names: its identity, which the server gives, finds it. It lives
 until nobody has it open and no name in the cache leads to it. Its fid follows the name by which it was found last,
 because a server may find a file by its name alone.
 

@@ -101,7 +101,7 @@ class Call:
     # ---- The answer -------------------------------------------------------------------------------------------
 
     def accept(self, length: int) -> None:
-        """`length` bytes came. Raises EIO if they are no answer to the request, or the error that they tell."""
+        """`length` bytes came. Raises EIO if they are no answer to the request, or the error that they report."""
         message = span_of(self.reply)
         self.at = HEADER_SIZE
         self.end = 0

@@ -2,7 +2,7 @@
 maps the file.
 
 A page that may be written through a shared mapping is dirty until nobody maps the file any more: `write_back` sends all
-of those, because nothing tells which were written to since. Reads and writes by descriptors send them first.
+of those, because nothing says which were written to since. Reads and writes by descriptors send them first.
 
 Circular references: the file and its pages refer to each other, until the file is idle.
 
@@ -75,7 +75,7 @@ class SharedPages(TrackedObject):
             return frame
 
     def _fetch(self, index: int) -> Frame:
-        """A page that is missing, and what one message brings of those behind it. Raises EFAULT (behind the end of the
+        """A page that is missing, and what one message brings of those behind it. Raises EFAULT (past the end of the
         file), EIO, MemoryError.
         """
         reader = self._reader

@@ -1,8 +1,8 @@
 """/proc/PID/maps and smaps: a text of one piece for each area, made as far as it is read (proc_pid_maps(5)).
 
 The whole text of a process with thousands of areas would take megabytes, and its making long. So a description
-remembers up to which address it has told, and what is left of that area's piece. Whoever reads on hears of all areas
-that are there all the time, each as it is when it is reached; whoever reads elsewhere begins anew and skips.
+remembers up to which address it has reported, and what is left of that area's piece. Whoever reads on hears of all
+areas that are there all the time, each as it is when it is reached; whoever reads elsewhere begins anew and skips.
 
 Context: sleeps. The description means the memory that the process had when it was opened.
 """

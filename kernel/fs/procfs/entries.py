@@ -1,6 +1,6 @@
-"""What /proc is made of: directories of fixed entries, files whose text is made when it is read, links.
+"""What /proc is made of: directories of fixed entries, files whose text is written when it is read, links.
 
-A file's text is made at the first read of an open description, and anew at each read from offset 0; between those a
+A file's text is written at the first read of an open description, and anew at each read from offset 0; between those a
 reader sees one text, whatever happens meanwhile. So reading in small pieces gives a consistent answer, as Linux's
 seq_file does.
 
@@ -29,7 +29,7 @@ class TextInode(Inode):
     """Base of files that hold a text."""
 
     def make_text(self) -> bytes:
-        """The text as it is now. Raises Errno when what it tells of is gone."""
+        """The text as it is now. Raises Errno when what it describes is gone."""
         raise Errno(EIO)
 
     def store_text(self, text: bytes, offset: int) -> None:
@@ -79,7 +79,7 @@ class PositionedFile(File):
 
 
 class PiecesFile(PositionedFile):
-    """An open text that is made in pieces, as far as it is read: a whole one would take megabytes, and its making long.
+    """An open text that is written in pieces, as far as it is read: a whole one would take megabytes, and long.
     Whoever reads on sees each piece as it is when it is reached; whoever reads elsewhere begins anew and skips. Base
     class.
     """
@@ -163,7 +163,7 @@ def _may_access_setting(mode: int, credentials: Credentials, mask: int) -> bool:
 
 
 def check_setting_access(mode: int, credentials: Credentials, mask: int) -> None:
-    """Whether a file of /proc/sys may be opened: who is root effectively has the owner's rights, and capabilities give
+    """Whether a file of /proc/sys may be opened: an effective root has the owner's rights, and capabilities give
     none. Raises EACCES.
     """
     if not _may_access_setting(mode, credentials, mask):
@@ -248,7 +248,7 @@ class Entry:
 
 
 class FixedDirectory(Inode):
-    """A directory whose entries are made with the file system."""
+    """A directory whose entries are created with the file system."""
 
     def __init__(self, file_system: FileSystem, ino: int) -> None:
         super().__init__(file_system, ino, S_IFDIR | 0o555)
@@ -281,7 +281,7 @@ class FixedDirectory(Inode):
 
 
 class ComputedDirectory(Inode):
-    """A directory whose children are made at each look-up: nothing of them is cached."""
+    """A directory whose children are created at each look-up: nothing of them is cached."""
 
     def __init__(self, file_system: FileSystem, ino: int, mode: int) -> None:
         super().__init__(file_system, ino, S_IFDIR | mode)

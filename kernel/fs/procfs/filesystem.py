@@ -1,6 +1,6 @@
 """procfs: the file system's type, its root directory, and the tree of what is about the system.
 
-The root holds the fixed entries, and a directory for each process, which is made when it is looked up.
+The root holds the fixed entries, and a directory for each process, which is created when it is looked up.
 
 Context: see entries.py.
 """
@@ -41,7 +41,7 @@ _ = (metrics, settings, system)
 PROC_MAGIC: Final = 0x9FA0
 _ROOT_INO: Final = 1
 _FIRST_FIXED_INO: Final = 0xF000_0000
-_PID_POSITIONS: Final = 256  # processes come behind the fixed entries: position 256 + pid
+_PID_POSITIONS: Final = 256  # processes come after the fixed entries: position 256 + pid
 
 
 @final
@@ -167,7 +167,7 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
 
 
 def _add(top: FixedDirectory, fs: ProcFileSystem, path: bytes, inode: Inode) -> None:
-    """Enter a file; the directories that its path names below `top` are made if need be."""
+    """Enter a file; the directories that its path names below `top` are created if need be."""
     directory = top
     parts = path.split(b"/")
     for i in range(len(parts) - 1):

@@ -94,5 +94,5 @@ class MemoryFile(PositionedFile):
 
 
 def open_memory(path: Path, flags: int, subject: Subject) -> File:
-    """open(2) of a process's mem, by who may look into it."""
+    """open(2) of a process's mem, by whoever may look into it."""
     return MemoryFile(path, flags, living_memory_of(subject))

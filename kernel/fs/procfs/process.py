@@ -1,6 +1,6 @@
 """/proc/PID and /proc/PID/task/TID: the directory of a process or thread, and the links that lead to them.
 
-A process's directory is made anew at each look-up and holds a reference to the process, not its number, so that a
+A process's directory is created anew at each look-up and holds a reference to the process, not its number, so that a
 number which is given again never shows a stranger.
 
 Context: see entries.py.

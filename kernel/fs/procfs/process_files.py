@@ -1,7 +1,7 @@
 """/proc/PID/{cwd,exe,root,fd,fdinfo}: places and open files of a process (proc_pid_fd(5)).
 
-Following such a link leads to the very file, even if its name is gone; reading it gives a name for people. Only who may
-look into the process can do either.
+Following such a link leads to the very file, even if its name is gone; reading it gives a name for people. Only those
+who may look into the process can do either.
 """
 
 from typing import Final

@@ -79,7 +79,7 @@ def read_memory(space: AddressSpace, start: int, end: int) -> bytearray:
 
 
 def command_line(subject: Subject) -> bytes:
-    """The arguments, each with a NUL behind it. Empty for zombies and kernel threads."""
+    """The arguments, each with a NUL after it. Empty for zombies and kernel threads."""
     space = memory_of(subject)
     if space is None:
         return b""
@@ -94,7 +94,7 @@ def command_line(subject: Subject) -> bytes:
 
 
 def environment(subject: Subject) -> bytes:
-    """The environment that the program was started with, each string with a NUL behind it."""
+    """The environment that the program was started with, each string with a NUL after it."""
     space = memory_of(subject)
     if space is None:
         return b""

@@ -130,7 +130,7 @@ def stat(subject: Subject) -> bytes:
 
 
 def _stat_memory(subject: Subject) -> str:
-    """Fields 23 to 30: sizes, and addresses for who may see them."""
+    """Fields 23 to 30: sizes, and addresses for whoever may see them."""
     limit = subject.process.limits.soft[RLIMIT_RSS]
     limit_text = "18446744073709551615" if limit == UNLIMITED else f"{limit}"
     space = memory_of(subject)

@@ -259,7 +259,7 @@ def panic_timeout() -> bytes:
 
 @proc_file("sys/vm/dirty_ratio")
 def dirty_ratio() -> bytes:
-    """Percent of memory that may be dirty before who dirties it must wait."""
+    """Percent of memory that may be dirty before those who dirty it must wait."""
     return _line(HARD_PERCENT)
 
 

@@ -1,4 +1,4 @@
-"""Whom a file of /proc/PID tells of: a process, or one of its threads; and who may look.
+"""What a file of /proc/PID describes: a process, or one of its threads; and who may look.
 
 A subject can end at any time between looking it up and reading. Then its files give ESRCH, or nothing where Linux gives
 nothing.

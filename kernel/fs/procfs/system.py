@@ -234,7 +234,7 @@ def miscellaneous_devices() -> bytes:
 
 @proc_file("iomem")
 def physical_regions() -> bytes:
-    """What lies at which physical address, as the boot loader told. Only root learns the addresses."""
+    """What lies at which physical address, as the boot loader reported. Only root learns the addresses."""
     text = bytearray()
     shows = current().credentials.capable(CAP_SYS_ADMIN)
     for i in range(boot_info.region_count):

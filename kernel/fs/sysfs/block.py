@@ -3,7 +3,7 @@
 A disk is a directory in /sys/block, a partition one in its disk's. The two other places are links there. (On Linux
 /sys/block holds links too, into a tree of buses; the names of files that programs read are the same.)
 
-Context: never sleeps. All is made when it is looked up.
+Context: never sleeps. All is created when it is looked up.
 Source: Linux's Documentation/ABI/stable/sysfs-block.
 """
 

@@ -1,4 +1,4 @@
-"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel can truly tell: processors, block devices; there
+"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel truly knows: processors, block devices; there
 are no buses to show.
 
 Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree is made of.

@@ -48,7 +48,7 @@ class Tmpfs(FileSystem):
         self.root_uid: int = 0
         self.root_gid: int = 0
         self._parse(options, fresh=True)
-        self.top: TmpfsInode | None = None  # the root directory, entered by who made the instance
+        self.top: TmpfsInode | None = None  # the root directory, entered by whoever made the instance
 
     def root(self) -> Inode:
         top = self.top

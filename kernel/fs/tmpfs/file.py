@@ -7,7 +7,7 @@ the pages out of the mappings first.
 memfd_create(2)'s seals are kept in `seals`.
 
 While pages are being dropped, which may take long, the lock `shrinking` is held, and whoever would make one waits: so
-no page comes back behind a new end.
+no page comes back past a new end.
 
 Context: allocation raises MemoryError; a copy to or from a program may sleep, so the frame is held meanwhile.
 """

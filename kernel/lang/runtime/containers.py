@@ -264,7 +264,7 @@ class List(Generic[T]):
         moved = self._length - behind
         if moved > 0:
             self._items.move(first, behind, moved)
-        # What is left behind the last element was cleared, or its bits now count elsewhere.
+        # What is left after the last element was cleared, or its bits now count elsewhere.
         self._items.forget(first + moved, count)
         self._length -= count
 
@@ -302,7 +302,7 @@ def index_size(capacity: int) -> int:
 
 
 def capacity_for(entries: int) -> int:
-    """The smallest capacity for so many entries: a power of two."""
+    """The smallest capacity for that many entries: a power of two."""
     capacity = SMALL
     while capacity < entries:
         capacity *= 2

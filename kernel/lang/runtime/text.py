@@ -309,7 +309,7 @@ class TextBuilder:
         upper: bool = False,
         alternate: bool = False,
     ) -> None:
-        """`f"{value:…}"` in base 2, 8, 10 or 16, padded on the left (with zeros behind the sign, if asked); for a
+        """`f"{value:…}"` in base 2, 8, 10 or 16, padded on the left (with zeros after the sign, if asked); for a
         negative width, on the right. `alternate` puts the base's prefix in front."""
         self.add_number(magnitude_of(value), value < 0, base, width, zero_pad, upper, alternate)
 

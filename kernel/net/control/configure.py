@@ -1,7 +1,7 @@
 """Configuration from the kernel's command line: ip= (docs/kernel-parameters.md), and /proc/net/pnp.
 
-A static configuration is made at once. With ip=dhcp a kernel thread asks for a lease and keeps it; the boot waits for
-it for a while, so that the first program finds the network up.
+A static configuration is applied at once. With ip=dhcp a kernel thread asks for a lease and keeps it; the boot waits
+for it for a while, so that the first program finds the network up.
 
 Context: the boot thread, and the thread "dhcp". Both may sleep.
 """

@@ -105,7 +105,7 @@ def _write_settings(argument: int) -> None:
 
 
 def _write_link_settings(argument: int) -> None:
-    """The program asks twice: first how long the masks of link modes are, told as a negative number of words."""
+    """The program asks twice: first how long the masks of link modes are, given as a negative number of words."""
     asked = user.read_bytes(UserAddr(argument), _LINK_SETTINGS)
     matches = asked[18] == _MASK_WORDS
     answer = bytearray(_LINK_SETTINGS + (3 * 4 * _MASK_WORDS if matches else 0))

@@ -197,7 +197,7 @@ class DatagramSocket(InetSocket):
         return self.binding.port
 
     def source_address(self, packet: Packet) -> bytes:
-        """The struct sockaddr of who sent a received datagram."""
+        """The struct sockaddr of whoever sent a received datagram."""
         if self.family == AF_INET:
             return encode_inet(packet.source if len(packet.source) == 4 else ANY4, self.source_port(packet))
         return encode_inet6(mapped(packet.source), self.source_port(packet), 0, self._scope_of(packet))
@@ -331,7 +331,7 @@ class DatagramSocket(InetSocket):
         return given
 
     def _offender(self, error: NetworkError, is_ip4: bool) -> bytes:
-        """The struct sockaddr of who reported an error; without a family if it was this host."""
+        """The struct sockaddr of whoever reported an error; without a family if it was this host."""
         if error.origin == ORIGIN_LOCAL or len(error.reporter) == 0:
             return bytes(16 if is_ip4 else 28)
         if is_ip4:

@@ -115,7 +115,7 @@ def masked(address: bytes, prefix_length: int) -> bytes:
 
 
 def netmask(prefix_length: int) -> bytes:
-    """The IPv4 netmask with so many ones, 0 to 32."""
+    """The IPv4 netmask with that many ones, 0 to 32."""
     return masked(LIMITED_BROADCAST, prefix_length)
 
 
@@ -200,7 +200,7 @@ def watch_addresses(watcher: AddressWatcher) -> None:
 
 
 def watch_addresses_first(watcher: AddressWatcher) -> None:
-    """The same, and before all others: what they do because of a change is told after it."""
+    """The same, and before all others: what they do because of a change is reported after it."""
     ADDRESSES.watchers.insert(0, watcher)
 
 

@@ -44,7 +44,7 @@ _REQUEST: Final = 1
 _REPLY: Final = 2
 _PREAMBLE: Final = b"\x00\x01\x08\x00\x06\x04"  # Ethernet, IPv4, lengths of both addresses
 _PREAMBLE_802: Final = b"\x00\x06\x08\x00\x06\x04"  # the same on other networks of IEEE 802
-_LOCK_NS: Final = 1_000_000_000  # so long an unasked answer does not replace a link address that is news itself
+_LOCK_NS: Final = 1_000_000_000  # for this long an unasked answer does not replace a link address that is new
 _NOBODY: Final[bytes] = bytes(6)
 _ANNOUNCE_AFTER_NS: Final = 1_000_000
 
@@ -94,7 +94,7 @@ class Arp(LinkProtocol):
         if is_multicast(sender) or sender == b"\xff\xff\xff\xff" or owner_of(sender) is not None:
             return
         if operation == _REQUEST and is_ours and _may_answer(sender):
-            # Who asks is about to be spoken to: learn it.
+            # The sender is about to be answered: learn its address.
             _learn(device, sender, sender_link, may_create=True, is_answer=False)
             send_arp(device, _REPLY, target, sender_link, sender, sender_link)
             return
@@ -105,7 +105,7 @@ class Arp(LinkProtocol):
 
 
 def _may_answer(sender: bytes) -> bool:
-    """Whether the sender is somebody whom we would reach at all: no answer to who claims a local address."""
+    """Whether the sender is somebody whom we would reach at all: no answer to whoever claims a local address."""
     route = find_route(sender, 0)
     return route is None or route.kind != LOCAL
 

@@ -24,7 +24,7 @@ from kernel.time import monotonic_ns
 
 
 def _way(packet: Packet) -> NextHop | None:
-    """The way to the destination; None, and the sender has been told, if there is none."""
+    """The way to the destination; None, and the sender has been notified, if there is none."""
     code = 0
     try:
         return resolve(packet.destination, packet.source)
@@ -72,7 +72,7 @@ class _Forward4(Ip4Hook):
             return
         header_length = (header[0] & 0xF) * 4
         if header_length > ipv4.HEADER:
-            # Its options tell that it was here.
+            # Its options record that it was here.
             header[8] = header[8] - 1
             header.store_be16(10, 0)
             header.store_be16(10, checksum(header[0:header_length]))

@@ -166,7 +166,7 @@ class Reports(GroupProtocol):
         try:
             REPORTER.repeat_departure(membership)
         except MemoryError:
-            membership.device.sent_dropped += 1  # it was told once
+            membership.device.sent_dropped += 1  # it was reported once
 
 
 def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> None:

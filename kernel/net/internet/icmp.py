@@ -187,7 +187,7 @@ class Icmp(Transport):
 
 def _is_for_us(packet: Packet, kind: int) -> bool:
     """Whether the type is one that there is, and if the message was sent to many, one that may be sent to many.
-    Broadcast pings are not answered unless told so (RFC 1122, section 3.2.2.6).
+    Broadcast pings are not answered unless a setting says so (RFC 1122, section 3.2.2.6).
     """
     if kind > _LAST_TYPE and kind != EXTENDED_ECHO and kind != EXTENDED_ECHO_REPLY:
         return False
@@ -317,7 +317,7 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
 
 
 def _receive_error(packet: Packet) -> None:
-    """Find out whose datagram an error is about, and tell its transport."""
+    """Find out whose datagram an error is about, and report it to its transport."""
     message = packet.span()
     kind = message[0]
     code = message[1]

@@ -254,7 +254,7 @@ def _quotes_error(offender: Packet) -> bool:
 
 
 def _receive_error(packet: Packet) -> None:
-    """Find out whose packet an error is about, and tell its transport."""
+    """Find out whose packet an error is about, and report it to its transport."""
     message = packet.span()
     kind = message[0]
     code = message[1]

@@ -4,7 +4,7 @@
 an interface that is registered later starts with. Settings that the stack obeys for all interfaces alike are in
 `sysctl.py`.
 
-Context: thread context; nothing sleeps. An interface's settings are made when it is registered; MemoryError.
+Context: thread context; nothing sleeps. An interface's settings are created when it is registered; MemoryError.
 """
 
 from typing import Final
@@ -56,7 +56,7 @@ def settings_of(device: NetworkDevice) -> InterfaceSettings:
 
 
 def link_mtu6(device: NetworkDevice) -> int:
-    """The MTU of the interface for IPv6: a router may have told a smaller one."""
+    """The MTU of the interface for IPv6: a router may have announced a smaller one."""
     own = settings_of(device).mtu6
     return device.mtu if own == 0 else min(own, device.mtu)
 

@@ -118,7 +118,7 @@ def send(
     identification = 0 if dont_fragment else STATE.identification()
     header = packet.push(header_length)
     packet.network_start = packet.start
-    # A super-segment of more than 64 KiB cannot say its length; none is made.
+    # A super-segment of more than 64 KiB cannot say its length, so none is sent.
     header.store_be32(0, 0x45000000 + (len(options) << 22) + (tos << 16) + total)
     header.store_be32(4, (identification << 16) | (DONT_FRAGMENT if dont_fragment else 0))
     header.store_be32(8, (ttl << 24) | (protocol << 16))

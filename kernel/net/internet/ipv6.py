@@ -352,7 +352,7 @@ def _check_options(packet: Packet, length: int, is_hop_by_hop: bool) -> bool:
 
 
 def _check_option(packet: Packet, at: int, is_hop_by_hop: bool) -> bool:
-    """Whether one option, `at` bytes behind the header's start, allows going on."""
+    """Whether one option, `at` bytes after the header's start, allows going on."""
     options = packet.span()
     kind = options[at]
     if is_hop_by_hop and kind == _ROUTER_ALERT:
@@ -367,7 +367,7 @@ def _check_option(packet: Packet, at: int, is_hop_by_hop: bool) -> bool:
 
 
 def _refuse_jumbo(packet: Packet, at: int) -> None:
-    """No link here carries jumbograms (RFC 2675): tell who sends what says that it is one."""
+    """No link here carries jumbograms (RFC 2675): report to whoever sends what says that it is one."""
     options = packet.span()
     if options[at + 1] != 4 or (packet.start - packet.network_start + at) & 3 != 2:
         return
@@ -378,7 +378,7 @@ def _refuse_jumbo(packet: Packet, at: int) -> None:
 
 
 def _malformed(packet: Packet, code: int, pointer: int) -> None:
-    """Count a header that is wrong, and tell the sender."""
+    """Count a header that is wrong, and notify the sender."""
     IP6.in_header_errors += 1
     _problem(packet, code, pointer)
 

@@ -1,6 +1,6 @@
 """Which groups the host listens to: per interface, counted over all who asked (RFC 1112, RFC 4291).
 
-Joining sets the device's filter and tells the group protocol (IGMP, MLD), which reports it to routers.
+Joining sets the device's filter and informs the group protocol (IGMP, MLD), which reports it to routers.
 
 Context: thread context; nothing sleeps.
 """

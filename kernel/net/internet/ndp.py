@@ -161,7 +161,7 @@ class Solicitations(MessageHandler):
             hop = resolve(packet.source, target, device.index)
         except Errno:
             return  # no way back
-        # Who asks one host knows its link address.
+        # A question to one host comes from somebody who knows its link address.
         override = _OVERRIDE if is_multicast(packet.destination) else 0
         send_advertisement(device, target, hop, _SOLICITED | override)
 
@@ -189,7 +189,7 @@ def learn_link_address(device: NetworkDevice, address: bytes, link_address: byte
 
 @final
 class Advertisements(MessageHandler):
-    """Somebody tells who it is (RFC 4861, section 7.2.5)."""
+    """Somebody announces its address (RFC 4861, section 7.2.5)."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device

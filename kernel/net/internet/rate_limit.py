@@ -1,5 +1,6 @@
 """How many errors are sent: a bucket for each destination, and one for all (RFC 1812 section 4.3.2.8, RFC 4443 (f)).
-Redirects are sent ever more rarely to who does not listen, and at last no more until it has been silent for a while.
+Redirects are sent ever more rarely to whoever does not listen, and at last no more until it has been silent for a
+while.
 
 Context: any; time is passed in.
 """
@@ -66,7 +67,7 @@ _REDIRECT_SILENCE_NS: Final = _REDIRECT_LOAD_NS << _MOST_REDIRECTS + 1
 
 @final
 class Redirected:
-    """A host that was told of a better way."""
+    """A host that was redirected to a better way."""
 
     def __init__(self) -> None:
         self.count: int = 0
@@ -81,7 +82,7 @@ class RedirectLimiter:
         self.hosts: dict[bytes, Redirected] = {}
 
     def allows(self, host: bytes, now_ns: int) -> bool:
-        """Whether a host may be told now."""
+        """Whether a host may be redirected now."""
         found = self.hosts.get(host)
         if found is None:
             if len(self.hosts) >= _TABLE_LIMIT:

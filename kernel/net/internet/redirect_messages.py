@@ -44,7 +44,7 @@ class _Redirects4(RedirectListener):
         except Errno:
             return  # no route, or no room in the table of neighbours
         if neighbour.state & HAS_ADDRESS == 0:
-            # Somebody must be there; who told will tell again.
+            # Somebody must be there. The router that redirected will do so again.
             if neighbour.state == FAILED:
                 neighbour.begin()
             return

@@ -1,4 +1,5 @@
-"""Better gateways for single destinations, as routers have told of them (RFC 1122 section 3.2.2.2, RFC 4861 section 8).
+"""Better gateways for single destinations, as routers have reported them (RFC 1122 section 3.2.2.2, RFC 4861 section
+8).
 
 An entry says where packets for a destination go instead of to the gateway of their route. It is believed for five
 minutes, and no longer than the route has that gateway. The table is bounded: one who forges messages can make us
@@ -20,11 +21,11 @@ _LIMIT: Final = 1024
 
 @final
 class Redirection:
-    """What a router told."""
+    """What a router reported."""
 
     def __init__(self, device: NetworkDevice, router: bytes, gateway: bytes, expires_ns: int) -> None:
         self.device: NetworkDevice = device
-        self.router: bytes = router  # who told it: the gateway of the route
+        self.router: bytes = router  # that reported it: the gateway of the route
         self.gateway: bytes = gateway  # empty: the destination is on the link
         self.expires_ns: int = expires_ns
 

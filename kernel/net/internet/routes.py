@@ -191,7 +191,7 @@ def _has_twin(table: list[Route], first: int, end: int, route: Route) -> bool:
 
 
 def _is_before(old: Route, new: Route) -> bool:
-    """Whether `new` comes behind `old`: same keys are kept in the order of adding."""
+    """Whether `new` comes after `old`: same keys are kept in the order of adding."""
     if old.prefix_length != new.prefix_length:
         return old.prefix_length > new.prefix_length
     if old.destination != new.destination:

@@ -2,7 +2,7 @@
 
 A driver derives from `NetworkDevice`: it sends what `transmit` gives it, and hands what comes in to
 `kernel.net.link.ethernet.receive`, in the network thread and never in an interrupt. A driver enters its device by
-`register_device`; who is interested in what happens to devices derives from `DeviceWatcher`.
+`register_device`; whatever is interested in devices derives from `DeviceWatcher`.
 
 Context: thread context; nothing sleeps.
 """
@@ -143,7 +143,7 @@ def watch_devices(watcher: DeviceWatcher) -> None:
 
 
 def watch_devices_first(watcher: DeviceWatcher) -> None:
-    """The same, and before all others: what they do because of a change is told after it."""
+    """The same, and before all others: what they do because of a change is reported after it."""
     DEVICES.watchers.insert(0, watcher)
 
 
@@ -177,7 +177,7 @@ def device_by_name(name: bytes) -> NetworkDevice | None:
 
 
 def bring_up(device: NetworkDevice) -> None:
-    """Set IFF_UP and tell everybody. Raises what the driver raises; nothing for a device that is up."""
+    """Set IFF_UP and notify everybody. Raises what the driver raises; nothing for a device that is up."""
     if device.is_up():
         return
     device.set_up()
@@ -187,7 +187,7 @@ def bring_up(device: NetworkDevice) -> None:
 
 
 def bring_down(device: NetworkDevice) -> None:
-    """Take IFF_UP away and tell everybody."""
+    """Take IFF_UP away and notify everybody."""
     if not device.is_up():
         return
     device.flags &= ~IFF_UP

@@ -47,7 +47,8 @@ class Resolver:
         """Send a question: to the known link address, or to everybody. May raise MemoryError."""
 
     def unreachable(self, packet: Packet) -> None:
-        """A packet that waited starts with its IP header, and nobody answered: tell its sender. May raise MemoryError.
+        """A packet that waited starts with its IP header, and nobody answered: notify its sender. May raise
+        MemoryError.
         """
 
 
@@ -173,7 +174,7 @@ class NeighbourWatcher:
     """Hears of entries that programs may want to know of. Base class: every method does nothing."""
 
     def neighbour_changed(self, neighbour: Neighbour) -> None:
-        """Its link address changed, or it was made by a program."""
+        """Its link address changed, or a program entered it."""
 
     def neighbour_deleted(self, neighbour: Neighbour) -> None:
         """It was taken out."""

@@ -4,7 +4,7 @@ TCP makes segments of up to 64 KiB for every device. They take one walk through 
 cut at the last moment: here, between the link layer and the wire. Each frame gets the headers of the whole, with what
 differs from frame to frame: lengths, IPv4's identification, the sequence number, flags, and checksums.
 
-CWR stands in the first frame only, which tells the peer once; FIN and PSH in the last one, behind all data. The
+CWR stands in the first frame only, which tells the peer once; FIN and PSH in the last one, after all data. The
 others get what the whole has. TCP makes no large segment while it has urgent data, whose pointer would differ.
 
 A `Segmenter` writes a frame's headers wherever the driver wants them, and says where in the packet the data are: so a

@@ -82,7 +82,7 @@ def schedule_work(work: Work) -> None:
 
 def run_pending(now_ns: int) -> bool:
     """Run what is scheduled now, and due timers. False if there was nothing to do. A work that finds no memory gets
-    another turn, behind all others: the thread, of which the whole network lives, goes on.
+    another turn, after all others: the thread, of which the whole network lives, goes on.
     """
     work = _knet.first
     busy = work is not None or _knet.timers_due

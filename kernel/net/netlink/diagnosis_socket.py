@@ -1,6 +1,6 @@
 """NETLINK_SOCK_DIAG: what `ss` asks about the sockets of the system (sock_diag(7)).
 
-Families Internet and UNIX are told about; for others programs read /proc/net. Sockets are not destroyed on request.
+Families Internet and UNIX are reported; for others programs read /proc/net. Sockets are not destroyed on request.
 
 Context: system calls; nothing sleeps.
 """

@@ -1,4 +1,4 @@
-"""What NETLINK_SOCK_DIAG tells of TCP, UDP and raw sockets: struct inet_diag_req_v2 and inet_diag_msg (sock_diag(7)).
+"""What NETLINK_SOCK_DIAG reports of TCP, UDP and raw sockets: struct inet_diag_req_v2 and inet_diag_msg (sock_diag(7)).
 
 A dump may be filtered by state, ports, interface, and by a program (inet_filter.py).
 

@@ -99,7 +99,7 @@ class DiagnosisFilter:
         return size
 
     def _check_refusal(self, span: Span[u8], at: int, starts: dict[int, bool]) -> None:
-        """Where it goes on if the condition does not hold: at an instruction, at the end or right behind it."""
+        """Where it goes on if the condition does not hold: at an instruction, at the end or right after it."""
         if span[at] == _NOP:
             return
         no = span.load_u16(at + 2)

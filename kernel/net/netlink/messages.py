@@ -133,7 +133,7 @@ class Request:
         return self.flags & flags != 0
 
     def payload(self, size: int) -> Span[u8]:
-        """The fixed part, `size` bytes; the attributes stand behind it. EINVAL if the message is shorter."""
+        """The fixed part, `size` bytes; the attributes stand after it. EINVAL if the message is shorter."""
         if len(self.raw) < HEADER_SIZE + size:
             raise Errno(EINVAL)
         self.attributes_start = HEADER_SIZE + aligned(size)

@@ -31,7 +31,7 @@ class RequestSocket(NetlinkSocket):
         return False
 
     def dump(self, request: Request, writer: MessageWriter) -> int:
-        """Write all there is; returns 0, or the errno that the end of the dump tells. Raises Errno, MemoryError."""
+        """Write all there is; returns 0, or the errno that the end of the dump reports. Raises Errno, MemoryError."""
         raise Errno(EOPNOTSUPP)
 
     def carry_out(self, request: Request, writer: MessageWriter) -> None:

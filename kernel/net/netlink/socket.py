@@ -401,7 +401,7 @@ def multicast(protocol: int, group: int, data: bytes, port: int, sender: Netlink
 
 
 def report_overrun(protocol: int, group: int) -> None:
-    """A change could not be told for lack of memory: say so to everybody who joined the group."""
+    """A change could not be reported for lack of memory: say so to everybody who joined the group."""
     for socket in PORTS.values():
         if socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
             socket.pending_error = ENOBUFS

@@ -1,4 +1,4 @@
-"""What NETLINK_SOCK_DIAG tells of unix sockets: struct unix_diag_req and unix_diag_msg (sock_diag(7)).
+"""What NETLINK_SOCK_DIAG reports of unix sockets: struct unix_diag_req and unix_diag_msg (sock_diag(7)).
 
 Context: system calls; nothing sleeps.
 """

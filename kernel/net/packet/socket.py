@@ -326,7 +326,7 @@ class PacketSocket(Socket):
             packet.network_start = packet.start
             ethernet.send(packet, device, target, protocol)
             return
-        # What taps are told: not what the frame says, if the sender says something else.
+        # What taps see: not what the frame says, if the sender says something else.
         packet.protocol = packet.span().load_be16(12) if protocol == 0 or protocol == _ETH_P_ALL else protocol
         packet.network_start = packet.start + ETHERNET_HEADER
         if device is LOOPBACK:

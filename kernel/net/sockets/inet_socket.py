@@ -398,7 +398,7 @@ class InetSocket(Socket):
         return level == SOL_IPV6 and name == inet_names.MCAST_MSFILTER
 
     def answer_option(self, level: int, name: int, request: bytes) -> bytes:
-        """IP_MSFILTER and MCAST_MSFILTER: what getsockopt(2) tells of the group in the request. EINVAL,
+        """IP_MSFILTER and MCAST_MSFILTER: what getsockopt(2) reports of the group in the request. EINVAL,
         EADDRNOTAVAIL, ENODEV.
         """
         size = 4 if level == SOL_IP else 16

@@ -3,8 +3,8 @@
 An INCLUDE filter names the senders that are heard, an EXCLUDE filter those that are not; a group that was joined
 without naming senders excludes nobody. The order of checks is Linux's.
 
-Context: system calls; nothing sleeps. What routers are told of a group does not name senders: the filter is applied
-when a datagram is delivered.
+Context: system calls; nothing sleeps. What is reported to routers of a group does not name senders: the filter is
+applied when a datagram is delivered.
 """
 
 from typing import Final

@@ -88,7 +88,7 @@ _SECONDS_LIMIT: Final = 1 << 32
 _NS: Final = 1_000_000_000
 _FILTER_EXTENSIONS: Final = 64
 _TIMESTAMPING_FLAGS: Final = 0x2_A07C  # of what is received, by software and by devices
-_ARRIVALS: Final = 0x18  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE: note it, tell it
+_ARRIVALS: Final = 0x18  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE: note it, report it
 _BIND_PHC: Final = 1 << 15
 
 

@@ -96,7 +96,7 @@ SWITCH_NO_FCS: Final = 1 << 16
 SWITCH_FILTER_LOCKED: Final = 1 << 17
 SWITCH_SELECT_ERROR_QUEUE: Final = 1 << 18
 SWITCH_PASS_PIDFD: Final = 1 << 20
-SWITCH_ARRIVALS: Final = 1 << 21  # SO_TIMESTAMPING: the kernel's time of arrival is noted, and told
+SWITCH_ARRIVALS: Final = 1 << 21  # SO_TIMESTAMPING: the kernel's time of arrival is noted, and reported
 SWITCH_KEEP_STAMP: Final = 1 << 22  # SIOCGSTAMP was asked: when datagrams come is noted
 
 FIOSETOWN: Final = 0x8901
@@ -158,7 +158,7 @@ class Socket(File):
         self.is_listening: bool = False  # SO_ACCEPTCONN
         self.receive_timeout_ns: int = 0  # SO_RCVTIMEO; 0 is for ever
         self.send_timeout_ns: int = 0
-        self.send_limit: int = CORE.wmem_default.value  # SO_SNDBUF as getsockopt(2) tells it: doubled
+        self.send_limit: int = CORE.wmem_default.value  # SO_SNDBUF as getsockopt(2) reports it: doubled
         self.receive_limit: int = CORE.rmem_default.value
         self.buffer_locks: int = 0  # SO_BUF_LOCK: 1, SO_SNDBUF was set; 2, SO_RCVBUF was
         self.receive_low_water: int = 1

@@ -67,7 +67,7 @@ def _take_sack(c: Connection, segment: Segment) -> bool:
         left = extend(segment.sack_left[i], c.sender.una)
         right = extend(segment.sack_right[i], c.sender.una)
         if left < c.sender.una or right <= left or right > c.sender.nxt:
-            continue  # a duplicate that the peer tells of (RFC 2883), or nonsense
+            continue  # a duplicate that the peer reports (RFC 2883), or nonsense
         if c.scoreboard.add(left, right):
             news = True
     return news

@@ -1,7 +1,7 @@
 """A connection's place in the kernel: its way to the peer, its timer, who waits for it.
 
 A `Channel` is the `Wire` of its connection. After anything that was done to the connection, `settle` looks at what came
-of it: it wakes who waits, arms the timer, and takes a connection that has ended out of the tables.
+of it: it wakes whoever waits, arms the timer, and takes a connection that has ended out of the tables.
 
 Ports are counted: a socket, each connection and each TIME_WAIT that uses a binding is a user of its `PortHold`.
 
@@ -94,7 +94,7 @@ class ChannelTimer(NetworkTimer):
 
 @final
 class Channel(Wire):
-    """See above. `connection` is set right after it is made."""
+    """See above. `connection` is set right after it is created."""
 
     def __init__(
         self, hop: NextHop, options: TcpOptions, family: int, read_queue: WaitQueue, write_queue: WaitQueue
@@ -112,7 +112,7 @@ class Channel(Wire):
         self.key: int = 0  # in the table of connections
         self.next_in_table: Channel | None = None
         self.is_listed: bool = False
-        self.backlog: WaitQueue | None = None  # of the listener that it was made by
+        self.backlog: WaitQueue | None = None  # of the listener that created it
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
 
     @noraise

@@ -84,7 +84,7 @@ def make_room(c: Connection, now_ns: int) -> None:
 
 
 def close(c: Connection, now_ns: int) -> None:
-    """The program has no descriptor of it any more. Unread data means that something got lost: a reset tells so
+    """The program has no descriptor of it any more. Unread data means that something got lost: a reset says so
     (RFC 2525, section 2.17). Where there are too many such connections, or no memory, it ends at once.
     """
     c.is_orphan = True

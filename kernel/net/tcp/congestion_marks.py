@@ -61,7 +61,7 @@ def take_echo(c: Connection) -> None:
 
 
 def slowed_down(c: Connection) -> None:
-    """The window was made smaller, for whatever reason."""
+    """The window became smaller, for whatever reason."""
     c.marks.echo_point = c.sender.nxt
     c.marks.owes_reduced = True
 

@@ -26,7 +26,7 @@ from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 FOREVER: Final = (1 << 63) - 1
 NS_PER_MS: Final = 1_000_000
 
-DEFAULT_MSS: Final = 536  # of a peer that tells none (RFC 9293, section 3.7.1)
+DEFAULT_MSS: Final = 536  # of a peer that gives none (RFC 9293, section 3.7.1)
 DEFAULT_MSS6: Final = 1220  # by IPv6
 LARGE_MTU: Final = 16_384
 LEAST_MSS: Final = 48  # smaller ones are taken as this: headers would be most of the traffic
@@ -200,7 +200,7 @@ class Connection:
         self.congestion.set_mss(size)
 
     def saw_window(self, window: int) -> None:
-        """The peer offers so many bytes: if that is more than ever before, segments may be larger."""
+        """The peer offers this many bytes: if that is more than ever before, segments may be larger."""
         before = self.sender.largest_window
         if window > before:
             self.sender.largest_window = window

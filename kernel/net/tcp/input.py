@@ -152,7 +152,7 @@ def _note_overlap(c: Connection) -> None:
 
 def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
     """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2). Next
-    is also, for a peer that knows no better, what follows the last byte that SACK told, and its own FIN.
+    is also, for a peer that knows no better, what follows the last byte that SACK reported, and its own FIN.
     """
     if sequence != c.receiver.nxt:
         follows_sack = c.agreed.sack and sequence == c.receive.early_end()
@@ -272,7 +272,7 @@ def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool
     end = sequence + len(packet)
     if c.receiver.fin_received or not c.can_receive():
         if sequence < c.receiver.nxt:
-            c.receiver.ack_now = True  # the peer sends its FIN again; bytes behind that are not answered
+            c.receiver.ack_now = True  # the peer sends its FIN again; bytes after that are not answered
         return
     if end <= c.receiver.nxt and not (has_fin and end == c.receiver.nxt):
         _note_duplicate(c, sequence, end)

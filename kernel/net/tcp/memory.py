@@ -64,7 +64,7 @@ class TcpMemory:
         return self.used >> PAGE_SHIFT > limit - (limit >> 3) or self.orphans > most - (most >> 3)
 
     def charge(self, difference: int) -> None:
-        """`used` changes by so many bytes."""
+        """`used` changes by that many bytes."""
         self.used += difference
         pages = self.used >> PAGE_SHIFT
         if pages > self.marks.values[1]:

@@ -149,7 +149,7 @@ def _in_range(number: int, least: int, most: int) -> int:
 
 
 def _deferral(seconds: int) -> int:
-    """Linux counts in retransmissions of the SYN-ACK, and tells the time of these: 1, 3, 7, 15 … seconds."""
+    """Linux counts in retransmissions of the SYN-ACK, and returns the time of these: 1, 3, 7, 15 … seconds."""
     told = 0
     step = 1
     count = 0

@@ -416,7 +416,7 @@ def push_tail(c: Connection, now_ns: int) -> None:
 
 def arm_retransmission(c: Connection, now_ns: int) -> None:
     """Something is on its way: wait for its acknowledgment. The last packets of a flight are probed for earlier than
-    the timeout, because no duplicate acknowledgments can tell of their loss (RFC 8985, section 7).
+    the timeout, because no duplicate acknowledgments can reveal their loss (RFC 8985, section 7).
     """
     c.timers.timeout = Timeout.RETRANSMIT
     c.timers.timeout_ns = now_ns + c.round_trip.backed_off_ns()

@@ -35,7 +35,7 @@ class Piece:
 class ReceiveQueue:
     """The packets of one connection."""
 
-    # The runs beyond gaps that the peer is told of, newest first (RFC 2018, section 4).
+    # The runs beyond gaps that are reported to the peer, newest first (RFC 2018, section 4).
     block_left: Array[int, Literal[4]]
     block_right: Array[int, Literal[4]]
 
@@ -49,7 +49,7 @@ class ReceiveQueue:
         self.collector: Packet | None = None  # the tail, if it may be written to
         self.pieces: list[Piece] = []
         self.block_count: int = 0
-        # What of the last packet was here already, to be told (RFC 2883); `overlap_right` is 0 for nothing.
+        # What of the last packet was here already, to be reported (RFC 2883); `overlap_right` is 0 for nothing.
         self.overlap_left: int = 0
         self.overlap_right: int = 0
 
@@ -164,7 +164,7 @@ class ReceiveQueue:
             self.overlap_right = right
 
     def _tell_of(self, index: int) -> None:
-        """The run that holds piece `index` is the first block to be told of."""
+        """The run that holds piece `index` is the first block to be reported."""
         piece = self.pieces[index]
         if self.block_count > 0 and self.block_right[0] == piece.start and index == len(self.pieces) - 1:
             self.block_right[0] = piece.end
@@ -214,7 +214,7 @@ class ReceiveQueue:
         return index
 
     def _run_end(self, index: int) -> int:
-        """The index behind the last piece of the run."""
+        """The index after the last piece of the run."""
         index += 1
         while index < len(self.pieces) and self.pieces[index - 1].end == self.pieces[index].start:
             index += 1

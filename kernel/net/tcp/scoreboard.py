@@ -105,7 +105,7 @@ class Scoreboard:
         return total
 
     def next_missing(self, sequence: int) -> int:
-        """The first byte at or behind `sequence` that the peer is not known to hold."""
+        """The first byte at or after `sequence` that the peer is not known to hold."""
         for i in range(len(self.left)):
             if sequence < self.left[i]:
                 return sequence

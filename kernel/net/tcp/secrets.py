@@ -18,7 +18,7 @@ _PURPOSE_TIMESTAMP: Final = 2
 _PURPOSE_COOKIE: Final = 3
 _PURPOSE_COOKIE_BODY: Final = 4
 
-# Segment sizes that a cookie can tell of, for IPv4 and IPv6 alike: it has room for a few.
+# Segment sizes that a cookie can express, for IPv4 and IPv6 alike: it has room for a few.
 COOKIE_SIZES: Final[list[int]] = [536, 1220, 1300, 1440, 1460]
 _COOKIE_PERIOD_NS: Final = 64 * 1_000_000_000
 _COOKIE_PERIODS: Final = 2  # a cookie is good for one to two periods
@@ -155,7 +155,7 @@ def make_cookie(
 def check_cookie(
     local: bytes, local_port: int, remote: bytes, remote_port: int, peer_sequence: int, cookie: int, now_ns: int
 ) -> int:
-    """The segment size that the cookie tells of; 0 if it is none of ours, or too old."""
+    """The segment size that the cookie expresses; 0 if it is none of ours, or too old."""
     outer = _hash(_PURPOSE_COOKIE, local, local_port, remote, remote_port, 0)
     rest = (cookie - outer - peer_sequence) & _MASK
     period = now_ns // _COOKIE_PERIOD_NS

@@ -48,7 +48,7 @@ class SendQueue:
         self.memory: int = 0  # bytes of storages, and CHUNK_OVERHEAD for each
         self.head: Chunk | None = None
         self.tail: Chunk | None = None
-        self.cursor: Chunk | None = None  # where the last packet was made: the next one begins there, or behind it
+        self.cursor: Chunk | None = None  # where the last packet was made: the next one begins there, or after it
         self.is_filling: bool = False  # a writer is copying into the tail, which must stay
 
     def append_chunk(self, capacity: int) -> Chunk:

@@ -37,7 +37,7 @@ class Settings:
 
     def tries_of_orphans(self, is_alive: bool, has_error: bool) -> int:
         """How often what no program waits for is sent again. A connection is alive as long as its timeout grows; once
-        it is not, an error that the network told decides.
+        it is not, an error that the network reported decides.
         """
         tries = 0 if has_error and not is_alive else self.orphan_retries.value
         return 8 if tries == 0 and is_alive else tries

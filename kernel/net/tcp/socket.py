@@ -114,7 +114,7 @@ class TcpSocket(InetSocket):
         self.phase: Phase = Phase.UNCONNECTED
         self.listener: Listener | None = None
         self.stream: Stream | None = None
-        # Those of the connection or the listener, once there is one: who waits before stays where it stands.
+        # Those of the connection or the listener, once there is one: whoever waits before stays where it stands.
         self.read_queue: WaitQueue = WaitQueue() if channel is None else channel.read_queue
         self.write_queue: WaitQueue = WaitQueue() if channel is None else channel.write_queue
         self.send_limit = SETTINGS.send_default
@@ -422,7 +422,7 @@ class TcpSocket(InetSocket):
         if error == 0 and c is not None:
             error = stream.take_error(c)
             if error == 0:
-                error = c.soft_error  # what the network told, although it ended nothing
+                error = c.soft_error  # what the network reported, although it ended nothing
                 c.soft_error = 0
         return error
 

@@ -85,7 +85,7 @@ class Tcp(Transport):
         c = channel.connection
         if c is None:
             return
-        # Only who has seen the connection's segments knows its numbers (RFC 5927, section 4).
+        # Only somebody who has seen the connection's segments knows its numbers (RFC 5927, section 4).
         sequence = extend(header.load_be32(4), c.sender.una)
         if sequence < c.sender.una or sequence > c.sender.nxt:
             TCP_EXTRA.out_of_window_icmps.count += 1
@@ -121,7 +121,7 @@ def _report(channel: Channel, c: Connection, error: NetworkError) -> None:
     elif c.state == State.SYN_SENT or (c.state == State.SYN_RECEIVED and _ends_half_open(c, error)):
         finish(c, error.errno)
     elif c.is_synchronized() and channel.options.internet.is_on(ON_RECVERR4 if len(c.local) == 4 else ON_RECVERR6):
-        c.error = error.errno  # IP_RECVERR: the program is told, and the connection goes on
+        c.error = error.errno  # IP_RECVERR: the program hears of it, and the connection goes on
         c.events |= EVENT_STATE
     else:
         c.soft_error = error.errno

@@ -378,7 +378,7 @@ def find_owner(channel: Channel) -> Listener | None:
 
 @final
 class TableHook(SettleHook):
-    """What `settle` tells of."""
+    """What `settle` reports."""
 
     def established(self, channel: Channel) -> None:
         listener = find_owner(channel)

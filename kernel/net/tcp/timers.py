@@ -45,14 +45,15 @@ def expire(c: Connection, now_ns: int) -> None:
 
 
 def _give_up(c: Connection) -> None:
-    """The peer is not there any more, so nobody is told. What ICMP said before is the better reason."""
+    """The peer is not there any more, so nothing is sent. What ICMP said before is the better reason."""
     TCP_EXTRA.aborts_on_timeout.count += 1
     finish(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT)
 
 
 def _is_in_vain(c: Connection, now_ns: int) -> bool:
-    """Whether what was not acknowledged has been sent again for long enough. A call is repeated so many times; data is
-    for the time that so many times take at least, however long the connection's own timeouts are, as on Linux.
+    """Whether what was not acknowledged has been sent again for long enough. A call is repeated a number of times. Data
+    is repeated for as long as its number of times takes at least, however long the connection's own timeouts are, as on
+    Linux.
     """
     elapsed_ns = 0 if c.timers.retries == 0 else now_ns - c.timers.first_retry_ns
     if c.timers.user_timeout_ns > 0 and elapsed_ns >= c.timers.user_timeout_ns:
@@ -73,7 +74,7 @@ def _tries(c: Connection) -> int:
 
 
 def _shortest_ns(tries: int) -> int:
-    """How long so many repetitions take with the least timeout: 102 s for 8, 924 s for 15."""
+    """How long this many repetitions take with the least timeout: 102 s for 8, 924 s for 15."""
     doublings = min(tries, _DOUBLINGS)
     return ((2 << doublings) - 1) * LEAST_TIMEOUT_NS + (tries - doublings) * LARGEST_TIMEOUT_NS
 

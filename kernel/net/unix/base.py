@@ -1,7 +1,7 @@
 """What all unix sockets have: a name, a peer, a queue of what was received, readiness, credentials.
 
 Invariants: `used` is the sum of what the parcels cost that this socket sent and nobody has received yet. A socket whose
-peer has closed keeps the reference to it, so that it can still tell its name. `ended` holds what was shut down, by
+peer has closed keeps the reference to it, so that it still knows its name. `ended` holds what was shut down, by
 either side.
 
 Context: sending and receiving sleep; closing does not.
@@ -242,7 +242,7 @@ class UnixSocket(CollectableSocket):
         collect()
 
     def leave_peer(self, peer: "UnixSocket") -> None:
-        """This socket closes: tell the peer, if it is one that hears of it."""
+        """This socket closes: notify the peer, if it is one that hears of it."""
 
     def discard(self, parcel: Parcel) -> None:
         """A parcel was received, or never will be."""
@@ -429,7 +429,7 @@ class UnixSocket(CollectableSocket):
         return super().ioctl(command, argument)
 
     def is_at_mark(self) -> bool:
-        """SIOCATMARK: whether the next byte is an urgent one, or comes right behind one that was taken."""
+        """SIOCATMARK: whether the next byte is an urgent one, or comes right after one that was taken."""
         return False
 
     def bytes_to_read(self) -> int:

@@ -1,4 +1,4 @@
-"""Identities of processes, as unix sockets tell them: struct ucred (unix(7), SCM_CREDENTIALS, SO_PEERCRED)."""
+"""Identities of processes, as unix sockets report them: struct ucred (unix(7), SCM_CREDENTIALS, SO_PEERCRED)."""
 
 from typing import Final
 

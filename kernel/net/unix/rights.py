@@ -73,7 +73,7 @@ class SocketList:
         self.count: int = 0
         self.sockets_under_way: int = 0
         self.is_collecting: bool = False
-        self.collect_at: int = _LEAST_UNDER_WAY  # so many under way, and it is time for the next look
+        self.collect_at: int = _LEAST_UNDER_WAY  # with this many under way it is time for the next look
         self.dropped: CollectableSocket | None = None  # with references to drop
         self.is_dropping: bool = False
         self.countings: int = 0

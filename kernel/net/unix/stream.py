@@ -100,7 +100,7 @@ class StreamSocket(ConnectedSocket):
         return length
 
     def _parcel(self, length: int) -> Parcel:
-        """A parcel with room for so many bytes: the one that was read last, if it fits."""
+        """A parcel with room for that many bytes: the one that was read last, if it fits."""
         spare = self.spare
         if spare is not None:
             capacity = len(spare.storage)
@@ -223,7 +223,9 @@ class StreamSocket(ConnectedSocket):
         return done
 
     def _pass_over(self, parcel: Parcel, index: int, peeking: bool) -> int:
-        """Go on behind a parcel that is not read; who does not peek drops it. Returns the index of the next one."""
+        """Go on behind a parcel that is not read; unless the reader peeks it is dropped. Returns the index of the next
+        one.
+        """
         if peeking:
             return index + 1
         self.queue.popleft()

@@ -23,7 +23,7 @@ static uint64_t instructions_run(void)
 	return pread(count_disk, sector, 512, 0) == 512 ? *(uint64_t *)sector : 0;
 }
 
-/* One call of `made` anew, or a few more behind the last. */
+/* One call of `made` anew, or a few more after the last. */
 static void change_call(void)
 {
 	int end = made->calls, at = pick(end);

@@ -6,7 +6,7 @@
 
 #define MOST_CALLS 64 /* as many as a mask has bits */
 #define MOST_STORES 5000
-#define ARENA 0x200000000ull /* the first page is behind a hole and the last before one */
+#define ARENA 0x200000000ull /* the first page is after a hole and the last before one */
 #define ARENA_SIZE (64ull << 12)
 #define READ_ONLY (ARENA + ARENA_SIZE + 0x10000) /* a page */
 #define MAPS 0x300000000ull /* where calls may map and unmap as they like */

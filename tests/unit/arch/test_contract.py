@@ -57,7 +57,7 @@ def test_faces_offer_what_is_owed() -> None:
 
 
 def test_the_kernel_asks_for_what_is_owed() -> None:
-    """… and for all of it, so that nothing is owed in vain."""
+    """… and for all of it, so that nothing is owed without need."""
     for face in FACES:
         assert asked_for(face) == owed(face)
 

@@ -65,7 +65,7 @@ def watching(count: int, events: int) -> tuple[EpollFile, list[EventFile]]:
 
 
 def collected(owner: EpollFile, turn: int, room: int) -> list[int]:
-    """The data of the events that a call with room for so many gets."""
+    """The data of the events that a call with room for that many gets."""
     records = bytearray(room * EVENT_SIZE)
     count = owner.collect(turn, span_of(records))
     return [struct.unpack_from("<Q", records, index * EVENT_SIZE + 4)[0] for index in range(count)]

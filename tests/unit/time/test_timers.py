@@ -95,7 +95,7 @@ def test_the_processor_is_interrupted_at_the_first_deadline(own: Own) -> None:
     early.start(2500)  # it moves
     assert own.asked == [9000, 3000, 2500]
     early.cancel()
-    between.cancel()  # an interrupt in vain
+    between.cancel()  # an interrupt for nothing
     assert timers.own_deadline_ns() == 9000
     clear()
     assert timers.own_deadline_ns() == timers.FOREVER_NS

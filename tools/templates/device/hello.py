@@ -14,7 +14,7 @@ _LONGEST: Final = 64  # bytes of a name
 
 @final
 class Greeting:
-    """Who is greeted."""
+    """Whom to greet."""
 
     def __init__(self) -> None:
         self.name: bytes = b"nobody"

@@ -109,7 +109,7 @@ class Record:
     def __init__(self) -> None:
         self.status: int = 0
         self.length: int = 0  # of the packet
-        self.kept: int = 0  # so many bytes of it are in the ring
+        self.kept: int = 0  # that many bytes of it are in the ring
         self.link_offset: int = 0  # in the slot, where its bytes start
         self.network_offset: int = 0
         self.time_ns: int = 0
@@ -118,7 +118,7 @@ class Record:
         self.bytes: bytearray = bytearray(header_bytes(VERSION_3) + ADDRESS_BYTES)
 
     def place(self, version: int, reserve: int, link_header: int) -> None:
-        """Find where the bytes go of a packet that is shown with a link header of so many bytes, or without (0)."""
+        """Find where the bytes go of a packet that is shown with a link header of that many bytes, or without (0)."""
         if link_header == 0:
             self.network_offset = aligned(slot_header(version), SLOT_ALIGNMENT) + _LEAST_LINK_ROOM + reserve
             self.link_offset = self.network_offset

@@ -19,7 +19,7 @@ ROOM_SHIFT: Final = 2  # a quarter of the ring ahead: free, then there is no nee
 
 @final
 class CaptureCounts:
-    """What PACKET_STATISTICS tells."""
+    """What PACKET_STATISTICS reports."""
 
     def __init__(self) -> None:
         self.packets: int = 0  # that were taken

@@ -184,7 +184,7 @@ def test_damage_makes_it_read_only(mount: Mount) -> None:
 
 @pytest.mark.parametrize("size", [0, 4096])
 def test_a_page_that_gets_only_some_of_its_blocks_gets_none(mount: Mount, size: int) -> None:
-    """The new blocks hold what was there before: it must not show, neither in a hole nor behind the end."""
+    """The new blocks hold what was there before: it must not show, neither in a hole nor past the end."""
     mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024", "-m", "0", "-N", "16"))
     mounted.disk.image[400 << 10 :] = b"\xee" * (len(mounted.disk.image) - (400 << 10))
     hole = mounted.root.create(b"hole", S_IFREG | 0o600, 0, ROOT)
