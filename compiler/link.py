@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -129,9 +130,25 @@ def link_kernel(objects: list[Path], output: Path) -> int:
         run([*link, str(table_object(table, unwinding, Path(scratch)))])
         if code_addresses(first) != code_addresses(map_path.read_text()):
             raise LinkError("the second link moved code: .krait_lines must lie behind all code in linker.ld")
+        give_physical_addresses(image)
         map_path.replace(output.with_suffix(".map"))
         image.replace(output)
     return len(table)
+
+
+def give_physical_addresses(image: Path) -> None:
+    """Let entry and segments of an image say where they lie in memory, which is all that boot loaders ask for.
+
+    The linker puts addresses behind translation there. GRUB converts the entry, kexec takes it as it is; with physical
+    ones in both places each is content. Sections and symbols, which debuggers read, keep their addresses.
+    """
+    data = bytearray(image.read_bytes())
+    entry, table = struct.unpack_from("<QQ", data, 24)
+    struct.pack_into("<Q", data, 24, entry - KERNEL_BASE)
+    size, count = struct.unpack_from("<HH", data, 54)
+    for header in range(table, table + count * size, size):
+        data[header + 16 : header + 24] = data[header + 24 : header + 32]  # p_vaddr, p_paddr
+    image.write_bytes(data)
 
 
 def table_object(table: bytes, unwinding: bytes, folder: Path) -> Path:
