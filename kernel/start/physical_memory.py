@@ -41,14 +41,15 @@ def start(protocol: int, info: int) -> None:
     """After this, memory can be allocated. Panics when the loader's information is unusable."""
     try:
         read_boot_info(protocol, info)
-        _limit(command_line.size_of(boot_info.command_line(), b"mem"))
+        limit = command_line.size_of(boot_info.command_line(), b"mem")
+        _limit(limit)
     except BootInfoError as error:
         if error.code == BAD_MAGIC:
             # QEMU has room for 4095 bytes of a command line, and the information lies behind.
             panic("the boot loader's information was overwritten: is the kernel's command line too long?")
         panic(f"the boot loader's information is unusable ({error.code})")
     start_page_tables()
-    _start_frames()
+    _start_frames(0 if limit > 0 else _end_of_initrd())
     use_kernel_table(kernel_root())
     reclaim.configure(_own_stack_top, _scan_other_stacks, DESCRIPTORS_HIGH)
 
@@ -79,9 +80,18 @@ def _limit(limit: int) -> None:
     boot_info.usable_count = kept
 
 
-def _start_frames() -> None:
-    """The frame allocator, and on it the heap."""
-    frame_limit = 0
+def _end_of_initrd() -> int:
+    """Where the initial RAM disk's memory ends, as far as it is RAM: on some machines it is the last."""
+    end = 0
+    for i in range(boot_info.region_count):
+        if boot_info.region_kind[i] == KIND_RAM and boot_info.region_start[i] < boot_info.initrd_end:
+            end = max(end, min(boot_info.initrd_end, boot_info.region_end[i]))
+    return end
+
+
+def _start_frames(least: int) -> None:
+    """The frame allocator, and on it the heap. There is room for frames up to the address `least` at least."""
+    frame_limit = page_floor(least) >> PAGE_SHIFT
     for i in range(boot_info.usable_count):
         frame_limit = max(frame_limit, boot_info.usable_end[i] >> PAGE_SHIFT)
     span_bytes = (frame_limit << PAGE_SHIFT) + slabs.UNIT_SIZE - 1 & ~(slabs.UNIT_SIZE - 1)
