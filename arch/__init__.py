@@ -57,6 +57,15 @@ from arch.x86_64.exceptions import (
 )
 from arch.x86_64.extable import fixup
 from arch.x86_64.frame import TrapFrame
+from arch.x86_64.handover import (
+    MOVE_END,
+    MOVE_LINK,
+    TablePages,
+    identity_root,
+    leave,
+    map_identically,
+    next_low_page,
+)
 from arch.x86_64.identity import AUDIT_ARCHITECTURE, ELF_MACHINE, MACHINE_NAME, MINIMUM_SIGNAL_STACK
 from arch.x86_64.layout import (
     DEVICE_BASE,
@@ -70,6 +79,8 @@ from arch.x86_64.layout import (
     physical_of,
 )
 from arch.x86_64.machine import interrupt_point, read_counter, stop, wait_for_interrupt
+from arch.x86_64.next_kernel.images import check_kernel, plan_kernel
+from arch.x86_64.next_kernel.plan import FROM_BYTES, FROM_INITRD, KernelFile, Plan
 from arch.x86_64.paging import KERNEL_STACK, is_mapped, kernel_root, map_device, map_page, set_page_source, unmap_page
 from arch.x86_64.percpu import set_kernel_stack
 from arch.x86_64.processors import (

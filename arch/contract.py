@@ -307,6 +307,43 @@ class Processor(Protocol):
     def restart(self) -> None:
         """Does not return."""
 
+    # Another kernel takes this one's place
+    @property
+    def KernelFile(self) -> type[arch.KernelFile]:
+        """Base of what `plan_kernel` reads."""
+
+    @property
+    def Plan(self) -> type[arch.Plan]: ...
+    @property
+    def FROM_BYTES(self) -> int: ...
+    @property
+    def FROM_INITRD(self) -> int: ...
+    def check_kernel(self, file: arch.KernelFile) -> None:
+        """Raise ENOEXEC for a file that does not begin as a kernel."""
+
+    def plan_kernel(self, file: arch.KernelFile, initrd_size: int, command_line: bytes) -> arch.Plan:
+        """Where the parts of a kernel go, and how it is entered. Raises ENOEXEC, EINVAL, EADDRNOTAVAIL."""
+
+    @property
+    def TablePages(self) -> type[arch.TablePages]:
+        """Base of where `identity_root` gets its tables from."""
+
+    def identity_root(self, pages: arch.TablePages) -> int:
+        """A table that maps RAM onto itself, for `leave`. Raises MemoryError."""
+
+    def map_identically(self, root: int, start: int, end: int, pages: arch.TablePages) -> None:
+        """… and other memory. Raises MemoryError."""
+
+    def next_low_page(self, after: int) -> int:
+        """The first page above that can hold the code of the last steps; 0: there is none."""
+
+    @property
+    def MOVE_END(self) -> int: ...
+    @property
+    def MOVE_LINK(self) -> int: ...
+    def leave(self, page: int, moves: int, root: int, entry: int, is_narrow: bool, argument: int) -> None:
+        """Stop everything, move pages by the list at `moves`, and enter the other kernel. Does not return."""
+
     # Stacks and frames. `stack_top` is the 16-byte aligned upper end of a kernel stack.
     def switch_stacks(self, save_sp_to: int, load_sp: int) -> None:
         """Leave this stack, its pointer stored at an address, and go on where another one left."""

@@ -47,6 +47,7 @@ GROUPS = {
     "tcpdump": ("tcpdump",),
     "strace": ("strace",),
     "containers": ("bubblewrap",),
+    "kexec": ("kexec-tools",),
 }
 
 

@@ -74,12 +74,12 @@ def take_memory(info: BootInfo, hardware: Hardware) -> None:
         for i in range(hardware.processor_count):
             processors.memory[i] = direct_map(allocate(AREA_SIZE))
     for page in range(LOWEST_WAKE_PAGE, LOW_MEMORY_END, PAGE_SIZE):
-        if _is_free(info, page):
+        if is_free_low_page(info, page):
             processors.wake_page = page
             return
 
 
-def _is_free(info: BootInfo, page: int) -> bool:
+def is_free_low_page(info: BootInfo, page: int) -> bool:
     """Whether a page is RAM, wholly, and nothing of the loader's that is still needed."""
     is_ram = False
     for i in range(info.region_count):
@@ -192,6 +192,14 @@ def stop_others() -> None:
     for number in range(processors.count):
         if number != own and processors.count > 1:
             apic.send_nmi(processors.identity[number])
+
+
+def reset_others() -> None:
+    """Let the other processors wait for a start-up, wherever they are: they run nothing more. On the boot processor,
+    which an INIT would send back to the firmware.
+    """
+    for number in range(1, processors.count):
+        apic.send_init(processors.identity[number])
 
 
 def note_root(root: int) -> None:

@@ -32,6 +32,7 @@ from kernel.syscalls import (
     ioctl,
     ioprio_set,
     kcmp,
+    kexec_load,
     kill,
     link,
     madvise,

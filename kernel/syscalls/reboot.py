@@ -8,6 +8,7 @@ from kernel.fs.mount_sync import end_writing
 from kernel.lang import EINVAL, EPERM, Errno, UserAddr, u32
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYS_BOOT
+from kernel.syscalls.kexec_load import start_next_kernel
 from kernel.task.exit import end_thread
 from kernel.task.pids import find_process
 from kernel.task.send import send_from_kernel
@@ -23,12 +24,13 @@ _REBOOT_KEYS_ON: Final = 0x89AB_CDEF
 _REBOOT_KEYS_OFF: Final = 0
 _REBOOT_POWER_OFF: Final = 0x4321_FEDC
 _REBOOT_RESTART_2: Final = 0xA1B2_C3D4
+_REBOOT_KEXEC: Final = 0x4558_4543
 _REASON_SIZE: Final = 255
 
 
 @syscall(
     "reboot", status="Full", args="one:0xfee1dead one:672274793 one:reboot name:text",
-    notes="No keyboard, no kernel to start, no swap to suspend to",
+    notes="No keyboard, no swap to suspend to",
 )  # fmt: skip
 def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
     """reboot(2)."""
@@ -42,6 +44,8 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
     if command == _REBOOT_KEYS_ON or command == _REBOOT_KEYS_OFF:
         return 0
     reason = user.read_string_start(UserAddr(argument), _REASON_SIZE) if command == _REBOOT_RESTART_2 else b""
+    if command == _REBOOT_KEXEC:
+        start_next_kernel()
     if command in (_REBOOT_POWER_OFF, _REBOOT_RESTART, _REBOOT_RESTART_2, _REBOOT_HALT):
         end_writing()
     if command == _REBOOT_POWER_OFF:

@@ -45,6 +45,7 @@ STRUCTURES: Final = {
     "ifconf": "int/4 zero/4 >bytes[160]",
     "ifreq": "text:interface[16] bytes[24]",
     "iovec": "=message[length]? length.size",
+    "kexec_segment": "=bytes[64] size one:0|0x1000|0x100000|0x1000000|0x1001000|0x800000000 one:0|0x1000|0x100000",
     "itimerspec": "timespec timespec",
     "itimerval": "timeval timeval",
     "length": "one:0|1|2|4|8|12|16|28|64|110|128|256|4096|-1|0x7fffffff/4",

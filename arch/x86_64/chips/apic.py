@@ -157,6 +157,12 @@ def set_timer(count: int) -> None:
     _write(TIMER_INITIAL, count)
 
 
+def stop_timer() -> None:
+    """This processor's timer neither counts nor interrupts any more."""
+    _write(LVT_TIMER, MASKED)
+    _write(TIMER_INITIAL, 0)
+
+
 def timer_count() -> int:
     """What this processor's timer has left."""
     return _read(TIMER_CURRENT)

@@ -11,7 +11,8 @@ from typing import Final
 
 from arch.x86_64.chips import apic
 from arch.x86_64.chips.acpi_devices import hardware
-from arch.x86_64.paging import map_device
+from arch.x86_64.layout import direct_map
+from arch.x86_64.paging import is_mapped, map_device
 from kernel.lang import ENODEV, Errno
 from kernel.lang.unsafe import mmio_load_u32, mmio_store_u32
 
@@ -23,6 +24,7 @@ VERSION: Final = 0x01  # the number of the last line is in bits 16 … 23
 REDIRECTION: Final = 0x10  # two words a line
 
 LEVEL_TRIGGERED: Final = 1 << 15
+MASKED: Final = 1 << 16
 DESTINATION_SHIFT: Final = 24  # in the upper word
 
 
@@ -44,6 +46,15 @@ def route_line(line: int, vector: int) -> None:
         _write(registers, entry, LEVEL_TRIGGERED | vector)
         return
     raise Errno(ENODEV)
+
+
+def mask_all() -> None:
+    """Hold all lines back that `route_line` let through: it mapped the registers."""
+    for i in range(hardware.apic_count):
+        registers = direct_map(hardware.apic_address[i])
+        if is_mapped(registers):
+            for line in range((_read(registers, VERSION) >> 16 & 0xFF) + 1):
+                _write(registers, REDIRECTION + 2 * line, MASKED)
 
 
 def _read(registers: int, register: int) -> int:

@@ -64,6 +64,13 @@ def mask(line: int) -> None:
     _write_mask()
 
 
+def mask_all() -> None:
+    """Holds all back."""
+    global _mask
+    _mask = 0xFFFF
+    _write_mask()
+
+
 def set_level_triggered(line: int) -> None:
     """The line interrupts as long as it is high. Firmware has often said so already."""
     port = MASTER_LEVEL if line < 8 else SLAVE_LEVEL

@@ -13,6 +13,7 @@ from typing import Final
 from kernel.drivers.platform.vectors import InterruptHandler
 from kernel.drivers.virtio.ring import SIZE_LIMIT, SplitQueue
 from kernel.lang import ENODEV, Errno, final, nosleep
+from kernel.lib import log
 
 DEVICE_NETWORK: Final = 1
 DEVICE_BLOCK: Final = 2
@@ -36,6 +37,8 @@ INTERRUPT_QUEUE: Final = 1
 INTERRUPT_CONFIGURATION: Final = 2
 
 RESET_LIMIT: Final = 100_000  # reads of the status until a reset must be through
+_RUNNING: Final[list["Transport"]] = []  # devices that were brought up
+
 GENERATION_LIMIT: Final = 100  # attempts to read a configuration that changes meanwhile
 
 
@@ -164,11 +167,21 @@ class Transport:
 
     def start(self) -> None:
         """Everything is set up: the device may work."""
+        _RUNNING.append(self)
         self.write_status(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK)
 
     def give_up(self) -> None:
         """Tell the device that its driver is through with it."""
         self.write_status(self.read_status() | STATUS_FAILED)
+
+
+def reset_all() -> None:
+    """The machine is about to run something else: stop all devices, so that they touch no memory any more."""
+    for transport in _RUNNING:
+        try:
+            transport.reset()
+        except Errno as error:
+            log.error(f"virtio {transport.name}: the device does not stop: error {error.code}")
 
 
 @final

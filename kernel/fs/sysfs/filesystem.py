@@ -13,6 +13,7 @@ from kernel.fs.procfs.processor_sets import set_list
 from kernel.fs.sysfs.block import DisksDirectory, LinksDirectory
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.proc_files import MakeText
+from kernel.mm.next_kernel import LOADED
 from kernel.sched.processor import PROCESSORS
 
 SYSFS_MAGIC: Final = 0x6265_6572
@@ -59,6 +60,16 @@ def processors() -> bytes:
     return f"{set_list(-1, len(PROCESSORS))}\n".encode()
 
 
+def kexec_loaded() -> bytes:
+    """Whether reboot(2) has a kernel to start."""
+    return b"0\n" if LOADED.kernel is None else b"1\n"
+
+
+def nothing() -> bytes:
+    """No memory is kept for a kernel that starts after a crash."""
+    return b"0\n"
+
+
 def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     """A new instance."""
     fs = SysFileSystem(source)
@@ -77,7 +88,10 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(cpu, b"present", processors)
     for processor in PROCESSORS:
         fs.directory(cpu, f"cpu{processor.number}".encode())
-    fs.directory(top, b"kernel")
+    kernel = fs.directory(top, b"kernel")
+    fs.text(kernel, b"kexec_loaded", kexec_loaded)
+    fs.text(kernel, b"kexec_crash_loaded", nothing)
+    fs.text(kernel, b"kexec_crash_size", nothing)
     fs.top = top
     return fs
 

@@ -19,7 +19,7 @@ int main(void)
 	try("keys off", one, 85072278, 0, 0);
 	try("keys off", one, 369367448, 0, 0);
 	try("keys off", one, 537993216, 0, 0);
-	try("another kernel", one, two, 0x45584543, 0);
+	try("another kernel, of which there is none", one, two, 0x45584543, 0);
 	try("unknown", one, two, 0x11111111, 0);
 	try("restart with a reason from nowhere", one, two, 0xa1b2c3d4, 8);
 	try("restart with a reason of the kernel's", one, two, 0xa1b2c3d4, -4096);

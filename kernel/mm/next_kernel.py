@@ -1,0 +1,259 @@
+"""The kernel that is to run next (kexec_load(2)), page by page in frames, until its pages are moved to where they
+belong.
+
+They belong where this kernel and its programs are, so they wait elsewhere. The moves must be right in any order, so a
+frame that lies in the place of some page holds that very page, or belongs to nobody; `_settle` sees to it.
+
+Invariants: a page that is waited for has one frame; a frame in the place of a page holds it; tables and list lie in no
+place of a page.
+Context: sleeps (safe points). Only the caller works on a kernel until it is complete; then nothing changes it.
+"""
+
+from typing import Final
+
+from arch import MOVE_END, MOVE_LINK, TablePages, identity_root, map_identically, next_low_page
+from kernel.lang import ENOMEM, Errno, Span, UserAddr, final, u8
+from kernel.lib import user
+from kernel.lib.pace import pace
+from kernel.lib.user import Buffer
+from kernel.mm.frames import (
+    NO_FRAME,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    Frame,
+    allocate_user_frame,
+    copy_frame,
+    frame_span,
+    free_frame,
+    zero_frame,
+)
+
+_PAGE_COST: Final = 1500  # instructions to fill or to sum up a page
+_MOVE_COST: Final = 100
+_MOVE_SIZE: Final = 16  # of an entry of the list
+_MOVES_PER_FRAME: Final = PAGE_SIZE // _MOVE_SIZE - 1  # and the link to the next
+_SUM_LOW: Final = (1 << 56) - 1  # of sums below 2**61
+
+
+@final
+class Segment:
+    """Pages that lie together: the first few come from somewhere, the others are zeros."""
+
+    def __init__(self, first: int, count: int, filled: int) -> None:
+        self.first: int = first  # number of the page where it belongs
+        self.count: int = count
+        self.frames: list[Frame] = [NO_FRAME] * filled
+
+    def holds(self, frame: int) -> bool:
+        """Whether a frame lies where this segment belongs."""
+        return self.first <= frame < self.first + self.count
+
+
+@final
+class SegmentBuffer(Buffer):
+    """Fills a segment from its start, where it has frames."""
+
+    def __init__(self, segment: Segment, size: int) -> None:
+        super().__init__(size)
+        self._segment: Segment = segment
+        self._position: int = 0
+
+    def put(self, source: Span[u8]) -> int:
+        length = min(len(source), self.remaining)
+        done = 0
+        while done < length:
+            start = self._position & PAGE_MASK
+            count = min(PAGE_SIZE - start, length - done)
+            frame = self._segment.frames[self._position >> PAGE_SHIFT]
+            frame_span(frame)[start : start + count].copy_from(source[done : done + count])
+            self._position += count
+            done += count
+        self.remaining -= length
+        return length
+
+
+@final
+class NextKernel(TablePages):
+    """A kernel in memory. `close` gives its frames back."""
+
+    def __init__(self, entry: int, is_narrow: bool, argument: int) -> None:
+        self.entry: int = entry
+        self.is_narrow: bool = is_narrow
+        self.argument: int = argument
+        self.segments: list[Segment] = []
+        self.root: int = 0  # physical addresses
+        self.moves: int = 0
+        self.code_page: int = 0
+        self._others: list[Frame] = []  # tables and the list
+        self._unusable: list[Frame] = []  # while it is loaded: in places of zeros
+        self._sum: int = 0
+
+    def add(self, destination: int, size: int, filled: int) -> Segment:
+        """A segment of `size` bytes, of which `filled` will be put. `destination` is on a page. All are added before
+        the first is filled. Raises MemoryError.
+        """
+        count = size + PAGE_MASK >> PAGE_SHIFT
+        segment = Segment(destination >> PAGE_SHIFT, count, filled + PAGE_MASK >> PAGE_SHIFT)
+        self.segments.append(segment)
+        return segment
+
+    def find_room(self) -> None:
+        """Give each page that will be filled a frame of zeros. Raises MemoryError."""
+        for segment in self.segments:
+            for index in range(len(segment.frames)):
+                while segment.frames[index] == NO_FRAME:
+                    frame = self._settle(allocate_user_frame())
+                    if frame != NO_FRAME:
+                        zero_frame(frame)
+                        segment.frames[index] = frame
+                pace(_PAGE_COST)
+
+    def fill_from_user(self, segment: Segment, address: UserAddr, size: int) -> None:
+        """Copy a program's bytes. Raises EFAULT."""
+        user.check(address, size)
+        done = 0
+        while done < size:
+            count = min(PAGE_SIZE, size - done)
+            user.read_into(frame_span(segment.frames[done >> PAGE_SHIFT])[0:count], user.at(address, done))
+            done += count
+            pace(_PAGE_COST)
+
+    def complete(self) -> None:
+        """Everything is filled: make the tables and the list of moves. Raises MemoryError; ENOMEM where the code of
+        the last steps has no place.
+        """
+        self.root = identity_root(self)
+        for segment in self.segments:
+            start = segment.first << PAGE_SHIFT
+            map_identically(self.root, start, start + (segment.count << PAGE_SHIFT), self)
+        self._list_moves()
+        page = next_low_page(0)
+        while page != 0 and self._segment_at(page >> PAGE_SHIFT) is not None:
+            page = next_low_page(page)
+        if page == 0:
+            raise Errno(ENOMEM)
+        self.code_page = page
+        self._drop(self._unusable)
+        self._sum = self.sum_up()
+
+    def is_whole(self) -> bool:
+        """Whether nothing has changed it since it was completed."""
+        return self.sum_up() == self._sum
+
+    def sum_up(self) -> int:
+        """A check sum of all frames."""
+        total = 0
+        for segment in self.segments:
+            for frame in segment.frames:
+                total = _add_words(total, frame_span(frame))
+                pace(_PAGE_COST)
+        for frame in self._others:
+            total = _add_words(total, frame_span(frame))
+            pace(_PAGE_COST)
+        return total
+
+    def close(self) -> None:
+        """Give everything back, complete or not."""
+        for segment in self.segments:
+            self._drop(segment.frames)
+        self._drop(self._others)
+        self._drop(self._unusable)
+
+    def take(self) -> int:
+        frame = NO_FRAME
+        while frame == NO_FRAME:
+            frame = self._settle(allocate_user_frame())
+        self._others.append(frame)
+        zero_frame(frame)
+        pace(_PAGE_COST)
+        return frame << PAGE_SHIFT
+
+    def _settle(self, frame: Frame) -> Frame:
+        """What a fresh frame is good for: itself where it is in no page's place. One in a page's place becomes that
+        page, and what was the page before is returned, NO_FRAME if nothing was.
+        """
+        segment = self._segment_at(frame)
+        if segment is None:
+            return frame
+        index = frame - segment.first
+        pace(_PAGE_COST)
+        if index >= len(segment.frames):
+            self._unusable.append(frame)
+            return NO_FRAME
+        before = segment.frames[index]
+        segment.frames[index] = frame
+        if before == NO_FRAME:
+            zero_frame(frame)
+        else:
+            copy_frame(frame, before)
+        return before
+
+    def _segment_at(self, frame: int) -> Segment | None:
+        for segment in self.segments:
+            if segment.holds(frame):
+                return segment
+        return None
+
+    def _list_moves(self) -> None:
+        """Write down where each page goes. The list's frames are taken first, which may still exchange some."""
+        count = 0
+        for segment in self.segments:
+            count += segment.count
+        frames: list[Frame] = []
+        for _ in range(count // _MOVES_PER_FRAME + 1):
+            frames.append(Frame(self.take() >> PAGE_SHIFT))
+        self.moves = frames[0] << PAGE_SHIFT
+        at = 0
+        for segment in self.segments:
+            for index in range(segment.count):
+                source = int(segment.frames[index]) if index < len(segment.frames) else 0
+                if source != segment.first + index:
+                    _store_move(frames, at, segment.first + index << PAGE_SHIFT, source << PAGE_SHIFT)
+                    at += 1
+                pace(_MOVE_COST)
+        _store_move(frames, at, MOVE_END, 0)
+
+    def _drop(self, frames: list[Frame]) -> None:
+        while len(frames) > 0:
+            frame = frames.pop()
+            if frame != NO_FRAME:
+                free_frame(frame)
+            pace(_MOVE_COST)
+
+
+def _store_move(frames: list[Frame], at: int, destination: int, source: int) -> None:
+    """The entry number `at` of the list; at the end of a frame, a link to the next comes behind it."""
+    number = at // _MOVES_PER_FRAME
+    place = at % _MOVES_PER_FRAME
+    span = frame_span(frames[number])
+    _store_word(span, place * _MOVE_SIZE, destination)
+    _store_word(span, place * _MOVE_SIZE + 8, source)
+    if place == _MOVES_PER_FRAME - 1 and number + 1 < len(frames):
+        _store_word(span, PAGE_SIZE - _MOVE_SIZE, MOVE_LINK)
+        _store_word(span, PAGE_SIZE - 8, frames[number + 1] << PAGE_SHIFT)
+
+
+def _store_word(span: Span[u8], offset: int, value: int) -> None:
+    """Eight bytes of a signed number."""
+    span.store_u32(offset, value & 0xFFFF_FFFF)
+    span.store_u32(offset + 4, value >> 32 & 0xFFFF_FFFF)
+
+
+def _add_words(total: int, data: Span[u8]) -> int:
+    """A check sum that tells words and their order."""
+    for offset in range(0, PAGE_SIZE, 8):
+        total = ((total & _SUM_LOW) << 5 | total >> 56) ^ (data.load_u32(offset) + (data.load_u32(offset + 4) << 29))
+    return total
+
+
+@final
+class LoadedKernel:
+    """The one that reboot(2) starts."""
+
+    def __init__(self) -> None:
+        self.kernel: NextKernel | None = None
+        self.is_busy: bool = False  # somebody loads, unloads or starts one
+
+
+LOADED: Final = LoadedKernel()
