@@ -2,7 +2,7 @@
 
 PROFILE ?= release
 
-.PHONY: build run debug test lint iso flash wheel docs clean help
+.PHONY: build run debug test lint iso flash wheel docs self clean help
 
 build:
 	@./krait build --profile $(PROFILE)
@@ -39,6 +39,9 @@ iso:
 wheel:
 	@python3 -m tools.wheel
 
+self:
+	@./krait self-build
+
 docs:
 	@./krait docs
 
@@ -57,6 +60,7 @@ help:
 	@echo 'make iso                make build/krait.iso, which boots from CD and disk'
 	@echo 'make flash DEV=/dev/…   write that image to a disk, after asking'
 	@echo "make wheel              make build/wheel/krait-….whl, for pip and pipx"
+	@echo 'make self               compile Krait on Krait, and compare'
 	@echo "make docs               make the pages as a site, build/site/index.html"
 	@echo 'make clean              remove build/'
 	@echo './krait --help shows more: images, machines in the background, options.'

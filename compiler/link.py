@@ -32,7 +32,8 @@ VDSO_LINKER = ("gcc", "-shared", "-nostdlib", "-Wl,-T,arch/x86_64/vdso/vdso.lds"
                "-Wl,-soname=linux-vdso.so.1",
                "-Wl,-z,max-page-size=4096", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-s")  # fmt: skip
 HOST_START = ROOT / "compiler" / "host" / "start.c"
-HOST_COMPILER = ("gcc", "-c", "-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-fno-pie")
+HOST_COMPILER = ("gcc", "-c", "-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-fno-pie",
+                 f"-fdebug-prefix-map={ROOT}=.")  # fmt: skip
 HOST_LINKER = ("gcc", "-no-pie", "-static", "-Wl,--build-id=none", "-Wl,-z,noexecstack")
 
 _MAP_LINE = re.compile(r"^ (\.[^\s]+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S.*)$", re.MULTILINE)

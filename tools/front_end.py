@@ -33,6 +33,8 @@ from tools.project import FILE as PROJECT_FILE
 from tools.project import KINDS, find_project, new, test_project
 from tools.run_options import add_machine_options, add_program_options
 from tools.run_program import ShownLog, run_program
+from tools.self_build import MEMORY as SELF_BUILD_MEMORY
+from tools.self_build import self_build
 from tools.setup import require
 from tools.version import VERSION
 from userland import ssh
@@ -548,6 +550,22 @@ def _parser() -> Parser:
     if not IS_INSTALLED:
         command = commands.add_parser("lint", help="check style and types")
         command.set_defaults(action=lint)
+
+        command = commands.add_parser(
+            "self-build", help="compile Krait on Krait, and compare",
+            description="Boot Krait with this machine's Python, gcc and a copy of the checkout, build the kernel there "
+            "and hold what comes out against what is built here: IR and image have to be the same, byte for byte. "
+            "Interrupted, it goes on from its cache in build/self.",
+        )
+        command.set_defaults(action=self_build)
+        command.add_argument("--profile", choices=("dev", "release"), default="dev")
+        command.add_argument("--memory", metavar="SIZE", type=memory_size, default=SELF_BUILD_MEMORY,
+                             help=f"of the machine ({SELF_BUILD_MEMORY})")
+        command.add_argument("--cpus", metavar="N", type=positive, default=1, help="processors of the machine (1)")
+        command.add_argument("--generations", metavar="N", type=positive, default=1,
+                             help="then boot what was built, and build again with it (1)")
+        command.add_argument("--short", action="store_true", help="compile and run one program only")
+        add_quiet(command)
 
         command = commands.add_parser("docs", help="make the pages as a site, build/site/index.html")
         command.set_defaults(action=make_site)

@@ -52,11 +52,11 @@ class Python:
         return [(str(place), place.stat().st_mtime_ns) for place in places if place.exists()]
 
 
-def find_python() -> Python:
-    """The `python3` of the search path. Raises ImageError."""
-    found = shutil.which("python3")
+def find_python(program: str = "python3") -> Python:
+    """An interpreter: that of the search path. Raises ImageError."""
+    found = shutil.which(program)
     if found is None:
-        raise ImageError("this machine has no python3")
+        raise ImageError(f"this machine has no {program}")
     done = subprocess.run([found, "-c", ASK], check=False, capture_output=True, text=True)
     try:
         facts = json.loads(done.stdout)
@@ -74,7 +74,7 @@ def write_archive(python: Python, root: Path, scratch: Path) -> tuple[Path, Conf
     with tarfile.open(output, "a") as archive:
 
         def add(path: Path) -> None:
-            archive.add(path, str(path).lstrip("/"), recursive=False, filter=_as_root)
+            archive.add(path, str(path).lstrip("/"), recursive=False, filter=as_root)
             if path.is_symlink() or not path.is_file():
                 return
             if path.suffix == ".so" or ".so." in path.name or path == python.program:
@@ -92,8 +92,11 @@ def write_archive(python: Python, root: Path, scratch: Path) -> tuple[Path, Conf
                 for name in names:
                     if (Path(directory) / name).is_symlink():
                         add(Path(directory) / name)
+        if python.environment is not None:
+            for between in _links_between(python.environment / "bin" / "python3", python.program):
+                add(between)
         for library in libraries:
-            archive.add(library.resolve(), str(library).lstrip("/"), filter=_as_root)
+            archive.add(library.resolve(), str(library).lstrip("/"), filter=as_root)
         for name in ("python3", "python", python.name):
             link = tarfile.TarInfo(f"usr/local/bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, str(python.program)
@@ -104,11 +107,23 @@ def write_archive(python: Python, root: Path, scratch: Path) -> tuple[Path, Conf
     return output, Configuration(command=("python3",), environment=environment, directory="/root")
 
 
+def _links_between(path: Path, program: Path) -> list[Path]:
+    """The links outside of an environment over which its interpreter leads to the program itself."""
+    found = []
+    environment = path.parent.parent
+    while path.is_symlink() and path != program:
+        if not path.is_relative_to(environment):
+            found.append(path)
+        path = path.parent / path.readlink()
+    return found
+
+
 def _is_left_out(name: str) -> bool:
     return name in LEFT_OUT or name.startswith("config-3")
 
 
-def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A filter of archives: everything is root's."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     return member

@@ -112,7 +112,7 @@ def _tree_to_archive(tree: Tree, scratch: Path) -> Path:
     return output
 
 
-def _in_order(archive: Path, scratch: Path) -> Path:
+def in_order(archive: Path, scratch: Path) -> Path:
     """The same files, directories before what they hold, as mke2fs wants them."""
     tree = Tree()
     with ExitStack() as stack:
@@ -193,7 +193,7 @@ def _built_in(name: str) -> Kept:
             base = scratch / "base.tar"
             root.write_tar(base)
             archive, configuration = python.write_archive(found, base, scratch)
-            return _in_order(archive, scratch), configuration
+            return in_order(archive, scratch), configuration
 
         return disk_of(key_of("python", found, found.stamp(), root.pack()), "python", make)
     raise KraitError(f"krait run: there is no image {name}")
@@ -212,6 +212,6 @@ def _debian(name: str) -> Kept:
         )  # fmt: skip
         if done.returncode != 0:
             raise ImageError(f"mmdebstrap failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
-        return _in_order(output, scratch), Configuration(command=("bash",))
+        return in_order(output, scratch), Configuration(command=("bash",))
 
     return disk_of(key_of("debian", suite), name, make)

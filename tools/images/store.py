@@ -27,7 +27,7 @@ from tools.setup import require
 
 BLOCK = 4096
 ROOM = 512 << 20  # bytes that programs may write
-FORM = 1  # of disks; another one makes all of them anew
+FORM = 2  # of disks; another one makes all of them anew
 
 
 def directory() -> Path:
