@@ -11,7 +11,7 @@ import sys
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from arch import CALL_NUMBERS
-from kernel.doors.table import SYSCALLS
+from kernel.doors.table import AS_LINUX, SYSCALLS
 from tools.paths import ROOT
 
 PAGE = ROOT / "docs" / "compatibility.md"
@@ -29,10 +29,12 @@ Not supported.
 
 ## System calls
 
-Linux 6.12 on x86-64 is the measure. {full} calls are full, {partial} partial, of {total}.
+Linux 6.12 on x86-64 is the measure. {full} calls are full, {partial} partial, of {total};
+{refused} are not there on Linux either, {missing} are missing.
 
 - **Full:** all features are implemented.
 - **Partial:** some features are missing; the notes say which, where they are few.
+- **As Linux (ENOSYS):** Linux has a number for the call and nothing behind it: there, too, it returns `ENOSYS`.
 - **Unimplemented:** the call returns `ENOSYS`, and the kernel's log says so once.
 
 """
@@ -64,7 +66,13 @@ def page() -> str:
     lines = ["| " + " | ".join(row) + " |" for row in padded]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     statuses = [status for _, _, status, _ in rows()]
-    head = HEAD.format(full=statuses.count("Full"), partial=statuses.count("Partial"), total=len(statuses))
+    head = HEAD.format(
+        full=statuses.count("Full"),
+        partial=statuses.count("Partial"),
+        refused=statuses.count(AS_LINUX),
+        missing=statuses.count("Unimplemented"),
+        total=len(statuses),
+    )
     return head + "\n".join(line.rstrip() for line in lines) + "\n"
 
 

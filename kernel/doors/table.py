@@ -7,11 +7,12 @@ A handler is declared where it is written:
 
 The decorator runs at build time and enters the function here; the compiler freezes `SYSCALLS` into the image, with a
 thunk a handler that decodes the six registers by the handler's annotations and turns an `Errno` into a negative result.
-Its number is the architecture's. `args` describes the arguments in words; arguments.py has the notation.
+Its number is the architecture's. Where Linux answers ENOSYS, too, the status says so, and one handler stands for
+all such calls, with a declaration for each. `args` describes the arguments in words; arguments.py has the notation.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from arch import CALL_LIMIT, name_own_call, number_of_call
 from kernel.doors.arguments import letters
@@ -19,6 +20,9 @@ from kernel.doors.arguments import letters
 # Six registers in, a value or a negative errno out. The compiler makes the thunk where a handler of another shape is
 # stored here.
 SyscallHandler = Callable[[int, int, int, int, int, int], int]
+
+# The status of a call that Linux itself does not serve.
+AS_LINUX: Final = "As Linux (ENOSYS)"
 
 _F = TypeVar("_F", bound=Callable[..., int])
 
@@ -31,7 +35,7 @@ class Syscall:
     ) -> None:
         self.number: int = number
         self.name: str = name
-        self.status: str = status  # "Full" or "Partial": what the compatibility page shows
+        self.status: str = status  # "Full", "Partial" or AS_LINUX: what the compatibility page shows
         self.notes: str = notes
         self.letters: str = letters  # how trace= prints the arguments: one letter each, see trace.py
         self.handler: SyscallHandler = handler

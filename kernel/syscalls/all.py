@@ -88,6 +88,7 @@ from kernel.syscalls import (
     timerfd_create,
     truncate,
     uname,
+    unimplemented,
     unlink,
     utimensat,
     vhangup,

@@ -1,4 +1,5 @@
-"""The conformance cases: C programs in `c/`, shell scripts in `shell/`, and what Linux answers to them.
+"""The conformance cases: C programs in `c/`, those that are made from the call table (generated.py), shell scripts in
+`shell/`, and what Linux answers to them.
 
 A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-
 independent program, any other one static. Linux runs every case until two answers agree, of which one may be Krait's; a
@@ -14,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests.conformance.compare import difference
+from tests.conformance.generated import generated
 from tests.harness import KRAIT, LINUX, Batch, Case, Kernel, Result, compile_program
 from tests.harness.agreement import UNSTABLE, agreed_answers
 from tests.harness.kept import answer_path, while_asking
@@ -32,7 +34,7 @@ SLOW_SECONDS = {"fork_bomb": 60.0, "memory_hog": 60.0, "million_signals": 60.0}
 
 
 def programs() -> list[Path]:
-    return sorted((HERE / "c").glob("*.c"))
+    return sorted([*(HERE / "c").glob("*.c"), *generated()], key=lambda path: path.stem)
 
 
 def scripts() -> list[Path]:

@@ -7,7 +7,8 @@ import pytest
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from arch import CALL_NUMBERS
 from kernel.doors.arguments import Argument, arguments_of, letters, result_of
-from kernel.doors.table import DESCRIPTIONS, SYSCALLS, syscall
+from kernel.doors.table import AS_LINUX, DESCRIPTIONS, SYSCALLS, syscall
+from kernel.lang import ENOSYS, Errno
 from tests.fuzz_calls.table import header
 from tools import compatibility
 
@@ -25,9 +26,19 @@ def test_a_call_is_declared_by_a_name_of_the_architecture() -> None:
 def test_declarations_are_complete() -> None:
     for row in SYSCALLS:
         if row is not None:
-            assert row.status in ("Full", "Partial"), row.name
+            assert row.status in ("Full", "Partial", AS_LINUX), row.name
             parameters = inspect.signature(row.handler).parameters
             assert len(row.letters) == len(parameters), f"{row.name}: args= has another number of words than parameters"
+
+
+def test_a_call_that_linux_does_not_serve_answers_as_on_linux() -> None:
+    """… for which there is one handler."""
+    refused = [row for row in SYSCALLS if row is not None and row.status == AS_LINUX]
+    assert len(refused) == 17
+    for row in refused:
+        with pytest.raises(Errno) as error:
+            row.handler()  # type: ignore[call-arg]  # under CPython a handler has its own parameters: none
+        assert error.value.code == ENOSYS
 
 
 def test_what_descriptions_name_exists() -> None:
