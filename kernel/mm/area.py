@@ -5,9 +5,10 @@ Source: mmap(2).
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final
+from kernel.lang import final, u8
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import MemoryObject
+from kernel.mm.policy import MemoryPolicy, same_policy
 
 if TYPE_CHECKING:
     from kernel.mm.space import AddressSpace
@@ -47,9 +48,9 @@ class Area:
     ) -> None:
         self.start: int = start
         self.end: int = end
-        self.prot: int = prot
+        self.prot: u8 = prot
         # what mprotect may ask for: a shared mapping of a read-only file is never writable
-        self.maximum_prot: int = maximum_prot
+        self.maximum_prot: u8 = maximum_prot
         self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED
         self.source: MemoryObject | None = source
         self.offset: int = offset
@@ -57,6 +58,7 @@ class Area:
         self.dont_fork: bool = False
         self.wipe_on_fork: bool = False
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
+        self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
@@ -65,7 +67,7 @@ class Area:
         self.left: Area | None = None
         self.right: Area | None = None
         self.parent: Area | None = None
-        self.height: int = 0
+        self.height: u8 = 0
         self.gap: int = 0  # free bytes below the area
         self.largest: int = 0  # gap at or below this node
 
@@ -97,12 +99,18 @@ class Area:
         part = Area(
             start, end, self.prot, self.maximum_prot, self.flags, self.source, self.offset + (start - self.start)
         )
-        part.label = self.label
-        part.dont_fork = self.dont_fork
-        part.wipe_on_fork = self.wipe_on_fork
+        part.follow(self)
         part.sealed = self.sealed
         part.attach(space)
         return part
+
+    def follow(self, other: "Area") -> None:
+        """Be what another area was made by name, advice and policy; of one that lies in no space yet."""
+        self.label = other.label
+        self.dont_fork = other.dont_fork
+        self.wipe_on_fork = other.wipe_on_fork
+        if other.policy is not None:
+            self.policy = other.policy
 
     def continues(self, other: "Area") -> bool:
         """Whether `other` starts where this area ends and is of the same kind, so that both can be one."""
@@ -117,4 +125,5 @@ class Area:
             and self.wipe_on_fork == other.wipe_on_fork
             and self.sealed == other.sealed
             and (self.source is None or self.offset + (self.end - self.start) == other.offset)
+            and same_policy(self.policy, other.policy)
         )

@@ -21,6 +21,7 @@ from kernel.mm.frames import (
     put_frame,
     zero_frame,
 )
+from kernel.mm.policy import MemoryPolicy, PolicyRanges
 
 if TYPE_CHECKING:
     from kernel.mm.area import Area
@@ -115,6 +116,29 @@ class TrackedObject(MemoryObject):
         self.release()
 
 
+class PolicyKeeper(TrackedObject):
+    """A tracked object whose pages have policies of their own, whoever maps them: memory without a file on a disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.policies: PolicyRanges | None = None
+
+    def policy_at(self, index: int) -> MemoryPolicy | None:
+        """The policy of a page, None for the default."""
+        policies = self.policies
+        return None if policies is None else policies.at(index)
+
+    def set_policy(self, first: int, behind: int, policy: MemoryPolicy | None) -> None:
+        """Let the pages first…behind - 1 have a policy. Raises ENOMEM, MemoryError."""
+        policies = self.policies
+        if policies is None:
+            if policy is None:
+                return
+            policies = PolicyRanges()
+            self.policies = policies
+        policies.put(first, behind, policy)
+
+
 @final
 class SharedTotals:
     """How many pages hold what programs share without a file on a disk: files in memory, shared anonymous memory."""
@@ -126,7 +150,7 @@ class SharedTotals:
 SHARED_TOTALS: Final = SharedTotals()
 
 
-class SharedMemory(TrackedObject):
+class SharedMemory(PolicyKeeper):
     """Zero-filled pages shared by all who map the object: MAP_SHARED | MAP_ANONYMOUS."""
 
     def __init__(self, size_bytes: int) -> None:

@@ -131,15 +131,7 @@ def _map_copy(space: AddressSpace, area: Area, old: int, length: int, new: int, 
     flags = area.flags | (MAP_FIXED if fixed != 0 else 0)
     if area.source is None:
         flags |= MAP_ANONYMOUS
-    source = area.source
-    prot = area.prot
-    maximum = area.maximum_prot
-    label = area.label
-    start = space.map(new, length, prot, flags, source, offset, maximum)
-    made = space.area_at(start)
-    if made is not None and label != b"" and made.start == start:
-        made.label = label
-    return start
+    return space.map(new, length, area.prot, flags, area.source, offset, area.maximum_prot, area)
 
 
 def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:

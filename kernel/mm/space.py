@@ -304,8 +304,9 @@ class AddressSpace:
         source: MemoryObject | None,
         offset: int,
         maximum_prot: int = _PROT_ALL,
+        like: Area | None = None,
     ) -> int:
-        """Map `length` bytes (rounded up) and return the address. Takes its own reference to `source`.
+        """Map `length` bytes (rounded up) and return the address, `like` another area beyond what the arguments say.
 
         Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot),
         EPERM (a fixed address that is too low).
@@ -329,6 +330,8 @@ class AddressSpace:
             offset = 0
         kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED)) | self.future_flags
         area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, kept, source, offset)
+        if like is not None:
+            area.follow(like)
         area.attach(self)
         if flags & MAP_FIXED != 0 and not self.is_free(start, start + length):
             self._replace(area)

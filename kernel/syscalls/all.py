@@ -38,6 +38,7 @@ from kernel.syscalls import (
     madvise,
     membarrier,
     memfd_create,
+    mempolicy,
     mkdir,
     mlock,
     mmap,

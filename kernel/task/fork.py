@@ -219,6 +219,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
     try:
         child.settings.memory_failure_policy = parent.settings.memory_failure_policy
         child.settings.flushes_io = parent.settings.flushes_io
+        child.memory_policy = parent.memory_policy
         child.stack = allocate_stack()
         prepare_sleep(child)
         group = parent.process.job

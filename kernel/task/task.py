@@ -21,6 +21,7 @@ from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.pid import PID_BORDER, UNSET, Bearer, Pid
 from kernel.lib.user import UserBuffer
 from kernel.mm import pinning
+from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
@@ -119,6 +120,7 @@ class Task(Thread):
         self.process: Process = process
         self.credentials: Credentials = credentials
         self.memory: AddressSpace | None = None
+        self.memory_policy: MemoryPolicy | None = None  # where its memory is to come from (set_mempolicy(2))
         self.file_table: FileTable | None = None
         self.fs_context: FsContext | None = None  # its mount namespace, too
         self.uts: Host = HOST

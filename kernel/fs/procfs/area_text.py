@@ -1,4 +1,4 @@
-"""/proc/PID/maps and smaps: a text of one piece for each area, made as far as it is read (proc_pid_maps(5)).
+"""/proc/PID/maps, smaps and numa_maps: a text of one piece for each area, made as far as it is read (proc_pid_maps(5)).
 
 The whole text of a process with thousands of areas would take megabytes, and its making long. So a description
 remembers up to which address it has reported, and what is left of that area's piece. Whoever reads on hears of all
@@ -10,11 +10,12 @@ Context: sleeps. The description means the memory that the process had when it w
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import PiecesFile
-from kernel.fs.procfs.process_memory import area_figures, area_line, memory_of
+from kernel.fs.procfs.process_memory import area_figures, area_line, area_placement, memory_of
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import final
 from kernel.lib.user import Buffer
 from kernel.mm.area import Area
+from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import AddressSpace
 
 
@@ -62,9 +63,27 @@ class AreaFiguresText(AreaText):
         return area_line(area) + area_figures(space, area)
 
 
+@final
+class AreaPolicies(AreaText):
+    """An open numa_maps."""
+
+    def __init__(self, path: Path, flags: int, space: AddressSpace | None, policy: MemoryPolicy | None) -> None:
+        super().__init__(path, flags, space)
+        self.policy: MemoryPolicy | None = policy  # of the thread, for areas without one
+
+    def piece_of(self, space: AddressSpace, area: Area) -> bytes:
+        return area_placement(space, area, self.policy)
+
+
 def open_maps(path: Path, flags: int, subject: Subject) -> File:
     """Open maps."""
     return AreaText(path, flags, memory_of(subject))
+
+
+def open_numa_maps(path: Path, flags: int, subject: Subject) -> File:
+    """Open numa_maps."""
+    task = subject.task_or_none()
+    return AreaPolicies(path, flags, memory_of(subject), None if task is None else task.memory_policy)
 
 
 def open_smaps(path: Path, flags: int, subject: Subject) -> File:

@@ -21,7 +21,7 @@ from kernel.fs.procfs import (
     process_place,
     process_status,
 )
-from kernel.fs.procfs.area_text import open_maps, open_smaps
+from kernel.fs.procfs.area_text import open_maps, open_numa_maps, open_smaps
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextFile, TextInode
 from kernel.fs.procfs.memory_file import open_memory
 from kernel.fs.procfs.namespaces import NamespaceDirectory
@@ -95,6 +95,7 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo, check_opening=process_mounts.check_opening),
     SubjectFile(b"mounts", 0o444, process_mounts.mounts, check_opening=process_mounts.check_opening),
     SubjectFile(b"mountstats", 0o400, process_mounts.mountstats, check_opening=process_mounts.check_opening),
+    SubjectFile(b"numa_maps", 0o444, no_text, guarded=True, opener=open_numa_maps),
     SubjectFile(b"oom_adj", 0o644, process_control.oom_adj, process_control.set_oom_adj),
     SubjectFile(b"oom_score", 0o444, process_control.oom_score),
     SubjectFile(b"oom_score_adj", 0o644, process_control.oom_score_adj, process_control.set_oom_score_adj),

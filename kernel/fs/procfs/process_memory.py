@@ -7,15 +7,17 @@ yet, or not there any more, ends the text.
 
 from typing import Final
 
-from arch.programs import PRESENT, PRIVATE, entry_frame, read_entry
+from arch.programs import DIRTY, PRESENT, PRIVATE, entry_frame, read_entry, table_end
 from kernel.fs.procfs.subject import Subject
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.binding import policy_of
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
-from kernel.mm.objects import SharedMemory
+from kernel.mm.objects import FixedPages, SharedMemory
+from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import AddressSpace, each_area
 
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
@@ -24,6 +26,7 @@ _KIB_PER_PAGE: Final = PAGE_SIZE // 1024
 # Instructions, for `pace`
 _AREA_COST: Final = 3000
 _PAGE_COST: Final = 150
+_TABLE_COST: Final = 50_000
 _FIGURES_COST: Final = 30_000
 
 
@@ -235,6 +238,90 @@ def area_figures(space: AddressSpace, area: Area) -> bytes:
     pace(_FIGURES_COST)
     text = (head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode() + resident.lines(of_all=False)
     return text + f"THPeligible:           0\nVmFlags: {_flag_words(area)}\n".encode()
+
+
+@final
+class Placement:
+    """Pages of an area by kind, as numa_maps counts them."""
+
+    def __init__(self) -> None:
+        self.present: int = 0
+        self.anonymous: int = 0
+        self.dirty: int = 0
+        self.most_mapped: int = 0  # by how many tables the most mapped page is
+
+    def count(self, space: AddressSpace, area: Area) -> None:
+        """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
+        if isinstance(area.source, FixedPages):
+            return
+        address = space.pages.next_table(area.start, area.end)
+        while address < area.end:
+            stop = min(area.end, table_end(address))
+            page = space.pages.next_mapped(address, stop)
+            while page < stop:
+                self._count_page(area, read_entry(space.pages.find(page)))
+                page = space.pages.next_mapped(page + PAGE_SIZE, stop)
+            pace(_TABLE_COST)
+            address = space.pages.next_table(stop, area.end)
+
+    def _count_page(self, area: Area, entry: int) -> None:
+        users = frame_count(entry_frame(entry))
+        self.present += 1
+        if area.source is None or entry & PRIVATE != 0:
+            self.anonymous += 1
+        else:
+            users -= 1  # the object's own
+        if entry & (DIRTY | PRIVATE) != 0:
+            self.dirty += 1
+        self.most_mapped = max(self.most_mapped, users)
+
+    def text(self) -> str:
+        """All pages are taken for used lately, and lie on the one node."""
+        if self.present == 0:
+            return ""
+        text = ""
+        if self.anonymous > 0:
+            text += f" anon={self.anonymous}"
+        if self.dirty > 0:
+            text += f" dirty={self.dirty}"
+        if self.present not in (self.anonymous, self.dirty):
+            text += f" mapped={self.present}"
+        if self.most_mapped > 1:
+            text += f" mapmax={self.most_mapped}"
+        return text + f" N0={self.present} kernelpagesize_kB={_KIB_PER_PAGE}"
+
+
+def area_placement(space: AddressSpace, area: Area, of_thread: MemoryPolicy | None) -> bytes:
+    """A line of numa_maps: the policy, of the thread where the area has none, and where the pages lie. Sleeps."""
+    policy = policy_of(area, area.start)
+    if policy is None:
+        policy = of_thread
+    line = bytearray(f"{area.start:08x} {'default' if policy is None else policy.text()}".encode())
+    source = area.source
+    if area.label == b"[heap]":
+        line.extend(b" heap")
+    elif area.label == b"[stack]":
+        line.extend(b" stack")
+    elif source is not None and not isinstance(source, FixedPages):
+        line.extend(b" file=")
+        line.extend(escaped(source.name()))
+    placement = Placement()
+    placement.count(space, area)
+    line.extend(placement.text().encode())
+    line.append(10)
+    pace(_AREA_COST)
+    return bytes(line)
+
+
+def escaped(name: bytes) -> bytes:
+    """A name in which blanks, newlines, tabs and `=` are in octal."""
+    text = bytearray()
+    for byte in name:
+        if byte == 9 or byte == 10 or byte == 32 or byte == 61:
+            text.extend(f"\\{byte:03o}".encode())
+        else:
+            text.append(byte)
+    return bytes(text)
 
 
 def smaps_rollup(subject: Subject) -> bytes:

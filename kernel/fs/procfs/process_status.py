@@ -31,6 +31,8 @@ _FLAG_SUPERUSER: Final = 0x100  # PF_SUPERPRIV
 _ALL_CAPABILITIES: Final = (1 << 41) - 1
 _REALTIME_BASE: Final = -1  # priority -2 … -100 for the real-time classes
 _NICE_BASE: Final = 20
+# There is one node; Linux shows the 1024 that there could be.
+_NODES_ALLOWED: Final = b"Mems_allowed:\t" + b"00000000," * 31 + b"00000001\nMems_allowed_list:\t0\n"
 
 
 def state_letter(process: Process, task: Task) -> str:
@@ -219,7 +221,7 @@ def status(subject: Subject) -> bytes:
     count = len(PROCESSORS)
     allowed = f"Cpus_allowed:\t{set_text(task.allowed, count)}\nCpus_allowed_list:\t{set_list(task.allowed, count)}\n"
     text.extend(allowed.encode())
-    text.extend(b"Mems_allowed:\t1\nMems_allowed_list:\t0\n")
+    text.extend(_NODES_ALLOWED)
     voluntary = f"voluntary_ctxt_switches:\t{task.voluntary_switches}\n"
     text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.involuntary_switches}\n").encode())
     return bytes(text)

@@ -36,7 +36,7 @@ from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frame_tree import NO_PAGE, FrameTree
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
-from kernel.mm.objects import MemoryObject, TrackedObject
+from kernel.mm.objects import MemoryObject, PolicyKeeper
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
 from kernel.sched import Mutex
 
@@ -365,7 +365,7 @@ class TmpfsFile(TmpfsInode):
         return frame
 
 
-class FilePages(TrackedObject):
+class FilePages(PolicyKeeper):
     """A tmpfs file as something to map. It counts as a user of the inode while areas map it."""
 
     def __init__(self, inode: TmpfsFile) -> None:
